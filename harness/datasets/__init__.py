@@ -1,0 +1,77 @@
+"""Data sets: real images as uint8 arrays, with their fingerprint and where they came from."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from harness.registry import Plugin
+
+Augmentation = Literal["random_crop", "horizontal_flip"]
+
+
+@dataclass(frozen=True)
+class Images:
+    """A data set in memory: uint8 images [N, channel, height, width] and int64 labels [N], for both splits."""
+
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    classes: tuple[str, ...]
+    origin: str
+    """Where the arrays came from, in words for the verdict; no machine path."""
+    canonical: bool
+    """Whether these are the data set's official files, bit for bit."""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over shape, type and bytes of the four arrays."""
+        digest = hashlib.sha256()
+        for array in (self.train_images, self.train_labels, self.test_images, self.test_labels):
+            digest.update(f"{array.dtype.str}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+
+class Dataset(Plugin):
+    """Interface of a data-set plug-in."""
+
+    channels: ClassVar[int]
+    size: ClassVar[int]
+    """Height and width of an image, pixels."""
+    classes: ClassVar[int]
+    train_count: ClassVar[int]
+    test_count: ClassVar[int]
+    scale: ClassVar[float] = 255.0
+    """Value of a white pixel; pixels are divided by it, then normalised."""
+    mean: ClassVar[tuple[float, ...]]
+    std: ClassVar[tuple[float, ...]]
+    """Per channel, after division by ``scale``."""
+
+    augment: tuple[Augmentation, ...] = ()
+    """What is done to training images: crops from zero padding of 4 pixels, horizontal flips."""
+
+    @property
+    def features(self) -> int:
+        """Numbers per image."""
+        return self.channels * self.size * self.size
+
+    @abstractmethod
+    def load(self, root: Path, notify: Callable[[str], None]) -> Images:
+        """Read the data set below the data folder ``root``; ``notify`` is told what takes long.
+
+        Raises:
+            DataMissing: not there and not to be had, with what to put where.
+        """
+
+    @abstractmethod
+    def locate(self, root: Path) -> str:
+        """Where ``load`` would take the data from, in words, without loading; for ``harness plan``."""

@@ -1,0 +1,52 @@
+"""Handwritten digits, 8 × 8, shipped with scikit-learn: 1,797 images, the test part of the UCI set (Alpaydin 1998)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from harness.batched.keyed import permutation
+from harness.datasets import Dataset, Images
+
+
+class Digits(Dataset):
+    """Split by a fixed key into 1,437 training and 360 test images. Pixels run from 0 to 16."""
+
+    name: Literal["digits"]
+    channels: ClassVar[int] = 1
+    size: ClassVar[int] = 8
+    classes: ClassVar[int] = 10
+    train_count: ClassVar[int] = 1437
+    test_count: ClassVar[int] = 360
+    scale: ClassVar[float] = 16.0
+    mean: ClassVar[tuple[float, ...]] = (0.3053,)
+    std: ClassVar[tuple[float, ...]] = (0.3760,)
+
+    def load(self, root: Path, notify: Callable[[str], None]) -> Images:
+        """Nothing is read from ``root``."""
+        from sklearn.datasets import load_digits
+
+        bunch = load_digits()
+        images = bunch.images.astype(np.uint8)[:, None]
+        labels = bunch.target.astype(np.int64)
+        order = permutation(len(images), 0, "digits/split")
+        train, test = order[: self.train_count], order[self.train_count :]
+        return Images(
+            train_images=images[train],
+            train_labels=labels[train],
+            test_images=images[test],
+            test_labels=labels[test],
+            classes=tuple(str(digit) for digit in range(10)),
+            origin="scikit-learn's bundled digits, split 1,437/360 by a fixed key",
+            canonical=True,
+        )
+
+    def locate(self, root: Path) -> str:
+        """Always there."""
+        return "bundled with scikit-learn"
+
+
+plugin = Digits

@@ -1,0 +1,82 @@
+"""What can go wrong, as types: an invalid file, a run that could not happen, a run that was stopped.
+
+Every error says what happened, where, and what to do. Only ``harness.cli`` prints them and turns them into exit codes:
+2 for what the user can mend in a file or on the command line, 1 for what stopped the program, 130 for an interrupt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class HarnessError(Exception):
+    """One message for a person: what happened, where (file, option, stage) and what to do about it."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, where: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        head = f"{self.where}: {self.message}" if self.where else self.message
+        return f"{head}\n  → {self.remedy}" if self.remedy else head
+
+
+class UsageError(HarnessError):
+    """The command line, the environment or a missing data set: nothing was started."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """One thing that is wrong with a hypothesis file, at a place that an editor can jump to."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+    remedy: str | None = None
+    source: str | None = None  # the offending line, verbatim
+    severity: str = "error"  # or "warning"
+
+    def __str__(self) -> str:
+        text = f"{self.file}:{self.line}:{self.column}: {self.message}"
+        if self.source is not None:
+            text += f"\n    {self.source}\n    {' ' * (self.column - 1)}^"
+        return f"{text}\n    → {self.remedy}" if self.remedy else text
+
+
+class InvalidHypothesis(HarnessError):
+    """A hypothesis file that breaks the form or a rule: all findings at once."""
+
+    exit_code = 2
+
+    def __init__(self, findings: list[Finding]) -> None:
+        self.findings = tuple(sorted(findings, key=lambda f: (f.file, f.line, f.column, f.message)))
+        super().__init__("\n".join(str(finding) for finding in self.findings))
+
+
+class DataMissing(UsageError):
+    """A data set that is neither in the data folder nor to be had over the network."""
+
+
+class DeviationRefused(UsageError):
+    """A hypothesis, or something its result depends on, changed after its registration."""
+
+
+class TrainingFailed(HarnessError):
+    """Training stopped for a reason that a resume will not cure."""
+
+
+class StorageFailed(HarnessError):
+    """A file could not be written (full disk, no permission). Nothing half-written was left under its final name."""
+
+
+class Interrupted(HarnessError):
+    """The user stopped the run; what was trained is kept and the next start resumes it."""
+
+    exit_code = 130

@@ -1,0 +1,31 @@
+"""Size of a rule's credit vectors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from harness.metrics import Evaluation, Metric
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class CreditNorm(Metric):
+    """Per-sample ‖a_l‖."""
+
+    name: Literal["credit_norm"]
+    layered: ClassVar[bool] = True
+    per_sample: ClassVar[bool] = True
+    label: ClassVar[str] = "credit norm"
+    needs_credit: ClassVar[bool] = True
+    bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
+    log_axis: ClassVar[bool] = True
+
+    def measure(self, evaluation: Evaluation) -> Tensor:
+        """[r, layer, n]."""
+        import torch
+
+        return torch.stack([vector.norm(dim=-1) for vector in evaluation.credits], dim=1)
+
+
+plugin = CreditNorm

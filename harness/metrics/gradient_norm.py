@@ -1,0 +1,30 @@
+"""Size of the BP gradient at hidden layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from harness.metrics import Evaluation, Metric
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class GradientNorm(Metric):
+    """Per-sample ‖g_l‖ of the mean cross entropy, so each row carries 1/n of the probe batch."""
+
+    name: Literal["gradient_norm"]
+    layered: ClassVar[bool] = True
+    per_sample: ClassVar[bool] = True
+    label: ClassVar[str] = "BP gradient norm"
+    bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
+    log_axis: ClassVar[bool] = True
+
+    def measure(self, evaluation: Evaluation) -> Tensor:
+        """[r, layer, n]."""
+        import torch
+
+        return torch.stack([vector.norm(dim=-1) for vector in evaluation.gradients], dim=1)
+
+
+plugin = GradientNorm

@@ -1,0 +1,30 @@
+"""Size of the hidden states: the scale of the residual stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from harness.metrics import Evaluation, Metric
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class HiddenNorm(Metric):
+    """Per-sample ‖h_l‖."""
+
+    name: Literal["hidden_norm"]
+    layered: ClassVar[bool] = True
+    per_sample: ClassVar[bool] = True
+    label: ClassVar[str] = "hidden-state norm"
+    bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
+    log_axis: ClassVar[bool] = True
+
+    def measure(self, evaluation: Evaluation) -> Tensor:
+        """[r, layer, n]."""
+        import torch
+
+        return torch.stack([vector.norm(dim=-1) for vector in evaluation.hidden], dim=1)
+
+
+plugin = HiddenNorm

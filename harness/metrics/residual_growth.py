@@ -1,0 +1,31 @@
+"""How fast the residual stream grows from block to block."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from harness.metrics import Evaluation, Metric
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class ResidualGrowth(Metric):
+    """Per sample, the largest ‖h_{l+1}‖ / ‖h_l‖ over the blocks."""
+
+    name: Literal["residual_growth"]
+    layered: ClassVar[bool] = False
+    per_sample: ClassVar[bool] = True
+    label: ClassVar[str] = "largest growth of the hidden state over a block"
+    bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
+    log_axis: ClassVar[bool] = True
+
+    def measure(self, evaluation: Evaluation) -> Tensor:
+        """[r, n]."""
+        import torch
+
+        norms = torch.stack([h.norm(dim=-1) for h in evaluation.hidden], dim=1)
+        return (norms[:, 1:] / norms[:, :-1]).amax(dim=1)
+
+
+plugin = ResidualGrowth

@@ -1,0 +1,28 @@
+"""Share of the test split that is classified rightly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from harness.metrics import Evaluation, Metric
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class TestAccuracy(Metric):
+    """Top-1 accuracy on the whole test split, in training precision."""
+
+    name: Literal["test_accuracy"]
+    layered: ClassVar[bool] = False
+    per_sample: ClassVar[bool] = False
+    label: ClassVar[str] = "test accuracy"
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    worst: ClassVar[float | None] = 0.0
+
+    def measure(self, evaluation: Evaluation) -> Tensor:
+        """[r]."""
+        return (evaluation.test_logits.argmax(-1) == evaluation.test_labels).double().mean(-1)
+
+
+plugin = TestAccuracy

@@ -1,0 +1,24 @@
+"""Penalties: what a rule adds to what it minimises, block by block."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from harness.registry import Plugin
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Penalty(Plugin):
+    """Interface of a penalty plug-in. The engine multiplies ``value`` by each replica's own strength."""
+
+    strength: float = Field(ge=0)
+    """λ, the factor on the penalty; 0 is no penalty."""
+
+    @abstractmethod
+    def value(self, branch: Tensor) -> Tensor:
+        """The penalty of one block, without its strength: branch output f_l [r, n, d] → [r]."""

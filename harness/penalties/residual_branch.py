@@ -1,0 +1,23 @@
+"""λ · mean_n ‖f_l(h_l)‖²: keeps each block's contribution to the residual stream small."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from harness.penalties import Penalty
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class ResidualBranch(Penalty):
+    """Squared norm of a block's branch, summed over features, averaged over samples."""
+
+    name: Literal["residual_branch"]
+
+    def value(self, branch: Tensor) -> Tensor:
+        """[r, n, d] → [r]."""
+        return branch.square().sum(-1).mean(-1)
+
+
+plugin = ResidualBranch

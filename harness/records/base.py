@@ -1,0 +1,31 @@
+"""The base of all records: frozen, closed, without non-finite numbers."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+
+class Record(BaseModel):
+    """A frozen record; unknown keys are errors, NaN and infinities are not numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    def to_json(self) -> str:
+        """Deterministic JSON text: sorted keys, two spaces, shortest float form, final newline."""
+        return canonical_text(self.model_dump(mode="json"))
+
+
+def canonical_text(value: Any) -> str:
+    """``value`` as the JSON text that the run folder holds: the same value always gives the same bytes."""
+    return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
+"""Names a hypothesis or a claim, and folders: lower-case words joined by hyphens."""
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+"""Names something inside a file: lower-case words joined by underscores (so that "a - b" is a contrast)."""
+Text = Annotated[str, StringConstraints(min_length=1, max_length=4000, strip_whitespace=True)]
+"""Free text for people."""

@@ -1,0 +1,121 @@
+"""What was decided and why: the core of verdict.json."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from harness.records.base import Record
+from harness.records.hypothesis import Interval
+
+
+class SeedValue(Record):
+    """An estimand at one seed."""
+
+    seed_index: int
+    value: float | None
+    """None: a replica diverged or the value is not finite."""
+    note: str | None = None
+
+
+class EstimandResult(Record):
+    """An estimand over all seeds."""
+
+    name: str
+    title: str
+    """In words, with arms, layer, epoch and summaries."""
+    unit: str
+    """"pp", "log10", a metric's unit, or empty."""
+    values: tuple[SeedValue, ...]
+    n: int
+    """Seeds with a finite value."""
+    mean: float | None
+    median: float | None
+    sd: float | None
+    """Between seeds, n − 1 degrees of freedom."""
+    interval90: tuple[float, float] | None
+    """Two-sided 90% interval of the mean (t)."""
+    interval95: tuple[float, float] | None
+    correlation: float | None = None
+    """Of the two arms over seeds: what pairing used; None without a contrast."""
+
+
+class GuardResult(Record):
+    """A guard's test."""
+
+    name: str
+    estimand: EstimandResult
+    side: Literal["above", "below"]
+    threshold: float
+    alpha: float
+    test: str
+    """Name of the test."""
+    holding: int
+    """Seeds on the right side."""
+    p: float | None
+    """Of the null that the guard does not hold."""
+    p_reverse: float | None
+    """Of the null that it does."""
+    status: Literal["verified", "unverified", "violated"]
+    otherwise: str
+
+
+class AtomTest(Record):
+    """The test of one atom's null, "the true value lies in this atom"."""
+
+    interval: Interval
+    outcome: str
+    p: float
+    rejected: bool
+
+
+class BandDecision(Record):
+    """One decision across seeds."""
+
+    name: str
+    estimand: EstimandResult
+    criterion: str
+    alpha: float
+    status: Literal["tested", "too_few", "degenerate", "diverged", "seed_not_applied"]
+    """tested: the atom tests were made; otherwise why they were not."""
+    interval: tuple[float, float] | None
+    """Confidence interval at level 1 − 2α: it never contradicts the outcome."""
+    interval_level: float
+    atoms: tuple[AtomTest, ...]
+    bands: dict[str, str]
+    outcome: str
+    """A band's name, inconclusive or invalid."""
+    alive: tuple[str, ...]
+    """Bands that are not excluded."""
+    p: float | None
+    """Largest p among the atoms of other outcomes than the decided one; for an inconclusive decision, than the
+    estimate's."""
+    boundary: float | None
+    """The cut that blocks an inconclusive decision."""
+    seeds_needed: int | None
+    """Seeds in all that would decide it with 80% power if the estimate were the truth."""
+    seeds_needed_pessimistic: int | None
+    """The same with the sd at its upper 80% limit."""
+    steps: tuple[str, ...]
+    """The reasoning, one sentence each."""
+
+
+class Decision(Record):
+    """The outcome of a hypothesis."""
+
+    outcome: str
+    predicted: str
+    summary: str
+    """One sentence."""
+    guards: tuple[GuardResult, ...]
+    decisions: tuple[BandDecision, ...]
+    combination: str | None
+    """How several decisions made the outcome, in words."""
+    p: float | None
+    diverged: dict[str, tuple[int, ...]]
+    """Arm → indices of diverged seeds."""
+    divergence_rate: dict[str, tuple[float, float, float]]
+    """Arm → rate and Clopper–Pearson 95% interval."""
+    clean_rate_limit: float | None
+    """The failure rate per seed that n clean seeds leave open, 1 − .05^(1/n); None if a seed diverged."""
+    exploratory: tuple[EstimandResult, ...]
+    warnings: tuple[str, ...]

@@ -1,0 +1,461 @@
+"""The pre-registration as a record. ``harness.spec`` reads it from YAML and checks what types cannot."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, GetCoreSchemaHandler, model_validator
+from pydantic_core import CoreSchema, core_schema
+
+from harness.criteria import Criterion
+from harness.datasets import Dataset
+from harness.metrics import Metric
+from harness.models import Model
+from harness.penalties import Penalty
+from harness.records.base import Id, Name, Record, Text
+from harness.registry import Named
+from harness.rules import Rule
+
+RESERVED_OUTCOMES = ("inconclusive", "invalid")
+STANDARD_METRICS = (
+    "test_accuracy",
+    "train_loss",
+    "credit_cosine",
+    "gradient_norm",
+    "credit_norm",
+    "hidden_norm",
+    "residual_growth",
+)
+NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?inf"
+INTERVAL = re.compile(rf"\s*([\[(])\s*({NUMBER})\s*,\s*({NUMBER})\s*([\])])\s*")
+
+
+class Interval(Record):
+    """One interval of a band; an infinite end is None and open."""
+
+    lower: float | None
+    upper: float | None
+    lower_closed: bool
+    upper_closed: bool
+
+    @classmethod
+    def parse(cls, text: str) -> Interval:
+        """Read ``[5, 25)``, ``(-inf, 0.2]``.
+
+        Raises:
+            ValueError: not an interval, an empty one, or an infinite end that is closed.
+        """
+        match = INTERVAL.fullmatch(text)
+        if match is None:
+            raise ValueError(f"{text.strip()!r} is no interval; write for example [5, 25), (-inf, 0.2] or (25, inf)")
+        left, low, high, right = match.groups()
+        lower, upper = float(low), float(high)
+        if (
+            lower == math.inf
+            or upper == -math.inf
+            or not (lower < upper or (lower == upper and left == "[" and right == "]"))
+        ):
+            raise ValueError(f"{text.strip()!r} is empty: its lower end must lie below its upper end")
+        if (math.isinf(lower) and left == "[") or (math.isinf(upper) and right == "]"):
+            raise ValueError(f"{text.strip()!r} closes an infinite end; write ( before -inf and ) after inf")
+        return cls(
+            lower=None if math.isinf(lower) else lower,
+            upper=None if math.isinf(upper) else upper,
+            lower_closed=left == "[",
+            upper_closed=right == "]",
+        )
+
+    def contains(self, value: float) -> bool:
+        """Whether ``value`` lies in the interval."""
+        above = self.lower is None or value > self.lower or (self.lower_closed and value == self.lower)
+        below = self.upper is None or value < self.upper or (self.upper_closed and value == self.upper)
+        return above and below
+
+    def __str__(self) -> str:
+        low = "-inf" if self.lower is None else f"{self.lower:g}"
+        high = "inf" if self.upper is None else f"{self.upper:g}"
+        return f"{'[' if self.lower_closed else '('}{low}, {high}{']' if self.upper_closed else ')'}"
+
+
+class Band(tuple[Interval, ...]):
+    """A union of intervals, written ``"(-0.20, -0.05] | [0.05, 0.20)"``."""
+
+    @classmethod
+    def parse(cls, text: str) -> Band:
+        """Read intervals joined by ``|``.
+
+        Raises:
+            ValueError: as ``Interval.parse``.
+        """
+        return cls(Interval.parse(part) for part in text.split("|"))
+
+    def contains(self, value: float) -> bool:
+        """Whether ``value`` lies in one of the intervals."""
+        return any(interval.contains(value) for interval in self)
+
+    def __str__(self) -> str:
+        return " | ".join(str(interval) for interval in self)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(
+            lambda value: value if isinstance(value, Band) else cls.parse(_text(value)),
+            core_schema.is_instance_schema(cls),
+            serialization=core_schema.plain_serializer_function_ser_schema(str),
+            json_schema_input_schema=core_schema.str_schema(),
+        )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError('a band is a text such as "[5, 25)"')
+    return value
+
+
+class Prediction(Record):
+    """What is expected, before any data."""
+
+    outcome: Name
+    """The outcome that the authors expect."""
+    why: Text
+    """Their reason."""
+
+
+class PriorData(Record):
+    """What the authors had seen of data that bear on the question (OSF and AsPredicted, question 1)."""
+
+    level: Literal["none", "exists_unseen", "summaries_seen", "analysed"]
+    """none: no such data exist; exists_unseen: they exist, nobody looked; summaries_seen; analysed."""
+    what: Text | None = None
+    """What was seen; required unless the level is none."""
+
+    @model_validator(mode="after")
+    def _say_what(self) -> PriorData:
+        if self.level != "none" and self.what is None:
+            raise ValueError("say what was seen or exists, under 'what'")
+        return self
+
+
+class Optimizer(Record):
+    """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101), its schedule stepped once per epoch."""
+
+    name: Literal["adamw"]
+    """The only optimizer so far."""
+    lr: float = Field(gt=0)
+    """Learning rate at the first epoch."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """Decoupled weight decay, as a factor on lr × weight."""
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    """Decay of the first moment."""
+    beta2: float = Field(default=0.999, ge=0, lt=1)
+    """Decay of the second moment."""
+    eps: float = Field(default=1e-8, gt=0)
+    """Added to the root of the second moment."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """cosine: epoch t of T (from 0) trains at lr·(1 + cos(πt/T))/2; constant: at lr."""
+
+
+class EvaluationSpec(Record):
+    """When and on what is measured."""
+
+    probe_samples: int = Field(default=1024, ge=2)
+    """Test samples in the probe batch for per-sample metrics; the same for all replicas, drawn by a fixed key."""
+    every_epochs: int = Field(default=5, ge=1)
+    """Measured after epoch 1, every this many epochs, and the last."""
+    metrics: tuple[Name, ...] = STANDARD_METRICS
+    """What is measured; metrics that are not defined for an arm's rule are left out there."""
+
+
+class Setup(Record):
+    """How an arm is trained; an arm may override any of it."""
+
+    dataset: Annotated[Dataset, Named("datasets")]
+    """Which images, and how they are augmented."""
+    model: Annotated[Model, Named("models")]
+    """What is trained."""
+    optimizer: Optimizer
+    """How gradients become updates."""
+    epochs: int = Field(ge=1, le=100_000)
+    """Passes over the training split."""
+    batch_size: int = Field(ge=1)
+    """Samples per step; the last, smaller batch of an epoch is kept."""
+    precision: Literal["float32", "tf32", "bf16", "float64"] = "float32"
+    """Arithmetic of training: strict float32 unless the file says otherwise."""
+    evaluation: EvaluationSpec = EvaluationSpec()
+    """When and on what is measured."""
+    save: tuple[Literal["weights", "feedback"], ...] = ()
+    """What is kept of every replica after training, so that measurements can be repeated."""
+
+
+class Arm(Record):
+    """One way of training."""
+
+    label: Text
+    """Name on figures and in verdicts."""
+    rule: Annotated[Rule, Named("rules")]
+    """The learning rule."""
+    penalty: Annotated[Penalty, Named("penalties")] | None = None
+    """What the rule adds to what it minimises."""
+    freeze: tuple[str, ...] = ()
+    """Parts that stay at their initial values: embedding, blocks, block_0 …, head."""
+    setup: Setup
+    """The common setup with this arm's overrides (in the file: only what differs)."""
+
+
+class Seeds(Record):
+    """The independent repetitions, shared by all arms."""
+
+    count: int | None = Field(default=None, ge=1, le=10_000)
+    """How many; their numbers are derived from the registration, so nobody can choose them."""
+    list: tuple[Annotated[int, Field(ge=0, lt=2**53)], ...] | None = Field(default=None, min_length=1)
+    """Explicit numbers instead; the verdict marks them as hand-picked."""
+    justification: Text | None = None
+    """Why this many."""
+    sd: float | None = Field(default=None, gt=0)
+    """Standard deviation between seeds that the justification assumes, in the unit of the first decision."""
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Seeds:
+        if (self.count is None) == (self.list is None):
+            raise ValueError("give either count (derived seeds) or list (hand-picked seeds)")
+        if self.list is not None and len(set(self.list)) != len(self.list):
+            raise ValueError("a seed is listed twice")
+        return self
+
+    @property
+    def number(self) -> int:
+        """How many seeds."""
+        return self.count if self.count is not None else len(self.list or ())
+
+
+class Estimand(Record):
+    """The number about arms that a decision is about: a metric of one arm, or the paired contrast of two."""
+
+    metric: Annotated[Metric, Named("metrics")]
+    """What is measured (in the file: its name)."""
+    arm: Name | None = None
+    """The arm it is measured on, or"""
+    contrast: tuple[Name, Name] | None = None
+    """two arms, first minus second, paired by seed (in the file: "first - second")."""
+    layer: int | None = Field(default=None, ge=0)
+    """Layer l, for metrics that have one value per layer."""
+    epoch: int | None = Field(default=None, ge=1)
+    """Evaluated epoch; the last if not given."""
+    samples: Literal["mean", "std", "median"] | None = None
+    """Summary over probe samples, for metrics with one value per sample."""
+    seeds: Literal["mean", "median"] = "mean"
+    """Summary across seeds: the parameter that is tested."""
+    transform: Literal["none", "log10"] = "none"
+    """Applied to each seed's value before any contrast; log10 for positive, skewed quantities."""
+    unit: Literal["raw", "pp"] = "raw"
+    """pp: multiplied by 100, in percentage points."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            data = dict(data)
+            if isinstance(data.get("metric"), str):
+                data["metric"] = {"name": data["metric"]}
+            if isinstance(data.get("contrast"), str):
+                parts = [part.strip() for part in data["contrast"].split(" - ")]
+                if len(parts) != 2:
+                    raise ValueError(f"{data['contrast']!r} is no contrast; write two arms: first - second")
+                data["contrast"] = parts
+        return data
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Estimand:
+        if (self.arm is None) == (self.contrast is None):
+            raise ValueError("give either arm or contrast")
+        return self
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms it needs."""
+        return (self.arm,) if self.arm is not None else (self.contrast or ())
+
+
+class Guard(Record):
+    """What must hold for the decisions to mean anything. It is tested across seeds and never filters them."""
+
+    estimand: Name
+    """Which estimand."""
+    above: float | None = None
+    """It must lie above this, or"""
+    below: float | None = None
+    """below this."""
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    """Level of the guard's own test."""
+    otherwise: Text
+    """What the verdict says when the guard does not hold."""
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Guard:
+        if (self.above is None) == (self.below is None):
+            raise ValueError("give either above or below")
+        return self
+
+
+class DecisionSpec(Record):
+    """An estimand, a criterion, and bands that tile the line."""
+
+    estimand: Name
+    """Which estimand decides."""
+    criterion: Annotated[Criterion, Named("criteria")]
+    """The statistical test and its α."""
+    bands: dict[Name, Band] = Field(min_length=2)
+    """Outcome → union of intervals; together they cover the line, no point twice."""
+
+
+class Combine(Record):
+    """How several decisions make one outcome."""
+
+    rule: Literal["all", "any", "table"]
+    """all, any: whether every or some decision falls in its bands of ``holds``; table: combination → outcome."""
+    holds: dict[Name, tuple[Name, ...]] | None = None
+    """all, any: decision → its bands that count as holding."""
+    outcome: Name | None = None
+    """all, any: the outcome if it holds."""
+    otherwise: Name | None = None
+    """all, any: the outcome if it does not."""
+    table: tuple[Cell, ...] | None = None
+    """table: the first row that fits gives the outcome."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Combine:
+        simple = (self.holds, self.outcome, self.otherwise)
+        if self.rule == "table":
+            if self.table is None or any(part is not None for part in simple):
+                raise ValueError("rule table takes 'table' and nothing else")
+        elif self.table is not None or any(part is None for part in simple):
+            raise ValueError(f"rule {self.rule} takes holds, outcome and otherwise")
+        return self
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """Every outcome it can give, in the file's order, each once."""
+        names = [cell.outcome for cell in self.table] if self.table else [self.outcome or "", self.otherwise or ""]
+        return tuple(dict.fromkeys(names))
+
+
+class Cell(Record):
+    """One row of a truth table: an outcome for a combination of bands; a decision not named may be anything."""
+
+    when: dict[Name, Name]
+    """Decision → band."""
+    outcome: Name
+    """What the combination means."""
+
+
+class Exclusions(Record):
+    """What happens to seeds that cannot be used."""
+
+    diverged: Literal["invalid", "worst_case", "exclude"] = "invalid"
+    """invalid: no outcome; worst_case: the metric's worst value; exclude: the seed is dropped, and counted."""
+
+
+class Stopping(Record):
+    """When seeds stop being added."""
+
+    kind: Literal["fixed", "looks", "anytime"] = "fixed"
+    """fixed: all seeds, then judge once; looks: judge at the numbers in ``at``; anytime: judge after every seed."""
+    at: tuple[int, ...] | None = None
+    """Numbers of seeds at which a planned look is taken, rising to the number registered."""
+
+
+class Implication(Record):
+    """What an outcome means for claims made earlier."""
+
+    says: Text
+    """The interpretation, fixed before the data."""
+    supports: tuple[Id, ...] = ()
+    """Claims that it supports."""
+    walks_back: tuple[Id, ...] = ()
+    """Claims that it walks back."""
+    restores: tuple[Id, ...] = ()
+    """Claims walked back earlier that it restores."""
+
+
+class Hypothesis(Record):
+    """One pre-registration, complete: defaults filled in, arms expanded, setup merged into every arm."""
+
+    schema_version: Literal[1]
+    """Version of this form."""
+    id: Id
+    """Names the hypothesis everywhere; unique in the folder."""
+    title: Text
+    """The statement, as a heading."""
+    question: Text
+    """What is asked."""
+    prediction: Prediction
+    """What is expected, before any data."""
+    rationale: Text | None = None
+    """Background, if the question needs it."""
+    prior_data_seen: PriorData
+    """What the authors had seen beforehand."""
+    setup: Setup
+    """How arms are trained unless they say otherwise."""
+    arms: dict[Name, Arm] = Field(min_length=1)
+    """The ways of training that are compared."""
+    seeds: Seeds
+    """The independent repetitions."""
+    estimands: dict[Name, Estimand] = Field(min_length=1)
+    """The numbers that decisions and guards are about."""
+    guards: dict[Name, Guard] = Field(default_factory=dict)
+    """What must hold."""
+    decisions: dict[Name, DecisionSpec] = Field(min_length=1)
+    """What decides."""
+    combine: Combine | None = None
+    """How several decisions make one outcome; required if there are several."""
+    exclusions: Exclusions = Exclusions()
+    """What happens to seeds that cannot be used."""
+    stopping: Stopping = Stopping()
+    """When seeds stop being added."""
+    implications: dict[Name, Implication]
+    """Outcome → what it means; one for every outcome, inconclusive and invalid too."""
+    exploratory: dict[Name, Estimand] = Field(default_factory=dict)
+    """Reported, never deciding."""
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """Every outcome that the hypothesis can have, the two reserved ones last."""
+        if self.combine is not None:
+            named = self.combine.outcomes
+        else:
+            named = tuple(dict.fromkeys(band for decision in self.decisions.values() for band in decision.bands))
+        return (*named, *RESERVED_OUTCOMES)
+
+
+class Claim(Record):
+    """A statement that verdicts support or walk back."""
+
+    statement: Text
+    """What is claimed."""
+    stands_on: tuple[Id, ...] = ()
+    """Claims that it presupposes; it comes into question when one of them is walked back."""
+    first_made: Text | None = None
+    """Where it was made first."""
+
+
+class Claims(Record):
+    """The file hypotheses/claims.yaml."""
+
+    claims: dict[Id, Claim] = Field(default_factory=dict)
+    """Claim id → claim."""
+
+
+class Registered(Record):
+    """A hypothesis together with what its registration fixed."""
+
+    hypothesis: Hypothesis
+    claims: Claims
+    registration: str
+    """Digest of the event that registered it first."""
+    seeds: tuple[int, ...]
+    """The seed numbers, derived from the registration or listed in the file."""
+
+
+Combine.model_rebuild()

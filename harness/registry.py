@@ -1,0 +1,84 @@
+"""Finds plug-ins: the file ``harness/<family>/<name>.py`` is the name ``<name>`` in YAML.
+
+A plug-in is one frozen pydantic model whose fields are its parameters in the YAML file and whose methods are its
+behaviour; its module binds it to the name ``plugin``. Another package adds one through the entry-point group
+``harness.<family>``, with the plug-in's name as the entry point's. Plug-in modules import torch inside functions only,
+so that listing them stays cheap.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import pkgutil
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, Any, Union, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
+
+from harness.errors import HarnessError
+
+FAMILIES = ("rules", "metrics", "models", "datasets", "penalties", "criteria")
+
+
+class Plugin(BaseModel):
+    """Base of every plug-in: parameters as fields, ``name`` as the discriminator."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    name: str
+    """The plug-in's name: its file's name."""
+
+
+@cache
+def members(family: str) -> dict[str, type[Plugin]]:
+    """All plug-ins of a family, by name, built-in ones first.
+
+    Raises:
+        HarnessError: a module without ``plugin``, or two plug-ins of one name.
+    """
+    package = importlib.import_module(f"harness.{family}")
+    found: dict[str, type[Plugin]] = {}
+    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
+        if not module.name.startswith("_"):
+            _add(found, family, module.name, _plugin_of(f"harness.{family}.{module.name}"))
+    for point in sorted(entry_points(group=f"harness.{family}"), key=lambda p: p.name):
+        _add(found, family, point.name, point.load())
+    return found
+
+
+def _plugin_of(module: str) -> Any:
+    return getattr(importlib.import_module(module), "plugin", None)
+
+
+def _add(found: dict[str, type[Plugin]], family: str, name: str, plugin: Any) -> None:
+    where = f"harness.{family}:{name}"
+    if not (isinstance(plugin, type) and issubclass(plugin, Plugin)):
+        raise HarnessError("this module binds no plug-in class to the name 'plugin'", where=where)
+    if (declared := get_args(plugin.model_fields["name"].annotation)) != (name,):
+        raise HarnessError(f"the plug-in's name is declared as {declared}, not Literal[{name!r}]", where=where)
+    if name in found:
+        raise HarnessError("two plug-ins have this name", where=where, remedy="rename one of them")
+    found[name] = plugin
+
+
+def source_digest(plugin: Plugin) -> str:
+    """SHA-256 of the file that defines the plug-in: what a registration pins."""
+    return hashlib.sha256(Path(inspect.getfile(type(plugin))).read_bytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Named:
+    """Annotation for a field that holds a plug-in of a family: ``Annotated[Rule, Named("rules")]``."""
+
+    family: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        kinds = tuple(members(self.family).values())
+        union = kinds[0] if len(kinds) == 1 else Annotated[Union[kinds], Field(discriminator="name")]  # noqa: UP007 (built at run time)
+        return handler.generate_schema(union)

@@ -1,0 +1,61 @@
+"""Learning rules: how an error becomes updates.
+
+A rule states what each parameter descends, as one differentiable scalar per replica in which stop-gradients (detach)
+say where credit does not flow. The engine differentiates, clips, and updates; all updates of a step use the
+weights from before the step, because they come from one backward pass.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from harness.batched.specs import TensorSpec
+from harness.models import Model
+from harness.registry import Plugin
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What one step yields, each [r]."""
+
+    descend: Tensor
+    """The scalar whose gradient the parameters descend (for local rules a sum of surrogates, not a loss)."""
+    cross_entropy: Tensor
+    """Mean cross entropy of the batch, detached: the training loss that is reported."""
+
+
+class Rule(Plugin):
+    """Interface of a learning-rule plug-in."""
+
+    gives_credit: ClassVar[bool]
+    """Whether the rule hands each layer a credit vector a_l that is not the gradient itself (see ``credit``)."""
+
+    def feedback(self, model: Model, classes: int) -> tuple[TensorSpec, ...]:
+        """The fixed random tensors of one replica; none by default."""
+        return ()
+
+    def clip_norms(self, model: Model) -> Mapping[str, float]:
+        """Largest gradient norm per parameter group and replica; groups not named are not clipped."""
+        return {}
+
+    @abstractmethod
+    def objective(
+        self,
+        model: Model,
+        p: Mapping[str, Tensor],
+        feedback: Mapping[str, Tensor],
+        x: Tensor,
+        y: Tensor,
+        penalty: Callable[[Tensor], Tensor] | None,
+    ) -> Objective:
+        """One batch: x [r, n, i], labels y int64 [r, n]; ``penalty`` maps a branch output [r, n, d] to λ·value [r]."""
+
+    def credit(self, model: Model, feedback: Mapping[str, Tensor], error: Tensor, layer: int) -> Tensor:
+        """a_l [r, n, d] for l = 0 … L from error e = softmax(logits) − onehot(y) [r, n, c]."""
+        raise NotImplementedError(f"rule {self.name} gives no credit vector")

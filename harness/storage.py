@@ -1,0 +1,55 @@
+"""Writing files so that a reader sees the old bytes or the new ones, and never a part."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from pathlib import Path
+
+from harness.errors import StorageFailed
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write ``data`` under ``path`` durably: a temporary file beside it, fsync, rename, fsync of the folder.
+
+    Raises:
+        StorageFailed: a full disk or a missing permission. Nothing is left behind, an older file stays as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise storage_failed(path, error) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the folder's entries durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def storage_failed(path: Path, error: OSError) -> StorageFailed:
+    """The message for a file that could not be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageFailed(
+            "no space left on the disk",
+            where=str(path),
+            remedy="free some space and give the same command again: it goes on from the last checkpoint",
+        )
+    return StorageFailed(
+        f"could not be written: {error.strerror or error}",
+        where=str(path),
+        remedy="check the folder's permissions and give the same command again: it goes on from the last checkpoint",
+    )

@@ -1,7 +1,8 @@
 """What can go wrong, as types: an invalid file, a run that could not happen, a run that was stopped.
 
 Every error says what happened, where, and what to do. Only ``harness.cli`` prints them and turns them into exit codes:
-2 for what the user can mend in a file or on the command line, 1 for what stopped the program, 130 for an interrupt.
+2 for what the user can mend in a file or on the command line, 1 for what stopped the program, 3 for evidence that was
+tampered with, 130 for an interrupt.
 """
 
 from __future__ import annotations
@@ -74,6 +75,27 @@ class TrainingFailed(HarnessError):
 
 class StorageFailed(HarnessError):
     """A file could not be written (full disk, no permission). Nothing half-written was left under its final name."""
+
+
+class Tampered(HarnessError):
+    """The ledger, or an object or artefact that it names, is not what was written: changed, renamed or missing."""
+
+    exit_code = 3
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: str | None = None,
+        expected: str | None = None,
+        got: str | None = None,
+        remedy: str | None = "restore it from git or from another clone; what is in the ledger is never edited",
+    ) -> None:
+        self.expected = expected
+        self.got = got
+        if expected is not None:
+            message = f"{message}: expected {expected}, got {got}"
+        super().__init__(message, where=where, remedy=remedy)
 
 
 class Interrupted(HarnessError):

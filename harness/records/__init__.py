@@ -1,6 +1,7 @@
 """The frozen records that stages hand on: Hypothesis → Plan → Measurements → Decision, and what the trail adds."""
 
 from harness.records.base import Record
+from harness.records.claims import Consequences
 from harness.records.decision import (
     AtomTest,
     BandDecision,
@@ -45,6 +46,7 @@ __all__ = [
     "Claims",
     "Cohort",
     "Combine",
+    "Consequences",
     "DataRecord",
     "Decision",
     "DecisionSpec",

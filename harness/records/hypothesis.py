@@ -188,6 +188,12 @@ class Setup(Record):
     save: tuple[Literal["weights", "feedback"], ...] = ()
     """What is kept of every replica after training, so that measurements can be repeated."""
 
+    @property
+    def evaluated_epochs(self) -> tuple[int, ...]:
+        """Epochs (from 1) after which is measured: the first, every so many, the last."""
+        regular = range(self.evaluation.every_epochs, self.epochs, self.evaluation.every_epochs)
+        return tuple(sorted({1, *regular, self.epochs}))
+
 
 class Arm(Record):
     """One way of training."""

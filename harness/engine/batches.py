@@ -1,0 +1,88 @@
+"""Training batches from images that live on the device: order, crops and flips by key, then gather and normalise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.batched import keyed
+from harness.datasets import Dataset, Images
+
+PADDING = 4  # pixels of zeros around an image that random_crop may move into
+
+
+@dataclass(frozen=True)
+class DeviceImages:
+    """One split on the device, as bytes: a fortieth of what float32 crops would take."""
+
+    images: Tensor
+    """uint8 [N, channel, height, width], padded if the split is cropped."""
+    labels: Tensor
+    """int64 [N]."""
+    factor: Tensor
+    shift: Tensor
+    """Normalised value = pixel·factor + shift, each [channel, 1, 1] in the training type."""
+    size: int
+    """Height and width of what the model sees."""
+
+
+def to_device(dataset: Dataset, images: Images, split: str, device: torch.device, dtype: torch.dtype) -> DeviceImages:
+    """Move one split ("train" or "test") to the device."""
+    pixels, labels = (
+        (images.train_images, images.train_labels) if split == "train" else (images.test_images, images.test_labels)
+    )
+    if split == "train" and "random_crop" in dataset.augment:
+        pixels = np.pad(pixels, ((0, 0), (0, 0), (PADDING, PADDING), (PADDING, PADDING)))
+    mean, std = torch.tensor(dataset.mean, dtype=torch.float64), torch.tensor(dataset.std, dtype=torch.float64)
+    column = (-1, 1, 1)
+    return DeviceImages(
+        images=torch.from_numpy(np.ascontiguousarray(pixels)).to(device),
+        labels=torch.from_numpy(np.ascontiguousarray(labels)).to(device),
+        factor=(1.0 / (dataset.scale * std)).view(column).to(device, dtype),
+        shift=(-mean / std).view(column).to(device, dtype),
+        size=dataset.size,
+    )
+
+
+def epoch_schedule(dataset: Dataset, count: int, seeds: tuple[int, ...], epoch: int) -> np.ndarray:
+    """What each seed sees in an epoch, int32 [seed, count, 4]: image index, crop row, crop column, flip.
+
+    A function of (seed, epoch) alone. Without cropping, row and column are 0; without flips, flip is 0.
+    """
+    schedule = np.zeros((len(seeds), count, 4), dtype=np.int32)
+    for slot, seed in enumerate(seeds):
+        schedule[slot, :, 0] = keyed.permutation(count, seed, "order", epoch)
+        if "random_crop" in dataset.augment:
+            corner = keyed.integers((2 * PADDING + 1) ** 2, count, seed, "crop", epoch)
+            schedule[slot, :, 1], schedule[slot, :, 2] = np.divmod(corner, 2 * PADDING + 1)
+        if "horizontal_flip" in dataset.augment:
+            schedule[slot, :, 3] = keyed.integers(2, count, seed, "flip", epoch)
+    return schedule
+
+
+def fetch(split: DeviceImages, dataset: Dataset, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Schedule rows int32 [s, n, 4] → x [s, n, features] normalised, y int64 [s, n]. Crop first, then flip."""
+    index = rows[..., 0].long()
+    if not dataset.augment:
+        pixels = split.images[index]
+    else:
+        side = torch.arange(split.size, device=rows.device)
+        flipped = rows[..., 3, None] != 0
+        columns = torch.where(flipped, split.size - 1 - side, side) + rows[..., 2, None]
+        lines = side + rows[..., 1, None]
+        channels = torch.arange(dataset.channels, device=rows.device)
+        pixels = split.images[
+            index[..., None, None, None],
+            channels[:, None, None],
+            lines[..., None, :, None].long(),
+            columns[..., None, None, :].long(),
+        ]
+    return normalise(split, pixels).flatten(2), split.labels[index]
+
+
+def normalise(split: DeviceImages, pixels: Tensor) -> Tensor:
+    """uint8 [..., channel, height, width] → normalised values in the training type."""
+    return torch.addcmul(split.shift, pixels.to(split.factor.dtype), split.factor)

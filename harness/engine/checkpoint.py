@@ -1,0 +1,80 @@
+"""Checkpoints of a cohort, and its finished results: what a killed run resumes from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from harness.records import Cohort
+from harness.records.base import canonical_text
+from harness.storage import write_atomic
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A cohort after some epoch."""
+
+    epoch: int
+    """Epochs done."""
+    log: dict[str, Any]
+    """What was measured so far."""
+    tensors: dict[str, Tensor]
+
+
+class WorkFolder:
+    """The working files of one attempt's cohorts, each named by the digest of what it trains."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def _path(self, cohort: Cohort, suffix: str) -> Path:
+        digest = hashlib.sha256(cohort.model_dump_json(exclude={"memory_bytes"}).encode()).hexdigest()
+        return self.folder / f"{digest[:16]}{suffix}"
+
+    def save_checkpoint(self, cohort: Cohort, checkpoint: Checkpoint) -> None:
+        """Replace the cohort's checkpoint.
+
+        Raises:
+            StorageFailed: it could not be written; the one before is still there.
+        """
+        metadata = {"epoch": str(checkpoint.epoch), "log": json.dumps(checkpoint.log, allow_nan=False)}
+        tensors = {name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}
+        write_atomic(self._path(cohort, ".safetensors"), save(tensors, metadata))
+
+    def load_checkpoint(self, cohort: Cohort) -> Checkpoint | None:
+        """The cohort's last checkpoint, on the processor; None if there is none that can be read."""
+        try:
+            with safe_open(self._path(cohort, ".safetensors"), framework="pt", device="cpu") as file:
+                metadata = file.metadata()
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        except (FileNotFoundError, SafetensorError):
+            return None
+        return Checkpoint(int(metadata["epoch"]), json.loads(metadata["log"]), tensors)
+
+    def save_result(self, cohort: Cohort, result: dict[str, Any]) -> None:
+        """Keep a finished cohort's result and drop its checkpoint."""
+        write_atomic(self._path(cohort, ".json"), canonical_text(result).encode())
+        self._path(cohort, ".safetensors").unlink(missing_ok=True)
+
+    def load_result(self, cohort: Cohort) -> dict[str, Any] | None:
+        """A finished cohort's result; None if it is not finished."""
+        try:
+            result: dict[str, Any] = json.loads(self._path(cohort, ".json").read_text())
+        except FileNotFoundError:
+            return None
+        return result
+
+    def mark_split(self, cohort: Cohort) -> None:
+        """Note that the cohort did not fit the device, so that a resume splits it the same way."""
+        write_atomic(self._path(cohort, ".split"), b"")
+
+    def was_split(self, cohort: Cohort) -> bool:
+        """Whether the cohort was found not to fit."""
+        return self._path(cohort, ".split").exists()

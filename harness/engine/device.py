@@ -1,0 +1,77 @@
+"""Which device to train on, and how strictly it calculates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from harness.errors import UsageError
+
+DTYPES = {"float32": torch.float32, "tf32": torch.float32, "bf16": torch.float32, "float64": torch.float64}
+"""Precision in the file → type of weights and optimizer state."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device that is there."""
+
+    torch: torch.device
+    name: str
+    """For the verdict: the processor's or the card's name."""
+    memory_bytes: int | None
+    """Free memory of a card; None on a processor, where the system's own limit holds."""
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether steps are captured as CUDA graphs."""
+        return self.torch.type == "cuda"
+
+
+def open_device(kind: str) -> Device:
+    """``cpu``, ``cuda``, ``cuda:1`` or ``auto`` (a card if there is one).
+
+    Raises:
+        UsageError: no such device here.
+    """
+    if kind == "auto":
+        kind = "cuda" if torch.cuda.is_available() else "cpu"
+    if kind == "cpu":
+        return Device(torch.device("cpu"), f"CPU, {torch.get_num_threads()} threads", None)
+    family, _, index = kind.partition(":")
+    if family != "cuda" or (index and not index.isdigit()):
+        raise UsageError(f"unknown device {kind!r}", where="--device", remedy="use auto, cpu, cuda or cuda:<number>")
+    if not torch.cuda.is_available():
+        raise UsageError(
+            "there is no CUDA device here that PyTorch can use",
+            where="--device",
+            remedy="use --device cpu, or install a CUDA build of PyTorch on a machine with an NVIDIA card",
+        )
+    if index and int(index) >= torch.cuda.device_count():
+        raise UsageError(
+            f"there is no card number {index}",
+            where="--device",
+            remedy=f"the cards here are numbered 0 to {torch.cuda.device_count() - 1}",
+        )
+    device = torch.device("cuda", int(index or 0))
+    torch.cuda.set_device(device)
+    free, _ = torch.cuda.mem_get_info(device)
+    return Device(device, torch.cuda.get_device_name(device), free)
+
+
+@contextmanager
+def precision(kind: str, device: Device) -> Iterator[None]:
+    """Calculate as the file says and leave PyTorch's global switches as they were.
+
+    float32 is strict: no TF32 anywhere. tf32 lets matrix products round their inputs; bf16 runs them under autocast
+    with float32 weights.
+    """
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if kind == "tf32" else "highest")
+    try:
+        with torch.autocast(device.torch.type, torch.bfloat16, enabled=kind == "bf16"):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)

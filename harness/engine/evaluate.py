@@ -1,0 +1,136 @@
+"""Diagnostics of a cohort at an evaluated epoch. Probe quantities are float64, whatever training used."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.batched import keyed
+from harness.batched.losses import cross_entropy, softmax_error
+from harness.engine.batches import normalise
+from harness.engine.device import precision
+from harness.engine.program import Program
+from harness.metrics import Metric
+
+CHUNK_REPLICAS = 16  # how many replicas are diagnosed at a time: bounds memory, and fixes the shapes of the products
+CHUNK_SAMPLES = 1000
+PROBE_SEED = 0  # the probe batch is the same for every replica of every run on a data set
+
+Values = dict[str, np.ndarray]
+"""Summary → float64 [r, layer]."""
+
+
+class ReplicaEvaluation:
+    """What metrics may look at (``harness.metrics.Evaluation``), for some replicas of a cohort."""
+
+    def __init__(self, program: Program, replicas: slice) -> None:
+        self._program = program
+        self._replicas = replicas
+        self._params = {name: tensor.detach()[replicas] for name, tensor in program.params.items()}
+
+    @cached_property
+    def _probe(self) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        """h_l and g_l, l = 0 … L, and the output error, on the probe batch."""
+        program, model = self._program, self._program.model
+        params = {name: tensor.double() for name, tensor in self._params.items()}
+        x, y = probe_batch(program)
+        count = len(next(iter(params.values())))
+        x, y = x.expand(count, -1, -1), y.expand(count, -1)
+        with torch.enable_grad():
+            h = model.embed(params, x).requires_grad_()
+            hidden = [h]
+            for layer in range(model.depth):
+                h = model.join(h, model.branch(params, layer, h))
+                hidden.append(h)
+            logits = model.head(params, h)
+            loss = cross_entropy(logits, y).mean(-1).sum()
+            gradients = torch.autograd.grad(loss, hidden)
+        return [h.detach() for h in hidden], list(gradients), softmax_error(logits.detach(), y)
+
+    @property
+    def hidden(self) -> list[Tensor]:
+        """See ``harness.metrics.Evaluation``."""
+        return self._probe[0]
+
+    @property
+    def gradients(self) -> list[Tensor]:
+        """See ``harness.metrics.Evaluation``."""
+        return self._probe[1]
+
+    @cached_property
+    def credits(self) -> list[Tensor]:
+        """See ``harness.metrics.Evaluation``."""
+        program = self._program
+        feedback = {name: tensor[self._replicas].double() for name, tensor in program.feedback.items()}
+        layers = range(program.model.depth + 1)
+        return [program.rule.credit(program.model, feedback, self._probe[2], layer) for layer in layers]
+
+    @cached_property
+    def test_logits(self) -> Tensor:
+        """See ``harness.metrics.Evaluation``."""
+        program, model = self._program, self._program.model
+        count = len(next(iter(self._params.values())))
+        parts = []
+        with torch.no_grad(), precision(program.setup.precision, program.device):
+            for pixels in torch.split(program.test.images, CHUNK_SAMPLES):
+                x = normalise(program.test, pixels).flatten(1).expand(count, -1, -1)
+                h = model.embed(self._params, x)
+                for layer in range(model.depth):
+                    h = model.join(h, model.branch(self._params, layer, h))
+                parts.append(model.head(self._params, h))
+        return torch.cat(parts, dim=1)
+
+    @property
+    def test_labels(self) -> Tensor:
+        """See ``harness.metrics.Evaluation``."""
+        return self._program.test.labels
+
+    @property
+    def train_loss(self) -> Tensor:
+        """See ``harness.metrics.Evaluation``."""
+        return self._program.loss_sum[self._replicas] / self._program.count
+
+
+def probe_batch(program: Program) -> tuple[Tensor, Tensor]:
+    """The probe: x float64 [1, n, features], y int64 [1, n]. Drawn from the test split by a fixed key."""
+    order = keyed.permutation(len(program.test.labels), PROBE_SEED, "probe")
+    chosen = torch.from_numpy(np.sort(order[: program.setup.evaluation.probe_samples])).to(program.device.torch)
+    pixels = program.test.images[chosen].double() / program.dataset.scale
+    mean, std = (
+        torch.tensor(values, dtype=torch.float64, device=pixels.device).view(-1, 1, 1)
+        for values in (program.dataset.mean, program.dataset.std)
+    )
+    return ((pixels - mean) / std).flatten(1).unsqueeze(0), program.test.labels[chosen].unsqueeze(0)
+
+
+def evaluate(program: Program, metrics: list[Metric]) -> dict[str, Values]:
+    """Measure all metrics on all replicas: metric → summary → float64 [r, layer]. Waits for the device."""
+    total = len(program.cohort.replicas)
+    parts: dict[str, list[Values]] = {metric.name: [] for metric in metrics}
+    for start in range(0, total, CHUNK_REPLICAS):
+        evaluation = ReplicaEvaluation(program, slice(start, min(start + CHUNK_REPLICAS, total)))
+        for metric in metrics:
+            parts[metric.name].append(summarise(metric, metric.measure(evaluation)))
+    return {
+        name: {summary: np.concatenate([part[summary] for part in chunks]) for summary in chunks[0]}
+        for name, chunks in parts.items()
+    }
+
+
+def summarise(metric: Metric, values: Tensor) -> Values:
+    """Mean, standard deviation (n − 1) and median over samples; metrics without samples keep their ``value``."""
+    if not metric.layered:
+        values = values.unsqueeze(1)
+    values = values.double()
+    if not metric.per_sample:
+        return {"value": values.cpu().numpy()}
+    ordered = values.sort(dim=-1).values
+    count = values.shape[-1]
+    median = (ordered[..., (count - 1) // 2] + ordered[..., count // 2]) / 2.0
+    summaries = {"mean": values.mean(-1), "std": values.std(-1), "median": median}
+    # Sorting puts NaN last, so a median may hide one: a sample that is no number makes every summary none.
+    broken = values.isnan().any(-1)
+    return {name: summary.masked_fill(broken, float("nan")).cpu().numpy() for name, summary in summaries.items()}

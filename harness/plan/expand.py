@@ -1,0 +1,75 @@
+"""Arms × seeds → cohorts."""
+
+from __future__ import annotations
+
+import json
+
+from harness.plan.cost import cohort_bytes
+from harness.records import Arm, Cohort, Hypothesis, Plan, Replica
+
+MEMORY_SHARE = 0.85  # of the device's free memory: the rest is for the libraries and what the model does not see
+
+
+def expand(
+    hypothesis: Hypothesis, seeds: tuple[int, ...], *, registration: str = "", memory_bytes: int | None = None
+) -> Plan:
+    """The plan of a hypothesis: arms that differ only in rates, weight decay or penalty strength share a cohort.
+
+    Args:
+        hypothesis: what to train.
+        seeds: the seed numbers, in order.
+        registration: digest of the event that registered it.
+        memory_bytes: free memory of the device; cohorts that would not fit are split beforehand. None: no limit.
+    """
+    groups: dict[str, dict[str, Arm]] = {}
+    for name, arm in hypothesis.arms.items():
+        groups.setdefault(_program_key(arm), {})[name] = arm
+    cohorts: list[Cohort] = []
+    for arms in groups.values():
+        for chosen in _one_penalty(arms):
+            replicas = tuple(
+                Replica(arm=name, seed_index=index, seed=seed) for name in chosen for index, seed in enumerate(seeds)
+            )
+            cohorts += _fit(chosen, replicas, memory_bytes)
+    return Plan(hypothesis=hypothesis.id, registration=registration, seeds=seeds, cohorts=tuple(cohorts))
+
+
+def _program_key(arm: Arm) -> str:
+    """Equal for arms that one program can train: everything but what is a vector over replicas."""
+    program = arm.model_dump(mode="json", exclude={"label": True, "penalty": True})
+    for rate in ("lr", "weight_decay"):
+        del program["setup"]["optimizer"][rate]
+    return json.dumps(program, sort_keys=True)
+
+
+def _one_penalty(arms: dict[str, Arm]) -> list[dict[str, Arm]]:
+    """Split by kind of penalty; arms without one join the first kind, with strength 0."""
+    kinds: dict[str, dict[str, Arm]] = {}
+    for name, arm in arms.items():
+        if arm.penalty is not None:
+            kind = json.dumps(arm.penalty.model_dump(mode="json", exclude={"strength"}), sort_keys=True)
+            kinds.setdefault(kind, {})[name] = arm
+    plain = {name: arm for name, arm in arms.items() if arm.penalty is None}
+    if not kinds:
+        return [plain]
+    first, *others = kinds.values()
+    together = {name: arms[name] for name in arms if name in first or name in plain}  # the file's order
+    return [together, *others]
+
+
+def _fit(arms: dict[str, Arm], replicas: tuple[Replica, ...], memory_bytes: int | None) -> list[Cohort]:
+    """As many equal parts as fit the memory, each at least one replica."""
+    setup = next(iter(arms.values())).setup
+    parts = 1
+    if memory_bytes is not None:
+        while parts < len(replicas):
+            largest = -(-len(replicas) // parts)
+            if cohort_bytes(setup, largest) <= MEMORY_SHARE * memory_bytes:
+                break
+            parts += 1
+    cohorts = []
+    for part in range(parts):
+        chosen = replicas[len(replicas) * part // parts : len(replicas) * (part + 1) // parts]
+        used = {replica.arm: arms[replica.arm] for replica in chosen}
+        cohorts.append(Cohort(arms=used, replicas=chosen, memory_bytes=cohort_bytes(setup, len(chosen))))
+    return cohorts

@@ -22,7 +22,7 @@ class Device:
     name: str
     """For the verdict: the processor's or the card's name."""
     memory_bytes: int | None
-    """Free memory of a card; None on a processor, where the system's own limit holds."""
+    """All of a card's memory, so that a plan does not depend on the moment; None on a processor."""
 
     @property
     def is_cuda(self) -> bool:
@@ -57,8 +57,8 @@ def open_device(kind: str) -> Device:
         )
     device = torch.device("cuda", int(index or 0))
     torch.cuda.set_device(device)
-    free, _ = torch.cuda.mem_get_info(device)
-    return Device(device, torch.cuda.get_device_name(device), free)
+    card = torch.cuda.get_device_properties(device)
+    return Device(device, card.name, card.total_memory)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class CreditNorm(Metric):
-    """Per-sample ‖a_l‖."""
+    """Per-sample ‖a_l‖, l = 0 … L; a_l carries no 1/n, unlike g_l."""
 
     name: Literal["credit_norm"]
     layered: ClassVar[bool] = True

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class HiddenNorm(Metric):
-    """Per-sample ‖h_l‖."""
+    """Per-sample ‖h_l‖, l = 0 … L, on the probe batch."""
 
     name: Literal["hidden_norm"]
     layered: ClassVar[bool] = True

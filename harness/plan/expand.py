@@ -7,7 +7,7 @@ import json
 from harness.plan.cost import cohort_bytes
 from harness.records import Arm, Cohort, Hypothesis, Plan, Replica
 
-MEMORY_SHARE = 0.85  # of the device's free memory: the rest is for the libraries and what the model does not see
+MEMORY_SHARE = 0.85  # of the device's memory: the rest is for the libraries and what the model does not see
 
 
 def expand(
@@ -19,7 +19,7 @@ def expand(
         hypothesis: what to train.
         seeds: the seed numbers, in order.
         registration: digest of the event that registered it.
-        memory_bytes: free memory of the device; cohorts that would not fit are split beforehand. None: no limit.
+        memory_bytes: memory of the device; cohorts that would not fit are split beforehand. None: no limit.
     """
     groups: dict[str, dict[str, Arm]] = {}
     for name, arm in hypothesis.arms.items():

@@ -1,0 +1,41 @@
+"""Decoded images, kept between runs outside the repository: one ``.npz`` per split, written whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from platformdirs import user_cache_path
+
+from harness.storage import write_atomic
+
+
+def cache_folder() -> Path:
+    """``HARNESS_CACHE``, else the user's cache folder for this program."""
+    chosen = os.environ.get("HARNESS_CACHE")
+    return Path(chosen) if chosen else user_cache_path("harness")
+
+
+def read_cached(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The array under ``path``; None if there is none, or if what is there is damaged or of another shape."""
+    try:
+        # The zip container's CRC-32 is checked as the array is read, so a flipped bit is noticed too.
+        with np.load(path, allow_pickle=False) as archive:
+            images = np.asarray(archive["images"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    return images if images.shape == shape and images.dtype == np.uint8 else None
+
+
+def write_cached(path: Path, images: np.ndarray) -> None:
+    """Keep the array under ``path``.
+
+    Raises:
+        StorageFailed: the cache folder is full or may not be written.
+    """
+    buffer = io.BytesIO()
+    np.savez(buffer, images=images)
+    write_atomic(path, buffer.getvalue())

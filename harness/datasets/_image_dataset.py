@@ -1,0 +1,132 @@
+"""What the image data sets share: image files in the data folder first, then torchvision's files, then a download."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from harness.datasets import Dataset, Images
+from harness.datasets._images import has_tree, list_split, load_images
+from harness.datasets._torchvision import download, why_unreachable
+from harness.errors import DataMissing, UsageError
+
+SplitName = Literal["train", "test"]
+Arrays = tuple[np.ndarray, np.ndarray]
+
+
+class ImageDataset(Dataset):
+    """A data set of ``size`` × ``size`` images. Below the data folder it is looked for in this order:
+
+    1. ``<name>/{train,test}/<class>/*.{jpg,jpeg,png}``: decoded, never called canonical;
+    2. torchvision's own files (``files``), whose checksums it verifies;
+    3. neither: torchvision downloads its files to there.
+    """
+
+    title: ClassVar[str]
+    """The data set's name for people."""
+    labels: ClassVar[tuple[str, ...]]
+    """Class names in official order: label 0 first."""
+    files: ClassVar[tuple[str, ...]]
+    """Files or folders in the data folder that torchvision reads."""
+    url: ClassVar[str]
+    """Where torchvision gets them."""
+    to_put: ClassVar[str]
+    """How to get ``files`` by hand, in words."""
+
+    @abstractmethod
+    def official(self, root: Path, split: SplitName, fetch: bool) -> Arrays:
+        """Images [N, channel, height, width] and labels [N] from torchvision's files below ``root``.
+
+        Raises:
+            RuntimeError: checksums differ, or files are missing and ``fetch`` is not set.
+        """
+
+    def locate(self, root: Path) -> str:
+        """Which of the three sources ``load`` would use."""
+        if has_tree(root / self.name):
+            return f"image files under {root / self.name}"
+        if found := self._present(root):
+            return f"torchvision files under {root} ({', '.join(found)})"
+        return f"would be downloaded by torchvision to {root}"
+
+    def load(self, root: Path, notify: Callable[[str], None]) -> Images:
+        """Read the first source that is there.
+
+        Raises:
+            UsageError: it is there but incomplete or damaged.
+            DataMissing: nothing is there and a download failed, with what to put where.
+        """
+        if has_tree(root / self.name):
+            return self._from_tree(root / self.name, notify)
+        train, test = self._from_files(root) if self._present(root) else self._from_network(root, notify)
+        return self._images(train, test, "torchvision, checksums verified", canonical=True)
+
+    def _present(self, root: Path) -> list[str]:
+        return [name for name in self.files if (root / name).exists()]
+
+    def _from_tree(self, folder: Path, notify: Callable[[str], None]) -> Images:
+        counts = {"train": self.train_count, "test": self.test_count}
+        splits = [list_split(folder / name, self.labels, count) for name, count in counts.items()]
+        train, test = (
+            (load_images(split, f"{self.name}-{name}", self.channels, self.size, notify), split.labels)
+            for name, split in zip(counts, splits, strict=True)
+        )
+        kinds = " and ".join(sorted({kind for split in splits for kind in split.kinds}))
+        origin = (
+            f"image files (train {self.train_count:,}, test {self.test_count:,} {kinds}), decoded; "
+            f"not the canonical {self.title} files"
+        )
+        return self._images(train, test, origin, canonical=False)
+
+    def _from_files(self, root: Path) -> tuple[Arrays, Arrays]:
+        try:
+            return self._official(root, fetch=False)
+        except (RuntimeError, OSError) as error:
+            raise DataMissing(
+                f"torchvision's {self.title} files ({', '.join(self._present(root))}) are incomplete or altered: "
+                f"{error}",
+                where=str(root),
+                remedy=f"replace them by {self.to_put}; or remove them to have them downloaded",
+            ) from error
+
+    def _from_network(self, root: Path, notify: Callable[[str], None]) -> tuple[Arrays, Arrays]:
+        notify(f"{self.title} is not in {root}: asking {self.url}")
+        reason = why_unreachable(self.url)
+        if reason is None:
+            notify(f"downloading {self.title} to {root}")
+            try:
+                return download(root, self.files, lambda folder: self._official(folder, fetch=True))
+            except DataMissing as error:
+                reason = error.message
+        raise DataMissing(
+            f"{self.title} is not in the data folder and could not be downloaded ({reason})",
+            where=str(root),
+            remedy=f"put there {self.to_put}; or {self.name}/{{train,test}}/<class>/*.jpg or *.png "
+            f"({self.train_count:,} and {self.test_count:,} images of {self.size} × {self.size} pixels)",
+        )
+
+    def _official(self, root: Path, fetch: bool) -> tuple[Arrays, Arrays]:
+        return self.official(root, "train", fetch), self.official(root, "test", fetch)
+
+    def _images(self, train: Arrays, test: Arrays, origin: str, *, canonical: bool) -> Images:
+        for name, (images, labels), count in (("train", train, self.train_count), ("test", test, self.test_count)):
+            expected = (count, self.channels, self.size, self.size)
+            if images.shape != expected or images.dtype != np.uint8 or labels.shape != (count,):
+                raise UsageError(
+                    f"{self.title} {name}: got images {images.dtype}{images.shape} and labels {labels.shape}, "
+                    f"expected uint8{expected} and {(count,)}",
+                    remedy=f"replace the files by {self.to_put}",
+                )
+        return Images(
+            train_images=np.ascontiguousarray(train[0]),
+            train_labels=train[1].astype(np.int64),
+            test_images=np.ascontiguousarray(test[0]),
+            test_labels=test[1].astype(np.int64),
+            classes=self.labels,
+            origin=origin,
+            canonical=canonical,
+        )

@@ -1,0 +1,151 @@
+"""torchvision's data sets: importable where its compiled part cannot load, downloaded without partial files."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import queue
+import socket
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from threading import Thread
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from harness.errors import DataMissing, UsageError
+from harness.storage import storage_failed
+
+PATIENCE = 10.0
+"""Seconds to wait for a server's first answer."""
+STALL = 60.0
+"""Seconds without a byte after which a download is given up."""
+
+T = TypeVar("T")
+
+OPERATORS = {
+    "nms": "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms": "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+}
+"""What torchvision's Python part describes at import (_meta_registrations.py) and its compiled part defines."""
+
+
+def import_torchvision() -> Any:
+    """The module torchvision, with its data sets working, whatever the build.
+
+    The wheel on PyPI is built for CUDA. Beside a CPU build of torch its compiled operators don't load, and the import
+    fails on describing two of them. The data sets need none, so these two are declared, without an implementation,
+    and the import is made again. Where the operators load, nothing is declared.
+
+    Raises:
+        UsageError: torchvision cannot be imported for another reason.
+    """
+    import torch
+
+    try:
+        try:
+            import torchvision
+        except RuntimeError as error:
+            if "operator torchvision::" not in str(error):
+                raise
+            for name, schema in OPERATORS.items():
+                if not hasattr(torch.ops.torchvision, name):
+                    torch.library.define(f"torchvision::{name}", schema)
+            import torchvision
+    except (ImportError, RuntimeError, OSError) as error:
+        raise UsageError(
+            f"torchvision cannot be imported: {error}",
+            remedy=f"install the torchvision that belongs to torch {torch.__version__}",
+        ) from error
+    return torchvision
+
+
+def why_unreachable(url: str) -> str | None:
+    """Why nothing can be fetched from ``url``'s server, in words; None if it answers.
+
+    The whole wait is bounded by ``PATIENCE``: a look-up of the name knows no timeout and a name may have many
+    addresses, hence the thread.
+    """
+    answer: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    Thread(target=lambda: answer.put(_ask(url)), daemon=True).start()
+    try:
+        return answer.get(timeout=PATIENCE)
+    except queue.Empty:
+        return f"no answer from {urlsplit(url).hostname} within {PATIENCE:.0f} s"
+
+
+def _ask(url: str) -> str | None:
+    from http.client import HTTPException
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
+    try:
+        with urlopen(Request(url, headers={"User-Agent": "pytorch/vision"}), timeout=PATIENCE):
+            return None
+    except HTTPError:
+        return None  # some server is there; whether it has the file is for torchvision, which may know a mirror
+    except (OSError, HTTPException) as error:
+        return f"{urlsplit(url).hostname}: {getattr(error, 'reason', None) or error}"
+
+
+def download(root: Path, files: Sequence[str], read: Callable[[Path], T]) -> T:
+    """Let ``read`` download into an empty folder and read from there, then move ``files`` into ``root``.
+
+    Raises:
+        DataMissing: the download failed; ``root`` holds what it held before.
+        StorageFailed: ``root`` cannot be written.
+    """
+    from http.client import HTTPException
+
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".download-", dir=root, ignore_cleanup_errors=True) as folder:
+            with _unattended():
+                result = read(Path(folder))
+            for name in files:
+                if not (root / name).exists():  # another process may have been faster
+                    (Path(folder) / name).rename(root / name)
+            return result
+    except (OSError, HTTPException, RuntimeError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise storage_failed(root, error) from error
+        raise DataMissing(" ".join(str(error).split()) or type(error).__name__, where=str(root)) from error
+
+
+@contextlib.contextmanager
+def _unattended() -> Iterator[None]:
+    """No progress bar on the terminal, which is the command line's, and no waiting for ever on a silent server."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(STALL)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def read_idx(kind: str, root: Path, train: bool, fetch: bool) -> tuple[Any, Any]:
+    """Images [N, 1, 28, 28] and labels [N] through torchvision's class ``kind``: "MNIST" or "FashionMNIST".
+
+    torchvision checks the checksums of the packed files only when it unpacks them, and would read unpacked ones
+    unchecked. So without ``fetch``, verified packed files are unpacked anew, into a folder that is then dropped.
+
+    Raises:
+        RuntimeError: a packed file is missing or its checksum differs.
+    """
+    torchvision = import_torchvision()
+    dataset = getattr(torchvision.datasets, kind)
+    if fetch:
+        loaded = dataset(root, train=train, download=True)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            raw = Path(folder) / kind / "raw"
+            raw.mkdir(parents=True)
+            for name, md5 in dataset.resources:
+                packed = root / kind / "raw" / name
+                if not torchvision.datasets.utils.check_integrity(packed, md5):
+                    raise RuntimeError(f"{name} is missing or its checksum differs")
+                (raw / name).write_bytes(packed.read_bytes())
+            loaded = dataset(folder, train=train, download=True)
+    return loaded.data.numpy()[:, None], loaded.targets.numpy()

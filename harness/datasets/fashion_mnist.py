@@ -1,0 +1,40 @@
+"""Fashion-MNIST: 70,000 articles of clothing, 28 × 28 (Xiao, Rasul and Vollgraf 2017, arXiv 1708.07747)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from harness.datasets._image_dataset import Arrays, ImageDataset, SplitName
+from harness.datasets._torchvision import read_idx
+
+
+class FashionMnist(ImageDataset):
+    """60,000 training and 10,000 test images, grey."""
+
+    name: Literal["fashion_mnist"]
+    title: ClassVar[str] = "Fashion-MNIST"
+    channels: ClassVar[int] = 1
+    size: ClassVar[int] = 28
+    classes: ClassVar[int] = 10
+    train_count: ClassVar[int] = 60_000
+    test_count: ClassVar[int] = 10_000
+    # Over all pixels of the training images, as customary.
+    mean: ClassVar[tuple[float, ...]] = (0.2860,)
+    std: ClassVar[tuple[float, ...]] = (0.3530,)
+    labels: ClassVar[tuple[str, ...]] = (
+        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+    )  # fmt: skip
+    files: ClassVar[tuple[str, ...]] = ("FashionMNIST",)
+    url: ClassVar[str] = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/train-images-idx3-ubyte.gz"
+    to_put: ClassVar[str] = (
+        "FashionMNIST/raw/ with {train,t10k}-{images-idx3,labels-idx1}-ubyte.gz "
+        "from http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+    )
+
+    def official(self, root: Path, split: SplitName, fetch: bool) -> Arrays:
+        """From the packed files in ``FashionMNIST/raw``."""
+        return read_idx("FashionMNIST", root, split == "train", fetch)
+
+
+plugin = FashionMnist

@@ -1,0 +1,38 @@
+"""MNIST: 70,000 handwritten digits, 28 × 28 (LeCun, Bottou, Bengio and Haffner 1998)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from harness.datasets._image_dataset import Arrays, ImageDataset, SplitName
+from harness.datasets._torchvision import read_idx
+
+
+class Mnist(ImageDataset):
+    """60,000 training and 10,000 test images, grey."""
+
+    name: Literal["mnist"]
+    title: ClassVar[str] = "MNIST"
+    channels: ClassVar[int] = 1
+    size: ClassVar[int] = 28
+    classes: ClassVar[int] = 10
+    train_count: ClassVar[int] = 60_000
+    test_count: ClassVar[int] = 10_000
+    # Over all pixels of the training images; as in pytorch/examples, mnist/main.py.
+    mean: ClassVar[tuple[float, ...]] = (0.1307,)
+    std: ClassVar[tuple[float, ...]] = (0.3081,)
+    labels: ClassVar[tuple[str, ...]] = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
+    files: ClassVar[tuple[str, ...]] = ("MNIST",)
+    url: ClassVar[str] = "https://ossci-datasets.s3.amazonaws.com/mnist/train-images-idx3-ubyte.gz"
+    to_put: ClassVar[str] = (
+        "MNIST/raw/ with {train,t10k}-{images-idx3,labels-idx1}-ubyte.gz "
+        "from https://ossci-datasets.s3.amazonaws.com/mnist/"
+    )
+
+    def official(self, root: Path, split: SplitName, fetch: bool) -> Arrays:
+        """From the packed files in ``MNIST/raw``."""
+        return read_idx("MNIST", root, split == "train", fetch)
+
+
+plugin = Mnist

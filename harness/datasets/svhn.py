@@ -1,0 +1,36 @@
+"""SVHN, cropped digits: 99,289 house numbers from street views, 32 × 32 (Netzer, Wang, Coates and others 2011)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from harness.datasets._image_dataset import Arrays, ImageDataset, SplitName
+from harness.datasets._torchvision import import_torchvision
+
+
+class Svhn(ImageDataset):
+    """73,257 training and 26,032 test images, RGB, without the "extra" split. The digit 0 has label 0."""
+
+    name: Literal["svhn"]
+    title: ClassVar[str] = "SVHN"
+    channels: ClassVar[int] = 3
+    size: ClassVar[int] = 32
+    classes: ClassVar[int] = 10
+    train_count: ClassVar[int] = 73_257
+    test_count: ClassVar[int] = 26_032
+    # Over all pixels of the training images, as customary.
+    mean: ClassVar[tuple[float, ...]] = (0.4377, 0.4438, 0.4728)
+    std: ClassVar[tuple[float, ...]] = (0.1980, 0.2010, 0.1970)
+    labels: ClassVar[tuple[str, ...]] = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
+    files: ClassVar[tuple[str, ...]] = ("train_32x32.mat", "test_32x32.mat")
+    url: ClassVar[str] = "http://ufldl.stanford.edu/housenumbers/train_32x32.mat"
+    to_put: ClassVar[str] = "train_32x32.mat and test_32x32.mat from http://ufldl.stanford.edu/housenumbers/"
+
+    def official(self, root: Path, split: SplitName, fetch: bool) -> Arrays:
+        """From the two ``.mat`` files."""
+        loaded = import_torchvision().datasets.SVHN(root, split=split, download=fetch)
+        return loaded.data, loaded.labels
+
+
+plugin = Svhn

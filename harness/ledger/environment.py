@@ -1,0 +1,87 @@
+"""What a run runs on: code, packages, platform. No host name, no user name, no path."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import harness
+from harness.ledger.git import git
+from harness.records import Record
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "triton",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pydantic",
+    "pyyaml",
+    "rfc8785",
+    "safetensors",
+    "jinja2",
+    "matplotlib",
+    "pillow",
+)
+
+
+class Environment(Record):
+    """The part of a run's circumstances that can be told without starting it."""
+
+    harness: str
+    """Version of this package."""
+    code: str
+    """SHA-256 over the source files of this package, whether they are in a repository or installed."""
+    commit: str | None
+    """Git commit; None outside a repository or without git."""
+    dirty: bool | None
+    """Whether tracked files differ from the commit, those below verdicts/ aside."""
+    dirty_digest: str | None
+    """SHA-256 of that difference as ``git diff --binary`` prints it; None if there is none."""
+    packages: dict[str, str]
+    """Installed package → version."""
+    python: str
+    platform: str
+    """System and machine, "Linux x86_64"."""
+
+
+def environment(root: Path) -> Environment:
+    """The environment of a run whose project folder is ``root``. Nothing is imported to find out versions."""
+    commit = git(root, "rev-parse", "HEAD")
+    difference = None if commit is None else _difference(root)
+    return Environment(
+        harness=harness.__version__,
+        code=_code(Path(harness.__file__).parent),
+        commit=None if commit is None else commit.decode().strip(),
+        dirty=None if difference is None else difference != b"",
+        dirty_digest=hashlib.sha256(difference).hexdigest() if difference else None,
+        packages={name: found for name in PACKAGES if (found := _version(name)) is not None},
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+    )
+
+
+def _code(package: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py"), key=lambda path: path.relative_to(package).parts):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{content}  {path.relative_to(package).as_posix()}\n".encode())
+    return digest.hexdigest()
+
+
+def _difference(root: Path) -> bytes | None:
+    """What tracked files of the whole repository differ in; the user's own diff settings have no say in its bytes."""
+    settings = ("diff.noprefix=false", "diff.mnemonicPrefix=false", "diff.algorithm=myers", "diff.context=3")
+    options = ("--binary", "--full-index", "--no-ext-diff", "--no-textconv", "--no-color", "--no-renames")
+    chosen = [part for setting in settings for part in ("-c", setting)]
+    return git(root, *chosen, "diff", "HEAD", *options, "--", ":/", ":(exclude)verdicts")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

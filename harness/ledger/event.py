@@ -1,0 +1,114 @@
+"""One event: its form, its bytes, and how a file is read back and checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import rfc8785
+from pydantic import StringConstraints, ValidationError, field_validator
+
+from harness.errors import HarnessError, Tampered
+from harness.ledger.bodies import BODIES
+from harness.ledger.pins import Digest
+from harness.records import Record
+
+VERSION: Literal[1] = 1
+Time = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")]
+
+
+class Event(Record):
+    """One event. ``body`` has the form that ``harness.ledger.bodies`` gives for its type."""
+
+    v: Literal[1] = VERSION
+    type: str
+    parents: tuple[Digest, ...]
+    """Digests of all heads when it was appended, sorted."""
+    claimed_time: Time
+    """UTC, whole seconds; what the writer's clock said, which proves nothing."""
+    actor: str
+    """A name; never an e-mail address."""
+    body: dict[str, Any]
+
+    @field_validator("parents")
+    @classmethod
+    def _sorted(cls, parents: tuple[str, ...]) -> tuple[str, ...]:
+        if list(parents) != sorted(set(parents)):
+            raise ValueError("parents are sorted, each once")
+        return parents
+
+    def to_bytes(self) -> bytes:
+        """The file's content.
+
+        Raises:
+            ValueError: NaN, an infinity or an integer of 2^53 or more somewhere in the body.
+        """
+        return rfc8785.dumps(self.model_dump(mode="json"))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of its bytes: its name."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
+
+def read_event(path: Path, digest: str, what: str) -> Event:
+    """The event in a file that is named by its digest; ``what`` says in an error which event that is.
+
+    Raises:
+        Tampered: missing, another content than its name says, not canonical, or not of its type's form.
+    """
+    data = read_named(path, digest, what)
+    try:
+        value = json.loads(data, parse_int=_integer)
+        if isinstance(value, dict) and value.get("v", VERSION) != VERSION:
+            raise HarnessError(
+                f"an event of form {value['v']!r}; this version reads form {VERSION}",
+                where=str(path),
+                remedy="update harness",
+            )
+        event = Event.model_validate(value)
+        if event.type in BODIES:
+            BODIES[event.type].model_validate(event.body)
+    except ValidationError as error:
+        problem = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'event'}: {e['msg']}" for e in error.errors())
+        raise Tampered(f"not an event as harness writes it ({problem})", where=str(path)) from error
+    except (ValueError, RecursionError) as error:
+        raise Tampered(f"not an event as harness writes it ({error})", where=str(path)) from error
+    if _canonical(event) != data:
+        raise Tampered("not in canonical form (RFC 8785)", where=str(path))
+    return event
+
+
+def read_named(path: Path, digest: str, what: str) -> bytes:
+    """The bytes of a file that is named by their digest.
+
+    Raises:
+        Tampered: missing, or other bytes than its name says.
+        HarnessError: no permission to read it.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise Tampered(f"{what} is missing", where=str(path), expected=digest, got="no such file") from None
+    except OSError as error:
+        reason = f"{what} could not be read: {error.strerror or error}"
+        raise HarnessError(reason, where=str(path), remedy="check the file's permissions") from error
+    if (got := hashlib.sha256(data).hexdigest()) != digest:
+        raise Tampered(f"{what} is not what its name says", where=str(path), expected=digest, got=got)
+    return data
+
+
+def _integer(text: str) -> int | float:
+    """RFC 8785 knows doubles only: 1e20 is written as an integer, which Python would read as another number."""
+    number = int(text)
+    return number if abs(number) < 2**53 else float(number)
+
+
+def _canonical(event: Event) -> bytes | None:
+    try:
+        return event.to_bytes()
+    except ValueError:
+        return None

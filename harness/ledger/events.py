@@ -1,0 +1,174 @@
+"""The ledger: a hash DAG of events, one read-only file each, and the objects that they name.
+
+    ledger/events/<sha256>.json     exact RFC 8785 bytes, named by their own digest
+    objects/sha256/<sha256>         registered files, verbatim
+
+An event's parents are all heads at the time, so "before" means ancestry and two branches merge in git without
+conflict: the next event joins their heads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from harness.errors import StorageFailed, Tampered
+from harness.ledger.bodies import BODIES
+from harness.ledger.durable import publish
+from harness.ledger.event import Event, read_event, read_named
+from harness.ledger.git import actor as current_actor
+from harness.records import Record
+from harness.storage import storage_failed
+
+__all__ = ["Event", "Ledger"]
+
+LOCK_SECONDS = 60
+DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class Ledger:
+    """The events and objects below one verdicts folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folder = root / "ledger" / "events"
+        self._objects = root / "objects" / "sha256"
+        self._lock = FileLock(root / "ledger" / ".lock")
+
+    def events(self) -> tuple[Event, ...]:
+        """All events, parents first; among events that could both come next, the earlier claimed time, then the
+        smaller digest. Adding events, or merging another branch's, never changes the order of those already there.
+
+        Raises:
+            Tampered: a file that is not named by its digest, is not canonical, has no valid body, or is missing
+                although another event names it as a parent.
+        """
+        found = self._read_all()
+        waiting = {digest: len(event.parents) for digest, event in found.items()}
+        children: dict[str, list[str]] = {digest: [] for digest in found}
+        for digest, event in found.items():
+            for parent in event.parents:
+                children[parent].append(digest)
+        ready = [(event.claimed_time, digest) for digest, event in found.items() if not event.parents]
+        heapq.heapify(ready)
+        ordered = []
+        while ready:
+            _, digest = heapq.heappop(ready)
+            ordered.append(found[digest])
+            for child in children[digest]:
+                waiting[child] -= 1
+                if waiting[child] == 0:
+                    heapq.heappush(ready, (found[child].claimed_time, child))
+        return tuple(ordered)
+
+    def heads(self) -> tuple[str, ...]:
+        """Digests of the events that no other names as a parent, sorted; one after any append.
+
+        Raises:
+            Tampered: as ``events``.
+        """
+        found = self._read_all()
+        return tuple(sorted(set(found) - {parent for event in found.values() for parent in event.parents}))
+
+    def append(self, type: str, body: Mapping[str, Any] | Record, actor: str | None = None) -> Event:  # noqa: A002
+        """Add an event after all heads, durably, and return it. ``actor`` defaults to git's user name.
+
+        Raises:
+            ValueError: an unknown type or a body of another form.
+            Tampered: as ``events``.
+            StorageFailed: it could not be written; the ledger is as it was.
+        """
+        if type not in BODIES:
+            raise ValueError(f"{type!r} is no type of event; known are {', '.join(BODIES)}")
+        content = BODIES[type].model_validate(body).model_dump(mode="json")
+        with self.locked():
+            event = Event(
+                type=type,
+                parents=self.heads(),
+                claimed_time=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                actor=actor if actor is not None else current_actor(self.root),
+                body=content,
+            )
+            publish(self._path(event.digest), event.to_bytes())
+        return event
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the ledger's lock, for reading and then appending as one step; it may be taken again inside.
+
+        Raises:
+            StorageFailed: no permission, or another process holds it for more than a minute.
+        """
+        path = Path(self._lock.lock_file)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=LOCK_SECONDS)
+        except Timeout as error:
+            remedy = "wait for the other harness process that is writing to this ledger, or stop it"
+            raise StorageFailed("another process holds the ledger's lock", where=str(path), remedy=remedy) from error
+        except OSError as error:
+            raise storage_failed(path, error) from error
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def store_object(self, data: bytes) -> str:
+        """Keep ``data`` verbatim and return its digest; the same data again changes nothing.
+
+        Raises:
+            StorageFailed: it could not be written.
+            Tampered: there is an object of this name with another content.
+        """
+        digest = hashlib.sha256(data).hexdigest()
+        path = self._objects / digest
+        if not path.exists():
+            publish(path, data)
+        self.read_object(digest)
+        return digest
+
+    def read_object(self, digest: str) -> bytes:
+        """The object of this digest.
+
+        Raises:
+            ValueError: not a digest.
+            Tampered: it is missing or its content is another.
+        """
+        if not DIGEST.fullmatch(digest):
+            raise ValueError(f"{digest!r} is no SHA-256 digest")
+        return read_named(self._objects / digest, digest, "a registered object")
+
+    def _path(self, digest: str) -> Path:
+        return self.folder / f"{digest}.json"
+
+    def _read_all(self) -> dict[str, Event]:
+        """Digest → event. Temporary files (leading dot) are no events; anything else must be one."""
+        found: dict[str, Event] = {}
+        # Parents are looked up beside the listing: an event may be appended while the folder is being listed.
+        todo: list[tuple[str, str | None]] = [(digest, None) for digest in self._names()]
+        while todo:
+            digest, child = todo.pop()
+            if digest not in found:
+                what = f"an event that {child} names as its parent" if child else "an event"
+                found[digest] = read_event(self._path(digest), digest, what)
+                todo.extend((parent, digest) for parent in found[digest].parents)
+        return found
+
+    def _names(self) -> list[str]:
+        if not self.folder.is_dir():
+            return []
+        names = sorted(path.name for path in self.folder.iterdir() if not path.name.startswith("."))
+        for name in names:
+            if not (name.endswith(".json") and DIGEST.fullmatch(name[:-5])):
+                remedy = "give it back its name (git status shows it), or move it elsewhere if it is no event"
+                where = str(self.folder / name)
+                raise Tampered("a file that is not named as an event", where=where, remedy=remedy)
+        return [name[:-5] for name in names]

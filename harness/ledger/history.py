@@ -1,0 +1,71 @@
+"""What became of every attempt at a hypothesis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from harness.ledger.events import Event, Ledger
+from harness.records import Attempt
+
+RUN_DIGITS = 12
+CLOSING: dict[str, Literal["finished", "failed", "aborted"]] = {
+    "run_finished": "finished",
+    "run_failed": "failed",
+    "run_aborted": "aborted",
+}
+
+
+def run_name(digest: str) -> str:
+    """The short name of an attempt, and of its folder: the first 12 digits of its run_started event."""
+    return digest[:RUN_DIGITS]
+
+
+def attempts(ledger: Ledger, hypothesis_id: str) -> tuple[Attempt, ...]:
+    """All attempts at a hypothesis in ledger order, pilots among them; nothing is left out.
+
+    If two branches closed the same attempt, or judged it, the first in ledger order counts.
+
+    Raises:
+        Tampered: as ``Ledger.events``.
+    """
+    events = ledger.events()
+    closed = _first_by_run(event for event in events if event.type in CLOSING)
+    judged = _first_by_run(event for event in events if event.type == "verdict")
+    found = []
+    for event in events:
+        if event.type not in ("run_started", "pilot") or event.body["hypothesis"] != hypothesis_id:
+            continue
+        end, verdict = closed.get(event.digest), judged.get(event.digest)
+        found.append(
+            Attempt(
+                run=run_name(event.digest),
+                status="pilot" if event.type == "pilot" else CLOSING[end.type] if end else "open",
+                started=event.claimed_time,
+                outcome=verdict.body["outcome"] if verdict else None,
+                reason=end.body.get("reason") if end else None,
+            )
+        )
+    return tuple(found)
+
+
+def open_attempts(ledger: Ledger, hypothesis_id: str) -> tuple[Event, ...]:
+    """The run_started events of a hypothesis that no event closes, in ledger order: to be resumed or closed.
+
+    Raises:
+        Tampered: as ``Ledger.events``.
+    """
+    events = ledger.events()
+    closed = {event.body["run"] for event in events if event.type in CLOSING}
+    return tuple(
+        event
+        for event in events
+        if event.type == "run_started" and event.body["hypothesis"] == hypothesis_id and event.digest not in closed
+    )
+
+
+def _first_by_run(events: Iterable[Event]) -> dict[str, Event]:
+    found: dict[str, Event] = {}
+    for event in events:
+        found.setdefault(event.body["run"], event)
+    return found

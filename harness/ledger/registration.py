@@ -1,0 +1,198 @@
+"""Registering a hypothesis, deriving its seeds, and telling what changed since."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import rfc8785
+
+from harness.errors import UsageError
+from harness.ledger.bodies import RegisteredBody
+from harness.ledger.events import Event, Ledger
+from harness.ledger.pins import Pins, pins
+from harness.records import Hypothesis, Record
+
+__all__ = [
+    "Comparison",
+    "Pins",
+    "Registration",
+    "canonical",
+    "compare",
+    "find_registration",
+    "pins",
+    "register",
+    "seeds",
+]
+
+SEED_TAG = b"harness/seed/v1\0"
+ABSENT = object()
+
+
+class Registration(Record):
+    """What the first registration of a hypothesis fixed."""
+
+    digest: str
+    """Of its event."""
+    claimed_time: str
+    raw: str
+    """Digest of the YAML file, which is an object."""
+    canonical: str
+    """Digest of the hypothesis with its defaults as RFC 8785 bytes, which are an object."""
+    claims: str
+    """Digest of the claims file, which is an object."""
+    seeds: tuple[int, ...]
+    """Derived from the event's digest, or hand-picked."""
+    hand_picked_seeds: bool
+    pins: Pins
+    data: dict[str, str]
+    """Data-set name → fingerprint, where it was known."""
+
+
+class Comparison(Record):
+    """A hypothesis, as it is now, against its registration."""
+
+    status: Literal["identical", "comment_only", "changed"]
+    """identical: byte for byte; comment_only: another text with the same meaning; changed: another meaning."""
+    differences: tuple[str, ...]
+    """Field by field, "arms.penalized.penalty.strength: 0.01 → 0.02"; empty unless changed."""
+    pins: tuple[str, ...]
+    """What differs in the code, one sentence each."""
+
+
+def canonical(hypothesis: Hypothesis) -> bytes:
+    """The hypothesis with all defaults as RFC 8785 bytes: the same meaning gives the same bytes."""
+    return rfc8785.dumps(hypothesis.model_dump(mode="json"))
+
+
+def register(
+    ledger: Ledger,
+    loaded_raw: bytes,
+    claims_raw: bytes,
+    hypothesis: Hypothesis,
+    pins: Pins,
+    data: Mapping[str, str] | None = None,
+) -> Event:
+    """Append the registration, its files as objects first. ``data`` maps data sets to fingerprints, where known.
+
+    Raises:
+        UsageError: the hypothesis is registered already.
+        StorageFailed, Tampered: as ``Ledger.append``.
+    """
+    with ledger.locked():
+        if (earlier := find_registration(ledger, hypothesis.id)) is not None:
+            raise UsageError(
+                f"the hypothesis is registered already, by event {earlier.digest[:12]} ({earlier.claimed_time})",
+                where=hypothesis.id,
+                remedy="run it as it is; give a new question a new id",
+            )
+        for template in pins.template_bytes.values():
+            ledger.store_object(template)
+        body = RegisteredBody(
+            hypothesis=hypothesis.id,
+            title=hypothesis.title,
+            raw=ledger.store_object(loaded_raw),
+            canonical=ledger.store_object(canonical(hypothesis)),
+            claims=ledger.store_object(claims_raw),
+            seeds=hypothesis.seeds.list or hypothesis.seeds.number,
+            pins=pins,
+            data=dict(data or {}),
+        )
+        return ledger.append("registered", body)
+
+
+def find_registration(ledger: Ledger, hypothesis_id: str) -> Registration | None:
+    """The first registration of the hypothesis in ledger order.
+
+    Raises:
+        Tampered: as ``Ledger.events``.
+    """
+    for event in ledger.events():
+        if event.type == "registered" and event.body["hypothesis"] == hypothesis_id:
+            body = RegisteredBody.model_validate(event.body)
+            counted = isinstance(body.seeds, int)
+            return Registration(
+                digest=event.digest,
+                claimed_time=event.claimed_time,
+                raw=body.raw,
+                canonical=body.canonical,
+                claims=body.claims,
+                seeds=_derived(event.digest, body.seeds) if isinstance(body.seeds, int) else body.seeds,
+                hand_picked_seeds=not counted,
+                pins=body.pins,
+                data=body.data,
+            )
+    return None
+
+
+def seeds(registration_digest: str, hypothesis: Hypothesis) -> tuple[int, ...]:
+    """The seed numbers of ``hypothesis``: its list as it is, or 48-bit numbers derived from the first registration.
+
+    Seed i is the first 6 bytes, big-endian, of SHA-256("harness/seed/v1" ‖ 0 ‖ registration ‖ i as 8 bytes), so no
+    confirming number can be older than the registration and a rerun cannot roll again.
+    """
+    return hypothesis.seeds.list or _derived(registration_digest, hypothesis.seeds.number)
+
+
+def _derived(registration_digest: str, count: int) -> tuple[int, ...]:
+    start = SEED_TAG + bytes.fromhex(registration_digest)
+    numbers = tuple(
+        int.from_bytes(hashlib.sha256(start + index.to_bytes(8, "big")).digest()[:6], "big") for index in range(count)
+    )
+    assert len(set(numbers)) == count  # two equal among 10,000: one in five million registrations
+    return numbers
+
+
+def compare(registration: Registration, hypothesis: Hypothesis, raw: bytes, pins: Pins, ledger: Ledger) -> Comparison:
+    """What differs between the registration and the file, its meaning and the code as they are now.
+
+    Raises:
+        Tampered: the registered form is missing from the ledger's objects or was changed there.
+    """
+    now = canonical(hypothesis)
+    differences: tuple[str, ...] = ()
+    if hashlib.sha256(now).hexdigest() != registration.canonical:
+        before = ledger.read_object(registration.canonical)
+        differences = tuple(_differences(json.loads(before), json.loads(now), ""))
+    same_text = hashlib.sha256(raw).hexdigest() == registration.raw
+    return Comparison(
+        status="changed" if differences else "identical" if same_text else "comment_only",
+        differences=differences,
+        pins=tuple(_pin_differences(registration.pins, pins)),
+    )
+
+
+def _differences(before: Any, now: Any, path: str) -> list[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = [*before, *(key for key in now if key not in before)]
+        children = [(f"{path}.{key}" if path else key, before.get(key, ABSENT), now.get(key, ABSENT)) for key in keys]
+        return [line for child, old, new in children for line in _differences(old, new, child)]
+    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        pairs = enumerate(zip(before, now, strict=True))
+        return [line for index, (old, new) in pairs for line in _differences(old, new, f"{path}[{index}]")]
+    old, new = _shown(before), _shown(now)
+    return [] if old == new else [f"{path}: {old} → {new}"]
+
+
+def _shown(value: Any) -> str:
+    return "absent" if value is ABSENT else json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def _pin_differences(before: Pins, now: Pins) -> list[str]:
+    lines = []
+    if before.harness != now.harness:
+        lines.append(f"harness {before.harness} was registered, this is {now.harness}")
+    for what, old, new in (
+        ("the code of", before.plugins, now.plugins),
+        ("the template", before.templates, now.templates),
+    ):
+        for name in sorted({*old, *new}):
+            if name not in new:
+                lines.append(f"{what} {name} was registered and is not used")
+            elif name not in old:
+                lines.append(f"{what} {name} is used and was not registered")
+            elif old[name] != new[name]:
+                lines.append(f"{what} {name} differs from the registered one")
+    return lines

@@ -1,0 +1,266 @@
+"""Every plug-in that the registry finds keeps its family's promises. A new plug-in is tested without editing a test."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from harness.batched import keyed
+from harness.criteria import Criterion
+from harness.datasets import Dataset
+from harness.engine import open_device
+from harness.engine.evaluate import ReplicaEvaluation
+from harness.engine.program import Program
+from harness.metrics import Metric
+from harness.models import Model
+from harness.penalties import Penalty
+from harness.records import Arm, Cohort, Replica
+from harness.registry import FAMILIES, Plugin, members, source_digest
+from harness.rules import Rule
+
+FEATURES, CLASSES = 64, 10
+
+
+def example(kind: type[Plugin]) -> Any:
+    """The plug-in with its defaults; required numbers are 0.5 or, where that is refused, 1."""
+    required = [name for name, field in kind.model_fields.items() if field.is_required()]
+    (name,) = get_args(kind.model_fields["name"].annotation)
+    for value in (0.5, 1):
+        try:
+            return kind.model_validate(dict.fromkeys(required, value) | {"name": name})
+        except ValidationError:
+            continue
+    raise AssertionError(f"{name} has required parameters that are not numbers: give them defaults")
+
+
+def every(family: str) -> list[Any]:
+    return [pytest.param(example(kind), id=f"{family}/{name}") for name, kind in members(family).items()]
+
+
+def everything() -> list[Any]:
+    return [parameter for family in FAMILIES for parameter in every(family)]
+
+
+def draw(model: Model, seeds: tuple[int, ...], requires_grad: bool = True) -> dict[str, torch.Tensor]:
+    specs = model.parameters(FEATURES, CLASSES)
+    drawn = {s.name: np.stack([keyed.tensor(s, seed, "weights") for seed in seeds]) for s in specs}
+    return {name: torch.from_numpy(value).requires_grad_(requires_grad) for name, value in drawn.items()}
+
+
+# All families -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("plugin", everything())
+def test_it_describes_itself(plugin: Plugin) -> None:
+    assert type(plugin).__doc__ and len(type(plugin).__doc__ or "") > 20
+    for name, field in type(plugin).model_fields.items():
+        assert field.description or name == "name", f"{plugin.name}.{name} has no description"
+
+
+@pytest.mark.parametrize("plugin", everything())
+def test_it_survives_being_written_down(plugin: Plugin) -> None:
+    assert type(plugin).model_validate(plugin.model_dump(mode="json")) == plugin
+    with pytest.raises(ValidationError):
+        type(plugin).model_validate(plugin.model_dump(mode="json") | {"no_such_parameter": 1})
+    with pytest.raises(ValidationError):
+        plugin.name = "other"
+
+
+@pytest.mark.parametrize("plugin", everything())
+def test_its_code_can_be_pinned(plugin: Plugin) -> None:
+    assert re.fullmatch(r"[0-9a-f]{64}", source_digest(plugin))
+
+
+def test_listing_plugins_loads_neither_torch_nor_scipy() -> None:
+    code = (
+        "import sys; from harness.registry import FAMILIES, members; [members(f) for f in FAMILIES];"
+        "print([m for m in ('torch', 'torchvision', 'scipy', 'sklearn', 'PIL', 'matplotlib') if m in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+# Models, penalties, rules -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", every("models"))
+def test_a_model_keeps_shapes_and_replicas_apart(model: Model) -> None:
+    p = draw(model, (1, 2))
+    x = torch.randn(2, 5, FEATURES, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    h = model.embed(p, x)
+    for layer in range(model.depth):
+        f = model.branch(p, layer, h)
+        h = model.join(h, f)
+        assert f.shape == h.shape == (2, 5, model.hidden)
+    logits = model.head(p, h)
+    assert logits.shape == (2, 5, CLASSES)
+    for name, gradient in zip(p, torch.autograd.grad(logits[0].square().sum(), list(p.values())), strict=True):
+        assert gradient[0].abs().sum() > 0, f"{name} has no part in the output"
+        assert not gradient[1].any(), f"{name} of one replica touches another"
+
+
+@pytest.mark.parametrize("model", every("models"))
+def test_a_models_groups_are_its_parameters_groups(model: Model) -> None:
+    assert {spec.group for spec in model.parameters(FEATURES, CLASSES)} == set(model.groups())
+    assert model.expand_groups(("blocks",)) == {f"block_{layer}" for layer in range(model.depth)}
+    with pytest.raises(ValueError, match="no part"):
+        model.expand_groups(("tail",))
+
+
+@pytest.mark.parametrize("penalty", every("penalties"))
+def test_a_penalty_is_one_number_per_replica(penalty: Penalty) -> None:
+    branch = torch.randn(3, 4, 6, dtype=torch.float64).requires_grad_()
+    value = penalty.value(branch)
+    assert value.shape == (3,) and (value > 0).all()
+    (gradient,) = torch.autograd.grad(value[0], branch)
+    assert gradient[0].any() and not gradient[1:].any()
+
+
+@pytest.mark.parametrize("model", every("models"))
+@pytest.mark.parametrize("rule", every("rules"))
+def test_a_rule_trains_every_parameter_and_keeps_replicas_apart(rule: Rule, model: Model) -> None:
+    p = draw(model, (1, 2))
+    specs = rule.feedback(model, CLASSES)
+    feedback = {
+        s.name: torch.from_numpy(np.stack([keyed.tensor(s, seed, "feedback") for seed in (1, 2)])) for s in specs
+    }
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 6, FEATURES, dtype=torch.float64, generator=generator)
+    y = torch.randint(CLASSES, (2, 6), generator=generator)
+    objective = rule.objective(model, p, feedback, x, y, lambda branch: 0.1 * branch.square().mean((1, 2)))
+    assert objective.descend.shape == objective.cross_entropy.shape == (2,)
+    assert not objective.cross_entropy.requires_grad
+    for name, gradient in zip(p, torch.autograd.grad(objective.descend[0], list(p.values())), strict=True):
+        assert gradient[0].abs().sum() > 0, f"{name} is not trained"
+        assert not gradient[1].any(), f"{name} of one replica touches another"
+    assert set(rule.clip_norms(model)) <= set(model.groups())
+    error = torch.randn(2, 6, CLASSES, dtype=torch.float64)
+    if rule.gives_credit:
+        for layer in range(model.depth + 1):
+            assert rule.credit(model, feedback, error, layer).shape == (2, 6, model.hidden)
+    else:
+        with pytest.raises(NotImplementedError):
+            rule.credit(model, feedback, error, 0)
+
+
+@pytest.mark.parametrize("rule", every("rules"))
+def test_a_rule_learns_something(rule: Rule) -> None:
+    """Ten epochs on digits beat chance clearly: an update with the wrong sign would not."""
+    program = trained(rule, epochs=10)
+    logits = ReplicaEvaluation(program, slice(0, 2)).test_logits
+    accuracy = (logits.argmax(-1) == program.test.labels).double().mean(-1)
+    assert (accuracy > 0.4).all()
+
+
+# Metrics ------------------------------------------------------------------------------------------------------------
+
+
+def trained(rule: Rule, epochs: int = 1) -> Program:
+    from harness.datasets.digits import Digits
+    from harness.engine.batches import epoch_schedule
+
+    setup = {
+        "dataset": {"name": "digits"},
+        "model": {"name": "residual_mlp", "width": 32, "blocks": 2},
+        "optimizer": {"name": "adamw", "lr": 1e-3, "schedule": "constant"},
+        "epochs": epochs,
+        "batch_size": 64,
+        "evaluation": {"probe_samples": 30},
+    }
+    arm = Arm.model_validate({"label": "an arm", "rule": rule.model_dump(), "setup": setup})
+    replicas = tuple(Replica(arm="a", seed_index=i, seed=i + 1) for i in range(2))
+    images = Digits(name="digits").load(Path(), print)
+    program = Program(Cohort(arms={"a": arm}, replicas=replicas, memory_bytes=0), images, open_device("cpu"))
+    for epoch in range(epochs):
+        program.begin_epoch(epoch, epoch_schedule(program.dataset, program.count, program.seeds, epoch))
+        program.run_epoch()
+    return program
+
+
+@pytest.fixture(scope="module")
+def evaluation() -> ReplicaEvaluation:
+    return ReplicaEvaluation(trained(example(members("rules")["dfa"])), slice(0, 2))
+
+
+@pytest.mark.parametrize("metric", every("metrics"))
+def test_a_metric_has_the_shape_and_bounds_it_declares(metric: Metric, evaluation: ReplicaEvaluation) -> None:
+    values = metric.measure(evaluation)
+    shape = [2, *([3] if metric.layered else []), *([30] if metric.per_sample else [])]
+    assert list(values.shape) == shape
+    low, high = metric.bounds
+    assert ((values >= low - 1e-12) & (values <= high + 1e-12)).all()
+    assert metric.worst is None or low <= metric.worst <= high
+    assert not torch.equal(values[0], values[1]), "two seeds measure the same: is the metric computed at all?"
+
+
+# Criteria -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("criterion", every("criteria"))
+def test_a_criterion_keeps_its_error_rate(criterion: Criterion) -> None:
+    """Normal data with the parameter on the cut: a rejection is an error, and happens at most as often as α says."""
+    generator, draws, n = np.random.default_rng(7), 3000, 8
+    data = generator.normal(2.0, 0.7, size=(draws, n))
+    for test in (criterion.p_greater, criterion.p_less):
+        rate = np.mean([test(x, 2.0) <= 0.05 for x in data])
+        assert rate <= 0.05 + 3 * (0.05 * 0.95 / draws) ** 0.5
+        assert rate > 0.01, "it never rejects"
+
+
+@pytest.mark.parametrize("criterion", every("criteria"))
+def test_a_criterions_interval_is_its_tests_turned_around(criterion: Criterion) -> None:
+    x = np.random.default_rng(3).normal(1.0, 2.0, size=12)
+    low, high = criterion.interval(x, 0.9)
+    spread = high - low
+    assert (
+        criterion.p_greater(x, low - 1e-6 * spread) <= 0.05 + 1e-6 <= criterion.p_greater(x, low + 1e-3 * spread) + 2e-6
+    )
+    assert criterion.p_less(x, high + 1e-6 * spread) <= 0.05 + 1e-6
+    assert criterion.p_less(x, high - 1e-2 * spread) > 0.05
+    assert criterion.assumes and criterion.source and criterion.targets in ("mean", "median")
+
+
+@pytest.mark.parametrize("criterion", every("criteria"))
+def test_a_criterion_decides_from_its_smallest_n_on(criterion: Criterion) -> None:
+    n = criterion.smallest_n(0.05)
+    far = np.linspace(1.0, 1.001, n) if n > 1 else np.ones(1)
+    assert criterion.p_greater(far, -1000.0) <= 0.05
+
+
+# Data sets ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dataset", every("datasets"))
+def test_a_data_set_declares_itself(dataset: Dataset) -> None:
+    assert dataset.features == dataset.channels * dataset.size**2
+    assert len(dataset.mean) == len(dataset.std) == dataset.channels
+    assert all(0 < value < 1 for value in (*dataset.mean, *dataset.std))
+    assert dataset.train_count > dataset.test_count > dataset.classes
+    assert dataset.locate(Path("no-such-folder"))
+
+
+def test_a_plug_in_of_another_package_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness import registry
+    from harness.penalties.residual_branch import ResidualBranch
+
+    class Other(ResidualBranch):
+        """A penalty from elsewhere."""
+
+        name: Literal["other"]  # type: ignore[assignment]
+
+    def points(group: str) -> list[Any]:
+        return [SimpleNamespace(name="other", load=lambda: Other)] if group == "harness.penalties" else []
+
+    monkeypatch.setattr(registry, "entry_points", points)
+    registry.members.cache_clear()
+    try:
+        assert set(members("penalties")) == {"residual_branch", "other"}
+    finally:
+        registry.members.cache_clear()

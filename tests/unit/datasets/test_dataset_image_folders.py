@@ -1,0 +1,239 @@
+"""Image folders: real JPEG and PNG files, written by the tests, through the plug-ins' ``load``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from harness.datasets.cifar10 import Cifar10
+from harness.datasets.fashion_mnist import FashionMnist
+from harness.datasets.mnist import Mnist
+from harness.errors import UsageError
+
+
+class SmallCifar10(Cifar10):
+    train_count: ClassVar[int] = 20
+    test_count: ClassVar[int] = 10
+
+
+class SmallMnist(Mnist):
+    train_count: ClassVar[int] = 20
+    test_count: ClassVar[int] = 10
+
+
+class SmallFashion(FashionMnist):
+    train_count: ClassVar[int] = 20
+    test_count: ClassVar[int] = 10
+
+
+def write_tree(folder: Path, classes, *, channels: int, size: int, suffix: str = "png") -> None:
+    """Two training images and one test image per class, different everywhere."""
+    rng = np.random.default_rng(1)
+    for split, count in (("train", 2), ("test", 1)):
+        for name in classes:
+            (folder / split / name).mkdir(parents=True)
+            for index in range(count):
+                pixels = rng.integers(0, 256, (size, size, channels), dtype=np.uint8)
+                image = Image.fromarray(pixels.squeeze(-1) if channels == 1 else pixels)
+                image.save(folder / split / name / f"{index}.{suffix}")
+
+
+@pytest.fixture
+def cifar(tmp_path: Path) -> Path:
+    """A data folder with a small PNG tree of CIFAR-10's form."""
+    write_tree(tmp_path / "data" / "cifar10", Cifar10.labels, channels=3, size=32)
+    return tmp_path / "data"
+
+
+def load(root: Path, dataset=SmallCifar10):
+    told: list[str] = []
+    images = dataset(name=dataset.model_fields["name"].annotation.__args__[0]).load(root, told.append)
+    return images, told
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_pixels_labels_and_origin(cifar):
+    images, _ = load(cifar)
+    assert images.train_images.shape == (20, 3, 32, 32) and images.train_images.dtype == np.uint8
+    assert images.train_labels.tolist() == [label for label in range(10) for _ in range(2)]
+    assert images.test_labels.tolist() == list(range(10)) and images.test_labels.dtype == np.int64
+    truck = pixels(cifar / "cifar10/train/truck/1.png")
+    assert (images.train_images[-1].transpose(1, 2, 0) == truck).all()
+    assert images.origin == "image files (train 20, test 10 PNG), decoded; not the canonical CIFAR-10 files"
+    assert not images.canonical
+    assert images.classes == Cifar10.labels
+
+
+def test_locate_names_the_folder(cifar):
+    assert SmallCifar10(name="cifar10").locate(cifar) == f"image files under {cifar / 'cifar10'}"
+
+
+def test_jpeg_is_decoded_by_pillow(tmp_path):
+    write_tree(tmp_path / "cifar10", Cifar10.labels, channels=3, size=32, suffix="jpeg")
+    images, _ = load(tmp_path)
+    assert (images.test_images[3].transpose(1, 2, 0) == pixels(tmp_path / "cifar10/test/cat/0.jpeg")).all()
+    assert "JPEG" in images.origin
+
+
+def test_files_are_in_numerical_order(cifar):
+    folder = cifar / "cifar10/train/airplane"
+    (folder / "1.png").rename(folder / "10.png")
+    (folder / "0.png").rename(folder / "9.png")
+    images, _ = load(cifar)
+    assert (images.train_images[0].transpose(1, 2, 0) == pixels(folder / "9.png")).all()
+
+
+def test_files_with_other_names_are_in_name_order(cifar):
+    folder = cifar / "cifar10/train/airplane"
+    (folder / "1.png").rename(folder / "b10.png")
+    (folder / "0.png").rename(folder / "b9.png")
+    images, _ = load(cifar)
+    assert (images.train_images[0].transpose(1, 2, 0) == pixels(folder / "b10.png")).all()
+
+
+def test_grey_digits_from_numbered_folders(tmp_path):
+    write_tree(tmp_path / "mnist", Mnist.labels, channels=1, size=28)
+    images, _ = load(tmp_path, SmallMnist)
+    assert images.train_images.shape == (20, 1, 28, 28)
+    assert (images.test_images[7, 0] == pixels(tmp_path / "mnist/test/7/0.png")).all()
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("T-shirt_top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+        ("t_shirt_top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle_boot"),
+        tuple(str(label) for label in range(10)),
+    ],
+)
+def test_labels_follow_the_official_order_not_the_alphabet(tmp_path, folders):
+    write_tree(tmp_path / "fashion_mnist", folders, channels=1, size=28)
+    images, _ = load(tmp_path, SmallFashion)
+    assert images.test_labels.tolist() == list(range(10))
+    for label in (0, 8, 9):
+        assert (images.test_images[label, 0] == pixels(tmp_path / f"fashion_mnist/test/{folders[label]}/0.png")).all()
+
+
+def test_hidden_and_foreign_files_are_no_images(cifar):
+    before, _ = load(cifar)
+    (cifar / "cifar10/train/.DS_Store").write_bytes(b"x")
+    (cifar / "cifar10/train/cat/._0.png").write_bytes(b"x")
+    (cifar / "cifar10/train/cat/notes.txt").write_bytes(b"x")
+    assert load(cifar)[0].fingerprint == before.fingerprint
+
+
+def test_cache_is_used(cifar, cache):
+    first, told = load(cifar)
+    assert len(told) == 2 and "decoding 20 images of cifar10-train" in told[0]
+    kept = sorted((cache / "datasets").iterdir())
+    assert [path.name.rsplit("-", 1)[0] for path in kept] == ["cifar10-test", "cifar10-train"]
+    # Other pixels under the same sizes and times are not noticed: this shows that the cache is what was read.
+    victim = cifar / "cifar10/train/cat/0.png"
+    times = victim.stat()
+    victim.write_bytes(b"\0" * times.st_size)
+    os.utime(victim, ns=(times.st_atime_ns, times.st_mtime_ns))
+    second, told = load(cifar)
+    assert told == [] and second.fingerprint == first.fingerprint
+
+
+def test_a_changed_file_is_decoded_anew(cifar):
+    first, _ = load(cifar)
+    folder = cifar / "cifar10/train/cat"
+    shutil.copy(folder / "0.png", folder / "1.png")
+    second, told = load(cifar)
+    assert len(told) == 1 and "cifar10-train" in told[0]
+    assert second.fingerprint != first.fingerprint
+    assert (second.train_images[7] == second.train_images[6]).all()
+
+
+def test_a_moved_folder_keeps_its_cache(cifar, tmp_path):
+    load(cifar)
+    cifar.rename(tmp_path / "elsewhere")
+    assert load(tmp_path / "elsewhere")[1] == []
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped bit", "empty", "other array"])
+def test_a_damaged_cache_is_decoded_anew(cifar, cache, damage):
+    first, _ = load(cifar)
+    (path,) = (cache / "datasets").glob("cifar10-train-*.npz")
+    whole = bytearray(path.read_bytes())
+    if damage == "flipped bit":
+        whole[len(whole) // 2] ^= 1
+    elif damage == "other array":
+        np.savez(path, images=np.zeros((3, 3), dtype=np.uint8))
+        whole = bytearray(path.read_bytes())
+    path.write_bytes(whole[: {"truncated": len(whole) // 2, "empty": 0}.get(damage, len(whole))])
+    second, told = load(cifar)
+    assert len(told) == 1 and second.fingerprint == first.fingerprint
+    assert load(cifar)[1] == []
+
+
+def test_a_cache_that_cannot_be_written_is_only_told(cifar, monkeypatch):
+    monkeypatch.setenv("HARNESS_CACHE", "/proc/nothing-can-be-made-here")
+    images, told = load(cifar)
+    assert len(images.train_images) == 20
+    assert sum("could not be kept" in line for line in told) == 2
+
+
+def test_undecodable_images_are_named_and_counted(cifar):
+    for name in ("bird", "dog"):
+        path = cifar / f"cifar10/train/{name}/1.png"
+        path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(UsageError, match="not a usable image") as caught:
+        load(cifar)
+    assert caught.value.where == str(cifar / "cifar10/train/bird/1.png")
+    assert "1 other files of this split: dog/1.png" in caught.value.message
+    assert caught.value.remedy
+
+
+def test_wrong_size(cifar):
+    Image.new("RGB", (32, 31)).save(cifar / "cifar10/test/ship/0.png")
+    with pytest.raises(UsageError, match="32 × 31 pixels, expected 32 × 32") as caught:
+        load(cifar)
+    assert caught.value.where == str(cifar / "cifar10/test/ship/0.png")
+
+
+def test_wrong_count(cifar):
+    (cifar / "cifar10/train/frog/1.png").unlink()
+    with pytest.raises(UsageError, match="holds 19 images, expected 20") as caught:
+        load(cifar)
+    assert "frog 1" in caught.value.remedy and "horse 2" in caught.value.remedy
+
+
+def test_missing_and_unknown_classes(cifar):
+    (cifar / "cifar10/train/truck").rename(cifar / "cifar10/train/lorry")
+    with pytest.raises(UsageError, match="missing truck; not expected lorry") as caught:
+        load(cifar)
+    assert caught.value.where == str(cifar / "cifar10/train")
+    assert "airplane, automobile" in caught.value.remedy
+
+
+def test_digit_folders_from_one_are_refused(tmp_path):
+    write_tree(tmp_path / "mnist", [str(digit) for digit in range(1, 11)], channels=1, size=28)
+    with pytest.raises(UsageError, match="missing 0; not expected 10"):
+        load(tmp_path, SmallMnist)
+
+
+def test_empty_class(cifar):
+    for path in (cifar / "cifar10/test/deer").iterdir():
+        path.unlink()
+    with pytest.raises(UsageError, match="an empty class") as caught:
+        load(cifar)
+    assert caught.value.where == str(cifar / "cifar10/test/deer")
+
+
+def test_missing_split(cifar):
+    shutil.rmtree(cifar / "cifar10/test")
+    with pytest.raises(UsageError, match="could not be read") as caught:
+        load(cifar)
+    assert caught.value.where == str(cifar / "cifar10/test")

@@ -1,0 +1,194 @@
+"""Training: cohorts and neighbours, resume, divergence, splitting, what is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from engine_inputs import arm, cohort, digits, planned
+from safetensors import safe_open
+
+from harness.batched import keyed
+from harness.engine import Progress, open_device, train
+from harness.engine.batches import epoch_schedule
+from harness.engine.program import Program
+from harness.errors import Interrupted, TrainingFailed, UsageError
+from harness.records import Plan
+
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
+COHORT_TOLERANCE = 2e-5  # stated in docs/engine.md: relative, float32, over the first epoch
+
+
+def results(plan: Plan, folder: Path, device: str = "cpu", **options: Any) -> str:
+    done = train(plan, {"digits": digits()}, open_device(device), folder, **options)
+    return json.dumps([replica.model_dump(mode="json") for replica in done.replicas], sort_keys=True)
+
+
+def two_cohorts() -> Plan:
+    seeds = [1, 2, 3]
+    return planned(
+        cohort({"vanilla": arm("dfa"), "penalised": arm("dfa", 0.01)}, seeds),
+        cohort({"bp": arm("bp", 0.01)}, seeds),
+    )
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_same_plan_gives_the_same_bits(device: str, tmp_path: Path) -> None:
+    assert results(two_cohorts(), tmp_path / "a", device) == results(two_cohorts(), tmp_path / "b", device)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("stop_after", [1, 2, 4])
+def test_a_stopped_run_goes_on_to_the_same_bits(device: str, stop_after: int, tmp_path: Path) -> None:
+    whole = results(two_cohorts(), tmp_path / "whole", device)
+    epochs = {"done": 0}
+
+    def stop() -> bool:
+        epochs["done"] += 1
+        return epochs["done"] >= stop_after
+
+    with pytest.raises(Interrupted):
+        results(two_cohorts(), tmp_path / "parts", device, stop=stop)
+    assert results(two_cohorts(), tmp_path / "parts", device) == whole
+
+
+def test_a_damaged_checkpoint_is_not_used(tmp_path: Path) -> None:
+    whole = results(two_cohorts(), tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        results(two_cohorts(), tmp_path / "parts", stop=lambda: True)
+    (checkpoint,) = (tmp_path / "parts" / "work").glob("*.safetensors")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    assert results(two_cohorts(), tmp_path / "parts") == whole
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("rule", ["dfa", "bp"])
+def test_a_replica_alone_and_among_forty_agree(device: str, rule: str) -> None:
+    """Another cohort size may sum in another order, nothing else: see docs/engine.md for the tolerance."""
+    images = digits()
+    seeds = list(range(100, 140))
+
+    def weights(chosen: list[int], at: int) -> dict[str, np.ndarray]:
+        program = Program(cohort({"a": arm(rule, 0.01)}, chosen), images, open_device(device))
+        program.begin_epoch(0, epoch_schedule(program.dataset, program.count, program.seeds, 0))
+        program.run_epoch()
+        return {name: tensor[at].detach().cpu().numpy() for name, tensor in program.params.items()}
+
+    among, alone = weights(seeds, 17), weights([117], 0)
+    for name, value in alone.items():
+        spread = np.abs(value).max()
+        np.testing.assert_allclose(among[name], value, rtol=0, atol=COHORT_TOLERANCE * spread, err_msg=name)
+
+
+def test_arms_of_a_seed_share_weights_feedback_and_batches(tmp_path: Path) -> None:
+    images = digits()
+    one = Program(cohort({"a": arm("dfa"), "b": arm("dfa", 0.5)}, [8, 9]), images, open_device("cpu"))
+    other = Program(cohort({"c": arm("bp")}, [9]), images, open_device("cpu"))
+    for name, tensor in other.params.items():
+        assert torch.equal(tensor[0], one.params[name][1])
+        assert torch.equal(tensor[0], one.params[name][3])
+    assert torch.equal(one.feedback["feedback_1"][0], one.feedback["feedback_1"][2])
+    assert not torch.equal(one.feedback["feedback_0"][0], one.feedback["feedback_1"][0])
+    assert one.seeds == (8, 9)
+
+
+def test_a_diverging_replica_is_marked_and_leaves_its_neighbours_alone(tmp_path: Path) -> None:
+    wild = arm("dfa", setup={"optimizer": {"name": "adamw", "lr": 1e30}})
+    together = train(
+        planned(cohort({"tame": arm("dfa"), "wild": wild}, [4, 5])),
+        {"digits": digits()},
+        open_device("cpu"),
+        tmp_path / "a",
+    )
+    alone = train(
+        planned(cohort({"tame": arm("dfa")}, [4, 5])), {"digits": digits()}, open_device("cpu"), tmp_path / "b"
+    )
+    tame, marked = together.replicas[:2], together.replicas[2:]
+    assert [replica.status for replica in together.replicas] == ["finished"] * 2 + ["diverged"] * 2
+    assert {replica.diverged_epoch for replica in marked} == {1}
+    assert all(
+        value is None for s in marked[0].metrics.values() for v in s.values.values() for row in v for value in row
+    )
+    for mine, expected in zip(tame, alone.replicas, strict=True):
+        loss, other = (r.metrics["train_loss"].values["value"][-1][0] for r in (mine, expected))
+        assert loss == pytest.approx(other, rel=1e-4)
+
+
+def test_metrics_are_measured_after_the_right_epochs_and_where_they_are_defined(tmp_path: Path) -> None:
+    longer = {"epochs": 5}
+    plan = planned(cohort({"dfa": arm("dfa", setup=longer)}, [1]), cohort({"bp": arm("bp", setup=longer)}, [1]))
+    dfa, bp = train(plan, {"digits": digits()}, open_device("cpu"), tmp_path).replicas
+    assert dfa.metrics["credit_cosine"].epochs == (1, 2, 4, 5)
+    assert len(dfa.metrics["credit_cosine"].values["median"][0]) == 3
+    assert set(bp.metrics) == set(dfa.metrics) - {"credit_cosine", "credit_norm"}
+    assert set(dfa.metrics["test_accuracy"].values) == {"value"}
+
+
+def test_saved_weights_are_those_that_were_measured(tmp_path: Path) -> None:
+    plan = planned(cohort({"dfa": arm("dfa", setup={"save": ["weights", "feedback"]})}, [1, 2]))
+    done = train(plan, {"digits": digits()}, open_device("cpu"), tmp_path)
+    assert sorted(done.weights) == ["dfa/0.safetensors", "dfa/1.safetensors"]
+    path = tmp_path / "weights" / "dfa" / "1.safetensors"
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == done.weights["dfa/1.safetensors"]
+    with safe_open(path, framework="np") as file:
+        kept = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    digest = hashlib.sha256()
+    for name in sorted(name for name in kept if name.startswith("weights/")):
+        digest.update(np.ascontiguousarray(kept[name]).data)
+    assert digest.hexdigest() == done.replicas[1].weights_sha256
+    specs = plan.cohorts[0].arms["dfa"].rule.feedback(plan.cohorts[0].setup.model, 10)
+    np.testing.assert_array_equal(kept["feedback/feedback_0"], keyed.tensor(specs[0], 2, "feedback").astype(np.float32))
+
+
+def test_progress_counts_to_the_end(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    train(two_cohorts(), {"digits": digits(1437)}, open_device("cpu"), tmp_path, report=seen.append)
+    assert [at.epoch for at in seen] == [1, 2, 3, 1, 2, 3]
+    assert [at.cohort for at in seen] == [1, 1, 1, 2, 2, 2]
+    assert seen[-1].steps_done == seen[-1].steps_total
+
+
+@pytest.mark.gpu
+def test_out_of_memory_splits_the_cohort_and_goes_on(tmp_path: Path) -> None:
+    wide = {"model": {"name": "residual_mlp", "width": 1024, "blocks": 4}, "epochs": 1}
+    plan = planned(cohort({"dfa": arm("dfa", setup=wide)}, list(range(8))))
+    said: list[str] = []
+    torch.cuda.empty_cache()
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 7e8) / total)
+    try:
+        done = train(
+            plan,
+            {"digits": digits()},
+            open_device("cuda"),
+            tmp_path,
+            report=lambda at: said.append(at.message) if at.message else None,
+        )
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert any("do not fit" in text for text in said)
+    assert len(done.cohorts) > 1 and sum(done.cohorts) == 8
+    assert [replica.seed for replica in done.replicas] == list(range(8))
+
+
+def test_devices_that_are_not_there_are_refused() -> None:
+    with pytest.raises(UsageError, match="unknown device"):
+        open_device("tpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(UsageError, match="no CUDA device"):
+            open_device("cuda")
+    assert open_device("auto").torch.type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_one_replica_that_does_not_fit_is_a_clear_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr("harness.engine.loop.Program", full)
+    with pytest.raises(TrainingFailed, match="single replica"):
+        results(planned(cohort({"dfa": arm("dfa")}, [1, 2])), tmp_path)

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+import harness
+from harness.ledger import environment
+
+
+def test_a_clean_repository(repository, git):
+    found = environment(repository)
+    assert found.commit == git(repository, "rev-parse", "HEAD").decode().strip()
+    assert (found.dirty, found.dirty_digest) == (False, None)
+    assert found.harness == harness.__version__
+    assert found.python == platform.python_version()
+    assert found.platform == f"{platform.system()} {platform.machine()}"
+    assert found.packages["torch"] == version("torch")
+    assert "no-such-package" not in found.packages
+
+
+def test_the_code_is_digested_file_by_file(repository):
+    package = Path(harness.__file__).parent
+    names = sorted((path.relative_to(package).as_posix() for path in package.rglob("*.py")), key=lambda n: n.split("/"))
+    shown = subprocess.run(["sha256sum", *names], cwd=package, capture_output=True, check=True).stdout
+    assert environment(repository).code == hashlib.sha256(shown).hexdigest()
+
+
+def test_changed_code_is_dirty_by_its_own_digest_and_run_folders_do_not_count(repository, git):
+    (repository / "verdicts" / "kept.txt").write_text("another\n")
+    (repository / "untracked.txt").write_text("new\n")
+    assert environment(repository).dirty is False
+    (repository / "code.py").write_text("x = 2\n")
+    first = environment(repository)
+    assert first.dirty is True
+    shown = git(repository, "diff", "HEAD", "--binary", "--full-index", "--", ".", ":(exclude)verdicts")
+    assert first.dirty_digest == hashlib.sha256(shown).hexdigest()
+    git(repository, "add", "code.py")
+    assert environment(repository) == first  # staged or not, the files are the same
+    (repository / "code.py").write_text("x = 3\n")
+    assert environment(repository).dirty_digest != first.dirty_digest
+
+
+def test_the_users_diff_settings_have_no_say(repository, git):
+    (repository / "code.py").write_text("x = 2\n")
+    plain = environment(repository)
+    for key, value in (
+        ("diff.noprefix", "true"),
+        ("diff.context", "0"),
+        ("color.diff", "always"),
+        ("diff.external", "false"),
+        ("diff.mnemonicPrefix", "true"),
+    ):
+        git(repository, "config", key, value)
+    assert environment(repository) == plain
+
+
+def test_from_a_subfolder_the_whole_repository_counts(repository, git):
+    project = repository / "sub"
+    (project / "verdicts").mkdir(parents=True)
+    (project / "verdicts" / "a.txt").write_text("a\n")
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "-m", "second")
+    (project / "verdicts" / "a.txt").write_text("b\n")
+    assert environment(project).dirty is False
+    (repository / "code.py").write_text("x = 2\n")
+    assert environment(project).dirty is True
+
+
+@pytest.mark.parametrize("prepare", ["no repository", "no commit", "no git"])
+def test_without_a_commit_nothing_is_claimed(tmp_path, git, monkeypatch, prepare):
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    if prepare == "no commit":
+        git(folder, "init", "-q")
+    if prepare == "no git":
+        monkeypatch.setenv("PATH", str(tmp_path))
+    found = environment(folder)
+    assert (found.commit, found.dirty, found.dirty_digest) == (None, None, None)
+    assert found.packages["numpy"] == version("numpy")
+
+
+def test_a_git_that_hangs_is_given_up(tmp_path, repository, monkeypatch):
+    slow = tmp_path / "bin" / "git"
+    slow.parent.mkdir()
+    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", str(slow.parent), prepend=":")
+    monkeypatch.setattr("harness.ledger.git.SECONDS", 0.2)
+    started = time.monotonic()
+    assert environment(repository).commit is None
+    assert time.monotonic() - started < 5
+
+
+def test_it_names_neither_host_nor_folder(repository):
+    text = environment(repository).to_json()
+    assert str(repository) not in text
+    assert f'"{platform.node()}"' not in text
+    assert "example.org" not in text
+
+
+def test_it_takes_less_than_a_third_of_a_second_and_imports_nothing_large(repository):
+    code = (
+        "import sys, time; from pathlib import Path; from harness.ledger import environment;"
+        "start = time.perf_counter(); environment(Path(sys.argv[1])); print(time.perf_counter() - start);"
+        "print([m for m in ('torch', 'torchvision', 'scipy', 'sklearn', 'matplotlib') if m in sys.modules])"
+    )
+    best = 9.0
+    for _ in range(3):  # the machine may be busy
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(repository)], capture_output=True, text=True, check=True, cwd=Path.cwd()
+        )
+        seconds, loaded = done.stdout.splitlines()
+        assert loaded == "[]"
+        best = min(best, float(seconds))
+        if best < 0.3:
+            break
+    assert best < 0.3

@@ -1,0 +1,92 @@
+"""Cohorts: which arms train together, how they are split, and what they are said to cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import plan, spec
+from harness.plan.cost import cohort_bytes, parameter_count
+from harness.records import Hypothesis
+
+QUICKSTART = Path(__file__).parents[3] / "hypotheses" / "quickstart_digits.yaml"
+
+
+@pytest.fixture(scope="module")
+def hypothesis() -> Hypothesis:
+    return spec.load(QUICKSTART).hypothesis
+
+
+def changed(hypothesis: Hypothesis, arm: str, **parts: Any) -> Hypothesis:
+    """The hypothesis with another arm; ``setup`` and ``optimizer`` are merged."""
+    plain = hypothesis.model_dump(mode="json")
+    for key, value in parts.items():
+        target = plain["arms"][arm]
+        if key == "optimizer":
+            target["setup"]["optimizer"] |= value
+        elif key == "setup":
+            target["setup"] |= value
+        else:
+            target[key] = value
+    return Hypothesis.model_validate(plain)
+
+
+def grouped(hypothesis: Hypothesis, **options: Any) -> list[tuple[str, ...]]:
+    return [tuple(cohort.arms) for cohort in plan.expand(hypothesis, (5, 6, 7), **options).cohorts]
+
+
+def test_arms_of_one_program_share_a_cohort(hypothesis: Hypothesis) -> None:
+    assert grouped(hypothesis) == [("vanilla", "penalized"), ("bp_penalty",), ("shallow",)]
+
+
+@pytest.mark.parametrize("optimizer", [{"lr": 0.5}, {"weight_decay": 0.5}])
+def test_rates_do_not_part_arms(hypothesis: Hypothesis, optimizer: dict[str, float]) -> None:
+    assert grouped(changed(hypothesis, "vanilla", optimizer=optimizer))[0] == ("vanilla", "penalized")
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"optimizer": {"beta1": 0.5}},
+        {"optimizer": {"schedule": "constant"}},
+        {"setup": {"epochs": 3}},
+        {"setup": {"precision": "float64"}},
+        {"rule": {"name": "dfa", "clip": None}},
+        {"freeze": ["block_0"]},
+    ],
+)
+def test_another_program_is_another_cohort(hypothesis: Hypothesis, parts: dict[str, Any]) -> None:
+    assert ("vanilla", "penalized") not in grouped(changed(hypothesis, "vanilla", **parts))
+
+
+def test_every_replica_is_planned_once_in_order(hypothesis: Hypothesis) -> None:
+    planned = plan.expand(hypothesis, (5, 6, 7))
+    pairs = [(replica.arm, replica.seed) for cohort in planned.cohorts for replica in cohort.replicas]
+    assert pairs == [(arm, seed) for arm in hypothesis.arms for seed in (5, 6, 7)]
+
+
+def test_cohorts_split_to_fit_the_memory(hypothesis: Hypothesis) -> None:
+    limit = int(cohort_bytes(hypothesis.setup, 2) / 0.85) + 1
+    planned = plan.expand(hypothesis, (5, 6, 7), memory_bytes=limit)
+    assert [len(cohort.replicas) for cohort in planned.cohorts] == [2, 2, 2, 1, 2, 1, 2]
+    assert all(cohort.memory_bytes <= 0.85 * limit for cohort in planned.cohorts)
+    assert len({(r.arm, r.seed) for cohort in planned.cohorts for r in cohort.replicas}) == 12
+    assert [tuple(cohort.arms) for cohort in planned.cohorts][1] == ("vanilla", "penalized")
+
+
+def test_a_replica_that_cannot_fit_is_still_planned(hypothesis: Hypothesis) -> None:
+    assert all(len(cohort.replicas) == 1 for cohort in plan.expand(hypothesis, (5, 6), memory_bytes=1).cohorts)
+
+
+def test_steps_count_the_ragged_batch(hypothesis: Hypothesis) -> None:
+    planned = plan.expand(hypothesis, (5,))
+    assert planned.steps(planned.cohorts[0]) == 20 * 23  # 1,437 images in batches of 64
+    estimate = plan.estimate(planned, "cpu")
+    assert estimate.steps == 3 * 20 * 23 and estimate.seconds > 0
+
+
+def test_parameters_are_counted_from_the_model(hypothesis: Hypothesis) -> None:
+    linear = 64 * 64 + 64
+    assert parameter_count(hypothesis.setup) == linear + 3 * (2 * 64 + 2 * linear) + 2 * 64 + 64 * 10 + 10

@@ -1,0 +1,48 @@
+"""Which claims an outcome moves, and which of the others stand on one that it walks back."""
+
+from __future__ import annotations
+
+from harness.records import Claims, Consequences, Implication
+
+
+def consequences(claims: Claims, implication: Implication) -> Consequences:
+    """What an outcome with this implication does to the claims.
+
+    A claim comes into question when it stands on a walked-back one, directly or through other claims, unless it is
+    walked back itself. A claim can be supported and in question at once: what supports it does not mend its ground.
+    """
+    fallen = set(implication.walks_back)
+    in_question = {}
+    for name in claims.claims:
+        ground = _stands_on(claims, name) & fallen
+        if ground and name not in fallen:
+            in_question[name] = _ordered(claims, ground)
+    return Consequences(
+        supported=_ordered(claims, implication.supports),
+        walked_back=_ordered(claims, implication.walks_back),
+        restored=_ordered(claims, implication.restores),
+        in_question=in_question,
+    )
+
+
+def _stands_on(claims: Claims, name: str) -> set[str]:
+    """Every claim that ``name`` presupposes, directly or not; a circle of claims ends the walk, it does not hang it."""
+    reached: set[str] = set()
+    waiting = list(claims.claims[name].stands_on)
+    while waiting:
+        ground = waiting.pop()
+        if ground not in reached:
+            reached.add(ground)
+            waiting.extend(claims.claims[ground].stands_on)
+    return reached
+
+
+def _ordered(claims: Claims, names: set[str] | tuple[str, ...]) -> tuple[str, ...]:
+    """The names in the order of the claims file, each once.
+
+    Raises:
+        KeyError: a name that is no claim (``harness.spec`` refuses such a file).
+    """
+    for name in names:
+        claims.claims[name]
+    return tuple(name for name in claims.claims if name in names)

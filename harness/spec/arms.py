@@ -1,0 +1,169 @@
+"""From the file's short forms to the form of the records: grids of arms, setups merged into arms, named metrics.
+
+**matrix.** An arm may hold ``matrix``: dotted path inside the arm → {suffix: value}. ::
+
+    penalized: {label: Penalised DFA, rule: {name: dfa}, penalty: {name: residual_branch},
+                matrix: {penalty.strength: {weak: 1.0e-4, strong: 1.0e-2}}}
+
+becomes the arms ``penalized_weak`` and ``penalized_strong``, labelled "Penalised DFA (weak)" and "Penalised DFA
+(strong)". Several paths form their grid, the last varying fastest: ``penalized_weak_slow``, "… (weak, slow)". A path
+must not lead to what the arm gives already; mappings on the way to it are made where they are missing.
+
+**setup.** The common setup goes into every arm; an arm's own ``setup`` overrides it key by key, at any depth. A plug-in
+that the override gives another ``name`` is taken as it stands, without the common one's parameters.
+
+Estimands may give a metric by its name alone and a contrast as ``first - second``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+
+from harness.spec.tree import Node, Problem
+
+MAX_PATHS = 8
+MAX_GRID = 1_000
+SUFFIX = re.compile(r"[a-z0-9][a-z0-9_]*")
+DOTTED = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
+
+
+def expand(root: Node) -> tuple[Node, list[Problem]]:
+    """The document in the records' form, every value still at its place in the file.
+
+    A part that is not of the expected shape is left alone: the records' own types will say so. The problems' paths are
+    those of the document as written, not as expanded.
+    """
+    if not isinstance(root.value, dict):
+        return root, []
+    problems: list[Problem] = []
+    parts = dict(root.value)
+    setup = parts.get("setup")
+    if "arms" in parts and isinstance(parts["arms"].value, dict):
+        arms: dict[str, Node] = {}
+        for name, arm in parts["arms"].value.items():
+            expanded = _grid(name, arm, problems)
+            others = (arms.keys() | parts["arms"].value.keys()) - {name}
+            problems += [
+                Problem(("arms", name), f"the matrix makes a second arm named {taken!r}", "rename one", on_key=True)
+                for taken in expanded.keys() & others
+            ]
+            arms.update({key: _with_setup(value, setup) for key, value in expanded.items()})
+        parts["arms"] = replace(parts["arms"], value=arms)
+    for section in ("estimands", "exploratory"):
+        if section in parts and isinstance(parts[section].value, dict):
+            short = parts[section].items()
+            parts[section] = replace(parts[section], value={name: _estimand(node) for name, node in short.items()})
+    return replace(root, value=parts), problems
+
+
+def _with_setup(arm: Node, setup: Node | None) -> Node:
+    if not isinstance(arm.value, dict):
+        return arm
+    rest = {key: child for key, child in arm.value.items() if key != "setup"}
+    if setup is None:  # reported once, as missing from the file
+        return replace(arm, value=rest)
+    own = arm.value.get("setup")
+    return replace(arm, value={**rest, "setup": setup if own is None else merge(setup, own)})
+
+
+def merge(base: Node, override: Node) -> Node:
+    """``override`` over ``base``, key by key; whole where one is no mapping or the override names another plug-in."""
+    if not isinstance(base.value, dict) or not isinstance(override.value, dict):
+        return override
+    own_name, base_name = override.get("name"), base.get("name")
+    if own_name is not None and base_name is not None and own_name.value != base_name.value:
+        return override
+    merged = dict(base.value)
+    for key, child in override.value.items():
+        merged[key] = merge(base.value[key], child) if key in base.value else child
+    return replace(override, value=merged, base=base)
+
+
+def _grid(name: str, arm: Node, problems: list[Problem]) -> dict[str, Node]:
+    matrix = arm.get("matrix")
+    if matrix is None or not isinstance(arm.value, dict):
+        return {name: arm}
+    path = ("arms", name, "matrix")
+    plain = replace(arm, value={key: child for key, child in arm.value.items() if key != "matrix"})
+    found = list(_matrix_problems(path, plain, matrix))
+    if found:
+        problems += found
+        return {name: plain}
+    varied = matrix.items()
+    axes = [[(dotted, suffix, value) for suffix, value in axis.items().items()] for dotted, axis in varied.items()]
+    expanded = {}
+    for cell in itertools.product(*axes):
+        one = plain
+        for dotted, _, value in cell:
+            one = _set(one, dotted.split("."), value, varied[dotted])
+        suffixes = [suffix for _, suffix, _ in cell]
+        expanded["_".join([name, *suffixes])] = _labelled(one, ", ".join(suffixes))
+    return expanded
+
+
+def _matrix_problems(path: tuple[str, ...], arm: Node, matrix: Node) -> Iterable[Problem]:
+    example = "write for example {penalty.strength: {weak: 1.0e-4, strong: 1.0e-2}}"
+    if not matrix.items():
+        yield Problem(path, "matrix must be a mapping: path inside the arm → {suffix: value}", example)
+        return
+    if len(matrix.items()) > MAX_PATHS:
+        yield Problem(path, f"a matrix of {len(matrix.items()):,} paths", f"at most {MAX_PATHS} are allowed")
+        return
+    for dotted, axis in matrix.items().items():
+        at = (*path, dotted)
+        first = dotted.split(".")[0]
+        if not DOTTED.fullmatch(dotted) or first in ("label", "matrix"):
+            yield Problem(at, f"{dotted!r} is no path inside the arm that a matrix can vary", example, on_key=True)
+            continue
+        node, rest = arm.nearest(tuple(dotted.split(".")))
+        if not rest:
+            yield Problem(at, f"{dotted} is given in the arm and in its matrix", "remove it from one", on_key=True)
+        elif not isinstance(node.value, dict):
+            yield Problem(at, f"{dotted} leads into something that is no mapping", "give a path of keys", on_key=True)
+        if not axis.items():
+            yield Problem(at, f"{dotted} needs values: suffix → value", example)
+        for suffix in axis.items():
+            if not SUFFIX.fullmatch(suffix):
+                remedy = "a suffix is made of a-z, 0-9 and _; the value stands after it"
+                yield Problem((*at, suffix), f"{suffix!r} can't end an arm's name", remedy, on_key=True)
+    for dotted in matrix.items():
+        for other in matrix.items():
+            if other.startswith(f"{dotted}."):
+                yield Problem(
+                    (*path, other), f"{other} lies inside {dotted}, which varies too", "vary one", on_key=True
+                )
+    if (size := math.prod(len(axis.items()) for axis in matrix.items().values())) > MAX_GRID:
+        yield Problem(path, f"this grid has {size:,} arms", f"at most {MAX_GRID:,} are allowed")
+
+
+def _set(node: Node, path: list[str], value: Node, by: Node) -> Node:
+    """``node`` with ``value`` at ``path``; mappings that are made on the way stand at the place of ``by``'s key."""
+    if not path:
+        return value
+    below = node.get(path[0]) or Node({}, by.key_at, by.key_at)
+    return replace(node, value={**node.items(), path[0]: _set(below, path[1:], value, by)})
+
+
+def _labelled(arm: Node, suffix: str) -> Node:
+    label = arm.get("label")
+    if label is None or not isinstance(label.value, str):
+        return arm
+    return replace(arm, value={**arm.items(), "label": replace(label, value=f"{label.value} ({suffix})")})
+
+
+def _estimand(node: Node) -> Node:
+    if not isinstance(node.value, dict):
+        return node
+    parts = dict(node.value)
+    metric, contrast = parts.get("metric"), parts.get("contrast")
+    if metric is not None and isinstance(metric.value, str):
+        parts["metric"] = replace(metric, value={"name": metric})
+    if contrast is not None and isinstance(contrast.value, str):
+        arms = [part.strip() for part in contrast.value.split(" - ")]
+        if len(arms) == 2:
+            parts["contrast"] = replace(contrast, value=[replace(contrast, value=arm) for arm in arms])
+    return replace(node, value=parts)

@@ -1,0 +1,111 @@
+"""A hypothesis as far as its form is right, so that rules can speak about the rest of the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+from harness.records import (
+    Arm,
+    Combine,
+    DecisionSpec,
+    Estimand,
+    Exclusions,
+    Guard,
+    Hypothesis,
+    Implication,
+    Prediction,
+    Record,
+    Seeds,
+    Stopping,
+)
+from harness.spec.forms import part, suggestion
+from harness.spec.tree import Node
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Parts of an expanded document; what has the wrong form is missing here but still named by the document."""
+
+    root: Node
+
+    @cached_property
+    def arms(self) -> dict[str, Arm]:
+        """Well-formed arms."""
+        return self._parts("arms", Arm)
+
+    @cached_property
+    def estimands(self) -> dict[str, Estimand]:
+        """Well-formed estimands."""
+        return self._parts("estimands", Estimand)
+
+    @cached_property
+    def exploratory(self) -> dict[str, Estimand]:
+        """Well-formed exploratory estimands."""
+        return self._parts("exploratory", Estimand)
+
+    @cached_property
+    def guards(self) -> dict[str, Guard]:
+        """Well-formed guards."""
+        return self._parts("guards", Guard)
+
+    @cached_property
+    def decisions(self) -> dict[str, DecisionSpec]:
+        """Well-formed decisions."""
+        return self._parts("decisions", DecisionSpec)
+
+    @cached_property
+    def implications(self) -> dict[str, Implication]:
+        """Well-formed implications."""
+        return self._parts("implications", Implication)
+
+    @cached_property
+    def seeds(self) -> Seeds | None:
+        """The seeds, if well-formed."""
+        return part(Seeds, self.root.get("seeds"))
+
+    @cached_property
+    def prediction(self) -> Prediction | None:
+        """The prediction, if well-formed."""
+        return part(Prediction, self.root.get("prediction"))
+
+    @cached_property
+    def combine(self) -> Combine | None:
+        """The combination, if given and well-formed."""
+        return part(Combine, self.root.get("combine"))
+
+    @cached_property
+    def exclusions(self) -> Exclusions:
+        """The exclusions."""
+        return part(Exclusions, self.root.get("exclusions")) or Exclusions()
+
+    @cached_property
+    def stopping(self) -> Stopping:
+        """The stopping rule."""
+        return part(Stopping, self.root.get("stopping")) or Stopping()
+
+    @cached_property
+    def outcomes(self) -> tuple[str, ...] | None:
+        """Every outcome; None while decisions or their combination aren't well-formed."""
+        given = self.root.items("decisions")
+        whole = given and len(self.decisions) == len(given)
+        if not whole or (self.combine is None and ("combine" in self.root.items() or len(given) > 1)):
+            return None
+        parts: dict[str, Any] = {"decisions": self.decisions, "combine": self.combine}
+        return Hypothesis.model_construct(**parts).outcomes
+
+    def names(self, section: str) -> list[str]:
+        """The names that a section gives, well-formed or not."""
+        return list(self.root.items(section))
+
+    def unknown(self, section: str, noun: str, name: str) -> str | None:
+        """``there is no arm 'x', did you mean 'y'?``, or None if the section has the name."""
+        known = self.names(section)
+        return None if name in known else f"there is no {noun} {name!r}{suggestion(name, known)}"
+
+    def _parts(self, section: str, kind: type[R]) -> dict[str, R]:
+        parts = {name: part(kind, node) for name, node in self.root.items(section).items()}
+        return {name: record for name, record in parts.items() if record is not None}

@@ -1,0 +1,106 @@
+"""Estimands and guards: what they name exists, is measured, and means something for the arms that they use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.records import Arm, Estimand, Setup
+from harness.spec.bands import domain
+from harness.spec.draft import Draft
+from harness.spec.tree import Path, Problem
+
+
+def estimand_problems(draft: Draft) -> Iterator[Problem]:
+    """What is wrong with estimands and exploratory estimands."""
+    for section, estimands in (("estimands", draft.estimands), ("exploratory", draft.exploratory)):
+        for name, estimand in estimands.items():
+            path = (section, name)
+            yield from _shape(path, estimand)
+            if estimand.contrast is not None and len(set(estimand.contrast)) == 1:
+                message = f"the contrast of {estimand.contrast[0]!r} with itself is always zero"
+                yield Problem((*path, "contrast"), message, "name two arms")
+            for position, arm_name in enumerate(estimand.arms):
+                at = (*path, "contrast", position) if estimand.contrast is not None else (*path, "arm")
+                if missing := draft.unknown("arms", "arm", arm_name):
+                    yield Problem(at, missing, f"arms: {', '.join(draft.names('arms'))}")
+                elif arm_name in draft.arms:
+                    yield from _on_arm(path, at, estimand, arm_name, draft.arms[arm_name])
+
+
+def _shape(path: Path, estimand: Estimand) -> Iterator[Problem]:
+    """What the metric alone says about layer, samples, transform and unit."""
+    metric = estimand.metric
+    if metric.layered and estimand.layer is None:
+        yield Problem((*path, "layer"), f"{metric.name} has a value per layer: say which", "add layer: 0, 1, …")
+    if not metric.layered and estimand.layer is not None:
+        yield Problem((*path, "layer"), f"{metric.name} has no layers", "remove layer", on_key=True)
+    if metric.per_sample and estimand.samples is None:
+        message = f"{metric.name} has a value per probe sample: say how they are summarised"
+        yield Problem((*path, "samples"), message, "add samples: mean, std or median")
+    if not metric.per_sample and estimand.samples is not None:
+        message = f"{metric.name} has one value per replica, no samples"
+        yield Problem((*path, "samples"), message, "remove samples", on_key=True)
+    low, high = metric.bounds
+    if estimand.transform == "log10" and low < 0 and estimand.samples != "std":
+        message = f"log10 needs a metric that is never negative; {metric.name} can be"
+        yield Problem((*path, "transform"), message, "remove transform")
+    if estimand.unit == "pp":
+        if estimand.transform == "log10":
+            yield Problem((*path, "unit"), "a logarithm has no percentage points", "remove unit or transform")
+        elif low < 0 or high > 1:
+            message = f"percentage points need a share between 0 and 1, which {metric.name} is not"
+            yield Problem((*path, "unit"), message, "remove unit")
+
+
+def _on_arm(path: Path, at: Path, estimand: Estimand, name: str, arm: Arm) -> Iterator[Problem]:
+    metric, setup = estimand.metric, arm.setup
+    if metric.needs_credit and not arm.rule.gives_credit:
+        message = f"{metric.name} is not defined for arm {name!r}: rule {arm.rule.name} gives no credit vector"
+        yield Problem(at, message, "take an arm whose rule hands out credit, or another metric")
+    if metric.name not in setup.evaluation.metrics:
+        message = f"{metric.name} is not measured on arm {name!r}"
+        remedy = f"add it to setup.evaluation.metrics, which are: {', '.join(setup.evaluation.metrics)}"
+        yield Problem((*path, "metric"), message, remedy)
+    if metric.layered and estimand.layer is not None and estimand.layer > setup.model.depth:
+        message = f"there is no layer {estimand.layer} in arm {name!r}: layers run from 0 to {setup.model.depth}"
+        yield Problem((*path, "layer"), message)
+    if estimand.epoch is not None and not _evaluated(estimand.epoch, setup):
+        every, last = setup.evaluation.every_epochs, setup.epochs
+        message = f"epoch {estimand.epoch} is not evaluated on arm {name!r}"
+        remedy = (
+            f"evaluated are epoch 1, multiples of {every} and the last, {last}" if every > 1 else f"the last is {last}"
+        )
+        yield Problem((*path, "epoch"), message, remedy)
+
+
+def _evaluated(epoch: int, setup: Setup) -> bool:
+    return epoch in (1, setup.epochs) or (epoch <= setup.epochs and epoch % setup.evaluation.every_epochs == 0)
+
+
+def guard_problems(draft: Draft) -> Iterator[Problem]:
+    """What is wrong with guards: their estimand, their threshold, and whether enough seeds could ever verify them."""
+    for name, guard in draft.guards.items():
+        path = ("guards", name)
+        if missing := draft.unknown("estimands", "estimand", guard.estimand):
+            remedy = "it is exploratory: move it to estimands" if guard.estimand in draft.names("exploratory") else None
+            yield Problem((*path, "estimand"), missing, remedy)
+            continue
+        estimand = draft.estimands.get(guard.estimand)
+        if estimand is None:
+            continue
+        low, high = domain(estimand)
+        if guard.above is not None and guard.above >= high:
+            yield Problem((*path, "above"), f"{guard.estimand} is never above {guard.above:g}: the guard can't hold")
+        if guard.below is not None and guard.below <= low:
+            yield Problem((*path, "below"), f"{guard.estimand} is never below {guard.below:g}: the guard can't hold")
+        if draft.seeds is None:
+            continue
+        number, fewest = draft.seeds.number, 2
+        test = "a t test of the mean"
+        if estimand.seeds == "median":
+            test = "the exact sign test of the median"
+            while 0.5**fewest > guard.alpha:
+                fewest += 1
+        if number < fewest:
+            message = f"{number} seeds can't verify guard {name!r}: {test} needs {fewest} at alpha {guard.alpha:g}"
+            yield Problem(path, message, f"register {fewest} seeds or more", on_key=True)

@@ -1,0 +1,199 @@
+"""From files to hypotheses: reading, the order of checks, and what several files must not share."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import Finding, InvalidHypothesis, UsageError
+from harness.records import Claims, Hypothesis
+from harness.spec import forms, rules, yaml
+from harness.spec.arms import expand
+from harness.spec.claims import claim_problems
+from harness.spec.text import MAX_BYTES
+from harness.spec.tree import Place, Source
+
+CLAIMS = "claims.yaml"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A valid hypothesis with the claims beside it, and the bytes that both were read from."""
+
+    hypothesis: Hypothesis
+    claims: Claims
+    raw: bytes
+    claims_raw: bytes
+    """Empty where there is no claims.yaml."""
+    path: Path
+
+
+@dataclass(frozen=True)
+class FolderReport:
+    """All files checked together: what is wrong, sorted by place, and the hypotheses that are right."""
+
+    findings: tuple[Finding, ...]
+    loaded: tuple[Loaded, ...]
+
+
+@dataclass(frozen=True)
+class _Checked:
+    findings: list[Finding]
+    loaded: Loaded | None
+    id: str | None
+    id_at: Place
+    source: Source
+
+
+@dataclass(frozen=True)
+class _ClaimsFile:
+    findings: list[Finding]
+    claims: Claims | None
+    raw: bytes
+    exists: bool
+
+
+def load(path: Path) -> Loaded:
+    """Read and check one hypothesis.
+
+    Raises:
+        UsageError: no such file, not a file, or unreadable.
+        InvalidHypothesis: with everything that is wrong with it and with the claims.yaml beside it.
+    """
+    claims = _claims_beside(path)
+    checked = _check(path, claims)
+    findings = [*checked.findings, *claims.findings]
+    if findings or checked.loaded is None:
+        raise InvalidHypothesis(findings)
+    return checked.loaded
+
+
+def load_folder(paths: Sequence[Path]) -> FolderReport:
+    """Check files, and of a folder all its ``*.yaml``; ids must differ over all of them.
+
+    Raises:
+        UsageError: a path that does not exist or can't be read.
+    """
+    files: dict[Path, Path] = {}
+    for path in paths:
+        for file in _yaml_files(path) if _is_folder(path) else [path]:
+            files.setdefault(file.resolve(), file)
+    claims: dict[Path, _ClaimsFile] = {}
+    findings: list[Finding] = []
+    loaded: list[Loaded] = []
+    first: dict[str, Path] = {}
+    for file in files.values():
+        if (folder := file.parent.resolve()) not in claims:
+            claims[folder] = _claims_beside(file)
+            findings += claims[folder].findings
+        if file.name == CLAIMS:
+            _bytes(file)  # checked by now, if it is there
+            continue
+        checked = _check(file, claims[folder])
+        findings += checked.findings
+        if checked.id is not None and first.setdefault(checked.id, file) != file:
+            message = f"the id {checked.id!r} is also that of {first[checked.id]}"
+            findings.append(checked.source.finding(checked.id_at, message, "give one of them another id"))
+        elif checked.loaded is not None:
+            loaded.append(checked.loaded)
+    return FolderReport(tuple(sorted(set(findings), key=_place)), tuple(loaded))
+
+
+def _check(path: Path, beside: _ClaimsFile) -> _Checked:
+    if path.name == CLAIMS:
+        raise UsageError(f"{CLAIMS} holds claims, not a hypothesis", where=str(path), remedy="name a hypothesis file")
+    raw = _bytes(path)
+    document = yaml.read(raw, str(path))
+    source, findings = document.source, list(document.findings)
+    if document.root is None:
+        return _Checked(findings, None, None, (1, 1), source)
+    if not isinstance(document.root.value, dict):
+        findings.append(source.finding(document.root.at, "a hypothesis is a mapping of keys", "start from an example"))
+        return _Checked(findings, None, None, (1, 1), source)
+    root, problems = expand(document.root)
+    findings += source.findings(document.root, problems)
+    hypothesis, misfits = forms.validate(Hypothesis, root)
+    later = source.findings(root, [*misfits, *rules.problems(root, beside.claims if beside.exists else None)])
+    if not beside.exists and (missing := rules.refers_to_claims(root)):
+        later += source.findings(root, [missing])
+    refused = {(finding.line, finding.column) for finding in findings}
+    findings += [finding for finding in dict.fromkeys(later) if (finding.line, finding.column) not in refused]
+    loaded = None
+    if hypothesis is not None and beside.claims is not None and not findings and not beside.findings:
+        loaded = Loaded(hypothesis, beside.claims, raw, beside.raw, path)
+    node = root.get("id") or root
+    return _Checked(findings, loaded, node.value if isinstance(node.value, str) else None, node.at, source)
+
+
+def _claims_beside(path: Path) -> _ClaimsFile:
+    file = path.with_name(CLAIMS)
+    try:
+        there = file.is_file()
+    except OSError:  # then the hypothesis beside it can't be reached either, and that is said
+        there = False
+    if not there:
+        return _ClaimsFile([], Claims(), b"", exists=False)
+    raw = _bytes(file)
+    document = yaml.read(raw, str(file))
+    findings = list(document.findings)
+    if document.root is None:
+        return _ClaimsFile(findings, None, raw, exists=True)
+    claims, misfits = forms.validate(Claims, document.root)
+    problems = misfits if claims is None else list(claim_problems(claims))
+    found = document.source.findings(document.root, problems)
+    refused = {(finding.line, finding.column) for finding in findings}
+    findings += [finding for finding in dict.fromkeys(found) if (finding.line, finding.column) not in refused]
+    return _ClaimsFile(findings, claims, raw, exists=True)
+
+
+def _bytes(path: Path) -> bytes:
+    """The file's bytes, at most one more than may be read.
+
+    Raises:
+        UsageError: it can't be read, with names that are near where it isn't there.
+    """
+    if _is_folder(path):
+        raise UsageError("this is a folder, not a hypothesis file", where=str(path), remedy="name a file in it")
+    if not path.exists():
+        near = _near(path)
+        raise UsageError(f"no such file {path}{f'; did you mean {near}?' if near else ''}", remedy="see 'harness list'")
+    if not path.is_file():
+        raise UsageError("not a regular file", where=str(path), remedy="name a YAML file")
+    try:
+        with path.open("rb") as stream:
+            return stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _yaml_files(folder: Path) -> list[Path]:
+    try:
+        return sorted(file for file in folder.iterdir() if file.suffix == ".yaml")
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"can't be read: {error.strerror}", where=str(path), remedy="check the path and its permissions")
+
+
+def _near(path: Path) -> Path | None:
+    try:
+        names = [file.name for file in path.parent.glob("*.yaml") if file.name != CLAIMS]
+    except OSError:
+        return None
+    close = difflib.get_close_matches(path.name, names, n=1)
+    return path.with_name(close[0]) if close else None
+
+
+def _place(finding: Finding) -> tuple[str, int, int, str]:
+    return finding.file, finding.line, finding.column, finding.message

@@ -1,0 +1,143 @@
+"""What a hypothesis must satisfy beyond types: arms, estimands, guards, seeds, decisions and implications fit together.
+
+``problems`` goes over all rules; each speaks about the parts whose form is right, so that one mistake hides no other.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from harness.records import Claims
+from harness.registry import members
+from harness.spec.bands import band_problems
+from harness.spec.combine import combine_problems
+from harness.spec.draft import Draft
+from harness.spec.estimands import estimand_problems, guard_problems
+from harness.spec.forms import suggestion
+from harness.spec.seeds import seed_problems, stopping_problems
+from harness.spec.tree import Node, Problem
+
+VERBS = ("supports", "walks_back", "restores")
+
+
+def problems(root: Node, claims: Claims | None) -> Iterator[Problem]:
+    """Everything that breaks a rule in an expanded document. ``claims`` is None where claims.yaml can't be read."""
+    draft = Draft(root)
+    yield from _version(draft)
+    yield from _arms(draft)
+    yield from estimand_problems(draft)
+    yield from guard_problems(draft)
+    yield from _decisions(draft)
+    yield from band_problems(draft)
+    yield from combine_problems(draft)
+    yield from seed_problems(draft)
+    yield from stopping_problems(draft)
+    yield from _outcomes(draft)
+    yield from _claims(draft, claims)
+
+
+def _version(draft: Draft) -> Iterator[Problem]:
+    node = draft.root.get("schema_version")
+    if node is not None and node.value == 1 and type(node.value) is not int:  # true and 1.0 equal 1 in Python
+        yield Problem(("schema_version",), "schema_version must be the whole number 1", "write schema_version: 1")
+
+
+def _arms(draft: Draft) -> Iterator[Problem]:
+    for name, arm in draft.arms.items():
+        path, setup = ("arms", name), arm.setup
+        known = members("metrics")
+        for position, metric in enumerate(setup.evaluation.metrics):
+            if metric not in known:
+                message = f"no metric is called {metric!r}{suggestion(metric, known)}"
+                yield Problem(
+                    (*path, "setup", "evaluation", "metrics", position), message, f"known: {', '.join(known)}"
+                )
+        at = (*path, "setup", "evaluation", "probe_samples")
+        samples, there = setup.evaluation.probe_samples, setup.dataset.test_count
+        if samples > there:
+            default = " (the default)" if draft.root.nearest(at)[1] else ""
+            message = f"probe_samples is {samples:,}{default}, but {setup.dataset.name} has {there:,} test samples"
+            remedy = f"set evaluation.probe_samples to {there} or less"
+            yield Problem(at, message, remedy)
+        try:
+            frozen = setup.model.expand_groups(arm.freeze)
+        except ValueError as error:
+            yield Problem((*path, "freeze"), f"freeze: {error}")
+            continue
+        if frozen == set(setup.model.groups()):
+            yield Problem((*path, "freeze"), "everything is frozen: nothing would train", "leave out one part")
+
+
+def _decisions(draft: Draft) -> Iterator[Problem]:
+    for name, decision in draft.decisions.items():
+        path = ("decisions", name)
+        if missing := draft.unknown("estimands", "estimand", decision.estimand):
+            remedy = None
+            if decision.estimand in draft.names("exploratory"):
+                remedy = "it is exploratory, and that never decides: move it to estimands"
+            yield Problem((*path, "estimand"), missing, remedy)
+            continue
+        estimand = draft.estimands.get(decision.estimand)
+        if estimand is None:
+            continue
+        if decision.criterion.targets != estimand.seeds:
+            criterion = decision.criterion
+            message = (
+                f"criterion {criterion.name} tests the {criterion.targets}, but the estimand is the {estimand.seeds}"
+            )
+            remedy = f"set seeds: {criterion.targets} in estimand {decision.estimand}, or take another criterion"
+            yield Problem((*path, "criterion"), message, remedy)
+        if draft.exclusions.diverged == "worst_case" and estimand.metric.worst is None:
+            message = f"metric {estimand.metric.name} has no worst value, which decision {name!r} would need"
+            yield Problem(("exclusions", "diverged"), message, "take invalid or exclude")
+
+
+def _outcomes(draft: Draft) -> Iterator[Problem]:
+    if draft.outcomes is None:
+        return
+    outcomes = list(dict.fromkeys(draft.outcomes))
+    known = f"outcomes: {', '.join(outcomes)}"
+    predicted = draft.prediction.outcome if draft.prediction is not None else None
+    if predicted is not None and predicted not in outcomes:
+        yield Problem(("prediction", "outcome"), f"{predicted!r} is no outcome{suggestion(predicted, outcomes)}", known)
+    if "implications" not in draft.root.items():
+        return
+    given = draft.names("implications")
+    for outcome in outcomes:
+        if outcome not in given:
+            remedy = f"add {outcome}: {{says: …}}, with what it supports, walks back or restores"
+            yield Problem(("implications",), f"outcome {outcome!r} has no implication", remedy, on_key=True)
+    for name in given:
+        if name not in outcomes:
+            message = f"{name!r} is no outcome{suggestion(name, outcomes)}"
+            yield Problem(("implications", name), message, known, on_key=True)
+
+
+def _claims(draft: Draft, claims: Claims | None) -> Iterator[Problem]:
+    for name, implication in draft.implications.items():
+        moves = {verb: getattr(implication, verb) for verb in VERBS}
+        for verb, ids in moves.items():
+            for position, claim in enumerate(ids):
+                if claims is not None and claim not in claims.claims:
+                    message = f"there is no claim {claim!r}{suggestion(claim, claims.claims)}"
+                    yield Problem(("implications", name, verb, position), message, "add it to claims.yaml")
+        for one, other in itertools.combinations(moves, 2):
+            for claim in dict.fromkeys(moves[one]):
+                if claim in moves[other]:
+                    message = f"outcome {name!r} {_verb(one)} and {_verb(other)} the claim {claim!r}"
+                    yield Problem(("implications", name), message, "one outcome moves a claim one way", on_key=True)
+
+
+def _verb(verb: str) -> str:
+    return verb.replace("_", " ")
+
+
+def refers_to_claims(root: Node) -> Problem | None:
+    """The first reference to a claim, as the problem that claims.yaml is missing; None if there is none."""
+    for name, implication in Draft(root).implications.items():
+        for verb in VERBS:
+            if getattr(implication, verb):
+                remedy = "put claims.yaml beside this file, or remove the claims"
+                return Problem(("implications", name, verb, 0), "claims are named, but there is no claims.yaml", remedy)
+    return None

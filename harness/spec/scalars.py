@@ -1,0 +1,91 @@
+"""Unquoted scalars: the YAML 1.2 core schema, and an error for whatever YAML's versions would take differently."""
+
+from __future__ import annotations
+
+import math
+import re
+
+INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+LARGEST = 2**53
+"""Integers from here on are not exact in JSON."""
+
+WORDS = {"null": None, "true": True, "false": False}
+SURPRISES = (
+    (r"~", "'~' means null to YAML", "write null for nothing, or quote it if the text is meant"),
+    (r"(?i:null)", "YAML readers disagree on this spelling of null", "write null, or quote it if the text is meant"),
+    (
+        r"(?i:true|false)",
+        "YAML readers disagree on this spelling of true and false",
+        "write true or false, or quote it if the text is meant",
+    ),
+    (
+        r"(?i:yes|no|on|off|y|n)",
+        "YAML 1.1 reads this word as true or false",
+        "write true or false, or quote it if the text is meant",
+    ),
+    (r"[-+]?\.(?i:inf)|\.(?i:nan)", "not a finite number", 'give a number; a band\'s "inf" stands in quotes'),
+    (r"[-+]?0[xX][0-9a-fA-F_]+", "hexadecimal to some YAML readers", "write it as a decimal number, or quote it"),
+    (r"[-+]?0[oO][0-7_]+", "octal to some YAML readers", "write it as a decimal number, or quote it"),
+    (r"[-+]?0[bB][01_]+", "binary to some YAML readers", "write it as a decimal number, or quote it"),
+    (
+        r"[-+]?0[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?",
+        "a leading zero makes this number octal to some YAML readers",
+        "leave out the leading zeros, or quote it",
+    ),
+    (
+        r"[-+]?[0-9][0-9_]*_[0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9]+)?|[-+]?[0-9]+\.[0-9]*_[0-9_]*([eE][-+]?[0-9]+)?",
+        "underscores in numbers mean nothing to YAML 1.2",
+        "leave out the underscores, or quote it",
+    ),
+    (
+        r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t].*)?",
+        "YAML 1.1 reads this as a date",
+        "quote it",
+    ),
+    (r"[-+]?[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?", "YAML 1.1 reads this as a number in base 60", "quote it"),
+)
+PATTERNS = tuple((re.compile(pattern), message, remedy) for pattern, message, remedy in SURPRISES)
+
+
+class Surprising(ValueError):
+    """A scalar that is refused; ``remedy`` says what to write instead."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
+def resolve(text: str) -> str | int | float | bool | None:
+    """The value of an unquoted scalar: null, true, false, an integer, a float, else the text itself. Empty is null.
+
+    Raises:
+        Surprising: a spelling that YAML versions read differently, or a number that cannot be held.
+    """
+    if text == "":
+        return None
+    if text in WORDS:
+        return WORDS[text]
+    if INTEGER.fullmatch(text):
+        if len(text) > 17 or abs(int(text)) >= LARGEST:
+            raise Surprising(f"{_short(text)} is too large to be held exactly", "give an integer below 2^53")
+        return int(text)
+    if FLOAT.fullmatch(text):
+        return _float(text)
+    for pattern, message, remedy in PATTERNS:
+        if pattern.fullmatch(text):
+            raise Surprising(f"{_short(text)}: {message}", remedy)
+    return text
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise Surprising(f"{_short(text)}: not a finite number", "it is beyond the range of 64-bit numbers")
+    if number == 0 and re.search(r"[1-9]", re.split("[eE]", text)[0]):
+        raise Surprising(f"{_short(text)}: too close to zero to be held", "it is beyond the range of 64-bit numbers")
+    return number
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:37]}…"

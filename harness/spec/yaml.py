@@ -1,0 +1,192 @@
+"""Strict YAML: what a pre-registration may be written in, read over PyYAML's events without constructing any object.
+
+Refused, each with its place: more than 1 MiB, 40 levels, 20,000 values or 10,000 characters a line, before they cost
+anything; anchors, aliases, tags, directives, merge keys, several documents, duplicate keys, keys that are no texts,
+control characters, text that is not in Unicode's composed form (NFC), and scalars that YAML versions read differently
+(``harness.spec.scalars``).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from harness.errors import Finding
+from harness.spec.scalars import Surprising, resolve
+from harness.spec.text import CONTROL, MAX_LINE, decode
+from harness.spec.tree import Node, Place, Source
+
+MAX_DEPTH = 40
+MAX_NODES = 20_000
+NO_REUSE = "write the value out where it is meant: what is registered must read as it stands"
+
+
+@dataclass(frozen=True)
+class Document:
+    """A file as read. ``root`` is None where nothing could be made of it."""
+
+    source: Source
+    root: Node | None
+    findings: tuple[Finding, ...]
+
+
+def read(data: bytes, file: str) -> Document:
+    """Read a file's bytes; what is wrong is in the document's findings, never raised."""
+    text, source, findings = decode(data, file)
+    if text is None:
+        return Document(source, None, tuple(findings))
+    reader = _Reader(source, text, findings)
+    root = reader.document()
+    return Document(source, root, tuple(reader.findings))
+
+
+class _Fatal(Exception):
+    """Nothing after this can be read; the finding is already noted."""
+
+
+class _Events:
+    """PyYAML's events, parsed one ahead of what was taken, so that reading can stop before the rest costs anything."""
+
+    def __init__(self, text: str) -> None:
+        self._events: Iterator[Any] = iter(yaml.parse(text, Loader=yaml.SafeLoader))
+        self._ahead: list[Any] = []
+        self.place: Place = (1, 1)
+
+    def peek(self) -> Any:
+        """The next event, still to be taken."""
+        if not self._ahead:
+            self._ahead.append(next(self._events))
+        return self._ahead[0]
+
+    def take(self) -> Any:
+        """The next event."""
+        event = self.peek()
+        self._ahead.clear()
+        self.place = _place(event.start_mark)
+        return event
+
+
+@dataclass
+class _Reader:
+    """Composes nodes from events and notes what is not allowed."""
+
+    source: Source
+    text: str
+    findings: list[Finding]
+    count: int = 0
+
+    def document(self) -> Node | None:
+        """The document's root; None where reading had to stop."""
+        events = _Events(self.text)
+        try:
+            return self._document(events)
+        except _Fatal:
+            pass
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            problem = error.problem or error.context or "it can't be parsed"
+            self._note(_place(mark) if mark else events.place, f"not YAML: {problem}", _syntax_remedy(problem))
+        except (ValueError, OverflowError):
+            # PyYAML hands an escape beyond U+10FFFF and an absurd %YAML version to chr() and int().
+            self._note(events.place, "not YAML: an escape is out of range after this", "write the character itself")
+        return None
+
+    def _document(self, events: _Events) -> Node | None:
+        events.take()  # the stream's start
+        if isinstance(events.peek(), yaml.StreamEndEvent):
+            self._note((1, 1), "the file is empty", "start from an example, or from 'harness new'")
+            return None
+        start = events.take()
+        if start.version or start.tags:
+            self._note(_place(start.start_mark), "YAML directives (%YAML, %TAG) are not allowed", "remove the line")
+        root = self._node(events, 0, None)
+        events.take()  # the document's end
+        following = events.peek()
+        if not isinstance(following, yaml.StreamEndEvent):
+            self._stop(_place(following.start_mark), "a second document starts here", "keep one document in a file")
+        return root
+
+    def _node(self, events: _Events, depth: int, key_at: Place | None) -> Node:
+        event = events.take()
+        at = _place(event.start_mark)
+        self.count += 1
+        if self.count > MAX_NODES:
+            self._stop(at, f"more than {MAX_NODES:,} values", "a pre-registration has some hundreds")
+        if isinstance(event, yaml.AliasEvent):
+            self._note(at, f"the alias *{event.anchor} is not allowed", NO_REUSE)
+            return Node(None, at, key_at or at)
+        if event.anchor is not None:
+            self._note(at, f"the anchor &{event.anchor} is not allowed", NO_REUSE)
+        if event.tag is not None:
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            self._note(at, f"the tag {tag} is not allowed", "remove it: the key says what type a value has")
+        if isinstance(event, yaml.ScalarEvent):
+            return Node(self._scalar(event, at), at, key_at or at)
+        if depth >= MAX_DEPTH:
+            self._stop(at, f"nested more than {MAX_DEPTH} levels deep", "a pre-registration has about six levels")
+        if isinstance(event, yaml.SequenceStartEvent):
+            items = []
+            while not isinstance(events.peek(), yaml.SequenceEndEvent):
+                items.append(self._node(events, depth + 1, None))
+            events.take()
+            return Node(items, at, key_at or at)
+        return Node(self._mapping(events, depth), at, key_at or at)
+
+    def _mapping(self, events: _Events, depth: int) -> dict[str, Node]:
+        entries: dict[str, Node] = {}
+        while not isinstance(events.peek(), yaml.MappingEndEvent):
+            before = len(self.findings)
+            key = self._node(events, depth + 1, None)
+            value = self._node(events, depth + 1, key.at)
+            name = key.value
+            if not isinstance(name, str):
+                if len(self.findings) == before:
+                    self._note(key.at, "a key must be a text", "quote it, if a text is meant")
+            elif name == "<<":
+                self._note(key.at, "the merge key << is not allowed", NO_REUSE)
+            elif name in entries:
+                line = entries[name].key_at[0]
+                self._note(key.at, f"the key {name!r} stands here twice (first on line {line})", "remove one")
+            else:
+                entries[name] = value
+        events.take()
+        return entries
+
+    def _scalar(self, event: Any, at: Place) -> str | int | float | bool | None:
+        text: str = event.value
+        if event.style is None:
+            try:
+                return resolve(text)
+            except Surprising as surprise:
+                self._note(at, str(surprise), surprise.remedy)
+        elif event.style == '"':  # only here can an escape bring in what the file's own text does not show
+            if len(text) > MAX_LINE:
+                self._note(at, f"a text of more than {MAX_LINE:,} characters", "shorten it")
+            elif match := CONTROL.search(text):
+                self._note(at, f"control character U+{ord(match.group()):04X} in this text", "remove the escape")
+            elif not unicodedata.is_normalized("NFC", text) and all(f.line != at[0] for f in self.findings):
+                self._note(at, "this text is not in Unicode's composed form (NFC)", "write the composed character")
+        return text
+
+    def _note(self, at: Place, message: str, remedy: str) -> None:
+        self.findings.append(self.source.finding(at, message, remedy))
+
+    def _stop(self, at: Place, message: str, remedy: str) -> None:
+        self._note(at, message, remedy)
+        raise _Fatal
+
+
+def _place(mark: yaml.Mark) -> Place:
+    return mark.line + 1, mark.column + 1
+
+
+def _syntax_remedy(problem: str) -> str:
+    if r"\t" in problem:
+        return "indent with spaces, not with tabs"
+    if "mapping values are not allowed" in problem:
+        return "check the indentation, and quote a text that contains ': '"
+    return "check indentation, brackets and quotes just before this place"

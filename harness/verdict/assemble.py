@@ -1,0 +1,165 @@
+"""From records to the files of a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness.records import BandDecision, Consequences, Decision, EstimandResult, Measurements, Provenance, Registered
+from harness.records.base import canonical_text
+from harness.verdict import series, tables
+from harness.verdict.bands import band_figure, cuts_of, estimate_of, strip
+from harness.verdict.page import fill
+from harness.verdict.profiles import curve_figure, layer_figure
+from harness.verdict.text import Markdown, escape, together, with_unit
+
+
+class Picture(NamedTuple):
+    """A figure as the template sees it."""
+
+    path: Markdown
+    alt: str
+
+
+class DecisionView(NamedTuple):
+    """A decision with what the template cannot work out by itself."""
+
+    record: BandDecision
+    estimate: Markdown | None
+    """With its unit."""
+    summary: str
+    """mean or median."""
+    interval: Markdown | None
+    """``29.2 to 32.0 pp``, at the decision's own level."""
+    strip: str
+    figure: Picture | None
+
+
+def default_templates() -> Path:
+    """The folder of the packaged templates: in a wheel inside the package, in a checkout at its top."""
+    packaged = Path(__file__).parents[1] / "_templates"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "templates"
+
+
+def render(
+    registered: Registered,
+    measurements: Measurements,
+    decision: Decision,
+    provenance: Provenance,
+    consequences: Mapping[str, Consequences],
+    template_folder: Path | None = None,
+) -> dict[str, bytes]:
+    """All files of a verdict: name below the run's folder → bytes. The same inputs give the same bytes.
+
+    ``consequences`` has an entry for every outcome (``harness.claims.consequences``). A pilot's verdict shows
+    estimates under a watermark and names no outcome anywhere.
+
+    Raises:
+        HarnessError: a template that is missing or does not fit.
+    """
+    files: dict[str, bytes] = {}
+    hypothesis = registered.hypothesis
+
+    def keep(name: str, drawn: tuple[bytes, str] | None) -> Picture | None:
+        if drawn is None:
+            return None
+        files[f"figures/{name}.svg"] = drawn[0]
+        return Picture(Markdown(f"figures/{name}.svg"), drawn[1])
+
+    views = []
+    for part in decision.decisions:
+        spec = hypothesis.decisions[part.name]
+        summary = hypothesis.estimands[spec.estimand].seeds
+        estimate = estimate_of(part.estimand, summary)
+        figure = keep(part.name, band_figure(part, spec, estimate, pilot=measurements.pilot))
+        texts = together([estimate, *(part.interval or ())], cuts_of(spec)) if estimate is not None else []
+        unit = part.estimand.unit
+        views.append(
+            DecisionView(
+                record=part,
+                estimate=with_unit(texts[0], unit) if texts else None,
+                summary=summary,
+                interval=with_unit(f"{texts[1]} to {texts[2]}", unit) if len(texts) == 3 else None,
+                strip=strip(part, spec, estimate),
+                figure=figure,
+            )
+        )
+    # A decision's name has no hyphen, so that these names are free.
+    curves = keep("learning-curves", curve_figure(hypothesis, measurements))
+    layered = [name for name in series.measured(measurements) if series.metric(name).layered]
+    profiles = [keep(f"{name}-layers", layer_figure(hypothesis, measurements, name)) for name in layered]
+
+    shared, arms = tables.settings(hypothesis, measurements)
+    context: dict[str, Any] = {
+        "hypothesis": hypothesis,
+        "registered": registered,
+        "claims": registered.claims.claims,
+        "measurements": measurements,
+        "decision": decision,
+        "decisions": views,
+        "provenance": provenance,
+        "consequences": dict(consequences),
+        "effects": {outcome: tables.effects(moved) for outcome, moved in consequences.items()},
+        "exploratory": [_estimate_row(result) for result in decision.exploratory],
+        "guards": [_guard_row(guard.estimand, guard.threshold) for guard in decision.guards],
+        "attempts": tables.count_attempts(attempt.status for attempt in provenance.attempts),
+        "curves": curves,
+        "profiles": [profile for profile in profiles if profile is not None],
+        "per_seed": tables.per_seed(measurements, decision),
+        "per_arm": tables.per_arm(hypothesis, measurements),
+        "per_layer": tables.per_layer(hypothesis, measurements),
+        "shared_settings": shared,
+        "arm_settings": arms,
+        "distinct_weights": len({replica.weights_sha256 for replica in measurements.replicas}),
+    }
+    files["verdict.md"] = fill("verdict.md.j2", context, template_folder or default_templates()).encode()
+    files["verdict.json"] = _as_json(registered, measurements, decision, provenance, consequences).encode()
+    return dict(sorted(files.items()))
+
+
+def _estimate_row(result: EstimandResult) -> tuple[str, Markdown, Markdown, str]:
+    """Title, estimate, 95% interval and number of seeds."""
+    dash = Markdown("–")
+    if result.mean is None:
+        return result.title, dash, dash, str(result.n)
+    texts = together([result.mean, *(result.interval95 or ())])
+    interval = with_unit(f"{texts[1]} to {texts[2]}", result.unit) if len(texts) == 3 else dash
+    return result.title, with_unit(texts[0], result.unit), interval, str(result.n)
+
+
+def _guard_row(result: EstimandResult, threshold: float) -> Markdown:
+    """The guard's median over seeds, on the right side of its threshold."""
+    if result.median is None:
+        return escape("not measured")
+    return with_unit(together([result.median], [threshold])[0], result.unit)
+
+
+def _as_json(
+    registered: Registered,
+    measurements: Measurements,
+    decision: Decision,
+    provenance: Provenance,
+    consequences: Mapping[str, Consequences],
+) -> str:
+    """verdict.json. A pilot's has estimates, and neither outcome, decision nor consequences."""
+    pilot = measurements.pilot
+    estimates = tables.estimands_of(decision) | {result.name: result for result in decision.exploratory}
+    return canonical_text(
+        {
+            "v": 1,
+            "hypothesis": registered.hypothesis.id,
+            "title": registered.hypothesis.title,
+            "registration": registered.registration,
+            "run": provenance.run,
+            "pilot": pilot,
+            "outcome": None if pilot else decision.outcome,
+            "predicted": decision.predicted,
+            "decision": None if pilot else decision.model_dump(mode="json"),
+            "estimates": {name: result.model_dump(mode="json") for name, result in estimates.items()},
+            "consequences": {}
+            if pilot
+            else {outcome: moved.model_dump(mode="json") for outcome, moved in consequences.items()},
+            "provenance": provenance.model_dump(mode="json"),
+        }
+    )

@@ -1,0 +1,179 @@
+"""A decision's estimate against its bands: as one line of text, and as a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from harness.records import BandDecision, DecisionSpec, EstimandResult, Interval
+from harness.verdict.canvas import MUTED, TEXT, TINTS, place, shorten, svg
+from harness.verdict.text import exact, together
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SHOWN_POINTS = 300
+CHARACTER = 0.078  # inches, at 9 points
+
+
+def cuts_of(spec: DecisionSpec) -> list[float]:
+    """Every boundary of the bands, rising, each once."""
+    ends = [end for band in spec.bands.values() for part in band for end in (part.lower, part.upper)]
+    return sorted({end for end in ends if end is not None})
+
+
+def regions(spec: DecisionSpec) -> list[tuple[str, Interval]]:
+    """The bands' intervals from left to right, each with its outcome."""
+    parts = [(name, part) for name, band in spec.bands.items() for part in band]
+    return sorted(parts, key=lambda item: (item[1].lower is not None, item[1].lower or 0.0, not item[1].lower_closed))
+
+
+def estimate_of(result: EstimandResult, summary: str) -> float | None:
+    """The point estimate: the mean or the median over seeds, as the file says."""
+    return result.mean if summary == "mean" else result.median
+
+
+def strip(decision: BandDecision, spec: DecisionSpec, estimate: float | None) -> str:
+    """Cuts, bands and interval in the order in which they lie: ``low |5| high [29.2 *30.6* 32.0]``."""
+    marks: list[tuple[float, int, str]] = [(cut, 0, f"|{exact(cut)}|") for cut in cuts_of(spec)]
+    marks += [(part.lower if part.lower is not None else float("-inf"), 1, name) for name, part in regions(spec)]
+    if estimate is not None:
+        ends = decision.interval or ()
+        texts = together([estimate, *ends], cuts_of(spec))
+        marks.append((estimate, 3, f"*{texts[0]}*"))
+        if decision.interval is not None:
+            marks += [(decision.interval[0], 2, f"[{texts[1]}"), (decision.interval[1], 4, f"{texts[2]}]")]
+    return " ".join(text for _, _, text in sorted(marks, key=lambda mark: mark[:2]))
+
+
+def view(points: Sequence[float], cuts: Sequence[float]) -> tuple[float, float]:
+    """A finite range with all points, and with every cut that leaves them enough of the width to be told apart.
+
+    That is a tenth for the nearest cut on either side, a quarter for those beyond it.
+    """
+    low, high = min(points), max(points)
+    span = high - low or min((abs(cut - low) for cut in cuts if cut != low), default=1.0)
+    nearest = {max((cut for cut in cuts if cut < low), default=None), min((c for c in cuts if c > high), default=None)}
+    for cut in sorted(cuts, key=lambda cut: (cut not in nearest, max(low - cut, cut - high))):
+        wider = min(low, cut), max(high, cut)
+        if span >= (0.1 if cut in nearest else 0.25) * (wider[1] - wider[0]):
+            low, high = wider
+    pad = 0.14 * (high - low or span)
+    return low - pad, high + pad
+
+
+def band_figure(
+    decision: BandDecision, spec: DecisionSpec, estimate: float | None, *, pilot: bool
+) -> tuple[bytes, str] | None:
+    """Per-seed points, estimate and interval over the bands, with alternative text; None if nothing is finite."""
+    from matplotlib.ticker import MaxNLocator
+
+    values = sorted(seed.value for seed in decision.estimand.values if seed.value is not None)
+    if not values or estimate is None:
+        return None
+    wide = decision.estimand.interval95
+    if wide and decision.interval and not (wide[0] < decision.interval[0] and decision.interval[1] < wide[1]):
+        wide = None  # of another kind than the decision's own interval, or not wider
+    low, high = view([*values, estimate, *(decision.interval or ()), *(wide or ())], cuts_of(spec))
+
+    def draw(figure: Figure) -> None:
+        axes = place(figure, 0.25, 0.3, 7.0, 1.75)
+        axes.set(xlim=(low, high), ylim=(0, 1), yticks=[])
+        axes.spines["left"].set_visible(False)
+        _draw_bands(axes, decision, spec, pilot)
+        _draw_points(axes, values, (low, high))
+        _draw_interval(axes, decision, spec, estimate, wide)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, prune="both"))  # no label beyond the figure's edge
+        result = decision.estimand
+        missing = f"; {len(values)} of {len(result.values)} seeds" if len(values) < len(result.values) else ""
+        axes.set_xlabel(shorten(result.title, 100) + (f" ({result.unit})" if result.unit else "") + missing)
+
+    return svg(2.65, draw, pilot=pilot), _alt(decision, spec, estimate)
+
+
+def _draw_bands(axes: Axes, decision: BandDecision, spec: DecisionSpec, pilot: bool) -> None:
+    low, high = axes.get_xlim()
+    tint = {name: TINTS[index % len(TINTS)] for index, name in enumerate(spec.bands)}
+    unlabelled = []
+    for name, part in regions(spec):
+        left = max(low, part.lower if part.lower is not None else low)
+        right = min(high, part.upper if part.upper is not None else high)
+        if left > right or (left == right and left in (low, high)):
+            continue
+        axes.axvspan(left, right, color=tint[name], linewidth=0)
+        if len(name) * CHARACTER < 7.0 * (right - left) / (high - low):
+            bold = "bold" if name == decision.outcome and not pilot else "normal"
+            axes.text((left + right) / 2, 0.93, name, ha="center", va="center", fontweight=bold)
+        else:
+            unlabelled.append(name)
+    beyond = ((_beyond(spec, low, left=True), 0.004, "left"), (_beyond(spec, high, left=False), 0.996, "right"))
+    bottom = 0.11 if any(text for text, _, _ in beyond) else 0.0
+    for cut in cuts_of(spec):
+        if low < cut < high:
+            axes.axvline(cut, ymin=bottom, ymax=0.86, color=MUTED, linewidth=0.8, linestyle=(0, (4, 2)))
+            axes.text(cut, 1.02, exact(cut), ha="center", va="bottom", color=MUTED, fontsize=8)
+    if unlabelled:
+        from matplotlib.patches import Patch
+
+        names = list(dict.fromkeys(unlabelled))
+        patches = [Patch(color=tint[name]) for name in names]
+        axes.legend(patches, names, loc="upper right", bbox_to_anchor=(1.0, 0.9), fontsize=8)
+    for text, x, side in beyond:
+        if text:
+            axes.text(x, 0.02, text, ha=side, va="bottom", fontsize=8, color=MUTED, transform=axes.transAxes)
+
+
+def _beyond(spec: DecisionSpec, edge: float, *, left: bool) -> str:
+    """What lies out of view: ``← partial begins at 25, artifact at 5``."""
+    if left:
+        hidden = [(name, part.upper) for name, part in reversed(regions(spec)) if part.upper is not None]
+        hidden = [(name, end) for name, end in hidden if end < edge]
+    else:
+        hidden = [(name, part.lower) for name, part in regions(spec) if part.lower is not None and part.lower > edge]
+    words = [f"{name} {'begins ' * (index == 0)}at {exact(end)}" for index, (name, end) in enumerate(hidden)]
+    if not words:
+        return ""
+    return f"← {', '.join(words)}" if left else f"{', '.join(words)} →"
+
+
+def _draw_points(axes: Axes, values: list[float], limits: tuple[float, float]) -> None:
+    """One dot per seed, stacked downwards where dots would overlap; of very many, an evenly spaced choice."""
+    step = -(-len(values) // SHOWN_POINTS)
+    shown = values[::step]
+    width = (limits[1] - limits[0]) * 0.0135  # a dot's
+    rows: list[float] = []  # the last dot's place in each row
+    heights = []
+    for value in shown:
+        row = next((index for index, last in enumerate(rows) if value - last >= width), len(rows))
+        if row == len(rows):
+            rows.append(value)
+        rows[row] = value
+        heights.append(row)
+    gap = min(0.085, 0.34 / max(1, len(rows)))
+    axes.plot(
+        shown, [0.44 - gap * row for row in heights], "o", color=TEXT, markersize=5, alpha=0.75, markeredgewidth=0,
+    )  # fmt: skip
+    if step > 1:
+        axes.text(0.5, 0.13, f"{len(shown)} of {len(values)} seeds shown", ha="center", transform=axes.transAxes)
+
+
+def _draw_interval(
+    axes: Axes, decision: BandDecision, spec: DecisionSpec, estimate: float, wide: tuple[float, float] | None
+) -> None:
+    if wide is not None:
+        axes.plot(wide, [0.6, 0.6], color=TEXT, linewidth=1.2, solid_capstyle="butt")
+    if decision.interval is not None:
+        axes.plot(decision.interval, [0.6, 0.6], color=TEXT, linewidth=4.5, solid_capstyle="butt")
+    axes.plot([estimate], [0.6], "D", color="white", markeredgecolor=TEXT, markeredgewidth=1.4, markersize=7)
+    text = str(together([estimate, *(decision.interval or ())], cuts_of(spec))[0])
+    axes.annotate(text, (estimate, 0.6), (0, 8), textcoords="offset points", ha="center", fontweight="bold")
+
+
+def _alt(decision: BandDecision, spec: DecisionSpec, estimate: float) -> str:
+    texts = together([estimate, *(decision.interval or ())], cuts_of(spec))
+    interval = ""
+    if decision.interval is not None:
+        interval = f", {100 * decision.interval_level:g}% interval {texts[1]} to {texts[2]}"
+    bands = "; ".join(f"{name} {band}" for name, band in spec.bands.items())
+    return f"{decision.estimand.n} seeds, estimate {texts[0]}{interval}, over the bands {bands}"

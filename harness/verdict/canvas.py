@@ -1,0 +1,119 @@
+"""What all figures share: size, colours, type, legend, and bytes that depend on nothing but the data."""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from harness.verdict.text import number, one_line
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+WIDTH = 7.5  # inches; an SVG point is 4/3 of a pixel, so that GitHub shows 720 pixels
+TEXT, MUTED = "#1a1a1a", "#5f5f5f"
+# Okabe and Ito's palette, told apart by colour-blind readers too; yellow is too pale for lines and left out.
+LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+DASHES = ("-", "--", ":", "-.")
+TINTS = ("#cfe6f5", "#fbe3b8", "#f1d9e6", "#c9e9de", "#f9f5b8", "#e4e4e4")  # the same hues, mixed with white
+STYLE = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so that text is the same size everywhere
+    "font.size": 9,
+    "text.color": TEXT,
+    "text.parse_math": False,  # a $ in somebody's label is a dollar
+    "axes.labelcolor": TEXT,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.formatter.useoffset": False,
+    "axes.unicode_minus": False,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": TEXT,
+    "ytick.labelcolor": TEXT,
+    "legend.frameon": False,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "harness",
+}
+
+
+def svg(height: float, draw: Callable[[Figure], None], *, pilot: bool) -> bytes:
+    """The figure that ``draw`` makes, ``height`` inches tall, as SVG; watermarked if it is a pilot's."""
+    import matplotlib.style
+    from matplotlib.figure import Figure
+
+    # A style context starts from matplotlib's own defaults, not from the user's matplotlibrc, and restores it.
+    with matplotlib.style.context(["default", STYLE]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing", category=UserWarning)
+        figure = Figure(figsize=(WIDTH, height), facecolor="white")
+        draw(figure)
+        if pilot:
+            figure.text(
+                0.5, 0.5, "PILOT — never an outcome", ha="center", va="center", fontsize=30, fontweight="bold",
+                rotation=12, color="#c00000", alpha=0.25, zorder=10,
+            )  # fmt: skip
+        stream = io.BytesIO()
+        metadata: dict[str, Any] = {"Date": None, "Creator": None}
+        figure.savefig(stream, format="svg", metadata=metadata)
+    return stream.getvalue()
+
+
+def place(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Axes at a place given in inches from the upper left corner."""
+    total = figure.get_figheight()
+    return figure.add_axes((left / WIDTH, 1 - (top + height) / total, width / WIDTH, height / total))
+
+
+def shorten(label: str, length: int = 44) -> str:
+    """A label on one line, cut to ``length`` characters."""
+    label = one_line(label)
+    return label if len(label) <= length else f"{label[: length - 1].rstrip()}…"
+
+
+def line_style(index: int) -> dict[str, Any]:
+    """Colour and dashes of the arm at a position."""
+    return {"color": LINES[index % len(LINES)], "linestyle": DASHES[index // len(LINES) % len(DASHES)]}
+
+
+def legend_rows(labels: Mapping[int, str]) -> int:
+    """How many rows the legend of these labels takes."""
+    return -(-len(labels) // _columns(labels))
+
+
+def legend(figure: Figure, labels: Mapping[int, str]) -> None:
+    """One entry per arm (its position → its label) above all panels, where it covers no data."""
+    from matplotlib.lines import Line2D
+
+    handles: list[Line2D] = [Line2D([], [], linewidth=2.2, **line_style(index)) for index in labels]
+    figure.legend(
+        handles, [shorten(label) for label in labels.values()], loc="upper left", bbox_to_anchor=(0.01, 1.0),
+        ncols=_columns(labels), handlelength=2.4, columnspacing=1.6, borderaxespad=0.3,
+    )  # fmt: skip
+
+
+def _columns(labels: Mapping[int, str]) -> int:
+    widest = max(len(shorten(label)) for label in labels.values()) * 0.075 + 0.6
+    return max(1, min(len(labels), int((WIDTH - 0.2) / widest)))
+
+
+def log_ticks(axis: Axis, low: float, high: float) -> None:
+    """Readable ticks for a log axis over positive values from ``low`` to ``high``."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    few = high < 1e3 * low
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=7))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: str(number(value)) if few else _power(value)))
+    axis.set_minor_locator(NullLocator())
+
+
+def _power(value: float) -> str:
+    return "10" + str(round(math.log10(value))).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

@@ -1,0 +1,58 @@
+"""Fills a template. What a template prints is escaped unless a filter made it Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.errors import HarnessError
+from harness.verdict.text import FILTERS, Markdown, escape
+
+
+def fill(name: str, context: Mapping[str, Any], folder: Path) -> str:
+    """The template ``name`` of ``folder``, filled.
+
+    Raises:
+        HarnessError: it is missing, has a mistake, or asks for something that is not there.
+    """
+    from jinja2 import FileSystemLoader, StrictUndefined, TemplateError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    # Sandboxed, because an audit renders the templates that somebody else registered.
+    environment = ImmutableSandboxedEnvironment(
+        loader=FileSystemLoader(folder),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # that would be for HTML; ``finalize`` escapes for Markdown
+        finalize=_finalize,
+    )
+    environment.filters.update(FILTERS)
+    try:
+        text = environment.get_template(name).render(context)
+    except (TemplateError, TypeError) as error:
+        raise HarnessError(
+            f"the template cannot be filled: {type(error).__name__}: {error}",
+            where=str(folder / name),
+            remedy="templates/README.md lists the variables and filters that a template gets",
+        ) from error
+    text = re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _finalize(value: Any) -> str:
+    """Text is escaped; a number with a fraction must say how it wants to be written."""
+    from jinja2 import Undefined
+
+    if isinstance(value, Markdown):
+        return value
+    if isinstance(value, str):
+        return escape(value)
+    if isinstance(value, Undefined):
+        return str(value)  # raises
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value}"
+    raise TypeError(f"{value!r} is printed without a filter")

@@ -1,0 +1,154 @@
+"""Figures over layers and over epochs."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from typing import TYPE_CHECKING, NamedTuple
+
+from harness.records import Hypothesis, Measurements
+from harness.verdict import series
+from harness.verdict.canvas import legend, legend_rows, line_style, log_ticks, place, svg
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ROW = 0.2  # inches, one row of the legend
+SEED_LINES = 90  # thin lines in a panel, over all arms
+SEED_VERTICES = 1000  # their vertices in a panel: keeps the file small
+
+
+class Panel(NamedTuple):
+    """One panel of the learning curves."""
+
+    metric: str
+    summary: str
+    layer: int | None
+
+
+def layer_figure(hypothesis: Hypothesis, measurements: Measurements, name: str) -> tuple[bytes, str] | None:
+    """Mean ± sd over seeds against the layer, one line per arm, at the last evaluated epoch; None without values."""
+    summary = series.usual_summary(name)
+    count = series.layers(measurements, name)
+    found = {
+        arm: {layer: series.final(measurements, arm, name, summary, layer) for layer in range(count)}
+        for arm in hypothesis.arms
+    }
+    log = series.wants_log(name, [v for by_layer in found.values() for values in by_layer.values() for v in values])
+    shown = {
+        (index, arm): {
+            layer: series.centre_and_spread(kept, log)
+            for layer, values in found[arm].items()
+            if (kept := [value for value in values if value > 0 or not log])
+        }
+        for index, arm in enumerate(hypothesis.arms)
+    }
+    shown = {key: rows for key, rows in shown.items() if rows}
+    if not shown:
+        return None
+    labels = {index: hypothesis.arms[arm].label for index, arm in shown}
+    top = 0.1 + ROW * legend_rows(labels)
+
+    def draw(figure: Figure) -> None:
+        legend(figure, labels)
+        axes = place(figure, 0.85, top + 0.3, 6.4, 1.7)
+        for (index, _), rows in shown.items():
+            style = line_style(index)
+            at = list(rows)
+            lower, upper = [rows[layer][1] for layer in at], [rows[layer][2] for layer in at]
+            axes.fill_between(at, lower, upper, color=style["color"], alpha=0.18, linewidth=0)
+            axes.plot(at, [rows[layer][0] for layer in at], marker="o", markersize=4, linewidth=1.8, **style)
+        _finish(axes, [end for rows in shown.values() for row in rows.values() for end in row], log)
+        if not log and not series.metric(name).log_axis:
+            axes.axhline(0, color="#b0b0b0", linewidth=0.8, zorder=0)
+        axes.set_xticks(range(0, count, -(-count // 16)))
+        axes.set_xlabel(f"layer (0: after the embedding, {count - 1}: before the head)")
+        axes.set_title(series.axis_label(name, summary))
+
+    kind = "geometric mean and sd factor" if log else "mean ± sd"
+    alt = f"{series.axis_label(name, summary)} at each of {count} layers, {kind} over seeds, one line per arm"
+    return svg(top + 2.55, draw, pilot=measurements.pilot), alt
+
+
+def panels_of(hypothesis: Hypothesis, measurements: Measurements) -> list[Panel]:
+    """Test accuracy, training loss, and what the decisions are about, where it was measured."""
+    wanted = [Panel(name, "value", None) for name in ("test_accuracy", "train_loss")]
+    for spec in hypothesis.decisions.values():
+        estimand = hypothesis.estimands[spec.estimand]
+        wanted.append(Panel(estimand.metric.name, estimand.samples or "value", estimand.layer))
+    there = series.measured(measurements)
+    return [panel for panel in dict.fromkeys(wanted) if panel.metric in there]
+
+
+def curve_figure(hypothesis: Hypothesis, measurements: Measurements) -> tuple[bytes, str] | None:
+    """Learning curves: every seed thin, the mean over seeds thick, a cross where a seed diverged."""
+    panels = panels_of(hypothesis, measurements)
+    tracks = {
+        panel: {
+            arm: series.tracks(measurements, arm, panel.metric, panel.summary, panel.layer or 0)
+            for arm in hypothesis.arms
+        }
+        for panel in panels
+    }
+    panels = [panel for panel in panels if any(track for arm in tracks[panel].values() for track in arm.values())]
+    if not panels:
+        return None
+    labels = {index: arm.label for index, arm in enumerate(hypothesis.arms.values())}
+    top = 0.1 + ROW * legend_rows(labels)
+
+    def draw(figure: Figure) -> None:
+        legend(figure, labels)
+        for index, panel in enumerate(panels):
+            column, row = index % 2, index // 2
+            axes = place(figure, 0.75 + column * 3.6, top + 0.45 + row * 2.9, 2.85, 1.9)
+            _draw_curves(axes, measurements, panel, tracks[panel])
+            title = series.axis_label(panel.metric, panel.summary, panel.layer)
+            axes.set_title("\n".join(textwrap.wrap(title, 40)))
+            axes.set_xlabel("epoch")
+
+    names = "; ".join(series.axis_label(*panel) for panel in panels)
+    alt = f"Learning curves over epochs: {names}; thin lines are seeds, thick lines their mean, one colour per arm"
+    return svg(top + 2.9 * -(-len(panels) // 2) + 0.05, draw, pilot=measurements.pilot), alt
+
+
+def _draw_curves(
+    axes: Axes, measurements: Measurements, panel: Panel, tracks: dict[str, dict[int, dict[int, float]]]
+) -> None:
+    everything = [value for arm in tracks.values() for track in arm.values() for value in track.values()]
+    log = series.wants_log(panel.metric, everything)
+    per_arm = max(3, SEED_LINES // len(tracks))
+    seeds = {arm: list(found)[:: -(-len(found) // per_arm) or 1] for arm, found in tracks.items()}
+    vertices = sum(len(tracks[arm][seed]) for arm, kept in seeds.items() for seed in kept)
+    stride = -(-vertices // SEED_VERTICES) or 1
+    for index, (arm, found) in enumerate(tracks.items()):
+        style = line_style(index)
+        at = {seed: [epoch for epoch in track if track[epoch] > 0 or not log] for seed, track in found.items()}
+        xs: list[float] = []
+        ys: list[float] = []
+        for seed in seeds[arm]:  # one path for all seeds of an arm, broken by NaN: a third of the bytes
+            thinned = sorted({*at[seed][::stride], *at[seed][-1:]})
+            xs += [*thinned, math.nan]
+            ys += [*(found[seed][epoch] for epoch in thinned), math.nan]
+        axes.plot(xs, ys, linewidth=0.6, alpha=0.4, **style)
+        for seed, epochs in at.items():
+            if epochs and measurements.replica(arm, seed).status == "diverged":
+                axes.plot(epochs[-1:], [found[seed][epochs[-1]]], "x", color=style["color"], markersize=6)
+        every = sorted({epoch for epochs in at.values() for epoch in epochs})
+        present = [[found[seed][epoch] for seed, epochs in at.items() if epoch in epochs] for epoch in every]
+        middle = [series.centre_and_spread(values, log)[0] for values in present]
+        axes.plot(every, middle, linewidth=2.0, marker="o" if len(every) == 1 else None, **style)
+    _finish(axes, everything, log)
+
+
+def _finish(axes: Axes, values: list[float], log: bool) -> None:
+    """Scale, ticks and grid of the value axis; whole numbers on the other."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    axes.grid(axis="y", color="#e6e6e6", linewidth=0.6)
+    axes.set_axisbelow(True)
+    if log:
+        positive = [value for value in values if value > 0]
+        axes.set_yscale("log")
+        log_ticks(axes.yaxis, min(positive), max(positive))

@@ -1,0 +1,112 @@
+"""What was measured, arranged for tables and figures. Missing values are left out, never filled in."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+
+from harness.metrics import Metric
+from harness.records import Measurements
+from harness.registry import members
+
+
+def metric(name: str) -> type[Metric]:
+    """The metric plug-in of a name, for its label, unit and axis."""
+    found = members("metrics")[name]
+    assert issubclass(found, Metric)
+    return found
+
+
+def usual_summary(name: str) -> str:
+    """How probe samples are summarised for show: the median of skewed quantities, the mean of others."""
+    kind = metric(name)
+    if not kind.per_sample:
+        return "value"
+    return "median" if kind.log_axis else "mean"
+
+
+def measured(measurements: Measurements) -> tuple[str, ...]:
+    """Names of all metrics of a run, in the order first met."""
+    return tuple(dict.fromkeys(name for replica in measurements.replicas for name in replica.metrics))
+
+
+def axis_label(name: str, summary: str, layer: int | None = None) -> str:
+    """A metric in words: ``BP gradient norm, layer 2, median over samples``."""
+    kind = metric(name)
+    parts = [kind.label + (f" ({kind.unit})" if kind.unit else "")]
+    if layer is not None:
+        parts.append(f"layer {layer}")
+    if summary != "value":
+        parts.append(f"{summary} over samples")
+    return ", ".join(parts)
+
+
+def tracks(measurements: Measurements, arm: str, name: str, summary: str, layer: int) -> dict[int, dict[int, float]]:
+    """Seed index → epoch → finite value, for one arm, metric and layer (0 for metrics without layers)."""
+    found: dict[int, dict[int, float]] = {}
+    for replica in measurements.replicas:
+        series = replica.metrics.get(name)
+        if replica.arm != arm or series is None or summary not in series.values:
+            continue
+        rows = zip(series.epochs, series.values[summary], strict=True)
+        values = ((epoch, row[layer]) for epoch, row in rows if layer < len(row))
+        found[replica.seed_index] = {epoch: value for epoch, value in values if value is not None}
+    return found
+
+
+def layers(measurements: Measurements, name: str) -> int:
+    """How many layers a metric was measured on."""
+    return max(
+        (
+            len(row)
+            for replica in measurements.replicas
+            if name in replica.metrics
+            for rows in replica.metrics[name].values.values()
+            for row in rows
+        ),
+        default=0,
+    )
+
+
+def last_epoch(measurements: Measurements, arm: str, name: str) -> int | None:
+    """The last epoch at which a metric was evaluated in an arm."""
+    epochs = [
+        epoch
+        for replica in measurements.replicas
+        if replica.arm == arm and name in replica.metrics
+        for epoch in replica.metrics[name].epochs
+    ]
+    return max(epochs, default=None)
+
+
+def final(measurements: Measurements, arm: str, name: str, summary: str, layer: int = 0) -> list[float]:
+    """Finite values at the last evaluated epoch, one per seed that has one."""
+    epoch = last_epoch(measurements, arm, name)
+    found = tracks(measurements, arm, name, summary, layer).values()
+    return [] if epoch is None else [values[epoch] for values in found if epoch in values]
+
+
+def mean_sd(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """Mean and standard deviation (n − 1) over seeds; None where there are too few values."""
+    if not values:
+        return None, None
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+
+
+def centre_and_spread(values: Sequence[float], log: bool) -> tuple[float, float, float]:
+    """Mean, mean − sd and mean + sd; on a log axis of the logarithms, so that no end is negative."""
+    shown = [math.log10(value) for value in values] if log else list(values)
+    mean, sd = mean_sd(shown)
+    assert mean is not None
+    ends = (mean, mean - (sd or 0.0), mean + (sd or 0.0))
+    if not log:
+        return ends
+    low, middle, high = (10.0 ** max(-300.0, min(300.0, end)) for end in (ends[1], ends[0], ends[2]))
+    return middle, low, high
+
+
+def wants_log(name: str, values: Sequence[float]) -> bool:
+    """Whether a figure needs a log axis: the metric asks for one and its values span a decade or more."""
+    positive = [value for value in values if value > 0]
+    return metric(name).log_axis and bool(positive) and max(positive) >= 10 * min(positive)

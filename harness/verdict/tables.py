@@ -1,0 +1,157 @@
+"""The rows of the verdict's tables, ready for the template."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from harness.records import Arm, Consequences, Decision, EstimandResult, Hypothesis, Measurements, Setup
+from harness.verdict import series
+from harness.verdict.text import Markdown, escape, listing, plus_minus, together
+
+
+class Table(NamedTuple):
+    """A table: its title, the heads of its columns, its rows of text."""
+
+    title: str
+    heads: list[str]
+    rows: list[list[str]]
+
+
+def per_arm(hypothesis: Hypothesis, measurements: Measurements) -> Table:
+    """Metrics without layers at the last evaluated epoch, mean ± sd over seeds, one row per arm."""
+    names = [name for name in series.measured(measurements) if not series.metric(name).layered]
+    heads = ["Arm", "Seeds", *(series.axis_label(name, series.usual_summary(name)) for name in names)]
+    rows: list[list[str]] = []
+    for arm, spec in hypothesis.arms.items():
+        trained = [replica for replica in measurements.replicas if replica.arm == arm]
+        lost = sum(replica.status == "diverged" for replica in trained)
+        cells = [_cell(measurements, arm, name, 0) for name in names]
+        rows.append([spec.label, f"{len(trained)}" + (f", {lost} diverged" if lost else ""), *cells])
+    return Table("", heads, rows)
+
+
+def per_layer(hypothesis: Hypothesis, measurements: Measurements) -> list[Table]:
+    """For each metric with layers: one row per layer, one column per arm in which it is defined."""
+    tables = []
+    for name in series.measured(measurements):
+        if not series.metric(name).layered:
+            continue
+        arms = [arm for arm in hypothesis.arms if series.last_epoch(measurements, arm, name) is not None]
+        rows: list[list[str]] = [
+            [str(layer), *(_cell(measurements, arm, name, layer) for arm in arms)]
+            for layer in range(series.layers(measurements, name))
+        ]
+        title = series.axis_label(name, series.usual_summary(name))
+        tables.append(Table(title, ["Layer", *(hypothesis.arms[arm].label for arm in arms)], rows))
+    return tables
+
+
+def _cell(measurements: Measurements, arm: str, name: str, layer: int) -> Markdown:
+    values = series.final(measurements, arm, name, series.usual_summary(name), layer)
+    mean, sd = series.mean_sd(values)
+    trained = sum(replica.arm == arm for replica in measurements.replicas)
+    return Markdown(plus_minus(mean, sd) + (f" (n = {len(values)})" if values and len(values) < trained else ""))
+
+
+def per_seed(measurements: Measurements, decision: Decision) -> Table:
+    """What decisions and guards are about, seed by seed."""
+    results = estimands_of(decision)
+    columns = [_values(result) for result in results.values()]
+    heads = [r.name + (f" ({r.unit})" if r.unit else "") for r in results.values()]
+    rows: list[list[str]] = [
+        [str(index), str(seed), *(column.get(index, Markdown("–")) for column in columns)]
+        for index, seed in enumerate(measurements.seeds)
+    ]
+    return Table("", ["No.", "Seed", *heads], rows)
+
+
+def estimands_of(decision: Decision) -> dict[str, EstimandResult]:
+    """What decisions and guards are about, by name."""
+    found = [part.estimand for part in decision.decisions] + [guard.estimand for guard in decision.guards]
+    return {result.name: result for result in found}
+
+
+def _values(result: EstimandResult) -> dict[int, Markdown]:
+    finite = [seed.value for seed in result.values if seed.value is not None]
+    texts = iter(together(finite) if finite else [])
+    return {
+        seed.seed_index: next(texts) if seed.value is not None else escape(seed.note or "not finite")
+        for seed in result.values
+    }
+
+
+def settings(hypothesis: Hypothesis, measurements: Measurements) -> tuple[list[tuple[str, str]], Table]:
+    """How it was trained: what all arms share, and a table of the arms with what is their own."""
+    of_arm = {name: _setup(arm.setup, measurements.epochs.get(name)) for name, arm in hypothesis.arms.items()}
+    first = next(iter(of_arm.values()))
+    shared = [(key, text) for key, text in first.items() if all(rows[key] == text for rows in of_arm.values())]
+    common = {key for key, _ in shared}
+    own = {
+        name: "; ".join(f"{key}: {text}" for key, text in rows.items() if key not in common)
+        for name, rows in of_arm.items()
+    }
+    heads = ["Arm", "Name", "Learning rule", "Penalty", "Frozen"] + ["Own settings"] * any(own.values())
+    rows = [_arm(name, arm) + [own[name]] * any(own.values()) for name, arm in hypothesis.arms.items()]
+    return shared, Table("", heads, rows)
+
+
+def _arm(name: str, arm: Arm) -> list[str]:
+    penalty = words(arm.penalty) if arm.penalty is not None else "none"
+    return [arm.label, name, words(arm.rule), penalty, ", ".join(arm.freeze) or "nothing"]
+
+
+def _setup(setup: Setup, trained: int | None) -> dict[str, str]:
+    evaluation = setup.evaluation
+    epochs = str(setup.epochs) if trained in (None, setup.epochs) else f"{trained} trained, {setup.epochs} registered"
+    return {
+        "Data": words(setup.dataset),
+        "Model": words(setup.model),
+        "Optimizer": words(setup.optimizer),
+        "Epochs": epochs,
+        "Batch size": str(setup.batch_size),
+        "Precision": setup.precision,
+        "Evaluated": f"after epoch 1, every {evaluation.every_epochs} epochs and the last",
+        "Probe batch": f"{evaluation.probe_samples} test samples, the same for all replicas",
+        "Kept of every replica": ", ".join(setup.save) or "measurements only",
+    }
+
+
+def words(part: BaseModel) -> str:
+    """A plug-in and its parameters: ``adamw: lr 0.001, weight decay 0.01``."""
+    fields = part.model_dump()
+    name = str(fields.pop("name"))
+    listed = ", ".join(f"{key.replace('_', ' ')} {_word(value)}" for key, value in fields.items())
+    return f"{name}: {listed}" if listed else name
+
+
+def _word(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.12g}"
+    if isinstance(value, (list, tuple)):
+        return " + ".join(_word(item) for item in value) or "none"
+    return str(value)
+
+
+def count_attempts(statuses: Iterable[str]) -> str:
+    """``3 started: 2 finished, 1 aborted``."""
+    found = list(statuses)
+    kinds = ", ".join(f"{found.count(status)} {status}" for status in dict.fromkeys(found))
+    return f"{len(found)} started: {kinds}" if found else "none recorded"
+
+
+def effects(moved: Consequences) -> Markdown:
+    """``walks back a; restores b``."""
+    verbs = {
+        "supports": moved.supported,
+        "walks back": moved.walked_back,
+        "restores": moved.restored,
+        "brings into question": tuple(moved.in_question),
+    }
+    return Markdown("; ".join(f"{verb} {listing(names)}" for verb, names in verbs.items() if names) or "none moves")

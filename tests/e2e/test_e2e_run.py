@@ -1,0 +1,229 @@
+"""The main job through the command line: run, kill, resume, rerun, read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY, Project
+
+
+def test_a_run_leaves_a_verdict_and_its_trail(finished: Project) -> None:
+    (folder,) = finished.runs()
+    assert {path.name for path in folder.iterdir()} == {
+        "results.json",
+        "verdict.md",
+        "verdict.json",
+        "env.json",
+        "figures",
+        "weights",
+    }
+    kinds = [event["type"] for event in finished.events()]
+    assert sorted(kinds) == ["registered", "run_finished", "run_started", "verdict"]
+    (verdict,) = finished.events("verdict")
+    for name, digest in verdict["body"]["files"].items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest, name
+    results = json.loads((folder / "results.json").read_text())
+    assert len(results["replicas"]) == 18
+    started = finished.events("run_started")[0]["body"]
+    assert results["seeds"] == started["seeds"]
+    text = (folder / "verdict.md").read_text()
+    assert verdict["body"]["outcome"] in text
+    assert "depth-helps" in text
+
+
+def test_every_number_in_the_verdict_can_be_recomputed_from_the_results(finished: Project) -> None:
+    import numpy as np
+    from scipy import stats
+
+    (folder,) = finished.runs()
+    results = json.loads((folder / "results.json").read_text())
+    final = {
+        (r["arm"], r["seed_index"]): r["metrics"]["test_accuracy"]["values"]["value"][-1][0]
+        for r in results["replicas"]
+    }
+    margins = 100 * np.array([final["bp", seed] - final["shallow", seed] for seed in range(6)])
+    (decision,) = json.loads((folder / "verdict.json").read_text())["decision"]["decisions"]
+    assert decision["estimand"]["mean"] == pytest.approx(margins.mean(), abs=1e-12)
+    expected = stats.ttest_1samp(margins, 0.0, alternative="greater").pvalue
+    (atom,) = [atom for atom in decision["atoms"] if atom["outcome"] == "worse"]
+    assert atom["p"] == pytest.approx(expected, rel=1e-9)
+    assert decision["outcome"] == ("better" if expected <= 0.05 else "inconclusive")
+
+
+def test_a_rerun_has_the_same_seeds_and_bits_and_is_counted(finished: Project, tmp_path: Path) -> None:
+    import shutil
+
+    again = Project(tmp_path / "copy")
+    shutil.copytree(finished.root, again.root)
+    ran = again.harness("run", "hypotheses/tiny.yaml", "--device", "cpu")
+    assert ran.returncode == 0, ran.stderr
+    one, two = again.runs()
+    assert (one / "results.json").read_bytes() == (two / "results.json").read_bytes()
+    newest = max((one, two), key=lambda folder: len((folder / "verdict.md").read_text()))
+    assert "2 started" in (newest / "verdict.md").read_text()
+
+
+def test_killed_at_random_moments_it_resumes_to_the_same_bytes(finished: Project, registered_only: Project) -> None:
+    moments = random.Random(11)
+    command = registered_only.command("run", "hypotheses/tiny.yaml", "--device", "cpu", "--checkpoint-every", "0")
+    kills = 0
+    for _ in range(40):
+        process = subprocess.Popen(
+            command,
+            cwd=registered_only.root,
+            env=registered_only.environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        # Most of a short run is start-up: wait for training to begin at times, so that kills fall everywhere.
+        deadline = time.monotonic() + moments.uniform(0.5, 6.0) + 0.4 * kills
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+            continue
+        assert process.returncode == 0, process.stderr.read().decode() if process.stderr else ""
+        break
+    else:
+        pytest.fail("it never finished")
+    assert kills >= 2
+    (expected,), (resumed,) = finished.runs(), registered_only.runs()
+    assert (resumed / "results.json").read_bytes() == (expected / "results.json").read_bytes()
+    assert len(registered_only.events("run_started")) == 1
+    assert len(registered_only.events("run_finished")) == 1
+    assert not (resumed / "work").exists()
+
+
+def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(finished: Project, registered_only: Project) -> None:
+    registered = registered_only.command("run", "hypotheses/tiny.yaml", "--device", "cpu")
+    process = subprocess.Popen(
+        registered,
+        cwd=registered_only.root,
+        env=registered_only.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if line.startswith("cohort 1"):
+            process.send_signal(signal.SIGINT)
+            break
+    rest = process.communicate(timeout=60)[1]
+    text = "".join(said) + rest
+    assert process.returncode == 130, text
+    assert "Traceback" not in text and "same command" in text
+    ran = registered_only.harness("run", "hypotheses/tiny.yaml", "--device", "cpu")
+    assert ran.returncode == 0 and "resuming attempt" in ran.stderr
+    (expected,), (resumed,) = finished.runs(), registered_only.runs()
+    assert (resumed / "results.json").read_bytes() == (expected / "results.json").read_bytes()
+    assert "resumed 1 time" in (resumed / "verdict.md").read_text()
+
+
+def test_no_resume_closes_the_old_attempt_with_a_reason(registered_only: Project) -> None:
+    command = registered_only.command("run", "hypotheses/tiny.yaml", "--device", "cpu", "--checkpoint-every", "0")
+    process = subprocess.Popen(
+        command, cwd=registered_only.root, env=registered_only.environment(), stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("cohort 1"):
+            process.kill()
+            break
+    process.wait()
+    ran = registered_only.harness("run", "hypotheses/tiny.yaml", "--device", "cpu", "--no-resume")
+    assert ran.returncode == 0, ran.stderr
+    (aborted,) = registered_only.events("run_aborted")
+    assert "anew on request" in aborted["body"]["reason"]
+    (folder,) = registered_only.runs()
+    assert "1 aborted" in (folder / "verdict.md").read_text()
+
+
+def test_a_pilot_is_watermarked_and_gives_no_outcome(project: Project) -> None:
+    ran = project.harness("run", "hypotheses/tiny.yaml", "--pilot", "--device", "cpu")
+    assert ran.returncode == 0, ran.stderr
+    assert "no outcome" in ran.stdout
+    (folder,) = project.root.glob("verdicts/tiny/pilot-*")
+    text = (folder / "verdict.md").read_text()
+    assert "PILOT" in text
+    assert [event["type"] for event in project.events()] == ["pilot"]
+    assert json.loads((folder / "verdict.json").read_text())["outcome"] is None
+    assert "PILOT" not in (project.root / "hypotheses/tiny.yaml").read_text()
+
+
+def test_plan_list_show_and_check(finished: Project) -> None:
+    plan = finished.harness("plan", "hypotheses/tiny.yaml", "--device", "cpu")
+    assert "18 replicas" in plan.stdout and "bundled with scikit-learn" in plan.stdout
+    as_json = json.loads(finished.harness("plan", "hypotheses/tiny.yaml", "--device", "cpu", "--format", "json").stdout)
+    assert [cohort["replicas"] for cohort in as_json["cohorts"]] == [6, 6, 6]
+    assert as_json["cohorts"][0]["steps"] == 8 * 12
+    assert as_json["settings_from"]["device"] == "from --device"
+    listed = json.loads(finished.harness("list", "--format", "json").stdout)
+    assert [(row["id"], row["outcome"]) for row in listed] == [
+        ("tiny", finished.events("verdict")[0]["body"]["outcome"])
+    ]
+    (folder,) = finished.runs()
+    assert finished.harness("show", "tiny").stdout == (folder / "verdict.md").read_text()
+    assert finished.harness("show", folder.name[:6]).stdout == (folder / "verdict.md").read_text()
+    assert finished.harness("check").returncode == 0
+
+
+def test_settings_come_from_option_then_variable_then_file(project: Project) -> None:
+    def origin(*arguments: str, **variables: str) -> dict[str, str]:
+        ran = project.harness("plan", "hypotheses/tiny.yaml", "--format", "json", *arguments, **variables)
+        assert ran.returncode == 0, ran.stderr
+        found: dict[str, str] = json.loads(ran.stdout)["settings_from"]
+        return found
+
+    assert origin()["device"] == "default"
+    (project.root / "pyproject.toml").write_text('[tool.harness]\ndevice = "cpu"\n')
+    assert origin()["device"] == "from [tool.harness]"
+    assert origin(HARNESS_DEVICE="cpu")["device"] == "from HARNESS_DEVICE"
+    assert origin("--device", "cpu", HARNESS_DEVICE="cuda:99")["device"] == "from --device"
+    (project.root / "pyproject.toml").write_text('[tool.harness]\ndevise = "cpu"\n')
+    ran = project.harness("plan", "hypotheses/tiny.yaml")
+    assert ran.returncode == 2 and "devise" in ran.stderr
+
+
+@pytest.mark.parametrize("verb", [["--help"], ["check"], ["list"], ["show", "tiny"], ["run", "--help"]])
+def test_looking_never_loads_torch(finished: Project, verb: list[str]) -> None:
+    code = (
+        "import sys; sys.argv = ['harness', *sys.argv[1:]]\nfrom harness.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "assert 'torch' not in sys.modules, 'torch was loaded'\nassert 'scipy' not in sys.modules, 'scipy was loaded'"
+    )
+    command = [finished.command()[0], "-c", code, *verb]
+    ran = subprocess.run(command, cwd=finished.root, env=finished.environment(), capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_the_verdict_names_no_machine_path(finished: Project) -> None:
+    (folder,) = finished.runs()
+    for name in ("verdict.md", "verdict.json", "results.json"):
+        assert str(finished.root) not in (folder / name).read_text()
+    for event in finished.events():
+        assert str(finished.root) not in json.dumps(event)
+
+
+def test_the_quick_start_decides(tmp_path: Path) -> None:
+    """The README's example, whole: it is decided, and as its authors predicted."""
+    import shutil
+
+    project = Project(tmp_path)
+    shutil.copytree(REPOSITORY / "hypotheses", tmp_path / "hypotheses")
+    (tmp_path / "verdicts").mkdir()
+    ran = project.harness("run", "hypotheses/quickstart_digits.yaml", "--device", "cpu", OMP_NUM_THREADS="2")
+    assert ran.returncode == 0, ran.stderr
+    assert re.search(r"quickstart-digits: credit_fails \(as predicted\)", ran.stdout), ran.stdout

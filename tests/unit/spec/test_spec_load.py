@@ -1,0 +1,214 @@
+"""Loading files and folders: merging and expanding, cross-file rules, claims, unreadable paths, start-up cost."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml as pyyaml
+
+from harness.errors import InvalidHypothesis, UsageError
+from harness.spec import Loaded, load, load_folder
+
+VALID = Path(__file__).parents[3] / "tests/corpus/valid"
+TEXT = (VALID / "matrix.yaml").read_text(encoding="utf-8")
+
+
+def write(folder: Path, name: str, *changes: tuple[str, str], text: str = TEXT) -> Path:
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def messages(path: Path) -> list[str]:
+    with pytest.raises(InvalidHypothesis) as refused:
+        load(path)
+    return [f"{Path(f.file).name}:{f.line}: {f.message}" for f in refused.value.findings]
+
+
+def test_a_matrix_becomes_named_arms() -> None:
+    arms = load(VALID / "matrix.yaml").hypothesis.arms
+    assert list(arms) == [
+        "vanilla",
+        "penalized_weak_slow",
+        "penalized_weak_fast",
+        "penalized_strong_slow",
+        "penalized_strong_fast",
+    ]
+    arm = arms["penalized_strong_fast"]
+    assert arm.label == "Penalised (strong, fast)"
+    assert arm.penalty is not None
+    assert (arm.penalty.strength, arm.setup.optimizer.lr) == (0.01, 0.002)
+    assert arms["penalized_weak_slow"].setup.epochs == 7
+
+
+def test_an_arm_s_setup_overrides_key_by_key() -> None:
+    hypothesis = load(VALID / "matrix.yaml").hypothesis
+    own, common = hypothesis.arms["vanilla"].setup, hypothesis.setup
+    assert own.model.model_dump() == {**common.model.model_dump(), "width": 8}
+    assert own.optimizer == common.optimizer
+
+
+def test_another_plug_in_does_not_inherit_parameters(tmp_path: Path) -> None:
+    # Were the common parameters kept, digits would be given an augmentation that only the other data set asked for.
+    path = write(
+        tmp_path,
+        "x.yaml",
+        ("{name: digits}", "{name: cifar10, augment: [horizontal_flip]}"),
+        ("setup: {model: {width: 8}}", "setup: {dataset: {name: digits}}"),
+    )
+    hypothesis = load(path).hypothesis
+    assert hypothesis.setup.dataset.augment == ("horizontal_flip",)
+    assert hypothesis.arms["vanilla"].setup.dataset.augment == ()
+
+
+def test_colliding_and_huge_matrices_are_refused(tmp_path: Path) -> None:
+    collision = "  vanilla_a: {label: A, rule: {name: dfa}}\n  vanilla: {matrix: {rule.clip: {a: 1, b: 2}}, label: V,"
+    assert any(
+        "a second arm named 'vanilla_a'" in m
+        for m in messages(write(tmp_path, "a.yaml", ("  vanilla: {label: Vanilla,", collision)))
+    )
+    axis = "{" + ", ".join(f"s{i}: 1" for i in range(40)) + "}"
+    huge = f"matrix: {{rule.clip: {axis}, setup.epochs: {axis}}},"
+    found = messages(write(tmp_path, "b.yaml", ("  vanilla: {", "  vanilla: {" + huge)))
+    assert any("this grid has 1,600 arms" in m for m in found)
+
+
+def test_a_mistake_in_the_common_setup_is_reported_once(tmp_path: Path) -> None:
+    assert messages(write(tmp_path, "x.yaml", ("lr: 0.001", "lr: -1"), ("batch_size: 64", "batchsize: 64"))) == [
+        "x.yaml:7: missing key 'batch_size' in setup",
+        "x.yaml:10: lr must be greater than 0, is -1",
+        "x.yaml:12: unknown key 'batchsize', did you mean 'batch_size'?",
+    ]
+
+
+def test_claims_are_needed_only_if_named(tmp_path: Path) -> None:
+    loaded = load(write(tmp_path, "x.yaml"))
+    assert (loaded.claims.claims, loaded.claims_raw) == ({}, b"")
+    path = write(tmp_path, "y.yaml", ("says: It helps.", "says: It helps., supports: [a-claim]"))
+    assert messages(path) == ["y.yaml:29: claims are named, but there is no claims.yaml"]
+    (tmp_path / "claims.yaml").write_text("claims:\n  a-claim: {statement: So it is.}\n")
+    assert list(load(path).claims.claims) == ["a-claim"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "claims:\n  a: {statement: A., stands_on: [bb]}\n  b: {statement: B.}\n",
+            "2: there is no claim 'bb', did you mean 'b'?",
+        ),
+        (
+            "claims:\n  a: {statement: A., stands_on: [b]}\n  b: {statement: B., stands_on: [a]}\n",
+            "2: these claims stand on one another: a → b → a",
+        ),
+        ("claims:\n  a: {statement: A., stands_on: [a]}\n", "2: these claims stand on one another: a → a"),
+        ("claims:\n  a: {says: A.}\n", "2: unknown key 'says'"),
+        ("claims:\n  A_1: {statement: A.}\n", "2: 'A_1' is no valid name"),
+        ("claim: {}\n", "1: unknown key 'claim', did you mean 'claims'?"),
+        ("claims:\n  a: {statement: no}\n", "2: no: YAML 1.1 reads this word as true or false"),
+        ("[]", "1: the file must be a mapping, such as {key: value}, is a list"),
+    ],
+)
+def test_claims_are_checked(tmp_path: Path, text: str, expected: str) -> None:
+    (tmp_path / "claims.yaml").write_text(text)
+    assert f"claims.yaml:{expected}" in messages(write(tmp_path, "x.yaml"))
+    report = load_folder([tmp_path])
+    assert any(finding.message == expected[3:] for finding in report.findings)
+    assert report.loaded == ()
+
+
+def test_a_chain_of_claims_may_be_longer_than_the_stack(tmp_path: Path) -> None:
+    chain = [f"  c{i}: {{statement: S., stands_on: [c{i + 1}]}}" for i in range(1_500)]
+    (tmp_path / "claims.yaml").write_text("claims:\n" + "\n".join(chain) + "\n  c1500: {statement: S.}\n")
+    assert isinstance(load(write(tmp_path, "x.yaml")), Loaded)
+
+
+def test_a_folder_reports_all_files_and_repeated_ids(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml")
+    write(tmp_path, "b.yaml")
+    write(tmp_path, "c.yaml", ("id: matrix", "id: other"), ("epochs: 7", "epochs: 012"))
+    write(tmp_path, "d.yaml", ("id: matrix", "id: third"))
+    (tmp_path / "notes.txt").write_text("not read")
+    report = load_folder([tmp_path, tmp_path / "a.yaml"])
+    assert [(Path(f.file).name, f.line, f.message) for f in report.findings] == [
+        ("b.yaml", 2, f"the id 'matrix' is also that of {tmp_path / 'a.yaml'}"),
+        ("c.yaml", 11, "012: a leading zero makes this number octal to some YAML readers"),
+    ]
+    assert [loaded.hypothesis.id for loaded in report.loaded] == ["matrix", "third"]
+
+
+def test_paths_that_hold_no_hypothesis(tmp_path: Path) -> None:
+    write(tmp_path, "mode2_direction.yaml")
+    with pytest.raises(UsageError, match=r"no such file .*directon\.yaml; did you mean .*mode2_direction\.yaml\?"):
+        load(tmp_path / "mode2_directon.yaml")
+    with pytest.raises(UsageError, match="no such file"):
+        load(tmp_path / "missing" / "x.yaml")
+    with pytest.raises(UsageError, match="folder"):
+        load(tmp_path)
+    (tmp_path / "claims.yaml").write_text("claims: {}\n")
+    with pytest.raises(UsageError, match="holds claims"):
+        load(tmp_path / "claims.yaml")
+    with pytest.raises(UsageError, match="no such file"):
+        load_folder([tmp_path / "none.yaml"])
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(UsageError, match="not a regular file"):
+        load(tmp_path / "pipe.yaml")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_an_unreadable_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "x.yaml")
+    path.chmod(0)
+    with pytest.raises(UsageError, match="can't be read"):
+        load(path)
+
+
+def test_checking_loads_neither_torch_nor_scipy() -> None:
+    code = (
+        "import sys, pathlib, harness.spec as s;"
+        f"s.load(pathlib.Path({str(VALID / 'mode2_direction.yaml')!r}));"
+        "print([m for m in ('torch', 'scipy', 'matplotlib', 'sklearn') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if path:
+        yield path
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in children:
+        yield from leaves(child, (*path, key))
+
+
+def test_no_single_change_of_a_value_breaks_the_checker(tmp_path: Path) -> None:
+    # Whatever one replaces, the answer is a hypothesis or findings with places, never another exception.
+    base = pyyaml.safe_load((VALID / "several.yaml").read_text(encoding="utf-8"))
+    odd = itertools.cycle([None, -1, "odd", [], {}, [[1]], {"name": "odd"}, True, 1.5])
+    path = tmp_path / "x.yaml"
+    refused: list[InvalidHypothesis] = []
+    for place in list(leaves(base)):
+        copy = pyyaml.safe_load(pyyaml.safe_dump(base))
+        node = copy
+        for part in place[:-1]:
+            node = node[part]
+        node[place[-1]] = next(odd)
+        path.write_text(pyyaml.safe_dump(copy, sort_keys=False), encoding="utf-8")
+        try:
+            load(path)
+        except InvalidHypothesis as error:
+            refused.append(error)
+    assert len(refused) > 50
+    for error in refused:
+        assert error.findings
+        assert all(finding.line >= 1 and "Input should" not in finding.message for finding in error.findings)

@@ -1,0 +1,374 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import verdict_samples as samples
+from markdown_it import MarkdownIt
+
+from harness.errors import HarnessError
+from harness.records import Consequences, Decision
+from harness.verdict import default_templates, render
+from harness.verdict.page import fill
+
+REAL = (31.2, 28.9, 33.5, 30.1, 29.4)
+OPEN = (26.0, 31.0, 24.0, 29.0, 27.0)
+
+
+def page(files: dict[str, bytes]) -> str:
+    return files["verdict.md"].decode()
+
+
+@pytest.fixture(scope="module")
+def decided() -> dict[str, bytes]:
+    return render(*samples.decided())
+
+
+def test_files(decided: dict[str, bytes]) -> None:
+    assert list(decided) == [
+        "figures/credit_cosine-layers.svg",
+        "figures/credit_norm-layers.svg",
+        "figures/direction.svg",
+        "figures/gradient_norm-layers.svg",
+        "figures/hidden_norm-layers.svg",
+        "figures/learning-curves.svg",
+        "verdict.json",
+        "verdict.md",
+    ]
+
+
+def test_outcome_comes_first(decided: dict[str, bytes]) -> None:
+    lines = [line for line in page(decided).splitlines() if line]
+    assert lines[0].startswith("# DFA's credit signal")
+    assert lines[1] == "**The outcome is confirmed, as predicted.**"
+
+
+def test_sections_stand_in_order_and_none_is_empty(decided: dict[str, bytes]) -> None:
+    parts = re.split(r"^## (.*)$", page(decided), flags=re.MULTILINE)
+    assert parts[1::2] == [
+        "The question",
+        "The estimate",
+        "Guards",
+        "What was decided and why, step by step",
+        "What this does to earlier claims",
+        "What the other outcomes would have meant",
+        "Seeds",
+        "Attempts",
+        "Deviations",
+        "Exploratory results: they never decide",
+        "What was measured",
+        "How it was trained",
+        "Where it comes from",
+        "How to check this",
+    ]
+    assert all(len(body.strip()) > 20 for body in parts[2::2])
+
+
+def test_figures_are_small_wellformed_and_shown(decided: dict[str, bytes]) -> None:
+    shown = re.findall(r"!\[(.+)\]\((figures/.+)\)", page(decided))
+    assert sorted(path for _, path in shown) == [name for name in decided if name.startswith("figures/")]
+    assert all(len(alt) > 20 for alt, _ in shown)
+    for name, data in decided.items():
+        if name.endswith(".svg"):
+            root = ElementTree.fromstring(data)
+            assert root.tag.endswith("svg") and root.get("width") == "540pt"
+            assert len(data) < 150_000
+            assert b"<dc:date>" not in data and b"Matplotlib v" not in data
+
+
+def test_thirty_seeds_and_a_hundred_epochs_stay_small() -> None:
+    found = samples.decided((*samples.DECIDED, *samples.DECIDED, *samples.DECIDED))
+    dense = samples.measurements(found[0], every=1)
+    files = render(found[0], dense, *found[2:])
+    assert max(len(data) for name, data in files.items() if name.endswith(".svg")) < 150_000
+
+
+def test_same_inputs_same_bytes(decided: dict[str, bytes]) -> None:
+    assert render(*samples.decided()) == decided
+
+
+def test_same_bytes_in_another_process_with_another_matplotlibrc(decided: dict[str, bytes], tmp_path: Path) -> None:
+    (tmp_path / "matplotlibrc").write_text("lines.linewidth: 9\nfont.size: 30\nsvg.fonttype: none\n")
+    program = (
+        "import hashlib, json, verdict_samples as s\n"
+        "from harness.verdict import render\n"
+        "print(json.dumps({k: hashlib.sha256(v).hexdigest() for k, v in render(*s.decided()).items()}))"
+    )
+    environment = {
+        **os.environ,
+        "PYTHONHASHSEED": "4711",
+        "MATPLOTLIBRC": str(tmp_path / "matplotlibrc"),
+        "PYTHONPATH": str(Path(__file__).parent),
+    }
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {name: hashlib.sha256(data).hexdigest() for name, data in decided.items()}
+
+
+def test_matplotlib_is_left_as_it_was() -> None:
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    render(*samples.margin(REAL))
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_torch_is_not_loaded() -> None:
+    program = (
+        "import sys, harness.verdict, harness.claims; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_json_holds_every_number(decided: dict[str, bytes]) -> None:
+    fixed, _, judged, provenance, moved = samples.decided()
+    found = json.loads(decided["verdict.json"])
+    assert Decision.model_validate(found["decision"]) == judged
+    assert found["provenance"] == provenance.model_dump(mode="json")
+    assert found["consequences"] == {name: item.model_dump(mode="json") for name, item in moved.items()}
+    assert (found["outcome"], found["hypothesis"], found["registration"]) == (
+        "confirmed",
+        fixed.hypothesis.id,
+        "ab" * 32,
+    )
+    assert found["estimates"]["reference"]["values"][3]["value"] == judged.guards[0].estimand.values[3].value
+
+
+def test_numbers_in_the_text_are_the_records() -> None:
+    args = samples.margin(REAL)
+    text, part = page(render(*args)), args[2].decisions[0]
+    mean, low, high = re.search(r"is \*\*([\d.]+) pp\*\*, 90% interval ([\d.]+) to ([\d.]+) pp", text).groups()  # type: ignore[union-attr]
+    assert [float(mean), float(low), float(high)] == pytest.approx([part.estimand.mean, *part.interval], abs=0.005)
+    assert "The decision's p is the largest of those outside real: p = .0023." in text
+    rows = dict(re.findall(r"^\| (\d+) \| \d+ \| ([\d.]+) \|$", text, flags=re.MULTILINE))
+    assert {int(index): float(value) for index, value in rows.items()} == dict(enumerate(REAL))
+    for atom in part.atoms:
+        (p, rejected) = re.search(rf"\| {atom.outcome} \| (.*) \| (.*) \|\n", text).groups()  # type: ignore[union-attr]
+        assert rejected == ("yes" if atom.rejected else "**no**")
+        assert p == "< 1e-6" if atom.p < 1e-6 else float(p.replace("> .99", "1")) == pytest.approx(atom.p, rel=0.05)
+    trained = [r.metrics["test_accuracy"].values["value"][-1][0] for r in args[1].replicas if r.arm == "vanilla"]
+    shown = re.search(r"\| Vanilla DFA \| 5 \| ([\d.]+) ± ([\d.]+) \|", text)
+    assert shown is not None and float(shown[1]) == pytest.approx(sum(trained) / 5, abs=0.0006)
+    assert "    artifact |5| partial |25| real [28.88 *30.62* 32.36]" in text
+
+
+def test_inconclusive_names_what_blocks_and_how_many_seeds() -> None:
+    text = page(render(*samples.margin(OPEN, boundary=25.0, seeds_needed=13, seeds_needed_pessimistic=27)))
+    assert "**The outcome is inconclusive: the prediction, real, was neither confirmed nor refuted.**" in text
+    assert "own band is .12; the boundary that blocks a decision is 25 pp. Not excluded: partial and real." in text
+    assert "About 13 seeds in all" in text and "27 with the standard deviation" in text
+    assert "partial [24.82 |25| real *27.40* 29.98]" in text
+
+
+def test_other_outcome_than_predicted() -> None:
+    text = page(render(*samples.margin((2.0, 1.5, 2.2, 1.9, 2.4))))
+    assert "**The outcome is artifact; the prediction, real, did not come true.**" in text
+    assert (
+        "| scale-collapse | Vanilla DFA lets the residual stream grow without bound. | **falls**: walked back |" in text
+    )
+    assert "separable ways. | **comes into question**: it stands on scale-collapse |" in text
+
+
+def test_invalid_by_guard() -> None:
+    fixed, measured, judged, provenance, moved = samples.decided()
+    guard = samples.guard(tuple(4e-10 for _ in range(10)), "violated").model_copy(
+        update={"p": 1.0, "p_reverse": 2**-10}
+    )
+    invalid = judged.model_copy(update={"outcome": "invalid", "guards": (guard,), "p": None})
+    text = page(render(fixed, measured, invalid, provenance, moved))
+    assert "**The outcome is invalid: the run cannot answer the question" in text
+    assert "| 4.00e-10 | 0 of 10 | exact sign test, p = 1, α = 0.05 | **violated** |" in text
+    assert "(reverse test: p = .00098). The BP gradient is at the floor" in text
+
+
+def test_diverged_seeds() -> None:
+    values = (26.0, 31.0, None, 29.0, 27.0, 25.5)
+    files = render(*samples.margin(values, lost=(("penalized", 2),)))
+    text = page(files)
+    assert "| Penalized DFA | 1 of 6 | 2 | 16.7% (2.5% to 55.6%) |" in text
+    assert "over 5 of the 6 seeds is" in text
+    assert "| Penalized DFA | 6, 1 diverged | 0." in text and "(n = 5)" in text
+    assert re.search(r"^\| 2 \| \d+ \| diverged \|$", text, flags=re.MULTILINE)
+
+
+def test_all_seeds_diverged() -> None:
+    lost = tuple((arm, index) for arm in samples.ARMS for index in range(3))
+    changes = {"status": "diverged", "outcome": "invalid", "atoms": (), "interval": None, "p": None, "alive": ()}
+    files = render(*samples.margin((None, None, None), lost=lost, **changes))
+    text = page(files)
+    assert "No seed gave a finite value." in text and "figures/margin.svg" not in files
+    assert "| Vanilla DFA | 3, 3 diverged | – |" in text
+
+
+def test_one_seed() -> None:
+    changes = {"status": "too_few", "outcome": "inconclusive", "atoms": (), "interval": None, "p": None}
+    text = page(render(*samples.margin((26.0,), **changes)))
+    assert "over 1 seed is **26.0 pp**." in text and "|25| real *26.0*" in text
+    assert "| Part |" not in text
+
+
+def test_a_pilot_names_no_outcome() -> None:
+    files = render(*samples.margin(REAL, pilot=True))
+    text = page(files)
+    assert text.splitlines()[2].startswith("> **PILOT — never an outcome.**")
+    assert "The outcome is" not in text and "earlier claims" not in text and "step by step" not in text
+    assert "| Epochs | 2 trained, 100 registered |" in text
+    found = json.loads(files["verdict.json"])
+    assert (found["pilot"], found["outcome"], found["decision"], found["consequences"]) == (True, None, None, {})
+    full = render(*samples.margin(REAL))
+    for name in files:
+        if name.endswith(".svg"):
+            assert "PILOT — never an outcome" in files[name].decode() and "PILOT" not in full[name].decode()
+
+
+def test_several_decisions() -> None:
+    found = samples.hypothesis(
+        estimands=samples.hypothesis().model_dump()["estimands"] | samples.MARGIN["estimands"],
+        decisions=samples.hypothesis().model_dump()["decisions"] | samples.MARGIN["decisions"],
+        combine={
+            "rule": "all",
+            "holds": {"direction": ["confirmed"], "margin": ["real"]},
+            "outcome": "confirmed",
+            "otherwise": "rejected",
+        },
+    )
+    fixed = samples.registered(found, 5)
+    parts = (
+        samples.band_decision(found, "direction", samples.estimand("direction", samples.DECIDED[:5], samples.TITLE)),
+        samples.band_decision(found, "margin", samples.estimand("margin", REAL, "margin", "pp")),
+    )
+    judged = samples.decision(found, *parts, combination="All of them must hold, and all hold.", p=0.00234)
+    files = render(fixed, samples.measurements(fixed), judged, samples.provenance(), samples.moves(found))
+    text = page(files)
+    assert {"figures/direction.svg", "figures/margin.svg"} <= set(files)
+    assert "### direction: confirmed" in text and "### margin: real" in text
+    assert "**Together**: All of them must hold, and all hold. (p = .0023)" in text
+
+
+def test_one_arm_only() -> None:
+    text = page(render(*samples.decided(arms=("penalized",))))
+    assert "10 seeds in each of 1 arm." in text
+
+
+def test_metrics_without_a_finite_value_are_left_out() -> None:
+    fixed, measured, judged, provenance, moved = samples.margin(REAL)
+    empty = []
+    for replica in measured.replicas:
+        series = replica.metrics["hidden_norm"]
+        values = {key: tuple(tuple(None for _ in row) for row in rows) for key, rows in series.values.items()}
+        metrics = {**replica.metrics, "hidden_norm": series.model_copy(update={"values": values})}
+        empty.append(replica.model_copy(update={"metrics": metrics}))
+    files = render(fixed, measured.model_copy(update={"replicas": tuple(empty)}), judged, provenance, moved)
+    assert "figures/hidden_norm-layers.svg" not in files and "figures/gradient_norm-layers.svg" in files
+
+
+def test_warnings_for_the_reader() -> None:
+    fixed, measured, judged, _, moved = samples.margin(REAL)
+    data = {"digits": measured.data["digits"].model_copy(update={"canonical": False, "origin": "a JPEG copy"})}
+    provenance = samples.provenance(
+        deviations=("The bands were amended after a run.",), hand_picked_seeds=True, dirty=True, dirty_digest="f" * 64
+    )
+    text = page(render(fixed, measured.model_copy(update={"data": data}), judged, provenance, moved))
+    head, rest = text.split("## The question")
+    assert (
+        "deviated from its registration" in head
+        and "hand-picked" in head
+        and "not the official files of digits" in head
+    )
+    assert "- The bands were amended after a run." in rest
+    assert "5 seeds, **hand-picked**" in rest and "**NON-CANONICAL" in rest and "**with uncommitted changes**" in rest
+
+
+def test_nothing_deviates_is_said(decided: dict[str, bytes]) -> None:
+    assert "## Deviations\n\nNone:" in page(decided)
+    assert "2 started: 1 aborted, 1 finished." in page(decided)
+    assert "| fedcba987654 | 2026-04-01T09:00:00Z | aborted | – | disk full |" in page(decided)
+
+
+EVIL = "{{ 7*7 }} {% for %} <script>x</script> a|b `c` $d$ *e* _f_ \n\n## g [h](http://i.example) <!-- -->"
+
+
+def test_hostile_text_stays_text() -> None:
+    found = samples.hypothesis()
+    arms = {
+        name: {**arm.model_dump(), "label": f"{EVIL} {name} " + "long " * 30, "setup": samples.SETUP}
+        for name, arm in found.arms.items()
+    }
+    says = {name: {**implied.model_dump(), "says": EVIL} for name, implied in found.implications.items()}
+    args = samples.decided(title=EVIL, question=EVIL, rationale=EVIL, implications=says, arms=("vanilla", "penalized"))
+    evil = args[0].hypothesis.model_copy(
+        update={"arms": samples.hypothesis().model_validate({**found.model_dump(), "arms": arms}).arms}
+    )
+    fixed = args[0].model_copy(update={"hypothesis": evil})
+    provenance = samples.provenance(command=EVIL, deviations=(EVIL,), device=EVIL, packages={EVIL: EVIL})
+    judged = args[2].model_copy(update={"warnings": (EVIL,), "summary": EVIL})
+    files = render(fixed, args[1], judged, provenance, args[4])
+    text = page(files)
+    assert "49" not in text.split("\n")[0]
+    flat = " ".join(EVIL.split())
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    heading = tokens[1].children or []
+    assert "".join(child.content for child in heading) == flat
+    html = {token.content.strip() for token in tokens if token.type == "html_block"}
+    assert html == {
+        "<details><summary>Values per seed</summary>",
+        "<details><summary>Numbers per layer</summary>",
+        "</details>",
+    }
+    kinds = {child.type for token in tokens for child in token.children or []}
+    assert "html_inline" not in kinds
+    assert [token.content for token in tokens if token.type == "inline" and "g \\[h" in token.content]
+    assert not [
+        child
+        for t in tokens
+        for child in t.children or []
+        if child.type == "link_open" and "i.example" in str(child.attrs)
+    ]
+    widths: Any = None
+    for line in text.splitlines():  # every table row has as many cells as its head
+        cells = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else None
+        assert widths is None or cells is None or cells == widths, line
+        widths = cells
+    for name, data in files.items():
+        if name.endswith(".svg"):
+            ElementTree.fromstring(data)
+
+
+def test_a_template_folder_is_used(tmp_path: Path) -> None:
+    (tmp_path / "verdict.md.j2").write_text("{{ decision.outcome }}: {{ decision.p | p }}\n")
+    assert page(render(*samples.margin(REAL), template_folder=tmp_path)) == "real: .0023\n"
+
+
+@pytest.mark.parametrize(
+    ("template", "says"),
+    [
+        ("{{ nothing }}", "'nothing' is undefined"),
+        ("{{ decision.p }}", "printed without a filter"),
+        ("{% if %}", "Expected an expression"),
+        ("{{ ''.__class__.__mro__ }}", "unsafe"),
+        (None, "verdict.md.j2"),
+    ],
+)
+def test_a_template_that_does_not_fit(tmp_path: Path, template: str | None, says: str) -> None:
+    if template is not None:
+        (tmp_path / "verdict.md.j2").write_text(template)
+    with pytest.raises(HarnessError, match=r"cannot be filled") as caught:
+        fill("verdict.md.j2", {"decision": samples.margin(REAL)[2]}, tmp_path)
+    assert says in str(caught.value) and caught.value.remedy
+
+
+def test_templates_are_found() -> None:
+    assert (default_templates() / "verdict.md.j2").is_file()
+
+
+def test_consequences_of_every_outcome_are_needed() -> None:
+    args = samples.margin(REAL)
+    with pytest.raises(HarnessError, match="artifact"):
+        render(*args[:4], {"real": Consequences()})

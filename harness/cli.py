@@ -152,7 +152,7 @@ def settings_of_the_project(
                 where="pyproject.toml [tool.harness]",
                 remedy=f"known keys: {', '.join(sorted(known))}",
             )
-        ctx.default_map = {verb: dict(own) for verb in ("run", "plan", "list", "show", "check")}
+        ctx.default_map = {verb: dict(own) for verb in ("run", "plan", "list", "show", "reverdict")}
 
 
 def main() -> None:
@@ -192,14 +192,22 @@ def run(
 
     A run that was stopped goes on from its last checkpoint when the same command is given again.
     """
-    settings = _settings(device, data, verdicts, resume=resume, checkpoint_seconds=checkpoint_every, command=_command())
+    settings = _settings(
+        device,
+        data,
+        verdicts,
+        resume=resume,
+        require_registered=require_registered,
+        checkpoint_seconds=checkpoint_every,
+        command=_command(),
+    )
     from harness import pipeline
 
     with reporting() as reporter:
         if pilot:
             report = pipeline.pilot(file, settings, reporter, seeds=pilot_seeds, epochs=pilot_epochs)
         else:
-            report = pipeline.run(file, settings, reporter, require_registered=require_registered)
+            report = pipeline.run(file, settings, reporter)
     decision = report.decision
     if pilot:
         out.print(f"{report.hypothesis.id}: pilot, no outcome", markup=False)
@@ -492,16 +500,7 @@ def show(
     """Print the last verdict on a hypothesis."""
     from harness import pipeline
 
-    folder = pipeline.find_verdict(name, verdicts if verdicts is not None else Path("verdicts"))
-    path = folder / "verdict.md"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            "the verdict is in the ledger, but its file is missing",
-            where=str(path),
-            remedy="get the file back from git or from whoever ran it",
-        ) from error
+    path, text = pipeline.read_verdict(name, verdicts if verdicts is not None else Path("verdicts"))
     if out.is_terminal and not raw:
         from rich.markdown import Markdown
 
@@ -509,6 +508,28 @@ def show(
     else:
         print(text, end="")
     err.print(str(_shown(path)), markup=False)
+
+
+@app.command()
+@verb
+def reverdict(
+    name: Annotated[str, typer.Argument(help="A hypothesis's id or a run's first digits.", show_default=False)],
+    verdicts: VerdictsOption = None,
+) -> None:
+    """Judge a stored run again from its registration and results, and compare the bytes. Needs no GPU and no data."""
+    from harness import pipeline
+
+    again = pipeline.reverdict(name, verdicts if verdicts is not None else Path("verdicts"))
+    out.print(f"{_shown(again.folder)}: {again.outcome}", markup=False)
+    texts = [file for file in again.differing if not file.endswith(".svg")]
+    if texts:
+        err.print(f"differs from what is stored: {', '.join(texts)}", markup=False)
+        raise typer.Exit(4)
+    if again.differing:
+        figures = ", ".join(again.differing)
+        err.print(f"the text is the same to the byte; drawn differently here: {figures}", markup=False)
+    else:
+        err.print("the same to the byte", markup=False)
 
 
 if __name__ == "__main__":

@@ -10,24 +10,19 @@ trains, the results on disk before they are judged.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
 from harness import claims, inference, ledger, plan, spec, verdict
-from harness.errors import DeviationRefused, HarnessError, Interrupted, StorageFailed, UsageError
-from harness.ledger import Event, Ledger
+from harness.errors import DeviationRefused, UsageError
+from harness.ledger import Ledger, Pins, Registration
 from harness.records import (
     Attempt,
-    Claims,
     Consequences,
     DataRecord,
     Decision,
@@ -36,15 +31,16 @@ from harness.records import (
     Plan,
     Provenance,
     Registered,
-    ReplicaResult,
 )
 from harness.storage import write_atomic
 
 if TYPE_CHECKING:
     from harness.datasets import Images
-    from harness.engine import Device, Progress
+    from harness.engine import Device, Progress, Result
 
 PILOT_TAG = b"harness/pilot/v1\0"
+ENVIRONMENT = ("commit", "dirty", "dirty_digest", "harness", "packages", "python", "platform")
+"""What a provenance takes over from the environment."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +53,7 @@ class Settings:
     verdicts: Path | None = None
     """Folder of the trail; None: ``verdicts/`` in the project."""
     resume: bool = True
+    require_registered: bool = False
     checkpoint_seconds: float = 60.0
     command: str = "harness run"
 
@@ -77,20 +74,319 @@ class Report:
     hypothesis: Hypothesis
     decision: Decision
     folder: Path
-    run: str
     head: str
     """The ledger's head: who keeps it can later show that nothing before it was changed."""
 
 
-@dataclass
-class Attempted:
-    """An attempt under way."""
+# Running ------------------------------------------------------------------------------------------------------------
 
-    event: Event
+
+def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
+    """Test one hypothesis: everything that ``harness run`` does.
+
+    Raises:
+        InvalidHypothesis, UsageError: nothing was started.
+        Interrupted, StorageFailed: what was trained is kept, the same call goes on.
+        TrainingFailed: the attempt is closed as failed.
+    """
+    loaded = spec.load(path)
+    hypothesis = loaded.hypothesis
+    refuse_unsupported(hypothesis)
+    device, images = open_device_and_data(hypothesis, path, settings, reporter)
+    trail = open_ledger(path, settings)
+    pins = ledger.pins(hypothesis, verdict.default_templates())
+    fingerprints = {name: data.fingerprint for name, data in images.items()}
+    with ledger.one_at_a_time(trail, hypothesis.id):
+        registration = registered_or_register(loaded, trail, pins, fingerprints, settings, reporter)
+        differing = refuse_changes(registration, loaded, trail, pins)
+        registered = Registered(
+            hypothesis=hypothesis, claims=loaded.claims, registration=registration.digest, seeds=registration.seeds
+        )
+        planned = plan.expand(
+            hypothesis, registration.seeds, registration=registration.digest, memory_bytes=device.memory_bytes
+        )
+        body = {
+            "hypothesis": hypothesis.id,
+            "registration": registration.digest,
+            "raw": trail.store_object(loaded.raw),
+            "canonical": hashlib.sha256(ledger.canonical(hypothesis)).hexdigest(),
+            "pins": pins.model_dump(mode="json"),
+            "data": fingerprints,
+            "plan": hashlib.sha256(planned.model_dump_json().encode()).hexdigest(),
+            "seeds": registration.seeds,
+            "environment": ledger.environment(project_root(path)).model_dump(mode="json"),
+            "device": device.name,
+            "command": settings.command,
+            "deviations": (*differing, *data_deviations(registration.data, fingerprints)),
+        }
+        attempt = ledger.start_or_resume(trail, hypothesis.id, body, resume=settings.resume, say=reporter.say)
+        with ledger.closing_on_failure(trail, attempt):
+            result, seconds = train(planned, images, device, attempt.folder, settings, reporter)
+            measurements = measured(registered, images, result)
+            write_atomic(attempt.folder / "results.json", measurements.to_json().encode())
+        decision = inference.decide(hypothesis, measurements)
+        provenance = Provenance(
+            run=attempt.name,
+            registration=registration.digest,
+            registered_time=registration.claimed_time,
+            started=attempt.event.claimed_time,
+            resumed=attempt.resumed,
+            attempts=ledger.attempts_with(trail, attempt, decision.outcome),
+            deviations=tuple(attempt.event.body["deviations"]),
+            hand_picked_seeds=registration.hand_picked_seeds,
+            **circumstances(attempt.event.body["environment"], device, settings, result, seconds),
+        )
+        files = judge(registered, measurements, decision, provenance)
+        save(attempt.folder, files)
+        ledger.record_verdict(
+            trail, attempt, decision.outcome, files | {"results.json": measurements.to_json().encode()}
+        )
+        rmtree(attempt.folder / "work", ignore_errors=True)
+    return Report(hypothesis, decision, attempt.folder, trail.heads()[0])
+
+
+def pilot(path: Path, settings: Settings, reporter: Reporter, *, seeds: int, epochs: int) -> Report:
+    """A scaled-down run that can never give an outcome: to see that a file works and what it will cost.
+
+    Its seeds are not the registration's, and it leaves an event, because whoever looks at it has seen prior data.
+    """
+    loaded = spec.load(path)
+    refuse_unsupported(loaded.hypothesis)
+    hypothesis = scaled_down(loaded.hypothesis, epochs)
+    device, images = open_device_and_data(hypothesis, path, settings, reporter)
+    trail = open_ledger(path, settings)
+    numbers = tuple(
+        int.from_bytes(hashlib.sha256(PILOT_TAG + hypothesis.id.encode() + b"\0%d" % index).digest()[:6], "big")
+        for index in range(min(seeds, hypothesis.seeds.number))
+    )
+    scale = {"seeds": len(numbers), "epochs": epochs, "device": device.name}
+    event = trail.append("pilot", {"hypothesis": hypothesis.id, "settings": scale})
+    folder = trail.root / hypothesis.id / f"pilot-{ledger.run_name(event.digest)}"
+    planned = plan.expand(hypothesis, numbers, memory_bytes=device.memory_bytes)
+    result, seconds = train(planned, images, device, folder, settings, reporter)
+    registered = Registered(hypothesis=hypothesis, claims=loaded.claims, registration="", seeds=numbers)
+    measurements = measured(registered, images, result, pilot=True)
+    decision = inference.decide(hypothesis, measurements)
+    environment = ledger.environment(project_root(path)).model_dump(mode="json")
+    provenance = Provenance(
+        run=folder.name,
+        registration="",
+        registered_time="",
+        started=event.claimed_time,
+        resumed=0,
+        attempts=ledger.attempts(trail, hypothesis.id),
+        deviations=(),
+        hand_picked_seeds=False,
+        **circumstances(environment, device, settings, result, seconds),
+    )
+    files = judge(registered, measurements, decision, provenance)
+    save(folder, files | {"results.json": measurements.to_json().encode()})
+    rmtree(folder / "work", ignore_errors=True)
+    return Report(hypothesis, decision, folder, trail.heads()[0])
+
+
+def refuse_unsupported(hypothesis: Hypothesis) -> None:
+    """Refuse what a file may say and this version cannot run yet."""
+    if hypothesis.stopping.kind != "fixed":
+        raise UsageError(
+            f"this version cannot run stopping rule {hypothesis.stopping.kind!r} yet",
+            where=hypothesis.id,
+            remedy="use stopping: {kind: fixed}",
+        )
+
+
+def registered_or_register(
+    loaded: spec.Loaded,
+    trail: Ledger,
+    pins: Pins,
+    fingerprints: Mapping[str, str],
+    settings: Settings,
+    reporter: Reporter,
+) -> Registration:
+    """The hypothesis's registration; made now, before any training, if there is none."""
+    hypothesis = loaded.hypothesis
+    found = ledger.find_registration(trail, hypothesis.id)
+    if found is None:
+        if settings.require_registered:
+            raise UsageError(
+                "this hypothesis is not registered",
+                where=str(loaded.path),
+                remedy="run it without --require-registered: that registers it first",
+            )
+        ledger.register(trail, loaded.raw, loaded.claims_raw, hypothesis, pins, fingerprints)
+        found = ledger.find_registration(trail, hypothesis.id)
+        assert found is not None
+        reporter.say(f"registered {hypothesis.id} as {found.digest[:12]}, before any training")
+    return found
+
+
+def refuse_changes(registration: Registration, loaded: spec.Loaded, trail: Ledger, pins: Pins) -> tuple[str, ...]:
+    """Refuse a file whose meaning is not the registered one; name what differs in the code."""
+    comparison = ledger.compare(registration, loaded.hypothesis, loaded.raw, pins, trail)
+    if comparison.status == "changed":
+        raise DeviationRefused(
+            f"{loaded.hypothesis.id} was changed after its registration of {registration.claimed_time}:\n    "
+            + "\n    ".join(comparison.differences),
+            where=str(loaded.path),
+            remedy="undo the change, or ask the changed question under a new id",
+        )
+    return comparison.pins
+
+
+def scaled_down(hypothesis: Hypothesis, epochs: int) -> Hypothesis:
+    """The same hypothesis with at most ``epochs`` epochs, keeping no weights, judged at the last epoch only."""
+    plain = hypothesis.model_dump(mode="json")
+    for setup in (plain["setup"], *(arm["setup"] for arm in plain["arms"].values())):
+        setup |= {"epochs": min(epochs, setup["epochs"]), "save": []}
+    for estimand in (*plain["estimands"].values(), *plain["exploratory"].values()):
+        estimand["epoch"] = None
+    return Hypothesis.model_validate(plain)
+
+
+def open_device_and_data(
+    hypothesis: Hypothesis, path: Path, settings: Settings, reporter: Reporter
+) -> tuple[Device, dict[str, Images]]:
+    """The device, and every data set of every arm, once."""
+    from harness import engine
+
+    device = engine.open_device(settings.device)
+    root = data_folder(path, settings)
+    sets = {arm.setup.dataset.name: arm.setup.dataset for arm in hypothesis.arms.values()}
+    return device, {name: dataset.load(root, reporter.say) for name, dataset in sets.items()}
+
+
+def data_deviations(registered: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    """Data sets whose bytes are not those of the registration."""
+    return tuple(
+        f"the data of {name} differ from those at registration: {registered[name][:12]} → {fingerprint[:12]}"
+        for name, fingerprint in now.items()
+        if registered.get(name, fingerprint) != fingerprint
+    )
+
+
+def train(
+    planned: Plan, images: Mapping[str, Images], device: Device, folder: Path, settings: Settings, reporter: Reporter
+) -> tuple[Result, float]:
+    """Train the plan, or the rest of it, in a run's folder; the result and the seconds that this took."""
+    from harness import engine
+
+    begun = time.monotonic()
+    result = engine.train(
+        planned,
+        images,
+        device,
+        folder,
+        checkpoint_seconds=settings.checkpoint_seconds,
+        report=reporter.progress,
+        stop=reporter.stop,
+    )
+    return result, time.monotonic() - begun
+
+
+def measured(
+    registered: Registered, images: Mapping[str, Images], result: Result, *, pilot: bool = False
+) -> Measurements:
+    """The content of results.json."""
+    hypothesis = registered.hypothesis
+    return Measurements(
+        hypothesis=hypothesis.id,
+        registration=registered.registration,
+        pilot=pilot,
+        seeds=registered.seeds,
+        epochs={name: arm.setup.epochs for name, arm in hypothesis.arms.items()},
+        data={
+            name: DataRecord(
+                fingerprint=data.fingerprint,
+                origin=data.origin,
+                canonical=data.canonical,
+                train=len(data.train_labels),
+                test=len(data.test_labels),
+            )
+            for name, data in images.items()
+        },
+        replicas=result.replicas,
+    )
+
+
+def circumstances(
+    environment: Mapping[str, Any], device: Device, settings: Settings, result: Result, seconds: float
+) -> dict[str, Any]:
+    """The fields of a provenance that a pilot has too."""
+    return {
+        **{key: environment[key] for key in ENVIRONMENT},
+        "device": device.name,
+        "command": settings.command,
+        "durations": {"training": round(seconds, 3)},
+        "weights": result.weights,
+        "cohorts": result.cohorts,
+        "finished": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+
+
+def save(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a run's files, each whole."""
+    for name, data in files.items():
+        write_atomic(folder / name, data)
+
+
+# Judging ------------------------------------------------------------------------------------------------------------
+
+
+def judge(
+    registered: Registered, measurements: Measurements, decision: Decision, provenance: Provenance
+) -> dict[str, bytes]:
+    """A run's files but for results.json: a pure function of what was registered, measured, and noted about the run."""
+    consequences: dict[str, Consequences] = {
+        outcome: claims.consequences(registered.claims, implication)
+        for outcome, implication in registered.hypothesis.implications.items()
+    }
+    files = verdict.render(registered, measurements, decision, provenance, consequences)
+    return files | {"env.json": provenance.to_json().encode()}
+
+
+@dataclass(frozen=True)
+class Recomputed:
+    """A verdict computed again from what is stored."""
+
     folder: Path
-    resumed: int
-    """How often it was resumed."""
-    durations: dict[str, float] = field(default_factory=dict)
+    outcome: str
+    differing: tuple[str, ...]
+    """Files that came out with other bytes than those stored."""
+
+
+def reverdict(name: str, verdicts: Path) -> Recomputed:
+    """Judge a stored run again from its registration, results.json and env.json: no torch, no data, no training.
+
+    The verdict is a pure function of these, so its text must come out to the same bytes. So must the figures, with the
+    same version of matplotlib.
+
+    Raises:
+        UsageError: nothing of that name was judged, or a file is missing.
+        Tampered: the registered files are not those that the ledger names.
+    """
+    trail = Ledger(verdicts)
+    folder = verdict_folder(name, trail)
+    measurements = Measurements.model_validate_json(stored(folder / "results.json"))
+    provenance = Provenance.model_validate_json(stored(folder / "env.json"))
+    registration = ledger.find_registration(trail, measurements.hypothesis)
+    if registration is None:
+        raise UsageError("its hypothesis is not registered in this trail", where=str(folder))
+    hypothesis = Hypothesis.model_validate_json(trail.read_object(registration.canonical))
+    registered = Registered(
+        hypothesis=hypothesis,
+        claims=spec.parse_claims(trail.read_object(registration.claims)),
+        registration=registration.digest,
+        seeds=registration.seeds,
+    )
+    decision = inference.decide(hypothesis, measurements)
+    files = judge(registered, measurements, decision, provenance)
+    differing = tuple(
+        file for file, data in sorted(files.items()) if not (folder / file).is_file() or stored(folder / file) != data
+    )
+    return Recomputed(folder, decision.outcome, differing)
+
+
+# Looking ------------------------------------------------------------------------------------------------------------
 
 
 def project_root(path: Path) -> Path:
@@ -112,379 +408,6 @@ def open_ledger(path: Path, settings: Settings) -> Ledger:
     return Ledger(settings.verdicts if settings.verdicts is not None else project_root(path) / "verdicts")
 
 
-# Running ------------------------------------------------------------------------------------------------------------
-
-
-def run(path: Path, settings: Settings, reporter: Reporter, *, require_registered: bool = False) -> Report:
-    """Test one hypothesis: everything that ``harness run`` does.
-
-    Raises:
-        InvalidHypothesis, UsageError: nothing was started.
-        Interrupted, StorageFailed: what was trained is kept, the same call goes on.
-        TrainingFailed: the attempt is closed as failed.
-    """
-    loaded = spec.load(path)
-    hypothesis = loaded.hypothesis
-    refuse_unsupported(hypothesis)
-    from harness import engine
-
-    device = engine.open_device(settings.device)
-    images = load_data(hypothesis, data_folder(path, settings), reporter)
-    trail = open_ledger(path, settings)
-    pins = ledger.pins(hypothesis, verdict.default_templates())
-    fingerprints = {name: data.fingerprint for name, data in images.items()}
-    with one_at_a_time(trail.root, hypothesis.id):
-        registration = ledger.find_registration(trail, hypothesis.id)
-        if registration is None:
-            if require_registered:
-                raise UsageError("this hypothesis is not registered", where=str(path), remedy="register it first")
-            ledger.register(trail, loaded.raw, loaded.claims_raw, hypothesis, pins, fingerprints)
-            registration = ledger.find_registration(trail, hypothesis.id)
-            assert registration is not None
-            reporter.say(f"registered {hypothesis.id}: {registration.digest[:12]} (before any training)")
-        comparison = ledger.compare(registration, hypothesis, loaded.raw, pins, trail)
-        if comparison.status == "changed":
-            raise DeviationRefused(
-                f"{hypothesis.id} was changed after its registration of {registration.claimed_time}:\n    "
-                + "\n    ".join(comparison.differences),
-                where=str(path),
-                remedy="undo the change, or ask the changed question under a new id",
-            )
-        deviations = (*comparison.pins, *data_deviations(registration.data, fingerprints))
-        registered = Registered(
-            hypothesis=hypothesis, claims=loaded.claims, registration=registration.digest, seeds=registration.seeds
-        )
-        memory = device.memory_bytes
-        planned = plan.expand(hypothesis, registration.seeds, registration=registration.digest, memory_bytes=memory)
-        body = {
-            "hypothesis": hypothesis.id,
-            "registration": registration.digest,
-            "raw": trail.store_object(loaded.raw),
-            "canonical": hashlib.sha256(ledger.canonical(hypothesis)).hexdigest(),
-            "pins": pins.model_dump(mode="json"),
-            "data": fingerprints,
-            "plan": hashlib.sha256(planned.model_dump_json().encode()).hexdigest(),
-            "seeds": registration.seeds,
-            "environment": ledger.environment(project_root(path)).model_dump(mode="json"),
-            "device": device.name,
-            "command": settings.command,
-            "deviations": deviations,
-        }
-        attempt = start_or_resume(trail, hypothesis.id, body, settings.resume, reporter)
-        with closing_on_failure(trail, attempt):
-            replicas, weights, cohorts = train(planned, images, device, attempt, settings, reporter)
-            measurements = Measurements(
-                hypothesis=hypothesis.id,
-                registration=registration.digest,
-                seeds=registration.seeds,
-                epochs={name: arm.setup.epochs for name, arm in hypothesis.arms.items()},
-                data=data_records(images),
-                replicas=replicas,
-            )
-            write_atomic(attempt.folder / "results.json", measurements.to_json().encode())
-        decision = inference.decide(hypothesis, measurements)
-        provenance = Provenance(
-            run=ledger.run_name(attempt.event.digest),
-            registration=registration.digest,
-            registered_time=registration.claimed_time,
-            started=attempt.event.claimed_time,
-            finished=now(),
-            **environment_of(attempt.event),
-            device=device.name,
-            command=settings.command,
-            durations={stage: round(seconds, 3) for stage, seconds in attempt.durations.items()},
-            resumed=attempt.resumed,
-            hand_picked_seeds=registration.hand_picked_seeds,
-            weights=weights,
-            cohorts=cohorts,
-            attempts=attempts_with_this(trail, hypothesis.id, attempt, decision),
-            deviations=tuple(attempt.event.body["deviations"]),
-        )
-        files = judge(registered, measurements, decision, provenance)
-        for name, data in files.items():
-            write_atomic(attempt.folder / name, data)
-        record(trail, attempt, decision, files | {"results.json": measurements.to_json().encode()})
-        rmtree(attempt.folder / "work", ignore_errors=True)
-    return Report(hypothesis, decision, attempt.folder, ledger.run_name(attempt.event.digest), trail.heads()[0])
-
-
-def pilot(path: Path, settings: Settings, reporter: Reporter, *, seeds: int, epochs: int) -> Report:
-    """A scaled-down run that can never give an outcome: to see that a file works and what it will cost.
-
-    Its seeds are not the registration's, and it leaves an event, because whoever looks at it has seen prior data.
-    """
-    loaded = spec.load(path)
-    refuse_unsupported(loaded.hypothesis)
-    from harness import engine
-
-    device = engine.open_device(settings.device)
-    hypothesis = scaled_down(loaded.hypothesis, epochs)
-    images = load_data(hypothesis, data_folder(path, settings), reporter)
-    trail = open_ledger(path, settings)
-    numbers = tuple(
-        int.from_bytes(hashlib.sha256(PILOT_TAG + hypothesis.id.encode() + b"\0%d" % index).digest()[:6], "big")
-        for index in range(min(seeds, hypothesis.seeds.number))
-    )
-    scale = {"seeds": len(numbers), "epochs": epochs, "device": device.name}
-    event = trail.append("pilot", {"hypothesis": hypothesis.id, "settings": scale})
-    attempt = Attempted(event, trail.root / hypothesis.id / f"pilot-{ledger.run_name(event.digest)}", 0)
-    planned = plan.expand(hypothesis, numbers, memory_bytes=device.memory_bytes)
-    replicas, _, cohorts = train(planned, images, device, attempt, settings, reporter)
-    measurements = Measurements(
-        hypothesis=hypothesis.id,
-        registration="",
-        pilot=True,
-        seeds=numbers,
-        epochs={name: arm.setup.epochs for name, arm in hypothesis.arms.items()},
-        data=data_records(images),
-        replicas=replicas,
-    )
-    decision = inference.decide(hypothesis, measurements)
-    environment = ledger.environment(project_root(path))
-    provenance = Provenance(
-        run=attempt.folder.name,
-        registration="",
-        registered_time="",
-        started=event.claimed_time,
-        finished=now(),
-        **environment.model_dump(include=set(ENVIRONMENT)),
-        device=device.name,
-        command=settings.command,
-        durations={stage: round(seconds, 3) for stage, seconds in attempt.durations.items()},
-        resumed=0,
-        hand_picked_seeds=False,
-        weights={},
-        cohorts=cohorts,
-        attempts=ledger.attempts(trail, hypothesis.id),
-        deviations=(),
-    )
-    registered = Registered(hypothesis=hypothesis, claims=loaded.claims, registration="", seeds=numbers)
-    files = judge(registered, measurements, decision, provenance)
-    for name, data in (files | {"results.json": measurements.to_json().encode()}).items():
-        write_atomic(attempt.folder / name, data)
-    rmtree(attempt.folder / "work", ignore_errors=True)
-    return Report(hypothesis, decision, attempt.folder, attempt.folder.name, trail.heads()[0])
-
-
-def refuse_unsupported(hypothesis: Hypothesis) -> None:
-    """Refuse what a file may say and this version cannot run yet."""
-    if hypothesis.stopping.kind != "fixed":
-        raise UsageError(
-            f"this version cannot run stopping rule {hypothesis.stopping.kind!r} yet",
-            where=hypothesis.id,
-            remedy="use stopping: {kind: fixed}",
-        )
-
-
-def scaled_down(hypothesis: Hypothesis, epochs: int) -> Hypothesis:
-    """The same hypothesis with at most ``epochs`` epochs, keeping nothing, measured at the last epoch only."""
-
-    def shorter(setup: dict[str, object]) -> dict[str, object]:
-        return setup | {"epochs": min(epochs, int(str(setup["epochs"]))), "save": []}
-
-    plain = hypothesis.model_dump(mode="json")
-    plain["setup"] = shorter(plain["setup"])
-    for arm in plain["arms"].values():
-        arm["setup"] = shorter(arm["setup"])
-    for group in ("estimands", "exploratory"):
-        for estimand in plain[group].values():
-            estimand["epoch"] = None
-    return Hypothesis.model_validate(plain)
-
-
-def load_data(hypothesis: Hypothesis, root: Path, reporter: Reporter) -> dict[str, Images]:
-    """Every data set of every arm, once."""
-    sets = {arm.setup.dataset.name: arm.setup.dataset for arm in hypothesis.arms.values()}
-    return {name: dataset.load(root, reporter.say) for name, dataset in sets.items()}
-
-
-def data_records(images: Mapping[str, Images]) -> dict[str, DataRecord]:
-    """What the verdict says about the data."""
-    return {
-        name: DataRecord(
-            fingerprint=data.fingerprint,
-            origin=data.origin,
-            canonical=data.canonical,
-            train=len(data.train_labels),
-            test=len(data.test_labels),
-        )
-        for name, data in images.items()
-    }
-
-
-def data_deviations(registered: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
-    """Data sets whose bytes are not those of the registration."""
-    return tuple(
-        f"the data of {name} differ from those at registration: {registered[name][:12]} → {fingerprint[:12]}"
-        for name, fingerprint in now.items()
-        if registered.get(name, fingerprint) != fingerprint
-    )
-
-
-# Attempts -----------------------------------------------------------------------------------------------------------
-
-PINNED = ("registration", "canonical", "pins", "data", "plan", "seeds", "device")
-ENVIRONMENT = ("commit", "dirty", "dirty_digest", "harness", "packages", "python", "platform")
-
-
-@contextmanager
-def one_at_a_time(verdicts: Path, hypothesis: str) -> Iterator[None]:
-    """Two processes must not train one hypothesis in one folder at a time."""
-    folder = verdicts / hypothesis
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock", timeout=0)
-        lock.acquire()
-    except Timeout:
-        raise UsageError(
-            "another process is running this hypothesis here", where=str(folder), remedy="wait for it, or stop it"
-        ) from None
-    except OSError as error:
-        raise StorageFailed(f"the folder cannot be written: {error.strerror}", where=str(folder)) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def start_or_resume(
-    trail: Ledger, hypothesis: str, body: Mapping[str, object], resume: bool, reporter: Reporter
-) -> Attempted:
-    """Go on with the attempt that was left open here, if it would give the same bits; else close it and start anew."""
-    for event in unjudged(trail, hypothesis):
-        folder = trail.root / hypothesis / ledger.run_name(event.digest)
-        name = folder.name
-        if not (folder / "work").is_dir():
-            reporter.say(f"attempt {name} is open, but its working files are not here; it stays open")
-            continue
-        wanted: dict[str, Any] = json.loads(json.dumps(dict(body)))
-        changed = [key for key in PINNED if event.body[key] != wanted[key]]
-        before, today = event.body["environment"], wanted["environment"]
-        changed += [key for key in ("code", "packages") if before[key] != today[key]]
-        if resume and not changed:
-            starts = folder / "work" / "starts"
-            count = len(starts.read_text().splitlines()) if starts.exists() else 0
-            note_start(folder)
-            reporter.say(f"resuming attempt {name}")
-            return Attempted(event, folder, count)
-        reason = f"superseded: {', '.join(changed)} changed" if resume else "superseded: started anew on request"
-        trail.append("run_aborted", {"run": event.digest, "reason": reason})
-        reporter.say(f"attempt {name} closed, {reason}")
-    event = trail.append("run_started", body)
-    folder = trail.root / hypothesis / ledger.run_name(event.digest)
-    note_start(folder)
-    return Attempted(event, folder, 0)
-
-
-def unjudged(trail: Ledger, hypothesis: str) -> list[Event]:
-    """Attempts that were started and neither closed for a reason nor judged."""
-    waiting = {
-        attempt.run
-        for attempt in ledger.attempts(trail, hypothesis)
-        if attempt.status == "open" or (attempt.status == "finished" and attempt.outcome is None)
-    }
-    return [
-        event for event in trail.events() if event.type == "run_started" and ledger.run_name(event.digest) in waiting
-    ]
-
-
-def note_start(folder: Path) -> None:
-    """One line per start of the attempt: their number is how often it was resumed, plus one."""
-    starts = folder / "work" / "starts"
-    before = starts.read_bytes() if starts.exists() else b""
-    write_atomic(starts, before + f"{now()} {os.getpid()}\n".encode())
-
-
-@contextmanager
-def closing_on_failure(trail: Ledger, attempt: Attempted) -> Iterator[None]:
-    """Close the attempt as failed if it cannot succeed by going on; leave it open if it can."""
-    try:
-        yield
-    except (Interrupted, StorageFailed):
-        raise
-    except Exception as error:
-        reason = error.message if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
-        trail.append("run_failed", {"run": attempt.event.digest, "reason": reason.strip()[:2000] or "no reason given"})
-        raise
-
-
-def train(
-    planned: Plan,
-    images: Mapping[str, Images],
-    device: Device,
-    attempt: Attempted,
-    settings: Settings,
-    reporter: Reporter,
-) -> tuple[tuple[ReplicaResult, ...], dict[str, str], tuple[int, ...]]:
-    """Train the plan in the attempt's folder and note how long it took."""
-    from harness import engine
-
-    begun = time.monotonic()
-    result = engine.train(
-        planned,
-        images,
-        device,
-        attempt.folder,
-        checkpoint_seconds=settings.checkpoint_seconds,
-        report=reporter.progress,
-        stop=reporter.stop,
-    )
-    attempt.durations["training"] = time.monotonic() - begun
-    return result.replicas, result.weights, result.cohorts
-
-
-# Judging ------------------------------------------------------------------------------------------------------------
-
-
-def judge(
-    registered: Registered, measurements: Measurements, decision: Decision, provenance: Provenance
-) -> dict[str, bytes]:
-    """A run's files but for results.json: a pure function of what was registered, measured, and noted about the run."""
-    files = verdict.render(
-        registered, measurements, decision, provenance, consequences_of(registered.hypothesis, registered.claims)
-    )
-    return files | {"env.json": provenance.to_json().encode()}
-
-
-def consequences_of(hypothesis: Hypothesis, known: Claims) -> dict[str, Consequences]:
-    """Outcome → what it does to the claims."""
-    return {
-        outcome: claims.consequences(known, implication) for outcome, implication in hypothesis.implications.items()
-    }
-
-
-def record(trail: Ledger, attempt: Attempted, decision: Decision, files: Mapping[str, bytes]) -> None:
-    """Close the attempt and enter its verdict."""
-    digests = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
-    run = attempt.event.digest
-    already = {entry.run: entry for entry in ledger.attempts(trail, attempt.event.body["hypothesis"])}
-    if already[ledger.run_name(run)].status == "open":
-        trail.append("run_finished", {"run": run, "results": digests["results.json"]})
-    trail.append("verdict", {"run": run, "outcome": decision.outcome, "files": digests})
-
-
-def attempts_with_this(trail: Ledger, hypothesis: str, attempt: Attempted, decision: Decision) -> tuple[Attempt, ...]:
-    """All attempts so far, this one with the outcome that is being written."""
-    name = ledger.run_name(attempt.event.digest)
-    return tuple(
-        entry.model_copy(update={"status": "finished", "outcome": decision.outcome}) if entry.run == name else entry
-        for entry in ledger.attempts(trail, hypothesis)
-    )
-
-
-def environment_of(event: Event) -> dict[str, object]:
-    """The environment that a run_started event noted, as fields of a provenance."""
-    return {key: event.body["environment"][key] for key in ENVIRONMENT}
-
-
-def now() -> str:
-    """UTC, to the second."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-# Looking ------------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Outlook:
     """What a run would do, without training."""
@@ -500,8 +423,7 @@ class Outlook:
 
 def outlook(path: Path, settings: Settings) -> Outlook:
     """What ``harness plan`` shows. Loads torch only to ask for a card's memory."""
-    loaded = spec.load(path)
-    hypothesis = loaded.hypothesis
+    hypothesis = spec.load(path).hypothesis
     registration = ledger.find_registration(open_ledger(path, settings), hypothesis.id)
     from harness import engine
 
@@ -549,23 +471,37 @@ def standing(loaded: spec.Loaded, settings: Settings) -> Standing:
     )
 
 
-def find_verdict(name: str, verdicts: Path) -> Path:
+def verdict_folder(name: str, trail: Ledger) -> Path:
     """The folder of a hypothesis's last verdict, or of the run whose digits are given.
 
     Raises:
         UsageError: nothing of that name was judged.
     """
-    trail = Ledger(verdicts)
-    events = trail.events()
-    runs = {event.digest: event for event in events if event.type == "run_started"}
-    judged = [runs[event.body["run"]] for event in events if event.type == "verdict" and event.body["run"] in runs]
-    for event in reversed(judged):
-        run = ledger.run_name(event.digest)
-        if name == event.body["hypothesis"] or (len(name) >= 4 and event.digest.startswith(name)):
-            return verdicts / str(event.body["hypothesis"]) / run
-    known = sorted({str(event.body["hypothesis"]) for event in judged})
-    raise UsageError(
-        f"there is no verdict on {name!r}",
-        where=str(verdicts),
-        remedy=f"verdicts here are on: {', '.join(known)}" if known else "run a hypothesis first",
-    )
+    event = ledger.find_judged(trail, name)
+    return trail.root / str(event.body["hypothesis"]) / ledger.run_name(event.digest)
+
+
+def read_verdict(name: str, verdicts: Path) -> tuple[Path, str]:
+    """Path and text of the last verdict on a hypothesis, or of a run's.
+
+    Raises:
+        UsageError: nothing of that name was judged, or its file is missing.
+    """
+    path = verdict_folder(name, Ledger(verdicts)) / "verdict.md"
+    return path, stored(path).decode()
+
+
+def stored(path: Path) -> bytes:
+    """A file of a run.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"the ledger names this file, but it cannot be read: {error.strerror}",
+            where=str(path),
+            remedy="get the run's folder back from git or from whoever ran it",
+        ) from error

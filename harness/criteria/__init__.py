@@ -40,10 +40,10 @@ class Criterion(Plugin):
     def interval(self, x: np.ndarray, level: float) -> tuple[float, float]:
         """Two-sided confidence interval at ``level``, consistent with the one-sided tests."""
 
-    def seeds_needed(self, x: np.ndarray, cut: float, alpha: float, power: float) -> tuple[int, int] | None:
-        """Seeds in all that put the parameter on its estimate's side of ``cut`` with ``power``, were the estimate true.
+    def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
+        """Probability that the one-sided test at ``alpha`` misses a cut at ``distance`` from the true parameter.
 
-        First with the standard deviation as estimated, then with its upper 80% limit. None where the criterion has no
-        such formula.
+        ``n`` seeds with standard deviation ``sd`` > 0; for planning how many are needed. None where the criterion has
+        no such formula.
         """
         return None

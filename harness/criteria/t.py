@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from harness.criteria import Criterion
+
+LARGEST_SHIFT = 1e6  # noncentrality beyond which SciPy's distribution loses its way; the error is nil long before
 
 
 class T(Criterion):
@@ -22,23 +25,38 @@ class T(Criterion):
         return 2
 
     def p_greater(self, x: np.ndarray, cut: float) -> float:
-        """P(T ≥ t) under mean = cut."""
+        """P(T ≥ t) under mean = cut, t = (x̄ − cut)/(s/√n). The spread of ``x`` must not be zero."""
         from scipy import stats
 
-        return float(stats.ttest_1samp(x, cut, alternative="greater").pvalue)
+        return float(stats.t.sf(_statistic(x, cut), len(x) - 1))
 
     def p_less(self, x: np.ndarray, cut: float) -> float:
-        """P(T ≤ t) under mean = cut."""
+        """P(T ≤ t) under mean = cut. The spread of ``x`` must not be zero."""
         from scipy import stats
 
-        return float(stats.ttest_1samp(x, cut, alternative="less").pvalue)
+        return float(stats.t.cdf(_statistic(x, cut), len(x) - 1))
 
     def interval(self, x: np.ndarray, level: float) -> tuple[float, float]:
         """x̄ ± t·s/√n."""
         from scipy import stats
 
-        half = stats.t.ppf(0.5 + level / 2, len(x) - 1) * stats.sem(x)
-        return float(x.mean() - half), float(x.mean() + half)
+        half = float(stats.t.isf((1 - level) / 2, len(x) - 1)) * _standard_error(x)
+        return float(x.mean()) - half, float(x.mean()) + half
+
+    def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
+        """P(T < t_α) where T is noncentral t with n − 1 degrees of freedom and noncentrality √n·distance/sd."""
+        from scipy import stats
+
+        shift = min(distance / sd * math.sqrt(n), LARGEST_SHIFT)
+        return float(stats.nct.cdf(stats.t.isf(alpha, n - 1), n - 1, shift))
+
+
+def _standard_error(x: np.ndarray) -> float:
+    return float(x.std(ddof=1)) / math.sqrt(len(x))
+
+
+def _statistic(x: np.ndarray, cut: float) -> float:
+    return (float(x.mean()) - cut) / _standard_error(x)
 
 
 plugin = T

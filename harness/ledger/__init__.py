@@ -1,8 +1,16 @@
 """The audit trail: append, verify, history. What is written here is never changed."""
 
+from harness.ledger.attempt import (
+    Attempted,
+    attempts_with,
+    closing_on_failure,
+    one_at_a_time,
+    record_verdict,
+    start_or_resume,
+)
 from harness.ledger.environment import Environment, environment
 from harness.ledger.events import Event, Ledger
-from harness.ledger.history import attempts, open_attempts, run_name
+from harness.ledger.history import attempts, find_judged, open_attempts, run_name
 from harness.ledger.registration import (
     Comparison,
     Pins,
@@ -16,6 +24,7 @@ from harness.ledger.registration import (
 )
 
 __all__ = [
+    "Attempted",
     "Comparison",
     "Environment",
     "Event",
@@ -23,13 +32,19 @@ __all__ = [
     "Pins",
     "Registration",
     "attempts",
+    "attempts_with",
     "canonical",
+    "closing_on_failure",
     "compare",
     "environment",
+    "find_judged",
     "find_registration",
+    "one_at_a_time",
     "open_attempts",
     "pins",
+    "record_verdict",
     "register",
     "run_name",
     "seeds",
+    "start_or_resume",
 ]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+from harness.errors import UsageError
 from harness.ledger.events import Event, Ledger
 from harness.records import Attempt
 
 RUN_DIGITS = 12
+SHORTEST_RUN = 4  # digits that a person must give to name a run
 CLOSING: dict[str, Literal["finished", "failed", "aborted"]] = {
     "run_finished": "finished",
     "run_failed": "failed",
@@ -69,3 +71,24 @@ def _first_by_run(events: Iterable[Event]) -> dict[str, Event]:
     for event in events:
         found.setdefault(event.body["run"], event)
     return found
+
+
+def find_judged(ledger: Ledger, name: str) -> Event:
+    """The run_started event of a hypothesis's last verdict, or of the judged run whose first digits are ``name``.
+
+    Raises:
+        UsageError: nothing of that name was judged.
+        Tampered: as ``Ledger.events``.
+    """
+    events = ledger.events()
+    runs = {event.digest: event for event in events if event.type == "run_started"}
+    judged = [runs[event.body["run"]] for event in events if event.type == "verdict" and event.body["run"] in runs]
+    for event in reversed(judged):
+        if name == event.body["hypothesis"] or (len(name) >= SHORTEST_RUN and event.digest.startswith(name)):
+            return event
+    known = sorted({str(event.body["hypothesis"]) for event in judged})
+    raise UsageError(
+        f"there is no verdict on {name!r}",
+        where=str(ledger.root),
+        remedy=f"verdicts here are on: {', '.join(known)}" if known else "run a hypothesis first",
+    )

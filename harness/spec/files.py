@@ -70,6 +70,20 @@ def load(path: Path) -> Loaded:
     return checked.loaded
 
 
+def parse_claims(raw: bytes) -> Claims:
+    """The claims in the bytes of a claims.yaml, as a registration keeps them; none in no bytes.
+
+    Raises:
+        InvalidHypothesis: they are no valid claims file.
+    """
+    if not raw:
+        return Claims()
+    parsed = _parse_claims(raw, CLAIMS)
+    if parsed.claims is None or parsed.findings:
+        raise InvalidHypothesis(parsed.findings)
+    return parsed.claims
+
+
 def load_folder(paths: Sequence[Path]) -> FolderReport:
     """Check files, and of a folder all its ``*.yaml``; ids must differ over all of them.
 
@@ -135,8 +149,11 @@ def _claims_beside(path: Path) -> _ClaimsFile:
         there = False
     if not there:
         return _ClaimsFile([], Claims(), b"", exists=False)
-    raw = _bytes(file)
-    document = yaml.read(raw, str(file))
+    return _parse_claims(_bytes(file), str(file))
+
+
+def _parse_claims(raw: bytes, file: str) -> _ClaimsFile:
+    document = yaml.read(raw, file)
     findings = list(document.findings)
     if document.root is None:
         return _ClaimsFile(findings, None, raw, exists=True)

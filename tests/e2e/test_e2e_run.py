@@ -51,10 +51,10 @@ def test_every_number_in_the_verdict_can_be_recomputed_from_the_results(finished
     }
     margins = 100 * np.array([final["bp", seed] - final["shallow", seed] for seed in range(6)])
     (decision,) = json.loads((folder / "verdict.json").read_text())["decision"]["decisions"]
-    assert decision["estimand"]["mean"] == pytest.approx(margins.mean(), abs=1e-12)
+    assert decision["estimand"]["mean"] == pytest.approx(margins.mean(), abs=1e-8)
     expected = stats.ttest_1samp(margins, 0.0, alternative="greater").pvalue
     (atom,) = [atom for atom in decision["atoms"] if atom["outcome"] == "worse"]
-    assert atom["p"] == pytest.approx(expected, rel=1e-9)
+    assert atom["p"] == pytest.approx(expected, rel=1e-6)
     assert decision["outcome"] == ("better" if expected <= 0.05 else "inconclusive")
 
 

@@ -1,0 +1,106 @@
+"""One decision: which band holds the true value, as far as the seeds can tell."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from harness.criteria import Criterion
+from harness.inference.atoms import Atom, atom_tests, split
+from harness.inference.estimands import Sample, finite
+from harness.inference.seeds import hurdles, pessimistic_sd, seeds_needed
+from harness.records import AtomTest, BandDecision, DecisionSpec
+
+Status = Literal["tested", "too_few", "degenerate", "diverged", "seed_not_applied"]
+
+
+def judge_bands(
+    name: str, spec: DecisionSpec, sample: Sample, bounds: tuple[float, float], *, seeds_applied: bool = True
+) -> BandDecision:
+    """Test every atom's null at α; the outcome is k if and only if every atom not labelled k is rejected.
+
+    P(wrong outcome) ≤ α: a wrong outcome needs the rejection of the atom that holds the true value, a single test at
+    level α (an intersection–union test; TOST is the special case of one interior band).
+
+    Raises:
+        HarnessError: the bands do not tile ``bounds``.
+    """
+    atoms = split(spec.bands, bounds)
+    alpha = spec.criterion.alpha
+    status = _status(atoms, spec.criterion, sample, seeds_applied)
+    tests = atom_tests(atoms, sample.x, spec.criterion, alpha) if status == "tested" else ()
+    alive = alive_bands(spec, tests)
+    estimate = point_estimate(spec.criterion, sample)
+    home = next((atom.outcome for atom in atoms if estimate is not None and atom.interval.contains(estimate)), None)
+    outcome = alive[0] if tests and len(alive) == 1 else "inconclusive"
+    if status in ("diverged", "seed_not_applied"):
+        outcome = "invalid"
+    standard = outcome if outcome in spec.bands else home
+    needed: tuple[int | None, int | None] = (None, None)
+    boundary = None
+    if (
+        tests
+        and outcome == "inconclusive"
+        and estimate is not None
+        and home is not None
+        and sample.result.sd is not None
+    ):
+        boundary = _blocking_cut(atoms, tests, estimate, home)
+        steps = hurdles(atoms, estimate, home, alpha)
+        sd = sample.result.sd
+        needed = (
+            seeds_needed(spec.criterion, steps, sd),
+            seeds_needed(spec.criterion, steps, pessimistic_sd(sd, len(sample.x))),
+        )
+    return BandDecision(
+        name=name,
+        estimand=sample.result,
+        criterion=spec.criterion.name,
+        alpha=alpha,
+        status=status,
+        interval=finite(spec.criterion.interval(sample.x, 1 - 2 * alpha)) if tests else None,
+        interval_level=1 - 2 * alpha,
+        atoms=tests,
+        bands={band: str(parts) for band, parts in spec.bands.items()},
+        outcome=outcome,
+        alive=alive,
+        p=max((test.p for test in tests if test.outcome != standard), default=None),
+        boundary=boundary,
+        seeds_needed=needed[0],
+        seeds_needed_pessimistic=needed[1],
+        steps=(),
+    )
+
+
+def point_estimate(criterion: Criterion, sample: Sample) -> float | None:
+    """The estimate of what the criterion tests."""
+    return sample.result.median if criterion.targets == "median" else sample.result.mean
+
+
+def alive_bands(spec: DecisionSpec, tests: tuple[AtomTest, ...]) -> tuple[str, ...]:
+    """Bands with an atom that is not rejected, in the file's order; all of them where nothing was tested."""
+    if not tests:
+        return tuple(spec.bands)
+    left = {test.outcome for test in tests if not test.rejected}
+    return tuple(band for band in spec.bands if band in left)
+
+
+def _status(atoms: tuple[Atom, ...], criterion: Criterion, sample: Sample, seeds_applied: bool) -> Status:
+    """Whether the atoms can be tested; if not, the gravest reason."""
+    if not seeds_applied:
+        return "seed_not_applied"
+    if sample.blocked:
+        return "diverged"
+    fewest = max(criterion.smallest_n(atom.level(criterion.alpha)) for atom in atoms)
+    if len(sample.x) < max(2, fewest):
+        return "too_few"
+    return "degenerate" if sample.degenerate else "tested"
+
+
+def _blocking_cut(atoms: tuple[Atom, ...], tests: tuple[AtomTest, ...], estimate: float, home: str) -> float | None:
+    """The cut between the estimate and the atom of another band that is furthest from being rejected."""
+    blocking = []
+    for atom, test in zip(atoms, tests, strict=True):
+        cut = atom.facing_cut(estimate)
+        if atom.outcome != home and not test.rejected and cut is not None:
+            blocking.append((test.p, -abs(estimate - cut), cut))
+    return max(blocking)[2] if blocking else None

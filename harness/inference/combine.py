@@ -1,0 +1,124 @@
+"""Several decisions, one outcome: all must hold, any must, or a truth table. Each way keeps P(wrong outcome) ≤ α."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+
+from harness.records import BandDecision, Combine
+
+
+@dataclass(frozen=True)
+class Combined:
+    """What several decisions say together."""
+
+    outcome: str
+    p: float | None
+    """On the scale of one decision's α; None for an undecided combination."""
+    words: str
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A decision as its combination sees it: band → p at which the whole band is excluded."""
+
+    alpha: float
+    band_p: Mapping[str, float]
+
+    def excluded_p(self, bands: frozenset[str]) -> float:
+        """Smallest level at which all of ``bands`` are excluded."""
+        return max((p for band, p in self.band_p.items() if band in bands), default=0.0)
+
+
+def combine(rule: Combine, decisions: tuple[BandDecision, ...]) -> Combined:
+    """The outcome of the combination, or inconclusive."""
+    parts = {decision.name: _Part(decision.alpha, _band_p(decision)) for decision in decisions}
+    if rule.table is not None:
+        return _table(rule, parts)
+    assert rule.holds is not None
+    assert rule.outcome is not None
+    assert rule.otherwise is not None
+    holds = {name: frozenset(bands) for name, bands in rule.holds.items()}
+    m = len(holds)
+    if rule.rule == "all":
+        words = f"all {m} decisions must hold: {rule.outcome} needs each of them shown to hold, each at its α; "
+        words += f"{rule.otherwise} needs one of them shown to fail, at α/{m}"
+        return _every(parts, holds, rule.outcome, rule.otherwise, words)
+    # not one decision holds if and only if every decision lies in its other bands
+    fails = {name: frozenset(parts[name].band_p) - bands for name, bands in holds.items()}
+    words = f"one of {m} decisions must hold: {rule.outcome} needs one of them shown to hold, at α/{m}; "
+    words += f"{rule.otherwise} needs each of them shown to fail, each at its α"
+    return _every(parts, fails, rule.otherwise, rule.outcome, words)
+
+
+def _band_p(decision: BandDecision) -> dict[str, float]:
+    """Largest p among a band's atoms. Where nothing was tested, nothing is excluded; a band wholly outside the
+    estimand's bounds has no atom and is excluded from the start.
+    """
+    if decision.status != "tested":
+        return dict.fromkeys(decision.bands, 1.0)
+    return {
+        band: max((test.p for test in decision.atoms if test.outcome == band), default=0.0) for band in decision.bands
+    }
+
+
+def _every(
+    parts: Mapping[str, _Part], inside: Mapping[str, frozenset[str]], outcome: str, otherwise: str, words: str
+) -> Combined:
+    """``outcome`` if every decision lies in its bands of ``inside``, ``otherwise`` if some decision lies outside.
+
+    ``outcome`` needs all bands outside excluded in every decision, each at its α: if it is wrong, some decision's true
+    value lies outside, and that one test errs, with probability at most α (intersection–union test). ``otherwise``
+    needs all bands inside excluded in some of the m decisions at α/m: if it is wrong, every true value lies inside,
+    and one of m tests errs, with probability at most m·α/m (Bonferroni). Only one of the two can be wrong.
+    """
+    m = len(inside)
+    for_outcome = {
+        name: parts[name].excluded_p(frozenset(parts[name].band_p) - bands) for name, bands in inside.items()
+    }
+    for_otherwise = {name: parts[name].excluded_p(bands) for name, bands in inside.items()}
+    all_in = all(p <= parts[name].alpha for name, p in for_outcome.items())
+    out = [name for name, p in for_otherwise.items() if p <= parts[name].alpha / m]
+    if all_in and not out:
+        p = max(for_outcome.values())
+        return Combined(outcome, p, f"{words}. All {m} are shown (largest p = {p:.3g}): {outcome}.")
+    if out and not all_in:
+        name = min(out, key=lambda name: for_otherwise[name])
+        p = min(1.0, m * for_otherwise[name])
+        return Combined(otherwise, p, f"{words}. It is shown by {name} (p = {p:.3g}, {m} times its own): {otherwise}.")
+    return Combined("inconclusive", None, f"{words}. Neither is shown: inconclusive.")
+
+
+def _table(rule: Combine, parts: Mapping[str, _Part]) -> Combined:
+    """Every combination of bands that are alive is looked up; the outcome is what they agree on.
+
+    Each of the m decisions that the table names is made at α/m. All their true bands are alive together with
+    probability at least 1 − α (Bonferroni), and then the true outcome is among those looked up. An outcome is given
+    only if it is the only one, so P(wrong outcome) ≤ α, where α is the largest of the decisions'.
+    """
+    rows = rule.table or ()
+    names = tuple(name for name in parts if any(name in row.when for row in rows))
+    m = len(names)
+    alive = {name: [b for b, p in parts[name].band_p.items() if p > parts[name].alpha / m] for name in names}
+
+    def look_up(cell: Mapping[str, str]) -> str | None:
+        return next((row.outcome for row in rows if all(cell[name] == band for name, band in row.when.items())), None)
+
+    possible = {look_up(dict(zip(names, cell, strict=True))) for cell in product(*(alive[name] for name in names))}
+    shown = "; ".join(f"{name}: {' or '.join(alive[name]) or 'none'}" for name in names)
+    words = f"a table of {m} decisions, each at α/{m}. Bands not excluded: {shown}"
+    outcome = next(iter(possible)) if len(possible) == 1 else None
+    if outcome is None:
+        options = ", ".join(sorted(option for option in possible if option is not None)) or "no row"
+        return Combined("inconclusive", None, f"{words}. They leave {options}: inconclusive.")
+    # a combination is excluded as soon as one of its bands is
+    others = (
+        min(parts[name].band_p[band] for name, band in zip(names, cell, strict=True))
+        for cell in product(*(parts[name].band_p for name in names))
+        if look_up(dict(zip(names, cell, strict=True))) != outcome
+    )
+    p = min(1.0, m * max(others, default=0.0))
+    return Combined(
+        outcome, p, f"{words}. Every combination of them means {outcome} (p = {p:.3g} after the factor {m})."
+    )

@@ -1,0 +1,153 @@
+"""Estimands: from measurements to one number per seed, and what they say about all seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.criteria.t import T
+from harness.inference.readings import Reading, readings, usable
+from harness.records import Estimand, EstimandResult, Hypothesis, Measurements, SeedValue
+
+STUDENT = T(name="t")
+RELATIVE_SPREAD = 1e-12
+PP_DECIMALS = 9  # finer than one sample in any data set; takes off what binary fractions add to 100·(a − b)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An estimand over the seeds, ready to be tested."""
+
+    result: EstimandResult
+    x: np.ndarray
+    """The values that exist, float64 [n], all finite."""
+    missing: tuple[int, ...]
+    """Seeds without a value."""
+    blocked: bool
+    """Seeds are missing and the file does not allow to go on without them."""
+    degenerate: bool
+    """Two or more values whose spread is nil, or too small to be more than rounding."""
+
+
+def evaluate(name: str, estimand: Estimand, hypothesis: Hypothesis, measurements: Measurements) -> Sample:
+    """The estimand's value at every seed, and its summary across seeds."""
+    per_arm = [readings(estimand, arm, hypothesis, measurements) for arm in estimand.arms]
+    values = tuple(_at_seed(index, pair, estimand) for index, pair in enumerate(zip(*per_arm, strict=True)))
+    x = np.array([v.value for v in values if v.value is not None], dtype=np.float64)
+    missing = tuple(v.seed_index for v in values if v.value is None)
+    arms = np.array(
+        [
+            [r.value for r in pair]
+            for v, pair in zip(values, zip(*per_arm, strict=True), strict=True)
+            if v.value is not None
+        ],
+        dtype=np.float64,
+    ).reshape(len(x), len(estimand.arms))
+    blocked = bool(missing) and hypothesis.exclusions.diverged != "exclude"
+    sd = float(x.std(ddof=1)) if len(x) > 1 else None
+    degenerate = sd is not None and sd <= _smallest_spread(
+        x, arms, estimand, resolution(estimand, hypothesis, measurements)
+    )
+    testable = sd is not None and not degenerate and not blocked
+    result = EstimandResult(
+        name=name,
+        title=title(estimand, hypothesis),
+        unit=unit(estimand),
+        values=values,
+        n=len(x),
+        mean=float(x.mean()) if len(x) else None,
+        median=float(np.median(x)) if len(x) else None,
+        sd=sd,
+        interval90=finite(STUDENT.interval(x, 0.90)) if testable else None,
+        interval95=finite(STUDENT.interval(x, 0.95)) if testable else None,
+        correlation=_correlation(arms),
+    )
+    return Sample(result=result, x=x, missing=missing, blocked=blocked, degenerate=degenerate)
+
+
+def _at_seed(index: int, pair: Sequence[Reading], estimand: Estimand) -> SeedValue:
+    notes = "; ".join(reading.note for reading in pair if reading.note is not None) or None
+    numbers = [reading.value for reading in pair if reading.value is not None]
+    if len(numbers) < len(pair):
+        return SeedValue(seed_index=index, value=None, note=notes)
+    value = numbers[0] - numbers[1] if estimand.contrast is not None else numbers[0]
+    if estimand.unit == "pp":
+        value = round(100 * value, PP_DECIMALS)
+    if not usable(value):
+        return SeedValue(seed_index=index, value=None, note=f"{value:g} is too large to compute with")
+    return SeedValue(seed_index=index, value=value, note=notes)
+
+
+def resolution(estimand: Estimand, hypothesis: Hypothesis, measurements: Measurements) -> float:
+    """The step between possible values, in the estimand's unit; 0 where there is none or it is not constant."""
+    if estimand.metric.name != "test_accuracy" or estimand.transform != "none":
+        return 0.0
+    steps = []
+    for arm in estimand.arms:
+        dataset = hypothesis.arms[arm].setup.dataset
+        record = measurements.data.get(dataset.name)
+        steps.append(1 / (record.test if record is not None else dataset.test_count))
+    return max(steps) * (100 if estimand.unit == "pp" else 1)
+
+
+def _smallest_spread(x: np.ndarray, arms: np.ndarray, estimand: Estimand, step: float) -> float:
+    """A standard deviation up to this is rounding: relative to the mean, to the arms' values, or to the step."""
+    scale = float(np.abs(arms).max()) * (100 if estimand.unit == "pp" else 1)
+    rounding = 4 * float(np.finfo(np.float64).eps) * scale
+    return max(RELATIVE_SPREAD * abs(float(x.mean())), rounding, step / math.sqrt(12))
+
+
+def _correlation(arms: np.ndarray) -> float | None:
+    """Pearson's r of two arms over seeds, [n, 2]; None without a contrast or where it is undefined or always ±1."""
+    if arms.shape[1] != 2 or len(arms) < 3:
+        return None
+    centred = arms - arms.mean(axis=0)
+    norms = np.sqrt((centred**2).sum(axis=0))
+    rounding = 4 * np.finfo(np.float64).eps * np.abs(arms).max(axis=0) * math.sqrt(len(arms))
+    if bool((norms <= rounding).any()):
+        return None
+    a, b = (centred / norms).T
+    return float(np.clip(a @ b, -1.0, 1.0))
+
+
+def finite(interval: tuple[float, float]) -> tuple[float, float] | None:
+    """The interval, or None where an end is not finite."""
+    return interval if all(math.isfinite(end) for end in interval) else None
+
+
+def domain(estimand: Estimand) -> tuple[float, float]:
+    """The closed interval of values that an estimand can have at a seed, in its unit and transform."""
+    low, high = estimand.metric.bounds
+    if estimand.samples == "std":  # a standard deviation over samples is at most the width of the bounds
+        low, high = 0.0, high - low
+    if estimand.transform == "log10":
+        low, high = (math.log10(end) if end > 0 else -math.inf for end in (low, high))
+    if estimand.contrast is not None:
+        low, high = low - high, high - low
+    factor = 100 if estimand.unit == "pp" else 1
+    return low * factor, high * factor
+
+
+def unit(estimand: Estimand) -> str:
+    """ "pp", "log10", the metric's unit, or empty."""
+    if estimand.unit == "pp":
+        return "pp"
+    return "log10" if estimand.transform == "log10" else estimand.metric.unit
+
+
+def title(estimand: Estimand, hypothesis: Hypothesis) -> str:
+    """The estimand in words, with the arms' labels."""
+    parts = [estimand.metric.label, " − ".join(hypothesis.arms[arm].label for arm in estimand.arms)]
+    if estimand.transform == "log10":
+        parts[0] = f"log10 of {parts[0]}"
+    if estimand.layer is not None:
+        parts.append(f"layer {estimand.layer}")
+    if estimand.epoch is not None:
+        parts.append(f"epoch {estimand.epoch}")
+    if estimand.samples is not None:
+        parts.append(f"{'standard deviation' if estimand.samples == 'std' else estimand.samples} over samples")
+    parts.append(f"{estimand.seeds} over seeds")
+    return ", ".join(parts) + (" (percentage points)" if estimand.unit == "pp" else "")

@@ -1,0 +1,178 @@
+"""From a hypothesis and its measurements to a decision: guards, decisions, their combination, and the reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from harness.errors import HarnessError
+from harness.inference.bands import judge_bands
+from harness.inference.combine import Combined, combine
+from harness.inference.estimands import Sample, domain, evaluate
+from harness.inference.guards import judge_guard
+from harness.inference.readings import diverged, divergence_rate, unapplied_seeds
+from harness.inference.report import explain, listing, p_value, summary_of
+from harness.records import BandDecision, Decision, GuardResult, Hypothesis, Measurements
+
+
+def decide(hypothesis: Hypothesis, measurements: Measurements) -> Decision:
+    """The outcome of a hypothesis, with everything that it rests on. Pure: the same records give the same decision.
+
+    In this order: a seed that was not applied, a replica that diverged where the file does not allow it, or a violated
+    guard make it invalid; an unverified guard makes it inconclusive; then the decisions give the outcome. A pilot's
+    numbers are computed, but it never gives an outcome.
+
+    Raises:
+        HarnessError: bands that do not tile the line, or several decisions without a rule that combines them.
+    """
+    samples = {name: evaluate(name, e, hypothesis, measurements) for name, e in hypothesis.estimands.items()}
+    unapplied = unapplied_seeds(measurements)
+    failed = diverged(measurements)
+    guards = tuple(
+        judge_guard(name, guard, samples[guard.estimand], hypothesis.estimands[guard.estimand].seeds)
+        for name, guard in hypothesis.guards.items()
+    )
+    decisions = _decisions(hypothesis, samples, unapplied, measurements.pilot)
+    combined = None if measurements.pilot else _combined(hypothesis, decisions)
+    outcome, summary, p = _whole(hypothesis, measurements, guards, decisions, combined, samples, unapplied)
+    replicas = {arm: sum(result.arm == arm for result in measurements.replicas) for arm in failed}
+    clean = not failed and not any(samples[name].missing for name in _deciding(hypothesis))
+    seeds = len(measurements.seeds)
+    return Decision(
+        outcome=outcome,
+        predicted=hypothesis.prediction.outcome,
+        summary=summary,
+        guards=guards,
+        decisions=decisions,
+        combination=combined.words if combined is not None and hypothesis.combine is not None else None,
+        p=p,
+        diverged=dict(failed),
+        divergence_rate={arm: divergence_rate(len(indices), replicas[arm]) for arm, indices in failed.items()},
+        clean_rate_limit=1 - 0.05 ** (1 / seeds) if clean and seeds else None,
+        exploratory=tuple(
+            evaluate(name, e, hypothesis, measurements).result for name, e in hypothesis.exploratory.items()
+        ),
+        warnings=_warnings(hypothesis, measurements, samples, unapplied),
+    )
+
+
+def _deciding(hypothesis: Hypothesis) -> tuple[str, ...]:
+    """Estimands that guards or decisions are about, each once."""
+    guards = [guard.estimand for guard in hypothesis.guards.values()]
+    return tuple(dict.fromkeys([*guards, *(spec.estimand for spec in hypothesis.decisions.values())]))
+
+
+def _arms(hypothesis: Hypothesis) -> tuple[str, ...]:
+    """Arms that guards or decisions use, each once."""
+    return tuple(dict.fromkeys(arm for name in _deciding(hypothesis) for arm in hypothesis.estimands[name].arms))
+
+
+def _decisions(
+    hypothesis: Hypothesis, samples: Mapping[str, Sample], unapplied: Mapping[str, tuple[int, ...]], pilot: bool
+) -> tuple[BandDecision, ...]:
+    found = []
+    for name, spec in hypothesis.decisions.items():
+        estimand = hypothesis.estimands[spec.estimand]
+        applied = not any(arm in unapplied for arm in estimand.arms)
+        decision = judge_bands(name, spec, samples[spec.estimand], domain(estimand), seeds_applied=applied)
+        if pilot:
+            decision = decision.model_copy(update={"outcome": "inconclusive"})
+        steps = explain(decision, spec.criterion.targets, pilot)
+        found.append(decision.model_copy(update={"steps": steps}))
+    return tuple(found)
+
+
+def _combined(hypothesis: Hypothesis, decisions: tuple[BandDecision, ...]) -> Combined:
+    if hypothesis.combine is not None:
+        return combine(hypothesis.combine, decisions)
+    if len(decisions) != 1:
+        raise HarnessError(
+            f"{len(decisions)} decisions, and no rule that makes one outcome of them",
+            where="combine",
+            remedy="add combine: {rule: all, any or table, …}",
+        )
+    return Combined(decisions[0].outcome, decisions[0].p, "")
+
+
+def _whole(
+    hypothesis: Hypothesis,
+    measurements: Measurements,
+    guards: tuple[GuardResult, ...],
+    decisions: tuple[BandDecision, ...],
+    combined: Combined | None,
+    samples: Mapping[str, Sample],
+    unapplied: Mapping[str, tuple[int, ...]],
+) -> tuple[str, str, float | None]:
+    """Outcome, one sentence, p."""
+    if combined is None:
+        return "inconclusive", "Pilot: no outcome.", None
+    if reason := _invalid(hypothesis, measurements, guards, samples, unapplied):
+        return "invalid", f"Invalid: {reason}", None
+    if open_guards := [guard for guard in guards if guard.status == "unverified"]:
+        reasons = [f"{g.name} ({g.test}{', ' + p_value(g.p) if g.p is not None else ''})" for g in open_guards]
+        noun = "guard is" if len(reasons) == 1 else "guards are"
+        return "inconclusive", f"Inconclusive: the {noun} not verified: {listing(reasons)}.", None
+    if hypothesis.combine is None:
+        target = hypothesis.decisions[decisions[0].name].criterion.targets
+        return combined.outcome, summary_of(decisions[0], target), combined.p
+    own = listing([f"{decision.name}: {decision.outcome}" for decision in decisions])
+    p = f", {p_value(combined.p)}" if combined.p is not None else ""
+    return combined.outcome, f"{combined.outcome.capitalize()}: {own} (each at its own α){p}.", combined.p
+
+
+def _invalid(
+    hypothesis: Hypothesis,
+    measurements: Measurements,
+    guards: tuple[GuardResult, ...],
+    samples: Mapping[str, Sample],
+    unapplied: Mapping[str, tuple[int, ...]],
+) -> str | None:
+    """Why no statement can be made, if so."""
+    arms = _arms(hypothesis)
+    if same := [arm for arm in arms if arm in unapplied]:
+        labels = listing([hypothesis.arms[arm].label for arm in same])
+        return f"different seeds of {labels} ended with identical weights, so the seed was not applied."
+    failed = diverged(measurements)
+    if hypothesis.exclusions.diverged == "invalid" and (lost := [arm for arm in arms if arm in failed]):
+        counts = [
+            f"{len(failed[arm])} of {len(measurements.seeds)} seeds of {hypothesis.arms[arm].label}" for arm in lost
+        ]
+        return f"{listing(counts)} diverged, and the file allows no outcome then."
+    if blocked := [name for name in _deciding(hypothesis) if samples[name].blocked]:
+        counts = [f"{name} ({len(samples[name].missing)} seeds)" for name in blocked]
+        return f"{listing(counts)} has seeds without a finite value, and the file allows no outcome then."
+    if violated := [guard for guard in guards if guard.status == "violated"]:
+        reasons = [f"{guard.name} ({p_value(guard.p_reverse or 0.0)}): {guard.otherwise}" for guard in violated]
+        return f"a guard is violated. {' '.join(reasons)}"
+    return None
+
+
+def _warnings(
+    hypothesis: Hypothesis,
+    measurements: Measurements,
+    samples: Mapping[str, Sample],
+    unapplied: Mapping[str, tuple[int, ...]],
+) -> tuple[str, ...]:
+    """What a reader must know before believing the numbers."""
+    found = []
+    if measurements.pilot:
+        found.append("This is a pilot: its numbers are prior data, and it gives no outcome.")
+    if not measurements.pilot and len(measurements.seeds) != hypothesis.seeds.number:
+        found.append(f"{len(measurements.seeds)} seeds were measured, but {hypothesis.seeds.number} are registered.")
+    if hypothesis.stopping.kind != "fixed":
+        found.append(
+            f"The file registers stopping {hypothesis.stopping.kind!r}; this decision is valid only if it was taken "
+            "once, after all registered seeds."
+        )
+    for name in _deciding(hypothesis):
+        sample = samples[name]
+        if len(sample.x) == 2:
+            found.append(f"{name}: with 2 seeds, a t test rests wholly on the values being normal.")
+        if sample.degenerate:
+            found.append(f"{name}: all seeds give the same value up to rounding.")
+        if sample.missing and not sample.blocked:
+            found.append(f"{name}: {len(sample.missing)} of {len(measurements.seeds)} seeds are left out.")
+    used = _arms(hypothesis)
+    for arm, indices in unapplied.items():
+        if arm not in used:
+            found.append(f"{hypothesis.arms[arm].label}: seeds {indices} ended with identical weights.")
+    return tuple(found)

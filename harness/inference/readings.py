@@ -1,0 +1,121 @@
+"""What a replica contributes to an estimand: one finite number, or words that say why there is none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.records import Estimand, Hypothesis, Measurements, ReplicaResult
+
+LARGEST = 1e150  # the square of a larger number is no finite number
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One arm's value at one seed, after the transform; without a value, ``note`` says why."""
+
+    value: float | None
+    note: str | None = None
+
+
+def usable(value: float | None) -> bool:
+    """Whether a sum of squares of such numbers is finite."""
+    return value is not None and math.isfinite(value) and abs(value) <= LARGEST
+
+
+def readings(estimand: Estimand, arm: str, hypothesis: Hypothesis, measurements: Measurements) -> tuple[Reading, ...]:
+    """One reading per seed of an arm, under the file's policy for diverged replicas.
+
+    A value that is missing or not finite although the replica did not diverge is treated as if it had diverged.
+    """
+    by_seed = {result.seed_index: result for result in measurements.replicas if result.arm == arm}
+    epoch = estimand.epoch if estimand.epoch is not None else measurements.epochs.get(arm)
+    worst_case = hypothesis.exclusions.diverged == "worst_case"
+    label = hypothesis.arms[arm].label
+    return tuple(
+        _reading(estimand, by_seed.get(index), epoch, worst_case, label) for index in range(len(measurements.seeds))
+    )
+
+
+def _reading(
+    estimand: Estimand, replica: ReplicaResult | None, epoch: int | None, worst_case: bool, label: str
+) -> Reading:
+    raw = _stored(estimand, replica, epoch)
+    problem = _problem(estimand, replica, raw, epoch, worst_case)
+    if problem is None:
+        return Reading(_transformed(estimand, raw))
+    worst = estimand.metric.worst if worst_case and estimand.samples != "std" else None
+    value = _transformed(estimand, worst)
+    if value is None:
+        return Reading(None, f"{label}: {problem}")
+    return Reading(value, f"{label}: {problem}; the worst value, {worst:g}, stands in for it")
+
+
+def _problem(
+    estimand: Estimand, replica: ReplicaResult | None, raw: float | None, epoch: int | None, worst_case: bool
+) -> str | None:
+    """Why the measured value cannot be used, if so."""
+    if replica is None:
+        return "this replica was not measured"
+    if replica.status == "diverged":
+        since = replica.diverged_epoch
+        before = since is not None and epoch is not None and epoch < since
+        if not (worst_case and before):
+            return "diverged" if since is None else f"diverged in epoch {since}"
+    if raw is None:
+        return f"no finite {estimand.metric.name}" + ("" if epoch is None else f" at epoch {epoch}")
+    if _transformed(estimand, raw) is None:
+        return f"{raw:g} has no logarithm" if usable(raw) else f"{raw:g} is too large to compute with"
+    return None
+
+
+def _stored(estimand: Estimand, replica: ReplicaResult | None, epoch: int | None) -> float | None:
+    """The number in the measurements; None where there is none or it is not finite."""
+    series = None if replica is None else replica.metrics.get(estimand.metric.name)
+    if series is None or epoch not in series.epochs:
+        return None
+    rows = series.values.get(estimand.samples or "value", ())
+    row, column = series.epochs.index(epoch), estimand.layer or 0
+    if row >= len(rows) or column >= len(rows[row]):
+        return None
+    value = rows[row][column]
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _transformed(estimand: Estimand, raw: float | None) -> float | None:
+    if raw is None or not usable(raw):
+        return None
+    if estimand.transform == "none":
+        return raw
+    return math.log10(raw) if raw > 0 else None
+
+
+def diverged(measurements: Measurements) -> Mapping[str, tuple[int, ...]]:
+    """Arm → indices of the seeds whose replica diverged, for arms that have any."""
+    found: dict[str, tuple[int, ...]] = {}
+    for result in measurements.replicas:
+        if result.status == "diverged":
+            found[result.arm] = (*found.get(result.arm, ()), result.seed_index)
+    return {arm: tuple(sorted(indices)) for arm, indices in found.items()}
+
+
+def divergence_rate(failed: int, replicas: int) -> tuple[float, float, float]:
+    """Rate and its Clopper–Pearson 95% interval (Clopper and Pearson 1934, doi 10.1093/biomet/26.4.404)."""
+    from scipy import stats
+
+    interval = stats.binomtest(failed, replicas).proportion_ci(confidence_level=0.95, method="exact")
+    return failed / replicas, float(interval.low), float(interval.high)
+
+
+def unapplied_seeds(measurements: Measurements) -> Mapping[str, tuple[int, ...]]:
+    """Arm → indices of finished seeds whose final weights equal another seed's: the seed was not applied."""
+    by_weights: dict[tuple[str, str], list[int]] = {}
+    for result in measurements.replicas:
+        if result.status == "finished":
+            by_weights.setdefault((result.arm, result.weights_sha256), []).append(result.seed_index)
+    found: dict[str, list[int]] = {}
+    for (arm, _), indices in by_weights.items():
+        if len(indices) > 1:
+            found.setdefault(arm, []).extend(indices)
+    return {arm: tuple(sorted(indices)) for arm, indices in found.items()}

@@ -1,0 +1,62 @@
+"""How many seeds an undecided decision would have needed, were the estimate the truth."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from harness.criteria import Criterion
+from harness.inference.atoms import Atom
+
+POWER = 0.80
+MOST_SEEDS = 10_000
+
+
+@dataclass(frozen=True)
+class Hurdle:
+    """A test that must reject: how far the estimate is from its cut, and the level that it is made at."""
+
+    distance: float
+    level: float
+
+
+def hurdles(atoms: tuple[Atom, ...], estimate: float, band: str, alpha: float) -> tuple[Hurdle, ...]:
+    """The atoms of other bands than the estimate's, as hurdles."""
+    found = []
+    for atom in atoms:
+        cut = atom.facing_cut(estimate)
+        if atom.outcome != band and cut is not None:
+            found.append(Hurdle(abs(estimate - cut), atom.level(alpha)))
+    return tuple(found)
+
+
+def seeds_needed(criterion: Criterion, steps: tuple[Hurdle, ...], sd: float) -> int | None:
+    """Smallest n in all at which the chances of failing at each hurdle add up to at most 1 − power.
+
+    The sum bounds the chance of failing at any, so the power is at least as asked. None above 10,000 seeds, for an
+    estimate on a cut, and for criteria without a formula.
+    """
+
+    def enough(n: int) -> bool | None:
+        chances = [criterion.type_two(step.distance, sd, n, step.level) for step in steps]
+        known = [chance for chance in chances if chance is not None]
+        return None if len(known) < len(chances) else sum(known) <= 1 - POWER
+
+    if not steps or any(step.distance == 0 for step in steps) or not enough(MOST_SEEDS):
+        return None
+    low = max(2, *(criterion.smallest_n(step.level) for step in steps))
+    high = MOST_SEEDS
+    while low < high:  # failing becomes rarer with every seed
+        middle = (low + high) // 2
+        if enough(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return high
+
+
+def pessimistic_sd(sd: float, n: int) -> float:
+    """Upper 80% confidence limit of a standard deviation from n ≥ 2 normal values: s·√((n − 1)/χ²₀.₂)."""
+    from scipy import stats
+
+    return sd * math.sqrt((n - 1) / float(stats.chi2.ppf(1 - POWER, n - 1)))

@@ -1,0 +1,146 @@
+"""An attempt under way: started or resumed, closed for a reason, or entered with its verdict."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from harness.errors import HarnessError, Interrupted, StorageFailed, UsageError
+from harness.ledger.event import Event
+from harness.ledger.events import Ledger
+from harness.ledger.history import attempts, run_name
+from harness.records import Attempt
+from harness.storage import storage_failed, write_atomic
+
+PINNED = ("registration", "canonical", "pins", "data", "plan", "seeds", "device")
+"""What a resumed attempt must share with its start, so that it comes to the same bits."""
+PINNED_ENVIRONMENT = ("code", "packages")
+
+
+@dataclass(frozen=True)
+class Attempted:
+    """An attempt under way."""
+
+    event: Event
+    """Its run_started event."""
+    folder: Path
+    """Where its files go."""
+    resumed: int
+    """How often it was resumed."""
+
+    @property
+    def name(self) -> str:
+        """The first digits of its event."""
+        return run_name(self.event.digest)
+
+
+@contextmanager
+def one_at_a_time(trail: Ledger, hypothesis: str) -> Iterator[None]:
+    """Keep a second process from running the same hypothesis in the same trail.
+
+    Raises:
+        UsageError: another process does.
+        StorageFailed: the folder cannot be written.
+    """
+    folder = trail.root / hypothesis
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise UsageError(
+            "another process is running this hypothesis here", where=str(folder), remedy="wait for it, or stop it"
+        ) from None
+    except OSError as error:
+        raise storage_failed(folder, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def start_or_resume(
+    trail: Ledger, hypothesis: str, body: Mapping[str, Any], *, resume: bool, say: Callable[[str], None]
+) -> Attempted:
+    """Go on with an attempt that was left open here if it would come to the same bits; else close it and start anew.
+
+    ``body`` is that of the run_started event. Attempts whose working files are elsewhere stay open, and that is said.
+    """
+    wanted: dict[str, Any] = json.loads(json.dumps(dict(body)))
+    for event in _unjudged(trail, hypothesis):
+        folder = trail.root / hypothesis / run_name(event.digest)
+        if not (folder / "work").is_dir():
+            say(f"attempt {folder.name} is open, but its working files are not here; it stays open")
+            continue
+        before, today = event.body["environment"], wanted["environment"]
+        changed = [key for key in PINNED if event.body[key] != wanted[key]]
+        changed += [key for key in PINNED_ENVIRONMENT if before[key] != today[key]]
+        if resume and not changed:
+            resumed = _note_start(folder)
+            say(f"resuming attempt {folder.name}")
+            return Attempted(event, folder, resumed)
+        reason = f"superseded: {', '.join(changed)} changed" if resume else "superseded: started anew on request"
+        trail.append("run_aborted", {"run": event.digest, "reason": reason})
+        say(f"attempt {folder.name} closed, {reason}")
+    event = trail.append("run_started", body)
+    folder = trail.root / hypothesis / run_name(event.digest)
+    return Attempted(event, folder, _note_start(folder))
+
+
+def _unjudged(trail: Ledger, hypothesis: str) -> list[Event]:
+    """Attempts that were started and neither closed for a reason nor judged."""
+    waiting = {
+        attempt.run
+        for attempt in attempts(trail, hypothesis)
+        if attempt.status == "open" or (attempt.status == "finished" and attempt.outcome is None)
+    }
+    return [e for e in trail.events() if e.type == "run_started" and run_name(e.digest) in waiting]
+
+
+def _note_start(folder: Path) -> int:
+    """Add a line for this start of the attempt; how many there were before."""
+    starts = folder / "work" / "starts"
+    before = starts.read_text().splitlines() if starts.exists() else []
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    write_atomic(starts, "".join(f"{line}\n" for line in [*before, f"{now} {os.getpid()}"]).encode())
+    return len(before)
+
+
+@contextmanager
+def closing_on_failure(trail: Ledger, attempt: Attempted) -> Iterator[None]:
+    """Close the attempt as failed if it cannot succeed by going on; leave it open if it can."""
+    try:
+        yield
+    except (Interrupted, StorageFailed):
+        raise
+    except Exception as error:
+        reason = error.message if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
+        trail.append("run_failed", {"run": attempt.event.digest, "reason": reason.strip()[:2000] or "no reason given"})
+        raise
+
+
+def record_verdict(trail: Ledger, attempt: Attempted, outcome: str, files: Mapping[str, bytes]) -> None:
+    """Close the attempt, unless a process that was killed here did, and enter its verdict with all files' digests."""
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
+    run = attempt.event.digest
+    status = {entry.run: entry.status for entry in attempts(trail, attempt.event.body["hypothesis"])}
+    if status[attempt.name] == "open":
+        trail.append("run_finished", {"run": run, "results": digests["results.json"]})
+    trail.append("verdict", {"run": run, "outcome": outcome, "files": digests})
+
+
+def attempts_with(trail: Ledger, attempt: Attempted, outcome: str) -> tuple[Attempt, ...]:
+    """All attempts so far, this one with the outcome that is about to be entered."""
+    return tuple(
+        entry.model_copy(update={"status": "finished", "outcome": outcome}) if entry.run == attempt.name else entry
+        for entry in attempts(trail, attempt.event.body["hypothesis"])
+    )

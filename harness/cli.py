@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 import time
 import tomllib
 import traceback
@@ -199,7 +198,6 @@ def run(
         resume=resume,
         require_registered=require_registered,
         checkpoint_seconds=checkpoint_every,
-        command=_command(),
     )
     from harness import pipeline
 
@@ -223,13 +221,6 @@ def _settings(device: str, data: Path | None, verdicts: Path | None, **more: Any
     from harness.pipeline import Settings
 
     return Settings(device=device, data=data, verdicts=verdicts, **more)
-
-
-def _command() -> str:
-    """The command as a reader could give it: the program's name without its folder."""
-    import shlex
-
-    return shlex.join(["harness", *sys.argv[1:]])
 
 
 def _shown(path: Path) -> Path:

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import rmtree
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from harness import claims, inference, ledger, plan, spec, verdict
 from harness.errors import DeviationRefused, UsageError
-from harness.ledger import Ledger, Pins, Registration
+from harness.ledger import Event, Ledger, Pins, Registration
 from harness.records import (
     Attempt,
     Consequences,
@@ -55,7 +56,6 @@ class Settings:
     resume: bool = True
     require_registered: bool = False
     checkpoint_seconds: float = 60.0
-    command: str = "harness run"
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             "seeds": registration.seeds,
             "environment": ledger.environment(project_root(path)).model_dump(mode="json"),
             "device": device.name,
-            "command": settings.command,
+            "command": command(path),
             "deviations": (*differing, *data_deviations(registration.data, fingerprints)),
         }
         attempt = ledger.start_or_resume(trail, hypothesis.id, body, resume=settings.resume, say=reporter.say)
@@ -134,7 +134,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             attempts=ledger.attempts_with(trail, attempt, decision.outcome),
             deviations=tuple(attempt.event.body["deviations"]),
             hand_picked_seeds=registration.hand_picked_seeds,
-            **circumstances(attempt.event.body["environment"], device, settings, result, seconds),
+            **circumstances(attempt.event.body["environment"], device, command(path), result, seconds),
         )
         files = judge(registered, measurements, decision, provenance)
         save(attempt.folder, files)
@@ -177,7 +177,7 @@ def pilot(path: Path, settings: Settings, reporter: Reporter, *, seeds: int, epo
         attempts=ledger.attempts(trail, hypothesis.id),
         deviations=(),
         hand_picked_seeds=False,
-        **circumstances(environment, device, settings, result, seconds),
+        **circumstances(environment, device, command(path, "--pilot"), result, seconds),
     )
     files = judge(registered, measurements, decision, provenance)
     save(folder, files | {"results.json": measurements.to_json().encode()})
@@ -309,13 +309,13 @@ def measured(
 
 
 def circumstances(
-    environment: Mapping[str, Any], device: Device, settings: Settings, result: Result, seconds: float
+    environment: Mapping[str, Any], device: Device, command: str, result: Result, seconds: float
 ) -> dict[str, Any]:
     """The fields of a provenance that a pilot has too."""
     return {
         **{key: environment[key] for key in ENVIRONMENT},
         "device": device.name,
-        "command": settings.command,
+        "command": command,
         "durations": {"training": round(seconds, 3)},
         "weights": result.weights,
         "cohorts": result.cohorts,
@@ -333,14 +333,21 @@ def save(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def judge(
-    registered: Registered, measurements: Measurements, decision: Decision, provenance: Provenance
+    registered: Registered,
+    measurements: Measurements,
+    decision: Decision,
+    provenance: Provenance,
+    templates: Path | None = None,
 ) -> dict[str, bytes]:
-    """A run's files but for results.json: a pure function of what was registered, measured, and noted about the run."""
+    """A run's files but for results.json: a pure function of what was registered, measured, and noted about the run.
+
+    ``templates`` is the folder of another version's templates, for a verdict that was written with them.
+    """
     consequences: dict[str, Consequences] = {
         outcome: claims.consequences(registered.claims, implication)
         for outcome, implication in registered.hypothesis.implications.items()
     }
-    files = verdict.render(registered, measurements, decision, provenance, consequences)
+    files = verdict.render(registered, measurements, decision, provenance, consequences, templates)
     return files | {"env.json": provenance.to_json().encode()}
 
 
@@ -354,32 +361,38 @@ class Recomputed:
     """Files that came out with other bytes than those stored."""
 
 
-def reverdict(name: str, verdicts: Path) -> Recomputed:
+def reverdict(run: str, verdicts: Path) -> Recomputed:
     """Judge a stored run again from its registration, results.json and env.json: no torch, no data, no training.
 
-    The verdict is a pure function of these, so its text must come out to the same bytes. So must the figures, with the
-    same version of matplotlib.
+    The verdict is a pure function of these and of the registered template, so its text must come out to the same bytes.
+    So must the figures, with the same version of matplotlib.
 
     Raises:
         UsageError: nothing of that name was judged, or a file is missing.
         Tampered: the registered files are not those that the ledger names.
     """
     trail = Ledger(verdicts)
-    folder = verdict_folder(name, trail)
+    started = ledger.find_judged(trail, run)
+    folder = run_folder(trail, started)
     measurements = Measurements.model_validate_json(stored(folder / "results.json"))
     provenance = Provenance.model_validate_json(stored(folder / "env.json"))
     registration = ledger.find_registration(trail, measurements.hypothesis)
     if registration is None:
         raise UsageError("its hypothesis is not registered in this trail", where=str(folder))
-    hypothesis = Hypothesis.model_validate_json(trail.read_object(registration.canonical))
+    raw, claims_raw = trail.read_object(started.body["raw"]), trail.read_object(registration.claims)
+    loaded = spec.parse(raw, claims_raw, measurements.hypothesis)
+    hypothesis = loaded.hypothesis
     registered = Registered(
         hypothesis=hypothesis,
-        claims=spec.parse_claims(trail.read_object(registration.claims)),
+        claims=loaded.claims,
         registration=registration.digest,
         seeds=registration.seeds,
     )
     decision = inference.decide(hypothesis, measurements)
-    files = judge(registered, measurements, decision, provenance)
+    with TemporaryDirectory() as templates:
+        for name, digest in registration.pins.templates.items():
+            write_atomic(Path(templates) / name, trail.read_object(digest))
+        files = judge(registered, measurements, decision, provenance, Path(templates))
     differing = tuple(
         file for file, data in sorted(files.items()) if not (folder / file).is_file() or stored(folder / file) != data
     )
@@ -396,6 +409,15 @@ def project_root(path: Path) -> Path:
         if any((candidate / mark).exists() for mark in ("verdicts", "pyproject.toml", ".git")):
             return candidate
     return folder.parent if folder.name == "hypotheses" else folder
+
+
+def command(path: Path, *options: str) -> str:
+    """The command as another person could give it: the file's place in the project, and no folder of this machine."""
+    try:
+        file = path.resolve().relative_to(project_root(path)).as_posix()
+    except ValueError:
+        file = path.name
+    return " ".join(["harness run", file, *options])
 
 
 def data_folder(path: Path, settings: Settings) -> Path:
@@ -471,14 +493,9 @@ def standing(loaded: spec.Loaded, settings: Settings) -> Standing:
     )
 
 
-def verdict_folder(name: str, trail: Ledger) -> Path:
-    """The folder of a hypothesis's last verdict, or of the run whose digits are given.
-
-    Raises:
-        UsageError: nothing of that name was judged.
-    """
-    event = ledger.find_judged(trail, name)
-    return trail.root / str(event.body["hypothesis"]) / ledger.run_name(event.digest)
+def run_folder(trail: Ledger, started: Event) -> Path:
+    """Where the files of an attempt are."""
+    return trail.root / str(started.body["hypothesis"]) / ledger.run_name(started.digest)
 
 
 def read_verdict(name: str, verdicts: Path) -> tuple[Path, str]:
@@ -487,7 +504,8 @@ def read_verdict(name: str, verdicts: Path) -> tuple[Path, str]:
     Raises:
         UsageError: nothing of that name was judged, or its file is missing.
     """
-    path = verdict_folder(name, Ledger(verdicts)) / "verdict.md"
+    trail = Ledger(verdicts)
+    path = run_folder(trail, ledger.find_judged(trail, name)) / "verdict.md"
     return path, stored(path).decode()
 
 

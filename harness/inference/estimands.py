@@ -150,4 +150,4 @@ def title(estimand: Estimand, hypothesis: Hypothesis) -> str:
     if estimand.samples is not None:
         parts.append(f"{'standard deviation' if estimand.samples == 'std' else estimand.samples} over samples")
     parts.append(f"{estimand.seeds} over seeds")
-    return ", ".join(parts) + (" (percentage points)" if estimand.unit == "pp" else "")
+    return ", ".join(parts)

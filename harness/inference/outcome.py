@@ -35,7 +35,9 @@ def decide(hypothesis: Hypothesis, measurements: Measurements) -> Decision:
     combined = None if measurements.pilot else _combined(hypothesis, decisions)
     outcome, summary, p = _whole(hypothesis, measurements, guards, decisions, combined, samples, unapplied)
     replicas = {arm: sum(result.arm == arm for result in measurements.replicas) for arm in failed}
-    clean = not failed and not any(samples[name].missing for name in _deciding(hypothesis))
+    clean = not failed and not any(
+        value.note for name in _deciding(hypothesis) for value in samples[name].result.values
+    )
     seeds = len(measurements.seeds)
     return Decision(
         outcome=outcome,
@@ -114,9 +116,9 @@ def _whole(
     if hypothesis.combine is None:
         target = hypothesis.decisions[decisions[0].name].criterion.targets
         return combined.outcome, summary_of(decisions[0], target), combined.p
-    own = listing([f"{decision.name}: {decision.outcome}" for decision in decisions])
-    p = f", {p_value(combined.p)}" if combined.p is not None else ""
-    return combined.outcome, f"{combined.outcome.capitalize()}: {own} (each at its own α){p}.", combined.p
+    own = listing([f"{decision.name} is {decision.outcome}" for decision in decisions])
+    p = f" ({p_value(combined.p)})" if combined.p is not None else ""
+    return combined.outcome, f"{own[0].upper()}{own[1:]}: together {combined.outcome}{p}.", combined.p
 
 
 def _invalid(
@@ -165,12 +167,14 @@ def _warnings(
         )
     for name in _deciding(hypothesis):
         sample = samples[name]
-        if len(sample.x) == 2:
+        if len(sample.x) == 2 and hypothesis.estimands[name].seeds == "mean":
             found.append(f"{name}: with 2 seeds, a t test rests wholly on the values being normal.")
         if sample.degenerate:
             found.append(f"{name}: all seeds give the same value up to rounding.")
         if sample.missing and not sample.blocked:
             found.append(f"{name}: {len(sample.missing)} of {len(measurements.seeds)} seeds are left out.")
+        if replaced := sum(v.value is not None and v.note is not None for v in sample.result.values):
+            found.append(f"{name}: the worst value stands in at {replaced} of {len(measurements.seeds)} seeds.")
     used = _arms(hypothesis)
     for arm, indices in unapplied.items():
         if arm not in used:

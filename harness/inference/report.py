@@ -22,8 +22,8 @@ def number(value: float) -> str:
 
 
 def p_value(p: float) -> str:
-    """``p = 0.0023``, or ``p < 1e-06``."""
-    return f"p = {p:.2g}" if p >= 1e-6 else "p < 1e-06"
+    """``p = 0.00234``, or ``p < 1e-06``."""
+    return f"p = {p:.3g}" if p >= 1e-6 else "p < 1e-06"
 
 
 def listing(names: Sequence[str], word: str = "and") -> str:
@@ -53,6 +53,8 @@ def explain(decision: BandDecision, target: str, pilot: bool) -> tuple[str, ...]
         steps.append(
             f"{len(dropped)} of {len(decision.estimand.values)} seeds are left out because they have no value."
         )
+    if replaced := [value for value in decision.estimand.values if value.value is not None and value.note is not None]:
+        steps.append(f"At {len(replaced)} of {len(decision.estimand.values)} seeds the worst value stands in.")
     if decision.status != "tested":
         steps.append(NOT_TESTED[decision.status])
         steps.append(PILOT if pilot else f"So the outcome is {decision.outcome}.")

@@ -63,25 +63,24 @@ def load(path: Path) -> Loaded:
         InvalidHypothesis: with everything that is wrong with it and with the claims.yaml beside it.
     """
     claims = _claims_beside(path)
-    checked = _check(path, claims)
+    return _sound(_check(path, _read(path), claims), claims)
+
+
+def parse(raw: bytes, claims_raw: bytes, name: str) -> Loaded:
+    """Check a hypothesis and its claims in the bytes that a registration keeps; ``name`` stands in messages.
+
+    Raises:
+        InvalidHypothesis: they are not valid, or not any more.
+    """
+    claims = _parse_claims(claims_raw, CLAIMS) if claims_raw else _ClaimsFile([], Claims(), b"", exists=False)
+    return _sound(_check(Path(name), raw, claims), claims)
+
+
+def _sound(checked: _Checked, claims: _ClaimsFile) -> Loaded:
     findings = [*checked.findings, *claims.findings]
     if findings or checked.loaded is None:
         raise InvalidHypothesis(findings)
     return checked.loaded
-
-
-def parse_claims(raw: bytes) -> Claims:
-    """The claims in the bytes of a claims.yaml, as a registration keeps them; none in no bytes.
-
-    Raises:
-        InvalidHypothesis: they are no valid claims file.
-    """
-    if not raw:
-        return Claims()
-    parsed = _parse_claims(raw, CLAIMS)
-    if parsed.claims is None or parsed.findings:
-        raise InvalidHypothesis(parsed.findings)
-    return parsed.claims
 
 
 def load_folder(paths: Sequence[Path]) -> FolderReport:
@@ -105,7 +104,7 @@ def load_folder(paths: Sequence[Path]) -> FolderReport:
         if file.name == CLAIMS:
             _bytes(file)  # checked by now, if it is there
             continue
-        checked = _check(file, claims[folder])
+        checked = _check(file, _read(file), claims[folder])
         findings += checked.findings
         if checked.id is not None and first.setdefault(checked.id, file) != file:
             message = f"the id {checked.id!r} is also that of {first[checked.id]}"
@@ -115,10 +114,13 @@ def load_folder(paths: Sequence[Path]) -> FolderReport:
     return FolderReport(tuple(sorted(set(findings), key=_place)), tuple(loaded))
 
 
-def _check(path: Path, beside: _ClaimsFile) -> _Checked:
+def _read(path: Path) -> bytes:
     if path.name == CLAIMS:
         raise UsageError(f"{CLAIMS} holds claims, not a hypothesis", where=str(path), remedy="name a hypothesis file")
-    raw = _bytes(path)
+    return _bytes(path)
+
+
+def _check(path: Path, raw: bytes, beside: _ClaimsFile) -> _Checked:
     document = yaml.read(raw, str(path))
     source, findings = document.source, list(document.findings)
     if document.root is None:

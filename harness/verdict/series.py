@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from harness.metrics import Metric
 from harness.records import Measurements
+from harness.records.hypothesis import STANDARD_METRICS
 from harness.registry import members
 
 
@@ -27,8 +28,13 @@ def usual_summary(name: str) -> str:
 
 
 def measured(measurements: Measurements) -> tuple[str, ...]:
-    """Names of all metrics of a run, in the order first met."""
-    return tuple(dict.fromkeys(name for replica in measurements.replicas for name in replica.metrics))
+    """Names of all metrics of a run: the standard ones in their usual order, then others by name.
+
+    The order in which results.json lists them must not matter, because it is sorted there.
+    """
+    found = {name for replica in measurements.replicas for name in replica.metrics}
+    standard = [name for name in STANDARD_METRICS if name in found]
+    return (*standard, *sorted(found.difference(standard)))
 
 
 def axis_label(name: str, summary: str, layer: int | None = None) -> str:

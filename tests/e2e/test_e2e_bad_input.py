@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def assert_nothing_happened(project: Project) -> None:
 def test_an_unknown_key(project: Project) -> None:
     project.edit("rule: {name: bp}}", "rule: {name: bp}, penality: {name: residual_branch}}")
     said = refused(project, "run", "hypotheses/tiny.yaml")
-    assert "hypotheses/tiny.yaml:15:" in said and "penality" in said and "did you mean" in said and "penalty" in said
+    assert "hypotheses/tiny.yaml:16:37:" in said and "penality" in said and "did you mean" in said and "penalty" in said
     assert_nothing_happened(project)
 
 
@@ -113,8 +114,10 @@ def test_two_processes_do_not_run_one_hypothesis(registered_only: Project) -> No
     assert first.stderr is not None
     for line in first.stderr:
         if line.startswith("cohort 1"):
+            first.send_signal(signal.SIGSTOP)  # so that it cannot be done before the second has tried
             break
     said = refused(registered_only, "run", "hypotheses/tiny.yaml", "--device", "cpu")
+    first.send_signal(signal.SIGCONT)
     first.communicate(timeout=120)
     assert "another process" in said
     assert first.returncode == 0

@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -59,8 +60,6 @@ def test_every_number_in_the_verdict_can_be_recomputed_from_the_results(finished
 
 
 def test_a_rerun_has_the_same_seeds_and_bits_and_is_counted(finished: Project, tmp_path: Path) -> None:
-    import shutil
-
     again = Project(tmp_path / "copy")
     shutil.copytree(finished.root, again.root)
     ran = again.harness("run", "hypotheses/tiny.yaml", "--device", "cpu")
@@ -151,6 +150,21 @@ def test_no_resume_closes_the_old_attempt_with_a_reason(registered_only: Project
     assert "1 aborted" in (folder / "verdict.md").read_text()
 
 
+def test_a_verdict_is_recomputed_to_the_same_bytes(finished: Project, tmp_path: Path) -> None:
+    ran = finished.harness("reverdict", "tiny")
+    assert ran.returncode == 0, ran.stderr
+    assert "the same to the byte" in ran.stderr
+    copy = Project(tmp_path / "copy")
+    shutil.copytree(finished.root, copy.root)
+    (folder,) = copy.runs()
+    results = json.loads((folder / "results.json").read_text())
+    results["replicas"][0]["metrics"]["test_accuracy"]["values"]["value"][-1][0] -= 0.01
+    (folder / "results.json").write_text(json.dumps(results))
+    changed = copy.harness("reverdict", folder.name)
+    assert changed.returncode == 4, changed.stderr
+    assert "verdict.md" in changed.stderr
+
+
 def test_a_pilot_is_watermarked_and_gives_no_outcome(project: Project) -> None:
     ran = project.harness("run", "hypotheses/tiny.yaml", "--pilot", "--device", "cpu")
     assert ran.returncode == 0, ran.stderr
@@ -219,8 +233,6 @@ def test_the_verdict_names_no_machine_path(finished: Project) -> None:
 
 def test_the_quick_start_decides(tmp_path: Path) -> None:
     """The README's example, whole: it is decided, and as its authors predicted."""
-    import shutil
-
     project = Project(tmp_path)
     shutil.copytree(REPOSITORY / "hypotheses", tmp_path / "hypotheses")
     (tmp_path / "verdicts").mkdir()

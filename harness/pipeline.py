@@ -119,6 +119,8 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             "command": command(path),
             "deviations": (*differing, *data_deviations(registration.data, fingerprints)),
         }
+        for template in pins.template_bytes.values():
+            trail.store_object(template)
         attempt = ledger.start_or_resume(trail, hypothesis.id, body, resume=settings.resume, say=reporter.say)
         with ledger.closing_on_failure(trail, attempt):
             result, seconds = train(planned, images, device, attempt.folder, settings, reporter)
@@ -364,7 +366,7 @@ class Recomputed:
 def reverdict(run: str, verdicts: Path) -> Recomputed:
     """Judge a stored run again from its registration, results.json and env.json: no torch, no data, no training.
 
-    The verdict is a pure function of these and of the registered template, so its text must come out to the same bytes.
+    The verdict is a pure function of these and of the run's template, so its text must come out to the same bytes.
     So must the figures, with the same version of matplotlib.
 
     Raises:
@@ -390,7 +392,7 @@ def reverdict(run: str, verdicts: Path) -> Recomputed:
     )
     decision = inference.decide(hypothesis, measurements)
     with TemporaryDirectory() as templates:
-        for name, digest in registration.pins.templates.items():
+        for name, digest in started.body["pins"]["templates"].items():
             write_atomic(Path(templates) / name, trail.read_object(digest))
         files = judge(registered, measurements, decision, provenance, Path(templates))
     differing = tuple(

@@ -1,7 +1,7 @@
 """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) on stacked replicas, with one rate per replica.
 
 ``torch.optim.AdamW`` takes one rate for all of a tensor. ``update`` is the plain form; on CUDA ``fused_update`` does
-the same in one pass over memory, which is what a step's time is made of. Tests compare the two.
+the same in one pass over memory, which is what a step's time is made of. Tests compare the two, in float64 too.
 """
 
 from __future__ import annotations
@@ -16,56 +16,47 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Rates:
-    """What varies over replicas, [r] each, and what varies over steps, one element each; all on the device."""
+    """What an update needs besides its tensors; everything on the device, in the weights' type."""
 
     lr: Tensor
+    """Per replica, [r]."""
     weight_decay: Tensor
+    """Per replica, [r]."""
     correction1: Tensor
-    """1 − β1^t."""
+    """1 − β1^t, one element."""
     correction2: Tensor
-    """√(1 − β2^t)."""
+    """√(1 − β2^t), one element."""
+    constants: Tensor
+    """β1, 1 − β1, β2, 1 − β2, eps. As a tensor, because Triton hands plain numbers on in float32, and 1 − 0.999 is then
+    off by 2e-5 of itself."""
 
 
-def update(
-    p: Tensor,
-    g: Tensor,
-    m: Tensor,
-    v: Tensor,
-    rates: Rates,
-    scale: Tensor | None,
-    betas: tuple[float, float],
-    eps: float,
-) -> None:
+def constants(beta1: float, beta2: float, eps: float, like: Tensor) -> Tensor:
+    """The ``constants`` of ``Rates``, rounded once, from float64."""
+    return torch.tensor([beta1, 1.0 - beta1, beta2, 1.0 - beta2, eps], dtype=like.dtype, device=like.device)
+
+
+def update(p: Tensor, g: Tensor, m: Tensor, v: Tensor, rates: Rates, scale: Tensor | None) -> None:
     """One step in place, on tensors [r, …]; ``scale`` [r] multiplies the gradient first (clipping)."""
     shape = (-1, *([1] * (p.dim() - 1)))
+    _, one_minus_beta1, beta2, one_minus_beta2, eps = rates.constants
     lr = rates.lr.view(shape)
     if scale is not None:
         g = g * scale.view(shape)
-    m.lerp_(g, 1.0 - betas[0])
-    v.mul_(betas[1]).addcmul_(g, g, value=1.0 - betas[1])
+    m.lerp_(g, one_minus_beta1)
+    v.mul_(beta2).add_(g.square().mul_(one_minus_beta2))
     p.mul_(1.0 - lr * rates.weight_decay.view(shape))
     p.sub_(lr / rates.correction1 * m / (v.sqrt() / rates.correction2 + eps))
 
 
-def fused_update(
-    p: Tensor,
-    g: Tensor,
-    m: Tensor,
-    v: Tensor,
-    rates: Rates,
-    scale: Tensor | None,
-    betas: tuple[float, float],
-    eps: float,
-) -> None:
+def fused_update(p: Tensor, g: Tensor, m: Tensor, v: Tensor, rates: Rates, scale: Tensor | None) -> None:
     """As ``update``, in one Triton kernel; ``p``, ``m`` and ``v`` contiguous, CUDA only."""
-    g = g.contiguous()
     size = p[0].numel()
     block = 1024
-    kernel = _kernel()
-    kernel[(-(-size // block), p.shape[0])](
-        p, g, m, v, rates.lr, rates.weight_decay, rates.correction1, rates.correction2,
-        scale if scale is not None else rates.lr, size, betas[0], betas[1], eps,
-        CLIP=scale is not None, BLOCK=block,
+    _kernel()[(-(-size // block), p.shape[0])](
+        p, g.contiguous(), m, v,
+        rates.lr, rates.weight_decay, rates.correction1, rates.correction2, rates.constants,
+        scale if scale is not None else rates.lr, size, CLIP=scale is not None, BLOCK=block,
     )  # fmt: skip
 
 
@@ -76,7 +67,7 @@ def _kernel() -> Any:
     import triton.language as tl
 
     @triton.jit  # type: ignore[untyped-decorator]
-    def adamw(p, g, m, v, lr, decay, c1, c2, scale, size, beta1, beta2, eps, CLIP: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+    def adamw(p, g, m, v, lr, decay, c1, c2, constants, scale, size, CLIP: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
         r = tl.program_id(1)
         at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
         inside = at < size
@@ -86,13 +77,14 @@ def _kernel() -> Any:
         if CLIP:
             grad = grad * tl.load(scale + r)
         first = tl.load(m + at, mask=inside)
-        first = first + (grad - first) * (1.0 - beta1)
-        second = tl.load(v + at, mask=inside) * beta2 + grad * grad * (1.0 - beta2)
-        weight = tl.load(p + at, mask=inside) * (1.0 - rate * tl.load(decay + r))
-        weight = weight - rate / tl.load(c1) * first / (tl.sqrt(second) / tl.load(c2) + eps)
+        first = first + (grad - first) * tl.load(constants + 1)
+        second = tl.load(v + at, mask=inside) * tl.load(constants + 2) + grad * grad * tl.load(constants + 3)
+        kept = tl.load(p + at, mask=inside)
+        kept = kept - kept * (rate * tl.load(decay + r))
+        moved = rate / tl.load(c1) * first / (tl.sqrt(second) / tl.load(c2) + tl.load(constants + 4))
         tl.store(m + at, first, mask=inside)
         tl.store(v + at, second, mask=inside)
-        tl.store(p + at, weight, mask=inside)
+        tl.store(p + at, kept - moved, mask=inside)
 
     return adamw
 

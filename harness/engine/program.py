@@ -71,13 +71,13 @@ class Program:
             if group not in frozen
         }
         self.betas = (setup.optimizer.beta1, setup.optimizer.beta2)
-        self.eps = setup.optimizer.eps
         self.steps = torch.zeros((), device=device.torch, dtype=torch.float64)
         self.rates = adamw.Rates(
             lr=torch.empty(shape, **where),
             weight_decay=torch.tensor([optimizer.weight_decay for optimizer in optimizers], **where),
             correction1=torch.ones((), **where),
             correction2=torch.ones((), **where),
+            constants=adamw.constants(*self.betas, setup.optimizer.eps, self.strength),
         )
         self.update = adamw.fused_update if device.is_cuda else adamw.update
         self.cursor = torch.zeros((), device=device.torch, dtype=torch.int64)
@@ -185,9 +185,13 @@ class Program:
                 scales |= dict.fromkeys(names, scale)
             for name in self.trained:
                 self.update(
-                    self.params[name], gradients[name], self.first[name], self.second[name],
-                    self.rates, scales.get(name), self.betas, self.eps,
-                )  # fmt: skip
+                    self.params[name],
+                    gradients[name],
+                    self.first[name],
+                    self.second[name],
+                    self.rates,
+                    scales.get(name),
+                )
             self.loss_sum += objective.cross_entropy.double() * size
             self.cursor += size
 

@@ -27,7 +27,7 @@ class Rates:
 
 
 RATES = {
-    "cuda": Rates(bytes_per_second=1.5e12, operations_per_second=2.5e13, seconds_per_step=4e-4),
+    "cuda": Rates(bytes_per_second=1.05e12, operations_per_second=2.5e13, seconds_per_step=4e-4),
     "cpu": Rates(bytes_per_second=1.0e10, operations_per_second=4.0e10, seconds_per_step=2e-3),
 }
 

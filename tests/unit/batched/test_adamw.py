@@ -20,9 +20,10 @@ def stacked_steps(update: Callable[..., None], device: str, dtype: torch.dtype, 
         g = torch.randn(3, 5, 7, generator=generator, dtype=dtype).to(device)
         scale = None if clip is None else adamw.clip_scales([g], clip)
         rates = adamw.Rates(
-            *(torch.tensor(x, dtype=dtype, device=device) for x in (LR, DECAY, 1 - 0.9**step, (1 - 0.99**step) ** 0.5))
+            *(torch.tensor(x, dtype=dtype, device=device) for x in (LR, DECAY, 1 - 0.9**step, (1 - 0.99**step) ** 0.5)),
+            adamw.constants(0.9, 0.99, 1e-8, p),
         )
-        update(p, g, m, v, rates, scale, (0.9, 0.99), 1e-8)
+        update(p, g, m, v, rates, scale)
     return p.cpu()
 
 

@@ -161,7 +161,7 @@ def test_numbers_in_the_text_are_the_records() -> None:
 
 def test_inconclusive_names_what_blocks_and_how_many_seeds() -> None:
     text = page(render(*samples.margin(OPEN, boundary=25.0, seeds_needed=13, seeds_needed_pessimistic=27)))
-    assert "**The outcome is inconclusive: the prediction, real, was neither confirmed nor refuted.**" in text
+    assert "**The outcome is inconclusive: the prediction, real, was neither shown nor excluded.**" in text
     assert "own band is .12; the boundary that blocks a decision is 25 pp. Not excluded: partial and real." in text
     assert "About 13 seeds in all" in text and "27 with the standard deviation" in text
     assert "partial [24.82 |25| real *27.40* 29.98]" in text

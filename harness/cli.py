@@ -465,11 +465,12 @@ def list_hypotheses(
         ]
         print(json.dumps(plain, indent=1, ensure_ascii=False))
     else:
-        table = Table("hypothesis", "registered", "attempts", "predicted", "outcome", "title", box=None, pad_edge=False)
+        table = Table("hypothesis", "registered", "attempts", "predicted", "outcome", box=None, pad_edge=False)
+        table.add_column("title", no_wrap=True, overflow="ellipsis")
         for row in rows:
             table.add_row(
                 row.hypothesis.id,
-                row.registered or "no",
+                row.registered[:10] if row.registered else "no",
                 str(sum(attempt.status != "pilot" for attempt in row.attempts)),
                 row.hypothesis.prediction.outcome,
                 row.outcome or "–",
@@ -512,14 +513,14 @@ def reverdict(
 
     again = pipeline.reverdict(name, verdicts if verdicts is not None else Path("verdicts"))
     out.print(f"{_shown(again.folder)}: {again.outcome}", markup=False)
-    texts = [file for file in again.differing if not file.endswith(".svg")]
-    if texts:
-        err.print(f"differs from what is stored: {', '.join(texts)}", markup=False)
-        raise typer.Exit(4)
     if again.differing:
-        figures = ", ".join(again.differing)
-        err.print(f"the text is the same to the byte; drawn differently here: {figures}", markup=False)
-    else:
+        err.print(f"differs from what is stored: {', '.join(again.differing)}", markup=False)
+        raise typer.Exit(4)
+    if again.rounded:
+        err.print(f"the same but for last digits: {', '.join(again.rounded)}", markup=False)
+    if again.redrawn:
+        err.print(f"the same numbers, drawn otherwise here: {', '.join(again.redrawn)}", markup=False)
+    if not again.rounded and not again.redrawn:
         err.print("the same to the byte", markup=False)
 
 

@@ -10,6 +10,8 @@ trains, the results on disk before they are judged.
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from harness.engine import Device, Progress, Result
 
 PILOT_TAG = b"harness/pilot/v1\0"
+ROUNDING = 1e-9  # relative difference of statistics that two machines may have
 ENVIRONMENT = ("commit", "dirty", "dirty_digest", "harness", "packages", "python", "platform")
 """What a provenance takes over from the environment."""
 
@@ -360,14 +363,18 @@ class Recomputed:
     folder: Path
     outcome: str
     differing: tuple[str, ...]
-    """Files that came out with other bytes than those stored."""
+    """Files that came out otherwise than stored."""
+    rounded: tuple[str, ...]
+    """Files with the same content whose numbers differ in their last digits: another machine adds in another order."""
+    redrawn: tuple[str, ...]
+    """Figures with other bytes: another version of matplotlib draws the same numbers otherwise."""
 
 
 def reverdict(run: str, verdicts: Path) -> Recomputed:
     """Judge a stored run again from its registration, results.json and env.json: no torch, no data, no training.
 
-    The verdict is a pure function of these and of the run's template, so its text must come out to the same bytes.
-    So must the figures, with the same version of matplotlib.
+    The verdict is a pure function of these and of the run's template, so its text must come out to the same bytes, and
+    its numbers too but for a last digit on another machine.
 
     Raises:
         UsageError: nothing of that name was judged, or a file is missing.
@@ -395,10 +402,28 @@ def reverdict(run: str, verdicts: Path) -> Recomputed:
         for name, digest in started.body["pins"]["templates"].items():
             write_atomic(Path(templates) / name, trail.read_object(digest))
         files = judge(registered, measurements, decision, provenance, Path(templates))
-    differing = tuple(
-        file for file, data in sorted(files.items()) if not (folder / file).is_file() or stored(folder / file) != data
-    )
-    return Recomputed(folder, decision.outcome, differing)
+    differing, rounded, redrawn = [], [], []
+    for file, data in sorted(files.items()):
+        before = stored(folder / file)
+        if before != data:
+            if file.endswith(".svg"):
+                redrawn.append(file)
+            elif file.endswith(".json") and close(json.loads(before), json.loads(data)):
+                rounded.append(file)
+            else:
+                differing.append(file)
+    return Recomputed(folder, decision.outcome, tuple(differing), tuple(rounded), tuple(redrawn))
+
+
+def close(one: Any, other: Any) -> bool:
+    """Whether two JSON values are the same up to 1e-9 of their numbers."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(close(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(close(a, b) for a, b in zip(one, other, strict=True))
+    if isinstance(one, float) and isinstance(other, float | int) and not isinstance(other, bool):
+        return math.isclose(one, other, rel_tol=ROUNDING, abs_tol=1e-300)
+    return type(one) is type(other) and bool(one == other)
 
 
 # Looking ------------------------------------------------------------------------------------------------------------

@@ -465,8 +465,10 @@ def list_hypotheses(
         ]
         print(json.dumps(plain, indent=1, ensure_ascii=False))
     else:
-        table = Table("hypothesis", "registered", "attempts", "predicted", "outcome", box=None, pad_edge=False)
-        table.add_column("title", no_wrap=True, overflow="ellipsis")
+        table = Table(box=None, pad_edge=False)
+        for name in ("hypothesis", "registered", "attempts", "predicted", "outcome"):
+            table.add_column(name, overflow="fold")
+        table.add_column("title", no_wrap=True, overflow="ellipsis", max_width=max(10, out.width - 75))
         for row in rows:
             table.add_row(
                 row.hypothesis.id,

@@ -1,0 +1,102 @@
+"""Documentation that cannot drift: commands in README exist and run, CI runs what README says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY, Project
+
+README = (REPOSITORY / "README.md").read_text()
+
+
+def block(mark: str) -> list[str]:
+    """The lines of the code block below ``<!-- mark -->``."""
+    found = re.search(rf"<!-- {mark} -->\n```bash\n(.*?)\n```", README, re.DOTALL)
+    assert found, f"README has no block {mark!r}"
+    return found[1].splitlines()
+
+
+def named_commands() -> list[list[str]]:
+    """Every harness command that README, CONTRIBUTING and the verdict's template name."""
+    texts = [README, (REPOSITORY / "CONTRIBUTING.md").read_text(), (REPOSITORY / "templates/verdict.md.j2").read_text()]
+    found = re.findall(r"(?:^\$ |^ {4}|^|`)(harness [a-z]+(?: [^`\n#{<]*)?)", "\n".join(texts), re.MULTILINE)
+    return [shlex.split(command) for command in found]
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    assert block("tests")[-1] == "tests/run"
+    script = (REPOSITORY / ".ci/run").read_text()
+    extracted = subprocess.run(
+        ["bash", "-c", "sed -n '/<!-- tests -->/,/^```$/p' README.md | sed '1,2d;$d'"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert extracted.stdout.splitlines() == block("tests")
+    assert "sed -n '/<!-- tests -->/,/^```$/p' README.md | sed '1,2d;$d'" in script
+
+
+def test_every_named_command_exists_with_its_options(project: Project) -> None:
+    helps: dict[str, str] = {}
+    commands = named_commands()
+    assert len(commands) > 10
+    for _, verb, *rest in commands:
+        if verb not in helps:
+            ran = project.harness(verb, "--help", COLUMNS="200")
+            assert ran.returncode == 0, f"harness {verb} does not exist"
+            helps[verb] = ran.stdout
+        for option in (word for word in rest if word.startswith("--")):
+            assert option in helps[verb], f"harness {verb} has no {option}"
+
+
+def test_the_reference_names_every_verb_and_option(project: Project) -> None:
+    top = project.harness("--help", COLUMNS="200").stdout
+    verbs = re.findall(r"^│ ([a-z]+) ", top[top.index("Commands") :], re.MULTILINE)
+    assert {"run", "plan", "check", "list", "show"} <= set(verbs)
+    reference = README[README.index("## Reference") :]
+    for verb in verbs:
+        assert f"`harness {verb} " in reference, verb
+        for option in set(re.findall(r"--[a-z-]+", project.harness(verb, "--help", COLUMNS="200").stdout)) - {"--help"}:
+            assert option in reference, f"{verb} {option}"
+
+
+def test_the_tour_runs_and_the_quick_start_decides_as_predicted(tmp_path: Path) -> None:
+    """README's commands in its order, in a copy of the project; the ones that show mistakes excepted."""
+    project = Project(tmp_path / "project")
+    for folder in ("hypotheses", "verdicts"):
+        shutil.copytree(REPOSITORY / folder, project.root / folder)
+    tour = README[README.index("## A tour") : README.index("A mistake in a file")]
+    commands = [shlex.split(line) for line in re.findall(r"^\$ (harness .*)$", tour, re.MULTILINE)]
+    assert block("quick start")[-1] == shlex.join(commands[1])
+    said = {}
+    for _, *arguments in commands:
+        ran = project.harness(*arguments, OMP_NUM_THREADS="2")
+        assert ran.returncode == 0, f"{arguments}: {ran.stderr}"
+        said[arguments[0]] = ran.stdout + ran.stderr
+    assert "credit_fails (as predicted)" in said["run"], said["run"]
+    assert "the same to the byte" in said["reverdict"]
+    assert "quickstart-digits" in said["list"]
+
+
+def test_committed_verdicts_are_what_their_results_say() -> None:
+    """Every verdict in the repository is recomputed from its stored results."""
+    project = Project(REPOSITORY)
+    runs = sorted(path.parent.name for path in REPOSITORY.glob("verdicts/*/*/results.json"))
+    runs = [run for run in runs if not run.startswith("pilot-")]
+    assert runs
+    for run in runs:
+        ran = project.harness("reverdict", run)
+        assert ran.returncode == 0, f"{run}: {ran.stderr}"
+
+
+@pytest.mark.parametrize("page", sorted(REPOSITORY.glob("*.md")) + sorted(REPOSITORY.glob("docs/**/*.md")), ids=str)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if not re.match(r"[a-z]+:", target):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"

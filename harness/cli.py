@@ -183,6 +183,9 @@ def run(
     ] = False,
     pilot_seeds: Annotated[int, typer.Option("--pilot-seeds", min=1, help="Seeds of a pilot.")] = 2,
     pilot_epochs: Annotated[int, typer.Option("--pilot-epochs", min=1, help="Epochs of a pilot.")] = 2,
+    compile_programs: Annotated[
+        str, typer.Option("--compile", help="Compile a card's programs: auto (if it pays), on or off.")
+    ] = "auto",
     checkpoint_every: Annotated[
         float, typer.Option("--checkpoint-every", min=0, help="Seconds between checkpoints.")
     ] = 60.0,
@@ -195,6 +198,7 @@ def run(
         device,
         data,
         verdicts,
+        compile=compile_programs,
         resume=resume,
         require_registered=require_registered,
         checkpoint_seconds=checkpoint_every,

@@ -52,6 +52,8 @@ class Settings:
     """Operational settings: nothing here may change what is concluded."""
 
     device: str = "auto"
+    compile: str = "auto"
+    """auto, on or off: whether a card's programs are compiled."""
     data: Path | None = None
     """Data folder; None: ``data/`` in the project."""
     verdicts: Path | None = None
@@ -254,7 +256,7 @@ def open_device_and_data(
     """The device, and every data set of every arm, once."""
     from harness import engine
 
-    device = engine.open_device(settings.device)
+    device = engine.open_device(settings.device, settings.compile)
     root = data_folder(path, settings)
     sets = {arm.setup.dataset.name: arm.setup.dataset for arm in hypothesis.arms.values()}
     return device, {name: dataset.load(root, reporter.say) for name, dataset in sets.items()}
@@ -476,7 +478,7 @@ def outlook(path: Path, settings: Settings) -> Outlook:
     registration = ledger.find_registration(open_ledger(path, settings), hypothesis.id)
     from harness import engine
 
-    device = engine.open_device(settings.device)
+    device = engine.open_device(settings.device, settings.compile)
     seeds = registration.seeds if registration else tuple(range(hypothesis.seeds.number))
     planned = plan.expand(hypothesis, seeds, memory_bytes=device.memory_bytes)
     root = data_folder(path, settings)

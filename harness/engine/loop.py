@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import time
 from collections.abc import Callable, Mapping
@@ -148,16 +149,22 @@ def halves(cohort: Cohort) -> list[Cohort]:
 def train_cohort(cohort: Cohort, run: Run, work: WorkFolder, position: tuple[int, int, int]) -> dict[str, Any]:
     """Train one cohort to its end; its result as plain data, kept in the work folder."""
     setup = cohort.setup
-    if run.device.is_cuda:
+    if run.device.is_cuda:  # let go of the cohort before, its memory and its compiled code
+        gc.collect()
+        torch.compiler.reset()
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    program = Program(cohort, run.images[setup.dataset.name], run.device)
+    images = run.images[setup.dataset.name]
+    steps = -(-len(images.train_labels) // setup.batch_size)
+    least = run.device.compile_steps
+    program = Program(cohort, images, run.device, compiled=least is not None and steps * setup.epochs >= least)
     metrics = applicable_metrics(setup, program.rule.gives_credit)
     log = new_log(len(cohort.replicas))
     start = 0
     if (checkpoint := work.load_checkpoint(cohort)) is not None:
         program.load(checkpoint.tensors)
         start, log = checkpoint.epoch, checkpoint.log
-    steps = -(-program.count // setup.batch_size) * len(cohort.replicas)
+    steps *= len(cohort.replicas)
     base = run.done
     saved_at = time.monotonic()
     schedule = epoch_schedule(program.dataset, program.count, program.seeds, start)

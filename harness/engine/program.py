@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from platformdirs import user_cache_path
 from torch import Tensor
 
 from harness.batched import adamw, keyed
@@ -19,14 +23,37 @@ from harness.records import Cohort
 WARM_UP_STEPS = 3  # before a capture: cuBLAS and Triton allocate and compile on first use
 
 
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a step between which nothing is fused: as they are, or compiled."""
+
+    gather: Callable[[Tensor], tuple[Tensor, Tensor]]
+    objective: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    clip: Callable[[dict[str, Tensor]], dict[str, Tensor]]
+
+    def compiled(self) -> Parts:
+        """The same functions with their elementwise work fused by torch.compile; products stay with cuBLAS.
+
+        Shapes are fixed. Artefacts are kept between runs. No autotuning by time: that could choose another order of
+        summation the next time, and a resumed run would not come to the same bits.
+        """
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(user_cache_path("harness") / "inductor"))
+        return Parts(
+            gather=torch.compile(self.gather, fullgraph=True, dynamic=False),
+            objective=torch.compile(self.objective, fullgraph=True, dynamic=False),
+            clip=torch.compile(self.clip, fullgraph=True, dynamic=False),
+        )
+
+
 class Program:
     """A cohort's weights, optimizer state and step.
 
     Everything a step reads or writes has a fixed address, so that on CUDA the step is captured once per batch size and
-    replayed; on a processor the same step runs eagerly. Nothing in it waits for the device.
+    replayed; on a processor the same step runs eagerly. Nothing in it waits for the device. ``compiled`` fuses the
+    elementwise work of full batches, which takes some ten seconds the first time.
     """
 
-    def __init__(self, cohort: Cohort, images: Images, device: Device) -> None:
+    def __init__(self, cohort: Cohort, images: Images, device: Device, *, compiled: bool = False) -> None:
         setup = cohort.setup
         first = next(iter(cohort.arms.values()))
         self.cohort = cohort
@@ -35,6 +62,7 @@ class Program:
         self.model = setup.model
         self.rule = first.rule
         self.device = device
+        self.compiled = compiled
         self.dtype = DTYPES[setup.precision]
         self.seeds = tuple(dict.fromkeys(replica.seed for replica in cohort.replicas))
         self.train: DeviceImages = to_device(self.dataset, images, "train", device.torch, self.dtype)
@@ -135,15 +163,18 @@ class Program:
                     step()
 
     def _prepare(self, size: int) -> Callable[[], None]:
-        """The step for batches of ``size``: itself, or on CUDA its captured graph."""
-        if not self.device.is_cuda:
-            step: Callable[[], None] = lambda: self._step(size)  # noqa: E731 (a closure is all it is)
-        else:
-            step = self._capture(size)
+        """The step for batches of ``size``: itself, or on CUDA its captured graph.
+
+        Only the full batch is compiled: a smaller one comes once per epoch and would not earn its compilation back.
+        """
+        parts = Parts(self._gather, self._objective, self._clip)
+        if self.compiled and size == self.setup.batch_size:
+            parts = parts.compiled()
+        step = self._capture(size, parts) if self.device.is_cuda else partial(self._step, size, parts)
         self._captured[size] = step
         return step
 
-    def _capture(self, size: int) -> Callable[[], None]:
+    def _capture(self, size: int, parts: Parts) -> Callable[[], None]:
         mutable = [*self.state().values(), self.cursor, self.loss_sum, self.rates.correction1, self.rates.correction2]
         before = [tensor.detach().clone() for tensor in mutable]
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
@@ -151,27 +182,24 @@ class Program:
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP_STEPS):
                 self.cursor.zero_()
-                self._step(size)
+                self._step(size, parts)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            self._step(size)
+            self._step(size, parts)
         with torch.no_grad():
             for tensor, old in zip(mutable, before, strict=True):
                 tensor.copy_(old)
         return graph.replay
 
-    def _step(self, size: int) -> None:
+    def _step(self, size: int, parts: Parts) -> None:
         """One step on the ``size`` schedule rows at the cursor."""
         with precision(self.setup.precision, self.device):
             at = self.cursor + torch.arange(size, device=self.device.torch)
-            x, y = fetch(self.train, self.dataset, self.schedule.index_select(1, at))
-            if self.slots is not None:
-                x, y = x.index_select(0, self.slots), y.index_select(0, self.slots)
-            objective = self.rule.objective(self.model, self.params, self.feedback, x, y, self._weighted_penalty())
+            x, y = parts.gather(self.schedule.index_select(1, at))
+            descend, cross_entropy = parts.objective(x, y)
             trained = [self.params[name] for name in self.trained]
-            # Replicas share no term of the sum, so its gradient is each replica's own.
-            gradients = dict(zip(self.trained, torch.autograd.grad(objective.descend.sum(), trained), strict=True))
+            gradients = dict(zip(self.trained, torch.autograd.grad(descend, trained), strict=True))
         with torch.no_grad():
             self.steps += 1
             for correction, beta, power in (
@@ -179,10 +207,7 @@ class Program:
                 (self.rates.correction2, self.betas[1], 0.5),
             ):
                 correction.copy_((1.0 - beta**self.steps) ** power)
-            scales: dict[str, Tensor] = {}
-            for names, largest in self.clips.values():
-                scale = adamw.clip_scales([gradients[name] for name in names], largest)
-                scales |= dict.fromkeys(names, scale)
+            scales = parts.clip(gradients)
             for name in self.trained:
                 self.update(
                     self.params[name],
@@ -192,14 +217,32 @@ class Program:
                     self.rates,
                     scales.get(name),
                 )
-            self.loss_sum += objective.cross_entropy.double() * size
+            self.loss_sum += cross_entropy.double() * size
             self.cursor += size
 
-    def _weighted_penalty(self) -> Callable[[Tensor], Tensor] | None:
+    def _gather(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Schedule rows → x [r, n, features] and y [r, n]; arms of a seed see the same."""
+        x, y = fetch(self.train, self.dataset, rows)
+        if self.slots is not None:
+            x, y = x.index_select(0, self.slots), y.index_select(0, self.slots)
+        return x, y
+
+    def _objective(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """What the step descends, summed over replicas, and the cross entropy of each.
+
+        Replicas share no term of the sum, so its gradient is each replica's own.
+        """
         penalty = self.penalty
-        if penalty is None:
-            return None
-        return lambda branch: self.strength * penalty.value(branch)
+        weighted = None if penalty is None else lambda branch: self.strength * penalty.value(branch)
+        objective = self.rule.objective(self.model, self.params, self.feedback, x, y, weighted)
+        return objective.descend.sum(), objective.cross_entropy
+
+    def _clip(self, gradients: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Parameter → factor [r] on its gradient, for the groups that the rule clips."""
+        scales: dict[str, Tensor] = {}
+        for names, largest in self.clips.values():
+            scales |= dict.fromkeys(names, adamw.clip_scales([gradients[name] for name in names], largest))
+        return scales
 
     def finite(self) -> np.ndarray:
         """Per replica, whether the epoch's loss and all weights are finite, bool [r]. Waits for the device."""

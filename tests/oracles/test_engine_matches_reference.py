@@ -72,9 +72,12 @@ def arm(model: str, augment: tuple[str, ...] = (), schedule: str = "cosine", **p
     return Arm.model_validate({"label": "an arm", "setup": setup, **parts})
 
 
-def run_engine(arms: dict[str, Arm], seeds: list[int], images: Images, device: str = "cpu") -> Program:
+def run_engine(
+    arms: dict[str, Arm], seeds: list[int], images: Images, device: str = "cpu", compiled: bool = False
+) -> Program:
     replicas = tuple(Replica(arm=name, seed_index=i, seed=seed) for name in arms for i, seed in enumerate(seeds))
-    program = Program(Cohort(arms=arms, replicas=replicas, memory_bytes=0), images, open_device(device))
+    cohort = Cohort(arms=arms, replicas=replicas, memory_bytes=0)
+    program = Program(cohort, images, open_device(device), compiled=compiled)
     for epoch in range(EPOCHS):
         program.begin_epoch(epoch, epoch_schedule(program.dataset, program.count, program.seeds, epoch))
         program.run_epoch()
@@ -151,6 +154,15 @@ def test_every_parameter_agrees_after_25_steps(
     start, _ = initial(program, seeds[0])
     moved = [name for name in start if np.abs(expected[name] - initial(program, seeds[-1])[0][name]).max() > 1e-4]
     assert moved, "nothing was trained, so the comparison proved nothing"
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", ["dfa_penalty", "bp_penalty"])
+def test_compiled_steps_agree_too(kind: str, images: Images) -> None:
+    one = arm("plain", **ARMS[kind], augment=("random_crop", "horizontal_flip"))
+    program = run_engine({"a": one}, [11, 12], images, "cuda", compiled=True)
+    for r, seed in enumerate([11, 12]):
+        assert_same(program, r, reference(program, one, seed, images))
 
 
 @pytest.mark.parametrize("device", DEVICES)

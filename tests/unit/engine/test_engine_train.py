@@ -21,11 +21,13 @@ from harness.errors import Interrupted, TrainingFailed, UsageError
 from harness.records import Plan
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
+WAYS = [*DEVICES, pytest.param("cuda-compiled", marks=pytest.mark.gpu)]
 COHORT_TOLERANCE = 2e-5  # stated in docs/engine.md: relative, float32, over the first epoch
 
 
 def results(plan: Plan, folder: Path, device: str = "cpu", **options: Any) -> str:
-    done = train(plan, {"digits": digits()}, open_device(device), folder, **options)
+    kind, _, compiled = device.partition("-")
+    done = train(plan, {"digits": digits()}, open_device(kind, "on" if compiled else "off"), folder, **options)
     return json.dumps([replica.model_dump(mode="json") for replica in done.replicas], sort_keys=True)
 
 
@@ -37,12 +39,12 @@ def two_cohorts() -> Plan:
     )
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("device", WAYS)
 def test_the_same_plan_gives_the_same_bits(device: str, tmp_path: Path) -> None:
     assert results(two_cohorts(), tmp_path / "a", device) == results(two_cohorts(), tmp_path / "b", device)
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("device", WAYS)
 @pytest.mark.parametrize("stop_after", [1, 2, 4])
 def test_a_stopped_run_goes_on_to_the_same_bits(device: str, stop_after: int, tmp_path: Path) -> None:
     whole = results(two_cohorts(), tmp_path / "whole", device)
@@ -186,7 +188,7 @@ def test_devices_that_are_not_there_are_refused() -> None:
 
 
 def test_one_replica_that_does_not_fit_is_a_clear_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr("harness.engine.loop.Program", full)

@@ -56,7 +56,7 @@ def engine_times(cohort: Cohort, images: Images, device: Device, epochs: int) ->
     if device.is_cuda:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    program = Program(cohort, images, device)
+    program = Program(cohort, images, device, compiled=device.is_cuda)  # as runs of protocol 1's length are
     schedule = epoch_schedule(program.dataset, program.count, program.seeds, 0)
     seconds = []
     for epoch in range(epochs + 1):

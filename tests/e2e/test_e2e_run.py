@@ -102,6 +102,35 @@ def test_killed_at_random_moments_it_resumes_to_the_same_bytes(finished: Project
     assert not (resumed / "work").exists()
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("compiled", ["on", "off"])
+def test_on_a_card_too_a_killed_run_resumes_to_the_same_bytes(
+    compiled: str, registered_only: Project, tmp_path: Path
+) -> None:
+    """In another process, with captured and with compiled steps."""
+    whole = Project(tmp_path / "whole")
+    shutil.copytree(registered_only.root, whole.root)
+    arguments = ["run", "hypotheses/tiny.yaml", "--device", "cuda", "--compile", compiled, "--checkpoint-every", "0"]
+    assert whole.harness(*arguments).returncode == 0
+    process = subprocess.Popen(
+        registered_only.command(*arguments),
+        cwd=registered_only.root,
+        env=registered_only.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("cohort 2"):
+            process.kill()
+            break
+    process.wait()
+    ran = registered_only.harness(*arguments)
+    assert ran.returncode == 0 and "resuming attempt" in ran.stderr, ran.stderr
+    (expected,), (resumed,) = whole.runs(), registered_only.runs()
+    assert (resumed / "results.json").read_bytes() == (expected / "results.json").read_bytes()
+
+
 def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(finished: Project, registered_only: Project) -> None:
     registered = registered_only.command("run", "hypotheses/tiny.yaml", "--device", "cpu")
     process = subprocess.Popen(

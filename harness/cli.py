@@ -141,9 +141,12 @@ def settings_of_the_project(
     pyproject = Path("pyproject.toml")
     if pyproject.is_file():
         try:
-            own = tomllib.loads(pyproject.read_text(encoding="utf-8")).get("tool", {}).get("harness", {})
+            tool = tomllib.loads(pyproject.read_text(encoding="utf-8")).get("tool", {})
+            own = tool.get("harness", {}) if isinstance(tool, dict) else {}
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"cannot be read: {error}", where="pyproject.toml") from error
+        if not isinstance(own, dict) or not all(isinstance(value, str) for value in own.values()):
+            raise UsageError("[tool.harness] takes texts", where="pyproject.toml", remedy='write device = "cpu"')
         known = {"device", "data", "verdicts"}
         if unknown := sorted(set(own) - known):
             raise UsageError(
@@ -369,9 +372,10 @@ def plan(
             _bytes(cohort["memory_bytes"]),
         )
     out.print(table)
-    out.print(f"training: roughly {_duration(seen.estimate.seconds)} on {escape(seen.device)} ({origins['device']})")
+    time_needed = _duration(seen.estimate.seconds)
+    out.print(f"training: roughly {time_needed} on {seen.device} ({origins['device']})", markup=False)
     for name, place in seen.data.items():
-        out.print(f"data: {escape(name)}, {escape(place)} ({origins['data']})")
+        out.print(f"data: {name}, {place} ({origins['data']})", markup=False)
     state = (
         f"registered: {seen.registration[:12]}" if seen.registration else "not registered yet: a run registers it first"
     )

@@ -22,10 +22,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from harness import claims, inference, ledger, plan, spec, verdict
-from harness.errors import DeviationRefused, UsageError
+from harness.errors import DeviationRefused, Interrupted, Tampered, UsageError
 from harness.ledger import Event, Ledger, Pins, Registration
 from harness.records import (
     Attempt,
+    Claims,
     Consequences,
     DataRecord,
     Decision,
@@ -43,13 +44,13 @@ if TYPE_CHECKING:
 
 PILOT_TAG = b"harness/pilot/v1\0"
 ROUNDING = 1e-9  # relative difference of statistics that two machines may have
-ENVIRONMENT = ("commit", "dirty", "dirty_digest", "harness", "packages", "python", "platform")
+ENVIRONMENT = ("commit", "dirty", "dirty_digest", "harness", "code", "packages", "python", "platform")
 """What a provenance takes over from the environment."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Operational settings: nothing here may change what is concluded."""
+    """Operational settings. Device and compilation may change last bits; nothing here decides what is concluded."""
 
     device: str = "auto"
     compile: str = "auto"
@@ -104,9 +105,11 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
     with ledger.one_at_a_time(trail, hypothesis.id):
         registration = registered_or_register(loaded, trail, pins, fingerprints, settings, reporter)
         differing = refuse_changes(registration, loaded, trail, pins)
+        known, moved = registered_claims(registration, loaded, trail)
         registered = Registered(
-            hypothesis=hypothesis, claims=loaded.claims, registration=registration.digest, seeds=registration.seeds
+            hypothesis=hypothesis, claims=known, registration=registration.digest, seeds=registration.seeds
         )
+        environment = ledger.environment(project_root(path))
         planned = plan.expand(
             hypothesis, registration.seeds, registration=registration.digest, memory_bytes=device.memory_bytes
         )
@@ -119,10 +122,15 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             "data": fingerprints,
             "plan": hashlib.sha256(planned.model_dump_json().encode()).hexdigest(),
             "seeds": registration.seeds,
-            "environment": ledger.environment(project_root(path)).model_dump(mode="json"),
+            "environment": environment.model_dump(mode="json"),
             "device": device.name,
             "command": command(path),
-            "deviations": (*differing, *data_deviations(registration.data, fingerprints)),
+            "deviations": (
+                *differing,
+                *moved,
+                *ledger.code_deviation(trail, hypothesis.id, registration.pins.code, environment.code),
+                *data_deviations(registration.data, fingerprints),
+            ),
         }
         for template in pins.template_bytes.values():
             trail.store_object(template)
@@ -141,9 +149,10 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             attempts=ledger.attempts_with(trail, attempt, decision.outcome),
             deviations=tuple(attempt.event.body["deviations"]),
             hand_picked_seeds=registration.hand_picked_seeds,
-            **circumstances(attempt.event.body["environment"], device, command(path), result, seconds),
+            **circumstances(attempt.event.body["environment"], device, command(path), result, seconds, attempt.resumed),
         )
         files = judge(registered, measurements, decision, provenance)
+        files["env.json"] = provenance.to_json().encode()
         save(attempt.folder, files)
         ledger.record_verdict(
             trail, attempt, decision.outcome, files | {"results.json": measurements.to_json().encode()}
@@ -170,7 +179,11 @@ def pilot(path: Path, settings: Settings, reporter: Reporter, *, seeds: int, epo
     event = trail.append("pilot", {"hypothesis": hypothesis.id, "settings": scale})
     folder = trail.root / hypothesis.id / f"pilot-{ledger.run_name(event.digest)}"
     planned = plan.expand(hypothesis, numbers, memory_bytes=device.memory_bytes)
-    result, seconds = train(planned, images, device, folder, settings, reporter)
+    try:
+        result, seconds = train(planned, images, device, folder, settings, reporter)
+    except Interrupted:
+        rmtree(folder, ignore_errors=True)
+        raise Interrupted("the pilot was stopped", remedy="start it again: a pilot is not resumed") from None
     registered = Registered(hypothesis=hypothesis, claims=loaded.claims, registration="", seeds=numbers)
     measurements = measured(registered, images, result, pilot=True)
     decision = inference.decide(hypothesis, measurements)
@@ -187,7 +200,8 @@ def pilot(path: Path, settings: Settings, reporter: Reporter, *, seeds: int, epo
         **circumstances(environment, device, command(path, "--pilot"), result, seconds),
     )
     files = judge(registered, measurements, decision, provenance)
-    save(folder, files | {"results.json": measurements.to_json().encode()})
+    files |= {"results.json": measurements.to_json().encode(), "env.json": provenance.to_json().encode()}
+    save(folder, files)
     rmtree(folder / "work", ignore_errors=True)
     return Report(hypothesis, decision, folder, trail.heads()[0])
 
@@ -238,6 +252,15 @@ def refuse_changes(registration: Registration, loaded: spec.Loaded, trail: Ledge
             remedy="undo the change, or ask the changed question under a new id",
         )
     return comparison.pins
+
+
+def registered_claims(registration: Registration, loaded: spec.Loaded, trail: Ledger) -> tuple[Claims, tuple[str, ...]]:
+    """The claims as registered, of which the verdict speaks, and what was changed in them since; new ones are fine."""
+    raw = trail.read_object(registration.claims)
+    known = spec.parse(loaded.raw, raw, str(loaded.path)).claims
+    changed = [name for name, claim in known.claims.items() if loaded.claims.claims.get(name) != claim]
+    told = "was changed after the registration; its registered form is used"
+    return known, tuple(f"the claim {name} {told}" for name in changed)
 
 
 def scaled_down(hypothesis: Hypothesis, epochs: int) -> Hypothesis:
@@ -316,14 +339,14 @@ def measured(
 
 
 def circumstances(
-    environment: Mapping[str, Any], device: Device, command: str, result: Result, seconds: float
+    environment: Mapping[str, Any], device: Device, command: str, result: Result, seconds: float, resumed: int = 0
 ) -> dict[str, Any]:
-    """The fields of a provenance that a pilot has too."""
+    """The fields of a provenance that a pilot has too; ``seconds`` are those of the last session."""
     return {
         **{key: environment[key] for key in ENVIRONMENT},
         "device": device.name,
         "command": command,
-        "durations": {"training": round(seconds, 3)},
+        "durations": {"training since the last resume" if resumed else "training": round(seconds, 3)},
         "weights": result.weights,
         "cohorts": result.cohorts,
         "finished": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -346,7 +369,7 @@ def judge(
     provenance: Provenance,
     templates: Path | None = None,
 ) -> dict[str, bytes]:
-    """A run's files but for results.json: a pure function of what was registered, measured, and noted about the run.
+    """The verdict's files: a pure function of what was registered, measured, and noted about the run.
 
     ``templates`` is the folder of another version's templates, for a verdict that was written with them.
     """
@@ -354,8 +377,7 @@ def judge(
         outcome: claims.consequences(registered.claims, implication)
         for outcome, implication in registered.hypothesis.implications.items()
     }
-    files = verdict.render(registered, measurements, decision, provenance, consequences, templates)
-    return files | {"env.json": provenance.to_json().encode()}
+    return verdict.render(registered, measurements, decision, provenance, consequences, templates)
 
 
 @dataclass(frozen=True)
@@ -385,6 +407,7 @@ def reverdict(run: str, verdicts: Path) -> Recomputed:
     trail = Ledger(verdicts)
     started = ledger.find_judged(trail, run)
     folder = run_folder(trail, started)
+    refuse_altered(folder, ledger.recorded_files(trail, started.digest))
     measurements = Measurements.model_validate_json(stored(folder / "results.json"))
     provenance = Provenance.model_validate_json(stored(folder / "env.json"))
     registration = ledger.find_registration(trail, measurements.hypothesis)
@@ -534,8 +557,30 @@ def read_verdict(name: str, verdicts: Path) -> tuple[Path, str]:
         UsageError: nothing of that name was judged, or its file is missing.
     """
     trail = Ledger(verdicts)
-    path = run_folder(trail, ledger.find_judged(trail, name)) / "verdict.md"
+    started = ledger.find_judged(trail, name)
+    path = run_folder(trail, started) / "verdict.md"
+    recorded = ledger.recorded_files(trail, started.digest)
+    refuse_altered(path.parent, {"verdict.md": recorded["verdict.md"]})
     return path, stored(path).decode()
+
+
+def refuse_altered(folder: Path, recorded: Mapping[str, str]) -> None:
+    """Refuse a run's files that are not, to the byte, those that its verdict event names.
+
+    Raises:
+        Tampered: a file has another digest.
+        UsageError: a file cannot be read.
+    """
+    for name, expected in recorded.items():
+        got = hashlib.sha256(stored(folder / name)).hexdigest()
+        if got != expected:
+            raise Tampered(
+                "this file is not the one that the ledger's verdict names",
+                where=str(folder / name),
+                expected=expected,
+                got=got,
+                remedy="get the file back from git; a verdict is never edited",
+            )
 
 
 def stored(path: Path) -> bytes:

@@ -8,7 +8,15 @@ import os
 import secrets
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 from harness.errors import StorageFailed
+
+
+def cache_folder() -> Path:
+    """``HARNESS_CACHE``, else the user's cache folder for this program."""
+    chosen = os.environ.get("HARNESS_CACHE")
+    return Path(chosen) if chosen else user_cache_path("harness")
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -48,10 +56,10 @@ def storage_failed(path: Path, error: OSError) -> StorageFailed:
         return StorageFailed(
             "no space left on the disk",
             where=str(path),
-            remedy="free some space and give the same command again: it goes on from the last checkpoint",
+            remedy="free some space and give the same command again: it goes on with what is there",
         )
     return StorageFailed(
         f"could not be written: {error.strerror or error}",
         where=str(path),
-        remedy="check the folder's permissions and give the same command again: it goes on from the last checkpoint",
+        remedy="check path and permissions and give the same command again: it goes on with what is there",
     )

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import io
-import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
-from platformdirs import user_cache_path
 
 from harness.storage import write_atomic
-
-
-def cache_folder() -> Path:
-    """``HARNESS_CACHE``, else the user's cache folder for this program."""
-    chosen = os.environ.get("HARNESS_CACHE")
-    return Path(chosen) if chosen else user_cache_path("harness")
 
 
 def read_cached(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.datasets._cache import cache_folder, read_cached, write_cached
+from harness.datasets._cache import read_cached, write_cached
 from harness.errors import StorageFailed, UsageError
+from harness.storage import cache_folder
 
 KINDS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 CHUNK = 256

@@ -37,14 +37,14 @@ COMPILE = {"auto": 25_000, "on": 0, "off": None}
 """--compile → ``Device.compile_steps``. Compiling takes 5 to 15 s per program and saves some .6 ms per step."""
 
 
-def open_device(kind: str, compile_steps: str = "auto") -> Device:
-    """``cpu``, ``cuda``, ``cuda:1`` or ``auto`` (a card if there is one); ``compile_steps`` is auto, on or off.
+def open_device(kind: str, compiling: str = "auto") -> Device:
+    """``cpu``, ``cuda``, ``cuda:1`` or ``auto`` (a card if there is one); ``compiling`` is auto, on or off.
 
     Raises:
         UsageError: no such device here.
     """
-    if compile_steps not in COMPILE:
-        raise UsageError(f"unknown choice {compile_steps!r}", where="--compile", remedy="use auto, on or off")
+    if compiling not in COMPILE:
+        raise UsageError(f"unknown choice {compiling!r}", where="--compile", remedy="use auto, on or off")
     if kind == "auto":
         kind = "cuda" if torch.cuda.is_available() else "cpu"
     if kind == "cpu":
@@ -67,8 +67,8 @@ def open_device(kind: str, compile_steps: str = "auto") -> Device:
     device = torch.device("cuda", int(index or 0))
     torch.cuda.set_device(device)
     card = torch.cuda.get_device_properties(device)
-    name = card.name if compile_steps == "auto" else f"{card.name}, compile {compile_steps}"
-    return Device(device, name, card.total_memory, COMPILE[compile_steps])
+    name = card.name if compiling == "auto" else f"{card.name}, compile {compiling}"
+    return Device(device, name, card.total_memory, COMPILE[compiling])
 
 
 @contextmanager

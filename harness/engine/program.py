@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from platformdirs import user_cache_path
 from torch import Tensor
 
 from harness.batched import adamw, keyed
@@ -19,6 +18,7 @@ from harness.datasets import Images
 from harness.engine.batches import DeviceImages, fetch, to_device
 from harness.engine.device import DTYPES, Device, precision
 from harness.records import Cohort
+from harness.storage import cache_folder
 
 WARM_UP_STEPS = 3  # before a capture: cuBLAS and Triton allocate and compile on first use
 
@@ -37,7 +37,7 @@ class Parts:
         Shapes are fixed. Artefacts are kept between runs. No autotuning by time: that could choose another order of
         summation the next time, and a resumed run would not come to the same bits.
         """
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(user_cache_path("harness") / "inductor"))
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "inductor"))
         return Parts(
             gather=torch.compile(self.gather, fullgraph=True, dynamic=False),
             objective=torch.compile(self.objective, fullgraph=True, dynamic=False),

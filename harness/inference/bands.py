@@ -14,18 +14,25 @@ Status = Literal["tested", "too_few", "degenerate", "diverged", "seed_not_applie
 
 
 def judge_bands(
-    name: str, spec: DecisionSpec, sample: Sample, bounds: tuple[float, float], *, seeds_applied: bool = True
+    name: str,
+    spec: DecisionSpec,
+    sample: Sample,
+    bounds: tuple[float, float],
+    alpha: float | None = None,
+    *,
+    seeds_applied: bool = True,
 ) -> BandDecision:
     """Test every atom's null at α; the outcome is k if and only if every atom not labelled k is rejected.
 
     P(wrong outcome) ≤ α: a wrong outcome needs the rejection of the atom that holds the true value, a single test at
-    level α (an intersection–union test; TOST is the special case of one interior band).
+    level α (an intersection–union test; TOST is the special case of one interior band). ``alpha`` is the criterion's,
+    unless a combination of decisions asks for a smaller one.
 
     Raises:
         HarnessError: the bands do not tile ``bounds``.
     """
     atoms = split(spec.bands, bounds)
-    alpha = spec.criterion.alpha
+    alpha = spec.criterion.alpha if alpha is None else alpha
     status = _status(atoms, spec.criterion, sample, seeds_applied)
     tests = atom_tests(atoms, sample.x, spec.criterion, alpha) if status == "tested" else ()
     alive = alive_bands(spec, tests)

@@ -31,8 +31,18 @@ class _Part:
         return max((p for band, p in self.band_p.items() if band in bands), default=0.0)
 
 
+def share(rule: Combine | None, name: str) -> int:
+    """By how much a decision's α is divided before its own outcome is given, so that it agrees with the combination.
+
+    A table is looked up at α over the number of decisions that it names. Under ``all`` and ``any`` a decision's own
+    outcome stands at its α; what the combination asks beyond that is said in words.
+    """
+    named = {decision for row in (rule.table or () if rule else ()) for decision in row.when}
+    return len(named) if name in named else 1
+
+
 def combine(rule: Combine, decisions: tuple[BandDecision, ...]) -> Combined:
-    """The outcome of the combination, or inconclusive."""
+    """The outcome of the combination, or inconclusive. Decisions come with their α divided by ``share``."""
     parts = {decision.name: _Part(decision.alpha, _band_p(decision)) for decision in decisions}
     if rule.table is not None:
         return _table(rule, parts)
@@ -93,14 +103,14 @@ def _every(
 def _table(rule: Combine, parts: Mapping[str, _Part]) -> Combined:
     """Every combination of bands that are alive is looked up; the outcome is what they agree on.
 
-    Each of the m decisions that the table names is made at α/m. All their true bands are alive together with
-    probability at least 1 − α (Bonferroni), and then the true outcome is among those looked up. An outcome is given
-    only if it is the only one, so P(wrong outcome) ≤ α, where α is the largest of the decisions'.
+    Each of the m decisions that the table names is made at α/m (``share``). All their true bands are alive together
+    with probability at least 1 − α (Bonferroni), and then the true outcome is among those looked up. An outcome is
+    given only if it is the only one, so P(wrong outcome) ≤ α, where α is the largest of the decisions'.
     """
     rows = rule.table or ()
     names = tuple(name for name in parts if any(name in row.when for row in rows))
     m = len(names)
-    alive = {name: [b for b, p in parts[name].band_p.items() if p > parts[name].alpha / m] for name in names}
+    alive = {name: [b for b, p in parts[name].band_p.items() if p > parts[name].alpha] for name in names}
 
     def look_up(cell: Mapping[str, str]) -> str | None:
         return next((row.outcome for row in rows if all(cell[name] == band for name, band in row.when.items())), None)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from harness.errors import HarnessError
 from harness.inference.bands import judge_bands
-from harness.inference.combine import Combined, combine
+from harness.inference.combine import Combined, combine, share
 from harness.inference.estimands import Sample, domain, evaluate
 from harness.inference.guards import judge_guard
 from harness.inference.readings import diverged, divergence_rate, unapplied_seeds
@@ -75,7 +75,8 @@ def _decisions(
     for name, spec in hypothesis.decisions.items():
         estimand = hypothesis.estimands[spec.estimand]
         applied = not any(arm in unapplied for arm in estimand.arms)
-        decision = judge_bands(name, spec, samples[spec.estimand], domain(estimand), seeds_applied=applied)
+        alpha = spec.criterion.alpha / share(hypothesis.combine, name)
+        decision = judge_bands(name, spec, samples[spec.estimand], domain(estimand), alpha, seeds_applied=applied)
         if pilot:
             decision = decision.model_copy(update={"outcome": "inconclusive"})
         steps = explain(decision, spec.criterion.targets, pilot)

@@ -117,7 +117,8 @@ def summary_of(decision: BandDecision, target: str) -> str:
         parts.append(span)
     if decision.p is not None:
         parts.append(p_value(decision.p))
-    parts.append(f"n = {decision.estimand.n}")
+    lost = len(decision.estimand.values) - decision.estimand.n
+    parts.append(f"n = {decision.estimand.n}" + (f" of {len(decision.estimand.values)} seeds" if lost else ""))
     head = decision.outcome
     if decision.outcome == "inconclusive" and decision.status == "tested" and decision.alive:
         head += f" between {listing(decision.alive)}"

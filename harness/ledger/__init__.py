@@ -4,13 +4,14 @@ from harness.ledger.attempt import (
     Attempted,
     attempts_with,
     closing_on_failure,
+    code_deviation,
     one_at_a_time,
     record_verdict,
     start_or_resume,
 )
 from harness.ledger.environment import Environment, environment
 from harness.ledger.events import Event, Ledger
-from harness.ledger.history import attempts, find_judged, open_attempts, run_name
+from harness.ledger.history import attempts, find_judged, open_attempts, recorded_files, run_name
 from harness.ledger.registration import (
     Comparison,
     Pins,
@@ -35,6 +36,7 @@ __all__ = [
     "attempts_with",
     "canonical",
     "closing_on_failure",
+    "code_deviation",
     "compare",
     "environment",
     "find_judged",
@@ -43,6 +45,7 @@ __all__ = [
     "open_attempts",
     "pins",
     "record_verdict",
+    "recorded_files",
     "register",
     "run_name",
     "seeds",

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -71,29 +72,64 @@ def one_at_a_time(trail: Ledger, hypothesis: str) -> Iterator[None]:
 def start_or_resume(
     trail: Ledger, hypothesis: str, body: Mapping[str, Any], *, resume: bool, say: Callable[[str], None]
 ) -> Attempted:
-    """Go on with an attempt that was left open here if it would come to the same bits; else close it and start anew.
+    """Go on with an attempt that was left open here, or start one.
 
     ``body`` is that of the run_started event. Attempts whose working files are elsewhere stay open, and that is said.
+
+    Raises:
+        UsageError: an open attempt would not come to the same bits now; without ``resume`` it is closed instead.
     """
+    for entry in attempts(trail, hypothesis):
+        if entry.outcome is not None:  # judged, by a process that was killed before it had tidied up
+            rmtree(trail.root / hypothesis / entry.run / "work", ignore_errors=True)
     wanted: dict[str, Any] = json.loads(json.dumps(dict(body)))
     for event in _unjudged(trail, hypothesis):
         folder = trail.root / hypothesis / run_name(event.digest)
         if not (folder / "work").is_dir():
             say(f"attempt {folder.name} is open, but its working files are not here; it stays open")
             continue
-        before, today = event.body["environment"], wanted["environment"]
-        changed = [key for key in PINNED if event.body[key] != wanted[key]]
-        changed += [key for key in PINNED_ENVIRONMENT if before[key] != today[key]]
-        if resume and not changed:
-            resumed = _note_start(folder)
-            say(f"resuming attempt {folder.name}")
-            return Attempted(event, folder, resumed)
-        reason = f"superseded: {', '.join(changed)} changed" if resume else "superseded: started anew on request"
-        trail.append("run_aborted", {"run": event.digest, "reason": reason})
-        say(f"attempt {folder.name} closed, {reason}")
+        if not resume:
+            trail.append("run_aborted", {"run": event.digest, "reason": "superseded: started anew on request"})
+            say(f"attempt {folder.name} closed: started anew on request")
+            continue
+        if changed := _changes(event.body, wanted):
+            raise UsageError(
+                f"attempt {folder.name} is open and cannot go on to the same bits:\n    " + "\n    ".join(changed),
+                where=str(folder),
+                remedy="run it as it was started, or give --no-resume: that closes it for good and starts anew",
+            )
+        resumed = _note_start(folder)
+        say(f"resuming attempt {folder.name}")
+        return Attempted(event, folder, resumed)
     event = trail.append("run_started", body)
     folder = trail.root / hypothesis / run_name(event.digest)
     return Attempted(event, folder, _note_start(folder))
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What a resumed attempt must share with its start and does not."""
+    pairs = [(key, before[key], now[key]) for key in PINNED]
+    pairs += [(key, before["environment"][key], now["environment"][key]) for key in PINNED_ENVIRONMENT]
+    found = []
+    for key, old, new in pairs:
+        if old != new:
+            shown = f": {old} → {new}" if isinstance(old, str) and len(old) < 64 else ""
+            found.append(f"its {key} changed{shown}")
+    return found
+
+
+def code_deviation(trail: Ledger, hypothesis: str, pinned: str | None, code: str) -> tuple[str, ...]:
+    """Whether harness's own code changed since the first attempt, for registrations that did not pin it."""
+    if pinned is not None:
+        return ()
+    for event in trail.events():
+        if event.type == "run_started" and event.body["hypothesis"] == hypothesis:
+            first = str(event.body["environment"]["code"])
+            if first != code:
+                where = f"that of attempt {run_name(event.digest)}"
+                return (f"harness's own code differs from {where}: {first[:12]} → {code[:12]}",)
+            break
+    return ()
 
 
 def _unjudged(trail: Ledger, hypothesis: str) -> list[Event]:

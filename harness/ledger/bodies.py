@@ -10,7 +10,7 @@
 | `run_failed`   | when training stopped for good       | run, reason                                                |
 | `run_aborted`  | when a person closes an attempt      | run, reason                                                |
 | `verdict`      | when a finished run was judged       | run, outcome, files                                        |
-| `pilot`        | after a scaled-down, exploratory run | hypothesis, settings                                       |
+| `pilot`        | before a scaled-down, exploratory run | hypothesis, settings                                       |
 
 ``run`` is the full digest of the run_started event. Integers stay below 2^53 (RFC 8785); larger ones are written as
 text. A new type is one record here and one line in ``BODIES``; a field added to a type needs a default, because old

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import harness
 from harness.ledger.git import git
+from harness.ledger.pins import package_code
 from harness.records import Record
 
 PACKAGES = (
@@ -28,6 +29,10 @@ PACKAGES = (
 )
 
 
+CODE = (".py", ".yaml", ".j2")
+"""Endings of new files that may change what a run does."""
+
+
 class Environment(Record):
     """The part of a run's circumstances that can be told without starting it."""
 
@@ -38,9 +43,10 @@ class Environment(Record):
     commit: str | None
     """Git commit; None outside a repository or without git."""
     dirty: bool | None
-    """Whether tracked files differ from the commit, those below verdicts/ aside."""
+    """Whether files differ from the commit: tracked ones, and new ones that are code, YAML or templates; those below
+    verdicts/ aside."""
     dirty_digest: str | None
-    """SHA-256 of that difference as ``git diff --binary`` prints it; None if there is none."""
+    """SHA-256 of that difference, as ``git diff --binary`` prints it, and of the new files; None if there is none."""
     packages: dict[str, str]
     """Installed package → version."""
     python: str
@@ -54,7 +60,7 @@ def environment(root: Path) -> Environment:
     difference = None if commit is None else _difference(root)
     return Environment(
         harness=harness.__version__,
-        code=_code(Path(harness.__file__).parent),
+        code=package_code(),
         commit=None if commit is None else commit.decode().strip(),
         dirty=None if difference is None else difference != b"",
         dirty_digest=hashlib.sha256(difference).hexdigest() if difference else None,
@@ -64,20 +70,24 @@ def environment(root: Path) -> Environment:
     )
 
 
-def _code(package: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py"), key=lambda path: path.relative_to(package).parts):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{content}  {path.relative_to(package).as_posix()}\n".encode())
-    return digest.hexdigest()
-
-
 def _difference(root: Path) -> bytes | None:
-    """What tracked files of the whole repository differ in; the user's own diff settings have no say in its bytes."""
+    """What the repository's files differ in, new ones by name and digest; the user's own diff settings have no say."""
     settings = ("diff.noprefix=false", "diff.mnemonicPrefix=false", "diff.algorithm=myers", "diff.context=3")
     options = ("--binary", "--full-index", "--no-ext-diff", "--no-textconv", "--no-color", "--no-renames")
     chosen = [part for setting in settings for part in ("-c", setting)]
-    return git(root, *chosen, "diff", "HEAD", *options, "--", ":/", ":(exclude)verdicts")
+    tracked = git(root, *chosen, "diff", "HEAD", *options, "--", ":/", ":(exclude)verdicts")
+    listed = git(
+        root, "ls-files", "--others", "--exclude-standard", "--full-name", "-z", "--", ":/", ":(exclude)verdicts"
+    )
+    top = git(root, "rev-parse", "--show-toplevel")
+    if tracked is None or listed is None or top is None:
+        return None
+    new = b""
+    for name in sorted(filter(None, listed.decode(errors="surrogateescape").split("\0"))):
+        path = Path(top.decode(errors="surrogateescape").strip()) / name
+        if path.suffix in CODE and path.is_file():
+            new += f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name}\n".encode(errors="surrogateescape")
+    return tracked + new
 
 
 def _version(package: str) -> str | None:

@@ -73,6 +73,13 @@ def _first_by_run(events: Iterable[Event]) -> dict[str, Event]:
     return found
 
 
+def recorded_files(ledger: Ledger, run: str) -> dict[str, str]:
+    """File below the run's folder → digest, from the first verdict event on a run_started event's digest."""
+    events = ledger.events()
+    verdict = next(event for event in events if event.type == "verdict" and event.body["run"] == run)
+    return dict(verdict.body["files"])
+
+
 def find_judged(ledger: Ledger, name: str) -> Event:
     """The run_started event of a hypothesis's last verdict, or of the judged run whose first digits are ``name``.
 
@@ -90,5 +97,7 @@ def find_judged(ledger: Ledger, name: str) -> Event:
     raise UsageError(
         f"there is no verdict on {name!r}",
         where=str(ledger.root),
-        remedy=f"verdicts here are on: {', '.join(known)}" if known else "run a hypothesis first",
+        remedy=f"verdicts here are on: {', '.join(known)}"
+        if known
+        else "name the trail's folder with --verdicts, or run a hypothesis first",
     )

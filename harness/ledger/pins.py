@@ -22,6 +22,8 @@ class Pins(Record):
 
     harness: str
     """Version of this package."""
+    code: Digest | None = None
+    """Digest of all its Python files; None in registrations from before it was noted."""
     plugins: dict[str, Digest]
     """"family/name" → digest of the file that defines it."""
     templates: dict[str, Digest]
@@ -36,10 +38,21 @@ def pins(hypothesis: Hypothesis, template_folder: Path) -> Pins:
     templates = {path.relative_to(template_folder).as_posix(): path.read_bytes() for path in paths}
     return Pins(
         harness=harness.__version__,
+        code=package_code(),
         plugins=dict(sorted((name, source_digest(plugin)) for name, plugin in _used(hypothesis))),
         templates={name: hashlib.sha256(data).hexdigest() for name, data in templates.items()},
         template_bytes=templates,
     )
+
+
+def package_code() -> str:
+    """SHA-256 over names and digests of this package's Python files, in a repository or installed."""
+    package = Path(harness.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py"), key=lambda path: path.relative_to(package).parts):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{content}  {path.relative_to(package).as_posix()}\n".encode())
+    return digest.hexdigest()
 
 
 def _used(hypothesis: Hypothesis) -> Iterator[tuple[str, Plugin]]:

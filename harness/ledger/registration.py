@@ -184,6 +184,8 @@ def _pin_differences(before: Pins, now: Pins) -> list[str]:
     lines = []
     if before.harness != now.harness:
         lines.append(f"harness {before.harness} was registered, this is {now.harness}")
+    if before.code is not None and before.code != now.code:
+        lines.append(f"harness's own code differs from the registered one: {before.code[:12]} → {str(now.code)[:12]}")
     for what, old, new in (
         ("the code of", before.plugins, now.plugins),
         ("the template", before.templates, now.templates),

@@ -78,7 +78,8 @@ class BandDecision(Record):
     status: Literal["tested", "too_few", "degenerate", "diverged", "seed_not_applied"]
     """tested: the atom tests were made; otherwise why they were not."""
     interval: tuple[float, float] | None
-    """Confidence interval at level 1 − 2α: it never contradicts the outcome."""
+    """Confidence interval at level 1 − 2α. The band of a decided outcome always contains it; an interval inside a band
+    need not mean a decision, because excluding a band between two boundaries takes α/2 on each side."""
     interval_level: float
     atoms: tuple[AtomTest, ...]
     bands: dict[str, str]

@@ -47,6 +47,8 @@ class Provenance(Record):
     """SHA-256 of that difference."""
     harness: str
     """Version of this package."""
+    code: str = ""
+    """SHA-256 over this package's Python files; empty in verdicts written before it was noted."""
     packages: dict[str, str]
     python: str
     platform: str

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from harness.records import Arm, Estimand, Setup
 from harness.spec.bands import domain
 from harness.spec.draft import Draft
+from harness.spec.seeds import some_seeds
 from harness.spec.tree import Path, Problem
 
 
@@ -102,5 +103,7 @@ def guard_problems(draft: Draft) -> Iterator[Problem]:
             while 0.5**fewest > guard.alpha:
                 fewest += 1
         if number < fewest:
-            message = f"{number} seeds can't verify guard {name!r}: {test} needs {fewest} at alpha {guard.alpha:g}"
+            message = (
+                f"{some_seeds(number)} can't verify guard {name!r}: {test} needs {fewest} at alpha {guard.alpha:g}"
+            )
             yield Problem(path, message, f"register {fewest} seeds or more", on_key=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,18 +88,18 @@ def load_folder(paths: Sequence[Path]) -> FolderReport:
     """Check files, and of a folder all its ``*.yaml``; ids must differ over all of them.
 
     Raises:
-        UsageError: a path that does not exist or can't be read.
+        UsageError: a path that does not exist or can't be read, or a folder without hypotheses.
     """
-    files: dict[Path, Path] = {}
+    files: dict[str, Path] = {}
     for path in paths:
-        for file in _yaml_files(path) if _is_folder(path) else [path]:
-            files.setdefault(file.resolve(), file)
-    claims: dict[Path, _ClaimsFile] = {}
+        for file in _named(path):
+            files.setdefault(os.path.realpath(file), file)  # resolve() raises on links in a circle
+    claims: dict[str, _ClaimsFile] = {}
     findings: list[Finding] = []
     loaded: list[Loaded] = []
     first: dict[str, Path] = {}
     for file in files.values():
-        if (folder := file.parent.resolve()) not in claims:
+        if (folder := os.path.realpath(file.parent)) not in claims:
             claims[folder] = _claims_beside(file)
             findings += claims[folder].findings
         if file.name == CLAIMS:
@@ -175,9 +176,13 @@ def _bytes(path: Path) -> bytes:
     """
     if _is_folder(path):
         raise UsageError("this is a folder, not a hypothesis file", where=str(path), remedy="name a file in it")
+    if path.is_symlink() and not path.exists():
+        message = f"this link leads nowhere: {path.readlink()} is not there"
+        raise UsageError(message, where=str(path), remedy="let it lead to a file, or remove it")
     if not path.exists():
-        near = _near(path)
-        raise UsageError(f"no such file {path}{f'; did you mean {near}?' if near else ''}", remedy="see 'harness list'")
+        if near := _near(path):
+            raise UsageError(f"no such file {path}; did you mean {near}?", remedy="see 'harness list'")
+        raise UsageError(f"no such file {path}", remedy="check the path")
     if not path.is_file():
         raise UsageError("not a regular file", where=str(path), remedy="name a YAML file")
     try:
@@ -194,11 +199,27 @@ def _is_folder(path: Path) -> bool:
         raise _unreadable(path, error) from error
 
 
+def _named(path: Path) -> list[Path]:
+    """The files that a path on the command line stands for."""
+    if _is_folder(path):
+        return _yaml_files(path)
+    if not path.suffix and not os.path.lexists(path) and _near(path) is None:
+        raise UsageError(f"there is no folder {path} here", remedy="go to the project's folder, or name files")
+    return [path]
+
+
 def _yaml_files(folder: Path) -> list[Path]:
     try:
-        return sorted(file for file in folder.iterdir() if file.suffix == ".yaml")
+        files = sorted(folder.iterdir())
     except OSError as error:
         raise _unreadable(folder, error) from error
+    found = [file for file in files if file.suffix == ".yaml"]
+    if all(file.name == CLAIMS for file in found):
+        others = [file.name for file in files if file.suffix.lower() in (".yml", ".yaml") and file not in found]
+        renamed = ", ".join(f"{name} to {Path(name).with_suffix('.yaml')}" for name in others[:3])
+        remedy = f"rename {renamed}" if others else "name files, or another folder"
+        raise UsageError(f"no hypothesis files (*.yaml) in {folder}", remedy=remedy)
+    return found
 
 
 def _unreadable(path: Path, error: OSError) -> UsageError:

@@ -29,6 +29,7 @@ def problems(root: Node, claims: Claims | None) -> Iterator[Problem]:
     yield from estimand_problems(draft)
     yield from guard_problems(draft)
     yield from _decisions(draft)
+    yield from _worst_case(draft)
     yield from band_problems(draft)
     yield from combine_problems(draft)
     yield from seed_problems(draft)
@@ -88,9 +89,26 @@ def _decisions(draft: Draft) -> Iterator[Problem]:
             )
             remedy = f"set seeds: {criterion.targets} in estimand {decision.estimand}, or take another criterion"
             yield Problem((*path, "criterion"), message, remedy)
-        if draft.exclusions.diverged == "worst_case" and estimand.metric.worst is None:
+
+
+def _worst_case(draft: Draft) -> Iterator[Problem]:
+    """A metric's worst value must make the tested number worse, which it does not where it is subtracted."""
+    if draft.exclusions.diverged != "worst_case":
+        return
+    path = ("exclusions", "diverged")
+    tested = [("decision", name, decision.estimand) for name, decision in draft.decisions.items()]
+    tested += [("guard", name, guard.estimand) for name, guard in draft.guards.items()]
+    for noun, name, about in tested:
+        estimand = draft.estimands.get(about)
+        if estimand is None:
+            continue
+        if estimand.contrast is not None:
+            why = "what is worst for a difference depends on which arm diverged"
+            message = f"worst_case can't serve {noun} {name!r}, which is about a contrast: {why}"
+            yield Problem(path, message, "use invalid or exclude")
+        elif noun == "decision" and estimand.metric.worst is None:
             message = f"metric {estimand.metric.name} has no worst value, which decision {name!r} would need"
-            yield Problem(("exclusions", "diverged"), message, "take invalid or exclude")
+            yield Problem(path, message, "use invalid or exclude")
 
 
 def _outcomes(draft: Draft) -> Iterator[Problem]:

@@ -9,6 +9,11 @@ from harness.spec.draft import Draft
 from harness.spec.tree import Problem
 
 
+def some_seeds(number: int) -> str:
+    """``1 seed``, ``2 seeds``."""
+    return f"{number} seed" if number == 1 else f"{number} seeds"
+
+
 def seed_problems(draft: Draft) -> Iterator[Problem]:
     """Decisions that no data from so few seeds could make.
 
@@ -27,11 +32,10 @@ def seed_problems(draft: Draft) -> Iterator[Problem]:
         alpha = decision.criterion.alpha / parts / (2 if _has_interior(decision) else 1)
         fewest = decision.criterion.smallest_n(alpha)
         if number < fewest:
-            noun = "seed" if number == 1 else "seeds"
             test = decision.criterion.name
-            message = f"{number} {noun} can't decide {name!r}: criterion {test} needs {fewest} at level {alpha:g}"
+            message = f"{some_seeds(number)} can't decide {name!r}: criterion {test} needs {fewest} at level {alpha:g}"
             key = "count" if draft.seeds.count is not None else "list"
-            yield Problem(("seeds", key), message, f"register {fewest} seeds or more")
+            yield Problem(("seeds", key), message, f"register {some_seeds(fewest)} or more")
 
 
 def _has_interior(decision: DecisionSpec) -> bool:
@@ -57,5 +61,7 @@ def stopping_problems(draft: Draft) -> Iterator[Problem]:
     if list(stopping.at) != sorted(set(stopping.at)) or stopping.at[0] < 2:
         yield Problem(("stopping", "at"), "looks must rise from 2 or more, each above the last")
     if draft.seeds is not None and stopping.at[-1] != draft.seeds.number:
-        message = f"the last look is at {stopping.at[-1]} seeds, but {draft.seeds.number} are registered"
+        number = draft.seeds.number
+        registered = f"{number} {'is' if number == 1 else 'are'} registered"
+        message = f"the last look is at {some_seeds(stopping.at[-1])}, but {registered}"
         yield Problem(("stopping", "at", len(stopping.at) - 1), message, "end at the number registered")

@@ -9,6 +9,8 @@ from typing import Any
 from harness.errors import Finding
 
 Path = tuple[str | int, ...]
+SHOWN = 160
+"""Characters of a line that a finding quotes."""
 Place = tuple[int, int]
 """Line and column, both from 1."""
 
@@ -68,6 +70,21 @@ class Problem:
     """Point at the key rather than at the value."""
 
 
+class _Quoting(Finding):
+    """A finding that shows of a long line what stands around its place; ``source`` keeps the whole line."""
+
+    def __str__(self) -> str:
+        if self.source is None or len(self.source) <= SHOWN:
+            return super().__str__()
+        start = max(0, min(self.column - 1 - SHOWN // 2, len(self.source) - SHOWN))
+        end = start + SHOWN
+        before, after = "…" if start else "", "…" if end < len(self.source) else ""
+        quoted = before + self.source[start:end] + after
+        caret = " " * (self.column - 1 - start + len(before)) + "^"
+        text = f"{self.file}:{self.line}:{self.column}: {self.message}\n    {quoted}\n    {caret}"
+        return f"{text}\n    → {self.remedy}" if self.remedy else text
+
+
 @dataclass(frozen=True)
 class Source:
     """A file's name and lines: what a finding quotes."""
@@ -79,7 +96,7 @@ class Source:
         """A finding at a place of this file, with its line."""
         line, column = at
         text = self.lines[line - 1] if 0 < line <= len(self.lines) else None
-        return Finding(self.file, line, column, message, remedy, text)
+        return _Quoting(self.file, line, column, message, remedy, text)
 
     def findings(self, root: Node, problems: Iterable[Problem]) -> list[Finding]:
         """Problems at their places: the value's, or the nearest existing key's where the path leads to nothing."""

@@ -98,7 +98,7 @@ class _Reader:
     def _document(self, events: _Events) -> Node | None:
         events.take()  # the stream's start
         if isinstance(events.peek(), yaml.StreamEndEvent):
-            self._note((1, 1), "the file is empty", "start from an example, or from 'harness new'")
+            self._note((1, 1), "the file is empty", "start from a copy of another hypothesis")
             return None
         start = events.take()
         if start.version or start.tags:

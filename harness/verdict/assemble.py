@@ -160,6 +160,7 @@ def _as_json(
             "consequences": {}
             if pilot
             else {outcome: moved.model_dump(mode="json") for outcome, moved in consequences.items()},
-            "provenance": provenance.model_dump(mode="json"),
+            # Verdicts from before ``code`` was noted must come out as they were.
+            "provenance": provenance.model_dump(mode="json", exclude=None if provenance.code else {"code"}),
         }
     )

@@ -161,13 +161,18 @@ def _draw_points(axes: Axes, values: list[float], limits: tuple[float, float]) -
 def _draw_interval(
     axes: Axes, decision: BandDecision, spec: DecisionSpec, estimate: float, wide: tuple[float, float] | None
 ) -> None:
+    from matplotlib.patheffects import withStroke
+
     if wide is not None:
         axes.plot(wide, [0.6, 0.6], color=TEXT, linewidth=1.2, solid_capstyle="butt")
     if decision.interval is not None:
         axes.plot(decision.interval, [0.6, 0.6], color=TEXT, linewidth=4.5, solid_capstyle="butt")
     axes.plot([estimate], [0.6], "D", color="white", markeredgecolor=TEXT, markeredgewidth=1.4, markersize=7)
     text = str(together([estimate, *(decision.interval or ())], cuts_of(spec))[0])
-    axes.annotate(text, (estimate, 0.6), (0, 8), textcoords="offset points", ha="center", fontweight="bold")
+    halo = [withStroke(linewidth=4, foreground="white")]  # a boundary must not cross the digits
+    axes.annotate(
+        text, (estimate, 0.6), (0, 8), textcoords="offset points", ha="center", fontweight="bold", path_effects=halo,
+    )  # fmt: skip
 
 
 def _alt(decision: BandDecision, spec: DecisionSpec, estimate: float) -> str:

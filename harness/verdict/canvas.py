@@ -20,7 +20,9 @@ WIDTH = 7.5  # inches; an SVG point is 4/3 of a pixel, so that GitHub shows 720 
 TEXT, MUTED = "#1a1a1a", "#5f5f5f"
 # Okabe and Ito's palette, told apart by colour-blind readers too; yellow is too pale for lines and left out.
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-DASHES = ("-", "--", ":", "-.")
+# Drawn over one another in this order, so that each leaves gaps through which the ones below show.
+DASHES = ("solid", (0, (4, 2.5)), (0, (1, 2.5)), (0, (6, 2, 1, 2)), (0, (2, 4)))
+MARKERS = ("o", "s", "^", "D", "v", "P")
 TINTS = ("#cfe6f5", "#fbe3b8", "#f1d9e6", "#c9e9de", "#f9f5b8", "#e4e4e4")  # the same hues, mixed with white
 STYLE = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so that text is the same size everywhere
@@ -80,8 +82,16 @@ def shorten(label: str, length: int = 44) -> str:
 
 
 def line_style(index: int) -> dict[str, Any]:
-    """Colour and dashes of the arm at a position."""
-    return {"color": LINES[index % len(LINES)], "linestyle": DASHES[index // len(LINES) % len(DASHES)]}
+    """Colour, dashes and marker of the arm at a position; the first is solid with a filled marker.
+
+    The others' markers are larger and hollow, so that none hides another where lines coincide. The numbers of dashes
+    and markers have no common factor: 30 arms look different even without colours.
+    """
+    color = LINES[index % len(LINES)]
+    return {
+        "color": color, "linestyle": DASHES[index % len(DASHES)], "marker": MARKERS[index % len(MARKERS)],
+        "markersize": 4 if index == 0 else 7, "markerfacecolor": color if index == 0 else "none",
+    }  # fmt: skip
 
 
 def legend_rows(labels: Mapping[int, str]) -> int:
@@ -93,10 +103,10 @@ def legend(figure: Figure, labels: Mapping[int, str]) -> None:
     """One entry per arm (its position → its label) above all panels, where it covers no data."""
     from matplotlib.lines import Line2D
 
-    handles: list[Line2D] = [Line2D([], [], linewidth=2.2, **line_style(index)) for index in labels]
+    handles: list[Line2D] = [Line2D([], [], linewidth=1.8, **line_style(index)) for index in labels]
     figure.legend(
         handles, [shorten(label) for label in labels.values()], loc="upper left", bbox_to_anchor=(0.01, 1.0),
-        ncols=_columns(labels), handlelength=2.4, columnspacing=1.6, borderaxespad=0.3,
+        ncols=_columns(labels), handlelength=2.9, columnspacing=1.6, borderaxespad=0.3,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 ROW = 0.2  # inches, one row of the legend
 SEED_LINES = 90  # thin lines in a panel, over all arms
+MEAN_MARKERS = 6  # about as many on each curve of means
 SEED_VERTICES = 1000  # their vertices in a panel: keeps the file small
 
 
@@ -58,7 +59,7 @@ def layer_figure(hypothesis: Hypothesis, measurements: Measurements, name: str) 
             at = list(rows)
             lower, upper = [rows[layer][1] for layer in at], [rows[layer][2] for layer in at]
             axes.fill_between(at, lower, upper, color=style["color"], alpha=0.18, linewidth=0)
-            axes.plot(at, [rows[layer][0] for layer in at], marker="o", markersize=4, linewidth=1.8, **style)
+            axes.plot(at, [rows[layer][0] for layer in at], linewidth=1.8, **style)
         _finish(axes, [end for rows in shown.values() for row in rows.values() for end in row], log)
         if not log and not series.metric(name).log_axis:
             axes.axhline(0, color="#b0b0b0", linewidth=0.8, zorder=0)
@@ -130,14 +131,16 @@ def _draw_curves(
             thinned = sorted({*at[seed][::stride], *at[seed][-1:]})
             xs += [*thinned, math.nan]
             ys += [*(found[seed][epoch] for epoch in thinned), math.nan]
-        axes.plot(xs, ys, linewidth=0.6, alpha=0.4, **style)
+        axes.plot(xs, ys, linewidth=0.6, alpha=0.4, color=style["color"])
         for seed, epochs in at.items():
             if epochs and measurements.replica(arm, seed).status == "diverged":
                 axes.plot(epochs[-1:], [found[seed][epochs[-1]]], "x", color=style["color"], markersize=6)
         every = sorted({epoch for epochs in at.values() for epoch in epochs})
         present = [[found[seed][epoch] for seed, epochs in at.items() if epoch in epochs] for epoch in every]
         middle = [series.centre_and_spread(values, log)[0] for values in present]
-        axes.plot(every, middle, linewidth=2.0, marker="o" if len(every) == 1 else None, **style)
+        step = -(-len(every) // MEAN_MARKERS) or 1
+        first = index * step // len(tracks)  # arms in turn, so that the markers of equal curves stand side by side
+        axes.plot(every, middle, linewidth=1.8, markevery=(first, step), **style)
     _finish(axes, everything, log)
 
 

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "inference"))
 from inference_records import DIRECTION, MARGIN, decided, spec_of
 
 from harness.inference.atoms import atom_tests, split
-from harness.inference.combine import combine
+from harness.inference.combine import combine, share
 from harness.records import BandDecision, Combine
 
 RUNS = 1500
@@ -80,7 +80,8 @@ def test_several_decisions(rule, truth, rho):
     rng = np.random.default_rng(11)
     data = rng.multivariate_normal(truth, [[1, rho], [rho, 1]], (runs, n))
     outcomes = [
-        combine(how, (part("a", x[:, 0], HALVES, alpha), part("b", x[:, 1], HALVES, alpha))).outcome for x in data
+        combine(how, tuple(part(d, x[:, i], HALVES, alpha / share(how, d)) for i, d in enumerate("ab"))).outcome
+        for x in data
     ]
     assert sum(outcome not in (right, "inconclusive") for outcome in outcomes) / runs <= limit(alpha, runs)
 
@@ -91,6 +92,6 @@ def test_several_clear_decisions_give_the_right_outcome(rule, truth):
     combined = {"table": ROWS} if rule == "table" else {"holds": HOLDS, "outcome": "yes", "otherwise": "no"}
     how = Combine.model_validate({"rule": rule, **combined})
     x = np.random.default_rng(5).normal(truth, 0.1, (6, 2))
-    found = combine(how, (part("a", x[:, 0], HALVES, 0.05), part("b", x[:, 1], HALVES, 0.05)))
+    found = combine(how, tuple(part(d, x[:, i], HALVES, 0.05 / share(how, d)) for i, d in enumerate("ab")))
     assert found.outcome == FOLLOWS[rule](truth[0] > 0, truth[1] > 0)
     assert found.p is not None and found.p <= 0.05

@@ -9,6 +9,7 @@ import pytest
 import harness
 from harness.errors import Tampered, UsageError
 from harness.ledger import canonical, compare, find_registration, pins, register, seeds
+from harness.ledger.pins import package_code
 
 RAW = b"# comment\nid: small\n"
 CLAIMS = b"claims: {}\n"
@@ -37,6 +38,7 @@ def test_a_registration_holds_the_files_the_meaning_and_the_code(ledger, make, t
     assert event.body["raw"] == hashlib.sha256(RAW).hexdigest()
     assert event.body["pins"] == {
         "harness": harness.__version__,
+        "code": package_code(),
         "plugins": {
             name: hashlib.sha256((Path(harness.__file__).parent / f"{name}.py").read_bytes()).hexdigest()
             for name in (
@@ -159,11 +161,12 @@ def test_changed_code_and_templates_are_named(registered, ledger, make, template
     now = pins(make(), templates)
     plugins = {**now.plugins, "rules/dfa": "0" * 64, "rules/bp": "1" * 64}
     del plugins["metrics/test_accuracy"]
-    now = now.model_copy(update={"plugins": plugins, "harness": "9.9"})
+    now = now.model_copy(update={"plugins": plugins, "harness": "9.9", "code": "c" * 64})
     found = compare(registered, make(), RAW, now, ledger)
     assert found.status == "identical"
     assert found.pins == (
         f"harness {harness.__version__} was registered, this is 9.9",
+        f"harness's own code differs from the registered one: {package_code()[:12]} → cccccccccccc",
         "the code of metrics/test_accuracy was registered and is not used",
         "the code of rules/bp is used and was not registered",
         "the code of rules/dfa differs from the registered one",

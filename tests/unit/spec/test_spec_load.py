@@ -151,8 +151,9 @@ def test_paths_that_hold_no_hypothesis(tmp_path: Path) -> None:
     write(tmp_path, "mode2_direction.yaml")
     with pytest.raises(UsageError, match=r"no such file .*directon\.yaml; did you mean .*mode2_direction\.yaml\?"):
         load(tmp_path / "mode2_directon.yaml")
-    with pytest.raises(UsageError, match="no such file"):
+    with pytest.raises(UsageError, match="no such file") as absent:
         load(tmp_path / "missing" / "x.yaml")
+    assert absent.value.remedy == "check the path"
     with pytest.raises(UsageError, match="folder"):
         load(tmp_path)
     (tmp_path / "claims.yaml").write_text("claims: {}\n")
@@ -163,6 +164,56 @@ def test_paths_that_hold_no_hypothesis(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.yaml")
     with pytest.raises(UsageError, match="not a regular file"):
         load(tmp_path / "pipe.yaml")
+
+
+def test_a_folder_that_is_not_there_or_holds_no_hypothesis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="there is no folder hypotheses here") as absent:
+        load_folder([Path("hypotheses")])
+    assert absent.value.remedy == "go to the project's folder, or name files"
+    folder = tmp_path / "hypotheses"
+    folder.mkdir()
+    (folder / "claims.yaml").write_text("claims: {}\n")
+    with pytest.raises(UsageError, match=r"no hypothesis files \(\*\.yaml\) in hypotheses"):
+        load_folder([Path("hypotheses")])
+    (folder / "x.yml").write_text(TEXT)
+    with pytest.raises(UsageError, match=r"no hypothesis files") as misnamed:
+        load_folder([Path("hypotheses")])
+    assert misnamed.value.remedy == "rename x.yml to x.yaml"
+    write(folder, "matrix.yaml")
+    with pytest.raises(UsageError, match=r"did you mean hypotheses/matrix\.yaml"):
+        load_folder([folder.relative_to(tmp_path) / "matrix"])
+    assert load_folder([Path("hypotheses")]).findings == ()
+
+
+@pytest.mark.parametrize("target", ["gone.yaml", "link.yaml"])
+def test_a_link_that_leads_nowhere(tmp_path: Path, target: str) -> None:
+    (tmp_path / "link.yaml").symlink_to(target)
+    for call in (lambda: load(tmp_path / "link.yaml"), lambda: load_folder([tmp_path])):
+        with pytest.raises(UsageError, match=f"this link leads nowhere: {target} is not there") as refused:
+            call()
+        assert "did you mean" not in str(refused.value)
+
+
+def test_a_finding_quotes_a_long_line_around_its_place(tmp_path: Path) -> None:
+    for before in (10, 2_000, 4_900):
+        odd = f"question: {'q' * before}\x07{'r' * (5_000 - before)}"
+        with pytest.raises(InvalidHypothesis) as refused:
+            load(write(tmp_path, "x.yaml", (TEXT.splitlines()[3], odd)))
+        (finding,) = refused.value.findings
+        quoted, caret = str(finding).splitlines()[1:3]
+        assert (finding.column, len(finding.source or "")) == (before + 11, 5_011)
+        assert len(quoted.strip()) <= 162 and "…" in quoted
+        assert quoted[caret.index("^")] == "\ufffd"
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_one_seed_is_no_plural(tmp_path: Path, seeds: int) -> None:
+    text = (VALID.parent / "invalid/guard_too_few.yaml").read_text(encoding="utf-8")
+    (tmp_path / "claims.yaml").write_bytes((VALID / "claims.yaml").read_bytes())
+    found = messages(write(tmp_path, "x.yaml", ("{count: 4}", f"{{count: {seeds}}}"), text=text))
+    assert any(f" {seeds} seed{'s' if seeds > 1 else ''} can't verify" in message for message in found)
+    assert all("1 seeds" not in message for message in found)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")

@@ -15,8 +15,9 @@ import verdict_samples as samples
 from markdown_it import MarkdownIt
 
 from harness.errors import HarnessError
-from harness.records import Consequences, Decision
+from harness.records import Attempt, Consequences, Decision
 from harness.verdict import default_templates, render
+from harness.verdict.canvas import line_style
 from harness.verdict.page import fill
 
 REAL = (31.2, 28.9, 33.5, 30.1, 29.4)
@@ -47,7 +48,7 @@ def test_files(decided: dict[str, bytes]) -> None:
 
 def test_outcome_comes_first(decided: dict[str, bytes]) -> None:
     lines = [line for line in page(decided).splitlines() if line]
-    assert lines[0].startswith("# DFA's credit signal")
+    assert lines[0].startswith("# Hypothesis: DFA's credit signal")
     assert lines[1] == "**The outcome is confirmed, as predicted.**"
 
 
@@ -220,6 +221,9 @@ def test_a_pilot_names_no_outcome() -> None:
     assert text.splitlines()[2].startswith("> **PILOT — never an outcome.**")
     assert "The outcome is" not in text and "earlier claims" not in text and "step by step" not in text
     assert "| Epochs | 2 trained, 100 registered |" in text
+    assert "scaled down to try the set-up: 5 where the file asks for 10 seeds, trained for 2 epochs." in text
+    assert "Hypothesis `mode2-direction`, run" in text and "| Registration | none: a pilot |" in text
+    assert not re.search("Deviations|follows its registration|reverdict|decided outcome|Why this many", text)
     found = json.loads(files["verdict.json"])
     assert (found["pilot"], found["outcome"], found["decision"], found["consequences"]) == (True, None, None, {})
     full = render(*samples.margin(REAL))
@@ -250,6 +254,14 @@ def test_several_decisions() -> None:
     assert {"figures/direction.svg", "figures/margin.svg"} <= set(files)
     assert "### direction: confirmed" in text and "### margin: real" in text
     assert "**Together**: All of them must hold, and all hold. (p = .0023)" in text
+    head = text.split("## The question")[0]
+    assert "\n- margin, margin: 30.62 pp, 90% interval 28.88 to 32.36 pp; **real**\n" in head
+    assert "\n- direction, cosine of" in head
+
+    said = judged.model_copy(update={"outcome": "inconclusive", "combination": "All hold (largest p = 0.00234)."})
+    text = page(render(fixed, samples.measurements(fixed), said, samples.provenance(), samples.moves(found)))
+    assert "**Together**: All hold (largest p = 0.00234).\n" in text
+    assert "**The outcome is inconclusive: the prediction, confirmed, was not shown.**" in text
 
 
 def test_one_arm_only() -> None:
@@ -292,6 +304,35 @@ def test_nothing_deviates_is_said(decided: dict[str, bytes]) -> None:
     assert "| fedcba987654 | 2026-04-01T09:00:00Z | aborted | – | disk full |" in page(decided)
 
 
+def test_earlier_pilots_are_prior_data(decided: dict[str, bytes]) -> None:
+    assert "prior data too" not in page(decided)
+    fixed, measured, judged, provenance, moved = samples.decided()
+    pilots = tuple(Attempt(run=f"{i:012x}", status="pilot", started="2026-03-30T08:00:00Z") for i in range(2))
+    more = provenance.model_copy(update={"attempts": (*pilots, *provenance.attempts)})
+    text = page(render(fixed, measured, judged, more, moved))
+    assert "+5.5 pp over vanilla. 2 pilot runs of this file were made before: they are prior data too.\n" in text
+
+
+def test_where_it_comes_from_and_how_to_check(decided: dict[str, bytes]) -> None:
+    text = page(decided)
+    assert f"| Code | project commit `{'ef' * 20}`, unchanged; harness 0.1.0, code SHA-256 `9f9f9f9f9f9f` |" in text
+    assert "    harness run hypotheses/mode2-direction.yaml  # the training again" in text
+    assert "The criterion `t` assumes: seeds are independent" in text and "Its source: Student 1908" in text
+    assert "30 files were written to `weights/` in the run's folder on the machine that ran it" in text
+
+
+def test_provenance_without_a_code_digest_is_printed_as_before() -> None:
+    fixed, measured, judged, _, moved = samples.margin(REAL)
+    files = render(fixed, measured, judged, samples.provenance(code=""), moved)
+    assert "code SHA-256" not in page(files) and "code" not in json.loads(files["verdict.json"])["provenance"]
+
+
+def test_arms_look_different_without_colour() -> None:
+    looks = [line_style(index) for index in range(30)]
+    assert looks[0]["linestyle"] == "solid"
+    assert len({(look["linestyle"], look["marker"]) for look in looks}) == len(looks)
+
+
 EVIL = "{{ 7*7 }} {% for %} <script>x</script> a|b `c` $d$ *e* _f_ \n\n## g [h](http://i.example) <!-- -->"
 
 
@@ -315,7 +356,7 @@ def test_hostile_text_stays_text() -> None:
     flat = " ".join(EVIL.split())
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
     heading = tokens[1].children or []
-    assert "".join(child.content for child in heading) == flat
+    assert "".join(child.content for child in heading) == f"Hypothesis: {flat}"
     html = {token.content.strip() for token in tokens if token.type == "html_block"}
     assert html == {
         "<details><summary>Values per seed</summary>",

@@ -284,7 +284,8 @@ def provenance(**changes: Any) -> Provenance:
     fields: dict[str, Any] = {
         "run": run, "registration": "ab" * 32, "registered_time": "2026-04-01T08:00:00Z",
         "started": "2026-04-02T08:00:00Z", "finished": "2026-04-02T08:21:09Z", "commit": "ef" * 20, "dirty": False,
-        "dirty_digest": None, "harness": "0.1.0", "packages": {"torch": "2.11.0", "numpy": "2.4.0"}, "python": "3.12.4",
+        "dirty_digest": None, "harness": "0.1.0", "code": "9f" * 32,
+        "packages": {"torch": "2.11.0", "numpy": "2.4.0"}, "python": "3.12.4",
         "platform": "Linux x86_64", "device": "NVIDIA H100", "command": "harness run hypotheses/mode2-direction.yaml",
         "durations": {"train": 1254.2, "judge": 1.31}, "resumed": 1, "hand_picked_seeds": False,
         "weights": {f"replica_{index}.safetensors": "aa" * 32 for index in range(30)}, "cohorts": (20, 10),

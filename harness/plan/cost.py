@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from harness.records import Cohort, Plan, Setup
 
 STATES = 4  # weights, gradients and AdamW's two moments
+PADDING = 4  # pixels on every side of an image that is to be cropped
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,24 @@ def activation_numbers(setup: Setup) -> int:
 
 
 def cohort_bytes(setup: Setup, replicas: int) -> int:
-    """Predicted peak device memory of a cohort."""
+    """Predicted peak device memory of a cohort, counting one seed per replica.
+
+    Images as bytes and an epoch's schedule; then the larger of two moments: capturing a step (weights and moments
+    twice, because they are set aside, and gradients and activations of the two captured batch sizes) and probing (a
+    float64 copy of the weights and about two numbers per hidden unit and layer, for up to 16 replicas). Compared with
+    measured peaks in benchmarks/notes.md.
+    """
     width = 8 if setup.precision == "float64" else 4
     parameters, activations = parameter_count(setup), activation_numbers(setup)
-    images = 2 * (setup.dataset.train_count + setup.dataset.test_count) * setup.dataset.features
-    training = replicas * width * (STATES * parameters + setup.batch_size * activations)
-    probing = min(replicas, 16) * 8 * (parameters + setup.evaluation.probe_samples * 2 * activations)
-    return images + training + probing
+    dataset = setup.dataset
+    side = dataset.size + (2 * PADDING if "random_crop" in dataset.augment else 0)
+    images = dataset.channels * (dataset.train_count * side**2 + dataset.test_count * dataset.size**2)
+    schedule = 16 * dataset.train_count * replicas
+    stepping = 2 * setup.batch_size * activations
+    capturing = replicas * width * ((STATES + 3) * parameters + stepping)
+    probing = replicas * width * ((STATES + 1) * parameters + stepping)
+    probing += min(replicas, 16) * 8 * (parameters + setup.evaluation.probe_samples * activations // 10)
+    return images + schedule + max(capturing, probing)
 
 
 def estimate(plan: Plan, device: str) -> Estimate:

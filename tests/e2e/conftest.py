@@ -78,6 +78,22 @@ class Project:
             timeout=timeout,
         )
 
+    def start_until(self, beginning: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command and wait for a line on stderr that begins so."""
+        process = subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.root,
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith(beginning):
+                return process
+        raise AssertionError(f"it never said {beginning!r}")
+
     def edit(self, old: str, new: str, file: str = "tiny.yaml") -> None:
         path = self.root / "hypotheses" / file
         text = path.read_text()

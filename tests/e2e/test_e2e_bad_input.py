@@ -107,15 +107,8 @@ def test_require_registered(project: Project) -> None:
 
 
 def test_two_processes_do_not_run_one_hypothesis(registered_only: Project) -> None:
-    command = registered_only.command("run", "hypotheses/tiny.yaml", "--device", "cpu")
-    first = subprocess.Popen(
-        command, cwd=registered_only.root, env=registered_only.environment(), stderr=subprocess.PIPE, text=True
-    )
-    assert first.stderr is not None
-    for line in first.stderr:
-        if line.startswith("cohort 1"):
-            first.send_signal(signal.SIGSTOP)  # so that it cannot be done before the second has tried
-            break
+    first = registered_only.start_until("cohort 1", "run", "hypotheses/tiny.yaml", "--device", "cpu")
+    first.send_signal(signal.SIGSTOP)  # so that it cannot be done before the second has tried
     said = refused(registered_only, "run", "hypotheses/tiny.yaml", "--device", "cpu")
     first.send_signal(signal.SIGCONT)
     first.communicate(timeout=120)

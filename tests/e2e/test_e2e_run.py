@@ -133,19 +133,9 @@ def test_on_a_card_too_a_killed_run_resumes_to_the_same_bytes(
     shutil.copytree(registered_only.root, whole.root)
     arguments = ["run", "hypotheses/tiny.yaml", "--device", "cuda", "--compile", compiled, "--checkpoint-every", "0"]
     assert whole.harness(*arguments).returncode == 0
-    process = subprocess.Popen(
-        registered_only.command(*arguments),
-        cwd=registered_only.root,
-        env=registered_only.environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("cohort 2"):
-            process.kill()
-            break
-    process.wait()
+    process = registered_only.start_until("cohort 2", *arguments)
+    process.kill()
+    process.communicate()
     ran = registered_only.harness(*arguments)
     assert ran.returncode == 0 and "resuming attempt" in ran.stderr, ran.stderr
     (expected,), (resumed,) = whole.runs(), registered_only.runs()
@@ -153,24 +143,9 @@ def test_on_a_card_too_a_killed_run_resumes_to_the_same_bytes(
 
 
 def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(finished: Project, registered_only: Project) -> None:
-    registered = registered_only.command("run", "hypotheses/tiny.yaml", "--device", "cpu")
-    process = subprocess.Popen(
-        registered,
-        cwd=registered_only.root,
-        env=registered_only.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    said = []
-    for line in process.stderr:
-        said.append(line)
-        if line.startswith("cohort 1"):
-            process.send_signal(signal.SIGINT)
-            break
-    rest = process.communicate(timeout=60)[1]
-    text = "".join(said) + rest
+    process = registered_only.start_until("cohort 1", "run", "hypotheses/tiny.yaml", "--device", "cpu")
+    process.send_signal(signal.SIGINT)
+    text = process.communicate(timeout=60)[1]
     assert process.returncode == 130, text
     assert "Traceback" not in text and "same command" in text
     ran = registered_only.harness("run", "hypotheses/tiny.yaml", "--device", "cpu")
@@ -181,16 +156,10 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(finished: Project, re
 
 
 def test_no_resume_closes_the_old_attempt_with_a_reason(registered_only: Project) -> None:
-    command = registered_only.command("run", "hypotheses/tiny.yaml", "--device", "cpu", "--checkpoint-every", "0")
-    process = subprocess.Popen(
-        command, cwd=registered_only.root, env=registered_only.environment(), stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("cohort 1"):
-            process.kill()
-            break
-    process.wait()
+    arguments = ["run", "hypotheses/tiny.yaml", "--device", "cpu", "--checkpoint-every", "0"]
+    process = registered_only.start_until("cohort 1", *arguments)
+    process.kill()
+    process.communicate()
     ran = registered_only.harness("run", "hypotheses/tiny.yaml", "--device", "cpu", "--no-resume")
     assert ran.returncode == 0, ran.stderr
     (aborted,) = registered_only.events("run_aborted")
@@ -259,19 +228,9 @@ def test_the_registered_claims_count(registered_only: Project) -> None:
 
 def test_what_cannot_resume_to_the_same_bits_is_kept(finished: Project, registered_only: Project) -> None:
     arguments = ["run", "hypotheses/tiny.yaml", "--device", "cpu", "--checkpoint-every", "0"]
-    process = subprocess.Popen(
-        registered_only.command(*arguments),
-        cwd=registered_only.root,
-        env=registered_only.environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("cohort 2"):
-            process.kill()
-            break
-    process.wait()
+    process = registered_only.start_until("cohort 2", *arguments)
+    process.kill()
+    process.communicate()
     other = registered_only.harness(*arguments, OMP_NUM_THREADS="2")
     assert other.returncode == 2, other.stderr
     assert "its device changed: CPU, 1 threads → CPU, 2 threads" in other.stderr and "--no-resume" in other.stderr

@@ -1,0 +1,92 @@
+"""What can be seen without training: plans, standings, verdicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import ledger, plan, spec
+from harness.ledger import Ledger
+from harness.pipeline.project import Settings, data_folder, open_ledger, refuse_altered, run_folder, stored
+from harness.records import (
+    Attempt,
+    Hypothesis,
+    Plan,
+)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a run would do, without training."""
+
+    hypothesis: Hypothesis
+    registration: str | None
+    planned: Plan
+    estimate: plan.Estimate
+    device: str
+    data: dict[str, str]
+    """Data set → where it would come from."""
+
+
+def outlook(path: Path, settings: Settings) -> Outlook:
+    """What ``harness plan`` shows. Loads torch only to ask for a card's memory."""
+    hypothesis = spec.load(path).hypothesis
+    registration = ledger.find_registration(open_ledger(path, settings), hypothesis.id)
+    from harness import engine
+
+    device = engine.open_device(settings.device, settings.compile)
+    seeds = registration.seeds if registration else tuple(range(hypothesis.seeds.number))
+    planned = plan.expand(hypothesis, seeds, memory_bytes=device.memory_bytes)
+    root = data_folder(path, settings)
+    sets = {arm.setup.dataset.name: arm.setup.dataset for arm in hypothesis.arms.values()}
+    return Outlook(
+        hypothesis=hypothesis,
+        registration=registration.digest if registration else None,
+        planned=planned,
+        estimate=plan.estimate(planned, device.torch.type),
+        device=device.name,
+        data={name: dataset.locate(root) for name, dataset in sets.items()},
+    )
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a hypothesis stands in the trail."""
+
+    hypothesis: Hypothesis
+    path: Path
+    registered: str | None
+    """Claimed time of the registration."""
+    attempts: tuple[Attempt, ...]
+
+    @property
+    def outcome(self) -> str | None:
+        """Of the last judged attempt."""
+        judged = [attempt.outcome for attempt in self.attempts if attempt.outcome is not None]
+        return judged[-1] if judged else None
+
+
+def standing(loaded: spec.Loaded, settings: Settings) -> Standing:
+    """Registration and attempts of one hypothesis."""
+    trail = open_ledger(loaded.path, settings)
+    registration = ledger.find_registration(trail, loaded.hypothesis.id)
+    return Standing(
+        hypothesis=loaded.hypothesis,
+        path=loaded.path,
+        registered=registration.claimed_time if registration else None,
+        attempts=ledger.attempts(trail, loaded.hypothesis.id),
+    )
+
+
+def read_verdict(name: str, verdicts: Path) -> tuple[Path, str]:
+    """Path and text of the last verdict on a hypothesis, or of a run's.
+
+    Raises:
+        UsageError: nothing of that name was judged, or its file is missing.
+    """
+    trail = Ledger(verdicts)
+    started = ledger.find_judged(trail, name)
+    path = run_folder(trail, started) / "verdict.md"
+    recorded = ledger.recorded_files(trail, started.digest)
+    refuse_altered(path.parent, {"verdict.md": recorded["verdict.md"]})
+    return path, stored(path).decode()

@@ -1,0 +1,131 @@
+"""What a run is told, where a project keeps things, and how their files are read and written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness import ledger
+from harness.errors import Tampered, UsageError
+from harness.ledger import Event, Ledger
+from harness.records import (
+    Decision,
+    Hypothesis,
+)
+from harness.storage import write_atomic
+
+if TYPE_CHECKING:
+    from harness.engine import Progress
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Operational settings. Device and compilation may change last bits; nothing here decides what is concluded."""
+
+    device: str = "auto"
+    compile: str = "auto"
+    """auto, on or off: whether a card's programs are compiled."""
+    data: Path | None = None
+    """Data folder; None: ``data/`` in the project."""
+    verdicts: Path | None = None
+    """Folder of the trail; None: ``verdicts/`` in the project."""
+    resume: bool = True
+    require_registered: bool = False
+    checkpoint_seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """Where progress goes, and who may stop a run."""
+
+    say: Callable[[str], None] = lambda _: None
+    progress: Callable[[Progress], None] = lambda _: None
+    stop: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run came to."""
+
+    hypothesis: Hypothesis
+    decision: Decision
+    folder: Path
+    head: str
+    """The ledger's head: who keeps it can later show that nothing before it was changed."""
+
+
+def project_root(path: Path) -> Path:
+    """The project that a hypothesis file belongs to: the nearest folder above it that looks like one."""
+    folder = path.resolve().parent
+    for candidate in (folder, *folder.parents):
+        if any((candidate / mark).exists() for mark in ("verdicts", "pyproject.toml", ".git")):
+            return candidate
+    return folder.parent if folder.name == "hypotheses" else folder
+
+
+def command(path: Path, *options: str) -> str:
+    """The command as another person could give it: the file's place in the project, and no folder of this machine."""
+    try:
+        file = path.resolve().relative_to(project_root(path)).as_posix()
+    except ValueError:
+        file = path.name
+    return " ".join(["harness run", file, *options])
+
+
+def data_folder(path: Path, settings: Settings) -> Path:
+    """Where data sets are looked for."""
+    return settings.data if settings.data is not None else project_root(path) / "data"
+
+
+def open_ledger(path: Path, settings: Settings) -> Ledger:
+    """The trail that a hypothesis file belongs to."""
+    return Ledger(settings.verdicts if settings.verdicts is not None else project_root(path) / "verdicts")
+
+
+def run_folder(trail: Ledger, started: Event) -> Path:
+    """Where the files of an attempt are."""
+    return trail.root / str(started.body["hypothesis"]) / ledger.run_name(started.digest)
+
+
+def save(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a run's files, each whole."""
+    for name, data in files.items():
+        write_atomic(folder / name, data)
+
+
+def stored(path: Path) -> bytes:
+    """A file of a run.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"the ledger names this file, but it cannot be read: {error.strerror}",
+            where=str(path),
+            remedy="get the run's folder back from git or from whoever ran it",
+        ) from error
+
+
+def refuse_altered(folder: Path, recorded: Mapping[str, str]) -> None:
+    """Refuse a run's files that are not, to the byte, those that its verdict event names.
+
+    Raises:
+        Tampered: a file has another digest.
+        UsageError: a file cannot be read.
+    """
+    for name, expected in recorded.items():
+        got = hashlib.sha256(stored(folder / name)).hexdigest()
+        if got != expected:
+            raise Tampered(
+                "this file is not the one that the ledger's verdict names",
+                where=str(folder / name),
+                expected=expected,
+                got=got,
+                remedy="get the file back from git; a verdict is never edited",
+            )

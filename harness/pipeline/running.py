@@ -1,0 +1,167 @@
+"""The whole story on one page: from a YAML file to a verdict in the ledger.
+
+    load → register, or compare with the registration → plan → start or resume an attempt → train
+        → decide → render → record
+
+The order is the point: the registration is in the ledger before an attempt starts, the attempt before its first seed
+trains, the results on disk before they are judged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from shutil import rmtree
+
+from harness import inference, ledger, plan, spec, verdict
+from harness.errors import Interrupted
+from harness.pipeline.judging import judge
+from harness.pipeline.project import Report, Reporter, Settings, command, open_ledger, project_root, save
+from harness.pipeline.steps import (
+    circumstances,
+    data_deviations,
+    measured,
+    open_device_and_data,
+    refuse_changes,
+    refuse_unsupported,
+    registered_claims,
+    registered_or_register,
+    train,
+)
+from harness.records import (
+    Hypothesis,
+    Provenance,
+    Registered,
+)
+from harness.storage import write_atomic
+
+PILOT_TAG = b"harness/pilot/v1\0"
+
+
+def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
+    """Test one hypothesis: everything that ``harness run`` does.
+
+    Raises:
+        InvalidHypothesis, UsageError: nothing was started.
+        Interrupted, StorageFailed: what was trained is kept, the same call goes on.
+        TrainingFailed: the attempt is closed as failed.
+    """
+    loaded = spec.load(path)
+    hypothesis = loaded.hypothesis
+    refuse_unsupported(hypothesis)
+    device, images = open_device_and_data(hypothesis, path, settings, reporter)
+    trail = open_ledger(path, settings)
+    pins = ledger.pins(hypothesis, verdict.default_templates())
+    fingerprints = {name: data.fingerprint for name, data in images.items()}
+    with ledger.one_at_a_time(trail, hypothesis.id):
+        registration = registered_or_register(loaded, trail, pins, fingerprints, settings, reporter)
+        differing = refuse_changes(registration, loaded, trail, pins)
+        known, moved = registered_claims(registration, loaded, trail)
+        registered = Registered(
+            hypothesis=hypothesis, claims=known, registration=registration.digest, seeds=registration.seeds
+        )
+        environment = ledger.environment(project_root(path))
+        planned = plan.expand(
+            hypothesis, registration.seeds, registration=registration.digest, memory_bytes=device.memory_bytes
+        )
+        body = {
+            "hypothesis": hypothesis.id,
+            "registration": registration.digest,
+            "raw": trail.store_object(loaded.raw),
+            "canonical": hashlib.sha256(ledger.canonical(hypothesis)).hexdigest(),
+            "pins": pins.model_dump(mode="json"),
+            "data": fingerprints,
+            "plan": hashlib.sha256(planned.model_dump_json().encode()).hexdigest(),
+            "seeds": registration.seeds,
+            "environment": environment.model_dump(mode="json"),
+            "device": device.name,
+            "command": command(path),
+            "deviations": (
+                *differing,
+                *moved,
+                *ledger.code_deviation(trail, hypothesis.id, registration.pins.code, environment.code),
+                *data_deviations(registration.data, fingerprints),
+            ),
+        }
+        for template in pins.template_bytes.values():
+            trail.store_object(template)
+        attempt = ledger.start_or_resume(trail, hypothesis.id, body, resume=settings.resume, say=reporter.say)
+        with ledger.closing_on_failure(trail, attempt):
+            result, seconds = train(planned, images, device, attempt.folder, settings, reporter)
+            measurements = measured(registered, images, result)
+            write_atomic(attempt.folder / "results.json", measurements.to_json().encode())
+        decision = inference.decide(hypothesis, measurements)
+        provenance = Provenance(
+            run=attempt.name,
+            registration=registration.digest,
+            registered_time=registration.claimed_time,
+            started=attempt.event.claimed_time,
+            resumed=attempt.resumed,
+            attempts=ledger.attempts_with(trail, attempt, decision.outcome),
+            deviations=tuple(attempt.event.body["deviations"]),
+            hand_picked_seeds=registration.hand_picked_seeds,
+            **circumstances(attempt.event.body["environment"], device, command(path), result, seconds, attempt.resumed),
+        )
+        files = judge(registered, measurements, decision, provenance)
+        files["env.json"] = provenance.to_json().encode()
+        save(attempt.folder, files)
+        ledger.record_verdict(
+            trail, attempt, decision.outcome, files | {"results.json": measurements.to_json().encode()}
+        )
+        rmtree(attempt.folder / "work", ignore_errors=True)
+    return Report(hypothesis, decision, attempt.folder, trail.heads()[0])
+
+
+def pilot(path: Path, settings: Settings, reporter: Reporter, *, seeds: int, epochs: int) -> Report:
+    """A scaled-down run that can never give an outcome: to see that a file works and what it will cost.
+
+    Its seeds are not the registration's, and it leaves an event, because whoever looks at it has seen prior data.
+    """
+    loaded = spec.load(path)
+    refuse_unsupported(loaded.hypothesis)
+    hypothesis = scaled_down(loaded.hypothesis, epochs)
+    device, images = open_device_and_data(hypothesis, path, settings, reporter)
+    trail = open_ledger(path, settings)
+    numbers = tuple(
+        int.from_bytes(hashlib.sha256(PILOT_TAG + hypothesis.id.encode() + b"\0%d" % index).digest()[:6], "big")
+        for index in range(min(seeds, hypothesis.seeds.number))
+    )
+    scale = {"seeds": len(numbers), "epochs": epochs, "device": device.name}
+    event = trail.append("pilot", {"hypothesis": hypothesis.id, "settings": scale})
+    folder = trail.root / hypothesis.id / f"pilot-{ledger.run_name(event.digest)}"
+    planned = plan.expand(hypothesis, numbers, memory_bytes=device.memory_bytes)
+    try:
+        result, seconds = train(planned, images, device, folder, settings, reporter)
+    except Interrupted:
+        rmtree(folder, ignore_errors=True)
+        raise Interrupted("the pilot was stopped", remedy="start it again: a pilot is not resumed") from None
+    registered = Registered(hypothesis=hypothesis, claims=loaded.claims, registration="", seeds=numbers)
+    measurements = measured(registered, images, result, pilot=True)
+    decision = inference.decide(hypothesis, measurements)
+    environment = ledger.environment(project_root(path)).model_dump(mode="json")
+    provenance = Provenance(
+        run=folder.name,
+        registration="",
+        registered_time="",
+        started=event.claimed_time,
+        resumed=0,
+        attempts=ledger.attempts(trail, hypothesis.id),
+        deviations=(),
+        hand_picked_seeds=False,
+        **circumstances(environment, device, command(path, "--pilot"), result, seconds),
+    )
+    files = judge(registered, measurements, decision, provenance)
+    files |= {"results.json": measurements.to_json().encode(), "env.json": provenance.to_json().encode()}
+    save(folder, files)
+    rmtree(folder / "work", ignore_errors=True)
+    return Report(hypothesis, decision, folder, trail.heads()[0])
+
+
+def scaled_down(hypothesis: Hypothesis, epochs: int) -> Hypothesis:
+    """The same hypothesis with at most ``epochs`` epochs, keeping no weights, judged at the last epoch only."""
+    plain = hypothesis.model_dump(mode="json")
+    for setup in (plain["setup"], *(arm["setup"] for arm in plain["arms"].values())):
+        setup |= {"epochs": min(epochs, setup["epochs"]), "save": []}
+    for estimand in (*plain["estimands"].values(), *plain["exploratory"].values()):
+        estimand["epoch"] = None
+    return Hypothesis.model_validate(plain)

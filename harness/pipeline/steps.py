@@ -1,0 +1,167 @@
+"""The steps of a run, one function each; ``running`` puts them in order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness import ledger, spec
+from harness.errors import DeviationRefused, UsageError
+from harness.ledger import Ledger, Pins, Registration
+from harness.pipeline.project import Reporter, Settings, data_folder
+from harness.records import (
+    Claims,
+    DataRecord,
+    Hypothesis,
+    Measurements,
+    Plan,
+    Registered,
+)
+
+if TYPE_CHECKING:
+    from harness.datasets import Images
+    from harness.engine import Device, Result
+
+
+ENVIRONMENT = ("commit", "dirty", "dirty_digest", "harness", "code", "packages", "python", "platform")
+"""What a provenance takes over from the environment."""
+
+
+def refuse_unsupported(hypothesis: Hypothesis) -> None:
+    """Refuse what a file may say and this version cannot run yet."""
+    if hypothesis.stopping.kind != "fixed":
+        raise UsageError(
+            f"this version cannot run stopping rule {hypothesis.stopping.kind!r} yet",
+            where=hypothesis.id,
+            remedy="use stopping: {kind: fixed}",
+        )
+
+
+def registered_or_register(
+    loaded: spec.Loaded,
+    trail: Ledger,
+    pins: Pins,
+    fingerprints: Mapping[str, str],
+    settings: Settings,
+    reporter: Reporter,
+) -> Registration:
+    """The hypothesis's registration; made now, before any training, if there is none."""
+    hypothesis = loaded.hypothesis
+    found = ledger.find_registration(trail, hypothesis.id)
+    if found is None:
+        if settings.require_registered:
+            raise UsageError(
+                "this hypothesis is not registered",
+                where=str(loaded.path),
+                remedy="run it without --require-registered: that registers it first",
+            )
+        ledger.register(trail, loaded.raw, loaded.claims_raw, hypothesis, pins, fingerprints)
+        found = ledger.find_registration(trail, hypothesis.id)
+        assert found is not None
+        reporter.say(f"registered {hypothesis.id} as {found.digest[:12]}, before any training")
+    return found
+
+
+def refuse_changes(registration: Registration, loaded: spec.Loaded, trail: Ledger, pins: Pins) -> tuple[str, ...]:
+    """Refuse a file whose meaning is not the registered one; name what differs in the code."""
+    comparison = ledger.compare(registration, loaded.hypothesis, loaded.raw, pins, trail)
+    if comparison.status == "changed":
+        raise DeviationRefused(
+            f"{loaded.hypothesis.id} was changed after its registration of {registration.claimed_time}:\n    "
+            + "\n    ".join(comparison.differences),
+            where=str(loaded.path),
+            remedy="undo the change, or ask the changed question under a new id",
+        )
+    return comparison.pins
+
+
+def registered_claims(registration: Registration, loaded: spec.Loaded, trail: Ledger) -> tuple[Claims, tuple[str, ...]]:
+    """The claims as registered, of which the verdict speaks, and what was changed in them since; new ones are fine."""
+    raw = trail.read_object(registration.claims)
+    known = spec.parse(loaded.raw, raw, str(loaded.path)).claims
+    changed = [name for name, claim in known.claims.items() if loaded.claims.claims.get(name) != claim]
+    told = "was changed after the registration; its registered form is used"
+    return known, tuple(f"the claim {name} {told}" for name in changed)
+
+
+def open_device_and_data(
+    hypothesis: Hypothesis, path: Path, settings: Settings, reporter: Reporter
+) -> tuple[Device, dict[str, Images]]:
+    """The device, and every data set of every arm, once."""
+    from harness import engine
+
+    device = engine.open_device(settings.device, settings.compile)
+    root = data_folder(path, settings)
+    sets = {arm.setup.dataset.name: arm.setup.dataset for arm in hypothesis.arms.values()}
+    return device, {name: dataset.load(root, reporter.say) for name, dataset in sets.items()}
+
+
+def data_deviations(registered: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    """Data sets whose bytes are not those of the registration."""
+    return tuple(
+        f"the data of {name} differ from those at registration: {registered[name][:12]} → {fingerprint[:12]}"
+        for name, fingerprint in now.items()
+        if registered.get(name, fingerprint) != fingerprint
+    )
+
+
+def train(
+    planned: Plan, images: Mapping[str, Images], device: Device, folder: Path, settings: Settings, reporter: Reporter
+) -> tuple[Result, float]:
+    """Train the plan, or the rest of it, in a run's folder; the result and the seconds that this took."""
+    from harness import engine
+
+    begun = time.monotonic()
+    result = engine.train(
+        planned,
+        images,
+        device,
+        folder,
+        checkpoint_seconds=settings.checkpoint_seconds,
+        report=reporter.progress,
+        stop=reporter.stop,
+    )
+    return result, time.monotonic() - begun
+
+
+def measured(
+    registered: Registered, images: Mapping[str, Images], result: Result, *, pilot: bool = False
+) -> Measurements:
+    """The content of results.json."""
+    hypothesis = registered.hypothesis
+    return Measurements(
+        hypothesis=hypothesis.id,
+        registration=registered.registration,
+        pilot=pilot,
+        seeds=registered.seeds,
+        epochs={name: arm.setup.epochs for name, arm in hypothesis.arms.items()},
+        data={
+            name: DataRecord(
+                fingerprint=data.fingerprint,
+                origin=data.origin,
+                canonical=data.canonical,
+                train=len(data.train_labels),
+                test=len(data.test_labels),
+            )
+            for name, data in images.items()
+        },
+        replicas=result.replicas,
+    )
+
+
+def circumstances(
+    environment: Mapping[str, Any], device: Device, command: str, result: Result, seconds: float, resumed: int = 0
+) -> dict[str, Any]:
+    """The fields of a provenance that a pilot has too; ``seconds`` are those of the last session."""
+    return {
+        **{key: environment[key] for key in ENVIRONMENT},
+        "device": device.name,
+        "command": command,
+        "durations": {"training since the last resume" if resumed else "training": round(seconds, 3)},
+        "weights": result.weights,
+        "cohorts": result.cohorts,
+        "finished": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }

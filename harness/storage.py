@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -25,20 +26,34 @@ def write_atomic(path: Path, data: bytes) -> None:
     Raises:
         StorageFailed: a full disk or a missing permission. Nothing is left behind, an older file stays as it was.
     """
+    with written_beside(path, data, 0o644) as temporary:
+        temporary.replace(path)
+
+
+@contextmanager
+def written_beside(path: Path, data: bytes, mode: int) -> Iterator[Path]:
+    """A temporary file with ``data`` beside ``path``, on the disk already; the body gives it its final name.
+
+    Afterwards the folder's entries are made durable, and what is left of the temporary file is removed.
+
+    Raises:
+        StorageFailed: anything of this failed. Nothing is left behind.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.replace(path)
+        yield temporary
         sync_folder(path.parent)
     except OSError as error:
-        with contextlib.suppress(OSError):  # the folder itself may be what is wrong
-            temporary.unlink(missing_ok=True)
         raise storage_failed(path, error) from error
+    finally:
+        with suppress(OSError):  # renamed already, or the folder itself is what is wrong
+            temporary.unlink()
 
 
 def sync_folder(folder: Path) -> None:

@@ -6,7 +6,7 @@ import gc
 import hashlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -55,8 +55,6 @@ class Result:
     """File below the weights folder → SHA-256."""
     cohorts: tuple[int, ...]
     """Replicas per cohort as trained."""
-    peak_memory: tuple[int, ...]
-    """Bytes per cohort on CUDA; empty on a processor."""
 
 
 @dataclass
@@ -72,7 +70,6 @@ class Run:
     report: Callable[[Progress], None] = lambda _: None
     stop: Callable[[], bool] = lambda: False
     done: int = 0
-    peak_memory: list[int] = field(default_factory=list)
 
 
 def train(
@@ -132,7 +129,7 @@ def train(
         weights |= result["weights"]
     arms = list(dict.fromkeys(replica.arm for cohort in plan.cohorts for replica in cohort.replicas))
     replicas.sort(key=lambda result: (arms.index(result.arm), result.seed_index))
-    return Result(tuple(replicas), dict(sorted(weights.items())), tuple(sizes), tuple(run.peak_memory))
+    return Result(tuple(replicas), dict(sorted(weights.items())), tuple(sizes))
 
 
 def halves(cohort: Cohort) -> list[Cohort]:
@@ -153,7 +150,6 @@ def train_cohort(cohort: Cohort, run: Run, work: WorkFolder, position: tuple[int
         gc.collect()
         torch.compiler.reset()
         torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
     images = run.images[setup.dataset.name]
     steps = -(-len(images.train_labels) // setup.batch_size)
     least = run.device.compile_steps
@@ -192,8 +188,6 @@ def train_cohort(cohort: Cohort, run: Run, work: WorkFolder, position: tuple[int
                 f"stopped after epoch {epoch + 1} of {setup.epochs}, cohort {position[0]} of {position[1]}",
                 remedy="give the same command again: it goes on from here",
             )
-    if run.device.is_cuda:
-        run.peak_memory.append(torch.cuda.max_memory_allocated())
     result = finish(program, log, run.folder / "weights")
     work.save_result(cohort, result)
     if run.stop():

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from harness.storage import storage_failed, sync_folder
+from harness.storage import written_beside
 
 
 def publish(path: Path, data: bytes) -> None:
@@ -19,19 +18,5 @@ def publish(path: Path, data: bytes) -> None:
     Raises:
         StorageFailed: a full disk or a missing permission. Nothing is left behind.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        with suppress(FileExistsError):
-            os.link(temporary, path)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise storage_failed(path, error) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+    with written_beside(path, data, 0o444) as temporary, suppress(FileExistsError):
+        os.link(temporary, path)

@@ -118,19 +118,6 @@ def finite(interval: tuple[float, float]) -> tuple[float, float] | None:
     return interval if all(math.isfinite(end) for end in interval) else None
 
 
-def domain(estimand: Estimand) -> tuple[float, float]:
-    """The closed interval of values that an estimand can have at a seed, in its unit and transform."""
-    low, high = estimand.metric.bounds
-    if estimand.samples == "std":  # a standard deviation over samples is at most the width of the bounds
-        low, high = 0.0, high - low
-    if estimand.transform == "log10":
-        low, high = (math.log10(end) if end > 0 else -math.inf for end in (low, high))
-    if estimand.contrast is not None:
-        low, high = low - high, high - low
-    factor = 100 if estimand.unit == "pp" else 1
-    return low * factor, high * factor
-
-
 def unit(estimand: Estimand) -> str:
     """ "pp", "log10", the metric's unit, or empty."""
     if estimand.unit == "pp":

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from harness.errors import HarnessError
 from harness.inference.bands import judge_bands
 from harness.inference.combine import Combined, combine, share
-from harness.inference.estimands import Sample, domain, evaluate
+from harness.inference.estimands import Sample, evaluate
 from harness.inference.guards import judge_guard
 from harness.inference.readings import diverged, divergence_rate, unapplied_seeds
 from harness.inference.report import explain, listing, p_value, summary_of
@@ -76,7 +76,7 @@ def _decisions(
         estimand = hypothesis.estimands[spec.estimand]
         applied = not any(arm in unapplied for arm in estimand.arms)
         alpha = spec.criterion.alpha / share(hypothesis.combine, name)
-        decision = judge_bands(name, spec, samples[spec.estimand], domain(estimand), alpha, seeds_applied=applied)
+        decision = judge_bands(name, spec, samples[spec.estimand], estimand.domain, alpha, seeds_applied=applied)
         if pilot:
             decision = decision.model_copy(update={"outcome": "inconclusive"})
         steps = explain(decision, spec.criterion.targets, pilot)

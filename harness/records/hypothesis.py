@@ -283,6 +283,22 @@ class Estimand(Record):
         """The arms it needs."""
         return (self.arm,) if self.arm is not None else (self.contrast or ())
 
+    @property
+    def domain(self) -> tuple[float, float]:
+        """The closed interval of values that it can have at a seed, in its unit and transform.
+
+        A standard deviation over samples is at most the width of the metric's bounds.
+        """
+        low, high = self.metric.bounds
+        if self.samples == "std":
+            low, high = 0.0, high - low
+        if self.transform == "log10":
+            low, high = (math.log10(end) if end > 0 else -math.inf for end in (low, high))
+        if self.contrast is not None:
+            low, high = low - high, high - low
+        factor = 100.0 if self.unit == "pp" else 1.0
+        return low * factor, high * factor
+
 
 class Guard(Record):
     """What must hold for the decisions to mean anything. It is tested across seeds and never filters them."""

@@ -6,30 +6,10 @@ import itertools
 import math
 from collections.abc import Iterator
 
-from harness.records import DecisionSpec, Estimand, Interval
+from harness.records import DecisionSpec, Interval
 from harness.records.hypothesis import RESERVED_OUTCOMES
 from harness.spec.draft import Draft
 from harness.spec.tree import Path, Problem
-
-
-def domain(estimand: Estimand) -> tuple[float, float]:
-    """The closed interval of values that an estimand can have at a seed, in its unit and transform.
-
-    A standard deviation over samples is at most the width of the metric's bounds.
-    """
-    low, high = estimand.metric.bounds
-    if estimand.samples == "std":
-        low, high = 0.0, high - low
-    if estimand.transform == "log10":
-        low, high = _log10(low), _log10(high)
-    if estimand.contrast is not None:
-        low, high = low - high, high - low
-    factor = 100.0 if estimand.unit == "pp" else 1.0
-    return low * factor, high * factor
-
-
-def _log10(value: float) -> float:
-    return math.log10(value) if value > 0 else -math.inf
 
 
 def band_problems(draft: Draft) -> Iterator[Problem]:
@@ -41,7 +21,7 @@ def band_problems(draft: Draft) -> Iterator[Problem]:
                 message = f"{band!r} is the harness's own outcome"
                 yield Problem((*path, band), message, "choose another name", on_key=True)
         estimand = draft.estimands.get(decision.estimand)
-        yield from _tiling(path, decision, domain(estimand) if estimand is not None else None)
+        yield from _tiling(path, decision, estimand.domain if estimand is not None else None)
 
 
 def _tiling(path: Path, decision: DecisionSpec, bounds: tuple[float, float] | None) -> Iterator[Problem]:

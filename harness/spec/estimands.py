@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.records import Arm, Estimand, Setup
-from harness.spec.bands import domain
 from harness.spec.draft import Draft
 from harness.spec.seeds import some_seeds
 from harness.spec.tree import Path, Problem
@@ -89,7 +88,7 @@ def guard_problems(draft: Draft) -> Iterator[Problem]:
         estimand = draft.estimands.get(guard.estimand)
         if estimand is None:
             continue
-        low, high = domain(estimand)
+        low, high = estimand.domain
         if guard.above is not None and guard.above >= high:
             yield Problem((*path, "above"), f"{guard.estimand} is never above {guard.above:g}: the guard can't hold")
         if guard.below is not None and guard.below <= low:

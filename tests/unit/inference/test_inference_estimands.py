@@ -21,7 +21,7 @@ from inference_records import (
 from scipy import stats
 
 from harness.inference import decide
-from harness.inference.estimands import domain, evaluate
+from harness.inference.estimands import evaluate
 from harness.records import Estimand, Measurements
 
 
@@ -104,7 +104,7 @@ def test_a_share_on_a_threshold_stays_on_it_in_percentage_points():
     ],
 )
 def test_the_domain_follows_unit_transform_and_contrast(estimand, expected):
-    assert domain(Estimand.model_validate(estimand)) == expected
+    assert Estimand.model_validate(estimand).domain == expected
 
 
 # One diverged of ten, under each policy.

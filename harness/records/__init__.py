@@ -1,5 +1,6 @@
 """The frozen records that stages hand on: Hypothesis → Plan → Measurements → Decision, and what the trail adds."""
 
+from harness.records.bands import Band, Interval
 from harness.records.base import Record
 from harness.records.claims import Consequences
 from harness.records.decision import (
@@ -12,7 +13,6 @@ from harness.records.decision import (
 )
 from harness.records.hypothesis import (
     Arm,
-    Band,
     Claim,
     Claims,
     Combine,
@@ -23,7 +23,6 @@ from harness.records.hypothesis import (
     Guard,
     Hypothesis,
     Implication,
-    Interval,
     Optimizer,
     Prediction,
     PriorData,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from harness.records.bands import Interval
 from harness.records.base import Record
-from harness.records.hypothesis import Interval
 
 
 class SeedValue(Record):

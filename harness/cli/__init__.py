@@ -1,0 +1,12 @@
+"""The command line: verbs, options, exit codes. The only package that prints or exits.
+
+Data goes to stdout; progress, notes and errors to stderr. Exit codes: 0 done, whatever the verdict; 1 the program
+failed; 2 wrong usage or an invalid hypothesis; 3 tampered evidence; 4 a recomputation differs; 5 evidence is
+incomplete; 130 interrupted. One module per verb or group of verbs, in the order of ``--help``.
+"""
+
+# Importing a verb's module adds it to the program.
+from harness.cli import run, plan, check, look, reverdict  # noqa: F401, I001  (this is the order of --help)
+from harness.cli.app import main
+
+__all__ = ["main"]

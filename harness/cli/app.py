@@ -1,0 +1,69 @@
+"""The program itself: its help, its options, and the project's own settings."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness import __version__
+from harness.cli.common import DEBUG, out, verb
+from harness.errors import UsageError
+
+app = typer.Typer(
+    name="harness",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""Pre-registered hypothesis tests for machine-learning experiments.
+
+    One YAML file states arms, metric, thresholds, seeds, and what each outcome would mean.
+    It is registered, trained over all seeds, tested across them, and judged.
+
+    Start with: [bold]harness run hypotheses/quickstart_digits.yaml[/bold]""",
+)
+
+
+@app.callback()
+@verb
+def settings_of_the_project(
+    ctx: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Read ``[tool.harness]`` of the project's pyproject.toml: option > HARNESS_* variable > file > default."""
+    DEBUG["on"] = debug
+    if version:
+        out.print(f"harness {__version__}")
+        raise typer.Exit
+    pyproject = Path("pyproject.toml")
+    if pyproject.is_file():
+        try:
+            tool = tomllib.loads(pyproject.read_text(encoding="utf-8")).get("tool", {})
+            own = tool.get("harness", {}) if isinstance(tool, dict) else {}
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(f"cannot be read: {error}", where="pyproject.toml") from error
+        if not isinstance(own, dict) or not all(isinstance(value, str) for value in own.values()):
+            raise UsageError("[tool.harness] takes texts", where="pyproject.toml", remedy='write device = "cpu"')
+        known = {"device", "data", "verdicts"}
+        if unknown := sorted(set(own) - known):
+            raise UsageError(
+                f"unknown key {unknown[0]!r}",
+                where="pyproject.toml [tool.harness]",
+                remedy=f"known keys: {', '.join(sorted(known))}",
+            )
+        ctx.default_map = {name: dict(own) for name in named_commands()}
+
+
+def named_commands() -> list[str]:
+    """Every verb's name."""
+    return [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+
+
+def main() -> None:
+    """Entry point."""
+    app()

@@ -1,0 +1,117 @@
+"""What the verbs share: consoles, options, and how an error becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+
+import typer
+from rich.console import Console
+
+from harness.errors import HarnessError, InvalidHypothesis, UsageError
+
+if TYPE_CHECKING:
+    from harness.pipeline import Settings
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+DEBUG = {"on": False}
+DEFAULT_FOLDER = Path("hypotheses")
+
+File = Annotated[Path, typer.Argument(help="A hypothesis: one YAML file.", show_default=False)]
+DeviceOption = Annotated[
+    str, typer.Option("--device", envvar="HARNESS_DEVICE", help="auto, cpu, cuda or cuda:<number>.")
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", envvar="HARNESS_DATA", help="Data folder. Default: data/ in the project.", show_default=False
+    ),
+]
+VerdictsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--verdicts",
+        envvar="HARNESS_VERDICTS",
+        help="Folder of the audit trail. Default: verdicts/ in the project.",
+        show_default=False,
+    ),
+]
+FormatOption = Annotated[str, typer.Option("--format", help="text or json.")]
+
+
+P = ParamSpec("P")
+
+
+def verb(function: Callable[P, None]) -> Callable[P, None]:
+    """Turn a verb's errors into one message and an exit code."""
+
+    @wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            function(*args, **kwargs)
+        except (typer.Exit, typer.Abort):
+            raise
+        except HarnessError as error:
+            failed(error)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            err.print("interrupted", markup=False)
+            raise typer.Exit(130) from None
+        except BrokenPipeError:
+            raise typer.Exit(1) from None
+        except Exception as error:
+            if DEBUG["on"]:
+                traceback.print_exc()
+            text = f"internal error: {type(error).__name__}: {error}"
+            remedy = (
+                "this is a defect of harness: give the command again as harness --debug … and report what it prints"
+            )
+            failed(HarnessError(text, remedy=remedy))
+            raise typer.Exit(1) from None
+
+    return guarded
+
+
+def failed(error: HarnessError) -> None:
+    """One message on stderr."""
+    if DEBUG["on"] and not isinstance(error, InvalidHypothesis):
+        traceback.print_exc()
+    if isinstance(error, InvalidHypothesis):
+        err.print(str(error), markup=False)
+        count = len(error.findings)
+        err.print(f"{count} {'finding' if count == 1 else 'findings'}: nothing was started", markup=False)
+    else:
+        err.print(f"[red]error:[/red] {escape(str(error))}")
+
+
+def escape(text: str) -> str:
+    """Text that rich shows as it is."""
+    from rich.markup import escape as plain
+
+    return plain(text)
+
+
+def settings_from(device: str, data: Path | None, verdicts: Path | None, **more: Any) -> Settings:
+    """The options that most verbs take, for ``harness.pipeline``."""
+    from harness.pipeline import Settings
+
+    return Settings(device=device, data=data, verdicts=verdicts, **more)
+
+
+def shown(path: Path) -> Path:
+    """Relative to here if it is below."""
+    try:
+        return path.resolve().relative_to(Path.cwd())
+    except ValueError:
+        return path
+
+
+def wants_json(form: str) -> bool:
+    """Whether ``--format`` says json; refuses what is neither text nor json."""
+    if form not in ("text", "json"):
+        raise UsageError(f"unknown format {form!r}", where="--format", remedy="use text or json")
+    return form == "json"

@@ -1,0 +1,93 @@
+"""``harness list`` and ``harness show``: what is there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from harness.cli.app import app
+from harness.cli.common import (
+    DEFAULT_FOLDER,
+    FormatOption,
+    VerdictsOption,
+    err,
+    escape,
+    out,
+    settings_from,
+    shown,
+    verb,
+    wants_json,
+)
+
+
+@app.command("list")
+@verb
+def list_hypotheses(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Files or folders. Default: hypotheses/.", show_default=False)
+    ] = None,
+    verdicts: VerdictsOption = None,
+    form: FormatOption = "text",
+) -> None:
+    """List hypotheses with their registration, attempts and last outcome."""
+    from harness import pipeline, spec
+
+    as_json = wants_json(form)
+    report = spec.load_folder(paths or [DEFAULT_FOLDER])
+    rows = [pipeline.standing(loaded, settings_from("auto", None, verdicts)) for loaded in report.loaded]
+    if as_json:
+        plain = [
+            {
+                "id": row.hypothesis.id,
+                "title": row.hypothesis.title,
+                "file": str(shown(row.path)),
+                "registered": row.registered,
+                "attempts": [attempt.model_dump() for attempt in row.attempts],
+                "predicted": row.hypothesis.prediction.outcome,
+                "outcome": row.outcome,
+            }
+            for row in rows
+        ]
+        print(json.dumps(plain, indent=1, ensure_ascii=False))
+    else:
+        table = Table(box=None, pad_edge=False)
+        for name in ("hypothesis", "registered", "attempts", "predicted", "outcome"):
+            table.add_column(name, overflow="fold")
+        table.add_column("title", no_wrap=True, overflow="ellipsis", max_width=max(10, out.width - 75))
+        for row in rows:
+            table.add_row(
+                row.hypothesis.id,
+                row.registered[:10] if row.registered else "no",
+                str(sum(attempt.status != "pilot" for attempt in row.attempts)),
+                row.hypothesis.prediction.outcome,
+                row.outcome or "–",
+                escape(row.hypothesis.title),
+            )
+        out.print(table)
+    if report.findings:
+        files = len({finding.file for finding in report.findings})
+        err.print(f"{files} {'file has' if files == 1 else 'files have'} findings: see harness check", markup=False)
+
+
+@app.command()
+@verb
+def show(
+    name: Annotated[str, typer.Argument(help="A hypothesis's id or a run's first digits.", show_default=False)],
+    verdicts: VerdictsOption = None,
+    raw: Annotated[bool, typer.Option("--raw", help="The Markdown as it is, on a terminal too.")] = False,
+) -> None:
+    """Print the last verdict on a hypothesis."""
+    from harness import pipeline
+
+    path, text = pipeline.read_verdict(name, verdicts if verdicts is not None else Path("verdicts"))
+    if out.is_terminal and not raw:
+        from rich.markdown import Markdown
+
+        out.print(Markdown(text))
+    else:
+        print(text, end="")
+    err.print(str(shown(path)), markup=False)

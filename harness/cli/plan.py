@@ -1,0 +1,105 @@
+"""``harness plan``: what a run would do."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import typer
+from rich.table import Table
+
+from harness.cli.app import app
+from harness.cli.common import (
+    DataOption,
+    DeviceOption,
+    File,
+    FormatOption,
+    VerdictsOption,
+    escape,
+    out,
+    settings_from,
+    verb,
+    wants_json,
+)
+
+
+@app.command()
+@verb
+def plan(
+    ctx: typer.Context,
+    file: File,
+    device: DeviceOption = "auto",
+    data: DataOption = None,
+    verdicts: VerdictsOption = None,
+    form: FormatOption = "text",
+) -> None:
+    """Show what a run would do: arms and seeds, cohorts, steps, memory, rough time, and where data come from."""
+    from harness import pipeline
+
+    settings = settings_from(device, data, verdicts)
+    seen = pipeline.outlook(file, settings)
+    cohorts: list[dict[str, Any]] = [
+        {
+            "arms": list(cohort.arms),
+            "replicas": len(cohort.replicas),
+            "steps": seen.planned.steps(cohort),
+            "memory_bytes": cohort.memory_bytes,
+        }
+        for cohort in seen.planned.cohorts
+    ]
+    origins = {name: _origin(ctx, name) for name in ("device", "data", "verdicts")}
+    if wants_json(form):
+        plain = {
+            "hypothesis": seen.hypothesis.id,
+            "registration": seen.registration,
+            "cohorts": cohorts,
+            "steps": seen.estimate.steps,
+            "memory_bytes": seen.estimate.memory_bytes,
+            "seconds": seen.estimate.seconds,
+            "device": seen.device,
+            "data": seen.data,
+            "settings_from": origins,
+        }
+        print(json.dumps(plain, indent=1))
+        return
+    arms, seeds = len(seen.hypothesis.arms), seen.hypothesis.seeds.number
+    out.print(f"[bold]{escape(seen.hypothesis.id)}[/bold]: {escape(seen.hypothesis.title)}")
+    out.print(f"{arms} arms × {seeds} seeds = {arms * seeds} replicas")
+    table = Table("cohort", "arms", "replicas", "steps", "memory", box=None, pad_edge=False)
+    for number, cohort in enumerate(cohorts, 1):
+        table.add_row(
+            str(number),
+            ", ".join(cohort["arms"]),
+            str(cohort["replicas"]),
+            f"{cohort['steps']:,}",
+            _bytes(cohort["memory_bytes"]),
+        )
+    out.print(table)
+    time_needed = _duration(seen.estimate.seconds)
+    out.print(f"training: roughly {time_needed} on {seen.device} ({origins['device']})", markup=False)
+    for name, place in seen.data.items():
+        out.print(f"data: {name}, {place} ({origins['data']})", markup=False)
+    state = (
+        f"registered: {seen.registration[:12]}" if seen.registration else "not registered yet: a run registers it first"
+    )
+    out.print(state, markup=False)
+
+
+def _origin(ctx: typer.Context, name: str) -> str:
+    source = ctx.get_parameter_source(name)
+    words = {
+        "COMMANDLINE": f"from --{name}",
+        "ENVIRONMENT": f"from HARNESS_{name.upper()}",
+        "DEFAULT_MAP": "from [tool.harness]",
+    }
+    return words.get(source.name, "default") if source is not None else "default"
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,171 @@
+"""``harness run``, and the progress that it shows."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from harness.cli.app import app
+from harness.cli.common import (
+    DataOption,
+    DeviceOption,
+    File,
+    VerdictsOption,
+    err,
+    escape,
+    out,
+    settings_from,
+    shown,
+    verb,
+)
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+    from harness.engine import Progress
+    from harness.pipeline import Reporter
+
+
+@app.command()
+@verb
+def run(
+    file: File,
+    device: DeviceOption = "auto",
+    data: DataOption = None,
+    verdicts: VerdictsOption = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume/--no-resume", help="Go on with an attempt that was stopped, or close it and start anew."
+        ),
+    ] = True,
+    require_registered: Annotated[
+        bool, typer.Option("--require-registered", help="Refuse to run what was not registered before.")
+    ] = False,
+    pilot: Annotated[
+        bool, typer.Option("--pilot", help="Few seeds and epochs, watermarked; never gives an outcome.")
+    ] = False,
+    pilot_seeds: Annotated[int, typer.Option("--pilot-seeds", min=1, help="Seeds of a pilot.")] = 2,
+    pilot_epochs: Annotated[int, typer.Option("--pilot-epochs", min=1, help="Epochs of a pilot.")] = 2,
+    compile_programs: Annotated[
+        str, typer.Option("--compile", help="Compile a card's programs: auto (if it pays), on or off.")
+    ] = "auto",
+    checkpoint_every: Annotated[
+        float, typer.Option("--checkpoint-every", min=0, help="Seconds between checkpoints.")
+    ] = 60.0,
+) -> None:
+    """Test a hypothesis: register it, train all arms over all seeds, judge, and write the verdict.
+
+    A run that was stopped goes on from its last checkpoint when the same command is given again.
+    """
+    settings = settings_from(
+        device,
+        data,
+        verdicts,
+        compile=compile_programs,
+        resume=resume,
+        require_registered=require_registered,
+        checkpoint_seconds=checkpoint_every,
+    )
+    from harness import pipeline
+
+    with reporting() as reporter:
+        if pilot:
+            report = pipeline.pilot(file, settings, reporter, seeds=pilot_seeds, epochs=pilot_epochs)
+        else:
+            report = pipeline.run(file, settings, reporter)
+    decision = report.decision
+    if pilot:
+        out.print(f"{report.hypothesis.id}: pilot, no outcome", markup=False)
+    else:
+        came = "as predicted" if decision.outcome == decision.predicted else f"predicted: {decision.predicted}"
+        out.print(f"[bold]{escape(report.hypothesis.id)}: {escape(decision.outcome)}[/bold] ({escape(came)})")
+    out.print(decision.summary, markup=False)
+    out.print(str(shown(report.folder / "verdict.md")), markup=False)
+    err.print(f"ledger head, worth keeping elsewhere: {report.head}", markup=False)
+
+
+@contextmanager
+def reporting() -> Iterator[Reporter]:
+    """Progress on stderr; a first Ctrl-C or SIGTERM stops after the epoch, a second at once."""
+    from harness.pipeline import Reporter
+
+    stopping = {"asked": False}
+
+    def ask(_signal: int, _frame: FrameType | None) -> None:
+        if stopping["asked"]:
+            raise KeyboardInterrupt
+        stopping["asked"] = True
+        err.print("stopping after this epoch (again: at once)", markup=False)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with progress_bar() as show:
+            yield Reporter(
+                say=lambda text: err.print(text, markup=False), progress=show, stop=lambda: stopping["asked"]
+            )
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Any]:
+    """A bar on a terminal; elsewhere a line at the start of each cohort and every half minute."""
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    with Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[speed]}"),
+        console=err,
+        disable=not err.is_terminal,
+        transient=True,
+    ) as bar:
+        yield Shown(bar)
+
+
+@dataclass
+class Shown:
+    """Shows where training is."""
+
+    bar: Bar
+    task: Any = None
+    started: float = field(default_factory=time.monotonic)
+    first_step: int | None = None
+    last_line: float = 0.0
+    cohort: int = 0
+
+    def __call__(self, at: Progress) -> None:
+        """Called after every epoch."""
+        if at.message:
+            err.print(at.message, markup=False)
+            return
+        now = time.monotonic()
+        if self.first_step is None:
+            self.first_step, self.started = at.steps_done, now
+        seconds = now - self.started
+        speed = (at.steps_done - self.first_step) / seconds if seconds > 0 else 0.0
+        where = f"{', '.join(at.arms)}: {at.replicas} replicas, epoch {at.epoch}/{at.epochs}"
+        text = f"cohort {at.cohort}/{at.cohorts} · {where}"
+        if err.is_terminal:
+            if self.task is None:
+                self.task = self.bar.add_task(text, total=at.steps_total, speed="")
+            self.bar.update(self.task, description=text, completed=at.steps_done, speed=f"{speed:,.0f} replica steps/s")
+        elif at.cohort != self.cohort or now - self.last_line > 30 or at.steps_done == at.steps_total:
+            left = (at.steps_total - at.steps_done) / speed if speed else None
+            ending = "" if left is None else f", {left:.0f} s left, {speed:,.0f} replica steps/s"
+            err.print(f"{text}{ending}", markup=False)
+            self.last_line, self.cohort = now, at.cohort

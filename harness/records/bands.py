@@ -1,0 +1,97 @@
+"""Intervals and bands: the parts of the line that outcomes are names for."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from harness.records.base import Record
+
+NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?inf"
+INTERVAL = re.compile(rf"\s*([\[(])\s*({NUMBER})\s*,\s*({NUMBER})\s*([\])])\s*")
+
+
+class Interval(Record):
+    """One interval of a band; an infinite end is None and open."""
+
+    lower: float | None
+    upper: float | None
+    lower_closed: bool
+    upper_closed: bool
+
+    @classmethod
+    def parse(cls, text: str) -> Interval:
+        """Read ``[5, 25)``, ``(-inf, 0.2]``.
+
+        Raises:
+            ValueError: not an interval, an empty one, or an infinite end that is closed.
+        """
+        match = INTERVAL.fullmatch(text)
+        if match is None:
+            raise ValueError(f"{text.strip()!r} is no interval; write for example [5, 25), (-inf, 0.2] or (25, inf)")
+        left, low, high, right = match.groups()
+        lower, upper = float(low), float(high)
+        if (
+            lower == math.inf
+            or upper == -math.inf
+            or not (lower < upper or (lower == upper and left == "[" and right == "]"))
+        ):
+            raise ValueError(f"{text.strip()!r} is empty: its lower end must lie below its upper end")
+        if (math.isinf(lower) and left == "[") or (math.isinf(upper) and right == "]"):
+            raise ValueError(f"{text.strip()!r} closes an infinite end; write ( before -inf and ) after inf")
+        return cls(
+            lower=None if math.isinf(lower) else lower,
+            upper=None if math.isinf(upper) else upper,
+            lower_closed=left == "[",
+            upper_closed=right == "]",
+        )
+
+    def contains(self, value: float) -> bool:
+        """Whether ``value`` lies in the interval."""
+        above = self.lower is None or value > self.lower or (self.lower_closed and value == self.lower)
+        below = self.upper is None or value < self.upper or (self.upper_closed and value == self.upper)
+        return above and below
+
+    def __str__(self) -> str:
+        low = "-inf" if self.lower is None else f"{self.lower:g}"
+        high = "inf" if self.upper is None else f"{self.upper:g}"
+        return f"{'[' if self.lower_closed else '('}{low}, {high}{']' if self.upper_closed else ')'}"
+
+
+class Band(tuple[Interval, ...]):
+    """A union of intervals, written ``"(-0.20, -0.05] | [0.05, 0.20)"``."""
+
+    @classmethod
+    def parse(cls, text: str) -> Band:
+        """Read intervals joined by ``|``.
+
+        Raises:
+            ValueError: as ``Interval.parse``.
+        """
+        return cls(Interval.parse(part) for part in text.split("|"))
+
+    def contains(self, value: float) -> bool:
+        """Whether ``value`` lies in one of the intervals."""
+        return any(interval.contains(value) for interval in self)
+
+    def __str__(self) -> str:
+        return " | ".join(str(interval) for interval in self)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(
+            lambda value: value if isinstance(value, Band) else cls.parse(_text(value)),
+            core_schema.is_instance_schema(cls),
+            serialization=core_schema.plain_serializer_function_ser_schema(str),
+            json_schema_input_schema=core_schema.str_schema(),
+        )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError('a band is a text such as "[5, 25)"')
+    return value

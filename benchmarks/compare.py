@@ -4,7 +4,7 @@
     python benchmarks/compare.py protocol single many --data data --out results.json     (needs CUDA)
 
 digits: the quick start's arms and seeds on the processor. protocol: protocol 1's arms and seeds. single: each of its
-arms as one replica. many: each of its programs with --replicas replicas. Only training is timed, evaluation is not.
+arms as one replica. many: each of its rules with --replicas replicas. Only training is timed, evaluation is not.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ from harness import plan, spec
 from harness.datasets import Images
 from harness.engine import Device, open_device
 from harness.engine.batches import epoch_schedule
+from harness.engine.evaluate import evaluate
+from harness.engine.loop import chosen_metrics
+from harness.engine.loop import way as way_to_train
 from harness.engine.program import Program
 from harness.records import Arm, Cohort, Replica
 
@@ -42,7 +45,10 @@ def cohorts_of(part: str, arms: dict[str, Arm], planned: tuple[Cohort, ...], rep
     if part == "single":
         groups = [({name: arm}, 1) for name, arm in arms.items()]
     else:
-        groups = [(cohort.arms, replicas // len(cohort.arms)) for cohort in planned]
+        rules: dict[str, dict[str, Arm]] = {}
+        for name, arm in arms.items():
+            rules.setdefault(arm.rule.name, {})[name] = arm
+        groups = [(chosen, replicas // len(chosen)) for chosen in rules.values()]
     cohorts = []
     for chosen, seeds in groups:
         stacked = tuple(Replica(arm=name, seed_index=i, seed=i) for name in chosen for i in range(seeds))
@@ -56,7 +62,8 @@ def engine_times(cohort: Cohort, images: Images, device: Device, epochs: int) ->
     if device.is_cuda:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    program = Program(cohort, images, device, compiled=device.is_cuda)  # as runs of protocol 1's length are
+    steps = -(-len(images.train_labels) // cohort.setup.batch_size) * cohort.setup.epochs
+    program = Program(cohort, images, device, way=way_to_train(cohort, device, steps))
     schedule = epoch_schedule(program.dataset, program.count, program.seeds, 0)
     seconds = []
     for epoch in range(epochs + 1):
@@ -68,8 +75,19 @@ def engine_times(cohort: Cohort, images: Images, device: Device, epochs: int) ->
             raise ArithmeticError("a replica diverged: these times mean nothing")
         seconds.append(time.perf_counter() - start)
     first, *timed = seconds
+    metrics = chosen_metrics(cohort.setup)
+    evaluate(program, metrics)  # once to warm up
+    start = time.perf_counter()
+    evaluate(program, metrics)
+    measuring = time.perf_counter() - start
     peak = torch.cuda.max_memory_allocated() if device.is_cuda else None
-    return {"seconds": timed, "median": statistics.median(timed), "first_epoch": first, "peak_bytes": peak}
+    return {
+        "seconds": timed,
+        "median": statistics.median(timed),
+        "first_epoch": first,
+        "measuring": measuring,
+        "peak_bytes": peak,
+    }
 
 
 def loop_text(arm: Arm) -> str:
@@ -119,17 +137,18 @@ def roofline(cohort: Cohort, measured: float, options: Any) -> str:
     gradient. Weights are read once forward and, where a gradient passes through them, once backward. Input and output
     of every product count once.
     """
-    setup, arm, count = cohort.setup, next(iter(cohort.arms.values())), len(cohort.replicas)
-    frozen = setup.model.expand_groups(arm.freeze)
+    setup, count = cohort.setup, len(cohort.replicas)
     moved = operations = 0.0
-    for tensor in setup.model.parameters(setup.dataset.features, setup.dataset.classes):
-        size = math.prod(tensor.shape)
-        trained = tensor.group not in frozen
-        passes = tensor.group != "embedding" and (trained or arm.rule.name == "bp")
-        moved += 4 * count * size * (1 + 8 * trained + passes)
-        if len(tensor.shape) == 2:
-            moved += 4 * count * setup.batch_size * sum(tensor.shape)
-            operations += 2 * count * setup.batch_size * size * (1 + trained + passes)
+    for arm in (cohort.arms[replica.arm] for replica in cohort.replicas):
+        frozen = setup.model.expand_groups(arm.freeze)
+        for tensor in setup.model.parameters(setup.dataset.features, setup.dataset.classes):
+            size = math.prod(tensor.shape)
+            trained = tensor.group not in frozen
+            passes = tensor.group != "embedding" and (trained or arm.rule.name == "bp")
+            moved += 4 * size * (1 + 8 * trained + passes)
+            if len(tensor.shape) == 2:
+                moved += 4 * setup.batch_size * sum(tensor.shape)
+                operations += 2 * setup.batch_size * size * (1 + trained + passes)
     line = f"{', '.join(cohort.arms)} × {count}: a step moves {moved / 1e6:.3g} MB and does {operations / 1e9:.3g} Gop"
     if options.bandwidth and options.operations:
         memory, arithmetic = moved / options.bandwidth, operations / options.operations
@@ -156,7 +175,9 @@ def compare(part: str, options: Any, device: Device, known: dict[str, Any]) -> l
             entry["per_replica"] = statistics.median(seconds) / processes
             known.setdefault(f"{name} {text}", []).append(entry)
     seeds = tuple(range(hypothesis.seeds.number))
-    planned = plan.expand(hypothesis.model_copy(update={"arms": arms}), seeds, memory_bytes=device.memory_bytes)
+    planned = plan.expand(
+        hypothesis.model_copy(update={"arms": arms}), seeds, memory_bytes=device.memory_bytes, kernels=device.kernels
+    )
     rows = []
     for cohort in cohorts_of(part, arms, planned.cohorts, options.replicas):
         say(f"{part}: the engine, {', '.join(cohort.arms)} × {len(cohort.replicas)}")
@@ -205,7 +226,7 @@ def parse() -> Any:
     parser.add_argument("--out", type=Path, help="JSON, written anew after every part")
     parser.add_argument("--device", help="default: cpu for digits, else cuda")
     parser.add_argument("--precision", choices=["float32", "tf32"], default="float32", help="of both")
-    parser.add_argument("--replicas", type=int, default=64, help="per program of part many")
+    parser.add_argument("--replicas", type=int, default=64, help="per rule of part many")
     parser.add_argument("--engine-epochs", type=int, default=7, help="timed after one that warms up")
     parser.add_argument("--loop-epochs", type=int, default=3, help="timed after 20 batches that warm up")
     parser.add_argument("--loop-batches", type=int, help="time so many batches of each of the loop's epochs and scale")

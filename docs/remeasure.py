@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from harness import plan, spec
 from harness.engine import open_device
 from harness.engine.evaluate import evaluate, probe_batch
-from harness.engine.loop import applicable_metrics
+from harness.engine.loop import chosen_metrics
 from harness.engine.program import Program
 
 ROOT = Path(__file__).parent.parent
@@ -53,22 +53,28 @@ def main(data: Path, weights: Path) -> None:
             name = f"{replica.arm}/{replica.seed_index}.safetensors"
             tensors = load_file(weights / name)
             with torch.no_grad():
-                for kind, targets in (("weights", program.params), ("feedback", program.feedback)):
-                    for key, target in targets.items():
-                        target[i] = tensors[f"{kind}/{key}"]
+                for key, target in program.params.items():
+                    target[i] = tensors[f"weights/{key}"]
+                share = program.share_of[i]
+                for key, target in share.feedback.items():
+                    target[i - share.replicas.start] = tensors[f"feedback/{key}"]
             same = hashlib.sha256((weights / name).read_bytes()).hexdigest() == kept[name]
             print(f"{name}: digest as recorded: {same}")
-        metrics = [m for m in applicable_metrics(cohort.setup, program.rule.gives_credit) if m.name != "train_loss"]
+        metrics = [metric for metric in chosen_metrics(cohort.setup) if metric.name != "train_loss"]
         measured = evaluate(program, metrics)
         x, y = (tensor[0].numpy() for tensor in probe_batch(program))
         for i, replica in enumerate(there):
             series = recorded[replica.arm, replica.seed_index]["metrics"]
             values = {name: tensor[i].detach().numpy() for name, tensor in program.params.items()}
             # BP has no feedback; the loop then gets zeros, whose cosines are not looked at.
-            feedback = [tensor[i].numpy() for _, tensor in sorted(program.feedback.items())]
+            share = program.share_of[i]
+            own = i - share.replicas.start
+            feedback = [tensor[own].numpy() for _, tensor in sorted(share.feedback.items())]
             feedback = feedback or [np.zeros((program.dataset.classes, program.model.width))] * program.model.depth
             loop = reference_loop.direction(values, feedback, x, y)
             for metric, summaries in measured.items():
+                if metric not in series:
+                    continue
                 last = {summary: series[metric]["values"][summary][-1] for summary in summaries}
                 engine = max(apart(summaries[summary][i], last[summary]) for summary in summaries)
                 line = f"{replica.arm} {replica.seed_index}, {metric}: engine {engine:.1e}"

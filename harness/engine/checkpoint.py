@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import Future, ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -26,6 +28,42 @@ class Checkpoint:
     log: dict[str, Any]
     """What was measured so far."""
     tensors: dict[str, Tensor]
+
+
+class Writer:
+    """Writes checkpoints while training goes on, one at a time: the next waits until the one before is on the disk."""
+
+    def __init__(self, work: WorkFolder, cohort: Cohort) -> None:
+        self._work, self._cohort = work, cohort
+        self._pool = ThreadPoolExecutor(1)
+        self._pending: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+    def save(self, epoch: int, log: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Take a copy of everything, and write it in the background.
+
+        Raises:
+            StorageFailed: the checkpoint before could not be written.
+        """
+        self.finish()
+        kept = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
+        checkpoint = Checkpoint(epoch, deepcopy(log), kept)
+        self._pending = self._pool.submit(self._work.save_checkpoint, self._cohort, checkpoint)
+
+    def finish(self) -> None:
+        """Wait until what was handed over is on the disk.
+
+        Raises:
+            StorageFailed: it could not be written; the one before is still there.
+        """
+        if self._pending is not None:
+            self._pending.result()
+            self._pending = None
 
 
 class WorkFolder:

@@ -24,8 +24,11 @@ class Device:
     memory_bytes: int | None
     """All of a card's memory, so that a plan does not depend on the moment; None on a processor."""
 
+    kernels: bool = False
+    """Whether cohorts that harness's own kernels fit are trained with them."""
+
     compile_steps: int | None = None
-    """Cohorts of at least so many steps are compiled; None: none is."""
+    """Other cohorts of at least so many steps are compiled; None: none is."""
 
     @property
     def is_cuda(self) -> bool:
@@ -34,7 +37,8 @@ class Device:
 
 
 COMPILE = {"auto": 25_000, "on": 0, "off": None}
-"""--compile → ``Device.compile_steps``. Compiling takes 5 to 15 s per program and saves some .6 ms per step."""
+"""--compile → ``Device.compile_steps``. Compiling takes 5 to 15 s per program and saves some .6 ms per step; ``auto``
+leaves it to cohorts that the kernels do not fit."""
 
 
 def open_device(kind: str, compiling: str = "auto") -> Device:
@@ -68,7 +72,7 @@ def open_device(kind: str, compiling: str = "auto") -> Device:
     torch.cuda.set_device(device)
     card = torch.cuda.get_device_properties(device)
     name = card.name if compiling == "auto" else f"{card.name}, compile {compiling}"
-    return Device(device, name, card.total_memory, COMPILE[compiling])
+    return Device(device, name, card.total_memory, compiling == "auto", COMPILE[compiling])
 
 
 @contextmanager

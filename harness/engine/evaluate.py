@@ -12,11 +12,12 @@ from harness.batched import keyed
 from harness.batched.losses import cross_entropy, softmax_error
 from harness.engine.batches import normalise
 from harness.engine.device import precision
-from harness.engine.program import Program
+from harness.engine.program import Program, Share
 from harness.metrics import Metric
+from harness.rules import Rule
 
 CHUNK_REPLICAS = 16  # how many replicas are diagnosed at a time: bounds memory, and fixes the shapes of the products
-CHUNK_SAMPLES = 1000
+CHUNK_SAMPLES = 2500
 PROBE_SEED = 0  # the probe batch is the same for every replica of every run on a data set
 
 Values = dict[str, np.ndarray]
@@ -26,8 +27,9 @@ Values = dict[str, np.ndarray]
 class ReplicaEvaluation:
     """What metrics may look at (``harness.metrics.Evaluation``), for some replicas of a cohort."""
 
-    def __init__(self, program: Program, replicas: slice) -> None:
+    def __init__(self, program: Program, share: Share, replicas: slice) -> None:
         self._program = program
+        self._share = share
         self._replicas = replicas
         self._params = {name: tensor.detach()[replicas] for name, tensor in program.params.items()}
 
@@ -64,9 +66,11 @@ class ReplicaEvaluation:
     def credits(self) -> list[Tensor]:
         """See ``harness.metrics.Evaluation``."""
         program = self._program
-        feedback = {name: tensor[self._replicas].double() for name, tensor in program.feedback.items()}
+        start = self._share.replicas.start
+        own = slice(self._replicas.start - start, self._replicas.stop - start)
+        feedback = {name: tensor[own].double() for name, tensor in self._share.feedback.items()}
         layers = range(program.model.depth + 1)
-        return [program.rule.credit(program.model, feedback, self._probe[2], layer) for layer in layers]
+        return [self._share.rule.credit(program.model, feedback, self._probe[2], layer) for layer in layers]
 
     @cached_property
     def test_logits(self) -> Tensor:
@@ -106,18 +110,28 @@ def probe_batch(program: Program) -> tuple[Tensor, Tensor]:
     return ((pixels - mean) / std).flatten(1).unsqueeze(0), program.test.labels[chosen].unsqueeze(0)
 
 
+def defined(metric: Metric, rule: Rule) -> bool:
+    """Whether a rule has what the metric measures."""
+    return rule.gives_credit or not metric.needs_credit
+
+
 def evaluate(program: Program, metrics: list[Metric]) -> dict[str, Values]:
-    """Measure all metrics on all replicas: metric → summary → float64 [r, layer]. Waits for the device."""
+    """Measure all metrics on all replicas: metric → summary → float64 [r, layer]. Waits for the device.
+
+    A metric that is not defined for any rule is left out, one that is not for some is NaN at their replicas.
+    """
     total = len(program.cohort.replicas)
-    parts: dict[str, list[Values]] = {metric.name: [] for metric in metrics}
-    for start in range(0, total, CHUNK_REPLICAS):
-        evaluation = ReplicaEvaluation(program, slice(start, min(start + CHUNK_REPLICAS, total)))
-        for metric in metrics:
-            parts[metric.name].append(summarise(metric, metric.measure(evaluation)))
-    return {
-        name: {summary: np.concatenate([part[summary] for part in chunks]) for summary in chunks[0]}
-        for name, chunks in parts.items()
-    }
+    found: dict[str, Values] = {}
+    for share in program.shares:
+        for start in range(share.replicas.start, share.replicas.stop, CHUNK_REPLICAS):
+            replicas = slice(start, min(start + CHUNK_REPLICAS, share.replicas.stop))
+            evaluation = ReplicaEvaluation(program, share, replicas)
+            for metric in metrics:
+                if defined(metric, share.rule):
+                    for summary, values in summarise(metric, metric.measure(evaluation)).items():
+                        empty = np.full((total, values.shape[1]), np.nan)
+                        found.setdefault(metric.name, {}).setdefault(summary, empty)[replicas] = values
+    return found
 
 
 def summarise(metric: Metric, values: Tensor) -> Values:

@@ -16,10 +16,10 @@ from safetensors.torch import save
 
 from harness.datasets import Images
 from harness.engine.batches import epoch_schedule
-from harness.engine.checkpoint import Checkpoint, WorkFolder
+from harness.engine.checkpoint import WorkFolder, Writer
 from harness.engine.device import Device
-from harness.engine.evaluate import evaluate
-from harness.engine.program import Program
+from harness.engine.evaluate import defined, evaluate
+from harness.engine.program import Program, Way
 from harness.errors import Interrupted, TrainingFailed
 from harness.metrics import Metric
 from harness.records import Cohort, Plan, ReplicaResult, Series, Setup
@@ -152,9 +152,8 @@ def train_cohort(cohort: Cohort, run: Run, work: WorkFolder, position: tuple[int
         torch.cuda.empty_cache()
     images = run.images[setup.dataset.name]
     steps = -(-len(images.train_labels) // setup.batch_size)
-    least = run.device.compile_steps
-    program = Program(cohort, images, run.device, compiled=least is not None and steps * setup.epochs >= least)
-    metrics = applicable_metrics(setup, program.rule.gives_credit)
+    program = Program(cohort, images, run.device, way=way(cohort, run.device, steps * setup.epochs))
+    metrics = chosen_metrics(setup)
     log = new_log(len(cohort.replicas))
     start = 0
     if (checkpoint := work.load_checkpoint(cohort)) is not None:
@@ -164,30 +163,33 @@ def train_cohort(cohort: Cohort, run: Run, work: WorkFolder, position: tuple[int
     base = run.done
     saved_at = time.monotonic()
     schedule = epoch_schedule(program.dataset, program.count, program.seeds, start)
-    for epoch in range(start, setup.epochs):
-        program.begin_epoch(epoch, schedule)
-        program.run_epoch()
-        if epoch + 1 < setup.epochs:  # drawn while the device is still busy with this epoch
-            schedule = epoch_schedule(program.dataset, program.count, program.seeds, epoch + 1)
-        record_divergence(log, program.finite(), epoch + 1)
-        if epoch + 1 in setup.evaluated_epochs:
-            record_values(log, epoch + 1, evaluate(program, metrics))
-        run.done = base + steps * (epoch + 1)
-        arms = tuple(cohort.arms)
-        run.report(
-            Progress(
-                position[0], position[1], arms, len(cohort.replicas), epoch + 1, setup.epochs, run.done, position[2]
+    with Writer(work, cohort) as writer:
+        for epoch in range(start, setup.epochs):
+            program.begin_epoch(epoch, schedule)
+            program.run_epoch()
+            if epoch + 1 < setup.epochs:  # drawn while the device is still busy with this epoch
+                schedule = epoch_schedule(program.dataset, program.count, program.seeds, epoch + 1)
+            record_divergence(log, program.finite(), epoch + 1)
+            if epoch + 1 in setup.evaluated_epochs:
+                record_values(log, epoch + 1, evaluate(program, metrics))
+            run.done = base + steps * (epoch + 1)
+            arms = tuple(cohort.arms)
+            run.report(
+                Progress(
+                    position[0], position[1], arms, len(cohort.replicas), epoch + 1, setup.epochs, run.done, position[2]
+                )
             )
-        )
-        stopping = run.stop()
-        if epoch + 1 < setup.epochs and (stopping or time.monotonic() - saved_at >= run.checkpoint_seconds):
-            work.save_checkpoint(cohort, Checkpoint(epoch + 1, log, program.state()))
-            saved_at = time.monotonic()
-        if stopping and epoch + 1 < setup.epochs:
-            raise Interrupted(
-                f"stopped after epoch {epoch + 1} of {setup.epochs}, cohort {position[0]} of {position[1]}",
-                remedy="give the same command again: it goes on from here",
-            )
+            stopping = run.stop()
+            if epoch + 1 < setup.epochs and (stopping or time.monotonic() - saved_at >= run.checkpoint_seconds):
+                writer.save(epoch + 1, log, program.state())
+                saved_at = time.monotonic()
+            if stopping and epoch + 1 < setup.epochs:
+                writer.finish()
+                raise Interrupted(
+                    f"stopped after epoch {epoch + 1} of {setup.epochs}, cohort {position[0]} of {position[1]}",
+                    remedy="give the same command again: it goes on from here",
+                )
+        writer.finish()
     result = finish(program, log, run.folder / "weights")
     work.save_result(cohort, result)
     if run.stop():
@@ -197,11 +199,18 @@ def train_cohort(cohort: Cohort, run: Run, work: WorkFolder, position: tuple[int
     return result
 
 
-def applicable_metrics(setup: Setup, gives_credit: bool) -> list[Metric]:
-    """The metrics to measure on arms whose rule does or does not give credit vectors."""
+def way(cohort: Cohort, device: Device, steps: int) -> Way:
+    """How to calculate a cohort's ``steps`` on a device."""
+    if device.kernels and cohort.suits_kernels:
+        return "fused"
+    least = device.compile_steps
+    return "compiled" if least is not None and steps >= least else "plain"
+
+
+def chosen_metrics(setup: Setup) -> list[Metric]:
+    """The metrics that the setup names."""
     kinds = members("metrics")
-    chosen = [cast("Metric", kinds[name](name=name)) for name in setup.evaluation.metrics]
-    return [metric for metric in chosen if gives_credit or not metric.needs_credit]
+    return [cast("Metric", kinds[name](name=name)) for name in setup.evaluation.metrics]
 
 
 def new_log(replicas: int) -> dict[str, Any]:
@@ -231,14 +240,14 @@ def record_values(log: dict[str, Any], epoch: int, measured: dict[str, dict[str,
 def finish(program: Program, log: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Results of a trained cohort; keeps weights and feedback where the setup asks for them."""
     replicas, kept = [], {}
+    measured = {metric.name: metric for metric in chosen_metrics(program.setup)}
     weights = {name: tensor.detach().cpu() for name, tensor in program.params.items()}
-    feedback = {name: tensor.cpu() for name, tensor in program.feedback.items()}
-    for r, replica in enumerate(program.cohort.replicas):
+    for r, (replica, share) in enumerate(zip(program.cohort.replicas, program.share_of, strict=True)):
         digest = hashlib.sha256()
         for name in sorted(weights):
             digest.update(weights[name][r].contiguous().numpy().data)
         keep = {f"weights/{name}": tensor[r].contiguous() for name, tensor in weights.items()}
-        keep |= {f"feedback/{name}": tensor[r].contiguous() for name, tensor in feedback.items()}
+        keep |= {f"feedback/{name}": tensor[r - share.replicas.start].cpu() for name, tensor in share.feedback.items()}
         keep = {name: tensor for name, tensor in keep.items() if name.split("/")[0] in program.setup.save}
         if keep:
             name = f"{replica.arm}/{replica.seed_index}.safetensors"
@@ -251,6 +260,7 @@ def finish(program: Program, log: dict[str, Any], folder: Path) -> dict[str, Any
                 values={summary: tuple(tuple(rows[r]) for rows in epochs) for summary, epochs in summaries.items()},
             )
             for metric, summaries in log["values"].items()
+            if defined(measured[metric], share.rule)
         }
         diverged = log["diverged"][r]
         result = ReplicaResult(

@@ -3,66 +3,61 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from itertools import groupby
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from harness.batched import adamw, keyed
+from harness.batched import keyed
 from harness.datasets import Images
-from harness.engine.batches import DeviceImages, fetch, to_device
-from harness.engine.device import DTYPES, Device, precision
+from harness.engine.batches import DeviceImages, to_device
+from harness.engine.device import DTYPES, Device
+from harness.engine.fused import Fused, Storage
+from harness.engine.plain import Plain
 from harness.records import Cohort
-from harness.storage import cache_folder
+from harness.rules import Rule
 
-WARM_UP_STEPS = 3  # before a capture: cuBLAS and Triton allocate and compile on first use
+WARM_UPS = 2  # before a capture: cuBLAS and Triton allocate and compile on first use
+LARGEST_CAPTURE = 16  # steps per graph: what a graph costs to start is shared by its steps
 
 
 @dataclass(frozen=True)
-class Parts:
-    """The parts of a step between which nothing is fused: as they are, or compiled."""
+class Share:
+    """Neighbouring replicas of a cohort that learn by the same rule."""
 
-    gather: Callable[[Tensor], tuple[Tensor, Tensor]]
-    objective: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-    clip: Callable[[dict[str, Tensor]], dict[str, Tensor]]
+    rule: Rule
+    replicas: slice
+    feedback: dict[str, Tensor]
+    """The rule's fixed tensors, [r of these, …]."""
 
-    def compiled(self) -> Parts:
-        """The same functions with their elementwise work fused by torch.compile; products stay with cuBLAS.
 
-        Shapes are fixed. Artefacts are kept between runs. No autotuning by time: that could choose another order of
-        summation the next time, and a resumed run would not come to the same bits.
-        """
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "inductor"))
-        return Parts(
-            gather=torch.compile(self.gather, fullgraph=True, dynamic=False),
-            objective=torch.compile(self.objective, fullgraph=True, dynamic=False),
-            clip=torch.compile(self.clip, fullgraph=True, dynamic=False),
-        )
+Run = Callable[[], None]
+Way = Literal["plain", "compiled", "fused"]
+"""How a step is calculated: operation by operation, fused by torch.compile, or by this package's own kernels."""
 
 
 class Program:
     """A cohort's weights, optimizer state and step.
 
-    Everything a step reads or writes has a fixed address, so that on CUDA the step is captured once per batch size and
+    Everything a step reads or writes has a fixed address, so that on CUDA steps are captured once per batch size and
     replayed; on a processor the same step runs eagerly. Nothing in it waits for the device. ``compiled`` fuses the
-    elementwise work of full batches, which takes some ten seconds the first time.
+    elementwise work of full batches, which takes some ten seconds the first time; ``fused`` takes the kernels of
+    ``harness.engine.fused``, for cohorts that they fit.
     """
 
-    def __init__(self, cohort: Cohort, images: Images, device: Device, *, compiled: bool = False) -> None:
+    def __init__(self, cohort: Cohort, images: Images, device: Device, *, way: Way = "plain") -> None:
         setup = cohort.setup
-        first = next(iter(cohort.arms.values()))
         self.cohort = cohort
         self.setup = setup
         self.dataset = setup.dataset
         self.model = setup.model
-        self.rule = first.rule
         self.device = device
-        self.compiled = compiled
+        self.way = way
         self.dtype = DTYPES[setup.precision]
         self.seeds = tuple(dict.fromkeys(replica.seed for replica in cohort.replicas))
         self.train: DeviceImages = to_device(self.dataset, images, "train", device.torch, self.dtype)
@@ -77,42 +72,53 @@ class Program:
         self.strength = torch.tensor([arm.penalty.strength if arm.penalty else 0.0 for arm in arms], **where)
         self.penalty = next((arm.penalty for arm in arms if arm.penalty is not None), None)
         slots = [self.seeds.index(replica.seed) for replica in replicas]
-        # One arm in seed order needs no copy of the images per replica.
-        self.slots = None if slots == list(range(len(self.seeds))) else torch.tensor(slots, device=device.torch)
+        self.slots = torch.tensor(slots, device=device.torch, dtype=torch.int32)
 
-        specs = self.model.parameters(self.dataset.features, self.dataset.classes)
-        frozen = self.model.expand_groups(first.freeze)
-        shape = (len(replicas),)
-        self.params = {spec.name: torch.empty(shape + spec.shape, **where) for spec in specs}
-        self.group = {spec.name: spec.group for spec in specs}
-        self.specs = specs
-        self.trained = [spec.name for spec in specs if spec.group not in frozen]
+        self.specs = self.model.parameters(self.dataset.features, self.dataset.classes)
+        self.frozen = self.model.expand_groups(arms[0].freeze)
+        self.trained = [spec.name for spec in self.specs if spec.group not in self.frozen]
+        storage = Storage(self.specs, len(replicas), where) if way == "fused" else None
+        self.params = self._tensors(storage, "weights", where)
+        self.first = self._tensors(storage, "first", where, self.trained)
+        self.second = self._tensors(storage, "second", where, self.trained)
         for name in self.trained:
             self.params[name].requires_grad_()
-        self.first = {name: torch.empty_like(self.params[name], requires_grad=False) for name in self.trained}
-        self.second = {name: torch.empty_like(self.params[name], requires_grad=False) for name in self.trained}
-        self.feedback_specs = self.rule.feedback(self.model, self.dataset.classes)
-        self.feedback = {spec.name: torch.empty(shape + spec.shape, **where) for spec in self.feedback_specs}
-        self.clips = {
-            group: ([name for name in self.trained if self.group[name] == group], largest)
-            for group, largest in self.rule.clip_norms(self.model).items()
-            if group not in frozen
-        }
-        self.betas = (setup.optimizer.beta1, setup.optimizer.beta2)
+        self.shares = self._shares([arm.rule for arm in arms], where)
+        self.lr = torch.zeros(len(replicas), **where)
+        self.weight_decay = torch.tensor([optimizer.weight_decay for optimizer in optimizers], **where)
         self.steps = torch.zeros((), device=device.torch, dtype=torch.float64)
-        self.rates = adamw.Rates(
-            lr=torch.empty(shape, **where),
-            weight_decay=torch.tensor([optimizer.weight_decay for optimizer in optimizers], **where),
-            correction1=torch.ones((), **where),
-            correction2=torch.ones((), **where),
-            constants=adamw.constants(*self.betas, setup.optimizer.eps, self.strength),
-        )
-        self.update = adamw.fused_update if device.is_cuda else adamw.update
         self.cursor = torch.zeros((), device=device.torch, dtype=torch.int64)
         self.schedule = torch.zeros((len(self.seeds), self.count, 4), device=device.torch, dtype=torch.int32)
-        self.loss_sum = torch.zeros(shape, device=device.torch, dtype=torch.float64)
-        self._captured: dict[int, Callable[[], None]] = {}
+        self.loss_sum = torch.zeros(len(replicas), device=device.torch, dtype=torch.float64)
+        self.step = Fused(self, storage) if storage is not None else Plain(self, way == "compiled")
+        self._runs = self._prepare()
         self.reset()
+
+    @property
+    def share_of(self) -> tuple[Share, ...]:
+        """Each replica's share."""
+        return tuple(share for share in self.shares for _ in range(share.replicas.start, share.replicas.stop))
+
+    def _tensors(
+        self, storage: Storage | None, kind: str, where: dict[str, Any], names: list[str] | None = None
+    ) -> dict[str, Tensor]:
+        """A tensor [r, …] for each of the model's, or for those named: of its own, or a view of the storage's."""
+        count = len(self.cohort.replicas)
+        chosen = [spec for spec in self.specs if names is None or spec.name in names]
+        if storage is None:
+            return {spec.name: torch.zeros((count, *spec.shape), **where) for spec in chosen}
+        return {spec.name: storage.view(getattr(storage, kind), spec.name) for spec in chosen}
+
+    def _shares(self, rules: list[Rule], where: dict[str, Any]) -> tuple[Share, ...]:
+        shares = []
+        start = 0
+        for rule, group in groupby(rules):
+            count = len(list(group))
+            specs = rule.feedback(self.model, self.dataset.classes)
+            feedback = {spec.name: torch.empty((count, *spec.shape), **where) for spec in specs}
+            shares.append(Share(rule, slice(start, start + count), feedback))
+            start += count
+        return tuple(shares)
 
     # State ----------------------------------------------------------------------------------------------------------
 
@@ -122,8 +128,10 @@ class Program:
             for r, replica in enumerate(self.cohort.replicas):
                 for spec in self.specs:
                     self.params[spec.name][r] = torch.from_numpy(keyed.tensor(spec, replica.seed, "weights"))
-                for spec in self.feedback_specs:
-                    self.feedback[spec.name][r] = torch.from_numpy(keyed.tensor(spec, replica.seed, "feedback"))
+            for share in self.shares:
+                for spec in share.rule.feedback(self.model, self.dataset.classes):
+                    for r, replica in enumerate(self.cohort.replicas[share.replicas]):
+                        share.feedback[spec.name][r] = torch.from_numpy(keyed.tensor(spec, replica.seed, "feedback"))
         for moment in (*self.first.values(), *self.second.values()):
             moment.zero_()
         self.steps.zero_()
@@ -148,101 +156,54 @@ class Program:
         rates = self.base_lr
         if self.setup.optimizer.schedule == "cosine":
             rates = [lr * (1.0 + math.cos(math.pi * epoch / self.setup.epochs)) / 2.0 for lr in rates]
-        self.rates.lr.copy_(torch.tensor(rates, dtype=self.dtype))
+        self.lr.copy_(torch.tensor(rates, dtype=self.dtype))
         self.schedule.copy_(torch.from_numpy(schedule))
         self.cursor.zero_()
         self.loss_sum.zero_()
+        self.step.begin_epoch(epoch)
 
     def run_epoch(self) -> None:
         """Queue all steps of the epoch; the last batch is smaller if the split does not divide."""
+        for run, times in self._runs:
+            for _ in range(times):
+                run()
+        self.step.end_epoch()
+
+    def _prepare(self) -> list[tuple[Run, int]]:
+        """What an epoch consists of, and how often each comes: a step, or on CUDA a captured graph of several."""
+        if self.device.is_cuda:
+            self.step.compile()
         full, rest = divmod(self.count, self.setup.batch_size)
+        runs = []
         for size, times in ((self.setup.batch_size, full), (rest, 1 if rest else 0)):
             if times:
-                step = self._captured.get(size) or self._prepare(size)
-                for _ in range(times):
-                    step()
+                together = max(k for k in range(1, LARGEST_CAPTURE + 1) if times % k == 0) if self.device.is_cuda else 1
+                run = partial(self._steps, size, together)
+                runs.append((self._capture(run) if self.device.is_cuda else run, times // together))
+        return runs
 
-    def _prepare(self, size: int) -> Callable[[], None]:
-        """The step for batches of ``size``: itself, or on CUDA its captured graph.
+    def _steps(self, size: int, together: int) -> None:
+        for ahead in range(together):
+            self.step.launch(size, ahead)
+        self.step.advance(size, together)
 
-        Only the full batch is compiled: a smaller one comes once per epoch and would not earn its compilation back.
+    def _capture(self, run: Run) -> Run:
+        """A graph of ``run``, which is called beforehand: libraries allocate and compile on first use.
+
+        That spoils weights and counters, so capturing comes before they get their values.
         """
-        parts = Parts(self._gather, self._objective, self._clip)
-        if self.compiled and size == self.setup.batch_size:
-            parts = parts.compiled()
-        step = self._capture(size, parts) if self.device.is_cuda else partial(self._step, size, parts)
-        self._captured[size] = step
-        return step
-
-    def _capture(self, size: int, parts: Parts) -> Callable[[], None]:
-        mutable = [*self.state().values(), self.cursor, self.loss_sum, self.rates.correction1, self.rates.correction2]
-        before = [tensor.detach().clone() for tensor in mutable]
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
-            for _ in range(WARM_UP_STEPS):
+            for _ in range(WARM_UPS):
                 self.cursor.zero_()
-                self._step(size, parts)
+                run()
+            self.cursor.zero_()
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            self._step(size, parts)
-        with torch.no_grad():
-            for tensor, old in zip(mutable, before, strict=True):
-                tensor.copy_(old)
+            run()
         return graph.replay
-
-    def _step(self, size: int, parts: Parts) -> None:
-        """One step on the ``size`` schedule rows at the cursor."""
-        with precision(self.setup.precision, self.device):
-            at = self.cursor + torch.arange(size, device=self.device.torch)
-            x, y = parts.gather(self.schedule.index_select(1, at))
-            descend, cross_entropy = parts.objective(x, y)
-            trained = [self.params[name] for name in self.trained]
-            gradients = dict(zip(self.trained, torch.autograd.grad(descend, trained), strict=True))
-        with torch.no_grad():
-            self.steps += 1
-            for correction, beta, power in (
-                (self.rates.correction1, self.betas[0], 1.0),
-                (self.rates.correction2, self.betas[1], 0.5),
-            ):
-                correction.copy_((1.0 - beta**self.steps) ** power)
-            scales = parts.clip(gradients)
-            for name in self.trained:
-                self.update(
-                    self.params[name],
-                    gradients[name],
-                    self.first[name],
-                    self.second[name],
-                    self.rates,
-                    scales.get(name),
-                )
-            self.loss_sum += cross_entropy.double() * size
-            self.cursor += size
-
-    def _gather(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Schedule rows → x [r, n, features] and y [r, n]; arms of a seed see the same."""
-        x, y = fetch(self.train, self.dataset, rows)
-        if self.slots is not None:
-            x, y = x.index_select(0, self.slots), y.index_select(0, self.slots)
-        return x, y
-
-    def _objective(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """What the step descends, summed over replicas, and the cross entropy of each.
-
-        Replicas share no term of the sum, so its gradient is each replica's own.
-        """
-        penalty = self.penalty
-        weighted = None if penalty is None else lambda branch: self.strength * penalty.value(branch)
-        objective = self.rule.objective(self.model, self.params, self.feedback, x, y, weighted)
-        return objective.descend.sum(), objective.cross_entropy
-
-    def _clip(self, gradients: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Parameter → factor [r] on its gradient, for the groups that the rule clips."""
-        scales: dict[str, Tensor] = {}
-        for names, largest in self.clips.values():
-            scales |= dict.fromkeys(names, adamw.clip_scales([gradients[name] for name in names], largest))
-        return scales
 
     def finite(self) -> np.ndarray:
         """Per replica, whether the epoch's loss and all weights are finite, bool [r]. Waits for the device."""

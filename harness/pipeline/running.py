@@ -62,7 +62,11 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
         )
         environment = ledger.environment(project_root(path))
         planned = plan.expand(
-            hypothesis, registration.seeds, registration=registration.digest, memory_bytes=device.memory_bytes
+            hypothesis,
+            registration.seeds,
+            registration=registration.digest,
+            memory_bytes=device.memory_bytes,
+            kernels=device.kernels,
         )
         body = {
             "hypothesis": hypothesis.id,
@@ -129,7 +133,7 @@ def pilot(path: Path, settings: Settings, reporter: Reporter, *, seeds: int, epo
     scale = {"seeds": len(numbers), "epochs": epochs, "device": device.name}
     event = trail.append("pilot", {"hypothesis": hypothesis.id, "settings": scale})
     folder = trail.root / hypothesis.id / f"pilot-{ledger.run_name(event.digest)}"
-    planned = plan.expand(hypothesis, numbers, memory_bytes=device.memory_bytes)
+    planned = plan.expand(hypothesis, numbers, memory_bytes=device.memory_bytes, kernels=device.kernels)
     try:
         result, seconds = train(planned, images, device, folder, settings, reporter)
     except Interrupted:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from harness.records import Cohort, Plan, Setup
 
-STATES = 4  # weights, gradients and AdamW's two moments
+MEASURED_TOGETHER, TESTED_TOGETHER = 16, 2500  # replicas and samples, as harness.engine.evaluate cuts them
 PADDING = 4  # pixels on every side of an image that is to be cropped
 
 
@@ -56,25 +56,29 @@ def activation_numbers(setup: Setup) -> int:
     return setup.dataset.features + 10 * (setup.model.depth + 1) * setup.model.hidden
 
 
-def cohort_bytes(setup: Setup, replicas: int) -> int:
-    """Predicted peak device memory of a cohort, counting one seed per replica.
+def cohort_bytes(cohort: Cohort, *, kernels: bool) -> int:
+    """Predicted peak device memory of a cohort; ``kernels``: whether harness's own kernels train those that suit them.
 
-    Images as bytes and an epoch's schedule; then the larger of two moments: capturing a step (weights and moments
-    twice, because they are set aside, and gradients and activations of the two captured batch sizes) and probing (a
-    float64 copy of the weights and about two numbers per hidden unit and layer, for up to 16 replicas). Compared with
-    measured peaks in benchmarks/notes.md.
+    Images as bytes and an epoch's schedule; weights and two moments; what a step takes; and what measuring takes for up
+    to 16 replicas: a float64 copy of the weights and some numbers per hidden unit, layer and probe sample, or the
+    activations of part of the test split. The kernels hold a step's memory all the time, the plain step gives it back
+    before anything is measured. Compared with measured peaks in benchmarks/README.md.
     """
+    setup, replicas = cohort.setup, len(cohort.replicas)
     width = 8 if setup.precision == "float64" else 4
-    parameters, activations = parameter_count(setup), activation_numbers(setup)
-    dataset = setup.dataset
+    parameters, model, dataset = parameter_count(setup), setup.model, setup.dataset
     side = dataset.size + (2 * PADDING if "random_crop" in dataset.augment else 0)
     images = dataset.channels * (dataset.train_count * side**2 + dataset.test_count * dataset.size**2)
-    schedule = 16 * dataset.train_count * replicas
-    stepping = 2 * setup.batch_size * activations
-    capturing = replicas * width * ((STATES + 3) * parameters + stepping)
-    probing = replicas * width * ((STATES + 1) * parameters + stepping)
-    probing += min(replicas, 16) * 8 * (parameters + setup.evaluation.probe_samples * activations // 10)
-    return images + schedule + max(capturing, probing)
+    schedule = 16 * dataset.train_count * len({replica.seed for replica in cohort.replicas})
+    held = replicas * width * 3 * parameters
+    stepping = replicas * width * (parameters + setup.batch_size * activation_numbers(setup))
+    measured = min(replicas, MEASURED_TOGETHER)
+    per_sample = dataset.features // 2 + 3 * (model.depth + 1) * model.hidden
+    probing = measured * 8 * (parameters + setup.evaluation.probe_samples * per_sample)
+    testing = measured * width * 3 * TESTED_TOGETHER * model.hidden
+    measuring = max(probing, testing)
+    both = stepping + measuring if kernels and cohort.suits_kernels else max(stepping, measuring)
+    return images + schedule + held + both
 
 
 def estimate(plan: Plan, device: str) -> Estimate:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from itertools import pairwise
 
 from harness.plan.cost import cohort_bytes
 from harness.records import Arm, Cohort, Hypothesis, Plan, Replica
@@ -11,18 +13,24 @@ MEMORY_SHARE = 0.85  # of the device's memory: the rest is for the libraries and
 
 
 def expand(
-    hypothesis: Hypothesis, seeds: tuple[int, ...], *, registration: str = "", memory_bytes: int | None = None
+    hypothesis: Hypothesis,
+    seeds: tuple[int, ...],
+    *,
+    registration: str = "",
+    memory_bytes: int | None = None,
+    kernels: bool = False,
 ) -> Plan:
-    """The plan of a hypothesis: arms that differ only in rates, weight decay or penalty strength share a cohort.
+    """The plan of a hypothesis: arms that differ only in rule, rates, weight decay or penalty strength share a cohort.
 
     Args:
         hypothesis: what to train.
         seeds: the seed numbers, in order.
         registration: digest of the event that registered it.
         memory_bytes: memory of the device; cohorts that would not fit are split beforehand. None: no limit.
+        kernels: whether the device trains with harness's own kernels, which take memory otherwise.
     """
     groups: dict[str, dict[str, Arm]] = {}
-    for name, arm in hypothesis.arms.items():
+    for name, arm in _by_rule(hypothesis.arms).items():
         groups.setdefault(_program_key(arm), {})[name] = arm
     cohorts: list[Cohort] = []
     for arms in groups.values():
@@ -30,13 +38,19 @@ def expand(
             replicas = tuple(
                 Replica(arm=name, seed_index=index, seed=seed) for name in chosen for index, seed in enumerate(seeds)
             )
-            cohorts += _fit(chosen, replicas, memory_bytes)
+            cohorts += _fit(chosen, replicas, memory_bytes, kernels)
     return Plan(hypothesis=hypothesis.id, registration=registration, seeds=seeds, cohorts=tuple(cohorts))
 
 
+def _by_rule(arms: Mapping[str, Arm]) -> dict[str, Arm]:
+    """Arms of one rule next to each other, rules and arms in the file's order: a program goes over rules in runs."""
+    rules = list(dict.fromkeys(arm.rule for arm in arms.values()))
+    return {name: arms[name] for rule in rules for name in arms if arms[name].rule == rule}
+
+
 def _program_key(arm: Arm) -> str:
-    """Equal for arms that one program can train: everything but what is a vector over replicas."""
-    program = arm.model_dump(mode="json", exclude={"label": True, "penalty": True})
+    """Equal for arms that one program can train: everything but the rule and what is a vector over replicas."""
+    program = arm.model_dump(mode="json", exclude={"label": True, "penalty": True, "rule": True})
     for rate in ("lr", "weight_decay"):
         del program["setup"]["optimizer"][rate]
     return json.dumps(program, sort_keys=True)
@@ -57,19 +71,19 @@ def _one_penalty(arms: dict[str, Arm]) -> list[dict[str, Arm]]:
     return [together, *others]
 
 
-def _fit(arms: dict[str, Arm], replicas: tuple[Replica, ...], memory_bytes: int | None) -> list[Cohort]:
+def _fit(arms: dict[str, Arm], replicas: tuple[Replica, ...], memory_bytes: int | None, kernels: bool) -> list[Cohort]:
     """As many equal parts as fit the memory, each at least one replica."""
-    setup = next(iter(arms.values())).setup
-    parts = 1
-    if memory_bytes is not None:
-        while parts < len(replicas):
-            largest = -(-len(replicas) // parts)
-            if cohort_bytes(setup, largest) <= MEMORY_SHARE * memory_bytes:
-                break
-            parts += 1
-    cohorts = []
-    for part in range(parts):
-        chosen = replicas[len(replicas) * part // parts : len(replicas) * (part + 1) // parts]
+
+    def cohort(chosen: tuple[Replica, ...]) -> Cohort:
         used = {replica.arm: arms[replica.arm] for replica in chosen}
-        cohorts.append(Cohort(arms=used, replicas=chosen, memory_bytes=cohort_bytes(setup, len(chosen))))
-    return cohorts
+        found = Cohort(arms=used, replicas=chosen, memory_bytes=0)
+        return found.model_copy(update={"memory_bytes": cohort_bytes(found, kernels=kernels)})
+
+    parts = 1
+    while True:
+        ends = [len(replicas) * part // parts for part in range(parts + 1)]
+        cohorts = [cohort(replicas[start:end]) for start, end in pairwise(ends)]
+        largest = max(one.memory_bytes for one in cohorts)
+        if memory_bytes is None or largest <= MEMORY_SHARE * memory_bytes or parts == len(replicas):
+            return cohorts
+        parts += 1

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from harness.models.residual_mlp import ResidualMlp
+from harness.penalties.residual_branch import ResidualBranch
 from harness.records.base import Record
 from harness.records.hypothesis import Arm, Setup
+from harness.rules.bp import Bp
+from harness.rules.dfa import Dfa
+
+LARGEST_WIDTH = 1024
+LARGEST_HEAD = 32_768  # width × classes, both as powers of two: a program of the head's kernel holds the whole matrix
 
 
 class Replica(Record):
@@ -16,12 +23,12 @@ class Replica(Record):
 
 
 class Cohort(Record):
-    """Replicas of one program: same rule, model, data, freezing and schedule; rates and strengths may differ."""
+    """Replicas of one program: same model, data, freezing and schedule; rules, rates and strengths may differ."""
 
     arms: dict[str, Arm]
     """Arm id → arm, for the arms of its replicas."""
     replicas: tuple[Replica, ...]
-    """In the order of axis 0: seed by seed within arm by arm."""
+    """In the order of axis 0: seed by seed within arm by arm, arms of one rule next to each other."""
     memory_bytes: int
     """Predicted peak device memory."""
 
@@ -29,6 +36,25 @@ class Cohort(Record):
     def setup(self) -> Setup:
         """The setup that all its arms share up to per-replica numbers."""
         return next(iter(self.arms.values())).setup
+
+    @property
+    def suits_kernels(self) -> bool:
+        """Whether ``harness.batched.kernels`` can train it on a card; other cohorts take the plain step."""
+        setup, model = self.setup, self.setup.model
+        if not isinstance(model, ResidualMlp) or model.activation not in ("gelu", "relu"):
+            return False
+        width, classes = power_of_two(model.width), power_of_two(setup.dataset.classes)
+        if width > LARGEST_WIDTH or width * classes > LARGEST_HEAD or setup.precision == "bf16":
+            return False
+        return all(
+            isinstance(arm.rule, Bp | Dfa) and isinstance(arm.penalty, ResidualBranch | None)
+            for arm in self.arms.values()
+        )
+
+
+def power_of_two(number: int) -> int:
+    """The next power of two, at least 16: the smallest side of a product in Triton."""
+    return max(16, 1 << (number - 1).bit_length())
 
 
 class Plan(Record):

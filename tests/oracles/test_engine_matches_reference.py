@@ -15,7 +15,7 @@ from harness.datasets import Images
 from harness.engine import open_device
 from harness.engine.batches import PADDING, epoch_schedule
 from harness.engine.evaluate import ReplicaEvaluation, probe_batch
-from harness.engine.program import Program
+from harness.engine.program import Program, Way
 from harness.records import Arm, Cohort, Replica
 
 BATCH, EPOCHS = 16, 5  # 72 samples: four full batches and one of 8, so 25 steps with 5 ragged ones
@@ -73,11 +73,11 @@ def arm(model: str, augment: tuple[str, ...] = (), schedule: str = "cosine", **p
 
 
 def run_engine(
-    arms: dict[str, Arm], seeds: list[int], images: Images, device: str = "cpu", compiled: bool = False
+    arms: dict[str, Arm], seeds: list[int], images: Images, device: str = "cpu", way: Way = "plain"
 ) -> Program:
     replicas = tuple(Replica(arm=name, seed_index=i, seed=seed) for name in arms for i, seed in enumerate(seeds))
     cohort = Cohort(arms=arms, replicas=replicas, memory_bytes=0)
-    program = Program(cohort, images, open_device(device), compiled=compiled)
+    program = Program(cohort, images, open_device(device), way=way)
     for epoch in range(EPOCHS):
         program.begin_epoch(epoch, epoch_schedule(program.dataset, program.count, program.seeds, epoch))
         program.run_epoch()
@@ -108,13 +108,14 @@ def plain_batches(images: Images, seed: int, augment: tuple[str, ...]) -> list[l
     return epochs
 
 
-def initial(program: Program, seed: int) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+def initial(program: Program, one: Arm, seed: int) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
     weights = {spec.name: keyed.tensor(spec, seed, "weights") for spec in program.specs}
-    return weights, [keyed.tensor(spec, seed, "feedback") for spec in program.feedback_specs]
+    specs = one.rule.feedback(program.model, program.dataset.classes)
+    return weights, [keyed.tensor(spec, seed, "feedback") for spec in specs]
 
 
 def reference(program: Program, one: Arm, seed: int, images: Images) -> dict[str, np.ndarray]:
-    weights, feedback = initial(program, seed)
+    weights, feedback = initial(program, one, seed)
     model, optimizer = one.setup.model, one.setup.optimizer
     return train(
         weights=weights,
@@ -151,8 +152,8 @@ def test_every_parameter_agrees_after_25_steps(
     for r, seed in enumerate(seeds):
         expected = reference(program, one, seed, images)
         assert_same(program, r, expected)
-    start, _ = initial(program, seeds[0])
-    moved = [name for name in start if np.abs(expected[name] - initial(program, seeds[-1])[0][name]).max() > 1e-4]
+    start, _ = initial(program, one, seeds[-1])
+    moved = [name for name in start if np.abs(expected[name] - start[name]).max() > 1e-4]
     assert moved, "nothing was trained, so the comparison proved nothing"
 
 
@@ -160,9 +161,30 @@ def test_every_parameter_agrees_after_25_steps(
 @pytest.mark.parametrize("kind", ["dfa_penalty", "bp_penalty"])
 def test_compiled_steps_agree_too(kind: str, images: Images) -> None:
     one = arm("plain", **ARMS[kind], augment=("random_crop", "horizontal_flip"))
-    program = run_engine({"a": one}, [11, 12], images, "cuda", compiled=True)
+    program = run_engine({"a": one}, [11, 12], images, "cuda", way="compiled")
     for r, seed in enumerate([11, 12]):
         assert_same(program, r, reference(program, one, seed, images))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", ARMS)
+def test_kernels_agree_too(kind: str, images: Images) -> None:
+    one = arm("plain", **ARMS[kind], augment=("random_crop", "horizontal_flip"))
+    program = run_engine({"a": one}, [11, 12], images, "cuda", way="fused")
+    for r, seed in enumerate([11, 12]):
+        assert_same(program, r, reference(program, one, seed, images))
+
+
+@pytest.mark.parametrize(
+    ("device", "way"), [("cpu", "plain"), *[pytest.param("cuda", w, marks=pytest.mark.gpu) for w in ("plain", "fused")]]
+)
+def test_rules_of_one_cohort_keep_apart(device: str, way: Way, images: Images) -> None:
+    kinds = ("dfa", "dfa_penalty", "bp_penalty", "bp")
+    arms = {kind: arm("plain", **ARMS[kind], augment=("random_crop", "horizontal_flip")) for kind in kinds}
+    program = run_engine(arms, [5, 6], images, device, way)
+    assert [share.rule.name for share in program.shares] == ["dfa", "bp"]
+    for r, replica in enumerate(program.cohort.replicas):
+        assert_same(program, r, reference(program, arms[replica.arm], replica.seed, images))
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -186,9 +208,9 @@ def test_diagnostics_agree_with_the_reference(device: str, model: str, images: I
     one = arm(model, **ARMS["dfa_penalty"], schedule="constant")
     program = run_engine({"a": one}, [3, 4], images, device)
     x, y = probe_batch(program)
-    evaluation = ReplicaEvaluation(program, slice(0, 2))
+    evaluation = ReplicaEvaluation(program, program.shares[0], slice(0, 2))
     for r, seed in enumerate([3, 4]):
-        _, feedback = initial(program, seed)
+        _, feedback = initial(program, one, seed)
         weights = {name: tensor[r].detach().cpu().numpy() for name, tensor in program.params.items()}
         expected = direction(
             weights,
@@ -219,6 +241,6 @@ def test_accuracy_counts_the_whole_test_split(images: Images) -> None:
     x = ((images.test_images / 16.0 - 0.3053) / 0.3760).reshape(len(images.test_labels), -1)
     feedback = [np.zeros((10, 12))] * 3
     expected = direction(weights, feedback, x, images.test_labels, activation="gelu", skip=True, terminal_norm=True)
-    logits = ReplicaEvaluation(program, slice(0, 1)).test_logits[0]
+    logits = ReplicaEvaluation(program, program.shares[0], slice(0, 1)).test_logits[0]
     accuracy = (logits.argmax(-1) == torch.from_numpy(images.test_labels)).double().mean()
     assert float(accuracy) == pytest.approx(expected["accuracy"])

@@ -11,7 +11,7 @@ from harness.engine import open_device
 from harness.engine.batches import epoch_schedule, fetch, to_device
 from harness.engine.device import precision
 from harness.engine.evaluate import CHUNK_REPLICAS, evaluate, summarise
-from harness.engine.loop import applicable_metrics
+from harness.engine.loop import chosen_metrics
 from harness.engine.program import Program
 from harness.metrics.credit_cosine import CreditCosine
 from harness.metrics.gradient_norm import GradientNorm
@@ -57,7 +57,7 @@ def test_diagnostics_do_not_depend_on_how_replicas_are_chunked() -> None:
     program = Program(cohort({"a": arm()}, seeds), digits(), open_device("cpu"))
     alone = Program(cohort({"a": arm()}, seeds[-1:]), digits(), open_device("cpu"))
     program.loss_sum.zero_(), alone.loss_sum.zero_()
-    metrics = applicable_metrics(program.setup, True)
+    metrics = chosen_metrics(program.setup)
     many, one = evaluate(program, metrics), evaluate(alone, metrics)
     for name, summaries in one.items():
         for summary, value in summaries.items():

@@ -16,18 +16,19 @@ from safetensors import safe_open
 from harness.batched import keyed
 from harness.engine import Progress, open_device, train
 from harness.engine.batches import epoch_schedule
-from harness.engine.program import Program
+from harness.engine.program import Program, Way
 from harness.errors import Interrupted, TrainingFailed, UsageError
 from harness.records import Plan
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
-WAYS = [*DEVICES, pytest.param("cuda-compiled", marks=pytest.mark.gpu)]
+COMPILE = {"": "off", "compiled": "on", "kernels": "auto"}
+WAYS = [*DEVICES, *[pytest.param(f"cuda-{way}", marks=pytest.mark.gpu) for way in ("compiled", "kernels")]]
 COHORT_TOLERANCE = 2e-5  # stated in docs/engine.md: relative, float32, over the first epoch
 
 
 def results(plan: Plan, folder: Path, device: str = "cpu", **options: Any) -> str:
-    kind, _, compiled = device.partition("-")
-    done = train(plan, {"digits": digits()}, open_device(kind, "on" if compiled else "off"), folder, **options)
+    kind, _, way = device.partition("-")
+    done = train(plan, {"digits": digits()}, open_device(kind, COMPILE[way]), folder, **options)
     return json.dumps([replica.model_dump(mode="json") for replica in done.replicas], sort_keys=True)
 
 
@@ -50,6 +51,7 @@ def test_the_same_plan_gives_the_same_bits(device: str, tmp_path: Path) -> None:
         *[("cpu", epochs) for epochs in (1, 2, 4)],
         *[pytest.param("cuda", epochs, marks=pytest.mark.gpu) for epochs in (1, 2, 4)],
         pytest.param("cuda-compiled", 2, marks=pytest.mark.gpu),
+        *[pytest.param("cuda-kernels", epochs, marks=pytest.mark.gpu) for epochs in (1, 2, 4)],
     ],
 )
 def test_a_stopped_run_goes_on_to_the_same_bits(device: str, stop_after: int, tmp_path: Path) -> None:
@@ -74,7 +76,7 @@ def test_a_damaged_checkpoint_is_not_used(tmp_path: Path) -> None:
     assert results(two_cohorts(), tmp_path / "parts") == whole
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("device", [*DEVICES, pytest.param("cuda-kernels", marks=pytest.mark.gpu)])
 @pytest.mark.parametrize("rule", ["dfa", "bp"])
 def test_a_replica_alone_and_among_forty_agree(device: str, rule: str) -> None:
     """Another cohort size may sum in another order, nothing else: see docs/engine.md for the tolerance."""
@@ -82,7 +84,9 @@ def test_a_replica_alone_and_among_forty_agree(device: str, rule: str) -> None:
     seeds = list(range(100, 140))
 
     def weights(chosen: list[int], at: int) -> dict[str, np.ndarray]:
-        program = Program(cohort({"a": arm(rule, 0.01)}, chosen), images, open_device(device))
+        kind, _, kernels = device.partition("-")
+        how: Way = "fused" if kernels else "plain"
+        program = Program(cohort({"a": arm(rule, 0.01)}, chosen), images, open_device(kind), way=how)
         program.begin_epoch(0, epoch_schedule(program.dataset, program.count, program.seeds, 0))
         program.run_epoch()
         return {name: tensor[at].detach().cpu().numpy() for name, tensor in program.params.items()}
@@ -100,8 +104,8 @@ def test_arms_of_a_seed_share_weights_feedback_and_batches(tmp_path: Path) -> No
     for name, tensor in other.params.items():
         assert torch.equal(tensor[0], one.params[name][1])
         assert torch.equal(tensor[0], one.params[name][3])
-    assert torch.equal(one.feedback["feedback_1"][0], one.feedback["feedback_1"][2])
-    assert not torch.equal(one.feedback["feedback_0"][0], one.feedback["feedback_1"][0])
+    assert torch.equal(one.shares[0].feedback["feedback_1"][0], one.shares[0].feedback["feedback_1"][2])
+    assert not torch.equal(one.shares[0].feedback["feedback_0"][0], one.shares[0].feedback["feedback_1"][0])
     assert one.seeds == (8, 9)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness import plan, spec
-from harness.plan.cost import cohort_bytes, parameter_count
+from harness.plan.cost import parameter_count
 from harness.records import Hypothesis
 
 QUICKSTART = Path(__file__).parents[3] / "hypotheses" / "quickstart_digits.yaml"
@@ -38,12 +38,20 @@ def grouped(hypothesis: Hypothesis, **options: Any) -> list[tuple[str, ...]]:
 
 
 def test_arms_of_one_program_share_a_cohort(hypothesis: Hypothesis) -> None:
-    assert grouped(hypothesis) == [("vanilla", "penalized"), ("bp_penalty",), ("shallow",)]
+    assert grouped(hypothesis) == [("vanilla", "penalized", "bp_penalty"), ("shallow",)]
 
 
 @pytest.mark.parametrize("optimizer", [{"lr": 0.5}, {"weight_decay": 0.5}])
 def test_rates_do_not_part_arms(hypothesis: Hypothesis, optimizer: dict[str, float]) -> None:
-    assert grouped(changed(hypothesis, "vanilla", optimizer=optimizer))[0] == ("vanilla", "penalized")
+    assert grouped(changed(hypothesis, "vanilla", optimizer=optimizer))[0] == ("vanilla", "penalized", "bp_penalty")
+
+
+def test_rules_share_a_cohort_and_stand_next_to_each_other(hypothesis: Hypothesis) -> None:
+    bp_first = changed(hypothesis, "vanilla", rule={"name": "bp"})
+    assert grouped(bp_first)[0] == ("vanilla", "bp_penalty", "penalized")
+    unclipped = changed(hypothesis, "vanilla", rule={"name": "dfa", "clip": None})
+    (cohort, _) = plan.expand(unclipped, (5,)).cohorts
+    assert [cohort.arms[replica.arm].rule.name for replica in cohort.replicas] == ["dfa", "dfa", "bp"]
 
 
 @pytest.mark.parametrize(
@@ -53,12 +61,11 @@ def test_rates_do_not_part_arms(hypothesis: Hypothesis, optimizer: dict[str, flo
         {"optimizer": {"schedule": "constant"}},
         {"setup": {"epochs": 3}},
         {"setup": {"precision": "float64"}},
-        {"rule": {"name": "dfa", "clip": None}},
         {"freeze": ["block_0"]},
     ],
 )
 def test_another_program_is_another_cohort(hypothesis: Hypothesis, parts: dict[str, Any]) -> None:
-    assert ("vanilla", "penalized") not in grouped(changed(hypothesis, "vanilla", **parts))
+    assert ("vanilla", "penalized", "bp_penalty") not in grouped(changed(hypothesis, "vanilla", **parts))
 
 
 def test_every_replica_is_planned_once_in_order(hypothesis: Hypothesis) -> None:
@@ -68,12 +75,14 @@ def test_every_replica_is_planned_once_in_order(hypothesis: Hypothesis) -> None:
 
 
 def test_cohorts_split_to_fit_the_memory(hypothesis: Hypothesis) -> None:
-    limit = int(cohort_bytes(hypothesis.setup, 2) / 0.85) + 1
+    two = plan.expand(hypothesis, (5, 6)).cohorts[1]
+    assert len(two.replicas) == 2
+    limit = int(two.memory_bytes / 0.85) + 1
     planned = plan.expand(hypothesis, (5, 6, 7), memory_bytes=limit)
-    assert [len(cohort.replicas) for cohort in planned.cohorts] == [2, 2, 2, 1, 2, 1, 2]
+    assert [len(cohort.replicas) for cohort in planned.cohorts] == [1, 2, 2, 2, 2, 1, 2]
     assert all(cohort.memory_bytes <= 0.85 * limit for cohort in planned.cohorts)
     assert len({(r.arm, r.seed) for cohort in planned.cohorts for r in cohort.replicas}) == 12
-    assert [tuple(cohort.arms) for cohort in planned.cohorts][1] == ("vanilla", "penalized")
+    assert [tuple(cohort.arms) for cohort in planned.cohorts][1] == ("vanilla",)
 
 
 def test_a_replica_that_cannot_fit_is_still_planned(hypothesis: Hypothesis) -> None:
@@ -84,7 +93,7 @@ def test_steps_count_the_ragged_batch(hypothesis: Hypothesis) -> None:
     planned = plan.expand(hypothesis, (5,))
     assert planned.steps(planned.cohorts[0]) == 20 * 23  # 1,437 images in batches of 64
     estimate = plan.estimate(planned, "cpu")
-    assert estimate.steps == 3 * 20 * 23 and estimate.seconds > 0
+    assert estimate.steps == 2 * 20 * 23 and estimate.seconds > 0
 
 
 def test_parameters_are_counted_from_the_model(hypothesis: Hypothesis) -> None:

@@ -1,0 +1,237 @@
+"""Backward: what each rule sends to the blocks, and the gradients of weights and vectors."""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from harness.batched.kernels.common import activated, product, slope, tile_of
+
+
+@triton.jit(do_not_specialize=["first", "layers", "replicas"])
+def credit(
+    error, feedback, f, strength, df, dh, replicas, first, layers,
+    N, D: tl.constexpr, C: tl.constexpr, DP: tl.constexpr, CP: tl.constexpr, PENALTY: tl.constexpr,
+    BM: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """Direct feedback: a_l = error·B_l, â_l = a_l / (rms(a_l) + 1e-6); df_l = (â_l + 2λ·f_l)/N; dh = â_0/N.
+
+    feedback [l, r of these, C, D]. Grid (row tiles, L, R of these); they begin at replica ``first``.
+    """
+    rows = tl.program_id(0) * BM + tl.arange(0, BM)
+    layer, own = tl.program_id(1), tl.program_id(2)
+    r = (first + own).to(tl.int64)
+    wide, classes = tl.arange(0, DP), tl.arange(0, CP)
+    inside = rows < N
+    known = classes < C
+    e = tl.load(
+        error + (r * N + rows[:, None]) * C + classes[None, :], mask=inside[:, None] & known[None, :], other=0.0
+    )
+    matrix = feedback + (layer * tl.num_programs(2) + own).to(tl.int64) * (C * D)
+    b = tl.load(matrix + classes[:, None] * D + wide[None, :], mask=known[:, None] & (wide < D)[None, :], other=0.0)
+    a = product(e, b, tl.zeros((BM, DP), dtype=error.dtype.element_ty), PRECISION)
+    a = a / (tl.sqrt(tl.sum(a * a, 1) / D) + 1e-6)[:, None]
+    real = inside[:, None] & (wide < D)[None, :]
+    at = rows[:, None] * D + wide[None, :]
+    if layer == 0:
+        tl.store(dh + r * (N * D) + at, a / N, mask=real)
+    at += (layer * replicas + r) * (N * D)
+    if PENALTY:
+        a += tl.load(f + at, mask=real, other=0.0) * (tl.load(strength + r) * 2.0)
+    tl.store(df + at, a / N, mask=real)
+
+
+@triton.jit(do_not_specialize=["first", "first_layer", "replicas"])
+def back_linear(
+    dout, weights, z, din, replicas, stride, blocks, block_stride, first_layer, first, w,
+    N, IN: tl.constexpr, OUT: tl.constexpr, ACT: tl.constexpr, SLOPE: tl.constexpr,
+    BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """din_l = dout_l·Wᵀ, W [IN, OUT]; with SLOPE times act'(z_l). Grid (tiles, layers, replicas), from ``first`` on."""
+    rows, cols = tile_of(tl.program_id(0), IN, BM, BN)
+    layer, r = first_layer + tl.program_id(1), (first + tl.program_id(2)).to(tl.int64)
+    weight = weights + r * stride + blocks + layer * block_stride + w
+    source = dout + (layer * replicas + r) * (N * OUT)
+    total = tl.zeros((BM, BN), dtype=dout.dtype.element_ty)
+    for start in range(0, OUT, BK):
+        ks = start + tl.arange(0, BK)
+        keep = ks < OUT
+        a = tl.load(source + rows[:, None] * OUT + ks[None, :], mask=(rows < N)[:, None] & keep[None, :], other=0.0)
+        kernel = tl.load(
+            weight + cols[None, :] * OUT + ks[:, None], mask=keep[:, None] & (cols < IN)[None, :], other=0.0
+        )
+        total = product(a, kernel, total, PRECISION)
+    inside = (rows < N)[:, None] & (cols < IN)[None, :]
+    at = (layer * replicas + r) * (N * IN) + rows[:, None] * IN + cols[None, :]
+    if SLOPE:
+        total = total * slope(tl.load(z + at, mask=inside, other=0.0), ACT)
+    tl.store(din + at, total, mask=inside)
+
+
+@triton.jit(do_not_specialize=["first", "layer", "replicas"])
+def back_norm(
+    du, h, stats, f, weights, strength, dh, df, replicas, stride, blocks, block_stride, layer, first, gamma,
+    N, D: tl.constexpr, DP: tl.constexpr, SKIP: tl.constexpr, PENALTY: tl.constexpr, BM: tl.constexpr,
+):  # fmt: skip
+    """dh_l = dh_{l+1} (with SKIP) + the layer norm's gradient of du_l; df_{l−1} = dh_l + 2λ·f_{l−1}/N. In place in dh.
+
+    Grid (row tiles, replicas through which gradients flow), from ``first`` on.
+    """
+    rows = tl.program_id(0) * BM + tl.arange(0, BM)
+    r = (first + tl.program_id(1)).to(tl.int64)
+    wide = tl.arange(0, DP)
+    inside = rows < N
+    real = inside[:, None] & (wide < D)[None, :]
+    flat = rows[:, None] * D + wide[None, :]
+    at = (layer * replicas + r) * (N * D) + flat
+    note = stats + ((layer * replicas + r) * N + rows) * 2
+    mean = tl.load(note, mask=inside, other=0.0)
+    spread = tl.load(note + 1, mask=inside, other=0.0)
+    scale = tl.load(weights + r * stride + blocks + layer * block_stride + gamma + wide, mask=wide < D, other=0.0)
+    back = tl.load(du + at, mask=real, other=0.0) * scale[None, :]
+    unit = (tl.load(h + at, mask=real, other=0.0) - mean[:, None]) * spread[:, None]
+    unit = tl.where(real, unit, 0.0)
+    back = back - tl.sum(back, 1)[:, None] / D - unit * (tl.sum(back * unit, 1) / D)[:, None]
+    back = back * spread[:, None]
+    here = dh + r * (N * D) + flat
+    if SKIP:
+        back += tl.load(here, mask=real, other=0.0)
+    tl.store(here, back, mask=real)
+    if layer > 0:
+        below = at - replicas * (N * D)
+        if PENALTY:
+            back += tl.load(f + below, mask=real, other=0.0) * (tl.load(strength + r) * 2.0 / N)
+        tl.store(df + below, back, mask=real)
+
+
+@triton.jit(do_not_specialize=["first_slot", "replicas"])
+def weight_gradient(
+    source, stats, dout, weights, gradient, squares, replicas, stride, gradient_stride, blocks, block_stride, skipped,
+    gamma, beta, w, slots, first_slot,
+    N, BATCH: tl.constexpr, IN: tl.constexpr, OUT: tl.constexpr, ACT: tl.constexpr, NORM: tl.constexpr,
+    BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """dW_l = inᵀ·dout_l, where in = LN(h_l) with NORM, else act(z_l); squares[r, l, slot] = the tile's sum of squares.
+
+    Grid (tiles, L, R). ``skipped``: how far the gradient's flat tensor begins behind that of the weights.
+    """
+    ins, outs = tile_of(tl.program_id(0), OUT, BM, BN)
+    layer, r = tl.program_id(1), tl.program_id(2).to(tl.int64)
+    own = blocks + layer * block_stride
+    at = layer * replicas + r
+    if NORM:
+        scale = tl.load(weights + r * stride + own + gamma + ins, mask=ins < IN, other=0.0)
+        offset = tl.load(weights + r * stride + own + beta + ins, mask=ins < IN, other=0.0)
+    total = tl.zeros((BM, BN), dtype=dout.dtype.element_ty)
+    for start in range(0, BATCH, BK):
+        ns = start + tl.arange(0, BK)
+        keep = ns < N
+        a = tl.load(
+            source + (at * N + ns[None, :]) * IN + ins[:, None], mask=(ins < IN)[:, None] & keep[None, :], other=0.0
+        )
+        if NORM:
+            note = stats + (at * N + ns) * 2
+            mean = tl.load(note, mask=keep, other=0.0)
+            spread = tl.load(note + 1, mask=keep, other=0.0)
+            a = (a - mean[None, :]) * spread[None, :] * scale[:, None] + offset[:, None]
+        else:
+            a = activated(a, ACT)
+        g = tl.load(
+            dout + (at * N + ns[:, None]) * OUT + outs[None, :], mask=keep[:, None] & (outs < OUT)[None, :], other=0.0
+        )
+        total = product(a, g, total, PRECISION)
+    inside = (ins < IN)[:, None] & (outs < OUT)[None, :]
+    total = tl.where(inside, total, 0.0)
+    out = gradient + r * gradient_stride + own - skipped + w
+    tl.store(out + ins[:, None] * OUT + outs[None, :], total, mask=inside)
+    layers = tl.num_programs(1)
+    tl.store(squares + (r * layers + layer) * slots + first_slot + tl.program_id(0), tl.sum(total * total))
+
+
+@triton.jit(do_not_specialize=["first_slot", "replicas"])
+def block_vectors(
+    h, stats, du, dz, df, gradient, squares, replicas, gradient_stride, blocks, block_stride, skipped,
+    gamma, beta, b1, b2, slots, first_slot,
+    N, BATCH: tl.constexpr, D: tl.constexpr, H: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
+):  # fmt: skip
+    """Sums over samples: dγ = Σ du·unit, dβ = Σ du, db1 = Σ dz, db2 = Σ df. Grid (D / BN, L, R)."""
+    cols = tl.program_id(0) * BN + tl.arange(0, BN)
+    layer, r = tl.program_id(1), tl.program_id(2).to(tl.int64)
+    at = layer * replicas + r
+    zero = tl.zeros((BN,), dtype=h.dtype.element_ty)
+    g_gamma, g_beta, g_b2 = zero, zero, zero
+    for start in range(0, BATCH, BK):
+        ns = start + tl.arange(0, BK)
+        keep = (ns < N)[:, None] & (cols < D)[None, :]
+        place = (at * N + ns[:, None]) * D + cols[None, :]
+        mean = tl.load(stats + (at * N + ns) * 2, mask=ns < N, other=0.0)
+        spread = tl.load(stats + (at * N + ns) * 2 + 1, mask=ns < N, other=0.0)
+        unit = (tl.load(h + place, mask=keep, other=0.0) - mean[:, None]) * spread[:, None]
+        back = tl.load(du + place, mask=keep, other=0.0)
+        g_gamma += tl.sum(back * unit, 0)
+        g_beta += tl.sum(back, 0)
+        g_b2 += tl.sum(tl.load(df + place, mask=keep, other=0.0), 0)
+    out = gradient + r * gradient_stride + blocks + layer * block_stride - skipped
+    tl.store(out + gamma + cols, g_gamma, mask=cols < D)
+    tl.store(out + beta + cols, g_beta, mask=cols < D)
+    tl.store(out + b2 + cols, g_b2, mask=cols < D)
+    square = tl.sum(g_gamma * g_gamma + g_beta * g_beta + g_b2 * g_b2)
+    for part in range(H // D):
+        inner = cols + part * D
+        g_b1 = zero
+        for start in range(0, BATCH, BK):
+            ns = start + tl.arange(0, BK)
+            keep = (ns < N)[:, None] & (cols < D)[None, :]
+            g_b1 += tl.sum(tl.load(dz + (at * N + ns[:, None]) * H + inner[None, :], mask=keep, other=0.0), 0)
+        tl.store(out + b1 + inner, g_b1, mask=cols < D)
+        square += tl.sum(g_b1 * g_b1)
+    tl.store(squares + (r * tl.num_programs(1) + layer) * slots + first_slot + tl.program_id(0), square)
+
+
+@triton.jit(do_not_specialize=["layers", "replicas"])
+def end_vectors(
+    h, stats, weights, error, dhn, dh, gradient, replicas, stride, gradient_stride, skipped, layers,
+    b0, gamma, beta, w, b,
+    N, BATCH: tl.constexpr, D: tl.constexpr, C: tl.constexpr, CP: tl.constexpr, NORM: tl.constexpr,
+    BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """What is small at both ends: the embedding's bias Σ dh; the head's weight fedᵀ·error/N, bias and norm.
+
+    Grid (D / BN, R).
+    """
+    cols = tl.program_id(0) * BN + tl.arange(0, BN)
+    r = tl.program_id(1).to(tl.int64)
+    classes = tl.arange(0, CP)
+    at = layers * replicas + r
+    zero = tl.zeros((BN,), dtype=h.dtype.element_ty)
+    g_b0, g_gamma, g_beta = zero, zero, zero
+    g_w = tl.zeros((BN, CP), dtype=h.dtype.element_ty)
+    g_b = tl.zeros((CP,), dtype=h.dtype.element_ty)
+    if NORM:
+        scale = tl.load(weights + r * stride + gamma + cols, mask=cols < D, other=0.0)
+        offset = tl.load(weights + r * stride + beta + cols, mask=cols < D, other=0.0)
+    for start in range(0, BATCH, BK):
+        ns = start + tl.arange(0, BK)
+        keep = (ns < N)[:, None] & (cols < D)[None, :]
+        fed = tl.load(h + (at * N + ns[:, None]) * D + cols[None, :], mask=keep, other=0.0)
+        if NORM:
+            mean = tl.load(stats + (at * N + ns) * 2, mask=ns < N, other=0.0)
+            spread = tl.load(stats + (at * N + ns) * 2 + 1, mask=ns < N, other=0.0)
+            unit = (fed - mean[:, None]) * spread[:, None]
+            back = tl.load(dhn + (r * N + ns[:, None]) * D + cols[None, :], mask=keep, other=0.0)
+            g_gamma += tl.sum(back * unit, 0)
+            g_beta += tl.sum(back, 0)
+            fed = tl.where(keep, unit * scale[None, :] + offset[None, :], 0.0)
+        known = (ns < N)[:, None] & (classes < C)[None, :]
+        e = tl.load(error + (r * N + ns[:, None]) * C + classes[None, :], mask=known, other=0.0)
+        g_w = product(tl.trans(fed), e, g_w, PRECISION)
+        g_b += tl.sum(e, 0)
+        g_b0 += tl.sum(tl.load(dh + (r * N + ns[:, None]) * D + cols[None, :], mask=keep, other=0.0), 0)
+    out = gradient + r * gradient_stride - skipped
+    tl.store(out + b0 + cols, g_b0, mask=cols < D)
+    tl.store(out + w + cols[:, None] * C + classes[None, :], g_w / N, mask=(cols < D)[:, None] & (classes < C)[None, :])
+    if NORM:
+        tl.store(out + gamma + cols, g_gamma, mask=cols < D)
+        tl.store(out + beta + cols, g_beta, mask=cols < D)
+    if tl.program_id(0) == 0:
+        tl.store(out + b + classes, g_b / N, mask=classes < C)

@@ -1,0 +1,39 @@
+"""What several kernels share: products, the activation and its slope."""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def product(a, b, total, PRECISION: tl.constexpr):
+    """total + a·b. PRECISION: ieee (strict), tf32, or tf32x3."""
+    return tl.dot(a, b, acc=total, input_precision=PRECISION, out_dtype=total.dtype)
+
+
+@triton.jit
+def activated(z, KIND: tl.constexpr):
+    """gelu(z) = z·Φ(z) (arXiv 1606.08415), or relu. A comparison, not a maximum: NaN must stay NaN."""
+    if KIND == "gelu":  # noqa: SIM108 (Triton compiles one branch of this form only)
+        out = 0.5 * z * (1.0 + tl.erf(z * 0.7071067811865476))
+    else:
+        out = tl.where(z < 0.0, 0.0, z)
+    return out
+
+
+@triton.jit
+def slope(z, KIND: tl.constexpr):
+    """The activation's derivative: Φ(z) + z·φ(z), or a step."""
+    if KIND == "gelu":
+        out = 0.5 * (1.0 + tl.erf(z * 0.7071067811865476)) + z * tl.exp(-0.5 * z * z) * 0.3989422804014327
+    else:
+        out = tl.where(z > 0.0, 1.0, 0.0).to(z.dtype)
+    return out
+
+
+@triton.jit
+def tile_of(tile, columns, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """Rows and columns of a tile, numbered row by row over a matrix of ``columns`` columns."""
+    across = tl.cdiv(columns, COLUMNS)
+    return tile // across * ROWS + tl.arange(0, ROWS), tile % across * COLUMNS + tl.arange(0, COLUMNS)

@@ -1,0 +1,72 @@
+"""AdamW (arXiv 1711.05101): over the flat weights, and behind the embedding's gradient, which is never stored."""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from harness.batched.kernels.common import product, tile_of
+
+
+@triton.jit
+def stepped(p, m, v, at, grad, rate, decay, c1, c2, constants, mask):
+    """Weights and moments at ``at`` one step on; constants: β1, 1 − β1, β2, 1 − β2, ε, as in ``batched.adamw``."""
+    first = tl.load(m + at, mask=mask, other=0.0)
+    first = first + (grad - first) * tl.load(constants + 1)
+    second = tl.load(v + at, mask=mask, other=0.0) * tl.load(constants + 2) + grad * grad * tl.load(constants + 3)
+    kept = tl.load(p + at, mask=mask, other=0.0)
+    kept = kept - kept * (rate * decay)
+    moved = rate / c1 * first / (tl.sqrt(second) / c2 + tl.load(constants + 4))
+    tl.store(m + at, first, mask=mask)
+    tl.store(v + at, second, mask=mask)
+    tl.store(p + at, kept - moved, mask=mask)
+
+
+@triton.jit(do_not_specialize=["ahead", "layers"])
+def update(
+    p, m, v, gradient, squares, largest, lr, weight_decay, corrections, tick, constants, groups,
+    stride, gradient_stride, skipped, slots, layers, ahead,
+    SLOTS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """One step of everything but the embedding's weight. groups[chunk]: a block's number, −1 unclipped, −2 frozen.
+
+    A block's gradient is scaled by min(1, largest[r] / (norm + 1e-6)), norm² = Σ of its slots. Grid (chunks, R).
+    """
+    group = tl.load(groups + tl.program_id(0))
+    if group > -2:
+        r = tl.program_id(1).to(tl.int64)
+        at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+        grad = tl.load(gradient + r * gradient_stride + at)
+        if group >= 0:
+            parts = tl.arange(0, SLOTS)
+            square = tl.load(squares + (r * layers + group) * slots + parts, mask=parts < slots, other=0.0)
+            grad = grad * tl.minimum(tl.load(largest + r) / (tl.sqrt(tl.sum(square)) + 1e-6), 1.0)
+        now = corrections + (tl.load(tick) + ahead) * 2
+        stepped(
+            p, m, v, r * stride + skipped + at, grad, tl.load(lr + r), tl.load(weight_decay + r), tl.load(now),
+            tl.load(now + 1), constants, at >= 0,
+        )  # fmt: skip
+
+
+@triton.jit(do_not_specialize=["ahead", "first"])
+def embed_update(
+    x, slots, dh, p, m, v, lr, weight_decay, corrections, tick, constants, stride, w, first, ahead,
+    N, BATCH: tl.constexpr, F: tl.constexpr, D: tl.constexpr,
+    BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """dE = xᵀ·dh, and the embedding's weight one step on. Grid (tiles of [F, D], replicas), from ``first`` on."""
+    ins, outs = tile_of(tl.program_id(0), D, BM, BN)
+    r = (first + tl.program_id(1)).to(tl.int64)
+    source = x + tl.load(slots + r).to(tl.int64) * (N * F)
+    total = tl.zeros((BM, BN), dtype=x.dtype.element_ty)
+    for start in range(0, BATCH, BK):
+        ns = start + tl.arange(0, BK)
+        keep = ns < N
+        a = tl.load(source + ns[None, :] * F + ins[:, None], mask=(ins < F)[:, None] & keep[None, :], other=0.0)
+        g = tl.load(dh + (r * N + ns[:, None]) * D + outs[None, :], mask=keep[:, None] & (outs < D)[None, :], other=0.0)
+        total = product(a, g, total, PRECISION)
+    now = corrections + (tl.load(tick) + ahead) * 2
+    stepped(
+        p, m, v, r * stride + w + ins[:, None] * D + outs[None, :], total, tl.load(lr + r), tl.load(weight_decay + r),
+        tl.load(now), tl.load(now + 1), constants, (ins < F)[:, None] & (outs < D)[None, :],
+    )  # fmt: skip

@@ -1,0 +1,522 @@
+"""A step of residual MLPs under BP and DFA as a few Triton kernels, for all replicas of all rules at once.
+
+What differs between the rules is what flows backward; images, forward pass, gradients and update are the same launches.
+The plain step in ``harness.engine.program`` is the twin that tests compare this one with.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.batched import adamw
+from harness.batched.layers import LAYER_NORM_EPS
+from harness.batched.specs import TensorSpec
+from harness.models.residual_mlp import ResidualMlp
+from harness.records.plan import power_of_two
+from harness.rules.bp import Bp
+from harness.rules.dfa import Dfa
+
+if TYPE_CHECKING:
+    from harness.engine.program import Program, Share
+
+CHUNK = 1024
+"""Weights per program of the flat update; every part of the model begins at a multiple of it."""
+PRECISIONS = {"float32": "tf32x3", "tf32": "tf32", "float64": "ieee"}
+"""Precision in the file → how Triton multiplies; others take the plain step. Three TF32 products make one that is
+nearer to float64 than float32's own (benchmarks/notes.md), so float32 stays strict."""
+HEAD_ROWS = 16  # samples per program where a program holds whole rows
+VECTOR_COLUMNS = 32  # columns per program where sums run over samples
+COMPILERS = 8  # kernels compiled at a time
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each tensor of a replica begins in its row of a flat tensor."""
+
+    offsets: dict[str, int]
+    groups: tuple[str, ...]
+    """The part of the model that each chunk of CHUNK numbers belongs to."""
+    skipped: int
+    """Where the gradients' own flat tensor begins: behind the embedding's weight, whose gradient is never stored."""
+
+    @property
+    def size(self) -> int:
+        """Numbers per replica, padding included."""
+        return len(self.groups) * CHUNK
+
+    @classmethod
+    def of(cls, specs: tuple[TensorSpec, ...]) -> Layout:
+        """The embedding's weight, then part by part, each from the beginning of a chunk."""
+        sections: dict[str, list[TensorSpec]] = {}
+        for spec in specs:
+            sections.setdefault("" if spec.name == "embedding.weight" else spec.group, []).append(spec)
+        offsets: dict[str, int] = {}
+        groups: list[str] = []
+        skipped = 0
+        for name, section in sections.items():
+            at = len(groups) * CHUNK
+            for spec in section:
+                offsets[spec.name] = at
+                at += math.prod(spec.shape)
+            groups += [section[0].group] * (-(-at // CHUNK) - len(groups))
+            skipped = skipped if name else len(groups) * CHUNK
+        return cls(offsets, tuple(groups), skipped)
+
+
+class Storage:
+    """Weights and moments of all replicas, [r, P] each, and views of the weights by name."""
+
+    def __init__(self, specs: tuple[TensorSpec, ...], replicas: int, where: Mapping[str, Any]) -> None:
+        self.layout = Layout.of(specs)
+        self.weights, self.first, self.second = (torch.zeros((replicas, self.layout.size), **where) for _ in range(3))
+        self.specs = {spec.name: spec for spec in specs}
+
+    def view(self, flat: Tensor, name: str) -> Tensor:
+        """One tensor of all replicas, [r, …]."""
+        shape, at = self.specs[name].shape, self.layout.offsets[name]
+        return flat[:, at : at + math.prod(shape)].view(-1, *shape)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """How a product is cut: rows × columns per program, in steps of ``depth``, by ``warps`` × 32 threads."""
+
+    rows: int
+    columns: int
+    depth: int
+    warps: int = 4
+    stages: int = 3
+
+    def grid(self, rows: int, columns: int) -> int:
+        """Programs for a matrix."""
+        return -(-rows // self.rows) * -(-columns // self.columns)
+
+    def options(self) -> dict[str, int]:
+        """For a launch."""
+        return {
+            "BM": self.rows,
+            "BN": self.columns,
+            "BK": self.depth,
+            "num_warps": self.warps,
+            "num_stages": self.stages,
+        }
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """The cuts of a cohort's products. They follow from its shape alone, so that sums always run in the same order."""
+
+    embed: Tile
+    splits: int
+    """Parts of the embedding's sum over features."""
+    norm: Tile
+    """Layer norm and first product of a block."""
+    block: Tile
+    """Activation and second product."""
+    back: Tile
+    gradient: Tile
+    embed_update: Tile
+
+    @classmethod
+    def choose(cls, replicas: int, width: int) -> Tiles:
+        """Measured on an H100, see benchmarks/notes.md: enough programs for 132 multiprocessors, then larger ones."""
+        few = replicas * width < 8 * 256
+        embed = Tile(64, 32, 32) if few else Tile(32, 128, 32)
+        return cls(
+            embed=embed,
+            splits=max(1, min(24, 264 // (embed.grid(128, width) * replicas))),
+            norm=Tile(16, 32, 64) if few else Tile(16, 256, 32),
+            block=Tile(16, 32, 32) if few else Tile(128, 64, 32, warps=8 if replicas < 48 else 4),
+            back=Tile(16, 32, 64) if few else Tile(64, 64, 32),
+            gradient=Tile(32, 64, 32) if few else Tile(128, 64, 32, warps=8),
+            embed_update=Tile(32, 64, 32),
+        )
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A stream of launches; on a processor, where launches are calls, nothing but a name."""
+
+    stream: Any
+
+    @classmethod
+    def current(cls, is_cuda: bool) -> Branch:
+        """The branch that launches go to now."""
+        return cls(torch.cuda.current_stream() if is_cuda else None)
+
+    @contextmanager
+    def beside(self) -> Iterator[Branch]:
+        """A branch that begins after what was launched in this one so far, and runs beside what comes."""
+        if self.stream is None:
+            yield self
+            return
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(self.stream)
+        with torch.cuda.stream(stream):
+            yield Branch(stream)
+
+    def join(self, others: list[Branch]) -> None:
+        """Let what comes in this branch wait for what was launched in the others."""
+        for other in others:
+            if self.stream is not None:
+                self.stream.wait_stream(other.stream)
+
+
+class Fused:
+    """The launches of a program's step, and what they hand on to one another."""
+
+    def __init__(self, program: Program, storage: Storage) -> None:
+        model = program.model
+        assert isinstance(model, ResidualMlp)
+        self.program, self.storage, self.model = program, storage, model
+        self.replicas, self.layers = len(program.cohort.replicas), model.blocks
+        self.width, self.inner = model.width, model.width * model.expansion
+        self.classes, self.features = program.dataset.classes, program.dataset.features
+        self.tiles = Tiles.choose(self.replicas, self.width)
+        self.where: dict[str, Any] = {"device": program.device.torch, "dtype": program.dtype}
+        batch = program.setup.batch_size
+        self.memory = {name: torch.empty(size * batch, **self.where) for name, size in self._sizes().items()}
+        layout = storage.layout
+        self.gradient = torch.zeros((self.replicas, layout.size - layout.skipped), **self.where)
+        self.slots = self._slots()
+        self.squares = torch.zeros((self.replicas, self.layers, sum(self.slots)), **self.where)
+        self.labels = torch.zeros(
+            (len(program.seeds), batch), device=program.device.torch, dtype=program.train.labels.dtype
+        )
+        self.betas = (program.setup.optimizer.beta1, program.setup.optimizer.beta2)
+        self.constants = adamw.constants(*self.betas, program.setup.optimizer.eps, program.strength)
+        arms = [program.cohort.arms[replica.arm] for replica in program.cohort.replicas]
+        self.flows = self._integers([int(isinstance(arm.rule, Bp)) for arm in arms])
+        largest = [arm.rule.clip if isinstance(arm.rule, Dfa) and arm.rule.clip else math.inf for arm in arms]
+        self.largest = torch.tensor(largest, **self.where)
+        self.groups = self._integers([self._group(name) for name in layout.groups[layout.skipped // CHUNK :]])
+        steps = -(-program.count // batch)
+        self.corrections = torch.zeros((steps, 2), **self.where)
+        self.tick = torch.zeros((), device=program.device.torch, dtype=torch.int64)
+        self.loss = torch.zeros(
+            (self.replicas, -(-batch // HEAD_ROWS)), device=program.device.torch, dtype=torch.float64
+        )
+        self._compiling = False
+        self.feedback: dict[int, Tensor] = {}
+        for share in program.shares:
+            if share.feedback:
+                stacked = torch.stack(list(share.feedback.values()))
+                share.feedback.update(zip(share.feedback, stacked, strict=True))  # one tensor [l, r, …] from here on
+                self.feedback[share.replicas.start] = stacked
+
+    def _integers(self, values: list[int]) -> Tensor:
+        return torch.tensor(values, device=self.program.device.torch, dtype=torch.int32)
+
+    def _group(self, name: str) -> int:
+        """As ``kernels.update.update`` takes it."""
+        if name in self.program.frozen:
+            return -2
+        return int(name.removeprefix("block_")) if name.startswith("block_") else -1
+
+    def _sizes(self) -> dict[str, int]:
+        """Numbers per sample that each activation takes."""
+        r, layers, d, inner = self.replicas, self.layers, self.width, self.inner
+        splits = self.tiles.splits
+        return {
+            "x": len(self.program.seeds) * self.features,
+            "parts": splits * r * d,
+            "h": (layers + 1) * r * d,
+            "stats": (layers + 1) * r * 2,
+            "z": layers * r * inner,
+            "f": layers * r * d if self.program.penalty is not None else 0,
+            "error": r * self.classes,
+            "dhn": r * d,
+            "dh": r * d,
+            "df": layers * r * d,
+            "dz": layers * r * inner,
+            "du": layers * r * d,
+        }
+
+    def _slots(self) -> tuple[int, int, int]:
+        """Sums of squares that a block's three kinds of gradient leave behind."""
+        tile = self.tiles.gradient
+        return (
+            tile.grid(self.width, self.inner),
+            tile.grid(self.inner, self.width),
+            -(-self.width // VECTOR_COLUMNS),
+        )
+
+    # Running --------------------------------------------------------------------------------------------------------
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Bias corrections of the epoch's steps, 1 − β1^t and √(1 − β2^t); the loss from nothing."""
+        count = len(self.corrections)
+        t = np.arange(epoch * count + 1, (epoch + 1) * count + 1, dtype=np.float64)
+        beta1, beta2 = self.betas
+        table = np.stack([1.0 - beta1**t, np.sqrt(1.0 - beta2**t)], axis=1)
+        self.corrections.copy_(torch.from_numpy(table))
+        self.tick.zero_()
+        self.loss.zero_()
+
+    def advance(self, size: int, steps: int) -> None:
+        """After ``steps`` launches of batches of ``size``."""
+        self.program.cursor += size * steps
+        self.tick += steps
+
+    def end_epoch(self) -> None:
+        """Hand the loss and the number of steps to the program."""
+        self.program.loss_sum.copy_(self.loss.sum(-1))
+        self.program.steps += len(self.corrections)
+
+    def launch(self, size: int, ahead: int = 0) -> None:
+        """One step on the ``size`` schedule rows that lie ``ahead`` steps behind the cursor."""
+        self._forward(size, ahead)
+        blocks = any(f"block_{layer}" not in self.program.frozen for layer in range(self.layers))
+        bottom = "embedding" not in self.program.frozen
+        here = Branch.current(self.program.device.is_cuda)
+        sent, updated = [], []
+        for share in self.program.shares:  # what rules send back is independent, and so are the embedding's updates
+            with here.beside() as back:
+                if isinstance(share.rule, Dfa):
+                    self._feed_back(size, share)
+                elif blocks or bottom:
+                    self._flow_back(size, share)
+                if bottom:
+                    with back.beside() as update:
+                        self._update_embedding(size, share, ahead)
+                    updated.append(update)
+                if isinstance(share.rule, Dfa) and blocks:
+                    self._through(size, 0, self.layers, share)
+            sent.append(back)
+        here.join(sent)
+        self._gradients(size, blocks)
+        self._update(ahead)
+        here.join(updated)
+
+    def compile(self) -> None:
+        """Compile all kernels beforehand, several at a time; what was compiled earlier comes from Triton's cache."""
+        from triton import AsyncCompileMode
+
+        with ThreadPoolExecutor(COMPILERS) as pool, AsyncCompileMode(pool):
+            self._compiling = True
+            self.launch(self.program.setup.batch_size)
+        self._compiling = False
+
+    def _go(self, kernel: Any, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:
+        """Launch a kernel, or have it compiled for these arguments."""
+        if self._compiling:
+            kernel.warmup(*arguments, grid=grid, **options)
+        else:
+            kernel[grid](*arguments, **options)
+
+    def _buffer(self, name: str, size: int) -> Tensor:
+        return self.memory[name][: self.memory[name].numel() // self.program.setup.batch_size * size]
+
+    def _buffers(self, size: int, *names: str) -> list[Tensor]:
+        return [self._buffer(name, size) for name in names]
+
+    @property
+    def _shape(self) -> dict[str, int]:
+        return {"D": self.width, "DP": power_of_two(self.width)}
+
+    @property
+    def _head(self) -> dict[str, int]:
+        return {"C": self.classes, "CP": power_of_two(self.classes)}
+
+    @property
+    def _penalised(self) -> bool:
+        return self.program.penalty is not None
+
+    @property
+    def _exact(self) -> dict[str, str]:
+        return {"PRECISION": PRECISIONS[self.program.setup.precision]}
+
+    def _at(self, name: str) -> int:
+        """Where a tensor begins: in a replica's row, or, for one of a block, behind the block's beginning."""
+        offsets = self.storage.layout.offsets
+        return offsets[f"block_0.{name}"] - self._blocks if f"block_0.{name}" in offsets else offsets[name]
+
+    @property
+    def _blocks(self) -> int:
+        return self.storage.layout.offsets["block_0.norm.weight"]
+
+    @property
+    def _place(self) -> tuple[int, int, int, int]:
+        """Replicas, length of a row, beginning of the first block, distance of two blocks."""
+        offsets = self.storage.layout.offsets
+        apart = offsets["block_1.norm.weight"] - self._blocks if self.layers > 1 else 0
+        return self.replicas, self.storage.layout.size, self._blocks, apart
+
+    def _forward(self, size: int, ahead: int) -> None:
+        from harness.batched.kernels import forward as kernels
+
+        program, weights, model = self.program, self.storage.weights, self.model
+        x, parts, h, stats, z, f = self._buffers(size, "x", "parts", "h", "stats", "z", "f")
+        train, dataset = program.train, program.dataset
+        self._go(
+            kernels.fetch, (size, len(program.seeds)),
+            train.images, train.labels, program.schedule, program.cursor, train.factor, train.shift, x, self.labels,
+            ahead * size, program.count,
+            N=size, CHANNELS=dataset.channels, SIZE=train.size, STORED=train.images.shape[-1],
+            BLOCK=min(1024, power_of_two(self.features)),
+        )  # fmt: skip
+        r, stride, blocks, apart = self._place
+        tile, splits = self.tiles.embed, self.tiles.splits
+        common = {"N": size, **self._exact}
+        share = -(-self.features // (splits * tile.depth)) * tile.depth
+        self._go(
+            kernels.embed, (tile.grid(size, self.width), splits, r),
+            x, program.slots, weights, parts, r, stride, self._at("embedding.weight"), splits,
+            F=self.features, D=self.width, SHARE=share, **common, **tile.options(),
+        )  # fmt: skip
+        self._go(
+            kernels.embed_sum, (-(-size * self.width // 512), r),
+            parts, weights, h, r, stride, self._at("embedding.bias"), SPLITS=splits, N=size, D=self.width, BLOCK=512,
+        )  # fmt: skip
+        for layer in range(self.layers):
+            tile = self.tiles.norm
+            self._go(
+                kernels.norm_linear, (tile.grid(size, self.inner), 1, r),
+                h, stats, weights, z, r, stride, blocks, apart, layer,
+                self._at("norm.weight"), self._at("norm.bias"), self._at("w1.weight"), self._at("w1.bias"),
+                H=self.inner, EPS=LAYER_NORM_EPS, **self._shape, **common, **tile.options(),
+            )  # fmt: skip
+            tile = self.tiles.block
+            self._go(
+                kernels.act_linear, (tile.grid(size, self.width), 1, r),
+                h, z, f, weights, r, stride, blocks, apart, layer, self._at("w2.weight"), self._at("w2.bias"),
+                D=self.width, H=self.inner, ACT=model.activation, SKIP=model.skip, KEEP=self._penalised,
+                **common, **tile.options(),
+            )  # fmt: skip
+        error, dhn, dh, df = self._buffers(size, "error", "dhn", "dh", "df")
+        norm = model.terminal_norm
+        self._go(
+            kernels.head, (self.loss.shape[1], r),
+            h, stats, f, weights, program.slots, self.labels, self.flows, program.strength,
+            error, dhn, dh, df, self.loss,
+            r, stride, self.layers, *self._head_norm(), self._at("head.weight"), self._at("head.bias"),
+            NORM=norm, PENALTY=self._penalised, EPS=LAYER_NORM_EPS, BM=HEAD_ROWS, **self._shape, **self._head, **common,
+        )  # fmt: skip
+
+    def _head_norm(self) -> tuple[int, int]:
+        """Where the terminal norm begins; anything where there is none."""
+        return (self._at("head.norm.weight"), self._at("head.norm.bias")) if self.model.terminal_norm else (0, 0)
+
+    def _feed_back(self, size: int, share: Share) -> None:
+        """DFA: every block gets its own projection of the error, all blocks at once."""
+        from harness.batched.kernels import backward as kernels
+
+        error, f, df, dh = self._buffers(size, "error", "f", "df", "dh")
+        first, count = share.replicas.start, share.replicas.stop - share.replicas.start
+        self._go(
+            kernels.credit, (-(-size // HEAD_ROWS), self.layers, count),
+            error, self.feedback[first], f, self.program.strength, df, dh, self.replicas, first, self.layers,
+            N=size, PENALTY=self._penalised, BM=HEAD_ROWS, **self._shape, **self._head, **self._exact,
+        )  # fmt: skip
+
+    def _flow_back(self, size: int, share: Share) -> None:
+        """BP: from the last block down."""
+        from harness.batched.kernels import backward as kernels
+
+        du, h, stats, f, dh, df = self._buffers(size, "du", "h", "stats", "f", "dh", "df")
+        first, count = share.replicas.start, share.replicas.stop - share.replicas.start
+        r, stride, blocks, apart = self._place
+        for layer in reversed(range(self.layers)):
+            self._through(size, layer, 1, share)
+            self._go(
+                kernels.back_norm, (-(-size // HEAD_ROWS), count),
+                du, h, stats, f, self.storage.weights, self.program.strength, dh, df,
+                r, stride, blocks, apart, layer, first, self._at("norm.weight"),
+                N=size, SKIP=self.model.skip, PENALTY=self._penalised, BM=HEAD_ROWS, **self._shape,
+            )  # fmt: skip
+
+    def _through(self, size: int, layer: int, layers: int, share: Share) -> None:
+        """From a branch's output back to the output of its layer norm, for ``layers`` blocks at once."""
+        from harness.batched.kernels import backward as kernels
+
+        first, count = share.replicas.start, share.replicas.stop - share.replicas.start
+        df, z, dz, du = self._buffers(size, "df", "z", "dz", "du")
+        tile = self.tiles.back
+        common = {"N": size, "ACT": self.model.activation, **self._exact, **tile.options()}
+        place = (*self._place, layer, first)
+        self._go(
+            kernels.back_linear, (tile.grid(size, self.inner), layers, count),
+            df, self.storage.weights, z, dz, *place, self._at("w2.weight"),
+            IN=self.inner, OUT=self.width, SLOPE=True, **common,
+        )  # fmt: skip
+        self._go(
+            kernels.back_linear, (tile.grid(size, self.width), layers, count),
+            dz, self.storage.weights, z, du, *place, self._at("w1.weight"),
+            IN=self.width, OUT=self.inner, SLOPE=False, **common,
+        )  # fmt: skip
+
+    def _gradients(self, size: int, blocks: bool) -> None:
+        """Gradients of everything but the embedding's weight."""
+        from harness.batched.kernels import backward as kernels
+
+        weights, gradient = self.storage.weights, self.gradient
+        h, stats, z, df, dz, du = self._buffers(size, "h", "stats", "z", "df", "dz", "du")
+        error, dhn, dh = self._buffers(size, "error", "dhn", "dh")
+        r, stride, first, apart = self._place
+        skipped, own = self.storage.layout.skipped, gradient.shape[1]
+        place = (r, stride, own, first, apart, skipped)
+        norm = (self._at("norm.weight"), self._at("norm.bias"))
+        one, two, three = self.slots
+        tile, batch = self.tiles.gradient, self.program.setup.batch_size
+        if blocks:
+            common = {"N": size, "BATCH": batch, "ACT": self.model.activation, **self._exact, **tile.options()}
+            self._go(
+                kernels.weight_gradient, (one, self.layers, r),
+                h, stats, dz, weights, gradient, self.squares, *place, *norm, self._at("w1.weight"), sum(self.slots), 0,
+                IN=self.width, OUT=self.inner, NORM=True, **common,
+            )  # fmt: skip
+            self._go(
+                kernels.weight_gradient, (two, self.layers, r),
+                z, stats, df, weights, gradient, self.squares, *place, *norm, self._at("w2.weight"),
+                sum(self.slots), one,
+                IN=self.inner, OUT=self.width, NORM=False, **common,
+            )  # fmt: skip
+            self._go(
+                kernels.block_vectors, (three, self.layers, r),
+                h, stats, du, dz, df, gradient, self.squares, r, own, first, apart, skipped,
+                *norm, self._at("w1.bias"), self._at("w2.bias"), sum(self.slots), one + two,
+                N=size, BATCH=batch, D=self.width, H=self.inner, BN=VECTOR_COLUMNS, BK=32,
+            )  # fmt: skip
+        self._go(
+            kernels.end_vectors, (-(-self.width // VECTOR_COLUMNS), r),
+            h, stats, weights, error, dhn, dh, gradient, r, stride, own, skipped, self.layers,
+            self._at("embedding.bias"), *self._head_norm(), self._at("head.weight"), self._at("head.bias"),
+            N=size, BATCH=batch, D=self.width, NORM=self.model.terminal_norm, BN=VECTOR_COLUMNS, BK=32,
+            **self._head, **self._exact,
+        )  # fmt: skip
+
+    def _rates(self) -> tuple[Tensor, ...]:
+        return self.program.lr, self.program.weight_decay, self.corrections, self.tick, self.constants
+
+    def _update_embedding(self, size: int, share: Share, ahead: int) -> None:
+        from harness.batched.kernels import update as kernels
+
+        x, dh = self._buffers(size, "x", "dh")
+        storage, tile = self.storage, self.tiles.embed_update
+        first, count = share.replicas.start, share.replicas.stop - share.replicas.start
+        self._go(
+            kernels.embed_update, (tile.grid(self.features, self.width), count),
+            x, self.program.slots, dh, storage.weights, storage.first, storage.second, *self._rates(),
+            storage.layout.size, self._at("embedding.weight"), first, ahead,
+            N=size, BATCH=self.program.setup.batch_size, F=self.features, D=self.width, **self._exact, **tile.options(),
+        )  # fmt: skip
+
+    def _update(self, ahead: int) -> None:
+        from harness.batched.kernels import update as kernels
+
+        storage, layout = self.storage, self.storage.layout
+        self._go(
+            kernels.update, (len(self.groups), self.replicas),
+            storage.weights, storage.first, storage.second, self.gradient, self.squares, self.largest, *self._rates(),
+            self.groups, layout.size, self.gradient.shape[1], layout.skipped, sum(self.slots), self.layers, ahead,
+            SLOTS=power_of_two(sum(self.slots)), BLOCK=CHUNK,
+        )  # fmt: skip

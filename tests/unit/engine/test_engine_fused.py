@@ -1,0 +1,106 @@
+"""The kernels against their plain twin, in float64: on a processor through Triton's interpreter, and on a card."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+ON_CARD = torch.cuda.is_available()
+if not ON_CARD:
+    os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are imported, which nothing else does here
+pytest.importorskip("triton", reason="Triton is not installed")
+
+from engine_inputs import arm, cohort, digits  # noqa: E402
+
+from harness.engine import open_device  # noqa: E402
+from harness.engine.batches import epoch_schedule  # noqa: E402
+from harness.engine.fused import Layout  # noqa: E402
+from harness.engine.program import Program, Way  # noqa: E402
+from harness.records import Arm  # noqa: E402
+from harness.rules.dfa import Dfa  # noqa: E402
+
+SEEDS = [5, 6] if ON_CARD else [5]
+DEVICE = "cuda" if ON_CARD else "cpu"
+SMALL: dict[str, Any] = {"batch_size": 16, "epochs": 2, "precision": "float64"}
+PLAIN: dict[str, Any] = {"name": "residual_mlp", "width": 20, "blocks": 3}
+MODELS: dict[str, dict[str, Any]] = {
+    "plain": PLAIN,
+    "wide": PLAIN | {"width": 40, "blocks": 2, "expansion": 2, "activation": "relu", "branch_std": 0.3},
+    "bare": PLAIN | {"blocks": 1, "terminal_norm": False, "skip": False, "branch_std": 0.5},
+}
+AUGMENTED = {"name": "digits", "augment": ("random_crop", "horizontal_flip")}
+
+
+def one(rule: str, strength: float | None = None, model: str = "plain", **parts: Any) -> Arm:
+    return arm(rule, strength, SMALL | {"model": MODELS[model], "dataset": AUGMENTED}, **parts)
+
+
+def clipped(largest: float | None) -> Arm:
+    return one("dfa").model_copy(update={"rule": Dfa(name="dfa", clip=largest)})
+
+
+def trained(arms: dict[str, Arm], way: Way, seeds: list[int]) -> Program:
+    program = Program(cohort(arms, seeds), digits(20), open_device(DEVICE), way=way)
+    for epoch in range(2):
+        program.begin_epoch(epoch, epoch_schedule(program.dataset, program.count, program.seeds, epoch))
+        program.run_epoch()
+    return program
+
+
+faster = {"model": PLAIN, "dataset": AUGMENTED, "optimizer": {"name": "adamw", "lr": 0.02, "weight_decay": 0.1}}
+COHORTS: dict[str, dict[str, Arm]] = {
+    "all at once": {"a": one("dfa"), "b": one("dfa", 0.05), "c": one("bp", 0.05), "d": arm("bp", None, SMALL | faster)},
+    "clips": {"a": clipped(None), "b": clipped(0.01), "c": one("bp")},
+    "wide": {"a": one("dfa", 0.02, "wide"), "b": one("bp", 0.02, "wide")},
+    "bare": {"a": one("dfa", 0.02, "bare"), "b": one("bp", 0.02, "bare")},
+    "frozen blocks": {"a": one("dfa", freeze=["blocks"]), "b": one("bp", freeze=["blocks"])},
+    "frozen ends": {"a": one("dfa", freeze=["embedding", "head"]), "b": one("bp", freeze=["embedding", "head"])},
+    "frozen block": {"a": one("dfa", 0.1, freeze=["block_1"]), "b": one("bp", 0.1, freeze=["block_1"])},
+}
+
+
+@pytest.mark.parametrize("name", COHORTS)
+def test_kernels_do_what_the_plain_step_does(name: str) -> None:
+    """20 images in batches of 16 leave one of 4; a wrong last batch, crop, flip, clip or rate shows."""
+    arms = COHORTS[name]
+    plain, fused = trained(arms, "plain", SEEDS), trained(arms, "fused", SEEDS)
+    start = Program(cohort(arms, SEEDS), digits(20), open_device(DEVICE))
+    for tensor, expected in plain.state().items():
+        torch.testing.assert_close(
+            fused.state()[tensor], expected, rtol=1e-9, atol=1e-11, msg=lambda text, name=tensor: f"{name}: {text}"
+        )
+    moved = [name for name in plain.trained if not torch.equal(plain.params[name], start.params[name])]
+    assert moved == plain.trained
+    torch.testing.assert_close(fused.loss_sum, plain.loss_sum, rtol=1e-10, atol=0)
+
+
+def test_a_state_goes_from_one_way_to_the_other() -> None:
+    """A checkpoint holds tensors by name: where they lie in memory is the program's own business."""
+    arms = COHORTS["all at once"]
+    fused = trained(arms, "fused", SEEDS)
+    other = Program(cohort(arms, SEEDS), digits(20), open_device(DEVICE))
+    other.load(fused.state())
+    assert all(torch.equal(other.state()[name], tensor) for name, tensor in fused.state().items())
+
+
+def test_parts_of_the_model_begin_at_a_chunk_and_do_not_overlap() -> None:
+    specs = one("dfa", model="wide").setup.model.parameters(64, 10)
+    layout = Layout.of(specs)
+    taken = np.zeros(layout.size, dtype=int)
+    for spec in specs:
+        taken[layout.offsets[spec.name] : layout.offsets[spec.name] + int(np.prod(spec.shape))] += 1
+        assert layout.groups[layout.offsets[spec.name] // 1024] == spec.group
+    assert taken.max() == 1
+    assert layout.skipped == 3072  # 64 × 40 numbers in chunks of 1024
+
+
+def test_what_the_kernels_do_not_know_takes_the_plain_step() -> None:
+    tanh = {"model": PLAIN | {"activation": "tanh"}}
+    assert not cohort({"a": arm("bp", setup=tanh)}, [1]).suits_kernels
+    assert not cohort({"a": arm("bp", setup={"precision": "bf16"})}, [1]).suits_kernels
+    assert not cohort({"a": arm("bp", setup={"model": PLAIN | {"width": 2048}})}, [1]).suits_kernels
+    assert cohort(COHORTS["all at once"], [1]).suits_kernels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import ClassVar, Literal, Self
@@ -14,6 +15,8 @@ from harness.registry import Plugin
 Target = Literal["mean", "median", "pseudomedian"]
 NEVER = 10**9
 """As a smallest number of seeds: more than any file may register."""
+LARGEST_SHIFT = 1e6  # noncentrality beyond which SciPy's distribution loses its way; the error is nil long before
+LARGEST_T = 1e150  # far enough; its square is still a number
 TIE = 1e-12  # of the largest deviation: numbers that differ by less are equal but for rounding
 
 
@@ -66,10 +69,17 @@ class Criterion(Plugin):
     def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
         """Probability that the one-sided test at ``alpha`` misses a cut at ``distance`` from the true parameter.
 
-        ``n`` seeds with standard deviation ``sd`` > 0; for planning how many are needed. None where the criterion has
-        no such formula.
+        ``n`` seeds, whose values are normal with standard deviation ``sd`` > 0; for planning how many are needed. None
+        where the criterion has no such formula.
         """
         return None
+
+
+def t_misses(distance: float, sd: float, n: float, df: float, critical: float) -> float:
+    """P(T < critical), T noncentral t with ``df`` degrees of freedom and noncentrality √n·distance/sd."""
+    from scipy import stats
+
+    return float(stats.nct.cdf(critical, df, min(distance / sd * math.sqrt(n), LARGEST_SHIFT)))
 
 
 def estimate(target: Target, x: np.ndarray) -> float:

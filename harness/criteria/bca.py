@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from harness.batched import keyed
-from harness.criteria import NEVER, Criterion, Target
+from harness.criteria import NEVER, Criterion, Target, t_misses
 
 ENOUGH = 30  # seeds: below, its interval covers too little (docs/calibration.md)
 CHUNK = 1000  # resamples drawn at once
@@ -68,6 +68,14 @@ class Bca(Criterion):
         z = bias + quantile * np.array([1, -1])
         low, high = np.quantile(means, ndtr(bias + z / (1 - acceleration * z))).tolist()
         return low, high
+
+    def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
+        """As t's, which it approaches for normal values; it misses always below its smallest n."""
+        from scipy import stats
+
+        if n < self.smallest_n(alpha):
+            return 1.0
+        return t_misses(distance, sd, n, n - 1, float(stats.t.isf(alpha, n - 1)))
 
     def _p(self, x: np.ndarray, cut: float, side: int) -> float:
         from scipy.special import ndtr, stdtr

@@ -39,6 +39,15 @@ class Median(Criterion):
         rising = np.sort(x)
         return float(rising[n - fewest]), float(rising[fewest - 1])
 
+    def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
+        """P(fewer seeds beyond the cut than the test asks for), each there with probability Φ(distance/sd)."""
+        from scipy import stats
+
+        if n < signs_needed(alpha):
+            return 1.0
+        fewest = int(stats.binom.isf(alpha, n, 0.5)) + 1  # the smallest count with P(at least so many) ≤ alpha
+        return float(stats.binom.cdf(fewest - 1, n, stats.norm.cdf(distance / sd)))
+
 
 def sign_p(count: int, n: int) -> float:
     """P(at least ``count`` of ``n`` ≥ 1 fair coins): exact one-sided sign test."""

@@ -8,9 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from harness.criteria import NEVER, Criterion, Target
-
-LARGEST_SHIFT = 1e6  # noncentrality beyond which SciPy's distribution loses its way; the error is nil long before
+from harness.criteria import LARGEST_T, NEVER, Criterion, Target, t_misses
 
 
 class TSequence(Criterion):
@@ -52,12 +50,8 @@ class TSequence(Criterion):
 
     def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
         """P(T < t) for a single look at n seeds: t as in ``interval``, T noncentral."""
-        from scipy import stats
-
         critical = self._critical_t(alpha, n)
-        if math.isinf(critical):
-            return 1.0
-        return float(stats.nct.cdf(critical, n - 1, min(distance / sd * math.sqrt(n), LARGEST_SHIFT)))
+        return 1.0 if math.isinf(critical) else t_misses(distance, sd, n, n - 1, critical)
 
     def _share(self, n: int) -> float:
         """r = c²/(n + c²)."""
@@ -74,7 +68,7 @@ class TSequence(Criterion):
         n = len(x)
         r = self._share(n)
         t = (float(x.mean()) - cut) / (float(x.std(ddof=1)) / math.sqrt(n))
-        ratio = r + (1 - r) / (1 + min(abs(t), 1e150) ** 2 / (n - 1))  # (1 + rm)/(1 + m), without overflow
+        ratio = r + (1 - r) / (1 + min(abs(t), LARGEST_T) ** 2 / (n - 1))  # (1 + rm)/(1 + m), without overflow
         return min(1.0, math.exp(n / 2 * math.log(ratio) - math.log(r) / 2))
 
 

@@ -71,7 +71,7 @@ def evaluate(name: str, estimand: Estimand, hypothesis: Hypothesis, measurements
         sd=sd,
         interval90=finite(student.interval(data, 0.90)) if testable else None,
         interval95=finite(student.interval(data, 0.95)) if testable else None,
-        correlation=_correlation(arms),
+        correlation=None if unpaired else _correlation(arms),
         pseudomedian=average("pseudomedian", x) if len(x) and estimand.seeds == "pseudomedian" else None,
     )
     return Sample(result=result, x=x, data=data, missing=missing, blocked=blocked, degenerate=degenerate)

@@ -39,7 +39,7 @@ class EstimandResult(Record):
     """Two-sided 90% interval of the mean (t; of unpaired arms Welch's t)."""
     interval95: tuple[float, float] | None
     correlation: float | None = None
-    """Of the two arms over seeds: what pairing used; None without a contrast."""
+    """Of the two arms over seeds: what pairing used; None without a paired contrast."""
     pseudomedian: float | None = Field(default=None, exclude_if=lambda value: value is None)
     """Hodges and Lehmann's estimate, where the file asks for the pseudomedian; else not written."""
 

@@ -57,8 +57,8 @@ P(wrong outcome) at α = {alpha} with these bands:
 {bands}
 
 It is the largest over true values on every cut, next to each cut and half a spread away, over spreads of {spreads}, and
-over the distributions that the criterion's assumptions allow. A rate of exactly α comes out above {limit} once in thirty
-thousand simulations of {runs:,} data sets (four standard errors); one above stops the script.
+over the distributions that the criterion's assumptions allow. A rate of exactly α comes out above {limit} once in
+thirty thousand simulations of {runs:,} data sets (four standard errors); one above stops the script.
 
 {wrong}
 
@@ -181,12 +181,11 @@ def coverages() -> dict[str, dict[str, list[float]]]:
 
 def coverage_tables(found: dict[str, dict[str, list[float]]]) -> str:
     """One table per distribution."""
+    head = ["criterion", *(f"n = {n}" for n in NUMBERS)]
     parts = []
     for words, rows in found.items():
         body = [[f"`{name}`" if name in CRITERIA else name, *(f"{c:.2f}" for c in row)] for name, row in rows.items()]
-        parts.append(
-            f"**{words[0].upper() + words[1:] if words[1] != ',' else words}**\n\n{table(['criterion', *(f'n = {n}' for n in NUMBERS)], body)}"
-        )
+        parts.append(f"**{words}**\n\n{table(head, body)}")
     return "\n\n".join(parts)
 
 
@@ -205,16 +204,8 @@ def draw(found: dict[str, dict[str, list[float]]]) -> None:
         )  # fmt: skip
         axes = figure.add_subplot(grid[0, :])
         for name, (theta, rate) in curves().items():
-            axes.plot(
-                theta,
-                rate,
-                color=COLORS[name],
-                linewidth=1.4,
-                label=name,
-                marker=MARKERS[name],
-                markersize=3.5,
-                zorder=3 if name == "t" else 2,
-            )
+            style = {"color": COLORS[name], "marker": MARKERS[name], "linewidth": 1.4, "markersize": 3.5}
+            axes.plot(theta, rate, label=name, zorder=3 if name == "t" else 2, **style)
         axes.axhline(ALPHA, color="#b00000", linestyle="--", linewidth=1)
         axes.text(0.295, ALPHA + 0.001, "α", color="#b00000", ha="right", va="bottom")
         for cut in (0.05, 0.2):

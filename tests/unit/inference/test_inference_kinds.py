@@ -72,7 +72,7 @@ def test_unpaired_arms_are_compared_by_welch():
     assert decision.estimand.sd == pytest.approx(100 * math.hypot(np.std(A, ddof=1), np.std(B, ddof=1)))
     wide = stats.ttest_ind(np.multiply(A, 100), np.multiply(B, 100), equal_var=False).confidence_interval(0.95)
     assert decision.estimand.interval95 == pytest.approx((wide.low, wide.high), rel=1e-9)
-    assert decision.estimand.title.endswith("mean over seeds, unpaired")
+    assert decision.estimand.title.endswith("mean over seeds, unpaired") and decision.estimand.correlation is None
 
 
 def test_a_diverged_seed_of_unpaired_arms_is_left_out_of_both():

@@ -6,12 +6,15 @@ from harness.ledger.attempt import (
     closing_on_failure,
     code_deviation,
     one_at_a_time,
+    record_look,
     record_verdict,
     start_or_resume,
 )
+from harness.ledger.bodies import LookBody
 from harness.ledger.environment import Environment, environment
 from harness.ledger.events import Event, Ledger
-from harness.ledger.history import attempts, find_judged, open_attempts, recorded_files, run_name
+from harness.ledger.history import attempts, find_judged, looks, open_attempts, recorded_files, run_name
+from harness.ledger.pins import package_code
 from harness.ledger.registration import (
     Comparison,
     Pins,
@@ -30,6 +33,7 @@ __all__ = [
     "Environment",
     "Event",
     "Ledger",
+    "LookBody",
     "Pins",
     "Registration",
     "attempts",
@@ -41,9 +45,12 @@ __all__ = [
     "environment",
     "find_judged",
     "find_registration",
+    "looks",
     "one_at_a_time",
     "open_attempts",
+    "package_code",
     "pins",
+    "record_look",
     "record_verdict",
     "recorded_files",
     "register",

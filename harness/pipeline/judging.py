@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +18,7 @@ from harness.pipeline.project import refuse_altered, run_folder, stored
 from harness.records import (
     Consequences,
     Decision,
+    Hypothesis,
     Measurements,
     Provenance,
     Registered,
@@ -55,6 +58,8 @@ class Recomputed:
     """Files with the same content whose numbers differ in their last digits: another machine adds in another order."""
     redrawn: tuple[str, ...]
     """Figures with other bytes: another version of matplotlib draws the same numbers otherwise."""
+    extended: tuple[str, ...] = ()
+    """Files of another version's that agree in everything they say; this version says more."""
 
 
 def reverdict(run: str, verdicts: Path) -> Recomputed:
@@ -86,11 +91,13 @@ def reverdict(run: str, verdicts: Path) -> Recomputed:
         seeds=registration.seeds,
     )
     decision = inference.decide(hypothesis, measurements)
+    differing = other_looks(ledger.looks(trail, started.digest), hypothesis, measurements, decision)
     with TemporaryDirectory() as templates:
         for name, digest in started.body["pins"]["templates"].items():
             write_atomic(Path(templates) / name, trail.read_object(digest))
         files = judge(registered, measurements, decision, provenance, Path(templates))
-    differing, rounded, redrawn = [], [], []
+    rounded, redrawn, extended = [], [], []
+    other_version = provenance.code != ledger.package_code()
     for file, data in sorted(files.items()):
         before = stored(folder / file)
         if before != data:
@@ -98,17 +105,39 @@ def reverdict(run: str, verdicts: Path) -> Recomputed:
                 redrawn.append(file)
             elif file.endswith(".json") and close(json.loads(before), json.loads(data)):
                 rounded.append(file)
+            elif file.endswith(".json") and other_version and close(json.loads(before), json.loads(data), more=True):
+                extended.append(file)
             else:
                 differing.append(file)
-    return Recomputed(folder, decision.outcome, tuple(differing), tuple(rounded), tuple(redrawn))
+    return Recomputed(folder, decision.outcome, tuple(differing), tuple(rounded), tuple(redrawn), tuple(extended))
 
 
-def close(one: Any, other: Any) -> bool:
-    """Whether two JSON values are the same up to 1e-9 of their numbers."""
+def other_looks(
+    recorded: Sequence[ledger.LookBody], hypothesis: Hypothesis, measurements: Measurements, decision: Decision
+) -> list[str]:
+    """Looks that the ledger tells otherwise than they follow from the results: ``ledger: the look at 5 seeds``."""
+    entered = {look.seeds: look for look in recorded}
+    wrong = [seeds for seeds in entered if seeds not in {look.seeds for look in decision.looks}]
+    for look in decision.looks:
+        before = entered.get(look.seeds)
+        last = look.outcome != "inconclusive" or look.seeds == hypothesis.looks[-1]
+        results = hashlib.sha256(measurements.first(look.seeds).to_json().encode()).hexdigest()
+        if (
+            before is None
+            or (before.outcome, before.results) != (look.outcome if last else None, results)
+            or not close(before.p, look.p)
+        ):
+            wrong.append(look.seeds)
+    return [f"ledger: the look at {seeds} seeds" for seeds in sorted(wrong)]
+
+
+def close(one: Any, other: Any, *, more: bool = False) -> bool:
+    """Whether two JSON values are the same up to 1e-9 of their numbers; ``more``: the other may have further keys."""
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(close(one[key], other[key]) for key in one)
+        same_keys = one.keys() <= other.keys() if more else one.keys() == other.keys()
+        return same_keys and all(close(one[key], other[key], more=more) for key in one)
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(close(a, b) for a, b in zip(one, other, strict=True))
+        return len(one) == len(other) and all(close(a, b, more=more) for a, b in zip(one, other, strict=True))
     if isinstance(one, float) and isinstance(other, float | int) and not isinstance(other, bool):
         return math.isclose(one, other, rel_tol=ROUNDING, abs_tol=1e-300)
     return type(one) is type(other) and bool(one == other)

@@ -13,6 +13,7 @@ from harness.ledger.attempt import (
 from harness.ledger.bodies import LookBody
 from harness.ledger.environment import Environment, environment
 from harness.ledger.events import Event, Ledger
+from harness.ledger.families import Member, families
 from harness.ledger.history import attempts, find_judged, looks, open_attempts, recorded_files, run_name
 from harness.ledger.pins import package_code
 from harness.ledger.registration import (
@@ -34,6 +35,7 @@ __all__ = [
     "Event",
     "Ledger",
     "LookBody",
+    "Member",
     "Pins",
     "Registration",
     "attempts",
@@ -43,6 +45,7 @@ __all__ = [
     "code_deviation",
     "compare",
     "environment",
+    "families",
     "find_judged",
     "find_registration",
     "looks",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness import inference, ledger, plan
@@ -15,7 +15,7 @@ from harness.storage import write_atomic
 
 if TYPE_CHECKING:
     from harness.datasets import Images
-    from harness.engine import Device, Result
+    from harness.engine import Device, Progress, Result
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,13 @@ def train_and_judge(
     """
     hypothesis = registered.hypothesis
     looks = hypothesis.looks
+    stages = plan.stages(planned, looks)
     results: list[Result] = []
     seconds = 0.0
-    for number, (seeds, stage) in enumerate(zip(looks, plan.stages(planned, looks), strict=True), 1):
+    for number, (seeds, stage) in enumerate(zip(looks, stages, strict=True), 1):
         with ledger.closing_on_failure(trail, attempt):
-            result, took = train(stage, images, device, attempt.folder, settings, reporter)
+            told = replace(reporter, progress=overall(reporter.progress, stages, results))
+            result, took = train(stage, images, device, attempt.folder, settings, told)
             results.append(result)
             seconds += took
             measurements = measured(registered, images, joined(results), seeds=registered.seeds[:seeds])
@@ -76,6 +78,28 @@ def train_and_judge(
         if not going_on:
             break
     return Trained(joined(results), seconds, measurements, decision)
+
+
+def overall(
+    report: Callable[[Progress], None], stages: Sequence[Plan], before: Sequence[Result]
+) -> Callable[[Progress], None]:
+    """Progress of one stage, told as that of the whole plan: as much is to be trained at most."""
+    work = [sum(stage.steps(cohort) * len(cohort.replicas) for cohort in stage.cohorts) for stage in stages]
+    done, cohorts = sum(work[: len(before)]), sum(len(result.cohorts) for result in before)
+    later = sum(len(stage.cohorts) for stage in stages[len(before) + 1 :])
+
+    def shifted(at: Progress) -> None:
+        report(
+            replace(
+                at,
+                cohort=cohorts + at.cohort,
+                cohorts=cohorts + at.cohorts + later,
+                steps_done=done + at.steps_done,
+                steps_total=sum(work),
+            )
+        )
+
+    return shifted
 
 
 def joined(results: list[Result]) -> Result:

@@ -71,17 +71,11 @@ def families(verdicts: Path, loaded: Sequence[spec.Loaded]) -> tuple[Family, ...
         members = registered.get(name, ())
         alpha = min((member.alpha for member in members), default=0.05)
         p = [_decided(judged.get(member.hypothesis)) for member in members]
-        rows = [
-            Row(
-                member.hypothesis,
-                member.registered,
-                verdict := judged.get(member.hypothesis),
-                raw,
-                adjusted,
-                holds=verdict is not None and verdict.outcome not in RESERVED_OUTCOMES and adjusted <= alpha,
-            )
-            for member, raw, adjusted in zip(members, p, inference.holm(p), strict=True)
-        ]
+        rows = []
+        for member, raw, adjusted in zip(members, p, inference.holm(p), strict=True):
+            verdict = judged.get(member.hypothesis)
+            holds = verdict is not None and verdict.outcome not in RESERVED_OUTCOMES and adjusted <= alpha
+            rows.append(Row(member.hypothesis, member.registered, verdict, raw, adjusted, holds))
         found.append(Family(name, alpha, tuple(rows), tuple(declared.get(name, ()))))
     return tuple(found)
 

@@ -114,7 +114,7 @@ def list_families(found: tuple[Family, ...], as_json: bool) -> None:
         out.print(f"[bold]{escape(one.name)}[/bold]: {size} registered, α = {one.alpha:g} over all, by Holm")
         table = Table("hypothesis", "outcome", "p", "p after Holm", "", box=None, pad_edge=False)
         for row in one.rows:
-            outcome = row.verdict.outcome if row.verdict else "not judged yet: counts with p = 1"
+            outcome = row.verdict.outcome if row.verdict else "not judged: p = 1"
             raw = "–" if row.verdict is None or row.verdict.p is None else f"{row.verdict.p:.3g}"
             table.add_row(
                 row.hypothesis, outcome, raw, f"{row.adjusted:.3g}", "holds" if row.holds else "does not hold"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from harness.inference.estimands import STUDENT, Sample
+from harness.inference.estimands import STUDENT, WELCH, Sample
 from harness.records import Estimand
 
 
@@ -39,11 +39,17 @@ def exploratory_p(estimands: Mapping[str, Estimand], samples: Mapping[str, Sampl
     """Exploratory contrast → two-sided p of no difference, as it is and after Benjamini–Hochberg over all of them.
 
     Only a contrast of means has a null that needs no registration: no difference. What an arm's own value should be
-    compared with, nobody said beforehand.
+    compared with, nobody said beforehand. The test is that of the interval beside it: t, or Welch's for unpaired arms.
     """
     raw = {
-        name: min(1.0, 2 * min(STUDENT.p_greater(samples[name].x, 0.0), STUDENT.p_less(samples[name].x, 0.0)))
+        name: two_sided(samples[name])
         for name, estimand in estimands.items()
         if estimand.contrast is not None and estimand.seeds == "mean" and samples[name].result.interval95 is not None
     }
     return dict(zip(raw, zip(raw.values(), benjamini_hochberg(tuple(raw.values())), strict=True), strict=True))
+
+
+def two_sided(sample: Sample) -> float:
+    """p of the null that the mean is 0."""
+    criterion = WELCH if sample.data.ndim == 2 else STUDENT
+    return min(1.0, 2 * min(criterion.p_greater(sample.data, 0.0), criterion.p_less(sample.data, 0.0)))

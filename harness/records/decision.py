@@ -144,4 +144,4 @@ class Decision(Record):
     looks: tuple[Look, ...] = ()
     """Every look that was taken, in order, where the file asks for looks; the last one is this decision."""
     exploratory_p: dict[str, tuple[float, float]] = Field(default_factory=dict)
-    """Exploratory contrast → two-sided p of no difference (t), and that p adjusted over them (Benjamini–Hochberg)."""
+    """Exploratory contrast → two-sided p of no difference (t or Welch), and adjusted over them (Benjamini–Hochberg)."""

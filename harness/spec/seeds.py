@@ -63,9 +63,7 @@ def seed_problems(draft: Draft) -> Iterator[Problem]:
         yield Problem(("stopping", "at", 0), message, f"look first at {some_seeds(fewest)} or more")
 
 
-def _needs(
-    decision: DecisionSpec, criterion: Criterion, estimand: Estimand, alpha: float
-) -> list[tuple[int, float]]:
+def _needs(decision: DecisionSpec, criterion: Criterion, estimand: Estimand, alpha: float) -> list[tuple[int, float]]:
     """For each atom the fewest seeds with which it could be rejected, and the level of its test."""
     bound = criterion.on(estimand.domain)
     tests = tests_of(estimand.signed(decision.bands), estimand.domain)

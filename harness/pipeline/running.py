@@ -137,7 +137,7 @@ def pilot(path: Path, settings: Settings, reporter: Reporter, *, seeds: int, epo
         rmtree(folder, ignore_errors=True)
         raise Interrupted("the pilot was stopped", remedy="start it again: a pilot is not resumed") from None
     registered = Registered(hypothesis=hypothesis, claims=loaded.claims, registration="", seeds=numbers)
-    measurements = measured(registered, images, result, seeds=numbers, pilot=True)
+    measurements = measured(registered, images, result, pilot=True)
     decision = inference.decide(hypothesis, measurements)
     environment = ledger.environment(project_root(path)).model_dump(mode="json")
     provenance = Provenance(

@@ -143,16 +143,16 @@ def measured(
     images: Mapping[str, Images],
     result: Result,
     *,
-    seeds: tuple[int, ...],
+    seeds: tuple[int, ...] | None = None,
     pilot: bool = False,
 ) -> Measurements:
-    """The content of results.json; ``seeds`` are those that were trained."""
+    """The content of results.json; ``seeds`` are those that were trained, if not all of the registered ones."""
     hypothesis = registered.hypothesis
     return Measurements(
         hypothesis=hypothesis.id,
         registration=registered.registration,
         pilot=pilot,
-        seeds=seeds,
+        seeds=registered.seeds if seeds is None else seeds,
         epochs={name: arm.setup.epochs for name, arm in hypothesis.arms.items()},
         data={
             name: DataRecord(

@@ -27,9 +27,7 @@ def reverdict(
         raise typer.Exit(4)
     if again.rounded:
         err.print(f"the same but for last digits: {', '.join(again.rounded)}", markup=False)
-    if again.extended:
-        err.print(f"the same, and this version adds to it: {', '.join(again.extended)}", markup=False)
     if again.redrawn:
         err.print(f"the same numbers, drawn otherwise here: {', '.join(again.redrawn)}", markup=False)
-    if not (again.rounded or again.redrawn or again.extended):
+    if not again.rounded and not again.redrawn:
         err.print("the same to the byte", markup=False)

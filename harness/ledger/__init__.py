@@ -15,7 +15,6 @@ from harness.ledger.environment import Environment, environment
 from harness.ledger.events import Event, Ledger
 from harness.ledger.families import Member, families
 from harness.ledger.history import attempts, find_judged, looks, open_attempts, recorded_files, run_name
-from harness.ledger.pins import package_code
 from harness.ledger.registration import (
     Comparison,
     Pins,
@@ -51,7 +50,6 @@ __all__ = [
     "looks",
     "one_at_a_time",
     "open_attempts",
-    "package_code",
     "pins",
     "record_look",
     "record_verdict",

@@ -34,16 +34,19 @@ def judge(
     decision: Decision,
     provenance: Provenance,
     templates: Path | None = None,
+    *,
+    version: int = verdict.VERSION,
 ) -> dict[str, bytes]:
     """The verdict's files: a pure function of what was registered, measured, and noted about the run.
 
-    ``templates`` is the folder of another version's templates, for a verdict that was written with them.
+    ``templates`` is the folder of another version's templates, for a verdict that was written with them; ``version``
+    is that of ``verdict.render``.
     """
     consequences: dict[str, Consequences] = {
         outcome: claims.consequences(registered.claims, implication)
         for outcome, implication in registered.hypothesis.implications.items()
     }
-    return verdict.render(registered, measurements, decision, provenance, consequences, templates)
+    return verdict.render(registered, measurements, decision, provenance, consequences, templates, version=version)
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,6 @@ class Recomputed:
     """Files with the same content whose numbers differ in their last digits: another machine adds in another order."""
     redrawn: tuple[str, ...]
     """Figures with other bytes: another version of matplotlib draws the same numbers otherwise."""
-    extended: tuple[str, ...] = ()
-    """Files of another version's that agree in everything they say; this version says more."""
 
 
 def reverdict(run: str, verdicts: Path) -> Recomputed:
@@ -95,9 +96,9 @@ def reverdict(run: str, verdicts: Path) -> Recomputed:
     with TemporaryDirectory() as templates:
         for name, digest in started.body["pins"]["templates"].items():
             write_atomic(Path(templates) / name, trail.read_object(digest))
-        files = judge(registered, measurements, decision, provenance, Path(templates))
-    rounded, redrawn, extended = [], [], []
-    other_version = provenance.code != ledger.package_code()
+        version = json.loads(stored(folder / "verdict.json"))["v"]
+        files = judge(registered, measurements, decision, provenance, Path(templates), version=version)
+    rounded, redrawn = [], []
     for file, data in sorted(files.items()):
         before = stored(folder / file)
         if before != data:
@@ -105,11 +106,9 @@ def reverdict(run: str, verdicts: Path) -> Recomputed:
                 redrawn.append(file)
             elif file.endswith(".json") and close(json.loads(before), json.loads(data)):
                 rounded.append(file)
-            elif file.endswith(".json") and other_version and close(json.loads(before), json.loads(data), more=True):
-                extended.append(file)
             else:
                 differing.append(file)
-    return Recomputed(folder, decision.outcome, tuple(differing), tuple(rounded), tuple(redrawn), tuple(extended))
+    return Recomputed(folder, decision.outcome, tuple(differing), tuple(rounded), tuple(redrawn))
 
 
 def other_looks(
@@ -131,13 +130,12 @@ def other_looks(
     return [f"ledger: the look at {seeds} seeds" for seeds in sorted(wrong)]
 
 
-def close(one: Any, other: Any, *, more: bool = False) -> bool:
-    """Whether two JSON values are the same up to 1e-9 of their numbers; ``more``: the other may have further keys."""
+def close(one: Any, other: Any) -> bool:
+    """Whether two JSON values are the same up to 1e-9 of their numbers."""
     if isinstance(one, dict) and isinstance(other, dict):
-        same_keys = one.keys() <= other.keys() if more else one.keys() == other.keys()
-        return same_keys and all(close(one[key], other[key], more=more) for key in one)
+        return one.keys() == other.keys() and all(close(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(close(a, b, more=more) for a, b in zip(one, other, strict=True))
+        return len(one) == len(other) and all(close(a, b) for a, b in zip(one, other, strict=True))
     if isinstance(one, float) and isinstance(other, float | int) and not isinstance(other, bool):
         return math.isclose(one, other, rel_tol=ROUNDING, abs_tol=1e-300)
     return type(one) is type(other) and bool(one == other)

@@ -52,6 +52,7 @@ def looking(root: Path, stopping: str) -> Project:
     """The margin is many standard deviations above 0; the guard's sign test can't be passed with fewer than 4 seeds."""
     project = make_project(root)
     project.edit("epochs: 8", "epochs: 2")
+    project.edit("exploratory:\n", "exploratory:\n  gain: {metric: test_accuracy, contrast: bp - dfa, unit: pp}\n")
     project.edit("seeds: {count: 6}", f"seeds: {{count: 6}}\n{stopping}")
     alpha = 0.3 if stopping == LOOKS else 0.49
     project.edit("above: 1.0e-9", f"above: 1.0e-9, alpha: {alpha}")
@@ -119,6 +120,12 @@ def test_the_verdict_names_the_looks(stopped: tuple[Project, Watched, Any]) -> N
     if report.hypothesis.stopping.kind == "looks":
         assert "plans 3 looks, after 2, 4, 6 seeds" in text and "the other 2 were never trained" in text
     assert report.decision.warnings == ()
+    raw, adjusted = stored["decision"]["exploratory_p"]["gain"]
+    (row,) = [line for line in text.splitlines() if line.startswith("| test accuracy, BP − DFA")]
+    *_, shown, after, end = (cell.strip() for cell in row.split("|"))
+    assert raw == adjusted and shown == after != "–" and end == "", "one contrast: nothing to adjust"
+    (row,) = [line for line in text.splitlines() if line.startswith("| cosine of credit")]
+    assert row.endswith("| – | – |")
 
 
 def test_it_is_judged_again_to_the_same_bytes(stopped: tuple[Project, Watched, Any]) -> None:

@@ -1,5 +1,6 @@
 """Inference: measurements to a decision. NumPy and SciPy only."""
 
-from harness.inference.outcome import decide
+from harness.inference.families import holm
+from harness.inference.looks import decide, goes_on
 
-__all__ = ["decide"]
+__all__ = ["decide", "goes_on", "holm"]

@@ -6,12 +6,15 @@ from harness.ledger.attempt import (
     closing_on_failure,
     code_deviation,
     one_at_a_time,
+    record_look,
     record_verdict,
     start_or_resume,
 )
+from harness.ledger.bodies import LookBody
 from harness.ledger.environment import Environment, environment
 from harness.ledger.events import Event, Ledger
-from harness.ledger.history import attempts, find_judged, open_attempts, recorded_files, run_name
+from harness.ledger.families import Member, families
+from harness.ledger.history import attempts, find_judged, looks, open_attempts, recorded_files, run_name
 from harness.ledger.registration import (
     Comparison,
     Pins,
@@ -30,6 +33,8 @@ __all__ = [
     "Environment",
     "Event",
     "Ledger",
+    "LookBody",
+    "Member",
     "Pins",
     "Registration",
     "attempts",
@@ -39,11 +44,14 @@ __all__ = [
     "code_deviation",
     "compare",
     "environment",
+    "families",
     "find_judged",
     "find_registration",
+    "looks",
     "one_at_a_time",
     "open_attempts",
     "pins",
+    "record_look",
     "record_verdict",
     "recorded_files",
     "register",

@@ -6,6 +6,7 @@
 |                |                                      | data                                                       |
 | `run_started`  | before the first seed trains         | hypothesis, registration, raw, canonical, pins, data,      |
 |                |                                      | plan, seeds, environment, device, command, deviations      |
+| `look`         | when the seeds so far were judged    | run, seeds, outcome, p, results                            |
 | `run_finished` | when results.json is durable         | run, results                                               |
 | `run_failed`   | when training stopped for good       | run, reason                                                |
 | `run_aborted`  | when a person closes an attempt      | run, reason                                                |
@@ -77,6 +78,20 @@ class RunStartedBody(Record):
     """What differs from the registration, one sentence each."""
 
 
+class LookBody(Record):
+    """A judgement of the seeds trained so far, where the file asks for looks."""
+
+    run: Digest
+    seeds: int
+    """The first so many seeds."""
+    outcome: Name | None
+    """What ended the run; None: nothing was decided, so the next seeds were trained."""
+    p: float | None
+    """Of the outcome or, where nothing was decided, of what blocked it; on the scale of α."""
+    results: Digest
+    """Of results.json as it was with these seeds."""
+
+
 class RunFinishedBody(Record):
     """The end of an attempt whose results are complete."""
 
@@ -112,6 +127,7 @@ class PilotBody(Record):
 BODIES: dict[str, type[Record]] = {
     "registered": RegisteredBody,
     "run_started": RunStartedBody,
+    "look": LookBody,
     "run_finished": RunFinishedBody,
     "run_failed": RunClosedBody,
     "run_aborted": RunClosedBody,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from harness.errors import UsageError
+from harness.ledger.bodies import LookBody
 from harness.ledger.events import Event, Ledger
 from harness.records import Attempt
 
@@ -71,6 +72,16 @@ def _first_by_run(events: Iterable[Event]) -> dict[str, Event]:
     for event in events:
         found.setdefault(event.body["run"], event)
     return found
+
+
+def looks(ledger: Ledger, run: str) -> tuple[LookBody, ...]:
+    """The looks that a run took, in ledger order.
+
+    Raises:
+        Tampered: as ``Ledger.events``.
+    """
+    found = [event for event in ledger.events() if event.type == "look" and event.body["run"] == run]
+    return tuple(LookBody.model_validate(event.body) for event in found)
 
 
 def recorded_files(ledger: Ledger, run: str) -> dict[str, str]:

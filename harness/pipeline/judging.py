@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +18,7 @@ from harness.pipeline.project import refuse_altered, run_folder, stored
 from harness.records import (
     Consequences,
     Decision,
+    Hypothesis,
     Measurements,
     Provenance,
     Registered,
@@ -31,16 +34,19 @@ def judge(
     decision: Decision,
     provenance: Provenance,
     templates: Path | None = None,
+    *,
+    version: int = verdict.VERSION,
 ) -> dict[str, bytes]:
     """The verdict's files: a pure function of what was registered, measured, and noted about the run.
 
-    ``templates`` is the folder of another version's templates, for a verdict that was written with them.
+    ``templates`` is the folder of another version's templates, for a verdict that was written with them; ``version``
+    is that of ``verdict.render``.
     """
     consequences: dict[str, Consequences] = {
         outcome: claims.consequences(registered.claims, implication)
         for outcome, implication in registered.hypothesis.implications.items()
     }
-    return verdict.render(registered, measurements, decision, provenance, consequences, templates)
+    return verdict.render(registered, measurements, decision, provenance, consequences, templates, version=version)
 
 
 @dataclass(frozen=True)
@@ -86,11 +92,13 @@ def reverdict(run: str, verdicts: Path) -> Recomputed:
         seeds=registration.seeds,
     )
     decision = inference.decide(hypothesis, measurements)
+    differing = other_looks(ledger.looks(trail, started.digest), hypothesis, measurements, decision)
     with TemporaryDirectory() as templates:
         for name, digest in started.body["pins"]["templates"].items():
             write_atomic(Path(templates) / name, trail.read_object(digest))
-        files = judge(registered, measurements, decision, provenance, Path(templates))
-    differing, rounded, redrawn = [], [], []
+        version = json.loads(stored(folder / "verdict.json"))["v"]
+        files = judge(registered, measurements, decision, provenance, Path(templates), version=version)
+    rounded, redrawn = [], []
     for file, data in sorted(files.items()):
         before = stored(folder / file)
         if before != data:
@@ -101,6 +109,25 @@ def reverdict(run: str, verdicts: Path) -> Recomputed:
             else:
                 differing.append(file)
     return Recomputed(folder, decision.outcome, tuple(differing), tuple(rounded), tuple(redrawn))
+
+
+def other_looks(
+    recorded: Sequence[ledger.LookBody], hypothesis: Hypothesis, measurements: Measurements, decision: Decision
+) -> list[str]:
+    """Looks that the ledger tells otherwise than they follow from the results: ``ledger: the look at 5 seeds``."""
+    entered = {look.seeds: look for look in recorded}
+    wrong = [seeds for seeds in entered if seeds not in {look.seeds for look in decision.looks}]
+    for look in decision.looks:
+        before = entered.get(look.seeds)
+        last = look.outcome != "inconclusive" or look.seeds == hypothesis.looks[-1]
+        results = hashlib.sha256(measurements.first(look.seeds).to_json().encode()).hexdigest()
+        if (
+            before is None
+            or (before.outcome, before.results) != (look.outcome if last else None, results)
+            or not close(before.p, look.p)
+        ):
+            wrong.append(look.seeds)
+    return [f"ledger: the look at {seeds} seeds" for seeds in sorted(wrong)]
 
 
 def close(one: Any, other: Any) -> bool:

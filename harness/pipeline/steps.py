@@ -30,16 +30,6 @@ ENVIRONMENT = ("commit", "dirty", "dirty_digest", "harness", "code", "packages",
 """What a provenance takes over from the environment."""
 
 
-def refuse_unsupported(hypothesis: Hypothesis) -> None:
-    """Refuse what a file may say and this version cannot run yet."""
-    if hypothesis.stopping.kind != "fixed":
-        raise UsageError(
-            f"this version cannot run stopping rule {hypothesis.stopping.kind!r} yet",
-            where=hypothesis.id,
-            remedy="use stopping: {kind: fixed}",
-        )
-
-
 def registered_or_register(
     loaded: spec.Loaded,
     trail: Ledger,
@@ -67,6 +57,7 @@ def registered_or_register(
 
 def refuse_changes(registration: Registration, loaded: spec.Loaded, trail: Ledger, pins: Pins) -> tuple[str, ...]:
     """Refuse a file whose meaning is not the registered one; name what differs in the code."""
+    refuse_other_seeds(registration, loaded)
     comparison = ledger.compare(registration, loaded.hypothesis, loaded.raw, pins, trail)
     if comparison.status == "changed":
         raise DeviationRefused(
@@ -76,6 +67,26 @@ def refuse_changes(registration: Registration, loaded: spec.Loaded, trail: Ledge
             remedy="undo the change, or ask the changed question under a new id",
         )
     return comparison.pins
+
+
+def refuse_other_seeds(registration: Registration, loaded: spec.Loaded) -> None:
+    """Refuse more or fewer seeds than were registered: whoever may add seeds at will stops when the outcome pleases.
+
+    Raises:
+        DeviationRefused: the file asks for another number.
+    """
+    before, now = len(registration.seeds), loaded.hypothesis.seeds.number
+    if before == now:
+        return
+    change = "adding" if now > before else "dropping"
+    raise DeviationRefused(
+        f"{loaded.hypothesis.id} was registered with {before} seeds on {registration.claimed_time}, and the file now "
+        f"asks for {now}: {change} seeds outside the declared stopping rule is refused, because who may choose when to "
+        "stop can stop when the outcome pleases",
+        where=str(loaded.path),
+        remedy=f"go back to {before} seeds; to use {now}, make a fresh registration under a new id, which has fresh "
+        "seeds, and declare looks in 'stopping' if their number should depend on the data",
+    )
 
 
 def registered_claims(registration: Registration, loaded: spec.Loaded, trail: Ledger) -> tuple[Claims, tuple[str, ...]]:
@@ -128,15 +139,20 @@ def train(
 
 
 def measured(
-    registered: Registered, images: Mapping[str, Images], result: Result, *, pilot: bool = False
+    registered: Registered,
+    images: Mapping[str, Images],
+    result: Result,
+    *,
+    seeds: tuple[int, ...] | None = None,
+    pilot: bool = False,
 ) -> Measurements:
-    """The content of results.json."""
+    """The content of results.json; ``seeds`` are those that were trained, if not all of the registered ones."""
     hypothesis = registered.hypothesis
     return Measurements(
         hypothesis=hypothesis.id,
         registration=registered.registration,
         pilot=pilot,
-        seeds=registered.seeds,
+        seeds=registered.seeds if seeds is None else seeds,
         epochs={name: arm.setup.epochs for name, arm in hypothesis.arms.items()},
         data={
             name: DataRecord(

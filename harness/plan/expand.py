@@ -22,6 +22,8 @@ def expand(
 ) -> Plan:
     """The plan of a hypothesis: arms that differ only in rule, rates, weight decay or penalty strength share a cohort.
 
+    Seeds on the two sides of a look never do: those after it may not be trained at all (``stages``).
+
     Args:
         hypothesis: what to train.
         seeds: the seed numbers, in order.
@@ -33,13 +35,25 @@ def expand(
     for name, arm in _by_rule(hypothesis.arms).items():
         groups.setdefault(_program_key(arm), {})[name] = arm
     cohorts: list[Cohort] = []
-    for arms in groups.values():
-        for chosen in _one_penalty(arms):
-            replicas = tuple(
-                Replica(arm=name, seed_index=index, seed=seed) for name in chosen for index, seed in enumerate(seeds)
-            )
-            cohorts += _fit(chosen, replicas, memory_bytes, kernels)
+    numbered = list(enumerate(seeds))
+    for first, last in pairwise([0, *(look for look in hypothesis.looks if look < len(seeds)), len(seeds)]):
+        for arms in groups.values():
+            for chosen in _one_penalty(arms):
+                replicas = tuple(
+                    Replica(arm=name, seed_index=index, seed=seed)
+                    for name in chosen
+                    for index, seed in numbered[first:last]
+                )
+                cohorts += _fit(chosen, replicas, memory_bytes, kernels)
     return Plan(hypothesis=hypothesis.id, registration=registration, seeds=seeds, cohorts=tuple(cohorts))
+
+
+def stages(plan: Plan, looks: tuple[int, ...]) -> tuple[Plan, ...]:
+    """The plan in parts, one per look: the cohorts of the seeds that it needs beyond those of the look before."""
+    return tuple(
+        plan.model_copy(update={"cohorts": tuple(c for c in plan.cohorts if first <= c.replicas[0].seed_index < last)})
+        for first, last in pairwise([0, *looks])
+    )
 
 
 def _by_rule(arms: Mapping[str, Arm]) -> dict[str, Arm]:

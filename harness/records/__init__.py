@@ -9,6 +9,7 @@ from harness.records.decision import (
     Decision,
     EstimandResult,
     GuardResult,
+    Look,
     SeedValue,
 )
 from harness.records.hypothesis import (
@@ -58,6 +59,7 @@ __all__ = [
     "Hypothesis",
     "Implication",
     "Interval",
+    "Look",
     "Measurements",
     "Optimizer",
     "Plan",

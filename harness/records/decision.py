@@ -109,6 +109,17 @@ class BandDecision(Record):
     """The reasoning, one sentence each."""
 
 
+class Look(Record):
+    """What the seeds so far said when they were judged before the last of them was trained, or then."""
+
+    seeds: int
+    """The first so many seeds."""
+    outcome: str
+    """As if this were the last look; anything but inconclusive ends the run."""
+    p: float | None
+    """Of the outcome, on the scale of α: with planned looks after the factor that is their number."""
+
+
 class Decision(Record):
     """The outcome of a hypothesis."""
 
@@ -121,6 +132,7 @@ class Decision(Record):
     combination: str | None
     """How several decisions made the outcome, in words."""
     p: float | None
+    """Of the outcome, on the scale of α: after the factors for several decisions and for planned looks."""
     diverged: dict[str, tuple[int, ...]]
     """Arm → indices of diverged seeds."""
     divergence_rate: dict[str, tuple[float, float, float]]
@@ -129,3 +141,7 @@ class Decision(Record):
     """The failure rate per seed that n clean seeds leave open, 1 − .05^(1/n); None if a seed diverged."""
     exploratory: tuple[EstimandResult, ...]
     warnings: tuple[str, ...]
+    looks: tuple[Look, ...] = ()
+    """Every look that was taken, in order, where the file asks for looks; the last one is this decision."""
+    exploratory_p: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    """Exploratory contrast → two-sided p of no difference (t or Welch), and adjusted over them (Benjamini–Hochberg)."""

@@ -317,9 +317,16 @@ class Stopping(Record):
     """When seeds stop being added."""
 
     kind: Literal["fixed", "looks", "anytime"] = "fixed"
-    """fixed: all seeds, then judge once; looks: judge at the numbers in ``at``; anytime: judge after every seed."""
+    """fixed: all seeds, then judge once; looks: judge at the numbers in ``at``, each time at α over their number;
+    anytime: judge with an anytime-valid criterion, after every seed from the second or at the numbers in ``at``."""
     at: tuple[int, ...] | None = None
-    """Numbers of seeds at which a planned look is taken, rising to the number registered."""
+    """Numbers of seeds at which is judged, rising to the number registered. What lies between trains together."""
+
+    def numbers(self, registered: int) -> tuple[int, ...]:
+        """Numbers of seeds at which is judged, of ``registered`` in all; fixed: once, after all of them."""
+        if self.kind == "fixed":
+            return (registered,)
+        return self.at or tuple(range(min(2, registered), registered + 1))
 
 
 class Implication(Record):
@@ -342,6 +349,8 @@ class Hypothesis(Record):
     """Version of this form."""
     id: Id
     """Names the hypothesis everywhere; unique in the folder."""
+    family: Id | None = None
+    """Hypotheses that are read together: ``list --family`` corrects their outcomes for being several (Holm)."""
     title: Text
     """The statement, as a heading."""
     question: Text
@@ -382,6 +391,11 @@ class Hypothesis(Record):
             if (estimand := self.estimands.get(decision.estimand)) is not None:
                 decision.bands.update(estimand.signed(decision.bands))
         return self
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """Numbers of seeds at which the seeds so far are judged; the last is all of them."""
+        return self.stopping.numbers(self.seeds.number)
 
     @property
     def outcomes(self) -> tuple[str, ...]:

@@ -45,6 +45,11 @@ class Measurements(Record):
     """Data-set name → what was used."""
     replicas: tuple[ReplicaResult, ...]
 
+    def first(self, seeds: int) -> Measurements:
+        """The same measurements as they were when only the first ``seeds`` seeds had been trained."""
+        kept = tuple(result for result in self.replicas if result.seed_index < seeds)
+        return self.model_copy(update={"seeds": self.seeds[:seeds], "replicas": kept})
+
     def replica(self, arm: str, seed_index: int) -> ReplicaResult:
         """The replica of an arm and a seed.
 

@@ -112,9 +112,11 @@ def guard_problems(draft: Draft) -> Iterator[Problem]:
         if draft.seeds is None:
             continue
         test, criterion = GUARD_TESTS[estimand.seeds]
-        number, fewest = draft.seeds.number, criterion.smallest_n(guard.alpha)
+        number = draft.seeds.number
+        looks = len(draft.stopping.numbers(number))
+        alpha = guard.alpha / looks
+        level = f"{guard.alpha:g}" if looks == 1 else f"{alpha:g}, {guard.alpha:g} over {looks} looks"
+        fewest = criterion.smallest_n(alpha)
         if number < fewest:
-            message = (
-                f"{some_seeds(number)} can't verify guard {name!r}: {test} needs {fewest} at alpha {guard.alpha:g}"
-            )
+            message = f"{some_seeds(number)} can't verify guard {name!r}: {test} needs {fewest} at alpha {level}"
             yield Problem(path, message, f"register {fewest} seeds or more", on_key=True)

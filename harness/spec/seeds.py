@@ -34,11 +34,14 @@ def seed_problems(draft: Draft) -> Iterator[Problem]:
         parts = len(draft.names("decisions"))
     if draft.stopping.kind == "looks" and draft.stopping.at:
         parts *= len(draft.stopping.at)
+    first: list[tuple[int, float, str]] = []
     for name, decision in draft.decisions.items():
         estimand, criterion = draft.estimands.get(decision.estimand), decision.criterion
         if estimand is None or (criterion.needs_bounds and not _bounded(estimand)):
             continue  # reported by their own rules
-        fewest, level = _fewest(decision, criterion, estimand, criterion.alpha / parts)
+        needs = _needs(decision, criterion, estimand, criterion.alpha / parts)
+        fewest, level = max(needs, key=lambda need: (need[0], -need[1]))
+        first.append((*min(needs), name))
         if number >= fewest:
             continue
         start = f"{some_seeds(number)} can't decide {name!r}: criterion {criterion.name}"
@@ -53,14 +56,18 @@ def seed_problems(draft: Draft) -> Iterator[Problem]:
             remedies.append("take a larger alpha")
         key = "count" if draft.seeds.count is not None else "list"
         yield Problem(("seeds", key), message, ", or ".join(remedies))
+    if draft.stopping.at and first and draft.stopping.at[0] < min(first)[0] <= number:
+        fewest, level, name = min(first)
+        message = f"nothing can be decided at {some_seeds(draft.stopping.at[0])}: {name!r} needs {fewest} to exclude "
+        message += f"anything at level {level:g}"
+        yield Problem(("stopping", "at", 0), message, f"look first at {some_seeds(fewest)} or more")
 
 
-def _fewest(decision: DecisionSpec, criterion: Criterion, estimand: Estimand, alpha: float) -> tuple[int, float]:
-    """The fewest seeds with which each atom could be rejected, and the level of the test that asks for so many."""
+def _needs(decision: DecisionSpec, criterion: Criterion, estimand: Estimand, alpha: float) -> list[tuple[int, float]]:
+    """For each atom the fewest seeds with which it could be rejected, and the level of its test."""
     bound = criterion.on(estimand.domain)
     tests = tests_of(estimand.signed(decision.bands), estimand.domain)
-    needed = [(bound.smallest_n(alpha / parts, cut), alpha / parts) for cut, parts in tests]
-    return max(needed, key=lambda need: (need[0], -need[1]), default=(0, alpha))
+    return [(bound.smallest_n(alpha / parts, cut), alpha / parts) for cut, parts in tests] or [(0, alpha)]
 
 
 def _able(decision: DecisionSpec, estimand: Estimand, alpha: float, number: int, anytime: bool) -> Iterator[str]:
@@ -74,7 +81,7 @@ def _able(decision: DecisionSpec, estimand: Estimand, alpha: float, number: int,
         assert isinstance(other, Criterion)
         alike = (other.targets, other.unpaired) == (asked.targets, asked.unpaired) and (other.anytime or not anytime)
         possible = _bounded(estimand) or not other.needs_bounds
-        if alike and possible and _fewest(decision, other, estimand, alpha)[0] <= number:
+        if alike and possible and max(_needs(decision, other, estimand, alpha))[0] <= number:
             yield name
 
 
@@ -85,16 +92,24 @@ def _bounded(estimand: Estimand) -> bool:
 
 
 def stopping_problems(draft: Draft) -> Iterator[Problem]:
-    """Planned looks must rise and end at the registered number; nothing else takes any."""
+    """Looks must rise and end at the registered number, and only an anytime-valid criterion may be judged at any."""
     stopping = draft.stopping
-    if stopping.kind != "looks":
+    if stopping.kind == "anytime":
+        for name, decision in draft.decisions.items():
+            if not decision.criterion.anytime:
+                test = decision.criterion.name
+                message = f"criterion {test} can't be judged at any number of seeds: looking again and again, it would "
+                message += "decide wrongly more often than its α says"
+                valid = [known for known, kind in members("criteria").items() if getattr(kind, "anytime", False)]
+                remedy = f"use an anytime-valid criterion ({', '.join(valid)}), or planned looks: "
+                yield Problem(("decisions", name, "criterion"), message, f"{remedy}{{kind: looks, at: […]}}")
+    if stopping.kind == "fixed":
         if stopping.at is not None:
-            yield Problem(
-                ("stopping", "at"), f"stopping {stopping.kind} takes no looks", "remove at, or set kind: looks"
-            )
+            yield Problem(("stopping", "at"), "stopping fixed takes no looks", "remove at, or set kind: looks")
         return
     if not stopping.at:
-        yield Problem(("stopping",), "say at how many seeds the looks are taken", "add at: [5, 10]", on_key=True)
+        if stopping.kind == "looks" or stopping.at is not None:
+            yield Problem(("stopping",), "say at how many seeds the looks are taken", "add at: [5, 10]", on_key=True)
         return
     if list(stopping.at) != sorted(set(stopping.at)) or stopping.at[0] < 2:
         yield Problem(("stopping", "at"), "looks must rise from 2 or more, each above the last")

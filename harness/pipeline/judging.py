@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +21,6 @@ from harness.records import (
     Provenance,
     Registered,
 )
-from harness.storage import write_atomic
 
 ROUNDING = 1e-9  # relative difference of statistics that two machines may have
 
@@ -31,16 +31,22 @@ def judge(
     decision: Decision,
     provenance: Provenance,
     templates: Path | None = None,
+    *,
+    version: int = verdict.VERSION,
+    figures: bool = True,
 ) -> dict[str, bytes]:
     """The verdict's files: a pure function of what was registered, measured, and noted about the run.
 
-    ``templates`` is the folder of another version's templates, for a verdict that was written with them.
+    ``templates`` is the folder of another version's templates, for a verdict that was written with them;
+    ``version`` and ``figures`` are those of ``verdict.render``.
     """
     consequences: dict[str, Consequences] = {
         outcome: claims.consequences(registered.claims, implication)
         for outcome, implication in registered.hypothesis.implications.items()
     }
-    return verdict.render(registered, measurements, decision, provenance, consequences, templates)
+    return verdict.render(
+        registered, measurements, decision, provenance, consequences, templates, version=version, figures=figures
+    )
 
 
 @dataclass(frozen=True)
@@ -55,17 +61,28 @@ class Recomputed:
     """Files with the same content whose numbers differ in their last digits: another machine adds in another order."""
     redrawn: tuple[str, ...]
     """Figures with other bytes: another version of matplotlib draws the same numbers otherwise."""
+    drawn: bool
+    """Whether the figures were drawn again."""
 
 
-def reverdict(run: str, verdicts: Path) -> Recomputed:
-    """Judge a stored run again from its registration, results.json and env.json: no torch, no data, no training.
+@dataclass(frozen=True)
+class Stored:
+    """A judged run as it is stored, its files compared with the digests in the ledger."""
 
-    The verdict is a pure function of these and of the run's template, so its text must come out to the same bytes, and
-    its numbers too but for a last digit on another machine.
+    folder: Path
+    registered: Registered
+    measurements: Measurements
+    provenance: Provenance
+    templates: Mapping[str, bytes]
+    """Of the run, by name."""
+
+
+def read_run(run: str, verdicts: Path) -> Stored:
+    """A judged run, by its first digits or by its hypothesis's id.
 
     Raises:
         UsageError: nothing of that name was judged, or a file is missing.
-        Tampered: the registered files are not those that the ledger names.
+        Tampered: the files are not those that the ledger names.
     """
     trail = Ledger(verdicts)
     started = ledger.find_judged(trail, run)
@@ -78,18 +95,44 @@ def reverdict(run: str, verdicts: Path) -> Recomputed:
         raise UsageError("its hypothesis is not registered in this trail", where=str(folder))
     raw, claims_raw = trail.read_object(started.body["raw"]), trail.read_object(registration.claims)
     loaded = spec.parse(raw, claims_raw, measurements.hypothesis)
-    hypothesis = loaded.hypothesis
     registered = Registered(
-        hypothesis=hypothesis,
+        hypothesis=loaded.hypothesis,
         claims=loaded.claims,
         registration=registration.digest,
         seeds=registration.seeds,
     )
-    decision = inference.decide(hypothesis, measurements)
+    pinned = started.body["pins"]["templates"].items()
+    templates = {name: trail.read_object(digest) for name, digest in pinned}
+    return Stored(folder, registered, measurements, provenance, templates)
+
+
+def reverdict(run: str, verdicts: Path, *, figures: bool = False) -> Recomputed:
+    """Judge a stored run again from its registration, results.json and env.json: no torch, no data, no training.
+
+    The verdict is a pure function of these and of the run's template, so its text must come out to the same bytes, and
+    its numbers too but for a last digit on another machine. Figures are drawn again only if asked for: it takes longer
+    than all else, and another matplotlib draws otherwise, so that nothing rests on it.
+
+    Raises:
+        UsageError, Tampered: as ``read_run``.
+    """
+    found = read_run(run, verdicts)
+    folder = found.folder
+    decision = inference.decide(found.registered.hypothesis, found.measurements)
+    version = json.loads(stored(folder / "verdict.json"))["v"]
     with TemporaryDirectory() as templates:
-        for name, digest in started.body["pins"]["templates"].items():
-            write_atomic(Path(templates) / name, trail.read_object(digest))
-        files = judge(registered, measurements, decision, provenance, Path(templates))
+        for name, data in found.templates.items():
+            (Path(templates) / name).parent.mkdir(parents=True, exist_ok=True)
+            (Path(templates) / name).write_bytes(data)
+        files = judge(
+            found.registered,
+            found.measurements,
+            decision,
+            found.provenance,
+            Path(templates),
+            version=version,
+            figures=figures,
+        )
     differing, rounded, redrawn = [], [], []
     for file, data in sorted(files.items()):
         before = stored(folder / file)
@@ -100,7 +143,7 @@ def reverdict(run: str, verdicts: Path) -> Recomputed:
                 rounded.append(file)
             else:
                 differing.append(file)
-    return Recomputed(folder, decision.outcome, tuple(differing), tuple(rounded), tuple(redrawn))
+    return Recomputed(folder, decision.outcome, tuple(differing), tuple(rounded), tuple(redrawn), figures)
 
 
 def close(one: Any, other: Any) -> bool:

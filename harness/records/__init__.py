@@ -34,6 +34,7 @@ from harness.records.hypothesis import (
 )
 from harness.records.measurements import Measurements, ReplicaResult, Series
 from harness.records.plan import Cohort, Plan, Replica
+from harness.records.power import DecisionPower, PowerReport, PredictionPower
 from harness.records.provenance import Attempt, DataRecord, Provenance
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "Consequences",
     "DataRecord",
     "Decision",
+    "DecisionPower",
     "DecisionSpec",
     "EffectSize",
     "Estimand",
@@ -63,7 +65,9 @@ __all__ = [
     "Measurements",
     "Optimizer",
     "Plan",
+    "PowerReport",
     "Prediction",
+    "PredictionPower",
     "PriorData",
     "Provenance",
     "Record",

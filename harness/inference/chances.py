@@ -1,0 +1,137 @@
+"""P(outcome | true effect, sd, n): the chance that a decision's atoms are rejected, before any data.
+
+For the t criterion the chance is integrated exactly: given the seeds' spread, each atom is rejected by means beyond
+lines that are known, so what is left to integrate is one number, the spread (``student``). Other criteria are simulated
+with their own code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Protocol
+
+import numpy as np
+
+from harness.criteria import Criterion
+from harness.criteria.t import T
+from harness.inference.atoms import Atom
+from harness.inference.student import nodes, normal_cdf, quantile
+
+KEY = 20_260_401
+"""Starts every simulation, with the number of seeds: the same question gets the same answer."""
+DRAWS = 300
+
+Groups = Sequence[frozenset[str]]
+
+
+class Chances(Protocol):
+    """Chance that all bands outside a group are excluded: float64 [effects, groups]."""
+
+    draws: int | None
+    """Samples behind it; None: exact."""
+
+    def __call__(self, groups: Groups, effects: np.ndarray, sd: float, n: int) -> np.ndarray:
+        """For true values ``effects`` and ``n`` seeds with normal values of standard deviation ``sd`` > 0."""
+
+
+def chances_of(criterion: Criterion, atoms: tuple[Atom, ...], alpha: float) -> Chances:
+    """The fitting way to compute them for a decision at level ``alpha``."""
+    return ExactT(atoms, alpha) if isinstance(criterion, T) else Simulated(criterion, atoms, alpha)
+
+
+@dataclass(frozen=True)
+class ExactT:
+    """By quadrature, to 1e-7."""
+
+    atoms: tuple[Atom, ...]
+    alpha: float
+    draws: None = None
+
+    def __call__(self, groups: Groups, effects: np.ndarray, sd: float, n: int) -> np.ndarray:
+        """As ``Chances``."""
+        if n < 2:
+            return np.zeros((len(effects), len(groups)))
+        return t_chances(self.atoms, self.alpha, groups, effects, sd / math.sqrt(n), n - 1)
+
+
+def t_chances(
+    atoms: tuple[Atom, ...], alpha: float, groups: Groups, effects: np.ndarray, error: float, df: int
+) -> np.ndarray:
+    """The chances for an estimate with standard error ``error``, itself estimated with ``df`` degrees of freedom.
+
+    With q = √(χ²/df) the estimated standard error is error·q, and an atom [a, b] is rejected by estimates below
+    a − t·error·q or above b + t·error·q. Given q, the estimate is normal; between two q at which such lines cross,
+    the stretches that they cut out of the line keep their order.
+    """
+    lines = []  # (atom, +1 above or −1 below, intercept, slope)
+    for index, atom in enumerate(atoms):
+        if atom.interval.lower is None and atom.interval.upper is None:
+            continue
+        slope = error * quantile(atom.level(alpha), df)
+        if atom.interval.upper is not None:
+            lines.append((index, 1, atom.interval.upper, slope))
+        if atom.interval.lower is not None:
+            lines.append((index, -1, atom.interval.lower, -slope))
+    kinks = [(a1 - a2) / (b2 - b1) for (_, _, a1, b1), (_, _, a2, b2) in combinations(lines, 2) if b1 != b2]
+    q, w = nodes(df, [kink for kink in kinks if kink > 0])
+    ends = np.array([[a + b * at for _, _, a, b in lines] for at in q]).reshape(len(q), len(lines))
+    edges = np.sort(ends, axis=1)
+    padded = np.concatenate([edges[:, :1] - 1, edges, edges[:, -1:] + 1], axis=1) if lines else np.zeros((len(q), 2))
+    middles = (padded[:, 1:] + padded[:, :-1]) / 2  # [q, stretch]
+    rejected = np.zeros((len(atoms), *middles.shape), dtype=bool)
+    for column, (index, side, _, _) in enumerate(lines):
+        end = ends[:, column : column + 1]
+        rejected[index] |= middles > end if side > 0 else middles < end
+    phi = normal_cdf((edges[:, None, :] - effects[None, :, None]) / error)  # [q, effect, line]
+    found = np.empty((len(effects), len(groups)))
+    for column, group in enumerate(groups):
+        outside = [index for index, atom in enumerate(atoms) if atom.outcome not in group]
+        left = rejected[outside].all(axis=0).astype(np.float64)  # [q, stretch]: the group is what is left
+        found[:, column] = w @ left[:, -1] + np.einsum("q,qel,ql->e", w, phi, left[:, :-1] - left[:, 1:])
+    return np.clip(found, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """With the criterion's own intervals on simulated seeds; the same draws serve all effects and spreads.
+
+    A criterion whose interval moves and stretches with its data needs only one interval per draw and level: that of
+    standard normal values. Its atom tests reject exactly the cuts outside their intervals.
+    """
+
+    criterion: Criterion
+    atoms: tuple[Atom, ...]
+    alpha: float
+    draws: int = DRAWS
+    _limits: dict[tuple[int, float], np.ndarray] = field(default_factory=dict)
+
+    def __call__(self, groups: Groups, effects: np.ndarray, sd: float, n: int) -> np.ndarray:
+        """As ``Chances``."""
+        found = np.zeros((len(effects), len(groups)))
+        if n < max(2, *(self.criterion.smallest_n(atom.level(self.alpha)) for atom in self.atoms)):
+            return found
+        rejected = [self._rejected(atom, effects, sd, n) for atom in self.atoms]  # each [draw, effect]
+        for column, group in enumerate(groups):
+            left = np.ones((self.draws, len(effects)), dtype=bool)
+            for atom, out in zip(self.atoms, rejected, strict=True):
+                if atom.outcome not in group:
+                    left &= out
+            found[:, column] = left.mean(axis=0)
+        return found
+
+    def _rejected(self, atom: Atom, effects: np.ndarray, sd: float, n: int) -> np.ndarray:
+        limits = self._of_standard_normal(n, atom.level(self.alpha))
+        lower, upper = (effects + sd * limits[:, side : side + 1] for side in (0, 1))
+        above = False if atom.interval.upper is None else lower > atom.interval.upper
+        below = False if atom.interval.lower is None else upper < atom.interval.lower
+        return np.broadcast_to(above | below, lower.shape)
+
+    def _of_standard_normal(self, n: int, level: float) -> np.ndarray:
+        """Limits of the two-sided interval at 1 − 2·level, [draw, 2]."""
+        if (n, level) not in self._limits:
+            seeds = np.random.default_rng([KEY, n]).standard_normal((self.draws, n))
+            self._limits[n, level] = np.array([self.criterion.interval(x, 1 - 2 * level) for x in seeds])
+        return self._limits[n, level]

@@ -77,7 +77,7 @@ def t_chances(
             lines.append((index, -1, atom.interval.lower, -slope))
     kinks = [(a1 - a2) / (b2 - b1) for (_, _, a1, b1), (_, _, a2, b2) in combinations(lines, 2) if b1 != b2]
     q, w = nodes(df, [kink for kink in kinks if kink > 0])
-    ends = np.array([[a + b * at for _, _, a, b in lines] for at in q]).reshape(len(q), len(lines))
+    ends = np.array([a for _, _, a, _ in lines]) + q[:, None] * np.array([b for _, _, _, b in lines])  # [q, line]
     edges = np.sort(ends, axis=1)
     padded = np.concatenate([edges[:, :1] - 1, edges, edges[:, -1:] + 1], axis=1) if lines else np.zeros((len(q), 2))
     middles = (padded[:, 1:] + padded[:, :-1]) / 2  # [q, stretch]
@@ -85,13 +85,16 @@ def t_chances(
     for column, (index, side, _, _) in enumerate(lines):
         end = ends[:, column : column + 1]
         rejected[index] |= middles > end if side > 0 else middles < end
-    phi = normal_cdf((edges[:, None, :] - effects[None, :, None]) / error)  # [q, effect, line]
-    found = np.empty((len(effects), len(groups)))
+    steps = np.empty((edges.size, len(groups)))  # [q and line, group]: what the chance given q gains at a line
+    last = np.empty(len(groups))
     for column, group in enumerate(groups):
         outside = [index for index, atom in enumerate(atoms) if atom.outcome not in group]
-        left = rejected[outside].all(axis=0).astype(np.float64)  # [q, stretch]: the group is what is left
-        found[:, column] = w @ left[:, -1] + np.einsum("q,qel,ql->e", w, phi, left[:, :-1] - left[:, 1:])
-    return np.clip(found, 0.0, 1.0)
+        left = w[:, None] * rejected[outside].all(axis=0)  # [q, stretch]: the group is what is left
+        steps[:, column] = (left[:, :-1] - left[:, 1:]).ravel()
+        last[column] = left[:, -1].sum()
+    counts = steps.any(axis=1)
+    phi = normal_cdf((edges.ravel()[counts] - effects[:, None]) / error)  # [effect, q and line]
+    return np.clip(last + phi @ steps[counts], 0.0, 1.0)
 
 
 @dataclass(frozen=True)

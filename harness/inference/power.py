@@ -38,6 +38,14 @@ class Spread:
     """In words: where it comes from."""
 
 
+def sd_limits(sd: float, n: int) -> tuple[float, float]:
+    """Lower and upper 80% confidence limits, each one-sided, of a standard deviation from n ≥ 2 normal values."""
+    from scipy import special
+
+    low, high = (sd * math.sqrt((n - 1) / (2 * float(special.gammaincinv((n - 1) / 2, p)))) for p in (0.8, 0.2))
+    return low, high
+
+
 Region = tuple[float, float]
 """A stretch of predicted values: neighbouring atoms in one; ends may be infinite."""
 
@@ -49,7 +57,9 @@ def power(hypothesis: Hypothesis, spreads: Mapping[str, Spread], effects: Sequen
     further true effects to give the prediction's chance at.
     """
     needs = wanted(hypothesis)
-    decisions = tuple(_decision(hypothesis, name, needs, spreads[name], effects) for name in _known(hypothesis, spreads))
+    decisions = tuple(
+        _decision(hypothesis, name, needs, spreads[name], effects) for name in _known(hypothesis, spreads)
+    )
     notes = list(NOTES)
     if left_out := [name for name in hypothesis.decisions if name not in spreads]:
         notes.append(f"No standard deviation is known for {', '.join(left_out)}: give --sd NAME=VALUE.")
@@ -150,7 +160,9 @@ def _decision(
     sds = (spread.low, spread.value, spread.high)
     registered = hypothesis.seeds.number
     numbers = tuple(sorted({max(2, round(registered * part)) for part in FRACTIONS} | {registered}))
-    cuts = tuple(sorted({end for atom in atoms for end in (atom.interval.lower, atom.interval.upper) if end is not None}))
+    cuts = tuple(
+        sorted({end for atom in atoms for end in (atom.interval.lower, atom.interval.upper) if end is not None})
+    )
     group = needs.bands.get(name, frozenset())
     found = regions(atoms, group)
 
@@ -224,12 +236,16 @@ def _range(cuts: Sequence[float], spread: Spread, n: int, domain: Region) -> Reg
 
 def _landmarks(atoms: tuple[Atom, ...], cuts: Sequence[float], sd: float, shown: Region) -> tuple[float, ...]:
     """Cuts, one sd off either side of them, and the middles of bounded bands, as far as they are shown."""
-    points = {*cuts, *(cut + side * sd for cut in cuts for side in (-1, 1))}
+    points = {*cuts, *(_round_off(cut + side * sd, sd) for cut in cuts for side in (-1, 1))}
     for atom in atoms:
         if atom.interval.lower is not None and atom.interval.upper is not None:
-            points.add((atom.interval.lower + atom.interval.upper) / 2)
-    tidy = {float(f"{point:.10g}") for point in points}
-    return tuple(sorted(point for point in tidy if shown[0] <= point <= shown[1]))
+            points.add(float(f"{(atom.interval.lower + atom.interval.upper) / 2:.10g}"))
+    return tuple(sorted(point for point in points if shown[0] <= point <= shown[1]))
+
+
+def _round_off(value: float, sd: float) -> float:
+    """A value off a cut, with two digits of the sd."""
+    return round(value, 1 - math.floor(math.log10(sd)))
 
 
 def _curve(cuts: Sequence[float], landmarks: Sequence[float], shown: Region, error: float) -> np.ndarray:
@@ -256,15 +272,13 @@ def _places(
             continue
         for steps, words in ((1.0, "1 sd"), (0.5, "half an sd"), (2.0, "2 sd")):
             cut, side = (high, -1) if math.isinf(low) else (low, 1)
-            if math.isfinite(cut) and domain[0] <= (at := cut + side * steps * sd) <= domain[1]:
-                places.append((float(f"{at:.10g}"), f"{words} {'below' if side < 0 else 'above'} {cut:g}"))
+            if math.isfinite(cut) and domain[0] <= (at := _round_off(cut + side * steps * sd, sd)) <= domain[1]:
+                places.append((at, f"{words} {'below' if side < 0 else 'above'} {cut:g}"))
     asked = [(effect, "as asked") for effect in effects if effect not in [place for place, _ in places]]
     return places + asked
 
 
-def _seeds_for(
-    chances: Chances, group: frozenset[str], effect: float, sd: float, numbers: Sequence[int]
-) -> int | None:
+def _seeds_for(chances: Chances, group: frozenset[str], effect: float, sd: float, numbers: Sequence[int]) -> int | None:
     """Smallest number of seeds with a chance of 80%; of a simulated one, smallest of ``numbers``."""
 
     def enough(n: int) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -155,3 +155,30 @@ def close(one: Any, other: Any) -> bool:
     if isinstance(one, float) and isinstance(other, float | int) and not isinstance(other, bool):
         return math.isclose(one, other, rel_tol=ROUNDING, abs_tol=1e-300)
     return type(one) is type(other) and bool(one == other)
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What other criteria and levels say of a stored run's seeds; nothing of it is kept."""
+
+    folder: Path
+    registered: Registered
+    alternatives: tuple[inference.Alternative, ...]
+
+
+def sensitivity(run: str, verdicts: Path, criteria: Sequence[str] = (), alphas: Sequence[float] = ()) -> Sensitivity:
+    """The outcome of a stored run under other criteria (all of them, if none is named) and other levels.
+
+    Raises:
+        UsageError: a criterion or a level that does not exist, or as ``read_run``.
+        Tampered: as ``read_run``.
+    """
+    known = inference.criteria_names()
+    if unknown := [name for name in criteria if name not in known]:
+        remedy = f"criteria: {', '.join(known)}"
+        raise UsageError(f"there is no criterion {unknown[0]!r}", where="--criterion", remedy=remedy)
+    if odd := [alpha for alpha in alphas if not 0 < alpha < 0.5]:
+        raise UsageError(f"{odd[0]:g} is no level", where="--alpha", remedy="give a number above 0 and below .5")
+    found = read_run(run, verdicts)
+    made = inference.sensitivity(found.registered.hypothesis, found.measurements, criteria or known, alphas)
+    return Sensitivity(found.folder, found.registered, made)

@@ -129,9 +129,7 @@ def render(
         "distinct_weights": len({replica.weights_sha256 for replica in measurements.replicas}),
     }
     files["verdict.md"] = fill("verdict.md.j2", context, template_folder or default_templates()).encode()
-    files["verdict.json"] = _as_json(
-        registered, measurements, decision, provenance, consequences, version
-    ).encode()
+    files["verdict.json"] = _as_json(registered, measurements, decision, provenance, consequences, version).encode()
     return dict(sorted(files.items()))
 
 

@@ -64,9 +64,7 @@ def view(points: Sequence[float], cuts: Sequence[float]) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def band_figure(
-    decision: BandDecision, spec: DecisionSpec, estimate: float | None, *, pilot: bool
-) -> Drawing | None:
+def band_figure(decision: BandDecision, spec: DecisionSpec, estimate: float | None, *, pilot: bool) -> Drawing | None:
     """Per-seed points, estimate and interval over the bands; None if nothing is finite."""
     values = sorted(seed.value for seed in decision.estimand.values if seed.value is not None)
     if not values or estimate is None:

@@ -1,0 +1,108 @@
+"""What other criteria and other levels would have said of the same seeds. Never the verdict: that was registered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from harness.criteria import Criterion
+from harness.inference.atoms import split
+from harness.inference.combine import share
+from harness.inference.estimands import evaluate
+from harness.inference.outcome import decide
+from harness.records import BandDecision, Hypothesis, Measurements
+from harness.registry import members
+
+REGISTERED = "as registered"
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """One criterion at one level."""
+
+    criterion: str
+    """A plug-in's name, or "as registered" for the verdict's own."""
+    targets: str
+    """The parameter that it tests: mean, median, …"""
+    alpha: float | None
+    """None: of each decision as registered."""
+    smallest_n: int | None
+    """Seeds with which it can decide; None where it can't be asked."""
+    outcome: str | None
+    p: float | None
+    decisions: tuple[BandDecision, ...]
+    reason: str | None
+    """Why it cannot apply, if so."""
+
+
+def sensitivity(
+    hypothesis: Hypothesis, measurements: Measurements, names: Sequence[str], alphas: Sequence[float]
+) -> tuple[Alternative, ...]:
+    """The outcome as registered, then under each criterion of ``names`` at each of ``alphas``.
+
+    Every decision is made with the other criterion; guards, combination and exclusions stay. Without ``alphas`` each
+    decision keeps its own.
+    """
+    levels: list[float | None] = [*alphas] if alphas else [None]
+    found = [_judged(hypothesis, measurements, REGISTERED, alpha) for alpha in dict.fromkeys([None, *levels])]
+    own = {decision.criterion.name for decision in hypothesis.decisions.values()}
+    for name in names:
+        if own != {name}:
+            found += [_judged(hypothesis, measurements, name, alpha) for alpha in levels]
+    return tuple(found)
+
+
+def criteria_names() -> tuple[str, ...]:
+    """Every criterion that is installed."""
+    return tuple(members("criteria"))
+
+
+def _judged(hypothesis: Hypothesis, measurements: Measurements, name: str, alpha: float | None) -> Alternative:
+    chosen: dict[str, Criterion] = {}
+    for decision, spec in hypothesis.decisions.items():
+        level = spec.criterion.alpha if alpha is None else alpha
+        if name == REGISTERED:  # with another level it goes by its own name, below
+            chosen[decision] = spec.criterion.model_copy(update={"alpha": level})
+        else:
+            plugin = members("criteria")[name]
+            assert issubclass(plugin, Criterion)
+            chosen[decision] = plugin.model_validate({"name": name, "alpha": level})
+    targets = ", ".join(dict.fromkeys(criterion.targets for criterion in chosen.values()))
+    needed = [_smallest(hypothesis, decision, criterion) for decision, criterion in chosen.items()]
+    smallest = max(needed) if all(math.isfinite(n) for n in needed) else None
+    if reasons := list(_obstacles(hypothesis, measurements, chosen)):
+        return Alternative(name, targets, alpha, _whole(smallest), None, None, (), "; ".join(dict.fromkeys(reasons)))
+    other = hypothesis.model_copy(
+        update={
+            "decisions": {
+                decision: spec.model_copy(update={"criterion": chosen[decision]})
+                for decision, spec in hypothesis.decisions.items()
+            }
+        }
+    )
+    made = decide(other, measurements)
+    if name == REGISTERED and alpha is not None:
+        name = ", ".join(dict.fromkeys(criterion.name for criterion in chosen.values()))
+    return Alternative(name, targets, alpha, _whole(smallest), made.outcome, made.p, made.decisions, None)
+
+
+def _whole(n: float | None) -> int | None:
+    return None if n is None else int(n)
+
+
+def _smallest(hypothesis: Hypothesis, decision: str, criterion: Criterion) -> float:
+    spec = hypothesis.decisions[decision]
+    atoms = split(spec.bands, hypothesis.estimands[spec.estimand].domain)
+    alpha = criterion.alpha / share(hypothesis.combine, decision)
+    return max(2, *(criterion.smallest_n(atom.level(alpha)) for atom in atoms))
+
+
+def _obstacles(hypothesis: Hypothesis, measurements: Measurements, chosen: dict[str, Criterion]) -> Iterator[str]:
+    """Why a criterion cannot decide here, decision by decision."""
+    for decision, criterion in chosen.items():
+        estimand = hypothesis.estimands[hypothesis.decisions[decision].estimand]
+        n = evaluate(decision, estimand, hypothesis, measurements).result.n
+        smallest = _smallest(hypothesis, decision, criterion)
+        if n < smallest:
+            yield f"{decision}: needs {smallest:g} seeds at this level, there are {n}"

@@ -23,9 +23,7 @@ def power(
     ] = None,
     sd_from: Annotated[
         str | None,
-        typer.Option(
-            "--sd-from", help="Take it from a run, a pilot or a hypothesis's last verdict.", show_default=False
-        ),
+        typer.Option("--sd-from", help="Take it from a run, a pilot, or a hypothesis.", show_default=False),
     ] = None,
     effect: Annotated[
         list[float] | None, typer.Option("--effect", help="A true value to plan for.", show_default=False)
@@ -78,9 +76,9 @@ def power(
                 grid.add_row(*(escape(cell) for cell in row))
             out.print(grid)
     out.print()
-    for text in (verdict.power.together(report), *report.notes):
-        if text:
-            out.print(text, markup=False)
+    for line in (verdict.power.together(report), *report.notes):
+        if line:
+            out.print(line, markup=False)
     for path in files:
         out.print(str(shown(path)), markup=False)
 
@@ -93,7 +91,5 @@ def _given(text: str) -> tuple[str, float]:
     except ValueError:
         number = -1.0
     if not 0 < number < float("inf"):
-        raise UsageError(
-            f"{text!r} is no standard deviation", where="--sd", remedy="write --sd 0.03 or --sd margin=0.8"
-        )
+        raise UsageError(f"{text!r} is no standard deviation", where="--sd", remedy="write --sd 0.3 or --sd margin=0.8")
     return name, number

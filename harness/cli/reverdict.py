@@ -90,7 +90,7 @@ def _print_sensitivity(found: Sensitivity) -> None:
     if len(found.alternatives) == 1:
         out.print("There is nothing else to compare with: this is what was registered.")
     out.print(
-        "Whoever picks a row after seeing the data has no error rate: only the registered one was promised. Nothing was "
-        "written.",
+        "Whoever picks a row after seeing the data has no error rate: only the registered one was promised. "
+        "Nothing was written.",
         markup=False,
     )

@@ -30,8 +30,9 @@ Groups = Sequence[frozenset[str]]
 class Chances(Protocol):
     """Chance that all bands outside a group are excluded: float64 [effects, groups]."""
 
-    draws: int | None
-    """Samples behind it; None: exact."""
+    @property
+    def draws(self) -> int | None:
+        """Samples behind it; None: exact."""
 
     def __call__(self, groups: Groups, effects: np.ndarray, sd: float, n: int) -> np.ndarray:
         """For true values ``effects`` and ``n`` seeds with normal values of standard deviation ``sd`` > 0."""

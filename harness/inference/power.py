@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from harness.inference.atoms import Atom, split
 from harness.inference.chances import Chances, chances_of
 from harness.inference.estimands import title, unit
 from harness.inference.prediction import Wanted, level, wanted
+from harness.inference.regions import Chance, Region, greatest, places_in, reached, regions, round_off
 from harness.inference.seeds import MOST_SEEDS, POWER
 from harness.records import DecisionPower, Hypothesis, PowerReport, PredictionPower
 
@@ -21,10 +22,7 @@ DIGITS = 6  # of a chance in the report: what the quadrature is good for
 EFFECTS = 41
 CURVE = 161
 FRACTIONS = (0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # of the registered seeds: the other numbers that are shown
-NOTES = (
-    "Seeds are taken to be independent and normal; guards, diverged seeds and a seed that was not applied are not "
-    "counted in.",
-)
+ASSUMED = "Seeds are taken to be independent and normal; guards and seeds that diverge are not counted in."
 
 
 @dataclass(frozen=True)
@@ -46,10 +44,6 @@ def sd_limits(sd: float, n: int) -> tuple[float, float]:
     return low, high
 
 
-Region = tuple[float, float]
-"""A stretch of predicted values: neighbouring atoms in one; ends may be infinite."""
-
-
 def power(hypothesis: Hypothesis, spreads: Mapping[str, Spread], effects: Sequence[float] = ()) -> PowerReport:
     """Chance of every outcome over true effects, spreads and numbers of seeds, decision by decision.
 
@@ -58,9 +52,9 @@ def power(hypothesis: Hypothesis, spreads: Mapping[str, Spread], effects: Sequen
     """
     needs = wanted(hypothesis)
     decisions = tuple(
-        _decision(hypothesis, name, needs, spreads[name], effects) for name in _known(hypothesis, spreads)
+        _decision(hypothesis, name, needs, spreads[name], effects) for name in hypothesis.decisions if name in spreads
     )
-    notes = list(NOTES)
+    notes = [ASSUMED]
     if left_out := [name for name in hypothesis.decisions if name not in spreads]:
         notes.append(f"No standard deviation is known for {', '.join(left_out)}: give --sd NAME=VALUE.")
     if not needs.bands:
@@ -81,8 +75,8 @@ def power(hypothesis: Hypothesis, spreads: Mapping[str, Spread], effects: Sequen
 def greatest_chance(hypothesis: Hypothesis, spreads: Mapping[str, Spread]) -> tuple[str, float] | None:
     """The greatest chance that the prediction comes true with the registered seeds, whatever the true effects.
 
-    Of several decisions that must all hold, the least likely bounds it: its name comes with the chance. None where it is
-    not known without simulation, or the prediction asks for nothing in particular.
+    Of several decisions that must all hold, the least likely bounds it: its name comes with the chance. None where it
+    is not known without simulation, or the prediction asks for nothing in particular.
     """
     needs = wanted(hypothesis)
     found = []
@@ -94,15 +88,11 @@ def greatest_chance(hypothesis: Hypothesis, spreads: Mapping[str, Spread]) -> tu
         atoms, chances = _of(hypothesis, name)
         estimand = hypothesis.estimands[hypothesis.decisions[name].estimand]
         chance = _chance_with(chances, group, spreads[name].value, hypothesis.seeds.number)
-        found.append((_greatest(chance, regions(atoms, group), estimand.domain)[0], name))
+        found.append((greatest(chance, regions(atoms, group), estimand.domain)[0], name))
     if not found:
         return None
     chance_of, name = max(found) if needs.one else min(found)
     return name, chance_of
-
-
-def _known(hypothesis: Hypothesis, spreads: Mapping[str, Spread]) -> tuple[str, ...]:
-    return tuple(name for name in hypothesis.decisions if name in spreads)
 
 
 def _of(hypothesis: Hypothesis, name: str) -> tuple[tuple[Atom, ...], Chances]:
@@ -111,44 +101,8 @@ def _of(hypothesis: Hypothesis, name: str) -> tuple[tuple[Atom, ...], Chances]:
     return atoms, chances_of(spec.criterion, atoms, level(hypothesis, name))
 
 
-def _chance_with(chances: Chances, group: frozenset[str], sd: float, n: int) -> Callable[[Sequence[float]], np.ndarray]:
-    """True effects → chances of a group of bands."""
-    return lambda effects: chances([group], np.asarray(effects, dtype=float), sd, n)[:, 0]
-
-
-def regions(atoms: tuple[Atom, ...], group: frozenset[str]) -> list[Region]:
-    """The stretches in which the group's bands lie, from left to right."""
-    found: list[Region] = []
-    for before, atom in pairwise([None, *atoms]):
-        if atom is None or atom.outcome not in group:
-            continue
-        low = -math.inf if atom.interval.lower is None else atom.interval.lower
-        high = math.inf if atom.interval.upper is None else atom.interval.upper
-        if before is not None and before.outcome in group:
-            low = found.pop()[0]
-        found.append((low, high))
-    return found
-
-
-def _greatest(
-    chance: Callable[[Sequence[float]], np.ndarray], found: Sequence[Region], domain: Region
-) -> tuple[float, float | None]:
-    """The greatest chance in any of the regions, and where; no place for a region without end, where it tends to 1.
-
-    A bounded region's chance rises from both ends to a top, which need not lie in the middle.
-    """
-    best: tuple[float, float | None] = (0.0, None)
-    for low, high in found:
-        low, high = max(low, domain[0]), min(high, domain[1])
-        if math.isinf(high - low):
-            return 1.0, None
-        inside = np.linspace(low, high, EFFECTS)
-        values = chance(inside)
-        middle = (EFFECTS - 1) // 2
-        top = middle if values[middle] > values.max() - 1e-9 else int(values.argmax())
-        if values[top] > best[0] or best[1] is None:
-            best = float(values[top]), float(inside[top])
-    return best
+def _chance_with(chances: Chances, group: frozenset[str], sd: float, n: int) -> Chance:
+    return lambda effects: chances([group], effects, sd, n)[:, 0]
 
 
 def _decision(
@@ -164,7 +118,6 @@ def _decision(
         sorted({end for atom in atoms for end in (atom.interval.lower, atom.interval.upper) if end is not None})
     )
     group = needs.bands.get(name, frozenset())
-    found = regions(atoms, group)
 
     def rows(at: np.ndarray, sd: float, n: int) -> tuple[tuple[float, ...], ...]:
         single = chances([frozenset([band]) for band in spec.bands], at, sd, n)
@@ -176,30 +129,6 @@ def _decision(
     grid = np.linspace(low, high, EFFECTS)
     landmarks = _landmarks(atoms, cuts, spread.value, (low, high))
     curve = _curve(cuts, landmarks, (low, high), spread.value / math.sqrt(registered))
-    prediction: tuple[PredictionPower, ...] = ()
-    within: tuple[tuple[float | None, float | None], ...] = ()
-    by_number: tuple[tuple[float, ...], ...] = ()
-    greatest = None
-    if found:
-        chance = _chance_with(chances, group, spread.value, registered)
-        greatest = round(_greatest(chance, found, estimand.domain)[0], DIGITS)
-        places = _places(chance, found, estimand.domain, spread.value, effects)
-        prediction = tuple(
-            PredictionPower(
-                effect=effect,
-                where=where,
-                chances=tuple(
-                    round(float(_chance_with(chances, group, sd, registered)([effect])[0]), DIGITS) for sd in sds
-                ),
-                seeds=tuple(_seeds_for(chances, group, effect, sd, numbers) for sd in sds),
-            )
-            for effect, where in places
-        )
-        within = _within(chance, found, estimand.domain, spread.value)
-        first = prediction[0].effect
-        by_number = tuple(
-            tuple(round(float(_chance_with(chances, group, sd, n)([first])[0]), DIGITS) for n in numbers) for sd in sds
-        )
     return DecisionPower(
         name=name,
         title=title(estimand, hypothesis),
@@ -220,11 +149,45 @@ def _decision(
         curve_effects=tuple(curve.tolist()),
         curve=rows(curve, spread.value, registered),
         landmarks=landmarks,
-        prediction=prediction,
-        by_number=by_number,
-        greatest=greatest,
-        within=within,
+        **_prediction(chances, atoms, group, spread, numbers, registered, estimand.domain, effects),
     )
+
+
+def _prediction(
+    chances: Chances,
+    atoms: tuple[Atom, ...],
+    group: frozenset[str],
+    spread: Spread,
+    numbers: Sequence[int],
+    registered: int,
+    domain: Region,
+    effects: Sequence[float],
+) -> dict[str, Any]:
+    """The fields of ``DecisionPower`` about the chance of the predicted bands."""
+    sds = (spread.low, spread.value, spread.high)
+    chance = _chance_with(chances, group, spread.value, registered)
+    found = regions(atoms, group)
+    places = places_in(chance, found, domain, spread.value, effects)
+    if not found or not places:
+        return {"prediction": (), "by_number": (), "greatest": None, "within": ()}
+
+    def at(effect: float, sd: float, n: int) -> float:
+        return round(float(_chance_with(chances, group, sd, n)(np.array([effect]))[0]), DIGITS)
+
+    return {
+        "prediction": tuple(
+            PredictionPower(
+                effect=effect,
+                where=where,
+                chances=tuple(at(effect, sd, registered) for sd in sds),
+                seeds=tuple(_seeds_for(chances, group, effect, sd, numbers) for sd in sds),
+            )
+            for effect, where in places
+        ),
+        "by_number": tuple(tuple(at(places[0][0], sd, n) for n in numbers) for sd in sds),
+        "greatest": round(greatest(chance, found, domain)[0], DIGITS),
+        "within": reached(chance, found, domain),
+    }
 
 
 def _range(cuts: Sequence[float], spread: Spread, n: int, domain: Region) -> Region:
@@ -236,46 +199,17 @@ def _range(cuts: Sequence[float], spread: Spread, n: int, domain: Region) -> Reg
 
 def _landmarks(atoms: tuple[Atom, ...], cuts: Sequence[float], sd: float, shown: Region) -> tuple[float, ...]:
     """Cuts, one sd off either side of them, and the middles of bounded bands, as far as they are shown."""
-    points = {*cuts, *(_round_off(cut + side * sd, sd) for cut in cuts for side in (-1, 1))}
+    points = {*cuts, *(round_off(cut + side * sd, sd) for cut in cuts for side in (-1, 1))}
     for atom in atoms:
         if atom.interval.lower is not None and atom.interval.upper is not None:
             points.add(float(f"{(atom.interval.lower + atom.interval.upper) / 2:.10g}"))
     return tuple(sorted(point for point in points if shown[0] <= point <= shown[1]))
 
 
-def _round_off(value: float, sd: float) -> float:
-    """A value off a cut, with two digits of the sd."""
-    return round(value, 1 - math.floor(math.log10(sd)))
-
-
 def _curve(cuts: Sequence[float], landmarks: Sequence[float], shown: Region, error: float) -> np.ndarray:
     near = [cut + error * step for cut in cuts for step in np.arange(-4, 4.1, 0.5)]
     points = np.concatenate([np.linspace(*shown, CURVE), near, landmarks])
     return np.unique(points[(points >= shown[0]) & (points <= shown[1])])
-
-
-def _places(
-    chance: Callable[[Sequence[float]], np.ndarray],
-    found: Sequence[Region],
-    domain: Region,
-    sd: float,
-    effects: Sequence[float],
-) -> list[tuple[float, str]]:
-    """True effects at which the prediction's chance is given, each with words: the best one in a bounded region, else
-    one, half and two sd from the boundary; then those that were asked for.
-    """
-    places: list[tuple[float, str]] = []
-    for low, high in found:
-        if math.isfinite(high - low):
-            top = _greatest(chance, [(low, high)], domain)[1]
-            places.append((low if top is None else top, "where the chance is greatest"))
-            continue
-        for steps, words in ((1.0, "1 sd"), (0.5, "half an sd"), (2.0, "2 sd")):
-            cut, side = (high, -1) if math.isinf(low) else (low, 1)
-            if math.isfinite(cut) and domain[0] <= (at := _round_off(cut + side * steps * sd, sd)) <= domain[1]:
-                places.append((at, f"{words} {'below' if side < 0 else 'above'} {cut:g}"))
-    asked = [(effect, "as asked") for effect in effects if effect not in [place for place, _ in places]]
-    return places + asked
 
 
 def _seeds_for(chances: Chances, group: frozenset[str], effect: float, sd: float, numbers: Sequence[int]) -> int | None:
@@ -295,38 +229,6 @@ def _seeds_for(chances: Chances, group: frozenset[str], effect: float, sd: float
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle + 1, high)
     return high
-
-
-def _within(
-    chance: Callable[[Sequence[float]], np.ndarray], found: Sequence[Region], domain: Region, sd: float
-) -> tuple[tuple[float | None, float | None], ...]:
-    """The true effects in each region at which the chance is 80% or more."""
-    spans: list[tuple[float | None, float | None]] = []
-    for low, high in found:
-        value, top = _greatest(chance, [(low, high)], domain)
-        if value < POWER:
-            continue
-        inner = top
-        if inner is None:  # without end: far enough inside, whichever side is open
-            inner = low + 50 * sd if math.isfinite(low) else high - 50 * sd if math.isfinite(high) else 0.0
-            while chance([inner])[0] < POWER and abs(inner) < 1e12 * sd:
-                inner += 10 * (inner - (low if math.isfinite(low) else high))
-        spans.append((_edge(chance, low, inner), _edge(chance, high, inner)))
-    return tuple(spans)
-
-
-def _edge(chance: Callable[[Sequence[float]], np.ndarray], end: float, inner: float) -> float | None:
-    """Between ``inner``, where the chance is 80% or more, and a region's end, the last effect where it still is."""
-    if math.isinf(end):
-        return None
-    out = end
-    for _ in range(40):
-        middle = (out + inner) / 2
-        if chance([middle])[0] >= POWER:
-            inner = middle
-        else:
-            out = middle
-    return float(f"{inner:.6g}")
 
 
 def _together(needs: Wanted, decisions: Sequence[DecisionPower]) -> tuple[float, float] | None:

@@ -20,7 +20,7 @@ TABLE_STEP = 2.0**-12
 def normal_cdf(x: np.ndarray) -> np.ndarray:
     """Φ(x), to 2e-9: between the points of a table."""
     points, values = _table()
-    return np.interp(x, points, values)
+    return np.asarray(np.interp(x, points, values))
 
 
 @cache
@@ -31,7 +31,8 @@ def _table() -> tuple[np.ndarray, np.ndarray]:
 
 @cache
 def _rule() -> tuple[np.ndarray, np.ndarray]:
-    return np.polynomial.legendre.leggauss(POINTS)
+    points, weights = np.polynomial.legendre.leggauss(POINTS)
+    return points, weights
 
 
 def nodes(df: int, kinks: Iterable[float] = ()) -> tuple[np.ndarray, np.ndarray]:

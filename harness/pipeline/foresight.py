@@ -139,7 +139,8 @@ def check(paths: Sequence[Path]) -> spec.FolderReport:
 def too_few_seeds(loaded: spec.Loaded) -> Finding | None:
     """A warning if the predicted outcome has a chance below 80% even at the true effects that favour it most.
 
-    Judged by the file's own ``seeds.sd``; without one, or for criteria that would have to be simulated, nothing is said.
+    Judged by the file's own ``seeds.sd``; without it, or for a criterion that would have to be simulated, nothing is
+    said.
     """
     hypothesis = loaded.hypothesis
     found = inference.greatest_chance(hypothesis, from_file(hypothesis))

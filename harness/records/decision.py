@@ -110,8 +110,8 @@ class BandDecision(Record):
     steps: tuple[str, ...]
     """The reasoning, one sentence each."""
     posterior: dict[str, float] | None = None
-    """Band → P(the true mean lies in it | the seeds), Jeffreys' prior: a second opinion that decides nothing. None where
-    nothing was tested or a median is."""
+    """Band → P(the true mean lies in it | the seeds), Jeffreys' prior: a second opinion that decides nothing. None
+    where nothing was tested or a median is."""
     effect_size: EffectSize | None = None
     """Of a paired contrast."""
 

@@ -17,7 +17,6 @@ from harness.verdict.page import fill
 from harness.verdict.profiles import curve_figure, layer_figure
 from harness.verdict.text import Markdown, escape, together, with_unit
 
-
 VERSION = 2
 SINCE_VERSION_2: IncEx = {"decisions": {"__all__": {"posterior", "effect_size"}}}
 """What a decision says in verdict.json since version 2: a verdict stored before is written again without it."""

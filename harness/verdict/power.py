@@ -163,8 +163,8 @@ def figure(report: PowerReport) -> bytes:
         for index, part in enumerate(report.decisions):
             top = index * ROW + TOP
             canvas.text(
-                0.1 / WIDTH, 1 - (index * ROW + 0.2) / canvas.get_figheight(), f"{part.name}: {shorten(part.title, 84)}",
-                fontweight="bold", va="center",
+                0.1 / WIDTH, 1 - (index * ROW + 0.2) / canvas.get_figheight(),
+                f"{part.name}: {shorten(part.title, 84)}", fontweight="bold", va="center",
             )  # fmt: skip
             _draw_outcomes(place(canvas, LEFT, top, 3.75, HEIGHT), part)
             if part.prediction:

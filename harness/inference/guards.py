@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from harness.criteria.t import T
@@ -62,6 +63,4 @@ def _p_values(
 
 def sign_p(count: int, n: int) -> float:
     """P(at least ``count`` of ``n`` ≥ 1 fair coins): exact one-sided sign test."""
-    from scipy import stats
-
-    return float(stats.binomtest(count, n, 0.5, alternative="greater").pvalue)
+    return sum(math.comb(n, heads) for heads in range(count, n + 1)) / 2**n

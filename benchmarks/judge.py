@@ -42,7 +42,7 @@ def main() -> None:
         base = [sys.executable, "-m", "harness.cli"]
         for name, command in {
             "start of Python and imports (`harness --help`)": [*base, "--help"],
-            "start of Python and imports (`import harness.pipeline`)": [sys.executable, "-c", "import harness.pipeline"],
+            "the same (`import harness.pipeline`)": [sys.executable, "-c", "import harness.pipeline"],
             "`harness reverdict RUN`, from start to end": [*base, "reverdict", run, "--verdicts", str(verdicts)],
             "`harness reverdict RUN --figures`": [*base, "reverdict", run, "--verdicts", str(verdicts), "--figures"],
             "`harness reverdict RUN --criterion all`": [

@@ -63,4 +63,4 @@ def _p_values(
 
 def sign_p(count: int, n: int) -> float:
     """P(at least ``count`` of ``n`` ≥ 1 fair coins): exact one-sided sign test."""
-    return sum(math.comb(n, heads) for heads in range(count, n + 1)) / 2**n
+    return float(sum(math.comb(n, heads) for heads in range(count, n + 1)) / 2**n)

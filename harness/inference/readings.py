@@ -86,7 +86,7 @@ def _stored(estimand: Estimand, replica: ReplicaResult | None, epoch: int | None
 def _transformed(estimand: Estimand, raw: float | None) -> float | None:
     if raw is None or not usable(raw):
         return None
-    if estimand.transform == "none":
+    if estimand.transform != "log10":
         return raw
     return math.log10(raw) if raw > 0 else None
 

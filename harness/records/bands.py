@@ -57,8 +57,8 @@ class Interval(Record):
         return above and below
 
     def __str__(self) -> str:
-        low = "-inf" if self.lower is None else f"{self.lower:g}"
-        high = "inf" if self.upper is None else f"{self.upper:g}"
+        low = "-inf" if self.lower is None else _exact(self.lower)
+        high = "inf" if self.upper is None else _exact(self.upper)
         return f"{'[' if self.lower_closed else '('}{low}, {high}{']' if self.upper_closed else ')'}"
 
 
@@ -73,6 +73,25 @@ class Band(tuple[Interval, ...]):
             ValueError: as ``Interval.parse``.
         """
         return cls(Interval.parse(part) for part in text.split("|"))
+
+    def mirrored(self) -> Band:
+        """The numbers whose absolute value lies in the band: a statement about |θ| as one about θ."""
+        parts: list[Interval] = []
+        for part in self:
+            if part.contains(0.0) and (part.upper is None or part.upper > 0):
+                lower = None if part.upper is None else -part.upper
+                parts.append(part.model_copy(update={"lower": lower, "lower_closed": part.upper_closed}))
+            elif part.contains(0.0):
+                parts.append(Interval(lower=0.0, upper=0.0, lower_closed=True, upper_closed=True))
+            elif part.lower is not None and part.lower >= 0:
+                flipped = Interval(
+                    lower=None if part.upper is None else -part.upper,
+                    upper=-part.lower or 0.0,
+                    lower_closed=part.upper_closed,
+                    upper_closed=part.lower_closed,
+                )
+                parts += [flipped, part]
+        return Band(parts)
 
     def contains(self, value: float) -> bool:
         """Whether ``value`` lies in one of the intervals."""
@@ -89,6 +108,12 @@ class Band(tuple[Interval, ...]):
             serialization=core_schema.plain_serializer_function_ser_schema(str),
             json_schema_input_schema=core_schema.str_schema(),
         )
+
+
+def _exact(end: float) -> str:
+    """Six digits where they are enough to give the number back: a band is registered as its text."""
+    short = f"{end:g}"
+    return short if float(short) == end else repr(end)
 
 
 def _text(value: Any) -> str:

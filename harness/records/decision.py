@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
+from harness.criteria import Target
 from harness.records.bands import Interval
 from harness.records.base import Record
 
@@ -31,12 +34,18 @@ class EstimandResult(Record):
     mean: float | None
     median: float | None
     sd: float | None
-    """Between seeds, n − 1 degrees of freedom."""
+    """Between seeds, n − 1 degrees of freedom; of unpaired arms the root of the sum of the two variances."""
     interval90: tuple[float, float] | None
-    """Two-sided 90% interval of the mean (t)."""
+    """Two-sided 90% interval of the mean (t; of unpaired arms Welch's t)."""
     interval95: tuple[float, float] | None
     correlation: float | None = None
     """Of the two arms over seeds: what pairing used; None without a contrast."""
+    pseudomedian: float | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Hodges and Lehmann's estimate, where the file asks for the pseudomedian; else not written."""
+
+    def estimate(self, target: Target) -> float | None:
+        """The point estimate of what a criterion tests; None without values."""
+        return {"mean": self.mean, "median": self.median, "pseudomedian": self.pseudomedian}[target]
 
 
 class GuardResult(Record):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from harness.criteria import Criterion
+from harness.criteria import Criterion, Target
 from harness.datasets import Dataset
 from harness.metrics import Metric
 from harness.models import Model
@@ -166,10 +167,13 @@ class Estimand(Record):
     """Evaluated epoch; the last if not given."""
     samples: Literal["mean", "std", "median"] | None = None
     """Summary over probe samples, for metrics with one value per sample."""
-    seeds: Literal["mean", "median"] = "mean"
-    """Summary across seeds: the parameter that is tested."""
-    transform: Literal["none", "log10"] = "none"
-    """Applied to each seed's value before any contrast; log10 for positive, skewed quantities."""
+    pairing: Literal["seed", "unpaired"] = Field(default="seed", exclude_if=lambda value: value == "seed")
+    """How a contrast compares its arms: seed by seed, or as two samples of their own (criterion welch)."""
+    seeds: Target = "mean"
+    """Summary across seeds: the parameter that is tested. pseudomedian: the median of the mean of two seeds."""
+    transform: Literal["none", "log10", "absolute_after"] = "none"
+    """log10: of each seed's value before any contrast, for positive, skewed quantities; absolute_after: the bands are
+    about |θ|, where θ is the signed summary across seeds (absolute values are never averaged)."""
     unit: Literal["raw", "pp"] = "raw"
     """pp: multiplied by 100, in percentage points."""
 
@@ -191,6 +195,8 @@ class Estimand(Record):
     def _one_of(self) -> Estimand:
         if (self.arm is None) == (self.contrast is None):
             raise ValueError("give either arm or contrast")
+        if self.pairing == "unpaired" and self.contrast is None:
+            raise ValueError("only a contrast can be unpaired")
         return self
 
     @property
@@ -213,6 +219,19 @@ class Estimand(Record):
             low, high = low - high, high - low
         factor = 100.0 if self.unit == "pp" else 1.0
         return low * factor, high * factor
+
+    @property
+    def band_domain(self) -> tuple[float, float]:
+        """The values that its bands speak about: its own, or their absolute values."""
+        low, high = self.domain
+        if self.transform != "absolute_after":
+            return low, high
+        return max(0.0, low, -high), max(-low, high)
+
+    def signed(self, bands: Mapping[str, Band]) -> dict[str, Band]:
+        """Bands as statements about the signed summary: those about an absolute value become symmetric."""
+        mirror = self.transform == "absolute_after"
+        return {name: band.mirrored() if mirror else band for name, band in bands.items()}
 
 
 class Guard(Record):
@@ -355,6 +374,14 @@ class Hypothesis(Record):
     """Outcome → what it means; one for every outcome, inconclusive and invalid too."""
     exploratory: dict[Name, Estimand] = Field(default_factory=dict)
     """Reported, never deciding."""
+
+    @model_validator(mode="after")
+    def _bands_on_signed_summaries(self) -> Hypothesis:
+        """From here on all bands are about the signed summary; symmetric bands stay as they are."""
+        for decision in self.decisions.values():
+            if (estimand := self.estimands.get(decision.estimand)) is not None:
+                decision.bands.update(estimand.signed(decision.bands))
+        return self
 
     @property
     def outcomes(self) -> tuple[str, ...]:

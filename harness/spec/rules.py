@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 
-from harness.records import Claims
+from harness.records import Claims, DecisionSpec, Estimand
 from harness.registry import members
 from harness.spec.bands import band_problems
 from harness.spec.combine import combine_problems
@@ -16,7 +17,7 @@ from harness.spec.draft import Draft
 from harness.spec.estimands import estimand_problems, guard_problems
 from harness.spec.forms import suggestion
 from harness.spec.seeds import seed_problems, stopping_problems
-from harness.spec.tree import Node, Problem
+from harness.spec.tree import Node, Path, Problem
 
 VERBS = ("supports", "walks_back", "restores")
 
@@ -89,6 +90,23 @@ def _decisions(draft: Draft) -> Iterator[Problem]:
             )
             remedy = f"set seeds: {criterion.targets} in estimand {decision.estimand}, or take another criterion"
             yield Problem((*path, "criterion"), message, remedy)
+        yield from _fitting(path, decision, estimand)
+
+
+def _fitting(path: Path, decision: DecisionSpec, estimand: Estimand) -> Iterator[Problem]:
+    """What a criterion asks of the estimand besides the parameter: pairing and bounds."""
+    criterion, about = decision.criterion, decision.estimand
+    if criterion.unpaired and estimand.pairing != "unpaired":
+        message = f"criterion {criterion.name} compares unpaired arms, but {about} does not"
+        remedy = f"set pairing: unpaired in estimand {about}, or take another criterion"
+        yield Problem((*path, "criterion"), message, remedy)
+    if not criterion.unpaired and estimand.pairing == "unpaired":
+        message = f"criterion {criterion.name} pairs by seed, but the arms of {about} are unpaired"
+        remedy = f"take criterion welch, or remove pairing from estimand {about}: arms share their seeds"
+        yield Problem((*path, "criterion"), message, remedy)
+    if criterion.needs_bounds and not all(math.isfinite(end) for end in estimand.domain):
+        message = f"criterion {criterion.name} needs a metric with bounds, which {about} has not on both sides"
+        yield Problem((*path, "criterion"), message, "take another criterion or metric")
 
 
 def _worst_case(draft: Draft) -> Iterator[Problem]:

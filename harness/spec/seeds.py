@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
-from harness.records import DecisionSpec
+from pydantic import ValidationError
+
+from harness.criteria import NEVER, Criterion
+from harness.records import DecisionSpec, Estimand
+from harness.registry import members
+from harness.spec.bands import tests_of
 from harness.spec.draft import Draft
 from harness.spec.tree import Problem
 
@@ -29,21 +35,53 @@ def seed_problems(draft: Draft) -> Iterator[Problem]:
     if draft.stopping.kind == "looks" and draft.stopping.at:
         parts *= len(draft.stopping.at)
     for name, decision in draft.decisions.items():
-        alpha = decision.criterion.alpha / parts / (2 if _has_interior(decision) else 1)
-        fewest = decision.criterion.smallest_n(alpha)
-        if number < fewest:
-            test = decision.criterion.name
-            message = f"{some_seeds(number)} can't decide {name!r}: criterion {test} needs {fewest} at level {alpha:g}"
-            key = "count" if draft.seeds.count is not None else "list"
-            yield Problem(("seeds", key), message, f"register {some_seeds(fewest)} or more")
+        estimand, criterion = draft.estimands.get(decision.estimand), decision.criterion
+        if estimand is None or (criterion.needs_bounds and not _bounded(estimand)):
+            continue  # reported by their own rules
+        fewest, level = _fewest(decision, criterion, estimand, criterion.alpha / parts)
+        if number >= fewest:
+            continue
+        start = f"{some_seeds(number)} can't decide {name!r}: criterion {criterion.name}"
+        if fewest == NEVER:
+            message = f"{start} can't test at level {level:g}, whatever the number of seeds"
+        else:
+            message = f"{start} needs {fewest} at level {level:g}"
+        remedies = [f"register {some_seeds(fewest)} or more"] if fewest < NEVER else []
+        if able := list(_able(decision, estimand, criterion.alpha / parts, number, draft.stopping.kind == "anytime")):
+            remedies.append(f"take a criterion that can decide with {number}: {' or '.join(able)}")
+        elif fewest == NEVER:
+            remedies.append("take a larger alpha")
+        key = "count" if draft.seeds.count is not None else "list"
+        yield Problem(("seeds", key), message, ", or ".join(remedies))
 
 
-def _has_interior(decision: DecisionSpec) -> bool:
-    """Whether a point or a bounded interval is an atom: not so only where one cut splits the line."""
-    intervals = [interval for band in decision.bands.values() for interval in band]
-    ends = {end for interval in intervals for end in (interval.lower, interval.upper) if end is not None}
-    points = any(interval.lower is not None and interval.lower == interval.upper for interval in intervals)
-    return len(ends) > 1 or points
+def _fewest(decision: DecisionSpec, criterion: Criterion, estimand: Estimand, alpha: float) -> tuple[int, float]:
+    """The fewest seeds with which each atom could be rejected, and the level of the test that asks for so many."""
+    bound = criterion.on(estimand.domain)
+    tests = tests_of(estimand.signed(decision.bands), estimand.domain)
+    needed = [(bound.smallest_n(alpha / parts, cut), alpha / parts) for cut, parts in tests]
+    return max(needed, key=lambda need: (need[0], -need[1]), default=(0, alpha))
+
+
+def _able(decision: DecisionSpec, estimand: Estimand, alpha: float, number: int, anytime: bool) -> Iterator[str]:
+    """Other criteria of the same kind that could decide with so many seeds."""
+    asked = decision.criterion
+    for name, kind in members("criteria").items():
+        try:
+            other = kind.model_validate({"name": name})
+        except ValidationError:
+            continue  # it has parameters to choose
+        assert isinstance(other, Criterion)
+        alike = (other.targets, other.unpaired) == (asked.targets, asked.unpaired) and (other.anytime or not anytime)
+        possible = _bounded(estimand) or not other.needs_bounds
+        if alike and possible and _fewest(decision, other, estimand, alpha)[0] <= number:
+            yield name
+
+
+def _bounded(estimand: Estimand) -> bool:
+    """Whether its values lie between known bounds."""
+    low, high = estimand.domain
+    return math.isfinite(high - low)
 
 
 def stopping_problems(draft: Draft) -> Iterator[Problem]:

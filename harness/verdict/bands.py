@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from harness.criteria import Target
 from harness.records import BandDecision, DecisionSpec, EstimandResult, Interval
 from harness.verdict.canvas import MUTED, TEXT, TINTS, Drawing, place, shorten, svg
 from harness.verdict.text import exact, together
@@ -30,9 +31,9 @@ def regions(spec: DecisionSpec) -> list[tuple[str, Interval]]:
     return sorted(parts, key=lambda item: (item[1].lower is not None, item[1].lower or 0.0, not item[1].lower_closed))
 
 
-def estimate_of(result: EstimandResult, summary: str) -> float | None:
-    """The point estimate: the mean or the median over seeds, as the file says."""
-    return result.mean if summary == "mean" else result.median
+def estimate_of(result: EstimandResult, summary: Target) -> float | None:
+    """The point estimate of the mean, median or pseudomedian over seeds, as the file says."""
+    return result.estimate(summary)
 
 
 def strip(decision: BandDecision, spec: DecisionSpec, estimate: float | None) -> str:

@@ -37,8 +37,8 @@ class Bca(Criterion):
         "expansion by Hesterberg 2015, doi 10.1080/00031305.2015.1089789"
     )
 
-    resamples: int = Field(default=9999, ge=999, le=99_999)
-    """Bootstrap samples."""
+    resamples: int = Field(default=9999, ge=9999, le=99_999)
+    """Bootstrap samples; being the same for all data of n seeds, fewer would shift its error rate."""
     expanded: bool = True
     """Widened for small n; without it the interval is Efron's own, which never decides."""
 

@@ -53,7 +53,7 @@ def _above(d: np.ndarray) -> int:
     d = np.sort(d)
     zero = TIE * float(np.abs(d).max())
     ordered = int((len(d) - np.searchsorted(d, zero - d, side="right")).sum())  # pairs (i, j) in either order
-    return (ordered + int((2 * d > zero).sum())) // 2
+    return (ordered + int((d > zero / 2).sum())) // 2
 
 
 @lru_cache(maxsize=64)

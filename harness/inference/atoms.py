@@ -98,9 +98,9 @@ def atom_p(atom: Atom, x: np.ndarray, criterion: Criterion) -> float:
         return 1.0
     sides = [criterion.p_greater(x, upper)] if upper is not None else []
     sides += [criterion.p_less(x, lower)] if lower is not None else []
-    if not all(0 <= p <= 1 for p in sides):  # NaN included
+    if wrong := [p for p in sides if not 0 <= p <= 1]:  # NaN included
         raise HarnessError(
-            f"criterion {criterion.name} gave p = {min(sides)}",
+            f"criterion {criterion.name} gave p = {wrong[0]}",
             where=f"the atom {atom.interval}",
             remedy="report this as a fault of the criterion",
         )

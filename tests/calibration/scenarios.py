@@ -31,7 +31,7 @@ CRITERIA: dict[str, Criterion] = {
     "sign_flip": SignFlip(name="sign_flip"),
     "wilcoxon": Wilcoxon(name="wilcoxon"),
     "median": Median(name="median"),
-    "bca": Bca(name="bca", resamples=1999),
+    "bca": Bca(name="bca"),
     "bounded": Bounded(name="bounded").on((-1.0, 1.0)),
     "t_sequence": TSequence(name="t_sequence"),
     "welch": Welch(name="welch"),
@@ -106,13 +106,21 @@ def standard(criterion: Criterion, distribution: Distribution, runs: int, n: int
     return one_sided(criterion, distribution.draw(rng, runs, n) - centre)
 
 
-def worst(criterion: Criterion, distribution: Distribution, n: int, alpha: float, runs: int, seed: int = 1) -> float:
+def worst(
+    criterion: Criterion,
+    distribution: Distribution,
+    n: int,
+    alpha: float,
+    runs: int,
+    seed: int = 1,
+    spreads: tuple[float, ...] = SPREADS,
+) -> float:
     """The largest P(wrong outcome) over true values and spreads, for data that the criterion's assumptions allow."""
     if isinstance(criterion, Bounded):
         return max(_bounded_wrong(n, alpha, runs, seed, two_points) for two_points in (False, True))
     p = standard(criterion, distribution, runs, n, seed)
     return max(
-        wrong(scaled(p, truth, sd), DIRECTION, alpha, truth) for sd in SPREADS for truth in truths(DIRECTION, sd)
+        wrong(scaled(p, truth, sd), DIRECTION, alpha, truth) for sd in spreads for truth in truths(DIRECTION, sd)
     )
 
 

@@ -87,6 +87,12 @@ def _print_sensitivity(found: Sensitivity) -> None:
         for row in barred:
             level = "" if row.alpha is None else f" at α = {row.alpha:g}"
             out.print(f"  {row.criterion}{level}: {row.reason}", markup=False)
+    if any(row.targets != verdict.targets and row.outcome for row in found.alternatives):
+        out.print(
+            f"Rows that do not test the {verdict.targets} answer a neighbouring question; the answers agree where the "
+            "seeds' values are symmetric.",
+            markup=False,
+        )
     if len(found.alternatives) == 1:
         out.print("There is nothing else to compare with: this is what was registered.")
     out.print(

@@ -8,7 +8,7 @@ with their own code.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Protocol
@@ -17,12 +17,14 @@ import numpy as np
 
 from harness.criteria import Criterion
 from harness.criteria.t import T
-from harness.inference.atoms import Atom
+from harness.inference.atoms import WHOLE_LINE, Atom, atom_p
 from harness.inference.student import nodes, normal_cdf, quantile
 
 KEY = 20_260_401
 """Starts every simulation, with the number of seeds: the same question gets the same answer."""
-DRAWS = 300
+DRAWS = 200
+REACH = 200.0  # standard errors from the estimate: a cut that is not rejected there never is
+HALVINGS = 16
 
 Groups = Sequence[frozenset[str]]
 
@@ -38,9 +40,11 @@ class Chances(Protocol):
         """For true values ``effects`` and ``n`` seeds with normal values of standard deviation ``sd`` > 0."""
 
 
-def chances_of(criterion: Criterion, atoms: tuple[Atom, ...], alpha: float) -> Chances:
-    """The fitting way to compute them for a decision at level ``alpha``."""
-    return ExactT(atoms, alpha) if isinstance(criterion, T) else Simulated(criterion, atoms, alpha)
+def chances_of(
+    criterion: Criterion, atoms: tuple[Atom, ...], alpha: float, domain: tuple[float, float] = WHOLE_LINE
+) -> Chances:
+    """The fitting way to compute them for a decision at level ``alpha`` on an estimand with values in ``domain``."""
+    return ExactT(atoms, alpha) if isinstance(criterion, T) else Simulated(criterion, atoms, alpha, domain)
 
 
 @dataclass(frozen=True)
@@ -100,24 +104,26 @@ def t_chances(
 
 @dataclass(frozen=True)
 class Simulated:
-    """With the criterion's own intervals on simulated seeds; the same draws serve all effects and spreads.
+    """With the criterion's own p values on simulated seeds; the same draws serve all effects and spreads.
 
-    A criterion whose interval moves and stretches with its data needs only one interval per draw and level: that of
-    standard normal values. Its atom tests reject exactly the cuts outside their intervals.
+    A p value that moves and stretches with its data is needed for standard normal values only: at each level the two
+    cuts are found beyond which it rejects.
     """
 
     criterion: Criterion
     atoms: tuple[Atom, ...]
     alpha: float
+    domain: tuple[float, float] = WHOLE_LINE
     draws: int = DRAWS
     _limits: dict[tuple[int, float], np.ndarray] = field(default_factory=dict)
 
     def __call__(self, groups: Groups, effects: np.ndarray, sd: float, n: int) -> np.ndarray:
         """As ``Chances``."""
         found = np.zeros((len(effects), len(groups)))
-        if n < max(2, *(self.criterion.smallest_n(atom.level(self.alpha)) for atom in self.atoms)):
+        if n < max(2, min(self.criterion.smallest_n(atom.level(self.alpha)) for atom in self.atoms)):
             return found
-        rejected = [self._rejected(atom, effects, sd, n) for atom in self.atoms]  # each [draw, effect]
+        within = self._within_bounds if self.criterion.needs_bounds else self._moved
+        rejected = [within(atom, effects, sd, n) for atom in self.atoms]  # each [draw, effect]
         for column, group in enumerate(groups):
             left = np.ones((self.draws, len(effects)), dtype=bool)
             for atom, out in zip(self.atoms, rejected, strict=True):
@@ -126,7 +132,14 @@ class Simulated:
             found[:, column] = left.mean(axis=0)
         return found
 
-    def _rejected(self, atom: Atom, effects: np.ndarray, sd: float, n: int) -> np.ndarray:
+    def _seeds(self, n: int) -> np.ndarray:
+        """Standard normal values, [draw, n]; for unpaired arms two of them with that difference, [draw, n, 2]."""
+        stream = np.random.default_rng([KEY, n])
+        if self.criterion.unpaired:
+            return stream.standard_normal((self.draws, n, 2)) / math.sqrt(2)
+        return stream.standard_normal((self.draws, n))
+
+    def _moved(self, atom: Atom, effects: np.ndarray, sd: float, n: int) -> np.ndarray:
         limits = self._of_standard_normal(n, atom.level(self.alpha))
         lower, upper = (effects + sd * limits[:, side : side + 1] for side in (0, 1))
         above = False if atom.interval.upper is None else lower > atom.interval.upper
@@ -134,8 +147,35 @@ class Simulated:
         return np.broadcast_to(above | below, lower.shape)
 
     def _of_standard_normal(self, n: int, level: float) -> np.ndarray:
-        """Limits of the two-sided interval at 1 − 2·level, [draw, 2]."""
+        """Cuts up to which "parameter ≤ cut", and from which "parameter ≥ cut" is rejected at ``level``, [draw, 2]."""
         if (n, level) not in self._limits:
-            seeds = np.random.default_rng([KEY, n]).standard_normal((self.draws, n))
-            self._limits[n, level] = np.array([self.criterion.interval(x, 1 - 2 * level) for x in seeds])
+            self._limits[n, level] = np.array([self._limits_of(x, level) for x in self._seeds(n)])
         return self._limits[n, level]
+
+    def _limits_of(self, x: np.ndarray, level: float) -> tuple[float, float]:
+        seeds = x[:, 0] - x[:, 1] if self.criterion.unpaired else x
+        middle, error = float(seeds.mean()), float(seeds.std(ddof=1)) / math.sqrt(len(seeds))
+
+        def limit(p: Callable[[np.ndarray, float], float], side: int) -> float:
+            rejected, kept = middle + side * REACH * error, middle
+            if p(x, rejected) > level:
+                return side * math.inf
+            for _ in range(HALVINGS):
+                between = (rejected + kept) / 2
+                if p(x, between) <= level:
+                    rejected = between
+                else:
+                    kept = between
+            return rejected
+
+        return limit(self.criterion.p_greater, -1), limit(self.criterion.p_less, 1)
+
+    def _within_bounds(self, atom: Atom, effects: np.ndarray, sd: float, n: int) -> np.ndarray:
+        """Tested as it is, on values that are moved back onto the bounds where they leave them."""
+        criterion = self.criterion.on(self.domain)
+        found = np.zeros((self.draws, len(effects)), dtype=bool)
+        for row, seeds in enumerate(self._seeds(n)):
+            for column, effect in enumerate(effects):
+                x = np.clip(effect + sd * seeds, *self.domain)
+                found[row, column] = atom_p(atom, x, criterion) <= self.alpha
+        return found

@@ -82,7 +82,7 @@ def _decisions(
             decision = decision.model_copy(update={"outcome": "inconclusive"})
         steps = explain(decision, spec.criterion.targets, pilot)
         beside: dict[str, object] = {}
-        if spec.criterion.targets == "mean":
+        if spec.criterion.targets == "mean" and estimand.pairing == "seed":
             beside["posterior"] = posterior(decision)
             beside["effect_size"] = effect_size(decision) if estimand.contrast is not None else None
         found.append(decision.model_copy(update={"steps": steps, **beside}))

@@ -21,6 +21,7 @@ from harness.records import DecisionPower, Hypothesis, PowerReport, PredictionPo
 DIGITS = 6  # of a chance in the report: what the quadrature is good for
 EFFECTS = 41
 CURVE = 161
+SIMULATED_FRACTIONS = (0.5, 1.0, 2.0)
 FRACTIONS = (0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # of the registered seeds: the other numbers that are shown
 ASSUMED = "Seeds are taken to be independent and normal; guards and seeds that diverge are not counted in."
 
@@ -97,8 +98,9 @@ def greatest_chance(hypothesis: Hypothesis, spreads: Mapping[str, Spread]) -> tu
 
 def _of(hypothesis: Hypothesis, name: str) -> tuple[tuple[Atom, ...], Chances]:
     spec = hypothesis.decisions[name]
-    atoms = split(spec.bands, hypothesis.estimands[spec.estimand].domain)
-    return atoms, chances_of(spec.criterion, atoms, level(hypothesis, name))
+    domain = hypothesis.estimands[spec.estimand].domain
+    atoms = split(spec.bands, domain)
+    return atoms, chances_of(spec.criterion, atoms, level(hypothesis, name), domain)
 
 
 def _chance_with(chances: Chances, group: frozenset[str], sd: float, n: int) -> Chance:
@@ -113,7 +115,8 @@ def _decision(
     atoms, chances = _of(hypothesis, name)
     sds = (spread.low, spread.value, spread.high)
     registered = hypothesis.seeds.number
-    numbers = tuple(sorted({max(2, round(registered * part)) for part in FRACTIONS} | {registered}))
+    fractions = FRACTIONS if chances.draws is None else SIMULATED_FRACTIONS
+    numbers = tuple(sorted({max(2, round(registered * part)) for part in fractions} | {registered}))
     cuts = tuple(
         sorted({end for atom in atoms for end in (atom.interval.lower, atom.interval.upper) if end is not None})
     )
@@ -126,9 +129,10 @@ def _decision(
         return tuple(tuple(row) for row in table.tolist())
 
     low, high = _range(cuts, spread, registered, estimand.domain)
-    grid = np.linspace(low, high, EFFECTS)
     landmarks = _landmarks(atoms, cuts, spread.value, (low, high))
-    curve = _curve(cuts, landmarks, (low, high), spread.value / math.sqrt(registered))
+    grid, curve = np.linspace(low, high, EFFECTS), _curve(cuts, landmarks, (low, high), spread.value, registered)
+    if spec.criterion.needs_bounds:  # simulated anew for every effect
+        grid = curve = np.array(landmarks)
     return DecisionPower(
         name=name,
         title=title(estimand, hypothesis),
@@ -167,7 +171,8 @@ def _prediction(
     sds = (spread.low, spread.value, spread.high)
     chance = _chance_with(chances, group, spread.value, registered)
     found = regions(atoms, group)
-    places = places_in(chance, found, domain, spread.value, effects)
+    noise = 0.0 if chances.draws is None else 1 / math.sqrt(chances.draws)
+    places = places_in(chance, found, domain, spread.value, effects, noise)
     if not found or not places:
         return {"prediction": (), "by_number": (), "greatest": None, "within": ()}
 
@@ -185,7 +190,7 @@ def _prediction(
             for effect, where in places
         ),
         "by_number": tuple(tuple(at(places[0][0], sd, n) for n in numbers) for sd in sds),
-        "greatest": round(greatest(chance, found, domain)[0], DIGITS),
+        "greatest": round(greatest(chance, found, domain, noise)[0], DIGITS),
         "within": reached(chance, found, domain),
     }
 
@@ -206,7 +211,8 @@ def _landmarks(atoms: tuple[Atom, ...], cuts: Sequence[float], sd: float, shown:
     return tuple(sorted(point for point in points if shown[0] <= point <= shown[1]))
 
 
-def _curve(cuts: Sequence[float], landmarks: Sequence[float], shown: Region, error: float) -> np.ndarray:
+def _curve(cuts: Sequence[float], landmarks: Sequence[float], shown: Region, sd: float, n: int) -> np.ndarray:
+    error = sd / math.sqrt(n)
     near = [cut + error * step for cut in cuts for step in np.arange(-4, 4.1, 0.5)]
     points = np.concatenate([np.linspace(*shown, CURVE), near, landmarks])
     return np.unique(points[(points >= shown[0]) & (points <= shown[1])])

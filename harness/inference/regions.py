@@ -33,10 +33,11 @@ def regions(atoms: tuple[Atom, ...], group: frozenset[str]) -> list[Region]:
     return found
 
 
-def greatest(chance: Chance, found: Sequence[Region], domain: Region) -> tuple[float, float | None]:
+def greatest(chance: Chance, found: Sequence[Region], domain: Region, noise: float = 0.0) -> tuple[float, float | None]:
     """The greatest chance in any of the regions, and where; no place for a region without end, where it keeps rising.
 
-    A bounded region's chance rises from both ends to a top, which need not lie in the middle.
+    A bounded region's chance rises from both ends to a top, which need not lie in the middle; but the middle it is
+    where no other place is better by more than the ``noise`` of the chances.
     """
     best: tuple[float, float | None] = (-1.0, None)
     for low, high in found:
@@ -48,7 +49,7 @@ def greatest(chance: Chance, found: Sequence[Region], domain: Region) -> tuple[f
         inside = np.linspace(low, high, INSIDE)
         values = chance(inside)
         middle = (INSIDE - 1) // 2
-        top = middle if values[middle] > values.max() - 1e-9 else int(values.argmax())
+        top = middle if values[middle] > values.max() - max(noise, 1e-9) else int(values.argmax())
         if values[top] > best[0]:
             best = float(values[top]), float(inside[top])
     return best
@@ -62,7 +63,12 @@ def _far_inside(low: float, high: float) -> float:
 
 
 def places_in(
-    chance: Chance, found: Sequence[Region], domain: Region, sd: float, effects: Sequence[float]
+    chance: Chance,
+    found: Sequence[Region],
+    domain: Region,
+    sd: float,
+    effects: Sequence[float],
+    noise: float = 0.0,
 ) -> list[tuple[float, str]]:
     """True effects at which the prediction's chance is given, each with words: the best one in a bounded region, else
     one, half and two sd from the boundary; then those that were asked for.
@@ -70,7 +76,7 @@ def places_in(
     places: list[tuple[float, str]] = []
     for low, high in found:
         if math.isfinite(high - low):
-            top = greatest(chance, [(low, high)], domain)[1]
+            top = greatest(chance, [(low, high)], domain, noise)[1]
             places.append((low if top is None else top, "where the chance is greatest"))
             continue
         for steps, words in ((1.0, "1 sd"), (0.5, "half an sd"), (2.0, "2 sd")):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.criteria import Criterion
+from harness.criteria import NEVER, Criterion
 from harness.inference.atoms import split
 from harness.inference.combine import share
 from harness.inference.estimands import evaluate
@@ -69,40 +69,74 @@ def _judged(hypothesis: Hypothesis, measurements: Measurements, name: str, alpha
             assert issubclass(plugin, Criterion)
             chosen[decision] = plugin.model_validate({"name": name, "alpha": level})
     targets = ", ".join(dict.fromkeys(criterion.targets for criterion in chosen.values()))
-    needed = [_smallest(hypothesis, decision, criterion) for decision, criterion in chosen.items()]
-    smallest = max(needed) if all(math.isfinite(n) for n in needed) else None
-    if reasons := list(_obstacles(hypothesis, measurements, chosen)):
-        return Alternative(name, targets, alpha, _whole(smallest), None, None, (), "; ".join(dict.fromkeys(reasons)))
-    other = hypothesis.model_copy(
-        update={
-            "decisions": {
-                decision: spec.model_copy(update={"criterion": chosen[decision]})
-                for decision, spec in hypothesis.decisions.items()
-            }
-        }
-    )
-    made = decide(other, measurements)
+    needed = {decision: _smallest(hypothesis, decision, criterion) for decision, criterion in chosen.items()}
+    smallest = max(needed.values())
+    if reasons := list(_obstacles(hypothesis, measurements, chosen, needed)):
+        return Alternative(
+            name,
+            targets,
+            alpha,
+            smallest if smallest < NEVER else None,
+            None,
+            None,
+            (),
+            "; ".join(dict.fromkeys(reasons)),
+        )
+    made = decide(_with(hypothesis, chosen), measurements)
     if name == REGISTERED and alpha is not None:
         name = ", ".join(dict.fromkeys(criterion.name for criterion in chosen.values()))
-    return Alternative(name, targets, alpha, _whole(smallest), made.outcome, made.p, made.decisions, None)
+    return Alternative(
+        name, targets, alpha, smallest if smallest < NEVER else None, made.outcome, made.p, made.decisions, None
+    )
 
 
-def _whole(n: float | None) -> int | None:
-    return None if n is None else int(n)
+def _with(hypothesis: Hypothesis, chosen: Mapping[str, Criterion]) -> Hypothesis:
+    """The hypothesis with other criteria. Each decision gets an estimand of its own, so that no guard changes: the
+    parameter that the criterion tests, of arms that are paired as it asks.
+    """
+    estimands, decisions = dict(hypothesis.estimands), {}
+    for decision, criterion in chosen.items():
+        spec = hypothesis.decisions[decision]
+        name = f"{spec.estimand}_of_{decision}"
+        estimand = hypothesis.estimands[spec.estimand]
+        pairing = "unpaired" if criterion.unpaired else "seed"
+        estimands[name] = estimand.model_copy(update={"seeds": criterion.targets, "pairing": pairing})
+        decisions[decision] = spec.model_copy(update={"criterion": criterion, "estimand": name})
+    return hypothesis.model_copy(update={"estimands": estimands, "decisions": decisions})
 
 
-def _smallest(hypothesis: Hypothesis, decision: str, criterion: Criterion) -> float:
+def _smallest(hypothesis: Hypothesis, decision: str, criterion: Criterion) -> int:
+    """The fewest seeds with which each atom could be rejected; NEVER if one never can."""
     spec = hypothesis.decisions[decision]
-    atoms = split(spec.bands, hypothesis.estimands[spec.estimand].domain)
+    domain = hypothesis.estimands[spec.estimand].domain
     alpha = criterion.alpha / share(hypothesis.combine, decision)
-    return max(2, *(criterion.smallest_n(atom.level(alpha)) for atom in atoms))
+    needed = [
+        criterion.on(domain).smallest_n(atom.level(alpha), cut)
+        for atom in split(spec.bands, domain)
+        for cut in (atom.interval.lower, atom.interval.upper)
+        if cut is not None
+    ]
+    return max(2, *needed)
 
 
-def _obstacles(hypothesis: Hypothesis, measurements: Measurements, chosen: dict[str, Criterion]) -> Iterator[str]:
+def _obstacles(
+    hypothesis: Hypothesis,
+    measurements: Measurements,
+    chosen: Mapping[str, Criterion],
+    needed: Mapping[str, int],
+) -> Iterator[str]:
     """Why a criterion cannot decide here, decision by decision."""
     for decision, criterion in chosen.items():
         estimand = hypothesis.estimands[hypothesis.decisions[decision].estimand]
+        if criterion.needs_bounds and not all(math.isfinite(end) for end in estimand.domain):
+            yield f"{decision}: needs a metric with bounds"
+            continue
+        if criterion.unpaired and estimand.contrast is None:
+            yield f"{decision}: compares two arms, and this is about one"
+            continue
         n = evaluate(decision, estimand, hypothesis, measurements).result.n
-        smallest = _smallest(hypothesis, decision, criterion)
-        if n < smallest:
+        smallest = needed[decision]
+        if smallest == NEVER:
+            yield f"{decision}: can't decide at this level, whatever the number of seeds"
+        elif n < smallest:
             yield f"{decision}: needs {smallest:g} seeds at this level, there are {n}"

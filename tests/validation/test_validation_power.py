@@ -16,7 +16,7 @@ from inference_records import DIRECTION, MARGIN, decided, make_hypothesis, make_
 from harness.criteria.t import T
 from harness.inference import decide
 from harness.inference.atoms import split
-from harness.inference.chances import ExactT, Simulated, t_chances
+from harness.inference.chances import DRAWS, ExactT, Simulated, t_chances
 
 HALVES = split(spec_of({"low": "(-inf, 0]", "high": "(0, inf)"}).bands)
 TOST = split(spec_of({"less": "(-inf, -19.2]", "same": "(-19.2, 19.2)", "more": "[19.2, inf)"}).bands)
@@ -64,14 +64,14 @@ def test_agreement_with_the_decisions_own_tests_on_simulated_seeds(bands, truth,
         assert share == pytest.approx(expected, abs=4 * math.sqrt(expected * (1 - expected) / runs) + 1e-3)
 
 
-def test_simulation_through_a_criterions_intervals_agrees_with_the_exact_chances():
+def test_simulation_through_a_criterions_p_values_agrees_with_the_exact_chances():
     atoms = split(spec_of(DIRECTION).bands)
     simulated, exact = Simulated(T(name="t"), atoms, 0.05), ExactT(atoms, 0.05)
-    assert simulated.draws == 300 and exact.draws is None
+    assert simulated.draws == DRAWS and exact.draws is None
     for truth, sd, n in ((0.0, 0.04, 6), (0.1, 0.05, 5), (0.24, 0.06, 8)):
         for band in DIRECTION:
             expected = one(exact, band, truth, sd, n)
-            limit = 4 * math.sqrt(expected * (1 - expected) / 300) + 1e-3
+            limit = 4 * math.sqrt(expected * (1 - expected) / DRAWS) + 1e-3
             assert one(simulated, band, truth, sd, n) == pytest.approx(expected, abs=limit)
 
 

@@ -16,6 +16,7 @@ from harness.inference.prediction import level, wanted
 from harness.inference.regions import regions
 from harness.inference.seeds import pessimistic_sd
 from harness.records import PowerReport
+from harness.registry import members
 
 TWO = {"a": ("margin", MARGIN), "b": ("direction", DIRECTION)}
 ESTIMANDS = {"margin": MARGIN_PP, "direction": COSINE}
@@ -180,3 +181,17 @@ def test_a_point_band_is_never_shown():
 def test_limits_of_a_standard_deviation():
     low, high = sd_limits(2.0, 10)
     assert high == pytest.approx(pessimistic_sd(2.0, 10)) and low < 2 < high
+
+
+@pytest.mark.parametrize("criterion", ["sign_flip", "t_sequence"])
+def test_other_criteria_are_simulated_with_their_own_code(criterion):
+    h = direction(count=8)
+    spec = h.decisions["direction"]
+    other = spec.model_copy(update={"criterion": members("criteria")[criterion].model_validate({"name": criterion})})
+    part = power(h.model_copy(update={"decisions": {"direction": other}}), {"direction": spread(0.02)}).decisions[0]
+    exact = power(h, {"direction": spread(0.02)}).decisions[0]
+    assert part.draws == 200 and part.numbers == (4, 8, 16)
+    assert part.prediction[0].effect == 0.0
+    assert part.prediction[0].chances[1] <= exact.prediction[0].chances[1] + 0.05
+    assert part.by_number[1][0] == 0  # 4 seeds are too few
+    assert part.by_number[0][2] > 0.95

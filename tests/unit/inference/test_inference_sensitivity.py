@@ -80,9 +80,9 @@ def test_one_arm_is_no_contrast_and_some_metrics_have_no_bounds():
 
 
 def test_a_guard_on_the_same_estimand_stays_what_it_was():
-    guards = {"g": {"estimand": "e", "above": 0.0, "otherwise": "No."}}
+    guards = {"g": {"estimand": "e", "above": 0.3, "otherwise": "No."}}
     h = make_hypothesis({"e": {"metric": "train_loss", "arm": "shallow"}}, {"d": ("e", HALVES)}, guards=guards)
-    measured = make_measurements({("shallow", "train_loss"): [1.0, 0.1, 0.2, -0.4, 0.5, 0.3]})
+    measured = make_measurements({("shallow", "train_loss"): [1.0, 0.1, 0.2, 0.05, 0.5, 0.4]})
     alternative = sensitivity(h, measured, ["median"], [])[1]
     assert alternative.decisions[0].estimand.name == "e_of_d"
     assert alternative.outcome == "inconclusive"  # the guard's t test is not verified, as before

@@ -44,8 +44,13 @@ class Finding:
     source: str | None = None  # the offending line, verbatim
     severity: str = "error"  # or "warning"
 
+    @property
+    def told(self) -> str:
+        """The message, marked if it is only a warning."""
+        return self.message if self.severity == "error" else f"{self.severity}: {self.message}"
+
     def __str__(self) -> str:
-        text = f"{self.file}:{self.line}:{self.column}: {self.message}"
+        text = f"{self.file}:{self.line}:{self.column}: {self.told}"
         if self.source is not None:
             text += f"\n    {self.source}\n    {' ' * (self.column - 1)}^"
         return f"{text}\n    → {self.remedy}" if self.remedy else text

@@ -75,11 +75,27 @@ class Criterion(Plugin):
         return None
 
 
-def t_misses(distance: float, sd: float, n: float, df: float, critical: float) -> float:
-    """P(T < critical), T noncentral t with ``df`` degrees of freedom and noncentrality √n·distance/sd."""
-    from scipy import stats
+def t_exceeded(alpha: float, df: float) -> float:
+    """The t that is exceeded with probability ``alpha``."""
+    from scipy import special
 
-    return float(stats.nct.cdf(critical, df, min(distance / sd * math.sqrt(n), LARGEST_SHIFT)))
+    return -float(special.stdtrit(df, alpha))
+
+
+def t_misses(distance: float, sd: float, n: float, df: float, critical: float) -> float:
+    """P(T < critical), T noncentral t with ``df`` degrees of freedom and noncentrality √n·distance/sd.
+
+    Where SciPy's function has no value, as for 9,999 degrees of freedom and a noncentrality of 38, by the normal
+    approximation (Abramowitz and Stegun 1964, 26.7.10).
+    """
+    from scipy import special
+
+    shift = min(distance / sd * math.sqrt(n), LARGEST_SHIFT)
+    chance = float(special.nctdtr(df, shift, critical))
+    if math.isnan(chance):
+        z = (critical * (1 - 1 / (4 * df)) - shift) / math.sqrt(1 + critical**2 / (2 * df))
+        chance = float(special.ndtr(z))
+    return chance
 
 
 def estimate(target: Target, x: np.ndarray) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from harness.batched import keyed
-from harness.criteria import NEVER, Criterion, Target, t_misses
+from harness.criteria import NEVER, Criterion, Target, t_exceeded, t_misses
 
 ENOUGH = 30  # seeds: below, its interval covers too little (docs/calibration.md)
 CHUNK = 1000  # resamples drawn at once
@@ -71,11 +71,9 @@ class Bca(Criterion):
 
     def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
         """As t's, which it approaches for normal values; it misses always below its smallest n."""
-        from scipy import stats
-
         if n < self.smallest_n(alpha):
             return 1.0
-        return t_misses(distance, sd, n, n - 1, float(stats.t.isf(alpha, n - 1)))
+        return t_misses(distance, sd, n, n - 1, t_exceeded(alpha, n - 1))
 
     def _p(self, x: np.ndarray, cut: float, side: int) -> float:
         from scipy.special import ndtr, stdtr

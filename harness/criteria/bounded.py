@@ -102,10 +102,10 @@ def _fewest(cut: float, alpha: float) -> int:
     def enough(n: int) -> bool:
         return -_log_wealth(np.full(n, 1 / cut)) <= math.log(alpha)
 
-    if not enough(MOST_SEEDS):
-        return NEVER
     low, high = 1, 1
-    while not enough(high):
+    while not enough(high):  # from below: 10,000 seeds take a second
+        if high == MOST_SEEDS:
+            return NEVER
         low, high = high + 1, min(2 * high, MOST_SEEDS)
     while low < high:  # more values on the bound bring more wealth
         middle = (low + high) // 2

@@ -51,9 +51,7 @@ class Median(Criterion):
 
 def sign_p(count: int, n: int) -> float:
     """P(at least ``count`` of ``n`` ≥ 1 fair coins): exact one-sided sign test."""
-    from scipy import stats
-
-    return float(stats.binomtest(count, n, 0.5, alternative="greater").pvalue)
+    return float(sum(math.comb(n, heads) for heads in range(count, n + 1)) / 2**n)
 
 
 plugin = Median

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from harness.criteria import TIE, Criterion, Target, last_rejected, signs_needed, t_misses
+from harness.criteria import TIE, Criterion, Target, last_rejected, signs_needed, t_exceeded, t_misses
 
 EXACT = 30  # seeds; 2¹⁵ sums on either side of the middle
 FINENESS = 50  # grid steps per standard deviation of the sum, for one seed; times n for n seeds
@@ -53,11 +53,9 @@ class SignFlip(Criterion):
 
     def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
         """As t's, which it approaches for normal values; some hundredths too low for few seeds."""
-        from scipy import stats
-
         if n < signs_needed(alpha):
             return 1.0
-        return t_misses(distance, sd, n, n - 1, float(stats.t.isf(alpha, n - 1)))
+        return t_misses(distance, sd, n, n - 1, t_exceeded(alpha, n - 1))
 
 
 def _share_of_flips(d: np.ndarray) -> float:

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from harness.criteria import TIE, Criterion, Target, signs_needed, t_misses, walsh_averages
+from harness.criteria import TIE, Criterion, Target, signs_needed, t_exceeded, t_misses, walsh_averages
 
 EXACT = 500  # seeds, beyond which the null distribution is taken as normal
 
@@ -49,11 +49,9 @@ class Wilcoxon(Criterion):
 
     def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
         """As t's with 3/π of the seeds, the efficiency for many normal values; some hundredths too low for few."""
-        from scipy import stats
-
         if n < signs_needed(alpha):
             return 1.0
-        return t_misses(distance, sd, 3 / math.pi * n, n - 1, float(stats.t.isf(alpha, n - 1)))
+        return t_misses(distance, sd, 3 / math.pi * n, n - 1, t_exceeded(alpha, n - 1))
 
 
 def _above(d: np.ndarray) -> int:

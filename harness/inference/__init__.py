@@ -2,5 +2,19 @@
 
 from harness.inference.families import holm
 from harness.inference.looks import decide, goes_on
+from harness.inference.power import Spread, greatest_chance, power
+from harness.inference.seeds import sd_limits
+from harness.inference.sensitivity import Alternative, criteria_names, sensitivity
 
-__all__ = ["decide", "goes_on", "holm"]
+__all__ = [
+    "Alternative",
+    "Spread",
+    "criteria_names",
+    "decide",
+    "goes_on",
+    "greatest_chance",
+    "holm",
+    "power",
+    "sd_limits",
+    "sensitivity",
+]

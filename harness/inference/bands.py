@@ -7,7 +7,7 @@ from typing import Literal
 from harness.criteria import Criterion
 from harness.inference.atoms import Atom, atom_tests, split
 from harness.inference.estimands import Sample, finite
-from harness.inference.seeds import hurdles, pessimistic_sd, seeds_needed
+from harness.inference.seeds import hurdles, sd_limits, seeds_needed
 from harness.records import AtomTest, BandDecision, DecisionSpec
 
 Status = Literal["tested", "too_few", "degenerate", "diverged", "seed_not_applied"]
@@ -58,7 +58,7 @@ def judge_bands(
         sd = sample.result.sd
         needed = (
             seeds_needed(criterion, steps, sd),
-            seeds_needed(criterion, steps, pessimistic_sd(sd, len(sample.x))),
+            seeds_needed(criterion, steps, sd_limits(sd, len(sample.x))[1]),
         )
     return BandDecision(
         name=name,

@@ -33,7 +33,7 @@ def decide(hypothesis: Hypothesis, measurements: Measurements) -> Decision:
             where="results.json",
             remedy="run the hypothesis: it trains the seeds that are missing",
         )
-    parts = len(planned) if hypothesis.stopping.kind == "looks" else 1
+    parts = hypothesis.stopping.parts
     taken: list[Look] = []
     for seeds in due:
         decision = judge(hypothesis, measurements.first(seeds), parts=parts, guard_parts=len(planned))

@@ -10,6 +10,7 @@ from harness.inference.combine import Combined, combine, share
 from harness.inference.estimands import Sample, evaluate
 from harness.inference.families import exploratory_p
 from harness.inference.guards import judge_guard
+from harness.inference.opinion import effect_size, posterior
 from harness.inference.readings import diverged, divergence_rate, unapplied_seeds
 from harness.inference.report import explain, listing, p_value, summary_of
 from harness.records import BandDecision, Decision, GuardResult, Hypothesis, Measurements
@@ -93,7 +94,11 @@ def _decisions(
         if pilot:
             decision = decision.model_copy(update={"outcome": "inconclusive"})
         steps = explain(decision, spec.criterion.targets, pilot)
-        found.append(decision.model_copy(update={"steps": steps}))
+        beside: dict[str, object] = {}
+        if spec.criterion.targets == "mean" and estimand.pairing == "seed":
+            beside["posterior"] = posterior(decision)
+            beside["effect_size"] = effect_size(decision) if estimand.contrast is not None else None
+        found.append(decision.model_copy(update={"steps": steps, **beside}))
     return tuple(found)
 
 

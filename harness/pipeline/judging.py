@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +23,6 @@ from harness.records import (
     Provenance,
     Registered,
 )
-from harness.storage import write_atomic
 
 ROUNDING = 1e-9  # relative difference of statistics that two machines may have
 
@@ -36,17 +35,20 @@ def judge(
     templates: Path | None = None,
     *,
     version: int = verdict.VERSION,
+    figures: bool = True,
 ) -> dict[str, bytes]:
     """The verdict's files: a pure function of what was registered, measured, and noted about the run.
 
-    ``templates`` is the folder of another version's templates, for a verdict that was written with them; ``version``
-    is that of ``verdict.render``.
+    ``templates`` is the folder of another version's templates, for a verdict that was written with them;
+    ``version`` and ``figures`` are those of ``verdict.render``.
     """
     consequences: dict[str, Consequences] = {
         outcome: claims.consequences(registered.claims, implication)
         for outcome, implication in registered.hypothesis.implications.items()
     }
-    return verdict.render(registered, measurements, decision, provenance, consequences, templates, version=version)
+    return verdict.render(
+        registered, measurements, decision, provenance, consequences, templates, version=version, figures=figures
+    )
 
 
 @dataclass(frozen=True)
@@ -61,17 +63,30 @@ class Recomputed:
     """Files with the same content whose numbers differ in their last digits: another machine adds in another order."""
     redrawn: tuple[str, ...]
     """Figures with other bytes: another version of matplotlib draws the same numbers otherwise."""
+    drawn: bool
+    """Whether the figures were drawn again."""
 
 
-def reverdict(run: str, verdicts: Path) -> Recomputed:
-    """Judge a stored run again from its registration, results.json and env.json: no torch, no data, no training.
+@dataclass(frozen=True)
+class Stored:
+    """A judged run as it is stored, its files compared with the digests in the ledger."""
 
-    The verdict is a pure function of these and of the run's template, so its text must come out to the same bytes, and
-    its numbers too but for a last digit on another machine.
+    folder: Path
+    registered: Registered
+    measurements: Measurements
+    provenance: Provenance
+    templates: Mapping[str, bytes]
+    """Of the run, by name."""
+    looks: tuple[ledger.LookBody, ...]
+    """As the ledger tells them."""
+
+
+def read_run(run: str, verdicts: Path) -> Stored:
+    """A judged run, by its first digits or by its hypothesis's id.
 
     Raises:
         UsageError: nothing of that name was judged, or a file is missing.
-        Tampered: the registered files are not those that the ledger names.
+        Tampered: the files are not those that the ledger names.
     """
     trail = Ledger(verdicts)
     started = ledger.find_judged(trail, run)
@@ -84,20 +99,46 @@ def reverdict(run: str, verdicts: Path) -> Recomputed:
         raise UsageError("its hypothesis is not registered in this trail", where=str(folder))
     raw, claims_raw = trail.read_object(started.body["raw"]), trail.read_object(registration.claims)
     loaded = spec.parse(raw, claims_raw, measurements.hypothesis)
-    hypothesis = loaded.hypothesis
     registered = Registered(
-        hypothesis=hypothesis,
+        hypothesis=loaded.hypothesis,
         claims=loaded.claims,
         registration=registration.digest,
         seeds=registration.seeds,
     )
-    decision = inference.decide(hypothesis, measurements)
-    differing = other_looks(ledger.looks(trail, started.digest), hypothesis, measurements, decision)
+    pinned = started.body["pins"]["templates"].items()
+    templates = {name: trail.read_object(digest) for name, digest in pinned}
+    looks = ledger.looks(trail, started.digest)
+    return Stored(folder, registered, measurements, provenance, templates, looks)
+
+
+def reverdict(run: str, verdicts: Path, *, figures: bool = False) -> Recomputed:
+    """Judge a stored run again from its registration, results.json and env.json: no torch, no data, no training.
+
+    The verdict is a pure function of these and of the run's template, so its text must come out to the same bytes, and
+    its numbers too but for a last digit on another machine. Figures are drawn again only if asked for: it takes longer
+    than all else, and another matplotlib draws otherwise, so that nothing rests on it.
+
+    Raises:
+        UsageError, Tampered: as ``read_run``.
+    """
+    found = read_run(run, verdicts)
+    folder, hypothesis = found.folder, found.registered.hypothesis
+    decision = inference.decide(hypothesis, found.measurements)
+    version = json.loads(stored(folder / "verdict.json"))["v"]
     with TemporaryDirectory() as templates:
-        for name, digest in started.body["pins"]["templates"].items():
-            write_atomic(Path(templates) / name, trail.read_object(digest))
-        version = json.loads(stored(folder / "verdict.json"))["v"]
-        files = judge(registered, measurements, decision, provenance, Path(templates), version=version)
+        for name, data in found.templates.items():
+            (Path(templates) / name).parent.mkdir(parents=True, exist_ok=True)
+            (Path(templates) / name).write_bytes(data)
+        files = judge(
+            found.registered,
+            found.measurements,
+            decision,
+            found.provenance,
+            Path(templates),
+            version=version,
+            figures=figures,
+        )
+    differing = other_looks(found.looks, hypothesis, found.measurements, decision)
     rounded, redrawn = [], []
     for file, data in sorted(files.items()):
         before = stored(folder / file)
@@ -108,7 +149,7 @@ def reverdict(run: str, verdicts: Path) -> Recomputed:
                 rounded.append(file)
             else:
                 differing.append(file)
-    return Recomputed(folder, decision.outcome, tuple(differing), tuple(rounded), tuple(redrawn))
+    return Recomputed(folder, decision.outcome, tuple(differing), tuple(rounded), tuple(redrawn), figures)
 
 
 def other_looks(
@@ -139,3 +180,30 @@ def close(one: Any, other: Any) -> bool:
     if isinstance(one, float) and isinstance(other, float | int) and not isinstance(other, bool):
         return math.isclose(one, other, rel_tol=ROUNDING, abs_tol=1e-300)
     return type(one) is type(other) and bool(one == other)
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What other criteria and levels say of a stored run's seeds; nothing of it is kept."""
+
+    folder: Path
+    registered: Registered
+    alternatives: tuple[inference.Alternative, ...]
+
+
+def sensitivity(run: str, verdicts: Path, criteria: Sequence[str] = (), alphas: Sequence[float] = ()) -> Sensitivity:
+    """The outcome of a stored run under other criteria (all of them, if none is named) and other levels.
+
+    Raises:
+        UsageError: a criterion or a level that does not exist, or as ``read_run``.
+        Tampered: as ``read_run``.
+    """
+    known = inference.criteria_names()
+    if unknown := [name for name in criteria if name not in known]:
+        remedy = f"criteria: {', '.join(known)}"
+        raise UsageError(f"there is no criterion {unknown[0]!r}", where="--criterion", remedy=remedy)
+    if odd := [alpha for alpha in alphas if not 0 < alpha < 0.5]:
+        raise UsageError(f"{odd[0]:g} is no level", where="--alpha", remedy="give a number above 0 and below .5")
+    found = read_run(run, verdicts)
+    made = inference.sensitivity(found.registered.hypothesis, found.measurements, criteria or known, alphas)
+    return Sensitivity(found.folder, found.registered, made)

@@ -7,6 +7,7 @@ from harness.records.decision import (
     AtomTest,
     BandDecision,
     Decision,
+    EffectSize,
     EstimandResult,
     GuardResult,
     Look,
@@ -34,6 +35,7 @@ from harness.records.hypothesis import (
 )
 from harness.records.measurements import Measurements, ReplicaResult, Series
 from harness.records.plan import Cohort, Plan, Replica
+from harness.records.power import DecisionPower, PowerReport, PredictionPower
 from harness.records.provenance import Attempt, DataRecord, Provenance
 
 __all__ = [
@@ -49,7 +51,9 @@ __all__ = [
     "Consequences",
     "DataRecord",
     "Decision",
+    "DecisionPower",
     "DecisionSpec",
+    "EffectSize",
     "Estimand",
     "EstimandResult",
     "EvaluationSpec",
@@ -63,7 +67,9 @@ __all__ = [
     "Measurements",
     "Optimizer",
     "Plan",
+    "PowerReport",
     "Prediction",
+    "PredictionPower",
     "PriorData",
     "Provenance",
     "Record",

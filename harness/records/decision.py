@@ -77,6 +77,17 @@ class AtomTest(Record):
     rejected: bool
 
 
+class EffectSize(Record):
+    """A paired difference in units of its own spread over seeds: Hedges' g_z."""
+
+    value: float
+    """Mean over standard deviation of the differences, times ``correction``."""
+    interval95: tuple[float, float]
+    """Two-sided 95% interval, from the noncentral t."""
+    correction: float
+    """Hedges' factor for small n."""
+
+
 class BandDecision(Record):
     """One decision across seeds."""
 
@@ -107,6 +118,11 @@ class BandDecision(Record):
     """The same with the sd at its upper 80% limit."""
     steps: tuple[str, ...]
     """The reasoning, one sentence each."""
+    posterior: dict[str, float] | None = None
+    """Band → P(the true mean lies in it | the seeds), Jeffreys' prior: a second opinion that decides nothing. None
+    where nothing was tested or a median is."""
+    effect_size: EffectSize | None = None
+    """Of a paired contrast."""
 
 
 class Look(Record):

@@ -328,6 +328,11 @@ class Stopping(Record):
             return (registered,)
         return self.at or tuple(range(min(2, registered), registered + 1))
 
+    @property
+    def parts(self) -> int:
+        """By how much each look divides the α of decisions: planned looks share it, an anytime-valid test does not."""
+        return len(self.at) if self.kind == "looks" and self.at else 1
+
 
 class Implication(Record):
     """What an outcome means for claims made earlier."""

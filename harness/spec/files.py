@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import Finding, InvalidHypothesis, UsageError
@@ -14,7 +14,7 @@ from harness.spec import forms, rules, yaml
 from harness.spec.arms import expand
 from harness.spec.claims import claim_problems
 from harness.spec.text import MAX_BYTES
-from harness.spec.tree import Place, Source
+from harness.spec.tree import Place, Problem, Source
 
 CLAIMS = "claims.yaml"
 
@@ -75,6 +75,15 @@ def parse(raw: bytes, claims_raw: bytes, name: str) -> Loaded:
     """
     claims = _parse_claims(claims_raw, CLAIMS) if claims_raw else _ClaimsFile([], Claims(), b"", exists=False)
     return _sound(_check(Path(name), raw, claims), claims)
+
+
+def warning(loaded: Loaded, path: tuple[str | int, ...], message: str, remedy: str) -> Finding:
+    """Something about a valid file that its author should think over, at a path of the document."""
+    document = yaml.read(loaded.raw, str(loaded.path))
+    root = document.root
+    assert root is not None  # it was read before
+    found = document.source.findings(root, [Problem(path, message, remedy)])[0]
+    return replace(found, severity="warning")
 
 
 def _sound(checked: _Checked, claims: _ClaimsFile) -> Loaded:

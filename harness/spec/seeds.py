@@ -32,8 +32,7 @@ def seed_problems(draft: Draft) -> Iterator[Problem]:
     parts = 1
     if draft.combine is not None and draft.combine.rule != "all":
         parts = len(draft.names("decisions"))
-    if draft.stopping.kind == "looks" and draft.stopping.at:
-        parts *= len(draft.stopping.at)
+    parts *= draft.stopping.parts
     first: list[tuple[int, float, str]] = []
     for name, decision in draft.decisions.items():
         estimand, criterion = draft.estimands.get(decision.estimand), decision.criterion

@@ -81,7 +81,7 @@ class _Quoting(Finding):
         before, after = "…" if start else "", "…" if end < len(self.source) else ""
         quoted = before + self.source[start:end] + after
         caret = " " * (self.column - 1 - start + len(before)) + "^"
-        text = f"{self.file}:{self.line}:{self.column}: {self.message}\n    {quoted}\n    {caret}"
+        text = f"{self.file}:{self.line}:{self.column}: {self.told}\n    {quoted}\n    {caret}"
         return f"{text}\n    → {self.remedy}" if self.remedy else text
 
 

@@ -12,12 +12,17 @@ from harness.records import BandDecision, Consequences, Decision, EstimandResult
 from harness.records.base import canonical_text
 from harness.verdict import series, tables
 from harness.verdict.bands import band_figure, cuts_of, estimate_of, strip
+from harness.verdict.canvas import Drawing
 from harness.verdict.page import fill
 from harness.verdict.profiles import curve_figure, layer_figure
 from harness.verdict.text import Markdown, escape, together, with_unit
 
 VERSION = 2
-SINCE_VERSION_2: IncEx = {"looks", "exploratory_p"}
+SINCE_VERSION_2: Mapping[str, IncEx | bool] = {
+    "decisions": {"__all__": {"posterior", "effect_size"}},
+    "looks": True,
+    "exploratory_p": True,
+}
 """What a decision says in verdict.json since version 2: a verdict stored before is written again without it."""
 
 
@@ -57,10 +62,12 @@ def render(
     template_folder: Path | None = None,
     *,
     version: int = VERSION,
+    figures: bool = True,
 ) -> dict[str, bytes]:
     """All files of a verdict: name below the run's folder → bytes. The same inputs give the same bytes.
 
-    ``version`` is the form of verdict.json, to write one again as it was stored.
+    ``version`` is the form of verdict.json, to write one again as it was stored. Without ``figures`` they are named on
+    the page and not drawn.
 
     ``consequences`` has an entry for every outcome (``harness.claims.consequences``). A pilot's verdict shows
     estimates under a watermark and names no outcome anywhere.
@@ -71,11 +78,12 @@ def render(
     files: dict[str, bytes] = {}
     hypothesis = registered.hypothesis
 
-    def keep(name: str, drawn: tuple[bytes, str] | None) -> Picture | None:
-        if drawn is None:
+    def keep(name: str, drawing: Drawing | None) -> Picture | None:
+        if drawing is None:
             return None
-        files[f"figures/{name}.svg"] = drawn[0]
-        return Picture(Markdown(f"figures/{name}.svg"), drawn[1])
+        if figures:
+            files[f"figures/{name}.svg"] = drawing.svg()
+        return Picture(Markdown(f"figures/{name}.svg"), drawing.alt)
 
     views = []
     for part in decision.decisions:

@@ -249,6 +249,8 @@ def test_a_pilot_is_watermarked_and_gives_no_outcome(project: Project) -> None:
     assert "PILOT" in text
     assert [event["type"] for event in project.events()] == ["pilot"]
     assert json.loads((folder / "verdict.json").read_text())["outcome"] is None
+    ran = project.harness("power", "hypotheses/tiny.yaml", "--sd-from", "tiny")
+    assert f"estimated from 2 seeds of pilot {folder.name}" in ran.stdout, ran.stderr
 
 
 def test_plan_list_show_and_check(finished: Project) -> None:

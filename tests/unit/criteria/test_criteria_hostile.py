@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "inference"))
 from inference_records import judged, make_hypothesis, make_measurements
 
-from harness.criteria import NEVER
+from harness.criteria import NEVER, t_exceeded, t_misses
 from harness.errors import HarnessError
 from harness.inference import decide
 from harness.inference.atoms import atom_tests, split
@@ -192,3 +192,8 @@ def test_a_criterion_that_gives_no_probability_is_an_error():
     atoms = split({name: Band.parse(text) for name, text in BANDS.items()})
     with pytest.raises(HarnessError, match="criterion t gave p = nan"):
         atom_tests(atoms, np.array([0.1, 0.2]), broken, 0.05)
+
+
+@pytest.mark.parametrize(("df", "shift", "alpha"), [(4, 50.0, 0.05), (9, 38.0, 0.025), (9999, 38.0, 0.05)])
+def test_a_chance_that_scipy_has_no_number_for_is_still_a_chance(df, shift, alpha):
+    assert 0 <= t_misses(shift, 1.0, 1, df, t_exceeded(alpha, df)) < 1e-9

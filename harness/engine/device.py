@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -30,6 +30,21 @@ class Device:
     compile_steps: int | None = None
     """Other cohorts of at least so many steps are compiled; None: none is."""
 
+    largest_cohort: int = 8
+    """Replicas that a plan lets train together: on a card more than 64 gain nothing, on a processor caches are small.
+    It does not follow from how many cards or cores there are, so that bits do not either."""
+
+    workers: int = 1
+    """Processes that may train beside each other: one per card, or per core of a processor."""
+
+    def worker(self, number: int) -> Device:
+        """The device of one of these processes, opened in it."""
+        if not self.is_cuda:
+            return replace(self, workers=1)
+        device = torch.device("cuda", number) if self.workers > 1 else self.torch
+        torch.cuda.set_device(device)
+        return replace(self, torch=device, workers=1)
+
     @property
     def is_cuda(self) -> bool:
         """Whether steps are captured as CUDA graphs."""
@@ -42,7 +57,7 @@ leaves it to cohorts that the kernels do not fit."""
 
 
 def open_device(kind: str, compiling: str = "auto") -> Device:
-    """``cpu``, ``cuda``, ``cuda:1`` or ``auto`` (a card if there is one); ``compiling`` is auto, on or off.
+    """``cpu``, ``cuda`` (all cards), ``cuda:1`` or ``auto`` (cards if there are any); ``compiling`` is auto, on or off.
 
     Raises:
         UsageError: no such device here.
@@ -52,7 +67,7 @@ def open_device(kind: str, compiling: str = "auto") -> Device:
     if kind == "auto":
         kind = "cuda" if torch.cuda.is_available() else "cpu"
     if kind == "cpu":
-        return Device(torch.device("cpu"), f"CPU, {torch.get_num_threads()} threads", None)
+        return Device(torch.device("cpu"), "CPU", None, workers=torch.get_num_threads())
     family, _, index = kind.partition(":")
     if family != "cuda" or (index and not index.isdigit()):
         raise UsageError(f"unknown device {kind!r}", where="--device", remedy="use auto, cpu, cuda or cuda:<number>")
@@ -72,7 +87,20 @@ def open_device(kind: str, compiling: str = "auto") -> Device:
     torch.cuda.set_device(device)
     card = torch.cuda.get_device_properties(device)
     name = card.name if compiling == "auto" else f"{card.name}, compile {compiling}"
-    return Device(device, name, card.total_memory, compiling == "auto", COMPILE[compiling])
+    cards = 1 if index else torch.cuda.device_count()
+    return Device(device, name, card.total_memory, compiling == "auto", COMPILE[compiling], 64, cards)
+
+
+@contextmanager
+def one_thread(device: Device) -> Iterator[None]:
+    """On a processor, calculate with one thread: cohorts run beside each other, and bits do not depend on the cores."""
+    before = torch.get_num_threads()
+    if not device.is_cuda:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

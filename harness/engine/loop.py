@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 from safetensors.torch import save
+from torch import Tensor
 
 from harness.datasets import Images
 from harness.engine.batches import epoch_schedule
 from harness.engine.checkpoint import WorkFolder, Writer
-from harness.engine.device import Device
+from harness.engine.device import Device, one_thread
 from harness.engine.evaluate import defined, evaluate
 from harness.engine.program import Program, Way
+from harness.engine.workers import train_beside
 from harness.errors import Interrupted, TrainingFailed
 from harness.metrics import Metric
 from harness.records import Cohort, Plan, ReplicaResult, Series, Setup
@@ -57,7 +62,7 @@ class Result:
     """Replicas per cohort as trained."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Run:
     """What a run needs besides its plan."""
 
@@ -69,7 +74,6 @@ class Run:
     checkpoint_seconds: float = 60.0
     report: Callable[[Progress], None] = lambda _: None
     stop: Callable[[], bool] = lambda: False
-    done: int = 0
 
 
 def train(
@@ -93,43 +97,58 @@ def train(
     """
     run = Run(images, device, folder, checkpoint_seconds, report, stop)
     work = WorkFolder(folder / "work")
-    total = sum(plan.steps(cohort) * len(cohort.replicas) for cohort in plan.cohorts)
-    queue = list(plan.cohorts)
-    replicas: list[ReplicaResult] = []
-    weights: dict[str, str] = {}
-    sizes: list[int] = []
-    while queue:
-        cohort = queue.pop(0)
-        position = (len(sizes) + 1, len(sizes) + 1 + len(queue), total)
-        done = run.done
-        if work.was_split(cohort):
-            queue[:0] = halves(cohort)
-            continue
-        try:
-            result = work.load_result(cohort) or train_cohort(cohort, run, work, position)
-        except torch.OutOfMemoryError as error:
-            if len(cohort.replicas) == 1:
-                raise TrainingFailed(
-                    "a single replica does not fit the device's memory",
-                    where=f"arm {cohort.replicas[0].arm}",
-                    remedy="use a smaller model or batch, or a device with more memory",
-                ) from error
-            message = f"{len(cohort.replicas)} replicas do not fit the device's memory: going on with halves"
-            report(Progress(*position[:2], tuple(cohort.arms), len(cohort.replicas), 0, 1, done, total, message))
+    while waiting := [cohort for cohort in as_split(plan.cohorts, work) if work.load_result(cohort) is None]:
+        for cohort in train_all(plan, waiting, run, work):
             work.mark_split(cohort)
-            run.done = done
-            continue_with = halves(cohort)
-            del error
-            torch.cuda.empty_cache()
-            queue[:0] = continue_with
-            continue
-        run.done = done + plan.steps(cohort) * len(cohort.replicas)
-        sizes.append(len(cohort.replicas))
-        replicas += [ReplicaResult.model_validate(entry) for entry in result["replicas"]]
-        weights |= result["weights"]
+    cohorts = as_split(plan.cohorts, work)
+    results = [result for cohort in cohorts if (result := work.load_result(cohort)) is not None]
+    replicas = [ReplicaResult.model_validate(entry) for result in results for entry in result["replicas"]]
+    weights = {name: digest for result in results for name, digest in result["weights"].items()}
     arms = list(dict.fromkeys(replica.arm for cohort in plan.cohorts for replica in cohort.replicas))
     replicas.sort(key=lambda result: (arms.index(result.arm), result.seed_index))
-    return Result(tuple(replicas), dict(sorted(weights.items())), tuple(sizes))
+    return Result(tuple(replicas), dict(sorted(weights.items())), tuple(len(cohort.replicas) for cohort in cohorts))
+
+
+def train_all(plan: Plan, waiting: list[Cohort], run: Run, work: WorkFolder) -> list[Cohort]:
+    """Train cohorts, one after the other or in several processes; those that did not fit the device."""
+    cohorts = as_split(plan.cohorts, work)
+    total = sum(plan.steps(cohort) * len(cohort.replicas) for cohort in cohorts)
+    done = {cohorts.index(c): plan.steps(c) * len(c.replicas) for c in cohorts if c not in waiting}
+
+    def tell(task: int, at: Progress) -> None:
+        number = cohorts.index(waiting[task])
+        done[number] = at.steps_done
+        finished = sum(done.values())
+        run.report(replace(at, cohort=number + 1, cohorts=len(cohorts), steps_done=finished, steps_total=total))
+
+    if run.device.workers > 1 and len(waiting) > 1:
+        large = train_beside(waiting, run, train_cohort, tell)
+    else:
+        large = []
+        for task, cohort in enumerate(waiting):
+            try:
+                train_cohort(cohort, replace(run, report=partial(tell, task)))
+            except torch.OutOfMemoryError:
+                large.append(task)
+    for task in large:
+        cohort = waiting[task]
+        if len(cohort.replicas) == 1:
+            raise TrainingFailed(
+                "a single replica does not fit the device's memory",
+                where=f"arm {cohort.replicas[0].arm}",
+                remedy="use a smaller model or batch, or a device with more memory",
+            )
+        message = f"{len(cohort.replicas)} replicas do not fit the device's memory: going on with halves"
+        tell(task, Progress(1, 1, tuple(cohort.arms), len(cohort.replicas), 0, 1, 0, total, message))
+    return [waiting[task] for task in large]
+
+
+def as_split(cohorts: Iterable[Cohort], work: WorkFolder) -> list[Cohort]:
+    """The cohorts, with halves in place of those that were found not to fit."""
+    found: list[Cohort] = []
+    for cohort in cohorts:
+        found += as_split(halves(cohort), work) if work.was_split(cohort) else [cohort]
+    return found
 
 
 def halves(cohort: Cohort) -> list[Cohort]:
@@ -143,12 +162,23 @@ def halves(cohort: Cohort) -> list[Cohort]:
     return parts
 
 
-def train_cohort(cohort: Cohort, run: Run, work: WorkFolder, position: tuple[int, int, int]) -> dict[str, Any]:
-    """Train one cohort to its end; its result as plain data, kept in the work folder."""
+def train_cohort(cohort: Cohort, run: Run) -> None:
+    """Train one cohort to its end, from its last checkpoint if there is one; its result is kept in the work folder.
+
+    Raises:
+        torch.OutOfMemoryError: it does not fit the device.
+        Interrupted: ``run.stop`` said so; a checkpoint was written.
+    """
+    with one_thread(run.device):
+        _train_cohort(cohort, run, WorkFolder(run.folder / "work"))
+
+
+def _train_cohort(cohort: Cohort, run: Run, work: WorkFolder) -> None:
     setup = cohort.setup
     if run.device.is_cuda:  # let go of the cohort before, its memory and its compiled code
         gc.collect()
-        torch.compiler.reset()
+        if "torch._dynamo" in sys.modules:  # to ask for it would import it, which takes seconds
+            torch.compiler.reset()
         torch.cuda.empty_cache()
     images = run.images[setup.dataset.name]
     steps = -(-len(images.train_labels) // setup.batch_size)
@@ -160,43 +190,34 @@ def train_cohort(cohort: Cohort, run: Run, work: WorkFolder, position: tuple[int
         program.load(checkpoint.tensors)
         start, log = checkpoint.epoch, checkpoint.log
     steps *= len(cohort.replicas)
-    base = run.done
+    shape = (tuple(cohort.arms), len(cohort.replicas))
     saved_at = time.monotonic()
     schedule = epoch_schedule(program.dataset, program.count, program.seeds, start)
     with Writer(work, cohort) as writer:
         for epoch in range(start, setup.epochs):
             program.begin_epoch(epoch, schedule)
             program.run_epoch()
-            if epoch + 1 < setup.epochs:  # drawn while the device is still busy with this epoch
+            last = epoch + 1 == setup.epochs
+            if not last:  # drawn while the device is still busy with this epoch
                 schedule = epoch_schedule(program.dataset, program.count, program.seeds, epoch + 1)
             record_divergence(log, program.finite(), epoch + 1)
             if epoch + 1 in setup.evaluated_epochs:
                 record_values(log, epoch + 1, evaluate(program, metrics))
-            run.done = base + steps * (epoch + 1)
-            arms = tuple(cohort.arms)
-            run.report(
-                Progress(
-                    position[0], position[1], arms, len(cohort.replicas), epoch + 1, setup.epochs, run.done, position[2]
-                )
-            )
+            run.report(Progress(1, 1, *shape, epoch + 1, setup.epochs, steps * (epoch + 1), steps * setup.epochs))
             stopping = run.stop()
-            if epoch + 1 < setup.epochs and (stopping or time.monotonic() - saved_at >= run.checkpoint_seconds):
+            if not last and (stopping or time.monotonic() - saved_at >= run.checkpoint_seconds):
                 writer.save(epoch + 1, log, program.state())
                 saved_at = time.monotonic()
-            if stopping and epoch + 1 < setup.epochs:
+            if stopping and not last:
                 writer.finish()
                 raise Interrupted(
-                    f"stopped after epoch {epoch + 1} of {setup.epochs}, cohort {position[0]} of {position[1]}",
+                    f"stopped after epoch {epoch + 1} of {setup.epochs}",
                     remedy="give the same command again: it goes on from here",
                 )
         writer.finish()
-    result = finish(program, log, run.folder / "weights")
-    work.save_result(cohort, result)
+    work.save_result(cohort, finish(program, log, run.folder / "weights"))
     if run.stop():
-        raise Interrupted(
-            f"stopped after cohort {position[0]} of {position[1]}", remedy="give the same command again: it goes on"
-        )
-    return result
+        raise Interrupted("stopped after a cohort", remedy="give the same command again: it goes on")
 
 
 def way(cohort: Cohort, device: Device, steps: int) -> Way:
@@ -239,21 +260,14 @@ def record_values(log: dict[str, Any], epoch: int, measured: dict[str, dict[str,
 
 def finish(program: Program, log: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Results of a trained cohort; keeps weights and feedback where the setup asks for them."""
-    replicas, kept = [], {}
-    measured = {metric.name: metric for metric in chosen_metrics(program.setup)}
     weights = {name: tensor.detach().cpu() for name, tensor in program.params.items()}
-    for r, (replica, share) in enumerate(zip(program.cohort.replicas, program.share_of, strict=True)):
+    measured = {metric.name: metric for metric in chosen_metrics(program.setup)}
+
+    def one(r: int) -> tuple[dict[str, Any], dict[str, str]]:
+        replica, share = program.cohort.replicas[r], program.share_of[r]
         digest = hashlib.sha256()
         for name in sorted(weights):
             digest.update(weights[name][r].contiguous().numpy().data)
-        keep = {f"weights/{name}": tensor[r].contiguous() for name, tensor in weights.items()}
-        keep |= {f"feedback/{name}": tensor[r - share.replicas.start].cpu() for name, tensor in share.feedback.items()}
-        keep = {name: tensor for name, tensor in keep.items() if name.split("/")[0] in program.setup.save}
-        if keep:
-            name = f"{replica.arm}/{replica.seed_index}.safetensors"
-            data = save(keep, {"arm": replica.arm, "seed": str(replica.seed)})
-            write_atomic(folder / name, data)
-            kept[name] = hashlib.sha256(data).hexdigest()
         series = {
             metric: Series(
                 epochs=tuple(log["epochs"]),
@@ -272,5 +286,24 @@ def finish(program: Program, log: dict[str, Any], folder: Path) -> dict[str, Any
             weights_sha256=digest.hexdigest(),
             metrics=series,
         )
-        replicas.append(result.model_dump(mode="json"))
-    return {"replicas": replicas, "weights": kept}
+        return result.model_dump(mode="json"), keep(program, weights, r, folder)
+
+    with ThreadPoolExecutor() as pool:  # digests and disks do not need Python's lock
+        results = list(pool.map(one, range(len(program.cohort.replicas))))
+    kept = {name: digest for _, files in results for name, digest in files.items()}
+    return {"replicas": [result for result, _ in results], "weights": kept}
+
+
+def keep(program: Program, weights: Mapping[str, Tensor], r: int, folder: Path) -> dict[str, str]:
+    """Write what the setup says is kept of a replica; its file → SHA-256."""
+    replica, share = program.cohort.replicas[r], program.share_of[r]
+    tensors = {f"weights/{name}": tensor[r].contiguous() for name, tensor in weights.items()}
+    own = r - share.replicas.start
+    tensors |= {f"feedback/{name}": tensor[own].cpu().contiguous() for name, tensor in share.feedback.items()}
+    tensors = {name: tensor for name, tensor in tensors.items() if name.split("/")[0] in program.setup.save}
+    if not tensors:
+        return {}
+    name = f"{replica.arm}/{replica.seed_index}.safetensors"
+    data = save(tensors, {"arm": replica.arm, "seed": str(replica.seed)})
+    write_atomic(folder / name, data)
+    return {name: hashlib.sha256(data).hexdigest()}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -14,6 +16,7 @@ import torch
 from torch import Tensor
 
 from harness.batched import keyed
+from harness.batched.specs import TensorSpec
 from harness.datasets import Images
 from harness.engine.batches import DeviceImages, to_device
 from harness.engine.device import DTYPES, Device
@@ -59,6 +62,7 @@ class Program:
         self.device = device
         self.way = way
         self.dtype = DTYPES[setup.precision]
+        self.numpy = np.float64 if self.dtype == torch.float64 else np.float32
         self.seeds = tuple(dict.fromkeys(replica.seed for replica in cohort.replicas))
         self.train: DeviceImages = to_device(self.dataset, images, "train", device.torch, self.dtype)
         self.test: DeviceImages = to_device(self.dataset, images, "test", device.torch, self.dtype)
@@ -77,7 +81,7 @@ class Program:
         self.specs = self.model.parameters(self.dataset.features, self.dataset.classes)
         self.frozen = self.model.expand_groups(arms[0].freeze)
         self.trained = [spec.name for spec in self.specs if spec.group not in self.frozen]
-        storage = Storage(self.specs, len(replicas), where) if way == "fused" else None
+        self.storage = storage = Storage(self.specs, len(replicas), where) if way == "fused" else None
         self.params = self._tensors(storage, "weights", where)
         self.first = self._tensors(storage, "first", where, self.trained)
         self.second = self._tensors(storage, "second", where, self.trained)
@@ -123,18 +127,25 @@ class Program:
     # State ----------------------------------------------------------------------------------------------------------
 
     def reset(self) -> None:
-        """Draw weights and feedback by key and clear the optimizer."""
-        with torch.no_grad():
-            for r, replica in enumerate(self.cohort.replicas):
-                for spec in self.specs:
-                    self.params[spec.name][r] = torch.from_numpy(keyed.tensor(spec, replica.seed, "weights"))
+        """Draw weights and feedback by key, once per seed, and clear the optimizer."""
+        everybody = range(len(self.cohort.replicas))
+        with torch.no_grad(), ThreadPoolExecutor() as pool:
+            for spec in self.specs:
+                self._fill(pool, spec, "weights", self.params[spec.name], everybody)
             for share in self.shares:
                 for spec in share.rule.feedback(self.model, self.dataset.classes):
-                    for r, replica in enumerate(self.cohort.replicas[share.replicas]):
-                        share.feedback[spec.name][r] = torch.from_numpy(keyed.tensor(spec, replica.seed, "feedback"))
+                    self._fill(pool, spec, "feedback", share.feedback[spec.name], everybody[share.replicas])
         for moment in (*self.first.values(), *self.second.values()):
             moment.zero_()
         self.steps.zero_()
+
+    def _fill(self, pool: Executor, spec: TensorSpec, purpose: str, target: Tensor, replicas: range) -> None:
+        """Draw ``target`` [r, …] for the replicas that it belongs to."""
+        seeds = [self.cohort.replicas[r].seed for r in replicas]
+        drawn = pool.map(lambda seed: keyed.tensor(spec, seed, purpose).astype(self.numpy), dict.fromkeys(seeds))
+        by_seed = dict(zip(dict.fromkeys(seeds), drawn, strict=True))
+        for row, seed in zip(target, seeds, strict=True):
+            row.copy_(torch.from_numpy(by_seed[seed]))
 
     def state(self) -> dict[str, Tensor]:
         """What a checkpoint holds; feedback and schedule follow from the seeds."""
@@ -190,8 +201,10 @@ class Program:
     def _capture(self, run: Run) -> Run:
         """A graph of ``run``, which is called beforehand: libraries allocate and compile on first use.
 
-        That spoils weights and counters, so capturing comes before they get their values.
+        That spoils weights and counters, so capturing comes before they get their values. Programs that are garbage go
+        first: a graph that is destroyed while another is captured spoils that one.
         """
+        gc.collect()
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -209,6 +222,7 @@ class Program:
         """Per replica, whether the epoch's loss and all weights are finite, bool [r]. Waits for the device."""
         with torch.no_grad():
             fine = self.loss_sum.isfinite()
-            for name in self.trained:
-                fine = fine & self.params[name].isfinite().flatten(1).all(1)
+            weights = [self.storage.weights] if self.storage else [self.params[name] for name in self.trained]
+            for tensor in weights:
+                fine = fine & tensor.isfinite().flatten(1).all(1)
         return np.asarray(fine.cpu().numpy(), dtype=bool)

@@ -36,7 +36,9 @@ def outlook(path: Path, settings: Settings) -> Outlook:
 
     device = engine.open_device(settings.device, settings.compile)
     seeds = registration.seeds if registration else tuple(range(hypothesis.seeds.number))
-    planned = plan.expand(hypothesis, seeds, memory_bytes=device.memory_bytes, kernels=device.kernels)
+    planned = plan.expand(
+        hypothesis, seeds, memory_bytes=device.memory_bytes, kernels=device.kernels, largest=device.largest_cohort
+    )
     root = data_folder(path, settings)
     sets = {arm.setup.dataset.name: arm.setup.dataset for arm in hypothesis.arms.values()}
     return Outlook(

@@ -65,6 +65,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             registration=registration.digest,
             memory_bytes=device.memory_bytes,
             kernels=device.kernels,
+            largest=device.largest_cohort,
         )
         body = {
             "hypothesis": hypothesis.id,
@@ -134,7 +135,9 @@ def pilot(path: Path, settings: Settings, reporter: Reporter, *, seeds: int, epo
     scale = {"seeds": len(numbers), "epochs": epochs, "device": device.name}
     event = trail.append("pilot", {"hypothesis": hypothesis.id, "settings": scale})
     folder = trail.root / hypothesis.id / f"pilot-{ledger.run_name(event.digest)}"
-    planned = plan.expand(hypothesis, numbers, memory_bytes=device.memory_bytes, kernels=device.kernels)
+    planned = plan.expand(
+        hypothesis, numbers, memory_bytes=device.memory_bytes, kernels=device.kernels, largest=device.largest_cohort
+    )
     try:
         result, seconds = train(planned, images, device, folder, settings, reporter)
     except Interrupted:

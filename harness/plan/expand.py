@@ -19,6 +19,7 @@ def expand(
     registration: str = "",
     memory_bytes: int | None = None,
     kernels: bool = False,
+    largest: int | None = None,
 ) -> Plan:
     """The plan of a hypothesis: arms that differ only in rule, rates, weight decay or penalty strength share a cohort.
 
@@ -29,6 +30,7 @@ def expand(
         seeds: the seed numbers, in order.
         registration: digest of the event that registered it.
         memory_bytes: memory of the device; cohorts that would not fit are split beforehand. None: no limit.
+        largest: most replicas in a cohort; None: no limit.
         kernels: whether the device trains with harness's own kernels, which take memory otherwise.
     """
     groups: dict[str, dict[str, Arm]] = {}
@@ -44,7 +46,7 @@ def expand(
                     for name in chosen
                     for index, seed in numbered[first:last]
                 )
-                cohorts += _fit(chosen, replicas, memory_bytes, kernels)
+                cohorts += _fit(chosen, replicas, memory_bytes, kernels, largest or len(replicas))
     return Plan(hypothesis=hypothesis.id, registration=registration, seeds=seeds, cohorts=tuple(cohorts))
 
 
@@ -85,19 +87,21 @@ def _one_penalty(arms: dict[str, Arm]) -> list[dict[str, Arm]]:
     return [together, *others]
 
 
-def _fit(arms: dict[str, Arm], replicas: tuple[Replica, ...], memory_bytes: int | None, kernels: bool) -> list[Cohort]:
-    """As many equal parts as fit the memory, each at least one replica."""
+def _fit(
+    arms: dict[str, Arm], replicas: tuple[Replica, ...], memory_bytes: int | None, kernels: bool, most: int
+) -> list[Cohort]:
+    """The fewest equal parts of at most ``most`` replicas that fit the memory, each at least one replica."""
 
     def cohort(chosen: tuple[Replica, ...]) -> Cohort:
         used = {replica.arm: arms[replica.arm] for replica in chosen}
         found = Cohort(arms=used, replicas=chosen, memory_bytes=0)
         return found.model_copy(update={"memory_bytes": cohort_bytes(found, kernels=kernels)})
 
-    parts = 1
+    parts = -(-len(replicas) // most)
     while True:
         ends = [len(replicas) * part // parts for part in range(parts + 1)]
         cohorts = [cohort(replicas[start:end]) for start, end in pairwise(ends)]
-        largest = max(one.memory_bytes for one in cohorts)
-        if memory_bytes is None or largest <= MEMORY_SHARE * memory_bytes or parts == len(replicas):
+        needed = max(one.memory_bytes for one in cohorts)
+        if memory_bytes is None or needed <= MEMORY_SHARE * memory_bytes or parts == len(replicas):
             return cohorts
         parts += 1

@@ -95,6 +95,7 @@ def parse_event(data: bytes, where: str) -> Event:
         raise Tampered(f"not an event as harness writes it ({problem})", where=where) from error
     except (ValueError, RecursionError) as error:
         raise Tampered(f"not an event as harness writes it ({error})", where=where) from error
+    vars(event)["digest"] = hashlib.sha256(data).hexdigest()  # of its canonical bytes: no need to write them again
     return event
 
 

@@ -54,23 +54,7 @@ class Ledger:
             Tampered: a file that is not named by its digest, is not canonical, has no valid body, or is missing
                 although another event names it as a parent.
         """
-        found = self._read_all()
-        waiting = {digest: len(event.parents) for digest, event in found.items()}
-        children: dict[str, list[str]] = {digest: [] for digest in found}
-        for digest, event in found.items():
-            for parent in event.parents:
-                children[parent].append(digest)
-        ready = [(event.claimed_time, digest) for digest, event in found.items() if not event.parents]
-        heapq.heapify(ready)
-        ordered = []
-        while ready:
-            _, digest = heapq.heappop(ready)
-            ordered.append(found[digest])
-            for child in children[digest]:
-                waiting[child] -= 1
-                if waiting[child] == 0:
-                    heapq.heappush(ready, (found[child].claimed_time, child))
-        return tuple(ordered)
+        return in_order(self._read_all())
 
     def heads(self) -> tuple[str, ...]:
         """Digests of the events that no other names as a parent, sorted; one after any append.
@@ -188,3 +172,24 @@ class Ledger:
                 where = str(self.folder / name)
                 raise Tampered("a file that is not named as an event", where=where, remedy=remedy)
         return [name[:-5] for name in names]
+
+
+def in_order(found: Mapping[str, Event]) -> tuple[Event, ...]:
+    """Events in the order that ``Ledger.events`` promises; parents that are not among them are passed over."""
+    parents = {digest: [parent for parent in event.parents if parent in found] for digest, event in found.items()}
+    waiting = {digest: len(known) for digest, known in parents.items()}
+    children: dict[str, list[str]] = {digest: [] for digest in found}
+    for digest, known in parents.items():
+        for parent in known:
+            children[parent].append(digest)
+    ready = [(found[digest].claimed_time, digest) for digest, count in waiting.items() if count == 0]
+    heapq.heapify(ready)
+    ordered = []
+    while ready:
+        _, digest = heapq.heappop(ready)
+        ordered.append(found[digest])
+        for child in children[digest]:
+            waiting[child] -= 1
+            if waiting[child] == 0:
+                heapq.heappush(ready, (found[child].claimed_time, child))
+    return tuple(ordered)

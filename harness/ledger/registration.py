@@ -119,7 +119,7 @@ def find_registration(ledger: Ledger, hypothesis_id: str) -> Registration | None
                 raw=body.raw,
                 canonical=body.canonical,
                 claims=body.claims,
-                seeds=_derived(event.digest, body.seeds) if isinstance(body.seeds, int) else body.seeds,
+                seeds=derived_seeds(event.digest, body.seeds) if isinstance(body.seeds, int) else body.seeds,
                 hand_picked_seeds=not counted,
                 pins=body.pins,
                 data=body.data,
@@ -133,10 +133,11 @@ def seeds(registration_digest: str, hypothesis: Hypothesis) -> tuple[int, ...]:
     Seed i is the first 6 bytes, big-endian, of SHA-256("harness/seed/v1" ‖ 0 ‖ registration ‖ i as 8 bytes), so no
     confirming number can be older than the registration and a rerun cannot roll again.
     """
-    return hypothesis.seeds.list or _derived(registration_digest, hypothesis.seeds.number)
+    return hypothesis.seeds.list or derived_seeds(registration_digest, hypothesis.seeds.number)
 
 
-def _derived(registration_digest: str, count: int) -> tuple[int, ...]:
+def derived_seeds(registration_digest: str, count: int) -> tuple[int, ...]:
+    """The first ``count`` seed numbers that follow from a registration's event."""
     start = SEED_TAG + bytes.fromhex(registration_digest)
     numbers = tuple(
         int.from_bytes(hashlib.sha256(start + index.to_bytes(8, "big")).digest()[:6], "big") for index in range(count)

@@ -1,5 +1,7 @@
 """The audit trail: append, verify, history. What is written here is never changed."""
 
+from harness.ledger.amendments import Amendment, amend, amendments, in_force, latest, registration_of
+from harness.ledger.ancestry import Ancestry
 from harness.ledger.attempt import (
     Attempted,
     attempts_with,
@@ -11,7 +13,7 @@ from harness.ledger.attempt import (
 )
 from harness.ledger.environment import Environment, environment
 from harness.ledger.events import Event, Ledger
-from harness.ledger.history import attempts, find_judged, open_attempts, recorded_files, run_name
+from harness.ledger.history import attempts, find_attempt, find_judged, open_attempts, recorded_files, run_name
 from harness.ledger.registration import (
     Comparison,
     Pins,
@@ -25,6 +27,8 @@ from harness.ledger.registration import (
 )
 
 __all__ = [
+    "Amendment",
+    "Ancestry",
     "Attempted",
     "Comparison",
     "Environment",
@@ -32,6 +36,8 @@ __all__ = [
     "Ledger",
     "Pins",
     "Registration",
+    "amend",
+    "amendments",
     "attempts",
     "attempts_with",
     "canonical",
@@ -39,14 +45,18 @@ __all__ = [
     "code_deviation",
     "compare",
     "environment",
+    "find_attempt",
     "find_judged",
     "find_registration",
+    "in_force",
+    "latest",
     "one_at_a_time",
     "open_attempts",
     "pins",
     "record_verdict",
     "recorded_files",
     "register",
+    "registration_of",
     "run_name",
     "seeds",
     "start_or_resume",

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import rfc8785
 
 from harness.errors import UsageError
-from harness.ledger.bodies import RegisteredBody
+from harness.ledger.bodies import AmendedBody, RegisteredBody
 from harness.ledger.events import Event, Ledger
 from harness.ledger.pins import Pins, pins
 from harness.records import Hypothesis, Record
@@ -32,11 +32,14 @@ ABSENT = object()
 
 
 class Registration(Record):
-    """What the first registration of a hypothesis fixed."""
+    """What is registered of a hypothesis: by its first registration, or by an amendment of it."""
 
     digest: str
-    """Of its event."""
+    """Of the first registration's event."""
     claimed_time: str
+    """Of the first registration."""
+    amendment: str | None = None
+    """Digest of the amendment that fixed the rest, if there was one."""
     raw: str
     """Digest of the YAML file, which is an object."""
     canonical: str
@@ -86,7 +89,7 @@ def register(
             raise UsageError(
                 f"the hypothesis is registered already, by event {earlier.digest[:12]} ({earlier.claimed_time})",
                 where=hypothesis.id,
-                remedy="run it as it is; give a new question a new id",
+                remedy="run it as it is, change it with harness amend FILE --reason …, or give a new question a new id",
             )
         for template in pins.template_bytes.values():
             ledger.store_object(template)
@@ -111,20 +114,26 @@ def find_registration(ledger: Ledger, hypothesis_id: str) -> Registration | None
     """
     for event in ledger.events():
         if event.type == "registered" and event.body["hypothesis"] == hypothesis_id:
-            body = RegisteredBody.model_validate(event.body)
-            counted = isinstance(body.seeds, int)
-            return Registration(
-                digest=event.digest,
-                claimed_time=event.claimed_time,
-                raw=body.raw,
-                canonical=body.canonical,
-                claims=body.claims,
-                seeds=_derived(event.digest, body.seeds) if isinstance(body.seeds, int) else body.seeds,
-                hand_picked_seeds=not counted,
-                pins=body.pins,
-                data=body.data,
-            )
+            return fixed_by(event.digest, event.claimed_time, RegisteredBody.model_validate(event.body))
     return None
+
+
+def fixed_by(
+    digest: str, claimed_time: str, body: RegisteredBody | AmendedBody, amendment: str | None = None
+) -> Registration:
+    """What the registration ``digest`` fixes, or an amendment of it."""
+    return Registration(
+        digest=digest,
+        claimed_time=claimed_time,
+        amendment=amendment,
+        raw=body.raw,
+        canonical=body.canonical,
+        claims=body.claims,
+        seeds=_derived(digest, body.seeds) if isinstance(body.seeds, int) else body.seeds,
+        hand_picked_seeds=not isinstance(body.seeds, int),
+        pins=body.pins,
+        data=body.data,
+    )
 
 
 def seeds(registration_digest: str, hypothesis: Hypothesis) -> tuple[int, ...]:

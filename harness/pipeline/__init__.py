@@ -3,18 +3,23 @@
 from harness.pipeline.judging import Recomputed, reverdict
 from harness.pipeline.looking import Outlook, Standing, outlook, read_verdict, standing
 from harness.pipeline.project import Report, Reporter, Settings
+from harness.pipeline.registering import Entered, amend, close, register
 from harness.pipeline.running import pilot, run
 
 __all__ = [
+    "Entered",
     "Outlook",
     "Recomputed",
     "Report",
     "Reporter",
     "Settings",
     "Standing",
+    "amend",
+    "close",
     "outlook",
     "pilot",
     "read_verdict",
+    "register",
     "reverdict",
     "run",
     "standing",

@@ -31,7 +31,7 @@ class Outlook:
 def outlook(path: Path, settings: Settings) -> Outlook:
     """What ``harness plan`` shows. Loads torch only to ask for a card's memory."""
     hypothesis = spec.load(path).hypothesis
-    registration = ledger.find_registration(open_ledger(path, settings), hypothesis.id)
+    registration = ledger.in_force(open_ledger(path, settings), hypothesis.id)
     from harness import engine
 
     device = engine.open_device(settings.device, settings.compile)

@@ -1,6 +1,6 @@
 """The audit trail: append, verify, history. What is written here is never changed."""
 
-from harness.ledger.amendments import Amendment, amend, amendments, in_force, latest, registration_of
+from harness.ledger.amendments import Amendment, amend, amendments, in_force, latest, registration_in, registration_of
 from harness.ledger.ancestry import Ancestry
 from harness.ledger.attempt import (
     Attempted,
@@ -56,6 +56,7 @@ __all__ = [
     "record_verdict",
     "recorded_files",
     "register",
+    "registration_in",
     "registration_of",
     "run_name",
     "seeds",

@@ -116,21 +116,21 @@ def registration_of(ledger: Ledger, started: Event) -> Registration:
     Raises:
         UsageError: it is not in this trail.
     """
-    events = {event.digest: event for event in ledger.events()}
-    first = events.get(str(started.body["registration"]))
-    if first is None or first.type != "registered":
-        raise UsageError(
-            f"the registration of run {run_name(started.digest)} is not in this trail", where=str(ledger.root)
-        )
+    return registration_in({event.digest: event for event in ledger.events()}, started)
+
+
+def registration_in(events: Mapping[str, Event], started: Event) -> Registration:
+    """``registration_of`` over events that were read already, by digest."""
+    found = {}
+    for what, type_ in (("registration", "registered"), ("amendment", "amended")):
+        name = started.body.get(what)
+        found[what] = event = events.get(str(name))
+        if name is not None and (event is None or event.type != type_):
+            raise UsageError(f"the {what} of run {run_name(started.digest)} is not in this trail", where=str(name))
+    first, amendment = found["registration"], found["amendment"]
+    assert first is not None  # the form of run_started asks for it
     registration = fixed_by(first.digest, first.claimed_time, RegisteredBody.model_validate(first.body))
-    name = started.body.get("amendment")
-    if name is None:
-        return registration
-    if name not in events or events[name].type != "amended":
-        raise UsageError(
-            f"the amendment of run {run_name(started.digest)} is not in this trail", where=str(ledger.root)
-        )
-    return _amended(registration, events[name])
+    return registration if amendment is None else _amended(registration, amendment)
 
 
 def amend(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import rfc8785
+from pydantic import ValidationError
 
 from harness.errors import UsageError
 from harness.ledger.bodies import AmendedBody, RegisteredBody
@@ -163,14 +164,26 @@ def compare(registration: Registration, hypothesis: Hypothesis, raw: bytes, pins
     now = canonical(hypothesis)
     differences: tuple[str, ...] = ()
     if hashlib.sha256(now).hexdigest() != registration.canonical:
-        before = ledger.read_object(registration.canonical)
-        differences = tuple(_differences(json.loads(before), json.loads(now), ""))
+        before = json.loads(ledger.read_object(registration.canonical))
+        differences = tuple(_differences(_in_todays_form(before), json.loads(now), ""))
     same_text = hashlib.sha256(raw).hexdigest() == registration.raw
     return Comparison(
         status="changed" if differences else "identical" if same_text else "comment_only",
         differences=differences,
         pins=tuple(_pin_differences(registration.pins, pins)),
     )
+
+
+def _in_todays_form(before: dict[str, Any]) -> Any:
+    """A registered form with the fields that were added to the form since, at their defaults.
+
+    A file that does not use them means what it meant, so they are no difference. A form that today's records refuse is
+    compared as it is.
+    """
+    try:
+        return json.loads(canonical(Hypothesis.model_validate(before)))
+    except ValidationError:
+        return before
 
 
 def _differences(before: Any, now: Any, path: str) -> list[str]:

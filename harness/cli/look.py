@@ -80,10 +80,17 @@ def show(
     verdicts: VerdictsOption = None,
     raw: Annotated[bool, typer.Option("--raw", help="The Markdown as it is, on a terminal too.")] = False,
 ) -> None:
-    """Print the last verdict on a hypothesis."""
+    """Print the last verdict on a hypothesis; above it, what later verdicts did to the claims that it moved."""
     from harness import pipeline
 
-    path, text = pipeline.read_verdict(name, verdicts if verdicts is not None else Path("verdicts"))
+    trail = verdicts if verdicts is not None else Path("verdicts")
+    path, text = pipeline.read_verdict(name, trail)
+    banners = pipeline.banner_lines(name, trail)
+    if raw:  # the page to the byte; what happened since goes beside it
+        for banner in banners:
+            err.print(banner, markup=False)
+    elif banners:
+        text = "\n>\n".join(banners) + f"\n\n{text}"
     if out.is_terminal and not raw:
         from rich.markdown import Markdown
 

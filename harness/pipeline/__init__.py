@@ -1,5 +1,6 @@
 """All stages in order: the only package that knows them all. ``running`` tells the whole story on one page."""
 
+from harness.pipeline.claiming import Prospect, Table, banner_lines, claims_table, prospect
 from harness.pipeline.judging import Recomputed, reverdict
 from harness.pipeline.looking import Outlook, Standing, outlook, read_verdict, standing
 from harness.pipeline.project import Report, Reporter, Settings
@@ -9,15 +10,20 @@ from harness.pipeline.running import pilot, run
 __all__ = [
     "Entered",
     "Outlook",
+    "Prospect",
     "Recomputed",
     "Report",
     "Reporter",
     "Settings",
     "Standing",
+    "Table",
     "amend",
+    "banner_lines",
+    "claims_table",
     "close",
     "outlook",
     "pilot",
+    "prospect",
     "read_verdict",
     "register",
     "reverdict",

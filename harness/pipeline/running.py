@@ -15,6 +15,7 @@ from shutil import rmtree
 
 from harness import inference, ledger, plan, spec, verdict
 from harness.errors import Interrupted
+from harness.pipeline.claiming import append_walk_backs
 from harness.pipeline.judging import judge
 from harness.pipeline.project import (
     Report,
@@ -120,6 +121,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             trail, attempt, decision.outcome, files | {"results.json": measurements.to_json().encode()}
         )
         rmtree(attempt.folder / "work", ignore_errors=True)
+        append_walk_backs(trail)
     return Report(hypothesis, decision, attempt.folder, trail.heads()[0])
 
 

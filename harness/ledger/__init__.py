@@ -5,6 +5,7 @@ from harness.ledger.ancestry import Ancestry
 from harness.ledger.attempt import (
     Attempted,
     attempts_with,
+    changes,
     closing_on_failure,
     code_deviation,
     one_at_a_time,
@@ -41,6 +42,7 @@ __all__ = [
     "attempts",
     "attempts_with",
     "canonical",
+    "changes",
     "closing_on_failure",
     "code_deviation",
     "compare",

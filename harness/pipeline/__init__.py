@@ -5,6 +5,7 @@ from harness.pipeline.judging import Recomputed, reverdict
 from harness.pipeline.looking import Outlook, Standing, outlook, read_verdict, standing
 from harness.pipeline.project import Report, Reporter, Settings
 from harness.pipeline.registering import Entered, amend, close, register
+from harness.pipeline.replicating import Replication, replicate
 from harness.pipeline.running import pilot, run
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Outlook",
     "Prospect",
     "Recomputed",
+    "Replication",
     "Report",
     "Reporter",
     "Settings",
@@ -26,6 +28,7 @@ __all__ = [
     "prospect",
     "read_verdict",
     "register",
+    "replicate",
     "reverdict",
     "run",
     "standing",

@@ -26,6 +26,7 @@ from harness.ledger.registration import (
     register,
     seeds,
 )
+from harness.ledger.timeline import Moment, timeline
 
 __all__ = [
     "Amendment",
@@ -35,6 +36,7 @@ __all__ = [
     "Environment",
     "Event",
     "Ledger",
+    "Moment",
     "Pins",
     "Registration",
     "amend",
@@ -63,4 +65,5 @@ __all__ = [
     "run_name",
     "seeds",
     "start_or_resume",
+    "timeline",
 ]

@@ -36,17 +36,20 @@ class Amendment(Record):
         return self.body.kind != "comment" and bool(self.after or self.beside)
 
     @property
+    def when(self) -> str:
+        """When it was made, as far as ancestry tells."""
+        if self.after:
+            when = f"after run {run_name(self.after[0])} started"
+        elif self.beside:
+            when = f"not provably before run {run_name(self.beside[0])}"
+        else:
+            when = "before any run"
+        return f"{when}, and not provably before pilot {run_name(self.pilots[0])}" if self.pilots else when
+
+    @property
     def lines(self) -> tuple[str, ...]:
         """What it changed, one sentence each, with when and why."""
-        if self.after:
-            when = f"amended after run {run_name(self.after[0])} started"
-        elif self.beside:
-            when = f"amended, and not provably before run {run_name(self.beside[0])}"
-        else:
-            when = f"amended {self.claimed_time}, before any run"
-        if self.pilots:
-            when += f", and after pilot {run_name(self.pilots[0])}"
-        return tuple(f"{line}, {when}: {self.body.reason}" for line in self.body.differences)
+        return tuple(f"{line}, amended {self.when}: {self.body.reason}" for line in self.body.differences)
 
 
 def amendments(events: Sequence[Event], hypothesis_id: str) -> tuple[Amendment, ...]:

@@ -2,7 +2,7 @@
 
 from harness.pipeline.claiming import Prospect, Table, banner_lines, claims_table, prospect
 from harness.pipeline.judging import Recomputed, reverdict
-from harness.pipeline.looking import Outlook, Standing, outlook, read_verdict, standing
+from harness.pipeline.looking import Outlook, Standing, history, outlook, read_verdict, standing
 from harness.pipeline.project import Report, Reporter, Settings
 from harness.pipeline.registering import Entered, amend, close, register
 from harness.pipeline.replicating import Replication, replicate
@@ -23,6 +23,7 @@ __all__ = [
     "banner_lines",
     "claims_table",
     "close",
+    "history",
     "outlook",
     "pilot",
     "prospect",

@@ -78,6 +78,15 @@ def standing(loaded: spec.Loaded, settings: Settings) -> Standing:
     )
 
 
+def history(name: str, verdicts: Path) -> tuple[ledger.Moment, ...]:
+    """The life of a hypothesis in the trail.
+
+    Raises:
+        UsageError: the trail has nothing about it.
+    """
+    return ledger.timeline(Ledger(verdicts), name)
+
+
 def read_verdict(name: str, verdicts: Path) -> tuple[Path, str]:
     """Path and text of the last verdict on a hypothesis, or of a run's.
 

@@ -1,8 +1,11 @@
 """The audit trail: append, verify, history. What is written here is never changed."""
 
+from harness.ledger.amendments import Amendment, amend, amendments, in_force, latest, registration_in, registration_of
+from harness.ledger.ancestry import Ancestry
 from harness.ledger.attempt import (
     Attempted,
     attempts_with,
+    changes,
     closing_on_failure,
     code_deviation,
     one_at_a_time,
@@ -11,7 +14,7 @@ from harness.ledger.attempt import (
 )
 from harness.ledger.environment import Environment, environment
 from harness.ledger.events import Event, Ledger
-from harness.ledger.history import attempts, find_judged, open_attempts, recorded_files, run_name
+from harness.ledger.history import attempts, find_attempt, find_judged, open_attempts, recorded_files, run_name
 from harness.ledger.registration import (
     Comparison,
     Pins,
@@ -23,31 +26,44 @@ from harness.ledger.registration import (
     register,
     seeds,
 )
+from harness.ledger.timeline import Moment, timeline
 
 __all__ = [
+    "Amendment",
+    "Ancestry",
     "Attempted",
     "Comparison",
     "Environment",
     "Event",
     "Ledger",
+    "Moment",
     "Pins",
     "Registration",
+    "amend",
+    "amendments",
     "attempts",
     "attempts_with",
     "canonical",
+    "changes",
     "closing_on_failure",
     "code_deviation",
     "compare",
     "environment",
+    "find_attempt",
     "find_judged",
     "find_registration",
+    "in_force",
+    "latest",
     "one_at_a_time",
     "open_attempts",
     "pins",
     "record_verdict",
     "recorded_files",
     "register",
+    "registration_in",
+    "registration_of",
     "run_name",
     "seeds",
     "start_or_resume",
+    "timeline",
 ]

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import rfc8785
+from pydantic import ValidationError
 
 from harness.errors import UsageError
-from harness.ledger.bodies import RegisteredBody
+from harness.ledger.bodies import AmendedBody, RegisteredBody
 from harness.ledger.events import Event, Ledger
 from harness.ledger.pins import Pins, pins
 from harness.records import Hypothesis, Record
@@ -32,11 +33,14 @@ ABSENT = object()
 
 
 class Registration(Record):
-    """What the first registration of a hypothesis fixed."""
+    """What is registered of a hypothesis: by its first registration, or by an amendment of it."""
 
     digest: str
-    """Of its event."""
+    """Of the first registration's event."""
     claimed_time: str
+    """Of the first registration."""
+    amendment: str | None = None
+    """Digest of the amendment that fixed the rest, if there was one."""
     raw: str
     """Digest of the YAML file, which is an object."""
     canonical: str
@@ -86,7 +90,7 @@ def register(
             raise UsageError(
                 f"the hypothesis is registered already, by event {earlier.digest[:12]} ({earlier.claimed_time})",
                 where=hypothesis.id,
-                remedy="run it as it is; give a new question a new id",
+                remedy="run it as it is, change it with harness amend FILE --reason …, or give a new question a new id",
             )
         for template in pins.template_bytes.values():
             ledger.store_object(template)
@@ -111,20 +115,26 @@ def find_registration(ledger: Ledger, hypothesis_id: str) -> Registration | None
     """
     for event in ledger.events():
         if event.type == "registered" and event.body["hypothesis"] == hypothesis_id:
-            body = RegisteredBody.model_validate(event.body)
-            counted = isinstance(body.seeds, int)
-            return Registration(
-                digest=event.digest,
-                claimed_time=event.claimed_time,
-                raw=body.raw,
-                canonical=body.canonical,
-                claims=body.claims,
-                seeds=derived_seeds(event.digest, body.seeds) if isinstance(body.seeds, int) else body.seeds,
-                hand_picked_seeds=not counted,
-                pins=body.pins,
-                data=body.data,
-            )
+            return fixed_by(event.digest, event.claimed_time, RegisteredBody.model_validate(event.body))
     return None
+
+
+def fixed_by(
+    digest: str, claimed_time: str, body: RegisteredBody | AmendedBody, amendment: str | None = None
+) -> Registration:
+    """What the registration ``digest`` fixes, or an amendment of it."""
+    return Registration(
+        digest=digest,
+        claimed_time=claimed_time,
+        amendment=amendment,
+        raw=body.raw,
+        canonical=body.canonical,
+        claims=body.claims,
+        seeds=_derived(digest, body.seeds) if isinstance(body.seeds, int) else body.seeds,
+        hand_picked_seeds=not isinstance(body.seeds, int),
+        pins=body.pins,
+        data=body.data,
+    )
 
 
 def seeds(registration_digest: str, hypothesis: Hypothesis) -> tuple[int, ...]:
@@ -155,14 +165,26 @@ def compare(registration: Registration, hypothesis: Hypothesis, raw: bytes, pins
     now = canonical(hypothesis)
     differences: tuple[str, ...] = ()
     if hashlib.sha256(now).hexdigest() != registration.canonical:
-        before = ledger.read_object(registration.canonical)
-        differences = tuple(_differences(json.loads(before), json.loads(now), ""))
+        before = json.loads(ledger.read_object(registration.canonical))
+        differences = tuple(_differences(_in_todays_form(before), json.loads(now), ""))
     same_text = hashlib.sha256(raw).hexdigest() == registration.raw
     return Comparison(
         status="changed" if differences else "identical" if same_text else "comment_only",
         differences=differences,
         pins=tuple(_pin_differences(registration.pins, pins)),
     )
+
+
+def _in_todays_form(before: dict[str, Any]) -> Any:
+    """A registered form with the fields that were added to the form since, at their defaults.
+
+    A file that does not use them means what it meant, so they are no difference. A form that today's records refuse is
+    compared as it is.
+    """
+    try:
+        return json.loads(canonical(Hypothesis.model_validate(before)))
+    except ValidationError:
+        return before
 
 
 def _differences(before: Any, now: Any, path: str) -> list[str]:

@@ -1,20 +1,35 @@
 """All stages in order: the only package that knows them all. ``running`` tells the whole story on one page."""
 
+from harness.pipeline.claiming import Prospect, Table, banner_lines, claims_table, prospect
 from harness.pipeline.judging import Recomputed, reverdict
-from harness.pipeline.looking import Outlook, Standing, outlook, read_verdict, standing
+from harness.pipeline.looking import Outlook, Standing, history, outlook, read_verdict, standing
 from harness.pipeline.project import Report, Reporter, Settings
+from harness.pipeline.registering import Entered, amend, close, register
+from harness.pipeline.replicating import Replication, replicate
 from harness.pipeline.running import pilot, run
 
 __all__ = [
+    "Entered",
     "Outlook",
+    "Prospect",
     "Recomputed",
+    "Replication",
     "Report",
     "Reporter",
     "Settings",
     "Standing",
+    "Table",
+    "amend",
+    "banner_lines",
+    "claims_table",
+    "close",
+    "history",
     "outlook",
     "pilot",
+    "prospect",
     "read_verdict",
+    "register",
+    "replicate",
     "reverdict",
     "run",
     "standing",

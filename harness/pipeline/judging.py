@@ -9,10 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from harness import claims, inference, ledger, spec, verdict
-from harness.errors import UsageError
+from harness import claims, inference, ledger, verdict
 from harness.ledger import Ledger
-from harness.pipeline.project import refuse_altered, run_folder, stored
+from harness.pipeline.project import refuse_altered, registered_for, run_folder, stored
 from harness.records import (
     Consequences,
     Decision,
@@ -73,19 +72,8 @@ def reverdict(run: str, verdicts: Path) -> Recomputed:
     refuse_altered(folder, ledger.recorded_files(trail, started.digest))
     measurements = Measurements.model_validate_json(stored(folder / "results.json"))
     provenance = Provenance.model_validate_json(stored(folder / "env.json"))
-    registration = ledger.find_registration(trail, measurements.hypothesis)
-    if registration is None:
-        raise UsageError("its hypothesis is not registered in this trail", where=str(folder))
-    raw, claims_raw = trail.read_object(started.body["raw"]), trail.read_object(registration.claims)
-    loaded = spec.parse(raw, claims_raw, measurements.hypothesis)
-    hypothesis = loaded.hypothesis
-    registered = Registered(
-        hypothesis=hypothesis,
-        claims=loaded.claims,
-        registration=registration.digest,
-        seeds=registration.seeds,
-    )
-    decision = inference.decide(hypothesis, measurements)
+    registered = registered_for(trail, started)
+    decision = inference.decide(registered.hypothesis, measurements)
     with TemporaryDirectory() as templates:
         for name, digest in started.body["pins"]["templates"].items():
             write_atomic(Path(templates) / name, trail.read_object(digest))

@@ -15,9 +15,21 @@ from shutil import rmtree
 
 from harness import inference, ledger, plan, spec, verdict
 from harness.errors import Interrupted
+from harness.pipeline.claiming import append_walk_backs
 from harness.pipeline.judging import judge
-from harness.pipeline.project import Report, Reporter, Settings, command, open_ledger, project_root, save
+from harness.pipeline.project import (
+    Report,
+    Reporter,
+    Settings,
+    command,
+    data_folder,
+    open_ledger,
+    project_root,
+    registered_for,
+    save,
+)
 from harness.pipeline.steps import (
+    amended_lines,
     circumstances,
     data_deviations,
     measured,
@@ -49,17 +61,14 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
     loaded = spec.load(path)
     hypothesis = loaded.hypothesis
     refuse_unsupported(hypothesis)
-    device, images = open_device_and_data(hypothesis, path, settings, reporter)
+    device, images = open_device_and_data(hypothesis, data_folder(path, settings), settings, reporter)
     trail = open_ledger(path, settings)
     pins = ledger.pins(hypothesis, verdict.default_templates())
     fingerprints = {name: data.fingerprint for name, data in images.items()}
     with ledger.one_at_a_time(trail, hypothesis.id):
         registration = registered_or_register(loaded, trail, pins, fingerprints, settings, reporter)
         differing = refuse_changes(registration, loaded, trail, pins)
-        known, moved = registered_claims(registration, loaded, trail)
-        registered = Registered(
-            hypothesis=hypothesis, claims=known, registration=registration.digest, seeds=registration.seeds
-        )
+        _, moved = registered_claims(registration, loaded, trail)
         environment = ledger.environment(project_root(path))
         planned = plan.expand(
             hypothesis, registration.seeds, registration=registration.digest, memory_bytes=device.memory_bytes
@@ -67,6 +76,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
         body = {
             "hypothesis": hypothesis.id,
             "registration": registration.digest,
+            "amendment": registration.amendment,
             "raw": trail.store_object(loaded.raw),
             "canonical": hashlib.sha256(ledger.canonical(hypothesis)).hexdigest(),
             "pins": pins.model_dump(mode="json"),
@@ -77,6 +87,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             "device": device.name,
             "command": command(path),
             "deviations": (
+                *amended_lines(trail, hypothesis.id, late=True),
                 *differing,
                 *moved,
                 *ledger.code_deviation(trail, hypothesis.id, registration.pins.code, environment.code),
@@ -86,6 +97,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
         for template in pins.template_bytes.values():
             trail.store_object(template)
         attempt = ledger.start_or_resume(trail, hypothesis.id, body, resume=settings.resume, say=reporter.say)
+        registered = registered_for(trail, attempt.event)
         with ledger.closing_on_failure(trail, attempt):
             result, seconds = train(planned, images, device, attempt.folder, settings, reporter)
             measurements = measured(registered, images, result)
@@ -99,6 +111,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             resumed=attempt.resumed,
             attempts=ledger.attempts_with(trail, attempt, decision.outcome),
             deviations=tuple(attempt.event.body["deviations"]),
+            amendments=amended_lines(trail, hypothesis.id, late=False),
             hand_picked_seeds=registration.hand_picked_seeds,
             **circumstances(attempt.event.body["environment"], device, command(path), result, seconds, attempt.resumed),
         )
@@ -109,6 +122,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             trail, attempt, decision.outcome, files | {"results.json": measurements.to_json().encode()}
         )
         rmtree(attempt.folder / "work", ignore_errors=True)
+        append_walk_backs(trail)
     return Report(hypothesis, decision, attempt.folder, trail.heads()[0])
 
 
@@ -120,7 +134,7 @@ def pilot(path: Path, settings: Settings, reporter: Reporter, *, seeds: int, epo
     loaded = spec.load(path)
     refuse_unsupported(loaded.hypothesis)
     hypothesis = scaled_down(loaded.hypothesis, epochs)
-    device, images = open_device_and_data(hypothesis, path, settings, reporter)
+    device, images = open_device_and_data(hypothesis, data_folder(path, settings), settings, reporter)
     trail = open_ledger(path, settings)
     numbers = tuple(
         int.from_bytes(hashlib.sha256(PILOT_TAG + hypothesis.id.encode() + b"\0%d" % index).digest()[:6], "big")

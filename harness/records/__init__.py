@@ -2,7 +2,7 @@
 
 from harness.records.bands import Band, Interval
 from harness.records.base import Record
-from harness.records.claims import Consequences
+from harness.records.claims import Banner, Change, ClaimStanding, Consequences, Move
 from harness.records.decision import (
     AtomTest,
     BandDecision,
@@ -41,7 +41,10 @@ __all__ = [
     "Attempt",
     "Band",
     "BandDecision",
+    "Banner",
+    "Change",
     "Claim",
+    "ClaimStanding",
     "Claims",
     "Cohort",
     "Combine",
@@ -59,6 +62,7 @@ __all__ = [
     "Implication",
     "Interval",
     "Measurements",
+    "Move",
     "Optimizer",
     "Plan",
     "Prediction",

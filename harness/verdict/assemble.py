@@ -160,7 +160,9 @@ def _as_json(
             "consequences": {}
             if pilot
             else {outcome: moved.model_dump(mode="json") for outcome, moved in consequences.items()},
-            # Verdicts from before ``code`` was noted must come out as they were.
-            "provenance": provenance.model_dump(mode="json", exclude=None if provenance.code else {"code"}),
+            # Verdicts from before these were noted must come out as they were.
+            "provenance": provenance.model_dump(
+                mode="json", exclude={name for name in ("code", "amendments") if not getattr(provenance, name)}
+            ),
         }
     )

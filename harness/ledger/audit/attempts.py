@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from pydantic import ValidationError
 
+from harness.ledger.amendments import Amendment, amendments
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import AmendedBody, RegisteredBody, RunStartedBody, VerdictBody
@@ -77,18 +78,27 @@ def _amendments(evidence: Evidence, hypothesis: str) -> Iterator[AuditFinding]:
         if not isinstance(known, RegisteredBody | AmendedBody) or known.hypothesis != hypothesis:
             what = "this amendment amends neither the registration nor an amendment of its hypothesis"
             yield AuditFinding("reference", what, evidence.at(digest), hypothesis, body.amends, hypothesis)
-        what = f"amended ({body.kind}: {'; '.join(body.differences) or 'the text alone'}), {_when(evidence, digest)}"
-        yield AuditFinding("amended", what, evidence.at(digest), hypothesis=hypothesis)
+    own = [evidence.events[digest] for digest in evidence.of(hypothesis, "amended", "run_started", "pilot")]
+    for amendment in amendments(own, hypothesis, evidence.ancestry):
+        changed = "; ".join(amendment.body.differences) or "the text alone"
+        what = f"amended {amendment.when}: {changed}: {amendment.body.reason}"
+        yield AuditFinding("amended", what, evidence.at(amendment.digest), hypothesis=hypothesis)
+        yield from _late(evidence, amendment, hypothesis)
 
 
-def _when(evidence: Evidence, amendment: str) -> str:
-    """Where an amendment stands to the runs of its hypothesis, by ancestry alone."""
-    runs = evidence.of(str(evidence.whose(amendment)), "run_started")
-    after = [run_name(run) for run in runs if evidence.before(run, amendment)]
-    open_ = [run_name(run) for run in runs if run_name(run) not in after and not evidence.before(amendment, run)]
-    parts = [f"after run {', '.join(after)} started"] if after else []
-    parts += [f"not provably before run {', '.join(open_)}"] if open_ else []
-    return "; ".join(parts) or ("provably before every run" if runs else "before any run")
+def _late(evidence: Evidence, amendment: Amendment, hypothesis: str) -> Iterator[AuditFinding]:
+    """Runs under an amendment that came too late, and whether they say so."""
+    for run, body in evidence.starts(hypothesis) if amendment.deviates else ():
+        if not evidence.before(amendment.digest, run):
+            continue
+        said = "\n".join(body.deviations)
+        unsaid = [line for line in amendment.body.differences if line not in said]
+        if not unsaid:
+            continue
+        too_late_then = any(evidence.before(earlier, run) for earlier in amendment.after + amendment.beside)
+        sort = "deviation-unnamed" if too_late_then else "deviated"
+        what = f"run {run_name(run)} deviates by an amendment {amendment.when}, and does not say so"
+        yield AuditFinding(sort, what, evidence.at(run), unsaid[0], "not named", hypothesis)
 
 
 def _start(evidence: Evidence, run: str, body: RunStartedBody) -> Iterator[AuditFinding]:

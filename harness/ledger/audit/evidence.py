@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from harness.errors import HarnessError, Tampered
+from harness.ledger.ancestry import Ancestry
 from harness.ledger.audit.files import LARGEST_EVENT, TrailFiles
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import BODIES, RegisteredBody, RunStartedBody, VerdictBody
@@ -36,7 +37,7 @@ class Evidence:
             for digest, event in self.events.items()
             if event.type in BODIES
         }
-        self._places, self._ancestors = self._ancestry()
+        self.ancestry = Ancestry(self.order)
         self.types: dict[str, list[str]] = defaultdict(list)
         """Type → digests, in ledger order."""
         for event in self.order:
@@ -71,9 +72,7 @@ class Evidence:
 
     def before(self, earlier: str, later: str) -> bool:
         """Whether the first event is an ancestor of the second: the only meaning of "before"."""
-        if earlier not in self._places or later not in self._places:
-            return False
-        return bool(self._ancestors[later] >> self._places[earlier] & 1)
+        return earlier in self.events and later in self.events and self.ancestry.before(earlier, later)
 
     def registration(self, digest: str) -> RegisteredBody | None:
         """The body of a registered event; None if there is no such event."""
@@ -148,18 +147,6 @@ class Evidence:
         self, sort: str, what: str, where: str, expected: str | None = None, got: str | None = None
     ) -> None:
         self.problems.append(AuditFinding(sort, what, where, expected, got))
-
-    def _ancestry(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Event → its bit, and event → the bits of all its ancestors."""
-        places = {event.digest: place for place, event in enumerate(self.order)}
-        ancestors: dict[str, int] = {}
-        for event in self.order:
-            bits = 0
-            for parent in event.parents:
-                if parent in places:
-                    bits |= ancestors[parent] | 1 << places[parent]
-            ancestors[event.digest] = bits
-        return places, ancestors
 
     def _by_run(self, digests: Iterable[str]) -> dict[str, list[str]]:
         found: dict[str, list[str]] = defaultdict(list)

@@ -52,9 +52,7 @@ class Amendment(Record):
         return tuple(f"{line}, amended {self.when}: {self.body.reason}" for line in self.body.differences)
 
 
-def amendments(
-    events: Sequence[Event], hypothesis_id: str, ancestry: Ancestry | None = None
-) -> tuple[Amendment, ...]:
+def amendments(events: Sequence[Event], hypothesis_id: str, ancestry: Ancestry | None = None) -> tuple[Amendment, ...]:
     """All amendments of a hypothesis in ledger order, classified by ancestry.
 
     ``events``: parents first; with the ``ancestry`` of a whole ledger, those on the hypothesis are enough.

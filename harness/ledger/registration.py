@@ -22,6 +22,8 @@ __all__ = [
     "Registration",
     "canonical",
     "compare",
+    "derived_seeds",
+    "differences",
     "find_registration",
     "pins",
     "register",
@@ -130,7 +132,7 @@ def fixed_by(
         raw=body.raw,
         canonical=body.canonical,
         claims=body.claims,
-        seeds=_derived(digest, body.seeds) if isinstance(body.seeds, int) else body.seeds,
+        seeds=derived_seeds(digest, body.seeds) if isinstance(body.seeds, int) else body.seeds,
         hand_picked_seeds=not isinstance(body.seeds, int),
         pins=body.pins,
         data=body.data,
@@ -163,16 +165,21 @@ def compare(registration: Registration, hypothesis: Hypothesis, raw: bytes, pins
         Tampered: the registered form is missing from the ledger's objects or was changed there.
     """
     now = canonical(hypothesis)
-    differences: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
     if hashlib.sha256(now).hexdigest() != registration.canonical:
         before = json.loads(ledger.read_object(registration.canonical))
-        differences = tuple(_differences(_in_todays_form(before), json.loads(now), ""))
+        changed = tuple(_differences(_in_todays_form(before), json.loads(now), ""))
     same_text = hashlib.sha256(raw).hexdigest() == registration.raw
     return Comparison(
-        status="changed" if differences else "identical" if same_text else "comment_only",
-        differences=differences,
+        status="changed" if changed else "identical" if same_text else "comment_only",
+        differences=changed,
         pins=tuple(_pin_differences(registration.pins, pins)),
     )
+
+
+def differences(before: Hypothesis, now: Hypothesis) -> tuple[str, ...]:
+    """Field by field what ``now`` says otherwise than ``before``."""
+    return tuple(_differences(before.model_dump(mode="json"), now.model_dump(mode="json"), ""))
 
 
 def _in_todays_form(before: dict[str, Any]) -> Any:

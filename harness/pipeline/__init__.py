@@ -1,5 +1,6 @@
 """All stages in order: the only package that knows them all. ``running`` tells the whole story on one page."""
 
+from harness.pipeline.auditing import Asked, audit_trail
 from harness.pipeline.claiming import Prospect, Table, banner_lines, claims_table, prospect
 from harness.pipeline.judging import Recomputed, reverdict
 from harness.pipeline.looking import Outlook, Standing, history, outlook, read_verdict, standing
@@ -9,6 +10,7 @@ from harness.pipeline.replicating import Replication, replicate
 from harness.pipeline.running import pilot, run
 
 __all__ = [
+    "Asked",
     "Entered",
     "Outlook",
     "Prospect",
@@ -20,6 +22,7 @@ __all__ = [
     "Standing",
     "Table",
     "amend",
+    "audit_trail",
     "banner_lines",
     "claims_table",
     "close",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pydantic import ValidationError
 
 from harness.ledger.amendments import Amendment, amendments
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
+from harness.ledger.audit.similar import near_duplicates
 from harness.ledger.bodies import AmendedBody, RegisteredBody, RunStartedBody, VerdictBody
 from harness.ledger.history import run_name
 from harness.records import Provenance
@@ -18,16 +19,20 @@ PROMISE = "it was registered before it was run, every attempt is closed and coun
 REFERENCES = ("registration", "amendment", "amends", "run", "verdict", "head")
 """Fields that name another event, which must be there and before."""
 
+SameMeaning = Callable[[Evidence, str, RegisteredBody | AmendedBody], bool]
+"""Whether the text of this digest means what was fixed; only the stage that reads YAML can tell."""
 
-def check(evidence: Evidence) -> Iterator[AuditFinding]:
+
+def check(evidence: Evidence, same_meaning: SameMeaning) -> Iterator[AuditFinding]:
     """What is wrong with the order and the number of registrations, amendments and attempts."""
     yield from _references(evidence)
     for hypothesis in evidence.hypotheses:
         yield from _registrations(evidence, hypothesis)
         yield from _amendments(evidence, hypothesis)
         for run, body in evidence.starts(hypothesis):
-            yield from _start(evidence, run, body)
+            yield from _start(evidence, run, body, same_meaning)
             yield from _end(evidence, run, body)
+    yield from near_duplicates(evidence)
 
 
 def _references(evidence: Evidence) -> Iterator[AuditFinding]:
@@ -46,18 +51,18 @@ def _references(evidence: Evidence) -> Iterator[AuditFinding]:
 
 
 def _registrations(evidence: Evidence, hypothesis: str) -> Iterator[AuditFinding]:
-    first, *others = evidence.of(hypothesis, "registered") or [None]
-    if first is None:
+    registered = evidence.of(hypothesis, "registered")
+    if not registered:
         for run, _ in evidence.starts(hypothesis):
             what = "it was run and never registered"
             yield AuditFinding("not-registered-before", what, evidence.at(run), hypothesis=hypothesis)
         return
-    for other in others:
-        if other is not None:
-            after = evidence.before(first, other)
-            sort = "registered-again" if after else "registered-side-by-side"
-            what = f"a second registration, {'after' if after else 'neither before nor after'} {first[:12]}"
-            yield AuditFinding(sort, what, evidence.at(other), first, other, hypothesis)
+    first = registered[0]
+    for other in registered[1:]:
+        after = evidence.before(first, other)
+        sort = "registered-again" if after else "registered-side-by-side"
+        what = f"a second registration, {'after' if after else 'neither before nor after'} {first[:12]}"
+        yield AuditFinding(sort, what, evidence.at(other), first, other, hypothesis)
     for run, body in evidence.starts(hypothesis):
         if evidence.registration(body.registration) is None or evidence.whose(body.registration) != hypothesis:
             what = "it names something else than its hypothesis's registration"
@@ -101,15 +106,15 @@ def _late(evidence: Evidence, amendment: Amendment, hypothesis: str) -> Iterator
         yield AuditFinding(sort, what, evidence.at(run), unsaid[0], "not named", hypothesis)
 
 
-def _start(evidence: Evidence, run: str, body: RunStartedBody) -> Iterator[AuditFinding]:
+def _start(evidence: Evidence, run: str, body: RunStartedBody, same_meaning: SameMeaning) -> Iterator[AuditFinding]:
     """A run against what was registered, or amended before it."""
     fixed = evidence.bodies.get(body.amendment or body.registration)
     if not isinstance(fixed, RegisteredBody | AmendedBody):
         return  # named already
     where = evidence.at(run)
-    if body.canonical != fixed.canonical:
+    if body.raw != fixed.raw and not same_meaning(evidence, body.raw, fixed):
         what = "it was run with another meaning than was registered or amended before it"
-        yield AuditFinding("meaning-changed", what, where, fixed.canonical, body.canonical, body.hypothesis)
+        yield AuditFinding("meaning-changed", what, where, fixed.raw, body.raw, body.hypothesis)
     if body.amendment is None and (skipped := _amended_before(evidence, run, body.hypothesis)):
         what = f"it was run as registered, past the amendment {skipped[:12]}"
         yield AuditFinding("meaning-changed", what, where, skipped, "no amendment named", body.hypothesis)

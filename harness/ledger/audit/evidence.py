@@ -143,9 +143,7 @@ class Evidence:
             except HarnessError as error:
                 self._problem("event-version", error.message, where)
 
-    def _problem(
-        self, sort: str, what: str, where: str, expected: str | None = None, got: str | None = None
-    ) -> None:
+    def _problem(self, sort: str, what: str, where: str, expected: str | None = None, got: str | None = None) -> None:
         self.problems.append(AuditFinding(sort, what, where, expected, got))
 
     def _by_run(self, digests: Iterable[str]) -> dict[str, list[str]]:

@@ -42,7 +42,9 @@ SORTS: dict[str, Sort] = {
     "other-version": Sort(2, "note", "look at it with git log --full-history -- <file>"),
     "uncommitted": Sort(2, "note", "commit and push: until then only this folder knows of them"),
     # 3: registration, attempts, amendments
-    "not-registered-before": Sort(3, "tampered", "no remedy: a result without a registration before it confirms nothing"),
+    "not-registered-before": Sort(
+        3, "tampered", "no remedy: what was not registered before it was run confirms nothing"
+    ),
     "registered-again": Sort(3, "tampered", "no remedy: the first registration counts; give a new question a new id"),
     "registered-side-by-side": Sort(3, "open", "give one of the two questions a new id; neither is provably the first"),
     "reference": Sort(3, "tampered", RESTORE),

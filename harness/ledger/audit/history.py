@@ -98,10 +98,10 @@ def _elsewhere(evidence: Evidence, ours: Versions, others: Versions) -> Iterator
         count = f"{len(digests)} {'event' if len(digests) == 1 else 'events'}"
         where = f"commit {commit[:12]}"
         if hypothesis in evidence.hypotheses:
-            what = f"{count} on {hypothesis} in a commit that this branch does not contain: attempts may be missing here"
+            what = f"{count} on {hypothesis} in a commit outside this branch: attempts may be missing here"
             yield AuditFinding("attempts-elsewhere", what, where, got=digests[0], hypothesis=hypothesis)
         else:
-            what = f"{count} on {hypothesis or 'something else'} in a commit that this branch does not contain"
+            what = f"{count} on {hypothesis or 'something else'} in a commit outside this branch"
             yield AuditFinding("events-elsewhere", what, where, got=digests[0])
 
 

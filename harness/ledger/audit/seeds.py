@@ -70,7 +70,8 @@ def _results(evidence: Evidence, run: str, start: RunStartedBody, verdict: Verdi
         expected = f"{len(wanted)} replicas at {len(start.seeds)} seeds"
         got = f"{len(pairs)} replicas at {len(measured.seeds)} seeds"
         yield AuditFinding("results-incomplete", what, where, expected, got, hypothesis)
-    strange = [r for r in measured.replicas if (r.seed_index, r.seed) not in enumerate_seeds(measured.seeds)]
+    numbered = set(enumerate(measured.seeds))
+    strange = [replica for replica in measured.replicas if (replica.seed_index, replica.seed) not in numbered]
     if strange:
         what = f"{len(strange)} replicas have another seed than their index says"
         expected = "the run's seeds by index"
@@ -81,19 +82,12 @@ def _results(evidence: Evidence, run: str, start: RunStartedBody, verdict: Verdi
             yield AuditFinding("results-data", what, where, start.data[name], record.fingerprint, hypothesis)
 
 
-def enumerate_seeds(seeds: tuple[int, ...]) -> set[tuple[int, int]]:
-    """Index and seed."""
-    return set(enumerate(seeds))
-
-
 def _arms(evidence: Evidence, start: RunStartedBody, measured: Measurements) -> list[str]:
     """The arms of the hypothesis as it was run; of the results themselves where its form is not here."""
-    import json
 
     path = f"{OBJECTS}{start.canonical}"
     try:
-        form = json.loads(evidence.files.read(path)) if path in evidence.files.sizes else None
-        return sorted(form["arms"])
+        return sorted(json.loads(evidence.files.read(path))["arms"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return sorted(measured.epochs)
 

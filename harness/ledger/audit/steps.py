@@ -1,0 +1,84 @@
+"""The numbered steps of an audit, and how they are gone through: every step, whatever the one before found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from harness.ledger.audit import anchors, artefacts, attempts, canonical, history, seeds
+from harness.ledger.audit.evidence import Evidence
+from harness.ledger.audit.findings import AuditFinding
+from harness.ledger.audit.report import AuditReport, Line, by_hypothesis, judge, subject
+
+Needs = Literal["trail", "registration", "run", "verdict"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: its promise, and what looks for findings against it."""
+
+    number: int
+    promise: str
+    check: Callable[[Evidence], Iterable[AuditFinding]]
+    needs: Needs
+    """Of what the promise is: the whole trail's, or a hypothesis's as soon as it has one of these."""
+    unchecked: str = ""
+    """Why the step is not gone, where it was not asked for."""
+
+
+def ledger_steps(
+    same_meaning: attempts.SameMeaning, known_head: str | None = None, *, require_anchor: bool = False
+) -> tuple[Step, ...]:
+    """The steps that need nothing but the trail and git."""
+    ordered = partial(attempts.check, same_meaning=same_meaning)
+    kept = partial(anchors.check, known_head=known_head, require_anchor=require_anchor)
+    none_kept = "" if known_head else "no head was given to look for: --known-head HEAD"
+    return (
+        Step(1, canonical.PROMISE, canonical.check, "trail"),
+        Step(2, history.PROMISE, history.check, "trail"),
+        Step(3, attempts.PROMISE, ordered, "registration"),
+        Step(4, artefacts.PROMISE, artefacts.check, "registration"),
+        Step(5, seeds.PROMISE, seeds.check, "run"),
+        Step(7, anchors.PROMISE, kept, "trail", none_kept),
+    )
+
+
+def audit(evidence: Evidence, steps: Sequence[Step]) -> AuditReport:
+    """Go through the steps, all of them, and say which promises are kept.
+
+    A step with ``unchecked`` is gone all the same where it can find something; it never gives a PASS.
+    """
+    findings = tuple(finding for step in steps for finding in step.check(evidence))
+    grouped = by_hypothesis(findings)
+    own = grouped.get(None, [])
+    trail = []
+    for step in steps:
+        if step.needs == "trail":
+            trail.append(judge(own, step.number, step.promise, step.unchecked))
+        elif any(finding.step == step.number and finding.kind != "note" for finding in own):
+            trail.append(judge(own, step.number, f"of files that belong to no hypothesis: {step.promise}", ""))
+    holes = next((line for line in trail if line.step == 1 and line.status != "PASS"), None)
+    subjects = []
+    for hypothesis in evidence.hypotheses:
+        mine = grouped.get(hypothesis, [])
+        lines = tuple(
+            judge(mine, step.number, step.promise, step.unchecked or _lacking(evidence, hypothesis, step, holes))
+            for step in steps
+            if step.needs != "trail"
+        )
+        subjects.append(subject(evidence, hypothesis, lines))
+    return AuditReport(len(evidence.events), evidence.heads, tuple(trail), tuple(subjects), findings)
+
+
+def _lacking(evidence: Evidence, hypothesis: str, step: Step, holes: Line | None) -> str:
+    """Why a promise cannot be said to be kept although nothing was found against it."""
+    if holes is not None:
+        return "the ledger could not be read whole (step 1)"
+    runs = evidence.of(hypothesis, "run_started")
+    if step.needs in ("run", "verdict") and not runs:
+        return "it was not run yet"
+    if step.needs == "verdict" and not any(evidence.verdicts.get(run) for run in runs):
+        return "it has no verdict yet"
+    return ""

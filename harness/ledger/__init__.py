@@ -2,6 +2,7 @@
 
 from harness.ledger.amendments import Amendment, amend, amendments, in_force, latest, registration_in, registration_of
 from harness.ledger.ancestry import Ancestry
+from harness.ledger.anchors import AnchorCheck, sign, stamp, verify_anchors
 from harness.ledger.attempt import (
     Attempted,
     attempts_with,
@@ -32,6 +33,7 @@ from harness.ledger.timeline import Moment, timeline
 __all__ = [
     "Amendment",
     "Ancestry",
+    "AnchorCheck",
     "Attempted",
     "Comparison",
     "Environment",
@@ -66,6 +68,9 @@ __all__ = [
     "registration_of",
     "run_name",
     "seeds",
+    "sign",
+    "stamp",
     "start_or_resume",
     "timeline",
+    "verify_anchors",
 ]

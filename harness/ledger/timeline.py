@@ -47,7 +47,8 @@ def timeline(ledger: Ledger, hypothesis_id: str) -> tuple[Moment, ...]:
             continue
         if event.type == "amended":
             amendment = classified[event.digest]
-            told: Told = (f"amended, {amendment.when}: {amendment.body.reason}", amendment.body.differences)
+            changed = amendment.body.differences or ("only comments and layout differ",)
+            told: Told = (f"amended, {amendment.when}: {amendment.body.reason}", changed)
         else:
             told = _told(event.type, event.body, hypothesis_id)
         above = found[-1].digest if found else None
@@ -103,9 +104,8 @@ def _told(type_: str, body: Mapping[str, Any], hypothesis_id: str) -> Told:
         return _walk_back(body, hypothesis_id)
     if type_ == "replicated":
         found = {"bits": "to the same bits", "statistics": "to the same statistics", "none": "and does not agree"}
-        return f"run {run} was trained again on {body['device']}, {found[body['agreement']]}", tuple(
-            body["differences"]
-        )
+        again = f"run {run} was trained again on {body['device']}, {found[body['agreement']]}"
+        return again, tuple(body["differences"])
     if type_ == "pilot":
         scale = ", ".join(f"{key} {value}" for key, value in body["settings"].items())
         return f"a pilot was run: {scale}", ()

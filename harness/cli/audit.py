@@ -46,6 +46,12 @@ def audit(
     require_anchor: Annotated[
         bool, typer.Option("--require-anchor", help="A ledger without a stamp or signature is incomplete.")
     ] = False,
+    roots: Annotated[
+        Path | None, typer.Option("--roots", help="PEM certificates of time-stamp authorities that you trust.")
+    ] = None,
+    allowed_signers: Annotated[
+        Path | None, typer.Option("--allowed-signers", help="Keys that you trust, as ssh-keygen(1) lists them.")
+    ] = None,
     recompute: Annotated[
         bool, typer.Option("--recompute", help="Judge every run again and compare outcome, numbers and page.")
     ] = False,
@@ -77,8 +83,10 @@ def audit(
             remedy=f"give at least {SHORTEST_HEAD} of its 64 digits, as run, register and audit print it",
         )
     from harness import pipeline
+    from harness.ledger.audit import Kept
 
-    asked = pipeline.Asked(known_head, require_anchor=require_anchor, recompute=recompute, rerun=rerun)
+    kept = Kept(known_head, require_anchor, roots, allowed_signers)
+    asked = pipeline.Asked(kept, recompute=recompute, rerun=rerun)
     settings = settings_from(device, data, verdicts)
     if rerun is None:
         report = pipeline.audit_trail(folder, hypotheses, asked, settings, pipeline.Reporter())
@@ -128,7 +136,7 @@ def _print_line(line: Line) -> None:
 
 def _print_findings(report: AuditReport) -> None:
     """What stands against promises in full; of the notes of a sort the first ones."""
-    grave = [finding for finding in report.findings if finding.kind != "note"]
+    grave = [finding for finding in report.findings if finding.kind not in ("note", "unchecked")]
     for finding in grave:
         err.print(f"\n{finding.kind}, step {finding.step}: {_clean(finding.what)}", markup=False)
         err.print(f"    at {_clean(finding.where)}", markup=False)
@@ -165,7 +173,7 @@ def _plain(report: AuditReport) -> dict[str, object]:
 
 def _annotation(finding: AuditFinding) -> str:
     """A workflow command; nothing in a trail can end it and begin another."""
-    level = "notice" if finding.kind == "note" else "error"
+    level = "notice" if finding.kind in ("note", "unchecked") else "error"
     text = f"{finding.what}: expected {finding.expected}, got {finding.got}" if finding.expected else finding.what
     place = _clean(finding.where).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
     return f"::{level} file={place}::{_clean(f'{text} → {finding.remedy}').replace('%', '%25')}"

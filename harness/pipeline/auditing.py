@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from harness import ledger, spec
 from harness.errors import HarnessError, Interrupted, InvalidHypothesis
 from harness.ledger import Ledger
-from harness.ledger.audit import AuditFinding, AuditReport, Evidence, Step, TrailFiles, audit, ledger_steps
+from harness.ledger.audit import AuditFinding, AuditReport, Evidence, Kept, Step, TrailFiles, audit, ledger_steps
 from harness.ledger.bodies import AmendedBody, RegisteredBody
 from harness.pipeline.claiming import moves, walk_back_body
 from harness.pipeline.judging import reverdict
@@ -29,8 +29,7 @@ RERUN = "a run trained again here agrees within the registered tolerance"
 class Asked:
     """What an audit is asked to look at."""
 
-    known_head: str | None = None
-    require_anchor: bool = False
+    kept: Kept = field(default_factory=Kept)
     recompute: bool = False
     rerun: str | None = None
     """A run to train again."""
@@ -54,7 +53,7 @@ def steps(hypotheses: Path, asked: Asked, settings: Settings, reporter: Reporter
         if asked.rerun is not None:
             yield from _rerun(evidence, asked.rerun, settings, reporter)
 
-    own = ledger_steps(_same_meaning, asked.known_head, require_anchor=asked.require_anchor)
+    own = ledger_steps(_same_meaning, asked.kept)
     more = (
         Step(6, RECOMPUTED, recomputed, "verdict", "" if asked.recompute else "not asked for: --recompute"),
         Step(8, RERUN, rerun, "verdict", "" if asked.rerun else "not asked for: --rerun RUN"),

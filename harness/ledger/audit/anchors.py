@@ -3,47 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
-from harness.ledger.audit.evidence import ANCHORS, Evidence
+from harness.errors import HarnessError
+from harness.ledger.anchors import ENDINGS
+from harness.ledger.audit.evidence import ANCHORS, EVENTS, Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import AnchoredBody
+from harness.ledger.evidence import Found
+from harness.ledger.signatures import check_signature
+from harness.ledger.stamps import check_stamp
 
 PROMISE = "the ledger still contains what was kept elsewhere: a noted head, a time stamp, a signature"
 SHORTEST_HEAD = 12  # digits
 
 
-def check(evidence: Evidence, known_head: str | None, *, require_anchor: bool) -> Iterator[AuditFinding]:
+@dataclass(frozen=True)
+class Kept:
+    """What the reader brings along."""
+
+    head: str | None = None
+    """A head that was kept elsewhere, or its first digits."""
+    require_anchor: bool = False
+    roots: Path | None = None
+    """PEM certificates of time-stamp authorities that the reader trusts."""
+    allowed_signers: Path | None = None
+    """Keys that the reader trusts, in a file as ssh-keygen(1) describes it."""
+
+
+def check(evidence: Evidence, kept: Kept) -> Iterator[AuditFinding]:
     """Whether the known head and every anchored one are in this ledger."""
     root = str(evidence.files.root)
-    if known_head is not None and not any(digest.startswith(known_head) for digest in evidence.events):
+    if kept.head is not None and not any(digest.startswith(kept.head) for digest in evidence.events):
         what = "the head that was kept is not in this ledger: it was cut off or rebuilt"
-        yield AuditFinding("head-unknown", what, root, known_head, ", ".join(evidence.heads) or "an empty ledger")
-    anchored = {}
+        yield AuditFinding("head-unknown", what, root, kept.head, ", ".join(evidence.heads) or "an empty ledger")
+    for path in sorted(evidence.files.sizes):
+        head = path.removeprefix(ANCHORS).split(".")[0]
+        if path.startswith(ANCHORS) and not path.removeprefix(ANCHORS).startswith(".") and head not in evidence.events:
+            what = "an anchor of an event that is not in this ledger: it was cut off or rebuilt"
+            yield AuditFinding("anchor-of-nothing", what, evidence.files.shown(path), head, "not in the ledger")
+    verified = 0
     for digest in evidence.types["anchored"]:
         body = evidence.bodies[digest]
         assert isinstance(body, AnchoredBody)
-        anchored[f"{ANCHORS}{body.head}.{'tsr' if body.kind == 'tsa' else 'sig'}"] = body.file
-    there = [path for path in sorted(evidence.files.sizes) if path.startswith(ANCHORS)]
-    for path in there:
-        head = path.removeprefix(ANCHORS).split(".")[0]
-        if head not in evidence.events:
-            what = "an anchor of an event that is not in this ledger: it was cut off or rebuilt"
-            yield AuditFinding("anchor-of-nothing", what, evidence.files.shown(path), head, "not in the ledger")
-    for path, digest in anchored.items():
-        where = evidence.files.shown(path)
-        if path not in evidence.files.sizes:
-            what = "an anchor that an event names is missing"
-            yield AuditFinding("anchor-missing", what, where, digest, "no such file")
-            continue
-        try:
-            got = evidence.files.digest(path)
-        except OSError as error:
-            got = f"unreadable ({error.strerror or error})"
-        if got != digest:
-            what = "an anchor is not the one that its event names"
-            yield AuditFinding("anchor-bytes", what, where, digest, got)
-    if there:
-        what = f"{len(there)} stamps or signatures are of events in this ledger; they were not verified"
-        yield AuditFinding("anchor-not-verified", what, evidence.files.shown(ANCHORS.rstrip("/")))
-    elif require_anchor:
-        yield AuditFinding("no-anchor", "there is neither a time stamp nor a signature of any head", root)
+        finding = _anchor(evidence, body, kept)
+        verified += finding is None
+        if finding is not None:
+            yield finding
+    if kept.require_anchor and not verified:
+        yield AuditFinding("no-anchor", "no time stamp and no signature of any head was verified", root)
+    if kept.head is None and not verified:
+        what = "no head was given to look for (--known-head), and no anchor was verified"
+        yield AuditFinding("nothing-kept", what, root)
+
+
+def _anchor(evidence: Evidence, body: AnchoredBody, kept: Kept) -> AuditFinding | None:
+    """What is wrong with an anchor; None if it was verified."""
+    files, path = evidence.files, f"{ANCHORS}{body.head}{ENDINGS[body.kind]}"
+    where = files.shown(path)
+    if path not in files.sizes:
+        return AuditFinding("anchor-missing", "an anchor that an event names is missing", where, body.file, "no file")
+    try:
+        data = files.read(path)
+        if (got := files.digest(path)) != body.file:
+            return AuditFinding("anchor-bytes", "an anchor is not the one that its event names", where, body.file, got)
+        if body.kind == "tsa":
+            found = check_stamp(data, body.head, kept.roots)
+        else:
+            event = files.read(f"{EVENTS}{body.head}.json")
+            found = check_signature(Path(where), event, body.by, kept.allowed_signers)
+    except (OSError, KeyError):
+        found = Found("unchecked", "it cannot be read, or its event cannot")
+    except HarnessError as error:
+        found = Found("unchecked", error.message)
+    if found.status == "verified":
+        return None
+    sort = "anchor-invalid" if found.status == "wrong" else "anchor-not-verified"
+    return AuditFinding(sort, f"an anchor by {body.by}: {found.problem}", where)

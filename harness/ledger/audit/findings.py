@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-Kind = Literal["tampered", "differs", "missing", "open", "note"]
-EXIT: dict[Kind, int] = {"tampered": 3, "differs": 4, "missing": 5, "open": 5, "note": 0}
+Kind = Literal["tampered", "differs", "missing", "open", "unchecked", "note"]
+EXIT: dict[Kind, int] = {"tampered": 3, "differs": 4, "missing": 5, "open": 5, "unchecked": 0, "note": 0}
 """tampered: what is there is not what was written. differs: a recomputation comes to something else. missing: evidence
-is not here, so that a promise cannot be checked. open: something was begun and not ended. note: worth knowing."""
+is not here, so that a promise cannot be checked. open: something was begun and not ended. unchecked: nobody
+asked for it, so that it is no PASS. note: worth knowing."""
 
 RESTORE = "restore it from git or from another clone; what is in the trail is never edited"
 
@@ -51,6 +52,7 @@ SORTS: dict[str, Sort] = {
     "meaning-changed": Sort(3, "tampered", "run what was registered, or amend it with a reason first"),
     "deviation-unnamed": Sort(3, "tampered", "run it again with a harness that names what differs"),
     "run-open": Sort(3, "open", "resume it: harness run; or close it with a reason: harness close"),
+    "looks": Sort(3, "tampered", "harness reverdict says which look the results are of"),
     "run-unjudged": Sort(3, "open", "give the harness run command again: it judges what is there"),
     "closed-twice": Sort(3, "open", "look at both events; the first in ledger order counts"),
     "judged-twice": Sort(3, "tampered", "harness reverdict says which of them follows from the results"),
@@ -96,11 +98,16 @@ SORTS: dict[str, Sort] = {
     "anchor-invalid": Sort(7, "tampered", "believe it only from whoever made it"),
     "anchor-missing": Sort(7, "missing", RESTORE),
     "no-anchor": Sort(7, "missing", "anchor a head, or audit without --require-anchor"),
-    "anchor-not-verified": Sort(7, "missing", "verify it with the tool that made it"),
+    "anchor-not-verified": Sort(7, "note", "name whom you trust: --roots CERTIFICATES, --allowed-signers FILE"),
+    "nothing-kept": Sort(7, "unchecked", "keep the head that run, register and audit print: --known-head HEAD"),
     # 8: rerun
     "rerun-differs": Sort(8, "differs", "compare devices and versions; then doubt the result"),
     "rerun-failed": Sort(8, "missing", "mend what stopped it and audit again"),
     "replicated": Sort(8, "note", "what another machine reported is not what this audit saw: --rerun RUN"),
+}
+SORTS |= {
+    f"stopped-{step}": Sort(step, "missing", "this is a defect of harness: report it, with the trail")
+    for step in range(1, 9)
 }
 
 

@@ -87,7 +87,7 @@ def subject(evidence: Evidence, hypothesis: str, lines: tuple[Line, ...]) -> Sub
 def judge(findings: list[AuditFinding], step: int, promise: str, unchecked: str) -> Line:
     """The status of a promise: a finding against it fails it; nothing is passed that could not be checked."""
     against = [finding for finding in findings if finding.step == step and finding.kind != "note"]
-    failing = [finding for finding in against if finding.kind != "missing"]
+    failing = [finding for finding in against if finding.kind not in ("missing", "unchecked")]
     if failing:
         return Line(step, promise, "FAIL", f"{len(failing)} {'finding' if len(failing) == 1 else 'findings'}")
     if against:

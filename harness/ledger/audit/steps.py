@@ -28,20 +28,16 @@ class Step:
     """Why the step is not gone, where it was not asked for."""
 
 
-def ledger_steps(
-    same_meaning: attempts.SameMeaning, known_head: str | None = None, *, require_anchor: bool = False
-) -> tuple[Step, ...]:
+def ledger_steps(same_meaning: attempts.SameMeaning, kept: anchors.Kept) -> tuple[Step, ...]:
     """The steps that need nothing but the trail and git."""
     ordered = partial(attempts.check, same_meaning=same_meaning)
-    kept = partial(anchors.check, known_head=known_head, require_anchor=require_anchor)
-    none_kept = "" if known_head else "no head was given to look for: --known-head HEAD"
     return (
         Step(1, canonical.PROMISE, canonical.check, "trail"),
         Step(2, history.PROMISE, history.check, "trail"),
         Step(3, attempts.PROMISE, ordered, "registration"),
         Step(4, artefacts.PROMISE, artefacts.check, "registration"),
         Step(5, seeds.PROMISE, seeds.check, "run"),
-        Step(7, anchors.PROMISE, kept, "trail", none_kept),
+        Step(7, anchors.PROMISE, partial(anchors.check, kept=kept), "trail"),
     )
 
 
@@ -50,7 +46,7 @@ def audit(evidence: Evidence, steps: Sequence[Step]) -> AuditReport:
 
     A step with ``unchecked`` is gone all the same where it can find something; it never gives a PASS.
     """
-    findings = tuple(finding for step in steps for finding in step.check(evidence))
+    findings = tuple(finding for step in steps for finding in _gone(step, evidence))
     grouped = by_hypothesis(findings)
     own = grouped.get(None, [])
     trail = []
@@ -70,6 +66,20 @@ def audit(evidence: Evidence, steps: Sequence[Step]) -> AuditReport:
         )
         subjects.append(subject(evidence, hypothesis, lines))
     return AuditReport(len(evidence.events), evidence.heads, tuple(trail), tuple(subjects), findings)
+
+
+def _gone(step: Step, evidence: Evidence) -> list[AuditFinding]:
+    """A step's findings. A step that stops by a defect of its own must not hide what the others find."""
+    found = []
+    try:
+        for finding in step.check(evidence):
+            found.append(finding)  # noqa: PERF402 (what was found before a defect counts)
+    except Exception as error:
+        what = f"step {step.number} stopped: {type(error).__name__}: {error}"[:500]
+        where = str(evidence.files.root)
+        subjects = [None] if step.needs == "trail" else list(evidence.hypotheses)
+        found += [AuditFinding(f"stopped-{step.number}", what, where, hypothesis=whose) for whose in subjects]
+    return found
 
 
 def _lacking(evidence: Evidence, hypothesis: str, step: Step, holes: Line | None) -> str:

@@ -47,16 +47,27 @@ def steps(hypotheses: Path, asked: Asked, settings: Settings, reporter: Reporter
         yield from _files(evidence, hypotheses)
         if asked.recompute:
             yield from _recomputed(evidence)
+            return
+        for hypothesis in evidence.hypotheses:
+            where = evidence.files.shown(hypothesis)
+            yield AuditFinding("not-asked", "not asked for: --recompute", where, hypothesis=hypothesis)
 
     def rerun(evidence: Evidence) -> Iterator[AuditFinding]:
         yield from _replications(evidence)
+        again = _subject(evidence, asked.rerun)
+        for hypothesis in evidence.hypotheses:
+            if hypothesis != again:
+                where = evidence.files.shown(hypothesis)
+                yield AuditFinding(
+                    "not-rerun", "no run of it was trained again: --rerun RUN", where, hypothesis=hypothesis
+                )
         if asked.rerun is not None:
-            yield from _rerun(evidence, asked.rerun, settings, reporter)
+            yield from _rerun(evidence, asked.rerun, again, settings, reporter)
 
     own = ledger_steps(_same_meaning, asked.kept)
     more = (
-        Step(6, RECOMPUTED, recomputed, "verdict", "" if asked.recompute else "not asked for: --recompute"),
-        Step(8, RERUN, rerun, "verdict", "" if asked.rerun else "not asked for: --rerun RUN"),
+        Step(6, RECOMPUTED, recomputed, "verdict"),
+        Step(8, RERUN, rerun, "verdict"),
     )
     return sorted((*own, *more), key=lambda step: step.number)
 
@@ -180,16 +191,25 @@ def _replications(evidence: Evidence) -> Iterator[AuditFinding]:
         yield AuditFinding("replicated", what, evidence.at(digest), hypothesis=evidence.whose(digest))
 
 
-def _rerun(evidence: Evidence, name: str, settings: Settings, reporter: Reporter) -> Iterator[AuditFinding]:
+def _subject(evidence: Evidence, name: str | None) -> str | None:
+    """The hypothesis that a run's first digits, or its own id, stand for; None if there is no such."""
+    if name is None or name in evidence.hypotheses:
+        return name
+    runs = [run for run in evidence.types["run_started"] if run.startswith(name)]
+    return evidence.whose(runs[0]) if len(runs) == 1 else None
+
+
+def _rerun(
+    evidence: Evidence, name: str, hypothesis: str | None, settings: Settings, reporter: Reporter
+) -> Iterator[AuditFinding]:
     where = str(evidence.files.root)
     try:
         found = replicate(name, evidence.files.root, settings, reporter, record=False)
     except (Interrupted, KeyboardInterrupt):
         raise
     except Exception as error:
-        runs = [run for run in evidence.types["run_started"] if run.startswith(name)]
-        whose = evidence.whose(runs[0]) if len(runs) == 1 else name if name in evidence.hypotheses else None
-        yield AuditFinding("rerun-failed", f"it could not be trained again: {_said(error)}", where, hypothesis=whose)
+        what = f"it could not be trained again: {_said(error)}"
+        yield AuditFinding("rerun-failed", what, where, hypothesis=hypothesis)
         return
     if not found.holds:
         what = f"run {found.run}, trained again, does not agree: {'; '.join(found.differences[:3])}"

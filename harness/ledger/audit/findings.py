@@ -89,6 +89,7 @@ SORTS: dict[str, Sort] = {
     "walk-back-differs": Sort(6, "differs", "believe the registered implications: harness claims"),
     "file-changed": Sort(6, "tampered", "undo the change, or amend the registration with a reason"),
     "file-not-compared": Sort(6, "note", "see harness check"),
+    "not-asked": Sort(6, "unchecked", "audit with --recompute"),
     "rounded": Sort(6, "note", "another machine adds in another order"),
     "redrawn": Sort(6, "note", "another version of matplotlib draws the same numbers otherwise"),
     # 7: what was kept elsewhere
@@ -103,6 +104,7 @@ SORTS: dict[str, Sort] = {
     # 8: rerun
     "rerun-differs": Sort(8, "differs", "compare devices and versions; then doubt the result"),
     "rerun-failed": Sort(8, "missing", "mend what stopped it and audit again"),
+    "not-rerun": Sort(8, "unchecked", "audit with --rerun RUN"),
     "replicated": Sort(8, "note", "what another machine reported is not what this audit saw: --rerun RUN"),
 }
 SORTS |= {

@@ -19,6 +19,7 @@ from harness.ledger.audit.files import aside
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.event import parse_event
 from harness.ledger.git import git
+from harness.ledger.history import run_name
 
 PROMISE = "nothing that git's history ever held of the trail is missing or changed now"
 LOG = (
@@ -62,8 +63,10 @@ def check(evidence: Evidence) -> Iterator[AuditFinding]:
 
 def _against_history(evidence: Evidence, ours: Versions, present: _Present) -> Iterator[AuditFinding]:
     named = _named_artefacts(evidence)
+    # No event names the digests of a pilot's files: history alone tells that they are what they were.
+    pilots = tuple(f"{evidence.whose(digest)}/pilot-{run_name(digest)}/" for digest in evidence.types["pilot"])
     for path, versions in sorted(ours.items()):
-        fixed = path.startswith((EVENTS, OBJECTS, ANCHORS))
+        fixed = path.startswith((EVENTS, OBJECTS, ANCHORS, *pilots)) and not aside(path)
         if not fixed and path not in named:
             continue
         where = evidence.files.shown(path)

@@ -84,15 +84,17 @@ def subject(evidence: Evidence, hypothesis: str, lines: tuple[Line, ...]) -> Sub
     return Subject(hypothesis, counts | {"pilot": len(evidence.of(hypothesis, "pilot"))}, outcomes, lines)
 
 
-def judge(findings: list[AuditFinding], step: int, promise: str, unchecked: str) -> Line:
+def judge(findings: list[AuditFinding], step: int, promise: str, lacking: str = "") -> Line:
     """The status of a promise: a finding against it fails it; nothing is passed that could not be checked."""
     against = [finding for finding in findings if finding.step == step and finding.kind != "note"]
     failing = [finding for finding in against if finding.kind not in ("missing", "unchecked")]
     if failing:
         return Line(step, promise, "FAIL", f"{len(failing)} {'finding' if len(failing) == 1 else 'findings'}")
+    if lacking:
+        return Line(step, promise, "NOT CHECKED", lacking)
     if against:
         return Line(step, promise, "NOT CHECKED", against[0].what)
-    return Line(step, promise, "NOT CHECKED" if unchecked else "PASS", unchecked)
+    return Line(step, promise, "PASS")
 
 
 def by_hypothesis(findings: tuple[AuditFinding, ...]) -> Mapping[str | None, list[AuditFinding]]:

@@ -24,8 +24,6 @@ class Step:
     check: Callable[[Evidence], Iterable[AuditFinding]]
     needs: Needs
     """Of what the promise is: the whole trail's, or a hypothesis's as soon as it has one of these."""
-    unchecked: str = ""
-    """Why the step is not gone, where it was not asked for."""
 
 
 def ledger_steps(same_meaning: attempts.SameMeaning, kept: anchors.Kept) -> tuple[Step, ...]:
@@ -42,25 +40,22 @@ def ledger_steps(same_meaning: attempts.SameMeaning, kept: anchors.Kept) -> tupl
 
 
 def audit(evidence: Evidence, steps: Sequence[Step]) -> AuditReport:
-    """Go through the steps, all of them, and say which promises are kept.
-
-    A step with ``unchecked`` is gone all the same where it can find something; it never gives a PASS.
-    """
+    """Go through the steps, all of them, and say which promises are kept."""
     findings = tuple(finding for step in steps for finding in _gone(step, evidence))
     grouped = by_hypothesis(findings)
     own = grouped.get(None, [])
     trail = []
     for step in steps:
         if step.needs == "trail":
-            trail.append(judge(own, step.number, step.promise, step.unchecked))
+            trail.append(judge(own, step.number, step.promise))
         elif any(finding.step == step.number and finding.kind != "note" for finding in own):
-            trail.append(judge(own, step.number, f"of files that belong to no hypothesis: {step.promise}", ""))
+            trail.append(judge(own, step.number, f"of files that belong to no hypothesis: {step.promise}"))
     holes = next((line for line in trail if line.step == 1 and line.status != "PASS"), None)
     subjects = []
     for hypothesis in evidence.hypotheses:
         mine = grouped.get(hypothesis, [])
         lines = tuple(
-            judge(mine, step.number, step.promise, step.unchecked or _lacking(evidence, hypothesis, step, holes))
+            judge(mine, step.number, step.promise, _lacking(evidence, hypothesis, step, holes))
             for step in steps
             if step.needs != "trail"
         )

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pydantic import ValidationError
-
 from harness.ledger.audit.evidence import ANCHORS, DIGEST, EVENTS, OBJECTS, Evidence
 from harness.ledger.audit.files import aside, temporary
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import VerdictBody
 from harness.ledger.history import run_name
-from harness.records import Provenance
 
 PROMISE = "every registered file and every file of a verdict is the one that the ledger names"
 ALWAYS = ("env.json", "results.json", "verdict.json", "verdict.md")
@@ -83,13 +80,8 @@ def _artefacts(evidence: Evidence, run: str, hypothesis: str, verdict: VerdictBo
 def _weights(evidence: Evidence, run: str, hypothesis: str, verdict: VerdictBody) -> Iterator[AuditFinding]:
     """Weights that env.json names: they are not in git, so that their absence is no fault."""
     folder, files = evidence.folder(run), evidence.files
-    path = f"{folder}/env.json"
-    try:
-        if path not in files.sizes or files.digest(path) != verdict.files.get("env.json"):
-            return
-        named = Provenance.model_validate_json(files.read(path)).weights
-    except (OSError, ValidationError):
-        return  # said above, or in step 5
+    page = evidence.page(run, verdict.files.get("env.json"))
+    named = page.weights if page is not None else {}
     absent = [name for name in named if f"{folder}/weights/{name}" not in files.sizes]
     if absent:
         what = f"{len(absent)} of {len(named)} weight files of run {run_name(run)} are not here: not checked"

@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 
-from pydantic import ValidationError
-
 from harness.ledger.amendments import Amendment, amendments
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.audit.similar import near_duplicates
 from harness.ledger.bodies import AmendedBody, RegisteredBody, RunStartedBody, VerdictBody
 from harness.ledger.history import run_name
-from harness.records import Provenance
 
 PROMISE = "it was registered before it was run, every attempt is closed and counted, every deviation is named"
 REFERENCES = ("registration", "amendment", "amends", "run", "verdict", "head")
@@ -208,7 +205,7 @@ def _verdict(
         what = "no run_finished event before this verdict names its results"
         got = results or "no results.json"
         yield AuditFinding("not-finished-before", what, where, "run_finished", got, start.hypothesis)
-    page = _provenance(evidence, f"{evidence.folder(run)}/env.json", body.files.get("env.json"))
+    page = evidence.page(run, body.files.get("env.json"))
     if page is None:
         return  # step 4 says what is wrong with the file
     shown = {attempt.run for attempt in page.attempts}
@@ -229,13 +226,3 @@ def _verdict(
     if unsaid := [text for text in start.deviations if text not in page.deviations]:
         what = "the verdict's page leaves out a deviation of its run"
         yield AuditFinding("deviations-hidden", what, where, unsaid[0], "not listed", start.hypothesis)
-
-
-def _provenance(evidence: Evidence, path: str, digest: str | None) -> Provenance | None:
-    """env.json, if it is the file that the verdict names."""
-    try:
-        if path in evidence.files.sizes and evidence.files.digest(path) == digest:
-            return Provenance.model_validate_json(evidence.files.read(path))
-    except (OSError, ValidationError):
-        return None
-    return None

@@ -6,6 +6,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
+from pydantic import ValidationError
+
 from harness.errors import HarnessError, Tampered
 from harness.ledger.ancestry import Ancestry
 from harness.ledger.audit.files import LARGEST_EVENT, TrailFiles
@@ -14,7 +16,7 @@ from harness.ledger.bodies import BODIES, RegisteredBody, RunStartedBody, Verdic
 from harness.ledger.event import Event, parse_event
 from harness.ledger.events import in_order
 from harness.ledger.history import CLOSING, run_name
-from harness.records import Record
+from harness.records import Provenance, Record
 
 EVENTS = "ledger/events/"
 OBJECTS = "objects/sha256/"
@@ -37,6 +39,7 @@ class Evidence:
             for digest, event in self.events.items()
             if event.type in BODIES
         }
+        self._pages: dict[str, Provenance] = {}
         self.ancestry = Ancestry(self.order)
         self.types: dict[str, list[str]] = defaultdict(list)
         """Type → digests, in ledger order."""
@@ -112,6 +115,18 @@ class Evidence:
         """Where the files of a run lie, below the trail."""
         body = self.bodies[run]
         return f"{body.hypothesis}/{run_name(run)}"  # type: ignore[attr-defined]
+
+    def page(self, run: str, digest: str | None) -> Provenance | None:
+        """What a judged run's env.json says; None if it is not the file of this digest, or cannot be read."""
+        path = f"{self.folder(run)}/env.json"
+        try:
+            if path not in self.files.sizes or self.files.digest(path) != digest:
+                return None
+            if digest not in self._pages:
+                self._pages[digest] = Provenance.model_validate_json(self.files.read(path))
+        except (OSError, ValidationError):
+            return None
+        return self._pages[digest]
 
     def at(self, digest: str) -> str:
         """An event for a person: its file."""

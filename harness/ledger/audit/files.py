@@ -27,7 +27,7 @@ class TrailFiles:
 
     def shown(self, path: str) -> str:
         """A path for a person."""
-        return str(self.root / path)
+        return f"{self.root}{os.sep}{path}"
 
     def read(self, path: str, limit: int = LARGEST_FILE) -> bytes:
         """The bytes of a listed file.

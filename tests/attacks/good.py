@@ -16,11 +16,11 @@ prediction: {{outcome: better, why: It trains more.}}
 prior_data_seen: {{level: none}}
 setup:
   dataset: {{name: digits}}
-  model: {{name: residual_mlp, width: 4, blocks: 1}}
+  model: {{name: residual_mlp, width: {width}, blocks: 1}}
   optimizer: {{name: adamw, lr: {lr}}}
-  epochs: 2
-  batch_size: 256
-  evaluation: {{probe_samples: 16, every_epochs: 2, metrics: [test_accuracy]}}
+  epochs: {epochs}
+  batch_size: {batch}
+  evaluation: {{probe_samples: {batch}, every_epochs: {epochs}, metrics: [test_accuracy]}}
   save: [weights]
 arms:
   bp: {{label: BP, rule: {{name: bp}}}}
@@ -46,8 +46,9 @@ def write_files(root: Path) -> None:
     """The hypothesis files. Their bands are so far from what is measured that the outcomes are certain."""
     (root / "hypotheses").mkdir(parents=True)
     (root / "hypotheses" / "claims.yaml").write_text(CLAIMS)
-    first = FILE.format(id="first", title="First", lr="3.0e-3", cut="-90", moves="supports: [it-helps]")
-    second = FILE.format(id="second", title="Second", lr="1.0e-2", cut="90", moves="supports: [it-helps]")
+    moves = "supports: [it-helps]"
+    first = FILE.format(id="first", title="First", lr="3.0e-3", width=4, epochs=2, batch=256, cut="-90", moves=moves)
+    second = FILE.format(id="second", title="Second", lr="1.0e-2", width=5, epochs=3, batch=128, cut="90", moves=moves)
     (root / "hypotheses" / "first.yaml").write_text(first)
     (root / "hypotheses" / "second.yaml").write_text(second)
 

@@ -176,7 +176,7 @@ def test_what_history_had_is_missed(repository: Path, how: str) -> None:
 
 
 def test_an_artefact_that_was_removed_is_tampered_with(repository: Path) -> None:
-    (page, *_) = (repository / "verdicts" / "first").glob("*/verdict.md")
+    (page,) = (repository / "verdicts" / "second").glob("*/verdict.md")
     page.unlink()
     report = checked(repository)
     assert {"removed", "artefact-missing"} <= sorts(report) and report.exit_code == 3

@@ -39,8 +39,9 @@ def test_without_a_part_of_a_step_an_attack_is_missed(
 ) -> None:
     monkeypatch.setattr(f"harness.ledger.audit.{check}", lambda *_, **__: None if "_anchor" in check else ())
     missed = []
+    step = {"attempts": 3, "artefacts": 4, "seeds": 5, "anchors": 7}[check.split(".")[0]]
     for attack in CORPUS.values():
-        if not attack.recompute:
+        if SORTS[attack.finds].step == step and not missed:
             trail = good_trail.copy()
             attack.spoil(trail)
             if attack.finds not in sorts(audited(trail)):

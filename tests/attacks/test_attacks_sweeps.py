@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from sweeps import bytes_flipped, events_deleted, events_spliced_out, leaves_changed
 from test_attacks_corpus import assert_sound
-from trails import Trail, audited, sorts
+from trails import Trail, audited
 
-from harness.ledger.amendments import Amendment
 from harness.pipeline import Asked, Reporter, Settings, audit_trail
 
 
@@ -22,7 +21,7 @@ def all_found(tried: Iterator[tuple[str, bool]], at_least: int) -> None:
 
 
 def test_flipped_bytes_are_found_and_their_file_named(good_trail: Trail) -> None:
-    all_found(bytes_flipped(good_trail, every=97, start=5), 1500)
+    all_found(bytes_flipped(good_trail, every=211, start=5), 700)
 
 
 def test_deleted_events_are_found(good_trail: Trail) -> None:
@@ -42,15 +41,14 @@ def test_every_changed_leaf_of_the_file_is_seen(project: Path) -> None:
     file = project / "hypotheses" / "second.yaml"
     text = file.read_text()
     changes = {
-        "3, ": "4, ", "1.0e-2": "1.0e-3", "epochs: 2": "epochs: 3", "256": "128", "width: 4": "width: 8",
+        "1.0e-2": "1.0e-3", "epochs: 3": "epochs: 4", "128": "64", "width: 5": "width: 8",
         "90": "89", "count: 3": "count: 4", "bp - frozen": "frozen - bp", "outcome: better": "outcome: worse",
         "It hurts.": "It hurt.", "supports: [it-helps]": "walks_back: [it-helps]", "blocks: 1": "blocks: 2",
-        "title: Second": "title: Third", "probe_samples: 16": "probe_samples: 17", "label: BP": "label: Bp",
+        "title: Second": "title: Third", "probe_samples: 128": "probe_samples: 129", "label: BP": "label: Bp",
         "level: none": "level: pilot",
     }  # fmt: skip
     for old, new in changes.items():
-        if old not in text:
-            continue
+        assert old in text
         file.write_text(text.replace(old, new))
         report = audit_trail(project / "verdicts", project / "hypotheses", Asked(), Settings(), Reporter())
         found = [f for f in report.findings if f.sort in ("file-changed", "file-not-compared")]
@@ -75,7 +73,7 @@ def test_an_amendment_at_every_place_of_the_dag_is_classified(good_trail: Trail,
         }
         amends = event["parents"][0]
         body = event["body"] | {"attempts": seen, "reason": "Planted.", "amends": amends}
-        planted = trail.append("amended", body, [parent])
+        trail.append("amended", body, [parent])
         if not concurrent:
             trail.append("pilot", {"hypothesis": "first", "settings": {}})
         report = audited(trail)
@@ -86,4 +84,3 @@ def test_an_amendment_at_every_place_of_the_dag_is_classified(good_trail: Trail,
         # The trail is a chain, so that a branch off it is beside every run that comes later.
         assert after or "not provably before run" in told, (place, told)
         assert report.exit_code in (0, 3)
-        assert planted and Amendment and sorts(report)

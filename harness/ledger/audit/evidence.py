@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -39,6 +41,7 @@ class Evidence:
             for digest, event in self.events.items()
             if event.type in BODIES
         }
+        self._forms: dict[str, dict[str, Any] | None] = {}
         self._pages: dict[str, Provenance] = {}
         self.ancestry = Ancestry(self.order)
         self.types: dict[str, list[str]] = defaultdict(list)
@@ -127,6 +130,18 @@ class Evidence:
         except (OSError, ValidationError):
             return None
         return self._pages[digest]
+
+    def form(self, digest: str) -> dict[str, Any] | None:
+        """A registered canonical form as plain data; None if it is not there, not what its name says, or no mapping."""
+        if digest not in self._forms:
+            path, form = f"{OBJECTS}{digest}", None
+            try:
+                if path in self.files.sizes and self.files.digest(path) == digest:
+                    form = json.loads(self.files.read(path))
+            except (OSError, ValueError, RecursionError):
+                form = None
+            self._forms[digest] = form if isinstance(form, dict) else None
+        return self._forms[digest]
 
     def at(self, digest: str) -> str:
         """An event for a person: its file."""

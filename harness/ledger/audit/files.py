@@ -38,8 +38,13 @@ class TrailFiles:
         if self.sizes[path] > limit:
             raise OSError(f"it has {self.sizes[path]:,} bytes, more than the {limit:,} that are read")
         descriptor = os.open(f"{self.root}{os.sep}{path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as stream:
-            data = stream.read(limit + 1)
+        try:
+            parts = [os.read(descriptor, self.sizes[path] + 1)]
+            while parts[-1] and len(parts[0]) != self.sizes[path]:
+                parts.append(os.read(descriptor, 2**20))
+        finally:
+            os.close(descriptor)
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
         self._digests[path] = hashlib.sha256(data).hexdigest()
         return data
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 from pydantic import ValidationError
 
-from harness.ledger.audit.evidence import OBJECTS, Evidence
+from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import AmendedBody, RegisteredBody, RunStartedBody, VerdictBody
 from harness.ledger.registration import derived_seeds
@@ -85,11 +84,9 @@ def _results(evidence: Evidence, run: str, start: RunStartedBody, verdict: Verdi
 def _arms(evidence: Evidence, start: RunStartedBody, measured: Measurements) -> list[str]:
     """The arms of the hypothesis as it was run; of the results themselves where its form is not here."""
 
-    path = f"{OBJECTS}{start.canonical}"
-    try:
-        return sorted(json.loads(evidence.files.read(path))["arms"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return sorted(measured.epochs)
+    form = evidence.form(start.canonical) or {}
+    arms = form.get("arms")
+    return sorted(arms) if isinstance(arms, dict) else sorted(measured.epochs)
 
 
 def _stopped(evidence: Evidence, run: str) -> bool:

@@ -1,6 +1,7 @@
 """All stages in order: the only package that knows them all. ``running`` tells the whole story on one page."""
 
 from harness.pipeline.claiming import Prospect, Table, banner_lines, claims_table, prospect
+from harness.pipeline.exporting import export_crate, export_statement
 from harness.pipeline.judging import Recomputed, reverdict
 from harness.pipeline.looking import Outlook, Standing, history, outlook, read_verdict, standing
 from harness.pipeline.project import Report, Reporter, Settings
@@ -23,6 +24,8 @@ __all__ = [
     "banner_lines",
     "claims_table",
     "close",
+    "export_crate",
+    "export_statement",
     "history",
     "outlook",
     "pilot",

@@ -22,7 +22,6 @@ from harness.pipeline.project import (
     Reporter,
     Settings,
     command,
-    data_folder,
     open_ledger,
     project_root,
     registered_for,
@@ -61,7 +60,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
     loaded = spec.load(path)
     hypothesis = loaded.hypothesis
     refuse_unsupported(hypothesis)
-    device, images = open_device_and_data(hypothesis, data_folder(path, settings), settings, reporter)
+    device, images = open_device_and_data(hypothesis, path, settings, reporter)
     trail = open_ledger(path, settings)
     pins = ledger.pins(hypothesis, verdict.default_templates())
     fingerprints = {name: data.fingerprint for name, data in images.items()}
@@ -134,7 +133,7 @@ def pilot(path: Path, settings: Settings, reporter: Reporter, *, seeds: int, epo
     loaded = spec.load(path)
     refuse_unsupported(loaded.hypothesis)
     hypothesis = scaled_down(loaded.hypothesis, epochs)
-    device, images = open_device_and_data(hypothesis, data_folder(path, settings), settings, reporter)
+    device, images = open_device_and_data(hypothesis, path, settings, reporter)
     trail = open_ledger(path, settings)
     numbers = tuple(
         int.from_bytes(hashlib.sha256(PILOT_TAG + hypothesis.id.encode() + b"\0%d" % index).digest()[:6], "big")

@@ -76,6 +76,8 @@ def changes(claims: Claims, moves: Sequence[Move]) -> tuple[Change, ...]:
     before = fold(known, ())
     found = []
     for count, move in enumerate(moves, 1):
+        if not _moved(move):
+            continue
         after = fold(known, moves[:count])
         found += [
             Change(claim=name, before=before[name].status, after=after[name].status, verdict=move.verdict)

@@ -68,7 +68,7 @@ def replicate(name: str, verdicts: Path, settings: Settings, reporter: Reporter,
                 remedy="give the same data with --data; on other data it would be another experiment",
             )
     planned = plan.expand(
-        hypothesis, before.seeds, registration=registered.registration, memory_bytes=device.memory_bytes
+        hypothesis, registered.seeds, registration=registered.registration, memory_bytes=device.memory_bytes
     )
     now = {
         "plan": hashlib.sha256(planned.model_dump_json().encode()).hexdigest(),
@@ -79,7 +79,7 @@ def replicate(name: str, verdicts: Path, settings: Settings, reporter: Reporter,
     folder = trail.root / hypothesis_id / f"replicating-{run}"
     with ledger.one_at_a_time(trail, hypothesis_id):
         result, _ = train(planned, images, device, folder, settings, reporter)
-        again = measured(registered.model_copy(update={"seeds": before.seeds}), images, result)
+        again = measured(registered, images, result)
         results = again.to_json().encode()
         decision = inference.decide(hypothesis, again)
         differences: tuple[str, ...] = ()

@@ -67,6 +67,8 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
     with ledger.one_at_a_time(trail, hypothesis.id):
         registration = registered_or_register(loaded, trail, pins, fingerprints, settings, reporter)
         differing = refuse_changes(registration, loaded, trail, pins)
+        if hashlib.sha256(loaded.raw).hexdigest() != registration.raw:
+            reporter.say("only comments or layout differ from the registered file: the meaning is the same")
         _, moved = registered_claims(registration, loaded, trail)
         environment = ledger.environment(project_root(path))
         planned = plan.expand(

@@ -27,7 +27,7 @@ def move(verdict: str, *earlier: str, claims: Claims = CLAIMS, **implied: tuple[
         outcome="yes",
         deviated=False,
         implication=Implication(says="x", **implied),
-        claims=claims.claims,
+        claims=claims,
         earlier=frozenset(earlier),
     )
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.claims.graph import grounds
-from harness.records import Banner, Change, Claims, ClaimStanding, Move
+from harness.records import Banner, Change, Claim, Claims, ClaimStanding, Move
+from harness.records.claims import Status
 
 
 def known_claims(claims: Claims, moves: Sequence[Move]) -> Claims:
     """The claims of the file, then those that a verdict moved and that are not in it any more, as last registered."""
-    gone = {}
+    gone: dict[str, Claim] = {}
     for move in moves:
-        registered = Claims(claims=move.claims)
         for moved in _moved(move):
-            for name in (moved, *grounds(registered, moved)):
-                gone[name] = move.claims[name]
+            if moved not in claims.claims:
+                gone |= {name: move.claims.claims[name] for name in (moved, *grounds(move.claims, moved))}
     return Claims(claims={**claims.claims, **{name: gone[name] for name in gone if name not in claims.claims}})
 
 
@@ -31,59 +31,80 @@ def fold(claims: Claims, moves: Sequence[Move]) -> dict[str, ClaimStanding]:
     - supported: a verdict supports it; a walk-back that was undone leaves it as it was before;
     - untested: none of these.
 
-    ``moves``: verdicts in ledger order. Support alone never undoes a walk-back.
+    ``moves``: verdicts in ledger order, so that what is provably before a verdict is listed before it. Support alone
+    never undoes a walk-back.
     """
-    known = known_claims(claims, moves)
-    fallen: dict[str, tuple[str, ...]] = {}
-    undone: dict[str, tuple[str, ...]] = {}
-    for name in known.claims:
-        back = [move for move in moves if name in move.implication.walks_back]
-        restoring = [move for move in moves if name in move.implication.restores]
-        undone[name] = tuple(
-            move.verdict for move in restoring if any(earlier.verdict in move.earlier for earlier in back)
-        )
-        fallen[name] = tuple(
-            move.verdict for move in back if not any(move.verdict in later.earlier for later in restoring)
-        )
-    walked_back = {name for name, verdicts in fallen.items() if verdicts}
-    standings = {}
-    for name in known.claims:
-        supports = tuple(move.verdict for move in moves if name in move.implication.supports)
-        beneath = grounds(known, name) & walked_back
-        ground = tuple(below for below in known.claims if below in beneath)
-        common = {
-            "supported_by": supports,
-            "walked_back_by": fallen[name],
-            "restored_by": undone[name],
-            "ground": ground,
-        }
-        if fallen[name]:
-            standings[name] = ClaimStanding(status="walked back", because=fallen[name], **common)
-        elif ground:
-            causes = {verdict for below in ground for verdict in fallen[below]}
-            because = tuple(move.verdict for move in moves if move.verdict in causes)
-            standings[name] = ClaimStanding(status="in question", because=because, **common)
-        elif supports:
-            standings[name] = ClaimStanding(status="supported", because=supports, **common)
-        else:
-            standings[name] = ClaimStanding(status="untested", **common)
-    return standings
+    replay = _Replay(known_claims(claims, moves))
+    for move in moves:
+        replay.add(move)
+    return replay.standings()
 
 
 def changes(claims: Claims, moves: Sequence[Move]) -> tuple[Change, ...]:
     """Every change of standing, verdict by verdict in ledger order."""
-    known = known_claims(claims, moves)
-    before = fold(known, ())
+    replay = _Replay(known_claims(claims, moves))
+    before = replay.standings()
     found = []
-    for count, move in enumerate(moves, 1):
-        after = fold(known, moves[:count])
+    for move in moves:
+        replay.add(move)
+        after = replay.standings() if _moved(move) else before
         found += [
             Change(claim=name, before=before[name].status, after=after[name].status, verdict=move.verdict)
-            for name in known.claims
+            for name in before
             if before[name].status != after[name].status
         ]
         before = after
     return tuple(found)
+
+
+class _Replay:
+    """What verdicts did to each claim so far."""
+
+    def __init__(self, known: Claims) -> None:
+        self._beneath = {name: grounds(known, name) for name in known.claims}
+        self._supports: dict[str, list[str]] = {name: [] for name in known.claims}
+        self._backs: dict[str, list[str]] = {name: [] for name in known.claims}
+        self._fallen: dict[str, list[str]] = {name: [] for name in known.claims}
+        self._restored: dict[str, list[str]] = {name: [] for name in known.claims}
+        self._order: dict[str, int] = {}
+
+    def add(self, move: Move) -> None:
+        """The next verdict in ledger order."""
+        self._order[move.verdict] = len(self._order)
+        for name in move.implication.supports:
+            self._supports[name].append(move.verdict)
+        for name in move.implication.walks_back:
+            self._backs[name].append(move.verdict)
+            self._fallen[name].append(move.verdict)
+        for name in move.implication.restores:
+            if any(verdict in move.earlier for verdict in self._backs[name]):
+                self._restored[name].append(move.verdict)
+            self._fallen[name] = [verdict for verdict in self._fallen[name] if verdict not in move.earlier]
+
+    def standings(self) -> dict[str, ClaimStanding]:
+        """How every claim stands now."""
+        return {name: self._standing(name) for name in self._beneath}
+
+    def _standing(self, name: str) -> ClaimStanding:
+        ground = tuple(below for below in self._beneath if below in self._beneath[name] and self._fallen[below])
+        status: Status
+        if self._fallen[name]:
+            status, because = "walked back", self._fallen[name]
+        elif ground:
+            causes = {verdict for below in ground for verdict in self._fallen[below]}
+            status, because = "in question", sorted(causes, key=self._order.__getitem__)
+        elif self._supports[name]:
+            status, because = "supported", self._supports[name]
+        else:
+            status, because = "untested", []
+        return ClaimStanding(
+            status=status,
+            supported_by=tuple(self._supports[name]),
+            walked_back_by=tuple(self._fallen[name]),
+            restored_by=tuple(self._restored[name]),
+            ground=ground,
+            because=tuple(because),
+        )
 
 
 def banners(claims: Claims, moves: Sequence[Move], verdict: str) -> tuple[Banner, ...]:

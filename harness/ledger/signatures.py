@@ -36,7 +36,7 @@ def signature(key: Path, data: bytes) -> bytes:
 
 
 def check_signature(file: Path, data: bytes, by: str, allowed_signers: Path | None) -> Found:
-    """Whether a file signs ``data`` with the key of fingerprint ``by``, and whether ``allowed_signers`` vouch for it."""
+    """Whether a file signs ``data`` with the key of fingerprint ``by``, and whether ``allowed_signers`` know it."""
     named = ("-n", NAMESPACE, "-s", str(file))
     try:
         # Good "harness-ledger-head" signature with ED25519 key SHA256:…

@@ -2,6 +2,7 @@
 
 from harness.pipeline.auditing import Asked, audit_trail
 from harness.pipeline.claiming import Prospect, Table, banner_lines, claims_table, prospect
+from harness.pipeline.exporting import export_crate, export_statement
 from harness.pipeline.judging import Recomputed, reverdict
 from harness.pipeline.looking import Outlook, Standing, history, outlook, read_verdict, standing
 from harness.pipeline.project import Report, Reporter, Settings
@@ -26,6 +27,8 @@ __all__ = [
     "banner_lines",
     "claims_table",
     "close",
+    "export_crate",
+    "export_statement",
     "history",
     "outlook",
     "pilot",

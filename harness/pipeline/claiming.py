@@ -72,7 +72,7 @@ def prospect(path: Path, verdicts: Path, outcomes: Sequence[tuple[str, str]]) ->
                 outcome=outcome,
                 deviated=False,
                 implication=implication,
-                claims=known.claims,
+                claims=known,
                 earlier=earlier,
             )
         )
@@ -98,7 +98,7 @@ def banner_lines(name: str, verdicts: Path) -> tuple[str, ...]:
     done = moves(trail)
     by_verdict = {move.verdict: move for move in done}
     (own,) = [move for move in done if move.run == run]
-    found = claims.banners(Claims(claims=own.claims), done, own.verdict)
+    found = claims.banners(own.claims, done, own.verdict)
     return tuple(told(banner, [by_verdict[verdict] for verdict in banner.because]) for banner in found)
 
 
@@ -139,15 +139,17 @@ def moves(trail: Ledger) -> tuple[Move, ...]:
             continue
         started = by_digest[event.body["run"]]
         registration = ledger.registration_in(by_digest, started)
+        implication = implications(registration.canonical)[event.body["outcome"]]
+        earlier = found.values() if implication.walks_back or implication.restores else ()
         found[started.digest] = Move(
             verdict=event.digest,
             run=ledger.run_name(started.digest),
             hypothesis=started.body["hypothesis"],
             outcome=event.body["outcome"],
             deviated=bool(started.body.get("deviations")),
-            implication=implications(registration.canonical)[event.body["outcome"]],
-            claims=registered_claims(registration.claims).claims,
-            earlier=frozenset(move.verdict for move in found.values() if ancestry.before(move.verdict, event.digest)),
+            implication=implication,
+            claims=registered_claims(registration.claims),
+            earlier=frozenset(move.verdict for move in earlier if ancestry.before(move.verdict, event.digest)),
         )
     return tuple(found.values())
 
@@ -166,7 +168,7 @@ def append_walk_backs(trail: Ledger) -> tuple[Event, ...]:
 
 def walk_back_body(move: Move, done: Sequence[Move]) -> dict[str, object]:
     """What the notice of a verdict says: it follows from the verdict and those before it."""
-    moved = claims.consequences(Claims(claims=move.claims), move.implication)
+    moved = claims.consequences(move.claims, move.implication)
     fallen = {*moved.walked_back, *moved.in_question}
     return {
         "verdict": move.verdict,
@@ -189,7 +191,7 @@ def _table(known: Claims, done: tuple[Move, ...]) -> Table:
         for name in (*move.implication.supports, *move.implication.walks_back, *move.implication.restores):
             if name not in known.claims:
                 notes[name] = "not in the claims file any more"
-            elif known.claims[name] != move.claims[name]:
+            elif known.claims[name] != move.claims.claims[name]:
                 notes[name] = f"written otherwise when run {move.run} moved it"
     return Table(everything, claims.fold(known, done), claims.changes(known, done), done, notes)
 

@@ -57,29 +57,29 @@ def replicate(name: str, verdicts: Path, settings: Settings, reporter: Reporter,
     before = Measurements.model_validate_json(stored(run_folder(trail, started) / "results.json"))
     registered = registered_for(trail, started)
     hypothesis = registered.hypothesis
-    root = settings.data if settings.data is not None else verdicts.resolve().parent / "data"
-    device, images = open_device_and_data(hypothesis, root, settings, reporter)
+    root = verdicts.resolve().parent  # the project, and with it data/
+    device, images = open_device_and_data(hypothesis, verdicts.resolve(), settings, reporter)
     for data, used in before.data.items():
         if images[data].fingerprint != used.fingerprint:
             raise DeviationRefused(
                 f"the data of {data} here are not those of run {run}: {used.fingerprint[:12]} there, "
                 f"{images[data].fingerprint[:12]} here",
-                where=str(root),
+                where=run,
                 remedy="give the same data with --data; on other data it would be another experiment",
             )
     planned = plan.expand(
-        hypothesis, before.seeds, registration=registered.registration, memory_bytes=device.memory_bytes
+        hypothesis, registered.seeds, registration=registered.registration, memory_bytes=device.memory_bytes
     )
     now = {
         "plan": hashlib.sha256(planned.model_dump_json().encode()).hexdigest(),
         "device": device.name,
-        "environment": ledger.environment(verdicts.resolve().parent).model_dump(mode="json"),
+        "environment": ledger.environment(root).model_dump(mode="json"),
     }
     circumstances = ledger.changes(started.body, now, ("device", "plan"))
     folder = trail.root / hypothesis_id / f"replicating-{run}"
     with ledger.one_at_a_time(trail, hypothesis_id):
         result, _ = train(planned, images, device, folder, settings, reporter)
-        again = measured(registered.model_copy(update={"seeds": before.seeds}), images, result)
+        again = measured(registered, images, result)
         results = again.to_json().encode()
         decision = inference.decide(hypothesis, again)
         differences: tuple[str, ...] = ()

@@ -22,7 +22,6 @@ from harness.pipeline.project import (
     Reporter,
     Settings,
     command,
-    data_folder,
     open_ledger,
     project_root,
     registered_for,
@@ -61,13 +60,15 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
     loaded = spec.load(path)
     hypothesis = loaded.hypothesis
     refuse_unsupported(hypothesis)
-    device, images = open_device_and_data(hypothesis, data_folder(path, settings), settings, reporter)
+    device, images = open_device_and_data(hypothesis, path, settings, reporter)
     trail = open_ledger(path, settings)
     pins = ledger.pins(hypothesis, verdict.default_templates())
     fingerprints = {name: data.fingerprint for name, data in images.items()}
     with ledger.one_at_a_time(trail, hypothesis.id):
         registration = registered_or_register(loaded, trail, pins, fingerprints, settings, reporter)
         differing = refuse_changes(registration, loaded, trail, pins)
+        if hashlib.sha256(loaded.raw).hexdigest() != registration.raw:
+            reporter.say("only comments or layout differ from the registered file: the meaning is the same")
         _, moved = registered_claims(registration, loaded, trail)
         environment = ledger.environment(project_root(path))
         planned = plan.expand(
@@ -134,7 +135,7 @@ def pilot(path: Path, settings: Settings, reporter: Reporter, *, seeds: int, epo
     loaded = spec.load(path)
     refuse_unsupported(loaded.hypothesis)
     hypothesis = scaled_down(loaded.hypothesis, epochs)
-    device, images = open_device_and_data(hypothesis, data_folder(path, settings), settings, reporter)
+    device, images = open_device_and_data(hypothesis, path, settings, reporter)
     trail = open_ledger(path, settings)
     numbers = tuple(
         int.from_bytes(hashlib.sha256(PILOT_TAG + hypothesis.id.encode() + b"\0%d" % index).digest()[:6], "big")

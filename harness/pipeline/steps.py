@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness import ledger, spec
 from harness.errors import DeviationRefused, UsageError
 from harness.ledger import Ledger, Pins, Registration
-from harness.pipeline.project import Reporter, Settings
+from harness.pipeline.project import Reporter, Settings, data_folder
 from harness.records import (
     Claims,
     DataRecord,
@@ -97,12 +97,13 @@ def registered_claims(registration: Registration, loaded: spec.Loaded, trail: Le
 
 
 def open_device_and_data(
-    hypothesis: Hypothesis, root: Path, settings: Settings, reporter: Reporter
+    hypothesis: Hypothesis, path: Path, settings: Settings, reporter: Reporter
 ) -> tuple[Device, dict[str, Images]]:
-    """The device, and every data set of every arm, once, from the data folder ``root``."""
+    """The device, and every data set of every arm, once."""
     from harness import engine
 
     device = engine.open_device(settings.device, settings.compile)
+    root = data_folder(path, settings)
     sets = {arm.setup.dataset.name: arm.setup.dataset for arm in hypothesis.arms.values()}
     return device, {name: dataset.load(root, reporter.say) for name, dataset in sets.items()}
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field
 
 from harness.records.base import Record
-from harness.records.hypothesis import Claim, Implication
+from harness.records.hypothesis import Claims, Implication
 
 
 class Consequences(Record):
@@ -28,7 +29,8 @@ class Consequences(Record):
 Status = Literal["untested", "supported", "in question", "walked back"]
 
 
-class Move(Record):
+@dataclass(frozen=True)
+class Move:
     """A verdict, as far as claims are concerned."""
 
     verdict: str
@@ -41,10 +43,11 @@ class Move(Record):
     """Whether the run deviated from its registration."""
     implication: Implication
     """Of its outcome, as registered."""
-    claims: dict[str, Claim]
+    claims: Claims
     """As registered: what the verdict speaks of."""
     earlier: frozenset[str] = frozenset()
-    """Digests of the verdicts that were entered provably before it."""
+    """Digests of the verdicts that were entered provably before it; left empty where nothing depends on them, because
+    the verdict neither walks back nor restores."""
 
 
 class ClaimStanding(Record):

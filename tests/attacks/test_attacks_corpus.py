@@ -10,7 +10,8 @@ from corpus import CORPUS, Attack, better, forged_file, judged, rename_digests
 from trails import Trail, audited, sha, sorts
 
 from harness import inference
-from harness.ledger import Ledger
+from harness.errors import UsageError
+from harness.ledger import Ledger, start_or_resume
 from harness.ledger.audit import EXIT, SORTS, AuditReport
 from harness.pipeline import Asked, Reporter, Settings, audit_trail
 from harness.pipeline.judging import judge
@@ -149,3 +150,15 @@ def test_leftovers_and_absent_weights_are_named(project: Path) -> None:
     report = audit_trail(trail, project / "hypotheses", Asked(), Settings(), Reporter())
     assert {"leftover", "weights-absent"} <= sorts(report)
     assert all(line.status == "PASS" for subject in report.hypotheses for line in subject.lines if line.step < 6)
+
+
+def test_data_that_were_swapped_between_two_starts_are_refused(project: Path) -> None:
+    """Whatever their name, size and time: the fingerprint is over what was decoded."""
+    ledger = Ledger(project / "verdicts")
+    body = next(e.body for e in ledger.events() if e.type == "run_started" and e.body["hypothesis"] == "second")
+    attempt = start_or_resume(ledger, "second", body, resume=True, say=lambda _: None)
+    assert (attempt.folder / "work").is_dir()
+    swapped = body | {"data": {"digits": "0" * 64}}
+    with pytest.raises(UsageError, match="its data changed"):
+        start_or_resume(ledger, "second", swapped, resume=True, say=lambda _: None)
+    assert start_or_resume(ledger, "second", body, resume=True, say=lambda _: None).resumed == 1

@@ -49,6 +49,15 @@ class Event(Record):
         return rfc8785.dumps(self.model_dump(mode="json"))
 
     @cached_property
+    def content(self) -> Record | None:
+        """The body as its type's record; None for a type that this version does not know.
+
+        Raises:
+            ValidationError: a body of another form.
+        """
+        return BODIES[self.type].model_validate(self.body) if self.type in BODIES else None
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of its bytes: its name."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
@@ -85,8 +94,7 @@ def parse_event(data: bytes, where: str) -> Event:
                 remedy="update harness",
             )
         event = Event.model_validate(value)
-        if event.type in BODIES:
-            BODIES[event.type].model_validate(event.body)
+        _ = event.content  # checks its form
         plain = not fractions and type(value.get("v")) is int and _plainly_canonical(value, data)
         if not plain and event.to_bytes() != data:
             raise Tampered("not in canonical form (RFC 8785)", where=where)

@@ -14,7 +14,7 @@ from harness.errors import HarnessError, Tampered
 from harness.ledger.ancestry import Ancestry
 from harness.ledger.audit.files import LARGEST_EVENT, TrailFiles
 from harness.ledger.audit.findings import AuditFinding
-from harness.ledger.bodies import BODIES, RegisteredBody, RunStartedBody, VerdictBody
+from harness.ledger.bodies import RegisteredBody, RunStartedBody, VerdictBody
 from harness.ledger.event import Event, parse_event
 from harness.ledger.events import in_order
 from harness.ledger.history import CLOSING, run_name
@@ -37,9 +37,7 @@ class Evidence:
         self.order: tuple[Event, ...] = in_order(events)
         self.events: dict[str, Event] = {event.digest: event for event in self.order}
         self.bodies: dict[str, Record] = {
-            digest: BODIES[event.type].model_validate(event.body)
-            for digest, event in self.events.items()
-            if event.type in BODIES
+            digest: event.content for digest, event in self.events.items() if event.content is not None
         }
         self._forms: dict[str, dict[str, Any] | None] = {}
         self._pages: dict[str, Provenance] = {}

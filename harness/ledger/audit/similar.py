@@ -16,17 +16,17 @@ WORDS = ("id", "title", "question", "prediction", "prior_data_seen", "implicatio
 def near_duplicates(evidence: Evidence) -> Iterator[AuditFinding]:
     """Registrations that train and test nearly the same, each with the first like it."""
     numbers: dict[str, int] = {}
-    first: dict[frozenset[str], str] = {}  # leaves → the first registration that has exactly these
+    first: dict[str, str] = {}  # text → the first registration that has exactly this
     masks: dict[str, int] = {}
     for digest in evidence.types["registered"]:
-        leaves = _leaves(evidence, str(evidence.events[digest].body["canonical"]))
-        if not leaves:
+        text = _tested(evidence, str(evidence.events[digest].body["canonical"]))
+        if text is None:
             continue
-        twin = first.get(leaves)
+        twin = first.get(text)
         if twin is None:
-            mask = sum(1 << numbers.setdefault(leaf, len(numbers)) for leaf in leaves)
+            mask = sum(1 << numbers.setdefault(leaf, len(numbers)) for leaf in frozenset(text.split(", ")))
             twin = next((other for other, known in masks.items() if _alike(mask, known)), None)
-            first[leaves] = digest
+            first[text] = digest
             masks[digest] = mask
         if twin is not None and evidence.whose(twin) != evidence.whose(digest):
             what = f"it trains and tests nearly the same as {evidence.whose(twin)}"
@@ -38,13 +38,10 @@ def _alike(one: int, other: int) -> bool:
     return (one & other).bit_count() >= ALIKE * max(one.bit_count(), other.bit_count())
 
 
-def _leaves(evidence: Evidence, canonical: str) -> frozenset[str]:
-    """Keys with their values, of everything that is trained and tested; nothing if the form cannot be read.
+def _tested(evidence: Evidence, canonical: str) -> str | None:
+    """Everything that is trained and tested, as text; None if the form cannot be read.
 
-    Cut at the commas of its text: rough, because it need not be exact, and fast, because there may be thousands.
+    It is cut at its commas and compared: rough, because it need not be exact, and fast, because there may be thousands.
     """
     form = evidence.form(canonical)
-    if form is None:
-        return frozenset()
-    tested = {key: value for key, value in form.items() if key not in WORDS}
-    return frozenset(str(tested).split(", "))
+    return None if form is None else str({key: value for key, value in form.items() if key not in WORDS})

@@ -22,6 +22,10 @@ from harness.cli.common import (
     verb,
     wants_json,
 )
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.ledger import Moment
 
 if TYPE_CHECKING:
     from harness.pipeline import Family
@@ -132,11 +136,28 @@ def show(
     name: Annotated[str, typer.Argument(help="A hypothesis's id or a run's first digits.", show_default=False)],
     verdicts: VerdictsOption = None,
     raw: Annotated[bool, typer.Option("--raw", help="The Markdown as it is, on a terminal too.")] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="The hypothesis's life instead: every event about it.")
+    ] = False,
+    form: FormatOption = "text",
 ) -> None:
-    """Print the last verdict on a hypothesis."""
+    """Print the last verdict on a hypothesis; above it, what later verdicts did to the claims that it moved."""
     from harness import pipeline
 
-    path, text = pipeline.read_verdict(name, verdicts if verdicts is not None else Path("verdicts"))
+    as_json = wants_json(form)
+    trail = verdicts if verdicts is not None else Path("verdicts")
+    if history:
+        _print_history(pipeline.history(name, trail), as_json)
+        return
+    if as_json:
+        raise UsageError("the page is Markdown", where="--format", remedy="its numbers are in verdict.json beside it")
+    path, text = pipeline.read_verdict(name, trail)
+    banners = pipeline.banner_lines(name, trail)
+    if raw:  # the page to the byte; what happened since goes beside it
+        for banner in banners:
+            err.print(banner, markup=False)
+    elif banners:
+        text = "\n>\n".join(banners) + f"\n\n{text}"
     if out.is_terminal and not raw:
         from rich.markdown import Markdown
 
@@ -144,3 +165,14 @@ def show(
     else:
         print(text, end="")
     err.print(str(shown(path)), markup=False)
+
+
+def _print_history(moments: tuple[Moment, ...], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([moment.model_dump() for moment in moments], indent=1, ensure_ascii=False))
+        return
+    for moment in moments:
+        beside = " (in another branch: not provably after the line above)" if moment.beside else ""
+        out.print(f"{moment.claimed_time}  {moment.digest[:12]}  {moment.text}{beside}", markup=False)
+        for detail in moment.details:
+            out.print(f"    {detail}", markup=False)

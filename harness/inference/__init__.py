@@ -3,6 +3,7 @@
 from harness.inference.families import holm
 from harness.inference.looks import decide, goes_on
 from harness.inference.power import Spread, greatest_chance, power
+from harness.inference.replication import disagreements
 from harness.inference.seeds import sd_limits
 from harness.inference.sensitivity import Alternative, criteria_names, sensitivity
 
@@ -11,6 +12,7 @@ __all__ = [
     "Spread",
     "criteria_names",
     "decide",
+    "disagreements",
     "goes_on",
     "greatest_chance",
     "holm",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -93,7 +93,7 @@ def start_or_resume(
             trail.append("run_aborted", {"run": event.digest, "reason": "superseded: started anew on request"})
             say(f"attempt {folder.name} closed: started anew on request")
             continue
-        if changed := _changes(event.body, wanted):
+        if changed := changes(event.body, wanted):
             raise UsageError(
                 f"attempt {folder.name} is open and cannot go on to the same bits:\n    " + "\n    ".join(changed),
                 where=str(folder),
@@ -107,16 +107,16 @@ def start_or_resume(
     return Attempted(event, folder, _note_start(folder))
 
 
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What a resumed attempt must share with its start and does not."""
-    pairs = [(key, before[key], now[key]) for key in PINNED]
+def changes(before: Mapping[str, Any], now: Mapping[str, Any], keys: Sequence[str] = PINNED) -> tuple[str, ...]:
+    """What one run_started body must share with another to come to the same bits, and does not: one sentence each."""
+    pairs = [(key, before[key], now[key]) for key in keys]
     pairs += [(key, before["environment"][key], now["environment"][key]) for key in PINNED_ENVIRONMENT]
     found = []
     for key, old, new in pairs:
         if old != new:
             shown = f": {old} → {new}" if isinstance(old, str) and len(old) < 64 else ""
             found.append(f"its {key} changed{shown}")
-    return found
+    return tuple(found)
 
 
 def code_deviation(trail: Ledger, hypothesis: str, pinned: str | None, code: str) -> tuple[str, ...]:

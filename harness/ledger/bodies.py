@@ -4,14 +4,21 @@
 |----------------|--------------------------------------|------------------------------------------------------------|
 | `registered`   | before anything is run               | hypothesis, title, raw, canonical, claims, seeds, pins,    |
 |                |                                      | data                                                       |
-| `run_started`  | before the first seed trains         | hypothesis, registration, raw, canonical, pins, data,      |
-|                |                                      | plan, seeds, environment, device, command, deviations      |
+| `amended`      | when a registration is changed       | hypothesis, registration, amends, raw, canonical, claims,  |
+|                |                                      | seeds, pins, data, kind, differences, reason, attempts     |
+| `run_started`  | before the first seed trains         | hypothesis, registration, amendment, raw, canonical, pins, |
+|                |                                      | data, plan, seeds, environment, device, command,           |
+|                |                                      | deviations                                                 |
 | `look`         | when the seeds so far were judged    | run, seeds, outcome, p, results                            |
 | `run_finished` | when results.json is durable         | run, results                                               |
 | `run_failed`   | when training stopped for good       | run, reason                                                |
 | `run_aborted`  | when a person closes an attempt      | run, reason                                                |
 | `verdict`      | when a finished run was judged       | run, outcome, files                                        |
+| `walk_back`    | after a verdict that walks back      | verdict, hypothesis, outcome, claims, in_question, concerns|
+| `replicated`   | when a run was trained again         | run, expected, agreement, differences, outcome, results,   |
+|                |                                      | plan, environment, device                                  |
 | `pilot`        | before a scaled-down, exploratory run | hypothesis, settings                                       |
+| `anchored`     | when a head was stamped or signed    | head, kind, file, by                                       |
 
 ``run`` is the full digest of the run_started event. Integers stay below 2^53 (RFC 8785); larger ones are written as
 text. A new type is one record here and one line in ``BODIES``; a field added to a type needs a default, because old
@@ -20,7 +27,7 @@ events don't have it.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, StringConstraints
 
@@ -54,12 +61,49 @@ class RegisteredBody(Record):
     """Data-set name → fingerprint, where it was known."""
 
 
+class AttemptState(Record):
+    """What an amendment's author could have seen of an attempt."""
+
+    status: Literal["open", "finished", "failed", "aborted", "pilot"]
+    outcome: Name | None = None
+    """If it was judged."""
+
+
+class AmendedBody(Record):
+    """A change to a registration, with what was known of the results when it was made.
+
+    The fields that it shares with ``registered`` hold what is registered from here on. It is before a run if it is an
+    ancestor of its run_started event, and no clock says otherwise; ``attempts`` is what the writer's ledger held.
+    """
+
+    hypothesis: Id
+    registration: Digest
+    """Event that registered the hypothesis first. Seeds stay derived from it."""
+    amends: Digest
+    """The registration or the amendment that ``differences`` are against."""
+    raw: Digest
+    canonical: Digest
+    claims: Digest
+    seeds: int | tuple[int, ...]
+    pins: Pins
+    data: dict[str, Digest]
+    kind: Literal["comment", "surroundings", "meaning"]
+    """comment: the file's text alone; surroundings: code, templates, claims or data too; meaning: the hypothesis."""
+    differences: tuple[str, ...]
+    """Field by field, "arms.penalized.penalty.strength: 0.01 → 0.02"; empty for a comment."""
+    reason: Text
+    attempts: dict[Digest, AttemptState]
+    """Every attempt and pilot of the hypothesis up to here: run_started or pilot event → what had become of it."""
+
+
 class RunStartedBody(Record):
     """An attempt."""
 
     hypothesis: Id
     registration: Digest
     """Event that registered the hypothesis first."""
+    amendment: Digest | None = None
+    """The last amendment, if there was one; the attempt is held against it."""
     raw: Digest
     """The YAML file as it is run."""
     canonical: Digest
@@ -116,6 +160,55 @@ class VerdictBody(Record):
     """results.json, verdict.json, verdict.md, env.json and figures: path below the run folder → digest."""
 
 
+class WalkBackBody(Record):
+    """Notice of what a verdict's registered implication does to claims. It adds nothing of its own: the standing of
+    claims follows from the verdicts, and a notice that says otherwise is wrong."""
+
+    verdict: Digest
+    """The verdict event that walks back."""
+    hypothesis: Id
+    outcome: Name
+    claims: tuple[Id, ...] = Field(min_length=1)
+    """Walked back, in the order of the registered claims file."""
+    in_question: dict[Id, tuple[Id, ...]] = Field(default_factory=dict)
+    """Claim → the walked-back claims that it stands on."""
+    concerns: tuple[Digest, ...] = ()
+    """Earlier verdict events that had supported one of all these claims, in ledger order."""
+
+
+class ReplicatedBody(Record):
+    """A run trained again from its registered seeds. No attempt: it adds no data and gives no outcome."""
+
+    run: Digest
+    expected: Literal["bits", "statistics"]
+    """What was promised: the same bits on the same device, plan, code and packages; elsewhere the same statistics."""
+    agreement: Literal["bits", "statistics", "none"]
+    """What was found."""
+    circumstances: tuple[str, ...] = ()
+    """What differed from the run's circumstances, one sentence each; empty if bits were expected."""
+    differences: tuple[str, ...] = ()
+    """What came out otherwise, one sentence each."""
+    outcome: Name
+    """That the rerun's results would give."""
+    results: Digest
+    """Of the rerun's results.json. Where it is not the run's own, its bytes are an object."""
+    plan: Digest
+    environment: Environment
+    device: str
+
+
+class AnchoredBody(Record):
+    """Evidence from outside that a head existed: ledger/anchors/<head>.tsr or .sig."""
+
+    head: Digest
+    kind: Literal["tsa", "ssh"]
+    """An RFC 3161 time stamp over the head's event file, or an SSH signature of it."""
+    file: Digest
+    """Of the anchor file."""
+    by: Text
+    """Who: the authority's address, or the public key's fingerprint."""
+
+
 class PilotBody(Record):
     """Prior data: somebody looked."""
 
@@ -126,11 +219,15 @@ class PilotBody(Record):
 
 BODIES: dict[str, type[Record]] = {
     "registered": RegisteredBody,
+    "amended": AmendedBody,
     "run_started": RunStartedBody,
     "look": LookBody,
     "run_finished": RunFinishedBody,
     "run_failed": RunClosedBody,
     "run_aborted": RunClosedBody,
     "verdict": VerdictBody,
+    "walk_back": WalkBackBody,
+    "replicated": ReplicatedBody,
     "pilot": PilotBody,
+    "anchored": AnchoredBody,
 }

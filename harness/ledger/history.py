@@ -84,6 +84,22 @@ def looks(ledger: Ledger, run: str) -> tuple[LookBody, ...]:
     return tuple(LookBody.model_validate(event.body) for event in found)
 
 
+def find_attempt(ledger: Ledger, name: str) -> Event:
+    """The run_started event whose digest begins with ``name``.
+
+    Raises:
+        UsageError: none does, or several do.
+        Tampered: as ``Ledger.events``.
+    """
+    found = [event for event in ledger.events() if event.type == "run_started" and event.digest.startswith(name)]
+    if len(found) != 1 or len(name) < SHORTEST_RUN:
+        problem = "no attempt's digest begins" if not found else "it takes more digits to tell which attempt begins"
+        raise UsageError(
+            f"{problem} with {name!r}", where=str(ledger.root), remedy="harness show HYPOTHESIS --history lists them"
+        )
+    return found[0]
+
+
 def recorded_files(ledger: Ledger, run: str) -> dict[str, str]:
     """File below the run's folder → digest, from the first verdict event on a run_started event's digest."""
     events = ledger.events()

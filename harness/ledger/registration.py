@@ -11,7 +11,7 @@ import rfc8785
 from pydantic import ValidationError
 
 from harness.errors import UsageError
-from harness.ledger.bodies import RegisteredBody
+from harness.ledger.bodies import AmendedBody, RegisteredBody
 from harness.ledger.events import Event, Ledger
 from harness.ledger.pins import Pins, pins
 from harness.records import Hypothesis, Record
@@ -22,6 +22,8 @@ __all__ = [
     "Registration",
     "canonical",
     "compare",
+    "derived_seeds",
+    "differences",
     "find_registration",
     "pins",
     "register",
@@ -33,11 +35,14 @@ ABSENT = object()
 
 
 class Registration(Record):
-    """What the first registration of a hypothesis fixed."""
+    """What is registered of a hypothesis: by its first registration, or by an amendment of it."""
 
     digest: str
-    """Of its event."""
+    """Of the first registration's event."""
     claimed_time: str
+    """Of the first registration."""
+    amendment: str | None = None
+    """Digest of the amendment that fixed the rest, if there was one."""
     raw: str
     """Digest of the YAML file, which is an object."""
     canonical: str
@@ -87,7 +92,7 @@ def register(
             raise UsageError(
                 f"the hypothesis is registered already, by event {earlier.digest[:12]} ({earlier.claimed_time})",
                 where=hypothesis.id,
-                remedy="run it as it is; give a new question a new id",
+                remedy="run it as it is, change it with harness amend FILE --reason …, or give a new question a new id",
             )
         for template in pins.template_bytes.values():
             ledger.store_object(template)
@@ -112,20 +117,26 @@ def find_registration(ledger: Ledger, hypothesis_id: str) -> Registration | None
     """
     for event in ledger.events():
         if event.type == "registered" and event.body["hypothesis"] == hypothesis_id:
-            body = RegisteredBody.model_validate(event.body)
-            counted = isinstance(body.seeds, int)
-            return Registration(
-                digest=event.digest,
-                claimed_time=event.claimed_time,
-                raw=body.raw,
-                canonical=body.canonical,
-                claims=body.claims,
-                seeds=_derived(event.digest, body.seeds) if isinstance(body.seeds, int) else body.seeds,
-                hand_picked_seeds=not counted,
-                pins=body.pins,
-                data=body.data,
-            )
+            return fixed_by(event.digest, event.claimed_time, RegisteredBody.model_validate(event.body))
     return None
+
+
+def fixed_by(
+    digest: str, claimed_time: str, body: RegisteredBody | AmendedBody, amendment: str | None = None
+) -> Registration:
+    """What the registration ``digest`` fixes, or an amendment of it."""
+    return Registration(
+        digest=digest,
+        claimed_time=claimed_time,
+        amendment=amendment,
+        raw=body.raw,
+        canonical=body.canonical,
+        claims=body.claims,
+        seeds=derived_seeds(digest, body.seeds) if isinstance(body.seeds, int) else body.seeds,
+        hand_picked_seeds=not isinstance(body.seeds, int),
+        pins=body.pins,
+        data=body.data,
+    )
 
 
 def seeds(registration_digest: str, hypothesis: Hypothesis) -> tuple[int, ...]:
@@ -134,10 +145,11 @@ def seeds(registration_digest: str, hypothesis: Hypothesis) -> tuple[int, ...]:
     Seed i is the first 6 bytes, big-endian, of SHA-256("harness/seed/v1" ‖ 0 ‖ registration ‖ i as 8 bytes), so no
     confirming number can be older than the registration and a rerun cannot roll again.
     """
-    return hypothesis.seeds.list or _derived(registration_digest, hypothesis.seeds.number)
+    return hypothesis.seeds.list or derived_seeds(registration_digest, hypothesis.seeds.number)
 
 
-def _derived(registration_digest: str, count: int) -> tuple[int, ...]:
+def derived_seeds(registration_digest: str, count: int) -> tuple[int, ...]:
+    """The first ``count`` seed numbers that follow from a registration's event."""
     start = SEED_TAG + bytes.fromhex(registration_digest)
     numbers = tuple(
         int.from_bytes(hashlib.sha256(start + index.to_bytes(8, "big")).digest()[:6], "big") for index in range(count)
@@ -153,16 +165,21 @@ def compare(registration: Registration, hypothesis: Hypothesis, raw: bytes, pins
         Tampered: the registered form is missing from the ledger's objects or was changed there.
     """
     now = canonical(hypothesis)
-    differences: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
     if hashlib.sha256(now).hexdigest() != registration.canonical:
         before = json.loads(ledger.read_object(registration.canonical))
-        differences = tuple(_differences(_in_todays_form(before), json.loads(now), ""))
+        changed = tuple(_differences(_in_todays_form(before), json.loads(now), ""))
     same_text = hashlib.sha256(raw).hexdigest() == registration.raw
     return Comparison(
-        status="changed" if differences else "identical" if same_text else "comment_only",
-        differences=differences,
+        status="changed" if changed else "identical" if same_text else "comment_only",
+        differences=changed,
         pins=tuple(_pin_differences(registration.pins, pins)),
     )
+
+
+def differences(before: Hypothesis, now: Hypothesis) -> tuple[str, ...]:
+    """Field by field what ``now`` says otherwise than ``before``."""
+    return tuple(_differences(before.model_dump(mode="json"), now.model_dump(mode="json"), ""))
 
 
 def _in_todays_form(before: dict[str, Any]) -> Any:

@@ -11,10 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from harness import claims, inference, ledger, spec, verdict
+from harness import claims, inference, ledger, verdict
 from harness.errors import UsageError
 from harness.ledger import Ledger
-from harness.pipeline.project import refuse_altered, run_folder, stored
+from harness.pipeline.project import refuse_altered, registered_for, run_folder, stored
 from harness.records import (
     Consequences,
     Decision,
@@ -94,17 +94,7 @@ def read_run(run: str, verdicts: Path) -> Stored:
     refuse_altered(folder, ledger.recorded_files(trail, started.digest))
     measurements = Measurements.model_validate_json(stored(folder / "results.json"))
     provenance = Provenance.model_validate_json(stored(folder / "env.json"))
-    registration = ledger.find_registration(trail, measurements.hypothesis)
-    if registration is None:
-        raise UsageError("its hypothesis is not registered in this trail", where=str(folder))
-    raw, claims_raw = trail.read_object(started.body["raw"]), trail.read_object(registration.claims)
-    loaded = spec.parse(raw, claims_raw, measurements.hypothesis)
-    registered = Registered(
-        hypothesis=loaded.hypothesis,
-        claims=loaded.claims,
-        registration=registration.digest,
-        seeds=registration.seeds,
-    )
+    registered = registered_for(trail, started)
     pinned = started.body["pins"]["templates"].items()
     templates = {name: trail.read_object(digest) for name, digest in pinned}
     looks = ledger.looks(trail, started.digest)

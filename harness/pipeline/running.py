@@ -15,10 +15,21 @@ from shutil import rmtree
 
 from harness import inference, ledger, plan, spec, verdict
 from harness.errors import Interrupted
+from harness.pipeline.claiming import append_walk_backs
 from harness.pipeline.growing import train_and_judge
 from harness.pipeline.judging import judge
-from harness.pipeline.project import Report, Reporter, Settings, command, open_ledger, project_root, save
+from harness.pipeline.project import (
+    Report,
+    Reporter,
+    Settings,
+    command,
+    open_ledger,
+    project_root,
+    registered_for,
+    save,
+)
 from harness.pipeline.steps import (
+    amended_lines,
     circumstances,
     data_deviations,
     measured,
@@ -54,10 +65,9 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
     with ledger.one_at_a_time(trail, hypothesis.id):
         registration = registered_or_register(loaded, trail, pins, fingerprints, settings, reporter)
         differing = refuse_changes(registration, loaded, trail, pins)
-        known, moved = registered_claims(registration, loaded, trail)
-        registered = Registered(
-            hypothesis=hypothesis, claims=known, registration=registration.digest, seeds=registration.seeds
-        )
+        if hashlib.sha256(loaded.raw).hexdigest() != registration.raw:
+            reporter.say("only comments or layout differ from the registered file: the meaning is the same")
+        _, moved = registered_claims(registration, loaded, trail)
         environment = ledger.environment(project_root(path))
         planned = plan.expand(
             hypothesis,
@@ -70,6 +80,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
         body = {
             "hypothesis": hypothesis.id,
             "registration": registration.digest,
+            "amendment": registration.amendment,
             "raw": trail.store_object(loaded.raw),
             "canonical": hashlib.sha256(ledger.canonical(hypothesis)).hexdigest(),
             "pins": pins.model_dump(mode="json"),
@@ -80,6 +91,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             "device": device.name,
             "command": command(path),
             "deviations": (
+                *amended_lines(trail, hypothesis.id, late=True),
                 *differing,
                 *moved,
                 *ledger.code_deviation(trail, hypothesis.id, registration.pins.code, environment.code),
@@ -89,6 +101,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
         for template in pins.template_bytes.values():
             trail.store_object(template)
         attempt = ledger.start_or_resume(trail, hypothesis.id, body, resume=settings.resume, say=reporter.say)
+        registered = registered_for(trail, attempt.event)
         trained = train_and_judge(planned, registered, images, device, trail, attempt, settings, reporter)
         measurements, decision = trained.measurements, trained.decision
         provenance = Provenance(
@@ -99,6 +112,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             resumed=attempt.resumed,
             attempts=ledger.attempts_with(trail, attempt, decision.outcome),
             deviations=tuple(attempt.event.body["deviations"]),
+            amendments=amended_lines(trail, hypothesis.id, late=False),
             hand_picked_seeds=registration.hand_picked_seeds,
             **circumstances(
                 attempt.event.body["environment"],
@@ -116,6 +130,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             trail, attempt, decision.outcome, files | {"results.json": measurements.to_json().encode()}
         )
         rmtree(attempt.folder / "work", ignore_errors=True)
+        append_walk_backs(trail)
     return Report(hypothesis, decision, attempt.folder, trail.heads()[0])
 
 

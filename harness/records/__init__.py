@@ -2,7 +2,7 @@
 
 from harness.records.bands import Band, Interval
 from harness.records.base import Record
-from harness.records.claims import Consequences
+from harness.records.claims import Banner, Change, ClaimStanding, Consequences, Move
 from harness.records.decision import (
     AtomTest,
     BandDecision,
@@ -44,7 +44,10 @@ __all__ = [
     "Attempt",
     "Band",
     "BandDecision",
+    "Banner",
+    "Change",
     "Claim",
+    "ClaimStanding",
     "Claims",
     "Cohort",
     "Combine",
@@ -65,6 +68,7 @@ __all__ = [
     "Interval",
     "Look",
     "Measurements",
+    "Move",
     "Optimizer",
     "Plan",
     "PowerReport",

@@ -334,6 +334,14 @@ class Stopping(Record):
         return len(self.at) if self.kind == "looks" and self.at else 1
 
 
+class Replication(Record):
+    """When a rerun on another device agrees with a run; on the same device and plan only the same bits do."""
+
+    level: float = Field(default=0.99, ge=0.5, lt=1)
+    """The outcome must be the same, and the mean of every deciding or guarding estimand must lie where that of an
+    independent repetition would with this probability."""
+
+
 class Implication(Record):
     """What an outcome means for claims made earlier."""
 
@@ -386,6 +394,8 @@ class Hypothesis(Record):
     """When seeds stop being added."""
     implications: dict[Name, Implication]
     """Outcome → what it means; one for every outcome, inconclusive and invalid too."""
+    replication: Replication = Replication()
+    """When a rerun elsewhere agrees."""
     exploratory: dict[Name, Estimand] = Field(default_factory=dict)
     """Reported, never deciding."""
 

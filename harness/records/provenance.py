@@ -67,3 +67,5 @@ class Provenance(Record):
     """All attempts at this hypothesis up to this verdict, in ledger order."""
     deviations: tuple[str, ...]
     """What differed from the registration, one sentence each."""
+    amendments: tuple[str, ...] = ()
+    """What was amended before this run and is no deviation, one sentence each."""

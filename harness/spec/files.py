@@ -86,6 +86,28 @@ def warning(loaded: Loaded, path: tuple[str | int, ...], message: str, remedy: s
     return replace(found, severity="warning")
 
 
+def load_claims(path: Path) -> Claims:
+    """Read and check a claims file.
+
+    Raises:
+        UsageError: it cannot be read.
+        InvalidHypothesis: with everything that is wrong with it.
+    """
+    return parse_claims(_bytes(path), str(path))
+
+
+def parse_claims(raw: bytes, name: str = CLAIMS) -> Claims:
+    """The claims in a file's bytes, of which there may be none.
+
+    Raises:
+        InvalidHypothesis: they are not valid, or not any more.
+    """
+    found = _parse_claims(raw, name) if raw else _ClaimsFile([], Claims(), b"", exists=False)
+    if found.claims is None or found.findings:
+        raise InvalidHypothesis(found.findings)
+    return found.claims
+
+
 def _sound(checked: _Checked, claims: _ClaimsFile) -> Loaded:
     findings = [*checked.findings, *claims.findings]
     if findings or checked.loaded is None:

@@ -18,12 +18,15 @@ from harness.verdict.profiles import curve_figure, layer_figure
 from harness.verdict.text import Markdown, escape, together, with_unit
 
 VERSION = 2
-SINCE_VERSION_2: Mapping[str, IncEx | bool] = {
-    "decisions": {"__all__": {"posterior", "effect_size"}},
-    "looks": True,
-    "exploratory_p": True,
+SINCE_VERSION_2: Mapping[str, Mapping[str, IncEx | bool]] = {
+    "decision": {
+        "decisions": {"__all__": {"posterior", "effect_size"}},
+        "looks": True,
+        "exploratory_p": True,
+    },
+    "provenance": {"amendments": True},
 }
-"""What a decision says in verdict.json since version 2: a verdict stored before is written again without it."""
+"""What parts of verdict.json say since version 2: a verdict stored before is written again without it."""
 
 
 class Picture(NamedTuple):
@@ -163,7 +166,7 @@ def _as_json(
 ) -> str:
     """verdict.json. A pilot's has estimates, and neither outcome, decision nor consequences."""
     pilot = measurements.pilot
-    later = SINCE_VERSION_2 if version < 2 else None
+    later = SINCE_VERSION_2 if version < 2 else {"decision": {}, "provenance": {}}
     estimates = tables.estimands_of(decision) | {result.name: result for result in decision.exploratory}
     return canonical_text(
         {
@@ -175,12 +178,14 @@ def _as_json(
             "pilot": pilot,
             "outcome": None if pilot else decision.outcome,
             "predicted": decision.predicted,
-            "decision": None if pilot else decision.model_dump(mode="json", exclude=later),
+            "decision": None if pilot else decision.model_dump(mode="json", exclude=later["decision"]),
             "estimates": {name: result.model_dump(mode="json") for name, result in estimates.items()},
             "consequences": {}
             if pilot
             else {outcome: moved.model_dump(mode="json") for outcome, moved in consequences.items()},
-            # Verdicts from before ``code`` was noted must come out as they were.
-            "provenance": provenance.model_dump(mode="json", exclude=None if provenance.code else {"code"}),
+            # A run from before the code's digest was noted has none, in verdicts of any version.
+            "provenance": provenance.model_dump(
+                mode="json", exclude={**later["provenance"], **({} if provenance.code else {"code": True})}
+            ),
         }
     )

@@ -108,6 +108,7 @@ def test_a_comment_is_no_change(registered_only: Project) -> None:
     registered_only.edit("id: tiny", "id: tiny  # a comment")
     ran = registered_only.harness("run", "hypotheses/tiny.yaml", "--device", "cpu")
     assert ran.returncode == 0, ran.stderr
+    assert "only comments or layout differ" in ran.stderr
 
 
 def test_require_registered(project: Project) -> None:

@@ -287,7 +287,10 @@ def test_settings_come_from_option_then_variable_then_file(project: Project) -> 
     assert ran.returncode == 2 and "devise" in ran.stderr
 
 
-@pytest.mark.parametrize("verb", [["--help"], ["check"], ["list"], ["show", "tiny"], ["run", "--help"]])
+@pytest.mark.parametrize(
+    "verb",
+    [["--help"], ["check"], ["list"], ["show", "tiny"], ["show", "tiny", "--history"], ["claims"], ["run", "--help"]],
+)
 def test_looking_never_loads_torch(finished: Project, verb: list[str]) -> None:
     code = (
         "import sys; sys.argv = ['harness', *sys.argv[1:]]\nfrom harness.cli import main\n"

@@ -135,7 +135,7 @@ def test_places_count_characters_from_one() -> None:
         ("a: \u202eb\n".encode(), (1, 4, "control character U+202E")),
         (b"", (1, 1, "the file is empty")),
         (b"# only this\n", (1, 1, "the file is empty")),
-        (b"a: [1, 2\n", (2, 1, "not YAML: expected ',' or ']', but got '<stream end>'")),
+        (b"a: [1, 2\n", (2, 1, "not YAML: expected ',' or ']'")),
         (b"a: 1\na: 2\n", (2, 1, "the key 'a' stands here twice (first on line 1)")),
         (b"? [a]\n: 1\n", (1, 3, "a key must be a text")),
         (b"1: x\n", (1, 1, "a key must be a text")),

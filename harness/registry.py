@@ -29,7 +29,7 @@ FAMILIES = ("rules", "metrics", "models", "datasets", "penalties", "criteria")
 class Plugin(BaseModel):
     """Base of every plug-in: parameters as fields, ``name`` as the discriminator."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     name: str
     """The plug-in's name: its file's name."""

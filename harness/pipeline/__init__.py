@@ -1,5 +1,6 @@
 """All stages in order: the only package that knows them all. ``running`` tells the whole story on one page."""
 
+from harness.pipeline.checking import check
 from harness.pipeline.judging import Recomputed, reverdict
 from harness.pipeline.looking import Outlook, Standing, outlook, read_verdict, standing
 from harness.pipeline.project import Report, Reporter, Settings
@@ -12,6 +13,7 @@ __all__ = [
     "Reporter",
     "Settings",
     "Standing",
+    "check",
     "outlook",
     "pilot",
     "read_verdict",

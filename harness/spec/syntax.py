@@ -1,4 +1,4 @@
-"""What YAML scanners complain about, in plain words: libyaml and PyYAML's own scanner word the same mistake differently."""
+"""What YAML scanners complain about, in plain words: libyaml and PyYAML's own scanner word one mistake in two ways."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from harness.spec.tree import Place
 TAB = ("a tab where spaces are expected", "indent with spaces, not with tabs")
 INDENT = "check the indentation: the keys of one mapping, and the dashes of one list, start in the same column"
 PLAIN = (
-    (r"mapping values are not allowed", "': ' can't stand here", "quote a text that contains ': ', and check indentation"),
+    (
+        r"mapping values are not allowed",
+        "': ' can't stand here",
+        "quote a text that contains ': ', and check indentation",
+    ),
     (r"a tab character", *TAB),
     (r"sequence entries are not allowed", "a list item '- ' can't start here", "start the list on a line of its own"),
     (r"mapping keys are not allowed", "'? ' can't start here", "quote a text that begins with '?'"),
@@ -25,7 +29,11 @@ PLAIN = (
     (r"escape code|escape sequence|hexd?ecimal|hexadecimal", "an escape is out of range", "write the character itself"),
     (r"unexpected end of stream", "this quoted text never ends", "close the quote"),
     (r"unexpected document (indicator|separator)", "'---' or '...' inside a quoted text", "close the quote before it"),
-    (r"<document start>", "expected the document to start", "remove what stands before ---, and any %YAML or %TAG line"),
+    (
+        r"<document start>",
+        "expected the document to start",
+        "remove what stands before ---, and any %YAML or %TAG line",
+    ),
     (r"version|directive|incompatible", "a directive that can't be read", "remove the line that starts with %"),
     (r"tag|'>'", "a tag that can't be read", "quote a text that begins with '!'"),
     (r"alphabetic or numeric", "& or * needs a name", "quote a text that begins with & or *"),
@@ -55,7 +63,9 @@ def in_plain_words(error: yaml.MarkedYAMLError, lines: tuple[str, ...]) -> Wrong
     for pattern, message, remedy in PLAIN:
         if re.search(pattern, problem):
             return Wrong(place, message, remedy)
-    return Wrong(place, problem or "it can't be parsed", "check indentation, brackets and quotes just before this place")
+    return Wrong(
+        place, problem or "it can't be parsed", "check indentation, brackets and quotes just before this place"
+    )
 
 
 def _bad_start(place: Place | None, lines: tuple[str, ...]) -> Wrong:

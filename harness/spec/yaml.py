@@ -56,19 +56,19 @@ class _Events:
 
     def __init__(self, text: str) -> None:
         self._events: Iterator[Any] = iter(yaml.parse(text, Loader=SCANNER))
-        self._ahead: list[Any] = []
+        self._ahead: Any = None
         self.place: Place = (1, 1)
 
     def peek(self) -> Any:
         """The next event, still to be taken."""
-        if not self._ahead:
-            self._ahead.append(next(self._events))
-        return self._ahead[0]
+        if self._ahead is None:
+            self._ahead = next(self._events)
+        return self._ahead
 
     def take(self) -> Any:
         """The next event."""
-        event = self.peek()
-        self._ahead.clear()
+        event = next(self._events) if self._ahead is None else self._ahead
+        self._ahead = None
         self.place = _place(event.start_mark)
         return event
 
@@ -184,4 +184,3 @@ class _Reader:
 
 def _place(mark: yaml.Mark) -> Place:
     return mark.line + 1, mark.column + 1
-

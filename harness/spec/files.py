@@ -137,7 +137,8 @@ def _across(sound: Sequence[_Checked], known: Sequence[Known]) -> Iterator[Findi
     registered = {entry.form.id: entry for entry in known}
     alike: dict[str, list[Hypothesis]] = {}
     for checked in sound:
-        assert checked.loaded is not None and checked.root is not None
+        assert checked.loaded is not None
+        assert checked.root is not None
         hypothesis = checked.loaded.hypothesis
         problems: list[Problem] = []
         if (entry := registered.get(hypothesis.id)) is not None:

@@ -84,7 +84,10 @@ def opposed(one: Hypothesis, other: Hypothesis) -> Iterator[Problem]:
                 ("walks_back", set(ours.walks_back) & set(them.supports)),
             ):
                 for claim in sorted(claims):
-                    message = f"outcome {name!r} {verb.replace('_', ' ')} {claim!r}, but the same result of {other.id!r} does the opposite"
+                    does = verb.replace("_", " ")
+                    message = (
+                        f"outcome {name!r} {does} {claim!r}, but the same result of {other.id!r} does the opposite"
+                    )
                     remedy = "let one result mean one thing in both files"
                     yield Problem(
                         ("implications", name, verb), message, remedy, severity="warning", rule="contradictions"

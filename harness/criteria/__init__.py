@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
+from harness.fields import Unit
 from harness.registry import Plugin
 
 
@@ -21,7 +22,7 @@ class Criterion(Plugin):
     source: ClassVar[str]
     """Where it comes from."""
 
-    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    alpha: Annotated[float, Unit("probability")] = Field(default=0.05, gt=0, lt=0.5)
     """Largest probability of a wrong outcome, α."""
 
     @abstractmethod

@@ -23,6 +23,7 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue, StringConstraints
 
+from harness.fields import Unit
 from harness.ledger.environment import Environment
 from harness.ledger.pins import Digest, Pins
 from harness.records import Record
@@ -38,14 +39,16 @@ class RegisteredBody(Record):
     """A pre-registration."""
 
     hypothesis: Id
+    """The hypothesis's id."""
     title: Text
+    """Its statement."""
     raw: Digest
     """Of the YAML file; its bytes are an object."""
     canonical: Digest
     """Of the hypothesis with all defaults as RFC 8785 bytes, which are an object too."""
     claims: Digest
     """Of the claims file; its bytes are an object."""
-    seeds: int | tuple[int, ...]
+    seeds: Annotated[int | tuple[int, ...], Unit("seeds, or seed numbers")]
     """How many are derived from this event's digest, or the hand-picked ones."""
     pins: Pins
     """Code that the run will use."""
@@ -57,6 +60,7 @@ class RunStartedBody(Record):
     """An attempt."""
 
     hypothesis: Id
+    """The hypothesis's id."""
     registration: Digest
     """Event that registered the hypothesis first."""
     raw: Digest
@@ -69,10 +73,14 @@ class RunStartedBody(Record):
     """Data-set name → fingerprint of what was loaded, where it was loaded before the start."""
     plan: Digest
     """Of the plan: arms × seeds and how they are grouped."""
-    seeds: tuple[int, ...]
+    seeds: Annotated[tuple[int, ...], Unit("seed numbers")]
+    """The seed numbers, in order."""
     environment: Environment
+    """Versions, machine and settings."""
     device: str
+    """What trains, in words."""
     command: str
+    """The command, as another person could give it."""
     deviations: tuple[str, ...] = ()
     """What differs from the registration, one sentence each."""
 
@@ -81,6 +89,7 @@ class RunFinishedBody(Record):
     """The end of an attempt whose results are complete."""
 
     run: Digest
+    """Digest of the run_started event."""
     results: Digest
     """Of results.json."""
 
@@ -89,14 +98,18 @@ class RunClosedBody(Record):
     """The end of an attempt without results: run_failed and run_aborted."""
 
     run: Digest
+    """Digest of the run_started event."""
     reason: Text
+    """Why it ended without results."""
 
 
 class VerdictBody(Record):
     """What came out of a finished attempt."""
 
     run: Digest
+    """Digest of the run_started event."""
     outcome: Name
+    """A band's or combination's name, inconclusive or invalid."""
     files: dict[RelativePath, Digest]
     """results.json, verdict.json, verdict.md, env.json and figures: path below the run folder → digest."""
 
@@ -105,6 +118,7 @@ class PilotBody(Record):
     """Prior data: somebody looked."""
 
     hypothesis: Id
+    """The hypothesis's id."""
     settings: dict[str, JsonValue]
     """How it was scaled down."""
 

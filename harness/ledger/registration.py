@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import rfc8785
 
 from harness.errors import UsageError
+from harness.fields import Unit
 from harness.ledger.bodies import RegisteredBody
 from harness.ledger.events import Event, Ledger
 from harness.ledger.pins import Pins, pins
@@ -37,16 +38,19 @@ class Registration(Record):
     digest: str
     """Of its event."""
     claimed_time: str
+    """Of its event, UTC."""
     raw: str
     """Digest of the YAML file, which is an object."""
     canonical: str
     """Digest of the hypothesis with its defaults as RFC 8785 bytes, which are an object."""
     claims: str
     """Digest of the claims file, which is an object."""
-    seeds: tuple[int, ...]
+    seeds: Annotated[tuple[int, ...], Unit("seed numbers")]
     """Derived from the event's digest, or hand-picked."""
     hand_picked_seeds: bool
+    """Whether the file lists its seeds."""
     pins: Pins
+    """The code that it fixed, by digest."""
     data: dict[str, str]
     """Data-set name → fingerprint, where it was known."""
 

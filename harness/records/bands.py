@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from harness.fields import Unit
 from harness.records.base import Record
 
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?inf"
@@ -18,10 +19,14 @@ INTERVAL = re.compile(rf"\s*([\[(])\s*({NUMBER})\s*,\s*({NUMBER})\s*([\])])\s*")
 class Interval(Record):
     """One interval of a band; an infinite end is None and open."""
 
-    lower: float | None
-    upper: float | None
+    lower: Annotated[float | None, Unit("the estimand's unit")]
+    """Lower end; None is minus infinity."""
+    upper: Annotated[float | None, Unit("the estimand's unit")]
+    """Upper end; None is infinity."""
     lower_closed: bool
+    """Whether the lower end belongs to it."""
     upper_closed: bool
+    """Whether the upper end belongs to it."""
 
     @classmethod
     def parse(cls, text: str) -> Interval:

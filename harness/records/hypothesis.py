@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from harness.criteria import Criterion
 from harness.datasets import Dataset
+from harness.fields import Unit
 from harness.metrics import Metric
 from harness.models import Model
 from harness.penalties import Penalty
@@ -58,15 +59,15 @@ class Optimizer(Record):
 
     name: Literal["adamw"]
     """The only optimizer so far."""
-    lr: float = Field(gt=0)
+    lr: Annotated[float, Unit("1")] = Field(gt=0)
     """Learning rate at the first epoch."""
-    weight_decay: float = Field(default=0.01, ge=0)
+    weight_decay: Annotated[float, Unit("1")] = Field(default=0.01, ge=0)
     """Decoupled weight decay, as a factor on lr × weight."""
-    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta1: Annotated[float, Unit("1")] = Field(default=0.9, ge=0, lt=1)
     """Decay of the first moment."""
-    beta2: float = Field(default=0.999, ge=0, lt=1)
+    beta2: Annotated[float, Unit("1")] = Field(default=0.999, ge=0, lt=1)
     """Decay of the second moment."""
-    eps: float = Field(default=1e-8, gt=0)
+    eps: Annotated[float, Unit("1")] = Field(default=1e-8, gt=0)
     """Added to the root of the second moment."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """cosine: epoch t of T (from 0) trains at lr·(1 + cos(πt/T))/2; constant: at lr."""
@@ -75,9 +76,9 @@ class Optimizer(Record):
 class EvaluationSpec(Record):
     """When and on what is measured."""
 
-    probe_samples: int = Field(default=1024, ge=2)
+    probe_samples: Annotated[int, Unit("samples")] = Field(default=1024, ge=2)
     """Test samples in the probe batch for per-sample metrics; the same for all replicas, drawn by a fixed key."""
-    every_epochs: int = Field(default=5, ge=1)
+    every_epochs: Annotated[int, Unit("epochs")] = Field(default=5, ge=1)
     """Measured after epoch 1, every this many epochs, and the last."""
     metrics: tuple[Name, ...] = STANDARD_METRICS
     """What is measured; metrics that are not defined for an arm's rule are left out there."""
@@ -92,9 +93,9 @@ class Setup(Record):
     """What is trained."""
     optimizer: Optimizer
     """How gradients become updates."""
-    epochs: int = Field(ge=1, le=100_000)
+    epochs: Annotated[int, Unit("epochs")] = Field(ge=1, le=100_000)
     """Passes over the training split."""
-    batch_size: int = Field(ge=1)
+    batch_size: Annotated[int, Unit("samples")] = Field(ge=1)
     """Samples per step; the last, smaller batch of an epoch is kept."""
     precision: Literal["float32", "tf32", "bf16", "float64"] = "float32"
     """Arithmetic of training: strict float32 unless the file says otherwise."""
@@ -128,13 +129,15 @@ class Arm(Record):
 class Seeds(Record):
     """The independent repetitions, shared by all arms."""
 
-    count: int | None = Field(default=None, ge=1, le=10_000)
+    count: Annotated[int | None, Unit("seeds")] = Field(default=None, ge=1, le=10_000)
     """How many; their numbers are derived from the registration, so nobody can choose them."""
-    list: tuple[Annotated[int, Field(ge=0, lt=2**53)], ...] | None = Field(default=None, min_length=1)
+    list: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**53)], ...] | None, Unit("seed numbers")] = Field(
+        default=None, min_length=1
+    )
     """Explicit numbers instead; the verdict marks them as hand-picked."""
     justification: Text | None = None
     """Why this many."""
-    sd: float | None = Field(default=None, gt=0)
+    sd: Annotated[float | None, Unit("the estimand's unit")] = Field(default=None, gt=0)
     """Standard deviation between seeds that the justification assumes, in the unit of the first decision."""
 
     @model_validator(mode="after")
@@ -160,9 +163,9 @@ class Estimand(Record):
     """The arm it is measured on, or"""
     contrast: tuple[Name, Name] | None = None
     """two arms, first minus second, paired by seed (in the file: "first - second")."""
-    layer: int | None = Field(default=None, ge=0)
+    layer: Annotated[int | None, Unit("layers")] = Field(default=None, ge=0)
     """Layer l, for metrics that have one value per layer."""
-    epoch: int | None = Field(default=None, ge=1)
+    epoch: Annotated[int | None, Unit("epochs")] = Field(default=None, ge=1)
     """Evaluated epoch; the last if not given."""
     samples: Literal["mean", "std", "median"] | None = None
     """Summary over probe samples, for metrics with one value per sample."""
@@ -220,11 +223,11 @@ class Guard(Record):
 
     estimand: Name
     """Which estimand."""
-    above: float | None = None
+    above: Annotated[float | None, Unit("the estimand's unit")] = None
     """It must lie above this, or"""
-    below: float | None = None
+    below: Annotated[float | None, Unit("the estimand's unit")] = None
     """below this."""
-    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    alpha: Annotated[float, Unit("probability")] = Field(default=0.05, gt=0, lt=0.5)
     """Level of the guard's own test."""
     otherwise: Text
     """What the verdict says when the guard does not hold."""
@@ -299,7 +302,7 @@ class Stopping(Record):
 
     kind: Literal["fixed", "looks", "anytime"] = "fixed"
     """fixed: all seeds, then judge once; looks: judge at the numbers in ``at``; anytime: judge after every seed."""
-    at: tuple[int, ...] | None = None
+    at: Annotated[tuple[int, ...] | None, Unit("seeds")] = None
     """Numbers of seeds at which a planned look is taken, rising to the number registered."""
 
 
@@ -388,10 +391,12 @@ class Registered(Record):
     """A hypothesis together with what its registration fixed."""
 
     hypothesis: Hypothesis
+    """As it is now, in all that was registered."""
     claims: Claims
+    """The claims as registered."""
     registration: str
     """Digest of the event that registered it first."""
-    seeds: tuple[int, ...]
+    seeds: Annotated[tuple[int, ...], Unit("seed numbers")]
     """The seed numbers, derived from the registration or listed in the file."""
 
 

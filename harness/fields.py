@@ -33,12 +33,25 @@ def unit_of(model: type[BaseModel], name: str) -> str | None:
 
 def descriptions(model: type[BaseModel]) -> dict[str, str]:
     """Field → what stands below it in the class that declares it last."""
+    found = _below(model)
+    declared = {name: field.description for name, field in model.model_fields.items() if field.description}
+    return {name: text for name, text in {**found, **declared}.items() if name in model.model_fields}
+
+
+def declarations(model: type[BaseModel]) -> dict[str, tuple[Any, str]]:
+    """Class attribute declared as ClassVar → its value and what stands below it; those without a value are left out."""
+    order = [name for base in reversed(model.__mro__) for name in base.__dict__.get("__annotations__", ())]
+    names = [name for name in order if name in model.__class_vars__]
+    texts = _below(model)
+    return {name: (getattr(model, name), texts.get(name, "")) for name in dict.fromkeys(names) if hasattr(model, name)}
+
+
+def _below(model: type[BaseModel]) -> dict[str, str]:
     found: dict[str, str] = {}
     for base in reversed(model.__mro__):
         if issubclass(base, BaseModel) and base is not BaseModel:
             found |= _below_fields(base)
-    declared = {name: field.description for name, field in model.model_fields.items() if field.description}
-    return {name: text for name, text in {**found, **declared}.items() if name in model.model_fields}
+    return found
 
 
 def _below_fields(model: type[BaseModel]) -> dict[str, str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Penalty(Plugin):
     """Interface of a penalty plug-in. The engine multiplies ``value`` by each replica's own strength."""
 
-    strength: Annotated[float, Unit("1")] = Field(ge=0)
+    strength: Annotated[float, Unit("1")] = Field(ge=0, examples=[1.0e-2])
     """λ, the factor on the penalty; 0 is no penalty."""
 
     @abstractmethod

@@ -13,7 +13,10 @@ from harness.fields import Unit
 from harness.records.base import Record
 
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?inf"
-INTERVAL = re.compile(rf"\s*([\[(])\s*({NUMBER})\s*,\s*({NUMBER})\s*([\])])\s*")
+INTERVAL = re.compile(rf"\s*([\[(])\s*({NUMBER})\s*,\s*({NUMBER})\s*([\])])\s*", re.ASCII)
+ONE = rf"\s*[\[(]\s*(?:{NUMBER})\s*,\s*(?:{NUMBER})\s*[\])]\s*"
+JOINED = rf"^{ONE}(?:\|{ONE})*$"
+"""Intervals joined by ``|``, as a JSON Schema's regular expression."""
 
 
 class Interval(Record):
@@ -62,8 +65,8 @@ class Interval(Record):
         return above and below
 
     def __str__(self) -> str:
-        low = "-inf" if self.lower is None else f"{self.lower:g}"
-        high = "inf" if self.upper is None else f"{self.upper:g}"
+        low = "-inf" if self.lower is None else _shortest(self.lower)
+        high = "inf" if self.upper is None else _shortest(self.upper)
         return f"{'[' if self.lower_closed else '('}{low}, {high}{']' if self.upper_closed else ')'}"
 
 
@@ -92,8 +95,14 @@ class Band(tuple[Interval, ...]):
             lambda value: value if isinstance(value, Band) else cls.parse(_text(value)),
             core_schema.is_instance_schema(cls),
             serialization=core_schema.plain_serializer_function_ser_schema(str),
-            json_schema_input_schema=core_schema.str_schema(),
+            json_schema_input_schema=core_schema.str_schema(pattern=JOINED),
         )
+
+
+def _shortest(number: float) -> str:
+    """As short as it can be written without becoming another number: no moved threshold may read like the old one."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)
 
 
 def _text(value: Any) -> str:

@@ -1,7 +1,23 @@
-"""From a YAML file to a checked Hypothesis: ``load`` for one file, ``load_folder`` for many."""
+"""From a YAML file to a checked Hypothesis: ``load`` for one file, ``load_folder`` for many; what a file may hold."""
 
 from harness.spec.checks import CHECKS
+from harness.spec.explain import Explanation, explain, names
 from harness.spec.files import FolderReport, Loaded, id_of, load, load_folder, parse
 from harness.spec.registered import Known
+from harness.spec.schema import json_schema, schemas
 
-__all__ = ["CHECKS", "FolderReport", "Known", "Loaded", "id_of", "load", "load_folder", "parse"]
+__all__ = [
+    "CHECKS",
+    "Explanation",
+    "FolderReport",
+    "Known",
+    "Loaded",
+    "explain",
+    "id_of",
+    "json_schema",
+    "load",
+    "load_folder",
+    "names",
+    "parse",
+    "schemas",
+]

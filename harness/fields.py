@@ -40,7 +40,7 @@ def descriptions(model: type[BaseModel]) -> dict[str, str]:
 
 def declarations(model: type[BaseModel]) -> dict[str, tuple[Any, str]]:
     """Class attribute declared as ClassVar → its value and what stands below it; those without a value are left out."""
-    order = [name for base in reversed(model.__mro__) for name in base.__dict__.get("__annotations__", ())]
+    order = [name for base in reversed(model.__mro__) for name in inspect.get_annotations(base)]
     names = [name for name in order if name in model.__class_vars__]
     texts = _below(model)
     return {name: (getattr(model, name), texts.get(name, "")) for name in dict.fromkeys(names) if hasattr(model, name)}

@@ -30,7 +30,7 @@ def explain(
     ] = None,
     form: FormatOption = "text",
 ) -> None:
-    """Explain a name in a hypothesis file: what it is, its equation, its source, its parameters. Without one: list them."""
+    """Explain a name in a hypothesis file: its equation, source and parameters. Without a name: list them all."""
     from harness import spec
 
     if name is None:

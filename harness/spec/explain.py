@@ -59,12 +59,9 @@ def explain(name: str) -> list[Explanation]:
     Raises:
         UsageError: nothing has this name.
     """
-    found = [
-        _plugin(family, kind)
-        for family in FAMILIES
-        for key, kind in members(family).items()
-        if name in (key, f"{family}.{key}")
-    ]
+    found = []
+    for family in FAMILIES:
+        found += [_plugin(family, kind) for key, kind in members(family).items() if name in (key, f"{family}.{key}")]
     found += [_option(path, part) for path, part in _options() if _means(name, path)]
     if name in CHECKS:
         found.append(Explanation("check", name, CHECKS[name]))
@@ -94,15 +91,12 @@ def _plugin(family: str, kind: type[Plugin]) -> Explanation:
     declared = {key: value for key, value in facts.items() if not callable(value[0]) and key != "source"}
     own = facts.get("source", (None, ""))[0]
     required = [key for key in made.get("required", ()) if key != "name"]
-    shown = {
-        "name": made["properties"]["name"]["const"],
-        **{key: _example(made["properties"][key]) for key in required},
-    }
+    shown = {key: _example(made["properties"][key]) for key in ("name", *required)}
     return Explanation(
         kind=NOUNS.get(family, family[:-1]),
         name=str(shown["name"]),
         text=inspect.cleandoc(kind.__doc__ or ""),
-        source="\n".join(filter(None, (module, own))) or None,
+        source="\n".join(filter(None, (module, own if own and own not in module else None))) or None,
         facts=tuple((key, _yaml(value), " ".join(text.split())) for key, (value, text) in declared.items()),
         parameters=tuple(_parameters(made, made.get("$defs", {}))),
         example=_yaml(shown),
@@ -156,7 +150,9 @@ def _options() -> Iterator[tuple[str, _Part]]:
 
     def below(path: str, field: Json) -> Iterator[tuple[str, _Part]]:
         inner = _resolved(field, parts)
-        if "allOf" in inner:  # a plug-in's parameters are explained under its own name
+        if "allOf" in inner or "const" in inner.get("properties", {}).get(
+            "name", {}
+        ):  # a plug-in's parameters are explained under its own name
             return
         yield from walk(f"{path}.", inner)
         for entry in (*inner.get("patternProperties", {}).values(), *([inner["items"]] if "items" in inner else ())):

@@ -67,6 +67,10 @@ class _FileForm(GenerateJsonSchema):
         """Never: a title made of the key says nothing."""
         return False
 
+    def sort(self, value: JsonSchemaValue, parent_key: str | None = None) -> JsonSchemaValue:
+        """As declared, which is how people read it."""
+        return value
+
     def model_schema(self, schema: Any) -> JsonSchemaValue:
         """With the text below each field; a plug-in's schema says its equation and source too."""
         made = super().model_schema(schema)
@@ -212,7 +216,7 @@ def _partial(schema: Json, parts: Json) -> Json:
         made["properties"] = {name: _partial(field, parts) for name, field in schema["properties"].items()}
     if "allOf" in made and "name" in made.get("properties", {}):  # plug-ins: without a name any of them may be meant
         branches = [_partial(branch["then"], parts) for branch in schema["allOf"]]
-        texts = {key: schema[key] for key in ("description", "examples") if key in schema}
+        texts: Json = {key: schema[key] for key in ("description", "examples") if key in schema}
         return {**texts, "anyOf": branches}
     if "anyOf" in made:
         made["anyOf"] = [_partial(branch, parts) for branch in schema["anyOf"]]
@@ -230,15 +234,7 @@ def undescribed(schema: Json) -> Iterator[str]:
 
 
 def _shows_a_value(field: Json) -> bool:
-    shown = {
-        "examples",
-        "const",
-        "enum",
-        "$ref",
-        "items",
-        "prefixItems",
-        "patternProperties",
-        "properties",
-    } & field.keys()
-    shown |= {"default"} & {key for key, value in field.items() if value is not None}
-    return bool(shown) or any(_shows_a_value(part) for part in field.get("anyOf", ())) or field.get("type") == "boolean"
+    telling = {"examples", "const", "enum", "$ref", "items", "prefixItems", "patternProperties", "properties"}
+    if telling & field.keys() or field.get("default") is not None or field.get("type") == "boolean":
+        return True
+    return any(_shows_a_value(part) for part in field.get("anyOf", ()))

@@ -6,7 +6,7 @@ incomplete; 130 interrupted. One module per verb or group of verbs, in the order
 """
 
 # Importing a verb's module adds it to the program.
-from harness.cli import run, plan, check, reference, look, reverdict  # noqa: F401, I001  (this is the order of --help)
+from harness.cli import run, plan, new, check, reference, look, reverdict, doctor  # noqa: F401, I001  (this is the order of --help)
 from harness.cli.app import main
 
 __all__ = ["main"]

@@ -20,11 +20,11 @@ class ResidualMlp(Model):
     """Pre-layer-norm residual MLP. Linear layers start as PyTorch's ``nn.Linear`` does, U(±1/√fan_in)."""
 
     name: Literal["residual_mlp"]
-    width: Annotated[int, Unit("units")] = Field(default=256, ge=1)
+    width: Annotated[int, Unit("units")] = Field(default=256, ge=1, le=65_536)
     """d, the size of every h_l."""
-    blocks: Annotated[int, Unit("blocks")] = Field(default=4, ge=1)
+    blocks: Annotated[int, Unit("blocks")] = Field(default=4, ge=1, le=1_000)
     """L."""
-    expansion: Annotated[int, Unit("1")] = Field(default=1, ge=1)
+    expansion: Annotated[int, Unit("1")] = Field(default=1, ge=1, le=64)
     """Size of a block's inner layer, as a multiple of the width."""
     activation: Literal["gelu", "relu", "tanh"] = "gelu"
     """Between W1 and W2; gelu is the exact one."""

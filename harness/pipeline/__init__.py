@@ -1,6 +1,7 @@
 """All stages in order: the only package that knows them all. ``running`` tells the whole story on one page."""
 
 from harness.pipeline.checking import check
+from harness.pipeline.doctor import doctor
 from harness.pipeline.judging import Recomputed, reverdict
 from harness.pipeline.looking import Outlook, Standing, outlook, read_verdict, standing
 from harness.pipeline.project import Report, Reporter, Settings
@@ -14,6 +15,7 @@ __all__ = [
     "Settings",
     "Standing",
     "check",
+    "doctor",
     "outlook",
     "pilot",
     "read_verdict",

@@ -3,15 +3,19 @@
 from harness.spec.checks import CHECKS
 from harness.spec.explain import Explanation, explain, names
 from harness.spec.files import FolderReport, Loaded, id_of, load, load_folder, parse
+from harness.spec.new import Answers, copied, draft
 from harness.spec.registered import Known
 from harness.spec.schema import json_schema, schemas
 
 __all__ = [
     "CHECKS",
+    "Answers",
     "Explanation",
     "FolderReport",
     "Known",
     "Loaded",
+    "copied",
+    "draft",
     "explain",
     "id_of",
     "json_schema",

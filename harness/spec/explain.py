@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,10 +17,13 @@ from harness.registry import FAMILIES, Plugin, members
 from harness.spec import arms
 from harness.spec.checks import CHECKS
 from harness.spec.forms import suggestion
+from harness.spec.scalars import Surprising, resolve
 from harness.spec.schema import Json, json_schema, model_schema
 
 NOUNS = {"datasets": "data set", "penalties": "penalty", "criteria": "criterion"}
 """Family → what one of its members is called, where that is not the name without its s."""
+PLAIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 _./()+-]*[A-Za-z0-9.)])?")
+"""Texts that are certain to need no quotes; all others get some."""
 OPEN = "*"
 """Stands in a path for a name that the file's author chooses."""
 
@@ -90,17 +95,22 @@ def _plugin(family: str, kind: type[Plugin]) -> Explanation:
     facts = declarations(kind)
     declared = {key: value for key, value in facts.items() if not callable(value[0]) and key != "source"}
     own = facts.get("source", (None, ""))[0]
-    required = [key for key in made.get("required", ()) if key != "name"]
-    shown = {key: _example(made["properties"][key]) for key in ("name", *required)}
     return Explanation(
         kind=NOUNS.get(family, family[:-1]),
-        name=str(shown["name"]),
+        name=str(made["properties"]["name"]["const"]),
         text=inspect.cleandoc(kind.__doc__ or ""),
         source="\n".join(filter(None, (module, own if own and own not in module else None))) or None,
-        facts=tuple((key, _yaml(value), " ".join(text.split())) for key, (value, text) in declared.items()),
+        facts=tuple((key, scalar(value), " ".join(text.split())) for key, (value, text) in declared.items()),
         parameters=tuple(_parameters(made, made.get("$defs", {}))),
-        example=_yaml(shown),
+        example=plugin_example(kind),
     )
+
+
+def plugin_example(kind: type[Plugin]) -> str:
+    """A plug-in as it stands in a file, with what must be given: ``{name: dfa}``."""
+    made = model_schema(kind)
+    required = [key for key in made.get("required", ()) if key != "name"]
+    return scalar({key: _example(made["properties"][key]) for key in ("name", *required)})
 
 
 def _option(path: str, part: _Part) -> Explanation:
@@ -123,7 +133,7 @@ def _option(path: str, part: _Part) -> Explanation:
         text=text,
         facts=tuple(fact for fact in facts if fact[1]),
         parameters=tuple(_parameters(inner, parts)),
-        example=_yaml(schema["examples"][0]) if schema.get("examples") else None,
+        example=scalar(schema["examples"][0]) if schema.get("examples") else None,
     )
 
 
@@ -179,7 +189,7 @@ def _parameter(name: str, field: Json, parts: Json, *, required: bool) -> Parame
     return Parameter(
         name=name,
         values=_values(field, parts),
-        default=None if required else _yaml(field.get("default")),
+        default=None if required else scalar(field.get("default")),
         unit=field.get("x-unit"),
         description=" ".join(str(field.get("description", "")).split()),
     )
@@ -210,15 +220,21 @@ def _example(field: Json) -> Any:
     return next(iter(field.get("examples", ())), field.get("const", field.get("default")))
 
 
-def _yaml(value: Any) -> str:
+def scalar(value: Any) -> str:
     """A value as it is written in a file, on one line."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_yaml(child)}" for key, child in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {scalar(child)}" for key, child in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_yaml, value)) + "]"
+        return "[" + ", ".join(map(scalar, value)) + "]"
     if isinstance(value, str):
-        quoted = not value or value[0] in "[({&*!|>%@`'\"#-" or ": " in value or value.strip() != value
-        return f'"{value}"' if quoted else value
+        return value if PLAIN.fullmatch(value) and not _surprising(value) else json.dumps(value, ensure_ascii=False)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return str(value)
+
+
+def _surprising(text: str) -> bool:
+    try:
+        return resolve(text) != text
+    except Surprising:
+        return True

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from harness.errors import Finding, InvalidHypothesis, UsageError
@@ -16,7 +17,7 @@ from harness.spec.arms import expand
 from harness.spec.claims import claim_problems
 from harness.spec.registered import Known, changes, moved, opposed, question, reruns
 from harness.spec.text import MAX_BYTES
-from harness.spec.tree import Node, Place, Problem, Source
+from harness.spec.tree import MAX_FINDINGS, Node, Place, Problem, Source
 
 CLAIMS = "claims.yaml"
 
@@ -174,7 +175,7 @@ def _check(path: Path, raw: bytes, beside: _ClaimsFile) -> _Checked:
     findings += source.findings(document.root, (replace(problem, rule="matrix") for problem in problems))
     hypothesis, misfits = forms.validate(Hypothesis, root)
     broken = rules.problems(root, beside.claims if beside.exists else None, hypothesis)
-    later = source.findings(root, [*misfits, *broken])
+    later = source.findings(root, [*misfits, *islice(broken, MAX_FINDINGS)])
     if not beside.exists and (missing := rules.refers_to_claims(root)):
         later += source.findings(root, [missing])
     refused = {(finding.line, finding.column) for finding in findings}

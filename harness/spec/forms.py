@@ -12,10 +12,13 @@ from pydantic_core import ErrorDetails
 
 from harness.records import Record
 from harness.spec.keys import known_keys
-from harness.spec.tree import Node, Path, Problem
+from harness.spec.tree import MAX_FINDINGS, Node, Path, Problem
 
 R = TypeVar("R", bound=Record)
 
+LONGEST = 100
+NEIGHBOURS = 200
+"""Names that are compared with a wrong one; comparing costs some 20 μs each."""
 WANTED = {
     "string_type": "a text",
     "int_type": "a whole number",
@@ -44,7 +47,7 @@ def validate(kind: type[R], root: Node) -> tuple[R | None, list[Problem]]:
         record = kind.model_validate(root.plain(), strict=True)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        return None, [problem for detail in details for problem in _problems(kind, root, detail)]
+        return None, [problem for detail in details[:MAX_FINDINGS] for problem in _problems(kind, root, detail)]
     return record, []
 
 
@@ -55,7 +58,7 @@ def part(kind: type[R], node: Node | None) -> R | None:
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """``, did you mean 'x'?`` or nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1)
+    close = difflib.get_close_matches(name[:LONGEST], [*known][:NEIGHBOURS], n=1)
     return f", did you mean {close[0]!r}?" if close else ""
 
 

@@ -8,8 +8,7 @@ from harness.records import DecisionSpec
 from harness.spec.draft import Draft
 from harness.spec.tree import Problem
 
-
-MAX_REPLICAS = 100_000
+MAX_REPLICAS = 20_000
 """Far beyond what anybody trains, and a plan of that many still takes seconds."""
 
 

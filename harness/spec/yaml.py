@@ -19,7 +19,7 @@ from harness.errors import Finding
 from harness.spec.scalars import Surprising, resolve
 from harness.spec.syntax import in_plain_words
 from harness.spec.text import CONTROL, MAX_LINE, decode
-from harness.spec.tree import Node, Place, Source
+from harness.spec.tree import MAX_FINDINGS, Node, Place, Source
 
 MAX_DEPTH = 40
 MAX_NODES = 20_000
@@ -116,6 +116,8 @@ class _Reader:
         event = events.take()
         at = _place(event.start_mark)
         self.count += 1
+        if len(self.findings) > MAX_FINDINGS:
+            self._stop(at, f"more than {MAX_FINDINGS} findings", "mend those before this place first")
         if self.count > MAX_NODES:
             self._stop(at, f"more than {MAX_NODES:,} values", "a pre-registration has some hundreds")
         if isinstance(event, yaml.AliasEvent):

@@ -75,7 +75,7 @@ def _problems(kind: type[Record], root: Node, detail: ErrorDetails) -> Iterator[
         yield Problem(path, message, f"keys known here: {', '.join(fields)}" if fields else None, on_key=True)
         return
     node, _ = root.nearest(path)
-    key = _key_of(path)
+    key = f"an entry of {_key_of(path)}" if path and isinstance(path[-1], int) else _key_of(path)
     if of == "string_pattern_mismatch":
         joined = "hyphens" if "-" in context["pattern"] else "underscores"
         on_key = detail["loc"][-1] == "[key]"
@@ -88,7 +88,7 @@ def _problems(kind: type[Record], root: Node, detail: ErrorDetails) -> Iterator[
         yield _unknown_plugin((*path, "name"), key, str(context["tag"]), _choices(context["expected_tags"]))
     elif of == "literal_error":
         choices = _choices(context["expected"])
-        if key == "name" and len(path) > 1:
+        if path[-1:] == ("name",) and len(path) > 1:
             yield _unknown_plugin(path, _key_of(path[:-1]), str(node.value), choices)
         else:
             hint = suggestion(node.value, choices) if isinstance(node.value, str) else ""

@@ -57,6 +57,8 @@ def in_plain_words(error: yaml.MarkedYAMLError, lines: tuple[str, ...]) -> Wrong
     mark = error.problem_mark or error.context_mark
     if "end of stream" in problem and "quoted" in (error.context or "") and error.context_mark:
         mark = error.context_mark  # where the quote opens says more than where the file ends
+    if "simple key" in (error.context or "") and error.context_mark:
+        mark = error.context_mark  # the key that lacks its colon, not the line after it
     place = (mark.line + 1, mark.column + 1) if mark else None
     if "start any token" in problem:
         return _bad_start(place, lines)

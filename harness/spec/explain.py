@@ -147,6 +147,7 @@ class _Part:
 def _options() -> Iterator[tuple[str, _Part]]:
     """Every path of the file's form, with its schema. An arm's setup is that of the file and not walked again."""
     whole = json_schema(Hypothesis)
+    plugins = {name for family in FAMILIES for name in members(family)}
     parts: Json = {**whole["$defs"]}
     matrix = parts["ArmWithMatrix"]["properties"]["matrix"]
     parts["Arm"] = {**parts["Arm"], "properties": {**parts["Arm"]["properties"], "matrix": matrix}}
@@ -160,9 +161,8 @@ def _options() -> Iterator[tuple[str, _Part]]:
 
     def below(path: str, field: Json) -> Iterator[tuple[str, _Part]]:
         inner = _resolved(field, parts)
-        if "allOf" in inner or "const" in inner.get("properties", {}).get(
-            "name", {}
-        ):  # a plug-in's parameters are explained under its own name
+        named = inner.get("properties", {}).get("name", {}).get("const")
+        if "allOf" in inner or named in plugins:  # a plug-in's parameters are explained under its own name
             return
         yield from walk(f"{path}.", inner)
         for entry in (*inner.get("patternProperties", {}).values(), *([inner["items"]] if "items" in inner else ())):

@@ -58,8 +58,9 @@ class Draft:
 
     @cached_property
     def decisions(self) -> dict[str, DecisionSpec]:
-        """Well-formed decisions."""
-        return self._parts("decisions", DecisionSpec)
+        """Well-formed decisions, their bands as written: a whole hypothesis may hold them in another form."""
+        parts = {name: part(DecisionSpec, node) for name, node in self.root.items("decisions").items()}
+        return {name: record for name, record in parts.items() if record is not None}
 
     @cached_property
     def implications(self) -> dict[str, Implication]:

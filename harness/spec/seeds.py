@@ -9,7 +9,7 @@ from harness.spec.draft import Draft
 from harness.spec.tree import Problem
 
 MAX_REPLICAS = 20_000
-"""Far beyond what anybody trains, and a plan of that many still takes seconds."""
+"""Far beyond what anybody trains; a plan of that many still takes seconds."""
 
 
 def some_seeds(number: int) -> str:

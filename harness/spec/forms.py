@@ -17,7 +17,7 @@ from harness.spec.tree import MAX_FINDINGS, Node, Path, Problem
 R = TypeVar("R", bound=Record)
 
 LONGEST = 100
-NEIGHBOURS = 200
+NEIGHBOURS = 100
 """Names that are compared with a wrong one; comparing costs some 20 μs each."""
 WANTED = {
     "string_type": "a text",

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from harness.records import Combine
 from harness.records.hypothesis import RESERVED_OUTCOMES
 from harness.spec.draft import Draft
-from harness.spec.forms import suggestion
+from harness.spec.forms import listed, suggestion
 from harness.spec.tree import Path, Problem
 
 MAX_COMBINATIONS = 10_000
@@ -58,7 +58,7 @@ def _references(draft: Draft, combine: Combine) -> Iterator[Problem]:
             for at, band in places:
                 if band not in known:
                     message = f"decision {decision!r} has no band {band!r}{suggestion(band, known)}"
-                    yield Problem(at, message, f"its bands: {', '.join(known)}")
+                    yield Problem(at, message, f"its bands: {listed(known)}")
 
 
 def _coverage(draft: Draft, combine: Combine) -> Iterator[Problem]:

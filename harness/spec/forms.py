@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -17,6 +17,7 @@ from harness.spec.tree import MAX_FINDINGS, Node, Path, Problem
 R = TypeVar("R", bound=Record)
 
 LONGEST = 100
+LISTED = 30
 NEIGHBOURS = 100
 """Names that are compared with a wrong one; comparing costs some 20 μs each."""
 WANTED = {
@@ -60,6 +61,12 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     """``, did you mean 'x'?`` or nothing."""
     close = difflib.get_close_matches(name[:LONGEST], [*known][:NEIGHBOURS], n=1)
     return f", did you mean {close[0]!r}?" if close else ""
+
+
+def listed(names: Collection[str]) -> str:
+    """The names, or the first of very many."""
+    shown = ", ".join([*names][:LISTED])
+    return shown if len(names) <= LISTED else f"{shown} and {len(names) - LISTED} more"
 
 
 def _problems(kind: type[Record], root: Node, detail: ErrorDetails) -> Iterator[Problem]:

@@ -15,7 +15,7 @@ from harness.spec.combine import combine_problems
 from harness.spec.contradictions import contradictions
 from harness.spec.draft import VERBS, Draft
 from harness.spec.estimands import estimand_problems, guard_problems
-from harness.spec.forms import suggestion
+from harness.spec.forms import listed, suggestion
 from harness.spec.seeds import seed_problems, stopping_problems
 from harness.spec.tree import Node, Problem
 
@@ -122,7 +122,7 @@ def _outcomes(draft: Draft) -> Iterator[Problem]:
     if draft.outcomes is None:
         return
     outcomes = list(dict.fromkeys(draft.outcomes))
-    known = f"outcomes: {', '.join(outcomes)}"
+    known = f"outcomes: {listed(outcomes)}"
     predicted = draft.prediction.outcome if draft.prediction is not None else None
     if predicted is not None and predicted not in outcomes:
         yield Problem(("prediction", "outcome"), f"{predicted!r} is no outcome{suggestion(predicted, outcomes)}", known)

@@ -20,7 +20,7 @@ def combine_problems(draft: Draft) -> Iterator[Problem]:
     """What is wrong with ``combine``, or with its absence."""
     combine = draft.combine
     if combine is None:
-        if "combine" not in draft.root.items() and len(draft.names("decisions")) > 1:
+        if not draft.given("combine") and len(draft.names("decisions")) > 1:
             remedy = "add combine: {rule: all, any or table, …}"
             yield Problem(("decisions",), "several decisions need 'combine' to make one outcome", remedy, on_key=True)
         return

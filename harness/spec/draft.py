@@ -103,10 +103,15 @@ class Draft:
         """Every outcome; None while decisions or their combination aren't well-formed."""
         given = self.root.items("decisions")
         whole = given and len(self.decisions) == len(given)
-        if not whole or (self.combine is None and ("combine" in self.root.items() or len(given) > 1)):
+        if not whole or (self.combine is None and (self.given("combine") or len(given) > 1)):
             return None
         parts: dict[str, Any] = {"decisions": self.decisions, "combine": self.combine}
         return Hypothesis.model_construct(**parts).outcomes
+
+    def given(self, key: str) -> bool:
+        """Whether the document says something under a key; ``key: null`` says nothing."""
+        node = self.root.get(key)
+        return node is not None and node.value is not None
 
     def names(self, section: str) -> list[str]:
         """The names that a section gives, well-formed or not."""

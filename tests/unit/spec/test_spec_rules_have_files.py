@@ -87,7 +87,12 @@ RULES = {
     "every boundary is on exactly one side": ["band_one_side_open", "band_overlap_point"],
     "no unreachable outcome": ["band_unreachable", "band_unreachable_point", "combine_table_dead_row"],
     "bands are intervals": ["bad_interval", "band_empty", "band_closed_infinity", "band_number", "one_band"],
-    "several decisions combine by a declared rule": ["combine_missing", "combine_table_gap", "combine_unknown_rule"],
+    "several decisions combine by a declared rule": [
+        "combine_missing",
+        "combine_null",
+        "combine_table_gap",
+        "combine_unknown_rule",
+    ],
     "exclusions: what a diverged seed does": ["unknown_policy", "worst_case", "worst_case_contrast"],
     "stopping: planned looks": ["looks", "looks_without", "looks_backwards", "looks_from_one", "looks_of_anytime"],
     "every outcome has an implication": ["no_implication", "reserved_outcome_missing", "unknown_implication"],

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
+from harness.fields import Unit
 from harness.registry import Plugin
 
 Target = Literal["mean", "median", "pseudomedian"]
@@ -40,7 +41,7 @@ class Criterion(Plugin):
     needs_bounds: ClassVar[bool] = False
     """It works only where the estimand's values lie between known bounds."""
 
-    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    alpha: Annotated[float, Unit("probability")] = Field(default=0.05, gt=0, lt=0.5)
     """Largest probability of a wrong outcome, α."""
 
     def on(self, domain: tuple[float, float]) -> Self:

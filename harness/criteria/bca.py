@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from harness.batched import keyed
 from harness.criteria import NEVER, Criterion, Target, t_exceeded, t_misses
+from harness.fields import Unit
 
 ENOUGH = 30  # seeds: below, its interval covers too little (docs/calibration.md)
 CHUNK = 1000  # resamples drawn at once
@@ -37,7 +38,7 @@ class Bca(Criterion):
         "expansion by Hesterberg 2015, doi 10.1080/00031305.2015.1089789"
     )
 
-    resamples: int = Field(default=9999, ge=9999, le=99_999)
+    resamples: Annotated[int, Unit("samples")] = Field(default=9999, ge=9999, le=99_999)
     """Bootstrap samples; being the same for all data of n seeds, fewer would shift its error rate."""
     expanded: bool = True
     """Widened for small n; without it the interval is Efron's own, which never decides."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from harness.criteria import LARGEST_T, NEVER, Criterion, Target, t_misses
+from harness.fields import Unit
 
 
 class TSequence(Criterion):
@@ -25,7 +26,7 @@ class TSequence(Criterion):
     source: ClassVar[str] = "Wang and Ramdas 2023, arXiv 2310.03722; Lai 1976, doi 10.1214/aos/1176343406"
     anytime: ClassVar[bool] = True
 
-    c_squared: float = Field(default=0.5, gt=0, le=100)
+    c_squared: Annotated[float, Unit("1")] = Field(default=0.5, gt=0, le=100)
     """c²: the smaller, the larger the effects that it is tuned to; no bearing on its error rate."""
 
     def smallest_n(self, alpha: float, cut: float | None = None) -> int:

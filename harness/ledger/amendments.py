@@ -21,8 +21,11 @@ class Amendment(Record):
     """An ``amended`` event, and what it came too late for."""
 
     digest: str
+    """Of its event."""
     claimed_time: str
+    """Of its event, UTC."""
     body: AmendedBody
+    """What it says."""
     after: tuple[str, ...]
     """Runs of the hypothesis that it is a descendant of, in ledger order: their results may have been seen."""
     beside: tuple[str, ...]

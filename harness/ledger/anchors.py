@@ -32,12 +32,17 @@ class AnchorCheck(Record):
     event: str
     """Digest of the anchored event."""
     head: str
+    """Digest of the event that it vouches for."""
     kind: Literal["tsa", "ssh"]
+    """tsa: an RFC 3161 time stamp; ssh: a signature."""
     by: str
+    """Who made it."""
     status: Literal["verified", "unchecked", "wrong"]
     """As in ``harness.ledger.evidence.Found``."""
     problem: str | None
+    """Why it does not hold, or could not be checked; None if it holds."""
     time: str | None
+    """When it was made, UTC, if it says so."""
 
 
 def stamp(ledger: Ledger, url: str) -> tuple[Event, ...]:

@@ -31,6 +31,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, StringConstraints
 
+from harness.fields import Unit
 from harness.ledger.environment import Environment
 from harness.ledger.pins import Digest, Pins
 from harness.records import Record
@@ -46,14 +47,16 @@ class RegisteredBody(Record):
     """A pre-registration."""
 
     hypothesis: Id
+    """The hypothesis's id."""
     title: Text
+    """Its statement."""
     raw: Digest
     """Of the YAML file; its bytes are an object."""
     canonical: Digest
     """Of the hypothesis with all defaults as RFC 8785 bytes, which are an object too."""
     claims: Digest
     """Of the claims file; its bytes are an object."""
-    seeds: int | tuple[int, ...]
+    seeds: Annotated[int | tuple[int, ...], Unit("seeds, or seed numbers")]
     """How many are derived from this event's digest, or the hand-picked ones."""
     pins: Pins
     """Code that the run will use."""
@@ -65,6 +68,7 @@ class AttemptState(Record):
     """What an amendment's author could have seen of an attempt."""
 
     status: Literal["open", "finished", "failed", "aborted", "pilot"]
+    """pilot, or how far it had come."""
     outcome: Name | None = None
     """If it was judged."""
 
@@ -77,21 +81,29 @@ class AmendedBody(Record):
     """
 
     hypothesis: Id
+    """The hypothesis's id."""
     registration: Digest
     """Event that registered the hypothesis first. Seeds stay derived from it."""
     amends: Digest
     """The registration or the amendment that ``differences`` are against."""
     raw: Digest
+    """Of the YAML file as it is from here on; its bytes are an object."""
     canonical: Digest
+    """Of its meaning, as in ``registered``."""
     claims: Digest
-    seeds: int | tuple[int, ...]
+    """Of the claims file; its bytes are an object."""
+    seeds: Annotated[int | tuple[int, ...], Unit("seeds, or seed numbers")]
+    """How many are derived from the first registration, or the hand-picked ones."""
     pins: Pins
+    """Code that later runs will use."""
     data: dict[str, Digest]
+    """Data-set name → fingerprint, where it was known."""
     kind: Literal["comment", "surroundings", "meaning"]
     """comment: the file's text alone; surroundings: code, templates, claims or data too; meaning: the hypothesis."""
     differences: tuple[str, ...]
     """Field by field, "arms.penalized.penalty.strength: 0.01 → 0.02"; empty for a comment."""
     reason: Text
+    """The author's, in words."""
     attempts: dict[Digest, AttemptState]
     """Every attempt and pilot of the hypothesis up to here: run_started or pilot event → what had become of it."""
 
@@ -100,6 +112,7 @@ class RunStartedBody(Record):
     """An attempt."""
 
     hypothesis: Id
+    """The hypothesis's id."""
     registration: Digest
     """Event that registered the hypothesis first."""
     amendment: Digest | None = None
@@ -114,10 +127,14 @@ class RunStartedBody(Record):
     """Data-set name → fingerprint of what was loaded, where it was loaded before the start."""
     plan: Digest
     """Of the plan: arms × seeds and how they are grouped."""
-    seeds: tuple[int, ...]
+    seeds: Annotated[tuple[int, ...], Unit("seed numbers")]
+    """The seed numbers, in order."""
     environment: Environment
+    """Versions, machine and settings."""
     device: str
+    """What trains, in words."""
     command: str
+    """The command, as another person could give it."""
     deviations: tuple[str, ...] = ()
     """What differs from the registration, one sentence each."""
 
@@ -126,11 +143,12 @@ class LookBody(Record):
     """A judgement of the seeds trained so far, where the file asks for looks."""
 
     run: Digest
-    seeds: int
+    """Digest of the run_started event."""
+    seeds: Annotated[int, Unit("seeds")]
     """The first so many seeds."""
     outcome: Name | None
     """What ended the run; None: nothing was decided, so the next seeds were trained."""
-    p: float | None
+    p: Annotated[float | None, Unit("probability")]
     """Of the outcome or, where nothing was decided, of what blocked it; on the scale of α."""
     results: Digest
     """Of results.json as it was with these seeds."""
@@ -140,6 +158,7 @@ class RunFinishedBody(Record):
     """The end of an attempt whose results are complete."""
 
     run: Digest
+    """Digest of the run_started event."""
     results: Digest
     """Of results.json."""
 
@@ -148,14 +167,18 @@ class RunClosedBody(Record):
     """The end of an attempt without results: run_failed and run_aborted."""
 
     run: Digest
+    """Digest of the run_started event."""
     reason: Text
+    """Why it ended without results."""
 
 
 class VerdictBody(Record):
     """What came out of a finished attempt."""
 
     run: Digest
+    """Digest of the run_started event."""
     outcome: Name
+    """A band's or combination's name, inconclusive or invalid."""
     files: dict[RelativePath, Digest]
     """results.json, verdict.json, verdict.md, env.json and figures: path below the run folder → digest."""
 
@@ -167,7 +190,9 @@ class WalkBackBody(Record):
     verdict: Digest
     """The verdict event that walks back."""
     hypothesis: Id
+    """The hypothesis's id."""
     outcome: Name
+    """The verdict's."""
     claims: tuple[Id, ...] = Field(min_length=1)
     """Walked back, in the order of the registered claims file."""
     in_question: dict[Id, tuple[Id, ...]] = Field(default_factory=dict)
@@ -180,6 +205,7 @@ class ReplicatedBody(Record):
     """A run trained again from its registered seeds. No attempt: it adds no data and gives no outcome."""
 
     run: Digest
+    """Digest of the run_started event."""
     expected: Literal["bits", "statistics"]
     """What was promised: the same bits on the same device, plan, code and packages; elsewhere the same statistics."""
     agreement: Literal["bits", "statistics", "none"]
@@ -193,14 +219,18 @@ class ReplicatedBody(Record):
     results: Digest
     """Of the rerun's results.json. Where it is not the run's own, its bytes are an object."""
     plan: Digest
+    """Of the plan that was trained."""
     environment: Environment
+    """Versions, machine and settings of the rerun."""
     device: str
+    """What trained, in words."""
 
 
 class AnchoredBody(Record):
     """Evidence from outside that a head existed: ledger/anchors/<head>.tsr or .sig."""
 
     head: Digest
+    """Digest of the event that is vouched for, and with it of all before it."""
     kind: Literal["tsa", "ssh"]
     """An RFC 3161 time stamp over the head's event file, or an SSH signature of it."""
     file: Digest
@@ -213,6 +243,7 @@ class PilotBody(Record):
     """Prior data: somebody looked."""
 
     hypothesis: Id
+    """The hypothesis's id."""
     settings: dict[str, JsonValue]
     """How it was scaled down."""
 

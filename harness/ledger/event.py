@@ -24,7 +24,9 @@ class Event(Record):
     """One event. ``body`` has the form that ``harness.ledger.bodies`` gives for its type."""
 
     v: Literal[1] = VERSION
+    """Version of this form."""
     type: str
+    """What it says: a key of ``BODIES``."""
     parents: tuple[Digest, ...]
     """Digests of all heads when it was appended, sorted."""
     claimed_time: Time
@@ -32,6 +34,7 @@ class Event(Record):
     actor: str
     """A name; never an e-mail address."""
     body: dict[str, Any]
+    """As its type's record has it."""
 
     @field_validator("parents")
     @classmethod

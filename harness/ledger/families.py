@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated
 
+from harness.fields import Unit
 from harness.ledger.events import Ledger
 from harness.records import Record
 
@@ -12,9 +14,10 @@ class Member(Record):
     """A registered member of a family."""
 
     hypothesis: str
+    """The hypothesis's id."""
     registered: str
     """Claimed time of the registration, or of the amendment, that made it a member."""
-    alpha: float
+    alpha: Annotated[float, Unit("probability")]
     """The largest of its decisions'."""
 
 

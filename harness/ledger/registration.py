@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import rfc8785
 from pydantic import ValidationError
 
 from harness.errors import UsageError
+from harness.fields import Unit
 from harness.ledger.bodies import AmendedBody, RegisteredBody
 from harness.ledger.events import Event, Ledger
 from harness.ledger.pins import Pins, pins
@@ -40,7 +41,7 @@ class Registration(Record):
     digest: str
     """Of the first registration's event."""
     claimed_time: str
-    """Of the first registration."""
+    """Of the first registration, UTC."""
     amendment: str | None = None
     """Digest of the amendment that fixed the rest, if there was one."""
     raw: str
@@ -49,10 +50,12 @@ class Registration(Record):
     """Digest of the hypothesis with its defaults as RFC 8785 bytes, which are an object."""
     claims: str
     """Digest of the claims file, which is an object."""
-    seeds: tuple[int, ...]
+    seeds: Annotated[tuple[int, ...], Unit("seed numbers")]
     """Derived from the event's digest, or hand-picked."""
     hand_picked_seeds: bool
+    """Whether the file lists its seeds."""
     pins: Pins
+    """The code that it fixed, by digest."""
     data: dict[str, str]
     """Data-set name → fingerprint, where it was known."""
 

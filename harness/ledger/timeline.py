@@ -21,11 +21,17 @@ class Moment(Record):
     """One event of a hypothesis's life."""
 
     digest: str
+    """Of the event."""
     type: str
+    """The event's type."""
     claimed_time: str
+    """Of the event, UTC."""
     actor: str
+    """Who appended it, by their own account."""
     text: str
+    """What happened, in one sentence."""
     details: tuple[str, ...]
+    """More about it, one sentence each."""
     beside: bool
     """Whether another branch appended it: it is not provably after the moment above it."""
 

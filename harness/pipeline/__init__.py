@@ -1,10 +1,12 @@
 """All stages in order: the only package that knows them all. ``running`` tells the whole story on one page."""
 
 from harness.pipeline.auditing import Asked, audit_trail
+from harness.pipeline.checking import check
 from harness.pipeline.claiming import Prospect, Table, banner_lines, claims_table, prospect
+from harness.pipeline.doctor import doctor
 from harness.pipeline.exporting import export_crate, export_statement
 from harness.pipeline.families import Family, families
-from harness.pipeline.foresight import Assumed, check, power
+from harness.pipeline.foresight import Assumed, power
 from harness.pipeline.judging import Recomputed, Sensitivity, reverdict, sensitivity
 from harness.pipeline.looking import Outlook, Standing, history, outlook, read_verdict, standing
 from harness.pipeline.project import Report, Reporter, Settings
@@ -33,6 +35,7 @@ __all__ = [
     "check",
     "claims_table",
     "close",
+    "doctor",
     "export_crate",
     "export_statement",
     "families",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -124,18 +124,6 @@ def _find(name: str, trail: Ledger) -> tuple[Path, str]:
     return folder, "run"
 
 
-def check(paths: Sequence[Path]) -> spec.FolderReport:
-    """All findings of hypothesis files, and a warning where the registered seeds can't be enough for the prediction.
-
-    Raises:
-        UsageError: as ``spec.load_folder``.
-    """
-    report = spec.load_folder(paths)
-    warnings = [warning for loaded in report.loaded if (warning := too_few_seeds(loaded)) is not None]
-    findings = sorted((*report.findings, *warnings), key=lambda f: (f.file, f.line, f.column, f.message))
-    return replace(report, findings=tuple(findings))
-
-
 def too_few_seeds(loaded: spec.Loaded) -> Finding | None:
     """A warning if the predicted outcome has a chance below 80% even at the true effects that favour it most.
 
@@ -155,4 +143,4 @@ def too_few_seeds(loaded: spec.Loaded) -> Finding | None:
     )
     key = "count" if seeds.count is not None else "list"
     remedy = f"see 'harness power {loaded.path}' for how many seeds it takes"
-    return spec.warning(loaded, ("seeds", key), message, remedy)
+    return spec.warning(loaded, "power", ("seeds", key), message, remedy)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 from harness.plan.cost import cohort_bytes
@@ -97,11 +98,13 @@ def _fit(
         found = Cohort(arms=used, replicas=chosen, memory_bytes=0)
         return found.model_copy(update={"memory_bytes": cohort_bytes(found, kernels=kernels)})
 
-    parts = -(-len(replicas) // most)
-    while True:
+    def split(parts: int) -> Iterator[Cohort]:
         ends = [len(replicas) * part // parts for part in range(parts + 1)]
-        cohorts = [cohort(replicas[start:end]) for start, end in pairwise(ends)]
-        needed = max(one.memory_bytes for one in cohorts)
-        if memory_bytes is None or needed <= MEMORY_SHARE * memory_bytes or parts == len(replicas):
-            return cohorts
-        parts += 1
+        return (cohort(replicas[start:end]) for start, end in pairwise(ends))
+
+    def fits(parts: int) -> bool:
+        return memory_bytes is None or all(one.memory_bytes <= MEMORY_SHARE * memory_bytes for one in split(parts))
+
+    # The fewest parts that fit, by halving: a plan of thousands of replicas that are too large must not take minutes.
+    fewest = -(-len(replicas) // most)
+    return list(split(fewest + bisect_left(range(fewest, len(replicas)), True, key=fits)))

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from harness.fields import Unit
 from harness.records.base import Record
 
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?inf"
-INTERVAL = re.compile(rf"\s*([\[(])\s*({NUMBER})\s*,\s*({NUMBER})\s*([\])])\s*")
+INTERVAL = re.compile(rf"\s*([\[(])\s*({NUMBER})\s*,\s*({NUMBER})\s*([\])])\s*", re.ASCII)
+ONE = rf"\s*[\[(]\s*(?:{NUMBER})\s*,\s*(?:{NUMBER})\s*[\])]\s*"
+JOINED = rf"^{ONE}(?:\|{ONE})*$"
+"""Intervals joined by ``|``, as a JSON Schema's regular expression."""
 
 
 class Interval(Record):
     """One interval of a band; an infinite end is None and open."""
 
-    lower: float | None
-    upper: float | None
+    lower: Annotated[float | None, Unit("the estimand's unit")]
+    """Lower end; None is minus infinity."""
+    upper: Annotated[float | None, Unit("the estimand's unit")]
+    """Upper end; None is infinity."""
     lower_closed: bool
+    """Whether the lower end belongs to it."""
     upper_closed: bool
+    """Whether the upper end belongs to it."""
 
     @classmethod
     def parse(cls, text: str) -> Interval:
@@ -57,8 +65,8 @@ class Interval(Record):
         return above and below
 
     def __str__(self) -> str:
-        low = "-inf" if self.lower is None else _exact(self.lower)
-        high = "inf" if self.upper is None else _exact(self.upper)
+        low = "-inf" if self.lower is None else _shortest(self.lower)
+        high = "inf" if self.upper is None else _shortest(self.upper)
         return f"{'[' if self.lower_closed else '('}{low}, {high}{']' if self.upper_closed else ')'}"
 
 
@@ -106,14 +114,14 @@ class Band(tuple[Interval, ...]):
             lambda value: value if isinstance(value, Band) else cls.parse(_text(value)),
             core_schema.is_instance_schema(cls),
             serialization=core_schema.plain_serializer_function_ser_schema(str),
-            json_schema_input_schema=core_schema.str_schema(),
+            json_schema_input_schema=core_schema.str_schema(pattern=JOINED),
         )
 
 
-def _exact(end: float) -> str:
-    """Six digits where they are enough to give the number back: a band is registered as its text."""
-    short = f"{end:g}"
-    return short if float(short) == end else repr(end)
+def _shortest(number: float) -> str:
+    """As short as it can be written without becoming another number: no moved threshold may read like the old one."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)
 
 
 def _text(value: Any) -> str:

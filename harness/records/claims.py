@@ -15,8 +15,11 @@ class Consequences(Record):
     """What one outcome does to the claims in hypotheses/claims.yaml, each tuple in the file's order."""
 
     supported: tuple[str, ...] = ()
+    """Claims that the outcome supports."""
     walked_back: tuple[str, ...] = ()
+    """Claims that it walks back."""
     restored: tuple[str, ...] = ()
+    """Claims that it restores."""
     in_question: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Claim → the walked-back claims that it stands on, directly or through others."""
 
@@ -54,7 +57,9 @@ class ClaimStanding(Record):
     """How a claim stands, and which verdicts made it so, each tuple in ledger order."""
 
     status: Status
+    """By the last verdict that moved it or its ground."""
     supported_by: tuple[str, ...] = ()
+    """Verdicts that support it, in ledger order."""
     walked_back_by: tuple[str, ...] = ()
     """Verdicts that walk it back and that no later one undid."""
     restored_by: tuple[str, ...] = ()
@@ -69,18 +74,25 @@ class Change(Record):
     """A claim's change of standing, and the verdict that caused it."""
 
     claim: str
+    """The claim's id."""
     before: Status
+    """Its standing before the verdict."""
     after: Status
+    """Its standing after it."""
     verdict: str
+    """The verdict that changed it."""
 
 
 class Banner(Record):
     """What later verdicts did to a claim that a verdict had moved."""
 
     claim: str
+    """The claim's id."""
     did: Literal["supports", "restores", "walks back"]
     """What the verdict says of the claim."""
     now: Status
+    """How it stands today."""
     because: tuple[str, ...]
     """Verdicts that made it so."""
     ground: tuple[str, ...] = ()
+    """The claims that it stands on and that fell."""

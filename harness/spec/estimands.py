@@ -10,6 +10,7 @@ from harness.criteria.t import T
 from harness.criteria.wilcoxon import Wilcoxon
 from harness.records import Arm, Estimand, Setup
 from harness.spec.draft import Draft
+from harness.spec.forms import listed
 from harness.spec.seeds import some_seeds
 from harness.spec.tree import Path, Problem
 
@@ -32,7 +33,7 @@ def estimand_problems(draft: Draft) -> Iterator[Problem]:
             for position, arm_name in enumerate(estimand.arms):
                 at = (*path, "contrast", position) if estimand.contrast is not None else (*path, "arm")
                 if missing := draft.unknown("arms", "arm", arm_name):
-                    yield Problem(at, missing, f"arms: {', '.join(draft.names('arms'))}")
+                    yield Problem(at, missing, f"arms: {listed(draft.names('arms'))}")
                 elif arm_name in draft.arms:
                     yield from _on_arm(path, at, estimand, arm_name, draft.arms[arm_name])
 

@@ -14,6 +14,9 @@ from harness.spec.bands import tests_of
 from harness.spec.draft import Draft
 from harness.spec.tree import Problem
 
+MAX_REPLICAS = 20_000
+"""Far beyond what anybody trains; a plan of that many still takes seconds."""
+
 
 def some_seeds(number: int) -> str:
     """``1 seed``, ``2 seeds``."""
@@ -29,6 +32,9 @@ def seed_problems(draft: Draft) -> Iterator[Problem]:
     if draft.seeds is None:
         return
     number = draft.seeds.number
+    if (replicas := number * len(draft.names("arms"))) > MAX_REPLICAS:
+        message = f"{replicas:,} replicas: {some_seeds(number)} of {len(draft.names('arms')):,} arms"
+        yield Problem(("seeds",), message, f"at most {MAX_REPLICAS:,} are allowed", on_key=True)
     parts = 1
     if draft.combine is not None and draft.combine.rule != "all":
         parts = len(draft.names("decisions"))

@@ -22,6 +22,7 @@ from harness.datasets import Dataset
 from harness.engine import open_device
 from harness.engine.evaluate import ReplicaEvaluation
 from harness.engine.program import Program
+from harness.fields import descriptions
 from harness.metrics import Metric
 from harness.models import Model
 from harness.penalties import Penalty
@@ -64,8 +65,9 @@ def draw(model: Model, seeds: tuple[int, ...], requires_grad: bool = True) -> di
 @pytest.mark.parametrize("plugin", everything())
 def test_it_describes_itself(plugin: Plugin) -> None:
     assert type(plugin).__doc__ and len(type(plugin).__doc__ or "") > 20
-    for name, field in type(plugin).model_fields.items():
-        assert field.description or name == "name", f"{plugin.name}.{name} has no description"
+    texts = descriptions(type(plugin))
+    for name in type(plugin).model_fields:
+        assert texts.get(name), f"{plugin.name}.{name} has no description"
 
 
 @pytest.mark.parametrize("plugin", everything())

@@ -322,6 +322,14 @@ def closed_in_two_ways(trail: Trail) -> None:
     trail.append("run_failed", {"run": run, "reason": "It failed, too."})
 
 
+@attack("looks")
+def look_that_the_file_does_not_ask_for(trail: Trail) -> None:
+    """Somebody looked at two seeds of three, and says so afterwards."""
+    run, verdict = judged(trail, "second")
+    results = verdict["body"]["files"]["results.json"]
+    trail.append("look", {"run": run, "seeds": 2, "outcome": None, "p": 0.2, "results": results})
+
+
 @attack("judged-twice")
 def judged_in_two_ways(trail: Trail) -> None:
     _, event = trail.find("verdict", "second")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 
 from harness.ledger.amendments import Amendment, amendments
+from harness.ledger.audit import looks
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.audit.similar import near_duplicates
@@ -159,7 +160,7 @@ def _end(evidence: Evidence, run: str, body: RunStartedBody) -> Iterator[AuditFi
     if len(endings) > 1:
         what = f"attempt {name} was closed in {len(endings)} ways: {', '.join(sorted(kind for kind, _ in endings))}"
         yield AuditFinding("closed-twice", what, evidence.at(closings[1]), hypothesis=body.hypothesis)
-    yield from _looks(evidence, run, closings, body.hypothesis)
+    yield from looks.order(evidence, run, body, closings)
     finished = [digest for digest in closings if evidence.events[digest].type == "run_finished"]
     if finished and not verdicts:
         what = f"attempt {name} was finished and never judged"
@@ -170,28 +171,6 @@ def _end(evidence: Evidence, run: str, body: RunStartedBody) -> Iterator[AuditFi
         yield AuditFinding("judged-twice", what, evidence.at(verdicts[1]), hypothesis=body.hypothesis)
     for verdict in verdicts:
         yield from _verdict(evidence, run, verdict, finished, body)
-
-
-def _looks(evidence: Evidence, run: str, closings: list[str], hypothesis: str) -> Iterator[AuditFinding]:
-    """Looks come one after another with ever more seeds; the one that ended the run is of the results that it has."""
-    known = [digest for digest in evidence.types["look"] if digest in evidence.bodies]
-    looks = [digest for digest in known if evidence.events[digest].body["run"] == run]
-    bodies = [evidence.events[digest].body for digest in looks]
-    for place, (digest, body) in enumerate(zip(looks, bodies, strict=True)):
-        wrong = [
-            "it is not after the look before it" * (place > 0 and not evidence.before(looks[place - 1], digest)),
-            "it is of no more seeds than the look before it"
-            * (place > 0 and body["seeds"] <= bodies[place - 1]["seeds"]),
-            "the run was to end with it, and another look follows"
-            * (body["outcome"] is not None and digest != looks[-1]),
-            "the run was closed before it" * any(evidence.before(closing, digest) for closing in closings),
-        ]
-        results = {evidence.events[c].body.get("results") for c in closings if evidence.before(digest, c)} - {None}
-        ended = body["outcome"] is not None
-        wrong.append("the run's results are not those that it is of" * (ended and bool(results - {body["results"]})))
-        if said := "; ".join(filter(None, wrong)):
-            what = f"the look at {body['seeds']} seeds of run {run_name(run)}: {said}"
-            yield AuditFinding("looks", what, evidence.at(digest), hypothesis=hypothesis)
 
 
 def _verdict(

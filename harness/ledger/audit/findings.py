@@ -79,6 +79,7 @@ SORTS: dict[str, Sort] = {
     "results-of-another": Sort(5, "tampered", RESTORE),
     "results-seeds": Sort(5, "tampered", "run it again: a registration's seeds are derived from its event"),
     "results-incomplete": Sort(5, "tampered", "run it again: every arm is trained at every seed"),
+    "look-results": Sort(5, "tampered", "harness reverdict says which look the results are of"),
     "results-data": Sort(5, "tampered", "run it again with the registered data"),
     "hand-picked": Sort(5, "note", "let a new registration count its seeds: they are then derived, not chosen"),
     # 6: recomputation

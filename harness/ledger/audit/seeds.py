@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pydantic import ValidationError
 
+from harness.ledger.audit import looks
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import AmendedBody, RegisteredBody, RunStartedBody, VerdictBody
@@ -75,6 +76,7 @@ def _results(evidence: Evidence, run: str, start: RunStartedBody, verdict: Verdi
         what = f"{len(strange)} replicas have another seed than their index says"
         expected = "the run's seeds by index"
         yield AuditFinding("results-seeds", what, where, expected, f"seed {strange[0].seed}", hypothesis)
+    yield from looks.of_results(evidence, run, start, measured)
     for name, record in measured.data.items():
         if start.data.get(name, record.fingerprint) != record.fingerprint:
             what = f"the results are of other data of {name} than the run was started with"

@@ -77,9 +77,9 @@ class Criterion(Plugin):
 
 def t_misses(distance: float, sd: float, n: float, df: float, critical: float) -> float:
     """P(T < critical), T noncentral t with ``df`` degrees of freedom and noncentrality √n·distance/sd."""
-    from scipy import stats
+    from scipy import special  # far quicker to load than scipy.stats
 
-    return float(stats.nct.cdf(critical, df, min(distance / sd * math.sqrt(n), LARGEST_SHIFT)))
+    return float(special.nctdtr(df, min(distance / sd * math.sqrt(n), LARGEST_SHIFT), critical))
 
 
 def estimate(target: Target, x: np.ndarray) -> float:

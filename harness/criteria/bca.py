@@ -71,11 +71,11 @@ class Bca(Criterion):
 
     def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
         """As t's, which it approaches for normal values; it misses always below its smallest n."""
-        from scipy import stats
+        from scipy import special
 
         if n < self.smallest_n(alpha):
             return 1.0
-        return t_misses(distance, sd, n, n - 1, float(stats.t.isf(alpha, n - 1)))
+        return t_misses(distance, sd, n, n - 1, -float(special.stdtrit(n - 1, alpha)))
 
     def _p(self, x: np.ndarray, cut: float, side: int) -> float:
         from scipy.special import ndtr, stdtr

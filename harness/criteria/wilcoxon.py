@@ -49,11 +49,11 @@ class Wilcoxon(Criterion):
 
     def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
         """As t's with 3/π of the seeds, the efficiency for many normal values; some hundredths too low for few."""
-        from scipy import stats
+        from scipy import special
 
         if n < signs_needed(alpha):
             return 1.0
-        return t_misses(distance, sd, 3 / math.pi * n, n - 1, float(stats.t.isf(alpha, n - 1)))
+        return t_misses(distance, sd, 3 / math.pi * n, n - 1, -float(special.stdtrit(n - 1, alpha)))
 
 
 def _above(d: np.ndarray) -> int:

@@ -57,6 +57,6 @@ def seeds_needed(criterion: Criterion, steps: tuple[Hurdle, ...], sd: float) -> 
 
 def pessimistic_sd(sd: float, n: int) -> float:
     """Upper 80% confidence limit of a standard deviation from n ≥ 2 normal values: s·√((n − 1)/χ²₀.₂)."""
-    from scipy import stats
+    from scipy import special
 
-    return sd * math.sqrt((n - 1) / float(stats.chi2.ppf(1 - POWER, n - 1)))
+    return sd * math.sqrt((n - 1) / (2 * float(special.gammaincinv((n - 1) / 2, 1 - POWER))))

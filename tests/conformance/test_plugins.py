@@ -158,7 +158,7 @@ def test_a_rule_trains_every_parameter_and_keeps_replicas_apart(rule: Rule, mode
 def test_a_rule_learns_something(rule: Rule) -> None:
     """Ten epochs on digits beat chance clearly: an update with the wrong sign would not."""
     program = trained(rule, epochs=10)
-    logits = ReplicaEvaluation(program, slice(0, 2)).test_logits
+    logits = ReplicaEvaluation(program, program.shares[0], slice(0, 2)).test_logits
     accuracy = (logits.argmax(-1) == program.test.labels).double().mean(-1)
     assert (accuracy > 0.4).all()
 
@@ -190,7 +190,8 @@ def trained(rule: Rule, epochs: int = 1) -> Program:
 
 @pytest.fixture(scope="module")
 def evaluation() -> ReplicaEvaluation:
-    return ReplicaEvaluation(trained(example(members("rules")["dfa"])), slice(0, 2))
+    program = trained(example(members("rules")["dfa"]))
+    return ReplicaEvaluation(program, program.shares[0], slice(0, 2))
 
 
 @pytest.mark.parametrize("metric", every("metrics"))

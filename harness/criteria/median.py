@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from harness.criteria import Criterion, Target, signs_needed
+
+COUNTED = 100  # seeds whose coins are counted in whole numbers, to the last digit
 
 
 class Median(Criterion):
@@ -33,25 +36,32 @@ class Median(Criterion):
     def interval(self, x: np.ndarray, level: float) -> tuple[float, float]:
         """Between two of the values, both included; infinite where 2⁻ⁿ is above (1 − level)/2."""
         n = len(x)
-        fewest = next((count for count in range(n + 1) if sign_p(count, n) <= (1 - level) / 2), None)
-        if fewest is None:
+        fewest = _fewest(n, (1 - level) / 2)
+        if fewest > n:
             return -math.inf, math.inf
         rising = np.sort(x)
         return float(rising[n - fewest]), float(rising[fewest - 1])
 
     def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
         """P(fewer seeds beyond the cut than the test asks for), each there with probability Φ(distance/sd)."""
-        from scipy import stats
+        from scipy import special
 
-        if n < signs_needed(alpha):
-            return 1.0
-        fewest = int(stats.binom.isf(alpha, n, 0.5)) + 1  # the smallest count with P(at least so many) ≤ alpha
-        return float(stats.binom.cdf(fewest - 1, n, stats.norm.cdf(distance / sd)))
+        fewest = _fewest(n, alpha)
+        return 1.0 if fewest > n else float(special.bdtr(fewest - 1, n, special.ndtr(distance / sd)))
 
 
 def sign_p(count: int, n: int) -> float:
     """P(at least ``count`` of ``n`` ≥ 1 fair coins): exact one-sided sign test."""
-    return float(sum(math.comb(n, heads) for heads in range(count, n + 1)) / 2**n)
+    if n <= COUNTED:
+        return float(sum(math.comb(n, heads) for heads in range(count, n + 1)) / 2**n)
+    from scipy import special
+
+    return float(special.bdtrc(count - 1, n, 0.5)) if count else 1.0
+
+
+def _fewest(n: int, alpha: float) -> int:
+    """The smallest count beyond the cut whose p is at most ``alpha``; n + 1 if none is."""
+    return bisect_left(range(n + 1), True, key=lambda count: sign_p(count, n) <= alpha)
 
 
 plugin = Median

@@ -15,7 +15,7 @@ from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 from harness.criteria import estimate
 from harness.criteria.bca import Bca
 from harness.criteria.bounded import Bounded
-from harness.criteria.median import Median
+from harness.criteria.median import Median, sign_p
 from harness.criteria.sign_flip import SignFlip
 from harness.criteria.t import T
 from harness.criteria.t_sequence import TSequence
@@ -303,3 +303,10 @@ def test_type_two_is_the_share_of_simulated_samples_that_miss(criterion, n, slac
     missed = np.mean([criterion.p_greater(row, 0.0) > 0.025 for row in x])
     expected = criterion.type_two(effect, sd, n, 0.025)
     assert missed == pytest.approx(expected, abs=4 * math.sqrt(expected * (1 - expected) / 1000) + slack)
+
+
+@pytest.mark.parametrize(("count", "n"), [(0, 101), (60, 101), (101, 101), (1100, 2000), (5100, 10_000)])
+def test_many_coins_agree_with_few(count, n):
+    """Above 100 the incomplete beta function takes over from counting."""
+    assert sign_p(count, n) == pytest.approx(stats.binom.sf(count - 1, n, 0.5), rel=1e-9)
+    assert sign_p(60, 100) == pytest.approx(stats.binom.sf(59, 100, 0.5), rel=1e-12)

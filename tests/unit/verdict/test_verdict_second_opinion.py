@@ -53,6 +53,7 @@ def test_a_verdict_of_the_first_form_is_written_as_it_was():
     args = judged()
     now, before = (json.loads(render(*args, figures=False, version=v)["verdict.json"]) for v in (VERSION, 1))
     assert (now["v"], before["v"]) == (2, 1)
+    assert now["decision"].pop("looks") == [] and now["decision"].pop("exploratory_p") == {}
     part = now["decision"]["decisions"][0]
     assert part.pop("posterior") == POSTERIOR and part.pop("effect_size")["value"] == 12.9
     assert now["provenance"].pop("amendments") == []

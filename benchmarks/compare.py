@@ -62,6 +62,7 @@ def engine_times(cohort: Cohort, images: Images, device: Device, epochs: int) ->
     if device.is_cuda:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated() if device.is_cuda else 0
     steps = -(-len(images.train_labels) // cohort.setup.batch_size) * cohort.setup.epochs
     program = Program(cohort, images, device, way=way_to_train(cohort, device, steps))
     schedule = epoch_schedule(program.dataset, program.count, program.seeds, 0)
@@ -80,7 +81,7 @@ def engine_times(cohort: Cohort, images: Images, device: Device, epochs: int) ->
     start = time.perf_counter()
     evaluate(program, metrics)
     measuring = time.perf_counter() - start
-    peak = torch.cuda.max_memory_allocated() if device.is_cuda else None
+    peak = torch.cuda.max_memory_allocated() - before if device.is_cuda else None
     return {
         "seconds": timed,
         "median": statistics.median(timed),

@@ -13,7 +13,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import torch
 from compare import HERE, engine_times, say
 
 from harness import plan, spec
@@ -38,7 +37,6 @@ def measure(changed: dict[str, int], options: Any) -> dict[str, Any]:
     cohort = Cohort(arms={"penalized": arm}, replicas=replicas, memory_bytes=0)
     device = open_device("cuda", options.compile)
     images = arm.setup.dataset.load(options.data, say)
-    before = torch.cuda.memory_allocated()
     times = engine_times(cohort, images, device, options.epochs)
     steps = math.ceil(len(images.train_labels) / arm.setup.batch_size)
     predicted = plan.cohort_bytes(cohort, kernels=device.kernels)
@@ -46,7 +44,7 @@ def measure(changed: dict[str, int], options: Any) -> dict[str, Any]:
         "step_ms": 1e3 * times["median"] / steps,
         "replica_epoch_ms": 1e3 * times["median"] / shape["replicas"],
         "measuring_share": times["measuring"] / (arm.setup.evaluation.every_epochs * times["median"]),
-        "peak_bytes": times["peak_bytes"] - before,
+        "peak_bytes": times["peak_bytes"],
         "predicted_bytes": predicted,
     }
 

@@ -45,7 +45,7 @@ def outlook(path: Path, settings: Settings) -> Outlook:
         hypothesis=hypothesis,
         registration=registration.digest if registration else None,
         planned=planned,
-        estimate=plan.estimate(planned, device.torch.type),
+        estimate=plan.estimate(planned, device.torch.type, kernels=device.kernels),
         device=device.name,
         data={name: dataset.locate(root) for name, dataset in sets.items()},
     )

@@ -24,13 +24,17 @@ class Rates:
     operations_per_second: float
     """Float32, as reached in small batched products."""
     seconds_per_step: float
-    """Cost of a step however small."""
+    """Cost of a step however small, and"""
+    seconds_per_block: float
+    """of each block in it."""
 
 
 RATES = {
-    "cuda": Rates(bytes_per_second=1.05e12, operations_per_second=2.5e13, seconds_per_step=4e-4),
-    "cpu": Rates(bytes_per_second=1.0e10, operations_per_second=4.0e10, seconds_per_step=2e-3),
+    "kernels": Rates(2.6e12, 3.2e13, seconds_per_step=3e-5, seconds_per_block=3e-5),
+    "cuda": Rates(1.05e12, 2.5e13, seconds_per_step=2e-4, seconds_per_block=5e-5),
+    "cpu": Rates(1.0e10, 4.0e10, seconds_per_step=1e-3, seconds_per_block=3e-4),
 }
+"""``kernels`` and ``cuda`` are an H100's; the former reproduce its measured steps within 25% (benchmarks/README.md)."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,10 @@ def parameter_count(setup: Setup) -> int:
     return sum(math.prod(spec.shape) for spec in specs)
 
 
-def activation_numbers(setup: Setup) -> int:
-    """Numbers kept per sample between forward and backward: input, and about ten per hidden unit and block."""
-    return setup.dataset.features + 10 * (setup.model.depth + 1) * setup.model.hidden
+def activation_numbers(setup: Setup, kernels: bool) -> int:
+    """Numbers kept per sample between forward and backward: the kernels' buffers, or what autograd keeps, roughly."""
+    depth, hidden = setup.model.depth, setup.model.hidden
+    return setup.dataset.features + (6 * depth + 4 if kernels else 10 * (depth + 1)) * hidden
 
 
 def cohort_bytes(cohort: Cohort, *, kernels: bool) -> int:
@@ -71,21 +76,26 @@ def cohort_bytes(cohort: Cohort, *, kernels: bool) -> int:
     images = dataset.channels * (dataset.train_count * side**2 + dataset.test_count * dataset.size**2)
     schedule = 16 * dataset.train_count * len({replica.seed for replica in cohort.replicas})
     held = replicas * width * 3 * parameters
-    stepping = replicas * width * (parameters + setup.batch_size * activation_numbers(setup))
+    own = kernels and cohort.suits_kernels  # these never store the gradient of the embedding's weight
+    gradients = parameters - dataset.features * model.hidden if own else parameters
+    stepping = replicas * width * (gradients + setup.batch_size * activation_numbers(setup, own))
     measured = min(replicas, MEASURED_TOGETHER)
-    per_sample = dataset.features // 2 + 3 * (model.depth + 1) * model.hidden
+    per_sample = dataset.features // 8 + 5 * (model.depth + 1) * model.hidden // 2
     probing = measured * 8 * (parameters + setup.evaluation.probe_samples * per_sample)
     testing = measured * width * 3 * TESTED_TOGETHER * model.hidden
     measuring = max(probing, testing)
-    both = stepping + measuring if kernels and cohort.suits_kernels else max(stepping, measuring)
+    both = stepping + measuring if own else max(stepping, measuring)
     return images + schedule + held + both
 
 
-def estimate(plan: Plan, device: str) -> Estimate:
+def estimate(plan: Plan, device: str, *, kernels: bool = False) -> Estimate:
     """Steps, memory and rough training time of a plan on ``cpu`` or ``cuda``."""
-    rates = RATES["cuda" if device.startswith("cuda") else "cpu"]
+    kind = "cuda" if device.startswith("cuda") else "cpu"
     steps = sum(plan.steps(cohort) for cohort in plan.cohorts)
-    seconds = sum(plan.steps(cohort) * step_seconds(cohort, rates) for cohort in plan.cohorts)
+    seconds = 0.0
+    for cohort in plan.cohorts:
+        rates = RATES["kernels" if kernels and cohort.suits_kernels else kind]
+        seconds += plan.steps(cohort) * step_seconds(cohort, rates)
     return Estimate(steps, max(cohort.memory_bytes for cohort in plan.cohorts), seconds)
 
 
@@ -93,9 +103,8 @@ def step_seconds(cohort: Cohort, rates: Rates) -> float:
     """Rough seconds of one step of all a cohort's replicas."""
     setup, replicas = cohort.setup, len(cohort.replicas)
     parameters = parameter_count(setup)
-    moved = replicas * 4 * (9 * parameters + 4 * setup.batch_size * activation_numbers(setup))
+    moved = replicas * 4 * (9 * parameters + 4 * setup.batch_size * activation_numbers(setup, kernels=True))
     operations = replicas * 6 * parameters * setup.batch_size
+    work = max(moved / rates.bytes_per_second, operations / rates.operations_per_second)
     slower = 2.0 if setup.precision == "float64" else 1.0
-    return (
-        slower * max(moved / rates.bytes_per_second, operations / rates.operations_per_second) + rates.seconds_per_step
-    )
+    return slower * work + rates.seconds_per_step + rates.seconds_per_block * setup.model.depth

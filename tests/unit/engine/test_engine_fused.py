@@ -29,7 +29,7 @@ SMALL: dict[str, Any] = {"batch_size": 16, "epochs": 2, "precision": "float64"}
 PLAIN: dict[str, Any] = {"name": "residual_mlp", "width": 20, "blocks": 3}
 MODELS: dict[str, dict[str, Any]] = {
     "plain": PLAIN,
-    "wide": PLAIN | {"width": 40, "blocks": 2, "expansion": 2, "activation": "relu", "branch_std": 0.3},
+    "wide": PLAIN | {"blocks": 1, "expansion": 2, "activation": "relu", "branch_std": 0.3},
     "bare": PLAIN | {"blocks": 1, "terminal_norm": False, "skip": False, "branch_std": 0.5},
 }
 AUGMENTED = {"name": "digits", "augment": ("random_crop", "horizontal_flip")}
@@ -53,20 +53,27 @@ def trained(arms: dict[str, Arm], way: Way, seeds: list[int]) -> Program:
 
 faster = {"model": PLAIN, "dataset": AUGMENTED, "optimizer": {"name": "adamw", "lr": 0.02, "weight_decay": 0.1}}
 COHORTS: dict[str, dict[str, Arm]] = {
-    "all at once": {"a": one("dfa"), "b": one("dfa", 0.05), "c": one("bp", 0.05), "d": arm("bp", None, SMALL | faster)},
-    "clips": {"a": clipped(None), "b": clipped(0.01), "c": one("bp")},
+    "all at once": {
+        "a": clipped(None),
+        "b": clipped(0.01),
+        "c": one("dfa", 0.05),
+        "d": one("bp", 0.05),
+        "e": arm("bp", None, SMALL | faster),
+    },
     "wide": {"a": one("dfa", 0.02, "wide"), "b": one("bp", 0.02, "wide")},
     "bare": {"a": one("dfa", 0.02, "bare"), "b": one("bp", 0.02, "bare")},
+    "frozen block": {"a": one("dfa", 0.1, freeze=["block_1"]), "b": one("bp", 0.1, freeze=["block_1"])},
+}
+SLOW: dict[str, dict[str, Arm]] = {  # for Triton's interpreter
     "frozen blocks": {"a": one("dfa", freeze=["blocks"]), "b": one("bp", freeze=["blocks"])},
     "frozen ends": {"a": one("dfa", freeze=["embedding", "head"]), "b": one("bp", freeze=["embedding", "head"])},
-    "frozen block": {"a": one("dfa", 0.1, freeze=["block_1"]), "b": one("bp", 0.1, freeze=["block_1"])},
 }
 
 
-@pytest.mark.parametrize("name", COHORTS)
+@pytest.mark.parametrize("name", [*COHORTS, *[pytest.param(name, marks=pytest.mark.gpu) for name in SLOW]])
 def test_kernels_do_what_the_plain_step_does(name: str) -> None:
     """20 images in batches of 16 leave one of 4; a wrong last batch, crop, flip, clip or rate shows."""
-    arms = COHORTS[name]
+    arms = (COHORTS | SLOW)[name]
     plain, fused = trained(arms, "plain", SEEDS), trained(arms, "fused", SEEDS)
     start = Program(cohort(arms, SEEDS), digits(20), open_device(DEVICE))
     for tensor, expected in plain.state().items():
@@ -76,15 +83,8 @@ def test_kernels_do_what_the_plain_step_does(name: str) -> None:
     moved = [name for name in plain.trained if not torch.equal(plain.params[name], start.params[name])]
     assert moved == plain.trained
     torch.testing.assert_close(fused.loss_sum, plain.loss_sum, rtol=1e-10, atol=0)
-
-
-def test_a_state_goes_from_one_way_to_the_other() -> None:
-    """A checkpoint holds tensors by name: where they lie in memory is the program's own business."""
-    arms = COHORTS["all at once"]
-    fused = trained(arms, "fused", SEEDS)
-    other = Program(cohort(arms, SEEDS), digits(20), open_device(DEVICE))
-    other.load(fused.state())
-    assert all(torch.equal(other.state()[name], tensor) for name, tensor in fused.state().items())
+    start.load(fused.state())  # where tensors lie in memory is a program's own business
+    assert all(torch.equal(start.state()[name], tensor) for name, tensor in fused.state().items())
 
 
 def test_parts_of_the_model_begin_at_a_chunk_and_do_not_overlap() -> None:
@@ -95,7 +95,7 @@ def test_parts_of_the_model_begin_at_a_chunk_and_do_not_overlap() -> None:
         taken[layout.offsets[spec.name] : layout.offsets[spec.name] + int(np.prod(spec.shape))] += 1
         assert layout.groups[layout.offsets[spec.name] // 1024] == spec.group
     assert taken.max() == 1
-    assert layout.skipped == 3072  # 64 × 40 numbers in chunks of 1024
+    assert layout.skipped == 2048  # 64 × 20 numbers in chunks of 1024
 
 
 def test_what_the_kernels_do_not_know_takes_the_plain_step() -> None:
@@ -103,4 +103,4 @@ def test_what_the_kernels_do_not_know_takes_the_plain_step() -> None:
     assert not cohort({"a": arm("bp", setup=tanh)}, [1]).suits_kernels
     assert not cohort({"a": arm("bp", setup={"precision": "bf16"})}, [1]).suits_kernels
     assert not cohort({"a": arm("bp", setup={"model": PLAIN | {"width": 2048}})}, [1]).suits_kernels
-    assert cohort(COHORTS["all at once"], [1]).suits_kernels
+    assert cohort(COHORTS["wide"], [1]).suits_kernels

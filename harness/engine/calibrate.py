@@ -1,0 +1,97 @@
+"""How long a cohort's steps take on this device: measured once on made-up images, and remembered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from harness.datasets import Images
+from harness.engine.batches import epoch_schedule
+from harness.engine.device import Device, one_thread
+from harness.engine.loop import way
+from harness.engine.program import Program
+from harness.records import Cohort, Plan
+from harness.storage import cache_folder, write_atomic
+
+BATCHES = 8  # of one made-up epoch
+LEAST, MOST = 3, 20  # such epochs that are timed
+ENOUGH_SECONDS = 0.5
+
+
+def training_seconds(plan: Plan, device: Device, *, measure: bool) -> float | None:
+    """What the plan's steps take in all, from remembered times per step.
+
+    Args:
+        plan: what will be trained; its cohorts go to ``device.workers`` processes.
+        device: where.
+        measure: time the shapes that nobody timed here before; otherwise the answer is None if there is one.
+
+    Raises:
+        StorageFailed: the times cannot be kept.
+    """
+    known = remembered(device)
+    for cohort in plan.cohorts:
+        if shape(cohort) not in known:
+            if not measure:
+                return None
+            known[shape(cohort)] = step_seconds(cohort, device, plan.steps(cohort))
+            write_atomic(place(device), json.dumps(known, indent=1, sort_keys=True).encode())
+    each = [plan.steps(cohort) * known[shape(cohort)] for cohort in plan.cohorts]
+    return max(sum(each) / min(device.workers, len(each)), max(each))
+
+
+def step_seconds(cohort: Cohort, device: Device, steps: int) -> float:
+    """Median seconds of a step of the whole cohort, after an epoch that warms up. The images are random bytes."""
+    setup = cohort.setup
+    with one_thread(device):
+        program = Program(cohort, random_images(cohort), device, way=way(cohort, device, steps))
+        schedule = epoch_schedule(program.dataset, program.count, program.seeds, 0)
+        times: list[float] = []
+        while len(times) <= LEAST or (sum(times[1:]) < ENOUGH_SECONDS and len(times) <= MOST):
+            start = time.perf_counter()
+            program.begin_epoch(0, schedule)
+            program.run_epoch()
+            program.finite()  # waits for the device
+            times.append(time.perf_counter() - start)
+    return statistics.median(times[1:]) / (program.count // setup.batch_size)
+
+
+def random_images(cohort: Cohort) -> Images:
+    """As many as make eight batches, of the data set's size."""
+    dataset, generator = cohort.setup.dataset, np.random.default_rng(0)
+
+    def split(count: int) -> tuple[np.ndarray, np.ndarray]:
+        pixels = generator.integers(0, 256, (count, dataset.channels, dataset.size, dataset.size), dtype=np.uint8)
+        return pixels, generator.integers(0, dataset.classes, count)
+
+    train, test = split(BATCHES * cohort.setup.batch_size), split(cohort.setup.evaluation.probe_samples)
+    names = tuple(str(number) for number in range(dataset.classes))
+    return Images(*train, *test, names, "made up", False)
+
+
+def shape(cohort: Cohort) -> str:
+    """Digest of what a step's time follows from: how everything is trained, and how often; neither seeds nor names."""
+    arms = [cohort.arms[replica.arm] for replica in cohort.replicas]
+    plain = [arm.model_dump(mode="json", exclude={"label", "penalty"}) for arm in arms]
+    seeds = len({replica.seed for replica in cohort.replicas})
+    return hashlib.sha256(json.dumps([plain, seeds], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def place(device: Device) -> Path:
+    """Where this device's times are kept."""
+    name = "".join(letter if letter.isalnum() else "-" for letter in f"{device.name} torch {torch.__version__}")
+    return cache_folder() / "speed" / f"{name}.json"
+
+
+def remembered(device: Device) -> dict[str, float]:
+    """Shape → seconds per step; empty where nothing, or nothing that can be read, was kept."""
+    try:
+        return {key: float(value) for key, value in json.loads(place(device).read_text()).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}

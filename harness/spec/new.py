@@ -60,6 +60,7 @@ def draft(answers: Answers, schema: str | None = None) -> str:
         "layer: 1" if metric.layered else "",  # type: ignore[attr-defined]
         "samples: mean" if metric.per_sample else "",  # type: ignore[attr-defined]
         "unit: pp" if share else "",
+        "pairing: unpaired" if getattr(chosen["criteria"], "unpaired", False) else "",
         f"seeds: {targets}" if targets != "mean" else "",
     ]
     margin = f"{answers.margin:g}"

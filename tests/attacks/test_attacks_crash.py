@@ -35,9 +35,9 @@ def test_a_run_killed_at_some_of_its_steps_is_finished_by_the_same_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    lines = list(kills(registered(tmp_path / "start"), every=12))
+    lines = list(kills(registered(tmp_path / "start"), every=24))
     print(*lines, sep="\n")
-    assert len(lines) >= 4
+    assert len(lines) >= 2
 
 
 def test_eight_writers_at_once_leave_a_clean_trail(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from trails import Trail
 def test_random_histories_are_clean_and_attacks_on_them_found(good_trail: Trail) -> None:
     Histories.good = good_trail
     plan = settings(
-        max_examples=12, stateful_step_count=14, deadline=None, derandomize=True, database=None,
+        max_examples=6, stateful_step_count=14, deadline=None, derandomize=True, database=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     run_state_machine_as_test(Histories, settings=plan)

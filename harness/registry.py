@@ -14,7 +14,7 @@ import inspect
 import pkgutil
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args
 
@@ -29,7 +29,7 @@ FAMILIES = ("rules", "metrics", "models", "datasets", "penalties", "criteria")
 class Plugin(BaseModel):
     """Base of every plug-in: parameters as fields, ``name`` as the discriminator."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     name: str
     """The plug-in's name: its file's name."""
@@ -40,7 +40,7 @@ def members(family: str) -> dict[str, type[Plugin]]:
     """All plug-ins of a family, by name, built-in ones first.
 
     Raises:
-        HarnessError: a module without ``plugin``, or two plug-ins of one name.
+        HarnessError: a module without ``plugin``, two plug-ins of one name, or one that can't be loaded.
     """
     package = importlib.import_module(f"harness.{family}")
     found: dict[str, type[Plugin]] = {}
@@ -48,8 +48,20 @@ def members(family: str) -> dict[str, type[Plugin]]:
         if not module.name.startswith("_"):
             _add(found, family, module.name, _plugin_of(f"harness.{family}.{module.name}"))
     for point in sorted(entry_points(group=f"harness.{family}"), key=lambda p: p.name):
-        _add(found, family, point.name, point.load())
+        _add(found, family, point.name, _load(family, point))
     return found
+
+
+def _load(family: str, point: EntryPoint) -> Any:
+    """What another package's entry point names; its code may fail in any way."""
+    try:
+        return point.load()
+    except Exception as error:
+        where = f"harness.{family}:{point.name}, from the package {point.dist.name if point.dist else point.module}"
+        remedy = "mend or uninstall that package"
+        raise HarnessError(
+            f"this plug-in can't be loaded: {type(error).__name__}: {error}", where=where, remedy=remedy
+        ) from error
 
 
 def _plugin_of(module: str) -> Any:

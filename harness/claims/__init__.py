@@ -1,5 +1,7 @@
 """Claims: what verdicts do to the statements in hypotheses/claims.yaml. Pure functions, no files."""
 
+from harness.claims.drawing import dot, mermaid
 from harness.claims.graph import consequences
+from harness.claims.standing import banners, changes, fold, known_claims
 
-__all__ = ["consequences"]
+__all__ = ["banners", "changes", "consequences", "dot", "fold", "known_claims", "mermaid"]

@@ -14,7 +14,7 @@ def consequences(claims: Claims, implication: Implication) -> Consequences:
     fallen = set(implication.walks_back)
     in_question = {}
     for name in claims.claims:
-        ground = _stands_on(claims, name) & fallen
+        ground = grounds(claims, name) & fallen
         if ground and name not in fallen:
             in_question[name] = _ordered(claims, ground)
     return Consequences(
@@ -25,7 +25,7 @@ def consequences(claims: Claims, implication: Implication) -> Consequences:
     )
 
 
-def _stands_on(claims: Claims, name: str) -> set[str]:
+def grounds(claims: Claims, name: str) -> set[str]:
     """Every claim that ``name`` presupposes, directly or not; a circle of claims ends the walk, it does not hang it."""
     reached: set[str] = set()
     waiting = list(claims.claims[name].stands_on)

@@ -5,8 +5,9 @@ failed; 2 wrong usage or an invalid hypothesis; 3 tampered evidence; 4 a recompu
 incomplete; 130 interrupted. One module per verb or group of verbs, in the order of ``--help``.
 """
 
-# Importing a verb's module adds it to the program.
-from harness.cli import run, plan, check, look, reverdict  # noqa: F401, I001  (this is the order of --help)
+# Importing a verb's module adds it to the program. This is the order of --help.
+from harness.cli import run, plan, power, new, check, reference, look, claims  # noqa: F401, I001
+from harness.cli import register, reverdict, replicate, anchor, export, audit, doctor  # noqa: F401
 from harness.cli.app import main
 
 __all__ = ["main"]

@@ -28,18 +28,23 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        out.print(f"harness {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 @verb
 def settings_of_the_project(
     ctx: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    version: Annotated[  # eager: answered before a missing verb is a wrong usage
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Read ``[tool.harness]`` of the project's pyproject.toml: option > HARNESS_* variable > file > default."""
     DEBUG["on"] = debug
-    if version:
-        out.print(f"harness {__version__}")
-        raise typer.Exit
     pyproject = Path("pyproject.toml")
     if pyproject.is_file():
         try:

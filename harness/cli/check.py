@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import DEFAULT_FOLDER, err, out, verb
-from harness.errors import UsageError
+from harness.cli.common import DEFAULT_FOLDER, VerdictsOption, err, out, settings_from, verb
+from harness.cli.sarif import sarif
+from harness.errors import Finding, UsageError
+
+FORMATS = ("text", "json", "github", "sarif")
 
 
 @app.command()
@@ -19,25 +23,61 @@ def check(
     paths: Annotated[
         list[Path] | None, typer.Argument(help="Files or folders. Default: hypotheses/.", show_default=False)
     ] = None,
-    form: Annotated[str, typer.Option("--format", help="text, json or github.")] = "text",
+    form: Annotated[str, typer.Option("--format", help="text, json, github or sarif.")] = "text",
+    strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail too.")] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="REF",
+            help="A git commit: what is registered must not have changed since, but by an amendment.",
+            show_default=False,
+        ),
+    ] = None,
+    verdicts: VerdictsOption = None,
 ) -> None:
     """Check hypothesis files: all findings of all files, each with its place. Trains nothing, loads no torch."""
-    from harness import spec
+    if form not in FORMATS:
+        raise UsageError(f"unknown format {form!r}", where="--format", remedy="use text, json, github or sarif")
+    from harness import pipeline, spec
 
-    if form not in ("text", "json", "github"):
-        raise UsageError(f"unknown format {form!r}", where="--format", remedy="use text, json or github")
-    report = spec.load_folder(paths or [DEFAULT_FOLDER])
-    if form == "json":
+    report = pipeline.check(paths or [DEFAULT_FOLDER], settings_from("auto", None, verdicts), against)
+    if form == "sarif":
+        print(json.dumps(sarif(report.findings, spec.CHECKS), indent=1, ensure_ascii=False))
+    elif form == "json":
         print(json.dumps([vars(finding) for finding in report.findings], indent=1, ensure_ascii=False))
-    for finding in report.findings:
+    for finding in report.findings if form in ("text", "github") else ():
         if form == "text":
             out.print(str(finding), markup=False)
-        elif form == "github":
-            remedy = f" → {finding.remedy}" if finding.remedy else ""
-            text = f"{finding.message}{remedy}".replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-            print(f"::{finding.severity} file={finding.file},line={finding.line},col={finding.column}::{text}")
-    wrong = sum(finding.severity == "error" for finding in report.findings)
-    good = len(report.loaded)
-    err.print(f"{good} {'file' if good == 1 else 'files'} valid, {wrong} {'error' if wrong == 1 else 'errors'}")
-    if wrong:
+        else:
+            print(_annotation(finding))
+    errors, warnings = (sum(f.severity == severity for f in report.findings) for severity in ("error", "warning"))
+    err.print(_summary(len(report.loaded), errors, warnings, report.findings), markup=False)
+    if errors or (strict and warnings):
         raise typer.Exit(2)
+
+
+def _annotation(finding: Finding) -> str:
+    """A workflow command that GitHub shows on the line."""
+    remedy = f" → {finding.remedy}" if finding.remedy else ""
+    text = _escaped(f"{finding.message}{remedy}")
+    file = _escaped(finding.file).replace(":", "%3A").replace(",", "%2C")
+    place = f"file={file},line={finding.line},col={finding.column},title=harness {finding.rule}"
+    return f"::{finding.severity} {place}::{text}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _summary(valid: int, errors: int, warnings: int, findings: Sequence[Finding]) -> str:
+    parts = [_counted(valid, "file") + " valid", _counted(errors, "error")]
+    if warnings:
+        parts.append(_counted(warnings, "warning"))
+    rules = sorted({finding.rule for finding in findings})
+    hint = f" (more about a check: harness explain {rules[0]})" if rules else ""
+    return ", ".join(parts) + hint
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

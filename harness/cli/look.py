@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -22,6 +22,13 @@ from harness.cli.common import (
     verb,
     wants_json,
 )
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.ledger import Moment
+
+if TYPE_CHECKING:
+    from harness.pipeline import Family
 
 
 @app.command("list")
@@ -32,12 +39,19 @@ def list_hypotheses(
     ] = None,
     verdicts: VerdictsOption = None,
     form: FormatOption = "text",
+    family: Annotated[
+        bool, typer.Option("--family", help="Families instead, each member's p corrected for being several (Holm).")
+    ] = False,
 ) -> None:
     """List hypotheses with their registration, attempts and last outcome."""
     from harness import pipeline, spec
 
     as_json = wants_json(form)
     report = spec.load_folder(paths or [DEFAULT_FOLDER])
+    if family:
+        trail = verdicts if verdicts is not None else Path("verdicts")
+        list_families(pipeline.families(trail, report.loaded), as_json)
+        return
     rows = [pipeline.standing(loaded, settings_from("auto", None, verdicts)) for loaded in report.loaded]
     if as_json:
         plain = [
@@ -73,17 +87,77 @@ def list_hypotheses(
         err.print(f"{files} {'file has' if files == 1 else 'files have'} findings: see harness check", markup=False)
 
 
+def list_families(found: tuple[Family, ...], as_json: bool) -> None:
+    """Every family with its members: what each concluded, its p raw and after Holm, and whether it still holds."""
+    if as_json:
+        plain = [
+            {
+                "family": one.name,
+                "alpha": one.alpha,
+                "members": [
+                    {
+                        "id": row.hypothesis,
+                        "registered": row.registered,
+                        "run": row.verdict.run if row.verdict else None,
+                        "outcome": row.verdict.outcome if row.verdict else None,
+                        "p": row.verdict.p if row.verdict else None,
+                        "p_counted": row.p,
+                        "p_adjusted": row.adjusted,
+                        "holds": row.holds,
+                    }
+                    for row in one.rows
+                ],
+                "not_registered": one.unregistered,
+            }
+            for one in found
+        ]
+        print(json.dumps(plain, indent=1, ensure_ascii=False))
+        return
+    for one in found:
+        size = len(one.rows)
+        out.print(f"[bold]{escape(one.name)}[/bold]: {size} registered, α = {one.alpha:g} over all, by Holm")
+        table = Table("hypothesis", "outcome", "p", "p after Holm", "", box=None, pad_edge=False)
+        for row in one.rows:
+            outcome = row.verdict.outcome if row.verdict else "not judged: p = 1"
+            raw = "–" if row.verdict is None or row.verdict.p is None else f"{row.verdict.p:.3g}"
+            table.add_row(
+                row.hypothesis, outcome, raw, f"{row.adjusted:.3g}", "holds" if row.holds else "does not hold"
+            )
+        out.print(table)
+        for name in one.unregistered:
+            out.print(f"{name} declares this family and is not registered: it does not count yet", markup=False)
+    if not found:
+        err.print("no hypothesis here declares a family: add family: <name> to the files", markup=False)
+
+
 @app.command()
 @verb
 def show(
     name: Annotated[str, typer.Argument(help="A hypothesis's id or a run's first digits.", show_default=False)],
     verdicts: VerdictsOption = None,
     raw: Annotated[bool, typer.Option("--raw", help="The Markdown as it is, on a terminal too.")] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="The hypothesis's life instead: every event about it.")
+    ] = False,
+    form: FormatOption = "text",
 ) -> None:
-    """Print the last verdict on a hypothesis."""
+    """Print the last verdict on a hypothesis; above it, what later verdicts did to the claims that it moved."""
     from harness import pipeline
 
-    path, text = pipeline.read_verdict(name, verdicts if verdicts is not None else Path("verdicts"))
+    as_json = wants_json(form)
+    trail = verdicts if verdicts is not None else Path("verdicts")
+    if history:
+        _print_history(pipeline.history(name, trail), as_json)
+        return
+    if as_json:
+        raise UsageError("the page is Markdown", where="--format", remedy="its numbers are in verdict.json beside it")
+    path, text = pipeline.read_verdict(name, trail)
+    banners = pipeline.banner_lines(name, trail)
+    if raw:  # the page to the byte; what happened since goes beside it
+        for banner in banners:
+            err.print(banner, markup=False)
+    elif banners:
+        text = "\n>\n".join(banners) + f"\n\n{text}"
     if out.is_terminal and not raw:
         from rich.markdown import Markdown
 
@@ -91,3 +165,14 @@ def show(
     else:
         print(text, end="")
     err.print(str(shown(path)), markup=False)
+
+
+def _print_history(moments: tuple[Moment, ...], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([moment.model_dump() for moment in moments], indent=1, ensure_ascii=False))
+        return
+    for moment in moments:
+        beside = " (in another branch: not provably after the line above)" if moment.beside else ""
+        out.print(f"{moment.claimed_time}  {moment.digest[:12]}  {moment.text}{beside}", markup=False)
+        for detail in moment.details:
+            out.print(f"    {detail}", markup=False)

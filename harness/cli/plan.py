@@ -53,6 +53,7 @@ def plan(
             "hypothesis": seen.hypothesis.id,
             "registration": seen.registration,
             "cohorts": cohorts,
+            "looks": seen.hypothesis.looks,
             "steps": seen.estimate.steps,
             "memory_bytes": seen.estimate.memory_bytes,
             "seconds": seen.estimate.seconds,
@@ -65,6 +66,9 @@ def plan(
     arms, seeds = len(seen.hypothesis.arms), seen.hypothesis.seeds.number
     out.print(f"[bold]{escape(seen.hypothesis.id)}[/bold]: {escape(seen.hypothesis.title)}")
     out.print(f"{arms} arms × {seeds} seeds = {arms * seeds} replicas")
+    if len(looks := seen.hypothesis.looks) > 1:
+        listed = f"{looks[0]}, {looks[1]}, … {looks[-1]}" if len(looks) > 6 else ", ".join(map(str, looks))
+        out.print(f"looks after {listed} seeds: the first that decides is the last, so this is the most it can take")
     table = Table("cohort", "arms", "replicas", "steps", "memory", box=None, pad_edge=False)
     for number, cohort in enumerate(cohorts, 1):
         table.add_row(

@@ -1,14 +1,19 @@
-"""``harness reverdict``: a stored run judged again."""
+"""``harness reverdict``: a stored run judged again, as registered or, to see what hangs on that, otherwise."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
 from harness.cli.app import app
-from harness.cli.common import VerdictsOption, err, out, shown, verb
+from harness.cli.common import VerdictsOption, err, escape, out, shown, verb
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.pipeline import Sensitivity
 
 
 @app.command()
@@ -16,11 +21,30 @@ from harness.cli.common import VerdictsOption, err, out, shown, verb
 def reverdict(
     name: Annotated[str, typer.Argument(help="A hypothesis's id or a run's first digits.", show_default=False)],
     verdicts: VerdictsOption = None,
+    figures: Annotated[bool, typer.Option("--figures", help="Draw the figures again too, and compare them.")] = False,
+    criterion: Annotated[
+        list[str] | None,
+        typer.Option("--criterion", help="Sensitivity analysis: another criterion, or all.", show_default=False),
+    ] = None,
+    alpha: Annotated[
+        list[float] | None,
+        typer.Option("--alpha", help="Sensitivity analysis: another level.", show_default=False),
+    ] = None,
 ) -> None:
-    """Judge a stored run again from its registration and results, and compare the bytes. Needs no GPU and no data."""
+    """Judge a stored run again from its registration and results, and compare the bytes. Needs no GPU and no data.
+
+    With --criterion or --alpha: what other criteria and levels would have said. That is not the verdict.
+    """
     from harness import pipeline
 
-    again = pipeline.reverdict(name, verdicts if verdicts is not None else Path("verdicts"))
+    trail = verdicts if verdicts is not None else Path("verdicts")
+    if criterion or alpha:
+        if figures:
+            raise UsageError("a sensitivity analysis has no figures", where="--figures", remedy="leave it out")
+        names = () if not criterion or "all" in criterion else criterion
+        _print_sensitivity(pipeline.sensitivity(name, trail, names, alpha or ()))
+        return
+    again = pipeline.reverdict(name, trail, figures=figures)
     out.print(f"{shown(again.folder)}: {again.outcome}", markup=False)
     if again.differing:
         err.print(f"differs from what is stored: {', '.join(again.differing)}", markup=False)
@@ -30,4 +54,49 @@ def reverdict(
     if again.redrawn:
         err.print(f"the same numbers, drawn otherwise here: {', '.join(again.redrawn)}", markup=False)
     if not again.rounded and not again.redrawn:
-        err.print("the same to the byte", markup=False)
+        drawn = "" if again.drawn else ", figures as the ledger names them (--figures draws them again)"
+        err.print(f"the same to the byte{drawn}", markup=False)
+
+
+def _print_sensitivity(found: Sensitivity) -> None:
+    verdict = found.alternatives[0]
+    out.print("[bold]Sensitivity analysis: this is not the verdict.[/bold]")
+    out.print(f"{shown(found.folder)}: the verdict, with what was registered, is {verdict.outcome}.", markup=False)
+    several = len(found.registered.hypothesis.decisions) > 1
+    table = Table(box=None, pad_edge=False)
+    for head in ("criterion", "tests the", "α", "needs", "outcome", "p", *(["decisions"] if several else [])):
+        table.add_column(head, justify="right" if head in ("α", "needs", "p") else "left")
+    for row in found.alternatives:
+        if row.reason is not None:
+            continue
+        parts = ", ".join(f"{part.name} {part.outcome}" for part in row.decisions)
+        mark = "" if row.outcome == verdict.outcome else " (another)"
+        cells = [
+            row.criterion,
+            row.targets,
+            "as registered" if row.alpha is None else f"{row.alpha:g}",
+            f"{row.smallest_n} seeds" if row.smallest_n is not None else "–",
+            f"{row.outcome}{mark}",
+            "–" if row.p is None else "< 1e-6" if row.p < 1e-6 else f"{row.p:.3g}",
+            *([parts] if several else []),
+        ]
+        table.add_row(*(escape(cell) for cell in cells))
+    out.print(table)
+    if barred := [row for row in found.alternatives if row.reason is not None]:
+        out.print("These cannot apply:")
+        for row in barred:
+            level = "" if row.alpha is None else f" at α = {row.alpha:g}"
+            out.print(f"  {row.criterion}{level}: {row.reason}", markup=False)
+    if any(row.targets != verdict.targets and row.outcome for row in found.alternatives):
+        out.print(
+            f"Rows that do not test the {verdict.targets} answer a neighbouring question; the answers agree where the "
+            "seeds' values are symmetric.",
+            markup=False,
+        )
+    if len(found.alternatives) == 1:
+        out.print("There is nothing else to compare with: this is what was registered.")
+    out.print(
+        "Whoever picks a row after seeing the data has no error rate: only the registered one was promised. "
+        "Nothing was written.",
+        markup=False,
+    )

@@ -2,31 +2,58 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from typing import ClassVar, Literal
+from collections.abc import Callable
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
+from harness.fields import Unit
 from harness.registry import Plugin
+
+Target = Literal["mean", "median", "pseudomedian"]
+NEVER = 10**9
+"""As a smallest number of seeds: more than any file may register."""
+LARGEST_SHIFT = 1e6  # noncentrality beyond which SciPy's distribution loses its way; the error is nil long before
+LARGEST_T = 1e150  # far enough; its square is still a number
+TIE = 1e-12  # of the largest deviation: numbers that differ by less are equal but for rounding
 
 
 class Criterion(Plugin):
-    """Interface of a criterion plug-in. ``x`` holds one finite number per seed, float64 [n]."""
+    """Interface of a criterion plug-in.
 
-    targets: ClassVar[Literal["mean", "median"]]
+    ``x`` holds one finite number per seed, float64 [n], not all the same; for criteria of unpaired arms the two arms'
+    numbers, float64 [n, 2].
+    """
+
+    targets: ClassVar[Target]
     """The parameter of the distribution over seeds that it tests."""
     assumes: ClassVar[str]
     """What must hold for its error rate, in words."""
     source: ClassVar[str]
     """Where it comes from."""
+    unpaired: ClassVar[bool] = False
+    """It compares two arms whose seeds are not paired, instead of testing one number per seed."""
+    anytime: ClassVar[bool] = False
+    """Its error rate holds at all numbers of seeds together, so one may look after every seed."""
+    needs_bounds: ClassVar[bool] = False
+    """It works only where the estimand's values lie between known bounds."""
 
-    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    alpha: Annotated[float, Unit("probability")] = Field(default=0.05, gt=0, lt=0.5)
     """Largest probability of a wrong outcome, α."""
 
+    def on(self, domain: tuple[float, float]) -> Self:
+        """The criterion for values that lie in ``domain``; only those that need bounds make use of it."""
+        return self
+
     @abstractmethod
-    def smallest_n(self, alpha: float) -> int:
-        """The fewest seeds with which a one-sided test can reject at ``alpha``."""
+    def smallest_n(self, alpha: float, cut: float | None = None) -> int:
+        """The fewest seeds with which a one-sided test can reject at ``alpha``; NEVER if none can.
+
+        Where that depends on the cut: the fewest for both sides of ``cut``, or without one for the easiest cut.
+        """
 
     @abstractmethod
     def p_greater(self, x: np.ndarray, cut: float) -> float:
@@ -38,12 +65,78 @@ class Criterion(Plugin):
 
     @abstractmethod
     def interval(self, x: np.ndarray, level: float) -> tuple[float, float]:
-        """Two-sided confidence interval at ``level``, consistent with the one-sided tests."""
+        """Two-sided confidence interval at ``level``: the cuts that neither one-sided test at (1 − level)/2 rejects."""
 
     def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
         """Probability that the one-sided test at ``alpha`` misses a cut at ``distance`` from the true parameter.
 
-        ``n`` seeds with standard deviation ``sd`` > 0; for planning how many are needed. None where the criterion has
-        no such formula.
+        ``n`` seeds, whose values are normal with standard deviation ``sd`` > 0; for planning how many are needed. None
+        where the criterion has no such formula.
         """
         return None
+
+
+def t_exceeded(alpha: float, df: float) -> float:
+    """The t that is exceeded with probability ``alpha``."""
+    from scipy import special
+
+    return -float(special.stdtrit(df, alpha))
+
+
+def t_misses(distance: float, sd: float, n: float, df: float, critical: float) -> float:
+    """P(T < critical), T noncentral t with ``df`` degrees of freedom and noncentrality √n·distance/sd.
+
+    Where SciPy's function has no value, as for 9,999 degrees of freedom and a noncentrality of 38, by the normal
+    approximation (Abramowitz and Stegun 1964, 26.7.10).
+    """
+    from scipy import special
+
+    shift = min(distance / sd * math.sqrt(n), LARGEST_SHIFT)
+    chance = float(special.nctdtr(df, shift, critical))
+    if math.isnan(chance):
+        z = (critical * (1 - 1 / (4 * df)) - shift) / math.sqrt(1 + critical**2 / (2 * df))
+        chance = float(special.ndtr(z))
+    return chance
+
+
+def estimate(target: Target, x: np.ndarray) -> float:
+    """The point estimate of a parameter from one number per seed, float64 [n], n ≥ 1."""
+    if target == "mean":
+        return float(x.mean())
+    return float(np.median(x if target == "median" else walsh_averages(x)))
+
+
+def walsh_averages(x: np.ndarray) -> np.ndarray:
+    """(x_i + x_j)/2 for all i ≤ j, rising, float64 [n(n + 1)/2]. Their median is Hodges and Lehmann's estimate.
+
+    Source: Hodges and Lehmann 1963, doi 10.1214/aoms/1177704172.
+    """
+    first, second = np.triu_indices(len(x))
+    return np.sort(x[first] / 2 + x[second] / 2)
+
+
+def signs_needed(alpha: float) -> int:
+    """The fewest seeds of a test whose smallest p is 2⁻ⁿ: all values on one side of the cut."""
+    n = 1
+    while 0.5**n > alpha:
+        n += 1
+    return n
+
+
+def last_rejected(
+    p: Callable[[float], float], rejected: float, kept: float, alpha: float, precision: float = 1e-12
+) -> float:
+    """Where a one-sided p crosses ``alpha``, between a rejected cut and one that is kept.
+
+    ``precision`` is in units of their distance; the answer errs to the rejected side.
+    """
+    width = precision * abs(kept - rejected)
+    while abs(kept - rejected) > width:
+        middle = rejected / 2 + kept / 2
+        if middle in (rejected, kept):
+            break
+        if p(middle) <= alpha:
+            rejected = middle
+        else:
+            kept = middle
+    return rejected

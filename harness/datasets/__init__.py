@@ -72,6 +72,10 @@ class Dataset(Plugin):
             DataMissing: not there and not to be had, with what to put where.
         """
 
+    def present(self, root: Path) -> bool:
+        """Whether ``load`` finds the data without asking the network."""
+        return True
+
     @abstractmethod
     def locate(self, root: Path) -> str:
         """Where ``load`` would take the data from, in words, without loading; for ``harness plan``."""

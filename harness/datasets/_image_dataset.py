@@ -53,6 +53,10 @@ class ImageDataset(Dataset):
             return f"torchvision files under {root} ({', '.join(found)})"
         return f"would be downloaded by torchvision to {root}"
 
+    def present(self, root: Path) -> bool:
+        """Whether one of the first two sources is there."""
+        return has_tree(root / self.name) or bool(self._present(root))
+
     def load(self, root: Path, notify: Callable[[str], None]) -> Images:
         """Read the first source that is there.
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from harness.records import Cohort
@@ -67,7 +67,12 @@ class Writer:
 
 
 class WorkFolder:
-    """The working files of one attempt's cohorts, each named by the digest of what it trains."""
+    """The working files of one attempt's cohorts, each named by the digest of what it trains.
+
+    Every file begins with the digest of the rest, so that a file that was damaged or swapped since is not used: the
+    cohort is then trained again, to the same bits. Whoever writes the digest as well is not noticed here, nor by any
+    reader of the trail; only training the run again shows that (``harness replicate``).
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -84,29 +89,31 @@ class WorkFolder:
         """
         metadata = {"epoch": str(checkpoint.epoch), "log": json.dumps(checkpoint.log, allow_nan=False)}
         tensors = {name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}
-        write_atomic(self._path(cohort, ".safetensors"), save(tensors, metadata))
+        write_atomic(self._path(cohort, ".safetensors"), sealed(save(tensors, metadata)))
 
     def load_checkpoint(self, cohort: Cohort) -> Checkpoint | None:
-        """The cohort's last checkpoint, on the processor; None if there is none that can be read."""
+        """The cohort's last checkpoint, on the processor; None if there is none that is as it was written."""
+        data = unsealed(self._path(cohort, ".safetensors"))
         try:
-            with safe_open(self._path(cohort, ".safetensors"), framework="pt", device="cpu") as file:
-                metadata = file.metadata()
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        except (FileNotFoundError, SafetensorError):
+            if data is None:
+                return None
+            # The header: its length in 8 bytes, then JSON with what was written beside the tensors.
+            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+            return Checkpoint(int(header["epoch"]), json.loads(header["log"]), load(data))
+        except (SafetensorError, ValueError, KeyError):
             return None
-        return Checkpoint(int(metadata["epoch"]), json.loads(metadata["log"]), tensors)
 
     def save_result(self, cohort: Cohort, result: dict[str, Any]) -> None:
         """Keep a finished cohort's result and drop its checkpoint."""
-        write_atomic(self._path(cohort, ".json"), canonical_text(result).encode())
+        write_atomic(self._path(cohort, ".json"), sealed(canonical_text(result).encode()))
         self._path(cohort, ".safetensors").unlink(missing_ok=True)
 
     def load_result(self, cohort: Cohort) -> dict[str, Any] | None:
-        """A finished cohort's result; None if it is not finished."""
-        try:
-            result: dict[str, Any] = json.loads(self._path(cohort, ".json").read_text())
-        except FileNotFoundError:
+        """A finished cohort's result; None if it is not finished, or is not as it was written."""
+        data = unsealed(self._path(cohort, ".json"))
+        if data is None:
             return None
+        result: dict[str, Any] = json.loads(data)
         return result
 
     def mark_split(self, cohort: Cohort) -> None:
@@ -116,3 +123,17 @@ class WorkFolder:
     def was_split(self, cohort: Cohort) -> bool:
         """Whether the cohort was found not to fit."""
         return self._path(cohort, ".split").exists()
+
+
+def sealed(data: bytes) -> bytes:
+    """``data`` after their digest, in one file, because two files cannot be replaced at once."""
+    return hashlib.sha256(data).hexdigest().encode() + b"\n" + data
+
+
+def unsealed(path: Path) -> bytes | None:
+    """What a sealed file holds; None if there is none, or if it is not what was written."""
+    try:
+        digest, _, data = path.read_bytes().partition(b"\n")
+    except FileNotFoundError:
+        return None
+    return data if hashlib.sha256(data).hexdigest().encode() == digest else None

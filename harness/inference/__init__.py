@@ -1,5 +1,22 @@
 """Inference: measurements to a decision. NumPy and SciPy only."""
 
-from harness.inference.outcome import decide
+from harness.inference.families import holm
+from harness.inference.looks import decide, goes_on
+from harness.inference.power import Spread, greatest_chance, power
+from harness.inference.replication import disagreements
+from harness.inference.seeds import sd_limits
+from harness.inference.sensitivity import Alternative, criteria_names, sensitivity
 
-__all__ = ["decide"]
+__all__ = [
+    "Alternative",
+    "Spread",
+    "criteria_names",
+    "decide",
+    "disagreements",
+    "goes_on",
+    "greatest_chance",
+    "holm",
+    "power",
+    "sd_limits",
+    "sensitivity",
+]

@@ -7,6 +7,7 @@ without adjustment (partitioning principle; Goeman, Solari and Stijnen 2010, doi
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +19,7 @@ from harness.errors import HarnessError
 from harness.records import AtomTest, Band, Interval
 
 WHOLE_LINE = (-math.inf, math.inf)
+SMALLEST_P = sys.float_info.min  # no finite data make a null impossible: a smaller p has underflowed
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def split(bands: Mapping[str, Band], bounds: tuple[float, float] = WHOLE_LINE) -
 
 
 def atom_tests(atoms: tuple[Atom, ...], x: np.ndarray, criterion: Criterion, alpha: float) -> tuple[AtomTest, ...]:
-    """One test per atom on the seeds' values ``x`` [n], all finite and not all equal."""
+    """One test per atom on the seeds' values ``x`` [n], unpaired [n, 2]: all finite and not all equal."""
     tests = []
     for atom in atoms:
         p = atom_p(atom, x, criterion)
@@ -87,17 +89,22 @@ def atom_p(atom: Atom, x: np.ndarray, criterion: Criterion) -> float:
 
     A half-line: one-sided. Interior [a, b]: 2·min(p for above b, p for below a). Under the null each of the two is at
     most α/2 with probability at most α/2, so the smaller one is with probability at most α.
+
+    Raises:
+        HarnessError: a criterion whose p is no probability.
     """
     lower, upper = atom.interval.lower, atom.interval.upper
     if lower is None and upper is None:
         return 1.0
-    if lower is None and upper is not None:
-        return criterion.p_greater(x, upper)
-    if upper is None and lower is not None:
-        return criterion.p_less(x, lower)
-    assert lower is not None
-    assert upper is not None
-    return min(1.0, 2 * min(criterion.p_greater(x, upper), criterion.p_less(x, lower)))
+    sides = [criterion.p_greater(x, upper)] if upper is not None else []
+    sides += [criterion.p_less(x, lower)] if lower is not None else []
+    if wrong := [p for p in sides if not 0 <= p <= 1]:  # NaN included
+        raise HarnessError(
+            f"criterion {criterion.name} gave p = {wrong[0]}",
+            where=f"the atom {atom.interval}",
+            remedy="report this as a fault of the criterion",
+        )
+    return min(1.0, max(len(sides) * min(sides), SMALLEST_P))
 
 
 def _pieces(cuts: list[float]) -> list[Interval]:

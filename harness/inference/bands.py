@@ -7,7 +7,7 @@ from typing import Literal
 from harness.criteria import Criterion
 from harness.inference.atoms import Atom, atom_tests, split
 from harness.inference.estimands import Sample, finite
-from harness.inference.seeds import hurdles, pessimistic_sd, seeds_needed
+from harness.inference.seeds import hurdles, sd_limits, seeds_needed
 from harness.records import AtomTest, BandDecision, DecisionSpec
 
 Status = Literal["tested", "too_few", "degenerate", "diverged", "seed_not_applied"]
@@ -32,11 +32,13 @@ def judge_bands(
         HarnessError: the bands do not tile ``bounds``.
     """
     atoms = split(spec.bands, bounds)
-    alpha = spec.criterion.alpha if alpha is None else alpha
-    status = _status(atoms, spec.criterion, sample, seeds_applied)
-    tests = atom_tests(atoms, sample.x, spec.criterion, alpha) if status == "tested" else ()
+    criterion = spec.criterion.on(bounds)
+    alpha = criterion.alpha if alpha is None else alpha
+    status = _status(atoms, criterion, sample, seeds_applied, alpha)
+    tests = atom_tests(atoms, sample.data, criterion, alpha) if status == "tested" else ()
+    describable = status in ("tested", "too_few") and len(sample.x) > 1 and not sample.degenerate
     alive = alive_bands(spec, tests)
-    estimate = point_estimate(spec.criterion, sample)
+    estimate = sample.result.estimate(criterion.targets)
     home = next((atom.outcome for atom in atoms if estimate is not None and atom.interval.contains(estimate)), None)
     outcome = alive[0] if tests and len(alive) == 1 else "inconclusive"
     if status in ("diverged", "seed_not_applied"):
@@ -55,16 +57,16 @@ def judge_bands(
         steps = hurdles(atoms, estimate, home, alpha)
         sd = sample.result.sd
         needed = (
-            seeds_needed(spec.criterion, steps, sd),
-            seeds_needed(spec.criterion, steps, pessimistic_sd(sd, len(sample.x))),
+            seeds_needed(criterion, steps, sd),
+            seeds_needed(criterion, steps, sd_limits(sd, len(sample.x))[1]),
         )
     return BandDecision(
         name=name,
         estimand=sample.result,
-        criterion=spec.criterion.name,
+        criterion=criterion.name,
         alpha=alpha,
         status=status,
-        interval=finite(spec.criterion.interval(sample.x, 1 - 2 * alpha)) if tests else None,
+        interval=finite(criterion.interval(sample.data, 1 - 2 * alpha)) if describable else None,
         interval_level=1 - 2 * alpha,
         atoms=tests,
         bands={band: str(parts) for band, parts in spec.bands.items()},
@@ -78,11 +80,6 @@ def judge_bands(
     )
 
 
-def point_estimate(criterion: Criterion, sample: Sample) -> float | None:
-    """The estimate of what the criterion tests."""
-    return sample.result.median if criterion.targets == "median" else sample.result.mean
-
-
 def alive_bands(spec: DecisionSpec, tests: tuple[AtomTest, ...]) -> tuple[str, ...]:
     """Bands with an atom that is not rejected, in the file's order; all of them where nothing was tested."""
     if not tests:
@@ -91,14 +88,14 @@ def alive_bands(spec: DecisionSpec, tests: tuple[AtomTest, ...]) -> tuple[str, .
     return tuple(band for band in spec.bands if band in left)
 
 
-def _status(atoms: tuple[Atom, ...], criterion: Criterion, sample: Sample, seeds_applied: bool) -> Status:
+def _status(atoms: tuple[Atom, ...], criterion: Criterion, sample: Sample, seeds_applied: bool, alpha: float) -> Status:
     """Whether the atoms can be tested; if not, the gravest reason."""
     if not seeds_applied:
         return "seed_not_applied"
     if sample.blocked:
         return "diverged"
-    fewest = max(criterion.smallest_n(atom.level(criterion.alpha)) for atom in atoms)
-    if len(sample.x) < max(2, fewest):
+    fewest = min(criterion.smallest_n(atom.level(alpha)) for atom in atoms)
+    if len(sample.x) < max(2, fewest):  # no atom could be rejected
         return "too_few"
     return "degenerate" if sample.degenerate else "tested"
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 
+from harness.inference.families import holm
+from harness.inference.report import listing
 from harness.records import BandDecision, Combine
 
 
@@ -81,7 +83,8 @@ def _every(
     ``outcome`` needs all bands outside excluded in every decision, each at its α: if it is wrong, some decision's true
     value lies outside, and that one test errs, with probability at most α (intersection–union test). ``otherwise``
     needs all bands inside excluded in some of the m decisions at α/m: if it is wrong, every true value lies inside,
-    and one of m tests errs, with probability at most m·α/m (Bonferroni). Only one of the two can be wrong.
+    and one of m tests errs, with probability at most m·α/m (Bonferroni, the first step of Holm). Which decisions show
+    it is said by Holm's further steps. Only one of the two outcomes can be wrong.
     """
     m = len(inside)
     for_outcome = {
@@ -94,9 +97,10 @@ def _every(
         p = max(for_outcome.values())
         return Combined(outcome, p, f"{words}. All {m} are shown (largest p = {p:.3g}): {outcome}.")
     if out and not all_in:
-        name = min(out, key=lambda name: for_otherwise[name])
-        p = min(1.0, m * for_otherwise[name])
-        return Combined(otherwise, p, f"{words}. It is shown by {name} (p = {p:.3g}, {m} times its own): {otherwise}.")
+        adjusted = dict(zip(for_otherwise, holm(tuple(for_otherwise.values())), strict=True))
+        shown = [f"{name} (p = {p:.3g})" for name, p in adjusted.items() if p <= parts[name].alpha]
+        p = min(adjusted[name] for name in out)
+        return Combined(otherwise, p, f"{words}. It is shown by {listing(shown)}, p after Holm: {otherwise}.")
     return Combined("inconclusive", None, f"{words}. Neither is shown: inconclusive.")
 
 

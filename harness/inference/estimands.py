@@ -8,12 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.criteria import estimate as average
 from harness.criteria.t import T
+from harness.criteria.welch import Welch
 from harness.inference.readings import Reading, readings, usable
 from harness.records import Estimand, EstimandResult, Hypothesis, Measurements, SeedValue
 
-STUDENT = T(name="t")
+STUDENT, WELCH = T(name="t"), Welch(name="welch")
 RELATIVE_SPREAD = 1e-12
+SMALLEST_SPREAD = 1e-150  # the square of a smaller number loses its digits
 PP_DECIMALS = 9  # finer than one sample in any data set; takes off what binary fractions add to 100·(a − b)
 
 
@@ -24,6 +27,8 @@ class Sample:
     result: EstimandResult
     x: np.ndarray
     """The values that exist, float64 [n], all finite."""
+    data: np.ndarray
+    """What a criterion is given: ``x``, or for unpaired arms their values, float64 [n, 2]."""
     missing: tuple[int, ...]
     """Seeds without a value."""
     blocked: bool
@@ -47,11 +52,14 @@ def evaluate(name: str, estimand: Estimand, hypothesis: Hypothesis, measurements
         dtype=np.float64,
     ).reshape(len(x), len(estimand.arms))
     blocked = bool(missing) and hypothesis.exclusions.diverged != "exclude"
-    sd = float(x.std(ddof=1)) if len(x) > 1 else None
+    unpaired = estimand.pairing == "unpaired"
+    data = arms * (100 if estimand.unit == "pp" else 1) if unpaired else x
+    sd = math.hypot(*np.atleast_1d(data.std(axis=0, ddof=1))) if len(x) > 1 else None
     degenerate = sd is not None and sd <= _smallest_spread(
         x, arms, estimand, resolution(estimand, hypothesis, measurements)
     )
     testable = sd is not None and not degenerate and not blocked
+    student = WELCH if unpaired else STUDENT
     result = EstimandResult(
         name=name,
         title=title(estimand, hypothesis),
@@ -61,11 +69,12 @@ def evaluate(name: str, estimand: Estimand, hypothesis: Hypothesis, measurements
         mean=float(x.mean()) if len(x) else None,
         median=float(np.median(x)) if len(x) else None,
         sd=sd,
-        interval90=finite(STUDENT.interval(x, 0.90)) if testable else None,
-        interval95=finite(STUDENT.interval(x, 0.95)) if testable else None,
-        correlation=_correlation(arms),
+        interval90=finite(student.interval(data, 0.90)) if testable else None,
+        interval95=finite(student.interval(data, 0.95)) if testable else None,
+        correlation=None if unpaired else _correlation(arms),
+        pseudomedian=average("pseudomedian", x) if len(x) and estimand.seeds == "pseudomedian" else None,
     )
-    return Sample(result=result, x=x, missing=missing, blocked=blocked, degenerate=degenerate)
+    return Sample(result=result, x=x, data=data, missing=missing, blocked=blocked, degenerate=degenerate)
 
 
 def _at_seed(index: int, pair: Sequence[Reading], estimand: Estimand) -> SeedValue:
@@ -83,7 +92,7 @@ def _at_seed(index: int, pair: Sequence[Reading], estimand: Estimand) -> SeedVal
 
 def resolution(estimand: Estimand, hypothesis: Hypothesis, measurements: Measurements) -> float:
     """The step between possible values, in the estimand's unit; 0 where there is none or it is not constant."""
-    if estimand.metric.name != "test_accuracy" or estimand.transform != "none":
+    if estimand.metric.name != "test_accuracy" or estimand.transform == "log10":
         return 0.0
     steps = []
     for arm in estimand.arms:
@@ -97,7 +106,7 @@ def _smallest_spread(x: np.ndarray, arms: np.ndarray, estimand: Estimand, step: 
     """A standard deviation up to this is rounding: relative to the mean, to the arms' values, or to the step."""
     scale = float(np.abs(arms).max()) * (100 if estimand.unit == "pp" else 1)
     rounding = 4 * float(np.finfo(np.float64).eps) * scale
-    return max(RELATIVE_SPREAD * abs(float(x.mean())), rounding, step / math.sqrt(12))
+    return max(RELATIVE_SPREAD * abs(float(x.mean())), rounding, step / math.sqrt(12), SMALLEST_SPREAD)
 
 
 def _correlation(arms: np.ndarray) -> float | None:
@@ -136,5 +145,5 @@ def title(estimand: Estimand, hypothesis: Hypothesis) -> str:
         parts.append(f"epoch {estimand.epoch}")
     if estimand.samples is not None:
         parts.append(f"{'standard deviation' if estimand.samples == 'std' else estimand.samples} over samples")
-    parts.append(f"{estimand.seeds} over seeds")
+    parts.append(f"{estimand.seeds} over seeds" + (", unpaired" if estimand.pairing == "unpaired" else ""))
     return ", ".join(parts)

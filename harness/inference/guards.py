@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from typing import Literal
 
+from harness.criteria import Criterion, Target
+from harness.criteria.median import Median, sign_p
 from harness.criteria.t import T
+from harness.criteria.welch import Welch
+from harness.criteria.wilcoxon import Wilcoxon
 from harness.inference.estimands import Sample
 from harness.records import Guard, GuardResult
 
+TESTS: dict[Target, tuple[str, Criterion]] = {
+    "mean": ("one-sample t test", T(name="t")),
+    "median": ("exact sign test", Median(name="median")),
+    "pseudomedian": ("signed-rank test", Wilcoxon(name="wilcoxon")),
+}
+UNPAIRED: tuple[str, Criterion] = ("Welch's t test", Welch(name="welch"))
 
-def judge_guard(name: str, guard: Guard, sample: Sample, target: Literal["mean", "median"]) -> GuardResult:
+
+def judge_guard(name: str, guard: Guard, sample: Sample, target: Target) -> GuardResult:
     """Test a guard at its α: verified, violated if the reverse test rejects, else unverified.
 
     Guards and decisions form a conjunction: an outcome is only given where each guard is verified at its own level, so
@@ -20,7 +31,7 @@ def judge_guard(name: str, guard: Guard, sample: Sample, target: Literal["mean",
     assert threshold is not None
     x = sample.x
     holding = int(((x > threshold) if side == "above" else (x < threshold)).sum())
-    test, p, reverse = _p_values(guard, sample, target, side, threshold, holding)
+    test, p, reverse = _p_values(sample, target, side, threshold, holding)
     status: Literal["verified", "unverified", "violated"] = "unverified"
     if p is not None and p <= guard.alpha:
         status = "verified"
@@ -42,26 +53,18 @@ def judge_guard(name: str, guard: Guard, sample: Sample, target: Literal["mean",
 
 
 def _p_values(
-    guard: Guard, sample: Sample, target: str, side: str, threshold: float, holding: int
+    sample: Sample, target: Target, side: str, threshold: float, holding: int
 ) -> tuple[str, float | None, float | None]:
     """Name of the test, p that the guard does not hold, p that it does; None where the test cannot be made."""
-    name = "exact sign test" if target == "median" else "one-sample t test"
+    name, criterion = UNPAIRED if sample.data.ndim == 2 else TESTS[target]
     n = len(sample.x)
     if sample.blocked:
         return f"{name}, not made: a seed has no value", None, None
-    if target == "median":
+    if target == "median":  # the reverse of "above" is "on the threshold or below", which no criterion's side is
         return (name, sign_p(holding, n), sign_p(n - holding, n)) if n else (f"{name}, not made: no seeds", None, None)
     if n < 2:
         return f"{name}, not made: fewer than 2 seeds", None, None
     if sample.degenerate:
         return f"{name}, not made: the seeds do not differ", None, None
-    student = T(name="t", alpha=guard.alpha)
-    above, below = student.p_greater(sample.x, threshold), student.p_less(sample.x, threshold)
+    above, below = criterion.p_greater(sample.data, threshold), criterion.p_less(sample.data, threshold)
     return (name, above, below) if side == "above" else (name, below, above)
-
-
-def sign_p(count: int, n: int) -> float:
-    """P(at least ``count`` of ``n`` ≥ 1 fair coins): exact one-sided sign test."""
-    from scipy import stats
-
-    return float(stats.binomtest(count, n, 0.5, alternative="greater").pvalue)

@@ -1,4 +1,4 @@
-"""From a hypothesis and its measurements to a decision: guards, decisions, their combination, and the reasons."""
+"""One judgement of a hypothesis on its measurements: guards, decisions, their combination, and the reasons."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ from harness.errors import HarnessError
 from harness.inference.bands import judge_bands
 from harness.inference.combine import Combined, combine, share
 from harness.inference.estimands import Sample, evaluate
+from harness.inference.families import exploratory_p
 from harness.inference.guards import judge_guard
+from harness.inference.opinion import effect_size, posterior
 from harness.inference.readings import diverged, divergence_rate, unapplied_seeds
 from harness.inference.report import explain, listing, p_value, summary_of
 from harness.records import BandDecision, Decision, GuardResult, Hypothesis, Measurements
 
 
-def decide(hypothesis: Hypothesis, measurements: Measurements) -> Decision:
+def judge(hypothesis: Hypothesis, measurements: Measurements, *, parts: int = 1, guard_parts: int = 1) -> Decision:
     """The outcome of a hypothesis, with everything that it rests on. Pure: the same records give the same decision.
 
     In this order: a seed that was not applied, a replica that diverged where the file does not allow it, or a violated
     guard make it invalid; an unverified guard makes it inconclusive; then the decisions give the outcome. A pilot's
     numbers are computed, but it never gives an outcome.
+
+    Where it is one of several judgements of growing data (``harness.inference.looks``), the decisions' α is divided by
+    ``parts`` and the guards' by ``guard_parts``; the decision's p is then multiplied by ``parts``.
 
     Raises:
         HarnessError: bands that do not tile the line, or several decisions without a rule that combines them.
@@ -28,10 +33,15 @@ def decide(hypothesis: Hypothesis, measurements: Measurements) -> Decision:
     unapplied = unapplied_seeds(measurements)
     failed = diverged(measurements)
     guards = tuple(
-        judge_guard(name, guard, samples[guard.estimand], hypothesis.estimands[guard.estimand].seeds)
+        judge_guard(
+            name,
+            guard.model_copy(update={"alpha": guard.alpha / guard_parts}),
+            samples[guard.estimand],
+            hypothesis.estimands[guard.estimand].seeds,
+        )
         for name, guard in hypothesis.guards.items()
     )
-    decisions = _decisions(hypothesis, samples, unapplied, measurements.pilot)
+    decisions = _decisions(hypothesis, samples, unapplied, measurements.pilot, parts)
     combined = None if measurements.pilot else _combined(hypothesis, decisions)
     outcome, summary, p = _whole(hypothesis, measurements, guards, decisions, combined, samples, unapplied)
     replicas = {arm: sum(result.arm == arm for result in measurements.replicas) for arm in failed}
@@ -39,6 +49,7 @@ def decide(hypothesis: Hypothesis, measurements: Measurements) -> Decision:
         value.note for name in _deciding(hypothesis) for value in samples[name].result.values
     )
     seeds = len(measurements.seeds)
+    exploratory = {name: evaluate(name, e, hypothesis, measurements) for name, e in hypothesis.exploratory.items()}
     return Decision(
         outcome=outcome,
         predicted=hypothesis.prediction.outcome,
@@ -46,13 +57,12 @@ def decide(hypothesis: Hypothesis, measurements: Measurements) -> Decision:
         guards=guards,
         decisions=decisions,
         combination=combined.words if combined is not None and hypothesis.combine is not None else None,
-        p=p,
+        p=None if p is None else min(1.0, parts * p),
         diverged=dict(failed),
         divergence_rate={arm: divergence_rate(len(indices), replicas[arm]) for arm, indices in failed.items()},
         clean_rate_limit=1 - 0.05 ** (1 / seeds) if clean and seeds else None,
-        exploratory=tuple(
-            evaluate(name, e, hypothesis, measurements).result for name, e in hypothesis.exploratory.items()
-        ),
+        exploratory=tuple(sample.result for sample in exploratory.values()),
+        exploratory_p=exploratory_p(hypothesis.exploratory, exploratory),
         warnings=_warnings(hypothesis, measurements, samples, unapplied),
     )
 
@@ -69,18 +79,26 @@ def _arms(hypothesis: Hypothesis) -> tuple[str, ...]:
 
 
 def _decisions(
-    hypothesis: Hypothesis, samples: Mapping[str, Sample], unapplied: Mapping[str, tuple[int, ...]], pilot: bool
+    hypothesis: Hypothesis,
+    samples: Mapping[str, Sample],
+    unapplied: Mapping[str, tuple[int, ...]],
+    pilot: bool,
+    parts: int,
 ) -> tuple[BandDecision, ...]:
     found = []
     for name, spec in hypothesis.decisions.items():
         estimand = hypothesis.estimands[spec.estimand]
         applied = not any(arm in unapplied for arm in estimand.arms)
-        alpha = spec.criterion.alpha / share(hypothesis.combine, name)
+        alpha = spec.criterion.alpha / share(hypothesis.combine, name) / parts
         decision = judge_bands(name, spec, samples[spec.estimand], estimand.domain, alpha, seeds_applied=applied)
         if pilot:
             decision = decision.model_copy(update={"outcome": "inconclusive"})
         steps = explain(decision, spec.criterion.targets, pilot)
-        found.append(decision.model_copy(update={"steps": steps}))
+        beside: dict[str, object] = {}
+        if spec.criterion.targets == "mean" and estimand.pairing == "seed":
+            beside["posterior"] = posterior(decision)
+            beside["effect_size"] = effect_size(decision) if estimand.contrast is not None else None
+        found.append(decision.model_copy(update={"steps": steps, **beside}))
     return tuple(found)
 
 
@@ -159,13 +177,8 @@ def _warnings(
     found = []
     if measurements.pilot:
         found.append("This is a pilot: its numbers are prior data, and it gives no outcome.")
-    if not measurements.pilot and len(measurements.seeds) != hypothesis.seeds.number:
+    if not measurements.pilot and len(measurements.seeds) not in hypothesis.looks:
         found.append(f"{len(measurements.seeds)} seeds were measured, but {hypothesis.seeds.number} are registered.")
-    if hypothesis.stopping.kind != "fixed":
-        found.append(
-            f"The file registers stopping {hypothesis.stopping.kind!r}; this decision is valid only if it was taken "
-            "once, after all registered seeds."
-        )
     for name in _deciding(hypothesis):
         sample = samples[name]
         if len(sample.x) == 2 and hypothesis.estimands[name].seeds == "mean":

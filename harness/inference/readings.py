@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from harness.records import Estimand, Hypothesis, Measurements, ReplicaResult
 
 LARGEST = 1e150  # the square of a larger number is no finite number
+BOUNDS_SLACK = 1e-6  # a cosine of 1 may come out as a little more
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,9 @@ def _problem(
             return "diverged" if since is None else f"diverged in epoch {since}"
     if raw is None:
         return f"no finite {estimand.metric.name}" + ("" if epoch is None else f" at epoch {epoch}")
+    low, high = estimand.metric.bounds
+    if estimand.samples != "std" and not low - BOUNDS_SLACK <= raw <= high + BOUNDS_SLACK:
+        return f"{raw:g} lies outside the bounds of {estimand.metric.name}"
     if _transformed(estimand, raw) is None:
         return f"{raw:g} has no logarithm" if usable(raw) else f"{raw:g} is too large to compute with"
     return None
@@ -86,7 +90,7 @@ def _stored(estimand: Estimand, replica: ReplicaResult | None, epoch: int | None
 def _transformed(estimand: Estimand, raw: float | None) -> float | None:
     if raw is None or not usable(raw):
         return None
-    if estimand.transform == "none":
+    if estimand.transform != "log10":
         return raw
     return math.log10(raw) if raw > 0 else None
 

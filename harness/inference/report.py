@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.criteria import Target
 from harness.records import BandDecision, EstimandResult
 
 PILOT = "This is a pilot: it gives no outcome."
@@ -31,9 +32,9 @@ def listing(names: Sequence[str], word: str = "and") -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
 
 
-def estimate(result: EstimandResult, target: str) -> str:
+def estimate(result: EstimandResult, target: Target) -> str:
     """``30.62 pp``, or words that there is none."""
-    value = result.median if target == "median" else result.mean
+    value = result.estimate(target)
     return "no value" if value is None else f"{number(value)} {result.unit}".strip()
 
 
@@ -45,7 +46,7 @@ def interval(decision: BandDecision) -> str | None:
     return f"{100 * decision.interval_level:g}% interval {number(low)} to {number(high)}"
 
 
-def explain(decision: BandDecision, target: str, pilot: bool) -> tuple[str, ...]:
+def explain(decision: BandDecision, target: Target, pilot: bool) -> tuple[str, ...]:
     """The steps of one decision: estimate, bands excluded, what blocks, what would have been needed."""
     steps = [_estimate_step(decision, target)]
     dropped = [value for value in decision.estimand.values if value.value is None]
@@ -70,7 +71,7 @@ def explain(decision: BandDecision, target: str, pilot: bool) -> tuple[str, ...]
     return tuple(steps)
 
 
-def _estimate_step(decision: BandDecision, target: str) -> str:
+def _estimate_step(decision: BandDecision, target: Target) -> str:
     result = decision.estimand
     text = f"The estimate of {result.title} is {estimate(result, target)} from {result.n} seed{'s' * (result.n != 1)}"
     if result.sd is not None:
@@ -110,7 +111,7 @@ def _undecided(decision: BandDecision) -> list[str]:
     return sentences
 
 
-def summary_of(decision: BandDecision, target: str) -> str:
+def summary_of(decision: BandDecision, target: Target) -> str:
     """Outcome, estimate, interval and p of one decision, in one sentence."""
     parts = [f"{decision.estimand.title} is {estimate(decision.estimand, target)}"]
     if span := interval(decision):

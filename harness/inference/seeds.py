@@ -55,8 +55,12 @@ def seeds_needed(criterion: Criterion, steps: tuple[Hurdle, ...], sd: float) -> 
     return high
 
 
-def pessimistic_sd(sd: float, n: int) -> float:
-    """Upper 80% confidence limit of a standard deviation from n ≥ 2 normal values: s·√((n − 1)/χ²₀.₂)."""
-    from scipy import stats
+def sd_limits(sd: float, n: int) -> tuple[float, float]:
+    """Lower and upper 80% confidence limits, each one-sided, of a standard deviation from n ≥ 2 normal values.
 
-    return sd * math.sqrt((n - 1) / float(stats.chi2.ppf(1 - POWER, n - 1)))
+    s·√((n − 1)/χ²) with the .8 and the .2 quantile of χ² with n − 1 degrees of freedom.
+    """
+    from scipy import special
+
+    low, high = (sd * math.sqrt((n - 1) / (2 * float(special.gammaincinv((n - 1) / 2, p)))) for p in (0.8, 0.2))
+    return low, high

@@ -1,53 +1,92 @@
 """The audit trail: append, verify, history. What is written here is never changed."""
 
+from harness.ledger.amendments import Amendment, amend, amendments, in_force, latest, registration_in, registration_of
+from harness.ledger.ancestry import Ancestry
+from harness.ledger.anchors import AnchorCheck, sign, stamp, verify_anchors
 from harness.ledger.attempt import (
     Attempted,
     attempts_with,
+    changes,
     closing_on_failure,
     code_deviation,
     one_at_a_time,
+    record_look,
     record_verdict,
     start_or_resume,
 )
+from harness.ledger.bodies import LookBody
 from harness.ledger.environment import Environment, environment
 from harness.ledger.events import Event, Ledger
-from harness.ledger.history import attempts, find_judged, open_attempts, recorded_files, run_name
+from harness.ledger.families import Member, families
+from harness.ledger.history import (
+    attempts,
+    find_attempt,
+    find_judged,
+    looks,
+    open_attempts,
+    recorded_files,
+    run_name,
+)
 from harness.ledger.registration import (
     Comparison,
     Pins,
     Registration,
     canonical,
     compare,
+    differences,
     find_registration,
     pins,
     register,
     seeds,
 )
+from harness.ledger.timeline import Moment, timeline
 
 __all__ = [
+    "Amendment",
+    "Ancestry",
+    "AnchorCheck",
     "Attempted",
     "Comparison",
     "Environment",
     "Event",
     "Ledger",
+    "LookBody",
+    "Member",
+    "Moment",
     "Pins",
     "Registration",
+    "amend",
+    "amendments",
     "attempts",
     "attempts_with",
     "canonical",
+    "changes",
     "closing_on_failure",
     "code_deviation",
     "compare",
+    "differences",
     "environment",
+    "families",
+    "find_attempt",
     "find_judged",
     "find_registration",
+    "in_force",
+    "latest",
+    "looks",
     "one_at_a_time",
     "open_attempts",
     "pins",
+    "record_look",
     "record_verdict",
     "recorded_files",
     "register",
+    "registration_in",
+    "registration_of",
     "run_name",
     "seeds",
+    "sign",
+    "stamp",
     "start_or_resume",
+    "timeline",
+    "verify_anchors",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,10 +16,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from harness.errors import HarnessError, Interrupted, StorageFailed, UsageError
+from harness.ledger.bodies import LookBody
 from harness.ledger.event import Event
 from harness.ledger.events import Ledger
-from harness.ledger.history import attempts, run_name
-from harness.records import Attempt
+from harness.ledger.history import attempts, looks, run_name
+from harness.records import Attempt, Measurements
 from harness.storage import storage_failed, write_atomic
 
 PINNED = ("registration", "canonical", "pins", "data", "plan", "seeds", "device")
@@ -92,7 +93,7 @@ def start_or_resume(
             trail.append("run_aborted", {"run": event.digest, "reason": "superseded: started anew on request"})
             say(f"attempt {folder.name} closed: started anew on request")
             continue
-        if changed := _changes(event.body, wanted):
+        if changed := changes(event.body, wanted):
             raise UsageError(
                 f"attempt {folder.name} is open and cannot go on to the same bits:\n    " + "\n    ".join(changed),
                 where=str(folder),
@@ -106,16 +107,16 @@ def start_or_resume(
     return Attempted(event, folder, _note_start(folder))
 
 
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What a resumed attempt must share with its start and does not."""
-    pairs = [(key, before[key], now[key]) for key in PINNED]
+def changes(before: Mapping[str, Any], now: Mapping[str, Any], keys: Sequence[str] = PINNED) -> tuple[str, ...]:
+    """What one run_started body must share with another to come to the same bits, and does not: one sentence each."""
+    pairs = [(key, before[key], now[key]) for key in keys]
     pairs += [(key, before["environment"][key], now["environment"][key]) for key in PINNED_ENVIRONMENT]
     found = []
     for key, old, new in pairs:
         if old != new:
             shown = f": {old} → {new}" if isinstance(old, str) and len(old) < 64 else ""
             found.append(f"its {key} changed{shown}")
-    return found
+    return tuple(found)
 
 
 def code_deviation(trail: Ledger, hypothesis: str, pinned: str | None, code: str) -> tuple[str, ...]:
@@ -162,6 +163,30 @@ def closing_on_failure(trail: Ledger, attempt: Attempted) -> Iterator[None]:
         reason = error.message if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
         trail.append("run_failed", {"run": attempt.event.digest, "reason": reason.strip()[:2000] or "no reason given"})
         raise
+
+
+def record_look(
+    trail: Ledger, attempt: Attempted, *, seeds: int, outcome: str | None, p: float | None, results: Measurements
+) -> None:
+    """Enter a look, unless a start of this attempt that was killed did.
+
+    ``outcome`` is None where the run goes on; ``results`` are those that were judged.
+
+    Raises:
+        HarnessError: the look was entered before and came out otherwise.
+    """
+    digest = hashlib.sha256(results.to_json().encode()).hexdigest()
+    wanted = LookBody(run=attempt.event.digest, seeds=seeds, outcome=outcome, p=p, results=digest)
+    for before in looks(trail, attempt.event.digest):
+        if before.seeds == wanted.seeds:
+            if before != wanted:
+                raise HarnessError(
+                    f"the look at {wanted.seeds} seeds came out otherwise than before this attempt was resumed",
+                    where=str(attempt.folder),
+                    remedy="the results are not the same bits; give --no-resume to close this attempt and start anew",
+                )
+            return
+    trail.append("look", wanted)
 
 
 def record_verdict(trail: Ledger, attempt: Attempted, outcome: str, files: Mapping[str, bytes]) -> None:

@@ -50,6 +50,7 @@ class Environment(Record):
     packages: dict[str, str]
     """Installed package → version."""
     python: str
+    """The interpreter's version."""
     platform: str
     """System and machine, "Linux x86_64"."""
 

@@ -24,7 +24,9 @@ class Event(Record):
     """One event. ``body`` has the form that ``harness.ledger.bodies`` gives for its type."""
 
     v: Literal[1] = VERSION
+    """Version of this form."""
     type: str
+    """What it says: a key of ``BODIES``."""
     parents: tuple[Digest, ...]
     """Digests of all heads when it was appended, sorted."""
     claimed_time: Time
@@ -32,6 +34,7 @@ class Event(Record):
     actor: str
     """A name; never an e-mail address."""
     body: dict[str, Any]
+    """As its type's record has it."""
 
     @field_validator("parents")
     @classmethod
@@ -49,6 +52,15 @@ class Event(Record):
         return rfc8785.dumps(self.model_dump(mode="json"))
 
     @cached_property
+    def content(self) -> Record | None:
+        """The body as its type's record; None for a type that this version does not know.
+
+        Raises:
+            ValidationError: a body of another form.
+        """
+        return BODIES[self.type].model_validate(self.body) if self.type in BODIES else None
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of its bytes: its name."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
@@ -60,26 +72,48 @@ def read_event(path: Path, digest: str, what: str) -> Event:
     Raises:
         Tampered: missing, another content than its name says, not canonical, or not of its type's form.
     """
-    data = read_named(path, digest, what)
+    return parse_event(read_named(path, digest, what), str(path))
+
+
+def parse_event(data: bytes, where: str) -> Event:
+    """The event that a file holds; ``where`` names the file in errors.
+
+    Raises:
+        Tampered: not canonical, or not of its type's form.
+        HarnessError: of a form that a later version writes.
+    """
+    fractions: list[str] = []
+
+    def fraction(text: str) -> float:
+        fractions.append(text)
+        return float(text)
+
     try:
-        value = json.loads(data, parse_int=_integer)
+        value = json.loads(data, parse_int=_integer, parse_float=fraction, parse_constant=fraction)
         if isinstance(value, dict) and value.get("v", VERSION) != VERSION:
             raise HarnessError(
-                f"an event of form {value['v']!r}; this version reads form {VERSION}",
-                where=str(path),
+                f"an event of form {str(value['v'])[:40]}; this version reads form {VERSION}",
+                where=where,
                 remedy="update harness",
             )
         event = Event.model_validate(value)
-        if event.type in BODIES:
-            BODIES[event.type].model_validate(event.body)
+        _ = event.content  # checks its form
+        plain = not fractions and type(value.get("v")) is int and _plainly_canonical(value, data)
+        if not plain and event.to_bytes() != data:
+            raise Tampered("not in canonical form (RFC 8785)", where=where)
     except ValidationError as error:
-        problem = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'event'}: {e['msg']}" for e in error.errors())
-        raise Tampered(f"not an event as harness writes it ({problem})", where=str(path)) from error
+        problem = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'event'}: {e['msg']}" for e in error.errors()[:5])
+        raise Tampered(f"not an event as harness writes it ({problem})", where=where) from error
     except (ValueError, RecursionError) as error:
-        raise Tampered(f"not an event as harness writes it ({error})", where=str(path)) from error
-    if _canonical(event) != data:
-        raise Tampered("not in canonical form (RFC 8785)", where=str(path))
+        raise Tampered(f"not an event as harness writes it ({error})", where=where) from error
+    vars(event)["digest"] = hashlib.sha256(data).hexdigest()  # of its canonical bytes: no need to write them again
     return event
+
+
+def _plainly_canonical(value: Any, data: bytes) -> bool:
+    """Whether the standard library writes the same bytes, which for ASCII without fractions are RFC 8785's too: the
+    two differ in how they write fractions and in how they sort and escape other characters. Three times as fast."""
+    return data.isascii() and json.dumps(value, sort_keys=True, separators=(",", ":")).encode() == data
 
 
 def read_named(path: Path, digest: str, what: str) -> bytes:
@@ -105,10 +139,3 @@ def _integer(text: str) -> int | float:
     """RFC 8785 knows doubles only: 1e20 is written as an integer, which Python would read as another number."""
     number = int(text)
     return number if abs(number) < 2**53 else float(number)
-
-
-def _canonical(event: Event) -> bytes | None:
-    try:
-        return event.to_bytes()
-    except ValueError:
-        return None

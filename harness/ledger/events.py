@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -42,6 +43,8 @@ class Ledger:
         self.folder = root / "ledger" / "events"
         self._objects = root / "objects" / "sha256"
         self._lock = FileLock(root / "ledger" / ".lock")
+        self._events = f"{self.folder}{os.sep}"
+        self._seen: dict[str, tuple[tuple[int, ...], Event]] = {}
 
     def events(self) -> tuple[Event, ...]:
         """All events, parents first; among events that could both come next, the earlier claimed time, then the
@@ -51,23 +54,7 @@ class Ledger:
             Tampered: a file that is not named by its digest, is not canonical, has no valid body, or is missing
                 although another event names it as a parent.
         """
-        found = self._read_all()
-        waiting = {digest: len(event.parents) for digest, event in found.items()}
-        children: dict[str, list[str]] = {digest: [] for digest in found}
-        for digest, event in found.items():
-            for parent in event.parents:
-                children[parent].append(digest)
-        ready = [(event.claimed_time, digest) for digest, event in found.items() if not event.parents]
-        heapq.heapify(ready)
-        ordered = []
-        while ready:
-            _, digest = heapq.heappop(ready)
-            ordered.append(found[digest])
-            for child in children[digest]:
-                waiting[child] -= 1
-                if waiting[child] == 0:
-                    heapq.heappush(ready, (found[child].claimed_time, child))
-        return tuple(ordered)
+        return in_order(self._read_all())
 
     def heads(self) -> tuple[str, ...]:
         """Digests of the events that no other names as a parent, sorted; one after any append.
@@ -158,17 +145,51 @@ class Ledger:
             digest, child = todo.pop()
             if digest not in found:
                 what = f"an event that {child} names as its parent" if child else "an event"
-                found[digest] = read_event(self._path(digest), digest, what)
+                found[digest] = self._read(digest, what)
                 todo.extend((parent, digest) for parent in found[digest].parents)
         return found
+
+    def _read(self, digest: str, what: str) -> Event:
+        """The event of this digest; read and checked again only if its file was touched since this ledger read it."""
+        try:
+            # Texts, not Path objects: this is done for every event at every look.
+            status = os.stat(f"{self._events}{digest}.json")  # noqa: PTH116
+        except OSError:
+            return read_event(self._path(digest), digest, what)  # says what is wrong
+        touched = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        seen = self._seen.get(digest)
+        if seen is None or seen[0] != touched:
+            seen = self._seen[digest] = (touched, read_event(self._path(digest), digest, what))
+        return seen[1]
 
     def _names(self) -> list[str]:
         if not self.folder.is_dir():
             return []
-        names = sorted(path.name for path in self.folder.iterdir() if not path.name.startswith("."))
+        names = sorted(name for name in os.listdir(self.folder) if not name.startswith("."))  # noqa: PTH208
         for name in names:
             if not (name.endswith(".json") and DIGEST.fullmatch(name[:-5])):
                 remedy = "give it back its name (git status shows it), or move it elsewhere if it is no event"
                 where = str(self.folder / name)
                 raise Tampered("a file that is not named as an event", where=where, remedy=remedy)
         return [name[:-5] for name in names]
+
+
+def in_order(found: Mapping[str, Event]) -> tuple[Event, ...]:
+    """Events in the order that ``Ledger.events`` promises; parents that are not among them are passed over."""
+    parents = {digest: [parent for parent in event.parents if parent in found] for digest, event in found.items()}
+    waiting = {digest: len(known) for digest, known in parents.items()}
+    children: dict[str, list[str]] = {digest: [] for digest in found}
+    for digest, known in parents.items():
+        for parent in known:
+            children[parent].append(digest)
+    ready = [(found[digest].claimed_time, digest) for digest, count in waiting.items() if count == 0]
+    heapq.heapify(ready)
+    ordered = []
+    while ready:
+        _, digest = heapq.heappop(ready)
+        ordered.append(found[digest])
+        for child in children[digest]:
+            waiting[child] -= 1
+            if waiting[child] == 0:
+                heapq.heappush(ready, (found[child].claimed_time, child))
+    return tuple(ordered)

@@ -10,12 +10,15 @@ from pathlib import Path
 SECONDS = 30
 
 
-def git(folder: Path, *arguments: str) -> bytes | None:
-    """Standard output of a git command that changes nothing; None if it fails, takes too long or there is no git."""
+def git(folder: Path, *arguments: str, given: bytes = b"") -> bytes | None:
+    """Standard output of a git command that changes nothing and is ``given`` something to read.
+
+    None if it fails, takes too long or there is no git.
+    """
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *arguments],
-            stdin=subprocess.DEVNULL,
+            input=given,
             capture_output=True,
             timeout=SECONDS,
             check=True,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from harness.errors import UsageError
+from harness.ledger.bodies import LookBody
 from harness.ledger.events import Event, Ledger
 from harness.records import Attempt
 
@@ -71,6 +72,32 @@ def _first_by_run(events: Iterable[Event]) -> dict[str, Event]:
     for event in events:
         found.setdefault(event.body["run"], event)
     return found
+
+
+def looks(ledger: Ledger, run: str) -> tuple[LookBody, ...]:
+    """The looks that a run took, in ledger order.
+
+    Raises:
+        Tampered: as ``Ledger.events``.
+    """
+    found = [event for event in ledger.events() if event.type == "look" and event.body["run"] == run]
+    return tuple(LookBody.model_validate(event.body) for event in found)
+
+
+def find_attempt(ledger: Ledger, name: str) -> Event:
+    """The run_started event whose digest begins with ``name``.
+
+    Raises:
+        UsageError: none does, or several do.
+        Tampered: as ``Ledger.events``.
+    """
+    found = [event for event in ledger.events() if event.type == "run_started" and event.digest.startswith(name)]
+    if len(found) != 1 or len(name) < SHORTEST_RUN:
+        problem = "no attempt's digest begins" if not found else "it takes more digits to tell which attempt begins"
+        raise UsageError(
+            f"{problem} with {name!r}", where=str(ledger.root), remedy="harness show HYPOTHESIS --history lists them"
+        )
+    return found[0]
 
 
 def recorded_files(ledger: Ledger, run: str) -> dict[str, str]:

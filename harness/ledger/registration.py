@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import rfc8785
+from pydantic import ValidationError
 
 from harness.errors import UsageError
-from harness.ledger.bodies import RegisteredBody
+from harness.fields import Unit
+from harness.ledger.bodies import AmendedBody, RegisteredBody
 from harness.ledger.events import Event, Ledger
 from harness.ledger.pins import Pins, pins
 from harness.records import Hypothesis, Record
@@ -21,6 +23,8 @@ __all__ = [
     "Registration",
     "canonical",
     "compare",
+    "derived_seeds",
+    "differences",
     "find_registration",
     "pins",
     "register",
@@ -32,21 +36,26 @@ ABSENT = object()
 
 
 class Registration(Record):
-    """What the first registration of a hypothesis fixed."""
+    """What is registered of a hypothesis: by its first registration, or by an amendment of it."""
 
     digest: str
-    """Of its event."""
+    """Of the first registration's event."""
     claimed_time: str
+    """Of the first registration, UTC."""
+    amendment: str | None = None
+    """Digest of the amendment that fixed the rest, if there was one."""
     raw: str
     """Digest of the YAML file, which is an object."""
     canonical: str
     """Digest of the hypothesis with its defaults as RFC 8785 bytes, which are an object."""
     claims: str
     """Digest of the claims file, which is an object."""
-    seeds: tuple[int, ...]
+    seeds: Annotated[tuple[int, ...], Unit("seed numbers")]
     """Derived from the event's digest, or hand-picked."""
     hand_picked_seeds: bool
+    """Whether the file lists its seeds."""
     pins: Pins
+    """The code that it fixed, by digest."""
     data: dict[str, str]
     """Data-set name → fingerprint, where it was known."""
 
@@ -86,7 +95,7 @@ def register(
             raise UsageError(
                 f"the hypothesis is registered already, by event {earlier.digest[:12]} ({earlier.claimed_time})",
                 where=hypothesis.id,
-                remedy="run it as it is; give a new question a new id",
+                remedy="run it as it is, change it with harness amend FILE --reason …, or give a new question a new id",
             )
         for template in pins.template_bytes.values():
             ledger.store_object(template)
@@ -111,20 +120,26 @@ def find_registration(ledger: Ledger, hypothesis_id: str) -> Registration | None
     """
     for event in ledger.events():
         if event.type == "registered" and event.body["hypothesis"] == hypothesis_id:
-            body = RegisteredBody.model_validate(event.body)
-            counted = isinstance(body.seeds, int)
-            return Registration(
-                digest=event.digest,
-                claimed_time=event.claimed_time,
-                raw=body.raw,
-                canonical=body.canonical,
-                claims=body.claims,
-                seeds=_derived(event.digest, body.seeds) if isinstance(body.seeds, int) else body.seeds,
-                hand_picked_seeds=not counted,
-                pins=body.pins,
-                data=body.data,
-            )
+            return fixed_by(event.digest, event.claimed_time, RegisteredBody.model_validate(event.body))
     return None
+
+
+def fixed_by(
+    digest: str, claimed_time: str, body: RegisteredBody | AmendedBody, amendment: str | None = None
+) -> Registration:
+    """What the registration ``digest`` fixes, or an amendment of it."""
+    return Registration(
+        digest=digest,
+        claimed_time=claimed_time,
+        amendment=amendment,
+        raw=body.raw,
+        canonical=body.canonical,
+        claims=body.claims,
+        seeds=derived_seeds(digest, body.seeds) if isinstance(body.seeds, int) else body.seeds,
+        hand_picked_seeds=not isinstance(body.seeds, int),
+        pins=body.pins,
+        data=body.data,
+    )
 
 
 def seeds(registration_digest: str, hypothesis: Hypothesis) -> tuple[int, ...]:
@@ -133,10 +148,11 @@ def seeds(registration_digest: str, hypothesis: Hypothesis) -> tuple[int, ...]:
     Seed i is the first 6 bytes, big-endian, of SHA-256("harness/seed/v1" ‖ 0 ‖ registration ‖ i as 8 bytes), so no
     confirming number can be older than the registration and a rerun cannot roll again.
     """
-    return hypothesis.seeds.list or _derived(registration_digest, hypothesis.seeds.number)
+    return hypothesis.seeds.list or derived_seeds(registration_digest, hypothesis.seeds.number)
 
 
-def _derived(registration_digest: str, count: int) -> tuple[int, ...]:
+def derived_seeds(registration_digest: str, count: int) -> tuple[int, ...]:
+    """The first ``count`` seed numbers that follow from a registration's event."""
     start = SEED_TAG + bytes.fromhex(registration_digest)
     numbers = tuple(
         int.from_bytes(hashlib.sha256(start + index.to_bytes(8, "big")).digest()[:6], "big") for index in range(count)
@@ -152,16 +168,33 @@ def compare(registration: Registration, hypothesis: Hypothesis, raw: bytes, pins
         Tampered: the registered form is missing from the ledger's objects or was changed there.
     """
     now = canonical(hypothesis)
-    differences: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
     if hashlib.sha256(now).hexdigest() != registration.canonical:
-        before = ledger.read_object(registration.canonical)
-        differences = tuple(_differences(json.loads(before), json.loads(now), ""))
+        before = json.loads(ledger.read_object(registration.canonical))
+        changed = tuple(_differences(_in_todays_form(before), json.loads(now), ""))
     same_text = hashlib.sha256(raw).hexdigest() == registration.raw
     return Comparison(
-        status="changed" if differences else "identical" if same_text else "comment_only",
-        differences=differences,
+        status="changed" if changed else "identical" if same_text else "comment_only",
+        differences=changed,
         pins=tuple(_pin_differences(registration.pins, pins)),
     )
+
+
+def differences(before: Hypothesis, now: Hypothesis) -> tuple[str, ...]:
+    """Field by field what ``now`` says otherwise than ``before``."""
+    return tuple(_differences(before.model_dump(mode="json"), now.model_dump(mode="json"), ""))
+
+
+def _in_todays_form(before: dict[str, Any]) -> Any:
+    """A registered form with the fields that were added to the form since, at their defaults.
+
+    A file that does not use them means what it meant, so they are no difference. A form that today's records refuse is
+    compared as it is.
+    """
+    try:
+        return json.loads(canonical(Hypothesis.model_validate(before)))
+    except ValidationError:
+        return before
 
 
 def _differences(before: Any, now: Any, path: str) -> list[str]:

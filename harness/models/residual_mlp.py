@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from harness.batched.specs import Init, TensorSpec
+from harness.fields import Unit
 from harness.models import Model
 
 if TYPE_CHECKING:
@@ -19,15 +20,15 @@ class ResidualMlp(Model):
     """Pre-layer-norm residual MLP. Linear layers start as PyTorch's ``nn.Linear`` does, U(±1/√fan_in)."""
 
     name: Literal["residual_mlp"]
-    width: int = Field(default=256, ge=1)
+    width: Annotated[int, Unit("units")] = Field(default=256, ge=1, le=65_536)
     """d, the size of every h_l."""
-    blocks: int = Field(default=4, ge=1)
+    blocks: Annotated[int, Unit("blocks")] = Field(default=4, ge=1, le=1_000)
     """L."""
-    expansion: int = Field(default=1, ge=1)
+    expansion: Annotated[int, Unit("1")] = Field(default=1, ge=1, le=64)
     """Size of a block's inner layer, as a multiple of the width."""
     activation: Literal["gelu", "relu", "tanh"] = "gelu"
     """Between W1 and W2; gelu is the exact one."""
-    branch_std: float = Field(default=0.01, gt=0)
+    branch_std: Annotated[float, Unit("1")] = Field(default=0.01, gt=0)
     """Standard deviation of W2 at the start; its bias starts at zero."""
     terminal_norm: bool = True
     """LN_out before the head."""

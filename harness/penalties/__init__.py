@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from harness.fields import Unit
 from harness.registry import Plugin
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 class Penalty(Plugin):
     """Interface of a penalty plug-in. The engine multiplies ``value`` by each replica's own strength."""
 
-    strength: float = Field(ge=0)
+    strength: Annotated[float, Unit("1")] = Field(ge=0, examples=[1.0e-2])
     """λ, the factor on the penalty; 0 is no penalty."""
 
     @abstractmethod

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from harness import claims, inference, ledger, spec, verdict
+from harness import claims, inference, ledger, verdict
 from harness.errors import UsageError
 from harness.ledger import Ledger
-from harness.pipeline.project import refuse_altered, run_folder, stored
+from harness.pipeline.project import refuse_altered, registered_for, run_folder, stored
 from harness.records import (
     Consequences,
     Decision,
+    Hypothesis,
     Measurements,
     Provenance,
     Registered,
 )
-from harness.storage import write_atomic
 
 ROUNDING = 1e-9  # relative difference of statistics that two machines may have
 
@@ -31,16 +33,22 @@ def judge(
     decision: Decision,
     provenance: Provenance,
     templates: Path | None = None,
+    *,
+    version: int = verdict.VERSION,
+    figures: bool = True,
 ) -> dict[str, bytes]:
     """The verdict's files: a pure function of what was registered, measured, and noted about the run.
 
-    ``templates`` is the folder of another version's templates, for a verdict that was written with them.
+    ``templates`` is the folder of another version's templates, for a verdict that was written with them;
+    ``version`` and ``figures`` are those of ``verdict.render``.
     """
     consequences: dict[str, Consequences] = {
         outcome: claims.consequences(registered.claims, implication)
         for outcome, implication in registered.hypothesis.implications.items()
     }
-    return verdict.render(registered, measurements, decision, provenance, consequences, templates)
+    return verdict.render(
+        registered, measurements, decision, provenance, consequences, templates, version=version, figures=figures
+    )
 
 
 @dataclass(frozen=True)
@@ -55,17 +63,30 @@ class Recomputed:
     """Files with the same content whose numbers differ in their last digits: another machine adds in another order."""
     redrawn: tuple[str, ...]
     """Figures with other bytes: another version of matplotlib draws the same numbers otherwise."""
+    drawn: bool
+    """Whether the figures were drawn again."""
 
 
-def reverdict(run: str, verdicts: Path) -> Recomputed:
-    """Judge a stored run again from its registration, results.json and env.json: no torch, no data, no training.
+@dataclass(frozen=True)
+class Stored:
+    """A judged run as it is stored, its files compared with the digests in the ledger."""
 
-    The verdict is a pure function of these and of the run's template, so its text must come out to the same bytes, and
-    its numbers too but for a last digit on another machine.
+    folder: Path
+    registered: Registered
+    measurements: Measurements
+    provenance: Provenance
+    templates: Mapping[str, bytes]
+    """Of the run, by name."""
+    looks: tuple[ledger.LookBody, ...]
+    """As the ledger tells them."""
+
+
+def read_run(run: str, verdicts: Path) -> Stored:
+    """A judged run, by its first digits or by its hypothesis's id.
 
     Raises:
         UsageError: nothing of that name was judged, or a file is missing.
-        Tampered: the registered files are not those that the ledger names.
+        Tampered: the files are not those that the ledger names.
     """
     trail = Ledger(verdicts)
     started = ledger.find_judged(trail, run)
@@ -73,24 +94,42 @@ def reverdict(run: str, verdicts: Path) -> Recomputed:
     refuse_altered(folder, ledger.recorded_files(trail, started.digest))
     measurements = Measurements.model_validate_json(stored(folder / "results.json"))
     provenance = Provenance.model_validate_json(stored(folder / "env.json"))
-    registration = ledger.find_registration(trail, measurements.hypothesis)
-    if registration is None:
-        raise UsageError("its hypothesis is not registered in this trail", where=str(folder))
-    raw, claims_raw = trail.read_object(started.body["raw"]), trail.read_object(registration.claims)
-    loaded = spec.parse(raw, claims_raw, measurements.hypothesis)
-    hypothesis = loaded.hypothesis
-    registered = Registered(
-        hypothesis=hypothesis,
-        claims=loaded.claims,
-        registration=registration.digest,
-        seeds=registration.seeds,
-    )
-    decision = inference.decide(hypothesis, measurements)
+    registered = registered_for(trail, started)
+    pinned = started.body["pins"]["templates"].items()
+    templates = {name: trail.read_object(digest) for name, digest in pinned}
+    looks = ledger.looks(trail, started.digest)
+    return Stored(folder, registered, measurements, provenance, templates, looks)
+
+
+def reverdict(run: str, verdicts: Path, *, figures: bool = False) -> Recomputed:
+    """Judge a stored run again from its registration, results.json and env.json: no torch, no data, no training.
+
+    The verdict is a pure function of these and of the run's template, so its text must come out to the same bytes, and
+    its numbers too but for a last digit on another machine. Figures are drawn again only if asked for: it takes longer
+    than all else, and another matplotlib draws otherwise, so that nothing rests on it.
+
+    Raises:
+        UsageError, Tampered: as ``read_run``.
+    """
+    found = read_run(run, verdicts)
+    folder, hypothesis = found.folder, found.registered.hypothesis
+    decision = inference.decide(hypothesis, found.measurements)
+    version = json.loads(stored(folder / "verdict.json"))["v"]
     with TemporaryDirectory() as templates:
-        for name, digest in started.body["pins"]["templates"].items():
-            write_atomic(Path(templates) / name, trail.read_object(digest))
-        files = judge(registered, measurements, decision, provenance, Path(templates))
-    differing, rounded, redrawn = [], [], []
+        for name, data in found.templates.items():
+            (Path(templates) / name).parent.mkdir(parents=True, exist_ok=True)
+            (Path(templates) / name).write_bytes(data)
+        files = judge(
+            found.registered,
+            found.measurements,
+            decision,
+            found.provenance,
+            Path(templates),
+            version=version,
+            figures=figures,
+        )
+    differing = other_looks(found.looks, hypothesis, found.measurements, decision)
+    rounded, redrawn = [], []
     for file, data in sorted(files.items()):
         before = stored(folder / file)
         if before != data:
@@ -100,7 +139,26 @@ def reverdict(run: str, verdicts: Path) -> Recomputed:
                 rounded.append(file)
             else:
                 differing.append(file)
-    return Recomputed(folder, decision.outcome, tuple(differing), tuple(rounded), tuple(redrawn))
+    return Recomputed(folder, decision.outcome, tuple(differing), tuple(rounded), tuple(redrawn), figures)
+
+
+def other_looks(
+    recorded: Sequence[ledger.LookBody], hypothesis: Hypothesis, measurements: Measurements, decision: Decision
+) -> list[str]:
+    """Looks that the ledger tells otherwise than they follow from the results: ``ledger: the look at 5 seeds``."""
+    entered = {look.seeds: look for look in recorded}
+    wrong = [seeds for seeds in entered if seeds not in {look.seeds for look in decision.looks}]
+    for look in decision.looks:
+        before = entered.get(look.seeds)
+        last = look.outcome != "inconclusive" or look.seeds == hypothesis.looks[-1]
+        results = hashlib.sha256(measurements.first(look.seeds).to_json().encode()).hexdigest()
+        if (
+            before is None
+            or (before.outcome, before.results) != (look.outcome if last else None, results)
+            or not close(before.p, look.p)
+        ):
+            wrong.append(look.seeds)
+    return [f"ledger: the look at {seeds} seeds" for seeds in sorted(wrong)]
 
 
 def close(one: Any, other: Any) -> bool:
@@ -112,3 +170,30 @@ def close(one: Any, other: Any) -> bool:
     if isinstance(one, float) and isinstance(other, float | int) and not isinstance(other, bool):
         return math.isclose(one, other, rel_tol=ROUNDING, abs_tol=1e-300)
     return type(one) is type(other) and bool(one == other)
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What other criteria and levels say of a stored run's seeds; nothing of it is kept."""
+
+    folder: Path
+    registered: Registered
+    alternatives: tuple[inference.Alternative, ...]
+
+
+def sensitivity(run: str, verdicts: Path, criteria: Sequence[str] = (), alphas: Sequence[float] = ()) -> Sensitivity:
+    """The outcome of a stored run under other criteria (all of them, if none is named) and other levels.
+
+    Raises:
+        UsageError: a criterion or a level that does not exist, or as ``read_run``.
+        Tampered: as ``read_run``.
+    """
+    known = inference.criteria_names()
+    if unknown := [name for name in criteria if name not in known]:
+        remedy = f"criteria: {', '.join(known)}"
+        raise UsageError(f"there is no criterion {unknown[0]!r}", where="--criterion", remedy=remedy)
+    if odd := [alpha for alpha in alphas if not 0 < alpha < 0.5]:
+        raise UsageError(f"{odd[0]:g} is no level", where="--alpha", remedy="give a number above 0 and below .5")
+    found = read_run(run, verdicts)
+    made = inference.sensitivity(found.registered.hypothesis, found.measurements, criteria or known, alphas)
+    return Sensitivity(found.folder, found.registered, made)

@@ -31,7 +31,7 @@ class Outlook:
 def outlook(path: Path, settings: Settings) -> Outlook:
     """What ``harness plan`` shows. Loads torch only to ask for a card's memory."""
     hypothesis = spec.load(path).hypothesis
-    registration = ledger.find_registration(open_ledger(path, settings), hypothesis.id)
+    registration = ledger.in_force(open_ledger(path, settings), hypothesis.id)
     from harness import engine
 
     device = engine.open_device(settings.device, settings.compile)
@@ -78,6 +78,15 @@ def standing(loaded: spec.Loaded, settings: Settings) -> Standing:
         registered=registration.claimed_time if registration else None,
         attempts=ledger.attempts(trail, loaded.hypothesis.id),
     )
+
+
+def history(name: str, verdicts: Path) -> tuple[ledger.Moment, ...]:
+    """The life of a hypothesis in the trail.
+
+    Raises:
+        UsageError: the trail has nothing about it.
+    """
+    return ledger.timeline(Ledger(verdicts), name)
 
 
 def read_verdict(name: str, verdicts: Path) -> tuple[Path, str]:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import ledger
+from harness import ledger, spec
 from harness.errors import Tampered, UsageError
 from harness.ledger import Event, Ledger
 from harness.records import (
     Decision,
     Hypothesis,
+    Registered,
 )
 from harness.storage import write_atomic
 
@@ -88,6 +89,24 @@ def open_ledger(path: Path, settings: Settings) -> Ledger:
 def run_folder(trail: Ledger, started: Event) -> Path:
     """Where the files of an attempt are."""
     return trail.root / str(started.body["hypothesis"]) / ledger.run_name(started.digest)
+
+
+def registered_for(trail: Ledger, started: Event) -> Registered:
+    """The hypothesis and the claims that an attempt was started under, whatever was amended since.
+
+    Raises:
+        UsageError: its registration is not in this trail.
+        Tampered: the registered files are not those that the ledger names.
+    """
+    registration = ledger.registration_of(trail, started)
+    raw, claims_raw = trail.read_object(started.body["raw"]), trail.read_object(registration.claims)
+    loaded = spec.parse(raw, claims_raw, str(started.body["hypothesis"]))
+    return Registered(
+        hypothesis=loaded.hypothesis,
+        claims=loaded.claims,
+        registration=registration.digest,
+        seeds=registration.seeds,
+    )
 
 
 def save(folder: Path, files: Mapping[str, bytes]) -> None:

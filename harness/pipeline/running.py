@@ -1,7 +1,7 @@
 """The whole story on one page: from a YAML file to a verdict in the ledger.
 
-    load → register, or compare with the registration → plan → start or resume an attempt → train
-        → decide → render → record
+    load → register, or compare with the registration → plan → start or resume an attempt
+        → train → decide, and again for every look that the file asks for → render → record
 
 The order is the point: the registration is in the ledger before an attempt starts, the attempt before its first seed
 trains, the results on disk before they are judged.
@@ -15,15 +15,26 @@ from shutil import rmtree
 
 from harness import inference, ledger, plan, spec, verdict
 from harness.errors import Interrupted
+from harness.pipeline.claiming import append_walk_backs
+from harness.pipeline.growing import train_and_judge
 from harness.pipeline.judging import judge
-from harness.pipeline.project import Report, Reporter, Settings, command, open_ledger, project_root, save
+from harness.pipeline.project import (
+    Report,
+    Reporter,
+    Settings,
+    command,
+    open_ledger,
+    project_root,
+    registered_for,
+    save,
+)
 from harness.pipeline.steps import (
+    amended_lines,
     circumstances,
     data_deviations,
     measured,
     open_device_and_data,
     refuse_changes,
-    refuse_unsupported,
     registered_claims,
     registered_or_register,
     train,
@@ -33,7 +44,6 @@ from harness.records import (
     Provenance,
     Registered,
 )
-from harness.storage import write_atomic
 
 PILOT_TAG = b"harness/pilot/v1\0"
 
@@ -48,7 +58,6 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
     """
     loaded = spec.load(path)
     hypothesis = loaded.hypothesis
-    refuse_unsupported(hypothesis)
     device, images = open_device_and_data(hypothesis, path, settings, reporter)
     trail = open_ledger(path, settings)
     pins = ledger.pins(hypothesis, verdict.default_templates())
@@ -56,10 +65,9 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
     with ledger.one_at_a_time(trail, hypothesis.id):
         registration = registered_or_register(loaded, trail, pins, fingerprints, settings, reporter)
         differing = refuse_changes(registration, loaded, trail, pins)
-        known, moved = registered_claims(registration, loaded, trail)
-        registered = Registered(
-            hypothesis=hypothesis, claims=known, registration=registration.digest, seeds=registration.seeds
-        )
+        if hashlib.sha256(loaded.raw).hexdigest() != registration.raw:
+            reporter.say("only comments or layout differ from the registered file: the meaning is the same")
+        _, moved = registered_claims(registration, loaded, trail)
         environment = ledger.environment(project_root(path))
         planned = plan.expand(
             hypothesis,
@@ -72,6 +80,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
         body = {
             "hypothesis": hypothesis.id,
             "registration": registration.digest,
+            "amendment": registration.amendment,
             "raw": trail.store_object(loaded.raw),
             "canonical": hashlib.sha256(ledger.canonical(hypothesis)).hexdigest(),
             "pins": pins.model_dump(mode="json"),
@@ -82,6 +91,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             "device": device.name,
             "command": command(path),
             "deviations": (
+                *amended_lines(trail, hypothesis.id, late=True),
                 *differing,
                 *moved,
                 *ledger.code_deviation(trail, hypothesis.id, registration.pins.code, environment.code),
@@ -91,11 +101,9 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
         for template in pins.template_bytes.values():
             trail.store_object(template)
         attempt = ledger.start_or_resume(trail, hypothesis.id, body, resume=settings.resume, say=reporter.say)
-        with ledger.closing_on_failure(trail, attempt):
-            result, seconds = train(planned, images, device, attempt.folder, settings, reporter)
-            measurements = measured(registered, images, result)
-            write_atomic(attempt.folder / "results.json", measurements.to_json().encode())
-        decision = inference.decide(hypothesis, measurements)
+        registered = registered_for(trail, attempt.event)
+        trained = train_and_judge(planned, registered, images, device, trail, attempt, settings, reporter)
+        measurements, decision = trained.measurements, trained.decision
         provenance = Provenance(
             run=attempt.name,
             registration=registration.digest,
@@ -104,8 +112,16 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             resumed=attempt.resumed,
             attempts=ledger.attempts_with(trail, attempt, decision.outcome),
             deviations=tuple(attempt.event.body["deviations"]),
+            amendments=amended_lines(trail, hypothesis.id, late=False),
             hand_picked_seeds=registration.hand_picked_seeds,
-            **circumstances(attempt.event.body["environment"], device, command(path), result, seconds, attempt.resumed),
+            **circumstances(
+                attempt.event.body["environment"],
+                device,
+                command(path),
+                trained.result,
+                trained.seconds,
+                attempt.resumed,
+            ),
         )
         files = judge(registered, measurements, decision, provenance)
         files["env.json"] = provenance.to_json().encode()
@@ -114,6 +130,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             trail, attempt, decision.outcome, files | {"results.json": measurements.to_json().encode()}
         )
         rmtree(attempt.folder / "work", ignore_errors=True)
+        append_walk_backs(trail)
     return Report(hypothesis, decision, attempt.folder, trail.heads()[0])
 
 
@@ -123,7 +140,6 @@ def pilot(path: Path, settings: Settings, reporter: Reporter, *, seeds: int, epo
     Its seeds are not the registration's, and it leaves an event, because whoever looks at it has seen prior data.
     """
     loaded = spec.load(path)
-    refuse_unsupported(loaded.hypothesis)
     hypothesis = scaled_down(loaded.hypothesis, epochs)
     device, images = open_device_and_data(hypothesis, path, settings, reporter)
     trail = open_ledger(path, settings)
@@ -165,8 +181,8 @@ def pilot(path: Path, settings: Settings, reporter: Reporter, *, seeds: int, epo
 
 
 def scaled_down(hypothesis: Hypothesis, epochs: int) -> Hypothesis:
-    """The same hypothesis with at most ``epochs`` epochs, keeping no weights, judged at the last epoch only."""
-    plain = hypothesis.model_dump(mode="json")
+    """The same hypothesis with at most ``epochs`` epochs, keeping no weights, judged once, at the last epoch."""
+    plain = hypothesis.model_dump(mode="json") | {"stopping": {"kind": "fixed"}}
     for setup in (plain["setup"], *(arm["setup"] for arm in plain["arms"].values())):
         setup |= {"epochs": min(epochs, setup["epochs"]), "save": []}
     for estimand in (*plain["estimands"].values(), *plain["exploratory"].values()):

@@ -30,16 +30,6 @@ ENVIRONMENT = ("commit", "dirty", "dirty_digest", "harness", "code", "packages",
 """What a provenance takes over from the environment."""
 
 
-def refuse_unsupported(hypothesis: Hypothesis) -> None:
-    """Refuse what a file may say and this version cannot run yet."""
-    if hypothesis.stopping.kind != "fixed":
-        raise UsageError(
-            f"this version cannot run stopping rule {hypothesis.stopping.kind!r} yet",
-            where=hypothesis.id,
-            remedy="use stopping: {kind: fixed}",
-        )
-
-
 def registered_or_register(
     loaded: spec.Loaded,
     trail: Ledger,
@@ -50,16 +40,16 @@ def registered_or_register(
 ) -> Registration:
     """The hypothesis's registration; made now, before any training, if there is none."""
     hypothesis = loaded.hypothesis
-    found = ledger.find_registration(trail, hypothesis.id)
+    found = ledger.in_force(trail, hypothesis.id)
     if found is None:
         if settings.require_registered:
             raise UsageError(
                 "this hypothesis is not registered",
                 where=str(loaded.path),
-                remedy="run it without --require-registered: that registers it first",
+                remedy="register it first: harness register FILE; or run it without --require-registered",
             )
         ledger.register(trail, loaded.raw, loaded.claims_raw, hypothesis, pins, fingerprints)
-        found = ledger.find_registration(trail, hypothesis.id)
+        found = ledger.in_force(trail, hypothesis.id)
         assert found is not None
         reporter.say(f"registered {hypothesis.id} as {found.digest[:12]}, before any training")
     return found
@@ -67,21 +57,52 @@ def registered_or_register(
 
 def refuse_changes(registration: Registration, loaded: spec.Loaded, trail: Ledger, pins: Pins) -> tuple[str, ...]:
     """Refuse a file whose meaning is not the registered one; name what differs in the code."""
+    refuse_other_seeds(registration, loaded)
     comparison = ledger.compare(registration, loaded.hypothesis, loaded.raw, pins, trail)
     if comparison.status == "changed":
+        runs = [attempt for attempt in ledger.attempts(trail, loaded.hypothesis.id) if attempt.status != "pilot"]
+        when = f"after run {runs[0].run} started" if runs else "before any run"
         raise DeviationRefused(
             f"{loaded.hypothesis.id} was changed after its registration of {registration.claimed_time}:\n    "
-            + "\n    ".join(comparison.differences),
+            + "\n    ".join(f"{difference}, {when}" for difference in comparison.differences),
             where=str(loaded.path),
-            remedy="undo the change, or ask the changed question under a new id",
+            remedy="undo the change; or enter it with harness amend FILE --reason …"
+            + (", and every verdict from then on says that it deviates" if runs else "")
+            + "; or ask the changed question under a new id",
         )
     return comparison.pins
 
 
+def refuse_other_seeds(registration: Registration, loaded: spec.Loaded) -> None:
+    """Refuse more or fewer seeds than were registered: whoever may add seeds at will stops when the outcome pleases.
+
+    Raises:
+        DeviationRefused: the file asks for another number.
+    """
+    before, now = len(registration.seeds), loaded.hypothesis.seeds.number
+    if before == now:
+        return
+    change = "adding" if now > before else "dropping"
+    raise DeviationRefused(
+        f"{loaded.hypothesis.id} was registered with {before} seeds on {registration.claimed_time}, and the file now "
+        f"asks for {now}: {change} seeds outside the declared stopping rule is refused, because who may choose when to "
+        "stop can stop when the outcome pleases",
+        where=str(loaded.path),
+        remedy=f"go back to {before} seeds; while nothing was run, harness amend FILE --reason … changes them; after "
+        f"that, to use {now}, make a fresh registration under a new id, which has fresh seeds, and declare looks in "
+        "'stopping' if their number should depend on the data",
+    )
+
+
+def amended_lines(trail: Ledger, hypothesis: str, *, late: bool) -> tuple[str, ...]:
+    """What amendments changed that are not provably before every run (``late``), or that are."""
+    found = ledger.amendments(trail.events(), hypothesis)
+    return tuple(line for amendment in found if amendment.deviates == late for line in amendment.lines)
+
+
 def registered_claims(registration: Registration, loaded: spec.Loaded, trail: Ledger) -> tuple[Claims, tuple[str, ...]]:
     """The claims as registered, of which the verdict speaks, and what was changed in them since; new ones are fine."""
-    raw = trail.read_object(registration.claims)
-    known = spec.parse(loaded.raw, raw, str(loaded.path)).claims
+    known = spec.parse_claims(trail.read_object(registration.claims))
     changed = [name for name, claim in known.claims.items() if loaded.claims.claims.get(name) != claim]
     told = "was changed after the registration; its registered form is used"
     return known, tuple(f"the claim {name} {told}" for name in changed)
@@ -128,15 +149,20 @@ def train(
 
 
 def measured(
-    registered: Registered, images: Mapping[str, Images], result: Result, *, pilot: bool = False
+    registered: Registered,
+    images: Mapping[str, Images],
+    result: Result,
+    *,
+    seeds: tuple[int, ...] | None = None,
+    pilot: bool = False,
 ) -> Measurements:
-    """The content of results.json."""
+    """The content of results.json; ``seeds`` are those that were trained, if not all of the registered ones."""
     hypothesis = registered.hypothesis
     return Measurements(
         hypothesis=hypothesis.id,
         registration=registered.registration,
         pilot=pilot,
-        seeds=registered.seeds,
+        seeds=registered.seeds if seeds is None else seeds,
         epochs={name: arm.setup.epochs for name, arm in hypothesis.arms.items()},
         data={
             name: DataRecord(

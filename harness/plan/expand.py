@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 from harness.plan.cost import cohort_bytes
@@ -23,6 +24,8 @@ def expand(
 ) -> Plan:
     """The plan of a hypothesis: arms that differ only in rule, rates, weight decay or penalty strength share a cohort.
 
+    Seeds on the two sides of a look never do: those after it may not be trained at all (``stages``).
+
     Args:
         hypothesis: what to train.
         seeds: the seed numbers, in order.
@@ -35,13 +38,25 @@ def expand(
     for name, arm in _by_rule(hypothesis.arms).items():
         groups.setdefault(_program_key(arm), {})[name] = arm
     cohorts: list[Cohort] = []
-    for arms in groups.values():
-        for chosen in _one_penalty(arms):
-            replicas = tuple(
-                Replica(arm=name, seed_index=index, seed=seed) for name in chosen for index, seed in enumerate(seeds)
-            )
-            cohorts += _fit(chosen, replicas, memory_bytes, kernels, largest or len(replicas))
+    numbered = list(enumerate(seeds))
+    for first, last in pairwise([0, *(look for look in hypothesis.looks if look < len(seeds)), len(seeds)]):
+        for arms in groups.values():
+            for chosen in _one_penalty(arms):
+                replicas = tuple(
+                    Replica(arm=name, seed_index=index, seed=seed)
+                    for name in chosen
+                    for index, seed in numbered[first:last]
+                )
+                cohorts += _fit(chosen, replicas, memory_bytes, kernels, largest or len(replicas))
     return Plan(hypothesis=hypothesis.id, registration=registration, seeds=seeds, cohorts=tuple(cohorts))
+
+
+def stages(plan: Plan, looks: tuple[int, ...]) -> tuple[Plan, ...]:
+    """The plan in parts, one per look: the cohorts of the seeds that it needs beyond those of the look before."""
+    return tuple(
+        plan.model_copy(update={"cohorts": tuple(c for c in plan.cohorts if first <= c.replicas[0].seed_index < last)})
+        for first, last in pairwise([0, *looks])
+    )
 
 
 def _by_rule(arms: Mapping[str, Arm]) -> dict[str, Arm]:
@@ -83,11 +98,13 @@ def _fit(
         found = Cohort(arms=used, replicas=chosen, memory_bytes=0)
         return found.model_copy(update={"memory_bytes": cohort_bytes(found, kernels=kernels)})
 
-    parts = -(-len(replicas) // most)
-    while True:
+    def split(parts: int) -> Iterator[Cohort]:
         ends = [len(replicas) * part // parts for part in range(parts + 1)]
-        cohorts = [cohort(replicas[start:end]) for start, end in pairwise(ends)]
-        needed = max(one.memory_bytes for one in cohorts)
-        if memory_bytes is None or needed <= MEMORY_SHARE * memory_bytes or parts == len(replicas):
-            return cohorts
-        parts += 1
+        return (cohort(replicas[start:end]) for start, end in pairwise(ends))
+
+    def fits(parts: int) -> bool:
+        return memory_bytes is None or all(one.memory_bytes <= MEMORY_SHARE * memory_bytes for one in split(parts))
+
+    # The fewest parts that fit, by halving: a plan of thousands of replicas that are too large must not take minutes.
+    fewest = -(-len(replicas) // most)
+    return list(split(fewest + bisect_left(range(fewest, len(replicas)), True, key=fits)))

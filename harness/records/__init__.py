@@ -2,13 +2,15 @@
 
 from harness.records.bands import Band, Interval
 from harness.records.base import Record
-from harness.records.claims import Consequences
+from harness.records.claims import Banner, Change, ClaimStanding, Consequences, Move
 from harness.records.decision import (
     AtomTest,
     BandDecision,
     Decision,
+    EffectSize,
     EstimandResult,
     GuardResult,
+    Look,
     SeedValue,
 )
 from harness.records.hypothesis import (
@@ -33,6 +35,7 @@ from harness.records.hypothesis import (
 )
 from harness.records.measurements import Measurements, ReplicaResult, Series
 from harness.records.plan import Cohort, Plan, Replica
+from harness.records.power import DecisionPower, PowerReport, PredictionPower
 from harness.records.provenance import Attempt, DataRecord, Provenance
 
 __all__ = [
@@ -41,14 +44,19 @@ __all__ = [
     "Attempt",
     "Band",
     "BandDecision",
+    "Banner",
+    "Change",
     "Claim",
+    "ClaimStanding",
     "Claims",
     "Cohort",
     "Combine",
     "Consequences",
     "DataRecord",
     "Decision",
+    "DecisionPower",
     "DecisionSpec",
+    "EffectSize",
     "Estimand",
     "EstimandResult",
     "EvaluationSpec",
@@ -58,10 +66,14 @@ __all__ = [
     "Hypothesis",
     "Implication",
     "Interval",
+    "Look",
     "Measurements",
+    "Move",
     "Optimizer",
     "Plan",
+    "PowerReport",
     "Prediction",
+    "PredictionPower",
     "PriorData",
     "Provenance",
     "Record",

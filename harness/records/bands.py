@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from harness.fields import Unit
 from harness.records.base import Record
 
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?inf"
-INTERVAL = re.compile(rf"\s*([\[(])\s*({NUMBER})\s*,\s*({NUMBER})\s*([\])])\s*")
+INTERVAL = re.compile(rf"\s*([\[(])\s*({NUMBER})\s*,\s*({NUMBER})\s*([\])])\s*", re.ASCII)
+ONE = rf"\s*[\[(]\s*(?:{NUMBER})\s*,\s*(?:{NUMBER})\s*[\])]\s*"
+JOINED = rf"^{ONE}(?:\|{ONE})*$"
+"""Intervals joined by ``|``, as a JSON Schema's regular expression."""
 
 
 class Interval(Record):
     """One interval of a band; an infinite end is None and open."""
 
-    lower: float | None
-    upper: float | None
+    lower: Annotated[float | None, Unit("the estimand's unit")]
+    """Lower end; None is minus infinity."""
+    upper: Annotated[float | None, Unit("the estimand's unit")]
+    """Upper end; None is infinity."""
     lower_closed: bool
+    """Whether the lower end belongs to it."""
     upper_closed: bool
+    """Whether the upper end belongs to it."""
 
     @classmethod
     def parse(cls, text: str) -> Interval:
@@ -57,8 +65,8 @@ class Interval(Record):
         return above and below
 
     def __str__(self) -> str:
-        low = "-inf" if self.lower is None else f"{self.lower:g}"
-        high = "inf" if self.upper is None else f"{self.upper:g}"
+        low = "-inf" if self.lower is None else _shortest(self.lower)
+        high = "inf" if self.upper is None else _shortest(self.upper)
         return f"{'[' if self.lower_closed else '('}{low}, {high}{']' if self.upper_closed else ')'}"
 
 
@@ -74,6 +82,25 @@ class Band(tuple[Interval, ...]):
         """
         return cls(Interval.parse(part) for part in text.split("|"))
 
+    def mirrored(self) -> Band:
+        """The numbers whose absolute value lies in the band: a statement about |θ| as one about θ."""
+        parts: list[Interval] = []
+        for part in self:
+            if part.contains(0.0) and (part.upper is None or part.upper > 0):
+                lower = None if part.upper is None else -part.upper
+                parts.append(part.model_copy(update={"lower": lower, "lower_closed": part.upper_closed}))
+            elif part.contains(0.0):
+                parts.append(Interval(lower=0.0, upper=0.0, lower_closed=True, upper_closed=True))
+            elif part.lower is not None and part.lower >= 0:
+                flipped = Interval(
+                    lower=None if part.upper is None else -part.upper,
+                    upper=-part.lower or 0.0,
+                    lower_closed=part.upper_closed,
+                    upper_closed=part.lower_closed,
+                )
+                parts += [flipped, part]
+        return Band(parts)
+
     def contains(self, value: float) -> bool:
         """Whether ``value`` lies in one of the intervals."""
         return any(interval.contains(value) for interval in self)
@@ -87,8 +114,14 @@ class Band(tuple[Interval, ...]):
             lambda value: value if isinstance(value, Band) else cls.parse(_text(value)),
             core_schema.is_instance_schema(cls),
             serialization=core_schema.plain_serializer_function_ser_schema(str),
-            json_schema_input_schema=core_schema.str_schema(),
+            json_schema_input_schema=core_schema.str_schema(pattern=JOINED),
         )
+
+
+def _shortest(number: float) -> str:
+    """As short as it can be written without becoming another number: no moved threshold may read like the old one."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)
 
 
 def _text(value: Any) -> str:

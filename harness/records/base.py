@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 class Record(BaseModel):
     """A frozen record; unknown keys are errors, NaN and infinities are not numbers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     def to_json(self) -> str:
         """Deterministic JSON text: sorted keys, two spaces, shortest float form, final newline."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from harness.criteria import Criterion
+from harness.criteria import Criterion, Target
 from harness.datasets import Dataset
+from harness.fields import Unit
 from harness.metrics import Metric
 from harness.models import Model
 from harness.penalties import Penalty
@@ -32,9 +34,9 @@ STANDARD_METRICS = (
 class Prediction(Record):
     """What is expected, before any data."""
 
-    outcome: Name
+    outcome: Name = Field(examples=["better"])
     """The outcome that the authors expect."""
-    why: Text
+    why: Text = Field(examples=["Earlier runs at other settings gained 2 to 3 points."])
     """Their reason."""
 
 
@@ -43,7 +45,7 @@ class PriorData(Record):
 
     level: Literal["none", "exists_unseen", "summaries_seen", "analysed"]
     """none: no such data exist; exists_unseen: they exist, nobody looked; summaries_seen; analysed."""
-    what: Text | None = None
+    what: Text | None = Field(default=None, examples=["Two pilot runs at these settings."])
     """What was seen; required unless the level is none."""
 
     @model_validator(mode="after")
@@ -58,15 +60,15 @@ class Optimizer(Record):
 
     name: Literal["adamw"]
     """The only optimizer so far."""
-    lr: float = Field(gt=0)
+    lr: Annotated[float, Unit("1")] = Field(gt=0, examples=[1.0e-3])
     """Learning rate at the first epoch."""
-    weight_decay: float = Field(default=0.01, ge=0)
+    weight_decay: Annotated[float, Unit("1")] = Field(default=0.01, ge=0)
     """Decoupled weight decay, as a factor on lr × weight."""
-    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta1: Annotated[float, Unit("1")] = Field(default=0.9, ge=0, lt=1)
     """Decay of the first moment."""
-    beta2: float = Field(default=0.999, ge=0, lt=1)
+    beta2: Annotated[float, Unit("1")] = Field(default=0.999, ge=0, lt=1)
     """Decay of the second moment."""
-    eps: float = Field(default=1e-8, gt=0)
+    eps: Annotated[float, Unit("1")] = Field(default=1e-8, gt=0)
     """Added to the root of the second moment."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """cosine: epoch t of T (from 0) trains at lr·(1 + cos(πt/T))/2; constant: at lr."""
@@ -75,9 +77,9 @@ class Optimizer(Record):
 class EvaluationSpec(Record):
     """When and on what is measured."""
 
-    probe_samples: int = Field(default=1024, ge=2)
+    probe_samples: Annotated[int, Unit("samples")] = Field(default=1024, ge=2)
     """Test samples in the probe batch for per-sample metrics; the same for all replicas, drawn by a fixed key."""
-    every_epochs: int = Field(default=5, ge=1)
+    every_epochs: Annotated[int, Unit("epochs")] = Field(default=5, ge=1)
     """Measured after epoch 1, every this many epochs, and the last."""
     metrics: tuple[Name, ...] = STANDARD_METRICS
     """What is measured; metrics that are not defined for an arm's rule are left out there."""
@@ -92,9 +94,9 @@ class Setup(Record):
     """What is trained."""
     optimizer: Optimizer
     """How gradients become updates."""
-    epochs: int = Field(ge=1, le=100_000)
+    epochs: Annotated[int, Unit("epochs")] = Field(ge=1, le=100_000, examples=[20])
     """Passes over the training split."""
-    batch_size: int = Field(ge=1)
+    batch_size: Annotated[int, Unit("samples")] = Field(ge=1, examples=[64])
     """Samples per step; the last, smaller batch of an epoch is kept."""
     precision: Literal["float32", "tf32", "bf16", "float64"] = "float32"
     """Arithmetic of training: strict float32 unless the file says otherwise."""
@@ -113,7 +115,7 @@ class Setup(Record):
 class Arm(Record):
     """One way of training."""
 
-    label: Text
+    label: Text = Field(examples=["Penalised DFA"])
     """Name on figures and in verdicts."""
     rule: Annotated[Rule, Named("rules")]
     """The learning rule."""
@@ -128,13 +130,17 @@ class Arm(Record):
 class Seeds(Record):
     """The independent repetitions, shared by all arms."""
 
-    count: int | None = Field(default=None, ge=1, le=10_000)
+    count: Annotated[int | None, Unit("seeds")] = Field(default=None, ge=1, le=10_000, examples=[10])
     """How many; their numbers are derived from the registration, so nobody can choose them."""
-    list: tuple[Annotated[int, Field(ge=0, lt=2**53)], ...] | None = Field(default=None, min_length=1)
+    list: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**53)], ...] | None, Unit("seed numbers")] = Field(
+        default=None, min_length=1, examples=[[1, 2, 3, 4, 5]]
+    )
     """Explicit numbers instead; the verdict marks them as hand-picked."""
-    justification: Text | None = None
+    justification: Text | None = Field(
+        default=None, examples=["With an sd of 1 point, 10 seeds tell 0 from 1 point with a power of .9."]
+    )
     """Why this many."""
-    sd: float | None = Field(default=None, gt=0)
+    sd: Annotated[float | None, Unit("the estimand's unit")] = Field(default=None, gt=0, examples=[1.0])
     """Standard deviation between seeds that the justification assumes, in the unit of the first decision."""
 
     @model_validator(mode="after")
@@ -156,20 +162,23 @@ class Estimand(Record):
 
     metric: Annotated[Metric, Named("metrics")]
     """What is measured (in the file: its name)."""
-    arm: Name | None = None
+    arm: Name | None = Field(default=None, examples=["penalized"])
     """The arm it is measured on, or"""
-    contrast: tuple[Name, Name] | None = None
+    contrast: tuple[Name, Name] | None = Field(default=None, examples=["penalized - shallow"])
     """two arms, first minus second, paired by seed (in the file: "first - second")."""
-    layer: int | None = Field(default=None, ge=0)
+    layer: Annotated[int | None, Unit("layers")] = Field(default=None, ge=0, examples=[2])
     """Layer l, for metrics that have one value per layer."""
-    epoch: int | None = Field(default=None, ge=1)
+    epoch: Annotated[int | None, Unit("epochs")] = Field(default=None, ge=1, examples=[10])
     """Evaluated epoch; the last if not given."""
-    samples: Literal["mean", "std", "median"] | None = None
+    samples: Literal["mean", "std", "median"] | None = Field(default=None, examples=["mean"])
     """Summary over probe samples, for metrics with one value per sample."""
-    seeds: Literal["mean", "median"] = "mean"
-    """Summary across seeds: the parameter that is tested."""
-    transform: Literal["none", "log10"] = "none"
-    """Applied to each seed's value before any contrast; log10 for positive, skewed quantities."""
+    pairing: Literal["seed", "unpaired"] = Field(default="seed", exclude_if=lambda value: value == "seed")
+    """How a contrast compares its arms: seed by seed, or as two samples of their own (criterion welch)."""
+    seeds: Target = "mean"
+    """Summary across seeds: the parameter that is tested. pseudomedian: the median of the mean of two seeds."""
+    transform: Literal["none", "log10", "absolute_after"] = "none"
+    """log10: of each seed's value before any contrast, for positive, skewed quantities; absolute_after: the bands are
+    about |θ|, where θ is the signed summary across seeds (absolute values are never averaged)."""
     unit: Literal["raw", "pp"] = "raw"
     """pp: multiplied by 100, in percentage points."""
 
@@ -191,6 +200,8 @@ class Estimand(Record):
     def _one_of(self) -> Estimand:
         if (self.arm is None) == (self.contrast is None):
             raise ValueError("give either arm or contrast")
+        if self.pairing == "unpaired" and self.contrast is None:
+            raise ValueError("only a contrast can be unpaired")
         return self
 
     @property
@@ -214,19 +225,32 @@ class Estimand(Record):
         factor = 100.0 if self.unit == "pp" else 1.0
         return low * factor, high * factor
 
+    @property
+    def band_domain(self) -> tuple[float, float]:
+        """The values that its bands speak about: its own, or their absolute values."""
+        low, high = self.domain
+        if self.transform != "absolute_after":
+            return low, high
+        return max(0.0, low, -high), max(-low, high)
+
+    def signed(self, bands: Mapping[str, Band]) -> dict[str, Band]:
+        """Bands as statements about the signed summary: those about an absolute value become symmetric."""
+        mirror = self.transform == "absolute_after"
+        return {name: band.mirrored() if mirror else band for name, band in bands.items()}
+
 
 class Guard(Record):
     """What must hold for the decisions to mean anything. It is tested across seeds and never filters them."""
 
-    estimand: Name
+    estimand: Name = Field(examples=["margin"])
     """Which estimand."""
-    above: float | None = None
+    above: Annotated[float | None, Unit("the estimand's unit")] = Field(default=None, examples=[1.0e-7])
     """It must lie above this, or"""
-    below: float | None = None
+    below: Annotated[float | None, Unit("the estimand's unit")] = Field(default=None, examples=[2.5])
     """below this."""
-    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    alpha: Annotated[float, Unit("probability")] = Field(default=0.05, gt=0, lt=0.5)
     """Level of the guard's own test."""
-    otherwise: Text
+    otherwise: Text = Field(examples=["The network did not train, so the comparison means nothing."])
     """What the verdict says when the guard does not hold."""
 
     @model_validator(mode="after")
@@ -239,11 +263,13 @@ class Guard(Record):
 class DecisionSpec(Record):
     """An estimand, a criterion, and bands that tile the line."""
 
-    estimand: Name
+    estimand: Name = Field(examples=["margin"])
     """Which estimand decides."""
     criterion: Annotated[Criterion, Named("criteria")]
     """The statistical test and its α."""
-    bands: dict[Name, Band] = Field(min_length=2)
+    bands: dict[Name, Band] = Field(
+        min_length=2, examples=[{"worse": "(-inf, -1)", "similar": "[-1, 1]", "better": "(1, inf)"}]
+    )
     """Outcome → union of intervals; together they cover the line, no point twice."""
 
 
@@ -252,11 +278,13 @@ class Combine(Record):
 
     rule: Literal["all", "any", "table"]
     """all, any: whether every or some decision falls in its bands of ``holds``; table: combination → outcome."""
-    holds: dict[Name, tuple[Name, ...]] | None = None
+    holds: dict[Name, tuple[Name, ...]] | None = Field(
+        default=None, examples=[{"harm": ["worse"], "depth": ["useful"]}]
+    )
     """all, any: decision → its bands that count as holding."""
-    outcome: Name | None = None
+    outcome: Name | None = Field(default=None, examples=["credit_fails"])
     """all, any: the outcome if it holds."""
-    otherwise: Name | None = None
+    otherwise: Name | None = Field(default=None, examples=["undecided"])
     """all, any: the outcome if it does not."""
     table: tuple[Cell, ...] | None = None
     """table: the first row that fits gives the outcome."""
@@ -281,9 +309,9 @@ class Combine(Record):
 class Cell(Record):
     """One row of a truth table: an outcome for a combination of bands; a decision not named may be anything."""
 
-    when: dict[Name, Name]
+    when: dict[Name, Name] = Field(examples=[{"harm": "worse", "depth": "useful"}])
     """Decision → band."""
-    outcome: Name
+    outcome: Name = Field(examples=["credit_fails"])
     """What the combination means."""
 
 
@@ -298,15 +326,35 @@ class Stopping(Record):
     """When seeds stop being added."""
 
     kind: Literal["fixed", "looks", "anytime"] = "fixed"
-    """fixed: all seeds, then judge once; looks: judge at the numbers in ``at``; anytime: judge after every seed."""
-    at: tuple[int, ...] | None = None
-    """Numbers of seeds at which a planned look is taken, rising to the number registered."""
+    """fixed: all seeds, then judge once; looks: judge at the numbers in ``at``, each time at α over their number;
+    anytime: judge with an anytime-valid criterion, after every seed from the second or at the numbers in ``at``."""
+    at: Annotated[tuple[int, ...] | None, Unit("seeds")] = Field(default=None, examples=[[5, 10]])
+    """Numbers of seeds at which is judged, rising to the number registered. What lies between trains together."""
+
+    def numbers(self, registered: int) -> tuple[int, ...]:
+        """Numbers of seeds at which is judged, of ``registered`` in all; fixed: once, after all of them."""
+        if self.kind == "fixed":
+            return (registered,)
+        return self.at or tuple(range(min(2, registered), registered + 1))
+
+    @property
+    def parts(self) -> int:
+        """By how much each look divides the α of decisions: planned looks share it, an anytime-valid test does not."""
+        return len(self.at) if self.kind == "looks" and self.at else 1
+
+
+class Replication(Record):
+    """When a rerun on another device agrees with a run; on the same device and plan only the same bits do."""
+
+    level: Annotated[float, Unit("probability")] = Field(default=0.99, ge=0.5, lt=1)
+    """The outcome must be the same, and the mean of every deciding or guarding estimand must lie where that of an
+    independent repetition would with this probability."""
 
 
 class Implication(Record):
     """What an outcome means for claims made earlier."""
 
-    says: Text
+    says: Text = Field(examples=["The penalty helps by more than a point."])
     """The interpretation, fixed before the data."""
     supports: tuple[Id, ...] = ()
     """Claims that it supports."""
@@ -321,15 +369,17 @@ class Hypothesis(Record):
 
     schema_version: Literal[1]
     """Version of this form."""
-    id: Id
+    id: Id = Field(examples=["bp-penalty-control"])
     """Names the hypothesis everywhere; unique in the folder."""
-    title: Text
+    family: Id | None = Field(default=None, examples=["dfa-penalties"])
+    """Hypotheses that are read together: ``list --family`` corrects their outcomes for being several (Holm)."""
+    title: Text = Field(examples=["The penalty itself is not what caps penalised DFA"])
     """The statement, as a heading."""
-    question: Text
+    question: Text = Field(examples=["Does BP under the same penalty still clear the shallow baseline?"])
     """What is asked."""
     prediction: Prediction
     """What is expected, before any data."""
-    rationale: Text | None = None
+    rationale: Text | None = Field(default=None, examples=["Earlier work reports a gain without a control."])
     """Background, if the question needs it."""
     prior_data_seen: PriorData
     """What the authors had seen beforehand."""
@@ -353,8 +403,23 @@ class Hypothesis(Record):
     """When seeds stop being added."""
     implications: dict[Name, Implication]
     """Outcome → what it means; one for every outcome, inconclusive and invalid too."""
+    replication: Replication = Replication()
+    """When a rerun elsewhere agrees."""
     exploratory: dict[Name, Estimand] = Field(default_factory=dict)
     """Reported, never deciding."""
+
+    @model_validator(mode="after")
+    def _bands_on_signed_summaries(self) -> Hypothesis:
+        """From here on all bands are about the signed summary; symmetric bands stay as they are."""
+        for decision in self.decisions.values():
+            if (estimand := self.estimands.get(decision.estimand)) is not None:
+                decision.bands.update(estimand.signed(decision.bands))
+        return self
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """Numbers of seeds at which the seeds so far are judged; the last is all of them."""
+        return self.stopping.numbers(self.seeds.number)
 
     @property
     def outcomes(self) -> tuple[str, ...]:
@@ -369,11 +434,11 @@ class Hypothesis(Record):
 class Claim(Record):
     """A statement that verdicts support or walk back."""
 
-    statement: Text
+    statement: Text = Field(examples=["Vanilla DFA lets the residual stream grow without bound."])
     """What is claimed."""
     stands_on: tuple[Id, ...] = ()
     """Claims that it presupposes; it comes into question when one of them is walked back."""
-    first_made: Text | None = None
+    first_made: Text | None = Field(default=None, examples=["the README"])
     """Where it was made first."""
 
 
@@ -388,10 +453,12 @@ class Registered(Record):
     """A hypothesis together with what its registration fixed."""
 
     hypothesis: Hypothesis
+    """As it is now, in all that was registered."""
     claims: Claims
+    """The claims as registered."""
     registration: str
     """Digest of the event that registered it first."""
-    seeds: tuple[int, ...]
+    seeds: Annotated[tuple[int, ...], Unit("seed numbers")]
     """The seed numbers, derived from the registration or listed in the file."""
 
 

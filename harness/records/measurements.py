@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from harness.fields import Unit
 from harness.records.base import Record
 from harness.records.provenance import DataRecord
 
@@ -11,8 +12,9 @@ from harness.records.provenance import DataRecord
 class Series(Record):
     """One metric of one replica over the evaluated epochs."""
 
-    epochs: tuple[int, ...]
-    values: dict[str, tuple[tuple[float | None, ...], ...]]
+    epochs: Annotated[tuple[int, ...], Unit("epochs")]
+    """Evaluated epochs, from 1."""
+    values: Annotated[dict[str, tuple[tuple[float | None, ...], ...]], Unit("the metric's unit")]
     """Summary ("mean", "std", "median"; "value" for metrics without samples) → [epoch][layer]; one column for metrics
     without layers; None where the number was not finite."""
 
@@ -21,29 +23,45 @@ class ReplicaResult(Record):
     """What one replica measured."""
 
     arm: str
-    seed_index: int
-    seed: int
+    """The arm's name."""
+    seed_index: Annotated[int, Unit("1")]
+    """Position in the list of seeds, from 0."""
+    seed: Annotated[int, Unit("1")]
+    """The seed number."""
     status: Literal["finished", "diverged"]
-    diverged_epoch: int | None = None
+    """diverged: a loss or weight stopped being finite."""
+    diverged_epoch: Annotated[int | None, Unit("epochs")] = None
     """Epoch (from 1) in which the loss or a weight stopped being finite."""
     weights_sha256: str
     """Digest of the final weights: equal digests of two seeds mean that the seed was not applied."""
     metrics: dict[str, Series]
+    """Metric → what it measured."""
 
 
 class Measurements(Record):
     """All replicas of a run, arm by arm, seed by seed."""
 
     v: Literal[1] = 1
+    """Version of this form."""
     hypothesis: str
+    """The hypothesis's id."""
     registration: str
+    """Digest of the event that registered it first."""
     pilot: bool = False
-    seeds: tuple[int, ...]
-    epochs: dict[str, int]
+    """Scaled down: never gives an outcome."""
+    seeds: Annotated[tuple[int, ...], Unit("seed numbers")]
+    """The seed numbers, in the registration's order."""
+    epochs: Annotated[dict[str, int], Unit("epochs")]
     """Arm → epochs trained."""
     data: dict[str, DataRecord]
     """Data-set name → what was used."""
     replicas: tuple[ReplicaResult, ...]
+    """One per arm and seed."""
+
+    def first(self, seeds: int) -> Measurements:
+        """The same measurements as they were when only the first ``seeds`` seeds had been trained."""
+        kept = tuple(result for result in self.replicas if result.seed_index < seeds)
+        return self.model_copy(update={"seeds": self.seeds[:seeds], "replicas": kept})
 
     def replica(self, arm: str, seed_index: int) -> ReplicaResult:
         """The replica of an arm and a seed.

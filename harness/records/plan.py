@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from harness.fields import Unit
 from harness.models.residual_mlp import ResidualMlp
 from harness.penalties.residual_branch import ResidualBranch
 from harness.records.base import Record
@@ -17,9 +20,11 @@ class Replica(Record):
     """One (arm, seed) pair."""
 
     arm: str
-    seed_index: int
+    """The arm's name."""
+    seed_index: Annotated[int, Unit("1")]
     """Position in the hypothesis's list of seeds, from 0."""
-    seed: int
+    seed: Annotated[int, Unit("1")]
+    """The seed number."""
 
 
 class Cohort(Record):
@@ -29,7 +34,7 @@ class Cohort(Record):
     """Arm id → arm, for the arms of its replicas."""
     replicas: tuple[Replica, ...]
     """In the order of axis 0: seed by seed within arm by arm, arms of one rule next to each other."""
-    memory_bytes: int
+    memory_bytes: Annotated[int, Unit("bytes")]
     """Predicted peak device memory."""
 
     @property
@@ -61,10 +66,13 @@ class Plan(Record):
     """All cohorts of a run, trained one after the other."""
 
     hypothesis: str
+    """The hypothesis's id."""
     registration: str
     """Digest of the event that registered it first; empty in a plan that will not be run."""
-    seeds: tuple[int, ...]
+    seeds: Annotated[tuple[int, ...], Unit("seed numbers")]
+    """The seed numbers, in order."""
     cohorts: tuple[Cohort, ...]
+    """In the order of training."""
 
     def steps(self, cohort: Cohort) -> int:
         """Optimisation steps of a cohort."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from harness.fields import Unit
 from harness.records.base import Record
 
 
@@ -13,10 +14,13 @@ class DataRecord(Record):
     fingerprint: str
     """SHA-256 over the decoded arrays of both splits."""
     origin: str
+    """Where they came from, in words."""
     canonical: bool
     """Whether they are the data set's official files."""
-    train: int
-    test: int
+    train: Annotated[int, Unit("images")]
+    """Size of the training split."""
+    test: Annotated[int, Unit("images")]
+    """Size of the test split."""
 
 
 class Attempt(Record):
@@ -25,20 +29,28 @@ class Attempt(Record):
     run: str
     """Digest of its run_started event, first 12 digits."""
     status: Literal["open", "finished", "failed", "aborted", "pilot"]
+    """pilot, or how far it came."""
     started: str
     """Claimed time, UTC."""
     outcome: str | None = None
+    """Of its verdict; None where there is none."""
     reason: str | None = None
+    """Why it was closed without results."""
 
 
 class Provenance(Record):
     """What the verdict prints about how the result was made."""
 
     run: str
+    """First 12 digits of the run_started event."""
     registration: str
+    """Digest of the event that registered the hypothesis first."""
     registered_time: str
+    """Claimed time of that event, UTC."""
     started: str
+    """Claimed time, UTC."""
     finished: str
+    """Claimed time, UTC."""
     commit: str | None
     """Git commit of the code; None outside a repository."""
     dirty: bool | None
@@ -50,20 +62,28 @@ class Provenance(Record):
     code: str = ""
     """SHA-256 over this package's Python files; empty in verdicts written before it was noted."""
     packages: dict[str, str]
+    """Package → version."""
     python: str
+    """The interpreter's version."""
     platform: str
+    """Operating system and processor."""
     device: str
+    """What trained, in words."""
     command: str
-    durations: dict[str, float]
+    """The command, as another person could give it."""
+    durations: Annotated[dict[str, float], Unit("s")]
     """Stage → seconds."""
-    resumed: int
+    resumed: Annotated[int, Unit("times")]
     """How many times the attempt was resumed."""
     hand_picked_seeds: bool
+    """Whether the file lists its seeds."""
     weights: dict[str, str]
     """File below the run's weights/ folder → SHA-256, for what ``save`` kept."""
-    cohorts: tuple[int, ...]
+    cohorts: Annotated[tuple[int, ...], Unit("replicas")]
     """Replicas per cohort, in the order trained."""
     attempts: tuple[Attempt, ...]
     """All attempts at this hypothesis up to this verdict, in ledger order."""
     deviations: tuple[str, ...]
     """What differed from the registration, one sentence each."""
+    amendments: tuple[str, ...] = ()
+    """What was amended before this run and is no deviation, one sentence each."""

@@ -6,11 +6,12 @@ Every block receives the output error through its own fixed random matrix instea
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from harness.batched.specs import Init, TensorSpec
+from harness.fields import Unit
 from harness.models import Model
 from harness.rules import Objective, Rule
 
@@ -25,7 +26,7 @@ class Dfa(Rule):
     """
 
     name: Literal["dfa"]
-    clip: float | None = Field(default=1.0, gt=0)
+    clip: Annotated[float | None, Unit("1")] = Field(default=1.0, gt=0)
     """Largest gradient norm per block; null switches clipping off."""
     gives_credit: ClassVar[bool] = True
 

@@ -1,5 +1,30 @@
-"""From a YAML file to a checked Hypothesis: ``load`` for one file, ``load_folder`` for many."""
+"""From a YAML file to a checked Hypothesis: ``load`` for one file, ``load_folder`` for many; what a file may hold."""
 
-from harness.spec.files import FolderReport, Loaded, load, load_folder, parse
+from harness.spec.checks import CHECKS
+from harness.spec.explain import Explanation, explain, names
+from harness.spec.files import FolderReport, Loaded, id_of, load, load_claims, load_folder, parse, parse_claims, warning
+from harness.spec.new import Answers, copied, draft
+from harness.spec.registered import Known
+from harness.spec.schema import json_schema, schemas
 
-__all__ = ["FolderReport", "Loaded", "load", "load_folder", "parse"]
+__all__ = [
+    "CHECKS",
+    "Answers",
+    "Explanation",
+    "FolderReport",
+    "Known",
+    "Loaded",
+    "copied",
+    "draft",
+    "explain",
+    "id_of",
+    "json_schema",
+    "load",
+    "load_claims",
+    "load_folder",
+    "names",
+    "parse",
+    "parse_claims",
+    "schemas",
+    "warning",
+]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from harness.records import DecisionSpec, Interval
+from harness.records import Band, DecisionSpec, Interval
 from harness.records.hypothesis import RESERVED_OUTCOMES
 from harness.spec.draft import Draft
 from harness.spec.tree import Path, Problem
@@ -21,7 +21,7 @@ def band_problems(draft: Draft) -> Iterator[Problem]:
                 message = f"{band!r} is the harness's own outcome"
                 yield Problem((*path, band), message, "choose another name", on_key=True)
         estimand = draft.estimands.get(decision.estimand)
-        yield from _tiling(path, decision, estimand.domain if estimand is not None else None)
+        yield from _tiling(path, decision, estimand.band_domain if estimand is not None else None)
 
 
 def _tiling(path: Path, decision: DecisionSpec, bounds: tuple[float, float] | None) -> Iterator[Problem]:
@@ -56,6 +56,28 @@ def _tiling(path: Path, decision: DecisionSpec, bounds: tuple[float, float] | No
         for name in decision.bands.keys() - reached:
             message = f"band {name!r} can't be reached: {decision.estimand} lies in {_range(low, high)}"
             yield Problem((*path, name), message, "remove it, or check unit and transform", on_key=True)
+
+
+def tests_of(bands: Mapping[str, Band], bounds: tuple[float, float]) -> Iterator[tuple[float, int]]:
+    """Every cut within ``bounds`` at which an atom is tested, with by how much that test's α is divided.
+
+    Neighbouring pieces of one band are one atom. The outermost atoms are half-lines, tested at α on their one side;
+    the others at α/2 on either side.
+    """
+    low, high = bounds
+    ends = {end for band in bands.values() for part in band for end in (part.lower, part.upper) if end is not None}
+    cuts = sorted(ends | {bound for bound in bounds if math.isfinite(bound)})
+    inside = [piece for piece in _pieces(cuts) if low <= _inside(piece) <= high]
+
+    def owner(piece: Interval) -> str | None:
+        return next((name for name, band in bands.items() if band.contains(_inside(piece))), None)
+
+    atoms = [list(group) for _, group in itertools.groupby(inside, key=owner)]
+    for position, atom in enumerate(atoms):
+        first, last = position == 0, position == len(atoms) - 1
+        for end, outermost in ((atom[0].lower, first), (atom[-1].upper, last)):
+            if end is not None and not outermost:
+                yield end, 1 if first or last else 2
 
 
 def _pieces(cuts: list[float]) -> Iterator[Interval]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from harness.records import Combine
 from harness.records.hypothesis import RESERVED_OUTCOMES
 from harness.spec.draft import Draft
-from harness.spec.forms import suggestion
+from harness.spec.forms import listed, suggestion
 from harness.spec.tree import Path, Problem
 
 MAX_COMBINATIONS = 10_000
@@ -20,7 +20,7 @@ def combine_problems(draft: Draft) -> Iterator[Problem]:
     """What is wrong with ``combine``, or with its absence."""
     combine = draft.combine
     if combine is None:
-        if "combine" not in draft.root.items() and len(draft.names("decisions")) > 1:
+        if not draft.given("combine") and len(draft.names("decisions")) > 1:
             remedy = "add combine: {rule: all, any or table, …}"
             yield Problem(("decisions",), "several decisions need 'combine' to make one outcome", remedy, on_key=True)
         return
@@ -58,7 +58,7 @@ def _references(draft: Draft, combine: Combine) -> Iterator[Problem]:
             for at, band in places:
                 if band not in known:
                     message = f"decision {decision!r} has no band {band!r}{suggestion(band, known)}"
-                    yield Problem(at, message, f"its bands: {', '.join(known)}")
+                    yield Problem(at, message, f"its bands: {listed(known)}")
 
 
 def _coverage(draft: Draft, combine: Combine) -> Iterator[Problem]:

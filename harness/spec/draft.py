@@ -24,6 +24,8 @@ from harness.spec.forms import part, suggestion
 from harness.spec.tree import Node
 
 R = TypeVar("R", bound=Record)
+VERBS = ("supports", "walks_back", "restores")
+"""What an implication may do to claims: the names of its fields."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Draft:
     """Parts of an expanded document; what has the wrong form is missing here but still named by the document."""
 
     root: Node
+    whole: Hypothesis | None = None
+    """The hypothesis, where its form is right throughout: then its parts need not be made once more."""
 
     @cached_property
     def arms(self) -> dict[str, Arm]:
@@ -54,8 +58,9 @@ class Draft:
 
     @cached_property
     def decisions(self) -> dict[str, DecisionSpec]:
-        """Well-formed decisions."""
-        return self._parts("decisions", DecisionSpec)
+        """Well-formed decisions, their bands as written: a whole hypothesis may hold them in another form."""
+        parts = {name: part(DecisionSpec, node) for name, node in self.root.items("decisions").items()}
+        return {name: record for name, record in parts.items() if record is not None}
 
     @cached_property
     def implications(self) -> dict[str, Implication]:
@@ -65,37 +70,48 @@ class Draft:
     @cached_property
     def seeds(self) -> Seeds | None:
         """The seeds, if well-formed."""
-        return part(Seeds, self.root.get("seeds"))
+        return self.whole.seeds if self.whole is not None else part(Seeds, self.root.get("seeds"))
 
     @cached_property
     def prediction(self) -> Prediction | None:
         """The prediction, if well-formed."""
-        return part(Prediction, self.root.get("prediction"))
+        return self.whole.prediction if self.whole is not None else part(Prediction, self.root.get("prediction"))
 
     @cached_property
     def combine(self) -> Combine | None:
         """The combination, if given and well-formed."""
-        return part(Combine, self.root.get("combine"))
+        return self.whole.combine if self.whole is not None else part(Combine, self.root.get("combine"))
 
     @cached_property
     def exclusions(self) -> Exclusions:
         """The exclusions."""
-        return part(Exclusions, self.root.get("exclusions")) or Exclusions()
+        return (
+            self.whole.exclusions
+            if self.whole is not None
+            else part(Exclusions, self.root.get("exclusions")) or Exclusions()
+        )
 
     @cached_property
     def stopping(self) -> Stopping:
         """The stopping rule."""
-        return part(Stopping, self.root.get("stopping")) or Stopping()
+        return (
+            self.whole.stopping if self.whole is not None else part(Stopping, self.root.get("stopping")) or Stopping()
+        )
 
     @cached_property
     def outcomes(self) -> tuple[str, ...] | None:
         """Every outcome; None while decisions or their combination aren't well-formed."""
         given = self.root.items("decisions")
         whole = given and len(self.decisions) == len(given)
-        if not whole or (self.combine is None and ("combine" in self.root.items() or len(given) > 1)):
+        if not whole or (self.combine is None and (self.given("combine") or len(given) > 1)):
             return None
         parts: dict[str, Any] = {"decisions": self.decisions, "combine": self.combine}
         return Hypothesis.model_construct(**parts).outcomes
+
+    def given(self, key: str) -> bool:
+        """Whether the document says something under a key; ``key: null`` says nothing."""
+        node = self.root.get(key)
+        return node is not None and node.value is not None
 
     def names(self, section: str) -> list[str]:
         """The names that a section gives, well-formed or not."""
@@ -107,5 +123,7 @@ class Draft:
         return None if name in known else f"there is no {noun} {name!r}{suggestion(name, known)}"
 
     def _parts(self, section: str, kind: type[R]) -> dict[str, R]:
+        if self.whole is not None:
+            return dict(getattr(self.whole, section))
         parts = {name: part(kind, node) for name, node in self.root.items(section).items()}
         return {name: record for name, record in parts.items() if record is not None}

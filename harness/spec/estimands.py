@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from harness.criteria import Criterion, Target
+from harness.criteria.median import Median
+from harness.criteria.t import T
+from harness.criteria.wilcoxon import Wilcoxon
 from harness.records import Arm, Estimand, Setup
 from harness.spec.draft import Draft
+from harness.spec.forms import listed
 from harness.spec.seeds import some_seeds
 from harness.spec.tree import Path, Problem
+
+GUARD_TESTS: dict[Target, tuple[str, Criterion]] = {
+    "mean": ("a t test of the mean", T(name="t")),
+    "median": ("the exact sign test of the median", Median(name="median")),
+    "pseudomedian": ("the signed-rank test of the pseudomedian", Wilcoxon(name="wilcoxon")),
+}
 
 
 def estimand_problems(draft: Draft) -> Iterator[Problem]:
@@ -22,7 +33,7 @@ def estimand_problems(draft: Draft) -> Iterator[Problem]:
             for position, arm_name in enumerate(estimand.arms):
                 at = (*path, "contrast", position) if estimand.contrast is not None else (*path, "arm")
                 if missing := draft.unknown("arms", "arm", arm_name):
-                    yield Problem(at, missing, f"arms: {', '.join(draft.names('arms'))}")
+                    yield Problem(at, missing, f"arms: {listed(draft.names('arms'))}")
                 elif arm_name in draft.arms:
                     yield from _on_arm(path, at, estimand, arm_name, draft.arms[arm_name])
 
@@ -40,6 +51,9 @@ def _shape(path: Path, estimand: Estimand) -> Iterator[Problem]:
     if not metric.per_sample and estimand.samples is not None:
         message = f"{metric.name} has one value per replica, no samples"
         yield Problem((*path, "samples"), message, "remove samples", on_key=True)
+    if estimand.pairing == "unpaired" and estimand.seeds != "mean":
+        message = f"unpaired arms have no {estimand.seeds} of differences: only their means are compared"
+        yield Problem((*path, "seeds"), message, "set seeds: mean, or remove pairing")
     low, high = metric.bounds
     if estimand.transform == "log10" and low < 0 and estimand.samples != "std":
         message = f"log10 needs a metric that is never negative; {metric.name} can be"
@@ -88,6 +102,9 @@ def guard_problems(draft: Draft) -> Iterator[Problem]:
         estimand = draft.estimands.get(guard.estimand)
         if estimand is None:
             continue
+        if estimand.transform == "absolute_after":
+            message = f"a guard has one threshold, but {guard.estimand} is judged by its absolute value"
+            yield Problem((*path, "estimand"), message, "guard an estimand without absolute_after")
         low, high = estimand.domain
         if guard.above is not None and guard.above >= high:
             yield Problem((*path, "above"), f"{guard.estimand} is never above {guard.above:g}: the guard can't hold")
@@ -95,14 +112,12 @@ def guard_problems(draft: Draft) -> Iterator[Problem]:
             yield Problem((*path, "below"), f"{guard.estimand} is never below {guard.below:g}: the guard can't hold")
         if draft.seeds is None:
             continue
-        number, fewest = draft.seeds.number, 2
-        test = "a t test of the mean"
-        if estimand.seeds == "median":
-            test = "the exact sign test of the median"
-            while 0.5**fewest > guard.alpha:
-                fewest += 1
+        test, criterion = GUARD_TESTS[estimand.seeds]
+        number = draft.seeds.number
+        looks = len(draft.stopping.numbers(number))
+        alpha = guard.alpha / looks
+        level = f"{guard.alpha:g}" if looks == 1 else f"{alpha:g}, {guard.alpha:g} over {looks} looks"
+        fewest = criterion.smallest_n(alpha)
         if number < fewest:
-            message = (
-                f"{some_seeds(number)} can't verify guard {name!r}: {test} needs {fewest} at alpha {guard.alpha:g}"
-            )
+            message = f"{some_seeds(number)} can't verify guard {name!r}: {test} needs {fewest} at alpha {level}"
             yield Problem(path, message, f"register {fewest} seeds or more", on_key=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from harness.errors import Finding, InvalidHypothesis, UsageError
@@ -13,8 +15,9 @@ from harness.records import Claims, Hypothesis
 from harness.spec import forms, rules, yaml
 from harness.spec.arms import expand
 from harness.spec.claims import claim_problems
+from harness.spec.registered import Known, changes, moved, opposed, question, reruns
 from harness.spec.text import MAX_BYTES
-from harness.spec.tree import Place, Source
+from harness.spec.tree import MAX_FINDINGS, Node, Place, Problem, Source
 
 CLAIMS = "claims.yaml"
 
@@ -29,6 +32,8 @@ class Loaded:
     claims_raw: bytes
     """Empty where there is no claims.yaml."""
     path: Path
+    warnings: tuple[Finding, ...] = ()
+    """What is odd about the file, but does not stop it."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,8 @@ class _Checked:
     id: str | None
     id_at: Place
     source: Source
+    root: Node | None = None
+    """The expanded document."""
 
 
 @dataclass(frozen=True)
@@ -77,15 +84,53 @@ def parse(raw: bytes, claims_raw: bytes, name: str) -> Loaded:
     return _sound(_check(Path(name), raw, claims), claims)
 
 
+def warning(loaded: Loaded, rule: str, path: tuple[str | int, ...], message: str, remedy: str) -> Finding:
+    """Something about a valid file that its author should think over, at a path of the document."""
+    document = yaml.read(loaded.raw, str(loaded.path))
+    root = document.root
+    assert root is not None  # it was read before
+    return document.source.findings(root, [Problem(path, message, remedy, severity="warning", rule=rule)])[0]
+
+
+def load_claims(path: Path) -> Claims:
+    """Read and check a claims file.
+
+    Raises:
+        UsageError: it cannot be read.
+        InvalidHypothesis: with everything that is wrong with it.
+    """
+    return parse_claims(_bytes(path), str(path))
+
+
+def parse_claims(raw: bytes, name: str = CLAIMS) -> Claims:
+    """The claims in a file's bytes, of which there may be none.
+
+    Raises:
+        InvalidHypothesis: they are not valid, or not any more.
+    """
+    found = _parse_claims(raw, name) if raw else _ClaimsFile([], Claims(), b"", exists=False)
+    if found.claims is None or found.findings:
+        raise InvalidHypothesis(found.findings)
+    return found.claims
+
+
+def id_of(raw: bytes) -> str | None:
+    """The id that a file gives itself, whatever else is wrong with it."""
+    root = yaml.read(raw, "").root
+    node = root.get("id") if root is not None else None
+    return node.value if node is not None and isinstance(node.value, str) else None
+
+
 def _sound(checked: _Checked, claims: _ClaimsFile) -> Loaded:
-    findings = [*checked.findings, *claims.findings]
-    if findings or checked.loaded is None:
-        raise InvalidHypothesis(findings)
+    errors = _errors([*checked.findings, *claims.findings])
+    if errors or checked.loaded is None:
+        raise InvalidHypothesis(errors)
     return checked.loaded
 
 
-def load_folder(paths: Sequence[Path]) -> FolderReport:
-    """Check files, and of a folder all its ``*.yaml``; ids must differ over all of them.
+def load_folder(paths: Sequence[Path], known: Sequence[Known] = ()) -> FolderReport:
+    """Check files, and of a folder all its ``*.yaml``, one by one, against one another, and against ``known``, what is
+    registered: ids differ, a registered file keeps its meaning, and the same question is not asked again in secret.
 
     Raises:
         UsageError: a path that does not exist or can't be read, or a folder without hypotheses.
@@ -96,7 +141,7 @@ def load_folder(paths: Sequence[Path]) -> FolderReport:
             files.setdefault(os.path.realpath(file), file)  # resolve() raises on links in a circle
     claims: dict[str, _ClaimsFile] = {}
     findings: list[Finding] = []
-    loaded: list[Loaded] = []
+    sound: list[_Checked] = []
     first: dict[str, Path] = {}
     for file in files.values():
         if (folder := os.path.realpath(file.parent)) not in claims:
@@ -109,10 +154,35 @@ def load_folder(paths: Sequence[Path]) -> FolderReport:
         findings += checked.findings
         if checked.id is not None and first.setdefault(checked.id, file) != file:
             message = f"the id {checked.id!r} is also that of {first[checked.id]}"
-            findings.append(checked.source.finding(checked.id_at, message, "give one of them another id"))
+            remedy = "give one of them another id"
+            findings.append(checked.source.finding(checked.id_at, message, remedy, rule="unique-id"))
         elif checked.loaded is not None:
-            loaded.append(checked.loaded)
-    return FolderReport(tuple(sorted(set(findings), key=_place)), tuple(loaded))
+            sound.append(checked)
+    findings += _across(sound, known)
+    loaded = tuple(checked.loaded for checked in sound if checked.loaded is not None)
+    return FolderReport(tuple(sorted(set(findings), key=_place)), loaded)
+
+
+def _across(sound: Sequence[_Checked], known: Sequence[Known]) -> Iterator[Finding]:
+    """What several sound files, or files and registrations, say together."""
+    registered = {entry.form.id: entry for entry in known}
+    alike: dict[str, list[Hypothesis]] = {}
+    for checked in sound:
+        assert checked.loaded is not None
+        assert checked.root is not None
+        hypothesis = checked.loaded.hypothesis
+        problems: list[Problem] = []
+        if (entry := registered.get(hypothesis.id)) is not None:
+            problems += changes(checked.root, hypothesis, entry)
+        else:  # what is registered already was compared when it was new
+            problems += reruns(hypothesis, known)
+        if len(hypothesis.decisions) == 1:
+            asked = json.dumps(question(hypothesis, *hypothesis.decisions.values()), sort_keys=True)
+            same = alike.setdefault(asked, [])
+            problems += next(filter(None, (list(opposed(hypothesis, other)) for other in same)), [])
+            if moved(hypothesis):
+                same.append(hypothesis)
+        yield from checked.source.findings(checked.root, problems)
 
 
 def _read(path: Path) -> bytes:
@@ -127,21 +197,28 @@ def _check(path: Path, raw: bytes, beside: _ClaimsFile) -> _Checked:
     if document.root is None:
         return _Checked(findings, None, None, (1, 1), source)
     if not isinstance(document.root.value, dict):
-        findings.append(source.finding(document.root.at, "a hypothesis is a mapping of keys", "start from an example"))
+        findings.append(
+            source.finding(document.root.at, "a hypothesis is a mapping of keys", "start from an example", rule="form")
+        )
         return _Checked(findings, None, None, (1, 1), source)
     root, problems = expand(document.root)
-    findings += source.findings(document.root, problems)
+    findings += source.findings(document.root, (replace(problem, rule="matrix") for problem in problems))
     hypothesis, misfits = forms.validate(Hypothesis, root)
-    later = source.findings(root, [*misfits, *rules.problems(root, beside.claims if beside.exists else None)])
+    broken = rules.problems(root, beside.claims if beside.exists else None, hypothesis)
+    later = source.findings(root, [*misfits, *islice(broken, MAX_FINDINGS)])
     if not beside.exists and (missing := rules.refers_to_claims(root)):
         later += source.findings(root, [missing])
     refused = {(finding.line, finding.column) for finding in findings}
     findings += [finding for finding in dict.fromkeys(later) if (finding.line, finding.column) not in refused]
     loaded = None
-    if hypothesis is not None and beside.claims is not None and not findings and not beside.findings:
-        loaded = Loaded(hypothesis, beside.claims, raw, beside.raw, path)
+    if hypothesis is not None and beside.claims is not None and not _errors(findings) and not _errors(beside.findings):
+        loaded = Loaded(hypothesis, beside.claims, raw, beside.raw, path, tuple(findings))
     node = root.get("id") or root
-    return _Checked(findings, loaded, node.value if isinstance(node.value, str) else None, node.at, source)
+    return _Checked(findings, loaded, node.value if isinstance(node.value, str) else None, node.at, source, root)
+
+
+def _errors(findings: Iterable[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.severity == "error"]
 
 
 def _claims_beside(path: Path) -> _ClaimsFile:
@@ -161,7 +238,7 @@ def _parse_claims(raw: bytes, file: str) -> _ClaimsFile:
     if document.root is None:
         return _ClaimsFile(findings, None, raw, exists=True)
     claims, misfits = forms.validate(Claims, document.root)
-    problems = misfits if claims is None else list(claim_problems(claims))
+    problems = misfits if claims is None else [replace(found, rule="claims") for found in claim_problems(claims)]
     found = document.source.findings(document.root, problems)
     refused = {(finding.line, finding.column) for finding in findings}
     findings += [finding for finding in dict.fromkeys(found) if (finding.line, finding.column) not in refused]

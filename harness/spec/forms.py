@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -12,10 +12,14 @@ from pydantic_core import ErrorDetails
 
 from harness.records import Record
 from harness.spec.keys import known_keys
-from harness.spec.tree import Node, Path, Problem
+from harness.spec.tree import MAX_FINDINGS, Node, Path, Problem
 
 R = TypeVar("R", bound=Record)
 
+LONGEST = 100
+LISTED = 30
+NEIGHBOURS = 100
+"""Names that are compared with a wrong one; comparing costs some 20 μs each."""
 WANTED = {
     "string_type": "a text",
     "int_type": "a whole number",
@@ -44,7 +48,7 @@ def validate(kind: type[R], root: Node) -> tuple[R | None, list[Problem]]:
         record = kind.model_validate(root.plain(), strict=True)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        return None, [problem for detail in details for problem in _problems(kind, root, detail)]
+        return None, [problem for detail in details[:MAX_FINDINGS] for problem in _problems(kind, root, detail)]
     return record, []
 
 
@@ -55,8 +59,14 @@ def part(kind: type[R], node: Node | None) -> R | None:
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """``, did you mean 'x'?`` or nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1)
+    close = difflib.get_close_matches(name[:LONGEST], [*known][:NEIGHBOURS], n=1)
     return f", did you mean {close[0]!r}?" if close else ""
+
+
+def listed(names: Collection[str]) -> str:
+    """The names, or the first of very many."""
+    shown = ", ".join([*names][:LISTED])
+    return shown if len(names) <= LISTED else f"{shown} and {len(names) - LISTED} more"
 
 
 def _problems(kind: type[Record], root: Node, detail: ErrorDetails) -> Iterator[Problem]:
@@ -72,7 +82,7 @@ def _problems(kind: type[Record], root: Node, detail: ErrorDetails) -> Iterator[
         yield Problem(path, message, f"keys known here: {', '.join(fields)}" if fields else None, on_key=True)
         return
     node, _ = root.nearest(path)
-    key = _key_of(path)
+    key = f"an entry of {_key_of(path)}" if path and isinstance(path[-1], int) else _key_of(path)
     if of == "string_pattern_mismatch":
         joined = "hyphens" if "-" in context["pattern"] else "underscores"
         on_key = detail["loc"][-1] == "[key]"
@@ -85,7 +95,7 @@ def _problems(kind: type[Record], root: Node, detail: ErrorDetails) -> Iterator[
         yield _unknown_plugin((*path, "name"), key, str(context["tag"]), _choices(context["expected_tags"]))
     elif of == "literal_error":
         choices = _choices(context["expected"])
-        if key == "name" and len(path) > 1:
+        if path[-1:] == ("name",) and len(path) > 1:
             yield _unknown_plugin(path, _key_of(path[:-1]), str(node.value), choices)
         else:
             hint = suggestion(node.value, choices) if isinstance(node.value, str) else ""

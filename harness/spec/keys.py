@@ -7,6 +7,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from harness.fields import descriptions
 from harness.records import Record
 from harness.registry import Named, members
 from harness.spec.tree import Node, Path
@@ -22,7 +23,8 @@ def known_keys(kind: type[Record], root: Node, path: Path) -> dict[str, str]:
     model = _resolve(current, node)
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         return {}
-    return {name: (field.description or "").replace("\n", " ") for name, field in model.model_fields.items()}
+    texts = descriptions(model)
+    return {name: texts.get(name, "").replace("\n", " ") for name in model.model_fields}
 
 
 def _resolve(annotation: Any, node: Node | None) -> Any:

@@ -5,37 +5,45 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 
-from harness.records import Claims
+from harness.records import Claims, DecisionSpec, Estimand, Hypothesis
 from harness.registry import members
 from harness.spec.bands import band_problems
 from harness.spec.combine import combine_problems
-from harness.spec.draft import Draft
+from harness.spec.contradictions import contradictions
+from harness.spec.draft import VERBS, Draft
 from harness.spec.estimands import estimand_problems, guard_problems
-from harness.spec.forms import suggestion
+from harness.spec.forms import listed, suggestion
 from harness.spec.seeds import seed_problems, stopping_problems
-from harness.spec.tree import Node, Problem
-
-VERBS = ("supports", "walks_back", "restores")
+from harness.spec.tree import Node, Path, Problem
 
 
-def problems(root: Node, claims: Claims | None) -> Iterator[Problem]:
-    """Everything that breaks a rule in an expanded document. ``claims`` is None where claims.yaml can't be read."""
-    draft = Draft(root)
-    yield from _version(draft)
-    yield from _arms(draft)
-    yield from estimand_problems(draft)
-    yield from guard_problems(draft)
-    yield from _decisions(draft)
-    yield from _worst_case(draft)
-    yield from band_problems(draft)
-    yield from combine_problems(draft)
-    yield from seed_problems(draft)
-    yield from stopping_problems(draft)
-    yield from _outcomes(draft)
-    yield from _claims(draft, claims)
+def problems(root: Node, claims: Claims | None, whole: Hypothesis | None = None) -> Iterator[Problem]:
+    """Everything that breaks a rule in an expanded document, which is ``whole`` where its form is right.
+
+    ``claims`` is None where claims.yaml can't be read.
+    """
+    draft = Draft(root, whole)
+    found = {
+        "version": _version(draft),
+        "arms": _arms(draft),
+        "estimands": estimand_problems(draft),
+        "guards": guard_problems(draft),
+        "decisions": _decisions(draft),
+        "worst-case": _worst_case(draft),
+        "bands": band_problems(draft),
+        "combine": combine_problems(draft),
+        "seeds": seed_problems(draft),
+        "stopping": stopping_problems(draft),
+        "outcomes": _outcomes(draft),
+        "claims": _claims(draft, claims),
+        "contradictions": contradictions(draft, claims),
+    }
+    for rule, broken in found.items():
+        yield from (replace(problem, rule=rule) for problem in broken)
 
 
 def _version(draft: Draft) -> Iterator[Problem]:
@@ -89,6 +97,23 @@ def _decisions(draft: Draft) -> Iterator[Problem]:
             )
             remedy = f"set seeds: {criterion.targets} in estimand {decision.estimand}, or take another criterion"
             yield Problem((*path, "criterion"), message, remedy)
+        yield from _fitting(path, decision, estimand)
+
+
+def _fitting(path: Path, decision: DecisionSpec, estimand: Estimand) -> Iterator[Problem]:
+    """What a criterion asks of the estimand besides the parameter: pairing and bounds."""
+    criterion, about = decision.criterion, decision.estimand
+    if criterion.unpaired and estimand.pairing != "unpaired":
+        message = f"criterion {criterion.name} compares unpaired arms, but {about} does not"
+        remedy = f"set pairing: unpaired in estimand {about}, or take another criterion"
+        yield Problem((*path, "criterion"), message, remedy)
+    if not criterion.unpaired and estimand.pairing == "unpaired":
+        message = f"criterion {criterion.name} pairs by seed, but the arms of {about} are unpaired"
+        remedy = f"take criterion welch, or remove pairing from estimand {about}: arms share their seeds"
+        yield Problem((*path, "criterion"), message, remedy)
+    if criterion.needs_bounds and not all(math.isfinite(end) for end in estimand.domain):
+        message = f"criterion {criterion.name} needs a metric with bounds, which {about} has not on both sides"
+        yield Problem((*path, "criterion"), message, "take another criterion or metric")
 
 
 def _worst_case(draft: Draft) -> Iterator[Problem]:
@@ -115,7 +140,7 @@ def _outcomes(draft: Draft) -> Iterator[Problem]:
     if draft.outcomes is None:
         return
     outcomes = list(dict.fromkeys(draft.outcomes))
-    known = f"outcomes: {', '.join(outcomes)}"
+    known = f"outcomes: {listed(outcomes)}"
     predicted = draft.prediction.outcome if draft.prediction is not None else None
     if predicted is not None and predicted not in outcomes:
         yield Problem(("prediction", "outcome"), f"{predicted!r} is no outcome{suggestion(predicted, outcomes)}", known)
@@ -140,15 +165,6 @@ def _claims(draft: Draft, claims: Claims | None) -> Iterator[Problem]:
                 if claims is not None and claim not in claims.claims:
                     message = f"there is no claim {claim!r}{suggestion(claim, claims.claims)}"
                     yield Problem(("implications", name, verb, position), message, "add it to claims.yaml")
-        for one, other in itertools.combinations(moves, 2):
-            for claim in dict.fromkeys(moves[one]):
-                if claim in moves[other]:
-                    message = f"outcome {name!r} {_verb(one)} and {_verb(other)} the claim {claim!r}"
-                    yield Problem(("implications", name), message, "one outcome moves a claim one way", on_key=True)
-
-
-def _verb(verb: str) -> str:
-    return verb.replace("_", " ")
 
 
 def refers_to_claims(root: Node) -> Problem | None:
@@ -156,6 +172,7 @@ def refers_to_claims(root: Node) -> Problem | None:
     for name, implication in Draft(root).implications.items():
         for verb in VERBS:
             if getattr(implication, verb):
+                message = "claims are named, but there is no claims.yaml"
                 remedy = "put claims.yaml beside this file, or remove the claims"
-                return Problem(("implications", name, verb, 0), "claims are named, but there is no claims.yaml", remedy)
+                return Problem(("implications", name, verb, 0), message, remedy, rule="claims")
     return None

@@ -10,6 +10,9 @@ FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)
 LARGEST = 2**53
 """Integers from here on are not exact in JSON."""
 
+NUMERIC = frozenset("+-.0123456789")
+"""What every number, date and time begins with."""
+LONGEST_WORD = len("false")
 WORDS = {"null": None, "true": True, "false": False}
 SURPRISES = (
     (r"~", "'~' means null to YAML", "write null for nothing, or quote it if the text is meant"),
@@ -66,6 +69,8 @@ def resolve(text: str) -> str | int | float | bool | None:
         return None
     if text in WORDS:
         return WORDS[text]
+    if len(text) > LONGEST_WORD and text[0] not in NUMERIC:
+        return text  # most texts; neither a number nor a word that any version reads as something else
     if INTEGER.fullmatch(text):
         if len(text) > 17 or abs(int(text)) >= LARGEST:
             raise Surprising(f"{_short(text)} is too large to be held exactly", "give an integer below 2^53")

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
-from harness.records import DecisionSpec
+from pydantic import ValidationError
+
+from harness.criteria import NEVER, Criterion
+from harness.records import DecisionSpec, Estimand
+from harness.registry import members
+from harness.spec.bands import tests_of
 from harness.spec.draft import Draft
 from harness.spec.tree import Problem
+
+MAX_REPLICAS = 20_000
+"""Far beyond what anybody trains; a plan of that many still takes seconds."""
 
 
 def some_seeds(number: int) -> str:
@@ -23,40 +32,89 @@ def seed_problems(draft: Draft) -> Iterator[Problem]:
     if draft.seeds is None:
         return
     number = draft.seeds.number
+    if (replicas := number * len(draft.names("arms"))) > MAX_REPLICAS:
+        message = f"{replicas:,} replicas: {some_seeds(number)} of {len(draft.names('arms')):,} arms"
+        yield Problem(("seeds",), message, f"at most {MAX_REPLICAS:,} are allowed", on_key=True)
     parts = 1
     if draft.combine is not None and draft.combine.rule != "all":
         parts = len(draft.names("decisions"))
-    if draft.stopping.kind == "looks" and draft.stopping.at:
-        parts *= len(draft.stopping.at)
+    parts *= draft.stopping.parts
+    first: list[tuple[int, float, str]] = []
     for name, decision in draft.decisions.items():
-        alpha = decision.criterion.alpha / parts / (2 if _has_interior(decision) else 1)
-        fewest = decision.criterion.smallest_n(alpha)
-        if number < fewest:
-            test = decision.criterion.name
-            message = f"{some_seeds(number)} can't decide {name!r}: criterion {test} needs {fewest} at level {alpha:g}"
-            key = "count" if draft.seeds.count is not None else "list"
-            yield Problem(("seeds", key), message, f"register {some_seeds(fewest)} or more")
+        estimand, criterion = draft.estimands.get(decision.estimand), decision.criterion
+        if estimand is None or (criterion.needs_bounds and not _bounded(estimand)):
+            continue  # reported by their own rules
+        needs = _needs(decision, criterion, estimand, criterion.alpha / parts)
+        fewest, level = max(needs, key=lambda need: (need[0], -need[1]))
+        first.append((*min(needs), name))
+        if number >= fewest:
+            continue
+        start = f"{some_seeds(number)} can't decide {name!r}: criterion {criterion.name}"
+        if fewest == NEVER:
+            message = f"{start} can't test at level {level:g}, whatever the number of seeds"
+        else:
+            message = f"{start} needs {fewest} at level {level:g}"
+        remedies = [f"register {some_seeds(fewest)} or more"] if fewest < NEVER else []
+        if able := list(_able(decision, estimand, criterion.alpha / parts, number, draft.stopping.kind == "anytime")):
+            remedies.append(f"take a criterion that can decide with {number}: {' or '.join(able)}")
+        elif fewest == NEVER:
+            remedies.append("take a larger alpha")
+        key = "count" if draft.seeds.count is not None else "list"
+        yield Problem(("seeds", key), message, ", or ".join(remedies))
+    if draft.stopping.at and first and draft.stopping.at[0] < min(first)[0] <= number:
+        fewest, level, name = min(first)
+        message = f"nothing can be decided at {some_seeds(draft.stopping.at[0])}: {name!r} needs {fewest} to exclude "
+        message += f"anything at level {level:g}"
+        yield Problem(("stopping", "at", 0), message, f"look first at {some_seeds(fewest)} or more")
 
 
-def _has_interior(decision: DecisionSpec) -> bool:
-    """Whether a point or a bounded interval is an atom: not so only where one cut splits the line."""
-    intervals = [interval for band in decision.bands.values() for interval in band]
-    ends = {end for interval in intervals for end in (interval.lower, interval.upper) if end is not None}
-    points = any(interval.lower is not None and interval.lower == interval.upper for interval in intervals)
-    return len(ends) > 1 or points
+def _needs(decision: DecisionSpec, criterion: Criterion, estimand: Estimand, alpha: float) -> list[tuple[int, float]]:
+    """For each atom the fewest seeds with which it could be rejected, and the level of its test."""
+    bound = criterion.on(estimand.domain)
+    tests = tests_of(estimand.signed(decision.bands), estimand.domain)
+    return [(bound.smallest_n(alpha / parts, cut), alpha / parts) for cut, parts in tests] or [(0, alpha)]
+
+
+def _able(decision: DecisionSpec, estimand: Estimand, alpha: float, number: int, anytime: bool) -> Iterator[str]:
+    """Other criteria of the same kind that could decide with so many seeds."""
+    asked = decision.criterion
+    for name, kind in members("criteria").items():
+        try:
+            other = kind.model_validate({"name": name})
+        except ValidationError:
+            continue  # it has parameters to choose
+        assert isinstance(other, Criterion)
+        alike = (other.targets, other.unpaired) == (asked.targets, asked.unpaired) and (other.anytime or not anytime)
+        possible = _bounded(estimand) or not other.needs_bounds
+        if alike and possible and max(_needs(decision, other, estimand, alpha))[0] <= number:
+            yield name
+
+
+def _bounded(estimand: Estimand) -> bool:
+    """Whether its values lie between known bounds."""
+    low, high = estimand.domain
+    return math.isfinite(high - low)
 
 
 def stopping_problems(draft: Draft) -> Iterator[Problem]:
-    """Planned looks must rise and end at the registered number; nothing else takes any."""
+    """Looks must rise and end at the registered number, and only an anytime-valid criterion may be judged at any."""
     stopping = draft.stopping
-    if stopping.kind != "looks":
+    if stopping.kind == "anytime":
+        for name, decision in draft.decisions.items():
+            if not decision.criterion.anytime:
+                test = decision.criterion.name
+                message = f"criterion {test} can't be judged at any number of seeds: looking again and again, it would "
+                message += "decide wrongly more often than its α says"
+                valid = [known for known, kind in members("criteria").items() if getattr(kind, "anytime", False)]
+                remedy = f"use an anytime-valid criterion ({', '.join(valid)}), or planned looks: "
+                yield Problem(("decisions", name, "criterion"), message, f"{remedy}{{kind: looks, at: […]}}")
+    if stopping.kind == "fixed":
         if stopping.at is not None:
-            yield Problem(
-                ("stopping", "at"), f"stopping {stopping.kind} takes no looks", "remove at, or set kind: looks"
-            )
+            yield Problem(("stopping", "at"), "stopping fixed takes no looks", "remove at, or set kind: looks")
         return
     if not stopping.at:
-        yield Problem(("stopping",), "say at how many seeds the looks are taken", "add at: [5, 10]", on_key=True)
+        if stopping.kind == "looks" or stopping.at is not None:
+            yield Problem(("stopping",), "say at how many seeds the looks are taken", "add at: [5, 10]", on_key=True)
         return
     if list(stopping.at) != sorted(set(stopping.at)) or stopping.at[0] < 2:
         yield Problem(("stopping", "at"), "looks must rise from 2 or more, each above the last")

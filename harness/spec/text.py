@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 from harness.errors import Finding
-from harness.spec.tree import Source
+from harness.spec.tree import MAX_FINDINGS, Source
 
 MAX_BYTES = 1 << 20
 MAX_LINE = 10_000
@@ -36,6 +36,8 @@ def decode(data: bytes, file: str) -> tuple[str | None, Source, list[Finding]]:
             return None, source, [source.finding((number, MAX_LINE + 1), message, "break it into shorter lines")]
     source = Source(file, lines)
     findings: list[Finding] = []
+    if CONTROL.search(text) is None and unicodedata.is_normalized("NFC", text):
+        return text, source, findings
     for number, line in enumerate(lines, start=1):
         if match := CONTROL.search(line):
             message = f"control character U+{ord(match.group()):04X}"
@@ -47,4 +49,6 @@ def decode(data: bytes, file: str) -> tuple[str | None, Source, list[Finding]]:
             same = next((i for i, (a, b) in enumerate(zip(line, composed, strict=False)) if a != b), len(composed))
             message = "not in Unicode's composed form (NFC)"
             findings.append(source.finding((number, same + 1), message, "retype the letter, or save as NFC"))
+            if len(findings) >= MAX_FINDINGS:
+                break
     return text, source, findings

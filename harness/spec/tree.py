@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from harness.errors import Finding
 
 Path = tuple[str | int, ...]
+MAX_FINDINGS = 100
+"""Of a file, at each stage of its reading; more help nobody, and each costs time."""
+Severity = Literal["error", "warning"]
 SHOWN = 160
 """Characters of a line that a finding quotes."""
 Place = tuple[int, int]
 """Line and column, both from 1."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Node:
     """A value, its place, and the place of its key (for a list's item: its own)."""
 
@@ -68,6 +71,10 @@ class Problem:
     remedy: str | None = None
     on_key: bool = False
     """Point at the key rather than at the value."""
+    severity: Severity = "error"
+    """A warning does not stop a run."""
+    rule: str = "form"
+    """Which check found it: a name in ``harness.spec.checks``."""
 
 
 class _Quoting(Finding):
@@ -81,7 +88,7 @@ class _Quoting(Finding):
         before, after = "…" if start else "", "…" if end < len(self.source) else ""
         quoted = before + self.source[start:end] + after
         caret = " " * (self.column - 1 - start + len(before)) + "^"
-        text = f"{self.file}:{self.line}:{self.column}: {self.message}\n    {quoted}\n    {caret}"
+        text = f"{self.file}:{self.line}:{self.column}: {self.kind}{self.message}\n    {quoted}\n    {caret}"
         return f"{text}\n    → {self.remedy}" if self.remedy else text
 
 
@@ -92,11 +99,13 @@ class Source:
     file: str
     lines: tuple[str, ...]
 
-    def finding(self, at: Place, message: str, remedy: str | None = None) -> Finding:
+    def finding(
+        self, at: Place, message: str, remedy: str | None = None, severity: str = "error", rule: str = "syntax"
+    ) -> Finding:
         """A finding at a place of this file, with its line."""
         line, column = at
         text = self.lines[line - 1] if 0 < line <= len(self.lines) else None
-        return _Quoting(self.file, line, column, message, remedy, text)
+        return _Quoting(self.file, line, column, message, remedy, text, severity, rule)
 
     def findings(self, root: Node, problems: Iterable[Problem]) -> list[Finding]:
         """Problems at their places: the value's, or the nearest existing key's where the path leads to nothing."""
@@ -104,5 +113,5 @@ class Source:
         for problem in problems:
             node, rest = root.nearest(problem.path)
             at = node.key_at if problem.on_key or rest else node.at
-            found.append(self.finding(at, problem.message, problem.remedy))
+            found.append(self.finding(at, problem.message, problem.remedy, problem.severity, problem.rule))
         return found

@@ -1,5 +1,6 @@
 """The verdict: Markdown for people, JSON for programs, figures for both. Pure: the same inputs give the same bytes."""
 
-from harness.verdict.assemble import default_templates, render
+from harness.verdict import power
+from harness.verdict.assemble import VERSION, default_templates, render
 
-__all__ = ["default_templates", "render"]
+__all__ = ["VERSION", "default_templates", "power", "render"]

@@ -6,13 +6,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic.main import IncEx
+
 from harness.records import BandDecision, Consequences, Decision, EstimandResult, Measurements, Provenance, Registered
 from harness.records.base import canonical_text
 from harness.verdict import series, tables
 from harness.verdict.bands import band_figure, cuts_of, estimate_of, strip
+from harness.verdict.canvas import Drawing
 from harness.verdict.page import fill
 from harness.verdict.profiles import curve_figure, layer_figure
 from harness.verdict.text import Markdown, escape, together, with_unit
+
+VERSION = 2
+SINCE_VERSION_2: Mapping[str, Mapping[str, IncEx | bool]] = {
+    "decision": {
+        "decisions": {"__all__": {"posterior", "effect_size"}},
+        "looks": True,
+        "exploratory_p": True,
+    },
+    "provenance": {"amendments": True},
+}
+"""What parts of verdict.json say since version 2: a verdict stored before is written again without it."""
 
 
 class Picture(NamedTuple):
@@ -49,8 +63,14 @@ def render(
     provenance: Provenance,
     consequences: Mapping[str, Consequences],
     template_folder: Path | None = None,
+    *,
+    version: int = VERSION,
+    figures: bool = True,
 ) -> dict[str, bytes]:
     """All files of a verdict: name below the run's folder → bytes. The same inputs give the same bytes.
+
+    ``version`` is the form of verdict.json, to write one again as it was stored. Without ``figures`` they are named on
+    the page and not drawn.
 
     ``consequences`` has an entry for every outcome (``harness.claims.consequences``). A pilot's verdict shows
     estimates under a watermark and names no outcome anywhere.
@@ -61,11 +81,12 @@ def render(
     files: dict[str, bytes] = {}
     hypothesis = registered.hypothesis
 
-    def keep(name: str, drawn: tuple[bytes, str] | None) -> Picture | None:
-        if drawn is None:
+    def keep(name: str, drawing: Drawing | None) -> Picture | None:
+        if drawing is None:
             return None
-        files[f"figures/{name}.svg"] = drawn[0]
-        return Picture(Markdown(f"figures/{name}.svg"), drawn[1])
+        if figures:
+            files[f"figures/{name}.svg"] = drawing.svg()
+        return Picture(Markdown(f"figures/{name}.svg"), drawing.alt)
 
     views = []
     for part in decision.decisions:
@@ -114,7 +135,7 @@ def render(
         "distinct_weights": len({replica.weights_sha256 for replica in measurements.replicas}),
     }
     files["verdict.md"] = fill("verdict.md.j2", context, template_folder or default_templates()).encode()
-    files["verdict.json"] = _as_json(registered, measurements, decision, provenance, consequences).encode()
+    files["verdict.json"] = _as_json(registered, measurements, decision, provenance, consequences, version).encode()
     return dict(sorted(files.items()))
 
 
@@ -141,13 +162,15 @@ def _as_json(
     decision: Decision,
     provenance: Provenance,
     consequences: Mapping[str, Consequences],
+    version: int,
 ) -> str:
     """verdict.json. A pilot's has estimates, and neither outcome, decision nor consequences."""
     pilot = measurements.pilot
+    later = SINCE_VERSION_2 if version < 2 else {"decision": {}, "provenance": {}}
     estimates = tables.estimands_of(decision) | {result.name: result for result in decision.exploratory}
     return canonical_text(
         {
-            "v": 1,
+            "v": version,
             "hypothesis": registered.hypothesis.id,
             "title": registered.hypothesis.title,
             "registration": registered.registration,
@@ -155,12 +178,14 @@ def _as_json(
             "pilot": pilot,
             "outcome": None if pilot else decision.outcome,
             "predicted": decision.predicted,
-            "decision": None if pilot else decision.model_dump(mode="json"),
+            "decision": None if pilot else decision.model_dump(mode="json", exclude=later["decision"]),
             "estimates": {name: result.model_dump(mode="json") for name, result in estimates.items()},
             "consequences": {}
             if pilot
             else {outcome: moved.model_dump(mode="json") for outcome, moved in consequences.items()},
-            # Verdicts from before ``code`` was noted must come out as they were.
-            "provenance": provenance.model_dump(mode="json", exclude=None if provenance.code else {"code"}),
+            # A run from before the code's digest was noted has none, in verdicts of any version.
+            "provenance": provenance.model_dump(
+                mode="json", exclude={**later["provenance"], **({} if provenance.code else {"code": True})}
+            ),
         }
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
+from harness.criteria import Target
 from harness.records import BandDecision, DecisionSpec, EstimandResult, Interval
-from harness.verdict.canvas import MUTED, TEXT, TINTS, place, shorten, svg
+from harness.verdict.canvas import MUTED, TEXT, TINTS, Drawing, place, shorten, svg
 from harness.verdict.text import exact, together
 
 if TYPE_CHECKING:
@@ -29,9 +31,9 @@ def regions(spec: DecisionSpec) -> list[tuple[str, Interval]]:
     return sorted(parts, key=lambda item: (item[1].lower is not None, item[1].lower or 0.0, not item[1].lower_closed))
 
 
-def estimate_of(result: EstimandResult, summary: str) -> float | None:
-    """The point estimate: the mean or the median over seeds, as the file says."""
-    return result.mean if summary == "mean" else result.median
+def estimate_of(result: EstimandResult, summary: Target) -> float | None:
+    """The point estimate of the mean, median or pseudomedian over seeds, as the file says."""
+    return result.estimate(summary)
 
 
 def strip(decision: BandDecision, spec: DecisionSpec, estimate: float | None) -> str:
@@ -63,12 +65,8 @@ def view(points: Sequence[float], cuts: Sequence[float]) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def band_figure(
-    decision: BandDecision, spec: DecisionSpec, estimate: float | None, *, pilot: bool
-) -> tuple[bytes, str] | None:
-    """Per-seed points, estimate and interval over the bands, with alternative text; None if nothing is finite."""
-    from matplotlib.ticker import MaxNLocator
-
+def band_figure(decision: BandDecision, spec: DecisionSpec, estimate: float | None, *, pilot: bool) -> Drawing | None:
+    """Per-seed points, estimate and interval over the bands; None if nothing is finite."""
     values = sorted(seed.value for seed in decision.estimand.values if seed.value is not None)
     if not values or estimate is None:
         return None
@@ -78,6 +76,8 @@ def band_figure(
     low, high = view([*values, estimate, *(decision.interval or ()), *(wide or ())], cuts_of(spec))
 
     def draw(figure: Figure) -> None:
+        from matplotlib.ticker import MaxNLocator
+
         axes = place(figure, 0.25, 0.3, 7.0, 1.75)
         axes.set(xlim=(low, high), ylim=(0, 1), yticks=[])
         axes.spines["left"].set_visible(False)
@@ -89,7 +89,7 @@ def band_figure(
         missing = f"; {len(values)} of {len(result.values)} seeds" if len(values) < len(result.values) else ""
         axes.set_xlabel(shorten(result.title, 100) + (f" ({result.unit})" if result.unit else "") + missing)
 
-    return svg(2.65, draw, pilot=pilot), _alt(decision, spec, estimate)
+    return Drawing(partial(svg, 2.65, draw, pilot=pilot), _alt(decision, spec, estimate))
 
 
 def _draw_bands(axes: Axes, decision: BandDecision, spec: DecisionSpec, pilot: bool) -> None:

@@ -6,7 +6,7 @@ import io
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.verdict.text import number, one_line
 
@@ -46,6 +46,14 @@ STYLE = {
     "svg.fonttype": "path",
     "svg.hashsalt": "harness",
 }
+
+
+class Drawing(NamedTuple):
+    """A figure that is drawn when its bytes are asked for: a page needs no more than its words."""
+
+    svg: Callable[[], bytes]
+    alt: str
+    """What it shows, for readers who don't see it."""
 
 
 def svg(height: float, draw: Callable[[Figure], None], *, pilot: bool) -> bytes:

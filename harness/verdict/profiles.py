@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import textwrap
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.records import Hypothesis, Measurements
 from harness.verdict import series
-from harness.verdict.canvas import legend, legend_rows, line_style, log_ticks, place, svg
+from harness.verdict.canvas import Drawing, legend, legend_rows, line_style, log_ticks, place, svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +29,7 @@ class Panel(NamedTuple):
     layer: int | None
 
 
-def layer_figure(hypothesis: Hypothesis, measurements: Measurements, name: str) -> tuple[bytes, str] | None:
+def layer_figure(hypothesis: Hypothesis, measurements: Measurements, name: str) -> Drawing | None:
     """Mean ± sd over seeds against the layer, one line per arm, at the last evaluated epoch; None without values."""
     summary = series.usual_summary(name)
     count = series.layers(measurements, name)
@@ -69,7 +70,7 @@ def layer_figure(hypothesis: Hypothesis, measurements: Measurements, name: str) 
 
     kind = "geometric mean and sd factor" if log else "mean ± sd"
     alt = f"{series.axis_label(name, summary)} at each of {count} layers, {kind} over seeds, one line per arm"
-    return svg(top + 2.55, draw, pilot=measurements.pilot), alt
+    return Drawing(partial(svg, top + 2.55, draw, pilot=measurements.pilot), alt)
 
 
 def panels_of(hypothesis: Hypothesis, measurements: Measurements) -> list[Panel]:
@@ -82,7 +83,7 @@ def panels_of(hypothesis: Hypothesis, measurements: Measurements) -> list[Panel]
     return [panel for panel in dict.fromkeys(wanted) if panel.metric in there]
 
 
-def curve_figure(hypothesis: Hypothesis, measurements: Measurements) -> tuple[bytes, str] | None:
+def curve_figure(hypothesis: Hypothesis, measurements: Measurements) -> Drawing | None:
     """Learning curves: every seed thin, the mean over seeds thick, a cross where a seed diverged."""
     panels = panels_of(hypothesis, measurements)
     tracks = {
@@ -110,7 +111,8 @@ def curve_figure(hypothesis: Hypothesis, measurements: Measurements) -> tuple[by
 
     names = "; ".join(series.axis_label(*panel) for panel in panels)
     alt = f"Learning curves over epochs: {names}; thin lines are seeds, thick lines their mean, one colour per arm"
-    return svg(top + 2.9 * -(-len(panels) // 2) + 0.05, draw, pilot=measurements.pilot), alt
+    height = top + 2.9 * -(-len(panels) // 2) + 0.05
+    return Drawing(partial(svg, height, draw, pilot=measurements.pilot), alt)
 
 
 def _draw_curves(

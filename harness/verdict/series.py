@@ -78,10 +78,9 @@ def layers(measurements: Measurements, name: str) -> int:
 def last_epoch(measurements: Measurements, arm: str, name: str) -> int | None:
     """The last epoch at which a metric was evaluated in an arm."""
     epochs = [
-        epoch
+        max(replica.metrics[name].epochs)
         for replica in measurements.replicas
-        if replica.arm == arm and name in replica.metrics
-        for epoch in replica.metrics[name].epochs
+        if replica.arm == arm and name in replica.metrics and replica.metrics[name].epochs
     ]
     return max(epochs, default=None)
 
@@ -89,8 +88,15 @@ def last_epoch(measurements: Measurements, arm: str, name: str) -> int | None:
 def final(measurements: Measurements, arm: str, name: str, summary: str, layer: int = 0) -> list[float]:
     """Finite values at the last evaluated epoch, one per seed that has one."""
     epoch = last_epoch(measurements, arm, name)
-    found = tracks(measurements, arm, name, summary, layer).values()
-    return [] if epoch is None else [values[epoch] for values in found if epoch in values]
+    found = []
+    for replica in measurements.replicas:
+        series = replica.metrics.get(name)
+        if replica.arm != arm or series is None or summary not in series.values or epoch not in series.epochs:
+            continue
+        row = series.values[summary][series.epochs.index(epoch)]
+        if layer < len(row) and (value := row[layer]) is not None:
+            found.append(value)
+    return found
 
 
 def mean_sd(values: Sequence[float]) -> tuple[float | None, float | None]:

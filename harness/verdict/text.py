@@ -68,6 +68,15 @@ def percent(value: float) -> Markdown:
     return Markdown(f"{number(100 * value)}%")
 
 
+def chance(value: float) -> Markdown:
+    """A probability as a percentage that never says 0 or 100 where there is a rest: 80.3%, < 0.1%, > 99.9%."""
+    if 0 < value < 0.001:
+        return Markdown("< 0.1%")
+    if 0.999 < value < 1:
+        return Markdown("> 99.9%")
+    return Markdown(f"{100 * value:.1f}%")
+
+
 def p_value(p: float, alpha: float | None = None) -> Markdown:
     """A p value: .0019, < 1e-6; with enough digits to lie on its side of ``alpha``."""
     if p < 1e-6:
@@ -158,6 +167,7 @@ FILTERS: dict[str, Callable[..., Markdown]] = {
     "number": number,
     "exact": exact,
     "percent": percent,
+    "chance": chance,
     "p": p_value,
     "p_equals": p_equals,
     "with_unit": with_unit,

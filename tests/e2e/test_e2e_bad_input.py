@@ -82,10 +82,19 @@ def test_an_unknown_verb_and_option(project: Project) -> None:
     assert "format" in refused(project, "list", "--format", "xml")
 
 
-def test_what_cannot_run_yet_says_so(project: Project) -> None:
+def test_stopping_at_any_time_needs_a_criterion_that_allows_it(project: Project) -> None:
     project.edit("seeds: {count: 6}", "seeds: {count: 6}\nstopping: {kind: anytime}")
-    assert "cannot run stopping rule" in refused(project, "run", "hypotheses/tiny.yaml")
+    said = refused(project, "run", "hypotheses/tiny.yaml")
+    assert "criterion t can't be judged at any number of seeds" in said and "t_sequence" in said
     assert_nothing_happened(project)
+
+
+def test_adding_seeds_to_a_fixed_number_is_refused_with_the_way_out(registered_only: Project) -> None:
+    registered_only.edit("seeds: {count: 6}", "seeds: {count: 9}")
+    said = refused(registered_only, "run", "hypotheses/tiny.yaml")
+    assert "registered with 6 seeds" in said and "adding seeds outside the declared stopping rule is refused" in said
+    assert "make a fresh registration under a new id, which has fresh seeds" in said
+    assert not registered_only.events("run_started")
 
 
 def test_a_change_after_registration_is_refused_field_by_field(registered_only: Project) -> None:
@@ -99,6 +108,7 @@ def test_a_comment_is_no_change(registered_only: Project) -> None:
     registered_only.edit("id: tiny", "id: tiny  # a comment")
     ran = registered_only.harness("run", "hypotheses/tiny.yaml", "--device", "cpu")
     assert ran.returncode == 0, ran.stderr
+    assert "only comments or layout differ" in ran.stderr
 
 
 def test_require_registered(project: Project) -> None:

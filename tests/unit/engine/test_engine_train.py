@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,31 @@ def test_a_damaged_checkpoint_is_not_used(tmp_path: Path) -> None:
         results(two_cohorts(), tmp_path / "parts", stop=lambda: True)
     (checkpoint,) = (tmp_path / "parts" / "work").glob("*.safetensors")
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    assert results(two_cohorts(), tmp_path / "parts") == whole
+
+
+def test_working_files_that_were_swapped_are_not_used(tmp_path: Path) -> None:
+    """Same name, size and time, other bytes: a finished cohort's result and another one's checkpoint."""
+    whole = results(two_cohorts(), tmp_path / "whole")
+    epochs = {"done": 0}
+
+    def stop() -> bool:
+        epochs["done"] += 1
+        return epochs["done"] > 4
+
+    with pytest.raises(Interrupted):
+        results(two_cohorts(), tmp_path / "parts", stop=stop)
+    swapped = 0
+    for path in (tmp_path / "parts" / "work").iterdir():
+        data, status = bytearray(path.read_bytes()), path.stat()
+        for position in range(len(data)):
+            if chr(data[position]).isdigit() and position > len(data) // 2:
+                data[position] = ord("7") if data[position] != ord("7") else ord("3")
+                break
+        path.write_bytes(data)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        swapped += 1
+    assert swapped == 2
     assert results(two_cohorts(), tmp_path / "parts") == whole
 
 

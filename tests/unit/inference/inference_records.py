@@ -6,9 +6,11 @@ import math
 
 import numpy as np
 
+from harness.criteria import estimate
 from harness.inference.atoms import atom_tests, split
-from harness.inference.bands import alive_bands
-from harness.records import DecisionSpec, Hypothesis, Measurements
+from harness.inference.bands import alive_bands, judge_bands
+from harness.inference.estimands import Sample
+from harness.records import BandDecision, DecisionSpec, EstimandResult, Hypothesis, Measurements
 
 SETUP = {
     "dataset": {"name": "digits"},
@@ -124,8 +126,28 @@ def margins(values, *, base=0.3, **more) -> Measurements:
     )
 
 
-def spec_of(bands, alpha=0.05) -> DecisionSpec:
-    return DecisionSpec.model_validate({"estimand": "e", "criterion": {"name": "t", "alpha": alpha}, "bands": bands})
+def spec_of(bands, alpha=0.05, criterion=None) -> DecisionSpec:
+    given = {"name": "t", "alpha": alpha} if criterion is None else criterion.model_dump()
+    return DecisionSpec.model_validate({"estimand": "e", "criterion": given, "bands": bands})
+
+
+def sample_of(data) -> Sample:
+    """One number per seed, [n], or two unpaired arms', [n, 2], as ``evaluate`` hands them on."""
+    data = np.asarray(data, dtype=float)
+    x = data[:, 0] - data[:, 1] if data.ndim == 2 else data
+    n = len(x)
+    sd = math.hypot(*np.atleast_1d(data.std(axis=0, ddof=1))) if n > 1 else None
+    result = EstimandResult(
+        name="e", title="e", unit="", values=(), n=n, mean=x.mean() if n else None, median=np.median(x) if n else None,
+        sd=sd, interval90=None, interval95=None, pseudomedian=estimate("pseudomedian", x) if n else None,
+    )  # fmt: skip
+    degenerate = sd is not None and sd <= 1e-12 * abs(x.mean())
+    return Sample(result=result, x=x, data=data, missing=(), blocked=False, degenerate=degenerate)
+
+
+def judged(data, bands, criterion, domain=(-math.inf, math.inf), alpha=None) -> BandDecision:
+    """A whole decision on these numbers by the criterion's real code."""
+    return judge_bands("d", spec_of(bands, criterion=criterion), sample_of(data), domain, alpha)
 
 
 def decided(x, bands, alpha=0.05, bounds=(-math.inf, math.inf)) -> tuple[str, ...]:

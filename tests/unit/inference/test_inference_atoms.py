@@ -42,6 +42,7 @@ def parsed(bands):
     return {name: Band.parse(text) for name, text in bands.items()}
 
 
+@settings(deadline=None)
 @given(tilings(), FLOATS)
 def test_every_number_lies_in_exactly_one_atom_and_its_label_is_the_band_that_holds_it(texts, number):
     bands = parsed(texts)
@@ -99,7 +100,7 @@ DATA = st.lists(st.integers(-400, 400), min_size=3, max_size=8).filter(lambda x:
 CUTS = st.integers(-300, 300).map(float)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(DATA, tilings(CUTS))
 def test_other_names_give_the_other_name(x, bands):
     names = {"a": "z", "b": "y", "c": "x"}
@@ -120,7 +121,7 @@ def moved(bands, factor, shift):
     return new
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(DATA, tilings(CUTS), st.integers(-1000, 1000), st.integers(-40, 40))
 def test_shifting_and_scaling_data_and_bands_together_changes_nothing(x, bands, shift, power):
     factor = 2.0**power  # exact, and the shift is in units of it, so that no boundary case is rounded away
@@ -128,7 +129,7 @@ def test_shifting_and_scaling_data_and_bands_together_changes_nothing(x, bands, 
     assert decided(x, bands) == decided(after, moved(bands, factor, shift * factor))
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(DATA, tilings(CUTS), CUTS, st.booleans())
 def test_an_extra_cut_inside_a_band_changes_nothing(x, bands, cut, left):
     texts = {}
@@ -147,7 +148,7 @@ def test_an_extra_cut_inside_a_band_changes_nothing(x, bands, cut, left):
     assert decided(x, texts) == decided(x, bands)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(DATA, tilings(CUTS), st.sampled_from([0.01, 0.05, 0.2]))
 def test_a_decided_outcome_never_contradicts_its_interval(x, bands, alpha):
     alive = decided(x, bands, alpha)

@@ -51,9 +51,9 @@ def layered(rows, epochs):
 
 
 def test_layer_and_epoch_pick_the_number_and_the_default_is_the_last_epoch():
-    measured = layered([[[1, 2, 3], [4, 5, 6]], [[10, 20, 30], [40, 50, 60]]], (1, 10))
-    assert estimate(measured, COSINE).x.tolist() == [6, 60]
-    assert estimate(measured, {**COSINE, "epoch": 1, "layer": 0}).x.tolist() == [1, 10]
+    measured = layered([[[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]], [[-0.1, -0.2, -0.3], [-0.4, -0.5, -0.6]]], (1, 10))
+    assert estimate(measured, COSINE).x.tolist() == [0.6, -0.6]
+    assert estimate(measured, {**COSINE, "epoch": 1, "layer": 0}).x.tolist() == [0.1, -0.1]
     assert "layer 0, epoch 1, mean over samples" in estimate(measured, {**COSINE, "epoch": 1, "layer": 0}).result.title
 
 

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+import rfc8785
 
 import harness
 from harness.errors import Tampered, UsageError
@@ -153,6 +154,46 @@ def test_arms_that_come_and_go_are_named(registered, ledger, make, templates):
     gone, come = found.differences
     assert gone.startswith('arms.vanilla: {"freeze": []') and gone.endswith("→ absent")
     assert come.startswith("arms.plain: absent → {")
+
+
+def without(form, *paths):
+    """The canonical form as it was before these fields were added to it."""
+    form = json.loads(json.dumps(form))
+    for *path, last in paths:
+        part = form
+        for key in path:
+            part = part[key]
+        del part[last]
+    return form
+
+
+OLD = [
+    ("stopping",),
+    ("arms", "vanilla", "setup", "save"),
+    ("decisions", "direction", "criterion", "alpha"),
+    ("estimands", "direction", "transform"),
+]
+
+
+def test_a_field_that_the_form_gained_since_is_no_difference_at_its_default(registered, ledger, make, templates):
+    before = rfc8785.dumps(without(json.loads(canonical(make())), *OLD))
+    registered = registered.model_copy(update={"canonical": ledger.store_object(before)})
+    found = compare(registered, make(), RAW, pins(make(), templates), ledger)
+    assert (found.status, found.differences) == ("identical", ())
+    used = make((("estimands", "direction", "transform"), "log10"), (("arms", "vanilla", "label"), "Plain"))
+    found = compare(registered, used, b"other", pins(used, templates), ledger)
+    assert found.status == "changed"
+    assert found.differences == (
+        'arms.vanilla.label: "Vanilla" → "Plain"',
+        'estimands.direction.transform: "none" → "log10"',
+    )
+
+
+def test_a_registered_form_that_todays_records_refuse_is_compared_as_it_is(registered, ledger, make, templates):
+    form = json.loads(canonical(make())) | {"dropped": 1}
+    registered = registered.model_copy(update={"canonical": ledger.store_object(rfc8785.dumps(form))})
+    found = compare(registered, make(), RAW, pins(make(), templates), ledger)
+    assert found.differences == ("dropped: 1 → absent",)
 
 
 def test_changed_code_and_templates_are_named(registered, ledger, make, templates):

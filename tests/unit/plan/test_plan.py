@@ -9,7 +9,7 @@ import pytest
 
 from harness import plan, spec
 from harness.plan.cost import parameter_count
-from harness.records import Hypothesis
+from harness.records import Hypothesis, Stopping
 
 QUICKSTART = Path(__file__).parents[3] / "hypotheses" / "quickstart_digits.yaml"
 
@@ -99,3 +99,19 @@ def test_steps_count_the_ragged_batch(hypothesis: Hypothesis) -> None:
 def test_parameters_are_counted_from_the_model(hypothesis: Hypothesis) -> None:
     linear = 64 * 64 + 64
     assert parameter_count(hypothesis.setup) == linear + 3 * (2 * 64 + 2 * linear) + 2 * 64 + 64 * 10 + 10
+
+
+def test_seeds_of_different_looks_never_share_a_cohort(hypothesis: Hypothesis) -> None:
+    looks = hypothesis.model_copy(update={"stopping": Stopping(kind="looks", at=(2, 3, 10))})
+    planned = plan.expand(looks, tuple(range(10)))
+    stages = plan.stages(planned, looks.looks)
+    assert [len(stage.cohorts) for stage in stages] == [2, 2, 2]
+    assert tuple(cohort for stage in stages for cohort in stage.cohorts) == planned.cohorts
+    for stage, seeds in zip(stages, ({0, 1}, {2}, set(range(3, 10))), strict=True):
+        assert {replica.seed_index for cohort in stage.cohorts for replica in cohort.replicas} == seeds
+    assert sum(len(cohort.replicas) for cohort in planned.cohorts) == 40
+
+
+def test_a_fixed_number_of_seeds_is_one_stage(hypothesis: Hypothesis) -> None:
+    planned = plan.expand(hypothesis, tuple(range(10)))
+    assert plan.stages(planned, hypothesis.looks) == (planned,)

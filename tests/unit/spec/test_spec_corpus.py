@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from harness.errors import InvalidHypothesis
-from harness.spec import load, load_folder
+from harness.errors import Finding, InvalidHypothesis
+from harness.spec import CHECKS, load, load_folder
 
 ROOT = Path(__file__).parents[3]
 VALID = sorted(path for path in (ROOT / "tests/corpus/valid").glob("*.yaml") if path.name != "claims.yaml")
 INVALID = sorted(path for path in (ROOT / "tests/corpus/invalid").glob("*.yaml") if path.name != "claims.yaml")
+ODD = sorted(path for path in (ROOT / "tests/corpus/odd").glob("*.yaml") if path.name != "claims.yaml")
+TOGETHER = sorted((ROOT / "tests/corpus/together").iterdir())
 EXPECTED = re.compile(r"# expect: (\d+):(\d+): (.+)")
 
 
@@ -25,23 +28,48 @@ def test_valid_file_loads(path: Path) -> None:
     assert all(arm.setup.epochs >= 1 for arm in loaded.hypothesis.arms.values())
 
 
-@pytest.mark.parametrize("path", INVALID, ids=lambda path: path.stem)
-def test_invalid_file_is_refused_where_it_says(path: Path) -> None:
-    expected = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+def announced(path: Path) -> list[tuple[int, int, str]]:
+    """What a file's first lines say that will be found in it."""
+    found = []
+    for line in path.read_bytes().decode("utf-8-sig", "replace").splitlines():
         match = EXPECTED.fullmatch(line)
         if match is None:
             break
-        expected.append((int(match[1]), int(match[2]), match[3]))
+        found.append((int(match[1]), int(match[2]), match[3]))
+    return found
+
+
+def found_in(findings: Iterable[Finding], path: Path) -> list[tuple[int, int, str]]:
+    return [(f.line, f.column, f.kind + f.message) for f in findings if f.file == str(path)]
+
+
+@pytest.mark.parametrize("path", INVALID, ids=lambda path: path.stem)
+def test_invalid_file_is_refused_where_it_says(path: Path) -> None:
+    expected = announced(path)
+    findings = load_folder([path]).findings
+    assert found_in(findings, path) == expected
+    assert all(finding.rule in CHECKS for finding in findings)
     with pytest.raises(InvalidHypothesis) as refused:
         load(path)
-    found = [(finding.line, finding.column, finding.message) for finding in refused.value.findings]
-    assert found == expected
-    assert {finding.file for finding in refused.value.findings} == {str(path)}
+    assert found_in(refused.value.findings, path) == [e for e in expected if not e[2].startswith("warning: ")]
+
+
+@pytest.mark.parametrize("path", ODD, ids=lambda path: path.stem)
+def test_an_odd_file_loads_with_the_warnings_that_it_announces(path: Path) -> None:
+    assert found_in(load(path).warnings, path) == announced(path) != []
+
+
+@pytest.mark.parametrize("folder", TOGETHER, ids=lambda folder: folder.name)
+def test_files_are_checked_against_one_another(folder: Path) -> None:
+    findings = load_folder([folder]).findings
+    for path in folder.glob("*.yaml"):
+        place = [(line, column, text.replace("HERE", str(folder))) for line, column, text in announced(path)]
+        assert found_in(findings, path) == place
+    assert findings
 
 
 def test_there_are_enough_invalid_files() -> None:
-    assert len(INVALID) >= 40
+    assert len(INVALID) >= 120
 
 
 def test_the_findings_quote_their_line_and_say_what_to_do() -> None:

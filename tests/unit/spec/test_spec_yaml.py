@@ -135,7 +135,7 @@ def test_places_count_characters_from_one() -> None:
         ("a: \u202eb\n".encode(), (1, 4, "control character U+202E")),
         (b"", (1, 1, "the file is empty")),
         (b"# only this\n", (1, 1, "the file is empty")),
-        (b"a: [1, 2\n", (2, 1, "not YAML: expected ',' or ']', but got '<stream end>'")),
+        (b"a: [1, 2\n", (2, 1, "not YAML: expected ',' or ']'")),
         (b"a: 1\na: 2\n", (2, 1, "the key 'a' stands here twice (first on line 1)")),
         (b"? [a]\n: 1\n", (1, 3, "a key must be a text")),
         (b"1: x\n", (1, 1, "a key must be a text")),
@@ -180,8 +180,9 @@ def test_an_alias_bomb_is_not_expanded() -> None:
     names = [f"a{level}" for level in range(30)]
     lines = [f"{name}: &{name} [{', '.join([f'*{below}'] * 9)}]" for name, below in zip(names[1:], names, strict=False)]
     found = findings("a0: &a0 [x]\n" + "\n".join(lines))
-    assert len(found) == 30 + 29 * 9
-    assert all("is not allowed" in message for _, _, message in found)
+    assert found[-1][2] == "more than 100 findings"
+    assert len(found) == 102
+    assert all("is not allowed" in message for _, _, message in found[:-1])
 
 
 def test_too_much_of_anything_is_refused() -> None:

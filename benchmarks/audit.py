@@ -1,0 +1,140 @@
+"""How long an audit of a large trail takes: python benchmarks/audit.py [EVENTS]
+
+The trail is a chain of events as harness writes them, with a run folder for every judged run; training is left out.
+Beside the time on the clock stands the processor's: the first grows when other programs run, the second less.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import rfc8785
+
+from harness.ledger import Event, Ledger, run_name
+from harness.ledger.bodies import BODIES
+from harness.ledger.registration import derived_seeds
+from harness.pipeline import Asked, Reporter, Settings, audit_trail
+
+PER_HYPOTHESIS = 4  # registered, run_started, run_finished, verdict
+REPOSITORY = Path(__file__).parents[1] / "verdicts"
+
+
+class Chain(Ledger):
+    """Appends without looking at what is there and without waiting for the disk, as a clone that is being copied."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.folder.mkdir(parents=True)
+        self.head: tuple[str, ...] = ()
+
+    def append(self, type: str, body: Any, actor: str | None = None) -> Event:  # noqa: A002
+        time = "2026-01-01T00:00:00Z"
+        content = BODIES[type].model_validate(body).model_dump(mode="json")
+        event = Event(type=type, parents=self.head, claimed_time=time, actor=actor or "A", body=content)
+        self._path(event.digest).write_bytes(event.to_bytes())
+        self.head = (event.digest,)
+        return event
+
+
+def build(root: Path, events: int) -> None:
+    """Hypotheses of four events each, like the repository's own protocols, with small results."""
+    model = Ledger(REPOSITORY).events()
+    registered = next(event for event in model if event.type == "registered").body
+    started = next(event for event in model if event.type == "run_started").body
+    ledger, own = Chain(root), Ledger(REPOSITORY)
+    form = json.loads(own.read_object(registered["canonical"]))
+    raw = own.read_object(registered["raw"])
+    for kept in (registered["claims"], *registered["pins"]["templates"].values()):
+        ledger.store_object(own.read_object(kept))
+    for number in range(events // PER_HYPOTHESIS):
+        name = f"hypothesis-{number}"
+        body = registered | {
+            "hypothesis": name,
+            "raw": ledger.store_object(raw + b"# %d\n" % number),
+            "canonical": ledger.store_object(rfc8785.dumps(form | {"id": name})),
+        }
+        registration = ledger.append("registered", body).digest
+        seeds = derived_seeds(registration, body["seeds"])
+        kept = {key: body[key] for key in ("raw", "canonical", "pins", "data")}
+        new = {"hypothesis": name, "registration": registration, "seeds": seeds, "deviations": []}
+        run = ledger.append("run_started", started | kept | new)
+        files = run_files(name, registration, run_name(run.digest), seeds, list(form["arms"]))
+        for file, data in files.items():
+            path = root / name / run_name(run.digest) / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        digests = {file: hashlib.sha256(data).hexdigest() for file, data in files.items()}
+        ledger.append("run_finished", {"run": run.digest, "results": digests["results.json"]})
+        ledger.append("verdict", {"run": run.digest, "outcome": "partial", "files": digests})
+
+
+def run_files(name: str, registration: str, run: str, seeds: tuple[int, ...], arms: list[str]) -> dict[str, bytes]:
+    """results.json and env.json of the right form, and a page and figures of the usual size."""
+    (folder, *_) = sorted(REPOSITORY.glob("bp-penalty-control/*"))
+    page = json.loads((folder / "env.json").read_bytes())
+    attempt = {"run": run, "status": "finished", "started": "2026-01-01T00:00:00Z", "outcome": None, "reason": None}
+    page |= {"run": run, "attempts": [attempt], "deviations": [], "weights": {}}
+    curve = {"epochs": [10, 20], "values": {"value": [[0.4], [0.5]]}}
+    results = {
+        "hypothesis": name,
+        "registration": registration,
+        "seeds": list(seeds),
+        "epochs": dict.fromkeys(arms, 20),
+        "data": {},
+        "replicas": [
+            {
+                "arm": arm,
+                "seed_index": index,
+                "seed": seed,
+                "status": "finished",
+                "weights_sha256": "0" * 64,
+                "metrics": {"test_accuracy": curve},
+            }
+            for arm in arms
+            for index, seed in enumerate(seeds)
+        ],
+    }
+    return {
+        "env.json": json.dumps(page).encode(),
+        "results.json": json.dumps(results).encode(),
+        "verdict.json": (folder / "verdict.json").read_bytes(),
+        "verdict.md": (folder / "verdict.md").read_bytes(),
+        "figures/margin.svg": (folder / "figures" / "margin.svg").read_bytes(),
+    }
+
+
+def main() -> None:
+    events = int(sys.argv[1]) if len(sys.argv) > 1 else 5000
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "verdicts"
+        begun = time.monotonic()
+        build(root, events)
+        print(f"written in {time.monotonic() - begun:.1f} s")
+        for _ in range(3):
+            begun, used = time.monotonic(), time.process_time()
+            report = audit_trail(root, Path("none"), Asked(), Settings(), Reporter())
+            seconds, cpu = time.monotonic() - begun, time.process_time() - used
+            files = [path.stat().st_size for path in root.rglob("*") if path.is_file()]
+            print(
+                f"{report.events} events, {len(files):,} files, {sum(files) / 2**20:.0f} MiB: {seconds:.2f} s, ", end=""
+            )
+            print(f"{cpu:.2f} s of them on the processor")
+            against = {finding.sort for finding in report.findings if finding.kind not in ("note", "unchecked")}
+            assert against == {"no-history"}, against
+        ledger = Ledger(root)
+        ledger.heads()
+        begun, used = time.monotonic(), time.process_time()
+        for _ in range(50):
+            ledger.append("pilot", {"hypothesis": "hypothesis-0", "settings": {}}, actor="A")
+        each, cpu = (time.monotonic() - begun) / 50, (time.process_time() - used) / 50
+        print(f"one more event, durably: {1000 * each:.0f} ms, {1000 * cpu:.0f} ms of them on the processor")
+
+
+if __name__ == "__main__":
+    main()

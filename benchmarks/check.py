@@ -1,0 +1,53 @@
+"""How long ``harness check`` takes for 200 files: written into a temporary folder, checked by the command, five times.
+
+    python benchmarks/check.py [--files 200]
+
+The files are the three of hypotheses/ with other ids and learning rates, so that they are as long as real ones and no
+two ask the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HYPOTHESES = Path(__file__).parents[1] / "hypotheses"
+
+
+def write_files(folder: Path, count: int) -> int:
+    """Write ``count`` valid hypotheses and their claims; the number of bytes."""
+    originals = [path for path in sorted(HYPOTHESES.glob("*.yaml")) if path.name != "claims.yaml"]
+    (folder / "claims.yaml").write_bytes((HYPOTHESES / "claims.yaml").read_bytes())
+    for number in range(count):
+        text = originals[number % len(originals)].read_text(encoding="utf-8")
+        text = re.sub(r"^id: (.*)$", rf"id: \1-{number}", text, count=1, flags=re.MULTILINE)
+        text = re.sub(r"\blr: 1\.0e-3", f"lr: {1.0e-3 * 1.2 ** (number // len(originals)):.3e}", text, count=1)
+        (folder / f"h{number:03}.yaml").write_text(text, encoding="utf-8")
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--files", type=int, default=200)
+    count: int = parser.parse_args().files
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "hypotheses"
+        folder.mkdir()
+        size = write_files(folder, count)
+        seconds = []
+        for _ in range(5):
+            begun = time.perf_counter()
+            done = subprocess.run([sys.executable, "-m", "harness.cli", "check", str(folder)], capture_output=True)
+            seconds.append(time.perf_counter() - begun)
+            assert done.returncode == 0, done.stdout.decode()
+    each = ", ".join(f"{second:.2f}" for second in seconds)
+    print(f"{count} files, {size:,} bytes: {each} s; best {min(seconds):.2f} s")
+
+
+if __name__ == "__main__":
+    main()

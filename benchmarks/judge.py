@@ -1,0 +1,150 @@
+"""How long judging takes: a stored run of many seeds, judged again and under other criteria.
+
+    python benchmarks/judge.py --seeds 50
+
+The run is made up for the purpose, in a temporary trail: its hypothesis and the shape of its results are those of a
+stored run in this repository, its values are drawn around that run's. Nothing is trained, and nothing of it is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from harness import inference, ledger, spec, verdict
+from harness.pipeline.judging import judge, read_run
+from harness.records import Measurements, Provenance, Registered
+
+REPOSITORY = Path(__file__).parents[1]
+FILE = REPOSITORY / "hypotheses" / "bp_penalty_control.yaml"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        verdicts = Path(folder) / "verdicts"
+        run, size = store(verdicts, options.seeds)
+        print(f"{options.seeds} seeds, results.json {size / 2**20:.1f} MiB, median of {options.repeats}")
+        print("| what | seconds | of a processor |\n|---|---|---|")
+        base = [sys.executable, "-m", "harness.cli"]
+        for name, command in {
+            "start of Python and imports (`harness --help`)": [*base, "--help"],
+            "the same (`import harness.pipeline`)": [sys.executable, "-c", "import harness.pipeline"],
+            "`harness reverdict RUN`, from start to end": [*base, "reverdict", run, "--verdicts", str(verdicts)],
+            "`harness reverdict RUN --figures`": [*base, "reverdict", run, "--verdicts", str(verdicts), "--figures"],
+            "`harness reverdict RUN --criterion all`": [
+                *base, "reverdict", run, "--verdicts", str(verdicts), "--criterion", "all",
+            ],
+        }.items():  # fmt: skip
+            wall, own = timed(command, options.repeats)
+            print(f"| {name} | {wall:.2f} | {own:.2f} |", flush=True)
+        program = (
+            "import sys, time; from pathlib import Path; from harness import pipeline\n"
+            "for _ in range(2):\n"
+            "    wall, own = time.perf_counter(), time.process_time()\n"
+            "    pipeline.reverdict(sys.argv[1], Path(sys.argv[2]))\n"
+            "    print(time.perf_counter() - wall, time.process_time() - own)"
+        )
+        times = []
+        for _ in range(options.repeats):
+            ran = [sys.executable, "-c", program, run, str(verdicts)]
+            times.append(
+                [float(x) for x in subprocess.run(ran, capture_output=True, text=True, check=True).stdout.split()]
+            )
+        first, first_own, again, again_own = (statistics.median(column) for column in zip(*times, strict=True))
+        print(f"| judging alone, with reading, comparing and the libraries it loads | {first:.2f} | {first_own:.2f} |")
+        print(f"| the same, libraries loaded | {again:.2f} | {again_own:.2f} |")
+
+
+def timed(command: list[str], repeats: int) -> tuple[float, float]:
+    """Median seconds on the clock, and of a processor: on a busy machine, the one that says more."""
+    walls, own = [], []
+    for _ in range(repeats):
+        begun, before = time.perf_counter(), os.times()
+        subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=True)
+        after = os.times()
+        walls.append(time.perf_counter() - begun)
+        own.append(after.children_user + after.children_system - before.children_user - before.children_system)
+    return statistics.median(walls), statistics.median(own)
+
+
+def store(verdicts: Path, seeds: int) -> tuple[str, int]:
+    """A registered, judged run of that many seeds; its name, and the size of its results."""
+    raw = FILE.read_bytes().replace(b"count: 10", f"count: {seeds}".encode())
+    claims_raw = FILE.with_name("claims.yaml").read_bytes()
+    loaded = spec.parse(raw, claims_raw, FILE.name)
+    trail = ledger.Ledger(verdicts)
+    pins = ledger.pins(loaded.hypothesis, verdict.default_templates())
+    ledger.register(trail, raw, claims_raw, loaded.hypothesis, pins)
+    registration = ledger.find_registration(trail, loaded.hypothesis.id)
+    assert registration is not None
+    model = read_run(loaded.hypothesis.id, REPOSITORY / "verdicts")
+    body = {
+        "hypothesis": loaded.hypothesis.id,
+        "registration": registration.digest,
+        "raw": registration.raw,
+        "canonical": registration.canonical,
+        "pins": pins.model_dump(mode="json"),
+        "plan": "0" * 64,
+        "seeds": registration.seeds,
+        "environment": ledger.environment(REPOSITORY).model_dump(mode="json"),
+        "device": "none: made up",
+        "command": "benchmarks/judge.py",
+    }
+    attempt = ledger.start_or_resume(trail, loaded.hypothesis.id, body, resume=False, say=lambda _: None)
+    measurements = drawn(model.measurements, registration.seeds, registration.digest)
+    registered = Registered(
+        hypothesis=loaded.hypothesis, claims=loaded.claims, registration=registration.digest, seeds=registration.seeds
+    )
+    decision = inference.decide(loaded.hypothesis, measurements)
+    made_up: dict[str, Any] = {"run": attempt.name, "registration": registration.digest, "attempts": ()}
+    provenance = Provenance.model_validate(model.provenance.model_dump() | made_up)
+    files = judge(registered, measurements, decision, provenance)
+    files["env.json"] = provenance.to_json().encode()
+    files["results.json"] = measurements.to_json().encode()
+    for name, data in files.items():
+        (attempt.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (attempt.folder / name).write_bytes(data)
+    trail.append("run_finished", {"run": attempt.event.digest, "results": _digest(files["results.json"])})
+    digests = {name: _digest(data) for name, data in files.items()}
+    trail.append("verdict", {"run": attempt.event.digest, "outcome": decision.outcome, "files": digests})
+    return attempt.name, len(files["results.json"])
+
+
+def drawn(model: Measurements, seeds: tuple[int, ...], registration: str) -> Measurements:
+    """Measurements of the model's shape: each replica one of the model's, every number moved by up to one percent."""
+    draw = random.Random(1)
+    by_arm: dict[str, list[Any]] = {}
+    for replica in model.replicas:
+        by_arm.setdefault(replica.arm, []).append(replica.model_dump(mode="json"))
+    replicas = []
+    for arm, known in by_arm.items():
+        for index, seed in enumerate(seeds):
+            own = json.loads(
+                json.dumps(known[index % len(known)]), parse_float=lambda x: float(x) * draw.uniform(0.99, 1.01)
+            )
+            digest = _digest(f"{arm} {index}".encode())
+            replicas.append(own | {"seed_index": index, "seed": seed, "weights_sha256": digest})
+    plain = model.model_dump(mode="json") | {"seeds": seeds, "registration": registration, "replicas": replicas}
+    return Measurements.model_validate_json(json.dumps(plain))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Claims as a graph: Mermaid in Markdown, and DOT. Arrows lead from a claim to what it stands on.
+
+Statements are text from a file that anyone may have written: everything that either language would read as its own is
+escaped.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+
+from harness.records import Claims, ClaimStanding, Move
+
+COLOURS = {"untested": "#eeeeee", "supported": "#c8e6c9", "in question": "#fff3c4", "walked back": "#ffcdd2"}
+VERDICT_COLOUR = "#dbe7f5"
+WIDTH = 44  # letters per line of a label
+
+
+def mermaid(claims: Claims, standings: Mapping[str, ClaimStanding], moves: Sequence[Move]) -> str:
+    """A Markdown block that GitHub and others draw.
+
+    ``claims``: as ``known_claims`` gives them; ``standings``: of all of them; ``moves``: in ledger order.
+    """
+    lines = ["```mermaid", "flowchart BT"]
+    nodes = {name: f"c{number}" for number, name in enumerate(claims.claims)}
+    for name, node in nodes.items():
+        label = _label(name, claims, standings, _mermaid_text, "<br/>")
+        lines.append(f'    {node}["{label}"]:::{standings[name].status.replace(" ", "_")}')
+    for name, node in nodes.items():
+        lines += [f"    {node} -->|stands on| {nodes[below]}" for below in claims.claims[name].stands_on]
+    for number, (title, edges) in enumerate(_verdicts(moves)):
+        lines.append(f'    v{number}(["{"<br/>".join(map(_mermaid_text, title))}"]):::verdict')
+        lines += [f"    v{number} -.->|{did}| {nodes[claim]}" for did, claim in edges]
+    lines += [f"    classDef {name.replace(' ', '_')} fill:{fill},color:#111" for name, fill in COLOURS.items()]
+    lines += [f"    classDef verdict fill:{VERDICT_COLOUR},color:#111", "```"]
+    return "\n".join(lines) + "\n"
+
+
+def dot(claims: Claims, standings: Mapping[str, ClaimStanding], moves: Sequence[Move]) -> str:
+    """The same graph for Graphviz."""
+    lines = ["digraph claims {", "    rankdir=BT;", '    node [shape=box, style=filled, fontname="sans-serif"];']
+    nodes = {name: f"c{number}" for number, name in enumerate(claims.claims)}
+    for name, node in nodes.items():
+        label = _label(name, claims, standings, _dot_text, "\\n")
+        lines.append(f'    {node} [label="{label}", fillcolor="{COLOURS[standings[name].status]}"];')
+    for name, node in nodes.items():
+        lines += [f'    {node} -> {nodes[below]} [label="stands on"];' for below in claims.claims[name].stands_on]
+    for number, (title, edges) in enumerate(_verdicts(moves)):
+        label = "\\n".join(map(_dot_text, title))
+        lines.append(f'    v{number} [label="{label}", shape=oval, fillcolor="{VERDICT_COLOUR}"];')
+        lines += [f'    v{number} -> {nodes[claim]} [label="{did}", style=dashed];' for did, claim in edges]
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _label(
+    name: str, claims: Claims, standings: Mapping[str, ClaimStanding], plain: Callable[[str], str], line_end: str
+) -> str:
+    """Name and standing, then the statement, wrapped."""
+    statement = textwrap.wrap(" ".join(claims.claims[name].statement.split()), WIDTH)
+    return line_end.join(plain(line) for line in (f"{name}: {standings[name].status}", *statement))
+
+
+def _verdicts(moves: Sequence[Move]) -> list[tuple[tuple[str, str], list[tuple[str, str]]]]:
+    """Each verdict that moves claims: its two lines, and what it does to which claim."""
+    found = []
+    for move in moves:
+        implied = move.implication
+        edges = [("supports", name) for name in implied.supports]
+        edges += [("walks back", name) for name in implied.walks_back]
+        edges += [("restores", name) for name in implied.restores]
+        if edges:
+            deviated = ", deviated" if move.deviated else ""
+            found.append(((f"{move.hypothesis} = {move.outcome}", f"{move.run}{deviated}"), edges))
+    return found
+
+
+def _mermaid_text(text: str) -> str:
+    """Everything but letters, digits and harmless signs as Mermaid's own entities."""
+    return "".join(letter if letter.isalnum() or letter in " .,:;=-+'/()" else f"#{ord(letter)};" for letter in text)
+
+
+def _dot_text(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')

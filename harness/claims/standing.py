@@ -1,0 +1,128 @@
+"""How every claim stands: a pure replay of the verdicts.
+
+What counts is ancestry, and not the order in which concurrent verdicts happen to be listed: a walk-back is undone only
+by a verdict that was entered in knowledge of it. So branches that are merged in any order give the same standing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.claims.graph import grounds
+from harness.records import Banner, Change, Claim, Claims, ClaimStanding, Move
+from harness.records.claims import Status
+
+
+def known_claims(claims: Claims, moves: Sequence[Move]) -> Claims:
+    """The claims of the file, then those that a verdict moved and that are not in it any more, as last registered."""
+    gone: dict[str, Claim] = {}
+    for move in moves:
+        for moved in _moved(move):
+            if moved not in claims.claims:
+                gone |= {name: move.claims.claims[name] for name in (moved, *grounds(move.claims, moved))}
+    return Claims(claims={**claims.claims, **{name: gone[name] for name in gone if name not in claims.claims}})
+
+
+def fold(claims: Claims, moves: Sequence[Move]) -> dict[str, ClaimStanding]:
+    """The standing of every claim after these verdicts, in the order of ``known_claims``.
+
+    - walked back: a verdict walks it back, and none that came provably later restores it;
+    - in question: it stands, directly or through others, on a claim that is walked back;
+    - supported: a verdict supports it; a walk-back that was undone leaves it as it was before;
+    - untested: none of these.
+
+    ``moves``: verdicts in ledger order, so that what is provably before a verdict is listed before it. Support alone
+    never undoes a walk-back.
+    """
+    replay = _Replay(known_claims(claims, moves))
+    for move in moves:
+        replay.add(move)
+    return replay.standings()
+
+
+def changes(claims: Claims, moves: Sequence[Move]) -> tuple[Change, ...]:
+    """Every change of standing, verdict by verdict in ledger order."""
+    replay = _Replay(known_claims(claims, moves))
+    before = replay.standings()
+    found = []
+    for move in moves:
+        replay.add(move)
+        after = replay.standings() if _moved(move) else before
+        found += [
+            Change(claim=name, before=before[name].status, after=after[name].status, verdict=move.verdict)
+            for name in before
+            if before[name].status != after[name].status
+        ]
+        before = after
+    return tuple(found)
+
+
+class _Replay:
+    """What verdicts did to each claim so far."""
+
+    def __init__(self, known: Claims) -> None:
+        self._beneath = {name: grounds(known, name) for name in known.claims}
+        self._supports: dict[str, list[str]] = {name: [] for name in known.claims}
+        self._backs: dict[str, list[str]] = {name: [] for name in known.claims}
+        self._fallen: dict[str, list[str]] = {name: [] for name in known.claims}
+        self._restored: dict[str, list[str]] = {name: [] for name in known.claims}
+        self._order: dict[str, int] = {}
+
+    def add(self, move: Move) -> None:
+        """The next verdict in ledger order."""
+        self._order[move.verdict] = len(self._order)
+        for name in move.implication.supports:
+            self._supports[name].append(move.verdict)
+        for name in move.implication.walks_back:
+            self._backs[name].append(move.verdict)
+            self._fallen[name].append(move.verdict)
+        for name in move.implication.restores:
+            if any(verdict in move.earlier for verdict in self._backs[name]):
+                self._restored[name].append(move.verdict)
+            self._fallen[name] = [verdict for verdict in self._fallen[name] if verdict not in move.earlier]
+
+    def standings(self) -> dict[str, ClaimStanding]:
+        """How every claim stands now."""
+        return {name: self._standing(name) for name in self._beneath}
+
+    def _standing(self, name: str) -> ClaimStanding:
+        ground = tuple(below for below in self._beneath if below in self._beneath[name] and self._fallen[below])
+        status: Status
+        if self._fallen[name]:
+            status, because = "walked back", self._fallen[name]
+        elif ground:
+            causes = {verdict for below in ground for verdict in self._fallen[below]}
+            status, because = "in question", sorted(causes, key=self._order.__getitem__)
+        elif self._supports[name]:
+            status, because = "supported", self._supports[name]
+        else:
+            status, because = "untested", []
+        return ClaimStanding(
+            status=status,
+            supported_by=tuple(self._supports[name]),
+            walked_back_by=tuple(self._fallen[name]),
+            restored_by=tuple(self._restored[name]),
+            ground=ground,
+            because=tuple(because),
+        )
+
+
+def banners(claims: Claims, moves: Sequence[Move], verdict: str) -> tuple[Banner, ...]:
+    """What a reader of a verdict must know of the claims that it moved: those that do not stand as it says."""
+    standings = fold(claims, moves)
+    (move,) = [move for move in moves if move.verdict == verdict]
+    found = []
+    for did, names in (("supports", move.implication.supports), ("restores", move.implication.restores)):
+        for name in names:
+            now = standings[name]
+            if now.status in ("walked back", "in question"):
+                found.append(Banner(claim=name, did=did, now=now.status, because=now.because, ground=now.ground))
+    for name in move.implication.walks_back:
+        now = standings[name]
+        if now.status != "walked back":
+            found.append(Banner(claim=name, did="walks back", now=now.status, because=now.restored_by))
+    return tuple(found)
+
+
+def _moved(move: Move) -> tuple[str, ...]:
+    return (*move.implication.supports, *move.implication.walks_back, *move.implication.restores)

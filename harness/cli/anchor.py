@@ -1,0 +1,34 @@
+"""``harness anchor``: evidence from outside that the ledger's head existed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.app import app
+from harness.cli.common import VerdictsOption, err, out, verb
+from harness.errors import UsageError
+
+
+@app.command()
+@verb
+def anchor(
+    tsa: Annotated[
+        str | None, typer.Option("--tsa", help="URL of an RFC 3161 time-stamp authority.", show_default=False)
+    ] = None,
+    sign: Annotated[Path | None, typer.Option("--sign", help="An SSH key to sign with.", show_default=False)] = None,
+    verdicts: VerdictsOption = None,
+) -> None:
+    """Have the ledger's head stamped by an authority, or sign it with an SSH key. harness audit checks both."""
+    from harness import ledger
+
+    if (tsa is None) == (sign is None):
+        raise UsageError("give either --tsa or --sign", remedy="harness anchor --sign ~/.ssh/id_ed25519")
+    trail = ledger.Ledger(verdicts if verdicts is not None else Path("verdicts"))
+    events = ledger.stamp(trail, tsa) if tsa is not None else ledger.sign(trail, sign or Path())
+    for event in events:
+        how = "stamped by" if tsa is not None else "signed with"
+        out.print(f"{event.body['head']}: {how} {event.body['by']}", markup=False)
+    err.print(f"ledger head, worth keeping elsewhere: {events[-1].digest}", markup=False)

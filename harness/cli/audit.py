@@ -1,0 +1,184 @@
+"""``harness audit``: which promises a trail keeps, in words first."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.app import app
+from harness.cli.common import (
+    DEFAULT_FOLDER,
+    DataOption,
+    DeviceOption,
+    VerdictsOption,
+    err,
+    out,
+    settings_from,
+    verb,
+)
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.ledger.audit import AuditFinding, AuditReport, Line
+
+COLOURS = {"PASS": "green", "FAIL": "red", "NOT CHECKED": "yellow"}
+NOTES_SHOWN = 10
+ENDINGS = {
+    0: "nothing was found against what was checked",
+    3: "tampered: the trail is not what was written",
+    4: "a recomputation comes to something else",
+    5: "evidence is incomplete",
+}
+
+
+@app.command()
+@verb
+def audit(
+    verdicts: VerdictsOption = None,
+    known_head: Annotated[
+        str | None,
+        typer.Option("--known-head", help="A head that was kept elsewhere: it must be in this ledger."),
+    ] = None,
+    require_anchor: Annotated[
+        bool, typer.Option("--require-anchor", help="A ledger without a stamp or signature is incomplete.")
+    ] = False,
+    roots: Annotated[
+        Path | None, typer.Option("--roots", help="PEM certificates of time-stamp authorities that you trust.")
+    ] = None,
+    allowed_signers: Annotated[
+        Path | None, typer.Option("--allowed-signers", help="Keys that you trust, as ssh-keygen(1) lists them.")
+    ] = None,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Judge every run again and compare outcome, numbers and page.")
+    ] = False,
+    rerun: Annotated[
+        str | None, typer.Option("--rerun", help="Train this run again on this machine and compare.", metavar="RUN")
+    ] = None,
+    hypotheses: Annotated[
+        Path, typer.Option("--hypotheses", help="Folder of the hypothesis files to compare.")
+    ] = DEFAULT_FOLDER,
+    device: DeviceOption = "auto",
+    data: DataOption = None,
+    form: Annotated[str, typer.Option("--format", help="text, json or github.")] = "text",
+) -> None:
+    """Check everything that a trail promises, offline: events, git history, attempts, files, seeds, and more if asked.
+
+    Exit codes: 0, whatever the outcomes; 3 tampered; 4 a recomputation differs; 5 evidence is incomplete.
+    """
+    if form not in ("text", "json", "github"):
+        raise UsageError(f"unknown format {form!r}", where="--format", remedy="use text, json or github")
+    folder = verdicts if verdicts is not None else Path("verdicts")
+    if not folder.is_dir():
+        raise UsageError("there is no such folder", where=str(folder), remedy="name the trail with --verdicts")
+    from harness.ledger.audit.anchors import SHORTEST_HEAD
+
+    if known_head is not None and not (SHORTEST_HEAD <= len(known_head) <= 64 and known_head.isalnum()):
+        raise UsageError(
+            "this is no head of a ledger",
+            where="--known-head",
+            remedy=f"give at least {SHORTEST_HEAD} of its 64 digits, as run, register and audit print it",
+        )
+    from harness import pipeline
+    from harness.ledger.audit import Kept
+
+    kept = Kept(known_head, require_anchor, roots, allowed_signers)
+    asked = pipeline.Asked(kept, recompute=recompute, rerun=rerun)
+    settings = settings_from(device, data, verdicts)
+    if rerun is None:
+        report = pipeline.audit_trail(folder, hypotheses, asked, settings, pipeline.Reporter())
+    else:
+        from harness.cli.run import reporting
+
+        with reporting() as reporter:
+            report = pipeline.audit_trail(folder, hypotheses, asked, settings, reporter)
+    if form == "json":
+        print(json.dumps(_plain(report), indent=1, ensure_ascii=True))
+    else:
+        _print_words(report)
+        for finding in report.findings:
+            if form == "github":
+                print(_annotation(finding))
+        if form == "text":
+            _print_findings(report)
+    if report.exit_code:
+        raise typer.Exit(report.exit_code)
+
+
+def _print_words(report: AuditReport) -> None:
+    from harness.ledger.audit import UNDETECTABLE
+
+    out.print(f"the ledger: {report.events} {'event' if report.events == 1 else 'events'}", style="bold", markup=False)
+    for line in report.trail:
+        _print_line(line)
+    for subject in report.hypotheses:
+        out.print(f"\n{_clean(subject.hypothesis)}: {subject.counted}", style="bold", markup=False)
+        for run, outcome in subject.outcomes.items():
+            out.print(f"    run {run}: {_clean(outcome)}", markup=False)
+        for line in subject.lines:
+            _print_line(line)
+    out.print(f"\n{ENDINGS[report.exit_code]}", style="bold", markup=False)
+    if report.head is not None:
+        out.print(f"the head to keep elsewhere: {report.head}", markup=False)
+    elif report.heads:
+        out.print(f"{len(report.heads)} heads, which the next event joins: {', '.join(report.heads)}", markup=False)
+    out.print(UNDETECTABLE, markup=False)
+
+
+def _print_line(line: Line) -> None:
+    out.print(f"  {line.status:<11} ", style=COLOURS[line.status], markup=False, end="")
+    reason = f" ({_clean(line.reason)})" if line.reason else ""
+    out.print(f"{line.step} {line.promise}{reason}", markup=False)
+
+
+def _print_findings(report: AuditReport) -> None:
+    """What stands against promises in full; of the notes of a sort the first ones."""
+    grave = [finding for finding in report.findings if finding.kind not in ("note", "unchecked")]
+    for finding in grave:
+        err.print(f"\n{finding.kind}, step {finding.step}: {_clean(finding.what)}", markup=False)
+        err.print(f"    at {_clean(finding.where)}", markup=False)
+        if finding.expected is not None or finding.got is not None:
+            wanted, got = _clean(finding.expected or "nothing"), _clean(finding.got or "nothing")
+            err.print(f"    expected {wanted}, got {got}", markup=False)
+        err.print(f"    → {finding.remedy}", markup=False)
+    shown: dict[str, int] = {}
+    for finding in report.findings:
+        if finding.kind == "note":
+            shown[finding.sort] = shown.get(finding.sort, 0) + 1
+            if shown[finding.sort] <= NOTES_SHOWN:
+                err.print(f"note, step {finding.step}: {_clean(finding.where)}: {_clean(finding.what)}", markup=False)
+    for sort, count in shown.items():
+        if count > NOTES_SHOWN:
+            err.print(f"{count - NOTES_SHOWN} more notes of sort {sort}: --format json lists all", markup=False)
+
+
+def _plain(report: AuditReport) -> dict[str, object]:
+    """The report as JSON; everything that was found is in it."""
+    return {
+        "exit_code": report.exit_code,
+        "events": report.events,
+        "heads": list(report.heads),
+        "head": report.head,
+        "trail": [asdict(line) for line in report.trail],
+        "hypotheses": [asdict(subject) | {"counted": subject.counted} for subject in report.hypotheses],
+        "findings": [
+            asdict(finding) | {"step": finding.step, "kind": finding.kind, "remedy": finding.remedy}
+            for finding in report.findings
+        ],
+    }
+
+
+def _annotation(finding: AuditFinding) -> str:
+    """A workflow command; nothing in a trail can end it and begin another."""
+    level = "notice" if finding.kind in ("note", "unchecked") else "error"
+    text = f"{finding.what}: expected {finding.expected}, got {finding.got}" if finding.expected else finding.what
+    place = _clean(finding.where).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
+    return f"::{level} file={place}::{_clean(f'{text} → {finding.remedy}').replace('%', '%25')}"
+
+
+def _clean(text: str) -> str:
+    """Somebody else's words on one line, without anything that a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

@@ -1,0 +1,120 @@
+"""``harness claims``: how the claims stand, and what an outcome would do to them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from harness.cli.app import app
+from harness.cli.common import VerdictsOption, escape, out, verb
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness import pipeline
+
+FORMATS = ("text", "json", "mermaid", "dot")
+STYLES = {"untested": "dim", "supported": "green", "in question": "yellow", "walked back": "red"}
+
+
+@app.command()
+@verb
+def claims(
+    file: Annotated[Path, typer.Argument(help="The claims file.")] = Path("hypotheses/claims.yaml"),
+    verdicts: VerdictsOption = None,
+    suppose: Annotated[
+        list[str] | None,
+        typer.Option("--if", help="HYPOTHESIS=OUTCOME: show what this would change.", show_default=False),
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help="text, json, mermaid or dot.")] = "text",
+) -> None:
+    """Show how every claim stands, by replay of all verdicts; or, with --if, what an outcome would do to them."""
+    from harness import claims as drawing
+    from harness import pipeline
+
+    if form not in FORMATS:
+        raise UsageError(f"unknown format {form!r}", where="--format", remedy=f"use {', '.join(FORMATS)}")
+    trail = verdicts if verdicts is not None else Path("verdicts")
+    if suppose:
+        seen = pipeline.prospect(file, trail, [_pair(text) for text in suppose])
+        table = seen.then
+    else:
+        seen, table = None, pipeline.claims_table(file, trail)
+    if form == "json":
+        print(json.dumps(_plain(table, seen), indent=1, ensure_ascii=False))
+    elif form == "mermaid":
+        print(drawing.mermaid(table.claims, table.standings, table.moves), end="")
+    elif form == "dot":
+        print(drawing.dot(table.claims, table.standings, table.moves), end="")
+    elif seen is None:
+        _print_table(table)
+    else:
+        _print_prospect(seen)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, outcome = text.partition("=")
+    if not (name and equals and outcome):
+        raise UsageError(f"{text!r} is not HYPOTHESIS=OUTCOME", where="--if", remedy="write for example tiny=better")
+    return name, outcome
+
+
+def _print_table(table: pipeline.Table) -> None:
+    shown = Table(box=None, pad_edge=False)
+    for name in ("claim", "standing"):
+        shown.add_column(name, no_wrap=True)
+    shown.add_column("statement, what it stands on, and the verdicts that its standing follows from", overflow="fold")
+    for name, claim in table.claims.claims.items():
+        now = table.standings[name]
+        lines = [claim.statement]
+        lines += [f"stands on {', '.join(claim.stands_on)}"] if claim.stands_on else []
+        lines += [f"walked back below it: {', '.join(now.ground)}"] if now.ground else []
+        lines += [f"{now.status} because of {_cause(table, verdict)}" for verdict in now.because]
+        lines += [table.notes[name]] if name in table.notes else []
+        shown.add_row(name, f"[{STYLES[now.status]}]{now.status}[/]", escape("\n".join(lines)))
+    out.print(shown)
+
+
+def _print_prospect(seen: pipeline.Prospect) -> None:
+    for change in seen.changes:
+        out.print(f"{change.claim}: {change.before} → {change.after}, {change.verdict}", markup=False)
+    if not seen.changes:
+        out.print("no claim would stand otherwise than it does", markup=False)
+    for move, banner in seen.concerned:
+        what = f"run {move.run} ({move.hypothesis}: {move.outcome}) {banner.did} {banner.claim}"
+        out.print(f"would get a banner: {what}, then {banner.now}", markup=False)
+
+
+def _cause(table: pipeline.Table, verdict: str) -> str:
+    (move,) = [move for move in table.moves if move.verdict == verdict]
+    return f"{move.hypothesis}: {move.outcome}, run {move.run}{', deviated' if move.deviated else ''}"
+
+
+def _plain(table: pipeline.Table, seen: pipeline.Prospect | None) -> dict[str, object]:
+    plain: dict[str, object] = {
+        "claims": {
+            name: {
+                "statement": claim.statement,
+                "stands_on": claim.stands_on,
+                **table.standings[name].model_dump(mode="json"),
+                "note": table.notes.get(name),
+            }
+            for name, claim in table.claims.claims.items()
+        },
+        "changes": [change.model_dump() for change in (table.changes if seen is None else seen.changes)],
+        "verdicts": {
+            move.verdict: {
+                "hypothesis": move.hypothesis,
+                "run": move.run,
+                "outcome": move.outcome,
+                "deviated": move.deviated,
+            }
+            for move in table.moves
+        },
+    }
+    if seen is not None:
+        plain["concerned"] = [{"run": move.run, **banner.model_dump(mode="json")} for move, banner in seen.concerned]
+    return plain

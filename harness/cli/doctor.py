@@ -1,0 +1,50 @@
+"""``harness doctor``: what works here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import typer
+
+from harness.cli.app import app
+from harness.cli.common import (
+    DataOption,
+    DeviceOption,
+    FormatOption,
+    VerdictsOption,
+    out,
+    settings_from,
+    verb,
+    wants_json,
+)
+
+SIGNS = {"works": "ok    ", "note": "note  ", "broken": "BROKEN"}
+
+
+@app.command()
+@verb
+def doctor(
+    device: DeviceOption = "auto",
+    data: DataOption = None,
+    verdicts: VerdictsOption = None,
+    form: FormatOption = "text",
+) -> None:
+    """Look at versions, plug-ins, device, data, cache, git and trail: what works here, and how to mend what doesn't.
+
+    Exit code 2 if something is broken.
+    """
+    from harness import pipeline
+
+    as_json = wants_json(form)
+    found = pipeline.doctor(Path.cwd(), settings_from(device, data, verdicts))
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in found], indent=1, ensure_ascii=False))
+    else:
+        for finding in found:
+            out.print(f"{SIGNS[finding.state]} {finding.what}: {finding.found}", markup=False)
+            if finding.remedy is not None:
+                out.print(f"       → {finding.remedy}", markup=False)
+    if any(finding.state == "broken" for finding in found):
+        raise typer.Exit(2)

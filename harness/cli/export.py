@@ -1,0 +1,30 @@
+"""``harness export``: a verdict or a run for people and programs that don't know harness."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.app import app
+from harness.cli.common import VerdictsOption, out, shown, verb
+from harness.errors import UsageError
+
+
+@app.command()
+@verb
+def export(
+    name: Annotated[str, typer.Argument(help="A hypothesis's id or a run's first digits.", show_default=False)],
+    form: Annotated[str, typer.Option("--as", help="in-toto or ro-crate.", show_default=False)],
+    to: Annotated[Path, typer.Option("--out", help="A file or folder that is not there yet.", show_default=False)],
+    verdicts: VerdictsOption = None,
+) -> None:
+    """Write a verdict as an in-toto statement, or a run with all attempts and the ledger as an RO-Crate."""
+    from harness import pipeline
+
+    exports = {"in-toto": pipeline.export_statement, "ro-crate": pipeline.export_crate}
+    if form not in exports:
+        raise UsageError(f"unknown form {form!r}", where="--as", remedy=f"use {' or '.join(exports)}")
+    exports[form](name, verdicts if verdicts is not None else Path("verdicts"), to)
+    out.print(str(shown(to)), markup=False)

@@ -1,0 +1,130 @@
+"""``harness new``: the beginning of a pre-registration."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.cli.app import app
+from harness.cli.common import DEFAULT_FOLDER, err, out, shown, verb
+from harness.errors import UsageError
+
+ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+def _option(text: str) -> Any:
+    return typer.Option(help=text, show_default=False)
+
+
+@app.command()
+@verb
+def new(
+    id_: Annotated[
+        str | None, typer.Argument(metavar="ID", help="Its id: lower-case words joined by hyphens.", show_default=False)
+    ] = None,
+    title: Annotated[str | None, _option("The statement, as a heading.")] = None,
+    question: Annotated[str | None, _option("What is asked.")] = None,
+    dataset: Annotated[str | None, _option("Data set. Default: digits.")] = None,
+    model: Annotated[str | None, _option("Model. Default: residual_mlp.")] = None,
+    rule: Annotated[str | None, _option("Learning rule of the treatment. Default: dfa.")] = None,
+    baseline: Annotated[str | None, _option("Learning rule of the baseline. Default: bp.")] = None,
+    penalty: Annotated[str | None, _option("Penalty of the treatment. Default: none.")] = None,
+    metric: Annotated[str | None, _option("What decides. Default: test_accuracy.")] = None,
+    margin: Annotated[float | None, _option("The difference that matters. Default: 1.")] = None,
+    criterion: Annotated[str | None, _option("Statistical criterion. Default: t.")] = None,
+    seeds: Annotated[int | None, _option("How many repetitions. Default: 10.")] = None,
+    source: Annotated[Path | None, typer.Option("--from", help="Copy this file instead.", show_default=False)] = None,
+    target: Annotated[
+        Path | None, typer.Option("--out", help="The new file. Default: hypotheses/<id>.yaml.", show_default=False)
+    ] = None,
+) -> None:
+    """Write a new hypothesis file with comments, which passes harness check as it stands. Never overwrites a file.
+
+    On a terminal, what is not given is asked for.
+    """
+    from harness import spec
+
+    given: dict[str, Any] = {
+        "id": id_,
+        "title": title,
+        "question": question,
+        "dataset": dataset,
+        "model": model,
+        "rule": rule,
+        "baseline": baseline,
+        "penalty": penalty,
+        "metric": metric,
+        "margin": margin,
+        "criterion": criterion,
+        "seeds": seeds,
+    }
+    ask = sys.stdin.isatty() and sys.stderr.isatty()
+    needed = ["id"] if source is not None else ["id", "title", "question"]
+    for name in needed:
+        if given[name] is None:
+            if not ask:
+                remedy = f"give it as {'an argument' if name == 'id' else f'--{name}'}, or answer on a terminal"
+                raise UsageError(f"a new hypothesis needs its {name}", where="harness new", remedy=remedy)
+            given[name] = typer.prompt({"id": "id (words-joined-by-hyphens)"}.get(name, name), err=True)
+    if source is None and ask and all(value is None for key, value in given.items() if key not in needed):
+        _ask_the_rest(given, spec.Answers)
+    if not ID.fullmatch(given["id"]) or len(given["id"]) > 64:
+        remedy = "use lower-case words (a-z, 0-9) joined by hyphens, 64 characters at most"
+        raise UsageError(f"{given['id']!r} is no valid id", where="harness new", remedy=remedy)
+    path = target if target is not None else DEFAULT_FOLDER / f"{given['id'].replace('-', '_')}.yaml"
+    if source is not None:
+        loaded = spec.load(source)
+        text = spec.copied(loaded.raw, str(source), given["id"], _schema_beside(path))
+    else:
+        text = spec.draft(
+            spec.Answers(**{key: value for key, value in given.items() if value is not None}), _schema_beside(path)
+        )
+    _write(path, text)
+    for finding in _findings(path):
+        err.print(str(finding), markup=False)
+    out.print(str(shown(path)), markup=False)
+    err.print(f"now edit it, then: harness check {shown(path)}", markup=False)
+
+
+def _ask_the_rest(given: dict[str, Any], answers: Any) -> None:
+    for field in fields(answers):
+        if field.name in given and given[field.name] is None:
+            default = field.default if field.default is not None else "none"
+            kind = type(field.default) if field.default is not None else str
+            reply = typer.prompt(field.name, default=default, type=kind, err=True)
+            given[field.name] = None if reply == "none" else reply
+
+
+def _schema_beside(path: Path) -> str | None:
+    """The project's published schema as seen from the new file, if there is one."""
+    schema = path.parent.parent / "schema" / "hypothesis.schema.json"
+    return Path(os.path.relpath(schema, path.parent)).as_posix() if schema.is_file() else None
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+    except FileExistsError as error:
+        remedy = "give another id, or another file with --out"
+        raise UsageError(
+            "there is a file of this name, and it is not overwritten", where=str(path), remedy=remedy
+        ) from error
+    except OSError as error:
+        remedy = "check path and permissions, or name another file with --out"
+        raise UsageError(f"can't be written: {error.strerror}", where=str(path), remedy=remedy) from error
+
+
+def _findings(path: Path) -> tuple[Any, ...]:
+    """What check finds in the new file beside its neighbours, such as an id that is taken."""
+    from harness import pipeline
+
+    report = pipeline.check([path.parent], pipeline.Settings())
+    return tuple(finding for finding in report.findings if Path(finding.file).name == path.name)

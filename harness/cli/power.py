@@ -1,0 +1,95 @@
+"""``harness power``: whether the registered seeds can tell the outcomes apart, before any of them trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from harness.cli.app import app
+from harness.cli.common import File, VerdictsOption, escape, out, shown, verb
+from harness.errors import UsageError
+
+
+@app.command()
+@verb
+def power(
+    file: File,
+    sd: Annotated[
+        list[str] | None,
+        typer.Option("--sd", help="Standard deviation between seeds: VALUE, or DECISION=VALUE.", show_default=False),
+    ] = None,
+    sd_from: Annotated[
+        str | None,
+        typer.Option("--sd-from", help="Take it from a run, a pilot, or a hypothesis.", show_default=False),
+    ] = None,
+    effect: Annotated[
+        list[float] | None, typer.Option("--effect", help="A true value to plan for.", show_default=False)
+    ] = None,
+    to: Annotated[
+        list[Path] | None,
+        typer.Option("--out", help="Write the figure (.svg) or the report (.json, .md).", show_default=False),
+    ] = None,
+    verdicts: VerdictsOption = None,
+    form: Annotated[str, typer.Option("--format", help="text, json or markdown.")] = "text",
+) -> None:
+    """Show how likely each outcome is, if the truth were so and so, and how many seeds the prediction takes."""
+    from harness import pipeline, verdict
+    from harness.storage import write_atomic
+
+    if form not in ("text", "json", "markdown"):
+        raise UsageError(f"unknown format {form!r}", where="--format", remedy="use text, json or markdown")
+    files = list(to or ())
+    if odd := [path for path in files if path.suffix not in (".svg", ".json", ".md")]:
+        raise UsageError(f"cannot write {odd[0].name}", where="--out", remedy="name a file in .svg, .json or .md")
+    assumed = pipeline.Assumed(given=dict(_given(text) for text in sd or ()), run=sd_from)
+    report = pipeline.power(file, verdicts if verdicts is not None else Path("verdicts"), assumed, effect or ())
+    figure = next((path.name for path in files if path.suffix == ".svg"), None)
+    for path in files:
+        if path.suffix == ".svg":
+            data = verdict.power.figure(report)
+        elif path.suffix == ".json":
+            data = report.to_json().encode()
+        else:
+            data = verdict.power.markdown(report, figure).encode()
+        write_atomic(path, data)
+    if form == "json":
+        print(report.to_json(), end="")
+        return
+    if form == "markdown":
+        print(verdict.power.markdown(report), end="")
+        return
+    out.print(f"[bold]{escape(report.hypothesis)}[/bold]: {escape(report.title)}")
+    out.print(f"{report.seeds} seeds, predicted: {report.predicted}", markup=False)
+    for part in report.decisions:
+        out.print(f"\n[bold]{escape(part.name)}[/bold]")
+        for text in verdict.power.sentences(part):
+            out.print(text, markup=False)
+        for table in verdict.power.tables(part):
+            out.print(f"\n{escape(table.title)}")
+            grid = Table(box=None, pad_edge=False)
+            for index, head in enumerate(table.heads):
+                grid.add_column(escape(head), justify="left" if index < 1 else "right")
+            for row in table.rows:
+                grid.add_row(*(escape(cell) for cell in row))
+            out.print(grid)
+    out.print()
+    for line in (verdict.power.together(report), *report.notes):
+        if line:
+            out.print(line, markup=False)
+    for path in files:
+        out.print(str(shown(path)), markup=False)
+
+
+def _given(text: str) -> tuple[str, float]:
+    """``VALUE`` or ``DECISION=VALUE``."""
+    name, _, value = text.rpartition("=")
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 < number < float("inf"):
+        raise UsageError(f"{text!r} is no standard deviation", where="--sd", remedy="write --sd 0.3 or --sd margin=0.8")
+    return name, number

@@ -1,0 +1,94 @@
+"""``harness explain`` and ``harness schema``: what can be written in a file, for people and for editors."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from harness.cli.app import app
+from harness.cli.common import FormatOption, err, escape, out, shown, verb, wants_json
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.spec import Explanation
+
+
+@app.command()
+@verb
+def explain(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="A rule, metric, criterion, model, data set or penalty; an option such as stopping.kind; a check.",
+            show_default=False,
+        ),
+    ] = None,
+    form: FormatOption = "text",
+) -> None:
+    """Explain a name in a hypothesis file: its equation, source and parameters. Without a name: list them all."""
+    from harness import spec
+
+    if name is None:
+        known = spec.names()
+        if wants_json(form):
+            print(json.dumps(known, indent=1, ensure_ascii=False))
+            return
+        for kind in dict.fromkeys(known.values()):
+            out.print(f"[bold]{kind}[/bold]: {escape(', '.join(key for key in known if known[key] == kind))}")
+        return
+    found = spec.explain(name)
+    if wants_json(form):
+        print(json.dumps([asdict(explanation) for explanation in found], indent=1, ensure_ascii=False))
+        return
+    for position, explanation in enumerate(found):
+        if position:
+            out.print()
+        _show(explanation)
+
+
+def _show(explanation: Explanation) -> None:
+    out.print(f"[bold]{escape(explanation.name)}[/bold] ({explanation.kind})")
+    out.print(explanation.text, markup=False)
+    if explanation.source:
+        out.print(f"source: {explanation.source}", markup=False)
+    for key, value, meaning in explanation.facts:
+        out.print(f"{key}: {value}" + (f"  ({meaning})" if meaning else ""), markup=False)
+    if explanation.parameters:
+        table = Table("parameter", "values", "default", "unit", "what it is", box=None, pad_edge=False)
+        for parameter in explanation.parameters:
+            default = "required" if parameter.default is None else parameter.default
+            cells = (parameter.name, parameter.values, default, parameter.unit or "", parameter.description)
+            table.add_row(*map(escape, cells))
+        out.print(table)
+    if explanation.example is not None:
+        out.print(f"example: {explanation.example}", markup=False)
+
+
+@app.command()
+@verb
+def schema(
+    name: Annotated[str, typer.Argument(help="hypothesis or claims.")] = "hypothesis",
+    folder: Annotated[
+        Path | None, typer.Option("--out", help="Write all schemas into this folder instead.", show_default=False)
+    ] = None,
+) -> None:
+    """Print the JSON Schema of a file, with all plug-ins that are installed, for editors and other programs."""
+    from harness import spec
+    from harness.storage import write_atomic
+
+    made = spec.schemas()
+    if folder is not None:
+        for file, text in made.items():
+            write_atomic(folder / file, text.encode())
+            err.print(str(shown(folder / file)), markup=False)
+        return
+    if f"{name}.schema.json" not in made:
+        raise UsageError(
+            f"there is no schema of {name!r}", where="harness schema", remedy="ask for hypothesis or claims"
+        )
+    print(made[f"{name}.schema.json"], end="")

@@ -1,0 +1,86 @@
+"""``harness register``, ``harness amend`` and ``harness close``: what is entered into the ledger without training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.app import app
+from harness.cli.common import DataOption, File, VerdictsOption, err, out, settings_from, verb
+
+if TYPE_CHECKING:
+    from harness.pipeline import Reporter
+
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it is kept for good.", show_default=False)]
+
+
+@app.command()
+@verb
+def register(file: File, data: DataOption = None, verdicts: VerdictsOption = None) -> None:
+    """Register a hypothesis without running it: its file, its meaning, the code and the data are fixed from here on."""
+    from harness import pipeline
+
+    entered = pipeline.register(file, settings_from("auto", data, verdicts), _reporter())
+    out.print(f"{entered.hypothesis.id}: registered as {entered.event.digest[:12]}", markup=False)
+    _print_data(entered.data)
+    _print_head(entered.event.digest)
+
+
+@app.command()
+@verb
+def amend(file: File, reason: ReasonOption, data: DataOption = None, verdicts: VerdictsOption = None) -> None:
+    """Change a registration: what differs now is entered field by field, with the reason and the attempts so far.
+
+    What is not provably before every run makes later verdicts deviated, and they say so. Only comments never do.
+    """
+    from harness import pipeline
+
+    entered = pipeline.amend(file, settings_from("auto", data, verdicts), _reporter(), reason)
+    body = entered.event.body
+    out.print(f"{entered.hypothesis.id}: amended by {entered.event.digest[:12]}", markup=False)
+    for difference in body["differences"]:
+        out.print(f"    {difference}", markup=False)
+    if body["kind"] == "comment":
+        out.print("only comments and layout differ: the meaning is the registered one", markup=False)
+    elif runs := [run[:12] for run, state in body["attempts"].items() if state["status"] != "pilot"]:
+        out.print(
+            f"after run {', '.join(runs)}: later verdicts deviate from the registration, and say so", markup=False
+        )
+    else:
+        out.print("before any run in this trail", markup=False)
+    _print_data(entered.data)
+    _print_head(entered.event.digest)
+
+
+@app.command()
+@verb
+def close(
+    run: Annotated[str, typer.Argument(help="The first digits of an open attempt.", show_default=False)],
+    reason: ReasonOption,
+    verdicts: VerdictsOption = None,
+) -> None:
+    """Close an attempt that was left open and will not go on. It stays in the ledger and in every later verdict."""
+    from harness import pipeline
+
+    event = pipeline.close(run, verdicts if verdicts is not None else Path("verdicts"), reason)
+    out.print(f"attempt {event.body['run'][:12]} closed: {event.body['reason']}", markup=False)
+    _print_head(event.digest)
+
+
+def _reporter() -> Reporter:
+    from harness.pipeline import Reporter
+
+    return Reporter(say=lambda text: err.print(text, markup=False))
+
+
+def _print_data(data: Mapping[str, str | None]) -> None:
+    for name, fingerprint in data.items():
+        known = f"SHA-256 {fingerprint}" if fingerprint else "not here: the run will name its fingerprint"
+        out.print(f"data: {name}, {known}", markup=False)
+
+
+def _print_head(head: str) -> None:
+    err.print(f"ledger head, worth keeping elsewhere: {head}", markup=False)

@@ -1,0 +1,52 @@
+"""``harness replicate``: a run trained again on this machine, and compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.app import app
+from harness.cli.common import DataOption, DeviceOption, VerdictsOption, err, out, settings_from, verb
+from harness.cli.run import reporting
+
+
+@app.command()
+@verb
+def replicate(
+    name: Annotated[str, typer.Argument(help="A hypothesis's id or a run's first digits.", show_default=False)],
+    device: DeviceOption = "auto",
+    data: DataOption = None,
+    verdicts: VerdictsOption = None,
+    compile_programs: Annotated[
+        str, typer.Option("--compile", help="Compile a card's programs: auto (if it pays), on or off.")
+    ] = "auto",
+) -> None:
+    """Train a run again from its registered seeds and compare: bits on the same device and plan, statistics elsewhere.
+
+    It is no new attempt, but it is entered into the ledger, whatever comes out.
+    """
+    from harness import pipeline
+
+    trail = verdicts if verdicts is not None else Path("verdicts")
+    settings = settings_from(device, data, verdicts, compile=compile_programs)
+    with reporting() as reporter:
+        again = pipeline.replicate(name, trail, settings, reporter)
+    said = {
+        "bits": "the same results to the bit",
+        "statistics": "the same statistics within the registered tolerance",
+        "none": "it does not agree",
+    }
+    out.print(f"{again.hypothesis} {again.run}: {said[again.agreement]}; outcome {again.outcome}", markup=False)
+    for sentence in again.differences:
+        out.print(f"    {sentence}", markup=False)
+    if again.expected == "bits":
+        out.print("expected: the same bits, on the same device, plan, code and packages", markup=False)
+    else:
+        out.print("expected: the same statistics, because other than in the run", markup=False)
+        for sentence in again.circumstances:
+            out.print(f"    {sentence}", markup=False)
+    err.print(f"ledger head, worth keeping elsewhere: {again.head}", markup=False)
+    if not again.holds:
+        raise typer.Exit(4)

@@ -1,0 +1,59 @@
+"""Findings as SARIF 2.1.0 (OASIS), which code hosts and editors show on the lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from harness import __version__
+from harness.errors import Finding
+
+SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+
+
+def sarif(findings: Sequence[Finding], checks: dict[str, str]) -> dict[str, Any]:
+    """One run of this program with its checks as rules. Columns count Unicode code points, as in text output."""
+    names = list(checks)
+    return {
+        "$schema": SCHEMA,
+        "version": "2.1.0",
+        "runs": [
+            {
+                "tool": {
+                    "driver": {
+                        "name": "harness",
+                        "version": __version__,
+                        "rules": [{"id": name, "shortDescription": {"text": text}} for name, text in checks.items()],
+                    }
+                },
+                "columnKind": "unicodeCodePoints",
+                "results": [_result(finding, names) for finding in findings],
+            }
+        ],
+    }
+
+
+def _result(finding: Finding, names: list[str]) -> dict[str, Any]:
+    remedy = f" → {finding.remedy}" if finding.remedy else ""
+    region: dict[str, Any] = {"startLine": finding.line, "startColumn": finding.column}
+    if finding.source is not None:
+        region["snippet"] = {"text": finding.source}
+    return {
+        "ruleId": finding.rule,
+        "ruleIndex": names.index(finding.rule),
+        "level": finding.severity,
+        "message": {"text": f"{finding.message}{remedy}"},
+        "locations": [
+            {"physicalLocation": {"artifactLocation": {"uri": _uri(finding.file)}, "region": region}},
+        ],
+    }
+
+
+def _uri(file: str) -> str:
+    """Relative to the working folder if it is below, as code hosts want it."""
+    path = Path(file)
+    if path.is_absolute() and path.is_relative_to(Path.cwd()):
+        path = path.relative_to(Path.cwd())
+    return path.as_uri() if path.is_absolute() else quote(path.as_posix())

@@ -1,0 +1,67 @@
+"""The exact sign test of the median over seeds (Arbuthnott 1710, doi 10.1098/rstl.1710.0011)."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from harness.criteria import Criterion, Target, signs_needed
+
+COUNTED = 100  # seeds whose coins are counted in whole numbers, to the last digit
+
+
+class Median(Criterion):
+    """Sign test of the median, valid for any distribution: how many seeds lie beyond the cut. One on it does not."""
+
+    name: Literal["median"]
+    targets: ClassVar[Target] = "median"
+    assumes: ClassVar[str] = "seeds are independent"
+    source: ClassVar[str] = "Arbuthnott 1710; interval by order statistics, Thompson 1936, doi 10.1214/aoms/1177732502"
+
+    def smallest_n(self, alpha: float, cut: float | None = None) -> int:
+        """p is at least 2⁻ⁿ."""
+        return signs_needed(alpha)
+
+    def p_greater(self, x: np.ndarray, cut: float) -> float:
+        """P(at least as many of n fair coins as there are values above the cut)."""
+        return sign_p(int((x > cut).sum()), len(x))
+
+    def p_less(self, x: np.ndarray, cut: float) -> float:
+        """P(at least as many of n fair coins as there are values below the cut)."""
+        return sign_p(int((x < cut).sum()), len(x))
+
+    def interval(self, x: np.ndarray, level: float) -> tuple[float, float]:
+        """Between two of the values, both included; infinite where 2⁻ⁿ is above (1 − level)/2."""
+        n = len(x)
+        fewest = _fewest(n, (1 - level) / 2)
+        if fewest > n:
+            return -math.inf, math.inf
+        rising = np.sort(x)
+        return float(rising[n - fewest]), float(rising[fewest - 1])
+
+    def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
+        """P(fewer seeds beyond the cut than the test asks for), each there with probability Φ(distance/sd)."""
+        from scipy import special
+
+        fewest = _fewest(n, alpha)
+        return 1.0 if fewest > n else float(special.bdtr(fewest - 1, n, special.ndtr(distance / sd)))
+
+
+def sign_p(count: int, n: int) -> float:
+    """P(at least ``count`` of ``n`` ≥ 1 fair coins): exact one-sided sign test."""
+    if n <= COUNTED:
+        return float(sum(math.comb(n, heads) for heads in range(count, n + 1)) / 2**n)
+    from scipy import special
+
+    return float(special.bdtrc(count - 1, n, 0.5)) if count else 1.0
+
+
+def _fewest(n: int, alpha: float) -> int:
+    """The smallest count beyond the cut whose p is at most ``alpha``; n + 1 if none is."""
+    return bisect_left(range(n + 1), True, key=lambda count: sign_p(count, n) <= alpha)
+
+
+plugin = Median

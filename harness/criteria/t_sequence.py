@@ -1,0 +1,76 @@
+"""The t confidence sequence (Wang and Ramdas 2023, arXiv 2310.03722): valid at all numbers of seeds together."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from harness.criteria import LARGEST_T, NEVER, Criterion, Target, t_misses
+from harness.fields import Unit
+
+
+class TSequence(Criterion):
+    """Anytime-valid test of the mean: one may look after every seed and stop when it decides.
+
+    A mixture of scale-invariant likelihood ratios over effect sizes δ ~ N(0, 1/c²). Both one-sided tests take the
+    two-sided sequence at their own α: halving it would need the two errors to exclude one another over time, and they
+    don't quite.
+    """
+
+    name: Literal["t_sequence"]
+    targets: ClassVar[Target] = "mean"
+    assumes: ClassVar[str] = "seeds are independent and their values normal"
+    source: ClassVar[str] = "Wang and Ramdas 2023, arXiv 2310.03722; Lai 1976, doi 10.1214/aos/1176343406"
+    anytime: ClassVar[bool] = True
+
+    c_squared: Annotated[float, Unit("1")] = Field(default=0.5, gt=0, le=100)
+    """c²: the smaller, the larger the effects that it is tuned to; no bearing on its error rate."""
+
+    def smallest_n(self, alpha: float, cut: float | None = None) -> int:
+        """However far the data, p is at least r^((n − 1)/2), r = c²/(n + c²)."""
+        return next((n for n in range(2, 10_001) if self._share(n) ** ((n - 1) / 2) < alpha), NEVER)
+
+    def p_greater(self, x: np.ndarray, cut: float) -> float:
+        """p of the two-sided sequence where the mean lies above the cut, else 1."""
+        return self._p(x, cut) if float(x.mean()) > cut else 1.0
+
+    def p_less(self, x: np.ndarray, cut: float) -> float:
+        """p of the two-sided sequence where the mean lies below the cut, else 1."""
+        return self._p(x, cut) if float(x.mean()) < cut else 1.0
+
+    def interval(self, x: np.ndarray, level: float) -> tuple[float, float]:
+        """x̄ ± s·√[(n − 1)(K − 1)/(n(1 − Kr))], K = (α√r)^(−2/n), at α = (1 − level)/2; infinite if Kr ≥ 1.
+
+        So the interval at level 90% is the sequence of error 5%, and covers at least 95% at all n together.
+        """
+        half = float(x.std(ddof=1)) * self._critical_t((1 - level) / 2, len(x)) / math.sqrt(len(x))
+        return float(x.mean()) - half, float(x.mean()) + half
+
+    def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
+        """P(T < t) for a single look at n seeds: t as in ``interval``, T noncentral."""
+        critical = self._critical_t(alpha, n)
+        return 1.0 if math.isinf(critical) else t_misses(distance, sd, n, n - 1, critical)
+
+    def _share(self, n: int) -> float:
+        """r = c²/(n + c²)."""
+        return self.c_squared / (n + self.c_squared)
+
+    def _critical_t(self, alpha: float, n: int) -> float:
+        """The |t| beyond which the sequence of error ``alpha`` rejects after n seeds."""
+        r = self._share(n)
+        k = (alpha * math.sqrt(r)) ** (-2 / n)
+        return math.sqrt((n - 1) * (k - 1) / (1 - k * r)) if k * r < 1 else math.inf
+
+    def _p(self, x: np.ndarray, cut: float) -> float:
+        """The α at which the sequence just reaches the cut: [(1 + rm)/(1 + m)]^(n/2)/√r, m = t²/(n − 1)."""
+        n = len(x)
+        r = self._share(n)
+        t = (float(x.mean()) - cut) / (float(x.std(ddof=1)) / math.sqrt(n))
+        ratio = r + (1 - r) / (1 + min(abs(t), LARGEST_T) ** 2 / (n - 1))  # (1 + rm)/(1 + m), without overflow
+        return min(1.0, math.exp(n / 2 * math.log(ratio) - math.log(r) / 2))
+
+
+plugin = TSequence

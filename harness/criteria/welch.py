@@ -1,0 +1,78 @@
+"""Welch's t over the seeds of two unpaired arms (Welch 1947, doi 10.1093/biomet/34.1-2.28)."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Literal, NamedTuple
+
+import numpy as np
+
+from harness.criteria import LARGEST_T, Criterion, Target, t_exceeded, t_misses
+
+
+class Welch(Criterion):
+    """Two-sample t test of a difference of means without equal variances, where the file registers unpaired arms."""
+
+    name: Literal["welch"]
+    targets: ClassVar[Target] = "mean"
+    assumes: ClassVar[str] = "all values are independent and each arm's normal, or enough of them for the means to be"
+    source: ClassVar[str] = "Welch 1947, doi 10.1093/biomet/34.1-2.28"
+    unpaired: ClassVar[bool] = True
+
+    def smallest_n(self, alpha: float, cut: float | None = None) -> int:
+        """Two in each arm: a degree of freedom for each variance."""
+        return 2
+
+    def p_greater(self, x: np.ndarray, cut: float) -> float:
+        """P(T ≥ t) under mean difference = cut; x [n, 2]."""
+        from scipy import special
+
+        found = compare(x[:, 0], x[:, 1])
+        return float(special.stdtr(found.df, -found.t(cut)))
+
+    def p_less(self, x: np.ndarray, cut: float) -> float:
+        """P(T ≤ t) under mean difference = cut; x [n, 2]."""
+        from scipy import special
+
+        found = compare(x[:, 0], x[:, 1])
+        return float(special.stdtr(found.df, found.t(cut)))
+
+    def interval(self, x: np.ndarray, level: float) -> tuple[float, float]:
+        """Difference of means ± t·standard error."""
+        return compare(x[:, 0], x[:, 1]).interval(level)
+
+    def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
+        """P(T < t_α), T noncentral t with 2(n − 1) degrees of freedom, which is Welch's number for equal variances.
+
+        ``sd`` is the root of the sum of the arms' variances.
+        """
+        df = 2 * (n - 1)
+        return t_misses(distance, sd, n, df, t_exceeded(alpha, df))
+
+
+class Comparison(NamedTuple):
+    """Two samples' difference of means, with its standard error and Welch's degrees of freedom."""
+
+    difference: float
+    standard_error: float
+    df: float
+
+    def t(self, cut: float) -> float:
+        """How many standard errors the difference lies above the cut."""
+        return min(max((self.difference - cut) / self.standard_error, -LARGEST_T), LARGEST_T)
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Two-sided, at ``level``."""
+        half = t_exceeded((1 - level) / 2, self.df) * self.standard_error
+        return self.difference - half, self.difference + half
+
+
+def compare(a: np.ndarray, b: np.ndarray) -> Comparison:
+    """``a`` [n] minus ``b`` [m]; at least one of the two must vary."""
+    errors = float(a.std(ddof=1)) / math.sqrt(len(a)), float(b.std(ddof=1)) / math.sqrt(len(b))
+    error = math.hypot(*errors)
+    shares = [(part / error) ** 4 / (size - 1) for part, size in zip(errors, (len(a), len(b)), strict=True)]
+    return Comparison(float(a.mean()) - float(b.mean()), error, 1 / sum(shares))
+
+
+plugin = Welch

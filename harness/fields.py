@@ -1,0 +1,87 @@
+"""What a model's fields mean: the description that stands below each, and the unit of its numbers.
+
+Descriptions are read from the source only when somebody asks for them: pydantic would parse it at every start.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, GetJsonSchemaHandler
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Annotation for a number: ``epochs: Annotated[int, Unit("epochs")]``. "1" is a pure number, as in metrology."""
+
+    text: str
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "x-unit": self.text}
+
+
+def unit_of(model: type[BaseModel], name: str) -> str | None:
+    """The unit of a model's field; None where it has none."""
+    return next((extra.text for extra in model.model_fields[name].metadata if isinstance(extra, Unit)), None)
+
+
+def descriptions(model: type[BaseModel]) -> dict[str, str]:
+    """Field → what stands below it in the class that declares it last."""
+    found = _below(model)
+    declared = {name: field.description for name, field in model.model_fields.items() if field.description}
+    return {name: text for name, text in {**found, **declared}.items() if name in model.model_fields}
+
+
+def declarations(model: type[BaseModel]) -> dict[str, tuple[Any, str]]:
+    """Class attribute declared as ClassVar → its value and what stands below it; those without a value are left out."""
+    order = [name for base in reversed(model.__mro__) for name in inspect.get_annotations(base)]
+    names = [name for name in order if name in model.__class_vars__]
+    texts = _below(model)
+    return {name: (getattr(model, name), texts.get(name, "")) for name in dict.fromkeys(names) if hasattr(model, name)}
+
+
+def _below(model: type[BaseModel]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for base in reversed(model.__mro__):
+        if issubclass(base, BaseModel) and base is not BaseModel:
+            found |= _below_fields(base)
+    return found
+
+
+def _below_fields(model: type[BaseModel]) -> dict[str, str]:
+    try:
+        classes = _classes(inspect.getfile(model))
+    except (OSError, TypeError):  # no source: made at run time, or installed without it
+        return {}
+    return classes.get(model.__qualname__, {})
+
+
+@cache
+def _classes(file: str) -> dict[str, dict[str, str]]:
+    """Class → field → the text below it, for all classes of a file."""
+    found: dict[str, dict[str, str]] = {}
+    waiting: list[tuple[str, ast.AST]] = [("", ast.parse(Path(file).read_text(encoding="utf-8")))]
+    while waiting:
+        prefix, node = waiting.pop()
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.ClassDef):
+                name = f"{prefix}{child.name}"
+                found[name] = _texts(child.body)
+                waiting.append((f"{name}.", child))
+    return found
+
+
+def _texts(body: list[ast.stmt]) -> dict[str, str]:
+    texts = {}
+    for field, below in pairwise(body):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
+            text = below.value.value if isinstance(below.value, ast.Constant) else None
+            if isinstance(text, str):
+                texts[field.target.id] = inspect.cleandoc(text)
+    return texts

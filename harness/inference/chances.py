@@ -1,0 +1,181 @@
+"""P(outcome | true effect, sd, n): the chance that a decision's atoms are rejected, before any data.
+
+For the t criterion the chance is integrated exactly: given the seeds' spread, each atom is rejected by means beyond
+lines that are known, so what is left to integrate is one number, the spread (``student``). Other criteria are simulated
+with their own code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Protocol
+
+import numpy as np
+
+from harness.criteria import Criterion
+from harness.criteria.t import T
+from harness.inference.atoms import WHOLE_LINE, Atom, atom_p
+from harness.inference.student import nodes, normal_cdf, quantile
+
+KEY = 20_260_401
+"""Starts every simulation, with the number of seeds: the same question gets the same answer."""
+DRAWS = 200
+REACH = 200.0  # standard errors from the estimate: a cut that is not rejected there never is
+HALVINGS = 16
+
+Groups = Sequence[frozenset[str]]
+
+
+class Chances(Protocol):
+    """Chance that all bands outside a group are excluded: float64 [effects, groups]."""
+
+    @property
+    def draws(self) -> int | None:
+        """Samples behind it; None: exact."""
+
+    def __call__(self, groups: Groups, effects: np.ndarray, sd: float, n: int) -> np.ndarray:
+        """For true values ``effects`` and ``n`` seeds with normal values of standard deviation ``sd`` > 0."""
+
+
+def chances_of(
+    criterion: Criterion, atoms: tuple[Atom, ...], alpha: float, domain: tuple[float, float] = WHOLE_LINE
+) -> Chances:
+    """The fitting way to compute them for a decision at level ``alpha`` on an estimand with values in ``domain``."""
+    return ExactT(atoms, alpha) if isinstance(criterion, T) else Simulated(criterion, atoms, alpha, domain)
+
+
+@dataclass(frozen=True)
+class ExactT:
+    """By quadrature, to 1e-7."""
+
+    atoms: tuple[Atom, ...]
+    alpha: float
+    draws: None = None
+
+    def __call__(self, groups: Groups, effects: np.ndarray, sd: float, n: int) -> np.ndarray:
+        """As ``Chances``."""
+        if n < 2:
+            return np.zeros((len(effects), len(groups)))
+        return t_chances(self.atoms, self.alpha, groups, effects, sd / math.sqrt(n), n - 1)
+
+
+def t_chances(
+    atoms: tuple[Atom, ...], alpha: float, groups: Groups, effects: np.ndarray, error: float, df: int
+) -> np.ndarray:
+    """The chances for an estimate with standard error ``error``, itself estimated with ``df`` degrees of freedom.
+
+    With q = √(χ²/df) the estimated standard error is error·q, and an atom [a, b] is rejected by estimates below
+    a − t·error·q or above b + t·error·q. Given q, the estimate is normal; between two q at which such lines cross,
+    the stretches that they cut out of the line keep their order.
+    """
+    lines = []  # (atom, +1 above or −1 below, intercept, slope)
+    for index, atom in enumerate(atoms):
+        if atom.interval.lower is None and atom.interval.upper is None:
+            continue
+        slope = error * quantile(atom.level(alpha), df)
+        if atom.interval.upper is not None:
+            lines.append((index, 1, atom.interval.upper, slope))
+        if atom.interval.lower is not None:
+            lines.append((index, -1, atom.interval.lower, -slope))
+    kinks = [(a1 - a2) / (b2 - b1) for (_, _, a1, b1), (_, _, a2, b2) in combinations(lines, 2) if b1 != b2]
+    q, w = nodes(df, [kink for kink in kinks if kink > 0])
+    ends = np.array([a for _, _, a, _ in lines]) + q[:, None] * np.array([b for _, _, _, b in lines])  # [q, line]
+    edges = np.sort(ends, axis=1)
+    padded = np.concatenate([edges[:, :1] - 1, edges, edges[:, -1:] + 1], axis=1) if lines else np.zeros((len(q), 2))
+    middles = (padded[:, 1:] + padded[:, :-1]) / 2  # [q, stretch]
+    rejected = np.zeros((len(atoms), *middles.shape), dtype=bool)
+    for column, (index, side, _, _) in enumerate(lines):
+        end = ends[:, column : column + 1]
+        rejected[index] |= middles > end if side > 0 else middles < end
+    steps = np.empty((edges.size, len(groups)))  # [q and line, group]: what the chance given q gains at a line
+    last = np.empty(len(groups))
+    for column, group in enumerate(groups):
+        outside = [index for index, atom in enumerate(atoms) if atom.outcome not in group]
+        left = w[:, None] * rejected[outside].all(axis=0)  # [q, stretch]: the group is what is left
+        steps[:, column] = (left[:, :-1] - left[:, 1:]).ravel()
+        last[column] = left[:, -1].sum()
+    counts = steps.any(axis=1)
+    phi = normal_cdf((edges.ravel()[counts] - effects[:, None]) / error)  # [effect, q and line]
+    return np.clip(last + phi @ steps[counts], 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """With the criterion's own p values on simulated seeds; the same draws serve all effects and spreads.
+
+    A p value that moves and stretches with its data is needed for standard normal values only: at each level the two
+    cuts are found beyond which it rejects.
+    """
+
+    criterion: Criterion
+    atoms: tuple[Atom, ...]
+    alpha: float
+    domain: tuple[float, float] = WHOLE_LINE
+    draws: int = DRAWS
+    _limits: dict[tuple[int, float], np.ndarray] = field(default_factory=dict)
+
+    def __call__(self, groups: Groups, effects: np.ndarray, sd: float, n: int) -> np.ndarray:
+        """As ``Chances``."""
+        found = np.zeros((len(effects), len(groups)))
+        if n < max(2, min(self.criterion.smallest_n(atom.level(self.alpha)) for atom in self.atoms)):
+            return found
+        within = self._within_bounds if self.criterion.needs_bounds else self._moved
+        rejected = [within(atom, effects, sd, n) for atom in self.atoms]  # each [draw, effect]
+        for column, group in enumerate(groups):
+            left = np.ones((self.draws, len(effects)), dtype=bool)
+            for atom, out in zip(self.atoms, rejected, strict=True):
+                if atom.outcome not in group:
+                    left &= out
+            found[:, column] = left.mean(axis=0)
+        return found
+
+    def _seeds(self, n: int) -> np.ndarray:
+        """Standard normal values, [draw, n]; for unpaired arms two of them with that difference, [draw, n, 2]."""
+        stream = np.random.default_rng([KEY, n])
+        if self.criterion.unpaired:
+            return stream.standard_normal((self.draws, n, 2)) / math.sqrt(2)
+        return stream.standard_normal((self.draws, n))
+
+    def _moved(self, atom: Atom, effects: np.ndarray, sd: float, n: int) -> np.ndarray:
+        limits = self._of_standard_normal(n, atom.level(self.alpha))
+        lower, upper = (effects + sd * limits[:, side : side + 1] for side in (0, 1))
+        above = False if atom.interval.upper is None else lower > atom.interval.upper
+        below = False if atom.interval.lower is None else upper < atom.interval.lower
+        return np.broadcast_to(above | below, lower.shape)
+
+    def _of_standard_normal(self, n: int, level: float) -> np.ndarray:
+        """Cuts up to which "parameter ≤ cut", and from which "parameter ≥ cut" is rejected at ``level``, [draw, 2]."""
+        if (n, level) not in self._limits:
+            self._limits[n, level] = np.array([self._limits_of(x, level) for x in self._seeds(n)])
+        return self._limits[n, level]
+
+    def _limits_of(self, x: np.ndarray, level: float) -> tuple[float, float]:
+        seeds = x[:, 0] - x[:, 1] if self.criterion.unpaired else x
+        middle, error = float(seeds.mean()), float(seeds.std(ddof=1)) / math.sqrt(len(seeds))
+
+        def limit(p: Callable[[np.ndarray, float], float], side: int) -> float:
+            rejected, kept = middle + side * REACH * error, middle
+            if p(x, rejected) > level:
+                return side * math.inf
+            for _ in range(HALVINGS):
+                between = (rejected + kept) / 2
+                if p(x, between) <= level:
+                    rejected = between
+                else:
+                    kept = between
+            return rejected
+
+        return limit(self.criterion.p_greater, -1), limit(self.criterion.p_less, 1)
+
+    def _within_bounds(self, atom: Atom, effects: np.ndarray, sd: float, n: int) -> np.ndarray:
+        """Tested as it is, on values that are moved back onto the bounds where they leave them."""
+        criterion = self.criterion.on(self.domain)
+        found = np.zeros((self.draws, len(effects)), dtype=bool)
+        for row, seeds in enumerate(self._seeds(n)):
+            for column, effect in enumerate(effects):
+                x = np.clip(effect + sd * seeds, *self.domain)
+                found[row, column] = atom_p(atom, x, criterion) <= self.alpha
+        return found

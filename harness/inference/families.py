@@ -1,0 +1,55 @@
+"""Several tests at once: Holm where they decide, Benjamini–Hochberg where they only explore."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from harness.inference.estimands import STUDENT, WELCH, Sample
+from harness.records import Estimand
+
+
+def holm(p: Sequence[float]) -> tuple[float, ...]:
+    """Holm-adjusted p values, in the order given: those up to α may be rejected together, at level α over all.
+
+    The j-th smallest of m, times m − j + 1, and never less than the one before it (Holm 1979, JSTOR 4615733).
+    """
+    adjusted = [1.0] * len(p)
+    largest = 0.0
+    for rank, index in enumerate(sorted(range(len(p)), key=lambda index: p[index])):
+        largest = max(largest, min(1.0, (len(p) - rank) * p[index]))
+        adjusted[index] = largest
+    return tuple(adjusted)
+
+
+def benjamini_hochberg(p: Sequence[float]) -> tuple[float, ...]:
+    """p values adjusted for the rate of false discoveries, in the order given.
+
+    The j-th smallest of m, times m/j, and never more than the one after it (Benjamini and Hochberg 1995,
+    doi 10.1111/j.2517-6161.1995.tb02031.x).
+    """
+    adjusted = [1.0] * len(p)
+    smallest = 1.0
+    for rank, index in reversed(list(enumerate(sorted(range(len(p)), key=lambda index: p[index]), 1))):
+        smallest = min(smallest, p[index] * len(p) / rank)
+        adjusted[index] = smallest
+    return tuple(adjusted)
+
+
+def exploratory_p(estimands: Mapping[str, Estimand], samples: Mapping[str, Sample]) -> dict[str, tuple[float, float]]:
+    """Exploratory contrast → two-sided p of no difference, as it is and after Benjamini–Hochberg over all of them.
+
+    Only a contrast of means has a null that needs no registration: no difference. What an arm's own value should be
+    compared with, nobody said beforehand. The test is that of the interval beside it: t, or Welch's for unpaired arms.
+    """
+    raw = {
+        name: two_sided(samples[name])
+        for name, estimand in estimands.items()
+        if estimand.contrast is not None and estimand.seeds == "mean" and samples[name].result.interval95 is not None
+    }
+    return dict(zip(raw, zip(raw.values(), benjamini_hochberg(tuple(raw.values())), strict=True), strict=True))
+
+
+def two_sided(sample: Sample) -> float:
+    """p of the null that the mean is 0."""
+    criterion = WELCH if sample.data.ndim == 2 else STUDENT
+    return min(1.0, 2 * min(criterion.p_greater(sample.data, 0.0), criterion.p_less(sample.data, 0.0)))

@@ -1,0 +1,64 @@
+"""Judging growing data: the registered looks one after the other, up to the first that gives an outcome.
+
+Planned looks: each of K looks is made at α/K, decisions and guards alike, so the probability that any of them gives a
+wrong outcome is at most α (Bonferroni), whatever the criterion. Anytime-valid: the criterion's p holds at all numbers
+of seeds at once, so decisions spend their α whole; a guard's test does not, so its α is divided as for planned looks.
+
+Any outcome but inconclusive ends the run, invalid too: more seeds mend neither a diverged seed nor a violated guard.
+"""
+
+from __future__ import annotations
+
+from harness.errors import HarnessError
+from harness.inference.outcome import judge
+from harness.records import Decision, Hypothesis, Look, Measurements
+
+
+def decide(hypothesis: Hypothesis, measurements: Measurements) -> Decision:
+    """The outcome of a hypothesis after the seeds measured so far: that of the look which gave one, else of the last.
+
+    The same for the first seeds of a longer run: a decision never depends on seeds after the look that it stopped at.
+
+    Raises:
+        HarnessError: fewer seeds than at the first look; otherwise as ``judge``.
+    """
+    if measurements.pilot or hypothesis.stopping.kind == "fixed":
+        return judge(hypothesis, measurements)
+    planned = hypothesis.looks
+    measured = len(measurements.seeds)
+    due = [seeds for seeds in planned if seeds <= measured]
+    if not due:
+        raise HarnessError(
+            f"{measured} seeds were measured, but the first look is at {planned[0]}",
+            where="results.json",
+            remedy="run the hypothesis: it trains the seeds that are missing",
+        )
+    parts = hypothesis.stopping.parts
+    taken: list[Look] = []
+    for seeds in due:
+        decision = judge(hypothesis, measurements.first(seeds), parts=parts, guard_parts=len(planned))
+        taken.append(Look(seeds=seeds, outcome=decision.outcome, p=decision.p))
+        if decision.outcome != "inconclusive":
+            break
+    words = f"{decision.summary} {_words(hypothesis, taken)}"
+    warnings = decision.warnings
+    if measured > taken[-1].seeds:
+        warnings = (
+            *warnings,
+            f"{measured} seeds were measured; those after the look at {taken[-1].seeds} do not count.",
+        )
+    return decision.model_copy(update={"summary": words, "looks": tuple(taken), "warnings": warnings})
+
+
+def goes_on(hypothesis: Hypothesis, decision: Decision) -> bool:
+    """Whether the stopping rule asks for more seeds after this decision."""
+    judged = decision.looks[-1].seeds if decision.looks else hypothesis.looks[-1]
+    return decision.outcome == "inconclusive" and judged < hypothesis.looks[-1]
+
+
+def _words(hypothesis: Hypothesis, taken: list[Look]) -> str:
+    """``Look 2 of 3, each at α/3.``"""
+    number, planned = len(taken), hypothesis.looks
+    if hypothesis.stopping.kind == "looks":
+        return f"Look {number} of {len(planned)}, each at α/{len(planned)}."
+    return f"Judged at {taken[-1].seeds} of at most {planned[-1]} seeds, by a test that holds at any number of them."

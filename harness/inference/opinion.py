@@ -1,0 +1,59 @@
+"""What stands beside a decision and never makes one: posterior probabilities, and a standardised effect size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from harness.inference.student import noncentrality_limits
+from harness.records import BandDecision, EffectSize
+
+LEVEL = 0.95
+
+
+def posterior(decision: BandDecision) -> Mapping[str, float] | None:
+    """P(true mean in band | seeds) for every band, under Jeffreys' prior 1/σ for normal values.
+
+    The mean's posterior is then x̄ + (s/√n)·t with n − 1 degrees of freedom (Box and Tiao 1973,
+    doi 10.1002/9781118033197). A second opinion: no outcome ever depends on it. None where nothing was tested, or the
+    decision is not about a mean.
+    """
+    result = decision.estimand
+    if not decision.atoms or result.mean is None or not result.sd:
+        return None
+    error = result.sd / math.sqrt(result.n)
+    found = dict.fromkeys(decision.bands, 0.0)
+    for atom in decision.atoms:
+        found[atom.outcome] += _between(atom.interval.lower, atom.interval.upper, result.mean, error, result.n - 1)
+    return found
+
+
+def _between(lower: float | None, upper: float | None, centre: float, scale: float, df: int) -> float:
+    """P(lower < centre + scale·t < upper); from the upper tail above the centre, where small differences survive."""
+    from scipy import special
+
+    low = -math.inf if lower is None else (lower - centre) / scale
+    high = math.inf if upper is None else (upper - centre) / scale
+    if low > 0:
+        low, high = -high, -low
+    return float(special.stdtr(df, high) - special.stdtr(df, low))
+
+
+def effect_size(decision: BandDecision) -> EffectSize | None:
+    """The mean paired difference in standard deviations of the differences: d_z, with Hedges' correction g_z.
+
+    The interval is exact for normal differences, from the noncentral t, and corrected by the same factor (Hedges 1981,
+    doi 10.3102/10769986006002107; Cumming and Finch 2001, doi 10.1177/0013164401614002). None where nothing was tested.
+    """
+    result = decision.estimand
+    if not decision.atoms or result.mean is None or not result.sd or result.n < 3:
+        return None
+    df, root = result.n - 1, math.sqrt(result.n)
+    standardised = result.mean / result.sd
+    correction = math.exp(math.lgamma(df / 2) - math.lgamma((df - 1) / 2)) / math.sqrt(df / 2)
+    low, high = noncentrality_limits(standardised * root, df, LEVEL)
+    return EffectSize(
+        value=correction * standardised,
+        interval95=(correction * low / root, correction * high / root),
+        correction=correction,
+    )

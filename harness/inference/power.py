@@ -1,0 +1,244 @@
+"""Operating characteristics of a hypothesis: what its decisions would come to, if the truth were so and so."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from harness.criteria.t import T
+from harness.inference.atoms import Atom, split
+from harness.inference.chances import Chances, chances_of
+from harness.inference.estimands import title, unit
+from harness.inference.prediction import Wanted, level, wanted
+from harness.inference.regions import Chance, Region, greatest, places_in, reached, regions, round_off
+from harness.inference.seeds import MOST_SEEDS, POWER
+from harness.records import DecisionPower, Hypothesis, PowerReport, PredictionPower
+
+DIGITS = 6  # of a chance in the report: what the quadrature is good for
+EFFECTS = 41
+CURVE = 161
+SIMULATED_FRACTIONS = (0.5, 1.0, 2.0)
+FRACTIONS = (0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # of the registered seeds: the other numbers that are shown
+ASSUMED = "Seeds are taken to be independent and normal; guards and seeds that diverge are not counted in."
+EARLIER = "Chances are those of a look after all these seeds; that an earlier look can decide too is not counted in."
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A standard deviation between seeds, with a small and a large one beside it."""
+
+    low: float
+    value: float
+    high: float
+    source: str
+    """In words: where it comes from."""
+
+
+def power(hypothesis: Hypothesis, spreads: Mapping[str, Spread], effects: Sequence[float] = ()) -> PowerReport:
+    """Chance of every outcome over true effects, spreads and numbers of seeds, decision by decision.
+
+    ``spreads``: decision → its estimand's spread; decisions without one are left out, and that is said. ``effects`` are
+    further true effects to give the prediction's chance at.
+    """
+    needs = wanted(hypothesis)
+    decisions = tuple(
+        _decision(hypothesis, name, needs, spreads[name], effects) for name in hypothesis.decisions if name in spreads
+    )
+    notes = [ASSUMED]
+    if left_out := [name for name in hypothesis.decisions if name not in spreads]:
+        notes.append(f"No standard deviation is known for {', '.join(left_out)}: give --sd NAME=VALUE.")
+    if not needs.bands:
+        notes.append(f"The predicted outcome, {hypothesis.prediction.outcome}, asks for no band in particular.")
+    if hypothesis.stopping.parts > 1:
+        notes.append("Planned looks share α.")
+    if len(hypothesis.looks) > 1:
+        notes.append(EARLIER)
+    return PowerReport(
+        hypothesis=hypothesis.id,
+        title=hypothesis.title,
+        predicted=hypothesis.prediction.outcome,
+        seeds=hypothesis.seeds.number,
+        decisions=decisions,
+        together=_together(needs, decisions),
+        notes=tuple(notes),
+    )
+
+
+def greatest_chance(hypothesis: Hypothesis, spreads: Mapping[str, Spread]) -> tuple[str, float] | None:
+    """The greatest chance that the prediction comes true with the registered seeds, whatever the true effects.
+
+    Of several decisions that must all hold, the least likely bounds it: its name comes with the chance. None where it
+    is not known without simulation, as with several looks, or the prediction asks for nothing in particular.
+    """
+    if len(hypothesis.looks) > 1:
+        return None
+    needs = wanted(hypothesis)
+    found = []
+    for name, group in needs.bands.items():
+        if name not in spreads or not isinstance(hypothesis.decisions[name].criterion, T):
+            if needs.one:
+                return None
+            continue
+        atoms, chances = _of(hypothesis, name)
+        estimand = hypothesis.estimands[hypothesis.decisions[name].estimand]
+        chance = _chance_with(chances, group, spreads[name].value, hypothesis.seeds.number)
+        found.append((greatest(chance, regions(atoms, group), estimand.domain)[0], name))
+    if not found:
+        return None
+    chance_of, name = max(found) if needs.one else min(found)
+    return name, chance_of
+
+
+def _of(hypothesis: Hypothesis, name: str) -> tuple[tuple[Atom, ...], Chances]:
+    spec = hypothesis.decisions[name]
+    domain = hypothesis.estimands[spec.estimand].domain
+    atoms = split(spec.bands, domain)
+    return atoms, chances_of(spec.criterion, atoms, level(hypothesis, name), domain)
+
+
+def _chance_with(chances: Chances, group: frozenset[str], sd: float, n: int) -> Chance:
+    return lambda effects: chances([group], effects, sd, n)[:, 0]
+
+
+def _decision(
+    hypothesis: Hypothesis, name: str, needs: Wanted, spread: Spread, effects: Sequence[float]
+) -> DecisionPower:
+    spec = hypothesis.decisions[name]
+    estimand = hypothesis.estimands[spec.estimand]
+    atoms, chances = _of(hypothesis, name)
+    sds = (spread.low, spread.value, spread.high)
+    registered = hypothesis.seeds.number
+    fractions = FRACTIONS if chances.draws is None else SIMULATED_FRACTIONS
+    numbers = tuple(sorted({max(2, round(registered * part)) for part in fractions} | {registered}))
+    cuts = tuple(
+        sorted({end for atom in atoms for end in (atom.interval.lower, atom.interval.upper) if end is not None})
+    )
+    group = needs.bands.get(name, frozenset())
+
+    def rows(at: np.ndarray, sd: float, n: int) -> tuple[tuple[float, ...], ...]:
+        single = chances([frozenset([band]) for band in spec.bands], at, sd, n)
+        left = 1 - single.sum(axis=1, keepdims=True)
+        table = np.clip(np.concatenate([single, left], axis=1), 0, 1).round(DIGITS)
+        return tuple(tuple(row) for row in table.tolist())
+
+    low, high = _range(cuts, spread, registered, estimand.domain)
+    landmarks = _landmarks(atoms, cuts, spread.value, (low, high))
+    grid, curve = np.linspace(low, high, EFFECTS), _curve(cuts, landmarks, (low, high), spread.value, registered)
+    if spec.criterion.needs_bounds:  # simulated anew for every effect
+        grid = curve = np.array(landmarks)
+    return DecisionPower(
+        name=name,
+        title=title(estimand, hypothesis),
+        unit=unit(estimand),
+        criterion=spec.criterion.name,
+        alpha=level(hypothesis, name),
+        bands={band: str(parts) for band, parts in spec.bands.items()},
+        cuts=cuts,
+        seeds=registered,
+        predicted=tuple(band for band in spec.bands if band in group),
+        sds=sds,
+        sd_source=spread.source,
+        draws=chances.draws,
+        outcomes=(*spec.bands, "inconclusive"),
+        numbers=numbers,
+        effects=tuple(grid.tolist()),
+        chances=tuple(tuple(rows(grid, sd, n) for n in numbers) for sd in sds),
+        curve_effects=tuple(curve.tolist()),
+        curve=rows(curve, spread.value, registered),
+        landmarks=landmarks,
+        **_prediction(chances, atoms, group, spread, numbers, registered, estimand.domain, effects),
+    )
+
+
+def _prediction(
+    chances: Chances,
+    atoms: tuple[Atom, ...],
+    group: frozenset[str],
+    spread: Spread,
+    numbers: Sequence[int],
+    registered: int,
+    domain: Region,
+    effects: Sequence[float],
+) -> dict[str, Any]:
+    """The fields of ``DecisionPower`` about the chance of the predicted bands."""
+    sds = (spread.low, spread.value, spread.high)
+    chance = _chance_with(chances, group, spread.value, registered)
+    found = regions(atoms, group)
+    noise = 0.0 if chances.draws is None else 1 / math.sqrt(chances.draws)
+    places = places_in(chance, found, domain, spread.value, effects, noise)
+    if not found or not places:
+        return {"prediction": (), "by_number": (), "greatest": None, "within": ()}
+
+    def at(effect: float, sd: float, n: int) -> float:
+        return round(float(_chance_with(chances, group, sd, n)(np.array([effect]))[0]), DIGITS)
+
+    return {
+        "prediction": tuple(
+            PredictionPower(
+                effect=effect,
+                where=where,
+                chances=tuple(at(effect, sd, registered) for sd in sds),
+                seeds=tuple(_seeds_for(chances, group, effect, sd, numbers) for sd in sds),
+            )
+            for effect, where in places
+        ),
+        "by_number": tuple(tuple(at(places[0][0], sd, n) for n in numbers) for sd in sds),
+        "greatest": round(greatest(chance, found, domain, noise)[0], DIGITS),
+        "within": reached(chance, found, domain),
+    }
+
+
+def _range(cuts: Sequence[float], spread: Spread, n: int, domain: Region) -> Region:
+    """Effects worth showing: all cuts, and on either side enough for the outer bands to become likely."""
+    pad = max((cuts[-1] - cuts[0]) / 4, 2.5 * spread.value, 5 * spread.value / math.sqrt(n)) if cuts else 1.0
+    low, high = (cuts[0], cuts[-1]) if cuts else (0.0, 0.0)
+    return max(low - pad, domain[0]), min(high + pad, domain[1])
+
+
+def _landmarks(atoms: tuple[Atom, ...], cuts: Sequence[float], sd: float, shown: Region) -> tuple[float, ...]:
+    """Cuts, one sd off either side of them, and the middles of bounded bands, as far as they are shown."""
+    points = {*cuts, *(round_off(cut + side * sd, sd) for cut in cuts for side in (-1, 1))}
+    for atom in atoms:
+        if atom.interval.lower is not None and atom.interval.upper is not None:
+            points.add(float(f"{(atom.interval.lower + atom.interval.upper) / 2:.10g}"))
+    return tuple(sorted(point for point in points if shown[0] <= point <= shown[1]))
+
+
+def _curve(cuts: Sequence[float], landmarks: Sequence[float], shown: Region, sd: float, n: int) -> np.ndarray:
+    error = sd / math.sqrt(n)
+    near = [cut + error * step for cut in cuts for step in np.arange(-4, 4.1, 0.5)]
+    points = np.concatenate([np.linspace(*shown, CURVE), near, landmarks])
+    return np.unique(points[(points >= shown[0]) & (points <= shown[1])])
+
+
+def _seeds_for(chances: Chances, group: frozenset[str], effect: float, sd: float, numbers: Sequence[int]) -> int | None:
+    """Smallest number of seeds with a chance of 80%; of a simulated one, smallest of ``numbers``."""
+
+    def enough(n: int) -> bool:
+        return bool(chances([group], np.array([effect]), sd, n)[0, 0] >= POWER)
+
+    if chances.draws is not None:
+        return next((n for n in numbers if enough(n)), None)
+    low, high = 2, 4
+    while not enough(high):
+        if high == MOST_SEEDS:
+            return None
+        low, high = high, min(2 * high, MOST_SEEDS)
+    while low < high:  # a true effect inside a band is recognised the more often, the more seeds
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle + 1, high)
+    return high
+
+
+def _together(needs: Wanted, decisions: Sequence[DecisionPower]) -> tuple[float, float] | None:
+    """Bounds that hold however the decisions depend on one another (Boole and Bonferroni)."""
+    chances = {part.name: part.prediction[0].chances[1] for part in decisions if part.prediction}
+    if not needs.bands or set(chances) != set(needs.bands):
+        return None
+    if needs.one:
+        return max(chances.values()), min(1.0, sum(chances.values()))
+    return max(0.0, 1 - sum(1 - chance for chance in chances.values())), min(chances.values())

@@ -1,0 +1,52 @@
+"""Whether a run that was trained again, from the same seeds elsewhere, came to the same statistics."""
+
+from __future__ import annotations
+
+import math
+
+from harness.records import Decision, EstimandResult
+
+SAME = 1e-9  # relative difference of means that are the same number
+
+
+def disagreements(before: Decision, now: Decision, level: float) -> tuple[str, ...]:
+    """What a rerun disagrees with its run in, one sentence each; empty if it agrees within the registered tolerance.
+
+    The outcome must be the same, and the mean of every estimand of a decision or a guard must lie in the interval in
+    which the mean of an independent repetition with as many seeds would lie with probability ``level``:
+
+        mean ± t((1 + level) / 2, n − 1) · sd · √(1/n + 1/m)
+
+    A rerun has the same seeds, so its mean moves less than an independent one's unless something else changed.
+    Source: Patil, Peng & Leek, What should researchers expect when they replicate studies?, Perspectives on
+    Psychological Science 11 (2016), doi:10.1177/1745691616646366.
+    """
+    found = []
+    if before.outcome != now.outcome:
+        found.append(f"the outcome is {now.outcome}, it was {before.outcome}")
+    ours = {result.name: result for result in _tested(now)}
+    for old in {result.name: result for result in _tested(before)}.values():
+        new = ours[old.name]
+        if (old.mean is None) != (new.mean is None):
+            found.append(f"{old.name}: one of the two has no value at all")
+        elif old.mean is not None and new.mean is not None:
+            limit = _shift(old, new, level)
+            if not abs(new.mean - old.mean) <= max(limit, SAME * abs(old.mean)):
+                found.append(
+                    f"{old.name}: the mean moved from {old.mean:.6g} to {new.mean:.6g}, by more than {limit:.3g}"
+                )
+    return tuple(found)
+
+
+def _tested(decision: Decision) -> tuple[EstimandResult, ...]:
+    return (*(part.estimand for part in decision.decisions), *(guard.estimand for guard in decision.guards))
+
+
+def _shift(old: EstimandResult, new: EstimandResult, level: float) -> float:
+    """How far the mean may move; nothing where the spread between seeds is not known."""
+    if old.sd is None or new.n == 0:
+        return 0.0
+    from scipy import stats
+
+    quantile = float(stats.t.ppf((1 + level) / 2, old.n - 1))
+    return quantile * old.sd * math.sqrt(1 / old.n + 1 / new.n)

@@ -1,0 +1,146 @@
+"""What other criteria and other levels would have said of the same seeds. Never the verdict: that was registered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.criteria import NEVER, Criterion
+from harness.inference.atoms import split
+from harness.inference.combine import share
+from harness.inference.estimands import evaluate
+from harness.inference.looks import decide
+from harness.records import BandDecision, Hypothesis, Measurements
+from harness.registry import members
+
+REGISTERED = "as registered"
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """One criterion at one level."""
+
+    criterion: str
+    """A plug-in's name, or "as registered" for the verdict's own."""
+    targets: str
+    """The parameter that it tests: mean, median, …"""
+    alpha: float | None
+    """None: of each decision as registered."""
+    smallest_n: int | None
+    """Seeds with which it can decide; None where it can't be asked."""
+    outcome: str | None
+    p: float | None
+    decisions: tuple[BandDecision, ...]
+    reason: str | None
+    """Why it cannot apply, if so."""
+
+
+def sensitivity(
+    hypothesis: Hypothesis, measurements: Measurements, names: Sequence[str], alphas: Sequence[float]
+) -> tuple[Alternative, ...]:
+    """The outcome as registered, then under each criterion of ``names`` at each of ``alphas``.
+
+    Every decision is made with the other criterion; guards, combination, exclusions and looks stay, as far as seeds
+    were trained: where the verdict came early, another criterion might have gone on. Without ``alphas`` each decision
+    keeps its own.
+    """
+    levels: list[float | None] = [*alphas] if alphas else [None]
+    found = [_judged(hypothesis, measurements, REGISTERED, alpha) for alpha in dict.fromkeys([None, *levels])]
+    own = {decision.criterion.name for decision in hypothesis.decisions.values()}
+    for name in names:
+        if own != {name}:
+            found += [_judged(hypothesis, measurements, name, alpha) for alpha in levels]
+    return tuple(found)
+
+
+def criteria_names() -> tuple[str, ...]:
+    """Every criterion that is installed."""
+    return tuple(members("criteria"))
+
+
+def _judged(hypothesis: Hypothesis, measurements: Measurements, name: str, alpha: float | None) -> Alternative:
+    chosen: dict[str, Criterion] = {}
+    for decision, spec in hypothesis.decisions.items():
+        level = spec.criterion.alpha if alpha is None else alpha
+        if name == REGISTERED:  # with another level it goes by its own name, below
+            chosen[decision] = spec.criterion.model_copy(update={"alpha": level})
+        else:
+            plugin = members("criteria")[name]
+            assert issubclass(plugin, Criterion)
+            chosen[decision] = plugin.model_validate({"name": name, "alpha": level})
+    targets = ", ".join(dict.fromkeys(criterion.targets for criterion in chosen.values()))
+    needed = {decision: _smallest(hypothesis, decision, criterion) for decision, criterion in chosen.items()}
+    smallest = max(needed.values())
+    if reasons := list(_obstacles(hypothesis, measurements, chosen, needed)):
+        return Alternative(
+            name,
+            targets,
+            alpha,
+            smallest if smallest < NEVER else None,
+            None,
+            None,
+            (),
+            "; ".join(dict.fromkeys(reasons)),
+        )
+    made = decide(_with(hypothesis, chosen), measurements)
+    if name == REGISTERED and alpha is not None:
+        name = ", ".join(dict.fromkeys(criterion.name for criterion in chosen.values()))
+    return Alternative(
+        name, targets, alpha, smallest if smallest < NEVER else None, made.outcome, made.p, made.decisions, None
+    )
+
+
+def _with(hypothesis: Hypothesis, chosen: Mapping[str, Criterion]) -> Hypothesis:
+    """The hypothesis with other criteria. Each decision gets an estimand of its own, so that no guard changes: the
+    parameter that the criterion tests, of arms that are paired as it asks.
+    """
+    estimands, decisions = dict(hypothesis.estimands), {}
+    for decision, criterion in chosen.items():
+        spec = hypothesis.decisions[decision]
+        name = f"{spec.estimand}_of_{decision}"
+        estimand = hypothesis.estimands[spec.estimand]
+        pairing = "unpaired" if criterion.unpaired else "seed"
+        estimands[name] = estimand.model_copy(update={"seeds": criterion.targets, "pairing": pairing})
+        decisions[decision] = spec.model_copy(update={"criterion": criterion, "estimand": name})
+    return hypothesis.model_copy(update={"estimands": estimands, "decisions": decisions})
+
+
+def _smallest(hypothesis: Hypothesis, decision: str, criterion: Criterion) -> int:
+    """The fewest seeds with which each atom could be rejected; NEVER if one never can."""
+    spec = hypothesis.decisions[decision]
+    domain = hypothesis.estimands[spec.estimand].domain
+    alpha = criterion.alpha / share(hypothesis.combine, decision) / hypothesis.stopping.parts
+    needed = [
+        criterion.on(domain).smallest_n(atom.level(alpha), cut)
+        for atom in split(spec.bands, domain)
+        for cut in (atom.interval.lower, atom.interval.upper)
+        if cut is not None
+    ]
+    return max(2, *needed)
+
+
+def _obstacles(
+    hypothesis: Hypothesis,
+    measurements: Measurements,
+    chosen: Mapping[str, Criterion],
+    needed: Mapping[str, int],
+) -> Iterator[str]:
+    """Why a criterion cannot decide here, decision by decision."""
+    for decision, criterion in chosen.items():
+        estimand = hypothesis.estimands[hypothesis.decisions[decision].estimand]
+        if criterion.needs_bounds and not all(math.isfinite(end) for end in estimand.domain):
+            yield f"{decision}: needs a metric with bounds"
+            continue
+        if criterion.unpaired and estimand.contrast is None:
+            yield f"{decision}: compares two arms, and this is about one"
+            continue
+        if hypothesis.stopping.kind == "anytime" and not criterion.anytime:
+            yield f"{decision}: can't be judged at any number of seeds, as the stopping rule asks"
+            continue
+        n = evaluate(decision, estimand, hypothesis, measurements).result.n
+        smallest = needed[decision]
+        if smallest == NEVER:
+            yield f"{decision}: can't decide at this level, whatever the number of seeds"
+        elif n < smallest:
+            yield f"{decision}: needs {smallest:g} seeds at this level, there are {n}"

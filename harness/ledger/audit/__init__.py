@@ -1,0 +1,28 @@
+"""Whether a trail keeps its promises: numbered steps over what lies in the folder and in git's history.
+
+Every finding is listed and none ends the audit. A trail that somebody else wrote is read as hostile: links are not
+followed, sizes are limited, and only what the ledger names by its digest is parsed.
+"""
+
+from harness.ledger.audit.anchors import Kept
+from harness.ledger.audit.evidence import Evidence
+from harness.ledger.audit.files import TrailFiles
+from harness.ledger.audit.findings import EXIT, SORTS, AuditFinding
+from harness.ledger.audit.report import UNDETECTABLE, AuditReport, Line, Subject
+from harness.ledger.audit.steps import Step, audit, ledger_steps
+
+__all__ = [
+    "EXIT",
+    "SORTS",
+    "UNDETECTABLE",
+    "AuditFinding",
+    "AuditReport",
+    "Evidence",
+    "Kept",
+    "Line",
+    "Step",
+    "Subject",
+    "TrailFiles",
+    "audit",
+    "ledger_steps",
+]

@@ -1,0 +1,135 @@
+"""Step 4: the files that events name are there and unchanged; what no event names is listed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.ledger.audit.evidence import ANCHORS, DIGEST, EVENTS, OBJECTS, Evidence
+from harness.ledger.audit.files import aside, temporary
+from harness.ledger.audit.findings import AuditFinding
+from harness.ledger.bodies import VerdictBody
+from harness.ledger.history import run_name
+
+PROMISE = "every registered file and every file of a verdict is the one that the ledger names"
+ALWAYS = ("env.json", "results.json", "verdict.json", "verdict.md")
+"""Files that every verdict names."""
+
+
+def check(evidence: Evidence) -> Iterator[AuditFinding]:
+    """Files that are missing, changed, or named by nothing."""
+    yield from _objects(evidence)
+    known: set[str] = set()
+    for run, start, verdict in evidence.judged():
+        yield from _artefacts(evidence, run, start.hypothesis, verdict)
+        known.update(f"{evidence.folder(run)}/{name}" for name in verdict.files)
+        yield from _weights(evidence, run, start.hypothesis, verdict)
+    yield from _strays(evidence, known)
+
+
+def named_objects(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """(event, digest) of every object that an event says is kept."""
+    for event in evidence.order:
+        if event.type not in ("registered", "amended", "run_started") or event.digest not in evidence.bodies:
+            continue
+        kept = ("raw",) if event.type == "run_started" else ("raw", "canonical", "claims")
+        for digest in (*(event.body[key] for key in kept), *event.body["pins"]["templates"].values()):
+            yield event.digest, digest
+    for digest in evidence.types["replicated"]:
+        body = evidence.events[digest].body
+        verdicts = evidence.verdicts[str(body["run"])]
+        own = {evidence.events[verdict].body["files"].get("results.json") for verdict in verdicts}
+        if body["results"] not in own:
+            yield digest, body["results"]
+
+
+def _objects(evidence: Evidence) -> Iterator[AuditFinding]:
+    told: set[str] = set()
+    for event, digest in named_objects(evidence):
+        path = f"{OBJECTS}{digest}"
+        if path not in evidence.files.sizes and digest not in told:
+            told.add(digest)
+            what = f"an object that a {evidence.events[event].type} event names is missing"
+            where = evidence.files.shown(path)
+            yield AuditFinding("object-missing", what, where, digest, "no such file", evidence.whose(event))
+
+
+def _artefacts(evidence: Evidence, run: str, hypothesis: str, verdict: VerdictBody) -> Iterator[AuditFinding]:
+    folder, files = evidence.folder(run), evidence.files
+    for name in ALWAYS:
+        if name not in verdict.files:
+            what = f"the verdict on run {run_name(run)} does not name its {name}"
+            yield AuditFinding("artefact-unnamed", what, files.shown(f"{folder}/{name}"), hypothesis=hypothesis)
+    for name, digest in verdict.files.items():
+        path = f"{folder}/{name}"
+        where = files.shown(path)
+        if path not in files.sizes:
+            what = "a file that a verdict names is missing"
+            yield AuditFinding("artefact-missing", what, where, digest, "no such file", hypothesis)
+            continue
+        try:
+            got = files.digest(path)
+        except OSError as error:
+            what = f"a file that a verdict names cannot be read: {error.strerror or error}"
+            yield AuditFinding("artefact-missing", what, where, digest, "unreadable", hypothesis)
+            continue
+        if got != digest:
+            what = "a file is not the one that the verdict names"
+            yield AuditFinding("artefact-bytes", what, where, digest, got, hypothesis)
+
+
+def _weights(evidence: Evidence, run: str, hypothesis: str, verdict: VerdictBody) -> Iterator[AuditFinding]:
+    """Weights that env.json names: they are not in git, so that their absence is no fault."""
+    folder, files = evidence.folder(run), evidence.files
+    page = evidence.page(run, verdict.files.get("env.json"))
+    named = page.weights if page is not None else {}
+    absent = [name for name in named if f"{folder}/weights/{name}" not in files.sizes]
+    if absent:
+        what = f"{len(absent)} of {len(named)} weight files of run {run_name(run)} are not here: not checked"
+        yield AuditFinding("weights-absent", what, files.shown(f"{folder}/weights"), hypothesis=hypothesis)
+    for name, digest in named.items():
+        if name in absent:
+            continue
+        where = files.shown(f"{folder}/weights/{name}")
+        try:
+            got = files.digest(f"{folder}/weights/{name}")
+        except OSError as error:
+            got = f"unreadable ({error.strerror or error})"
+        if got != digest:
+            what = "weights are not those that env.json names"
+            yield AuditFinding("weights-bytes", what, where, digest, got, hypothesis)
+
+
+def _strays(evidence: Evidence, known: set[str]) -> Iterator[AuditFinding]:
+    """What lies in the trail and is named by no event."""
+    folders = {evidence.folder(run): run for run, _ in evidence.starts()}
+    pilots = {f"{evidence.whose(d)}/pilot-{run_name(d)}" for d in evidence.types["pilot"]}
+    objects = {digest for _, digest in named_objects(evidence)}
+    orphans: dict[str, int] = {}
+    for path in sorted(evidence.files.sizes):
+        name = path.removeprefix(OBJECTS)
+        where = evidence.files.shown(path)
+        folder = "/".join(path.split("/")[:2])
+        if temporary(path):
+            yield AuditFinding("leftover", "a temporary file of a write that was cut off", where)
+        elif aside(path) or path in known or path.startswith((EVENTS, ANCHORS)):
+            continue
+        elif path.startswith(OBJECTS):
+            if name not in objects:
+                what = "an object that no event names" if DIGEST.fullmatch(name) else "a file that is no object"
+                yield AuditFinding("stray", what, where)
+        elif folder in folders:
+            run = folders[folder]
+            judged = bool(evidence.verdicts[run])
+            what = f"run {run_name(run)} {'has a verdict that does not name it' if judged else 'has no verdict'}"
+            yield AuditFinding("stray", what, where, hypothesis=evidence.whose(run))
+        elif folder in pilots:
+            yield AuditFinding("stray", "a pilot's file; pilots prove nothing", where)
+        elif path.count("/") > 1 and path.split("/")[1].removeprefix("pilot-").isalnum():
+            orphans[folder] = orphans.get(folder, 0) + 1
+        else:
+            yield AuditFinding("stray", "a file that no event names", where)
+    for folder, count in sorted(orphans.items()):
+        what = f"{count} {'file' if count == 1 else 'files'} of a run that the ledger does not know"
+        hypothesis = folder.split("/")[0]
+        whose = hypothesis if hypothesis in evidence.hypotheses else None
+        yield AuditFinding("orphan-run", what, evidence.files.shown(folder), hypothesis=whose)

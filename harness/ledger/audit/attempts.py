@@ -1,0 +1,207 @@
+"""Step 3: registered before it was run, every attempt closed and counted, amendments classified."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+from harness.ledger.amendments import Amendment, amendments
+from harness.ledger.audit import looks
+from harness.ledger.audit.evidence import Evidence
+from harness.ledger.audit.findings import AuditFinding
+from harness.ledger.audit.similar import near_duplicates
+from harness.ledger.bodies import AmendedBody, RegisteredBody, RunStartedBody, VerdictBody
+from harness.ledger.history import run_name
+
+PROMISE = "it was registered before it was run, every attempt is closed and counted, every deviation is named"
+REFERENCES = ("registration", "amendment", "amends", "run", "verdict", "head")
+"""Fields that name another event, which must be there and before."""
+
+SameMeaning = Callable[[Evidence, str, RegisteredBody | AmendedBody], bool]
+"""Whether the text of this digest means what was fixed; only the stage that reads YAML can tell."""
+
+
+def check(evidence: Evidence, same_meaning: SameMeaning) -> Iterator[AuditFinding]:
+    """What is wrong with the order and the number of registrations, amendments and attempts."""
+    yield from _references(evidence)
+    for hypothesis in evidence.hypotheses:
+        yield from _registrations(evidence, hypothesis)
+        yield from _amendments(evidence, hypothesis)
+        for run, body in evidence.starts(hypothesis):
+            yield from _start(evidence, run, body, same_meaning)
+            yield from _end(evidence, run, body)
+    yield from near_duplicates(evidence)
+
+
+def _references(evidence: Evidence) -> Iterator[AuditFinding]:
+    """Events that name something which is not there, or which was not before them."""
+    for event in evidence.order:
+        if event.digest not in evidence.bodies:
+            continue
+        for field in REFERENCES:
+            named = event.body.get(field)
+            if not isinstance(named, str) or evidence.before(named, event.digest):
+                continue
+            sort = "not-registered-before" if field == "registration" else "reference"
+            state = "is not in the ledger" if named not in evidence.events else "is not before it"
+            what = f"the {field} that this {event.type} event names {state}"
+            yield AuditFinding(sort, what, evidence.at(event.digest), named, state, evidence.whose(event.digest))
+
+
+def _registrations(evidence: Evidence, hypothesis: str) -> Iterator[AuditFinding]:
+    registered = evidence.of(hypothesis, "registered")
+    if not registered:
+        for run, _ in evidence.starts(hypothesis):
+            what = "it was run and never registered"
+            yield AuditFinding("not-registered-before", what, evidence.at(run), hypothesis=hypothesis)
+        return
+    first = registered[0]
+    for other in registered[1:]:
+        after = evidence.before(first, other)
+        sort = "registered-again" if after else "registered-side-by-side"
+        what = f"a second registration, {'after' if after else 'neither before nor after'} {first[:12]}"
+        yield AuditFinding(sort, what, evidence.at(other), first, other, hypothesis)
+    for run, body in evidence.starts(hypothesis):
+        if evidence.registration(body.registration) is None or evidence.whose(body.registration) != hypothesis:
+            what = "it names something else than its hypothesis's registration"
+            yield AuditFinding("not-registered-before", what, evidence.at(run), first, body.registration, hypothesis)
+
+
+def _amendments(evidence: Evidence, hypothesis: str) -> Iterator[AuditFinding]:
+    """Whether each amendment was provably before every attempt, and whether it tells of those that it had seen."""
+    attempts = evidence.of(hypothesis, "run_started", "pilot")
+    for digest in evidence.of(hypothesis, "amended"):
+        body = evidence.bodies[digest]
+        assert isinstance(body, AmendedBody)
+        earlier = {run for run in attempts if evidence.before(run, digest)}
+        if unsaid := earlier - set(body.attempts):
+            what = "this amendment does not tell of every attempt before it"
+            yield AuditFinding("amendment-attempts", what, evidence.at(digest), min(unsaid), "not named", hypothesis)
+        known = evidence.bodies.get(body.amends)
+        if not isinstance(known, RegisteredBody | AmendedBody) or known.hypothesis != hypothesis:
+            what = "this amendment amends neither the registration nor an amendment of its hypothesis"
+            yield AuditFinding("reference", what, evidence.at(digest), hypothesis, body.amends, hypothesis)
+    own = [evidence.events[digest] for digest in evidence.of(hypothesis, "amended", "run_started", "pilot")]
+    for amendment in amendments(own, hypothesis, evidence.ancestry):
+        changed = "; ".join(amendment.body.differences) or "the text alone"
+        what = f"amended {amendment.when}: {changed}: {amendment.body.reason}"
+        yield AuditFinding("amended", what, evidence.at(amendment.digest), hypothesis=hypothesis)
+        yield from _late(evidence, amendment, hypothesis)
+
+
+def _late(evidence: Evidence, amendment: Amendment, hypothesis: str) -> Iterator[AuditFinding]:
+    """Runs under an amendment that came too late, and whether they say so."""
+    for run, body in evidence.starts(hypothesis) if amendment.deviates else ():
+        if not evidence.before(amendment.digest, run):
+            continue
+        said = "\n".join(body.deviations)
+        unsaid = [line for line in amendment.body.differences if line not in said]
+        if not unsaid:
+            continue
+        too_late_then = any(evidence.before(earlier, run) for earlier in amendment.after + amendment.beside)
+        sort = "deviation-unnamed" if too_late_then else "deviated"
+        what = f"run {run_name(run)} deviates by an amendment {amendment.when}, and does not say so"
+        yield AuditFinding(sort, what, evidence.at(run), unsaid[0], "not named", hypothesis)
+
+
+def _start(evidence: Evidence, run: str, body: RunStartedBody, same_meaning: SameMeaning) -> Iterator[AuditFinding]:
+    """A run against what was registered, or amended before it."""
+    fixed = evidence.bodies.get(body.amendment or body.registration)
+    if not isinstance(fixed, RegisteredBody | AmendedBody):
+        return  # named already
+    where = evidence.at(run)
+    if body.raw != fixed.raw and not same_meaning(evidence, body.raw, fixed):
+        what = "it was run with another meaning than was registered or amended before it"
+        yield AuditFinding("meaning-changed", what, where, fixed.raw, body.raw, body.hypothesis)
+    if body.amendment is None and (skipped := _amended_before(evidence, run, body.hypothesis)):
+        what = f"it was run as registered, past the amendment {skipped[:12]}"
+        yield AuditFinding("meaning-changed", what, where, skipped, "no amendment named", body.hypothesis)
+    said = "\n".join(body.deviations)
+    for name, old, new in _changes(fixed, body):
+        if name not in said:
+            what = f"{name} is not the registered one, and its deviations do not say so"
+            yield AuditFinding("deviation-unnamed", what, where, old, new, body.hypothesis)
+    if body.deviations:
+        what = f"run {run_name(run)} deviates: {'; '.join(body.deviations)}"
+        yield AuditFinding("deviated", what, where, hypothesis=body.hypothesis)
+
+
+def _amended_before(evidence: Evidence, run: str, hypothesis: str) -> str | None:
+    for digest in evidence.of(hypothesis, "amended"):
+        if evidence.events[digest].body["kind"] == "meaning" and evidence.before(digest, run):
+            return digest
+    return None
+
+
+def _changes(fixed: RegisteredBody | AmendedBody, body: RunStartedBody) -> Iterator[tuple[str, str, str]]:
+    """Plug-ins, templates and data of a run that are others than those fixed before it."""
+    for old, new in (
+        (fixed.pins.plugins, body.pins.plugins),
+        (fixed.pins.templates, body.pins.templates),
+    ):
+        for name in sorted({*old, *new}):
+            if old.get(name) != new.get(name):
+                yield name, old.get(name, "none"), new.get(name, "none")
+    if fixed.pins.code is not None and fixed.pins.code != body.pins.code:
+        yield "code", fixed.pins.code, body.pins.code or "none"
+    for name, fingerprint in body.data.items():
+        if fixed.data.get(name, fingerprint) != fingerprint:
+            yield name, fixed.data[name], fingerprint
+
+
+def _end(evidence: Evidence, run: str, body: RunStartedBody) -> Iterator[AuditFinding]:
+    """How a run ended, and whether its verdict follows that end."""
+    closings, verdicts = evidence.closings[run], evidence.verdicts[run]
+    where, name = evidence.at(run), run_name(run)
+    if not closings:
+        what = f"attempt {name} was started and neither finished nor closed"
+        yield AuditFinding("run-open", what, where, hypothesis=body.hypothesis)
+    endings = {(evidence.events[digest].type, evidence.events[digest].body.get("results")) for digest in closings}
+    if len(endings) > 1:
+        what = f"attempt {name} was closed in {len(endings)} ways: {', '.join(sorted(kind for kind, _ in endings))}"
+        yield AuditFinding("closed-twice", what, evidence.at(closings[1]), hypothesis=body.hypothesis)
+    yield from looks.order(evidence, run, body, closings)
+    finished = [digest for digest in closings if evidence.events[digest].type == "run_finished"]
+    if finished and not verdicts:
+        what = f"attempt {name} was finished and never judged"
+        yield AuditFinding("run-unjudged", what, where, hypothesis=body.hypothesis)
+    said = {json.dumps(evidence.events[digest].body, sort_keys=True) for digest in verdicts}
+    if len(said) > 1:
+        what = f"attempt {name} has {len(said)} different verdicts"
+        yield AuditFinding("judged-twice", what, evidence.at(verdicts[1]), hypothesis=body.hypothesis)
+    for verdict in verdicts:
+        yield from _verdict(evidence, run, verdict, finished, body)
+
+
+def _verdict(
+    evidence: Evidence, run: str, verdict: str, finished: list[str], start: RunStartedBody
+) -> Iterator[AuditFinding]:
+    body = evidence.bodies[verdict]
+    assert isinstance(body, VerdictBody)
+    where, results = evidence.at(verdict), body.files.get("results.json")
+    before = [d for d in finished if evidence.before(d, verdict)]
+    if results not in {evidence.events[digest].body["results"] for digest in before}:
+        what = "no run_finished event before this verdict names its results"
+        got = results or "no results.json"
+        yield AuditFinding("not-finished-before", what, where, "run_finished", got, start.hypothesis)
+    page = evidence.page(run, body.files.get("env.json"))
+    if page is None:
+        return  # step 4 says what is wrong with the file
+    shown = {attempt.run for attempt in page.attempts}
+    earlier = {
+        run_name(digest): digest
+        for digest in evidence.of(start.hypothesis, "run_started", "pilot")
+        if digest == run or evidence.before(digest, run)
+    }
+    if hidden := set(earlier) - shown:
+        what = f"the verdict's page leaves out {len(hidden)} of the attempts before it"
+        yield AuditFinding("attempts-hidden", what, where, min(hidden), "not listed", start.hypothesis)
+    for attempt in page.attempts:
+        digest = earlier.get(attempt.run)
+        ends = [evidence.events[c].type for c in evidence.closings[digest or ""] if evidence.before(c, run)]
+        if digest is not None and ends and f"run_{attempt.status}" not in ends:
+            what = f"the verdict's page tells another end of attempt {attempt.run}"
+            yield AuditFinding("attempts-hidden", what, where, ends[0], attempt.status, start.hypothesis)
+    if unsaid := [text for text in start.deviations if text not in page.deviations]:
+        what = "the verdict's page leaves out a deviation of its run"
+        yield AuditFinding("deviations-hidden", what, where, unsaid[0], "not listed", start.hypothesis)

@@ -1,0 +1,43 @@
+"""Step 1: canonical bytes, names that are digests, parents that exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.ledger.audit.evidence import DIGEST, EVENTS, OBJECTS, Evidence
+from harness.ledger.audit.files import aside
+from harness.ledger.audit.findings import AuditFinding
+
+PROMISE = "every event and object is, to the byte, what its name says, and no event's parent is missing"
+
+
+def check(evidence: Evidence) -> Iterator[AuditFinding]:
+    """What is wrong with single events and objects."""
+    yield from evidence.problems
+    files = evidence.files
+    for path, what in sorted(files.odd.items()):
+        if not aside(path):
+            yield AuditFinding("not-a-file", f"{what} lies in the trail; it was not followed", files.shown(path))
+    read = set(evidence.events)
+    there = {path.removeprefix(EVENTS).removesuffix(".json") for path in files.sizes if path.startswith(EVENTS)}
+    for event in evidence.order:
+        for parent in event.parents:
+            if parent not in read and parent not in there:  # one that is there and not readable was named already
+                what = f"event {event.digest} names a parent that is not in the ledger"
+                yield AuditFinding("parent-missing", what, evidence.at(parent), parent, "no such file")
+        if event.digest not in evidence.bodies:
+            what = f"an event of type {event.type!r}, which this version does not know"
+            yield AuditFinding("event-type", what, evidence.at(event.digest))
+    for path in files.below(OBJECTS.rstrip("/")):
+        digest = path.removeprefix(OBJECTS)
+        if not DIGEST.fullmatch(digest):
+            continue  # step 4 lists it
+        try:
+            got = files.digest(path)
+        except OSError as error:
+            what = f"an object that cannot be read: {error.strerror or error}"
+            yield AuditFinding("unreadable", what, files.shown(path))
+            continue
+        if got != digest:
+            what = "a registered object is not what its name says"
+            yield AuditFinding("object-bytes", what, files.shown(path), digest, got)

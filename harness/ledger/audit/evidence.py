@@ -1,0 +1,181 @@
+"""What all steps look at: the events that could be read, their bodies, and which of them was before which."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pydantic import ValidationError
+
+from harness.errors import HarnessError, Tampered
+from harness.ledger.ancestry import Ancestry
+from harness.ledger.audit.files import LARGEST_EVENT, TrailFiles
+from harness.ledger.audit.findings import AuditFinding
+from harness.ledger.bodies import RegisteredBody, RunStartedBody, VerdictBody
+from harness.ledger.event import Event, parse_event
+from harness.ledger.events import in_order
+from harness.ledger.history import CLOSING, run_name
+from harness.records import Provenance, Record
+
+EVENTS = "ledger/events/"
+OBJECTS = "objects/sha256/"
+ANCHORS = "ledger/anchors/"
+DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class Evidence:
+    """A trail as an audit sees it. What could not be read is in ``problems``, and in nothing else."""
+
+    def __init__(self, files: TrailFiles) -> None:
+        self.files = files
+        self.problems: list[AuditFinding] = []
+        """What step 1 reports of events."""
+        events = dict(self._events())
+        self.order: tuple[Event, ...] = in_order(events)
+        self.events: dict[str, Event] = {event.digest: event for event in self.order}
+        self.bodies: dict[str, Record] = {
+            digest: event.content for digest, event in self.events.items() if event.content is not None
+        }
+        self._forms: dict[str, dict[str, Any] | None] = {}
+        self._pages: dict[str, Provenance] = {}
+        self.ancestry = Ancestry(self.order)
+        self.types: dict[str, list[str]] = defaultdict(list)
+        """Type → digests, in ledger order."""
+        for event in self.order:
+            self.types[event.type].append(event.digest)
+        self._subjects: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+        for event in self.order:
+            if self.knows(event, "hypothesis"):
+                self._subjects[str(event.body["hypothesis"])][event.type].append(event.digest)
+        self.closings = self._by_run(event.digest for event in self.order if event.type in CLOSING)
+        """run_started event → what closes it."""
+        self.verdicts = self._by_run(self.types["verdict"])
+        """run_started event → verdict events."""
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Events that no other names as a parent, sorted."""
+        parents = {parent for event in self.order for parent in event.parents}
+        return tuple(sorted(set(self.events) - parents))
+
+    @property
+    def hypotheses(self) -> tuple[str, ...]:
+        """Every hypothesis that an event names, sorted."""
+        return tuple(sorted(self._subjects))
+
+    def of(self, hypothesis: str, *types: str) -> list[str]:
+        """The events of these types that name the hypothesis, type by type in ledger order."""
+        return [digest for kind in types for digest in self._subjects[hypothesis][kind]]
+
+    def knows(self, event: Event, field: str) -> bool:
+        """Whether the event is of a known type that has this field."""
+        return event.digest in self.bodies and field in event.body
+
+    def before(self, earlier: str, later: str) -> bool:
+        """Whether the first event is an ancestor of the second: the only meaning of "before"."""
+        return earlier in self.events and later in self.events and self.ancestry.before(earlier, later)
+
+    def registration(self, digest: str) -> RegisteredBody | None:
+        """The body of a registered event; None if there is no such event."""
+        body = self.bodies.get(digest)
+        return body if isinstance(body, RegisteredBody) else None
+
+    def start(self, digest: str) -> RunStartedBody | None:
+        """The body of a run_started event; None if there is no such event."""
+        body = self.bodies.get(digest)
+        return body if isinstance(body, RunStartedBody) else None
+
+    def starts(self, hypothesis: str | None = None) -> Iterator[tuple[str, RunStartedBody]]:
+        """run_started events in ledger order, of one hypothesis or of all."""
+        for digest in self.types["run_started"] if hypothesis is None else self.of(hypothesis, "run_started"):
+            body = self.start(digest)
+            if body is not None:
+                yield digest, body
+
+    def judged(self) -> Iterator[tuple[str, RunStartedBody, VerdictBody]]:
+        """Runs with their first verdict, in ledger order."""
+        for digest, body in self.starts():
+            for verdict in self.verdicts[digest][:1]:
+                said = self.bodies[verdict]
+                assert isinstance(said, VerdictBody)
+                yield digest, body, said
+
+    def whose(self, digest: str) -> str | None:
+        """The hypothesis that an event is about, through its run if need be."""
+        event = self.events.get(digest)
+        if event is None or event.digest not in self.bodies:
+            return None
+        if "hypothesis" in event.body:
+            return str(event.body["hypothesis"])
+        return self.whose(str(event.body["run"])) if event.body.get("run") in self.events else None
+
+    def folder(self, run: str) -> str:
+        """Where the files of a run lie, below the trail."""
+        body = self.bodies[run]
+        return f"{body.hypothesis}/{run_name(run)}"  # type: ignore[attr-defined]
+
+    def page(self, run: str, digest: str | None) -> Provenance | None:
+        """What a judged run's env.json says; None if it is not the file of this digest, or cannot be read."""
+        path = f"{self.folder(run)}/env.json"
+        try:
+            if path not in self.files.sizes or self.files.digest(path) != digest:
+                return None
+            if digest not in self._pages:
+                self._pages[digest] = Provenance.model_validate_json(self.files.read(path))
+        except (OSError, ValidationError):
+            return None
+        return self._pages[digest]
+
+    def form(self, digest: str) -> dict[str, Any] | None:
+        """A registered canonical form as plain data; None if it is not there, not what its name says, or no mapping."""
+        if digest not in self._forms:
+            path, form = f"{OBJECTS}{digest}", None
+            try:
+                if path in self.files.sizes and self.files.digest(path) == digest:
+                    form = json.loads(self.files.read(path))
+            except (OSError, ValueError, RecursionError):
+                form = None
+            self._forms[digest] = form if isinstance(form, dict) else None
+        return self._forms[digest]
+
+    def at(self, digest: str) -> str:
+        """An event for a person: its file."""
+        return self.files.shown(f"{EVENTS}{digest}.json")
+
+    def _events(self) -> Iterator[tuple[str, Event]]:
+        """Every event that is what it says; ``problems`` gets the others."""
+        for path in list(self.files.sizes):
+            name = path.removeprefix(EVENTS)
+            if name == path or name.startswith("."):
+                continue
+            digest = name.removesuffix(".json")
+            where = self.files.shown(path)
+            if digest == name or not DIGEST.fullmatch(digest):
+                self._problem("event-name", "a file that is not named as an event", where)
+                continue
+            try:
+                data = self.files.read(path, LARGEST_EVENT)
+            except OSError as error:
+                self._problem("unreadable", f"an event that cannot be read: {error.strerror or error}", where)
+                continue
+            if (got := self.files.digest(path)) != digest:
+                self._problem("event-bytes", "an event that is not what its name says", where, digest, got)
+                continue
+            try:
+                yield digest, parse_event(data, where)
+            except Tampered as error:
+                self._problem("event-form", error.message, where)
+            except HarnessError as error:
+                self._problem("event-version", error.message, where)
+
+    def _problem(self, sort: str, what: str, where: str, expected: str | None = None, got: str | None = None) -> None:
+        self.problems.append(AuditFinding(sort, what, where, expected, got))
+
+    def _by_run(self, digests: Iterable[str]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for digest in digests:
+            found[str(self.events[digest].body["run"])].append(digest)
+        return found

@@ -1,0 +1,99 @@
+"""What lies below a verdicts folder: listed without following a link, read without trusting a size."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+LARGEST_EVENT = 16 * 2**20
+LARGEST_FILE = 2**30
+UNLISTED = ("work", "weights")
+"""Folders of a run that hold large, reproducible files and are not in git."""
+
+
+class TrailFiles:
+    """The regular files of a trail by their path below it, and what else lies there."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.sizes: dict[str, int] = {}
+        """Path below the root → bytes."""
+        self.odd: dict[str, str] = {}
+        """Path → what it is instead of a file or folder: "a link", "a device"."""
+        self._digests: dict[str, str] = {}
+        self._list()
+
+    def shown(self, path: str) -> str:
+        """A path for a person."""
+        return f"{self.root}{os.sep}{path}"
+
+    def read(self, path: str, limit: int = LARGEST_FILE) -> bytes:
+        """The bytes of a listed file.
+
+        Raises:
+            OSError: it cannot be read, is larger than ``limit``, or is a link by now.
+        """
+        if self.sizes[path] > limit:
+            raise OSError(f"it has {self.sizes[path]:,} bytes, more than the {limit:,} that are read")
+        descriptor = os.open(f"{self.root}{os.sep}{path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            parts = [os.read(descriptor, self.sizes[path] + 1)]
+            while parts[-1] and len(parts[0]) != self.sizes[path]:
+                parts.append(os.read(descriptor, 2**20))
+        finally:
+            os.close(descriptor)
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        self._digests[path] = hashlib.sha256(data).hexdigest()
+        return data
+
+    def digest(self, path: str) -> str:
+        """SHA-256 of a listed file.
+
+        Raises:
+            OSError: as ``read``.
+        """
+        if path not in self._digests:
+            self.read(path)
+        return self._digests[path]
+
+    def below(self, folder: str) -> list[str]:
+        """The listed files below a folder, sorted."""
+        return [path for path in sorted(self.sizes) if path.startswith(f"{folder}/")]
+
+    def _list(self) -> None:
+        todo = [""]
+        while todo:
+            folder = todo.pop()
+            try:
+                entries = list(os.scandir(f"{self.root}{os.sep}{folder}"))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self.odd[folder.rstrip("/") or "."] = f"a folder that cannot be read ({error.strerror})"
+                continue
+            for entry in entries:
+                path = folder + entry.name
+                if entry.is_symlink():
+                    self.odd[path] = "a link"
+                elif entry.is_dir(follow_symlinks=False):
+                    todo.append(f"{path}/")
+                else:
+                    status = entry.stat(follow_symlinks=False)
+                    if stat.S_ISREG(status.st_mode):
+                        self.sizes[path] = status.st_size
+                    else:
+                        self.odd[path] = "a device, a pipe or a socket"
+
+
+def aside(path: str) -> bool:
+    """Whether a path belongs to what is not in git: working files, weights, locks."""
+    parts = path.split("/")
+    return (len(parts) > 2 and parts[2] in UNLISTED) or parts[-1] == ".lock"
+
+
+def temporary(path: str) -> bool:
+    """Whether a path is what a cut-off write leaves."""
+    name = path.rsplit("/", 1)[-1]
+    return name.startswith(".") and name.endswith(".tmp")

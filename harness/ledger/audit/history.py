@@ -1,0 +1,187 @@
+"""Step 2: nothing that git's history ever held of the trail is missing or another now.
+
+Every commit is scanned with the difference to each of its parents, so that what a merge threw away (``-s ours``) is
+seen as well. Only blob ids are compared: no content of the history is read, and no configuration of the repository
+has a say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.ledger.audit.evidence import ANCHORS, EVENTS, OBJECTS, Evidence
+from harness.ledger.audit.files import aside
+from harness.ledger.audit.findings import AuditFinding
+from harness.ledger.event import parse_event
+from harness.ledger.git import git
+from harness.ledger.history import run_name
+
+PROMISE = "nothing that git's history ever held of the trail is missing or changed now"
+LOG = (
+    "log", "--raw", "--no-abbrev", "--no-renames", "--root", "--full-history", "--diff-merges=separate",
+    "--no-show-signature", "--no-ext-diff", "--no-textconv", "--no-relative", "-z", "--format=commit %H",
+)  # fmt: skip
+RAW = re.compile(r":(\d+) (\d+) ([0-9a-f]+) ([0-9a-f]+) [A-Z]\d*")
+LISTED = 3
+"""Commits or branches that a finding names."""
+
+Versions = dict[str, dict[str, str]]
+"""Path below the trail → blob id → a commit that has it."""
+
+
+def check(evidence: Evidence) -> Iterator[AuditFinding]:
+    """What history knows and the folder does not."""
+    root = evidence.files.root
+    shown = str(root)
+    if (prefix := _git(root, "rev-parse", "--show-prefix")) is None or _git(root, "rev-parse", "HEAD") is None:
+        what = "no git history here: nobody can tell whether something was removed from the trail"
+        yield AuditFinding("no-history", what, shown)
+        return
+    if (_git(root, "rev-parse", "--is-shallow-repository") or b"true").strip() != b"false":
+        what = "a shallow clone: only a part of the history can be checked"
+        yield AuditFinding("shallow", what, shown)
+    ours = _versions(root, os.fsdecode(prefix).strip("\n"), "HEAD")
+    if ours is None:
+        yield AuditFinding("no-history", "git log failed or took too long: its history was not checked", shown)
+        return
+    if evidence.events and not any(path.startswith(EVENTS) for path in ours):
+        what = "no commit of this branch holds an event: nobody can tell whether one was removed"
+        yield AuditFinding("no-history", what, shown)
+        return
+    algorithm = (_git(root, "rev-parse", "--show-object-format") or b"sha1").strip().decode()
+    present = _Present(evidence, algorithm)
+    yield from _against_history(evidence, ours, present)
+    others = _versions(root, os.fsdecode(prefix).strip("\n"), "--all", "--reflog", "--not", "HEAD")
+    if others:
+        yield from _elsewhere(evidence, ours, others)
+
+
+def _against_history(evidence: Evidence, ours: Versions, present: _Present) -> Iterator[AuditFinding]:
+    named = _named_artefacts(evidence)
+    # No event names the digests of a pilot's files: history alone tells that they are what they were.
+    pilots = tuple(f"{evidence.whose(digest)}/pilot-{run_name(digest)}/" for digest in evidence.types["pilot"])
+    for path, versions in sorted(ours.items()):
+        fixed = path.startswith((EVENTS, OBJECTS, ANCHORS, *pilots)) and not aside(path)
+        if not fixed and path not in named:
+            continue
+        where = evidence.files.shown(path)
+        now = present.blob(path)
+        commits = ", ".join(sorted({commit[:12] for commit in versions.values()})[:LISTED])
+        whose = None if fixed else named[path]
+        if now is None:
+            what = f"git's history has this file (commit {commits}), and it is gone"
+            yield AuditFinding("removed", what, where, f"blob {min(versions)}", "no such file", whose)
+        elif now not in versions and not (not fixed and present.as_recorded(path)):
+            what = f"git's history has another content of this file (commit {commits})"
+            yield AuditFinding("changed", what, where, f"blob {min(versions)}", f"blob {now}", whose)
+        elif len(versions) > 1:
+            what = f"git's history has {len(versions)} versions of this file; the one here is the one that is named"
+            yield AuditFinding("other-version", what, where, hypothesis=whose)
+    fresh = [digest for digest in evidence.events if f"{EVENTS}{digest}.json" not in ours]
+    if fresh:
+        count = f"{len(fresh)} {'event is' if len(fresh) == 1 else 'events are'} in no commit of this branch yet"
+        yield AuditFinding("uncommitted", count, evidence.at(fresh[0]))
+
+
+def _elsewhere(evidence: Evidence, ours: Versions, others: Versions) -> Iterator[AuditFinding]:
+    """Events that only other branches, stashes or the reflog hold: work in progress, or attempts that were left out."""
+    found: dict[tuple[str, str | None], list[str]] = defaultdict(list)
+    for path, versions in sorted(others.items()):
+        digest = path.removeprefix(EVENTS).removesuffix(".json")
+        if not path.startswith(EVENTS) or digest in evidence.events or path in ours:
+            continue
+        blob, commit = next(iter(versions.items()))
+        found[_about(evidence, blob, commit)].append(digest)
+    for (commit, hypothesis), digests in found.items():
+        count = f"{len(digests)} {'event' if len(digests) == 1 else 'events'}"
+        where = f"commit {commit[:12]}"
+        if hypothesis in evidence.hypotheses:
+            what = f"{count} on {hypothesis} in a commit outside this branch: attempts may be missing here"
+            yield AuditFinding("attempts-elsewhere", what, where, got=digests[0], hypothesis=hypothesis)
+        else:
+            what = f"{count} on {hypothesis or 'something else'} in a commit outside this branch"
+            yield AuditFinding("events-elsewhere", what, where, got=digests[0])
+
+
+def _about(evidence: Evidence, blob: str, commit: str) -> tuple[str, str | None]:
+    """The commit, and the hypothesis that an event in it is about, directly or through its run's event."""
+    data = _git(evidence.files.root, "cat-file", "blob", blob)
+    try:
+        body = parse_event(data or b"", blob).body
+    except Exception:  # whatever it is, it is no event that could be counted
+        return commit, None
+    if isinstance(body.get("hypothesis"), str):
+        return commit, body["hypothesis"]
+    run = body.get("run")
+    return commit, evidence.whose(run) if isinstance(run, str) else None
+
+
+def _named_artefacts(evidence: Evidence) -> dict[str, str]:
+    """Path of every file that a verdict names → hypothesis."""
+    return {
+        f"{evidence.folder(run)}/{name}": body.hypothesis
+        for run, body, verdict in evidence.judged()
+        for name in verdict.files
+    }
+
+
+class _Present:
+    """The trail's files as git would name them."""
+
+    def __init__(self, evidence: Evidence, algorithm: str) -> None:
+        self.files = evidence.files
+        self.algorithm = "sha256" if algorithm == "sha256" else "sha1"
+        self.recorded = {
+            f"{evidence.folder(run)}/{name}": digest
+            for run, _, verdict in evidence.judged()
+            for name, digest in verdict.files.items()
+        }
+
+    def blob(self, path: str) -> str | None:
+        """The file's blob id; None if it is not there."""
+        if path not in self.files.sizes or aside(path):
+            return None
+        try:
+            data = self.files.read(path)
+        except OSError:
+            return "unreadable"
+        return hashlib.new(self.algorithm, b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+    def as_recorded(self, path: str) -> bool:
+        """Whether the file is the one that its verdict event names: then it is history's version that was a draft."""
+        try:
+            return self.files.digest(path) == self.recorded[path]
+        except OSError:
+            return False
+
+
+def _versions(root: Path, prefix: str, *commits: str) -> Versions | None:
+    """Every version that these commits ever had of every file of the trail; None if git does not answer."""
+    listed = _git(root, *LOG, *commits, "--", ".")
+    if listed is None:
+        return None
+    found: Versions = defaultdict(dict)
+    commit = ""
+    fields = iter(os.fsdecode(listed).split("\0"))
+    for field in fields:
+        for line in field.split("\n"):
+            if line.startswith("commit "):
+                commit = line.removeprefix("commit ")
+            elif match := RAW.fullmatch(line):
+                path = next(fields, "")
+                _, mode, before, after = match.groups()
+                if path.startswith(prefix):
+                    for blob in (after, before):
+                        if blob.strip("0") and mode != "160000":
+                            found[path.removeprefix(prefix)].setdefault(blob, commit)
+    return found
+
+
+def _git(root: Path, *arguments: str) -> bytes | None:
+    """git without replaced objects or helpers of the repository's own."""
+    return git(root, "--no-replace-objects", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", *arguments)

@@ -1,0 +1,105 @@
+"""What an audit came to: a status per promise and hypothesis, the attempts, the head to keep, the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.ledger.audit.evidence import Evidence
+from harness.ledger.audit.findings import EXIT, AuditFinding
+from harness.ledger.history import CLOSING, run_name
+
+Status = Literal["PASS", "FAIL", "NOT CHECKED"]
+UNDETECTABLE = (
+    "Nobody can tell from a trail: a run in a private clone whose events were never pushed; a ledger that was cut off "
+    "or rebuilt as a whole, unless its head was kept elsewhere (--known-head); and whether what a machine reported is "
+    "what it computed, unless the run is trained again (--rerun)."
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One promise, and whether it is kept."""
+
+    step: int
+    promise: str
+    status: Status
+    reason: str = ""
+    """Why it was not checked, or how many findings stand against it."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One hypothesis."""
+
+    hypothesis: str
+    attempts: dict[str, int]
+    """finished, failed, aborted, open, pilot → how many."""
+    outcomes: dict[str, str]
+    """Run → the outcome that its first verdict names, and whether the run deviates."""
+    lines: tuple[Line, ...]
+
+    @property
+    def counted(self) -> str:
+        """``3 started: 2 finished, 1 aborted``."""
+        started = sum(count for status, count in self.attempts.items() if status != "pilot")
+        parts = [f"{count} {status}" for status, count in self.attempts.items() if status != "pilot" and count]
+        text = f"{started} started{': ' if parts else ''}{', '.join(parts)}"
+        pilots = self.attempts.get("pilot", 0)
+        return f"{text}; {pilots} {'pilot' if pilots == 1 else 'pilots'}" if pilots else text
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """All that an audit found."""
+
+    events: int
+    heads: tuple[str, ...]
+    trail: tuple[Line, ...]
+    hypotheses: tuple[Subject, ...]
+    findings: tuple[AuditFinding, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0; 3 tampered before 4 differs before 5 incomplete, whatever was found besides."""
+        return min((EXIT[finding.kind] for finding in self.findings if EXIT[finding.kind]), default=0)
+
+    @property
+    def head(self) -> str | None:
+        """The head to keep elsewhere; None while branches are not joined, or without events."""
+        return self.heads[0] if len(self.heads) == 1 else None
+
+
+def subject(evidence: Evidence, hypothesis: str, lines: tuple[Line, ...]) -> Subject:
+    """A hypothesis with its attempts counted."""
+    counts = dict.fromkeys(("finished", "failed", "aborted", "open"), 0)
+    outcomes = {}
+    for run in evidence.of(hypothesis, "run_started"):
+        closings = evidence.closings.get(run, [])
+        counts[CLOSING[evidence.events[closings[0]].type] if closings else "open"] += 1
+        for verdict in evidence.verdicts.get(run, [])[:1]:
+            deviated = " (deviates)" if evidence.events[run].body.get("deviations") else ""
+            outcomes[run_name(run)] = f"{evidence.events[verdict].body['outcome']}{deviated}"
+    return Subject(hypothesis, counts | {"pilot": len(evidence.of(hypothesis, "pilot"))}, outcomes, lines)
+
+
+def judge(findings: list[AuditFinding], step: int, promise: str, lacking: str = "") -> Line:
+    """The status of a promise: a finding against it fails it; nothing is passed that could not be checked."""
+    against = [finding for finding in findings if finding.step == step and finding.kind != "note"]
+    failing = [finding for finding in against if finding.kind not in ("missing", "unchecked")]
+    if failing:
+        return Line(step, promise, "FAIL", f"{len(failing)} {'finding' if len(failing) == 1 else 'findings'}")
+    if lacking:
+        return Line(step, promise, "NOT CHECKED", lacking)
+    if against:
+        return Line(step, promise, "NOT CHECKED", against[0].what)
+    return Line(step, promise, "PASS")
+
+
+def by_hypothesis(findings: tuple[AuditFinding, ...]) -> Mapping[str | None, list[AuditFinding]]:
+    """Findings by whom they concern."""
+    found: dict[str | None, list[AuditFinding]] = {}
+    for finding in findings:
+        found.setdefault(finding.hypothesis, []).append(finding)
+    return found

@@ -1,0 +1,100 @@
+"""Step 5: seeds derived again; results that are this run's, at these seeds, on these data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import ValidationError
+
+from harness.ledger.audit import looks
+from harness.ledger.audit.evidence import Evidence
+from harness.ledger.audit.findings import AuditFinding
+from harness.ledger.bodies import AmendedBody, RegisteredBody, RunStartedBody, VerdictBody
+from harness.ledger.registration import derived_seeds
+from harness.records import Measurements
+
+PROMISE = "its seeds follow from its first registration, and its results are of these seeds, arms and data"
+
+
+def check(evidence: Evidence) -> Iterator[AuditFinding]:
+    """Seeds and data of every run and of every judged run's results."""
+    for hypothesis in evidence.hypotheses:
+        for run, start in evidence.starts(hypothesis):
+            yield from _run(evidence, run, start)
+    for run, start, verdict in evidence.judged():
+        yield from _results(evidence, run, start, verdict)
+
+
+def _run(evidence: Evidence, run: str, start: RunStartedBody) -> Iterator[AuditFinding]:
+    fixed = evidence.bodies.get(start.amendment or start.registration)
+    if evidence.registration(start.registration) is None or not isinstance(fixed, RegisteredBody | AmendedBody):
+        return  # step 3 names it
+    where = evidence.at(run)
+    if isinstance(fixed.seeds, int):
+        # Of as many as the run says it has: a registration of 10^15 seeds must not keep an audit busy.
+        expected = derived_seeds(start.registration, min(fixed.seeds, len(start.seeds) + 1))
+    else:
+        expected = fixed.seeds
+        what = f"{len(expected)} seeds were hand-picked, not derived"
+        yield AuditFinding("hand-picked", what, where, hypothesis=start.hypothesis)
+    if start.seeds != expected:
+        what = "the run's seeds are not those of its registration"
+        yield AuditFinding("run-seeds", what, where, _shown(expected), _shown(start.seeds), start.hypothesis)
+
+
+def _results(evidence: Evidence, run: str, start: RunStartedBody, verdict: VerdictBody) -> Iterator[AuditFinding]:
+    path = f"{evidence.folder(run)}/results.json"
+    where, hypothesis = evidence.files.shown(path), start.hypothesis
+    try:
+        if path not in evidence.files.sizes or evidence.files.digest(path) != verdict.files.get("results.json"):
+            return  # step 4 names it
+        measured = Measurements.model_validate_json(evidence.files.read(path))
+    except OSError:
+        return
+    except ValidationError as error:
+        what = f"results that cannot be read: {error.error_count()} faults, first {error.errors()[0]['msg']}"
+        yield AuditFinding("results-unreadable", what, where, hypothesis=hypothesis)
+        return
+    if (measured.hypothesis, measured.registration, measured.pilot) != (hypothesis, start.registration, False):
+        what = "these results are of another registration"
+        got = f"{measured.hypothesis} {measured.registration}{' (pilot)' if measured.pilot else ''}"
+        yield AuditFinding("results-of-another", what, where, f"{hypothesis} {start.registration}", got, hypothesis)
+    if measured.seeds != start.seeds[: len(measured.seeds)]:
+        what = "the results' seeds are not the run's"
+        expected, got = _shown(start.seeds), _shown(measured.seeds)
+        yield AuditFinding("results-seeds", what, where, expected, got, hypothesis)
+    pairs = [(replica.arm, replica.seed_index) for replica in measured.replicas]
+    wanted = [(arm, index) for arm in _arms(evidence, start, measured) for index in range(len(measured.seeds))]
+    if sorted(pairs) != sorted(wanted) or (len(measured.seeds) < len(start.seeds) and not _stopped(evidence, run)):
+        what = "not every arm has one replica at every seed"
+        expected = f"{len(wanted)} replicas at {len(start.seeds)} seeds"
+        got = f"{len(pairs)} replicas at {len(measured.seeds)} seeds"
+        yield AuditFinding("results-incomplete", what, where, expected, got, hypothesis)
+    numbered = set(enumerate(measured.seeds))
+    strange = [replica for replica in measured.replicas if (replica.seed_index, replica.seed) not in numbered]
+    if strange:
+        what = f"{len(strange)} replicas have another seed than their index says"
+        expected = "the run's seeds by index"
+        yield AuditFinding("results-seeds", what, where, expected, f"seed {strange[0].seed}", hypothesis)
+    yield from looks.of_results(evidence, run, start, measured)
+    for name, record in measured.data.items():
+        if start.data.get(name, record.fingerprint) != record.fingerprint:
+            what = f"the results are of other data of {name} than the run was started with"
+            yield AuditFinding("results-data", what, where, start.data[name], record.fingerprint, hypothesis)
+
+
+def _arms(evidence: Evidence, start: RunStartedBody, measured: Measurements) -> list[str]:
+    """The arms of the hypothesis as it was run; of the results themselves where its form is not here."""
+
+    form = evidence.form(start.canonical) or {}
+    arms = form.get("arms")
+    return sorted(arms) if isinstance(arms, dict) else sorted(measured.epochs)
+
+
+def _stopped(evidence: Evidence, run: str) -> bool:
+    """Whether a look ended the run before its last seed."""
+    return any(evidence.events[look].body.get("run") == run for look in evidence.types["look"])
+
+
+def _shown(seeds: tuple[int, ...]) -> str:
+    return f"{len(seeds)} seeds: {', '.join(map(str, seeds[:3]))}{', …' if len(seeds) > 3 else ''}"

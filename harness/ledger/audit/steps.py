@@ -1,0 +1,89 @@
+"""The numbered steps of an audit, and how they are gone through: every step, whatever the one before found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from harness.ledger.audit import anchors, artefacts, attempts, canonical, history, seeds
+from harness.ledger.audit.evidence import Evidence
+from harness.ledger.audit.findings import AuditFinding
+from harness.ledger.audit.report import AuditReport, Line, by_hypothesis, judge, subject
+
+Needs = Literal["trail", "registration", "run", "verdict"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: its promise, and what looks for findings against it."""
+
+    number: int
+    promise: str
+    check: Callable[[Evidence], Iterable[AuditFinding]]
+    needs: Needs
+    """Of what the promise is: the whole trail's, or a hypothesis's as soon as it has one of these."""
+
+
+def ledger_steps(same_meaning: attempts.SameMeaning, kept: anchors.Kept) -> tuple[Step, ...]:
+    """The steps that need nothing but the trail and git."""
+    ordered = partial(attempts.check, same_meaning=same_meaning)
+    return (
+        Step(1, canonical.PROMISE, canonical.check, "trail"),
+        Step(2, history.PROMISE, history.check, "trail"),
+        Step(3, attempts.PROMISE, ordered, "registration"),
+        Step(4, artefacts.PROMISE, artefacts.check, "registration"),
+        Step(5, seeds.PROMISE, seeds.check, "run"),
+        Step(7, anchors.PROMISE, partial(anchors.check, kept=kept), "trail"),
+    )
+
+
+def audit(evidence: Evidence, steps: Sequence[Step]) -> AuditReport:
+    """Go through the steps, all of them, and say which promises are kept."""
+    findings = tuple(finding for step in steps for finding in _gone(step, evidence))
+    grouped = by_hypothesis(findings)
+    own = grouped.get(None, [])
+    trail = []
+    for step in steps:
+        if step.needs == "trail":
+            trail.append(judge(own, step.number, step.promise))
+        elif any(finding.step == step.number and finding.kind != "note" for finding in own):
+            trail.append(judge(own, step.number, f"of files that belong to no hypothesis: {step.promise}"))
+    holes = next((line for line in trail if line.step == 1 and line.status != "PASS"), None)
+    subjects = []
+    for hypothesis in evidence.hypotheses:
+        mine = grouped.get(hypothesis, [])
+        lines = tuple(
+            judge(mine, step.number, step.promise, _lacking(evidence, hypothesis, step, holes))
+            for step in steps
+            if step.needs != "trail"
+        )
+        subjects.append(subject(evidence, hypothesis, lines))
+    return AuditReport(len(evidence.events), evidence.heads, tuple(trail), tuple(subjects), findings)
+
+
+def _gone(step: Step, evidence: Evidence) -> list[AuditFinding]:
+    """A step's findings. A step that stops by a defect of its own must not hide what the others find."""
+    found = []
+    try:
+        for finding in step.check(evidence):
+            found.append(finding)  # noqa: PERF402 (what was found before a defect counts)
+    except Exception as error:
+        what = f"step {step.number} stopped: {type(error).__name__}: {error}"[:500]
+        where = str(evidence.files.root)
+        subjects = [None] if step.needs == "trail" else list(evidence.hypotheses)
+        found += [AuditFinding(f"stopped-{step.number}", what, where, hypothesis=whose) for whose in subjects]
+    return found
+
+
+def _lacking(evidence: Evidence, hypothesis: str, step: Step, holes: Line | None) -> str:
+    """Why a promise cannot be said to be kept although nothing was found against it."""
+    if holes is not None:
+        return "the ledger could not be read whole (step 1)"
+    runs = evidence.of(hypothesis, "run_started")
+    if step.needs in ("run", "verdict") and not runs:
+        return "it was not run yet"
+    if step.needs == "verdict" and not any(evidence.verdicts.get(run) for run in runs):
+        return "it has no verdict yet"
+    return ""

@@ -1,0 +1,144 @@
+"""Checking files against the trail and against git: what is registered keeps its meaning, and its file stays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from harness import spec
+from harness.errors import Finding, UsageError
+from harness.ledger import Ledger
+from harness.ledger.git import git
+from harness.pipeline.foresight import too_few_seeds
+from harness.pipeline.project import Settings, open_ledger
+from harness.records import Hypothesis
+
+FIXING = ("registered", "amended")
+"""Events that say what a hypothesis means; the last one counts."""
+
+
+def check(paths: Sequence[Path], settings: Settings, against: str | None = None) -> spec.FolderReport:
+    """All findings of all files, on their own, together, against the registrations in the trail and, with ``against``,
+    against a git commit: what was registered there must not have changed, lost its file or lost its registration.
+    A warning where the registered seeds can't be enough for the prediction is among them.
+
+    Raises:
+        UsageError: a path or a commit that is not there.
+        Tampered: the trail is not what was written.
+    """
+    trails = {trail.root.resolve(): trail for trail in (open_ledger(_a_file(path), settings) for path in paths)}
+    known: dict[str, spec.Known] = {}
+    gone: list[Finding] = []
+    registered: set[str] = set()
+    for trail in trails.values():
+        known |= {entry.form.id: entry for entry in _registered(trail)}
+        if against is not None:
+            before = _events_at(against, trail)
+            here = {event.digest for event in trail.events()}
+            for name, event in before.items():
+                if event["type"] in FIXING:
+                    registered.add(event["body"]["hypothesis"])
+                    if name not in here:
+                        gone.append(_missing_event(trail, name, event, against))
+    report = spec.load_folder(paths, [replace(entry, frozen=against is not None) for entry in known.values()])
+    doubts = [doubt for loaded in report.loaded if (doubt := too_few_seeds(loaded)) is not None]
+    found = sorted((*report.findings, *doubts), key=lambda finding: (finding.file, finding.line, finding.column))
+    report = replace(report, findings=tuple(found))
+    if against is None:
+        return report
+    present = {loaded.hypothesis.id for loaded in report.loaded}
+    gone += [finding for path in paths for finding in _removed(path, against, registered - present)]
+    return replace(report, findings=(*report.findings, *gone))
+
+
+def _a_file(path: Path) -> Path:
+    return path / "any.yaml" if path.is_dir() else path
+
+
+def _registered(trail: Ledger) -> Iterable[spec.Known]:
+    """What is registered in a trail; a form that this version can't read is left to ``harness audit``."""
+    found: dict[str, spec.Known] = {}
+    for event in trail.events():
+        if event.type in FIXING:
+            name, first = str(event.body["hypothesis"]), found.get(str(event.body["hypothesis"]))
+            try:
+                form = Hypothesis.model_validate_json(trail.read_object(event.body["canonical"]))
+            except ValidationError:
+                continue
+            found[name] = spec.Known(form, first.since if first else event.claimed_time)
+    return found.values()
+
+
+def _events_at(ref: str, trail: Ledger) -> dict[str, dict[str, Any]]:
+    """Digest → event, of the trail as it was committed at ``ref``."""
+    folder, commit = _repository(trail.root, ref)
+    inside = trail.root.resolve().relative_to(folder).as_posix()
+    listed = git(folder, "ls-tree", "-r", "-z", commit, "--", f"{inside}/ledger/events/") or b""
+    blobs = {}
+    for entry in filter(None, listed.split(b"\0")):
+        meta, _, name = entry.partition(b"\t")
+        blobs[Path(name.decode()).stem] = meta.split()[2].decode()
+    contents = _blobs(folder, list(blobs.values()))
+    return {digest: json.loads(data) for digest, data in zip(blobs, contents, strict=True)}
+
+
+def _blobs(folder: Path, names: list[str]) -> list[bytes]:
+    """The contents of git objects, read by one process."""
+    if not names:
+        return []
+    output = git(folder, "cat-file", "--batch", given="\n".join(names).encode() + b"\n")
+    if output is None:
+        raise UsageError("git can't read its objects", where=str(folder), remedy="see what git fsck says")
+    contents = []
+    for _ in names:
+        head, _, rest = output.partition(b"\n")
+        size = int(head.split()[2])
+        contents.append(rest[:size])
+        output = rest[size + 1 :]
+    return contents
+
+
+def _repository(path: Path, ref: str) -> tuple[Path, str]:
+    """The top folder of the repository that holds ``path``, and the commit that ``ref`` is there."""
+    folder = next(parent for parent in (path.resolve(), *path.resolve().parents) if parent.is_dir())
+    top = git(folder, "rev-parse", "--show-toplevel")
+    if top is None:
+        raise UsageError("--against needs a git repository", where=str(path), remedy="check without --against")
+    commit = git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+    if commit is None:
+        remedy = "fetch it (CI: check out with fetch-depth: 0), or name another commit"
+        raise UsageError(f"git knows no commit {ref!r} here", where="--against", remedy=remedy)
+    return Path(top.decode().rstrip("\n")).resolve(), commit.decode().split()[-1]
+
+
+def _missing_event(trail: Ledger, digest: str, event: dict[str, Any], ref: str) -> Finding:
+    message = f"the {event['type']} event of {event['body']['hypothesis']!r} is in {ref} and not here"
+    remedy = "restore it from git: what was registered stays registered"
+    return Finding(str(trail.folder / f"{digest}.json"), 1, 1, message, remedy, rule="amendment")
+
+
+def _removed(path: Path, ref: str, missing: set[str]) -> list[Finding]:
+    """Files below ``path`` that held a registered hypothesis at ``ref`` and are not there any more."""
+    if not missing or not path.is_dir():
+        return []
+    folder, commit = _repository(path, ref)
+    inside = path.resolve().relative_to(folder).as_posix()
+    listed = git(folder, "ls-tree", "-z", commit, "--", f"{inside}/") or b""
+    found = []
+    for entry in filter(None, listed.split(b"\0")):
+        meta, _, name = entry.partition(b"\t")
+        file = folder / name.decode()
+        if file.suffix != ".yaml" or file.exists():
+            continue
+        (content,) = _blobs(folder, [meta.split()[2].decode()])
+        was = spec.id_of(content)
+        if was in missing:
+            message = f"this file held {was!r}, which is registered, and is not here any more"
+            remedy = "restore it from git: a registered hypothesis keeps its file"
+            found.append(Finding(str(path / file.name), 1, 1, message, remedy, rule="amendment"))
+    return found

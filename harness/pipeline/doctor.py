@@ -1,0 +1,172 @@
+"""Whether hypotheses can be checked, run and registered here: what works, and what to do about what doesn't."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness import ledger, spec
+from harness.errors import HarnessError
+from harness.ledger.git import git
+from harness.pipeline.project import Settings, data_folder, open_ledger, project_root
+from harness.registry import FAMILIES, members
+from harness.storage import cache_folder
+
+ROOM = 1 << 30
+"""Bytes that checkpoints and data sets of small runs need."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    state: Literal["works", "note", "broken"]
+    """note: works, but the reader should know; broken: something can't be done here."""
+    found: str
+    remedy: str | None = None
+
+
+def doctor(folder: Path, settings: Settings) -> tuple[Finding, ...]:
+    """Look at everything that a run in ``folder`` would need; nothing that is wrong stops the rest."""
+    file = folder / "any.yaml"
+    looks: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
+        ("versions", lambda: _versions(folder)),
+        ("plug-ins", _plugins),
+        ("device", lambda: _device(settings)),
+        ("data", lambda: _data(data_folder(file, settings), folder)),
+        ("cache", lambda: _writable("cache", cache_folder(), "set HARNESS_CACHE to a folder that you may write to")),
+        ("git", lambda: _git(project_root(file))),
+        ("trail", lambda: _trail(file, settings)),
+    )
+    return tuple(finding for what, look in looks for finding in _guarded(what, look))
+
+
+def _guarded(what: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    try:
+        yield from look()
+    except HarnessError as error:
+        yield Finding(what, "broken", error.message, error.remedy)
+    except (OSError, ImportError) as error:
+        yield Finding(what, "broken", f"{type(error).__name__}: {error}", "see what it says, mend it and ask again")
+
+
+def _versions(folder: Path) -> Iterator[Finding]:
+    here = ledger.environment(folder)
+    yield Finding("python", "works", f"{here.python} on {here.platform}, {sys.executable}")
+    packages = ", ".join(f"{name} {version}" for name, version in here.packages.items())
+    yield Finding("packages", "works", f"harness {here.harness}, {packages}")
+    import yaml
+
+    if not yaml.__with_libyaml__:
+        remedy = "install PyYAML from a wheel; files are checked 15 times slower without it"
+        yield Finding("yaml", "note", "PyYAML was built without libyaml", remedy)
+
+
+def _plugins() -> Iterator[Finding]:
+    for family in FAMILIES:
+        found = members(family)
+        foreign = [name for name, kind in found.items() if not kind.__module__.startswith("harness.")]
+        told = f" ({', '.join(foreign)} from other packages)" if foreign else ""
+        yield Finding(family, "works", ", ".join(found) + told)
+
+
+def _device(settings: Settings) -> Iterator[Finding]:
+    from harness import engine
+
+    device = engine.open_device(settings.device, settings.compile)
+    if device.is_cuda:
+        gigabytes = (device.memory_bytes or 0) / 2**30
+        yield Finding("device", "works", f"{device.name}, {gigabytes:.0f} GiB")
+    else:
+        remedy = (
+            "enough for small hypotheses; for CIFAR-10 use a machine with an NVIDIA card and a CUDA build of PyTorch"
+        )
+        yield Finding("device", "note", device.name, remedy)
+    importlib.import_module("sklearn")
+
+
+def _data(root: Path, folder: Path) -> Iterator[Finding]:
+    yield from _writable("data folder", root, "name another folder with --data or HARNESS_DATA")
+    for name, kind in members("datasets").items():
+        if kind.model_json_schema().get("required", ["name"]) != ["name"]:
+            continue  # it has parameters that only a file can give
+        try:
+            place = kind(name=name).locate(root)  # type: ignore[attr-defined]
+        except HarnessError as error:
+            yield Finding(f"data: {name}", "note", error.message, error.remedy)
+        else:
+            yield Finding(f"data: {name}", "works", place)
+
+
+def _git(root: Path) -> Iterator[Finding]:
+    if shutil.which("git") is None:
+        remedy = "install git: runs note the commit they come from, and check --against compares with one"
+        yield Finding("git", "note", "there is no git here", remedy)
+        return
+    commit = git(root, "rev-parse", "HEAD")
+    if commit is None:
+        remedy = "git init, and commit: then nobody can say that the code of a run was another"
+        yield Finding("git", "note", "this project is in no git repository, or has no commit", remedy)
+        return
+    changed = git(root, "status", "--porcelain") or b""
+    lines = len(changed.splitlines())
+    head = commit.decode()[:12]
+    if lines:
+        remedy = "commit before a run that matters: the verdict names every difference from the commit"
+        yield Finding("git", "note", f"commit {head}, {lines} changed files", remedy)
+    else:
+        yield Finding("git", "works", f"commit {head}, nothing changed since")
+    if (git(root, "rev-parse", "--is-shallow-repository") or b"").strip() == b"true":
+        yield Finding(
+            "git", "note", "a shallow clone", "git fetch --unshallow: the ledger's history is part of the evidence"
+        )
+
+
+def _trail(file: Path, settings: Settings) -> Iterator[Finding]:
+    trail = open_ledger(file, settings)
+    events = trail.events()
+    registered = {str(event.body["hypothesis"]) for event in events if event.type == "registered"}
+    heads = len(trail.heads())
+    branches = f", {heads} heads, which the next event joins" if heads > 1 else ""
+    yield Finding("trail", "works", f"{len(events)} events, {len(registered)} hypotheses registered{branches}")
+    for name in sorted(registered):
+        opened = len(ledger.open_attempts(trail, name))
+        if opened:
+            remedy = "harness run goes on with it; harness run --no-resume closes it"
+            yield Finding("trail", "note", f"{name} has {opened} attempt{'s' if opened > 1 else ''} not closed", remedy)
+    yield from _writable("trail folder", trail.root, "name another folder with --verdicts or HARNESS_VERDICTS")
+    folder = file.parent / "hypotheses"
+    if folder.is_dir():
+        report = spec.load_folder([folder])
+        wrong = {finding.file for finding in report.findings if finding.severity == "error"}
+        state: Literal["works", "broken"] = "broken" if wrong else "works"
+        found = f"{len(report.loaded)} valid" + (f", {len(wrong)} with errors" if wrong else "")
+        yield Finding("hypotheses", state, found, "see harness check" if wrong else None)
+    else:
+        yield Finding("hypotheses", "note", "there is no folder hypotheses/ here", "harness new writes a first file")
+
+
+def _writable(what: str, folder: Path, remedy: str) -> Iterator[Finding]:
+    """Whether a file can be written there, or into the nearest folder above where it is still to be made."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    made = "" if there == folder else ", still to be made"
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        yield Finding(what, "broken", f"{folder} can't be written to: {error.strerror}", remedy)
+        return
+    free = shutil.disk_usage(there).free
+    if free < ROOM:
+        yield Finding(
+            what, "note", f"{folder}{made}: {free / 2**20:,.0f} MiB free", "free some space before a long run"
+        )
+    else:
+        yield Finding(what, "works", f"{folder}{made}: {free / 2**30:,.0f} GiB free")

@@ -1,0 +1,146 @@
+"""What can be said before any training: whether the seeds are enough for the prediction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness import inference, ledger, spec
+from harness.errors import Finding, UsageError
+from harness.inference import Spread
+from harness.ledger import Ledger
+from harness.pipeline.project import refuse_altered, run_folder, stored
+from harness.records import EstimandResult, Hypothesis, PowerReport
+
+SMALLER, LARGER = 2 / 3, 3 / 2  # of an assumed sd: how far off an assumption may well be
+ENOUGH = 0.8
+
+
+@dataclass(frozen=True)
+class Assumed:
+    """Where standard deviations between seeds come from, the first that knows one: given, an earlier run, the file."""
+
+    given: Mapping[str, float] = field(default_factory=dict)
+    """Decision → sd; under "" for all."""
+    run: str | None = None
+    """A judged run, a pilot ("pilot-" and its digits), or a hypothesis: its last verdict, else its last pilot."""
+
+
+def power(path: Path, verdicts: Path, assumed: Assumed, effects: Sequence[float] = ()) -> PowerReport:
+    """The operating characteristics of a hypothesis file.
+
+    Raises:
+        InvalidHypothesis: the file is not valid.
+        UsageError: no standard deviation is known, or the run that should say it is not there.
+        Tampered: the run's verdict is not the one that the ledger names.
+    """
+    hypothesis = spec.load(path).hypothesis
+    if unknown := [name for name in assumed.given if name and name not in hypothesis.decisions]:
+        known = ", ".join(hypothesis.decisions)
+        raise UsageError(f"there is no decision {unknown[0]!r}", where="--sd", remedy=f"decisions: {known}")
+    spreads = from_file(hypothesis)
+    if assumed.run is not None:
+        spreads |= from_run(hypothesis, assumed.run, Ledger(verdicts))
+    for name in hypothesis.decisions:
+        if (sd := assumed.given.get(name, assumed.given.get(""))) is not None:
+            spreads[name] = _around(sd, "given by --sd")
+    if not spreads:
+        raise UsageError(
+            "no standard deviation between seeds is known",
+            where=str(path),
+            remedy="give --sd VALUE, take it from an earlier run with --sd-from, or write seeds.sd into the file",
+        )
+    return inference.power(hypothesis, spreads, effects)
+
+
+def from_file(hypothesis: Hypothesis) -> dict[str, Spread]:
+    """Spreads by the file's ``seeds.sd``: of the first decision, and of others about the same metric in its unit."""
+    if hypothesis.seeds.sd is None:
+        return {}
+    about = {name: hypothesis.estimands[decision.estimand] for name, decision in hypothesis.decisions.items()}
+    first = next(iter(about.values()))
+    spread = _around(hypothesis.seeds.sd, "assumed in the file (seeds.sd)")
+    return {
+        name: spread
+        for name, estimand in about.items()
+        if (estimand.metric.name, estimand.unit, estimand.transform, estimand.samples, len(estimand.arms))
+        == (first.metric.name, first.unit, first.transform, first.samples, len(first.arms))
+    }
+
+
+def _around(sd: float, source: str) -> Spread:
+    return Spread(SMALLER * sd, sd, LARGER * sd, f"{source}; also two thirds of it and half as much again")
+
+
+def from_run(hypothesis: Hypothesis, name: str, trail: Ledger) -> dict[str, Spread]:
+    """Spreads of a stored run, by the estimands' names, each with its 80% limits on either side.
+
+    Raises:
+        UsageError: no such run, or nothing in it that this hypothesis decides on.
+        Tampered: its verdict is not the one that the ledger names.
+    """
+    folder, kind = _find(name, trail)
+    estimates: dict[str, Any] = json.loads(stored(folder / "verdict.json"))["estimates"]
+    found = {}
+    for decision, spec_of in hypothesis.decisions.items():
+        if spec_of.estimand not in estimates:
+            continue
+        result = EstimandResult.model_validate_json(json.dumps(estimates[spec_of.estimand]))
+        if result.sd and result.n > 1:
+            low, high = inference.sd_limits(result.sd, result.n)
+            source = f"estimated from {result.n} seeds of {kind} {folder.name}; also its lower and upper 80% limits"
+            found[decision] = Spread(low, result.sd, high, source)
+    if not found:
+        wanted = ", ".join(decision.estimand for decision in hypothesis.decisions.values())
+        raise UsageError(
+            f"{kind} {folder.name} has no spread of {wanted}",
+            where="--sd-from",
+            remedy=f"it has: {', '.join(estimates)}; give the value with --sd",
+        )
+    return found
+
+
+def _find(name: str, trail: Ledger) -> tuple[Path, str]:
+    """A run's folder, and whether it is a verdict's or a pilot's."""
+    pilots = [event for event in trail.events() if event.type == "pilot"]
+    asked = name.removeprefix("pilot-")
+    for event in reversed(pilots):
+        folder = trail.root / str(event.body["hypothesis"]) / f"pilot-{ledger.run_name(event.digest)}"
+        if name.startswith("pilot-") and len(asked) > 3 and event.digest.startswith(asked):
+            return folder, "pilot"
+    try:
+        started = ledger.find_judged(trail, name)
+    except UsageError:
+        mine = [event for event in pilots if event.body["hypothesis"] == name]
+        if not mine:
+            raise
+        return trail.root / name / f"pilot-{ledger.run_name(mine[-1].digest)}", "pilot"
+    folder = run_folder(trail, started)
+    recorded = ledger.recorded_files(trail, started.digest)
+    refuse_altered(folder, {"verdict.json": recorded["verdict.json"]})
+    return folder, "run"
+
+
+def too_few_seeds(loaded: spec.Loaded) -> Finding | None:
+    """A warning if the predicted outcome has a chance below 80% even at the true effects that favour it most.
+
+    Judged by the file's own ``seeds.sd``; without it, with several looks, or for a criterion that would have to be
+    simulated, nothing is said.
+    """
+    hypothesis = loaded.hypothesis
+    found = inference.greatest_chance(hypothesis, from_file(hypothesis))
+    if found is None or found[1] >= ENOUGH:
+        return None
+    name, chance = found
+    seeds = hypothesis.seeds
+    message = (
+        f"{seeds.number} seeds would confirm the prediction, {hypothesis.prediction.outcome}, with a chance of "
+        f"{100 * chance:.0f}% at best: with the sd of {seeds.sd:g} that the file assumes, decision {name!r} "
+        "often stays open whatever the truth is"
+    )
+    key = "count" if seeds.count is not None else "list"
+    remedy = f"see 'harness power {loaded.path}' for how many seeds it takes"
+    return spec.warning(loaded, "power", ("seeds", key), message, remedy)

@@ -1,0 +1,96 @@
+"""Implications that contradict themselves or one another, or that no result could count against."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from harness.records import Claims
+from harness.records.hypothesis import RESERVED_OUTCOMES
+from harness.spec.draft import VERBS, Draft
+from harness.spec.tree import Problem
+
+
+def contradictions(draft: Draft, claims: Claims | None) -> Iterator[Problem]:
+    """One outcome that moves a claim two ways is an error; what is merely odd is a warning."""
+    yield from _both_ways(draft)
+    yield from _without_ground(draft, claims)
+    yield from _decided_by_nothing(draft)
+    yield from _cannot_lose(draft)
+    yield from _same_words(draft)
+
+
+def _both_ways(draft: Draft) -> Iterator[Problem]:
+    for name, implication in draft.implications.items():
+        moves = {verb: getattr(implication, verb) for verb in VERBS}
+        for one, other in itertools.combinations(moves, 2):
+            for claim in dict.fromkeys(moves[one]):
+                if claim in moves[other]:
+                    message = f"outcome {name!r} {_words(one)} and {_words(other)} the claim {claim!r}"
+                    yield Problem(("implications", name), message, "one outcome moves a claim one way", on_key=True)
+
+
+def _without_ground(draft: Draft, claims: Claims | None) -> Iterator[Problem]:
+    """An outcome that supports a claim and walks back what the claim stands on leaves it supported and in question."""
+    if claims is None:
+        return
+    for name, implication in draft.implications.items():
+        fallen = set(implication.walks_back)
+        for verb in ("supports", "restores"):
+            for position, claim in enumerate(getattr(implication, verb)):
+                ground = sorted(_ground(claims, claim) & fallen - {claim})
+                if ground:
+                    message = (
+                        f"outcome {name!r} {_words(verb)} {claim!r} and walks back {ground[0]!r}, on which it stands"
+                    )
+                    remedy = "drop one of them, or correct stands_on in claims.yaml"
+                    yield Problem(("implications", name, verb, position), message, remedy, severity="warning")
+
+
+def _ground(claims: Claims, name: str) -> set[str]:
+    """Every claim that ``name`` presupposes, directly or through others."""
+    reached: set[str] = set()
+    waiting = [name]
+    while waiting:
+        claim = claims.claims.get(waiting.pop())
+        below = set(claim.stands_on) - reached if claim is not None else set()
+        reached |= below
+        waiting += below
+    return reached
+
+
+def _decided_by_nothing(draft: Draft) -> Iterator[Problem]:
+    for name in RESERVED_OUTCOMES:
+        implication = draft.implications.get(name)
+        for verb in VERBS if implication is not None else ():
+            for claim in getattr(implication, verb)[:1]:
+                message = f"{name!r} means that nothing was shown, but here it {_words(verb)} the claim {claim!r}"
+                yield Problem(("implications", name, verb), message, "let it move no claim", severity="warning")
+
+
+def _cannot_lose(draft: Draft) -> Iterator[Problem]:
+    if draft.outcomes is None:
+        return
+    named = [name for name in dict.fromkeys(draft.outcomes) if name not in RESERVED_OUTCOMES]
+    given = [draft.implications.get(name) for name in named]
+    if len(given) < 2 or any(implication is None for implication in given):
+        return
+    for verb in VERBS:
+        moved = [set(getattr(implication, verb)) for implication in given]
+        for claim in sorted(set.intersection(*moved)):
+            message = f"every outcome {_words(verb)} the claim {claim!r}: no result could say otherwise"
+            remedy = "let an outcome count against it, or leave the claim out"
+            yield Problem(("implications",), message, remedy, on_key=True, severity="warning")
+
+
+def _same_words(draft: Draft) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for name, implication in draft.implications.items():
+        same = first.setdefault(implication.says, name)
+        if same != name:
+            message = f"outcomes {same!r} and {name!r} say the same: {implication.says[:60]!r}"
+            yield Problem(("implications", name, "says"), message, "say what tells them apart", severity="warning")
+
+
+def _words(verb: str) -> str:
+    return verb.replace("_", " ")

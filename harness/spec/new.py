@@ -1,0 +1,219 @@
+"""A new hypothesis file: from a few answers, or from another file; either passes ``harness check`` as it stands."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from dataclasses import dataclass
+
+from harness.errors import InvalidHypothesis, UsageError
+from harness.records.hypothesis import Setup
+from harness.registry import Plugin, members
+from harness.spec import yaml
+from harness.spec.explain import plugin_example, scalar
+from harness.spec.files import parse
+from harness.spec.forms import suggestion
+
+PROBE = 256
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a new hypothesis is about: whether one way of training beats another by a margin."""
+
+    id: str
+    title: str
+    question: str
+    dataset: str = "digits"
+    model: str = "residual_mlp"
+    rule: str = "dfa"
+    baseline: str = "bp"
+    penalty: str | None = None
+    """Penalty of the treatment; none by default."""
+    metric: str = "test_accuracy"
+    margin: float = 1.0
+    """Difference that matters, in the metric's unit (percentage points for shares)."""
+    criterion: str = "t"
+    seeds: int = 10
+
+
+def draft(answers: Answers, schema: str | None = None) -> str:
+    """The commented text of a new file; ``schema`` is where its JSON Schema lies, for editors.
+
+    Raises:
+        UsageError: an answer names no plug-in, or together they make no hypothesis, with every reason.
+    """
+    chosen = {
+        family: _chosen(family, name)
+        for family, name in (
+            ("datasets", answers.dataset),
+            ("models", answers.model),
+            ("metrics", answers.metric),
+            ("criteria", answers.criterion),
+        )
+    }
+    rules = _chosen("rules", answers.rule), _chosen("rules", answers.baseline)
+    penalty = f"\n    penalty: {plugin_example(_chosen('penalties', answers.penalty))}" if answers.penalty else ""
+    metric, targets = chosen["metrics"], getattr(chosen["criteria"], "targets", "mean")
+    share = metric.bounds[0] >= 0 and metric.bounds[1] <= 1  # type: ignore[attr-defined]
+    details = [
+        "layer: 1" if metric.layered else "",  # type: ignore[attr-defined]
+        "samples: mean" if metric.per_sample else "",  # type: ignore[attr-defined]
+        "unit: pp" if share else "",
+        "pairing: unpaired" if getattr(chosen["criteria"], "unpaired", False) else "",
+        f"seeds: {targets}" if targets != "mean" else "",
+    ]
+    margin = f"{answers.margin:g}"
+    text = TEMPLATE.format(
+        id=answers.id,
+        title=scalar(answers.title),
+        question=scalar(answers.question),
+        dataset=plugin_example(chosen["datasets"]),
+        model=plugin_example(chosen["models"]),
+        probe=min(PROBE, chosen["datasets"].test_count),  # type: ignore[attr-defined]
+        precision=Setup.model_fields["precision"].default,
+        rule=plugin_example(rules[0]),
+        baseline=plugin_example(rules[1]),
+        penalty=penalty,
+        seeds=answers.seeds,
+        metric=answers.metric,
+        details="".join(f", {detail}" for detail in details if detail),
+        criterion=plugin_example(chosen["criteria"]),
+        margin=margin,
+        unit="percentage points" if share else "the metric's unit",
+    )
+    return _sound(_headed(text, schema), answers.id)
+
+
+def copied(raw: bytes, name: str, new_id: str, schema: str | None = None) -> str:
+    """The text of another file under a new id, with that file named among what was seen before.
+
+    Raises:
+        UsageError: the file's layout can't be copied, or the copy is not valid where it goes.
+    """
+    root = yaml.read(raw, name).root
+    entries = root.items() if root is not None else {}
+    text = raw.decode("utf-8")
+    lines = re.split(r"(?<=\n)", text.replace("\r\n", "\n"))
+    starts = sorted(node.key_at for node in entries.values())
+    if not {"id", "prior_data_seen"} <= entries.keys() or any(column != 1 for _, column in starts):
+        remedy = "write one key a line, beginning in the first column, and let harness check find nothing"
+        raise UsageError("this file's layout can't be copied", where=name, remedy=remedy)
+    old_id, seen = str(entries["id"].value), entries["prior_data_seen"]
+    level = seen.get("level")
+    what = seen.get("what")
+    before = f" Before that: {str(what.value).strip()}" if what is not None and what.value else ""
+    kept = str(level.value) if level is not None and level.value != "none" else "exists_unseen"
+    told = _folded(f"The hypothesis {old_id}, from which this file was copied.{before}")
+    replaced = {
+        "id": f"id: {new_id}\n",
+        "prior_data_seen": f"prior_data_seen:\n  level: {kept}\n  what: >-\n{told}\n",
+    }
+    after = {
+        line: following for (line, _), (following, _) in zip(starts, [*starts[1:], (len(lines) + 1, 1)], strict=True)
+    }
+    for key in sorted(replaced, key=lambda key: -entries[key].key_at[0]):
+        first = entries[key].key_at[0]
+        section = lines[first - 1 : after[first] - 1]
+        tail = [line for line in section if not line.strip() or line.startswith("#")]  # comments before the next key
+        lines[first - 1 : after[first] - 1] = [replaced[key], *tail]
+    note = f"# Copied from {old_id}: change title, question and what else differs; then remove this line.\n"
+    return _headed(note + "".join(line for line in lines if not line.startswith(MODELINE)), schema)
+
+
+MODELINE = "# yaml-language-server:"
+
+
+def _folded(text: str) -> str:
+    """Lines of a folded block scalar, four spaces in; YAML joins them again."""
+    lines = textwrap.wrap(text, 110, break_long_words=False, break_on_hyphens=False)
+    return textwrap.indent("\n".join(lines), "    ")
+
+
+def _headed(text: str, schema: str | None) -> str:
+    return f"{MODELINE} $schema={schema}\n{text}" if schema is not None else text
+
+
+def _sound(text: str, name: str) -> str:
+    try:
+        parse(text.encode(), b"", name)
+    except InvalidHypothesis as error:
+        reasons = "; ".join(finding.message for finding in error.findings)
+        raise UsageError(f"these answers make no valid hypothesis: {reasons}", remedy="give other options") from error
+    return text
+
+
+def _chosen(family: str, name: str) -> type[Plugin]:
+    known = members(family)
+    if name not in known:
+        noun = f"member of {family}"
+        raise UsageError(f"no {noun} is called {name!r}{suggestion(name, known)}", remedy=f"known: {', '.join(known)}")
+    return known[name]
+
+
+TEMPLATE = """\
+# A pre-registration. Everything here is fixed before any data are seen; comments may change at any time.
+#   harness check            what is wrong with it, with places
+#   harness explain NAME     what a name or option means, such as: harness explain {metric}
+#   harness plan FILE        what a run would cost
+schema_version: 1
+id: {id}
+title: {title}
+question: {question}
+prediction:
+  outcome: better  # one of the outcomes below
+  why: Say why you expect it.
+prior_data_seen:
+  level: none  # none, exists_unseen, summaries_seen or analysed; all but none need what: …
+
+setup:  # how arms are trained unless they say otherwise
+  dataset: {dataset}
+  model: {model}
+  optimizer: {{name: adamw, lr: 1.0e-3}}
+  epochs: 20
+  batch_size: 64
+  precision: {precision}
+  evaluation: {{probe_samples: {probe}, every_epochs: 5}}
+
+arms:  # the ways of training that are compared; an arm may override any part of setup
+  treatment:
+    label: Treatment
+    rule: {rule}{penalty}
+  baseline:
+    label: Baseline
+    rule: {baseline}
+
+seeds:  # repetitions, shared by all arms; their numbers are derived from the registration
+  count: {seeds}
+  # justification: Say why this many; harness power shows what they can tell.
+
+estimands:  # the numbers that decide: a metric of one arm, or of a contrast of two, paired by seed
+  margin: {{metric: {metric}, contrast: treatment - baseline{details}}}
+
+# guards:  # what must hold for the comparison to mean anything
+#   learns: {{estimand: accuracy, above: 0.5, otherwise: The baseline did not learn.}}
+
+decisions:
+  margin:
+    estimand: margin
+    criterion: {criterion}
+    bands:  # in {unit}; [ and ] include a boundary, ( and ) leave it out
+      worse: "(-inf, -{margin})"
+      similar: "[-{margin}, {margin}]"
+      better: "({margin}, inf)"
+
+exclusions: {{diverged: invalid}}  # or worst_case, exclude
+stopping: {{kind: fixed}}
+
+implications:  # what each outcome means, written before the data; claims.yaml holds what it may support or walk back
+  better:
+    says: The treatment is better than the baseline by more than {margin}.
+  similar:
+    says: Treatment and baseline differ by {margin} at most.
+  worse:
+    says: The treatment is worse than the baseline by more than {margin}.
+  inconclusive:
+    says: These seeds don't tell the bands apart. Nothing is concluded.
+  invalid:
+    says: A seed diverged, or seeds were not applied. Nothing can be said.
+"""

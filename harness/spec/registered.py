@@ -1,0 +1,158 @@
+"""Files against what is registered: changed without an amendment, or the same question under another name."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.records import DecisionSpec, Hypothesis
+from harness.spec.tree import Node, Path, Problem, Severity
+
+CLOSE = 0.1
+"""Numbers of two arms that differ by no more than this share count as the same setting."""
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Known:
+    """A registered hypothesis."""
+
+    form: Hypothesis
+    """As registered, or as last amended."""
+    since: str
+    """Claimed time of the registration, UTC."""
+    frozen: bool = False
+    """Whether a file of another meaning is an error; else it is a warning."""
+
+
+def changes(root: Node, hypothesis: Hypothesis, known: Known) -> Iterator[Problem]:
+    """Where the file's meaning is no longer the registered one."""
+    before, now = _leaves(known.form.model_dump(mode="json")), _leaves(hypothesis.model_dump(mode="json"))
+    differing = [path for path in {**before, **now} if before.get(path) != now.get(path)]
+    severity: Severity = "error" if known.frozen else "warning"
+    remedy = "undo the change, amend the registration with harness amend, or ask it under a new id"
+    for path in differing[:SHOWN]:
+        was, became = (_shown(leaves.get(path)) for leaves in (before, now))
+        message = f"{_dotted(path)} was registered on {known.since[:10]} as {was}, is {became}"
+        yield Problem(_in_file(root, path), message, remedy, severity=severity, rule="amendment")
+    if len(differing) > SHOWN:
+        message = f"{len(differing) - SHOWN} more values differ from the registration"
+        yield Problem(("id",), message, remedy, severity=severity, rule="amendment")
+
+
+def reruns(hypothesis: Hypothesis, registered: Sequence[Known]) -> Iterator[Problem]:
+    """Decisions that ask what a registered hypothesis asks: the same arms, metric and summaries, whatever their names.
+
+    Bands, criterion, pairing and seeds don't make another question, nor do numbers of the arms that differ by a tenth
+    or less.
+    A file that names the registered id under ``prior_data_seen`` says so openly and is left alone.
+    """
+    seen = hypothesis.prior_data_seen.what or ""
+    for known in registered:
+        other = known.form
+        if other.id == hypothesis.id or re.search(rf"(?<![a-z0-9-]){re.escape(other.id)}(?![a-z0-9-])", seen):
+            continue
+        for name, decision in hypothesis.decisions.items():
+            mine = question(hypothesis, decision)
+            if any(_alike(mine, question(other, theirs)) for theirs in other.decisions.values()):
+                message = f"decision {name!r} asks what {other.id!r}, registered on {known.since[:10]}, asks"
+                remedy = f"if this is a replication, name {other.id} under prior_data_seen.what; else ask something new"
+                yield Problem(("decisions", name), message, remedy, on_key=True, severity="warning", rule="rerun")
+                break
+
+
+def opposed(one: Hypothesis, other: Hypothesis) -> Iterator[Problem]:
+    """Outcomes of ``one`` that support a claim which the same result of ``other`` walks back, or the reverse.
+
+    Only hypotheses with a single decision, whose bands are their outcomes, can be compared.
+    """
+    if len(one.decisions) > 1 or len(other.decisions) > 1:
+        return
+    (mine,), (theirs,) = one.decisions.values(), other.decisions.values()
+    if one.estimands[mine.estimand].unit != other.estimands[theirs.estimand].unit or not moved(one) & moved(other):
+        return
+    for name, band in mine.bands.items():
+        for their_name, their_band in theirs.bands.items():
+            if not any(_meet(a, b) for a in band for b in their_band):
+                continue
+            ours, them = one.implications[name], other.implications[their_name]
+            for verb, claims in (
+                ("supports", set(ours.supports) & set(them.walks_back)),
+                ("walks_back", set(ours.walks_back) & set(them.supports)),
+            ):
+                for claim in sorted(claims):
+                    does = verb.replace("_", " ")
+                    message = (
+                        f"outcome {name!r} {does} {claim!r}, but the same result of {other.id!r} does the opposite"
+                    )
+                    remedy = "let one result mean one thing in both files"
+                    yield Problem(
+                        ("implications", name, verb), message, remedy, severity="warning", rule="contradictions"
+                    )
+
+
+def moved(hypothesis: Hypothesis) -> set[str]:
+    """The claims that any of its outcomes supports or walks back."""
+    given = hypothesis.implications.values()
+    return {claim for implication in given for claim in (*implication.supports, *implication.walks_back)}
+
+
+def question(hypothesis: Hypothesis, decision: DecisionSpec) -> dict[str, Any]:
+    """What a decision is about, without any name that the authors chose: metric, summaries, arms in full."""
+    estimand = hypothesis.estimands[decision.estimand]
+    arms = [_training(hypothesis, name) for name in estimand.arms]
+    plain = estimand.model_dump(mode="json", exclude={"arm", "contrast", "unit", "pairing"})
+    return {**plain, "arms": sorted(arms, key=lambda arm: json.dumps(arm, sort_keys=True))}
+
+
+def _training(hypothesis: Hypothesis, name: str) -> dict[str, Any]:
+    arm = hypothesis.arms[name]
+    plain = arm.model_dump(mode="json", exclude={"label": True, "setup": {"evaluation", "save"}})
+    plain["freeze"] = sorted(set(arm.freeze))
+    return plain
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_alike(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    if isinstance(one, int | float) and isinstance(other, int | float) and not isinstance(one, bool):
+        return math.isclose(one, other, rel_tol=CLOSE)
+    return bool(one == other)
+
+
+def _meet(one: Any, other: Any) -> bool:
+    """Whether two intervals share more than a point."""
+    low = max((end for end in (one.lower, other.lower) if end is not None), default=-math.inf)
+    high = min((end for end in (one.upper, other.upper) if end is not None), default=math.inf)
+    return low < high
+
+
+def _leaves(value: Any, path: Path = ()) -> dict[Path, Any]:
+    children = (
+        list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
+    )
+    if not children:
+        return {path: value}
+    return {leaf: found for key, child in children for leaf, found in _leaves(child, (*path, key)).items()}
+
+
+def _in_file(root: Node, path: Path) -> Path:
+    """The nearest place of the file: an arm's setup mostly stands in the common one."""
+    if root.nearest(path)[1] and path[:1] == ("arms",):
+        return path[:2]
+    return path if root.get(path[0]) is not None else ("id",)
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(str(step) for step in path)
+
+
+def _shown(value: Any) -> str:
+    text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}…"

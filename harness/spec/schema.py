@@ -1,0 +1,240 @@
+"""JSON Schema (draft 2020-12) of the files that people write, made from the models and whatever plug-ins there are.
+
+It describes the file, not the merged record: arms override parts of the setup and may hold a matrix, a metric may be
+given by its name and a contrast as a text. It never refuses what ``harness check`` accepts; rules that tie one part of
+a file to another are beyond it.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from harness.fields import descriptions
+from harness.records import (
+    Arm,
+    Claims,
+    Combine,
+    Estimand,
+    EvaluationSpec,
+    Guard,
+    Hypothesis,
+    PriorData,
+    Record,
+    Seeds,
+)
+from harness.records.hypothesis import RESERVED_OUTCOMES
+from harness.registry import members
+from harness.spec.arms import DOTTED, SUFFIX
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+FILES: dict[str, type[Record]] = {"hypothesis.schema.json": Hypothesis, "claims.schema.json": Claims}
+"""Published file → the model of what it describes."""
+NAME = r"[a-z][a-z0-9_]*"
+
+Json = dict[str, Any]
+
+
+def model_schema(model: type[BaseModel]) -> Json:
+    """The schema of one model, such as a plug-in."""
+    return model.model_json_schema(schema_generator=_FileForm)
+
+
+def schemas() -> dict[str, str]:
+    """File name → text of every published schema."""
+    return {name: json.dumps(json_schema(kind), indent=1, ensure_ascii=False) + "\n" for name, kind in FILES.items()}
+
+
+def json_schema(kind: type[Record]) -> Json:
+    """The schema of the files that hold a ``kind``."""
+    made = kind.model_json_schema(schema_generator=_FileForm)
+    if kind is Hypothesis:
+        _arms(made)
+    return {"$schema": DRAFT, "title": f"harness {kind.__name__.lower()} file", **made}
+
+
+class _FileForm(GenerateJsonSchema):
+    """Pydantic's generator with descriptions, closed mappings, plug-ins by name and the file's short forms."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        """Never: a title made of the key says nothing."""
+        return False
+
+    def sort(self, value: JsonSchemaValue, parent_key: str | None = None) -> JsonSchemaValue:
+        """As declared, which is how people read it."""
+        return value
+
+    def model_schema(self, schema: Any) -> JsonSchemaValue:
+        """With the text below each field; a plug-in's schema says its equation and source too."""
+        made = super().model_schema(schema)
+        model: type[BaseModel] = schema["cls"]
+        made.pop("title", None)
+        made["description"] = " ".join(inspect.cleandoc(model.__doc__ or "").split())
+        texts = descriptions(model)
+        for name, field in made.get("properties", {}).items():
+            if name in texts:
+                field["description"] = " ".join(texts[name].split())
+        for parent, adapt in SHORT_FORMS.items():
+            if issubclass(model, parent):
+                adapt(made)
+        return made
+
+    def dict_schema(self, schema: Any) -> JsonSchemaValue:
+        """Keys that fit no pattern are refused."""
+        made = super().dict_schema(schema)
+        if "patternProperties" in made:
+            made["additionalProperties"] = False
+        return made
+
+    def str_schema(self, schema: Any) -> JsonSchemaValue:
+        """Texts that are stripped before they are measured have no limit here."""
+        made = super().str_schema(schema)
+        if schema.get("strip_whitespace"):
+            made.pop("maxLength", None)
+        return made
+
+    def tagged_union_schema(self, schema: Any) -> JsonSchemaValue:
+        """By name, so that an editor says what is wrong with the plug-in that was meant, and not with all of them."""
+        choices: dict[str, CoreSchema] = schema["choices"]
+        made = {name: self.generate_inner(choice) for name, choice in choices.items()}
+        return {
+            "type": "object",
+            "required": ["name"],
+            "properties": {"name": {"enum": list(made)}},
+            "allOf": [{"if": _named(name), "then": choice} for name, choice in made.items()],
+        }
+
+
+def _named(name: str) -> Json:
+    return {"properties": {"name": {"const": name}}, "required": ["name"]}
+
+
+def _given(key: str) -> Json:
+    """The key is there and not null."""
+    return {"required": [key], "properties": {key: {"not": {"type": "null"}}}}
+
+
+def _one_of(*keys: str) -> Callable[[Json], None]:
+    def adapt(made: Json) -> None:
+        made["oneOf"] = [_given(key) for key in keys]
+
+    return adapt
+
+
+def _prior_data(made: Json) -> None:
+    made["anyOf"] = [{"properties": {"level": {"const": "none"}}}, _given("what")]
+
+
+def _estimand(made: Json) -> None:
+    _one_of("arm", "contrast")(made)
+    fields = made["properties"]
+    metric, contrast = fields["metric"], fields["contrast"]
+    names = list(members("metrics"))
+    fields["metric"] = {
+        "description": metric.pop("description", ""),
+        "examples": names[:1],
+        "anyOf": [{"enum": names}, metric],
+    }
+    text = {"type": "string", "pattern": rf"^\s*{NAME}\s* - \s*{NAME}\s*$", "description": "first - second"}
+    contrast["anyOf"] = [text, *contrast["anyOf"]]
+
+
+def _evaluation(made: Json) -> None:
+    made["properties"]["metrics"]["items"] = {"enum": list(members("metrics"))}
+
+
+def _hypothesis(made: Json) -> None:
+    made["properties"]["implications"]["required"] = list(RESERVED_OUTCOMES)
+
+
+def _combine(made: Json) -> None:
+    simple = [_given(key) for key in ("holds", "outcome", "otherwise")]
+    made["if"] = {"properties": {"rule": {"const": "table"}}}
+    made["then"] = {"allOf": [_given("table"), *({"not": part} for part in simple)]}
+    made["else"] = {"allOf": [{"not": _given("table")}, *simple]}
+
+
+SHORT_FORMS: dict[type[BaseModel], Callable[[Json], None]] = {
+    Seeds: _one_of("count", "list"),
+    Guard: _one_of("above", "below"),
+    Estimand: _estimand,
+    PriorData: _prior_data,
+    Combine: _combine,
+    EvaluationSpec: _evaluation,
+    Hypothesis: _hypothesis,
+}
+"""What the models' validators ask for, and the short forms that the file allows beside a field's own type."""
+
+
+def _arms(made: Json) -> None:
+    """In the file an arm's setup holds only what differs, and with a matrix any part may be left to the matrix."""
+    parts: Json = made["$defs"]
+    plain: Json = parts[Arm.__name__]
+    override = _partial(parts["Setup"], parts)
+    override["description"] = "What differs from the common setup, key by key, at any depth."
+    plain["properties"]["setup"] = override
+    varied = _partial({**plain, "properties": {**plain["properties"], "setup": {}}}, parts)
+    varied["properties"]["setup"] = override
+    varied["properties"]["matrix"] = {
+        "description": "A grid of arms: path inside the arm → {suffix of the arm's name: value}.",
+        "examples": [{"penalty.strength": {"weak": 1.0e-4, "strong": 1.0e-2}}],
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": False,
+        "patternProperties": {
+            f"^{DOTTED.pattern}$": {
+                "type": "object",
+                "minProperties": 1,
+                "additionalProperties": False,
+                "patternProperties": {f"^{SUFFIX.pattern}$": {}},
+            }
+        },
+    }
+    plain["required"].remove("setup")
+    varied["required"] = ["label", "matrix"]
+    parts["ArmWithMatrix"] = varied
+    made["properties"]["arms"]["patternProperties"] = {
+        pattern: {"if": {"required": ["matrix"]}, "then": {"$ref": "#/$defs/ArmWithMatrix"}, "else": arm}
+        for pattern, arm in made["properties"]["arms"]["patternProperties"].items()
+    }
+
+
+def _partial(schema: Json, parts: Json) -> Json:
+    """The schema with every key optional, at any depth; references are written out."""
+    if "$ref" in schema:
+        inner = parts[schema["$ref"].removeprefix("#/$defs/")]
+        return _partial({**inner, **{key: value for key, value in schema.items() if key != "$ref"}}, parts)
+    made: Json = {key: copy.deepcopy(value) for key, value in schema.items() if key not in ("required", "default")}
+    if "properties" in made:
+        made["properties"] = {name: _partial(field, parts) for name, field in schema["properties"].items()}
+    if "allOf" in made and "name" in made.get("properties", {}):  # plug-ins: without a name any of them may be meant
+        branches = [_partial(branch["then"], parts) for branch in schema["allOf"]]
+        texts: Json = {key: schema[key] for key in ("description", "examples") if key in schema}
+        return {**texts, "anyOf": branches}
+    if "anyOf" in made:
+        made["anyOf"] = [_partial(branch, parts) for branch in schema["anyOf"]]
+    return made
+
+
+def undescribed(schema: Json) -> Iterator[str]:
+    """Paths of a schema's fields without a description, or of scalar ones without anything that shows a value."""
+    for part, made in {"file": schema, **schema["$defs"]}.items():
+        for name, field in made.get("properties", {}).items():
+            if "description" not in field and "const" not in field:
+                yield f"{part}.{name}: no description"
+            if not _shows_a_value(field):
+                yield f"{part}.{name}: no example"
+
+
+def _shows_a_value(field: Json) -> bool:
+    telling = {"examples", "const", "enum", "$ref", "items", "prefixItems", "patternProperties", "properties"}
+    if telling & field.keys() or field.get("default") is not None or field.get("type") == "boolean":
+        return True
+    return any(_shows_a_value(part) for part in field.get("anyOf", ()))

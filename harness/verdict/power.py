@@ -1,0 +1,224 @@
+"""What ``harness power`` shows: tables, sentences, a figure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.records import Band, DecisionPower, PowerReport
+from harness.verdict.canvas import LINES, MUTED, TEXT, TINTS, WIDTH, place, shorten, svg
+from harness.verdict.tables import Table
+from harness.verdict.text import Markdown, chance, escape, exact, number, with_unit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ROW = 3.15  # inches, one decision
+LEFT, TOP, HEIGHT = 0.55, 0.72, 1.95
+ENOUGH = 0.8
+SD_STYLES = ("dotted", "solid", "dashed")
+
+
+def tables(part: DecisionPower) -> list[Table]:
+    """Of one decision: outcomes by true effect; the prediction by true effect, and by number of seeds."""
+    sd = number(part.sds[1])
+    rows = [_outcome_row(part, effect) for effect in part.landmarks]
+    found = [
+        Table(
+            f"Chance of each outcome, with {part.seeds} seeds and an sd of {sd}",
+            ["If the true value is", "it lies in", *part.outcomes],
+            rows,
+        )
+    ]
+    if not part.prediction:
+        return found
+    predicted = " or ".join(part.predicted)
+    heads = [f"sd {number(value)}" for value in part.sds]
+    found.append(
+        Table(
+            f"Chance of {predicted} with {part.seeds} seeds; in brackets, the seeds that a chance of 80% takes",
+            ["If the true value is", "which is", *heads],
+            [
+                [
+                    exact(row.effect),
+                    row.where,
+                    *(
+                        f"{chance(p)} ({_seeds(part, row.effect, n)})"
+                        for p, n in zip(row.chances, row.seeds, strict=True)
+                    ),
+                ]
+                for row in part.prediction
+            ],
+        )
+    )
+    found.append(
+        Table(
+            f"Chance of {predicted} if the true value is {exact(part.prediction[0].effect)}, by number of seeds",
+            ["Seeds", *heads],
+            [
+                [str(n) + (" (registered)" if n == part.seeds else ""), *(chance(row[index]) for row in part.by_number)]
+                for index, n in enumerate(part.numbers)
+            ],
+        )
+    )
+    return found
+
+
+def _outcome_row(part: DecisionPower, effect: float) -> list[str]:
+    values = part.curve[part.curve_effects.index(effect)]
+    return [exact(effect), _home(part, effect), *(chance(value) for value in values)]
+
+
+def _home(part: DecisionPower, effect: float) -> str:
+    return next((name for name, band in part.bands.items() if Band.parse(band).contains(effect)), "no band")
+
+
+def _seeds(part: DecisionPower, effect: float, n: int | None) -> str:
+    if n is not None:
+        return str(n)
+    if _home(part, effect) not in part.predicted:
+        return "no number"
+    return "over 10,000" if part.draws is None else f"over {part.numbers[-1]}"
+
+
+def sentences(part: DecisionPower) -> list[str]:
+    """What stands above and below a decision's tables."""
+    said = [
+        f"{part.title}; criterion {part.criterion}, level {number(part.alpha)}; bands: "
+        + "; ".join(f"{name} {band}" for name, band in part.bands.items())
+        + ".",
+        f"Standard deviation between seeds: {with_unit(number(part.sds[1]), part.unit)}, {part.sd_source}.",
+    ]
+    if part.draws is not None:
+        error = (0.25 / part.draws) ** 0.5
+        said.append(
+            f"Simulated through the criterion's own code, {part.draws} samples for each number of seeds: a standard "
+            f"error of up to {100 * error:.1f} points."
+        )
+    if part.prediction and part.greatest is not None:
+        said.append(_within(part, part.greatest))
+    return said
+
+
+def _within(part: DecisionPower, greatest: float) -> str:
+    start = f"With {part.seeds} seeds and this sd, {' or '.join(part.predicted)}"
+    if not part.within:
+        return f"{start} has a chance of {chance(greatest)} at the very best, whatever the truth is."
+    spans = []
+    for low, high in part.within:
+        if low is None or high is None:
+            end = low if low is not None else high
+            spans.append(f"{number(end, 4)} or {'more' if high is None else 'less'}" if end is not None else "anything")
+        else:
+            spans.append(f"between {number(low, 4)} and {number(high, 4)}")
+    return f"{start} has a chance of 80% or more if the true value is {', or '.join(spans)}."
+
+
+def together(report: PowerReport) -> str | None:
+    """How likely the prediction is as a whole, where several decisions make it."""
+    if report.together is None or len(report.decisions) < 2:
+        return None
+    low, high = report.together
+    at = " and ".join(
+        f"{part.name} = {exact(part.prediction[0].effect)}" for part in report.decisions if part.prediction
+    )
+    return (
+        f"Together: if {at}, the predicted outcome, {report.predicted}, has a chance of at least {chance(low)} and at "
+        f"most {chance(high)}, however the decisions depend on one another."
+    )
+
+
+def markdown(report: PowerReport, figure: str | None = None) -> str:
+    """The whole report as Markdown; ``figure`` is a path to link to."""
+    lines = [f"# Before any data: {escape(report.title)}", ""]
+    lines += [
+        f"Hypothesis {escape(report.hypothesis)}, {report.seeds} seeds; predicted: {escape(report.predicted)}.",
+        "",
+    ]
+    if figure is not None:
+        lines += [f"![{escape(alt(report))}]({figure})", ""]
+    for part in report.decisions:
+        lines += [f"## {escape(part.name)}", "", *(escape(text) + "\n" for text in sentences(part))]
+        for table in tables(part):
+            lines += [f"**{escape(table.title)}**", "", _row(table.heads), "|" + "---|" * len(table.heads)]
+            lines += [*(_row(row) for row in table.rows), ""]
+    lines += [escape(text) + "\n" for text in (together(report), *report.notes) if text]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cell if isinstance(cell, Markdown) else escape(cell) for cell in cells)} |"
+
+
+def alt(report: PowerReport) -> str:
+    """The figure in words."""
+    names = ", ".join(part.name for part in report.decisions)
+    return f"Chance of each outcome over true effects, and of the predicted one over numbers of seeds: {names}"
+
+
+def figure(report: PowerReport) -> bytes:
+    """One row per decision: outcomes over true effects, and the prediction over numbers of seeds. SVG."""
+
+    def draw(canvas: Figure) -> None:
+        for index, part in enumerate(report.decisions):
+            top = index * ROW + TOP
+            canvas.text(
+                0.1 / WIDTH, 1 - (index * ROW + 0.2) / canvas.get_figheight(),
+                f"{part.name}: {shorten(part.title, 84)}", fontweight="bold", va="center",
+            )  # fmt: skip
+            _draw_outcomes(place(canvas, LEFT, top, 3.75, HEIGHT), part)
+            if part.prediction:
+                _draw_prediction(place(canvas, LEFT + 4.35, top, 2.5, HEIGHT), part)
+
+    return svg(len(report.decisions) * ROW, draw, pilot=False)
+
+
+def _draw_outcomes(axes: Axes, part: DecisionPower) -> None:
+    low, high = part.curve_effects[0], part.curve_effects[-1]
+    for index, band in enumerate(part.bands.values()):
+        for piece in Band.parse(band):
+            left = low if piece.lower is None else max(low, piece.lower)
+            right = high if piece.upper is None else min(high, piece.upper)
+            if left < right:
+                axes.axvspan(left, right, color=TINTS[index % len(TINTS)], linewidth=0, alpha=0.7)
+    for index, outcome in enumerate(part.outcomes):
+        last = index == len(part.outcomes) - 1
+        style = {"color": TEXT, "linestyle": (0, (1, 1.6))} if last else {"color": LINES[index % len(LINES)]}
+        values = [row[index] for row in part.curve]
+        bold = 2.6 if outcome in part.predicted else 1.6
+        axes.plot(part.curve_effects, values, label=shorten(outcome, 22), linewidth=bold, **style)
+    for cut in part.cuts:
+        axes.axvline(cut, color=MUTED, linewidth=0.8, linestyle=(0, (4, 2)))
+    axes.set(xlim=(low, high))
+    _chance_axis(axes)
+    axes.set_xlabel("true value" + (f" ({part.unit})" if part.unit else ""))
+    axes.set_title(f"Chance of each outcome, {part.seeds} seeds, sd {number(part.sds[1])}", pad=20)
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=len(part.outcomes), fontsize=7.5, handlelength=1.4,
+        columnspacing=0.9, borderaxespad=0.2,
+    )  # fmt: skip
+
+
+def _draw_prediction(axes: Axes, part: DecisionPower) -> None:
+    index = part.outcomes.index(part.predicted[0])
+    for values, sd, style in zip(part.by_number, part.sds, SD_STYLES, strict=True):
+        axes.plot(
+            part.numbers, values, color=LINES[index % len(LINES)], linestyle=style, marker="o", markersize=3.5,
+            label=f"sd {number(sd)}",
+        )  # fmt: skip
+    axes.axhline(ENOUGH, color=MUTED, linewidth=0.8, linestyle=(0, (4, 2)))
+    axes.axvline(part.seeds, color=MUTED, linewidth=0.8, linestyle=(0, (4, 2)))
+    axes.text(part.seeds, 0.03, " registered", color=MUTED, fontsize=8)
+    axes.set_xlabel("seeds")
+    _chance_axis(axes)
+    axes.set_title(
+        f"Chance of {shorten(' or '.join(part.predicted), 20)} at {exact(part.prediction[0].effect)}", pad=20
+    )
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(-0.04, 0.98), ncols=3, fontsize=7.5, handlelength=2.6, columnspacing=0.7,
+        borderaxespad=0.2,
+    )  # fmt: skip
+
+
+def _chance_axis(axes: Axes) -> None:
+    axes.set(ylim=(0, 1.03), yticks=[0, 0.2, 0.4, 0.6, 0.8, 1.0], yticklabels=["0", "20%", "40%", "60%", "80%", "100%"])

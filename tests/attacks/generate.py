@@ -1,0 +1,47 @@
+"""Write the corpus out: one folder per attack, each with the spoiled trail and the finding that it must produce.
+
+python tests/attacks/generate.py FOLDER [GOOD-PROJECT]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import good
+from corpus import CORPUS
+from trails import Trail
+
+from harness.ledger.audit import SORTS
+
+
+def main(folder: Path, project: Path | None) -> None:
+    with tempfile.TemporaryDirectory() as made:
+        if project is None:
+            project = Path(made) / "good"
+            good.build(project)
+        trail = Trail.read(project / "verdicts")
+    for attack in CORPUS.values():
+        spoiled = trail.copy()
+        attack.spoil(spoiled)
+        place = folder / attack.name
+        spoiled.write(place / "verdicts")
+        for path in spoiled.odd:
+            (place / "verdicts" / path).symlink_to("/dev/null")
+        options = ["--recompute"] * attack.recompute + ["--require-anchor"] * spoiled.require_anchor
+        options += ["--known-head", spoiled.known_head] if spoiled.known_head else []
+        expected = {
+            "attack": (attack.spoil.__doc__ or attack.name).strip(),
+            "audit": options,
+            "finds": attack.finds,
+            "step": SORTS[attack.finds].step,
+            "kind": SORTS[attack.finds].kind,
+        }
+        (place / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
+    print(f"{len(CORPUS)} spoiled trails in {folder}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)

@@ -1,0 +1,262 @@
+"""Random honest histories in two real git clones, as the real ledger writes them, then one random attack.
+
+Training is left out: a finished run gets the good trail's results, at its own seeds. Everything else is what harness
+writes: registrations, amendments before, beside and after runs, pilots, aborted, failed, unfinished and judged runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any, ClassVar
+
+import rfc8785
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from trails import Trail, audited, sha
+
+from harness.ledger import Ledger, amendments, attempts, run_name
+from harness.ledger.audit import AuditReport, Kept
+from harness.ledger.bodies import AttemptState
+from harness.ledger.registration import derived_seeds
+from harness.pipeline import Asked, Reporter, Settings, audit_trail
+
+CLONES = st.sampled_from(["left", "right"])
+HONEST = {"note", "unchecked", "open"}
+"""Kinds of findings that an honest history may have: an attempt that is still open is one."""
+TRIED: Counter[str] = Counter()
+"""Attacks that were tried, each of them found."""
+GIT = {
+    "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null", "GIT_AUTHOR_NAME": "Ada",
+    "GIT_AUTHOR_EMAIL": "a@example.org", "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "a@example.org",
+}  # fmt: skip
+
+
+class Histories(RuleBasedStateMachine):
+    """What two people may do, each in a clone."""
+
+    good: ClassVar[Trail]
+    """Where bodies, texts and results are taken from."""
+
+    @initialize()
+    def clone(self) -> None:
+        self.root = Path(tempfile.mkdtemp(prefix="histories"))
+        self.clones = {name: self.root / name for name in ("left", "right")}
+        self.git(self.root, "init", "-q", "-b", "main", "left")
+        for path, data in self.good.files.items():
+            if path.startswith("objects/"):
+                self.write("left", path, data)
+        self.commit("left")
+        self.git(self.root, "clone", "-q", "left", "right")
+        self.count = 0
+        self.merges = 0
+
+    # What an honest person does ------------------------------------------------------------------------------------
+
+    @rule(clone=CLONES)
+    def register(self, clone: str) -> None:
+        self.count += 1
+        name = f"{clone}-{self.count}"
+        body = self.good.find("registered", "second")[1]["body"]
+        form = json.loads(self.good.kept(body["canonical"])) | {"id": name}
+        form["setup"]["optimizer"]["lr"] = 1e-3 * self.count  # so that none is a near-duplicate of another
+        new = {
+            "hypothesis": name,
+            "raw": self.ledger(clone).store_object(self.good.kept(body["raw"]).replace(b"second", name.encode())),
+            "canonical": self.ledger(clone).store_object(rfc8785.dumps(form)),
+        }
+        self.append(clone, "registered", body | new)
+
+    @rule(clone=CLONES, which=st.integers(0, 9), kind=st.sampled_from(["comment", "surroundings", "meaning"]))
+    def amend(self, clone: str, which: int, kind: str) -> None:
+        if (found := self.one(clone, "registered", which)) is None:
+            return
+        trail, hypothesis = self.ledger(clone), found.body["hypothesis"]
+        events = trail.events()
+        full = {run_name(event.digest): event.digest for event in events}
+        before = [e for e in events if e.type == "amended" and e.body["hypothesis"] == hypothesis]
+        fixed = (before or [found])[-1]
+        seen = {
+            full[a.run]: AttemptState(status=a.status, outcome=a.outcome).model_dump()
+            for a in attempts(trail, hypothesis)
+        }
+        differences = [] if kind == "comment" else [f"decisions.margin: {len(events)} → {len(events) + 1}"]
+        body = {key: fixed.body[key] for key in ("raw", "canonical", "claims", "seeds", "pins", "data")}
+        body |= {"hypothesis": hypothesis, "registration": found.digest, "amends": fixed.digest, "kind": kind}
+        body |= {"differences": differences, "reason": "Because.", "attempts": seen}
+        self.append(clone, "amended", body)
+
+    @rule(clone=CLONES, which=st.integers(0, 9))
+    def pilot(self, clone: str, which: int) -> None:
+        if (found := self.one(clone, "registered", which)) is not None:
+            self.append(clone, "pilot", {"hypothesis": found.body["hypothesis"], "settings": {"epochs": 1}})
+
+    @rule(clone=CLONES, which=st.integers(0, 9))
+    def start(self, clone: str, which: int) -> None:
+        if (found := self.one(clone, "registered", which)) is None:
+            return
+        hypothesis = found.body["hypothesis"]
+        events = self.ledger(clone).events()
+        amended = [e for e in events if e.type == "amended" and e.body["hypothesis"] == hypothesis]
+        fixed = (amended or [found])[-1].body
+        late = [a for a in amendments(events, hypothesis) if a.deviates]
+        body = self.good.find("run_started", "second")[1]["body"] | {
+            "hypothesis": hypothesis,
+            "registration": found.digest,
+            "amendment": amended[-1].digest if amended else None,
+            "seeds": derived_seeds(found.digest, fixed["seeds"]),
+            "deviations": [line for amendment in late for line in amendment.lines],
+        }
+        self.append(clone, "run_started", body | {key: fixed[key] for key in ("raw", "canonical", "pins", "data")})
+
+    @rule(clone=CLONES, which=st.integers(0, 9), end=st.sampled_from(["run_failed", "run_aborted"]))
+    def give_up(self, clone: str, which: int, end: str) -> None:
+        if (run := self.own_open_run(clone, which)) is not None:
+            self.append(clone, end, {"run": run.digest, "reason": "Because."})
+
+    @rule(clone=CLONES, which=st.integers(0, 9), judged=st.booleans())
+    def finish(self, clone: str, which: int, judged: bool) -> None:
+        if (run := self.own_open_run(clone, which)) is None:
+            return
+        trail, hypothesis = self.ledger(clone), run.body["hypothesis"]
+        old, event = self.good.find("run_started", "second")
+        folder = self.good.folder(old)
+        results = json.loads(self.good.files[f"{folder}/results.json"])
+        results |= {"hypothesis": hypothesis, "registration": run.body["registration"], "seeds": run.body["seeds"]}
+        for replica in results["replicas"]:
+            replica["seed"] = run.body["seeds"][replica["seed_index"]]
+        page = json.loads(self.good.files[f"{folder}/env.json"])
+        page |= {"run": run_name(run.digest), "deviations": run.body["deviations"], "weights": {}}
+        listed = [a.model_dump() for a in attempts(trail, hypothesis)]
+        page["attempts"] = [a | ({"status": "finished"} if a["run"] == page["run"] else {}) for a in listed]
+        files = {"verdict.md": b"# Second\n", "verdict.json": b"{}\n"}
+        files |= {"results.json": json.dumps(results).encode(), "env.json": json.dumps(page).encode()}
+        for name, data in files.items():
+            self.write(clone, f"{hypothesis}/{run_name(run.digest)}/{name}", data)
+        digests = {name: sha(data) for name, data in files.items()}
+        self.append(clone, "run_finished", {"run": run.digest, "results": digests["results.json"]})
+        if judged:
+            self.append(clone, "verdict", {"run": run.digest, "outcome": "better", "files": digests})
+        assert event
+
+    @precondition(lambda self: self.merges < 3)
+    @rule(clone=CLONES, how=st.sampled_from(["--no-rebase", "--rebase"]))
+    def pull(self, clone: str, how: str) -> None:
+        other = "left" if clone == "right" else "right"
+        self.commit(clone)
+        self.commit(other)
+        self.git(self.clones[clone], "pull", "-q", how, str(self.clones[other]), "main")
+        self.merges += 1
+
+    # And an attack at the end --------------------------------------------------------------------------------------
+
+    def teardown(self) -> None:
+        try:
+            for clone in self.clones:
+                self.commit(clone)
+                self.assert_honest(clone)
+            self.attacked()
+        finally:
+            shutil.rmtree(self.root, ignore_errors=True)
+
+    def assert_honest(self, clone: str) -> None:
+        report = self.audit(clone)
+        bad = [finding for finding in report.findings if finding.kind not in HONEST]
+        assert not bad, bad
+        events = self.ledger(clone).events()
+        open_runs = {e.digest for e in events if e.type == "run_started"}
+        open_runs -= {e.body["run"] for e in events if e.type in ("run_finished", "run_failed", "run_aborted")}
+        assert sum(finding.sort == "run-open" for finding in report.findings) == len(open_runs)
+        assert (report.exit_code == 5) == any(finding.kind == "open" for finding in report.findings)
+        started = sum(sum(s.attempts.values()) - s.attempts["pilot"] for s in report.hypotheses)
+        assert started == sum(e.type == "run_started" for e in events)
+
+    def attacked(self) -> None:
+        """One attack, drawn from what the history itself is, so that a failure is shrunk with it."""
+        honest = Trail.read(self.clones["left"] / "verdicts")
+        events = [digest for digest, _ in honest.events()]
+        if not events:
+            return
+        draw = int(events[-1], 16)
+        honest.known_head = honest.heads()[draw % len(honest.heads())]
+        attack = ["flip", "delete", "splice", "cut off", "artefact", "ours"][draw // 7 % 6]
+        victim = events[draw // 11 % len(events)]
+        spoiled = honest.copy()
+        if attack in ("flip", "artefact"):
+            fixed = [p for p in sorted(spoiled.files) if p.startswith("ledger/events/")]
+            judged = {e["body"]["run"]: e for _, e in honest.events() if e["type"] == "verdict"}
+            of_runs = [f"{honest.folder(run)}/{name}" for run, e in judged.items() for name in e["body"]["files"]]
+            paths = of_runs if attack == "artefact" and of_runs else fixed
+            path = paths[draw // 13 % len(paths)]
+            data = bytearray(spoiled.files[path])
+            data[draw // 17 % len(data)] ^= 1 << draw % 8
+            spoiled.files[path] = bytes(data)
+            found = audited(spoiled)
+            named = {f.where for f in found.findings if f.sort in ("event-bytes", "artefact-bytes")}
+            assert named == {f"verdicts/{path}"}, (attack, path)
+        elif attack == "delete":
+            del spoiled.files[spoiled.path(victim)]
+            found = audited(spoiled)
+            wanted = {"parent-missing", "head-unknown"}
+            head = victim in honest.heads()
+            assert ({f.sort for f in found.findings} & wanted) or (head and victim != honest.known_head), attack
+            if head and victim != honest.known_head:
+                return
+        elif attack in ("splice", "cut off"):
+            gone = {victim} if attack == "splice" else set(events[draw // 11 % len(events) :])
+            spoiled.rebuild(lambda digest, event: None if digest in gone else event)
+            found = audited(spoiled)
+            if spoiled.path(honest.known_head) in spoiled.files:
+                return  # nothing before the head that was kept was touched
+            assert "head-unknown" in {f.sort for f in found.findings}, attack
+        else:
+            self.git(self.clones["right"], "pull", "-q", "--no-rebase", "-s", "ours", str(self.clones["left"]), "main")
+            lost = set(events) - {event.digest for event in self.ledger("right").events()}
+            found = self.audit("right")
+            removed = {Path(f.where).stem for f in found.findings if f.sort == "removed" and "/events/" in f.where}
+            assert removed == lost, attack
+            if not lost:
+                return
+        assert found.exit_code == 3, attack
+        TRIED[attack] += 1
+
+    # Helpers ---------------------------------------------------------------------------------------------------------
+
+    def ledger(self, clone: str) -> Ledger:
+        return Ledger(self.clones[clone] / "verdicts")
+
+    def audit(self, clone: str) -> AuditReport:
+        return audit_trail(self.clones[clone] / "verdicts", Path("none"), Asked(Kept()), Settings(), Reporter())
+
+    def append(self, clone: str, kind: str, body: dict[str, Any]) -> None:
+        self.ledger(clone).append(kind, body, actor=clone)
+
+    def write(self, clone: str, path: str, data: bytes) -> None:
+        file = self.clones[clone] / "verdicts" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+
+    def one(self, clone: str, kind: str, which: int) -> Any:
+        found = [event for event in self.ledger(clone).events() if event.type == kind]
+        return found[which % len(found)] if found else None
+
+    def own_open_run(self, clone: str, which: int) -> Any:
+        """A run that this clone started: two clones that end one attempt differently are no honest history."""
+        events = self.ledger(clone).events()
+        ended = {event.body.get("run") for event in events}
+        found = [e for e in events if e.type == "run_started" and e.digest not in ended and e.actor == clone]
+        return found[which % len(found)] if found else None
+
+    def commit(self, clone: str) -> None:
+        self.git(self.clones[clone], "add", "-A", ".")
+        self.git(self.clones[clone], "commit", "-q", "--allow-empty", "-m", "more")
+
+    def git(self, folder: Path, *arguments: str) -> None:
+        command = ["git", "-C", str(folder), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | GIT)
+        assert done.returncode == 0, done.stderr

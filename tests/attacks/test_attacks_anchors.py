@@ -1,0 +1,67 @@
+"""Signatures over heads: step 7 verifies them with the keys that the reader trusts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from corpus import without
+from trails import Trail, sha, sorts
+
+from harness import ledger
+from harness.ledger.audit import AuditReport, Kept
+from harness.pipeline import Asked, Reporter, Settings, audit_trail
+
+pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen")
+
+
+def audited(root: Path, **kept: object) -> AuditReport:
+    return audit_trail(root / "verdicts", Path("none"), Asked(Kept(**kept)), Settings(), Reporter())  # type: ignore[arg-type]
+
+
+def status(report: AuditReport) -> str:
+    (line,) = [line for line in report.trail if line.step == 7]
+    return line.status
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "ada", "-f", str(tmp_path / "key")]
+    subprocess.run(command, check=True, capture_output=True)
+    return tmp_path / "key"
+
+
+def test_a_signature_counts_if_its_key_is_trusted(project: Path, key: Path, tmp_path: Path) -> None:
+    (anchored,) = ledger.sign(ledger.Ledger(project / "verdicts"), key)
+    signers = tmp_path / "signers"
+    signers.write_text(f"ada@example.org {key.with_suffix('.pub').read_text()}")
+    assert status(audited(project)) == "NOT CHECKED"
+    assert "anchor-not-verified" in sorts(audited(project))
+    assert audited(project, require_anchor=True).exit_code == 5
+    trusted = audited(project, require_anchor=True, allowed_signers=signers)
+    assert status(trusted) == "PASS"
+    assert not {"no-anchor", "nothing-kept"} & sorts(trusted)
+    assert anchored.body["head"] in ledger.Ledger(project / "verdicts").events()[-1].parents
+
+
+def test_a_forged_signature_and_one_by_another_key_are_found(project: Path, key: Path, tmp_path: Path) -> None:
+    trail = ledger.Ledger(project / "verdicts")
+    (anchored,) = ledger.sign(trail, key)
+    signers = tmp_path / "signers"
+    signers.write_text(
+        "ada@example.org ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl\n"
+    )
+    assert "anchor-invalid" in sorts(audited(project, allowed_signers=signers))
+    forged = b"-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----\n"
+    spoiled = Trail.read(project / "verdicts")
+    spoiled.rebuild(without(anchored.digest))
+    head = anchored.body["head"]
+    spoiled.files[f"ledger/anchors/{head}.sig"] = forged
+    spoiled.append("anchored", json.loads(json.dumps(anchored.body)) | {"file": sha(forged)})
+    spoiled.write(tmp_path / "spoiled" / "verdicts")
+    found = audited(tmp_path / "spoiled")
+    assert "anchor-invalid" in sorts(found) and found.exit_code == 3
+    assert status(found) == "FAIL"

@@ -1,0 +1,164 @@
+"""Every attack of the corpus produces its finding; the good trail produces none."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from corpus import CORPUS, Attack, better, forged_file, judged, rename_digests
+from trails import Trail, audited, sha, sorts
+
+from harness import inference
+from harness.errors import UsageError
+from harness.ledger import Ledger, start_or_resume
+from harness.ledger.audit import EXIT, SORTS, AuditReport
+from harness.pipeline import Asked, Reporter, Settings, audit_trail
+from harness.pipeline.judging import judge
+from harness.pipeline.project import registered_for
+from harness.records import Measurements, Provenance
+
+HARMLESS = {"not-asked", "not-rerun", "amended", "stray", "replicated", "nothing-kept"}
+"""What is found in the good trail, too: nothing of it is held against it."""
+MEMORY = [attack for attack in CORPUS.values() if not attack.recompute]
+RECOMPUTED = [attack for attack in CORPUS.values() if attack.recompute]
+
+
+def recomputed(root: Path, hypotheses: Path = Path("no hypotheses")) -> AuditReport:
+    return audit_trail(root, hypotheses, Asked(recompute=True), Settings(), Reporter())
+
+
+def assert_sound(report: AuditReport) -> None:
+    assert not {sort for sort in sorts(report) if sort.startswith("stopped")}
+    assert all(finding.what and finding.where and finding.remedy for finding in report.findings)
+
+
+def test_the_good_trail_is_good(good_trail: Trail) -> None:
+    report = audited(good_trail)
+    assert sorts(report) <= HARMLESS
+    assert report.exit_code == 0
+    assert [line.status for line in report.trail] == ["PASS", "NOT CHECKED"]  # no head was given to look for
+    assert {line.status for subject in report.hypotheses for line in subject.lines} == {"PASS"}
+    assert [subject.counted for subject in report.hypotheses] == [
+        "2 started: 1 finished, 1 aborted; 1 pilot",
+        "1 started: 1 finished",
+    ]
+    assert report.head == good_trail.heads()[0]
+
+
+@pytest.mark.parametrize("attack", MEMORY, ids=lambda attack: attack.name)
+def test_an_attack_is_found(attack: Attack, good_trail: Trail) -> None:
+    trail = good_trail.copy()
+    attack.spoil(trail)
+    report = audited(trail)
+    assert attack.finds in sorts(report), sorts(report)
+    assert_sound(report)
+    kinds = {SORTS[sort].kind for sort in sorts(report)}
+    codes = {EXIT[kind] for kind in kinds} - {0}
+    assert report.exit_code == min(codes, default=0)
+    if EXIT[SORTS[attack.finds].kind]:
+        step = SORTS[attack.finds].step
+        lines = [line for subject in report.hypotheses for line in subject.lines] + list(report.trail)
+        assert any(line.step == step and line.status != "PASS" for line in lines)
+
+
+@pytest.mark.parametrize("attack", RECOMPUTED, ids=lambda attack: attack.name)
+def test_an_attack_is_found_by_recomputing(attack: Attack, good_trail: Trail, tmp_path: Path) -> None:
+    trail = good_trail.copy()
+    attack.spoil(trail)
+    before = audited(trail)
+    trail.write(tmp_path / "verdicts")
+    listed = sorted(tmp_path.rglob("*"))
+    report = recomputed(tmp_path / "verdicts")
+    assert attack.finds in sorts(report), sorts(report)
+    assert_sound(report)
+    assert attack.finds not in sorts(before)
+    assert sorted(tmp_path.rglob("*")) == listed  # an audit writes nothing
+    assert "FAIL" in [line.status for s in report.hypotheses for line in s.lines if line.step == 6]
+    assert report.exit_code in (3, 4)
+
+
+def test_what_is_forged_as_a_whole_is_found_by_a_rerun_alone(good_trail: Trail, tmp_path: Path) -> None:
+    """Numbers that were never measured, judged by harness itself, with a ledger to fit: only training again tells."""
+    trail = good_trail.copy()
+    forged_file(trail, "results.json", better, "second")
+    trail.write(tmp_path / "forged" / "verdicts")
+    run, verdict = judged(trail, "second")
+    ledger = Ledger(tmp_path / "forged" / "verdicts")
+    (started,) = [event for event in ledger.events() if event.digest == run]
+    folder = trail.folder(run)
+    measurements = Measurements.model_validate_json(trail.files[f"{folder}/results.json"])
+    provenance = Provenance.model_validate_json(trail.files[f"{folder}/env.json"])
+    registered = registered_for(ledger, started)
+    decision = inference.decide(registered.hypothesis, measurements)
+    renamed = {}
+    for name, data in judge(registered, measurements, decision, provenance).items():
+        renamed[verdict["body"]["files"][name]] = sha(data)
+        trail.files[f"{folder}/{name}"] = data
+    rename_digests(trail, renamed)
+    trail.write(tmp_path / "verdicts")
+    asked = Asked(recompute=True, rerun="second")
+    report = audit_trail(tmp_path / "verdicts", Path("none"), asked, Settings(device="cpu"), Reporter())
+    assert_sound(report)
+    first, second = report.hypotheses
+    assert [(line.step, line.status) for line in second.lines] == [
+        (3, "PASS"),
+        (4, "PASS"),
+        (5, "PASS"),
+        (6, "PASS"),
+        (8, "FAIL"),
+    ]
+    assert [line.status for line in first.lines if line.step == 8] == ["NOT CHECKED"]  # another one was trained again
+    assert "rerun-differs" in sorts(report) and report.exit_code == 4
+
+
+def test_a_rerun_that_agrees_passes_and_one_that_cannot_be_is_not_checked(project: Path) -> None:
+    for run, expected in (("second", ["NOT CHECKED", "PASS"]), ("nothing", ["NOT CHECKED", "NOT CHECKED"])):
+        asked = Asked(rerun=run)
+        report = audit_trail(project / "verdicts", Path("none"), asked, Settings(device="cpu"), Reporter())
+        lines = [line for subject in report.hypotheses for line in subject.lines if line.step == 8]
+        assert [line.status for line in lines] == expected
+    assert "rerun-failed" in sorts(report)
+
+
+def test_every_sort_of_finding_has_an_attack() -> None:
+    elsewhere = {  # test_attacks_git.py, test_attacks_hostile.py, test_attacks_looks.py, and below
+        "no-history", "shallow", "removed", "changed", "attempts-elsewhere", "events-elsewhere", "other-version",
+        "uncommitted", "leftover", "weights-absent", "file-changed", "file-not-compared", "anchor-invalid",
+        "anchor-not-verified", "rerun-differs", "rerun-failed", "look-results",
+    }  # fmt: skip
+    harmless = {*HARMLESS, "deviated", "rounded", "redrawn"}
+    stopped = {sort for sort in SORTS if sort.startswith("stopped")}
+    found = {attack.finds for attack in CORPUS.values()}
+    assert set(SORTS) - elsewhere - harmless - stopped == found - elsewhere - harmless
+
+
+def test_a_moved_threshold_in_the_file_is_seen_and_a_comment_is_not(project: Path) -> None:
+    file = project / "hypotheses" / "first.yaml"
+    text_before = file.read_text()
+    for text, sort in (("-80", None), ("-79", "file-changed"), ("oops: [", "file-not-compared")):
+        file.write_text("# a comment\n" + text_before.replace("-80", text))
+        found = audit_trail(project / "verdicts", project / "hypotheses", Asked(), Settings(), Reporter())
+        assert ({"file-changed", "file-not-compared"} & sorts(found)) == ({sort} if sort else set())
+
+
+def test_leftovers_and_absent_weights_are_named(project: Path) -> None:
+    trail = project / "verdicts"
+    (trail / "ledger" / "events" / f".{'0' * 64}.json.abcdef.tmp").write_bytes(b"half an ev")
+    for folder in trail.glob("*/*/weights"):
+        shutil.rmtree(folder)
+    report = audit_trail(trail, project / "hypotheses", Asked(), Settings(), Reporter())
+    assert {"leftover", "weights-absent"} <= sorts(report)
+    assert all(line.status == "PASS" for subject in report.hypotheses for line in subject.lines if line.step < 6)
+
+
+def test_data_that_were_swapped_between_two_starts_are_refused(project: Path) -> None:
+    """Whatever their name, size and time: the fingerprint is over what was decoded."""
+    ledger = Ledger(project / "verdicts")
+    body = next(e.body for e in ledger.events() if e.type == "run_started" and e.body["hypothesis"] == "second")
+    attempt = start_or_resume(ledger, "second", body, resume=True, say=lambda _: None)
+    assert (attempt.folder / "work").is_dir()
+    swapped = body | {"data": {"digits": "0" * 64}}
+    with pytest.raises(UsageError, match="its data changed"):
+        start_or_resume(ledger, "second", swapped, resume=True, say=lambda _: None)
+    assert start_or_resume(ledger, "second", body, resume=True, say=lambda _: None).resumed == 1

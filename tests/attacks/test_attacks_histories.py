@@ -1,0 +1,19 @@
+"""Random honest histories audit clean, and one random attack on each is found. ``count.py`` tries many more."""
+
+from __future__ import annotations
+
+from histories import TRIED, Histories
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+from trails import Trail
+
+
+def test_random_histories_are_clean_and_attacks_on_them_found(good_trail: Trail) -> None:
+    Histories.good = good_trail
+    plan = settings(
+        max_examples=6, stateful_step_count=14, deadline=None, derandomize=True, database=None,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    run_state_machine_as_test(Histories, settings=plan)
+    print(f"{sum(TRIED.values())} attacks tried, all found: {dict(TRIED)}")
+    assert sum(TRIED.values()) >= 3

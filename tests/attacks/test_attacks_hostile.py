@@ -1,0 +1,144 @@
+"""Trails that somebody wrote to do harm: everything is refused or shown as text, and nothing is written."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from corpus import CORPUS, only
+from generate import main as generate
+from trails import Trail, audited, sha, sorts
+
+ESCAPES = "\x1b[2J\x1b]0;owned\x07"
+HOSTILE = (
+    "<script>alert(1)</script> {{ 7 * 7 }} {% include '/etc/passwd' %} " + ESCAPES + "\n::error::forged [red]x[/red]"
+)
+
+
+def audit(verdicts: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "harness.cli", "audit", "--verdicts", str(verdicts), *options]
+    environment = os.environ | {"COLUMNS": "200", "NO_COLOR": "1", "GIT_CEILING_DIRECTORIES": str(verdicts.parent)}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=verdicts.parent, timeout=120)
+
+
+def listed(folder: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() if p.is_file() else b"" for p in sorted(folder.rglob("*")) if not p.is_fifo()}
+
+
+def spoilt_page(trail: Trail) -> None:
+    """Hostile words wherever a trail has words: reasons, titles, device names, what differs."""
+    run, event = trail.find("run_started", "first")
+    body = event["body"] | {"deviations": [HOSTILE], "command": HOSTILE, "device": HOSTILE}
+    started = trail.append("run_started", body)
+    trail.append("run_failed", {"run": started, "reason": HOSTILE})
+    amended, event = trail.find("amended")
+    seen = [d for d, e in trail.events() if e["type"] in ("run_started", "pilot")]
+    states = {digest: {"status": "open", "outcome": None} for digest in seen}
+    trail.append("amended", event["body"] | {"amends": amended, "reason": HOSTILE, "attempts": states})
+    trail.append(ESCAPES, {"anything": HOSTILE})
+    assert run
+
+
+@pytest.mark.parametrize("form", ["text", "json", "github"])
+def test_words_are_shown_as_text(good_trail: Trail, tmp_path: Path, form: str) -> None:
+    trail = good_trail.copy()
+    spoilt_page(trail)
+    trail.write(tmp_path / "verdicts")
+    before = listed(tmp_path)
+    ran = audit(tmp_path / "verdicts", "--format", form)
+    assert ran.returncode in (3, 5), ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert "\x1b" not in ran.stdout + ran.stderr and "\x07" not in ran.stdout + ran.stderr
+    assert not [line for line in ran.stdout.splitlines() if line.startswith("::error::forged")]
+    shown = ran.stdout + ran.stderr
+    assert "{{ 7 * 7 }}" in shown and "49" not in shown.replace("0", "").split()
+    if form == "json":
+        assert any(HOSTILE in finding["what"] for finding in json.loads(ran.stdout)["findings"])
+    assert listed(tmp_path) == before
+
+
+def test_links_pipes_and_folders_in_the_way_are_named_and_not_followed(good_trail: Trail, tmp_path: Path) -> None:
+    verdicts = tmp_path / "verdicts"
+    good_trail.write(verdicts)
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    (digest, _) = good_trail.find("verdict", "first")
+    event = verdicts / good_trail.path(digest)
+    event.unlink()
+    event.symlink_to(secret)
+    (verdicts / "loop").symlink_to(verdicts)
+    os.mkfifo(verdicts / "objects" / "sha256" / ("0" * 64))
+    (verdicts / "ledger" / "events" / f"{'1' * 64}.json").mkdir()
+    (verdicts / "ledger" / "anchors").symlink_to("/etc")
+    ran = audit(verdicts, "--recompute")
+    assert ran.returncode == 3, ran.stderr
+    assert "Traceback" not in ran.stderr and "secret" not in secret.read_text().replace("secret", "", 1)
+    for name in (event.name, "loop", "0" * 64, "anchors"):
+        assert name in ran.stderr
+    assert ran.stderr.count("tampered, step 1") >= 4
+
+
+def test_broken_and_strange_names_are_shown(good_trail: Trail, tmp_path: Path) -> None:
+    good_trail.write(tmp_path / "verdicts")
+    folder = os.fsencode(tmp_path / "verdicts" / "first")
+    for name in (b"\xff\xfe", b"new\nline", b"\x1b[2J", "ü" * 60):
+        with open(folder + b"/" + (name if isinstance(name, bytes) else name.encode()), "wb"):  # noqa: PTH123
+            pass
+    for form in ("text", "json", "github"):
+        ran = audit(tmp_path / "verdicts", "--format", form)
+        assert ran.returncode == 5, ran.stderr
+        assert "\x1b" not in ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"[" * 500_000,
+        b'{"a":' * 50_000,
+        b'{"v":1' + b"0" * 100_000 + b"}",
+        b"\x00" * 1000,
+        b'"' + b"\\ud800" * 1000 + b'"',
+        b'{"actor":"\\ud800","body":{},"claimed_time":"2026-01-02T03:04:05Z","parents":[],"type":"x","v":1}',
+        json.dumps({"actor": "A", "body": {"x": [[]] * 1000}, "claimed_time": "2026-01-02T03:04:05Z", "parents": [],
+                    "type": "x" * 100_000, "v": 1}, separators=(",", ":")).encode(),
+    ],
+)  # fmt: skip
+def test_json_of_any_shape_is_named(good_trail: Trail, tmp_path: Path, data: bytes) -> None:
+    """As an event under its own digest, and as a file that a verdict names by its digest."""
+    trail = good_trail.copy()
+    digest, verdict = trail.find("verdict", "second")
+    env = f"{trail.folder(verdict['body']['run'])}/env.json"
+    trail.files[env] = data
+    trail.rebuild(only(digest, lambda body: body["files"].update({"env.json": sha(data)})))
+    trail.files[trail.path(sha(data))] = data
+    report = audited(trail)
+    assert not [sort for sort in sorts(report) if sort.startswith("stopped")]
+    assert {"event-form", "event-type"} & sorts(report)
+
+
+def test_the_corpus_can_be_written_out_and_audited(good_project: Path, tmp_path: Path) -> None:
+    generate(tmp_path, good_project)
+    folders = sorted(path for path in tmp_path.iterdir() if path.is_dir())
+    assert len(folders) == len(CORPUS) >= 60
+    for folder in (folders[0], folders[len(folders) // 2], folders[-1]):
+        expected = json.loads((folder / "expected.json").read_text())
+        ran = audit(folder / "verdicts", *expected["audit"], "--format", "json")
+        assert expected["finds"] in {finding["sort"] for finding in json.loads(ran.stdout)["findings"]}
+
+
+def test_the_command_says_what_it_wants(tmp_path: Path) -> None:
+    (tmp_path / "verdicts").mkdir()
+    for options, said in (
+        (("--format", "xml"), "unknown format"),
+        (("--known-head", "abc"), "no head of a ledger"),
+        (("--known-head", "../../../etc/passwd"), "no head of a ledger"),
+    ):
+        ran = audit(tmp_path / "verdicts", *options)
+        assert ran.returncode == 2 and said in ran.stderr
+    assert audit(tmp_path / "nowhere").returncode == 2
+    empty = audit(tmp_path / "verdicts")
+    assert empty.returncode == 5 and "0 events" in empty.stdout

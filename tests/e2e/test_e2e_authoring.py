@@ -1,0 +1,111 @@
+"""docs/authoring.md, command by command and file by file; the hook and the workflow that it names."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import REPOSITORY, Project
+
+PAGE = (REPOSITORY / "docs/authoring.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"(?:<!-- (?P<note>[^>]*?) -->\n)?```(?P<kind>\w+)\n(?P<body>.*?)```", re.DOTALL)
+
+
+def has_verb(project: Project, verb: str) -> bool:
+    return project.harness(verb, "--help").returncode == 0
+
+
+def test_the_page_leads_from_an_idea_to_a_verdict(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    project.root.mkdir()
+    shutil.copytree(REPOSITORY / "schema", project.root / "schema")
+    subprocess.run(["git", "init", "-q", str(project.root)], check=True)
+    page = PAGE[: PAGE.index("## The same in CI")]
+    given = []
+    for block in BLOCK.finditer(page):
+        note, kind, body = block["note"] or "", block["kind"], block["body"]
+        if kind == "yaml":
+            path = project.root / note.removeprefix("file: ")
+            assert note.startswith("file: "), "every file on the page has a name"
+            path.write_text(body, encoding="utf-8")
+            continue
+        if found := re.fullmatch(r"replace: (\S+) by (\S+) in (\S+)", note):
+            path = project.root / found[3]
+            text = path.read_text(encoding="utf-8")
+            assert found[1] in text
+            path.write_text(text.replace(found[1], found[2]), encoding="utf-8")
+        if note.startswith("needs: ") and not has_verb(project, note.removeprefix("needs: ")):
+            continue
+        said = ""
+        for line in body.splitlines():
+            if line.startswith("$ "):
+                ran = project.harness(*shlex.split(line)[2:])
+                expected = int(note.removeprefix("exits: ")) if note.startswith("exits: ") else 0
+                assert ran.returncode == expected, f"{line}: {ran.stdout}{ran.stderr}"
+                said = ran.stdout + ran.stderr
+                given.append(shlex.split(line)[2])
+            else:
+                assert line in said, f"the page shows {line!r}, the program said {said!r}"
+    assert {"doctor", "new", "check", "explain", "plan", "run", "show"} <= set(given)
+    assert "penalty-cost" in project.harness("list").stdout
+
+
+def test_the_file_that_new_writes_is_the_one_that_the_page_goes_on_with(tmp_path: Path) -> None:
+    """The page's file has the parts of the one that its first command writes."""
+    project = Project(tmp_path)
+    command = next(line for line in PAGE.splitlines() if line.startswith("$ harness new"))
+    assert project.harness(*shlex.split(command)[2:]).returncode == 0
+    written = yaml.safe_load((tmp_path / "hypotheses/penalty_cost.yaml").read_text(encoding="utf-8"))
+    shown = yaml.safe_load(next(b["body"] for b in BLOCK.finditer(PAGE) if "penalty_cost" in (b["note"] or "")))
+    assert shown.keys() <= written.keys()
+    for part in ("id", "title", "question"):
+        assert shown[part] == written[part]
+
+
+@pytest.mark.parametrize(
+    "hook", yaml.safe_load((REPOSITORY / ".pre-commit-hooks.yaml").read_text()), ids=lambda h: h["id"]
+)
+def test_the_hook_s_entry_runs(hook: dict[str, str], project: Project) -> None:
+    assert {"id", "name", "entry", "language", "files"} <= hook.keys()
+    assert re.search(hook["files"], "hypotheses/tiny.yaml")
+    program, *arguments = shlex.split(hook["entry"])
+    assert program == "harness"
+    project.edit("contrast: bp - shallow", "contrast: bp - shalow")
+    assert project.harness(*arguments).returncode == 2
+
+
+def test_the_workflow_s_check_runs_and_annotates(project: Project) -> None:
+    """The step's own shell text, in a repository with a base commit, with this program in front."""
+    workflow = yaml.safe_load((REPOSITORY / ".github/workflows/hypotheses.yml").read_text())
+    steps = {step.get("name"): step for step in workflow["jobs"]["hypotheses"]["steps"]}
+    check = next(step for name, step in steps.items() if name and name.startswith("Check every"))
+    identity = ("-c", "user.name=Somebody", "-c", "user.email=s@example.org")
+    for arguments in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-q", "-m", "base")):
+        subprocess.run(["git", *arguments], cwd=project.root, check=True)
+    base = subprocess.run(["git", "rev-parse", "HEAD"], cwd=project.root, capture_output=True, text=True, check=True)
+    program = shlex.join(project.command())
+    script = f'harness() {{ {program} "$@"; }}\n{check["run"]}'
+
+    def step(base_commit: str) -> subprocess.CompletedProcess[str]:
+        environment = project.environment(FOLDER="hypotheses", STRICT="", BASE=base_commit)
+        command = ["bash", "-e", "-c", script]
+        return subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True)
+
+    for commit in (base.stdout.strip(), "0" * 40):  # a new branch has no commit before
+        assert step(commit).returncode == 0
+    project.edit("contrast: bp - shallow", "contrast: bp - shalow")
+    ran = step(base.stdout.strip())
+    assert ran.returncode == 2
+    assert ran.stdout.startswith("::error file=hypotheses/tiny.yaml,line=21,")
+
+
+def test_this_repository_calls_its_own_workflow() -> None:
+    ci = yaml.safe_load((REPOSITORY / ".github/workflows/ci.yml").read_text())
+    assert ci["jobs"]["hypotheses"] == {"uses": "./.github/workflows/hypotheses.yml", "with": {"install": "."}}
+    workflow = yaml.safe_load((REPOSITORY / ".github/workflows/hypotheses.yml").read_text())
+    assert "install" in workflow[True]["workflow_call"]["inputs"]  # YAML 1.1 reads the key "on" as true

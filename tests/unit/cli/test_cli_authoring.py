@@ -1,0 +1,235 @@
+"""check, new, schema, explain and doctor as a user calls them."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from harness.cli.app import app
+from harness.registry import FAMILIES, members
+from harness.spec import CHECKS, load, names
+
+import harness.cli  # noqa: F401  isort: skip  (registers the verbs)
+
+ROOT = Path(__file__).parents[3]
+CORPUS = ROOT / "tests/corpus"
+
+
+def call(*arguments: str, code: int = 0) -> Any:
+    ran = CliRunner().invoke(app, arguments)
+    assert ran.exit_code == code, ran.output
+    return ran
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hypotheses").mkdir()
+    return tmp_path
+
+
+def copy(name: str, folder: Path) -> Path:
+    for source in (CORPUS / f"{name}.yaml", CORPUS / f"{name.split('/')[0]}/claims.yaml"):
+        shutil.copy(source, folder / source.name)
+    return folder / f"{name.split('/')[1]}.yaml"
+
+
+def test_warnings_fail_only_when_asked(here: Path) -> None:
+    copy("odd/cannot_lose", here / "hypotheses")
+    ran = call("check")
+    assert "hypotheses/cannot_lose.yaml:39:1: warning: every outcome supports" in ran.output
+    assert "1 file valid, 0 errors, 1 warning (more about a check: harness explain contradictions)" in ran.output
+    call("check", "--strict", code=2)
+
+
+def test_text_has_the_line_a_caret_and_what_to_do(here: Path) -> None:
+    copy("invalid/unknown_key", here / "hypotheses")
+    ran = call("check", code=2)
+    assert "hypotheses/unknown_key.yaml:22:5: unknown key 'penality', did you mean 'penalty'?\n" in ran.output
+    assert (
+        "\n        penality: {name: residual_branch, strength: 0.01}\n        ^\n    → keys known here: label,"
+        in ran.output
+    )
+
+
+def test_json_and_github_say_the_same(here: Path) -> None:
+    copy("invalid/unknown_key", here / "hypotheses")
+    odd = copy("odd/same_words", here / "hypotheses")
+    odd.write_text(odd.read_text().replace("id: base", "id: odd"))
+    found = json.loads(call("check", "--format", "json", code=2).stdout)
+    assert [(f["line"], f["severity"], f["rule"]) for f in found] == [
+        (41, "warning", "contradictions"),
+        (22, "error", "form"),
+    ]
+    annotations = call("check", "--format", "github", code=2).stdout.splitlines()
+    assert annotations[1].startswith(
+        "::error file=hypotheses/unknown_key.yaml,line=22,col=5,title=harness form::unknown key"
+    )
+    assert annotations[0].startswith("::warning file=hypotheses/same_words.yaml,line=41,")
+
+
+def test_sarif_has_the_published_structure(here: Path) -> None:
+    copy("invalid/several_at_once", here / "hypotheses")
+    log = json.loads(call("check", "--format", "sarif", code=2).stdout)
+    assert log["version"] == "2.1.0"
+    assert log["$schema"].endswith("sarif-schema-2.1.0.json")
+    (run,) = log["runs"]
+    rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
+    assert rules == list(CHECKS)
+    assert len(run["results"]) == 4
+    for result in run["results"]:
+        assert result["level"] in ("error", "warning")
+        assert rules[result["ruleIndex"]] == result["ruleId"]
+        assert result["message"]["text"]
+        place = result["locations"][0]["physicalLocation"]
+        assert place["artifactLocation"]["uri"] == "hypotheses/several_at_once.yaml"
+        assert place["region"]["startLine"] >= 1
+        assert place["region"]["startColumn"] >= 1
+        assert place["region"]["snippet"]["text"]
+    assert json.loads(call("check", "--format", "sarif", str(ROOT / "hypotheses")).stdout)["runs"][0]["results"] == []
+
+
+def test_an_unknown_format(here: Path) -> None:
+    assert "unknown format 'xml'" in call("check", "--format", "xml", code=2).output
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--rule", "bp", "--baseline", "dfa", "--penalty", "residual_branch"],
+        ["--dataset", "cifar10", "--metric", "train_loss", "--margin", "0.05"],
+        ["--metric", "hidden_norm", "--baseline", "dfa", "--seeds", "5"],
+        ["--metric", "credit_cosine", "--rule", "dfa", "--baseline", "dfa", "--margin", "0.1"],
+    ],
+)
+def test_a_new_file_passes_as_it_stands(here: Path, options: list[str]) -> None:
+    call("new", "my-idea", "--title", 'DFA: "no", or yes?', "--question", "Is it so?", *options)
+    call("check", "--strict")
+    path = here / "hypotheses/my_idea.yaml"
+    assert load(path).hypothesis.title == 'DFA: "no", or yes?'
+    assert path.read_text().count("#") > 8
+    before = path.read_bytes()
+    said = call("new", "my-idea", "--title", "T", "--question", "Q", code=2).output
+    assert "it is not overwritten" in said
+    assert path.read_bytes() == before
+
+
+def test_every_plug_in_can_be_in_a_new_file(here: Path) -> None:
+    for family, option in (
+        ("datasets", "--dataset"),
+        ("metrics", "--metric"),
+        ("criteria", "--criterion"),
+        ("models", "--model"),
+    ):
+        for name in members(family):
+            extra = {"metrics": ("--baseline", "dfa"), "criteria": ("--seeds", "100", "--margin", "20")}.get(family, ())
+            call(
+                "new",
+                f"{family}-{name.replace('_', '-')}",
+                "--title",
+                "T",
+                "--question",
+                f"{name}?",
+                option,
+                name,
+                *extra,
+            )
+    call("check")
+
+
+def test_what_makes_no_hypothesis_is_refused(here: Path) -> None:
+    about = ("--title", "T", "--question", "Q")
+    assert "no valid id" in call("new", "My_Idea", *about, code=2).output
+    assert "credit_cosine is not defined" in call("new", "a", *about, "--metric", "credit_cosine", code=2).output
+    assert "did you mean 'digits'" in call("new", "a", *about, "--dataset", "digit", code=2).output
+    assert "needs its title" in call("new", "a", code=2).output
+    assert "1 seed can't decide" in call("new", "a", *about, "--seeds", "1", code=2).output
+    assert list((here / "hypotheses").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["bp_penalty_control", "quickstart_digits", "mode2_direction"])
+def test_a_copy_passes_too_and_says_where_it_is_from(here: Path, name: str) -> None:
+    for folder in ("hypotheses", "verdicts", "schema"):
+        shutil.copytree(ROOT / folder, here / folder, dirs_exist_ok=True)
+    call("new", "a-copy", "--from", f"hypotheses/{name}.yaml")
+    call("check", "--strict")
+    copied, original = (load(here / f"hypotheses/{file}.yaml").hypothesis for file in ("a_copy", name))
+    assert copied.id == "a-copy"
+    assert f"The hypothesis {original.id}, from which this file was copied." in (copied.prior_data_seen.what or "")
+    assert copied.arms == original.arms
+    text = (here / "hypotheses/a_copy.yaml").read_text()
+    assert text.splitlines()[0] == "# yaml-language-server: $schema=../schema/hypothesis.schema.json"
+    assert text.count("yaml-language-server") == 1
+
+
+def test_on_a_terminal_it_asks(here: Path) -> None:
+    parent, child = pty.openpty()
+    command = [sys.executable, "-m", "harness.cli", "new", "--margin", "2"]
+    process = subprocess.Popen(
+        command, stdin=child, stdout=subprocess.PIPE, stderr=child, env={**os.environ, "TERM": "dumb"}
+    )
+    os.close(child)
+    os.write(parent, b"asked-for\nA title\nA question?\n")
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert out.decode().strip() == "hypotheses/asked_for.yaml"
+    hypothesis = load(here / "hypotheses/asked_for.yaml").hypothesis
+    assert (hypothesis.title, hypothesis.question) == ("A title", "A question?")
+    assert str(hypothesis.decisions["margin"].bands["better"]) == "(2, inf)"
+
+
+def test_everything_that_is_listed_can_be_explained() -> None:
+    listed = json.loads(call("explain", "--format", "json").stdout)
+    assert listed == names()
+    for family in FAMILIES:
+        assert set(members(family)) <= set(listed)
+    assert set(CHECKS) <= set(listed)
+    for name in ("dfa", "t", "stopping.kind", "setup.optimizer.lr", "arms.*.matrix", "rerun"):
+        assert name in listed
+        said = json.loads(call("explain", name, "--format", "json").stdout)
+        assert said[0]["text"]
+
+
+def test_an_explanation_has_equation_source_parameters_and_units() -> None:
+    said = " ".join(call("explain", "dfa").stdout.split())
+    assert "a_l = e B_lᵀ" in said
+    assert "arXiv 1609.01596" in said
+    assert re.search(r"clip a number above 0 or null 1\.0 1 Largest", said)
+    assert "example: {name: dfa}" in said
+    option = call("explain", "evaluation.every_epochs").stdout
+    assert "unit: epochs" in option
+    assert "default: 5" in option
+    assert "did you mean 'stopping'" in call("explain", "stoping", code=2).output
+
+
+def test_the_schema_is_printed_and_written(here: Path) -> None:
+    printed = call("schema").stdout
+    assert printed == (ROOT / "schema/hypothesis.schema.json").read_text(encoding="utf-8")
+    call("schema", "--out", "made")
+    assert {path.name for path in (here / "made").iterdir()} == {path.name for path in (ROOT / "schema").iterdir()}
+    assert "no schema of 'verdict'" in call("schema", "verdict", code=2).output
+
+
+def test_the_doctor_names_what_is_broken(here: Path) -> None:
+    shutil.copytree(ROOT / "hypotheses", here / "hypotheses", dirs_exist_ok=True)
+    found = {one["what"]: one for one in json.loads(call("doctor", "--format", "json", "--device", "cpu").stdout)}
+    assert {"python", "packages", "device", "data folder", "cache", "git", "trail", "hypotheses"} <= set(found)
+    assert found["hypotheses"]["state"] == "works"
+    assert found["git"]["state"] == "note"
+    (here / "hypotheses/bad.yaml").write_text("id: x\n")
+    (here / "blocked").write_text("a file, no folder")
+    said = call("doctor", "--device", "cuda:99", "--data", "blocked/data", code=2).output
+    assert "BROKEN hypotheses: 3 valid, 1 with errors" in said
+    assert "BROKEN device" in said
+    assert "BROKEN data folder" in said

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+
+from harness.records import DecisionPower, PowerReport, PredictionPower
+from harness.verdict import power
+
+ROWS = ((0.9, 0.05, 0.05), (0.1, 0.1, 0.8), (0.0, 0.999_99, 0.000_01))
+
+
+def part(**changes) -> DecisionPower:
+    fields = {
+        "name": "margin", "title": "accuracy, A | B − C", "unit": "pp", "criterion": "t", "alpha": 0.05,
+        "bands": {"low": "(-inf, 5]", "high": "(5, inf)"}, "cuts": (5.0,), "seeds": 10, "predicted": ("high",),
+        "sds": (0.5, 1.0, 2.0), "sd_source": "assumed", "draws": None, "outcomes": ("low", "high", "inconclusive"),
+        "numbers": (5, 10), "effects": (4.0, 5.0, 6.0), "chances": ((ROWS, ROWS),) * 3,
+        "curve_effects": (4.0, 5.0, 6.0), "curve": ROWS, "landmarks": (5.0, 6.0),
+        "prediction": (
+            PredictionPower(effect=6.0, where="1 sd above 5", chances=(1.0, 0.85, 0.2), seeds=(4, 9, None)),
+            PredictionPower(effect=1.0, where="as asked", chances=(0.0, 0.0, 0.0), seeds=(None, None, None)),
+        ),
+        "by_number": ((0.9, 1.0), (0.5, 0.85), (0.1, 0.2)), "greatest": 1.0, "within": ((5.9, None),),
+    }  # fmt: skip
+    return DecisionPower.model_validate(fields | changes)
+
+
+def report(*parts: DecisionPower, together=(0.7, 0.85)) -> PowerReport:
+    return PowerReport(
+        hypothesis="h",
+        title="T <b>",
+        predicted="high",
+        seeds=10,
+        decisions=parts,
+        together=together,
+        notes=("Assumed.",),
+    )
+
+
+def test_tables():
+    outcomes, prediction, numbers = power.tables(part())
+    assert outcomes.rows == [
+        ["5", "low", "10.0%", "10.0%", "80.0%"],
+        ["6", "high", "0.0%", "> 99.9%", "< 0.1%"],
+    ]
+    assert prediction.rows[0] == ["6", "1 sd above 5", "100.0% (4)", "85.0% (9)", "20.0% (over 10,000)"]
+    assert prediction.rows[1][2:] == ["0.0% (no number)"] * 3
+    assert numbers.rows[1] == ["10 (registered)", "100.0%", "85.0%", "20.0%"]
+    assert len(power.tables(part(prediction=(), by_number=(), greatest=None, within=()))) == 1
+
+
+@pytest.mark.parametrize(
+    ("within", "said"),
+    [
+        (((5.9, None),), "has a chance of 80% or more if the true value is 5.9 or more."),
+        (((None, -2.0), (2.0, 3.0)), "if the true value is -2 or less, or between 2 and 3."),
+        ((), "has a chance of 43.0% at the very best, whatever the truth is."),
+    ],
+)
+def test_where_the_prediction_is_likely_in_words(within, said):
+    assert power.sentences(part(within=within, greatest=0.43))[-1].endswith(said)
+
+
+def test_simulation_is_said():
+    assert any("300 samples" in text and "2.9 points" in text for text in power.sentences(part(draws=300)))
+    assert not any("samples" in text for text in power.sentences(part()))
+
+
+def test_markdown_escapes_what_people_wrote():
+    text = power.markdown(report(part()), "power.svg")
+    assert text.startswith("# Before any data: T &lt;b&gt;\n")
+    assert "accuracy, A \\| B − C" in text and "](power.svg)" in text
+    assert "Together" not in text  # of one decision, its own chance says it all
+    assert "at least 70.0% and at most 85.0%" in power.markdown(report(part(), part(name="other")))
+
+
+def test_the_figure_is_wellformed_and_the_same_twice():
+    both = report(part(), part(name="other", prediction=(), by_number=(), greatest=None, within=()))
+    drawn = power.figure(both)
+    assert drawn == power.figure(both)
+    root = ElementTree.fromstring(drawn)
+    assert root.tag.endswith("svg") and root.get("width") == "540pt"
+    assert b"<dc:date>" not in drawn and len(drawn) < 150_000

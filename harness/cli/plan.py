@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -32,12 +32,16 @@ def plan(
     data: DataOption = None,
     verdicts: VerdictsOption = None,
     form: FormatOption = "text",
+    measure: Annotated[
+        bool,
+        typer.Option("--measure", help="Time some steps of each shape on this device first; the times are remembered."),
+    ] = False,
 ) -> None:
-    """Show what a run would do: arms and seeds, cohorts, steps, memory, rough time, and where data come from."""
+    """Show what a run would do: arms and seeds, cohorts, steps, memory, time, and where data come from."""
     from harness import pipeline
 
     settings = settings_from(device, data, verdicts)
-    seen = pipeline.outlook(file, settings)
+    seen = pipeline.outlook(file, settings, measure=measure)
     cohorts: list[dict[str, Any]] = [
         {
             "arms": list(cohort.arms),
@@ -57,6 +61,7 @@ def plan(
             "steps": seen.estimate.steps,
             "memory_bytes": seen.estimate.memory_bytes,
             "seconds": seen.estimate.seconds,
+            "seconds_measured": seen.measured,
             "device": seen.device,
             "data": seen.data,
             "settings_from": origins,
@@ -80,7 +85,8 @@ def plan(
         )
     out.print(table)
     time_needed = _duration(seen.estimate.seconds)
-    out.print(f"training: roughly {time_needed} on {seen.device} ({origins['device']})", markup=False)
+    how = "by steps timed here, about" if seen.measured else "roughly"
+    out.print(f"training: {how} {time_needed} on {seen.device} ({origins['device']})", markup=False)
     for name, place in seen.data.items():
         out.print(f"data: {name}, {place} ({origins['data']})", markup=False)
     state = (

@@ -30,7 +30,7 @@ class Device:
     compile_steps: int | None = None
     """Other cohorts of at least so many steps are compiled; None: none is."""
 
-    largest_cohort: int = 8
+    largest_cohort: int = 10
     """Replicas that a plan lets train together: on a card more than 64 gain nothing, on a processor caches are small.
     It does not follow from how many cards or cores there are, so that bits do not either."""
 

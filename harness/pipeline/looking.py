@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import ledger, plan, spec
@@ -23,13 +23,15 @@ class Outlook:
     registration: str | None
     planned: Plan
     estimate: plan.Estimate
+    measured: bool
+    """Whether the estimate's seconds come from steps that were timed on this device."""
     device: str
     data: dict[str, str]
     """Data set → where it would come from."""
 
 
-def outlook(path: Path, settings: Settings) -> Outlook:
-    """What ``harness plan`` shows. Loads torch only to ask for a card's memory."""
+def outlook(path: Path, settings: Settings, *, measure: bool = False) -> Outlook:
+    """What ``harness plan`` shows; with ``measure``, shapes that nobody timed on this device are timed first."""
     hypothesis = spec.load(path).hypothesis
     registration = ledger.in_force(open_ledger(path, settings), hypothesis.id)
     from harness import engine
@@ -39,13 +41,16 @@ def outlook(path: Path, settings: Settings) -> Outlook:
     planned = plan.expand(
         hypothesis, seeds, memory_bytes=device.memory_bytes, kernels=device.kernels, largest=device.largest_cohort
     )
+    estimate = plan.estimate(planned, device.torch.type, kernels=device.kernels)
+    seconds = engine.training_seconds(planned, device, measure=measure)
     root = data_folder(path, settings)
     sets = {arm.setup.dataset.name: arm.setup.dataset for arm in hypothesis.arms.values()}
     return Outlook(
         hypothesis=hypothesis,
         registration=registration.digest if registration else None,
         planned=planned,
-        estimate=plan.estimate(planned, device.torch.type, kernels=device.kernels),
+        estimate=estimate if seconds is None else replace(estimate, seconds=seconds),
+        measured=seconds is not None,
         device=device.name,
         data={name: dataset.locate(root) for name, dataset in sets.items()},
     )

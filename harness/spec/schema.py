@@ -57,6 +57,8 @@ def json_schema(kind: type[Record]) -> Json:
     made = kind.model_json_schema(schema_generator=_FileForm)
     if kind is Hypothesis:
         _arms(made)
+    # Pydantic lists parts as it comes to them, which depends on what else was built before.
+    made["$defs"] = dict(sorted(made["$defs"].items()))
     return {"$schema": DRAFT, "title": f"harness {kind.__name__.lower()} file", **made}
 
 

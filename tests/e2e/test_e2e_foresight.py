@@ -95,7 +95,7 @@ def test_check_warns_of_too_few_seeds_and_goes_on(project: Project) -> None:
     project.edit("sd: 1.0", "sd: 3.0")
     ran = harness(project, "check")
     assert ran.exit_code == 0
-    assert ran.stderr == "1 file valid, 0 errors, 1 warning\n"
+    assert ran.stderr == "1 file valid, 0 errors, 1 warning (more about a check: harness explain power)\n"
     line = next(number for number, text in enumerate(TINY.splitlines(), 1) if text.startswith("seeds:"))
     assert ran.stdout.startswith(f"hypotheses/tiny.yaml:{line}:16: warning: 6 seeds would confirm"), ran.stdout
     assert "harness power hypotheses/tiny.yaml" in ran.stdout

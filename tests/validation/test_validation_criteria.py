@@ -113,6 +113,12 @@ def test_bca_of_rs_boot():
     assert EFRON.interval(BOOT, 0.95) == pytest.approx((32.31, 91.43), rel=0.005)
 
 
+def test_percentile_interval_of_rs_boot():
+    """The reference's own check: SciPy's resampling, with which bca is compared below, comes to R's numbers."""
+    drawn = stats.bootstrap((BOOT,), np.mean, method="percentile", n_resamples=200_000, batch=50_000, rng=1)
+    assert tuple(drawn.confidence_interval) == pytest.approx((28.86, 84.21), rel=0.005)
+
+
 def test_bca_agrees_with_scipy():
     """Of its own resamples, hence the tolerance: a fiftieth of the interval."""
     for seed, n in ((1, 8), (2, 30)):

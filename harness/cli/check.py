@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,6 +40,7 @@ def check(
     """Check hypothesis files: all findings of all files, each with its place. Trains nothing, loads no torch."""
     if form not in FORMATS:
         raise UsageError(f"unknown format {form!r}", where="--format", remedy="use text, json, github or sarif")
+    gc.disable()  # a short process: looking for garbage would be a third of its time
     from harness import pipeline, spec
 
     report = pipeline.check(paths or [DEFAULT_FOLDER], settings_from("auto", None, verdicts), against)

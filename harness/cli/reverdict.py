@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,6 +36,7 @@ def reverdict(
 
     With --criterion or --alpha: what other criteria and levels would have said. That is not the verdict.
     """
+    gc.disable()  # a short process
     from harness import pipeline
 
     trail = verdicts if verdicts is not None else Path("verdicts")

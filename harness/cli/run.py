@@ -146,7 +146,7 @@ class Shown:
     started: float = field(default_factory=time.monotonic)
     first_step: int | None = None
     last_line: float = 0.0
-    cohort: int = 0
+    cohorts: set[int] = field(default_factory=set)
 
     def __call__(self, at: Progress) -> None:
         """Called after every epoch."""
@@ -164,8 +164,9 @@ class Shown:
             if self.task is None:
                 self.task = self.bar.add_task(text, total=at.steps_total, speed="")
             self.bar.update(self.task, description=text, completed=at.steps_done, speed=f"{speed:,.0f} replica steps/s")
-        elif at.cohort != self.cohort or now - self.last_line > 30 or at.steps_done == at.steps_total:
+        elif at.cohort not in self.cohorts or now - self.last_line > 30 or at.steps_done == at.steps_total:
             left = (at.steps_total - at.steps_done) / speed if speed else None
             ending = "" if left is None else f", {left:.0f} s left, {speed:,.0f} replica steps/s"
             err.print(f"{text}{ending}", markup=False)
-            self.last_line, self.cohort = now, at.cohort
+            self.last_line = now
+            self.cohorts.add(at.cohort)  # several may be under way at once

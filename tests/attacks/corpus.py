@@ -85,7 +85,7 @@ def better(value: Any) -> None:
     """Results as one would like to have them."""
     for replica in value["replicas"]:
         if replica["arm"] == "bp":
-            replica["metrics"]["test_accuracy"]["values"]["value"][-1][0] = 0.99
+            replica["metrics"]["train_loss"]["values"]["value"][-1][0] /= 2
 
 
 def judged(trail: Trail, hypothesis: str = "first") -> tuple[str, dict[str, Any]]:

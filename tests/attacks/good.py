@@ -20,14 +20,14 @@ setup:
   optimizer: {{name: adamw, lr: {lr}}}
   epochs: {epochs}
   batch_size: {batch}
-  evaluation: {{probe_samples: {batch}, every_epochs: {epochs}, metrics: [test_accuracy]}}
+  evaluation: {{probe_samples: {batch}, every_epochs: {epochs}, metrics: [train_loss]}}
   save: [weights]
 arms:
   bp: {{label: BP, rule: {{name: bp}}}}
   frozen: {{label: Frozen, rule: {{name: bp}}, freeze: [blocks]}}
 seeds: {{count: 3}}
 estimands:
-  margin: {{metric: test_accuracy, contrast: bp - frozen, unit: pp}}
+  margin: {{metric: train_loss, contrast: bp - frozen}}
 decisions:
   margin:
     estimand: margin
@@ -43,7 +43,7 @@ CLAIMS = "claims:\n  it-helps: {statement: Training the block helps.}\n"
 
 
 def write_files(root: Path) -> None:
-    """The hypothesis files. Their bands are so far from what is measured that the outcomes are certain."""
+    """The hypothesis files. Their outcomes are certain: cuts are far off, and no two losses are ever equal."""
     (root / "hypotheses").mkdir(parents=True)
     (root / "hypotheses" / "claims.yaml").write_text(CLAIMS)
     moves = "supports: [it-helps]"

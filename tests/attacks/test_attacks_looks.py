@@ -91,7 +91,7 @@ def results_changed_with_the_last_look(trail: Trail) -> None:
     """A better number, and every digest of the whole results put right: the first look gives it away."""
 
     def change(value: Any) -> None:
-        value["replicas"][0]["metrics"]["test_accuracy"]["values"]["value"][-1][0] = 0.5
+        value["replicas"][0]["metrics"]["train_loss"]["values"]["value"][-1][0] = 0.5
 
     forged_file(trail, "results.json", change, "looked")
 

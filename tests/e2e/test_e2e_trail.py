@@ -43,13 +43,13 @@ setup:
   optimizer: {name: adamw, lr: 3.0e-3}
   epochs: 2
   batch_size: 256
-  evaluation: {probe_samples: 32, metrics: [test_accuracy]}
+  evaluation: {probe_samples: 32, metrics: [train_loss]}
 arms:
   bp: {label: BP, rule: {name: bp}}
   shallow: {label: Frozen, rule: {name: bp}, freeze: [blocks]}
 seeds: {count: 4}
 estimands:
-  margin: {metric: test_accuracy, contrast: bp - shallow, unit: pp}
+  margin: {metric: train_loss, contrast: bp - shallow}
 decisions:
   margin: {estimand: margin, criterion: {name: t}, bands: {worse: "(-inf, -90]", better: "(-90, inf)"}}
 implications:
@@ -219,7 +219,7 @@ def test_results_that_were_made_up_do_not_replicate(copy: Project) -> None:
     results = json.loads((folder / "results.json").read_text())
     for replica in results["replicas"]:
         if replica["arm"] == "bp":
-            values = replica["metrics"]["test_accuracy"]["values"]["value"]
+            values = replica["metrics"]["train_loss"]["values"]["value"]
             values[-1][0] = 0.99
     (folder / "results.json").write_text(json.dumps(results, sort_keys=True, indent=1, ensure_ascii=False) + "\n")
     forged_digest = hashlib.sha256((folder / "results.json").read_bytes()).hexdigest()

@@ -1,7 +1,7 @@
 """A step of residual MLPs under BP and DFA as a few Triton kernels, for all replicas of all rules at once.
 
 What differs between the rules is what flows backward; images, forward pass, gradients and update are the same launches.
-The plain step in ``harness.engine.program`` is the twin that tests compare this one with.
+The plain step in ``harness.engine.plain`` is the twin that tests compare this one with.
 """
 
 from __future__ import annotations
@@ -370,7 +370,7 @@ class Fused:
         share = -(-self.features // (splits * tile.depth)) * tile.depth
         self._go(
             kernels.embed, (tile.grid(size, self.width), splits, r),
-            x, program.slots, weights, parts, r, stride, self._at("embedding.weight"), splits,
+            x, program.slots, weights, parts, r, stride, self._at("embedding.weight"),
             F=self.features, D=self.width, SHARE=share, **common, **tile.options(),
         )  # fmt: skip
         self._go(
@@ -414,7 +414,7 @@ class Fused:
         first, count = share.replicas.start, share.replicas.stop - share.replicas.start
         self._go(
             kernels.credit, (-(-size // HEAD_ROWS), self.layers, count),
-            error, self.feedback[first], f, self.program.strength, df, dh, self.replicas, first, self.layers,
+            error, self.feedback[first], f, self.program.strength, df, dh, self.replicas, first,
             N=size, PENALTY=self._penalised, BM=HEAD_ROWS, **self._shape, **self._head, **self._exact,
         )  # fmt: skip
 

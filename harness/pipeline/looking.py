@@ -8,6 +8,7 @@ from pathlib import Path
 from harness import ledger, plan, spec
 from harness.ledger import Ledger
 from harness.pipeline.project import Settings, data_folder, open_ledger, refuse_altered, run_folder, stored
+from harness.pipeline.steps import planned_on
 from harness.records import (
     Attempt,
     Hypothesis,
@@ -38,9 +39,7 @@ def outlook(path: Path, settings: Settings, *, measure: bool = False) -> Outlook
 
     device = engine.open_device(settings.device, settings.compile)
     seeds = registration.seeds if registration else tuple(range(hypothesis.seeds.number))
-    planned = plan.expand(
-        hypothesis, seeds, memory_bytes=device.memory_bytes, kernels=device.kernels, largest=device.largest_cohort
-    )
+    planned = planned_on(device, hypothesis, seeds)
     estimate = plan.estimate(planned, device.torch.type, kernels=device.kernels)
     seconds = engine.training_seconds(planned, device, measure=measure)
     root = data_folder(path, settings)

@@ -13,7 +13,7 @@ from harness.errors import DeviationRefused
 from harness.ledger import Ledger
 from harness.pipeline.growing import joined
 from harness.pipeline.project import Reporter, Settings, refuse_altered, registered_for, run_folder, stored
-from harness.pipeline.steps import measured, open_device_and_data, train
+from harness.pipeline.steps import measured, open_device_and_data, planned_on, train
 from harness.records import Measurements
 
 
@@ -68,16 +68,9 @@ def replicate(name: str, verdicts: Path, settings: Settings, reporter: Reporter,
                 where=run,
                 remedy="give the same data with --data; on other data it would be another experiment",
             )
-    planned = plan.expand(
-        hypothesis,
-        registered.seeds,
-        registration=registered.registration,
-        memory_bytes=device.memory_bytes,
-        kernels=device.kernels,
-        largest=device.largest_cohort,
-    )
+    planned = planned_on(device, hypothesis, registered.seeds, registered.registration)
     now = {
-        "plan": hashlib.sha256(planned.model_dump_json().encode()).hexdigest(),
+        "plan": planned.digest,
         "device": device.name,
         "environment": ledger.environment(root).model_dump(mode="json"),
     }

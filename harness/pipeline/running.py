@@ -13,7 +13,7 @@ import hashlib
 from pathlib import Path
 from shutil import rmtree
 
-from harness import inference, ledger, plan, spec, verdict
+from harness import inference, ledger, spec, verdict
 from harness.errors import Interrupted
 from harness.pipeline.claiming import append_walk_backs
 from harness.pipeline.growing import train_and_judge
@@ -34,6 +34,7 @@ from harness.pipeline.steps import (
     data_deviations,
     measured,
     open_device_and_data,
+    planned_on,
     refuse_changes,
     registered_claims,
     registered_or_register,
@@ -69,14 +70,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             reporter.say("only comments or layout differ from the registered file: the meaning is the same")
         _, moved = registered_claims(registration, loaded, trail)
         environment = ledger.environment(project_root(path))
-        planned = plan.expand(
-            hypothesis,
-            registration.seeds,
-            registration=registration.digest,
-            memory_bytes=device.memory_bytes,
-            kernels=device.kernels,
-            largest=device.largest_cohort,
-        )
+        planned = planned_on(device, hypothesis, registration.seeds, registration.digest)
         body = {
             "hypothesis": hypothesis.id,
             "registration": registration.digest,
@@ -85,7 +79,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             "canonical": hashlib.sha256(ledger.canonical(hypothesis)).hexdigest(),
             "pins": pins.model_dump(mode="json"),
             "data": fingerprints,
-            "plan": hashlib.sha256(planned.model_dump_json().encode()).hexdigest(),
+            "plan": planned.digest,
             "seeds": registration.seeds,
             "environment": environment.model_dump(mode="json"),
             "device": device.name,
@@ -150,9 +144,7 @@ def pilot(path: Path, settings: Settings, reporter: Reporter, *, seeds: int, epo
     scale = {"seeds": len(numbers), "epochs": epochs, "device": device.name}
     event = trail.append("pilot", {"hypothesis": hypothesis.id, "settings": scale})
     folder = trail.root / hypothesis.id / f"pilot-{ledger.run_name(event.digest)}"
-    planned = plan.expand(
-        hypothesis, numbers, memory_bytes=device.memory_bytes, kernels=device.kernels, largest=device.largest_cohort
-    )
+    planned = planned_on(device, hypothesis, numbers)
     try:
         result, seconds = train(planned, images, device, folder, settings, reporter)
     except Interrupted:

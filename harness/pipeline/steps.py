@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import ledger, spec
+from harness import ledger, plan, spec
 from harness.errors import DeviationRefused, UsageError
 from harness.ledger import Ledger, Pins, Registration
 from harness.pipeline.project import Reporter, Settings, data_folder
@@ -118,6 +118,18 @@ def open_device_and_data(
     root = data_folder(path, settings)
     sets = {arm.setup.dataset.name: arm.setup.dataset for arm in hypothesis.arms.values()}
     return device, {name: dataset.load(root, reporter.say) for name, dataset in sets.items()}
+
+
+def planned_on(device: Device, hypothesis: Hypothesis, seeds: tuple[int, ...], registration: str = "") -> Plan:
+    """The plan of a hypothesis on a device: what it holds and how it calculates decide what trains together."""
+    return plan.expand(
+        hypothesis,
+        seeds,
+        registration=registration,
+        memory_bytes=device.memory_bytes,
+        kernels=device.kernels,
+        largest=device.largest_cohort,
+    )
 
 
 def data_deviations(registered: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated
 
 from harness.fields import Unit
@@ -73,6 +74,11 @@ class Plan(Record):
     """The seed numbers, in order."""
     cohorts: tuple[Cohort, ...]
     """In the order of training."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the whole plan: what a resumed or repeated run must share to come to the same bits."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     def steps(self, cohort: Cohort) -> int:
         """Optimisation steps of a cohort."""

@@ -8,9 +8,9 @@ import triton.language as tl
 from harness.batched.kernels.common import activated, product, slope, tile_of
 
 
-@triton.jit(do_not_specialize=["first", "layers", "replicas"])
+@triton.jit(do_not_specialize=["first", "replicas"])
 def credit(
-    error, feedback, f, strength, df, dh, replicas, first, layers,
+    error, feedback, f, strength, df, dh, replicas, first,
     N, D: tl.constexpr, C: tl.constexpr, DP: tl.constexpr, CP: tl.constexpr, PENALTY: tl.constexpr,
     BM: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip

@@ -34,9 +34,9 @@ def fetch(
     tl.store(y + s * N + n, tl.load(labels + index))
 
 
-@triton.jit(do_not_specialize=["replicas", "splits"])
+@triton.jit(do_not_specialize=["replicas"])
 def embed(
-    x, slots, weights, parts, replicas, stride, w, splits,
+    x, slots, weights, parts, replicas, stride, w,
     N, F: tl.constexpr, D: tl.constexpr, SHARE: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip

@@ -94,5 +94,6 @@ def clip_scales(gradients: list[Tensor], largest: float) -> Tensor:
 
     As ``torch.nn.utils.clip_grad_norm_``, which on stacked tensors would mix replicas.
     """
-    squares = torch.stack([g.flatten(1).square().sum(1) for g in gradients])
-    return (largest / (squares.sum(0).sqrt() + 1e-6)).clamp(max=1.0)
+    norms = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients])
+    joint: Tensor = torch.linalg.vector_norm(norms, dim=0)
+    return (largest / (joint + 1e-6)).clamp(max=1.0)

@@ -67,7 +67,7 @@ def fetch(split: DeviceImages, dataset: Dataset, rows: Tensor) -> tuple[Tensor, 
     """Schedule rows int32 [s, n, 4] → x [s, n, features] normalised, y int64 [s, n]. Crop first, then flip."""
     index = rows[..., 0].long()
     if not dataset.augment:
-        pixels = split.images[index]
+        pixels = split.images.flatten(1).index_select(0, index.flatten()).view(*index.shape, *split.images.shape[1:])
     else:
         side = torch.arange(split.size, device=rows.device)
         flipped = rows[..., 3, None] != 0

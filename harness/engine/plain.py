@@ -135,10 +135,11 @@ class Plain:
         return descend, torch.cat([one.cross_entropy for one in found])
 
     def _share(self, share: Share, x: Tensor, y: Tensor) -> Objective:
-        program = self.program
+        program, params = self.program, self.program.params
+        if len(program.shares) > 1:  # a slice is copied on the way back, so the only share takes what there is
+            params = {name: tensor[share.replicas] for name, tensor in params.items()}
         penalty, strength = program.penalty, program.strength[share.replicas]
         weighted = None if penalty is None else lambda branch: strength * penalty.value(branch)
-        params = {name: tensor[share.replicas] for name, tensor in program.params.items()}
         return share.rule.objective(program.model, params, share.feedback, x, y, weighted)
 
     def _clip(self, gradients: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -20,6 +20,7 @@ from harness.batched.specs import TensorSpec
 from harness.datasets import Images
 from harness.engine.batches import DeviceImages, to_device
 from harness.engine.device import DTYPES, Device
+from harness.engine.direct import Direct
 from harness.engine.fused import Fused, Storage
 from harness.engine.plain import Plain
 from harness.records import Cohort
@@ -40,8 +41,9 @@ class Share:
 
 
 Run = Callable[[], None]
-Way = Literal["plain", "compiled", "fused"]
-"""How a step is calculated: operation by operation, fused by torch.compile, or by this package's own kernels."""
+Way = Literal["plain", "compiled", "direct", "fused"]
+"""How a step is calculated: by autograd, as it is or fused by torch.compile; with its gradients written out; or by this
+package's own kernels."""
 
 
 class Program:
@@ -50,7 +52,8 @@ class Program:
     Everything a step reads or writes has a fixed address, so that on CUDA steps are captured once per batch size and
     replayed; on a processor the same step runs eagerly. Nothing in it waits for the device. ``compiled`` fuses the
     elementwise work of full batches, which takes some ten seconds the first time; ``fused`` takes the kernels of
-    ``harness.engine.fused``, for cohorts that they fit.
+    ``harness.engine.fused``, on a card, and ``direct`` the operations of ``harness.engine.direct``, on a processor, for
+    cohorts that they fit.
     """
 
     def __init__(self, cohort: Cohort, images: Images, device: Device, *, way: Way = "plain") -> None:
@@ -94,9 +97,14 @@ class Program:
         self.cursor = torch.zeros((), device=device.torch, dtype=torch.int64)
         self.schedule = torch.zeros((len(self.seeds), self.count, 4), device=device.torch, dtype=torch.int32)
         self.loss_sum = torch.zeros(len(replicas), device=device.torch, dtype=torch.float64)
-        self.step = Fused(self, storage) if storage is not None else Plain(self, way == "compiled")
+        self.step = self._step(storage)
         self._runs = self._prepare()
         self.reset()
+
+    def _step(self, storage: Storage | None) -> Plain | Direct | Fused:
+        if storage is not None:
+            return Fused(self, storage)
+        return Direct(self) if self.way == "direct" else Plain(self, self.way == "compiled")
 
     @property
     def share_of(self) -> tuple[Share, ...]:

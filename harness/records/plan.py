@@ -45,7 +45,8 @@ class Cohort(Record):
 
     @property
     def suits_kernels(self) -> bool:
-        """Whether ``harness.batched.kernels`` can train it on a card; other cohorts take the plain step."""
+        """Whether a step written for its model and rules can train it: ``harness.batched.kernels`` on a card,
+        ``harness.engine.direct`` on a processor. Other cohorts take the plain step."""
         setup, model = self.setup, self.setup.model
         if not isinstance(model, ResidualMlp) or model.activation not in ("gelu", "relu"):
             return False

@@ -20,6 +20,7 @@ from harness.records import Arm, Cohort, Replica
 
 BATCH, EPOCHS = 16, 5  # 72 samples: four full batches and one of 8, so 25 steps with 5 ragged ones
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
+WAYS = [("cpu", "plain"), ("cpu", "direct"), pytest.param("cuda", "plain", marks=pytest.mark.gpu)]
 
 ARMS: dict[str, dict[str, Any]] = {
     "dfa": {"rule": {"name": "dfa"}},
@@ -139,15 +140,15 @@ def assert_same(program: Program, r: int, expected: dict[str, np.ndarray]) -> No
         np.testing.assert_allclose(tensor[r].detach().cpu().numpy(), expected[name], rtol=1e-9, atol=1e-9, err_msg=name)
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("device", "way"), WAYS)
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("kind", ARMS)
 @pytest.mark.parametrize("seeds", [[11], [11, 12, 2**50 + 1]], ids=["one", "many"])
 def test_every_parameter_agrees_after_25_steps(
-    device: str, model: str, kind: str, seeds: list[int], images: Images
+    device: str, way: Way, model: str, kind: str, seeds: list[int], images: Images
 ) -> None:
     one = arm(model, **ARMS[kind])
-    program = run_engine({"a": one}, seeds, images, device)
+    program = run_engine({"a": one}, seeds, images, device, way)
     assert int(program.steps) == 25
     for r, seed in enumerate(seeds):
         expected = reference(program, one, seed, images)
@@ -175,9 +176,7 @@ def test_kernels_agree_too(kind: str, images: Images) -> None:
         assert_same(program, r, reference(program, one, seed, images))
 
 
-@pytest.mark.parametrize(
-    ("device", "way"), [("cpu", "plain"), *[pytest.param("cuda", w, marks=pytest.mark.gpu) for w in ("plain", "fused")]]
-)
+@pytest.mark.parametrize(("device", "way"), [*WAYS, pytest.param("cuda", "fused", marks=pytest.mark.gpu)])
 def test_rules_of_one_cohort_keep_apart(device: str, way: Way, images: Images) -> None:
     kinds = ("dfa", "dfa_penalty", "bp_penalty", "bp")
     arms = {kind: arm("plain", **ARMS[kind], augment=("random_crop", "horizontal_flip")) for kind in kinds}
@@ -187,8 +186,8 @@ def test_rules_of_one_cohort_keep_apart(device: str, way: Way, images: Images) -
         assert_same(program, r, reference(program, arms[replica.arm], replica.seed, images))
 
 
-@pytest.mark.parametrize("device", DEVICES)
-def test_arms_of_one_cohort_keep_their_own_rates_and_strengths(device: str, images: Images) -> None:
+@pytest.mark.parametrize(("device", "way"), WAYS)
+def test_arms_of_one_cohort_keep_their_own_rates_and_strengths(device: str, way: Way, images: Images) -> None:
     arms = {
         "vanilla": arm("plain", **ARMS["dfa"], augment=("random_crop", "horizontal_flip")),
         "weak": arm("plain", **ARMS["dfa_penalty"], augment=("random_crop", "horizontal_flip")),
@@ -197,7 +196,7 @@ def test_arms_of_one_cohort_keep_their_own_rates_and_strengths(device: str, imag
     arms["weak"] = arms["weak"].model_copy(
         update={"setup": arms["weak"].setup.model_copy(update={"optimizer": optimizer})}
     )
-    program = run_engine(arms, [5, 6], images, device)
+    program = run_engine(arms, [5, 6], images, device, way)
     for r, replica in enumerate(program.cohort.replicas):
         assert_same(program, r, reference(program, arms[replica.arm], replica.seed, images))
 

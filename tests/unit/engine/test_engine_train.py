@@ -102,17 +102,22 @@ def test_working_files_that_were_swapped_are_not_used(tmp_path: Path) -> None:
     assert results(two_cohorts(), tmp_path / "parts") == whole
 
 
-@pytest.mark.parametrize("device", [*DEVICES, pytest.param("cuda-kernels", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize(
+    ("device", "way"),
+    [
+        ("cpu", "plain"),
+        ("cpu", "direct"),
+        *[pytest.param("cuda", w, marks=pytest.mark.gpu) for w in ("plain", "fused")],
+    ],
+)
 @pytest.mark.parametrize("rule", ["dfa", "bp"])
-def test_a_replica_alone_and_among_forty_agree(device: str, rule: str) -> None:
+def test_a_replica_alone_and_among_forty_agree(device: str, way: Way, rule: str) -> None:
     """Another cohort size may sum in another order, nothing else: see docs/engine.md for the tolerance."""
     images = digits()
     seeds = list(range(100, 140))
 
     def weights(chosen: list[int], at: int) -> dict[str, np.ndarray]:
-        kind, _, kernels = device.partition("-")
-        how: Way = "fused" if kernels else "plain"
-        program = Program(cohort({"a": arm(rule, 0.01)}, chosen), images, open_device(kind), way=how)
+        program = Program(cohort({"a": arm(rule, 0.01)}, chosen), images, open_device(device), way=way)
         program.begin_epoch(0, epoch_schedule(program.dataset, program.count, program.seeds, 0))
         program.run_epoch()
         return {name: tensor[at].detach().cpu().numpy() for name, tensor in program.params.items()}

@@ -1,4 +1,4 @@
-"""The kernels against their plain twin, in float64: on a processor through Triton's interpreter, and on a card."""
+"""Kernels, and gradients written out, against their plain twin, in float64: the former also by Triton's interpreter."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def clipped(largest: float | None) -> Arm:
     return one("dfa").model_copy(update={"rule": Dfa(name="dfa", clip=largest)})
 
 
-def trained(arms: dict[str, Arm], way: Way, seeds: list[int]) -> Program:
-    program = Program(cohort(arms, seeds), digits(20), open_device(DEVICE), way=way)
+def trained(arms: dict[str, Arm], way: Way, seeds: list[int], device: str = DEVICE) -> Program:
+    program = Program(cohort(arms, seeds), digits(20), open_device(device), way=way)
     for epoch in range(2):
         program.begin_epoch(epoch, epoch_schedule(program.dataset, program.count, program.seeds, epoch))
         program.run_epoch()
@@ -76,15 +76,27 @@ def test_kernels_do_what_the_plain_step_does(name: str) -> None:
     arms = (COHORTS | SLOW)[name]
     plain, fused = trained(arms, "plain", SEEDS), trained(arms, "fused", SEEDS)
     start = Program(cohort(arms, SEEDS), digits(20), open_device(DEVICE))
+    assert_same(fused, plain, start)
+    start.load(fused.state())  # where tensors lie in memory is a program's own business
+    assert all(torch.equal(start.state()[name], tensor) for name, tensor in fused.state().items())
+
+
+@pytest.mark.parametrize("name", [*COHORTS, *SLOW])
+def test_gradients_written_out_are_those_of_autograd(name: str) -> None:
+    arms = (COHORTS | SLOW)[name]
+    plain, direct = (trained(arms, way, [5, 6], "cpu") for way in ("plain", "direct"))
+    assert_same(direct, plain, Program(cohort(arms, [5, 6]), digits(20), open_device("cpu")))
+
+
+def assert_same(found: Program, plain: Program, start: Program) -> None:
+    """All that a checkpoint holds and the loss; and that training moved what it should have."""
     for tensor, expected in plain.state().items():
         torch.testing.assert_close(
-            fused.state()[tensor], expected, rtol=1e-9, atol=1e-11, msg=lambda text, name=tensor: f"{name}: {text}"
+            found.state()[tensor], expected, rtol=1e-9, atol=1e-11, msg=lambda text, name=tensor: f"{name}: {text}"
         )
     moved = [name for name in plain.trained if not torch.equal(plain.params[name], start.params[name])]
     assert moved == plain.trained
-    torch.testing.assert_close(fused.loss_sum, plain.loss_sum, rtol=1e-10, atol=0)
-    start.load(fused.state())  # where tensors lie in memory is a program's own business
-    assert all(torch.equal(start.state()[name], tensor) for name, tensor in fused.state().items())
+    torch.testing.assert_close(found.loss_sum, plain.loss_sum, rtol=1e-10, atol=0)
 
 
 def test_parts_of_the_model_begin_at_a_chunk_and_do_not_overlap() -> None:

@@ -13,6 +13,7 @@ import argparse
 import gc
 import json
 import math
+import multiprocessing
 import os
 import platform
 import statistics
@@ -24,14 +25,16 @@ from typing import Any
 
 import torch
 
-from harness import plan, spec
+from harness import spec
 from harness.datasets import Images
 from harness.engine import Device, open_device
 from harness.engine.batches import epoch_schedule
+from harness.engine.device import one_thread
 from harness.engine.evaluate import evaluate
 from harness.engine.loop import chosen_metrics
 from harness.engine.loop import way as way_to_train
 from harness.engine.program import Program
+from harness.pipeline.steps import planned_on
 from harness.records import Arm, Cohort, Replica
 
 HERE = Path(__file__).resolve().parent
@@ -56,8 +59,11 @@ def cohorts_of(part: str, arms: dict[str, Arm], planned: tuple[Cohort, ...], rep
     return cohorts
 
 
-def engine_times(cohort: Cohort, images: Images, device: Device, epochs: int) -> dict[str, Any]:
-    """Seconds of each epoch of a cohort, trained as ``harness.engine`` does, after one that warms up and captures."""
+def engine_times(cohort: Cohort, images: Images, device: Device, epochs: int, together: Any = None) -> dict[str, Any]:
+    """Seconds of each epoch of a cohort, trained as ``harness.engine`` does, after one that warms up and captures.
+
+    ``together`` lets processes that train beside each other begin their epochs at the same time.
+    """
     gc.collect()  # the program before, if anything in it points back at it
     if device.is_cuda:
         torch.cuda.empty_cache()
@@ -68,6 +74,8 @@ def engine_times(cohort: Cohort, images: Images, device: Device, epochs: int) ->
     schedule = epoch_schedule(program.dataset, program.count, program.seeds, 0)
     seconds = []
     for epoch in range(epochs + 1):
+        if together is not None:
+            together.wait()
         start = time.perf_counter()
         program.begin_epoch(epoch, schedule)
         program.run_epoch()
@@ -89,6 +97,33 @@ def engine_times(cohort: Cohort, images: Images, device: Device, epochs: int) ->
         "measuring": measuring,
         "peak_bytes": peak,
     }
+
+
+def times_beside(cohort: Cohort, images: Images, device: Device, epochs: int) -> dict[str, Any]:
+    """As ``engine_times``, for as many processes of the cohort at a time as ``harness run`` would start.
+
+    An epoch takes as long as the slowest process; ``median`` is that divided by the processes.
+    """
+    if device.is_cuda or device.workers == 1:
+        with one_thread(device):
+            return engine_times(cohort, images, device, epochs)
+    context = multiprocessing.get_context("spawn")
+    together, answers = context.Barrier(device.workers), context.Queue()
+    arguments = (cohort, images, device.worker(0), epochs, together, answers)
+    processes = [context.Process(target=answer_times, args=arguments) for _ in range(device.workers)]
+    for process in processes:
+        process.start()
+    found = [answers.get() for _ in processes]
+    for process in processes:
+        process.join()
+    slowest = [max(epoch) for epoch in zip(*(times["seconds"] for times in found), strict=True)]
+    return found[0] | {"seconds": slowest, "median": statistics.median(slowest) / len(processes)}
+
+
+def answer_times(cohort: Cohort, images: Images, device: Device, epochs: int, together: Any, answers: Any) -> None:
+    """What one of the processes does."""
+    with one_thread(device):
+        answers.put(engine_times(cohort, images, device, epochs, together))
 
 
 def loop_text(arm: Arm) -> str:
@@ -176,14 +211,12 @@ def compare(part: str, options: Any, device: Device, known: dict[str, Any]) -> l
             entry["per_replica"] = statistics.median(seconds) / processes
             known.setdefault(f"{name} {text}", []).append(entry)
     seeds = tuple(range(hypothesis.seeds.number))
-    planned = plan.expand(
-        hypothesis.model_copy(update={"arms": arms}), seeds, memory_bytes=device.memory_bytes, kernels=device.kernels
-    )
+    planned = planned_on(device, hypothesis.model_copy(update={"arms": arms}), seeds)
     rows = []
     for cohort in cohorts_of(part, arms, planned.cohorts, options.replicas):
         say(f"{part}: the engine, {', '.join(cohort.arms)} × {len(cohort.replicas)}")
-        engine = engine_times(cohort, images, device, options.engine_epochs)
-        step = engine["median"] / -(-len(images.train_labels) // setup.batch_size)
+        engine = times_beside(cohort, images, device, options.engine_epochs)
+        step = statistics.median(engine["seconds"]) / -(-len(images.train_labels) // setup.batch_size)
         used = [known[f"{name} {loop_text(cohort.arms[replica.arm])}"] for replica in cohort.replicas]
         loops = [sum(tried["per_replica"] for tried in ways) for ways in zip(*used, strict=True)]
         row = {"part": part, "arms": list(cohort.arms), "replicas": len(cohort.replicas), "step": step}

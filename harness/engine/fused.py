@@ -189,6 +189,8 @@ class Fused:
         self.gradient = torch.zeros((self.replicas, layout.size - layout.skipped), **self.where)
         self.slots = self._slots()
         self.squares = torch.zeros((self.replicas, self.layers, sum(self.slots)), **self.where)
+        columns = -(-self.inner // self.tiles.gradient.columns)
+        self.partial = torch.zeros((self.layers, self.replicas, 2, columns, self.width), **self.where)
         self.labels = torch.zeros(
             (len(program.seeds), batch), device=program.device.torch, dtype=program.train.labels.dtype
         )
@@ -290,7 +292,7 @@ class Fused:
                         self._update_embedding(size, share, ahead)
                     updated.append(update)
                 if isinstance(share.rule, Dfa) and blocks:
-                    self._through(size, 0, self.layers, share)
+                    self._through_branch(size, 0, self.layers, share)
             sent.append(back)
         here.join(sent)
         self._gradients(size, blocks)
@@ -426,7 +428,8 @@ class Fused:
         first, count = share.replicas.start, share.replicas.stop - share.replicas.start
         r, stride, blocks, apart = self._place
         for layer in reversed(range(self.layers)):
-            self._through(size, layer, 1, share)
+            self._through_branch(size, layer, 1, share)
+            self._through_first(size, layer, share)
             self._go(
                 kernels.back_norm, (-(-size // HEAD_ROWS), count),
                 du, h, stats, f, self.storage.weights, self.program.strength, dh, df,
@@ -434,24 +437,28 @@ class Fused:
                 N=size, SKIP=self.model.skip, PENALTY=self._penalised, BM=HEAD_ROWS, **self._shape,
             )  # fmt: skip
 
-    def _through(self, size: int, layer: int, layers: int, share: Share) -> None:
-        """From a branch's output back to the output of its layer norm, for ``layers`` blocks at once."""
+    def _through_branch(self, size: int, layer: int, layers: int, share: Share) -> None:
+        """From a branch's output back to its first product's output, for ``layers`` blocks at once."""
+        df, z, dz = self._buffers(size, "df", "z", "dz")
+        self._back(size, layer, layers, share, (df, z, dz), "w2.weight", IN=self.inner, OUT=self.width, SLOPE=True)
+
+    def _through_first(self, size: int, layer: int, share: Share) -> None:
+        """From there to the output of the block's layer norm: only where gradients flow on below."""
+        z, dz, du = self._buffers(size, "z", "dz", "du")
+        self._back(size, layer, 1, share, (dz, z, du), "w1.weight", IN=self.width, OUT=self.inner, SLOPE=False)
+
+    def _back(
+        self, size: int, layer: int, layers: int, share: Share, tensors: tuple[Tensor, ...], weight: str, **shape: int
+    ) -> None:
         from harness.batched.kernels import backward as kernels
 
+        dout, z, din = tensors
         first, count = share.replicas.start, share.replicas.stop - share.replicas.start
-        df, z, dz, du = self._buffers(size, "df", "z", "dz", "du")
         tile = self.tiles.back
-        common = {"N": size, "ACT": self.model.activation, **self._exact, **tile.options()}
-        place = (*self._place, layer, first)
         self._go(
-            kernels.back_linear, (tile.grid(size, self.inner), layers, count),
-            df, self.storage.weights, z, dz, *place, self._at("w2.weight"),
-            IN=self.inner, OUT=self.width, SLOPE=True, **common,
-        )  # fmt: skip
-        self._go(
-            kernels.back_linear, (tile.grid(size, self.width), layers, count),
-            dz, self.storage.weights, z, du, *place, self._at("w1.weight"),
-            IN=self.width, OUT=self.inner, SLOPE=False, **common,
+            kernels.back_linear, (tile.grid(size, shape["IN"]), layers, count),
+            dout, self.storage.weights, z, din, *self._place, layer, first, self._at(weight),
+            N=size, ACT=self.model.activation, **shape, **self._exact, **tile.options(),
         )  # fmt: skip
 
     def _gradients(self, size: int, blocks: bool) -> None:
@@ -459,7 +466,7 @@ class Fused:
         from harness.batched.kernels import backward as kernels
 
         weights, gradient = self.storage.weights, self.gradient
-        h, stats, z, df, dz, du = self._buffers(size, "h", "stats", "z", "df", "dz", "du")
+        h, stats, z, df, dz = self._buffers(size, "h", "stats", "z", "df", "dz")
         error, dhn, dh = self._buffers(size, "error", "dhn", "dh")
         r, stride, first, apart = self._place
         skipped, own = self.storage.layout.skipped, gradient.shape[1]
@@ -471,20 +478,22 @@ class Fused:
             common = {"N": size, "BATCH": batch, "ACT": self.model.activation, **self._exact, **tile.options()}
             self._go(
                 kernels.weight_gradient, (one, self.layers, r),
-                h, stats, dz, weights, gradient, self.squares, *place, *norm, self._at("w1.weight"), sum(self.slots), 0,
+                h, stats, dz, weights, gradient, self.squares, self.partial, *place, *norm, self._at("w1.weight"),
+                sum(self.slots), 0,
                 IN=self.width, OUT=self.inner, NORM=True, **common,
             )  # fmt: skip
             self._go(
                 kernels.weight_gradient, (two, self.layers, r),
-                z, stats, df, weights, gradient, self.squares, *place, *norm, self._at("w2.weight"),
+                z, stats, df, weights, gradient, self.squares, self.partial, *place, *norm, self._at("w2.weight"),
                 sum(self.slots), one,
                 IN=self.inner, OUT=self.width, NORM=False, **common,
             )  # fmt: skip
             self._go(
                 kernels.block_vectors, (three, self.layers, r),
-                h, stats, du, dz, df, gradient, self.squares, r, own, first, apart, skipped,
+                self.partial, dz, df, gradient, self.squares, r, own, first, apart, skipped,
                 *norm, self._at("w1.bias"), self._at("w2.bias"), sum(self.slots), one + two,
-                N=size, BATCH=batch, D=self.width, H=self.inner, BN=VECTOR_COLUMNS, BK=32,
+                N=size, BATCH=batch, D=self.width, H=self.inner, PARTS=self.partial.shape[3],
+                BN=VECTOR_COLUMNS, BK=32,
             )  # fmt: skip
         self._go(
             kernels.end_vectors, (-(-self.width // VECTOR_COLUMNS), r),

@@ -106,23 +106,24 @@ def back_norm(
 
 @triton.jit(do_not_specialize=["first_slot", "replicas"])
 def weight_gradient(
-    source, stats, dout, weights, gradient, squares, replicas, stride, gradient_stride, blocks, block_stride, skipped,
-    gamma, beta, w, slots, first_slot,
+    source, stats, dout, weights, gradient, squares, partial, replicas, stride, gradient_stride, blocks, block_stride,
+    skipped, gamma, beta, w, slots, first_slot,
     N, BATCH: tl.constexpr, IN: tl.constexpr, OUT: tl.constexpr, ACT: tl.constexpr, NORM: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """dW_l = inᵀ·dout_l, where in = LN(h_l) with NORM, else act(z_l); squares[r, l, slot] = the tile's sum of squares.
 
-    Grid (tiles, L, R). ``skipped``: how far the gradient's flat tensor begins behind that of the weights.
+    With NORM, in = γ·unit + β, so G = unitᵀ·dout gives all that is asked: dW = γ·G + β·Σ dout, and without the gradient
+    between layer norm and W, which only BP needs, dγ = Σ_out G·W and dβ = W·Σ dout: the tile's parts of these two go to
+    partial[l, r, 2, column tile, IN]. Grid (tiles, L, R). ``skipped``: how far the gradient's flat tensor begins behind
+    that of the weights.
     """
     ins, outs = tile_of(tl.program_id(0), OUT, BM, BN)
     layer, r = tl.program_id(1), tl.program_id(2).to(tl.int64)
     own = blocks + layer * block_stride
     at = layer * replicas + r
-    if NORM:
-        scale = tl.load(weights + r * stride + own + gamma + ins, mask=ins < IN, other=0.0)
-        offset = tl.load(weights + r * stride + own + beta + ins, mask=ins < IN, other=0.0)
     total = tl.zeros((BM, BN), dtype=dout.dtype.element_ty)
+    sent = tl.zeros((BN,), dtype=dout.dtype.element_ty)
     for start in range(0, BATCH, BK):
         ns = start + tl.arange(0, BK)
         keep = ns < N
@@ -133,15 +134,27 @@ def weight_gradient(
             note = stats + (at * N + ns) * 2
             mean = tl.load(note, mask=keep, other=0.0)
             spread = tl.load(note + 1, mask=keep, other=0.0)
-            a = (a - mean[None, :]) * spread[None, :] * scale[:, None] + offset[:, None]
+            a = (a - mean[None, :]) * spread[None, :]
         else:
             a = activated(a, ACT)
         g = tl.load(
             dout + (at * N + ns[:, None]) * OUT + outs[None, :], mask=keep[:, None] & (outs < OUT)[None, :], other=0.0
         )
         total = product(a, g, total, PRECISION)
+        if NORM:
+            sent += tl.sum(g, 0)
     inside = (ins < IN)[:, None] & (outs < OUT)[None, :]
     total = tl.where(inside, total, 0.0)
+    if NORM:
+        owned = weights + r * stride + own
+        kernel = tl.load(owned + w + ins[:, None] * OUT + outs[None, :], mask=inside, other=0.0)
+        across = tl.cdiv(OUT, BN)
+        part = partial + (at * 2 * across + tl.program_id(0) % across) * IN + ins
+        tl.store(part, tl.sum(total * kernel, 1), mask=ins < IN)
+        tl.store(part + across * IN, tl.sum(kernel * sent[None, :], 1), mask=ins < IN)
+        scale = tl.load(owned + gamma + ins, mask=ins < IN, other=0.0)
+        offset = tl.load(owned + beta + ins, mask=ins < IN, other=0.0)
+        total = total * scale[:, None] + offset[:, None] * sent[None, :]
     out = gradient + r * gradient_stride + own - skipped + w
     tl.store(out + ins[:, None] * OUT + outs[None, :], total, mask=inside)
     layers = tl.num_programs(1)
@@ -150,27 +163,25 @@ def weight_gradient(
 
 @triton.jit(do_not_specialize=["first_slot", "replicas"])
 def block_vectors(
-    h, stats, du, dz, df, gradient, squares, replicas, gradient_stride, blocks, block_stride, skipped,
+    partial, dz, df, gradient, squares, replicas, gradient_stride, blocks, block_stride, skipped,
     gamma, beta, b1, b2, slots, first_slot,
-    N, BATCH: tl.constexpr, D: tl.constexpr, H: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
+    N, BATCH: tl.constexpr, D: tl.constexpr, H: tl.constexpr, PARTS: tl.constexpr,
+    BN: tl.constexpr, BK: tl.constexpr,
 ):  # fmt: skip
-    """Sums over samples: dγ = Σ du·unit, dβ = Σ du, db1 = Σ dz, db2 = Σ df. Grid (D / BN, L, R)."""
+    """db1 = Σ dz and db2 = Σ df over samples, dγ and dβ over their parts. Grid (D / BN, L, R)."""
     cols = tl.program_id(0) * BN + tl.arange(0, BN)
     layer, r = tl.program_id(1), tl.program_id(2).to(tl.int64)
     at = layer * replicas + r
-    zero = tl.zeros((BN,), dtype=h.dtype.element_ty)
+    zero = tl.zeros((BN,), dtype=df.dtype.element_ty)
     g_gamma, g_beta, g_b2 = zero, zero, zero
+    for part in range(PARTS):
+        place = partial + (at * 2 * PARTS + part) * D + cols
+        g_gamma += tl.load(place, mask=cols < D, other=0.0)
+        g_beta += tl.load(place + PARTS * D, mask=cols < D, other=0.0)
     for start in range(0, BATCH, BK):
         ns = start + tl.arange(0, BK)
         keep = (ns < N)[:, None] & (cols < D)[None, :]
-        place = (at * N + ns[:, None]) * D + cols[None, :]
-        mean = tl.load(stats + (at * N + ns) * 2, mask=ns < N, other=0.0)
-        spread = tl.load(stats + (at * N + ns) * 2 + 1, mask=ns < N, other=0.0)
-        unit = (tl.load(h + place, mask=keep, other=0.0) - mean[:, None]) * spread[:, None]
-        back = tl.load(du + place, mask=keep, other=0.0)
-        g_gamma += tl.sum(back * unit, 0)
-        g_beta += tl.sum(back, 0)
-        g_b2 += tl.sum(tl.load(df + place, mask=keep, other=0.0), 0)
+        g_b2 += tl.sum(tl.load(df + (at * N + ns[:, None]) * D + cols[None, :], mask=keep, other=0.0), 0)
     out = gradient + r * gradient_stride + blocks + layer * block_stride - skipped
     tl.store(out + gamma + cols, g_gamma, mask=cols < D)
     tl.store(out + beta + cols, g_beta, mask=cols < D)

@@ -18,7 +18,7 @@ from engine_inputs import arm, cohort, digits  # noqa: E402
 
 from harness.engine import open_device  # noqa: E402
 from harness.engine.batches import epoch_schedule  # noqa: E402
-from harness.engine.fused import Layout  # noqa: E402
+from harness.engine.fused import Layout, Tile, Tiles  # noqa: E402
 from harness.engine.program import Program, Way  # noqa: E402
 from harness.records import Arm  # noqa: E402
 from harness.rules.dfa import Dfa  # noqa: E402
@@ -79,6 +79,16 @@ def test_kernels_do_what_the_plain_step_does(name: str) -> None:
     assert_same(fused, plain, start)
     start.load(fused.state())  # where tensors lie in memory is a program's own business
     assert all(torch.equal(start.state()[name], tensor) for name, tensor in fused.state().items())
+
+
+def test_sums_over_several_tiles_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles of real widths hold the whole of these small matrices; 16 by 16 do not, and what they share must add up."""
+    small = Tile(16, 16, 16)
+    tiles = Tiles(small, 2, *[small] * 5)
+    monkeypatch.setattr(Tiles, "choose", classmethod(lambda cls, replicas, width: tiles))
+    plain, fused = trained(COHORTS["wide"], "plain", SEEDS), trained(COHORTS["wide"], "fused", SEEDS)
+    assert fused.step.partial.shape[3] == 3  # type: ignore[union-attr]
+    assert_same(fused, plain, Program(cohort(COHORTS["wide"], SEEDS), digits(20), open_device(DEVICE)))
 
 
 @pytest.mark.parametrize("name", [*COHORTS, *SLOW])

@@ -1,0 +1,60 @@
+"""What a checkpoint costs: the same training with checkpoints every few seconds and with none, turn by turn.
+
+python benchmarks/checkpoint.py --data data                                  (protocol 1's replicas, needs CUDA)
+python benchmarks/checkpoint.py quickstart_digits.yaml --device cpu --epochs 200
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from compare import HERE, say
+
+from harness import spec
+from harness.engine import open_device, train
+from harness.pipeline.steps import planned_on
+
+USUAL = 60.0  # seconds between two checkpoints of ``harness run``
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Time training with checkpoints and without.")
+    parser.add_argument("file", nargs="?", default="mode2_direction.yaml", help="of hypotheses/")
+    parser.add_argument("--data", type=Path, default=Path("data"))
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--every", type=float, default=2.0, help="seconds between two checkpoints")
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    device = open_device(options.device)
+    hypothesis = spec.load(HERE.parent / "hypotheses" / options.file).hypothesis
+    arms = {}
+    for name, arm in hypothesis.arms.items():
+        evaluation = arm.setup.evaluation.model_copy(update={"every_epochs": options.epochs})
+        setup = arm.setup.model_copy(update={"epochs": options.epochs, "evaluation": evaluation})
+        arms[name] = arm.model_copy(update={"setup": setup})
+    plan = planned_on(device, hypothesis.model_copy(update={"arms": arms}), tuple(range(hypothesis.seeds.number)))
+    data = setup.dataset
+    images = {data.name: data.load(options.data, say)}
+
+    def seconds(every: float) -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            start = time.perf_counter()
+            train(plan, images, device, Path(folder), checkpoint_seconds=every)
+            return time.perf_counter() - start
+
+    seconds(1e9)  # compiles, and reads what is to be read
+    pairs = [(seconds(1e9), seconds(options.every)) for _ in range(options.repeats)]
+    without, with_them = (statistics.median(times) for times in zip(*pairs, strict=True))
+    number = max(1, int(without / options.every))
+    each = (with_them - without) / number
+    print(f"{device.name}, {options.file}, {options.epochs} epochs: {without:.2f} s, with {number} checkpoints")
+    print(f"{with_them:.2f} s, so {each * 1e3:.0f} ms each: {each / USUAL:.2%} of the {USUAL:.0f} s between two")
+
+
+if __name__ == "__main__":
+    main()

@@ -29,6 +29,7 @@ def fill(name: str, context: Mapping[str, Any], folder: Path) -> str:
         keep_trailing_newline=True,
         autoescape=False,  # that would be for HTML; ``finalize`` escapes for Markdown
         finalize=_finalize,
+        optimized=False,  # would be for templates that are filled more than once
     )
     environment.filters.update(FILTERS)
     try:

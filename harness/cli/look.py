@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from harness.cli.app import app
 from harness.cli.common import (
@@ -44,6 +43,8 @@ def list_hypotheses(
     ] = False,
 ) -> None:
     """List hypotheses with their registration, attempts and last outcome."""
+    from rich.table import Table
+
     from harness import pipeline, spec
 
     as_json = wants_json(form)
@@ -71,7 +72,7 @@ def list_hypotheses(
         table = Table(box=None, pad_edge=False)
         for name in ("hypothesis", "registered", "attempts", "predicted", "outcome"):
             table.add_column(name, overflow="fold")
-        table.add_column("title", no_wrap=True, overflow="ellipsis", max_width=max(10, out.width - 75))
+        table.add_column("title", no_wrap=True, overflow="ellipsis", max_width=max(10, out.console.width - 75))
         for row in rows:
             table.add_row(
                 row.hypothesis.id,
@@ -89,6 +90,8 @@ def list_hypotheses(
 
 def list_families(found: tuple[Family, ...], as_json: bool) -> None:
     """Every family with its members: what each concluded, its p raw and after Holm, and whether it still holds."""
+    from rich.table import Table
+
     if as_json:
         plain = [
             {
@@ -158,7 +161,7 @@ def show(
             err.print(banner, markup=False)
     elif banners:
         text = "\n>\n".join(banners) + f"\n\n{text}"
-    if out.is_terminal and not raw:
+    if out.console.is_terminal and not raw:
         from rich.markdown import Markdown
 
         out.print(Markdown(text))

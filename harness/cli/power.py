@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from harness.cli.app import app
 from harness.cli.common import File, VerdictsOption, escape, out, shown, verb
@@ -36,6 +35,8 @@ def power(
     form: Annotated[str, typer.Option("--format", help="text, json or markdown.")] = "text",
 ) -> None:
     """Show how likely each outcome is, if the truth were so and so, and how many seeds the prediction takes."""
+    from rich.table import Table
+
     from harness import pipeline, verdict
     from harness.storage import write_atomic
 

@@ -13,8 +13,6 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from harness.errors import HarnessError, Interrupted, StorageFailed, UsageError
 from harness.ledger.bodies import LookBody
 from harness.ledger.event import Event
@@ -53,6 +51,8 @@ def one_at_a_time(trail: Ledger, hypothesis: str) -> Iterator[None]:
         UsageError: another process does.
         StorageFailed: the folder cannot be written.
     """
+    from filelock import FileLock, Timeout  # here, because most commands only read
+
     folder = trail.root / hypothesis
     lock = FileLock(folder / ".lock", timeout=0)
     try:

@@ -16,10 +16,9 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import StorageFailed, Tampered
 from harness.ledger.bodies import BODIES
@@ -28,6 +27,9 @@ from harness.ledger.event import Event, read_event, read_named
 from harness.ledger.git import actor as current_actor
 from harness.records import Record
 from harness.storage import storage_failed
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 __all__ = ["Event", "Ledger"]
 
@@ -42,7 +44,6 @@ class Ledger:
         self.root = root
         self.folder = root / "ledger" / "events"
         self._objects = root / "objects" / "sha256"
-        self._lock = FileLock(root / "ledger" / ".lock")
         self._events = f"{self.folder}{os.sep}"
         self._seen: dict[str, tuple[tuple[int, ...], Event]] = {}
 
@@ -87,6 +88,12 @@ class Ledger:
             publish(self._path(event.digest), event.to_bytes())
         return event
 
+    @cached_property
+    def _lock(self) -> FileLock:
+        from filelock import FileLock  # here, because most commands only read
+
+        return FileLock(self.root / "ledger" / ".lock")
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the ledger's lock, for reading and then appending as one step; it may be taken again inside.
@@ -94,6 +101,8 @@ class Ledger:
         Raises:
             StorageFailed: no permission, or another process holds it for more than a minute.
         """
+        from filelock import Timeout
+
         path = Path(self._lock.lock_file)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -63,16 +63,8 @@ def tracks(measurements: Measurements, arm: str, name: str, summary: str, layer:
 
 def layers(measurements: Measurements, name: str) -> int:
     """How many layers a metric was measured on."""
-    return max(
-        (
-            len(row)
-            for replica in measurements.replicas
-            if name in replica.metrics
-            for rows in replica.metrics[name].values.values()
-            for row in rows
-        ),
-        default=0,
-    )
+    found = (replica.metrics[name].values for replica in measurements.replicas if name in replica.metrics)
+    return max((max(map(len, rows), default=0) for values in found for rows in values.values()), default=0)
 
 
 def last_epoch(measurements: Measurements, arm: str, name: str) -> int | None:

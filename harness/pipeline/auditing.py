@@ -17,9 +17,7 @@ from harness.ledger import Ledger
 from harness.ledger.audit import AuditFinding, AuditReport, Evidence, Kept, Step, TrailFiles, audit, ledger_steps
 from harness.ledger.bodies import AmendedBody, RegisteredBody
 from harness.pipeline.claiming import moves, walk_back_body
-from harness.pipeline.judging import reverdict
 from harness.pipeline.project import Reporter, Settings
-from harness.pipeline.replicating import replicate
 from harness.records import Hypothesis
 
 RECOMPUTED = "its outcome, statistics and page follow again from its registered text and results"
@@ -123,6 +121,8 @@ def _meaning(evidence: Evidence, canonical: str) -> Hypothesis | None:
 
 
 def _recomputed(evidence: Evidence) -> Iterator[AuditFinding]:
+    from harness.pipeline.judging import reverdict  # here, because most audits recompute nothing
+
     yield from _texts(evidence)
     for run, start, verdict in evidence.judged():
         where = evidence.files.shown(evidence.folder(run))
@@ -211,6 +211,8 @@ def _subject(evidence: Evidence, name: str | None) -> str | None:
 def _rerun(
     evidence: Evidence, name: str, hypothesis: str | None, settings: Settings, reporter: Reporter
 ) -> Iterator[AuditFinding]:
+    from harness.pipeline.replicating import replicate
+
     where = str(evidence.files.root)
     try:
         found = replicate(name, evidence.files.root, settings, reporter, record=False)

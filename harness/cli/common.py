@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -40,7 +41,7 @@ class Stream:
         if markup or style is not None or self._console is not None:
             self.console.print(*shown, markup=markup, style=style, end=end)
         else:
-            print(*shown, end=end, file=sys.stderr if self._stderr else sys.stdout)
+            print(*shown, end=end, file=sys.stderr if self._stderr else sys.stdout, flush=True)
 
 
 out = Stream()
@@ -80,6 +81,7 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             function(*args, **kwargs)
+            sys.stdout.flush()  # nobody may be reading any more
         except (typer.Exit, typer.Abort):
             raise
         except HarnessError as error:
@@ -89,6 +91,7 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
             err.print("interrupted", markup=False)
             raise typer.Exit(130) from None
         except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
             raise typer.Exit(1) from None
         except Exception as error:
             if DEBUG["on"]:

@@ -15,7 +15,8 @@ from harness.fields import Unit
 class TSequence(Criterion):
     """Anytime-valid test of the mean: one may look after every seed and stop when it decides.
 
-    A mixture of scale-invariant likelihood ratios over effect sizes δ ~ N(0, 1/c²). Both one-sided tests take the
+    p of "mean ≤ cut" for x̄ above it is √(1/r)·[(1 + rm)/(1 + m)]^(n/2), m = t²/(n − 1), r = c²/(n + c²), else 1. A
+    mixture of scale-invariant likelihood ratios over effect sizes δ ~ N(0, 1/c²). Both one-sided tests take the
     two-sided sequence at their own α: halving it would need the two errors to exclude one another over time, and they
     don't quite.
     """

@@ -198,7 +198,12 @@ def _check(path: Path, raw: bytes, beside: _ClaimsFile) -> _Checked:
         return _Checked(findings, None, None, (1, 1), source)
     if not isinstance(document.root.value, dict):
         findings.append(
-            source.finding(document.root.at, "a hypothesis is a mapping of keys", "start from an example", rule="form")
+            source.finding(
+                document.root.at,
+                "a hypothesis is a mapping of keys",
+                "harness new writes one to start from",
+                rule="form",
+            )
         )
         return _Checked(findings, None, None, (1, 1), source)
     root, problems = expand(document.root)
@@ -281,7 +286,10 @@ def _named(path: Path) -> list[Path]:
     if _is_folder(path):
         return _yaml_files(path)
     if not path.suffix and not os.path.lexists(path) and _near(path) is None:
-        raise UsageError(f"there is no folder {path} here", remedy="go to the project's folder, or name files")
+        raise UsageError(
+            f"there is no folder {path} here",
+            remedy="go to the project's folder, name files, or write a first one: harness new",
+        )
     return [path]
 
 

@@ -100,7 +100,7 @@ class _Reader:
     def _document(self, events: _Events) -> Node | None:
         events.take()  # the stream's start
         if isinstance(events.peek(), yaml.StreamEndEvent):
-            self._note((1, 1), "the file is empty", "start from a copy of another hypothesis")
+            self._note((1, 1), "the file is empty", "harness new writes one to start from")
             return None
         start = events.take()
         if start.version or start.tags:

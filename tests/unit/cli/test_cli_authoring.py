@@ -16,6 +16,8 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.cli.app import app
+from harness.cli.check import annotation as annotation_of
+from harness.errors import Finding
 from harness.registry import FAMILIES, members
 from harness.spec import CHECKS, load, names
 
@@ -86,6 +88,8 @@ def test_sarif_has_the_published_structure(here: Path) -> None:
     (run,) = log["runs"]
     rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
     assert rules == list(CHECKS)
+    for rule in run["tool"]["driver"]["rules"]:  # GitHub's code scanning asks for all three (GH2012)
+        assert all(rule[key]["text"] for key in ("shortDescription", "fullDescription", "help"))
     assert len(run["results"]) == 4
     for result in run["results"]:
         assert result["level"] in ("error", "warning")
@@ -97,6 +101,45 @@ def test_sarif_has_the_published_structure(here: Path) -> None:
         assert place["region"]["startColumn"] >= 1
         assert place["region"]["snippet"]["text"]
     assert json.loads(call("check", "--format", "sarif", str(ROOT / "hypotheses")).stdout)["runs"][0]["results"] == []
+
+
+@pytest.mark.parametrize(
+    ("found", "annotation"),
+    [
+        (
+            Finding("a.yaml", 2, 3, "50% off\r\nand more", "go on"),
+            "::error file=a.yaml,line=2,col=3,title=harness form::50%25 off%0D%0Aand more → go on",
+        ),
+        (
+            Finding("b,c: 9%.yaml", 1, 1, "a: b, c", rule="syntax"),
+            "::error file=b%2Cc%3A 9%25.yaml,line=1,col=1,title=harness syntax::a: b, c",
+        ),
+    ],
+)
+def test_annotations_are_escaped_as_documented(found: Finding, annotation: str) -> None:
+    """%, CR and LF in the message; also : and , in properties (github.com/actions/toolkit, command.ts)."""
+    assert annotation_of(found) == annotation
+
+
+def test_a_place_below_this_folder_is_told_relative_to_it(here: Path) -> None:
+    found = Finding(str(here / "verdicts/ledger/x.json"), 1, 1, "gone")
+    assert annotation_of(found).startswith("::error file=verdicts/ledger/x.json,")
+
+
+@pytest.mark.parametrize("margin", ["0", "-3", "nan", "inf"])
+def test_a_margin_is_a_difference(here: Path, margin: str) -> None:
+    said = call("new", "x", "--title", "T", "--question", "Q", "--margin", margin, code=2).output
+    assert "is no margin" in said and not (here / "hypotheses/x.yaml").exists()
+
+
+@pytest.mark.parametrize("name", ["12", "y", "null", "2024-01-01"])
+def test_an_id_that_yaml_would_read_as_something_else_is_quoted(here: Path, name: str) -> None:
+    call("new", name, "--title", "T", "--question", f"Q{name}", "--margin", "0.1234567")
+    (path,) = (here / "hypotheses").iterdir()
+    loaded = load(path).hypothesis
+    assert loaded.id == name and str(loaded.decisions["margin"].bands["better"]) == "(0.1234567, inf)"
+    call("new", "--from", str(path), "007")
+    call("check")
 
 
 def test_an_unknown_format(here: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from harness.errors import HarnessError
 from harness.inference.bands import judge_bands
@@ -29,9 +30,59 @@ def judge(hypothesis: Hypothesis, measurements: Measurements, *, parts: int = 1,
     Raises:
         HarnessError: bands that do not tile the line, or several decisions without a rule that combines them.
     """
+    found = _judged(hypothesis, measurements, parts, guard_parts)
+    samples, decisions, combined = found.samples, found.decisions, found.combined
+    failed = diverged(measurements)
+    replicas = {arm: sum(result.arm == arm for result in measurements.replicas) for arm in failed}
+    clean = not failed and not any(
+        value.note for name in _deciding(hypothesis) for value in samples[name].result.values
+    )
+    seeds = len(measurements.seeds)
+    exploratory = {name: evaluate(name, e, hypothesis, measurements) for name, e in hypothesis.exploratory.items()}
+    return Decision(
+        outcome=found.outcome,
+        predicted=hypothesis.prediction.outcome,
+        summary=found.summary,
+        guards=found.guards,
+        decisions=decisions,
+        combination=combined.words if combined is not None and hypothesis.combine is not None else None,
+        p=found.p,
+        diverged=dict(failed),
+        divergence_rate={arm: divergence_rate(len(indices), replicas[arm]) for arm, indices in failed.items()},
+        clean_rate_limit=1 - 0.05 ** (1 / seeds) if clean and seeds else None,
+        exploratory=tuple(sample.result for sample in exploratory.values()),
+        exploratory_p=exploratory_p(hypothesis.exploratory, exploratory),
+        warnings=_warnings(hypothesis, measurements, samples, found.unapplied),
+    )
+
+
+def glance(
+    hypothesis: Hypothesis, measurements: Measurements, *, parts: int, guard_parts: int
+) -> tuple[str, float | None]:
+    """Outcome and p that ``judge`` would give, without all that describes them."""
+    found = _judged(hypothesis, measurements, parts, guard_parts, described=False)
+    return found.outcome, found.p
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What an outcome rests on."""
+
+    samples: Mapping[str, Sample]
+    unapplied: Mapping[str, tuple[int, ...]]
+    guards: tuple[GuardResult, ...]
+    decisions: tuple[BandDecision, ...]
+    combined: Combined | None
+    outcome: str
+    summary: str
+    p: float | None
+
+
+def _judged(
+    hypothesis: Hypothesis, measurements: Measurements, parts: int, guard_parts: int, described: bool = True
+) -> _Judged:
     samples = {name: evaluate(name, e, hypothesis, measurements) for name, e in hypothesis.estimands.items()}
     unapplied = unapplied_seeds(measurements)
-    failed = diverged(measurements)
     guards = tuple(
         judge_guard(
             name,
@@ -41,30 +92,11 @@ def judge(hypothesis: Hypothesis, measurements: Measurements, *, parts: int = 1,
         )
         for name, guard in hypothesis.guards.items()
     )
-    decisions = _decisions(hypothesis, samples, unapplied, measurements.pilot, parts)
+    decisions = _decisions(hypothesis, samples, unapplied, measurements.pilot, parts, described)
     combined = None if measurements.pilot else _combined(hypothesis, decisions)
     outcome, summary, p = _whole(hypothesis, measurements, guards, decisions, combined, samples, unapplied)
-    replicas = {arm: sum(result.arm == arm for result in measurements.replicas) for arm in failed}
-    clean = not failed and not any(
-        value.note for name in _deciding(hypothesis) for value in samples[name].result.values
-    )
-    seeds = len(measurements.seeds)
-    exploratory = {name: evaluate(name, e, hypothesis, measurements) for name, e in hypothesis.exploratory.items()}
-    return Decision(
-        outcome=outcome,
-        predicted=hypothesis.prediction.outcome,
-        summary=summary,
-        guards=guards,
-        decisions=decisions,
-        combination=combined.words if combined is not None and hypothesis.combine is not None else None,
-        p=None if p is None else min(1.0, parts * p),
-        diverged=dict(failed),
-        divergence_rate={arm: divergence_rate(len(indices), replicas[arm]) for arm, indices in failed.items()},
-        clean_rate_limit=1 - 0.05 ** (1 / seeds) if clean and seeds else None,
-        exploratory=tuple(sample.result for sample in exploratory.values()),
-        exploratory_p=exploratory_p(hypothesis.exploratory, exploratory),
-        warnings=_warnings(hypothesis, measurements, samples, unapplied),
-    )
+    p = None if p is None else min(1.0, parts * p)
+    return _Judged(samples, unapplied, guards, decisions, combined, outcome, summary, p)
 
 
 def _deciding(hypothesis: Hypothesis) -> tuple[str, ...]:
@@ -84,15 +116,21 @@ def _decisions(
     unapplied: Mapping[str, tuple[int, ...]],
     pilot: bool,
     parts: int,
+    described: bool,
 ) -> tuple[BandDecision, ...]:
     found = []
     for name, spec in hypothesis.decisions.items():
         estimand = hypothesis.estimands[spec.estimand]
         applied = not any(arm in unapplied for arm in estimand.arms)
         alpha = spec.criterion.alpha / share(hypothesis.combine, name) / parts
-        decision = judge_bands(name, spec, samples[spec.estimand], estimand.domain, alpha, seeds_applied=applied)
+        decision = judge_bands(
+            name, spec, samples[spec.estimand], estimand.domain, alpha, seeds_applied=applied, described=described
+        )
         if pilot:
             decision = decision.model_copy(update={"outcome": "inconclusive"})
+        if not described:
+            found.append(decision)
+            continue
         steps = explain(decision, spec.criterion.targets, pilot)
         beside: dict[str, object] = {}
         if spec.criterion.targets == "mean" and estimand.pairing == "seed":

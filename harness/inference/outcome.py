@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from harness.criteria.t import T
+from harness.criteria.welch import Welch
 from harness.errors import HarnessError
 from harness.inference.bands import judge_bands
 from harness.inference.combine import Combined, combine, share
@@ -131,7 +133,7 @@ def _decisions(
         if not described:
             found.append(decision)
             continue
-        steps = explain(decision, spec.criterion.targets, pilot)
+        steps = explain(decision, spec.criterion, pilot)
         beside: dict[str, object] = {}
         if spec.criterion.targets == "mean" and estimand.pairing == "seed":
             beside["posterior"] = posterior(decision)
@@ -217,9 +219,12 @@ def _warnings(
         found.append("This is a pilot: its numbers are prior data, and it gives no outcome.")
     if not measurements.pilot and len(measurements.seeds) not in hypothesis.looks:
         found.append(f"{len(measurements.seeds)} seeds were measured, but {hypothesis.seeds.number} are registered.")
+    normal = {spec.estimand for spec in hypothesis.decisions.values() if isinstance(spec.criterion, T | Welch)}
+    guarded = [guard.estimand for guard in hypothesis.guards.values()]
+    normal |= {name for name in guarded if hypothesis.estimands[name].seeds == "mean"}  # by the same tests
     for name in _deciding(hypothesis):
         sample = samples[name]
-        if len(sample.x) == 2 and hypothesis.estimands[name].seeds == "mean":
+        if len(sample.x) == 2 and name in normal:
             found.append(f"{name}: with 2 seeds, a t test rests wholly on the values being normal.")
         if sample.degenerate:
             found.append(f"{name}: all seeds give the same value up to rounding.")

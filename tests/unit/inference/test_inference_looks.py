@@ -155,7 +155,6 @@ def test_the_first_seeds_of_measurements_are_those_of_a_shorter_run():
 def test_what_is_said_of_an_earlier_look_is_what_would_have_been_judged_then(values):
     """Looks on the way are judged without what describes them."""
     for h, parts in ((looks(), 2), (anytime(), 1), (anytime([5, 10]), 1)):
-        h = h.model_copy(update={"prediction": h.prediction.model_copy(update={"outcome": "less"})})
         decision = decide(h, margins(values))
         shares = {"parts": parts, "guard_parts": len(h.looks)}
         full = [judge(h, margins(values).first(look.seeds), **shares) for look in decision.looks]

@@ -1,8 +1,9 @@
 """Inference: measurements to a decision. NumPy and SciPy only."""
 
+from harness.inference.estimands import unit
 from harness.inference.families import holm
 from harness.inference.looks import decide, goes_on
-from harness.inference.power import Spread, greatest_chance, power
+from harness.inference.power import Spread, Truth, greatest_chance, power
 from harness.inference.replication import disagreements
 from harness.inference.seeds import sd_limits
 from harness.inference.sensitivity import Alternative, criteria_names, sensitivity
@@ -10,6 +11,7 @@ from harness.inference.sensitivity import Alternative, criteria_names, sensitivi
 __all__ = [
     "Alternative",
     "Spread",
+    "Truth",
     "criteria_names",
     "decide",
     "disagreements",
@@ -19,4 +21,5 @@ __all__ = [
     "power",
     "sd_limits",
     "sensitivity",
+    "unit",
 ]

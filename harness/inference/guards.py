@@ -52,6 +52,22 @@ def judge_guard(name: str, guard: Guard, sample: Sample, target: Target) -> Guar
     )
 
 
+def guard_chances(
+    guard: Guard, target: Target, unpaired: bool, value: float, sd: float, n: int, alpha: float
+) -> tuple[str, float, float]:
+    """Name of the test, and chances that it shows the guard to hold, and not to hold, at ``alpha`` with ``n`` seeds.
+
+    ``value`` and ``sd`` > 0: true value of the estimand, and the spread of the seeds' normal values.
+    """
+    name, criterion = UNPAIRED if unpaired else TESTS[target]
+    distance = value - guard.above if guard.above is not None else (guard.below or 0.0) - value
+    verified, violated = (
+        1 - (1.0 if (missed := criterion.type_two(way, sd, n, alpha)) is None else missed)
+        for way in (distance, -distance)
+    )
+    return name, verified, violated
+
+
 def _p_values(
     sample: Sample, target: Target, side: str, threshold: float, holding: int
 ) -> tuple[str, float | None, float | None]:

@@ -2,8 +2,9 @@
 
 from harness.inference.estimands import unit
 from harness.inference.families import holm
+from harness.inference.guards import Truth
 from harness.inference.looks import decide, goes_on
-from harness.inference.power import Spread, Truth, greatest_chance, power
+from harness.inference.power import Spread, greatest_chance, power
 from harness.inference.replication import disagreements
 from harness.inference.seeds import sd_limits
 from harness.inference.sensitivity import Alternative, criteria_names, sensitivity

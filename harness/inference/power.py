@@ -13,16 +13,16 @@ from harness.criteria.t import T
 from harness.inference.atoms import Atom, split
 from harness.inference.chances import Chances, chances_of
 from harness.inference.estimands import title, unit
-from harness.inference.guards import guard_chances
+from harness.inference.grids import curve_effects, effects_range, landmarks_of, numbers_around, thinned
+from harness.inference.guards import Truth, guards_of
 from harness.inference.prediction import Wanted, level, wanted
-from harness.inference.regions import Chance, Region, greatest, places_in, reached, regions, round_off
+from harness.inference.regions import Chance, Region, greatest, places_in, reached, regions
 from harness.inference.seeds import MOST_SEEDS, POWER
 from harness.inference.stops import Sequential
-from harness.records import DecisionPower, GuardPower, Hypothesis, PowerReport, PredictionPower
+from harness.records import DecisionPower, Hypothesis, PowerReport, PredictionPower
 
 DIGITS = 6  # of a chance in the report: what the quadrature is good for
 EFFECTS = 41
-CURVE = 161
 SIMULATED_FRACTIONS = (0.5, 1.0, 2.0)
 FRACTIONS = (0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # of the registered seeds: the other numbers that are shown
 ASSUMED = "Seeds are taken to be independent and normal; seeds that diverge are not counted in."
@@ -34,7 +34,6 @@ EARLIER = (
     "Chances are those of one look after so many seeds: that an earlier look can end the run is not counted in where "
     "several decisions make the outcome, nor for a criterion that needs bounds."
 )
-SHOWN_LOOKS = 8
 
 
 @dataclass(frozen=True)
@@ -48,16 +47,6 @@ class Spread:
     """In words: where it comes from."""
 
 
-@dataclass(frozen=True)
-class Truth:
-    """What a guard's estimand is taken to be."""
-
-    value: float
-    sd: float
-    source: str
-    """In words: where both come from."""
-
-
 def power(
     hypothesis: Hypothesis,
     spreads: Mapping[str, Spread],
@@ -69,7 +58,7 @@ def power(
     ``spreads``: decision → its estimand's spread; decisions without one are left out, and that is said. ``effects`` are
     further true effects to give the prediction's chance at. ``truths``: guard → what its estimand is taken to be.
     """
-    guards = _guards(hypothesis, truths or {})
+    guards = guards_of(hypothesis, truths or {})
     needs = wanted(hypothesis)
     decisions = tuple(
         _decision(hypothesis, name, needs, spreads[name], effects) for name in hypothesis.decisions if name in spreads
@@ -151,7 +140,7 @@ def _decision(
     sds = (spread.low, spread.value, spread.high)
     registered = hypothesis.seeds.number
     looks = chances.looks if isinstance(chances, Sequential) else ()
-    numbers = _thinned(looks) or _numbers(registered, FRACTIONS if chances.draws is None else SIMULATED_FRACTIONS)
+    numbers = thinned(looks) or numbers_around(registered, FRACTIONS if chances.draws is None else SIMULATED_FRACTIONS)
     cuts = tuple(
         sorted({end for atom in atoms for end in (atom.interval.lower, atom.interval.upper) if end is not None})
     )
@@ -163,9 +152,9 @@ def _decision(
         table = np.clip(np.concatenate([single, left], axis=1), 0, 1).round(DIGITS)
         return tuple(tuple(row) for row in table.tolist())
 
-    low, high = _range(cuts, spread, registered, estimand.domain)
-    landmarks = _landmarks(atoms, cuts, spread.value, (low, high))
-    grid, curve = np.linspace(low, high, EFFECTS), _curve(cuts, landmarks, (low, high), spread.value, registered)
+    low, high = effects_range(cuts, spread.value, registered, estimand.domain)
+    landmarks = landmarks_of(atoms, cuts, spread.value, (low, high))
+    grid, curve = np.linspace(low, high, EFFECTS), curve_effects(cuts, landmarks, (low, high), spread.value, registered)
     if spec.criterion.needs_bounds:  # simulated anew for every effect
         grid = curve = np.array(landmarks)
     elif looks:  # each effect takes all runs through all looks
@@ -196,17 +185,6 @@ def _decision(
         else (),
         **_prediction(chances, atoms, group, spread, numbers, registered, estimand.domain, effects),
     )
-
-
-def _numbers(registered: int, fractions: Sequence[float]) -> tuple[int, ...]:
-    return tuple(sorted({max(2, round(registered * part)) for part in fractions} | {registered}))
-
-
-def _thinned(looks: tuple[int, ...]) -> tuple[int, ...]:
-    """The looks, or of many the first, the last and some between."""
-    if len(looks) <= SHOWN_LOOKS:
-        return looks
-    return tuple(looks[round(place)] for place in np.linspace(0, len(looks) - 1, SHOWN_LOOKS).tolist())
 
 
 def _prediction(
@@ -247,29 +225,6 @@ def _prediction(
     }
 
 
-def _range(cuts: Sequence[float], spread: Spread, n: int, domain: Region) -> Region:
-    """Effects worth showing: all cuts, and on either side enough for the outer bands to become likely."""
-    pad = max((cuts[-1] - cuts[0]) / 4, 2.5 * spread.value, 5 * spread.value / math.sqrt(n)) if cuts else 1.0
-    low, high = (cuts[0], cuts[-1]) if cuts else (0.0, 0.0)
-    return max(low - pad, domain[0]), min(high + pad, domain[1])
-
-
-def _landmarks(atoms: tuple[Atom, ...], cuts: Sequence[float], sd: float, shown: Region) -> tuple[float, ...]:
-    """Cuts, one sd off either side of them, and the middles of bounded bands, as far as they are shown."""
-    points = {*cuts, *(round_off(cut + side * sd, sd) for cut in cuts for side in (-1, 1))}
-    for atom in atoms:
-        if atom.interval.lower is not None and atom.interval.upper is not None:
-            points.add(float(f"{(atom.interval.lower + atom.interval.upper) / 2:.10g}"))
-    return tuple(sorted(point for point in points if shown[0] <= point <= shown[1]))
-
-
-def _curve(cuts: Sequence[float], landmarks: Sequence[float], shown: Region, sd: float, n: int) -> np.ndarray:
-    error = sd / math.sqrt(n)
-    near = [cut + error * step for cut in cuts for step in np.arange(-4, 4.1, 0.5)]
-    points = np.concatenate([np.linspace(*shown, CURVE), near, landmarks])
-    return np.unique(points[(points >= shown[0]) & (points <= shown[1])])
-
-
 def _seeds_for(chances: Chances, group: frozenset[str], effect: float, sd: float, numbers: Sequence[int]) -> int | None:
     """Smallest number of seeds with a chance of 80%: of a simulated one, of ``numbers``; under looks, a look's."""
 
@@ -288,37 +243,6 @@ def _seeds_for(chances: Chances, group: frozenset[str], effect: float, sd: float
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle + 1, high)
     return high
-
-
-def _guards(hypothesis: Hypothesis, truths: Mapping[str, Truth]) -> tuple[GuardPower, ...]:
-    found = []
-    n = hypothesis.seeds.number
-    for name, guard in hypothesis.guards.items():
-        if name not in truths:
-            continue
-        truth, estimand = truths[name], hypothesis.estimands[guard.estimand]
-        alpha = guard.alpha / len(hypothesis.looks)
-        test, verified, violated = guard_chances(
-            guard, estimand.seeds, estimand.pairing == "unpaired", truth.value, truth.sd, n, alpha
-        )
-        found.append(
-            GuardPower(
-                name=name,
-                title=title(estimand, hypothesis),
-                unit=unit(estimand),
-                side="above" if guard.above is not None else "below",
-                threshold=guard.above if guard.above is not None else guard.below or 0.0,
-                test=test,
-                alpha=alpha,
-                seeds=n,
-                effect=truth.value,
-                sd=truth.sd,
-                source=truth.source,
-                verified=round(verified, DIGITS),
-                violated=round(violated, DIGITS),
-            )
-        )
-    return tuple(found)
 
 
 def _together(needs: Wanted, decisions: Sequence[DecisionPower], guards: Sequence[float]) -> tuple[float, float] | None:

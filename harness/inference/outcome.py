@@ -98,18 +98,7 @@ def _judged(
     combined = None if measurements.pilot else _combined(hypothesis, decisions)
     outcome, summary, p = _whole(hypothesis, measurements, guards, decisions, combined, samples, unapplied)
     p = None if p is None else min(1.0, parts * p)
-    if combined is not None and hypothesis.combine is None and described:
-        decisions = (_overruled(decisions[0], outcome, summary, guards),)
     return _Judged(samples, unapplied, guards, decisions, combined, outcome, summary, p)
-
-
-def _overruled(decision: BandDecision, outcome: str, summary: str, guards: tuple[GuardResult, ...]) -> BandDecision:
-    """A single decision; where it is not what decides, its last step says what does."""
-    verified = all(guard.status == "verified" for guard in guards)
-    if outcome == decision.outcome and (verified or outcome == "invalid"):
-        return decision
-    last = f"That would be this decision by itself; the guards or the seeds say otherwise. {summary}"
-    return decision.model_copy(update={"steps": (*decision.steps, last)})
 
 
 def _deciding(hypothesis: Hypothesis) -> tuple[str, ...]:

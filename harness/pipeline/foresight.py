@@ -120,7 +120,7 @@ class _Earlier:
         if not found and needed:
             wanted = ", ".join(decision.estimand for decision in hypothesis.decisions.values())
             raise UsageError(
-                f"{self.name} has no spread of {wanted}",
+                f"{self.name} has no spread of {wanted} above 0 in this file's unit",
                 where="--sd-from",
                 remedy=f"it has: {', '.join(self.estimates)}; give the value with --sd",
             )

@@ -282,23 +282,3 @@ def test_two_seeds_are_a_warning_where_a_t_test_is_made_and_nowhere_else():
     for name, warned in (("t", True), ("bounded", False), ("sign_flip", False)):
         said = decide(with_criterion(direction(count=2), name), values).warnings
         assert any("with 2 seeds, a t test" in warning for warning in said) == warned
-
-
-def test_the_steps_of_a_decision_that_a_guard_overrules_end_with_the_guard():
-    guarded = make_hypothesis(
-        {"direction": COSINE, "reference": REFERENCE},
-        {"direction": ("direction", DIRECTION)},
-        guards={"healthy": HEALTHY},
-    )
-    for norms, outcome, overruled in (
-        ([1e-4] * 5, "confirmed", False),
-        ([1e-9] * 5, "invalid", True),
-        ([1e-4] * 4 + [1e-9], "inconclusive", True),
-    ):
-        values = {("penalized", "credit_cosine"): GOOD, ("penalized", "gradient_norm"): norms}
-        d = decide(guarded, make_measurements(values))
-        assert d.outcome == outcome and d.decisions[0].outcome == "confirmed"
-        assert ("That would be this decision by itself" in d.decisions[0].steps[-1]) == overruled
-        assert d.decisions[0].steps[-1].endswith(d.summary) == overruled
-    lost = decide(direction(), cosines(GOOD, diverged={("penalized", 1): 2}))
-    assert lost.outcome == "invalid" and lost.decisions[0].steps[-1] == "So the outcome is invalid."

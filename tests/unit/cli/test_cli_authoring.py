@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -17,9 +18,10 @@ from typer.testing import CliRunner
 
 from harness.cli.app import app
 from harness.cli.check import annotation as annotation_of
+from harness.cli.new import _ask_the_rest
 from harness.errors import Finding
 from harness.registry import FAMILIES, members
-from harness.spec import CHECKS, load, names
+from harness.spec import CHECKS, Answers, load, names
 
 import harness.cli  # noqa: F401  isort: skip  (registers the verbs)
 
@@ -223,13 +225,23 @@ def test_on_a_terminal_it_asks(here: Path) -> None:
         command, stdin=child, stdout=subprocess.PIPE, stderr=child, env={**os.environ, "TERM": "dumb"}
     )
     os.close(child)
-    os.write(parent, b"asked-for\nA title\nA question?\n")
+    os.write(parent, b"Asked For\nasked-for\nA title\nA question?\n")  # what can't be an id is asked for again
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert out.decode().strip() == "hypotheses/asked_for.yaml"
     hypothesis = load(here / "hypotheses/asked_for.yaml").hypothesis
     assert (hypothesis.title, hypothesis.question) == ("A title", "A question?")
     assert str(hypothesis.decisions["margin"].bands["better"]) == "(2, inf)"
+
+
+def test_what_no_plug_in_is_called_is_asked_for_again(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    given: dict[str, Any] = {"metric": None, "penalty": None, "seeds": None}
+    monkeypatch.setattr(sys, "stdin", io.StringIO("none\naccuracy\ntrain_loss\nmany\n12\n"))
+    _ask_the_rest(given, Answers)
+    assert given == {"metric": "train_loss", "penalty": None, "seeds": 12}
+    said = capsys.readouterr().err
+    assert "metric (credit_cosine, " in said and "'accuracy' is none of these: credit_cosine" in said
+    assert "penalty (none, residual_branch) [none]" in said
 
 
 def test_everything_that_is_listed_can_be_explained() -> None:

@@ -136,11 +136,13 @@ def load_folder(paths: Sequence[Path], known: Sequence[Known] = ()) -> FolderRep
         UsageError: a path that does not exist or can't be read, or a folder without hypotheses.
     """
     files: dict[str, Path] = {}
+    findings: list[Finding] = []
     for path in paths:
         for file in _named(path):
             files.setdefault(os.path.realpath(file), file)  # resolve() raises on links in a circle
+        if _is_folder(path):
+            findings += map(_left_out, _misnamed(sorted(path.iterdir())))
     claims: dict[str, _ClaimsFile] = {}
-    findings: list[Finding] = []
     sound: list[_Checked] = []
     first: dict[str, Path] = {}
     for file in files.values():
@@ -300,11 +302,23 @@ def _yaml_files(folder: Path) -> list[Path]:
         raise _unreadable(folder, error) from error
     found = [file for file in files if file.suffix == ".yaml"]
     if all(file.name == CLAIMS for file in found):
-        others = [file.name for file in files if file.suffix.lower() in (".yml", ".yaml") and file not in found]
-        renamed = ", ".join(f"{name} to {Path(name).with_suffix('.yaml')}" for name in others[:3])
+        others = _misnamed(files)
+        renamed = ", ".join(f"{file.name} to {file.with_suffix('.yaml').name}" for file in others[:3])
         remedy = f"rename {renamed}" if others else "name files, or another folder"
         raise UsageError(f"no hypothesis files (*.yaml) in {folder}", remedy=remedy)
     return found
+
+
+def _misnamed(files: Sequence[Path]) -> list[Path]:
+    """YAML files whose names don't say so as ``*.yaml`` does."""
+    return [file for file in files if file.suffix != ".yaml" and file.suffix.lower() in (".yml", ".yaml")]
+
+
+def _left_out(file: Path) -> Finding:
+    message = "this file is not checked, and can't be listed: a hypothesis file's name ends in .yaml"
+    return Finding(
+        str(file), 1, 1, message, f"rename it to {file.with_suffix('.yaml').name}", None, "warning", "syntax"
+    )
 
 
 def _unreadable(path: Path, error: OSError) -> UsageError:

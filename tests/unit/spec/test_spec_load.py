@@ -139,6 +139,17 @@ def test_the_remedy_for_a_name_leads_to_a_valid_one(tmp_path: Path, line: str, w
     assert found.remedy is not None and found.remedy.endswith(f"joined by {joined}")
 
 
+def test_a_file_that_a_folder_s_check_leaves_out_is_named(tmp_path: Path) -> None:
+    write(tmp_path, "x.yaml")
+    write(tmp_path, "y.yml", ("id: ", "id: other-"))
+    report = load_folder([tmp_path])
+    assert [(Path(f.file).name, f.severity, f.remedy) for f in report.findings] == [
+        ("y.yml", "warning", "rename it to y.yaml")
+    ]
+    assert len(report.loaded) == 1
+    assert load_folder([tmp_path / "x.yaml", tmp_path / "y.yml"]).findings == ()
+
+
 def test_a_chain_of_claims_may_be_longer_than_the_stack(tmp_path: Path) -> None:
     chain = [f"  c{i}: {{statement: S., stands_on: [c{i + 1}]}}" for i in range(1_500)]
     (tmp_path / "claims.yaml").write_text("claims:\n" + "\n".join(chain) + "\n  c1500: {statement: S.}\n")
@@ -195,6 +206,7 @@ def test_a_folder_that_is_not_there_or_holds_no_hypothesis(tmp_path: Path, monke
     write(folder, "matrix.yaml")
     with pytest.raises(UsageError, match=r"did you mean hypotheses/matrix\.yaml"):
         load_folder([folder.relative_to(tmp_path) / "matrix"])
+    (folder / "x.yml").unlink()
     assert load_folder([Path("hypotheses")]).findings == ()
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from harness.errors import HarnessError, Tampered
 from harness.ledger.ancestry import Ancestry
@@ -120,14 +120,16 @@ class Evidence:
     def page(self, run: str, digest: str | None) -> Provenance | None:
         """What a judged run's env.json says; None if it is not the file of this digest, or cannot be read."""
         path = f"{self.folder(run)}/env.json"
+        if digest is None or path not in self.files.sizes:
+            return None
         try:
-            if path not in self.files.sizes or self.files.digest(path) != digest:
-                return None
             if digest not in self._pages:
-                self._pages[digest] = Provenance.model_validate_json(self.files.read(path))
+                data = self.files.read(path)
+                if self.files.digest(path) == digest:
+                    self._pages[digest] = Provenance.model_validate_json(data)
+            return self._pages[digest] if self.files.digest(path) == digest else None
         except (OSError, ValidationError):
             return None
-        return self._pages[digest]
 
     def form(self, digest: str) -> dict[str, Any] | None:
         """A registered canonical form as plain data; None if it is not there, not what its name says, or no mapping."""
@@ -135,7 +137,7 @@ class Evidence:
             path, form = f"{OBJECTS}{digest}", None
             try:
                 if path in self.files.sizes and self.files.digest(path) == digest:
-                    form = json.loads(self.files.read(path))
+                    form = from_json(self.files.read(path))  # twice as fast as json
             except (OSError, ValueError, RecursionError):
                 form = None
             self._forms[digest] = form if isinstance(form, dict) else None

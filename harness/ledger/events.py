@@ -13,7 +13,7 @@ import hashlib
 import heapq
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,8 +65,16 @@ class Ledger:
         found = self._read_all()
         return tuple(sorted(set(found) - {parent for event in found.values() for parent in event.parents}))
 
-    def append(self, type: str, body: Mapping[str, Any] | Record, actor: str | None = None) -> Event:  # noqa: A002
-        """Add an event after all heads, durably, and return it. ``actor`` defaults to git's user name.
+    def append(
+        self,
+        type: str,  # noqa: A002
+        body: Mapping[str, Any] | Record,
+        actor: str | None = None,
+        *,
+        first: Callable[[Event], object] = lambda _: None,
+    ) -> Event:
+        """Add an event after all heads, durably, and return it. ``actor`` defaults to git's user name; ``first`` is
+        called with the event before it is written.
 
         Raises:
             ValueError: an unknown type or a body of another form.
@@ -84,6 +92,7 @@ class Ledger:
                 actor=actor if actor is not None else current_actor(self.root),
                 body=content,
             )
+            first(event)
             publish(self._path(event.digest), event.to_bytes())
         return event
 

@@ -26,8 +26,6 @@ from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.ledger import Moment
-
-if TYPE_CHECKING:
     from harness.pipeline import Family
 
 
@@ -52,7 +50,7 @@ def list_hypotheses(
         trail = verdicts if verdicts is not None else Path("verdicts")
         list_families(pipeline.families(trail, report.loaded), as_json)
         return
-    rows = [pipeline.standing(loaded, settings_from("auto", None, verdicts)) for loaded in report.loaded]
+    rows = pipeline.standings(report.loaded, settings_from("auto", None, verdicts))
     if as_json:
         plain = [
             {
@@ -151,20 +149,20 @@ def show(
         return
     if as_json:
         raise UsageError("the page is Markdown", where="--format", remedy="its numbers are in verdict.json beside it")
-    path, text = pipeline.read_verdict(name, trail)
-    banners = pipeline.banner_lines(name, trail)
+    page = pipeline.read_verdict(name, trail)
+    text = page.text
     if raw:  # the page to the byte; what happened since goes beside it
-        for banner in banners:
+        for banner in page.banners:
             err.print(banner, markup=False)
-    elif banners:
-        text = "\n>\n".join(banners) + f"\n\n{text}"
+    elif page.banners:
+        text = "\n>\n".join(page.banners) + f"\n\n{text}"
     if out.is_terminal and not raw:
         from rich.markdown import Markdown
 
         out.print(Markdown(text))
     else:
         print(text, end="")
-    err.print(str(shown(path)), markup=False)
+    err.print(str(shown(page.path)), markup=False)
 
 
 def _print_history(moments: tuple[Moment, ...], as_json: bool) -> None:

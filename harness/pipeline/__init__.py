@@ -2,13 +2,13 @@
 
 from harness.pipeline.auditing import Asked, audit_trail
 from harness.pipeline.checking import check
-from harness.pipeline.claiming import Prospect, Table, banner_lines, claims_table, prospect
+from harness.pipeline.claiming import Prospect, Table, claims_table, prospect
 from harness.pipeline.doctor import doctor
 from harness.pipeline.exporting import export_crate, export_statement
 from harness.pipeline.families import Family, families
 from harness.pipeline.foresight import Assumed, power
 from harness.pipeline.judging import Recomputed, Sensitivity, reverdict, sensitivity
-from harness.pipeline.looking import Outlook, Standing, history, outlook, read_verdict, standing
+from harness.pipeline.looking import Outlook, Page, Standing, history, outlook, read_verdict, standings
 from harness.pipeline.project import Report, Reporter, Settings
 from harness.pipeline.registering import Entered, amend, close, register
 from harness.pipeline.replicating import Replication, replicate
@@ -20,6 +20,7 @@ __all__ = [
     "Entered",
     "Family",
     "Outlook",
+    "Page",
     "Prospect",
     "Recomputed",
     "Replication",
@@ -31,7 +32,6 @@ __all__ = [
     "Table",
     "amend",
     "audit_trail",
-    "banner_lines",
     "check",
     "claims_table",
     "close",
@@ -50,5 +50,5 @@ __all__ = [
     "reverdict",
     "run",
     "sensitivity",
-    "standing",
+    "standings",
 ]

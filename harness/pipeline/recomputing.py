@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 
 from pydantic import ValidationError
 
@@ -12,6 +13,7 @@ from harness.errors import HarnessError, InvalidHypothesis
 from harness.ledger import Ledger
 from harness.ledger.audit import AuditFinding, Evidence
 from harness.ledger.bodies import AmendedBody, RegisteredBody, ReplicatedBody, RunStartedBody
+from harness.pipeline.bounded import bounded
 from harness.pipeline.claiming import moves, walk_back_body
 from harness.pipeline.judging import read_run, reverdict
 from harness.records import Hypothesis, Measurements
@@ -23,7 +25,7 @@ def recomputed(evidence: Evidence) -> Iterator[AuditFinding]:
     for run, start, verdict in evidence.judged():
         where = evidence.files.shown(evidence.folder(run))
         try:
-            again = reverdict(run, evidence.files.root)
+            again = bounded(partial(reverdict, run, evidence.files.root), said)
         except Exception as error:  # a hostile trail may do anything but end an audit
             what = f"it could not be judged again: {said(error)}"
             yield AuditFinding("not-recomputed", what, where, hypothesis=start.hypothesis)
@@ -68,7 +70,7 @@ def _reruns(evidence: Evidence) -> Iterator[AuditFinding]:
             yield AuditFinding("replication-differs", what, where, hypothesis=hypothesis)
             continue
         try:
-            expected, agreement, outcome = _rerun_again(evidence, start, body)
+            expected, agreement, outcome = bounded(partial(_rerun_again, evidence, start, body), said)
         except Exception as error:
             what = f"a rerun could not be compared again: {said(error)}"
             yield AuditFinding("not-recomputed", what, where, hypothesis=hypothesis)

@@ -48,10 +48,10 @@ def recomputed(evidence: Evidence) -> Iterator[AuditFinding]:
 
 def _texts(evidence: Evidence) -> Iterator[AuditFinding]:
     """Every registered text against the canonical form beside it."""
+    kept = {path.removeprefix("objects/sha256/") for path in evidence.files.paths}
     for digest in (*evidence.types["registered"], *evidence.types["amended"]):
         body = evidence.bodies[digest]
         assert isinstance(body, RegisteredBody | AmendedBody)
-        kept = {path.removeprefix("objects/sha256/") for path in evidence.files.sizes}
         if {body.raw, body.canonical, body.claims} <= kept and not same_meaning(evidence, body.raw, body):
             what = "the registered text does not mean what the registered canonical form says"
             where = evidence.at(digest)
@@ -123,7 +123,7 @@ def meaning(evidence: Evidence, canonical: str) -> Hypothesis | None:
     """A registered canonical form, read with this version's defaults; None if it is not there or not valid."""
     path = f"objects/sha256/{canonical}"
     try:
-        if path not in evidence.files.sizes or evidence.files.digest(path) != canonical:
+        if path not in evidence.files.paths or evidence.files.digest(path) != canonical:
             return None
         return Hypothesis.model_validate(json.loads(evidence.files.read(path)))
     except (OSError, ValueError, RecursionError):

@@ -105,7 +105,7 @@ def assert_strays_are_named(root: Path, report: AuditReport) -> None:
     known |= {f"{evidence.folder(run)}/{name}" for run, _, verdict in evidence.judged() for name in verdict.files}
     known |= {f"ledger/events/{digest}.json" for digest in evidence.events}
     told = {finding.where for finding in report.findings}
-    for path in evidence.files.sizes:
+    for path in evidence.files.paths:
         expected = path in known or (aside(path) and not temporary(path))
         assert expected or evidence.files.shown(path) in told, path
 

@@ -49,7 +49,7 @@ def _objects(evidence: Evidence) -> Iterator[AuditFinding]:
     told: set[str] = set()
     for event, digest in named_objects(evidence):
         path = f"{OBJECTS}{digest}"
-        if path not in evidence.files.sizes and digest not in told:
+        if path not in evidence.files.paths and digest not in told:
             told.add(digest)
             what = f"an object that a {evidence.events[event].type} event names is missing"
             where = evidence.files.shown(path)
@@ -65,7 +65,7 @@ def _artefacts(evidence: Evidence, run: str, hypothesis: str, verdict: VerdictBo
     for name, digest in verdict.files.items():
         path = f"{folder}/{name}"
         where = files.shown(path)
-        if path not in files.sizes:
+        if path not in files.paths:
             what = "a file that a verdict names is missing"
             yield AuditFinding("artefact-missing", what, where, digest, "no such file", hypothesis)
             continue
@@ -85,7 +85,7 @@ def _weights(evidence: Evidence, run: str, hypothesis: str, verdict: VerdictBody
     folder, files = evidence.folder(run), evidence.files
     page = evidence.page(run, verdict.files.get("env.json"))
     named = page.weights if page is not None else {}
-    absent = [name for name in named if f"{folder}/weights/{name}" not in files.sizes]
+    absent = [name for name in named if f"{folder}/weights/{name}" not in files.paths]
     if absent:
         what = f"{len(absent)} of {len(named)} weight files of run {run_name(run)} are not here: not checked"
         yield AuditFinding("weights-absent", what, files.shown(f"{folder}/weights"), hypothesis=hypothesis)
@@ -109,7 +109,7 @@ def _strays(evidence: Evidence, known: set[str]) -> Iterator[AuditFinding]:
     objects = {digest for _, digest in named_objects(evidence)}
     orphans: dict[str, int] = {}
     cut_off: set[str] = set()
-    for path in sorted(evidence.files.sizes):
+    for path in sorted(evidence.files.paths):
         name = path.removeprefix(OBJECTS)
         where = evidence.files.shown(path)
         folder = "/".join(path.split("/")[:2])

@@ -23,13 +23,13 @@ SameMeaning = Callable[[Evidence, str, RegisteredBody | AmendedBody], bool]
 def check(evidence: Evidence, same_meaning: SameMeaning) -> Iterator[AuditFinding]:
     """What is wrong with the order and the number of registrations, amendments and attempts."""
     yield from _references(evidence)
+    yield from near_duplicates(evidence)
     for hypothesis in evidence.hypotheses:
         yield from _registrations(evidence, hypothesis)
         yield from amended.check(evidence, hypothesis)
         for run, body in evidence.starts(hypothesis):
             yield from _start(evidence, run, body, same_meaning)
             yield from _end(evidence, run, body)
-    yield from near_duplicates(evidence)
 
 
 def _references(evidence: Evidence) -> Iterator[AuditFinding]:

@@ -17,32 +17,33 @@ WORDS = ("id", "title", "question", "prediction", "prior_data_seen", "implicatio
 
 def near_duplicates(evidence: Evidence) -> Iterator[AuditFinding]:
     """Registrations that train and test nearly the same, each with the first like it."""
-    first: dict[str, str] = {}  # text → the first registration that has exactly this
-    known: list[tuple[str, frozenset[str]]] = []
-    having: dict[str, list[int]] = defaultdict(list)  # leaf → places in ``known``
+    numbers: dict[str, int] = {}  # leaf → its number: most forms share most leaves
+    first: dict[frozenset[int], str] = {}  # leaves → the first registration that has exactly these
+    order: list[frozenset[int]] = []
+    having: dict[int, list[int]] = defaultdict(list)  # leaf → places in ``order``
     for digest in evidence.types["registered"]:
         text = _tested(evidence, str(evidence.events[digest].body["canonical"]))
         if text is None:
             continue
-        twin = first.get(text)
+        leaves = frozenset([numbers.setdefault(leaf, len(numbers)) for leaf in set(text.split(", "))])
+        twin = first.get(leaves)
         if twin is None:
-            leaves = frozenset(text.split(", "))
             # Whatever is alike has one of any so many of these leaves; few have the rarest, so that not each of
             # thousands is held against each.
             rarest = nsmallest(int((1 - ALIKE) * len(leaves)) + 1, leaves, key=lambda leaf: len(having[leaf]))
             candidates = sorted({place for leaf in rarest for place in having[leaf]})
-            twin = next((known[place][0] for place in candidates if _alike(leaves, known[place][1])), None)
+            twin = next((first[order[place]] for place in candidates if _alike(leaves, order[place])), None)
             for leaf in leaves:
-                having[leaf].append(len(known))
-            known.append((digest, leaves))
-            first[text] = digest
+                having[leaf].append(len(order))
+            order.append(leaves)
+            first[leaves] = digest
         if twin is not None and evidence.whose(twin) != evidence.whose(digest):
             what = f"it trains and tests nearly the same as {evidence.whose(twin)}"
             where = evidence.at(digest)
             yield AuditFinding("near-duplicate", what, where, got=twin, hypothesis=evidence.whose(digest))
 
 
-def _alike(one: frozenset[str], other: frozenset[str]) -> bool:
+def _alike(one: frozenset[int], other: frozenset[int]) -> bool:
     return len(one & other) >= ALIKE * max(len(one), len(other))
 
 

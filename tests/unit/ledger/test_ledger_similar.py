@@ -29,7 +29,7 @@ def each_against_each(forms: dict[str, Any]) -> dict[str, str]:
     expected = {}
     for place, name in enumerate(forms):
         earlier = list(forms)[:place]
-        same = [other for other in earlier if texts[other] == texts[name]]
+        same = [other for other in earlier if leaves[other] == leaves[name]]
         alike = [
             other
             for other in earlier

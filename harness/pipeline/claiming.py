@@ -195,7 +195,7 @@ def _implication(loaded: dict[str, Loaded], name: str, outcome: str, folder: Pat
         raise UsageError(
             f"there is no valid hypothesis {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
             where=str(folder),
-            remedy=f"there are {', '.join(loaded)}" if loaded else "see harness check",
+            remedy=f"there are {', '.join(loaded) or 'none'}; harness check says what is wrong with other files",
         )
     hypothesis = loaded[name].hypothesis
     if outcome not in hypothesis.outcomes:

@@ -155,10 +155,10 @@ def test_a_life_with_amendments(moment: Project) -> None:
     moment.edit("lr: 3.0e-3", "lr: 4.0e-3")
     assert f"after run {first.name} started" in done(moment, *RUN, code=2)
     assert f"after run {first.name}" in done(moment, "amend", "hypotheses/tiny.yaml", "--reason", "hoping")
-    done(moment, *RUN)
+    line = f"setup.optimizer.lr: 0.003 → 0.004, amended after run {first.name} started: hoping"
+    assert f"this run deviates: {line}" in done(moment, *RUN)
     (second,) = set(moment.runs()) - {first}
     page = (second / "verdict.md").read_text()
-    line = f"setup.optimizer.lr: 0.003 → 0.004, amended after run {first.name} started: hoping"
     assert "**This run deviated from its registration**" in page and line in page
 
     history = done(moment, "show", "tiny", "--history")

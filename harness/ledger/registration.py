@@ -190,7 +190,12 @@ def form_differences(before: dict[str, Any], now: dict[str, Any]) -> tuple[str, 
     compared as it is.
     """
     old, new = _in_todays_form(before), _in_todays_form(now)
-    return tuple(_differences(before, now, "") if old is None or new is None else _differences(old, new, ""))
+    return written_differences(before, now) if old is None or new is None else written_differences(old, new)
+
+
+def written_differences(before: Any, now: Any) -> tuple[str, ...]:
+    """Field by field what one JSON value says otherwise than another, as they are."""
+    return tuple(_differences(before, now, ""))
 
 
 def _in_todays_form(form: dict[str, Any]) -> Any:

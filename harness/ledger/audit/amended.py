@@ -9,7 +9,7 @@ from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import AmendedBody, RegisteredBody, RunStartedBody
 from harness.ledger.history import run_name
-from harness.ledger.registration import form_differences
+from harness.ledger.registration import form_differences, written_differences
 
 
 def check(evidence: Evidence, hypothesis: str) -> Iterator[AuditFinding]:
@@ -60,8 +60,10 @@ def _untold(evidence: Evidence, known: RegisteredBody | AmendedBody, body: Amend
     """The first change that an amendment makes and does not tell; runs under it would not be said to deviate."""
     before, now = evidence.form(known.canonical), evidence.form(body.canonical)
     meaning: tuple[str, ...] = ()
-    if before is not None and now is not None and known.canonical != body.canonical:  # step 4 says if one is missing
-        meaning = form_differences(before, now)
+    if before is not None and now is not None:  # step 4 says if one is missing
+        meaning = written_differences(before, now)
+        if meaning and (body.kind != "meaning" or not set(meaning) <= set(body.differences)):
+            meaning = form_differences(before, now)  # takes a hundred times as long
     around = [name for name, _, _ in changes(known, body)]
     said = "\n".join(body.differences)
     for line in meaning:

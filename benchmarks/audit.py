@@ -57,7 +57,7 @@ def build(root: Path, events: int) -> None:
         body = registered | {
             "hypothesis": name,
             "raw": ledger.store_object(raw + b"# %d\n" % number),
-            "canonical": ledger.store_object(rfc8785.dumps(form | {"id": name})),
+            "canonical": ledger.store_object(rfc8785.dumps(varied(form, number) | {"id": name})),
         }
         registration = ledger.append("registered", body).digest
         seeds = derived_seeds(registration, body["seeds"])
@@ -72,6 +72,15 @@ def build(root: Path, events: int) -> None:
         digests = {file: hashlib.sha256(data).hexdigest() for file, data in files.items()}
         ledger.append("run_finished", {"run": run.digest, "results": digests["results.json"]})
         ledger.append("verdict", {"run": run.digest, "outcome": "partial", "files": digests})
+
+
+def varied(value: Any, number: int) -> Any:
+    """Another number wherever a form has one, or else all hypotheses would be the same but for their names."""
+    if isinstance(value, dict):
+        return {key: varied(child, number) for key, child in value.items()}
+    if isinstance(value, list):
+        return [varied(child, number) for child in value]
+    return value + number if isinstance(value, float) else value
 
 
 def run_files(name: str, registration: str, run: str, seeds: tuple[int, ...], arms: list[str]) -> dict[str, bytes]:

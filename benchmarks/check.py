@@ -9,6 +9,7 @@ two ask the same.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -39,14 +40,21 @@ def main() -> None:
         folder = Path(name) / "hypotheses"
         folder.mkdir()
         size = write_files(folder, count)
-        seconds = []
-        for _ in range(5):
-            begun = time.perf_counter()
-            done = subprocess.run([sys.executable, "-m", "harness.cli", "check", str(folder)], capture_output=True)
+        seconds, own = [], []
+        # As installed: Python keeps what it compiled, whatever this shell says.
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        command = [sys.executable, "-m", "harness.cli", "check", str(folder)]
+        for _ in range(6):
+            begun, before = time.perf_counter(), os.times()
+            done = subprocess.run(command, env=environment, capture_output=True)
+            after = os.times()
             seconds.append(time.perf_counter() - begun)
+            own.append(after.children_user + after.children_system - before.children_user - before.children_system)
             assert done.returncode == 0, done.stdout.decode()
-    each = ", ".join(f"{second:.2f}" for second in seconds)
-    print(f"{count} files, {size:,} bytes: {each} s; best {min(seconds):.2f} s")
+    each = ", ".join(f"{second:.2f}" for second in seconds[1:])  # the first one compiles
+    print(
+        f"{count} files, {size:,} bytes: {each} s; best {min(seconds[1:]):.2f} s, {min(own[1:]):.2f} s of a processor"
+    )
 
 
 if __name__ == "__main__":

@@ -47,9 +47,15 @@ def members(family: str) -> dict[str, type[Plugin]]:
     for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
         if not module.name.startswith("_"):
             _add(found, family, module.name, _plugin_of(f"harness.{family}.{module.name}"))
-    for point in sorted(entry_points(group=f"harness.{family}"), key=lambda p: p.name):
+    for point in sorted(_installed().select(group=f"harness.{family}"), key=lambda p: p.name):
         _add(found, family, point.name, _load(family, point))
     return found
+
+
+@cache
+def _installed() -> Any:
+    """What all installed packages announce; its class depends on Python's version. Each look takes milliseconds."""
+    return entry_points()
 
 
 def _load(family: str, point: EntryPoint) -> Any:

@@ -30,7 +30,7 @@ app = typer.Typer(
 
 def _print_version(asked: bool) -> None:
     if asked:
-        out.print(f"harness {__version__}")
+        out.print(f"harness {__version__}", markup=False)
         raise typer.Exit
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import DEFAULT_FOLDER, VerdictsOption, err, out, settings_from, verb
+from harness.cli.common import DEFAULT_FOLDER, VerdictsOption, err, out, settings_from, shown, verb
 from harness.cli.sarif import sarif
 from harness.errors import Finding, UsageError
 
@@ -52,18 +52,18 @@ def check(
         if form == "text":
             out.print(str(finding), markup=False)
         else:
-            print(_annotation(finding))
+            print(annotation(finding))
     errors, warnings = (sum(f.severity == severity for f in report.findings) for severity in ("error", "warning"))
     err.print(_summary(len(report.loaded), errors, warnings, report.findings), markup=False)
     if errors or (strict and warnings):
         raise typer.Exit(2)
 
 
-def _annotation(finding: Finding) -> str:
+def annotation(finding: Finding) -> str:
     """A workflow command that GitHub shows on the line."""
     remedy = f" → {finding.remedy}" if finding.remedy else ""
     text = _escaped(f"{finding.message}{remedy}")
-    file = _escaped(finding.file).replace(":", "%3A").replace(",", "%2C")
+    file = _escaped(shown(Path(finding.file)).as_posix()).replace(":", "%3A").replace(",", "%2C")
     place = f"file={file},line={finding.line},col={finding.column},title=harness {finding.rule}"
     return f"::{finding.severity} {place}::{text}"
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from harness.cli.app import app
 from harness.cli.common import VerdictsOption, escape, out, verb
@@ -63,6 +62,8 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _print_table(table: pipeline.Table) -> None:
+    from rich.table import Table
+
     shown = Table(box=None, pad_edge=False)
     for name in ("claim", "standing"):
         shown.add_column(name, no_wrap=True)

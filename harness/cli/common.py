@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import traceback
 from collections.abc import Callable
 from functools import wraps
@@ -9,15 +11,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 import typer
-from rich.console import Console
 
 from harness.errors import HarnessError, InvalidHypothesis, UsageError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from harness.pipeline import Settings
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class Stream:
+    """stdout or stderr: plain lines as they are, all else drawn by rich, which is loaded when it is first needed."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        self._stderr = stderr
+        self._console: Console | None = None
+
+    @property
+    def console(self) -> Console:
+        """For what is more than lines of text. From then on the lines go through it too, as a progress bar needs."""
+        if self._console is None:
+            from rich.console import Console
+
+            self._console = Console(stderr=self._stderr, highlight=False, soft_wrap=True, emoji=False)
+        return self._console
+
+    def print(self, *shown: Any, markup: bool = True, style: str | None = None, end: str = "\n") -> None:
+        """Print texts and what rich can draw; ``markup``: whether texts hold any."""
+        if markup or style is not None or self._console is not None:
+            self.console.print(*shown, markup=markup, style=style, end=end)
+        else:
+            print(*shown, end=end, file=sys.stderr if self._stderr else sys.stdout, flush=True)
+
+
+out = Stream()
+err = Stream(stderr=True)
 DEBUG = {"on": False}
 DEFAULT_FOLDER = Path("hypotheses")
 
@@ -53,6 +81,7 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             function(*args, **kwargs)
+            sys.stdout.flush()  # nobody may be reading any more
         except (typer.Exit, typer.Abort):
             raise
         except HarnessError as error:
@@ -62,6 +91,7 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
             err.print("interrupted", markup=False)
             raise typer.Exit(130) from None
         except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
             raise typer.Exit(1) from None
         except Exception as error:
             if DEBUG["on"]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from harness.cli.app import app
 from harness.cli.common import (
@@ -26,8 +25,6 @@ from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.ledger import Moment
-
-if TYPE_CHECKING:
     from harness.pipeline import Family
 
 
@@ -44,6 +41,8 @@ def list_hypotheses(
     ] = False,
 ) -> None:
     """List hypotheses with their registration, attempts and last outcome."""
+    from rich.table import Table
+
     from harness import pipeline, spec
 
     as_json = wants_json(form)
@@ -52,7 +51,7 @@ def list_hypotheses(
         trail = verdicts if verdicts is not None else Path("verdicts")
         list_families(pipeline.families(trail, report.loaded), as_json)
         return
-    rows = [pipeline.standing(loaded, settings_from("auto", None, verdicts)) for loaded in report.loaded]
+    rows = pipeline.standings(report.loaded, settings_from("auto", None, verdicts))
     if as_json:
         plain = [
             {
@@ -71,7 +70,7 @@ def list_hypotheses(
         table = Table(box=None, pad_edge=False)
         for name in ("hypothesis", "registered", "attempts", "predicted", "outcome"):
             table.add_column(name, overflow="fold")
-        table.add_column("title", no_wrap=True, overflow="ellipsis", max_width=max(10, out.width - 75))
+        table.add_column("title", no_wrap=True, overflow="ellipsis", max_width=max(10, out.console.width - 75))
         for row in rows:
             table.add_row(
                 row.hypothesis.id,
@@ -89,6 +88,8 @@ def list_hypotheses(
 
 def list_families(found: tuple[Family, ...], as_json: bool) -> None:
     """Every family with its members: what each concluded, its p raw and after Holm, and whether it still holds."""
+    from rich.table import Table
+
     if as_json:
         plain = [
             {
@@ -151,20 +152,20 @@ def show(
         return
     if as_json:
         raise UsageError("the page is Markdown", where="--format", remedy="its numbers are in verdict.json beside it")
-    path, text = pipeline.read_verdict(name, trail)
-    banners = pipeline.banner_lines(name, trail)
+    page = pipeline.read_verdict(name, trail)
+    text = page.text
     if raw:  # the page to the byte; what happened since goes beside it
-        for banner in banners:
+        for banner in page.banners:
             err.print(banner, markup=False)
-    elif banners:
-        text = "\n>\n".join(banners) + f"\n\n{text}"
-    if out.is_terminal and not raw:
+    elif page.banners:
+        text = "\n>\n".join(page.banners) + f"\n\n{text}"
+    if out.console.is_terminal and not raw:
         from rich.markdown import Markdown
 
         out.print(Markdown(text))
     else:
         print(text, end="")
-    err.print(str(shown(path)), markup=False)
+    err.print(str(shown(page.path)), markup=False)
 
 
 def _print_history(moments: tuple[Moment, ...], as_json: bool) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +17,16 @@ from harness.cli.app import app
 from harness.cli.common import DEFAULT_FOLDER, err, out, shown, verb
 from harness.errors import UsageError
 
+FAMILY_OF = {
+    "dataset": "datasets",
+    "model": "models",
+    "rule": "rules",
+    "baseline": "rules",
+    "penalty": "penalties",
+    "metric": "metrics",
+    "criterion": "criteria",
+}
+"""Question → family of the plug-ins that answer it."""
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -71,12 +83,16 @@ def new(
             if not ask:
                 remedy = f"give it as {'an argument' if name == 'id' else f'--{name}'}, or answer on a terminal"
                 raise UsageError(f"a new hypothesis needs its {name}", where="harness new", remedy=remedy)
-            given[name] = typer.prompt({"id": "id (words-joined-by-hyphens)"}.get(name, name), err=True)
+            if name == "id":
+                given[name] = typer.prompt("id (words-joined-by-hyphens)", value_proc=_valid_id, err=True)
+            else:
+                given[name] = typer.prompt(name, err=True)
     if source is None and ask and all(value is None for key, value in given.items() if key not in needed):
         _ask_the_rest(given, spec.Answers)
-    if not ID.fullmatch(given["id"]) or len(given["id"]) > 64:
-        remedy = "use lower-case words (a-z, 0-9) joined by hyphens, 64 characters at most"
-        raise UsageError(f"{given['id']!r} is no valid id", where="harness new", remedy=remedy)
+    try:
+        _valid_id(given["id"])
+    except typer.BadParameter as error:
+        raise UsageError(f"{given['id']!r} is no valid id", where="harness new", remedy=error.message) from error
     path = target if target is not None else DEFAULT_FOLDER / f"{given['id'].replace('-', '_')}.yaml"
     if source is not None:
         loaded = spec.load(source)
@@ -92,13 +108,32 @@ def new(
     err.print(f"now edit it, then: harness check {shown(path)}", markup=False)
 
 
+def _valid_id(text: str) -> str:
+    if not ID.fullmatch(text) or len(text) > 64:
+        raise typer.BadParameter("use lower-case words (a-z, 0-9) joined by hyphens, 64 characters at most")
+    return text
+
+
 def _ask_the_rest(given: dict[str, Any], answers: Any) -> None:
+    """Every other answer; one that can't be is asked for again."""
+    from harness.registry import members
+
     for field in fields(answers):
         if field.name in given and given[field.name] is None:
             default = field.default if field.default is not None else "none"
-            kind = type(field.default) if field.default is not None else str
-            reply = typer.prompt(field.name, default=default, type=kind, err=True)
+            if (family := FAMILY_OF.get(field.name)) is not None:
+                known = [*(["none"] if field.default is None else []), *members(family)]
+                question = f"{field.name} ({', '.join(known)})"
+                reply = typer.prompt(question, default=default, value_proc=partial(_one_of, known), err=True)
+            else:
+                reply = typer.prompt(field.name, default=default, type=type(default), err=True)
             given[field.name] = None if reply == "none" else reply
+
+
+def _one_of(known: Sequence[str], text: str) -> str:
+    if text not in known:
+        raise typer.BadParameter(f"{text!r} is none of these: {', '.join(known)}")
+    return text
 
 
 def _schema_beside(path: Path) -> str | None:

@@ -6,7 +6,6 @@ import json
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from harness.cli.app import app
 from harness.cli.common import (
@@ -38,6 +37,8 @@ def plan(
     ] = False,
 ) -> None:
     """Show what a run would do: arms and seeds, cohorts, steps, memory, time, and where data come from."""
+    from rich.table import Table
+
     from harness import pipeline
 
     settings = settings_from(device, data, verdicts)

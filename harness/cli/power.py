@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from harness.cli.app import app
 from harness.cli.common import File, VerdictsOption, escape, out, shown, verb
 from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.verdict.tables import Table as Rows
 
 
 @app.command()
@@ -68,19 +70,27 @@ def power(
         for text in verdict.power.sentences(part):
             out.print(text, markup=False)
         for table in verdict.power.tables(part):
-            out.print(f"\n{escape(table.title)}")
-            grid = Table(box=None, pad_edge=False)
-            for index, head in enumerate(table.heads):
-                grid.add_column(escape(head), justify="left" if index < 1 else "right")
-            for row in table.rows:
-                grid.add_row(*(escape(cell) for cell in row))
-            out.print(grid)
+            _show(table)
+    if (guards := verdict.power.guards_table(report)) is not None:
+        _show(guards)
     out.print()
     for line in (verdict.power.together(report), *report.notes):
         if line:
             out.print(line, markup=False)
     for path in files:
         out.print(str(shown(path)), markup=False)
+
+
+def _show(table: Rows) -> None:
+    from rich.table import Table
+
+    out.print(f"\n{escape(table.title)}")
+    grid = Table(box=None, pad_edge=False)
+    for index, head in enumerate(table.heads):
+        grid.add_column(escape(head), justify="left" if index < 1 else "right")
+    for row in table.rows:
+        grid.add_row(*(escape(cell) for cell in row))
+    out.print(grid)
 
 
 def _given(text: str) -> tuple[str, float]:

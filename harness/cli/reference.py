@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from harness.cli.app import app
 from harness.cli.common import FormatOption, err, escape, out, shown, verb, wants_json
@@ -52,6 +51,8 @@ def explain(
 
 
 def _show(explanation: Explanation) -> None:
+    from rich.table import Table
+
     out.print(f"[bold]{escape(explanation.name)}[/bold] ({explanation.kind})")
     out.print(explanation.text, markup=False)
     if explanation.source:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from harness.cli.app import app
 from harness.cli.common import VerdictsOption, err, escape, out, shown, verb
@@ -61,6 +60,8 @@ def reverdict(
 
 
 def _print_sensitivity(found: Sensitivity) -> None:
+    from rich.table import Table
+
     verdict = found.alternatives[0]
     out.print("[bold]Sensitivity analysis: this is not the verdict.[/bold]")
     out.print(f"{shown(found.folder)}: the verdict, with what was registered, is {verdict.outcome}.", markup=False)

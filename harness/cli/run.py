@@ -130,8 +130,8 @@ def progress_bar() -> Iterator[Any]:
         TextColumn("left"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[speed]}"),
-        console=err,
-        disable=not err.is_terminal,
+        console=err.console,
+        disable=not err.console.is_terminal,
         transient=True,
     ) as bar:
         yield Shown(bar)
@@ -160,7 +160,7 @@ class Shown:
         speed = (at.steps_done - self.first_step) / seconds if seconds > 0 else 0.0
         where = f"{', '.join(at.arms)}: {at.replicas} replicas, epoch {at.epoch}/{at.epochs}"
         text = f"cohort {at.cohort}/{at.cohorts} · {where}"
-        if err.is_terminal:
+        if err.console.is_terminal:
             if self.task is None:
                 self.task = self.bar.add_task(text, total=at.steps_total, speed="")
             self.bar.update(self.task, description=text, completed=at.steps_done, speed=f"{speed:,.0f} replica steps/s")

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from harness import __version__
+from harness.cli.common import shown
 from harness.errors import Finding
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -25,7 +26,7 @@ def sarif(findings: Sequence[Finding], checks: dict[str, str]) -> dict[str, Any]
                     "driver": {
                         "name": "harness",
                         "version": __version__,
-                        "rules": [{"id": name, "shortDescription": {"text": text}} for name, text in checks.items()],
+                        "rules": [_rule(name, text) for name, text in checks.items()],
                     }
                 },
                 "columnKind": "unicodeCodePoints",
@@ -33,6 +34,12 @@ def sarif(findings: Sequence[Finding], checks: dict[str, str]) -> dict[str, Any]
             }
         ],
     }
+
+
+def _rule(name: str, text: str) -> dict[str, Any]:
+    """A check with the texts that GitHub's code scanning asks for beyond the standard."""
+    texts = {key: {"text": text} for key in ("shortDescription", "fullDescription")}
+    return {"id": name, **texts, "help": {"text": f"harness explain {name}"}}
 
 
 def _result(finding: Finding, names: list[str]) -> dict[str, Any]:
@@ -53,7 +60,5 @@ def _result(finding: Finding, names: list[str]) -> dict[str, Any]:
 
 def _uri(file: str) -> str:
     """Relative to the working folder if it is below, as code hosts want it."""
-    path = Path(file)
-    if path.is_absolute() and path.is_relative_to(Path.cwd()):
-        path = path.relative_to(Path.cwd())
+    path = shown(Path(file))
     return path.as_uri() if path.is_absolute() else quote(path.as_posix())

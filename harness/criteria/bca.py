@@ -21,6 +21,8 @@ BEYOND = 20  # resamples that must lie beyond an end for it to mean anything
 class Bca(Criterion):
     """Bias-corrected and accelerated bootstrap of the mean; approximate, so below 30 seeds it only describes.
 
+    The interval's ends are the resampled means' quantiles at Φ(z₀ + (z₀ ± z)/(1 − a(z₀ ± z))), z₀ the bias and a the
+    acceleration; p is the α at which an end is the cut.
     Efron's own interval is too narrow for few seeds, as if t were normal, and errs more often than α says even at 30
     normal values. ``expanded`` (Hesterberg 2015) asks the bootstrap distribution for the quantiles that t would need.
     The resamples are a function of n and nothing else, and the seeds are sorted first: the same values always give the

@@ -14,7 +14,10 @@ COUNTED = 100  # seeds whose coins are counted in whole numbers, to the last dig
 
 
 class Median(Criterion):
-    """Sign test of the median, valid for any distribution: how many seeds lie beyond the cut. One on it does not."""
+    """Sign test of the median, valid for any distribution: how many seeds lie beyond the cut. One on it does not.
+
+    p of "median ≤ cut" is P(K ≥ #{x_i > cut}), K binomial with n trials of chance ½.
+    """
 
     name: Literal["median"]
     targets: ClassVar[Target] = "median"

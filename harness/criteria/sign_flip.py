@@ -17,6 +17,7 @@ MOST_CELLS = 2**20
 class SignFlip(Criterion):
     """Exact randomisation test of the mean: how many of the 2ⁿ sign patterns give as large a sum.
 
+    With d_i = x_i − cut, p of "mean ≤ cut" is #{signs ε ∈ {−1, 1}ⁿ: Σ ε_i d_i ≥ Σ d_i} / 2ⁿ.
     Up to 30 seeds all patterns are counted. Beyond, the values are rounded to a grid in the direction that makes p
     larger, by about 2% of itself at p = .05 up to 300 seeds: never too small, and no random numbers either.
     """

@@ -11,7 +11,11 @@ from harness.criteria import LARGEST_T, Criterion, Target, t_exceeded, t_misses
 
 
 class T(Criterion):
-    """One-sample t test of the mean over seeds; a paired contrast is tested on its differences."""
+    """One-sample t test of the mean over seeds; a paired contrast is tested on its differences.
+
+    t = (x̄ − cut)/(s/√n); p of "mean ≤ cut" is P(T ≥ t), of "mean ≥ cut" P(T ≤ t), T Student's with n − 1 degrees of
+    freedom.
+    """
 
     name: Literal["t"]
     targets: ClassVar[Target] = "mean"

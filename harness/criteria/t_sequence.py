@@ -15,7 +15,8 @@ from harness.fields import Unit
 class TSequence(Criterion):
     """Anytime-valid test of the mean: one may look after every seed and stop when it decides.
 
-    A mixture of scale-invariant likelihood ratios over effect sizes δ ~ N(0, 1/c²). Both one-sided tests take the
+    p of "mean ≤ cut" for x̄ above it is √(1/r)·[(1 + rm)/(1 + m)]^(n/2), m = t²/(n − 1), r = c²/(n + c²), else 1. A
+    mixture of scale-invariant likelihood ratios over effect sizes δ ~ N(0, 1/c²). Both one-sided tests take the
     two-sided sequence at their own α: halving it would need the two errors to exclude one another over time, and they
     don't quite.
     """
@@ -46,19 +47,19 @@ class TSequence(Criterion):
 
         So the interval at level 90% is the sequence of error 5%, and covers at least 95% at all n together.
         """
-        half = float(x.std(ddof=1)) * self._critical_t((1 - level) / 2, len(x)) / math.sqrt(len(x))
+        half = float(x.std(ddof=1)) * self.critical_t((1 - level) / 2, len(x)) / math.sqrt(len(x))
         return float(x.mean()) - half, float(x.mean()) + half
 
     def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
         """P(T < t) for a single look at n seeds: t as in ``interval``, T noncentral."""
-        critical = self._critical_t(alpha, n)
+        critical = self.critical_t(alpha, n)
         return 1.0 if math.isinf(critical) else t_misses(distance, sd, n, n - 1, critical)
 
     def _share(self, n: int) -> float:
         """r = c²/(n + c²)."""
         return self.c_squared / (n + self.c_squared)
 
-    def _critical_t(self, alpha: float, n: int) -> float:
+    def critical_t(self, alpha: float, n: int) -> float:
         """The |t| beyond which the sequence of error ``alpha`` rejects after n seeds."""
         r = self._share(n)
         k = (alpha * math.sqrt(r)) ** (-2 / n)

@@ -11,7 +11,11 @@ from harness.criteria import LARGEST_T, Criterion, Target, t_exceeded, t_misses
 
 
 class Welch(Criterion):
-    """Two-sample t test of a difference of means without equal variances, where the file registers unpaired arms."""
+    """Two-sample t test of a difference of means without equal variances, where the file registers unpaired arms.
+
+    t = (ā − b̄ − cut)/√(s_a²/n + s_b²/m), compared with Student's T of (s_a²/n + s_b²/m)² / [(s_a²/n)²/(n − 1) +
+    (s_b²/m)²/(m − 1)] degrees of freedom.
+    """
 
     name: Literal["welch"]
     targets: ClassVar[Target] = "mean"

@@ -16,9 +16,10 @@ EXACT = 500  # seeds, beyond which the null distribution is taken as normal
 class Wilcoxon(Criterion):
     """Signed-rank test of the pseudomedian, the median of the mean of two seeds; not of the mean.
 
-    The statistic is the number of Walsh averages (x_i + x_j)/2, i ≤ j, beyond the cut. A Walsh average on the cut,
-    which is what a zero or a tie of two sizes comes to, counts against rejection; the null distribution is that
-    without ties. Spreading tied values by a vanishing symmetric noise shows that p is then never too small.
+    The statistic w is the number of Walsh averages (x_i + x_j)/2, i ≤ j, beyond the cut; p = P(W ≥ w), W the sum of
+    those of the ranks 1 … n that n fair coins choose. A Walsh average on the cut, which is what a zero or a tie of two
+    sizes comes to, counts against rejection; the null distribution is that without ties. Spreading tied values by a
+    vanishing symmetric noise shows that p is then never too small.
     """
 
     name: Literal["wilcoxon"]

@@ -10,7 +10,6 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -167,6 +166,8 @@ def decode(split: Split, channels: int, size: int) -> np.ndarray:
             except Exception as error:  # decoders raise many types: OSError, SyntaxError, ValueError, struct.error, …
                 bad.append((split.files[index], str(error) or type(error).__name__))
         return bad
+
+    from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(thread_name_prefix="decode") as pool:
         bad = [pair for found in pool.map(decode_chunk, range(0, len(images), CHUNK)) for pair in found]

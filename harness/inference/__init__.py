@@ -1,6 +1,8 @@
 """Inference: measurements to a decision. NumPy and SciPy only."""
 
+from harness.inference.estimands import unit
 from harness.inference.families import holm
+from harness.inference.guards import Truth
 from harness.inference.looks import decide, goes_on
 from harness.inference.power import Spread, greatest_chance, power
 from harness.inference.replication import disagreements
@@ -10,6 +12,7 @@ from harness.inference.sensitivity import Alternative, criteria_names, sensitivi
 __all__ = [
     "Alternative",
     "Spread",
+    "Truth",
     "criteria_names",
     "decide",
     "disagreements",
@@ -19,4 +22,5 @@ __all__ = [
     "power",
     "sd_limits",
     "sensitivity",
+    "unit",
 ]

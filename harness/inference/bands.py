@@ -21,12 +21,14 @@ def judge_bands(
     alpha: float | None = None,
     *,
     seeds_applied: bool = True,
+    described: bool = True,
 ) -> BandDecision:
     """Test every atom's null at α; the outcome is k if and only if every atom not labelled k is rejected.
 
     P(wrong outcome) ≤ α: a wrong outcome needs the rejection of the atom that holds the true value, a single test at
     level α (an intersection–union test; TOST is the special case of one interior band). ``alpha`` is the criterion's,
-    unless a combination of decisions asks for a smaller one.
+    unless a combination of decisions asks for a smaller one. The interval, what blocks and the seeds needed are left
+    out unless ``described``.
 
     Raises:
         HarnessError: the bands do not tile ``bounds``.
@@ -36,7 +38,7 @@ def judge_bands(
     alpha = criterion.alpha if alpha is None else alpha
     status = _status(atoms, criterion, sample, seeds_applied, alpha)
     tests = atom_tests(atoms, sample.data, criterion, alpha) if status == "tested" else ()
-    describable = status in ("tested", "too_few") and len(sample.x) > 1 and not sample.degenerate
+    describable = described and status in ("tested", "too_few") and len(sample.x) > 1 and not sample.degenerate
     alive = alive_bands(spec, tests)
     estimate = sample.result.estimate(criterion.targets)
     home = next((atom.outcome for atom in atoms if estimate is not None and atom.interval.contains(estimate)), None)
@@ -47,7 +49,8 @@ def judge_bands(
     needed: tuple[int | None, int | None] = (None, None)
     boundary = None
     if (
-        tests
+        described
+        and tests
         and outcome == "inconclusive"
         and estimate is not None
         and home is not None

@@ -132,7 +132,7 @@ class Simulated:
             found[:, column] = left.mean(axis=0)
         return found
 
-    def _seeds(self, n: int) -> np.ndarray:
+    def seeds(self, n: int) -> np.ndarray:
         """Standard normal values, [draw, n]; for unpaired arms two of them with that difference, [draw, n, 2]."""
         stream = np.random.default_rng([KEY, n])
         if self.criterion.unpaired:
@@ -149,10 +149,11 @@ class Simulated:
     def _of_standard_normal(self, n: int, level: float) -> np.ndarray:
         """Cuts up to which "parameter ≤ cut", and from which "parameter ≥ cut" is rejected at ``level``, [draw, 2]."""
         if (n, level) not in self._limits:
-            self._limits[n, level] = np.array([self._limits_of(x, level) for x in self._seeds(n)])
+            self._limits[n, level] = np.array([self.limits_of(x, level) for x in self.seeds(n)])
         return self._limits[n, level]
 
-    def _limits_of(self, x: np.ndarray, level: float) -> tuple[float, float]:
+    def limits_of(self, x: np.ndarray, level: float) -> tuple[float, float]:
+        """Of one run, the cuts up to which and from which the one-sided tests at ``level`` reject."""
         seeds = x[:, 0] - x[:, 1] if self.criterion.unpaired else x
         middle, error = float(seeds.mean()), float(seeds.std(ddof=1)) / math.sqrt(len(seeds))
 
@@ -174,7 +175,7 @@ class Simulated:
         """Tested as it is, on values that are moved back onto the bounds where they leave them."""
         criterion = self.criterion.on(self.domain)
         found = np.zeros((self.draws, len(effects)), dtype=bool)
-        for row, seeds in enumerate(self._seeds(n)):
+        for row, seeds in enumerate(self.seeds(n)):
             for column, effect in enumerate(effects):
                 x = np.clip(effect + sd * seeds, *self.domain)
                 found[row, column] = atom_p(atom, x, criterion) <= self.alpha

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from harness.criteria import Criterion, Target
@@ -9,14 +11,15 @@ from harness.criteria.median import Median, sign_p
 from harness.criteria.t import T
 from harness.criteria.welch import Welch
 from harness.criteria.wilcoxon import Wilcoxon
-from harness.inference.estimands import Sample
-from harness.records import Guard, GuardResult
+from harness.inference.estimands import Sample, title, unit
+from harness.records import Guard, GuardPower, GuardResult, Hypothesis
 
 TESTS: dict[Target, tuple[str, Criterion]] = {
     "mean": ("one-sample t test", T(name="t")),
     "median": ("exact sign test", Median(name="median")),
     "pseudomedian": ("signed-rank test", Wilcoxon(name="wilcoxon")),
 }
+DIGITS = 6  # of a chance
 UNPAIRED: tuple[str, Criterion] = ("Welch's t test", Welch(name="welch"))
 
 
@@ -68,3 +71,46 @@ def _p_values(
         return f"{name}, not made: the seeds do not differ", None, None
     above, below = criterion.p_greater(sample.data, threshold), criterion.p_less(sample.data, threshold)
     return (name, above, below) if side == "above" else (name, below, above)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a guard's estimand is taken to be."""
+
+    value: float
+    sd: float
+    source: str
+    """In words: where both come from."""
+
+
+def guards_of(hypothesis: Hypothesis, truths: Mapping[str, Truth]) -> tuple[GuardPower, ...]:
+    """How likely each guard of ``truths`` is shown to hold, and not to, by all registered seeds, taken to be normal."""
+    return tuple(
+        _power_of(name, guard, hypothesis, truths[name]) for name, guard in hypothesis.guards.items() if name in truths
+    )
+
+
+def _power_of(name: str, guard: Guard, hypothesis: Hypothesis, truth: Truth) -> GuardPower:
+    estimand, n = hypothesis.estimands[guard.estimand], hypothesis.seeds.number
+    alpha = guard.alpha / len(hypothesis.looks)
+    threshold = guard.above if guard.above is not None else guard.below
+    assert threshold is not None
+    distance = truth.value - threshold if guard.above is not None else threshold - truth.value
+    test, criterion = UNPAIRED if estimand.pairing == "unpaired" else TESTS[estimand.seeds]
+    missed = [criterion.type_two(way, truth.sd, n, alpha) for way in (distance, -distance)]
+    verified, violated = (0.0 if chance is None else round(1 - chance, DIGITS) for chance in missed)
+    return GuardPower(
+        name=name,
+        title=title(estimand, hypothesis),
+        unit=unit(estimand),
+        side="above" if guard.above is not None else "below",
+        threshold=threshold,
+        test=test,
+        alpha=alpha,
+        seeds=n,
+        effect=truth.value,
+        sd=truth.sd,
+        source=truth.source,
+        verified=verified,
+        violated=violated,
+    )

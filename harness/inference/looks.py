@@ -10,7 +10,7 @@ Any outcome but inconclusive ends the run, invalid too: more seeds mend neither 
 from __future__ import annotations
 
 from harness.errors import HarnessError
-from harness.inference.outcome import judge
+from harness.inference.outcome import glance, judge
 from harness.records import Decision, Hypothesis, Look, Measurements
 
 
@@ -33,13 +33,14 @@ def decide(hypothesis: Hypothesis, measurements: Measurements) -> Decision:
             where="results.json",
             remedy="run the hypothesis: it trains the seeds that are missing",
         )
-    parts = hypothesis.stopping.parts
+    shares = {"parts": hypothesis.stopping.parts, "guard_parts": len(planned)}
     taken: list[Look] = []
     for seeds in due:
-        decision = judge(hypothesis, measurements.first(seeds), parts=parts, guard_parts=len(planned))
-        taken.append(Look(seeds=seeds, outcome=decision.outcome, p=decision.p))
-        if decision.outcome != "inconclusive":
+        outcome, p = glance(hypothesis, measurements.first(seeds), **shares)
+        taken.append(Look(seeds=seeds, outcome=outcome, p=p))
+        if outcome != "inconclusive":
             break
+    decision = judge(hypothesis, measurements.first(taken[-1].seeds), **shares)
     words = f"{decision.summary} {_words(hypothesis, taken)}"
     warnings = decision.warnings
     if measured > taken[-1].seeds:

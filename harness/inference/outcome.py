@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
+from harness.criteria.t import T
+from harness.criteria.welch import Welch
 from harness.errors import HarnessError
 from harness.inference.bands import judge_bands
 from harness.inference.combine import Combined, combine, share
@@ -29,9 +32,59 @@ def judge(hypothesis: Hypothesis, measurements: Measurements, *, parts: int = 1,
     Raises:
         HarnessError: bands that do not tile the line, or several decisions without a rule that combines them.
     """
+    found = _judged(hypothesis, measurements, parts, guard_parts)
+    samples, decisions, combined = found.samples, found.decisions, found.combined
+    failed = diverged(measurements)
+    replicas = {arm: sum(result.arm == arm for result in measurements.replicas) for arm in failed}
+    clean = not failed and not any(
+        value.note for name in _deciding(hypothesis) for value in samples[name].result.values
+    )
+    seeds = len(measurements.seeds)
+    exploratory = {name: evaluate(name, e, hypothesis, measurements) for name, e in hypothesis.exploratory.items()}
+    return Decision(
+        outcome=found.outcome,
+        predicted=hypothesis.prediction.outcome,
+        summary=found.summary,
+        guards=found.guards,
+        decisions=decisions,
+        combination=combined.words if combined is not None and hypothesis.combine is not None else None,
+        p=found.p,
+        diverged=dict(failed),
+        divergence_rate={arm: divergence_rate(len(indices), replicas[arm]) for arm, indices in failed.items()},
+        clean_rate_limit=1 - 0.05 ** (1 / seeds) if clean and seeds else None,
+        exploratory=tuple(sample.result for sample in exploratory.values()),
+        exploratory_p=exploratory_p(hypothesis.exploratory, exploratory),
+        warnings=_warnings(hypothesis, measurements, samples, found.unapplied),
+    )
+
+
+def glance(
+    hypothesis: Hypothesis, measurements: Measurements, *, parts: int, guard_parts: int
+) -> tuple[str, float | None]:
+    """Outcome and p that ``judge`` would give, without all that describes them."""
+    found = _judged(hypothesis, measurements, parts, guard_parts, described=False)
+    return found.outcome, found.p
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What an outcome rests on."""
+
+    samples: Mapping[str, Sample]
+    unapplied: Mapping[str, tuple[int, ...]]
+    guards: tuple[GuardResult, ...]
+    decisions: tuple[BandDecision, ...]
+    combined: Combined | None
+    outcome: str
+    summary: str
+    p: float | None
+
+
+def _judged(
+    hypothesis: Hypothesis, measurements: Measurements, parts: int, guard_parts: int, described: bool = True
+) -> _Judged:
     samples = {name: evaluate(name, e, hypothesis, measurements) for name, e in hypothesis.estimands.items()}
     unapplied = unapplied_seeds(measurements)
-    failed = diverged(measurements)
     guards = tuple(
         judge_guard(
             name,
@@ -41,30 +94,11 @@ def judge(hypothesis: Hypothesis, measurements: Measurements, *, parts: int = 1,
         )
         for name, guard in hypothesis.guards.items()
     )
-    decisions = _decisions(hypothesis, samples, unapplied, measurements.pilot, parts)
+    decisions = _decisions(hypothesis, samples, unapplied, measurements.pilot, parts, described)
     combined = None if measurements.pilot else _combined(hypothesis, decisions)
     outcome, summary, p = _whole(hypothesis, measurements, guards, decisions, combined, samples, unapplied)
-    replicas = {arm: sum(result.arm == arm for result in measurements.replicas) for arm in failed}
-    clean = not failed and not any(
-        value.note for name in _deciding(hypothesis) for value in samples[name].result.values
-    )
-    seeds = len(measurements.seeds)
-    exploratory = {name: evaluate(name, e, hypothesis, measurements) for name, e in hypothesis.exploratory.items()}
-    return Decision(
-        outcome=outcome,
-        predicted=hypothesis.prediction.outcome,
-        summary=summary,
-        guards=guards,
-        decisions=decisions,
-        combination=combined.words if combined is not None and hypothesis.combine is not None else None,
-        p=None if p is None else min(1.0, parts * p),
-        diverged=dict(failed),
-        divergence_rate={arm: divergence_rate(len(indices), replicas[arm]) for arm, indices in failed.items()},
-        clean_rate_limit=1 - 0.05 ** (1 / seeds) if clean and seeds else None,
-        exploratory=tuple(sample.result for sample in exploratory.values()),
-        exploratory_p=exploratory_p(hypothesis.exploratory, exploratory),
-        warnings=_warnings(hypothesis, measurements, samples, unapplied),
-    )
+    p = None if p is None else min(1.0, parts * p)
+    return _Judged(samples, unapplied, guards, decisions, combined, outcome, summary, p)
 
 
 def _deciding(hypothesis: Hypothesis) -> tuple[str, ...]:
@@ -84,16 +118,22 @@ def _decisions(
     unapplied: Mapping[str, tuple[int, ...]],
     pilot: bool,
     parts: int,
+    described: bool,
 ) -> tuple[BandDecision, ...]:
     found = []
     for name, spec in hypothesis.decisions.items():
         estimand = hypothesis.estimands[spec.estimand]
         applied = not any(arm in unapplied for arm in estimand.arms)
         alpha = spec.criterion.alpha / share(hypothesis.combine, name) / parts
-        decision = judge_bands(name, spec, samples[spec.estimand], estimand.domain, alpha, seeds_applied=applied)
+        decision = judge_bands(
+            name, spec, samples[spec.estimand], estimand.domain, alpha, seeds_applied=applied, described=described
+        )
         if pilot:
             decision = decision.model_copy(update={"outcome": "inconclusive"})
-        steps = explain(decision, spec.criterion.targets, pilot)
+        if not described:
+            found.append(decision)
+            continue
+        steps = explain(decision, spec.criterion, pilot)
         beside: dict[str, object] = {}
         if spec.criterion.targets == "mean" and estimand.pairing == "seed":
             beside["posterior"] = posterior(decision)
@@ -179,9 +219,12 @@ def _warnings(
         found.append("This is a pilot: its numbers are prior data, and it gives no outcome.")
     if not measurements.pilot and len(measurements.seeds) not in hypothesis.looks:
         found.append(f"{len(measurements.seeds)} seeds were measured, but {hypothesis.seeds.number} are registered.")
+    normal = {spec.estimand for spec in hypothesis.decisions.values() if isinstance(spec.criterion, T | Welch)}
+    guarded = [guard.estimand for guard in hypothesis.guards.values()]
+    normal |= {name for name in guarded if hypothesis.estimands[name].seeds == "mean"}  # by the same tests
     for name in _deciding(hypothesis):
         sample = samples[name]
-        if len(sample.x) == 2 and hypothesis.estimands[name].seeds == "mean":
+        if len(sample.x) == 2 and name in normal:
             found.append(f"{name}: with 2 seeds, a t test rests wholly on the values being normal.")
         if sample.degenerate:
             found.append(f"{name}: all seeds give the same value up to rounding.")

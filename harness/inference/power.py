@@ -13,18 +13,27 @@ from harness.criteria.t import T
 from harness.inference.atoms import Atom, split
 from harness.inference.chances import Chances, chances_of
 from harness.inference.estimands import title, unit
+from harness.inference.grids import curve_effects, effects_range, landmarks_of, numbers_around, thinned
+from harness.inference.guards import Truth, guards_of
 from harness.inference.prediction import Wanted, level, wanted
-from harness.inference.regions import Chance, Region, greatest, places_in, reached, regions, round_off
+from harness.inference.regions import Chance, Region, greatest, places_in, reached, regions
 from harness.inference.seeds import MOST_SEEDS, POWER
+from harness.inference.stops import Sequential
 from harness.records import DecisionPower, Hypothesis, PowerReport, PredictionPower
 
 DIGITS = 6  # of a chance in the report: what the quadrature is good for
 EFFECTS = 41
-CURVE = 161
 SIMULATED_FRACTIONS = (0.5, 1.0, 2.0)
 FRACTIONS = (0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # of the registered seeds: the other numbers that are shown
-ASSUMED = "Seeds are taken to be independent and normal; guards and seeds that diverge are not counted in."
-EARLIER = "Chances are those of a look after all these seeds; that an earlier look can decide too is not counted in."
+ASSUMED = "Seeds are taken to be independent and normal; seeds that diverge are not counted in."
+GUARDED = (
+    "An outcome also needs every guard verified: one that is not leaves it inconclusive, one that is shown not to hold "
+    "makes it invalid."
+)
+EARLIER = (
+    "Chances are those of one look after so many seeds: that an earlier look can end the run is not counted in where "
+    "several decisions make the outcome, nor for a criterion that needs bounds."
+)
 
 
 @dataclass(frozen=True)
@@ -38,12 +47,18 @@ class Spread:
     """In words: where it comes from."""
 
 
-def power(hypothesis: Hypothesis, spreads: Mapping[str, Spread], effects: Sequence[float] = ()) -> PowerReport:
+def power(
+    hypothesis: Hypothesis,
+    spreads: Mapping[str, Spread],
+    effects: Sequence[float] = (),
+    truths: Mapping[str, Truth] | None = None,
+) -> PowerReport:
     """Chance of every outcome over true effects, spreads and numbers of seeds, decision by decision.
 
     ``spreads``: decision → its estimand's spread; decisions without one are left out, and that is said. ``effects`` are
-    further true effects to give the prediction's chance at.
+    further true effects to give the prediction's chance at. ``truths``: guard → what its estimand is taken to be.
     """
+    guards = guards_of(hypothesis, truths or {})
     needs = wanted(hypothesis)
     decisions = tuple(
         _decision(hypothesis, name, needs, spreads[name], effects) for name in hypothesis.decisions if name in spreads
@@ -55,16 +70,25 @@ def power(hypothesis: Hypothesis, spreads: Mapping[str, Spread], effects: Sequen
         notes.append(f"The predicted outcome, {hypothesis.prediction.outcome}, asks for no band in particular.")
     if hypothesis.stopping.parts > 1:
         notes.append("Planned looks share α.")
-    if len(hypothesis.looks) > 1:
+    if len(hypothesis.looks) > 1 and not all(part.looks for part in decisions):
         notes.append(EARLIER)
+    if hypothesis.guards:
+        notes.append(GUARDED)
+    known = {guard.name for guard in guards}
+    if unknown := [name for name in hypothesis.guards if name not in known]:
+        notes.append(
+            f"That is not counted in for {', '.join(unknown)}, of which nothing is known here: --sd-from takes it from "
+            "an earlier run or a pilot."
+        )
     return PowerReport(
         hypothesis=hypothesis.id,
         title=hypothesis.title,
         predicted=hypothesis.prediction.outcome,
         seeds=hypothesis.seeds.number,
         decisions=decisions,
-        together=_together(needs, decisions),
+        together=_together(needs, decisions, [guard.verified for guard in guards] if not unknown else []),
         notes=tuple(notes),
+        guards=guards,
     )
 
 
@@ -97,7 +121,10 @@ def _of(hypothesis: Hypothesis, name: str) -> tuple[tuple[Atom, ...], Chances]:
     spec = hypothesis.decisions[name]
     domain = hypothesis.estimands[spec.estimand].domain
     atoms = split(spec.bands, domain)
-    return atoms, chances_of(spec.criterion, atoms, level(hypothesis, name), domain)
+    alpha = level(hypothesis, name)
+    if len(hypothesis.looks) > 1 and len(hypothesis.decisions) == 1 and not spec.criterion.needs_bounds:
+        return atoms, Sequential(spec.criterion, atoms, alpha, hypothesis.looks)
+    return atoms, chances_of(spec.criterion, atoms, alpha, domain)
 
 
 def _chance_with(chances: Chances, group: frozenset[str], sd: float, n: int) -> Chance:
@@ -112,8 +139,8 @@ def _decision(
     atoms, chances = _of(hypothesis, name)
     sds = (spread.low, spread.value, spread.high)
     registered = hypothesis.seeds.number
-    fractions = FRACTIONS if chances.draws is None else SIMULATED_FRACTIONS
-    numbers = tuple(sorted({max(2, round(registered * part)) for part in fractions} | {registered}))
+    looks = chances.looks if isinstance(chances, Sequential) else ()
+    numbers = thinned(looks) or numbers_around(registered, FRACTIONS if chances.draws is None else SIMULATED_FRACTIONS)
     cuts = tuple(
         sorted({end for atom in atoms for end in (atom.interval.lower, atom.interval.upper) if end is not None})
     )
@@ -125,11 +152,13 @@ def _decision(
         table = np.clip(np.concatenate([single, left], axis=1), 0, 1).round(DIGITS)
         return tuple(tuple(row) for row in table.tolist())
 
-    low, high = _range(cuts, spread, registered, estimand.domain)
-    landmarks = _landmarks(atoms, cuts, spread.value, (low, high))
-    grid, curve = np.linspace(low, high, EFFECTS), _curve(cuts, landmarks, (low, high), spread.value, registered)
+    low, high = effects_range(cuts, spread.value, registered, estimand.domain)
+    landmarks = landmarks_of(atoms, cuts, spread.value, (low, high))
+    grid, curve = np.linspace(low, high, EFFECTS), curve_effects(cuts, landmarks, (low, high), spread.value, registered)
     if spec.criterion.needs_bounds:  # simulated anew for every effect
         grid = curve = np.array(landmarks)
+    elif looks:  # each effect takes all runs through all looks
+        curve = np.union1d(grid, landmarks)
     return DecisionPower(
         name=name,
         title=title(estimand, hypothesis),
@@ -150,6 +179,10 @@ def _decision(
         curve_effects=tuple(curve.tolist()),
         curve=rows(curve, spread.value, registered),
         landmarks=landmarks,
+        looks=looks,
+        seeds_trained=tuple(chances.seeds_trained(np.array(landmarks), spread.value).round(1).tolist())
+        if isinstance(chances, Sequential)
+        else (),
         **_prediction(chances, atoms, group, spread, numbers, registered, estimand.domain, effects),
     )
 
@@ -192,37 +225,15 @@ def _prediction(
     }
 
 
-def _range(cuts: Sequence[float], spread: Spread, n: int, domain: Region) -> Region:
-    """Effects worth showing: all cuts, and on either side enough for the outer bands to become likely."""
-    pad = max((cuts[-1] - cuts[0]) / 4, 2.5 * spread.value, 5 * spread.value / math.sqrt(n)) if cuts else 1.0
-    low, high = (cuts[0], cuts[-1]) if cuts else (0.0, 0.0)
-    return max(low - pad, domain[0]), min(high + pad, domain[1])
-
-
-def _landmarks(atoms: tuple[Atom, ...], cuts: Sequence[float], sd: float, shown: Region) -> tuple[float, ...]:
-    """Cuts, one sd off either side of them, and the middles of bounded bands, as far as they are shown."""
-    points = {*cuts, *(round_off(cut + side * sd, sd) for cut in cuts for side in (-1, 1))}
-    for atom in atoms:
-        if atom.interval.lower is not None and atom.interval.upper is not None:
-            points.add(float(f"{(atom.interval.lower + atom.interval.upper) / 2:.10g}"))
-    return tuple(sorted(point for point in points if shown[0] <= point <= shown[1]))
-
-
-def _curve(cuts: Sequence[float], landmarks: Sequence[float], shown: Region, sd: float, n: int) -> np.ndarray:
-    error = sd / math.sqrt(n)
-    near = [cut + error * step for cut in cuts for step in np.arange(-4, 4.1, 0.5)]
-    points = np.concatenate([np.linspace(*shown, CURVE), near, landmarks])
-    return np.unique(points[(points >= shown[0]) & (points <= shown[1])])
-
-
 def _seeds_for(chances: Chances, group: frozenset[str], effect: float, sd: float, numbers: Sequence[int]) -> int | None:
-    """Smallest number of seeds with a chance of 80%; of a simulated one, smallest of ``numbers``."""
+    """Smallest number of seeds with a chance of 80%: of a simulated one, of ``numbers``; under looks, a look's."""
 
     def enough(n: int) -> bool:
         return bool(chances([group], np.array([effect]), sd, n)[0, 0] >= POWER)
 
     if chances.draws is not None:
-        return next((n for n in numbers if enough(n)), None)
+        tried = chances.looks if isinstance(chances, Sequential) else numbers
+        return next((n for n in tried if enough(n)), None)
     low, high = 2, 4
     while not enough(high):
         if high == MOST_SEEDS:
@@ -234,11 +245,12 @@ def _seeds_for(chances: Chances, group: frozenset[str], effect: float, sd: float
     return high
 
 
-def _together(needs: Wanted, decisions: Sequence[DecisionPower]) -> tuple[float, float] | None:
-    """Bounds that hold however the decisions depend on one another (Boole and Bonferroni)."""
+def _together(needs: Wanted, decisions: Sequence[DecisionPower], guards: Sequence[float]) -> tuple[float, float] | None:
+    """Bounds that hold however decisions and guards depend on one another (Boole and Bonferroni)."""
     chances = {part.name: part.prediction[0].chances[1] for part in decisions if part.prediction}
     if not needs.bands or set(chances) != set(needs.bands):
         return None
+    lost = sum(1 - verified for verified in guards)
     if needs.one:
-        return max(chances.values()), min(1.0, sum(chances.values()))
-    return max(0.0, 1 - sum(1 - chance for chance in chances.values())), min(chances.values())
+        return max(0.0, max(chances.values()) - lost), min([1.0, sum(chances.values()), *guards])
+    return max(0.0, 1 - sum(1 - chance for chance in chances.values()) - lost), min([*chances.values(), *guards])

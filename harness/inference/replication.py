@@ -46,7 +46,7 @@ def _shift(old: EstimandResult, new: EstimandResult, level: float) -> float:
     """How far the mean may move; nothing where the spread between seeds is not known."""
     if old.sd is None or new.n == 0:
         return 0.0
-    from scipy import stats
+    from scipy import special
 
-    quantile = float(stats.t.ppf((1 + level) / 2, old.n - 1))
+    quantile = float(special.stdtrit(old.n - 1, (1 + level) / 2))
     return quantile * old.sd * math.sqrt(1 / old.n + 1 / new.n)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.criteria import Target
+from harness.criteria import Criterion, Target
 from harness.records import BandDecision, EstimandResult
 
 PILOT = "This is a pilot: it gives no outcome."
@@ -46,9 +46,9 @@ def interval(decision: BandDecision) -> str | None:
     return f"{100 * decision.interval_level:g}% interval {number(low)} to {number(high)}"
 
 
-def explain(decision: BandDecision, target: Target, pilot: bool) -> tuple[str, ...]:
+def explain(decision: BandDecision, criterion: Criterion, pilot: bool) -> tuple[str, ...]:
     """The steps of one decision: estimate, bands excluded, what blocks, what would have been needed."""
-    steps = [_estimate_step(decision, target)]
+    steps = [_estimate_step(decision, criterion.targets)]
     dropped = [value for value in decision.estimand.values if value.value is None]
     if dropped and decision.status != "diverged":
         steps.append(
@@ -67,7 +67,8 @@ def explain(decision: BandDecision, target: Target, pilot: bool) -> tuple[str, .
         p = f" (largest {p_value(decision.p)})" if decision.p is not None else ""
         steps.append(f"Every band but {decision.outcome} is excluded{p}, so the outcome is {decision.outcome}.")
     else:
-        steps += _undecided(decision)
+        plans = criterion.type_two(1.0, 1.0, 2, decision.alpha) is not None
+        steps += _undecided(decision, plans)
     return tuple(steps)
 
 
@@ -93,7 +94,8 @@ def _exclusions(decision: BandDecision) -> list[str]:
     return sentences
 
 
-def _undecided(decision: BandDecision) -> list[str]:
+def _undecided(decision: BandDecision, plans: bool) -> list[str]:
+    """``plans``: the criterion has a formula for how many seeds it takes."""
     if not decision.alive:
         return ["Every band is excluded, which the criterion's assumptions do not allow: the outcome is inconclusive."]
     first = f"Not excluded are {listing(decision.alive)}, so the outcome is inconclusive"
@@ -106,6 +108,11 @@ def _undecided(decision: BandDecision) -> list[str]:
         if decision.seeds_needed_pessimistic is not None:
             text += f", {decision.seeds_needed_pessimistic} if the standard deviation is at its upper 80% limit"
         sentences.append(f"{text}. They would have to be fresh seeds under a fresh registration.")
+    elif not plans:
+        sentences.append(
+            f"How many seeds would decide can't be said for the criterion {decision.criterion}, which supposes no form "
+            "of the distribution."
+        )
     elif decision.boundary is not None:
         sentences.append("The estimate is so close to the boundary that no reasonable number of seeds would decide.")
     return sentences

@@ -26,7 +26,7 @@ def normal_cdf(x: np.ndarray) -> np.ndarray:
 @cache
 def _table() -> tuple[np.ndarray, np.ndarray]:
     points = np.arange(-8.5, 8.5 + TABLE_STEP, TABLE_STEP)
-    return points, np.array([math.erfc(-x / math.sqrt(2)) / 2 for x in points.tolist()])
+    return points, np.array([*map(math.erfc, (points / -math.sqrt(2)).tolist())]) / 2
 
 
 @cache

@@ -131,5 +131,6 @@ def _anchor(ledger: Ledger, head: str, kind: Literal["tsa", "ssh"], data: bytes,
 def _heads(ledger: Ledger) -> tuple[str, ...]:
     heads = ledger.heads()
     if not heads:
-        raise UsageError("there is nothing to anchor: the ledger is empty", where=str(ledger.root))
+        remedy = "register or run a hypothesis first, or name the trail's folder with --verdicts"
+        raise UsageError("there is nothing to anchor: the ledger is empty", where=str(ledger.root), remedy=remedy)
     return heads

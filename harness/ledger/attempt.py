@@ -13,8 +13,6 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from harness.errors import HarnessError, Interrupted, StorageFailed, UsageError
 from harness.ledger.bodies import LookBody
 from harness.ledger.event import Event
@@ -53,6 +51,8 @@ def one_at_a_time(trail: Ledger, hypothesis: str) -> Iterator[None]:
         UsageError: another process does.
         StorageFailed: the folder cannot be written.
     """
+    from filelock import FileLock, Timeout  # here, because most commands only read
+
     folder = trail.root / hypothesis
     lock = FileLock(folder / ".lock", timeout=0)
     try:
@@ -85,7 +85,7 @@ def start_or_resume(
             rmtree(trail.root / hypothesis / entry.run / "work", ignore_errors=True)
     wanted: dict[str, Any] = json.loads(json.dumps(dict(body)))
     for event in _unjudged(trail, hypothesis):
-        folder = trail.root / hypothesis / run_name(event.digest)
+        folder = _folder(trail, event)
         if not (folder / "work").is_dir():
             say(f"attempt {folder.name} is open, but its working files are not here; it stays open")
             continue
@@ -102,9 +102,14 @@ def start_or_resume(
         resumed = _note_start(folder)
         say(f"resuming attempt {folder.name}")
         return Attempted(event, folder, resumed)
-    event = trail.append("run_started", body)
-    folder = trail.root / hypothesis / run_name(event.digest)
-    return Attempted(event, folder, _note_start(folder))
+    # Its folder before its event: whoever is killed in between leaves a folder with nothing in it, and never an attempt
+    # that looks as if another machine had its working files.
+    event = trail.append("run_started", body, first=lambda event: _note_start(_folder(trail, event)))
+    return Attempted(event, _folder(trail, event), 0)
+
+
+def _folder(trail: Ledger, event: Event) -> Path:
+    return trail.root / str(event.body["hypothesis"]) / run_name(event.digest)
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any], keys: Sequence[str] = PINNED) -> tuple[str, ...]:

@@ -13,13 +13,12 @@ import hashlib
 import heapq
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import StorageFailed, Tampered
 from harness.ledger.bodies import BODIES
@@ -28,6 +27,9 @@ from harness.ledger.event import Event, read_event, read_named
 from harness.ledger.git import actor as current_actor
 from harness.records import Record
 from harness.storage import storage_failed
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 __all__ = ["Event", "Ledger"]
 
@@ -42,7 +44,6 @@ class Ledger:
         self.root = root
         self.folder = root / "ledger" / "events"
         self._objects = root / "objects" / "sha256"
-        self._lock = FileLock(root / "ledger" / ".lock")
         self._events = f"{self.folder}{os.sep}"
         self._seen: dict[str, tuple[tuple[int, ...], Event]] = {}
 
@@ -65,8 +66,16 @@ class Ledger:
         found = self._read_all()
         return tuple(sorted(set(found) - {parent for event in found.values() for parent in event.parents}))
 
-    def append(self, type: str, body: Mapping[str, Any] | Record, actor: str | None = None) -> Event:  # noqa: A002
-        """Add an event after all heads, durably, and return it. ``actor`` defaults to git's user name.
+    def append(
+        self,
+        type: str,  # noqa: A002
+        body: Mapping[str, Any] | Record,
+        actor: str | None = None,
+        *,
+        first: Callable[[Event], object] = lambda _: None,
+    ) -> Event:
+        """Add an event after all heads, durably, and return it. ``actor`` defaults to git's user name; ``first`` is
+        called with the event before it is written.
 
         Raises:
             ValueError: an unknown type or a body of another form.
@@ -84,8 +93,15 @@ class Ledger:
                 actor=actor if actor is not None else current_actor(self.root),
                 body=content,
             )
+            first(event)
             publish(self._path(event.digest), event.to_bytes())
         return event
+
+    @cached_property
+    def _lock(self) -> FileLock:
+        from filelock import FileLock  # here, because most commands only read
+
+        return FileLock(self.root / "ledger" / ".lock")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -94,6 +110,8 @@ class Ledger:
         Raises:
             StorageFailed: no permission, or another process holds it for more than a minute.
         """
+        from filelock import Timeout
+
         path = Path(self._lock.lock_file)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

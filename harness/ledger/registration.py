@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import rfc8785
-from pydantic import ValidationError
 
 from harness.errors import UsageError
 from harness.fields import Unit
@@ -170,8 +169,7 @@ def compare(registration: Registration, hypothesis: Hypothesis, raw: bytes, pins
     now = canonical(hypothesis)
     changed: tuple[str, ...] = ()
     if hashlib.sha256(now).hexdigest() != registration.canonical:
-        before = json.loads(ledger.read_object(registration.canonical))
-        changed = tuple(_differences(_in_todays_form(before), json.loads(now), ""))
+        changed = form_differences(json.loads(ledger.read_object(registration.canonical)), json.loads(now))
     same_text = hashlib.sha256(raw).hexdigest() == registration.raw
     return Comparison(
         status="changed" if changed else "identical" if same_text else "comment_only",
@@ -185,16 +183,27 @@ def differences(before: Hypothesis, now: Hypothesis) -> tuple[str, ...]:
     return tuple(_differences(before.model_dump(mode="json"), now.model_dump(mode="json"), ""))
 
 
-def _in_todays_form(before: dict[str, Any]) -> Any:
-    """A registered form with the fields that were added to the form since, at their defaults.
+def form_differences(before: dict[str, Any], now: dict[str, Any]) -> tuple[str, ...]:
+    """Field by field what one canonical form says otherwise than another, fields added to the form since aside.
 
     A file that does not use them means what it meant, so they are no difference. A form that today's records refuse is
     compared as it is.
     """
+    old, new = _in_todays_form(before), _in_todays_form(now)
+    return written_differences(before, now) if old is None or new is None else written_differences(old, new)
+
+
+def written_differences(before: Any, now: Any) -> tuple[str, ...]:
+    """Field by field what one JSON value says otherwise than another, as they are."""
+    return tuple(_differences(before, now, ""))
+
+
+def _in_todays_form(form: dict[str, Any]) -> Any:
+    """A canonical form with the fields that were added since, at their defaults; None if today's records refuse it."""
     try:
-        return json.loads(canonical(Hypothesis.model_validate(before)))
-    except ValidationError:
-        return before
+        return json.loads(canonical(Hypothesis.model_validate(form)))
+    except ValueError:
+        return None
 
 
 def _differences(before: Any, now: Any, path: str) -> list[str]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class TestAccuracy(Metric):
-    """Top-1 accuracy on the whole test split, in training precision."""
+    """Top-1 accuracy on the whole test split, #{argmax logits = label} / n, in training precision."""
 
     name: Literal["test_accuracy"]
     layered: ClassVar[bool] = False

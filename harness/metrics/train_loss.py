@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 class TrainLoss(Metric):
-    """Mean cross entropy over the epoch's training samples, each seen with the weights of its own step."""
+    """Mean cross entropy −log softmax(logits)_label over the epoch's training samples.
+
+    Each sample counts as it was seen in training, with the weights of its own step.
+    """
 
     name: Literal["train_loss"]
     layered: ClassVar[bool] = False

@@ -1,18 +1,48 @@
-"""All stages in order: the only package that knows them all. ``running`` tells the whole story on one page."""
+"""All stages in order: the only package that knows them all. ``running`` tells the whole story on one page.
 
-from harness.pipeline.auditing import Asked, audit_trail
-from harness.pipeline.checking import check
-from harness.pipeline.claiming import Prospect, Table, banner_lines, claims_table, prospect
-from harness.pipeline.doctor import doctor
-from harness.pipeline.exporting import export_crate, export_statement
-from harness.pipeline.families import Family, families
-from harness.pipeline.foresight import Assumed, power
-from harness.pipeline.judging import Recomputed, Sensitivity, reverdict, sensitivity
-from harness.pipeline.looking import Outlook, Standing, history, outlook, read_verdict, standing
-from harness.pipeline.project import Report, Reporter, Settings
-from harness.pipeline.registering import Entered, amend, close, register
-from harness.pipeline.replicating import Replication, replicate
-from harness.pipeline.running import pilot, run
+A module is loaded when one of its names is asked for: ``harness check`` does not wait for what only training needs.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.pipeline.auditing import Asked, audit_trail
+    from harness.pipeline.checking import check
+    from harness.pipeline.claiming import Prospect, Table, claims_table, prospect
+    from harness.pipeline.examining import doctor
+    from harness.pipeline.exporting import export_crate, export_statement
+    from harness.pipeline.foresight import Assumed, power
+    from harness.pipeline.grouping import Family, families
+    from harness.pipeline.judging import Recomputed, Sensitivity, reverdict, sensitivity
+    from harness.pipeline.looking import Outlook, Page, Standing, history, outlook, read_verdict, standings
+    from harness.pipeline.project import Report, Reporter, Settings
+    from harness.pipeline.registering import Entered, amend, close, register
+    from harness.pipeline.replicating import Replication, replicate
+    from harness.pipeline.running import pilot, run
+else:
+    HOMES = {
+        "auditing": ("Asked", "audit_trail"),
+        "checking": ("check",),
+        "claiming": ("Prospect", "Table", "claims_table", "prospect"),
+        "examining": ("doctor",),
+        "exporting": ("export_crate", "export_statement"),
+        "foresight": ("Assumed", "power"),
+        "grouping": ("Family", "families"),
+        "judging": ("Recomputed", "Sensitivity", "reverdict", "sensitivity"),
+        "looking": ("Outlook", "Page", "Standing", "history", "outlook", "read_verdict", "standings"),
+        "project": ("Report", "Reporter", "Settings"),
+        "registering": ("Entered", "amend", "close", "register"),
+        "replicating": ("Replication", "replicate"),
+        "running": ("pilot", "run"),
+    }
+
+    def __getattr__(name: str) -> Any:
+        for module, names in HOMES.items():
+            if name in names:
+                return getattr(import_module(f"{__name__}.{module}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "Asked",
@@ -20,6 +50,7 @@ __all__ = [
     "Entered",
     "Family",
     "Outlook",
+    "Page",
     "Prospect",
     "Recomputed",
     "Replication",
@@ -31,7 +62,6 @@ __all__ = [
     "Table",
     "amend",
     "audit_trail",
-    "banner_lines",
     "check",
     "claims_table",
     "close",
@@ -50,5 +80,5 @@ __all__ = [
     "reverdict",
     "run",
     "sensitivity",
-    "standing",
+    "standings",
 ]

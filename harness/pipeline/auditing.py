@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from harness import ledger, spec
-from harness.errors import HarnessError, Interrupted, InvalidHypothesis
-from harness.ledger import Ledger
+from harness.errors import HarnessError, Interrupted
 from harness.ledger.audit import AuditFinding, AuditReport, Evidence, Kept, Step, TrailFiles, audit, ledger_steps
 from harness.ledger.bodies import AmendedBody, RegisteredBody
-from harness.pipeline.claiming import moves, walk_back_body
-from harness.pipeline.judging import reverdict
+from harness.pipeline.meaning import meaning, said, same_meaning
 from harness.pipeline.project import Reporter, Settings
-from harness.pipeline.replicating import replicate
-from harness.records import Hypothesis
 
 RECOMPUTED = "its outcome, statistics and page follow again from its registered text and results"
 RERUN = "a run trained again here agrees within the registered tolerance"
@@ -52,10 +45,12 @@ def audit_trail(verdicts: Path, hypotheses: Path, asked: Asked, settings: Settin
 def steps(hypotheses: Path, asked: Asked, settings: Settings, reporter: Reporter) -> Sequence[Step]:
     """All eight steps, those that were not asked for among them, in the order of their numbers."""
 
-    def recomputed(evidence: Evidence) -> Iterator[AuditFinding]:
+    def recomputation(evidence: Evidence) -> Iterator[AuditFinding]:
         yield from _files(evidence, hypotheses)
         if asked.recompute:
-            yield from _recomputed(evidence)
+            from harness.pipeline.recomputing import recomputed  # here, because most audits recompute nothing
+
+            yield from recomputed(evidence)
             return
         for hypothesis in evidence.hypotheses:
             where = evidence.files.shown(hypothesis)
@@ -73,9 +68,9 @@ def steps(hypotheses: Path, asked: Asked, settings: Settings, reporter: Reporter
         if asked.rerun is not None:
             yield from _rerun(evidence, asked.rerun, again, settings, reporter)
 
-    own = ledger_steps(_same_meaning, asked.kept)
+    own = ledger_steps(same_meaning, asked.kept)
     more = (
-        Step(6, RECOMPUTED, recomputed, "verdict"),
+        Step(6, RECOMPUTED, recomputation, "verdict"),
         Step(8, RERUN, rerun, "verdict"),
     )
     return sorted((*own, *more), key=lambda step: step.number)
@@ -105,90 +100,10 @@ def _files(evidence: Evidence, folder: Path) -> Iterator[AuditFinding]:
             continue
         if (fixed := in_force.get(hypothesis.id)) is None:
             continue  # a draft
-        meant = _meaning(evidence, fixed.canonical)
+        meant = meaning(evidence, fixed.canonical)
         if meant is not None and (changed := ledger.differences(meant, hypothesis)):
             what = f"its file says otherwise than what is registered: {'; '.join(changed[:5])}"
             yield AuditFinding("file-changed", what, str(path), hypothesis=hypothesis.id)
-
-
-def _meaning(evidence: Evidence, canonical: str) -> Hypothesis | None:
-    """A registered canonical form, read with this version's defaults; None if it is not there or not valid."""
-    path = f"objects/sha256/{canonical}"
-    try:
-        if path not in evidence.files.sizes or evidence.files.digest(path) != canonical:
-            return None
-        return Hypothesis.model_validate(json.loads(evidence.files.read(path)))
-    except (OSError, ValueError, RecursionError):
-        return None
-
-
-def _recomputed(evidence: Evidence) -> Iterator[AuditFinding]:
-    yield from _texts(evidence)
-    for run, start, verdict in evidence.judged():
-        where = evidence.files.shown(evidence.folder(run))
-        try:
-            again = reverdict(run, evidence.files.root)
-        except Exception as error:  # a hostile trail may do anything but end an audit
-            what = f"it could not be judged again: {_said(error)}"
-            yield AuditFinding("not-recomputed", what, where, hypothesis=start.hypothesis)
-            continue
-        if again.outcome != verdict.outcome:
-            what = "the recomputed outcome is not the one that was entered"
-            yield AuditFinding("outcome-differs", what, where, again.outcome, verdict.outcome, start.hypothesis)
-        for name in again.differing:
-            what = f"{name} does not come out again"
-            yield AuditFinding("page-differs", what, f"{where}/{name}", hypothesis=start.hypothesis)
-        for sort, names in (("rounded", again.rounded), ("redrawn", again.redrawn)):
-            if names:
-                what = (
-                    f"{', '.join(names)}: {'the same but for last digits' if sort == 'rounded' else 'drawn otherwise'}"
-                )
-                yield AuditFinding(sort, what, where, hypothesis=start.hypothesis)
-    yield from _walk_backs(evidence)
-
-
-def _texts(evidence: Evidence) -> Iterator[AuditFinding]:
-    """Every registered text against the canonical form beside it."""
-    for digest in (*evidence.types["registered"], *evidence.types["amended"]):
-        body = evidence.bodies[digest]
-        assert isinstance(body, RegisteredBody | AmendedBody)
-        kept = {path.removeprefix("objects/sha256/") for path in evidence.files.sizes}
-        if {body.raw, body.canonical, body.claims} <= kept and not _same_meaning(evidence, body.raw, body):
-            what = "the registered text does not mean what the registered canonical form says"
-            where = evidence.at(digest)
-            yield AuditFinding("text-differs", what, where, body.canonical, body.raw, body.hypothesis)
-
-
-def _same_meaning(evidence: Evidence, raw: str, fixed: RegisteredBody | AmendedBody) -> bool:
-    """Whether a text, read by this version, means what a registered canonical form says."""
-    meant = _meaning(evidence, fixed.canonical)
-    try:
-        text = evidence.files.read(f"objects/sha256/{raw}")
-        claims = evidence.files.read(f"objects/sha256/{fixed.claims}")
-        return meant is not None and spec.parse(text, claims, fixed.hypothesis).hypothesis == meant
-    except (OSError, KeyError, InvalidHypothesis):
-        return False
-
-
-def _walk_backs(evidence: Evidence) -> Iterator[AuditFinding]:
-    """Notices of walk-backs follow from the verdicts: every other notice is wrong."""
-    notices = evidence.types["walk_back"]
-    if not notices:
-        return
-    try:
-        done = {move.verdict: move for move in moves(Ledger(evidence.files.root))}
-    except Exception as error:
-        what = f"the standing of claims could not be computed: {_said(error)}"
-        yield AuditFinding("not-recomputed", what, evidence.at(notices[0]))
-        return
-    for digest in notices:
-        body = evidence.events[digest].body
-        move = done.get(str(body["verdict"]))
-        owed = walk_back_body(move, list(done.values())) if move is not None else {}
-        got = {key: body.get(key) for key in owed}
-        if move is None or json.loads(json.dumps(owed)) != got:
-            what = "a notice of a walk-back does not follow from its verdict"
-            yield AuditFinding("walk-back-differs", what, evidence.at(digest), hypothesis=evidence.whose(digest))
 
 
 def _replications(evidence: Evidence) -> Iterator[AuditFinding]:
@@ -211,22 +126,17 @@ def _subject(evidence: Evidence, name: str | None) -> str | None:
 def _rerun(
     evidence: Evidence, name: str, hypothesis: str | None, settings: Settings, reporter: Reporter
 ) -> Iterator[AuditFinding]:
+    from harness.pipeline.replicating import replicate
+
     where = str(evidence.files.root)
     try:
         found = replicate(name, evidence.files.root, settings, reporter, record=False)
     except (Interrupted, KeyboardInterrupt):
         raise
     except Exception as error:
-        what = f"it could not be trained again: {_said(error)}"
+        what = f"it could not be trained again: {said(error)}"
         yield AuditFinding("rerun-failed", what, where, hypothesis=hypothesis)
         return
     if not found.holds:
         what = f"run {found.run}, trained again, does not agree: {'; '.join(found.differences[:3])}"
         yield AuditFinding("rerun-differs", what, where, found.expected, found.agreement, found.hypothesis)
-
-
-def _said(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        return f"{error.error_count()} faults in a stored record"
-    text = error.message if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
-    return text.splitlines()[0][:300] if text else type(error).__name__

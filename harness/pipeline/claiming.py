@@ -85,16 +85,9 @@ def prospect(path: Path, verdicts: Path, outcomes: Sequence[tuple[str, str]]) ->
     return Prospect(now, then, then.changes[len(now.changes) :], tuple(concerned))
 
 
-def banner_lines(name: str, verdicts: Path) -> tuple[str, ...]:
-    """What stands above a verdict when it is shown, as Markdown; its file stays as it is.
-
-    ``name``: as for ``read_verdict``.
-
-    Raises:
-        UsageError: nothing of that name was judged.
-    """
-    trail = Ledger(verdicts)
-    run = ledger.run_name(ledger.find_judged(trail, name).digest)
+def banner_lines(trail: Ledger, started: Event) -> tuple[str, ...]:
+    """What stands above the verdict on a judged run when it is shown, as Markdown; its file stays as it is."""
+    run = ledger.run_name(started.digest)
     done = moves(trail)
     by_verdict = {move.verdict: move for move in done}
     (own,) = [move for move in done if move.run == run]
@@ -202,7 +195,7 @@ def _implication(loaded: dict[str, Loaded], name: str, outcome: str, folder: Pat
         raise UsageError(
             f"there is no valid hypothesis {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
             where=str(folder),
-            remedy=f"there are {', '.join(loaded)}" if loaded else "see harness check",
+            remedy=f"there are {', '.join(loaded) or 'none'}; harness check says what is wrong with other files",
         )
     hypothesis = loaded[name].hypothesis
     if outcome not in hypothesis.outcomes:

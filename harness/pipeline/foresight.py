@@ -10,7 +10,7 @@ from typing import Any
 
 from harness import inference, ledger, spec
 from harness.errors import Finding, UsageError
-from harness.inference import Spread
+from harness.inference import Spread, Truth
 from harness.ledger import Ledger
 from harness.pipeline.project import refuse_altered, run_folder, stored
 from harness.records import EstimandResult, Hypothesis, PowerReport
@@ -41,9 +41,11 @@ def power(path: Path, verdicts: Path, assumed: Assumed, effects: Sequence[float]
     if unknown := [name for name in assumed.given if name and name not in hypothesis.decisions]:
         known = ", ".join(hypothesis.decisions)
         raise UsageError(f"there is no decision {unknown[0]!r}", where="--sd", remedy=f"decisions: {known}")
-    spreads = from_file(hypothesis)
+    spreads, truths = from_file(hypothesis), {}
     if assumed.run is not None:
-        spreads |= from_run(hypothesis, assumed.run, Ledger(verdicts))
+        earlier = _Earlier.of(assumed.run, Ledger(verdicts))
+        truths = earlier.truths(hypothesis)
+        spreads |= earlier.spreads(hypothesis, needed=not truths)
     for name in hypothesis.decisions:
         if (sd := assumed.given.get(name, assumed.given.get(""))) is not None:
             spreads[name] = _around(sd, "given by --sd")
@@ -53,7 +55,7 @@ def power(path: Path, verdicts: Path, assumed: Assumed, effects: Sequence[float]
             where=str(path),
             remedy="give --sd VALUE, take it from an earlier run with --sd-from, or write seeds.sd into the file",
         )
-    return inference.power(hypothesis, spreads, effects)
+    return inference.power(hypothesis, spreads, effects, truths)
 
 
 def from_file(hypothesis: Hypothesis) -> dict[str, Spread]:
@@ -75,32 +77,64 @@ def _around(sd: float, source: str) -> Spread:
     return Spread(SMALLER * sd, sd, LARGER * sd, f"{source}; also two thirds of it and half as much again")
 
 
-def from_run(hypothesis: Hypothesis, name: str, trail: Ledger) -> dict[str, Spread]:
-    """Spreads of a stored run, by the estimands' names, each with its 80% limits on either side.
+@dataclass(frozen=True)
+class _Earlier:
+    """What a stored run estimated."""
 
-    Raises:
-        UsageError: no such run, or nothing in it that this hypothesis decides on.
-        Tampered: its verdict is not the one that the ledger names.
-    """
-    folder, kind = _find(name, trail)
-    estimates: dict[str, Any] = json.loads(stored(folder / "verdict.json"))["estimates"]
-    found = {}
-    for decision, spec_of in hypothesis.decisions.items():
-        if spec_of.estimand not in estimates:
-            continue
-        result = EstimandResult.model_validate_json(json.dumps(estimates[spec_of.estimand]))
-        if result.sd and result.n > 1:
-            low, high = inference.sd_limits(result.sd, result.n)
-            source = f"estimated from {result.n} seeds of {kind} {folder.name}; also its lower and upper 80% limits"
-            found[decision] = Spread(low, result.sd, high, source)
-    if not found:
-        wanted = ", ".join(decision.estimand for decision in hypothesis.decisions.values())
-        raise UsageError(
-            f"{kind} {folder.name} has no spread of {wanted}",
-            where="--sd-from",
-            remedy=f"it has: {', '.join(estimates)}; give the value with --sd",
-        )
-    return found
+    name: str
+    """"run …" or "pilot …"."""
+    estimates: Mapping[str, EstimandResult]
+
+    @classmethod
+    def of(cls, name: str, trail: Ledger) -> _Earlier:
+        """The run of a name.
+
+        Raises:
+            UsageError: no such run.
+            Tampered: its verdict is not the one that the ledger names.
+        """
+        folder, kind = _find(name, trail)
+        stored_json: dict[str, Any] = json.loads(stored(folder / "verdict.json"))["estimates"]
+        found = {key: EstimandResult.model_validate_json(json.dumps(value)) for key, value in stored_json.items()}
+        return cls(f"{kind} {folder.name}", found)
+
+    def about(self, estimand: str, hypothesis: Hypothesis) -> EstimandResult | None:
+        """The estimate of an estimand, by its name, if it is in the same unit and has a spread."""
+        result = self.estimates.get(estimand)
+        if result is None or not result.sd or result.n < 2:
+            return None
+        return result if result.unit == inference.unit(hypothesis.estimands[estimand]) else None
+
+    def spreads(self, hypothesis: Hypothesis, *, needed: bool) -> dict[str, Spread]:
+        """Spreads by the estimands' names, each with its 80% limits on either side.
+
+        Raises:
+            UsageError: there are none, although they are ``needed``.
+        """
+        found = {}
+        for decision, spec_of in hypothesis.decisions.items():
+            if (result := self.about(spec_of.estimand, hypothesis)) is not None and result.sd:
+                low, high = inference.sd_limits(result.sd, result.n)
+                source = f"estimated from {result.n} seeds of {self.name}; also its lower and upper 80% limits"
+                found[decision] = Spread(low, result.sd, high, source)
+        if not found and needed:
+            wanted = ", ".join(decision.estimand for decision in hypothesis.decisions.values())
+            raise UsageError(
+                f"{self.name} has no spread of {wanted} above 0 in this file's unit",
+                where="--sd-from",
+                remedy=f"it has: {', '.join(self.estimates)}; give the value with --sd",
+            )
+        return found
+
+    def truths(self, hypothesis: Hypothesis) -> dict[str, Truth]:
+        """What guards are about, as estimated."""
+        found = {}
+        for name, guard in hypothesis.guards.items():
+            result = self.about(guard.estimand, hypothesis)
+            value = None if result is None else result.estimate(hypothesis.estimands[guard.estimand].seeds)
+            if result is not None and value is not None and result.sd:
+                found[name] = Truth(value, result.sd, f"estimated from {result.n} seeds of {self.name}")
+        return found
 
 
 def _find(name: str, trail: Ledger) -> tuple[Path, str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import ledger, plan, spec
 from harness.ledger import Ledger
+from harness.pipeline.claiming import banner_lines
 from harness.pipeline.project import Settings, data_folder, open_ledger, refuse_altered, run_folder, stored
 from harness.pipeline.steps import planned_on
 from harness.records import (
@@ -72,16 +74,23 @@ class Standing:
         return judged[-1] if judged else None
 
 
-def standing(loaded: spec.Loaded, settings: Settings) -> Standing:
-    """Registration and attempts of one hypothesis."""
-    trail = open_ledger(loaded.path, settings)
-    registration = ledger.find_registration(trail, loaded.hypothesis.id)
-    return Standing(
-        hypothesis=loaded.hypothesis,
-        path=loaded.path,
-        registered=registration.claimed_time if registration else None,
-        attempts=ledger.attempts(trail, loaded.hypothesis.id),
-    )
+def standings(loaded: Sequence[spec.Loaded], settings: Settings) -> tuple[Standing, ...]:
+    """Registration and attempts of hypotheses; each trail that they belong to is read once."""
+    trails: dict[Path, Ledger] = {}
+    found = []
+    for one in loaded:
+        own = open_ledger(one.path, settings)
+        trail = trails.setdefault(own.root, own)
+        registration = ledger.find_registration(trail, one.hypothesis.id)
+        found.append(
+            Standing(
+                hypothesis=one.hypothesis,
+                path=one.path,
+                registered=registration.claimed_time if registration else None,
+                attempts=ledger.attempts(trail, one.hypothesis.id),
+            )
+        )
+    return tuple(found)
 
 
 def history(name: str, verdicts: Path) -> tuple[ledger.Moment, ...]:
@@ -93,8 +102,18 @@ def history(name: str, verdicts: Path) -> tuple[ledger.Moment, ...]:
     return ledger.timeline(Ledger(verdicts), name)
 
 
-def read_verdict(name: str, verdicts: Path) -> tuple[Path, str]:
-    """Path and text of the last verdict on a hypothesis, or of a run's.
+@dataclass(frozen=True)
+class Page:
+    """A verdict as it is stored, and what later verdicts did to the claims that it moved."""
+
+    path: Path
+    text: str
+    banners: tuple[str, ...]
+    """Markdown quotations, to be shown above it."""
+
+
+def read_verdict(name: str, verdicts: Path) -> Page:
+    """The last verdict on a hypothesis, or that on a run.
 
     Raises:
         UsageError: nothing of that name was judged, or its file is missing.
@@ -104,4 +123,4 @@ def read_verdict(name: str, verdicts: Path) -> tuple[Path, str]:
     path = run_folder(trail, started) / "verdict.md"
     recorded = ledger.recorded_files(trail, started.digest)
     refuse_altered(path.parent, {"verdict.md": recorded["verdict.md"]})
-    return path, stored(path).decode()
+    return Page(path, stored(path).decode(), banner_lines(trail, started))

@@ -95,6 +95,8 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
         for template in pins.template_bytes.values():
             trail.store_object(template)
         attempt = ledger.start_or_resume(trail, hypothesis.id, body, resume=settings.resume, say=reporter.say)
+        for line in attempt.event.body["deviations"]:
+            reporter.say(f"this run deviates: {line}")
         registered = registered_for(trail, attempt.event)
         trained = train_and_judge(planned, registered, images, device, trail, attempt, settings, reporter)
         measurements, decision = trained.measurements, trained.decision

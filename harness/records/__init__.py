@@ -35,7 +35,7 @@ from harness.records.hypothesis import (
 )
 from harness.records.measurements import Measurements, ReplicaResult, Series
 from harness.records.plan import Cohort, Plan, Replica
-from harness.records.power import DecisionPower, PowerReport, PredictionPower
+from harness.records.power import DecisionPower, GuardPower, PowerReport, PredictionPower
 from harness.records.provenance import Attempt, DataRecord, Provenance
 
 __all__ = [
@@ -62,6 +62,7 @@ __all__ = [
     "EvaluationSpec",
     "Exclusions",
     "Guard",
+    "GuardPower",
     "GuardResult",
     "Hypothesis",
     "Implication",

@@ -65,8 +65,8 @@ class Interval(Record):
         return above and below
 
     def __str__(self) -> str:
-        low = "-inf" if self.lower is None else _shortest(self.lower)
-        high = "inf" if self.upper is None else _shortest(self.upper)
+        low = "-inf" if self.lower is None else shortest(self.lower)
+        high = "inf" if self.upper is None else shortest(self.upper)
         return f"{'[' if self.lower_closed else '('}{low}, {high}{']' if self.upper_closed else ')'}"
 
 
@@ -118,7 +118,7 @@ class Band(tuple[Interval, ...]):
         )
 
 
-def _shortest(number: float) -> str:
+def shortest(number: float) -> str:
     """As short as it can be written without becoming another number: no moved threshold may read like the old one."""
     short = f"{number:g}"
     return short if float(short) == number else repr(number)

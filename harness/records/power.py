@@ -18,7 +18,8 @@ class PredictionPower(Record):
     chances: Annotated[tuple[float, ...], Unit("probability")]
     """With the registered seeds, for every sd."""
     seeds: Annotated[tuple[int | None, ...], Unit("seeds")]
-    """Seeds that give a chance of 80%, for every sd; None: no number that was tried does."""
+    """Seeds that give a chance of 80%, for every sd; None: no number that was tried does. With ``looks``, the first by
+    which the chance is 80%."""
 
 
 class DecisionPower(Record):
@@ -51,7 +52,7 @@ class DecisionPower(Record):
     outcomes: tuple[str, ...]
     """The bands, and inconclusive."""
     numbers: Annotated[tuple[int, ...], Unit("seeds")]
-    """Numbers of seeds."""
+    """Numbers of seeds; where ``looks`` are counted in, those of looks, and a chance is that of the outcome by then."""
     effects: Annotated[tuple[float, ...], Unit("the estimand's unit")]
     """True values of the estimand."""
     chances: Annotated[tuple[tuple[tuple[tuple[float, ...], ...], ...], ...], Unit("probability")]
@@ -70,6 +71,41 @@ class DecisionPower(Record):
     """The greatest chance of the predicted bands at any true effect, with the assumed sd and the registered seeds."""
     within: Annotated[tuple[tuple[float | None, float | None], ...], Unit("the estimand's unit")]
     """True effects at which that chance is 80% or more; None: without end."""
+    looks: Annotated[tuple[int, ...], Unit("seeds")] = ()
+    """Seeds at the looks that every chance counts in; empty where there is one look, or the last one's is meant."""
+    seeds_trained: Annotated[tuple[float, ...], Unit("seeds")] = ()
+    """With such looks, how many seeds a run takes on average at each of ``landmarks``, with the assumed sd."""
+
+
+class GuardPower(Record):
+    """How likely a guard is to be verified, if the truth is what an earlier run estimated."""
+
+    name: str
+    """Its name in the file."""
+    title: str
+    """Its estimand, in words."""
+    unit: str
+    """The estimand's, as of a decision."""
+    side: Literal["above", "below"]
+    """Where the estimand must lie."""
+    threshold: Annotated[float, Unit("the estimand's unit")]
+    """Of what."""
+    test: str
+    """Name of the test."""
+    alpha: Annotated[float, Unit("probability")]
+    """Its level, after looks have shared it."""
+    seeds: Annotated[int, Unit("seeds")]
+    """As registered."""
+    effect: Annotated[float, Unit("the estimand's unit")]
+    """Assumed true value."""
+    sd: Annotated[float, Unit("the estimand's unit")]
+    """Assumed standard deviation between seeds."""
+    source: str
+    """Where both come from."""
+    verified: Annotated[float, Unit("probability")]
+    """Chance that it is shown to hold after all seeds."""
+    violated: Annotated[float, Unit("probability")]
+    """Chance that it is shown not to hold, which makes the outcome invalid; else it stays unverified."""
 
 
 class PowerReport(Record):
@@ -89,6 +125,9 @@ class PowerReport(Record):
     """In the file's order."""
     together: Annotated[tuple[float, float] | None, Unit("probability")]
     """Bounds on the chance that the prediction comes true, with the assumed sds, each decision at the first effect of
-    its ``prediction``; None where the prediction asks for no decision in particular."""
+    its ``prediction``, and the guards at theirs where all are known; None where the prediction asks for no decision in
+    particular."""
     notes: tuple[str, ...]
     """What a reader must know, one sentence each."""
+    guards: tuple[GuardPower, ...] = ()
+    """Those of which an earlier run knows something, in the file's order."""

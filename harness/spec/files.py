@@ -136,11 +136,13 @@ def load_folder(paths: Sequence[Path], known: Sequence[Known] = ()) -> FolderRep
         UsageError: a path that does not exist or can't be read, or a folder without hypotheses.
     """
     files: dict[str, Path] = {}
+    findings: list[Finding] = []
     for path in paths:
         for file in _named(path):
             files.setdefault(os.path.realpath(file), file)  # resolve() raises on links in a circle
+        if _is_folder(path):
+            findings += map(_left_out, _misnamed(sorted(path.iterdir())))
     claims: dict[str, _ClaimsFile] = {}
-    findings: list[Finding] = []
     sound: list[_Checked] = []
     first: dict[str, Path] = {}
     for file in files.values():
@@ -198,7 +200,12 @@ def _check(path: Path, raw: bytes, beside: _ClaimsFile) -> _Checked:
         return _Checked(findings, None, None, (1, 1), source)
     if not isinstance(document.root.value, dict):
         findings.append(
-            source.finding(document.root.at, "a hypothesis is a mapping of keys", "start from an example", rule="form")
+            source.finding(
+                document.root.at,
+                "a hypothesis is a mapping of keys",
+                "harness new writes one to start from",
+                rule="form",
+            )
         )
         return _Checked(findings, None, None, (1, 1), source)
     root, problems = expand(document.root)
@@ -281,7 +288,10 @@ def _named(path: Path) -> list[Path]:
     if _is_folder(path):
         return _yaml_files(path)
     if not path.suffix and not os.path.lexists(path) and _near(path) is None:
-        raise UsageError(f"there is no folder {path} here", remedy="go to the project's folder, or name files")
+        raise UsageError(
+            f"there is no folder {path} here",
+            remedy="go to the project's folder, name files, or write a first one: harness new",
+        )
     return [path]
 
 
@@ -292,11 +302,23 @@ def _yaml_files(folder: Path) -> list[Path]:
         raise _unreadable(folder, error) from error
     found = [file for file in files if file.suffix == ".yaml"]
     if all(file.name == CLAIMS for file in found):
-        others = [file.name for file in files if file.suffix.lower() in (".yml", ".yaml") and file not in found]
-        renamed = ", ".join(f"{name} to {Path(name).with_suffix('.yaml')}" for name in others[:3])
+        others = _misnamed(files)
+        renamed = ", ".join(f"{file.name} to {file.with_suffix('.yaml').name}" for file in others[:3])
         remedy = f"rename {renamed}" if others else "name files, or another folder"
         raise UsageError(f"no hypothesis files (*.yaml) in {folder}", remedy=remedy)
     return found
+
+
+def _misnamed(files: Sequence[Path]) -> list[Path]:
+    """YAML files whose names don't say so as ``*.yaml`` does."""
+    return [file for file in files if file.suffix != ".yaml" and file.suffix.lower() in (".yml", ".yaml")]
+
+
+def _left_out(file: Path) -> Finding:
+    message = "this file is not checked, and can't be listed: a hypothesis file's name ends in .yaml"
+    return Finding(
+        str(file), 1, 1, message, f"rename it to {file.with_suffix('.yaml').name}", None, "warning", "syntax"
+    )
 
 
 def _unreadable(path: Path, error: OSError) -> UsageError:

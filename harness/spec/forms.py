@@ -84,7 +84,7 @@ def _problems(kind: type[Record], root: Node, detail: ErrorDetails) -> Iterator[
     node, _ = root.nearest(path)
     key = f"an entry of {_key_of(path)}" if path and isinstance(path[-1], int) else _key_of(path)
     if of == "string_pattern_mismatch":
-        joined = "hyphens" if "-" in context["pattern"] else "underscores"
+        joined = "hyphens" if "(-" in context["pattern"] else "underscores"  # both patterns have ranges, a-z
         on_key = detail["loc"][-1] == "[key]"
         shown = path[-1] if on_key else node.value
         remedy = f"use lower-case words (a-z, 0-9) joined by {joined}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
 from dataclasses import dataclass
 
 from harness.errors import InvalidHypothesis, UsageError
+from harness.records.bands import shortest
 from harness.records.hypothesis import Setup
 from harness.registry import Plugin, members
 from harness.spec import yaml
@@ -63,9 +65,15 @@ def draft(answers: Answers, schema: str | None = None) -> str:
         "pairing: unpaired" if getattr(chosen["criteria"], "unpaired", False) else "",
         f"seeds: {targets}" if targets != "mean" else "",
     ]
-    margin = f"{answers.margin:g}"
+    if not 0 < answers.margin < math.inf:
+        raise UsageError(
+            f"{answers.margin:g} is no margin",
+            where="--margin",
+            remedy="give the smallest difference that matters, a number above 0",
+        )
+    margin = shortest(answers.margin)
     text = TEMPLATE.format(
-        id=answers.id,
+        id=scalar(answers.id),
         title=scalar(answers.title),
         question=scalar(answers.question),
         dataset=plugin_example(chosen["datasets"]),
@@ -106,7 +114,7 @@ def copied(raw: bytes, name: str, new_id: str, schema: str | None = None) -> str
     kept = str(level.value) if level is not None and level.value != "none" else "exists_unseen"
     told = _folded(f"The hypothesis {old_id}, from which this file was copied.{before}")
     replaced = {
-        "id": f"id: {new_id}\n",
+        "id": f"id: {scalar(new_id)}\n",
         "prior_data_seen": f"prior_data_seen:\n  level: {kept}\n  what: >-\n{told}\n",
     }
     after = {

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.records import DecisionSpec, Hypothesis
+from harness.records import DecisionSpec, Hypothesis, Interval
+from harness.records.bands import shortest
 from harness.spec.tree import Node, Path, Problem, Severity
 
 CLOSE = 0.1
@@ -77,7 +78,8 @@ def opposed(one: Hypothesis, other: Hypothesis) -> Iterator[Problem]:
         return
     for name, band in mine.bands.items():
         for their_name, their_band in theirs.bands.items():
-            if not any(_meet(a, b) for a in band for b in their_band):
+            shared = next((common for a in band for b in their_band if (common := _common(a, b)) is not None), None)
+            if shared is None:
                 continue
             ours, them = one.implications[name], other.implications[their_name]
             for verb, claims in (
@@ -87,7 +89,8 @@ def opposed(one: Hypothesis, other: Hypothesis) -> Iterator[Problem]:
                 for claim in sorted(claims):
                     does = verb.replace("_", " ")
                     message = (
-                        f"outcome {name!r} {does} {claim!r}, but the same result of {other.id!r} does the opposite"
+                        f"outcome {name!r} {does} {claim!r}, but {other.id!r} asks the same, and does the opposite "
+                        f"with its outcome {their_name!r}: both are true {shared}"
                     )
                     remedy = "let one result mean one thing in both files"
                     yield Problem(
@@ -126,11 +129,15 @@ def _alike(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _meet(one: Any, other: Any) -> bool:
-    """Whether two intervals share more than a point."""
+def _common(one: Interval, other: Interval) -> str | None:
+    """Where two intervals overlap, in words; None if they share a point at most."""
     low = max((end for end in (one.lower, other.lower) if end is not None), default=-math.inf)
     high = min((end for end in (one.upper, other.upper) if end is not None), default=math.inf)
-    return low < high
+    if low >= high:
+        return None
+    if math.isinf(high):
+        return "everywhere" if math.isinf(low) else f"above {shortest(low)}"
+    return f"below {shortest(high)}" if math.isinf(low) else f"between {shortest(low)} and {shortest(high)}"
 
 
 def _leaves(value: Any, path: Path = ()) -> dict[Path, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 
 INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -59,6 +60,7 @@ class Surprising(ValueError):
         self.remedy = remedy
 
 
+@lru_cache(maxsize=1024)  # keys and settings come again and again
 def resolve(text: str) -> str | int | float | bool | None:
     """The value of an unquoted scalar: null, true, false, an integer, a float, else the text itself. Empty is null.
 

@@ -18,7 +18,7 @@ Place = tuple[int, int]
 """Line and column, both from 1."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # never changed, but not frozen: making one would take thrice as long, and a file has hundreds
 class Node:
     """A value, its place, and the place of its key (for a list's item: its own)."""
 

@@ -9,7 +9,6 @@ control characters, text that is not in Unicode's composed form (NFC), and scala
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,28 +50,6 @@ class _Fatal(Exception):
     """Nothing after this can be read; the finding is already noted."""
 
 
-class _Events:
-    """PyYAML's events, parsed one ahead of what was taken, so that reading can stop before the rest costs anything."""
-
-    def __init__(self, text: str) -> None:
-        self._events: Iterator[Any] = iter(yaml.parse(text, Loader=SCANNER))
-        self._ahead: Any = None
-        self.place: Place = (1, 1)
-
-    def peek(self) -> Any:
-        """The next event, still to be taken."""
-        if self._ahead is None:
-            self._ahead = next(self._events)
-        return self._ahead
-
-    def take(self) -> Any:
-        """The next event."""
-        event = next(self._events) if self._ahead is None else self._ahead
-        self._ahead = None
-        self.place = _place(event.start_mark)
-        return event
-
-
 @dataclass
 class _Reader:
     """Composes nodes from events and notes what is not allowed."""
@@ -81,40 +58,50 @@ class _Reader:
     text: str
     findings: list[Finding]
     count: int = 0
+    place: Place = (1, 1)
+    """Of the last event."""
 
     def document(self) -> Node | None:
         """The document's root; None where reading had to stop."""
-        events = _Events(self.text)
         try:
-            return self._document(events)
+            events = SCANNER(self.text)  # parses one event ahead: reading can stop before the rest costs anything
+            try:
+                return self._document(events)
+            finally:
+                events.dispose()
         except _Fatal:
             pass
         except yaml.MarkedYAMLError as error:
             wrong = in_plain_words(error, self.source.lines)
-            self._note(wrong.place or events.place, f"not YAML: {wrong.message}", wrong.remedy)
+            self._note(wrong.place or self.place, f"not YAML: {wrong.message}", wrong.remedy)
         except (ValueError, OverflowError):
             # The scanner in Python hands an escape beyond U+10FFFF and an absurd %YAML version to chr() and int().
-            self._note(events.place, "not YAML: an escape is out of range after this", "write the character itself")
+            self._note(self.place, "not YAML: an escape is out of range after this", "write the character itself")
         return None
 
-    def _document(self, events: _Events) -> Node | None:
-        events.take()  # the stream's start
-        if isinstance(events.peek(), yaml.StreamEndEvent):
-            self._note((1, 1), "the file is empty", "start from a copy of another hypothesis")
+    def _take(self, events: Any) -> Any:
+        event = events.get_event()
+        self.place = _place(event.start_mark)
+        return event
+
+    def _document(self, events: Any) -> Node | None:
+        self._take(events)  # the stream's start
+        if isinstance(events.peek_event(), yaml.StreamEndEvent):
+            self._note((1, 1), "the file is empty", "harness new writes one to start from")
             return None
-        start = events.take()
+        start = self._take(events)
         if start.version or start.tags:
             self._note(_place(start.start_mark), "YAML directives (%YAML, %TAG) are not allowed", "remove the line")
         root = self._node(events, 0, None)
-        events.take()  # the document's end
-        following = events.peek()
+        self._take(events)  # the document's end
+        following = events.peek_event()
         if not isinstance(following, yaml.StreamEndEvent):
             self._stop(_place(following.start_mark), "a second document starts here", "keep one document in a file")
         return root
 
-    def _node(self, events: _Events, depth: int, key_at: Place | None) -> Node:
-        event = events.take()
-        at = _place(event.start_mark)
+    def _node(self, events: Any, depth: int, key_at: Place | None) -> Node:
+        event = self._take(events)
+        at = self.place
         self.count += 1
         if len(self.findings) > MAX_FINDINGS:
             self._stop(at, f"more than {MAX_FINDINGS} findings", "mend those before this place first")
@@ -134,15 +121,15 @@ class _Reader:
             self._stop(at, f"nested more than {MAX_DEPTH} levels deep", "a pre-registration has about six levels")
         if isinstance(event, yaml.SequenceStartEvent):
             items = []
-            while not isinstance(events.peek(), yaml.SequenceEndEvent):
+            while not isinstance(events.peek_event(), yaml.SequenceEndEvent):
                 items.append(self._node(events, depth + 1, None))
-            events.take()
+            self._take(events)
             return Node(items, at, key_at or at)
         return Node(self._mapping(events, depth), at, key_at or at)
 
-    def _mapping(self, events: _Events, depth: int) -> dict[str, Node]:
+    def _mapping(self, events: Any, depth: int) -> dict[str, Node]:
         entries: dict[str, Node] = {}
-        while not isinstance(events.peek(), yaml.MappingEndEvent):
+        while not isinstance(events.peek_event(), yaml.MappingEndEvent):
             before = len(self.findings)
             key = self._node(events, depth + 1, None)
             value = self._node(events, depth + 1, key.at)
@@ -157,7 +144,7 @@ class _Reader:
                 self._note(key.at, f"the key {name!r} stands here twice (first on line {line})", "remove one")
             else:
                 entries[name] = value
-        events.take()
+        self._take(events)
         return entries
 
     def _scalar(self, event: Any, at: Place) -> str | int | float | bool | None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
 from harness.verdict.text import FILTERS, Markdown, escape
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def fill(name: str, context: Mapping[str, Any], folder: Path) -> str:
@@ -17,22 +21,12 @@ def fill(name: str, context: Mapping[str, Any], folder: Path) -> str:
     Raises:
         HarnessError: it is missing, has a mistake, or asks for something that is not there.
     """
-    from jinja2 import FileSystemLoader, StrictUndefined, TemplateError
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+    from jinja2 import TemplateError
 
-    # Sandboxed, because an audit renders the templates that somebody else registered.
-    environment = ImmutableSandboxedEnvironment(
-        loader=FileSystemLoader(folder),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # that would be for HTML; ``finalize`` escapes for Markdown
-        finalize=_finalize,
-    )
-    environment.filters.update(FILTERS)
+    paths = sorted(folder.rglob("*.j2"))
+    texts = tuple((path.relative_to(folder).as_posix(), path.read_text(encoding="utf-8")) for path in paths)
     try:
-        text = environment.get_template(name).render(context)
+        text = _environment(texts).get_template(name).render(context)
     except (TemplateError, TypeError) as error:
         raise HarnessError(
             f"the template cannot be filled: {type(error).__name__}: {error}",
@@ -41,6 +35,26 @@ def fill(name: str, context: Mapping[str, Any], folder: Path) -> str:
         ) from error
     text = re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+@lru_cache(maxsize=4)  # compiling takes longer than filling, and an audit judges many runs by the same template
+def _environment(templates: tuple[tuple[str, str], ...]) -> Environment:
+    from jinja2 import DictLoader, StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    # Sandboxed, because an audit renders the templates that somebody else registered.
+    environment = ImmutableSandboxedEnvironment(
+        loader=DictLoader(dict(templates)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # that would be for HTML; ``finalize`` escapes for Markdown
+        finalize=_finalize,
+        optimized=False,  # folding constants takes longer than it saves
+    )
+    environment.filters.update(FILTERS)
+    return environment
 
 
 def _finalize(value: Any) -> str:

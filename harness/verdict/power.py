@@ -21,22 +21,18 @@ SD_STYLES = ("dotted", "solid", "dashed")
 
 def tables(part: DecisionPower) -> list[Table]:
     """Of one decision: outcomes by true effect; the prediction by true effect, and by number of seeds."""
-    sd = number(part.sds[1])
-    rows = [_outcome_row(part, effect) for effect in part.landmarks]
-    found = [
-        Table(
-            f"Chance of each outcome, with {part.seeds} seeds and an sd of {sd}",
-            ["If the true value is", "it lies in", *part.outcomes],
-            rows,
-        )
-    ]
+    sd, seeds = number(part.sds[1]), _seeds_in_all(part)
+    rows = [_outcome_row(part, index) for index in range(len(part.landmarks))]
+    heads = ["If the true value is", "it lies in", *part.outcomes, *(["seeds on average"] if part.looks else [])]
+    found = [Table(f"Chance of each outcome, with {seeds} and an sd of {sd}", heads, rows)]
     if not part.prediction:
         return found
     predicted = " or ".join(part.predicted)
     heads = [f"sd {number(value)}" for value in part.sds]
     found.append(
         Table(
-            f"Chance of {predicted} with {part.seeds} seeds; in brackets, the seeds that a chance of 80% takes",
+            f"Chance of {predicted} with {seeds}; in brackets, the "
+            + ("look by which it is 80%" if part.looks else "seeds that a chance of 80% takes"),
             ["If the true value is", "which is", *heads],
             [
                 [
@@ -53,10 +49,11 @@ def tables(part: DecisionPower) -> list[Table]:
     )
     found.append(
         Table(
-            f"Chance of {predicted} if the true value is {exact(part.prediction[0].effect)}, by number of seeds",
+            f"Chance of {predicted} if the true value is {exact(part.prediction[0].effect)}, by "
+            + ("the look after so many seeds" if part.looks else "number of seeds"),
             ["Seeds", *heads],
             [
-                [str(n) + (" (registered)" if n == part.seeds else ""), *(chance(row[index]) for row in part.by_number)]
+                [_number(part, n), *(chance(row[index]) for row in part.by_number)]
                 for index, n in enumerate(part.numbers)
             ],
         )
@@ -64,9 +61,43 @@ def tables(part: DecisionPower) -> list[Table]:
     return found
 
 
-def _outcome_row(part: DecisionPower, effect: float) -> list[str]:
+def _seeds_in_all(part: DecisionPower) -> str:
+    return f"{'up to ' if part.looks else ''}{part.seeds} seeds"
+
+
+def _number(part: DecisionPower, n: int) -> str:
+    if part.looks:
+        return f"{n} (look {part.looks.index(n) + 1} of {len(part.looks)})"
+    return f"{n} (registered)" if n == part.seeds else str(n)
+
+
+def guards_table(report: PowerReport) -> Table | None:
+    """How likely the guards are verified, where something is known of them."""
+    if not report.guards:
+        return None
+    sources = " and ".join(dict.fromkeys(guard.source for guard in report.guards))
+    return Table(
+        f"Guards, with {report.seeds} seeds, if the truth is as {sources}",
+        ["Guard", "must be", "truth", "sd", "shown to hold", "shown not to"],
+        [
+            [
+                guard.name,
+                f"{guard.side} {exact(guard.threshold)}",
+                with_unit(number(guard.effect), guard.unit),
+                number(guard.sd),
+                chance(guard.verified),
+                chance(guard.violated),
+            ]
+            for guard in report.guards
+        ],
+    )
+
+
+def _outcome_row(part: DecisionPower, index: int) -> list[str]:
+    effect = part.landmarks[index]
     values = part.curve[part.curve_effects.index(effect)]
-    return [exact(effect), _home(part, effect), *(chance(value) for value in values)]
+    row = [exact(effect), _home(part, effect), *(chance(value) for value in values)]
+    return [*row, f"{part.seeds_trained[index]:.1f}"] if part.looks else row
 
 
 def _home(part: DecisionPower, effect: float) -> str:
@@ -76,6 +107,8 @@ def _home(part: DecisionPower, effect: float) -> str:
 def _seeds(part: DecisionPower, effect: float, n: int | None) -> str:
     if n is not None:
         return str(n)
+    if part.looks:
+        return "none"
     if _home(part, effect) not in part.predicted:
         return "no number"
     return "over 10,000" if part.draws is None else f"over {part.numbers[-1]}"
@@ -92,8 +125,12 @@ def sentences(part: DecisionPower) -> list[str]:
     if part.draws is not None:
         error = (0.25 / part.draws) ** 0.5
         said.append(
-            f"Simulated through the criterion's own code, {part.draws} samples for each number of seeds: a standard "
-            f"error of up to {100 * error:.1f} points."
+            (
+                f"Simulated as the stopping rule says, {part.draws} runs that end at the first look that decides: "
+                if part.looks
+                else f"Simulated through the criterion's own code, {part.draws} samples for each number of seeds: "
+            )
+            + f"a standard error of up to {100 * error:.1f} points."
         )
     if part.prediction and part.greatest is not None:
         said.append(_within(part, part.greatest))
@@ -101,7 +138,7 @@ def sentences(part: DecisionPower) -> list[str]:
 
 
 def _within(part: DecisionPower, greatest: float) -> str:
-    start = f"With {part.seeds} seeds and this sd, {' or '.join(part.predicted)}"
+    start = f"With {_seeds_in_all(part)} and this sd, {' or '.join(part.predicted)}"
     if not part.within:
         return f"{start} has a chance of {chance(greatest)} at the very best, whatever the truth is."
     spans = []
@@ -116,15 +153,16 @@ def _within(part: DecisionPower, greatest: float) -> str:
 
 def together(report: PowerReport) -> str | None:
     """How likely the prediction is as a whole, where several decisions make it."""
-    if report.together is None or len(report.decisions) < 2:
+    if report.together is None or len(report.decisions) + len(report.guards) < 2:
         return None
     low, high = report.together
     at = " and ".join(
         f"{part.name} = {exact(part.prediction[0].effect)}" for part in report.decisions if part.prediction
     )
+    bounds = chance(low) if chance(low) == chance(high) else f"at least {chance(low)} and at most {chance(high)}"
     return (
-        f"Together: if {at}, the predicted outcome, {report.predicted}, has a chance of at least {chance(low)} and at "
-        f"most {chance(high)}, however the decisions depend on one another."
+        f"Together: if {at}, the predicted outcome, {report.predicted}, has a chance of {bounds}, however "
+        f"{'decisions and guards' if report.guards else 'the decisions'} depend on one another."
     )
 
 
@@ -140,10 +178,16 @@ def markdown(report: PowerReport, figure: str | None = None) -> str:
     for part in report.decisions:
         lines += [f"## {escape(part.name)}", "", *(escape(text) + "\n" for text in sentences(part))]
         for table in tables(part):
-            lines += [f"**{escape(table.title)}**", "", _row(table.heads), "|" + "---|" * len(table.heads)]
-            lines += [*(_row(row) for row in table.rows), ""]
+            lines += _table(table)
+    if (guards := guards_table(report)) is not None:
+        lines += ["## Guards", "", *_table(guards)]
     lines += [escape(text) + "\n" for text in (together(report), *report.notes) if text]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _table(table: Table) -> list[str]:
+    heads = [f"**{escape(table.title)}**", "", _row(table.heads), "|" + "---|" * len(table.heads)]
+    return [*heads, *(_row(row) for row in table.rows), ""]
 
 
 def _row(cells: list[str]) -> str:
@@ -192,7 +236,7 @@ def _draw_outcomes(axes: Axes, part: DecisionPower) -> None:
     axes.set(xlim=(low, high))
     _chance_axis(axes)
     axes.set_xlabel("true value" + (f" ({part.unit})" if part.unit else ""))
-    axes.set_title(f"Chance of each outcome, {part.seeds} seeds, sd {number(part.sds[1])}", pad=20)
+    axes.set_title(f"Chance of each outcome, {_seeds_in_all(part)}, sd {number(part.sds[1])}", pad=20)
     axes.legend(
         loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=len(part.outcomes), fontsize=7.5, handlelength=1.4,
         columnspacing=0.9, borderaxespad=0.2,

@@ -33,15 +33,12 @@ def layer_figure(hypothesis: Hypothesis, measurements: Measurements, name: str) 
     """Mean ± sd over seeds against the layer, one line per arm, at the last evaluated epoch; None without values."""
     summary = series.usual_summary(name)
     count = series.layers(measurements, name)
-    found = {
-        arm: {layer: series.final(measurements, arm, name, summary, layer) for layer in range(count)}
-        for arm in hypothesis.arms
-    }
-    log = series.wants_log(name, [v for by_layer in found.values() for values in by_layer.values() for v in values])
+    found = {arm: series.final(measurements, arm, name, summary, count) for arm in hypothesis.arms}
+    log = series.wants_log(name, [v for by_layer in found.values() for values in by_layer for v in values])
     shown = {
         (index, arm): {
-            layer: series.centre_and_spread(kept, log)
-            for layer, values in found[arm].items()
+            layer: kept
+            for layer, values in enumerate(found[arm])
             if (kept := [value for value in values if value > 0 or not log])
         }
         for index, arm in enumerate(hypothesis.arms)
@@ -55,13 +52,15 @@ def layer_figure(hypothesis: Hypothesis, measurements: Measurements, name: str) 
     def draw(figure: Figure) -> None:
         legend(figure, labels)
         axes = place(figure, 0.85, top + 0.3, 6.4, 1.7)
-        for (index, _), rows in shown.items():
+        ends: list[float] = []
+        for (index, _), kept in shown.items():
             style = line_style(index)
-            at = list(rows)
-            lower, upper = [rows[layer][1] for layer in at], [rows[layer][2] for layer in at]
+            at, rows = list(kept), [series.centre_and_spread(values, log) for values in kept.values()]
+            middle, lower, upper = zip(*rows, strict=True)
             axes.fill_between(at, lower, upper, color=style["color"], alpha=0.18, linewidth=0)
-            axes.plot(at, [rows[layer][0] for layer in at], linewidth=1.8, **style)
-        _finish(axes, [end for rows in shown.values() for row in rows.values() for end in row], log)
+            axes.plot(at, middle, linewidth=1.8, **style)
+            ends += [end for row in rows for end in row]
+        _finish(axes, ends, log)
         if not log and not series.metric(name).log_axis:
             axes.axhline(0, color="#b0b0b0", linewidth=0.8, zorder=0)
         axes.set_xticks(range(0, count, -(-count // 16)))

@@ -63,16 +63,8 @@ def tracks(measurements: Measurements, arm: str, name: str, summary: str, layer:
 
 def layers(measurements: Measurements, name: str) -> int:
     """How many layers a metric was measured on."""
-    return max(
-        (
-            len(row)
-            for replica in measurements.replicas
-            if name in replica.metrics
-            for rows in replica.metrics[name].values.values()
-            for row in rows
-        ),
-        default=0,
-    )
+    found = (replica.metrics[name].values for replica in measurements.replicas if name in replica.metrics)
+    return max((max(map(len, rows), default=0) for values in found for rows in values.values()), default=0)
 
 
 def last_epoch(measurements: Measurements, arm: str, name: str) -> int | None:
@@ -85,17 +77,18 @@ def last_epoch(measurements: Measurements, arm: str, name: str) -> int | None:
     return max(epochs, default=None)
 
 
-def final(measurements: Measurements, arm: str, name: str, summary: str, layer: int = 0) -> list[float]:
-    """Finite values at the last evaluated epoch, one per seed that has one."""
+def final(measurements: Measurements, arm: str, name: str, summary: str, layers: int = 1) -> list[list[float]]:
+    """For each layer the finite values at the last evaluated epoch, one per seed that has one."""
     epoch = last_epoch(measurements, arm, name)
-    found = []
+    found: list[list[float]] = [[] for _ in range(layers)]
     for replica in measurements.replicas:
         series = replica.metrics.get(name)
         if replica.arm != arm or series is None or summary not in series.values or epoch not in series.epochs:
             continue
         row = series.values[summary][series.epochs.index(epoch)]
-        if layer < len(row) and (value := row[layer]) is not None:
-            found.append(value)
+        for values, value in zip(found, row, strict=False):
+            if value is not None:
+                values.append(value)
     return found
 
 

@@ -28,7 +28,7 @@ def per_arm(hypothesis: Hypothesis, measurements: Measurements) -> Table:
     for arm, spec in hypothesis.arms.items():
         trained = [replica for replica in measurements.replicas if replica.arm == arm]
         lost = sum(replica.status == "diverged" for replica in trained)
-        cells = [_cell(measurements, arm, name, 0) for name in names]
+        cells = [cell for name in names for cell in _cells(measurements, arm, name, 1)]
         rows.append([spec.label, f"{len(trained)}" + (f", {lost} diverged" if lost else ""), *cells])
     return Table("", heads, rows)
 
@@ -40,20 +40,22 @@ def per_layer(hypothesis: Hypothesis, measurements: Measurements) -> list[Table]
         if not series.metric(name).layered:
             continue
         arms = [arm for arm in hypothesis.arms if series.last_epoch(measurements, arm, name) is not None]
-        rows: list[list[str]] = [
-            [str(layer), *(_cell(measurements, arm, name, layer) for arm in arms)]
-            for layer in range(series.layers(measurements, name))
-        ]
+        count = series.layers(measurements, name)
+        columns = [_cells(measurements, arm, name, count) for arm in arms]
+        rows: list[list[str]] = [[str(layer), *(column[layer] for column in columns)] for layer in range(count)]
         title = series.axis_label(name, series.usual_summary(name))
         tables.append(Table(title, ["Layer", *(hypothesis.arms[arm].label for arm in arms)], rows))
     return tables
 
 
-def _cell(measurements: Measurements, arm: str, name: str, layer: int) -> Markdown:
-    values = series.final(measurements, arm, name, series.usual_summary(name), layer)
-    mean, sd = series.mean_sd(values)
+def _cells(measurements: Measurements, arm: str, name: str, layers: int) -> list[Markdown]:
+    """A metric in an arm, mean ± sd over seeds, for each layer."""
     trained = sum(replica.arm == arm for replica in measurements.replicas)
-    return Markdown(plus_minus(mean, sd) + (f" (n = {len(values)})" if values and len(values) < trained else ""))
+    cells = []
+    for values in series.final(measurements, arm, name, series.usual_summary(name), layers):
+        few = f" (n = {len(values)})" if values and len(values) < trained else ""
+        cells.append(Markdown(plus_minus(*series.mean_sd(values)) + few))
+    return cells
 
 
 def per_seed(measurements: Measurements, decision: Decision) -> Table:

@@ -207,6 +207,14 @@ def never_registered(trail: Trail) -> None:
 
 
 @attack("not-registered-before")
+def never_registered_and_held_against_another(trail: Trail) -> None:
+    other, _ = trail.find("registered", "first")
+    started, _ = trail.find("run_started", "second")
+    trail.rebuild(only(started, lambda body: body.update(registration=other)))
+    trail.rebuild(without(trail.find("registered", "second")[0]))
+
+
+@attack("not-registered-before")
 def held_against_another_registration(trail: Trail) -> None:
     other, _ = trail.find("registered", "first")
     started, _ = trail.find("run_started", "second")
@@ -271,6 +279,13 @@ def run_with_another_threshold(trail: Trail) -> None:
 def run_past_an_amendment(trail: Trail) -> None:
     run, _ = judged(trail)
     trail.rebuild(only(run, lambda body: body.update(amendment=None)))
+
+
+@attack("meaning-changed")
+def run_with_the_text_before_an_amendment(trail: Trail) -> None:
+    run, _ = judged(trail)
+    raw = trail.find("registered", "first")[1]["body"]["raw"]
+    trail.rebuild(only(run, lambda body: body.update(amendment=None, raw=raw)))
 
 
 @attack("deviation-unnamed")
@@ -383,6 +398,57 @@ def deviation_left_out_of_the_page(trail: Trail) -> None:
 def amendment_that_saw_nothing(trail: Trail) -> None:
     amended, event = trail.find("amended")
     trail.append("amended", event["body"] | {"amends": amended, "attempts": {}})
+
+
+def amended_again(trail: Trail, **changed: Any) -> None:
+    """An amendment after all runs, which saw them."""
+    amended, event = trail.find("amended")
+    seen = {d: {"status": "open", "outcome": None} for d, e in trail.events() if e["type"] in ("run_started", "pilot")}
+    trail.append("amended", event["body"] | {"amends": amended, "attempts": seen} | changed)
+
+
+def easier(trail: Trail) -> str:
+    """The form in force with another threshold."""
+    form = json.loads(trail.kept(trail.find("amended")[1]["body"]["canonical"]))
+    form["decisions"]["margin"]["bands"] = {"worse": "(-inf, -5]", "better": "(-5, inf)"}
+    return trail.keep(rfc8785.dumps(form))
+
+
+@attack("amendment-untold")
+def threshold_amended_as_a_comment(trail: Trail) -> None:
+    """Runs under it would not be said to deviate."""
+    amended_again(trail, canonical=easier(trail), kind="comment", differences=[])
+
+
+@attack("amendment-untold")
+def threshold_amended_and_something_else_told(trail: Trail) -> None:
+    amended_again(trail, canonical=easier(trail), kind="meaning", differences=["title: A → B"])
+
+
+@attack("amendment-untold")
+def plug_in_amended_as_a_comment(trail: Trail) -> None:
+    pins = trail.find("amended")[1]["body"]["pins"]
+    other = pins | {"plugins": pins["plugins"] | {"rules/bp": "0" * 64}}
+    amended_again(trail, pins=other, kind="comment", differences=[])
+
+
+@attack("amendment-untold")
+def data_amended_unsaid(trail: Trail) -> None:
+    amended_again(trail, data={"digits": "0" * 64}, kind="surroundings", differences=["the template x differs"])
+
+
+@attack("amendment-seeds")
+def more_seeds_after_a_run(trail: Trail) -> None:
+    """All is told; and who may add seeds can stop when the outcome pleases."""
+    form = json.loads(trail.kept(trail.find("amended")[1]["body"]["canonical"]))
+    form["seeds"]["count"] = 9
+    told = {"kind": "meaning", "differences": ["seeds.count: 3 → 9"]}
+    amended_again(trail, canonical=trail.keep(rfc8785.dumps(form)), seeds=9, **told)
+
+
+@attack("amendment-seeds")
+def seeds_picked_by_an_amendment(trail: Trail) -> None:
+    amended_again(trail, seeds=[4, 5, 6])
 
 
 @attack("near-duplicate")
@@ -506,6 +572,16 @@ def results_of_other_seeds(trail: Trail) -> None:
 
 
 @attack("results-seeds")
+def results_trained_again_with_other_seeds(trail: Trail) -> None:
+    def again(value: Any) -> None:
+        value["seeds"] = [seed + 1 for seed in value["seeds"]]
+        for replica in value["replicas"]:
+            replica["seed"] += 1
+
+    forged_file(trail, "results.json", again)
+
+
+@attack("results-seeds")
 def one_replica_trained_again(trail: Trail) -> None:
     forged_file(trail, "results.json", lambda value: value["replicas"][0].update(seed=4))
 
@@ -614,6 +690,53 @@ def template_that_reads_files(trail: Trail) -> None:
     body = trail.find("run_started", "second")[1]["body"]
     hostile = b"{{ ''.__class__.__mro__[1].__subclasses__() }}{% include '/etc/passwd' %}"
     rename_digests(trail, {body["pins"]["templates"]["verdict.md.j2"]: trail.keep(hostile)})
+
+
+def rerun_reported(trail: Trail, change: Callable[[Any], None], **said: Any) -> None:
+    """A rerun of the second run with other results."""
+    run, _ = judged(trail, "second")
+    results = json.loads(trail.files[f"{trail.folder(run)}/results.json"])
+    change(results)
+    kept = trail.keep((json.dumps(results, sort_keys=True, indent=1) + "\n").encode())
+    trail.append("replicated", trail.find("replicated")[1]["body"] | {"results": kept} | said)
+
+
+@attack("replication-differs", recompute=True)
+def agreement_that_was_never_found(trail: Trail) -> None:
+    """Other results, said to agree."""
+
+    def far(value: Any) -> None:
+        for replica in value["replicas"]:
+            if replica["arm"] == "bp":
+                replica["metrics"]["train_loss"]["values"]["value"][-1][0] += 50
+
+    rerun_reported(trail, far, agreement="statistics", expected="bits")
+
+
+@attack("replication-differs", recompute=True)
+def agreement_expected_less_than_was_promised(trail: Trail) -> None:
+    """The same device, plan, code and packages: the same bits were promised."""
+    digest, _ = trail.find("replicated")
+    trail.rebuild(only(digest, lambda body: body.update(expected="statistics")))
+
+
+@attack("replication-differs", recompute=True)
+def agreement_with_a_run_of_other_seeds(trail: Trail) -> None:
+    def other(value: Any) -> None:
+        value["seeds"] = [seed + 1 for seed in value["seeds"]]
+
+    rerun_reported(trail, other, agreement="statistics")
+
+
+@attack("replication-differs", recompute=True)
+def rerun_of_a_run_without_a_verdict(trail: Trail) -> None:
+    aborted, _ = trail.find("run_started", "first", 1)
+    trail.append("replicated", trail.find("replicated")[1]["body"] | {"run": aborted})
+
+
+@attack("not-recomputed", recompute=True)
+def rerun_whose_results_are_no_results(trail: Trail) -> None:
+    trail.append("replicated", trail.find("replicated")[1]["body"] | {"results": trail.keep(b"{}")})
 
 
 @attack("walk-back-differs", recompute=True)

@@ -17,7 +17,7 @@ from corpus import CORPUS
 from histories import TRIED, Histories
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
-from sweeps import bytes_flipped, events_deleted, events_spliced_out, leaves_changed
+from sweeps import bytes_flipped, events_deleted, events_spliced_out, leaves_amended, leaves_changed
 from trails import Trail, audited, sorts
 
 from harness.pipeline import Asked, Reporter, Settings, audit_trail
@@ -52,6 +52,7 @@ def main() -> int:
         "events and pairs spliced out": events_spliced_out(trail),
         "leaves of the first form changed": leaves_changed(trail, "first"),
         "leaves of the second form changed": leaves_changed(trail, "second"),
+        "leaves changed by a comment": leaves_amended(trail),
         "bytes flipped": bytes_flipped(trail, chosen.every),
     }
     tried = found = 0

@@ -1,6 +1,8 @@
-"""SIGKILL before and after every durable step of a run; then the same command again.
+"""SIGKILL before every durable step of an append and of a run, one after another; then the same command again.
 
-python tests/attacks/crashing.py goes over all steps; ``test_attacks_crash.py`` over some of them.
+python tests/attacks/crashing.py goes over all steps, ``test_attacks_crash.py`` over some of them. A durable step is a
+call that changes what another process will find: a file made, fsync, rename, link, unlink, a folder made or removed.
+Being killed after one is being killed before the next.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,53 +22,67 @@ from typing import Any
 import good
 from trails import sorts
 
-from harness import ledger, pipeline
-from harness.ledger.audit import AuditReport
+from harness import pipeline
+from harness.ledger import Ledger
+from harness.ledger.audit import AuditReport, Evidence, TrailFiles
+from harness.ledger.audit.artefacts import named_objects
+from harness.ledger.audit.files import aside, temporary
 from harness.pipeline import Asked, Reporter, Settings, audit_trail
 
 # A server that has loaded torch and never used it: its children start at once, and none inherits a thread.
 server = multiprocessing.get_context("forkserver")
 server.set_forkserver_preload(["torch", "harness.pipeline", "harness.engine", "sklearn.datasets", "crashing"])
 
+STEPS = ("open", "fsync", "replace", "rename", "link", "unlink", "mkdir", "rmdir")
 ALLOWED = {"no-history", "nothing-kept", "not-asked", "not-rerun", "stray", "leftover", "run-open", "run-unjudged"}
 """What an audit may find where a writer was killed: everything there is whole, something may be unfinished."""
+PILOT = {"hypothesis": "second", "settings": {}}
 
 
 def registered(root: Path) -> Path:
     """A project with one registered hypothesis, so that every run of it has the same seeds."""
     good.write_files(root)
-    settings = pipeline.Settings(device="cpu", verdicts=root / "verdicts", data=root / "data")
-    pipeline.register(root / "hypotheses" / "second.yaml", settings, pipeline.Reporter())
+    pipeline.register(root / "hypotheses" / "second.yaml", settings(root), pipeline.Reporter())
     return root
 
 
-def child(root: Path, at: int, after: bool) -> None:
-    """Run, and die at the durable step of this number; 0: never."""
-    counted = {"steps": 0}
+def settings(root: Path) -> Settings:
+    return Settings(device="cpu", verdicts=root / "verdicts", data=root / "data", checkpoint_seconds=0.0, compile="off")
 
-    def killing(real: Callable[..., Any]) -> Callable[..., Any]:
+
+def run(root: Path) -> None:
+    pipeline.run(root / "hypotheses" / "second.yaml", settings(root), Reporter())
+
+
+def append(root: Path) -> None:
+    Ledger(root / "verdicts").append("pilot", PILOT, actor="A")
+
+
+def dying(what: Callable[[Path], None], root: Path, at: int) -> None:
+    """Do it, and die before the durable step of this number below the project; 0: never, and note the steps."""
+    done: list[str] = []
+    lock = threading.Lock()  # checkpoints are written in a thread
+
+    def counted(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def step(*args: Any, **kwargs: Any) -> Any:
-            counted["steps"] += 1
-            mine = counted["steps"] == at
-            if mine and not after:
-                os.kill(os.getpid(), signal.SIGKILL)
-            result = real(*args, **kwargs)
-            if mine and after:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return result
+            if name != "open" or (str(args[0]).startswith(str(root)) and args[1] & os.O_CREAT):
+                with lock:
+                    done.append(name)
+                    if len(done) == at:
+                        os.kill(os.getpid(), signal.SIGKILL)
+            return real(*args, **kwargs)
 
         return step
 
-    os.link, Path.replace, shutil.rmtree = killing(os.link), killing(Path.replace), killing(shutil.rmtree)  # type: ignore[method-assign]
-    settings = pipeline.Settings(
-        device="cpu", verdicts=root / "verdicts", data=root / "data", checkpoint_seconds=0.0, compile="off"
-    )
-    pipeline.run(root / "hypotheses" / "second.yaml", settings, pipeline.Reporter())
-    (root / "steps").write_text(str(counted["steps"]))
+    for name in STEPS:
+        setattr(os, name, counted(name, getattr(os, name)))
+    what(root)
+    (root / "steps").write_text(" ".join(done))
 
 
-def run(root: Path, at: int = 0, after: bool = False) -> int | None:
-    process = server.Process(target=child, args=(root, at, after))
+def child(what: Callable[[Path], None], root: Path, at: int = 0) -> int | None:
+    context = server if what is run else multiprocessing.get_context("fork")
+    process = context.Process(target=dying, args=(what, root, at))
     process.start()
     process.join(120)
     return process.exitcode
@@ -74,45 +92,65 @@ def checked(root: Path) -> AuditReport:
     return audit_trail(root / "verdicts", root / "hypotheses", Asked(), Settings(), Reporter())
 
 
-def results(root: Path) -> bytes:
+def results(root: Path) -> dict[str, bytes]:
+    """What a run came to, digests of its weights included; its pages tell when, and in how many starts."""
     (path,) = (root / "verdicts" / "second").glob("*/results.json")
-    return path.read_bytes()
+    return {file.name: file.read_bytes() for file in (path, *sorted(path.parent.glob("figures/*.svg")))}
 
 
-def kills(start: Path, every: int = 1) -> Iterator[str]:
-    """Kill at every so many steps, and finish; a line for each."""
-    whole = Path(shutil.copytree(start, start.with_name("whole")))
-    assert run(whole) == 0
-    expected, steps = results(whole), int((whole / "steps").read_text())
-    for number in range(1, steps + 1, every):
-        for after in (False, True):
-            root = Path(shutil.copytree(start, start.with_name(f"killed-{number}-{after}")))
-            assert run(root, number, after) == -signal.SIGKILL
-            between = checked(root)
-            assert sorts(between) <= ALLOWED, (number, after, sorts(between) - ALLOWED)
-            judged = any(subject.outcomes for subject in between.hypotheses)
-            if not judged:
-                assert run(root) == 0
-            # Killed between its first event and its first file, an attempt looks like one of another machine: it stays
-            # open until a person closes it, and the same command starts anew.
-            left = [a for a in ledger.attempts(ledger.Ledger(root / "verdicts"), "second") if a.status == "open"]
-            for attempt in left:
-                pipeline.close(attempt.run, root / "verdicts", "Killed before it had begun.")
-            last = checked(root)
-            assert sorts(last) <= ALLOWED - {"run-open", "run-unjudged"}, (number, after, sorts(last))
+def assert_strays_are_named(root: Path, report: AuditReport) -> None:
+    """Every file that no event names is in the report, working files and weights aside."""
+    evidence = Evidence(TrailFiles(root / "verdicts"))
+    known = {f"objects/sha256/{digest}" for _, digest in named_objects(evidence)}
+    known |= {f"{evidence.folder(run)}/{name}" for run, _, verdict in evidence.judged() for name in verdict.files}
+    known |= {f"ledger/events/{digest}.json" for digest in evidence.events}
+    told = {finding.where for finding in report.findings}
+    for path in evidence.files.paths:
+        expected = path in known or (aside(path) and not temporary(path))
+        assert expected or evidence.files.shown(path) in told, path
+
+
+def kills(what: Callable[[Path], None], start: Path, every: int = 1, first: int = 1) -> Iterator[str]:
+    """Kill at every so many steps, and do it again; a line for each."""
+    whole = Path(shutil.copytree(start, start.with_name(f"whole-{what.__name__}")))
+    assert child(what, whole) == 0
+    steps = (whole / "steps").read_text().split()
+    yield f"{what.__name__}: {len(steps)} steps: {', '.join(f'{n} {name}' for name, n in Counter(steps).items())}"
+    for number in range(first, len(steps) + 1, every):
+        root = Path(shutil.copytree(start, start.with_name("killed")))
+        assert child(what, root, number) == -signal.SIGKILL
+        between = checked(root)
+        assert sorts(between) <= ALLOWED, (number, sorts(between) - ALLOWED)
+        assert_strays_are_named(root, between)
+        before = {event.digest for event in Ledger(root / "verdicts").events()}
+        judged = any(subject.outcomes for subject in between.hypotheses)
+        if what is append or not judged:
+            assert child(what, root) == 0
+        last = checked(root)
+        assert sorts(last) <= ALLOWED - {"run-open", "run-unjudged"}, (number, sorts(last))
+        assert before <= {event.digest for event in Ledger(root / "verdicts").events()}
+        if what is run:
             (subject,) = last.hypotheses
-            wanted = "2 started: 1 finished, 1 aborted" if left else "1 started: 1 finished"
-            assert subject.counted == wanted, (number, after, subject.counted)
-            assert results(root) == expected, (number, after)
-            shutil.rmtree(root)
-            yield f"killed {'after' if after else 'before'} step {number} of {steps}: {sorted(sorts(between))}"
+            assert subject.counted == "1 started: 1 finished", (number, subject.counted)
+            assert results(root) == results(whole), number
+        shutil.rmtree(root)
+        yield f"{what.__name__} killed before step {number} of {len(steps)}, {steps[number - 1]}: {said(between)}"
+
+
+def said(report: AuditReport) -> str:
+    """What the audit tells of a killed process."""
+    own = sorts(report) & {"stray", "leftover", "run-open", "run-unjudged"}
+    attempts = "".join(f"{subject.counted}; " for subject in report.hypotheses)
+    return f"{attempts}{', '.join(sorted(own)) or 'nothing is left over'}"
 
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    every = int(sys.argv[1]) if len(sys.argv) > 1 else 1
     with tempfile.TemporaryDirectory() as folder:
-        count = 0
-        for line in kills(registered(Path(folder) / "start"), int(sys.argv[1]) if len(sys.argv) > 1 else 1):
-            print(line, flush=True)
-            count += 1
-        print(f"{count} runs killed and finished: nothing lost, nothing broken")
+        start, count = registered(Path(folder) / "start"), 0
+        for killed in (append, run):
+            for line in kills(killed, start, every):
+                print(line, flush=True)
+                count += "killed before" in line
+    print(f"{count} processes killed and their work done again: nothing lost, nothing broken, every stray named")

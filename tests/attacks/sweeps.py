@@ -8,7 +8,8 @@ from itertools import combinations
 from typing import Any
 
 import rfc8785
-from trails import InMemory, Trail, audited, offline
+from corpus import amended_again
+from trails import InMemory, Trail, audited, offline, sorts
 
 from harness.ledger.audit import Evidence, audit
 from harness.ledger.audit.evidence import EVENTS
@@ -83,6 +84,15 @@ def leaves_changed(trail: Trail, hypothesis: str = "second") -> Tried:
 
         spoiled.rebuild(edit)
         yield f"{hypothesis}.{path}", audited(spoiled).exit_code == 3
+
+
+def leaves_amended(trail: Trail) -> Tried:
+    """Every leaf of the form in force is changed by an amendment, after all runs, that calls itself a comment."""
+    form = json.loads(trail.kept(trail.find("amended")[1]["body"]["canonical"]))
+    for path, changed in leaves(form):
+        spoiled = trail.copy()
+        amended_again(spoiled, canonical=spoiled.keep(rfc8785.dumps(changed)), kind="comment", differences=[])
+        yield f"amended{path}", "amendment-untold" in sorts(audited(spoiled))
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -6,12 +6,15 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
-from corpus import CORPUS, only
+from corpus import CORPUS, only, rename_digests
 from generate import main as generate
 from trails import Trail, audited, sha, sorts
+
+from harness.pipeline import Asked, Reporter, Settings, audit_trail
 
 ESCAPES = "\x1b[2J\x1b]0;owned\x07"
 HOSTILE = (
@@ -92,6 +95,32 @@ def test_broken_and_strange_names_are_shown(good_trail: Trail, tmp_path: Path) -
         ran = audit(tmp_path / "verdicts", "--format", form)
         assert ran.returncode == 5, ran.stderr
         assert "\x1b" not in ran.stdout + ran.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="bounded on Linux only")
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        (b"{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "stopped after 1 s"),
+        (b"{{ 9 ** (9 ** (9 ** 9)) }}", "stopped after 1 s"),
+        (b"{% set n = namespace(x='x') %}{% for a in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}", "MemoryError"),
+    ],
+    ids=["loops", "number", "text"],
+)
+def test_a_template_that_never_ends_ends_no_audit(
+    good_trail: Trail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: bytes, said: str
+) -> None:
+    monkeypatch.setattr("harness.pipeline.bounded.SECONDS", 60.0 if said == "MemoryError" else 1.0)
+    monkeypatch.setattr("harness.pipeline.bounded.MEMORY", 2**28)
+    trail = good_trail.copy()
+    pinned = trail.find("run_started", "second")[1]["body"]["pins"]["templates"]["verdict.md.j2"]
+    rename_digests(trail, {pinned: trail.keep(template)})
+    trail.write(tmp_path / "verdicts")
+    begun = time.monotonic()
+    report = audit_trail(tmp_path / "verdicts", Path("none"), Asked(recompute=True), Settings(), Reporter())
+    told = [finding.what for finding in report.findings if finding.sort == "not-recomputed"]
+    assert told and all(said in what for what in told)
+    assert report.exit_code and time.monotonic() - begun < 60
 
 
 @pytest.mark.parametrize(

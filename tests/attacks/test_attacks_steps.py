@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 from corpus import CORPUS
 from trails import Trail, audited, sorts
 
-from harness.ledger.audit import SORTS
+import harness.ledger.audit
+from harness.ledger.audit import SORTS, AuditFinding
+
+NONE = ("anchors._anchor", "amended._untold", "amended._other_seeds")
+"""Checks that return what is wrong; the others yield findings."""
 
 
 @pytest.mark.parametrize("step", [1, 3, 4, 5, 7])
@@ -29,7 +39,8 @@ def test_without_a_step_its_attacks_are_missed(step: int, good_trail: Trail) -> 
 @pytest.mark.parametrize(
     "check",
     [
-        "attempts._references", "attempts._registrations", "attempts._amendments", "attempts._late", "attempts._start",
+        "attempts._references", "attempts._registrations", "amended.check", "amended._late", "attempts._start",
+        "amended._untold", "amended._other_seeds",
         "attempts._end", "attempts._verdict", "attempts.near_duplicates", "artefacts._objects", "artefacts._artefacts",
         "artefacts._weights", "artefacts._strays", "seeds._run", "seeds._results", "anchors._anchor",
     ],
@@ -37,9 +48,9 @@ def test_without_a_step_its_attacks_are_missed(step: int, good_trail: Trail) -> 
 def test_without_a_part_of_a_step_an_attack_is_missed(
     check: str, good_trail: Trail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"harness.ledger.audit.{check}", lambda *_, **__: None if "_anchor" in check else ())
+    monkeypatch.setattr(f"harness.ledger.audit.{check}", lambda *_, **__: None if check in NONE else ())
     missed = []
-    step = {"attempts": 3, "artefacts": 4, "seeds": 5, "anchors": 7}[check.split(".")[0]]
+    step = {"attempts": 3, "amended": 3, "artefacts": 4, "seeds": 5, "anchors": 7}[check.split(".")[0]]
     for attack in CORPUS.values():
         if SORTS[attack.finds].step == step and not missed:
             trail = good_trail.copy()
@@ -47,3 +58,54 @@ def test_without_a_part_of_a_step_an_attack_is_missed(
             if attack.finds not in sorts(audited(trail)):
                 missed.append(attack.name)
     assert missed, f"{check} could be removed and no test would fail"
+
+
+ELSEWHERE = {
+    "history.py",  # test_attacks_git.py
+    "looks.py",  # test_attacks_looks.py
+    "steps.py",  # a defect of a step
+}
+SHOWN_ELSEWHERE = (
+    "an object that cannot be read",  # on a disk: test_attacks_hostile.py
+    "a file that a verdict names cannot be read",
+    "an anchor by",  # takes keys: test_attacks_anchors.py
+    "AuditFinding(sort, what, where, expected, got)",  # of ``_problem``, whose callers are looked at
+)
+
+
+def places() -> Iterator[tuple[str, range]]:
+    """Every place in the code of an audit that makes a finding against a trail: its module and lines."""
+    for module in sorted(Path(harness.ledger.audit.__file__).parent.glob("*.py")):
+        tree = ast.parse(module.read_text())
+        notes = {sort for sort, told in SORTS.items() if told.kind in ("note", "unchecked")}
+        for node in ast.walk(tree):
+            made = isinstance(node, ast.Call) and ast.unparse(node.func) in ("AuditFinding", "self._problem")
+            if made and module.name not in ELSEWHERE and getattr(node.args[0], "value", None) not in notes:
+                text = f"{module.read_text().splitlines()[node.lineno - 2]} {ast.unparse(node)}"
+                if not any(known in text for known in SHOWN_ELSEWHERE):
+                    yield module.name, range(node.lineno, (node.end_lineno or 0) + 1)
+
+
+def test_every_place_that_makes_a_finding_is_needed(good_trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it an attack of the corpus would not be found: it makes all findings that this attack must produce."""
+    made: dict[int, tuple[str, int]] = {}
+    real = AuditFinding.__init__
+
+    def noting(self: AuditFinding, *args: Any, **kwargs: Any) -> None:
+        real(self, *args, **kwargs)
+        frame = sys._getframe(1)
+        if frame.f_code.co_name == "_problem":
+            frame = frame.f_back or frame
+        made[id(self)] = (Path(frame.f_code.co_filename).name, frame.f_lineno)
+
+    monkeypatch.setattr(AuditFinding, "__init__", noting)
+    needed = set()
+    for attack in CORPUS.values():
+        if not attack.recompute:
+            trail = good_trail.copy()
+            attack.spoil(trail)
+            report = audited(trail)
+            found = {made[id(finding)] for finding in report.findings if finding.sort == attack.finds}
+            needed |= found if len(found) == 1 else set()
+    idle = [f"{module}:{lines[0]}" for module, lines in places() if not any((module, n) in needed for n in lines)]
+    assert idle == []

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sweeps import bytes_flipped, events_deleted, events_spliced_out, leaves_changed
+from sweeps import bytes_flipped, events_deleted, events_spliced_out, leaves_amended, leaves_changed
 from test_attacks_corpus import assert_sound
 from trails import Trail, audited
 
@@ -34,6 +34,10 @@ def test_events_that_were_spliced_out_are_found_by_the_kept_head(good_trail: Tra
 
 def test_every_changed_leaf_of_the_form_is_found(good_trail: Trail) -> None:
     all_found(leaves_changed(good_trail), 90)
+
+
+def test_every_leaf_that_an_amendment_changes_unsaid_is_found(good_trail: Trail) -> None:
+    all_found(leaves_amended(good_trail), 90)
 
 
 def test_every_changed_leaf_of_the_file_is_seen(project: Path) -> None:

@@ -41,7 +41,7 @@ class Trail:
     @classmethod
     def read(cls, verdicts: Path) -> Trail:
         listed = TrailFiles(verdicts)
-        kept = [path for path in listed.sizes if "/work/" not in path and not path.endswith(".lock")]
+        kept = [path for path in listed.paths if "/work/" not in path and not path.endswith(".lock")]
         return cls({path: listed.read(path) for path in kept})
 
     def write(self, verdicts: Path) -> None:
@@ -156,7 +156,7 @@ class InMemory(TrailFiles):
         super().__init__(Path("verdicts"))
 
     def _list(self) -> None:
-        self.sizes = {path: len(data) for path, data in self.trail.files.items()}
+        self.paths = set(self.trail.files)
         self.odd = dict(self.trail.odd)
 
     def read(self, path: str, limit: int = 2**30) -> bytes:

@@ -104,6 +104,22 @@ def test_the_workflow_s_check_runs_and_annotates(project: Project) -> None:
     assert ran.stdout.startswith("::error file=hypotheses/tiny.yaml,line=21,")
 
 
+def test_the_workflow_s_audit_waits_for_a_trail(project: Project) -> None:
+    workflow = yaml.safe_load((REPOSITORY / ".github/workflows/hypotheses.yml").read_text())
+    audit = next(step for step in workflow["jobs"]["hypotheses"]["steps"] if step.get("name") == "Audit the verdicts")
+    script = f'harness() {{ {shlex.join(project.command())} "$@"; }}\n{audit["run"]}'
+
+    def step() -> subprocess.CompletedProcess[str]:
+        command = ["bash", "-e", "-c", script]
+        return subprocess.run(command, cwd=project.root, env=project.environment(), capture_output=True, text=True)
+
+    shutil.rmtree(project.root / "verdicts", ignore_errors=True)
+    assert (step().returncode, step().stdout) == (0, "no verdicts yet\n")
+    (project.root / "verdicts/ledger/events").mkdir(parents=True)
+    (project.root / "verdicts/ledger/events/odd.json").write_text("{}")
+    assert step().returncode == 3
+
+
 def test_this_repository_calls_its_own_workflow() -> None:
     ci = yaml.safe_load((REPOSITORY / ".github/workflows/ci.yml").read_text())
     assert ci["jobs"]["hypotheses"] == {"uses": "./.github/workflows/hypotheses.yml", "with": {"install": "."}}

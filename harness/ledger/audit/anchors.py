@@ -38,7 +38,7 @@ def check(evidence: Evidence, kept: Kept) -> Iterator[AuditFinding]:
     if kept.head is not None and not any(digest.startswith(kept.head) for digest in evidence.events):
         what = "the head that was kept is not in this ledger: it was cut off or rebuilt"
         yield AuditFinding("head-unknown", what, root, kept.head, ", ".join(evidence.heads) or "an empty ledger")
-    for path in sorted(evidence.files.sizes):
+    for path in sorted(evidence.files.paths):
         head = path.removeprefix(ANCHORS).split(".")[0]
         if path.startswith(ANCHORS) and not path.removeprefix(ANCHORS).startswith(".") and head not in evidence.events:
             what = "an anchor of an event that is not in this ledger: it was cut off or rebuilt"
@@ -62,7 +62,7 @@ def _anchor(evidence: Evidence, body: AnchoredBody, kept: Kept) -> AuditFinding 
     """What is wrong with an anchor; None if it was verified."""
     files, path = evidence.files, f"{ANCHORS}{body.head}{ENDINGS[body.kind]}"
     where = files.shown(path)
-    if path not in files.sizes:
+    if path not in files.paths:
         return AuditFinding("anchor-missing", "an anchor that an event names is missing", where, body.file, "no file")
     try:
         data = files.read(path)

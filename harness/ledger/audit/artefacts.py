@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from harness.ledger.audit.evidence import ANCHORS, DIGEST, EVENTS, OBJECTS, Evidence
 from harness.ledger.audit.files import aside, temporary
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import VerdictBody
-from harness.ledger.history import run_name
+from harness.ledger.history import RUN_DIGITS, run_name
 
 PROMISE = "every registered file and every file of a verdict is the one that the ledger names"
 ALWAYS = ("env.json", "results.json", "verdict.json", "verdict.md")
 """Files that every verdict names."""
+WORK = re.compile(rf"[^/]+/[0-9a-f]{{{RUN_DIGITS}}}/work/")
+"""Working files of an attempt; those of a rerun lie in a folder of another name."""
 
 
 def check(evidence: Evidence) -> Iterator[AuditFinding]:
@@ -46,7 +49,7 @@ def _objects(evidence: Evidence) -> Iterator[AuditFinding]:
     told: set[str] = set()
     for event, digest in named_objects(evidence):
         path = f"{OBJECTS}{digest}"
-        if path not in evidence.files.sizes and digest not in told:
+        if path not in evidence.files.paths and digest not in told:
             told.add(digest)
             what = f"an object that a {evidence.events[event].type} event names is missing"
             where = evidence.files.shown(path)
@@ -62,7 +65,7 @@ def _artefacts(evidence: Evidence, run: str, hypothesis: str, verdict: VerdictBo
     for name, digest in verdict.files.items():
         path = f"{folder}/{name}"
         where = files.shown(path)
-        if path not in files.sizes:
+        if path not in files.paths:
             what = "a file that a verdict names is missing"
             yield AuditFinding("artefact-missing", what, where, digest, "no such file", hypothesis)
             continue
@@ -82,7 +85,7 @@ def _weights(evidence: Evidence, run: str, hypothesis: str, verdict: VerdictBody
     folder, files = evidence.folder(run), evidence.files
     page = evidence.page(run, verdict.files.get("env.json"))
     named = page.weights if page is not None else {}
-    absent = [name for name in named if f"{folder}/weights/{name}" not in files.sizes]
+    absent = [name for name in named if f"{folder}/weights/{name}" not in files.paths]
     if absent:
         what = f"{len(absent)} of {len(named)} weight files of run {run_name(run)} are not here: not checked"
         yield AuditFinding("weights-absent", what, files.shown(f"{folder}/weights"), hypothesis=hypothesis)
@@ -105,13 +108,17 @@ def _strays(evidence: Evidence, known: set[str]) -> Iterator[AuditFinding]:
     pilots = {f"{evidence.whose(d)}/pilot-{run_name(d)}" for d in evidence.types["pilot"]}
     objects = {digest for _, digest in named_objects(evidence)}
     orphans: dict[str, int] = {}
-    for path in sorted(evidence.files.sizes):
+    cut_off: set[str] = set()
+    for path in sorted(evidence.files.paths):
         name = path.removeprefix(OBJECTS)
         where = evidence.files.shown(path)
         folder = "/".join(path.split("/")[:2])
         if temporary(path):
             yield AuditFinding("leftover", "a temporary file of a write that was cut off", where)
-        elif aside(path) or path in known or path.startswith((EVENTS, ANCHORS)):
+        elif aside(path):
+            if WORK.match(path) and folder not in folders:
+                cut_off.add(folder)
+        elif path in known or path.startswith((EVENTS, ANCHORS)):
             continue
         elif path.startswith(OBJECTS):
             if name not in objects:
@@ -128,6 +135,9 @@ def _strays(evidence: Evidence, known: set[str]) -> Iterator[AuditFinding]:
             orphans[folder] = orphans.get(folder, 0) + 1
         else:
             yield AuditFinding("stray", "a file that no event names", where)
+    for folder in sorted(cut_off):
+        what = "working files of an attempt that the ledger does not know: killed before it was entered"
+        yield AuditFinding("leftover", what, evidence.files.shown(folder))
     for folder, count in sorted(orphans.items()):
         what = f"{count} {'file' if count == 1 else 'files'} of a run that the ledger does not know"
         hypothesis = folder.split("/")[0]

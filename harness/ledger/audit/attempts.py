@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 
-from harness.ledger.amendments import Amendment, amendments
-from harness.ledger.audit import looks
+from harness.ledger.audit import amended, looks
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.audit.similar import near_duplicates
@@ -24,13 +23,13 @@ SameMeaning = Callable[[Evidence, str, RegisteredBody | AmendedBody], bool]
 def check(evidence: Evidence, same_meaning: SameMeaning) -> Iterator[AuditFinding]:
     """What is wrong with the order and the number of registrations, amendments and attempts."""
     yield from _references(evidence)
+    yield from near_duplicates(evidence)
     for hypothesis in evidence.hypotheses:
         yield from _registrations(evidence, hypothesis)
-        yield from _amendments(evidence, hypothesis)
+        yield from amended.check(evidence, hypothesis)
         for run, body in evidence.starts(hypothesis):
             yield from _start(evidence, run, body, same_meaning)
             yield from _end(evidence, run, body)
-    yield from near_duplicates(evidence)
 
 
 def _references(evidence: Evidence) -> Iterator[AuditFinding]:
@@ -67,43 +66,6 @@ def _registrations(evidence: Evidence, hypothesis: str) -> Iterator[AuditFinding
             yield AuditFinding("not-registered-before", what, evidence.at(run), first, body.registration, hypothesis)
 
 
-def _amendments(evidence: Evidence, hypothesis: str) -> Iterator[AuditFinding]:
-    """Whether each amendment was provably before every attempt, and whether it tells of those that it had seen."""
-    attempts = evidence.of(hypothesis, "run_started", "pilot")
-    for digest in evidence.of(hypothesis, "amended"):
-        body = evidence.bodies[digest]
-        assert isinstance(body, AmendedBody)
-        earlier = {run for run in attempts if evidence.before(run, digest)}
-        if unsaid := earlier - set(body.attempts):
-            what = "this amendment does not tell of every attempt before it"
-            yield AuditFinding("amendment-attempts", what, evidence.at(digest), min(unsaid), "not named", hypothesis)
-        known = evidence.bodies.get(body.amends)
-        if not isinstance(known, RegisteredBody | AmendedBody) or known.hypothesis != hypothesis:
-            what = "this amendment amends neither the registration nor an amendment of its hypothesis"
-            yield AuditFinding("reference", what, evidence.at(digest), hypothesis, body.amends, hypothesis)
-    own = [evidence.events[digest] for digest in evidence.of(hypothesis, "amended", "run_started", "pilot")]
-    for amendment in amendments(own, hypothesis, evidence.ancestry):
-        changed = "; ".join(amendment.body.differences) or "the text alone"
-        what = f"amended {amendment.when}: {changed}: {amendment.body.reason}"
-        yield AuditFinding("amended", what, evidence.at(amendment.digest), hypothesis=hypothesis)
-        yield from _late(evidence, amendment, hypothesis)
-
-
-def _late(evidence: Evidence, amendment: Amendment, hypothesis: str) -> Iterator[AuditFinding]:
-    """Runs under an amendment that came too late, and whether they say so."""
-    for run, body in evidence.starts(hypothesis) if amendment.deviates else ():
-        if not evidence.before(amendment.digest, run):
-            continue
-        said = "\n".join(body.deviations)
-        unsaid = [line for line in amendment.body.differences if line not in said]
-        if not unsaid:
-            continue
-        too_late_then = any(evidence.before(earlier, run) for earlier in amendment.after + amendment.beside)
-        sort = "deviation-unnamed" if too_late_then else "deviated"
-        what = f"run {run_name(run)} deviates by an amendment {amendment.when}, and does not say so"
-        yield AuditFinding(sort, what, evidence.at(run), unsaid[0], "not named", hypothesis)
-
-
 def _start(evidence: Evidence, run: str, body: RunStartedBody, same_meaning: SameMeaning) -> Iterator[AuditFinding]:
     """A run against what was registered, or amended before it."""
     fixed = evidence.bodies.get(body.amendment or body.registration)
@@ -117,7 +79,7 @@ def _start(evidence: Evidence, run: str, body: RunStartedBody, same_meaning: Sam
         what = f"it was run as registered, past the amendment {skipped[:12]}"
         yield AuditFinding("meaning-changed", what, where, skipped, "no amendment named", body.hypothesis)
     said = "\n".join(body.deviations)
-    for name, old, new in _changes(fixed, body):
+    for name, old, new in amended.changes(fixed, body):
         if name not in said:
             what = f"{name} is not the registered one, and its deviations do not say so"
             yield AuditFinding("deviation-unnamed", what, where, old, new, body.hypothesis)
@@ -131,22 +93,6 @@ def _amended_before(evidence: Evidence, run: str, hypothesis: str) -> str | None
         if evidence.events[digest].body["kind"] == "meaning" and evidence.before(digest, run):
             return digest
     return None
-
-
-def _changes(fixed: RegisteredBody | AmendedBody, body: RunStartedBody) -> Iterator[tuple[str, str, str]]:
-    """Plug-ins, templates and data of a run that are others than those fixed before it."""
-    for old, new in (
-        (fixed.pins.plugins, body.pins.plugins),
-        (fixed.pins.templates, body.pins.templates),
-    ):
-        for name in sorted({*old, *new}):
-            if old.get(name) != new.get(name):
-                yield name, old.get(name, "none"), new.get(name, "none")
-    if fixed.pins.code is not None and fixed.pins.code != body.pins.code:
-        yield "code", fixed.pins.code, body.pins.code or "none"
-    for name, fingerprint in body.data.items():
-        if fixed.data.get(name, fingerprint) != fingerprint:
-            yield name, fixed.data[name], fingerprint
 
 
 def _end(evidence: Evidence, run: str, body: RunStartedBody) -> Iterator[AuditFinding]:

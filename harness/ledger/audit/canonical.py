@@ -19,7 +19,7 @@ def check(evidence: Evidence) -> Iterator[AuditFinding]:
         if not aside(path):
             yield AuditFinding("not-a-file", f"{what} lies in the trail; it was not followed", files.shown(path))
     read = set(evidence.events)
-    there = {path.removeprefix(EVENTS).removesuffix(".json") for path in files.sizes if path.startswith(EVENTS)}
+    there = {path.removeprefix(EVENTS).removesuffix(".json") for path in files.paths if path.startswith(EVENTS)}
     for event in evidence.order:
         for parent in event.parents:
             if parent not in read and parent not in there:  # one that is there and not readable was named already

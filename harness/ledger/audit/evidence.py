@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from harness.errors import HarnessError, Tampered
 from harness.ledger.ancestry import Ancestry
@@ -26,6 +26,15 @@ ANCHORS = "ledger/anchors/"
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
+class Outline(NamedTuple):
+    """The part of a registered canonical form that is kept in memory: a thousand whole ones would take 70 MB."""
+
+    arms: tuple[str, ...] | None
+    """Their names, sorted; None if the form has none."""
+    stopping: Any
+    """As the form has it."""
+
+
 class Evidence:
     """A trail as an audit sees it. What could not be read is in ``problems``, and in nothing else."""
 
@@ -39,7 +48,7 @@ class Evidence:
         self.bodies: dict[str, Record] = {
             digest: event.content for digest, event in self.events.items() if event.content is not None
         }
-        self._forms: dict[str, dict[str, Any] | None] = {}
+        self._outlines: dict[str, Outline] = {}
         self._pages: dict[str, Provenance] = {}
         self.ancestry = Ancestry(self.order)
         self.types: dict[str, list[str]] = defaultdict(list)
@@ -120,26 +129,37 @@ class Evidence:
     def page(self, run: str, digest: str | None) -> Provenance | None:
         """What a judged run's env.json says; None if it is not the file of this digest, or cannot be read."""
         path = f"{self.folder(run)}/env.json"
+        if digest is None or path not in self.files.paths:
+            return None
         try:
-            if path not in self.files.sizes or self.files.digest(path) != digest:
-                return None
             if digest not in self._pages:
-                self._pages[digest] = Provenance.model_validate_json(self.files.read(path))
+                data = self.files.read(path)
+                if self.files.digest(path) == digest:
+                    self._pages[digest] = Provenance.model_validate_json(data)
+            return self._pages[digest] if self.files.digest(path) == digest else None
         except (OSError, ValidationError):
             return None
-        return self._pages[digest]
 
     def form(self, digest: str) -> dict[str, Any] | None:
         """A registered canonical form as plain data; None if it is not there, not what its name says, or no mapping."""
-        if digest not in self._forms:
-            path, form = f"{OBJECTS}{digest}", None
-            try:
-                if path in self.files.sizes and self.files.digest(path) == digest:
-                    form = json.loads(self.files.read(path))
-            except (OSError, ValueError, RecursionError):
-                form = None
-            self._forms[digest] = form if isinstance(form, dict) else None
-        return self._forms[digest]
+        path = f"{OBJECTS}{digest}"
+        try:
+            if path not in self.files.paths or self.files.digest(path) != digest:
+                return None
+            form = from_json(self.files.read(path))  # twice as fast as json
+        except (OSError, ValueError, RecursionError):
+            return None
+        if not isinstance(form, dict):
+            return None
+        arms = form.get("arms")
+        self._outlines[digest] = Outline(tuple(sorted(arms)) if isinstance(arms, dict) else None, form.get("stopping"))
+        return form
+
+    def outline(self, digest: str) -> Outline | None:
+        """What runs are compared with of a registered canonical form; None as for ``form``."""
+        if digest not in self._outlines and self.form(digest) is None:
+            return None
+        return self._outlines[digest]
 
     def at(self, digest: str) -> str:
         """An event for a person: its file."""
@@ -147,7 +167,7 @@ class Evidence:
 
     def _events(self) -> Iterator[tuple[str, Event]]:
         """Every event that is what it says; ``problems`` gets the others."""
-        for path in list(self.files.sizes):
+        for path in sorted(self.files.paths):
             name = path.removeprefix(EVENTS)
             if name == path or name.startswith("."):
                 continue

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from pathlib import Path
 
 LARGEST_EVENT = 16 * 2**20
@@ -18,8 +17,8 @@ class TrailFiles:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.sizes: dict[str, int] = {}
-        """Path below the root → bytes."""
+        self.paths: set[str] = set()
+        """Paths below the root."""
         self.odd: dict[str, str] = {}
         """Path → what it is instead of a file or folder: "a link", "a device"."""
         self._digests: dict[str, str] = {}
@@ -35,12 +34,13 @@ class TrailFiles:
         Raises:
             OSError: it cannot be read, is larger than ``limit``, or is a link by now.
         """
-        if self.sizes[path] > limit:
-            raise OSError(f"it has {self.sizes[path]:,} bytes, more than the {limit:,} that are read")
         descriptor = os.open(f"{self.root}{os.sep}{path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
-            parts = [os.read(descriptor, self.sizes[path] + 1)]
-            while parts[-1] and len(parts[0]) != self.sizes[path]:
+            size = os.fstat(descriptor).st_size
+            if size > limit:
+                raise OSError(f"it has {size:,} bytes, more than the {limit:,} that are read")
+            parts = [os.read(descriptor, size + 1)]
+            while parts[-1] and len(parts[0]) != size:
                 parts.append(os.read(descriptor, 2**20))
         finally:
             os.close(descriptor)
@@ -60,7 +60,7 @@ class TrailFiles:
 
     def below(self, folder: str) -> list[str]:
         """The listed files below a folder, sorted."""
-        return [path for path in sorted(self.sizes) if path.startswith(f"{folder}/")]
+        return [path for path in sorted(self.paths) if path.startswith(f"{folder}/")]
 
     def _list(self) -> None:
         todo = [""]
@@ -79,12 +79,10 @@ class TrailFiles:
                     self.odd[path] = "a link"
                 elif entry.is_dir(follow_symlinks=False):
                     todo.append(f"{path}/")
+                elif entry.is_file(follow_symlinks=False):
+                    self.paths.add(path)
                 else:
-                    status = entry.stat(follow_symlinks=False)
-                    if stat.S_ISREG(status.st_mode):
-                        self.sizes[path] = status.st_size
-                    else:
-                        self.odd[path] = "a device, a pipe or a socket"
+                    self.odd[path] = "a device, a pipe or a socket"
 
 
 def aside(path: str) -> bool:

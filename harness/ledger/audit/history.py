@@ -144,7 +144,7 @@ class _Present:
 
     def blob(self, path: str) -> str | None:
         """The file's blob id; None if it is not there."""
-        if path not in self.files.sizes or aside(path):
+        if path not in self.files.paths or aside(path):
             return None
         try:
             data = self.files.read(path)

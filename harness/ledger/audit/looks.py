@@ -24,12 +24,12 @@ def recorded(evidence: Evidence, run: str) -> list[tuple[str, LookBody]]:
 
 def planned(evidence: Evidence, start: RunStartedBody) -> tuple[int, ...] | None:
     """Numbers of seeds at which a run is judged; empty where its file asks for no looks, None where it is not here."""
-    form = evidence.form(start.canonical)
-    try:
-        stopping = Stopping.model_validate(form["stopping"]) if form is not None else None
-    except (KeyError, ValidationError):
+    outline = evidence.outline(start.canonical)
+    if outline is None:
         return None
-    if stopping is None:
+    try:
+        stopping = Stopping.model_validate(outline.stopping)
+    except ValidationError:
         return None
     return () if stopping.kind == "fixed" else stopping.numbers(len(start.seeds))
 

@@ -46,7 +46,7 @@ def _results(evidence: Evidence, run: str, start: RunStartedBody, verdict: Verdi
     path = f"{evidence.folder(run)}/results.json"
     where, hypothesis = evidence.files.shown(path), start.hypothesis
     try:
-        if path not in evidence.files.sizes or evidence.files.digest(path) != verdict.files.get("results.json"):
+        if path not in evidence.files.paths or evidence.files.digest(path) != verdict.files.get("results.json"):
             return  # step 4 names it
         measured = Measurements.model_validate_json(evidence.files.read(path))
     except OSError:
@@ -83,12 +83,10 @@ def _results(evidence: Evidence, run: str, start: RunStartedBody, verdict: Verdi
             yield AuditFinding("results-data", what, where, start.data[name], record.fingerprint, hypothesis)
 
 
-def _arms(evidence: Evidence, start: RunStartedBody, measured: Measurements) -> list[str]:
+def _arms(evidence: Evidence, start: RunStartedBody, measured: Measurements) -> tuple[str, ...]:
     """The arms of the hypothesis as it was run; of the results themselves where its form is not here."""
-
-    form = evidence.form(start.canonical) or {}
-    arms = form.get("arms")
-    return sorted(arms) if isinstance(arms, dict) else sorted(measured.epochs)
+    outline = evidence.outline(start.canonical)
+    return outline.arms if outline is not None and outline.arms is not None else tuple(sorted(measured.epochs))
 
 
 def _stopped(evidence: Evidence, run: str) -> bool:

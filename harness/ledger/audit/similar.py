@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
+from heapq import nsmallest
 
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
@@ -15,27 +17,34 @@ WORDS = ("id", "title", "question", "prediction", "prior_data_seen", "implicatio
 
 def near_duplicates(evidence: Evidence) -> Iterator[AuditFinding]:
     """Registrations that train and test nearly the same, each with the first like it."""
-    numbers: dict[str, int] = {}
-    first: dict[str, str] = {}  # text → the first registration that has exactly this
-    masks: dict[str, int] = {}
+    numbers: dict[str, int] = {}  # leaf → its number: most forms share most leaves
+    first: dict[frozenset[int], str] = {}  # leaves → the first registration that has exactly these
+    order: list[frozenset[int]] = []
+    having: dict[int, list[int]] = defaultdict(list)  # leaf → places in ``order``
     for digest in evidence.types["registered"]:
         text = _tested(evidence, str(evidence.events[digest].body["canonical"]))
         if text is None:
             continue
-        twin = first.get(text)
+        leaves = frozenset([numbers.setdefault(leaf, len(numbers)) for leaf in set(text.split(", "))])
+        twin = first.get(leaves)
         if twin is None:
-            mask = sum(1 << numbers.setdefault(leaf, len(numbers)) for leaf in frozenset(text.split(", ")))
-            twin = next((other for other, known in masks.items() if _alike(mask, known)), None)
-            first[text] = digest
-            masks[digest] = mask
+            # Whatever is alike has one of any so many of these leaves; few have the rarest, so that not each of
+            # thousands is held against each.
+            rarest = nsmallest(int((1 - ALIKE) * len(leaves)) + 1, leaves, key=lambda leaf: len(having[leaf]))
+            candidates = sorted({place for leaf in rarest for place in having[leaf]})
+            twin = next((first[order[place]] for place in candidates if _alike(leaves, order[place])), None)
+            for leaf in leaves:
+                having[leaf].append(len(order))
+            order.append(leaves)
+            first[leaves] = digest
         if twin is not None and evidence.whose(twin) != evidence.whose(digest):
             what = f"it trains and tests nearly the same as {evidence.whose(twin)}"
             where = evidence.at(digest)
             yield AuditFinding("near-duplicate", what, where, got=twin, hypothesis=evidence.whose(digest))
 
 
-def _alike(one: int, other: int) -> bool:
-    return (one & other).bit_count() >= ALIKE * max(one.bit_count(), other.bit_count())
+def _alike(one: frozenset[int], other: frozenset[int]) -> bool:
+    return len(one & other) >= ALIKE * max(len(one), len(other))
 
 
 def _tested(evidence: Evidence, canonical: str) -> str | None:

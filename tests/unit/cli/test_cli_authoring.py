@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -16,8 +17,11 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.cli.app import app
+from harness.cli.check import annotation as annotation_of
+from harness.cli.new import _ask_the_rest
+from harness.errors import Finding
 from harness.registry import FAMILIES, members
-from harness.spec import CHECKS, load, names
+from harness.spec import CHECKS, Answers, load, names
 
 import harness.cli  # noqa: F401  isort: skip  (registers the verbs)
 
@@ -86,6 +90,8 @@ def test_sarif_has_the_published_structure(here: Path) -> None:
     (run,) = log["runs"]
     rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
     assert rules == list(CHECKS)
+    for rule in run["tool"]["driver"]["rules"]:  # GitHub's code scanning asks for all three (GH2012)
+        assert all(rule[key]["text"] for key in ("shortDescription", "fullDescription", "help"))
     assert len(run["results"]) == 4
     for result in run["results"]:
         assert result["level"] in ("error", "warning")
@@ -97,6 +103,45 @@ def test_sarif_has_the_published_structure(here: Path) -> None:
         assert place["region"]["startColumn"] >= 1
         assert place["region"]["snippet"]["text"]
     assert json.loads(call("check", "--format", "sarif", str(ROOT / "hypotheses")).stdout)["runs"][0]["results"] == []
+
+
+@pytest.mark.parametrize(
+    ("found", "annotation"),
+    [
+        (
+            Finding("a.yaml", 2, 3, "50% off\r\nand more", "go on"),
+            "::error file=a.yaml,line=2,col=3,title=harness form::50%25 off%0D%0Aand more → go on",
+        ),
+        (
+            Finding("b,c: 9%.yaml", 1, 1, "a: b, c", rule="syntax"),
+            "::error file=b%2Cc%3A 9%25.yaml,line=1,col=1,title=harness syntax::a: b, c",
+        ),
+    ],
+)
+def test_annotations_are_escaped_as_documented(found: Finding, annotation: str) -> None:
+    """%, CR and LF in the message; also : and , in properties (github.com/actions/toolkit, command.ts)."""
+    assert annotation_of(found) == annotation
+
+
+def test_a_place_below_this_folder_is_told_relative_to_it(here: Path) -> None:
+    found = Finding(str(here / "verdicts/ledger/x.json"), 1, 1, "gone")
+    assert annotation_of(found).startswith("::error file=verdicts/ledger/x.json,")
+
+
+@pytest.mark.parametrize("margin", ["0", "-3", "nan", "inf"])
+def test_a_margin_is_a_difference(here: Path, margin: str) -> None:
+    said = call("new", "x", "--title", "T", "--question", "Q", "--margin", margin, code=2).output
+    assert "is no margin" in said and not (here / "hypotheses/x.yaml").exists()
+
+
+@pytest.mark.parametrize("name", ["12", "y", "null", "2024-01-01"])
+def test_an_id_that_yaml_would_read_as_something_else_is_quoted(here: Path, name: str) -> None:
+    call("new", name, "--title", "T", "--question", f"Q{name}", "--margin", "0.1234567")
+    (path,) = (here / "hypotheses").iterdir()
+    loaded = load(path).hypothesis
+    assert loaded.id == name and str(loaded.decisions["margin"].bands["better"]) == "(0.1234567, inf)"
+    call("new", "--from", str(path), "007")
+    call("check")
 
 
 def test_an_unknown_format(here: Path) -> None:
@@ -180,13 +225,23 @@ def test_on_a_terminal_it_asks(here: Path) -> None:
         command, stdin=child, stdout=subprocess.PIPE, stderr=child, env={**os.environ, "TERM": "dumb"}
     )
     os.close(child)
-    os.write(parent, b"asked-for\nA title\nA question?\n")
+    os.write(parent, b"Asked For\nasked-for\nA title\nA question?\n")  # what can't be an id is asked for again
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert out.decode().strip() == "hypotheses/asked_for.yaml"
     hypothesis = load(here / "hypotheses/asked_for.yaml").hypothesis
     assert (hypothesis.title, hypothesis.question) == ("A title", "A question?")
     assert str(hypothesis.decisions["margin"].bands["better"]) == "(2, inf)"
+
+
+def test_what_no_plug_in_is_called_is_asked_for_again(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    given: dict[str, Any] = {"metric": None, "penalty": None, "seeds": None}
+    monkeypatch.setattr(sys, "stdin", io.StringIO("none\naccuracy\ntrain_loss\nmany\n12\n"))
+    _ask_the_rest(given, Answers)
+    assert given == {"metric": "train_loss", "penalty": None, "seeds": 12}
+    said = capsys.readouterr().err
+    assert "metric (credit_cosine, " in said and "'accuracy' is none of these: credit_cosine" in said
+    assert "penalty (none, residual_branch) [none]" in said
 
 
 def test_everything_that_is_listed_can_be_explained() -> None:

@@ -149,3 +149,14 @@ def test_the_first_seeds_of_measurements_are_those_of_a_shorter_run():
     whole, part = margins(CLEAR + LATER), margins(CLEAR)
     assert whole.first(5).to_json() == part.to_json()
     assert whole.first(10) == whole
+
+
+@pytest.mark.parametrize("values", [CLEAR + LATER, OPEN + LATER, [24.9, 25.1] * 5, [26.0] * 10])
+def test_what_is_said_of_an_earlier_look_is_what_would_have_been_judged_then(values):
+    """Looks on the way are judged without what describes them."""
+    for h, parts in ((looks(), 2), (anytime(), 1), (anytime([5, 10]), 1)):
+        decision = decide(h, margins(values))
+        shares = {"parts": parts, "guard_parts": len(h.looks)}
+        full = [judge(h, margins(values).first(look.seeds), **shares) for look in decision.looks]
+        assert [(look.outcome, look.p) for look in decision.looks] == [(each.outcome, each.p) for each in full]
+        assert decision.decisions == full[-1].decisions

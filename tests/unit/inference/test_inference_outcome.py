@@ -259,3 +259,26 @@ def test_an_untested_decision_excludes_nothing():
     assert both(REAL, [0.01] * 5, ALL).outcome == "inconclusive"
     assert both(LOW, [0.01] * 5, ALL).outcome == "no"
     assert both(REAL, [0.01] * 5, ANY).outcome == "yes"
+
+
+def with_criterion(h, name):
+    plain = h.model_dump(mode="json")
+    plain["decisions"]["direction"]["criterion"] = {"name": name}
+    return type(h).model_validate(plain)
+
+
+def test_a_criterion_without_a_formula_for_seeds_blames_no_boundary():
+    """bounded knows no number of seeds that would decide; that is no reason to call the estimate close to a cut."""
+    d = decide(with_criterion(direction(count=10), "bounded"), cosines([0.1, 0.12, 0.08, 0.11, 0.09, 0.1] * 2))
+    (decision,) = d.decisions
+    assert d.outcome == "inconclusive" and decision.status == "tested" and decision.seeds_needed is None
+    assert "can't be said for the criterion bounded" in decision.steps[-1]
+    close = decide(direction(), cosines([0.04, 0.06, 0.05, 0.03, 0.07]))
+    assert "so close to the boundary" in close.decisions[0].steps[-1]
+
+
+def test_two_seeds_are_a_warning_where_a_t_test_is_made_and_nowhere_else():
+    values = cosines([0.01, 0.02])
+    for name, warned in (("t", True), ("bounded", False), ("sign_flip", False)):
+        said = decide(with_criterion(direction(count=2), name), values).warnings
+        assert any("with 2 seeds, a t test" in warning for warning in said) == warned

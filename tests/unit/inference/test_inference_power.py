@@ -5,11 +5,11 @@ import math
 
 import numpy as np
 import pytest
-from inference_records import COSINE, DIRECTION, MARGIN, MARGIN_PP, direction, make_hypothesis, margin
+from inference_records import COSINE, DIRECTION, MARGIN, MARGIN_PP, REFERENCE, direction, make_hypothesis, margin
 from scipy import stats
 
 from harness.criteria.t import T
-from harness.inference import Spread, greatest_chance, power
+from harness.inference import Spread, Truth, greatest_chance, power
 from harness.inference.atoms import split
 from harness.inference.chances import ExactT
 from harness.inference.prediction import level, wanted
@@ -76,8 +76,86 @@ def test_an_earlier_look_can_decide_too_so_no_chance_at_the_last_one_is_a_bound(
     h = direction(count=10, stopping={"kind": "looks", "at": [5, 10]})
     assert greatest_chance(direction(count=10), {"direction": spread(0.03)}) is not None
     assert greatest_chance(h, {"direction": spread(0.03)}) is None
-    notes = power(h, {"direction": spread(0.03)}).notes
-    assert notes[1] == "Planned looks share α." and "an earlier look can decide too" in notes[2]
+    report = power(h, {"direction": spread(0.03)})
+    assert report.notes[1:] == ("Planned looks share α.",)
+    (part,) = report.decisions
+    assert part.looks == part.numbers == (5, 10) and part.draws == 10_000
+    assert part.by_number[1][0] < part.by_number[1][1] == part.prediction[0].chances[1]
+    assert (
+        len(part.seeds_trained) == len(part.landmarks) and 5 <= min(part.seeds_trained) < max(part.seeds_trained) <= 10
+    )
+    assert part.seeds_trained[part.landmarks.index(0.0)] == pytest.approx(10 - 5 * part.by_number[1][0], abs=0.1)
+    assert part.prediction[0].seeds == (5, 10, None)  # the look by which it is 80%, for each sd
+
+
+def test_with_several_decisions_only_the_last_look_is_told_and_that_is_said():
+    h = both({"rule": "all", **HOLDS}, "yes").model_copy(
+        update={"stopping": direction(count=10, stopping={"kind": "looks", "at": [5, 10]}).stopping}
+    )
+    report = power(h, {"a": spread(1.0), "b": spread(0.03)})
+    assert all(part.looks == () and part.seeds_trained == () for part in report.decisions)
+    assert "an earlier look can end the run is not counted in" in report.notes[2]
+
+
+def test_of_many_looks_some_are_shown():
+    h = direction(count=40, stopping={"kind": "anytime"})
+    plain = h.model_dump(mode="json")
+    plain["decisions"]["direction"]["criterion"] = {"name": "t_sequence"}
+    (part,) = power(type(h).model_validate(plain), {"direction": spread(0.03)}).decisions
+    assert len(part.looks) == 39 and len(part.numbers) == 8
+    assert (part.numbers[0], part.numbers[-1]) == (2, 40) and set(part.numbers) < set(part.looks)
+
+
+GUARD = {"healthy": {"estimand": "reference", "above": 1e-7, "otherwise": "At the floor."}}
+
+
+def guarded(**more):
+    return make_hypothesis(
+        {"direction": COSINE, "reference": REFERENCE},
+        {"direction": ("direction", DIRECTION)},
+        guards=GUARD,
+        count=10,
+        **more,
+    )
+
+
+def test_guards_nothing_is_known_of_are_named():
+    report = power(guarded(), {"direction": spread(0.03)})
+    assert report.guards == () and "needs every guard verified" in report.notes[1]
+    assert "not counted in for healthy" in report.notes[2]
+    assert power(direction(count=10), {"direction": spread(0.03)}).notes[1:] == ()
+
+
+def test_chances_of_a_guard_are_those_of_its_test():
+    """Exact sign test of 10 seeds: 9 must hold, at .05 (p = .0107) and at .05/3."""
+    truth = Truth(2e-7, 1e-7, "assumed")  # one sd above: a seed holds with Φ(1)
+    report = power(guarded(), {"direction": spread(0.03)}, (), {"healthy": truth})
+    (guard,) = report.guards
+    p = float(stats.norm.cdf(1))
+    assert guard.verified == pytest.approx(stats.binom.sf(8, 10, p), abs=1e-6)
+    assert guard.violated == pytest.approx(stats.binom.sf(8, 10, 1 - p), abs=1e-6)
+    chance = report.decisions[0].prediction[0].chances[1]
+    assert report.together == pytest.approx((max(0, chance + guard.verified - 1), min(chance, guard.verified)))
+    looks = guarded(stopping={"kind": "looks", "at": [6, 8, 10]})  # .05/3
+    (guard,) = power(looks, {"direction": spread(0.03)}, (), {"healthy": truth}).guards
+    assert guard.alpha == pytest.approx(0.05 / 3)
+    assert guard.verified == pytest.approx(stats.binom.sf(8, 10, p), abs=1e-6)
+    below = {"healthy": {"estimand": "reference", "below": 1e-7, "otherwise": "Too large."}}
+    turned = make_hypothesis(
+        {"direction": COSINE, "reference": REFERENCE}, {"direction": ("direction", DIRECTION)}, guards=below, count=10
+    )
+    (other,) = power(turned, {"direction": spread(0.03)}, (), {"healthy": truth}).guards
+    assert (other.verified, other.violated) == pytest.approx((guard.violated, guard.verified), abs=1e-6)
+
+
+def test_a_guard_about_a_mean_is_tested_with_t():
+    reference = {**REFERENCE, "seeds": "mean"}
+    h = make_hypothesis(
+        {"direction": COSINE, "reference": reference}, {"direction": ("direction", DIRECTION)}, guards=GUARD, count=10
+    )
+    (guard,) = power(h, {"direction": spread(0.03)}, (), {"healthy": Truth(1.8e-7, 1e-7, "assumed")}).guards
+    assert guard.verified == pytest.approx(0.754425, abs=1e-6)  # δ = .8, n = 10, one-sided .05
+    assert guard.violated < 1e-3
 
 
 def test_one_decision_with_a_bounded_prediction():

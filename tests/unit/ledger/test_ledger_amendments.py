@@ -160,6 +160,23 @@ def test_seeds_cannot_be_rolled_again(life):
     assert len(life.ledger.events()) == 1
 
 
+@pytest.mark.parametrize("count", [2, 5])
+def test_the_number_of_seeds_is_fixed_as_soon_as_it_was_run(life, count):
+    """Who may choose when to stop can stop when the outcome pleases: also after an attempt that came to nothing."""
+    life.register()
+    life.ledger.append("pilot", {"hypothesis": "small", "settings": {}})
+    life.amend(b"after a pilot", (("seeds", "count"), 4))
+    run = life.start()
+    with pytest.raises(DeviationRefused, match="run with 4 registered seeds"):
+        life.amend(b"while it runs", (("seeds", "count"), count))
+    life.ledger.append("run_aborted", {"run": run.digest, "reason": "stopped"})
+    with pytest.raises(DeviationRefused, match=f"an amendment to {count} is refused"):
+        life.amend(b"after it was stopped", (("seeds", "count"), count))
+    assert [event.type for event in life.ledger.events()].count("amended") == 1
+    life.amend(b"the number stays", STRENGTH, (("seeds", "count"), 4))
+    assert len(in_force(life.ledger, "small").seeds) == 4
+
+
 def test_listed_seeds_stay_as_they_are(life):
     life.register((("seeds",), {"list": [7, 8, 9]}))
     with pytest.raises(DeviationRefused, match="second roll"):

@@ -127,6 +127,29 @@ def test_claims_are_checked(tmp_path: Path, text: str, expected: str) -> None:
     assert report.loaded == ()
 
 
+@pytest.mark.parametrize(
+    ("line", "wrong", "joined"),
+    [("\n  vanilla:", "\n  Plain-arm:", "underscores"), ("\nid: ", "\nid: B_", "hyphens")],
+)
+def test_the_remedy_for_a_name_leads_to_a_valid_one(tmp_path: Path, line: str, wrong: str, joined: str) -> None:
+    """Ids are joined by hyphens; names inside a file are not, so that "a - b" is a contrast."""
+    with pytest.raises(InvalidHypothesis) as refused:
+        load(write(tmp_path, "x.yaml", (line, wrong)))
+    (found,) = [finding for finding in refused.value.findings if "no valid name" in finding.message]
+    assert found.remedy is not None and found.remedy.endswith(f"joined by {joined}")
+
+
+def test_a_file_that_a_folder_s_check_leaves_out_is_named(tmp_path: Path) -> None:
+    write(tmp_path, "x.yaml")
+    write(tmp_path, "y.yml", ("id: ", "id: other-"))
+    report = load_folder([tmp_path])
+    assert [(Path(f.file).name, f.severity, f.remedy) for f in report.findings] == [
+        ("y.yml", "warning", "rename it to y.yaml")
+    ]
+    assert len(report.loaded) == 1
+    assert load_folder([tmp_path / "x.yaml", tmp_path / "y.yml"]).findings == ()
+
+
 def test_a_chain_of_claims_may_be_longer_than_the_stack(tmp_path: Path) -> None:
     chain = [f"  c{i}: {{statement: S., stands_on: [c{i + 1}]}}" for i in range(1_500)]
     (tmp_path / "claims.yaml").write_text("claims:\n" + "\n".join(chain) + "\n  c1500: {statement: S.}\n")
@@ -170,7 +193,7 @@ def test_a_folder_that_is_not_there_or_holds_no_hypothesis(tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="there is no folder hypotheses here") as absent:
         load_folder([Path("hypotheses")])
-    assert absent.value.remedy == "go to the project's folder, or name files"
+    assert absent.value.remedy == "go to the project's folder, name files, or write a first one: harness new"
     folder = tmp_path / "hypotheses"
     folder.mkdir()
     (folder / "claims.yaml").write_text("claims: {}\n")
@@ -183,6 +206,7 @@ def test_a_folder_that_is_not_there_or_holds_no_hypothesis(tmp_path: Path, monke
     write(folder, "matrix.yaml")
     with pytest.raises(UsageError, match=r"did you mean hypotheses/matrix\.yaml"):
         load_folder([folder.relative_to(tmp_path) / "matrix"])
+    (folder / "x.yml").unlink()
     assert load_folder([Path("hypotheses")]).findings == ()
 
 

@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from harness.records import DecisionPower, PowerReport, PredictionPower
+from harness.records import DecisionPower, GuardPower, PowerReport, PredictionPower
 from harness.verdict import power
 
 ROWS = ((0.9, 0.05, 0.05), (0.1, 0.1, 0.8), (0.0, 0.999_99, 0.000_01))
@@ -48,6 +48,30 @@ def test_tables():
     assert prediction.rows[1][2:] == ["0.0% (no number)"] * 3
     assert numbers.rows[1] == ["10 (registered)", "100.0%", "85.0%", "20.0%"]
     assert len(power.tables(part(prediction=(), by_number=(), greatest=None, within=()))) == 1
+
+
+def test_tables_under_looks():
+    looked = part(looks=(5, 10), draws=10_000, seeds_trained=(9.4, 6.25))
+    outcomes, prediction, numbers = power.tables(looked)
+    assert outcomes.title.startswith("Chance of each outcome, with up to 10 seeds")
+    assert outcomes.heads[-1] == "seeds on average" and [row[-1] for row in outcomes.rows] == ["9.4", "6.2"]
+    assert prediction.title.endswith("the look by which it is 80%") and prediction.rows[0][-1] == "20.0% (none)"
+    assert [row[0] for row in numbers.rows] == ["5 (look 1 of 2)", "10 (look 2 of 2)"]
+    assert any("10000 runs that end at the first look that decides" in text for text in power.sentences(looked))
+    assert power.figure(report(looked)).startswith(b"<?xml")
+
+
+def test_guards_are_told():
+    guard = GuardPower(
+        name="healthy", title="norm", unit="", side="above", threshold=1e-7, test="exact sign test", alpha=0.05,
+        seeds=10, effect=2e-7, sd=1e-8, source="estimated from 5 seeds of run x", verified=0.99, violated=0.0,
+    )  # fmt: skip
+    said = report(part()).model_copy(update={"guards": (guard,)})
+    assert power.guards_table(report(part())) is None and power.together(report(part())) is None
+    table = power.guards_table(said)
+    assert table.title == "Guards, with 10 seeds, if the truth is as estimated from 5 seeds of run x"
+    assert table.rows == [["healthy", "above 1e-07", "2e-07", "1e-08", "99.0%", "0.0%"]]
+    assert "decisions and guards depend" in power.together(said) and "| healthy |" in power.markdown(said)
 
 
 @pytest.mark.parametrize(

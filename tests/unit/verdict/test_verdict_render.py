@@ -187,6 +187,8 @@ def test_invalid_by_guard() -> None:
     assert "**The outcome is invalid: the run cannot answer the question" in text
     assert "| 4.00e-10 | 0 of 10 | exact sign test, p = 1, α = 0.05 | **violated** |" in text
     assert "(reverse test: p = .00098). The BP gradient is at the floor" in text
+    assert "**That would be this decision by itself; the guards or the seeds say otherwise.**" in text
+    assert "That would be this decision" not in page(render(fixed, measured, judged, provenance, moved))
 
 
 def test_diverged_seeds() -> None:

@@ -1,0 +1,105 @@
+"""Amendments, for step 3: what each changed is what it tells, and the runs under a late one say that they deviate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.ledger.amendments import Amendment, amendments
+from harness.ledger.audit.evidence import Evidence
+from harness.ledger.audit.findings import AuditFinding
+from harness.ledger.bodies import AmendedBody, RegisteredBody, RunStartedBody
+from harness.ledger.history import run_name
+from harness.ledger.registration import form_differences, written_differences
+
+
+def check(evidence: Evidence, hypothesis: str) -> Iterator[AuditFinding]:
+    """Whether each amendment was provably before every attempt, and whether it tells of those that it had seen."""
+    attempts = evidence.of(hypothesis, "run_started", "pilot")
+    for digest in evidence.of(hypothesis, "amended"):
+        body = evidence.bodies[digest]
+        assert isinstance(body, AmendedBody)
+        earlier = {run for run in attempts if evidence.before(run, digest)}
+        if unsaid := earlier - set(body.attempts):
+            what = "this amendment does not tell of every attempt before it"
+            yield AuditFinding("amendment-attempts", what, evidence.at(digest), min(unsaid), "not named", hypothesis)
+        known = evidence.bodies.get(body.amends)
+        if not isinstance(known, RegisteredBody | AmendedBody) or known.hypothesis != hypothesis:
+            what = "this amendment amends neither the registration nor an amendment of its hypothesis"
+            yield AuditFinding("reference", what, evidence.at(digest), hypothesis, body.amends, hypothesis)
+            continue
+        if (untold := _untold(evidence, known, body)) is not None:
+            what = "this amendment changes something that it does not tell"
+            yield AuditFinding("amendment-untold", what, evidence.at(digest), untold, "not named", hypothesis)
+        runs = {run for run in earlier if evidence.start(run) is not None}
+        if (other := _other_seeds(evidence, known, body, runs)) is not None:
+            yield AuditFinding("amendment-seeds", other, evidence.at(digest), hypothesis=hypothesis)
+    own = [evidence.events[digest] for digest in evidence.of(hypothesis, "amended", "run_started", "pilot")]
+    for amendment in amendments(own, hypothesis, evidence.ancestry):
+        changed = "; ".join(amendment.body.differences) or "the text alone"
+        what = f"amended {amendment.when}: {changed}: {amendment.body.reason}"
+        yield AuditFinding("amended", what, evidence.at(amendment.digest), hypothesis=hypothesis)
+        yield from _late(evidence, amendment, hypothesis)
+
+
+def _late(evidence: Evidence, amendment: Amendment, hypothesis: str) -> Iterator[AuditFinding]:
+    """Runs under an amendment that came too late, and whether they say so."""
+    for run, body in evidence.starts(hypothesis) if amendment.deviates else ():
+        if not evidence.before(amendment.digest, run):
+            continue
+        said = "\n".join(body.deviations)
+        unsaid = [line for line in amendment.body.differences if line not in said]
+        if not unsaid:
+            continue
+        too_late_then = any(evidence.before(earlier, run) for earlier in amendment.after + amendment.beside)
+        sort = "deviation-unnamed" if too_late_then else "deviated"
+        what = f"run {run_name(run)} deviates by an amendment {amendment.when}, and does not say so"
+        yield AuditFinding(sort, what, evidence.at(run), unsaid[0], "not named", hypothesis)
+
+
+def _untold(evidence: Evidence, known: RegisteredBody | AmendedBody, body: AmendedBody) -> str | None:
+    """The first change that an amendment makes and does not tell; runs under it would not be said to deviate."""
+    before, now = evidence.form(known.canonical), evidence.form(body.canonical)
+    meaning: tuple[str, ...] = ()
+    if before is not None and now is not None:  # step 4 says if one is missing
+        meaning = written_differences(before, now)
+        if meaning and (body.kind != "meaning" or not set(meaning) <= set(body.differences)):
+            meaning = form_differences(before, now)  # takes a hundred times as long
+    around = [name for name, _, _ in changes(known, body)]
+    said = "\n".join(body.differences)
+    for line in meaning:
+        if line not in body.differences or body.kind != "meaning":
+            return line
+    for name in around:
+        if name not in said or body.kind == "comment":
+            return name
+    return None
+
+
+def _other_seeds(
+    evidence: Evidence, known: RegisteredBody | AmendedBody, body: AmendedBody, runs: set[str]
+) -> str | None:
+    """Whether an amendment chooses seeds, or their number after a run: a second roll of the dice."""
+    if known.seeds == body.seeds:
+        return None
+    if not (isinstance(known.seeds, int) and isinstance(body.seeds, int)):
+        return "this amendment chooses other seeds than were registered"
+    if runs:
+        first = min(runs, key=evidence.of(body.hypothesis, "run_started").index)
+        return f"this amendment changes {known.seeds} seeds to {body.seeds}, after run {run_name(first)} started"
+    return None
+
+
+def changes(fixed: RegisteredBody | AmendedBody, body: AmendedBody | RunStartedBody) -> Iterator[tuple[str, str, str]]:
+    """Plug-ins, templates, code and data that are others than those fixed before: name, before, now."""
+    for old, new in (
+        (fixed.pins.plugins, body.pins.plugins),
+        (fixed.pins.templates, body.pins.templates),
+    ):
+        for name in sorted({*old, *new}):
+            if old.get(name) != new.get(name):
+                yield name, old.get(name, "none"), new.get(name, "none")
+    if fixed.pins.code is not None and fixed.pins.code != body.pins.code:
+        yield "code", fixed.pins.code, body.pins.code or "none"
+    for name, fingerprint in body.data.items():
+        if fixed.data.get(name, fingerprint) != fingerprint:
+            yield name, fixed.data[name], fingerprint

@@ -1,0 +1,43 @@
+"""What registered texts mean, and what went wrong, in an audit's words."""
+
+from __future__ import annotations
+
+import json
+
+from pydantic import ValidationError
+
+from harness import spec
+from harness.errors import HarnessError, InvalidHypothesis
+from harness.ledger.audit import Evidence
+from harness.ledger.bodies import AmendedBody, RegisteredBody
+from harness.records import Hypothesis
+
+
+def meaning(evidence: Evidence, canonical: str) -> Hypothesis | None:
+    """A registered canonical form, read with this version's defaults; None if it is not there or not valid."""
+    path = f"objects/sha256/{canonical}"
+    try:
+        if path not in evidence.files.paths or evidence.files.digest(path) != canonical:
+            return None
+        return Hypothesis.model_validate(json.loads(evidence.files.read(path)))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def same_meaning(evidence: Evidence, raw: str, fixed: RegisteredBody | AmendedBody) -> bool:
+    """Whether a text, read by this version, means what a registered canonical form says."""
+    meant = meaning(evidence, fixed.canonical)
+    try:
+        text = evidence.files.read(f"objects/sha256/{raw}")
+        claims = evidence.files.read(f"objects/sha256/{fixed.claims}")
+        return meant is not None and spec.parse(text, claims, fixed.hypothesis).hypothesis == meant
+    except (OSError, KeyError, InvalidHypothesis):
+        return False
+
+
+def said(error: Exception) -> str:
+    """An error in one line."""
+    if isinstance(error, ValidationError):
+        return f"{error.error_count()} faults in a stored record"
+    text = error.message if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
+    return text.splitlines()[0][:300] if text else type(error).__name__

@@ -1,0 +1,29 @@
+"""A reader that goes away, as ``head`` does, ends a command without a traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["check", "--format", "json"], ["reverdict", "bp-penalty-control"], ["explain", "dfa"]]
+)
+def test_a_closed_pipe_is_no_traceback(arguments: list[str]) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-m", "harness.cli", *arguments]
+    running = subprocess.Popen(
+        command, cwd=REPOSITORY, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert running.stdout is not None and running.stderr is not None
+    running.stdout.close()
+    said = running.stderr.read()
+    running.stderr.close()
+    assert running.wait() == 1
+    assert "BrokenPipeError" not in said and "Traceback" not in said

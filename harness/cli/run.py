@@ -92,6 +92,9 @@ def run(
     err.print(f"ledger head, worth keeping elsewhere: {report.head}", markup=False)
 
 
+LEAST_SECONDS = 1.0  # after which a speed says something
+
+
 @contextmanager
 def reporting() -> Iterator[Reporter]:
     """Progress on stderr; a first Ctrl-C or SIGTERM stops after the epoch, a second at once."""
@@ -157,16 +160,17 @@ class Shown:
         if self.first_step is None:
             self.first_step, self.started = at.steps_done, now
         seconds = now - self.started
-        speed = (at.steps_done - self.first_step) / seconds if seconds > 0 else 0.0
+        # Not from the first moment: several processes may report their first epochs at once.
+        speed = (at.steps_done - self.first_step) / seconds if seconds > LEAST_SECONDS else None
+        rate = f"{speed:,.0f} replica steps/s" if speed else ""
         where = f"{', '.join(at.arms)}: {at.replicas} replicas, epoch {at.epoch}/{at.epochs}"
         text = f"cohort {at.cohort}/{at.cohorts} · {where}"
         if err.console.is_terminal:
             if self.task is None:
                 self.task = self.bar.add_task(text, total=at.steps_total, speed="")
-            self.bar.update(self.task, description=text, completed=at.steps_done, speed=f"{speed:,.0f} replica steps/s")
+            self.bar.update(self.task, description=text, completed=at.steps_done, speed=rate)
         elif at.cohort not in self.cohorts or now - self.last_line > 30 or at.steps_done == at.steps_total:
-            left = (at.steps_total - at.steps_done) / speed if speed else None
-            ending = "" if left is None else f", {left:.0f} s left, {speed:,.0f} replica steps/s"
+            ending = f", {(at.steps_total - at.steps_done) / speed:.0f} s left, {rate}" if speed else ""
             err.print(f"{text}{ending}", markup=False)
             self.last_line = now
             self.cohorts.add(at.cohort)  # several may be under way at once

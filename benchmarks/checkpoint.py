@@ -15,7 +15,7 @@ from pathlib import Path
 from compare import HERE, say
 
 from harness import spec
-from harness.engine import open_device, train
+from harness.engine import Progress, open_device, train
 from harness.pipeline.steps import planned_on
 
 USUAL = 60.0  # seconds between two checkpoints of ``harness run``
@@ -41,17 +41,28 @@ def main() -> None:
     data = setup.dataset
     images = {data.name: data.load(options.data, say)}
 
-    def seconds(every: float) -> float:
+    def timed(every: float) -> tuple[float, int]:
+        """Seconds, and how many checkpoints they must have held: counted as training does, from the first report on."""
+        saved: dict[int, float] = {}
+        written = [0]
+
+        def note(at: Progress) -> None:
+            now = time.monotonic()
+            if at.epoch < at.epochs and now - saved.setdefault(at.cohort, now) >= every:
+                saved[at.cohort] = now
+                written[0] += 1
+
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
-            train(plan, images, device, Path(folder), checkpoint_seconds=every)
-            return time.perf_counter() - start
+            train(plan, images, device, Path(folder), checkpoint_seconds=every, report=note)
+            return time.perf_counter() - start, written[0]
 
-    seconds(1e9)  # compiles, and reads what is to be read
-    pairs = [(seconds(1e9), seconds(options.every)) for _ in range(options.repeats)]
-    without, with_them = (statistics.median(times) for times in zip(*pairs, strict=True))
-    number = max(1, int(without / options.every))
-    each = (with_them - without) / number
+    timed(1e9)  # compiles, and reads what is to be read
+    pairs = [(timed(1e9)[0], timed(options.every)) for _ in range(options.repeats)]
+    without = statistics.median(seconds for seconds, _ in pairs)
+    with_them = statistics.median(seconds for _, (seconds, _) in pairs)
+    number = min(count for _, (_, count) in pairs)
+    each = (with_them - without) / max(1, number) * min(device.workers, len(plan.cohorts))
     print(f"{device.name}, {options.file}, {options.epochs} epochs: {without:.2f} s, with {number} checkpoints")
     print(f"{with_them:.2f} s, so {each * 1e3:.0f} ms each: {each / USUAL:.2%} of the {USUAL:.0f} s between two")
 

@@ -99,21 +99,23 @@ def engine_times(cohort: Cohort, images: Images, device: Device, epochs: int, to
     }
 
 
-def times_beside(cohort: Cohort, images: Images, device: Device, epochs: int) -> dict[str, Any]:
-    """As ``engine_times``, for as many processes of the cohort at a time as ``harness run`` would start.
+def times_beside(cohort: Cohort, images: Images, device: Device, epochs: int, count: int) -> dict[str, Any]:
+    """As ``engine_times``, for ``count`` processes of the cohort at a time: as many as ``harness run`` would start.
 
     An epoch takes as long as the slowest process; ``median`` is that divided by the processes.
     """
-    if device.is_cuda or device.workers == 1:
+    if device.is_cuda or count == 1:
         with one_thread(device):
             return engine_times(cohort, images, device, epochs)
     context = multiprocessing.get_context("spawn")
-    together, answers = context.Barrier(device.workers), context.Queue()
+    together, answers = context.Barrier(count, timeout=600), context.Queue()
     arguments = (cohort, images, device.worker(0), epochs, together, answers)
-    processes = [context.Process(target=answer_times, args=arguments) for _ in range(device.workers)]
+    processes = [context.Process(target=answer_times, args=arguments, daemon=True) for _ in range(count)]
     for process in processes:
         process.start()
-    found = [answers.get() for _ in processes]
+    found = [answers.get(timeout=600) for _ in processes]
+    if failed := [answer for answer in found if isinstance(answer, Exception)]:
+        raise failed[0]
     for process in processes:
         process.join()
     slowest = [max(epoch) for epoch in zip(*(times["seconds"] for times in found), strict=True)]
@@ -122,8 +124,20 @@ def times_beside(cohort: Cohort, images: Images, device: Device, epochs: int) ->
 
 def answer_times(cohort: Cohort, images: Images, device: Device, epochs: int, together: Any, answers: Any) -> None:
     """What one of the processes does."""
-    with one_thread(device):
-        answers.put(engine_times(cohort, images, device, epochs, together))
+    try:
+        with one_thread(device):
+            answers.put(engine_times(cohort, images, device, epochs, together))
+    except Exception as error:  # the others wait at the barrier, and the parent for an answer
+        together.abort()
+        answers.put(error)
+
+
+def in_turn(seconds: list[float], workers: int) -> float:
+    """How long cohorts take together, each in the first process that is free, in their order."""
+    busy = [0.0] * workers
+    for one in seconds:
+        busy[busy.index(min(busy))] += one
+    return max(busy)
 
 
 def loop_text(arm: Arm) -> str:
@@ -215,11 +229,13 @@ def compare(part: str, options: Any, device: Device, known: dict[str, Any]) -> l
     rows = []
     for cohort in cohorts_of(part, arms, planned.cohorts, options.replicas):
         say(f"{part}: the engine, {', '.join(cohort.arms)} × {len(cohort.replicas)}")
-        engine = times_beside(cohort, images, device, options.engine_epochs)
+        count = min(device.workers, len(planned.cohorts))
+        engine = times_beside(cohort, images, device, options.engine_epochs, count)
         step = statistics.median(engine["seconds"]) / -(-len(images.train_labels) // setup.batch_size)
         used = [known[f"{name} {loop_text(cohort.arms[replica.arm])}"] for replica in cohort.replicas]
         loops = [sum(tried["per_replica"] for tried in ways) for ways in zip(*used, strict=True)]
         row = {"part": part, "arms": list(cohort.arms), "replicas": len(cohort.replicas), "step": step}
+        row["processes"] = 1 if device.is_cuda else count
         rows.append(row | {"engine": engine, "loops": loops, "roofline": roofline(cohort, step, options)})
     return rows
 
@@ -231,7 +247,10 @@ def report(rows: list[dict[str, Any]], ways: list[str]) -> str:
     groups = [[row] for row in rows]
     groups += [[row for row in rows if row["part"] == part] for part in dict.fromkeys(row["part"] for row in rows)]
     for group in groups:
-        replicas, engine = sum(row["replicas"] for row in group), sum(row["engine"]["median"] for row in group)
+        replicas = sum(row["replicas"] for row in group)
+        engine = group[0]["engine"]["median"]
+        if len(group) > 1:
+            engine = in_turn([statistics.median(row["engine"]["seconds"]) for row in group], group[0]["processes"])
         loops = [sum(seconds) for seconds in zip(*(row["loops"] for row in group), strict=True)]
         alone = len(group) == 1
         arms, step = (", ".join(group[0]["arms"]), f"{group[0]['step'] * 1e3:.3g}") if alone else ("all of these", "")

@@ -19,6 +19,7 @@ from harness.engine.program import Program
 from harness.records import Cohort, Plan
 from harness.storage import cache_folder, write_atomic
 
+SOURCES = Path(__file__).parents[1]
 BATCHES = 8  # of one made-up epoch
 LEAST, MOST = 3, 20  # such epochs that are timed
 ENOUGH_SECONDS = 0.5
@@ -84,8 +85,14 @@ def shape(cohort: Cohort) -> str:
 
 
 def place(device: Device) -> Path:
-    """Where this device's times are kept."""
-    name = "".join(letter if letter.isalnum() else "-" for letter in f"{device.name} torch {torch.__version__}")
+    """Where this device's times are kept, for the code that trains as it is now."""
+    code = hashlib.sha256()
+    for path in sorted(file for part in ("engine", "batched") for file in (SOURCES / part).rglob("*.py")):
+        code.update(path.read_bytes())
+    name = "".join(
+        letter if letter.isalnum() else "-"
+        for letter in f"{device.name} torch {torch.__version__} {code.hexdigest()[:8]}"
+    )
     return cache_folder() / "speed" / f"{name}.json"
 
 

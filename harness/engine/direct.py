@@ -17,6 +17,7 @@ from torch import Tensor
 from harness.batched import adamw
 from harness.batched.layers import LAYER_NORM_EPS, activate, linear
 from harness.engine.batches import fetch
+from harness.engine.device import precision
 from harness.models.residual_mlp import ResidualMlp
 from harness.rules.dfa import Dfa
 
@@ -142,7 +143,7 @@ class Direct:
         """One step on the ``size`` schedule rows that lie ``ahead`` steps behind the cursor."""
         program = self.program
         start = int(program.cursor) + ahead * size
-        with torch.no_grad():
+        with torch.no_grad(), precision(program.setup.precision, program.device):
             x, y = fetch(program.train, program.dataset, program.schedule[:, start : start + size])
             if not self.in_order:
                 x, y = x.index_select(0, program.slots), y.index_select(0, program.slots)
@@ -179,15 +180,16 @@ class Direct:
 
         at_head = error / x.shape[1]
         linear_back(g, "head", seen, at_head)
-        sent = torch.bmm(at_head, p["head.weight"].mT)
-        if norm is not None:
+        local = isinstance(rule, Dfa)
+        if not local or "head.norm.weight" in g:
+            sent = torch.bmm(at_head, p["head.weight"].mT)
+        if norm is not None and "head.norm.weight" in g:
             norm.parameters_back(g, sent)
-        if isinstance(rule, Dfa):
-            credited = [self._credit(part, error, layer) for layer in range(model.blocks)]
+        if local:
+            sent = self._credit(part, error, 0)
             for layer, block in enumerate(blocks):
                 if f"block_{layer}.w1.weight" in g:
-                    self._block_back(part, layer, block, credited[layer])
-            sent = credited[0]
+                    self._block_back(part, layer, block, self._credit(part, error, layer) if layer else sent)
         else:
             sent = norm.back(sent) if norm is not None else sent
             for layer in reversed(range(model.blocks)):

@@ -222,8 +222,10 @@ def _train_cohort(cohort: Cohort, run: Run, work: WorkFolder) -> None:
 
 def way(cohort: Cohort, device: Device, steps: int) -> Way:
     """How to calculate a cohort's ``steps`` on a device."""
-    if cohort.suits_kernels and (device.kernels or not device.is_cuda):
-        return "fused" if device.is_cuda else "direct"
+    if not device.is_cuda and cohort.written_out:
+        return "direct"
+    if device.kernels and cohort.suits_kernels:
+        return "fused"
     least = device.compile_steps
     return "compiled" if least is not None and steps >= least else "plain"
 

@@ -26,7 +26,7 @@ def bounded(compute: Callable[[], Result], said: Callable[[Exception], str]) -> 
     """
     if sys.platform != "linux":
         return compute()
-    fork = multiprocessing.get_context("fork")  # starts at once, with everything loaded
+    fork = multiprocessing.get_context("fork")  # starts at once, with what this process has loaded
     receiver, sender = fork.Pipe(duplex=False)
     process = fork.Process(target=_child, args=(compute, said, sender), daemon=True)
     process.start()
@@ -50,9 +50,10 @@ def _child(compute: Callable[[], object], said: Callable[[Exception], str], send
     import resource  # not on Windows
 
     pages = int(Path("/proc/self/statm").read_text().split()[0])
-    most = pages * resource.getpagesize() + MEMORY
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    limits = [limit for limit in resource.getrlimit(resource.RLIMIT_AS) if limit != resource.RLIM_INFINITY]
+    most = min([pages * resource.getpagesize() + MEMORY, *limits])  # a limit that was set here already stays
     try:
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
         sender.send((None, compute()))
     except Exception as error:
         sender.send((said(error), None))

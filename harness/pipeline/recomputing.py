@@ -14,12 +14,13 @@ from harness.pipeline.bounded import bounded
 from harness.pipeline.claiming import moves, walk_back_body
 from harness.pipeline.judging import read_run, reverdict
 from harness.pipeline.meaning import said, same_meaning
-from harness.records import Measurements
+from harness.records import Hypothesis, Measurements, Provenance
 
 
 def recomputed(evidence: Evidence) -> Iterator[AuditFinding]:
     """What does not come out again: texts, verdicts, what reruns reported, notices of walk-backs."""
     yield from _texts(evidence)
+    _load()
     for run, start, verdict in evidence.judged():
         where = evidence.files.shown(evidence.folder(run))
         try:
@@ -42,6 +43,15 @@ def recomputed(evidence: Evidence) -> Iterator[AuditFinding]:
                 yield AuditFinding(sort, what, where, hypothesis=start.hypothesis)
     yield from _reruns(evidence)
     yield from _walk_backs(evidence)
+
+
+def _load() -> None:
+    """Load what judging needs here, once, instead of in each run's own process."""
+    import jinja2.sandbox  # noqa: F401
+    import scipy.special  # noqa: F401
+
+    for record in (Hypothesis, Measurements, Provenance):
+        record.model_rebuild()
 
 
 def _texts(evidence: Evidence) -> Iterator[AuditFinding]:

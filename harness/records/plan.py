@@ -44,19 +44,23 @@ class Cohort(Record):
         return next(iter(self.arms.values())).setup
 
     @property
-    def suits_kernels(self) -> bool:
-        """Whether a step written for its model and rules can train it: ``harness.batched.kernels`` on a card,
-        ``harness.engine.direct`` on a processor. Other cohorts take the plain step."""
-        setup, model = self.setup, self.setup.model
-        if not isinstance(model, ResidualMlp) or model.activation not in ("gelu", "relu"):
-            return False
-        width, classes = power_of_two(model.width), power_of_two(setup.dataset.classes)
-        if width > LARGEST_WIDTH or width * classes > LARGEST_HEAD or setup.precision == "bf16":
-            return False
-        return all(
+    def written_out(self) -> bool:
+        """Whether there is a step written for its model and rules: on a processor ``harness.engine.direct``. Other
+        cohorts take the plain step."""
+        known = isinstance(self.setup.model, ResidualMlp) and self.setup.precision != "bf16"
+        return known and all(
             isinstance(arm.rule, Bp | Dfa) and isinstance(arm.penalty, ResidualBranch | None)
             for arm in self.arms.values()
         )
+
+    @property
+    def suits_kernels(self) -> bool:
+        """Whether ``harness.batched.kernels`` can train it on a card."""
+        model = self.setup.model
+        if not self.written_out or not isinstance(model, ResidualMlp) or model.activation not in ("gelu", "relu"):
+            return False
+        width, classes = power_of_two(model.width), power_of_two(self.setup.dataset.classes)
+        return width <= LARGEST_WIDTH and width * classes <= LARGEST_HEAD
 
 
 def power_of_two(number: int) -> int:

@@ -37,7 +37,7 @@ def fill(name: str, context: Mapping[str, Any], folder: Path) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
-@lru_cache(maxsize=4)  # compiling takes longer than filling, and an audit judges many runs by the same template
+@lru_cache(maxsize=4)  # compiling takes longer than filling, and a process may judge several runs
 def _environment(templates: tuple[tuple[str, str], ...]) -> Environment:
     from jinja2 import DictLoader, StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment

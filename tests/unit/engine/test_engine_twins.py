@@ -123,6 +123,8 @@ def test_parts_of_the_model_begin_at_a_chunk_and_do_not_overlap() -> None:
 def test_what_the_kernels_do_not_know_takes_the_plain_step() -> None:
     tanh = {"model": PLAIN | {"activation": "tanh"}}
     assert not cohort({"a": arm("bp", setup=tanh)}, [1]).suits_kernels
+    assert cohort({"a": arm("bp", setup=tanh)}, [1]).written_out
     assert not cohort({"a": arm("bp", setup={"precision": "bf16"})}, [1]).suits_kernels
+    assert not cohort({"a": arm("bp", setup={"precision": "bf16"})}, [1]).written_out
     assert not cohort({"a": arm("bp", setup={"model": PLAIN | {"width": 2048}})}, [1]).suits_kernels
     assert cohort(COHORTS["wide"], [1]).suits_kernels

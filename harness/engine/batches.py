@@ -63,8 +63,11 @@ def epoch_schedule(dataset: Dataset, count: int, seeds: tuple[int, ...], epoch: 
     return schedule
 
 
-def fetch(split: DeviceImages, dataset: Dataset, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Schedule rows int32 [s, n, 4] → x [s, n, features] normalised, y int64 [s, n]. Crop first, then flip."""
+def fetch(split: DeviceImages, dataset: Dataset, rows: Tensor, copies: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Schedule rows int32 [s, n, 4] → x [s, n, features] normalised, y int64 [s, n]. Crop first, then flip.
+
+    With ``copies``, int32 [r], which of the s each replica sees: x [r, n, features] and y [r, n].
+    """
     index = rows[..., 0].long()
     if not dataset.augment:
         pixels = split.images.flatten(1).index_select(0, index.flatten()).view(*index.shape, *split.images.shape[1:])
@@ -80,7 +83,8 @@ def fetch(split: DeviceImages, dataset: Dataset, rows: Tensor) -> tuple[Tensor, 
             lines[..., None, :, None].long(),
             columns[..., None, None, :].long(),
         ]
-    return normalise(split, pixels).flatten(2), split.labels[index]
+    x, y = normalise(split, pixels).flatten(2), split.labels[index]
+    return (x, y) if copies is None else (x.index_select(0, copies), y.index_select(0, copies))
 
 
 def normalise(split: DeviceImages, pixels: Tensor) -> Tensor:

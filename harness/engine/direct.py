@@ -100,15 +100,11 @@ class Direct:
         self.rates = self._rates()
         self.lr: list[float] = []
         self.step = torch.zeros(())
-        self.in_order = program.slots.tolist() == list(range(len(program.seeds)))
 
     def _part(self, share: Share) -> Part:
         program, own = self.program, share.replicas
         gradients = {name: tensor[own] for name, tensor in self.gradients.items()}
-        clips = []
-        for group, largest in share.rule.clip_norms(self.model).items():
-            members = [gradients[spec.name] for spec in program.specs if spec.group == group and spec.name in gradients]
-            clips += [(members, largest)] if members else []
+        clips = [([gradients[name] for name in names], largest) for names, largest in program.clipped(share)]
         params = {name: tensor[own] for name, tensor in self.weights.items()}
         return Part(share, params, gradients, program.strength[own], clips)
 
@@ -144,9 +140,7 @@ class Direct:
         program = self.program
         start = int(program.cursor) + ahead * size
         with torch.no_grad(), precision(program.setup.precision, program.device):
-            x, y = fetch(program.train, program.dataset, program.schedule[:, start : start + size])
-            if not self.in_order:
-                x, y = x.index_select(0, program.slots), y.index_select(0, program.slots)
+            x, y = fetch(program.train, program.dataset, program.schedule[:, start : start + size], program.copies)
             for part in self.parts:
                 own = part.share.replicas
                 program.loss_sum[own] += self._descend(part, x[own], y[own]).double() * size

@@ -59,18 +59,7 @@ class Plain:
             constants=adamw.constants(*self.betas, setup.eps, like),
         )
         self.update = adamw.fused_update if program.device.is_cuda else adamw.update
-        # One arm in seed order needs no copy of the images per replica.
-        self.in_order = program.slots.tolist() == list(range(len(program.seeds)))
-        self.clips = [(share, self._clipped(share)) for share in program.shares]
-
-    def _clipped(self, share: Share) -> list[tuple[list[str], float]]:
-        """Names of trained tensors that are clipped together, and their largest norm."""
-        program = self.program
-        return [
-            ([spec.name for spec in program.specs if spec.group == group], largest)
-            for group, largest in share.rule.clip_norms(program.model).items()
-            if group not in program.frozen
-        ]
+        self.clips = [(share, program.clipped(share)) for share in program.shares]
 
     def compile(self) -> None:
         """Nothing: that happens at the first launch."""
@@ -120,10 +109,7 @@ class Plain:
     def _gather(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Schedule rows → x [r, n, features] and y [r, n]; arms of a seed see the same."""
         program = self.program
-        x, y = fetch(program.train, program.dataset, rows)
-        if not self.in_order:
-            x, y = x.index_select(0, program.slots), y.index_select(0, program.slots)
-        return x, y
+        return fetch(program.train, program.dataset, rows, program.copies)
 
     def _objective(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """What the step descends, summed over replicas, and the cross entropy of each.

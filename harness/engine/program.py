@@ -80,6 +80,8 @@ class Program:
         self.penalty = next((arm.penalty for arm in arms if arm.penalty is not None), None)
         slots = [self.seeds.index(replica.seed) for replica in replicas]
         self.slots = torch.tensor(slots, device=device.torch, dtype=torch.int32)
+        # One arm in seed order needs no copy of the images per replica.
+        self.copies = None if slots == list(range(len(self.seeds))) else self.slots
 
         self.specs = self.model.parameters(self.dataset.features, self.dataset.classes)
         self.frozen = self.model.expand_groups(arms[0].freeze)
@@ -131,6 +133,14 @@ class Program:
             shares.append(Share(rule, slice(start, start + count), feedback))
             start += count
         return tuple(shares)
+
+    def clipped(self, share: Share) -> list[tuple[list[str], float]]:
+        """Names of trained tensors of a share that are clipped together, and their largest norm."""
+        return [
+            ([spec.name for spec in self.specs if spec.group == group], largest)
+            for group, largest in share.rule.clip_norms(self.model).items()
+            if group not in self.frozen
+        ]
 
     # State ----------------------------------------------------------------------------------------------------------
 

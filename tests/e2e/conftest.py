@@ -108,10 +108,10 @@ class Project:
         return sorted(path.parent for path in self.root.glob("verdicts/tiny/*/results.json"))
 
 
-def make_project(root: Path) -> Project:
+def make_project(root: Path, tiny: str = TINY) -> Project:
     (root / "hypotheses").mkdir(parents=True)
     (root / "verdicts").mkdir()
-    (root / "hypotheses" / "tiny.yaml").write_text(TINY)
+    (root / "hypotheses" / "tiny.yaml").write_text(tiny)
     (root / "hypotheses" / "claims.yaml").write_text(CLAIMS)
     return Project(root)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import rfc8785
 import torch
-from conftest import Project
+from conftest import Project, make_project
 from typer.testing import CliRunner
 
 from harness import engine
@@ -58,7 +58,6 @@ implications:
   inconclusive: {says: Nothing moves.}
   invalid: {says: Nothing can be said.}
 """
-CLAIMS = "claims:\n  depth-helps: {statement: Training the blocks helps.}\n"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -70,22 +69,14 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def make_moment(root: Path) -> Project:
-    (root / "hypotheses").mkdir(parents=True)
-    (root / "verdicts").mkdir()
-    (root / "hypotheses" / "tiny.yaml").write_text(MOMENT)
-    (root / "hypotheses" / "claims.yaml").write_text(CLAIMS)
-    return Project(root)
-
-
 @pytest.fixture
 def moment(tmp_path: Path) -> Project:
-    return make_moment(tmp_path / "project")
+    return make_project(tmp_path / "project", MOMENT)
 
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = make_moment(tmp_path_factory.mktemp("judged") / "project")
+    project = make_project(tmp_path_factory.mktemp("judged") / "project", MOMENT)
     pipeline_run(project.root / "hypotheses/tiny.yaml", Settings(device="cpu"), Reporter())
     return project
 

@@ -145,9 +145,14 @@ class Program:
     # State ----------------------------------------------------------------------------------------------------------
 
     def reset(self) -> None:
-        """Draw weights and feedback by key, once per seed, and clear the optimizer."""
+        """Draw weights and feedback by key, once per seed, and clear the optimizer.
+
+        And what lies between tensors in a flat storage: before the first reset, captures have run steps on nothing.
+        """
         everybody = range(len(self.cohort.replicas))
         with torch.no_grad(), ThreadPoolExecutor() as pool:
+            if self.storage is not None:
+                self.storage.clear()
             for spec in self.specs:
                 self._fill(pool, spec, "weights", self.params[spec.name], everybody)
             for share in self.shares:

@@ -81,6 +81,17 @@ def test_kernels_do_what_the_plain_step_does(name: str) -> None:
     assert all(torch.equal(start.state()[name], tensor) for name, tensor in fused.state().items())
 
 
+def test_a_reset_leaves_nothing_of_what_ran_before() -> None:
+    """Steps before the first reset divide nothing by nothing; NaN in the padding would call every replica diverged."""
+    program = Program(cohort({"a": one("dfa")}, SEEDS), digits(20), open_device(DEVICE), way="fused")
+    assert program.finite().all()  # on a card, captured before
+    assert program.storage is not None
+    program.storage.weights.fill_(float("nan"))
+    assert not program.finite().any()
+    program.reset()
+    assert program.finite().all()
+
+
 def test_sums_over_several_tiles_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiles of real widths hold the whole of these small matrices; 16 by 16 do not, and what they share must add up."""
     small = Tile(16, 16, 16)

@@ -11,6 +11,7 @@ from torch import Tensor
 from harness.batched import keyed
 from harness.datasets import Dataset, Images
 
+PROBE_SEED = 0  # the probe batch is the same for every replica of every run on a data set
 PADDING = 4  # pixels of zeros around an image that random_crop may move into
 
 
@@ -45,6 +46,18 @@ def to_device(dataset: Dataset, images: Images, split: str, device: torch.device
         shift=(-mean / std).view(column).to(device, dtype),
         size=dataset.size,
     )
+
+
+def probe_batch(dataset: Dataset, test: DeviceImages, samples: int) -> tuple[Tensor, Tensor]:
+    """What diagnostics look at: x float64 [1, n, features], y int64 [1, n]; test images drawn by a fixed key."""
+    order = keyed.permutation(len(test.labels), PROBE_SEED, "probe")
+    chosen = torch.from_numpy(np.sort(order[:samples])).to(test.labels.device)
+    pixels = test.images[chosen].double() / dataset.scale
+    mean, std = (
+        torch.tensor(values, dtype=torch.float64, device=pixels.device).view(-1, 1, 1)
+        for values in (dataset.mean, dataset.std)
+    )
+    return ((pixels - mean) / std).flatten(1).unsqueeze(0), test.labels[chosen].unsqueeze(0)
 
 
 def epoch_schedule(dataset: Dataset, count: int, seeds: tuple[int, ...], epoch: int) -> np.ndarray:

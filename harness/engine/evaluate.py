@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.batched import keyed
 from harness.batched.losses import cross_entropy, softmax_error
 from harness.engine.batches import normalise
 from harness.engine.device import precision
@@ -18,7 +17,6 @@ from harness.rules import Rule
 
 CHUNK_REPLICAS = 16  # how many replicas are diagnosed at a time: bounds memory, and fixes the shapes of the products
 CHUNK_SAMPLES = 2500
-PROBE_SEED = 0  # the probe batch is the same for every replica of every run on a data set
 
 Values = dict[str, np.ndarray]
 """Summary → float64 [r, layer]."""
@@ -38,7 +36,7 @@ class ReplicaEvaluation:
         """h_l and g_l, l = 0 … L, and the output error, on the probe batch."""
         program, model = self._program, self._program.model
         params = {name: tensor.double() for name, tensor in self._params.items()}
-        x, y = probe_batch(program)
+        x, y = program.probe
         count = len(next(iter(params.values())))
         x, y = x.expand(count, -1, -1), y.expand(count, -1)
         with torch.enable_grad():
@@ -98,18 +96,6 @@ class ReplicaEvaluation:
         return self._program.loss_sum[self._replicas] / self._program.count
 
 
-def probe_batch(program: Program) -> tuple[Tensor, Tensor]:
-    """The probe: x float64 [1, n, features], y int64 [1, n]. Drawn from the test split by a fixed key."""
-    order = keyed.permutation(len(program.test.labels), PROBE_SEED, "probe")
-    chosen = torch.from_numpy(np.sort(order[: program.setup.evaluation.probe_samples])).to(program.device.torch)
-    pixels = program.test.images[chosen].double() / program.dataset.scale
-    mean, std = (
-        torch.tensor(values, dtype=torch.float64, device=pixels.device).view(-1, 1, 1)
-        for values in (program.dataset.mean, program.dataset.std)
-    )
-    return ((pixels - mean) / std).flatten(1).unsqueeze(0), program.test.labels[chosen].unsqueeze(0)
-
-
 def defined(metric: Metric, rule: Rule) -> bool:
     """Whether a rule has what the metric measures."""
     return rule.gives_credit or not metric.needs_credit
@@ -120,31 +106,48 @@ def evaluate(program: Program, metrics: list[Metric]) -> dict[str, Values]:
 
     A metric that is not defined for any rule is left out, one that is not for some is NaN at their replicas.
     """
-    total = len(program.cohort.replicas)
-    found: dict[str, Values] = {}
+    measured: list[tuple[str, str, slice, Tensor]] = []
     for share in program.shares:
         for start in range(share.replicas.start, share.replicas.stop, CHUNK_REPLICAS):
             replicas = slice(start, min(start + CHUNK_REPLICAS, share.replicas.stop))
             evaluation = ReplicaEvaluation(program, share, replicas)
             for metric in metrics:
                 if defined(metric, share.rule):
-                    for summary, values in summarise(metric, metric.measure(evaluation)).items():
-                        empty = np.full((total, values.shape[1]), np.nan)
-                        found.setdefault(metric.name, {}).setdefault(summary, empty)[replicas] = values
+                    summaries = summarise(metric, metric.measure(evaluation))
+                    measured += [(metric.name, summary, replicas, values) for summary, values in summaries.items()]
+    return collected(measured, len(program.cohort.replicas))
+
+
+def collected(measured: list[tuple[str, str, slice, Tensor]], total: int) -> dict[str, Values]:
+    """Metric → summary → float64 [total, layer], of what was measured on some replicas at a time.
+
+    All of it leaves the device at once: to wait for every table apart took longer than to calculate it.
+    """
+    found: dict[str, Values] = {}
+    if not measured:
+        return found
+    flat = torch.cat([values.flatten() for *_, values in measured]).cpu().numpy()
+    parts = np.split(flat, np.cumsum([values.numel() for *_, values in measured])[:-1])
+    for (metric, summary, replicas, values), part in zip(measured, parts, strict=True):
+        empty = np.full((total, values.shape[1]), np.nan)
+        found.setdefault(metric, {}).setdefault(summary, empty)[replicas] = part.reshape(values.shape)
     return found
 
 
-def summarise(metric: Metric, values: Tensor) -> Values:
-    """Mean, standard deviation (n − 1) and median over samples; metrics without samples keep their ``value``."""
+def summarise(metric: Metric, values: Tensor) -> dict[str, Tensor]:
+    """Mean, standard deviation (n − 1) and median over samples; metrics without samples keep their ``value``.
+
+    float64 [r, layer], still on the device.
+    """
     if not metric.layered:
         values = values.unsqueeze(1)
     values = values.double()
     if not metric.per_sample:
-        return {"value": values.cpu().numpy()}
+        return {"value": values}
     ordered = values.sort(dim=-1).values
     count = values.shape[-1]
     median = (ordered[..., (count - 1) // 2] + ordered[..., count // 2]) / 2.0
     summaries = {"mean": values.mean(-1), "std": values.std(-1), "median": median}
     # Sorting puts NaN last, so a median may hide one: a sample that is no number makes every summary none.
     broken = values.isnan().any(-1)
-    return {name: summary.masked_fill(broken, float("nan")).cpu().numpy() for name, summary in summaries.items()}
+    return {name: summary.masked_fill(broken, float("nan")) for name, summary in summaries.items()}

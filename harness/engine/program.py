@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import groupby
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from harness.batched import keyed
 from harness.batched.specs import TensorSpec
 from harness.datasets import Images
-from harness.engine.batches import DeviceImages, to_device
+from harness.engine.batches import DeviceImages, probe_batch, to_device
 from harness.engine.device import DTYPES, Device
 from harness.engine.direct import Direct
 from harness.engine.fused import Fused, Storage
@@ -107,6 +107,11 @@ class Program:
         if storage is not None:
             return Fused(self, storage)
         return Direct(self) if self.way == "direct" else Plain(self, self.way == "compiled")
+
+    @cached_property
+    def probe(self) -> tuple[Tensor, Tensor]:
+        """See ``probe_batch``."""
+        return probe_batch(self.dataset, self.test, self.setup.evaluation.probe_samples)
 
     @property
     def share_of(self) -> tuple[Share, ...]:

@@ -14,7 +14,7 @@ from harness.batched import keyed
 from harness.datasets import Images
 from harness.engine import open_device
 from harness.engine.batches import PADDING, epoch_schedule
-from harness.engine.evaluate import ReplicaEvaluation, probe_batch
+from harness.engine.evaluate import ReplicaEvaluation
 from harness.engine.program import Program, Way
 from harness.records import Arm, Cohort, Replica
 
@@ -206,7 +206,7 @@ def test_arms_of_one_cohort_keep_their_own_rates_and_strengths(device: str, way:
 def test_diagnostics_agree_with_the_reference(device: str, model: str, images: Images) -> None:
     one = arm(model, **ARMS["dfa_penalty"], schedule="constant")
     program = run_engine({"a": one}, [3, 4], images, device)
-    x, y = probe_batch(program)
+    x, y = program.probe
     evaluation = ReplicaEvaluation(program, program.shares[0], slice(0, 2))
     for r, seed in enumerate([3, 4]):
         _, feedback = initial(program, one, seed)

@@ -26,6 +26,7 @@ from harness.rules.bp import Bp
 from harness.rules.dfa import Dfa
 
 if TYPE_CHECKING:
+    from harness.engine.batches import DeviceImages
     from harness.engine.program import Program, Share
 
 CHUNK = 1024
@@ -190,6 +191,10 @@ class Fused:
         self.where: dict[str, Any] = {"device": program.device.torch, "dtype": program.dtype}
         batch = program.setup.batch_size
         self.memory = {name: torch.empty(size * batch, **self.where) for name, size in self._sizes().items()}
+        self.memory["x"] = torch.empty(
+            len(program.seeds) * self.features * batch, device=program.device.torch, dtype=torch.uint8
+        )
+        self.pixels = pixel_constants(program.train, program.dataset.size**2)
         layout = storage.layout
         self.gradient = torch.zeros((self.replicas, layout.size - layout.skipped), **self.where)
         self.slots = self._slots()
@@ -234,7 +239,6 @@ class Fused:
         r, layers, d, inner = self.replicas, self.layers, self.width, self.inner
         splits = self.tiles.splits
         return {
-            "x": len(self.program.seeds) * self.features,
             "parts": splits * r * d,
             "h": (layers + 1) * r * d,
             "stats": (layers + 1) * r * 2,
@@ -366,8 +370,7 @@ class Fused:
         train, dataset = program.train, program.dataset
         self._go(
             kernels.fetch, (size, len(program.seeds)),
-            train.images, train.labels, program.schedule, program.cursor, train.factor, train.shift, x, self.labels,
-            ahead * size, program.count,
+            train.images, train.labels, program.schedule, program.cursor, x, self.labels, ahead * size, program.count,
             N=size, CHANNELS=dataset.channels, SIZE=train.size, STORED=train.images.shape[-1],
             BLOCK=min(1024, power_of_two(self.features)),
         )  # fmt: skip
@@ -377,7 +380,7 @@ class Fused:
         share = -(-self.features // (splits * tile.depth)) * tile.depth
         self._go(
             kernels.embed, (tile.grid(size, self.width), splits, r),
-            x, program.slots, weights, parts, r, stride, self._at("embedding.weight"),
+            x, *self.pixels, program.slots, weights, parts, r, stride, self._at("embedding.weight"),
             F=self.features, D=self.width, SHARE=share, **common, **tile.options(),
         )  # fmt: skip
         self._go(
@@ -519,7 +522,7 @@ class Fused:
         first, count = share.replicas.start, share.replicas.stop - share.replicas.start
         self._go(
             kernels.embed_update, (tile.grid(self.features, self.width), count),
-            x, self.program.slots, dh, storage.weights, storage.first, storage.second, *self._rates(),
+            x, *self.pixels, self.program.slots, dh, storage.weights, storage.first, storage.second, *self._rates(),
             storage.layout.size, self._at("embedding.weight"), first, ahead,
             N=size, BATCH=self.program.setup.batch_size, F=self.features, D=self.width, **self._exact, **tile.options(),
         )  # fmt: skip
@@ -534,3 +537,15 @@ class Fused:
             self.groups, layout.size, self.gradient.shape[1], layout.skipped, sum(self.slots), self.layers, ahead,
             SLOTS=power_of_two(sum(self.slots)), BLOCK=CHUNK,
         )  # fmt: skip
+
+
+def pixel_constants(images: DeviceImages, pixels: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Centre, factor and offset of every feature: normalised = factor·(pixel − centre) + offset, centre a whole number.
+
+    The centre lies within half of the mean pixel, so what is left for the offset is less than half a pixel.
+    """
+    factor, shift = images.factor.double(), images.shift.double()
+    centre = (-shift / factor).round()
+    kind = images.factor.dtype
+    constants = (centre, factor, shift + factor * centre)
+    return tuple(value.flatten().repeat_interleave(pixels).to(kind) for value in constants)  # type: ignore[return-value]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from harness.batched.kernels.common import product, tile_of
+from harness.batched.kernels.common import pixel_product, tile_of
 
 
 @triton.jit
@@ -50,23 +50,33 @@ def update(
 
 @triton.jit(do_not_specialize=["ahead", "first"])
 def embed_update(
-    x, slots, dh, p, m, v, lr, weight_decay, corrections, tick, constants, stride, w, first, ahead,
+    x, centre, factor, offset, slots, dh, p, m, v, lr, weight_decay, corrections, tick, constants,
+    stride, w, first, ahead,
     N, BATCH: tl.constexpr, F: tl.constexpr, D: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """dE = xᵀ·dh, and the embedding's weight one step on. Grid (tiles of [F, D], replicas), from ``first`` on."""
+    """dE = xᵀ·dh, and the embedding's weight one step on. Grid (tiles of [F, D], replicas), from ``first`` on.
+
+    x as bytes, normalised as ``forward.embed`` says.
+    """
     ins, outs = tile_of(tl.program_id(0), D, BM, BN)
     r = (first + tl.program_id(1)).to(tl.int64)
     source = x + tl.load(slots + r).to(tl.int64) * (N * F)
-    total = tl.zeros((BM, BN), dtype=x.dtype.element_ty)
+    real = ins < F
+    middle = tl.load(centre + ins, mask=real, other=0.0)
+    total = tl.zeros((BM, BN), dtype=p.dtype.element_ty)
+    sent = tl.zeros((BN,), dtype=p.dtype.element_ty)
     for start in range(0, BATCH, BK):
         ns = start + tl.arange(0, BK)
         keep = ns < N
-        a = tl.load(source + ns[None, :] * F + ins[:, None], mask=(ins < F)[:, None] & keep[None, :], other=0.0)
+        a = tl.load(source + ns[None, :] * F + ins[:, None], mask=real[:, None] & keep[None, :], other=0)
         g = tl.load(dh + (r * N + ns[:, None]) * D + outs[None, :], mask=keep[:, None] & (outs < D)[None, :], other=0.0)
-        total = product(a, g, total, PRECISION)
+        total = pixel_product(a.to(tl.float32) - middle[:, None], g, total, PRECISION)
+        sent += tl.sum(g, 0)
+    scale, rest = tl.load(factor + ins, mask=real, other=0.0), tl.load(offset + ins, mask=real, other=0.0)
+    grad = total * scale[:, None] + rest[:, None] * sent[None, :]
     now = corrections + (tl.load(tick) + ahead) * 2
     stepped(
-        p, m, v, r * stride + w + ins[:, None] * D + outs[None, :], total, tl.load(lr + r), tl.load(weight_decay + r),
-        tl.load(now), tl.load(now + 1), constants, (ins < F)[:, None] & (outs < D)[None, :],
+        p, m, v, r * stride + w + ins[:, None] * D + outs[None, :], grad, tl.load(lr + r), tl.load(weight_decay + r),
+        tl.load(now), tl.load(now + 1), constants, real[:, None] & (outs < D)[None, :],
     )  # fmt: skip

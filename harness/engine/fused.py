@@ -37,6 +37,9 @@ nearer to float64 than float32's own (benchmarks/notes.md), so float32 stays str
 HEAD_ROWS = 16  # samples per program where a program holds whole rows
 VECTOR_COLUMNS = 32  # columns per program where sums run over samples
 COMPILERS = 8  # kernels compiled at a time
+FIRST, LAST = -1, 0
+"""Priorities of streams. Updates wait for memory, products for multiprocessors: where updates take what products leave
+free, both run at a time."""
 
 
 @dataclass(frozen=True)
@@ -160,12 +163,12 @@ class Branch:
         return cls(torch.cuda.current_stream() if is_cuda else None)
 
     @contextmanager
-    def beside(self) -> Iterator[Branch]:
+    def beside(self, priority: int = FIRST) -> Iterator[Branch]:
         """A branch that begins after what was launched in this one so far, and runs beside what comes."""
         if self.stream is None:
             yield self
             return
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream = torch.cuda.Stream(priority=priority)  # type: ignore[no-untyped-call]
         stream.wait_stream(self.stream)
         with torch.cuda.stream(stream):
             yield Branch(stream)
@@ -217,6 +220,7 @@ class Fused:
         self.loss = torch.zeros(
             (self.replicas, -(-batch // HEAD_ROWS)), device=program.device.torch, dtype=torch.float64
         )
+        self.unfinished: list[Branch] = []
         self._compiling = False
         self.feedback: dict[int, Tensor] = {}
         for share in program.shares:
@@ -275,6 +279,7 @@ class Fused:
 
     def advance(self, size: int, steps: int) -> None:
         """After ``steps`` launches of batches of ``size``."""
+        self.wait()
         self.program.cursor += size * steps
         self.tick += steps
 
@@ -284,11 +289,16 @@ class Fused:
         self.program.steps += len(self.corrections)
 
     def launch(self, size: int, ahead: int = 0) -> None:
-        """One step on the ``size`` schedule rows that lie ``ahead`` steps behind the cursor."""
-        self._forward(size, ahead)
+        """One step on the ``size`` schedule rows that lie ``ahead`` steps behind the cursor.
+
+        The update of everything but the embedding's weight may still run when it returns; see ``wait``.
+        """
         blocks = any(f"block_{layer}" not in self.program.frozen for layer in range(self.layers))
         bottom = "embedding" not in self.program.frozen
         here = Branch.current(self.program.device.is_cuda)
+        self._embed(size, ahead)
+        self.wait()
+        self._forward(size)
         sent, updated = [], []
         for share in self.program.shares:  # what rules send back is independent, and so are the embedding's updates
             with here.beside() as back:
@@ -297,7 +307,7 @@ class Fused:
                 elif blocks or bottom:
                     self._flow_back(size, share)
                 if bottom:
-                    with back.beside() as update:
+                    with back.beside(LAST) as update:
                         self._update_embedding(size, share, ahead)
                     updated.append(update)
                 if isinstance(share.rule, Dfa) and blocks:
@@ -305,8 +315,15 @@ class Fused:
             sent.append(back)
         here.join(sent)
         self._gradients(size, blocks)
-        self._update(ahead)
+        with here.beside(LAST) as last:
+            self._update(ahead)
+        self.unfinished = [last]
         here.join(updated)
+
+    def wait(self) -> None:
+        """Let what comes wait for the last launch's update, which may run beside the next one's images."""
+        Branch.current(self.program.device.is_cuda).join(self.unfinished)
+        self.unfinished = []
 
     def compile(self) -> None:
         """Compile all kernels beforehand, several at a time; what was compiled earlier comes from Triton's cache."""
@@ -315,6 +332,7 @@ class Fused:
         with ThreadPoolExecutor(COMPILERS) as pool, AsyncCompileMode(pool):
             self._compiling = True
             self.launch(self.program.setup.batch_size)
+            self.wait()
         self._compiling = False
 
     def _go(self, kernel: Any, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:
@@ -362,11 +380,12 @@ class Fused:
         apart = offsets["block_1.norm.weight"] - self._blocks if self.layers > 1 else 0
         return self.replicas, self.storage.layout.size, self._blocks, apart
 
-    def _forward(self, size: int, ahead: int) -> None:
+    def _embed(self, size: int, ahead: int) -> None:
+        """Images and their products with the embedding's weight, which is all of the weights that this needs."""
         from harness.batched.kernels import forward as kernels
 
-        program, weights, model = self.program, self.storage.weights, self.model
-        x, parts, h, stats, z, f = self._buffers(size, "x", "parts", "h", "stats", "z", "f")
+        program = self.program
+        x, parts = self._buffers(size, "x", "parts")
         train, dataset = program.train, program.dataset
         self._go(
             kernels.fetch, (size, len(program.seeds)),
@@ -374,18 +393,26 @@ class Fused:
             N=size, CHANNELS=dataset.channels, SIZE=train.size, STORED=train.images.shape[-1],
             BLOCK=min(1024, power_of_two(self.features)),
         )  # fmt: skip
-        r, stride, blocks, apart = self._place
         tile, splits = self.tiles.embed, self.tiles.splits
-        common = {"N": size, **self._exact}
         share = -(-self.features // (splits * tile.depth)) * tile.depth
         self._go(
-            kernels.embed, (tile.grid(size, self.width), splits, r),
-            x, *self.pixels, program.slots, weights, parts, r, stride, self._at("embedding.weight"),
-            F=self.features, D=self.width, SHARE=share, **common, **tile.options(),
+            kernels.embed, (tile.grid(size, self.width), splits, self.replicas),
+            x, *self.pixels, program.slots, self.storage.weights, parts, self.replicas, self.storage.layout.size,
+            self._at("embedding.weight"),
+            N=size, F=self.features, D=self.width, SHARE=share, **self._exact, **tile.options(),
         )  # fmt: skip
+
+    def _forward(self, size: int) -> None:
+        from harness.batched.kernels import forward as kernels
+
+        program, weights, model = self.program, self.storage.weights, self.model
+        parts, h, stats, z, f = self._buffers(size, "parts", "h", "stats", "z", "f")
+        r, stride, blocks, apart = self._place
+        common = {"N": size, **self._exact}
         self._go(
             kernels.embed_sum, (-(-size * self.width // 512), r),
-            parts, weights, h, r, stride, self._at("embedding.bias"), SPLITS=splits, N=size, D=self.width, BLOCK=512,
+            parts, weights, h, r, stride, self._at("embedding.bias"),
+            SPLITS=self.tiles.splits, N=size, D=self.width, BLOCK=512,
         )  # fmt: skip
         for layer in range(self.layers):
             tile = self.tiles.norm

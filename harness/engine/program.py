@@ -21,7 +21,7 @@ from harness.datasets import Images
 from harness.engine.batches import DeviceImages, probe_batch, to_device
 from harness.engine.device import DTYPES, Device
 from harness.engine.direct import Direct
-from harness.engine.fused import Fused, Storage
+from harness.engine.fused import FIRST, Fused, Storage
 from harness.engine.plain import Plain
 from harness.records import Cohort
 from harness.rules import Rule
@@ -242,7 +242,7 @@ class Program:
             self.cursor.zero_()
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, stream=torch.cuda.Stream(priority=FIRST)):  # type: ignore[no-untyped-call]
             run()
         return graph.replay
 

@@ -90,6 +90,22 @@ def test_a_reset_leaves_nothing_of_what_ran_before() -> None:
     assert not program.finite().any()
     program.reset()
     assert program.finite().all()
+@pytest.mark.gpu
+@pytest.mark.parametrize("rule", ["dfa", "bp"])
+def test_float32_kernels_are_as_exact_as_float32(rule: str) -> None:
+    """Against float64 after some steps: products of split numbers err no more than PyTorch's own float32."""
+    errors = {}
+    for precision, way in (("float64", "plain"), ("float32", "plain"), ("float32", "fused")):
+        setup = {"batch_size": 128, "epochs": 2, "precision": precision, "model": PLAIN | {"width": 256}}
+        arms = {"a": arm(rule, 0.01, setup | {"dataset": AUGMENTED})}
+        program = Program(cohort(arms, [5, 6]), digits(512), open_device("cuda"), way=way)
+        program.begin_epoch(0, epoch_schedule(program.dataset, program.count, program.seeds, 0))
+        program.run_epoch()
+        errors[precision, way] = {name: tensor.double() for name, tensor in program.first.items()}
+    exact = errors["float64", "plain"]
+    for name, tensor in exact.items():
+        plain, fused = ((errors["float32", way][name] - tensor).norm() / tensor.norm() for way in ("plain", "fused"))
+        assert fused <= 4.0 * plain + 1e-6, name
 
 
 def test_sums_over_several_tiles_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -195,9 +195,11 @@ class Fused:
         batch = program.setup.batch_size
         self.memory = {name: torch.empty(size * batch, **self.where) for name, size in self._sizes().items()}
         self.memory["x"] = torch.empty(
-            len(program.seeds) * self.features * batch, device=program.device.torch, dtype=torch.uint8
+            len(program.seeds) * self.features * batch,
+            device=program.device.torch,
+            dtype=program.dtype if program.dtype == torch.float64 else torch.bfloat16,
         )
-        self.pixels = pixel_constants(program.train, program.dataset.size**2)
+        self.centre, *self.pixels = pixel_constants(program.train, program.dataset.size**2)
         layout = storage.layout
         self.gradient = torch.zeros((self.replicas, layout.size - layout.skipped), **self.where)
         self.slots = self._slots()
@@ -389,7 +391,8 @@ class Fused:
         train, dataset = program.train, program.dataset
         self._go(
             kernels.fetch, (size, len(program.seeds)),
-            train.images, train.labels, program.schedule, program.cursor, x, self.labels, ahead * size, program.count,
+            train.images, train.labels, program.schedule, program.cursor, self.centre, x, self.labels,
+            ahead * size, program.count,
             N=size, CHANNELS=dataset.channels, SIZE=train.size, STORED=train.images.shape[-1],
             BLOCK=min(1024, power_of_two(self.features)),
         )  # fmt: skip
@@ -514,21 +517,19 @@ class Fused:
             self._go(
                 kernels.weight_gradient, (one, self.layers, r),
                 h, stats, dz, weights, gradient, self.squares, self.partial, *place, *norm, self._at("w1.weight"),
-                sum(self.slots), 0,
+                self._at("w1.bias"), sum(self.slots), 0,
                 IN=self.width, OUT=self.inner, NORM=True, **common,
             )  # fmt: skip
             self._go(
                 kernels.weight_gradient, (two, self.layers, r),
                 z, stats, df, weights, gradient, self.squares, self.partial, *place, *norm, self._at("w2.weight"),
-                sum(self.slots), one,
+                self._at("w2.bias"), sum(self.slots), one,
                 IN=self.inner, OUT=self.width, NORM=False, **common,
             )  # fmt: skip
             self._go(
-                kernels.block_vectors, (three, self.layers, r),
-                self.partial, dz, df, gradient, self.squares, r, own, first, apart, skipped,
-                *norm, self._at("w1.bias"), self._at("w2.bias"), sum(self.slots), one + two,
-                N=size, BATCH=batch, D=self.width, H=self.inner, PARTS=self.partial.shape[3],
-                BN=VECTOR_COLUMNS, BK=32,
+                kernels.norm_vectors, (three, self.layers, r),
+                self.partial, gradient, self.squares, r, own, first, apart, skipped, *norm, sum(self.slots), one + two,
+                D=self.width, PARTS=self.partial.shape[3], BN=VECTOR_COLUMNS,
             )  # fmt: skip
         self._go(
             kernels.end_vectors, (-(-self.width // VECTOR_COLUMNS), r),
@@ -569,10 +570,10 @@ class Fused:
 def pixel_constants(images: DeviceImages, pixels: int) -> tuple[Tensor, Tensor, Tensor]:
     """Centre, factor and offset of every feature: normalised = factor·(pixel − centre) + offset, centre a whole number.
 
-    The centre lies within half of the mean pixel, so what is left for the offset is less than half a pixel.
+    A pixel is at most 255; the centre is the mean pixel rounded, so less than half a pixel is left for the offset.
     """
     factor, shift = images.factor.double(), images.shift.double()
-    centre = (-shift / factor).round()
+    centre = (-shift / factor).round().clamp(0, 255)
     kind = images.factor.dtype
     constants = (centre, factor, shift + factor * centre)
     return tuple(value.flatten().repeat_interleave(pixels).to(kind) for value in constants)  # type: ignore[return-value]

@@ -107,23 +107,23 @@ def back_norm(
 @triton.jit(do_not_specialize=["first_slot", "replicas"])
 def weight_gradient(
     source, stats, dout, weights, gradient, squares, partial, replicas, stride, gradient_stride, blocks, block_stride,
-    skipped, gamma, beta, w, slots, first_slot,
+    skipped, gamma, beta, w, b, slots, first_slot,
     N, BATCH: tl.constexpr, IN: tl.constexpr, OUT: tl.constexpr, ACT: tl.constexpr, NORM: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """dW_l = inᵀ·dout_l, where in = LN(h_l) with NORM, else act(z_l); squares[r, l, slot] = the tile's sum of squares.
+    """dW_l = inᵀ·dout_l, where in = LN(h_l) with NORM, else act(z_l), and db_l = Σ dout_l, over samples.
 
     With NORM, in = γ·unit + β, so G = unitᵀ·dout gives all that is asked: dW = γ·G + β·Σ dout, and without the gradient
     between layer norm and W, which only BP needs, dγ = Σ_out G·W and dβ = W·Σ dout: the tile's parts of these two go to
-    partial[l, r, 2, column tile, IN]. Grid (tiles, L, R). ``skipped``: how far the gradient's flat tensor begins behind
-    that of the weights.
+    partial[l, r, 2, column tile, IN]. squares[r, l, slot] = the sum of squares of the tile, and of the biases below the
+    uppermost. Grid (tiles, L, R). ``skipped``: how far the gradient's flat tensor begins behind that of the weights.
     """
     ins, outs = tile_of(tl.program_id(0), OUT, BM, BN)
     layer, r = tl.program_id(1), tl.program_id(2).to(tl.int64)
     own = blocks + layer * block_stride
     at = layer * replicas + r
     total = tl.zeros((BM, BN), dtype=dout.dtype.element_ty)
-    sent = tl.zeros((BN,), dtype=dout.dtype.element_ty)
+    heap = tl.zeros((BK, BN), dtype=dout.dtype.element_ty)
     for start in range(0, BATCH, BK):
         ns = start + tl.arange(0, BK)
         keep = ns < N
@@ -141,8 +141,8 @@ def weight_gradient(
             dout + (at * N + ns[:, None]) * OUT + outs[None, :], mask=keep[:, None] & (outs < OUT)[None, :], other=0.0
         )
         total = product(a, g, total, PRECISION)
-        if NORM:
-            sent += tl.sum(g, 0)
+        heap += g
+    sent = tl.sum(heap, 0)
     inside = (ins < IN)[:, None] & (outs < OUT)[None, :]
     total = tl.where(inside, total, 0.0)
     if NORM:
@@ -155,47 +155,35 @@ def weight_gradient(
         scale = tl.load(owned + gamma + ins, mask=ins < IN, other=0.0)
         offset = tl.load(owned + beta + ins, mask=ins < IN, other=0.0)
         total = total * scale[:, None] + offset[:, None] * sent[None, :]
-    out = gradient + r * gradient_stride + own - skipped + w
-    tl.store(out + ins[:, None] * OUT + outs[None, :], total, mask=inside)
+    out = gradient + r * gradient_stride + own - skipped
+    tl.store(out + w + ins[:, None] * OUT + outs[None, :], total, mask=inside)
+    square = tl.sum(total * total)
+    if tl.program_id(0) < tl.cdiv(OUT, BN):
+        tl.store(out + b + outs, sent, mask=outs < OUT)
+        square += tl.sum(sent * sent)
     layers = tl.num_programs(1)
-    tl.store(squares + (r * layers + layer) * slots + first_slot + tl.program_id(0), tl.sum(total * total))
+    tl.store(squares + (r * layers + layer) * slots + first_slot + tl.program_id(0), square)
 
 
 @triton.jit(do_not_specialize=["first_slot", "replicas"])
-def block_vectors(
-    partial, dz, df, gradient, squares, replicas, gradient_stride, blocks, block_stride, skipped,
-    gamma, beta, b1, b2, slots, first_slot,
-    N, BATCH: tl.constexpr, D: tl.constexpr, H: tl.constexpr, PARTS: tl.constexpr,
-    BN: tl.constexpr, BK: tl.constexpr,
+def norm_vectors(
+    partial, gradient, squares, replicas, gradient_stride, blocks, block_stride, skipped,
+    gamma, beta, slots, first_slot, D: tl.constexpr, PARTS: tl.constexpr, BN: tl.constexpr,
 ):  # fmt: skip
-    """db1 = Σ dz and db2 = Σ df over samples, dγ and dβ over their parts. Grid (D / BN, L, R)."""
+    """A layer norm's dγ and dβ from their parts. Grid (D / BN, L, R)."""
     cols = tl.program_id(0) * BN + tl.arange(0, BN)
     layer, r = tl.program_id(1), tl.program_id(2).to(tl.int64)
     at = layer * replicas + r
-    zero = tl.zeros((BN,), dtype=df.dtype.element_ty)
-    g_gamma, g_beta, g_b2 = zero, zero, zero
+    g_gamma = tl.zeros((BN,), dtype=partial.dtype.element_ty)
+    g_beta = tl.zeros((BN,), dtype=partial.dtype.element_ty)
     for part in range(PARTS):
         place = partial + (at * 2 * PARTS + part) * D + cols
         g_gamma += tl.load(place, mask=cols < D, other=0.0)
         g_beta += tl.load(place + PARTS * D, mask=cols < D, other=0.0)
-    for start in range(0, BATCH, BK):
-        ns = start + tl.arange(0, BK)
-        keep = (ns < N)[:, None] & (cols < D)[None, :]
-        g_b2 += tl.sum(tl.load(df + (at * N + ns[:, None]) * D + cols[None, :], mask=keep, other=0.0), 0)
     out = gradient + r * gradient_stride + blocks + layer * block_stride - skipped
     tl.store(out + gamma + cols, g_gamma, mask=cols < D)
     tl.store(out + beta + cols, g_beta, mask=cols < D)
-    tl.store(out + b2 + cols, g_b2, mask=cols < D)
-    square = tl.sum(g_gamma * g_gamma + g_beta * g_beta + g_b2 * g_b2)
-    for part in range(H // D):
-        inner = cols + part * D
-        g_b1 = zero
-        for start in range(0, BATCH, BK):
-            ns = start + tl.arange(0, BK)
-            keep = (ns < N)[:, None] & (cols < D)[None, :]
-            g_b1 += tl.sum(tl.load(dz + (at * N + ns[:, None]) * H + inner[None, :], mask=keep, other=0.0), 0)
-        tl.store(out + b1 + inner, g_b1, mask=cols < D)
-        square += tl.sum(g_b1 * g_b1)
+    square = tl.sum(g_gamma * g_gamma + g_beta * g_beta)
     tl.store(squares + (r * tl.num_programs(1) + layer) * slots + first_slot + tl.program_id(0), square)
 
 

@@ -10,12 +10,13 @@ from harness.batched.kernels.common import activated, pixel_product, product, ti
 
 @triton.jit(do_not_specialize=["ahead", "count"])
 def fetch(
-    images, labels, schedule, cursor, x, y, ahead, count,
+    images, labels, schedule, cursor, centre, x, y, ahead, count,
     N, CHANNELS: tl.constexpr, SIZE: tl.constexpr, STORED: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """x[s, n] = crop of image schedule[s, cursor + ahead + n] (index, row, column, flip), as bytes; y[s, n] its label.
+    """x[s, n] = crop of image schedule[s, cursor + ahead + n] (index, row, column, flip) − centre; y[s, n] its label.
 
-    images uint8 [·, channel, STORED, STORED]; a crop is SIZE wide, and flipped after cropping. Grid (N, S).
+    images uint8 [·, channel, STORED, STORED]; a crop is SIZE wide, and flipped after cropping. centre [F]: a whole
+    number for each feature. Grid (N, S).
     """
     n, s = tl.program_id(0), tl.program_id(1)
     row = schedule + (s.to(tl.int64) * count + tl.load(cursor) + ahead + n) * 4
@@ -28,20 +29,22 @@ def fetch(
         column = tl.where(flip != 0, SIZE - 1 - column, column)
         pixel = images + (index * CHANNELS + channel) * (STORED * STORED) + (line + top) * STORED + column + left
         here = x + (s.to(tl.int64) * N + n) * (CHANNELS * SIZE * SIZE) + at
-        tl.store(here, tl.load(pixel, mask=inside, other=0), mask=inside)
+        middle = tl.load(centre + at, mask=inside, other=0.0)
+        value = tl.load(pixel, mask=inside, other=0).to(middle.dtype) - middle
+        tl.store(here, value.to(x.dtype.element_ty), mask=inside)
     tl.store(y + s * N + n, tl.load(labels + index))
 
 
 @triton.jit(do_not_specialize=["replicas"])
 def embed(
-    x, centre, factor, offset, slots, weights, parts, replicas, stride, w,
+    x, factor, offset, slots, weights, parts, replicas, stride, w,
     N, F: tl.constexpr, D: tl.constexpr, SHARE: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """parts[k, r] = normalised x[slot of r][:, features of part k] · E[those features], without the bias.
 
-    A normalised pixel is factor·(pixel − centre) + offset, centre a whole number near the mean: the product takes whole
-    numbers, what remains is a sum over E. SHARE features fall to each part: one replica alone would otherwise keep few
+    x holds pixels less a whole number, and normalised they are factor·x + offset: the product takes whole numbers, what
+    remains is a sum over E. SHARE features fall to each part: one replica alone would otherwise keep few
     multiprocessors busy for long. Grid (tiles, splits, R).
     """
     rows, cols = tile_of(tl.program_id(0), D, BM, BN)
@@ -49,17 +52,16 @@ def embed(
     source = x + tl.load(slots + r).to(tl.int64) * (N * F)
     weight = weights + r * stride + w
     total = tl.zeros((BM, BN), dtype=weights.dtype.element_ty)
-    constant = tl.zeros((BN,), dtype=weights.dtype.element_ty)
+    constant = tl.zeros((BK, BN), dtype=weights.dtype.element_ty)
     for start in range(0, SHARE, BK):
         ks = part * SHARE + start + tl.arange(0, BK)
         keep = ks < F
-        a = tl.load(source + rows[:, None] * F + ks[None, :], mask=(rows < N)[:, None] & keep[None, :], other=0)
-        a = a.to(tl.float32) - tl.load(centre + ks, mask=keep, other=0.0)[None, :]
+        a = tl.load(source + rows[:, None] * F + ks[None, :], mask=(rows < N)[:, None] & keep[None, :], other=0.0)
         b = tl.load(weight + ks[:, None] * D + cols[None, :], mask=keep[:, None] & (cols < D)[None, :], other=0.0)
-        constant += tl.sum(b * tl.load(offset + ks, mask=keep, other=0.0)[:, None], 0)
+        constant += b * tl.load(offset + ks, mask=keep, other=0.0)[:, None]
         b = b * tl.load(factor + ks, mask=keep, other=0.0)[:, None]
         total = pixel_product(a, b, total, PRECISION)
-    total += constant[None, :]
+    total += tl.sum(constant, 0)[None, :]
     out = parts + (part * replicas + r) * (N * D)
     tl.store(out + rows[:, None] * D + cols[None, :], total, mask=(rows < N)[:, None] & (cols < D)[None, :])
 

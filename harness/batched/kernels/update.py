@@ -9,12 +9,13 @@ from harness.batched.kernels.common import pixel_product, tile_of
 
 
 @triton.jit
-def stepped(p, m, v, at, grad, rate, decay, c1, c2, constants, mask):
-    """Weights and moments at ``at`` one step on; constants: β1, 1 − β1, β2, 1 − β2, ε, as in ``batched.adamw``."""
-    first = tl.load(m + at, mask=mask, other=0.0)
+def stepped(p, m, v, at, kept, first, second, grad, rate, decay, c1, c2, constants, mask):
+    """Weights and moments at ``at`` one step on from what they were: ``kept``, ``first``, ``second``.
+
+    constants: β1, 1 − β1, β2, 1 − β2, ε, as in ``batched.adamw``.
+    """
     first = first + (grad - first) * tl.load(constants + 1)
-    second = tl.load(v + at, mask=mask, other=0.0) * tl.load(constants + 2) + grad * grad * tl.load(constants + 3)
-    kept = tl.load(p + at, mask=mask, other=0.0)
+    second = second * tl.load(constants + 2) + grad * grad * tl.load(constants + 3)
     kept = kept - kept * (rate * decay)
     moved = rate / c1 * first / (tl.sqrt(second) / c2 + tl.load(constants + 4))
     tl.store(m + at, first, mask=mask)
@@ -42,41 +43,48 @@ def update(
             square = tl.load(squares + (r * layers + group) * slots + parts, mask=parts < slots, other=0.0)
             grad = grad * tl.minimum(tl.load(largest + r) / (tl.sqrt(tl.sum(square)) + 1e-6), 1.0)
         now = corrections + (tl.load(tick) + ahead) * 2
+        at += r * stride + skipped
         stepped(
-            p, m, v, r * stride + skipped + at, grad, tl.load(lr + r), tl.load(weight_decay + r), tl.load(now),
-            tl.load(now + 1), constants, at >= 0,
+            p, m, v, at, tl.load(p + at), tl.load(m + at), tl.load(v + at), grad, tl.load(lr + r),
+            tl.load(weight_decay + r), tl.load(now), tl.load(now + 1), constants, at >= 0,
         )  # fmt: skip
 
 
 @triton.jit(do_not_specialize=["ahead", "first"])
 def embed_update(
-    x, centre, factor, offset, slots, dh, p, m, v, lr, weight_decay, corrections, tick, constants,
+    x, factor, offset, slots, dh, p, m, v, lr, weight_decay, corrections, tick, constants,
     stride, w, first, ahead,
     N, BATCH: tl.constexpr, F: tl.constexpr, D: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """dE = xᵀ·dh, and the embedding's weight one step on. Grid (tiles of [F, D], replicas), from ``first`` on.
 
-    x as bytes, normalised as ``forward.embed`` says.
+    x as in ``forward.embed``. Weights and moments come before the product, which hides the time that they take.
     """
     ins, outs = tile_of(tl.program_id(0), D, BM, BN)
     r = (first + tl.program_id(1)).to(tl.int64)
     source = x + tl.load(slots + r).to(tl.int64) * (N * F)
     real = ins < F
-    middle = tl.load(centre + ins, mask=real, other=0.0)
+    mask = real[:, None] & (outs < D)[None, :]
+    at = r * stride + w + ins[:, None] * D + outs[None, :]
+    kept, first_moment, second_moment = (
+        tl.load(p + at, mask=mask, other=0.0),
+        tl.load(m + at, mask=mask, other=0.0),
+        tl.load(v + at, mask=mask, other=0.0),
+    )
     total = tl.zeros((BM, BN), dtype=p.dtype.element_ty)
-    sent = tl.zeros((BN,), dtype=p.dtype.element_ty)
+    sent = tl.zeros((BK, BN), dtype=p.dtype.element_ty)
     for start in range(0, BATCH, BK):
         ns = start + tl.arange(0, BK)
         keep = ns < N
-        a = tl.load(source + ns[None, :] * F + ins[:, None], mask=real[:, None] & keep[None, :], other=0)
+        a = tl.load(source + ns[None, :] * F + ins[:, None], mask=real[:, None] & keep[None, :], other=0.0)
         g = tl.load(dh + (r * N + ns[:, None]) * D + outs[None, :], mask=keep[:, None] & (outs < D)[None, :], other=0.0)
-        total = pixel_product(a.to(tl.float32) - middle[:, None], g, total, PRECISION)
-        sent += tl.sum(g, 0)
+        total = pixel_product(a, g, total, PRECISION)
+        sent += g
     scale, rest = tl.load(factor + ins, mask=real, other=0.0), tl.load(offset + ins, mask=real, other=0.0)
-    grad = total * scale[:, None] + rest[:, None] * sent[None, :]
+    grad = total * scale[:, None] + rest[:, None] * tl.sum(sent, 0)[None, :]
     now = corrections + (tl.load(tick) + ahead) * 2
     stepped(
-        p, m, v, r * stride + w + ins[:, None] * D + outs[None, :], grad, tl.load(lr + r), tl.load(weight_decay + r),
-        tl.load(now), tl.load(now + 1), constants, real[:, None] & (outs < D)[None, :],
+        p, m, v, at, kept, first_moment, second_moment, grad, tl.load(lr + r), tl.load(weight_decay + r), tl.load(now),
+        tl.load(now + 1), constants, mask,
     )  # fmt: skip

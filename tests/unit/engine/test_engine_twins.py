@@ -90,6 +90,8 @@ def test_a_reset_leaves_nothing_of_what_ran_before() -> None:
     assert not program.finite().any()
     program.reset()
     assert program.finite().all()
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("rule", ["dfa", "bp"])
 def test_float32_kernels_are_as_exact_as_float32(rule: str) -> None:

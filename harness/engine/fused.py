@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 CHUNK = 1024
 """Weights per program of the flat update; every part of the model begins at a multiple of it."""
 PRECISIONS = {"float32": "tf32x3", "tf32": "tf32", "float64": "ieee"}
-"""Precision in the file → how Triton multiplies; others take the plain step. Three TF32 products make one that is
-nearer to float64 than float32's own (benchmarks/notes.md), so float32 stays strict."""
+"""Precision in the file → how Triton multiplies; others take the plain step. Three TF32 products, or six of bfloat16
+where a ``Tile`` says so, make one that is nearer to float64 than float32's own (benchmarks/notes.md), so float32 stays
+strict."""
 HEAD_ROWS = 16  # samples per program where a program holds whole rows
 VECTOR_COLUMNS = 32  # columns per program where sums run over samples
 COMPILERS = 8  # kernels compiled at a time
@@ -104,14 +105,18 @@ class Tile:
     depth: int
     warps: int = 4
     stages: int = 3
+    six: bool = False
+    """float32 in six products of bfloat16 instead of three of TF32: as much work, but faster on operands that lie
+    transposed."""
 
     def grid(self, rows: int, columns: int) -> int:
         """Programs for a matrix."""
         return -(-rows // self.rows) * -(-columns // self.columns)
 
-    def options(self) -> dict[str, int]:
-        """For a launch."""
+    def options(self, precision: str) -> dict[str, Any]:
+        """For a launch, where the file asks for ``precision``."""
         return {
+            "PRECISION": "bf16x6" if self.six and precision == "float32" else PRECISIONS[precision],
             "BM": self.rows,
             "BN": self.columns,
             "BK": self.depth,
@@ -139,15 +144,15 @@ class Tiles:
     def choose(cls, replicas: int, width: int) -> Tiles:
         """Measured on an H100, see benchmarks/notes.md: enough programs for 132 multiprocessors, then larger ones."""
         few = replicas * width < 8 * 256
-        embed = Tile(64, 32, 32) if few else Tile(32, 128, 32)
+        embed = Tile(64, 32, 32) if few else Tile(128, 64, 32)
         return cls(
             embed=embed,
-            splits=max(1, min(24, 264 // (embed.grid(128, width) * replicas))),
+            splits=max(1, min(24, (264 if few else 396) // (embed.grid(128, width) * replicas))),
             norm=Tile(16, 32, 64) if few else Tile(16, 256, 32),
-            block=Tile(16, 32, 32) if few else Tile(128, 64, 32, warps=8 if replicas < 48 else 4),
+            block=Tile(16, 32, 32) if few else Tile(64, 64, 32, six=True),
             back=Tile(16, 32, 64) if few else Tile(64, 64, 32),
-            gradient=Tile(32, 64, 32) if few else Tile(128, 64, 32, warps=8),
-            embed_update=Tile(32, 64, 32),
+            gradient=Tile(32, 64, 32) if few else Tile(64, 128, 32, six=True),
+            embed_update=Tile(32, 64, 32) if few else Tile(64, 32, 128, stages=1),
         )
 
 
@@ -366,6 +371,9 @@ class Fused:
     def _exact(self) -> dict[str, str]:
         return {"PRECISION": PRECISIONS[self.program.setup.precision]}
 
+    def _cut(self, tile: Tile) -> dict[str, Any]:
+        return tile.options(self.program.setup.precision)
+
     def _at(self, name: str) -> int:
         """Where a tensor begins: in a replica's row, or, for one of a block, behind the block's beginning."""
         offsets = self.storage.layout.offsets
@@ -402,7 +410,7 @@ class Fused:
             kernels.embed, (tile.grid(size, self.width), splits, self.replicas),
             x, *self.pixels, program.slots, self.storage.weights, parts, self.replicas, self.storage.layout.size,
             self._at("embedding.weight"),
-            N=size, F=self.features, D=self.width, SHARE=share, **self._exact, **tile.options(),
+            N=size, F=self.features, D=self.width, SHARE=share, **self._cut(tile),
         )  # fmt: skip
 
     def _forward(self, size: int) -> None:
@@ -411,7 +419,6 @@ class Fused:
         program, weights, model = self.program, self.storage.weights, self.model
         parts, h, stats, z, f = self._buffers(size, "parts", "h", "stats", "z", "f")
         r, stride, blocks, apart = self._place
-        common = {"N": size, **self._exact}
         self._go(
             kernels.embed_sum, (-(-size * self.width // 512), r),
             parts, weights, h, r, stride, self._at("embedding.bias"),
@@ -423,14 +430,14 @@ class Fused:
                 kernels.norm_linear, (tile.grid(size, self.inner), 1, r),
                 h, stats, weights, z, r, stride, blocks, apart, layer,
                 self._at("norm.weight"), self._at("norm.bias"), self._at("w1.weight"), self._at("w1.bias"),
-                H=self.inner, EPS=LAYER_NORM_EPS, **self._shape, **common, **tile.options(),
+                H=self.inner, EPS=LAYER_NORM_EPS, **self._shape, N=size, **self._cut(tile),
             )  # fmt: skip
             tile = self.tiles.block
             self._go(
                 kernels.act_linear, (tile.grid(size, self.width), 1, r),
                 h, z, f, weights, r, stride, blocks, apart, layer, self._at("w2.weight"), self._at("w2.bias"),
                 D=self.width, H=self.inner, ACT=model.activation, SKIP=model.skip, KEEP=self._penalised,
-                **common, **tile.options(),
+                N=size, **self._cut(tile),
             )  # fmt: skip
         error, dhn, dh, df = self._buffers(size, "error", "dhn", "dh", "df")
         norm = model.terminal_norm
@@ -439,7 +446,8 @@ class Fused:
             h, stats, f, weights, program.slots, self.labels, self.flows, program.strength,
             error, dhn, dh, df, self.loss,
             r, stride, self.layers, *self._head_norm(), self._at("head.weight"), self._at("head.bias"),
-            NORM=norm, PENALTY=self._penalised, EPS=LAYER_NORM_EPS, BM=HEAD_ROWS, **self._shape, **self._head, **common,
+            NORM=norm, PENALTY=self._penalised, EPS=LAYER_NORM_EPS, BM=HEAD_ROWS, N=size, **self._shape, **self._head,
+            **self._exact,
         )  # fmt: skip
 
     def _head_norm(self) -> tuple[int, int]:
@@ -496,7 +504,7 @@ class Fused:
         self._go(
             kernels.back_linear, (tile.grid(size, shape["IN"]), layers, count),
             dout, self.storage.weights, z, din, *self._place, layer, first, self._at(weight),
-            N=size, ACT=self.model.activation, **shape, **self._exact, **tile.options(),
+            N=size, ACT=self.model.activation, **shape, **self._cut(tile),
         )  # fmt: skip
 
     def _gradients(self, size: int, blocks: bool) -> None:
@@ -513,7 +521,7 @@ class Fused:
         one, two, three = self.slots
         tile, batch = self.tiles.gradient, self.program.setup.batch_size
         if blocks:
-            common = {"N": size, "BATCH": batch, "ACT": self.model.activation, **self._exact, **tile.options()}
+            common = {"N": size, "BATCH": batch, "ACT": self.model.activation, **self._cut(tile)}
             self._go(
                 kernels.weight_gradient, (one, self.layers, r),
                 h, stats, dz, weights, gradient, self.squares, self.partial, *place, *norm, self._at("w1.weight"),
@@ -552,7 +560,7 @@ class Fused:
             kernels.embed_update, (tile.grid(self.features, self.width), count),
             x, *self.pixels, self.program.slots, dh, storage.weights, storage.first, storage.second, *self._rates(),
             storage.layout.size, self._at("embedding.weight"), first, ahead,
-            N=size, BATCH=self.program.setup.batch_size, F=self.features, D=self.width, **self._exact, **tile.options(),
+            N=size, BATCH=self.program.setup.batch_size, F=self.features, D=self.width, **self._cut(tile),
         )  # fmt: skip
 
     def _update(self, ahead: int) -> None:

@@ -32,9 +32,11 @@ if TYPE_CHECKING:
 CHUNK = 1024
 """Weights per program of the flat update; every part of the model begins at a multiple of it."""
 PRECISIONS = {"float32": "tf32x3", "tf32": "tf32", "float64": "ieee"}
-"""Precision in the file → how Triton multiplies; others take the plain step. Three TF32 products, or six of bfloat16
-where a ``Tile`` says so, make one that is nearer to float64 than float32's own (benchmarks/notes.md), so float32 stays
-strict."""
+"""Precision in the file → how Triton multiplies; others take the plain step. Three TF32 products make one that is
+nearer to float64 than float32's own (benchmarks/notes.md), so float32 stays strict."""
+PARTED = {"float32": "bf16x6", "tf32": "bf16x3"}
+"""The same for factors split into three parts of bfloat16, six of whose products count, or two, which is 16 bits where
+TF32 has 11. As much work, but faster on operands that lie transposed, which TF32 products must turn round first."""
 HEAD_ROWS = 16  # samples per program where a program holds whole rows
 VECTOR_COLUMNS = 32  # columns per program where sums run over samples
 COMPILERS = 8  # kernels compiled at a time
@@ -105,9 +107,8 @@ class Tile:
     depth: int
     warps: int = 4
     stages: int = 3
-    six: bool = False
-    """float32 in six products of bfloat16 instead of three of TF32: as much work, but faster on operands that lie
-    transposed."""
+    parted: bool = False
+    """Factors in parts of bfloat16, see ``PARTED``."""
 
     def grid(self, rows: int, columns: int) -> int:
         """Programs for a matrix."""
@@ -116,7 +117,7 @@ class Tile:
     def options(self, precision: str) -> dict[str, Any]:
         """For a launch, where the file asks for ``precision``."""
         return {
-            "PRECISION": "bf16x6" if self.six and precision == "float32" else PRECISIONS[precision],
+            "PRECISION": PARTED.get(precision, "ieee") if self.parted else PRECISIONS[precision],
             "BM": self.rows,
             "BN": self.columns,
             "BK": self.depth,
@@ -149,9 +150,9 @@ class Tiles:
             embed=embed,
             splits=max(1, min(24, (264 if few else 396) // (embed.grid(128, width) * replicas))),
             norm=Tile(16, 32, 64) if few else Tile(16, 256, 32),
-            block=Tile(16, 32, 32) if few else Tile(64, 64, 32, six=True),
+            block=Tile(16, 32, 32) if few else Tile(64, 64, 32, parted=True),
             back=Tile(16, 32, 64) if few else Tile(64, 64, 32),
-            gradient=Tile(32, 64, 32) if few else Tile(64, 128, 32, six=True),
+            gradient=Tile(32, 64, 32) if few else Tile(64, 128, 32, parted=True),
             embed_update=Tile(32, 64, 32) if few else Tile(64, 32, 128, stages=1),
         )
 
@@ -254,6 +255,7 @@ class Fused:
             "h": (layers + 1) * r * d,
             "stats": (layers + 1) * r * 2,
             "z": layers * r * inner,
+            "u": layers * r * inner,
             "f": layers * r * d if self.program.penalty is not None else 0,
             "error": r * self.classes,
             "dhn": r * d,
@@ -417,7 +419,7 @@ class Fused:
         from harness.batched.kernels import forward as kernels
 
         program, weights, model = self.program, self.storage.weights, self.model
-        parts, h, stats, z, f = self._buffers(size, "parts", "h", "stats", "z", "f")
+        parts, h, stats, z, u, f = self._buffers(size, "parts", "h", "stats", "z", "u", "f")
         r, stride, blocks, apart = self._place
         self._go(
             kernels.embed_sum, (-(-size * self.width // 512), r),
@@ -428,15 +430,15 @@ class Fused:
             tile = self.tiles.norm
             self._go(
                 kernels.norm_linear, (tile.grid(size, self.inner), 1, r),
-                h, stats, weights, z, r, stride, blocks, apart, layer,
+                h, stats, weights, z, u, r, stride, blocks, apart, layer,
                 self._at("norm.weight"), self._at("norm.bias"), self._at("w1.weight"), self._at("w1.bias"),
-                H=self.inner, EPS=LAYER_NORM_EPS, **self._shape, N=size, **self._cut(tile),
+                H=self.inner, ACT=model.activation, EPS=LAYER_NORM_EPS, N=size, **self._shape, **self._cut(tile),
             )  # fmt: skip
             tile = self.tiles.block
             self._go(
-                kernels.act_linear, (tile.grid(size, self.width), 1, r),
-                h, z, f, weights, r, stride, blocks, apart, layer, self._at("w2.weight"), self._at("w2.bias"),
-                D=self.width, H=self.inner, ACT=model.activation, SKIP=model.skip, KEEP=self._penalised,
+                kernels.out_linear, (tile.grid(size, self.width), 1, r),
+                h, u, f, weights, r, stride, blocks, apart, layer, self._at("w2.weight"), self._at("w2.bias"),
+                D=self.width, H=self.inner, SKIP=model.skip, KEEP=self._penalised,
                 N=size, **self._cut(tile),
             )  # fmt: skip
         error, dhn, dh, df = self._buffers(size, "error", "dhn", "dh", "df")
@@ -512,7 +514,7 @@ class Fused:
         from harness.batched.kernels import backward as kernels
 
         weights, gradient = self.storage.weights, self.gradient
-        h, stats, z, df, dz = self._buffers(size, "h", "stats", "z", "df", "dz")
+        h, stats, u, df, dz = self._buffers(size, "h", "stats", "u", "df", "dz")
         error, dhn, dh = self._buffers(size, "error", "dhn", "dh")
         r, stride, first, apart = self._place
         skipped, own = self.storage.layout.skipped, gradient.shape[1]
@@ -521,7 +523,7 @@ class Fused:
         one, two, three = self.slots
         tile, batch = self.tiles.gradient, self.program.setup.batch_size
         if blocks:
-            common = {"N": size, "BATCH": batch, "ACT": self.model.activation, **self._cut(tile)}
+            common = {"N": size, "BATCH": batch, **self._cut(tile)}
             self._go(
                 kernels.weight_gradient, (one, self.layers, r),
                 h, stats, dz, weights, gradient, self.squares, self.partial, *place, *norm, self._at("w1.weight"),
@@ -530,7 +532,7 @@ class Fused:
             )  # fmt: skip
             self._go(
                 kernels.weight_gradient, (two, self.layers, r),
-                z, stats, df, weights, gradient, self.squares, self.partial, *place, *norm, self._at("w2.weight"),
+                u, stats, df, weights, gradient, self.squares, self.partial, *place, *norm, self._at("w2.weight"),
                 self._at("w2.bias"), sum(self.slots), one,
                 IN=self.inner, OUT=self.width, NORM=False, **common,
             )  # fmt: skip

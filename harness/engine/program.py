@@ -251,6 +251,6 @@ class Program:
         with torch.no_grad():
             fine = self.loss_sum.isfinite()
             weights = [self.storage.weights] if self.storage else [self.params[name] for name in self.trained]
-            for tensor in weights:
-                fine = fine & tensor.isfinite().flatten(1).all(1)
+            for tensor in weights:  # the largest number, because a mask of all would take as much memory again
+                fine = fine & torch.linalg.vector_norm(tensor.flatten(1), torch.inf, dim=1).isfinite()
         return np.asarray(fine.cpu().numpy(), dtype=bool)

@@ -58,7 +58,7 @@ def parameter_count(setup: Setup) -> int:
 def activation_numbers(setup: Setup, kernels: bool) -> int:
     """Numbers kept per sample between forward and backward: the kernels' buffers, or what autograd keeps, roughly."""
     depth, hidden = setup.model.depth, setup.model.hidden
-    return setup.dataset.features + (6 * depth + 4 if kernels else 10 * (depth + 1)) * hidden
+    return setup.dataset.features + (7 * depth + 4 if kernels else 10 * (depth + 1)) * hidden
 
 
 def cohort_bytes(cohort: Cohort, *, kernels: bool) -> int:
@@ -66,7 +66,7 @@ def cohort_bytes(cohort: Cohort, *, kernels: bool) -> int:
 
     Images as bytes and an epoch's schedule; weights and two moments; what a step takes; and what measuring takes for up
     to 16 replicas: a float64 copy of the weights and some numbers per hidden unit, layer and probe sample, or the
-    activations of part of the test split. The kernels hold a step's memory all the time, the plain step gives it back
+    activations of part of the test split; and both's inputs. The kernels hold a step's memory all the time, the plain step gives it back
     before anything is measured. Compared with measured peaks in benchmarks/README.md.
     """
     setup, replicas = cohort.setup, len(cohort.replicas)
@@ -83,7 +83,8 @@ def cohort_bytes(cohort: Cohort, *, kernels: bool) -> int:
     per_sample = dataset.features // 8 + 5 * (model.depth + 1) * model.hidden // 2
     probing = measured * 8 * (parameters + setup.evaluation.probe_samples * per_sample)
     testing = measured * width * 3 * TESTED_TOGETHER * model.hidden
-    measuring = max(probing, testing)
+    inputs = dataset.features * (8 * setup.evaluation.probe_samples + 2 * width * TESTED_TOGETHER)
+    measuring = max(probing, testing) + inputs
     both = stepping + measuring if own else max(stepping, measuring)
     return images + schedule + held + both
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from harness.batched.kernels.common import activated, product, slope, tile_of
+from harness.batched.kernels.common import product, slope, tile_of
 
 
 @triton.jit(do_not_specialize=["first", "replicas"])
@@ -108,10 +108,10 @@ def back_norm(
 def weight_gradient(
     source, stats, dout, weights, gradient, squares, partial, replicas, stride, gradient_stride, blocks, block_stride,
     skipped, gamma, beta, w, b, slots, first_slot,
-    N, BATCH: tl.constexpr, IN: tl.constexpr, OUT: tl.constexpr, ACT: tl.constexpr, NORM: tl.constexpr,
+    N, BATCH: tl.constexpr, IN: tl.constexpr, OUT: tl.constexpr, NORM: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """dW_l = inᵀ·dout_l, where in = LN(h_l) with NORM, else act(z_l), and db_l = Σ dout_l, over samples.
+    """dW_l = inᵀ·dout_l, where in = LN(h_l) with NORM, else u_l, and db_l = Σ dout_l, over samples.
 
     With NORM, in = γ·unit + β, so G = unitᵀ·dout gives all that is asked: dW = γ·G + β·Σ dout, and without the gradient
     between layer norm and W, which only BP needs, dγ = Σ_out G·W and dβ = W·Σ dout: the tile's parts of these two go to
@@ -135,8 +135,6 @@ def weight_gradient(
             mean = tl.load(note, mask=keep, other=0.0)
             spread = tl.load(note + 1, mask=keep, other=0.0)
             a = (a - mean[None, :]) * spread[None, :]
-        else:
-            a = activated(a, ACT)
         g = tl.load(
             dout + (at * N + ns[:, None]) * OUT + outs[None, :], mask=keep[:, None] & (outs < OUT)[None, :], other=0.0
         )

@@ -80,11 +80,14 @@ def embed_sum(parts, weights, h, replicas, stride, b, SPLITS: tl.constexpr, N, D
 
 @triton.jit(do_not_specialize=["layer", "replicas"])
 def norm_linear(
-    h, stats, weights, z, replicas, stride, blocks, block_stride, layer, gamma, beta, w, b,
-    N, D: tl.constexpr, H: tl.constexpr, DP: tl.constexpr, EPS: tl.constexpr,
+    h, stats, weights, z, u, replicas, stride, blocks, block_stride, layer, gamma, beta, w, b,
+    N, D: tl.constexpr, H: tl.constexpr, DP: tl.constexpr, ACT: tl.constexpr, EPS: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """z_l = LN(h_l)·W1 + b1; stats[l, r, n] = mean and 1/√(variance + ε) of h_l's row. Grid (tiles, 1, R)."""
+    """z_l = LN(h_l)·W1 + b1; u_l = act(z_l); stats[l, r, n] = mean and 1/√(variance + ε) of h_l's row.
+
+    Grid (tiles, 1, R).
+    """
     rows, cols = tile_of(tl.program_id(0), H, BM, BN)
     r = tl.program_id(2).to(tl.int64)
     own = weights + r * stride + blocks + layer * block_stride
@@ -107,8 +110,9 @@ def norm_linear(
         kernel = tl.load(own + w + ks[:, None] * H + cols[None, :], mask=keep[:, None] & (cols < H)[None, :], other=0.0)
         total = product(a, kernel, total, PRECISION)
     total += tl.load(own + b + cols, mask=cols < H, other=0.0)[None, :]
-    out = z + (layer * replicas + r) * (N * H)
-    tl.store(out + rows[:, None] * H + cols[None, :], total, mask=inside[:, None] & (cols < H)[None, :])
+    at = (layer * replicas + r) * (N * H) + rows[:, None] * H + cols[None, :]
+    tl.store(z + at, total, mask=inside[:, None] & (cols < H)[None, :])
+    tl.store(u + at, activated(total, ACT), mask=inside[:, None] & (cols < H)[None, :])
     if tl.program_id(0) % tl.cdiv(H, BN) == 0:
         note = stats + ((layer * replicas + r) * N + rows) * 2
         tl.store(note, mean, mask=inside)
@@ -116,23 +120,23 @@ def norm_linear(
 
 
 @triton.jit(do_not_specialize=["layer", "replicas"])
-def act_linear(
-    h, z, f, weights, replicas, stride, blocks, block_stride, layer, w, b,
-    N, D: tl.constexpr, H: tl.constexpr, ACT: tl.constexpr, SKIP: tl.constexpr, KEEP: tl.constexpr,
+def out_linear(
+    h, u, f, weights, replicas, stride, blocks, block_stride, layer, w, b,
+    N, D: tl.constexpr, H: tl.constexpr, SKIP: tl.constexpr, KEEP: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """f_l = act(z_l)·W2 + b2 (kept if KEEP); h_{l+1} = h_l + f_l, or f_l without SKIP. Grid (tiles, 1, R)."""
+    """f_l = u_l·W2 + b2 (kept if KEEP); h_{l+1} = h_l + f_l, or f_l without SKIP. Grid (tiles, 1, R)."""
     rows, cols = tile_of(tl.program_id(0), D, BM, BN)
     r = tl.program_id(2).to(tl.int64)
     own = weights + r * stride + blocks + layer * block_stride
-    source = z + (layer * replicas + r) * (N * H)
+    source = u + (layer * replicas + r) * (N * H)
     total = tl.zeros((BM, BN), dtype=h.dtype.element_ty)
     for start in range(0, H, BK):
         ks = start + tl.arange(0, BK)
         keep = ks < H
         a = tl.load(source + rows[:, None] * H + ks[None, :], mask=(rows < N)[:, None] & keep[None, :], other=0.0)
         kernel = tl.load(own + w + ks[:, None] * D + cols[None, :], mask=keep[:, None] & (cols < D)[None, :], other=0.0)
-        total = product(activated(a, ACT), kernel, total, PRECISION)
+        total = product(a, kernel, total, PRECISION)
     total += tl.load(own + b + cols, mask=cols < D, other=0.0)[None, :]
     inside = (rows < N)[:, None] & (cols < D)[None, :]
     at = (layer * replicas + r) * (N * D) + rows[:, None] * D + cols[None, :]

@@ -66,8 +66,8 @@ def cohort_bytes(cohort: Cohort, *, kernels: bool) -> int:
 
     Images as bytes and an epoch's schedule; weights and two moments; what a step takes; and what measuring takes for up
     to 16 replicas: a float64 copy of the weights and some numbers per hidden unit, layer and probe sample, or the
-    activations of part of the test split; and both's inputs. The kernels hold a step's memory all the time, the plain step gives it back
-    before anything is measured. Compared with measured peaks in benchmarks/README.md.
+    activations of part of the test split; and the images of both. The kernels hold a step's memory all the time, the
+    plain step gives it back before anything is measured. Compared with measured peaks in benchmarks/README.md.
     """
     setup, replicas = cohort.setup, len(cohort.replicas)
     width = 8 if setup.precision == "float64" else 4

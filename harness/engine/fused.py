@@ -145,15 +145,15 @@ class Tiles:
     def choose(cls, replicas: int, width: int) -> Tiles:
         """Measured on an H100, see benchmarks/notes.md: enough programs for 132 multiprocessors, then larger ones."""
         few = replicas * width < 8 * 256
-        embed = Tile(64, 32, 32) if few else Tile(128, 64, 32)
+        embed = Tile(64, 32, 32) if few else Tile(128, 64, 64, stages=2)
         return cls(
             embed=embed,
-            splits=max(1, min(24, (264 if few else 396) // (embed.grid(128, width) * replicas))),
+            splits=max(1, min(24, 264 // (embed.grid(128, width) * replicas))),
             norm=Tile(16, 32, 64) if few else Tile(16, 256, 32),
             block=Tile(16, 32, 32) if few else Tile(64, 64, 32, parted=True),
             back=Tile(16, 32, 64) if few else Tile(64, 64, 32),
-            gradient=Tile(32, 64, 32) if few else Tile(64, 128, 32, parted=True),
-            embed_update=Tile(32, 64, 32) if few else Tile(64, 32, 128, stages=1),
+            gradient=Tile(32, 64, 32) if few else Tile(128, 64, 32, parted=True),
+            embed_update=Tile(32, 64, 32) if few else Tile(64, 32, 128, stages=1, parted=True),
         )
 
 

@@ -17,7 +17,8 @@ def pixel_product(pixels, b, total, PRECISION: tl.constexpr):
     """total + pixels·b for whole numbers from −256 to 256, which bfloat16 holds exactly.
 
     Where ``product`` would take three TF32 products, b goes in three parts of 8 bits each, which are all that it has:
-    exact factors for half the work. For tf32, which keeps 11 bits of each factor, two parts are more than that.
+    exact factors for half the work. For tf32, which keeps 11 bits of each factor, two parts are more than that, and
+    taken unless the products are parted anyhow.
     """
     if PRECISION == "ieee":
         total = product(pixels.to(b.dtype), b, total, PRECISION)
@@ -26,7 +27,7 @@ def pixel_product(pixels, b, total, PRECISION: tl.constexpr):
         high = b.to(tl.bfloat16)
         rest = b - high.to(tl.float32)
         middle = rest.to(tl.bfloat16)
-        if PRECISION == "tf32x3":
+        if PRECISION != "tf32":
             low = (rest - middle.to(tl.float32)).to(tl.bfloat16)
             total = tl.dot(exact, low, acc=total, out_dtype=tl.float32)
         total = tl.dot(exact, middle, acc=total, out_dtype=tl.float32)

@@ -142,9 +142,12 @@ class Tiles:
     embed_update: Tile
 
     @classmethod
-    def choose(cls, replicas: int, width: int) -> Tiles:
-        """Measured on an H100, see benchmarks/notes.md: enough programs for 132 multiprocessors, then larger ones."""
-        few = replicas * width < 8 * 256
+    def choose(cls, replicas: int, width: int, dtype: torch.dtype) -> Tiles:
+        """Measured on an H100, see benchmarks/notes.md: enough programs for 132 multiprocessors, then larger ones.
+
+        Registers do not hold the larger ones' numbers of eight bytes.
+        """
+        few = replicas * width < 8 * 256 or dtype == torch.float64
         embed = Tile(64, 32, 32) if few else Tile(128, 64, 64, stages=2)
         return cls(
             embed=embed,
@@ -196,7 +199,7 @@ class Fused:
         self.replicas, self.layers = len(program.cohort.replicas), model.blocks
         self.width, self.inner = model.width, model.width * model.expansion
         self.classes, self.features = program.dataset.classes, program.dataset.features
-        self.tiles = Tiles.choose(self.replicas, self.width)
+        self.tiles = Tiles.choose(self.replicas, self.width, program.dtype)
         self.where: dict[str, Any] = {"device": program.device.torch, "dtype": program.dtype}
         batch = program.setup.batch_size
         self.memory = {name: torch.empty(size * batch, **self.where) for name, size in self._sizes().items()}

@@ -117,7 +117,7 @@ def test_sums_over_several_tiles_are_whole(monkeypatch: pytest.MonkeyPatch) -> N
     """Tiles of real widths hold the whole of these small matrices; 16 by 16 do not, and what they share must add up."""
     small = Tile(16, 16, 16)
     tiles = Tiles(small, 2, *[small] * 5)
-    monkeypatch.setattr(Tiles, "choose", classmethod(lambda cls, replicas, width: tiles))
+    monkeypatch.setattr(Tiles, "choose", classmethod(lambda cls, *_: tiles))
     plain, fused = trained(COHORTS["wide"], "plain", SEEDS), trained(COHORTS["wide"], "fused", SEEDS)
     assert fused.step.partial.shape[3] == 3  # type: ignore[union-attr]
     assert_same(fused, plain, Program(cohort(COHORTS["wide"], SEEDS), digits(20), open_device(DEVICE)))

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 class Stream:
-    """stdout or stderr: plain lines as they are, all else drawn by rich, which is loaded when it is first needed."""
+    """stdout or stderr: lines as they are, all else drawn by rich, which is loaded when it is first needed.
+
+    A report may have ten thousand lines, of which rich would make seconds.
+    """
 
     def __init__(self, *, stderr: bool = False) -> None:
         self._stderr = stderr
@@ -37,11 +40,17 @@ class Stream:
         return self._console
 
     def print(self, *shown: Any, markup: bool = True, style: str | None = None, end: str = "\n") -> None:
-        """Print texts and what rich can draw; ``markup``: whether texts hold any."""
-        if markup or style is not None or self._console is not None:
+        """Print texts and what rich can draw; ``markup``: whether texts hold any. ``style``: a colour, or bold."""
+        if markup or self._console is not None:
             self.console.print(*shown, markup=markup, style=style, end=end)
-        else:
-            print(*shown, end=end, file=sys.stderr if self._stderr else sys.stdout, flush=True)
+            return
+        file = sys.stderr if self._stderr else sys.stdout
+        if self._stderr:
+            sys.stdout.flush()  # both may end in one place
+        if style is not None and file.isatty() and "NO_COLOR" not in os.environ:
+            kind: dict[str, Any] = {"bold": True} if style == "bold" else {"fg": style}
+            shown = (typer.style(" ".join(shown), **kind),)
+        print(*shown, end=end, file=file, flush=self._stderr or file.isatty())
 
 
 out = Stream()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 LARGEST_EVENT = 16 * 2**20
 LARGEST_FILE = 2**30
+SMALL = 2**14  # bytes of a file that is kept until it is read, once its digest was asked for
 UNLISTED = ("work", "weights")
 """Folders of a run that hold large, reproducible files and are not in git."""
 
@@ -22,6 +23,7 @@ class TrailFiles:
         self.odd: dict[str, str] = {}
         """Path → what it is instead of a file or folder: "a link", "a device"."""
         self._digests: dict[str, str] = {}
+        self._small: dict[str, bytes] = {}
         self._list()
 
     def shown(self, path: str) -> str:
@@ -34,6 +36,8 @@ class TrailFiles:
         Raises:
             OSError: it cannot be read, is larger than ``limit``, or is a link by now.
         """
+        if (small := self._small.pop(path, None)) is not None and len(small) <= limit:
+            return small
         descriptor = os.open(f"{self.root}{os.sep}{path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             size = os.fstat(descriptor).st_size
@@ -55,7 +59,9 @@ class TrailFiles:
             OSError: as ``read``.
         """
         if path not in self._digests:
-            self.read(path)
+            data = self.read(path)
+            if len(data) <= SMALL:
+                self._small[path] = data
         return self._digests[path]
 
     def below(self, folder: str) -> list[str]:
@@ -75,12 +81,12 @@ class TrailFiles:
                 continue
             for entry in entries:
                 path = folder + entry.name
-                if entry.is_symlink():
-                    self.odd[path] = "a link"
+                if entry.is_file(follow_symlinks=False):
+                    self.paths.add(path)
                 elif entry.is_dir(follow_symlinks=False):
                     todo.append(f"{path}/")
-                elif entry.is_file(follow_symlinks=False):
-                    self.paths.add(path)
+                elif entry.is_symlink():
+                    self.odd[path] = "a link"
                 else:
                     self.odd[path] = "a device, a pipe or a socket"
 

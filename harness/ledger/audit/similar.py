@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from heapq import nsmallest
+
+from pydantic_core import to_json
 
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
@@ -17,24 +18,26 @@ WORDS = ("id", "title", "question", "prediction", "prior_data_seen", "implicatio
 
 def near_duplicates(evidence: Evidence) -> Iterator[AuditFinding]:
     """Registrations that train and test nearly the same, each with the first like it."""
-    numbers: dict[str, int] = {}  # leaf → its number: most forms share most leaves
+    numbers: dict[bytes, int] = {}  # leaf → its number: most forms share most leaves
     first: dict[frozenset[int], str] = {}  # leaves → the first registration that has exactly these
     order: list[frozenset[int]] = []
     having: dict[int, list[int]] = defaultdict(list)  # leaf → places in ``order``
+    frequency: dict[int, int] = defaultdict(int)  # leaf → how many these are
     for digest in evidence.types["registered"]:
         text = _tested(evidence, str(evidence.events[digest].body["canonical"]))
         if text is None:
             continue
-        leaves = frozenset([numbers.setdefault(leaf, len(numbers)) for leaf in set(text.split(", "))])
+        leaves = frozenset([numbers.setdefault(leaf, len(numbers)) for leaf in set(text.split(b","))])
         twin = first.get(leaves)
         if twin is None:
             # Whatever is alike has one of any so many of these leaves; few have the rarest, so that not each of
             # thousands is held against each.
-            rarest = nsmallest(int((1 - ALIKE) * len(leaves)) + 1, leaves, key=lambda leaf: len(having[leaf]))
+            rarest = sorted(leaves, key=frequency.__getitem__)[: int((1 - ALIKE) * len(leaves)) + 1]
             candidates = sorted({place for leaf in rarest for place in having[leaf]})
             twin = next((first[order[place]] for place in candidates if _alike(leaves, order[place])), None)
             for leaf in leaves:
                 having[leaf].append(len(order))
+                frequency[leaf] += 1
             order.append(leaves)
             first[leaves] = digest
         if twin is not None and evidence.whose(twin) != evidence.whose(digest):
@@ -47,10 +50,10 @@ def _alike(one: frozenset[int], other: frozenset[int]) -> bool:
     return len(one & other) >= ALIKE * max(len(one), len(other))
 
 
-def _tested(evidence: Evidence, canonical: str) -> str | None:
-    """Everything that is trained and tested, as text; None if the form cannot be read.
+def _tested(evidence: Evidence, canonical: str) -> bytes | None:
+    """Everything that is trained and tested, as JSON; None if the form cannot be read.
 
     It is cut at its commas and compared: rough, because it need not be exact, and fast, because there may be thousands.
     """
     form = evidence.form(canonical)
-    return None if form is None else str({key: value for key, value in form.items() if key not in WORDS})
+    return None if form is None else to_json({key: value for key, value in form.items() if key not in WORDS})

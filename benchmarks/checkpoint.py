@@ -1,6 +1,8 @@
 """What a checkpoint costs: the same training with checkpoints every few seconds and with none, turn by turn.
 
-python benchmarks/checkpoint.py --data data                                  (protocol 1's replicas, needs CUDA)
+``--every`` must leave the time to write one, or training waits for the disk as it never does with a minute between two.
+
+python benchmarks/checkpoint.py --data data --epochs 60 --every 6            (protocol 1's replicas, needs CUDA)
 python benchmarks/checkpoint.py quickstart_digits.yaml --device cpu --epochs 200
 """
 

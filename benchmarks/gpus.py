@@ -60,7 +60,10 @@ def main() -> None:
         arm = hypothesis.arms[name]
         arms[name] = arm.model_copy(update={"setup": arm.setup.model_copy(update={"epochs": options.epochs})})
     seeds = tuple(range(device.largest_cohort * cards // len(arms)))
-    plan = planned_on(device, hypothesis.model_copy(update={"arms": arms}), seeds)
+    number = hypothesis.seeds.model_copy(update={"number": len(seeds)})
+    plan = planned_on(device, hypothesis.model_copy(update={"arms": arms, "seeds": number}), seeds)
+    if len({len(cohort.replicas) for cohort in plan.cohorts}) > 1 or len(plan.cohorts) != cards:
+        raise SystemExit("choose other arms: each device should have one cohort, all of one size")
     data = next(iter(arms.values())).setup.dataset
     images = {data.name: data.load(options.data, print)}
     one = replace(device, workers=1)

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from harness.errors import UsageError
+from harness.records import PROCESSOR_COHORT
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
@@ -36,7 +37,7 @@ class Device:
     compile_steps: int | None = None
     """Other cohorts of at least so many steps are compiled; None: none is."""
 
-    largest_cohort: int = 10
+    largest_cohort: int = PROCESSOR_COHORT
     """Replicas that a plan lets train together: on a card more than 64 gain nothing, on a processor caches are small.
     It does not follow from how many cards or cores there are, so that bits do not either."""
 

@@ -6,14 +6,12 @@ trains together, a process on a processor calculates with one thread, and result
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from queue import Empty
 from typing import TYPE_CHECKING, Any
@@ -21,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from harness.errors import Interrupted
+from harness.processes import start_server
 from harness.records import Cohort
 
 if TYPE_CHECKING:
@@ -37,20 +36,6 @@ class Word:
     """progress, done, too_large, stopped or failed."""
     task: int
     content: Any = None
-
-
-def start_server() -> Any:
-    """The context that processes start in; calling it early lets it import PyTorch while the parent is busy.
-
-    A server that has imported everything and calculated nothing forks them: neither a card's driver nor PyTorch's
-    threads survive a fork of a process that used them.
-    """
-    if os.name == "nt":
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["harness.engine.loop"])
-    forkserver.ensure_running()
-    return context
 
 
 def train_beside(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,7 +13,9 @@ from harness import ledger, plan, spec
 from harness.errors import DeviationRefused, UsageError
 from harness.ledger import Ledger, Pins, Registration
 from harness.pipeline.project import Reporter, Settings, data_folder
+from harness.processes import start_server
 from harness.records import (
+    PROCESSOR_COHORT,
     Claims,
     DataRecord,
     Hypothesis,
@@ -112,6 +115,9 @@ def open_device_and_data(
     hypothesis: Hypothesis, path: Path, settings: Settings, reporter: Reporter
 ) -> tuple[Device, dict[str, Images]]:
     """The device, and every data set of every arm, once."""
+    several = len(hypothesis.arms) * hypothesis.seeds.number > PROCESSOR_COHORT
+    if several and settings.device in ("auto", "cpu") and (os.cpu_count() or 1) > 1:
+        start_server()  # before PyTorch is imported here, so that both imports run at a time
     from harness import engine
 
     device = engine.open_device(settings.device, settings.compile)

@@ -34,11 +34,12 @@ from harness.records.hypothesis import (
     Stopping,
 )
 from harness.records.measurements import Measurements, ReplicaResult, Series
-from harness.records.plan import Cohort, Plan, Replica
+from harness.records.plan import PROCESSOR_COHORT, Cohort, Plan, Replica
 from harness.records.power import DecisionPower, GuardPower, PowerReport, PredictionPower
 from harness.records.provenance import Attempt, DataRecord, Provenance
 
 __all__ = [
+    "PROCESSOR_COHORT",
     "Arm",
     "AtomTest",
     "Attempt",

@@ -45,8 +45,8 @@ def test_the_command_stays_within_its_memory(tmp_path: Path) -> None:
     for number, data in enumerate(hostile().values()):
         (tmp_path / f"h{number:02}.yaml").write_bytes(data)
     code = (
-        "import sys; from harness.cli import main; sys.argv = ['harness', 'check', '.']\n"
-        "try: main()\n"
+        "import sys, harness.cli; from harness.cli.app import app; sys.argv = ['harness', 'check', '.']\n"
+        "try: app()\n"
         "except SystemExit as end: print(end.code, file=sys.stderr)\n"
         "print(next(line.split()[1] for line in open('/proc/self/status') if 'VmHWM' in line), file=sys.stderr)"
     )

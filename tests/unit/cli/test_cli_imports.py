@@ -12,9 +12,10 @@ import pytest
 REPOSITORY = Path(__file__).parents[3]
 RUN = """
 import sys
-from harness.cli import main
+import harness.cli
+from harness.cli.app import app
 try:
-    main()
+    app()
 except SystemExit as ended:
     code = ended.code
 print(code, *sys.modules)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from harness.errors import HarnessError, Interrupted
 from harness.ledger.audit import AuditFinding, AuditReport, Evidence, Kept, Step, TrailFiles, audit, ledger_steps
 from harness.ledger.bodies import AmendedBody, RegisteredBody
 from harness.pipeline.meaning import meaning, said, same_meaning
-from harness.pipeline.project import Reporter, Settings
+from harness.pipeline.project import Reporter, Settings, uncollected
 
 RECOMPUTED = "its outcome, statistics and page follow again from its registered text and results"
 RERUN = "a run trained again here agrees within the registered tolerance"
@@ -31,15 +30,8 @@ class Asked:
 
 def audit_trail(verdicts: Path, hypotheses: Path, asked: Asked, settings: Settings, reporter: Reporter) -> AuditReport:
     """Audit a trail and the hypothesis files beside it. Whatever lies there, this returns a report."""
-    # What an audit reads lives to its end: looking for garbage in it again and again would be a quarter of the time.
-    collecting = gc.isenabled() and not asked.recompute and asked.rerun is None
-    if collecting:
-        gc.disable()
-    try:
+    with uncollected(not asked.recompute and asked.rerun is None):
         return audit(Evidence(TrailFiles(verdicts)), steps(hypotheses, asked, settings, reporter))
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def steps(hypotheses: Path, asked: Asked, settings: Settings, reporter: Reporter) -> Sequence[Step]:

@@ -14,7 +14,7 @@ from typing import Any
 from harness import claims, inference, ledger, verdict
 from harness.errors import UsageError
 from harness.ledger import Ledger
-from harness.pipeline.project import refuse_altered, registered_for, run_folder, stored
+from harness.pipeline.project import refuse_altered, registered_for, run_folder, stored, uncollected
 from harness.records import (
     Consequences,
     Decision,
@@ -101,6 +101,7 @@ def read_run(run: str, verdicts: Path) -> Stored:
     return Stored(folder, registered, measurements, provenance, templates, looks)
 
 
+@uncollected()
 def reverdict(run: str, verdicts: Path, *, figures: bool = False) -> Recomputed:
     """Judge a stored run again from its registration, results.json and env.json: no torch, no data, no training.
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -148,3 +150,16 @@ def refuse_altered(folder: Path, recorded: Mapping[str, str]) -> None:
                 got=got,
                 remedy="get the file back from git; a verdict is never edited",
             )
+
+
+@contextmanager
+def uncollected(wanted: bool = True) -> Iterator[None]:
+    """While thousands of records are read that live to the end: looking for garbage among them takes a quarter of it."""
+    collecting = wanted and gc.isenabled()
+    if collecting:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()

@@ -154,7 +154,7 @@ def refuse_altered(folder: Path, recorded: Mapping[str, str]) -> None:
 
 @contextmanager
 def uncollected(wanted: bool = True) -> Iterator[None]:
-    """While thousands of records are read that live to the end: looking for garbage among them takes a quarter of it."""
+    """While records are read that live to the end: looking for garbage among thousands takes a quarter of the time."""
     collecting = wanted and gc.isenabled()
     if collecting:
         gc.disable()

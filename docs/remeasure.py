@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from harness import plan, spec
 from harness.engine import open_device
-from harness.engine.evaluate import evaluate, probe_batch
+from harness.engine.evaluate import evaluate
 from harness.engine.loop import chosen_metrics
 from harness.engine.program import Program
 
@@ -62,7 +62,7 @@ def main(data: Path, weights: Path) -> None:
             print(f"{name}: digest as recorded: {same}")
         metrics = [metric for metric in chosen_metrics(cohort.setup) if metric.name != "train_loss"]
         measured = evaluate(program, metrics)
-        x, y = (tensor[0].numpy() for tensor in probe_batch(program))
+        x, y = (tensor[0].numpy() for tensor in program.probe)
         for i, replica in enumerate(there):
             series = recorded[replica.arm, replica.seed_index]["metrics"]
             values = {name: tensor[i].detach().numpy() for name, tensor in program.params.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import tomllib
@@ -79,7 +80,8 @@ def main() -> None:
         app()
     except SystemExit as ended:
         code = ended.code
+    atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):  # nobody may be reading any more
+        with suppress(OSError, AttributeError):  # nobody may be reading any more, or there was no stream
             stream.flush()
     os._exit(code if isinstance(code, int) else int(code is not None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -41,12 +42,21 @@ class Stream:
 
     def print(self, *shown: Any, markup: bool = True, style: str | None = None, end: str = "\n") -> None:
         """Print texts and what rich can draw; ``markup``: whether texts hold any. ``style``: a colour, or bold."""
+        if self._stderr and sys.stdout is not None:
+            sys.stdout.flush()  # both may end in one place
+        try:
+            self._print(shown, markup, style, end)
+        except OSError as error:
+            if error.errno != errno.EBADF:  # whoever started this has closed the stream: nobody wants to know
+                raise
+
+    def _print(self, shown: tuple[Any, ...], markup: bool, style: str | None, end: str) -> None:
         if markup or self._console is not None:
             self.console.print(*shown, markup=markup, style=style, end=end)
             return
         file = sys.stderr if self._stderr else sys.stdout
-        if self._stderr:
-            sys.stdout.flush()  # both may end in one place
+        if file is None:
+            return
         if style is not None and file.isatty() and "NO_COLOR" not in os.environ:
             kind: dict[str, Any] = {"bold": True} if style == "bold" else {"fg": style}
             shown = (typer.style(" ".join(shown), **kind),)
@@ -90,7 +100,8 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             function(*args, **kwargs)
-            sys.stdout.flush()  # nobody may be reading any more
+            if sys.stdout is not None:
+                sys.stdout.flush()  # nobody may be reading any more
         except (typer.Exit, typer.Abort):
             raise
         except HarnessError as error:

@@ -583,7 +583,8 @@ class Fused:
 def pixel_constants(images: DeviceImages, pixels: int) -> tuple[Tensor, Tensor, Tensor]:
     """Centre, factor and offset of every feature: normalised = factor·(pixel − centre) + offset, centre a whole number.
 
-    A pixel is at most 255; the centre is the mean pixel rounded, so less than half a pixel is left for the offset.
+    A pixel is at most 255, and so is the centre: the mean pixel, rounded, so that at most half a pixel is left for the
+    offset of any data set whose mean is one that pixels can have.
     """
     factor, shift = images.factor.double(), images.shift.double()
     centre = (-shift / factor).round().clamp(0, 255)

@@ -30,11 +30,11 @@ class Rates:
 
 
 RATES = {
-    "kernels": Rates(2.6e12, 3.2e13, seconds_per_step=3e-5, seconds_per_block=3e-5),
+    "kernels": Rates(2.5e12, 3.5e13, seconds_per_step=2.5e-5, seconds_per_block=2e-5),
     "cuda": Rates(1.05e12, 2.5e13, seconds_per_step=2e-4, seconds_per_block=5e-5),
     "cpu": Rates(1.0e10, 4.0e10, seconds_per_step=1e-3, seconds_per_block=3e-4),
 }
-"""``kernels`` and ``cuda`` are an H100's; the former reproduce its measured steps within 25% (benchmarks/README.md)."""
+"""``kernels`` and ``cuda`` are an H100's; the former reproduce its measured steps within 16% (benchmarks/README.md)."""
 
 
 @dataclass(frozen=True)

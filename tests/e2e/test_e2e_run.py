@@ -301,8 +301,8 @@ def test_settings_come_from_option_then_variable_then_file(project: Project) -> 
 )
 def test_looking_never_loads_torch(finished: Project, verb: list[str]) -> None:
     code = (
-        "import sys; sys.argv = ['harness', *sys.argv[1:]]\nfrom harness.cli import main\n"
-        "try:\n    main()\nexcept SystemExit as stop:\n    assert stop.code in (None, 0), stop.code\n"
+        "import sys, harness.cli; sys.argv = ['harness', *sys.argv[1:]]\nfrom harness.cli.app import app\n"
+        "try:\n    app()\nexcept SystemExit as stop:\n    assert stop.code in (None, 0), stop.code\n"
         "assert 'torch' not in sys.modules, 'torch was loaded'\nassert 'scipy' not in sys.modules, 'scipy was loaded'"
     )
     command = [finished.command()[0], "-c", code, *verb]

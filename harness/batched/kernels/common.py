@@ -8,7 +8,7 @@ import triton.language as tl
 
 @triton.jit
 def product(a, b, total, PRECISION: tl.constexpr):
-    """total + a·b. PRECISION: ieee (strict), tf32, or tf32x3."""
+    """total + a·b. PRECISION: ieee, or factors in parts: tf32, tf32x3, bf16x3, bf16x6 (``harness.engine.fused``)."""
     return tl.dot(a, b, acc=total, input_precision=PRECISION, out_dtype=total.dtype)
 
 

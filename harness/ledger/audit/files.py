@@ -8,7 +8,9 @@ from pathlib import Path
 
 LARGEST_EVENT = 16 * 2**20
 LARGEST_FILE = 2**30
-SMALL = 2**14  # bytes of a file that is kept until it is read, once its digest was asked for
+SMALL, KEPT = 2**14, 2**12  # bytes of a file, and files, that are kept until they are read once hashed
+CONTENT = ("/results.json", "/env.json", *"0123456789abcdef")
+"""Ends of paths whose content is likely to be asked for: of a run's files these, and objects."""
 UNLISTED = ("work", "weights")
 """Folders of a run that hold large, reproducible files and are not in git."""
 
@@ -60,7 +62,7 @@ class TrailFiles:
         """
         if path not in self._digests:
             data = self.read(path)
-            if len(data) <= SMALL:
+            if len(data) <= SMALL and path.endswith(CONTENT) and len(self._small) < KEPT:
                 self._small[path] = data
         return self._digests[path]
 

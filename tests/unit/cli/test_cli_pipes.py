@@ -27,3 +27,12 @@ def test_a_closed_pipe_is_no_traceback(arguments: list[str]) -> None:
     running.stderr.close()
     assert running.wait() == 1
     assert "BrokenPipeError" not in said and "Traceback" not in said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="closes a stream as a POSIX shell does")
+@pytest.mark.parametrize(
+    ("closed", "arguments", "code"), [("2", "list", 0), ("1", "list", 0), ("2", "run nonesuch", 2)]
+)
+def test_a_closed_stream_changes_no_exit_code(closed: str, arguments: str, code: int) -> None:
+    command = f"exec {sys.executable} -m harness.cli {arguments} {closed}>&-"
+    assert subprocess.run(["sh", "-c", command], cwd=REPOSITORY, capture_output=True).returncode == code

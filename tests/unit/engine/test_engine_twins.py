@@ -94,22 +94,25 @@ def test_a_reset_leaves_nothing_of_what_ran_before() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("rule", ["dfa", "bp"])
-def test_float32_kernels_are_as_exact_as_float32(rule: str) -> None:
-    """Against float64 after some steps: products of split numbers err no more than PyTorch's own float32.
+@pytest.mark.parametrize("kind", ["float32", "tf32"])
+@pytest.mark.parametrize("replicas", [2, 8])
+def test_kernels_are_as_exact_as_their_precision(rule: str, kind: str, replicas: int) -> None:
+    """Against float64 after some steps: products of split numbers err no more than PyTorch's own.
 
     Eight replicas of this width take the cuts of large cohorts.
     """
     errors = {}
-    for precision, way in (("float64", "plain"), ("float32", "plain"), ("float32", "fused")):
+    ways: list[tuple[str, Way]] = [("float64", "plain"), (kind, "plain"), (kind, "fused")]
+    for precision, way in ways:
         setup = {"batch_size": 128, "epochs": 2, "precision": precision, "model": PLAIN | {"width": 256}}
         arms = {"a": arm(rule, 0.01, setup | {"dataset": AUGMENTED})}
-        program = Program(cohort(arms, list(range(8))), digits(512), open_device("cuda"), way=way)
+        program = Program(cohort(arms, list(range(replicas))), digits(512), open_device("cuda"), way=way)
         program.begin_epoch(0, epoch_schedule(program.dataset, program.count, program.seeds, 0))
         program.run_epoch()
         errors[precision, way] = {name: tensor.double() for name, tensor in program.first.items()}
     exact = errors["float64", "plain"]
     for name, tensor in exact.items():
-        plain, fused = ((errors["float32", way][name] - tensor).norm() / tensor.norm() for way in ("plain", "fused"))
+        plain, fused = ((errors[kind, way][name] - tensor).norm() / tensor.norm() for way in ("plain", "fused"))
         assert fused <= 4.0 * plain + 1e-6, name
 
 
@@ -117,7 +120,7 @@ def test_sums_over_several_tiles_are_whole(monkeypatch: pytest.MonkeyPatch) -> N
     """Tiles of real widths hold the whole of these small matrices; 16 by 16 do not, and what they share must add up."""
     small = Tile(16, 16, 16)
     tiles = Tiles(small, 2, *[small] * 5)
-    monkeypatch.setattr(Tiles, "choose", classmethod(lambda cls, *_: tiles))
+    monkeypatch.setattr(Tiles, "choose", classmethod(lambda cls, replicas, width, dtype: tiles))
     plain, fused = trained(COHORTS["wide"], "plain", SEEDS), trained(COHORTS["wide"], "fused", SEEDS)
     assert fused.step.partial.shape[3] == 3  # type: ignore[union-attr]
     assert_same(fused, plain, Program(cohort(COHORTS["wide"], SEEDS), digits(20), open_device(DEVICE)))

@@ -1,0 +1,32 @@
+"""The server that training processes come from."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+CODE = """
+import signal, time
+from harness.processes import start_server
+signal.signal(signal.SIGINT, lambda *_: print("heard", flush=True))
+start_server()
+time.sleep(0.7)  # the server is importing now
+print("under way", flush=True)
+time.sleep(1.5)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no such server on Windows")
+def test_ctrl_c_while_it_imports_is_answered_by_the_parent_alone() -> None:
+    """The signal reaches the whole group, and Python's answer to it during an import is a traceback."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    running = subprocess.Popen([sys.executable, "-c", CODE], text=True, start_new_session=True, **pipes)  # type: ignore[call-overload]
+    assert running.stdout.readline() == "under way\n"
+    os.killpg(running.pid, signal.SIGINT)
+    said = running.communicate(timeout=60)[0]
+    assert running.returncode == 0
+    assert "heard" in said and "Traceback" not in said

@@ -19,8 +19,13 @@ HARMLESS = ("note", "unchecked")
 
 
 def promised(trail: Trail) -> list[str]:
-    """The files that the ledger vouches for; for a pilot's only git's history does (test_attacks_git.py)."""
-    return sorted(path for path in trail.files if "/pilot-" not in path)
+    """The files that the ledger vouches for; for a pilot's only git's history does (test_attacks_git.py).
+
+    Nor does it for weights of an attempt without a verdict, which may or may not have finished a cohort.
+    """
+    judged = {path.removesuffix("/env.json") for path in trail.files if path.endswith("/env.json")}
+    vouched = [path for path in trail.files if "/weights/" not in path or path.split("/weights/")[0] in judged]
+    return sorted(path for path in vouched if "/pilot-" not in path)
 
 
 def bytes_flipped(trail: Trail, every: int = 1, start: int = 0) -> Tried:

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from compare import HERE, say
 
 from harness import spec
 from harness.engine import Device, Progress, open_device, train
 from harness.pipeline.steps import planned_on
-
-HERE = Path(__file__).resolve().parent
 
 
 def trained(plan: Any, images: Any, device: Device) -> dict[str, Any]:
@@ -65,7 +64,7 @@ def main() -> None:
     if len({len(cohort.replicas) for cohort in plan.cohorts}) > 1 or len(plan.cohorts) != cards:
         raise SystemExit("choose other arms: each device should have one cohort, all of one size")
     data = next(iter(arms.values())).setup.dataset
-    images = {data.name: data.load(options.data, print)}
+    images = {data.name: data.load(options.data, say)}
     one = replace(device, workers=1)
     trained(plan.model_copy(update={"cohorts": plan.cohorts[:1]}), images, one)  # compiles what all take from the disk
     alone, beside = trained(plan, images, one), trained(plan, images, device)

@@ -111,7 +111,6 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
             err.print("interrupted", markup=False)
             raise typer.Exit(130) from None
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
             raise typer.Exit(1) from None
         except Exception as error:
             if DEBUG["on"]:

@@ -87,11 +87,6 @@ class Storage:
         self.weights, self.first, self.second = (torch.zeros((replicas, self.layout.size), **where) for _ in range(3))
         self.specs = {spec.name: spec for spec in specs}
 
-    def clear(self) -> None:
-        """Nothing anywhere, padding included."""
-        for flat in (self.weights, self.first, self.second):
-            flat.zero_()
-
     def view(self, flat: Tensor, name: str) -> Tensor:
         """One tensor of all replicas, [r, …]."""
         shape, at = self.specs[name].shape, self.layout.offsets[name]

@@ -156,15 +156,14 @@ class Program:
         """
         everybody = range(len(self.cohort.replicas))
         with torch.no_grad(), ThreadPoolExecutor() as pool:
-            if self.storage is not None:
-                self.storage.clear()
+            flat, moments = self.storage, (*self.first.values(), *self.second.values())
+            for tensor in moments if flat is None else (flat.weights, flat.first, flat.second):
+                tensor.zero_()
             for spec in self.specs:
                 self._fill(pool, spec, "weights", self.params[spec.name], everybody)
             for share in self.shares:
                 for spec in share.rule.feedback(self.model, self.dataset.classes):
                     self._fill(pool, spec, "feedback", share.feedback[spec.name], everybody[share.replicas])
-        for moment in (*self.first.values(), *self.second.values()):
-            moment.zero_()
         self.steps.zero_()
 
     def _fill(self, pool: Executor, spec: TensorSpec, purpose: str, target: Tensor, replicas: range) -> None:

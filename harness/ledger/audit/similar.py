@@ -22,7 +22,6 @@ def near_duplicates(evidence: Evidence) -> Iterator[AuditFinding]:
     first: dict[frozenset[int], str] = {}  # leaves → the first registration that has exactly these
     order: list[frozenset[int]] = []
     having: dict[int, list[int]] = defaultdict(list)  # leaf → places in ``order``
-    frequency: dict[int, int] = defaultdict(int)  # leaf → how many these are
     for digest in evidence.types["registered"]:
         text = _tested(evidence, str(evidence.events[digest].body["canonical"]))
         if text is None:
@@ -32,12 +31,11 @@ def near_duplicates(evidence: Evidence) -> Iterator[AuditFinding]:
         if twin is None:
             # Whatever is alike has one of any so many of these leaves; few have the rarest, so that not each of
             # thousands is held against each.
-            rarest = sorted(leaves, key=frequency.__getitem__)[: int((1 - ALIKE) * len(leaves)) + 1]
+            rarest = sorted(leaves, key=lambda leaf: len(having[leaf]))[: int((1 - ALIKE) * len(leaves)) + 1]
             candidates = sorted({place for leaf in rarest for place in having[leaf]})
             twin = next((first[order[place]] for place in candidates if _alike(leaves, order[place])), None)
             for leaf in leaves:
                 having[leaf].append(len(order))
-                frequency[leaf] += 1
             order.append(leaves)
             first[leaves] = digest
         if twin is not None and evidence.whose(twin) != evidence.whose(digest):

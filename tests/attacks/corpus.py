@@ -508,7 +508,8 @@ def verdict_without_a_page(trail: Trail) -> None:
 @attack("weights-bytes")
 def weights_swapped(trail: Trail) -> None:
     """Same name, same size."""
-    path = min(path for path in trail.files if "/weights/" in path)
+    # Of a judged run: an attempt that was stopped may have left some that nothing vouches for.
+    path = min(p for p in trail.files if "/weights/" in p and f"{p.split('/weights/')[0]}/env.json" in trail.files)
     trail.files[path] = bytes(len(trail.files[path]))
 
 

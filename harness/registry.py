@@ -2,8 +2,8 @@
 
 A plug-in is one frozen pydantic model whose fields are its parameters in the YAML file and whose methods are its
 behaviour; its module binds it to the name ``plugin``. Another package adds one through the entry-point group
-``harness.<family>``, with the plug-in's name as the entry point's. Plug-in modules import torch inside functions only,
-so that listing them stays cheap.
+``harness.<family>``, with the plug-in's name as the entry point's. Plug-in modules import torch, NumPy and SciPy
+inside functions only, so that listing them stays cheap.
 """
 
 from __future__ import annotations

@@ -181,4 +181,6 @@ def _annotation(finding: AuditFinding) -> str:
 
 def _clean(text: str) -> str:
     """Somebody else's words on one line, without anything that a terminal would obey."""
+    if text.isprintable():
+        return text
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

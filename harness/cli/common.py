@@ -57,10 +57,10 @@ class Stream:
         file = sys.stderr if self._stderr else sys.stdout
         if file is None:
             return
-        if style is not None and file.isatty() and "NO_COLOR" not in os.environ:
+        if style is not None and "NO_COLOR" not in os.environ and file.isatty():
             kind: dict[str, Any] = {"bold": True} if style == "bold" else {"fg": style}
             shown = (typer.style(" ".join(shown), **kind),)
-        print(*shown, end=end, file=file, flush=self._stderr or file.isatty())
+        print(*shown, end=end, file=file, flush=self._stderr)
 
 
 out = Stream()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-import numpy as np
 from pydantic import Field
 
 from harness.fields import Unit
 from harness.registry import Plugin
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Target = Literal["mean", "median", "pseudomedian"]
 NEVER = 10**9
@@ -101,6 +103,8 @@ def t_misses(distance: float, sd: float, n: float, df: float, critical: float) -
 
 def estimate(target: Target, x: np.ndarray) -> float:
     """The point estimate of a parameter from one number per seed, float64 [n], n ≥ 1."""
+    import numpy as np
+
     if target == "mean":
         return float(x.mean())
     return float(np.median(x if target == "median" else walsh_averages(x)))
@@ -111,6 +115,8 @@ def walsh_averages(x: np.ndarray) -> np.ndarray:
 
     Source: Hodges and Lehmann 1963, doi 10.1214/aoms/1177704172.
     """
+    import numpy as np
+
     first, second = np.triu_indices(len(x))
     return np.sort(x[first] / 2 + x[second] / 2)
 

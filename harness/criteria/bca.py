@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
-from harness.batched import keyed
 from harness.criteria import NEVER, Criterion, Target, t_exceeded, t_misses
 from harness.fields import Unit
+
+if TYPE_CHECKING:
+    import numpy as np
 
 ENOUGH = 30  # seeds: below, its interval covers too little (docs/calibration.md)
 CHUNK = 1000  # resamples drawn at once
@@ -62,6 +63,7 @@ class Bca(Criterion):
 
         z is the normal's quantile for ``level``; expanded √(n/(n − 1)) times that of t.
         """
+        import numpy as np
         from scipy.special import ndtr, ndtri, stdtrit
 
         alpha, n = (1 - level) / 2, len(x)
@@ -79,6 +81,7 @@ class Bca(Criterion):
         return t_misses(distance, sd, n, n - 1, t_exceeded(alpha, n - 1))
 
     def _p(self, x: np.ndarray, cut: float, side: int) -> float:
+        import numpy as np
         from scipy.special import ndtr, stdtr
 
         n = len(x)
@@ -94,6 +97,10 @@ class Bca(Criterion):
 @lru_cache(maxsize=4)
 def _resampled(data: bytes, resamples: int) -> np.ndarray:
     """Rising means of resamples of the values, float64 [resamples]."""
+    import numpy as np
+
+    from harness.batched import keyed
+
     x = np.frombuffer(data)
     n = len(x)
     means = []
@@ -105,6 +112,7 @@ def _resampled(data: bytes, resamples: int) -> np.ndarray:
 
 def _quantile_of(means: np.ndarray, value: float) -> float:
     """Φ⁻¹ of the share of resampled means below a value, those equal to it counted half; never infinite."""
+    import numpy as np
     from scipy.special import ndtri
 
     below = (np.searchsorted(means, value, side="left") + np.searchsorted(means, value, side="right")) / 2
@@ -114,6 +122,8 @@ def _quantile_of(means: np.ndarray, value: float) -> float:
 
 def _corrections(x: np.ndarray, means: np.ndarray) -> tuple[float, float]:
     """Bias z₀ and acceleration a, by the jackknife: for a mean, a sixth of the skewness over √n."""
+    import numpy as np
+
     d = x - x.mean()
     d = d / np.abs(d).max()
     return _quantile_of(means, float(x.mean())), float((d**3).sum()) / (6 * float((d**2).sum()) ** 1.5)

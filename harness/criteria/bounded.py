@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-import numpy as np
 from pydantic import PrivateAttr
 
 from harness.criteria import NEVER, Criterion, Target, last_rejected
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MOST_SEEDS = 10_000
 
@@ -89,6 +91,8 @@ def _p(y: np.ndarray, cut: float) -> float:
 
 def _log_wealth(gain: np.ndarray) -> float:
     """log of the mean over f of Π(1 − f + f·gain): exact, as Gauss and Chebyshev's rule is for a polynomial in f."""
+    import numpy as np
+
     count = len(gain) // 2 + 1
     f = (1 + np.cos((2 * np.arange(count) + 1) * (math.pi / (2 * count)))) / 2
     logs = np.log1p(f[:, None] * (gain - 1)).sum(axis=1)
@@ -98,6 +102,7 @@ def _log_wealth(gain: np.ndarray) -> float:
 
 def _fewest(cut: float, alpha: float) -> int:
     """Smallest n at which n values of 1 reject "mean ≤ cut"."""
+    import numpy as np
 
     def enough(n: int) -> bool:
         return -_log_wealth(np.full(n, 1 / cut)) <= math.log(alpha)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from typing import ClassVar, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.criteria import Criterion, Target, signs_needed
+
+if TYPE_CHECKING:
+    import numpy as np
 
 COUNTED = 100  # seeds whose coins are counted in whole numbers, to the last digit
 
@@ -38,6 +39,8 @@ class Median(Criterion):
 
     def interval(self, x: np.ndarray, level: float) -> tuple[float, float]:
         """Between two of the values, both included; infinite where 2⁻ⁿ is above (1 − level)/2."""
+        import numpy as np
+
         n = len(x)
         fewest = _fewest(n, (1 - level) / 2)
         if fewest > n:

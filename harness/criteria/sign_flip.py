@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.criteria import TIE, Criterion, Target, last_rejected, signs_needed, t_exceeded, t_misses
+
+if TYPE_CHECKING:
+    import numpy as np
 
 EXACT = 30  # seeds; 2¹⁵ sums on either side of the middle
 FINENESS = 50  # grid steps per standard deviation of the sum, for one seed; times n for n seeds
@@ -64,6 +65,8 @@ def _share_of_flips(d: np.ndarray) -> float:
 
     Flipping the signs of a subset leaves the sum of all at least as large if and only if the subset's sum is ≤ 0.
     """
+    import numpy as np
+
     scale = float(np.abs(d).max())
     if scale == 0:
         return 1.0
@@ -73,12 +76,16 @@ def _share_of_flips(d: np.ndarray) -> float:
 
 def _counted(d: np.ndarray) -> float:
     """Exactly: each sum over the first half meets the sorted sums over the second."""
+    import numpy as np
+
     half = len(d) // 2
     left, right = _subset_sums(d[:half]), np.sort(_subset_sums(d[half:]))
     return float(np.searchsorted(right, TIE - left, side="right").sum()) / 2.0 ** len(d)
 
 
 def _subset_sums(d: np.ndarray) -> np.ndarray:
+    import numpy as np
+
     sums = np.zeros(1)
     for value in d:
         sums = np.concatenate([sums, sums + value])
@@ -87,6 +94,8 @@ def _subset_sums(d: np.ndarray) -> np.ndarray:
 
 def _on_a_grid(d: np.ndarray) -> float:
     """An upper bound: values rounded down to whole steps, whose sums are then counted cell by cell."""
+    import numpy as np
+
     size = float(np.abs(d).sum())
     steps = min(FINENESS * len(d) * size / math.sqrt(float(d @ d)), MOST_CELLS)
     whole = np.floor(d * (steps / size)).astype(np.int64)

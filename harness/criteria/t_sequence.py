@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
 from harness.criteria import LARGEST_T, NEVER, Criterion, Target, t_misses
 from harness.fields import Unit
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class TSequence(Criterion):

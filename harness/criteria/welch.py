@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from harness.criteria import LARGEST_T, Criterion, Target, t_exceeded, t_misses
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Welch(Criterion):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import ClassVar, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.criteria import TIE, Criterion, Target, signs_needed, t_exceeded, t_misses, walsh_averages
+
+if TYPE_CHECKING:
+    import numpy as np
 
 EXACT = 500  # seeds, beyond which the null distribution is taken as normal
 
@@ -41,6 +42,8 @@ class Wilcoxon(Criterion):
 
     def interval(self, x: np.ndarray, level: float) -> tuple[float, float]:
         """Between two of the Walsh averages, both included; infinite where 2⁻ⁿ is above (1 − level)/2."""
+        import numpy as np
+
         rejecting = np.flatnonzero(upper_tail(len(x)) <= (1 - level) / 2)
         if not len(rejecting):
             return -math.inf, math.inf
@@ -57,6 +60,8 @@ class Wilcoxon(Criterion):
 
 def _above(d: np.ndarray) -> int:
     """How many Walsh averages of ``d`` are above zero by more than rounding."""
+    import numpy as np
+
     d = np.sort(d)
     zero = TIE * float(np.abs(d).max())
     ordered = int((len(d) - np.searchsorted(d, zero - d, side="right")).sum())  # pairs (i, j) in either order
@@ -66,6 +71,8 @@ def _above(d: np.ndarray) -> int:
 @lru_cache(maxsize=64)
 def upper_tail(n: int) -> np.ndarray:
     """P(W ≥ w) for w = 0 … n(n + 1)/2 under the null: each of the ranks 1 … n is in the sum with probability ½."""
+    import numpy as np
+
     most = n * (n + 1) // 2
     if n > EXACT:
         from scipy.special import ndtr

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.registry import Plugin
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Augmentation = Literal["random_crop", "horizontal_flip"]
 
@@ -34,6 +35,8 @@ class Images:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over shape, type and bytes of the four arrays."""
+        import numpy as np
+
         digest = hashlib.sha256()
         for array in (self.train_images, self.train_labels, self.test_images, self.test_labels):
             digest.update(f"{array.dtype.str}{array.shape}".encode())

@@ -5,17 +5,18 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from harness.datasets import Dataset, Images
 from harness.datasets._images import has_tree, list_split, load_images
 from harness.datasets._torchvision import download, why_unreachable
 from harness.errors import DataMissing, UsageError
 
+if TYPE_CHECKING:
+    import numpy as np
+
 SplitName = Literal["train", "test"]
-Arrays = tuple[np.ndarray, np.ndarray]
+Arrays: TypeAlias = "tuple[np.ndarray, np.ndarray]"
 
 
 class ImageDataset(Dataset):
@@ -117,6 +118,8 @@ class ImageDataset(Dataset):
         return self.official(root, "train", fetch), self.official(root, "test", fetch)
 
     def _images(self, train: Arrays, test: Arrays, origin: str, *, canonical: bool) -> Images:
+        import numpy as np
+
         for name, (images, labels), count in (("train", train, self.train_count), ("test", test, self.test_count)):
             expected = (count, self.channels, self.size, self.size)
             if images.shape != expected or images.dtype != np.uint8 or labels.shape != (count,):

@@ -12,12 +12,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from harness.datasets._cache import read_cached, write_cached
 from harness.errors import StorageFailed, UsageError
 from harness.storage import cache_folder
+
+if TYPE_CHECKING:
+    import numpy as np
 
 KINDS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 CHUNK = 256
@@ -52,6 +54,8 @@ def list_split(folder: Path, classes: Sequence[str], count: int) -> Split:
     Raises:
         UsageError: a folder or a file that is missing, or not readable, or one too many; nothing is decoded.
     """
+    import numpy as np
+
     try:
         folders = sorted(e.name for e in os.scandir(folder) if e.is_dir() and not e.name.startswith("."))
         listed = [_list_class(folder, name) for name in _in_label_order(folder, folders, classes)]
@@ -156,6 +160,8 @@ def decode(split: Split, channels: int, size: int) -> np.ndarray:
     Raises:
         UsageError: naming the first bad file and counting the others.
     """
+    import numpy as np
+
     images = np.empty((len(split.files), channels, size, size), dtype=np.uint8)
 
     def decode_chunk(start: int) -> list[tuple[str, str]]:
@@ -183,6 +189,7 @@ def decode(split: Split, channels: int, size: int) -> np.ndarray:
 
 
 def _decode_file(path: Path, channels: int, size: int) -> np.ndarray:
+    import numpy as np
     from PIL import Image
 
     with Image.open(path) as image:

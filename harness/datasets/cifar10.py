@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import numpy as np
-
 from harness.datasets._image_dataset import Arrays, ImageDataset, SplitName
 from harness.datasets._torchvision import import_torchvision
 
@@ -33,6 +31,8 @@ class Cifar10(ImageDataset):
 
     def official(self, root: Path, split: SplitName, fetch: bool) -> Arrays:
         """From ``cifar-10-batches-py``."""
+        import numpy as np
+
         loaded = import_torchvision().datasets.CIFAR10(root, train=split == "train", download=fetch)
         return loaded.data.transpose(0, 3, 1, 2), np.asarray(loaded.targets)
 

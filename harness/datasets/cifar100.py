@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import numpy as np
-
 from harness.datasets._image_dataset import Arrays, ImageDataset, SplitName
 from harness.datasets._torchvision import import_torchvision
 
@@ -42,6 +40,8 @@ class Cifar100(ImageDataset):
 
     def official(self, root: Path, split: SplitName, fetch: bool) -> Arrays:
         """From ``cifar-100-python``."""
+        import numpy as np
+
         loaded = import_torchvision().datasets.CIFAR100(root, train=split == "train", download=fetch)
         return loaded.data.transpose(0, 3, 1, 2), np.asarray(loaded.targets)
 

@@ -6,9 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import numpy as np
-
-from harness.batched.keyed import permutation
 from harness.datasets import Dataset, Images
 
 
@@ -27,7 +24,10 @@ class Digits(Dataset):
 
     def load(self, root: Path, notify: Callable[[str], None]) -> Images:
         """Nothing is read from ``root``."""
+        import numpy as np
         from sklearn.datasets import load_digits
+
+        from harness.batched.keyed import permutation
 
         bunch = load_digits()
         images = bunch.images.astype(np.uint8)[:, None]

@@ -17,6 +17,7 @@ from harness.ledger.pins import Digest
 from harness.records import Record
 
 VERSION: Literal[1] = 1
+_written = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 Time = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")]
 
 
@@ -113,7 +114,7 @@ def parse_event(data: bytes, where: str) -> Event:
 def _plainly_canonical(value: Any, data: bytes) -> bool:
     """Whether the standard library writes the same bytes, which for ASCII without fractions are RFC 8785's too: the
     two differ in how they write fractions and in how they sort and escape other characters. Three times as fast."""
-    return data.isascii() and json.dumps(value, sort_keys=True, separators=(",", ":")).encode() == data
+    return data.isascii() and _written(value).encode() == data
 
 
 def read_named(path: Path, digest: str, what: str) -> bytes:

@@ -111,7 +111,7 @@ def _end(evidence: Evidence, run: str, body: RunStartedBody) -> Iterator[AuditFi
     if finished and not verdicts:
         what = f"attempt {name} was finished and never judged"
         yield AuditFinding("run-unjudged", what, where, hypothesis=body.hypothesis)
-    said = {json.dumps(evidence.events[digest].body, sort_keys=True) for digest in verdicts}
+    said = {json.dumps(evidence.events[digest].body, sort_keys=True) for digest in verdicts} if verdicts[1:] else ()
     if len(said) > 1:
         what = f"attempt {name} has {len(said)} different verdicts"
         yield AuditFinding("judged-twice", what, evidence.at(verdicts[1]), hypothesis=body.hypothesis)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from pydantic_core import to_json
@@ -17,35 +17,38 @@ WORDS = ("id", "title", "question", "prediction", "prior_data_seen", "implicatio
 
 
 def near_duplicates(evidence: Evidence) -> Iterator[AuditFinding]:
-    """Registrations that train and test nearly the same, each with the first like it."""
+    """Registrations that train and test nearly the same, each with the first like it.
+
+    Sets of which most leaves are the same have one of their rarest in common ("prefix filtering": Chaudhuri, Ganti and
+    Kaushik 2006, doi:10.1109/ICDE.2006.9), so that not each of thousands is held against each.
+    """
     numbers: dict[bytes, int] = {}  # leaf → its number: most forms share most leaves
-    first: dict[frozenset[int], str] = {}  # leaves → the first registration that has exactly these
-    order: list[frozenset[int]] = []
-    having: dict[int, list[int]] = defaultdict(list)  # leaf → places in ``order``
+    forms: list[tuple[str, frozenset[int]]] = []  # registration, leaves
     for digest in evidence.types["registered"]:
         text = _tested(evidence, str(evidence.events[digest].body["canonical"]))
-        if text is None:
-            continue
-        leaves = frozenset([numbers.setdefault(leaf, len(numbers)) for leaf in set(text.split(b","))])
+        if text is not None:
+            forms.append((digest, frozenset([numbers.setdefault(leaf, len(numbers)) for leaf in text.split(b",")])))
+    count: Counter[int] = Counter()
+    for _, leaves in forms:
+        count.update(leaves)
+    first: dict[frozenset[int], str] = {}  # leaves → the first registration that has exactly these
+    having: dict[int, list[frozenset[int]]] = defaultdict(list)  # leaf → the forms of which it is one of the rarest
+    place: dict[frozenset[int], int] = {}  # the same → its place among them
+    for digest, leaves in forms:
         twin = first.get(leaves)
         if twin is None:
-            # Whatever is alike has one of any so many of these leaves; few have the rarest, so that not each of
-            # thousands is held against each.
-            rarest = sorted(leaves, key=lambda leaf: len(having[leaf]))[: int((1 - ALIKE) * len(leaves)) + 1]
-            candidates = sorted({place for leaf in rarest for place in having[leaf]})
-            twin = next((first[order[place]] for place in candidates if _alike(leaves, order[place])), None)
-            for leaf in leaves:
-                having[leaf].append(len(order))
-            order.append(leaves)
-            first[leaves] = digest
+            by_rarity = sorted(sorted(leaves), key=count.__getitem__)
+            rarest = by_rarity[: int((1 - ALIKE) * len(leaves)) + 1]
+            candidates = {other for leaf in rarest for other in having[leaf]}
+            alike = [other for other in candidates if len(leaves & other) >= ALIKE * max(len(leaves), len(other))]
+            twin = first[min(alike, key=place.__getitem__)] if alike else None
+            for leaf in rarest:
+                having[leaf].append(leaves)
+            first[leaves], place[leaves] = digest, len(place)
         if twin is not None and evidence.whose(twin) != evidence.whose(digest):
             what = f"it trains and tests nearly the same as {evidence.whose(twin)}"
             where = evidence.at(digest)
             yield AuditFinding("near-duplicate", what, where, got=twin, hypothesis=evidence.whose(digest))
-
-
-def _alike(one: frozenset[int], other: frozenset[int]) -> bool:
-    return len(one & other) >= ALIKE * max(len(one), len(other))
 
 
 def _tested(evidence: Evidence, canonical: str) -> bytes | None:

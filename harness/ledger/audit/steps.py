@@ -8,11 +8,14 @@ from functools import partial
 from typing import Literal
 
 from harness.ledger.audit import anchors, artefacts, attempts, canonical, history, seeds
+from harness.ledger.audit.beside import beside
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.audit.report import AuditReport, Line, by_hypothesis, judge, subject
 
 Needs = Literal["trail", "registration", "run", "verdict"]
+LARGE = 1000
+"""Events from which on a second process is worth its start."""
 
 
 @dataclass(frozen=True)
@@ -24,16 +27,18 @@ class Step:
     check: Callable[[Evidence], Iterable[AuditFinding]]
     needs: Needs
     """Of what the promise is: the whole trail's, or a hypothesis's as soon as it has one of these."""
+    apart: bool = False
+    """Whether it reads many files and may do so in a process of its own."""
 
 
 def ledger_steps(same_meaning: attempts.SameMeaning, kept: anchors.Kept) -> tuple[Step, ...]:
     """The steps that need nothing but the trail and git."""
     ordered = partial(attempts.check, same_meaning=same_meaning)
     return (
-        Step(1, canonical.PROMISE, canonical.check, "trail"),
+        Step(1, canonical.PROMISE, canonical.check, "trail", apart=True),
         Step(2, history.PROMISE, history.check, "trail"),
         Step(3, attempts.PROMISE, ordered, "registration"),
-        Step(4, artefacts.PROMISE, artefacts.check, "registration"),
+        Step(4, artefacts.PROMISE, artefacts.check, "registration", apart=True),
         Step(5, seeds.PROMISE, seeds.check, "run"),
         Step(7, anchors.PROMISE, partial(anchors.check, kept=kept), "trail"),
     )
@@ -41,7 +46,7 @@ def ledger_steps(same_meaning: attempts.SameMeaning, kept: anchors.Kept) -> tupl
 
 def audit(evidence: Evidence, steps: Sequence[Step]) -> AuditReport:
     """Go through the steps, all of them, and say which promises are kept."""
-    findings = tuple(finding for step in steps for finding in _gone(step, evidence))
+    findings = _findings(evidence, steps)
     grouped = by_hypothesis(findings)
     own = grouped.get(None, [])
     trail = []
@@ -61,6 +66,17 @@ def audit(evidence: Evidence, steps: Sequence[Step]) -> AuditReport:
         )
         subjects.append(subject(evidence, hypothesis, lines))
     return AuditReport(len(evidence.events), evidence.heads, tuple(trail), tuple(subjects), findings)
+
+
+def _findings(evidence: Evidence, steps: Sequence[Step]) -> tuple[AuditFinding, ...]:
+    """What all steps find, in their order; of a large trail, some of them at the same time."""
+    if len(evidence.order) < LARGE:
+        return tuple(finding for step in steps for finding in _gone(step, evidence))
+    apart = [step for step in steps if step.apart]
+    with beside(lambda: {step.number: _gone(step, evidence) for step in apart}) as there:
+        found = {step.number: _gone(step, evidence) for step in steps if step not in apart}
+        found |= there()
+    return tuple(finding for step in steps for finding in found[step.number])
 
 
 def _gone(step: Step, evidence: Evidence) -> list[AuditFinding]:

@@ -40,7 +40,7 @@ def loaded(*arguments: str) -> set[str]:
         (("--version",), {"numpy", "pydantic", "yaml", "rich", "harness.records"}),
         (("reverdict", "bp-penalty-control"), {"rich", "harness.ledger.audit", "harness.pipeline.auditing"} | TRAINING),
         (("check", "hypotheses"), {"scipy", "jinja2", "rich", "harness.ledger.audit"} | TRAINING),
-        (("audit",), {"scipy", "jinja2", "harness.inference", "harness.verdict"} | TRAINING),
+        (("audit",), {"numpy", "scipy", "jinja2", "harness.inference", "harness.verdict"} | TRAINING),
         (("show", "bp-penalty-control", "--raw"), {"scipy", "jinja2"} | TRAINING - {"harness.plan"}),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",

@@ -1,0 +1,100 @@
+"""A large trail is audited by two processes: they find what one finds, whatever becomes of the second."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+BOTH_WAYS = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from corpus import CORPUS
+from trails import Trail, audited
+from harness.ledger.audit import beside, steps
+
+tried = 0
+assert beside._possible()
+good = Trail.read(Path(sys.argv[2]))
+for attack in [attack for attack in CORPUS.values() if not attack.recompute]:
+    trail = good.copy()
+    attack.spoil(trail)
+    steps.LARGE = 10**9
+    alone = audited(trail)
+    steps.LARGE = 0
+    assert audited(trail) == alone, attack.name
+    tried += 1
+print(tried)
+"""
+
+
+def linux_with_two_cores() -> bool:
+    return sys.platform == "linux" and (os.cpu_count() or 1) > 1
+
+
+@pytest.mark.skipif(not linux_with_two_cores(), reason="needs Linux and two cores")
+def test_two_processes_find_what_one_finds(good_project: Path) -> None:
+    command = [sys.executable, "-c", BOTH_WAYS, str(HERE), str(good_project / "verdicts")]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert int(ran.stdout) > 60
+
+
+ENDED = """
+import os, signal, sys, threading, time
+from harness.ledger.audit.beside import beside
+
+def work():
+    if os.getpid() != here:
+        {there}
+    return os.getpid()
+
+here = os.getpid()
+with beside(work) as there:
+    pass
+    print(there() == here)
+"""
+
+
+@pytest.mark.skipif(not linux_with_two_cores(), reason="needs Linux and two cores")
+@pytest.mark.parametrize(
+    ("there", "done_here"),
+    [
+        ("pass", False),
+        ("os.kill(os.getpid(), signal.SIGKILL)", True),
+        ("raise ValueError", True),
+        ("sys.exit(3)", True),
+    ],
+)
+def test_work_whose_process_ends_early_is_done_here(there: str, done_here: bool) -> None:
+    ran = subprocess.run([sys.executable, "-c", ENDED.format(there=there)], capture_output=True, text=True)
+    assert (ran.stdout.strip(), ran.stderr) == (str(done_here), "")
+
+
+def test_a_process_with_threads_is_not_forked() -> None:
+    code = ENDED.format(there="pass").replace(
+        "with beside", "threading.Thread(target=time.sleep, args=(1,)).start()\nwith beside"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ran.stdout.strip(), ran.stderr) == ("True", "")
+
+
+@pytest.mark.skipif(not linux_with_two_cores(), reason="needs Linux and two cores")
+def test_nothing_is_left_behind_by_a_block_that_fails() -> None:
+    code = """
+import multiprocessing, time
+from harness.ledger.audit.beside import beside
+begun = time.monotonic()
+try:
+    with beside(lambda: time.sleep(60)):
+        raise KeyboardInterrupt
+except KeyboardInterrupt:
+    print(len(multiprocessing.active_children()), time.monotonic() - begun < 30)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ran.stdout.strip(), ran.stderr) == ("0 True", "")

@@ -1,0 +1,36 @@
+"""Files of a trail are read whole or refused, whatever their size."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from harness.ledger.audit import TrailFiles
+from harness.ledger.audit.files import BLOCK
+
+
+@pytest.mark.parametrize("size", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 3 * 2**20 + 5])
+def test_a_file_is_read_whole_or_refused(tmp_path: Path, size: int) -> None:
+    data = os.urandom(size)
+    (tmp_path / "file").write_bytes(data)
+    files = TrailFiles(tmp_path)
+    assert files.read("file") == data
+    assert files.digest("file") == hashlib.sha256(data).hexdigest()
+    for limit in {0, 1, BLOCK, size - 1, size, size + 1} - {-1}:
+        if limit >= size:
+            assert TrailFiles(tmp_path).read("file", limit) == data
+        else:
+            with pytest.raises(OSError, match=rf"it has {size:,} bytes, more than the {limit:,} that are read"):
+                TrailFiles(tmp_path).read("file", limit)
+
+
+def test_a_link_put_in_place_of_a_listed_file_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"listed")
+    files = TrailFiles(tmp_path)
+    (tmp_path / "file").unlink()
+    (tmp_path / "file").symlink_to("/etc/hostname")
+    with pytest.raises(OSError, match="symbolic links|Too many levels"):
+        files.read("file")

@@ -32,5 +32,5 @@ def test_a_link_put_in_place_of_a_listed_file_is_not_followed(tmp_path: Path) ->
     files = TrailFiles(tmp_path)
     (tmp_path / "file").unlink()
     (tmp_path / "file").symlink_to("/etc/hostname")
-    with pytest.raises(OSError, match="symbolic links|Too many levels"):
+    with pytest.raises(OSError, match=r"symbolic links"):
         files.read("file")

@@ -20,19 +20,20 @@ def cache_folder() -> Path:
     return Path(chosen) if chosen else user_cache_path("harness")
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write ``data`` under ``path`` durably: a temporary file beside it, fsync, rename, fsync of the folder.
+def write_atomic(path: Path, *parts: bytes | memoryview) -> None:
+    """Write ``parts`` one after the other under ``path``, durably: a temporary file beside it, fsync, rename, fsync of
+    the folder.
 
     Raises:
         StorageFailed: a full disk or a missing permission. Nothing is left behind, an older file stays as it was.
     """
-    with written_beside(path, data, 0o644) as temporary:
+    with written_beside(path, 0o644, *parts) as temporary:
         temporary.replace(path)
 
 
 @contextmanager
-def written_beside(path: Path, data: bytes, mode: int) -> Iterator[Path]:
-    """A temporary file with ``data`` beside ``path``, on the disk already; the body gives it its final name.
+def written_beside(path: Path, mode: int, *parts: bytes | memoryview) -> Iterator[Path]:
+    """A temporary file of ``parts`` beside ``path``, on the disk already; the body gives it its final name.
 
     Afterwards the folder's entries are made durable, and what is left of the temporary file is removed.
 
@@ -44,7 +45,8 @@ def written_beside(path: Path, data: bytes, mode: int) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
+            for part in parts:
+                stream.write(part)
             stream.flush()
             os.fsync(stream.fileno())
         yield temporary

@@ -18,5 +18,5 @@ def publish(path: Path, data: bytes) -> None:
     Raises:
         StorageFailed: a full disk or a missing permission. Nothing is left behind.
     """
-    with written_beside(path, data, 0o444) as temporary, suppress(FileExistsError):
+    with written_beside(path, 0o444, data) as temporary, suppress(FileExistsError):
         os.link(temporary, path)

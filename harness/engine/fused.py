@@ -135,6 +135,11 @@ class Tiles:
     back: Tile
     gradient: Tile
     embed_update: Tile
+    few: bool
+    """A small cohort, which waits for launches, not for products: it takes float32's even where TF32 is allowed."""
+    early: bool
+    """The embedding is updated as soon as its gradient is known, beside what is still sent back and the blocks'
+    gradients. Larger launches only get into each other's way."""
 
     @classmethod
     def choose(cls, replicas: int, width: int, dtype: torch.dtype) -> Tiles:
@@ -147,11 +152,13 @@ class Tiles:
         return cls(
             embed=embed,
             splits=max(1, min(24, 264 // (embed.grid(128, width) * replicas))),
-            norm=Tile(16, 32, 64) if few else Tile(16, 256, 32),
+            norm=Tile(16, 32, 64) if few else Tile(32, 128, 32),
             block=Tile(16, 32, 32) if few else Tile(64, 64, 32, parted=True),
             back=Tile(16, 32, 64) if few else Tile(64, 64, 32),
             gradient=Tile(32, 64, 32) if few else Tile(128, 64, 32, parted=True),
             embed_update=Tile(32, 64, 32) if few else Tile(64, 32, 128, stages=1, parted=True),
+            few=few,
+            early=replicas * width < 48 * 256,
         )
 
 
@@ -195,6 +202,8 @@ class Fused:
         self.width, self.inner = model.width, model.width * model.expansion
         self.classes, self.features = program.dataset.classes, program.dataset.features
         self.tiles = Tiles.choose(self.replicas, self.width, program.dtype)
+        asked = program.setup.precision
+        self.precision = "float32" if self.tiles.few and asked == "tf32" else asked
         self.where: dict[str, Any] = {"device": program.device.torch, "dtype": program.dtype}
         batch = program.setup.batch_size
         self.memory = {name: torch.empty(size * batch, **self.where) for name, size in self._sizes().items()}
@@ -260,8 +269,14 @@ class Fused:
             "dh": r * d,
             "df": layers * r * d,
             "dz": layers * r * inner,
-            "du": layers * r * d,
+            "du": r * d if any(isinstance(share.rule, Bp) for share in self.program.shares) else 0,
+            "moments": r * 2 * self._parts,
         }
+
+    @property
+    def _parts(self) -> int:
+        """Column tiles that write a row of hidden states."""
+        return -(-self.width // self.tiles.block.columns)
 
     def _slots(self) -> tuple[int, int, int]:
         """Sums of squares that a block's three kinds of gradient leave behind."""
@@ -313,7 +328,7 @@ class Fused:
                     self._feed_back(size, share)
                 elif blocks or bottom:
                     self._flow_back(size, share)
-                if bottom:
+                if bottom and self.tiles.early:
                     with back.beside(LAST) as update:
                         self._update_embedding(size, share, ahead)
                     updated.append(update)
@@ -321,10 +336,17 @@ class Fused:
                     self._through_branch(size, 0, self.layers, share)
             sent.append(back)
         here.join(sent)
-        self._gradients(size, blocks)
+        with here.beside() as ends:
+            self._ends(size)
+        if blocks:
+            self._gradients(size)
+        here.join([ends])
         with here.beside(LAST) as last:
             self._update(ahead)
         self.unfinished = [last]
+        if bottom and not self.tiles.early:
+            for share in self.program.shares:
+                self._update_embedding(size, share, ahead)
         here.join(updated)
 
     def wait(self) -> None:
@@ -369,10 +391,10 @@ class Fused:
 
     @property
     def _exact(self) -> dict[str, str]:
-        return {"PRECISION": PRECISIONS[self.program.setup.precision]}
+        return {"PRECISION": PRECISIONS[self.precision]}
 
     def _cut(self, tile: Tile) -> dict[str, Any]:
-        return tile.options(self.program.setup.precision)
+        return tile.options(self.precision)
 
     def _at(self, name: str) -> int:
         """Where a tensor begins: in a replica's row, or, for one of a block, behind the block's beginning."""
@@ -417,25 +439,27 @@ class Fused:
         from harness.batched.kernels import forward as kernels
 
         program, weights, model = self.program, self.storage.weights, self.model
-        parts, h, stats, z, u, f = self._buffers(size, "parts", "h", "stats", "z", "u", "f")
+        parts, h, moments, stats, z, u, f = self._buffers(size, "parts", "h", "moments", "stats", "z", "u", "f")
         r, stride, blocks, apart = self._place
+        wide = self.tiles.block.columns
         self._go(
-            kernels.embed_sum, (-(-size * self.width // 512), r),
-            parts, weights, h, r, stride, self._at("embedding.bias"),
-            SPLITS=self.tiles.splits, N=size, D=self.width, BLOCK=512,
+            kernels.embed_sum, (-(-size // HEAD_ROWS) * self._parts, r),
+            parts, weights, h, moments, r, stride, self._at("embedding.bias"),
+            N=size, D=self.width, SPLITS=self.tiles.splits, BM=HEAD_ROWS, BN=wide,
         )  # fmt: skip
         for layer in range(self.layers):
             tile = self.tiles.norm
             self._go(
                 kernels.norm_linear, (tile.grid(size, self.inner), 1, r),
-                h, stats, weights, z, u, r, stride, blocks, apart, layer,
+                h, moments, stats, weights, z, u, r, stride, blocks, apart, layer,
                 self._at("norm.weight"), self._at("norm.bias"), self._at("w1.weight"), self._at("w1.bias"),
-                H=self.inner, ACT=model.activation, EPS=LAYER_NORM_EPS, N=size, **self._shape, **self._cut(tile),
+                N=size, D=self.width, H=self.inner, ACT=model.activation, EPS=LAYER_NORM_EPS,
+                PARTS=self._parts, PP=power_of_two(self._parts), WIDE=wide, **self._cut(tile),
             )  # fmt: skip
             tile = self.tiles.block
             self._go(
                 kernels.out_linear, (tile.grid(size, self.width), 1, r),
-                h, u, f, weights, r, stride, blocks, apart, layer, self._at("w2.weight"), self._at("w2.bias"),
+                h, u, f, moments, weights, r, stride, blocks, apart, layer, self._at("w2.weight"), self._at("w2.bias"),
                 D=self.width, H=self.inner, SKIP=model.skip, KEEP=self._penalised,
                 N=size, **self._cut(tile),
             )  # fmt: skip
@@ -501,50 +525,56 @@ class Fused:
         dout, z, din = tensors
         first, count = share.replicas.start, share.replicas.stop - share.replicas.start
         tile = self.tiles.back
+        apart = self.replicas if shape["SLOPE"] else 0
         self._go(
             kernels.back_linear, (tile.grid(size, shape["IN"]), layers, count),
-            dout, self.storage.weights, z, din, *self._place, layer, first, self._at(weight),
+            dout, self.storage.weights, z, din, apart, *self._place, layer, first, self._at(weight),
             N=size, ACT=self.model.activation, **shape, **self._cut(tile),
         )  # fmt: skip
 
-    def _gradients(self, size: int, blocks: bool) -> None:
-        """Gradients of everything but the embedding's weight."""
+    def _gradients(self, size: int) -> None:
+        """Gradients of the blocks."""
         from harness.batched.kernels import backward as kernels
 
         weights, gradient = self.storage.weights, self.gradient
         h, stats, u, df, dz = self._buffers(size, "h", "stats", "u", "df", "dz")
-        error, dhn, dh = self._buffers(size, "error", "dhn", "dh")
         r, stride, first, apart = self._place
         skipped, own = self.storage.layout.skipped, gradient.shape[1]
         place = (r, stride, own, first, apart, skipped)
         norm = (self._at("norm.weight"), self._at("norm.bias"))
         one, two, three = self.slots
-        tile, batch = self.tiles.gradient, self.program.setup.batch_size
-        if blocks:
-            common = {"N": size, "BATCH": batch, **self._cut(tile)}
-            self._go(
-                kernels.weight_gradient, (one, self.layers, r),
-                h, stats, dz, weights, gradient, self.squares, self.partial, *place, *norm, self._at("w1.weight"),
-                self._at("w1.bias"), sum(self.slots), 0,
-                IN=self.width, OUT=self.inner, NORM=True, **common,
-            )  # fmt: skip
-            self._go(
-                kernels.weight_gradient, (two, self.layers, r),
-                u, stats, df, weights, gradient, self.squares, self.partial, *place, *norm, self._at("w2.weight"),
-                self._at("w2.bias"), sum(self.slots), one,
-                IN=self.inner, OUT=self.width, NORM=False, **common,
-            )  # fmt: skip
-            self._go(
-                kernels.norm_vectors, (three, self.layers, r),
-                self.partial, gradient, self.squares, r, own, first, apart, skipped, *norm, sum(self.slots), one + two,
-                D=self.width, PARTS=self.partial.shape[3], BN=VECTOR_COLUMNS,
-            )  # fmt: skip
+        common = {"N": size, "BATCH": self.program.setup.batch_size, **self._cut(self.tiles.gradient)}
         self._go(
-            kernels.end_vectors, (-(-self.width // VECTOR_COLUMNS), r),
-            h, stats, weights, error, dhn, dh, gradient, r, stride, own, skipped, self.layers,
+            kernels.weight_gradient, (one, self.layers, r),
+            h, stats, dz, weights, gradient, self.squares, self.partial, *place, *norm, self._at("w1.weight"),
+            self._at("w1.bias"), sum(self.slots), 0,
+            IN=self.width, OUT=self.inner, NORM=True, **common,
+        )  # fmt: skip
+        self._go(
+            kernels.weight_gradient, (two, self.layers, r),
+            u, stats, df, weights, gradient, self.squares, self.partial, *place, *norm, self._at("w2.weight"),
+            self._at("w2.bias"), sum(self.slots), one,
+            IN=self.inner, OUT=self.width, NORM=False, **common,
+        )  # fmt: skip
+        self._go(
+            kernels.norm_vectors, (three, self.layers, r),
+            self.partial, gradient, self.squares, r, own, first, apart, skipped, *norm, sum(self.slots), one + two,
+            D=self.width, PARTS=self.partial.shape[3], BN=VECTOR_COLUMNS,
+        )  # fmt: skip
+
+    def _ends(self, size: int) -> None:
+        """Gradients of the embedding's bias and of the head."""
+        from harness.batched.kernels import backward as kernels
+
+        gradient, layout = self.gradient, self.storage.layout
+        h, stats, error, dhn, dh = self._buffers(size, "h", "stats", "error", "dhn", "dh")
+        self._go(
+            kernels.end_vectors, (-(-self.width // VECTOR_COLUMNS), self.replicas),
+            h, stats, self.storage.weights, error, dhn, dh, gradient, self.replicas, layout.size, gradient.shape[1],
+            layout.skipped, self.layers,
             self._at("embedding.bias"), *self._head_norm(), self._at("head.weight"), self._at("head.bias"),
-            N=size, BATCH=batch, D=self.width, NORM=self.model.terminal_norm, BN=VECTOR_COLUMNS, BK=32,
-            **self._head, **self._exact,
+            N=size, BATCH=self.program.setup.batch_size, D=self.width, NORM=self.model.terminal_norm,
+            BN=VECTOR_COLUMNS, BK=32, **self._head, **self._exact,
         )  # fmt: skip
 
     def _rates(self) -> tuple[Tensor, ...]:

@@ -41,13 +41,17 @@ def credit(
     tl.store(df + at, a / N, mask=real)
 
 
-@triton.jit(do_not_specialize=["first", "first_layer", "replicas"])
+@triton.jit(do_not_specialize=["first", "first_layer", "replicas", "apart"])
 def back_linear(
-    dout, weights, z, din, replicas, stride, blocks, block_stride, first_layer, first, w,
+    dout, weights, z, din, apart, replicas, stride, blocks, block_stride, first_layer, first, w,
     N, IN: tl.constexpr, OUT: tl.constexpr, ACT: tl.constexpr, SLOPE: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """din_l = dout_l·Wᵀ, W [IN, OUT]; with SLOPE times act'(z_l). Grid (tiles, layers, replicas), from ``first`` on."""
+    """din_l = dout_l·Wᵀ, W [IN, OUT]; with SLOPE times act'(z_l).
+
+    din holds ``apart`` replicas from layer to layer, or with 0 one layer only. Grid (tiles, layers, replicas), from
+    ``first`` on.
+    """
     rows, cols = tile_of(tl.program_id(0), IN, BM, BN)
     layer, r = first_layer + tl.program_id(1), (first + tl.program_id(2)).to(tl.int64)
     weight = weights + r * stride + blocks + layer * block_stride + w
@@ -65,7 +69,7 @@ def back_linear(
     at = (layer * replicas + r) * (N * IN) + rows[:, None] * IN + cols[None, :]
     if SLOPE:
         total = total * slope(tl.load(z + at, mask=inside, other=0.0), ACT)
-    tl.store(din + at, total, mask=inside)
+    tl.store(din + (layer * apart + r) * (N * IN) + rows[:, None] * IN + cols[None, :], total, mask=inside)
 
 
 @triton.jit(do_not_specialize=["first", "layer", "replicas"])
@@ -73,9 +77,9 @@ def back_norm(
     du, h, stats, f, weights, strength, dh, df, replicas, stride, blocks, block_stride, layer, first, gamma,
     N, D: tl.constexpr, DP: tl.constexpr, SKIP: tl.constexpr, PENALTY: tl.constexpr, BM: tl.constexpr,
 ):  # fmt: skip
-    """dh_l = dh_{l+1} (with SKIP) + the layer norm's gradient of du_l; df_{l−1} = dh_l + 2λ·f_{l−1}/N. In place in dh.
+    """dh_l = dh_{l+1} (with SKIP) + the layer norm's gradient of du, in place; df_{l−1} = dh_l + 2λ·f_{l−1}/N.
 
-    Grid (row tiles, replicas through which gradients flow), from ``first`` on.
+    du [r, n, d]. Grid (row tiles, replicas through which gradients flow), from ``first`` on.
     """
     rows = tl.program_id(0) * BM + tl.arange(0, BM)
     r = (first + tl.program_id(1)).to(tl.int64)
@@ -88,7 +92,7 @@ def back_norm(
     mean = tl.load(note, mask=inside, other=0.0)
     spread = tl.load(note + 1, mask=inside, other=0.0)
     scale = tl.load(weights + r * stride + blocks + layer * block_stride + gamma + wide, mask=wide < D, other=0.0)
-    back = tl.load(du + at, mask=real, other=0.0) * scale[None, :]
+    back = tl.load(du + r * (N * D) + flat, mask=real, other=0.0) * scale[None, :]
     unit = (tl.load(h + at, mask=real, other=0.0) - mean[:, None]) * spread[:, None]
     unit = tl.where(real, unit, 0.0)
     back = back - tl.sum(back, 1)[:, None] / D - unit * (tl.sum(back * unit, 1) / D)[:, None]

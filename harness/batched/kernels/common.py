@@ -60,3 +60,28 @@ def tile_of(tile, columns, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
     """Rows and columns of a tile, numbered row by row over a matrix of ``columns`` columns."""
     across = tl.cdiv(columns, COLUMNS)
     return tile // across * ROWS + tl.arange(0, ROWS), tile % across * COLUMNS + tl.arange(0, COLUMNS)
+
+
+@triton.jit
+def moments_of(tile, inside, D, first, BN: tl.constexpr):
+    """Per row of a tile of BN columns, beginning at ``first`` of D: mean, and sum of squares about it."""
+    count = tl.minimum(D - first, BN)
+    mean = tl.sum(tl.where(inside, tile, 0.0), 1) / count
+    centred = tl.where(inside, tile - mean[:, None], 0.0)
+    return mean, tl.sum(centred * centred, 1)
+
+
+@triton.jit
+def merged(place, inside, D, PARTS: tl.constexpr, PP: tl.constexpr, WIDE: tl.constexpr):
+    """Mean and variance of whole rows from those of parts WIDE columns wide (Chan et al. 1983, doi 10.2307/2683386).
+
+    place: where a row's PARTS means begin; behind them stand as many sums of squares. PP: a power of two.
+    """
+    parts = tl.arange(0, PP)
+    there = inside[:, None] & (parts < PARTS)[None, :]
+    counts = tl.minimum(D - parts * WIDE, WIDE)
+    means = tl.load(place[:, None] + parts[None, :], mask=there, other=0.0)
+    squares = tl.load(place[:, None] + PARTS + parts[None, :], mask=there, other=0.0)
+    mean = tl.sum(tl.where(there, means * counts[None, :], 0.0), 1) / D
+    off = means - mean[:, None]
+    return mean, tl.sum(tl.where(there, squares + off * off * counts[None, :], 0.0), 1) / D

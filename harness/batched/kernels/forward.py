@@ -5,7 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from harness.batched.kernels.common import activated, pixel_product, product, tile_of
+from harness.batched.kernels.common import activated, merged, moments_of, pixel_product, product, tile_of
 
 
 @triton.jit(do_not_specialize=["ahead", "count"])
@@ -67,38 +67,52 @@ def embed(
 
 
 @triton.jit(do_not_specialize=["replicas"])
-def embed_sum(parts, weights, h, replicas, stride, b, SPLITS: tl.constexpr, N, D: tl.constexpr, BLOCK: tl.constexpr):
-    """h_0[r] = Σ_k parts[k, r] + bias, in the order of k. Grid (N·D / BLOCK, R)."""
-    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+def embed_sum(
+    parts, weights, h, moments, replicas, stride, b,
+    N, D: tl.constexpr, SPLITS: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
+):  # fmt: skip
+    """h_0[r] = Σ_k parts[k, r] + bias, in the order of k; moments as in ``out_linear``. Grid (tiles, R)."""
+    rows, cols = tile_of(tl.program_id(0), D, BM, BN)
     r = tl.program_id(1).to(tl.int64)
-    inside = at < N * D
-    total = tl.load(weights + r * stride + b + at % D, mask=inside, other=0.0)
+    inside = (rows < N)[:, None] & (cols < D)[None, :]
+    at = rows[:, None] * D + cols[None, :]
+    bias = tl.load(weights + r * stride + b + cols, mask=cols < D, other=0.0)
+    total = tl.zeros((BM, BN), dtype=h.dtype.element_ty) + bias[None, :]
     for part in range(SPLITS):
         total += tl.load(parts + (part * replicas + r) * (N * D) + at, mask=inside, other=0.0)
     tl.store(h + r * (N * D) + at, total, mask=inside)
+    keep_moments(moments, total, inside, rows, r, N, D, BM, BN)
+
+
+@triton.jit
+def keep_moments(moments, tile, inside, rows, r, N, D: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr):
+    """Keep a tile's moments: moments [r, n, 2, column tile] holds mean and sum of squares about it, part by part."""
+    across = tl.cdiv(D, BN)
+    part = tl.program_id(0) % across
+    mean, square = moments_of(tile, inside, D, part * BN, BN)
+    place = moments + (r * N + rows) * (2 * across) + part
+    tl.store(place, mean, mask=rows < N)
+    tl.store(place + across, square, mask=rows < N)
 
 
 @triton.jit(do_not_specialize=["layer", "replicas"])
 def norm_linear(
-    h, stats, weights, z, u, replicas, stride, blocks, block_stride, layer, gamma, beta, w, b,
-    N, D: tl.constexpr, H: tl.constexpr, DP: tl.constexpr, ACT: tl.constexpr, EPS: tl.constexpr,
+    h, moments, stats, weights, z, u, replicas, stride, blocks, block_stride, layer, gamma, beta, w, b,
+    N, D: tl.constexpr, H: tl.constexpr, ACT: tl.constexpr, EPS: tl.constexpr,
+    PARTS: tl.constexpr, PP: tl.constexpr, WIDE: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """z_l = LN(h_l)·W1 + b1; u_l = act(z_l); stats[l, r, n] = mean and 1/√(variance + ε) of h_l's row.
 
-    Grid (tiles, 1, R).
+    moments: of h_l, in PARTS parts WIDE columns wide. Grid (tiles, 1, R).
     """
     rows, cols = tile_of(tl.program_id(0), H, BM, BN)
     r = tl.program_id(2).to(tl.int64)
     own = weights + r * stride + blocks + layer * block_stride
     source = h + (layer * replicas + r) * (N * D)
     inside = rows < N
-    wide = tl.arange(0, DP)
-    real = inside[:, None] & (wide < D)[None, :]
-    whole = tl.load(source + rows[:, None] * D + wide[None, :], mask=real, other=0.0)
-    mean = tl.sum(whole, 1) / D
-    centred = tl.where(real, whole - mean[:, None], 0.0)
-    spread = 1.0 / tl.sqrt(tl.sum(centred * centred, 1) / D + EPS)
+    mean, variance = merged(moments + (r * N + rows) * (2 * PARTS), inside, D, PARTS, PP, WIDE)
+    spread = 1.0 / tl.sqrt(variance + EPS)
     total = tl.zeros((BM, BN), dtype=h.dtype.element_ty)
     for start in range(0, D, BK):
         ks = start + tl.arange(0, BK)
@@ -121,11 +135,14 @@ def norm_linear(
 
 @triton.jit(do_not_specialize=["layer", "replicas"])
 def out_linear(
-    h, u, f, weights, replicas, stride, blocks, block_stride, layer, w, b,
+    h, u, f, moments, weights, replicas, stride, blocks, block_stride, layer, w, b,
     N, D: tl.constexpr, H: tl.constexpr, SKIP: tl.constexpr, KEEP: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """f_l = u_l·W2 + b2 (kept if KEEP); h_{l+1} = h_l + f_l, or f_l without SKIP. Grid (tiles, 1, R)."""
+    """f_l = u_l·W2 + b2 (kept if KEEP); h_{l+1} = h_l + f_l, or f_l without SKIP; and its moments.
+
+    Grid (tiles, 1, R).
+    """
     rows, cols = tile_of(tl.program_id(0), D, BM, BN)
     r = tl.program_id(2).to(tl.int64)
     own = weights + r * stride + blocks + layer * block_stride
@@ -145,6 +162,7 @@ def out_linear(
     if SKIP:
         total += tl.load(h + at, mask=inside, other=0.0)
     tl.store(h + at + replicas * (N * D), total, mask=inside)
+    keep_moments(moments, total, inside, rows, r, N, D, BM, BN)
 
 
 @triton.jit(do_not_specialize=["layers", "replicas"])

@@ -119,7 +119,7 @@ def test_kernels_are_as_exact_as_their_precision(rule: str, kind: str, replicas:
 def test_sums_over_several_tiles_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiles of real widths hold the whole of these small matrices; 16 by 16 do not, and what they share must add up."""
     small = Tile(16, 16, 16)
-    tiles = Tiles(small, 2, *[small] * 5)
+    tiles = Tiles(small, 2, *[small] * 5, few=False, early=False)
     monkeypatch.setattr(Tiles, "choose", classmethod(lambda cls, replicas, width, dtype: tiles))
     plain, fused = trained(COHORTS["wide"], "plain", SEEDS), trained(COHORTS["wide"], "fused", SEEDS)
     assert fused.step.partial.shape[3] == 3  # type: ignore[union-attr]

@@ -30,7 +30,7 @@ from harness.datasets import Images
 from harness.engine import Device, open_device
 from harness.engine.batches import epoch_schedule
 from harness.engine.device import one_thread
-from harness.engine.evaluate import evaluate
+from harness.engine.evaluate import Diagnostics
 from harness.engine.loop import chosen_metrics
 from harness.engine.loop import way as way_to_train
 from harness.engine.program import Program
@@ -84,10 +84,10 @@ def engine_times(cohort: Cohort, images: Images, device: Device, epochs: int, to
             raise ArithmeticError("a replica diverged: these times mean nothing")
         seconds.append(time.perf_counter() - start)
     first, *timed = seconds
-    metrics = chosen_metrics(cohort.setup)
-    evaluate(program, metrics)  # once to warm up
+    diagnostics = Diagnostics(program, chosen_metrics(cohort.setup))
+    diagnostics.evaluate()  # once to warm up
     start = time.perf_counter()
-    evaluate(program, metrics)
+    diagnostics.evaluate()
     measuring = time.perf_counter() - start
     peak = torch.cuda.max_memory_allocated() - before if device.is_cuda else None
     return {

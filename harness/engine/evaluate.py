@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 
 import numpy as np
@@ -20,6 +24,8 @@ CHUNK_SAMPLES = 2500
 
 Values = dict[str, np.ndarray]
 """Summary → float64 [r, layer]."""
+Measured = tuple[str, str, slice, Tensor]
+"""Metric, summary, replicas, and their values [r, layer], on the device."""
 
 
 class ReplicaEvaluation:
@@ -101,12 +107,72 @@ def defined(metric: Metric, rule: Rule) -> bool:
     return rule.gives_credit or not metric.needs_credit
 
 
-def evaluate(program: Program, metrics: list[Metric]) -> dict[str, Values]:
-    """Measure all metrics on all replicas: metric → summary → float64 [r, layer]. Waits for the device.
+class Diagnostics:
+    """A cohort's diagnostics, epoch after epoch.
 
-    A metric that is not defined for any rule is left out, one that is not for some is NaN at their replicas.
+    Those of a few replicas are some hundred small launches, which take a processor longer to ask for than a card to do.
+    So a small cohort's are captured as a graph once they have run, unless a metric waits for the device on its way.
     """
-    measured: list[tuple[str, str, slice, Tensor]] = []
+
+    def __init__(self, program: Program, metrics: list[Metric]) -> None:
+        self.program, self.metrics = program, metrics
+        self._total = len(program.cohort.replicas)
+        self._untried = program.device.is_cuda and self._total <= CHUNK_REPLICAS
+        self._captured: tuple[torch.cuda.CUDAGraph, list[Measured]] | None = None
+
+    def evaluate(self) -> dict[str, Values]:
+        """Measure all metrics on all replicas: metric → summary → float64 [r, layer]. Waits for the device.
+
+        A metric that is not defined for any rule is left out, one that is not for some is NaN at their replicas.
+        """
+        if self._captured is not None:
+            graph, measured = self._captured
+            graph.replay()
+            return collected(measured, self._total)
+        if not self._untried:
+            return collected(measure(self.program, self.metrics), self._total)
+        self._untried = False
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        _ = self.program.probe  # made once, from the processor
+        with torch.cuda.stream(stream):  # libraries keep memory for each stream that they see
+            try:
+                with waiting_forbidden():
+                    measured = measure(self.program, self.metrics)
+            except RuntimeError:
+                return collected(measure(self.program, self.metrics), self._total)
+            values = collected(measured, self._total)
+        del measured
+        gc.collect()  # a graph that is destroyed while another is captured spoils that one
+        torch.cuda.empty_cache()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=stream):
+            measured = measure(self.program, self.metrics)
+        self._captured = graph, measured
+        return values
+
+
+@contextmanager
+def waiting_forbidden() -> Iterator[None]:
+    """Within, whatever waits for the device raises RuntimeError."""
+    before = torch.cuda.get_sync_debug_mode()
+    with warnings.catch_warnings():  # PyTorch says that it may miss something, which the capture would not
+        warnings.simplefilter("ignore")
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
+
+
+def evaluate(program: Program, metrics: list[Metric]) -> dict[str, Values]:
+    """``Diagnostics`` once."""
+    return collected(measure(program, metrics), len(program.cohort.replicas))
+
+
+def measure(program: Program, metrics: list[Metric]) -> list[Measured]:
+    """All metrics on all replicas, some replicas at a time, still on the device."""
+    measured: list[Measured] = []
     for share in program.shares:
         for start in range(share.replicas.start, share.replicas.stop, CHUNK_REPLICAS):
             replicas = slice(start, min(start + CHUNK_REPLICAS, share.replicas.stop))
@@ -115,10 +181,10 @@ def evaluate(program: Program, metrics: list[Metric]) -> dict[str, Values]:
                 if defined(metric, share.rule):
                     summaries = summarise(metric, metric.measure(evaluation))
                     measured += [(metric.name, summary, replicas, values) for summary, values in summaries.items()]
-    return collected(measured, len(program.cohort.replicas))
+    return measured
 
 
-def collected(measured: list[tuple[str, str, slice, Tensor]], total: int) -> dict[str, Values]:
+def collected(measured: list[Measured], total: int) -> dict[str, Values]:
     """Metric → summary → float64 [total, layer], of what was measured on some replicas at a time.
 
     All of it leaves the device at once: to wait for every table apart took longer than to calculate it.

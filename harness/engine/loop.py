@@ -22,7 +22,7 @@ from harness.datasets import Images
 from harness.engine.batches import epoch_schedule
 from harness.engine.checkpoint import WorkFolder, Writer
 from harness.engine.device import Device, one_thread
-from harness.engine.evaluate import defined, evaluate
+from harness.engine.evaluate import Diagnostics, defined
 from harness.engine.program import Program, Way
 from harness.engine.workers import train_beside
 from harness.errors import Interrupted, TrainingFailed
@@ -183,7 +183,7 @@ def _train_cohort(cohort: Cohort, run: Run, work: WorkFolder) -> None:
     images = run.images[setup.dataset.name]
     steps = -(-len(images.train_labels) // setup.batch_size)
     program = Program(cohort, images, run.device, way=way(cohort, run.device, steps * setup.epochs))
-    metrics = chosen_metrics(setup)
+    diagnostics = Diagnostics(program, chosen_metrics(setup))
     log = new_log(len(cohort.replicas))
     start = 0
     if (checkpoint := work.load_checkpoint(cohort)) is not None:
@@ -202,7 +202,7 @@ def _train_cohort(cohort: Cohort, run: Run, work: WorkFolder) -> None:
                 schedule = epoch_schedule(program.dataset, program.count, program.seeds, epoch + 1)
             record_divergence(log, program.finite(), epoch + 1)
             if epoch + 1 in setup.evaluated_epochs:
-                record_values(log, epoch + 1, evaluate(program, metrics))
+                record_values(log, epoch + 1, diagnostics.evaluate())
             run.report(Progress(1, 1, *shape, epoch + 1, setup.epochs, steps * (epoch + 1), steps * setup.epochs))
             stopping = run.stop()
             if not last and (stopping or time.monotonic() - saved_at >= run.checkpoint_seconds):

@@ -10,9 +10,10 @@ from engine_inputs import arm, cohort, digits
 from harness.engine import open_device
 from harness.engine.batches import epoch_schedule, fetch, to_device
 from harness.engine.device import precision
-from harness.engine.evaluate import CHUNK_REPLICAS, evaluate, summarise
+from harness.engine.evaluate import CHUNK_REPLICAS, Diagnostics, evaluate, summarise
 from harness.engine.loop import chosen_metrics
 from harness.engine.program import Program
+from harness.metrics import Evaluation
 from harness.metrics.credit_cosine import CreditCosine
 from harness.metrics.gradient_norm import GradientNorm
 from harness.metrics.test_accuracy import TestAccuracy as Accuracy
@@ -62,6 +63,31 @@ def test_diagnostics_do_not_depend_on_how_replicas_are_chunked() -> None:
     for name, summaries in one.items():
         for summary, value in summaries.items():
             np.testing.assert_allclose(many[name][summary][-1:], value, rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+class Waiting(Accuracy):
+    """Looks at a number on the way, as a plug-in may."""
+
+    def measure(self, evaluation: Evaluation) -> torch.Tensor:
+        assert evaluation.train_loss[0].item() >= 0
+        return super().measure(evaluation)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("waits", [False, True])
+def test_captured_diagnostics_have_the_bits_of_measured_ones(waits: bool) -> None:
+    program = Program(cohort({"a": arm("dfa", 0.01), "b": arm("bp")}, [1, 2]), digits(), open_device("cuda"))
+    metrics = chosen_metrics(program.setup) + [Waiting(name="test_accuracy")] * waits
+    diagnostics = Diagnostics(program, metrics)
+    for epoch in range(3):
+        program.begin_epoch(epoch, epoch_schedule(program.dataset, program.count, program.seeds, epoch))
+        program.run_epoch()
+        found, expected = diagnostics.evaluate(), evaluate(program, metrics)
+        assert list(found) == list(expected)
+        for name, summaries in expected.items():
+            for summary, value in summaries.items():
+                np.testing.assert_array_equal(found[name][summary], value, err_msg=f"{name} {summary} {epoch}")
+    assert (diagnostics._captured is None) == waits
 
 
 def test_tiny_gradients_are_data() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -35,11 +36,8 @@ class Parts:
         summation the next time, and a resumed run would not come to the same bits.
         """
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "inductor"))
-        return Parts(
-            gather=torch.compile(self.gather, fullgraph=True, dynamic=False),
-            objective=torch.compile(self.objective, fullgraph=True, dynamic=False),
-            clip=torch.compile(self.clip, fullgraph=True, dynamic=False),
-        )
+        compiled = partial(torch.compile, fullgraph=True, dynamic=False, options={"deterministic": True})
+        return Parts(gather=compiled(self.gather), objective=compiled(self.objective), clip=compiled(self.clip))
 
 
 class Plain:

@@ -111,7 +111,8 @@ class Diagnostics:
     """A cohort's diagnostics, epoch after epoch.
 
     Those of a few replicas are some hundred small launches, which take a processor longer to ask for than a card to do.
-    So a small cohort's are captured as a graph once they have run, unless a metric waits for the device on its way.
+    So a small cohort's are captured as a graph once they have run, unless a metric waits for the device on its way, or
+    there is no memory for both.
     """
 
     def __init__(self, program: Program, metrics: list[Metric]) -> None:
@@ -121,35 +122,46 @@ class Diagnostics:
         self._captured: tuple[torch.cuda.CUDAGraph, list[Measured]] | None = None
 
     def evaluate(self) -> dict[str, Values]:
-        """Measure all metrics on all replicas: metric → summary → float64 [r, layer]. Waits for the device.
-
-        A metric that is not defined for any rule is left out, one that is not for some is NaN at their replicas.
-        """
+        """As the function of this name."""
         if self._captured is not None:
             graph, measured = self._captured
             graph.replay()
             return collected(measured, self._total)
         if not self._untried:
-            return collected(measure(self.program, self.metrics), self._total)
+            return evaluate(self.program, self.metrics)
         self._untried = False
+        _ = self.program.probe  # made once, from the processor, and before the other stream waits for this one
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
-        _ = self.program.probe  # made once, from the processor
         with torch.cuda.stream(stream):  # libraries keep memory for each stream that they see
-            try:
-                with waiting_forbidden():
-                    measured = measure(self.program, self.metrics)
-            except RuntimeError:
-                return collected(measure(self.program, self.metrics), self._total)
-            values = collected(measured, self._total)
-        del measured
+            values = self._without_waiting()
+        if values is None:
+            return evaluate(self.program, self.metrics)
         gc.collect()  # a graph that is destroyed while another is captured spoils that one
-        torch.cuda.empty_cache()
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=stream):
-            measured = measure(self.program, self.metrics)
-        self._captured = graph, measured
+        self._capture(stream)
         return values
+
+    def _without_waiting(self) -> dict[str, Values] | None:
+        """What is measured; None if a metric waits for the device, or fails: measuring again will say so."""
+        try:
+            with waiting_forbidden():
+                measured = measure(self.program, self.metrics)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError:
+            return None
+        return collected(measured, self._total)
+
+    def _capture(self, stream: torch.cuda.Stream) -> None:
+        """Keep the launches of one measurement; nothing if they cannot be kept."""
+        graph = torch.cuda.CUDAGraph()
+        try:
+            here = torch.cuda.stream(torch.cuda.current_stream())  # which a failing capture would not restore
+            with here, torch.cuda.graph(graph, stream=stream):
+                measured = measure(self.program, self.metrics)
+        except RuntimeError:  # it waits in a way that PyTorch does not notice beforehand, or memory is short
+            return
+        self._captured = graph, measured
 
 
 @contextmanager
@@ -166,7 +178,10 @@ def waiting_forbidden() -> Iterator[None]:
 
 
 def evaluate(program: Program, metrics: list[Metric]) -> dict[str, Values]:
-    """``Diagnostics`` once."""
+    """Measure all metrics on all replicas: metric → summary → float64 [r, layer]. Waits for the device.
+
+    A metric that is not defined for any rule is left out, one that is not for some is NaN at their replicas.
+    """
     return collected(measure(program, metrics), len(program.cohort.replicas))
 
 

@@ -136,7 +136,7 @@ class Tiles:
     gradient: Tile
     embed_update: Tile
     few: bool
-    """A small cohort, which waits for launches, not for products: it takes float32's even where TF32 is allowed."""
+    """A small cohort waits for launches, not for products: it takes float32's products even where TF32 is allowed."""
     early: bool
     """The embedding is updated as soon as its gradient is known, beside what is still sent back and the blocks'
     gradients. Larger launches only get into each other's way."""
@@ -344,7 +344,7 @@ class Fused:
         with here.beside(LAST) as last:
             self._update(ahead)
         self.unfinished = [last]
-        if bottom and not self.tiles.early:
+        if bottom and not self.tiles.early:  # beside the update of all the rest, of which it touches nothing
             for share in self.program.shares:
                 self._update_embedding(size, share, ahead)
         here.join(updated)

@@ -32,8 +32,8 @@ class Parts:
     def compiled(self) -> Parts:
         """The same functions with their elementwise work fused by torch.compile; products stay with cuBLAS.
 
-        Shapes are fixed. Artefacts are kept between runs. No autotuning by time: that could choose another order of
-        summation the next time, and a resumed run would not come to the same bits.
+        Shapes are fixed. Artefacts are kept between runs. No order of summation is chosen
+        by time: the next time it could be another, and a resumed run would not come to the same bits.
         """
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "inductor"))
         compiled = partial(torch.compile, fullgraph=True, dynamic=False, options={"deterministic": True})

@@ -65,4 +65,7 @@ class Metric(Plugin):
 
     @abstractmethod
     def measure(self, evaluation: Evaluation) -> Tensor:
-        """[r], [r, layer], [r, n] or [r, layer, n], as ``layered`` and ``per_sample`` say."""
+        """[r], [r, layer], [r, n] or [r, layer, n], as ``layered`` and ``per_sample`` say.
+
+        A function of ``evaluation`` alone: on a card it may be recorded once and replayed.
+        """

@@ -66,8 +66,9 @@ def cohort_bytes(cohort: Cohort, *, kernels: bool) -> int:
 
     Images as bytes and an epoch's schedule; weights and two moments; what a step takes; and what measuring takes for up
     to 16 replicas: a float64 copy of the weights and some numbers per hidden unit, layer and probe sample, or the
-    activations of part of the test split; and the images of both. The kernels hold a step's memory all the time, the
-    plain step gives it back before anything is measured. Compared with measured peaks in benchmarks/README.md.
+    activations of part of the test split; and the images of both. The kernels hold a step's memory all the time; the
+    plain step gives it back before anything is measured, unless the cohort is so small that measuring is captured.
+    Compared with measured peaks in benchmarks/README.md.
     """
     setup, replicas = cohort.setup, len(cohort.replicas)
     width = 8 if setup.precision == "float64" else 4
@@ -85,7 +86,8 @@ def cohort_bytes(cohort: Cohort, *, kernels: bool) -> int:
     testing = measured * width * 3 * TESTED_TOGETHER * model.hidden
     inputs = dataset.features * (8 * setup.evaluation.probe_samples + 2 * width * TESTED_TOGETHER)
     measuring = max(probing, testing) + inputs
-    both = stepping + measuring if own else max(stepping, measuring)
+    kept = own or replicas <= MEASURED_TOGETHER  # a captured measurement keeps its memory
+    both = stepping + measuring if kept else max(stepping, measuring)
     return images + schedule + held + both
 
 

@@ -96,7 +96,7 @@ def fetch(split: DeviceImages, dataset: Dataset, rows: Tensor, copies: Tensor | 
             lines[..., None, :, None].long(),
             columns[..., None, None, :].long(),
         ]
-    x, y = normalise(split, pixels).flatten(2), split.labels[index]
+    x, y = normalise(split, pixels).flatten(2), split.labels.index_select(0, index.flatten()).view(index.shape)
     return (x, y) if copies is None else (x.index_select(0, copies), y.index_select(0, copies))
 
 

@@ -38,8 +38,11 @@ class Device:
     """Other cohorts of at least so many steps are compiled; None: none is."""
 
     largest_cohort: int = PROCESSOR_COHORT
-    """Replicas that a plan lets train together: on a card more than 64 gain nothing, on a processor caches are small.
+    """Replicas that a plan lets train together: on a card more than 64 gain nothing, on a processor 20.
     It does not follow from how many cards or cores there are, so that bits do not either."""
+
+    paired: bool = False
+    """Whether a plan cuts what trains together into an even number of cohorts, for two cores at least."""
 
     workers: int = 1
     """Processes that may train beside each other: one per card, or per core of a processor."""
@@ -74,7 +77,7 @@ def open_device(kind: str, compiling: str = "auto") -> Device:
     if kind == "auto":
         kind = "cuda" if torch.cuda.is_available() else "cpu"
     if kind == "cpu":
-        return Device(torch.device("cpu"), processor(), None, workers=torch.get_num_threads())
+        return Device(torch.device("cpu"), processor(), None, paired=True, workers=torch.get_num_threads())
     family, _, index = kind.partition(":")
     if family != "cuda" or (index and not index.isdigit()):
         raise UsageError(f"unknown device {kind!r}", where="--device", remedy="use auto, cpu, cuda or cuda:<number>")
@@ -95,7 +98,8 @@ def open_device(kind: str, compiling: str = "auto") -> Device:
     card = torch.cuda.get_device_properties(device)
     name = card.name if compiling == "auto" else f"{card.name}, compile {compiling}"
     cards = 1 if index else torch.cuda.device_count()
-    return Device(device, name, card.total_memory, compiling == "auto", COMPILE[compiling], 64, cards)
+    kernels, steps = compiling == "auto", COMPILE[compiling]
+    return Device(device, name, card.total_memory, kernels, steps, largest_cohort=64, workers=cards)
 
 
 def processor() -> str:

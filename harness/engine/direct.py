@@ -1,8 +1,9 @@
 """A step of residual MLPs under BP and DFA with its gradients written out: what a processor takes.
 
-On a processor small networks spend most of a step on autograd's bookkeeping and on AdamW's many passes over memory.
-Here are the products, what lies between them, and one pass for the update. The plain step in ``harness.engine.plain``
-is the twin that tests compare this one with.
+On a processor small networks spend most of a step on autograd's bookkeeping, on starting operations and on moving what
+does not fit the caches. Here are the products, what lies between them in few operations that write where the step
+before wrote, and one pass for the update. The plain step in ``harness.engine.plain`` is the twin that tests compare
+this one with.
 """
 
 from __future__ import annotations
@@ -14,42 +15,26 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from harness.batched import adamw
-from harness.batched.layers import LAYER_NORM_EPS, activate, linear
-from harness.engine.batches import fetch
-from harness.engine.device import precision
+from harness.batched.layers import LAYER_NORM_EPS
+from harness.engine.batches import fetch, normalise
+from harness.engine.stacks import Clip, NormGradients, Stacks
 from harness.models.residual_mlp import ResidualMlp
 from harness.rules.dfa import Dfa
 
 if TYPE_CHECKING:
     from harness.engine.program import Program, Share
 
+HELD = 2**22  # numbers of a training split that is normalised once, not at every step: larger ones leave the caches
+operations = torch.ops.aten
 
+
+@dataclass(frozen=True)
 class Norm:
-    """A layer norm's output for h [r, n, d], and what its gradients need."""
+    """A layer norm without gain and shift, and what it was multiplied by, on [r, n, d]."""
 
-    def __init__(self, p: dict[str, Tensor], name: str, h: Tensor) -> None:
-        self.name, self.h, self.weight = name, h, p[f"{name}.weight"].unsqueeze(1)
-        self.mean = h.mean(-1, keepdim=True)
-        self.normal = h - self.mean
-        length = torch.linalg.vector_norm(self.normal, dim=-1, keepdim=True)
-        self.rstd = (length.square_() / h.shape[-1]).add_(LAYER_NORM_EPS).rsqrt_()
-        self.normal *= self.rstd
-        self.out = torch.addcmul(p[f"{name}.bias"].unsqueeze(1), self.normal, self.weight)
-
-    def parameters_back(self, gradients: dict[str, Tensor], sent: Tensor) -> None:
-        """From the gradient at the output, those of weight and bias, unless they are frozen."""
-        if f"{self.name}.weight" not in gradients:
-            return
-        torch.sum(sent * self.normal, 1, out=gradients[f"{self.name}.weight"])
-        torch.sum(sent, 1, out=gradients[f"{self.name}.bias"])
-
-    def back(self, sent: Tensor) -> Tensor:
-        """From the gradient at the output, that at h."""
-        found: Tensor = torch.ops.aten.native_layer_norm_backward(
-            sent * self.weight, self.h, self.h.shape[-1:], self.mean, self.rstd, None, None, [True, False, False]
-        )[0]
-        return found
+    normal: Tensor
+    rstd: Tensor
+    """[r, n, 1]."""
 
 
 @dataclass(frozen=True)
@@ -62,19 +47,83 @@ class Block:
     active: Tensor
     """act of it."""
     branch: Tensor
-    """f = W2·act."""
+    """f = W2·act; without a penalty all blocks share it."""
+
+    def of(self, own: slice) -> Block:
+        """The same for some replicas."""
+        norm = Norm(self.norm.normal[own], self.norm.rstd[own])
+        return Block(norm, self.before[own], self.active[own], self.branch[own])
 
 
-@dataclass(frozen=True)
+class Buffers:
+    """What the steps on batches of one size leave behind, for all replicas: the same memory at every step."""
+
+    def __init__(self, direct: Direct, size: int) -> None:
+        program, model = direct.program, direct.model
+        d, inner, classes = model.width, model.width * model.expansion, program.dataset.classes
+
+        def new(*shape: int) -> Tensor:
+            return program.strength.new_empty(len(program.strength), *shape)
+
+        self.size = size
+        self.h, self.out, self.below, self.sent = (new(size, d) for _ in range(4))
+        self.one, self.inner = new(size, 1), new(size, inner)
+        shared = new(size, d)
+        self.blocks = [
+            Block(
+                norm=Norm(new(size, d), new(size, 1)),
+                before=new(size, inner),
+                active=new(size, inner),
+                branch=shared if program.penalty is None else new(size, d),
+            )
+            for _ in range(model.blocks)
+        ]
+        self.head = Norm(new(size, d), new(size, 1))
+        # Samples last: products and sums with few columns are slow.
+        self.logits, self.error, self.few = new(classes, size), new(classes, size), new(1, size)
+        self.minus = torch.full_like(self.few, -1.0)
+        self.on_head = new(classes, d)
+        self.strength = (program.strength * (2.0 / size)).view(-1, 1, 1)
+        """Of the penalty's gradient: λ·mean_n ‖f‖² → 2λ/n·f."""
+        self.parts = [Part(direct, self, share) for share in program.shares]
+
+
+class Back:
+    """What a share needs to go back through one block, as views made once: making one takes as long as filling it."""
+
+    def __init__(self, direct: Direct, block: Block, layer: int, own: slice) -> None:
+        name = f"block_{layer}"
+        self.block = block.of(own)
+        self.normal, self.active = self.block.norm.normal.mT, self.block.active.mT
+        self.w1, self.w2 = (direct.weights[f"{name}.{kind}.weight"][own].mT for kind in ("w1", "w2"))
+        self.gain = direct.rows[f"{name}.norm.weight"][own]
+        self.trained = f"{name}.w1.weight" in direct.gradients
+        if self.trained:
+            self.on_w1, self.on_b1, self.on_w2, self.on_b2 = (
+                direct.gradients[f"{name}.{kind}"][own] for kind in ("w1.weight", "w1.bias", "w2.weight", "w2.bias")
+            )
+
+
 class Part:
     """The replicas of one rule, and views of what is theirs."""
 
-    share: Share
-    params: dict[str, Tensor]
-    gradients: dict[str, Tensor]
-    strength: Tensor
-    clips: list[tuple[list[Tensor], float]]
-    """Gradients that are clipped together, and their largest norm."""
+    def __init__(self, direct: Direct, buffers: Buffers, share: Share) -> None:
+        own, width = share.replicas, direct.model.width
+        self.sent, self.below, self.inner = buffers.sent[own], buffers.below[own], buffers.inner[own]
+        self.error, self.strength = buffers.error[own].mT, buffers.strength[own]
+        self.head_weight = direct.head_weight[own]
+        self.backs = [Back(direct, block, layer, own) for layer, block in enumerate(buffers.blocks)]
+        if direct.model.terminal_norm:
+            self.head, self.head_gain = buffers.head.normal[own], direct.rows["head.norm.weight"][own]
+            self.head_rstd = buffers.head.rstd[own]
+        self.no_mean = torch.zeros_like(buffers.one[own])
+        self.no_rstd = torch.ones_like(self.no_mean)
+        # A frozen block needs no credit, and the embedding takes the first one's.
+        layers = 1 + max((layer for layer, back in enumerate(self.backs) if back.trained), default=0)
+        self.rms = self.no_mean.new_empty(*self.no_mean.shape[:2], layers, 1)
+        self.by_layer = self.no_mean.new_empty(*self.no_mean.shape[:2], layers, width)
+        self.credit = self.by_layer.flatten(2)
+        self.credits = list(self.by_layer.unbind(2))
 
 
 @dataclass(frozen=True)
@@ -90,42 +139,64 @@ class Rate:
 class Direct:
     """The parts of a program's step."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, stacks: Stacks) -> None:
         model = program.model
         assert isinstance(model, ResidualMlp)
-        self.program, self.model = program, model
+        self.program, self.model, self.stacks = program, model, stacks
         self.weights = {name: tensor.detach() for name, tensor in program.params.items()}
-        self.gradients = {name: torch.zeros_like(self.weights[name]) for name in program.trained}
-        self.parts = [self._part(share) for share in program.shares]
+        self.gradients = {name: stacks.view(stacks.gradients, name) for name in program.trained}
+        self.rows = {name: tensor.unsqueeze(1) for name, tensor in self.weights.items() if tensor.dim() == 2}
+        self.head_weight, self.head_bias = self.weights["head.weight"].mT, self.weights["head.bias"].unsqueeze(2)
+        blocks = [f"block_{layer}" for layer in range(model.blocks)]
+        self.norms = [self._affine(f"{name}.norm") for name in blocks]
+        self.linears = [(self._affine(f"{name}.w1"), self._affine(f"{name}.w2")) for name in blocks]
+        self.on_norms = NormGradients(stacks) if stacks.kinds else None
+        self.clips = [
+            Clip([stacks.stack(stacks.gradients, kind)[:, share.replicas] for kind in stacks.kinds], share.rule.clip)
+            for share in program.shares
+            if isinstance(share.rule, Dfa) and share.rule.clip is not None and stacks.kinds
+        ]
         self.rates = self._rates()
+        self.buffers: dict[int, Buffers] = {}
+        self.eps = torch.full_like(program.strength[:1], LAYER_NORM_EPS)
+        self.images = None
+        if not program.dataset.augment and program.train.images.numel() <= HELD:
+            self.images = normalise(program.train, program.train.images).flatten(1)
         self.lr: list[float] = []
+        self.feedback: list[Tensor | None] = []
         self.step = torch.zeros(())
 
-    def _part(self, share: Share) -> Part:
-        program, own = self.program, share.replicas
-        gradients = {name: tensor[own] for name, tensor in self.gradients.items()}
-        clips = [([gradients[name] for name in names], largest) for names, largest in program.clipped(share)]
-        params = {name: tensor[own] for name, tensor in self.weights.items()}
-        return Part(share, params, gradients, program.strength[own], clips)
-
     def _rates(self) -> list[Rate]:
-        program = self.program
+        program, stacks = self.program, self.stacks
         pairs = list(zip(program.base_lr, program.weight_decay.tolist(), strict=True))
         starts = [r for r in range(len(pairs)) if r == 0 or pairs[r] != pairs[r - 1]]
-        kinds = (self.weights, self.gradients, program.first, program.second)
+        kinds = (stacks.weights[: stacks.trained], stacks.gradients, stacks.first, stacks.second)
+        if len(starts) == 1:
+            of, on, first, second = ([kind] for kind in kinds)
+            return [Rate(0, pairs[0][1], (of, on, first, second))]
         rates = []
         for start, end in zip(starts, [*starts[1:], len(pairs)], strict=True):
-            of, on, first, second = ([kind[name][start:end] for name in program.trained] for kind in kinds)
+            of, on, first, second = ([stacks.view(kind, name)[start:end] for name in program.trained] for kind in kinds)
             rates.append(Rate(start, pairs[start][1], (of, on, first, second)))
         return rates
+
+    def _affine(self, name: str) -> tuple[Tensor, Tensor]:
+        """A linear layer's weight [r, i, o] or a norm's [r, 1, d], and the bias [r, 1, o]."""
+        return self.rows.get(f"{name}.weight", self.weights[f"{name}.weight"]), self.rows[f"{name}.bias"]
 
     def compile(self) -> None:
         """Nothing."""
 
     def begin_epoch(self, epoch: int) -> None:
-        """The epoch's rates, and the steps before it."""
-        self.lr = self.program.lr.tolist()
-        self.step.fill_(self.program.steps.item())
+        """The epoch's rates, the steps before it, what each replica sees, and the layers' feedback side by side."""
+        program = self.program
+        self.lr = program.lr.tolist()
+        self.step.fill_(program.steps.item())
+        self.schedule = program.schedule
+        if program.copies is not None:
+            self.schedule = program.schedule.index_select(0, program.copies)
+        self.index = self.schedule[..., 0].long()
+        self.feedback = [torch.cat(list(s.feedback.values()), -1) if s.feedback else None for s in program.shares]
 
     def end_epoch(self) -> None:
         """Hand the number of steps to the program."""
@@ -139,14 +210,35 @@ class Direct:
         """One step on the ``size`` schedule rows that lie ``ahead`` steps behind the cursor."""
         program = self.program
         start = int(program.cursor) + ahead * size
-        with torch.no_grad(), precision(program.setup.precision, program.device):
-            x, y = fetch(program.train, program.dataset, program.schedule[:, start : start + size], program.copies)
-            for part in self.parts:
-                own = part.share.replicas
-                program.loss_sum[own] += self._descend(part, x[own], y[own]).double() * size
-                for members, largest in part.clips:
-                    clip(members, largest)
+        if size not in self.buffers:
+            self.buffers[size] = Buffers(self, size)
+        buffers = self.buffers[size]
+        with torch.no_grad():
+            x, y = self._batch(start, size)
+            seen = self._forward(buffers, x)
+            self._head(buffers, seen, y.unsqueeze(1))
+            for part, feedback in zip(buffers.parts, self.feedback, strict=True):
+                if feedback is not None:
+                    self._local(buffers, part, feedback)
+                else:
+                    self._backward(part)
+            if "embedding.weight" in self.gradients:
+                torch.bmm(x.mT, buffers.sent, out=self.gradients["embedding.weight"])
+                torch.sum(buffers.sent, 1, out=self.gradients["embedding.bias"])
+            if self.on_norms is not None:
+                self.on_norms()
+            for clip in self.clips:
+                clip()
             self._update()
+
+    def _batch(self, start: int, size: int) -> tuple[Tensor, Tensor]:
+        """x [r, n, i] and labels [r, n] of ``size`` schedule rows."""
+        train, rows = self.program.train, slice(start, start + size)
+        if self.images is None:
+            return fetch(train, self.program.dataset, self.schedule[:, rows])
+        index = self.index[:, rows].flatten()
+        x, y = self.images.index_select(0, index), train.labels.index_select(0, index)
+        return x.view(-1, size, x.shape[-1]), y.view(-1, size)
 
     def _update(self) -> None:
         """AdamW for all tensors in one call per rate: what ``torch.optim.AdamW(fused=True)`` calls."""
@@ -159,98 +251,110 @@ class Direct:
                 amsgrad=False, maximize=False,
             )  # fmt: skip
 
-    def _descend(self, part: Part, x: Tensor, y: Tensor) -> Tensor:
-        """Leave the gradients of a batch x [r, n, i], y [r, n] in the part's tensors; its mean cross entropy [r]."""
-        p, g, model, rule = part.params, part.gradients, self.model, part.share.rule
-        h = linear(x, p["embedding.weight"], p["embedding.bias"])
-        blocks = []
-        for layer in range(model.blocks):
-            blocks.append(self._block(p, f"block_{layer}", h))
-            h = model.join(h, blocks[-1].branch)
-        norm = Norm(p, "head.norm", h) if model.terminal_norm else None
-        seen = norm.out if norm is not None else h
-        logits = linear(seen, p["head.weight"], p["head.bias"])
-        loss, error = cross_entropy_and_error(logits, y)
+    def _forward(self, buffers: Buffers, x: Tensor) -> Tensor:
+        """What the head sees of a batch x [r, n, i]: [r, n, d]."""
+        h = torch.baddbmm(self.rows["embedding.bias"], x, self.weights["embedding.weight"], out=buffers.h)
+        for block, affine, ((w1, b1), (w2, b2)) in zip(buffers.blocks, self.norms, self.linears, strict=True):
+            torch.baddbmm(b1, self._norm(buffers, affine, block.norm, h), w1, out=block.before)
+            self._activate(block)
+            torch.baddbmm(b2, block.active, w2, out=block.branch)
+            h = h.add_(block.branch) if self.model.skip else block.branch
+        return self._norm(buffers, self._affine("head.norm"), buffers.head, h) if self.model.terminal_norm else h
 
-        at_head = error / x.shape[1]
-        linear_back(g, "head", seen, at_head)
-        local = isinstance(rule, Dfa)
-        if not local or "head.norm.weight" in g:
-            sent = torch.bmm(at_head, p["head.weight"].mT)
-        if norm is not None and "head.norm.weight" in g:
-            norm.parameters_back(g, sent)
-        if local:
-            sent = self._credit(part, error, 0)
-            for layer, block in enumerate(blocks):
-                if f"block_{layer}.w1.weight" in g:
-                    self._block_back(part, layer, block, self._credit(part, error, layer) if layer else sent)
-        else:
-            sent = norm.back(sent) if norm is not None else sent
-            for layer in reversed(range(model.blocks)):
-                below = blocks[layer].norm.back(self._block_back(part, layer, blocks[layer], sent))
-                sent = sent + below if model.skip else below
-        linear_back(g, "embedding", x, sent)
-        return loss.mean(-1)
+    def _norm(self, buffers: Buffers, affine: tuple[Tensor, Tensor], norm: Norm, h: Tensor) -> Tensor:
+        """Layer norm of h [r, n, d], in memory that the next one takes again."""
+        gain, shift = affine
+        width = h.shape[-1]
+        torch.sum(h, -1, keepdim=True, out=buffers.one)
+        torch.sub(h, buffers.one, alpha=1.0 / width, out=norm.normal)
+        length = torch.linalg.vector_norm(norm.normal, dim=-1, keepdim=True, out=buffers.one)
+        torch.addcmul(self.eps, length, length, value=1.0 / width, out=norm.rstd).rsqrt_()
+        return torch.addcmul(shift, norm.normal.mul_(norm.rstd), gain, out=buffers.out)
 
-    def _block(self, p: dict[str, Tensor], at: str, h: Tensor) -> Block:
-        norm = Norm(p, f"{at}.norm", h)
-        before = linear(norm.out, p[f"{at}.w1.weight"], p[f"{at}.w1.bias"])
-        active = activate(before, self.model.activation)
-        return Block(norm, before, active, linear(active, p[f"{at}.w2.weight"], p[f"{at}.w2.bias"]))
+    def _head(self, buffers: Buffers, seen: Tensor, label: Tensor) -> None:
+        """Loss, error softmax − onehot [r, c, n] and the head's gradients; label [r, 1, n]."""
+        logits, error, few = buffers.logits, buffers.error, buffers.few
+        torch.baddbmm(self.head_bias, self.head_weight, seen.mT, out=logits)
+        logits.sub_(torch.amax(logits, 1, keepdim=True, out=few))
+        torch.exp(logits, out=error)
+        error.div_(torch.sum(error, 1, keepdim=True, out=few))
+        self.program.loss_sum.add_((few.log_() - logits.gather(1, label)).sum((1, 2)))
+        error.scatter_add_(1, label, buffers.minus)
+        if "head.weight" not in self.gradients:
+            return
+        at_head = torch.mul(error, 1.0 / buffers.size, out=logits)
+        self.gradients["head.weight"].copy_(torch.bmm(at_head, seen, out=buffers.on_head).mT)
+        torch.sum(at_head, 2, out=self.gradients["head.bias"])
+        if self.model.terminal_norm:
+            sent = torch.bmm(at_head.mT, self.head_weight, out=buffers.below)
+            torch.sum(sent, 1, out=self.gradients["head.norm.bias"])
+            torch.sum(sent.mul_(buffers.head.normal), 1, out=self.gradients["head.norm.weight"])
 
-    def _credit(self, part: Part, error: Tensor, layer: int) -> Tensor:
-        """What DFA hands a block's branch: â_l/n [r, n, d]."""
-        credit = part.share.rule.credit(self.model, part.share.feedback, error, layer)
-        rms: Tensor = torch.linalg.vector_norm(credit, dim=-1, keepdim=True) / math.sqrt(credit.shape[-1])
-        return credit / ((rms + 1e-6) * credit.shape[1])
+    def _local(self, buffers: Buffers, part: Part, feedback: Tensor) -> None:
+        """DFA: each block's branch gets â_l/n, the embedding the first block's; feedback [r, c, blocks·d]."""
+        credit, rms = part.credit, part.rms
+        torch.bmm(part.error, feedback[..., : credit.shape[-1]], out=credit)
+        torch.linalg.vector_norm(part.by_layer, dim=-1, keepdim=True, out=rms)
+        rms.mul_(buffers.size / math.sqrt(self.model.width)).add_(1e-6 * buffers.size)
+        part.by_layer.div_(rms)
+        for back, sent in zip(part.backs, part.credits, strict=False):
+            if back.trained:
+                self._block_back(part, back, sent)
+        part.sent.copy_(part.credits[0])
 
-    def _block_back(self, part: Part, layer: int, block: Block, sent: Tensor) -> Tensor:
-        """From the gradient at a branch's output, those of the block's weights, and that at its norm's output."""
-        p, g, at = part.params, part.gradients, f"block_{layer}"
-        if self.program.penalty is not None:  # λ·mean_n ‖f‖²
-            sent = torch.addcmul(sent, block.branch, (2.0 / sent.shape[1] * part.strength).view(-1, 1, 1))
-        linear_back(g, f"{at}.w2", block.active, sent)
-        sent = torch.bmm(sent, p[f"{at}.w2.weight"].mT)
-        sent = self._activation_back(block, sent)
-        linear_back(g, f"{at}.w1", block.norm.out, sent)
-        sent = torch.bmm(sent, p[f"{at}.w1.weight"].mT)
-        block.norm.parameters_back(g, sent)
-        return sent
+    def _backward(self, part: Part) -> None:
+        """BP: from the error down to the embedding."""
+        sent = torch.bmm(part.error, part.head_weight, out=part.sent)
+        sent.mul_(1.0 / sent.shape[1])
+        if self.model.terminal_norm:
+            torch.mul(self._norm_back(part, part.head, part.head_gain, sent), part.head_rstd, out=sent)
+        for back in reversed(part.backs):
+            below = torch.bmm(self._block_back(part, back, sent), back.w1, out=part.below)
+            below = self._norm_back(part, back.block.norm.normal, back.gain, below)
+            if self.model.skip:
+                sent.addcmul_(below, back.block.norm.rstd)
+            else:
+                torch.mul(below, back.block.norm.rstd, out=sent)
 
-    def _activation_back(self, block: Block, sent: Tensor) -> Tensor:
-        operations, kind = torch.ops.aten, self.model.activation
-        found: Tensor
-        if kind == "gelu":
-            found = operations.gelu_backward(sent, block.before)
-        elif kind == "relu":
-            found = operations.threshold_backward(sent, block.active, 0)
-        else:
-            found = operations.tanh_backward(sent, block.active)
+    def _block_back(self, part: Part, back: Back, sent: Tensor) -> Tensor:
+        """From the gradient at a branch's output to the one before its activation, with the gradients of its weights.
+
+        That of W1 is left to ``NormGradients``, as are those of the norm.
+        """
+        if self.program.penalty is not None:
+            sent = torch.addcmul(sent, back.block.branch, part.strength, out=part.below)
+        if back.trained:
+            torch.bmm(back.active, sent, out=back.on_w2)
+            torch.sum(sent, 1, out=back.on_b2)
+        inner = torch.bmm(sent, back.w2, out=part.inner)
+        self._activate_back(back.block, inner)
+        if back.trained:
+            torch.bmm(back.normal, inner, out=back.on_w1)
+            torch.sum(inner, 1, out=back.on_b1)
+        return inner
+
+    def _norm_back(self, part: Part, normal: Tensor, gain: Tensor, sent: Tensor) -> Tensor:
+        """From the gradient at a norm's output that at its input but for a factor rstd; ``sent`` is overwritten."""
+        found: Tensor = operations.native_layer_norm_backward(
+            sent.mul_(gain), normal, sent.shape[-1:], part.no_mean, part.no_rstd, None, None, [True, False, False]
+        )[0]
         return found
 
+    def _activate(self, block: Block) -> None:
+        kind = self.model.activation
+        if kind == "gelu":
+            operations.gelu.out(block.before, out=block.active)
+        elif kind == "relu":
+            torch.clamp_min(block.before, 0.0, out=block.active)
+        else:
+            torch.tanh(block.before, out=block.active)
 
-def cross_entropy_and_error(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross entropy [r, n] and its gradient softmax − onehot [r, n, c] at once; PyTorch's softmax over few is slow."""
-    logits = logits - logits.amax(-1, keepdim=True)
-    error = logits.exp()
-    total = error.sum(-1, keepdim=True)
-    label = y.unsqueeze(-1)
-    loss = total.log() - logits.gather(-1, label)
-    error /= total
-    error.scatter_add_(-1, label, error.new_tensor(-1.0).expand(label.shape))
-    return loss.squeeze(-1), error
-
-
-def linear_back(gradients: dict[str, Tensor], name: str, x: Tensor, sent: Tensor) -> None:
-    """From a linear layer's input and the gradient at its output, those of weight and bias, unless it is frozen."""
-    if f"{name}.weight" in gradients:
-        torch.bmm(x.mT, sent, out=gradients[f"{name}.weight"])
-        torch.sum(sent, 1, out=gradients[f"{name}.bias"])
-
-
-def clip(gradients: list[Tensor], largest: float) -> None:
-    """Bring the joint norm of [r, …] tensors down to ``largest``, for each replica."""
-    scales = adamw.clip_scales(gradients, largest)
-    if bool((scales < 1.0).any()):
-        for gradient in gradients:
-            gradient.mul_(scales.view(-1, *([1] * (gradient.dim() - 1))))
+    def _activate_back(self, block: Block, sent: Tensor) -> None:
+        """In place."""
+        kind = self.model.activation
+        if kind == "gelu":
+            operations.gelu_backward.grad_input(sent, block.before, grad_input=sent)
+        elif kind == "relu":
+            operations.threshold_backward.grad_input(sent, block.active, 0, grad_input=sent)
+        else:
+            operations.tanh_backward.grad_input(sent, block.active, grad_input=sent)

@@ -19,10 +19,11 @@ from harness.batched import keyed
 from harness.batched.specs import TensorSpec
 from harness.datasets import Images
 from harness.engine.batches import DeviceImages, probe_batch, to_device
-from harness.engine.device import DTYPES, Device
+from harness.engine.device import DTYPES, Device, precision
 from harness.engine.direct import Direct
 from harness.engine.fused import FIRST, Fused, Storage
 from harness.engine.plain import Plain
+from harness.engine.stacks import Stacks
 from harness.records import Cohort
 from harness.rules import Rule
 
@@ -86,7 +87,7 @@ class Program:
         self.specs = self.model.parameters(self.dataset.features, self.dataset.classes)
         self.frozen = self.model.expand_groups(arms[0].freeze)
         self.trained = [spec.name for spec in self.specs if spec.group not in self.frozen]
-        self.storage = storage = Storage(self.specs, len(replicas), where) if way == "fused" else None
+        self.storage = storage = self._storage(where)
         self.params = self._tensors(storage, "weights", where)
         self.first = self._tensors(storage, "first", where, self.trained)
         self.second = self._tensors(storage, "second", where, self.trained)
@@ -103,10 +104,15 @@ class Program:
         self._runs = self._prepare()
         self.reset()
 
-    def _step(self, storage: Storage | None) -> Plain | Direct | Fused:
-        if storage is not None:
+    def _storage(self, where: dict[str, Any]) -> Storage | Stacks | None:
+        if self.way == "fused":
+            return Storage(self.specs, len(self.cohort.replicas), where)
+        return Stacks(self.specs, self.trained, len(self.cohort.replicas), where) if self.way == "direct" else None
+
+    def _step(self, storage: Storage | Stacks | None) -> Plain | Direct | Fused:
+        if isinstance(storage, Storage):
             return Fused(self, storage)
-        return Direct(self) if self.way == "direct" else Plain(self, self.way == "compiled")
+        return Plain(self, self.way == "compiled") if storage is None else Direct(self, storage)
 
     @cached_property
     def probe(self) -> tuple[Tensor, Tensor]:
@@ -119,7 +125,7 @@ class Program:
         return tuple(share for share in self.shares for _ in range(share.replicas.start, share.replicas.stop))
 
     def _tensors(
-        self, storage: Storage | None, kind: str, where: dict[str, Any], names: list[str] | None = None
+        self, storage: Storage | Stacks | None, kind: str, where: dict[str, Any], names: list[str] | None = None
     ) -> dict[str, Tensor]:
         """A tensor [r, …] for each of the model's, or for those named: of its own, or a view of the storage's."""
         count = len(self.cohort.replicas)
@@ -202,9 +208,10 @@ class Program:
 
     def run_epoch(self) -> None:
         """Queue all steps of the epoch; the last batch is smaller if the split does not divide."""
-        for run, times in self._runs:
-            for _ in range(times):
-                run()
+        with precision(self.setup.precision, self.device):
+            for run, times in self._runs:
+                for _ in range(times):
+                    run()
         self.step.end_epoch()
 
     def _prepare(self) -> list[tuple[Run, int]]:
@@ -249,7 +256,9 @@ class Program:
         """Per replica, whether the epoch's loss and all weights are finite, bool [r]. Waits for the device."""
         with torch.no_grad():
             fine = self.loss_sum.isfinite()
-            weights = [self.storage.weights] if self.storage else [self.params[name] for name in self.trained]
+            weights = [self.params[name] for name in self.trained]
+            if isinstance(self.storage, Storage):
+                weights = [self.storage.weights]
             for tensor in weights:  # the largest number, because a mask of all would take as much memory again
                 fine = fine & torch.linalg.vector_norm(tensor.flatten(1), torch.inf, dim=1).isfinite()
         return np.asarray(fine.cpu().numpy(), dtype=bool)

@@ -115,7 +115,7 @@ def open_device_and_data(
     hypothesis: Hypothesis, path: Path, settings: Settings, reporter: Reporter
 ) -> tuple[Device, dict[str, Images]]:
     """The device, and every data set of every arm, once."""
-    several = len(hypothesis.arms) * hypothesis.seeds.number > PROCESSOR_COHORT
+    several = 2 * len(hypothesis.arms) * hypothesis.seeds.number >= PROCESSOR_COHORT
     if several and settings.device in ("auto", "cpu") and (os.cpu_count() or 1) > 1:
         start_server()  # before PyTorch is imported here, so that both imports run at a time
     from harness import engine
@@ -135,6 +135,7 @@ def planned_on(device: Device, hypothesis: Hypothesis, seeds: tuple[int, ...], r
         memory_bytes=device.memory_bytes,
         kernels=device.kernels,
         largest=device.largest_cohort,
+        paired=device.paired,
     )
 
 

@@ -21,6 +21,7 @@ def expand(
     memory_bytes: int | None = None,
     kernels: bool = False,
     largest: int | None = None,
+    paired: bool = False,
 ) -> Plan:
     """The plan of a hypothesis: arms that differ only in rule, rates, weight decay or penalty strength share a cohort.
 
@@ -32,6 +33,8 @@ def expand(
         registration: digest of the event that registered it.
         memory_bytes: memory of the device; cohorts that would not fit are split beforehand. None: no limit.
         largest: most replicas in a cohort; None: no limit.
+        paired: replicas that fill half a largest cohort or more are cut into an even number of cohorts: two cores are
+            the least that a processor has, and neither should wait for the other's last cohort.
         kernels: whether the device trains with harness's own kernels, which take memory otherwise.
     """
     groups: dict[str, dict[str, Arm]] = {}
@@ -47,7 +50,11 @@ def expand(
                     for name in chosen
                     for index, seed in numbered[first:last]
                 )
-                cohorts += _fit(chosen, replicas, memory_bytes, kernels, largest or len(replicas))
+                most = largest or len(replicas)
+                fewest = -(-len(replicas) // most)
+                if paired and 2 * len(replicas) >= most:
+                    fewest += fewest % 2
+                cohorts += _fit(chosen, replicas, memory_bytes, kernels, min(fewest, len(replicas)))
     return Plan(hypothesis=hypothesis.id, registration=registration, seeds=seeds, cohorts=tuple(cohorts))
 
 
@@ -89,9 +96,9 @@ def _one_penalty(arms: dict[str, Arm]) -> list[dict[str, Arm]]:
 
 
 def _fit(
-    arms: dict[str, Arm], replicas: tuple[Replica, ...], memory_bytes: int | None, kernels: bool, most: int
+    arms: dict[str, Arm], replicas: tuple[Replica, ...], memory_bytes: int | None, kernels: bool, fewest: int
 ) -> list[Cohort]:
-    """The fewest equal parts of at most ``most`` replicas that fit the memory, each at least one replica."""
+    """The least number of equal parts, ``fewest`` or more, that fit the memory, each at least one replica."""
 
     def cohort(chosen: tuple[Replica, ...]) -> Cohort:
         used = {replica.arm: arms[replica.arm] for replica in chosen}
@@ -106,5 +113,4 @@ def _fit(
         return memory_bytes is None or all(one.memory_bytes <= MEMORY_SHARE * memory_bytes for one in split(parts))
 
     # The fewest parts that fit, by halving: a plan of thousands of replicas that are too large must not take minutes.
-    fewest = -(-len(replicas) // most)
     return list(split(fewest + bisect_left(range(fewest, len(replicas)), True, key=fits)))

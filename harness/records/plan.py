@@ -13,8 +13,8 @@ from harness.records.hypothesis import Arm, Setup
 from harness.rules.bp import Bp
 from harness.rules.dfa import Dfa
 
-PROCESSOR_COHORT = 10
-"""Replicas that a plan lets train together on a processor, whose caches are small."""
+PROCESSOR_COHORT = 20
+"""Most replicas that a plan lets train together on a processor: more gain little there, and cores share cohorts."""
 LARGEST_WIDTH = 1024
 LARGEST_HEAD = 32_768  # width × classes, both as powers of two: a program of the head's kernel holds the whole matrix
 

@@ -1,0 +1,106 @@
+"""Where the direct step keeps weights, gradients and moments: tensors of one kind of all trained blocks side by side.
+
+What is done to each block's weights alike (clipping, gains and shifts of norms) is then one operation for all blocks,
+and the update one call for everything.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.batched.specs import TensorSpec
+
+ALIGNED = 16  # numbers: kinds begin at whole cache lines
+
+
+class Stacks:
+    """Flat storage of all replicas: trained tensors first, each [r, …] without gaps, so that products write into it."""
+
+    def __init__(
+        self, specs: tuple[TensorSpec, ...], trained: Collection[str], replicas: int, where: Mapping[str, Any]
+    ) -> None:
+        self.replicas = replicas
+        self.shapes = {spec.name: spec.shape for spec in specs}
+        kinds: dict[tuple[bool, str], list[str]] = {}
+        for spec in sorted(specs, key=lambda spec: spec.name not in trained):
+            kind = spec.name.partition(".")[2] if spec.group.startswith("block_") else spec.name
+            kinds.setdefault((spec.name in trained, kind), []).append(spec.name)
+        self.offsets: dict[str, int] = {}
+        self.kinds: dict[str, list[str]] = {}
+        """Kind ("w1.weight") → names of the trained blocks' tensors of it, in order."""
+        end = self.trained = 0
+        for (is_trained, kind), names in kinds.items():
+            for name in names:
+                self.offsets[name] = end
+                end += replicas * math.prod(self.shapes[name])
+            end = -(-end // ALIGNED) * ALIGNED
+            if is_trained:
+                self.trained = end
+                if kind not in names:
+                    self.kinds[kind] = names
+        self.weights = torch.zeros(end, **where)
+        self.gradients, self.first, self.second = (torch.zeros(self.trained, **where) for _ in range(3))
+
+    def view(self, flat: Tensor, name: str) -> Tensor:
+        """One tensor of all replicas, [r, …]."""
+        at, shape = self.offsets[name], (self.replicas, *self.shapes[name])
+        return flat[at : at + math.prod(shape)].view(shape)
+
+    def stack(self, flat: Tensor, kind: str) -> Tensor:
+        """The tensors of a kind of all trained blocks, [block, r, …]."""
+        names = self.kinds[kind]
+        at, shape = self.offsets[names[0]], (len(names), self.replicas, *self.shapes[names[0]])
+        return flat[at : at + math.prod(shape)].view(shape)
+
+
+class Clip:
+    """Brings the joint norm of each trained block's gradients down to ``largest``, for each replica of a share."""
+
+    def __init__(self, gradients: list[Tensor], largest: float) -> None:
+        """``gradients`` [block, r, …], one per kind."""
+        self.gradients, self.largest = gradients, largest
+        self.flat = [gradient.flatten(2) for gradient in gradients]
+        self.norms = gradients[0].new_empty(len(gradients), *gradients[0].shape[:2])
+        self.scale = torch.empty_like(self.norms[0])
+        self.scales = [self.scale.view(*self.scale.shape, *([1] * (one.dim() - 2))) for one in gradients]
+
+    def __call__(self) -> None:
+        """As ``harness.batched.adamw.clip_scales``."""
+        for flat, norm in zip(self.flat, self.norms, strict=True):
+            torch.linalg.vector_norm(flat, dim=-1, out=norm)
+        torch.linalg.vector_norm(self.norms, dim=0, out=self.scale)
+        self.scale.add_(1e-6).reciprocal_().mul_(self.largest)
+        if bool((self.scale < 1.0).any()):
+            self.scale.clamp_(max=1.0)
+            for gradient, scale in zip(self.gradients, self.scales, strict=True):
+                gradient.mul_(scale)
+
+
+class NormGradients:
+    """What the trained blocks' layer norms get, from the gradient of the product that follows.
+
+    With u = x̂·γ + β, z = u·W + b and G = x̂ᵀ·dz, which is what the step leaves in W's gradient: dγ = Σ_o G·W,
+    dβ = W·db, dW = γ·G + β·dbᵀ. No product with all samples leads back to the norm's output.
+    """
+
+    def __init__(self, stacks: Stacks) -> None:
+        weights, gradients = (
+            {kind: stacks.stack(flat, kind) for kind in ("norm.weight", "norm.bias", "w1.weight", "w1.bias")}
+            for flat in (stacks.weights, stacks.gradients)
+        )
+        self.matrix, self.on_matrix = weights["w1.weight"], gradients["w1.weight"]
+        self.gain, self.shift = (weights[f"norm.{kind}"].unsqueeze(-1) for kind in ("weight", "bias"))
+        self.on_gain, self.on_shift = gradients["norm.weight"], gradients["norm.bias"]
+        self.on_bias = gradients["w1.bias"].unsqueeze(2)
+        self.scratch = torch.empty_like(self.matrix)
+
+    def __call__(self) -> None:
+        """Turn G into the gradients of W, γ and β, for all trained blocks at once."""
+        torch.sum(torch.mul(self.on_matrix, self.matrix, out=self.scratch), -1, out=self.on_gain)
+        torch.sum(torch.mul(self.matrix, self.on_bias, out=self.scratch), -1, out=self.on_shift)
+        self.on_matrix.mul_(self.gain).addcmul_(self.shift, self.on_bias)

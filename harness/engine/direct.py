@@ -213,7 +213,7 @@ class Direct:
         if size not in self.buffers:
             self.buffers[size] = Buffers(self, size)
         buffers = self.buffers[size]
-        with torch.no_grad():
+        with torch.inference_mode():  # which starts operations a little faster than no_grad
             x, y = self._batch(start, size)
             seen = self._forward(buffers, x)
             self._head(buffers, seen, y.unsqueeze(1))

@@ -259,6 +259,7 @@ class Program:
             weights = [self.params[name] for name in self.trained]
             if isinstance(self.storage, Storage):
                 weights = [self.storage.weights]
-            for tensor in weights:  # the largest number, because a mask of all would take as much memory again
-                fine = fine & torch.linalg.vector_norm(tensor.flatten(1), torch.inf, dim=1).isfinite()
+            for tensor in weights:  # the largest and least number, because a mask of all takes as much memory again
+                flat = tensor.flatten(1)
+                fine = fine & flat.amax(1).isfinite() & flat.amin(1).isfinite()
         return np.asarray(fine.cpu().numpy(), dtype=bool)

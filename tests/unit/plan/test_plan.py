@@ -85,6 +85,15 @@ def test_cohorts_split_to_fit_the_memory(hypothesis: Hypothesis) -> None:
     assert [tuple(cohort.arms) for cohort in planned.cohorts][1] == ("vanilla",)
 
 
+@pytest.mark.parametrize(
+    ("seeds", "sizes"), [(10, [15, 15, 5, 5]), (9, [13, 14, 9]), (3, [9, 3]), (20, [15, 15, 15, 15, 10, 10])]
+)
+def test_two_cores_get_equal_shares(hypothesis: Hypothesis, seeds: int, sizes: list[int]) -> None:
+    """Groups of three arms and of one; half a largest cohort and more come in an even number of parts."""
+    planned = plan.expand(hypothesis, tuple(range(seeds)), largest=20, paired=True)
+    assert [len(cohort.replicas) for cohort in planned.cohorts] == sizes
+
+
 def test_a_replica_that_cannot_fit_is_still_planned(hypothesis: Hypothesis) -> None:
     assert all(len(cohort.replicas) == 1 for cohort in plan.expand(hypothesis, (5, 6), memory_bytes=1).cohorts)
 

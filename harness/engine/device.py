@@ -38,11 +38,11 @@ class Device:
     """Other cohorts of at least so many steps are compiled; None: none is."""
 
     largest_cohort: int = PROCESSOR_COHORT
-    """Replicas that a plan lets train together: on a card more than 64 gain nothing, on a processor 20.
+    """Replicas that a plan lets train together: on a card more than 64 gain nothing, on a processor more than 20.
     It does not follow from how many cards or cores there are, so that bits do not either."""
 
     paired: bool = False
-    """Whether a plan cuts what trains together into an even number of cohorts, for two cores at least."""
+    """Whether a plan has an even number of cohorts where it can, for two cores at least."""
 
     workers: int = 1
     """Processes that may train beside each other: one per card, or per core of a processor."""
@@ -149,7 +149,8 @@ def precision(kind: str, device: Device) -> Iterator[None]:
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if kind == "tf32" else "highest")
     try:
-        with torch.autocast(device.torch.type, torch.bfloat16, enabled=kind == "bf16"):
+        # No cache: a weight's cast that outlived its step would be that of the old weight.
+        with torch.autocast(device.torch.type, torch.bfloat16, enabled=kind == "bf16", cache_enabled=False):
             yield
     finally:
         torch.set_float32_matmul_precision(before)

@@ -1,9 +1,9 @@
 """A step of residual MLPs under BP and DFA with its gradients written out: what a processor takes.
 
 On a processor small networks spend most of a step on autograd's bookkeeping, on starting operations and on moving what
-does not fit the caches. Here are the products, what lies between them in few operations that write where the step
-before wrote, and one pass for the update. The plain step in ``harness.engine.plain`` is the twin that tests compare
-this one with.
+does not fit the caches. Here are the products, what lies between them in few operations, nearly all of which write
+where the step before wrote, and one pass for the update. The plain step in ``harness.engine.plain`` is the twin that
+tests compare this one with.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from harness.rules.dfa import Dfa
 if TYPE_CHECKING:
     from harness.engine.program import Program, Share
 
-HELD = 2**22  # numbers of a training split that is normalised once, not at every step: larger ones leave the caches
+HELD = 2**22  # numbers of a training split that is normalised once, not at every step: 16 MB
 operations = torch.ops.aten
 
 

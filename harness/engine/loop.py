@@ -175,8 +175,8 @@ def train_cohort(cohort: Cohort, run: Run) -> None:
 
 def _train_cohort(cohort: Cohort, run: Run, work: WorkFolder) -> None:
     setup = cohort.setup
-    if run.device.is_cuda:  # let go of the cohort before, its memory and its compiled code
-        gc.collect()
+    gc.collect()  # let go of the cohort before: a step makes too few objects for Python to look for cycles by itself
+    if run.device.is_cuda:
         if "torch._dynamo" in sys.modules:  # to ask for it would import it, which takes seconds
             torch.compiler.reset()
         torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""A step of any model under any rule through autograd: the plain twin of ``harness.engine.fused``."""
+"""A step of any model under any rule through autograd: the plain twin of the other two."""
 
 from __future__ import annotations
 

@@ -26,22 +26,23 @@ class Stacks:
     ) -> None:
         self.replicas = replicas
         self.shapes = {spec.name: spec.shape for spec in specs}
-        kinds: dict[tuple[bool, str], list[str]] = {}
+        alike: dict[tuple[bool, bool, str], list[str]] = {}
         for spec in sorted(specs, key=lambda spec: spec.name not in trained):
-            kind = spec.name.partition(".")[2] if spec.group.startswith("block_") else spec.name
-            kinds.setdefault((spec.name in trained, kind), []).append(spec.name)
+            in_block = spec.group.startswith("block_")
+            kind = spec.name.partition(".")[2] if in_block else spec.name
+            alike.setdefault((spec.name in trained, in_block, kind), []).append(spec.name)
         self.offsets: dict[str, int] = {}
         self.kinds: dict[str, list[str]] = {}
         """Kind ("w1.weight") → names of the trained blocks' tensors of it, in order."""
         end = self.trained = 0
-        for (is_trained, kind), names in kinds.items():
+        for (is_trained, in_block, kind), names in alike.items():
             for name in names:
                 self.offsets[name] = end
                 end += replicas * math.prod(self.shapes[name])
             end = -(-end // ALIGNED) * ALIGNED
             if is_trained:
                 self.trained = end
-                if kind not in names:
+                if in_block:
                     self.kinds[kind] = names
         self.weights = torch.zeros(end, **where)
         self.gradients, self.first, self.second = (torch.zeros(self.trained, **where) for _ in range(3))
@@ -75,7 +76,7 @@ class Clip:
             torch.linalg.vector_norm(flat, dim=-1, out=norm)
         torch.linalg.vector_norm(self.norms, dim=0, out=self.scale)
         self.scale.add_(1e-6).reciprocal_().mul_(self.largest)
-        if bool((self.scale < 1.0).any()):
+        if not bool((self.scale >= 1.0).all()):  # NaN too, so that what becomes of a replica is its own affair
             self.scale.clamp_(max=1.0)
             for gradient, scale in zip(self.gradients, self.scales, strict=True):
                 gradient.mul_(scale)

@@ -66,8 +66,8 @@ def cohort_bytes(cohort: Cohort, *, kernels: bool) -> int:
 
     Images as bytes and an epoch's schedule; weights and two moments; what a step takes; and what measuring takes for up
     to 16 replicas: a float64 copy of the weights and some numbers per hidden unit, layer and probe sample, or the
-    activations of part of the test split; and the images of both. The kernels hold a step's memory all the time; the
-    plain step gives it back before anything is measured, unless the cohort is so small that measuring is captured.
+    activations of part of the test split; and the images of both. A step's memory is kept while something is measured:
+    by the kernels and on a processor as buffers, by others in their captured graph.
     Compared with measured peaks in benchmarks/README.md.
     """
     setup, replicas = cohort.setup, len(cohort.replicas)
@@ -86,9 +86,7 @@ def cohort_bytes(cohort: Cohort, *, kernels: bool) -> int:
     testing = measured * width * 3 * TESTED_TOGETHER * model.hidden
     inputs = dataset.features * (8 * setup.evaluation.probe_samples + 2 * width * TESTED_TOGETHER)
     measuring = max(probing, testing) + inputs
-    kept = own or replicas <= MEASURED_TOGETHER  # a captured measurement keeps its memory
-    both = stepping + measuring if kept else max(stepping, measuring)
-    return images + schedule + held + both
+    return images + schedule + held + stepping + measuring
 
 
 def estimate(plan: Plan, device: str, *, kernels: bool = False) -> Estimate:

@@ -33,8 +33,8 @@ def expand(
         registration: digest of the event that registered it.
         memory_bytes: memory of the device; cohorts that would not fit are split beforehand. None: no limit.
         largest: most replicas in a cohort; None: no limit.
-        paired: replicas that fill half a largest cohort or more are cut into an even number of cohorts: two cores are
-            the least that a processor has, and neither should wait for the other's last cohort.
+        paired: an odd number of cohorts becomes even, where one can spare half its replicas: two cores are the least
+            that a processor has, and neither should wait for the other's last cohort.
         kernels: whether the device trains with harness's own kernels, which take memory otherwise.
     """
     groups: dict[str, dict[str, Arm]] = {}
@@ -43,18 +43,22 @@ def expand(
     cohorts: list[Cohort] = []
     numbered = list(enumerate(seeds))
     for first, last in pairwise([0, *(look for look in hypothesis.looks if look < len(seeds)), len(seeds)]):
-        for arms in groups.values():
-            for chosen in _one_penalty(arms):
-                replicas = tuple(
-                    Replica(arm=name, seed_index=index, seed=seed)
-                    for name in chosen
-                    for index, seed in numbered[first:last]
-                )
-                most = largest or len(replicas)
-                fewest = -(-len(replicas) // most)
-                if paired and 2 * len(replicas) >= most:
-                    fewest += fewest % 2
-                cohorts += _fit(chosen, replicas, memory_bytes, kernels, min(fewest, len(replicas)))
+        together = [chosen for arms in groups.values() for chosen in _one_penalty(arms)]
+        replicas = [
+            tuple(
+                Replica(arm=name, seed_index=index, seed=seed)
+                for name in chosen
+                for index, seed in numbered[first:last]
+            )
+            for chosen in together
+        ]
+        parts = [-(-len(some) // (largest or len(some))) for some in replicas]
+        if paired and largest is not None and sum(parts) % 2:
+            odd = [k for k, some in enumerate(replicas) if parts[k] % 2 and 2 * len(some) >= largest]
+            for k in odd[-1:]:
+                parts[k] += 1
+        for chosen, some, fewest in zip(together, replicas, parts, strict=True):
+            cohorts += _fit(chosen, some, memory_bytes, kernels, fewest)
     return Plan(hypothesis=hypothesis.id, registration=registration, seeds=seeds, cohorts=tuple(cohorts))
 
 

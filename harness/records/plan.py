@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from types import NoneType
 from typing import Annotated
 
 from harness.fields import Unit
@@ -49,9 +50,9 @@ class Cohort(Record):
     def written_out(self) -> bool:
         """Whether there is a step written for its model and rules: on a processor ``harness.engine.direct``. Other
         cohorts take the plain step."""
-        known = isinstance(self.setup.model, ResidualMlp) and self.setup.precision != "bf16"
-        return known and all(
-            isinstance(arm.rule, Bp | Dfa) and isinstance(arm.penalty, ResidualBranch | None)
+        known = type(self.setup.model) is ResidualMlp and self.setup.precision != "bf16"
+        return known and all(  # these very classes: one that inherits from them may do anything else
+            type(arm.rule) in (Bp, Dfa) and type(arm.penalty) in (ResidualBranch, NoneType)
             for arm in self.arms.values()
         )
 

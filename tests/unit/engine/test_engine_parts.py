@@ -105,6 +105,27 @@ def test_captured_diagnostics_have_the_bits_of_measured_ones(odd: type[Accuracy]
     assert (diagnostics._captured is None) == (odd is not None)
 
 
+@pytest.mark.parametrize("rule", ["dfa", "bp"])
+def test_bf16_takes_the_weights_of_the_step_before(rule: str) -> None:
+    """Autocast may keep casts of weights: an epoch's steps come to what single steps come to."""
+    found = []
+    for whole in (True, False):
+        program = Program(
+            cohort({"a": arm(rule, setup={"precision": "bf16", "optimizer": {"name": "adamw", "lr": 0.01}})}, [1, 2]),
+            digits(),
+            open_device("cpu"),
+        )
+        program.begin_epoch(0, epoch_schedule(program.dataset, program.count, program.seeds, 0))
+        if whole:
+            program.run_epoch()
+        else:
+            for run, times in program._runs:
+                for _ in range(times):
+                    run()
+        found.append(program.params["block_0.w1.weight"].detach())
+    assert torch.equal(*found)
+
+
 def test_tiny_gradients_are_data() -> None:
     """A cosine between vectors of 1e-12 is as good as any; nothing rounds it to 0 or 1."""
 

@@ -85,9 +85,14 @@ def test_cohorts_split_to_fit_the_memory(hypothesis: Hypothesis) -> None:
     assert [tuple(cohort.arms) for cohort in planned.cohorts][1] == ("vanilla",)
 
 
-@pytest.mark.parametrize(("seeds", "sizes"), [(10, [15, 15, 5, 5]), (9, [13, 14, 9]), (7, [10, 11, 7]), (3, [9, 3])])
-def test_two_cores_get_equal_shares(hypothesis: Hypothesis, seeds: int, sizes: list[int]) -> None:
-    """Groups of three arms and of one; half a largest cohort and more come in an even number of parts."""
+@pytest.mark.parametrize(
+    ("seeds", "sizes"),
+    [(10, [15, 15, 5, 5]), (7, [10, 11, 7]), (5, [15, 5]), (9, [13, 14, 9]), (4, [12, 4]), (3, [9, 3])],
+)
+def test_an_odd_number_of_cohorts_becomes_even_where_one_is_large(
+    hypothesis: Hypothesis, seeds: int, sizes: list[int]
+) -> None:
+    """Groups of three arms and of one."""
     planned = plan.expand(hypothesis, tuple(range(seeds)), largest=20, paired=True)
     assert [len(cohort.replicas) for cohort in planned.cohorts] == sizes
 

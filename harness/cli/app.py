@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.models import CommandInfo
 
 from harness import __version__
 from harness.cli.common import DEBUG, out, verb
@@ -68,14 +69,19 @@ def settings_of_the_project(
         ctx.default_map = {name: dict(own) for name in named_commands()}
 
 
-def named_commands() -> list[str]:
-    """Every verb's name."""
-    return [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+def named_commands() -> dict[str, CommandInfo]:
+    """The verbs by name."""
+    return {
+        command.name or command.callback.__name__: command for command in app.registered_commands if command.callback
+    }
 
 
 def main() -> None:
     """Entry point. The process ends here: to take apart what PyTorch and matplotlib hold would take two seconds."""
     code: object = 0
+    asked = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    if (verb := named_commands().get(asked)) is not None:
+        app.registered_commands = [verb]  # typer prepares the options of all, which takes longer than many a verb
     try:
         app()
     except SystemExit as ended:

@@ -111,27 +111,23 @@ def audit(
 def _print_words(report: AuditReport) -> None:
     from harness.ledger.audit import UNDETECTABLE
 
-    out.print(f"the ledger: {report.events} {'event' if report.events == 1 else 'events'}", style="bold", markup=False)
-    for line in report.trail:
-        _print_line(line)
+    lines = [out.styled(f"the ledger: {report.events} {'event' if report.events == 1 else 'events'}", "bold")]
+    lines += [_worded(line) for line in report.trail]
     for subject in report.hypotheses:
-        out.print(f"\n{_clean(subject.hypothesis)}: {subject.counted}", style="bold", markup=False)
-        for run, outcome in subject.outcomes.items():
-            out.print(f"    run {run}: {_clean(outcome)}", markup=False)
-        for line in subject.lines:
-            _print_line(line)
-    out.print(f"\n{ENDINGS[report.exit_code]}", style="bold", markup=False)
+        lines += ["", out.styled(f"{_clean(subject.hypothesis)}: {subject.counted}", "bold")]
+        lines += [f"    run {run}: {_clean(outcome)}" for run, outcome in subject.outcomes.items()]
+        lines += [_worded(line) for line in subject.lines]
+    lines += ["", out.styled(ENDINGS[report.exit_code], "bold")]
     if report.head is not None:
-        out.print(f"the head to keep elsewhere: {report.head}", markup=False)
+        lines.append(f"the head to keep elsewhere: {report.head}")
     elif report.heads:
-        out.print(f"{len(report.heads)} heads, which the next event joins: {', '.join(report.heads)}", markup=False)
-    out.print(UNDETECTABLE, markup=False)
+        lines.append(f"{len(report.heads)} heads, which the next event joins: {', '.join(report.heads)}")
+    out.print("\n".join([*lines, UNDETECTABLE]), markup=False)
 
 
-def _print_line(line: Line) -> None:
-    out.print(f"  {line.status:<11} ", style=COLOURS[line.status], markup=False, end="")
+def _worded(line: Line) -> str:
     reason = f" ({_clean(line.reason)})" if line.reason else ""
-    out.print(f"{line.step} {line.promise}{reason}", markup=False)
+    return f"{out.styled(f'  {line.status:<11} ', COLOURS[line.status])}{line.step} {line.promise}{reason}"
 
 
 def _print_findings(report: AuditReport) -> None:

@@ -50,6 +50,14 @@ class Stream:
             if error.errno != errno.EBADF:  # whoever started this has closed the stream: nobody wants to know
                 raise
 
+    def styled(self, text: str, style: str | None) -> str:
+        """Text in a colour, or bold, if whoever reads this stream can see it."""
+        file = sys.stderr if self._stderr else sys.stdout
+        if style is None or file is None or "NO_COLOR" in os.environ or not file.isatty():
+            return text
+        kind: dict[str, Any] = {"bold": True} if style == "bold" else {"fg": style}
+        return typer.style(text, **kind)
+
     def _print(self, shown: tuple[Any, ...], markup: bool, style: str | None, end: str) -> None:
         if markup or self._console is not None:
             self.console.print(*shown, markup=markup, style=style, end=end)
@@ -57,10 +65,7 @@ class Stream:
         file = sys.stderr if self._stderr else sys.stdout
         if file is None:
             return
-        if style is not None and "NO_COLOR" not in os.environ and file.isatty():
-            kind: dict[str, Any] = {"bold": True} if style == "bold" else {"fg": style}
-            shown = (typer.style(" ".join(shown), **kind),)
-        print(*shown, end=end, file=file, flush=self._stderr)
+        print(self.styled(" ".join(map(str, shown)), style), end=end, file=file, flush=self._stderr)
 
 
 out = Stream()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import rfc8785
 from pydantic import StringConstraints, ValidationError, field_validator
+from pydantic_core import from_json, to_json
 
 from harness.errors import HarnessError, Tampered
 from harness.ledger.bodies import BODIES
@@ -17,7 +19,6 @@ from harness.ledger.pins import Digest
 from harness.records import Record
 
 VERSION: Literal[1] = 1
-_written = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 Time = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")]
 
 
@@ -83,14 +84,8 @@ def parse_event(data: bytes, where: str) -> Event:
         Tampered: not canonical, or not of its type's form.
         HarnessError: of a form that a later version writes.
     """
-    fractions: list[str] = []
-
-    def fraction(text: str) -> float:
-        fractions.append(text)
-        return float(text)
-
     try:
-        value = json.loads(data, parse_int=_integer, parse_float=fraction, parse_constant=fraction)
+        value, canonical = _read(data)
         if isinstance(value, dict) and value.get("v", VERSION) != VERSION:
             raise HarnessError(
                 f"an event of form {str(value['v'])[:40]}; this version reads form {VERSION}",
@@ -99,8 +94,7 @@ def parse_event(data: bytes, where: str) -> Event:
             )
         event = Event.model_validate(value)
         _ = event.content  # checks its form
-        plain = not fractions and type(value.get("v")) is int and _plainly_canonical(value, data)
-        if not plain and event.to_bytes() != data:
+        if not (canonical and type(value.get("v")) is int) and event.to_bytes() != data:  # true is 1, too
             raise Tampered("not in canonical form (RFC 8785)", where=where)
     except ValidationError as error:
         problem = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'event'}: {e['msg']}" for e in error.errors()[:5])
@@ -111,10 +105,35 @@ def parse_event(data: bytes, where: str) -> Event:
     return event
 
 
-def _plainly_canonical(value: Any, data: bytes) -> bool:
-    """Whether the standard library writes the same bytes, which for ASCII without fractions are RFC 8785's too: the
-    two differ in how they write fractions and in how they sort and escape other characters. Three times as fast."""
-    return data.isascii() and _written(value).encode() == data
+def _read(data: bytes) -> tuple[Any, bool]:
+    """The JSON value, and whether the bytes are certainly canonical (RFC 8785); if not, nothing is said.
+
+    pydantic reads and writes three times as fast as ``json``, and writes a plain value as RFC 8785 does but for the
+    order of keys, which it keeps.
+    """
+    try:
+        value = from_json(data, allow_inf_nan=False)
+        if data.isascii() and _plain([value]) and to_json(value) == data:
+            return value, True
+    except ValueError:
+        pass
+    return json.loads(data, parse_int=_integer), False
+
+
+def _plain(value: dict[str, Any] | list[Any]) -> bool:
+    """Whether keys are in order, and numbers of a kind of which there is one way to write them."""
+    inner: Iterable[Any] = value
+    if isinstance(value, dict):
+        if list(value) != sorted(value):
+            return False
+        inner = value.values()
+    for one in inner:
+        kind = type(one)
+        if kind is str:
+            continue
+        if kind is float or (kind is int and abs(one) >= 2**53) or (kind in (dict, list) and not _plain(one)):
+            return False
+    return True
 
 
 def read_named(path: Path, digest: str, what: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
@@ -22,12 +23,12 @@ def near_duplicates(evidence: Evidence) -> Iterator[AuditFinding]:
     Sets of which most leaves are the same have one of their rarest in common ("prefix filtering": Chaudhuri, Ganti and
     Kaushik 2006, doi:10.1109/ICDE.2006.9), so that not each of thousands is held against each.
     """
-    numbers: dict[bytes, int] = {}  # leaf → its number: most forms share most leaves
+    numbers: dict[bytes, int] = defaultdict(itertools.count().__next__)  # of leaves: most forms share most of them
     forms: list[tuple[str, frozenset[int]]] = []  # registration, leaves
     for digest in evidence.types["registered"]:
         text = _tested(evidence, str(evidence.events[digest].body["canonical"]))
         if text is not None:
-            forms.append((digest, frozenset([numbers.setdefault(leaf, len(numbers)) for leaf in text.split(b",")])))
+            forms.append((digest, frozenset(map(numbers.__getitem__, text.split(b",")))))
     count: Counter[int] = Counter()
     for _, leaves in forms:
         count.update(leaves)

@@ -79,9 +79,9 @@ def named_commands() -> dict[str, CommandInfo]:
 def main() -> None:
     """Entry point. The process ends here: to take apart what PyTorch and matplotlib hold would take two seconds."""
     code: object = 0
-    asked = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
-    if (verb := named_commands().get(asked)) is not None:
-        app.registered_commands = [verb]  # typer prepares the options of all, which takes longer than many a verb
+    words = [word for word in sys.argv[1:] if word != "--debug"]
+    if words and (asked := named_commands().get(words[0])) is not None:
+        app.registered_commands = [asked]  # typer prepares the options of all, which takes longer than many a verb
     try:
         app()
     except SystemExit as ended:

@@ -141,7 +141,7 @@ def _in_parts(tensors: dict[str, Tensor], metadata: dict[str, str]) -> list[byte
         header[name] = {"dtype": KINDS[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
         numbers.append(data)
     text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)  # so that what follows is aligned
+    text += b" " * (-len(text) % 8)  # as safetensors itself does, so that the first tensor is aligned
     return [len(text).to_bytes(8, "little"), text, *numbers]
 
 

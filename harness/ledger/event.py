@@ -99,7 +99,7 @@ def parse_event(data: bytes, where: str) -> Event:
     except ValidationError as error:
         problem = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'event'}: {e['msg']}" for e in error.errors()[:5])
         raise Tampered(f"not an event as harness writes it ({problem})", where=where) from error
-    except (ValueError, RecursionError) as error:
+    except (ValueError, OverflowError, RecursionError) as error:  # an integer of 400 digits is no double
         raise Tampered(f"not an event as harness writes it ({error})", where=where) from error
     vars(event)["digest"] = hashlib.sha256(data).hexdigest()  # of its canonical bytes: no need to write them again
     return event

@@ -34,7 +34,7 @@ RATES = {
     "cuda": Rates(1.05e12, 2.5e13, seconds_per_step=2e-4, seconds_per_block=5e-5),
     "cpu": Rates(1.0e10, 4.0e10, seconds_per_step=1e-3, seconds_per_block=3e-4),
 }
-"""``kernels`` and ``cuda`` are an H100's; the former reproduce its measured steps within 20% (benchmarks/README.md)."""
+"""``kernels`` and ``cuda`` are an H100's; the former were fitted to its measured steps, within 20%."""
 
 
 @dataclass(frozen=True)

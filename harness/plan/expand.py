@@ -33,8 +33,9 @@ def expand(
         registration: digest of the event that registered it.
         memory_bytes: memory of the device; cohorts that would not fit are split beforehand. None: no limit.
         largest: most replicas in a cohort; None: no limit.
-        paired: an odd number of cohorts becomes even, where one can spare half its replicas: two cores are the least
-            that a processor has, and neither should wait for the other's last cohort.
+        paired: an odd number of cohorts becomes even, before memory splits them further, where a group of an odd number
+            has at least half a largest cohort's replicas: two cores are the least that a processor has, and neither
+            should wait for the other's last cohort.
         kernels: whether the device trains with harness's own kernels, which take memory otherwise.
     """
     groups: dict[str, dict[str, Arm]] = {}
@@ -54,7 +55,8 @@ def expand(
         ]
         parts = [-(-len(some) // (largest or len(some))) for some in replicas]
         if paired and largest is not None and sum(parts) % 2:
-            odd = [k for k, some in enumerate(replicas) if parts[k] % 2 and 2 * len(some) >= largest]
+            enough = [len(some) > parts[k] and 2 * len(some) >= largest for k, some in enumerate(replicas)]
+            odd = [k for k, part in enumerate(parts) if part % 2 and enough[k]]
             for k in odd[-1:]:
                 parts[k] += 1
         for chosen, some, fewest in zip(together, replicas, parts, strict=True):

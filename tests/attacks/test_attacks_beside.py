@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,40 @@ except KeyboardInterrupt:
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (ran.stdout.strip(), ran.stderr) == ("0 True", "")
+
+
+@pytest.mark.skipif(not linux_with_two_cores(), reason="needs Linux and two cores")
+def test_the_second_process_ends_when_the_first_is_killed(tmp_path: Path) -> None:
+    code = f"""
+import os, signal
+from pathlib import Path
+from harness.ledger.audit.beside import beside
+def work():
+    if os.getpid() == here:
+        return None
+    Path({str(tmp_path / "child")!r}).write_text(str(os.getpid()))
+    return b"x" * 300_000  # more than a pipe holds
+here = os.getpid()
+with beside(work):
+    while not Path({str(tmp_path / "child")!r}).exists():
+        pass
+    os.kill(here, signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", code], timeout=30)  # waits, too, for whoever else holds its streams
+    child = Path("/proc") / (tmp_path / "child").read_text() / "stat"
+    for _ in range(200):
+        if not child.exists() or child.read_text().split()[2] == "Z":
+            return
+        time.sleep(0.05)
+    pytest.fail("the second process is still there")
+
+
+@pytest.mark.skipif(not linux_with_two_cores(), reason="needs Linux and two cores")
+def test_without_a_process_to_be_had_the_work_is_done_here() -> None:
+    limited = """
+import resource, multiprocessing.connection, multiprocessing.popen_fork
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+with beside"""
+    code = ENDED.format(there="pass").replace("\nwith beside", limited)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ran.stdout.strip(), ran.stderr) == ("True", "")

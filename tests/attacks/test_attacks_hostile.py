@@ -129,6 +129,8 @@ def test_a_template_that_never_ends_ends_no_audit(
         b"[" * 500_000,
         b'{"a":' * 50_000,
         b'{"v":1' + b"0" * 100_000 + b"}",
+        b'{"actor":"A","body":{"x":1' + b"0" * 400 +
+        b'},"claimed_time":"2026-01-02T03:04:05Z","parents":[],"type":"x","v":1}',
         b"\x00" * 1000,
         b'"' + b"\\ud800" * 1000 + b'"',
         b'{"actor":"\\ud800","body":{},"claimed_time":"2026-01-02T03:04:05Z","parents":[],"type":"x","v":1}',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
+    from multiprocessing.context import ForkProcess
 
 T = TypeVar("T")
 
@@ -20,23 +22,19 @@ def beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
     """Does ``work`` in a forked process while the block goes on; what the block is given waits for its result.
 
     Where there is nothing to fork with, no second core, or a thread that would not survive it, and whenever that
-    process ends without a result, the work is done here and the result is the same.
+    process ends without a result, the work is done here and the result is the same. It must not calculate by PyTorch
+    or NumPy, whose own threads do not survive a fork either.
     """
-    if not _possible():
+    started = _started(work) if _possible() else None
+    if started is None:
         yield work
         return
-    from multiprocessing import get_context  # here, because most audits are small
-
-    context = get_context("fork")
-    receiving, sending = context.Pipe(duplex=False)
-    process = context.Process(target=_send, args=(sending, work), daemon=True)
-    process.start()
-    sending.close()
+    process, receiving = started
 
     def result() -> T:
         try:
             done: T = receiving.recv()
-        except EOFError:
+        except (EOFError, OSError):  # it ended before it sent anything, or while it did
             return work()
         return done
 
@@ -44,15 +42,36 @@ def beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
         yield result
     finally:
         receiving.close()
-        process.terminate()
+        process.kill()  # it has nothing to tidy up
         process.join()
 
 
 def _possible() -> bool:
     # macOS's own libraries may not be used after a fork.
-    return sys.platform == "linux" and (os.cpu_count() or 1) > 1 and threading.active_count() == 1
+    return sys.platform == "linux" and len(os.sched_getaffinity(0)) > 1 and threading.active_count() == 1
 
 
-def _send(sending: Connection, work: Callable[[], Any]) -> None:
+def _started(work: Callable[[], Any]) -> tuple[ForkProcess, Connection] | None:
+    """The process at work, and where its result comes from; None if the system grants no process or pipe."""
+    from multiprocessing import get_context  # here, because most audits are small
+
+    context = get_context("fork")
+    ends: tuple[Connection, ...] = ()
+    try:
+        ends = receiving, sending = context.Pipe(duplex=False)
+        process = context.Process(target=_send, args=(receiving, sending, work), daemon=True)
+        process.start()
+    except OSError:
+        for end in ends:
+            end.close()
+        return None
+    sending.close()
+    return process, receiving
+
+
+def _send(receiving: Connection, sending: Connection, work: Callable[[], Any]) -> None:
+    receiving.close()  # or sending to a parent that is gone would wait for ever
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says what a Ctrl-C means
     with suppress(BaseException):  # whatever stops it, whoever waits for it does the work again, and will say so
         sending.send(work())

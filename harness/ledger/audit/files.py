@@ -8,7 +8,6 @@ from pathlib import Path
 
 LARGEST_EVENT = 16 * 2**20
 LARGEST_FILE = 2**30
-BLOCK = 2**16  # bytes; of a file of fewer, the first read tells that there are no more
 SMALL, KEPT = 2**14, 2**12  # bytes of a file, and files, that are kept until they are read once hashed
 CONTENT = ("/results.json", "/env.json", *"0123456789abcdef")
 """Ends of paths whose content is likely to be asked for: of a run's files these, and objects."""
@@ -43,13 +42,12 @@ class TrailFiles:
             return small
         descriptor = os.open(f"{self.root}{os.sep}{path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
-            parts = [os.read(descriptor, min(BLOCK, limit + 1))]
-            if len(parts[0]) == min(BLOCK, limit + 1):
-                size = os.fstat(descriptor).st_size
-                if size > limit:
-                    raise OSError(f"it has {size:,} bytes, more than the {limit:,} that are read")
-                while parts[-1] and sum(map(len, parts)) <= size:
-                    parts.append(os.read(descriptor, size))
+            size = os.fstat(descriptor).st_size
+            if size > limit:
+                raise OSError(f"it has {size:,} bytes, more than the {limit:,} that are read")
+            parts = [os.read(descriptor, size + 1)]
+            while parts[-1] and sum(map(len, parts)) < size:
+                parts.append(os.read(descriptor, size + 1))
         finally:
             os.close(descriptor)
         data = parts[0] if len(parts) == 1 else b"".join(parts)

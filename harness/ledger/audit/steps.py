@@ -72,11 +72,11 @@ def _findings(evidence: Evidence, steps: Sequence[Step]) -> tuple[AuditFinding, 
     """What all steps find, in their order; of a large trail, some of them at the same time."""
     if len(evidence.order) < LARGE:
         return tuple(finding for step in steps for finding in _gone(step, evidence))
-    apart = [step for step in steps if step.apart]
-    with beside(lambda: {step.number: _gone(step, evidence) for step in apart}) as there:
-        found = {step.number: _gone(step, evidence) for step in steps if step not in apart}
+    apart = [place for place, step in enumerate(steps) if step.apart]
+    with beside(lambda: {place: _gone(steps[place], evidence) for place in apart}) as there:
+        found = {place: _gone(step, evidence) for place, step in enumerate(steps) if place not in apart}
         found |= there()
-    return tuple(finding for step in steps for finding in found[step.number])
+    return tuple(finding for place in range(len(steps)) for finding in found[place])
 
 
 def _gone(step: Step, evidence: Evidence) -> list[AuditFinding]:

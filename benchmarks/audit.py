@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import rfc8785
+from judge import ENVIRONMENT
 
 from harness.ledger import Event, Ledger, run_name
 from harness.ledger.bodies import BODIES
@@ -26,8 +26,6 @@ from harness.pipeline import Asked, Reporter, Settings, audit_trail
 
 PER_HYPOTHESIS = 4  # registered, run_started, run_finished, verdict
 REPOSITORY = Path(__file__).parents[1] / "verdicts"
-# As installed: Python keeps what it compiled, whatever this shell says.
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 class Chain(Ledger):

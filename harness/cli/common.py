@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TextIO
 
 import typer
 
@@ -32,6 +32,11 @@ class Stream:
         self._console: Console | None = None
 
     @property
+    def _file(self) -> TextIO | None:
+        """The stream as it is now: tests and shells put others in its place, or none."""
+        return sys.stderr if self._stderr else sys.stdout
+
+    @property
     def console(self) -> Console:
         """For what is more than lines of text. From then on the lines go through it too, as a progress bar needs."""
         if self._console is None:
@@ -52,7 +57,7 @@ class Stream:
 
     def styled(self, text: str, style: str | None) -> str:
         """Text in a colour, or bold, if whoever reads this stream can see it."""
-        file = sys.stderr if self._stderr else sys.stdout
+        file = self._file
         if style is None or file is None or "NO_COLOR" in os.environ or not file.isatty():
             return text
         kind: dict[str, Any] = {"bold": True} if style == "bold" else {"fg": style}
@@ -62,7 +67,7 @@ class Stream:
         if markup or self._console is not None:
             self.console.print(*shown, markup=markup, style=style, end=end)
             return
-        file = sys.stderr if self._stderr else sys.stdout
+        file = self._file
         if file is None:
             return
         print(self.styled(" ".join(map(str, shown)), style), end=end, file=file, flush=self._stderr)

@@ -168,7 +168,7 @@ class Diagnostics:
 def side_stream(device: torch.device) -> torch.cuda.Stream:
     """The stream that measures first and is captured then: always the same, because cuBLAS keeps a workspace for each
     stream that it has seen (32 MiB on an H100), to the end of the process."""
-    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # PyTorch gives it no types
 
 
 @contextmanager

@@ -55,10 +55,10 @@ def expand(
         ]
         parts = [-(-len(some) // (largest or len(some))) for some in replicas]
         if paired and largest is not None and sum(parts) % 2:
-            enough = [len(some) > parts[k] and 2 * len(some) >= largest for k, some in enumerate(replicas)]
-            odd = [k for k, part in enumerate(parts) if part % 2 and enough[k]]
-            for k in odd[-1:]:
-                parts[k] += 1
+            large = [2 * len(some) >= largest and len(some) > part for some, part in zip(replicas, parts, strict=True)]
+            odd = [k for k, part in enumerate(parts) if part % 2 and large[k]]
+            if odd:
+                parts[odd[-1]] += 1
         for chosen, some, fewest in zip(together, replicas, parts, strict=True):
             cohorts += _fit(chosen, some, memory_bytes, kernels, fewest)
     return Plan(hypothesis=hypothesis.id, registration=registration, seeds=seeds, cohorts=tuple(cohorts))

@@ -34,11 +34,13 @@ print(tried)
 """
 
 
-def linux_with_two_cores() -> bool:
-    return sys.platform == "linux" and (os.cpu_count() or 1) > 1
+two_processes = pytest.mark.skipif(
+    sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2,
+    reason="elsewhere, and on one core, an audit has no second process",
+)
 
 
-@pytest.mark.skipif(not linux_with_two_cores(), reason="needs Linux and two cores")
+@two_processes
 def test_two_processes_find_what_one_finds(good_project: Path) -> None:
     command = [sys.executable, "-c", BOTH_WAYS, str(HERE), str(good_project / "verdicts")]
     ran = subprocess.run(command, capture_output=True, text=True)
@@ -62,7 +64,7 @@ with beside(work) as there:
 """
 
 
-@pytest.mark.skipif(not linux_with_two_cores(), reason="needs Linux and two cores")
+@two_processes
 @pytest.mark.parametrize(
     ("there", "done_here"),
     [
@@ -85,7 +87,7 @@ def test_a_process_with_threads_is_not_forked() -> None:
     assert (ran.stdout.strip(), ran.stderr) == ("True", "")
 
 
-@pytest.mark.skipif(not linux_with_two_cores(), reason="needs Linux and two cores")
+@two_processes
 def test_nothing_is_left_behind_by_a_block_that_fails() -> None:
     code = """
 import multiprocessing, time
@@ -101,7 +103,7 @@ except KeyboardInterrupt:
     assert (ran.stdout.strip(), ran.stderr) == ("0 True", "")
 
 
-@pytest.mark.skipif(not linux_with_two_cores(), reason="needs Linux and two cores")
+@two_processes
 def test_the_second_process_ends_when_the_first_is_killed(tmp_path: Path) -> None:
     code = f"""
 import os, signal
@@ -127,7 +129,7 @@ with beside(work):
     pytest.fail("the second process is still there")
 
 
-@pytest.mark.skipif(not linux_with_two_cores(), reason="needs Linux and two cores")
+@two_processes
 def test_without_a_process_to_be_had_the_work_is_done_here() -> None:
     limited = """
 import resource, multiprocessing.connection, multiprocessing.popen_fork

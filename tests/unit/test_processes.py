@@ -23,8 +23,14 @@ time.sleep(1.5)
 @pytest.mark.skipif(os.name == "nt", reason="there is no such server on Windows")
 def test_ctrl_c_while_it_imports_is_answered_by_the_parent_alone() -> None:
     """The signal reaches the whole group, and Python's answer to it during an import is a traceback."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    running = subprocess.Popen([sys.executable, "-c", CODE], text=True, start_new_session=True, **pipes)  # type: ignore[call-overload]
+    running = subprocess.Popen(
+        [sys.executable, "-c", CODE],
+        text=True,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert running.stdout is not None
     assert running.stdout.readline() == "under way\n"
     os.killpg(running.pid, signal.SIGINT)
     said = running.communicate(timeout=60)[0]

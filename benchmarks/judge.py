@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,19 @@ REPOSITORY = Path(__file__).parents[1]
 FILE = REPOSITORY / "hypotheses" / "bp_penalty_control.yaml"
 IMPORTS = "from harness.pipeline import reverdict"
 LIBRARIES = "import jinja2.sandbox, numpy, pydantic, scipy.special, typer; pydantic.BaseModel"
+# What the first judging in a process waits for, whatever it judges.
+LOADED = (
+    "import scipy.special",
+    "import jinja2.sandbox",
+    "page._environment((('page', Path('templates/verdict.md.j2').read_text()),)).get_template('page')",
+)
+STEPS = (
+    "SciPy's functions, which judging loads",
+    "jinja2, which it loads",
+    "compiling the page's template",
+    "judging alone, with reading, comparing and these three",
+    "the same again, with nothing left to load",
+)
 # As installed: Python keeps what it compiled, whatever this shell says.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
@@ -56,21 +70,22 @@ def main() -> None:
         }.items():  # fmt: skip
             wall, own = timed(command, options.repeats)
             print(f"| {name} | {wall:.2f} | {own:.2f} |", flush=True)
-        program = (
-            f"import sys, time; from pathlib import Path; {IMPORTS}\n"
-            "for _ in range(2):\n"
-            "    wall, own = time.perf_counter(), time.process_time()\n"
-            "    reverdict(sys.argv[1], Path(sys.argv[2]))\n"
-            "    print(time.perf_counter() - wall, time.process_time() - own)"
-        )
-        times = []
-        for _ in range(options.repeats):
-            ran = [sys.executable, "-c", program, run, str(verdicts)]
-            said = subprocess.run(ran, env=ENVIRONMENT, cwd=REPOSITORY, capture_output=True, text=True, check=True)
-            times.append([float(x) for x in said.stdout.split()])
-        first, first_own, again, again_own = (statistics.median(column) for column in zip(*times, strict=True))
-        print(f"| judging alone, with reading, comparing and the libraries it loads | {first:.2f} | {first_own:.2f} |")
-        print(f"| the same again, libraries loaded and the template compiled | {again:.2f} | {again_own:.2f} |")
+        judging = ("reverdict(sys.argv[1], Path(sys.argv[2]))",) * 2
+        # Turn by turn, because the machine's speed changes.
+        times = [inside(LOADED) + inside(judging, run, str(verdicts)) for _ in range(options.repeats)]
+        for name, column in zip(STEPS, zip(*times, strict=True), strict=True):
+            print(f"| {name} | {statistics.median(column):.2f} | |")
+
+
+def inside(steps: Sequence[str], *arguments: str) -> list[float]:
+    """Seconds of each step, one after the other, in a new process that has imported what judging imports."""
+    lines = [f"import gc, sys, time; from pathlib import Path; {IMPORTS}"]
+    lines += ["from harness.verdict import page", "gc.disable()"]  # without garbage collection, as in judging
+    for step in steps:
+        lines += ["begun = time.perf_counter()", step, "print(time.perf_counter() - begun)"]
+    command = [sys.executable, "-c", "\n".join(lines), *arguments]
+    said = subprocess.run(command, env=ENVIRONMENT, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    return [float(line) for line in said.stdout.split()]
 
 
 def timed(command: list[str], repeats: int) -> tuple[float, float]:

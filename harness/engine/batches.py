@@ -60,12 +60,16 @@ def probe_batch(dataset: Dataset, test: DeviceImages, samples: int) -> tuple[Ten
     return ((pixels - mean) / std).flatten(1).unsqueeze(0), test.labels[chosen].unsqueeze(0)
 
 
-def epoch_schedule(dataset: Dataset, count: int, seeds: tuple[int, ...], epoch: int) -> np.ndarray:
+def epoch_schedule(
+    dataset: Dataset, count: int, seeds: tuple[int, ...], epoch: int, out: np.ndarray | None = None
+) -> np.ndarray:
     """What each seed sees in an epoch, int32 [seed, count, 4]: image index, crop row, crop column, flip.
 
-    A function of (seed, epoch) alone. Without cropping, row and column are 0; without flips, flip is 0.
+    A function of (seed, epoch) alone. Without cropping, row and column are 0; without flips, flip is 0. It is written
+    to ``out`` where that is given.
     """
-    schedule = np.zeros((len(seeds), count, 4), dtype=np.int32)
+    schedule = np.empty((len(seeds), count, 4), dtype=np.int32) if out is None else out
+    schedule[...] = 0
     for slot, seed in enumerate(seeds):
         schedule[slot, :, 0] = keyed.permutation(count, seed, "order", epoch)
         if "random_crop" in dataset.augment:

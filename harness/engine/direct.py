@@ -206,7 +206,7 @@ class Direct:
         """After ``steps`` launches of batches of ``size``."""
         self.program.cursor += size * steps
 
-    def launch(self, size: int, ahead: int = 0) -> None:
+    def launch(self, size: int, ahead: int = 0, more: bool = False) -> None:
         """One step on the ``size`` schedule rows that lie ``ahead`` steps behind the cursor."""
         program = self.program
         start = int(program.cursor) + ahead * size

@@ -7,10 +7,11 @@ The plain step in ``harness.engine.plain`` is the twin that tests compare this o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -148,7 +149,8 @@ class Tiles:
         Registers do not hold the larger ones' numbers of eight bytes.
         """
         few = replicas * width < 8 * 256 or dtype == torch.float64
-        embed = Tile(64, 32, 32) if few else Tile(128, 64, 64, stages=2)
+        early = replicas * width < 48 * 256
+        embed = Tile(64, 32, 32) if few else Tile(128, 64, 64 if early else 32, stages=2)
         return cls(
             embed=embed,
             splits=max(1, min(24, 264 // (embed.grid(128, width) * replicas))),
@@ -158,7 +160,7 @@ class Tiles:
             gradient=Tile(32, 64, 32) if few else Tile(128, 64, 32, parted=True),
             embed_update=Tile(32, 64, 32) if few else Tile(64, 32, 128, stages=1, parted=True),
             few=few,
-            early=replicas * width < 48 * 256,
+            early=early,
         )
 
 
@@ -184,11 +186,15 @@ class Branch:
         with torch.cuda.stream(stream):
             yield Branch(stream)
 
-    def join(self, others: list[Branch]) -> None:
-        """Let what comes in this branch wait for what was launched in the others."""
-        for other in others:
+    def mark(self) -> Any:
+        """What was launched in this branch so far, for others to ``join``."""
+        return None if self.stream is None else self.stream.record_event()
+
+    def join(self, marks: Iterable[Any]) -> None:
+        """Let what comes in this branch wait for what was launched elsewhere before these marks."""
+        for mark in marks:
             if self.stream is not None:
-                self.stream.wait_stream(other.stream)
+                self.stream.wait_event(mark)
 
 
 class Fused:
@@ -207,20 +213,17 @@ class Fused:
         self.where: dict[str, Any] = {"device": program.device.torch, "dtype": program.dtype}
         batch = program.setup.batch_size
         self.memory = {name: torch.empty(size * batch, **self.where) for name, size in self._sizes().items()}
-        self.memory["x"] = torch.empty(
-            len(program.seeds) * self.features * batch,
-            device=program.device.torch,
-            dtype=program.dtype if program.dtype == torch.float64 else torch.bfloat16,
-        )
+        exact = program.dtype if program.dtype == torch.float64 else torch.bfloat16
+        images = len(program.seeds) * self.features * batch
+        self.images = torch.empty((2, images), device=program.device.torch, dtype=exact)
         self.centre, *self.pixels = pixel_constants(program.train, program.dataset.size**2)
         layout = storage.layout
         self.gradient = torch.zeros((self.replicas, layout.size - layout.skipped), **self.where)
         self.slots = self._slots()
         self.squares = torch.zeros((self.replicas, self.layers, sum(self.slots)), **self.where)
-        columns = -(-self.inner // self.tiles.gradient.columns)
-        self.partial = torch.zeros((self.layers, self.replicas, 2, columns, self.width), **self.where)
+        self.partial = torch.zeros((self.layers, self.replicas, 2, self._norm_parts, self.width), **self.where)
         self.labels = torch.zeros(
-            (len(program.seeds), batch), device=program.device.torch, dtype=program.train.labels.dtype
+            (2, len(program.seeds), batch), device=program.device.torch, dtype=program.train.labels.dtype
         )
         self.betas = (program.setup.optimizer.beta1, program.setup.optimizer.beta2)
         self.constants = adamw.constants(*self.betas, program.setup.optimizer.eps, program.strength)
@@ -235,8 +238,10 @@ class Fused:
         self.loss = torch.zeros(
             (self.replicas, -(-batch // HEAD_ROWS)), device=program.device.torch, dtype=torch.float64
         )
-        self.unfinished: list[Branch] = []
-        self._compiling = False
+        self.spans = self._spans()
+        self.unfinished: list[Any] = []  # marks behind the last launch's updates, block by block
+        self.fetched: list[Any] = []  # the mark behind the next launch's images
+        self._compiled: list[Any] | None = None  # a list while kernels are compiled, not launched
         self.feedback: dict[int, Tensor] = {}
         for share in program.shares:
             if share.feedback:
@@ -252,6 +257,17 @@ class Fused:
         if name in self.program.frozen:
             return -2
         return int(name.removeprefix("block_")) if name.startswith("block_") else -1
+
+    def _spans(self) -> list[range]:
+        """Chunks of the gradients' flat tensor that each block's forward pass waits for: the ends' and its own.
+
+        All at once in a small cohort, where a launch costs more than waiting.
+        """
+        parts = self.storage.layout.groups[self.storage.layout.skipped // CHUNK :]
+        if self.tiles.few:
+            return [range(len(parts))]
+        begins = [0, *(parts.index(f"block_{layer}") for layer in range(1, self.layers)), len(parts)]
+        return [range(*pair) for pair in pairwise(begins)]
 
     def _sizes(self) -> dict[str, int]:
         """Numbers per sample that each activation takes."""
@@ -277,6 +293,17 @@ class Fused:
     def _parts(self) -> int:
         """Column tiles that write a row of hidden states."""
         return -(-self.width // self.tiles.block.columns)
+
+    @property
+    def _row_tiles(self) -> int:
+        """Programs for the rows of a full batch."""
+        return -(-self.program.setup.batch_size // HEAD_ROWS)
+
+    @property
+    def _norm_parts(self) -> int:
+        """Parts that a layer norm's gradients come in: row tiles from BP, column tiles from W1's gradient elsewhere."""
+        columns = -(-self.inner // self.tiles.gradient.columns)
+        return max([columns, *(self._row_tiles for share in self.program.shares if isinstance(share.rule, Bp))])
 
     def _slots(self) -> tuple[int, int, int]:
         """Sums of squares that a block's three kinds of gradient leave behind."""
@@ -310,17 +337,24 @@ class Fused:
         self.program.loss_sum.copy_(self.loss.sum(-1))
         self.program.steps += len(self.corrections)
 
-    def launch(self, size: int, ahead: int = 0) -> None:
+    def launch(self, size: int, ahead: int = 0, more: bool = False) -> None:
         """One step on the ``size`` schedule rows that lie ``ahead`` steps behind the cursor.
 
-        The update of everything but the embedding's weight may still run when it returns; see ``wait``.
+        ``more``: another step follows, whose images are fetched beside this one. The update of everything but the
+        embedding's weight may still run when it returns; see ``wait``.
         """
         blocks = any(f"block_{layer}" not in self.program.frozen for layer in range(self.layers))
         bottom = "embedding" not in self.program.frozen
         here = Branch.current(self.program.device.is_cuda)
+        if ahead == 0:
+            self._fetch(size, ahead)
+        here.join(self.fetched)
         self._embed(size, ahead)
-        self.wait()
-        self._forward(size)
+        if more:
+            with here.beside(LAST) as images:
+                self._fetch(size, ahead + 1)
+            self.fetched = [images.mark()]
+        self._forward(size, ahead)
         sent, updated = [], []
         for share in self.program.shares:  # what rules send back is independent, and so are the embedding's updates
             with here.beside() as back:
@@ -331,45 +365,54 @@ class Fused:
                 if bottom and self.tiles.early:
                     with back.beside(LAST) as update:
                         self._update_embedding(size, share, ahead)
-                    updated.append(update)
+                    updated.append(update.mark())
                 if isinstance(share.rule, Dfa) and blocks:
                     self._through_branch(size, 0, self.layers, share)
-            sent.append(back)
+            sent.append(back.mark())
         here.join(sent)
         with here.beside() as ends:
             self._ends(size)
         if blocks:
             self._gradients(size)
-        here.join([ends])
-        with here.beside(LAST) as last:
-            self._update(ahead)
-        self.unfinished = [last]
-        if bottom and not self.tiles.early:  # beside the update of all the rest, of which it touches nothing
+        here.join([ends.mark()])
+        if bottom and not self.tiles.early:
             for share in self.program.shares:
                 self._update_embedding(size, share, ahead)
+        with here.beside(LAST) as last:
+            for span in self.spans:
+                self._update(ahead, span)
+                self.unfinished.append(last.mark())
         here.join(updated)
 
     def wait(self) -> None:
-        """Let what comes wait for the last launch's update, which may run beside the next one's images."""
-        Branch.current(self.program.device.is_cuda).join(self.unfinished)
-        self.unfinished = []
+        """Let what comes wait for all of the last launch, whose update may run beside the next one's first products."""
+        Branch.current(self.program.device.is_cuda).join([*self.unfinished, *self.fetched])
+        self.unfinished, self.fetched = [], []
 
     def compile(self) -> None:
-        """Compile all kernels beforehand, several at a time; what was compiled earlier comes from Triton's cache."""
+        """Compile all kernels beforehand, several at a time; what was compiled earlier comes from Triton's cache.
+
+        And what launches them, which Triton has compiled too, by the C compiler: one after the other as they are first
+        launched, that took longer than the kernels.
+        """
         from triton import AsyncCompileMode
 
-        with ThreadPoolExecutor(COMPILERS) as pool, AsyncCompileMode(pool):
-            self._compiling = True
-            self.launch(self.program.setup.batch_size)
-            self.wait()
-        self._compiling = False
+        device = self.program.device.torch
+        with ThreadPoolExecutor(COMPILERS, initializer=torch.cuda.set_device, initargs=(device,)) as pool:
+            self._compiled = []
+            with AsyncCompileMode(pool):
+                self.launch(self.program.setup.batch_size)
+                self.wait()
+            kernels = {id(kernel): kernel for kernel in (getattr(k, "result", lambda k=k: k)() for k in self._compiled)}
+            self._compiled = None
+            list(pool.map(lambda kernel: kernel.run, kernels.values()))
 
     def _go(self, kernel: Any, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:
         """Launch a kernel, or have it compiled for these arguments."""
-        if self._compiling:
-            kernel.warmup(*arguments, grid=grid, **options)
-        else:
+        if self._compiled is None:
             kernel[grid](*arguments, **options)
+        else:
+            self._compiled.append(kernel.warmup(*arguments, grid=grid, **options))
 
     def _buffer(self, name: str, size: int) -> Tensor:
         return self.memory[name][: self.memory[name].numel() // self.program.setup.batch_size * size]
@@ -388,6 +431,13 @@ class Fused:
     @property
     def _penalised(self) -> bool:
         return self.program.penalty is not None
+
+    @property
+    def _asks(self) -> bool:
+        """Whether ``update.embed_update`` asks for weights ahead: in NVIDIA's words, for whole tiles of float32."""
+        tile, where = self.tiles.embed_update, self.program.device
+        whole = self.features % tile.rows == 0 and self.width % tile.columns == 0
+        return where.is_cuda and torch.version.cuda is not None and self.program.dtype == torch.float32 and whole
 
     @property
     def _exact(self) -> dict[str, str]:
@@ -412,20 +462,31 @@ class Fused:
         apart = offsets["block_1.norm.weight"] - self._blocks if self.layers > 1 else 0
         return self.replicas, self.storage.layout.size, self._blocks, apart
 
-    def _embed(self, size: int, ahead: int) -> None:
-        """Images and their products with the embedding's weight, which is all of the weights that this needs."""
+    def _batch(self, size: int, ahead: int) -> tuple[Tensor, Tensor]:
+        """Where a step's images and labels are; those of the next step are elsewhere."""
+        images = self.images[ahead % 2]
+        return images[: len(images) // self.program.setup.batch_size * size], self.labels[ahead % 2]
+
+    def _fetch(self, size: int, ahead: int) -> None:
         from harness.batched.kernels import forward as kernels
 
         program = self.program
-        x, parts = self._buffers(size, "x", "parts")
         train, dataset = program.train, program.dataset
         self._go(
             kernels.fetch, (size, len(program.seeds)),
-            train.images, train.labels, program.schedule, program.cursor, self.centre, x, self.labels,
+            train.images, train.labels, program.schedule, program.cursor, self.centre, *self._batch(size, ahead),
             ahead * size, program.count,
             N=size, CHANNELS=dataset.channels, SIZE=train.size, STORED=train.images.shape[-1],
             BLOCK=min(1024, power_of_two(self.features)),
         )  # fmt: skip
+
+    def _embed(self, size: int, ahead: int) -> None:
+        """The images' products with the embedding's weight, which is all of the weights that this needs."""
+        from harness.batched.kernels import forward as kernels
+
+        program = self.program
+        x, _ = self._batch(size, ahead)
+        parts = self._buffer("parts", size)
         tile, splits = self.tiles.embed, self.tiles.splits
         share = -(-self.features // (splits * tile.depth)) * tile.depth
         self._go(
@@ -435,19 +496,23 @@ class Fused:
             N=size, F=self.features, D=self.width, SHARE=share, **self._cut(tile),
         )  # fmt: skip
 
-    def _forward(self, size: int) -> None:
+    def _forward(self, size: int, ahead: int) -> None:
+        """From the embedding's products to the output error; each block waits for its own update only."""
         from harness.batched.kernels import forward as kernels
 
         program, weights, model = self.program, self.storage.weights, self.model
         parts, h, moments, stats, z, u, f = self._buffers(size, "parts", "h", "moments", "stats", "z", "u", "f")
         r, stride, blocks, apart = self._place
         wide = self.tiles.block.columns
+        here = Branch.current(program.device.is_cuda)
+        here.join(self.unfinished[:1])
         self._go(
             kernels.embed_sum, (-(-size // HEAD_ROWS) * self._parts, r),
             parts, weights, h, moments, r, stride, self._at("embedding.bias"),
             N=size, D=self.width, SPLITS=self.tiles.splits, BM=HEAD_ROWS, BN=wide,
         )  # fmt: skip
         for layer in range(self.layers):
+            here.join(self.unfinished[layer : layer + 1])
             tile = self.tiles.norm
             self._go(
                 kernels.norm_linear, (tile.grid(size, self.inner), 1, r),
@@ -463,11 +528,13 @@ class Fused:
                 D=self.width, H=self.inner, SKIP=model.skip, KEEP=self._penalised,
                 N=size, **self._cut(tile),
             )  # fmt: skip
+        self.unfinished = []
         error, dhn, dh, df = self._buffers(size, "error", "dhn", "dh", "df")
+        _, labels = self._batch(size, ahead)
         norm = model.terminal_norm
         self._go(
             kernels.head, (self.loss.shape[1], r),
-            h, stats, f, weights, program.slots, self.labels, self.flows, program.strength,
+            h, stats, f, weights, program.slots, labels, self.flows, program.strength,
             error, dhn, dh, df, self.loss,
             r, stride, self.layers, *self._head_norm(), self._at("head.weight"), self._at("head.bias"),
             NORM=norm, PENALTY=self._penalised, EPS=LAYER_NORM_EPS, BM=HEAD_ROWS, N=size, **self._shape, **self._head,
@@ -501,10 +568,11 @@ class Fused:
             self._through_branch(size, layer, 1, share)
             self._through_first(size, layer, share)
             self._go(
-                kernels.back_norm, (-(-size // HEAD_ROWS), count),
-                du, h, stats, f, self.storage.weights, self.program.strength, dh, df,
+                kernels.back_norm, (self._row_tiles, count),
+                du, h, stats, f, self.storage.weights, self.program.strength, dh, df, self.partial,
                 r, stride, blocks, apart, layer, first, self._at("norm.weight"),
-                N=size, SKIP=self.model.skip, PENALTY=self._penalised, BM=HEAD_ROWS, **self._shape,
+                N=size, PARTS=self._norm_parts, SKIP=self.model.skip, PENALTY=self._penalised, BM=HEAD_ROWS,
+                **self._shape,
             )  # fmt: skip
 
     def _through_branch(self, size: int, layer: int, layers: int, share: Share) -> None:
@@ -543,23 +611,24 @@ class Fused:
         place = (r, stride, own, first, apart, skipped)
         norm = (self._at("norm.weight"), self._at("norm.bias"))
         one, two, three = self.slots
-        common = {"N": size, "BATCH": self.program.setup.batch_size, **self._cut(self.tiles.gradient)}
+        parts = self._norm_parts
+        common = {"N": size, "BATCH": self.program.setup.batch_size, "PARTS": parts, **self._cut(self.tiles.gradient)}
         self._go(
             kernels.weight_gradient, (one, self.layers, r),
-            h, stats, dz, weights, gradient, self.squares, self.partial, *place, *norm, self._at("w1.weight"),
-            self._at("w1.bias"), sum(self.slots), 0,
+            h, stats, dz, weights, gradient, self.squares, self.partial, self.flows, *place, *norm,
+            self._at("w1.weight"), self._at("w1.bias"), sum(self.slots), 0,
             IN=self.width, OUT=self.inner, NORM=True, **common,
         )  # fmt: skip
         self._go(
             kernels.weight_gradient, (two, self.layers, r),
-            u, stats, df, weights, gradient, self.squares, self.partial, *place, *norm, self._at("w2.weight"),
-            self._at("w2.bias"), sum(self.slots), one,
+            u, stats, df, weights, gradient, self.squares, self.partial, self.flows, *place, *norm,
+            self._at("w2.weight"), self._at("w2.bias"), sum(self.slots), one,
             IN=self.inner, OUT=self.width, NORM=False, **common,
         )  # fmt: skip
         self._go(
             kernels.norm_vectors, (three, self.layers, r),
             self.partial, gradient, self.squares, r, own, first, apart, skipped, *norm, sum(self.slots), one + two,
-            D=self.width, PARTS=self.partial.shape[3], BN=VECTOR_COLUMNS,
+            D=self.width, PARTS=parts, BN=VECTOR_COLUMNS,
         )  # fmt: skip
 
     def _ends(self, size: int) -> None:
@@ -583,25 +652,27 @@ class Fused:
     def _update_embedding(self, size: int, share: Share, ahead: int) -> None:
         from harness.batched.kernels import update as kernels
 
-        x, dh = self._buffers(size, "x", "dh")
+        x, _ = self._batch(size, ahead)
+        dh = self._buffer("dh", size)
         storage, tile = self.storage, self.tiles.embed_update
         first, count = share.replicas.start, share.replicas.stop - share.replicas.start
         self._go(
             kernels.embed_update, (tile.grid(self.features, self.width), count),
             x, *self.pixels, self.program.slots, dh, storage.weights, storage.first, storage.second, *self._rates(),
             storage.layout.size, self._at("embedding.weight"), first, ahead,
-            N=size, BATCH=self.program.setup.batch_size, F=self.features, D=self.width, **self._cut(tile),
+            N=size, BATCH=self.program.setup.batch_size, F=self.features, D=self.width, ASK=self._asks,
+            **self._cut(tile),
         )  # fmt: skip
 
-    def _update(self, ahead: int) -> None:
+    def _update(self, ahead: int, chunks: range) -> None:
         from harness.batched.kernels import update as kernels
 
         storage, layout = self.storage, self.storage.layout
         self._go(
-            kernels.update, (len(self.groups), self.replicas),
+            kernels.update, (len(chunks), self.replicas),
             storage.weights, storage.first, storage.second, self.gradient, self.squares, self.largest, *self._rates(),
-            self.groups, layout.size, self.gradient.shape[1], layout.skipped, sum(self.slots), self.layers, ahead,
-            SLOTS=power_of_two(sum(self.slots)), BLOCK=CHUNK,
+            self.groups, layout.size, self.gradient.shape[1], layout.skipped, sum(self.slots), self.layers,
+            chunks.start, ahead, SLOTS=power_of_two(sum(self.slots)), BLOCK=CHUNK,
         )  # fmt: skip
 
 

@@ -192,14 +192,14 @@ def _train_cohort(cohort: Cohort, run: Run, work: WorkFolder) -> None:
     steps *= len(cohort.replicas)
     shape = (tuple(cohort.arms), len(cohort.replicas))
     saved_at = time.monotonic()
-    schedule = epoch_schedule(program.dataset, program.count, program.seeds, start)
+    schedule = epoch_schedule(program.dataset, program.count, program.seeds, start, program.drawn)
     with Writer(work, cohort) as writer:
         for epoch in range(start, setup.epochs):
             program.begin_epoch(epoch, schedule)
             program.run_epoch()
             last = epoch + 1 == setup.epochs
             if not last:  # drawn while the device is still busy with this epoch
-                schedule = epoch_schedule(program.dataset, program.count, program.seeds, epoch + 1)
+                schedule = epoch_schedule(program.dataset, program.count, program.seeds, epoch + 1, program.drawn)
             record_divergence(log, program.finite(), epoch + 1)
             if epoch + 1 in setup.evaluated_epochs:
                 record_values(log, epoch + 1, diagnostics.evaluate())

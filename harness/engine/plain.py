@@ -68,7 +68,7 @@ class Plain:
     def end_epoch(self) -> None:
         """Nothing: the loss is where the program looks for it."""
 
-    def launch(self, size: int, ahead: int = 0) -> None:
+    def launch(self, size: int, ahead: int = 0, more: bool = False) -> None:
         """One step on the ``size`` schedule rows that lie ``ahead`` steps behind the cursor.
 
         Only the full batch is compiled: a smaller one comes once per epoch and would not earn its compilation back.

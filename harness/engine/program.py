@@ -99,6 +99,9 @@ class Program:
         self.steps = torch.zeros((), device=device.torch, dtype=torch.float64)
         self.cursor = torch.zeros((), device=device.torch, dtype=torch.int64)
         self.schedule = torch.zeros((len(self.seeds), self.count, 4), device=device.torch, dtype=torch.int32)
+        host = torch.empty(self.schedule.shape, dtype=torch.int32, pin_memory=device.is_cuda)
+        self.drawn: np.ndarray = host.numpy()
+        """Where to draw the next epoch's schedule: memory that a card copies from at its full speed."""
         self.loss_sum = torch.zeros(len(replicas), device=device.torch, dtype=torch.float64)
         self.step = self._step(storage)
         self._runs = self._prepare()
@@ -229,7 +232,7 @@ class Program:
 
     def _steps(self, size: int, together: int) -> None:
         for ahead in range(together):
-            self.step.launch(size, ahead)
+            self.step.launch(size, ahead, more=ahead + 1 < together)
         self.step.advance(size, together)
 
     def _capture(self, run: Run) -> Run:

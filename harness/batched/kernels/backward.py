@@ -74,12 +74,14 @@ def back_linear(
 
 @triton.jit(do_not_specialize=["first", "layer", "replicas"])
 def back_norm(
-    du, h, stats, f, weights, strength, dh, df, replicas, stride, blocks, block_stride, layer, first, gamma,
-    N, D: tl.constexpr, DP: tl.constexpr, SKIP: tl.constexpr, PENALTY: tl.constexpr, BM: tl.constexpr,
+    du, h, stats, f, weights, strength, dh, df, partial, replicas, stride, blocks, block_stride, layer, first, gamma,
+    N, D: tl.constexpr, DP: tl.constexpr, PARTS: tl.constexpr, SKIP: tl.constexpr, PENALTY: tl.constexpr,
+    BM: tl.constexpr,
 ):  # fmt: skip
     """dh_l = dh_{l+1} (with SKIP) + the layer norm's gradient of du, in place; df_{l−1} = dh_l + 2λ·f_{l−1}/N.
 
-    du [r, n, d]. Grid (row tiles, replicas through which gradients flow), from ``first`` on.
+    du [r, n, d]. The tile's parts of dγ = Σ du·unit and dβ = Σ du go to partial[l, r, 2, row tile, D]. Grid (row tiles
+    of a full batch, replicas through which gradients flow), from ``first`` on.
     """
     rows = tl.program_id(0) * BM + tl.arange(0, BM)
     r = (first + tl.program_id(1)).to(tl.int64)
@@ -92,9 +94,13 @@ def back_norm(
     mean = tl.load(note, mask=inside, other=0.0)
     spread = tl.load(note + 1, mask=inside, other=0.0)
     scale = tl.load(weights + r * stride + blocks + layer * block_stride + gamma + wide, mask=wide < D, other=0.0)
-    back = tl.load(du + r * (N * D) + flat, mask=real, other=0.0) * scale[None, :]
+    sent = tl.load(du + r * (N * D) + flat, mask=real, other=0.0)
     unit = (tl.load(h + at, mask=real, other=0.0) - mean[:, None]) * spread[:, None]
     unit = tl.where(real, unit, 0.0)
+    part = partial + ((layer * replicas + r) * 2 * PARTS + tl.program_id(0)) * D + wide
+    tl.store(part, tl.sum(sent * unit, 0), mask=wide < D)
+    tl.store(part + PARTS * D, tl.sum(sent, 0), mask=wide < D)
+    back = sent * scale[None, :]
     back = back - tl.sum(back, 1)[:, None] / D - unit * (tl.sum(back * unit, 1) / D)[:, None]
     back = back * spread[:, None]
     here = dh + r * (N * D) + flat
@@ -110,17 +116,18 @@ def back_norm(
 
 @triton.jit(do_not_specialize=["first_slot", "replicas"])
 def weight_gradient(
-    source, stats, dout, weights, gradient, squares, partial, replicas, stride, gradient_stride, blocks, block_stride,
-    skipped, gamma, beta, w, b, slots, first_slot,
-    N, BATCH: tl.constexpr, IN: tl.constexpr, OUT: tl.constexpr, NORM: tl.constexpr,
+    source, stats, dout, weights, gradient, squares, partial, flows, replicas, stride, gradient_stride,
+    blocks, block_stride, skipped, gamma, beta, w, b, slots, first_slot,
+    N, BATCH: tl.constexpr, IN: tl.constexpr, OUT: tl.constexpr, NORM: tl.constexpr, PARTS: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """dW_l = inᵀ·dout_l, where in = LN(h_l) with NORM, else u_l, and db_l = Σ dout_l, over samples.
 
-    With NORM, in = γ·unit + β, so G = unitᵀ·dout gives all that is asked: dW = γ·G + β·Σ dout, and without the gradient
-    between layer norm and W, which only BP needs, dγ = Σ_out G·W and dβ = W·Σ dout: the tile's parts of these two go to
-    partial[l, r, 2, column tile, IN]. squares[r, l, slot] = the sum of squares of the tile, and of the biases below the
-    uppermost. Grid (tiles, L, R). ``skipped``: how far the gradient's flat tensor begins behind that of the weights.
+    With NORM, in = γ·unit + β, so G = unitᵀ·dout gives all that is asked: dW = γ·G + β·Σ dout, and where no gradient
+    flows between layer norm and W (flows; else ``back_norm`` does this), dγ = Σ_out G·W and dβ = W·Σ dout: the tile's
+    parts of these two go to partial[l, r, 2, column tile, IN]. squares[r, l, slot] = the sum of squares of the tile,
+    and of the biases below the uppermost. Grid (tiles, L, R). ``skipped``: how far the gradient's flat tensor begins
+    behind that of the weights.
     """
     ins, outs = tile_of(tl.program_id(0), OUT, BM, BN)
     layer, r = tl.program_id(1), tl.program_id(2).to(tl.int64)
@@ -149,11 +156,11 @@ def weight_gradient(
     total = tl.where(inside, total, 0.0)
     if NORM:
         owned = weights + r * stride + own
-        kernel = tl.load(owned + w + ins[:, None] * OUT + outs[None, :], mask=inside, other=0.0)
-        across = tl.cdiv(OUT, BN)
-        part = partial + (at * 2 * across + tl.program_id(0) % across) * IN + ins
-        tl.store(part, tl.sum(total * kernel, 1), mask=ins < IN)
-        tl.store(part + across * IN, tl.sum(kernel * sent[None, :], 1), mask=ins < IN)
+        if tl.load(flows + r) == 0:
+            kernel = tl.load(owned + w + ins[:, None] * OUT + outs[None, :], mask=inside, other=0.0)
+            part = partial + (at * 2 * PARTS + tl.program_id(0) % tl.cdiv(OUT, BN)) * IN + ins
+            tl.store(part, tl.sum(total * kernel, 1), mask=ins < IN)
+            tl.store(part + PARTS * IN, tl.sum(kernel * sent[None, :], 1), mask=ins < IN)
         scale = tl.load(owned + gamma + ins, mask=ins < IN, other=0.0)
         offset = tl.load(owned + beta + ins, mask=ins < IN, other=0.0)
         total = total * scale[:, None] + offset[:, None] * sent[None, :]

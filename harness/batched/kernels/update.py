@@ -17,26 +17,27 @@ def stepped(p, m, v, at, kept, first, second, grad, rate, decay, c1, c2, constan
     first = first + (grad - first) * tl.load(constants + 1)
     second = second * tl.load(constants + 2) + grad * grad * tl.load(constants + 3)
     kept = kept - kept * (rate * decay)
-    moved = rate / c1 * first / (tl.sqrt(second) / c2 + tl.load(constants + 4))
+    moved = rate / c1 * first / (tl.sqrt(second) * (1.0 / c2) + tl.load(constants + 4))
     tl.store(m + at, first, mask=mask)
     tl.store(v + at, second, mask=mask)
     tl.store(p + at, kept - moved, mask=mask)
 
 
-@triton.jit(do_not_specialize=["ahead", "layers"])
+@triton.jit(do_not_specialize=["ahead", "layers", "first"])
 def update(
     p, m, v, gradient, squares, largest, lr, weight_decay, corrections, tick, constants, groups,
-    stride, gradient_stride, skipped, slots, layers, ahead,
+    stride, gradient_stride, skipped, slots, layers, first, ahead,
     SLOTS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """One step of everything but the embedding's weight. groups[chunk]: a block's number, −1 unclipped, −2 frozen.
 
     A block's gradient is scaled by min(1, largest[r] / (norm + 1e-6)), norm² = Σ of its slots. Grid (chunks, R).
     """
-    group = tl.load(groups + tl.program_id(0))
+    chunk = first + tl.program_id(0)
+    group = tl.load(groups + chunk)
     if group > -2:
         r = tl.program_id(1).to(tl.int64)
-        at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+        at = chunk * BLOCK + tl.arange(0, BLOCK)
         grad = tl.load(gradient + r * gradient_stride + at)
         if group >= 0:
             parts = tl.arange(0, SLOTS)
@@ -50,16 +51,26 @@ def update(
         )  # fmt: skip
 
 
+@triton.jit
+def ask_for(base, rows, first, LINES: tl.constexpr):
+    """Have LINES lines of 128 bytes, from column ``first`` on, brought to the card's cache from each row of float32."""
+    lines = base + rows[:, None] + (first + tl.arange(0, LINES) * 32)[None, :]
+    tl.inline_asm_elementwise(
+        "prefetch.global.L2 [$1]; mov.u32 $0, 0;", "=r,l", [lines], dtype=tl.int32, is_pure=False, pack=1
+    )
+
+
 @triton.jit(do_not_specialize=["ahead", "first"])
 def embed_update(
     x, factor, offset, slots, dh, p, m, v, lr, weight_decay, corrections, tick, constants,
     stride, w, first, ahead,
-    N, BATCH: tl.constexpr, F: tl.constexpr, D: tl.constexpr,
+    N, BATCH: tl.constexpr, F: tl.constexpr, D: tl.constexpr, ASK: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """dE = xᵀ·dh, and the embedding's weight one step on. Grid (tiles of [F, D], replicas), from ``first`` on.
 
-    x as in ``forward.embed``. Weights and moments come before the product, which hides the time that they take.
+    x as in ``forward.embed``. With ASK, weights and moments are on their way while the product is made; loaded before
+    it they would take its registers. For whole tiles of float32 only, 32 columns at least.
     """
     ins, outs = tile_of(tl.program_id(0), D, BM, BN)
     r = (first + tl.program_id(1)).to(tl.int64)
@@ -67,11 +78,11 @@ def embed_update(
     real = ins < F
     mask = real[:, None] & (outs < D)[None, :]
     at = r * stride + w + ins[:, None] * D + outs[None, :]
-    kept, first_moment, second_moment = (
-        tl.load(p + at, mask=mask, other=0.0),
-        tl.load(m + at, mask=mask, other=0.0),
-        tl.load(v + at, mask=mask, other=0.0),
-    )
+    if ASK:
+        rows, left = r * stride + w + ins * D, tl.program_id(0) % tl.cdiv(D, BN) * BN
+        ask_for(p, rows, left, BN // 32)
+        ask_for(m, rows, left, BN // 32)
+        ask_for(v, rows, left, BN // 32)
     total = tl.zeros((BM, BN), dtype=p.dtype.element_ty)
     sent = tl.zeros((BK, BN), dtype=p.dtype.element_ty)
     for start in range(0, BATCH, BK):
@@ -85,6 +96,7 @@ def embed_update(
     grad = total * scale[:, None] + rest[:, None] * tl.sum(sent, 0)[None, :]
     now = corrections + (tl.load(tick) + ahead) * 2
     stepped(
-        p, m, v, at, kept, first_moment, second_moment, grad, tl.load(lr + r), tl.load(weight_decay + r), tl.load(now),
+        p, m, v, at, tl.load(p + at, mask=mask, other=0.0), tl.load(m + at, mask=mask, other=0.0),
+        tl.load(v + at, mask=mask, other=0.0), grad, tl.load(lr + r), tl.load(weight_decay + r), tl.load(now),
         tl.load(now + 1), constants, mask,
     )  # fmt: skip

@@ -370,15 +370,18 @@ class Fused:
                     self._through_branch(size, 0, self.layers, share)
             sent.append(back.mark())
         here.join(sent)
-        with here.beside() as ends:
+        with here.beside(FIRST if self.tiles.early else LAST) as ends:
             self._ends(size)
         if blocks:
             self._gradients(size)
-        here.join([ends.mark()])
+        with here.beside() as vectors:
+            if blocks:
+                self._norm_vectors()
         if bottom and not self.tiles.early:
             for share in self.program.shares:
                 self._update_embedding(size, share, ahead)
         with here.beside(LAST) as last:
+            last.join([ends.mark(), vectors.mark()])
             for span in self.spans:
                 self._update(ahead, span)
                 self.unfinished.append(last.mark())
@@ -601,7 +604,7 @@ class Fused:
         )  # fmt: skip
 
     def _gradients(self, size: int) -> None:
-        """Gradients of the blocks."""
+        """Gradients of the blocks' weights and biases."""
         from harness.batched.kernels import backward as kernels
 
         weights, gradient = self.storage.weights, self.gradient
@@ -610,9 +613,11 @@ class Fused:
         skipped, own = self.storage.layout.skipped, gradient.shape[1]
         place = (r, stride, own, first, apart, skipped)
         norm = (self._at("norm.weight"), self._at("norm.bias"))
-        one, two, three = self.slots
-        parts = self._norm_parts
-        common = {"N": size, "BATCH": self.program.setup.batch_size, "PARTS": parts, **self._cut(self.tiles.gradient)}
+        one, two, _ = self.slots
+        common = {
+            "N": size, "BATCH": self.program.setup.batch_size, "PARTS": self._norm_parts,
+            **self._cut(self.tiles.gradient),
+        }  # fmt: skip
         self._go(
             kernels.weight_gradient, (one, self.layers, r),
             h, stats, dz, weights, gradient, self.squares, self.partial, self.flows, *place, *norm,
@@ -625,10 +630,18 @@ class Fused:
             self._at("w2.weight"), self._at("w2.bias"), sum(self.slots), one,
             IN=self.inner, OUT=self.width, NORM=False, **common,
         )  # fmt: skip
+
+    def _norm_vectors(self) -> None:
+        """Gradients of the blocks' layer norms, put together from their parts."""
+        from harness.batched.kernels import backward as kernels
+
+        r, _, first, apart = self._place
+        *products, own = self.slots
         self._go(
-            kernels.norm_vectors, (three, self.layers, r),
-            self.partial, gradient, self.squares, r, own, first, apart, skipped, *norm, sum(self.slots), one + two,
-            D=self.width, PARTS=parts, BN=VECTOR_COLUMNS,
+            kernels.norm_vectors, (own, self.layers, r),
+            self.partial, self.gradient, self.squares, r, self.gradient.shape[1], first, apart,
+            self.storage.layout.skipped, self._at("norm.weight"), self._at("norm.bias"), sum(self.slots), sum(products),
+            D=self.width, PARTS=self._norm_parts, BN=VECTOR_COLUMNS,
         )  # fmt: skip
 
     def _ends(self, size: int) -> None:

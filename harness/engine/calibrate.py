@@ -52,7 +52,7 @@ def step_seconds(cohort: Cohort, device: Device, steps: int) -> float:
     setup = cohort.setup
     with one_thread(device):
         program = Program(cohort, random_images(cohort), device, way=way(cohort, device, steps))
-        schedule = epoch_schedule(program.dataset, program.count, program.seeds, 0)
+        schedule = epoch_schedule(program.dataset, program.count, program.seeds, 0, program.drawn)
         times: list[float] = []
         while len(times) <= LEAST or (sum(times[1:]) < ENOUGH_SECONDS and len(times) <= MOST):
             start = time.perf_counter()

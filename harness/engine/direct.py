@@ -207,7 +207,7 @@ class Direct:
         self.program.cursor += size * steps
 
     def launch(self, size: int, ahead: int = 0, more: bool = False) -> None:
-        """One step on the ``size`` schedule rows that lie ``ahead`` steps behind the cursor."""
+        """One step on the ``size`` schedule rows that lie ``ahead`` steps behind the cursor; nothing for ``more``."""
         program = self.program
         start = int(program.cursor) + ahead * size
         if size not in self.buffers:

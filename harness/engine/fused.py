@@ -140,7 +140,8 @@ class Tiles:
     """A small cohort waits for launches, not for products: it takes float32's products even where TF32 is allowed."""
     early: bool
     """The embedding is updated as soon as its gradient is known, beside what is still sent back and the blocks'
-    gradients. Larger launches only get into each other's way."""
+    gradients. Larger launches only get into each other's way; there the products with images take a cut that leaves
+    registers to the update of the blocks, which runs beside them."""
 
     @classmethod
     def choose(cls, replicas: int, width: int, dtype: torch.dtype) -> Tiles:
@@ -259,9 +260,10 @@ class Fused:
         return int(name.removeprefix("block_")) if name.startswith("block_") else -1
 
     def _spans(self) -> list[range]:
-        """Chunks of the gradients' flat tensor that each block's forward pass waits for: the ends' and its own.
+        """Chunks of the gradients' flat tensor that each block's forward pass waits for: its own.
 
-        All at once in a small cohort, where a launch costs more than waiting.
+        And the embedding's bias with the first, the head with the last. All at once in a small cohort, where a launch
+        costs more than waiting.
         """
         parts = self.storage.layout.groups[self.storage.layout.skipped // CHUNK :]
         if self.tiles.few:
@@ -398,7 +400,7 @@ class Fused:
         And what launches them, which Triton has compiled too, by the C compiler: one after the other as they are first
         launched, that took longer than the kernels.
         """
-        from triton import AsyncCompileMode
+        from triton import AsyncCompileMode, FutureKernel
 
         device = self.program.device.torch
         with ThreadPoolExecutor(COMPILERS, initializer=torch.cuda.set_device, initargs=(device,)) as pool:
@@ -406,9 +408,9 @@ class Fused:
             with AsyncCompileMode(pool):
                 self.launch(self.program.setup.batch_size)
                 self.wait()
-            kernels = {id(kernel): kernel for kernel in (getattr(k, "result", lambda k=k: k)() for k in self._compiled)}
+            finished = [kernel.result() if isinstance(kernel, FutureKernel) else kernel for kernel in self._compiled]
             self._compiled = None
-            list(pool.map(lambda kernel: kernel.run, kernels.values()))
+            list(pool.map(make_launcher, {id(kernel): kernel for kernel in finished}.values()))
 
     def _go(self, kernel: Any, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:
         """Launch a kernel, or have it compiled for these arguments."""
@@ -439,7 +441,7 @@ class Fused:
     def _asks(self) -> bool:
         """Whether ``update.embed_update`` asks for weights ahead: in NVIDIA's words, for whole tiles of float32."""
         tile, where = self.tiles.embed_update, self.program.device
-        whole = self.features % tile.rows == 0 and self.width % tile.columns == 0
+        whole = self.features % tile.rows == 0 and self.width % tile.columns == 0 and tile.columns % 32 == 0
         return where.is_cuda and torch.version.cuda is not None and self.program.dtype == torch.float32 and whole
 
     @property
@@ -687,6 +689,11 @@ class Fused:
             self.groups, layout.size, self.gradient.shape[1], layout.skipped, sum(self.slots), self.layers,
             chunks.start, ahead, SLOTS=power_of_two(sum(self.slots)), BLOCK=CHUNK,
         )  # fmt: skip
+
+
+def make_launcher(kernel: Any) -> None:
+    """Have Triton compile and load what launches a compiled kernel, which it does when that is first asked for."""
+    _ = kernel.run
 
 
 def pixel_constants(images: DeviceImages, pixels: int) -> tuple[Tensor, Tensor, Tensor]:

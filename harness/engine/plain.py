@@ -69,7 +69,7 @@ class Plain:
         """Nothing: the loss is where the program looks for it."""
 
     def launch(self, size: int, ahead: int = 0, more: bool = False) -> None:
-        """One step on the ``size`` schedule rows that lie ``ahead`` steps behind the cursor.
+        """One step on the ``size`` schedule rows that lie ``ahead`` steps behind the cursor; nothing for ``more``.
 
         Only the full batch is compiled: a smaller one comes once per epoch and would not earn its compilation back.
         """

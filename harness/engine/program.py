@@ -204,7 +204,7 @@ class Program:
         if self.setup.optimizer.schedule == "cosine":
             rates = [lr * (1.0 + math.cos(math.pi * epoch / self.setup.epochs)) / 2.0 for lr in rates]
         self.lr.copy_(torch.tensor(rates, dtype=self.dtype))
-        self.schedule.copy_(torch.from_numpy(schedule))
+        self.schedule.copy_(torch.from_numpy(schedule))  # waits: ``drawn`` is written to again while the epoch runs
         self.cursor.zero_()
         self.loss_sum.zero_()
         self.step.begin_epoch(epoch)

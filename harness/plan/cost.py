@@ -56,9 +56,13 @@ def parameter_count(setup: Setup) -> int:
 
 
 def activation_numbers(setup: Setup, kernels: bool) -> int:
-    """Numbers kept per sample between forward and backward: the kernels' buffers, or what autograd keeps, roughly."""
+    """Numbers kept per sample between forward and backward: the kernels' buffers, or what autograd keeps, roughly.
+
+    The kernels keep the images of two steps, of two bytes each where a number takes four.
+    """
     depth, hidden = setup.model.depth, setup.model.hidden
-    return setup.dataset.features + (6 * depth + 5 if kernels else 10 * (depth + 1)) * hidden
+    images = 2 if kernels and setup.precision == "float64" else 1
+    return images * setup.dataset.features + (6 * depth + 5 if kernels else 10 * (depth + 1)) * hidden
 
 
 def cohort_bytes(cohort: Cohort, *, kernels: bool) -> int:

@@ -31,7 +31,8 @@ def update(
 ):  # fmt: skip
     """One step of everything but the embedding's weight. groups[chunk]: a block's number, −1 unclipped, −2 frozen.
 
-    A block's gradient is scaled by min(1, largest[r] / (norm + 1e-6)), norm² = Σ of its slots. Grid (chunks, R).
+    A block's gradient is scaled by min(1, largest[r] / (norm + 1e-6)), norm² = Σ of its slots. Grid (chunks from
+    ``first`` on, R).
     """
     chunk = first + tl.program_id(0)
     group = tl.load(groups + chunk)

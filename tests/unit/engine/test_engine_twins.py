@@ -18,7 +18,7 @@ from engine_inputs import arm, cohort, digits  # noqa: E402
 
 from harness.engine import open_device  # noqa: E402
 from harness.engine.batches import epoch_schedule  # noqa: E402
-from harness.engine.fused import Layout, Tile, Tiles  # noqa: E402
+from harness.engine.fused import Fused, Layout, Tile, Tiles  # noqa: E402
 from harness.engine.program import Program, Way  # noqa: E402
 from harness.records import Arm  # noqa: E402
 from harness.rules.dfa import Dfa  # noqa: E402
@@ -116,14 +116,37 @@ def test_kernels_are_as_exact_as_their_precision(rule: str, kind: str, replicas:
         assert fused <= 4.0 * plain + 1e-6, name
 
 
-def test_sums_over_several_tiles_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tiles of real widths hold the whole of these small matrices; 16 by 16 do not, and what they share must add up."""
+@pytest.mark.parametrize("early", [False, True])
+def test_sums_over_several_tiles_are_whole_and_steps_follow_one_another(
+    early: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tiles of real widths hold the whole of these small matrices; 16 by 16 do not, and what they share must add up.
+
+    And two steps as a card captures them: the second one's images are fetched beside the first, and its blocks wait for
+    their own updates only. A smaller batch follows, of fewer row tiles.
+    """
     small = Tile(16, 16, 16)
-    tiles = Tiles(small, 2, *[small] * 5, few=False, early=False)
+    tiles = Tiles(small, 2, *[small] * 5, few=False, early=early)
     monkeypatch.setattr(Tiles, "choose", classmethod(lambda cls, replicas, width, dtype: tiles))
-    plain, fused = trained(COHORTS["wide"], "plain", SEEDS), trained(COHORTS["wide"], "fused", SEEDS)
-    assert fused.step.partial.shape[3] == 3  # type: ignore[union-attr]
-    assert_same(fused, plain, Program(cohort(COHORTS["wide"], SEEDS), digits(20), open_device(DEVICE)))
+    setup = SMALL | {"batch_size": 40, "model": PLAIN | {"blocks": 2, "expansion": 2}, "dataset": AUGMENTED}
+    arms = {"a": arm("dfa", 0.05, setup), "b": arm("bp", 0.05, setup)}
+    plain, fused = (
+        Program(cohort(arms, SEEDS), digits(88), open_device(DEVICE), way=way) for way in ("plain", "fused")
+    )
+    schedule = epoch_schedule(plain.dataset, plain.count, plain.seeds, 0)
+    for program in (plain, fused):
+        program.begin_epoch(0, schedule)
+    plain.run_epoch()
+    step = fused.step
+    assert isinstance(step, Fused)
+    assert step.partial.shape[3] == 3 and len(step.spans) == 2  # row tiles of 40; two spans of the update
+    step.launch(40, more=True)
+    step.launch(40, 1)
+    step.advance(40, 2)
+    step.launch(8)
+    step.advance(8, 1)
+    step.end_epoch()
+    assert_same(fused, plain, Program(cohort(arms, SEEDS), digits(88), open_device(DEVICE)))
 
 
 @pytest.mark.parametrize("name", [*COHORTS, *SLOW])

@@ -28,7 +28,6 @@ import torch
 from harness import spec
 from harness.datasets import Images
 from harness.engine import Device, open_device
-from harness.engine.batches import epoch_schedule
 from harness.engine.device import one_thread
 from harness.engine.evaluate import Diagnostics
 from harness.engine.loop import chosen_metrics
@@ -71,7 +70,7 @@ def engine_times(cohort: Cohort, images: Images, device: Device, epochs: int, to
     before = torch.cuda.memory_allocated() if device.is_cuda else 0
     steps = -(-len(images.train_labels) // cohort.setup.batch_size) * cohort.setup.epochs
     program = Program(cohort, images, device, way=way_to_train(cohort, device, steps))
-    schedule = epoch_schedule(program.dataset, program.count, program.seeds, 0, program.drawn)
+    schedule = program.draw(0)
     seconds = []
     for epoch in range(epochs + 1):
         if together is not None:
@@ -79,8 +78,7 @@ def engine_times(cohort: Cohort, images: Images, device: Device, epochs: int, to
         start = time.perf_counter()
         program.begin_epoch(epoch, schedule)
         program.run_epoch()
-        following = epoch + 1  # drawn while the device works
-        schedule = epoch_schedule(program.dataset, program.count, program.seeds, following, program.drawn)
+        schedule = program.draw(epoch + 1)  # while the device works
         if not program.finite().all():
             raise ArithmeticError("a replica diverged: these times mean nothing")
         seconds.append(time.perf_counter() - start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,22 +62,31 @@ def probe_batch(dataset: Dataset, test: DeviceImages, samples: int) -> tuple[Ten
 
 
 def epoch_schedule(
-    dataset: Dataset, count: int, seeds: tuple[int, ...], epoch: int, out: np.ndarray | None = None
+    dataset: Dataset,
+    count: int,
+    seeds: tuple[int, ...],
+    epoch: int,
+    out: np.ndarray | None = None,
+    threads: int | None = 1,
 ) -> np.ndarray:
     """What each seed sees in an epoch, int32 [seed, count, 4]: image index, crop row, crop column, flip.
 
-    A function of (seed, epoch) alone. Without cropping, row and column are 0; without flips, flip is 0. It is written
-    to ``out`` where that is given.
+    A function of (seed, epoch) alone. Without cropping, row and column are 0; without flips, flip is 0. Written to
+    ``out`` where that is given, by ``threads`` threads (None: by as many as are sensible).
     """
     schedule = np.empty((len(seeds), count, 4), dtype=np.int32) if out is None else out
-    schedule[...] = 0
-    for slot, seed in enumerate(seeds):
-        schedule[slot, :, 0] = keyed.permutation(count, seed, "order", epoch)
+
+    def draw(seed: int, rows: np.ndarray) -> None:
+        rows[:, 0] = keyed.permutation(count, seed, "order", epoch)
+        rows[:, 1:] = 0
         if "random_crop" in dataset.augment:
             corner = keyed.integers((2 * PADDING + 1) ** 2, count, seed, "crop", epoch)
-            schedule[slot, :, 1], schedule[slot, :, 2] = np.divmod(corner, 2 * PADDING + 1)
+            rows[:, 1], rows[:, 2] = np.divmod(corner, 2 * PADDING + 1)
         if "horizontal_flip" in dataset.augment:
-            schedule[slot, :, 3] = keyed.integers(2, count, seed, "flip", epoch)
+            rows[:, 3] = keyed.integers(2, count, seed, "flip", epoch)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(draw, seeds, schedule))
     return schedule
 
 

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from harness.datasets import Images
-from harness.engine.batches import epoch_schedule
 from harness.engine.device import Device, one_thread
 from harness.engine.loop import way
 from harness.engine.program import Program
@@ -52,7 +51,7 @@ def step_seconds(cohort: Cohort, device: Device, steps: int) -> float:
     setup = cohort.setup
     with one_thread(device):
         program = Program(cohort, random_images(cohort), device, way=way(cohort, device, steps))
-        schedule = epoch_schedule(program.dataset, program.count, program.seeds, 0, program.drawn)
+        schedule = program.draw(0)
         times: list[float] = []
         while len(times) <= LEAST or (sum(times[1:]) < ENOUGH_SECONDS and len(times) <= MOST):
             start = time.perf_counter()

@@ -19,7 +19,6 @@ from safetensors.torch import save
 from torch import Tensor
 
 from harness.datasets import Images
-from harness.engine.batches import epoch_schedule
 from harness.engine.checkpoint import WorkFolder, Writer
 from harness.engine.device import Device, one_thread
 from harness.engine.evaluate import Diagnostics, defined
@@ -192,14 +191,14 @@ def _train_cohort(cohort: Cohort, run: Run, work: WorkFolder) -> None:
     steps *= len(cohort.replicas)
     shape = (tuple(cohort.arms), len(cohort.replicas))
     saved_at = time.monotonic()
-    schedule = epoch_schedule(program.dataset, program.count, program.seeds, start, program.drawn)
+    schedule = program.draw(start)
     with Writer(work, cohort) as writer:
         for epoch in range(start, setup.epochs):
             program.begin_epoch(epoch, schedule)
             program.run_epoch()
             last = epoch + 1 == setup.epochs
             if not last:  # drawn while the device is still busy with this epoch
-                schedule = epoch_schedule(program.dataset, program.count, program.seeds, epoch + 1, program.drawn)
+                schedule = program.draw(epoch + 1)
             record_divergence(log, program.finite(), epoch + 1)
             if epoch + 1 in setup.evaluated_epochs:
                 record_values(log, epoch + 1, diagnostics.evaluate())

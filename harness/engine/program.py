@@ -18,7 +18,7 @@ from torch import Tensor
 from harness.batched import keyed
 from harness.batched.specs import TensorSpec
 from harness.datasets import Images
-from harness.engine.batches import DeviceImages, probe_batch, to_device
+from harness.engine.batches import DeviceImages, epoch_schedule, probe_batch, to_device
 from harness.engine.device import DTYPES, Device, precision
 from harness.engine.direct import Direct
 from harness.engine.fused import FIRST, Fused, Storage
@@ -100,8 +100,7 @@ class Program:
         self.cursor = torch.zeros((), device=device.torch, dtype=torch.int64)
         self.schedule = torch.zeros((len(self.seeds), self.count, 4), device=device.torch, dtype=torch.int32)
         host = torch.empty(self.schedule.shape, dtype=torch.int32, pin_memory=device.is_cuda)
-        self.drawn: np.ndarray = host.numpy()
-        """Where to draw the next epoch's schedule: memory that a card copies from at its full speed."""
+        self.drawn: np.ndarray = host.numpy()  # memory that a card copies from at its full speed
         self.loss_sum = torch.zeros(len(replicas), device=device.torch, dtype=torch.float64)
         self.step = self._step(storage)
         self._runs = self._prepare()
@@ -197,6 +196,11 @@ class Program:
                 tensor.copy_(state[name])
 
     # Training -------------------------------------------------------------------------------------------------------
+
+    def draw(self, epoch: int) -> np.ndarray:
+        """An epoch's schedule, over the one drawn before. For a card by several threads: many seeds take a while."""
+        threads = None if self.device.is_cuda else 1
+        return epoch_schedule(self.dataset, self.count, self.seeds, epoch, self.drawn, threads)
 
     def begin_epoch(self, epoch: int, schedule: np.ndarray) -> None:
         """Set the learning rate of an epoch (from 0) and hand over its schedule."""

@@ -32,6 +32,8 @@ def test_a_schedule_holds_every_image_once_and_moves_it_within_the_padding() -> 
     assert not np.array_equal(schedule[0], schedule[1])
     assert not np.array_equal(schedule, epoch_schedule(dataset, 500, (3, 4), 8))
     assert np.array_equal(schedule[1:], epoch_schedule(dataset, 500, (4,), 7))
+    out = np.full((2, 500, 4), -1, dtype=np.int32)
+    assert epoch_schedule(dataset, 500, (3, 4), 7, out, threads=3) is out and np.array_equal(out, schedule)
 
 
 def test_no_augmentation_leaves_images_as_they_are() -> None:

@@ -13,6 +13,8 @@ from platformdirs import user_cache_path
 
 from harness.errors import StorageFailed
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 def cache_folder() -> Path:
     """``HARNESS_CACHE``, else the user's cache folder for this program."""
@@ -69,7 +71,7 @@ def sync_folder(folder: Path) -> None:
 
 def storage_failed(path: Path, error: OSError) -> StorageFailed:
     """The message for a file that could not be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL:
         return StorageFailed(
             "no space left on the disk",
             where=str(path),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TextIO
 import typer
 
 from harness.errors import HarnessError, InvalidHypothesis, UsageError
+from harness.storage import FULL, storage_failed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -125,6 +126,10 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
         except Exception as error:
             if DEBUG["on"]:
                 traceback.print_exc()
+            if isinstance(error, OSError) and error.errno in FULL:
+                full = storage_failed(Path(error.filename or "the output"), error)  # stdout led to a file
+                failed(full)
+                raise typer.Exit(full.exit_code) from None
             text = f"internal error: {type(error).__name__}: {error}"
             remedy = (
                 "this is a defect of harness: give the command again as harness --debug … and report what it prints"

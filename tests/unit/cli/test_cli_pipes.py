@@ -36,3 +36,11 @@ def test_a_closed_pipe_is_no_traceback(arguments: list[str]) -> None:
 def test_a_closed_stream_changes_no_exit_code(closed: str, arguments: str, code: int) -> None:
     command = f"exec {sys.executable} -m harness.cli {arguments} {closed}>&-"
     assert subprocess.run(["sh", "-c", command], cwd=REPOSITORY, capture_output=True).returncode == code
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_output_that_fills_the_disk_says_so() -> None:
+    command = f"exec {sys.executable} -m harness.cli list > /dev/full"
+    ended = subprocess.run(["sh", "-c", command], cwd=REPOSITORY, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert "no space left on the disk" in ended.stderr and "defect" not in ended.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,6 +44,8 @@ def power(
 
     if form not in ("text", "json", "markdown"):
         raise UsageError(f"unknown format {form!r}", where="--format", remedy="use text, json or markdown")
+    if odd_effects := [value for value in effect or () if not math.isfinite(value)]:
+        raise UsageError(f"{odd_effects[0]} is no true value", where="--effect", remedy="give a finite number")
     files = list(to or ())
     if odd := [path for path in files if path.suffix not in (".svg", ".json", ".md")]:
         raise UsageError(f"cannot write {odd[0].name}", where="--out", remedy="name a file in .svg, .json or .md")

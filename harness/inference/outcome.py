@@ -14,7 +14,7 @@ from harness.inference.estimands import Sample, evaluate
 from harness.inference.families import exploratory_p
 from harness.inference.guards import judge_guard
 from harness.inference.opinion import effect_size, posterior
-from harness.inference.readings import diverged, divergence_rate, unapplied_seeds
+from harness.inference.readings import diverged, divergence_rate, readings, unapplied_seeds
 from harness.inference.report import explain, listing, p_value, summary_of
 from harness.records import BandDecision, Decision, GuardResult, Hypothesis, Measurements
 
@@ -34,7 +34,7 @@ def judge(hypothesis: Hypothesis, measurements: Measurements, *, parts: int = 1,
     """
     found = _judged(hypothesis, measurements, parts, guard_parts)
     samples, decisions, combined = found.samples, found.decisions, found.combined
-    failed = diverged(measurements)
+    failed = _failed(hypothesis, measurements)
     replicas = {arm: sum(result.arm == arm for result in measurements.replicas) for arm in failed}
     clean = not failed and not any(
         value.note for name in _deciding(hypothesis) for value in samples[name].result.values
@@ -49,7 +49,7 @@ def judge(hypothesis: Hypothesis, measurements: Measurements, *, parts: int = 1,
         decisions=decisions,
         combination=combined.words if combined is not None and hypothesis.combine is not None else None,
         p=found.p,
-        diverged=dict(failed),
+        diverged=failed,
         divergence_rate={arm: divergence_rate(len(indices), replicas[arm]) for arm, indices in failed.items()},
         clean_rate_limit=1 - 0.05 ** (1 / seeds) if clean and seeds else None,
         exploratory=tuple(sample.result for sample in exploratory.values()),
@@ -110,6 +110,18 @@ def _deciding(hypothesis: Hypothesis) -> tuple[str, ...]:
 def _arms(hypothesis: Hypothesis) -> tuple[str, ...]:
     """Arms that guards or decisions use, each once."""
     return tuple(dict.fromkeys(arm for name in _deciding(hypothesis) for arm in hypothesis.estimands[name].arms))
+
+
+def _failed(hypothesis: Hypothesis, measurements: Measurements) -> dict[str, tuple[int, ...]]:
+    """Arm → indices of seeds that diverged, or gave a deciding estimand no number to use, which counts as much."""
+    trained = {(result.arm, result.seed_index) for result in measurements.replicas}
+    found = {(arm, index) for arm, indices in diverged(measurements).items() for index in indices}
+    for estimand in (hypothesis.estimands[name] for name in _deciding(hypothesis)):
+        for arm in estimand.arms:
+            notes = [reading.note for reading in readings(estimand, arm, hypothesis, measurements)]
+            found |= {(arm, index) for index, note in enumerate(notes) if note is not None} & trained
+    arms = sorted({arm for arm, _ in found}, key=list(hypothesis.arms).index)
+    return {arm: tuple(sorted(index for other, index in found if other == arm)) for arm in arms}
 
 
 def _decisions(

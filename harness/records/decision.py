@@ -183,7 +183,7 @@ class Decision(Record):
     """Of the outcome, on the scale of α: after the factors for several decisions and for planned looks; None where
     there is none."""
     diverged: Annotated[dict[str, tuple[int, ...]], Unit("seed indices")]
-    """Arm → indices of diverged seeds."""
+    """Arm → indices of seeds that diverged, or whose number for a decision or guard could not be used."""
     divergence_rate: Annotated[dict[str, tuple[float, float, float]], Unit("share of seeds")]
     """Arm → rate and Clopper–Pearson 95% interval."""
     clean_rate_limit: Annotated[float | None, Unit("share of seeds")]

@@ -58,6 +58,8 @@ def test_power_says_where_the_sd_comes_from(copy: Project) -> None:
     said = harness(copy, "power", file, "--effect", "30").stdout
     assert "1 pp, assumed in the file (seeds.sd)" in said and "1 sd above 25" in said and "as asked" in said
     assert "if the true value is 26 or more" in said
+    refused = harness(copy, "power", file, "--effect", "nan")
+    assert refused.exit_code == 2 and "--effect" in refused.stderr and "defect" not in refused.stderr
     said = harness(copy, "power", file, "--sd-from", "bp-penalty-control").stdout
     assert "estimated from 10 seeds of run" in said
     said = harness(copy, "power", "hypotheses/mode2_direction.yaml", "--sd-from", "mode2-direction").stdout

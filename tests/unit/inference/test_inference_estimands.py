@@ -149,7 +149,8 @@ def test_worst_case_without_a_worst_value_is_no_outcome():
 def test_a_value_that_is_not_finite_counts_as_diverged(policy, outcome, n):
     values = [*TEN[:9], None]
     d = decide(margin(count=10, exclusions={"diverged": policy}), margins(values, base=0.6))
-    assert d.decisions[0].estimand.n == n and d.clean_rate_limit is None and d.diverged == {}
+    assert d.decisions[0].estimand.n == n and d.clean_rate_limit is None and d.diverged == {"bp_penalty": (9,)}
+    assert d.divergence_rate["bp_penalty"] == pytest.approx((0.1, 0.002528579, 0.445016117), rel=1e-6)
     assert "no finite test_accuracy at epoch 10" in d.decisions[0].estimand.values[9].note
     if policy != "worst_case":
         assert d.outcome == outcome

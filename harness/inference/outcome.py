@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.criteria.t import T
 from harness.criteria.welch import Welch
@@ -95,9 +95,8 @@ def _judged(
         for name, guard in hypothesis.guards.items()
     )
     decisions = _decisions(hypothesis, samples, unapplied, measurements.pilot, parts, described)
-    combined = None if measurements.pilot else _combined(hypothesis, decisions)
-    outcome, summary, p = _whole(hypothesis, measurements, guards, decisions, combined, samples, unapplied)
-    p = None if p is None else min(1.0, parts * p)
+    combined = None if measurements.pilot else _combined(hypothesis, decisions, parts)
+    outcome, summary, p = _whole(hypothesis, measurements, guards, decisions, combined, samples, unapplied, parts)
     return _Judged(samples, unapplied, guards, decisions, combined, outcome, summary, p)
 
 
@@ -154,16 +153,19 @@ def _decisions(
     return tuple(found)
 
 
-def _combined(hypothesis: Hypothesis, decisions: tuple[BandDecision, ...]) -> Combined:
+def _combined(hypothesis: Hypothesis, decisions: tuple[BandDecision, ...], parts: int) -> Combined:
+    """What the decisions say together; p as for all of the looks."""
     if hypothesis.combine is not None:
-        return combine(hypothesis.combine, decisions)
+        together = combine(hypothesis.combine, decisions)
+        return replace(together, p=None if together.p is None else min(1.0, parts * together.p))
     if len(decisions) != 1:
         raise HarnessError(
             f"{len(decisions)} decisions, and no rule that makes one outcome of them",
             where="combine",
             remedy="add combine: {rule: all, any or table, …}",
         )
-    return Combined(decisions[0].outcome, decisions[0].p, "")
+    p = decisions[0].p
+    return Combined(decisions[0].outcome, None if p is None else min(1.0, parts * p), "")
 
 
 def _whole(
@@ -174,6 +176,7 @@ def _whole(
     combined: Combined | None,
     samples: Mapping[str, Sample],
     unapplied: Mapping[str, tuple[int, ...]],
+    parts: int,
 ) -> tuple[str, str, float | None]:
     """Outcome, one sentence, p."""
     if combined is None:
@@ -186,7 +189,7 @@ def _whole(
         return "inconclusive", f"Inconclusive: the {noun} not verified: {listing(reasons)}.", None
     if hypothesis.combine is None:
         target = hypothesis.decisions[decisions[0].name].criterion.targets
-        return combined.outcome, summary_of(decisions[0], target), combined.p
+        return combined.outcome, summary_of(decisions[0], target, parts), combined.p
     own = listing([f"{decision.name} is {decision.outcome}" for decision in decisions])
     p = f" ({p_value(combined.p)})" if combined.p is not None else ""
     return combined.outcome, f"{own[0].upper()}{own[1:]}: together {combined.outcome}{p}.", combined.p

@@ -20,7 +20,7 @@ from harness.records import Hypothesis
 
 PLACES = 9  # tried in a bounded region where chances are simulated
 DRAWS = 100  # of a criterion that needs bounds
-MOST_BOUNDED = 200  # seeds that such a criterion is simulated with
+MOST_BOUNDED = 100  # seeds that such a criterion is simulated with
 MOST_LOOKS = 100
 SURE = 3.0  # standard errors that simulated chances are given the benefit of
 

@@ -120,7 +120,8 @@ class Simulated:
     def __call__(self, groups: Groups, effects: np.ndarray, sd: float, n: int) -> np.ndarray:
         """As ``Chances``."""
         found = np.zeros((len(effects), len(groups)))
-        if n < max(2, min(self.criterion.smallest_n(atom.level(self.alpha)) for atom in self.atoms)):
+        criterion = self.criterion.on(self.domain)
+        if n < max(2, min(criterion.smallest_n(atom.level(self.alpha)) for atom in self.atoms)):
             return found
         within = self._within_bounds if self.criterion.needs_bounds else self._moved
         rejected = [within(atom, effects, sd, n) for atom in self.atoms]  # each [draw, effect]

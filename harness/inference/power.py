@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from harness.criteria.t import T
 from harness.inference.atoms import Atom, split
 from harness.inference.chances import Chances, chances_of
 from harness.inference.estimands import title, unit
@@ -32,7 +31,8 @@ GUARDED = (
 )
 EARLIER = (
     "Chances are those of one look after so many seeds: that an earlier look can end the run is not counted in where "
-    "several decisions make the outcome, nor for a criterion that needs bounds."
+    "several decisions make the outcome, nor for a criterion that needs bounds. This run is judged at {looks} numbers "
+    "of seeds, {first} to {last}: that it ends in an outcome is at least as likely as is said here."
 )
 
 
@@ -71,7 +71,8 @@ def power(
     if hypothesis.stopping.parts > 1:
         notes.append("Planned looks share α.")
     if len(hypothesis.looks) > 1 and not all(part.looks for part in decisions):
-        notes.append(EARLIER)
+        looks = hypothesis.looks
+        notes.append(EARLIER.format(looks=len(looks), first=looks[0], last=looks[-1]))
     if hypothesis.guards:
         notes.append(GUARDED)
     known = {guard.name for guard in guards}
@@ -90,31 +91,6 @@ def power(
         notes=tuple(notes),
         guards=guards,
     )
-
-
-def greatest_chance(hypothesis: Hypothesis, spreads: Mapping[str, Spread]) -> tuple[str, float] | None:
-    """The greatest chance that the prediction comes true with the registered seeds, whatever the true effects.
-
-    Of several decisions that must all hold, the least likely bounds it: its name comes with the chance. None where it
-    is not known without simulation, as with several looks, or the prediction asks for nothing in particular.
-    """
-    if len(hypothesis.looks) > 1:
-        return None
-    needs = wanted(hypothesis)
-    found = []
-    for name, group in needs.bands.items():
-        if name not in spreads or not isinstance(hypothesis.decisions[name].criterion, T):
-            if needs.one:
-                return None
-            continue
-        atoms, chances = _of(hypothesis, name)
-        estimand = hypothesis.estimands[hypothesis.decisions[name].estimand]
-        chance = _chance_with(chances, group, spreads[name].value, hypothesis.seeds.number)
-        found.append((greatest(chance, regions(atoms, group), estimand.domain)[0], name))
-    if not found:
-        return None
-    chance_of, name = max(found) if needs.one else min(found)
-    return name, chance_of
 
 
 def _of(hypothesis: Hypothesis, name: str) -> tuple[tuple[Atom, ...], Chances]:

@@ -33,7 +33,9 @@ def regions(atoms: tuple[Atom, ...], group: frozenset[str]) -> list[Region]:
     return found
 
 
-def greatest(chance: Chance, found: Sequence[Region], domain: Region, noise: float = 0.0) -> tuple[float, float | None]:
+def greatest(
+    chance: Chance, found: Sequence[Region], domain: Region, noise: float = 0.0, places: int = INSIDE
+) -> tuple[float, float | None]:
     """The greatest chance in any of the regions, and where; no place for a region without end, where it keeps rising.
 
     A bounded region's chance rises from both ends to a top, which need not lie in the middle; but the middle it is
@@ -46,9 +48,9 @@ def greatest(chance: Chance, found: Sequence[Region], domain: Region, noise: flo
             value = float(chance(np.array([_far_inside(low, high)]))[0])
             best = max(best, (value, None), key=lambda one: one[0])
             continue
-        inside = np.linspace(low, high, INSIDE)
+        inside = np.linspace(low, high, places)
         values = chance(inside)
-        middle = (INSIDE - 1) // 2
+        middle = (places - 1) // 2
         top = middle if values[middle] > values.max() - max(noise, 1e-9) else int(values.argmax())
         if values[top] > best[0]:
             best = float(values[top]), float(inside[top])

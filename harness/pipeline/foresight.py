@@ -161,10 +161,15 @@ def _find(name: str, trail: Ledger) -> tuple[Path, str]:
 def too_few_seeds(loaded: spec.Loaded) -> Finding | None:
     """A warning if the predicted outcome has a chance below 80% even at the true effects that favour it most.
 
-    Judged by the file's own ``seeds.sd``; without it, with several looks, or for a criterion that would have to be
-    simulated, nothing is said.
+    Judged by the file's own ``seeds.sd``; without it nothing is said, but of a prediction that is a single value.
     """
     hypothesis = loaded.hypothesis
+    if (point := inference.only_points(hypothesis)) is not None:
+        message = (
+            f"no number of seeds confirms the prediction, {hypothesis.prediction.outcome}: decision {point!r} would "
+            "have to be shown to be a single value, which data can't tell from its neighbours"
+        )
+        return spec.warning(loaded, "power", ("decisions", point, "bands"), message, "give the predicted band a width")
     found = inference.greatest_chance(hypothesis, from_file(hypothesis))
     if found is None or found[1] >= ENOUGH:
         return None

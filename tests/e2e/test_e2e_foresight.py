@@ -139,3 +139,11 @@ def test_new_verdicts_come_out_again_with_their_second_opinion(finished: Project
     ran = harness(finished, "reverdict", "tiny", "--figures")
     assert ran.exit_code == 0 and ran.stderr == "the same to the byte\n"
     assert "figures as the ledger names them" in harness(finished, "reverdict", "tiny").stderr
+
+
+def test_check_warns_of_a_predicted_single_value_without_any_sd(project: Project) -> None:
+    bands = '{worse: "(-inf, 0]", better: "(0, inf)"}'
+    project.edit(bands, '{worse: "(-inf, 0)", better: "[0, 0]", much: "(0, inf)"}')
+    project.edit("  worse: {says", "  much: {says: More.}\n  worse: {says")
+    ran = harness(project, "check")
+    assert ran.exit_code == 0 and "warning: no number of seeds confirms the prediction, better" in ran.stdout

@@ -1,0 +1,129 @@
+"""Whether a prediction can come true at all with the registered seeds, by what is quick enough for every check."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from harness.criteria import Criterion
+from harness.criteria.t import T
+from harness.criteria.t_sequence import TSequence
+from harness.inference.atoms import Atom, split
+from harness.inference.chances import Chances, ExactT, Simulated
+from harness.inference.power import Spread
+from harness.inference.prediction import level, wanted
+from harness.inference.regions import greatest, regions
+from harness.inference.stops import Sequential
+from harness.records import Hypothesis
+
+PLACES = 9  # tried in a bounded region where chances are simulated
+DRAWS = 100  # of a criterion that needs bounds
+MOST_BOUNDED = 100  # seeds that such a criterion is simulated with
+MOST_LOOKS = 100
+SURE = 3.0  # standard errors that simulated chances are given the benefit of
+
+
+def greatest_chance(hypothesis: Hypothesis, spreads: Mapping[str, Spread]) -> tuple[str, float] | None:
+    """What the chance that the prediction comes true with the registered seeds is at most, whatever the true effects.
+
+    Exact for ``t`` at a fixed number of seeds. A bound else: three standard errors above what a simulation gives, or
+    by the criteria's formulas the chance to pass the highest hurdle alone, added over the looks. Of several decisions
+    that must all hold, the least likely bounds it: its name comes with the chance. None where nothing is known
+    quickly, or the prediction asks for nothing in particular.
+    """
+    needs = wanted(hypothesis)
+    found = []
+    for name, group in needs.bands.items():
+        chance = _at_most(hypothesis, name, group, spreads[name].value) if name in spreads else None
+        if chance is not None:
+            found.append((chance, name))
+        elif needs.one:
+            return None
+    if not found:
+        return None
+    chance, name = max(found) if needs.one else min(found)
+    return name, chance
+
+
+def only_points(hypothesis: Hypothesis) -> str | None:
+    """A decision whose predicted bands are single values, where that leaves the prediction no way to come true.
+
+    All data that exclude every other value exclude a single one too, so no number of seeds shows it.
+    """
+    needs = wanted(hypothesis)
+    points = []
+    for name, group in needs.bands.items():
+        spec = hypothesis.decisions[name]
+        domain = hypothesis.estimands[spec.estimand].domain
+        places = regions(split(spec.bands, domain), group)
+        if places and all(max(low, domain[0]) == min(high, domain[1]) for low, high in places):
+            points.append(name)
+    return points[0] if points and (not needs.one or len(points) == len(needs.bands)) else None
+
+
+def _at_most(hypothesis: Hypothesis, name: str, group: frozenset[str], sd: float) -> float | None:
+    spec = hypothesis.decisions[name]
+    domain = hypothesis.estimands[spec.estimand].domain
+    atoms, alpha, looks = split(spec.bands, domain), level(hypothesis, name), hypothesis.looks
+    found, n = regions(atoms, group), hypothesis.seeds.number
+
+    def best(chances: Chances) -> float:
+        def chance(effects: np.ndarray) -> np.ndarray:
+            return chances([group], effects, sd, n)[:, 0]
+
+        if chances.draws is None:
+            return greatest(chance, found, domain)[0]
+        return _upper(greatest(chance, found, domain, places=PLACES)[0], chances.draws)
+
+    if isinstance(spec.criterion, T) and len(looks) == 1:
+        return best(ExactT(atoms, alpha))
+    if spec.criterion.needs_bounds:
+        if len(looks) > 1 or n > MOST_BOUNDED:
+            return None
+        return best(Simulated(spec.criterion, atoms, alpha, domain, DRAWS))
+    if len(looks) > 1 and len(hypothesis.decisions) == 1 and isinstance(spec.criterion, T | TSequence):
+        return best(Sequential(spec.criterion, atoms, alpha, looks))
+    if len(looks) > MOST_LOOKS:
+        return None
+
+    def bound(effects: np.ndarray) -> np.ndarray:
+        return np.array([_passing(spec.criterion, atoms, group, effect, sd, looks, alpha) for effect in effects])
+
+    value = greatest(bound, found, domain)[0]
+    return None if math.isnan(value) else value
+
+
+def _upper(share: float, draws: int) -> float:
+    """Upper end of Wilson's interval (1927, doi 10.1080/01621459.1927.10502953) of a simulated chance."""
+    square = SURE**2
+    half = SURE * math.sqrt(share * (1 - share) / draws + square / (4 * draws**2))
+    return min(1.0, (share + square / (2 * draws) + half) / (1 + square / draws))
+
+
+def _passing(
+    criterion: Criterion,
+    atoms: tuple[Atom, ...],
+    group: frozenset[str],
+    effect: float,
+    sd: float,
+    looks: tuple[int, ...],
+    alpha: float,
+) -> float:
+    """Bound on the chance that all other bands are excluded at any look; NaN for a criterion without a formula."""
+    total = 0.0
+    for n in reversed(looks):
+        passed = 1.0 if n > 1 else 0.0
+        for atom in atoms:
+            cut = atom.facing_cut(effect)
+            if n < 2 or atom.outcome in group or cut is None:
+                continue
+            missed = criterion.type_two(abs(effect - cut), sd, n, atom.level(alpha))
+            if missed is None:
+                return math.nan
+            passed = min(passed, 1 - missed)
+        total += passed
+        if total >= 1:
+            return 1.0
+    return total

@@ -1,0 +1,87 @@
+"""What is said of a prediction before any seed is trained, for criteria that have no exact chance."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from inference_records import MARGIN_PP, make_hypothesis
+
+from harness.criteria.wilcoxon import Wilcoxon
+from harness.inference import Spread, greatest_chance, only_points, power
+from harness.inference.atoms import split
+from harness.inference.chances import Simulated
+
+BANDS = {"mid": "(-2, 2)", "low": "(-inf, -2]", "high": "[2, inf)"}
+POINT = {"point": "[5, 5]", "low": "(-inf, 5)", "high": "(5, inf)"}
+ACCURACY = {"metric": "test_accuracy", "arm": "penalized"}
+SIDES = {"high": "(0.3, inf)", "low": "(-inf, 0.3]"}
+CRITERIA = {
+    "t": {},
+    "sign_flip": {},
+    "bca": {},
+    "bounded": {},
+    "t_sequence": {},
+    "median": {"seeds": "median"},
+    "wilcoxon": {"seeds": "pseudomedian"},
+    "welch": {"pairing": "unpaired"},
+}
+
+
+def spread(sd):
+    return Spread(sd / 2, sd, 2 * sd, "assumed")
+
+
+def asking(criterion, bands=BANDS, estimand=MARGIN_PP, **more):
+    h = make_hypothesis({"m": {**estimand, **CRITERIA[criterion]}}, {"m": ("m", bands)}, **{"count": 40, **more})
+    plain = h.model_dump(mode="json")
+    plain["decisions"]["m"]["criterion"] = {"name": criterion}
+    return type(h).model_validate(plain)
+
+
+@pytest.mark.parametrize("stopping", ["fixed", "looks"])
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_too_few_seeds_are_foreseen_for_every_criterion_and_enough_are_not(criterion, stopping):
+    rule = {"kind": "looks", "at": [30, 40]} if stopping == "looks" else {"kind": "fixed"}
+    h = asking(criterion, stopping=rule)
+    start = time.process_time()
+    found = [greatest_chance(h, {"m": spread(sd)}) for sd in (30.0, 0.5)]
+    assert time.process_time() - start < 1.5
+    if criterion == "bounded":  # too few whatever the sd: ±2 of −100 to 100
+        assert found == [None, None] if stopping == "looks" else all(chance < 0.2 for _, chance in found)
+        return
+    assert found[0][1] < 0.3 and found[1][1] > 0.99
+    assert found == [greatest_chance(h, {"m": spread(sd)}) for sd in (30.0, 0.5)]
+
+
+def test_anytime_valid_stopping_is_foreseen():
+    h = asking("t_sequence", stopping={"kind": "anytime"})
+    assert greatest_chance(h, {"m": spread(30.0)})[1] < 0.05
+    assert greatest_chance(h, {"m": spread(0.5)})[1] > 0.99
+
+
+def test_a_bound_is_not_below_the_simulated_chance():
+    h = asking("wilcoxon")
+    criterion, atoms = Wilcoxon(name="wilcoxon"), split(h.decisions["m"].bands)
+    for sd in (3.0, 4.5, 6.0):
+        simulated = Simulated(criterion, atoms, 0.05)([frozenset(["mid"])], np.zeros(1), sd, 40)[0, 0]
+        assert greatest_chance(h, {"m": spread(sd)})[1] >= simulated - 0.05
+
+
+def test_a_single_value_is_never_shown():
+    assert only_points(asking("t", POINT)) == "m" == only_points(asking("sign_flip", POINT, count=3))
+    assert only_points(asking("t")) is None
+    assert only_points(asking("t", POINT, prediction={"outcome": "low", "why": "w"})) is None
+
+
+def test_power_of_a_bounded_criterion_knows_the_bounds():
+    part = power(asking("bounded", SIDES, ACCURACY, count=20), {"m": spread(0.02)}, [0.6]).decisions[0]
+    assert part.greatest == 1.0
+    assert {row.effect: row.chances[1] for row in part.prediction}[0.6] == 1.0
+
+
+def test_power_of_a_bounded_criterion_under_looks_says_what_it_leaves_out():
+    h = asking("bounded", SIDES, ACCURACY, count=10, stopping={"kind": "anytime"})
+    notes = " ".join(power(h, {"m": spread(0.02)}).notes)
+    assert "judged at 9 numbers of seeds, 2 to 10" in notes

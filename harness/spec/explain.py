@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from harness.criteria import Criterion
 from harness.errors import UsageError
 from harness.fields import declarations
 from harness.records import Hypothesis
@@ -95,15 +96,24 @@ def _plugin(family: str, kind: type[Plugin]) -> Explanation:
     facts = declarations(kind)
     declared = {key: value for key, value in facts.items() if not callable(value[0]) and key != "source"}
     own = facts.get("source", (None, ""))[0]
+    shown = [(key, scalar(value), " ".join(text.split())) for key, (value, text) in declared.items()]
+    if issubclass(kind, Criterion) and not kind.needs_bounds and set(made.get("required", ())) <= {"name"}:
+        shown.append(_fewest_seeds(kind))
     return Explanation(
         kind=NOUNS.get(family, family[:-1]),
         name=str(made["properties"]["name"]["const"]),
         text=inspect.cleandoc(kind.__doc__ or ""),
         source="\n".join(filter(None, (module, own if own and own not in module else None))) or None,
-        facts=tuple((key, scalar(value), " ".join(text.split())) for key, (value, text) in declared.items()),
+        facts=tuple(shown),
         parameters=tuple(_parameters(made, made.get("$defs", {}))),
         example=plugin_example(kind),
     )
+
+
+def _fewest_seeds(kind: type[Criterion]) -> tuple[str, str, str]:
+    criterion = kind.model_validate({"name": model_schema(kind)["properties"]["name"]["const"]})
+    found = ", ".join(f"{criterion.smallest_n(alpha)} at α = {alpha:g}" for alpha in (0.05, 0.025, 0.01))
+    return "smallest n", found, "The fewest seeds with which it can exclude a band; bands between two cuts take α/2."
 
 
 def plugin_example(kind: type[Plugin]) -> str:

@@ -17,6 +17,12 @@ CLOSE = 0.1
 """Numbers of two arms that differ by no more than this share count as the same setting."""
 SHOWN = 5
 
+SEEDS = (
+    "undo the change, or ask it under a new id, which has fresh seeds; harness amend takes it only as long as no seed "
+    "has been trained"
+)
+"""The way out for another number of seeds, which runs refuse."""
+
 
 @dataclass(frozen=True)
 class Known:
@@ -39,7 +45,8 @@ def changes(root: Node, hypothesis: Hypothesis, known: Known) -> Iterator[Proble
     for path in differing[:SHOWN]:
         was, became = (_shown(leaves.get(path)) for leaves in (before, now))
         message = f"{_dotted(path)} was registered on {known.since[:10]} as {was}, is {became}"
-        yield Problem(_in_file(root, path), message, remedy, severity=severity, rule="amendment")
+        way = SEEDS if _dotted(path) == "seeds.count" else remedy
+        yield Problem(_in_file(root, path), message, way, severity=severity, rule="amendment")
     if len(differing) > SHOWN:
         message = f"{len(differing) - SHOWN} more values differ from the registration"
         yield Problem(("id",), message, remedy, severity=severity, rule="amendment")

@@ -76,6 +76,14 @@ def test_a_changed_threshold_is_refused_at_its_place(project: Path) -> None:
     assert [severity for _, _, severity, _ in found(project, None)] == ["warning"]
 
 
+def test_another_number_of_seeds_is_not_sent_to_an_amendment_that_refuses_it(project: Path) -> None:
+    edit(project / "hypotheses" / ORIGINAL.name, "count: 10", "count: 12")
+    report = pipeline.check([project / "hypotheses"], Settings(), "HEAD")
+    (finding,) = [f for f in report.findings if f.rule == "amendment"]
+    assert finding.message.startswith("seeds.count was registered on")
+    assert finding.remedy.startswith("undo the change, or ask it under a new id")
+
+
 def test_the_last_digit_of_a_band_counts(project: Path) -> None:
     path = project / "hypotheses" / ORIGINAL.name
     text = path.read_text(encoding="utf-8")

@@ -236,9 +236,7 @@ class Fused:
         steps = -(-program.count // batch)
         self.corrections = torch.zeros((steps, 2), **self.where)
         self.tick = torch.zeros((), device=program.device.torch, dtype=torch.int64)
-        self.loss = torch.zeros(
-            (self.replicas, -(-batch // HEAD_ROWS)), device=program.device.torch, dtype=torch.float64
-        )
+        self.loss = torch.zeros((self.replicas, self._row_tiles), device=program.device.torch, dtype=torch.float64)
         self.spans = self._spans()
         self.unfinished: list[Any] = []  # marks behind the last launch's updates, block by block
         self.fetched: list[Any] = []  # the mark behind the next launch's images
@@ -287,7 +285,7 @@ class Fused:
             "dh": r * d,
             "df": layers * r * d,
             "dz": layers * r * inner,
-            "du": r * d if any(isinstance(share.rule, Bp) for share in self.program.shares) else 0,
+            "du": r * d if self._flowing else 0,
             "moments": r * 2 * self._parts,
         }
 
@@ -305,7 +303,12 @@ class Fused:
     def _norm_parts(self) -> int:
         """Parts that a layer norm's gradients come in: row tiles from BP, column tiles from W1's gradient elsewhere."""
         columns = -(-self.inner // self.tiles.gradient.columns)
-        return max([columns, *(self._row_tiles for share in self.program.shares if isinstance(share.rule, Bp))])
+        return max(columns, self._row_tiles) if self._flowing else columns
+
+    @property
+    def _flowing(self) -> bool:
+        """Whether gradients flow through the blocks of any replica."""
+        return any(isinstance(share.rule, Bp) for share in self.program.shares)
 
     def _slots(self) -> tuple[int, int, int]:
         """Sums of squares that a block's three kinds of gradient leave behind."""
@@ -372,6 +375,8 @@ class Fused:
                     self._through_branch(size, 0, self.layers, share)
             sent.append(back.mark())
         here.join(sent)
+        # Only the update waits for the ends, so the gradients go first; but where the embedding's update is queued
+        # already, at the priority of LAST, the ends would wait for all of it.
         with here.beside(FIRST if self.tiles.early else LAST) as ends:
             self._ends(size)
         if blocks:
@@ -538,7 +543,7 @@ class Fused:
         _, labels = self._batch(size, ahead)
         norm = model.terminal_norm
         self._go(
-            kernels.head, (self.loss.shape[1], r),
+            kernels.head, (self._row_tiles, r),
             h, stats, f, weights, program.slots, labels, self.flows, program.strength,
             error, dhn, dh, df, self.loss,
             r, stride, self.layers, *self._head_norm(), self._at("head.weight"), self._at("head.bias"),

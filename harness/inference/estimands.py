@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -35,6 +35,8 @@ class Sample:
     """Seeds are missing and the file does not allow to go on without them."""
     degenerate: bool
     """Two or more values whose spread is nil, or too small to be more than rounding."""
+    unusable: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Arm → indices of seeds whose number could not be used as it is, whatever stands in for it."""
 
 
 def evaluate(name: str, estimand: Estimand, hypothesis: Hypothesis, measurements: Measurements) -> Sample:
@@ -74,7 +76,11 @@ def evaluate(name: str, estimand: Estimand, hypothesis: Hypothesis, measurements
         correlation=None if unpaired else _correlation(arms),
         pseudomedian=average("pseudomedian", x) if len(x) and estimand.seeds == "pseudomedian" else None,
     )
-    return Sample(result=result, x=x, data=data, missing=missing, blocked=blocked, degenerate=degenerate)
+    unusable = {
+        arm: tuple(index for index, reading in enumerate(own) if reading.note is not None)
+        for arm, own in zip(estimand.arms, per_arm, strict=True)
+    }
+    return Sample(result, x, data, missing, blocked, degenerate, unusable)
 
 
 def _at_seed(index: int, pair: Sequence[Reading], estimand: Estimand) -> SeedValue:

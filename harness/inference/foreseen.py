@@ -12,7 +12,7 @@ from harness.criteria.t import T
 from harness.criteria.t_sequence import TSequence
 from harness.inference.atoms import Atom, split
 from harness.inference.chances import Chances, ExactT, Simulated
-from harness.inference.power import Spread
+from harness.inference.power import Spread, chance_with
 from harness.inference.prediction import level, wanted
 from harness.inference.regions import greatest, regions
 from harness.inference.stops import Sequential
@@ -70,9 +70,7 @@ def _at_most(hypothesis: Hypothesis, name: str, group: frozenset[str], sd: float
     found, n = regions(atoms, group), hypothesis.seeds.number
 
     def best(chances: Chances) -> float:
-        def chance(effects: np.ndarray) -> np.ndarray:
-            return chances([group], effects, sd, n)[:, 0]
-
+        chance = chance_with(chances, group, sd, n)
         if chances.draws is None:
             return greatest(chance, found, domain)[0]
         return _upper(greatest(chance, found, domain, places=PLACES)[0], chances.draws)
@@ -114,10 +112,12 @@ def _passing(
     """Bound on the chance that all other bands are excluded at any look; NaN for a criterion without a formula."""
     total = 0.0
     for n in reversed(looks):
-        passed = 1.0 if n > 1 else 0.0
+        if n < 2:
+            continue  # one value decides nothing
+        passed = 1.0
         for atom in atoms:
             cut = atom.facing_cut(effect)
-            if n < 2 or atom.outcome in group or cut is None:
+            if atom.outcome in group or cut is None:
                 continue
             missed = criterion.type_two(abs(effect - cut), sd, n, atom.level(alpha))
             if missed is None:

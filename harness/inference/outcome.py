@@ -14,7 +14,7 @@ from harness.inference.estimands import Sample, evaluate
 from harness.inference.families import exploratory_p
 from harness.inference.guards import judge_guard
 from harness.inference.opinion import effect_size, posterior
-from harness.inference.readings import diverged, divergence_rate, readings, unapplied_seeds
+from harness.inference.readings import diverged, divergence_rate, unapplied_seeds
 from harness.inference.report import explain, listing, p_value, summary_of
 from harness.records import BandDecision, Decision, GuardResult, Hypothesis, Measurements
 
@@ -34,7 +34,7 @@ def judge(hypothesis: Hypothesis, measurements: Measurements, *, parts: int = 1,
     """
     found = _judged(hypothesis, measurements, parts, guard_parts)
     samples, decisions, combined = found.samples, found.decisions, found.combined
-    failed = _failed(hypothesis, measurements)
+    failed = _failed(hypothesis, measurements, samples)
     replicas = {arm: sum(result.arm == arm for result in measurements.replicas) for arm in failed}
     clean = not failed and not any(
         value.note for name in _deciding(hypothesis) for value in samples[name].result.values
@@ -111,14 +111,14 @@ def _arms(hypothesis: Hypothesis) -> tuple[str, ...]:
     return tuple(dict.fromkeys(arm for name in _deciding(hypothesis) for arm in hypothesis.estimands[name].arms))
 
 
-def _failed(hypothesis: Hypothesis, measurements: Measurements) -> dict[str, tuple[int, ...]]:
+def _failed(
+    hypothesis: Hypothesis, measurements: Measurements, samples: Mapping[str, Sample]
+) -> dict[str, tuple[int, ...]]:
     """Arm → indices of seeds that diverged, or gave a deciding estimand no number to use, which counts as much."""
     trained = {(result.arm, result.seed_index) for result in measurements.replicas}
     found = {(arm, index) for arm, indices in diverged(measurements).items() for index in indices}
-    for estimand in (hypothesis.estimands[name] for name in _deciding(hypothesis)):
-        for arm in estimand.arms:
-            notes = [reading.note for reading in readings(estimand, arm, hypothesis, measurements)]
-            found |= {(arm, index) for index, note in enumerate(notes) if note is not None} & trained
+    for name in _deciding(hypothesis):
+        found |= {(arm, index) for arm, indices in samples[name].unusable.items() for index in indices} & trained
     arms = sorted({arm for arm, _ in found}, key=list(hypothesis.arms).index)
     return {arm: tuple(sorted(index for other, index in found if other == arm)) for arm in arms}
 
@@ -157,15 +157,15 @@ def _combined(hypothesis: Hypothesis, decisions: tuple[BandDecision, ...], parts
     """What the decisions say together; p as for all of the looks."""
     if hypothesis.combine is not None:
         together = combine(hypothesis.combine, decisions)
-        return replace(together, p=None if together.p is None else min(1.0, parts * together.p))
-    if len(decisions) != 1:
+    elif len(decisions) == 1:
+        together = Combined(decisions[0].outcome, decisions[0].p, "")
+    else:
         raise HarnessError(
             f"{len(decisions)} decisions, and no rule that makes one outcome of them",
             where="combine",
             remedy="add combine: {rule: all, any or table, …}",
         )
-    p = decisions[0].p
-    return Combined(decisions[0].outcome, None if p is None else min(1.0, parts * p), "")
+    return replace(together, p=None if together.p is None else min(1.0, parts * together.p))
 
 
 def _whole(
@@ -189,7 +189,7 @@ def _whole(
         return "inconclusive", f"Inconclusive: the {noun} not verified: {listing(reasons)}.", None
     if hypothesis.combine is None:
         target = hypothesis.decisions[decisions[0].name].criterion.targets
-        return combined.outcome, summary_of(decisions[0], target, parts), combined.p
+        return combined.outcome, summary_of(decisions[0], target, combined.p, parts), combined.p
     own = listing([f"{decision.name} is {decision.outcome}" for decision in decisions])
     p = f" ({p_value(combined.p)})" if combined.p is not None else ""
     return combined.outcome, f"{own[0].upper()}{own[1:]}: together {combined.outcome}{p}.", combined.p

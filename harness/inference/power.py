@@ -103,7 +103,8 @@ def _of(hypothesis: Hypothesis, name: str) -> tuple[tuple[Atom, ...], Chances]:
     return atoms, chances_of(spec.criterion, atoms, alpha, domain)
 
 
-def _chance_with(chances: Chances, group: frozenset[str], sd: float, n: int) -> Chance:
+def chance_with(chances: Chances, group: frozenset[str], sd: float, n: int) -> Chance:
+    """The chance of one of the bands in ``group``, as a function of the true effects."""
     return lambda effects: chances([group], effects, sd, n)[:, 0]
 
 
@@ -175,7 +176,7 @@ def _prediction(
 ) -> dict[str, Any]:
     """The fields of ``DecisionPower`` about the chance of the predicted bands."""
     sds = (spread.low, spread.value, spread.high)
-    chance = _chance_with(chances, group, spread.value, registered)
+    chance = chance_with(chances, group, spread.value, registered)
     found = regions(atoms, group)
     noise = 0.0 if chances.draws is None else 1 / math.sqrt(chances.draws)
     places = places_in(chance, found, domain, spread.value, effects, noise)
@@ -183,7 +184,7 @@ def _prediction(
         return {"prediction": (), "by_number": (), "greatest": None, "within": ()}
 
     def at(effect: float, sd: float, n: int) -> float:
-        return round(float(_chance_with(chances, group, sd, n)(np.array([effect]))[0]), DIGITS)
+        return round(float(chance_with(chances, group, sd, n)(np.array([effect]))[0]), DIGITS)
 
     return {
         "prediction": tuple(

@@ -118,13 +118,13 @@ def _undecided(decision: BandDecision, plans: bool) -> list[str]:
     return sentences
 
 
-def summary_of(decision: BandDecision, target: Target, looks: int) -> str:
-    """Outcome, estimate, interval and p, over all of the planned looks, of one decision, in one sentence."""
+def summary_of(decision: BandDecision, target: Target, p: float | None, looks: int) -> str:
+    """Outcome, estimate, interval and ``p``, which is over all planned looks, of one decision, in one sentence."""
     parts = [f"{decision.estimand.title} is {estimate(decision.estimand, target)}"]
     if span := interval(decision):
         parts.append(span)
-    if decision.p is not None:
-        parts.append(p_value(min(1.0, looks * decision.p)) + (f" over {looks} looks" if looks > 1 else ""))
+    if p is not None:
+        parts.append(p_value(p) + (f" over {looks} looks" if looks > 1 else ""))
     lost = len(decision.estimand.values) - decision.estimand.n
     parts.append(f"n = {decision.estimand.n}" + (f" of {len(decision.estimand.values)} seeds" if lost else ""))
     head = decision.outcome

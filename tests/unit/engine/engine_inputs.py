@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from harness.datasets import Images
 from harness.datasets.digits import Digits
+from harness.engine.fused import Tile, Tiles
 from harness.records import Arm, Cohort, Plan, Replica
 
 SETUP: dict[str, Any] = {
@@ -42,6 +45,13 @@ def arm(rule: str = "dfa", strength: float | None = None, setup: dict[str, Any] 
 def cohort(arms: dict[str, Arm], seeds: list[int]) -> Cohort:
     replicas = tuple(Replica(arm=name, seed_index=i, seed=seed) for name in arms for i, seed in enumerate(seeds))
     return Cohort(arms=arms, replicas=replicas, memory_bytes=0)
+
+
+def small_tiles(monkeypatch: pytest.MonkeyPatch, *, early: bool) -> None:
+    """Have products cut into 16 by 16, in the launches of large cohorts."""
+    small = Tile(16, 16, 16)
+    tiles = Tiles(small, 2, *[small] * 5, few=False, early=early)
+    monkeypatch.setattr(Tiles, "choose", classmethod(lambda cls, replicas, width, dtype: tiles))
 
 
 def planned(*cohorts: Cohort) -> Plan:

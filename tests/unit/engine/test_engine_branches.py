@@ -17,7 +17,7 @@ if not ON_CARD:
     os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are imported, which nothing else does here
 pytest.importorskip("triton", reason="Triton is not installed")
 
-from engine_inputs import arm, cohort, digits  # noqa: E402
+from engine_inputs import arm, cohort, digits, small_tiles  # noqa: E402
 
 from harness.engine import fused as engine  # noqa: E402
 from harness.engine import open_device  # noqa: E402
@@ -85,9 +85,7 @@ def branch_of(recorded: Recorded) -> type:
 @pytest.mark.skipif(ON_CARD, reason="for Triton's interpreter, which runs one launch after the other")
 @pytest.mark.parametrize("early", [False, True])
 def test_any_order_that_the_branches_allow_gives_the_same_bits(early: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    small = engine.Tile(16, 16, 16)
-    tiles = engine.Tiles(small, 2, *[small] * 5, few=False, early=early)
-    monkeypatch.setattr(engine.Tiles, "choose", classmethod(lambda cls, replicas, width, dtype: tiles))
+    small_tiles(monkeypatch, early=early)
     arms = {"a": arm("dfa", 0.05, SETUP), "b": arm("bp", 0.05, SETUP)}
     program = Program(cohort(arms, [5]), digits(STEPS * 16), open_device("cpu"), way="fused")
     step, storage = program.step, program.storage

@@ -14,11 +14,11 @@ if not ON_CARD:
     os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are imported, which nothing else does here
 pytest.importorskip("triton", reason="Triton is not installed")
 
-from engine_inputs import arm, cohort, digits  # noqa: E402
+from engine_inputs import arm, cohort, digits, small_tiles  # noqa: E402
 
 from harness.engine import open_device  # noqa: E402
 from harness.engine.batches import epoch_schedule  # noqa: E402
-from harness.engine.fused import Fused, Layout, Tile, Tiles  # noqa: E402
+from harness.engine.fused import Fused, Layout  # noqa: E402
 from harness.engine.program import Program, Way  # noqa: E402
 from harness.records import Arm  # noqa: E402
 from harness.rules.dfa import Dfa  # noqa: E402
@@ -125,9 +125,7 @@ def test_sums_over_several_tiles_are_whole_and_steps_follow_one_another(
     And two steps as a card captures them: the second one's images are fetched beside the first, and its blocks wait for
     their own updates only. A smaller batch follows, of fewer row tiles.
     """
-    small = Tile(16, 16, 16)
-    tiles = Tiles(small, 2, *[small] * 5, few=False, early=early)
-    monkeypatch.setattr(Tiles, "choose", classmethod(lambda cls, replicas, width, dtype: tiles))
+    small_tiles(monkeypatch, early=early)
     setup = SMALL | {"batch_size": 40, "model": PLAIN | {"blocks": 2, "expansion": 2}, "dataset": AUGMENTED}
     arms = {"a": arm("dfa", 0.05, setup), "b": arm("bp", 0.05, setup)}
     plain, fused = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
@@ -68,6 +68,17 @@ class Criterion(Plugin):
     @abstractmethod
     def interval(self, x: np.ndarray, level: float) -> tuple[float, float]:
         """Two-sided confidence interval at ``level``: the cuts that neither one-sided test at (1 − level)/2 rejects."""
+
+    def p_by_look(self, runs: np.ndarray, cut: float, looks: Sequence[int], *, above: bool) -> np.ndarray:
+        """``p_greater`` (``above``) or ``p_less`` of many runs after each of the numbers of seeds ``looks``, rising.
+
+        ``runs`` is float64 [run, n], for unpaired arms [run, n, 2]; the answer float64 [look, run]. Values that are all
+        the same are not tested: 1. A criterion that needs bounds is simulated through this, so it should be quick.
+        """
+        import numpy as np
+
+        p = self.p_greater if above else self.p_less
+        return np.array([[p(x[:n], cut) if np.ptp(x[:n], axis=0).any() else 1.0 for x in runs] for n in looks])
 
     def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
         """Probability that the one-sided test at ``alpha`` misses a cut at ``distance`` from the true parameter.

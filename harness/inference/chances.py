@@ -17,12 +17,14 @@ import numpy as np
 
 from harness.criteria import Criterion
 from harness.criteria.t import T
-from harness.inference.atoms import WHOLE_LINE, Atom, atom_p
+from harness.inference.atoms import WHOLE_LINE, Atom
 from harness.inference.student import nodes, normal_cdf, quantile
 
 KEY = 20_260_401
 """Starts every simulation, with the number of seeds: the same question gets the same answer."""
 DRAWS = 200
+FEWEST_DRAWS = 20
+DRAWS_AND_SEEDS = 20_000  # draws times seeds, of a criterion that is simulated anew for every effect
 REACH = 200.0  # standard errors from the estimate: a cut that is not rejected there never is
 HALVINGS = 16
 
@@ -41,10 +43,19 @@ class Chances(Protocol):
 
 
 def chances_of(
-    criterion: Criterion, atoms: tuple[Atom, ...], alpha: float, domain: tuple[float, float] = WHOLE_LINE
+    criterion: Criterion, atoms: tuple[Atom, ...], alpha: float, domain: tuple[float, float], n: int
 ) -> Chances:
-    """The fitting way to compute them for a decision at level ``alpha`` on an estimand with values in ``domain``."""
-    return ExactT(atoms, alpha) if isinstance(criterion, T) else Simulated(criterion, atoms, alpha, domain)
+    """The fitting way to compute them for a decision at level ``alpha`` on an estimand with values in ``domain``, whose
+    registered number of seeds is ``n``.
+    """
+    if isinstance(criterion, T):
+        return ExactT(atoms, alpha)
+    return Simulated(criterion, atoms, alpha, domain, draws_of(criterion, n))
+
+
+def draws_of(criterion: Criterion, n: int) -> int:
+    """How many runs of ``n`` seeds to simulate: fewer of many seeds, where every effect takes its own."""
+    return max(FEWEST_DRAWS, min(DRAWS, DRAWS_AND_SEEDS // n)) if criterion.needs_bounds else DRAWS
 
 
 @dataclass(frozen=True)
@@ -173,11 +184,17 @@ class Simulated:
         return limit(self.criterion.p_greater, -1), limit(self.criterion.p_less, 1)
 
     def _within_bounds(self, atom: Atom, effects: np.ndarray, sd: float, n: int) -> np.ndarray:
-        """Tested as it is, on values that are moved back onto the bounds where they leave them."""
-        criterion = self.criterion.on(self.domain)
-        found = np.zeros((self.draws, len(effects)), dtype=bool)
-        for row, seeds in enumerate(self.seeds(n)):
-            for column, effect in enumerate(effects):
-                x = np.clip(effect + sd * seeds, *self.domain)
-                found[row, column] = atom_p(atom, x, criterion) <= self.alpha
-        return found
+        return np.array([self.rejected_by_look(atom, effect, sd, (n,))[0] for effect in effects.tolist()]).T
+
+    def rejected_by_look(self, atom: Atom, effect: float, sd: float, looks: Sequence[int]) -> np.ndarray:
+        """Whether the first seeds of each run reject the atom's null, bool [look, draw]: for criteria that need bounds.
+
+        Tested as it is, on values that are moved back onto the bounds where they leave them.
+        """
+        criterion, level = self.criterion.on(self.domain), atom.level(self.alpha)
+        runs = np.clip(effect + sd * self.seeds(looks[-1]), *self.domain)
+        rejected = np.zeros((len(looks), self.draws), dtype=bool)
+        for cut, above in ((atom.interval.upper, True), (atom.interval.lower, False)):
+            if cut is not None:
+                rejected |= criterion.p_by_look(runs, cut, looks, above=above) <= level
+        return rejected

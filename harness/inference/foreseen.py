@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from harness.criteria import Criterion
 from harness.criteria.t import T
 from harness.criteria.t_sequence import TSequence
 from harness.inference.atoms import Atom, split
-from harness.inference.chances import Chances, ExactT, Simulated
+from harness.inference.chances import Chances, ExactT, Simulated, draws_of
 from harness.inference.power import Spread, chance_with
 from harness.inference.prediction import level, wanted
 from harness.inference.regions import greatest, regions
@@ -19,8 +19,7 @@ from harness.inference.stops import Sequential
 from harness.records import Hypothesis
 
 PLACES = 9  # tried in a bounded region where chances are simulated
-DRAWS = 100  # of a criterion that needs bounds
-MOST_BOUNDED = 100  # seeds that such a criterion is simulated with
+MOST_BOUNDED = 1000  # seeds that a criterion which needs bounds is simulated with
 MOST_LOOKS = 100
 SURE = 3.0  # standard errors that simulated chances are given the benefit of
 
@@ -78,9 +77,15 @@ def _at_most(hypothesis: Hypothesis, name: str, group: frozenset[str], sd: float
     if isinstance(spec.criterion, T) and len(looks) == 1:
         return best(ExactT(atoms, alpha))
     if spec.criterion.needs_bounds:
-        if len(looks) > 1 or n > MOST_BOUNDED:
+        if n > MOST_BOUNDED:
             return None
-        return best(Simulated(spec.criterion, atoms, alpha, domain, DRAWS))
+        runs = Simulated(spec.criterion, atoms, alpha, domain, draws_of(spec.criterion, n))
+        outside = [atom for atom in atoms if atom.outcome not in group]
+
+        def ever(effects: np.ndarray) -> np.ndarray:
+            return np.array([_ever_left(runs, outside, effect, sd, looks) for effect in effects.tolist()])
+
+        return _upper(greatest(ever, found, domain, places=PLACES)[0], runs.draws)
     if len(looks) > 1 and len(hypothesis.decisions) == 1 and isinstance(spec.criterion, T | TSequence):
         return best(Sequential(spec.criterion, atoms, alpha, looks))
     if len(looks) > MOST_LOOKS:
@@ -91,6 +96,14 @@ def _at_most(hypothesis: Hypothesis, name: str, group: frozenset[str], sd: float
 
     value = greatest(bound, found, domain)[0]
     return None if math.isnan(value) else value
+
+
+def _ever_left(runs: Simulated, outside: Sequence[Atom], effect: float, sd: float, looks: tuple[int, ...]) -> float:
+    """Share of runs in which all the atoms outside the prediction are rejected at one of the looks."""
+    left = np.ones((len(looks), runs.draws), dtype=bool)
+    for atom in outside:
+        left &= runs.rejected_by_look(atom, effect, sd, looks)
+    return float(left.any(axis=0).mean())
 
 
 def _upper(share: float, draws: int) -> float:

@@ -25,14 +25,15 @@ EFFECTS = 41
 SIMULATED_FRACTIONS = (0.5, 1.0, 2.0)
 FRACTIONS = (0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # of the registered seeds: the other numbers that are shown
 ASSUMED = "Seeds are taken to be independent and normal; seeds that diverge are not counted in."
+MOVED_BACK = "Values that would lie beyond the metric's bounds are moved back onto them."
 GUARDED = (
     "An outcome also needs every guard verified: one that is not leaves it inconclusive, one that is shown not to hold "
     "makes it invalid."
 )
 EARLIER = (
     "Chances are those of one look after so many seeds: that an earlier look can end the run is not counted in where "
-    "several decisions make the outcome, nor for a criterion that needs bounds. This run is judged at {looks} numbers "
-    "of seeds, {first} to {last}: that it ends in an outcome is at least as likely as is said here."
+    "several decisions make the outcome. This run is judged at {looks} numbers of seeds, {first} to {last}: that it "
+    "ends in an outcome is at least as likely as is said here."
 )
 
 
@@ -64,6 +65,8 @@ def power(
         _decision(hypothesis, name, needs, spreads[name], effects) for name in hypothesis.decisions if name in spreads
     )
     notes = [ASSUMED]
+    if any(hypothesis.decisions[part.name].criterion.needs_bounds for part in decisions):
+        notes.append(MOVED_BACK)
     if left_out := [name for name in hypothesis.decisions if name not in spreads]:
         notes.append(f"No standard deviation is known for {', '.join(left_out)}: give --sd NAME=VALUE.")
     if not needs.bands:
@@ -98,9 +101,9 @@ def _of(hypothesis: Hypothesis, name: str) -> tuple[tuple[Atom, ...], Chances]:
     domain = hypothesis.estimands[spec.estimand].domain
     atoms = split(spec.bands, domain)
     alpha = level(hypothesis, name)
-    if len(hypothesis.looks) > 1 and len(hypothesis.decisions) == 1 and not spec.criterion.needs_bounds:
-        return atoms, Sequential(spec.criterion, atoms, alpha, hypothesis.looks)
-    return atoms, chances_of(spec.criterion, atoms, alpha, domain)
+    if len(hypothesis.looks) > 1 and len(hypothesis.decisions) == 1:
+        return atoms, Sequential(spec.criterion, atoms, alpha, hypothesis.looks, domain)
+    return atoms, chances_of(spec.criterion, atoms, alpha, domain, hypothesis.seeds.number)
 
 
 def chance_with(chances: Chances, group: frozenset[str], sd: float, n: int) -> Chance:

@@ -112,6 +112,8 @@ def _edge(chance: Chance, end: float, inner: float) -> float | None:
         return None
     out = end
     for _ in range(80):
+        if f"{out:.6g}" == f"{inner:.6g}":
+            break
         middle = (out + inner) / 2
         if chance(np.array([middle]))[0] >= POWER:
             inner = middle

@@ -2,7 +2,7 @@
 
 Runs are simulated with the decision's own rule. For t tests nothing but the mean and the spread of the seeds so far
 counts, so these are drawn look by look (Chan, Golub and LeVeque 1983, doi 10.1080/00031305.1983.10483115, joins them),
-whatever the number of seeds; other criteria get simulated seeds.
+whatever the number of seeds; other criteria get simulated seeds, and those that need bounds get them for every effect.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 from harness.criteria import Criterion
 from harness.criteria.t import T
 from harness.criteria.t_sequence import TSequence
-from harness.inference.atoms import Atom
-from harness.inference.chances import DRAWS, KEY, Groups, Simulated
+from harness.inference.atoms import WHOLE_LINE, Atom
+from harness.inference.chances import DRAWS, KEY, Groups, Simulated, draws_of
 from harness.inference.student import quantile
 
 MOST_RUNS = 10_000
@@ -36,6 +36,7 @@ class Sequential:
     atoms: tuple[Atom, ...]
     alpha: float
     looks: tuple[int, ...]
+    domain: tuple[float, float] = WHOLE_LINE
     _limits: dict[float, np.ndarray] = field(default_factory=dict)
     _found: dict[tuple[float, bytes], np.ndarray] = field(default_factory=dict)
 
@@ -44,7 +45,7 @@ class Sequential:
         """Simulated runs."""
         if isinstance(self.criterion, T | TSequence):
             return min(MOST_RUNS, max(DRAWS, RUNS_AND_LOOKS // len(self.looks)))
-        return DRAWS
+        return draws_of(self.criterion, self.looks[-1])
 
     def __call__(self, groups: Groups, effects: np.ndarray, sd: float, n: int) -> np.ndarray:
         """As ``Chances``: that a band of the group has been given as the outcome; groups of several add up."""
@@ -91,6 +92,8 @@ class Sequential:
 
     def _rejected(self, atom: Atom, effect: float, sd: float) -> np.ndarray:
         """Whether the atom's null is rejected, bool [look, draw]."""
+        if self.criterion.needs_bounds:
+            return self._seed_by_seed.rejected_by_look(atom, effect, sd, self.looks)
         rejected = np.zeros((len(self.looks), self.draws), dtype=bool)
         lower, upper = self._of_standard_normal(atom.level(self.alpha))
         if atom.interval.upper is not None:
@@ -131,13 +134,16 @@ class Sequential:
         means, sds = zip(*found, strict=True)
         return np.array(means), np.array(sds)
 
+    @property
+    def _seed_by_seed(self) -> Simulated:
+        return Simulated(self.criterion, self.atoms, self.alpha, self.domain, self.draws)
+
     def _simulated(self, level: float) -> np.ndarray:
         """Through the criterion's p values on the first seeds of each run."""
-        single = Simulated(self.criterion, self.atoms, self.alpha)
-        runs = single.seeds(self.looks[-1])
+        runs = self._seed_by_seed.seeds(self.looks[-1])
         found = np.empty((2, len(self.looks), self.draws))
         for look, n in enumerate(self.looks):
             for draw, x in enumerate(runs):
                 enough = n >= self.criterion.smallest_n(level)
-                found[:, look, draw] = single.limits_of(x[:n], level) if enough else (-math.inf, math.inf)
+                found[:, look, draw] = self._seed_by_seed.limits_of(x[:n], level) if enough else (-math.inf, math.inf)
         return found

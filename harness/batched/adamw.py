@@ -6,10 +6,12 @@ the same in one pass over memory, which is what a step's time is made of. Tests 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -87,6 +89,19 @@ def _kernel() -> Any:
         tl.store(p + at, kept - moved, mask=inside)
 
     return adamw
+
+
+def farthest(beta1: float, beta2: float, t: np.ndarray) -> np.ndarray:
+    """How far steps ``t`` = 1, 2, … can move a weight at most, in units of the rate, weight decay apart.
+
+    m̂ = Σ aᵢgᵢ and v̂ = Σ bᵢgᵢ² are weighted means over the steps so far, so |m̂|/√v̂ ≤ √(Σ aᵢ²/bᵢ) (Cauchy and Schwarz),
+    whatever the gradients. Infinite where β1² ≥ β2, under which v forgets what m still holds.
+    """
+    if beta1**2 >= beta2 > 0 or beta1 > 0 == beta2:
+        return np.full(t.shape, math.inf)
+    ratio = beta1**2 / beta2 if beta1 else 0.0
+    squares = (1 - beta1) ** 2 / (1 - beta1**t) ** 2 * (1 - beta2**t) / (1 - beta2) * (1 - ratio**t) / (1 - ratio)
+    return np.asarray(np.sqrt(squares))
 
 
 def clip_scales(gradients: list[Tensor], largest: float) -> Tensor:

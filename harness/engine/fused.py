@@ -21,6 +21,7 @@ from torch import Tensor
 from harness.batched import adamw
 from harness.batched.layers import LAYER_NORM_EPS
 from harness.batched.specs import TensorSpec
+from harness.engine import peaks
 from harness.models.residual_mlp import ResidualMlp
 from harness.records.plan import power_of_two
 from harness.rules.bp import Bp
@@ -136,6 +137,9 @@ class Tiles:
     back: Tile
     gradient: Tile
     embed_update: Tile
+    halves: bool
+    """Blocks multiply in parts of float16, see ``harness.engine.peaks``; other ways to float32 and TF32 are faster in
+    other cuts."""
     few: bool
     """A small cohort waits for launches, not for products: it takes float32's products even where TF32 is allowed."""
     early: bool
@@ -144,10 +148,10 @@ class Tiles:
     registers to the update of the blocks, which runs beside them."""
 
     @classmethod
-    def choose(cls, replicas: int, width: int, dtype: torch.dtype) -> Tiles:
+    def choose(cls, replicas: int, width: int, dtype: torch.dtype, halves: bool) -> Tiles:
         """Measured on an H100, see benchmarks/notes.md: enough programs for 132 multiprocessors, then larger ones.
 
-        Registers do not hold the larger ones' numbers of eight bytes.
+        Registers do not hold the larger ones' numbers of eight bytes. ``halves``: parts of float16 may be had.
         """
         few = replicas * width < 8 * 256 or dtype == torch.float64
         early = replicas * width < 48 * 256
@@ -155,11 +159,12 @@ class Tiles:
         return cls(
             embed=embed,
             splits=max(1, min(24, 264 // (embed.grid(128, width) * replicas))),
-            norm=Tile(16, 32, 64) if few else Tile(32, 128, 32),
+            norm=Tile(16, 32, 64) if few else Tile(64, 64 if early else 128, 32) if halves else Tile(32, 128, 32),
             block=Tile(16, 32, 32) if few else Tile(64, 64, 32, parted=True),
             back=Tile(16, 32, 64) if few else Tile(64, 64, 32),
-            gradient=Tile(32, 64, 32) if few else Tile(128, 64, 32, parted=True),
+            gradient=Tile(32, 64, 32) if few else Tile(64, 128, 32) if halves else Tile(128, 64, 32, parted=True),
             embed_update=Tile(32, 64, 32) if few else Tile(64, 32, 128, stages=1, parted=True),
+            halves=halves and not few,
             few=few,
             early=early,
         )
@@ -208,11 +213,16 @@ class Fused:
         self.replicas, self.layers = len(program.cohort.replicas), model.blocks
         self.width, self.inner = model.width, model.width * model.expansion
         self.classes, self.features = program.dataset.classes, program.dataset.features
-        self.tiles = Tiles.choose(self.replicas, self.width, program.dtype)
-        asked = program.setup.precision
-        self.precision = "float32" if self.tiles.few and asked == "tf32" else asked
         self.where: dict[str, Any] = {"device": program.device.torch, "dtype": program.dtype}
         batch = program.setup.batch_size
+        self.betas = (program.setup.optimizer.beta1, program.setup.optimizer.beta2)
+        steps = -(-program.count // batch)
+        self.farthest = peaks.farthest(self.betas, steps)
+        """How far an epoch can move a weight, in units of the rate."""
+        asked = program.setup.precision
+        halves = asked == "float32" and max(program.base_lr) * self.farthest <= peaks.FARTHEST
+        self.tiles = Tiles.choose(self.replicas, self.width, program.dtype, halves)
+        self.precision = "float32" if self.tiles.few and asked == "tf32" else asked
         self.memory = {name: torch.empty(size * batch, **self.where) for name, size in self._sizes().items()}
         exact = program.dtype if program.dtype == torch.float64 else torch.bfloat16
         images = len(program.seeds) * self.features * batch
@@ -226,18 +236,17 @@ class Fused:
         self.labels = torch.zeros(
             (2, len(program.seeds), batch), device=program.device.torch, dtype=program.train.labels.dtype
         )
-        self.betas = (program.setup.optimizer.beta1, program.setup.optimizer.beta2)
         self.constants = adamw.constants(*self.betas, program.setup.optimizer.eps, program.strength)
         arms = [program.cohort.arms[replica.arm] for replica in program.cohort.replicas]
         self.flows = self._integers([int(isinstance(arm.rule, Bp)) for arm in arms])
         largest = [arm.rule.clip if isinstance(arm.rule, Dfa) and arm.rule.clip else math.inf for arm in arms]
         self.largest = torch.tensor(largest, **self.where)
         self.groups = self._integers([self._group(name) for name in layout.groups[layout.skipped // CHUNK :]])
-        steps = -(-program.count // batch)
         self.corrections = torch.zeros((steps, 2), **self.where)
         self.tick = torch.zeros((), device=program.device.torch, dtype=torch.int64)
         self.loss = torch.zeros((self.replicas, self._row_tiles), device=program.device.torch, dtype=torch.float64)
         self.spans = self._spans()
+        self.peaks = peaks.Peaks(self.layers, self.replicas, self.where)
         self.unfinished: list[Any] = []  # marks behind the last launch's updates, block by block
         self.fetched: list[Any] = []  # the mark behind the next launch's images
         self._compiled: list[Any] | None = None  # a list while kernels are compiled, not launched
@@ -277,7 +286,7 @@ class Fused:
             "parts": splits * r * d,
             "h": (layers + 1) * r * d,
             "stats": (layers + 1) * r * 2,
-            "z": layers * r * inner,
+            "slopes": layers * r * inner,
             "u": layers * r * inner,
             "f": layers * r * d if self.program.penalty is not None else 0,
             "error": r * self.classes,
@@ -330,6 +339,15 @@ class Fused:
         self.corrections.copy_(torch.from_numpy(table))
         self.tick.zero_()
         self.loss.zero_()
+        if self.tiles.halves:
+            names = ("norm.weight", "norm.bias", "w1.weight", "w2.weight")
+            self.peaks.foresee({name: self._of_blocks(name) for name in names}, self.farthest * self.program.lr)
+
+    def _of_blocks(self, name: str) -> Tensor:
+        """A tensor of all blocks' weights, [l, r, numbers]."""
+        r, stride, blocks, apart = self._place
+        shape = (self.layers, r, math.prod(self.storage.specs[f"block_0.{name}"].shape))
+        return self.storage.weights.as_strided(shape, (apart, stride, 1), blocks + self._at(name))
 
     def advance(self, size: int, steps: int) -> None:
         """After ``steps`` launches of batches of ``size``."""
@@ -456,6 +474,15 @@ class Fused:
     def _cut(self, tile: Tile) -> dict[str, Any]:
         return tile.options(self.precision)
 
+    def _block_cut(self, tile: Tile) -> dict[str, Any]:
+        """For the products of blocks."""
+        options = tile.options(self.precision)
+        return options | ({"PRECISION": peaks.PRODUCT} if self.tiles.halves else {}) | self._scaled
+
+    @property
+    def _scaled(self) -> dict[str, bool]:
+        return {"SCALED": self.tiles.halves}
+
     def _at(self, name: str) -> int:
         """Where a tensor begins: in a replica's row, or, for one of a block, behind the block's beginning."""
         offsets = self.storage.layout.offsets
@@ -511,32 +538,37 @@ class Fused:
         from harness.batched.kernels import forward as kernels
 
         program, weights, model = self.program, self.storage.weights, self.model
-        parts, h, moments, stats, z, u, f = self._buffers(size, "parts", "h", "moments", "stats", "z", "u", "f")
+        parts, h, moments, stats = self._buffers(size, "parts", "h", "moments", "stats")
+        slopes, u, f = self._buffers(size, "slopes", "u", "f")
         r, stride, blocks, apart = self._place
         wide = self.tiles.block.columns
         here = Branch.current(program.device.is_cuda)
         here.join(self.unfinished[:1])
         self._go(
             kernels.embed_sum, (-(-size // HEAD_ROWS) * self._parts, r),
-            parts, weights, h, moments, r, stride, self._at("embedding.bias"),
-            N=size, D=self.width, SPLITS=self.tiles.splits, BM=HEAD_ROWS, BN=wide,
+            parts, weights, h, moments, self.peaks.measured, r, stride, self._at("embedding.bias"),
+            len(self.peaks.measured),
+            N=size, D=self.width, SPLITS=self.tiles.splits, PEAKS=power_of_two(len(self.peaks.measured)), BM=HEAD_ROWS,
+            BN=wide,
         )  # fmt: skip
         for layer in range(self.layers):
             here.join(self.unfinished[layer : layer + 1])
             tile = self.tiles.norm
             self._go(
                 kernels.norm_linear, (tile.grid(size, self.inner), 1, r),
-                h, moments, stats, weights, z, u, r, stride, blocks, apart, layer,
+                h, moments, stats, weights, slopes, u, self.peaks["normed"], self.peaks["w1"], self.peaks["u"],
+                r, stride, blocks, apart, layer,
                 self._at("norm.weight"), self._at("norm.bias"), self._at("w1.weight"), self._at("w1.bias"),
                 N=size, D=self.width, H=self.inner, ACT=model.activation, EPS=LAYER_NORM_EPS,
-                PARTS=self._parts, PP=power_of_two(self._parts), WIDE=wide, **self._cut(tile),
+                PARTS=self._parts, PP=power_of_two(self._parts), WIDE=wide, **self._block_cut(tile),
             )  # fmt: skip
             tile = self.tiles.block
             self._go(
                 kernels.out_linear, (tile.grid(size, self.width), 1, r),
-                h, u, f, moments, weights, r, stride, blocks, apart, layer, self._at("w2.weight"), self._at("w2.bias"),
+                h, u, f, moments, weights, self.peaks["u"], self.peaks["w2"], r, stride, blocks, apart, layer,
+                self._at("w2.weight"), self._at("w2.bias"),
                 D=self.width, H=self.inner, SKIP=model.skip, KEEP=self._penalised,
-                N=size, **self._cut(tile),
+                N=size, **self._block_cut(tile),
             )  # fmt: skip
         self.unfinished = []
         error, dhn, dh, df = self._buffers(size, "error", "dhn", "dh", "df")
@@ -545,10 +577,10 @@ class Fused:
         self._go(
             kernels.head, (self._row_tiles, r),
             h, stats, f, weights, program.slots, labels, self.flows, program.strength,
-            error, dhn, dh, df, self.loss,
+            error, dhn, dh, df, self.peaks["df"], self.loss,
             r, stride, self.layers, *self._head_norm(), self._at("head.weight"), self._at("head.bias"),
             NORM=norm, PENALTY=self._penalised, EPS=LAYER_NORM_EPS, BM=HEAD_ROWS, N=size, **self._shape, **self._head,
-            **self._exact,
+            **self._scaled, **self._exact,
         )  # fmt: skip
 
     def _head_norm(self) -> tuple[int, int]:
@@ -563,8 +595,9 @@ class Fused:
         first, count = share.replicas.start, share.replicas.stop - share.replicas.start
         self._go(
             kernels.credit, (-(-size // HEAD_ROWS), self.layers, count),
-            error, self.feedback[first], f, self.program.strength, df, dh, self.replicas, first,
-            N=size, PENALTY=self._penalised, BM=HEAD_ROWS, **self._shape, **self._head, **self._exact,
+            error, self.feedback[first], f, self.program.strength, df, dh, self.peaks["df"], self.replicas, first,
+            N=size, PENALTY=self._penalised, BM=HEAD_ROWS, **self._shape, **self._head, **self._scaled,
+            **self._exact,
         )  # fmt: skip
 
     def _flow_back(self, size: int, share: Share) -> None:
@@ -579,35 +612,34 @@ class Fused:
             self._through_first(size, layer, share)
             self._go(
                 kernels.back_norm, (self._row_tiles, count),
-                du, h, stats, f, self.storage.weights, self.program.strength, dh, df, self.partial,
+                du, h, stats, f, self.storage.weights, self.program.strength, dh, df, self.peaks["df"], self.partial,
                 r, stride, blocks, apart, layer, first, self._at("norm.weight"),
                 N=size, PARTS=self._norm_parts, SKIP=self.model.skip, PENALTY=self._penalised, BM=HEAD_ROWS,
-                **self._shape,
+                **self._shape, **self._scaled,
             )  # fmt: skip
 
     def _through_branch(self, size: int, layer: int, layers: int, share: Share) -> None:
         """From a branch's output back to its first product's output, for ``layers`` blocks at once."""
-        df, z, dz = self._buffers(size, "df", "z", "dz")
-        self._back(size, layer, layers, share, (df, z, dz), "w2.weight", IN=self.inner, OUT=self.width, SLOPE=True)
+        self._back(size, layer, layers, share, "df", "dz", "w2", IN=self.inner, OUT=self.width, SLOPE=True)
 
     def _through_first(self, size: int, layer: int, share: Share) -> None:
         """From there to the output of the block's layer norm: only where gradients flow on below."""
-        z, dz, du = self._buffers(size, "z", "dz", "du")
-        self._back(size, layer, 1, share, (dz, z, du), "w1.weight", IN=self.width, OUT=self.inner, SLOPE=False)
+        self._back(size, layer, 1, share, "dz", "du", "w1", IN=self.width, OUT=self.inner, SLOPE=False)
 
     def _back(
-        self, size: int, layer: int, layers: int, share: Share, tensors: tuple[Tensor, ...], weight: str, **shape: int
+        self, size: int, layer: int, layers: int, share: Share, out: str, into: str, weight: str, **shape: int
     ) -> None:
         from harness.batched.kernels import backward as kernels
 
-        dout, z, din = tensors
+        dout, slopes, din = self._buffers(size, out, "slopes", into)
         first, count = share.replicas.start, share.replicas.stop - share.replicas.start
         tile = self.tiles.back
         apart = self.replicas if shape["SLOPE"] else 0
         self._go(
             kernels.back_linear, (tile.grid(size, shape["IN"]), layers, count),
-            dout, self.storage.weights, z, din, apart, *self._place, layer, first, self._at(weight),
-            N=size, ACT=self.model.activation, **shape, **self._cut(tile),
+            dout, self.storage.weights, slopes, din, self.peaks[out], self.peaks[weight], self.peaks["dz"], apart,
+            *self._place, layer, first, self._at(f"{weight}.weight"),
+            N=size, **shape, **self._block_cut(tile),
         )  # fmt: skip
 
     def _gradients(self, size: int) -> None:
@@ -621,19 +653,22 @@ class Fused:
         place = (r, stride, own, first, apart, skipped)
         norm = (self._at("norm.weight"), self._at("norm.bias"))
         one, two, _ = self.slots
+        known = self.peaks
         common = {
             "N": size, "BATCH": self.program.setup.batch_size, "PARTS": self._norm_parts,
-            **self._cut(self.tiles.gradient),
+            **self._block_cut(self.tiles.gradient),
         }  # fmt: skip
         self._go(
             kernels.weight_gradient, (one, self.layers, r),
-            h, stats, dz, weights, gradient, self.squares, self.partial, self.flows, *place, *norm,
+            h, stats, dz, known["unit"], known["dz"], weights, gradient, self.squares, self.partial, self.flows,
+            *place, *norm,
             self._at("w1.weight"), self._at("w1.bias"), sum(self.slots), 0,
             IN=self.width, OUT=self.inner, NORM=True, **common,
         )  # fmt: skip
         self._go(
             kernels.weight_gradient, (two, self.layers, r),
-            u, stats, df, weights, gradient, self.squares, self.partial, self.flows, *place, *norm,
+            u, stats, df, known["u"], known["df"], weights, gradient, self.squares, self.partial, self.flows,
+            *place, *norm,
             self._at("w2.weight"), self._at("w2.bias"), sum(self.slots), one,
             IN=self.inner, OUT=self.width, NORM=False, **common,
         )  # fmt: skip

@@ -5,14 +5,14 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from harness.batched.kernels.common import product, slope, tile_of
+from harness.batched.kernels.common import keep_peak, product, scale_of, tile_of, unscaled
 
 
 @triton.jit(do_not_specialize=["first", "replicas"])
 def credit(
-    error, feedback, f, strength, df, dh, replicas, first,
+    error, feedback, f, strength, df, dh, peaks_df, replicas, first,
     N, D: tl.constexpr, C: tl.constexpr, DP: tl.constexpr, CP: tl.constexpr, PENALTY: tl.constexpr,
-    BM: tl.constexpr, PRECISION: tl.constexpr,
+    SCALED: tl.constexpr, BM: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Direct feedback: a_l = error·B_l, â_l = a_l / (rms(a_l) + 1e-6); df_l = (â_l + 2λ·f_l)/N; dh = â_0/N.
 
@@ -38,16 +38,19 @@ def credit(
     at += (layer * replicas + r) * (N * D)
     if PENALTY:
         a += tl.load(f + at, mask=real, other=0.0) * (tl.load(strength + r) * 2.0)
-    tl.store(df + at, a / N, mask=real)
+    a = a / N
+    tl.store(df + at, a, mask=real)
+    keep_peak(peaks_df, layer * replicas + r, a, SCALED)
 
 
 @triton.jit(do_not_specialize=["first", "first_layer", "replicas", "apart"])
 def back_linear(
-    dout, weights, z, din, apart, replicas, stride, blocks, block_stride, first_layer, first, w,
-    N, IN: tl.constexpr, OUT: tl.constexpr, ACT: tl.constexpr, SLOPE: tl.constexpr,
+    dout, weights, slopes, din, peaks_out, peaks_w, peaks_in, apart, replicas, stride, blocks, block_stride,
+    first_layer, first, w,
+    N, IN: tl.constexpr, OUT: tl.constexpr, SLOPE: tl.constexpr, SCALED: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """din_l = dout_l·Wᵀ, W [IN, OUT]; with SLOPE times act'(z_l).
+    """din_l = dout_l·Wᵀ, W [IN, OUT]; with SLOPE times slopes_l, act'(z_l).
 
     din holds ``apart`` replicas from layer to layer, or with 0 one layer only. Grid (tiles, layers, replicas), from
     ``first`` on.
@@ -55,7 +58,9 @@ def back_linear(
     rows, cols = tile_of(tl.program_id(0), IN, BM, BN)
     layer, r = first_layer + tl.program_id(1), (first + tl.program_id(2)).to(tl.int64)
     weight = weights + r * stride + blocks + layer * block_stride + w
-    source = dout + (layer * replicas + r) * (N * OUT)
+    place = layer * replicas + r
+    source = dout + place * (N * OUT)
+    scale, scale_w = scale_of(peaks_out, place, SCALED), scale_of(peaks_w, place, SCALED)
     total = tl.zeros((BM, BN), dtype=dout.dtype.element_ty)
     for start in range(0, OUT, BK):
         ks = start + tl.arange(0, BK)
@@ -64,19 +69,22 @@ def back_linear(
         kernel = tl.load(
             weight + cols[None, :] * OUT + ks[:, None], mask=keep[:, None] & (cols < IN)[None, :], other=0.0
         )
-        total = product(a, kernel, total, PRECISION)
+        total = product(a * scale, kernel * scale_w, total, PRECISION)
+    total = unscaled(total, scale, scale_w, SCALED)
     inside = (rows < N)[:, None] & (cols < IN)[None, :]
-    at = (layer * replicas + r) * (N * IN) + rows[:, None] * IN + cols[None, :]
+    at = place * (N * IN) + rows[:, None] * IN + cols[None, :]
     if SLOPE:
-        total = total * slope(tl.load(z + at, mask=inside, other=0.0), ACT)
+        total = total * tl.load(slopes + at, mask=inside, other=0.0)
+        keep_peak(peaks_in, place, total, SCALED)
     tl.store(din + (layer * apart + r) * (N * IN) + rows[:, None] * IN + cols[None, :], total, mask=inside)
 
 
 @triton.jit(do_not_specialize=["first", "layer", "replicas"])
 def back_norm(
-    du, h, stats, f, weights, strength, dh, df, partial, replicas, stride, blocks, block_stride, layer, first, gamma,
+    du, h, stats, f, weights, strength, dh, df, peaks_df, partial, replicas, stride, blocks, block_stride, layer, first,
+    gamma,
     N, D: tl.constexpr, DP: tl.constexpr, PARTS: tl.constexpr, SKIP: tl.constexpr, PENALTY: tl.constexpr,
-    BM: tl.constexpr,
+    SCALED: tl.constexpr, BM: tl.constexpr,
 ):  # fmt: skip
     """dh_l = dh_{l+1} (with SKIP) + the layer norm's gradient of du, in place; df_{l−1} = dh_l + 2λ·f_{l−1}/N.
 
@@ -112,13 +120,15 @@ def back_norm(
         if PENALTY:
             back += tl.load(f + below, mask=real, other=0.0) * (tl.load(strength + r) * 2.0 / N)
         tl.store(df + below, back, mask=real)
+        keep_peak(peaks_df, (layer - 1) * replicas + r, back, SCALED)
 
 
 @triton.jit(do_not_specialize=["first_slot", "replicas"])
 def weight_gradient(
-    source, stats, dout, weights, gradient, squares, partial, flows, replicas, stride, gradient_stride,
-    blocks, block_stride, skipped, gamma, beta, w, b, slots, first_slot,
+    source, stats, dout, peaks_in, peaks_out, weights, gradient, squares, partial, flows, replicas, stride,
+    gradient_stride, blocks, block_stride, skipped, gamma, beta, w, b, slots, first_slot,
     N, BATCH: tl.constexpr, IN: tl.constexpr, OUT: tl.constexpr, NORM: tl.constexpr, PARTS: tl.constexpr,
+    SCALED: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """dW_l = inᵀ·dout_l, where in = LN(h_l) with NORM, else u_l, and db_l = Σ dout_l, over samples.
@@ -133,6 +143,8 @@ def weight_gradient(
     layer, r = tl.program_id(1), tl.program_id(2).to(tl.int64)
     own = blocks + layer * block_stride
     at = layer * replicas + r
+    scale_in = scale_of(peaks_in, at, SCALED)
+    scale_out = scale_of(peaks_out, at, SCALED)
     total = tl.zeros((BM, BN), dtype=dout.dtype.element_ty)
     heap = tl.zeros((BK, BN), dtype=dout.dtype.element_ty)
     for start in range(0, BATCH, BK):
@@ -145,12 +157,15 @@ def weight_gradient(
             note = stats + (at * N + ns) * 2
             mean = tl.load(note, mask=keep, other=0.0)
             spread = tl.load(note + 1, mask=keep, other=0.0)
-            a = (a - mean[None, :]) * spread[None, :]
+            a = (a - mean[None, :]) * (spread * scale_in)[None, :]
+        else:
+            a = a * scale_in
         g = tl.load(
             dout + (at * N + ns[:, None]) * OUT + outs[None, :], mask=keep[:, None] & (outs < OUT)[None, :], other=0.0
         )
-        total = product(a, g, total, PRECISION)
+        total = product(a, g * scale_out, total, PRECISION)
         heap += g
+    total = unscaled(total, scale_in, scale_out, SCALED)
     sent = tl.sum(heap, 0)
     inside = (ins < IN)[:, None] & (outs < OUT)[None, :]
     total = tl.where(inside, total, 0.0)

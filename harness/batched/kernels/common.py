@@ -8,8 +8,22 @@ import triton.language as tl
 
 @triton.jit
 def product(a, b, total, PRECISION: tl.constexpr):
-    """total + a·b. PRECISION: ieee, or factors in parts: tf32, tf32x3, bf16x3, bf16x6 (``harness.engine.fused``)."""
-    return tl.dot(a, b, acc=total, input_precision=PRECISION, out_dtype=total.dtype)
+    """total + a·b. PRECISION: ieee, or factors in parts: tf32, tf32x3, bf16x3, bf16x6 (``engine.fused``), fp16x3.
+
+    fp16x3: two parts of float16 each hold 22 bits and a sign, as tf32x3's do (Ootomo and Yokota 2022, doi
+    10.1177/10943420221090256), of numbers that lie well within float16's range: see ``scale_of``. Tensor cores cut sums
+    off where addition rounds, so each product of three is added outside of them.
+    """
+    if PRECISION == "fp16x3":
+        a_high, b_high = a.to(tl.float16), b.to(tl.float16)
+        a_low = (a - a_high.to(tl.float32)).to(tl.float16)
+        b_low = (b - b_high.to(tl.float32)).to(tl.float16)
+        part = tl.dot(a_low, b_high, out_dtype=tl.float32)
+        part = tl.dot(a_high, b_low, acc=part, out_dtype=tl.float32)
+        total += tl.dot(a_high, b_high, acc=part, out_dtype=tl.float32)
+    else:
+        total = tl.dot(a, b, acc=total, input_precision=PRECISION, out_dtype=total.dtype)
+    return total
 
 
 @triton.jit
@@ -36,23 +50,53 @@ def pixel_product(pixels, b, total, PRECISION: tl.constexpr):
 
 
 @triton.jit
-def activated(z, KIND: tl.constexpr):
-    """gelu(z) = z·Φ(z) (arXiv 1606.08415), or relu. A comparison, not a maximum: NaN must stay NaN."""
-    if KIND == "gelu":  # noqa: SIM108 (Triton compiles one branch of this form only)
-        out = 0.5 * z * (1.0 + tl.erf(z * 0.7071067811865476))
-    else:
-        out = tl.where(z < 0.0, 0.0, z)
-    return out
+def keep_peak(peaks, at, tile, SCALED: tl.constexpr):
+    """Raise peaks[at] to a tile's largest absolute number. In any order: the largest of all is the same."""
+    if SCALED:
+        tl.atomic_max(peaks + at, tl.max(tl.abs(tile)), sem="relaxed")
 
 
 @triton.jit
-def slope(z, KIND: tl.constexpr):
-    """The activation's derivative: Φ(z) + z·φ(z), or a step."""
-    if KIND == "gelu":
-        out = 0.5 * (1.0 + tl.erf(z * 0.7071067811865476)) + z * tl.exp(-0.5 * z * z) * 0.3989422804014327
+def scale_of(peaks, at, SCALED: tl.constexpr):
+    """The power of two that brings a tensor's largest absolute number, peaks[at], to 2¹⁴ and above; else 1.
+
+    Float16 ends below 2¹⁶, and holds numbers 2¹⁶ times smaller in two parts with all of their bits; what is smaller
+    still errs by 2⁻²⁵.
+    """
+    if SCALED:
+        exponent = tl.load(peaks + at).to(tl.int32, bitcast=True) >> 23
+        scale = (tl.minimum(268 - exponent, 253) << 23).to(tl.float32, bitcast=True)
     else:
-        out = tl.where(z > 0.0, 1.0, 0.0).to(z.dtype)
-    return out
+        scale = 1.0
+    return scale
+
+
+@triton.jit
+def unscaled(total, first, second, SCALED: tl.constexpr):
+    """A product of two factors that were scaled by these powers of two."""
+    if SCALED:
+        total = total * inverse(first) * inverse(second)
+    return total
+
+
+@triton.jit
+def inverse(power):
+    """1/power, of a power of two."""
+    return ((254 << 23) - power.to(tl.int32, bitcast=True)).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def activated(z, KIND: tl.constexpr):
+    """act(z) and act'(z): gelu(z) = z·Φ(z) (arXiv 1606.08415) and Φ(z) + z·φ(z), or relu and a step.
+
+    A comparison, not a maximum: NaN must stay NaN.
+    """
+    if KIND == "gelu":
+        share = 0.5 * (1.0 + tl.erf(z * 0.7071067811865476))
+        out, slope = z * share, share + z * tl.exp(-0.5 * z * z) * 0.3989422804014327
+    else:
+        out, slope = tl.where(z < 0.0, 0.0, z), tl.where(z > 0.0, 1.0, 0.0).to(z.dtype)
+    return out, slope
 
 
 @triton.jit

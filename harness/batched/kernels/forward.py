@@ -5,7 +5,17 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from harness.batched.kernels.common import activated, merged, moments_of, pixel_product, product, tile_of
+from harness.batched.kernels.common import (
+    activated,
+    keep_peak,
+    merged,
+    moments_of,
+    pixel_product,
+    product,
+    scale_of,
+    tile_of,
+    unscaled,
+)
 
 
 @triton.jit(do_not_specialize=["ahead", "count"])
@@ -66,12 +76,15 @@ def embed(
     tl.store(out + rows[:, None] * D + cols[None, :], total, mask=(rows < N)[:, None] & (cols < D)[None, :])
 
 
-@triton.jit(do_not_specialize=["replicas"])
+@triton.jit(do_not_specialize=["replicas", "measured"])
 def embed_sum(
-    parts, weights, h, moments, replicas, stride, b,
-    N, D: tl.constexpr, SPLITS: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
+    parts, weights, h, moments, peaks, replicas, stride, b, measured,
+    N, D: tl.constexpr, SPLITS: tl.constexpr, PEAKS: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
 ):  # fmt: skip
-    """h_0[r] = Σ_k parts[k, r] + bias, in the order of k; moments as in ``out_linear``. Grid (tiles, R)."""
+    """h_0[r] = Σ_k parts[k, r] + bias, in the order of k; moments as in ``out_linear``. Grid (tiles, R).
+
+    And what this step will measure begins at nothing: peaks [``measured``, r]. PEAKS: a power of two.
+    """
     rows, cols = tile_of(tl.program_id(0), D, BM, BN)
     r = tl.program_id(1).to(tl.int64)
     inside = (rows < N)[:, None] & (cols < D)[None, :]
@@ -81,6 +94,9 @@ def embed_sum(
     for part in range(SPLITS):
         total += tl.load(parts + (part * replicas + r) * (N * D) + at, mask=inside, other=0.0)
     tl.store(h + r * (N * D) + at, total, mask=inside)
+    if tl.program_id(0) == 0:
+        peak = tl.arange(0, PEAKS)
+        tl.store(peaks + peak * replicas + r, 0.0, mask=peak < measured)
     keep_moments(moments, total, inside, rows, r, N, D, BM, BN)
 
 
@@ -97,19 +113,23 @@ def keep_moments(moments, tile, inside, rows, r, N, D: tl.constexpr, BM: tl.cons
 
 @triton.jit(do_not_specialize=["layer", "replicas"])
 def norm_linear(
-    h, moments, stats, weights, z, u, replicas, stride, blocks, block_stride, layer, gamma, beta, w, b,
+    h, moments, stats, weights, slopes, u, peaks_in, peaks_w, peaks_u, replicas, stride, blocks, block_stride, layer,
+    gamma, beta, w, b,
     N, D: tl.constexpr, H: tl.constexpr, ACT: tl.constexpr, EPS: tl.constexpr,
-    PARTS: tl.constexpr, PP: tl.constexpr, WIDE: tl.constexpr,
+    PARTS: tl.constexpr, PP: tl.constexpr, WIDE: tl.constexpr, SCALED: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """z_l = LN(h_l)·W1 + b1; u_l = act(z_l); stats[l, r, n] = mean and 1/√(variance + ε) of h_l's row.
+    """z_l = LN(h_l)·W1 + b1; u_l = act(z_l); slopes_l = act'(z_l).
 
-    moments: of h_l, in PARTS parts WIDE columns wide. Grid (tiles, 1, R).
+    stats[l, r, n] = mean and 1/√(variance + ε) of h_l's row. moments: of h_l, in PARTS parts WIDE columns wide. Grid
+    (tiles, 1, R).
     """
     rows, cols = tile_of(tl.program_id(0), H, BM, BN)
     r = tl.program_id(2).to(tl.int64)
     own = weights + r * stride + blocks + layer * block_stride
-    source = h + (layer * replicas + r) * (N * D)
+    place = layer * replicas + r
+    source = h + place * (N * D)
+    scale_in, scale_w = scale_of(peaks_in, place, SCALED), scale_of(peaks_w, place, SCALED)
     inside = rows < N
     mean, variance = merged(moments + (r * N + rows) * (2 * PARTS), inside, D, PARTS, PP, WIDE)
     spread = 1.0 / tl.sqrt(variance + EPS)
@@ -118,25 +138,28 @@ def norm_linear(
         ks = start + tl.arange(0, BK)
         keep = ks < D
         a = tl.load(source + rows[:, None] * D + ks[None, :], mask=inside[:, None] & keep[None, :], other=0.0)
-        scale = tl.load(own + gamma + ks, mask=keep, other=0.0)
-        offset = tl.load(own + beta + ks, mask=keep, other=0.0)
+        scale = tl.load(own + gamma + ks, mask=keep, other=0.0) * scale_in
+        offset = tl.load(own + beta + ks, mask=keep, other=0.0) * scale_in
         a = (a - mean[:, None]) * spread[:, None] * scale[None, :] + offset[None, :]
         kernel = tl.load(own + w + ks[:, None] * H + cols[None, :], mask=keep[:, None] & (cols < H)[None, :], other=0.0)
-        total = product(a, kernel, total, PRECISION)
+        total = product(a, kernel * scale_w, total, PRECISION)
+    total = unscaled(total, scale_in, scale_w, SCALED)
     total += tl.load(own + b + cols, mask=cols < H, other=0.0)[None, :]
-    at = (layer * replicas + r) * (N * H) + rows[:, None] * H + cols[None, :]
-    tl.store(z + at, total, mask=inside[:, None] & (cols < H)[None, :])
-    tl.store(u + at, activated(total, ACT), mask=inside[:, None] & (cols < H)[None, :])
+    at = place * (N * H) + rows[:, None] * H + cols[None, :]
+    keep_peak(peaks_u, place, total, SCALED)  # |act(z)| ≤ |z|; of act(z) itself, Triton would have it done twice
+    out, slope = activated(total, ACT)
+    tl.store(u + at, out, mask=inside[:, None] & (cols < H)[None, :])
+    tl.store(slopes + at, slope, mask=inside[:, None] & (cols < H)[None, :])
     if tl.program_id(0) % tl.cdiv(H, BN) == 0:
-        note = stats + ((layer * replicas + r) * N + rows) * 2
+        note = stats + (place * N + rows) * 2
         tl.store(note, mean, mask=inside)
         tl.store(note + 1, spread, mask=inside)
 
 
 @triton.jit(do_not_specialize=["layer", "replicas"])
 def out_linear(
-    h, u, f, moments, weights, replicas, stride, blocks, block_stride, layer, w, b,
-    N, D: tl.constexpr, H: tl.constexpr, SKIP: tl.constexpr, KEEP: tl.constexpr,
+    h, u, f, moments, weights, peaks_u, peaks_w, replicas, stride, blocks, block_stride, layer, w, b,
+    N, D: tl.constexpr, H: tl.constexpr, SKIP: tl.constexpr, KEEP: tl.constexpr, SCALED: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """f_l = u_l·W2 + b2 (kept if KEEP); h_{l+1} = h_l + f_l, or f_l without SKIP; and its moments.
@@ -146,17 +169,20 @@ def out_linear(
     rows, cols = tile_of(tl.program_id(0), D, BM, BN)
     r = tl.program_id(2).to(tl.int64)
     own = weights + r * stride + blocks + layer * block_stride
-    source = u + (layer * replicas + r) * (N * H)
+    place = layer * replicas + r
+    source = u + place * (N * H)
+    scale_u, scale_w = scale_of(peaks_u, place, SCALED), scale_of(peaks_w, place, SCALED)
     total = tl.zeros((BM, BN), dtype=h.dtype.element_ty)
     for start in range(0, H, BK):
         ks = start + tl.arange(0, BK)
         keep = ks < H
         a = tl.load(source + rows[:, None] * H + ks[None, :], mask=(rows < N)[:, None] & keep[None, :], other=0.0)
         kernel = tl.load(own + w + ks[:, None] * D + cols[None, :], mask=keep[:, None] & (cols < D)[None, :], other=0.0)
-        total = product(a, kernel, total, PRECISION)
+        total = product(a * scale_u, kernel * scale_w, total, PRECISION)
+    total = unscaled(total, scale_u, scale_w, SCALED)
     total += tl.load(own + b + cols, mask=cols < D, other=0.0)[None, :]
     inside = (rows < N)[:, None] & (cols < D)[None, :]
-    at = (layer * replicas + r) * (N * D) + rows[:, None] * D + cols[None, :]
+    at = place * (N * D) + rows[:, None] * D + cols[None, :]
     if KEEP:
         tl.store(f + at, total, mask=inside)
     if SKIP:
@@ -167,10 +193,10 @@ def out_linear(
 
 @triton.jit(do_not_specialize=["layers", "replicas"])
 def head(
-    h, stats, f, weights, slots, y, flows, strength, error, dhn, dh, df, loss, replicas, stride, layers,
+    h, stats, f, weights, slots, y, flows, strength, error, dhn, dh, df, peaks_df, loss, replicas, stride, layers,
     gamma, beta, w, b,
     N, D: tl.constexpr, C: tl.constexpr, DP: tl.constexpr, CP: tl.constexpr, NORM: tl.constexpr,
-    PENALTY: tl.constexpr, EPS: tl.constexpr, BM: tl.constexpr, PRECISION: tl.constexpr,
+    PENALTY: tl.constexpr, SCALED: tl.constexpr, EPS: tl.constexpr, BM: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """logits = LN_out(h_L)·W + b; error = softmax − onehot; loss[r, tile] += Σ cross entropy of the tile's samples.
 
@@ -229,3 +255,4 @@ def head(
             branch = tl.load(f + (layers - 1) * replicas * (N * D) + at, mask=real, other=0.0)
             back += branch * (tl.load(strength + r) * 2.0 / N)
         tl.store(df + (layers - 1) * replicas * (N * D) + at, back, mask=real)
+        keep_peak(peaks_df, (layers - 1) * replicas + r, back, SCALED)

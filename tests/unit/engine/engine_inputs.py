@@ -47,11 +47,11 @@ def cohort(arms: dict[str, Arm], seeds: list[int]) -> Cohort:
     return Cohort(arms=arms, replicas=replicas, memory_bytes=0)
 
 
-def small_tiles(monkeypatch: pytest.MonkeyPatch, *, early: bool) -> None:
+def small_tiles(monkeypatch: pytest.MonkeyPatch, *, early: bool, halves: bool = False) -> None:
     """Have products cut into 16 by 16, in the launches of large cohorts."""
     small = Tile(16, 16, 16)
-    tiles = Tiles(small, 2, *[small] * 5, few=False, early=early)
-    monkeypatch.setattr(Tiles, "choose", classmethod(lambda cls, replicas, width, dtype: tiles))
+    tiles = Tiles(small, 2, *[small] * 5, halves=halves, few=False, early=early)
+    monkeypatch.setattr(Tiles, "choose", classmethod(lambda cls, *shape: tiles))
 
 
 def planned(*cohorts: Cohort) -> Plan:

@@ -18,7 +18,7 @@ from engine_inputs import arm, cohort, digits, small_tiles  # noqa: E402
 
 from harness.engine import open_device  # noqa: E402
 from harness.engine.batches import epoch_schedule  # noqa: E402
-from harness.engine.fused import Fused, Layout  # noqa: E402
+from harness.engine.fused import PRECISIONS, Fused, Layout  # noqa: E402
 from harness.engine.program import Program, Way  # noqa: E402
 from harness.records import Arm  # noqa: E402
 from harness.rules.dfa import Dfa  # noqa: E402
@@ -114,6 +114,50 @@ def test_kernels_are_as_exact_as_their_precision(rule: str, kind: str, replicas:
     for name, tensor in exact.items():
         plain, fused = ((errors[kind, way][name] - tensor).norm() / tensor.norm() for way in ("plain", "fused"))
         assert fused <= 4.0 * plain + 1e-6, name
+
+
+@pytest.mark.parametrize(("rule", "inner", "outer"), [("bp", 1.0, 1.0), ("dfa", 1e6, 1.0), ("bp", 1e-6, 1e-6)])
+def test_parts_of_float16_hold_what_float32_holds(
+    rule: str, inner: float, outer: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Activations beyond float16's largest number, and gradients below its smallest, err no more than float32's.
+
+    ``inner`` and ``outer`` multiply the blocks' first weights and the head's as they are drawn.
+    """
+    small_tiles(monkeypatch, early=False, halves=True)
+    if not ON_CARD:  # Triton's interpreter multiplies bfloat16's bits, as if they were whole numbers
+        monkeypatch.setitem(PRECISIONS, "float32", "ieee")
+    images, moments, steps = digits(16), {}, []
+    ways: list[tuple[str, Way]] = [("float64", "plain"), ("float32", "plain"), ("float32", "fused")]
+    for precision, way in ways:
+        setup = {"batch_size": 16, "precision": precision, "model": PLAIN | {"width": 24, "expansion": 2, "blocks": 2}}
+        program = Program(cohort({"a": arm(rule, 0.01, setup)}, [5]), images, open_device(DEVICE), way=way)
+        if precision == "float64":
+            drawn = {name: tensor.detach().clone() for name, tensor in program.params.items()}
+        for name, tensor in program.params.items():
+            factor = inner if "w1" in name else outer if name == "head.weight" else 1.0
+            tensor.detach().copy_(drawn[name].float() * factor)
+        program.begin_epoch(0, epoch_schedule(program.dataset, program.count, program.seeds, 0))
+        program.run_epoch()
+        moments[precision, way] = {name: tensor.double() for name, tensor in program.first.items()}
+        steps.append(program.step)
+    fused = steps[-1]
+    assert isinstance(fused, Fused) and fused.tiles.halves
+    activations = fused.memory["u"].abs().max().item()
+    assert activations > 1e5 if inner > 1 else activations < 10
+    for name, exact in moments["float64", "plain"].items():
+        plain, parts = ((moments["float32", way][name] - exact).norm() / exact.norm() for way in ("plain", "fused"))
+        assert parts <= 4.0 * plain + 1e-6, name
+
+
+def test_weights_that_an_epoch_may_move_far_are_not_multiplied_in_float16() -> None:
+    """A scale that leaves room for all of that would leave too few bits."""
+    for lr, halves in ((0.01, True), (1e3, False)):
+        setup = {"optimizer": {"name": "adamw", "lr": lr}, "model": PLAIN | {"width": 256, "blocks": 1}}
+        program = Program(
+            cohort({"a": arm("dfa", None, setup)}, list(range(8))), digits(300), open_device(DEVICE), way="fused"
+        )
+        assert isinstance(program.step, Fused) and program.step.tiles.halves == halves
 
 
 @pytest.mark.parametrize("early", [False, True])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
+from itertools import pairwise
 
 import mpmath
 import numpy as np
@@ -55,7 +56,7 @@ def test_students_probabilities_rise_and_stay_probabilities(df):
     assert 0 <= p[0] <= 1e-75
     assert p[-1] == 1
     assert t_cdf(0.0, df) == 0.5
-    assert all(low <= high * (1 + 1e-12) for low, high in zip(p, p[1:], strict=False))
+    assert all(low <= high * (1 + 1e-12) for low, high in pairwise(p))
 
 
 def test_far_tails_of_one_and_two_degrees_of_freedom_have_closed_forms():

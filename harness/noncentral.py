@@ -15,19 +15,25 @@ import numpy as np
 SPREADS = 8.5  # the density of q beyond so many of its standard deviations is below 1e-12
 POINTS = 64  # of Gauss and Legendre's rule, in each stretch
 STEEP = 3.0  # steps of Φ narrower than a third of the spread of q need a kink, or the rule sees too little of them
-TABLE_STEP = 2.0**-12
+TABLE_STEP, TABLE_END = 2.0**-12, 8.5
 
 
 def normal_cdf(x: np.ndarray) -> np.ndarray:
-    """Φ(x), to 2e-9: between the points of a table."""
-    points, values = _table()
-    return np.asarray(np.interp(x, points, values))
+    """Φ(x), to 2e-9: between the points of a table, whose even steps are found sooner than ``np.interp`` looks."""
+    values, slopes = _table()
+    x = np.clip(x, -TABLE_END, TABLE_END)
+    place = ((x + TABLE_END) / TABLE_STEP).astype(np.intp)
+    x -= place * TABLE_STEP - TABLE_END
+    x *= slopes[place]
+    x += values[place]
+    return x
 
 
 @cache
 def _table() -> tuple[np.ndarray, np.ndarray]:
-    points = np.arange(-8.5, 8.5 + TABLE_STEP, TABLE_STEP)
-    return points, np.array([*map(math.erfc, (points / -math.sqrt(2)).tolist())]) / 2
+    points = np.arange(-TABLE_END, TABLE_END + TABLE_STEP, TABLE_STEP)
+    values = np.array([*map(math.erfc, (points / -math.sqrt(2)).tolist())]) / 2
+    return values, np.append(np.diff(values) / TABLE_STEP, 0.0)
 
 
 @cache

@@ -38,7 +38,10 @@ def loaded(*arguments: str) -> set[str]:
     ("arguments", "unneeded"),
     [
         (("--version",), {"numpy", "pydantic", "yaml", "rich", "harness.records"}),
-        (("reverdict", "bp-penalty-control"), {"scipy", "rich", "harness.ledger.audit", "harness.pipeline.auditing"} | TRAINING),
+        (
+            ("reverdict", "bp-penalty-control"),
+            {"scipy", "rich", "harness.ledger.audit", "harness.pipeline.auditing"} | TRAINING,
+        ),
         (("check", "hypotheses"), {"scipy", "jinja2", "rich", "harness.ledger.audit"} | TRAINING),
         (("audit",), {"numpy", "scipy", "jinja2", "harness.inference", "harness.verdict"} | TRAINING),
         (("show", "bp-penalty-control", "--raw"), {"scipy", "jinja2"} | TRAINING - {"harness.plan"}),

@@ -20,7 +20,7 @@ def normal_cdf(x: float) -> float:
 
 
 def t_cdf(t: float, df: float) -> float:
-    """P(T ≤ t), T Student's with ``df`` > 0 degrees of freedom, to 13 digits also where it is 1e-300.
+    """P(T ≤ t), T Student's with ``df`` > 0 degrees of freedom, to 12 digits also where it is 1e-300.
 
     A t beyond ±1e150 counts as that.
     """

@@ -1,4 +1,4 @@
-"""How long judging takes: a stored run of many seeds, judged again and under other criteria.
+"""How long judging takes: a stored run of many seeds, judged again and under other criteria; and planning one.
 
     python benchmarks/judge.py --seeds 50
 
@@ -28,19 +28,19 @@ from harness.records import Measurements, Provenance, Registered
 
 REPOSITORY = Path(__file__).parents[1]
 FILE = REPOSITORY / "hypotheses" / "bp_penalty_control.yaml"
+POWER = (str(REPOSITORY / "hypotheses" / "mode2_direction.yaml"), "--sd", "1.5")
 IMPORTS = "from harness.pipeline import reverdict"
-LIBRARIES = "import jinja2.sandbox, numpy, pydantic, scipy.special, typer; pydantic.BaseModel"
-# What the first judging in a process waits for, whatever it judges.
+LIBRARIES = "import jinja2.sandbox, numpy, pydantic, typer; pydantic.BaseModel"
+FIGURE = "import matplotlib.backends.backend_svg, matplotlib.figure"
+# A template that is not the packaged one is not kept compiled.
 LOADED = (
-    "import scipy.special",
     "import jinja2.sandbox",
     "page._environment((('page', Path('templates/verdict.md.j2').read_text()),)).get_template('page')",
 )
 STEPS = (
-    "SciPy's functions, which judging loads",
-    "jinja2, which it loads",
-    "compiling the page's template",
-    "judging alone, with reading, comparing and these three",
+    "jinja2, which judging loads",
+    "compiling a template, which judging by the packaged one does not do again",
+    "judging alone, with reading and comparing, the first time in a process",
     "the same again, with nothing left to load",
 )
 # As installed: Python keeps what it compiled, whatever this shell says.
@@ -61,12 +61,15 @@ def main() -> None:
         for name, command in {
             "`harness --help`": [*base, "--help"],
             "start of Python and what judging imports": [sys.executable, "-c", IMPORTS],
-            "NumPy, SciPy's functions, pydantic, jinja2 and typer alone": [sys.executable, "-c", LIBRARIES],
+            "NumPy, pydantic, jinja2 and typer alone": [sys.executable, "-c", LIBRARIES],
             "`harness reverdict RUN`, from start to end": [*base, "reverdict", run, "--verdicts", str(verdicts)],
             "`harness reverdict RUN --figures`": [*base, "reverdict", run, "--verdicts", str(verdicts), "--figures"],
             "`harness reverdict RUN --criterion all`": [
                 *base, "reverdict", run, "--verdicts", str(verdicts), "--criterion", "all",
             ],
+            "`harness power FILE`": [*base, "power", *POWER],
+            "`harness power FILE --out FIGURE.svg`": [*base, "power", *POWER, "--out", f"{folder}/figure.svg"],
+            "matplotlib alone": [sys.executable, "-c", FIGURE],
         }.items():  # fmt: skip
             wall, own = timed(command, options.repeats)
             print(f"| {name} | {wall:.2f} | {own:.2f} |", flush=True)

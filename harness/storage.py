@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 from harness.errors import StorageFailed
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -19,7 +17,11 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 def cache_folder() -> Path:
     """``HARNESS_CACHE``, else the user's cache folder for this program."""
     chosen = os.environ.get("HARNESS_CACHE")
-    return Path(chosen) if chosen else user_cache_path("harness")
+    if chosen:
+        return Path(chosen)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("harness")
 
 
 def write_atomic(path: Path, *parts: bytes | memoryview) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -39,6 +40,7 @@ def power(
     form: Annotated[str, typer.Option("--format", help="text, json or markdown.")] = "text",
 ) -> None:
     """Show how likely each outcome is, if the truth were so and so, and how many seeds the prediction takes."""
+    gc.disable()  # a short process
     from harness import pipeline, verdict
     from harness.storage import write_atomic
 

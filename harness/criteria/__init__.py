@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 Target = Literal["mean", "median", "pseudomedian"]
 NEVER = 10**9
 """As a smallest number of seeds: more than any file may register."""
-LARGEST_SHIFT = 1e6  # noncentrality beyond which SciPy's distribution loses its way; the error is nil long before
-LARGEST_T = 1e150  # far enough; its square is still a number
+LARGEST_SHIFT = 1e6  # a noncentrality that is far enough: no chance changes beyond
 TIE = 1e-12  # of the largest deviation: numbers that differ by less are equal but for rounding
 
 
@@ -89,27 +88,12 @@ class Criterion(Plugin):
         return None
 
 
-def t_exceeded(alpha: float, df: float) -> float:
-    """The t that is exceeded with probability ``alpha``."""
-    from scipy import special
-
-    return -float(special.stdtrit(df, alpha))
-
-
 def t_misses(distance: float, sd: float, n: float, df: float, critical: float) -> float:
-    """P(T < critical), T noncentral t with ``df`` degrees of freedom and noncentrality √n·distance/sd.
+    """P(T < critical), T noncentral t with ``df`` degrees of freedom and noncentrality √n·distance/sd."""
+    from harness.noncentral import noncentral_t_cdf  # loads NumPy
 
-    Where SciPy's function has no value, as for 9,999 degrees of freedom and a noncentrality of 38, by the normal
-    approximation (Abramowitz and Stegun 1964, 26.7.10).
-    """
-    from scipy import special
-
-    shift = min(distance / sd * math.sqrt(n), LARGEST_SHIFT)
-    chance = float(special.nctdtr(df, shift, critical))
-    if math.isnan(chance):
-        z = (critical * (1 - 1 / (4 * df)) - shift) / math.sqrt(1 + critical**2 / (2 * df))
-        chance = float(special.ndtr(z))
-    return chance
+    shift = min(max(distance / sd * math.sqrt(n), -LARGEST_SHIFT), LARGEST_SHIFT)
+    return noncentral_t_cdf(critical, df, shift)
 
 
 def estimate(target: Target, x: np.ndarray) -> float:
@@ -118,7 +102,8 @@ def estimate(target: Target, x: np.ndarray) -> float:
 
     if target == "mean":
         return float(x.mean())
-    return float(np.median(x if target == "median" else walsh_averages(x)))
+    rising = np.sort(x) if target == "median" else walsh_averages(x)
+    return float(rising[(len(rising) - 1) // 2] + rising[len(rising) // 2]) / 2  # np.median loads masked arrays
 
 
 def walsh_averages(x: np.ndarray) -> np.ndarray:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from harness.criteria import NEVER, Criterion, Target, t_exceeded, t_misses
+from harness.criteria import NEVER, Criterion, Target, t_misses
+from harness.distributions import t_exceeded
 from harness.fields import Unit
 
 if TYPE_CHECKING:

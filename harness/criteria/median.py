@@ -7,6 +7,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.criteria import Criterion, Target, signs_needed
+from harness.distributions import beta_cdf, normal_cdf
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,19 +51,17 @@ class Median(Criterion):
 
     def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
         """P(fewer seeds beyond the cut than the test asks for), each there with probability Φ(distance/sd)."""
-        from scipy import special
-
         fewest = _fewest(n, alpha)
-        return 1.0 if fewest > n else float(special.bdtr(fewest - 1, n, special.ndtr(distance / sd)))
+        if fewest > n:
+            return 1.0
+        return beta_cdf(normal_cdf(-distance / sd), normal_cdf(distance / sd), n - fewest + 1, fewest)
 
 
 def sign_p(count: int, n: int) -> float:
     """P(at least ``count`` of ``n`` ≥ 1 fair coins): exact one-sided sign test."""
     if n <= COUNTED:
         return float(sum(math.comb(n, heads) for heads in range(count, n + 1)) / 2**n)
-    from scipy import special
-
-    return float(special.bdtrc(count - 1, n, 0.5)) if count else 1.0
+    return beta_cdf(0.5, 0.5, count, n - count + 1) if count else 1.0
 
 
 def _fewest(n: int, alpha: float) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from harness.criteria import LARGEST_T, Criterion, Target, t_exceeded, t_misses
+from harness.criteria import Criterion, Target, t_misses
+from harness.distributions import t_cdf, t_exceeded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,15 +30,11 @@ class T(Criterion):
 
     def p_greater(self, x: np.ndarray, cut: float) -> float:
         """P(T ≥ t) under mean = cut, t = (x̄ − cut)/(s/√n). The spread of ``x`` must not be zero."""
-        from scipy import special
-
-        return float(special.stdtr(len(x) - 1, -_statistic(x, cut)))
+        return t_cdf(-_statistic(x, cut), len(x) - 1)
 
     def p_less(self, x: np.ndarray, cut: float) -> float:
         """P(T ≤ t) under mean = cut. The spread of ``x`` must not be zero."""
-        from scipy import special
-
-        return float(special.stdtr(len(x) - 1, _statistic(x, cut)))
+        return t_cdf(_statistic(x, cut), len(x) - 1)
 
     def interval(self, x: np.ndarray, level: float) -> tuple[float, float]:
         """x̄ ± t·s/√n."""
@@ -54,7 +51,7 @@ def _standard_error(x: np.ndarray) -> float:
 
 
 def _statistic(x: np.ndarray, cut: float) -> float:
-    return min(max((float(x.mean()) - cut) / _standard_error(x), -LARGEST_T), LARGEST_T)
+    return (float(x.mean()) - cut) / _standard_error(x)
 
 
 plugin = T

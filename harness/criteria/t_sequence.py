@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from harness.criteria import LARGEST_T, NEVER, Criterion, Target, t_misses
+from harness.criteria import NEVER, Criterion, Target, t_misses
+from harness.distributions import LARGEST_T
 from harness.fields import Unit
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from harness.criteria import TIE, Criterion, Target, signs_needed, t_exceeded, t_misses, walsh_averages
+from harness.criteria import TIE, Criterion, Target, signs_needed, t_misses, walsh_averages
+from harness.distributions import t_exceeded
 
 if TYPE_CHECKING:
     import numpy as np

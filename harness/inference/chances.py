@@ -17,8 +17,9 @@ import numpy as np
 
 from harness.criteria import Criterion
 from harness.criteria.t import T
+from harness.distributions import t_exceeded
 from harness.inference.atoms import WHOLE_LINE, Atom
-from harness.inference.student import nodes, normal_cdf, quantile
+from harness.noncentral import nodes, normal_cdf
 
 KEY = 20_260_401
 """Starts every simulation, with the number of seeds: the same question gets the same answer."""
@@ -86,7 +87,7 @@ def t_chances(
     for index, atom in enumerate(atoms):
         if atom.interval.lower is None and atom.interval.upper is None:
             continue
-        slope = error * quantile(atom.level(alpha), df)
+        slope = error * t_exceeded(atom.level(alpha), df)
         if atom.interval.upper is not None:
             lines.append((index, 1, atom.interval.upper, slope))
         if atom.interval.lower is not None:

@@ -69,7 +69,7 @@ def evaluate(name: str, estimand: Estimand, hypothesis: Hypothesis, measurements
         values=values,
         n=len(x),
         mean=float(x.mean()) if len(x) else None,
-        median=float(np.median(x)) if len(x) else None,
+        median=average("median", x) if len(x) else None,
         sd=sd,
         interval90=finite(student.interval(data, 0.90)) if testable else None,
         interval95=finite(student.interval(data, 0.95)) if testable else None,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from harness.inference.student import noncentrality_limits
+from harness.distributions import t_cdf
+from harness.noncentral import noncentrality_limits
 from harness.records import BandDecision, EffectSize
 
 LEVEL = 0.95
@@ -30,13 +31,11 @@ def posterior(decision: BandDecision) -> Mapping[str, float] | None:
 
 def _between(lower: float | None, upper: float | None, centre: float, scale: float, df: int) -> float:
     """P(lower < centre + scale·t < upper); from the upper tail above the centre, where small differences survive."""
-    from scipy import special
-
     low = -math.inf if lower is None else (lower - centre) / scale
     high = math.inf if upper is None else (upper - centre) / scale
     if low > 0:
         low, high = -high, -low
-    return float(special.stdtr(df, high) - special.stdtr(df, low))
+    return t_cdf(high, df) - t_cdf(low, df)
 
 
 def effect_size(decision: BandDecision) -> EffectSize | None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from harness.distributions import beta_quantile
 from harness.records import Estimand, Hypothesis, Measurements, ReplicaResult
 
 LARGEST = 1e150  # the square of a larger number is no finite number
@@ -109,11 +110,9 @@ def divergence_rate(failed: int, replicas: int) -> tuple[float, float, float]:
 
     Its ends are quantiles of beta distributions.
     """
-    from scipy import special
-
-    low = special.betaincinv(failed, replicas - failed + 1, 0.025) if failed else 0.0
-    high = special.betainccinv(failed + 1, replicas - failed, 0.025) if failed < replicas else 1.0
-    return failed / replicas, float(low), float(high)
+    low = beta_quantile(0.025, failed, replicas - failed + 1) if failed else 0.0
+    high = 1 - beta_quantile(0.025, replicas - failed, failed + 1) if failed < replicas else 1.0
+    return failed / replicas, low, high
 
 
 def unapplied_seeds(measurements: Measurements) -> Mapping[str, tuple[int, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from harness.distributions import t_exceeded
 from harness.records import Decision, EstimandResult
 
 SAME = 1e-9  # relative difference of means that are the same number
@@ -46,7 +47,4 @@ def _shift(old: EstimandResult, new: EstimandResult, level: float) -> float:
     """How far the mean may move; nothing where the spread between seeds is not known."""
     if old.sd is None or new.n == 0:
         return 0.0
-    from scipy import special
-
-    quantile = float(special.stdtrit(old.n - 1, (1 + level) / 2))
-    return quantile * old.sd * math.sqrt(1 / old.n + 1 / new.n)
+    return t_exceeded((1 - level) / 2, old.n - 1) * old.sd * math.sqrt(1 / old.n + 1 / new.n)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from harness.criteria import Criterion
 from harness.inference.atoms import Atom
+from harness.noncentral import spread_quantile
 
 POWER = 0.80
 MOST_SEEDS = 10_000
@@ -60,7 +60,4 @@ def sd_limits(sd: float, n: int) -> tuple[float, float]:
 
     s·√((n − 1)/χ²) with the .8 and the .2 quantile of χ² with n − 1 degrees of freedom.
     """
-    from scipy import special
-
-    low, high = (sd * math.sqrt((n - 1) / (2 * float(special.gammaincinv((n - 1) / 2, p)))) for p in (0.8, 0.2))
-    return low, high
+    return sd / spread_quantile(0.8, n - 1), sd / spread_quantile(0.2, n - 1)

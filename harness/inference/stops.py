@@ -17,9 +17,9 @@ import numpy as np
 from harness.criteria import Criterion
 from harness.criteria.t import T
 from harness.criteria.t_sequence import TSequence
+from harness.distributions import t_exceeded
 from harness.inference.atoms import WHOLE_LINE, Atom
 from harness.inference.chances import DRAWS, KEY, Groups, Simulated, draws_of
-from harness.inference.student import quantile
 
 MOST_RUNS = 10_000
 RUNS_AND_LOOKS = 400_000  # runs times looks, where there are many looks
@@ -115,7 +115,7 @@ class Sequential:
     def _critical_t(self, level: float, n: int) -> float:
         if isinstance(self.criterion, TSequence):
             return self.criterion.critical_t(level, n)
-        return quantile(level, n - 1)
+        return t_exceeded(level, n - 1)
 
     @cached_property
     def _so_far(self) -> tuple[np.ndarray, np.ndarray]:

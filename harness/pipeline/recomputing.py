@@ -48,7 +48,6 @@ def recomputed(evidence: Evidence) -> Iterator[AuditFinding]:
 def _load() -> None:
     """Load what judging needs here, once, instead of in each run's own process."""
     import jinja2.sandbox  # noqa: F401
-    import scipy.special  # noqa: F401
 
     for record in (Hypothesis, Measurements, Provenance):
         record.model_rebuild()

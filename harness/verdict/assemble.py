@@ -13,7 +13,7 @@ from harness.records.base import canonical_text
 from harness.verdict import series, tables
 from harness.verdict.bands import band_figure, cuts_of, estimate_of, strip
 from harness.verdict.canvas import Drawing
-from harness.verdict.page import fill
+from harness.verdict.page import default_templates, fill
 from harness.verdict.profiles import curve_figure, layer_figure
 from harness.verdict.text import Markdown, escape, together, with_unit
 
@@ -48,12 +48,6 @@ class DecisionView(NamedTuple):
     """``29.2 to 32.0 pp``, at the decision's own level."""
     strip: str
     figure: Picture | None
-
-
-def default_templates() -> Path:
-    """The folder of the packaged templates: in a wheel inside the package, in a checkout at its top."""
-    packaged = Path(__file__).parents[1] / "_templates"
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "templates"
 
 
 def render(

@@ -14,6 +14,15 @@ from harness.verdict.text import FILTERS, Markdown, escape
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+Templates = tuple[tuple[str, str], ...]
+"""Name and text of each."""
+
+
+def default_templates() -> Path:
+    """The folder of the packaged templates: in a wheel inside the package, in a checkout at its top."""
+    packaged = Path(__file__).parents[1] / "_templates"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "templates"
+
 
 def fill(name: str, context: Mapping[str, Any], folder: Path) -> str:
     """The template ``name`` of ``folder``, filled.
@@ -23,10 +32,8 @@ def fill(name: str, context: Mapping[str, Any], folder: Path) -> str:
     """
     from jinja2 import TemplateError
 
-    paths = sorted(folder.rglob("*.j2"))
-    texts = tuple((path.relative_to(folder).as_posix(), path.read_text(encoding="utf-8")) for path in paths)
     try:
-        text = _environment(texts).get_template(name).render(context)
+        text = _environment(_texts(folder)).get_template(name).render(context)
     except (TemplateError, TypeError) as error:
         raise HarnessError(
             f"the template cannot be filled: {type(error).__name__}: {error}",
@@ -37,14 +44,22 @@ def fill(name: str, context: Mapping[str, Any], folder: Path) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
+def _texts(folder: Path) -> Templates:
+    paths = sorted(folder.rglob("*.j2"))
+    return tuple((path.relative_to(folder).as_posix(), path.read_text(encoding="utf-8")) for path in paths)
+
+
 @lru_cache(maxsize=4)  # compiling takes longer than filling, and a process may judge several runs
-def _environment(templates: tuple[tuple[str, str], ...]) -> Environment:
+def _environment(templates: Templates) -> Environment:
     from jinja2 import DictLoader, StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    from harness.verdict.compiled import BesidePython
 
     # Sandboxed, because an audit renders the templates that somebody else registered.
     environment = ImmutableSandboxedEnvironment(
         loader=DictLoader(dict(templates)),
+        bytecode_cache=BesidePython() if templates == _texts(default_templates()) else None,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

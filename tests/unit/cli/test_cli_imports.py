@@ -38,7 +38,14 @@ def loaded(*arguments: str) -> set[str]:
     ("arguments", "unneeded"),
     [
         (("--version",), {"numpy", "pydantic", "yaml", "rich", "harness.records"}),
-        (("reverdict", "bp-penalty-control"), {"rich", "harness.ledger.audit", "harness.pipeline.auditing"} | TRAINING),
+        (
+            ("reverdict", "bp-penalty-control"),
+            {"scipy", "rich", "harness.ledger.audit", "harness.pipeline.auditing"} | TRAINING,
+        ),
+        (
+            ("power", "hypotheses/mode2_direction.yaml", "--sd", "1.5"),
+            {"scipy", "jinja2", "harness.ledger.audit"} | TRAINING,
+        ),
         (("check", "hypotheses"), {"scipy", "jinja2", "rich", "harness.ledger.audit"} | TRAINING),
         (("audit",), {"numpy", "scipy", "jinja2", "harness.inference", "harness.verdict"} | TRAINING),
         (("show", "bp-penalty-control", "--raw"), {"scipy", "jinja2"} | TRAINING - {"harness.plan"}),

@@ -12,7 +12,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "inference"))
 from inference_records import judged, make_hypothesis, make_measurements
 
-from harness.criteria import NEVER, t_exceeded, t_misses
+from harness.criteria import NEVER, t_misses
+from harness.distributions import t_exceeded
 from harness.errors import HarnessError
 from harness.inference import decide
 from harness.inference.atoms import atom_tests, split

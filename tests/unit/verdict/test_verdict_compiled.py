@@ -1,0 +1,108 @@
+"""The packaged template's code, kept beside Python's own: never another page, never other people's code."""
+
+from __future__ import annotations
+
+import hashlib
+import marshal
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import verdict_samples as samples
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from harness.verdict import compiled, default_templates, page, render
+
+NAME = "verdict.md.j2"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Where Python would keep what it compiles: a folder of the test's own."""
+    kept = tmp_path / "kept"
+    monkeypatch.setattr(sys, "pycache_prefix", str(kept))
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    page._environment.cache_clear()
+    yield kept
+    page._environment.cache_clear()
+
+
+def rendered(templates: Path | None = None) -> bytes:
+    """The page of a verdict, in a process that has not made one yet."""
+    page._environment.cache_clear()
+    return render(*samples.decided(), templates, figures=False)["verdict.md"]
+
+
+def kept_in(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.code"))
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise AssertionError("compiled")
+
+
+def test_a_template_is_compiled_once(folder, monkeypatch):
+    first = rendered()
+    assert len(kept_in(folder)) == 1
+    monkeypatch.setattr(ImmutableSandboxedEnvironment, "compile", refuse)
+    assert rendered() == first
+    kept_in(folder)[0].unlink()
+    with pytest.raises(AssertionError, match="compiled"):
+        rendered()
+
+
+def test_a_damaged_or_foreign_file_is_compiled_again_and_its_code_is_not_run(folder, tmp_path):
+    first = rendered()
+    (path,) = kept_in(folder)
+    whole = path.read_bytes()
+    mark = tmp_path / "mark"
+    foreign = marshal.dumps(compile(f"open({str(mark)!r}, 'w')", "<foreign>", "exec"))
+    other = hashlib.sha256(b"another text" + foreign).digest()
+    for damaged in (b"", whole[:10], whole[:-1], whole[:-1] + b"\0", bytes(32) + foreign, other + foreign, b"\0" * 999):
+        path.write_bytes(damaged)
+        assert rendered() == first
+        assert path.read_bytes() == whole  # mended
+    assert not mark.exists()
+
+
+def test_code_of_another_jinja_is_not_used(folder, monkeypatch):
+    first = rendered()
+    (path,) = kept_in(folder)
+    whole = path.read_bytes()
+    monkeypatch.setattr(compiled, "version", lambda _: "9.9")
+    assert rendered() == first
+    assert path.read_bytes()[:32] != whole[:32]
+
+
+def test_code_of_another_environment_is_not_used(folder, tmp_path, monkeypatch):
+    rendered()
+    text = (default_templates() / NAME).read_text()
+    environment = page._environment(page._texts(default_templates()))
+    assert compiled.BesidePython().get_bucket(environment, NAME, None, text).code is not None
+    changed = tmp_path / "page.py"
+    changed.write_text(Path(page.__file__).read_text() + "\n# changed\n")
+    monkeypatch.setattr(page, "__file__", str(changed))
+    assert compiled.BesidePython().get_bucket(environment, NAME, None, text).code is None
+
+
+def test_where_nothing_can_be_written_a_page_is_made_all_the_same(folder, monkeypatch):
+    folder.write_bytes(b"a file where a folder should be")
+    first = rendered()
+    folder.unlink()
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    assert rendered() == first
+    assert not folder.exists()
+
+
+def test_templates_that_a_trail_holds_are_never_kept(folder, tmp_path):
+    own = shutil.copytree(default_templates(), tmp_path / "own")
+    rendered(own)
+    assert len(kept_in(folder)) == 1  # the same text as the packaged one, so it is that one
+    shutil.rmtree(folder)
+    (own / NAME).write_text((own / NAME).read_text() + "\nTheirs.\n")
+    assert rendered(own).endswith(b"Theirs.\n")
+    (own / NAME).write_text((default_templates() / NAME).read_text())
+    (own / "more.md.j2").write_text("more")
+    rendered(own)
+    assert kept_in(folder) == []

@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TextIO
@@ -49,7 +50,8 @@ class Stream:
     def print(self, *shown: Any, markup: bool = True, style: str | None = None, end: str = "\n") -> None:
         """Print texts and what rich can draw; ``markup``: whether texts hold any. ``style``: a colour, or bold."""
         if self._stderr and sys.stdout is not None:
-            sys.stdout.flush()  # both may end in one place
+            with suppress(OSError):  # what stands in its way is told when the verb is done
+                sys.stdout.flush()  # both may end in one place
         try:
             self._print(shown, markup, style, end)
         except OSError as error:

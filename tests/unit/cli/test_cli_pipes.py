@@ -39,8 +39,11 @@ def test_a_closed_stream_changes_no_exit_code(closed: str, arguments: str, code:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_output_that_fills_the_disk_says_so() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_fills_the_disk_says_so(unbuffered: str) -> None:
+    """Whether it is noticed with the first line or, as by default, when all is written at once."""
     command = f"exec {sys.executable} -m harness.cli list > /dev/full"
-    ended = subprocess.run(["sh", "-c", command], cwd=REPOSITORY, capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    ended = subprocess.run(["sh", "-c", command], cwd=REPOSITORY, capture_output=True, text=True, env=environment)
     assert ended.returncode == 1
     assert "no space left on the disk" in ended.stderr and "defect" not in ended.stderr

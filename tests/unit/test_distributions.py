@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import time
 from itertools import pairwise
 
 import mpmath
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
+from harness import distributions
 from harness.distributions import beta_cdf, beta_quantile, normal_cdf, t_cdf, t_exceeded
 
 DEGREES = [1, 1.3, 2, 3, 4.7, 9, 19, 49, 199.5, 999, 9_998, 19_998]
@@ -103,10 +103,9 @@ def test_beta_quantiles_are_scipys(a, b, p):
     assert beta_quantile(p, a, b) == pytest.approx(stats.beta.ppf(p, a, b), rel=1e-10)
 
 
-def test_ten_thousand_seeds_take_no_longer_than_a_blink():
-    start = time.process_time()
-    for seeds in range(2, 10_000, 20):
-        t_cdf(-2.0, seeds - 1)
-        t_cdf(1.0, seeds - 1)
-        t_exceeded(0.05 + seeds / 1e6, seeds - 1)
-    assert time.process_time() - start < 1.5
+def test_hundreds_of_steps_are_enough_for_ten_thousand_seeds(monkeypatch):
+    """The fraction ends by itself: with fewer steps allowed, the same numbers to the last bit."""
+    every = [(t, seeds - 1) for seeds in range(2, 10_000, 200) for t in (-40.0, -2.0, -0.01, 1.0)]
+    wanted = [t_cdf(t, df) for t, df in every]
+    monkeypatch.setattr(distributions, "STEPS", 300)
+    assert [t_cdf(t, df) for t, df in every] == wanted

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -91,17 +90,18 @@ def _kernel() -> Any:
     return adamw
 
 
-def farthest(beta1: float, beta2: float, t: np.ndarray) -> np.ndarray:
-    """How far steps ``t`` = 1, 2, … can move a weight at most, in units of the rate, weight decay apart.
+def farthest(beta1: float, beta2: float) -> float:
+    """How far a step can move a weight at most, in units of the rate, weight decay apart.
 
     m̂ = Σ aᵢgᵢ and v̂ = Σ bᵢgᵢ² are weighted means over the steps so far, so |m̂|/√v̂ ≤ √(Σ aᵢ²/bᵢ) (Cauchy and Schwarz),
-    whatever the gradients. Infinite where β1² ≥ β2, under which v forgets what m still holds.
+    whatever the gradients. This is its limit for late steps. Step t's bound is √((1 − β2ᵗ)(1 − qᵗ)) / (1 − β1ᵗ) of it,
+    q = β1²/β2, and that is never more than 1, because β1 is the geometric mean of β2 and q. Infinite where β1² ≥ β2,
+    under which v forgets what m still holds.
     """
-    if beta1**2 >= beta2 > 0 or beta1 > 0 == beta2:
-        return np.full(t.shape, math.inf)
+    if beta1 > 0 and beta1**2 >= beta2:
+        return math.inf
     ratio = beta1**2 / beta2 if beta1 else 0.0
-    squares = (1 - beta1) ** 2 / (1 - beta1**t) ** 2 * (1 - beta2**t) / (1 - beta2) * (1 - ratio**t) / (1 - ratio)
-    return np.asarray(np.sqrt(squares))
+    return (1 - beta1) / math.sqrt((1 - beta2) * (1 - ratio))
 
 
 def clip_scales(gradients: list[Tensor], largest: float) -> Tensor:

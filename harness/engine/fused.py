@@ -217,10 +217,11 @@ class Fused:
         batch = program.setup.batch_size
         self.betas = (program.setup.optimizer.beta1, program.setup.optimizer.beta2)
         steps = -(-program.count // batch)
-        self.farthest = peaks.farthest(self.betas, steps)
+        self.farthest = adamw.farthest(*self.betas) * steps
         """How far an epoch can move a weight, in units of the rate."""
         asked = program.setup.precision
-        halves = asked == "float32" and max(program.base_lr) * self.farthest <= peaks.FARTHEST
+        arms = [program.cohort.arms[replica.arm] for replica in program.cohort.replicas]
+        halves = asked == "float32" and all(peaks.foreseeable(arm.setup.optimizer, self.farthest) for arm in arms)
         self.tiles = Tiles.choose(self.replicas, self.width, program.dtype, halves)
         self.precision = "float32" if self.tiles.few and asked == "tf32" else asked
         self.memory = {name: torch.empty(size * batch, **self.where) for name, size in self._sizes().items()}
@@ -237,7 +238,6 @@ class Fused:
             (2, len(program.seeds), batch), device=program.device.torch, dtype=program.train.labels.dtype
         )
         self.constants = adamw.constants(*self.betas, program.setup.optimizer.eps, program.strength)
-        arms = [program.cohort.arms[replica.arm] for replica in program.cohort.replicas]
         self.flows = self._integers([int(isinstance(arm.rule, Bp)) for arm in arms])
         largest = [arm.rule.clip if isinstance(arm.rule, Dfa) and arm.rule.clip else math.inf for arm in arms]
         self.largest = torch.tensor(largest, **self.where)

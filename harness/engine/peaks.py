@@ -10,23 +10,24 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from harness.batched import adamw
+from harness.records import Optimizer
 
 PRODUCT = "fp16x3"
 """As ``batched.kernels.common.product`` takes it."""
 FARTHEST = 64.0
-"""How far an epoch may move a weight. Its scale leaves room for that, and a weight in two parts then errs by 2⁻³⁴ at
-most, or by 2⁻²³ of itself."""
+"""How far an epoch may move a weight. Its scale leaves room for that, and where none is beyond 64 to begin with, a
+weight in two parts then errs by 2⁻²³ of itself, or by 2⁻³³ where that is more."""
 
 
-def farthest(betas: tuple[float, float], steps: int) -> float:
-    """How far the steps of an epoch can move a weight, in units of the rate."""
-    every = np.array([*range(1, steps + 1), math.inf])
-    return float(adamw.farthest(*betas, every).max()) * steps
+def foreseeable(optimizer: Optimizer, farthest: float) -> bool:
+    """Whether an epoch moves weights by no more than FARTHEST; ``farthest`` in units of the rate.
+
+    Decay makes no weight larger unless it takes more than twice of it, lr·λ > 2: the weight then grows step by step.
+    """
+    return optimizer.lr * farthest <= FARTHEST and optimizer.lr * optimizer.weight_decay <= 2
 
 
 class Peaks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -69,23 +70,21 @@ def test_clipping_is_per_replica() -> None:
 
 @pytest.mark.parametrize("betas", [(0.9, 0.999), (0.0, 0.9), (0.5, 0.3), (0.9, 0.99)])
 def test_no_gradients_move_a_weight_farther_than_farthest(betas: tuple[float, float]) -> None:
-    """Gradients that grow as a/b do, from the inequality's proof, come that far; drawn ones stay below."""
-    steps = 40
-    limit = adamw.farthest(*betas, np.arange(1, steps + 1))
+    """Gradients that grow as a/b do, from the inequality's proof, come that far in the end; drawn ones stay below."""
+    steps = 10_000
+    limit = adamw.farthest(*betas)
     stream = np.random.default_rng(3)
-    worst = np.maximum(betas[0] / betas[1], 1e-3) ** np.arange(steps)[::-1]
-    for gradients, reached in ((worst, True), (stream.standard_normal(steps) ** 3, False)):
+    logarithm = np.log(max(betas[0] / betas[1], 1e-3)) * np.arange(steps)[::-1]
+    for gradients, reached in ((np.exp(logarithm.clip(-200, 200)), True), (stream.standard_normal(steps) ** 3, False)):
         m = v = 0.0
-        for t, g in enumerate(gradients, start=1):
+        for t, g in enumerate(gradients.tolist(), start=1):
             m, v = betas[0] * m + (1 - betas[0]) * g, betas[1] * v + (1 - betas[1]) * g * g
-            moved = abs(m) / (1 - betas[0] ** t) / np.sqrt(v / (1 - betas[1] ** t))
-            assert moved <= limit[t - 1] * (1 + 1e-9)
+            moved = abs(m) / (1 - betas[0] ** t) / math.sqrt(v / (1 - betas[1] ** t))
+            assert moved <= limit * (1 + 1e-9)
         if reached:
-            assert moved == pytest.approx(limit[-1], rel=1e-5)
+            assert moved == pytest.approx(limit, rel=1e-4)
 
 
 def test_nothing_limits_a_step_where_v_forgets_sooner_than_m() -> None:
-    assert (
-        np.isinf(adamw.farthest(0.9, 0.8, np.arange(1, 4))).all()
-        and np.isinf(adamw.farthest(0.9, 0.0, np.arange(1, 4))).all()
-    )
+    assert adamw.farthest(0.9, 0.8) == adamw.farthest(0.9, 0.0) == math.inf
+    assert adamw.farthest(0.0, 0.0) == 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
@@ -116,44 +117,114 @@ def test_kernels_are_as_exact_as_their_precision(rule: str, kind: str, replicas:
         assert fused <= 4.0 * plain + 1e-6, name
 
 
-@pytest.mark.parametrize(("rule", "inner", "outer"), [("bp", 1.0, 1.0), ("dfa", 1e6, 1.0), ("bp", 1e-6, 1e-6)])
-def test_parts_of_float16_hold_what_float32_holds(
-    rule: str, inner: float, outer: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Activations beyond float16's largest number, and gradients below its smallest, err no more than float32's.
-
-    ``inner`` and ``outer`` multiply the blocks' first weights and the head's as they are drawn.
-    """
+def halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have blocks multiply in parts of float16, cut small."""
     small_tiles(monkeypatch, early=False, halves=True)
     if not ON_CARD:  # Triton's interpreter multiplies bfloat16's bits, as if they were whole numbers
         monkeypatch.setitem(PRECISIONS, "float32", "ieee")
-    images, moments, steps = digits(16), {}, []
+
+
+def both(**setup: Any) -> dict[str, Arm]:
+    """DFA and BP in one cohort: what belongs to a replica or block and is taken for another's shows."""
+    model = PLAIN | {"width": 24, "expansion": 2, "blocks": 2, **setup.pop("model", {})}
+    return {rule: arm(rule, 0.01, {"batch_size": 16, "precision": "float32", "model": model} | setup) for rule in RULES}
+
+
+RULES = ("dfa", "bp")
+
+
+@pytest.mark.parametrize(("inner", "outer", "apart"), [(1.0, 1.0, 10.0), (1e6, 1.0, 0.1), (1e-6, 1e-6, 10.0)])
+def test_parts_of_float16_hold_what_float32_holds(
+    inner: float, outer: float, apart: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Activations beyond float16's largest number, and gradients below its smallest, err no more than float32's.
+
+    ``inner`` and ``outer`` multiply the blocks' first weights and the head's as they are drawn, ``apart`` all of
+    the second block's and, twice, the second replica's: a scale that is another's leads beyond float16's range.
+    """
+    halves(monkeypatch)
+    moments, steps = {}, []
     ways: list[tuple[str, Way]] = [("float64", "plain"), ("float32", "plain"), ("float32", "fused")]
     for precision, way in ways:
-        setup = {"batch_size": 16, "precision": precision, "model": PLAIN | {"width": 24, "expansion": 2, "blocks": 2}}
-        program = Program(cohort({"a": arm(rule, 0.01, setup)}, [5]), images, open_device(DEVICE), way=way)
+        program = Program(cohort(both(precision=precision), [5]), digits(16), open_device(DEVICE), way=way)
         if precision == "float64":
             drawn = {name: tensor.detach().clone() for name, tensor in program.params.items()}
         for name, tensor in program.params.items():
             factor = inner if "w1" in name else outer if name == "head.weight" else 1.0
-            tensor.detach().copy_(drawn[name].float() * factor)
+            tensor.detach().copy_((drawn[name] * factor).float())
+            if name.startswith("block") and name.endswith("weight"):
+                tensor.detach()[1] *= apart**2
+                tensor.detach().mul_(apart ** int("block_1" in name))
         program.begin_epoch(0, epoch_schedule(program.dataset, program.count, program.seeds, 0))
         program.run_epoch()
         moments[precision, way] = {name: tensor.double() for name, tensor in program.first.items()}
         steps.append(program.step)
     fused = steps[-1]
     assert isinstance(fused, Fused) and fused.tiles.halves
-    activations = fused.memory["u"].abs().max().item()
-    assert activations > 1e5 if inner > 1 else activations < 10
+    assert fused.memory["u"].abs().max().item() > 1e5 or inner <= 1
     for name, exact in moments["float64", "plain"].items():
-        plain, parts = ((moments["float32", way][name] - exact).norm() / exact.norm() for way in ("plain", "fused"))
-        assert parts <= 4.0 * plain + 1e-6, name
+        for r in range(2):
+            plain, parts = (
+                (moments["float32", way][name][r] - exact[r]).norm() / exact[r].norm() for way in ("plain", "fused")
+            )
+            assert parts <= 4.0 * plain + 1e-6, (name, r)
+
+
+def test_what_scales_a_factor_is_of_this_step_and_leaves_room_for_all_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two steps, of which the second is smaller, at a rate that makes the weights many times larger."""
+    halves(monkeypatch)
+    optimizer = {"name": "adamw", "lr": 0.5, "weight_decay": 0.0}
+    program = Program(cohort(both(optimizer=optimizer), [5]), digits(20), open_device(DEVICE), way="fused")
+    step = program.step
+    assert isinstance(step, Fused)
+    step.peaks.measured.fill_(1e30)
+    begun = {name: tensor.detach().clone() for name, tensor in program.params.items()}
+    program.begin_epoch(0, epoch_schedule(program.dataset, program.count, program.seeds, 0))
+    program.run_epoch()
+    assert program.finite().all()
+    found = {name: tensor.cpu() for name, tensor in step.peaks.tensors.items()}
+    for name in ("u", "df", "dz"):  # of the last batch, of 4
+        largest = step.memory[name].view(-1)[: step.memory[name].numel() // 4].view(2, 2, -1).abs().amax(-1).cpu()
+        if name == "u":  # by way of z, of which no more is kept
+            assert (largest <= found[name]).all() and (found[name] < 100 * largest).all()
+        else:
+            assert torch.equal(largest, found[name])
+    for layer in range(2):
+        for name in ("w1", "w2"):
+            before, after = (
+                tensors[f"block_{layer}.{name}.weight"].detach().flatten(1).abs().amax(1).cpu()
+                for tensors in (begun, program.params)
+            )
+            assert (after > 2 * before).all() and (after <= found[name][layer]).all()
+    moved = 0.5 * step.farthest
+    assert found["unit"].eq(24**0.5).all()
+    torch.testing.assert_close(found["normed"], torch.full((2, 2), 24**0.5 * (1 + moved) + moved))
+
+
+@pytest.mark.parametrize("number", [math.inf, math.nan, 1e38])
+def test_parts_of_float16_never_make_a_finite_number_of_one_that_is_not(
+    number: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What float32 would call diverged is called so, and the replica beside it has the bits that it had."""
+    halves(monkeypatch)
+    weights = []
+    for spoiled in (False, True):
+        program = Program(cohort(both(), [5]), digits(16), open_device(DEVICE), way="fused")
+        with torch.no_grad():
+            program.params["block_0.w1.weight"][0, 3, 5] = number if spoiled else 0.0
+            program.params["block_1.w2.weight"][0] *= number if spoiled else 1.0
+        program.begin_epoch(0, epoch_schedule(program.dataset, program.count, program.seeds, 0))
+        program.run_epoch()
+        assert program.loss_sum.isfinite().tolist() == [not spoiled, True]
+        weights.append(program.storage.weights[1].clone())  # type: ignore[union-attr]
+    assert torch.equal(*weights)
 
 
 def test_weights_that_an_epoch_may_move_far_are_not_multiplied_in_float16() -> None:
-    """A scale that leaves room for all of that would leave too few bits."""
-    for lr, halves in ((0.01, True), (1e3, False)):
-        setup = {"optimizer": {"name": "adamw", "lr": lr}, "model": PLAIN | {"width": 256, "blocks": 1}}
+    """A scale that leaves room for all of that would leave too few bits; and decay may be what moves them."""
+    for lr, decay, halves in ((0.01, 0.01, True), (1e3, 0.0, False), (0.01, 201.0, False)):
+        optimizer = {"name": "adamw", "lr": lr, "weight_decay": decay}
+        setup = {"optimizer": optimizer, "model": PLAIN | {"width": 256, "blocks": 1}}
         program = Program(
             cohort({"a": arm("dfa", None, setup)}, list(range(8))), digits(300), open_device(DEVICE), way="fused"
         )

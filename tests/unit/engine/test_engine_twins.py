@@ -15,8 +15,11 @@ if not ON_CARD:
     os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are imported, which nothing else does here
 pytest.importorskip("triton", reason="Triton is not installed")
 
+import triton  # noqa: E402
+import triton.language as tl  # noqa: E402
 from engine_inputs import arm, cohort, digits, small_tiles  # noqa: E402
 
+from harness.batched.kernels.common import inverse, scale_of  # noqa: E402
 from harness.engine import open_device, peaks  # noqa: E402
 from harness.engine.batches import epoch_schedule  # noqa: E402
 from harness.engine.fused import PRECISIONS, Fused, Layout  # noqa: E402
@@ -180,8 +183,8 @@ def test_parts_of_float16_hold_what_float32_holds(
 def test_what_scales_a_factor_is_of_this_step_and_leaves_room_for_all_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two steps, of which the second is smaller, at a rate that makes the weights many times larger."""
     halves(monkeypatch)
-    optimizer = {"name": "adamw", "lr": 0.5, "weight_decay": 0.0}
-    program = Program(cohort(both(optimizer=optimizer), [5]), digits(20), open_device(DEVICE), way="fused")
+    arms = both(optimizer={"name": "adamw", "lr": 0.5, "weight_decay": 0.0}, model={"width": 20, "expansion": 1})
+    program = Program(cohort(arms, [5, 6]), digits(20), open_device(DEVICE), way="fused")
     step = program.step
     assert isinstance(step, Fused)
     step.peaks.measured.fill_(1e30)
@@ -191,7 +194,7 @@ def test_what_scales_a_factor_is_of_this_step_and_leaves_room_for_all_steps(monk
     assert program.finite().all()
     found = {name: tensor.cpu() for name, tensor in step.peaks.tensors.items()}
     for name in ("u", "df", "dz"):  # of the last batch, of 4
-        largest = step.memory[name].view(-1)[: step.memory[name].numel() // 4].view(2, 2, -1).abs().amax(-1).cpu()
+        largest = step.memory[name].view(-1)[: step.memory[name].numel() // 4].view(2, 4, -1).abs().amax(-1).cpu()
         if name == "u":  # by way of z, of which no more is kept
             assert (largest <= found[name]).all() and (found[name] < 100 * largest).all()
         else:
@@ -204,8 +207,8 @@ def test_what_scales_a_factor_is_of_this_step_and_leaves_room_for_all_steps(monk
             )
             assert (after > 2 * before).all() and (after <= found[name][layer]).all()
     moved = 0.5 * step.farthest
-    assert found["unit"].eq(24**0.5).all()
-    torch.testing.assert_close(found["normed"], torch.full((2, 2), 24**0.5 * (1 + moved) + moved))
+    assert found["unit"].eq(20**0.5).all()
+    torch.testing.assert_close(found["normed"], torch.full((2, 4), 20**0.5 * (1 + moved) + moved))
 
 
 @pytest.mark.parametrize("number", [math.inf, math.nan, 1e38])
@@ -225,6 +228,26 @@ def test_parts_of_float16_never_make_a_finite_number_of_one_that_is_not(
         assert program.loss_sum.isfinite().tolist() == [not spoiled, True]
         weights.append(program.storage.weights[1].clone())  # type: ignore[union-attr]
     assert torch.equal(*weights)
+
+
+@triton.jit
+def scales(peaks, out):
+    at = tl.program_id(0)
+    scale = scale_of(peaks, at, True)
+    tl.store(out + 2 * at, scale)
+    tl.store(out + 2 * at + 1, inverse(scale))
+
+
+def test_scales_and_their_inverse_are_powers_of_two() -> None:
+    """For tensors of zeros, of numbers below the smallest normal one, and up to the largest."""
+    found = torch.tensor([0.0, 1e-45, 2.0**-126, 1.9 * 2.0**-113, 2.0**-112, 1e-30, 0.7, 65504.0, 3.4e38]).to(DEVICE)
+    out = torch.zeros((len(found), 2), device=DEVICE)
+    scales[(len(found),)](found, out)
+    assert out.prod(1).eq(1).all()
+    small = found < 2.0**-112
+    assert out[small, 0].eq(2.0**126).all()
+    scaled = (found * out[:, 0])[~small]
+    assert (scaled >= 2.0**14).all() and (scaled < 2.0**15).all()
 
 
 def test_weights_that_an_epoch_may_move_far_are_not_multiplied_in_float16() -> None:

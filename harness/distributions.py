@@ -31,12 +31,14 @@ def t_cdf(t: float, df: float) -> float:
 
 @lru_cache(maxsize=4096)
 def t_exceeded(alpha: float, df: float) -> float:
-    """The t that is exceeded with probability ``alpha``, 0 < alpha ≤ ½; at most 1e150.
+    """The t that is exceeded with probability ``alpha`` ≤ ½, at most 1e150; infinite where ``alpha`` is 0.
 
     By Newton's method on log P(T ≥ t) as a function of log t, which is nearly straight in the tails.
     """
     if alpha == 0.5:
         return 0.0
+    if alpha == 0:  # what is left of a level that rounds to 1
+        return math.inf
     z = -NormalDist().inv_cdf(alpha)
     t = z + (z**3 + z) / (4 * df)
     for _ in range(100):
@@ -58,7 +60,7 @@ def beta_cdf(x: float, y: float, a: float, b: float) -> float:
     if x <= 0 or y <= 0:
         return float(y <= 0)
     if x > (a + 1) / (a + b + 2):  # there the fraction converges slowly
-        return 1 - beta_cdf(y, x, b, a)
+        return 1 - _density(y, x, b, a) / _fraction(y, x, b, a)
     return _density(x, y, a, b) / _fraction(x, y, a, b)
 
 
@@ -85,7 +87,7 @@ def _fraction(x: float, y: float, a: float, b: float) -> float:
         d = 1 / (below + above * d)
         c = below + above / c
         total *= c * d
-        if abs(c * d - 1) < 1e-16:
+        if not abs(c * d - 1) > 1e-16:  # nor where it is no number
             break
     return total
 

@@ -66,9 +66,9 @@ _nodes = lru_cache(maxsize=256)(nodes)
 def noncentral_t_cdf(t: float, df: float, shift: float) -> float:
     """P(T ≤ t), T noncentral t with ``df`` degrees of freedom and noncentrality ``shift``: Φ(tq − shift) over q.
 
-    To 1e-11; to 1e-6 where t and the noncentrality are a million.
+    To 1e-11 for whole degrees of freedom, however steep the step is.
     """
-    q, w = nodes(df, _step(t, shift)) if abs(t) > STEEP * math.sqrt(2 * df) else _nodes(df)
+    q, w = nodes(df, _steps(t, shift)) if abs(t) > STEEP * math.sqrt(2 * df) else _nodes(df)
     return float(w @ [math.erfc(z) for z in ((shift - t * q) / math.sqrt(2)).tolist()]) / 2
 
 
@@ -90,7 +90,7 @@ def noncentrality_limits(t: float, df: int, level: float) -> tuple[float, float]
     """
 
     def below(noncentrality: float) -> float:
-        q, w = nodes(df, _step(t, noncentrality))
+        q, w = nodes(df, [noncentrality / t] if t else [])  # more kinks would move the last digits of stored verdicts
         return float(w @ normal_cdf(t * q - noncentrality))
 
     tail = (1 - level) / 2
@@ -98,9 +98,9 @@ def noncentrality_limits(t: float, df: int, level: float) -> tuple[float, float]
     return _where_falling_to(1 - tail, below, t - reach, t), _where_falling_to(tail, below, t, t + reach)
 
 
-def _step(t: float, shift: float) -> list[float]:
-    """The q at which Φ(tq − shift) rises from 0 to 1, steeply for a large t."""
-    return [shift / t] if t else []
+def _steps(t: float, shift: float) -> list[float]:
+    """The q at which Φ(tq − shift) begins to rise from 0 to 1, is a half, and has risen; t is not 0."""
+    return [(shift + z) / t for z in (-TABLE_END, 0.0, TABLE_END)]
 
 
 def _where_falling_to(target: float, f: Callable[[float], float], low: float, high: float) -> float:

@@ -126,7 +126,7 @@ def _shares(count: int) -> np.ndarray:
 
 
 def _p_by_look(y: np.ndarray, cut: float, looks: Sequence[int]) -> np.ndarray:
-    """``_p`` of the first values of each row of ``y`` [run, n], float64 [look, run]; what is below 1e-300 may be 0.
+    """``_p`` of the first values of each row of ``y`` [run, n], float64 [look, run]; once below 1e-300 it may stay 0.
 
     The rule that is exact for n seeds is exact for fewer. In θ no product of n such factors has a peak narrower than
     about 1/√n, so that of many seeds needs no more than a few points to each.

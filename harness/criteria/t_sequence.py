@@ -65,6 +65,8 @@ class TSequence(Criterion):
     def critical_t(self, alpha: float, n: int) -> float:
         """The |t| beyond which the sequence of error ``alpha`` rejects after n seeds."""
         r = self._share(n)
+        if not alpha * math.sqrt(r):
+            return math.inf
         k = (alpha * math.sqrt(r)) ** (-2 / n)
         return math.sqrt((n - 1) * (k - 1) / (1 - k * r)) if k * r < 1 else math.inf
 

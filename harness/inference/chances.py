@@ -1,8 +1,8 @@
 """P(outcome | true effect, sd, n): the chance that a decision's atoms are rejected, before any data.
 
 For the t criterion the chance is integrated exactly: given the seeds' spread, each atom is rejected by means beyond
-lines that are known, so what is left to integrate is one number, the spread (``student``). Other criteria are simulated
-with their own code.
+lines that are known, so what is left to integrate is one number, the spread (``noncentral``). Other criteria are
+simulated with their own code.
 """
 
 from __future__ import annotations

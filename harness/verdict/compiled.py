@@ -19,7 +19,7 @@ from jinja2.bccache import Bucket
 
 from harness.errors import StorageFailed
 from harness.storage import write_atomic
-from harness.verdict import page
+from harness.verdict import page, text
 
 DIGEST = 32  # bytes
 
@@ -28,8 +28,12 @@ class BesidePython(BytecodeCache):
     """One file for each template: a digest, and the code. A file with another digest is as good as none."""
 
     def get_source_checksum(self, source: str) -> str:
-        """Of all that the code follows from: text, the environment that ``page`` makes, jinja2 and Python."""
-        parts = [source.encode(), Path(page.__file__).read_bytes(), version("jinja2").encode(), MAGIC_NUMBER]
+        """Of all that the code follows from: text, the environment that ``page`` makes, jinja2 and Python.
+
+        jinja2 filters and escapes what is constant when it compiles, so that ``text`` is in the code too.
+        """
+        modules = [Path(file).read_bytes() for file in (page.__file__, text.__file__)]
+        parts = [source.encode(), *modules, version("jinja2").encode(), MAGIC_NUMBER]
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
     def load_bytecode(self, bucket: Bucket) -> None:

@@ -81,6 +81,27 @@ def test_a_quantile_that_is_no_number_any_more_is_the_largest():
     assert 38 < t_exceeded(5e-324, 9_999) < 41
 
 
+def test_a_level_of_nothing_is_reached_by_no_t():
+    assert t_exceeded(0.0, 9) == math.inf
+
+
+def test_where_the_fraction_changes_sides_rounding_changes_nothing():
+    """x and y may add up to a little more than 1, so that each of them is above its mean."""
+    for df in (20, 125, 264, 1134, 3087):
+        middle = math.sqrt(df * 1.5 / (df / 2 + 1))
+        t = middle - 20 * math.ulp(middle)
+        for _ in range(40):
+            t = math.nextafter(t, 2)
+            assert t_cdf(-t, df) == pytest.approx(special.stdtr(df, -t), rel=1e-12)
+
+
+def test_no_number_gives_no_number_at_once():
+    start = time.process_time()
+    for _ in range(100):
+        assert math.isnan(t_cdf(math.nan, 9))
+    assert time.process_time() - start < 0.3  # .9 s, were the fraction waited for
+
+
 def test_the_normal_distribution_is_scipys():
     for x in [*np.linspace(-37, 9, 500).tolist(), -math.inf, math.inf, 0.0]:
         assert normal_cdf(x) == pytest.approx(special.ndtr(x), rel=5e-13, abs=0)

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from scipy import special, stats
+from scipy import integrate, special, stats
 
 from harness.noncentral import nodes, noncentral_t_cdf, noncentrality_limits, normal_cdf, spread_quantile
 
@@ -27,10 +28,29 @@ def test_a_step_is_seen_however_steep(df):
     """A noncentrality of a million: the estimated spread alone is uncertain."""
     for part in (0.5, 0.9, 1.0, 1.3):
         chance = stats.chi2.sf(df / part**2, df)  # q ≥ shift/t = 1/part
-        assert noncentral_t_cdf(part * 1e6, df, 1e6) == pytest.approx(chance, abs=1e-6)
+        assert noncentral_t_cdf(part * 1e6, df, 1e6) == pytest.approx(chance, abs=1e-6)  # but for the normal part
     assert noncentral_t_cdf(1.0, df, math.inf) == 0.0
     assert noncentral_t_cdf(1.0, df, -math.inf) == 1.0
     assert noncentral_t_cdf(0.0, df, 1.5) == pytest.approx(stats.norm.cdf(-1.5), rel=1e-12)
+
+
+@pytest.mark.parametrize("df", [1, 3, 9, 199, 9999])
+@pytest.mark.parametrize("t", [-3000.0, 300.0, 3e5])
+def test_a_step_that_is_steep_but_no_jump(df, t):
+    """Against SciPy's adaptive quadrature, told where the step is."""
+    spread = 1 + np.linspace(-8, 8, 17) / math.sqrt(2 * df)
+
+    def part(low, high, shift):
+        def density(q):
+            return stats.norm.cdf(t * q - shift) * stats.chi2.pdf(df * q * q, df) * 2 * df * q
+
+        points = np.clip(spread, low, high)
+        return integrate.quad(density, low, high, epsabs=1e-13, epsrel=1e-12, limit=400, points=points)[0]
+
+    for shift in (t, t - 1.5, 1.02 * t, 0.5 * t):
+        steps = sorted(root for z in (-8, -2, 0, 2, 8) if (root := (shift + z) / t) > 0)
+        found = sum(part(*ends, shift) for ends in pairwise([0.0, *steps, 9.0]))
+        assert noncentral_t_cdf(t, df, shift) == pytest.approx(found, abs=2e-11)
 
 
 @pytest.mark.parametrize("df", [1, 2, 9, 49, 9999])

@@ -198,3 +198,15 @@ def test_a_criterion_that_gives_no_probability_is_an_error():
 @pytest.mark.parametrize(("df", "shift", "alpha"), [(4, 50.0, 0.05), (9, 38.0, 0.025), (9999, 38.0, 0.05)])
 def test_a_chance_that_scipy_has_no_number_for_is_still_a_chance(df, shift, alpha):
     assert 0 <= t_misses(shift, 1.0, 1, df, t_exceeded(alpha, df)) < 1e-9
+
+
+@EVERY
+@pytest.mark.parametrize("alpha", [1e-17, 1e-300])
+def test_a_level_that_rounds_to_one_has_an_interval_without_end(criterion, alpha):
+    """Where a decision at that α is allowed at all."""
+    data = np.array(CLEAR * 40)[: min(1600, max(40, criterion.smallest_n(alpha)))]
+    if len(data) < criterion.smallest_n(alpha):
+        return
+    x = np.stack([data, data[::-1] - 0.5], axis=1) if criterion.unpaired else data
+    low, high = criterion.on((0.0, 1.0)).interval(x, 1 - 2 * alpha)
+    assert (low, high) in ((-math.inf, math.inf), (0.0, 1.0)) or (low <= data.min() and high >= data.max())

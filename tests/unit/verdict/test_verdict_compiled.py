@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import marshal
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import verdict_samples as samples
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from harness.verdict import compiled, default_templates, page, render
+from harness.verdict import compiled, default_templates, page, render, text
 
 NAME = "verdict.md.j2"
 
@@ -75,15 +76,24 @@ def test_code_of_another_jinja_is_not_used(folder, monkeypatch):
     assert path.read_bytes()[:32] != whole[:32]
 
 
-def test_code_of_another_environment_is_not_used(folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize("module", [page, text])
+def test_code_of_another_environment_is_not_used(folder, tmp_path, monkeypatch, module):
     rendered()
-    text = (default_templates() / NAME).read_text()
+    source = (default_templates() / NAME).read_text()
     environment = page._environment(page._texts(default_templates()))
-    assert compiled.BesidePython().get_bucket(environment, NAME, None, text).code is not None
-    changed = tmp_path / "page.py"
-    changed.write_text(Path(page.__file__).read_text() + "\n# changed\n")
-    monkeypatch.setattr(page, "__file__", str(changed))
-    assert compiled.BesidePython().get_bucket(environment, NAME, None, text).code is None
+    assert compiled.BesidePython().get_bucket(environment, NAME, None, source).code is not None
+    changed = tmp_path / "changed.py"
+    changed.write_text(Path(module.__file__).read_text() + "\n# changed\n")
+    monkeypatch.setattr(module, "__file__", str(changed))
+    assert compiled.BesidePython().get_bucket(environment, NAME, None, source).code is None
+
+
+def test_what_is_filtered_when_compiling_comes_from_nowhere_else():
+    """``{{ "verdict.json" | code }}`` is in the code as it will be printed."""
+    assert {function.__module__ for function in text.FILTERS.values()} == {text.__name__}
+    assert "harness" not in re.findall(r"^\s*(?:from|import) (\w+)", Path(text.__file__).read_text(), re.MULTILINE)
+    folded = page._environment(()).compile('{{ "a|b" | code }}{{ "a_b" }}', raw=True)
+    assert "`a|b`" in folded and "a\\\\_b" in folded
 
 
 def test_where_nothing_can_be_written_a_page_is_made_all_the_same(folder, monkeypatch):

@@ -15,10 +15,12 @@ from harness.inference.chances import Chances, ExactT, Simulated, draws_of
 from harness.inference.power import Spread, chance_with
 from harness.inference.prediction import level, wanted
 from harness.inference.regions import greatest, regions
+from harness.inference.seeds import POWER
 from harness.inference.stops import Sequential
 from harness.records import Hypothesis
 
 PLACES = 9  # tried in a bounded region where chances are simulated
+HALVINGS = 12
 MOST_BOUNDED = 1000  # seeds that a criterion which needs bounds is simulated with
 MOST_LOOKS = 100
 SURE = 3.0  # standard errors that simulated chances are given the benefit of
@@ -85,7 +87,10 @@ def _at_most(hypothesis: Hypothesis, name: str, group: frozenset[str], sd: float
         def ever(effects: np.ndarray) -> np.ndarray:
             return np.array([_ever_left(runs, outside, effect, sd, looks) for effect in effects.tolist()])
 
-        return _upper(greatest(ever, found, domain, places=PLACES)[0], runs.draws)
+        share = greatest(ever, found, domain, places=PLACES)[0]
+        if share < POWER:  # with barely enough seeds, the place where both sides are excluded is narrow
+            share = max([share, *ever(np.array([_between(runs, outside, sd, looks, place) for place in found]))])
+        return _upper(share, runs.draws)
     if len(looks) > 1 and len(hypothesis.decisions) == 1 and isinstance(spec.criterion, T | TSequence):
         return best(Sequential(spec.criterion, atoms, alpha, looks))
     if len(looks) > MOST_LOOKS:
@@ -96,6 +101,22 @@ def _at_most(hypothesis: Hypothesis, name: str, group: frozenset[str], sd: float
 
     value = greatest(bound, found, domain)[0]
     return None if math.isnan(value) else value
+
+
+def _between(
+    runs: Simulated, outside: Sequence[Atom], sd: float, looks: tuple[int, ...], place: tuple[float, float]
+) -> float:
+    """The effect in a predicted region at which atoms on both its sides are rejected about as often, by halving."""
+    low, high = max(place[0], runs.domain[0]), min(place[1], runs.domain[1])
+    below = [atom for atom in outside if (end := atom.interval.upper) is not None and end <= place[0]]
+    above = [atom for atom in outside if (end := atom.interval.lower) is not None and end >= place[1]]
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        left, right = (_ever_left(runs, side, middle, sd, looks) for side in (below, above))
+        if left == right:
+            break
+        low, high = (middle, high) if left < right else (low, middle)
+    return (low + high) / 2
 
 
 def _ever_left(runs: Simulated, outside: Sequence[Atom], effect: float, sd: float, looks: tuple[int, ...]) -> float:

@@ -87,13 +87,21 @@ def test_what_makes_it_quick(criterion, stopping, monkeypatch):
     rule = {"kind": "looks", "at": [30, 40]} if stopping == "looks" else {"kind": "fixed"}
     assert greatest_chance(asking(criterion, stopping=rule), {"m": spread(0.5)}) is not None
     assert counts["p_greater"] == counts["p_less"] == 0
-    if criterion == "bounded":  # both sides, at nine places
-        assert counts["p_by_look"] == 18 and Counted.drawn == 18 * 200 * 40
+    if criterion == "bounded":  # both sides, at nine places and, because none will do, at one between
+        assert counts["p_by_look"] == 22 and Counted.drawn == 22 * 200 * 40
     elif criterion in ("t", "t_sequence") and stopping == "looks":  # a mean and a spread, by look
         assert counts["type_two"] == 0 and Counted.drawn == 2 * 2 * 10_000
     else:  # 41 places, at most two looks, two cuts
         assert counts["p_by_look"] == Counted.drawn == 0 and counts["type_two"] <= 41 * 2 * 2
         assert (counts["type_two"] > 0) is (criterion != "t")
+
+
+def test_a_narrow_place_between_two_bounded_tests_is_found():
+    """Twelve seeds do for some thousandth of the band, where no ninth of it lies."""
+    bands = {"mid": "(0.1, 0.4)", "low": "[0, 0.1]", "high": "[0.4, 1]"}
+    for sd in (0.001, 0.01):
+        assert greatest_chance(asking("bounded", bands, ACCURACY, count=12), {"m": spread(sd)})[1] > 0.9
+    assert greatest_chance(asking("bounded", bands, ACCURACY, count=10), {"m": spread(0.001)})[1] < 0.1
 
 
 def test_anytime_valid_stopping_is_foreseen():

@@ -95,9 +95,11 @@ def test_where_the_fraction_changes_sides_rounding_changes_nothing():
             assert t_cdf(-t, df) == pytest.approx(special.stdtr(df, -t), rel=1e-12)
 
 
-def test_no_number_gives_no_number_without_waiting_for_the_fraction(monkeypatch):
-    monkeypatch.setattr(distributions, "_fraction", lambda *_: pytest.fail("the fraction was begun"))
+def test_no_number_gives_no_number_without_ten_thousand_steps(monkeypatch):
+    asked = []
+    monkeypatch.setattr(distributions, "abs", lambda x: asked.append(x) or math.fabs(x), raising=False)
     assert math.isnan(t_cdf(math.nan, 9))
+    assert 0 < len(asked) < 10
 
 
 def test_the_normal_distribution_is_scipys():

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Thread
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -106,7 +107,9 @@ def reporting() -> Iterator[Reporter]:
         if stopping["asked"]:
             raise KeyboardInterrupt
         stopping["asked"] = True
-        err.print("stopping after this epoch (again: at once)", markup=False)
+        # From a thread, because a signal may come in the middle of a line, which takes no other into itself.
+        text = "stopping after this epoch (again: at once)"
+        Thread(target=err.print, args=(text,), kwargs={"markup": False}).start()
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -211,6 +211,7 @@ def test_what_scales_a_factor_is_of_this_step_and_leaves_room_for_all_steps(monk
     torch.testing.assert_close(found["normed"], torch.full((2, 4), 20**0.5 * (1 + moved) + moved))
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the interpreter, which is NumPy
 def test_parts_of_float16_never_make_a_finite_number_of_one_that_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """What float32 would call diverged is called so, and the replica beside it has the bits that it had."""
     halves(monkeypatch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from harness.cli.common import File, VerdictsOption, escape, out, shown, verb
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
+    from harness.records import PowerReport
     from harness.verdict.tables import Table as Rows
 
 
@@ -53,6 +55,13 @@ def power(
         raise UsageError(f"cannot write {odd[0].name}", where="--out", remedy="name a file in .svg, .json or .md")
     assumed = pipeline.Assumed(given=dict(_given(text) for text in sd or ()), run=sd_from)
     report = pipeline.power(file, verdicts if verdicts is not None else Path("verdicts"), assumed, effect or ())
+    if form == "json":
+        print(report.to_json(), end="", flush=True)
+    elif form == "markdown":
+        print(verdict.power.markdown(report), end="", flush=True)
+    else:
+        _print(report)
+    # Behind what is read, because loading matplotlib takes as long as all before it.
     figure = next((path.name for path in files if path.suffix == ".svg"), None)
     for path in files:
         if path.suffix == ".svg":
@@ -62,12 +71,13 @@ def power(
         else:
             data = verdict.power.markdown(report, figure).encode()
         write_atomic(path, data)
-    if form == "json":
-        print(report.to_json(), end="")
-        return
-    if form == "markdown":
-        print(verdict.power.markdown(report), end="")
-        return
+        if form == "text":
+            out.print(str(shown(path)), markup=False)
+
+
+def _print(report: PowerReport) -> None:
+    from harness import verdict
+
     out.print(f"[bold]{escape(report.hypothesis)}[/bold]: {escape(report.title)}")
     out.print(f"{report.seeds} seeds, predicted: {report.predicted}", markup=False)
     for part in report.decisions:
@@ -82,8 +92,8 @@ def power(
     for line in (verdict.power.together(report), *report.notes):
         if line:
             out.print(line, markup=False)
-    for path in files:
-        out.print(str(shown(path)), markup=False)
+    if sys.stdout is not None:
+        sys.stdout.flush()
 
 
 def _show(table: Rows) -> None:

@@ -49,14 +49,19 @@ class Stream:
 
     def print(self, *shown: Any, markup: bool = True, style: str | None = None, end: str = "\n") -> None:
         """Print texts and what rich can draw; ``markup``: whether texts hold any. ``style``: a colour, or bold."""
-        if self._stderr and sys.stdout is not None:
+        if self._stderr:
             with suppress(OSError):  # what stands in its way is told when the verb is done
-                sys.stdout.flush()  # both may end in one place
+                out.flush()  # both may end in one place
         try:
             self._print(shown, markup, style, end)
         except OSError as error:
             if error.errno != errno.EBADF:  # whoever started this has closed the stream: nobody wants to know
                 raise
+
+    def flush(self) -> None:
+        """Let whoever reads have all of it now."""
+        if (file := self._file) is not None:
+            file.flush()
 
     def styled(self, text: str, style: str | None) -> str:
         """Text in a colour, or bold, if whoever reads this stream can see it."""
@@ -113,8 +118,7 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             function(*args, **kwargs)
-            if sys.stdout is not None:
-                sys.stdout.flush()  # nobody may be reading any more
+            out.flush()  # nobody may be reading any more
         except (typer.Exit, typer.Abort):
             raise
         except HarnessError as error:

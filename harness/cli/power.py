@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import math
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,12 +55,12 @@ def power(
     assumed = pipeline.Assumed(given=dict(_given(text) for text in sd or ()), run=sd_from)
     report = pipeline.power(file, verdicts if verdicts is not None else Path("verdicts"), assumed, effect or ())
     if form == "json":
-        print(report.to_json(), end="", flush=True)
+        print(report.to_json(), end="")
     elif form == "markdown":
-        print(verdict.power.markdown(report), end="", flush=True)
+        print(verdict.power.markdown(report), end="")
     else:
         _print(report)
-    # Behind what is read, because loading matplotlib takes as long as all before it.
+    out.flush()  # loading matplotlib takes as long as all before it
     figure = next((path.name for path in files if path.suffix == ".svg"), None)
     for path in files:
         if path.suffix == ".svg":
@@ -92,8 +91,6 @@ def _print(report: PowerReport) -> None:
     for line in (verdict.power.together(report), *report.notes):
         if line:
             out.print(line, markup=False)
-    if sys.stdout is not None:
-        sys.stdout.flush()
 
 
 def _show(table: Rows) -> None:

@@ -45,10 +45,14 @@ class Bounded(Criterion):
         copy._domain = domain
         return copy
 
+    @property
+    def _boundless(self) -> bool:
+        return math.isinf(self._domain[1] - self._domain[0])
+
     def smallest_n(self, alpha: float, cut: float | None = None) -> int:
         """All values on one bound must bring enough wealth; with a cut next to the other bound, one value does."""
         low, high = self._domain
-        if math.isinf(high - low):
+        if self._boundless:
             return NEVER
         if cut is None:
             return 1
@@ -59,13 +63,13 @@ class Bounded(Criterion):
 
     def p_greater(self, x: np.ndarray, cut: float) -> float:
         """One over the wealth won by betting on values above the cut; 1 where the values have no bounds."""
-        if math.isinf(self._domain[1] - self._domain[0]):
+        if self._boundless:
             return 1.0
         return _p(*self._from_bound(x, cut, above=True))
 
     def p_less(self, x: np.ndarray, cut: float) -> float:
         """One over the wealth won by betting on values below the cut; 1 where the values have no bounds."""
-        if math.isinf(self._domain[1] - self._domain[0]):
+        if self._boundless:
             return 1.0
         return _p(*self._from_bound(x, cut, above=False))
 
@@ -75,7 +79,7 @@ class Bounded(Criterion):
 
         seeds = np.array(looks) - 1
         varied = np.logical_or.accumulate(runs != runs[:, :1], axis=1)[:, seeds].T
-        if math.isinf(self._domain[1] - self._domain[0]):
+        if self._boundless:
             return np.ones(varied.shape)
         return np.where(varied, _p_by_look(*self._from_bound(runs, cut, above=above), looks), 1.0)
 
@@ -89,7 +93,7 @@ class Bounded(Criterion):
     def interval(self, x: np.ndarray, level: float) -> tuple[float, float]:
         """The cuts that neither side's gambler rejects; the bounds themselves where he rejects none."""
         low, high = self._domain
-        if math.isinf(high - low):
+        if self._boundless:
             return low, high
         alpha, mean = (1 - level) / 2, float(x.mean())
         return (

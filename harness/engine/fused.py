@@ -653,22 +653,21 @@ class Fused:
         place = (r, stride, own, first, apart, skipped)
         norm = (self._at("norm.weight"), self._at("norm.bias"))
         one, two, _ = self.slots
-        known = self.peaks
         common = {
             "N": size, "BATCH": self.program.setup.batch_size, "PARTS": self._norm_parts,
             **self._block_cut(self.tiles.gradient),
         }  # fmt: skip
         self._go(
             kernels.weight_gradient, (one, self.layers, r),
-            h, stats, dz, known["unit"], known["dz"], weights, gradient, self.squares, self.partial, self.flows,
-            *place, *norm,
+            h, stats, dz, self.peaks["unit"], self.peaks["dz"], weights, gradient, self.squares, self.partial,
+            self.flows, *place, *norm,
             self._at("w1.weight"), self._at("w1.bias"), sum(self.slots), 0,
             IN=self.width, OUT=self.inner, NORM=True, **common,
         )  # fmt: skip
         self._go(
             kernels.weight_gradient, (two, self.layers, r),
-            u, stats, df, known["u"], known["df"], weights, gradient, self.squares, self.partial, self.flows,
-            *place, *norm,
+            u, stats, df, self.peaks["u"], self.peaks["df"], weights, gradient, self.squares, self.partial,
+            self.flows, *place, *norm,
             self._at("w2.weight"), self._at("w2.bias"), sum(self.slots), one,
             IN=self.inner, OUT=self.width, NORM=False, **common,
         )  # fmt: skip

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from harness.criteria import estimate
+from harness.inference import Spread
 from harness.inference.atoms import atom_tests, split
 from harness.inference.bands import alive_bands, judge_bands
 from harness.inference.estimands import Sample
@@ -28,6 +29,7 @@ MARGIN = {"artifact": "(-inf, 5)", "partial": "[5, 25]", "real": "(25, inf)"}
 COSINE = {"metric": "credit_cosine", "arm": "penalized", "layer": 2, "samples": "mean"}
 REFERENCE = {"metric": "gradient_norm", "arm": "penalized", "layer": 2, "samples": "median", "seeds": "median"}
 MARGIN_PP = {"metric": "test_accuracy", "contrast": "bp_penalty - shallow", "unit": "pp"}
+ACCURACY = {"metric": "test_accuracy", "arm": "penalized"}
 PER_SAMPLE = ("credit_cosine", "gradient_norm")
 
 
@@ -129,6 +131,10 @@ def margins(values, *, base=0.3, **more) -> Measurements:
 def spec_of(bands, alpha=0.05, criterion=None) -> DecisionSpec:
     given = {"name": "t", "alpha": alpha} if criterion is None else criterion.model_dump()
     return DecisionSpec.model_validate({"estimand": "e", "criterion": given, "bands": bands})
+
+
+def spread(sd) -> Spread:
+    return Spread(sd / 2, sd, 2 * sd, "assumed")
 
 
 def sample_of(data) -> Sample:

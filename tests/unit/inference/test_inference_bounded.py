@@ -6,23 +6,18 @@ import math
 
 import numpy as np
 import pytest
-from inference_records import MARGIN_PP, make_hypothesis, make_measurements
+from inference_records import ACCURACY, MARGIN_PP, make_hypothesis, make_measurements, spread
 
 from harness.criteria.bounded import Bounded
-from harness.inference import Spread, decide, greatest_chance, power
+from harness.inference import decide, greatest_chance, power
 from harness.inference.atoms import atom_p, split
 from harness.inference.chances import Simulated
 from harness.inference.stops import Sequential
 
-ACCURACY = {"metric": "test_accuracy", "arm": "penalized"}
 SIDES = {"high": "(0.3, inf)", "low": "(-inf, 0.3]"}
 THREE = {"mid": "(0.3, 0.7)", "low": "(-inf, 0.3]", "high": "[0.7, inf)"}
 LOW = {"mid": "(0.1, 0.4)", "low": "(-inf, 0.1]", "high": "[0.4, inf)"}
 CRITERION = Bounded(name="bounded")
-
-
-def spread(sd):
-    return Spread(sd / 2, sd, 2 * sd, "assumed")
 
 
 def hypothesis(bands, decisions=1, estimand=ACCURACY, **more):

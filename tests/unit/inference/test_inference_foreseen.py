@@ -6,17 +6,16 @@ import math
 
 import numpy as np
 import pytest
-from inference_records import MARGIN_PP, make_hypothesis
+from inference_records import ACCURACY, MARGIN_PP, make_hypothesis, spread
 
 from harness.criteria.wilcoxon import Wilcoxon
-from harness.inference import Spread, greatest_chance, only_points, power
+from harness.inference import greatest_chance, only_points, power
 from harness.inference.atoms import split
 from harness.inference.chances import Simulated
 from harness.registry import members
 
 BANDS = {"mid": "(-2, 2)", "low": "(-inf, -2]", "high": "[2, inf)"}
 POINT = {"point": "[5, 5]", "low": "(-inf, 5)", "high": "(5, inf)"}
-ACCURACY = {"metric": "test_accuracy", "arm": "penalized"}
 SIDES = {"high": "(0.3, inf)", "low": "(-inf, 0.3]"}
 CRITERIA = {
     "t": {},
@@ -28,10 +27,6 @@ CRITERIA = {
     "wilcoxon": {"seeds": "pseudomedian"},
     "welch": {"pairing": "unpaired"},
 }
-
-
-def spread(sd):
-    return Spread(sd / 2, sd, 2 * sd, "assumed")
 
 
 def asking(criterion, bands=BANDS, estimand=MARGIN_PP, **more):

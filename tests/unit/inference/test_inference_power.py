@@ -5,11 +5,21 @@ import math
 
 import numpy as np
 import pytest
-from inference_records import COSINE, DIRECTION, MARGIN, MARGIN_PP, REFERENCE, direction, make_hypothesis, margin
+from inference_records import (
+    COSINE,
+    DIRECTION,
+    MARGIN,
+    MARGIN_PP,
+    REFERENCE,
+    direction,
+    make_hypothesis,
+    margin,
+    spread,
+)
 from scipy import stats
 
 from harness.criteria.t import T
-from harness.inference import Spread, Truth, greatest_chance, power
+from harness.inference import Truth, greatest_chance, power
 from harness.inference.atoms import split
 from harness.inference.chances import ExactT
 from harness.inference.prediction import level, wanted
@@ -21,10 +31,6 @@ from harness.registry import members
 TWO = {"a": ("margin", MARGIN), "b": ("direction", DIRECTION)}
 ESTIMANDS = {"margin": MARGIN_PP, "direction": COSINE}
 HOLDS = {"holds": {"a": ["real"], "b": ["confirmed"]}, "outcome": "yes", "otherwise": "no"}
-
-
-def spread(sd):
-    return Spread(sd / 2, sd, 2 * sd, "assumed")
 
 
 def both(combine, predicted):

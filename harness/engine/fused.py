@@ -54,6 +54,8 @@ class Layout:
     offsets: dict[str, int]
     groups: tuple[str, ...]
     """The part of the model that each chunk of CHUNK numbers belongs to."""
+    matrices: tuple[bool, ...]
+    """Whether each chunk holds matrices, not vectors."""
     skipped: int
     """Where the gradients' own flat tensor begins: behind the embedding's weight, whose gradient is never stored."""
 
@@ -64,21 +66,24 @@ class Layout:
 
     @classmethod
     def of(cls, specs: tuple[TensorSpec, ...]) -> Layout:
-        """The embedding's weight, then part by part, each from the beginning of a chunk."""
-        sections: dict[str, list[TensorSpec]] = {}
+        """The embedding's weight, then each part's vectors and its matrices, all from the beginning of a chunk."""
+        sections: dict[tuple[str, bool], list[TensorSpec]] = {}
         for spec in specs:
-            sections.setdefault("" if spec.name == "embedding.weight" else spec.group, []).append(spec)
+            group = "" if spec.name == "embedding.weight" else spec.group
+            sections.setdefault((group, len(spec.shape) > 1), []).append(spec)
         offsets: dict[str, int] = {}
         groups: list[str] = []
+        matrices: list[bool] = []
         skipped = 0
-        for name, section in sections.items():
+        for (name, matrix), section in sections.items():
             at = len(groups) * CHUNK
             for spec in section:
                 offsets[spec.name] = at
                 at += math.prod(spec.shape)
             groups += [section[0].group] * (-(-at // CHUNK) - len(groups))
+            matrices += [matrix] * (len(groups) - len(matrices))
             skipped = skipped if name else len(groups) * CHUNK
-        return cls(offsets, tuple(groups), skipped)
+        return cls(offsets, tuple(groups), tuple(matrices), skipped)
 
 
 class Storage:
@@ -136,26 +141,33 @@ class Tiles:
     """Activation and second product."""
     back: Tile
     gradient: Tile
+    step: Tile
+    """The same with the blocks' update behind it: of BP, which does not wait for a norm to clip by, in all but small
+    cohorts."""
     embed_update: Tile
     halves: bool
     """Blocks multiply in parts of float16, see ``harness.engine.peaks``; other ways to float32 and TF32 are faster in
     other cuts."""
     few: bool
     """A small cohort waits for launches, not for products: it takes float32's products even where TF32 is allowed."""
+    lanes: int
+    """Parts of each rule's replicas whose samples go there and back beside one another: what one of them reads,
+    another multiplies."""
     early: bool
     """The embedding is updated as soon as its gradient is known, beside what is still sent back and the blocks'
-    gradients. Larger launches only get into each other's way; there the products with images take a cut that leaves
-    registers to the update of the blocks, which runs beside them."""
+    gradients. Larger launches only get into each other's way; where the update of blocks comes later than their
+    gradients, it runs beside the products with images, which then take a cut that leaves it registers."""
 
     @classmethod
-    def choose(cls, replicas: int, width: int, dtype: torch.dtype, halves: bool) -> Tiles:
+    def choose(cls, replicas: int, width: int, dtype: torch.dtype, halves: bool, clipped: bool) -> Tiles:
         """Measured on an H100, see benchmarks/notes.md: enough programs for 132 multiprocessors, then larger ones.
 
-        Registers do not hold the larger ones' numbers of eight bytes. ``halves``: parts of float16 may be had.
+        Registers do not hold the larger ones' numbers of eight bytes. ``halves``: parts of float16 may be had;
+        ``clipped``: the update of some blocks waits for a norm.
         """
         few = replicas * width < 8 * 256 or dtype == torch.float64
         early = replicas * width < 48 * 256
-        embed = Tile(64, 32, 32) if few else Tile(128, 64, 64 if early else 32, stages=2)
+        embed = Tile(64, 32, 32) if few else Tile(128, 64, 32 if clipped and not early else 64, stages=2)
         return cls(
             embed=embed,
             splits=max(1, min(24, 264 // (embed.grid(128, width) * replicas))),
@@ -163,11 +175,39 @@ class Tiles:
             block=Tile(16, 32, 32) if few else Tile(64, 64, 32, parted=True),
             back=Tile(16, 32, 64) if few else Tile(64, 64, 32),
             gradient=Tile(32, 64, 32) if few else Tile(64, 128, 32) if halves else Tile(128, 64, 32, parted=True),
+            step=Tile(32 if halves else 64, 64, 32, parted=True),
             embed_update=Tile(32, 64, 32) if few else Tile(64, 32, 128, stages=1, parted=True),
             halves=halves and not few,
             few=few,
+            lanes=1 if early else 3,
             early=early,
         )
+
+
+@dataclass(frozen=True)
+class Lane:
+    """Neighbouring replicas of one rule whose samples go there and back beside the others'."""
+
+    share: Share
+    replicas: slice
+
+    @property
+    def first(self) -> int:
+        """Its first replica."""
+        return int(self.replicas.start)
+
+    @property
+    def count(self) -> int:
+        """How many it holds."""
+        return int(self.replicas.stop - self.replicas.start)
+
+    @classmethod
+    def cut(cls, share: Share, lanes: int) -> list[Lane]:
+        """A share in so many parts, if it has as many replicas, as equal as can be."""
+        first, stop = share.replicas.start, share.replicas.stop
+        lanes = min(lanes, stop - first)
+        ends = [first + (stop - first) * part // lanes for part in range(lanes + 1)]
+        return [cls(share, slice(begin, end)) for begin, end in pairwise(ends)]
 
 
 @dataclass(frozen=True)
@@ -222,7 +262,8 @@ class Fused:
         asked = program.setup.precision
         arms = [program.cohort.arms[replica.arm] for replica in program.cohort.replicas]
         halves = asked == "float32" and all(peaks.foreseeable(arm.setup.optimizer, self.farthest) for arm in arms)
-        self.tiles = Tiles.choose(self.replicas, self.width, program.dtype, halves)
+        clipped = any(not isinstance(share.rule, Bp) for share in program.shares)
+        self.tiles = Tiles.choose(self.replicas, self.width, program.dtype, halves, clipped)
         self.precision = "float32" if self.tiles.few and asked == "tf32" else asked
         self.memory = {name: torch.empty(size * batch, **self.where) for name, size in self._sizes().items()}
         exact = program.dtype if program.dtype == torch.float64 else torch.bfloat16
@@ -246,6 +287,12 @@ class Fused:
         self.tick = torch.zeros((), device=program.device.torch, dtype=torch.int64)
         self.loss = torch.zeros((self.replicas, self._row_tiles), device=program.device.torch, dtype=torch.float64)
         self.spans = self._spans()
+        self.stepped, self.stored = self._kinds()
+        chunks = range(layout.skipped // CHUNK, len(layout.groups))
+        of_blocks = [layout.matrices[chunk] and layout.groups[chunk].startswith("block_") for chunk in chunks]
+        self.chunks = self._integers(list(range(len(chunks))))
+        self.others = self._integers([i for i, matrix in enumerate(of_blocks) if not matrix])
+        self.lanes = [lane for share in program.shares for lane in Lane.cut(share, self.tiles.lanes)]
         self.peaks = peaks.Peaks(self.layers, self.replicas, self.where)
         self.unfinished: list[Any] = []  # marks behind the last launch's updates, block by block
         self.fetched: list[Any] = []  # the mark behind the next launch's images
@@ -319,6 +366,15 @@ class Fused:
         """Whether gradients flow through the blocks of any replica."""
         return any(isinstance(share.rule, Bp) for share in self.program.shares)
 
+    def _kinds(self) -> tuple[list[slice], list[slice]]:
+        """Replicas whose blocks' weights are updated as soon as their gradient is known, and the others."""
+        frozen = any(f"block_{layer}" in self.program.frozen for layer in range(self.layers))
+        shares = () if self.tiles.few or frozen else self.program.shares
+        stepped = [share.replicas for share in shares if isinstance(share.rule, Bp)]
+        if not stepped:
+            return [], [slice(0, self.replicas)]
+        return stepped, [share.replicas for share in shares if not isinstance(share.rule, Bp)]
+
     def _slots(self) -> tuple[int, int, int]:
         """Sums of squares that a block's three kinds of gradient leave behind."""
         tile = self.tiles.gradient
@@ -377,38 +433,42 @@ class Fused:
             with here.beside(LAST) as images:
                 self._fetch(size, ahead + 1)
             self.fetched = [images.mark()]
-        self._forward(size, ahead)
+        self._begin(size)
         sent, updated = [], []
-        for share in self.program.shares:  # what rules send back is independent, and so are the embedding's updates
+        for lane in self.lanes:  # what happens to one's samples is independent, and so are the embedding's updates
             with here.beside() as back:
-                if isinstance(share.rule, Dfa):
-                    self._feed_back(size, share)
+                self._forward(size, ahead, lane)
+                if isinstance(lane.share.rule, Dfa):
+                    self._feed_back(size, lane)
                 elif blocks or bottom:
-                    self._flow_back(size, share)
+                    self._flow_back(size, lane)
                 if bottom and self.tiles.early:
                     with back.beside(LAST) as update:
-                        self._update_embedding(size, share, ahead)
+                        self._update_embedding(size, lane.replicas, ahead)
                     updated.append(update.mark())
-                if isinstance(share.rule, Dfa) and blocks:
-                    self._through_branch(size, 0, self.layers, share)
+                if isinstance(lane.share.rule, Dfa) and blocks:
+                    self._through_branch(size, 0, self.layers, lane)
             sent.append(back.mark())
+        self.unfinished = []
         here.join(sent)
         # Only the update waits for the ends, so the gradients go first; but where the embedding's update is queued
         # already, at the priority of LAST, the ends would wait for all of it.
         with here.beside(FIRST if self.tiles.early else LAST) as ends:
             self._ends(size)
         if blocks:
-            self._gradients(size)
+            self._gradients(size, ahead)
         with here.beside() as vectors:
             if blocks:
                 self._norm_vectors()
         if bottom and not self.tiles.early:
-            for share in self.program.shares:
-                self._update_embedding(size, share, ahead)
+            self._update_embedding(size, slice(0, self.replicas), ahead)
         with here.beside(LAST) as last:
             last.join([ends.mark(), vectors.mark()])
+            for replicas in self.stepped:
+                self._update(ahead, self.others, replicas)
             for span in self.spans:
-                self._update(ahead, span)
+                for replicas in self.stored:
+                    self._update(ahead, self.chunks[span.start : span.stop], replicas)
                 self.unfinished.append(last.mark())
         here.join(updated)
 
@@ -533,52 +593,57 @@ class Fused:
             N=size, F=self.features, D=self.width, SHARE=share, **self._cut(tile),
         )  # fmt: skip
 
-    def _forward(self, size: int, ahead: int) -> None:
-        """From the embedding's products to the output error; each block waits for its own update only."""
+    def _begin(self, size: int) -> None:
+        """The first hidden states, from the embedding's products."""
+        from harness.batched.kernels import forward as kernels
+
+        parts, h, moments = self._buffers(size, "parts", "h", "moments")
+        r, stride, *_ = self._place
+        Branch.current(self.program.device.is_cuda).join(self.unfinished[:1])
+        self._go(
+            kernels.embed_sum, (-(-size // HEAD_ROWS) * self._parts, r),
+            parts, self.storage.weights, h, moments, self.peaks.measured, r, stride, self._at("embedding.bias"),
+            len(self.peaks.measured),
+            N=size, D=self.width, SPLITS=self.tiles.splits, PEAKS=power_of_two(len(self.peaks.measured)), BM=HEAD_ROWS,
+            BN=self.tiles.block.columns,
+        )  # fmt: skip
+
+    def _forward(self, size: int, ahead: int, lane: Lane) -> None:
+        """From the first hidden states to the output error; each block waits for its own update only."""
         from harness.batched.kernels import forward as kernels
 
         program, weights, model = self.program, self.storage.weights, self.model
-        parts, h, moments, stats = self._buffers(size, "parts", "h", "moments", "stats")
-        slopes, u, f = self._buffers(size, "slopes", "u", "f")
+        h, moments, stats, slopes, u, f = self._buffers(size, "h", "moments", "stats", "slopes", "u", "f")
         r, stride, blocks, apart = self._place
-        wide = self.tiles.block.columns
         here = Branch.current(program.device.is_cuda)
-        here.join(self.unfinished[:1])
-        self._go(
-            kernels.embed_sum, (-(-size // HEAD_ROWS) * self._parts, r),
-            parts, weights, h, moments, self.peaks.measured, r, stride, self._at("embedding.bias"),
-            len(self.peaks.measured),
-            N=size, D=self.width, SPLITS=self.tiles.splits, PEAKS=power_of_two(len(self.peaks.measured)), BM=HEAD_ROWS,
-            BN=wide,
-        )  # fmt: skip
         for layer in range(self.layers):
             here.join(self.unfinished[layer : layer + 1])
             tile = self.tiles.norm
             self._go(
-                kernels.norm_linear, (tile.grid(size, self.inner), 1, r),
+                kernels.norm_linear, (tile.grid(size, self.inner), 1, lane.count),
                 h, moments, stats, weights, slopes, u, self.peaks["normed"], self.peaks["w1"], self.peaks["u"],
-                r, stride, blocks, apart, layer,
+                r, stride, blocks, apart, layer, lane.first,
                 self._at("norm.weight"), self._at("norm.bias"), self._at("w1.weight"), self._at("w1.bias"),
                 N=size, D=self.width, H=self.inner, ACT=model.activation, EPS=LAYER_NORM_EPS,
-                PARTS=self._parts, PP=power_of_two(self._parts), WIDE=wide, **self._block_cut(tile),
+                PARTS=self._parts, PP=power_of_two(self._parts), WIDE=self.tiles.block.columns,
+                **self._block_cut(tile),
             )  # fmt: skip
             tile = self.tiles.block
             self._go(
-                kernels.out_linear, (tile.grid(size, self.width), 1, r),
+                kernels.out_linear, (tile.grid(size, self.width), 1, lane.count),
                 h, u, f, moments, weights, self.peaks["u"], self.peaks["w2"], r, stride, blocks, apart, layer,
-                self._at("w2.weight"), self._at("w2.bias"),
+                lane.first, self._at("w2.weight"), self._at("w2.bias"),
                 D=self.width, H=self.inner, SKIP=model.skip, KEEP=self._penalised,
                 N=size, **self._block_cut(tile),
             )  # fmt: skip
-        self.unfinished = []
         error, dhn, dh, df = self._buffers(size, "error", "dhn", "dh", "df")
         _, labels = self._batch(size, ahead)
         norm = model.terminal_norm
         self._go(
-            kernels.head, (self._row_tiles, r),
+            kernels.head, (self._row_tiles, lane.count),
             h, stats, f, weights, program.slots, labels, self.flows, program.strength,
             error, dhn, dh, df, self.peaks["df"], self.loss,
-            r, stride, self.layers, *self._head_norm(), self._at("head.weight"), self._at("head.bias"),
+            r, stride, self.layers, lane.first, *self._head_norm(), self._at("head.weight"), self._at("head.bias"),
             NORM=norm, PENALTY=self._penalised, EPS=LAYER_NORM_EPS, BM=HEAD_ROWS, N=size, **self._shape, **self._head,
             **self._scaled, **self._exact,
         )  # fmt: skip
@@ -587,88 +652,92 @@ class Fused:
         """Where the terminal norm begins; anything where there is none."""
         return (self._at("head.norm.weight"), self._at("head.norm.bias")) if self.model.terminal_norm else (0, 0)
 
-    def _feed_back(self, size: int, share: Share) -> None:
+    def _feed_back(self, size: int, lane: Lane) -> None:
         """DFA: every block gets its own projection of the error, all blocks at once."""
         from harness.batched.kernels import backward as kernels
 
         error, f, df, dh = self._buffers(size, "error", "f", "df", "dh")
-        first, count = share.replicas.start, share.replicas.stop - share.replicas.start
+        own = lane.share.replicas
         self._go(
-            kernels.credit, (-(-size // HEAD_ROWS), self.layers, count),
-            error, self.feedback[first], f, self.program.strength, df, dh, self.peaks["df"], self.replicas, first,
+            kernels.credit, (-(-size // HEAD_ROWS), self.layers, lane.count),
+            error, self.feedback[own.start], f, self.program.strength, df, dh, self.peaks["df"], self.replicas,
+            lane.first, own.start, own.stop - own.start,
             N=size, PENALTY=self._penalised, BM=HEAD_ROWS, **self._shape, **self._head, **self._scaled,
             **self._exact,
         )  # fmt: skip
 
-    def _flow_back(self, size: int, share: Share) -> None:
+    def _flow_back(self, size: int, lane: Lane) -> None:
         """BP: from the last block down."""
         from harness.batched.kernels import backward as kernels
 
         du, h, stats, f, dh, df = self._buffers(size, "du", "h", "stats", "f", "dh", "df")
-        first, count = share.replicas.start, share.replicas.stop - share.replicas.start
         r, stride, blocks, apart = self._place
         for layer in reversed(range(self.layers)):
-            self._through_branch(size, layer, 1, share)
-            self._through_first(size, layer, share)
+            self._through_branch(size, layer, 1, lane)
+            self._through_first(size, layer, lane)
             self._go(
-                kernels.back_norm, (self._row_tiles, count),
+                kernels.back_norm, (self._row_tiles, lane.count),
                 du, h, stats, f, self.storage.weights, self.program.strength, dh, df, self.peaks["df"], self.partial,
-                r, stride, blocks, apart, layer, first, self._at("norm.weight"),
+                r, stride, blocks, apart, layer, lane.first, self._at("norm.weight"),
                 N=size, PARTS=self._norm_parts, SKIP=self.model.skip, PENALTY=self._penalised, BM=HEAD_ROWS,
                 **self._shape, **self._scaled,
             )  # fmt: skip
 
-    def _through_branch(self, size: int, layer: int, layers: int, share: Share) -> None:
+    def _through_branch(self, size: int, layer: int, layers: int, lane: Lane) -> None:
         """From a branch's output back to its first product's output, for ``layers`` blocks at once."""
-        self._back(size, layer, layers, share, "df", "dz", "w2", IN=self.inner, OUT=self.width, SLOPE=True)
+        self._back(size, layer, layers, lane, "df", "dz", "w2", IN=self.inner, OUT=self.width, SLOPE=True)
 
-    def _through_first(self, size: int, layer: int, share: Share) -> None:
+    def _through_first(self, size: int, layer: int, lane: Lane) -> None:
         """From there to the output of the block's layer norm: only where gradients flow on below."""
-        self._back(size, layer, 1, share, "dz", "du", "w1", IN=self.width, OUT=self.inner, SLOPE=False)
+        self._back(size, layer, 1, lane, "dz", "du", "w1", IN=self.width, OUT=self.inner, SLOPE=False)
 
     def _back(
-        self, size: int, layer: int, layers: int, share: Share, out: str, into: str, weight: str, **shape: int
+        self, size: int, layer: int, layers: int, lane: Lane, out: str, into: str, weight: str, **shape: int
     ) -> None:
         from harness.batched.kernels import backward as kernels
 
         dout, slopes, din = self._buffers(size, out, "slopes", into)
-        first, count = share.replicas.start, share.replicas.stop - share.replicas.start
         tile = self.tiles.back
         apart = self.replicas if shape["SLOPE"] else 0
         self._go(
-            kernels.back_linear, (tile.grid(size, shape["IN"]), layers, count),
+            kernels.back_linear, (tile.grid(size, shape["IN"]), layers, lane.count),
             dout, self.storage.weights, slopes, din, self.peaks[out], self.peaks[weight], self.peaks["dz"], apart,
-            *self._place, layer, first, self._at(f"{weight}.weight"),
+            *self._place, layer, lane.first, self._at(f"{weight}.weight"),
             N=size, **shape, **self._block_cut(tile),
         )  # fmt: skip
 
-    def _gradients(self, size: int) -> None:
-        """Gradients of the blocks' weights and biases."""
+    def _gradients(self, size: int, ahead: int) -> None:
+        """Gradients of the blocks' weights and biases; where nothing is to be clipped, the weights' update too."""
+        for replicas in self.stepped:
+            self._products(size, ahead, replicas, True)
+        for replicas in self.stored:
+            self._products(size, ahead, replicas, False)
+
+    def _products(self, size: int, ahead: int, replicas: slice, step: bool) -> None:
         from harness.batched.kernels import backward as kernels
 
-        weights, gradient = self.storage.weights, self.gradient
+        storage, gradient = self.storage, self.gradient
         h, stats, u, df, dz = self._buffers(size, "h", "stats", "u", "df", "dz")
         r, stride, first, apart = self._place
-        skipped, own = self.storage.layout.skipped, gradient.shape[1]
-        place = (r, stride, own, first, apart, skipped)
-        norm = (self._at("norm.weight"), self._at("norm.bias"))
-        one, two, _ = self.slots
+        skipped, own = storage.layout.skipped, gradient.shape[1]
+        place = (r, stride, own, first, apart, skipped, self._at("norm.weight"), self._at("norm.bias"))
+        kept = (storage.weights, storage.first, storage.second, gradient, self.squares, self.partial, self.flows)
+        tile = self.tiles.step if step else self.tiles.gradient
+        count, slots = replicas.stop - replicas.start, sum(self.slots)
         common = {
-            "N": size, "BATCH": self.program.setup.batch_size, "PARTS": self._norm_parts,
-            **self._block_cut(self.tiles.gradient),
+            "N": size, "BATCH": self.program.setup.batch_size, "PARTS": self._norm_parts, "STEP": step,
+            **self._block_cut(tile),
         }  # fmt: skip
         self._go(
-            kernels.weight_gradient, (one, self.layers, r),
-            h, stats, dz, self.peaks["unit"], self.peaks["dz"], weights, gradient, self.squares, self.partial,
-            self.flows, *place, *norm,
-            self._at("w1.weight"), self._at("w1.bias"), sum(self.slots), 0,
+            kernels.weight_gradient, (tile.grid(self.width, self.inner), self.layers, count),
+            h, stats, dz, self.peaks["unit"], self.peaks["dz"], *kept, *self._rates(), *place,
+            self._at("w1.weight"), self._at("w1.bias"), slots, 0, replicas.start, ahead,
             IN=self.width, OUT=self.inner, NORM=True, **common,
         )  # fmt: skip
         self._go(
-            kernels.weight_gradient, (two, self.layers, r),
-            u, stats, df, self.peaks["u"], self.peaks["df"], weights, gradient, self.squares, self.partial,
-            self.flows, *place, *norm,
-            self._at("w2.weight"), self._at("w2.bias"), sum(self.slots), one,
+            kernels.weight_gradient, (tile.grid(self.inner, self.width), self.layers, count),
+            u, stats, df, self.peaks["u"], self.peaks["df"], *kept, *self._rates(), *place,
+            self._at("w2.weight"), self._at("w2.bias"), slots, self.slots[0], replicas.start, ahead,
             IN=self.inner, OUT=self.width, NORM=False, **common,
         )  # fmt: skip
 
@@ -703,30 +772,29 @@ class Fused:
     def _rates(self) -> tuple[Tensor, ...]:
         return self.program.lr, self.program.weight_decay, self.corrections, self.tick, self.constants
 
-    def _update_embedding(self, size: int, share: Share, ahead: int) -> None:
+    def _update_embedding(self, size: int, replicas: slice, ahead: int) -> None:
         from harness.batched.kernels import update as kernels
 
         x, _ = self._batch(size, ahead)
         dh = self._buffer("dh", size)
         storage, tile = self.storage, self.tiles.embed_update
-        first, count = share.replicas.start, share.replicas.stop - share.replicas.start
         self._go(
-            kernels.embed_update, (tile.grid(self.features, self.width), count),
+            kernels.embed_update, (tile.grid(self.features, self.width), replicas.stop - replicas.start),
             x, *self.pixels, self.program.slots, dh, storage.weights, storage.first, storage.second, *self._rates(),
-            storage.layout.size, self._at("embedding.weight"), first, ahead,
+            storage.layout.size, self._at("embedding.weight"), replicas.start, ahead,
             N=size, BATCH=self.program.setup.batch_size, F=self.features, D=self.width, ASK=self._asks,
             **self._cut(tile),
         )  # fmt: skip
 
-    def _update(self, ahead: int, chunks: range) -> None:
+    def _update(self, ahead: int, chunks: Tensor, replicas: slice) -> None:
         from harness.batched.kernels import update as kernels
 
         storage, layout = self.storage, self.storage.layout
         self._go(
-            kernels.update, (len(chunks), self.replicas),
+            kernels.update, (len(chunks), replicas.stop - replicas.start),
             storage.weights, storage.first, storage.second, self.gradient, self.squares, self.largest, *self._rates(),
-            self.groups, layout.size, self.gradient.shape[1], layout.skipped, sum(self.slots), self.layers,
-            chunks.start, ahead, SLOTS=power_of_two(sum(self.slots)), BLOCK=CHUNK,
+            self.groups, chunks, layout.size, self.gradient.shape[1], layout.skipped, sum(self.slots), self.layers,
+            replicas.start, ahead, SLOTS=power_of_two(sum(self.slots)), BLOCK=CHUNK,
         )  # fmt: skip
 
 

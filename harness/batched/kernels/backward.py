@@ -6,28 +6,28 @@ import triton
 import triton.language as tl
 
 from harness.batched.kernels.common import keep_peak, product, scale_of, tile_of, unscaled
+from harness.batched.kernels.update import stepped
 
 
-@triton.jit(do_not_specialize=["first", "replicas"])
+@triton.jit(do_not_specialize=["first", "begin", "own", "replicas"])
 def credit(
-    error, feedback, f, strength, df, dh, peaks_df, replicas, first,
+    error, feedback, f, strength, df, dh, peaks_df, replicas, first, begin, own,
     N, D: tl.constexpr, C: tl.constexpr, DP: tl.constexpr, CP: tl.constexpr, PENALTY: tl.constexpr,
     SCALED: tl.constexpr, BM: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Direct feedback: a_l = error·B_l, â_l = a_l / (rms(a_l) + 1e-6); df_l = (â_l + 2λ·f_l)/N; dh = â_0/N.
 
-    feedback [l, r of these, C, D]. Grid (row tiles, L, R of these); they begin at replica ``first``.
+    feedback [l, ``own`` replicas from ``begin`` on, C, D]. Grid (row tiles, L, replicas), from ``first`` on.
     """
     rows = tl.program_id(0) * BM + tl.arange(0, BM)
-    layer, own = tl.program_id(1), tl.program_id(2)
-    r = (first + own).to(tl.int64)
+    layer, r = tl.program_id(1), (first + tl.program_id(2)).to(tl.int64)
     wide, classes = tl.arange(0, DP), tl.arange(0, CP)
     inside = rows < N
     known = classes < C
     e = tl.load(
         error + (r * N + rows[:, None]) * C + classes[None, :], mask=inside[:, None] & known[None, :], other=0.0
     )
-    matrix = feedback + (layer * tl.num_programs(2) + own).to(tl.int64) * (C * D)
+    matrix = feedback + (layer * own + r - begin) * (C * D)
     b = tl.load(matrix + classes[:, None] * D + wide[None, :], mask=known[:, None] & (wide < D)[None, :], other=0.0)
     a = product(e, b, tl.zeros((BM, DP), dtype=error.dtype.element_ty), PRECISION)
     a = a / (tl.sqrt(tl.sum(a * a, 1) / D) + 1e-6)[:, None]
@@ -123,12 +123,13 @@ def back_norm(
         keep_peak(peaks_df, (layer - 1) * replicas + r, back, SCALED)
 
 
-@triton.jit(do_not_specialize=["first_slot", "replicas"])
+@triton.jit(do_not_specialize=["first_slot", "first", "replicas", "ahead"])
 def weight_gradient(
-    source, stats, dout, peaks_in, peaks_out, weights, gradient, squares, partial, flows, replicas, stride,
-    gradient_stride, blocks, block_stride, skipped, gamma, beta, w, b, slots, first_slot,
+    source, stats, dout, peaks_in, peaks_out, weights, m, v, gradient, squares, partial, flows,
+    lr, weight_decay, corrections, tick, constants, replicas, stride,
+    gradient_stride, blocks, block_stride, skipped, gamma, beta, w, b, slots, first_slot, first, ahead,
     N, BATCH: tl.constexpr, IN: tl.constexpr, OUT: tl.constexpr, NORM: tl.constexpr, PARTS: tl.constexpr,
-    SCALED: tl.constexpr,
+    STEP: tl.constexpr, SCALED: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """dW_l = inᵀ·dout_l, where in = LN(h_l) with NORM, else u_l, and db_l = Σ dout_l, over samples.
@@ -136,11 +137,12 @@ def weight_gradient(
     With NORM, in = γ·unit + β, so G = unitᵀ·dout gives all that is asked: dW = γ·G + β·Σ dout, and where no gradient
     flows between layer norm and W (flows; else ``back_norm`` does this), dγ = Σ_out G·W and dβ = W·Σ dout: the tile's
     parts of these two go to partial[l, r, 2, column tile, IN]. squares[r, l, slot] = the sum of squares of the tile,
-    and of the biases below the uppermost. Grid (tiles, L, R). ``skipped``: how far the gradient's flat tensor begins
-    behind that of the weights.
+    and of the biases below the uppermost. ``skipped``: how far the gradient's flat tensor begins behind that of the
+    weights. With STEP, for replicas through which gradients flow and that are not clipped, W is updated here and of all
+    that only db stored. Grid (tiles, L, replicas), from ``first`` on.
     """
     ins, outs = tile_of(tl.program_id(0), OUT, BM, BN)
-    layer, r = tl.program_id(1), tl.program_id(2).to(tl.int64)
+    layer, r = tl.program_id(1), (first + tl.program_id(2)).to(tl.int64)
     own = blocks + layer * block_stride
     at = layer * replicas + r
     scale_in = scale_of(peaks_in, at, SCALED)
@@ -168,10 +170,10 @@ def weight_gradient(
     total = unscaled(total, scale_in, scale_out, SCALED)
     sent = tl.sum(heap, 0)
     inside = (ins < IN)[:, None] & (outs < OUT)[None, :]
+    owned = weights + r * stride + own
     total = tl.where(inside, total, 0.0)
     if NORM:
-        owned = weights + r * stride + own
-        if tl.load(flows + r) == 0:
+        if not STEP and tl.load(flows + r) == 0:
             kernel = tl.load(owned + w + ins[:, None] * OUT + outs[None, :], mask=inside, other=0.0)
             part = partial + (at * 2 * PARTS + tl.program_id(0) % tl.cdiv(OUT, BN)) * IN + ins
             tl.store(part, tl.sum(total * kernel, 1), mask=ins < IN)
@@ -180,13 +182,23 @@ def weight_gradient(
         offset = tl.load(owned + beta + ins, mask=ins < IN, other=0.0)
         total = total * scale[:, None] + offset[:, None] * sent[None, :]
     out = gradient + r * gradient_stride + own - skipped
-    tl.store(out + w + ins[:, None] * OUT + outs[None, :], total, mask=inside)
-    square = tl.sum(total * total)
-    if tl.program_id(0) < tl.cdiv(OUT, BN):
+    uppermost = tl.program_id(0) < tl.cdiv(OUT, BN)
+    if uppermost:
         tl.store(out + b + outs, sent, mask=outs < OUT)
-        square += tl.sum(sent * sent)
-    layers = tl.num_programs(1)
-    tl.store(squares + (r * layers + layer) * slots + first_slot + tl.program_id(0), square)
+    if STEP:
+        place = r * stride + own + w + ins[:, None] * OUT + outs[None, :]
+        now = corrections + (tl.load(tick) + ahead) * 2
+        stepped(
+            weights, m, v, place, tl.load(weights + place, mask=inside, other=0.0),
+            tl.load(m + place, mask=inside, other=0.0), tl.load(v + place, mask=inside, other=0.0), total,
+            tl.load(lr + r), tl.load(weight_decay + r), tl.load(now), tl.load(now + 1), constants, inside,
+        )  # fmt: skip
+    else:
+        tl.store(out + w + ins[:, None] * OUT + outs[None, :], total, mask=inside)
+        square = tl.sum(total * total)
+        if uppermost:
+            square += tl.sum(sent * sent)
+        tl.store(squares + (r * tl.num_programs(1) + layer) * slots + first_slot + tl.program_id(0), square)
 
 
 @triton.jit(do_not_specialize=["first_slot", "replicas"])

@@ -111,10 +111,10 @@ def keep_moments(moments, tile, inside, rows, r, N, D: tl.constexpr, BM: tl.cons
     tl.store(place + across, square, mask=rows < N)
 
 
-@triton.jit(do_not_specialize=["layer", "replicas"])
+@triton.jit(do_not_specialize=["layer", "first", "replicas"])
 def norm_linear(
     h, moments, stats, weights, slopes, u, peaks_in, peaks_w, peaks_u, replicas, stride, blocks, block_stride, layer,
-    gamma, beta, w, b,
+    first, gamma, beta, w, b,
     N, D: tl.constexpr, H: tl.constexpr, ACT: tl.constexpr, EPS: tl.constexpr,
     PARTS: tl.constexpr, PP: tl.constexpr, WIDE: tl.constexpr, SCALED: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
@@ -122,10 +122,10 @@ def norm_linear(
     """z_l = LN(h_l)·W1 + b1; u_l = act(z_l); slopes_l = act'(z_l).
 
     stats[l, r, n] = mean and 1/√(variance + ε) of h_l's row. moments: of h_l, in PARTS parts WIDE columns wide. Grid
-    (tiles, 1, R).
+    (tiles, 1, replicas), from ``first`` on.
     """
     rows, cols = tile_of(tl.program_id(0), H, BM, BN)
-    r = tl.program_id(2).to(tl.int64)
+    r = (first + tl.program_id(2)).to(tl.int64)
     own = weights + r * stride + blocks + layer * block_stride
     place = layer * replicas + r
     source = h + place * (N * D)
@@ -156,18 +156,18 @@ def norm_linear(
         tl.store(note + 1, spread, mask=inside)
 
 
-@triton.jit(do_not_specialize=["layer", "replicas"])
+@triton.jit(do_not_specialize=["layer", "first", "replicas"])
 def out_linear(
-    h, u, f, moments, weights, peaks_u, peaks_w, replicas, stride, blocks, block_stride, layer, w, b,
+    h, u, f, moments, weights, peaks_u, peaks_w, replicas, stride, blocks, block_stride, layer, first, w, b,
     N, D: tl.constexpr, H: tl.constexpr, SKIP: tl.constexpr, KEEP: tl.constexpr, SCALED: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """f_l = u_l·W2 + b2 (kept if KEEP); h_{l+1} = h_l + f_l, or f_l without SKIP; and its moments.
 
-    Grid (tiles, 1, R).
+    Grid (tiles, 1, replicas), from ``first`` on.
     """
     rows, cols = tile_of(tl.program_id(0), D, BM, BN)
-    r = tl.program_id(2).to(tl.int64)
+    r = (first + tl.program_id(2)).to(tl.int64)
     own = weights + r * stride + blocks + layer * block_stride
     place = layer * replicas + r
     source = u + place * (N * H)
@@ -191,20 +191,21 @@ def out_linear(
     keep_moments(moments, total, inside, rows, r, N, D, BM, BN)
 
 
-@triton.jit(do_not_specialize=["layers", "replicas"])
+@triton.jit(do_not_specialize=["layers", "first", "replicas"])
 def head(
     h, stats, f, weights, slots, y, flows, strength, error, dhn, dh, df, peaks_df, loss, replicas, stride, layers,
-    gamma, beta, w, b,
+    first, gamma, beta, w, b,
     N, D: tl.constexpr, C: tl.constexpr, DP: tl.constexpr, CP: tl.constexpr, NORM: tl.constexpr,
     PENALTY: tl.constexpr, SCALED: tl.constexpr, EPS: tl.constexpr, BM: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """logits = LN_out(h_L)·W + b; error = softmax − onehot; loss[r, tile] += Σ cross entropy of the tile's samples.
 
     dhn = error·Wᵀ/N is the loss's gradient at LN_out(h_L), dh that at h_L, and for replicas through which gradients
-    flow (flows) df_{L−1} = dh + 2λ·f_{L−1}/N. Grid (row tiles, R).
+    flow (flows) df_{L−1} = dh + 2λ·f_{L−1}/N. Grid (row tiles, replicas), from ``first``
+    on.
     """
     rows = tl.program_id(0) * BM + tl.arange(0, BM)
-    r = tl.program_id(1).to(tl.int64)
+    r = (first + tl.program_id(1)).to(tl.int64)
     own = weights + r * stride
     wide, classes = tl.arange(0, DP), tl.arange(0, CP)
     inside = rows < N

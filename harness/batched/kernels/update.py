@@ -23,21 +23,21 @@ def stepped(p, m, v, at, kept, first, second, grad, rate, decay, c1, c2, constan
     tl.store(p + at, kept - moved, mask=mask)
 
 
-@triton.jit(do_not_specialize=["ahead", "layers", "first"])
+@triton.jit(do_not_specialize=["ahead", "layers", "first"], do_not_specialize_on_alignment=["chunks"])
 def update(
-    p, m, v, gradient, squares, largest, lr, weight_decay, corrections, tick, constants, groups,
+    p, m, v, gradient, squares, largest, lr, weight_decay, corrections, tick, constants, groups, chunks,
     stride, gradient_stride, skipped, slots, layers, first, ahead,
     SLOTS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """One step of everything but the embedding's weight. groups[chunk]: a block's number, −1 unclipped, −2 frozen.
 
-    A block's gradient is scaled by min(1, largest[r] / (norm + 1e-6)), norm² = Σ of its slots. Grid (chunks from
-    ``first`` on, R).
+    A block's gradient is scaled by min(1, largest[r] / (norm + 1e-6)), norm² = Σ of its slots. chunks: those that are
+    updated. Grid (chunks, replicas), from ``first`` on.
     """
-    chunk = first + tl.program_id(0)
+    chunk = tl.load(chunks + tl.program_id(0))
     group = tl.load(groups + chunk)
     if group > -2:
-        r = tl.program_id(1).to(tl.int64)
+        r = (first + tl.program_id(1)).to(tl.int64)
         at = chunk * BLOCK + tl.arange(0, BLOCK)
         grad = tl.load(gradient + r * gradient_stride + at)
         if group >= 0:

@@ -260,20 +260,22 @@ def test_weights_that_an_epoch_may_move_far_are_not_multiplied_in_float16() -> N
         assert isinstance(program.step, Fused) and program.step.tiles.halves == halves
 
 
-@pytest.mark.parametrize("early", [False, True])
+@pytest.mark.parametrize(("early", "frozen"), [(False, []), (True, []), (False, ["block_1"])])
 def test_sums_over_several_tiles_are_whole_and_steps_follow_one_another(
-    early: bool, monkeypatch: pytest.MonkeyPatch
+    early: bool, frozen: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tiles of real widths hold the whole of these small matrices; 16 by 16 do not, and what they share must add up.
 
     And two steps as a card captures them: the second one's images are fetched beside the first, and its blocks wait for
-    their own updates only. A smaller batch follows, of fewer row tiles.
+    their own updates only. A smaller batch follows, of fewer row tiles. Late cohorts go there and back in two lanes;
+    BP's blocks are updated behind their gradients unless one is frozen.
     """
     small_tiles(monkeypatch, early=early)
     setup = SMALL | {"batch_size": 40, "model": PLAIN | {"blocks": 2, "expansion": 2}, "dataset": AUGMENTED}
-    arms = {"a": arm("dfa", 0.05, setup), "b": arm("bp", 0.05, setup)}
+    arms = {rule: arm(rule, 0.05, setup, freeze=frozen) for rule in RULES}
+    seeds = SEEDS if early or frozen else [5, 6, 7]
     plain, fused = (
-        Program(cohort(arms, SEEDS), digits(88), open_device(DEVICE), way=way) for way in ("plain", "fused")
+        Program(cohort(arms, seeds), digits(88), open_device(DEVICE), way=way) for way in ("plain", "fused")
     )
     schedule = epoch_schedule(plain.dataset, plain.count, plain.seeds, 0)
     for program in (plain, fused):
@@ -282,13 +284,15 @@ def test_sums_over_several_tiles_are_whole_and_steps_follow_one_another(
     step = fused.step
     assert isinstance(step, Fused)
     assert step.partial.shape[3] == 3 and len(step.spans) == 2  # row tiles of 40; two spans of the update
+    assert len(step.stepped) == (not frozen) and len(step.stored) == 1
+    assert [lane.count for lane in step.lanes] == ([1, 2, 1, 2] if len(seeds) == 3 else [1] * len(step.lanes))
     step.launch(40, more=True)
     step.launch(40, 1)
     step.advance(40, 2)
     step.launch(8)
     step.advance(8, 1)
     step.end_epoch()
-    assert_same(fused, plain, Program(cohort(arms, SEEDS), digits(88), open_device(DEVICE)))
+    assert_same(fused, plain, Program(cohort(arms, seeds), digits(88), open_device(DEVICE)))
 
 
 @pytest.mark.parametrize("name", [*COHORTS, *SLOW])
@@ -318,6 +322,8 @@ def test_parts_of_the_model_begin_at_a_chunk_and_do_not_overlap() -> None:
         assert layout.groups[layout.offsets[spec.name] // 1024] == spec.group
     assert taken.max() == 1
     assert layout.skipped == 2048  # 64 × 20 numbers in chunks of 1024
+    for spec in specs:  # no chunk holds vectors and matrices
+        assert layout.matrices[layout.offsets[spec.name] // 1024] == (len(spec.shape) > 1)
 
 
 def test_what_the_kernels_do_not_know_takes_the_plain_step() -> None:

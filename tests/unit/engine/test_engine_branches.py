@@ -85,13 +85,14 @@ def branch_of(recorded: Recorded) -> type:
 @pytest.mark.skipif(ON_CARD, reason="for Triton's interpreter, which runs one launch after the other")
 @pytest.mark.parametrize("early", [False, True])
 def test_any_order_that_the_branches_allow_gives_the_same_bits(early: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks multiply in parts of float16, because peaks are one more thing that launches hand on."""
+    """Blocks multiply in parts of float16, because peaks are one more thing to hand on; the late ones in lanes."""
     small_tiles(monkeypatch, early=early, halves=True)
     monkeypatch.setitem(engine.PRECISIONS, "float32", "ieee")  # the interpreter knows no other
     arms = {"a": arm("dfa", 0.05, SETUP), "b": arm("bp", 0.05, SETUP)}
-    program = Program(cohort(arms, [5]), digits(STEPS * 16), open_device("cpu"), way="fused")
+    program = Program(cohort(arms, [5] if early else [5, 6]), digits(STEPS * 16), open_device("cpu"), way="fused")
     step, storage = program.step, program.storage
     assert isinstance(step, engine.Fused) and isinstance(storage, engine.Storage)
+    assert len(step.lanes) == (2 if early else 4)
     program.begin_epoch(0, epoch_schedule(program.dataset, program.count, program.seeds, 0))
 
     recorded = Recorded()

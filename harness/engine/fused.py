@@ -1,6 +1,7 @@
 """A step of residual MLPs under BP and DFA as a few Triton kernels, for all replicas of all rules at once.
 
-What differs between the rules is what flows backward; images, forward pass, gradients and update are the same launches.
+What differs between the rules is what flows backward, and whether the blocks' update waits for a norm to clip by.
+Images, embedding and ends are the same launches for all; the forward pass is the same kernels, in a branch per lane.
 The plain step in ``harness.engine.plain`` is the twin that tests compare this one with.
 """
 
@@ -130,7 +131,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Tiles:
-    """The cuts of a cohort's products. They follow from its shape alone, so that sums always run in the same order."""
+    """The cuts of a cohort's products. They follow from the plan alone, so that sums always run in the same order."""
 
     embed: Tile
     splits: int
@@ -163,7 +164,7 @@ class Tiles:
         """Measured on an H100, see benchmarks/notes.md: enough programs for 132 multiprocessors, then larger ones.
 
         Registers do not hold the larger ones' numbers of eight bytes. ``halves``: parts of float16 may be had;
-        ``clipped``: the update of some blocks waits for a norm.
+        ``clipped``: the update of some blocks, DFA's, comes later than their gradients.
         """
         few = replicas * width < 8 * 256 or dtype == torch.float64
         early = replicas * width < 48 * 256
@@ -282,16 +283,17 @@ class Fused:
         self.flows = self._integers([int(isinstance(arm.rule, Bp)) for arm in arms])
         largest = [arm.rule.clip if isinstance(arm.rule, Dfa) and arm.rule.clip else math.inf for arm in arms]
         self.largest = torch.tensor(largest, **self.where)
-        self.groups = self._integers([self._group(name) for name in layout.groups[layout.skipped // CHUNK :]])
+        skipped = layout.skipped // CHUNK
+        parts = list(zip(layout.groups[skipped:], layout.matrices[skipped:], strict=True))
+        self.groups = self._integers([self._group(name) for name, _ in parts])
+        self.chunks = self._integers(list(range(len(parts))))
+        others = [i for i, (name, matrix) in enumerate(parts) if not (matrix and name.startswith("block_"))]
+        self.others = self._integers(others)  # all but what is updated behind BP's gradients
         self.corrections = torch.zeros((steps, 2), **self.where)
         self.tick = torch.zeros((), device=program.device.torch, dtype=torch.int64)
         self.loss = torch.zeros((self.replicas, self._row_tiles), device=program.device.torch, dtype=torch.float64)
         self.spans = self._spans()
         self.stepped, self.stored = self._kinds()
-        chunks = range(layout.skipped // CHUNK, len(layout.groups))
-        of_blocks = [layout.matrices[chunk] and layout.groups[chunk].startswith("block_") for chunk in chunks]
-        self.chunks = self._integers(list(range(len(chunks))))
-        self.others = self._integers([i for i, matrix in enumerate(of_blocks) if not matrix])
         self.lanes = [lane for share in program.shares for lane in Lane.cut(share, self.tiles.lanes)]
         self.peaks = peaks.Peaks(self.layers, self.replicas, self.where)
         self.unfinished: list[Any] = []  # marks behind the last launch's updates, block by block
@@ -367,7 +369,10 @@ class Fused:
         return any(isinstance(share.rule, Bp) for share in self.program.shares)
 
     def _kinds(self) -> tuple[list[slice], list[slice]]:
-        """Replicas whose blocks' weights are updated as soon as their gradient is known, and the others."""
+        """Replicas whose blocks' weights are updated as soon as their gradient is known, and the others.
+
+        All or none of BP's: the launches that do both cover every block, so none may be frozen.
+        """
         frozen = any(f"block_{layer}" in self.program.frozen for layer in range(self.layers))
         shares = () if self.tiles.few or frozen else self.program.shares
         stepped = [share.replicas for share in shares if isinstance(share.rule, Bp)]

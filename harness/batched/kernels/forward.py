@@ -201,8 +201,7 @@ def head(
     """logits = LN_out(h_L)·W + b; error = softmax − onehot; loss[r, tile] += Σ cross entropy of the tile's samples.
 
     dhn = error·Wᵀ/N is the loss's gradient at LN_out(h_L), dh that at h_L, and for replicas through which gradients
-    flow (flows) df_{L−1} = dh + 2λ·f_{L−1}/N. Grid (row tiles, replicas), from ``first``
-    on.
+    flow (flows) df_{L−1} = dh + 2λ·f_{L−1}/N. Grid (row tiles, replicas), from ``first`` on.
     """
     rows = tl.program_id(0) * BM + tl.arange(0, BM)
     r = (first + tl.program_id(1)).to(tl.int64)

@@ -1,4 +1,4 @@
-"""AdamW (arXiv 1711.05101): over the flat weights, and behind the embedding's gradient, which is never stored."""
+"""AdamW (arXiv 1711.05101): over the flat weights, and behind gradients that are never stored."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def update(
     stride, gradient_stride, skipped, slots, layers, first, ahead,
     SLOTS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """One step of everything but the embedding's weight. groups[chunk]: a block's number, −1 unclipped, −2 frozen.
+    """One step of what is not updated behind its gradient. groups[chunk]: a block's number, −1 unclipped, −2 frozen.
 
     A block's gradient is scaled by min(1, largest[r] / (norm + 1e-6)), norm² = Σ of its slots. chunks: those that are
-    updated. Grid (chunks, replicas), from ``first`` on.
+    updated, behind the embedding's weight. Grid (chunks, replicas), from ``first`` on.
     """
     chunk = tl.load(chunks + tl.program_id(0))
     group = tl.load(groups + chunk)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -18,6 +19,7 @@ if not ON_CARD:
 pytest.importorskip("triton", reason="Triton is not installed")
 
 from engine_inputs import arm, cohort, digits, small_tiles  # noqa: E402
+from triton.runtime.interpreter import InterpreterBuilder  # noqa: E402
 
 from harness.engine import fused as engine  # noqa: E402
 from harness.engine import open_device  # noqa: E402
@@ -82,19 +84,17 @@ def branch_of(recorded: Recorded) -> type:
     return Recording
 
 
-@pytest.mark.skipif(ON_CARD, reason="for Triton's interpreter, which runs one launch after the other")
-@pytest.mark.parametrize("early", [False, True])
-def test_any_order_that_the_branches_allow_gives_the_same_bits(early: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks multiply in parts of float16, because peaks are one more thing to hand on; the late ones in lanes."""
-    small_tiles(monkeypatch, early=early, halves=True)
+def begun(seeds: list[int], monkeypatch: pytest.MonkeyPatch) -> Program:
+    """DFA and BP in one cohort, at the beginning of an epoch."""
     monkeypatch.setitem(engine.PRECISIONS, "float32", "ieee")  # the interpreter knows no other
     arms = {"a": arm("dfa", 0.05, SETUP), "b": arm("bp", 0.05, SETUP)}
-    program = Program(cohort(arms, [5] if early else [5, 6]), digits(STEPS * 16), open_device("cpu"), way="fused")
-    step, storage = program.step, program.storage
-    assert isinstance(step, engine.Fused) and isinstance(storage, engine.Storage)
-    assert len(step.lanes) == (2 if early else 4)
+    program = Program(cohort(arms, seeds), digits(STEPS * 16), open_device("cpu"), way="fused")
     program.begin_epoch(0, epoch_schedule(program.dataset, program.count, program.seeds, 0))
+    return program
 
+
+def recorded_steps(step: engine.Fused, monkeypatch: pytest.MonkeyPatch) -> Recorded:
+    """STEPS steps as a card captures them, none of which has run."""
     recorded = Recorded()
     launch = engine.Fused._go
     with monkeypatch.context() as recording:
@@ -109,6 +109,67 @@ def test_any_order_that_the_branches_allow_gives_the_same_bits(early: bool, monk
         for ahead in range(STEPS):
             step.launch(16, ahead, more=ahead + 1 < STEPS)
         step.wait()
+    return recorded
+
+
+READ, WRITTEN, RAISED = "create_masked_load", "create_masked_store", "create_atomic_rmw"
+ARGUMENTS = {READ: (0, 1), WRITTEN: (0, 2), RAISED: (1, 3)}
+"""Where the interpreter's accesses to memory take addresses and mask."""
+Touched = dict[str, np.ndarray]
+
+
+def touched(call: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> Touched:
+    """Run a launch; the addresses of the numbers that it reads, writes, or raises to a maximum."""
+    found: dict[str, list[np.ndarray]] = {name: [np.empty(0, np.uint64)] for name in ARGUMENTS}
+
+    def noting(name: str) -> Callable[..., Any]:
+        access = getattr(InterpreterBuilder, name)
+        addresses, mask = ARGUMENTS[name]
+
+        def noted(self: InterpreterBuilder, *arguments: Any) -> Any:
+            found[name].append(arguments[addresses].data[arguments[mask].data])
+            return access(self, *arguments)
+
+        return noted
+
+    with monkeypatch.context() as listening:
+        for name in ARGUMENTS:
+            listening.setattr(InterpreterBuilder, name, noting(name))
+        call()
+    return {name: np.unique(np.concatenate(parts)) for name, parts in found.items()}
+
+
+def clash(one: Touched, other: Touched) -> bool:
+    """Whether it matters which of two launches comes first. Maxima may be raised in any order."""
+    pairs = [(a, b) for a in ARGUMENTS for b in ARGUMENTS if WRITTEN in (a, b) or {a, b} == {READ, RAISED}]
+    return any(np.intersect1d(one[a], other[b], assume_unique=True).size for a, b in pairs)
+
+
+@pytest.mark.skipif(ON_CARD, reason="for Triton's interpreter, which knows what a launch reads and writes")
+@pytest.mark.parametrize("early", [False, True])
+def test_launches_beside_one_another_share_nothing_that_one_of_them_writes(
+    early: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two replicas of each rule: lanes of their own in a late cohort."""
+    small_tiles(monkeypatch, early=early, halves=True)
+    step = begun([5, 6], monkeypatch).step
+    assert isinstance(step, engine.Fused) and len(step.lanes) == (2 if early else 4)
+    recorded = recorded_steps(step, monkeypatch)
+    found = [touched(call, monkeypatch) for call in recorded.calls]
+    assert clash(found[0], found[1])  # images are fetched, then multiplied
+    pairs = [(i, j) for j in range(len(found)) for i in range(j) if i not in recorded.before[j]]
+    assert [(recorded.names[i], recorded.names[j]) for i, j in pairs if clash(found[i], found[j])] == []
+
+
+@pytest.mark.skipif(ON_CARD, reason="for Triton's interpreter, which runs one launch after the other")
+@pytest.mark.parametrize("early", [False, True])
+def test_any_order_that_the_branches_allow_gives_the_same_bits(early: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks multiply in parts of float16, because peaks are one more thing that launches hand on."""
+    small_tiles(monkeypatch, early=early, halves=True)
+    program = begun([5], monkeypatch)
+    step, storage = program.step, program.storage
+    assert isinstance(step, engine.Fused) and isinstance(storage, engine.Storage)
+    recorded = recorded_steps(step, monkeypatch)
     everything = set(range(len(recorded.calls)))
     end = recorded.branches[0]
     assert end.union(*(recorded.before[i] for i in end)) == everything  # no branch is left open

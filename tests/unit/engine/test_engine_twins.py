@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from typing import Any
@@ -22,8 +23,8 @@ from engine_inputs import arm, cohort, digits, small_tiles  # noqa: E402
 from harness.batched.kernels.common import inverse, scale_of  # noqa: E402
 from harness.engine import open_device, peaks  # noqa: E402
 from harness.engine.batches import epoch_schedule  # noqa: E402
-from harness.engine.fused import PRECISIONS, Fused, Layout  # noqa: E402
-from harness.engine.program import Program, Way  # noqa: E402
+from harness.engine.fused import PRECISIONS, Fused, Lane, Layout  # noqa: E402
+from harness.engine.program import Program, Share, Way  # noqa: E402
 from harness.records import Arm  # noqa: E402
 from harness.rules.dfa import Dfa  # noqa: E402
 
@@ -268,11 +269,12 @@ def test_sums_over_several_tiles_are_whole_and_steps_follow_one_another(
 
     And two steps as a card captures them: the second one's images are fetched beside the first, and its blocks wait for
     their own updates only. A smaller batch follows, of fewer row tiles. Late cohorts go there and back in two lanes;
-    BP's blocks are updated behind their gradients unless one is frozen.
+    BP's blocks are updated behind their gradients, at a rate of their own, unless one is frozen.
     """
     small_tiles(monkeypatch, early=early)
     setup = SMALL | {"batch_size": 40, "model": PLAIN | {"blocks": 2, "expansion": 2}, "dataset": AUGMENTED}
-    arms = {rule: arm(rule, 0.05, setup, freeze=frozen) for rule in RULES}
+    rates = {"dfa": setup, "bp": setup | {"optimizer": {"name": "adamw", "lr": 0.02, "weight_decay": 0.1}}}
+    arms = {rule: arm(rule, 0.05, rates[rule], freeze=frozen) for rule in RULES}
     seeds = SEEDS if early or frozen else [5, 6, 7]
     plain, fused = (
         Program(cohort(arms, seeds), digits(88), open_device(DEVICE), way=way) for way in ("plain", "fused")
@@ -293,6 +295,15 @@ def test_sums_over_several_tiles_are_whole_and_steps_follow_one_another(
     step.advance(8, 1)
     step.end_epoch()
     assert_same(fused, plain, Program(cohort(arms, seeds), digits(88), open_device(DEVICE)))
+
+
+def test_lanes_are_as_equal_as_can_be_and_hold_each_replica_once() -> None:
+    for count, lanes in itertools.product(range(1, 9), range(1, 5)):
+        share = Share(Dfa(name="dfa"), slice(3, 3 + count), {})
+        cut = Lane.cut(share, lanes)
+        assert [r for lane in cut for r in range(lane.first, lane.first + lane.count)] == list(range(3, 3 + count))
+        counts = [lane.count for lane in cut]
+        assert len(counts) == min(count, lanes) and max(counts) - min(counts) <= 1
 
 
 @pytest.mark.parametrize("name", [*COHORTS, *SLOW])

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,6 +43,8 @@ TF32 has 11. As much work, but faster on operands that lie transposed, which TF3
 HEAD_ROWS = 16  # samples per program where a program holds whole rows
 VECTOR_COLUMNS = 32  # columns per program where sums run over samples
 COMPILERS = 8  # kernels compiled at a time
+LANES = 3
+"""Rules, at most, whose samples go there and back beside one another: more of them only make more launches."""
 FIRST, LAST = -1, 0
 """Priorities of streams. Updates wait for memory, products for multiprocessors: where updates take what products leave
 free, both run at a time."""
@@ -152,23 +154,23 @@ class Tiles:
     few: bool
     """A small cohort waits for launches, not for products: it takes float32's products even where TF32 is allowed."""
     lanes: int
-    """Parts of each rule's replicas whose samples go there and back beside one another: what one of them reads,
-    another multiplies."""
+    """Parts of the replicas, at least one for each rule, whose samples go there and back beside one another: what one
+    reads, another multiplies. In a small cohort only the way back is apart."""
     early: bool
     """The embedding is updated as soon as its gradient is known, beside what is still sent back and the blocks'
     gradients. Larger launches only get into each other's way; where the update of blocks comes later than their
     gradients, it runs beside the products with images, which then take a cut that leaves it registers."""
 
     @classmethod
-    def choose(cls, replicas: int, width: int, dtype: torch.dtype, halves: bool, clipped: bool) -> Tiles:
+    def choose(cls, replicas: int, width: int, dtype: torch.dtype, halves: bool, later: bool) -> Tiles:
         """Measured on an H100, see benchmarks/notes.md: enough programs for 132 multiprocessors, then larger ones.
 
         Registers do not hold the larger ones' numbers of eight bytes. ``halves``: parts of float16 may be had;
-        ``clipped``: the update of some blocks, DFA's, comes later than their gradients.
+        ``later``: the update of some blocks, as DFA's, comes later than their gradients.
         """
         few = replicas * width < 8 * 256 or dtype == torch.float64
         early = replicas * width < 48 * 256
-        embed = Tile(64, 32, 32) if few else Tile(128, 64, 32 if clipped and not early else 64, stages=2)
+        embed = Tile(64, 32, 32) if few else Tile(128, 64, 32 if later and not early else 64, stages=2)
         return cls(
             embed=embed,
             splits=max(1, min(24, 264 // (embed.grid(128, width) * replicas))),
@@ -180,7 +182,7 @@ class Tiles:
             embed_update=Tile(32, 64, 32) if few else Tile(64, 32, 128, stages=1, parted=True),
             halves=halves and not few,
             few=few,
-            lanes=1 if early else 3,
+            lanes=1 if early else LANES,
             early=early,
         )
 
@@ -263,8 +265,7 @@ class Fused:
         asked = program.setup.precision
         arms = [program.cohort.arms[replica.arm] for replica in program.cohort.replicas]
         halves = asked == "float32" and all(peaks.foreseeable(arm.setup.optimizer, self.farthest) for arm in arms)
-        clipped = any(not isinstance(share.rule, Bp) for share in program.shares)
-        self.tiles = Tiles.choose(self.replicas, self.width, program.dtype, halves, clipped)
+        self.tiles = Tiles.choose(self.replicas, self.width, program.dtype, halves, not all(self._unclipped))
         self.precision = "float32" if self.tiles.few and asked == "tf32" else asked
         self.memory = {name: torch.empty(size * batch, **self.where) for name, size in self._sizes().items()}
         exact = program.dtype if program.dtype == torch.float64 else torch.bfloat16
@@ -294,7 +295,10 @@ class Fused:
         self.loss = torch.zeros((self.replicas, self._row_tiles), device=program.device.torch, dtype=torch.float64)
         self.spans = self._spans()
         self.stepped, self.stored = self._kinds()
-        self.lanes = [lane for share in program.shares for lane in Lane.cut(share, self.tiles.lanes)]
+        each = max(1, self.tiles.lanes // len(program.shares))
+        self.lanes = [lane for share in program.shares for lane in Lane.cut(share, each)]
+        self.together = self.tiles.few or len(program.shares) > LANES
+        """Whether the forward pass is one launch for all."""
         self.peaks = peaks.Peaks(self.layers, self.replicas, self.where)
         self.unfinished: list[Any] = []  # marks behind the last launch's updates, block by block
         self.fetched: list[Any] = []  # the mark behind the next launch's images
@@ -368,17 +372,24 @@ class Fused:
         """Whether gradients flow through the blocks of any replica."""
         return any(isinstance(share.rule, Bp) for share in self.program.shares)
 
-    def _kinds(self) -> tuple[list[slice], list[slice]]:
-        """Replicas whose blocks' weights are updated as soon as their gradient is known, and the others.
+    @property
+    def _unclipped(self) -> list[bool]:
+        """Per replica, whether its blocks' update need not wait for a norm: BP's.
 
-        All or none of BP's: the launches that do both cover every block, so none may be frozen.
+        All or none of these: the launches that update them cover every block, so none may be frozen.
         """
         frozen = any(f"block_{layer}" in self.program.frozen for layer in range(self.layers))
-        shares = () if self.tiles.few or frozen else self.program.shares
-        stepped = [share.replicas for share in shares if isinstance(share.rule, Bp)]
-        if not stepped:
-            return [], [slice(0, self.replicas)]
-        return stepped, [share.replicas for share in shares if not isinstance(share.rule, Bp)]
+        arms = self.program.cohort.arms
+        return [isinstance(arms[replica.arm].rule, Bp) and not frozen for replica in self.program.cohort.replicas]
+
+    def _kinds(self) -> tuple[list[slice], list[slice]]:
+        """Replicas whose blocks' weights are updated as soon as their gradient is known, and the others."""
+        at_once = [unclipped and not self.tiles.few for unclipped in self._unclipped]
+        kinds: dict[bool, list[slice]] = {True: [], False: []}
+        for kind, neighbours in groupby(range(self.replicas), key=at_once.__getitem__):
+            own = list(neighbours)
+            kinds[kind].append(slice(own[0], own[-1] + 1))
+        return kinds[True], kinds[False]
 
     def _slots(self) -> tuple[int, int, int]:
         """Sums of squares that a block's three kinds of gradient leave behind."""
@@ -439,10 +450,13 @@ class Fused:
                 self._fetch(size, ahead + 1)
             self.fetched = [images.mark()]
         self._begin(size)
+        if self.together:
+            self._forward(size, ahead, slice(0, self.replicas))
         sent, updated = [], []
         for lane in self.lanes:  # what happens to one's samples is independent, and so are the embedding's updates
             with here.beside() as back:
-                self._forward(size, ahead, lane)
+                if not self.together:
+                    self._forward(size, ahead, lane.replicas)
                 if isinstance(lane.share.rule, Dfa):
                     self._feed_back(size, lane)
                 elif blocks or bottom:
@@ -613,21 +627,22 @@ class Fused:
             BN=self.tiles.block.columns,
         )  # fmt: skip
 
-    def _forward(self, size: int, ahead: int, lane: Lane) -> None:
+    def _forward(self, size: int, ahead: int, replicas: slice) -> None:
         """From the first hidden states to the output error; each block waits for its own update only."""
         from harness.batched.kernels import forward as kernels
 
         program, weights, model = self.program, self.storage.weights, self.model
         h, moments, stats, slopes, u, f = self._buffers(size, "h", "moments", "stats", "slopes", "u", "f")
         r, stride, blocks, apart = self._place
+        first, count = replicas.start, replicas.stop - replicas.start
         here = Branch.current(program.device.is_cuda)
         for layer in range(self.layers):
             here.join(self.unfinished[layer : layer + 1])
             tile = self.tiles.norm
             self._go(
-                kernels.norm_linear, (tile.grid(size, self.inner), 1, lane.count),
+                kernels.norm_linear, (tile.grid(size, self.inner), 1, count),
                 h, moments, stats, weights, slopes, u, self.peaks["normed"], self.peaks["w1"], self.peaks["u"],
-                r, stride, blocks, apart, layer, lane.first,
+                r, stride, blocks, apart, layer, first,
                 self._at("norm.weight"), self._at("norm.bias"), self._at("w1.weight"), self._at("w1.bias"),
                 N=size, D=self.width, H=self.inner, ACT=model.activation, EPS=LAYER_NORM_EPS,
                 PARTS=self._parts, PP=power_of_two(self._parts), WIDE=self.tiles.block.columns,
@@ -635,9 +650,9 @@ class Fused:
             )  # fmt: skip
             tile = self.tiles.block
             self._go(
-                kernels.out_linear, (tile.grid(size, self.width), 1, lane.count),
+                kernels.out_linear, (tile.grid(size, self.width), 1, count),
                 h, u, f, moments, weights, self.peaks["u"], self.peaks["w2"], r, stride, blocks, apart, layer,
-                lane.first, self._at("w2.weight"), self._at("w2.bias"),
+                first, self._at("w2.weight"), self._at("w2.bias"),
                 D=self.width, H=self.inner, SKIP=model.skip, KEEP=self._penalised,
                 N=size, **self._block_cut(tile),
             )  # fmt: skip
@@ -645,10 +660,10 @@ class Fused:
         _, labels = self._batch(size, ahead)
         norm = model.terminal_norm
         self._go(
-            kernels.head, (self._row_tiles, lane.count),
+            kernels.head, (self._row_tiles, count),
             h, stats, f, weights, program.slots, labels, self.flows, program.strength,
             error, dhn, dh, df, self.peaks["df"], self.loss,
-            r, stride, self.layers, lane.first, *self._head_norm(), self._at("head.weight"), self._at("head.bias"),
+            r, stride, self.layers, first, *self._head_norm(), self._at("head.weight"), self._at("head.bias"),
             NORM=norm, PENALTY=self._penalised, EPS=LAYER_NORM_EPS, BM=HEAD_ROWS, N=size, **self._shape, **self._head,
             **self._scaled, **self._exact,
         )  # fmt: skip

@@ -50,7 +50,7 @@ def cohort(arms: dict[str, Arm], seeds: list[int]) -> Cohort:
 def small_tiles(monkeypatch: pytest.MonkeyPatch, *, early: bool, halves: bool = False) -> None:
     """Have products cut into 16 by 16, in the launches of large cohorts."""
     small = Tile(16, 16, 16)
-    tiles = Tiles(small, 2, *[small] * 6, halves=halves, few=False, lanes=1 if early else 2, early=early)
+    tiles = Tiles(small, 2, *[small] * 6, halves=halves, few=False, lanes=1 if early else 4, early=early)
     monkeypatch.setattr(Tiles, "choose", classmethod(lambda cls, *shape: tiles))
 
 

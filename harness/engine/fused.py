@@ -44,7 +44,7 @@ HEAD_ROWS = 16  # samples per program where a program holds whole rows
 VECTOR_COLUMNS = 32  # columns per program where sums run over samples
 COMPILERS = 8  # kernels compiled at a time
 LANES = 3
-"""Rules, at most, whose samples go there and back beside one another: more of them only make more launches."""
+"""Parts of a cohort whose samples go there and back beside one another; more of them only make more launches."""
 FIRST, LAST = -1, 0
 """Priorities of streams. Updates wait for memory, products for multiprocessors: where updates take what products leave
 free, both run at a time."""

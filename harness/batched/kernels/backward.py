@@ -187,11 +187,10 @@ def weight_gradient(
         tl.store(out + b + outs, sent, mask=outs < OUT)
     if STEP:
         place = r * stride + own + w + ins[:, None] * OUT + outs[None, :]
-        now = corrections + (tl.load(tick) + ahead) * 2
         stepped(
             weights, m, v, place, tl.load(weights + place, mask=inside, other=0.0),
             tl.load(m + place, mask=inside, other=0.0), tl.load(v + place, mask=inside, other=0.0), total,
-            tl.load(lr + r), tl.load(weight_decay + r), tl.load(now), tl.load(now + 1), constants, inside,
+            lr, weight_decay, corrections, tick, constants, r, ahead, inside,
         )  # fmt: skip
     else:
         tl.store(out + w + ins[:, None] * OUT + outs[None, :], total, mask=inside)

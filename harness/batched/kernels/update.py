@@ -9,11 +9,15 @@ from harness.batched.kernels.common import pixel_product, tile_of
 
 
 @triton.jit
-def stepped(p, m, v, at, kept, first, second, grad, rate, decay, c1, c2, constants, mask):
-    """Weights and moments at ``at`` one step on from what they were: ``kept``, ``first``, ``second``.
+def stepped(
+    p, m, v, at, kept, first, second, grad, lr, weight_decay, corrections, tick, constants, r, ahead, mask
+):  # fmt: skip
+    """A replica's weights and moments at ``at`` one step on from what they were: ``kept``, ``first``, ``second``.
 
-    constants: β1, 1 − β1, β2, 1 − β2, ε, as in ``batched.adamw``.
+    corrections [step, 2]: 1 − β1^t and √(1 − β2^t). constants: β1, 1 − β1, β2, 1 − β2, ε, as in ``batched.adamw``.
     """
+    now = corrections + (tl.load(tick) + ahead) * 2
+    rate, decay, c1, c2 = tl.load(lr + r), tl.load(weight_decay + r), tl.load(now), tl.load(now + 1)
     first = first + (grad - first) * tl.load(constants + 1)
     second = second * tl.load(constants + 2) + grad * grad * tl.load(constants + 3)
     kept = kept - kept * (rate * decay)
@@ -44,11 +48,10 @@ def update(
             parts = tl.arange(0, SLOTS)
             square = tl.load(squares + (r * layers + group) * slots + parts, mask=parts < slots, other=0.0)
             grad = grad * tl.minimum(tl.load(largest + r) / (tl.sqrt(tl.sum(square)) + 1e-6), 1.0)
-        now = corrections + (tl.load(tick) + ahead) * 2
         at += r * stride + skipped
         stepped(
-            p, m, v, at, tl.load(p + at), tl.load(m + at), tl.load(v + at), grad, tl.load(lr + r),
-            tl.load(weight_decay + r), tl.load(now), tl.load(now + 1), constants, at >= 0,
+            p, m, v, at, tl.load(p + at), tl.load(m + at), tl.load(v + at), grad,
+            lr, weight_decay, corrections, tick, constants, r, ahead, at >= 0,
         )  # fmt: skip
 
 
@@ -95,9 +98,8 @@ def embed_update(
         sent += g
     scale, rest = tl.load(factor + ins, mask=real, other=0.0), tl.load(offset + ins, mask=real, other=0.0)
     grad = total * scale[:, None] + rest[:, None] * tl.sum(sent, 0)[None, :]
-    now = corrections + (tl.load(tick) + ahead) * 2
     stepped(
         p, m, v, at, tl.load(p + at, mask=mask, other=0.0), tl.load(m + at, mask=mask, other=0.0),
-        tl.load(v + at, mask=mask, other=0.0), grad, tl.load(lr + r), tl.load(weight_decay + r), tl.load(now),
-        tl.load(now + 1), constants, mask,
+        tl.load(v + at, mask=mask, other=0.0), grad,
+        lr, weight_decay, corrections, tick, constants, r, ahead, mask,
     )  # fmt: skip

@@ -192,17 +192,7 @@ class Lane:
     """Neighbouring replicas of one rule whose samples go there and back beside the others'."""
 
     share: Share
-    replicas: slice
-
-    @property
-    def first(self) -> int:
-        """Its first replica."""
-        return int(self.replicas.start)
-
-    @property
-    def count(self) -> int:
-        """How many it holds."""
-        return int(self.replicas.stop - self.replicas.start)
+    replicas: range
 
     @classmethod
     def cut(cls, share: Share, lanes: int) -> list[Lane]:
@@ -210,7 +200,7 @@ class Lane:
         first, stop = share.replicas.start, share.replicas.stop
         lanes = min(lanes, stop - first)
         ends = [first + (stop - first) * part // lanes for part in range(lanes + 1)]
-        return [cls(share, slice(begin, end)) for begin, end in pairwise(ends)]
+        return [cls(share, range(*pair)) for pair in pairwise(ends)]
 
 
 @dataclass(frozen=True)
@@ -265,7 +255,10 @@ class Fused:
         asked = program.setup.precision
         arms = [program.cohort.arms[replica.arm] for replica in program.cohort.replicas]
         halves = asked == "float32" and all(peaks.foreseeable(arm.setup.optimizer, self.farthest) for arm in arms)
-        self.tiles = Tiles.choose(self.replicas, self.width, program.dtype, halves, not all(self._unclipped))
+        # BP's blocks wait for no norm; but the launches that update them cover every block, so none may be frozen.
+        frozen = any(f"block_{layer}" in program.frozen for layer in range(self.layers))
+        unclipped = [isinstance(arm.rule, Bp) and not frozen for arm in arms]
+        self.tiles = Tiles.choose(self.replicas, self.width, program.dtype, halves, not all(unclipped))
         self.precision = "float32" if self.tiles.few and asked == "tf32" else asked
         self.memory = {name: torch.empty(size * batch, **self.where) for name, size in self._sizes().items()}
         exact = program.dtype if program.dtype == torch.float64 else torch.bfloat16
@@ -294,7 +287,7 @@ class Fused:
         self.tick = torch.zeros((), device=program.device.torch, dtype=torch.int64)
         self.loss = torch.zeros((self.replicas, self._row_tiles), device=program.device.torch, dtype=torch.float64)
         self.spans = self._spans()
-        self.stepped, self.stored = self._kinds()
+        self.stepped, self.stored = self._kinds(unclipped)
         each = max(1, self.tiles.lanes // len(program.shares))
         self.lanes = [lane for share in program.shares for lane in Lane.cut(share, each)]
         self.together = self.tiles.few or len(program.shares) > LANES
@@ -372,23 +365,13 @@ class Fused:
         """Whether gradients flow through the blocks of any replica."""
         return any(isinstance(share.rule, Bp) for share in self.program.shares)
 
-    @property
-    def _unclipped(self) -> list[bool]:
-        """Per replica, whether its blocks' update need not wait for a norm: BP's.
-
-        All or none of these: the launches that update them cover every block, so none may be frozen.
-        """
-        frozen = any(f"block_{layer}" in self.program.frozen for layer in range(self.layers))
-        arms = self.program.cohort.arms
-        return [isinstance(arms[replica.arm].rule, Bp) and not frozen for replica in self.program.cohort.replicas]
-
-    def _kinds(self) -> tuple[list[slice], list[slice]]:
+    def _kinds(self, unclipped: list[bool]) -> tuple[list[range], list[range]]:
         """Replicas whose blocks' weights are updated as soon as their gradient is known, and the others."""
-        at_once = [unclipped and not self.tiles.few for unclipped in self._unclipped]
-        kinds: dict[bool, list[slice]] = {True: [], False: []}
+        kinds: dict[bool, list[range]] = {True: [], False: []}
+        at_once = [free and not self.tiles.few for free in unclipped]
         for kind, neighbours in groupby(range(self.replicas), key=at_once.__getitem__):
             own = list(neighbours)
-            kinds[kind].append(slice(own[0], own[-1] + 1))
+            kinds[kind].append(range(own[0], own[-1] + 1))
         return kinds[True], kinds[False]
 
     def _slots(self) -> tuple[int, int, int]:
@@ -451,7 +434,7 @@ class Fused:
             self.fetched = [images.mark()]
         self._begin(size)
         if self.together:
-            self._forward(size, ahead, slice(0, self.replicas))
+            self._forward(size, ahead, range(self.replicas))
         sent, updated = [], []
         for lane in self.lanes:  # what happens to one's samples is independent, and so are the embedding's updates
             with here.beside() as back:
@@ -480,7 +463,7 @@ class Fused:
             if blocks:
                 self._norm_vectors()
         if bottom and not self.tiles.early:
-            self._update_embedding(size, slice(0, self.replicas), ahead)
+            self._update_embedding(size, range(self.replicas), ahead)
         with here.beside(LAST) as last:
             last.join([ends.mark(), vectors.mark()])
             for replicas in self.stepped:
@@ -627,14 +610,14 @@ class Fused:
             BN=self.tiles.block.columns,
         )  # fmt: skip
 
-    def _forward(self, size: int, ahead: int, replicas: slice) -> None:
+    def _forward(self, size: int, ahead: int, replicas: range) -> None:
         """From the first hidden states to the output error; each block waits for its own update only."""
         from harness.batched.kernels import forward as kernels
 
         program, weights, model = self.program, self.storage.weights, self.model
         h, moments, stats, slopes, u, f = self._buffers(size, "h", "moments", "stats", "slopes", "u", "f")
         r, stride, blocks, apart = self._place
-        first, count = replicas.start, replicas.stop - replicas.start
+        first, count = replicas.start, len(replicas)
         here = Branch.current(program.device.is_cuda)
         for layer in range(self.layers):
             here.join(self.unfinished[layer : layer + 1])
@@ -679,9 +662,9 @@ class Fused:
         error, f, df, dh = self._buffers(size, "error", "f", "df", "dh")
         own = lane.share.replicas
         self._go(
-            kernels.credit, (-(-size // HEAD_ROWS), self.layers, lane.count),
+            kernels.credit, (-(-size // HEAD_ROWS), self.layers, len(lane.replicas)),
             error, self.feedback[own.start], f, self.program.strength, df, dh, self.peaks["df"], self.replicas,
-            lane.first, own.start, own.stop - own.start,
+            lane.replicas.start, own.start, own.stop - own.start,
             N=size, PENALTY=self._penalised, BM=HEAD_ROWS, **self._shape, **self._head, **self._scaled,
             **self._exact,
         )  # fmt: skip
@@ -696,9 +679,9 @@ class Fused:
             self._through_branch(size, layer, 1, lane)
             self._through_first(size, layer, lane)
             self._go(
-                kernels.back_norm, (self._row_tiles, lane.count),
+                kernels.back_norm, (self._row_tiles, len(lane.replicas)),
                 du, h, stats, f, self.storage.weights, self.program.strength, dh, df, self.peaks["df"], self.partial,
-                r, stride, blocks, apart, layer, lane.first, self._at("norm.weight"),
+                r, stride, blocks, apart, layer, lane.replicas.start, self._at("norm.weight"),
                 N=size, PARTS=self._norm_parts, SKIP=self.model.skip, PENALTY=self._penalised, BM=HEAD_ROWS,
                 **self._shape, **self._scaled,
             )  # fmt: skip
@@ -720,9 +703,9 @@ class Fused:
         tile = self.tiles.back
         apart = self.replicas if shape["SLOPE"] else 0
         self._go(
-            kernels.back_linear, (tile.grid(size, shape["IN"]), layers, lane.count),
+            kernels.back_linear, (tile.grid(size, shape["IN"]), layers, len(lane.replicas)),
             dout, self.storage.weights, slopes, din, self.peaks[out], self.peaks[weight], self.peaks["dz"], apart,
-            *self._place, layer, lane.first, self._at(f"{weight}.weight"),
+            *self._place, layer, lane.replicas.start, self._at(f"{weight}.weight"),
             N=size, **shape, **self._block_cut(tile),
         )  # fmt: skip
 
@@ -733,7 +716,7 @@ class Fused:
         for replicas in self.stored:
             self._products(size, ahead, replicas, False)
 
-    def _products(self, size: int, ahead: int, replicas: slice, step: bool) -> None:
+    def _products(self, size: int, ahead: int, replicas: range, step: bool) -> None:
         from harness.batched.kernels import backward as kernels
 
         storage, gradient = self.storage, self.gradient
@@ -743,7 +726,7 @@ class Fused:
         place = (r, stride, own, first, apart, skipped, self._at("norm.weight"), self._at("norm.bias"))
         kept = (storage.weights, storage.first, storage.second, gradient, self.squares, self.partial, self.flows)
         tile = self.tiles.step if step else self.tiles.gradient
-        count, slots = replicas.stop - replicas.start, sum(self.slots)
+        count, slots = len(replicas), sum(self.slots)
         common = {
             "N": size, "BATCH": self.program.setup.batch_size, "PARTS": self._norm_parts, "STEP": step,
             **self._block_cut(tile),
@@ -792,26 +775,26 @@ class Fused:
     def _rates(self) -> tuple[Tensor, ...]:
         return self.program.lr, self.program.weight_decay, self.corrections, self.tick, self.constants
 
-    def _update_embedding(self, size: int, replicas: slice, ahead: int) -> None:
+    def _update_embedding(self, size: int, replicas: range, ahead: int) -> None:
         from harness.batched.kernels import update as kernels
 
         x, _ = self._batch(size, ahead)
         dh = self._buffer("dh", size)
         storage, tile = self.storage, self.tiles.embed_update
         self._go(
-            kernels.embed_update, (tile.grid(self.features, self.width), replicas.stop - replicas.start),
+            kernels.embed_update, (tile.grid(self.features, self.width), len(replicas)),
             x, *self.pixels, self.program.slots, dh, storage.weights, storage.first, storage.second, *self._rates(),
             storage.layout.size, self._at("embedding.weight"), replicas.start, ahead,
             N=size, BATCH=self.program.setup.batch_size, F=self.features, D=self.width, ASK=self._asks,
             **self._cut(tile),
         )  # fmt: skip
 
-    def _update(self, ahead: int, chunks: Tensor, replicas: slice) -> None:
+    def _update(self, ahead: int, chunks: Tensor, replicas: range) -> None:
         from harness.batched.kernels import update as kernels
 
         storage, layout = self.storage, self.storage.layout
         self._go(
-            kernels.update, (len(chunks), replicas.stop - replicas.start),
+            kernels.update, (len(chunks), len(replicas)),
             storage.weights, storage.first, storage.second, self.gradient, self.squares, self.largest, *self._rates(),
             self.groups, chunks, layout.size, self.gradient.shape[1], layout.skipped, sum(self.slots), self.layers,
             replicas.start, ahead, SLOTS=power_of_two(sum(self.slots)), BLOCK=CHUNK,

@@ -301,8 +301,8 @@ def test_lanes_are_as_equal_as_can_be_and_hold_each_replica_once() -> None:
     for count, lanes in itertools.product(range(1, 9), range(1, 5)):
         share = Share(Dfa(name="dfa"), slice(3, 3 + count), {})
         cut = Lane.cut(share, lanes)
-        assert [r for lane in cut for r in range(lane.first, lane.first + lane.count)] == list(range(3, 3 + count))
-        counts = [lane.count for lane in cut]
+        assert [r for lane in cut for r in lane.replicas] == list(range(3, 3 + count))
+        counts = [len(lane.replicas) for lane in cut]
         assert len(counts) == min(count, lanes) and max(counts) - min(counts) <= 1
 
 

@@ -137,9 +137,11 @@ def test_a_mirror_changes_nothing_even_with_a_seed_on_the_cut(criterion, x, whic
     """A seed on the cut lies neither above nor below it."""
     data = shaped(criterion, x)
     cut = float(x[which])
+    if criterion.name == "bca":  # the mirror's seeds are sorted the other way, so others are drawn: as many as can be
+        criterion = criterion.model_copy(update={"resamples": 99_999})
     on = criterion.on(domain(criterion))
     greater, less = on.p_greater(data, cut), on.p_less(-data, -cut)
-    if criterion.name == "bca":  # resampled: the mirror draws the same seeds, and rounds otherwise
+    if criterion.name == "bca":
         assert greater == pytest.approx(less, abs=2e-2)
     else:
         assert greater == pytest.approx(less, rel=1e-9, abs=1e-12)

@@ -24,6 +24,7 @@ MAX_DEPTH = 40
 MAX_NODES = 20_000
 SCANNER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's scanner where PyYAML was built with it, which is 15 times faster. Only events are taken from it."""
+TOO_DEEP = (f"nested more than {MAX_DEPTH} levels deep", "a pre-registration has about six levels")
 NO_REUSE = "write the value out where it is meant: what is registered must read as it stands"
 
 
@@ -73,7 +74,10 @@ class _Reader:
             pass
         except yaml.MarkedYAMLError as error:
             wrong = in_plain_words(error, self.source.lines)
-            self._note(wrong.place or self.place, f"not YAML: {wrong.message}", wrong.remedy)
+            if "nesting" in wrong.message:  # scanners read a line ahead, and some meet a limit of their own in it
+                self._note(wrong.place or self.place, *TOO_DEEP)
+            else:
+                self._note(wrong.place or self.place, f"not YAML: {wrong.message}", wrong.remedy)
         except (ValueError, OverflowError):
             # The scanner in Python hands an escape beyond U+10FFFF and an absurd %YAML version to chr() and int().
             self._note(self.place, "not YAML: an escape is out of range after this", "write the character itself")
@@ -118,7 +122,7 @@ class _Reader:
         if isinstance(event, yaml.ScalarEvent):
             return Node(self._scalar(event, at), at, key_at or at)
         if depth >= MAX_DEPTH:
-            self._stop(at, f"nested more than {MAX_DEPTH} levels deep", "a pre-registration has about six levels")
+            self._stop(at, *TOO_DEEP)
         if isinstance(event, yaml.SequenceStartEvent):
             items = []
             while not isinstance(events.peek_event(), yaml.SequenceEndEvent):

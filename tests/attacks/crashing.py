@@ -2,7 +2,8 @@
 
 python tests/attacks/crashing.py goes over all steps, ``test_attacks_crash.py`` over some of them. A durable step is a
 call that changes what another process will find: a file made, fsync, rename, link, unlink, a folder made or removed.
-Being killed after one is being killed before the next.
+Being killed after one is being killed before the next. Python itself tells of these calls (``sys.addaudithook``), so
+they are seen however a library reaches them; only of fsync it says nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,14 @@ from harness.pipeline import Asked, Reporter, Settings, audit_trail
 server = multiprocessing.get_context("forkserver")
 server.set_forkserver_preload(["torch", "harness.pipeline", "harness.engine", "sklearn.datasets", "crashing"])
 
-STEPS = ("open", "fsync", "replace", "rename", "link", "unlink", "mkdir", "rmdir")
+STEPS = {
+    "os.rename": "rename",
+    "os.link": "link",
+    "os.remove": "unlink",
+    "os.mkdir": "mkdir",
+    "os.rmdir": "rmdir",
+}
+"""Audit events of Python that are durable steps; os.replace is a rename to it."""
 ALLOWED = {"no-history", "nothing-kept", "not-asked", "not-rerun", "stray", "leftover", "run-open", "run-unjudged"}
 """What an audit may find where a writer was killed: everything there is whole, something may be unfinished."""
 PILOT = {"hypothesis": "second", "settings": {}}
@@ -63,21 +71,32 @@ def dying(what: Callable[[Path], None], root: Path, at: int) -> None:
     done: list[str] = []
     lock = threading.Lock()  # checkpoints are written in a thread
 
-    def counted(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
-        def step(*args: Any, **kwargs: Any) -> Any:
-            if name != "open" or (str(args[0]).startswith(str(root)) and args[1] & os.O_CREAT):
-                with lock:
-                    done.append(name)
-                    if len(done) == at:
-                        os.kill(os.getpid(), signal.SIGKILL)
-            return real(*args, **kwargs)
+    def step(name: str) -> None:
+        with lock:
+            done.append(name)
+            if len(done) == at:
+                os.kill(os.getpid(), signal.SIGKILL)
 
-        return step
+    def told(event: str, args: tuple[Any, ...]) -> None:
+        if event == "open" and str(args[0]).startswith(str(root)):
+            if str(args[0]).endswith(".lock"):  # there already or not: whoever takes the lock opens it
+                step("lock")
+            elif args[2] & os.O_CREAT:
+                step("open")
+        elif event in STEPS:
+            step(STEPS[event])
 
-    for name in STEPS:
-        setattr(os, name, counted(name, getattr(os, name)))
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        step("fsync")
+        real(descriptor)
+
+    os.fsync = fsync
+    sys.addaudithook(told)
     what(root)
-    (root / "steps").write_text(" ".join(done))
+    steps = " ".join(done)  # before the file for them is one more
+    (root / "steps").write_text(steps)
 
 
 def child(what: Callable[[Path], None], root: Path, at: int = 0) -> int | None:
@@ -110,13 +129,13 @@ def assert_strays_are_named(root: Path, report: AuditReport) -> None:
         assert expected or evidence.files.shown(path) in told, path
 
 
-def kills(what: Callable[[Path], None], start: Path, every: int = 1, first: int = 1) -> Iterator[str]:
-    """Kill at every so many steps, and do it again; a line for each."""
+def kills(what: Callable[[Path], None], start: Path, shares: Sequence[float] = ()) -> Iterator[str]:
+    """Kill before every step, or before those at these ``shares`` of the way, and do it again; a line for each."""
     whole = Path(shutil.copytree(start, start.with_name(f"whole-{what.__name__}")))
     assert child(what, whole) == 0
     steps = (whole / "steps").read_text().split()
     yield f"{what.__name__}: {len(steps)} steps: {', '.join(f'{n} {name}' for name, n in Counter(steps).items())}"
-    for number in range(first, len(steps) + 1, every):
+    for number in [1 + int(share * len(steps)) for share in shares] or range(1, len(steps) + 1):
         root = Path(shutil.copytree(start, start.with_name("killed")))
         assert child(what, root, number) == -signal.SIGKILL
         between = checked(root)
@@ -146,11 +165,12 @@ def said(report: AuditReport) -> str:
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    every = int(sys.argv[1]) if len(sys.argv) > 1 else 1
+    some = int(sys.argv[1]) if len(sys.argv) > 1 else 0
+    shares = [number / some for number in range(some)]
     with tempfile.TemporaryDirectory() as folder:
         start, count = registered(Path(folder) / "start"), 0
         for killed in (append, run):
-            for line in kills(killed, start, every):
+            for line in kills(killed, start, shares):
                 print(line, flush=True)
                 count += "killed before" in line
     print(f"{count} processes killed and their work done again: nothing lost, nothing broken, every stray named")

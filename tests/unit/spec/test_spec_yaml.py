@@ -168,8 +168,10 @@ def test_depth_is_allowed_up_to_its_limit() -> None:
         "{a:\n" * 100_000,
         "- " * 4_000,
         "\n".join("[" * 5_000 for _ in range(20)),
+        "{" * 9_000,
+        "a: " + "[{" * 1_500,
     ],
-    ids=["sequences", "mappings", "one-line", "wide-lines"],
+    ids=["sequences", "mappings", "one-line", "wide-lines", "wide-mappings", "mixed"],
 )
 def test_deep_nesting_is_refused_before_it_is_composed(bomb: str) -> None:
     ((_, _, message),) = findings(bomb)

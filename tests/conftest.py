@@ -1,8 +1,15 @@
-"""What all tests share: tests that need a CUDA device say so where there is none."""
+"""What all tests share: one thread for PyTorch, and tests that need a CUDA device say so where there is none."""
 
 from __future__ import annotations
 
+import os
+
 import pytest
+
+# Set before anything imports PyTorch, and for every process that a test starts. harness trains in as many processes as
+# PyTorch has threads, so a test that wants several asks for them; and threads of several pytest workers would wait for
+# one another.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

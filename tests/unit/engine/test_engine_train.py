@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from engine_inputs import arm, cohort, digits, planned
 from safetensors import safe_open
 
 from harness.batched import keyed
-from harness.engine import Progress, open_device, train
+from harness.engine import Device, Progress, open_device, train
 from harness.engine.batches import epoch_schedule
 from harness.engine.program import Program, Way
 from harness.errors import Interrupted, TrainingFailed, UsageError
@@ -27,9 +28,14 @@ WAYS = [*DEVICES, *[pytest.param(f"cuda-{way}", marks=pytest.mark.gpu) for way i
 COHORT_TOLERANCE = 2e-5  # stated in docs/engine.md: relative, float32, over the first epoch
 
 
+def in_this_process(kind: str = "cpu", compiling: str = "auto") -> Device:
+    """A device that trains one cohort after the other, here, however many cores or cards there are."""
+    return replace(open_device(kind, compiling), workers=1)
+
+
 def results(plan: Plan, folder: Path, device: str = "cpu", **options: Any) -> str:
     kind, _, way = device.partition("-")
-    done = train(plan, {"digits": digits()}, open_device(kind, COMPILE[way]), folder, **options)
+    done = train(plan, {"digits": digits()}, in_this_process(kind, COMPILE[way]), folder, **options)
     return json.dumps([replica.model_dump(mode="json") for replica in done.replicas], sort_keys=True)
 
 
@@ -117,7 +123,7 @@ def test_a_replica_alone_and_among_forty_agree(device: str, way: Way, rule: str)
     seeds = list(range(100, 140))
 
     def weights(chosen: list[int], at: int) -> dict[str, np.ndarray]:
-        program = Program(cohort({"a": arm(rule, 0.01)}, chosen), images, open_device(device), way=way)
+        program = Program(cohort({"a": arm(rule, 0.01)}, chosen), images, in_this_process(device), way=way)
         program.begin_epoch(0, epoch_schedule(program.dataset, program.count, program.seeds, 0))
         program.run_epoch()
         return {name: tensor[at].detach().cpu().numpy() for name, tensor in program.params.items()}
@@ -130,8 +136,8 @@ def test_a_replica_alone_and_among_forty_agree(device: str, way: Way, rule: str)
 
 def test_arms_of_a_seed_share_weights_feedback_and_batches(tmp_path: Path) -> None:
     images = digits()
-    one = Program(cohort({"a": arm("dfa"), "b": arm("dfa", 0.5)}, [8, 9]), images, open_device("cpu"))
-    other = Program(cohort({"c": arm("bp")}, [9]), images, open_device("cpu"))
+    one = Program(cohort({"a": arm("dfa"), "b": arm("dfa", 0.5)}, [8, 9]), images, in_this_process("cpu"))
+    other = Program(cohort({"c": arm("bp")}, [9]), images, in_this_process("cpu"))
     for name, tensor in other.params.items():
         assert torch.equal(tensor[0], one.params[name][1])
         assert torch.equal(tensor[0], one.params[name][3])
@@ -145,11 +151,11 @@ def test_a_diverging_replica_is_marked_and_leaves_its_neighbours_alone(tmp_path:
     together = train(
         planned(cohort({"tame": arm("dfa"), "wild": wild}, [4, 5])),
         {"digits": digits()},
-        open_device("cpu"),
+        in_this_process("cpu"),
         tmp_path / "a",
     )
     alone = train(
-        planned(cohort({"tame": arm("dfa")}, [4, 5])), {"digits": digits()}, open_device("cpu"), tmp_path / "b"
+        planned(cohort({"tame": arm("dfa")}, [4, 5])), {"digits": digits()}, in_this_process("cpu"), tmp_path / "b"
     )
     tame, marked = together.replicas[:2], together.replicas[2:]
     assert [replica.status for replica in together.replicas] == ["finished"] * 2 + ["diverged"] * 2
@@ -165,7 +171,7 @@ def test_a_diverging_replica_is_marked_and_leaves_its_neighbours_alone(tmp_path:
 def test_metrics_are_measured_after_the_right_epochs_and_where_they_are_defined(tmp_path: Path) -> None:
     longer = {"epochs": 5}
     plan = planned(cohort({"dfa": arm("dfa", setup=longer)}, [1]), cohort({"bp": arm("bp", setup=longer)}, [1]))
-    dfa, bp = train(plan, {"digits": digits()}, open_device("cpu"), tmp_path).replicas
+    dfa, bp = train(plan, {"digits": digits()}, in_this_process("cpu"), tmp_path).replicas
     assert dfa.metrics["credit_cosine"].epochs == (1, 2, 4, 5)
     assert len(dfa.metrics["credit_cosine"].values["median"][0]) == 3
     assert set(bp.metrics) == set(dfa.metrics) - {"credit_cosine", "credit_norm"}
@@ -174,7 +180,7 @@ def test_metrics_are_measured_after_the_right_epochs_and_where_they_are_defined(
 
 def test_saved_weights_are_those_that_were_measured(tmp_path: Path) -> None:
     plan = planned(cohort({"dfa": arm("dfa", setup={"save": ["weights", "feedback"]})}, [1, 2]))
-    done = train(plan, {"digits": digits()}, open_device("cpu"), tmp_path)
+    done = train(plan, {"digits": digits()}, in_this_process("cpu"), tmp_path)
     assert sorted(done.weights) == ["dfa/0.safetensors", "dfa/1.safetensors"]
     path = tmp_path / "weights" / "dfa" / "1.safetensors"
     assert hashlib.sha256(path.read_bytes()).hexdigest() == done.weights["dfa/1.safetensors"]
@@ -190,7 +196,7 @@ def test_saved_weights_are_those_that_were_measured(tmp_path: Path) -> None:
 
 def test_progress_counts_to_the_end(tmp_path: Path) -> None:
     seen: list[Progress] = []
-    train(two_cohorts(), {"digits": digits(1437)}, open_device("cpu"), tmp_path, report=seen.append)
+    train(two_cohorts(), {"digits": digits(1437)}, in_this_process("cpu"), tmp_path, report=seen.append)
     assert [at.epoch for at in seen] == [1, 2, 3, 1, 2, 3]
     assert [at.cohort for at in seen] == [1, 1, 1, 2, 2, 2]
     assert seen[-1].steps_done == seen[-1].steps_total
@@ -208,7 +214,7 @@ def test_out_of_memory_splits_the_cohort_and_goes_on(tmp_path: Path) -> None:
         done = train(
             plan,
             {"digits": digits()},
-            open_device("cuda"),
+            in_this_process("cuda"),
             tmp_path,
             report=lambda at: said.append(at.message) if at.message else None,
         )

@@ -68,6 +68,8 @@ def noncentral_t_cdf(t: float, df: float, shift: float) -> float:
 
     To 1e-11 for whole degrees of freedom, however steep the step is.
     """
+    if math.isinf(shift):  # the weights sum to 1 but for rounding
+        return 0.0 if shift > 0 else 1.0
     q, w = nodes(df, _steps(t, shift)) if abs(t) > STEEP * math.sqrt(2 * df) else _nodes(df)
     return float(w @ [math.erfc(z) for z in ((shift - t * q) / math.sqrt(2)).tolist()]) / 2
 

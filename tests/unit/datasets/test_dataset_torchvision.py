@@ -304,7 +304,7 @@ def test_torchvision_imports_in_a_fresh_process(times):
     program = (
         "from harness.datasets._torchvision import import_torchvision\n"
         f"for _ in range({times}): torchvision = import_torchvision()\n"
-        "import torch; torch.ops.torchvision.nms, torch.ops.torchvision.qnms\n"
+        "import torch; torch.ops.torchvision.nms\n"  # beside a CPU build harness declares it
         "print(torchvision.datasets.CIFAR10.base_folder)\n"
     )
     done = subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", program], capture_output=True, text=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import VerdictsOption, err, out, verb
+from harness.cli.common import VerdictsOption, err, out, trail_here, verb
 from harness.errors import UsageError
 
 
@@ -26,7 +26,7 @@ def anchor(
 
     if (tsa is None) == (sign is None):
         raise UsageError("give either --tsa or --sign", remedy="harness anchor --sign ~/.ssh/id_ed25519")
-    trail = ledger.Ledger(verdicts if verdicts is not None else Path("verdicts"))
+    trail = ledger.Ledger(trail_here(verdicts))
     events = ledger.stamp(trail, tsa) if tsa is not None else ledger.sign(trail, sign or Path())
     for event in events:
         how = "stamped by" if tsa is not None else "signed with"

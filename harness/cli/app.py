@@ -1,13 +1,11 @@
-"""The program itself: its help, its options, and the project's own settings."""
+"""The program itself: its help, and the options that may stand before a verb."""
 
 from __future__ import annotations
 
 import atexit
 import os
 import sys
-import tomllib
 from contextlib import suppress
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,7 +13,6 @@ from typer.models import CommandInfo
 
 from harness import __version__
 from harness.cli.common import DEBUG, out, verb
-from harness.errors import UsageError
 
 app = typer.Typer(
     name="harness",
@@ -41,32 +38,14 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 @verb
-def settings_of_the_project(
-    ctx: typer.Context,
+def options_of_all_verbs(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
     version: Annotated[  # eager: answered before a missing verb is a wrong usage
         bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Read ``[tool.harness]`` of the project's pyproject.toml: option > HARNESS_* variable > file > default."""
+    """What may stand before the verb."""
     DEBUG["on"] = debug
-    pyproject = Path("pyproject.toml")
-    if pyproject.is_file():
-        try:
-            tool = tomllib.loads(pyproject.read_text(encoding="utf-8")).get("tool", {})
-            own = tool.get("harness", {}) if isinstance(tool, dict) else {}
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UsageError(f"cannot be read: {error}", where="pyproject.toml") from error
-        if not isinstance(own, dict) or not all(isinstance(value, str) for value in own.values()):
-            raise UsageError("[tool.harness] takes texts", where="pyproject.toml", remedy='write device = "cpu"')
-        known = {"device", "data", "verdicts"}
-        if unknown := sorted(set(own) - known):
-            raise UsageError(
-                f"unknown key {unknown[0]!r}",
-                where="pyproject.toml [tool.harness]",
-                remedy=f"known keys: {', '.join(sorted(known))}",
-            )
-        ctx.default_map = {name: dict(own) for name in named_commands()}
 
 
 def named_commands() -> dict[str, CommandInfo]:

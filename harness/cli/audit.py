@@ -11,13 +11,15 @@ import typer
 
 from harness.cli.app import app
 from harness.cli.common import (
-    DEFAULT_FOLDER,
     DataOption,
     DeviceOption,
     VerdictsOption,
     err,
+    hypotheses_here,
     out,
+    project_here,
     settings_from,
+    trail_here,
     verb,
 )
 from harness.errors import UsageError
@@ -59,9 +61,12 @@ def audit(
         str | None, typer.Option("--rerun", help="Train this run again on this machine and compare.", metavar="RUN")
     ] = None,
     hypotheses: Annotated[
-        Path, typer.Option("--hypotheses", help="Folder of the hypothesis files to compare.")
-    ] = DEFAULT_FOLDER,
-    device: DeviceOption = "auto",
+        Path | None,
+        typer.Option(
+            "--hypotheses", help="Folder of the hypothesis files to compare. Default: hypotheses/.", show_default=False
+        ),
+    ] = None,
+    device: DeviceOption = None,
     data: DataOption = None,
     form: Annotated[str, typer.Option("--format", help="text, json or github.")] = "text",
 ) -> None:
@@ -71,7 +76,7 @@ def audit(
     """
     if form not in ("text", "json", "github"):
         raise UsageError(f"unknown format {form!r}", where="--format", remedy="use text, json or github")
-    folder = verdicts if verdicts is not None else Path("verdicts")
+    folder = trail_here(verdicts)
     if not folder.is_dir():
         raise UsageError("there is no such folder", where=str(folder), remedy="name the trail with --verdicts")
     from harness.ledger.audit.anchors import SHORTEST_HEAD
@@ -88,6 +93,8 @@ def audit(
     kept = Kept(known_head, require_anchor, roots, allowed_signers)
     asked = pipeline.Asked(kept, recompute=recompute, rerun=rerun)
     settings = settings_from(device, data, verdicts)
+    settings = project_here(settings).settled(settings)
+    hypotheses = hypotheses if hypotheses is not None else hypotheses_here()
     if rerun is None:
         report = pipeline.audit_trail(folder, hypotheses, asked, settings, pipeline.Reporter())
     else:

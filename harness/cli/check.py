@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import DEFAULT_FOLDER, VerdictsOption, err, out, settings_from, shown, verb
+from harness.cli.common import VerdictsOption, err, hypotheses_here, out, settings_from, shown, verb
 from harness.cli.sarif import sarif
 from harness.errors import Finding, UsageError
 
@@ -43,7 +43,7 @@ def check(
     gc.disable()  # a short process: looking for garbage would be a third of its time
     from harness import pipeline, spec
 
-    report = pipeline.check(paths or [DEFAULT_FOLDER], settings_from("auto", None, verdicts), against)
+    report = pipeline.check(paths or [hypotheses_here()], settings_from(verdicts=verdicts), against)
     if form == "sarif":
         print(json.dumps(sarif(report.findings, spec.CHECKS), indent=1, ensure_ascii=False))
     elif form == "json":

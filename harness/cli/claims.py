@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import VerdictsOption, escape, out, verb
+from harness.cli.common import VerdictsOption, escape, hypotheses_here, near, out, settings_from, verb
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ STYLES = {"untested": "dim", "supported": "green", "in question": "yellow", "wal
 @app.command()
 @verb
 def claims(
-    file: Annotated[Path, typer.Argument(help="The claims file.")] = Path("hypotheses/claims.yaml"),
+    file: Annotated[
+        Path | None, typer.Argument(help="The claims file. Default: hypotheses/claims.yaml.", show_default=False)
+    ] = None,
     verdicts: VerdictsOption = None,
     suppose: Annotated[
         list[str] | None,
@@ -36,7 +38,8 @@ def claims(
 
     if form not in FORMATS:
         raise UsageError(f"unknown format {form!r}", where="--format", remedy=f"use {', '.join(FORMATS)}")
-    trail = verdicts if verdicts is not None else Path("verdicts")
+    file = file if file is not None else hypotheses_here() / "claims.yaml"
+    trail = near(pipeline.project_of(file, settings_from(verdicts=verdicts)).verdicts)
     if suppose:
         seen = pipeline.prospect(file, trail, [_pair(text) for text in suppose])
         table = seen.then

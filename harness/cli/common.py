@@ -20,7 +20,7 @@ from harness.storage import FULL, storage_failed
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.pipeline import Settings
+    from harness.pipeline import Project, Settings
 
 
 class Stream:
@@ -84,24 +84,27 @@ class Stream:
 out = Stream()
 err = Stream(stderr=True)
 DEBUG = {"on": False}
-DEFAULT_FOLDER = Path("hypotheses")
 
 File = Annotated[Path, typer.Argument(help="A hypothesis: one YAML file.", show_default=False)]
 DeviceOption = Annotated[
-    str, typer.Option("--device", envvar="HARNESS_DEVICE", help="auto, cpu, cuda or cuda:<number>.")
+    str | None,
+    typer.Option(
+        "--device",
+        help="auto, cpu, cuda or cuda:<number>. Variable: HARNESS_DEVICE. Default: auto.",
+        show_default=False,
+    ),
 ]
 DataOption = Annotated[
     Path | None,
     typer.Option(
-        "--data", envvar="HARNESS_DATA", help="Data folder. Default: data/ in the project.", show_default=False
+        "--data", help="Data folder. Variable: HARNESS_DATA. Default: data/ in the project.", show_default=False
     ),
 ]
 VerdictsOption = Annotated[
     Path | None,
     typer.Option(
         "--verdicts",
-        envvar="HARNESS_VERDICTS",
-        help="Folder of the audit trail. Default: verdicts/ in the project.",
+        help="Folder of the audit trail. Variable: HARNESS_VERDICTS. Default: verdicts/ in the project.",
         show_default=False,
     ),
 ]
@@ -165,11 +168,38 @@ def escape(text: str) -> str:
     return plain(text)
 
 
-def settings_from(device: str, data: Path | None, verdicts: Path | None, **more: Any) -> Settings:
-    """The options that most verbs take, for ``harness.pipeline``."""
+def settings_from(
+    device: str | None = None, data: Path | None = None, verdicts: Path | None = None, **more: Any
+) -> Settings:
+    """The options that most verbs take, and the user's variables, for ``harness.pipeline``."""
     from harness.pipeline import Settings
 
-    return Settings(device=device, data=data, verdicts=verdicts, **more)
+    return Settings(device=device, data=data, verdicts=verdicts, variables=os.environ, **more)
+
+
+def project_here(settings: Settings | None = None) -> Project:
+    """The project that the current folder lies in: that of verbs which are given no file."""
+    from harness.pipeline import project_of
+
+    return project_of(Path("any.yaml"), settings_from() if settings is None else settings)
+
+
+def trail_here(verdicts: Path | None) -> Path:
+    """The trail of verbs which are given a name: that of the current folder's project, unless an option says which."""
+    return near(project_here(settings_from(verdicts=verdicts)).verdicts)
+
+
+def hypotheses_here() -> Path:
+    """The folder of hypothesis files of the current folder's project."""
+    return near(project_here().hypotheses)
+
+
+def near(path: Path) -> Path:
+    """The path as a person standing here would write it, if it is in the project here or above here."""
+    here = Path.cwd()
+    if path.is_absolute() and here.is_relative_to(path.parent):
+        return Path(os.path.relpath(path, here))
+    return path
 
 
 def shown(path: Path) -> Path:

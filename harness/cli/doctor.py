@@ -26,7 +26,7 @@ SIGNS = {"works": "ok    ", "note": "note  ", "broken": "BROKEN"}
 @app.command()
 @verb
 def doctor(
-    device: DeviceOption = "auto",
+    device: DeviceOption = None,
     data: DataOption = None,
     verdicts: VerdictsOption = None,
     form: FormatOption = "text",

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import VerdictsOption, out, shown, verb
+from harness.cli.common import VerdictsOption, out, shown, trail_here, verb
 from harness.errors import UsageError
 
 
@@ -26,5 +26,5 @@ def export(
     exports = {"in-toto": pipeline.export_statement, "ro-crate": pipeline.export_crate}
     if form not in exports:
         raise UsageError(f"unknown form {form!r}", where="--as", remedy=f"use {' or '.join(exports)}")
-    exports[form](name, verdicts if verdicts is not None else Path("verdicts"), to)
+    exports[form](name, trail_here(verdicts), to)
     out.print(str(shown(to)), markup=False)

@@ -10,14 +10,15 @@ import typer
 
 from harness.cli.app import app
 from harness.cli.common import (
-    DEFAULT_FOLDER,
     FormatOption,
     VerdictsOption,
     err,
     escape,
+    hypotheses_here,
     out,
     settings_from,
     shown,
+    trail_here,
     verb,
     wants_json,
 )
@@ -46,12 +47,12 @@ def list_hypotheses(
     from harness import pipeline, spec
 
     as_json = wants_json(form)
-    report = spec.load_folder(paths or [DEFAULT_FOLDER])
+    settings = settings_from(verdicts=verdicts)
+    report = spec.load_folder(paths or [hypotheses_here()])
     if family:
-        trail = verdicts if verdicts is not None else Path("verdicts")
-        list_families(pipeline.families(trail, report.loaded), as_json)
+        list_families(pipeline.families_of(paths or [hypotheses_here()], report.loaded, settings), as_json)
         return
-    rows = pipeline.standings(report.loaded, settings_from("auto", None, verdicts))
+    rows = pipeline.standings(report.loaded, settings)
     if as_json:
         plain = [
             {
@@ -146,7 +147,7 @@ def show(
     from harness import pipeline
 
     as_json = wants_json(form)
-    trail = verdicts if verdicts is not None else Path("verdicts")
+    trail = trail_here(verdicts)
     if history:
         _print_history(pipeline.history(name, trail), as_json)
         return

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import DEFAULT_FOLDER, err, out, shown, verb
+from harness.cli.common import err, hypotheses_here, out, settings_from, shown, verb
 from harness.errors import UsageError
 
 FAMILY_OF = {
@@ -93,7 +93,7 @@ def new(
         _valid_id(given["id"])
     except typer.BadParameter as error:
         raise UsageError(f"{given['id']!r} is no valid id", where="harness new", remedy=error.message) from error
-    path = target if target is not None else DEFAULT_FOLDER / f"{given['id'].replace('-', '_')}.yaml"
+    path = target if target is not None else hypotheses_here() / f"{given['id'].replace('-', '_')}.yaml"
     if source is not None:
         loaded = spec.load(source)
         text = spec.copied(loaded.raw, str(source), given["id"], _schema_beside(path))
@@ -161,5 +161,5 @@ def _findings(path: Path) -> tuple[Any, ...]:
     """What check finds in the new file beside its neighbours, such as an id that is taken."""
     from harness import pipeline
 
-    report = pipeline.check([path.parent], pipeline.Settings())
+    report = pipeline.check([path.parent], settings_from())
     return tuple(finding for finding in report.findings if Path(finding.file).name == path.name)

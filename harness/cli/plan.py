@@ -17,6 +17,7 @@ from harness.cli.common import (
     escape,
     out,
     settings_from,
+    shown,
     verb,
     wants_json,
 )
@@ -25,9 +26,8 @@ from harness.cli.common import (
 @app.command()
 @verb
 def plan(
-    ctx: typer.Context,
     file: File,
-    device: DeviceOption = "auto",
+    device: DeviceOption = None,
     data: DataOption = None,
     verdicts: VerdictsOption = None,
     form: FormatOption = "text",
@@ -52,7 +52,7 @@ def plan(
         }
         for cohort in seen.planned.cohorts
     ]
-    origins = {name: _origin(ctx, name) for name in ("device", "data", "verdicts")}
+    origins = dict(seen.project.origins)
     if wants_json(form):
         plain = {
             "hypothesis": seen.hypothesis.id,
@@ -65,6 +65,7 @@ def plan(
             "seconds_measured": seen.measured,
             "device": seen.device,
             "data": seen.data,
+            "verdicts": str(shown(seen.project.verdicts)),
             "settings_from": origins,
         }
         print(json.dumps(plain, indent=1))
@@ -94,16 +95,7 @@ def plan(
         f"registered: {seen.registration[:12]}" if seen.registration else "not registered yet: a run registers it first"
     )
     out.print(state, markup=False)
-
-
-def _origin(ctx: typer.Context, name: str) -> str:
-    source = ctx.get_parameter_source(name)
-    words = {
-        "COMMANDLINE": f"from --{name}",
-        "ENVIRONMENT": f"from HARNESS_{name.upper()}",
-        "DEFAULT_MAP": "from [tool.harness]",
-    }
-    return words.get(source.name, "default") if source is not None else "default"
+    out.print(f"trail: {shown(seen.project.verdicts)} ({origins['verdicts']})", markup=False)
 
 
 def _bytes(count: int) -> str:

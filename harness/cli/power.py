@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import File, VerdictsOption, escape, out, shown, verb
+from harness.cli.common import File, VerdictsOption, escape, near, out, settings_from, shown, verb
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ def power(
     if odd := [path for path in files if path.suffix not in (".svg", ".json", ".md")]:
         raise UsageError(f"cannot write {odd[0].name}", where="--out", remedy="name a file in .svg, .json or .md")
     assumed = pipeline.Assumed(given=dict(_given(text) for text in sd or ()), run=sd_from)
-    report = pipeline.power(file, verdicts if verdicts is not None else Path("verdicts"), assumed, effect or ())
+    trail = near(pipeline.project_of(file, settings_from(verdicts=verdicts)).verdicts)
+    report = pipeline.power(file, trail, assumed, effect or ())
     if form == "json":
         print(report.to_json(), end="")
     elif form == "markdown":

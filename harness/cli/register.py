@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import DataOption, File, VerdictsOption, err, out, settings_from, verb
+from harness.cli.common import DataOption, File, VerdictsOption, err, out, settings_from, trail_here, verb
 
 if TYPE_CHECKING:
     from harness.pipeline import Reporter
@@ -23,7 +22,7 @@ def register(file: File, data: DataOption = None, verdicts: VerdictsOption = Non
     """Register a hypothesis without running it: its file, its meaning, the code and the data are fixed from here on."""
     from harness import pipeline
 
-    entered = pipeline.register(file, settings_from("auto", data, verdicts), _reporter())
+    entered = pipeline.register(file, settings_from(None, data, verdicts), _reporter())
     out.print(f"{entered.hypothesis.id}: registered as {entered.event.digest[:12]}", markup=False)
     _print_data(entered.data)
     _print_head(entered.event.digest)
@@ -38,7 +37,7 @@ def amend(file: File, reason: ReasonOption, data: DataOption = None, verdicts: V
     """
     from harness import pipeline
 
-    entered = pipeline.amend(file, settings_from("auto", data, verdicts), _reporter(), reason)
+    entered = pipeline.amend(file, settings_from(None, data, verdicts), _reporter(), reason)
     body = entered.event.body
     out.print(f"{entered.hypothesis.id}: amended by {entered.event.digest[:12]}", markup=False)
     for difference in body["differences"]:
@@ -65,7 +64,7 @@ def close(
     """Close an attempt that was left open and will not go on. It stays in the ledger and in every later verdict."""
     from harness import pipeline
 
-    event = pipeline.close(run, verdicts if verdicts is not None else Path("verdicts"), reason)
+    event = pipeline.close(run, trail_here(verdicts), reason)
     out.print(f"attempt {event.body['run'][:12]} closed: {event.body['reason']}", markup=False)
     _print_head(event.digest)
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import DataOption, DeviceOption, VerdictsOption, err, out, settings_from, verb
+from harness.cli.common import (
+    DataOption,
+    DeviceOption,
+    VerdictsOption,
+    err,
+    out,
+    project_here,
+    settings_from,
+    trail_here,
+    verb,
+)
 from harness.cli.run import reporting
 
 
@@ -16,7 +25,7 @@ from harness.cli.run import reporting
 @verb
 def replicate(
     name: Annotated[str, typer.Argument(help="A hypothesis's id or a run's first digits.", show_default=False)],
-    device: DeviceOption = "auto",
+    device: DeviceOption = None,
     data: DataOption = None,
     verdicts: VerdictsOption = None,
     compile_programs: Annotated[
@@ -29,8 +38,8 @@ def replicate(
     """
     from harness import pipeline
 
-    trail = verdicts if verdicts is not None else Path("verdicts")
     settings = settings_from(device, data, verdicts, compile=compile_programs)
+    trail, settings = trail_here(verdicts), project_here(settings).settled(settings)
     with reporting() as reporter:
         again = pipeline.replicate(name, trail, settings, reporter)
     said = {

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gc
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import VerdictsOption, err, escape, out, shown, verb
+from harness.cli.common import VerdictsOption, err, escape, out, shown, trail_here, verb
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def reverdict(
     gc.disable()  # a short process
     from harness import pipeline
 
-    trail = verdicts if verdicts is not None else Path("verdicts")
+    trail = trail_here(verdicts)
     if criterion or alpha:
         if figures:
             raise UsageError("a sensitivity analysis has no figures", where="--figures", remedy="leave it out")

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @verb
 def run(
     file: File,
-    device: DeviceOption = "auto",
+    device: DeviceOption = None,
     data: DataOption = None,
     verdicts: VerdictsOption = None,
     resume: Annotated[

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from harness.pipeline.examining import doctor
     from harness.pipeline.exporting import export_crate, export_statement
     from harness.pipeline.foresight import Assumed, power
-    from harness.pipeline.grouping import Family, families
+    from harness.pipeline.grouping import Family, families, families_of
     from harness.pipeline.judging import Recomputed, Sensitivity, reverdict, sensitivity
     from harness.pipeline.looking import Outlook, Page, Standing, history, outlook, read_verdict, standings
-    from harness.pipeline.project import Report, Reporter, Settings
+    from harness.pipeline.places import Project, Settings, project_of
+    from harness.pipeline.project import Report, Reporter
     from harness.pipeline.registering import Entered, amend, close, register
     from harness.pipeline.replicating import Replication, replicate
     from harness.pipeline.running import pilot, run
@@ -28,10 +29,11 @@ else:
         "examining": ("doctor",),
         "exporting": ("export_crate", "export_statement"),
         "foresight": ("Assumed", "power"),
-        "grouping": ("Family", "families"),
+        "grouping": ("Family", "families", "families_of"),
         "judging": ("Recomputed", "Sensitivity", "reverdict", "sensitivity"),
         "looking": ("Outlook", "Page", "Standing", "history", "outlook", "read_verdict", "standings"),
-        "project": ("Report", "Reporter", "Settings"),
+        "places": ("Project", "Settings", "project_of"),
+        "project": ("Report", "Reporter"),
         "registering": ("Entered", "amend", "close", "register"),
         "replicating": ("Replication", "replicate"),
         "running": ("pilot", "run"),
@@ -51,6 +53,7 @@ __all__ = [
     "Family",
     "Outlook",
     "Page",
+    "Project",
     "Prospect",
     "Recomputed",
     "Replication",
@@ -69,10 +72,12 @@ __all__ = [
     "export_crate",
     "export_statement",
     "families",
+    "families_of",
     "history",
     "outlook",
     "pilot",
     "power",
+    "project_of",
     "prospect",
     "read_verdict",
     "register",

@@ -14,7 +14,7 @@ from typing import Literal
 from harness import ledger, spec
 from harness.errors import HarnessError
 from harness.ledger.git import git
-from harness.pipeline.project import Settings, data_folder, open_ledger, project_root
+from harness.pipeline.places import Project, Settings, project_of
 from harness.registry import FAMILIES, members
 from harness.storage import cache_folder
 
@@ -35,15 +35,15 @@ class Finding:
 
 def doctor(folder: Path, settings: Settings) -> tuple[Finding, ...]:
     """Look at everything that a run in ``folder`` would need; nothing that is wrong stops the rest."""
-    file = folder / "any.yaml"
+    project = project_of(folder / "any.yaml", settings)
     looks: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
-        ("versions", lambda: _versions(folder)),
+        ("versions", lambda: _versions(project.root)),
         ("plug-ins", _plugins),
-        ("device", lambda: _device(settings)),
-        ("data", lambda: _data(data_folder(file, settings), folder)),
+        ("device", lambda: _device(project, settings)),
+        ("data", lambda: _data(project.data)),
         ("cache", lambda: _writable("cache", cache_folder(), "set HARNESS_CACHE to a folder that you may write to")),
-        ("git", lambda: _git(project_root(file))),
-        ("trail", lambda: _trail(file, settings)),
+        ("git", lambda: _git(project.root)),
+        ("trail", lambda: _trail(project)),
     )
     return tuple(finding for what, look in looks for finding in _guarded(what, look))
 
@@ -57,8 +57,8 @@ def _guarded(what: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Findi
         yield Finding(what, "broken", f"{type(error).__name__}: {error}", "see what it says, mend it and ask again")
 
 
-def _versions(folder: Path) -> Iterator[Finding]:
-    here = ledger.environment(folder)
+def _versions(root: Path) -> Iterator[Finding]:
+    here = ledger.environment(root)
     yield Finding("python", "works", f"{here.python} on {here.platform}, {sys.executable}")
     packages = ", ".join(f"{name} {version}" for name, version in here.packages.items())
     yield Finding("packages", "works", f"harness {here.harness}, {packages}")
@@ -77,10 +77,10 @@ def _plugins() -> Iterator[Finding]:
         yield Finding(family, "works", ", ".join(found) + told)
 
 
-def _device(settings: Settings) -> Iterator[Finding]:
+def _device(project: Project, settings: Settings) -> Iterator[Finding]:
     from harness import engine
 
-    device = engine.open_device(settings.device, settings.compile)
+    device = engine.open_device(project.device, settings.compile)
     if device.is_cuda:
         gigabytes = (device.memory_bytes or 0) / 2**30
         yield Finding("device", "works", f"{device.name}, {gigabytes:.0f} GiB")
@@ -92,7 +92,7 @@ def _device(settings: Settings) -> Iterator[Finding]:
     importlib.import_module("sklearn")
 
 
-def _data(root: Path, folder: Path) -> Iterator[Finding]:
+def _data(root: Path) -> Iterator[Finding]:
     yield from _writable("data folder", root, "name another folder with --data or HARNESS_DATA")
     for name, kind in members("datasets").items():
         if kind.model_json_schema().get("required", ["name"]) != ["name"]:
@@ -129,20 +129,25 @@ def _git(root: Path) -> Iterator[Finding]:
         )
 
 
-def _trail(file: Path, settings: Settings) -> Iterator[Finding]:
-    trail = open_ledger(file, settings)
+def _trail(project: Project) -> Iterator[Finding]:
+    trail = ledger.Ledger(project.verdicts)
     events = trail.events()
     registered = {str(event.body["hypothesis"]) for event in events if event.type == "registered"}
     heads = len(trail.heads())
     branches = f", {heads} heads, which the next event joins" if heads > 1 else ""
-    yield Finding("trail", "works", f"{len(events)} events, {len(registered)} hypotheses registered{branches}")
+    yield Finding(
+        "trail",
+        "works",
+        f"{len(events)} events, {len(registered)} hypotheses registered{branches}; "
+        f"{trail.root} ({project.origins['verdicts']})",
+    )
     for name in sorted(registered):
         opened = len(ledger.open_attempts(trail, name))
         if opened:
             remedy = "harness run goes on with it; harness run --no-resume closes it"
             yield Finding("trail", "note", f"{name} has {opened} attempt{'s' if opened > 1 else ''} not closed", remedy)
     yield from _writable("trail folder", trail.root, "name another folder with --verdicts or HARNESS_VERDICTS")
-    folder = file.parent / "hypotheses"
+    folder = project.hypotheses
     if folder.is_dir():
         report = spec.load_folder([folder])
         wrong = {finding.file for finding in report.findings if finding.severity == "error"}

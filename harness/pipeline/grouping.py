@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness import inference, ledger, spec
 from harness.ledger import Ledger
+from harness.pipeline.places import Settings, project_of
 from harness.pipeline.project import refuse_altered, run_folder, stored
 from harness.records.hypothesis import RESERVED_OUTCOMES
 
@@ -78,6 +79,18 @@ def families(verdicts: Path, loaded: Sequence[spec.Loaded]) -> tuple[Family, ...
             rows.append(Row(member.hypothesis, member.registered, verdict, raw, adjusted, holds))
         found.append(Family(name, alpha, tuple(rows), tuple(declared.get(name, ()))))
     return tuple(found)
+
+
+def families_of(paths: Sequence[Path], loaded: Sequence[spec.Loaded], settings: Settings) -> tuple[Family, ...]:
+    """The families of every trail that these files and folders belong to."""
+    trails: dict[Path, tuple[Path, list[spec.Loaded]]] = {}
+    for path in paths:
+        root = project_of(path / "any.yaml" if path.is_dir() else path, settings).verdicts
+        trails.setdefault(root.resolve(), (root, []))
+    for one in loaded:
+        root = project_of(one.path, settings).verdicts
+        trails.setdefault(root.resolve(), (root, []))[1].append(one)
+    return tuple(family for root, members in trails.values() for family in families(root, members))
 
 
 def _decided(verdict: Verdict | None) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 from harness import ledger, plan, spec
 from harness.ledger import Ledger
 from harness.pipeline.claiming import banner_lines
-from harness.pipeline.project import Settings, data_folder, open_ledger, refuse_altered, run_folder, stored
+from harness.pipeline.project import Project, Settings, open_ledger, project_of, refuse_altered, run_folder, stored
 from harness.pipeline.steps import planned_on
 from harness.records import (
     Attempt,
@@ -31,20 +31,22 @@ class Outlook:
     device: str
     data: dict[str, str]
     """Data set → where it would come from."""
+    project: Project
+    """Where the file belongs, and which settings hold there."""
 
 
 def outlook(path: Path, settings: Settings, *, measure: bool = False) -> Outlook:
     """What ``harness plan`` shows; with ``measure``, shapes that nobody timed on this device are timed first."""
     hypothesis = spec.load(path).hypothesis
-    registration = ledger.in_force(open_ledger(path, settings), hypothesis.id)
+    project = project_of(path, settings)
+    registration = ledger.in_force(Ledger(project.verdicts), hypothesis.id)
     from harness import engine
 
-    device = engine.open_device(settings.device, settings.compile)
+    device = engine.open_device(project.device, settings.compile)
     seeds = registration.seeds if registration else tuple(range(hypothesis.seeds.number))
     planned = planned_on(device, hypothesis, seeds)
     estimate = plan.estimate(planned, device.torch.type, kernels=device.kernels)
     seconds = engine.training_seconds(planned, device, measure=measure)
-    root = data_folder(path, settings)
     sets = {arm.setup.dataset.name: arm.setup.dataset for arm in hypothesis.arms.values()}
     return Outlook(
         hypothesis=hypothesis,
@@ -53,7 +55,8 @@ def outlook(path: Path, settings: Settings, *, measure: bool = False) -> Outlook
         estimate=estimate if seconds is None else replace(estimate, seconds=seconds),
         measured=seconds is not None,
         device=device.name,
-        data={name: dataset.locate(root) for name, dataset in sets.items()},
+        project=project,
+        data={name: dataset.locate(project.data) for name, dataset in sets.items()},
     )
 
 
@@ -77,10 +80,14 @@ class Standing:
 def standings(loaded: Sequence[spec.Loaded], settings: Settings) -> tuple[Standing, ...]:
     """Registration and attempts of hypotheses; each trail that they belong to is read once."""
     trails: dict[Path, Ledger] = {}
+    of_folder: dict[Path, Ledger] = {}  # whose project is looked up once
     found = []
     for one in loaded:
-        own = open_ledger(one.path, settings)
-        trail = trails.setdefault(own.root, own)
+        folder = one.path.resolve().parent
+        if folder not in of_folder:
+            own = open_ledger(one.path, settings)
+            of_folder[folder] = trails.setdefault(own.root.resolve(), own)
+        trail = of_folder[folder]
         registration = ledger.find_registration(trail, one.hypothesis.id)
         found.append(
             Standing(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from harness import ledger, spec
 from harness.errors import Tampered, UsageError
 from harness.ledger import Event, Ledger
+from harness.pipeline.places import Project, Settings, project_of, project_root
 from harness.records import (
     Decision,
     Hypothesis,
@@ -23,21 +24,22 @@ from harness.storage import write_atomic
 if TYPE_CHECKING:
     from harness.engine import Progress
 
-
-@dataclass(frozen=True)
-class Settings:
-    """Operational settings. Device and compilation may change last bits; nothing here decides what is concluded."""
-
-    device: str = "auto"
-    compile: str = "auto"
-    """auto, on or off: whether a card's programs are compiled."""
-    data: Path | None = None
-    """Data folder; None: ``data/`` in the project."""
-    verdicts: Path | None = None
-    """Folder of the trail; None: ``verdicts/`` in the project."""
-    resume: bool = True
-    require_registered: bool = False
-    checkpoint_seconds: float = 60.0
+__all__ = [
+    "Project",
+    "Report",
+    "Reporter",
+    "Settings",
+    "command",
+    "open_ledger",
+    "project_of",
+    "project_root",
+    "refuse_altered",
+    "registered_for",
+    "run_folder",
+    "save",
+    "stored",
+    "uncollected",
+]
 
 
 @dataclass(frozen=True)
@@ -60,15 +62,6 @@ class Report:
     """The ledger's head: who keeps it can later show that nothing before it was changed."""
 
 
-def project_root(path: Path) -> Path:
-    """The project that a hypothesis file belongs to: the nearest folder above it that looks like one."""
-    folder = path.resolve().parent
-    for candidate in (folder, *folder.parents):
-        if any((candidate / mark).exists() for mark in ("verdicts", "pyproject.toml", ".git")):
-            return candidate
-    return folder.parent if folder.name == "hypotheses" else folder
-
-
 def command(path: Path, *options: str) -> str:
     """The command as another person could give it: the file's place in the project, and no folder of this machine."""
     try:
@@ -78,14 +71,9 @@ def command(path: Path, *options: str) -> str:
     return " ".join(["harness run", file, *options])
 
 
-def data_folder(path: Path, settings: Settings) -> Path:
-    """Where data sets are looked for."""
-    return settings.data if settings.data is not None else project_root(path) / "data"
-
-
 def open_ledger(path: Path, settings: Settings) -> Ledger:
     """The trail that a hypothesis file belongs to."""
-    return Ledger(settings.verdicts if settings.verdicts is not None else project_root(path) / "verdicts")
+    return Ledger(project_of(path, settings).verdicts)
 
 
 def run_folder(trail: Ledger, started: Event) -> Path:

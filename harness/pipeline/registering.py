@@ -9,7 +9,7 @@ from typing import Literal
 from harness import ledger, spec, verdict
 from harness.errors import UsageError
 from harness.ledger import Event, Ledger
-from harness.pipeline.project import Reporter, Settings, data_folder, open_ledger
+from harness.pipeline.project import Reporter, Settings, open_ledger, project_of
 from harness.pipeline.steps import data_deviations, registered_claims
 from harness.records import Hypothesis
 
@@ -113,7 +113,7 @@ def close(name: str, verdicts: Path, reason: str) -> Event:
 
 def fingerprints(hypothesis: Hypothesis, path: Path, settings: Settings, reporter: Reporter) -> dict[str, str | None]:
     """Data set → SHA-256 over its arrays, for every arm; None where it is not here, since nothing is downloaded."""
-    root = data_folder(path, settings)
+    root = project_of(path, settings).data
     sets = {arm.setup.dataset.name: arm.setup.dataset for arm in hypothesis.arms.values()}
     return {
         name: dataset.load(root, reporter.say).fingerprint if dataset.present(root) else None

@@ -58,8 +58,9 @@ def replicate(name: str, verdicts: Path, settings: Settings, reporter: Reporter,
     before = Measurements.model_validate_json(stored(run_folder(trail, started) / "results.json"))
     registered = registered_for(trail, started)
     hypothesis = registered.hypothesis
-    root = verdicts.resolve().parent  # the project, and with it data/
-    device, images = open_device_and_data(hypothesis, verdicts.resolve(), settings, reporter)
+    place = verdicts.parent.resolve() / verdicts.name  # a trail that is a link belongs where the link stands
+    root = place.parent  # the project, and with it data/
+    device, images = open_device_and_data(hypothesis, place, settings, reporter)
     for data, used in before.data.items():
         if images[data].fingerprint != used.fingerprint:
             raise DeviationRefused(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from harness import ledger, plan, spec
 from harness.errors import DeviationRefused, UsageError
 from harness.ledger import Ledger, Pins, Registration
-from harness.pipeline.project import Reporter, Settings, data_folder
+from harness.pipeline.project import Reporter, Settings, project_of
 from harness.processes import start_server
 from harness.records import (
     PROCESSOR_COHORT,
@@ -115,15 +115,15 @@ def open_device_and_data(
     hypothesis: Hypothesis, path: Path, settings: Settings, reporter: Reporter
 ) -> tuple[Device, dict[str, Images]]:
     """The device, and every data set of every arm, once."""
+    project = project_of(path, settings)
     several = 2 * len(hypothesis.arms) * hypothesis.seeds.number >= PROCESSOR_COHORT
-    if several and settings.device in ("auto", "cpu") and (os.cpu_count() or 1) > 1:
+    if several and project.device in ("auto", "cpu") and (os.cpu_count() or 1) > 1:
         start_server()  # before PyTorch is imported here, so that both imports run at a time
     from harness import engine
 
-    device = engine.open_device(settings.device, settings.compile)
-    root = data_folder(path, settings)
+    device = engine.open_device(project.device, settings.compile)
     sets = {arm.setup.dataset.name: arm.setup.dataset for arm in hypothesis.arms.values()}
-    return device, {name: dataset.load(root, reporter.say) for name, dataset in sets.items()}
+    return device, {name: dataset.load(project.data, reporter.say) for name, dataset in sets.items()}
 
 
 def planned_on(device: Device, hypothesis: Hypothesis, seeds: tuple[int, ...], registration: str = "") -> Plan:

@@ -146,7 +146,7 @@ def load_folder(paths: Sequence[Path], known: Sequence[Known] = ()) -> FolderRep
     sound: list[_Checked] = []
     first: dict[str, Path] = {}
     for file in files.values():
-        if (folder := os.path.realpath(file.parent)) not in claims:
+        if (folder := os.path.dirname(os.path.realpath(file))) not in claims:  # noqa: PTH120
             claims[folder] = _claims_beside(file)
             findings += claims[folder].findings
         if file.name == CLAIMS:
@@ -229,7 +229,8 @@ def _errors(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def _claims_beside(path: Path) -> _ClaimsFile:
-    file = path.with_name(CLAIMS)
+    # A link to a hypothesis stands for the file that it leads to, with what lies beside that.
+    file = (Path(os.path.realpath(path)) if path.is_symlink() else path).with_name(CLAIMS)
     try:
         there = file.is_file()
     except OSError:  # then the hypothesis beside it can't be reached either, and that is said

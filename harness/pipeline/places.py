@@ -1,0 +1,143 @@
+"""Which project a file belongs to, and which device, data and trail hold there: every verb asks here.
+
+A setting comes from the option, else the ``HARNESS_*`` variable, else ``[tool.harness]``, else the default. All but
+the option belong to the project of the file, wherever one stands: a relative path in pyproject.toml starts at that
+file, one in a variable at the project's folder, and one in an option, as in any shell, at the current folder.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+
+SETTINGS = ("device", "data", "verdicts")
+MARKS = ("verdicts", "pyproject.toml", ".git")
+TABLE = "[tool.harness]"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Operational settings. Device and compilation may change last bits; nothing here decides what is concluded."""
+
+    device: str | None = None
+    """auto, cpu, cuda or cuda:<number>; None: as the project says, else auto."""
+    compile: str = "auto"
+    """auto, on or off: whether a card's programs are compiled."""
+    data: Path | None = None
+    """Data folder; None: as the project says, else ``data/`` in it."""
+    verdicts: Path | None = None
+    """Folder of the trail; None: as the project says, else ``verdicts/`` in it."""
+    resume: bool = True
+    require_registered: bool = False
+    checkpoint_seconds: float = 60.0
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """The user's environment, or the part of it that is to count."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project, and what holds in it."""
+
+    root: Path
+    device: str
+    data: Path
+    """Data folder."""
+    verdicts: Path
+    """Folder of the trail."""
+    origins: Mapping[str, str]
+    """Setting → where it comes from: "from --data", "from HARNESS_DATA", "from [tool.harness]", "default"."""
+
+    @property
+    def hypotheses(self) -> Path:
+        """Where hypothesis files lie unless somebody names others."""
+        return self.root / "hypotheses"
+
+    def settled(self, settings: Settings) -> Settings:
+        """The settings with device, data and trail as they hold in this project."""
+        return replace(settings, device=self.device, data=self.data, verdicts=self.verdicts)
+
+
+def project_root(path: Path) -> Path:
+    """The project that a file belongs to: the nearest folder above it that looks like one.
+
+    Links are followed first: by whichever name a file is called, it belongs where it lies.
+    """
+    folder = Path(os.path.realpath(path)).parent  # resolve() raises on links in a circle
+    for candidate in (folder, *folder.parents):
+        if any((candidate / mark).exists() for mark in MARKS):
+            return candidate
+    return folder.parent if folder.name == "hypotheses" else folder
+
+
+def project_of(path: Path, settings: Settings) -> Project:
+    """The project that a file belongs to, with the settings that hold there.
+
+    Raises:
+        UsageError: a setting is empty or cannot be read.
+    """
+    root = project_root(path)
+    home, own = _own_settings(root)
+    found: dict[str, Any] = {"device": "auto", "data": root / "data", "verdicts": root / "verdicts"}
+    origins = dict.fromkeys(SETTINGS, "default")
+    for name in SETTINGS:
+        variable = f"HARNESS_{name.upper()}"
+        given = getattr(settings, name)
+        if given is not None:
+            value, start, origin = str(given), Path(), f"--{name}"
+        elif settings.variables.get(variable):  # an empty one is as good as none
+            value, start, origin = settings.variables[variable], root, variable
+        elif name in own:
+            value, start, origin = own[name], home, TABLE
+        else:
+            continue
+        found[name] = value if name == "device" else _path(value, start, origin)
+        origins[name] = f"from {origin}"
+    return Project(root=root, origins=origins, **found)
+
+
+def _path(text: str, start: Path, origin: str) -> Path:
+    if not text.strip():
+        raise UsageError("the folder's name is empty", where=origin, remedy="name a folder, or leave the setting out")
+    try:
+        return start / Path(text).expanduser()
+    except RuntimeError as error:  # ~somebody who is not here
+        raise UsageError(f"{text!r}: {error}", where=origin, remedy="write the folder's name in full") from error
+
+
+def _own_settings(root: Path) -> tuple[Path, dict[str, str]]:
+    """``[tool.harness]`` of the nearest pyproject.toml that has one, and the folder of that file."""
+    for folder in _upwards(root):
+        if own := _table(folder / "pyproject.toml"):
+            return folder, own
+    return root, {}
+
+
+def _upwards(root: Path) -> Iterator[Path]:
+    """The project's folder and those above it, as far as its repository goes."""
+    for folder in (root, *root.parents):
+        yield folder
+        if (folder / ".git").exists():
+            return
+
+
+def _table(file: Path) -> dict[str, str]:
+    try:
+        tool = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {})
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        remedy = "mend the file: the project's settings may stand in it"
+        raise UsageError(f"cannot be read: {error}", where=str(file), remedy=remedy) from error
+    own = tool.get("harness", {}) if isinstance(tool, dict) else {}
+    if not isinstance(own, dict) or not all(isinstance(value, str) for value in own.values()):
+        raise UsageError(f"{TABLE} takes texts", where=str(file), remedy='write device = "cpu"')
+    if unknown := sorted(set(own) - set(SETTINGS)):
+        remedy = f"known keys: {', '.join(sorted(SETTINGS))}"
+        raise UsageError(f"unknown key {unknown[0]!r}", where=f"{file} {TABLE}", remedy=remedy)
+    return own

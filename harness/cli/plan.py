@@ -15,9 +15,9 @@ from harness.cli.common import (
     FormatOption,
     VerdictsOption,
     escape,
+    near,
     out,
     settings_from,
-    shown,
     verb,
     wants_json,
 )
@@ -65,7 +65,7 @@ def plan(
             "seconds_measured": seen.measured,
             "device": seen.device,
             "data": seen.data,
-            "verdicts": str(shown(seen.project.verdicts)),
+            "verdicts": str(near(seen.project.verdicts)),
             "settings_from": origins,
         }
         print(json.dumps(plain, indent=1))
@@ -95,7 +95,7 @@ def plan(
         f"registered: {seen.registration[:12]}" if seen.registration else "not registered yet: a run registers it first"
     )
     out.print(state, markup=False)
-    out.print(f"trail: {shown(seen.project.verdicts)} ({origins['verdicts']})", markup=False)
+    out.print(f"trail: {near(seen.project.verdicts)} ({origins['verdicts']})", markup=False)
 
 
 def _bytes(count: int) -> str:

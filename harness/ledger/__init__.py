@@ -15,6 +15,7 @@ from harness.ledger.attempt import (
     start_or_resume,
 )
 from harness.ledger.bodies import LookBody
+from harness.ledger.carried import Hindrance, hindrances
 from harness.ledger.environment import Environment, environment
 from harness.ledger.events import Event, Ledger
 from harness.ledger.families import Member, families
@@ -39,6 +40,7 @@ from harness.ledger.registration import (
     register,
     seeds,
 )
+from harness.ledger.second import refuse_second
 from harness.ledger.timeline import Moment, timeline
 
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
     "Comparison",
     "Environment",
     "Event",
+    "Hindrance",
     "Ledger",
     "LookBody",
     "Member",
@@ -70,6 +73,7 @@ __all__ = [
     "find_attempt",
     "find_judged",
     "find_registration",
+    "hindrances",
     "in_force",
     "latest",
     "looks",
@@ -79,6 +83,7 @@ __all__ = [
     "record_look",
     "record_verdict",
     "recorded_files",
+    "refuse_second",
     "register",
     "registration_in",
     "registration_of",

@@ -11,6 +11,7 @@ import rfc8785
 
 from harness.errors import UsageError
 from harness.fields import Unit
+from harness.ledger import carried
 from harness.ledger.bodies import AmendedBody, RegisteredBody
 from harness.ledger.events import Event, Ledger
 from harness.ledger.pins import Pins, pins
@@ -90,6 +91,7 @@ def register(
         StorageFailed, Tampered: as ``Ledger.append``.
     """
     with ledger.locked():
+        carried.prepare(ledger.root)
         if (earlier := find_registration(ledger, hypothesis.id)) is not None:
             raise UsageError(
                 f"the hypothesis is registered already, by event {earlier.digest[:12]} ({earlier.claimed_time})",

@@ -10,7 +10,7 @@ from harness import ledger, spec, verdict
 from harness.errors import UsageError
 from harness.ledger import Event, Ledger
 from harness.pipeline.project import Reporter, Settings, open_ledger, project_of
-from harness.pipeline.steps import data_deviations, registered_claims
+from harness.pipeline.steps import data_deviations, look_around, registered_claims
 from harness.records import Hypothesis
 
 LONGEST_REASON = 2000
@@ -37,6 +37,7 @@ def register(path: Path, settings: Settings, reporter: Reporter) -> Entered:
     pins = ledger.pins(loaded.hypothesis, verdict.default_templates())
     data = fingerprints(loaded.hypothesis, path, settings, reporter)
     known = {name: digest for name, digest in data.items() if digest is not None}
+    look_around(loaded, trail, settings, reporter)
     with ledger.one_at_a_time(trail, loaded.hypothesis.id):
         event = ledger.register(trail, loaded.raw, loaded.claims_raw, loaded.hypothesis, pins, known)
     return Entered(loaded.hypothesis, event, data)

@@ -32,6 +32,7 @@ from harness.pipeline.steps import (
     amended_lines,
     circumstances,
     data_deviations,
+    look_around,
     measured,
     open_device_and_data,
     planned_on,
@@ -63,6 +64,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
     trail = open_ledger(path, settings)
     pins = ledger.pins(hypothesis, verdict.default_templates())
     fingerprints = {name: data.fingerprint for name, data in images.items()}
+    look_around(loaded, trail, settings, reporter)
     with ledger.one_at_a_time(trail, hypothesis.id):
         registration = registered_or_register(loaded, trail, pins, fingerprints, settings, reporter)
         differing = refuse_changes(registration, loaded, trail, pins)

@@ -58,6 +58,22 @@ def registered_or_register(
     return found
 
 
+def look_around(loaded: spec.Loaded, trail: Ledger, settings: Settings, reporter: Reporter) -> None:
+    """Before anything is entered: say what keeps git from carrying the trail, and refuse a second registration.
+
+    Raises:
+        UsageError: another trail of the project, or its last commit, holds a registration that this one does not.
+    """
+    for hindrance in ledger.hindrances(trail.root):
+        reporter.say(f"{hindrance.what}\n    → {hindrance.remedy}")
+    if ledger.find_registration(trail, loaded.hypothesis.id) is not None:
+        return
+    project = project_of(loaded.path, settings)
+    unseen = ledger.refuse_second(trail.root, project.root, loaded.hypothesis.id, project.data)
+    if unseen is not None:
+        reporter.say(f"not looked at: whether the last commit holds a registration of this id ({unseen})")
+
+
 def refuse_changes(registration: Registration, loaded: spec.Loaded, trail: Ledger, pins: Pins) -> tuple[str, ...]:
     """Refuse a file whose meaning is not the registered one; name what differs in the code."""
     refuse_other_seeds(registration, loaded)

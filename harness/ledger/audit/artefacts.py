@@ -9,6 +9,7 @@ from harness.ledger.audit.evidence import ANCHORS, DIGEST, EVENTS, OBJECTS, Evid
 from harness.ledger.audit.files import aside, temporary
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import VerdictBody
+from harness.ledger.carried import BESIDE
 from harness.ledger.history import RUN_DIGITS, run_name
 
 PROMISE = "every registered file and every file of a verdict is the one that the ledger names"
@@ -113,6 +114,8 @@ def _strays(evidence: Evidence, known: set[str]) -> Iterator[AuditFinding]:
         name = path.removeprefix(OBJECTS)
         where = evidence.files.shown(path)
         folder = "/".join(path.split("/")[:2])
+        if path in BESIDE:
+            continue  # they tell git how to keep the trail
         if temporary(path):
             yield AuditFinding("leftover", "a temporary file of a write that was cut off", where)
         elif aside(path):

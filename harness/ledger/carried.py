@@ -1,0 +1,151 @@
+"""Whether git carries a trail as it was written: what tells git to, what keeps it from it, and the commands that help.
+
+Nothing here runs a command that changes anything: harness writes two files beside a new trail and names the rest.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from shlex import quote
+from typing import Literal
+
+from harness.ledger.git import Repository, git, repository
+from harness.storage import write_atomic
+
+ATTRIBUTES = "# What is here is named by the digest of its bytes: no conversion of line ends, ever.\n** -text\n"
+IGNORED = """\
+# Git carries this, whatever ignore files above say.
+!/ledger/events/*.json
+!/ledger/anchors/*
+!/objects/sha256/*
+!/*/*/*.json
+!/*/*/*.md
+!/*/*/figures/*
+# Working files, locks, and trained weights: large, reproducible, and named by digest in env.json.
+/*/*/work/
+/*/*/weights/
+/*/replicating-*/
+/ledger/.lock
+/*/.lock
+.*.tmp
+"""
+BESIDE = {".gitattributes": ATTRIBUTES, ".gitignore": IGNORED}
+"""Files for git that lie in a trail and belong to no event."""
+SAMPLES = {
+    "ledger/events/*.json": f"ledger/events/{'0' * 64}.json",
+    "ledger/anchors/*": f"ledger/anchors/{'0' * 64}.tsr",
+    "objects/sha256/*": f"objects/sha256/{'0' * 64}",
+    "*/*/*.json": "any/000000000000/verdict.json",
+    "*/*/*.md": "any/000000000000/verdict.md",
+    "*/*/figures/*": "any/000000000000/figures/any.svg",
+}
+"""What git must take, as a pattern below the trail, and a file of that kind that is in no trail yet."""
+
+
+@dataclass(frozen=True)
+class Hindrance:
+    """One thing that keeps git from carrying the trail."""
+
+    sort: Literal["ignored", "left-out", "partial"]
+    what: str
+    """As a clause."""
+    remedy: str
+    paths: frozenset[str] = frozenset()
+    """left-out: the files that are not here, below the trail."""
+
+
+def prepare(root: Path) -> None:
+    """Write the files that tell git how to keep a trail, where they are missing; what is there stays as it is.
+
+    Raises:
+        StorageFailed: one could not be written.
+    """
+    for name, text in BESIDE.items():
+        if not os.path.lexists(root / name):
+            write_atomic(root / name, text.encode())
+
+
+def hindrances(root: Path, where: Repository | None = None) -> tuple[Hindrance, ...]:
+    """What keeps git from carrying the trail at ``root``, whether or not that folder is there; without git, nothing."""
+    where = where if where is not None else repository(root)
+    if where.top is None:
+        return ()
+    found = (_ignored(where.top, where.prefix), left_out(root, where))
+    return tuple(hindrance for hindrance in found if hindrance is not None)
+
+
+def left_out(root: Path, where: Repository | None = None) -> Hindrance | None:
+    """Files of the trail that git has and, as it was told to (a sparse checkout), has not put here."""
+    where = where if where is not None else repository(root)
+    if where.top is None:
+        return None
+    pathspec = f":(top,literal){where.prefix}" if where.prefix else ":/"
+    listed = os.fsdecode(git(where.top, "ls-files", "-t", "-z", "--", pathspec) or b"")
+    skipped = (entry[2:] for entry in listed.split("\0") if entry.startswith("S "))
+    absent = frozenset(path[len(where.prefix) :] for path in skipped if not os.path.lexists(where.top / path))
+    if not absent:
+        return None
+    sparse = (git(where.top, "config", "--type=bool", "core.sparseCheckout") or b"").strip() == b"true"
+    folder = where.prefix.rstrip("/") or "."
+    add = f"git -C {quote(str(where.top))} sparse-checkout add {quote(folder)}"
+    how = "a sparse checkout" if sparse else "a skip-worktree mark"
+    count = "1 file" if len(absent) == 1 else f"{len(absent)} files"
+    what = f"git has {count} of this trail that {how} leaves out here"
+    return Hindrance("left-out", what, add if sparse else put_back(where), absent)
+
+
+def put_back(where: Repository, commit: str = "HEAD") -> str:
+    """The command that puts every file of the trail here as a commit has it, to the byte.
+
+    Its entries are dropped from the index first: git takes a file that it converted itself for unchanged, and would
+    leave it as it is. Files that the commit doesn't have are left alone.
+    """
+    inside = quote(str((where.top or Path()) / where.prefix).rstrip("/"))
+    if where.top is not None and not (where.top / where.prefix).is_dir():  # there is no such folder to stand in
+        return f"git -C {quote(str(where.top))} checkout {commit} -- {quote(where.prefix)}"
+    return f"git -C {inside} rm -r -q --cached . && git -C {inside} checkout -q {commit} -- ."
+
+
+def partial(top: Path) -> bool:
+    """Tell whether the repository is a partial clone, which lacks objects that it could fetch."""
+    return bool(git(top, "config", "--get-regexp", r"^remote\..*\.(promisor|partialclonefilter)$"))
+
+
+def _ignored(top: Path, prefix: str) -> Hindrance | None:
+    parents = [f"{parent}/" for parent in reversed(PurePosixPath(prefix).parents) if str(parent) != "."]
+    folders = [*parents, prefix] if prefix else []
+    asked = [*folders, *(prefix + sample for sample in SAMPLES.values())]
+    answer = git(top, "check-ignore", "-v", "-z", "--stdin", given="\0".join(asked).encode() + b"\0")
+    fields = os.fsdecode(answer or b"").split("\0")
+    rows = [fields[start : start + 4] for start in range(0, len(fields) - 3, 4)]
+    hits = {path: (source, line, pattern) for source, line, pattern, path in rows if not pattern.startswith("!")}
+    if not hits:
+        return None
+    path = next(path for path in asked if path in hits)
+    source, line, pattern = hits[path]
+    file = Path(source) if Path(source).is_absolute() else top / source
+    what = f"git ignores new files of this trail, by line {line} of {file}: {pattern}"
+    return Hindrance(
+        "ignored", what, _taken_in(top, prefix, file, line, [one for one in asked if one in hits], folders)
+    )
+
+
+def _taken_in(top: Path, prefix: str, file: Path, line: str, hit: list[str], folders: list[str]) -> str:
+    """The command by which git takes the trail in again: further lines of the file that keeps it out."""
+    trail = top / prefix
+    if file.name != ".gitignore":
+        file = top / ".gitignore"  # which counts before .git/info/exclude and a user's own file
+    if file.parent.resolve().is_relative_to(trail.resolve()) and prefix:
+        return f"take line {line} out of {file}, then: git -C {quote(str(trail))} add ."
+    base = file.parent.resolve().relative_to(top.resolve()).as_posix()
+    cut = 0 if base == "." else len(base) + 1
+    if hit[0] in folders:
+        below = folders[folders.index(hit[0]) :]
+        lines = [part for folder in below for part in (f"!/{folder[cut:]}", f"/{folder[cut:]}*")][:-1]
+    else:
+        kinds = [kind for kind, sample in SAMPLES.items() if prefix + sample in hit]
+        lines = [f"!/{prefix[cut:]}{kind}" for kind in kinds]
+    added = " ".join(quote(text) for text in lines)
+    return f"printf '%s\\n' {added} >> {quote(str(file))} && git -C {quote(str(trail))} add ."

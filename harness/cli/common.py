@@ -186,7 +186,9 @@ def project_here(settings: Settings | None = None) -> Project:
 
 def trail_here(verdicts: Path | None) -> Path:
     """The trail of verbs which are given a name: that of the current folder's project, unless an option says which."""
-    return near(project_here(settings_from(verdicts=verdicts)).verdicts)
+    from harness.pipeline import trail_at
+
+    return trail_at(near(project_here(settings_from(verdicts=verdicts)).verdicts)).root
 
 
 def hypotheses_here() -> Path:

@@ -15,7 +15,7 @@ from harness.ledger.attempt import (
     start_or_resume,
 )
 from harness.ledger.bodies import LookBody
-from harness.ledger.carried import Hindrance, hindrances
+from harness.ledger.carried import Hindrance, hindrances, left_out
 from harness.ledger.environment import Environment, environment
 from harness.ledger.events import Event, Ledger
 from harness.ledger.families import Member, families
@@ -76,6 +76,7 @@ __all__ = [
     "hindrances",
     "in_force",
     "latest",
+    "left_out",
     "looks",
     "one_at_a_time",
     "open_attempts",

@@ -17,6 +17,9 @@ from harness.storage import write_atomic
 ATTRIBUTES = "# What is here is named by the digest of its bytes: no conversion of line ends, ever.\n** -text\n"
 IGNORED = """\
 # Git carries this, whatever ignore files above say.
+!/*/
+!/*/*/
+!/*/*/figures/
 !/ledger/events/*.json
 !/ledger/anchors/*
 !/objects/sha256/*
@@ -72,7 +75,7 @@ def hindrances(root: Path, where: Repository | None = None) -> tuple[Hindrance, 
     where = where if where is not None else repository(root)
     if where.top is None:
         return ()
-    found = (_ignored(where.top, where.prefix), left_out(root, where))
+    found = (ignored(where), left_out(root, where))
     return tuple(hindrance for hindrance in found if hindrance is not None)
 
 
@@ -93,7 +96,9 @@ def left_out(root: Path, where: Repository | None = None) -> Hindrance | None:
     how = "a sparse checkout" if sparse else "a skip-worktree mark"
     count = "1 file" if len(absent) == 1 else f"{len(absent)} files"
     what = f"git has {count} of this trail that {how} leaves out here"
-    return Hindrance("left-out", what, add if sparse else put_back(where), absent)
+    inside = f"git -C {quote(str(where.top / where.prefix).rstrip('/'))}"
+    unmark = f"{inside} ls-files -z | {inside} update-index -z --no-skip-worktree --stdin && {put_back(where)}"
+    return Hindrance("left-out", what, add if sparse else unmark, absent)
 
 
 def put_back(where: Repository, commit: str = "HEAD") -> str:
@@ -113,7 +118,11 @@ def partial(top: Path) -> bool:
     return bool(git(top, "config", "--get-regexp", r"^remote\..*\.(promisor|partialclonefilter)$"))
 
 
-def _ignored(top: Path, prefix: str) -> Hindrance | None:
+def ignored(where: Repository) -> Hindrance | None:
+    """Whether an ignore file keeps new files of the trail out of git; ``where``: the trail's repository."""
+    if where.top is None:
+        return None
+    top, prefix = where.top, where.prefix
     parents = [f"{parent}/" for parent in reversed(PurePosixPath(prefix).parents) if str(parent) != "."]
     folders = [*parents, prefix] if prefix else []
     asked = [*folders, *(prefix + sample for sample in SAMPLES.values())]
@@ -146,6 +155,8 @@ def _taken_in(top: Path, prefix: str, file: Path, line: str, hit: list[str], fol
         lines = [part for folder in below for part in (f"!/{folder[cut:]}", f"/{folder[cut:]}*")][:-1]
     else:
         kinds = [kind for kind, sample in SAMPLES.items() if prefix + sample in hit]
-        lines = [f"!/{prefix[cut:]}{kind}" for kind in kinds]
+        parts = [PurePosixPath(kind) for kind in kinds]
+        above = [f"{parent}/" for part in parts for parent in reversed(part.parents) if str(parent) != "."]
+        lines = [f"!/{prefix[cut:]}{below}" for below in dict.fromkeys([*above, *kinds])]
     added = " ".join(quote(text) for text in lines)
     return f"printf '%s\\n' {added} >> {quote(str(file))} && git -C {quote(str(trail))} add ."

@@ -14,6 +14,7 @@ from pydantic import StringConstraints, ValidationError, field_validator
 from pydantic_core import from_json, to_json
 
 from harness.errors import HarnessError, Tampered
+from harness.ledger import carried, mending
 from harness.ledger.bodies import BODIES
 from harness.ledger.pins import Digest
 from harness.records import Record
@@ -146,13 +147,23 @@ def read_named(path: Path, digest: str, what: str) -> bytes:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise Tampered(f"{what} is missing", where=str(path), expected=digest, got="no such file") from None
+        missing = Tampered(f"{what} is missing", where=str(path), expected=digest, got="no such file")
+        if (lacking := carried.left_out(_root(path))) is not None:
+            missing = Tampered(f"{what} is not here: {lacking.what}", where=str(path), remedy=lacking.remedy)
+        raise missing from None
     except OSError as error:
         reason = f"{what} could not be read: {error.strerror or error}"
         raise HarnessError(reason, where=str(path), remedy="check the file's permissions") from error
     if (got := hashlib.sha256(data).hexdigest()) != digest:
+        if (command := mending.advice(path, _root(path), data, digest)) is not None:
+            raise Tampered(f"{what}: {mending.CHANGED}", where=str(path), remedy=command)
         raise Tampered(f"{what} is not what its name says", where=str(path), expected=digest, got=got)
     return data
+
+
+def _root(path: Path) -> Path:
+    """The trail of an event's or object's file, which lies two folders below it."""
+    return path.parent.parent.parent
 
 
 def _integer(text: str) -> int | float:

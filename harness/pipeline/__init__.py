@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.pipeline.judging import Recomputed, Sensitivity, reverdict, sensitivity
     from harness.pipeline.looking import Outlook, Page, Standing, history, outlook, read_verdict, standings
     from harness.pipeline.places import Project, Settings, project_of
-    from harness.pipeline.project import Report, Reporter
+    from harness.pipeline.project import Report, Reporter, trail_at
     from harness.pipeline.registering import Entered, amend, close, register
     from harness.pipeline.replicating import Replication, replicate
     from harness.pipeline.running import pilot, run
@@ -33,7 +33,7 @@ else:
         "judging": ("Recomputed", "Sensitivity", "reverdict", "sensitivity"),
         "looking": ("Outlook", "Page", "Standing", "history", "outlook", "read_verdict", "standings"),
         "places": ("Project", "Settings", "project_of"),
-        "project": ("Report", "Reporter"),
+        "project": ("Report", "Reporter", "trail_at"),
         "registering": ("Entered", "amend", "close", "register"),
         "replicating": ("Replication", "replicate"),
         "running": ("pilot", "run"),
@@ -86,4 +86,5 @@ __all__ = [
     "run",
     "sensitivity",
     "standings",
+    "trail_at",
 ]

@@ -31,7 +31,7 @@ class Asked:
 def audit_trail(verdicts: Path, hypotheses: Path, asked: Asked, settings: Settings, reporter: Reporter) -> AuditReport:
     """Audit a trail and the hypothesis files beside it. Whatever lies there, this returns a report."""
     with uncollected(not asked.recompute and asked.rerun is None):
-        return audit(Evidence(TrailFiles(verdicts)), steps(hypotheses, asked, settings, reporter))
+        return audit(Evidence(TrailFiles(verdicts), hypotheses.parent), steps(hypotheses, asked, settings, reporter))
 
 
 def steps(hypotheses: Path, asked: Asked, settings: Settings, reporter: Reporter) -> Sequence[Step]:

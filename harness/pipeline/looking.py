@@ -9,7 +9,16 @@ from pathlib import Path
 from harness import ledger, plan, spec
 from harness.ledger import Ledger
 from harness.pipeline.claiming import banner_lines
-from harness.pipeline.project import Project, Settings, open_ledger, project_of, refuse_altered, run_folder, stored
+from harness.pipeline.project import (
+    Project,
+    Settings,
+    open_ledger,
+    project_of,
+    refuse_altered,
+    run_folder,
+    stored,
+    trail_at,
+)
 from harness.pipeline.steps import planned_on
 from harness.records import (
     Attempt,
@@ -39,7 +48,7 @@ def outlook(path: Path, settings: Settings, *, measure: bool = False) -> Outlook
     """What ``harness plan`` shows; with ``measure``, shapes that nobody timed on this device are timed first."""
     hypothesis = spec.load(path).hypothesis
     project = project_of(path, settings)
-    registration = ledger.in_force(Ledger(project.verdicts), hypothesis.id)
+    registration = ledger.in_force(trail_at(project.verdicts), hypothesis.id)
     from harness import engine
 
     device = engine.open_device(project.device, settings.compile)

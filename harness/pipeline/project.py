@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness import ledger, spec
 from harness.errors import Tampered, UsageError
-from harness.ledger import Event, Ledger
+from harness.ledger import Event, Ledger, mending
 from harness.pipeline.places import Project, Settings, project_of, project_root
 from harness.records import (
     Decision,
@@ -38,6 +38,7 @@ __all__ = [
     "run_folder",
     "save",
     "stored",
+    "trail_at",
     "uncollected",
 ]
 
@@ -73,7 +74,18 @@ def command(path: Path, *options: str) -> str:
 
 def open_ledger(path: Path, settings: Settings) -> Ledger:
     """The trail that a hypothesis file belongs to."""
-    return Ledger(project_of(path, settings).verdicts)
+    return trail_at(project_of(path, settings).verdicts)
+
+
+def trail_at(root: Path) -> Ledger:
+    """The trail in a folder, which need not be there yet.
+
+    Raises:
+        UsageError: it is not there because git was told to leave it out: it must not pass for an empty one.
+    """
+    if not (root / "ledger").is_dir() and (lacking := ledger.left_out(root)) is not None:
+        raise UsageError(f"the trail is not here: {lacking.what}", where=str(root), remedy=lacking.remedy)
+    return Ledger(root)
 
 
 def run_folder(trail: Ledger, started: Event) -> Path:
@@ -129,8 +141,11 @@ def refuse_altered(folder: Path, recorded: Mapping[str, str]) -> None:
         UsageError: a file cannot be read.
     """
     for name, expected in recorded.items():
-        got = hashlib.sha256(stored(folder / name)).hexdigest()
+        data = stored(folder / name)
+        got = hashlib.sha256(data).hexdigest()
         if got != expected:
+            if (command := mending.advice(folder / name, folder.parent.parent, data, expected)) is not None:
+                raise Tampered(mending.CHANGED, where=str(folder / name), remedy=command)
             raise Tampered(
                 "this file is not the one that the ledger's verdict names",
                 where=str(folder / name),

@@ -20,6 +20,8 @@ from harness.records import Hypothesis, Measurements, Provenance
 def recomputed(evidence: Evidence) -> Iterator[AuditFinding]:
     """What does not come out again: texts, verdicts, what reruns reported, notices of walk-backs."""
     yield from _texts(evidence)
+    if evidence.mended:
+        return  # step 1 told it; what judges again would refuse the same files once more
     _load()
     for run, start, verdict in evidence.judged():
         where = evidence.files.shown(evidence.folder(run))

@@ -42,7 +42,7 @@ STEPS = {
     "os.rmdir": "rmdir",
 }
 """Audit events of Python that are durable steps; os.replace is a rename to it."""
-ALLOWED = {"no-history", "nothing-kept", "not-asked", "not-rerun", "stray", "leftover", "run-open", "run-unjudged"}
+ALLOWED = {"no-repository", "nothing-kept", "not-asked", "not-rerun", "stray", "leftover", "run-open", "run-unjudged"}
 """What an audit may find where a writer was killed: everything there is whole, something may be unfinished."""
 PILOT = {"hypothesis": "second", "settings": {}}
 

@@ -14,6 +14,7 @@ import rfc8785
 
 from harness.ledger.audit import AuditReport, Evidence, Kept, Step, TrailFiles, audit
 from harness.ledger.audit.evidence import EVENTS, OBJECTS
+from harness.ledger.carried import BESIDE
 from harness.ledger.event import Event
 from harness.ledger.events import in_order
 from harness.pipeline import Reporter, Settings
@@ -41,7 +42,8 @@ class Trail:
     @classmethod
     def read(cls, verdicts: Path) -> Trail:
         listed = TrailFiles(verdicts)
-        kept = [path for path in listed.paths if "/work/" not in path and not path.endswith(".lock")]
+        evidence = listed.paths - {*BESIDE}
+        kept = [path for path in evidence if "/work/" not in path and not path.endswith(".lock")]
         return cls({path: listed.read(path) for path in kept})
 
     def write(self, verdicts: Path) -> None:
@@ -165,6 +167,9 @@ class InMemory(TrailFiles):
             raise OSError("it is too large")
         self._digests[path] = sha(data)
         return data
+
+    def left_out(self) -> None:
+        """There is no git."""
 
     def swap(self, path: str, data: bytes) -> None:
         self.trail.files[path] = data

@@ -4,16 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from harness.ledger.audit.artefacts import named_objects
 from harness.ledger.audit.evidence import DIGEST, EVENTS, OBJECTS, Evidence
 from harness.ledger.audit.files import aside
 from harness.ledger.audit.findings import AuditFinding
+from harness.ledger.mending import CHANGED, repair
 
 PROMISE = "every event and object is, to the byte, what its name says, and no event's parent is missing"
+
+
+def _known_causes(evidence: Evidence) -> Iterator[AuditFinding]:
+    """What happened to many files at once and is told once: line ends that were changed, files that were left out."""
+    root = str(evidence.files.root)
+    if changed := evidence.mended:
+        count = "1 file" if len(changed) == 1 else f"{len(changed)} files"
+        what = f"{count}, first {next(iter(changed))}: {CHANGED}"
+        yield AuditFinding("line-ends", what, root, command=repair(evidence.files.root, changed))
+    here = evidence.files.paths
+    named = {f"{OBJECTS}{digest}" for _, digest in named_objects(evidence)}
+    parents = {f"{EVENTS}{parent}.json" for event in evidence.order for parent in event.parents}
+    missing = evidence.cut or not ({*evidence.files.expected, *named, *parents} <= here)
+    if missing and evidence.lacking is not None:
+        yield AuditFinding("left-out", evidence.lacking.what, root, command=evidence.lacking.remedy)
 
 
 def check(evidence: Evidence) -> Iterator[AuditFinding]:
     """What is wrong with single events and objects."""
     yield from evidence.problems
+    yield from _known_causes(evidence)
     files = evidence.files
     for path, what in sorted(files.odd.items()):
         if not aside(path):
@@ -23,6 +41,8 @@ def check(evidence: Evidence) -> Iterator[AuditFinding]:
     for event in evidence.order:
         for parent in event.parents:
             if parent not in read and parent not in there:  # one that is there and not readable was named already
+                if evidence.left_out(f"{EVENTS}{parent}.json"):
+                    continue
                 what = f"event {event.digest} names a parent that is not in the ledger"
                 yield AuditFinding("parent-missing", what, evidence.at(parent), parent, "no such file")
         if event.digest not in evidence.bodies:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -12,9 +15,11 @@ from pydantic_core import from_json
 
 from harness.errors import HarnessError, Tampered
 from harness.ledger.ancestry import Ancestry
+from harness.ledger.anchors import ENDINGS
 from harness.ledger.audit.files import LARGEST_EVENT, TrailFiles
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import RegisteredBody, RunStartedBody, VerdictBody
+from harness.ledger.carried import Hindrance
 from harness.ledger.event import Event, parse_event
 from harness.ledger.events import in_order
 from harness.ledger.history import CLOSING, run_name
@@ -38,8 +43,11 @@ class Outline(NamedTuple):
 class Evidence:
     """A trail as an audit sees it. What could not be read is in ``problems``, and in nothing else."""
 
-    def __init__(self, files: TrailFiles) -> None:
+    def __init__(self, files: TrailFiles, project: Path | None = None) -> None:
         self.files = files
+        self.project = project
+        """The project's folder, if it is known: its repository should hold the trail."""
+        self._expect_names()
         self.problems: list[AuditFinding] = []
         """What step 1 reports of events."""
         events = dict(self._events())
@@ -63,6 +71,35 @@ class Evidence:
         """run_started event → what closes it."""
         self.verdicts = self._by_run(self.types["verdict"])
         """run_started event → verdict events."""
+        for run, _, verdict in self.judged():
+            self.files.expected |= {f"{self.folder(run)}/{name}": digest for name, digest in verdict.files.items()}
+        for digest in self.types["anchored"]:
+            body = self.events[digest].body
+            self.files.expected[f"{ANCHORS}{body['head']}{ENDINGS[body['kind']]}"] = str(body["file"])
+
+    @cached_property
+    def mended(self) -> dict[str, str]:
+        """Path → digest of every file whose line ends were changed since it was written, and nothing else."""
+        for path in sorted(self.files.expected):
+            if path in self.files.paths:
+                with suppress(OSError):
+                    self.files.digest(path)
+        return dict(sorted(self.files.mended.items()))
+
+    @cached_property
+    def lacking(self) -> Hindrance | None:
+        """What git has of the trail and was told to leave out here. Only whoever misses a file asks."""
+        return self.files.left_out()
+
+    @property
+    def cut(self) -> bool:
+        """Tell whether events were left out here: then nothing can be said of those that are here."""
+        whole = self.order and all(parent in self.events for event in self.order for parent in event.parents)
+        return not whole and self.lacking is not None and any(path.startswith(EVENTS) for path in self.lacking.paths)
+
+    def left_out(self, path: str) -> bool:
+        """Tell whether git has a file that is not here, and was told to leave it out."""
+        return self.lacking is not None and path in self.lacking.paths
 
     @property
     def heads(self) -> tuple[str, ...]:
@@ -164,6 +201,12 @@ class Evidence:
     def at(self, digest: str) -> str:
         """An event for a person: its file."""
         return self.files.shown(f"{EVENTS}{digest}.json")
+
+    def _expect_names(self) -> None:
+        for path in self.files.paths:
+            name = path.rsplit("/", 1)[-1].removesuffix(".json")
+            if path.startswith((EVENTS, OBJECTS)) and DIGEST.fullmatch(name):
+                self.files.expected[path] = name
 
     def _events(self) -> Iterator[tuple[str, Event]]:
         """Every event that is what it says; ``problems`` gets the others."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from harness.ledger.git import REMEDIES
+
 Kind = Literal["tampered", "differs", "missing", "open", "unchecked", "note"]
 EXIT: dict[Kind, int] = {"tampered": 3, "differs": 4, "missing": 5, "open": 5, "unchecked": 0, "note": 0}
 """tampered: what is there is not what was written. differs: a recomputation comes to something else. missing: evidence
@@ -33,8 +35,18 @@ SORTS: dict[str, Sort] = {
     "event-type": Sort(1, "note", "update harness to have it judged"),
     "parent-missing": Sort(1, "tampered", RESTORE),
     "object-bytes": Sort(1, "tampered", RESTORE),
+    "line-ends": Sort(1, "tampered", RESTORE),
+    "left-out": Sort(1, "missing", "have git put the trail here: git sparse-checkout add"),
     # 2: git history
     "no-history": Sort(2, "missing", "audit a full clone of the project's repository"),
+    "no-git": Sort(2, "missing", REMEDIES["no git"]),
+    "no-repository": Sort(2, "missing", "audit a full clone of the project's repository"),
+    "no-commit": Sort(2, "missing", REMEDIES["no commit yet"]),
+    "outside-repository": Sort(2, "missing", REMEDIES["outside the repository"]),
+    "git-refuses": Sort(2, "missing", REMEDIES["git says no"]),
+    "ignored": Sort(2, "missing", "have git take the trail in, then commit it"),
+    "partial": Sort(2, "missing", "git fetch --refetch --no-filter origin, then audit again"),
+    "history-ends": Sort(2, "tampered", "commit the trail as it was written: git add --renormalize"),
     "shallow": Sort(2, "missing", "git fetch --unshallow, then audit again"),
     "removed": Sort(2, "tampered", "restore it: git checkout <commit> -- <file>"),
     "changed": Sort(2, "tampered", "restore it: git checkout <commit> -- <file>"),
@@ -102,7 +114,7 @@ SORTS: dict[str, Sort] = {
     "anchor-bytes": Sort(7, "tampered", RESTORE),
     "anchor-invalid": Sort(7, "tampered", "believe it only from whoever made it"),
     "anchor-missing": Sort(7, "missing", RESTORE),
-    "no-anchor": Sort(7, "missing", "anchor a head, or audit without --require-anchor"),
+    "no-anchor": Sort(7, "missing", "anchor a head: harness anchor"),
     "anchor-not-verified": Sort(7, "note", "name whom you trust: --roots CERTIFICATES, --allowed-signers FILE"),
     "nothing-kept": Sort(7, "unchecked", "keep the head that run, register and audit print: --known-head HEAD"),
     # 8: rerun
@@ -130,6 +142,8 @@ class AuditFinding:
     got: str | None = None
     hypothesis: str | None = None
     """Whose promise it concerns; None: the whole trail's."""
+    command: str | None = None
+    """What to do about this very one, where it can be told."""
 
     @property
     def step(self) -> int:
@@ -144,4 +158,4 @@ class AuditFinding:
     @property
     def remedy(self) -> str:
         """What to do about it."""
-        return SORTS[self.sort].remedy
+        return self.command if self.command is not None else SORTS[self.sort].remedy

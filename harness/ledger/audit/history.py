@@ -11,22 +11,35 @@ import hashlib
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from harness.ledger.audit.evidence import ANCHORS, EVENTS, OBJECTS, Evidence
 from harness.ledger.audit.files import aside
 from harness.ledger.audit.findings import AuditFinding
+from harness.ledger.carried import ignored, partial, put_back
 from harness.ledger.event import parse_event
-from harness.ledger.git import git
+from harness.ledger.git import State, ask, git, repository
 from harness.ledger.history import run_name
+from harness.ledger.mending import CHANGED, protection, repair, variants
 
 PROMISE = "nothing that git's history ever held of the trail is missing or changed now"
 LOG = (
     "log", "--raw", "--no-abbrev", "--no-renames", "--root", "--full-history", "--diff-merges=separate",
     "--no-show-signature", "--no-ext-diff", "--no-textconv", "--no-relative", "-z", "--format=commit %H",
 )  # fmt: skip
+OWN = ("--no-replace-objects", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+"""Settings of every call: no replaced objects, and no helpers of the repository's own."""
+SILENT: dict[State, str] = {
+    "no git": "no-git",
+    "no repository": "no-repository",
+    "no commit yet": "no-commit",
+    "outside the repository": "outside-repository",
+    "git says no": "git-refuses",
+}
+"""Why there is no history → sort of finding."""
 RAW = re.compile(r":(\d+) (\d+) ([0-9a-f]+) ([0-9a-f]+) [A-Z]\d*")
+UNREADABLE = "unreadable"
 LISTED = 3
 """Commits or branches that a finding names."""
 
@@ -38,16 +51,22 @@ def check(evidence: Evidence) -> Iterator[AuditFinding]:
     """What history knows and the folder does not."""
     root = evidence.files.root
     shown = str(root)
-    if (prefix := _git(root, "rev-parse", "--show-prefix")) is None or _git(root, "rev-parse", "HEAD") is None:
-        what = "no git history here: nobody can tell whether something was removed from the trail"
-        yield AuditFinding("no-history", what, shown)
+    where = repository(root, evidence.project)
+    if (hindrance := ignored(where)) is not None:
+        yield AuditFinding("ignored", hindrance.what, shown, command=hindrance.remedy)
+    if where.state != "answers":
+        what = f"{where.problem}: nobody can tell whether something was removed from the trail"
+        command = where.remedy if where.state == "git says no" else None
+        yield AuditFinding(SILENT[where.state], what, shown, command=command)
         return
     if (_git(root, "rev-parse", "--is-shallow-repository") or b"true").strip() != b"false":
         what = "a shallow clone: only a part of the history can be checked"
         yield AuditFinding("shallow", what, shown)
-    ours = _versions(root, os.fsdecode(prefix).strip("\n"), "HEAD")
+    lacking = partial(where.top) if where.top is not None else False
+    ours, said = _versions(root, where.prefix, "HEAD")
     if ours is None:
-        yield AuditFinding("no-history", "git log failed or took too long: its history was not checked", shown)
+        what = f"{'a partial clone: ' if lacking else ''}git log says no: {said}; the history was not checked"
+        yield AuditFinding("partial" if lacking else "git-refuses", what, shown)
         return
     if evidence.events and not any(path.startswith(EVENTS) for path in ours):
         what = "no commit of this branch holds an event: nobody can tell whether one was removed"
@@ -56,14 +75,15 @@ def check(evidence: Evidence) -> Iterator[AuditFinding]:
     algorithm = (_git(root, "rev-parse", "--show-object-format") or b"sha1").strip().decode()
     present = _Present(evidence, algorithm)
     yield from _against_history(evidence, ours, present)
-    others = _versions(root, os.fsdecode(prefix).strip("\n"), "--all", "--reflog", "--not", "HEAD")
+    others, _ = _versions(root, where.prefix, "--all", "--reflog", "--not", "HEAD")
     if others:
-        yield from _elsewhere(evidence, ours, others)
+        yield from _elsewhere(evidence, ours, others, partial_clone=lacking)
 
 
 def _against_history(evidence: Evidence, ours: Versions, present: _Present) -> Iterator[AuditFinding]:
     named = _named_artefacts(evidence)
     # No event names the digests of a pilot's files: history alone tells that they are what they were.
+    converted: dict[bool, list[str]] = {True: [], False: []}  # whether the file here is the right one → paths
     pilots = tuple(f"{evidence.whose(digest)}/pilot-{run_name(digest)}/" for digest in evidence.types["pilot"])
     for path, versions in sorted(ours.items()):
         fixed = path.startswith((EVENTS, OBJECTS, ANCHORS, *pilots)) and not aside(path)
@@ -73,22 +93,45 @@ def _against_history(evidence: Evidence, ours: Versions, present: _Present) -> I
         now = present.blob(path)
         commits = ", ".join(sorted({commit[:12] for commit in versions.values()})[:LISTED])
         whose = None if fixed else named[path]
+        if now is None and evidence.left_out(path):
+            continue  # step 1 names them all
         if now is None:
             what = f"git's history has this file (commit {commits}), and it is gone"
             yield AuditFinding("removed", what, where, f"blob {min(versions)}", "no such file", whose)
         elif now not in versions and not (not fixed and present.as_recorded(path)):
+            if now != UNREADABLE and present.converted(path, versions):
+                converted[present.as_named(path)].append(path)
+                continue
             what = f"git's history has another content of this file (commit {commits})"
             yield AuditFinding("changed", what, where, f"blob {min(versions)}", f"blob {now}", whose)
-        elif len(versions) > 1:
+        elif len(versions) > 1 and path not in evidence.files.mended:
             what = f"git's history has {len(versions)} versions of this file; the one here is the one that is named"
             yield AuditFinding("other-version", what, where, hypothesis=whose)
+    yield from _converted(evidence, converted)
     fresh = [digest for digest in evidence.events if f"{EVENTS}{digest}.json" not in ours]
     if fresh:
         count = f"{len(fresh)} {'event is' if len(fresh) == 1 else 'events are'} in no commit of this branch yet"
         yield AuditFinding("uncommitted", count, evidence.at(fresh[0]))
 
 
-def _elsewhere(evidence: Evidence, ours: Versions, others: Versions) -> Iterator[AuditFinding]:
+def _converted(evidence: Evidence, converted: dict[bool, list[str]]) -> Iterator[AuditFinding]:
+    """Files of which history has copies that differ in their line ends and nothing else."""
+    root = evidence.files.root
+    for right, paths in converted.items():
+        if not paths:
+            continue
+        count = "1 file" if len(paths) == 1 else f"{len(paths)} files"
+        first = f"{count}, first {paths[0]}"
+        if right:
+            what = f"{first}: what was committed has other line ends than what was written, which is here"
+            command = repair(root, {path: evidence.files.expected[path] for path in paths})
+            yield AuditFinding("history-ends", what, str(root), command=command)
+        elif not evidence.mended:  # or step 1 has told it; these are pilots' files, whose digests no event names
+            command = protection(root, paths[0]) + put_back(repository(root))
+            yield AuditFinding("changed", f"{first}: {CHANGED}", str(root), command=command)
+
+
+def _elsewhere(evidence: Evidence, ours: Versions, others: Versions, *, partial_clone: bool) -> Iterator[AuditFinding]:
     """Events that only other branches, stashes or the reflog hold: work in progress, or attempts that were left out."""
     found: dict[tuple[str, str | None], list[str]] = defaultdict(list)
     for path, versions in sorted(others.items()):
@@ -100,7 +143,10 @@ def _elsewhere(evidence: Evidence, ours: Versions, others: Versions) -> Iterator
     for (commit, hypothesis), digests in found.items():
         count = f"{len(digests)} {'event' if len(digests) == 1 else 'events'}"
         where = f"commit {commit[:12]}"
-        if hypothesis in evidence.hypotheses:
+        if hypothesis is None and partial_clone:
+            what = f"a partial clone: {count} in a commit outside this branch cannot be read here"
+            yield AuditFinding("partial", what, where, got=digests[0])
+        elif hypothesis in evidence.hypotheses:
             what = f"{count} on {hypothesis} in a commit outside this branch: attempts may be missing here"
             yield AuditFinding("attempts-elsewhere", what, where, got=digests[0], hypothesis=hypothesis)
         else:
@@ -149,8 +195,20 @@ class _Present:
         try:
             data = self.files.read(path)
         except OSError:
-            return "unreadable"
+            return UNREADABLE
         return hashlib.new(self.algorithm, b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+    def as_named(self, path: str) -> bool:
+        """Tell whether the file here has the digest that its name, or an event, says."""
+        return path in self.files.expected and self.files.digest(path) == self.files.expected[path]
+
+    def converted(self, path: str, versions: Collection[str]) -> bool:
+        """Tell whether history's copies and the file here differ by a conversion of line ends."""
+        kept = [_git(self.files.root, "cat-file", "blob", blob) for blob in sorted(versions)[:LISTED]]
+        here = self.files.read(path)
+        if self.as_named(path):
+            return any(here in variants(copy) for copy in kept if copy is not None)
+        return any(copy in variants(here) for copy in kept if copy is not None)
 
     def as_recorded(self, path: str) -> bool:
         """Whether the file is the one that its verdict event names: then it is history's version that was a draft."""
@@ -160,14 +218,14 @@ class _Present:
             return False
 
 
-def _versions(root: Path, prefix: str, *commits: str) -> Versions | None:
-    """Every version that these commits ever had of every file of the trail; None if git does not answer."""
-    listed = _git(root, *LOG, *commits, "--", ".")
-    if listed is None:
-        return None
+def _versions(root: Path, prefix: str, *commits: str) -> tuple[Versions | None, str]:
+    """Every version that these commits ever had of every file of the trail; None, and why, if git does not answer."""
+    answer = ask(root, *OWN, *LOG, *commits, "--", ".")
+    if answer.out is None:
+        return None, answer.said or answer.state
     found: Versions = defaultdict(dict)
     commit = ""
-    fields = iter(os.fsdecode(listed).split("\0"))
+    fields = iter(os.fsdecode(answer.out).split("\0"))
     for field in fields:
         for line in field.split("\n"):
             if line.startswith("commit "):
@@ -179,9 +237,9 @@ def _versions(root: Path, prefix: str, *commits: str) -> Versions | None:
                     for blob in (after, before):
                         if blob.strip("0") and mode != "160000":
                             found[path.removeprefix(prefix)].setdefault(blob, commit)
-    return found
+    return found, ""
 
 
 def _git(root: Path, *arguments: str) -> bytes | None:
     """git without replaced objects or helpers of the repository's own."""
-    return git(root, "--no-replace-objects", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", *arguments)
+    return git(root, *OWN, *arguments)

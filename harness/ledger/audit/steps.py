@@ -46,13 +46,13 @@ def ledger_steps(same_meaning: attempts.SameMeaning, kept: anchors.Kept) -> tupl
 
 def audit(evidence: Evidence, steps: Sequence[Step]) -> AuditReport:
     """Go through the steps, all of them, and say which promises are kept."""
-    findings = _findings(evidence, steps)
+    findings = _findings(evidence, [step for step in steps if step.number == 1] if evidence.cut else steps)
     grouped = by_hypothesis(findings)
     own = grouped.get(None, [])
     trail = []
     for step in steps:
         if step.needs == "trail":
-            trail.append(judge(own, step.number, step.promise))
+            trail.append(judge(own, step.number, step.promise, _changed(own, step)))
         elif any(finding.step == step.number and finding.kind != "note" for finding in own):
             trail.append(judge(own, step.number, f"of files that belong to no hypothesis: {step.promise}"))
     holes = next((line for line in trail if line.step == 1 and line.status != "PASS"), None)
@@ -93,10 +93,20 @@ def _gone(step: Step, evidence: Evidence) -> list[AuditFinding]:
     return found
 
 
+def _changed(own: list[AuditFinding], step: Step) -> str:
+    """Why a promise about the whole trail is not passed although step 1 could make out what was written."""
+    reasons = {
+        "line-ends": "files are not, to the byte, what was written (step 1)",
+        "left-out": "files were left out here (step 1)",
+    }
+    sorts = {finding.sort for finding in own}
+    return next((reason for sort, reason in reasons.items() if sort in sorts and step.number != 1), "")
+
+
 def _lacking(evidence: Evidence, hypothesis: str, step: Step, holes: Line | None) -> str:
     """Why a promise cannot be said to be kept although nothing was found against it."""
     if holes is not None:
-        return "the ledger could not be read whole (step 1)"
+        return "the ledger is not, to the byte and as a whole, what was written (step 1)"
     runs = evidence.of(hypothesis, "run_started")
     if step.needs in ("run", "verdict") and not runs:
         return "it was not run yet"

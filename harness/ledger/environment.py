@@ -7,8 +7,10 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from pydantic import Field
+
 import harness
-from harness.ledger.git import git
+from harness.ledger.git import Unanswered, git, repository
 from harness.ledger.pins import package_code
 from harness.records import Record
 
@@ -41,7 +43,9 @@ class Environment(Record):
     code: str
     """SHA-256 over the source files of this package, whether they are in a repository or installed."""
     commit: str | None
-    """Git commit; None outside a repository or without git."""
+    """Git commit; None where there is none."""
+    no_commit: Unanswered | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Why there is none; None also in events written before this was noted."""
     dirty: bool | None
     """Whether files differ from the commit: tracked ones, and new ones that are code, YAML or templates; those below
     verdicts/ aside."""
@@ -57,12 +61,13 @@ class Environment(Record):
 
 def environment(root: Path) -> Environment:
     """The environment of a run whose project folder is ``root``. Nothing is imported to find out versions."""
-    commit = git(root, "rev-parse", "HEAD")
-    difference = None if commit is None else _difference(root)
+    where = repository(root)
+    difference = None if where.commit is None else _difference(root)
     return Environment(
         harness=harness.__version__,
         code=package_code(),
-        commit=None if commit is None else commit.decode().strip(),
+        commit=where.commit,
+        no_commit=None if where.state == "answers" else where.state,
         dirty=None if difference is None else difference != b"",
         dirty_digest=hashlib.sha256(difference).hexdigest() if difference else None,
         packages={name: found for name in PACKAGES if (found := _version(name)) is not None},

@@ -22,7 +22,8 @@ REDIRECTING = (
 )  # fmt: skip
 """Variables of a surrounding git that would lead ours to another repository; ``GIT_CONFIG_COUNT`` is a person's own."""
 
-State = Literal["answers", "no git", "no repository", "no commit yet", "outside the repository", "git says no"]
+Unanswered = Literal["no git", "no repository", "no commit yet", "outside the repository", "git says no"]
+State = Unanswered | Literal["answers"]
 REMEDIES: dict[State, str] = {
     "no git": "install git, then give the command again",
     "no repository": "use a full clone of the project's repository; a new project begins with git init and a commit",

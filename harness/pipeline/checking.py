@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from harness import spec
 from harness.errors import Finding, UsageError
 from harness.ledger import Ledger
-from harness.ledger.git import git
+from harness.ledger.git import ask, git, repository
 from harness.pipeline.foresight import too_few_seeds
-from harness.pipeline.project import Settings, open_ledger
+from harness.pipeline.project import Settings, open_ledger, project_root
 from harness.records import Hypothesis
 
 FIXING = ("registered", "amended")
@@ -38,7 +38,7 @@ def check(paths: Sequence[Path], settings: Settings, against: str | None = None)
     for trail in trails.values():
         known |= {entry.form.id: entry for entry in _registered(trail)}
         if against is not None:
-            before = _events_at(against, trail)
+            before = _events_at(against, trail, project_root(_a_file(paths[0])))
             here = {event.digest for event in trail.events()}
             for name, event in before.items():
                 if event["type"] in FIXING:
@@ -74,11 +74,11 @@ def _registered(trail: Ledger) -> Iterable[spec.Known]:
     return found.values()
 
 
-def _events_at(ref: str, trail: Ledger) -> dict[str, dict[str, Any]]:
+def _events_at(ref: str, trail: Ledger, project: Path) -> dict[str, dict[str, Any]]:
     """Digest → event, of the trail as it was committed at ``ref``."""
-    folder, commit = _repository(trail.root, ref)
+    folder, commit = _repository(trail.root, ref, project)
     inside = trail.root.resolve().relative_to(folder).as_posix()
-    listed = git(folder, "ls-tree", "-r", "-z", commit, "--", f"{inside}/ledger/events/") or b""
+    listed = _answer(folder, "ls-tree", "-r", "-z", commit, "--", f"{inside}/ledger/events/")
     blobs = {}
     for entry in filter(None, listed.split(b"\0")):
         meta, _, name = entry.partition(b"\t")
@@ -91,29 +91,39 @@ def _blobs(folder: Path, names: list[str]) -> list[bytes]:
     """The contents of git objects, read by one process."""
     if not names:
         return []
-    output = git(folder, "cat-file", "--batch", given="\n".join(names).encode() + b"\n")
-    if output is None:
-        raise UsageError("git can't read its objects", where=str(folder), remedy="see what git fsck says")
+    output = _answer(folder, "cat-file", "--batch", given="\n".join(names).encode() + b"\n")
     contents = []
     for _ in names:
         head, _, rest = output.partition(b"\n")
+        if len(head.split()) != 3:
+            remedy = "a partial clone lacks it: git fetch --refetch --no-filter origin"
+            raise UsageError(f"git has not this object here: {head.decode()}", where=str(folder), remedy=remedy)
         size = int(head.split()[2])
         contents.append(rest[:size])
         output = rest[size + 1 :]
     return contents
 
 
-def _repository(path: Path, ref: str) -> tuple[Path, str]:
+def _answer(folder: Path, *arguments: str, given: bytes = b"") -> bytes:
+    """What git prints. Its silence must not pass for "nothing was registered"."""
+    answer = ask(folder, *arguments, given=given)
+    if answer.out is None:
+        problem = f"git {arguments[0]} gave no answer: {answer.said or answer.state}"
+        raise UsageError(problem, where=str(folder), remedy="mend what git says, then check again")
+    return answer.out
+
+
+def _repository(path: Path, ref: str, project: Path | None = None) -> tuple[Path, str]:
     """The top folder of the repository that holds ``path``, and the commit that ``ref`` is there."""
-    folder = next(parent for parent in (path.resolve(), *path.resolve().parents) if parent.is_dir())
-    top = git(folder, "rev-parse", "--show-toplevel")
-    if top is None:
-        raise UsageError("--against needs a git repository", where=str(path), remedy="check without --against")
-    commit = git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+    where = repository(path, project)
+    if where.top is None or where.commit is None:
+        problem = f"--against needs a git repository with a commit: {where.problem}"
+        raise UsageError(problem, where=str(path), remedy=where.remedy)
+    commit = git(where.top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
     if commit is None:
         remedy = "fetch it (CI: check out with fetch-depth: 0), or name another commit"
         raise UsageError(f"git knows no commit {ref!r} here", where="--against", remedy=remedy)
-    return Path(top.decode().rstrip("\n")).resolve(), commit.decode().split()[-1]
+    return where.top.resolve(), commit.decode().split()[-1]
 
 
 def _missing_event(trail: Ledger, digest: str, event: dict[str, Any], ref: str) -> Finding:
@@ -128,7 +138,7 @@ def _removed(path: Path, ref: str, missing: set[str]) -> list[Finding]:
         return []
     folder, commit = _repository(path, ref)
     inside = path.resolve().relative_to(folder).as_posix()
-    listed = git(folder, "ls-tree", "-z", commit, "--", f"{inside}/") or b""
+    listed = _answer(folder, "ls-tree", "-z", commit, "--", f"{inside}/")
     found = []
     for entry in filter(None, listed.split(b"\0")):
         meta, _, name = entry.partition(b"\t")

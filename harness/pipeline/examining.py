@@ -13,7 +13,7 @@ from typing import Literal
 
 from harness import ledger, spec
 from harness.errors import HarnessError
-from harness.ledger.git import git
+from harness.ledger.git import git, repository
 from harness.pipeline.places import Project, Settings, project_of
 from harness.registry import FAMILIES, members
 from harness.storage import cache_folder
@@ -106,18 +106,14 @@ def _data(root: Path) -> Iterator[Finding]:
 
 
 def _git(root: Path) -> Iterator[Finding]:
-    if shutil.which("git") is None:
-        remedy = "install git: runs note the commit they come from, and check --against compares with one"
-        yield Finding("git", "note", "there is no git here", remedy)
-        return
-    commit = git(root, "rev-parse", "HEAD")
-    if commit is None:
-        remedy = "git init, and commit: then nobody can say that the code of a run was another"
-        yield Finding("git", "note", "this project is in no git repository, or has no commit", remedy)
+    where = repository(root)
+    if where.commit is None:
+        why = "runs note the commit they come from, and an audit holds the trail against its history"
+        yield Finding("git", "note", where.problem, f"{where.remedy}: {why}")
         return
     changed = git(root, "status", "--porcelain") or b""
     lines = len(changed.splitlines())
-    head = commit.decode()[:12]
+    head = where.commit[:12]
     if lines:
         remedy = "commit before a run that matters: the verdict names every difference from the commit"
         yield Finding("git", "note", f"commit {head}, {lines} changed files", remedy)
@@ -146,6 +142,11 @@ def _trail(project: Project) -> Iterator[Finding]:
         if opened:
             remedy = "harness run goes on with it; harness run --no-resume closes it"
             yield Finding("trail", "note", f"{name} has {opened} attempt{'s' if opened > 1 else ''} not closed", remedy)
+    where = repository(trail.root, project.root)
+    if where.state == "outside the repository":
+        yield Finding("trail", "note", where.problem, where.remedy)
+    for hindrance in ledger.hindrances(trail.root, where):
+        yield Finding("trail", "note", hindrance.what, hindrance.remedy)
     yield from _writable("trail folder", trail.root, "name another folder with --verdicts or HARNESS_VERDICTS")
     folder = project.hypotheses
     if folder.is_dir():

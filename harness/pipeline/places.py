@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -111,26 +111,21 @@ def _path(text: str, start: Path, origin: str) -> Path:
 
 
 def _own_settings(root: Path) -> tuple[Path, dict[str, str]]:
-    """``[tool.harness]`` of the nearest pyproject.toml that has one, and the folder of that file."""
-    for folder in _upwards(root):
-        if own := _table(folder / "pyproject.toml"):
-            return folder, own
-    return root, {}
+    """``[tool.harness]`` of the project's pyproject.toml, and the folder of that file.
 
-
-def _upwards(root: Path) -> Iterator[Path]:
-    """The project's folder and those above it, as far as its repository goes."""
+    It may lie above the project's folder: that of a trail, ``study/verdicts/``, is part of what lies around it.
+    """
     for folder in (root, *root.parents):
-        yield folder
+        if (folder / "pyproject.toml").exists():
+            return folder, _table(folder / "pyproject.toml")
         if (folder / ".git").exists():
-            return
+            break
+    return root, {}
 
 
 def _table(file: Path) -> dict[str, str]:
     try:
         tool = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {})
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         remedy = "mend the file: the project's settings may stand in it"
         raise UsageError(f"cannot be read: {error}", where=str(file), remedy=remedy) from error

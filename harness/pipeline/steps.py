@@ -219,6 +219,7 @@ def circumstances(
     """The fields of a provenance that a pilot has too; ``seconds`` are those of the last session."""
     return {
         **{key: environment[key] for key in ENVIRONMENT},
+        "no_commit": environment.get("no_commit"),
         "device": device.name,
         "command": command,
         "durations": {"training since the last resume" if resumed else "training": round(seconds, 3)},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from pydantic import Field
+
 from harness.fields import Unit
 from harness.records.base import Record
 
@@ -52,7 +54,9 @@ class Provenance(Record):
     finished: str
     """Claimed time, UTC."""
     commit: str | None
-    """Git commit of the code; None outside a repository."""
+    """Git commit of the code; None where there is none."""
+    no_commit: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Why there is none: "no git", "no repository", …; None also in verdicts written before this was noted."""
     dirty: bool | None
     """Whether tracked files differed from the commit, run folders aside."""
     dirty_digest: str | None

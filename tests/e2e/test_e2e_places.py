@@ -1,0 +1,237 @@
+"""One trail per project, wherever one stands and by whichever name a file is called."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Project, make_project
+
+SETTINGS = '[tool.harness]\nverdicts = "trail"\ndevice = "cpu"\n'
+
+
+def harness(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("HARNESS_")}
+    environment = inherited | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"} | variables
+    command = [sys.executable, "-m", "harness.cli", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
+
+
+def git(folder: Path, *arguments: str) -> str:
+    own = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(["git", *own, "-C", str(folder), *arguments], check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def registrations(root: Path) -> list[Path]:
+    events = root.rglob("ledger/events/*.json")
+    return sorted(path for path in events if json.loads(path.read_text())["type"] == "registered")
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Project:
+    """A project that keeps its trail in a folder of its own choice, and was never run."""
+    project = make_project(tmp_path / "project")
+    (project.root / "verdicts").rmdir()
+    (project.root / "pyproject.toml").write_text(SETTINGS)
+    return project
+
+
+def test_a_subfolder_has_the_projects_trail_and_no_second_attempt(bare: Project) -> None:
+    first = harness(bare.root, "register", "hypotheses/tiny.yaml")
+    assert first.returncode == 0, first.stderr
+    again = harness(bare.root / "hypotheses", "run", "tiny.yaml", "--require-registered", "--device", "nonsense")
+    assert "nonsense" in again.stderr and again.returncode == 2
+    second = harness(bare.root / "hypotheses", "register", "tiny.yaml")
+    assert second.returncode == 2 and "registered already" in second.stderr
+    assert [path.parents[2].name for path in registrations(bare.root)] == ["trail"]
+
+
+@pytest.mark.parametrize("place", [".", "hypotheses", "trail/ledger", "sub/deeper"])
+def test_names_and_lists_are_found_from_any_subfolder(finished: Project, tmp_path: Path, place: str) -> None:
+    root = tmp_path / "moved"
+    shutil.copytree(finished.root, root)
+    (root / "verdicts").rename(root / "trail")
+    (root / "pyproject.toml").write_text(SETTINGS)
+    here = root / place
+    here.mkdir(parents=True, exist_ok=True)
+    listed = harness(here, "list", "--format", "json")
+    (row,) = json.loads(listed.stdout)
+    assert row["id"] == "tiny" and row["outcome"] is not None
+    for command in (["show", "tiny"], ["show", "tiny", "--history"], ["reverdict", "tiny"], ["check"]):
+        ran = harness(here, *command)
+        assert ran.returncode == 0, (command, ran.stderr)
+    claims = json.loads(harness(here, "claims", "--format", "json").stdout)
+    assert claims["claims"]["depth-helps"]["status"] != "untested"
+    report = json.loads(harness(here, "audit", "--format", "json").stdout)
+    assert report["events"] == len(finished.events()) and report["hypotheses"][0]["hypothesis"] == "tiny"
+    power = harness(here, "power", str(root / "hypotheses" / "tiny.yaml"), "--sd-from", "tiny")
+    assert power.returncode == 0, power.stderr
+
+
+def test_settings_are_those_of_the_files_project_not_of_the_folder_one_stands_in(bare: Project, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "pyproject.toml").write_text('[tool.harness]\nverdicts = "elsewhere"\ndevice = "cuda:99"\n')
+    seen = harness(other, "plan", str(bare.root / "hypotheses/tiny.yaml"), "--format", "json")
+    assert seen.returncode == 0, seen.stderr
+    plan = json.loads(seen.stdout)
+    assert plan["verdicts"] == str(bare.root / "trail")
+    assert plan["settings_from"] == {
+        "device": "from [tool.harness]",
+        "data": "default",
+        "verdicts": "from [tool.harness]",
+    }
+
+
+def test_relative_paths_start_where_they_were_written(bare: Project, tmp_path: Path) -> None:
+    def trail(*arguments: str, **variables: str) -> str:
+        file = str(bare.root / "hypotheses/tiny.yaml")
+        ran = harness(bare.root / "hypotheses", "plan", file, "--format", "json", *arguments, **variables)
+        assert ran.returncode == 0, ran.stderr
+        return str(json.loads(ran.stdout)["verdicts"])
+
+    home = tmp_path / "home"
+    home.mkdir()
+    assert trail() == "../trail"
+    assert trail(HARNESS_VERDICTS="kept") == "../kept"
+    assert trail(HARNESS_VERDICTS="~/kept", HOME=str(home)) == str(home / "kept")
+    assert trail("--verdicts=~/given", HOME=str(home)) == str(home / "given")
+    assert Path(trail("--verdicts", "given")) == Path("given")
+    (bare.root / "pyproject.toml").write_text('[tool.harness]\nverdicts = "~/own"\n')
+    assert trail(HOME=str(home)) == str(home / "own")
+    assert trail(HARNESS_VERDICTS="", HOME=str(home)) == str(home / "own")
+    (bare.root / "pyproject.toml").write_text('[tool.harness]\nverdicts = ""\n')
+    empty = harness(bare.root, "plan", "hypotheses/tiny.yaml")
+    assert empty.returncode == 2 and "empty" in empty.stderr
+
+
+def test_a_link_leads_to_the_project_of_its_file(bare: Project, tmp_path: Path) -> None:
+    desk = make_project(tmp_path / "desk")
+    (desk.root / "hypotheses" / "tiny.yaml").unlink()
+    (desk.root / "hypotheses" / "claims.yaml").unlink()
+    (desk.root / "hypotheses" / "linked.yaml").symlink_to(bare.root / "hypotheses" / "tiny.yaml")
+    (tmp_path / "shortcut").symlink_to(bare.root / "hypotheses")
+    ran = harness(desk.root, "register", "hypotheses/linked.yaml")
+    assert ran.returncode == 0, ran.stderr
+    assert [path.parents[2] for path in registrations(tmp_path)] == [bare.root / "trail"]
+    again = harness(tmp_path, "register", "shortcut/tiny.yaml")
+    assert again.returncode == 2 and "registered already" in again.stderr
+    for place, paths in ((desk.root, []), (tmp_path, ["shortcut"]), (bare.root, [])):
+        (row,) = json.loads(harness(place, "list", *paths, "--format", "json").stdout)
+        assert row["registered"] is not None
+
+
+def test_a_second_trail_is_refused_wherever_it_would_be(bare: Project) -> None:
+    git(bare.root, "init", "-q")
+    assert harness(bare.root, "register", "hypotheses/tiny.yaml").returncode == 0
+    for arguments in (["--verdicts", "another"], ["--verdicts", "hypotheses/verdicts"]):
+        ran = harness(bare.root, "register", "hypotheses/tiny.yaml", *arguments)
+        assert ran.returncode == 2 and str(bare.root / "trail") in ran.stderr, ran.stderr
+        assert "another trail of this project" in ran.stderr and "--verdicts" in ran.stderr
+    (bare.root / "hypotheses" / "verdicts").mkdir()  # which would make it look like a project of its own
+    ran = harness(bare.root / "hypotheses", "run", "tiny.yaml", "--device", "cpu", HARNESS_VERDICTS="verdicts")
+    assert ran.returncode == 2 and "another trail of this project" in ran.stderr
+    assert len(registrations(bare.root)) == 1
+    assert not (bare.root / "another").exists()
+
+
+def test_a_project_inside_a_project_may_ask_the_same(bare: Project) -> None:
+    assert harness(bare.root, "register", "hypotheses/tiny.yaml").returncode == 0
+    inner = make_project(bare.root / "course" / "student")
+    (inner.root / "pyproject.toml").write_text("")
+    assert harness(inner.root, "register", "hypotheses/tiny.yaml").returncode == 0
+
+
+def test_what_head_holds_is_not_registered_again(bare: Project) -> None:
+    git(bare.root, "init", "-q")
+    assert harness(bare.root, "register", "hypotheses/tiny.yaml").returncode == 0
+    git(bare.root, "add", "-A")
+    git(bare.root, "commit", "-q", "-m", "first")
+    shutil.rmtree(bare.root / "trail")
+    ran = harness(bare.root, "register", "hypotheses/tiny.yaml")
+    assert ran.returncode == 2 and "HEAD holds its registration" in ran.stderr
+    command = ran.stderr.split("get it back: ")[1].strip()
+    subprocess.run(["sh", "-ec", command], check=True, cwd="/", capture_output=True)
+    assert len(registrations(bare.root)) == 1
+    assert "registered already, by event" in harness(bare.root, "register", "hypotheses/tiny.yaml").stderr
+
+
+def test_a_trail_that_a_sparse_checkout_leaves_out_is_no_empty_one(bare: Project, tmp_path: Path) -> None:
+    git(bare.root, "init", "-q")
+    assert harness(bare.root, "register", "hypotheses/tiny.yaml").returncode == 0
+    git(bare.root, "add", "-A")
+    git(bare.root, "commit", "-q", "-m", "first")
+    git(tmp_path, "clone", "-q", "--sparse", str(bare.root), "clone")
+    clone = tmp_path / "clone"
+    git(clone, "sparse-checkout", "add", "hypotheses")
+    for command in (["register", "hypotheses/tiny.yaml"], ["list"], ["show", "tiny"], ["audit"]):
+        ran = harness(clone, *command)
+        assert ran.returncode == 2 and "a sparse checkout leaves out" in ran.stderr, (command, ran.stderr)
+    repair = ran.stderr.split("→ ")[1].strip()
+    subprocess.run(["sh", "-ec", repair], check=True, cwd="/", capture_output=True)
+    (row,) = json.loads(harness(clone, "list", "--format", "json").stdout)
+    assert row["registered"] is not None
+
+
+def test_the_first_registration_tells_git_to_keep_the_trail(bare: Project) -> None:
+    git(bare.root, "init", "-q")
+    (bare.root / ".gitignore").write_text("*.json\n")
+    ran = harness(bare.root, "register", "hypotheses/tiny.yaml")
+    assert ran.returncode == 0, ran.stderr
+    assert (bare.root / "trail" / ".gitattributes").read_text().splitlines()[-1] == "** -text"
+    git(bare.root, "add", "-A")
+    kept = git(bare.root, "ls-files", "trail").split()
+    assert sum(name.startswith("trail/ledger/events/") for name in kept) == 1
+    assert not [name for name in kept if name.endswith(".lock")]
+
+
+def test_an_ignored_trail_is_told_before_it_is_written(bare: Project) -> None:
+    git(bare.root, "init", "-q")
+    (bare.root / ".gitignore").write_text("trail/\n")
+    ran = harness(bare.root, "register", "hypotheses/tiny.yaml")
+    assert ran.returncode == 0 and ran.stderr.count("git ignores new files of this trail") == 1
+    found = json.loads(harness(bare.root, "doctor", "--format", "json").stdout)
+    assert any("git ignores" in finding["found"] for finding in found if finding["what"] == "trail")
+
+
+def test_plan_and_doctor_name_the_trail_in_use(bare: Project) -> None:
+    for folder in (bare.root, bare.root / "hypotheses"):
+        seen = harness(folder, "plan", str(bare.root / "hypotheses/tiny.yaml"))
+        near = os.path.relpath(bare.root / "trail", folder)
+        assert f"trail: {near} (from [tool.harness])" in seen.stdout.splitlines()
+        found = json.loads(harness(folder, "doctor", "--format", "json").stdout)
+        (trail,) = [finding for finding in found if finding["what"] == "trail"]
+        assert f"{bare.root / 'trail'} (from [tool.harness])" in trail["found"]
+
+
+def test_changed_line_ends_are_told_by_every_reader(finished: Project, tmp_path: Path) -> None:
+    root = tmp_path / "moved"
+    shutil.copytree(finished.root, root)
+    git(root, "init", "-q")
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "first")
+    page = next(root.glob("verdicts/tiny/*/verdict.md"))
+    event = next((root / "verdicts/ledger/events").glob("*.json"))
+    for file, command in ((page, ["show", "tiny"]), (event, ["list"])):
+        data = file.read_bytes()
+        file.chmod(0o644)
+        file.write_bytes(data.replace(b"\n", b"\r\n") if file == page else data + b"\n")
+        ran = harness(root, *command)
+        assert ran.returncode == 3 and "line ends or trailing blanks" in ran.stderr, ran.stderr
+        repair = ran.stderr.split("→ ")[1].strip()
+        subprocess.run(["sh", "-ec", repair], check=True, cwd="/", capture_output=True)
+        assert file.read_bytes() == data
+        assert harness(root, *command).returncode == 0
+
+
+def test_a_new_file_goes_into_the_projects_folder(bare: Project) -> None:
+    about = ["--title", "A title", "--question", "Is it?"]
+    ran = harness(bare.root / "hypotheses", "new", "another", *about)
+    assert ran.returncode == 0, ran.stderr
+    assert (bare.root / "hypotheses" / "another.yaml").is_file()

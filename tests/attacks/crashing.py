@@ -28,6 +28,7 @@ from harness.ledger import Ledger
 from harness.ledger.audit import AuditReport, Evidence, TrailFiles
 from harness.ledger.audit.artefacts import named_objects
 from harness.ledger.audit.files import aside, temporary
+from harness.ledger.carried import BESIDE
 from harness.pipeline import Asked, Reporter, Settings, audit_trail
 
 # A server that has loaded torch and never used it: its children start at once, and none inherits a thread.
@@ -120,7 +121,7 @@ def results(root: Path) -> dict[str, bytes]:
 def assert_strays_are_named(root: Path, report: AuditReport) -> None:
     """Every file that no event names is in the report, working files and weights aside."""
     evidence = Evidence(TrailFiles(root / "verdicts"))
-    known = {f"objects/sha256/{digest}" for _, digest in named_objects(evidence)}
+    known = {*BESIDE} | {f"objects/sha256/{digest}" for _, digest in named_objects(evidence)}
     known |= {f"{evidence.folder(run)}/{name}" for run, _, verdict in evidence.judged() for name in verdict.files}
     known |= {f"ledger/events/{digest}.json" for digest in evidence.events}
     told = {finding.where for finding in report.findings}

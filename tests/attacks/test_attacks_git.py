@@ -152,7 +152,7 @@ def test_what_history_had_is_missed(repository: Path, how: str) -> None:
         path.chmod(0o644)
         data = path.read_bytes()
         if how.startswith("changed"):
-            path.write_bytes(data.replace(b"left", b"gone") + b" ")
+            path.write_bytes(data.replace(b"Z", b"X") + b" ")
         elif how == "removed in a merge":
             git(repository, "checkout", "-q", "-B", "side", "HEAD~1")
             (repository / f"{name}.txt").write_text("side")

@@ -68,6 +68,8 @@ ELSEWHERE = {
 SHOWN_ELSEWHERE = (
     "an object that cannot be read",  # on a disk: test_attacks_hostile.py
     "a file that a verdict names cannot be read",
+    "AuditFinding('line-ends'",  # needs git, or a disk: test_attacks_carried.py
+    "AuditFinding('left-out'",
     "an anchor by",  # takes keys: test_attacks_anchors.py
     "AuditFinding(sort, what, where, expected, got)",  # of ``_problem``, whose callers are looked at
 )

@@ -231,9 +231,13 @@ def test_the_format_is_what_was_decoded_not_the_suffix(cifar):
 @pytest.mark.parametrize(
     ("image", "mode", "suffix"),
     [
-        (Image.fromarray(np.full((28, 28), 300, np.uint16)), "I;16", "png"),
-        (Image.fromarray(np.full((28, 28), 300, np.int32)), "I", "tiff"),
-        (Image.fromarray(np.full((28, 28), 300.0, np.float32)), "F", "tiff"),
+        (
+            Image.fromarray(np.full((28, 28), 300, np.uint16)),
+            ("I;16", "I"),
+            "png",
+        ),  # what it is called depends on Pillow
+        (Image.fromarray(np.full((28, 28), 300, np.int32)), ("I",), "tiff"),
+        (Image.fromarray(np.full((28, 28), 300.0, np.float32)), ("F",), "tiff"),
     ],
 )
 def test_more_than_eight_bits_are_refused(tmp_path, image, mode, suffix):
@@ -242,8 +246,8 @@ def test_more_than_eight_bits_are_refused(tmp_path, image, mode, suffix):
     victim = tmp_path / "mnist/train/3/1.png"
     image.save(victim, suffix)
     with Image.open(victim) as opened:
-        assert opened.mode == mode
-    with pytest.raises(UsageError, match=f"mode {mode}, which does not fit into 8 bits") as caught:
+        assert opened.mode in mode
+    with pytest.raises(UsageError, match=f"mode {opened.mode}, which does not fit into 8 bits") as caught:
         load(tmp_path, SmallMnist)
     assert caught.value.where == str(victim) and "8 bits per channel" in caught.value.remedy
 
@@ -277,8 +281,8 @@ def test_several_frames_are_refused(cifar):
 def test_what_was_done_to_pixels_is_told(cifar):
     folder = cifar / "cifar10/train"
     rng = np.random.default_rng(3)
-    Image.fromarray(rng.integers(0, 256, (32, 32, 4), dtype=np.uint8), "RGBA").save(folder / "cat/0.png")
-    Image.fromarray(rng.integers(0, 256, (32, 32, 4), dtype=np.uint8), "RGBA").save(folder / "cat/1.png")
+    Image.fromarray(rng.integers(0, 256, (32, 32, 4), dtype=np.uint8)).save(folder / "cat/0.png")
+    Image.fromarray(rng.integers(0, 256, (32, 32, 4), dtype=np.uint8)).save(folder / "cat/1.png")
     Image.fromarray(pixels(folder / "dog/0.png")).quantize(16).save(folder / "dog/0.png")
     Image.fromarray(pixels(folder / "dog/1.png")).convert("L").save(folder / "dog/1.png")
     Image.fromarray(pixels(folder / "frog/1.png")).convert("CMYK").save(folder / "frog/1.png", "JPEG")

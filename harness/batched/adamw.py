@@ -107,8 +107,9 @@ def farthest(beta1: float, beta2: float) -> float:
 def clip_scales(gradients: list[Tensor], largest: float) -> Tensor:
     """Per replica, the factor that brings the joint norm of [r, …] tensors down to ``largest``, [r].
 
-    As ``torch.nn.utils.clip_grad_norm_``, which on stacked tensors would mix replicas.
+    As ``torch.nn.utils.clip_grad_norm_``, which on stacked tensors would mix replicas. NaN where the norm is no finite
+    number: a factor of 0 would stop these tensors from training without a trace, NaN is found in the weights.
     """
     norms = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients])
     joint: Tensor = torch.linalg.vector_norm(norms, dim=0)
-    return (largest / (joint + 1e-6)).clamp(max=1.0)
+    return torch.where(joint.isfinite(), (largest / (joint + 1e-6)).clamp(max=1.0), float("nan"))

@@ -43,6 +43,28 @@ class Images:
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of accuracies has to know, counted in the arrays: copies across the splits, uneven classes."""
+        import numpy as np
+
+        told = []
+        seen = {digest_of(image) for image in self.train_images}
+        if copies := sum(digest_of(image) in seen for image in self.test_images):
+            are = "is a copy of a training image" if copies == 1 else "are copies of training images"
+            told.append(f"{copies:,} of {len(self.test_images):,} test images {are}, pixel by pixel")
+        for split, labels in (("training", self.train_labels), ("test", self.test_labels)):
+            counts = np.bincount(labels, minlength=len(self.classes))
+            if counts.min() != counts.max():
+                least, most = (f"{counts[i]:,} ({self.classes[i]})" for i in (counts.argmin(), counts.argmax()))
+                told.append(f"{split} images per class: from {least} to {most}")
+        return tuple(told)
+
+
+def digest_of(image: np.ndarray) -> bytes:
+    """Return a digest of an image's pixels."""
+    return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+
 
 class Dataset(Plugin):
     """Interface of a data-set plug-in."""

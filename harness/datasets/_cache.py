@@ -1,9 +1,18 @@
-"""Decoded images, kept between runs outside the repository: one ``.npz`` per split, written whole or not at all."""
+"""Decoded images, kept between runs outside the repository: one ``.npz`` per split, written whole or not at all.
+
+Each is named by the contents of the files that it was decoded from, and holds a digest of what is in it, which is
+checked whenever it is read: what was altered on the disk is decoded again. Whoever writes the digest as well is not
+noticed here (docs/decisions/0034).
+"""
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,27 +22,53 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def read_cached(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The array under ``path``; None if there is none, or if what is there is damaged or of another shape."""
+@dataclass(frozen=True)
+class Decoded:
+    """A split's images as they were decoded."""
+
+    images: np.ndarray
+    """uint8 [N, channel, size, size]."""
+    formats: tuple[str, ...]
+    """File formats that were found, by what decoded them: "JPEG", "PNG"."""
+    changes: Mapping[str, int]
+    """What was done to files on the way, in words → how many files."""
+
+
+def read_cached(path: Path, shape: tuple[int, ...]) -> Decoded | None:
+    """What is kept under ``path``; None if there is none, or if what is there is not what was written."""
     import numpy as np
 
     try:
-        # The zip container's CRC-32 is checked as the array is read, so a flipped bit is noticed too.
         with np.load(path, allow_pickle=False) as archive:
-            images = np.asarray(archive["images"])
+            images, told, digest = (np.asarray(archive[name]) for name in ("images", "told", "sha256"))
+        if images.shape != shape or images.dtype != np.uint8:
+            return None
+        if digest.tobytes() != _digest(path, images, told.tobytes()):
+            return None
+        notes = json.loads(told.tobytes())
+        return Decoded(images, tuple(notes["formats"]), notes["changes"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    return images if images.shape == shape and images.dtype == np.uint8 else None
 
 
-def write_cached(path: Path, images: np.ndarray) -> None:
-    """Keep the array under ``path``.
+def write_cached(path: Path, decoded: Decoded) -> None:
+    """Keep what was decoded under ``path``.
 
     Raises:
         StorageFailed: the cache folder is full or may not be written.
     """
     import numpy as np
 
+    told = json.dumps({"formats": decoded.formats, "changes": dict(decoded.changes)}).encode()
+    digest = _digest(path, decoded.images, told)
     buffer = io.BytesIO()
-    np.savez(buffer, images=images)
+    np.savez(buffer, images=decoded.images, told=np.frombuffer(told, np.uint8), sha256=np.frombuffer(digest, np.uint8))
     write_atomic(path, buffer.getvalue())
+
+
+def _digest(path: Path, images: np.ndarray, told: bytes) -> bytes:
+    """SHA-256 over the name, so that no file stands in for another, over shape and pixels, and over what is told."""
+    digest = hashlib.sha256(f"{path.name}\n{images.dtype.str}{images.shape}\n".encode())
+    digest.update(images.tobytes() if not images.flags.c_contiguous else images.data)
+    digest.update(told)
+    return digest.digest()

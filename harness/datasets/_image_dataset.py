@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
@@ -23,7 +24,7 @@ class ImageDataset(Dataset):
     """A data set of ``size`` × ``size`` images. Below the data folder it is looked for in this order:
 
     1. ``<name>/{train,test}/<class>/*.{jpg,jpeg,png}``: decoded, never called canonical;
-    2. torchvision's own files (``files``), whose checksums it verifies;
+    2. torchvision's own files (``files``), whose checksums are verified at every load, by it or by ``official``;
     3. neither: torchvision downloads its files to there.
     """
 
@@ -76,15 +77,18 @@ class ImageDataset(Dataset):
     def _from_tree(self, folder: Path, notify: Callable[[str], None]) -> Images:
         counts = {"train": self.train_count, "test": self.test_count}
         splits = [list_split(folder / name, self.labels, count) for name, count in counts.items()]
-        train, test = (
-            (load_images(split, f"{self.name}-{name}", self.channels, self.size, notify), split.labels)
+        read = [
+            load_images(split, f"{self.name}-{name}", self.channels, self.size, notify)
             for name, split in zip(counts, splits, strict=True)
-        )
-        kinds = " and ".join(sorted({kind for split in splits for kind in split.kinds}))
+        ]
+        kinds = " and ".join(sorted({kind for one in read for kind in one.formats}))
+        changes = sum((Counter(one.changes) for one in read), Counter[str]())
+        told = "".join(f"{count:,} {change}; " for change, count in sorted(changes.items()))
         origin = (
-            f"image files (train {self.train_count:,}, test {self.test_count:,} {kinds}), decoded; "
+            f"image files (train {self.train_count:,}, test {self.test_count:,} {kinds}), decoded; {told}"
             f"not the canonical {self.title} files"
         )
+        train, test = ((one.images, split.labels) for one, split in zip(read, splits, strict=True))
         return self._images(train, test, origin, canonical=False)
 
     def _from_files(self, root: Path) -> tuple[Arrays, Arrays]:
@@ -104,7 +108,7 @@ class ImageDataset(Dataset):
         if reason is None:
             notify(f"downloading {self.title} to {root}")
             try:
-                return download(root, self.files, lambda folder: self._official(folder, fetch=True))
+                return download(root, self.files, self._official)
             except DataMissing as error:
                 reason = error.message
         raise DataMissing(

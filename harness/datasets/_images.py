@@ -1,4 +1,7 @@
-"""Image folders, ``<folder>/{train,test}/<class>/*.jpg``, as arrays: listed, checked, decoded once, then cached.
+"""Image folders, ``<folder>/{train,test}/<class>/*.jpg``, as arrays: listed, read, decoded once, then cached.
+
+All bytes of all files are read every time, a second for 60,000 small files, and what was decoded before is used for
+the same bytes only: names, sizes and times say nothing about what is in a file.
 
 Labels follow the official order of the class names, not the order on the disk. A split comes out ordered by class:
 who takes "the first N" of it must shuffle with a fixed key first.
@@ -9,21 +12,24 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.datasets._cache import read_cached, write_cached
+from harness.datasets._cache import Decoded, read_cached, write_cached
+from harness.datasets._decode import decode_file
 from harness.errors import StorageFailed, UsageError
 from harness.storage import cache_folder
 
 if TYPE_CHECKING:
     import numpy as np
 
-KINDS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
+SUFFIXES = (".jpg", ".jpeg", ".png")
+"""Names of image files; what is in them, their decoder says."""
 CHUNK = 256
-"""Images that one task decodes: large enough to hide the pool's overhead, small enough to stop soon."""
+"""Files that one task reads or decodes: large enough to hide the pool's overhead, small enough to stop soon."""
 SHOWN = 5
 """Names that an error lists before it only counts."""
 
@@ -37,10 +43,6 @@ class Split:
     """Relative to ``folder``."""
     labels: np.ndarray
     """int64 [N]"""
-    kinds: tuple[str, ...]
-    """File formats that occur: "JPEG", "PNG"."""
-    listing: bytes
-    """Names, sizes and times of change of all files: what the cache is keyed by."""
 
 
 def has_tree(folder: Path) -> bool:
@@ -73,15 +75,10 @@ def list_split(folder: Path, classes: Sequence[str], count: int) -> Split:
             remedy="complete the copy; images per class: "
             + ", ".join(f"{name} {size:,}" for name, size in zip(classes, sizes, strict=True)),
         )
-    rows = [row for files in listed for row in files]
     return Split(
         folder=folder,
-        files=tuple(name for name, _, _ in rows),
+        files=tuple(name for files in listed for name in files),
         labels=np.repeat(np.arange(len(classes), dtype=np.int64), sizes),
-        kinds=tuple(sorted({KINDS[Path(name).suffix.lower()] for name, _, _ in rows})),
-        listing="".join(f"{name}\0{size}\0{changed}\n" for name, size, changed in rows).encode(
-            "utf-8", "surrogateescape"
-        ),
     )
 
 
@@ -113,87 +110,123 @@ def _some(names: Sequence[str]) -> str:
     return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown
 
 
-def _list_class(folder: Path, name: str) -> list[tuple[str, int, int]]:
-    """(file below the split, bytes, time of change in ns) of a class, in numerical order where names are numbers."""
-    found = []
-    for entry in os.scandir(folder / name):
-        if Path(entry.name).suffix.lower() in KINDS and not entry.name.startswith("."):
-            status = entry.stat()
-            found.append((entry.name, status.st_size, status.st_mtime_ns))
+def _list_class(folder: Path, name: str) -> list[str]:
+    """Files of a class below the split's folder, in numerical order where names are numbers."""
+    found = [
+        entry.name
+        for entry in os.scandir(folder / name)
+        if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".")
+    ]
     if not found:
         raise UsageError(
             "an empty class: no .jpg, .jpeg or .png file", where=str(folder / name), remedy="complete the copy"
         )
-    if all(Path(file).stem.isdecimal() for file, _, _ in found):
-        found.sort(key=lambda row: (int(Path(row[0]).stem), row[0]))
+    stems = {file: file.rpartition(".")[0] for file in found}
+    if all(stem.isdecimal() for stem in stems.values()):
+        found.sort(key=lambda file: (int(stems[file]), file))
     else:
         found.sort()
-    return [(f"{name}/{file}", size, changed) for file, size, changed in found]
+    return [f"{name}/{file}" for file in found]
 
 
-def load_images(split: Split, name: str, channels: int, size: int, notify: Callable[[str], None]) -> np.ndarray:
-    """The split's images, uint8 [N, channel, size, size]: from the cache, else decoded and cached as ``name``.
+def load_images(split: Split, name: str, channels: int, size: int, notify: Callable[[str], None]) -> Decoded:
+    """Return the split's images: from the cache, else decoded and cached as ``name``.
 
     Raises:
-        UsageError: an image that cannot be decoded or has another size.
+        UsageError: an image that cannot be read or decoded, or has another size.
     """
     import PIL
+    from PIL import features
 
+    contents = read_digests(split)
     # Another Pillow may bring another JPEG decoder, whose pixels differ in the last bit.
-    head = f"1 {channels} {size} {PIL.__version__}\n".encode()
-    path = cache_folder() / "datasets" / f"{name}-{hashlib.sha256(head + split.listing).hexdigest()[:32]}.npz"
+    decoders = [PIL.__version__, *(str(features.version(codec)) for codec in ("jpg", "libjpeg_turbo", "zlib"))]
+    key = hashlib.sha256(f"2 {channels} {size} {' '.join(decoders)}\n".encode())
+    for file, content in zip(split.files, contents, strict=True):
+        key.update(file.encode("utf-8", "surrogateescape") + b"\0" + content)
+    path = cache_folder() / "datasets" / f"{name}-{key.hexdigest()[:32]}.npz"
     cached = read_cached(path, (len(split.files), channels, size, size))
     if cached is not None:
         return cached
     notify(f"decoding {len(split.files):,} images of {name} (once; kept in {path.parent})")
-    images = decode(split, channels, size)
+    decoded = decode(split, contents, channels, size)
     try:
-        write_cached(path, images)
+        write_cached(path, decoded)
     except StorageFailed as error:
         notify(f"the decoded images could not be kept, the next run decodes them again: {error.where}: {error.message}")
-    return images
+    return decoded
 
 
-def decode(split: Split, channels: int, size: int) -> np.ndarray:
-    """Decode all files of a split in threads: uint8 [N, channel, size, size]; grey for one channel, else RGB.
+def read_digests(split: Split) -> list[bytes]:
+    """Return the SHA-256 of every file's content.
 
     Raises:
-        UsageError: naming the first bad file and counting the others.
+        UsageError: naming the first file that cannot be read and counting the others.
+    """
+    contents = [b""] * len(split.files)
+
+    def read(index: int) -> None:
+        contents[index] = hashlib.sha256(_read(split, index)).digest()
+
+    _for_each(split, read)
+    return contents
+
+
+def decode(split: Split, contents: Sequence[bytes], channels: int, size: int) -> Decoded:
+    """Decode all files of a split in threads; grey for one channel, else RGB. ``contents``: their SHA-256 digests.
+
+    Raises:
+        UsageError: naming the first bad file, or one whose content changed since, and counting the others.
     """
     import numpy as np
 
     images = np.empty((len(split.files), channels, size, size), dtype=np.uint8)
+    told: list[tuple[str, tuple[str, ...]]] = [("", ())] * len(images)
 
-    def decode_chunk(start: int) -> list[tuple[str, str]]:
+    def decode_one(index: int) -> None:
+        data = _read(split, index)
+        if hashlib.sha256(data).digest() != contents[index]:
+            raise ValueError("its content changed while it was being read")
+        images[index], kind, done = decode_file(data, channels, size)
+        told[index] = kind, done
+
+    _for_each(split, decode_one)
+    changes = Counter(change for _, changes in told for change in changes)
+    return Decoded(images, tuple(sorted({kind for kind, _ in told})), dict(sorted(changes.items())))
+
+
+def _read(split: Split, index: int) -> bytes:
+    # A text, not a Path, and no buffer: this is done for every file of a data set at every start.
+    with open(f"{split.folder}/{split.files[index]}", "rb", buffering=0) as file:  # noqa: PTH123
+        return file.read()
+
+
+def _for_each(split: Split, work: Callable[[int], None]) -> None:
+    """Call ``work`` with the number of every file, in threads.
+
+    Raises:
+        UsageError: naming the first file that it failed for and counting the others.
+    """
+
+    from concurrent.futures import ThreadPoolExecutor
+
+    def run_chunk(start: int) -> list[tuple[str, str]]:
         bad = []
-        for index in range(start, min(start + CHUNK, len(images))):
+        for index in range(start, min(start + CHUNK, len(split.files))):
             try:
-                images[index] = _decode_file(split.folder / split.files[index], channels, size)
+                work(index)
             except Exception as error:  # decoders raise many types: OSError, SyntaxError, ValueError, struct.error, …
                 bad.append((split.files[index], str(error) or type(error).__name__))
         return bad
 
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(thread_name_prefix="decode") as pool:
-        bad = [pair for found in pool.map(decode_chunk, range(0, len(images), CHUNK)) for pair in found]
+    with ThreadPoolExecutor(thread_name_prefix="images") as pool:
+        bad = [pair for found in pool.map(run_chunk, range(0, len(split.files), CHUNK)) for pair in found]
     if bad:
         (file, reason), others = bad[0], [name for name, _ in bad[1:]]
         raise UsageError(
             f"not a usable image: {reason}"
             + (f"; nor are {len(others):,} other files of this split: {_some(others)}" if others else ""),
             where=str(split.folder / file),
-            remedy="restore the file from the data set's source",
+            remedy="restore the file from the data set's source; or save it as one grey or RGB image of 8 bits "
+            "per channel",
         )
-    return images
-
-
-def _decode_file(path: Path, channels: int, size: int) -> np.ndarray:
-    import numpy as np
-    from PIL import Image
-
-    with Image.open(path) as image:
-        if image.size != (size, size):
-            raise ValueError(f"{image.width} × {image.height} pixels, expected {size} × {size}")
-        pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
-    return pixels.reshape(size, size, channels).transpose(2, 0, 1)

@@ -89,11 +89,14 @@ def _ask(url: str) -> str | None:
         return f"{urlsplit(url).hostname}: {getattr(error, 'reason', None) or error}"
 
 
-def download(root: Path, files: Sequence[str], read: Callable[[Path], T]) -> T:
+def download(root: Path, files: Sequence[str], read: Callable[[Path, bool], T]) -> T:
     """Let ``read`` download into an empty folder and read from there, then move ``files`` into ``root``.
 
+    ``read`` is given a folder, and whether to fetch what is not there. Another process may have finished the same
+    download meanwhile: its files stay, and are what is read, and verified.
+
     Raises:
-        DataMissing: the download failed; ``root`` holds what it held before.
+        DataMissing: the download failed, and ``root`` holds what it held before; or another process's did.
         StorageFailed: ``root`` cannot be written.
     """
     from http.client import HTTPException
@@ -102,15 +105,26 @@ def download(root: Path, files: Sequence[str], read: Callable[[Path], T]) -> T:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".download-", dir=root, ignore_cleanup_errors=True) as folder:
             with _unattended():
-                result = read(Path(folder))
-            for name in files:
-                if not (root / name).exists():  # another process may have been faster
-                    (Path(folder) / name).rename(root / name)
-            return result
+                result = read(Path(folder), True)
+            moved = [_move(Path(folder) / name, root / name) for name in files]
+            return result if all(moved) else read(root, False)
     except (OSError, HTTPException, RuntimeError) as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise storage_failed(root, error) from error
         raise DataMissing(" ".join(str(error).split()) or type(error).__name__, where=str(root)) from error
+
+
+def _move(source: Path, target: Path) -> bool:
+    """Move a file or a folder to where nothing is yet; tell whether nothing was there."""
+    if target.exists():
+        return False
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # it came just now
+            raise
+        return False
+    return True
 
 
 @contextlib.contextmanager

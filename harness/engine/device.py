@@ -5,13 +5,14 @@ from __future__ import annotations
 import ctypes
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
+from harness.engine.arithmetic import arithmetic
 from harness.errors import UsageError
 from harness.records import PROCESSOR_COHORT
 
@@ -47,6 +48,9 @@ class Device:
     workers: int = 1
     """Processes that may train beside each other: one per card, or per core of a processor."""
 
+    arithmetic: Mapping[str, str] = field(default_factory=dict)
+    """What selects its arithmetic besides, see ``harness.engine.arithmetic``."""
+
     def worker(self, number: int) -> Device:
         """The device of one of these processes, opened in it."""
         if not self.is_cuda:
@@ -77,7 +81,10 @@ def open_device(kind: str, compiling: str = "auto") -> Device:
     if kind == "auto":
         kind = "cuda" if torch.cuda.is_available() else "cpu"
     if kind == "cpu":
-        return Device(torch.device("cpu"), processor(), None, paired=True, workers=torch.get_num_threads())
+        here = torch.device("cpu")
+        return Device(
+            here, processor(), None, paired=True, workers=torch.get_num_threads(), arithmetic=arithmetic(here)
+        )
     family, _, index = kind.partition(":")
     if family != "cuda" or (index and not index.isdigit()):
         raise UsageError(f"unknown device {kind!r}", where="--device", remedy="use auto, cpu, cuda or cuda:<number>")
@@ -98,8 +105,16 @@ def open_device(kind: str, compiling: str = "auto") -> Device:
     card = torch.cuda.get_device_properties(device)
     name = card.name if compiling == "auto" else f"{card.name}, compile {compiling}"
     cards = 1 if index else torch.cuda.device_count()
-    kernels, steps = compiling == "auto", COMPILE[compiling]
-    return Device(device, name, card.total_memory, kernels, steps, largest_cohort=64, workers=cards)
+    return Device(
+        device,
+        name,
+        card.total_memory,
+        kernels=compiling == "auto",
+        compile_steps=COMPILE[compiling],
+        largest_cohort=64,
+        workers=cards,
+        arithmetic=arithmetic(device),
+    )
 
 
 def processor() -> str:

@@ -21,6 +21,7 @@ from harness.rules import Rule
 
 CHUNK_REPLICAS = 16  # how many replicas are diagnosed at a time: bounds memory, and fixes the shapes of the products
 CHUNK_SAMPLES = 2500
+FINITE = "finite?"  # no metric's name: 1 where a replica's logits are numbers
 
 Values = dict[str, np.ndarray]
 """Summary → float64 [r, layer]."""
@@ -79,17 +80,36 @@ class ReplicaEvaluation:
     @cached_property
     def test_logits(self) -> Tensor:
         """See ``harness.metrics.Evaluation``."""
+        test = self._program.test
+        chunks = torch.split(test.images, CHUNK_SAMPLES)
+        return torch.cat([self._logits(normalise(test, pixels).flatten(1)) for pixels in chunks], dim=1)
+
+    def _logits(self, x: Tensor) -> Tensor:
+        """Logits [r, n, c] in training precision, of samples x [n, i].
+
+        NaN where the norm of a hidden state is no number of that precision: layer norm divides by it, and would make
+        of such a state a vector of zeros, from which the network goes on as if nothing had happened.
+        """
         program, model = self._program, self._program.model
-        count = len(next(iter(self._params.values())))
-        parts = []
+        x = x.expand(len(next(iter(self._params.values()))), -1, -1)
         with torch.no_grad(), precision(program.setup.precision, program.device):
-            for pixels in torch.split(program.test.images, CHUNK_SAMPLES):
-                x = normalise(program.test, pixels).flatten(1).expand(count, -1, -1)
-                h = model.embed(self._params, x)
-                for layer in range(model.depth):
-                    h = model.join(h, model.branch(self._params, layer, h))
-                parts.append(model.head(self._params, h))
-        return torch.cat(parts, dim=1)
+            h = model.embed(self._params, x)
+            norms = [torch.linalg.vector_norm(h, dim=-1)]
+            for layer in range(model.depth):
+                h = model.join(h, model.branch(self._params, layer, h))
+                norms.append(torch.linalg.vector_norm(h, dim=-1))
+            lost = ~torch.stack(norms).isfinite().all(0)
+            return model.head(self._params, h).masked_fill(lost.unsqueeze(-1), float("nan"))
+
+    @property
+    def finite(self) -> Tensor:
+        """Whether a replica's logits are numbers, bool [r]: on the test split where a metric looked at them, else on
+        the probe batch, which is part of it."""
+        if "test_logits" in vars(self):
+            logits = self.test_logits
+        else:
+            logits = self._logits(self._program.probe[0][0].to(self._program.dtype))
+        return logits.isfinite().flatten(1).all(1)
 
     @property
     def test_labels(self) -> Tensor:
@@ -120,15 +140,22 @@ class Diagnostics:
         self._total = len(program.cohort.replicas)
         self._untried = program.device.is_cuda and self._total <= CHUNK_REPLICAS
         self._captured: tuple[torch.cuda.CUDAGraph, list[Measured]] | None = None
+        self.finite = np.ones(self._total, dtype=bool)
+        """Per replica, whether its logits were numbers at the last evaluation."""
 
     def evaluate(self) -> dict[str, Values]:
-        """As the function of this name."""
+        """As the function of this name; and ``finite`` as it is then."""
+        values = self._evaluate()
+        self.finite = values.pop(FINITE)["value"][:, 0] == 1.0
+        return values
+
+    def _evaluate(self) -> dict[str, Values]:
         if self._captured is not None:
             graph, measured = self._captured
             graph.replay()
             return collected(measured, self._total)
         if not self._untried:
-            return evaluate(self.program, self.metrics)
+            return collected(measure(self.program, self.metrics), self._total)
         self._untried = False
         _ = self.program.probe  # made once, from the processor, and before the other stream waits for this one
         stream = side_stream(self.program.device.torch)
@@ -136,7 +163,7 @@ class Diagnostics:
         with torch.cuda.stream(stream):
             values = self._without_waiting()
         if values is None:
-            return evaluate(self.program, self.metrics)
+            return collected(measure(self.program, self.metrics), self._total)
         gc.collect()  # a graph that is destroyed while another is captured spoils that one
         self._capture(stream)
         return values
@@ -189,11 +216,12 @@ def evaluate(program: Program, metrics: list[Metric]) -> dict[str, Values]:
 
     A metric that is not defined for any rule is left out, one that is not for some is NaN at their replicas.
     """
-    return collected(measure(program, metrics), len(program.cohort.replicas))
+    values = collected(measure(program, metrics), len(program.cohort.replicas))
+    return {metric: summaries for metric, summaries in values.items() if metric != FINITE}
 
 
 def measure(program: Program, metrics: list[Metric]) -> list[Measured]:
-    """All metrics on all replicas, some replicas at a time, still on the device."""
+    """All metrics on all replicas, and last whether these are finite, some replicas at a time, still on the device."""
     measured: list[Measured] = []
     for share in program.shares:
         for start in range(share.replicas.start, share.replicas.stop, CHUNK_REPLICAS):
@@ -203,6 +231,7 @@ def measure(program: Program, metrics: list[Metric]) -> list[Measured]:
                 if defined(metric, share.rule):
                     summaries = summarise(metric, metric.measure(evaluation))
                     measured += [(metric.name, summary, replicas, values) for summary, values in summaries.items()]
+            measured.append((FINITE, "value", replicas, evaluation.finite.double().unsqueeze(1)))
     return measured
 
 
@@ -236,6 +265,6 @@ def summarise(metric: Metric, values: Tensor) -> dict[str, Tensor]:
     count = values.shape[-1]
     median = (ordered[..., (count - 1) // 2] + ordered[..., count // 2]) / 2.0
     summaries = {"mean": values.mean(-1), "std": values.std(-1), "median": median}
-    # Sorting puts NaN last, so a median may hide one: a sample that is no number makes every summary none.
-    broken = values.isnan().any(-1)
+    # Sorting puts NaN and infinity last, so a median may hide one: a sample that is no number makes every summary none.
+    broken = ~values.isfinite().all(-1)
     return {name: summary.masked_fill(broken, float("nan")) for name, summary in summaries.items()}

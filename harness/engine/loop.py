@@ -201,7 +201,9 @@ def _train_cohort(cohort: Cohort, run: Run, work: WorkFolder) -> None:
                 schedule = program.draw(epoch + 1)
             record_divergence(log, program.finite(), epoch + 1)
             if epoch + 1 in setup.evaluated_epochs:
-                record_values(log, epoch + 1, diagnostics.evaluate())
+                values = diagnostics.evaluate()
+                record_divergence(log, diagnostics.finite, epoch + 1)
+                record_values(log, epoch + 1, values)
             run.report(Progress(1, 1, *shape, epoch + 1, setup.epochs, steps * (epoch + 1), steps * setup.epochs))
             stopping = run.stop()
             if not last and (stopping or time.monotonic() - saved_at >= run.checkpoint_seconds):

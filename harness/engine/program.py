@@ -260,13 +260,17 @@ class Program:
         return graph.replay
 
     def finite(self) -> np.ndarray:
-        """Per replica, whether the epoch's loss and all weights are finite, bool [r]. Waits for the device."""
+        """Per replica, whether the epoch's loss, all weights and second moments are finite, bool [r].
+
+        A weight whose second moment is infinite, because a gradient's square was, is never moved again: what follows is
+        a finite loss of a network that no longer learns. Waits for the device.
+        """
         with torch.no_grad():
-            fine = self.loss_sum.isfinite()
-            weights = [self.params[name] for name in self.trained]
+            weights, moments = [self.params[name] for name in self.trained], list(self.second.values())
             if isinstance(self.storage, Storage):
-                weights = [self.storage.weights]
-            for tensor in weights:  # the largest and least number, because a mask of all takes as much memory again
-                flat = tensor.flatten(1)
-                fine = fine & flat.amax(1).isfinite() & flat.amin(1).isfinite()
+                weights, moments = [self.storage.weights], [self.storage.second]
+            # The largest and least number, because a mask of all takes as much memory again; moments are not negative.
+            ends = [self.loss_sum, *(tensor.flatten(1).amax(1).double() for tensor in (*weights, *moments))]
+            ends += [tensor.flatten(1).amin(1).double() for tensor in weights]
+            fine = torch.stack(ends).isfinite().all(0)
         return np.asarray(fine.cpu().numpy(), dtype=bool)

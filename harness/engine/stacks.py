@@ -76,8 +76,11 @@ class Clip:
             torch.linalg.vector_norm(flat, dim=-1, out=norm)
         torch.linalg.vector_norm(self.norms, dim=0, out=self.scale)
         self.scale.add_(1e-6).reciprocal_().mul_(self.largest)
-        if not bool((self.scale >= 1.0).all()):  # NaN too, so that what becomes of a replica is its own affair
+        least = float(self.scale.amin())
+        if not least >= 1.0:  # NaN too, so that what becomes of a replica is its own affair
             self.scale.clamp_(max=1.0)
+            if not least > 0.0:
+                self.scale.masked_fill_(self.scale == 0.0, math.nan)
             for gradient, scale in zip(self.gradients, self.scales, strict=True):
                 gradient.mul_(scale)
 

@@ -121,7 +121,19 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any], keys: Sequence[st
         if old != new:
             shown = f": {old} → {new}" if isinstance(old, str) and len(old) < 64 else ""
             found.append(f"its {key} changed{shown}")
-    return tuple(found)
+    return (*found, *arithmetic_changes(before.get("arithmetic"), now.get("arithmetic")))
+
+
+def arithmetic_changes(before: Mapping[str, str] | None, now: Mapping[str, str] | None) -> tuple[str, ...]:
+    """Name what selected a device's arithmetic and is not the same: one sentence each; none where one is not known."""
+    if before is None or now is None:
+        return ()
+    unset = "not set"
+    return tuple(
+        f"its {name} changed: {before.get(name, unset)} → {now.get(name, unset)}"
+        for name in sorted({*before, *now})
+        if before.get(name) != now.get(name)
+    )
 
 
 def code_deviation(trail: Ledger, hypothesis: str, pinned: str | None, code: str) -> tuple[str, ...]:

@@ -7,8 +7,8 @@
 | `amended`      | when a registration is changed       | hypothesis, registration, amends, raw, canonical, claims,  |
 |                |                                      | seeds, pins, data, kind, differences, reason, attempts     |
 | `run_started`  | before the first seed trains         | hypothesis, registration, amendment, raw, canonical, pins, |
-|                |                                      | data, plan, seeds, environment, device, command,           |
-|                |                                      | deviations                                                 |
+|                |                                      | data, plan, seeds, environment, device, arithmetic,        |
+|                |                                      | command, deviations                                        |
 | `look`         | when the seeds so far were judged    | run, seeds, outcome, p, results                            |
 | `run_finished` | when results.json is durable         | run, results                                               |
 | `run_failed`   | when training stopped for good       | run, reason                                                |
@@ -16,7 +16,7 @@
 | `verdict`      | when a finished run was judged       | run, outcome, files                                        |
 | `walk_back`    | after a verdict that walks back      | verdict, hypothesis, outcome, claims, in_question, concerns|
 | `replicated`   | when a run was trained again         | run, expected, agreement, differences, outcome, results,   |
-|                |                                      | plan, environment, device                                  |
+|                |                                      | plan, environment, device, arithmetic                      |
 | `pilot`        | before a scaled-down, exploratory run | hypothesis, settings                                       |
 | `anchored`     | when a head was stamped or signed    | head, kind, file, by                                       |
 
@@ -133,6 +133,9 @@ class RunStartedBody(Record):
     """Versions, machine and settings."""
     device: str
     """What trains, in words."""
+    arithmetic: dict[str, str] | None = None
+    """What selects its arithmetic besides: variables that are set, and libraries; None in events from before it was
+    noted, which says nothing."""
     command: str
     """The command, as another person could give it."""
     deviations: tuple[str, ...] = ()
@@ -224,6 +227,8 @@ class ReplicatedBody(Record):
     """Versions, machine and settings of the rerun."""
     device: str
     """What trained, in words."""
+    arithmetic: dict[str, str] | None = None
+    """As in ``run_started``."""
 
 
 class AnchoredBody(Record):

@@ -10,8 +10,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+FLOOR = 1e-30  # of ‖a‖‖g‖; from here to its inverse nothing is lost
+
+
 class CreditCosine(Metric):
-    """Per-sample cosine ⟨a_l, g_l⟩ / (‖a_l‖‖g_l‖). No eps beyond 1e-30: gradients at the numerical floor are data."""
+    """Per-sample cosine ⟨a_l, g_l⟩ / (‖a_l‖‖g_l‖), without an eps: gradients at the numerical floor are data. A vector
+    of zeros has no direction, and the cosine then is no number.
+    """
 
     name: Literal["credit_cosine"]
     layered: ClassVar[bool] = True
@@ -24,11 +29,24 @@ class CreditCosine(Metric):
         """[r, layer, n]."""
         import torch
 
-        cosines = [
-            (a * g).sum(-1) / (a.norm(dim=-1) * g.norm(dim=-1)).clamp_min(1e-30)
-            for a, g in zip(evaluation.credits, evaluation.gradients, strict=True)
-        ]
-        return torch.stack(cosines, dim=1)
+        pairs = zip(evaluation.credits, evaluation.gradients, strict=True)
+        return torch.stack([cosine(a, g) for a, g in pairs], dim=1)
+
+
+def cosine(a: Tensor, g: Tensor) -> Tensor:
+    """[r, n, d] twice → [r, n]. Vectors whose squares are lost to float64's range are scaled first, which rounds."""
+    import torch
+
+    lengths = a.norm(dim=-1) * g.norm(dim=-1)
+    near, far = scaled(a), scaled(g)
+    exact = (near * far).sum(-1) / (near.norm(dim=-1) * far.norm(dim=-1))
+    within = (lengths >= FLOOR) & (lengths <= 1 / FLOOR)
+    return torch.where(within, (a * g).sum(-1) / lengths, exact)
+
+
+def scaled(vectors: Tensor) -> Tensor:
+    """Each divided by its largest number; NaN where that is 0."""
+    return vectors / vectors.abs().amax(-1, keepdim=True)
 
 
 plugin = CreditCosine

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 class TestAccuracy(Metric):
-    """Top-1 accuracy on the whole test split, #{argmax logits = label} / n, in training precision."""
+    """Top-1 accuracy on the whole test split, #{argmax logits = label} / n, in training precision. It is no number
+    where a logit is none: the largest of such logits is at place 0, which would make of them an answer.
+    """
 
     name: Literal["test_accuracy"]
     layered: ClassVar[bool] = False
@@ -22,7 +24,9 @@ class TestAccuracy(Metric):
 
     def measure(self, evaluation: Evaluation) -> Tensor:
         """[r]."""
-        return (evaluation.test_logits.argmax(-1) == evaluation.test_labels).double().mean(-1)
+        logits = evaluation.test_logits
+        hits = (logits.argmax(-1) == evaluation.test_labels).double().mean(-1)
+        return hits.masked_fill(~logits.isfinite().flatten(1).all(1), float("nan"))
 
 
 plugin = TestAccuracy

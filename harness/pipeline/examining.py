@@ -81,14 +81,15 @@ def _device(project: Project, settings: Settings) -> Iterator[Finding]:
     from harness import engine
 
     device = engine.open_device(project.device, settings.compile)
+    chosen = "".join(f"; {name} {value}" for name, value in sorted(device.arithmetic.items()))
     if device.is_cuda:
         gigabytes = (device.memory_bytes or 0) / 2**30
-        yield Finding("device", "works", f"{device.name}, {gigabytes:.0f} GiB")
+        yield Finding("device", "works", f"{device.name}, {gigabytes:.0f} GiB{chosen}")
     else:
         remedy = (
             "enough for small hypotheses; for CIFAR-10 use a machine with an NVIDIA card and a CUDA build of PyTorch"
         )
-        yield Finding("device", "note", device.name, remedy)
+        yield Finding("device", "note", f"{device.name}{chosen}", remedy)
     importlib.import_module("sklearn")
 
 

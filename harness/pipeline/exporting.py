@@ -81,6 +81,7 @@ def statement(judged: Judged) -> dict[str, Any]:
             "code": {"sha256": body["environment"]["code"]},
             "seeds": body["seeds"],
             "device": body["device"],
+            "arithmetic": body.get("arithmetic"),
             "started": judged.started.claimed_time,
             "judged": judged.verdict.claimed_time,
             "deviations": body.get("deviations", []),

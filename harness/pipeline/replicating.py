@@ -73,6 +73,7 @@ def replicate(name: str, verdicts: Path, settings: Settings, reporter: Reporter,
     now = {
         "plan": planned.digest,
         "device": device.name,
+        "arithmetic": dict(device.arithmetic),
         "environment": ledger.environment(root).model_dump(mode="json"),
     }
     circumstances = ledger.changes(started.body, now, ("device", "plan"))
@@ -82,7 +83,8 @@ def replicate(name: str, verdicts: Path, settings: Settings, reporter: Reporter,
         stages = plan.stages(planned, hypothesis.looks)
         taken = [part for seeds, part in zip(hypothesis.looks, stages, strict=True) if seeds <= len(before.seeds)]
         result = joined([train(part, images, device, folder, settings, reporter)[0] for part in taken])
-        again = measured(registered, images, result, seeds=before.seeds)
+        # The same arrays, as was seen above, whatever files they were in here.
+        again = measured(registered, images, result, seeds=before.seeds).model_copy(update={"data": before.data})
         results = again.to_json().encode()
         decision = inference.decide(hypothesis, again)
         differences: tuple[str, ...] = ()

@@ -85,6 +85,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             "seeds": registration.seeds,
             "environment": environment.model_dump(mode="json"),
             "device": device.name,
+            "arithmetic": dict(device.arithmetic),
             "command": command(path),
             "deviations": (
                 *amended_lines(trail, hypothesis.id, late=True),
@@ -115,6 +116,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             **circumstances(
                 attempt.event.body["environment"],
                 device,
+                images,
                 command(path),
                 trained.result,
                 trained.seconds,
@@ -167,7 +169,7 @@ def pilot(path: Path, settings: Settings, reporter: Reporter, *, seeds: int, epo
         attempts=ledger.attempts(trail, hypothesis.id),
         deviations=(),
         hand_picked_seeds=False,
-        **circumstances(environment, device, command(path, "--pilot"), result, seconds),
+        **circumstances(environment, device, images, command(path, "--pilot"), result, seconds),
     )
     files = judge(registered, measurements, decision, provenance)
     files |= {"results.json": measurements.to_json().encode(), "env.json": provenance.to_json().encode()}

@@ -214,13 +214,21 @@ def measured(
 
 
 def circumstances(
-    environment: Mapping[str, Any], device: Device, command: str, result: Result, seconds: float, resumed: int = 0
+    environment: Mapping[str, Any],
+    device: Device,
+    images: Mapping[str, Images],
+    command: str,
+    result: Result,
+    seconds: float,
+    resumed: int = 0,
 ) -> dict[str, Any]:
     """The fields of a provenance that a pilot has too; ``seconds`` are those of the last session."""
     return {
         **{key: environment[key] for key in ENVIRONMENT},
         "no_commit": environment.get("no_commit"),
         "device": device.name,
+        "arithmetic": dict(device.arithmetic),
+        "data_notes": {name: data.notes for name, data in images.items() if data.notes},
         "command": command,
         "durations": {"training since the last resume" if resumed else "training": round(seconds, 3)},
         "weights": result.weights,

@@ -29,9 +29,9 @@ class ReplicaResult(Record):
     seed: Annotated[int, Unit("1")]
     """The seed number."""
     status: Literal["finished", "diverged"]
-    """diverged: a loss or weight stopped being finite."""
+    """diverged: a loss, a weight, what its update divides by, or a logit stopped being finite."""
     diverged_epoch: Annotated[int | None, Unit("epochs")] = None
-    """Epoch (from 1) in which the loss or a weight stopped being finite."""
+    """Epoch (from 1) in which that was found."""
     weights_sha256: str
     """Digest of the final weights: equal digests of two seeds mean that the seed was not applied."""
     metrics: dict[str, Series]

@@ -73,6 +73,10 @@ class Provenance(Record):
     """Operating system and processor."""
     device: str
     """What trained, in words."""
+    arithmetic: dict[str, str] = Field(default_factory=dict, exclude_if=lambda value: not value)
+    """What selected its arithmetic besides, as in the run_started event; empty in verdicts from before it was noted."""
+    data_notes: dict[str, tuple[str, ...]] = Field(default_factory=dict, exclude_if=lambda value: not value)
+    """Data-set name → what was counted in its images, one sentence each: copies across the splits, uneven classes."""
     command: str
     """The command, as another person could give it."""
     durations: Annotated[dict[str, float], Unit("s")]

@@ -35,8 +35,9 @@ def update(
 ):  # fmt: skip
     """One step of what is not updated behind its gradient. groups[chunk]: a block's number, −1 unclipped, −2 frozen.
 
-    A block's gradient is scaled by min(1, largest[r] / (norm + 1e-6)), norm² = Σ of its slots. chunks: those that are
-    updated, behind the embedding's weight. Grid (chunks, replicas), from ``first`` on.
+    A block's gradient is scaled by min(1, largest[r] / (norm + 1e-6)), norm² = Σ of its slots; by NaN where that is no
+    finite number, as in ``batched.adamw.clip_scales``, if largest[r] is one. chunks: those that are updated, behind the
+    embedding's weight. Grid (chunks, replicas), from ``first`` on.
     """
     chunk = tl.load(chunks + tl.program_id(0))
     group = tl.load(groups + chunk)
@@ -47,7 +48,10 @@ def update(
         if group >= 0:
             parts = tl.arange(0, SLOTS)
             square = tl.load(squares + (r * layers + group) * slots + parts, mask=parts < slots, other=0.0)
-            grad = grad * tl.minimum(tl.load(largest + r) / (tl.sqrt(tl.sum(square)) + 1e-6), 1.0)
+            limit, norm = tl.load(largest + r), tl.sqrt(tl.sum(square))
+            scale = tl.minimum(limit / (norm + 1e-6), 1.0)
+            known = (norm < float("inf")) | (limit == float("inf"))  # comparisons, which NaN fails
+            grad = grad * tl.where(known, scale, float("nan"))
         at += r * stride + skipped
         stepped(
             p, m, v, at, tl.load(p + at), tl.load(m + at), tl.load(v + at), grad,

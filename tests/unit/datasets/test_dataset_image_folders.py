@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
+import zlib
 from pathlib import Path
 from typing import ClassVar
 
@@ -137,13 +139,29 @@ def test_cache_is_used(cifar, cache):
     assert len(told) == 2 and "decoding 20 images of cifar10-train" in told[0]
     kept = sorted((cache / "datasets").iterdir())
     assert [path.name.rsplit("-", 1)[0] for path in kept] == ["cifar10-test", "cifar10-train"]
-    # Other pixels under the same sizes and times are not noticed: this shows that the cache is what was read.
-    victim = cifar / "cifar10/train/cat/0.png"
-    times = victim.stat()
-    victim.write_bytes(b"\0" * times.st_size)
-    os.utime(victim, ns=(times.st_atime_ns, times.st_mtime_ns))
     second, told = load(cifar)
-    assert told == [] and second.fingerprint == first.fingerprint
+    assert told == [] and second.fingerprint == first.fingerprint and second.origin == first.origin
+
+
+def test_exchanged_files_are_noticed_whatever_their_names_sizes_and_times(cifar):
+    """Two images change places: the folder's listing is the same to the last digit, the data are not."""
+    one, other = (cifar / f"cifar10/train/{name}/0.png" for name in ("cat", "dog"))
+    first, second = one.read_bytes(), other.read_bytes()
+    longest = max(len(first), len(second))  # what follows a PNG's end is no part of it
+
+    def write(*pairs):
+        for path, data in pairs:
+            path.write_bytes(data.ljust(longest, b"\0"))
+            os.utime(path, ns=(10**18, 10**18))
+        return [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path, _ in pairs]
+
+    listed = write((one, first), (other, second))
+    before, _ = load(cifar)
+    assert write((one, second), (other, first)) == listed
+    after, told = load(cifar)
+    assert after.fingerprint != before.fingerprint
+    assert len(told) == 1 and "cifar10-train" in told[0]
+    assert (after.train_images[6] == before.train_images[10]).all()
 
 
 def test_a_changed_file_is_decoded_anew(cifar):
@@ -176,6 +194,139 @@ def test_a_damaged_cache_is_decoded_anew(cifar, cache, damage):
     second, told = load(cifar)
     assert len(told) == 1 and second.fingerprint == first.fingerprint
     assert load(cifar)[1] == []
+
+
+@pytest.mark.parametrize("altered", ["pixels", "what is told", "another split's"])
+def test_an_altered_cache_is_not_believed(cifar, cache, altered):
+    """Whole files with the right checksums of the container and the right shapes."""
+    first, _ = load(cifar)
+    (path,) = (cache / "datasets").glob("cifar10-train-*.npz")
+    with np.load(path) as archive:
+        held = dict(archive)
+    if altered == "pixels":
+        held["images"][0, 0, 0, 0] ^= 1
+    elif altered == "what is told":
+        held["told"] = np.frombuffer(held["told"].tobytes().replace(b"PNG", b"BMP"), np.uint8)
+    else:
+        write_tree(cifar / "other" / "cifar10", Cifar10.labels, channels=3, size=32, suffix="jpeg")
+        load(cifar / "other")
+        (other,) = set((cache / "datasets").glob("cifar10-train-*.npz")) - {path}
+        with np.load(other) as archive:
+            held = dict(archive)
+    np.savez(path, **held)
+    second, told = load(cifar)
+    assert len(told) == 1 and second.fingerprint == first.fingerprint and second.origin == first.origin
+
+
+def test_the_format_is_what_was_decoded_not_the_suffix(cifar):
+    victim = cifar / "cifar10/train/cat/0.png"
+    buffer = io.BytesIO()
+    Image.fromarray(pixels(victim)).save(buffer, "JPEG")
+    victim.write_bytes(buffer.getvalue())
+    origin = "image files (train 20, test 10 JPEG and PNG), decoded; not the canonical CIFAR-10 files"
+    assert load(cifar)[0].origin == origin
+    assert load(cifar)[0].origin == origin  # from the cache
+
+
+@pytest.mark.parametrize(
+    ("image", "mode", "suffix"),
+    [
+        (
+            Image.fromarray(np.full((28, 28), 300, np.uint16)),
+            ("I;16", "I"),
+            "png",
+        ),  # what it is called depends on Pillow
+        (Image.fromarray(np.full((28, 28), 300, np.int32)), ("I",), "tiff"),
+        (Image.fromarray(np.full((28, 28), 300.0, np.float32)), ("F",), "tiff"),
+    ],
+)
+def test_more_than_eight_bits_are_refused(tmp_path, image, mode, suffix):
+    """Pillow would clip every value above 255 to white and say nothing."""
+    write_tree(tmp_path / "mnist", Mnist.labels, channels=1, size=28)
+    victim = tmp_path / "mnist/train/3/1.png"
+    image.save(victim, suffix)
+    with Image.open(victim) as opened:
+        assert opened.mode in mode
+    with pytest.raises(UsageError, match=f"mode {opened.mode}, which does not fit into 8 bits") as caught:
+        load(tmp_path, SmallMnist)
+    assert caught.value.where == str(victim) and "8 bits per channel" in caught.value.remedy
+
+
+def test_sixteen_bits_per_colour_are_refused(cifar):
+    """Pillow opens these as RGB and drops the lower eight bits of each."""
+    victim = cifar / "cifar10/test/frog/0.png"
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    head = (32).to_bytes(4, "big") * 2 + bytes([16, 2, 0, 0, 0])
+    rows = zlib.compress((b"\0" + b"\1\2" * 96) * 32)
+    victim.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
+    with Image.open(victim) as opened:
+        assert opened.mode == "RGB"
+    with pytest.raises(UsageError, match="16 bits per channel, mode RGB") as caught:
+        load(cifar)
+    assert caught.value.where == str(victim)
+
+
+def test_several_frames_are_refused(cifar):
+    victim = cifar / "cifar10/test/frog/0.png"
+    frames = [Image.new("RGB", (32, 32), colour) for colour in ("red", "blue")]
+    frames[0].save(victim, save_all=True, append_images=frames[1:])
+    with pytest.raises(UsageError, match="2 frames, expected one") as caught:
+        load(cifar)
+    assert caught.value.where == str(victim)
+
+
+def test_what_was_done_to_pixels_is_told(cifar):
+    folder = cifar / "cifar10/train"
+    rng = np.random.default_rng(3)
+    Image.fromarray(rng.integers(0, 256, (32, 32, 4), dtype=np.uint8)).save(folder / "cat/0.png")
+    Image.fromarray(rng.integers(0, 256, (32, 32, 4), dtype=np.uint8)).save(folder / "cat/1.png")
+    Image.fromarray(pixels(folder / "dog/0.png")).quantize(16).save(folder / "dog/0.png")
+    Image.fromarray(pixels(folder / "dog/1.png")).convert("L").save(folder / "dog/1.png")
+    Image.fromarray(pixels(folder / "frog/1.png")).convert("CMYK").save(folder / "frog/1.png", "JPEG")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels(folder / "ship/1.png")).save(folder / "ship/1.png", exif=exif)
+    images, _ = load(cifar)
+    assert images.origin == (
+        "image files (train 20, test 10 JPEG and PNG), decoded; 1 converted from CMYK; 1 converted from a palette; "
+        "1 in grey, repeated for three channels; 1 with an orientation in Exif that was not applied; "
+        "2 with transparency that was dropped; not the canonical CIFAR-10 files"
+    )
+    assert (images.train_images[6].transpose(1, 2, 0) == pixels(folder / "cat/0.png")[..., :3]).all()
+    assert load(cifar)[0].origin == images.origin  # from the cache
+
+
+def test_colours_turned_to_grey_are_told(tmp_path):
+    write_tree(tmp_path / "mnist", Mnist.labels, channels=1, size=28)
+    Image.new("RGB", (28, 28), "red").save(tmp_path / "mnist/test/4/0.png")
+    assert "; 1 in colour, turned to grey; " in load(tmp_path, SmallMnist)[0].origin
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(cifar):
+    from harness.datasets._images import decode, list_split, read_digests
+
+    split = list_split(cifar / "cifar10/train", Cifar10.labels, 20)
+    contents = read_digests(split)
+    shutil.copy(cifar / "cifar10/train/cat/0.png", cifar / "cifar10/train/cat/1.png")
+    with pytest.raises(UsageError, match="changed while it was being read") as caught:
+        decode(split, contents, 3, 32)
+    assert caught.value.where == str(cifar / "cifar10/train/cat/1.png")
+
+
+def test_test_images_that_are_training_images_are_counted(cifar):
+    assert load(cifar)[0].notes == ()
+    folder = cifar / "cifar10"
+    shutil.copy(folder / "train/cat/0.png", folder / "test/cat/0.png")
+    Image.fromarray(pixels(folder / "train/dog/1.png")).save(folder / "test/ship/0.png", compress_level=1)
+    assert load(cifar)[0].notes == ("2 of 10 test images are copies of training images, pixel by pixel",)
+
+
+def test_uneven_classes_are_told(cifar):
+    (cifar / "cifar10/train/truck/1.png").rename(cifar / "cifar10/train/bird/7.png")
+    assert load(cifar)[0].notes == ("training images per class: from 1 (truck) to 3 (bird)",)
 
 
 def test_a_cache_that_cannot_be_written_is_only_told(cifar, monkeypatch):

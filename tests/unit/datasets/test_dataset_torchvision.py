@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import pickle
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -246,6 +247,34 @@ def test_download(archive, tmp_path, monkeypatch, capfd):
     assert "downloading CIFAR-10" in told[-1]
     assert capfd.readouterr() == ("", "")
     assert dataset.load(root, pytest.fail).fingerprint == loaded.fingerprint  # the server is gone
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_two_downloads_that_end_together(complete, archive, tmp_path, monkeypatch):
+    """Another process's files arrive between the look whether they are there and the move: they are verified and read.
+
+    Were they not whole, that would be said, and not the other download's arrays used under their name.
+    """
+    served, _, images = archive
+    _, dataset = from_server(partial(Quiet, directory=served), monkeypatch)
+    root = tmp_path / "data"
+    rename = Path.rename
+
+    def late(source, target):
+        monkeypatch.setattr(Path, "rename", rename)
+        shutil.copytree(source, target)
+        if not complete:
+            (target / "data_batch_2").unlink()
+        return source.rename(target)
+
+    monkeypatch.setattr(Path, "rename", late)
+    if complete:
+        loaded = dataset.load(root, print)
+        assert (loaded.train_images == images).all() and loaded.canonical
+    else:
+        with pytest.raises(DataMissing, match="could not be downloaded"):
+            dataset.load(root, print)
+    assert [path.name for path in root.iterdir()] == ["cifar-10-batches-py"]
 
 
 @pytest.mark.parametrize("fault", ["altered", "cut off", "not found"])

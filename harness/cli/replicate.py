@@ -33,6 +33,7 @@ def replicate(
     settings = settings_from(device, data, verdicts, compile=compile_programs)
     with reporting() as reporter:
         again = pipeline.replicate(name, trail, settings, reporter)
+    out.only_tells()
     said = {
         "bits": "the same results to the bit",
         "statistics": "the same statistics within the registered tolerance",

@@ -109,7 +109,7 @@ def _sync(descriptor: int, path: Path) -> None:
         if error.errno not in UNSUPPORTED:
             raise
         what = "folders" if path.is_dir() else "files"
-        do_without(f"this file system does not say when its {what} are on the disk: a loss of power may cost the last ones")
+        do_without(f"this file system does not say when its {what} are on the disk: a power cut may cost the last")
 
 
 def storage_failed(path: Path, error: OSError) -> StorageFailed:

@@ -1,4 +1,4 @@
-"""What a terminal, a pipe or a file can take: letters that its encoding lacks, widths that are none, streams that end."""
+"""What a terminal, a pipe or a file can take: letters that its encoding lacks, streams that end or are full."""
 
 from __future__ import annotations
 

@@ -19,14 +19,32 @@ NO_LINKS = UNSUPPORTED | {errno.EPERM, errno.EACCES, errno.EMLINK, errno.EXDEV}
 """What a file system without hard links, as on a memory card, answers to one."""
 
 
-def cache_folder() -> Path:
-    """``HARNESS_CACHE``, else the user's cache folder for this program."""
+def cache_folder() -> Path | None:
+    """``HARNESS_CACHE``, else the user's cache folder for this program; None where nobody knows of a home folder."""
     chosen = os.environ.get("HARNESS_CACHE")
     if chosen:
         return Path(chosen)
     from platformdirs import user_cache_path
 
-    return user_cache_path("harness")
+    try:
+        found = user_cache_path("harness")
+    except (RuntimeError, OSError):  # this user has no entry in the system's list, and nothing else says where it is
+        return None
+    return found if found.is_absolute() else None  # older versions of it leave a ~ as it is
+
+
+def working_folder(name: str) -> Path:
+    """A folder below the cache for a compiler's work; one of this process alone where the cache can't be written to."""
+    folder = cache_folder()
+    if folder is not None:
+        with suppress(OSError):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            if os.access(folder / name, os.W_OK | os.X_OK):
+                return folder / name
+    do_without("there is no cache folder that can be written to: what is compiled is compiled again by every process")
+    from tempfile import mkdtemp  # here, because most commands need none
+
+    return Path(mkdtemp(prefix=f"harness-{name}-"))
 
 
 def write_atomic(path: Path, *parts: bytes | memoryview) -> None:
@@ -72,7 +90,7 @@ def sync_folder(folder: Path) -> None:
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except PermissionError:  # one may write there and not list it, or the system opens no folders
-        do_without(f"the folder {folder} can't be opened: its entries are on the disk when the system puts them there")
+        do_without("folders can't be opened here: a power cut may cost the last files")
         return
     try:
         _sync(descriptor, folder)
@@ -109,7 +127,9 @@ def _sync(descriptor: int, path: Path) -> None:
         if error.errno not in UNSUPPORTED:
             raise
         what = "folders" if path.is_dir() else "files"
-        do_without(f"this file system does not say when its {what} are on the disk: a power cut may cost the last")
+        do_without(
+            f"this file system does not say when its {what} are on the disk: a power cut may cost the last files"
+        )
 
 
 def storage_failed(path: Path, error: OSError) -> StorageFailed:

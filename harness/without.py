@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 _said: dict[str, None] = {}
 _listener: list[Callable[[str], None]] = []
@@ -24,3 +25,18 @@ def listen(tell: Callable[[str], None]) -> None:
     _listener[:] = [tell]
     for text in _said:
         tell(text)
+
+
+@contextmanager
+def aside() -> Iterator[list[str]]:
+    """What is said inside, for whoever tries what there is: it is told to nobody else, and may be said again later."""
+    said, listener = dict(_said), list(_listener)
+    found: list[str] = []
+    _said.clear()
+    _listener[:] = [found.append]
+    try:
+        yield found
+    finally:
+        _said.clear()
+        _said.update(said)
+        _listener[:] = listener

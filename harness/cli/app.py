@@ -78,6 +78,17 @@ def named_commands() -> dict[str, CommandInfo]:
     }
 
 
+def _describe() -> None:
+    """Give the verbs their descriptions, which ``python -OO`` leaves out."""
+    from inspect import unwrap
+
+    from harness.fields import docstring
+
+    for command in app.registered_commands:
+        if command.callback is not None:
+            command.help = docstring(unwrap(command.callback))
+
+
 def main() -> None:
     """Entry point. The process ends here: to take apart what PyTorch and matplotlib hold would take two seconds."""
     code: object = 0
@@ -87,6 +98,8 @@ def main() -> None:
     words = [word for word in sys.argv[1:] if word != "--debug"]
     if words and (asked := named_commands().get(words[0])) is not None:
         app.registered_commands = [asked]  # typer prepares the options of all, which takes longer than many a verb
+    if sys.flags.optimize > 1:
+        _describe()
     try:
         app()
     except SystemExit as ended:

@@ -6,7 +6,10 @@ import codecs
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TextIO
+
+from harness.without import do_without
 
 ESCAPES = "harness-escapes"
 SPELT = str.maketrans(
@@ -27,6 +30,11 @@ def prepare() -> None:
             stream.reconfigure(errors=ESCAPES)  # type: ignore[union-attr]
     if not os.environ.get("TERMINAL_WIDTH", "1").isdecimal():
         del os.environ["TERMINAL_WIDTH"]  # typer takes it for a number
+    try:
+        Path.cwd()
+    except OSError:  # libraries below PyTorch end the process there
+        os.chdir(Path(sys.executable).anchor)
+        do_without("the folder that this was started in is gone: relative paths lead nowhere")
 
 
 def spelt(text: str, encoding: str | None) -> str:
@@ -60,8 +68,9 @@ class Outlet:
 
     @property
     def file(self) -> TextIO | None:
-        """The stream: tests and shells put others in its place, or none."""
-        return sys.stderr if self._stderr else sys.stdout
+        """The stream: tests and shells put others in its place, or none. Not rich's, which would write here."""
+        stream = sys.stderr if self._stderr else sys.stdout
+        return getattr(stream, "rich_proxied_file", stream)
 
     @property
     def encoding(self) -> str:

@@ -57,6 +57,7 @@ def first_judged(
     decision: Decision,
     provenance: Provenance,
     say: Callable[[str], None],
+    templates: Mapping[str, bytes] | None = None,
 ) -> dict[str, bytes]:
     """The verdict's files and env.json, where it is written for the first time.
 
@@ -68,7 +69,7 @@ def first_judged(
         names = ", ".join(name for name, error in failed.items() if error.message == why)
         say(f"the verdict is written without {names}: {why}")
     provenance = provenance.model_copy(update={"undrawn": tuple(failed)})
-    pages = judge(registered, measurements, decision, provenance, figures=False)
+    pages = judge(registered, measurements, decision, provenance, templates, figures=False)
     return {**pages, **drawn, "env.json": provenance.to_json().encode()}
 
 

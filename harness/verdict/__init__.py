@@ -2,6 +2,7 @@
 
 from harness.verdict import power
 from harness.verdict.assemble import VERSION, draw, render
+from harness.verdict.canvas import try_drawing
 from harness.verdict.page import default_templates
 
-__all__ = ["VERSION", "default_templates", "draw", "power", "render"]
+__all__ = ["VERSION", "default_templates", "draw", "power", "render", "try_drawing"]

@@ -105,6 +105,19 @@ def _svg(height: float, draw: Callable[[Figure], None], pilot: bool) -> bytes:
     return stream.getvalue()
 
 
+def try_drawing() -> None:
+    """Draw something small.
+
+    Raises:
+        CannotDraw: as ``svg``.
+    """
+
+    def write(figure: Figure) -> None:
+        figure.text(0.5, 0.5, "a figure")
+
+    svg(0.5, write, pilot=False)
+
+
 @cache
 def _prepare() -> None:
     """Load matplotlib, and name its own font so that no other is taken for it."""

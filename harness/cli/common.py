@@ -59,6 +59,14 @@ class Stream:
             if error.errno != errno.EBADF:  # whoever started this has closed the stream: nobody wants to know
                 raise
 
+    def write(self, text: str) -> None:
+        """Write the bytes of a file of ours, which is UTF-8 whatever the stream's encoding is."""
+        self.flush()
+        if (bytes_of := getattr(self._outlet.file, "buffer", None)) is not None:
+            bytes_of.write(text.encode())
+        else:
+            self._outlet.write(text)
+
     def flush(self) -> None:
         """Let whoever reads have all of it now."""
         self._outlet.flush()

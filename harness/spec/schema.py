@@ -78,6 +78,7 @@ class _FileForm(GenerateJsonSchema):
         model: type[BaseModel] = schema["cls"]
         made.pop("title", None)
         made["description"] = " ".join(docstring(model).split())
+        made |= {key: made.pop(key) for key in ("additionalProperties",) if key in made}  # after it, under -OO too
         texts = descriptions(model)
         for name, field in made.get("properties", {}).items():
             if name in texts:

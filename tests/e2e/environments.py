@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -74,14 +73,20 @@ class Surroundings:
 
 def settings_file(text: bytes) -> Callable[[Path], None]:
     """Puts a matplotlibrc into the project, where matplotlib looks first."""
-    return lambda root: (root / "matplotlibrc").write_bytes(text) and None
+
+    def prepare(root: Path) -> None:
+        (root / "matplotlibrc").write_bytes(text)
+
+    return prepare
 
 
-def owned(*parts: str) -> Callable[[Path], None]:
-    """Gives folders of the project, or all of it, to the user without a name."""
-    return lambda root: (
-        subprocess.run(["chown", "-R", "12345:12345", *(str(root / p) for p in parts)], check=True) and None
-    )
+def owned(part: str) -> Callable[[Path], None]:
+    """Gives a folder of the project, or all of it, to the user without a name."""
+
+    def prepare(root: Path) -> None:
+        subprocess.run(["chown", "-R", "12345:12345", str(root / part)], check=True)
+
+    return prepare
 
 
 STRANGE = b"""\
@@ -195,8 +200,3 @@ def start(
         encoding="latin-1",
         timeout=240,
     )
-
-
-def shown(around: Surroundings) -> str:
-    """For a failing test: what one may give to a shell."""
-    return " ".join(f"{name}={shlex.quote(value)}" for name, value in around.set.items())

@@ -133,10 +133,9 @@ def test_a_figure_that_was_asked_for_says_why_it_is_not_there(plain: Project, tm
 
 
 VERBS = (
-    ("list",), ("list", "--format", "json"), ("show", "tiny"), ("show", "tiny", "--history"), ("claims",),
-    ("reverdict", "tiny"), ("audit", "--recompute"), ("explain", "dfa"), ("explain", "dfa", "--format", "json"),
-    ("check",), ("plan", "hypotheses/tiny.yaml"), ("plan", "hypotheses/tiny.yaml", "--measure"), ("--help",), ("run", "--help"),
-    ("reverdict", "tiny", "--criterion", "all"), ("doctor",), ("schema",),
+    ("list", "--format", "json"), ("show", "tiny"), ("reverdict", "tiny"), ("reverdict", "tiny", "--criterion", "all"),
+    ("audit", "--recompute"), ("explain", "dfa", "--format", "json"), ("check",),
+    ("plan", "hypotheses/tiny.yaml", "--measure"), ("run", "--help"),
 )  # fmt: skip
 HARD = {
     "ascii": {"PYTHONIOENCODING": "ascii", "TERMINAL_WIDTH": "wide", "COLUMNS": "1"},
@@ -146,14 +145,20 @@ HARD = {
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)
-@pytest.mark.parametrize("name", HARD)
-def test_every_verb_says_what_it_has_to_say(name: str, verb: tuple[str, ...], plain: Project) -> None:
+def test_every_verb_says_what_it_has_to_say(verb: tuple[str, ...], plain: Project) -> None:
     usual = plain.harness(*verb)
-    hard = plain.harness(*verb, **HARD[name])
-    assert hard.returncode == usual.returncode, hard.stderr
-    assert "defect" not in hard.stderr and "Traceback" not in hard.stderr
-    if verb[-1] == "json":
-        assert json.loads(hard.stdout) == json.loads(usual.stdout)
+    for name, variables in HARD.items():
+        encoding = variables.get("PYTHONIOENCODING", "utf-8")
+        hard = subprocess.run(
+            plain.command(*verb), cwd=plain.root, env=plain.environment(**variables), capture_output=True, timeout=240
+        )
+        said, noted = hard.stdout.decode(encoding), hard.stderr.decode(encoding)
+        assert hard.returncode == usual.returncode, (name, noted)
+        assert "defect" not in noted and "Traceback" not in noted
+        if verb[-1] == "json":
+            assert json.loads(said) == json.loads(usual.stdout)
+        elif encoding == "utf-8" and "--measure" not in verb:
+            assert said == usual.stdout
 
 
 def test_a_page_is_printed_to_the_byte(plain: Project) -> None:

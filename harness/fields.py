@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import sys
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -29,6 +30,22 @@ class Unit:
 def unit_of(model: type[BaseModel], name: str) -> str | None:
     """The unit of a model's field; None where it has none."""
     return next((extra.text for extra in model.model_fields[name].metadata if isinstance(extra, Unit)), None)
+
+
+def docstring(described: Any) -> str:
+    """The docstring of a module, class or function, without its indentation: from its source under ``python -OO``."""
+    if described.__doc__ or sys.flags.optimize < 2:
+        return inspect.cleandoc(described.__doc__ or "")
+    try:
+        tree = ast.parse(Path(inspect.getfile(described)).read_text(encoding="utf-8"))
+    except (OSError, TypeError):
+        return ""
+    if inspect.ismodule(described):
+        return ast.get_docstring(tree) or ""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == described.__name__:
+            return ast.get_docstring(node) or ""
+    return ""
 
 
 def descriptions(model: type[BaseModel]) -> dict[str, str]:

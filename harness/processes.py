@@ -8,6 +8,8 @@ import signal
 from multiprocessing import forkserver, resource_tracker
 from typing import Any
 
+from harness.without import do_without
+
 
 def start_server() -> Any:
     """The context that processes start in; calling it early lets it import PyTorch while the caller does.
@@ -28,3 +30,28 @@ def start_server() -> Any:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
+
+
+def can_start() -> bool:
+    """Tell whether processes can be started here, by starting one. Where they cannot be, that is said once.
+
+    The server needs a socket in the folder for temporary files, whose path may be too long for one or lie where there
+    are none; the system may grant no more processes.
+    """
+    try:
+        context = start_server()
+        tried = context.Process(target=_nothing)
+        tried.start()
+        tried.join()
+    except (OSError, EOFError, ImportError) as error:
+        why = f"{type(error).__name__}: {error}"
+    else:
+        if tried.exitcode == 0:
+            return True
+        why = f"one ended with exit code {tried.exitcode}"
+    do_without(f"processes can't be started here ({why}): cohorts are trained one after another, to the same bits")
+    return False
+
+
+def _nothing() -> None:
+    pass

@@ -28,6 +28,7 @@ def anchor(
         raise UsageError("give either --tsa or --sign", remedy="harness anchor --sign ~/.ssh/id_ed25519")
     trail = ledger.Ledger(trail_here(verdicts))
     events = ledger.stamp(trail, tsa) if tsa is not None else ledger.sign(trail, sign or Path())
+    out.only_tells()
     for event in events:
         how = "stamped by" if tsa is not None else "signed with"
         out.print(f"{event.body['head']}: {how} {event.body['by']}", markup=False)

@@ -12,7 +12,9 @@ import typer
 from typer.models import CommandInfo
 
 from harness import __version__
-from harness.cli.common import DEBUG, out, verb
+from harness.cli.common import DEBUG, err, out, verb
+from harness.cli.streams import prepare
+from harness.without import listen
 
 app = typer.Typer(
     name="harness",
@@ -55,12 +57,28 @@ def named_commands() -> dict[str, CommandInfo]:
     }
 
 
+def _describe() -> None:
+    """Give the verbs their descriptions, which ``python -OO`` leaves out."""
+    from inspect import unwrap
+
+    from harness.fields import docstring
+
+    for command in app.registered_commands:
+        if command.callback is not None:
+            command.help = docstring(unwrap(command.callback))
+
+
 def main() -> None:
     """Entry point. The process ends here: to take apart what PyTorch and matplotlib hold would take two seconds."""
     code: object = 0
+    prepare()
+    os.umask(os.umask(0) & 0o077)  # nobody means to lock himself out of what he writes
+    listen(lambda text: err.print(f"note: {text}", markup=False))
     words = [word for word in sys.argv[1:] if word != "--debug"]
     if words and (asked := named_commands().get(words[0])) is not None:
         app.registered_commands = [asked]  # typer prepares the options of all, which takes longer than many a verb
+    if sys.flags.optimize > 1:
+        _describe()
     try:
         app()
     except SystemExit as ended:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 import typer
 
+from harness.cli.streams import Outlet
 from harness.errors import HarnessError, InvalidHypothesis, UsageError
 from harness.storage import FULL, storage_failed
 
@@ -31,12 +31,8 @@ class Stream:
 
     def __init__(self, *, stderr: bool = False) -> None:
         self._stderr = stderr
+        self._outlet = Outlet(stderr=stderr)
         self._console: Console | None = None
-
-    @property
-    def _file(self) -> TextIO | None:
-        """The stream as it is now: tests and shells put others in its place, or none."""
-        return sys.stderr if self._stderr else sys.stdout
 
     @property
     def console(self) -> Console:
@@ -44,8 +40,13 @@ class Stream:
         if self._console is None:
             from rich.console import Console
 
-            self._console = Console(stderr=self._stderr, highlight=False, soft_wrap=True, emoji=False)
+            file: Any = self._outlet
+            self._console = Console(file=file, stderr=self._stderr, highlight=False, soft_wrap=True, emoji=False)
         return self._console
+
+    def only_tells(self) -> None:
+        """What is printed from now on tells of what is done and kept: whether anybody can read it changes nothing."""
+        self._outlet.lossy = True
 
     def print(self, *shown: Any, markup: bool = True, style: str | None = None, end: str = "\n") -> None:
         """Print texts and what rich can draw; ``markup``: whether texts hold any. ``style``: a colour, or bold."""
@@ -58,15 +59,21 @@ class Stream:
             if error.errno != errno.EBADF:  # whoever started this has closed the stream: nobody wants to know
                 raise
 
+    def write(self, text: str) -> None:
+        """Write the bytes of a file of ours, which is UTF-8 whatever the stream's encoding is."""
+        self.flush()
+        if (bytes_of := getattr(self._outlet.file, "buffer", None)) is not None:
+            bytes_of.write(text.encode())
+        else:
+            self._outlet.write(text)
+
     def flush(self) -> None:
         """Let whoever reads have all of it now."""
-        if (file := self._file) is not None:
-            file.flush()
+        self._outlet.flush()
 
     def styled(self, text: str, style: str | None) -> str:
         """Text in a colour, or bold, if whoever reads this stream can see it."""
-        file = self._file
-        if style is None or file is None or "NO_COLOR" in os.environ or not file.isatty():
+        if style is None or "NO_COLOR" in os.environ or not self._outlet.isatty():
             return text
         kind: dict[str, Any] = {"bold": True} if style == "bold" else {"fg": style}
         return typer.style(text, **kind)
@@ -75,10 +82,9 @@ class Stream:
         if markup or self._console is not None:
             self.console.print(*shown, markup=markup, style=style, end=end)
             return
-        file = self._file
-        if file is None:
-            return
-        print(self.styled(" ".join(map(str, shown)), style), end=end, file=file, flush=self._stderr)
+        self._outlet.write(self.styled(" ".join(map(str, shown)), style) + end)
+        if self._stderr:
+            self.flush()
 
 
 out = Stream()
@@ -208,7 +214,7 @@ def shown(path: Path) -> Path:
     """Relative to here if it is below."""
     try:
         return path.resolve().relative_to(Path.cwd())
-    except ValueError:
+    except (ValueError, OSError):  # OSError: the folder that this was started in is gone
         return path
 
 

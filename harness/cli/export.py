@@ -27,4 +27,5 @@ def export(
     if form not in exports:
         raise UsageError(f"unknown form {form!r}", where="--as", remedy=f"use {' or '.join(exports)}")
     exports[form](name, trail_here(verdicts), to)
+    out.only_tells()
     out.print(str(shown(to)), markup=False)

@@ -160,7 +160,9 @@ def show(
             err.print(banner, markup=False)
     elif page.banners:
         text = "\n>\n".join(page.banners) + f"\n\n{text}"
-    if out.console.is_terminal and not raw:
+    if raw:
+        out.write(text)
+    elif out.console.is_terminal:
         from rich.markdown import Markdown
 
         out.print(Markdown(text))

@@ -23,6 +23,7 @@ def register(file: File, data: DataOption = None, verdicts: VerdictsOption = Non
     from harness import pipeline
 
     entered = pipeline.register(file, settings_from(None, data, verdicts), _reporter())
+    out.only_tells()
     out.print(f"{entered.hypothesis.id}: registered as {entered.event.digest[:12]}", markup=False)
     _print_data(entered.data)
     _print_head(entered.event.digest)
@@ -38,6 +39,7 @@ def amend(file: File, reason: ReasonOption, data: DataOption = None, verdicts: V
     from harness import pipeline
 
     entered = pipeline.amend(file, settings_from(None, data, verdicts), _reporter(), reason)
+    out.only_tells()
     body = entered.event.body
     out.print(f"{entered.hypothesis.id}: amended by {entered.event.digest[:12]}", markup=False)
     for difference in body["differences"]:
@@ -65,6 +67,7 @@ def close(
     from harness import pipeline
 
     event = pipeline.close(run, trail_here(verdicts), reason)
+    out.only_tells()
     out.print(f"attempt {event.body['run'][:12]} closed: {event.body['reason']}", markup=False)
     _print_head(event.digest)
 

@@ -42,6 +42,7 @@ def replicate(
     trail, settings = trail_here(verdicts), project_here(settings).settled(settings)
     with reporting() as reporter:
         again = pipeline.replicate(name, trail, settings, reporter)
+    out.only_tells()
     said = {
         "bits": "the same results to the bit",
         "statistics": "the same statistics within the registered tolerance",

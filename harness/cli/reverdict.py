@@ -46,6 +46,8 @@ def reverdict(
         return
     again = pipeline.reverdict(name, trail, figures=figures)
     out.print(f"{shown(again.folder)}: {again.outcome}", markup=False)
+    if again.added:
+        err.print(f"drawn now, which the run did without: {', '.join(again.added)}", markup=False)
     if again.differing:
         err.print(f"differs from what is stored: {', '.join(again.differing)}", markup=False)
         raise typer.Exit(4)

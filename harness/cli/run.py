@@ -82,6 +82,7 @@ def run(
             report = pipeline.pilot(file, settings, reporter, seeds=pilot_seeds, epochs=pilot_epochs)
         else:
             report = pipeline.run(file, settings, reporter)
+    out.only_tells()
     decision = report.decision
     if pilot:
         out.print(f"{report.hypothesis.id}: pilot, no outcome", markup=False)

@@ -15,8 +15,10 @@ from harness.datasets import Images
 from harness.engine.device import Device, one_thread
 from harness.engine.loop import way
 from harness.engine.program import Program
+from harness.errors import StorageFailed
 from harness.records import Cohort, Plan
 from harness.storage import cache_folder, write_atomic
+from harness.without import do_without
 
 SOURCES = Path(__file__).parents[1]
 BATCHES = 8  # of one made-up epoch
@@ -31,9 +33,6 @@ def training_seconds(plan: Plan, device: Device, *, measure: bool) -> float | No
         plan: what will be trained; its cohorts go to ``device.workers`` processes.
         device: where.
         measure: time the shapes that nobody timed here before; otherwise the answer is None if there is one.
-
-    Raises:
-        StorageFailed: the times cannot be kept.
     """
     known = remembered(device)
     for cohort in plan.cohorts:
@@ -41,7 +40,7 @@ def training_seconds(plan: Plan, device: Device, *, measure: bool) -> float | No
             if not measure:
                 return None
             known[shape(cohort)] = step_seconds(cohort, device, plan.steps(cohort))
-            write_atomic(place(device), json.dumps(known, indent=1, sort_keys=True).encode())
+            remember(device, known)
     each = [plan.steps(cohort) * known[shape(cohort)] for cohort in plan.cohorts]
     return max(sum(each) / min(device.workers, len(each)), max(each))
 
@@ -83,8 +82,10 @@ def shape(cohort: Cohort) -> str:
     return hashlib.sha256(json.dumps([plain, seeds], sort_keys=True).encode()).hexdigest()[:16]
 
 
-def place(device: Device) -> Path:
-    """Where this device's times are kept, for the code that trains as it is now."""
+def place(device: Device) -> Path | None:
+    """Where this device's times are kept, for the code that trains as it is now; None where there is no such place."""
+    if (folder := cache_folder()) is None:
+        return None
     code = hashlib.sha256()
     for path in sorted(file for part in ("engine", "batched") for file in (SOURCES / part).rglob("*.py")):
         code.update(path.read_bytes())
@@ -92,12 +93,27 @@ def place(device: Device) -> Path:
         letter if letter.isalnum() else "-"
         for letter in f"{device.name} torch {torch.__version__} {code.hexdigest()[:8]}"
     )
-    return cache_folder() / "speed" / f"{name}.json"
+    return folder / "speed" / f"{name}.json"
 
 
 def remembered(device: Device) -> dict[str, float]:
     """Shape → seconds per step; empty where nothing, or nothing that can be read, was kept."""
     try:
-        return {key: float(value) for key, value in json.loads(place(device).read_text()).items()}
+        path = place(device)
+        text = "{}" if path is None else path.read_text(encoding="utf-8")
+        return {key: float(value) for key, value in json.loads(text).items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
+
+
+def remember(device: Device, known: dict[str, float]) -> None:
+    """Keep shape → seconds per step, if they can be kept: else they are measured again."""
+    path = place(device)
+    try:
+        if path is not None:
+            write_atomic(path, json.dumps(known, indent=1, sort_keys=True).encode())
+            return
+        why = "there is no cache folder: set HARNESS_CACHE"
+    except StorageFailed as error:
+        why = f"{error.where}: {error.message}"
+    do_without(f"the measured times are not kept, and will be measured again ({why})")

@@ -122,7 +122,7 @@ def processor() -> str:
     in another order, so that bits are promised on the same ones only."""
     model = ""
     with suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
     model = model or platform.processor() or platform.machine() or "CPU"
     return f"{model}, {torch.backends.cpu.get_cpu_capability()}"

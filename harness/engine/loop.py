@@ -26,6 +26,7 @@ from harness.engine.program import Program, Way
 from harness.engine.workers import train_beside
 from harness.errors import Interrupted, TrainingFailed
 from harness.metrics import Metric
+from harness.processes import can_start
 from harness.records import Cohort, Plan, ReplicaResult, Series, Setup
 from harness.registry import members
 from harness.storage import write_atomic
@@ -120,7 +121,7 @@ def train_all(plan: Plan, waiting: list[Cohort], run: Run, work: WorkFolder) -> 
         finished = sum(done.values())
         run.report(replace(at, cohort=number + 1, cohorts=len(cohorts), steps_done=finished, steps_total=total))
 
-    if run.device.workers > 1 and len(waiting) > 1:
+    if run.device.workers > 1 and len(waiting) > 1 and can_start():
         large = train_beside(waiting, run, train_cohort, tell)
     else:
         large = []

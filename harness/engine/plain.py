@@ -15,7 +15,7 @@ from harness.batched import adamw
 from harness.engine.batches import fetch
 from harness.engine.device import precision
 from harness.rules import Objective
-from harness.storage import cache_folder
+from harness.storage import working_folder
 
 if TYPE_CHECKING:
     from harness.engine.program import Program, Share
@@ -35,7 +35,7 @@ class Parts:
         Shapes are fixed. Artefacts are kept between runs. No order of summation is chosen
         by time: the next time it could be another, and a resumed run would not come to the same bits.
         """
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "inductor"))
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(working_folder("inductor")))
         compiled = partial(torch.compile, fullgraph=True, dynamic=False, options={"deterministic": True})
         return Parts(gather=compiled(self.gather), objective=compiled(self.objective), clip=compiled(self.clip))
 

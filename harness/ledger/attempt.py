@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +18,9 @@ from harness.ledger.bodies import LookBody
 from harness.ledger.event import Event
 from harness.ledger.events import Ledger
 from harness.ledger.history import attempts, looks, run_name
+from harness.locks import Busy, Lock
 from harness.records import Attempt, Measurements
-from harness.storage import storage_failed, write_atomic
+from harness.storage import write_atomic
 
 PINNED = ("registration", "canonical", "pins", "data", "plan", "seeds", "device")
 """What a resumed attempt must share with its start, so that it comes to the same bits."""
@@ -51,23 +52,15 @@ def one_at_a_time(trail: Ledger, hypothesis: str) -> Iterator[None]:
         UsageError: another process does.
         StorageFailed: the folder cannot be written.
     """
-    from filelock import FileLock, Timeout  # here, because most commands only read
-
     folder = trail.root / hypothesis
-    lock = FileLock(folder / ".lock", timeout=0)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout:
-        raise UsageError(
-            "another process is running this hypothesis here", where=str(folder), remedy="wait for it, or stop it"
-        ) from None
-    except OSError as error:
-        raise storage_failed(folder, error) from error
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(Lock(folder / ".lock", 0).held())
+        except Busy as error:
+            raise UsageError(
+                "another process is running this hypothesis here", where=str(folder), remedy=error.remedy
+            ) from None
         yield
-    finally:
-        lock.release()
 
 
 def start_or_resume(
@@ -163,7 +156,7 @@ def _unjudged(trail: Ledger, hypothesis: str) -> list[Event]:
 def _note_start(folder: Path) -> int:
     """Add a line for this start of the attempt; how many there were before."""
     starts = folder / "work" / "starts"
-    before = starts.read_text().splitlines() if starts.exists() else []
+    before = starts.read_text(encoding="utf-8").splitlines() if starts.exists() else []
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     write_atomic(starts, "".join(f"{line}\n" for line in [*before, f"{now} {os.getpid()}"]).encode())
     return len(before)

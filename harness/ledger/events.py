@@ -18,18 +18,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.errors import StorageFailed, Tampered
+from harness.errors import Tampered
 from harness.ledger.bodies import BODIES
 from harness.ledger.durable import publish
 from harness.ledger.event import Event, read_event, read_named
 from harness.ledger.git import actor as current_actor
+from harness.locks import Lock
 from harness.records import Record
-from harness.storage import storage_failed
-
-if TYPE_CHECKING:
-    from filelock import FileLock
 
 __all__ = ["Event", "Ledger"]
 
@@ -98,10 +95,8 @@ class Ledger:
         return event
 
     @cached_property
-    def _lock(self) -> FileLock:
-        from filelock import FileLock  # here, because most commands only read
-
-        return FileLock(self.root / "ledger" / ".lock")
+    def _lock(self) -> Lock:
+        return Lock(self.root / "ledger" / ".lock", LOCK_SECONDS)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -110,21 +105,8 @@ class Ledger:
         Raises:
             StorageFailed: no permission, or another process holds it for more than a minute.
         """
-        from filelock import Timeout
-
-        path = Path(self._lock.lock_file)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=LOCK_SECONDS)
-        except Timeout as error:
-            remedy = "wait for the other harness process that is writing to this ledger, or stop it"
-            raise StorageFailed("another process holds the ledger's lock", where=str(path), remedy=remedy) from error
-        except OSError as error:
-            raise storage_failed(path, error) from error
-        try:
+        with self._lock.held():
             yield
-        finally:
-            self._lock.release()
 
     def store_object(self, data: bytes) -> str:
         """Keep ``data`` verbatim and return its digest; the same data again changes nothing.

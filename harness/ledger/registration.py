@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import rfc8785
 
-from harness.errors import UsageError
+from harness.errors import HarnessError, UsageError
 from harness.fields import Unit
 from harness.ledger import carried
 from harness.ledger.bodies import AmendedBody, RegisteredBody
@@ -158,7 +158,8 @@ def derived_seeds(registration_digest: str, count: int) -> tuple[int, ...]:
     numbers = tuple(
         int.from_bytes(hashlib.sha256(start + index.to_bytes(8, "big")).digest()[:6], "big") for index in range(count)
     )
-    assert len(set(numbers)) == count  # two equal among 10,000: one in five million registrations
+    if len(set(numbers)) < count:  # two equal among 10,000: one in five million registrations
+        raise HarnessError("two seeds of this registration are equal", remedy="register it again")
     return numbers
 
 

@@ -49,7 +49,7 @@ def bounded(compute: Callable[[], Result], said: Callable[[Exception], str]) -> 
 def _child(compute: Callable[[], object], said: Callable[[Exception], str], sender: Connection) -> None:
     import resource  # not on Windows
 
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     limits = [limit for limit in resource.getrlimit(resource.RLIMIT_AS) if limit != resource.RLIM_INFINITY]
     most = min([pages * resource.getpagesize() + MEMORY, *limits])  # a limit that was set here already stays
     try:

@@ -15,6 +15,7 @@ from harness import ledger, spec
 from harness.errors import HarnessError
 from harness.ledger.git import git, repository
 from harness.pipeline.places import Project, Settings, project_of
+from harness.pipeline.trying import elsewhere, in_trail
 from harness.registry import FAMILIES, members
 from harness.storage import cache_folder
 
@@ -22,12 +23,15 @@ ROOM = 1 << 30
 """Bytes that checkpoints and data sets of small runs need."""
 
 
+State = Literal["works", "note", "broken"]
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing that was looked at."""
 
     what: str
-    state: Literal["works", "note", "broken"]
+    state: State
     """note: works, but the reader should know; broken: something can't be done here."""
     found: str
     remedy: str | None = None
@@ -41,7 +45,8 @@ def doctor(folder: Path, settings: Settings) -> tuple[Finding, ...]:
         ("plug-ins", _plugins),
         ("device", lambda: _device(project, settings)),
         ("data", lambda: _data(project.data)),
-        ("cache", lambda: _writable("cache", cache_folder(), "set HARNESS_CACHE to a folder that you may write to")),
+        ("cache", _cache),
+        ("beside", _elsewhere),
         ("git", lambda: _git(project.root)),
         ("trail", lambda: _trail(project)),
     )
@@ -93,8 +98,22 @@ def _device(project: Project, settings: Settings) -> Iterator[Finding]:
     importlib.import_module("sklearn")
 
 
+def _cache() -> Iterator[Finding]:
+    folder = cache_folder()
+    if folder is None:
+        yield Finding("cache", "note", "none: there is no home folder", "set HARNESS_CACHE to a folder")
+        return
+    yield from _writable("cache", folder, "set HARNESS_CACHE to a folder that you may write to", state="note")
+
+
+def _elsewhere() -> Iterator[Finding]:
+    for tried in elsewhere():
+        yield Finding(*tried)
+
+
 def _data(root: Path) -> Iterator[Finding]:
-    yield from _writable("data folder", root, "name another folder with --data or HARNESS_DATA")
+    state: State = "note" if root.is_dir() or root.parent.is_dir() else "broken"  # only a download writes there
+    yield from _writable("data folder", root, "name another folder with --data or HARNESS_DATA", state=state)
     for name, kind in members("datasets").items():
         if kind.model_json_schema().get("required", ["name"]) != ["name"]:
             continue  # it has parameters that only a file can give
@@ -149,6 +168,8 @@ def _trail(project: Project) -> Iterator[Finding]:
     for hindrance in ledger.hindrances(trail.root, where):
         yield Finding("trail", "note", hindrance.what, hindrance.remedy)
     yield from _writable("trail folder", trail.root, "name another folder with --verdicts or HARNESS_VERDICTS")
+    for tried in in_trail(trail.root):
+        yield Finding(*tried)
     folder = project.hypotheses
     if folder.is_dir():
         report = spec.load_folder([folder])
@@ -160,15 +181,16 @@ def _trail(project: Project) -> Iterator[Finding]:
         yield Finding("hypotheses", "note", "there is no folder hypotheses/ here", "harness new writes a first file")
 
 
-def _writable(what: str, folder: Path, remedy: str) -> Iterator[Finding]:
-    """Whether a file can be written there, or into the nearest folder above where it is still to be made."""
+def _writable(what: str, folder: Path, remedy: str, *, state: State = "broken") -> Iterator[Finding]:
+    """Whether a file can be written there, or into the nearest folder above where it is still to be made; ``state`` is
+    what it comes to if not."""
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     made = "" if there == folder else ", still to be made"
     try:
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
-        yield Finding(what, "broken", f"{folder} can't be written to: {error.strerror}", remedy)
+        yield Finding(what, state, f"{folder} can't be written to: {error.strerror}", remedy)
         return
     free = shutil.disk_usage(there).free
     if free < ROOM:

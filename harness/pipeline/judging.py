@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from harness import claims, inference, ledger, verdict
@@ -23,6 +22,7 @@ from harness.records import (
     Provenance,
     Registered,
 )
+from harness.storage import write_atomic
 
 ROUNDING = 1e-9  # relative difference of statistics that two machines may have
 
@@ -32,14 +32,14 @@ def judge(
     measurements: Measurements,
     decision: Decision,
     provenance: Provenance,
-    templates: Path | None = None,
+    templates: Mapping[str, bytes] | None = None,
     *,
     version: int = verdict.VERSION,
     figures: bool = True,
 ) -> dict[str, bytes]:
     """The verdict's files: a pure function of what was registered, measured, and noted about the run.
 
-    ``templates`` is the folder of another version's templates, for a verdict that was written with them;
+    ``templates`` are those of another version (name → bytes), for a verdict that was written with them;
     ``version`` and ``figures`` are those of ``verdict.render``.
     """
     consequences: dict[str, Consequences] = {
@@ -49,6 +49,28 @@ def judge(
     return verdict.render(
         registered, measurements, decision, provenance, consequences, templates, version=version, figures=figures
     )
+
+
+def first_judged(
+    registered: Registered,
+    measurements: Measurements,
+    decision: Decision,
+    provenance: Provenance,
+    say: Callable[[str], None],
+    templates: Mapping[str, bytes] | None = None,
+) -> dict[str, bytes]:
+    """The verdict's files and env.json, where it is written for the first time.
+
+    A figure that cannot be drawn here withholds nothing: env.json names it, so that the page follows from what is
+    stored.
+    """
+    drawn, failed = verdict.draw(registered.hypothesis, measurements, decision)
+    for why in dict.fromkeys(error.message for error in failed.values()):
+        names = ", ".join(name for name, error in failed.items() if error.message == why)
+        say(f"the verdict is written without {names}: {why}")
+    provenance = provenance.model_copy(update={"undrawn": tuple(failed)})
+    pages = judge(registered, measurements, decision, provenance, templates, figures=False)
+    return {**pages, **drawn, "env.json": provenance.to_json().encode()}
 
 
 @dataclass(frozen=True)
@@ -65,6 +87,8 @@ class Recomputed:
     """Figures with other bytes: another version of matplotlib draws the same numbers otherwise."""
     drawn: bool
     """Whether the figures were drawn again."""
+    added: tuple[str, ...] = ()
+    """Figures that the run did without, and that are in its folder now."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +131,8 @@ def reverdict(run: str, verdicts: Path, *, figures: bool = False) -> Recomputed:
 
     The verdict is a pure function of these and of the run's template, so its text must come out to the same bytes, and
     its numbers too but for a last digit on another machine. Figures are drawn again only if asked for: it takes longer
-    than all else, and another matplotlib draws otherwise, so that nothing rests on it.
+    than all else, and another matplotlib draws otherwise, so that nothing rests on it. Those that could not be drawn
+    when the verdict was written are put into the run's folder then; the ledger names them nowhere.
 
     Raises:
         UsageError, Tampered: as ``read_run``.
@@ -116,22 +141,22 @@ def reverdict(run: str, verdicts: Path, *, figures: bool = False) -> Recomputed:
     folder, hypothesis = found.folder, found.registered.hypothesis
     decision = inference.decide(hypothesis, found.measurements)
     version = json.loads(stored(folder / "verdict.json"))["v"]
-    with TemporaryDirectory() as templates:
-        for name, data in found.templates.items():
-            (Path(templates) / name).parent.mkdir(parents=True, exist_ok=True)
-            (Path(templates) / name).write_bytes(data)
-        files = judge(
-            found.registered,
-            found.measurements,
-            decision,
-            found.provenance,
-            Path(templates),
-            version=version,
-            figures=figures,
-        )
+    files = judge(
+        found.registered,
+        found.measurements,
+        decision,
+        found.provenance,
+        found.templates,
+        version=version,
+        figures=figures,
+    )
     differing = other_looks(found.looks, hypothesis, found.measurements, decision)
-    rounded, redrawn = [], []
+    rounded, redrawn, added = [], [], []
     for file, data in sorted(files.items()):
+        if file in found.provenance.undrawn:
+            write_atomic(folder / file, data)
+            added.append(file)
+            continue
         before = stored(folder / file)
         if before != data:
             if file.endswith(".svg"):
@@ -140,7 +165,7 @@ def reverdict(run: str, verdicts: Path, *, figures: bool = False) -> Recomputed:
                 rounded.append(file)
             else:
                 differing.append(file)
-    return Recomputed(folder, decision.outcome, tuple(differing), tuple(rounded), tuple(redrawn), figures)
+    return Recomputed(folder, decision.outcome, tuple(differing), tuple(rounded), tuple(redrawn), figures, tuple(added))
 
 
 def other_looks(

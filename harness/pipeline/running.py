@@ -17,7 +17,7 @@ from harness import inference, ledger, spec, verdict
 from harness.errors import Interrupted
 from harness.pipeline.claiming import append_walk_backs
 from harness.pipeline.growing import train_and_judge
-from harness.pipeline.judging import judge
+from harness.pipeline.judging import first_judged
 from harness.pipeline.project import (
     Report,
     Reporter,
@@ -123,8 +123,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
                 attempt.resumed,
             ),
         )
-        files = judge(registered, measurements, decision, provenance)
-        files["env.json"] = provenance.to_json().encode()
+        files = first_judged(registered, measurements, decision, provenance, reporter.say)
         save(attempt.folder, files)
         ledger.record_verdict(
             trail, attempt, decision.outcome, files | {"results.json": measurements.to_json().encode()}
@@ -171,8 +170,8 @@ def pilot(path: Path, settings: Settings, reporter: Reporter, *, seeds: int, epo
         hand_picked_seeds=False,
         **circumstances(environment, device, images, command(path, "--pilot"), result, seconds),
     )
-    files = judge(registered, measurements, decision, provenance)
-    files |= {"results.json": measurements.to_json().encode(), "env.json": provenance.to_json().encode()}
+    files = first_judged(registered, measurements, decision, provenance, reporter.say)
+    files["results.json"] = measurements.to_json().encode()
     save(folder, files)
     rmtree(folder / "work", ignore_errors=True)
     return Report(hypothesis, decision, folder, trail.heads()[0])

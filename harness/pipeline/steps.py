@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,7 +135,8 @@ def open_device_and_data(
     project = project_of(path, settings)
     several = 2 * len(hypothesis.arms) * hypothesis.seeds.number >= PROCESSOR_COHORT
     if several and project.device in ("auto", "cpu") and (os.cpu_count() or 1) > 1:
-        start_server()  # before PyTorch is imported here, so that both imports run at a time
+        with suppress(OSError, EOFError):  # it is said where processes are to start
+            start_server()  # before PyTorch is imported here, so that both imports run at a time
     from harness import engine
 
     device = engine.open_device(project.device, settings.compile)

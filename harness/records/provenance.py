@@ -93,5 +93,7 @@ class Provenance(Record):
     """All attempts at this hypothesis up to this verdict, in ledger order."""
     deviations: tuple[str, ...]
     """What differed from the registration, one sentence each."""
+    undrawn: tuple[str, ...] = ()
+    """Figures that could not be drawn where the verdict was written: names of files below the run's folder."""
     amendments: tuple[str, ...] = ()
     """What was amended before this run and is no deviation, one sentence each."""

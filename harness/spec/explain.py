@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 import sys
@@ -12,7 +11,7 @@ from typing import Any
 
 from harness.criteria import Criterion
 from harness.errors import UsageError
-from harness.fields import declarations
+from harness.fields import declarations, docstring
 from harness.records import Hypothesis
 from harness.registry import FAMILIES, Plugin, members
 from harness.spec import arms
@@ -92,7 +91,7 @@ def _means(name: str, path: str) -> bool:
 
 def _plugin(family: str, kind: type[Plugin]) -> Explanation:
     made = model_schema(kind)
-    module = inspect.cleandoc(sys.modules[kind.__module__].__doc__ or "").strip()
+    module = docstring(sys.modules[kind.__module__]).strip()
     facts = declarations(kind)
     declared = {key: value for key, value in facts.items() if not callable(value[0]) and key != "source"}
     own = facts.get("source", (None, ""))[0]
@@ -102,7 +101,7 @@ def _plugin(family: str, kind: type[Plugin]) -> Explanation:
     return Explanation(
         kind=NOUNS.get(family, family[:-1]),
         name=str(made["properties"]["name"]["const"]),
-        text=inspect.cleandoc(kind.__doc__ or ""),
+        text=docstring(kind),
         source="\n".join(filter(None, (module, own if own and own not in module else None))) or None,
         facts=tuple(shown),
         parameters=tuple(_parameters(made, made.get("$defs", {}))),
@@ -130,7 +129,7 @@ def _option(path: str, part: _Part) -> Explanation:
     if inner is not schema and inner.get("description") not in (None, text):
         text = f"{text}\n{inner['description']}".strip()
     if path.endswith(".matrix"):
-        text = inspect.cleandoc(arms.__doc__ or "")
+        text = docstring(arms)
     parameter = _parameter(path, schema, parts, required=part.required)
     facts = [("values", parameter.values, ""), ("unit", parameter.unit or "", "")]
     if parameter.default is not None:

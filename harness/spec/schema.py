@@ -8,7 +8,6 @@ a file to another are beyond it.
 from __future__ import annotations
 
 import copy
-import inspect
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from harness.fields import descriptions
+from harness.fields import descriptions, docstring
 from harness.records import (
     Arm,
     Claims,
@@ -78,7 +77,8 @@ class _FileForm(GenerateJsonSchema):
         made = super().model_schema(schema)
         model: type[BaseModel] = schema["cls"]
         made.pop("title", None)
-        made["description"] = " ".join(inspect.cleandoc(model.__doc__ or "").split())
+        made["description"] = " ".join(docstring(model).split())
+        made |= {key: made.pop(key) for key in ("additionalProperties",) if key in made}  # after it, under -OO too
         texts = descriptions(model)
         for name, field in made.get("properties", {}).items():
             if name in texts:

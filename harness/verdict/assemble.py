@@ -8,15 +8,25 @@ from typing import Any, NamedTuple
 
 from pydantic.main import IncEx
 
-from harness.records import BandDecision, Consequences, Decision, EstimandResult, Measurements, Provenance, Registered
+from harness.records import (
+    BandDecision,
+    Consequences,
+    Decision,
+    EstimandResult,
+    Hypothesis,
+    Measurements,
+    Provenance,
+    Registered,
+)
 from harness.records.base import canonical_text
 from harness.verdict import series, tables
 from harness.verdict.bands import band_figure, cuts_of, estimate_of, strip
-from harness.verdict.canvas import Drawing
+from harness.verdict.canvas import CannotDraw, Drawing
 from harness.verdict.page import default_templates, fill
 from harness.verdict.profiles import curve_figure, layer_figure
 from harness.verdict.text import Markdown, escape, together, with_unit
 
+CURVES, LAYERS = "learning-curves", "-layers"
 VERSION = 2
 SINCE_VERSION_2: Mapping[str, Mapping[str, IncEx | bool]] = {
     "decision": {
@@ -56,7 +66,7 @@ def render(
     decision: Decision,
     provenance: Provenance,
     consequences: Mapping[str, Consequences],
-    template_folder: Path | None = None,
+    templates: Path | Mapping[str, bytes] | None = None,
     *,
     version: int = VERSION,
     figures: bool = True,
@@ -64,30 +74,29 @@ def render(
     """All files of a verdict: name below the run's folder → bytes. The same inputs give the same bytes.
 
     ``version`` is the form of verdict.json, to write one again as it was stored. Without ``figures`` they are named on
-    the page and not drawn.
+    the page and not drawn. The page shows none that ``provenance`` says could not be drawn, and names it.
 
     ``consequences`` has an entry for every outcome (``harness.claims.consequences``). A pilot's verdict shows
     estimates under a watermark and names no outcome anywhere.
 
     Raises:
+        CannotDraw: a figure could not be drawn here.
         HarnessError: a template that is missing or does not fit.
     """
-    files: dict[str, bytes] = {}
     hypothesis = registered.hypothesis
-
-    def keep(name: str, drawing: Drawing | None) -> Picture | None:
-        if drawing is None:
-            return None
-        if figures:
-            files[f"figures/{name}.svg"] = drawing.svg()
-        return Picture(Markdown(f"figures/{name}.svg"), drawing.alt)
+    drawings = drawings_of(hypothesis, measurements, decision)
+    files = {name: drawing.svg() for name, drawing in drawings.items()} if figures else {}
+    shown = {
+        name: Picture(Markdown(name), drawing.alt)
+        for name, drawing in drawings.items()
+        if name not in provenance.undrawn
+    }
 
     views = []
     for part in decision.decisions:
         spec = hypothesis.decisions[part.name]
         summary = hypothesis.estimands[spec.estimand].seeds
         estimate = estimate_of(part.estimand, summary)
-        figure = keep(part.name, band_figure(part, spec, estimate, pilot=measurements.pilot))
         texts = together([estimate, *(part.interval or ())], cuts_of(spec)) if estimate is not None else []
         unit = part.estimand.unit
         views.append(
@@ -97,14 +106,9 @@ def render(
                 summary=summary,
                 interval=with_unit(f"{texts[1]} to {texts[2]}", unit) if len(texts) == 3 else None,
                 strip=strip(part, spec, estimate),
-                figure=figure,
+                figure=shown.get(_file(part.name)),
             )
         )
-    # A decision's name has no hyphen, so that these names are free.
-    curves = keep("learning-curves", curve_figure(hypothesis, measurements))
-    layered = [name for name in series.measured(measurements) if series.metric(name).layered]
-    profiles = [keep(f"{name}-layers", layer_figure(hypothesis, measurements, name)) for name in layered]
-
     shared, arms = tables.settings(hypothesis, measurements)
     context: dict[str, Any] = {
         "hypothesis": hypothesis,
@@ -119,8 +123,8 @@ def render(
         "exploratory": [_estimate_row(result) for result in decision.exploratory],
         "guards": [_guard_row(guard.estimand, guard.threshold) for guard in decision.guards],
         "attempts": tables.count_attempts(attempt.status for attempt in provenance.attempts),
-        "curves": curves,
-        "profiles": [profile for profile in profiles if profile is not None],
+        "curves": shown.get(_file(CURVES)),
+        "profiles": [picture for name, picture in shown.items() if name.endswith(f"{LAYERS}.svg")],
         "per_seed": tables.per_seed(measurements, decision),
         "per_arm": tables.per_arm(hypothesis, measurements),
         "per_layer": tables.per_layer(hypothesis, measurements),
@@ -128,9 +132,44 @@ def render(
         "arm_settings": arms,
         "distinct_weights": len({replica.weights_sha256 for replica in measurements.replicas}),
     }
-    files["verdict.md"] = fill("verdict.md.j2", context, template_folder or default_templates()).encode()
+    files["verdict.md"] = fill(
+        "verdict.md.j2", context, default_templates() if templates is None else templates
+    ).encode()
     files["verdict.json"] = _as_json(registered, measurements, decision, provenance, consequences, version).encode()
     return dict(sorted(files.items()))
+
+
+def draw(
+    hypothesis: Hypothesis, measurements: Measurements, decision: Decision
+) -> tuple[dict[str, bytes], dict[str, CannotDraw]]:
+    """The figures of a verdict, name below the run's folder → bytes, and why the others could not be drawn here."""
+    drawn: dict[str, bytes] = {}
+    failed: dict[str, CannotDraw] = {}
+    for name, drawing in drawings_of(hypothesis, measurements, decision).items():
+        try:
+            drawn[name] = drawing.svg()
+        except CannotDraw as error:
+            failed[name] = error
+    return drawn, failed
+
+
+def drawings_of(hypothesis: Hypothesis, measurements: Measurements, decision: Decision) -> dict[str, Drawing]:
+    """The figures that a verdict has, drawn or not: name below the run's folder → figure."""
+    found: dict[str, Drawing | None] = {}
+    for part in decision.decisions:
+        spec = hypothesis.decisions[part.name]
+        estimate = estimate_of(part.estimand, hypothesis.estimands[spec.estimand].seeds)
+        found[part.name] = band_figure(part, spec, estimate, pilot=measurements.pilot)
+    # A decision's name has no hyphen, so that these names are free.
+    found[CURVES] = curve_figure(hypothesis, measurements)
+    for name in series.measured(measurements):
+        if series.metric(name).layered:
+            found[f"{name}{LAYERS}"] = layer_figure(hypothesis, measurements, name)
+    return {_file(name): drawing for name, drawing in found.items() if drawing is not None}
+
+
+def _file(name: str) -> str:
+    return f"figures/{name}.svg"
 
 
 def _estimate_row(result: EstimandResult) -> tuple[str, Markdown, Markdown, str]:
@@ -177,9 +216,14 @@ def _as_json(
             "consequences": {}
             if pilot
             else {outcome: moved.model_dump(mode="json") for outcome, moved in consequences.items()},
-            # A run from before the code's digest was noted has none, in verdicts of any version.
+            # In verdicts of any version: a run from before the code's digest was noted has none, and nearly every run
+            # has all its figures.
             "provenance": provenance.model_dump(
-                mode="json", exclude={**later["provenance"], **({} if provenance.code else {"code": True})}
+                mode="json",
+                exclude={
+                    **later["provenance"],
+                    **{name: True for name in ("code", "undrawn") if not getattr(provenance, name)},
+                },
             ),
         }
     )

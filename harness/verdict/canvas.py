@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from harness.errors import HarnessError
 from harness.verdict.text import number, one_line
 
 if TYPE_CHECKING:
@@ -24,8 +30,10 @@ LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000
 DASHES = ("solid", (0, (4, 2.5)), (0, (1, 2.5)), (0, (6, 2, 1, 2)), (0, (2, 4)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
 TINTS = ("#cfe6f5", "#fbe3b8", "#f1d9e6", "#c9e9de", "#f9f5b8", "#e4e4e4")  # the same hues, mixed with white
+FONT = "DejaVu Sans of matplotlib"
+"""The font that comes with matplotlib, by a name that no font of the system has: theirs may be another version."""
 STYLE = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so that text is the same size everywhere
+    "font.family": FONT,
     "font.size": 9,
     "text.color": TEXT,
     "text.parse_math": False,  # a $ in somebody's label is a dollar
@@ -56,14 +64,34 @@ class Drawing(NamedTuple):
     """What it shows, for readers who don't see it."""
 
 
+class CannotDraw(HarnessError):
+    """A figure could not be drawn here; nothing that is concluded rests on one."""
+
+
 def svg(height: float, draw: Callable[[Figure], None], *, pilot: bool) -> bytes:
-    """The figure that ``draw`` makes, ``height`` inches tall, as SVG; watermarked if it is a pilot's."""
+    """The figure that ``draw`` makes, ``height`` inches tall, as SVG; watermarked if it is a pilot's.
+
+    Raises:
+        CannotDraw: matplotlib is not there, or fails, for a reason that lies in this computer more likely than here.
+    """
+    try:
+        return _svg(height, draw, pilot)
+    except Exception as error:  # what matplotlib and the libraries below it raise is not theirs to promise
+        raise CannotDraw(
+            f"the figure could not be drawn: {type(error).__name__}: {error}",
+            where="matplotlib",
+            remedy="see what it says, mend it, and draw it again: harness reverdict RUN --figures",
+        ) from error
+
+
+def _svg(height: float, draw: Callable[[Figure], None], pilot: bool) -> bytes:
+    _prepare()
     import matplotlib.style
     from matplotlib.figure import Figure
 
     # A style context starts from matplotlib's own defaults, not from the user's matplotlibrc, and restores it.
     with matplotlib.style.context(["default", STYLE]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing", category=UserWarning)
+        warnings.simplefilter("ignore")  # of what is deprecated, or a missing glyph: none of it is an error here
         figure = Figure(figsize=(WIDTH, height), facecolor="white")
         draw(figure)
         if pilot:
@@ -75,6 +103,58 @@ def svg(height: float, draw: Callable[[Figure], None], *, pilot: bool) -> bytes:
         metadata: dict[str, Any] = {"Date": None, "Creator": None}
         figure.savefig(stream, format="svg", metadata=metadata)
     return stream.getvalue()
+
+
+def try_drawing() -> None:
+    """Draw something small.
+
+    Raises:
+        CannotDraw: as ``svg``.
+    """
+
+    def write(figure: Figure) -> None:
+        figure.text(0.5, 0.5, "a figure")
+
+    svg(0.5, write, pilot=False)
+
+
+@cache
+def _prepare() -> None:
+    """Load matplotlib, and name its own font so that no other is taken for it."""
+    with _without_settings(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from matplotlib import font_manager, get_data_path
+
+    fonts = Path(get_data_path()) / "fonts" / "ttf"
+    for file, weight in (("DejaVuSans.ttf", 400), ("DejaVuSans-Bold.ttf", 700)):
+        entry = font_manager.FontEntry(str(fonts / file), name=FONT, weight=weight, stretch="normal", size="scalable")
+        font_manager.fontManager.ttflist.append(entry)
+
+
+@contextmanager
+def _without_settings() -> Iterator[None]:
+    """Let matplotlib be loaded as if the user had no settings of it: a backend or a file that it cannot take stops it.
+
+    It looks for a file of settings in the folder that it is loaded in first, then where the environment says.
+    """
+    found = find_spec("matplotlib")
+    own = Path(found.origin).parent / "mpl-data" if found is not None and found.origin is not None else None
+    before = {name: os.environ.pop(name, None) for name in ("MPLBACKEND", "MATPLOTLIBRC")}
+    if own is not None:
+        os.environ["MATPLOTLIBRC"] = str(own / "matplotlibrc")
+    here = None
+    if own is not None and Path("matplotlibrc").exists():
+        here = Path.cwd()
+        os.chdir(own)
+    try:
+        yield
+    finally:
+        if here is not None:
+            os.chdir(here)
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def place(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:

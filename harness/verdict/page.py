@@ -24,8 +24,8 @@ def default_templates() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "templates"
 
 
-def fill(name: str, context: Mapping[str, Any], folder: Path) -> str:
-    """The template ``name`` of ``folder``, filled.
+def fill(name: str, context: Mapping[str, Any], templates: Path | Mapping[str, bytes]) -> str:
+    """The template ``name`` of a folder, or of templates that are kept elsewhere (name → bytes), filled.
 
     Raises:
         HarnessError: it is missing, has a mistake, or asks for something that is not there.
@@ -33,20 +33,22 @@ def fill(name: str, context: Mapping[str, Any], folder: Path) -> str:
     from jinja2 import TemplateError
 
     try:
-        text = _environment(_texts(folder)).get_template(name).render(context)
+        text = _environment(_texts(templates)).get_template(name).render(context)
     except (TemplateError, TypeError) as error:
         raise HarnessError(
             f"the template cannot be filled: {type(error).__name__}: {error}",
-            where=str(folder / name),
+            where=str(templates / name) if isinstance(templates, Path) else name,
             remedy="templates/README.md lists the variables and filters that a template gets",
         ) from error
     text = re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
-def _texts(folder: Path) -> Templates:
-    paths = sorted(folder.rglob("*.j2"))
-    return tuple((path.relative_to(folder).as_posix(), path.read_text(encoding="utf-8")) for path in paths)
+def _texts(templates: Path | Mapping[str, bytes]) -> Templates:
+    if isinstance(templates, Path):
+        paths = sorted(templates.rglob("*.j2"))
+        templates = {path.relative_to(templates).as_posix(): path.read_bytes() for path in paths}
+    return tuple((name, re.sub(r"\r\n?", "\n", data.decode())) for name, data in templates.items())
 
 
 @lru_cache(maxsize=4)  # compiling takes longer than filling, and a process may judge several runs

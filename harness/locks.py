@@ -1,0 +1,169 @@
+"""A lock that processes hold one at a time, on file systems without locks too.
+
+Where the file system has locks the operating system keeps them, and one dies with its holder. Some network file systems
+have none, or their server for locks is not there. A folder that is renamed into place stands in for the lock there: it
+names its holder, and the next one removes it if that process is gone.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from shutil import rmtree
+from typing import TYPE_CHECKING
+
+from harness.errors import StorageFailed
+from harness.storage import storage_failed
+from harness.without import do_without
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL})
+"""What a file system without locks answers."""
+POLL = 0.05  # seconds between two tries
+
+
+class Busy(StorageFailed):
+    """Another process holds the lock."""
+
+
+class Lock:
+    """The lock ``path``, a file that stays there; one object may hold it several times, one inside the other."""
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        self.path = path
+        self._seconds = seconds
+        self._held = 0
+        self._native: BaseFileLock | None = None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the lock, waiting for it as many seconds as were given.
+
+        Raises:
+            Busy: another process holds it for longer.
+            StorageFailed: there is no permission for a file there.
+        """
+        if not self._held:
+            self._take()
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
+            if not self._held:
+                self._give_back()
+
+    def _take(self) -> None:
+        from filelock import Timeout  # here, because most commands only read
+
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            native = _native(self.path)
+            native.acquire(timeout=self._seconds)
+            self._native = native
+        except Timeout as error:
+            raise self._busy("another process") from error
+        except NotImplementedError:  # of filelock before it told the error itself
+            self._take_stand_in()
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise storage_failed(self.path, error) from error
+            self._take_stand_in()
+
+    def _give_back(self) -> None:
+        if self._native is not None:
+            self._native.release()
+            self._native = None
+        else:
+            _remove(self._stand_in)
+
+    @property
+    def _stand_in(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.held")
+
+    def _take_stand_in(self) -> None:
+        do_without(f"this file system has no locks: a folder {self._stand_in.name} stands in for each")
+        until = time.monotonic() + self._seconds
+        try:
+            while not self._try_stand_in():
+                if time.monotonic() >= until:
+                    raise self._busy(_holder(self._stand_in) or "another process")
+                time.sleep(POLL)
+        except OSError as error:
+            raise storage_failed(self.path, error) from error
+
+    def _try_stand_in(self) -> bool:
+        """Rename a folder that names this process into place: it takes no other's, because none of them is empty."""
+        holder = _holder(self._stand_in)
+        if holder is not None and _gone(holder):
+            _remove(self._stand_in, holder)
+        own = self.path.with_name(f".{self._stand_in.name}.{secrets.token_hex(6)}.tmp")
+        own.mkdir()
+        try:
+            (own / ".lock").write_text(_own_name(), encoding="utf-8")
+            own.rename(self._stand_in)
+        except OSError as error:
+            rmtree(own, ignore_errors=True)
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.EACCES) and self._stand_in.exists():
+                return False
+            raise
+        return True
+
+    def _busy(self, who: str) -> Busy:
+        remedy = "wait for that process, or stop it"
+        if self._stand_in.exists():
+            remedy += f"; if it is gone, remove {self._stand_in}"
+        return Busy(f"{who} holds the lock", where=str(self.path), remedy=remedy)
+
+
+def _native(path: Path) -> BaseFileLock:
+    from filelock import FileLock
+
+    try:  # filelock's own stand-in warns, needs more of a file system, and is not in all versions
+        return FileLock(path, fallback_to_soft=False)
+    except TypeError:
+        return FileLock(path)
+
+
+def _own_name() -> str:
+    return f"process {os.getpid()} on {socket.gethostname()}"
+
+
+def _holder(stand_in: Path) -> str | None:
+    """Whose the stand-in is; None if there is none by now."""
+    with suppress(OSError):
+        return (stand_in / ".lock").read_text(encoding="utf-8", errors="replace")
+    return None
+
+
+def _gone(holder: str) -> bool:
+    """Whether a holder was a process of this computer that is no more. Of another computer's nobody knows here."""
+    words = holder.split(" ", 3)
+    if os.name == "nt" or len(words) != 4 or words[3] != socket.gethostname() or not words[1].isdecimal():
+        return False
+    try:
+        os.kill(int(words[1]), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
+
+
+def _remove(stand_in: Path, holder: str | None = None) -> None:
+    """Remove a stand-in, if it is still this holder's: it is renamed first, because a folder goes file by file."""
+    aside = stand_in.with_name(f".{stand_in.name}.{secrets.token_hex(6)}.tmp")
+    with suppress(OSError):
+        stand_in.rename(aside)
+        if holder is not None and _holder(aside) != holder:  # another process removed it first, and took it
+            aside.rename(stand_in)
+            return
+        rmtree(aside)

@@ -1,0 +1,202 @@
+"""The environments that a run must not notice: what a user's shell, home, terminal, file system or container may be."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+NOBODY = (
+    "setpriv --reuid=12345 --regid=12345 --clear-groups "
+    # To read and search, which Python may need where it is installed below root's home; not to write anywhere.
+    "--inh-caps=+dac_read_search --ambient-caps=+dac_read_search"
+)
+FILE_SYSTEM = '''
+"""Makes this process's file system one that lacks what LACKS names: it answers as such file systems do.
+
+It stands for FAT (no links, no chmod), SMB and FUSE (no sync of folders), NFS without a lock server (no flock), and
+folders that one may write to and not read. It is a simulated file system, since a real one can't be mounted everywhere;
+nothing of harness is replaced.
+"""
+import errno, os, stat
+lacks = os.environ.get("LACKS", "").split()
+def answer(code):
+    def refuse(*args, **kwargs):
+        raise OSError(code, os.strerror(code))
+    return refuse
+if "links" in lacks:
+    os.link = answer(errno.EPERM)
+    os.symlink = answer(errno.EPERM)
+if "modes" in lacks:
+    os.chmod = os.fchmod = answer(errno.EPERM)
+if "locks" in lacks or "flock" in lacks:
+    import fcntl
+    fcntl.flock = fcntl.lockf = answer(errno.ENOLCK if "locks" in lacks else errno.ENOSYS)
+if "sync" in lacks:
+    fsync = os.fsync
+    def of_files_only(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        fsync(descriptor)
+    os.fsync = of_files_only
+if "listing" in lacks:
+    real_open = os.open
+    def of_files(path, *args, **kwargs):
+        if os.path.isdir(path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return real_open(path, *args, **kwargs)
+    os.open = of_files
+'''
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """One environment: variables, what the shell does first, where the project lies, what lies in it."""
+
+    set: dict[str, str] = field(default_factory=dict)
+    """Variables; ``{root}`` is the project, ``{beside}`` a folder beside it."""
+    unset: tuple[str, ...] = ()
+    shell: str = 'exec "$@"'
+    """How a shell starts the command."""
+    python: tuple[str, ...] = ()
+    """Python's own options."""
+    folder: str = "project"
+    """The project's folder, below a temporary one."""
+    prepare: Callable[[Path], None] = lambda _: None
+    says: tuple[str, ...] = ()
+    """What is said on stderr, once each."""
+    needs: str | None = None
+    """root, or full (a device that is always full)."""
+
+
+def settings_file(text: bytes) -> Callable[[Path], None]:
+    """Puts a matplotlibrc into the project, where matplotlib looks first."""
+
+    def prepare(root: Path) -> None:
+        (root / "matplotlibrc").write_bytes(text)
+
+    return prepare
+
+
+def owned(part: str) -> Callable[[Path], None]:
+    """Gives a folder of the project, or all of it, to the user without a name."""
+
+    def prepare(root: Path) -> None:
+        subprocess.run(["chown", "-R", "12345:12345", str(root / part)], check=True)
+
+    return prepare
+
+
+STRANGE = b"""\
+font.family: serif
+axes.formatter.use_locale: True
+svg.hashsalt: mine
+svg.fonttype: none
+figure.dpi: 33
+lines.linewidth: 17
+savefig.bbox: tight
+path.simplify: False
+"""
+LINKS = "note: this file system has no hard links: new files are renamed into place"
+SYNC = "note: nobody says when folders are on the disk here: a power cut may cost the last files"
+LOCKS = "note: this file system has no locks: a folder .lock.held stands in for each"
+LISTING = "note: folders can't be opened here: a power cut may cost the last files"
+PROCESSES = "cohorts are trained one after another, to the same bits"
+
+
+def lacking(what: str, *says: str) -> Surroundings:
+    return Surroundings(set={"PYTHONPATH": "{beside}", "LACKS": what}, says=says)
+
+
+def closed(how: str, needs: str | None = None) -> Surroundings:
+    return Surroundings(shell=f'exec "$@" {how}', needs=needs)
+
+
+ALL = {
+    # What stdout can take.
+    "cp1252": Surroundings(set={"PYTHONIOENCODING": "cp1252"}),
+    "ascii, strictly": Surroundings(set={"PYTHONIOENCODING": "ascii:strict"}),
+    "utf-16": Surroundings(set={"PYTHONIOENCODING": "utf-16"}),
+    "POSIX, no UTF-8": Surroundings(set={"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}),
+    "a locale and a time zone that nobody knows": Surroundings(
+        set={"LC_ALL": "tr_TR.UTF-8", "LANG": "xx", "TZ": "Nowhere/Town", "PYTHONUTF8": "1"}
+    ),
+    "colours in cp1252": Surroundings(set={"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1", "PYTHONIOENCODING": "cp1252"}),
+    "no streams": closed("<&- >&- 2>&-"),
+    "stdout full": closed(">/dev/full", needs="full"),
+    "stderr full": closed("2>/dev/full", needs="full"),
+    "readers that are gone": closed("> >(exec true) 2> >(exec true)"),
+    # The terminal.
+    "a dumb terminal": Surroundings(set={"TERM": "dumb", "COLUMNS": "1", "LINES": "1", "NO_COLOR": "1"}),
+    "an endless terminal": Surroundings(set={"COLUMNS": "100000", "TERMINAL_WIDTH": "wide"}, unset=("TERM",)),
+    # Python.
+    "-OO": Surroundings(set={"PYTHONOPTIMIZE": "2", "PYTHONHASHSEED": "12345"}),
+    "-X dev, warnings are errors": Surroundings(
+        set={"PYTHONDEVMODE": "1", "PYTHONWARNINGS": "error", "PYTHONOPTIMIZE": "1"}
+    ),
+    "no bytecode": Surroundings(
+        set={"PYTHONSAFEPATH": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": "/proc/none"}
+    ),
+    "-I": Surroundings(python=("-I",)),
+    # Matplotlib.
+    "a backend that nobody knows": Surroundings(set={"MPLBACKEND": "nonsense"}),
+    "matplotlib's settings, strange": Surroundings(
+        set={"MPLBACKEND": "TkAgg", "MPLCONFIGDIR": "/proc/none"}, prepare=settings_file(STRANGE)
+    ),
+    "matplotlib's settings, no text": Surroundings(prepare=settings_file(b"\xff\xfe\x00font.family")),
+    # Home, caches, temporary files.
+    "no home": Surroundings(unset=("HOME",), set={"XDG_CACHE_HOME": "relative", "XDG_CONFIG_HOME": "relative"}),
+    "a home that is a file": Surroundings(set={"HOME": "/etc/passwd", "HARNESS_CACHE": "/etc/passwd/cache"}),
+    "no temporary folder": Surroundings(set={"TMPDIR": "/nowhere/tmp"}),
+    "a temporary folder too far down for a socket": Surroundings(
+        set={"TMPDIR": "{beside}/" + "d" * 120}, says=(PROCESSES,)
+    ),
+    # Limits.
+    "few open files": Surroundings(shell='ulimit -n 64 -c 0; exec "$@"'),
+    "numbers of threads that are none": Surroundings(set={"OMP_NUM_THREADS": "many", "MKL_NUM_THREADS": "0"}),
+    # File systems.
+    "no hard links": lacking("links", LINKS),
+    "no sync of folders": lacking("sync", SYNC),
+    "no lock server": lacking("locks", LOCKS),
+    "no locks": lacking("flock", LOCKS),
+    "no reading of folders": lacking("listing", LISTING),
+    "a memory card": lacking("links modes sync locks", LINKS, SYNC, LOCKS),
+    # Paths.
+    "spaces, signs and letters": Surroundings(folder="a b ünï – ≥ #%[x]{{y}}$HOME;"),
+    "no UTF-8": Surroundings(folder=os.fsdecode(b"bad\xff\xfename")),
+    "a leading dash": Surroundings(folder="-rf"),
+    "far down": Surroundings(folder="/".join(["d" * 200] * 12)),
+    "a folder that is gone": Surroundings(
+        shell='root=$PWD; mkdir gone; cd gone; rmdir ../gone; exec "${@:1:$#-3}" "$root/${@: -3:1}" "${@: -2}"',
+        says=("note: the folder that this was started in is gone: relative paths lead nowhere",),
+    ),
+    # Users.
+    "env -i": Surroundings(shell='exec env -i PATH=/usr/bin:/bin "$@"'),
+    "a user without a name": Surroundings(
+        shell=f'umask 0777; exec env -i PATH=/usr/bin:/bin {NOBODY} "$@"', prepare=owned("."), needs="root"
+    ),
+    "a project to read only, but for its trail": Surroundings(
+        unset=("HOME",), shell=f'umask 077; exec {NOBODY} "$@"', prepare=owned("verdicts"), needs="root"
+    ),
+}
+
+
+def start(
+    command: list[str], root: Path, beside: Path, around: Surroundings, inherited: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """The command in the project, in its surroundings."""
+    variables = {
+        name: value.replace("{root}", str(root)).replace("{beside}", str(beside)) for name, value in around.set.items()
+    }
+    environment = {name: value for name, value in (inherited | variables).items() if name not in around.unset}
+    return subprocess.run(
+        ["bash", "-c", around.shell, "sh", *command],
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        encoding="latin-1",
+        timeout=240,
+    )

@@ -1,0 +1,217 @@
+"""The user's environment neither stops nor changes a run: results, verdict and figures are those of a plain one."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import TINY, Project, make_project
+from environments import ALL, FILE_SYSTEM, LINKS, LOCKS, SYNC, Surroundings, lacking, start
+
+RUN = ("run", "hypotheses/tiny.yaml", "--device", "cpu")
+SMALL = TINY.replace("epochs: 8", "epochs: 2").replace("seeds: {count: 6}", "seeds: {count: 5}")
+SMALL = SMALL.replace("title: BP beats", "title: ≥ BP − “beats”").replace("  save: [weights]\n", "")
+
+
+@pytest.fixture(scope="session")
+def registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a registration, so that every run of a copy has the same seeds."""
+    project = make_project(tmp_path_factory.mktemp("environment") / "project", SMALL)
+    assert project.harness("register", "hypotheses/tiny.yaml").returncode == 0
+    return project.root
+
+
+@pytest.fixture(scope="session")
+def plain(registered: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A run of it as nothing stands in its way."""
+    root = tmp_path_factory.mktemp("plain") / "project"
+    shutil.copytree(registered, root)
+    ran = Project(root).harness(*RUN)
+    assert ran.returncode == 0, ran.stderr
+    return Project(root)
+
+
+def judged(root: Path) -> dict[str, str]:
+    """The files of the only run, times and its name aside; env.json tells what it ran on."""
+    (results,) = root.glob("verdicts/tiny/*/results.json")
+    run = results.parent
+    files = {}
+    for path in run.rglob("*"):
+        if path.is_file() and path.name != "env.json":
+            text = path.read_bytes().decode().replace(run.name, "RUN")
+            text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME", text)
+            text = re.sub(r'"training": [\d.e-]+', '"training": TIME', text)
+            files[path.relative_to(run).as_posix()] = re.sub(r"\| Time \|.*", "| TIME |", text)
+    return files
+
+
+def ran_in(
+    around: Surroundings, registered: Path, tmp_path: Path, *arguments: str
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    if around.needs == "root" and (os.name == "nt" or os.geteuid() or shutil.which("setpriv") is None):
+        pytest.skip("only root can become somebody else, with setpriv")
+    if around.needs == "full" and not Path("/dev/full").exists():
+        pytest.skip("needs a device that is always full")
+    root, beside = tmp_path / around.folder, tmp_path / "beside"
+    (beside / ("d" * 120)).mkdir(parents=True)
+    (beside / "sitecustomize.py").write_text(FILE_SYSTEM)
+    shutil.copytree(registered, root)
+    around.prepare(root)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HARNESS_")}
+    command = [sys.executable, *around.python, "-m", "harness", *(arguments or RUN)]
+    return root, start(command, root, beside, around, inherited | {"OMP_NUM_THREADS": "1"})
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the environments are those of a POSIX shell")
+@pytest.mark.parametrize("name", ALL)
+def test_a_run_does_not_notice(name: str, registered: Path, plain: Project, tmp_path: Path) -> None:
+    around = ALL[name]
+    root, ran = ran_in(around, registered, tmp_path)
+    assert ran.returncode == 0, (around, ran.stdout, ran.stderr)
+    assert judged(root) == judged(plain.root)
+    assert "Traceback" not in ran.stderr and "defect" not in ran.stderr
+    for said in around.says:
+        assert ran.stderr.count(said) == 1, ran.stderr
+    if not around.says:
+        assert "note: " not in ran.stderr, ran.stderr
+    assert Project(root).events("run_failed") == []
+    assert list(root.glob("verdicts/**/*.held")) == []
+
+
+def without_matplotlib(folder: Path) -> dict[str, str]:
+    """Variables under which matplotlib can't be loaded, as where its compiled parts don't fit the machine."""
+    folder.mkdir()
+    (folder / "matplotlib.py").write_text("raise ImportError('libfreetype.so.6: cannot open shared object file')\n")
+    return {"PYTHONPATH": str(folder)}
+
+
+def test_a_figure_that_cannot_be_drawn_withholds_no_verdict(registered: Path, plain: Project, tmp_path: Path) -> None:
+    project = Project(Path(shutil.copytree(registered, tmp_path / "project")))
+    ran = project.harness(*RUN, **without_matplotlib(tmp_path / "broken"))
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr.count("libfreetype.so.6") == 1  # of six figures: said once
+    (run,) = project.runs()
+    undrawn = json.loads((run / "env.json").read_text(encoding="utf-8"))["undrawn"]
+    assert undrawn == [name for name in judged(plain.root) if name.endswith(".svg")] or len(undrawn) == 6
+    page = (run / "verdict.md").read_text(encoding="utf-8")
+    assert "figures/margin.svg`" in page and f"harness reverdict {run.name} --figures" in page
+    assert "](figures/" not in page  # no picture that is not there
+    (verdict,) = project.events("verdict")
+    assert set(verdict["body"]["files"]) == {"env.json", "results.json", "verdict.json", "verdict.md"}
+    assert (run / "results.json").read_bytes() == (plain.runs()[0] / "results.json").read_bytes()
+
+    assert "the same to the byte" in project.harness("reverdict", "tiny").stderr
+    expected = plain.harness("audit", "--recompute")
+    audited = project.harness("audit", "--recompute")
+    assert audited.returncode == expected.returncode == 0, audited.stdout
+    later = project.harness("reverdict", "tiny", "--figures")
+    assert later.returncode == 0 and "drawn now, which the run did without: figures/" in later.stderr
+    drawn = {path.name: path.read_bytes() for path in run.glob("figures/*.svg")}
+    assert drawn == {path.name: path.read_bytes() for path in plain.runs()[0].glob("figures/*.svg")}
+    again = project.harness("audit", "--recompute")
+    assert again.returncode == 0, again.stdout
+
+
+def test_a_pilot_without_figures(registered: Path, tmp_path: Path) -> None:
+    project = Project(Path(shutil.copytree(registered, tmp_path / "project")))
+    ran = project.harness(*RUN, "--pilot", **without_matplotlib(tmp_path / "broken"))
+    assert ran.returncode == 0, ran.stderr
+    (page,) = project.root.glob("verdicts/tiny/pilot-*/verdict.md")
+    assert "](figures/" not in page.read_text(encoding="utf-8")
+
+
+def test_a_figure_that_was_asked_for_says_why_it_is_not_there(plain: Project, tmp_path: Path) -> None:
+    ran = plain.harness("reverdict", "tiny", "--figures", **without_matplotlib(tmp_path / "broken"))
+    assert ran.returncode == 1
+    assert "the figure could not be drawn: ImportError: libfreetype" in ran.stderr and "defect" not in ran.stderr
+
+
+VERBS = (
+    ("list", "--format", "json"), ("show", "tiny"), ("reverdict", "tiny"), ("reverdict", "tiny", "--criterion", "all"),
+    ("audit", "--recompute"), ("explain", "dfa", "--format", "json"), ("check",),
+    ("plan", "hypotheses/tiny.yaml", "--measure"), ("run", "--help"),
+)  # fmt: skip
+HARD = {
+    "ascii": {"PYTHONIOENCODING": "ascii", "TERMINAL_WIDTH": "wide", "COLUMNS": "1"},
+    "cp1252, -OO": {"PYTHONIOENCODING": "cp1252", "PYTHONOPTIMIZE": "2"},
+    "no folder to write to": {"HOME": "/proc/none", "HARNESS_CACHE": "/proc/none", "TMPDIR": "/proc/none"},
+}
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_every_verb_says_what_it_has_to_say(verb: tuple[str, ...], plain: Project) -> None:
+    usual = plain.harness(*verb)
+    for name, variables in HARD.items():
+        encoding = variables.get("PYTHONIOENCODING", "utf-8")
+        hard = subprocess.run(
+            plain.command(*verb), cwd=plain.root, env=plain.environment(**variables), capture_output=True, timeout=240
+        )
+        said, noted = hard.stdout.decode(encoding), hard.stderr.decode(encoding)
+        assert hard.returncode == usual.returncode, (name, noted)
+        assert "defect" not in noted and "Traceback" not in noted
+        if verb[-1] == "json":
+            assert json.loads(said) == json.loads(usual.stdout)
+        elif encoding == "utf-8" and "--measure" not in verb:
+            assert said == usual.stdout
+
+
+def test_a_page_is_printed_to_the_byte(plain: Project) -> None:
+    command = plain.command("show", "tiny", "--raw")
+    environment = plain.environment(PYTHONIOENCODING="cp1252")
+    ran = subprocess.run(command, cwd=plain.root, env=environment, capture_output=True, check=True)
+    assert ran.stdout == (plain.runs()[0] / "verdict.md").read_bytes()
+
+
+def everything(root: Path) -> dict[str, bytes | None]:
+    return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(root.rglob("*"))}
+
+
+def findings(ran: subprocess.CompletedProcess[str]) -> dict[str, dict[str, str]]:
+    return {finding["what"]: finding for finding in json.loads(ran.stdout)}
+
+
+def test_the_doctor_tries_what_a_run_does_and_leaves_nothing(plain: Project, tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    shutil.copytree(plain.root, root)
+    before = everything(root)
+    found = findings(Project(root).harness("doctor", "--device", "cpu", "--format", "json"))
+    tried = {
+        "trail: write and rename", "trail: new event", "trail: lock", "cache: write", "temporary files",
+        "training process", "figure", "output",
+    }  # fmt: skip
+    assert {what: found[what]["state"] for what in tried} == dict.fromkeys(tried, "works")
+    assert everything(root) == before
+
+
+def test_the_doctor_makes_no_trail(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("")
+    found = findings(Project(tmp_path).harness("doctor", "--device", "cpu", "--format", "json"))
+    assert found["trail: new event"]["state"] == "works"
+    assert [path.name for path in tmp_path.iterdir()] == ["pyproject.toml"]
+
+
+def test_the_doctor_says_what_is_done_without(registered: Path, tmp_path: Path) -> None:
+    around = lacking("links modes sync locks")
+    around.set.update({"MPLBACKEND": "nonsense", "PYTHONIOENCODING": "cp1252", "HARNESS_CACHE": "/proc/none"})
+    _, ran = ran_in(around, registered, tmp_path, "doctor", "--device", "cpu", "--format", "json")
+    found = findings(ran)
+    assert ran.returncode == 0, ran.stdout
+    for what, note in (("trail: write and rename", SYNC), ("trail: new event", LINKS), ("trail: lock", LOCKS)):
+        assert found[what]["state"] == "note" and note.removeprefix("note: ") in found[what]["found"]
+        assert found[what]["remedy"]
+    assert found["figure"]["state"] == "works"
+    assert found["cache: write"]["state"] == "note" and "decoded again by every run" in found["cache: write"]["found"]
+    assert found["output"]["state"] == "note" and "cp1252" in found["output"]["found"]
+    assert "note: " not in ran.stderr
+
+
+def test_the_doctor_says_that_no_figure_can_be_drawn(registered: Path, tmp_path: Path) -> None:
+    project = Project(registered)
+    found = findings(project.harness("doctor", "--format", "json", **without_matplotlib(tmp_path / "broken")))
+    assert found["figure"]["state"] == "note" and "libfreetype" in found["figure"]["found"]

@@ -15,6 +15,7 @@ from harness.ledger.attempt import (
     start_or_resume,
 )
 from harness.ledger.bodies import LookBody
+from harness.ledger.differing import CodeDifferences, code_differences
 from harness.ledger.environment import Environment, environment
 from harness.ledger.events import Event, Ledger
 from harness.ledger.families import Member, families
@@ -46,6 +47,7 @@ __all__ = [
     "Ancestry",
     "AnchorCheck",
     "Attempted",
+    "CodeDifferences",
     "Comparison",
     "Environment",
     "Event",
@@ -63,6 +65,7 @@ __all__ = [
     "changes",
     "closing_on_failure",
     "code_deviation",
+    "code_differences",
     "compare",
     "differences",
     "environment",

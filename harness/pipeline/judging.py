@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +14,7 @@ from typing import Any
 
 from harness import claims, inference, ledger, verdict
 from harness.errors import UsageError
-from harness.ledger import Ledger
+from harness.ledger import Event, Ledger
 from harness.pipeline.project import refuse_altered, registered_for, run_folder, stored, uncollected
 from harness.records import (
     Consequences,
@@ -95,10 +96,32 @@ def read_run(run: str, verdicts: Path) -> Stored:
     measurements = Measurements.model_validate_json(stored(folder / "results.json"))
     provenance = Provenance.model_validate_json(stored(folder / "env.json"))
     registered = registered_for(trail, started)
-    pinned = started.body["pins"]["templates"].items()
-    templates = {name: trail.read_object(digest) for name, digest in pinned}
     looks = ledger.looks(trail, started.digest)
-    return Stored(folder, registered, measurements, provenance, templates, looks)
+    return Stored(folder, registered, measurements, provenance, _pinned(trail, started), looks)
+
+
+@contextmanager
+def templates_of(trail: Ledger, started: Event) -> Iterator[Path]:
+    """A folder with the templates that an attempt was started with.
+
+    Raises:
+        Tampered: one of them is missing from the ledger's objects, or was changed there.
+    """
+    with _unpacked(_pinned(trail, started)) as folder:
+        yield folder
+
+
+def _pinned(trail: Ledger, started: Event) -> dict[str, bytes]:
+    return {name: trail.read_object(digest) for name, digest in started.body["pins"]["templates"].items()}
+
+
+@contextmanager
+def _unpacked(templates: Mapping[str, bytes]) -> Iterator[Path]:
+    with TemporaryDirectory() as folder:
+        for name, data in templates.items():
+            (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
+            (Path(folder) / name).write_bytes(data)
+        yield Path(folder)
 
 
 @uncollected()
@@ -116,16 +139,13 @@ def reverdict(run: str, verdicts: Path, *, figures: bool = False) -> Recomputed:
     folder, hypothesis = found.folder, found.registered.hypothesis
     decision = inference.decide(hypothesis, found.measurements)
     version = json.loads(stored(folder / "verdict.json"))["v"]
-    with TemporaryDirectory() as templates:
-        for name, data in found.templates.items():
-            (Path(templates) / name).parent.mkdir(parents=True, exist_ok=True)
-            (Path(templates) / name).write_bytes(data)
+    with _unpacked(found.templates) as templates:
         files = judge(
             found.registered,
             found.measurements,
             decision,
             found.provenance,
-            Path(templates),
+            templates,
             version=version,
             figures=figures,
         )

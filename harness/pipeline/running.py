@@ -17,7 +17,7 @@ from harness import inference, ledger, spec, verdict
 from harness.errors import Interrupted
 from harness.pipeline.claiming import append_walk_backs
 from harness.pipeline.growing import train_and_judge
-from harness.pipeline.judging import judge
+from harness.pipeline.judging import judge, templates_of
 from harness.pipeline.project import (
     Report,
     Reporter,
@@ -28,6 +28,7 @@ from harness.pipeline.project import (
     registered_for,
     save,
 )
+from harness.pipeline.proving import proven
 from harness.pipeline.steps import (
     amended_lines,
     circumstances,
@@ -70,6 +71,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             reporter.say("only comments or layout differ from the registered file: the meaning is the same")
         _, moved = registered_claims(registration, loaded, trail)
         environment = ledger.environment(project_root(path))
+        differing = proven(differing, registration, hypothesis.id, trail, environment)
         planned = planned_on(device, hypothesis, registration.seeds, registration.digest)
         body = {
             "hypothesis": hypothesis.id,
@@ -86,11 +88,12 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             "command": command(path),
             "deviations": (
                 *amended_lines(trail, hypothesis.id, late=True),
-                *differing,
+                *differing.deviations,
                 *moved,
-                *ledger.code_deviation(trail, hypothesis.id, registration.pins.code, environment.code),
+                *ledger.code_deviation(trail, hypothesis.id, registration.pins.code, environment),
                 *data_deviations(registration.data, fingerprints),
             ),
+            "words": differing.words,
         }
         for template in pins.template_bytes.values():
             trail.store_object(template)
@@ -108,6 +111,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             resumed=attempt.resumed,
             attempts=ledger.attempts_with(trail, attempt, decision.outcome),
             deviations=tuple(attempt.event.body["deviations"]),
+            words=attempt.event.body.get("words"),
             amendments=amended_lines(trail, hypothesis.id, late=False),
             hand_picked_seeds=registration.hand_picked_seeds,
             **circumstances(
@@ -119,7 +123,9 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
                 attempt.resumed,
             ),
         )
-        files = judge(registered, measurements, decision, provenance)
+        # An attempt that was started with another template keeps it: the page is written again with that one too.
+        with templates_of(trail, attempt.event) as templates:
+            files = judge(registered, measurements, decision, provenance, templates)
         files["env.json"] = provenance.to_json().encode()
         save(attempt.folder, files)
         ledger.record_verdict(

@@ -58,7 +58,9 @@ def registered_or_register(
     return found
 
 
-def refuse_changes(registration: Registration, loaded: spec.Loaded, trail: Ledger, pins: Pins) -> tuple[str, ...]:
+def refuse_changes(
+    registration: Registration, loaded: spec.Loaded, trail: Ledger, pins: Pins
+) -> ledger.CodeDifferences:
     """Refuse a file whose meaning is not the registered one; name what differs in the code."""
     refuse_other_seeds(registration, loaded)
     comparison = ledger.compare(registration, loaded.hypothesis, loaded.raw, pins, trail)
@@ -73,7 +75,7 @@ def refuse_changes(registration: Registration, loaded: spec.Loaded, trail: Ledge
             + (", and every verdict from then on says that it deviates" if runs else "")
             + "; or ask the changed question under a new id",
         )
-    return comparison.pins
+    return comparison.code
 
 
 def refuse_other_seeds(registration: Registration, loaded: spec.Loaded) -> None:

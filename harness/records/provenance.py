@@ -84,6 +84,8 @@ class Provenance(Record):
     attempts: tuple[Attempt, ...]
     """All attempts at this hypothesis up to this verdict, in ledger order."""
     deviations: tuple[str, ...]
-    """What differed from the registration, one sentence each."""
+    """What differed from the registration and could change what comes out, one sentence each."""
+    words: str | None = None
+    """What else differed and could not: templates, and code that only reports, checks and keeps records."""
     amendments: tuple[str, ...] = ()
     """What was amended before this run and is no deviation, one sentence each."""

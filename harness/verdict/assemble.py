@@ -17,16 +17,15 @@ from harness.verdict.page import default_templates, fill
 from harness.verdict.profiles import curve_figure, layer_figure
 from harness.verdict.text import Markdown, escape, together, with_unit
 
-VERSION = 2
-SINCE_VERSION_2: Mapping[str, Mapping[str, IncEx | bool]] = {
-    "decision": {
-        "decisions": {"__all__": {"posterior", "effect_size"}},
-        "looks": True,
-        "exploratory_p": True,
+VERSION = 3
+LATER: Mapping[int, Mapping[str, Mapping[str, IncEx | bool]]] = {
+    2: {
+        "decision": {"decisions": {"__all__": {"posterior", "effect_size"}}, "looks": True, "exploratory_p": True},
+        "provenance": {"amendments": True},
     },
-    "provenance": {"amendments": True},
+    3: {"provenance": {"words": True}},
 }
-"""What parts of verdict.json say since version 2: a verdict stored before is written again without it."""
+"""Version → what parts of verdict.json say since: a verdict stored before is written again without it."""
 
 
 class Picture(NamedTuple):
@@ -160,7 +159,10 @@ def _as_json(
 ) -> str:
     """verdict.json. A pilot's has estimates, and neither outcome, decision nor consequences."""
     pilot = measurements.pilot
-    later = SINCE_VERSION_2 if version < 2 else {"decision": {}, "provenance": {}}
+    later: dict[str, dict[str, IncEx | bool]] = {"decision": {}, "provenance": {}}
+    for since, parts in LATER.items():
+        for part, fields in parts.items() if version < since else ():
+            later[part] |= fields
     estimates = tables.estimands_of(decision) | {result.name: result for result in decision.exploratory}
     return canonical_text(
         {

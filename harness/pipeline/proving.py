@@ -1,0 +1,68 @@
+"""Whether code that differs from the registered one was seen to change nothing: docs/decisions/0033.
+
+A proof holds for the run that it was made on. It says nothing of numbers that no run has met, and so a deviation that
+is proven harmless is still named.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from harness import ledger
+from harness.errors import HarnessError
+from harness.ledger import CodeDifferences, Environment, Event, Ledger, Pins, Registration
+from harness.pipeline.judging import reverdict
+from harness.pipeline.project import run_folder, stored
+
+
+def proven(
+    differing: CodeDifferences, registration: Registration, hypothesis: str, trail: Ledger, now: Environment
+) -> CodeDifferences:
+    """The differences, each with what an earlier run under the registered code shows of it, if there is one."""
+    numbers, judgement = differing.numbers, differing.judgement
+    if numbers is not None and (shown := _same_bits(registration, hypothesis, trail, now)):
+        numbers = f"{numbers}; {shown}"
+    if judgement is not None and (shown := _same_decision(registration, hypothesis, trail)):
+        judgement = f"{judgement}; {shown}"
+    return differing.model_copy(update={"numbers": numbers, "judgement": judgement})
+
+
+def _same_bits(registration: Registration, hypothesis: str, trail: Ledger, now: Environment) -> str | None:
+    """A run of the registered code that was trained again with today's, and came to the same bits."""
+    runs = {event.digest: event for event in _runs(registration, hypothesis, trail, "numbers")}
+    wanted = [now.code_kinds[kind] for kind in ("numbers", "plugins")]
+    for event in reversed(trail.events()):
+        if event.type != "replicated" or event.body["run"] not in runs or event.body["agreement"] != "bits":
+            continue
+        kinds = event.body["environment"].get("code_kinds", {})
+        if [kinds.get(kind) for kind in ("numbers", "plugins")] == wanted:
+            run = ledger.run_name(event.body["run"])
+            return f"run {run}, trained again with this code on {event.body['device']}, came to the same bits"
+    return None
+
+
+def _same_decision(registration: Registration, hypothesis: str, trail: Ledger) -> str | None:
+    """What today's code says of the last results that the registered code judged; None where there are none."""
+    judged = {event.body["run"]: event for event in trail.events() if event.type == "verdict"}
+    for event in _runs(registration, hypothesis, trail, "judgement"):
+        if event.digest not in judged:
+            continue
+        run = ledger.run_name(event.digest)
+        try:
+            again = reverdict(run, trail.root)
+            before = json.loads(stored(run_folder(trail, event) / "verdict.json"))["outcome"]
+        except HarnessError:
+            continue  # its files are not here, or not what they were: an audit says so
+        gave = "the same" if again.outcome == before and not again.differing else "another"
+        return f"judging the stored results of run {run} again with this code gave {gave} decision"
+    return None
+
+
+def _runs(registration: Registration, hypothesis: str, trail: Ledger, kind: str) -> Iterator[Event]:
+    """Attempts that ran what the registration fixed of this kind of code, the last first."""
+    for event in reversed(trail.events()):
+        if event.type == "run_started" and event.body["hypothesis"] == hypothesis:
+            differing = ledger.code_differences(registration.pins, Pins.model_validate(event.body["pins"]))
+            if (differing.numbers if kind == "numbers" else differing.judgement) is None:
+                yield event

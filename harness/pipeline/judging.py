@@ -137,8 +137,8 @@ def reverdict(run: str, verdicts: Path, *, figures: bool = False) -> Recomputed:
     """
     found = read_run(run, verdicts)
     folder, hypothesis = found.folder, found.registered.hypothesis
-    decision = inference.decide(hypothesis, found.measurements)
     version = json.loads(stored(folder / "verdict.json"))["v"]
+    decision = inference.decide(hypothesis, found.measurements, version)
     with _unpacked(found.templates) as templates:
         files = judge(
             found.registered,

@@ -8,14 +8,24 @@ from typing import Any, NamedTuple
 
 from pydantic.main import IncEx
 
-from harness.records import BandDecision, Consequences, Decision, EstimandResult, Measurements, Provenance, Registered
+from harness.records import (
+    BandDecision,
+    Consequences,
+    Decision,
+    Estimand,
+    EstimandResult,
+    Measurements,
+    Provenance,
+    Registered,
+)
 from harness.records.base import canonical_text
 from harness.verdict import series, tables
-from harness.verdict.bands import band_figure, cuts_of, estimate_of, strip
+from harness.verdict.bands import band_figure, estimate_of, strip
 from harness.verdict.canvas import Drawing
 from harness.verdict.page import default_templates, fill
 from harness.verdict.profiles import curve_figure, layer_figure
-from harness.verdict.text import Markdown, escape, together, with_unit
+from harness.verdict.text import Markdown, escape, together, unpadded, with_unit
+from harness.wording import told_plainly
 
 VERSION = 3
 LATER: Mapping[int, Mapping[str, Mapping[str, IncEx | bool]]] = {
@@ -26,6 +36,15 @@ LATER: Mapping[int, Mapping[str, Mapping[str, IncEx | bool]]] = {
     3: {"provenance": {"words": True}},
 }
 """Version → what parts of verdict.json say since: a verdict stored before is written again without it."""
+
+
+FORM_OF_TODAY = 3
+"""The first form whose page writes numbers as it does today."""
+NUMBERS = (
+    "decisions", "exploratory", "guards", "curves", "profiles", "per_seed", "per_arm", "per_layer", "shared_settings",
+    "arm_settings",
+)  # fmt: skip
+"""Variables of a template with numbers in them that are written already."""
 
 
 class Picture(NamedTuple):
@@ -47,6 +66,10 @@ class DecisionView(NamedTuple):
     """``29.2 to 32.0 pp``, at the decision's own level."""
     strip: str
     figure: Picture | None
+    plainly: str | None
+    """What an estimate in log10 says without its logarithm: ``a ratio of 3.2 (2.9 to 3.6)``."""
+    effect: Markdown | None
+    """The standardised effect: ``-3.34, 95% interval -4.94 to -1.71``."""
 
 
 def render(
@@ -87,7 +110,7 @@ def render(
         summary = hypothesis.estimands[spec.estimand].seeds
         estimate = estimate_of(part.estimand, summary)
         figure = keep(part.name, band_figure(part, spec, estimate, pilot=measurements.pilot))
-        texts = together([estimate, *(part.interval or ())], cuts_of(spec)) if estimate is not None else []
+        texts = together([estimate, *(part.interval or ())], spec.cuts) if estimate is not None else []
         unit = part.estimand.unit
         views.append(
             DecisionView(
@@ -97,6 +120,8 @@ def render(
                 interval=with_unit(f"{texts[1]} to {texts[2]}", unit) if len(texts) == 3 else None,
                 strip=strip(part, spec, estimate),
                 figure=figure,
+                plainly=_plainly(part.estimand, hypothesis.estimands[spec.estimand], estimate, part.interval),
+                effect=_effect(part),
             )
         )
     # A decision's name has no hyphen, so that these names are free.
@@ -104,7 +129,9 @@ def render(
     layered = [name for name in series.measured(measurements) if series.metric(name).layered]
     profiles = [keep(f"{name}-layers", layer_figure(hypothesis, measurements, name)) for name in layered]
 
-    shared, arms = tables.settings(hypothesis, measurements)
+    before = version < FORM_OF_TODAY
+    settings = tables.settings_before if before else tables.settings
+    shared, arms = settings(hypothesis, measurements)
     context: dict[str, Any] = {
         "hypothesis": hypothesis,
         "registered": registered,
@@ -116,6 +143,10 @@ def render(
         "consequences": dict(consequences),
         "effects": {outcome: tables.effects(moved) for outcome, moved in consequences.items()},
         "exploratory": [_estimate_row(result) for result in decision.exploratory],
+        "exploratory_plainly": [
+            _plainly(result, hypothesis.exploratory[result.name], result.mean, result.interval95)
+            for result in decision.exploratory
+        ],
         "guards": [_guard_row(guard.estimand, guard.threshold) for guard in decision.guards],
         "attempts": tables.count_attempts(attempt.status for attempt in provenance.attempts),
         "curves": curves,
@@ -127,7 +158,10 @@ def render(
         "arm_settings": arms,
         "distinct_weights": len({replica.weights_sha256 for replica in measurements.replicas}),
     }
-    files["verdict.md"] = fill("verdict.md.j2", context, template_folder or default_templates()).encode()
+    if not before:
+        context |= {key: unpadded(context[key]) for key in NUMBERS}
+    folder = template_folder or default_templates()
+    files["verdict.md"] = fill("verdict.md.j2", context, folder, before=before).encode()
     files["verdict.json"] = _as_json(registered, measurements, decision, provenance, consequences, version).encode()
     return dict(sorted(files.items()))
 
@@ -140,6 +174,22 @@ def _estimate_row(result: EstimandResult) -> tuple[str, Markdown, Markdown, str]
     texts = together([result.mean, *(result.interval95 or ())])
     interval = with_unit(f"{texts[1]} to {texts[2]}", result.unit) if len(texts) == 3 else dash
     return result.title, with_unit(texts[0], result.unit), interval, str(result.n)
+
+
+def _plainly(
+    result: EstimandResult, spec: Estimand, value: float | None, interval: tuple[float, float] | None
+) -> str | None:
+    """What ``value``, the estimate or the mean over seeds, says without its logarithm, if it has one."""
+    if value is None or spec.transform != "log10":
+        return None
+    return told_plainly(value, interval, ratio=spec.contrast is not None, mean=value == result.mean)
+
+
+def _effect(decision: BandDecision) -> Markdown | None:
+    if decision.effect_size is None:
+        return None
+    texts = together([decision.effect_size.value, *decision.effect_size.interval95])
+    return Markdown(f"{texts[0]}, 95% interval {texts[1]} to {texts[2]}")
 
 
 def _guard_row(result: EstimandResult, threshold: float) -> Markdown:

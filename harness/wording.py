@@ -94,8 +94,9 @@ def told_plainly(value: float, interval: tuple[float, float] | None, *, ratio: b
         return None
     texts = [unpadded(text) for text in together([10**power for power in powers])]
     span = f" ({texts[1]} to {texts[2]})" if interval is not None else ""
-    what = "a ratio of " if ratio else "a geometric mean of " if mean else "without the logarithm "
-    return f"{what}{texts[0]}{span}"
+    if ratio or mean:
+        return f"a {'ratio' if ratio else 'geometric mean'} of {texts[0]}{span}"
+    return f"{texts[0]}{span} without the logarithm"
 
 
 def named(outcome: str) -> str:

@@ -128,21 +128,21 @@ class Words:
     def summary(
         self, decision: BandDecision, spec: DecisionSpec, estimand: Estimand, p: float | None, looks: int
     ) -> str:
-        """Estimate, interval, outcome and ``p``, which is over all planned looks, of one decision, in one sentence."""
-        result, target = decision.estimand, spec.criterion.targets
+        """Estimate, interval, outcome and ``p``, which is over all planned looks, of one decision, in a sentence."""
+        result = decision.estimand
         estimate, interval = _written(decision, spec)
         lost = len(result.values) - result.n
-        beside = [interval, plainly(decision, target, estimand)]
-        beside.append(f"n = {result.n}" + (f" of {len(result.values)} seeds" if lost else ""))
-        head = f"{sentence(result.title)}: {estimate or 'no value'} ({'; '.join(part for part in beside if part)})"
+        count = f"n = {result.n}" + (f" of {len(result.values)} seeds" if lost else "")
+        parts = [estimate or "no value", interval, plainly(decision, spec.criterion.targets, estimand), count]
+        head = f"{sentence(result.title)}: {', '.join(part for part in parts if part is not None)}"
         if decision.status != "tested":
             return f"{head}. {NOT_TESTED[decision.status]}"
         shown = "" if p is None else f" ({self.p(p)}" + (f" over {cardinal(looks)} looks)" if looks > 1 else ")")
         if decision.outcome != "inconclusive":
-            return f"{head}, so the outcome is {named(decision.outcome)}{shown}."
+            return f"{head}; the outcome is {named(decision.outcome)}{shown}."
         if not decision.alive:
-            return f"{head}. Every band is excluded, so the outcome is inconclusive{shown}."
-        return f"{head}, which leaves {listing([named(band) for band in decision.alive])} open{shown}."
+            return f"{head}; every band is excluded, so the outcome is inconclusive{shown}."
+        return f"{head}; this leaves {listing([named(band) for band in decision.alive])} open{shown}."
 
     def several(self, decisions: Sequence[BandDecision], outcome: str, p: float | None) -> str:
         """Several decisions and what they give together, in one sentence."""
@@ -242,7 +242,7 @@ def _written(decision: BandDecision, spec: DecisionSpec) -> tuple[str | None, st
 
 
 def _with_unit(text: str, unit: str) -> str:
-    return f"{text} (log10)" if unit == "log10" else f"{text} {unit}".strip()
+    return text if unit == "log10" else f"{text} {unit}".strip()  # the title says that it is a logarithm
 
 
 def _each(count: int) -> str:

@@ -144,7 +144,7 @@ def render(
         "effects": {outcome: tables.effects(moved) for outcome, moved in consequences.items()},
         "exploratory": [_estimate_row(result) for result in decision.exploratory],
         "exploratory_plainly": [
-            _plainly(result, hypothesis.exploratory[result.name], result.mean, result.interval95)
+            _plainly(result, hypothesis.exploratory.get(result.name), result.mean, result.interval95)
             for result in decision.exploratory
         ],
         "guards": [_guard_row(guard.estimand, guard.threshold) for guard in decision.guards],
@@ -177,10 +177,10 @@ def _estimate_row(result: EstimandResult) -> tuple[str, Markdown, Markdown, str]
 
 
 def _plainly(
-    result: EstimandResult, spec: Estimand, value: float | None, interval: tuple[float, float] | None
+    result: EstimandResult, spec: Estimand | None, value: float | None, interval: tuple[float, float] | None
 ) -> str | None:
     """What ``value``, the estimate or the mean over seeds, says without its logarithm, if it has one."""
-    if value is None or spec.transform != "log10":
+    if value is None or spec is None or spec.transform != "log10":
         return None
     return told_plainly(value, interval, ratio=spec.contrast is not None, mean=value == result.mean)
 

@@ -52,6 +52,8 @@ def reverdict(
         raise typer.Exit(4)
     if again.rounded:
         err.print(f"the same but for last digits: {', '.join(again.rounded)}", markup=False)
+    if pipeline.other_judging_code(name, trail):
+        err.print("the code that judges is not that of the run, and gave the same", markup=False)
     if again.redrawn:
         err.print(f"the same numbers, drawn otherwise here: {', '.join(again.redrawn)}", markup=False)
     if not again.rounded and not again.redrawn:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harness.pipeline.judging import Recomputed, Sensitivity, reverdict, sensitivity
     from harness.pipeline.looking import Outlook, Page, Standing, history, outlook, read_verdict, standings
     from harness.pipeline.project import Report, Reporter, Settings
+    from harness.pipeline.proving import other_judging_code
     from harness.pipeline.registering import Entered, amend, close, register
     from harness.pipeline.replicating import Replication, replicate
     from harness.pipeline.running import pilot, run
@@ -32,6 +33,7 @@ else:
         "judging": ("Recomputed", "Sensitivity", "reverdict", "sensitivity"),
         "looking": ("Outlook", "Page", "Standing", "history", "outlook", "read_verdict", "standings"),
         "project": ("Report", "Reporter", "Settings"),
+        "proving": ("other_judging_code",),
         "registering": ("Entered", "amend", "close", "register"),
         "replicating": ("Replication", "replicate"),
         "running": ("pilot", "run"),
@@ -70,6 +72,7 @@ __all__ = [
     "export_statement",
     "families",
     "history",
+    "other_judging_code",
     "outlook",
     "pilot",
     "power",

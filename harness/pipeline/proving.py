@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
-from harness import ledger
+from harness import ledger, verdict
 from harness.errors import HarnessError
 from harness.ledger import CodeDifferences, Environment, Event, Ledger, Pins, Registration
 from harness.pipeline.judging import reverdict
-from harness.pipeline.project import run_folder, stored
+from harness.pipeline.project import registered_for, run_folder, stored
 
 
 def proven(
@@ -26,6 +27,19 @@ def proven(
     if judgement is not None and (shown := _same_decision(registration, hypothesis, trail)):
         judgement = f"{judgement}; {shown}"
     return differing.model_copy(update={"numbers": numbers, "judgement": judgement})
+
+
+def other_judging_code(name: str, verdicts: Path) -> bool:
+    """Tell whether the code that judges here is another than that of a stored run, as far as the run tells.
+
+    Raises:
+        UsageError, Tampered: as ``read_run``.
+    """
+    trail = Ledger(verdicts)
+    started = ledger.find_judged(trail, name)
+    before = Pins.model_validate(started.body["pins"])
+    now = ledger.pins(registered_for(trail, started).hypothesis, verdict.default_templates())
+    return bool(before.code_kinds) and ledger.code_differences(before, now).judgement is not None
 
 
 def _same_bits(registration: Registration, hypothesis: str, trail: Ledger, now: Environment) -> str | None:

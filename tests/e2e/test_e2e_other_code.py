@@ -87,6 +87,10 @@ def test_other_judging_code_is_tried_on_the_stored_results(judged: Project, othe
     assert line.endswith(f"judging the stored results of run {before.name} again with this code gave the same decision")
     assert f"this run deviates: {line}" in said and BANNER in page
     audited(judged)
+    again = judged.harness("reverdict", before.name, PYTHONPATH=str(other.root))
+    told = "the code that judges is not that of the run"
+    assert again.returncode == 0 and told in again.stderr and "the same to the byte" in again.stderr
+    assert told not in judged.harness("reverdict", before.name).stderr
 
 
 def test_other_judging_code_that_decides_otherwise_is_told(judged: Project, other: Other) -> None:

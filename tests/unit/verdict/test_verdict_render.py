@@ -415,3 +415,77 @@ def test_consequences_of_every_outcome_are_needed() -> None:
     args = samples.margin(REAL)
     with pytest.raises(HarnessError, match="artifact"):
         render(*args[:4], {"real": Consequences()})
+
+
+# What repeats stands once, and says what differs
+
+
+EXPLAINED = (
+    "assumes: seeds are independent",
+    "How to read",
+    "A second opinion, which decides nothing",
+    "A standardised effect is the difference",
+    "need not mean a decision",
+    "The outcome rests on the test alone",
+)
+
+
+def test_what_several_decisions_share_is_explained_once() -> None:
+    one, three = (page(render(*samples.alike(count))) for count in (1, 3))
+    for text in EXPLAINED:
+        assert one.count(text) >= 1 and three.count(text) <= one.count(text) + (text == "How to read"), text
+    assert three.count("| first | real |") == three.count("| third | real |") == 1  # all in one table
+    assert three.count("Standardised effect (Hedges' g") == 3
+
+
+def test_a_p_value_reads_alike_in_tables_and_sentences() -> None:
+    fixed, measured, judged, provenance, moved = samples.margin((31.2, 31.1, 31.3, 31.0, 31.4), steps=("One.",))
+    text = page(
+        render(fixed, measured, judged.model_copy(update={"summary": "It is so (p < 1e-6)."}), provenance, moved)
+    )
+    assert "It is so (p < 1e-6)." in text and " | < 1e-6 | yes |" in text
+    assert not re.search(r"&lt;|e-0\d| p = 0\.|α = 0\.", text)
+
+
+def test_the_arms_own_settings_are_told_by_what_differs() -> None:
+    found = samples.hypothesis()
+    arms = {name: arm.model_dump(mode="json") for name, arm in found.arms.items()}
+    _, second, third = arms
+    arms[second]["setup"]["optimizer"]["lr"] = 0.5
+    arms[second]["setup"]["batch_size"] = 7
+    arms[third]["setup"]["evaluation"]["metrics"] = ["test_accuracy"]
+    fixed, measured, judged, provenance, moved = samples.decided()
+    other = fixed.hypothesis.model_validate({**found.model_dump(mode="json"), "arms": arms})
+    files = render(fixed.model_copy(update={"hypothesis": other}), measured, judged, provenance, moved)
+    table = page(files).split("## How it was trained")[1].split("## Where it comes from")[0]
+    assert "| Own settings |" in table and "| lr: 0.5; Batch size: 7; Measured: test\\_accuracy, " in table
+    assert re.search(r"\| Optimizer \| adamw: weight decay [^|]*schedule cosine \(lr: see the arms\) \|", table)
+    assert "| Batch size |" not in table and table.count("weight decay") == 1
+    assert table.count("Measured: test\\_accuracy |") == 1
+
+
+def test_a_logarithm_is_told_as_a_ratio_on_the_page() -> None:
+    fixed, measured, judged, provenance, moved = samples.margin(REAL)
+    plain = fixed.hypothesis.model_dump(mode="json")
+    plain["estimands"]["margin"] |= {"transform": "log10", "unit": "raw", "metric": {"name": "train_loss"}}
+    plain["exploratory"]["loss"] = plain["estimands"]["margin"]
+    logged = fixed.hypothesis.model_validate(plain)
+    values = (0.5, 0.45, 0.55, 0.5, 0.52)
+    result = samples.estimand("margin", values, "log10 of training loss", "log10")
+    part = judged.decisions[0].model_copy(update={"estimand": result, "interval": (0.4, 0.6)})
+    beside = result.model_copy(update={"name": "loss"})
+    told = judged.model_copy(update={"decisions": (part,), "exploratory": (beside,)})
+    text = page(render(fixed.model_copy(update={"hypothesis": logged}), measured, told, provenance, moved))
+    assert "That is a ratio of 3.19 (2.51 to 3.98)." in text
+    assert re.search(r"\| log10 of training loss \| 0\.504\d* \(log10\), a ratio of 3\.19\d* \(\d", text)
+
+
+def test_what_differs_in_words_only_is_one_line_and_no_banner() -> None:
+    fixed, measured, judged, _, moved = samples.margin(REAL)
+    text = page(render(fixed, measured, judged, samples.provenance(words="the template verdict.md.j2"), moved))
+    assert "deviated from its registration" not in text
+    assert "only words differ from the registration (the template verdict.md.j2).\n" in text
+    both = samples.provenance(words="the template verdict.md.j2", deviations=("The data differ.",))
+    text = page(render(fixed, measured, judged, both, moved))
+    assert "deviated from its registration" in text
+    assert "- The data differ.\n- besides, only words differ: the template verdict.md.j2\n" in text

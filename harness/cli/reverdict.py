@@ -11,6 +11,7 @@ import typer
 from harness.cli.app import app
 from harness.cli.common import VerdictsOption, err, escape, out, shown, verb
 from harness.errors import UsageError
+from harness.wording import p_value
 
 if TYPE_CHECKING:
     from harness.pipeline import Sensitivity
@@ -82,7 +83,7 @@ def _print_sensitivity(found: Sensitivity) -> None:
             "as registered" if row.alpha is None else f"{row.alpha:g}",
             f"{row.smallest_n} seeds" if row.smallest_n is not None else "–",
             f"{row.outcome}{mark}",
-            "–" if row.p is None else "< 1e-6" if row.p < 1e-6 else f"{row.p:.3g}",
+            "–" if row.p is None else p_value(row.p),
             *([parts] if several else []),
         ]
         table.add_row(*(escape(cell) for cell in cells))

@@ -306,15 +306,12 @@ def code_exchanged(trail: Trail) -> None:
 def plug_in_told_as_words(trail: Trail) -> None:
     """What trains, filed under what could change nothing."""
     run, _ = judged(trail)
-    trail.rebuild(
-        only(
-            run, lambda body: body.update(pins=other_plugin(body["pins"]), words="the code of rules/bp", deviations=[])
-        )
-    )
 
+    def other(body: dict[str, Any]) -> None:
+        body["pins"]["plugins"]["rules/bp"] = "0" * 64
+        body["words"] = "rules/bp"
 
-def other_plugin(pins: dict[str, Any]) -> dict[str, Any]:
-    return pins | {"plugins": pins["plugins"] | {"rules/bp": "0" * 64}}
+    trail.rebuild(only(run, other))
 
 
 @attack("deviation-unnamed")

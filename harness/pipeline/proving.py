@@ -7,12 +7,13 @@ is proven harmless is still named.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from harness import ledger, verdict
 from harness.errors import HarnessError
 from harness.ledger import CodeDifferences, Environment, Event, Ledger, Pins, Registration
+from harness.ledger.code import MEANING
 from harness.pipeline.judging import reverdict
 from harness.pipeline.project import registered_for, run_folder, stored
 
@@ -22,7 +23,7 @@ def proven(
 ) -> CodeDifferences:
     """The differences, each with what an earlier run under the registered code shows of it, if there is one."""
     numbers, judgement = differing.numbers, differing.judgement
-    if numbers is not None and (shown := _same_bits(registration, hypothesis, trail, now)):
+    if numbers is not None and (shown := _same_bits(_runs(registration, hypothesis, trail, "numbers"), trail, now)):
         numbers = f"{numbers}; {shown}"
     if judgement is not None and (shown := _same_decision(registration, hypothesis, trail)):
         judgement = f"{judgement}; {shown}"
@@ -42,9 +43,17 @@ def other_judging_code(name: str, verdicts: Path) -> bool:
     return bool(before.code_kinds) and ledger.code_differences(before, now).judgement is not None
 
 
-def _same_bits(registration: Registration, hypothesis: str, trail: Ledger, now: Environment) -> str | None:
-    """A run of the registered code that was trained again with today's, and came to the same bits."""
-    runs = {event.digest: event for event in _runs(registration, hypothesis, trail, "numbers")}
+def proven_since_first(lines: tuple[str, ...], hypothesis: str, trail: Ledger, now: Environment) -> tuple[str, ...]:
+    """What ``ledger.code_deviation`` says, with what a run by the first attempt's code shows of it, if there is one."""
+    runs = [e for e in trail.events() if e.type == "run_started" and e.body["hypothesis"] == hypothesis]
+    first = [event for event in runs if event.body["environment"]["code"] == runs[0].body["environment"]["code"]]
+    shown = _same_bits(first, trail, now) if lines else None
+    return tuple(f"{line}; {shown}" if shown and line.startswith(MEANING["numbers"]) else line for line in lines)
+
+
+def _same_bits(started: Iterable[Event], trail: Ledger, now: Environment) -> str | None:
+    """A run, of those, that was trained again with today's code and came to the same bits."""
+    runs = {event.digest for event in started}
     wanted = [now.code_kinds[kind] for kind in ("numbers", "plugins")]
     for event in reversed(trail.events()):
         if event.type != "replicated" or event.body["run"] not in runs or event.body["agreement"] != "bits":

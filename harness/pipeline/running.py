@@ -28,7 +28,7 @@ from harness.pipeline.project import (
     registered_for,
     save,
 )
-from harness.pipeline.proving import proven
+from harness.pipeline.proving import proven, proven_since_first
 from harness.pipeline.steps import (
     amended_lines,
     circumstances,
@@ -72,6 +72,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
         _, moved = registered_claims(registration, loaded, trail)
         environment = ledger.environment(project_root(path))
         differing = proven(differing, registration, hypothesis.id, trail, environment)
+        since = ledger.code_deviation(trail, hypothesis.id, registration.pins.code, environment)
         planned = planned_on(device, hypothesis, registration.seeds, registration.digest)
         body = {
             "hypothesis": hypothesis.id,
@@ -90,7 +91,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
                 *amended_lines(trail, hypothesis.id, late=True),
                 *differing.deviations,
                 *moved,
-                *ledger.code_deviation(trail, hypothesis.id, registration.pins.code, environment),
+                *proven_since_first(since, hypothesis.id, trail, environment),
                 *data_deviations(registration.data, fingerprints),
             ),
             "words": differing.words,

@@ -86,8 +86,13 @@ def _add(found: dict[str, type[Plugin]], family: str, name: str, plugin: Any) ->
 
 
 def source_digest(plugin: Plugin) -> str:
-    """SHA-256 of the file that defines the plug-in: what a registration pins."""
-    return hashlib.sha256(Path(inspect.getfile(type(plugin))).read_bytes()).hexdigest()
+    """SHA-256 of the file that defines the plug-in: what a registration pins. Line ends are no difference."""
+    return hashlib.sha256(normalised(Path(inspect.getfile(type(plugin))).read_bytes())).hexdigest()
+
+
+def normalised(source: bytes) -> bytes:
+    """The text of a source file or template with the line ends that Python reads in it: a checkout may change them."""
+    return source.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from harness.cli.common import (
     wants_json,
 )
 from harness.errors import UsageError
+from harness.wording import p_value
 
 if TYPE_CHECKING:
     from harness.ledger import Moment
@@ -121,9 +122,9 @@ def list_families(found: tuple[Family, ...], as_json: bool) -> None:
         table = Table("hypothesis", "outcome", "p", "p after Holm", "", box=None, pad_edge=False)
         for row in one.rows:
             outcome = row.verdict.outcome if row.verdict else "not judged: p = 1"
-            raw = "–" if row.verdict is None or row.verdict.p is None else f"{row.verdict.p:.3g}"
+            raw = "–" if row.verdict is None or row.verdict.p is None else p_value(row.verdict.p)
             table.add_row(
-                row.hypothesis, outcome, raw, f"{row.adjusted:.3g}", "holds" if row.holds else "does not hold"
+                row.hypothesis, outcome, raw, p_value(row.adjusted), "holds" if row.holds else "does not hold"
             )
         out.print(table)
         for name in one.unregistered:

@@ -10,6 +10,7 @@ import typer
 from harness.cli.app import app
 from harness.cli.common import VerdictsOption, err, escape, out, shown, trail_here, verb
 from harness.errors import UsageError
+from harness.wording import p_value
 
 if TYPE_CHECKING:
     from harness.pipeline import Sensitivity
@@ -53,6 +54,8 @@ def reverdict(
         raise typer.Exit(4)
     if again.rounded:
         err.print(f"the same but for last digits: {', '.join(again.rounded)}", markup=False)
+    if pipeline.other_judging_code(name, trail):
+        err.print("the code that judges is not that of the run, and gave the same", markup=False)
     if again.redrawn:
         err.print(f"the same numbers, drawn otherwise here: {', '.join(again.redrawn)}", markup=False)
     if not again.rounded and not again.redrawn:
@@ -81,7 +84,7 @@ def _print_sensitivity(found: Sensitivity) -> None:
             "as registered" if row.alpha is None else f"{row.alpha:g}",
             f"{row.smallest_n} seeds" if row.smallest_n is not None else "–",
             f"{row.outcome}{mark}",
-            "–" if row.p is None else "< 1e-6" if row.p < 1e-6 else f"{row.p:.3g}",
+            "–" if row.p is None else p_value(row.p),
             *([parts] if several else []),
         ]
         table.add_row(*(escape(cell) for cell in cells))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from harness.inference.families import holm
-from harness.inference.report import listing
+from harness.inference.report import TODAY, Words
 from harness.records import BandDecision, Combine
 
 
@@ -43,25 +43,23 @@ def share(rule: Combine | None, name: str) -> int:
     return len(named) if name in named else 1
 
 
-def combine(rule: Combine, decisions: tuple[BandDecision, ...]) -> Combined:
+def combine(rule: Combine, decisions: tuple[BandDecision, ...], words: Words = TODAY) -> Combined:
     """The outcome of the combination, or inconclusive. Decisions come with their α divided by ``share``."""
     parts = {decision.name: _Part(decision.alpha, _band_p(decision)) for decision in decisions}
     if rule.table is not None:
-        return _table(rule, parts)
+        return _table(rule, parts, words)
     assert rule.holds is not None
     assert rule.outcome is not None
     assert rule.otherwise is not None
     holds = {name: frozenset(bands) for name, bands in rule.holds.items()}
     m = len(holds)
     if rule.rule == "all":
-        words = f"all {m} decisions must hold: {rule.outcome} needs each of them shown to hold, each at its α; "
-        words += f"{rule.otherwise} needs one of them shown to fail, at α/{m}"
-        return _every(parts, holds, rule.outcome, rule.otherwise, words)
+        return _every(
+            parts, holds, rule.outcome, rule.otherwise, words, words.all_hold(m, rule.outcome, rule.otherwise)
+        )
     # not one decision holds if and only if every decision lies in its other bands
     fails = {name: frozenset(parts[name].band_p) - bands for name, bands in holds.items()}
-    words = f"one of {m} decisions must hold: {rule.outcome} needs one of them shown to hold, at α/{m}; "
-    words += f"{rule.otherwise} needs each of them shown to fail, each at its α"
-    return _every(parts, fails, rule.otherwise, rule.outcome, words)
+    return _every(parts, fails, rule.otherwise, rule.outcome, words, words.any_holds(m, rule.outcome, rule.otherwise))
 
 
 def _band_p(decision: BandDecision) -> dict[str, float]:
@@ -76,7 +74,12 @@ def _band_p(decision: BandDecision) -> dict[str, float]:
 
 
 def _every(
-    parts: Mapping[str, _Part], inside: Mapping[str, frozenset[str]], outcome: str, otherwise: str, words: str
+    parts: Mapping[str, _Part],
+    inside: Mapping[str, frozenset[str]],
+    outcome: str,
+    otherwise: str,
+    words: Words,
+    asked: str,
 ) -> Combined:
     """``outcome`` if every decision lies in its bands of ``inside``, ``otherwise`` if some decision lies outside.
 
@@ -95,16 +98,16 @@ def _every(
     out = [name for name, p in for_otherwise.items() if p <= parts[name].alpha / m]
     if all_in and not out:
         p = max(for_outcome.values())
-        return Combined(outcome, p, f"{words}. All {m} are shown (largest p = {p:.3g}): {outcome}.")
+        return Combined(outcome, p, words.all_shown(asked, m, p, outcome))
     if out and not all_in:
         adjusted = dict(zip(for_otherwise, holm(tuple(for_otherwise.values())), strict=True))
-        shown = [f"{name} (p = {p:.3g})" for name, p in adjusted.items() if p <= parts[name].alpha]
+        shown = {name: p for name, p in adjusted.items() if p <= parts[name].alpha}
         p = min(adjusted[name] for name in out)
-        return Combined(otherwise, p, f"{words}. It is shown by {listing(shown)}, p after Holm: {otherwise}.")
-    return Combined("inconclusive", None, f"{words}. Neither is shown: inconclusive.")
+        return Combined(otherwise, p, words.some_shown(asked, shown, otherwise))
+    return Combined("inconclusive", None, words.none_shown(asked))
 
 
-def _table(rule: Combine, parts: Mapping[str, _Part]) -> Combined:
+def _table(rule: Combine, parts: Mapping[str, _Part], words: Words) -> Combined:
     """Every combination of bands that are alive is looked up; the outcome is what they agree on.
 
     Each of the m decisions that the table names is made at α/m (``share``). All their true bands are alive together
@@ -120,12 +123,11 @@ def _table(rule: Combine, parts: Mapping[str, _Part]) -> Combined:
         return next((row.outcome for row in rows if all(cell[name] == band for name, band in row.when.items())), None)
 
     possible = {look_up(dict(zip(names, cell, strict=True))) for cell in product(*(alive[name] for name in names))}
-    shown = "; ".join(f"{name}: {' or '.join(alive[name]) or 'none'}" for name in names)
-    words = f"a table of {m} decisions, each at α/{m}. Bands not excluded: {shown}"
+    asked = words.table(m, alive)
     outcome = next(iter(possible)) if len(possible) == 1 else None
     if outcome is None:
-        options = ", ".join(sorted(option for option in possible if option is not None)) or "no row"
-        return Combined("inconclusive", None, f"{words}. They leave {options}: inconclusive.")
+        options = sorted(option for option in possible if option is not None)
+        return Combined("inconclusive", None, words.table_open(asked, options))
     # a combination is excluded as soon as one of its bands is
     others = (
         min(parts[name].band_p[band] for name, band in zip(names, cell, strict=True))
@@ -133,6 +135,4 @@ def _table(rule: Combine, parts: Mapping[str, _Part]) -> Combined:
         if look_up(dict(zip(names, cell, strict=True))) != outcome
     )
     p = min(1.0, m * max(others, default=0.0))
-    return Combined(
-        outcome, p, f"{words}. Every combination of them means {outcome} (p = {p:.3g} after the factor {m})."
-    )
+    return Combined(outcome, p, words.table_shown(asked, m, p, outcome))

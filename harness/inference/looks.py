@@ -11,19 +11,21 @@ from __future__ import annotations
 
 from harness.errors import HarnessError
 from harness.inference.outcome import glance, judge
+from harness.inference.report_before import FORM_OF_TODAY, words_of
 from harness.records import Decision, Hypothesis, Look, Measurements
 
 
-def decide(hypothesis: Hypothesis, measurements: Measurements) -> Decision:
+def decide(hypothesis: Hypothesis, measurements: Measurements, form: int = FORM_OF_TODAY) -> Decision:
     """The outcome of a hypothesis after the seeds measured so far: that of the look which gave one, else of the last.
 
     The same for the first seeds of a longer run: a decision never depends on seeds after the look that it stopped at.
+    ``form``: of verdict.json, whose sentences are to be used.
 
     Raises:
         HarnessError: fewer seeds than at the first look; otherwise as ``judge``.
     """
     if measurements.pilot or hypothesis.stopping.kind == "fixed":
-        return judge(hypothesis, measurements)
+        return judge(hypothesis, measurements, words=words_of(form))
     planned = hypothesis.looks
     measured = len(measurements.seeds)
     due = [seeds for seeds in planned if seeds <= measured]
@@ -40,7 +42,7 @@ def decide(hypothesis: Hypothesis, measurements: Measurements) -> Decision:
         taken.append(Look(seeds=seeds, outcome=outcome, p=p))
         if outcome != "inconclusive":
             break
-    decision = judge(hypothesis, measurements.first(taken[-1].seeds), **shares)
+    decision = judge(hypothesis, measurements.first(taken[-1].seeds), **shares, words=words_of(form))
     words = f"{decision.summary} {_words(hypothesis, taken)}"
     warnings = decision.warnings
     if measured > taken[-1].seeds:

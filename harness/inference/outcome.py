@@ -15,11 +15,14 @@ from harness.inference.families import exploratory_p
 from harness.inference.guards import judge_guard
 from harness.inference.opinion import effect_size, posterior
 from harness.inference.readings import diverged, divergence_rate, unapplied_seeds
-from harness.inference.report import explain, listing, p_value, summary_of
+from harness.inference.report import TODAY, Words
 from harness.records import BandDecision, Decision, GuardResult, Hypothesis, Measurements
+from harness.wording import listing
 
 
-def judge(hypothesis: Hypothesis, measurements: Measurements, *, parts: int = 1, guard_parts: int = 1) -> Decision:
+def judge(
+    hypothesis: Hypothesis, measurements: Measurements, *, parts: int = 1, guard_parts: int = 1, words: Words = TODAY
+) -> Decision:
     """The outcome of a hypothesis, with everything that it rests on. Pure: the same records give the same decision.
 
     In this order: a seed that was not applied, a replica that diverged where the file does not allow it, or a violated
@@ -32,7 +35,7 @@ def judge(hypothesis: Hypothesis, measurements: Measurements, *, parts: int = 1,
     Raises:
         HarnessError: bands that do not tile the line, or several decisions without a rule that combines them.
     """
-    found = _judged(hypothesis, measurements, parts, guard_parts)
+    found = _judged(hypothesis, measurements, parts, guard_parts, words)
     samples, decisions, combined = found.samples, found.decisions, found.combined
     failed = _failed(hypothesis, measurements, samples)
     replicas = {arm: sum(result.arm == arm for result in measurements.replicas) for arm in failed}
@@ -54,7 +57,7 @@ def judge(hypothesis: Hypothesis, measurements: Measurements, *, parts: int = 1,
         clean_rate_limit=1 - 0.05 ** (1 / seeds) if clean and seeds else None,
         exploratory=tuple(sample.result for sample in exploratory.values()),
         exploratory_p=exploratory_p(hypothesis.exploratory, exploratory),
-        warnings=_warnings(hypothesis, measurements, samples, found.unapplied),
+        warnings=_warnings(hypothesis, measurements, samples, found.unapplied, words),
     )
 
 
@@ -62,7 +65,7 @@ def glance(
     hypothesis: Hypothesis, measurements: Measurements, *, parts: int, guard_parts: int
 ) -> tuple[str, float | None]:
     """Outcome and p that ``judge`` would give, without all that describes them."""
-    found = _judged(hypothesis, measurements, parts, guard_parts, described=False)
+    found = _judged(hypothesis, measurements, parts, guard_parts, TODAY, described=False)
     return found.outcome, found.p
 
 
@@ -81,7 +84,12 @@ class _Judged:
 
 
 def _judged(
-    hypothesis: Hypothesis, measurements: Measurements, parts: int, guard_parts: int, described: bool = True
+    hypothesis: Hypothesis,
+    measurements: Measurements,
+    parts: int,
+    guard_parts: int,
+    words: Words,
+    described: bool = True,
 ) -> _Judged:
     samples = {name: evaluate(name, e, hypothesis, measurements) for name, e in hypothesis.estimands.items()}
     unapplied = unapplied_seeds(measurements)
@@ -94,9 +102,11 @@ def _judged(
         )
         for name, guard in hypothesis.guards.items()
     )
-    decisions = _decisions(hypothesis, samples, unapplied, measurements.pilot, parts, described)
-    combined = None if measurements.pilot else _combined(hypothesis, decisions, parts)
-    outcome, summary, p = _whole(hypothesis, measurements, guards, decisions, combined, samples, unapplied, parts)
+    decisions = _decisions(hypothesis, samples, unapplied, measurements.pilot, parts, words if described else None)
+    combined = None if measurements.pilot else _combined(hypothesis, decisions, parts, words)
+    outcome, summary, p = _whole(
+        hypothesis, measurements, guards, decisions, combined, samples, unapplied, parts, words
+    )
     return _Judged(samples, unapplied, guards, decisions, combined, outcome, summary, p)
 
 
@@ -129,22 +139,29 @@ def _decisions(
     unapplied: Mapping[str, tuple[int, ...]],
     pilot: bool,
     parts: int,
-    described: bool,
+    words: Words | None,
 ) -> tuple[BandDecision, ...]:
+    """Every decision by itself; described in ``words``, if there are any."""
     found = []
     for name, spec in hypothesis.decisions.items():
         estimand = hypothesis.estimands[spec.estimand]
         applied = not any(arm in unapplied for arm in estimand.arms)
         alpha = spec.criterion.alpha / share(hypothesis.combine, name) / parts
         decision = judge_bands(
-            name, spec, samples[spec.estimand], estimand.domain, alpha, seeds_applied=applied, described=described
+            name,
+            spec,
+            samples[spec.estimand],
+            estimand.domain,
+            alpha,
+            seeds_applied=applied,
+            described=words is not None,
         )
         if pilot:
             decision = decision.model_copy(update={"outcome": "inconclusive"})
-        if not described:
+        if words is None:
             found.append(decision)
             continue
-        steps = explain(decision, spec.criterion, pilot)
+        steps = words.explain(decision, spec, estimand, pilot)
         beside: dict[str, object] = {}
         if spec.criterion.targets == "mean" and estimand.pairing == "seed":
             beside["posterior"] = posterior(decision)
@@ -153,10 +170,10 @@ def _decisions(
     return tuple(found)
 
 
-def _combined(hypothesis: Hypothesis, decisions: tuple[BandDecision, ...], parts: int) -> Combined:
+def _combined(hypothesis: Hypothesis, decisions: tuple[BandDecision, ...], parts: int, words: Words) -> Combined:
     """What the decisions say together; p as for all of the looks."""
     if hypothesis.combine is not None:
-        together = combine(hypothesis.combine, decisions)
+        together = combine(hypothesis.combine, decisions, words)
     elif len(decisions) == 1:
         together = Combined(decisions[0].outcome, decisions[0].p, "")
     else:
@@ -177,22 +194,20 @@ def _whole(
     samples: Mapping[str, Sample],
     unapplied: Mapping[str, tuple[int, ...]],
     parts: int,
+    words: Words,
 ) -> tuple[str, str, float | None]:
     """Outcome, one sentence, p."""
     if combined is None:
         return "inconclusive", "Pilot: no outcome.", None
-    if reason := _invalid(hypothesis, measurements, guards, samples, unapplied):
+    if reason := _invalid(hypothesis, measurements, guards, samples, unapplied, words):
         return "invalid", f"Invalid: {reason}", None
     if open_guards := [guard for guard in guards if guard.status == "unverified"]:
-        reasons = [f"{g.name} ({g.test}{', ' + p_value(g.p) if g.p is not None else ''})" for g in open_guards]
-        noun = "guard is" if len(reasons) == 1 else "guards are"
-        return "inconclusive", f"Inconclusive: the {noun} not verified: {listing(reasons)}.", None
+        return "inconclusive", words.unverified(open_guards), None
     if hypothesis.combine is None:
-        target = hypothesis.decisions[decisions[0].name].criterion.targets
-        return combined.outcome, summary_of(decisions[0], target, combined.p, parts), combined.p
-    own = listing([f"{decision.name} is {decision.outcome}" for decision in decisions])
-    p = f" ({p_value(combined.p)})" if combined.p is not None else ""
-    return combined.outcome, f"{own[0].upper()}{own[1:]}: together {combined.outcome}{p}.", combined.p
+        spec = hypothesis.decisions[decisions[0].name]
+        estimand = hypothesis.estimands[spec.estimand]
+        return combined.outcome, words.summary(decisions[0], spec, estimand, combined.p, parts), combined.p
+    return combined.outcome, words.several(decisions, combined.outcome, combined.p), combined.p
 
 
 def _invalid(
@@ -201,6 +216,7 @@ def _invalid(
     guards: tuple[GuardResult, ...],
     samples: Mapping[str, Sample],
     unapplied: Mapping[str, tuple[int, ...]],
+    words: Words,
 ) -> str | None:
     """Why no statement can be made, if so."""
     arms = _arms(hypothesis)
@@ -217,8 +233,7 @@ def _invalid(
         counts = [f"{name} ({len(samples[name].missing)} seeds)" for name in blocked]
         return f"{listing(counts)} has seeds without a finite value, and the file allows no outcome then."
     if violated := [guard for guard in guards if guard.status == "violated"]:
-        reasons = [f"{guard.name} ({p_value(guard.p_reverse or 0.0)}): {guard.otherwise}" for guard in violated]
-        return f"a guard is violated. {' '.join(reasons)}"
+        return words.violated(violated)
     return None
 
 
@@ -227,6 +242,7 @@ def _warnings(
     measurements: Measurements,
     samples: Mapping[str, Sample],
     unapplied: Mapping[str, tuple[int, ...]],
+    words: Words,
 ) -> tuple[str, ...]:
     """What a reader must know before believing the numbers."""
     found = []
@@ -250,5 +266,5 @@ def _warnings(
     used = _arms(hypothesis)
     for arm, indices in unapplied.items():
         if arm not in used:
-            found.append(f"{hypothesis.arms[arm].label}: seeds {indices} ended with identical weights.")
+            found.append(f"{hypothesis.arms[arm].label}: seeds {words.seeds(indices)} ended with identical weights.")
     return tuple(found)

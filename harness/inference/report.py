@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from harness.criteria import Criterion, Target
-from harness.records import BandDecision, EstimandResult
+from harness.criteria import Target
+from harness.records import BandDecision, DecisionSpec, Estimand, GuardResult
+from harness.wording import (
+    cardinal,
+    level,
+    listing,
+    named,
+    number,
+    p_equals,
+    sentence,
+    together,
+    told_plainly,
+    unpadded,
+)
 
 PILOT = "This is a pilot: it gives no outcome."
 NOT_TESTED = {
@@ -17,120 +29,224 @@ NOT_TESTED = {
 }
 
 
-def number(value: float) -> str:
-    """Four digits: 30.62, 0.004, 1.2e-09."""
-    return f"{value:.4g}"
+class Words:
+    """The sentences of a decision.
 
+    Stored verdicts hold sentences, and are written again to the byte: before one is changed here, the form of
+    verdict.json gets another number, and the sentence as it was goes to ``harness.inference.report_before``.
+    """
 
-def p_value(p: float) -> str:
-    """``p = 0.00234``, or ``p < 1e-06``."""
-    return f"p = {p:.3g}" if p >= 1e-6 else "p < 1e-06"
+    def p(self, p: float, alpha: float | None = None) -> str:
+        """``p = .0019``."""
+        return p_equals(p, alpha)
 
-
-def listing(names: Sequence[str], word: str = "and") -> str:
-    """``a, b and c``."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
-
-
-def estimate(result: EstimandResult, target: Target) -> str:
-    """``30.62 pp``, or words that there is none."""
-    value = result.estimate(target)
-    return "no value" if value is None else f"{number(value)} {result.unit}".strip()
-
-
-def interval(decision: BandDecision) -> str | None:
-    """``90% interval 28.94 to 32.3``."""
-    if decision.interval is None:
-        return None
-    low, high = decision.interval
-    return f"{100 * decision.interval_level:g}% interval {number(low)} to {number(high)}"
-
-
-def explain(decision: BandDecision, criterion: Criterion, pilot: bool) -> tuple[str, ...]:
-    """The steps of one decision: estimate, bands excluded, what blocks, what would have been needed."""
-    steps = [_estimate_step(decision, criterion.targets)]
-    dropped = [value for value in decision.estimand.values if value.value is None]
-    if dropped and decision.status != "diverged":
-        steps.append(
-            f"{len(dropped)} of {len(decision.estimand.values)} seeds are left out because they have no value."
-        )
-    if replaced := [value for value in decision.estimand.values if value.value is not None and value.note is not None]:
-        steps.append(f"At {len(replaced)} of {len(decision.estimand.values)} seeds the worst value stands in.")
-    if decision.status != "tested":
-        steps.append(NOT_TESTED[decision.status])
-        steps.append(PILOT if pilot else f"So the outcome is {decision.outcome}.")
+    def explain(self, decision: BandDecision, spec: DecisionSpec, estimand: Estimand, pilot: bool) -> tuple[str, ...]:
+        """The steps of one decision: estimate, bands excluded, what blocks, what would have been needed."""
+        steps = [self._estimate_step(decision, spec, estimand)]
+        values = decision.estimand.values
+        if (dropped := sum(value.value is None for value in values)) and decision.status != "diverged":
+            steps.append(self._left_out(dropped, len(values)))
+        if replaced := [value for value in values if value.value is not None and value.note is not None]:
+            steps.append(f"At {len(replaced)} of {len(values)} seeds the worst value stands in.")
+        if decision.status != "tested":
+            steps.append(NOT_TESTED[decision.status])
+            steps.append(PILOT if pilot else f"So the outcome is {decision.outcome}.")
+            return tuple(steps)
+        steps += self._exclusions(decision)
+        if pilot:
+            steps.append(PILOT)
+        elif decision.outcome != "inconclusive":
+            steps.append(self._shown(decision))
+        else:
+            plans = spec.criterion.type_two(1.0, 1.0, 2, decision.alpha) is not None
+            steps += self._undecided(decision, plans)
         return tuple(steps)
-    steps += _exclusions(decision)
-    if pilot:
-        steps.append(PILOT)
-    elif decision.outcome != "inconclusive":
-        p = f" (largest {p_value(decision.p)})" if decision.p is not None else ""
-        steps.append(f"Every band but {decision.outcome} is excluded{p}, so the outcome is {decision.outcome}.")
-    else:
-        plans = criterion.type_two(1.0, 1.0, 2, decision.alpha) is not None
-        steps += _undecided(decision, plans)
-    return tuple(steps)
+
+    def _estimate_step(self, decision: BandDecision, spec: DecisionSpec, estimand: Estimand) -> str:
+        result = decision.estimand
+        estimate, interval = _written(decision, spec)
+        many = f"{result.n} seed{'s' * (result.n != 1)}"
+        if estimate is None:
+            return f"{sentence(result.title)}: no value from {many}."
+        sd = None if result.sd is None else f"standard deviation between seeds {number(result.sd)}"
+        beside = "; ".join(text for text in (interval, sd) if text is not None)
+        plain = plainly(decision, spec.criterion.targets, estimand)
+        text = f"{sentence(result.title)}: estimated at {estimate} from {many}{f' ({beside})' if beside else ''}."
+        return f"{text} That is {plain}." if plain else text
+
+    def _left_out(self, dropped: int, seeds: int) -> str:
+        they_are, they_have = ("is", "it has") if dropped == 1 else ("are", "they have")
+        return f"{dropped} of {seeds} seeds {they_are} left out because {they_have} no value."
+
+    def _exclusions(self, decision: BandDecision) -> list[str]:
+        sentences = []
+        for band, parts in decision.bands.items():
+            tests = [test for test in decision.atoms if test.outcome == band]
+            if tests and band not in decision.alive:
+                sentences.append(self._excluded(band, parts, max(test.p for test in tests), decision.alpha))
+        return sentences
+
+    def _excluded(self, band: str, parts: str, p: float, alpha: float) -> str:
+        shown = self.p(p, alpha)
+        return f"A true value in {named(band)}, {unpadded(parts)}, is excluded ({shown}, at most α = {level(alpha)})."
+
+    def _shown(self, decision: BandDecision) -> str:
+        outcome = named(decision.outcome)
+        p = f" (largest {self.p(decision.p, decision.alpha)})" if decision.p is not None else ""
+        return f"Every band but {outcome} is excluded{p}, so the outcome is {outcome}."
+
+    def _undecided(self, decision: BandDecision, plans: bool) -> list[str]:
+        """``plans``: the criterion has a formula for how many seeds it takes."""
+        if not decision.alive:
+            return [
+                "Every band is excluded, which the criterion's assumptions do not allow: the outcome is inconclusive."
+            ]
+        sentences = [self._blocked(decision)]
+        if decision.seeds_needed is not None:
+            text = f"If the estimate were the truth, {decision.seeds_needed} seeds in all would decide with 80% power"
+            if decision.seeds_needed_pessimistic is not None:
+                text += f", {decision.seeds_needed_pessimistic} if the standard deviation is at its upper 80% limit"
+            sentences.append(f"{text}. They would have to be fresh seeds under a fresh registration.")
+        elif not plans:
+            sentences.append(
+                f"How many seeds would decide can't be said for the criterion {decision.criterion}, which supposes no "
+                "form of the distribution."
+            )
+        elif decision.boundary is not None:
+            sentences.append(
+                "The estimate is so close to the boundary that no reasonable number of seeds would decide."
+            )
+        return sentences
+
+    def _blocked(self, decision: BandDecision) -> str:
+        text = f"Not excluded: {listing([named(band) for band in decision.alive])}. So the outcome is inconclusive"
+        if decision.boundary is not None and decision.p is not None:
+            p = f"{self.p(decision.p, decision.alpha)}, above α = {level(decision.alpha)}"
+            text += f": the boundary at {unpadded(f'{decision.boundary:.12g}')} blocks ({p})"
+        return f"{text}."
+
+    def summary(
+        self, decision: BandDecision, spec: DecisionSpec, estimand: Estimand, p: float | None, looks: int
+    ) -> str:
+        """Estimate, interval, outcome and ``p``, which is over all planned looks, of one decision, in a sentence."""
+        result = decision.estimand
+        estimate, interval = _written(decision, spec)
+        lost = len(result.values) - result.n
+        count = f"n = {result.n}" + (f" of {len(result.values)} seeds" if lost else "")
+        parts = [estimate or "no value", interval, plainly(decision, spec.criterion.targets, estimand), count]
+        head = f"{sentence(result.title)}: {', '.join(part for part in parts if part is not None)}"
+        if decision.status != "tested":
+            return f"{head}. {NOT_TESTED[decision.status]}"
+        shown = "" if p is None else f" ({self.p(p)}" + (f" over {cardinal(looks)} looks)" if looks > 1 else ")")
+        if decision.outcome != "inconclusive":
+            return f"{head}; the outcome is {named(decision.outcome)}{shown}."
+        if not decision.alive:
+            return f"{head}; every band is excluded, so the outcome is inconclusive{shown}."
+        return f"{head}; this leaves {listing([named(band) for band in decision.alive])} open{shown}."
+
+    def several(self, decisions: Sequence[BandDecision], outcome: str, p: float | None) -> str:
+        """Several decisions and what they give together, in one sentence."""
+        own = listing([f"{named(decision.outcome)} on {decision.name}" for decision in decisions])
+        gives = "are inconclusive" if outcome == "inconclusive" else f"give {named(outcome)}"
+        shown = f" ({self.p(p)})" if p is not None else ""
+        return f"The decisions are {own}; together they {gives}{shown}."
+
+    def unverified(self, guards: Sequence[GuardResult]) -> str:
+        """Guards that are not shown to hold."""
+        reasons = [
+            f"{guard.name} ({guard.test}{', ' + self.p(guard.p, guard.alpha) if guard.p is not None else ''})"
+            for guard in guards
+        ]
+        several = len(reasons) > 1
+        return f"Inconclusive, because {'guards are' if several else 'a guard is'} not verified: {listing(reasons)}."
+
+    def violated(self, guards: Sequence[GuardResult]) -> str:
+        """Guards that are shown not to hold."""
+        return " ".join(
+            f"the guard {guard.name} is violated ({self.p(guard.p_reverse or 0.0, guard.alpha)} in the reverse test). "
+            f"{guard.otherwise}"
+            for guard in guards
+        )
+
+    def seeds(self, indices: Sequence[int]) -> str:
+        """Seeds by their positions."""
+        return f"No. {listing([str(index) for index in indices])}"
+
+    def all_hold(self, count: int, outcome: str, otherwise: str) -> str:
+        """What a combination asks for whose decisions must all hold."""
+        many = "Both" if count == 2 else f"All {cardinal(count)}"
+        return (
+            f"{many} decisions must hold: {named(outcome)} needs {_each(count)} shown to hold, each at its α; "
+            f"{named(otherwise)} needs one of them shown to fail, at α/{count}."
+        )
+
+    def any_holds(self, count: int, outcome: str, otherwise: str) -> str:
+        """What a combination asks for of whose decisions one must hold."""
+        return (
+            f"One of the {cardinal(count)} decisions must hold: {named(outcome)} needs one of them shown to hold, at "
+            f"α/{count}; {named(otherwise)} needs {_each(count)} shown to fail, each at its α."
+        )
+
+    def all_shown(self, asked: str, count: int, p: float, outcome: str) -> str:
+        """That all of them are shown to do what the outcome needs."""
+        many = "Both are" if count == 2 else f"All {cardinal(count)} are"
+        return f"{asked} {many} shown (largest {self.p(p)}), so the outcome is {named(outcome)}."
+
+    def some_shown(self, asked: str, shown: Mapping[str, float], outcome: str) -> str:
+        """That some are shown to do the opposite; ``shown``: decision → p after Holm."""
+        parts = listing([f"{name} ({self.p(p)})" for name, p in shown.items()])
+        return f"{asked} It is shown by {parts}, p after Holm, so the outcome is {named(outcome)}."
+
+    def none_shown(self, asked: str) -> str:
+        """That neither outcome is shown."""
+        return f"{asked} Neither is shown, so the outcome is inconclusive."
+
+    def table(self, count: int, alive: Mapping[str, Sequence[str]]) -> str:
+        """How a table of decisions is looked up; ``alive``: decision → bands that are not excluded."""
+        bands = [
+            f"{name}: {listing([named(band) for band in left], 'or') if left else 'none'}"
+            for name, left in alive.items()
+        ]
+        return f"A table of {cardinal(count)} decisions, each at α/{count}. Not excluded: {'; '.join(bands)}."
+
+    def table_open(self, asked: str, options: Sequence[str]) -> str:
+        """That several rows of it are left."""
+        rows = listing([named(option) for option in options]) if options else "no row"
+        return f"{asked} That leaves {rows}, so the outcome is inconclusive."
+
+    def table_shown(self, asked: str, count: int, p: float, outcome: str) -> str:
+        """That all that is left means one outcome."""
+        return f"{asked} Every combination of these means {named(outcome)} ({self.p(p)} after the factor {count})."
 
 
-def _estimate_step(decision: BandDecision, target: Target) -> str:
+def plainly(decision: BandDecision, target: Target, estimand: Estimand) -> str | None:
+    """What an estimate in log10 says without its logarithm; None of others."""
+    value = decision.estimand.estimate(target)
+    if value is None or estimand.transform != "log10":
+        return None
+    return told_plainly(value, decision.interval, ratio=estimand.contrast is not None, mean=target == "mean")
+
+
+def _written(decision: BandDecision, spec: DecisionSpec) -> tuple[str | None, str | None]:
+    """``30.6 pp`` and ``90% interval 29.2 to 32.0 pp``, in one form; None for what there is not."""
     result = decision.estimand
-    text = f"The estimate of {result.title} is {estimate(result, target)} from {result.n} seed{'s' * (result.n != 1)}"
-    if result.sd is not None:
-        text += f", with a standard deviation of {number(result.sd)} between seeds"
-    span = interval(decision)
-    return f"{text}; {span}." if span else f"{text}."
+    value = result.estimate(spec.criterion.targets)
+    if value is None:
+        return None, None
+    texts = [unpadded(text) for text in together([value, *(decision.interval or ())], spec.cuts)]
+    estimate = _with_unit(texts[0], result.unit)
+    if decision.interval is None:
+        return estimate, None
+    span = _with_unit(f"{texts[1]} to {texts[2]}", result.unit)
+    return estimate, f"{number(100 * decision.interval_level)}% interval {span}"
 
 
-def _exclusions(decision: BandDecision) -> list[str]:
-    sentences = []
-    for band, parts in decision.bands.items():
-        tests = [test for test in decision.atoms if test.outcome == band]
-        if not tests or band in decision.alive:
-            continue
-        largest = max(test.p for test in tests)
-        sentences.append(
-            f"A true value in {band}, {parts}, is excluded ({p_value(largest)}, at most α = {decision.alpha:g})."
-        )
-    return sentences
+def _with_unit(text: str, unit: str) -> str:
+    return text if unit == "log10" else f"{text} {unit}".strip()  # the title says that it is a logarithm
 
 
-def _undecided(decision: BandDecision, plans: bool) -> list[str]:
-    """``plans``: the criterion has a formula for how many seeds it takes."""
-    if not decision.alive:
-        return ["Every band is excluded, which the criterion's assumptions do not allow: the outcome is inconclusive."]
-    first = f"Not excluded are {listing(decision.alive)}, so the outcome is inconclusive"
-    if decision.boundary is not None and decision.p is not None:
-        p = f"{p_value(decision.p)}, above α = {decision.alpha:g}"
-        first += f": the boundary at {number(decision.boundary)} blocks ({p})"
-    sentences = [f"{first}."]
-    if decision.seeds_needed is not None:
-        text = f"If the estimate were the truth, {decision.seeds_needed} seeds in all would decide with 80% power"
-        if decision.seeds_needed_pessimistic is not None:
-            text += f", {decision.seeds_needed_pessimistic} if the standard deviation is at its upper 80% limit"
-        sentences.append(f"{text}. They would have to be fresh seeds under a fresh registration.")
-    elif not plans:
-        sentences.append(
-            f"How many seeds would decide can't be said for the criterion {decision.criterion}, which supposes no form "
-            "of the distribution."
-        )
-    elif decision.boundary is not None:
-        sentences.append("The estimate is so close to the boundary that no reasonable number of seeds would decide.")
-    return sentences
+def _each(count: int) -> str:
+    return "both of them" if count == 2 else "each of them"
 
 
-def summary_of(decision: BandDecision, target: Target, p: float | None, looks: int) -> str:
-    """Outcome, estimate, interval and ``p``, which is over all planned looks, of one decision, in one sentence."""
-    parts = [f"{decision.estimand.title} is {estimate(decision.estimand, target)}"]
-    if span := interval(decision):
-        parts.append(span)
-    if p is not None:
-        parts.append(p_value(p) + (f" over {looks} looks" if looks > 1 else ""))
-    lost = len(decision.estimand.values) - decision.estimand.n
-    parts.append(f"n = {decision.estimand.n}" + (f" of {len(decision.estimand.values)} seeds" if lost else ""))
-    head = decision.outcome
-    if decision.outcome == "inconclusive" and decision.status == "tested" and decision.alive:
-        head += f" between {listing(decision.alive)}"
-    elif decision.status != "tested":
-        reason = NOT_TESTED[decision.status]
-        return f"{head.capitalize()}: {', '.join(parts)}; {reason[0].lower()}{reason[1:]}"
-    return f"{head.capitalize()}: {', '.join(parts)}."
+TODAY = Words()

@@ -16,6 +16,7 @@ from harness.ledger.attempt import (
 )
 from harness.ledger.bodies import LookBody
 from harness.ledger.carried import Hindrance, hindrances, left_out
+from harness.ledger.differing import CodeDifferences, code_differences
 from harness.ledger.environment import Environment, environment
 from harness.ledger.events import Event, Ledger
 from harness.ledger.families import Member, families
@@ -48,6 +49,7 @@ __all__ = [
     "Ancestry",
     "AnchorCheck",
     "Attempted",
+    "CodeDifferences",
     "Comparison",
     "Environment",
     "Event",
@@ -66,6 +68,7 @@ __all__ = [
     "changes",
     "closing_on_failure",
     "code_deviation",
+    "code_differences",
     "compare",
     "differences",
     "environment",

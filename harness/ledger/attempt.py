@@ -15,6 +15,9 @@ from typing import Any
 
 from harness.errors import HarnessError, Interrupted, StorageFailed, UsageError
 from harness.ledger.bodies import LookBody
+from harness.ledger.code import MEANING, Kind
+from harness.ledger.differing import COULD, own_differences
+from harness.ledger.environment import CALCULATING, Environment
 from harness.ledger.event import Event
 from harness.ledger.events import Ledger
 from harness.ledger.history import attempts, looks, run_name
@@ -23,7 +26,8 @@ from harness.records import Attempt, Measurements
 from harness.storage import write_atomic
 
 PINNED = ("registration", "canonical", "pins", "data", "plan", "seeds", "device")
-"""What a resumed attempt must share with its start, so that it comes to the same bits."""
+"""What a resumed attempt must share with its start, so that it comes to the same bits. Of the pins, templates may
+differ, and code that only reports; what judges may not, because the looks of one run are made by one code."""
 PINNED_ENVIRONMENT = ("code", "packages")
 
 
@@ -106,14 +110,27 @@ def _folder(trail: Ledger, event: Event) -> Path:
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any], keys: Sequence[str] = PINNED) -> tuple[str, ...]:
-    """What one run_started body must share with another to come to the same bits, and does not: one sentence each."""
-    pairs = [(key, before[key], now[key]) for key in keys]
-    pairs += [(key, before["environment"][key], now["environment"][key]) for key in PINNED_ENVIRONMENT]
-    found = []
-    for key, old, new in pairs:
-        if old != new:
-            shown = f": {old} → {new}" if isinstance(old, str) and len(old) < 64 else ""
-            found.append(f"its {key} changed{shown}")
+    """What one run_started body must share with another to come to the same bits, and does not: one sentence each.
+
+    Where both tell what kinds their code has, only code and packages that could change what comes out count; with
+    "pins" among the keys, built-in plug-ins count if they are used, otherwise all of them.
+    """
+    old, new = before["environment"], now["environment"]
+    told = bool(old.get("code_kinds")) and bool(new.get("code_kinds"))
+    pairs: list[tuple[str, Any, Any]] = [(key, before[key], now[key]) for key in keys if key != "pins" or not told]
+    if told:
+        resumed = "pins" in keys
+        kinds: tuple[Kind, ...] = ("numbers", "judgement") if resumed else ("numbers", "plugins")
+        pairs += [
+            (f"code ({MEANING[kind]})", old["code_kinds"].get(kind), new["code_kinds"].get(kind)) for kind in kinds
+        ]
+        if resumed:
+            pairs.append(("plug-ins", before["pins"]["plugins"], now["pins"]["plugins"]))
+        one, other = ({name: env["packages"].get(name) for name in CALCULATING} for env in (old, new))
+        pairs.append(("packages", one, other))
+    else:
+        pairs += [(key, old[key], new[key]) for key in PINNED_ENVIRONMENT]
+    found = tuple(_change(key, one, other) for key, one, other in pairs if one != other)
     return (*found, *arithmetic_changes(before.get("arithmetic"), now.get("arithmetic")))
 
 
@@ -129,17 +146,30 @@ def arithmetic_changes(before: Mapping[str, str] | None, now: Mapping[str, str] 
     )
 
 
-def code_deviation(trail: Ledger, hypothesis: str, pinned: str | None, code: str) -> tuple[str, ...]:
-    """Whether harness's own code changed since the first attempt, for registrations that did not pin it."""
+def _change(key: str, old: Any, new: Any) -> str:
+    if key in ("packages", "plug-ins"):
+        names = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+        if key == "packages":
+            names = [f"{name} {old.get(name) or 'none'} → {new.get(name) or 'none'}" for name in names]
+        return f"its {key} changed: {', '.join(names)}"
+    shown = f": {old} → {new}" if isinstance(old, str) and len(old) < 64 else ""
+    return f"its {key} changed{shown}"
+
+
+def code_deviation(trail: Ledger, hypothesis: str, pinned: str | None, now: Environment) -> tuple[str, ...]:
+    """What changed in harness's own code since the first attempt, for registrations that did not pin it."""
     if pinned is not None:
         return ()
     for event in trail.events():
         if event.type == "run_started" and event.body["hypothesis"] == hypothesis:
-            first = str(event.body["environment"]["code"])
-            if first != code:
-                where = f"that of attempt {run_name(event.digest)}"
-                return (f"harness's own code differs from {where}: {first[:12]} → {code[:12]}",)
-            break
+            first = Environment.model_validate(event.body["environment"])
+            changed = own_differences(first.code, first.code_kinds, now.code, now.code_kinds)
+            return tuple(
+                f"{MEANING[kind]} differs from that of attempt {run_name(event.digest)} (harness's own code "
+                f"{changed[kind][0]}): {could}"
+                for kind, could in COULD.items()
+                if kind in changed
+            )
     return ()
 
 

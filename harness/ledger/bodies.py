@@ -8,7 +8,7 @@
 |                |                                      | seeds, pins, data, kind, differences, reason, attempts     |
 | `run_started`  | before the first seed trains         | hypothesis, registration, amendment, raw, canonical, pins, |
 |                |                                      | data, plan, seeds, environment, device, arithmetic,        |
-|                |                                      | command, deviations                                        |
+|                |                                      | command, deviations, words                                 |
 | `look`         | when the seeds so far were judged    | run, seeds, outcome, p, results                            |
 | `run_finished` | when results.json is durable         | run, results                                               |
 | `run_failed`   | when training stopped for good       | run, reason                                                |
@@ -99,9 +99,10 @@ class AmendedBody(Record):
     data: dict[str, Digest]
     """Data-set name → fingerprint, where it was known."""
     kind: Literal["comment", "surroundings", "meaning"]
-    """comment: the file's text alone; surroundings: code, templates, claims or data too; meaning: the hypothesis."""
+    """comment: the file's text, templates and what else only writes; surroundings: code that could change what comes
+    out, claims or data too; meaning: the hypothesis."""
     differences: tuple[str, ...]
-    """Field by field, "arms.penalized.penalty.strength: 0.01 → 0.02"; empty for a comment."""
+    """Field by field, "arms.penalized.penalty.strength: 0.01 → 0.02"; empty where only the file's text differs."""
     reason: Text
     """The author's, in words."""
     attempts: dict[Digest, AttemptState]
@@ -139,7 +140,10 @@ class RunStartedBody(Record):
     command: str
     """The command, as another person could give it."""
     deviations: tuple[str, ...] = ()
-    """What differs from the registration, one sentence each."""
+    """What differs from the registration and could change what comes out, one sentence each."""
+    words: str | None = None
+    """What else differs and could not: templates, and code that reports, checks and keeps records. Runs from before
+    it was told apart name these among the deviations."""
 
 
 class LookBody(Record):

@@ -10,8 +10,8 @@ from pathlib import Path
 from pydantic import Field
 
 import harness
+from harness.ledger.code import package_code
 from harness.ledger.git import Unanswered, git, repository
-from harness.ledger.pins import package_code
 from harness.records import Record
 
 PACKAGES = (
@@ -29,8 +29,9 @@ PACKAGES = (
     "matplotlib",
     "pillow",
 )
-
-
+"""What is noted of a run."""
+CALCULATING = ("torch", "torchvision", "triton", "numpy", "scipy", "scikit-learn", "pillow", "safetensors", "pydantic")
+"""Those that a result may depend on: they calculate, read data, or keep what is resumed. The others write pages."""
 CODE = (".py", ".yaml", ".j2")
 """Endings of new files that may change what a run does."""
 
@@ -42,6 +43,8 @@ class Environment(Record):
     """Version of this package."""
     code: str
     """SHA-256 over the source files of this package, whether they are in a repository or installed."""
+    code_kinds: dict[str, str] = Field(default_factory=dict)
+    """Kind of code → digest of its files (``harness.ledger.code``); empty where it was not noted yet."""
     commit: str | None
     """Git commit; None where there is none."""
     no_commit: Unanswered | None = Field(default=None, exclude_if=lambda value: value is None)
@@ -63,9 +66,11 @@ def environment(root: Path) -> Environment:
     """The environment of a run whose project folder is ``root``. Nothing is imported to find out versions."""
     where = repository(root)
     difference = None if where.commit is None else _difference(root)
+    code = package_code()
     return Environment(
         harness=harness.__version__,
-        code=package_code(),
+        code=code.digest,
+        code_kinds=code.kinds,
         commit=where.commit,
         no_commit=None if where.state == "answers" else where.state,
         dirty=None if difference is None else difference != b"",

@@ -10,8 +10,9 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 import harness
+from harness.ledger.code import package_code
 from harness.records import Hypothesis, Record
-from harness.registry import Plugin, members, source_digest
+from harness.registry import Plugin, members, normalised, source_digest
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256 in lower-case hexadecimal."""
@@ -24,6 +25,8 @@ class Pins(Record):
     """Version of this package."""
     code: Digest | None = None
     """Digest of all its Python files; None in registrations from before it was noted."""
+    code_kinds: dict[str, Digest] = Field(default_factory=dict)
+    """Kind of code → digest of its files (``harness.ledger.code``); empty in registrations from before it was noted."""
     plugins: dict[str, Digest]
     """"family/name" → digest of the file that defines it."""
     templates: dict[str, Digest]
@@ -35,24 +38,16 @@ class Pins(Record):
 def pins(hypothesis: Hypothesis, template_folder: Path) -> Pins:
     """What a run of ``hypothesis`` uses: all plug-ins of its arms, estimands and decisions, and all templates."""
     paths = sorted(template_folder.rglob("*.j2"))
-    templates = {path.relative_to(template_folder).as_posix(): path.read_bytes() for path in paths}
+    templates = {path.relative_to(template_folder).as_posix(): normalised(path.read_bytes()) for path in paths}
+    code = package_code()
     return Pins(
         harness=harness.__version__,
-        code=package_code(),
+        code=code.digest,
+        code_kinds=code.kinds,
         plugins=dict(sorted((name, source_digest(plugin)) for name, plugin in _used(hypothesis))),
         templates={name: hashlib.sha256(data).hexdigest() for name, data in templates.items()},
         template_bytes=templates,
     )
-
-
-def package_code() -> str:
-    """SHA-256 over names and digests of this package's Python files, in a repository or installed."""
-    package = Path(harness.__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py"), key=lambda path: path.relative_to(package).parts):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{content}  {path.relative_to(package).as_posix()}\n".encode())
-    return digest.hexdigest()
 
 
 def _used(hypothesis: Hypothesis) -> Iterator[tuple[str, Plugin]]:

@@ -13,6 +13,7 @@ from harness.errors import HarnessError, UsageError
 from harness.fields import Unit
 from harness.ledger import carried
 from harness.ledger.bodies import AmendedBody, RegisteredBody
+from harness.ledger.differing import CodeDifferences, code_differences
 from harness.ledger.events import Event, Ledger
 from harness.ledger.pins import Pins, pins
 from harness.records import Hypothesis, Record
@@ -67,8 +68,8 @@ class Comparison(Record):
     """identical: byte for byte; comment_only: another text with the same meaning; changed: another meaning."""
     differences: tuple[str, ...]
     """Field by field, "arms.penalized.penalty.strength: 0.01 → 0.02"; empty unless changed."""
-    pins: tuple[str, ...]
-    """What differs in the code, one sentence each."""
+    code: CodeDifferences
+    """What differs in the code, by what it can change."""
 
 
 def canonical(hypothesis: Hypothesis) -> bytes:
@@ -177,7 +178,7 @@ def compare(registration: Registration, hypothesis: Hypothesis, raw: bytes, pins
     return Comparison(
         status="changed" if changed else "identical" if same_text else "comment_only",
         differences=changed,
-        pins=tuple(_pin_differences(registration.pins, pins)),
+        code=code_differences(registration.pins, pins),
     )
 
 
@@ -223,23 +224,3 @@ def _differences(before: Any, now: Any, path: str) -> list[str]:
 
 def _shown(value: Any) -> str:
     return "absent" if value is ABSENT else json.dumps(value, ensure_ascii=False, sort_keys=True)
-
-
-def _pin_differences(before: Pins, now: Pins) -> list[str]:
-    lines = []
-    if before.harness != now.harness:
-        lines.append(f"harness {before.harness} was registered, this is {now.harness}")
-    if before.code is not None and before.code != now.code:
-        lines.append(f"harness's own code differs from the registered one: {before.code[:12]} → {str(now.code)[:12]}")
-    for what, old, new in (
-        ("the code of", before.plugins, now.plugins),
-        ("the template", before.templates, now.templates),
-    ):
-        for name in sorted({*old, *new}):
-            if name not in new:
-                lines.append(f"{what} {name} was registered and is not used")
-            elif name not in old:
-                lines.append(f"{what} {name} is used and was not registered")
-            elif old[name] != new[name]:
-                lines.append(f"{what} {name} differs from the registered one")
-    return lines

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from harness.pipeline.looking import Outlook, Page, Standing, history, outlook, read_verdict, standings
     from harness.pipeline.places import Project, Settings, project_of
     from harness.pipeline.project import Report, Reporter, trail_at
+    from harness.pipeline.proving import other_judging_code
     from harness.pipeline.registering import Entered, amend, close, register
     from harness.pipeline.replicating import Replication, replicate
     from harness.pipeline.running import pilot, run
@@ -34,6 +35,7 @@ else:
         "looking": ("Outlook", "Page", "Standing", "history", "outlook", "read_verdict", "standings"),
         "places": ("Project", "Settings", "project_of"),
         "project": ("Report", "Reporter", "trail_at"),
+        "proving": ("other_judging_code",),
         "registering": ("Entered", "amend", "close", "register"),
         "replicating": ("Replication", "replicate"),
         "running": ("pilot", "run"),
@@ -74,6 +76,7 @@ __all__ = [
     "families",
     "families_of",
     "history",
+    "other_judging_code",
     "outlook",
     "pilot",
     "power",

@@ -12,7 +12,7 @@ from typing import Any
 
 from harness import claims, inference, ledger, verdict
 from harness.errors import UsageError
-from harness.ledger import Ledger
+from harness.ledger import Event, Ledger
 from harness.pipeline.project import refuse_altered, registered_for, run_folder, stored, uncollected
 from harness.records import (
     Consequences,
@@ -119,10 +119,17 @@ def read_run(run: str, verdicts: Path) -> Stored:
     measurements = Measurements.model_validate_json(stored(folder / "results.json"))
     provenance = Provenance.model_validate_json(stored(folder / "env.json"))
     registered = registered_for(trail, started)
-    pinned = started.body["pins"]["templates"].items()
-    templates = {name: trail.read_object(digest) for name, digest in pinned}
     looks = ledger.looks(trail, started.digest)
-    return Stored(folder, registered, measurements, provenance, templates, looks)
+    return Stored(folder, registered, measurements, provenance, templates_of(trail, started), looks)
+
+
+def templates_of(trail: Ledger, started: Event) -> dict[str, bytes]:
+    """Return the templates that an attempt was started with, by name.
+
+    Raises:
+        Tampered: one of them is missing from the ledger's objects, or was changed there.
+    """
+    return {name: trail.read_object(digest) for name, digest in started.body["pins"]["templates"].items()}
 
 
 @uncollected()
@@ -139,8 +146,8 @@ def reverdict(run: str, verdicts: Path, *, figures: bool = False) -> Recomputed:
     """
     found = read_run(run, verdicts)
     folder, hypothesis = found.folder, found.registered.hypothesis
-    decision = inference.decide(hypothesis, found.measurements)
     version = json.loads(stored(folder / "verdict.json"))["v"]
+    decision = inference.decide(hypothesis, found.measurements, version)
     files = judge(
         found.registered,
         found.measurements,

@@ -67,7 +67,7 @@ def amend(path: Path, settings: Settings, reporter: Reporter, reason: str) -> En
             )
         comparison = ledger.compare(before, hypothesis, loaded.raw, pins, trail)
         around = (
-            *comparison.pins,
+            *comparison.code.deviations,
             *registered_claims(before, loaded, trail)[1],
             *data_deviations(before.data, known),
         )
@@ -81,7 +81,7 @@ def amend(path: Path, settings: Settings, reporter: Reporter, reason: str) -> En
             pins,
             {name: known.get(name) or before.data[name] for name in data if name in known or name in before.data},
             kind="meaning" if comparison.differences else kind,
-            differences=(*comparison.differences, *around),
+            differences=(*comparison.differences, *around, *comparison.code.harmless),
             reason=reason,
         )
     return Entered(hypothesis, event, data)

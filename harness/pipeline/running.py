@@ -17,7 +17,7 @@ from harness import inference, ledger, spec, verdict
 from harness.errors import Interrupted
 from harness.pipeline.claiming import append_walk_backs
 from harness.pipeline.growing import train_and_judge
-from harness.pipeline.judging import first_judged
+from harness.pipeline.judging import first_judged, templates_of
 from harness.pipeline.project import (
     Report,
     Reporter,
@@ -28,6 +28,7 @@ from harness.pipeline.project import (
     registered_for,
     save,
 )
+from harness.pipeline.proving import proven, proven_since_first
 from harness.pipeline.steps import (
     amended_lines,
     circumstances,
@@ -72,6 +73,8 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             reporter.say("only comments or layout differ from the registered file: the meaning is the same")
         _, moved = registered_claims(registration, loaded, trail)
         environment = ledger.environment(project_root(path))
+        differing = proven(differing, registration, hypothesis.id, trail, environment)
+        since = ledger.code_deviation(trail, hypothesis.id, registration.pins.code, environment)
         planned = planned_on(device, hypothesis, registration.seeds, registration.digest)
         body = {
             "hypothesis": hypothesis.id,
@@ -89,11 +92,12 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             "command": command(path),
             "deviations": (
                 *amended_lines(trail, hypothesis.id, late=True),
-                *differing,
+                *differing.deviations,
                 *moved,
-                *ledger.code_deviation(trail, hypothesis.id, registration.pins.code, environment.code),
+                *proven_since_first(since, hypothesis.id, trail, environment),
                 *data_deviations(registration.data, fingerprints),
             ),
+            "words": differing.words,
         }
         for template in pins.template_bytes.values():
             trail.store_object(template)
@@ -111,6 +115,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             resumed=attempt.resumed,
             attempts=ledger.attempts_with(trail, attempt, decision.outcome),
             deviations=tuple(attempt.event.body["deviations"]),
+            words=attempt.event.body.get("words"),
             amendments=amended_lines(trail, hypothesis.id, late=False),
             hand_picked_seeds=registration.hand_picked_seeds,
             **circumstances(
@@ -123,7 +128,9 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
                 attempt.resumed,
             ),
         )
-        files = first_judged(registered, measurements, decision, provenance, reporter.say)
+        # An attempt that was started with another template keeps it: the page is written again with that one too.
+        templates = templates_of(trail, attempt.event)
+        files = first_judged(registered, measurements, decision, provenance, reporter.say, templates)
         save(attempt.folder, files)
         ledger.record_verdict(
             trail, attempt, decision.outcome, files | {"results.json": measurements.to_json().encode()}

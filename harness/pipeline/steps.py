@@ -75,7 +75,9 @@ def look_around(loaded: spec.Loaded, trail: Ledger, settings: Settings, reporter
         reporter.say(f"not looked at: whether the last commit holds a registration of this id ({unseen})")
 
 
-def refuse_changes(registration: Registration, loaded: spec.Loaded, trail: Ledger, pins: Pins) -> tuple[str, ...]:
+def refuse_changes(
+    registration: Registration, loaded: spec.Loaded, trail: Ledger, pins: Pins
+) -> ledger.CodeDifferences:
     """Refuse a file whose meaning is not the registered one; name what differs in the code."""
     refuse_other_seeds(registration, loaded)
     comparison = ledger.compare(registration, loaded.hypothesis, loaded.raw, pins, trail)
@@ -90,7 +92,7 @@ def refuse_changes(registration: Registration, loaded: spec.Loaded, trail: Ledge
             + (", and every verdict from then on says that it deviates" if runs else "")
             + "; or ask the changed question under a new id",
         )
-    return comparison.pins
+    return comparison.code
 
 
 def refuse_other_seeds(registration: Registration, loaded: spec.Loaded) -> None:

@@ -272,6 +272,12 @@ class DecisionSpec(Record):
     )
     """Outcome → union of intervals; together they cover the line, no point twice."""
 
+    @property
+    def cuts(self) -> tuple[float, ...]:
+        """Every boundary of the bands, rising, each once."""
+        ends = [end for band in self.bands.values() for part in band for end in (part.lower, part.upper)]
+        return tuple(sorted({end for end in ends if end is not None}))
+
 
 class Combine(Record):
     """How several decisions make one outcome."""

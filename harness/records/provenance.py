@@ -92,7 +92,9 @@ class Provenance(Record):
     attempts: tuple[Attempt, ...]
     """All attempts at this hypothesis up to this verdict, in ledger order."""
     deviations: tuple[str, ...]
-    """What differed from the registration, one sentence each."""
+    """What differed from the registration and could change what comes out, one sentence each."""
+    words: str | None = None
+    """What else differed and could not: templates, and code that only reports, checks and keeps records."""
     undrawn: tuple[str, ...] = ()
     """Figures that could not be drawn where the verdict was written: names of files below the run's folder."""
     amendments: tuple[str, ...] = ()

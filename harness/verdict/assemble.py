@@ -12,6 +12,7 @@ from harness.records import (
     BandDecision,
     Consequences,
     Decision,
+    Estimand,
     EstimandResult,
     Hypothesis,
     Measurements,
@@ -20,23 +21,32 @@ from harness.records import (
 )
 from harness.records.base import canonical_text
 from harness.verdict import series, tables
-from harness.verdict.bands import band_figure, cuts_of, estimate_of, strip
+from harness.verdict.bands import band_figure, estimate_of, strip
 from harness.verdict.canvas import CannotDraw, Drawing
 from harness.verdict.page import default_templates, fill
 from harness.verdict.profiles import curve_figure, layer_figure
-from harness.verdict.text import Markdown, escape, together, with_unit
+from harness.verdict.text import Markdown, escape, together, unpadded, with_unit
+from harness.wording import told_plainly
 
 CURVES, LAYERS = "learning-curves", "-layers"
-VERSION = 2
-SINCE_VERSION_2: Mapping[str, Mapping[str, IncEx | bool]] = {
-    "decision": {
-        "decisions": {"__all__": {"posterior", "effect_size"}},
-        "looks": True,
-        "exploratory_p": True,
+VERSION = 3
+LATER: Mapping[int, Mapping[str, Mapping[str, IncEx | bool]]] = {
+    2: {
+        "decision": {"decisions": {"__all__": {"posterior", "effect_size"}}, "looks": True, "exploratory_p": True},
+        "provenance": {"amendments": True},
     },
-    "provenance": {"amendments": True},
+    3: {"provenance": {"words": True}},
 }
-"""What parts of verdict.json say since version 2: a verdict stored before is written again without it."""
+"""Version → what parts of verdict.json say since: a verdict stored before is written again without it."""
+
+
+FORM_OF_TODAY = 3
+"""The first form whose page writes numbers as it does today."""
+NUMBERS = (
+    "decisions", "exploratory", "guards", "curves", "profiles", "per_seed", "per_arm", "per_layer", "shared_settings",
+    "arm_settings",
+)  # fmt: skip
+"""Variables of a template with numbers in them that are written already."""
 
 
 class Picture(NamedTuple):
@@ -58,6 +68,10 @@ class DecisionView(NamedTuple):
     """``29.2 to 32.0 pp``, at the decision's own level."""
     strip: str
     figure: Picture | None
+    plainly: str | None
+    """What an estimate in log10 says without its logarithm: ``a ratio of 3.2 (2.9 to 3.6)``."""
+    effect: Markdown | None
+    """The standardised effect: ``-3.34, 95% interval -4.94 to -1.71``."""
 
 
 def render(
@@ -97,7 +111,7 @@ def render(
         spec = hypothesis.decisions[part.name]
         summary = hypothesis.estimands[spec.estimand].seeds
         estimate = estimate_of(part.estimand, summary)
-        texts = together([estimate, *(part.interval or ())], cuts_of(spec)) if estimate is not None else []
+        texts = together([estimate, *(part.interval or ())], spec.cuts) if estimate is not None else []
         unit = part.estimand.unit
         views.append(
             DecisionView(
@@ -107,9 +121,13 @@ def render(
                 interval=with_unit(f"{texts[1]} to {texts[2]}", unit) if len(texts) == 3 else None,
                 strip=strip(part, spec, estimate),
                 figure=shown.get(_file(part.name)),
+                plainly=_plainly(part.estimand, hypothesis.estimands[spec.estimand], estimate, part.interval),
+                effect=_effect(part),
             )
         )
-    shared, arms = tables.settings(hypothesis, measurements)
+    before = version < FORM_OF_TODAY
+    settings = tables.settings_before if before else tables.settings
+    shared, arms = settings(hypothesis, measurements)
     context: dict[str, Any] = {
         "hypothesis": hypothesis,
         "registered": registered,
@@ -121,6 +139,10 @@ def render(
         "consequences": dict(consequences),
         "effects": {outcome: tables.effects(moved) for outcome, moved in consequences.items()},
         "exploratory": [_estimate_row(result) for result in decision.exploratory],
+        "exploratory_plainly": [
+            _plainly(result, hypothesis.exploratory.get(result.name), result.mean, result.interval95)
+            for result in decision.exploratory
+        ],
         "guards": [_guard_row(guard.estimand, guard.threshold) for guard in decision.guards],
         "attempts": tables.count_attempts(attempt.status for attempt in provenance.attempts),
         "curves": shown.get(_file(CURVES)),
@@ -132,9 +154,10 @@ def render(
         "arm_settings": arms,
         "distinct_weights": len({replica.weights_sha256 for replica in measurements.replicas}),
     }
-    files["verdict.md"] = fill(
-        "verdict.md.j2", context, default_templates() if templates is None else templates
-    ).encode()
+    if not before:
+        context |= {key: unpadded(context[key]) for key in NUMBERS}
+    chosen = default_templates() if templates is None else templates
+    files["verdict.md"] = fill("verdict.md.j2", context, chosen, before=before).encode()
     files["verdict.json"] = _as_json(registered, measurements, decision, provenance, consequences, version).encode()
     return dict(sorted(files.items()))
 
@@ -182,6 +205,22 @@ def _estimate_row(result: EstimandResult) -> tuple[str, Markdown, Markdown, str]
     return result.title, with_unit(texts[0], result.unit), interval, str(result.n)
 
 
+def _plainly(
+    result: EstimandResult, spec: Estimand | None, value: float | None, interval: tuple[float, float] | None
+) -> str | None:
+    """What ``value``, the estimate or the mean over seeds, says without its logarithm, if it has one."""
+    if value is None or spec is None or spec.transform != "log10":
+        return None
+    return told_plainly(value, interval, ratio=spec.contrast is not None, mean=value == result.mean)
+
+
+def _effect(decision: BandDecision) -> Markdown | None:
+    if decision.effect_size is None:
+        return None
+    texts = together([decision.effect_size.value, *decision.effect_size.interval95])
+    return Markdown(f"{texts[0]}, 95% interval {texts[1]} to {texts[2]}")
+
+
 def _guard_row(result: EstimandResult, threshold: float) -> Markdown:
     """The guard's median over seeds, on the right side of its threshold."""
     if result.median is None:
@@ -199,7 +238,10 @@ def _as_json(
 ) -> str:
     """verdict.json. A pilot's has estimates, and neither outcome, decision nor consequences."""
     pilot = measurements.pilot
-    later = SINCE_VERSION_2 if version < 2 else {"decision": {}, "provenance": {}}
+    later: dict[str, dict[str, IncEx | bool]] = {"decision": {}, "provenance": {}}
+    for since, parts in LATER.items():
+        for part, fields in parts.items() if version < since else ():
+            later[part] |= fields
     estimates = tables.estimands_of(decision) | {result.name: result for result in decision.exploratory}
     return canonical_text(
         {

@@ -19,12 +19,6 @@ SHOWN_POINTS = 300
 CHARACTER = 0.078  # inches, at 9 points
 
 
-def cuts_of(spec: DecisionSpec) -> list[float]:
-    """Every boundary of the bands, rising, each once."""
-    ends = [end for band in spec.bands.values() for part in band for end in (part.lower, part.upper)]
-    return sorted({end for end in ends if end is not None})
-
-
 def regions(spec: DecisionSpec) -> list[tuple[str, Interval]]:
     """The bands' intervals from left to right, each with its outcome."""
     parts = [(name, part) for name, band in spec.bands.items() for part in band]
@@ -38,11 +32,11 @@ def estimate_of(result: EstimandResult, summary: Target) -> float | None:
 
 def strip(decision: BandDecision, spec: DecisionSpec, estimate: float | None) -> str:
     """Cuts, bands and interval in the order in which they lie: ``low |5| high [29.2 *30.6* 32.0]``."""
-    marks: list[tuple[float, int, str]] = [(cut, 0, f"|{exact(cut)}|") for cut in cuts_of(spec)]
+    marks: list[tuple[float, int, str]] = [(cut, 0, f"|{exact(cut)}|") for cut in spec.cuts]
     marks += [(part.lower if part.lower is not None else float("-inf"), 1, name) for name, part in regions(spec)]
     if estimate is not None:
         ends = decision.interval or ()
-        texts = together([estimate, *ends], cuts_of(spec))
+        texts = together([estimate, *ends], spec.cuts)
         marks.append((estimate, 3, f"*{texts[0]}*"))
         if decision.interval is not None:
             marks += [(decision.interval[0], 2, f"[{texts[1]}"), (decision.interval[1], 4, f"{texts[2]}]")]
@@ -73,7 +67,7 @@ def band_figure(decision: BandDecision, spec: DecisionSpec, estimate: float | No
     wide = decision.estimand.interval95
     if wide and decision.interval and not (wide[0] < decision.interval[0] and decision.interval[1] < wide[1]):
         wide = None  # of another kind than the decision's own interval, or not wider
-    low, high = view([*values, estimate, *(decision.interval or ()), *(wide or ())], cuts_of(spec))
+    low, high = view([*values, estimate, *(decision.interval or ()), *(wide or ())], spec.cuts)
 
     def draw(figure: Figure) -> None:
         from matplotlib.ticker import MaxNLocator
@@ -109,7 +103,7 @@ def _draw_bands(axes: Axes, decision: BandDecision, spec: DecisionSpec, pilot: b
             unlabelled.append(name)
     beyond = ((_beyond(spec, low, left=True), 0.004, "left"), (_beyond(spec, high, left=False), 0.996, "right"))
     bottom = 0.11 if any(text for text, _, _ in beyond) else 0.0
-    for cut in cuts_of(spec):
+    for cut in spec.cuts:
         if low < cut < high:
             axes.axvline(cut, ymin=bottom, ymax=0.86, color=MUTED, linewidth=0.8, linestyle=(0, (4, 2)))
             axes.text(cut, 1.02, exact(cut), ha="center", va="bottom", color=MUTED, fontsize=8)
@@ -168,7 +162,7 @@ def _draw_interval(
     if decision.interval is not None:
         axes.plot(decision.interval, [0.6, 0.6], color=TEXT, linewidth=4.5, solid_capstyle="butt")
     axes.plot([estimate], [0.6], "D", color="white", markeredgecolor=TEXT, markeredgewidth=1.4, markersize=7)
-    text = str(together([estimate, *(decision.interval or ())], cuts_of(spec))[0])
+    text = str(together([estimate, *(decision.interval or ())], spec.cuts)[0])
     halo = [withStroke(linewidth=4, foreground="white")]  # a boundary must not cross the digits
     axes.annotate(
         text, (estimate, 0.6), (0, 8), textcoords="offset points", ha="center", fontweight="bold", path_effects=halo,
@@ -176,7 +170,7 @@ def _draw_interval(
 
 
 def _alt(decision: BandDecision, spec: DecisionSpec, estimate: float) -> str:
-    texts = together([estimate, *(decision.interval or ())], cuts_of(spec))
+    texts = together([estimate, *(decision.interval or ())], spec.cuts)
     interval = ""
     if decision.interval is not None:
         interval = f", {100 * decision.interval_level:g}% interval {texts[1]} to {texts[2]}"

@@ -17,6 +17,7 @@ from pathlib import Path
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
 
+from harness import wording
 from harness.errors import StorageFailed
 from harness.storage import write_atomic
 from harness.verdict import page, text
@@ -30,9 +31,9 @@ class BesidePython(BytecodeCache):
     def get_source_checksum(self, source: str) -> str:
         """Of all that the code follows from: text, the environment that ``page`` makes, jinja2 and Python.
 
-        jinja2 filters and escapes what is constant when it compiles, so that ``text`` is in the code too.
+        jinja2 filters and escapes what is constant when it compiles, so that ``text`` and ``wording`` are in it too.
         """
-        modules = [Path(file).read_bytes() for file in (page.__file__, text.__file__)]
+        modules = [Path(file).read_bytes() for file in (page.__file__, text.__file__, wording.__file__)]
         parts = [source.encode(), *modules, version("jinja2").encode(), MAGIC_NUMBER]
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
-from harness.verdict.text import FILTERS, Markdown, escape
+from harness.verdict.text import FILTERS, FILTERS_BEFORE, Markdown, escape, escape_before
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -24,8 +24,10 @@ def default_templates() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "templates"
 
 
-def fill(name: str, context: Mapping[str, Any], templates: Path | Mapping[str, bytes]) -> str:
+def fill(name: str, context: Mapping[str, Any], templates: Path | Mapping[str, bytes], *, before: bool = False) -> str:
     """The template ``name`` of a folder, or of templates that are kept elsewhere (name → bytes), filled.
+
+    ``before``: with the filters of pages whose form is 1 or 2.
 
     Raises:
         HarnessError: it is missing, has a mistake, or asks for something that is not there.
@@ -33,7 +35,7 @@ def fill(name: str, context: Mapping[str, Any], templates: Path | Mapping[str, b
     from jinja2 import TemplateError
 
     try:
-        text = _environment(_texts(templates)).get_template(name).render(context)
+        text = _environment(_texts(templates), before).get_template(name).render(context)
     except (TemplateError, TypeError) as error:
         raise HarnessError(
             f"the template cannot be filled: {type(error).__name__}: {error}",
@@ -52,7 +54,7 @@ def _texts(templates: Path | Mapping[str, bytes]) -> Templates:
 
 
 @lru_cache(maxsize=4)  # compiling takes longer than filling, and a process may judge several runs
-def _environment(templates: Templates) -> Environment:
+def _environment(templates: Templates, before: bool) -> Environment:
     from jinja2 import DictLoader, StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -61,17 +63,21 @@ def _environment(templates: Templates) -> Environment:
     # Sandboxed, because an audit renders the templates that somebody else registered.
     environment = ImmutableSandboxedEnvironment(
         loader=DictLoader(dict(templates)),
-        bytecode_cache=BesidePython() if templates == _texts(default_templates()) else None,
+        bytecode_cache=BesidePython() if templates == _texts(default_templates()) and not before else None,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,  # that would be for HTML; ``finalize`` escapes for Markdown
-        finalize=_finalize,
+        finalize=_finalize_before if before else _finalize,
         optimized=False,  # folding constants takes longer than it saves
     )
-    environment.filters.update(FILTERS)
+    environment.filters.update(FILTERS_BEFORE if before else FILTERS)
     return environment
+
+
+def _finalize_before(value: Any) -> str:
+    return escape_before(value) if isinstance(value, str) and not isinstance(value, Markdown) else _finalize(value)
 
 
 def _finalize(value: Any) -> str:

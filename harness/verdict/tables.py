@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
@@ -85,8 +85,51 @@ def _values(result: EstimandResult) -> dict[int, Markdown]:
     }
 
 
+PARTS = {"Data": "dataset", "Model": "model", "Optimizer": "optimizer"}
+"""Rows of the settings that have parameters of their own."""
+
+
 def settings(hypothesis: Hypothesis, measurements: Measurements) -> tuple[list[tuple[str, str]], Table]:
-    """How it was trained: what all arms share, and a table of the arms with what is their own."""
+    """How it was trained: what all arms share, and a table of the arms with what is their own, by parameter."""
+    of_arm = {}
+    for name, arm in hypothesis.arms.items():
+        rows = _setup(arm.setup, measurements.epochs.get(name))
+        rows["Measured"] = ", ".join(arm.setup.evaluation.metrics)
+        of_arm[name] = rows
+    shared: list[tuple[str, str]] = []
+    own: dict[str, list[str]] = {name: [] for name in of_arm}
+    for key in next(iter(of_arm.values())):
+        texts = {name: rows[key] for name, rows in of_arm.items()}
+        if len(set(texts.values())) == 1:
+            shared.append((key, next(iter(texts.values()))))
+            continue
+        fields = {
+            name: getattr(arm.setup, PARTS[key]).model_dump() for name, arm in hypothesis.arms.items() if key in PARTS
+        }
+        common, differing = _split(list(fields.values()))
+        if common:
+            listed = ", ".join(_parameter(field) for field in differing)
+            shared.append((key, f"{_listed(common)} ({listed}: see the arms)"))
+            texts = {
+                name: ", ".join(f"{_parameter(f)}: {_word(one[f])}" for f in differing) for name, one in fields.items()
+            }
+        else:
+            texts = {name: f"{key}: {text}" for name, text in texts.items()}
+        for name, text in texts.items():
+            own[name].append(text)
+    return shared, _arms(hypothesis, {name: "; ".join(texts) for name, texts in own.items()})
+
+
+def _split(parts: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
+    """Of several plug-ins of one name, the parameters that they share, and the names of the others; else nothing."""
+    if len({part["name"] for part in parts}) != 1:
+        return {}, []
+    differing = [field for field, value in parts[0].items() if any(part[field] != value for part in parts)]
+    return {field: value for field, value in parts[0].items() if field not in differing}, differing
+
+
+def settings_before(hypothesis: Hypothesis, measurements: Measurements) -> tuple[list[tuple[str, str]], Table]:
+    """As ``settings`` on pages whose form is 1 or 2: an arm's own settings part by part."""
     of_arm = {name: _setup(arm.setup, measurements.epochs.get(name)) for name, arm in hypothesis.arms.items()}
     first = next(iter(of_arm.values()))
     shared = [(key, text) for key, text in first.items() if all(rows[key] == text for rows in of_arm.values())]
@@ -95,9 +138,14 @@ def settings(hypothesis: Hypothesis, measurements: Measurements) -> tuple[list[t
         name: "; ".join(f"{key}: {text}" for key, text in rows.items() if key not in common)
         for name, rows in of_arm.items()
     }
+    return shared, _arms(hypothesis, own)
+
+
+def _arms(hypothesis: Hypothesis, own: Mapping[str, str]) -> Table:
     heads = ["Arm", "Name", "Learning rule", "Penalty", "Frozen"] + ["Own settings"] * any(own.values())
-    rows = [_arm(name, arm) + [own[name]] * any(own.values()) for name, arm in hypothesis.arms.items()]
-    return shared, Table("", heads, rows)
+    return Table(
+        "", heads, [_arm(name, arm) + [own[name]] * any(own.values()) for name, arm in hypothesis.arms.items()]
+    )
 
 
 def _arm(name: str, arm: Arm) -> list[str]:
@@ -123,10 +171,16 @@ def _setup(setup: Setup, trained: int | None) -> dict[str, str]:
 
 def words(part: BaseModel) -> str:
     """A plug-in and its parameters: ``adamw: lr 0.001, weight decay 0.01``."""
-    fields = part.model_dump()
-    name = str(fields.pop("name"))
-    listed = ", ".join(f"{key.replace('_', ' ')} {_word(value)}" for key, value in fields.items())
-    return f"{name}: {listed}" if listed else name
+    return _listed(part.model_dump())
+
+
+def _listed(fields: Mapping[str, Any]) -> str:
+    listed = ", ".join(f"{_parameter(key)} {_word(value)}" for key, value in fields.items() if key != "name")
+    return f"{fields['name']}: {listed}" if listed else str(fields["name"])
+
+
+def _parameter(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _word(value: Any) -> str:

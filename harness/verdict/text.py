@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from harness import wording
 
 SPECIAL = re.compile(r"([\\`*_\[\]{}|~$#!])")
 HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -22,8 +26,24 @@ def one_line(text: str) -> str:
 
 
 def escape(text: str) -> Markdown:
-    """``text`` so that it reads the same after Markdown: no markup, HTML, table cell, formula, link or list."""
-    text = "".join(HTML.get(c, c) for c in one_line(text))
+    """``text`` so that it reads the same after Markdown: no markup, HTML, table cell, formula, link or list.
+
+    A sign between spaces, as in "p < 1e-6", is no markup and stays.
+    """
+    text = re.sub(r"(?<=\S) (?:&lt;|&gt;) (?=\S)", lambda found: html.unescape(found[0]), _without_html(text))
+    return _escape_rest(text)
+
+
+def escape_before(text: str) -> Markdown:
+    """As ``escape`` on pages whose form is 1 or 2: every sign is replaced."""
+    return _escape_rest(_without_html(text))
+
+
+def _without_html(text: str) -> str:
+    return "".join(HTML.get(c, c) for c in one_line(text))
+
+
+def _escape_rest(text: str) -> Markdown:
     text = SPECIAL.sub(r"\\\1", text)
     text = text.replace("://", "\\://").replace("www.", "www\\.")  # a bare address would become a link
     text = re.sub(r"^( ?)([-+=])", r"\1\\\2", text)
@@ -79,49 +99,43 @@ def chance(value: float) -> Markdown:
 
 def p_value(p: float, alpha: float | None = None) -> Markdown:
     """A p value: .0019, < 1e-6; with enough digits to lie on its side of ``alpha``."""
-    if p < 1e-6:
-        return Markdown("< 1e-6")
-    digits = 2
-    while alpha is not None and digits < 17 and _side(float(f"{p:.{digits}g}"), alpha) != _side(p, alpha):
-        digits += 1
-    if 0.995 <= p < 1:
-        return Markdown("> .99")
-    text = f"{p:.{digits}g}" if p < 1e-4 else f"{p:.{digits - 1 - math.floor(math.log10(p))}f}"
-    return Markdown("1" if p == 1 else text.removeprefix("0"))
+    return Markdown(wording.p_value(p, alpha))
 
 
 def p_equals(p: float, alpha: float | None = None) -> Markdown:
     """``p = .0019`` or ``p < 1e-6``, for a sentence."""
-    text = p_value(p, alpha)
+    return Markdown(wording.p_equals(p, alpha))
+
+
+def p_value_before(p: float, alpha: float | None = None) -> Markdown:
+    """As ``p_value`` on pages whose form is 1 or 2: 7.7e-06."""
+    return Markdown(re.sub(r"e-(\d)$", r"e-0\1", text) if (text := wording.p_value(p, alpha))[0] != "<" else text)
+
+
+def p_equals_before(p: float, alpha: float | None = None) -> Markdown:
+    """As ``p_equals`` on such pages."""
+    text = p_value_before(p, alpha)
     return Markdown(f"p {text}" if text[0] in "<>" else f"p = {text}")
 
 
+def level(alpha: float) -> Markdown:
+    """A registered level, written as the p values beside it: .05."""
+    return Markdown(wording.level(alpha))
+
+
+def named(outcome: str) -> Markdown:
+    """An outcome's or band's name in a sentence: in quotation marks, unless it is one of ours."""
+    return escape(wording.named(outcome))
+
+
+def band(parts: object) -> Markdown:
+    """A band or one of its intervals: [1e-8, 2)."""
+    return escape(wording.unpadded(str(parts)))
+
+
 def together(values: Sequence[float], cuts: Iterable[float] = ()) -> list[Markdown]:
-    """Numbers that are read side by side, in one form: digits enough to tell them apart.
-
-    None is rounded onto or over a cut: a reader could no longer see on which side it lies.
-    """
-    largest = max(abs(value) for value in values)
-    spread = max(values) - min(values)
-    if largest == 0:
-        digits, form = 0, "f"
-    elif largest >= 1e6 or largest < 1e-3 or (min(values) > 0 and largest > 1e4 * min(values)):
-        digits, form = 2, "e"
-    else:
-        digits, form = max(0, 2 - math.floor(math.log10(spread or largest))), "f"
-
-    def write(value: float) -> str:
-        text = f"{value:.{digits}{form}}"
-        return text.removeprefix("-") if float(text) == 0 else text
-
-    kept = list(cuts)
-    while digits < 17 and any(_side(float(write(v)), cut) != _side(v, cut) for v in values for cut in kept):
-        digits += 1
-    return [Markdown(write(value)) for value in values]
-
-
-def _side(value: float, cut: float) -> int:
-    return (value > cut) - (value < cut)
+    """Numbers that are read side by side, as ``harness.wording.together`` writes them."""
+    return [Markdown(text) for text in wording.together(values, cuts)]
 
 
 def plus_minus(mean: float | None, sd: float | None) -> Markdown:
@@ -159,18 +173,48 @@ def listing(items: Iterable[str]) -> Markdown:
     return Markdown(f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts))
 
 
+def unpadded(value: Any) -> Any:
+    """A text, or a list, tuple or dictionary of texts, with exponents as people write them: 1e-8 for 1e-08."""
+    if isinstance(value, str):
+        return type(value)(wording.unpadded(value))
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(unpadded(item) for item in value))
+    if isinstance(value, list | tuple):
+        return type(value)(unpadded(item) for item in value)
+    if isinstance(value, dict):
+        return {key: unpadded(item) for key, item in value.items()}
+    return value
+
+
+def _people(write: Callable[..., Markdown]) -> Callable[..., Markdown]:
+    """A filter, with exponents as people write them."""
+    return lambda *arguments: Markdown(wording.unpadded(write(*arguments)))
+
+
 FILTERS: dict[str, Callable[..., Markdown]] = {
     "text": escape,
     "code": code,
     "verbatim": verbatim,
     "short": short,
-    "number": number,
-    "exact": exact,
-    "percent": percent,
+    "number": _people(number),
+    "exact": _people(exact),
+    "percent": _people(percent),
     "chance": chance,
     "p": p_value,
     "p_equals": p_equals,
+    "level": level,
+    "named": named,
+    "band": band,
     "with_unit": with_unit,
     "duration": duration,
     "listing": listing,
 }
+FILTERS_BEFORE: dict[str, Callable[..., Markdown]] = FILTERS | {
+    "text": escape_before,
+    "number": number,
+    "exact": exact,
+    "percent": percent,
+    "p": p_value_before,
+    "p_equals": p_equals_before,
+}
+"""Of pages whose form is 1 or 2, which are written again as they were."""

@@ -14,6 +14,8 @@ from typing import Any
 import rfc8785
 from trails import Trail, sha
 
+from harness.ledger.code import digest_of
+
 Edit = Callable[[str, dict[str, Any]], dict[str, Any] | None]
 
 
@@ -301,6 +303,30 @@ def code_exchanged(trail: Trail) -> None:
 
 
 @attack("deviation-unnamed")
+def plug_in_told_as_words(trail: Trail) -> None:
+    """What trains, filed under what could change nothing."""
+    run, _ = judged(trail)
+
+    def other(body: dict[str, Any]) -> None:
+        body["pins"]["plugins"]["rules/bp"] = "0" * 64
+        body["words"] = "rules/bp"
+
+    trail.rebuild(only(run, other))
+
+
+@attack("deviation-unnamed")
+def training_code_exchanged_and_told_by_kind_as_words(trail: Trail) -> None:
+    run, _ = judged(trail)
+
+    def other(body: dict[str, Any]) -> None:
+        kinds = body["pins"]["code_kinds"] | {"numbers": "0" * 64}
+        body["pins"] |= {"code_kinds": kinds, "code": digest_of(kinds)}
+        body["words"] = "the code that trains and measures"
+
+    trail.rebuild(only(run, other))
+
+
+@attack("deviation-unnamed")
 def data_exchanged(trail: Trail) -> None:
     """Data swapped between registration and run."""
     run, _ = judged(trail)
@@ -386,6 +412,12 @@ def aborted_attempt_told_otherwise(trail: Trail) -> None:
     digests = {name: sha(data) for name, data in files.items()}
     trail.append("run_finished", {"run": again, "results": digests["results.json"]})
     trail.append("verdict", {"run": again, "outcome": "better", "files": digests})
+
+
+@attack("deviations-hidden")
+def words_left_out_of_the_page(trail: Trail) -> None:
+    run, _ = judged(trail)
+    trail.rebuild(only(run, lambda body: body.update(words="the template verdict.md.j2")))
 
 
 @attack("deviations-hidden")

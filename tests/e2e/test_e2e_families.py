@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from harness import ledger, pipeline, spec, verdict
 from harness.cli.app import app
 from harness.errors import Tampered
+from harness.wording import p_value
 
 
 def another(project: Project, name: str, *, register: bool = True) -> None:
@@ -82,7 +83,7 @@ def test_list_family_as_text_and_json(family: Project, monkeypatch: pytest.Monke
         ("third", False),
     ]
     assert found["members"][0]["p_adjusted"] == pytest.approx(3 * found["members"][0]["p"])
-    assert f"{found['members'][0]['p']:.3g}" in as_text and f"{found['members'][0]['p_adjusted']:.3g}" in as_text
+    assert p_value(found["members"][0]["p"]) in as_text and p_value(found["members"][0]["p_adjusted"]) in as_text
 
 
 def test_the_verdict_tells_of_its_family(family: Project) -> None:

@@ -236,16 +236,22 @@ def test_what_cannot_resume_to_the_same_bits_is_kept(
     source = Path(__file__).parents[2]
     for part in ("harness", "templates"):
         shutil.copytree(source / part, tmp_path / "other" / part)
-    with (tmp_path / "other/harness/errors.py").open("a") as file:
+    with (tmp_path / "other/harness/engine/loop.py").open("a") as file:
         file.write("# another version\n")
     other = registered_only.harness(*arguments, PYTHONPATH=str(tmp_path / "other"))
     assert other.returncode == 2, other.stderr
-    assert "its code changed" in other.stderr and "--no-resume" in other.stderr
+    assert "its code (the code that trains and measures) changed" in other.stderr and "--no-resume" in other.stderr
     assert not registered_only.events("run_aborted")
-    ran = registered_only.harness(*arguments, OMP_NUM_THREADS="2")  # another number of cores is no other device
+    shutil.copy(source / "harness/engine/loop.py", tmp_path / "other/harness/engine/loop.py")
+    for words in ("harness/errors.py", "templates/verdict.md.j2"):  # they cannot change what comes out
+        (tmp_path / "other" / words).open("a").write("# another version\n")
+    # Nor is another number of cores another device.
+    ran = registered_only.harness(*arguments, OMP_NUM_THREADS="2", PYTHONPATH=str(tmp_path / "other"))
     assert ran.returncode == 0 and "resuming attempt" in ran.stderr, ran.stderr
     (expected,), (resumed,) = finished.runs(), registered_only.runs()
     assert (resumed / "results.json").read_bytes() == (expected / "results.json").read_bytes()
+    assert "another version" not in (resumed / "verdict.md").read_text()  # the page keeps the template of its start
+    assert registered_only.harness("reverdict", "tiny").returncode == 0
 
 
 def test_a_pilot_is_watermarked_and_gives_no_outcome(project: Project) -> None:

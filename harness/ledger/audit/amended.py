@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from harness.ledger.amendments import Amendment, amendments
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import AmendedBody, RegisteredBody, RunStartedBody
+from harness.ledger.code import MEANING, digest_of
 from harness.ledger.history import run_name
+from harness.ledger.pins import Pins
 from harness.ledger.registration import form_differences, written_differences
+
+
+class Change(NamedTuple):
+    """Something that is not what was fixed before."""
+
+    name: str
+    """As a deviation must name it."""
+    before: str
+    now: str
+    words: bool = False
+    """Whether it can change nothing but words, so that naming it there is enough."""
 
 
 def check(evidence: Evidence, hypothesis: str) -> Iterator[AuditFinding]:
@@ -64,14 +78,13 @@ def _untold(evidence: Evidence, known: RegisteredBody | AmendedBody, body: Amend
         meaning = written_differences(before, now)
         if meaning and (body.kind != "meaning" or not set(meaning) <= set(body.differences)):
             meaning = form_differences(before, now)  # takes a hundred times as long
-    around = [name for name, _, _ in changes(known, body)]
     said = "\n".join(body.differences)
     for line in meaning:
         if line not in body.differences or body.kind != "meaning":
             return line
-    for name in around:
-        if name not in said or body.kind == "comment":
-            return name
+    for change in changes(known, body):
+        if change.name not in said or (body.kind == "comment" and not change.words):
+            return change.name
     return None
 
 
@@ -89,17 +102,28 @@ def _other_seeds(
     return None
 
 
-def changes(fixed: RegisteredBody | AmendedBody, body: AmendedBody | RunStartedBody) -> Iterator[tuple[str, str, str]]:
-    """Plug-ins, templates, code and data that are others than those fixed before: name, before, now."""
-    for old, new in (
-        (fixed.pins.plugins, body.pins.plugins),
-        (fixed.pins.templates, body.pins.templates),
-    ):
-        for name in sorted({*old, *new}):
-            if old.get(name) != new.get(name):
-                yield name, old.get(name, "none"), new.get(name, "none")
-    if fixed.pins.code is not None and fixed.pins.code != body.pins.code:
-        yield "code", fixed.pins.code, body.pins.code or "none"
+def changes(fixed: RegisteredBody | AmendedBody, body: AmendedBody | RunStartedBody) -> Iterator[Change]:
+    """Plug-ins, templates, code and data that are others than those fixed before."""
+    before, now = fixed.pins, body.pins
+    for name in sorted({*before.plugins, *now.plugins}):
+        if before.plugins.get(name) != now.plugins.get(name):
+            yield Change(name, before.plugins.get(name, "none"), now.plugins.get(name, "none"))
+    for name in sorted({*before.templates, *now.templates}):
+        if before.templates.get(name) != now.templates.get(name):
+            yield Change(name, before.templates.get(name, "none"), now.templates.get(name, "none"), words=True)
+    if before.code is not None and before.code != now.code:
+        yield from _own_code(before, now)
     for name, fingerprint in body.data.items():
         if fixed.data.get(name, fingerprint) != fingerprint:
-            yield name, fixed.data[name], fingerprint
+            yield Change(name, fixed.data[name], fingerprint)
+
+
+def _own_code(before: Pins, now: Pins) -> Iterator[Change]:
+    """By kinds, if both tell them and they make up the digest that is told for the whole."""
+    if any(not pins.code_kinds or digest_of(pins.code_kinds) != pins.code for pins in (before, now)):
+        yield Change("code", before.code or "none", now.code or "none")
+        return
+    for kind, meaning in MEANING.items():
+        old, new = before.code_kinds.get(kind, "none"), now.code_kinds.get(kind, "none")
+        if kind != "plugins" and old != new:  # those that are used are pinned one by one
+            yield Change(meaning, old, new, words=kind == "words")

@@ -79,10 +79,10 @@ def _start(evidence: Evidence, run: str, body: RunStartedBody, same_meaning: Sam
         what = f"it was run as registered, past the amendment {skipped[:12]}"
         yield AuditFinding("meaning-changed", what, where, skipped, "no amendment named", body.hypothesis)
     said = "\n".join(body.deviations)
-    for name, old, new in amended.changes(fixed, body):
-        if name not in said:
-            what = f"{name} is not the registered one, and its deviations do not say so"
-            yield AuditFinding("deviation-unnamed", what, where, old, new, body.hypothesis)
+    for change in amended.changes(fixed, body):
+        if change.name not in (f"{said}\n{body.words}" if change.words else said):
+            what = f"{change.name} is not the registered one, and its deviations do not say so"
+            yield AuditFinding("deviation-unnamed", what, where, change.before, change.now, body.hypothesis)
     if body.deviations:
         what = f"run {run_name(run)} deviates: {'; '.join(body.deviations)}"
         yield AuditFinding("deviated", what, where, hypothesis=body.hypothesis)
@@ -151,3 +151,6 @@ def _verdict(
     if unsaid := [text for text in start.deviations if text not in page.deviations]:
         what = "the verdict's page leaves out a deviation of its run"
         yield AuditFinding("deviations-hidden", what, where, unsaid[0], "not listed", start.hypothesis)
+    if start.words is not None and start.words != page.words:
+        what = "the verdict's page leaves out what differs in words"
+        yield AuditFinding("deviations-hidden", what, where, start.words, page.words or "nothing", start.hypothesis)

@@ -105,7 +105,7 @@ def test_the_pseudomedian_is_estimated_and_written_only_where_it_is_asked_for():
     walsh = [(d[i] + d[j]) / 2 for i in range(6) for j in range(i, 6)]
     assert part.estimand.pseudomedian == pytest.approx(np.median(walsh))
     assert part.p == pytest.approx(stats.wilcoxon(d, alternative="greater", method="exact").pvalue)
-    assert f"{part.estimand.pseudomedian:.4g} pp" in part.steps[0]
+    assert f"{part.estimand.pseudomedian:.1f} pp" in part.steps[0]
     plain = decide(make_hypothesis({"e": COSINE}, {"d": ("e", DIRECTION)}), cosines([0.01, 0.02, 0.0]))
     assert (
         "pseudomedian" not in plain.to_json()

@@ -18,7 +18,7 @@ from inference_records import (
 from harness.errors import HarnessError
 from harness.inference import decide, goes_on
 from harness.inference.outcome import judge
-from harness.inference.report import p_value
+from harness.wording import p_equals
 
 LOOKS = {"kind": "looks", "at": [5, 10]}
 CLEAR = [31.2, 28.9, 33.5, 30.1, 29.4]  # real, p = .0023 after 5 seeds
@@ -79,7 +79,7 @@ def test_planned_looks_divide_alpha_and_multiply_p():
     assert look.decisions[0].interval_level == pytest.approx(0.95)
     assert look.decisions[0].p == fixed.decisions[0].p
     assert look.p == look.looks[0].p == pytest.approx(2 * fixed.p)
-    assert f"{p_value(look.p)} over 2 looks" in look.summary  # the headline says the p that counts
+    assert f"{p_equals(look.p)} over two looks" in look.summary  # the headline says the p that counts
     # between p and 2p: enough for one judgement, not for one of two
     for level, outcome in ((1.5 * fixed.p, "inconclusive"), (2.5 * fixed.p, "real")):
         h = make_hypothesis(

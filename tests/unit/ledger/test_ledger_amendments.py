@@ -7,6 +7,7 @@ import pytest
 from harness.errors import DeviationRefused, UsageError
 from harness.ledger import (
     Ancestry,
+    CodeDifferences,
     Ledger,
     amend,
     amendments,
@@ -42,8 +43,8 @@ class Life:
         before = latest(self.ledger, "small")
         now = pins(hypothesis, self.templates)
         found = compare(before, hypothesis, raw, now, self.ledger)
-        differences = (*found.differences, *found.pins)
-        kind = "meaning" if found.differences else "surroundings" if found.pins else "comment"
+        differences = (*found.differences, *found.code.deviations, *found.code.harmless)
+        kind = "meaning" if found.differences else "surroundings" if found.code.deviations else "comment"
         return amend(self.ledger, before, raw, CLAIMS, hypothesis, now, before.data,
                      kind=kind, differences=differences, reason=reason)  # fmt: skip
 
@@ -129,15 +130,18 @@ def test_a_comment_never_deviates(life):
     assert amendment.after and not amendment.deviates and amendment.lines == ()
 
 
-def test_changed_code_can_be_taken_in(life):
+def test_changed_words_can_be_taken_in_and_never_deviate(life):
     life.register()
+    life.start()
     (life.templates / "verdict.md.j2").write_text("# another\n")
     event = life.amend(b"raw", reason="a clearer page")
-    assert event.body["kind"] == "surroundings"
-    assert event.body["differences"] == ["the template verdict.md.j2 differs from the registered one"]
+    assert event.body["kind"] == "comment"
+    assert event.body["differences"] == ["only words differ: the template verdict.md.j2"]
+    (amendment,) = life.classified()
+    assert amendment.after and not amendment.deviates
     hypothesis = life.make()
     after = compare(in_force(life.ledger, "small"), hypothesis, b"raw", pins(hypothesis, life.templates), life.ledger)
-    assert (after.status, after.pins) == ("identical", ())
+    assert (after.status, after.code) == ("identical", CodeDifferences())
     assert life.ledger.read_object(event.body["pins"]["templates"]["verdict.md.j2"]) == b"# another\n"
 
 

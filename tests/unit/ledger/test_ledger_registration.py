@@ -9,8 +9,8 @@ import rfc8785
 
 import harness
 from harness.errors import Tampered, UsageError
-from harness.ledger import canonical, compare, find_registration, pins, register, seeds
-from harness.ledger.pins import package_code
+from harness.ledger import CodeDifferences, canonical, compare, find_registration, pins, register, seeds
+from harness.ledger.code import package_code
 
 RAW = b"# comment\nid: small\n"
 CLAIMS = b"claims: {}\n"
@@ -39,7 +39,8 @@ def test_a_registration_holds_the_files_the_meaning_and_the_code(ledger, make, t
     assert event.body["raw"] == hashlib.sha256(RAW).hexdigest()
     assert event.body["pins"] == {
         "harness": harness.__version__,
-        "code": package_code(),
+        "code": package_code().digest,
+        "code_kinds": package_code().kinds,
         "plugins": {
             name: hashlib.sha256((Path(harness.__file__).parent / f"{name}.py").read_bytes()).hexdigest()
             for name in (
@@ -113,7 +114,7 @@ def registered(ledger, make, templates):
 
 def test_the_same_bytes_are_identical(registered, ledger, make, templates):
     found = compare(registered, make(), RAW, pins(make(), templates), ledger)
-    assert (found.status, found.differences, found.pins) == ("identical", (), ())
+    assert (found.status, found.differences, found.code) == ("identical", (), CodeDifferences())
 
 
 def test_another_text_of_the_same_meaning_is_comment_only(registered, ledger, make, templates):
@@ -196,24 +197,60 @@ def test_a_registered_form_that_todays_records_refuse_is_compared_as_it_is(regis
     assert found.differences == ("dropped: 1 → absent",)
 
 
-def test_changed_code_and_templates_are_named(registered, ledger, make, templates):
+def test_changed_code_and_templates_are_named_by_what_they_can_change(registered, ledger, make, templates):
     (templates / "verdict.md.j2").write_text("# other\n")
     (templates / "part.j2").write_text("new\n")
     now = pins(make(), templates)
-    plugins = {**now.plugins, "rules/dfa": "0" * 64, "rules/bp": "1" * 64}
+    plugins = {**now.plugins, "rules/dfa": "0" * 64, "rules/bp": "1" * 64, "criteria/t": "2" * 64}
     del plugins["metrics/test_accuracy"]
-    now = now.model_copy(update={"plugins": plugins, "harness": "9.9", "code": "c" * 64})
-    found = compare(registered, make(), RAW, now, ledger)
+    kinds = {**now.code_kinds, "numbers": "a" * 64, "words": "b" * 64, "plugins": "d" * 64}
+    changed = {"plugins": plugins, "harness": "9.9", "code": "c" * 64, "code_kinds": kinds}
+    found = compare(registered, make(), RAW, now.model_copy(update=changed), ledger)
+    own = {kind: f"{digest[:12]} → {kinds[kind][:12]}" for kind, digest in now.code_kinds.items()}
     assert found.status == "identical"
-    assert found.pins == (
-        f"harness {harness.__version__} was registered, this is 9.9",
-        f"harness's own code differs from the registered one: {package_code()[:12]} → cccccccccccc",
-        "the code of metrics/test_accuracy was registered and is not used",
-        "the code of rules/bp is used and was not registered",
-        "the code of rules/dfa differs from the registered one",
-        "the template part.j2 is used and was not registered",
-        "the template verdict.md.j2 differs from the registered one",
+    assert found.code.numbers == (
+        f"the code that trains and measures differs from the registered one (harness's own code {own['numbers']}; "
+        "metrics/test_accuracy, which was registered and is not used; rules/bp, which was not registered; rules/dfa): "
+        "the numbers could differ"
     )
+    assert found.code.judgement == (
+        "the code that judges differs from the registered one (criteria/t): the judgement could differ"
+    )
+    assert found.code.words == (
+        "the template part.j2, which was not registered, the template verdict.md.j2, "
+        f"the code that reports and keeps records ({own['words']}); harness {harness.__version__} → 9.9"
+    )
+
+
+@pytest.mark.parametrize("changed", [{"harness": "9.9"}, {"code": "c" * 64, "code_kinds": {"plugins": "d" * 64}}])
+def test_neither_another_version_nor_a_plug_in_that_is_not_used_is_a_difference(
+    registered, ledger, make, templates, changed
+):
+    now = pins(make(), templates)
+    changed = {**changed, "code_kinds": {**now.code_kinds, **changed.get("code_kinds", {})}}
+    found = compare(registered, make(), RAW, now.model_copy(update=changed), ledger)
+    assert found.code == CodeDifferences()
+
+
+def test_code_from_before_kinds_were_noted_may_change_anything(registered, ledger, make, templates):
+    old = registered.pins.model_copy(update={"code": "c" * 64, "code_kinds": {}})
+    now = pins(make(), templates)
+    found = compare(registered.model_copy(update={"pins": old}), make(), RAW, now, ledger)
+    assert found.code == CodeDifferences(
+        numbers="the code that trains and measures differs from the registered one (harness's own code cccccccccccc → "
+        f"{now.code[:12]}, and what changed in it is not known): the numbers could differ"
+    )
+
+
+def test_line_ends_of_plug_ins_and_templates_are_no_difference(registered, ledger, make, templates):
+    template = templates / "verdict.md.j2"
+    template.write_bytes(template.read_bytes().replace(b"\n", b"\r\n"))
+    assert compare(registered, make(), RAW, pins(make(), templates), ledger).code == CodeDifferences()
+    assert pins(make(), templates).template_bytes["verdict.md.j2"] == registered_template(registered, ledger)
+
+
+def registered_template(registered, ledger):
+    return ledger.read_object(registered.pins.templates["verdict.md.j2"])
 
 
 def test_a_missing_registered_form_is_not_passed_over(registered, ledger, make, templates):

@@ -13,6 +13,7 @@ import pytest
 import verdict_samples as samples
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from harness import wording
 from harness.verdict import compiled, default_templates, page, render, text
 
 NAME = "verdict.md.j2"
@@ -76,11 +77,11 @@ def test_code_of_another_jinja_is_not_used(folder, monkeypatch):
     assert path.read_bytes()[:32] != whole[:32]
 
 
-@pytest.mark.parametrize("module", [page, text])
+@pytest.mark.parametrize("module", [page, text, wording])
 def test_code_of_another_environment_is_not_used(folder, tmp_path, monkeypatch, module):
     rendered()
     source = (default_templates() / NAME).read_text()
-    environment = page._environment(page._texts(default_templates()))
+    environment = page._environment(page._texts(default_templates()), False)
     assert compiled.BesidePython().get_bucket(environment, NAME, None, source).code is not None
     changed = tmp_path / "changed.py"
     changed.write_text(Path(module.__file__).read_text() + "\n# changed\n")
@@ -91,8 +92,10 @@ def test_code_of_another_environment_is_not_used(folder, tmp_path, monkeypatch, 
 def test_what_is_filtered_when_compiling_comes_from_nowhere_else():
     """``{{ "verdict.json" | code }}`` is in the code as it will be printed."""
     assert {function.__module__ for function in text.FILTERS.values()} == {text.__name__}
-    assert "harness" not in re.findall(r"^\s*(?:from|import) (\w+)", Path(text.__file__).read_text(), re.MULTILINE)
-    folded = page._environment(()).compile('{{ "a|b" | code }}{{ "a_b" }}', raw=True)
+    for module, allowed in ((text, ["from harness import wording"]), (wording, [])):
+        source = Path(module.__file__).read_text()
+        assert re.findall(r"^ *(?:from|import) harness.*$", source, re.MULTILINE) == allowed
+    folded = page._environment((), False).compile('{{ "a|b" | code }}{{ "a_b" }}', raw=True)
     assert "`a|b`" in folded and "a\\\\_b" in folded
 
 

@@ -49,7 +49,7 @@ def test_files(decided: dict[str, bytes]) -> None:
 def test_outcome_comes_first(decided: dict[str, bytes]) -> None:
     lines = [line for line in page(decided).splitlines() if line]
     assert lines[0].startswith("# Hypothesis: DFA's credit signal")
-    assert lines[1] == "**The outcome is confirmed, as predicted.**"
+    assert lines[1] == '**The outcome is "confirmed", as predicted.**'
 
 
 def test_sections_stand_in_order_and_none_is_empty(decided: dict[str, bytes]) -> None:
@@ -147,7 +147,7 @@ def test_numbers_in_the_text_are_the_records() -> None:
     text, part = page(render(*args)), args[2].decisions[0]
     mean, low, high = re.search(r"is \*\*([\d.]+) pp\*\*, 90% interval ([\d.]+) to ([\d.]+) pp", text).groups()  # type: ignore[union-attr]
     assert [float(mean), float(low), float(high)] == pytest.approx([part.estimand.mean, *part.interval], abs=0.005)
-    assert "The decision's p is the largest of those outside real: p = .0023." in text
+    assert 'The decision\'s p is the largest of those outside "real": p = .0023.' in text
     rows = dict(re.findall(r"^\| (\d+) \| \d+ \| ([\d.]+) \|$", text, flags=re.MULTILINE))
     assert {int(index): float(value) for index, value in rows.items()} == dict(enumerate(REAL))
     for atom in part.atoms:
@@ -162,15 +162,15 @@ def test_numbers_in_the_text_are_the_records() -> None:
 
 def test_inconclusive_names_what_blocks_and_how_many_seeds() -> None:
     text = page(render(*samples.margin(OPEN, boundary=25.0, seeds_needed=13, seeds_needed_pessimistic=27)))
-    assert "**The outcome is inconclusive: the prediction, real, was neither shown nor excluded.**" in text
-    assert "own band is .12; the boundary that blocks a decision is 25 pp. Not excluded: partial and real." in text
+    assert '**The outcome is inconclusive: the prediction, "real", was neither shown nor excluded.**' in text
+    assert 'own band is .12; the boundary that blocks a decision is 25 pp. Not excluded: "partial" and "real".' in text
     assert "About 13 seeds in all" in text and "27 with the standard deviation" in text
     assert "partial [24.82 |25| real *27.40* 29.98]" in text
 
 
 def test_other_outcome_than_predicted() -> None:
     text = page(render(*samples.margin((2.0, 1.5, 2.2, 1.9, 2.4))))
-    assert "**The outcome is artifact; the prediction, real, did not come true.**" in text
+    assert '**The outcome is "artifact"; the prediction, "real", was not borne out.**' in text
     assert (
         "| scale-collapse | Vanilla DFA lets the residual stream grow without bound. | **falls**: walked back |" in text
     )
@@ -185,7 +185,7 @@ def test_invalid_by_guard() -> None:
     invalid = judged.model_copy(update={"outcome": "invalid", "guards": (guard,), "p": None})
     text = page(render(fixed, measured, invalid, provenance, moved))
     assert "**The outcome is invalid: the run cannot answer the question" in text
-    assert "| 4.00e-10 | 0 of 10 | exact sign test, p = 1, α = 0.05 | **violated** |" in text
+    assert "| 4.00e-10 | 0 of 10 | exact sign test, p = 1, α = .05 | **violated** |" in text
     assert "(reverse test: p = .00098). The BP gradient is at the floor" in text
     assert "**That would be this decision by itself; the guards or the seeds say otherwise.**" in text
     assert "That would be this decision" not in page(render(fixed, measured, judged, provenance, moved))
@@ -255,20 +255,20 @@ def test_several_decisions() -> None:
     text = page(files)
     assert {"figures/direction.svg", "figures/margin.svg"} <= set(files)
     assert "### direction: confirmed" in text and "### margin: real" in text
-    assert "**Together**: All of them must hold, and all hold. (p = .0023)" in text
+    assert "### Together\n\nAll of them must hold, and all hold. (p = .0023)" in text
     head = text.split("## The question")[0]
     assert "\n- margin, margin: 30.62 pp, 90% interval 28.88 to 32.36 pp; **real**\n" in head
     assert "\n- direction, cosine of" in head
 
     said = judged.model_copy(update={"outcome": "inconclusive", "combination": "All hold (largest p = 0.00234)."})
     text = page(render(fixed, samples.measurements(fixed), said, samples.provenance(), samples.moves(found)))
-    assert "**Together**: All hold (largest p = 0.00234).\n" in text
-    assert "**The outcome is inconclusive: the prediction, confirmed, was not shown.**" in text
+    assert "### Together\n\nAll hold (largest p = 0.00234).\n" in text
+    assert '**The outcome is inconclusive: the prediction, "confirmed", was not shown.**' in text
 
 
 def test_one_arm_only() -> None:
     text = page(render(*samples.decided(arms=("penalized",))))
-    assert "10 seeds in each of 1 arm." in text
+    assert "10 seeds in one arm." in text
 
 
 def test_metrics_without_a_finite_value_are_left_out() -> None:
@@ -415,3 +415,77 @@ def test_consequences_of_every_outcome_are_needed() -> None:
     args = samples.margin(REAL)
     with pytest.raises(HarnessError, match="artifact"):
         render(*args[:4], {"real": Consequences()})
+
+
+# What repeats stands once, and says what differs
+
+
+EXPLAINED = (
+    "assumes: seeds are independent",
+    "How to read",
+    "A second opinion, which decides nothing",
+    "A standardised effect is the difference",
+    "need not mean a decision",
+    "The outcome rests on the test alone",
+)
+
+
+def test_what_several_decisions_share_is_explained_once() -> None:
+    one, three = (page(render(*samples.alike(count))) for count in (1, 3))
+    for text in EXPLAINED:
+        assert one.count(text) >= 1 and three.count(text) <= one.count(text) + (text == "How to read"), text
+    assert three.count("| first | real |") == three.count("| third | real |") == 1  # all in one table
+    assert three.count("Standardised effect (Hedges' g") == 3
+
+
+def test_a_p_value_reads_alike_in_tables_and_sentences() -> None:
+    fixed, measured, judged, provenance, moved = samples.margin((31.2, 31.1, 31.3, 31.0, 31.4), steps=("One.",))
+    text = page(
+        render(fixed, measured, judged.model_copy(update={"summary": "It is so (p < 1e-6)."}), provenance, moved)
+    )
+    assert "It is so (p < 1e-6)." in text and " | < 1e-6 | yes |" in text
+    assert not re.search(r"&lt;|e-0\d| p = 0\.|α = 0\.", text)
+
+
+def test_the_arms_own_settings_are_told_by_what_differs() -> None:
+    found = samples.hypothesis()
+    arms = {name: arm.model_dump(mode="json") for name, arm in found.arms.items()}
+    _, second, third = arms
+    arms[second]["setup"]["optimizer"]["lr"] = 0.5
+    arms[second]["setup"]["batch_size"] = 7
+    arms[third]["setup"]["evaluation"]["metrics"] = ["test_accuracy"]
+    fixed, measured, judged, provenance, moved = samples.decided()
+    other = fixed.hypothesis.model_validate({**found.model_dump(mode="json"), "arms": arms})
+    files = render(fixed.model_copy(update={"hypothesis": other}), measured, judged, provenance, moved)
+    table = page(files).split("## How it was trained")[1].split("## Where it comes from")[0]
+    assert "| Own settings |" in table and "| lr: 0.5; Batch size: 7; Measured: test\\_accuracy, " in table
+    assert re.search(r"\| Optimizer \| adamw: weight decay [^|]*schedule cosine \(lr: see the arms\) \|", table)
+    assert "| Batch size |" not in table and table.count("weight decay") == 1
+    assert table.count("Measured: test\\_accuracy |") == 1
+
+
+def test_a_logarithm_is_told_as_a_ratio_on_the_page() -> None:
+    fixed, measured, judged, provenance, moved = samples.margin(REAL)
+    plain = fixed.hypothesis.model_dump(mode="json")
+    plain["estimands"]["margin"] |= {"transform": "log10", "unit": "raw", "metric": {"name": "train_loss"}}
+    plain["exploratory"]["loss"] = plain["estimands"]["margin"]
+    logged = fixed.hypothesis.model_validate(plain)
+    values = (0.5, 0.45, 0.55, 0.5, 0.52)
+    result = samples.estimand("margin", values, "log10 of training loss", "log10")
+    part = judged.decisions[0].model_copy(update={"estimand": result, "interval": (0.4, 0.6)})
+    beside = result.model_copy(update={"name": "loss"})
+    told = judged.model_copy(update={"decisions": (part,), "exploratory": (beside,)})
+    text = page(render(fixed.model_copy(update={"hypothesis": logged}), measured, told, provenance, moved))
+    assert "That is a ratio of 3.19 (2.51 to 3.98)." in text
+    assert re.search(r"\| log10 of training loss \| 0\.504\d* \(log10\), a ratio of 3\.19\d* \(\d", text)
+
+
+def test_what_differs_in_words_only_is_one_line_and_no_banner() -> None:
+    fixed, measured, judged, _, moved = samples.margin(REAL)
+    text = page(render(fixed, measured, judged, samples.provenance(words="the template verdict.md.j2"), moved))
+    assert "deviated from its registration" not in text
+    assert "only words differ from the registration (the template verdict.md.j2).\n" in text
+    both = samples.provenance(words="the template verdict.md.j2", deviations=("The data differ.",))
+    text = page(render(fixed, measured, judged, both, moved))
+    assert "deviated from its registration" in text
+    assert "- The data differ.\n- besides, only words differ: the template verdict.md.j2\n" in text

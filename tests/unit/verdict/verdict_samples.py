@@ -363,3 +363,28 @@ def margin(
         provenance(),
         moves(found),
     )
+
+
+def alike(count: int, values: tuple[float, ...] = (31.2, 28.9, 33.5, 30.1, 29.4)) -> tuple[Any, ...]:
+    """The five arguments of ``render`` for up to three decisions, all like that of ``margin``."""
+    names = ("first", "second", "third")[:count]
+    several = {"rule": "all", "holds": {name: ["real"] for name in names}, "outcome": "real", "otherwise": "partial"}
+    implied = {name: says for name, says in MARGIN["implications"].items() if count == 1 or name != "artifact"}
+    found = hypothesis(
+        **MARGIN
+        | {
+            "implications": implied,
+            "estimands": dict.fromkeys(names, MARGIN["estimands"]["margin"]),
+            "decisions": {name: {**MARGIN["decisions"]["margin"], "estimand": name} for name in names},
+            "combine": several if count > 1 else None,
+        }
+    )
+    beside = {
+        "posterior": {"artifact": 0.0, "partial": 0.002, "real": 0.998},
+        "effect_size": {"value": 12.9, "interval95": (5.15, 23.4), "correction": 0.8},
+    }
+    parts = [
+        band_decision(found, name, estimand(name, values, name, "pp", correlation=0.4), **beside) for name in names
+    ]
+    fixed = registered(found, len(values))
+    return fixed, measurements(fixed), decision(found, *parts), provenance(), moves(found)

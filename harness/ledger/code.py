@@ -1,0 +1,151 @@
+"""This package's own code by digest, and what each file of it is for: docs/decisions/0033."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+import harness
+from harness.records import Record
+from harness.registry import FAMILIES, normalised
+
+Kind = Literal["numbers", "judgement", "plugins", "words"]
+"""numbers: what trains and measures; judgement: what decides; plugins: built-in plug-ins, of which a registration pins
+those that it uses one by one; words: what reports, checks and keeps records."""
+
+MEANING: Mapping[Kind, str] = {
+    "numbers": "the code that trains and measures",
+    "judgement": "the code that judges",
+    "plugins": "the built-in plug-ins",
+    "words": "the code that reports and keeps records",
+}
+KINDS: Mapping[str, Kind] = {
+    "__main__": "words",
+    "batched": "numbers",
+    "claims": "judgement",
+    "cli": "words",
+    "criteria": "judgement",
+    "datasets": "numbers",
+    "distributions": "judgement",
+    "engine": "numbers",
+    "errors": "words",
+    "fields": "words",
+    "inference": "judgement",
+    "ledger": "words",
+    "locks": "words",
+    "metrics": "numbers",
+    "models": "numbers",
+    "noncentral": "judgement",
+    "penalties": "numbers",
+    "pipeline/__init__": "words",
+    "pipeline/auditing": "words",
+    "pipeline/bounded": "words",
+    "pipeline/checking": "words",
+    "pipeline/claiming": "judgement",
+    "pipeline/examining": "words",
+    "pipeline/exporting": "words",
+    "pipeline/foresight": "words",
+    "pipeline/grouping": "words",
+    "pipeline/growing": "numbers",
+    "pipeline/judging": "judgement",
+    "pipeline/looking": "words",
+    "pipeline/meaning": "words",
+    "pipeline/places": "words",
+    "pipeline/project": "judgement",
+    "pipeline/proving": "words",
+    "pipeline/recomputing": "words",
+    "pipeline/registering": "words",
+    "pipeline/replicating": "words",
+    "pipeline/running": "numbers",
+    "pipeline/steps": "numbers",
+    "pipeline/trying": "words",
+    "plan": "numbers",
+    "processes": "numbers",
+    "records/__init__": "words",
+    "records/bands": "judgement",
+    "records/base": "numbers",
+    "records/claims": "judgement",
+    "records/decision": "judgement",
+    "records/hypothesis": "numbers",
+    "records/measurements": "numbers",
+    "records/plan": "numbers",
+    "records/power": "words",
+    "records/provenance": "words",
+    "registry": "numbers",
+    "rules": "numbers",
+    "spec": "words",
+    "spec/claims": "judgement",
+    "storage": "words",
+    "verdict": "words",
+    "without": "words",
+    "wording": "words",
+}
+"""File or folder of the package → its kind; the longest entry that fits counts. A file of two kinds has the graver one.
+
+``ledger`` derives the seeds and ``spec`` reads the file, and yet neither can change a number unseen: the seeds stand in
+the run's event, where an audit derives them again, and the file's whole meaning is compared field by field.
+"""
+VERSION_FILE = "__init__.py"
+"""Holds the version and nothing else. It belongs to no kind: another version of the same code is the same code."""
+
+
+class Code(Record):
+    """The code of this package."""
+
+    digest: str
+    """SHA-256 over ``kinds``: one line for each, in the order of the alphabet, "<digest>  <kind>"."""
+    kinds: dict[str, str]
+    """Kind → SHA-256 over its files: one line for each, sorted by path, "<digest>  <path>"."""
+
+
+def package_code(package: Path | None = None) -> Code:
+    """The code of this package, or of a copy of it in another folder; the same in a repository and installed.
+
+    Files count by what Python reads in them: line ends are no difference.
+    """
+    package = Path(harness.__file__).parent if package is None else package
+    lines: dict[str, list[str]] = {kind: [] for kind in MEANING}
+    for path in source_files(package):
+        name = path.relative_to(package).as_posix()
+        if name != VERSION_FILE:
+            lines[kind_of(name)].append(f"{hashlib.sha256(normalised(path.read_bytes())).hexdigest()}  {name}")
+    kinds = {kind: hashlib.sha256("".join(f"{line}\n" for line in lines[kind]).encode()).hexdigest() for kind in lines}
+    return Code(digest=digest_of(kinds), kinds=dict(sorted(kinds.items())))
+
+
+def digest_of(kinds: Mapping[str, str]) -> str:
+    """The one digest that follows from those of all kinds."""
+    return hashlib.sha256("".join(f"{kinds[kind]}  {kind}\n" for kind in sorted(kinds)).encode()).hexdigest()
+
+
+def source_files(package: Path) -> Iterator[Path]:
+    """The files below ``package`` that can be imported as its modules, sorted by path.
+
+    Neither copies that a notebook or an editor leaves (".ipynb_checkpoints/loop-checkpoint.py", "#loop.py#"), nor an
+    editor's lock (".#loop.py", a link to nowhere), nor anything else whose name is no module's.
+    """
+    for path in sorted(package.rglob("*.py"), key=lambda path: path.relative_to(package).parts):
+        folders = path.relative_to(package).parent.parts
+        if path.is_file() and all(part.isidentifier() for part in (*folders, path.stem)):
+            yield path
+
+
+def kind_of(name: str) -> Kind:
+    """The kind of a file by its path below the package; of an unknown one the gravest, so that it cannot hide.
+
+    A plug-in is any file of a plug-in family whose name does not begin with an underscore, as ``registry`` finds them.
+    """
+    parts = name.removesuffix(".py").split("/")
+    if parts[0] in FAMILIES and len(parts) == 2 and not parts[1].startswith("_"):
+        return "plugins"
+    for end in range(len(parts), 0, -1):
+        if (kind := KINDS.get("/".join(parts[:end]))) is not None:
+            return kind
+    return "numbers"
+
+
+def plugin_kind(name: str) -> Kind:
+    """What a plug-in can change, by its name in the pins, "rules/dfa"."""
+    return "judgement" if name.startswith("criteria/") else "numbers"

@@ -1,0 +1,92 @@
+"""How the code of a run differs from what was registered, by what the difference can do: docs/decisions/0033."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from harness.ledger.code import MEANING, Kind, plugin_kind
+from harness.ledger.pins import Pins
+from harness.records import Record
+
+COULD: Mapping[Kind, str] = {"numbers": "the numbers could differ", "judgement": "the judgement could differ"}
+
+
+class CodeDifferences(Record):
+    """What differs in the code, one sentence for each kind of difference; None where nothing does."""
+
+    numbers: str | None = None
+    """In what trains and measures, or in code of which it is not known what it is for."""
+    judgement: str | None = None
+    """In what decides."""
+    words: str | None = None
+    """In what can change neither: templates, and code that reports, checks and keeps records. A list, no sentence."""
+
+    @property
+    def deviations(self) -> tuple[str, ...]:
+        """What could change what comes out."""
+        return tuple(line for line in (self.numbers, self.judgement) if line is not None)
+
+    @property
+    def harmless(self) -> tuple[str, ...]:
+        """What could not, as a sentence."""
+        return (f"only words differ: {self.words}",) if self.words else ()
+
+
+def code_differences(before: Pins, now: Pins) -> CodeDifferences:
+    """What ``now`` runs otherwise than ``before`` fixed. Another version of the same code is no difference."""
+    own = own_differences(before.code, before.code_kinds, now.code, now.code_kinds)
+    templates = [f"the template {text}" for text in _changed(before.templates, now.templates)]
+    words = [*templates, *(f"{MEANING['words']} ({text})" for text in own.get("words", ()))]
+    version = f"; harness {before.harness} → {now.harness}" if before.harness != now.harness else ""
+    return CodeDifferences(
+        numbers=_line("numbers", own.get("numbers", []), before, now),
+        judgement=_line("judgement", own.get("judgement", []), before, now),
+        words=f"{', '.join(words)}{version}" if words else None,
+    )
+
+
+def own_differences(
+    before: str | None, before_kinds: Mapping[str, str], now: str | None, now_kinds: Mapping[str, str]
+) -> dict[Kind, list[str]]:
+    """Kind → what differs in this package's own code. Where kinds were not noted, all of it may train and measure.
+
+    Built-in plug-ins are left out: a registration pins those that it uses one by one.
+    """
+    if before is None or before == now:
+        return {}
+    if not before_kinds or not now_kinds:
+        return {"numbers": [f"{shown(before, now)}, and what changed in it is not known"]}
+    return {
+        kind: [shown(before_kinds.get(kind), now_kinds.get(kind))]
+        for kind in MEANING
+        if kind != "plugins" and before_kinds.get(kind) != now_kinds.get(kind)
+    }
+
+
+def _line(kind: Literal["numbers", "judgement"], own: list[str], before: Pins, now: Pins) -> str | None:
+    plugins = [
+        {name: digest for name, digest in pins.plugins.items() if plugin_kind(name) == kind} for pins in (before, now)
+    ]
+    details = [*(f"harness's own code {text}" for text in own), *_changed(plugins[0], plugins[1])]
+    if not details:
+        return None
+    return f"{MEANING[kind]} differs from the registered one ({'; '.join(details)}): {COULD[kind]}"
+
+
+def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """``rules/dfa``, ``rules/bp, which was not registered``."""
+    found = []
+    for name in sorted({*before, *now}):
+        if name not in now:
+            found.append(f"{name}, which was registered and is not used")
+        elif name not in before:
+            found.append(f"{name}, which was not registered")
+        elif before[name] != now[name]:
+            found.append(name)
+    return found
+
+
+def shown(before: str | None, now: str | None) -> str:
+    """Two digests by their first digits: ``0123456789ab → ba9876543210``."""
+    return f"{(before or 'none')[:12]} → {(now or 'none')[:12]}"

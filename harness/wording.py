@@ -1,0 +1,119 @@
+"""How numbers, p values and names are written: the same on a page, in a sentence and on a terminal."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+
+SMALLEST_P = 1e-6
+OWN = frozenset({"inconclusive", "invalid"})
+"""Outcomes of ours: words of the language, where a file's names are only names."""
+CARDINALS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+LARGEST_POWER = 300  # of ten that is written as a number
+
+
+def p_value(p: float, alpha: float | None = None) -> str:
+    """A p value without a unit's zero: .0019, 7.7e-6, < 1e-6; with enough digits to lie on its side of ``alpha``."""
+    if p < SMALLEST_P:
+        return "< 1e-6"
+    digits = 2
+    while alpha is not None and digits < 17 and side(float(f"{p:.{digits}g}"), alpha) != side(p, alpha):
+        digits += 1
+    if 0.995 <= p < 1:
+        return "> .99"
+    if p == 1:
+        return "1"
+    return unpadded(f"{p:.{digits}g}" if p < 1e-4 else f"{p:.{digits - 1 - math.floor(math.log10(p))}f}").removeprefix(
+        "0"
+    )
+
+
+def p_equals(p: float, alpha: float | None = None) -> str:
+    """``p = .0019`` or ``p < 1e-6``."""
+    text = p_value(p, alpha)
+    return f"p {text}" if text[0] in "<>" else f"p = {text}"
+
+
+def level(alpha: float) -> str:
+    """A registered level in full, written as the p values beside it: .05, .025."""
+    return unpadded(f"{alpha:.12g}").removeprefix("0")
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number as a person would write it: 0.0123, 27.4, 12,346, 1.2e-8."""
+    if value == 0:
+        return "0"
+    if 999.5 <= abs(value) < 1e6:
+        return f"{value:,.0f}"
+    return unpadded(f"{value:.{digits}g}")
+
+
+def unpadded(text: str) -> str:
+    """``text`` with the exponents of its numbers as people write them: 1e-8 for 1e-08, 2e6 for 2e+06."""
+    return re.sub(r"(?<=\d)e(?:\+|(-))0*(?=\d)", lambda found: f"e{found[1] or ''}", text)
+
+
+def together(values: Sequence[float], cuts: Iterable[float] = ()) -> list[str]:
+    """Numbers that are read side by side, in one form: digits enough to tell them apart.
+
+    None is rounded onto or over a cut: a reader could no longer see on which side it lies.
+    """
+    largest = max(abs(value) for value in values)
+    spread = max(values) - min(values)
+    if largest == 0:
+        digits, form = 0, "f"
+    elif largest >= 1e6 or largest < 1e-3 or (min(values) > 0 and largest > 1e4 * min(values)):
+        digits, form = 2, "e"
+    else:
+        digits, form = max(0, 2 - math.floor(math.log10(spread or largest))), "f"
+
+    def write(value: float) -> str:
+        text = f"{value:.{digits}{form}}"
+        return text.removeprefix("-") if float(text) == 0 else text
+
+    kept = list(cuts)
+    while digits < 17 and any(side(float(write(v)), cut) != side(v, cut) for v in values for cut in kept):
+        digits += 1
+    return [write(value) for value in values]
+
+
+def side(value: float, cut: float) -> int:
+    """-1 below the cut, 0 on it, 1 above it."""
+    return (value > cut) - (value < cut)
+
+
+def told_plainly(value: float, interval: tuple[float, float] | None, *, ratio: bool, mean: bool) -> str | None:
+    """What a log10 says without its logarithm: ``a ratio of 3.2 (2.9 to 3.6)``; None if it is too large to write.
+
+    ``ratio``: it is a difference of two. Else it is one arm's own, and the ``mean`` of logarithms is that of a
+    geometric mean.
+    """
+    powers = [value, *(interval or ())]
+    if max(abs(power) for power in powers) > LARGEST_POWER:
+        return None
+    texts = [unpadded(text) for text in together([10**power for power in powers])]
+    span = f" ({texts[1]} to {texts[2]})" if interval is not None else ""
+    if ratio or mean:
+        return f"a {'ratio' if ratio else 'geometric mean'} of {texts[0]}{span}"
+    return f"{texts[0]}{span} without the logarithm"
+
+
+def named(outcome: str) -> str:
+    """An outcome or a band in a sentence: a file's name in quotation marks, ``inconclusive`` and ``invalid`` not."""
+    return outcome if outcome in OWN else f'"{outcome}"'
+
+
+def listing(names: Sequence[str], word: str = "and") -> str:
+    """``a, b and c``."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
+
+
+def cardinal(count: int) -> str:
+    """``two`` for 2, up to nine."""
+    return CARDINALS[count] if 0 <= count < len(CARDINALS) else f"{count:,}"
+
+
+def sentence(text: str) -> str:
+    """``text`` with a capital at its beginning."""
+    return f"{text[:1].upper()}{text[1:]}"

@@ -1,0 +1,82 @@
+"""Numbers, p values and names, as every page, sentence and terminal writes them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from harness.verdict.text import FILTERS, escape
+from harness.wording import cardinal, level, listing, named, number, p_equals, p_value, told_plainly, unpadded
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [
+        (0.218, "p = .22"),
+        (0.0019354, "p = .0019"),
+        (7.69e-6, "p = 7.7e-6"),
+        (1e-6, "p = 1e-6"),
+        (9e-7, "p < 1e-6"),
+        (0.9999, "p > .99"),
+        (1.0, "p = 1"),
+    ],
+)
+def test_a_p_value_is_written_one_way_and_reads_the_same_in_a_table_and_in_a_sentence(p: float, text: str) -> None:
+    assert p_equals(p) == text
+    assert FILTERS["p_equals"](p) == escape(p_equals(p)) == text
+    assert FILTERS["p"](p) in escape(f"It is excluded ({p_equals(p)}, at most α).")
+
+
+def test_a_p_value_beside_its_level_has_digits_enough() -> None:
+    assert p_value(0.0500001, 0.05) == ".0500001"
+    assert (level(0.05), level(0.025), level(0.05 / 3), level(1e-8)) == (".05", ".025", ".0166666666667", "1e-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "people"),
+    [("1e-07", "1e-7"), ("5.50e-04 ± 5.4e-05", "5.50e-4 ± 5.4e-5"), ("2.0e+06", "2.0e6"), ("1e-10", "1e-10")],
+)
+def test_exponents_are_written_as_people_write_them(text: str, people: str) -> None:
+    assert unpadded(text) == people
+
+
+@pytest.mark.parametrize("text", ["cake-07", "1.5", "commit 9e-x", ""])
+def test_nothing_else_is_an_exponent(text: str) -> None:
+    assert unpadded(text) == text
+
+
+def test_a_difference_of_logarithms_is_told_as_a_ratio() -> None:
+    told = told_plainly(math.log10(3.2), (math.log10(2.9), math.log10(3.6)), ratio=True, mean=True)
+    assert told == "a ratio of 3.200 (2.900 to 3.600)"
+    assert told_plainly(2.0, None, ratio=False, mean=True) == "a geometric mean of 100"
+    assert told_plainly(2.0, (1.0, 3.0), ratio=False, mean=False) == "100 (10 to 1000) without the logarithm"
+    assert told_plainly(400.0, None, ratio=True, mean=True) is None
+
+
+def test_names_of_a_file_are_quoted_and_words_of_the_language_are_not() -> None:
+    assert [named(outcome) for outcome in ("holds", "inconclusive", "invalid")] == [
+        '"holds"',
+        "inconclusive",
+        "invalid",
+    ]
+    assert listing([named("small"), named("wide")]) == '"small" and "wide"'
+
+
+def test_small_numbers_are_words() -> None:
+    assert [cardinal(2), cardinal(9), cardinal(10), cardinal(1000)] == ["two", "nine", "10", "1,000"]
+    assert number(1.2e-8) == "1.2e-8"
+
+
+@pytest.mark.parametrize(
+    ("text", "page"),
+    [
+        ("p < 1e-6 and q > .99", "p < 1e-6 and q > .99"),
+        ("a <b> c", "a &lt;b&gt; c"),
+        ("< a", "&lt; a"),
+        (" > quoted", " &gt; quoted"),
+        ("a &lt; b", "a &amp;lt; b"),
+    ],
+)
+def test_a_sign_between_spaces_is_no_markup(text: str, page: str) -> None:
+    assert escape(text) == page

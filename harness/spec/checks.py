@@ -40,6 +40,11 @@ CHECKS = {
         "No outcome moves a claim two ways; no file, and no two files about the same question, contradict each "
         "other in what a result means."
     ),
+    "unread": (
+        "Every file in a folder of hypotheses can be read and is one: directly in the folder, named *.yaml, no editor's "
+        "leftover."
+    ),
+    "placeholder": "No text is still in angle brackets, as harness new writes what only the author can say.",
     "unique-id": "An id is used once over all files that are checked together.",
     "rerun": (
         "A file that asks what a registered hypothesis asks, under new names, says so: otherwise it is another "

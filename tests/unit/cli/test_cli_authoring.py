@@ -48,6 +48,13 @@ def copy(name: str, folder: Path) -> Path:
     return folder / f"{name.split('/')[1]}.yaml"
 
 
+def write_out(folder: Path) -> None:
+    """Write something in place of every placeholder of the new files in a folder, as their author would."""
+    for path in folder.glob("*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(re.sub(r": <([^<>\n]+)>$", r": Written out, \1.", text, flags=re.MULTILINE), encoding="utf-8")
+
+
 def test_warnings_fail_only_when_asked(here: Path) -> None:
     copy("odd/cannot_lose", here / "hypotheses")
     ran = call("check")
@@ -138,6 +145,7 @@ def test_a_margin_is_a_difference(here: Path, margin: str) -> None:
 def test_an_id_that_yaml_would_read_as_something_else_is_quoted(here: Path, name: str) -> None:
     call("new", name, "--title", "T", "--question", f"Q{name}", "--margin", "0.1234567")
     (path,) = (here / "hypotheses").iterdir()
+    write_out(here / "hypotheses")
     loaded = load(path).hypothesis
     assert loaded.id == name and str(loaded.decisions["margin"].bands["better"]) == "(0.1234567, inf)"
     call("new", "--from", str(path), "007")
@@ -158,10 +166,25 @@ def test_an_unknown_format(here: Path) -> None:
         ["--metric", "credit_cosine", "--rule", "dfa", "--baseline", "dfa", "--margin", "0.1"],
     ],
 )
-def test_a_new_file_passes_as_it_stands(here: Path, options: list[str]) -> None:
-    call("new", "my-idea", "--title", 'DFA: "no", or yes?', "--question", "Is it so?", *options)
-    call("check", "--strict")
+def test_a_new_file_passes_when_its_placeholders_are_written(here: Path, options: list[str]) -> None:
+    made = call("new", "my-idea", "--title", 'DFA: "no", or yes?', "--question", "Is it so?", *options)
     path = here / "hypotheses/my_idea.yaml"
+    lines = path.read_text().splitlines()
+    waiting = [number for number, line in enumerate(lines, 1) if re.search(r": <[^<>]+>$", line)]
+    found = json.loads(call("check", "--format", "json", code=2).stdout)
+    assert [(one["line"], one["rule"], one["severity"]) for one in found] == [
+        (number, "placeholder", "error") for number in waiting
+    ]
+    assert [one["message"].split(" is ")[0] for one in found] == [
+        "prediction.why",
+        *(f"implications.{outcome}.says" for outcome in ("better", "similar", "worse")),
+    ]
+    assert f"lines {', '.join(map(str, waiting[:-1]))} and {waiting[-1]}, then: harness check" in made.stderr
+    for verb in ("run", "register", "plan"):
+        assert "prediction.why is still a placeholder" in call(verb, str(path), code=2).output
+    assert not (here / "verdicts").exists()
+    write_out(path.parent)
+    call("check", "--strict")
     assert load(path).hypothesis.title == 'DFA: "no", or yes?'
     assert path.read_text().count("#") > 8
     before = path.read_bytes()
@@ -190,6 +213,7 @@ def test_every_plug_in_can_be_in_a_new_file(here: Path) -> None:
                 name,
                 *extra,
             )
+    write_out(here / "hypotheses")
     call("check")
 
 
@@ -229,6 +253,7 @@ def test_on_a_terminal_it_asks(here: Path) -> None:
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert out.decode().strip() == "hypotheses/asked_for.yaml"
+    write_out(here / "hypotheses")
     hypothesis = load(here / "hypotheses/asked_for.yaml").hypothesis
     assert (hypothesis.title, hypothesis.question) == ("A title", "A question?")
     assert str(hypothesis.decisions["margin"].bands["better"]) == "(2, inf)"

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from harness.pipeline import Settings
 
 
+UNLIMITED = 1_000_000
+"""Columns of a table that goes to a file or another program."""
+
+
 class Stream:
     """stdout or stderr: lines as they are, all else drawn by rich, which is loaded when it is first needed.
 
@@ -44,8 +48,15 @@ class Stream:
         if self._console is None:
             from rich.console import Console
 
-            self._console = Console(stderr=self._stderr, highlight=False, soft_wrap=True, emoji=False)
+            width = None if self.on_terminal else UNLIMITED
+            self._console = Console(stderr=self._stderr, highlight=False, soft_wrap=True, emoji=False, width=width)
         return self._console
+
+    @property
+    def on_terminal(self) -> bool:
+        """Whether a person reads this stream as it is: only then is there a width to keep to."""
+        file = self._file
+        return file is not None and file.isatty()
 
     def print(self, *shown: Any, markup: bool = True, style: str | None = None, end: str = "\n") -> None:
         """Print texts and what rich can draw; ``markup``: whether texts hold any. ``style``: a colour, or bold."""
@@ -73,7 +84,8 @@ class Stream:
 
     def _print(self, shown: tuple[Any, ...], markup: bool, style: str | None, end: str) -> None:
         if markup or self._console is not None:
-            self.console.print(*shown, markup=markup, style=style, end=end)
+            plain = all(isinstance(one, str) for one in shown)  # lines are left to the terminal; what is drawn fits it
+            self.console.print(*shown, markup=markup, style=style, end=end, soft_wrap=plain)
             return
         file = self._file
         if file is None:

@@ -20,6 +20,7 @@ from harness.ledger.events import Event, Ledger
 from harness.ledger.families import Member, families
 from harness.ledger.history import (
     attempts,
+    deviating,
     find_attempt,
     find_judged,
     looks,
@@ -64,6 +65,7 @@ __all__ = [
     "closing_on_failure",
     "code_deviation",
     "compare",
+    "deviating",
     "differences",
     "environment",
     "families",

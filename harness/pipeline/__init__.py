@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from harness.pipeline.foresight import Assumed, power
     from harness.pipeline.grouping import Family, families
     from harness.pipeline.judging import Recomputed, Sensitivity, reverdict, sensitivity
-    from harness.pipeline.looking import Outlook, Page, Standing, history, outlook, read_verdict, standings
+    from harness.pipeline.looking import Outlook, Page, history, outlook, read_verdict
     from harness.pipeline.project import Report, Reporter, Settings
     from harness.pipeline.registering import Entered, amend, close, register
     from harness.pipeline.replicating import Replication, replicate
     from harness.pipeline.running import pilot, run
+    from harness.pipeline.standing import Standing, Standings, standings
 else:
     HOMES = {
         "auditing": ("Asked", "audit_trail"),
@@ -30,11 +31,12 @@ else:
         "foresight": ("Assumed", "power"),
         "grouping": ("Family", "families"),
         "judging": ("Recomputed", "Sensitivity", "reverdict", "sensitivity"),
-        "looking": ("Outlook", "Page", "Standing", "history", "outlook", "read_verdict", "standings"),
+        "looking": ("Outlook", "Page", "history", "outlook", "read_verdict"),
         "project": ("Report", "Reporter", "Settings"),
         "registering": ("Entered", "amend", "close", "register"),
         "replicating": ("Replication", "replicate"),
         "running": ("pilot", "run"),
+        "standing": ("Standing", "Standings", "standings"),
     }
 
     def __getattr__(name: str) -> Any:
@@ -59,6 +61,7 @@ __all__ = [
     "Sensitivity",
     "Settings",
     "Standing",
+    "Standings",
     "Table",
     "amend",
     "audit_trail",

@@ -1,21 +1,18 @@
-"""What can be seen without training: plans, standings, verdicts."""
+"""What can be seen without training: plans and verdicts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from harness import ledger, plan, spec
 from harness.ledger import Ledger
 from harness.pipeline.claiming import banner_lines
 from harness.pipeline.project import Settings, data_folder, open_ledger, refuse_altered, run_folder, stored
 from harness.pipeline.steps import planned_on
-from harness.records import (
-    Attempt,
-    Hypothesis,
-    Plan,
-)
+from harness.records import Hypothesis, Plan
 
 
 @dataclass(frozen=True)
@@ -57,42 +54,6 @@ def outlook(path: Path, settings: Settings, *, measure: bool = False) -> Outlook
     )
 
 
-@dataclass(frozen=True)
-class Standing:
-    """Where a hypothesis stands in the trail."""
-
-    hypothesis: Hypothesis
-    path: Path
-    registered: str | None
-    """Claimed time of the registration."""
-    attempts: tuple[Attempt, ...]
-
-    @property
-    def outcome(self) -> str | None:
-        """Of the last judged attempt."""
-        judged = [attempt.outcome for attempt in self.attempts if attempt.outcome is not None]
-        return judged[-1] if judged else None
-
-
-def standings(loaded: Sequence[spec.Loaded], settings: Settings) -> tuple[Standing, ...]:
-    """Registration and attempts of hypotheses; each trail that they belong to is read once."""
-    trails: dict[Path, Ledger] = {}
-    found = []
-    for one in loaded:
-        own = open_ledger(one.path, settings)
-        trail = trails.setdefault(own.root, own)
-        registration = ledger.find_registration(trail, one.hypothesis.id)
-        found.append(
-            Standing(
-                hypothesis=one.hypothesis,
-                path=one.path,
-                registered=registration.claimed_time if registration else None,
-                attempts=ledger.attempts(trail, one.hypothesis.id),
-            )
-        )
-    return tuple(found)
-
-
 def history(name: str, verdicts: Path) -> tuple[ledger.Moment, ...]:
     """The life of a hypothesis in the trail.
 
@@ -106,21 +67,33 @@ def history(name: str, verdicts: Path) -> tuple[ledger.Moment, ...]:
 class Page:
     """A verdict as it is stored, and what later verdicts did to the claims that it moved."""
 
+    hypothesis: str
+    run: str
     path: Path
     text: str
+    verdict: dict[str, Any] | None
+    """The same as numbers: its verdict.json, if that was asked for."""
     banners: tuple[str, ...]
     """Markdown quotations, to be shown above it."""
 
 
-def read_verdict(name: str, verdicts: Path) -> Page:
-    """The last verdict on a hypothesis, or that on a run.
+def read_verdict(name: str, verdicts: Path, *, numbers: bool = False) -> Page:
+    """The last verdict on a hypothesis, or that on a run; with ``numbers``, its verdict.json too.
 
     Raises:
         UsageError: nothing of that name was judged, or its file is missing.
     """
     trail = Ledger(verdicts)
     started = ledger.find_judged(trail, name)
-    path = run_folder(trail, started) / "verdict.md"
+    folder = run_folder(trail, started)
     recorded = ledger.recorded_files(trail, started.digest)
-    refuse_altered(path.parent, {"verdict.md": recorded["verdict.md"]})
-    return Page(path, stored(path).decode(), banner_lines(trail, started))
+    wanted = ("verdict.md", "verdict.json") if numbers else ("verdict.md",)
+    refuse_altered(folder, {file: recorded[file] for file in wanted})
+    return Page(
+        hypothesis=str(started.body["hypothesis"]),
+        run=ledger.run_name(started.digest),
+        path=folder / "verdict.md",
+        text=stored(folder / "verdict.md").decode(),
+        verdict=json.loads(stored(folder / "verdict.json")) if numbers else None,
+        banners=banner_lines(trail, started),
+    )

@@ -14,7 +14,7 @@ from harness.spec.files import (
     parse_claims,
     warning,
 )
-from harness.spec.folders import Listing, listing
+from harness.spec.folders import Listing, listing, read_bytes
 from harness.spec.new import Answers, copied, draft
 from harness.spec.registered import Known
 from harness.spec.schema import json_schema, schemas
@@ -40,6 +40,7 @@ __all__ = [
     "names",
     "parse",
     "parse_claims",
+    "read_bytes",
     "schemas",
     "warning",
 ]

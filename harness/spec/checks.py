@@ -41,8 +41,8 @@ CHECKS = {
         "other in what a result means."
     ),
     "unread": (
-        "Every file in a folder of hypotheses can be read and is one: directly in the folder, named *.yaml, no editor's "
-        "leftover."
+        "Every file in a folder of hypotheses can be read and is one: it lies directly in the folder, is named *.yaml, "
+        "and is no editor's leftover."
     ),
     "placeholder": "No text is still in angle brackets, as harness new writes what only the author can say.",
     "unique-id": "An id is used once over all files that are checked together.",
@@ -51,7 +51,8 @@ CHECKS = {
         "roll of the dice."
     ),
     "amendment": (
-        "A registered hypothesis keeps its meaning: it changes by an amendment in the ledger only, and its file stays."
+        "A registered hypothesis keeps its meaning: it changes by an amendment in the ledger only, and its file stays "
+        "among the project's hypotheses."
     ),
 }
 """Check → what holds where it finds nothing."""

@@ -16,7 +16,7 @@ from harness.spec.text import MAX_BYTES
 CLAIMS = "claims.yaml"
 NAMED_AS_YAML = re.compile(r"\.ya?ml", re.IGNORECASE)
 COPY = re.compile(
-    r"(^copy of .*| \((another |\d+(st|nd|rd|th) )?copy( \d+)?\)| - copy( \(\d+\))?| \(\d+\))\.ya?ml$", re.I
+    r"(^copy of .*| \((another |\d+(st|nd|rd|th) )?copy( \d+)?\)| - copy( \(\d+\))?| \(\d+\))\.ya?ml$", re.IGNORECASE
 )
 """Names that file managers give to copies."""
 DEEPEST, MOST = 8, 1000

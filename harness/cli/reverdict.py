@@ -10,7 +10,6 @@ import typer
 
 from harness.cli.app import app
 from harness.cli.common import VerdictsOption, err, escape, out, shown, verb
-from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.pipeline import Sensitivity
@@ -40,8 +39,6 @@ def reverdict(
 
     trail = verdicts if verdicts is not None else Path("verdicts")
     if criterion or alpha:
-        if figures:
-            raise UsageError("a sensitivity analysis has no figures", where="--figures", remedy="leave it out")
         names = () if not criterion or "all" in criterion else criterion
         _print_sensitivity(pipeline.sensitivity(name, trail, names, alpha or ()))
         return

@@ -107,7 +107,7 @@ def _files(evidence: Evidence, folder: Path) -> Iterator[AuditFinding]:
 def _without_file(
     there: spec.Listing, in_force: Mapping[str, RegisteredBody | AmendedBody], folder: Path
 ) -> Iterator[AuditFinding]:
-    """Registered hypotheses of which the folder has no file: a note, since the trail itself holds what is registered."""
+    """Registered hypotheses of which the folder has no file: notes, since the trail holds what is registered."""
     ids, elsewhere = _ids(there.files), _ids(there.aside)
     for name, fixed in in_force.items():
         if name not in ids:

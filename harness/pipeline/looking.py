@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness import ledger, plan, spec
+from harness import ledger, plan, spec, verdict
+from harness.errors import DeviationRefused
 from harness.ledger import Ledger
 from harness.pipeline.claiming import banner_lines
 from harness.pipeline.project import Settings, data_folder, open_ledger, refuse_altered, run_folder, stored
-from harness.pipeline.steps import planned_on
+from harness.pipeline.steps import (
+    LAYOUT,
+    amended_lines,
+    deviates,
+    planned_on,
+    refuse_changes,
+    registered_claims,
+)
 from harness.records import Hypothesis, Plan
 
 
@@ -28,16 +37,23 @@ class Outlook:
     device: str
     data: dict[str, str]
     """Data set → where it would come from."""
+    refused: DeviationRefused | None
+    """Why a run would not start: the file's meaning is not the registered one."""
+    said: tuple[str, ...]
+    """What a run would say about other differences from the registration, of data aside."""
 
 
 def outlook(path: Path, settings: Settings, *, measure: bool = False) -> Outlook:
     """What ``harness plan`` shows; with ``measure``, shapes that nobody timed on this device are timed first."""
-    hypothesis = spec.load(path).hypothesis
-    registration = ledger.in_force(open_ledger(path, settings), hypothesis.id)
+    loaded = spec.load(path)
+    hypothesis = loaded.hypothesis
+    trail = open_ledger(path, settings)
+    registration = ledger.in_force(trail, hypothesis.id)
+    refused, said = _compared(loaded, registration, trail)
     from harness import engine
 
     device = engine.open_device(settings.device, settings.compile)
-    seeds = registration.seeds if registration else tuple(range(hypothesis.seeds.number))
+    seeds = registration.seeds if registration and refused is None else tuple(range(hypothesis.seeds.number))
     planned = planned_on(device, hypothesis, seeds)
     estimate = plan.estimate(planned, device.torch.type, kernels=device.kernels)
     seconds = engine.training_seconds(planned, device, measure=measure)
@@ -51,7 +67,30 @@ def outlook(path: Path, settings: Settings, *, measure: bool = False) -> Outlook
         measured=seconds is not None,
         device=device.name,
         data={name: dataset.locate(root) for name, dataset in sets.items()},
+        refused=refused,
+        said=said,
     )
+
+
+def _compared(
+    loaded: spec.Loaded, registration: ledger.Registration | None, trail: Ledger
+) -> tuple[DeviationRefused | None, tuple[str, ...]]:
+    """What a run would refuse or say of a file, its claims and the code, held against the registration."""
+    if registration is None:
+        return None, ()
+    name = loaded.hypothesis.id
+    try:
+        pins = ledger.pins(loaded.hypothesis, verdict.default_templates())
+        differing = refuse_changes(registration, loaded, trail, pins)
+    except DeviationRefused as refused:
+        return refused, ()
+    layout = [LAYOUT] if hashlib.sha256(loaded.raw).hexdigest() != registration.raw else []
+    deviations = (
+        *amended_lines(trail, name, late=True),
+        *differing,
+        *registered_claims(registration, loaded, trail)[1],
+    )
+    return None, (*layout, *(deviates(line) for line in deviations))
 
 
 def history(name: str, verdicts: Path) -> tuple[ledger.Moment, ...]:

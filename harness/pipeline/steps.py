@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = ("commit", "dirty", "dirty_digest", "harness", "code", "packages", "python", "platform")
 """What a provenance takes over from the environment."""
+LAYOUT = "only comments or layout differ from the registered file: the meaning is the same"
 
 
 def registered_or_register(
@@ -56,6 +57,11 @@ def registered_or_register(
         assert found is not None
         reporter.say(f"registered {hypothesis.id} as {found.digest[:12]}, before any training")
     return found
+
+
+def deviates(line: str) -> str:
+    """What is said of a deviation before anything trains."""
+    return f"this run deviates: {line}"
 
 
 def refuse_changes(registration: Registration, loaded: spec.Loaded, trail: Ledger, pins: Pins) -> tuple[str, ...]:

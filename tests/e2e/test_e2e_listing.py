@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import REPOSITORY, Project, make_project
-from test_e2e_trail import MOMENT, done, given
+from test_e2e_trail import MOMENT, RUN, done, given
 
 from harness.errors import Interrupted
 from harness.pipeline import Reporter, Settings
@@ -272,3 +272,27 @@ def test_off_a_terminal_no_table_has_a_width(moment: Project) -> None:
         assert "…" not in explained
         power = moment.harness("power", str(path), "--sd", "1", COLUMNS=columns).stdout
         assert "…" not in power and power
+
+
+def test_plan_says_of_a_changed_file_what_run_says(moment: Project) -> None:
+    done(moment, "register", FILE)
+    assert "registered: " in done(moment, "plan", FILE, "--device", "cpu")
+    for old, new in (("epochs: 2", "epochs: 4"), ("count: 4", "count: 6")):
+        moment.edit(old, new)
+        refused = given(moment, *RUN, code=2)[1]
+        planned, told = given(moment, "plan", FILE, "--device", "cpu", code=2)
+        assert told == refused and told.startswith(f"error: {FILE}: tiny was ")
+        assert f"2 arms × {6 if 'count' in new else 4} seeds" in planned and "cohort" in planned
+        plain = json.loads(given(moment, "plan", FILE, "--device", "cpu", "--format", "json", code=2)[0])
+        assert plain["refused"] in refused and plain["cohorts"]
+        moment.edit(new, old)
+    assert json.loads(done(moment, "plan", FILE, "--device", "cpu", "--format", "json"))["refused"] is None
+
+
+def test_plan_says_what_a_run_would_say_of_its_deviations(moment: Project) -> None:
+    done(moment, "register", FILE)
+    moment.edit("id: tiny", "id: tiny  # a comment")
+    moment.edit("Training the blocks helps.", "Training the blocks always helps.", "claims.yaml")
+    planned = done(moment, "plan", FILE, "--device", "cpu").splitlines()
+    said = [line for line in given(moment, *RUN)[1].splitlines() if "deviates" in line or "layout" in line]
+    assert len(said) == 2 and planned[-2:] == said

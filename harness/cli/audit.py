@@ -20,6 +20,7 @@ from harness.cli.common import (
     settings_from,
     verb,
 )
+from harness.cli.places import from_top
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -171,7 +172,8 @@ def _annotation(finding: AuditFinding) -> str:
     """A workflow command; nothing in a trail can end it and begin another."""
     level = "notice" if finding.kind in ("note", "unchecked") else "error"
     text = f"{finding.what}: expected {finding.expected}, got {finding.got}" if finding.expected else finding.what
-    place = _clean(finding.where).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
+    where = finding.where if finding.where.startswith("commit ") else from_top(Path(finding.where)).as_posix()
+    place = _clean(where).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
     return f"::{level} file={place}::{_clean(f'{text} → {finding.remedy}').replace('%', '%25')}"
 
 

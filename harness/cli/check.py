@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import DEFAULT_FOLDER, VerdictsOption, err, out, settings_from, shown, verb
+from harness.cli.common import DEFAULT_FOLDER, VerdictsOption, err, out, settings_from, verb
+from harness.cli.places import from_top
 from harness.cli.sarif import sarif
 from harness.errors import Finding, UsageError
 
@@ -64,7 +65,7 @@ def annotation(finding: Finding) -> str:
     level = "notice" if finding.severity == "note" else finding.severity
     remedy = f" → {finding.remedy}" if finding.remedy else ""
     text = _escaped(f"{finding.message}{remedy}")
-    file = _escaped(shown(Path(finding.file)).as_posix()).replace(":", "%3A").replace(",", "%2C")
+    file = _escaped(from_top(Path(finding.file)).as_posix()).replace(":", "%3A").replace(",", "%2C")
     place = f"file={file},line={finding.line},col={finding.column},title=harness {finding.rule}"
     return f"::{level} {place}::{text}"
 

@@ -188,7 +188,7 @@ def shown(path: Path) -> Path:
     """Relative to here if it is below."""
     try:
         return path.resolve().relative_to(Path.cwd())
-    except ValueError:
+    except (ValueError, OSError, RuntimeError):  # it is not below, or is a link in a circle
         return path
 
 

@@ -118,5 +118,5 @@ def _here(path: Path) -> Path:
     """A path as it is typed in this folder."""
     try:
         return path.resolve().relative_to(Path.cwd())
-    except ValueError:
+    except (ValueError, OSError):
         return path

@@ -135,6 +135,51 @@ def test_a_place_below_this_folder_is_told_relative_to_it(here: Path) -> None:
     assert annotation_of(found).startswith("::error file=verdicts/ledger/x.json,")
 
 
+@pytest.mark.parametrize("mark", ["repository", "work tree", "workspace"])
+def test_annotations_and_sarif_name_paths_from_the_repository_s_top(
+    here: Path, monkeypatch: pytest.MonkeyPatch, mark: str
+) -> None:
+    """Wherever in it harness is called, since code hosts know no working folder."""
+    monkeypatch.delenv("GITHUB_WORKSPACE", raising=False)
+    if mark == "workspace":
+        monkeypatch.setenv("GITHUB_WORKSPACE", str(here))
+    elif mark == "repository":
+        subprocess.run(["git", "init", "-q", str(here)], check=True)
+    else:
+        (here / ".git").write_text("gitdir: elsewhere\n")
+    project = here / "studies/a, b"
+    (project / "hypotheses").mkdir(parents=True)
+    (project / "verdicts/ledger/events").mkdir(parents=True)
+    copy("invalid/unknown_key", project / "hypotheses")
+    for folder, path in ((project, "hypotheses"), (project / "hypotheses", "."), (here, "studies/a, b/hypotheses")):
+        monkeypatch.chdir(folder)
+        (line,) = call("check", path, "--format", "github", code=2).stdout.splitlines()
+        assert line.startswith("::error file=studies/a%2C b/hypotheses/unknown_key.yaml,line=22,col=5,")
+        (run,) = json.loads(call("check", path, "--format", "sarif", code=2).stdout)["runs"]
+        place = run["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+        assert place == "studies/a%2C%20b/hypotheses/unknown_key.yaml"
+    monkeypatch.chdir(project)
+    (project / "verdicts/ledger/events/odd.json").write_text("{}")
+    told = call("audit", "--format", "github", code=3).stdout
+    assert "::error file=studies/a%2C b/verdicts/ledger/events/odd.json::" in told
+
+
+def test_notes_are_notices_and_fail_nothing(here: Path) -> None:
+    copy("valid/fixed", here / "hypotheses")
+    (here / "hypotheses/circle.yaml").symlink_to("circle.yaml")
+    (here / "hypotheses/fixed.yaml~").write_text("")
+    told = call("check", "--format", "github", code=2).stdout.splitlines()
+    assert [line.split(",")[0] for line in told] == [
+        "::error file=hypotheses/circle.yaml",
+        "::notice file=hypotheses/fixed.yaml~",
+    ]
+    assert "circle.yaml, hypotheses/fixed.yaml~: have findings" in call("list").output
+    (here / "hypotheses/circle.yaml").unlink()
+    assert "1 file valid, 0 errors, 1 note" in call("check", "--strict").output
+    (run,) = json.loads(call("check", "--format", "sarif").stdout)["runs"]
+    assert [result["level"] for result in run["results"]] == ["note"]
+
+
 @pytest.mark.parametrize("margin", ["0", "-3", "nan", "inf"])
 def test_a_margin_is_a_difference(here: Path, margin: str) -> None:
     said = call("new", "x", "--title", "T", "--question", "Q", "--margin", margin, code=2).output

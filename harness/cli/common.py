@@ -85,6 +85,9 @@ class Stream:
     def _print(self, shown: tuple[Any, ...], markup: bool, style: str | None, end: str) -> None:
         if markup or self._console is not None:
             plain = all(isinstance(one, str) for one in shown)  # lines are left to the terminal; what is drawn fits it
+            for column in (column for one in shown for column in getattr(one, "columns", ())):
+                if not column.no_wrap:  # a table's words that are too wide go on below, and don't end in dots
+                    column.overflow = "fold"
             self.console.print(*shown, markup=markup, style=style, end=end, soft_wrap=plain)
             return
         file = self._file

@@ -251,6 +251,22 @@ def test_show_crops_nothing_on_a_terminal(columns: int) -> None:
     assert letters(wide) - letters(narrow) == Counter()
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("explain", "dfa"),
+        ("power", "hypotheses/mode2_direction.yaml", "--sd", "1"),
+        ("reverdict", "mode2-direction", "--criterion", "all"),
+        ("plan", "hypotheses/quickstart_digits.yaml", "--device", "cpu"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_tables_are_folded_on_a_narrow_terminal_and_not_cut(arguments: tuple[str, ...]) -> None:
+    wide, narrow = (terminal(Project(REPOSITORY), columns, *arguments) for columns in (1000, 50))
+    assert "…" not in narrow
+    assert letters(wide) == letters(narrow)
+
+
 def test_on_a_terminal_only_the_title_of_a_hypothesis_is_shortened() -> None:
     lines = terminal(Project(REPOSITORY), 110, "list").splitlines()
     assert len(lines) == 1 + len(list(REPOSITORY.glob("hypotheses/*.yaml"))) - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -75,6 +76,7 @@ def audit(
     folder = verdicts if verdicts is not None else Path("verdicts")
     if not folder.is_dir():
         raise UsageError("there is no such folder", where=str(folder), remedy="name the trail with --verdicts")
+    _refuse_nowhere({"--roots": roots, "--allowed-signers": allowed_signers, "--hypotheses": hypotheses})
     from harness.ledger.audit.anchors import SHORTEST_HEAD
 
     if known_head is not None and not (SHORTEST_HEAD <= len(known_head) <= 64 and known_head.isalnum()):
@@ -107,6 +109,13 @@ def audit(
             _print_findings(report)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
+
+
+def _refuse_nowhere(named: Mapping[str, Path | None]) -> None:
+    """Refuse paths that lead nowhere, which would be passed over as if they had not been given."""
+    for option, path in named.items():
+        if path is not None and path != DEFAULT_FOLDER and not path.exists():
+            raise UsageError(f"there is no {path}", where=option, remedy="check the path, or leave the option out")
 
 
 def _print_words(report: AuditReport) -> None:

@@ -120,3 +120,8 @@ def test_what_was_not_typed_is_no_reason_to_refuse(here: Path) -> None:
 def test_an_sd_that_is_given_twice(here: Path) -> None:
     assert "of all decisions is given twice" in said("power", NOWHERE, "--sd", "1", "--sd", "2")
     assert "of margin is given twice" in said("power", NOWHERE, "--sd", "margin=1", "--sd", "margin=1")
+
+
+@pytest.mark.parametrize("option", ["--roots", "--allowed-signers", "--hypotheses"])
+def test_an_audit_does_not_pass_over_a_path_that_is_not_there(option: str) -> None:
+    assert f"{option}: there is no nowhere" in said("audit", option, "nowhere")

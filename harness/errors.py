@@ -42,13 +42,13 @@ class Finding:
     message: str
     remedy: str | None = None
     source: str | None = None  # the offending line, verbatim
-    severity: str = "error"  # or "warning"
+    severity: str = "error"  # or "warning", or "note", which fails nothing
     rule: str = "form"  # which check found it; ``harness explain`` says what each is about
 
     @property
     def kind(self) -> str:
-        """What stands before the message: only warnings are marked."""
-        return "warning: " if self.severity == "warning" else ""
+        """What stands before the message: only errors are not marked."""
+        return "" if self.severity == "error" else f"{self.severity}: "
 
     def __str__(self) -> str:
         text = f"{self.file}:{self.line}:{self.column}: {self.kind}{self.message}"

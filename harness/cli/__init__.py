@@ -12,7 +12,11 @@ gc.disable()  # looking for garbage among what is being imported would take a te
 # Importing a verb's module adds it to the program. This is the order of --help.
 from harness.cli import run, plan, power, new, check, reference, look, claims  # noqa: E402, F401, I001
 from harness.cli import register, reverdict, replicate, anchor, export, audit, doctor  # noqa: E402, F401
-from harness.cli.app import main  # noqa: E402
+from harness.cli.app import app, main  # noqa: E402
+from harness.cli.options import Command  # noqa: E402
+
+for verb in app.registered_commands:
+    verb.cls = Command
 
 gc.freeze()  # all of it stays
 gc.enable()

@@ -24,7 +24,7 @@ def anchor(
     """Have the ledger's head stamped by an authority, or sign it with an SSH key. harness audit checks both."""
     from harness import ledger
 
-    if (tsa is None) == (sign is None):
+    if tsa is None and sign is None:
         raise UsageError("give either --tsa or --sign", remedy="harness anchor --sign ~/.ssh/id_ed25519")
     trail = ledger.Ledger(trail_here(verdicts))
     events = ledger.stamp(trail, tsa) if tsa is not None else ledger.sign(trail, sign or Path())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +23,7 @@ from harness.cli.common import (
     trail_here,
     verb,
 )
+from harness.cli.places import from_top
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -79,6 +81,7 @@ def audit(
     folder = trail_here(verdicts)
     if not folder.is_dir():
         raise UsageError("there is no such folder", where=str(folder), remedy="name the trail with --verdicts")
+    _refuse_nowhere({"--roots": roots, "--allowed-signers": allowed_signers, "--hypotheses": hypotheses})
     from harness.ledger.audit.anchors import SHORTEST_HEAD
 
     if known_head is not None and not (SHORTEST_HEAD <= len(known_head) <= 64 and known_head.isalnum()):
@@ -113,6 +116,13 @@ def audit(
             _print_findings(report)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
+
+
+def _refuse_nowhere(named: Mapping[str, Path | None]) -> None:
+    """Refuse paths that lead nowhere, which would be passed over as if they had not been given."""
+    for option, path in named.items():
+        if path is not None and not path.exists():
+            raise UsageError(f"there is no {path}", where=option, remedy="check the path, or leave the option out")
 
 
 def _print_words(report: AuditReport) -> None:
@@ -178,7 +188,8 @@ def _annotation(finding: AuditFinding) -> str:
     """A workflow command; nothing in a trail can end it and begin another."""
     level = "notice" if finding.kind in ("note", "unchecked") else "error"
     text = f"{finding.what}: expected {finding.expected}, got {finding.got}" if finding.expected else finding.what
-    place = _clean(finding.where).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
+    where = finding.where if finding.where.startswith("commit ") else from_top(Path(finding.where)).as_posix()
+    place = _clean(where).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
     return f"::{level} file={place}::{_clean(f'{text} → {finding.remedy}').replace('%', '%25')}"
 
 

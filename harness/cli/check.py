@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import VerdictsOption, err, hypotheses_here, out, settings_from, shown, verb
+from harness.cli.common import VerdictsOption, err, hypotheses_here, out, settings_from, verb
+from harness.cli.places import from_top
 from harness.cli.sarif import sarif
 from harness.errors import Finding, UsageError
 
@@ -53,29 +54,29 @@ def check(
             out.print(str(finding), markup=False)
         else:
             print(annotation(finding))
-    errors, warnings = (sum(f.severity == severity for f in report.findings) for severity in ("error", "warning"))
-    err.print(_summary(len(report.loaded), errors, warnings, report.findings), markup=False)
-    if errors or (strict and warnings):
+    counts = {of: sum(finding.severity == of for finding in report.findings) for of in ("error", "warning", "note")}
+    err.print(_summary(len(report.loaded), counts, report.findings), markup=False)
+    if counts["error"] or (strict and counts["warning"]):
         raise typer.Exit(2)
 
 
 def annotation(finding: Finding) -> str:
     """A workflow command that GitHub shows on the line."""
+    level = "notice" if finding.severity == "note" else finding.severity
     remedy = f" → {finding.remedy}" if finding.remedy else ""
     text = _escaped(f"{finding.message}{remedy}")
-    file = _escaped(shown(Path(finding.file)).as_posix()).replace(":", "%3A").replace(",", "%2C")
+    file = _escaped(from_top(Path(finding.file)).as_posix()).replace(":", "%3A").replace(",", "%2C")
     place = f"file={file},line={finding.line},col={finding.column},title=harness {finding.rule}"
-    return f"::{finding.severity} {place}::{text}"
+    return f"::{level} {place}::{text}"
 
 
 def _escaped(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _summary(valid: int, errors: int, warnings: int, findings: Sequence[Finding]) -> str:
-    parts = [_counted(valid, "file") + " valid", _counted(errors, "error")]
-    if warnings:
-        parts.append(_counted(warnings, "warning"))
+def _summary(valid: int, counts: Mapping[str, int], findings: Sequence[Finding]) -> str:
+    parts = [_counted(valid, "file") + " valid", _counted(counts["error"], "error")]
+    parts += [_counted(counts[of], of) for of in ("warning", "note") if counts[of]]
     rules = sorted({finding.rule for finding in findings})
     hint = f" (more about a check: harness explain {rules[0]})" if rules else ""
     return ", ".join(parts) + hint

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from harness.pipeline import Project, Settings
 
 
+UNLIMITED = 1_000_000
+"""Columns of a table that goes to a file or another program."""
+
+
 class Stream:
     """stdout or stderr: lines as they are, all else drawn by rich, which is loaded when it is first needed.
 
@@ -40,9 +44,17 @@ class Stream:
         if self._console is None:
             from rich.console import Console
 
+            width = None if self.on_terminal else UNLIMITED
             file: Any = self._outlet
-            self._console = Console(file=file, stderr=self._stderr, highlight=False, soft_wrap=True, emoji=False)
+            self._console = Console(
+                file=file, stderr=self._stderr, highlight=False, soft_wrap=True, emoji=False, width=width
+            )
         return self._console
+
+    @property
+    def on_terminal(self) -> bool:
+        """Whether a person reads this stream as it is: only then is there a width to keep to."""
+        return self._outlet.isatty()
 
     def only_tells(self) -> None:
         """What is printed from now on tells of what is done and kept: whether anybody can read it changes nothing."""
@@ -80,7 +92,11 @@ class Stream:
 
     def _print(self, shown: tuple[Any, ...], markup: bool, style: str | None, end: str) -> None:
         if markup or self._console is not None:
-            self.console.print(*shown, markup=markup, style=style, end=end)
+            plain = all(isinstance(one, str) for one in shown)  # lines are left to the terminal; what is drawn fits it
+            for column in (column for one in shown for column in getattr(one, "columns", ())):
+                if not column.no_wrap:  # a table's words that are too wide go on below, and don't end in dots
+                    column.overflow = "fold"
+            self.console.print(*shown, markup=markup, style=style, end=end, soft_wrap=plain)
             return
         self._outlet.write(self.styled(" ".join(map(str, shown)), style) + end)
         if self._stderr:
@@ -214,7 +230,7 @@ def shown(path: Path) -> Path:
     """Relative to here if it is below."""
     try:
         return path.resolve().relative_to(Path.cwd())
-    except (ValueError, OSError):  # OSError: the folder that this was started in is gone
+    except (ValueError, OSError, RuntimeError):  # not below; the folder here is gone; links in a circle
         return path
 
 

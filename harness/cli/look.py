@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,12 +23,14 @@ from harness.cli.common import (
     verb,
     wants_json,
 )
-from harness.errors import UsageError
 from harness.wording import p_value
 
 if TYPE_CHECKING:
     from harness.ledger import Moment
-    from harness.pipeline import Family
+    from harness.pipeline import Family, Standing
+
+NAMED = 5
+"""Files with findings that are named."""
 
 
 @app.command("list")
@@ -43,49 +46,71 @@ def list_hypotheses(
     ] = False,
 ) -> None:
     """List hypotheses with their registration, attempts and last outcome."""
-    from rich.table import Table
-
-    from harness import pipeline, spec
+    from harness import pipeline
 
     as_json = wants_json(form)
+    paths = paths or [hypotheses_here()]
     settings = settings_from(verdicts=verdicts)
-    report = spec.load_folder(paths or [hypotheses_here()])
+    found = pipeline.standings(paths, settings)
     if family:
-        list_families(pipeline.families_of(paths or [hypotheses_here()], report.loaded, settings), as_json)
+        list_families(pipeline.families_of(paths, found.loaded, settings), as_json)
         return
-    rows = pipeline.standings(report.loaded, settings)
     if as_json:
-        plain = [
-            {
-                "id": row.hypothesis.id,
-                "title": row.hypothesis.title,
-                "file": str(shown(row.path)),
-                "registered": row.registered,
-                "attempts": [attempt.model_dump() for attempt in row.attempts],
-                "predicted": row.hypothesis.prediction.outcome,
-                "outcome": row.outcome,
-            }
-            for row in rows
-        ]
-        print(json.dumps(plain, indent=1, ensure_ascii=False))
+        print(json.dumps([_plain(row) for row in found.rows], indent=1, ensure_ascii=False))
     else:
-        table = Table(box=None, pad_edge=False)
-        for name in ("hypothesis", "registered", "attempts", "predicted", "outcome"):
-            table.add_column(name, overflow="fold")
-        table.add_column("title", no_wrap=True, overflow="ellipsis", max_width=max(10, out.console.width - 75))
-        for row in rows:
-            table.add_row(
-                row.hypothesis.id,
-                row.registered[:10] if row.registered else "no",
-                str(sum(attempt.status != "pilot" for attempt in row.attempts)),
-                row.hypothesis.prediction.outcome,
-                row.outcome or "–",
-                escape(row.hypothesis.title),
-            )
-        out.print(table)
-    if report.findings:
-        files = len({finding.file for finding in report.findings})
-        err.print(f"{files} {'file has' if files == 1 else 'files have'} findings: see harness check", markup=False)
+        _print_table(found.rows)
+    if found.findings:
+        files = sorted({str(shown(Path(finding.file))) for finding in found.findings})
+        listed = ", ".join(files[:NAMED]) + (f" and {len(files) - NAMED} more" if len(files) > NAMED else "")
+        err.print(f"{listed}: {'has' if len(files) == 1 else 'have'} findings, see harness check", markup=False)
+
+
+def _plain(row: Standing) -> dict[str, Any]:
+    last = row.judged
+    return {
+        "id": row.hypothesis,
+        "title": row.title,
+        "file": str(shown(row.path)) if row.path is not None else None,
+        "registered": row.registered,
+        "attempts": [attempt.model_dump() | {"deviates": attempt.run in row.deviating} for attempt in row.attempts],
+        "predicted": row.predicted,
+        "outcome": last.outcome if last is not None else None,
+        "deviates": last.run in row.deviating if last is not None else None,
+        "note": row.note,
+    }
+
+
+def _print_table(rows: Sequence[Standing]) -> None:
+    from rich.table import Table
+
+    noted = any(row.note is not None for row in rows)
+    heads = ("hypothesis", "registered", "attempts", "predicted", "outcome", *(["note"] if noted else []))
+    lines = []
+    for row in rows:
+        outcome = "–"
+        if (last := row.judged) is not None:
+            outcome = f"{last.outcome}{' (deviates)' if last.run in row.deviating else ''}"
+        since = row.registered[:10] if row.registered else "no"
+        cells = (row.hypothesis, since, _counted(row), row.predicted or "–", outcome)
+        lines.append((*cells, *([row.note or ""] if noted else [])))
+    table = Table(box=None, pad_edge=False)
+    for name in heads:
+        table.add_column(name, overflow="fold")
+    taken = sum(max(map(len, column)) + len("  ") for column in zip(heads, *lines, strict=True))
+    table.add_column("title", no_wrap=True, overflow="ellipsis", max_width=max(10, out.console.width - taken))
+    for row, line in zip(rows, lines, strict=True):
+        table.add_row(*map(escape, line), escape(row.title or "–"))
+    out.print(table)
+
+
+def _counted(row: Standing) -> str:
+    """``3 (1 open, 1 deviating)``: how many attempts, and how many did not end in a verdict or deviate."""
+    started = [attempt for attempt in row.attempts if attempt.status != "pilot"]
+    kinds = {status: sum(attempt.status == status for attempt in started) for status in ("open", "failed", "aborted")}
+    kinds["not judged"] = sum(attempt.status == "finished" and attempt.outcome is None for attempt in started)
+    kinds["deviating"] = sum(attempt.run in row.deviating for attempt in started)
+    marks = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
+    return f"{len(started)} ({marks})" if marks else str(len(started))
 
 
 def list_families(found: tuple[Family, ...], as_json: bool) -> None:
@@ -152,9 +177,17 @@ def show(
     if history:
         _print_history(pipeline.history(name, trail), as_json)
         return
+    page = pipeline.read_verdict(name, trail, numbers=as_json)
     if as_json:
-        raise UsageError("the page is Markdown", where="--format", remedy="its numbers are in verdict.json beside it")
-    page = pipeline.read_verdict(name, trail)
+        plain = {
+            "hypothesis": page.hypothesis,
+            "run": page.run,
+            "file": str(shown(page.path)),
+            "banners": page.banners,
+            "verdict": page.verdict,
+        }
+        print(json.dumps(plain, indent=1, ensure_ascii=False))
+        return
     text = page.text
     if raw:  # the page to the byte; what happened since goes beside it
         for banner in page.banners:
@@ -163,10 +196,10 @@ def show(
         text = "\n>\n".join(page.banners) + f"\n\n{text}"
     if raw:
         out.write(text)
-    elif out.console.is_terminal:
-        from rich.markdown import Markdown
+    elif out.on_terminal:
+        from harness.cli.markdown import Page
 
-        out.print(Markdown(text))
+        out.print(Page(text))
     else:
         print(text, end="")
     err.print(str(shown(page.path)), markup=False)

@@ -56,8 +56,9 @@ def new(
         Path | None, typer.Option("--out", help="The new file. Default: hypotheses/<id>.yaml.", show_default=False)
     ] = None,
 ) -> None:
-    """Write a new hypothesis file with comments, which passes harness check as it stands. Never overwrites a file.
+    """Write a new hypothesis file with comments. Never overwrites a file.
 
+    What only you can say is left in <angle brackets>; harness check names each place until it is written.
     On a terminal, what is not given is asked for.
     """
     from harness import spec
@@ -102,10 +103,17 @@ def new(
             spec.Answers(**{key: value for key, value in given.items() if value is not None}), _schema_beside(path)
         )
     _write(path, text)
-    for finding in _findings(path):
-        err.print(str(finding), markup=False)
+    found = _findings(path)
+    open_places = [finding.line for finding in found if finding.rule == "placeholder"]
+    for finding in found:
+        if finding.rule != "placeholder":
+            err.print(str(finding), markup=False)
     out.print(str(shown(path)), markup=False)
-    err.print(f"now edit it, then: harness check {shown(path)}", markup=False)
+    todo = "edit it"
+    if open_places:
+        listed = ", ".join(map(str, open_places[:-1]))
+        todo = f"write what stands in <…> in lines {listed} and {open_places[-1]}"
+    err.print(f"now {todo}, then: harness check {shown(path)}", markup=False)
 
 
 def _valid_id(text: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +23,9 @@ from harness.cli.common import (
     wants_json,
 )
 
+if TYPE_CHECKING:
+    from harness.pipeline import Outlook
+
 
 @app.command()
 @verb
@@ -36,9 +40,10 @@ def plan(
         typer.Option("--measure", help="Time some steps of each shape on this device first; the times are remembered."),
     ] = False,
 ) -> None:
-    """Show what a run would do: arms and seeds, cohorts, steps, memory, time, and where data come from."""
-    from rich.table import Table
+    """Show what a run would do: arms and seeds, cohorts, steps, memory, time, and where data come from.
 
+    Where a run would be refused, because the file is not what was registered, this is said as the run says it.
+    """
     from harness import pipeline
 
     settings = settings_from(device, data, verdicts)
@@ -67,9 +72,19 @@ def plan(
             "data": seen.data,
             "verdicts": str(near(seen.project.verdicts)),
             "settings_from": origins,
+            "refused": seen.refused.message if seen.refused is not None else None,
+            "said": seen.said,
         }
         print(json.dumps(plain, indent=1))
-        return
+    else:
+        _print(seen, cohorts, origins)
+    if seen.refused is not None:  # the plan of what an amended registration would cost; a run ends with this code
+        raise seen.refused
+
+
+def _print(seen: Outlook, cohorts: Sequence[dict[str, Any]], origins: Mapping[str, str]) -> None:
+    from rich.table import Table
+
     arms, seeds = len(seen.hypothesis.arms), seen.hypothesis.seeds.number
     out.print(f"[bold]{escape(seen.hypothesis.id)}[/bold]: {escape(seen.hypothesis.title)}")
     out.print(f"{arms} arms × {seeds} seeds = {arms * seeds} replicas")
@@ -96,6 +111,8 @@ def plan(
     )
     out.print(state, markup=False)
     out.print(f"trail: {near(seen.project.verdicts)} ({origins['verdicts']})", markup=False)
+    for line in seen.said:
+        out.print(line, markup=False)
 
 
 def _bytes(count: int) -> str:

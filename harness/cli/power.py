@@ -52,7 +52,11 @@ def power(
     files = list(to or ())
     if odd := [path for path in files if path.suffix not in (".svg", ".json", ".md")]:
         raise UsageError(f"cannot write {odd[0].name}", where="--out", remedy="name a file in .svg, .json or .md")
-    assumed = pipeline.Assumed(given=dict(_given(text) for text in sd or ()), run=sd_from)
+    given = [_given(text) for text in sd or ()]
+    if twice := [name for position, (name, _) in enumerate(given) if name in dict(given[:position])]:
+        whose = f"of {twice[0]}" if twice[0] else "of all decisions"
+        raise UsageError(f"the standard deviation {whose} is given twice", where="--sd", remedy="give it once")
+    assumed = pipeline.Assumed(given=dict(given), run=sd_from)
     trail = near(pipeline.project_of(file, settings_from(verdicts=verdicts)).verdicts)
     report = pipeline.power(file, trail, assumed, effect or ())
     if form == "json":

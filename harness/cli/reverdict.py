@@ -9,7 +9,6 @@ import typer
 
 from harness.cli.app import app
 from harness.cli.common import VerdictsOption, err, escape, out, shown, trail_here, verb
-from harness.errors import UsageError
 from harness.wording import p_value
 
 if TYPE_CHECKING:
@@ -40,8 +39,6 @@ def reverdict(
 
     trail = trail_here(verdicts)
     if criterion or alpha:
-        if figures:
-            raise UsageError("a sensitivity analysis has no figures", where="--figures", remedy="leave it out")
         names = () if not criterion or "all" in criterion else criterion
         _print_sensitivity(pipeline.sensitivity(name, trail, names, alpha or ()))
         return

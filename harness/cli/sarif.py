@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from harness import __version__
-from harness.cli.common import shown
+from harness.cli.places import from_top
 from harness.errors import Finding
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -59,6 +59,6 @@ def _result(finding: Finding, names: list[str]) -> dict[str, Any]:
 
 
 def _uri(file: str) -> str:
-    """Relative to the working folder if it is below, as code hosts want it."""
-    path = shown(Path(file))
+    """Relative to the repository's top, as code hosts want it."""
+    path = from_top(Path(file))
     return path.as_uri() if path.is_absolute() else quote(path.as_posix())

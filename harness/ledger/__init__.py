@@ -22,6 +22,7 @@ from harness.ledger.events import Event, Ledger
 from harness.ledger.families import Member, families
 from harness.ledger.history import (
     attempts,
+    deviating,
     find_attempt,
     find_judged,
     looks,
@@ -70,6 +71,7 @@ __all__ = [
     "code_deviation",
     "code_differences",
     "compare",
+    "deviating",
     "differences",
     "environment",
     "families",

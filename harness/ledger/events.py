@@ -129,9 +129,17 @@ class Ledger:
             ValueError: not a digest.
             Tampered: it is missing or its content is another.
         """
+        return read_named(self.object_path(digest), digest, "a registered object")
+
+    def object_path(self, digest: str) -> Path:
+        """Where the object of this digest is kept.
+
+        Raises:
+            ValueError: not a digest.
+        """
         if not DIGEST.fullmatch(digest):
             raise ValueError(f"{digest!r} is no SHA-256 digest")
-        return read_named(self._objects / digest, digest, "a registered object")
+        return self._objects / digest
 
     def _path(self, digest: str) -> Path:
         return self.folder / f"{digest}.json"

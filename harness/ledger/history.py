@@ -52,6 +52,19 @@ def attempts(ledger: Ledger, hypothesis_id: str) -> tuple[Attempt, ...]:
     return tuple(found)
 
 
+def deviating(ledger: Ledger, hypothesis_id: str) -> frozenset[str]:
+    """The short names of the attempts at a hypothesis that deviate from what was registered, by their own first event.
+
+    Raises:
+        Tampered: as ``Ledger.events``.
+    """
+    return frozenset(
+        run_name(event.digest)
+        for event in ledger.events()
+        if event.type == "run_started" and event.body["hypothesis"] == hypothesis_id and event.body.get("deviations")
+    )
+
+
 def open_attempts(ledger: Ledger, hypothesis_id: str) -> tuple[Event, ...]:
     """The run_started events of a hypothesis that no event closes, in ledger order: to be resumed or closed.
 

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from harness.pipeline.foresight import Assumed, power
     from harness.pipeline.grouping import Family, families, families_of
     from harness.pipeline.judging import Recomputed, Sensitivity, reverdict, sensitivity
-    from harness.pipeline.looking import Outlook, Page, Standing, history, outlook, read_verdict, standings
+    from harness.pipeline.looking import Outlook, Page, history, outlook, read_verdict
     from harness.pipeline.places import Project, Settings, project_of
     from harness.pipeline.project import Report, Reporter, trail_at
     from harness.pipeline.proving import other_judging_code
     from harness.pipeline.registering import Entered, amend, close, register
     from harness.pipeline.replicating import Replication, replicate
     from harness.pipeline.running import pilot, run
+    from harness.pipeline.standing import Standing, Standings, standings
 else:
     HOMES = {
         "auditing": ("Asked", "audit_trail"),
@@ -32,13 +33,14 @@ else:
         "foresight": ("Assumed", "power"),
         "grouping": ("Family", "families", "families_of"),
         "judging": ("Recomputed", "Sensitivity", "reverdict", "sensitivity"),
-        "looking": ("Outlook", "Page", "Standing", "history", "outlook", "read_verdict", "standings"),
+        "looking": ("Outlook", "Page", "history", "outlook", "read_verdict"),
         "places": ("Project", "Settings", "project_of"),
         "project": ("Report", "Reporter", "trail_at"),
         "proving": ("other_judging_code",),
         "registering": ("Entered", "amend", "close", "register"),
         "replicating": ("Replication", "replicate"),
         "running": ("pilot", "run"),
+        "standing": ("Standing", "Standings", "standings"),
     }
 
     def __getattr__(name: str) -> Any:
@@ -64,6 +66,7 @@ __all__ = [
     "Sensitivity",
     "Settings",
     "Standing",
+    "Standings",
     "Table",
     "amend",
     "audit_trail",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,17 +78,23 @@ def _files(evidence: Evidence, folder: Path) -> Iterator[AuditFinding]:
         if isinstance(body, AmendedBody) or body.hypothesis not in in_force:
             in_force[body.hypothesis] = body
     texts.update(body.raw for body in in_force.values())
-    for path in sorted(folder.glob("*.yaml")):
+    try:
+        there = spec.listing(folder)
+    except HarnessError as error:
+        if folder.exists():
+            yield AuditFinding("file-not-compared", f"a folder that cannot be read: {error.message}", str(folder))
+        return  # a trail may be audited without the files that it is about
+    for left_out in there.findings:
+        yield AuditFinding("file-not-compared", left_out.message, left_out.file)
+    yield from _without_file(there, in_force, folder)
+    for path in there.files:
         try:
-            if path.name == "claims.yaml" or hashlib.sha256(path.read_bytes()).hexdigest() in texts:
+            if path.name == "claims.yaml" or hashlib.sha256(spec.read_bytes(path)).hexdigest() in texts:
                 continue
             hypothesis = spec.load(path).hypothesis
         except HarnessError as error:
             what = f"a hypothesis file that cannot be compared: {str(error).splitlines()[0]}"
             yield AuditFinding("file-not-compared", what, str(path))
-            continue
-        except OSError as error:
-            yield AuditFinding("file-not-compared", f"a file that cannot be read: {error.strerror}", str(path))
             continue
         if (fixed := in_force.get(hypothesis.id)) is None:
             continue  # a draft
@@ -96,6 +102,30 @@ def _files(evidence: Evidence, folder: Path) -> Iterator[AuditFinding]:
         if meant is not None and (changed := ledger.differences(meant, hypothesis)):
             what = f"its file says otherwise than what is registered: {'; '.join(changed[:5])}"
             yield AuditFinding("file-changed", what, str(path), hypothesis=hypothesis.id)
+
+
+def _without_file(
+    there: spec.Listing, in_force: Mapping[str, RegisteredBody | AmendedBody], folder: Path
+) -> Iterator[AuditFinding]:
+    """Registered hypotheses of which the folder has no file: notes, since the trail holds what is registered."""
+    ids, elsewhere = _ids(there.files), _ids(there.aside)
+    for name, fixed in in_force.items():
+        if name not in ids:
+            kept = f"objects/sha256/{fixed.raw}"
+            where = f"it lies in {elsewhere[name]}" if name in elsewhere else f"the trail keeps it in {kept}"
+            what = f"{name} is registered, and its file is missing in {folder}: {where}"
+            yield AuditFinding("file-missing", what, str(folder), hypothesis=name)
+
+
+def _ids(files: Sequence[Path]) -> dict[str | None, Path]:
+    """The ids that files give themselves; of one that can't be read, the id that its name stands for."""
+    found: dict[str | None, Path] = {}
+    for path in files:
+        try:
+            found[spec.id_of(spec.read_bytes(path))] = path
+        except HarnessError:
+            found[path.stem.replace("_", "-")] = path
+    return found
 
 
 def _replications(evidence: Evidence) -> Iterator[AuditFinding]:

@@ -14,50 +14,48 @@ from harness import spec
 from harness.errors import Finding, UsageError
 from harness.ledger import Ledger
 from harness.ledger.git import ask, git, repository
+from harness.pipeline.absent import FIXING, a_file, folder_report
 from harness.pipeline.foresight import too_few_seeds
 from harness.pipeline.project import Settings, open_ledger, project_root
 from harness.records import Hypothesis
-
-FIXING = ("registered", "amended")
-"""Events that say what a hypothesis means; the last one counts."""
 
 
 def check(paths: Sequence[Path], settings: Settings, against: str | None = None) -> spec.FolderReport:
     """All findings of all files, on their own, together, against the registrations in the trail and, with ``against``,
     against a git commit: what was registered there must not have changed, lost its file or lost its registration.
-    A warning where the registered seeds can't be enough for the prediction is among them.
+    A warning where the registered seeds can't be enough for the prediction is among them, and an error for every
+    registered hypothesis whose file is missing from the project's folder.
 
     Raises:
         UsageError: a path or a commit that is not there.
         Tampered: the trail is not what was written.
     """
-    trails = {trail.root.resolve(): trail for trail in (open_ledger(_a_file(path), settings) for path in paths)}
+    trails = {trail.root.resolve(): trail for trail in (open_ledger(a_file(path), settings) for path in paths)}
     known: dict[str, spec.Known] = {}
     gone: list[Finding] = []
     registered: set[str] = set()
     for trail in trails.values():
         known |= {entry.form.id: entry for entry in _registered(trail)}
         if against is not None:
-            before = _events_at(against, trail, project_root(_a_file(paths[0])))
+            before = _events_at(against, trail, project_root(a_file(paths[0])))
             here = {event.digest for event in trail.events()}
             for name, event in before.items():
                 if event["type"] in FIXING:
                     registered.add(event["body"]["hypothesis"])
                     if name not in here:
                         gone.append(_missing_event(trail, name, event, against))
-    report = spec.load_folder(paths, [replace(entry, frozen=against is not None) for entry in known.values()])
+    report, absent = folder_report(
+        paths, settings, [replace(entry, frozen=against is not None) for entry in known.values()]
+    )
+    missing = {one.hypothesis: one.finding() for one in absent if one.lies is None}
     doubts = [doubt for loaded in report.loaded if (doubt := too_few_seeds(loaded)) is not None]
     found = sorted((*report.findings, *doubts), key=lambda finding: (finding.file, finding.line, finding.column))
     report = replace(report, findings=tuple(found))
-    if against is None:
-        return report
-    present = {loaded.hypothesis.id for loaded in report.loaded}
-    gone += [finding for path in paths for finding in _removed(path, against, registered - present)]
-    return replace(report, findings=(*report.findings, *gone))
-
-
-def _a_file(path: Path) -> Path:
-    return path / "any.yaml" if path.is_dir() else path
+    if against is not None:
+        present = {loaded.hypothesis.id for loaded in report.loaded}
+        for path in paths:
+            missing |= _removed(path, against, registered - present)
+    return replace(report, findings=(*report.findings, *gone, *missing.values()))
 
 
 def _registered(trail: Ledger) -> Iterable[spec.Known]:
@@ -132,14 +130,14 @@ def _missing_event(trail: Ledger, digest: str, event: dict[str, Any], ref: str) 
     return Finding(str(trail.folder / f"{digest}.json"), 1, 1, message, remedy, rule="amendment")
 
 
-def _removed(path: Path, ref: str, missing: set[str]) -> list[Finding]:
-    """Files below ``path`` that held a registered hypothesis at ``ref`` and are not there any more."""
+def _removed(path: Path, ref: str, missing: set[str]) -> dict[str, Finding]:
+    """Hypothesis → the file below ``path`` that held it at ``ref``, where it is registered, and is not there now."""
     if not missing or not path.is_dir():
-        return []
+        return {}
     folder, commit = _repository(path, ref)
     inside = path.resolve().relative_to(folder).as_posix()
     listed = _answer(folder, "ls-tree", "-z", commit, "--", f"{inside}/")
-    found = []
+    found = {}
     for entry in filter(None, listed.split(b"\0")):
         meta, _, name = entry.partition(b"\t")
         file = folder / name.decode()
@@ -150,5 +148,5 @@ def _removed(path: Path, ref: str, missing: set[str]) -> list[Finding]:
         if was in missing:
             message = f"this file held {was!r}, which is registered, and is not here any more"
             remedy = "restore it from git: a registered hypothesis keeps its file"
-            found.append(Finding(str(path / file.name), 1, 1, message, remedy, rule="amendment"))
+            found[was] = Finding(str(path / file.name), 1, 1, message, remedy, rule="amendment")
     return found

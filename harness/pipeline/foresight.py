@@ -46,6 +46,13 @@ def power(path: Path, verdicts: Path, assumed: Assumed, effects: Sequence[float]
         earlier = _Earlier.of(assumed.run, Ledger(verdicts))
         truths = earlier.truths(hypothesis)
         spreads |= earlier.spreads(hypothesis, needed=not truths)
+        if "" in assumed.given and not truths:
+            raise UsageError(
+                "--sd-from has no effect: --sd gives the standard deviation of every decision, and of guards this run "
+                "knows none",
+                where="harness power",
+                remedy="leave one of the two out, or give --sd DECISION=VALUE",
+            )
     for name in hypothesis.decisions:
         if (sd := assumed.given.get(name, assumed.given.get(""))) is not None:
             spreads[name] = _around(sd, "given by --sd")

@@ -1,30 +1,27 @@
-"""What can be seen without training: plans, standings, verdicts."""
+"""What can be seen without training: plans and verdicts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from harness import ledger, plan, spec
+from harness import ledger, plan, spec, verdict
+from harness.errors import DeviationRefused
 from harness.ledger import Ledger
 from harness.pipeline.claiming import banner_lines
-from harness.pipeline.project import (
-    Project,
-    Settings,
-    open_ledger,
-    project_of,
-    refuse_altered,
-    run_folder,
-    stored,
-    trail_at,
+from harness.pipeline.project import Project, Settings, project_of, refuse_altered, run_folder, stored, trail_at
+from harness.pipeline.steps import (
+    LAYOUT,
+    amended_lines,
+    deviates,
+    planned_on,
+    refuse_changes,
+    registered_claims,
 )
-from harness.pipeline.steps import planned_on
-from harness.records import (
-    Attempt,
-    Hypothesis,
-    Plan,
-)
+from harness.records import Hypothesis, Plan
 
 
 @dataclass(frozen=True)
@@ -42,17 +39,24 @@ class Outlook:
     """Data set → where it would come from."""
     project: Project
     """Where the file belongs, and which settings hold there."""
+    refused: DeviationRefused | None
+    """Why a run would not start: the file's meaning is not the registered one."""
+    said: tuple[str, ...]
+    """What a run would say about other differences from the registration, of data aside."""
 
 
 def outlook(path: Path, settings: Settings, *, measure: bool = False) -> Outlook:
     """What ``harness plan`` shows; with ``measure``, shapes that nobody timed on this device are timed first."""
-    hypothesis = spec.load(path).hypothesis
+    loaded = spec.load(path)
+    hypothesis = loaded.hypothesis
     project = project_of(path, settings)
-    registration = ledger.in_force(trail_at(project.verdicts), hypothesis.id)
+    trail = trail_at(project.verdicts)
+    registration = ledger.in_force(trail, hypothesis.id)
+    refused, said = _compared(loaded, registration, trail)
     from harness import engine
 
     device = engine.open_device(project.device, settings.compile)
-    seeds = registration.seeds if registration else tuple(range(hypothesis.seeds.number))
+    seeds = registration.seeds if registration and refused is None else tuple(range(hypothesis.seeds.number))
     planned = planned_on(device, hypothesis, seeds)
     estimate = plan.estimate(planned, device.torch.type, kernels=device.kernels)
     seconds = engine.training_seconds(planned, device, measure=measure)
@@ -66,47 +70,30 @@ def outlook(path: Path, settings: Settings, *, measure: bool = False) -> Outlook
         device=device.name,
         project=project,
         data={name: dataset.locate(project.data) for name, dataset in sets.items()},
+        refused=refused,
+        said=said,
     )
 
 
-@dataclass(frozen=True)
-class Standing:
-    """Where a hypothesis stands in the trail."""
-
-    hypothesis: Hypothesis
-    path: Path
-    registered: str | None
-    """Claimed time of the registration."""
-    attempts: tuple[Attempt, ...]
-
-    @property
-    def outcome(self) -> str | None:
-        """Of the last judged attempt."""
-        judged = [attempt.outcome for attempt in self.attempts if attempt.outcome is not None]
-        return judged[-1] if judged else None
-
-
-def standings(loaded: Sequence[spec.Loaded], settings: Settings) -> tuple[Standing, ...]:
-    """Registration and attempts of hypotheses; each trail that they belong to is read once."""
-    trails: dict[Path, Ledger] = {}
-    of_folder: dict[Path, Ledger] = {}  # whose project is looked up once
-    found = []
-    for one in loaded:
-        folder = one.path.resolve().parent
-        if folder not in of_folder:
-            own = open_ledger(one.path, settings)
-            of_folder[folder] = trails.setdefault(own.root.resolve(), own)
-        trail = of_folder[folder]
-        registration = ledger.find_registration(trail, one.hypothesis.id)
-        found.append(
-            Standing(
-                hypothesis=one.hypothesis,
-                path=one.path,
-                registered=registration.claimed_time if registration else None,
-                attempts=ledger.attempts(trail, one.hypothesis.id),
-            )
-        )
-    return tuple(found)
+def _compared(
+    loaded: spec.Loaded, registration: ledger.Registration | None, trail: Ledger
+) -> tuple[DeviationRefused | None, tuple[str, ...]]:
+    """What a run would refuse or say of a file, its claims and the code, held against the registration."""
+    if registration is None:
+        return None, ()
+    name = loaded.hypothesis.id
+    try:
+        pins = ledger.pins(loaded.hypothesis, verdict.default_templates())
+        differing = refuse_changes(registration, loaded, trail, pins)
+    except DeviationRefused as refused:
+        return refused, ()
+    layout = [LAYOUT] if hashlib.sha256(loaded.raw).hexdigest() != registration.raw else []
+    deviations = (
+        *amended_lines(trail, name, late=True),
+        *differing.deviations,
+        *registered_claims(registration, loaded, trail)[1],
+    )
+    return None, (*layout, *(deviates(line) for line in deviations))
 
 
 def history(name: str, verdicts: Path) -> tuple[ledger.Moment, ...]:
@@ -122,21 +109,33 @@ def history(name: str, verdicts: Path) -> tuple[ledger.Moment, ...]:
 class Page:
     """A verdict as it is stored, and what later verdicts did to the claims that it moved."""
 
+    hypothesis: str
+    run: str
     path: Path
     text: str
+    verdict: dict[str, Any] | None
+    """The same as numbers: its verdict.json, if that was asked for."""
     banners: tuple[str, ...]
     """Markdown quotations, to be shown above it."""
 
 
-def read_verdict(name: str, verdicts: Path) -> Page:
-    """The last verdict on a hypothesis, or that on a run.
+def read_verdict(name: str, verdicts: Path, *, numbers: bool = False) -> Page:
+    """The last verdict on a hypothesis, or that on a run; with ``numbers``, its verdict.json too.
 
     Raises:
         UsageError: nothing of that name was judged, or its file is missing.
     """
     trail = Ledger(verdicts)
     started = ledger.find_judged(trail, name)
-    path = run_folder(trail, started) / "verdict.md"
+    folder = run_folder(trail, started)
     recorded = ledger.recorded_files(trail, started.digest)
-    refuse_altered(path.parent, {"verdict.md": recorded["verdict.md"]})
-    return Page(path, stored(path).decode(), banner_lines(trail, started))
+    wanted = ("verdict.md", "verdict.json") if numbers else ("verdict.md",)
+    refuse_altered(folder, {file: recorded[file] for file in wanted})
+    return Page(
+        hypothesis=str(started.body["hypothesis"]),
+        run=ledger.run_name(started.digest),
+        path=folder / "verdict.md",
+        text=stored(folder / "verdict.md").decode(),
+        verdict=json.loads(stored(folder / "verdict.json")) if numbers else None,
+        banners=banner_lines(trail, started),
+    )

@@ -30,9 +30,11 @@ from harness.pipeline.project import (
 )
 from harness.pipeline.proving import proven, proven_since_first
 from harness.pipeline.steps import (
+    LAYOUT,
     amended_lines,
     circumstances,
     data_deviations,
+    deviates,
     look_around,
     measured,
     open_device_and_data,
@@ -70,7 +72,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
         registration = registered_or_register(loaded, trail, pins, fingerprints, settings, reporter)
         differing = refuse_changes(registration, loaded, trail, pins)
         if hashlib.sha256(loaded.raw).hexdigest() != registration.raw:
-            reporter.say("only comments or layout differ from the registered file: the meaning is the same")
+            reporter.say(LAYOUT)
         _, moved = registered_claims(registration, loaded, trail)
         environment = ledger.environment(project_root(path))
         differing = proven(differing, registration, hypothesis.id, trail, environment)
@@ -103,7 +105,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             trail.store_object(template)
         attempt = ledger.start_or_resume(trail, hypothesis.id, body, resume=settings.resume, say=reporter.say)
         for line in attempt.event.body["deviations"]:
-            reporter.say(f"this run deviates: {line}")
+            reporter.say(deviates(line))
         registered = registered_for(trail, attempt.event)
         trained = train_and_judge(planned, registered, images, device, trail, attempt, settings, reporter)
         measurements, decision = trained.measurements, trained.decision

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = ("commit", "dirty", "dirty_digest", "harness", "code", "packages", "python", "platform")
 """What a provenance takes over from the environment."""
+LAYOUT = "only comments or layout differ from the registered file: the meaning is the same"
 
 
 def registered_or_register(
@@ -73,6 +74,11 @@ def look_around(loaded: spec.Loaded, trail: Ledger, settings: Settings, reporter
     unseen = ledger.refuse_second(trail.root, project.root, loaded.hypothesis.id, project.data)
     if unseen is not None:
         reporter.say(f"not looked at: whether the last commit holds a registration of this id ({unseen})")
+
+
+def deviates(line: str) -> str:
+    """What is said of a deviation before anything trains."""
+    return f"this run deviates: {line}"
 
 
 def refuse_changes(

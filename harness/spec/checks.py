@@ -40,13 +40,19 @@ CHECKS = {
         "No outcome moves a claim two ways; no file, and no two files about the same question, contradict each "
         "other in what a result means."
     ),
+    "unread": (
+        "Every file in a folder of hypotheses can be read and is one: it lies directly in the folder, is named *.yaml, "
+        "and is no editor's leftover."
+    ),
+    "placeholder": "No text is still in angle brackets, as harness new writes what only the author can say.",
     "unique-id": "An id is used once over all files that are checked together.",
     "rerun": (
         "A file that asks what a registered hypothesis asks, under new names, says so: otherwise it is another "
         "roll of the dice."
     ),
     "amendment": (
-        "A registered hypothesis keeps its meaning: it changes by an amendment in the ledger only, and its file stays."
+        "A registered hypothesis keeps its meaning: it changes by an amendment in the ledger only, and its file stays "
+        "among the project's hypotheses."
     ),
 }
 """Check → what holds where it finds nothing."""

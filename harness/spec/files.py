@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -15,11 +15,12 @@ from harness.records import Claims, Hypothesis
 from harness.spec import forms, rules, yaml
 from harness.spec.arms import expand
 from harness.spec.claims import claim_problems
+from harness.spec.folders import CLAIMS, Listing, is_folder, named, read_bytes, unread
+from harness.spec.placeholders import placeholders
 from harness.spec.registered import Known, changes, moved, opposed, question, reruns
-from harness.spec.text import MAX_BYTES
 from harness.spec.tree import MAX_FINDINGS, Node, Place, Problem, Source
 
-CLAIMS = "claims.yaml"
+ID_LINE = re.compile(rb"^id:[ \t]*['\"]?([a-z0-9-]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,28 @@ class Loaded:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """A file that was looked at, whatever is wrong with it."""
+
+    path: Path
+    id: str | None
+    """That it gives itself; None if it can't be read or gives none."""
+    loaded: Loaded | None = None
+    """None if it has errors."""
+    twin: Path | None = None
+    """The file before it that has the same id."""
+    checked: bool = True
+    """Whether it was checked: not where it lies or is named otherwise than hypotheses are."""
+
+
+@dataclass(frozen=True)
 class FolderReport:
     """All files checked together: what is wrong, sorted by place, and the hypotheses that are right."""
 
     findings: tuple[Finding, ...]
     loaded: tuple[Loaded, ...]
+    seen: tuple[Seen, ...] = ()
+    """Every file that is or may be a hypothesis, those that are left out or can't be read among them."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +99,7 @@ def parse(raw: bytes, claims_raw: bytes, name: str) -> Loaded:
         InvalidHypothesis: they are not valid, or not any more.
     """
     claims = _parse_claims(claims_raw, CLAIMS) if claims_raw else _ClaimsFile([], Claims(), b"", exists=False)
-    return _sound(_check(Path(name), raw, claims), claims)
+    return _sound(_check(Path(name), raw, claims, registered=True), claims)
 
 
 def warning(loaded: Loaded, rule: str, path: tuple[str | int, ...], message: str, remedy: str) -> Finding:
@@ -99,7 +117,7 @@ def load_claims(path: Path) -> Claims:
         UsageError: it cannot be read.
         InvalidHypothesis: with everything that is wrong with it.
     """
-    return parse_claims(_bytes(path), str(path))
+    return parse_claims(read_bytes(path), str(path))
 
 
 def parse_claims(raw: bytes, name: str = CLAIMS) -> Claims:
@@ -118,7 +136,10 @@ def id_of(raw: bytes) -> str | None:
     """The id that a file gives itself, whatever else is wrong with it."""
     root = yaml.read(raw, "").root
     node = root.get("id") if root is not None else None
-    return node.value if node is not None and isinstance(node.value, str) else None
+    if node is not None and isinstance(node.value, str):
+        return node.value
+    line = ID_LINE.search(raw)  # the rest may be no YAML at all
+    return line[1].decode() if line is not None else None
 
 
 def _sound(checked: _Checked, claims: _ClaimsFile) -> Loaded:
@@ -131,38 +152,75 @@ def _sound(checked: _Checked, claims: _ClaimsFile) -> Loaded:
 def load_folder(paths: Sequence[Path], known: Sequence[Known] = ()) -> FolderReport:
     """Check files, and of a folder all its ``*.yaml``, one by one, against one another, and against ``known``, what is
     registered: ids differ, a registered file keeps its meaning, and the same question is not asked again in secret.
+    Of several files one that can't be read is a finding, as is whatever lies in a folder and is left out.
 
     Raises:
-        UsageError: a path that does not exist or can't be read, or a folder without hypotheses.
+        UsageError: the only path does not exist, can't be read, or is a folder without hypotheses.
     """
-    files: dict[str, Path] = {}
-    findings: list[Finding] = []
-    for path in paths:
-        for file in _named(path):
-            files.setdefault(os.path.realpath(file), file)  # resolve() raises on links in a circle
-        if _is_folder(path):
-            findings += map(_left_out, _misnamed(sorted(path.iterdir())))
+    files, aside, findings = _gathered(paths)
+    alone = len(paths) == 1 and not is_folder(paths[0])
     claims: dict[str, _ClaimsFile] = {}
+    seen: list[Seen] = []
     sound: list[_Checked] = []
     first: dict[str, Path] = {}
-    for file in files.values():
-        if (folder := os.path.dirname(os.path.realpath(file))) not in claims:  # noqa: PTH120
-            claims[folder] = _claims_beside(file)
-            findings += claims[folder].findings
-        if file.name == CLAIMS:
-            _bytes(file)  # checked by now, if it is there
+    for file in files:
+        try:
+            if (folder := os.path.dirname(os.path.realpath(file))) not in claims:  # noqa: PTH120
+                claims[folder] = _claims_beside(file, tell=not alone)
+                findings += claims[folder].findings
+            if file.name == CLAIMS:
+                if not claims[folder].exists:
+                    read_bytes(file)  # says what it is instead
+                continue
+            raw = read_bytes(file)
+        except UsageError as error:
+            if alone:
+                raise
+            findings.append(unread(file, error))
+            seen.append(Seen(file, None))
             continue
-        checked = _check(file, _read(file), claims[folder])
+        checked = _check(file, raw, claims[folder])
         findings += checked.findings
-        if checked.id is not None and first.setdefault(checked.id, file) != file:
-            message = f"the id {checked.id!r} is also that of {first[checked.id]}"
+        id_ = checked.id if checked.id is not None else id_of(raw)
+        twin = first.setdefault(checked.id, file) if checked.id is not None else file
+        seen.append(Seen(file, id_, checked.loaded, twin if twin != file else None))
+        if twin != file:
+            message = f"the id {checked.id!r} is also that of {twin}"
             remedy = "give one of them another id"
             findings.append(checked.source.finding(checked.id_at, message, remedy, rule="unique-id"))
         elif checked.loaded is not None:
             sound.append(checked)
     findings += _across(sound, known)
     loaded = tuple(checked.loaded for checked in sound if checked.loaded is not None)
-    return FolderReport(tuple(sorted(set(findings), key=_place)), loaded)
+    seen += [Seen(file, _id_in(file), checked=False) for file in aside]
+    return FolderReport(tuple(sorted(set(findings), key=_place)), loaded, tuple(seen))
+
+
+def _gathered(paths: Sequence[Path]) -> tuple[list[Path], list[Path], list[Finding]]:
+    """Every file that paths stand for, once; those that are left out; and why."""
+    found: list[Listing] = []
+    findings: list[Finding] = []
+    for path in paths:
+        try:
+            found.append(named(path))
+        except UsageError as error:
+            if len(paths) == 1:
+                raise
+            findings.append(unread(path, error))
+    files: dict[str, Path] = {}
+    for file in (file for listing in found for file in listing.files):
+        files.setdefault(os.path.realpath(file), file)  # resolve() raises on links in a circle
+    left_out = {os.path.realpath(finding.file): finding for listing in found for finding in listing.findings}
+    aside = {os.path.realpath(file): file for listing in found for file in listing.aside}
+    findings += [finding for name, finding in left_out.items() if name not in files]
+    return list(files.values()), [file for name, file in aside.items() if name not in files], findings
+
+
+def _id_in(path: Path) -> str | None:
+    try:
+        return id_of(read_bytes(path))
+    except UsageError:
+        return None
 
 
 def _across(sound: Sequence[_Checked], known: Sequence[Known]) -> Iterator[Finding]:
@@ -190,10 +248,11 @@ def _across(sound: Sequence[_Checked], known: Sequence[Known]) -> Iterator[Findi
 def _read(path: Path) -> bytes:
     if path.name == CLAIMS:
         raise UsageError(f"{CLAIMS} holds claims, not a hypothesis", where=str(path), remedy="name a hypothesis file")
-    return _bytes(path)
+    return read_bytes(path)
 
 
-def _check(path: Path, raw: bytes, beside: _ClaimsFile) -> _Checked:
+def _check(path: Path, raw: bytes, beside: _ClaimsFile, *, registered: bool = False) -> _Checked:
+    """Everything that can be found in a file; what is ``registered`` was asked before whether it is written out."""
     document = yaml.read(raw, str(path))
     source, findings = document.source, list(document.findings)
     if document.root is None:
@@ -210,6 +269,8 @@ def _check(path: Path, raw: bytes, beside: _ClaimsFile) -> _Checked:
         return _Checked(findings, None, None, (1, 1), source)
     root, problems = expand(document.root)
     findings += source.findings(document.root, (replace(problem, rule="matrix") for problem in problems))
+    if not registered:
+        findings += source.findings(document.root, islice(placeholders(document.root), MAX_FINDINGS))
     hypothesis, misfits = forms.validate(Hypothesis, root)
     broken = rules.problems(root, beside.claims if beside.exists else None, hypothesis)
     later = source.findings(root, [*misfits, *islice(broken, MAX_FINDINGS)])
@@ -228,8 +289,13 @@ def _errors(findings: Iterable[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.severity == "error"]
 
 
-def _claims_beside(path: Path) -> _ClaimsFile:
-    # A link to a hypothesis stands for the file that it leads to, with what lies beside that.
+def _claims_beside(path: Path, *, tell: bool = False) -> _ClaimsFile:
+    """The claims beside a file, of a link beside what it leads to; with ``tell``, what keeps them from being read is a
+    finding.
+
+    Raises:
+        UsageError: they can't be read.
+    """
     file = (Path(os.path.realpath(path)) if path.is_symlink() else path).with_name(CLAIMS)
     try:
         there = file.is_file()
@@ -237,7 +303,12 @@ def _claims_beside(path: Path) -> _ClaimsFile:
         there = False
     if not there:
         return _ClaimsFile([], Claims(), b"", exists=False)
-    return _parse_claims(_bytes(file), str(file))
+    try:
+        return _parse_claims(read_bytes(file), str(file))
+    except UsageError as error:
+        if not tell:
+            raise
+        return _ClaimsFile([unread(file, error)], None, b"", exists=True)
 
 
 def _parse_claims(raw: bytes, file: str) -> _ClaimsFile:
@@ -251,88 +322,6 @@ def _parse_claims(raw: bytes, file: str) -> _ClaimsFile:
     refused = {(finding.line, finding.column) for finding in findings}
     findings += [finding for finding in dict.fromkeys(found) if (finding.line, finding.column) not in refused]
     return _ClaimsFile(findings, claims, raw, exists=True)
-
-
-def _bytes(path: Path) -> bytes:
-    """The file's bytes, at most one more than may be read.
-
-    Raises:
-        UsageError: it can't be read, with names that are near where it isn't there.
-    """
-    if _is_folder(path):
-        raise UsageError("this is a folder, not a hypothesis file", where=str(path), remedy="name a file in it")
-    if path.is_symlink() and not path.exists():
-        message = f"this link leads nowhere: {path.readlink()} is not there"
-        raise UsageError(message, where=str(path), remedy="let it lead to a file, or remove it")
-    if not path.exists():
-        if near := _near(path):
-            raise UsageError(f"no such file {path}; did you mean {near}?", remedy="see 'harness list'")
-        raise UsageError(f"no such file {path}", remedy="check the path")
-    if not path.is_file():
-        raise UsageError("not a regular file", where=str(path), remedy="name a YAML file")
-    try:
-        with path.open("rb") as stream:
-            return stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def _named(path: Path) -> list[Path]:
-    """The files that a path on the command line stands for."""
-    if _is_folder(path):
-        return _yaml_files(path)
-    if not path.suffix and not os.path.lexists(path) and _near(path) is None:
-        raise UsageError(
-            f"there is no folder {path} here",
-            remedy="go to the project's folder, name files, or write a first one: harness new",
-        )
-    return [path]
-
-
-def _yaml_files(folder: Path) -> list[Path]:
-    try:
-        files = sorted(folder.iterdir())
-    except OSError as error:
-        raise _unreadable(folder, error) from error
-    found = [file for file in files if file.suffix == ".yaml"]
-    if all(file.name == CLAIMS for file in found):
-        others = _misnamed(files)
-        renamed = ", ".join(f"{file.name} to {file.with_suffix('.yaml').name}" for file in others[:3])
-        remedy = f"rename {renamed}" if others else "name files, or another folder"
-        raise UsageError(f"no hypothesis files (*.yaml) in {folder}", remedy=remedy)
-    return found
-
-
-def _misnamed(files: Sequence[Path]) -> list[Path]:
-    """YAML files whose names don't say so as ``*.yaml`` does."""
-    return [file for file in files if file.suffix != ".yaml" and file.suffix.lower() in (".yml", ".yaml")]
-
-
-def _left_out(file: Path) -> Finding:
-    message = "this file is not checked, and can't be listed: a hypothesis file's name ends in .yaml"
-    return Finding(
-        str(file), 1, 1, message, f"rename it to {file.with_suffix('.yaml').name}", None, "warning", "syntax"
-    )
-
-
-def _unreadable(path: Path, error: OSError) -> UsageError:
-    return UsageError(f"can't be read: {error.strerror}", where=str(path), remedy="check the path and its permissions")
-
-
-def _near(path: Path) -> Path | None:
-    try:
-        names = [file.name for file in path.parent.glob("*.yaml") if file.name != CLAIMS]
-    except OSError:
-        return None
-    close = difflib.get_close_matches(path.name, names, n=1)
-    return path.with_name(close[0]) if close else None
 
 
 def _place(finding: Finding) -> tuple[str, int, int, str]:

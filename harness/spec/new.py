@@ -1,4 +1,7 @@
-"""A new hypothesis file: from a few answers, or from another file; either passes ``harness check`` as it stands."""
+"""A new hypothesis file: from a few answers, with placeholders for what only its author can say; or from another file.
+
+But for the placeholders, which ``harness check`` names one by one, either passes it as it stands.
+"""
 
 from __future__ import annotations
 
@@ -161,6 +164,7 @@ def _chosen(family: str, name: str) -> type[Plugin]:
 
 TEMPLATE = """\
 # A pre-registration. Everything here is fixed before any data are seen; comments may change at any time.
+# What stands in <angle brackets> only you can say: harness check names each until you have written it.
 #   harness check            what is wrong with it, with places
 #   harness explain NAME     what a name or option means, such as: harness explain {metric}
 #   harness plan FILE        what a run would cost
@@ -170,7 +174,7 @@ title: {title}
 question: {question}
 prediction:
   outcome: better  # one of the outcomes below
-  why: Say why you expect it.
+  why: <why you expect this outcome>
 prior_data_seen:
   level: none  # none, exists_unseen, summaries_seen or analysed; all but none need what: …
 
@@ -215,11 +219,11 @@ stopping: {{kind: fixed}}
 
 implications:  # what each outcome means, written before the data; claims.yaml holds what it may support or walk back
   better:
-    says: The treatment is better than the baseline by more than {margin}.
+    says: <what it means if the treatment is better than the baseline by more than {margin}>
   similar:
-    says: Treatment and baseline differ by {margin} at most.
+    says: <what it means if treatment and baseline differ by {margin} at most>
   worse:
-    says: The treatment is worse than the baseline by more than {margin}.
+    says: <what it means if the treatment is worse than the baseline by more than {margin}>
   inconclusive:
     says: These seeds don't tell the bands apart. Nothing is concluded.
   invalid:

@@ -11,7 +11,7 @@ from harness.errors import Finding
 Path = tuple[str | int, ...]
 MAX_FINDINGS = 100
 """Of a file, at each stage of its reading; more help nobody, and each costs time."""
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "note"]
 SHOWN = 160
 """Characters of a line that a finding quotes."""
 Place = tuple[int, int]

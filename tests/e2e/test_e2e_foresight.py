@@ -77,6 +77,7 @@ def test_power_says_where_the_sd_comes_from(copy: Project) -> None:
         (["--sd", "nothing=1"], "there is no decision 'nothing'"),
         (["--sd-from", "mode2-direction"], "has no spread of margin"),
         (["--sd-from", "nowhere"], "there is no verdict on 'nowhere'"),
+        (["--sd-from", "bp-penalty-control", "--sd", "4"], "--sd-from has no effect"),
         (["--out", "power.png"], "cannot write power.png"),
         (["--format", "yaml"], "unknown format"),
     ],

@@ -104,6 +104,7 @@ SORTS: dict[str, Sort] = {
     "replication-differs": Sort(6, "differs", "believe its results, not what it says of them: harness replicate RUN"),
     "walk-back-differs": Sort(6, "differs", "believe the registered implications: harness claims"),
     "file-changed": Sort(6, "tampered", "undo the change, or amend the registration with a reason"),
+    "file-missing": Sort(6, "note", "bring it back from git or from the trail's objects: harness check says how"),
     "file-not-compared": Sort(6, "note", "see harness check"),
     "not-asked": Sort(6, "unchecked", "audit with --recompute"),
     "rounded": Sort(6, "note", "another machine adds in another order"),

@@ -48,6 +48,13 @@ def copy(name: str, folder: Path) -> Path:
     return folder / f"{name.split('/')[1]}.yaml"
 
 
+def write_out(folder: Path) -> None:
+    """Write something in place of every placeholder of the new files in a folder, as their author would."""
+    for path in folder.glob("*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(re.sub(r": <([^<>\n]+)>$", r": Written out, \1.", text, flags=re.MULTILINE), encoding="utf-8")
+
+
 def test_warnings_fail_only_when_asked(here: Path) -> None:
     copy("odd/cannot_lose", here / "hypotheses")
     ran = call("check")
@@ -128,6 +135,51 @@ def test_a_place_below_this_folder_is_told_relative_to_it(here: Path) -> None:
     assert annotation_of(found).startswith("::error file=verdicts/ledger/x.json,")
 
 
+@pytest.mark.parametrize("mark", ["repository", "work tree", "workspace"])
+def test_annotations_and_sarif_name_paths_from_the_repository_s_top(
+    here: Path, monkeypatch: pytest.MonkeyPatch, mark: str
+) -> None:
+    """Wherever in it harness is called, since code hosts know no working folder."""
+    monkeypatch.delenv("GITHUB_WORKSPACE", raising=False)
+    if mark == "workspace":
+        monkeypatch.setenv("GITHUB_WORKSPACE", str(here))
+    elif mark == "repository":
+        subprocess.run(["git", "init", "-q", str(here)], check=True)
+    else:
+        (here / ".git").write_text("gitdir: elsewhere\n")
+    project = here / "studies/a, b"
+    (project / "hypotheses").mkdir(parents=True)
+    (project / "verdicts/ledger/events").mkdir(parents=True)
+    copy("invalid/unknown_key", project / "hypotheses")
+    for folder, path in ((project, "hypotheses"), (project / "hypotheses", "."), (here, "studies/a, b/hypotheses")):
+        monkeypatch.chdir(folder)
+        (line,) = call("check", path, "--format", "github", code=2).stdout.splitlines()
+        assert line.startswith("::error file=studies/a%2C b/hypotheses/unknown_key.yaml,line=22,col=5,")
+        (run,) = json.loads(call("check", path, "--format", "sarif", code=2).stdout)["runs"]
+        place = run["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+        assert place == "studies/a%2C%20b/hypotheses/unknown_key.yaml"
+    monkeypatch.chdir(project)
+    (project / "verdicts/ledger/events/odd.json").write_text("{}")
+    told = call("audit", "--format", "github", code=3).stdout
+    assert "::error file=studies/a%2C b/verdicts/ledger/events/odd.json::" in told
+
+
+def test_notes_are_notices_and_fail_nothing(here: Path) -> None:
+    copy("valid/fixed", here / "hypotheses")
+    (here / "hypotheses/circle.yaml").symlink_to("circle.yaml")
+    (here / "hypotheses/fixed.yaml~").write_text("")
+    told = call("check", "--format", "github", code=2).stdout.splitlines()
+    assert [line.split(",")[0] for line in told] == [
+        "::error file=hypotheses/circle.yaml",
+        "::notice file=hypotheses/fixed.yaml~",
+    ]
+    assert "circle.yaml, hypotheses/fixed.yaml~: have findings" in call("list").output
+    (here / "hypotheses/circle.yaml").unlink()
+    assert "1 file valid, 0 errors, 1 note" in call("check", "--strict").output
+    (run,) = json.loads(call("check", "--format", "sarif").stdout)["runs"]
+    assert [result["level"] for result in run["results"]] == ["note"]
+
+
 @pytest.mark.parametrize("margin", ["0", "-3", "nan", "inf"])
 def test_a_margin_is_a_difference(here: Path, margin: str) -> None:
     said = call("new", "x", "--title", "T", "--question", "Q", "--margin", margin, code=2).output
@@ -138,6 +190,7 @@ def test_a_margin_is_a_difference(here: Path, margin: str) -> None:
 def test_an_id_that_yaml_would_read_as_something_else_is_quoted(here: Path, name: str) -> None:
     call("new", name, "--title", "T", "--question", f"Q{name}", "--margin", "0.1234567")
     (path,) = (here / "hypotheses").iterdir()
+    write_out(here / "hypotheses")
     loaded = load(path).hypothesis
     assert loaded.id == name and str(loaded.decisions["margin"].bands["better"]) == "(0.1234567, inf)"
     call("new", "--from", str(path), "007")
@@ -158,10 +211,25 @@ def test_an_unknown_format(here: Path) -> None:
         ["--metric", "credit_cosine", "--rule", "dfa", "--baseline", "dfa", "--margin", "0.1"],
     ],
 )
-def test_a_new_file_passes_as_it_stands(here: Path, options: list[str]) -> None:
-    call("new", "my-idea", "--title", 'DFA: "no", or yes?', "--question", "Is it so?", *options)
-    call("check", "--strict")
+def test_a_new_file_passes_when_its_placeholders_are_written(here: Path, options: list[str]) -> None:
+    made = call("new", "my-idea", "--title", 'DFA: "no", or yes?', "--question", "Is it so?", *options)
     path = here / "hypotheses/my_idea.yaml"
+    lines = path.read_text().splitlines()
+    waiting = [number for number, line in enumerate(lines, 1) if re.search(r": <[^<>]+>$", line)]
+    found = json.loads(call("check", "--format", "json", code=2).stdout)
+    assert [(one["line"], one["rule"], one["severity"]) for one in found] == [
+        (number, "placeholder", "error") for number in waiting
+    ]
+    assert [one["message"].split(" is ")[0] for one in found] == [
+        "prediction.why",
+        *(f"implications.{outcome}.says" for outcome in ("better", "similar", "worse")),
+    ]
+    assert f"lines {', '.join(map(str, waiting[:-1]))} and {waiting[-1]}, then: harness check" in made.stderr
+    for verb in ("run", "register", "plan"):
+        assert "prediction.why is still a placeholder" in call(verb, str(path), code=2).output
+    assert not (here / "verdicts").exists()
+    write_out(path.parent)
+    call("check", "--strict")
     assert load(path).hypothesis.title == 'DFA: "no", or yes?'
     assert path.read_text().count("#") > 8
     before = path.read_bytes()
@@ -190,6 +258,7 @@ def test_every_plug_in_can_be_in_a_new_file(here: Path) -> None:
                 name,
                 *extra,
             )
+    write_out(here / "hypotheses")
     call("check")
 
 
@@ -229,6 +298,7 @@ def test_on_a_terminal_it_asks(here: Path) -> None:
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert out.decode().strip() == "hypotheses/asked_for.yaml"
+    write_out(here / "hypotheses")
     hypothesis = load(here / "hypotheses/asked_for.yaml").hypothesis
     assert (hypothesis.title, hypothesis.question) == ("A title", "A question?")
     assert str(hypothesis.decisions["margin"].bands["better"]) == "(2, inf)"

@@ -14,7 +14,7 @@ import pytest
 import yaml as pyyaml
 
 from harness.errors import InvalidHypothesis, UsageError
-from harness.spec import Loaded, load, load_folder
+from harness.spec import Loaded, load, load_folder, parse
 
 VALID = Path(__file__).parents[3] / "tests/corpus/valid"
 TEXT = (VALID / "matrix.yaml").read_text(encoding="utf-8")
@@ -24,6 +24,7 @@ def write(folder: Path, name: str, *changes: tuple[str, str], text: str = TEXT) 
     for old, new in changes:
         assert old in text
         text = text.replace(old, new, 1)
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
     path.write_text(text, encoding="utf-8")
     return path
@@ -213,10 +214,95 @@ def test_a_folder_that_is_not_there_or_holds_no_hypothesis(tmp_path: Path, monke
 @pytest.mark.parametrize("target", ["gone.yaml", "link.yaml"])
 def test_a_link_that_leads_nowhere(tmp_path: Path, target: str) -> None:
     (tmp_path / "link.yaml").symlink_to(target)
-    for call in (lambda: load(tmp_path / "link.yaml"), lambda: load_folder([tmp_path])):
+    for call in (lambda: load(tmp_path / "link.yaml"), lambda: load_folder([tmp_path / "link.yaml"])):
         with pytest.raises(UsageError, match=f"this link leads nowhere: {target} is not there") as refused:
             call()
         assert "did you mean" not in str(refused.value)
+    (finding,) = load_folder([tmp_path]).findings  # beside other files it stops none of them
+    assert (finding.message, finding.severity) == (f"this link leads nowhere: {target} is not there", "error")
+
+
+def test_what_cannot_be_read_stops_no_other_file(tmp_path: Path) -> None:
+    write(tmp_path, "good.yaml")
+    write(tmp_path, "wrong.yaml", ("id: matrix", "id: wrong"), ("epochs: 7", "epochs: 012"))
+    (tmp_path / "circle.yaml").symlink_to("circle.yaml")
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "memory.yaml").symlink_to("/proc/self/mem")  # opens, and cannot be read, whoever asks
+    (tmp_path / "latin.yaml").write_bytes(b"id: caf\xe9\n")
+    for paths in ([tmp_path], sorted(tmp_path.glob("*.yaml"))):
+        report = load_folder(paths)
+        assert [(Path(f.file).name, f.severity, f.message) for f in report.findings] == [
+            ("circle.yaml", "error", "this link leads nowhere: circle.yaml is not there"),
+            ("latin.yaml", "error", "not UTF-8: byte 0xE9"),
+            ("memory.yaml", "error", "can't be read: Input/output error"),
+            ("pipe.yaml", "error", "not a regular file"),
+            ("wrong.yaml", "error", "012: a leading zero makes this number octal to some YAML readers"),
+        ]
+        assert [loaded.path.name for loaded in report.loaded] == ["good.yaml"]
+    (tmp_path / "folder.yaml").mkdir()
+    assert "this is a folder, not a hypothesis file" in [f.message for f in load_folder([tmp_path]).findings]
+
+
+def test_claims_that_cannot_be_read_are_one_finding(tmp_path: Path) -> None:
+    write(tmp_path, "good.yaml")
+    (tmp_path / "claims.yaml").symlink_to("/proc/self/mem")
+    (finding,) = load_folder([tmp_path]).findings
+    assert (Path(finding.file).name, finding.message) == ("claims.yaml", "can't be read: Input/output error")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".x.yaml", ".x.yaml.swp", "x.yaml~", "#x.yaml#", "x.yaml.bak", "x.yaml.orig", "x (copy).yaml", "x (1).yaml",
+        "Copy of x.yaml", "x - Copy (2).yaml", "x (another copy).yml", ".DS_Store", ".ipynb_checkpoints",
+    ],
+)  # fmt: skip
+def test_a_leftover_is_named_and_not_read(tmp_path: Path, name: str) -> None:
+    write(tmp_path, "y.yaml")
+    if name == ".ipynb_checkpoints":
+        write(tmp_path / name, "y-checkpoint.yaml")
+    else:
+        (tmp_path / name).write_text("not: [read")
+    report = load_folder([tmp_path])
+    assert [(Path(f.file).name, f.severity, f.message[:13]) for f in report.findings] == [
+        (name, "note", "not checked: ")
+    ]
+    assert [loaded.path.name for loaded in report.loaded] == ["y.yaml"]
+
+
+def test_an_editor_s_lock_is_a_link_that_leads_nowhere_and_no_file(tmp_path: Path) -> None:
+    write(tmp_path, "x.yaml")
+    (tmp_path / ".#x.yaml").symlink_to("somebody@host.1234:5678")
+    (tmp_path / ".gitignore").write_text("*~")
+    (finding,) = load_folder([tmp_path]).findings
+    assert (Path(finding.file).name, finding.severity) == (".#x.yaml", "note")
+
+
+def test_a_file_below_the_folder_is_named_unless_its_folder_is_asked_for_too(tmp_path: Path) -> None:
+    write(tmp_path, "x.yaml")
+    write(tmp_path / "old" / "deep", "y.yaml", ("id: matrix", "id: other"))
+    write(tmp_path / "old" / "deep", "z.yml", ("id: matrix", "id: other"))
+    report = load_folder([tmp_path])
+    assert [(Path(f.file).name, f.severity) for f in report.findings] == [("y.yaml", "warning"), ("z.yml", "warning")]
+    assert all("neither checked nor listed" in finding.message for finding in report.findings)
+    both = load_folder([tmp_path, tmp_path / "old" / "deep"])
+    assert [Path(f.file).name for f in both.findings] == ["z.yml"]
+    assert len(both.loaded) == 2
+
+
+def test_the_second_file_of_an_id_is_seen_with_the_first(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml")
+    write(tmp_path, "b.yaml")
+    (tmp_path / "c.yaml").write_text("id: third\nnot: [yaml")
+    seen = {one.path.name: (one.id, one.twin and one.twin.name) for one in load_folder([tmp_path]).seen}
+    assert seen == {"a.yaml": ("matrix", None), "b.yaml": ("matrix", "a.yaml"), "c.yaml": ("third", None)}
+
+
+def test_a_placeholder_is_refused_in_a_file_and_not_in_what_is_registered(tmp_path: Path) -> None:
+    path = write(tmp_path, "x.yaml", (TEXT.splitlines()[3], "question: <what you ask>"))
+    (finding,) = load_folder([path]).findings
+    assert (finding.message, finding.rule) == ("question is still a placeholder", "placeholder")
+    assert parse(path.read_bytes(), b"", "x").hypothesis.question == "<what you ask>"
 
 
 def test_a_finding_quotes_a_long_line_around_its_place(tmp_path: Path) -> None:

@@ -105,6 +105,8 @@ RULES = {
     ],
     "what shows nothing moves nothing": ["odd/inconclusive_supports", "odd/invalid_walks_back"],
     "ids are unique over the folder": ["together/same_id"],
+    "nothing in a folder is left out in silence": ["together/left_out"],
+    "what harness new leaves to the author is written": ["placeholder"],
     "claims stand on claims that exist, and not in circles": ["together/claim_on_nothing", "together/claim_on_itself"],
 }
 

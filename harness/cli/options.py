@@ -1,0 +1,120 @@
+"""Options that would change nothing are refused: whoever gives one believes that it does something.
+
+Only what was typed counts. A variable or [tool.harness] is set once for many commands, and may well not concern one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperCommand
+
+from harness.cli.common import failed
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True)
+class Idle:
+    """Parameters of a verb that have no effect without another one (``needs``), or beside it (``beside``)."""
+
+    parameters: tuple[str, ...]
+    needs: str | None = None
+    beside: str | None = None
+    value: Any = None
+    """Of the other one, if only this value counts; None: any that was given, or any flag that is set."""
+    why: str = ""
+
+    @property
+    def other(self) -> str:
+        """The parameter that decides."""
+        return self.needs or self.beside or ""
+
+    def applies(self, context: typer.Context) -> bool:
+        """Tell whether the parameters have no effect in this command."""
+        got = context.params[self.other]
+        in_force = got == self.value if self.value is not None else got not in (None, False, [], ())
+        return in_force != (self.needs is not None)
+
+
+NOT_COPIED = (
+    "title", "question", "dataset", "model", "rule", "baseline", "penalty", "metric", "margin", "criterion", "seeds",
+)  # fmt: skip
+COMPILE = Idle(("compile_programs",), beside="device", value="cpu", why="only a card's programs are compiled")
+IDLE: dict[str, tuple[Idle, ...]] = {
+    "run": (
+        Idle(("pilot_seeds", "pilot_epochs"), needs="pilot"),
+        Idle(
+            ("resume", "require_registered", "checkpoint_every"),
+            beside="pilot",
+            why="a pilot is neither registered nor resumed",
+        ),
+        COMPILE,
+    ),
+    "replicate": (COMPILE,),
+    "new": (Idle(NOT_COPIED, beside="source", why="the copy has those of the file that it is from"),),
+    "show": (
+        Idle(("raw",), beside="history", why="it concerns the verdict's page"),
+        Idle(("raw",), beside="form", value="json", why="it concerns the verdict's page"),
+    ),
+    "schema": (Idle(("name",), beside="folder", why="all schemas are written"),),
+    "reverdict": tuple(
+        Idle(("figures",), beside=analysis, why="a sensitivity analysis has no figures")
+        for analysis in ("criterion", "alpha")
+    ),
+    "anchor": (Idle(("sign",), beside="tsa", why="give either --tsa or --sign"),),
+    "audit": (Idle(("device", "data"), needs="rerun", why="nothing is trained and no data are read"),),
+}
+"""Verb → what would change nothing. What depends on a file's content is refused where the file is read."""
+
+
+class Command(TyperCommand):
+    """A verb that refuses such options before it does anything."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb, or end with exit code 2."""
+        try:
+            refuse_idle(ctx, IDLE.get(self.name or "", ()))
+        except UsageError as error:
+            failed(error)
+            raise typer.Exit(error.exit_code) from None
+        return super().invoke(ctx)
+
+
+def refuse_idle(context: typer.Context, rules: Sequence[Idle]) -> None:
+    """Refuse options that were typed and have no effect.
+
+    Raises:
+        UsageError: the first rule that one of them breaks.
+    """
+    for rule in rules:
+        given = [name for name in rule.parameters if _typed(context, name)]
+        if not given or not rule.applies(context):
+            continue
+        named, other = [_spelled(context, name) for name in given], _spelled(context, rule.other)
+        if rule.value is not None:
+            other = f"{other} {rule.value}"
+        verb, them = ("has", "it") if len(named) == 1 else ("have", "them")
+        link = "without" if rule.needs else "beside"
+        reason = f": {rule.why}" if rule.why else ""
+        remedy = f"add {other}, or leave {them} out" if rule.needs else f"leave {them} out, or {other}"
+        message = f"{', '.join(named)} {verb} no effect {link} {other}{reason}"
+        raise UsageError(message, where=f"harness {context.info_name}", remedy=remedy)
+
+
+def _typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _spelled(context: typer.Context, name: str) -> str:
+    """A parameter as it is typed: ``--no-resume``, or an argument's name in capitals."""
+    (parameter,) = [one for one in context.command.params if one.name == name]
+    if parameter.param_type_name == "argument":
+        return name.upper()
+    switched_off = context.params[name] is False and parameter.secondary_opts
+    return str((parameter.secondary_opts if switched_off else parameter.opts)[0])

@@ -1,0 +1,98 @@
+"""Where hypotheses stand: every file and every registration, with what became of each attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import ledger, spec
+from harness.errors import Finding
+from harness.ledger import Ledger
+from harness.pipeline.absent import a_file, fixed_in, folder_report, form_of
+from harness.pipeline.project import Settings, open_ledger
+from harness.records import Attempt, Hypothesis
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a hypothesis stands in the trail."""
+
+    hypothesis: str
+    title: str | None
+    """None where neither a valid file nor a registration says it; so with what is predicted."""
+    predicted: str | None
+    path: Path | None
+    """Its file; None if that is missing."""
+    registered: str | None
+    """Claimed time of the registration."""
+    attempts: tuple[Attempt, ...]
+    deviating: frozenset[str]
+    """Attempts that deviate from what was registered."""
+    note: str | None
+    """What is wrong with its file, in a few words."""
+
+    @property
+    def judged(self) -> Attempt | None:
+        """The last judged attempt."""
+        return next((attempt for attempt in reversed(self.attempts) if attempt.outcome is not None), None)
+
+
+@dataclass(frozen=True)
+class Standings:
+    """All hypotheses of some files and of the trails that they belong to."""
+
+    rows: tuple[Standing, ...]
+    loaded: tuple[spec.Loaded, ...]
+    findings: tuple[Finding, ...]
+    """What ``harness check`` says about the files on their own."""
+
+
+def standings(paths: Sequence[Path], settings: Settings) -> Standings:
+    """Registration and attempts of all hypotheses of files and folders, those whose file is invalid or missing too.
+
+    Raises:
+        UsageError: as ``spec.load_folder``, unless a hypothesis is registered whose file should be there.
+        Tampered: a trail is not what was written.
+    """
+    report, absent = folder_report(paths, settings)
+    missing = {one.hypothesis for one in absent}
+    twins = {one.twin for one in report.seen}
+    trails: dict[Path, Ledger] = {}
+    rows = []
+    for one in report.seen:
+        if one.id is None or (not one.checked and one.id not in missing):
+            continue  # what is wrong with them is among the findings
+        missing.discard(one.id)
+        own = open_ledger(a_file(one.path), settings)
+        form = one.loaded.hypothesis if one.loaded is not None else None
+        note = _note(one) or ("its id is also that of another file" if one.path in twins else None)
+        rows.append(_standing(one.id, form, one.path, trails.setdefault(own.root, own), note))
+    rows += [
+        _standing(one.hypothesis, None, None, one.trail, "file missing") for one in absent if one.hypothesis in missing
+    ]
+    return Standings(tuple(rows), report.loaded, report.findings)
+
+
+def _note(seen: spec.Seen) -> str | None:
+    if not seen.checked:
+        return f"file not checked: {seen.path}"
+    if seen.twin is not None:
+        return f"its id is also that of {seen.twin}"
+    return "file has errors" if seen.loaded is None else None
+
+
+def _standing(name: str, form: Hypothesis | None, path: Path | None, trail: Ledger, note: str | None) -> Standing:
+    fixed = fixed_in(trail).get(name, ())
+    if form is None and fixed:
+        form = form_of(trail, fixed)
+    return Standing(
+        hypothesis=name,
+        title=form.title if form is not None else str(fixed[0].body["title"]) if fixed else None,
+        predicted=form.prediction.outcome if form is not None else None,
+        path=path,
+        registered=fixed[0].claimed_time if fixed else None,
+        attempts=ledger.attempts(trail, name),
+        deviating=ledger.deviating(trail, name),
+        note=note,
+    )

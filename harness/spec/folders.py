@@ -1,0 +1,197 @@
+"""Files and folders of hypotheses: what is to be read, what is left out, and why; one that can't be read stops none."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from harness.errors import Finding, UsageError
+from harness.spec.text import MAX_BYTES
+
+CLAIMS = "claims.yaml"
+NAMED_AS_YAML = re.compile(r"\.ya?ml", re.IGNORECASE)
+COPY = re.compile(
+    r"(^copy of .*| \((another |\d+(st|nd|rd|th) )?copy( \d+)?\)| - copy( \(\d+\))?| \(\d+\))\.ya?ml$", re.IGNORECASE
+)
+"""Names that file managers give to copies."""
+DEEPEST, MOST = 8, 1000
+"""Levels below a folder, and files there, that are looked at for misplaced hypotheses."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What lies in a folder of hypotheses."""
+
+    files: tuple[Path, ...]
+    """To be checked, sorted: every ``*.yaml`` that is no editor's leftover, claims.yaml among them."""
+    aside: tuple[Path, ...]
+    """Files that look like hypotheses and are not checked: in folders below, of another suffix, copies."""
+    findings: tuple[Finding, ...]
+    """What is left out, and why."""
+
+
+def listing(folder: Path) -> Listing:
+    """List a folder of hypotheses.
+
+    Raises:
+        UsageError: it can't be read.
+    """
+    files, aside, findings = [], [], []
+    for entry in _entries(folder):
+        if (reason := _leftover(entry)) is not None:
+            findings.append(_note(entry, reason))
+            aside += [entry] if COPY.search(entry.name) else []
+        elif entry.suffix == ".yaml":
+            files.append(entry)
+        elif entry.suffix.lower() in (".yml", ".yaml"):
+            aside.append(entry)
+            findings.append(_misnamed(entry))
+        elif entry.is_dir() and not entry.is_symlink():
+            below = list(islice(_below(entry, DEEPEST), MOST))
+            aside += below
+            findings += [_misplaced(file, folder) for file in below]
+    return Listing(tuple(files), tuple(aside), tuple(findings))
+
+
+def named(path: Path) -> Listing:
+    """What a path on the command line stands for: a folder's files, or the file itself.
+
+    Raises:
+        UsageError: there is no such folder, it can't be read, or it holds no hypothesis.
+    """
+    if is_folder(path):
+        found = listing(path)
+        if all(file.name == CLAIMS for file in found.files):
+            raise UsageError(f"no hypothesis files (*.yaml) in {path}", remedy=_way_out(path, found))
+        return found
+    if not path.suffix and not os.path.lexists(path) and _near(path) is None:
+        raise UsageError(
+            f"there is no folder {path} here",
+            remedy="go to the project's folder, name files, or write a first one: harness new",
+        )
+    return Listing((path,), (), ())
+
+
+def unread(path: Path, error: UsageError) -> Finding:
+    """What keeps one of several files from being read, as a finding beside those of the others."""
+    return Finding(str(path), 1, 1, error.message, error.remedy, None, "error", "unread")
+
+
+def read_bytes(path: Path) -> bytes:
+    """The file's bytes, at most one more than may be read.
+
+    Raises:
+        UsageError: it can't be read, with names that are near where it isn't there.
+    """
+    if is_folder(path):
+        raise UsageError("this is a folder, not a hypothesis file", where=str(path), remedy="name a file in it")
+    if path.is_symlink() and not path.exists():
+        message = f"this link leads nowhere: {path.readlink()} is not there"
+        raise UsageError(message, where=str(path), remedy="let it lead to a file, or remove it")
+    if not path.exists():
+        if near := _near(path):
+            raise UsageError(f"no such file {path}; did you mean {near}?", remedy="see 'harness list'")
+        raise UsageError(f"no such file {path}", remedy="check the path")
+    if not path.is_file():
+        raise UsageError("not a regular file", where=str(path), remedy="name a YAML file")
+    try:
+        with path.open("rb") as stream:
+            return stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether a path is a folder.
+
+    Raises:
+        UsageError: nobody can tell, because a folder above it can't be read.
+    """
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+
+
+def _leftover(entry: Path) -> str | None:
+    """What a name says that no author gives to a hypothesis; None if it may be one, or concerns nobody."""
+    name = entry.name
+    if name.startswith(".git"):  # git's own files
+        return None
+    if name.startswith("."):
+        return "a hidden file"
+    if name.endswith(("~", "#")) or name.startswith("#"):
+        return "an editor's backup"
+    if COPY.search(name):
+        return "a copy by its name"
+    if entry.suffix.lower() not in (".yaml", ".yml") and NAMED_AS_YAML.search(name):
+        return f"no hypothesis by its suffix, {entry.suffix}"
+    return None
+
+
+def _below(folder: Path, levels: int) -> Iterator[Path]:
+    """YAML files in a folder below that of the hypotheses, and in its own; links are not followed."""
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError:
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            if levels:
+                yield from _below(entry, levels - 1)
+        elif entry.suffix.lower() in (".yaml", ".yml") and entry.name != CLAIMS and _leftover(entry) is None:
+            yield entry
+
+
+def _note(entry: Path, reason: str) -> Finding:
+    remedy = "rename it if it is meant as a hypothesis, else remove it or leave it be"
+    return Finding(str(entry), 1, 1, f"not checked: {reason}", remedy, None, "note", "unread")
+
+
+def _misnamed(file: Path) -> Finding:
+    message = "this file is not checked, and can't be listed: a hypothesis file's name ends in .yaml"
+    meant = file.with_suffix(".yaml")
+    remedy = f"rename it to {meant.name}" if not os.path.lexists(meant) else f"remove it, or merge it into {meant.name}"
+    return Finding(str(file), 1, 1, message, remedy, None, "warning", "unread")
+
+
+def _misplaced(file: Path, folder: Path) -> Finding:
+    message = f"this file lies below {folder}, where it is neither checked nor listed"
+    remedy = f"move it to {folder}, or name its folder: harness check {file.parent}"
+    return Finding(str(file), 1, 1, message, remedy, None, "warning", "unread")
+
+
+def _way_out(folder: Path, found: Listing) -> str:
+    others = [file for file in found.aside if file.parent == folder and file.suffix != ".yaml"]
+    if others:
+        return "rename " + ", ".join(f"{file.name} to {file.with_suffix('.yaml').name}" for file in others[:3])
+    if found.aside:
+        return "move here, or rename, " + ", ".join(str(file.relative_to(folder)) for file in found.aside[:3])
+    return "name files, or another folder"
+
+
+def _unreadable(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"can't be read: {error.strerror}", where=str(path), remedy="check the path and its permissions")
+
+
+def _near(path: Path) -> Path | None:
+    try:
+        names: Sequence[str] = [file.name for file in path.parent.glob("*.yaml") if file.name != CLAIMS]
+    except OSError:
+        return None
+    close = difflib.get_close_matches(path.name, names, n=1)
+    return path.with_name(close[0]) if close else None

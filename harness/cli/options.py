@@ -6,12 +6,13 @@ Only what was typed counts. A variable or [tool.harness] is set once for many co
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperCommand
 
-from harness.cli.common import failed
+from harness.cli.common import failed, settings_from
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Idle:
 
     def applies(self, context: typer.Context) -> bool:
         """Tell whether the parameters have no effect in this command."""
-        got = context.params[self.other]
+        got = _value(context, self.other)
         in_force = got == self.value if self.value is not None else got not in (None, False, [], ())
         return in_force != (self.needs is not None)
 
@@ -109,6 +110,16 @@ def refuse_idle(context: typer.Context, rules: Sequence[Idle]) -> None:
 def _typed(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
+
+
+def _value(context: typer.Context, name: str) -> Any:
+    """A parameter's value, or what the project says where a device was left to it."""
+    value = context.params[name]
+    if name == "device" and value is None:
+        from harness.pipeline import project_of
+
+        return project_of(context.params.get("file", Path("any.yaml")), settings_from()).device
+    return value
 
 
 def _spelled(context: typer.Context, name: str) -> str:

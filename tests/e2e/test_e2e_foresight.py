@@ -134,7 +134,7 @@ def test_new_verdicts_come_out_again_with_their_second_opinion(finished: Project
     (folder,) = finished.runs()
     stored = json.loads((folder / "verdict.json").read_text())
     part = stored["decision"]["decisions"][0]
-    assert stored["v"] == 2 and sum(part["posterior"].values()) == pytest.approx(1)
+    assert stored["v"] == 3 and sum(part["posterior"].values()) == pytest.approx(1)
     assert part["effect_size"]["interval95"][0] < part["effect_size"]["value"] < part["effect_size"]["interval95"][1]
     assert "**A second opinion, which decides nothing.**" in (folder / "verdict.md").read_text()
     ran = harness(finished, "reverdict", "tiny", "--figures")

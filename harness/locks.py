@@ -112,7 +112,9 @@ class Lock:
             own.rename(self._stand_in)
         except OSError as error:
             rmtree(own, ignore_errors=True)
-            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.EACCES) and self._stand_in.exists():
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                return False
+            if error.errno == errno.EACCES and self._stand_in.exists():  # what Windows says to the same
                 return False
             raise
         return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,7 +13,7 @@ from shutil import rmtree
 from typing import Any
 
 from harness.errors import HarnessError, Interrupted, StorageFailed, UsageError
-from harness.ledger.bodies import LookBody
+from harness.ledger.bodies import BODIES, LookBody
 from harness.ledger.code import MEANING, Kind
 from harness.ledger.differing import COULD, own_differences
 from harness.ledger.environment import CALCULATING, Environment
@@ -80,7 +79,7 @@ def start_or_resume(
     for entry in attempts(trail, hypothesis):
         if entry.outcome is not None:  # judged, by a process that was killed before it had tidied up
             rmtree(trail.root / hypothesis / entry.run / "work", ignore_errors=True)
-    wanted: dict[str, Any] = json.loads(json.dumps(dict(body)))
+    wanted = BODIES["run_started"].model_validate(body).model_dump(mode="json")
     for event in _unjudged(trail, hypothesis):
         folder = _folder(trail, event)
         if not (folder / "work").is_dir():

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Project
+from projects import Project
 
 
 def refused(project: Project, *arguments: str, code: int = 2, **more: str) -> str:

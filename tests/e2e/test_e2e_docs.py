@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, Project
+from projects import REPOSITORY, Project
 
 README = (REPOSITORY / "README.md").read_text()
 

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import TINY, Project, make_project
 from environments import ALL, FILE_SYSTEM, LINKS, LOCKS, SYNC, Surroundings, lacking, start
+from projects import TINY, Project, make_project
 
 RUN = ("run", "hypotheses/tiny.yaml", "--device", "cpu")
 SMALL = TINY.replace("epochs: 8", "epochs: 2").replace("seeds: {count: 6}", "seeds: {count: 5}")

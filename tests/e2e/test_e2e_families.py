@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Project, make_project
+from projects import Project, make_project
 from typer.testing import CliRunner
 
 from harness import ledger, pipeline, spec, verdict

@@ -10,7 +10,7 @@ from contextlib import chdir
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, TINY, Project
+from projects import REPOSITORY, TINY, Project
 from typer.testing import CliRunner, Result
 
 from harness.cli.app import app

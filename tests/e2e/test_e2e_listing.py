@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import REPOSITORY, Project, make_project
+from projects import REPOSITORY, Project, make_project
 from test_e2e_trail import MOMENT, RUN, done, given
 
 from harness.errors import Interrupted

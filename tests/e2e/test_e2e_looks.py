@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Project, make_project
+from projects import Project, make_project
 
 from harness import ledger, pipeline
 from harness.errors import DeviationRefused

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Project
+from projects import Project
 
 SOURCE = Path(__file__).parents[2]
 BANNER = "**This run deviated from its registration**"

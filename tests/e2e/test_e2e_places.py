@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Project, make_project
+from projects import Project, make_project
 
 SETTINGS = '[tool.harness]\nverdicts = "trail"\ndevice = "cpu"\n'
 

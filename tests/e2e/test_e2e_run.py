@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Project
+from projects import Project
 
 
 def test_a_run_leaves_a_verdict_and_its_trail(finished: Project) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import rfc8785
 import torch
-from conftest import Project, make_project
+from projects import Project, make_project
 from typer.testing import CliRunner
 
 from harness import engine

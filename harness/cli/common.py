@@ -43,7 +43,12 @@ class Stream:
     def console(self) -> Console:
         """For what is more than lines of text. From then on the lines go through it too, as a progress bar needs."""
         if self._console is None:
-            from rich.console import Console
+            from rich import console
+
+            class Console(console.Console):
+                def on_broken_pipe(self) -> None:
+                    """Leave it to the verb, where rich would end the program."""
+                    raise
 
             width = None if self.on_terminal else UNLIMITED
             file: Any = self._outlet

@@ -76,7 +76,7 @@ class Signals:
         finally:
             self._gently = None
         if self.asked():
-            self._end()
+            raise self._end()
 
     def _hear(self, number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
@@ -87,13 +87,13 @@ class Signals:
                 return
         elif now - self._first < SAME:
             return
-        self._end()
-
-    def _end(self) -> None:
-        if self._ended:  # and yet here it is: what tidies up takes too long
+        elif self._ended:  # and yet here it is: what tidies up takes too long
             os._exit(self.code or 1)
+        raise self._end()
+
+    def _end(self) -> Ended:
         self._ended = True
-        raise Ended(self.code)
+        return Ended(self.code)
 
 
 signals = Signals()

@@ -205,14 +205,22 @@ def _train_cohort(cohort: Cohort, run: Run, work: WorkFolder) -> None:
         start, done, log = checkpoint.epoch, checkpoint.step, checkpoint.log
         tell(start, done)
     saved_at = time.monotonic()
+
+    def due() -> bool:
+        """Within an epoch; 0 seconds mean after each of them."""
+        return 0 < run.checkpoint_seconds <= time.monotonic() - saved_at
+
     schedule = program.draw(start)
     with Writer(work, cohort) as writer:
         for epoch in range(start, setup.epochs):
             program.begin_epoch(epoch, schedule, done if epoch == start else 0)
-            if not program.run_epoch(run.stop):
+            while not program.run_epoch(lambda: run.stop() or due()):
+                stopping = run.stop()
                 writer.save(epoch, program.done, log, program.state())
-                writer.finish()
-                raise stopped(f"after step {program.done} of {steps} in epoch {epoch + 1} of {setup.epochs}")
+                saved_at = time.monotonic()
+                if stopping:
+                    writer.finish()
+                    raise stopped(f"after step {program.done} of {steps} in epoch {epoch + 1} of {setup.epochs}")
             last = epoch + 1 == setup.epochs
             if not last:  # drawn while the device is still busy with this epoch
                 schedule = program.draw(epoch + 1)

@@ -225,16 +225,16 @@ class Program:
         """Queue the steps of the epoch that are not done; the last batch is smaller if the split does not divide.
 
         ``stop`` is asked after each, where a checkpoint can hold what is between two steps. Returns whether the epoch
-        is whole; if not, ``done`` says how much of it is.
+        is whole; if not, ``done`` says how much of it is, and the next call goes on with that.
         """
-        position = 0
+        position, before = 0, self.done
         with precision(self.setup.precision, self.device):
             for run, times, steps in self._runs:
                 for _ in range(times):
                     position += steps
                     if position <= self.done:
                         continue
-                    if self.done and self.step.divisible and stop():
+                    if self.done > before and self.step.divisible and stop():
                         self.step.end_epoch()
                         return False
                     run()

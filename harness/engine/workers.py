@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -128,8 +128,7 @@ class Team:
             if not self.stopping and self.run.stop():
                 self._stop()
             for line in wait(list(self.workers), timeout=PATIENCE):
-                assert isinstance(line, Connection)
-                self._hear(self.workers[line])
+                self._hear(self.workers[cast("Connection", line)])
         if self.failure is not None:
             raise self.failure
         if self.stopped:
@@ -187,7 +186,8 @@ def _work(
 ) -> None:
     """One process: trains what it is told until there is nothing left, or it is to stop. ``held`` is only held."""
     leave_signals_to_parent()
-    os.set_inheritable(line.fileno(), False)
+    if os.name != "nt":
+        os.set_inheritable(line.fileno(), False)
     orders: SimpleQueue[Order] = SimpleQueue()
     stopping = threading.Event()
     threading.Thread(target=_heed, args=(line, orders, stopping), daemon=True).start()

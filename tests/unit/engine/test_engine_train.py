@@ -93,6 +93,20 @@ def test_a_run_that_is_stopped_within_an_epoch_goes_on_from_there(asked: int, pr
     assert (seen[0].epoch, seen[0].steps_done) == (kept.epoch, 4 * asked)
 
 
+def test_checkpoints_come_as_often_as_asked_within_an_epoch_too(tmp_path: Path) -> None:
+    one = cohort({"dfa": arm("dfa")}, [1])
+    seen: set[tuple[int, int]] = set()
+
+    def look() -> bool:
+        if (kept := WorkFolder(tmp_path / "work").load_checkpoint(one)) is not None:
+            seen.add((kept.epoch, kept.step))
+        return False
+
+    often = results(planned(one), tmp_path, checkpoint_seconds=1e-9, stop=look)
+    assert {epoch for epoch, step in seen if step} == {0, 1, 2}
+    assert often == results(planned(one), tmp_path / "seldom")
+
+
 def test_a_damaged_checkpoint_is_not_used(tmp_path: Path) -> None:
     whole = results(two_cohorts(), tmp_path / "whole")
     with pytest.raises(Interrupted):

@@ -43,12 +43,7 @@ class Stream:
     def console(self) -> Console:
         """For what is more than lines of text. From then on the lines go through it too, as a progress bar needs."""
         if self._console is None:
-            from rich import console
-
-            class Console(console.Console):
-                def on_broken_pipe(self) -> None:
-                    """Leave it to the verb, where rich would end the program."""
-                    raise
+            from rich.console import Console
 
             width = None if self.on_terminal else UNLIMITED
             file: Any = self._outlet
@@ -153,15 +148,13 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
         except (typer.Exit, typer.Abort):
             raise
         except Interrupted as error:
-            with suppress(OSError):  # a terminal that closed asked for it
-                failed(error)
+            failed(error)
             raise typer.Exit(signals.code or error.exit_code) from None
         except HarnessError as error:
             failed(error)
             raise typer.Exit(error.exit_code) from None
         except Ended:
-            with suppress(OSError):
-                err.print("interrupted", markup=False)
+            err.print("interrupted", markup=False)
             raise
         except KeyboardInterrupt:
             err.print("interrupted", markup=False)
@@ -172,8 +165,7 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
             if DEBUG["on"]:
                 traceback.print_exc()
             if signals.code is not None:  # what a signal breaks off is told as other errors by some libraries
-                with suppress(OSError):
-                    err.print("interrupted", markup=False)
+                err.print("interrupted", markup=False)
                 raise typer.Exit(signals.code) from None
             if isinstance(error, OSError) and error.errno in FULL:
                 full = storage_failed(Path(error.filename or "the output"), error)  # stdout led to a file

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from threading import Thread
@@ -102,11 +102,13 @@ def reporting() -> Iterator[Reporter]:
     """Progress on stderr; amid training a first signal stops with a checkpoint, a second at once."""
     from harness.pipeline import Reporter
 
-    say = while_read(lambda text: err.print(text, markup=False))
+    def say(text: str) -> None:
+        err.print(text, markup=False)
+
     with signals.listening(), aside(say) as told, progress_bar() as show:
         yield Reporter(
             say=say,
-            progress=while_read(show),
+            progress=show,
             stop=signals.asked,
             training=lambda: signals.gently(lambda: told("stopping with a checkpoint (again: at once)")),
         )
@@ -134,23 +136,13 @@ def aside(say: Callable[[str], None]) -> Iterator[Callable[[str], None]]:
         thread.join(timeout=1.0)  # no longer: whoever reads may have stopped reading
 
 
-def while_read(show: Callable[[Any], None]) -> Callable[[Any], None]:
-    """The same, but for a reader that is gone: a run goes on when its terminal or ``| head`` does not."""
-
-    def shown_or_not(what: Any) -> None:
-        with suppress(OSError):
-            show(what)
-
-    return shown_or_not
-
-
 @contextmanager
 def progress_bar() -> Iterator[Any]:
     """A bar on a terminal; elsewhere a line at the start of each cohort and every half minute."""
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    bar = Bar(
+    with Bar(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%"),
@@ -161,13 +153,8 @@ def progress_bar() -> Iterator[Any]:
         console=err.console,
         disable=not err.console.is_terminal,
         transient=True,
-    )
-    bar.start()
-    try:
+    ) as bar:
         yield Shown(bar)
-    finally:
-        with suppress(OSError):  # the terminal may be gone
-            bar.stop()
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 Every error says what happened, where, and what to do. Only ``harness.cli`` prints them and turns them into exit codes:
 2 for what the user can mend in a file or on the command line, 1 for what stopped the program, 3 for evidence that was
-tampered with, 130 for an interrupt.
+tampered with, 130 for an interrupt (143 and 129 where the signal was SIGTERM or SIGHUP).
 """
 
 from __future__ import annotations

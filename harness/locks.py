@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL})
 """What a file system without locks answers."""
 POLL = 0.05  # seconds between two tries
+LAST_WORDS = 30.0  # seconds in which processes of a run that was killed must have ended
 
 
 class Busy(StorageFailed):
@@ -169,3 +170,49 @@ def _remove(stand_in: Path, holder: str | None = None) -> None:
             aside.rename(stand_in)
             return
         rmtree(aside)
+
+
+@contextmanager
+def sole_writer(folder: Path) -> Iterator[int | None]:
+    """Be the only one who writes into ``folder``, with the processes that are given the descriptor that this yields.
+
+    The lock is that of an open file, so that it lasts until the last process that holds it has ended, however each of
+    them ends. Those of a run that was killed end at once, and are waited for. None where a file system, or Windows, has
+    no such locks.
+
+    Raises:
+        StorageFailed: somebody else keeps writing, or the folder cannot be written to.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield None
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise storage_failed(folder, error) from error
+    try:
+        last = time.monotonic() + LAST_WORDS
+        locked = False
+        while not locked:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locked = True
+            except OSError as error:
+                if error.errno in NO_LOCKS:
+                    break
+                if error.errno not in (errno.EAGAIN, errno.EACCES):
+                    raise storage_failed(folder, error) from error
+                if time.monotonic() > last:
+                    raise StorageFailed(
+                        "another process is still writing into this folder",
+                        where=str(folder),
+                        remedy="wait for it, or end it (fuser -v names whoever holds the file .lock there), and give "
+                        "the same command again",
+                    ) from error
+                time.sleep(POLL)
+        yield descriptor if locked else None
+    finally:
+        os.close(descriptor)

@@ -1,14 +1,20 @@
-"""The server that training processes are forked from, which can start before anything else is loaded."""
+"""How processes begin and end: the server that training processes come from, and what they do about signals and death.
+
+A signal that a terminal, Slurm, Docker or systemd sends reaches every process of a group. Only the one that was started
+by a person answers it; the others are told by it what to do, and end by themselves when it is gone.
+"""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
-from multiprocessing import forkserver, resource_tracker
+import threading
 from typing import Any
 
 from harness.without import do_without
+
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""What asks a program to end: Ctrl-C, kill and every supervisor, a terminal that closes."""
 
 
 def start_server() -> Any:
@@ -17,15 +23,21 @@ def start_server() -> Any:
     A server that has imported everything and calculated nothing forks them: neither a card's driver nor PyTorch's
     threads survive a fork of a process that used them.
     """
+    import multiprocessing  # here and below, because most commands start no process
+
     if os.name == "nt":
         return multiprocessing.get_context("spawn")
+    from multiprocessing import forkserver, resource_tracker
+
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["harness.engine.loop"])
-    # A Ctrl-C reaches the whole group; while it imports, the server would answer with a traceback. The tracker comes
-    # first, because starting it unblocks the signal again.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # Neither the server nor the tracker may end by a signal to the group: with the server, the processes that it
+    # forked would lose who waits for them. What is blocked here stays blocked in whoever is started meanwhile. The
+    # tracker comes first, because starting it unblocks SIGINT and SIGTERM again; it ignores these by itself.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -55,3 +67,47 @@ def can_start() -> bool:
 
 def _nothing() -> None:
     pass
+
+
+def leave_signals_to_parent() -> None:
+    """Ignore what asks to end, in a started process: the parent hears it as well, and says what is to be done."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+
+
+def end_with_parent() -> None:
+    """From now on end this process, which ``multiprocessing`` started, at once when its parent is gone.
+
+    The parent alone holds the other end of a pipe, which the system closes however it ends.
+    """
+    from multiprocessing import parent_process
+    from multiprocessing.connection import wait
+
+    parent = parent_process()
+    assert parent is not None
+
+    def watch(gone: int) -> None:
+        wait([gone])
+        os._exit(1)
+
+    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
+
+
+class Descriptor:
+    """An open file that a process gets with its arguments, and holds as long as it lives: a lock on it, for one."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from multiprocessing import reduction
+
+        return _received, (reduction.DupFd(self.number),)
+
+
+def _received(sent: Any) -> Descriptor:
+    number = sent.detach()
+    os.set_inheritable(number, False)  # whatever this process starts must not hold it any longer
+    return Descriptor(number)

@@ -2,7 +2,8 @@
 
 Data goes to stdout; progress, notes and errors to stderr. Exit codes: 0 done, whatever the verdict; 1 the program
 failed; 2 wrong usage or an invalid hypothesis; 3 tampered evidence; 4 a recomputation differs; 5 evidence is
-incomplete; 130 interrupted. One module per verb or group of verbs, in the order of ``--help``.
+incomplete; 130 interrupted, 143 by SIGTERM, 129 by SIGHUP. One module per verb or group of verbs, in the order of
+``--help``.
 """
 
 import gc

@@ -13,6 +13,7 @@ from typer.models import CommandInfo
 
 from harness import __version__
 from harness.cli.common import DEBUG, err, out, verb
+from harness.cli.signals import signals
 from harness.cli.streams import prepare
 from harness.without import listen
 
@@ -79,10 +80,16 @@ def main() -> None:
         app.registered_commands = [asked]  # typer prepares the options of all, which takes longer than many a verb
     if sys.flags.optimize > 1:
         _describe()
-    try:
-        app()
-    except SystemExit as ended:
-        code = ended.code
+    with signals.listening():
+        try:
+            app()
+        except SystemExit as ended:
+            code = ended.code
+        end(code)
+
+
+def end(code: object) -> None:
+    """End this process with what is registered for it, and no more."""
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, AttributeError):  # nobody may be reading any more, or there was no stream

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 import typer
 
+from harness.cli.signals import Ended, signals
 from harness.cli.streams import Outlet
-from harness.errors import HarnessError, InvalidHypothesis, UsageError
+from harness.errors import HarnessError, Interrupted, InvalidHypothesis, UsageError
 from harness.storage import FULL, storage_failed
 
 if TYPE_CHECKING:
@@ -146,9 +147,15 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
             out.flush()  # nobody may be reading any more
         except (typer.Exit, typer.Abort):
             raise
+        except Interrupted as error:
+            failed(error)
+            raise typer.Exit(signals.code or error.exit_code) from None
         except HarnessError as error:
             failed(error)
             raise typer.Exit(error.exit_code) from None
+        except Ended:
+            err.print("interrupted", markup=False)
+            raise
         except KeyboardInterrupt:
             err.print("interrupted", markup=False)
             raise typer.Exit(130) from None
@@ -157,6 +164,9 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
         except Exception as error:
             if DEBUG["on"]:
                 traceback.print_exc()
+            if signals.code is not None:  # what a signal breaks off is told as other errors by some libraries
+                err.print("interrupted", markup=False)
+                raise typer.Exit(signals.code) from None
             if isinstance(error, OSError) and error.errno in FULL:
                 full = storage_failed(Path(error.filename or "the output"), error)  # stdout led to a file
                 failed(full)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from threading import Thread
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,6 +25,7 @@ from harness.cli.common import (
     shown,
     verb,
 )
+from harness.cli.signals import signals
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -99,28 +99,41 @@ LEAST_SECONDS = 1.0  # after which a speed says something
 
 @contextmanager
 def reporting() -> Iterator[Reporter]:
-    """Progress on stderr; a first Ctrl-C or SIGTERM stops after the epoch, a second at once."""
+    """Progress on stderr; amid training a first signal stops with a checkpoint, a second at once."""
     from harness.pipeline import Reporter
 
-    stopping = {"asked": False}
+    def say(text: str) -> None:
+        err.print(text, markup=False)
 
-    def ask(_signal: int, _frame: FrameType | None) -> None:
-        if stopping["asked"]:
-            raise KeyboardInterrupt
-        stopping["asked"] = True
-        # From a thread, because a signal may come in the middle of a line, which takes no other into itself.
-        text = "stopping after this epoch (again: at once)"
-        Thread(target=err.print, args=(text,), kwargs={"markup": False}).start()
+    with signals.listening(), aside(say) as told, progress_bar() as show:
+        yield Reporter(
+            say=say,
+            progress=show,
+            stop=signals.asked,
+            training=lambda: signals.gently(lambda: told("stopping with a checkpoint (again: at once)")),
+        )
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+
+@contextmanager
+def aside(say: Callable[[str], None]) -> Iterator[Callable[[str], None]]:
+    """What a signal's handler may call to have something said, which comes in the middle of anything.
+
+    A thread says it: a line takes no other into itself. It runs already, because to start one takes a lock that may be
+    held by what the signal came into; the queue is made for that.
+    """
+    texts: SimpleQueue[str | None] = SimpleQueue()
+
+    def work() -> None:
+        while (text := texts.get()) is not None:
+            say(text)
+
+    thread = Thread(target=work, daemon=True)
+    thread.start()
     try:
-        with progress_bar() as show:
-            yield Reporter(
-                say=lambda text: err.print(text, markup=False), progress=show, stop=lambda: stopping["asked"]
-            )
+        yield texts.put
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        texts.put(None)
+        thread.join(timeout=1.0)  # no longer: whoever reads may have stopped reading
 
 
 @contextmanager

@@ -24,10 +24,12 @@ KINDS = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64"}
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A cohort after some epoch."""
+    """A cohort after some step."""
 
     epoch: int
     """Epochs done."""
+    step: int
+    """Steps done of the next epoch."""
     log: dict[str, Any]
     """What was measured so far."""
     tensors: dict[str, Tensor]
@@ -44,18 +46,19 @@ class Writer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # Who ends at once waits for no disk: a checkpoint that is under way replaces the one before, or does not.
+        self._pool.shutdown(wait=kind is None or issubclass(kind, Exception))
 
-    def save(self, epoch: int, log: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-        """Take a copy of everything, and write it in the background.
+    def save(self, epoch: int, step: int, log: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Take a copy of everything, after so many epochs and steps of the next, and write it in the background.
 
         Raises:
             StorageFailed: the checkpoint before could not be written.
         """
         self.finish()
         kept = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
-        checkpoint = Checkpoint(epoch, deepcopy(log), kept)
+        checkpoint = Checkpoint(epoch, step, deepcopy(log), kept)
         self._pending = self._pool.submit(self._work.save_checkpoint, self._cohort, checkpoint)
 
     def finish(self) -> None:
@@ -90,7 +93,8 @@ class WorkFolder:
         Raises:
             StorageFailed: it could not be written; the one before is still there.
         """
-        metadata = {"epoch": str(checkpoint.epoch), "log": json.dumps(checkpoint.log, allow_nan=False)}
+        log = json.dumps(checkpoint.log, allow_nan=False)
+        metadata = {"epoch": str(checkpoint.epoch), "step": str(checkpoint.step), "log": log}
         write_atomic(self._path(cohort, ".safetensors"), *sealed(*_in_parts(checkpoint.tensors, metadata)))
 
     def load_checkpoint(self, cohort: Cohort) -> Checkpoint | None:
@@ -101,7 +105,7 @@ class WorkFolder:
                 return None
             # The header: its length in 8 bytes, then JSON with what was written beside the tensors.
             header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
-            return Checkpoint(int(header["epoch"]), json.loads(header["log"]), load(data))
+            return Checkpoint(int(header["epoch"]), int(header["step"]), json.loads(header["log"]), load(data))
         except (SafetensorError, ValueError, KeyError):
             return None
 

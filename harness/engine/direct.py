@@ -139,6 +139,9 @@ class Rate:
 class Direct:
     """The parts of a program's step."""
 
+    divisible = True
+    """Whether a checkpoint can hold what is between two steps of an epoch."""
+
     def __init__(self, program: Program, stacks: Stacks) -> None:
         model = program.model
         assert isinstance(model, ResidualMlp)

@@ -239,6 +239,9 @@ class Branch:
 class Fused:
     """The launches of a program's step, and what they hand on to one another."""
 
+    divisible = False
+    """Whether a checkpoint can hold what is between two steps of an epoch."""
+
     def __init__(self, program: Program, storage: Storage) -> None:
         model = program.model
         assert isinstance(model, ResidualMlp)

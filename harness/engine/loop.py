@@ -25,6 +25,7 @@ from harness.engine.evaluate import Diagnostics, defined
 from harness.engine.program import Program, Way
 from harness.engine.workers import train_beside
 from harness.errors import Interrupted, TrainingFailed
+from harness.locks import sole_writer
 from harness.metrics import Metric
 from harness.processes import can_start
 from harness.records import Cohort, Plan, ReplicaResult, Series, Setup
@@ -74,6 +75,8 @@ class Run:
     checkpoint_seconds: float = 60.0
     report: Callable[[Progress], None] = lambda _: None
     stop: Callable[[], bool] = lambda: False
+    lock: int | None = None
+    """The lock on the work folder, which every process that writes there holds."""
 
 
 def train(
@@ -88,15 +91,20 @@ def train(
 ) -> Result:
     """Train every cohort of the plan, or go on where ``folder`` says an earlier call stopped.
 
-    ``report`` is called after every epoch; ``stop`` is asked after every epoch.
+    ``report`` is called after every epoch, and where a checkpoint is gone on from; ``stop`` is asked after every step,
+    on a card's kernels after every epoch.
 
     Raises:
         Interrupted: ``stop`` said so; a checkpoint was written.
-        StorageFailed: a checkpoint could not be written; the one before is still there.
+        StorageFailed: a checkpoint could not be written; the one before is still there. Or somebody else writes here.
         TrainingFailed: a single replica does not fit the device.
     """
-    run = Run(images, device, folder, checkpoint_seconds, report, stop)
-    work = WorkFolder(folder / "work")
+    with sole_writer(folder / "work") as lock:
+        return _train(plan, Run(images, device, folder, checkpoint_seconds, report, stop, lock))
+
+
+def _train(plan: Plan, run: Run) -> Result:
+    work = WorkFolder(run.folder / "work")
     while waiting := [cohort for cohort in as_split(plan.cohorts, work) if work.load_result(cohort) is None]:
         for cohort in train_all(plan, waiting, run, work):
             work.mark_split(cohort)
@@ -185,18 +193,34 @@ def _train_cohort(cohort: Cohort, run: Run, work: WorkFolder) -> None:
     program = Program(cohort, images, run.device, way=way(cohort, run.device, steps * setup.epochs))
     diagnostics = Diagnostics(program, chosen_metrics(setup))
     log = new_log(len(cohort.replicas))
-    start = 0
+    start, done = 0, 0
+    shape = (tuple(cohort.arms), len(cohort.replicas))
+
+    def tell(epoch: int, step: int = 0) -> None:
+        trained = (steps * epoch + step) * len(cohort.replicas)
+        run.report(Progress(1, 1, *shape, epoch, setup.epochs, trained, steps * setup.epochs * len(cohort.replicas)))
+
     if (checkpoint := work.load_checkpoint(cohort)) is not None:
         program.load(checkpoint.tensors)
-        start, log = checkpoint.epoch, checkpoint.log
-    steps *= len(cohort.replicas)
-    shape = (tuple(cohort.arms), len(cohort.replicas))
+        start, done, log = checkpoint.epoch, checkpoint.step, checkpoint.log
+        tell(start, done)
     saved_at = time.monotonic()
+
+    def due() -> bool:
+        """Within an epoch; 0 seconds mean after each of them."""
+        return 0 < run.checkpoint_seconds <= time.monotonic() - saved_at
+
     schedule = program.draw(start)
     with Writer(work, cohort) as writer:
         for epoch in range(start, setup.epochs):
-            program.begin_epoch(epoch, schedule)
-            program.run_epoch()
+            program.begin_epoch(epoch, schedule, done if epoch == start else 0)
+            while not program.run_epoch(lambda: run.stop() or due()):
+                stopping = run.stop()
+                writer.save(epoch, program.done, log, program.state())
+                saved_at = time.monotonic()
+                if stopping:
+                    writer.finish()
+                    raise stopped(f"after step {program.done} of {steps} in epoch {epoch + 1} of {setup.epochs}")
             last = epoch + 1 == setup.epochs
             if not last:  # drawn while the device is still busy with this epoch
                 schedule = program.draw(epoch + 1)
@@ -205,21 +229,23 @@ def _train_cohort(cohort: Cohort, run: Run, work: WorkFolder) -> None:
                 values = diagnostics.evaluate()
                 record_divergence(log, diagnostics.finite, epoch + 1)
                 record_values(log, epoch + 1, values)
-            run.report(Progress(1, 1, *shape, epoch + 1, setup.epochs, steps * (epoch + 1), steps * setup.epochs))
+            tell(epoch + 1)
             stopping = run.stop()
             if not last and (stopping or time.monotonic() - saved_at >= run.checkpoint_seconds):
-                writer.save(epoch + 1, log, program.state())
+                writer.save(epoch + 1, 0, log, program.state())
                 saved_at = time.monotonic()
             if stopping and not last:
                 writer.finish()
-                raise Interrupted(
-                    f"stopped after epoch {epoch + 1} of {setup.epochs}",
-                    remedy="give the same command again: it goes on from here",
-                )
+                raise stopped(f"after epoch {epoch + 1} of {setup.epochs}")
         writer.finish()
     work.save_result(cohort, finish(program, log, run.folder / "weights"))
     if run.stop():
-        raise Interrupted("stopped after a cohort", remedy="give the same command again: it goes on")
+        raise stopped("after a cohort")
+
+
+def stopped(where: str) -> Interrupted:
+    """The error of a run that was asked to stop, and has kept everything."""
+    return Interrupted(f"stopped {where}", remedy="give the same command again: it goes on from here")
 
 
 def way(cohort: Cohort, device: Device, steps: int) -> Way:

@@ -43,6 +43,9 @@ class Parts:
 class Plain:
     """The parts of a program's step, and what they hand on to one another."""
 
+    divisible = True
+    """Whether a checkpoint can hold what is between two steps of an epoch."""
+
     def __init__(self, program: Program, compiled: bool) -> None:
         self.program = program
         self.parts = Parts(self._gather, self._objective, self._clip)

@@ -42,6 +42,7 @@ class Share:
 
 
 Run = Callable[[], None]
+Stop = Callable[[], bool]
 Way = Literal["plain", "compiled", "direct", "fused"]
 """How a step is calculated: by autograd, as it is or fused by torch.compile; with its gradients written out; or by this
 package's own kernels."""
@@ -102,6 +103,8 @@ class Program:
         host = torch.empty(self.schedule.shape, dtype=torch.int32, pin_memory=device.is_cuda)
         self.drawn: np.ndarray = host.numpy()  # memory that a card copies from at its full speed
         self.loss_sum = torch.zeros(len(replicas), device=device.torch, dtype=torch.float64)
+        self.done = 0
+        """Steps of this epoch that were queued."""
         self.step = self._step(storage)
         self._runs = self._prepare()
         self.reset()
@@ -187,7 +190,7 @@ class Program:
         tensors = {f"weights/{name}": tensor.detach() for name, tensor in self.params.items()}
         tensors |= {f"first/{name}": tensor for name, tensor in self.first.items()}
         tensors |= {f"second/{name}": tensor for name, tensor in self.second.items()}
-        return tensors | {"steps": self.steps}
+        return tensors | {"steps": self.steps, "loss_sum": self.loss_sum}
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Take over a checkpoint's tensors, bit by bit."""
@@ -202,27 +205,46 @@ class Program:
         threads = None if self.device.is_cuda else 1
         return epoch_schedule(self.dataset, self.count, self.seeds, epoch, self.drawn, threads)
 
-    def begin_epoch(self, epoch: int, schedule: np.ndarray) -> None:
-        """Set the learning rate of an epoch (from 0) and hand over its schedule."""
+    def begin_epoch(self, epoch: int, schedule: np.ndarray, done: int = 0) -> None:
+        """Set the learning rate of an epoch (from 0) and hand over its schedule.
+
+        ``done``: its steps that a checkpoint has brought, and with them their loss.
+        """
         rates = self.base_lr
         if self.setup.optimizer.schedule == "cosine":
             rates = [lr * (1.0 + math.cos(math.pi * epoch / self.setup.epochs)) / 2.0 for lr in rates]
         self.lr.copy_(torch.tensor(rates, dtype=self.dtype))
         self.schedule.copy_(torch.from_numpy(schedule))  # waits: ``drawn`` is written to again while the epoch runs
-        self.cursor.zero_()
-        self.loss_sum.zero_()
+        self.done = done
+        self.cursor.fill_(min(done * self.setup.batch_size, self.count))
+        if not done:
+            self.loss_sum.zero_()
         self.step.begin_epoch(epoch)
 
-    def run_epoch(self) -> None:
-        """Queue all steps of the epoch; the last batch is smaller if the split does not divide."""
-        with precision(self.setup.precision, self.device):
-            for run, times in self._runs:
-                for _ in range(times):
-                    run()
-        self.step.end_epoch()
+    def run_epoch(self, stop: Stop = lambda: False) -> bool:
+        """Queue the steps of the epoch that are not done; the last batch is smaller if the split does not divide.
 
-    def _prepare(self) -> list[tuple[Run, int]]:
-        """What an epoch consists of, and how often each comes: a step, or on CUDA a captured graph of several."""
+        ``stop`` is asked after each, where a checkpoint can hold what is between two steps. Returns whether the epoch
+        is whole; if not, ``done`` says how much of it is, and the next call goes on with that.
+        """
+        position, before = 0, self.done
+        with precision(self.setup.precision, self.device):
+            for run, times, steps in self._runs:
+                for _ in range(times):
+                    position += steps
+                    if position <= self.done:
+                        continue
+                    if self.done > before and self.step.divisible and stop():
+                        self.step.end_epoch()
+                        return False
+                    run()
+                    self.done = position
+        self.step.end_epoch()
+        return True
+
+    def _prepare(self) -> list[tuple[Run, int, int]]:
+        """What an epoch consists of: a step, or on CUDA a captured graph of several, how often it comes, and how many
+        steps it is."""
         if self.device.is_cuda:
             self.step.compile()
         full, rest = divmod(self.count, self.setup.batch_size)
@@ -231,7 +253,7 @@ class Program:
             if times:
                 together = max(k for k in range(1, LARGEST_CAPTURE + 1) if times % k == 0) if self.device.is_cuda else 1
                 run = partial(self._steps, size, together)
-                runs.append((self._capture(run) if self.device.is_cuda else run, times // together))
+                runs.append((self._capture(run) if self.device.is_cuda else run, times // together, together))
         return runs
 
     def _steps(self, size: int, together: int) -> None:

@@ -2,40 +2,61 @@
 
 What a cohort comes to does not depend on which process trained it, nor on how many there were: the plan says what
 trains together, a process on a processor calculates with one thread, and results reach the parent as files.
+
+Each process has a line of its own to the parent. Nothing is shared, so that one that is killed leaves no lock behind
+and is missed by the end of its line; and when the parent is killed, the same line ends at the other side.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import threading
-import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from queue import Empty
-from typing import TYPE_CHECKING, Any
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from harness.errors import Interrupted
-from harness.processes import start_server
+from harness.errors import HarnessError, Interrupted
+from harness.processes import Descriptor, leave_signals_to_parent, start_server
 from harness.records import Cohort
 
 if TYPE_CHECKING:
     from harness.engine.loop import Progress, Run
 
-PATIENCE = 0.5  # seconds between looks at whether everybody is still alive
+PATIENCE = 0.1  # seconds between looks at whether the run is to stop
+STOP = "stop"
+SAME_COMMAND = "give the same command again: it goes on from the last checkpoint"
+Order = tuple[int, Cohort] | str | None
+"""What a worker is told: a cohort's index and the cohort, to stop with a checkpoint, or (None) that nothing is left."""
 
 
 @dataclass(frozen=True)
 class Word:
-    """What a worker reports about a cohort."""
+    """What a worker reports about its cohort."""
 
     kind: str
     """progress, done, too_large, stopped or failed."""
-    task: int
     content: Any = None
+
+
+@dataclass
+class Worker:
+    """A process, the line to it, and the cohort that it is at."""
+
+    process: BaseProcess
+    line: Connection
+    task: int | None = None
+
+    def tell(self, order: Order) -> None:
+        """Send an order; one that is dead already is missed when its line is read."""
+        with suppress(OSError):
+            self.line.send(order)
 
 
 def train_beside(
@@ -49,103 +70,163 @@ def train_beside(
         Interrupted: ``run.stop`` said so, or a process was killed; every cohort kept its last checkpoint.
         HarnessError: what a process failed with.
     """
-    context = start_server()
-    tasks, words, stopping = context.Queue(), context.Queue(), context.Event()
-    for task, cohort in enumerate(cohorts):
-        tasks.put((task, cohort))
-    for _ in range(run.device.workers):
-        tasks.put(None)
-    quiet = replace(run, report=_nothing, stop=_never)
-    count = min(run.device.workers, len(cohorts))
-    processes = [
-        context.Process(target=_work, args=(quiet, train_one, number, tasks, words, stopping), daemon=True)
-        for number in range(count)
-    ]
-    for process in processes:
-        process.start()
+    team = Team(cohorts, run, tell)
     try:
-        return _listen(len(cohorts), run, tell, processes, words, stopping)
+        for number in range(min(run.device.workers, len(cohorts))):
+            team.take_on(started(run, train_one, number))
+        return team.listen()
     finally:
-        stopping.set()
-        for process in processes:
-            process.join(timeout=30)
-            process.kill()
+        for worker in team.workers.values():  # none, unless something was raised here
+            worker.process.kill()
+            worker.process.join()
 
 
-def _listen(
-    open_tasks: int,
-    run: Run,
-    tell: Callable[[int, Progress], None],
-    processes: list[BaseProcess],
-    words: Any,
-    stopping: Any,
-) -> list[int]:
-    """Pass on what workers say until no cohort is left."""
-    too_large, stopped = [], False
-    while open_tasks:
+def started(run: Run, train_one: Callable[[Cohort, Run], None], number: int) -> Worker:
+    """Start a process, which holds the lock on the run's folder as well.
+
+    Raises:
+        Interrupted: the system grants none.
+    """
+    held = None if run.lock is None else Descriptor(run.lock)
+    quiet = replace(run, report=_nothing, stop=_never, lock=None)
+    try:
+        context = start_server()
+        line, far = context.Pipe()
+        with far:
+            process = context.Process(target=_work, args=(quiet, train_one, number, far, held), daemon=True)
+            process.start()
+    except (OSError, EOFError) as error:
+        raise Interrupted(f"a training process could not be started: {error}", remedy=SAME_COMMAND) from error
+    return Worker(process, line)
+
+
+@dataclass
+class Team:
+    """The processes, what is left to do, and what became of the rest."""
+
+    cohorts: list[Cohort]
+    run: Run
+    tell: Callable[[int, Progress], None]
+    workers: dict[Connection, Worker] = field(default_factory=dict)
+    too_large: list[int] = field(default_factory=list)
+    failure: Exception | None = None
+    stopping: bool = False
+    stopped: bool = False
+    """Whether anything was left undone."""
+
+    def __post_init__(self) -> None:
+        self.waiting = deque(range(len(self.cohorts)))
+
+    def take_on(self, worker: Worker) -> None:
+        """Add a worker, and give it a cohort."""
+        self.workers[worker.line] = worker
+        self._occupy(worker)
+
+    def listen(self) -> list[int]:
+        """Pass on what workers say until all of them have ended; the indices of cohorts that did not fit."""
+        while self.workers:
+            if not self.stopping and self.run.stop():
+                self._stop()
+            for line in wait(list(self.workers), timeout=PATIENCE):
+                self._hear(self.workers[cast("Connection", line)])
+        if self.failure is not None:
+            raise self.failure
+        if self.stopped:
+            raise Interrupted("stopped with a checkpoint", remedy="give the same command again: it goes on from there")
+        return self.too_large
+
+    def _hear(self, worker: Worker) -> None:
         try:
-            word: Word = words.get(timeout=PATIENCE)
-        except Empty:
-            if dead := [process for process in processes if process.exitcode not in (None, 0)]:
-                raise Interrupted(
-                    f"a training process died (exit code {dead[0].exitcode}): out of memory, or killed",
-                    remedy="give the same command again: it goes on from the last checkpoint",
-                ) from None
-            word = Word("waiting", -1)
-        if run.stop():
-            stopping.set()
+            word: Word = worker.line.recv()
+        except (EOFError, OSError):
+            self._miss(worker)
+            return
+        assert worker.task is not None
         if word.kind == "progress":
-            tell(word.task, word.content)
+            self.tell(worker.task, word.content)
+            return
+        if word.kind == "too_large":
+            self.too_large.append(worker.task)
+        elif word.kind == "stopped":
+            self.stopped = True
         elif word.kind == "failed":
-            raise word.content
-        elif word.kind in ("done", "too_large", "stopped"):
-            open_tasks -= 1
-            stopped |= word.kind == "stopped"
-            if word.kind == "too_large":
-                too_large.append(word.task)
-        if stopping.is_set() and word.kind in ("done", "stopped", "waiting") and _idle(processes, words):
-            stopped = True
-            break
-    if stopped:
-        raise Interrupted("stopped after the epochs under way", remedy="give the same command again: it goes on")
-    return too_large
+            self._fail(word.content)
+        self._occupy(worker)
 
+    def _occupy(self, worker: Worker) -> None:
+        """Give a worker the next cohort, or let it end."""
+        worker.task = self.waiting.popleft() if self.waiting else None
+        worker.tell(None if worker.task is None else (worker.task, self.cohorts[worker.task]))
 
-def _idle(processes: list[BaseProcess], words: Any) -> bool:
-    """Whether all workers ended and have nothing more to say."""
-    return words.empty() and all(process.exitcode is not None for process in processes)
+    def _miss(self, worker: Worker) -> None:
+        """A worker's line ended, and with it the worker: as it was told, or amid a cohort."""
+        del self.workers[worker.line]
+        worker.line.close()
+        worker.process.join()
+        if worker.task is not None:
+            code = worker.process.exitcode
+            what = f"a training process died (exit code {code}): out of memory, or killed"
+            self._fail(Interrupted(what, remedy=SAME_COMMAND))
+
+    def _fail(self, failure: Exception) -> None:
+        """Let the others keep what they have before the first failure is raised."""
+        self.failure = self.failure or failure
+        self._stop()
+
+    def _stop(self) -> None:
+        self.stopping = True
+        self.stopped |= bool(self.waiting)
+        self.waiting.clear()
+        for worker in self.workers.values():
+            worker.tell(STOP)
 
 
 def _work(
-    run: Run, train_one: Callable[[Cohort, Run], None], number: int, tasks: Any, words: Any, stopping: Any
+    run: Run, train_one: Callable[[Cohort, Run], None], number: int, line: Connection, held: Descriptor | None
 ) -> None:
-    """One process: trains what it takes from ``tasks`` until there is none left, or it is to stop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent says when to stop
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_die_with, args=(os.getppid(),), daemon=True).start()
+    """One process: trains what it is told until there is nothing left, or it is to stop. ``held`` is only held."""
+    leave_signals_to_parent()
+    if os.name != "nt":
+        os.set_inheritable(line.fileno(), False)
+    orders: SimpleQueue[Order] = SimpleQueue()
+    stopping = threading.Event()
+    threading.Thread(target=_heed, args=(line, orders, stopping), daemon=True).start()
     run = replace(run, device=run.device.worker(number), stop=stopping.is_set)
-    while not stopping.is_set() and (taken := tasks.get()) is not None:
-        task, cohort = taken
-
-        def tell(at: Progress, task: int = task) -> None:
-            words.put(Word("progress", task, at))
-
+    while isinstance(order := orders.get(), tuple):
+        _, cohort = order
         try:
-            train_one(cohort, replace(run, report=tell))
-            words.put(Word("done", task))
+            train_one(cohort, replace(run, report=lambda at: line.send(Word("progress", at))))
+            line.send(Word("done"))
         except torch.OutOfMemoryError:
-            words.put(Word("too_large", task))
+            line.send(Word("too_large"))
         except Interrupted:
-            words.put(Word("stopped", task))
+            line.send(Word("stopped"))
         except Exception as error:  # told to the parent, which raises it
-            words.put(Word("failed", task, error))
+            _send_failure(line, error)
 
 
-def _die_with(parent: int) -> None:
-    """End this process when its parent is gone: nobody would take its results, and a new run may have begun."""
-    while os.getppid() == parent:
-        time.sleep(PATIENCE)
-    os._exit(1)
+def _heed(line: Connection, orders: SimpleQueue[Order], stopping: threading.Event) -> None:
+    """Take orders, also amid a cohort. When the parent is gone this process ends at once, whatever it is about.
+
+    Nobody would take its results, and a new run may have begun; files are replaced whole or not at all.
+    """
+    while True:
+        try:
+            order = line.recv()
+        except (EOFError, OSError):
+            os._exit(1)
+        if order == STOP:
+            stopping.set()
+        orders.put(order)
+
+
+def _send_failure(line: Connection, error: Exception) -> None:
+    try:
+        line.send(Word("failed", error))
+    except OSError:
+        raise
+    except Exception:  # an error that cannot be pickled
+        line.send(Word("failed", HarnessError(f"{type(error).__name__}: {error}")))
 
 
 def _nothing(_: object) -> None:

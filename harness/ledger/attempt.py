@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from harness.ledger.environment import CALCULATING, Environment
 from harness.ledger.event import Event
 from harness.ledger.events import Ledger
 from harness.ledger.history import attempts, looks, run_name
-from harness.locks import Busy, Lock
+from harness.locks import Busy, Lock, sole_writer
 from harness.records import Attempt, Measurements
 from harness.storage import write_atomic
 
@@ -66,6 +66,18 @@ def one_at_a_time(trail: Ledger, hypothesis: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def nobody_writing(trail: Ledger, started: Event) -> Iterator[None]:
+    """Keep everybody from an attempt's working files, once the processes of a run that was killed have ended.
+
+    Raises:
+        StorageFailed: somebody keeps writing there.
+    """
+    folder = _folder(trail, started) / "work"
+    with sole_writer(folder) if folder.is_dir() else nullcontext():
+        yield
+
+
 def start_or_resume(
     trail: Ledger, hypothesis: str, body: Mapping[str, Any], *, resume: bool, say: Callable[[str], None]
 ) -> Attempted:
@@ -86,7 +98,8 @@ def start_or_resume(
             say(f"attempt {folder.name} is open, but its working files are not here; it stays open")
             continue
         if not resume:
-            trail.append("run_aborted", {"run": event.digest, "reason": "superseded: started anew on request"})
+            with nobody_writing(trail, event):
+                trail.append("run_aborted", {"run": event.digest, "reason": "superseded: started anew on request"})
             say(f"attempt {folder.name} closed: started anew on request")
             continue
         if changed := changes(event.body, wanted):

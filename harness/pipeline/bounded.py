@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness.errors import HarnessError
+from harness.processes import end_with_parent, leave_signals_to_parent
 
 SECONDS = 120.0
 MEMORY = 4 * 2**30
@@ -49,6 +50,8 @@ def bounded(compute: Callable[[], Result], said: Callable[[Exception], str]) -> 
 def _child(compute: Callable[[], object], said: Callable[[Exception], str], sender: Connection) -> None:
     import resource  # not on Windows
 
+    leave_signals_to_parent()
+    end_with_parent()
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     limits = [limit for limit in resource.getrlimit(resource.RLIMIT_AS) if limit != resource.RLIM_INFINITY]
     most = min([pages * resource.getpagesize() + MEMORY, *limits])  # a limit that was set here already stays

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +50,8 @@ class Reporter:
     say: Callable[[str], None] = lambda _: None
     progress: Callable[[Progress], None] = lambda _: None
     stop: Callable[[], bool] = lambda: False
+    training: Callable[[], AbstractContextManager[None]] = nullcontext
+    """What surrounds training: there, whoever asks to stop waits for a checkpoint."""
 
 
 @dataclass(frozen=True)

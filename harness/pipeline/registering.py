@@ -109,7 +109,8 @@ def close(name: str, verdicts: Path, reason: str) -> Event:
                 if finished
                 else "there is nothing to close",
             )
-        return trail.append("run_aborted", {"run": started.digest, "reason": reason})
+        with ledger.nobody_writing(trail, started):
+            return trail.append("run_aborted", {"run": started.digest, "reason": reason})
 
 
 def fingerprints(hypothesis: Hypothesis, path: Path, settings: Settings, reporter: Reporter) -> dict[str, str | None]:

@@ -164,6 +164,9 @@ def pilot(path: Path, settings: Settings, reporter: Reporter, *, seeds: int, epo
     except Interrupted:
         rmtree(folder, ignore_errors=True)
         raise Interrupted("the pilot was stopped", remedy="start it again: a pilot is not resumed") from None
+    except (KeyboardInterrupt, SystemExit):
+        rmtree(folder, ignore_errors=True)
+        raise
     registered = Registered(hypothesis=hypothesis, claims=loaded.claims, registration="", seeds=numbers)
     measurements = measured(registered, images, result, pilot=True)
     decision = inference.decide(hypothesis, measurements)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import ledger, plan, spec
-from harness.errors import DeviationRefused, UsageError
+from harness.errors import DeviationRefused, HarnessError, Interrupted, UsageError
 from harness.ledger import Ledger, Pins, Registration
 from harness.pipeline.project import Reporter, Settings, project_of
 from harness.processes import start_server
@@ -177,19 +177,34 @@ def data_deviations(registered: Mapping[str, str], now: Mapping[str, str]) -> tu
 def train(
     planned: Plan, images: Mapping[str, Images], device: Device, folder: Path, settings: Settings, reporter: Reporter
 ) -> tuple[Result, float]:
-    """Train the plan, or the rest of it, in a run's folder; the result and the seconds that this took."""
+    """Train the plan, or the rest of it, in a run's folder; the result and the seconds that this took.
+
+    Raises:
+        Interrupted, StorageFailed: what was trained is kept, the same call goes on.
+        HarnessError: training failed.
+    """
     from harness import engine
 
     begun = time.monotonic()
-    result = engine.train(
-        planned,
-        images,
-        device,
-        folder,
-        checkpoint_seconds=settings.checkpoint_seconds,
-        report=reporter.progress,
-        stop=reporter.stop,
-    )
+    with reporter.training():
+        try:
+            result = engine.train(
+                planned,
+                images,
+                device,
+                folder,
+                checkpoint_seconds=settings.checkpoint_seconds,
+                report=reporter.progress,
+                stop=reporter.stop,
+            )
+        except HarnessError:
+            raise
+        except Exception as error:
+            if not reporter.stop():
+                raise
+            # The signal went to the whole group, and with it to a compiler or whoever else was at work for this run.
+            said = f"stopped amid a step that then failed: {type(error).__name__}: {error}"
+            raise Interrupted(said, remedy="give the same command again: it goes on") from error
     return result, time.monotonic() - begun
 
 

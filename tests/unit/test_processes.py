@@ -11,18 +11,24 @@ import pytest
 
 CODE = """
 import os, signal, time
-from harness.processes import start_server
-signal.signal(signal.SIGINT, lambda *_: os.write(1, b"heard\\n"))  # print refuses amid another print
+from multiprocessing import forkserver, resource_tracker
+from harness.processes import ENDING, start_server
+for number in ENDING:
+    signal.signal(number, lambda *_: os.write(1, b"heard\\n"))  # print refuses amid another print
 start_server()
 time.sleep(0.7)  # the server is importing now
 print("under way", flush=True)
 time.sleep(1.5)
+for pid in (forkserver._forkserver._forkserver_pid, resource_tracker._resource_tracker._pid):
+    print("alive" if os.waitpid(pid, os.WNOHANG) == (0, 0) else "ended", flush=True)
 """
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no such server on Windows")
-def test_ctrl_c_while_it_imports_is_answered_by_the_parent_alone() -> None:
-    """The signal reaches the whole group, and Python's answer to it during an import is a traceback."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_it_imports_is_answered_by_the_parent_alone(number: int) -> None:
+    """The signal reaches the whole group. Python's answer to a Ctrl-C during an import is a traceback, and the others
+    would end the server, and with it all that it forked."""
     running = subprocess.Popen(
         [sys.executable, "-c", CODE],
         text=True,
@@ -32,7 +38,7 @@ def test_ctrl_c_while_it_imports_is_answered_by_the_parent_alone() -> None:
     )
     assert running.stdout is not None
     assert running.stdout.readline() == "under way\n"
-    os.killpg(running.pid, signal.SIGINT)
+    os.killpg(running.pid, number)
     said = running.communicate(timeout=60)[0]
     assert running.returncode == 0
-    assert "heard" in said and "Traceback" not in said
+    assert said.split() == ["heard", "alive", "alive"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from harness.processes import end_with_parent, leave_signals_to_parent
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -71,7 +72,7 @@ def _started(work: Callable[[], Any]) -> tuple[ForkProcess, Connection] | None:
 
 def _send(receiving: Connection, sending: Connection, work: Callable[[], Any]) -> None:
     receiving.close()  # or sending to a parent that is gone would wait for ever
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says what a Ctrl-C means
+    leave_signals_to_parent()
+    end_with_parent()
     with suppress(BaseException):  # whatever stops it, whoever waits for it does the work again, and will say so
         sending.send(work())

@@ -18,6 +18,7 @@ from safetensors import safe_open
 from harness.batched import keyed
 from harness.engine import Device, Progress, open_device, train
 from harness.engine.batches import epoch_schedule
+from harness.engine.checkpoint import WorkFolder
 from harness.engine.program import Program, Way
 from harness.errors import Interrupted, TrainingFailed, UsageError
 from harness.records import Plan
@@ -74,6 +75,38 @@ def test_a_stopped_run_goes_on_to_the_same_bits(device: str, stop_after: int, tm
     assert results(two_cohorts(), tmp_path / "parts", device) == whole
 
 
+@pytest.mark.parametrize("precision", ["float32", "bf16"])  # gradients written out, and by autograd
+@pytest.mark.parametrize("asked", [1, 4, 5, 7, 12])
+def test_a_run_that_is_stopped_within_an_epoch_goes_on_from_there(asked: int, precision: str, tmp_path: Path) -> None:
+    """An epoch may take longer than whoever wants the run to end will wait."""
+    setup = {"precision": precision, "evaluation": {"metrics": ["train_loss"], "every_epochs": 1}}
+    one = cohort({"dfa": arm("dfa", setup=setup), "bp": arm("bp", 0.01, setup=setup)}, [1, 2])
+    whole = results(planned(one), tmp_path / "whole")
+    times = iter(range(1, 100))
+    with pytest.raises(Interrupted):
+        results(planned(one), tmp_path / "parts", stop=lambda: next(times) >= asked)
+    kept = WorkFolder(tmp_path / "parts/work").load_checkpoint(one)
+    assert kept is not None
+    assert (kept.epoch, kept.step) == divmod(asked, 5)  # 300 images in batches of 64
+    seen: list[Progress] = []
+    assert results(planned(one), tmp_path / "parts", report=seen.append) == whole
+    assert (seen[0].epoch, seen[0].steps_done) == (kept.epoch, 4 * asked)
+
+
+def test_checkpoints_come_as_often_as_asked_within_an_epoch_too(tmp_path: Path) -> None:
+    one = cohort({"dfa": arm("dfa")}, [1])
+    seen: set[tuple[int, int]] = set()
+
+    def look() -> bool:
+        if (kept := WorkFolder(tmp_path / "work").load_checkpoint(one)) is not None:
+            seen.add((kept.epoch, kept.step))
+        return False
+
+    often = results(planned(one), tmp_path, checkpoint_seconds=1e-9, stop=look)
+    assert {epoch for epoch, step in seen if step} == {0, 1, 2}
+    assert often == results(planned(one), tmp_path / "seldom")
+
+
 def test_a_damaged_checkpoint_is_not_used(tmp_path: Path) -> None:
     whole = results(two_cohorts(), tmp_path / "whole")
     with pytest.raises(Interrupted):
@@ -86,16 +119,15 @@ def test_a_damaged_checkpoint_is_not_used(tmp_path: Path) -> None:
 def test_working_files_that_were_swapped_are_not_used(tmp_path: Path) -> None:
     """Same name, size and time, other bytes: a finished cohort's result and another one's checkpoint."""
     whole = results(two_cohorts(), tmp_path / "whole")
-    epochs = {"done": 0}
+    seen: list[Progress] = []
 
     def stop() -> bool:
-        epochs["done"] += 1
-        return epochs["done"] > 4
+        return bool(seen) and seen[-1].cohort == 2
 
     with pytest.raises(Interrupted):
-        results(two_cohorts(), tmp_path / "parts", stop=stop)
+        results(two_cohorts(), tmp_path / "parts", stop=stop, report=seen.append)
     swapped = 0
-    for path in (tmp_path / "parts" / "work").iterdir():
+    for path in (tmp_path / "parts" / "work").glob("[!.]*"):  # not the lock
         data, status = bytearray(path.read_bytes()), path.stat()
         for position in range(len(data)):
             if chr(data[position]).isdigit() and position > len(data) // 2:

@@ -1,0 +1,99 @@
+"""What a command does when it is asked to end: by Ctrl-C, by kill or a supervisor, by a terminal that closes.
+
+While it trains, the first signal is answered with a checkpoint. At any other time nothing would be lost, since whatever
+was begun is durable or leaves nothing behind, and the command ends at once. The exit code is the signal's number + 128.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from harness.processes import ENDING
+
+SAME = 1.0
+"""Seconds in which a signal that comes again is the same request: timeout(1) signals a process, and then its group."""
+
+
+class Ended(SystemExit):
+    """A signal ends the command at once."""
+
+
+class Signals:
+    """The signals that came so far, and whether the first is to be answered with a checkpoint."""
+
+    def __init__(self) -> None:
+        self._listening = False
+        self._gently: Callable[[], None] | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self._number: int | None = None
+        self._first = 0.0
+        self._ended = False
+
+    @property
+    def code(self) -> int | None:
+        """The exit code of a command that a signal ended; None if none came."""
+        return None if self._number is None else 128 + self._number
+
+    def asked(self) -> bool:
+        """Tell whether a signal asked the command to end."""
+        return self._number is not None
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Answer signals inside, those excepted that whoever started this process had it ignore, as nohup does."""
+        if self._listening:
+            yield
+            return
+        self._forget()
+        heard = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self._hear) for number in heard}
+        self._listening = True
+        try:
+            yield
+        finally:
+            self._listening = False
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def gently(self, told: Callable[[], None]) -> Iterator[None]:
+        """Inside, the first signal only makes ``asked`` true, and calls ``told``; whoever asks, ends with a checkpoint.
+
+        Raises:
+            Ended: a signal came, and nobody had asked.
+        """
+        self._gently = told
+        try:
+            if not self.asked():  # by a signal whose Ended went under, as it does in a callback
+                yield
+        finally:
+            self._gently = None
+        if self.asked():
+            raise self._end()
+
+    def _hear(self, number: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self._number is None:
+            self._number, self._first = number, now
+            if self._gently is not None:
+                self._gently()
+                return
+        elif now - self._first < SAME:
+            return
+        elif self._ended:  # and yet here it is: what tidies up takes too long
+            os._exit(self.code or 1)
+        raise self._end()
+
+    def _end(self) -> Ended:
+        self._ended = True
+        return Ended(self.code)
+
+
+signals = Signals()

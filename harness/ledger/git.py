@@ -33,6 +33,10 @@ REMEDIES: dict[State, str] = {
 }
 
 
+WHOLE = "git fetch --refetch --no-filter origin"
+"""The command that makes a partial clone a whole one."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a git command printed, or why there is no answer."""

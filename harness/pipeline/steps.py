@@ -51,7 +51,7 @@ def registered_or_register(
             raise UsageError(
                 "this hypothesis is not registered",
                 where=str(loaded.path),
-                remedy="register it first: harness register FILE; or run it without --require-registered",
+                remedy="register it first: harness register FILE",
             )
         ledger.register(trail, loaded.raw, loaded.claims_raw, hypothesis, pins, fingerprints)
         found = ledger.in_force(trail, hypothesis.id)

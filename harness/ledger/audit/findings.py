@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from harness.ledger.git import REMEDIES
+from harness.ledger.git import REMEDIES, WHOLE
 
 Kind = Literal["tampered", "differs", "missing", "open", "unchecked", "note"]
 EXIT: dict[Kind, int] = {"tampered": 3, "differs": 4, "missing": 5, "open": 5, "unchecked": 0, "note": 0}
@@ -45,7 +45,7 @@ SORTS: dict[str, Sort] = {
     "outside-repository": Sort(2, "missing", REMEDIES["outside the repository"]),
     "git-refuses": Sort(2, "missing", REMEDIES["git says no"]),
     "ignored": Sort(2, "missing", "have git take the trail in, then commit it"),
-    "partial": Sort(2, "missing", "git fetch --refetch --no-filter origin, then audit again"),
+    "partial": Sort(2, "missing", f"{WHOLE}, then audit again"),
     "history-ends": Sort(2, "tampered", "commit the trail as it was written: git add --renormalize"),
     "shallow": Sort(2, "missing", "git fetch --unshallow, then audit again"),
     "removed": Sort(2, "tampered", "restore it: git checkout <commit> -- <file>"),

@@ -139,3 +139,21 @@ def test_outside_a_repository(project: Path) -> None:
     shutil.rmtree(project / ".git")
     with pytest.raises(UsageError, match="needs a git repository"):
         found(project)
+
+
+def test_against_says_which_reason_there_is(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What git doesn't answer must not pass for "nothing was registered", and no remedy leaves the comparison out."""
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own switch
+    with pytest.raises(UsageError, match="dubious ownership") as refused:
+        found(project)
+    assert "without" not in str(refused.value.remedy)
+    monkeypatch.delenv("GIT_TEST_ASSUME_DIFFERENT_OWNER")
+    git(project, "config", "uploadpack.allowFilter", "true")
+    git(tmp_path, "clone", "-q", "--filter=blob:none", "--no-checkout", f"file://{project}", "partial")
+    shutil.copytree(project / "hypotheses", tmp_path / "partial" / "hypotheses")
+    shutil.copytree(project / "verdicts", tmp_path / "partial" / "verdicts")
+    with pytest.raises(UsageError, match=r"promisor|not this object here") as lacking:
+        found(tmp_path / "partial")
+    command = str(lacking.value.remedy).split(": ", 1)[1]
+    subprocess.run(["sh", "-ec", command], cwd=tmp_path / "partial", check=True, capture_output=True)
+    assert found(tmp_path / "partial") == []

@@ -15,11 +15,10 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from harness.datasets import Images
-from harness.engine.checkpoint import WorkFolder, Writer
+from harness.engine.checkpoint import WorkFolder, Writer, in_parts
 from harness.engine.device import Device, one_thread
 from harness.engine.evaluate import Diagnostics, defined
 from harness.engine.program import Program, Way
@@ -334,6 +333,6 @@ def keep(program: Program, weights: Mapping[str, Tensor], r: int, folder: Path) 
     if not tensors:
         return {}
     name = f"{replica.arm}/{replica.seed_index}.safetensors"
-    data = save(tensors, {"arm": replica.arm, "seed": str(replica.seed)})
+    data = b"".join(in_parts(tensors, {"arm": replica.arm, "seed": str(replica.seed)}))
     write_atomic(folder / name, data)
     return {name: hashlib.sha256(data).hexdigest()}

@@ -210,6 +210,14 @@ def test_metrics_are_measured_after_the_right_epochs_and_where_they_are_defined(
     assert set(dfa.metrics["test_accuracy"].values) == {"value"}
 
 
+def test_kept_files_are_the_same_bytes_whenever_the_same_is_trained(tmp_path: Path) -> None:
+    plan = planned(cohort({"dfa": arm("dfa", setup={"save": ["weights"], "epochs": 1})}, list(range(10))))
+    first, second = (
+        train(plan, {"digits": digits()}, in_this_process("cpu"), tmp_path / name).weights for name in ("a", "b")
+    )
+    assert first == second and len(first) == 10
+
+
 def test_saved_weights_are_those_that_were_measured(tmp_path: Path) -> None:
     plan = planned(cohort({"dfa": arm("dfa", setup={"save": ["weights", "feedback"]})}, [1, 2]))
     done = train(plan, {"digits": digits()}, in_this_process("cpu"), tmp_path)

@@ -1,8 +1,9 @@
-"""What all tests share: one thread for PyTorch, and tests that need a CUDA device say so where there is none."""
+"""What all tests share: one thread for PyTorch, signals that are not ignored, CUDA tests that say why they skip."""
 
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
@@ -10,6 +11,12 @@ import pytest
 # PyTorch has threads, so a test that wants several asks for them; and threads of several pytest workers would wait for
 # one another.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# A shell that starts something in the background, nohup and some CI servers have it ignore these signals, and so would
+# every command that a test starts and then signals.
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -121,7 +121,7 @@ def test_bf16_takes_the_weights_of_the_step_before(rule: str) -> None:
         if whole:
             program.run_epoch()
         else:
-            for run, times in program._runs:
+            for run, times, _ in program._runs:
                 for _ in range(times):
                     run()
         found.append(program.params["block_0.w1.weight"].detach())

@@ -28,18 +28,20 @@ def named_commands() -> list[list[str]]:
     return [shlex.split(command) for command in found]
 
 
-def test_ci_runs_the_readmes_test_command() -> None:
-    assert block("tests")[-1] == "tests/run"
+@pytest.mark.parametrize("mark", ["tests", "quick start"])
+def test_ci_runs_the_readmes_two_commands(mark: str) -> None:
+    assert block("tests")[-1] == "tests/run" and block("quick start")[-1].startswith("harness run ")
     script = (REPOSITORY / ".ci/run").read_text()
+    (function,) = re.findall(r"^block\(\) .*$", script, re.MULTILINE)
     extracted = subprocess.run(
-        ["bash", "-c", "sed -n '/<!-- tests -->/,/^```$/p' README.md | sed '1,2d;$d'"],
+        ["bash", "-c", f'{function}\nblock "$1"', "bash", mark],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert extracted.stdout.splitlines() == block("tests")
-    assert "sed -n '/<!-- tests -->/,/^```$/p' README.md | sed '1,2d;$d'" in script
+    assert extracted.stdout.splitlines() == block(mark)
+    assert f"$(block {mark})" in script.replace('"', "")
 
 
 def test_every_named_command_exists_with_its_options(project: Project) -> None:

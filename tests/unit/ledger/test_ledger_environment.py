@@ -4,7 +4,6 @@ import hashlib
 import platform
 import subprocess
 import sys
-import time
 from importlib.metadata import version
 
 import pytest
@@ -81,13 +80,11 @@ def test_without_a_commit_nothing_is_claimed(tmp_path, git, monkeypatch, prepare
 def test_a_git_that_hangs_is_given_up(tmp_path, repository, monkeypatch):
     slow = tmp_path / "bin" / "git"
     slow.parent.mkdir()
-    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    slow.write_text("#!/bin/sh\nexec sleep 600\n")
     slow.chmod(0o755)
     monkeypatch.setenv("PATH", str(slow.parent), prepend=":")
     monkeypatch.setattr("harness.ledger.git.SECONDS", 0.2)
-    started = time.monotonic()
-    assert environment(repository).commit is None
-    assert time.monotonic() - started < 5
+    assert environment(repository).commit is None  # and not only after longer than a test may take
 
 
 def test_it_names_neither_host_nor_folder(repository):

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from harness.without import do_without
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """What asks a program to end: Ctrl-C, kill and every supervisor, a terminal that closes."""
+PATIENCE = 120.0  # seconds for the server to import PyTorch and to start one process
 
 
 def start_server() -> Any:
@@ -36,12 +40,33 @@ def start_server() -> Any:
     # tracker comes first, because starting it unblocks SIGINT and SIGTERM again; it ignores these by itself.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
-        resource_tracker.ensure_running()
-        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-        forkserver.ensure_running()
+        with _the_same_modules():
+            resource_tracker.ensure_running()
+            signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+            forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
+
+
+@contextmanager
+def _the_same_modules() -> Iterator[None]:
+    """Have Python processes that start meanwhile look for modules where this one does, and nowhere else.
+
+    A server is started as ``python -c``, which would look in the current folder first: a ``queue.py`` there, or another
+    copy of this package, would train in place of what was recorded.
+    """
+    own = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(os.path.abspath(part) for part in sys.path)}  # noqa: PTH100
+    before = {name: os.environ.get(name) for name in own}
+    os.environ.update(own)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def can_start() -> bool:
@@ -54,13 +79,14 @@ def can_start() -> bool:
         context = start_server()
         tried = context.Process(target=_nothing)
         tried.start()
-        tried.join()
+        tried.join(PATIENCE)
     except (OSError, EOFError, ImportError) as error:
         why = f"{type(error).__name__}: {error}"
     else:
         if tried.exitcode == 0:
             return True
-        why = f"one ended with exit code {tried.exitcode}"
+        why = f"one ended with exit code {tried.exitcode}" if tried.exitcode is not None else "one did not answer"
+        tried.kill()
     do_without(f"processes can't be started here ({why}): cohorts are trained one after another, to the same bits")
     return False
 

@@ -55,13 +55,18 @@ CARD = (
     "TRITON_INTERPRET",
 )
 """Variables that choose how a card calculates."""
+FAMILIES = ("CUBLAS", "CUDNN_", "DNNL_", "MKL_", "ONEDNN_", "PYTORCH_TUNABLEOP_", "TORCHINDUCTOR_", "TRITON_")
+"""Beginnings of the names of variables that such libraries read: a new release may read more than is listed here."""
+ELSEWHERE = ("_DIR", "_HOME", "_NUM_THREADS", "_PATH", "_VERBOSE", "_DEBUG", "LOG", "_FILE", "_FILENAME", "_DUMP")
+"""Ends of those among them that choose where something is kept or told, or how many threads there are."""
 LIBRARIES = "PyTorch's libraries"
 LONGEST = 200  # characters of a value: all that mean anything are shorter
 
 
 def arithmetic(device: torch.device) -> dict[str, str]:
     """Return what selects the arithmetic on a device: variables that are set, and the libraries that PyTorch calls."""
-    names = PROCESSOR + CARD if device.type == "cuda" else PROCESSOR
+    alike = (name for name in os.environ if name.startswith(FAMILIES) and not name.endswith(ELSEWHERE))
+    names = sorted({*PROCESSOR, *(CARD if device.type == "cuda" else ()), *alike})
     chosen = {name: _plain(value) for name in names if (value := os.environ.get(name))}
     return {LIBRARIES: ", ".join(_libraries(device)), **chosen}
 

@@ -13,6 +13,7 @@ from harness.ledger.attempt import (
     one_at_a_time,
     record_look,
     record_verdict,
+    refuse_judged,
     start_or_resume,
 )
 from harness.ledger.bodies import LookBody
@@ -91,6 +92,7 @@ __all__ = [
     "record_look",
     "record_verdict",
     "recorded_files",
+    "refuse_judged",
     "refuse_second",
     "register",
     "registration_in",

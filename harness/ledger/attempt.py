@@ -245,10 +245,27 @@ def record_verdict(trail: Ledger, attempt: Attempted, outcome: str, files: Mappi
     """Close the attempt, unless a process that was killed here did, and enter its verdict with all files' digests."""
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
     run = attempt.event.digest
-    status = {entry.run: entry.status for entry in attempts(trail, attempt.event.body["hypothesis"])}
-    if status[attempt.name] == "open":
-        trail.append("run_finished", {"run": run, "results": digests["results.json"]})
-    trail.append("verdict", {"run": run, "outcome": outcome, "files": digests})
+    with trail.locked():
+        refuse_judged(trail, attempt)
+        status = {entry.run: entry.status for entry in attempts(trail, attempt.event.body["hypothesis"])}
+        if status[attempt.name] == "open":
+            trail.append("run_finished", {"run": run, "results": digests["results.json"]})
+        trail.append("verdict", {"run": run, "outcome": outcome, "files": digests})
+
+
+def refuse_judged(trail: Ledger, attempt: Attempted) -> None:
+    """Refuse to judge an attempt a second time: another process went on with it, which no lock could tell.
+
+    Raises:
+        HarnessError: it has a verdict.
+    """
+    run = attempt.event.digest
+    if any(event.type == "verdict" and event.body["run"] == run for event in trail.events()):
+        raise HarnessError(
+            "another process has judged this attempt meanwhile",
+            where=str(attempt.folder),
+            remedy="its verdict stands, see harness show; let one process run a hypothesis at a time",
+        )
 
 
 def attempts_with(trail: Ledger, attempt: Attempted, outcome: str) -> tuple[Attempt, ...]:

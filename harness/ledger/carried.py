@@ -110,7 +110,9 @@ def put_back(where: Repository, commit: str = "HEAD") -> str:
     inside = quote(str((where.top or Path()) / where.prefix).rstrip("/"))
     if where.top is not None and not (where.top / where.prefix).is_dir():  # there is no such folder to stand in
         return f"git -C {quote(str(where.top))} checkout {commit} -- {quote(where.prefix)}"
-    return f"git -C {inside} rm -r -q --cached . && git -C {inside} checkout -q {commit} -- ."
+    # An older commit lacks what was added since, which has just left the index.
+    again = "" if commit == "HEAD" else f" && git -C {inside} add ."
+    return f"git -C {inside} rm -r -q --cached . && git -C {inside} checkout -q {commit} -- .{again}"
 
 
 def partial(top: Path) -> bool:

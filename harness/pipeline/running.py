@@ -133,6 +133,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
         # An attempt that was started with another template keeps it: the page is written again with that one too.
         templates = templates_of(trail, attempt.event)
         files = first_judged(registered, measurements, decision, provenance, reporter.say, templates)
+        ledger.refuse_judged(trail, attempt)  # before its files are written over
         save(attempt.folder, files)
         ledger.record_verdict(
             trail, attempt, decision.outcome, files | {"results.json": measurements.to_json().encode()}

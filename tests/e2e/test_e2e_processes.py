@@ -369,3 +369,18 @@ def test_what_fails_amid_a_stop_does_not_close_the_attempt(project: Project, mon
     with pytest.raises(Interrupted, match="ptxas"):
         run(Path("hypotheses/tiny.yaml"), Settings(device="cpu"), Reporter(progress=fail, stop=lambda: bool(stopping)))
     assert len(project.events("run_started")) == 1 and not project.events("run_failed")
+
+
+def test_what_lies_in_the_current_folder_trains_nothing(project: Project, tmp_path: Path) -> None:
+    """The server of training processes is started as ``python -c``, which looks in the current folder first."""
+    for name in ("queue.py", "harness/__init__.py"):
+        (project.root / name).parent.mkdir(exist_ok=True)
+        (project.root / name).write_text("raise SystemExit('imported from the current folder')\n")
+    script = tmp_path / "bin" / "harness"  # as pip writes it
+    script.parent.mkdir()
+    script.write_text("from harness.cli import main\nif __name__ == '__main__':\n    main()\n")
+    command = [sys.executable, str(script), "run", "hypotheses/tiny.yaml", "--device", "cpu"]
+    environment = project.environment(OMP_NUM_THREADS="2")
+    ran = subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True, encoding="utf-8")
+    assert ran.returncode == 0, ran.stderr
+    assert "can't be started" not in ran.stderr and "current folder" not in ran.stderr, ran.stderr

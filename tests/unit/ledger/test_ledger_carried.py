@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import subprocess
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness.ledger import Ledger, carried, one_at_a_time
+from harness.ledger import Ledger, carried, mending, one_at_a_time
 
 REPOSITORY = Path(__file__).parents[3]
 WORKING = (
@@ -57,3 +58,29 @@ def test_git_takes_no_lock_and_no_working_file(tmp_path: Path, monkeypatch: pyte
     beside = set(carried.BESIDE) if who == "the trail" else set()
     expected = {f"add 'verdicts/{name}'" for name in kept | beside}
     assert {line for line in added if line != "add '.gitignore'"} == expected
+
+
+@pytest.mark.parametrize("committed", [True, False], ids=["from a commit", "from whoever has it"])
+def test_a_repair_is_obeyed_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, committed: bool) -> None:
+    """The trail is named as one stands in its project, its name asks for quotes, and nothing protects it yet."""
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "Ada")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "ada@example.org")
+    project, elsewhere = tmp_path / "Ada's study", tmp_path / "elsewhere"
+    trail = project / "my verdicts"
+    trail.mkdir(parents=True)
+    elsewhere.mkdir()
+    written, converted = b"one\ntwo\n", b"one\r\ntwo\r\n"
+    (trail / "file").write_bytes(written if committed else converted)
+    git(tmp_path, "init", "-q", str(project))
+    git(project, "add", ".")
+    git(project, "commit", "-q", "-m", "first")
+    (trail / "file").write_bytes(converted if committed else written)
+    monkeypatch.chdir(project)
+    told = mending.repair(Path("my verdicts"), {"file": hashlib.sha256(written).hexdigest()})
+    command = told if committed else told.partition("pull: ")[2]
+    subprocess.run(["sh", "-ec", command], check=True, cwd=elsewhere)
+    assert (trail / "file").read_bytes() == written
+    assert git(project, "cat-file", "blob", "HEAD:my verdicts/file") == written.decode()
+    assert mending.ATTRIBUTE in (trail / ".gitattributes").read_text(encoding="utf-8").splitlines()
+    assert list(elsewhere.iterdir()) == []

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL})
 """What a file system without locks answers."""
 POLL = 0.05  # seconds between two tries
+NOTE = (
+    "this file system has no locks: a folder .lock.held stands in for a trail's; an attempt's working files are "
+    "guarded only in that its processes end with their run"
+)
 LAST_WORDS = 30.0  # seconds in which processes of a run that was killed must have ended
 
 
@@ -91,7 +95,7 @@ class Lock:
         return self.path.with_name(f"{self.path.name}.held")
 
     def _take_stand_in(self) -> None:
-        do_without(f"this file system has no locks: a folder {self._stand_in.name} stands in for each")
+        do_without(NOTE)
         until = time.monotonic() + self._seconds
         try:
             while not self._try_stand_in():
@@ -137,7 +141,18 @@ def _native(path: Path) -> BaseFileLock:
 
 
 def _own_name() -> str:
-    return f"process {os.getpid()} on {socket.gethostname()}"
+    return f"process {os.getpid()} on {_place()}"
+
+
+def _place() -> str:
+    """Where this process has its number: two containers, or one before and after a restart, may have one host name."""
+    kernel = namespace = ""
+    with suppress(OSError):
+        kernel = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    with suppress(OSError):
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+    known = ", ".join(part for part in (f"boot {kernel}" if kernel else "", namespace) if part)
+    return f"{socket.gethostname()} ({known})" if known else socket.gethostname()
 
 
 def _holder(stand_in: Path) -> str | None:
@@ -148,9 +163,9 @@ def _holder(stand_in: Path) -> str | None:
 
 
 def _gone(holder: str) -> bool:
-    """Whether a holder was a process of this computer that is no more. Of another computer's nobody knows here."""
+    """Tell whether a holder was a process that is no more; False of another computer's or container's: nobody knows."""
     words = holder.split(" ", 3)
-    if os.name == "nt" or len(words) != 4 or words[3] != socket.gethostname() or not words[1].isdecimal():
+    if os.name == "nt" or len(words) != 4 or words[3] != _place() or not words[1].isdecimal():
         return False
     try:
         os.kill(int(words[1]), 0)
@@ -173,15 +188,17 @@ def _remove(stand_in: Path, holder: str | None = None) -> None:
 
 
 @contextmanager
-def sole_writer(folder: Path) -> Iterator[int | None]:
+def sole_writer(folder: Path, seconds: float | None = None) -> Iterator[int | None]:
     """Be the only one who writes into ``folder``, with the processes that are given the descriptor that this yields.
 
     The lock is that of an open file, so that it lasts until the last process that holds it has ended, however each of
-    them ends. Those of a run that was killed end at once, and are waited for. None where a file system, or Windows, has
-    no such locks.
+    them ends. Those of a run that was killed end at once, and are waited for, as many ``seconds`` as were given, else
+    ``LAST_WORDS``. None where a file system, which is said, or Windows has no such locks: no folder could stand in for
+    them, since it would not know of the processes that live on.
 
     Raises:
-        StorageFailed: somebody else keeps writing, or the folder cannot be written to.
+        Busy: somebody else keeps writing.
+        StorageFailed: the folder cannot be written to.
     """
     try:
         import fcntl
@@ -194,7 +211,7 @@ def sole_writer(folder: Path) -> Iterator[int | None]:
     except OSError as error:
         raise storage_failed(folder, error) from error
     try:
-        last = time.monotonic() + LAST_WORDS
+        last = time.monotonic() + (LAST_WORDS if seconds is None else seconds)
         locked = False
         while not locked:
             try:
@@ -202,11 +219,12 @@ def sole_writer(folder: Path) -> Iterator[int | None]:
                 locked = True
             except OSError as error:
                 if error.errno in NO_LOCKS:
+                    do_without(NOTE)
                     break
                 if error.errno not in (errno.EAGAIN, errno.EACCES):
                     raise storage_failed(folder, error) from error
                 if time.monotonic() > last:
-                    raise StorageFailed(
+                    raise Busy(
                         "another process is still writing into this folder",
                         where=str(folder),
                         remedy="wait for it, or end it (fuser -v names whoever holds the file .lock there), and give "

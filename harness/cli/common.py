@@ -237,11 +237,16 @@ def near(path: Path) -> Path:
 
 
 def shown(path: Path) -> Path:
-    """Relative to here if it is below."""
+    """Relative to here if it is below. A link is called by its own name, wherever it leads."""
     try:
-        return path.resolve().relative_to(Path.cwd())
-    except (ValueError, OSError, RuntimeError):  # not below; the folder here is gone; links in a circle
+        here = Path.cwd()
+    except OSError:  # the folder here is gone
         return path
+    plain, real = Path(os.path.normpath(here / path.parent)), Path(os.path.realpath(path.parent))
+    for above in (plain, real) if Path(os.path.realpath(plain)) == real else (real,):  # link/.. leads elsewhere
+        if (above / path.name).is_relative_to(here):
+            return (above / path.name).relative_to(here)
+    return path
 
 
 def wants_json(form: str) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -113,7 +114,7 @@ def new(
     if open_places:
         listed = ", ".join(map(str, open_places[:-1]))
         todo = f"write what stands in <…> in lines {listed} and {open_places[-1]}"
-    err.print(f"now {todo}, then: harness check {shown(path)}", markup=False)
+    err.print(f"now {todo}, then: harness check {quote(str(shown(path)))}", markup=False)
 
 
 def _valid_id(text: str) -> str:

@@ -32,6 +32,7 @@ IGNORED = """\
 /*/replicating-*/
 /ledger/.lock
 /*/.lock
+.lock.held/
 .*.tmp
 """
 BESIDE = {".gitattributes": ATTRIBUTES, ".gitignore": IGNORED}

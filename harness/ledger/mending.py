@@ -67,10 +67,11 @@ def repair(root: Path, changed: Mapping[str, str]) -> str:
     commit = _commit_with(root, where, changed)
     if commit is not None:
         return f"{protect}{put_back(where, commit)}"
-    inside = f"git -C {quote(str(root))}"
+    inside = f"git -C {quote(str(root.absolute()))}"
     return (
-        f"no commit has them as they were written: where they still are, as on the machine that wrote them, give "
-        f"{protect}{inside} add --renormalize . && {inside} commit -m 'The trail as it was written'; then pull"
+        "no commit has them as they were written: where they still are, as on the machine that wrote them, give the "
+        f"following, and then pull: {protect}{inside} add --renormalize . && "
+        f"{inside} commit -m 'The trail as it was written'"
     )
 
 
@@ -79,7 +80,7 @@ def protection(root: Path, path: str) -> str:
     text = git(root, "check-attr", "-z", "text", "--", path) or b""
     if text.endswith(b"\0unset\0"):
         return ""
-    return f"printf '%s\\n' {quote(ATTRIBUTE)} >> {quote(str(root / '.gitattributes'))} && "
+    return f"printf '%s\\n' {quote(ATTRIBUTE)} >> {quote(str(root.absolute() / '.gitattributes'))} && "
 
 
 def _commit_with(root: Path, where: Repository, changed: Mapping[str, str]) -> str | None:

@@ -129,7 +129,7 @@ def _git(root: Path) -> Iterator[Finding]:
     where = repository(root)
     if where.commit is None:
         why = "runs note the commit they come from, and an audit holds the trail against its history"
-        yield Finding("git", "note", where.problem, f"{where.remedy}: {why}")
+        yield Finding("git", "note", f"{where.problem}: {why}", where.remedy)
         return
     changed = git(root, "status", "--porcelain") or b""
     lines = len(changed.splitlines())
@@ -140,9 +140,8 @@ def _git(root: Path) -> Iterator[Finding]:
     else:
         yield Finding("git", "works", f"commit {head}, nothing changed since")
     if (git(root, "rev-parse", "--is-shallow-repository") or b"").strip() == b"true":
-        yield Finding(
-            "git", "note", "a shallow clone", "git fetch --unshallow: the ledger's history is part of the evidence"
-        )
+        shallow = "a shallow clone: the ledger's history is part of the evidence"
+        yield Finding("git", "note", shallow, "git fetch --unshallow")
 
 
 def _trail(project: Project) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from harness import inference, ledger, spec
@@ -188,5 +189,5 @@ def too_few_seeds(loaded: spec.Loaded) -> Finding | None:
         "often stays open whatever the truth is"
     )
     key = "count" if seeds.count is not None else "list"
-    remedy = f"see 'harness power {loaded.path}' for how many seeds it takes"
+    remedy = f"see how many seeds it takes: harness power {quote(str(loaded.path))}"
     return spec.warning(loaded, "power", ("seeds", key), message, remedy)

@@ -105,9 +105,16 @@ def _path(text: str, start: Path, origin: str) -> Path:
     if not text.strip():
         raise UsageError("the folder's name is empty", where=origin, remedy="name a folder, or leave the setting out")
     try:
-        return start / Path(text).expanduser()
+        given = start / Path(text).expanduser()
     except RuntimeError as error:  # ~somebody who is not here
         raise UsageError(f"{text!r}: {error}", where=origin, remedy="write the folder's name in full") from error
+    return _without_dots(given)
+
+
+def _without_dots(path: Path) -> Path:
+    """The path without ``..``, where that leads to the same folder: behind a link it would not."""
+    plain = Path(os.path.normpath(path))
+    return plain if os.path.realpath(plain) == os.path.realpath(path) else path
 
 
 def _own_settings(root: Path) -> tuple[Path, dict[str, str]]:

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from harness.errors import HarnessError
 from harness.ledger.durable import publish
-from harness.locks import Busy, Lock
+from harness.locks import Busy, Lock, sole_writer
 from harness.storage import cache_folder, write_atomic
 from harness.without import aside
 
@@ -107,6 +107,14 @@ def _lock(folder: Path) -> None:
             with Lock(path, 0).held():
                 raise HarnessError("a lock is granted twice: two runs at a time would not notice one another")
         except (Busy, RuntimeError):  # RuntimeError: filelock notices that it would wait for itself
+            pass
+    with sole_writer(folder / "work", 0) as descriptor:
+        if descriptor is None:
+            return
+        try:
+            with sole_writer(folder / "work", 0):
+                raise HarnessError("a folder is granted to two writers: neither would notice the other")
+        except Busy:
             pass
 
 

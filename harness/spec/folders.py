@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from shlex import quote
 
 from harness.errors import Finding, UsageError
 from harness.spec.text import MAX_BYTES
@@ -171,7 +172,7 @@ def _misnamed(file: Path) -> Finding:
 
 def _misplaced(file: Path, folder: Path) -> Finding:
     message = f"this file lies below {folder}, where it is neither checked nor listed"
-    remedy = f"move it to {folder}, or name its folder: harness check {file.parent}"
+    remedy = f"move it to {folder}, or name its folder: harness check {quote(str(file.parent))}"
     return Finding(str(file), 1, 1, message, remedy, None, "warning", "unread")
 
 

@@ -178,7 +178,7 @@ def test_line_ends_that_git_took_away_when_it_was_committed(project: Path, tmp_p
     git(tmp_path, "clone", "-q", str(project), "clone")
     (there,) = [finding for finding in checked(tmp_path / "clone").findings if finding.sort == "line-ends"]
     assert there.remedy.startswith("no commit has them")
-    obey(here.remedy.split(" give ", 1)[1].split("; then")[0], project)
+    obey(here.remedy.split("pull: ", 1)[1], project)
     git(tmp_path / "clone", "pull", "-q")
     for folder in (project, tmp_path / "clone"):
         assert not {"line-ends", "history-ends"} & sorts(checked(folder))

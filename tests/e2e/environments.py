@@ -101,7 +101,10 @@ path.simplify: False
 """
 LINKS = "note: this file system has no hard links: new files are renamed into place"
 SYNC = "note: this file system does not say when its folders are on the disk: a power cut may cost the last files"
-LOCKS = "note: this file system has no locks: a folder .lock.held stands in for each"
+LOCKS = (
+    "note: this file system has no locks: a folder .lock.held stands in for a trail's; an attempt's working files are "
+    "guarded only in that its processes end with their run"
+)
 LISTING = "note: folders can't be opened here: a power cut may cost the last files"
 PROCESSES = "cohorts are trained one after another, to the same bits"
 

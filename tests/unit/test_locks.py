@@ -16,8 +16,10 @@ import pytest
 
 from harness.errors import StorageFailed, UsageError
 from harness.ledger import Ledger, one_at_a_time
-from harness.locks import Busy, Lock
+from harness.locks import Busy, Lock, sole_writer
+from harness.pipeline.trying import in_trail
 from harness.storage import write_atomic
+from harness.without import aside
 
 fork = multiprocessing.get_context("fork")
 
@@ -25,6 +27,17 @@ fork = multiprocessing.get_context("fork")
 def answer(code: int) -> Callable[..., Any]:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(code, os.strerror(code))
+
+    return refuse
+
+
+def refusing_in(folder: str, flock: Callable[..., None]) -> Callable[..., None]:
+    """Refuse a lock on files of one folder: Linux tells which file a descriptor is of."""
+
+    def refuse(descriptor: int, how: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().parent.name == folder:
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+        flock(descriptor, how)
 
     return refuse
 
@@ -135,3 +148,42 @@ def test_a_holder_on_another_computer_is_waited_for(no_locks: None, tmp_path: Pa
     with pytest.raises(Busy, match=r"if it is gone, remove .*held"), Lock(tmp_path / ".lock", 0.2).held():
         pass
     assert (tmp_path / ".lock.held").is_dir()
+
+
+@pytest.mark.skipif(not os.path.lexists("/proc/self/ns/pid"), reason="Linux tells one from the other")
+@pytest.mark.parametrize("changed", ["boot ", "pid:["])
+def test_a_number_in_another_container_or_before_a_restart_says_nothing(
+    no_locks: None, tmp_path: Path, changed: str
+) -> None:
+    """Of one host name: the process of this number is gone here, and may live there."""
+
+    def child() -> None:
+        with Lock(tmp_path / ".lock", 0).held():
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    process = fork.Process(target=child)
+    process.start()
+    process.join(60)
+    holder = tmp_path / ".lock.held" / ".lock"
+    text = holder.read_text(encoding="utf-8")
+    assert f" on {socket.gethostname()}" in text
+    assert changed in text
+    holder.write_text(text.replace(changed, f"{changed}0"), encoding="utf-8")
+    with pytest.raises(Busy, match=r"if it is gone, remove .*held"), Lock(tmp_path / ".lock", 0.2).held():
+        pass
+    holder.write_text(text, encoding="utf-8")
+    with Lock(tmp_path / ".lock", 0).held():
+        pass
+
+
+def test_what_nothing_guards_is_said_once(no_locks: None, tmp_path: Path) -> None:
+    with aside() as said, sole_writer(tmp_path / "work") as descriptor, Lock(tmp_path / ".lock", 0).held():
+        assert descriptor is None
+    assert len(said) == 1 and "working files are guarded only in that its processes end with their run" in said[0]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="a descriptor's file is told by Linux only")
+def test_the_doctor_tries_both_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {tried.what: tried.state for tried in in_trail(tmp_path)}["trail: lock"] == "works"
+    monkeypatch.setattr(fcntl, "flock", refusing_in("work", fcntl.flock))
+    assert {tried.what: tried.state for tried in in_trail(tmp_path)}["trail: lock"] == "note"

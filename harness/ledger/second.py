@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,13 @@ from harness.ledger.git import Repository, git, repository
 EVENT = re.compile(r"(?P<trail>(?:.+/)?)ledger/events/(?P<digest>[0-9a-f]{64})\.json")
 OWN_MARKS = ("pyproject.toml", ".git")
 """What makes a folder a project of its own even inside another. A trail alone does not: it may be the second one."""
-PASSED_OVER = ("node_modules", "__pycache__", "site-packages")
+PASSED_OVER = (
+    "node_modules", "__pycache__", "site-packages", ".git", ".cache", ".hypothesis", ".mypy_cache", ".nox",
+    ".pytest_cache", ".ruff_cache", ".tox",
+)  # fmt: skip
+USE_THAT = (
+    "use that trail: name it with --verdicts or, for good, as verdicts in [tool.harness]; a new question has a new id"
+)
 DEEPEST, MOST_ENTRIES = 8, 200_000
 
 
@@ -32,11 +38,14 @@ class _Held:
     time: str
 
 
-def refuse_second(trail: Path, project: Path, hypothesis: str, data: Path | None = None) -> str | None:
+def refuse_second(
+    trail: Path, project: Path, hypothesis: str, data: Path | None = None, named: Iterable[Path] = ()
+) -> str | None:
     """Refuse a registration whose id another trail of the project, or HEAD's, holds already.
 
     ``trail``: the folder where it would be entered; ``project``: the project's folder; ``data``: the data folder, which
-    is not searched. Returns why HEAD could not be looked at, as a clause; None if it was or there is none.
+    is searched one level deep; ``named``: the trails that the project's settings name, wherever they lie. Returns why
+    HEAD could not be looked at, as a clause; None if it was or there is none.
 
     Raises:
         UsageError: it is registered already; or HEAD has events that are not here and cannot be read.
@@ -45,14 +54,14 @@ def refuse_second(trail: Path, project: Path, hypothesis: str, data: Path | None
         (folder for folder in (project, *project.parents) if any((folder / mark).exists() for mark in OWN_MARKS)),
         project,
     )
-    for other in _trails(base, trail, data):
+    own = os.path.realpath(trail)
+    for other in (*(one for one in named if os.path.realpath(one) != own), *_trails(base, trail, data)):
         if (held := _held(_stored(other), hypothesis)) is not None:
             raise UsageError(
                 f"the hypothesis is registered already in another trail of this project, {other}, "
                 f"by event {held.event[:12]} ({held.time})",
                 where=hypothesis,
-                remedy="use that trail: name it with --verdicts or, for good, as verdicts in [tool.harness]; "
-                "a new question has a new id",
+                remedy=USE_THAT,
             )
     where = repository(base)
     if where.state == "git says no":
@@ -79,11 +88,12 @@ def _refuse_what_head_holds(where: Repository, base: Path, trail: Path, hypothes
     contents = _blobs(where.top, list(blobs))
     for blob, (folder, digest) in blobs.items():
         if (data := contents.get(blob)) is not None and (held := _held([(digest, data)], hypothesis)) is not None:
+            there = (where.top / folder / "ledger" / "events" / f"{digest}.json").exists()
             raise UsageError(
                 f"the hypothesis is registered already: HEAD holds its registration in {where.top / folder}, "
-                f"event {held.event[:12]} ({held.time}), and it is not here",
+                f"event {held.event[:12]} ({held.time}), and it is not {'in this trail' if there else 'here'}",
                 where=hypothesis,
-                remedy=f"get it back: {_back(where.top / folder)}",
+                remedy=USE_THAT if there else f"get it back: {_back(where.top / folder)}",
             )
     if missing := [place for blob, place in blobs.items() if blob not in contents]:
         lacking = where.top / missing[0][0]
@@ -126,8 +136,12 @@ def _stored(trail: Path) -> Iterator[tuple[str, bytes]]:
 def _trails(base: Path, own: Path, data: Path | None) -> Iterator[Path]:
     """Folders below ``base`` that hold a ledger, but for ``own``; nearest first.
 
-    Passed over are hidden folders, the data folder, other projects and repositories, and what lies very deep.
+    Passed over are caches, what lies deeper in the data folder, other projects and repositories, and what lies very
+    deep.
     """
+    for inside in sorted(data.iterdir()) if data is not None and data.is_dir() else ():
+        if (inside / "ledger" / "events").is_dir() and os.path.realpath(inside) != os.path.realpath(own):
+            yield inside
     seen = {os.path.realpath(own), *([os.path.realpath(data)] if data is not None else [])}
     todo = deque([(str(base), 0)])
     budget = MOST_ENTRIES
@@ -143,7 +157,7 @@ def _trails(base: Path, own: Path, data: Path | None) -> Iterator[Path]:
             continue
         for entry in entries:
             path = entry.path
-            if not entry.is_dir() or entry.name.startswith(".") or entry.name in PASSED_OVER:
+            if not entry.is_dir() or entry.name in PASSED_OVER:
                 continue
             real = os.path.realpath(path)
             if real in seen:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,7 +72,10 @@ def look_around(loaded: spec.Loaded, trail: Ledger, settings: Settings, reporter
     if ledger.find_registration(trail, loaded.hypothesis.id) is not None:
         return
     project = project_of(loaded.path, settings)
-    unseen = ledger.refuse_second(trail.root, project.root, loaded.hypothesis.id, project.data)
+    unnamed = replace(settings, verdicts=None)  # the trails that hold where no option names one
+    named = [project_of(loaded.path, one).verdicts for one in (unnamed, replace(unnamed, variables={}))]
+    named.append(project.root / "verdicts")
+    unseen = ledger.refuse_second(trail.root, project.root, loaded.hypothesis.id, project.data, named)
     if unseen is not None:
         reporter.say(f"not looked at: whether the last commit holds a registration of this id ({unseen})")
 

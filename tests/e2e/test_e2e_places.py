@@ -141,6 +141,31 @@ def test_a_second_trail_is_refused_wherever_it_would_be(bare: Project) -> None:
     assert not (bare.root / "another").exists()
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"HARNESS_VERDICTS": "../outside"}, {}),
+        ({"HARNESS_VERDICTS": ".hidden/verdicts"}, {}),
+        ({}, {"HARNESS_VERDICTS": "inner/mine"}),
+        ({}, {"HARNESS_VERDICTS": "../outside"}),
+        ({"HARNESS_VERDICTS": "data/trail"}, {}),
+    ],
+    ids=["outside, by a setting", "hidden", "below another pyproject.toml", "to the outside", "in the data folder"],
+)
+def test_no_place_hides_a_registration(first: dict[str, str], second: dict[str, str], tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    (project.root / "inner").mkdir()
+    (project.root / "inner" / "pyproject.toml").write_text("")
+    setting = first.get("HARNESS_VERDICTS")
+    if setting is not None and setting.startswith(".."):
+        (project.root / "pyproject.toml").write_text(f'[tool.harness]\nverdicts = "{setting}"\n')
+        first, second = {}, {"HARNESS_VERDICTS": "mine"}
+    assert harness(project.root, "register", "hypotheses/tiny.yaml", **first).returncode == 0
+    ran = harness(project.root, "register", "hypotheses/tiny.yaml", **second)
+    assert ran.returncode == 2 and "another trail of this project" in ran.stderr, ran.stderr
+    assert len(registrations(tmp_path)) == 1
+
+
 def test_a_project_inside_a_project_may_ask_the_same(bare: Project) -> None:
     assert harness(bare.root, "register", "hypotheses/tiny.yaml").returncode == 0
     inner = make_project(bare.root / "course" / "student")

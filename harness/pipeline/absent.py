@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from pydantic import ValidationError
 
@@ -32,15 +33,22 @@ class Absent:
     """Its registration and amendments, in ledger order."""
     lies: Path | None
     """A file of its id that is not checked, because of its place or name."""
+    ruined: Path | None = None
+    """A file of its name that can't be read, or says no id."""
 
     def finding(self) -> Finding:
         """What is wrong, with the command that brings the file back from the trail."""
+        kept = quote(str(_here(self.trail.object_path(self.fixed[-1].body["raw"]))))
+        if self.ruined is not None and not self.ruined.is_dir():
+            file = self.ruined
+            message = f"{self.hypothesis!r} is registered, and this file, which has its name, says no id"
+            remedy = f"mend it, or put what is registered in its place: cat {kept} > {quote(str(_here(file)))}"
+            return Finding(str(file), 1, 1, message, remedy, rule="amendment")
         file = self.folder / f"{self.hypothesis.replace('-', '_')}.yaml"
         if os.path.lexists(file):  # it holds something else by now
             file = self.folder / f"{self.hypothesis}-registered.yaml"
-        kept = _here(self.trail.object_path(self.fixed[-1].body["raw"]))
         message = f"{self.hypothesis!r} is registered, and no file here has its id: its file is missing"
-        remedy = f"bring it back: cat {kept} > {file}; a registered hypothesis keeps its file"
+        remedy = f"bring it back: cat {kept} > {quote(str(_here(file)))}; a registered hypothesis keeps its file"
         return Finding(str(file), 1, 1, message, remedy, rule="amendment")
 
 
@@ -73,7 +81,7 @@ def absent(paths: Sequence[Path], settings: Settings, report: spec.FolderReport)
     """
     there = {one.id for one in report.seen if one.checked}
     elsewhere = {one.id: one.path for one in report.seen if not one.checked}
-    unread = {one.path.stem for one in report.seen if one.id is None}
+    unread = {one.path.stem: one.path for one in report.seen if one.id is None}
     found: dict[str, Absent] = {}
     for path in paths:
         file = a_file(path)
@@ -82,8 +90,9 @@ def absent(paths: Sequence[Path], settings: Settings, report: spec.FolderReport)
         if not own or os.path.realpath(path) != os.path.realpath(root / FOLDER):
             continue
         for name, fixed in fixed_in(trail).items():
-            if name not in there and not {name, name.replace("-", "_")} & unread:
-                found[name] = Absent(name, path, trail, fixed, elsewhere.get(name))
+            if name not in there:
+                ruined = unread.get(name) or unread.get(name.replace("-", "_"))
+                found[name] = Absent(name, path, trail, fixed, elsewhere.get(name), ruined)
     return tuple(found.values())
 
 
@@ -116,7 +125,8 @@ def fixed_in(trail: Ledger) -> dict[str, tuple[Event, ...]]:
 
 def _here(path: Path) -> Path:
     """A path as it is typed in this folder."""
+    whole = Path(os.path.abspath(path))  # noqa: PTH100 (a link keeps its own name)
     try:
-        return path.resolve().relative_to(Path.cwd())
+        return whole.relative_to(Path.cwd())
     except (ValueError, OSError):
-        return path
+        return whole

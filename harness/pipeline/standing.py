@@ -69,7 +69,11 @@ def standings(paths: Sequence[Path], settings: Settings) -> Standings:
         note = _note(one) or ("its id is also that of another file" if one.path in twins else None)
         rows.append(_standing(one.id, form, one.path, trails.setdefault(own.root, own), note))
     rows += [
-        _standing(one.hypothesis, None, None, one.trail, "file missing") for one in absent if one.hypothesis in missing
+        _standing(
+            one.hypothesis, None, one.ruined, one.trail, "file missing" if one.ruined is None else "file unreadable"
+        )
+        for one in absent
+        if one.hypothesis in missing
     ]
     return Standings(tuple(rows), report.loaded, report.findings)
 

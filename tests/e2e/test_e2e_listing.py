@@ -109,6 +109,31 @@ def test_a_registered_hypothesis_stays_when_its_file_is_gone(tried: Project, tmp
     assert findings(project, code=0) == [] and rows(project) == rows(tried)
 
 
+@pytest.mark.parametrize("state", ["empty", "no text", "no YAML", "a link to nowhere", "a folder"])
+def test_it_stays_when_its_file_says_nothing(state: str, tried: Project, tmp_path: Path) -> None:
+    project = copied(tried, tmp_path)
+    file = project.root / FILE
+    text = file.read_bytes()
+    file.unlink()
+    if state == "a link to nowhere":
+        file.symlink_to("nowhere.yaml")
+    elif state == "a folder":
+        file.mkdir()
+    else:
+        file.write_bytes({"empty": b"", "no text": b"\xff\xfe", "no YAML": b"id: [tiny"}[state])
+    (row,) = rows(project)
+    (before,) = rows(tried)
+    assert {key: row[key] for key in ("id", "registered", "outcome", "attempts")} == {
+        key: before[key] for key in ("id", "registered", "outcome", "attempts")
+    }
+    assert row["note"] in ("file unreadable", "file missing")
+    (finding,) = [one for one in findings(project, code=2) if "'tiny' is registered" in one["message"]]
+    command = re.search(r"cat (\S+) > (\S+)", finding["remedy"])
+    assert command is not None
+    subprocess.run(["sh", "-c", command[0].rstrip(";")], cwd=project.root, check=True)
+    assert any(one.is_file() and one.read_bytes() == text for one in (project.root / "hypotheses").iterdir())
+
+
 def test_it_stays_when_the_whole_folder_is_gone(tried: Project, tmp_path: Path) -> None:
     project = copied(tried, tmp_path)
     shutil.rmtree(project.root / "hypotheses")

@@ -122,6 +122,9 @@ def test_the_workflow_s_audit_waits_for_a_trail(project: Project) -> None:
 
 def test_this_repository_calls_its_own_workflow() -> None:
     ci = yaml.safe_load((REPOSITORY / ".github/workflows/ci.yml").read_text())
-    assert ci["jobs"]["hypotheses"] == {"uses": "./.github/workflows/hypotheses.yml", "with": {"install": "."}}
+    assert ci["jobs"]["hypotheses"] == {
+        "uses": "./.github/workflows/hypotheses.yml",
+        "with": {"install": ".", "locked": True},
+    }
     workflow = yaml.safe_load((REPOSITORY / ".github/workflows/hypotheses.yml").read_text())
     assert "install" in workflow[True]["workflow_call"]["inputs"]  # YAML 1.1 reads the key "on" as true

@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import load
 
-from harness.engine.checkpoint import _in_parts, sealed, unsealed
+from harness.engine.checkpoint import in_parts, sealed, unsealed
 from harness.storage import write_atomic
 
 
-def test_safetensors_reads_what_is_written_in_parts(tmp_path: Path) -> None:
+def test_safetensors_reads_what_is_writtenin_parts(tmp_path: Path) -> None:
     draw = torch.Generator().manual_seed(1)
     tensors = {
         "weights/a": torch.randn(3, 5, generator=draw),
@@ -20,7 +20,7 @@ def test_safetensors_reads_what_is_written_in_parts(tmp_path: Path) -> None:
         "count": torch.arange(6).reshape(2, 3),
         "steps": torch.tensor(7.0, dtype=torch.float64),
     }
-    parts = sealed(*_in_parts(tensors, {"epoch": "3", "log": '{"ü": [1.5]}'}))
+    parts = sealed(*in_parts(tensors, {"epoch": "3", "log": '{"ü": [1.5]}'}))
     write_atomic(tmp_path / "file", *parts)
     data = unsealed(tmp_path / "file")
     assert data is not None
@@ -34,7 +34,7 @@ def test_safetensors_reads_what_is_written_in_parts(tmp_path: Path) -> None:
 
 def test_parts_are_the_memory_of_the_tensors() -> None:
     tensor = torch.zeros(4)
-    *_, numbers = _in_parts({"a": tensor}, {})
+    *_, numbers = in_parts({"a": tensor}, {})
     tensor[1] = 1.0
     assert bytes(numbers) == tensor.numpy().tobytes()
 

@@ -139,7 +139,11 @@ def _trails(base: Path, own: Path, data: Path | None) -> Iterator[Path]:
     Passed over are caches, what lies deeper in the data folder, other projects and repositories, and what lies very
     deep.
     """
-    for inside in sorted(data.iterdir()) if data is not None and data.is_dir() else ():
+    try:
+        inside_data = sorted(data.iterdir()) if data is not None and data.is_dir() else []
+    except OSError:  # as below: what can't be looked into holds no trail that a run could use
+        inside_data = []
+    for inside in inside_data:
         if (inside / "ledger" / "events").is_dir() and os.path.realpath(inside) != os.path.realpath(own):
             yield inside
     seen = {os.path.realpath(own), *([os.path.realpath(data)] if data is not None else [])}

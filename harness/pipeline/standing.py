@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness import ledger, spec
 from harness.errors import Finding
-from harness.ledger import Ledger
+from harness.ledger import Event, Ledger
 from harness.pipeline.absent import a_file, fixed_in, folder_report, form_of
 from harness.pipeline.project import Settings, open_ledger
 from harness.records import Attempt, Hypothesis
@@ -59,19 +60,28 @@ def standings(paths: Sequence[Path], settings: Settings) -> Standings:
     missing = {one.hypothesis for one in absent}
     twins = {one.twin for one in report.seen}
     trails: dict[Path, Ledger] = {}
+    of_folder: dict[Path, Ledger] = {}  # whose project is looked up once
+    fixed: dict[Path, dict[str, tuple[Event, ...]]] = {}
+
+    def row(name: str, form: Hypothesis | None, path: Path | None, trail: Ledger, note: str | None) -> Standing:
+        if trail.root not in fixed:
+            fixed[trail.root] = fixed_in(trail)
+        return _standing(name, form, path, trail, fixed[trail.root].get(name, ()), note)
+
     rows = []
     for one in report.seen:
         if one.id is None or (not one.checked and one.id not in missing):
             continue  # what is wrong with them is among the findings
         missing.discard(one.id)
-        own = open_ledger(a_file(one.path), settings)
+        folder = Path(os.path.realpath(a_file(one.path))).parent  # resolve() raises on links in a circle
+        if folder not in of_folder:
+            own = open_ledger(a_file(one.path), settings)
+            of_folder[folder] = trails.setdefault(own.root, own)
         form = one.loaded.hypothesis if one.loaded is not None else None
         note = _note(one) or ("its id is also that of another file" if one.path in twins else None)
-        rows.append(_standing(one.id, form, one.path, trails.setdefault(own.root, own), note))
+        rows.append(row(one.id, form, one.path, of_folder[folder], note))
     rows += [
-        _standing(
-            one.hypothesis, None, one.ruined, one.trail, "file missing" if one.ruined is None else "file unreadable"
-        )
+        row(one.hypothesis, None, one.ruined, one.trail, "file missing" if one.ruined is None else "file unreadable")
         for one in absent
         if one.hypothesis in missing
     ]
@@ -86,8 +96,9 @@ def _note(seen: spec.Seen) -> str | None:
     return "file has errors" if seen.loaded is None else None
 
 
-def _standing(name: str, form: Hypothesis | None, path: Path | None, trail: Ledger, note: str | None) -> Standing:
-    fixed = fixed_in(trail).get(name, ())
+def _standing(
+    name: str, form: Hypothesis | None, path: Path | None, trail: Ledger, fixed: tuple[Event, ...], note: str | None
+) -> Standing:
     if form is None and fixed:
         form = form_of(trail, fixed)
     return Standing(

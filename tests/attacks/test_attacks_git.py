@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+from repositories import commit, git, plain_git
 from sweeps import promised
 from trails import Trail, sorts
 
@@ -18,29 +18,7 @@ from harness.pipeline import Asked, Reporter, Settings, audit_trail
 FINE = {"amended", "stray", "replicated", "nothing-kept", "not-asked", "not-rerun", "uncommitted", "events-elsewhere"}
 FINE |= {"weights-absent"}
 
-
-@pytest.fixture(autouse=True)
-def plain_git(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No configuration but the repositories' own, and commits that nobody signs."""
-    for name, value in {
-        "GIT_CONFIG_GLOBAL": "/dev/null",
-        "GIT_CONFIG_SYSTEM": "/dev/null",
-        "GIT_AUTHOR_NAME": "Ada",
-        "GIT_AUTHOR_EMAIL": "ada@example.org",
-        "GIT_COMMITTER_NAME": "Ada",
-        "GIT_COMMITTER_EMAIL": "ada@example.org",
-    }.items():
-        monkeypatch.setenv(name, value)
-
-
-def git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(folder), *arguments], check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-def commit(folder: Path, message: str = "more") -> None:
-    git(folder, "add", "-A", ".")
-    git(folder, "commit", "-q", "--allow-empty", "-m", message)
+__all__ = ["plain_git"]  # a fixture for every test here
 
 
 def checked(folder: Path, known_head: str | None = None) -> AuditReport:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,20 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from engine_inputs import arm, cohort, digits, small_tiles
+from interpreted import ON_CARD
+from triton.runtime.interpreter import InterpreterBuilder
 
-ON_CARD = torch.cuda.is_available()
-if not ON_CARD:
-    os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are imported, which nothing else does here
-pytest.importorskip("triton", reason="Triton is not installed")
+from harness.engine import fused as engine
+from harness.engine import open_device
+from harness.engine.batches import epoch_schedule
+from harness.engine.program import Program
 
-from engine_inputs import arm, cohort, digits, small_tiles  # noqa: E402
-from triton.runtime.interpreter import InterpreterBuilder  # noqa: E402
-
-from harness.engine import fused as engine  # noqa: E402
-from harness.engine import open_device  # noqa: E402
-from harness.engine.batches import epoch_schedule  # noqa: E402
-from harness.engine.program import Program  # noqa: E402
-
+pytestmark = pytest.mark.usefixtures("interpreter")
 STEPS = 3
 SETUP: dict[str, Any] = {"batch_size": 16, "precision": "float32"}
 SETUP["model"] = {"name": "residual_mlp", "width": 16, "blocks": 2}

@@ -6,33 +6,28 @@ The replica beside it keeps its bits, whatever becomes of its neighbour.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from engine_inputs import arm, cohort, digits, planned
+from interpreted import ON_CARD
 
-ON_CARD = torch.cuda.is_available()
-if not ON_CARD:
-    os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are imported, which nothing else does here
-pytest.importorskip("triton", reason="Triton is not installed")
+from harness.batched.adamw import clip_scales
+from harness.engine import open_device, train
+from harness.engine.batches import epoch_schedule
+from harness.engine.evaluate import Diagnostics, evaluate, summarise
+from harness.engine.loop import chosen_metrics
+from harness.engine.program import Program, Way
+from harness.engine.stacks import Clip
+from harness.metrics.credit_cosine import CreditCosine
+from harness.metrics.test_accuracy import TestAccuracy as Accuracy
+from harness.records import Arm, ReplicaResult
+from harness.rules.dfa import Dfa
 
-from engine_inputs import arm, cohort, digits, planned  # noqa: E402
-
-from harness.batched.adamw import clip_scales  # noqa: E402
-from harness.engine import open_device, train  # noqa: E402
-from harness.engine.batches import epoch_schedule  # noqa: E402
-from harness.engine.evaluate import Diagnostics, evaluate, summarise  # noqa: E402
-from harness.engine.loop import chosen_metrics  # noqa: E402
-from harness.engine.program import Program, Way  # noqa: E402
-from harness.engine.stacks import Clip  # noqa: E402
-from harness.metrics.credit_cosine import CreditCosine  # noqa: E402
-from harness.metrics.test_accuracy import TestAccuracy as Accuracy  # noqa: E402
-from harness.records import Arm, ReplicaResult  # noqa: E402
-from harness.rules.dfa import Dfa  # noqa: E402
-
+pytestmark = pytest.mark.usefixtures("interpreter")
 DEVICE = "cuda" if ON_CARD else "cpu"
 WAYS: list[Way] = ["plain", "fused"] if ON_CARD else ["plain", "direct", "fused"]
 SETUP: dict[str, Any] = {

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from engine_inputs import arm, cohort, digits, small_tiles
+from interpreted import ON_CARD, kernel
 
-ON_CARD = torch.cuda.is_available()
-if not ON_CARD:
-    os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are imported, which nothing else does here
-pytest.importorskip("triton", reason="Triton is not installed")
+import triton.language as tl  # isort:skip
 
-import triton  # noqa: E402
-import triton.language as tl  # noqa: E402
-from engine_inputs import arm, cohort, digits, small_tiles  # noqa: E402
+from harness.batched.kernels.common import inverse, scale_of
+from harness.engine import open_device, peaks
+from harness.engine.batches import epoch_schedule
+from harness.engine.fused import PRECISIONS, Fused, Lane, Layout
+from harness.engine.program import Program, Share, Way
+from harness.records import Arm
+from harness.rules.dfa import Dfa
 
-from harness.batched.kernels.common import inverse, scale_of  # noqa: E402
-from harness.engine import open_device, peaks  # noqa: E402
-from harness.engine.batches import epoch_schedule  # noqa: E402
-from harness.engine.fused import PRECISIONS, Fused, Lane, Layout  # noqa: E402
-from harness.engine.program import Program, Share, Way  # noqa: E402
-from harness.records import Arm  # noqa: E402
-from harness.rules.dfa import Dfa  # noqa: E402
-
+pytestmark = pytest.mark.usefixtures("interpreter")
 SEEDS = [5, 6] if ON_CARD else [5]
 DEVICE = "cuda" if ON_CARD else "cpu"
 SMALL: dict[str, Any] = {"batch_size": 16, "epochs": 2, "precision": "float64"}
@@ -230,7 +225,7 @@ def test_parts_of_float16_never_make_a_finite_number_of_one_that_is_not(monkeypa
     assert all(torch.equal(weights[0], found) for found in weights[1:])
 
 
-@triton.jit
+@kernel
 def scales(peaks, out):
     at = tl.program_id(0)
     scale = scale_of(peaks, at, True)

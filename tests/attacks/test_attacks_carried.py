@@ -177,8 +177,11 @@ def test_a_sparse_checkout_is_incomplete_and_not_tampered_with(repository: Path,
     assert against(checked(clone)) == []
 
 
-def test_a_skip_worktree_mark_is_found_and_taken_off(repository: Path) -> None:
-    event = next((repository / "verdicts/ledger/events").glob("*.json"))
+@pytest.mark.parametrize("which", ["first", "last"])
+def test_a_skip_worktree_mark_is_found_and_taken_off(repository: Path, which: str) -> None:
+    """The last event, too, which no other names as its parent."""
+    ledger = Ledger(repository / "verdicts")
+    event = ledger.folder / f"{ledger.events()[0 if which == 'first' else -1].digest}.json"
     git(repository, "update-index", "--skip-worktree", str(event.relative_to(repository)))
     event.unlink()
     finding = only(checked(repository))

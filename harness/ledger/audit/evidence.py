@@ -88,14 +88,15 @@ class Evidence:
 
     @cached_property
     def lacking(self) -> Hindrance | None:
-        """What git has of the trail and was told to leave out here. Only whoever misses a file asks."""
+        """What git has of the trail and was told to leave out here."""
         return self.files.left_out()
 
     @property
     def cut(self) -> bool:
-        """Tell whether events were left out here: then nothing can be said of those that are here."""
-        whole = self.order and all(parent in self.events for event in self.order for parent in event.parents)
-        return not whole and self.lacking is not None and any(path.startswith(EVENTS) for path in self.lacking.paths)
+        """Tell whether events were left out here, the last ones too, which no other names: then nothing can be said of
+        those that are here.
+        """
+        return self.lacking is not None and any(path.startswith(EVENTS) for path in self.lacking.paths)
 
     def left_out(self, path: str) -> bool:
         """Tell whether git has a file that is not here, and was told to leave it out."""

@@ -8,8 +8,6 @@ has a say.
 from __future__ import annotations
 
 import hashlib
-import os
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -19,17 +17,12 @@ from harness.ledger.audit.files import aside
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.carried import ignored, partial, put_back
 from harness.ledger.event import parse_event
-from harness.ledger.git import State, ask, git, repository
+from harness.ledger.git import State, git, repository
 from harness.ledger.history import run_name
 from harness.ledger.mending import CHANGED, protection, repair, variants
+from harness.ledger.versions import OWN, Versions, every_version
 
 PROMISE = "nothing that git's history ever held of the trail is missing or changed now"
-LOG = (
-    "log", "--raw", "--no-abbrev", "--no-renames", "--root", "--full-history", "--diff-merges=separate",
-    "--no-show-signature", "--no-ext-diff", "--no-textconv", "--no-relative", "-z", "--format=commit %H",
-)  # fmt: skip
-OWN = ("--no-replace-objects", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
-"""Settings of every call: no replaced objects, and no helpers of the repository's own."""
 SILENT: dict[State, str] = {
     "no git": "no-git",
     "no repository": "no-repository",
@@ -38,13 +31,9 @@ SILENT: dict[State, str] = {
     "git says no": "git-refuses",
 }
 """Why there is no history → sort of finding."""
-RAW = re.compile(r":(\d+) (\d+) ([0-9a-f]+) ([0-9a-f]+) [A-Z]\d*")
 UNREADABLE = "unreadable"
 LISTED = 3
 """Commits or branches that a finding names."""
-
-Versions = dict[str, dict[str, str]]
-"""Path below the trail → blob id → a commit that has it."""
 
 
 def check(evidence: Evidence) -> Iterator[AuditFinding]:
@@ -63,7 +52,7 @@ def check(evidence: Evidence) -> Iterator[AuditFinding]:
         what = "a shallow clone: only a part of the history can be checked"
         yield AuditFinding("shallow", what, shown)
     lacking = partial(where.top) if where.top is not None else False
-    ours, said = _versions(root, where.prefix, "HEAD")
+    ours, said = every_version(root, where.prefix, "HEAD")
     if ours is None:
         what = f"{'a partial clone: ' if lacking else ''}git log says no: {said}; the history was not checked"
         yield AuditFinding("partial" if lacking else "git-refuses", what, shown)
@@ -75,7 +64,7 @@ def check(evidence: Evidence) -> Iterator[AuditFinding]:
     algorithm = (_git(root, "rev-parse", "--show-object-format") or b"sha1").strip().decode()
     present = _Present(evidence, algorithm)
     yield from _against_history(evidence, ours, present)
-    others, _ = _versions(root, where.prefix, "--all", "--reflog", "--not", "HEAD")
+    others, _ = every_version(root, where.prefix, "--all", "--reflog", "--not", "HEAD")
     if others:
         yield from _elsewhere(evidence, ours, others, partial_clone=lacking)
 
@@ -216,28 +205,6 @@ class _Present:
             return self.files.digest(path) == self.recorded[path]
         except OSError:
             return False
-
-
-def _versions(root: Path, prefix: str, *commits: str) -> tuple[Versions | None, str]:
-    """Every version that these commits ever had of every file of the trail; None, and why, if git does not answer."""
-    answer = ask(root, *OWN, *LOG, *commits, "--", ".")
-    if answer.out is None:
-        return None, answer.said or answer.state
-    found: Versions = defaultdict(dict)
-    commit = ""
-    fields = iter(os.fsdecode(answer.out).split("\0"))
-    for field in fields:
-        for line in field.split("\n"):
-            if line.startswith("commit "):
-                commit = line.removeprefix("commit ")
-            elif match := RAW.fullmatch(line):
-                path = next(fields, "")
-                _, mode, before, after = match.groups()
-                if path.startswith(prefix):
-                    for blob in (after, before):
-                        if blob.strip("0") and mode != "160000":
-                            found[path.removeprefix(prefix)].setdefault(blob, commit)
-    return found, ""
 
 
 def _git(root: Path, *arguments: str) -> bytes | None:

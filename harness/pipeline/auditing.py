@@ -12,7 +12,7 @@ from harness.errors import HarnessError, Interrupted
 from harness.ledger.audit import AuditFinding, AuditReport, Evidence, Kept, Step, TrailFiles, audit, ledger_steps
 from harness.ledger.bodies import AmendedBody, RegisteredBody
 from harness.pipeline.meaning import meaning, said, same_meaning
-from harness.pipeline.project import Reporter, Settings, uncollected
+from harness.pipeline.project import Reporter, Settings, project_root, uncollected
 
 RECOMPUTED = "its outcome, statistics and page follow again from its registered text and results"
 RERUN = "a run trained again here agrees within the registered tolerance"
@@ -31,7 +31,10 @@ class Asked:
 def audit_trail(verdicts: Path, hypotheses: Path, asked: Asked, settings: Settings, reporter: Reporter) -> AuditReport:
     """Audit a trail and the hypothesis files beside it. Whatever lies there, this returns a report."""
     with uncollected(not asked.recompute and asked.rerun is None):
-        return audit(Evidence(TrailFiles(verdicts), hypotheses.parent), steps(hypotheses, asked, settings, reporter))
+        return audit(
+            Evidence(TrailFiles(verdicts), project_root(hypotheses / "any.yaml")),
+            steps(hypotheses, asked, settings, reporter),
+        )
 
 
 def steps(hypotheses: Path, asked: Asked, settings: Settings, reporter: Reporter) -> Sequence[Step]:

@@ -33,6 +33,9 @@ def check(evidence: Evidence) -> Iterator[AuditFinding]:
     yield from evidence.problems
     yield from _known_causes(evidence)
     files = evidence.files
+    if not evidence.events and not evidence.problems and not evidence.cut:
+        what = "no event is here: nothing was registered in this trail, and there is nothing to check"
+        yield AuditFinding("no-events", what, str(files.root))
     for path, what in sorted(files.odd.items()):
         if not aside(path):
             yield AuditFinding("not-a-file", f"{what} lies in the trail; it was not followed", files.shown(path))

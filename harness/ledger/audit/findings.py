@@ -37,6 +37,7 @@ SORTS: dict[str, Sort] = {
     "object-bytes": Sort(1, "tampered", RESTORE),
     "line-ends": Sort(1, "tampered", RESTORE),
     "left-out": Sort(1, "missing", "have git put the trail here: git sparse-checkout add"),
+    "no-events": Sort(1, "missing", "name the trail with --verdicts; the first registration begins one"),
     # 2: git history
     "no-history": Sort(2, "missing", "audit a full clone of the project's repository"),
     "no-git": Sort(2, "missing", REMEDIES["no git"]),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness import ledger, spec
 from harness.errors import HarnessError, Interrupted
+from harness.ledger import mending
 from harness.ledger.audit import AuditFinding, AuditReport, Evidence, Kept, Step, TrailFiles, audit, ledger_steps
 from harness.ledger.bodies import AmendedBody, RegisteredBody
 from harness.pipeline.meaning import meaning, said, same_meaning
@@ -35,6 +36,18 @@ def audit_trail(verdicts: Path, hypotheses: Path, asked: Asked, settings: Settin
             Evidence(TrailFiles(verdicts), project_root(hypotheses / "any.yaml")),
             steps(hypotheses, asked, settings, reporter),
         )
+
+
+def restore(verdicts: Path) -> tuple[tuple[str, ...], str | None]:
+    """Write back a trail's files of which only line ends or blanks were changed; their paths below it, and the command
+    that commits what git then finds other than it has, if it does.
+
+    Raises:
+        StorageFailed: a file could not be written.
+    """
+    written = Evidence(TrailFiles(verdicts)).as_written()
+    mending.restore(verdicts, written)
+    return tuple(written), mending.to_commit(verdicts)
 
 
 def steps(hypotheses: Path, asked: Asked, settings: Settings, reporter: Reporter) -> Sequence[Step]:

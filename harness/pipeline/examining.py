@@ -13,7 +13,7 @@ from typing import Literal
 
 from harness import ledger, spec
 from harness.errors import HarnessError
-from harness.ledger.git import git, repository
+from harness.ledger.git import git, repository, whole
 from harness.pipeline.places import Project, Settings, project_at
 from harness.pipeline.trying import elsewhere, in_trail
 from harness.registry import FAMILIES, members
@@ -141,7 +141,7 @@ def _git(root: Path) -> Iterator[Finding]:
         yield Finding("git", "works", f"commit {head}, nothing changed since")
     if (git(root, "rev-parse", "--is-shallow-repository") or b"").strip() == b"true":
         shallow = "a shallow clone: the ledger's history is part of the evidence"
-        yield Finding("git", "note", shallow, "git fetch --unshallow")
+        yield Finding("git", "note", shallow, whole(root, "--unshallow"))
 
 
 def _trail(project: Project) -> Iterator[Finding]:

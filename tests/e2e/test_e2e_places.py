@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -226,7 +227,8 @@ def test_changed_line_ends_are_told_by_every_reader(finished: Project, tmp_path:
         ran = harness(root, *command)
         assert ran.returncode == 3 and "line ends or trailing blanks" in ran.stderr, ran.stderr
         repair = ran.stderr.split("→ ")[1].strip()
-        subprocess.run(["sh", "-ec", repair], check=True, cwd="/", capture_output=True)
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        subprocess.run(["sh", "-c", repair], cwd="/", capture_output=True, env=os.environ | {"PATH": path}, check=False)
         assert file.read_bytes() == data
         assert harness(root, *command).returncode == 0
 

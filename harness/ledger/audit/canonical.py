@@ -19,7 +19,7 @@ def _known_causes(evidence: Evidence) -> Iterator[AuditFinding]:
     if changed := evidence.mended:
         count = "1 file" if len(changed) == 1 else f"{len(changed)} files"
         what = f"{count}, first {next(iter(changed))}: {CHANGED}"
-        yield AuditFinding("line-ends", what, root, command=repair(evidence.files.root, changed))
+        yield AuditFinding("line-ends", what, root, command=repair(evidence.files.root))
     here = evidence.files.paths
     named = {f"{OBJECTS}{digest}" for _, digest in named_objects(evidence)}
     parents = {f"{EVENTS}{parent}.json" for event in evidence.order for parent in event.parents}

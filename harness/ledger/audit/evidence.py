@@ -23,6 +23,7 @@ from harness.ledger.carried import Hindrance
 from harness.ledger.event import Event, parse_event
 from harness.ledger.events import in_order
 from harness.ledger.history import CLOSING, run_name
+from harness.ledger.mending import unnamed_original
 from harness.records import Provenance, Record
 
 EVENTS = "ledger/events/"
@@ -85,6 +86,21 @@ class Evidence:
                 with suppress(OSError):
                     self.files.digest(path)
         return dict(sorted(self.files.mended.items()))
+
+    @property
+    def pilots(self) -> tuple[str, ...]:
+        """Beginnings of the paths of pilots' files, whose digests no event names."""
+        return tuple(f"{self.whose(digest)}/pilot-{run_name(digest)}/" for digest in self.types["pilot"])
+
+    def as_written(self) -> dict[str, bytes]:
+        """Path → what was written, of every file of which only line ends or blanks were changed since."""
+        found = {path: self.files.read(path) for path in self.mended}
+        for path in sorted(self.files.paths):
+            if path.startswith(self.pilots):
+                with suppress(OSError):
+                    if (written := unnamed_original(self.files.root, path, self.files.read(path))) is not None:
+                        found[path] = written
+        return found
 
     @cached_property
     def lacking(self) -> Hindrance | None:

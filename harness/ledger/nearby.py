@@ -9,6 +9,8 @@ from pathlib import Path
 
 OWN_MARKS = ("pyproject.toml", ".git")
 """What makes a folder a project of its own even inside another. A trail alone does not: it may be the second one."""
+HYPOTHESES = "hypotheses"
+"""What such a folder must hold besides for its trails to be its own: they could be ours otherwise."""
 ENVIRONMENT = "pyvenv.cfg"
 PASSED_OVER = (
     "node_modules", "__pycache__", "site-packages", ".git", ".cache", ".hypothesis", ".mypy_cache", ".nox",
@@ -76,7 +78,7 @@ def _below(search: _Search, todo: _Todo) -> tuple[list[Nearby], _Todo]:
         names = {entry.name for entry in entries}
         if ENVIRONMENT in names:
             continue
-        if folder != str(search.base) and names & {*OWN_MARKS}:
+        if folder != str(search.base) and names & {*OWN_MARKS} and HYPOTHESES in names:
             project = Path(folder)
         for entry in entries:
             path = entry.path

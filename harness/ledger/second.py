@@ -20,6 +20,7 @@ from harness.ledger.nearby import base_of, outside, trails, unfound
 from harness.ledger.versions import OWN, contents, every_version
 
 EVENT = re.compile(r"(?P<trail>(?:.+/)?)ledger/events/(?P<digest>[0-9a-f]{64})\.json")
+ASKING = re.compile(r"(?P<project>.+/)hypotheses/[^/]+\.yaml")
 EVENTS = ":(top,glob)**/ledger/events/*.json"
 USE_THAT = (
     "use that trail: name it with --verdicts or, for good, as verdicts in [tool.harness]; a new question has a new id"
@@ -141,19 +142,19 @@ def _refuse_what_git_holds(asked: _Asked, where: Repository) -> None:
         asked.notes.append("not looked at: whether git holds a registration of this id (it can't list HEAD's files)")
         return
     entries = [entry.partition("\t")[::2] for entry in os.fsdecode(listed).split("\0") if entry]
-    inner = {path.removesuffix("pyproject.toml") for _, path in entries if path.endswith("/pyproject.toml")}
-    own_folders = tuple(folder for folder in inner if len(folder) > len(where.prefix))
+    there = {path for _, path in entries}
+    asking = {match["project"] for path in there if (match := ASKING.fullmatch(path))}
+    inner = tuple(folder for folder in asking if f"{folder}pyproject.toml" in there and len(folder) > len(where.prefix))
 
     def kept(path: str, commit: str = "HEAD") -> _Kept | None:
         match = EVENT.fullmatch(path)
         if match is None or match["digest"] in asked.entered:
             return None
-        other = not path.startswith(where.prefix) or path.startswith(own_folders)
+        other = not path.startswith(where.prefix) or path.startswith(inner)
         return _Kept(match["trail"], match["digest"], path, commit, other)
 
     in_head = {meta.split()[2]: one for meta, path in entries if (one := kept(path)) is not None}
     _refuse_blobs(asked, where, in_head)
-    there = {path for _, path in entries}
     everywhere, said = every_version(where.top, "", "--all", "--reflog", files=EVENTS)
     if everywhere is None:
         asked.notes.append(f"not looked at: whether another branch holds a registration of this id ({said})")

@@ -72,9 +72,12 @@ def test_a_trail_outside_is_told_as_what_it_is(bare: Project, tmp_path: Path) ->
     assert ran.returncode == 0 and "outside the project" not in ran.stderr  # whoever registers again looks there
 
 
-def test_a_project_that_is_made_around_a_trail_or_beside_it_is_told(bare: Project) -> None:
+def test_a_project_that_is_made_around_a_trail_is_none_until_it_asks_something_and_then_told(bare: Project) -> None:
     assert harness(bare.root, *REGISTER, "--verdicts", "sub/mine").returncode == 0
     (bare.root / "sub" / "pyproject.toml").write_text("")
+    ran = harness(bare.root, *REGISTER)
+    assert ran.returncode == 2 and "another trail of this project" in ran.stderr, ran.stderr
+    (bare.root / "sub" / "hypotheses").mkdir()
     ran = harness(bare.root, *REGISTER)
     assert "another project of this repository registered the same id" in ran.stderr
     assert str(bare.root / "sub") in ran.stderr

@@ -62,6 +62,12 @@ def audit(
     rerun: Annotated[
         str | None, typer.Option("--rerun", help="Train this run again on this machine and compare.", metavar="RUN")
     ] = None,
+    restore: Annotated[
+        bool,
+        typer.Option(
+            "--restore", help="First write files back of which only line ends or blanks at line ends were changed."
+        ),
+    ] = False,
     hypotheses: Annotated[
         Path | None,
         typer.Option(
@@ -98,6 +104,8 @@ def audit(
     settings = settings_from(device, data, verdicts)
     settings = project_here(settings).settled(settings)
     hypotheses = hypotheses if hypotheses is not None else hypotheses_here()
+    if restore:
+        _restore(folder)
     if rerun is None:
         report = pipeline.audit_trail(folder, hypotheses, asked, settings, pipeline.Reporter())
     else:
@@ -116,6 +124,23 @@ def audit(
             _print_findings(report)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
+
+
+def _restore(folder: Path) -> None:
+    from harness import pipeline
+
+    changed, command = pipeline.restore(folder)
+    count = f"{len(changed)} {'file' if len(changed) == 1 else 'files'}"
+    first = f", first {_clean(changed[0])}" if changed else ""
+    err.print(f"{count} written back{first}", markup=False)
+    if changed:
+        err.print(
+            "if a fixer changed them, as pre-commit's do, it will again: have it leave the trail alone (exclude: "
+            f"^{folder.name}/)",
+            markup=False,
+        )
+    if changed and command is not None:
+        err.print(f"git has other files than are here now, or not all of them; commit them: {command}", markup=False)
 
 
 def _refuse_nowhere(named: Mapping[str, Path | None]) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import VerdictsOption, err, hypotheses_here, out, settings_from, verb
+from harness.cli.common import VerdictsOption, err, hypotheses_here, out, settings_from, trail_of, verb
 from harness.cli.places import from_top
 from harness.cli.sarif import sarif
 from harness.errors import Finding, UsageError
@@ -44,7 +44,10 @@ def check(
     gc.disable()  # a short process: looking for garbage would be a third of its time
     from harness import pipeline, spec
 
-    report = pipeline.check(paths or [hypotheses_here()], settings_from(verdicts=verdicts), against)
+    paths = paths or [hypotheses_here()]
+    for path in paths:
+        _refuse_no_trail(path, verdicts)
+    report = pipeline.check(paths, settings_from(verdicts=verdicts), against)
     if form == "sarif":
         print(json.dumps(sarif(report.findings, spec.CHECKS), indent=1, ensure_ascii=False))
     elif form == "json":
@@ -58,6 +61,16 @@ def check(
     err.print(_summary(len(report.loaded), counts, report.findings), markup=False)
     if counts["error"] or (strict and counts["warning"]):
         raise typer.Exit(2)
+
+
+def _refuse_no_trail(path: Path, verdicts: Path | None) -> None:
+    """Refuse an option that names no trail. A variable may be set before anything is registered, and is told."""
+    try:
+        trail_of(path / "any.yaml" if path.is_dir() else path, verdicts)
+    except UsageError as error:
+        if error.where != "HARNESS_VERDICTS":
+            raise
+        err.print(f"note: {error.where}: {error.message}: no registration is compared with", markup=False)
 
 
 def annotation(finding: Finding) -> str:

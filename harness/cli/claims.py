@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import VerdictsOption, escape, hypotheses_here, near, out, settings_from, verb
+from harness.cli.common import VerdictsOption, escape, hypotheses_here, out, trail_here, trail_of, verb
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def claims(
 
     if form not in FORMATS:
         raise UsageError(f"unknown format {form!r}", where="--format", remedy=f"use {', '.join(FORMATS)}")
+    trail = trail_of(file, verdicts) if file is not None else trail_here(verdicts)
     file = file if file is not None else hypotheses_here() / "claims.yaml"
-    trail = near(pipeline.project_of(file, settings_from(verdicts=verdicts)).verdicts)
     if suppose:
         seen = pipeline.prospect(file, trail, [_pair(text) for text in suppose])
         table = seen.then

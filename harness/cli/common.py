@@ -211,16 +211,32 @@ def settings_from(
 
 def project_here(settings: Settings | None = None) -> Project:
     """The project that the current folder lies in: that of verbs which are given no file."""
-    from harness.pipeline import project_of
+    from harness.pipeline import project_at
 
-    return project_of(Path("any.yaml"), settings_from() if settings is None else settings)
+    return project_at(Path(), settings_from() if settings is None else settings)
 
 
 def trail_here(verdicts: Path | None) -> Path:
-    """The trail of verbs which are given a name: that of the current folder's project, unless an option says which."""
-    from harness.pipeline import trail_at
+    """The trail of verbs which are given a name: that of the current folder's project, unless an option says which.
 
-    return trail_at(near(project_here(settings_from(verdicts=verdicts)).verdicts)).root
+    Raises:
+        UsageError: an option or a variable names a folder that is not there.
+    """
+    from harness.pipeline import named_trail
+
+    return near(named_trail(project_here(settings_from(verdicts=verdicts))).root)
+
+
+def trail_of(file: Path, verdicts: Path | None, *, begun: bool = True) -> Path:
+    """The trail that a file belongs to; ``begun``: whether one that an option or a variable names must be there.
+
+    Raises:
+        UsageError: it is not there.
+    """
+    from harness.pipeline import named_trail, project_of
+
+    project = project_of(file, settings_from(verdicts=verdicts))
+    return near(named_trail(project).root if begun else project.verdicts)
 
 
 def hypotheses_here() -> Path:

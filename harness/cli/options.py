@@ -6,13 +6,12 @@ Only what was typed counts. A variable or [tool.harness] is set once for many co
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperCommand
 
-from harness.cli.common import failed, settings_from
+from harness.cli.common import failed, project_here, settings_from
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -118,7 +117,8 @@ def _value(context: typer.Context, name: str) -> Any:
     if name == "device" and value is None:
         from harness.pipeline import project_of
 
-        return project_of(context.params.get("file", Path("any.yaml")), settings_from()).device
+        file = context.params.get("file")
+        return (project_of(file, settings_from()) if file is not None else project_here()).device
     return value
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import File, VerdictsOption, escape, near, out, settings_from, shown, verb
+from harness.cli.common import File, VerdictsOption, escape, out, shown, trail_of, verb
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def power(
         whose = f"of {twice[0]}" if twice[0] else "of all decisions"
         raise UsageError(f"the standard deviation {whose} is given twice", where="--sd", remedy="give it once")
     assumed = pipeline.Assumed(given=dict(given), run=sd_from)
-    trail = near(pipeline.project_of(file, settings_from(verdicts=verdicts)).verdicts)
+    trail = trail_of(file, verdicts, begun=verdicts is not None)
     report = pipeline.power(file, trail, assumed, effect or ())
     if form == "json":
         print(report.to_json(), end="")

@@ -44,7 +44,7 @@ from harness.ledger.registration import (
     register,
     seeds,
 )
-from harness.ledger.second import refuse_second
+from harness.ledger.second import Surroundings, refuse_second
 from harness.ledger.timeline import Moment, timeline
 
 __all__ = [
@@ -63,6 +63,7 @@ __all__ = [
     "Moment",
     "Pins",
     "Registration",
+    "Surroundings",
     "amend",
     "amendments",
     "attempts",

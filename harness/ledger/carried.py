@@ -102,18 +102,16 @@ def left_out(root: Path, where: Repository | None = None) -> Hindrance | None:
     return Hindrance("left-out", what, add if sparse else unmark, absent)
 
 
-def put_back(where: Repository, commit: str = "HEAD") -> str:
-    """The command that puts every file of the trail here as a commit has it, to the byte.
+def put_back(where: Repository) -> str:
+    """The command that puts every file of the trail here as HEAD has it, to the byte.
 
     Its entries are dropped from the index first: git takes a file that it converted itself for unchanged, and would
-    leave it as it is. Files that the commit doesn't have are left alone.
+    leave it as it is. Files that HEAD doesn't have are left alone.
     """
     inside = quote(str((where.top or Path()) / where.prefix).rstrip("/"))
     if where.top is not None and not (where.top / where.prefix).is_dir():  # there is no such folder to stand in
-        return f"git -C {quote(str(where.top))} checkout {commit} -- {quote(where.prefix)}"
-    # An older commit lacks what was added since, which has just left the index.
-    again = "" if commit == "HEAD" else f" && git -C {inside} add ."
-    return f"git -C {inside} rm -r -q --cached . && git -C {inside} checkout -q {commit} -- .{again}"
+        return f"git -C {quote(str(where.top))} checkout HEAD -- {quote(where.prefix)}"
+    return f"git -C {inside} rm -r -q --cached . && git -C {inside} checkout -q HEAD -- ."
 
 
 def partial(top: Path) -> bool:

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Literal
 
 SECONDS = 30
@@ -31,10 +32,6 @@ REMEDIES: dict[State, str] = {
     "outside the repository": "keep the trail in the project's repository, as its default place verdicts/ is",
     "git says no": "mend what git says, or use a clone of your own, then give the command again",
 }
-
-
-WHOLE = "git fetch --refetch --no-filter origin"
-"""The command that makes a partial clone a whole one."""
 
 
 @dataclass(frozen=True)
@@ -117,9 +114,15 @@ def repository(folder: Path, project: Path | None = None) -> Repository:
     if head.out is None:
         unborn = head.state == "git says no" and not head.said  # git is quiet about it
         state = "no commit yet" if unborn else head.state
-        remedy = REMEDIES[state] if unborn else _remedy(head)
+        inside = f"git -C {quote(top_line)}"
+        remedy = f"commit what is here: {inside} add . && {inside} commit" if unborn else _remedy(head)
         return Repository(state, Path(top_line), prefix, problem=_problem(state, folder, head.said), remedy=remedy)
     return Repository("answers", Path(top_line), prefix, head.out.decode().strip())
+
+
+def whole(folder: Path, how: str = "--refetch --no-filter origin") -> str:
+    """The command that fetches what a partial clone lacks, or by ``--unshallow`` a shallow one."""
+    return f"git -C {quote(str(folder.absolute()))} fetch {how}"
 
 
 def actor(folder: Path) -> str:

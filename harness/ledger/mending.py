@@ -2,7 +2,7 @@
 
 What was written is known by its digest. If the bytes that are here come to that digest once line ends, the final line
 end or a byte-order mark are put back, or if they differ from git's own copy in nothing but blanks, then nobody forged
-them: the original is at hand, and a command of git's puts it back.
+them: the original is at hand, and ``harness audit --restore`` writes it back.
 """
 
 from __future__ import annotations
@@ -10,20 +10,23 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from shlex import quote
 
-from harness.ledger.carried import put_back
-from harness.ledger.git import Repository, git, repository
+from harness.ledger import carried
+from harness.ledger.git import git
+from harness.storage import write_atomic, written_beside
 
 LARGEST = 64 * 2**20
 BLANKS = re.compile(rb"[ \t\r\f\v]+(?=\n|\Z)")
 MARK = b"\xef\xbb\xbf"
 ATTRIBUTE = "** -text"
 CHANGED = "its line ends or trailing blanks were changed, by git's autocrlf, an editor or a fixer, and nothing else"
-COMMITS = 500
-"""How far back a copy as it was written is looked for."""
+COMMITS = 10
+"""Versions in git among which a copy as it was written is looked for."""
+MESSAGE = "-m 'The trail as it was written' -- ."
 
 
 def variants(data: bytes) -> Iterator[bytes]:
@@ -49,60 +52,82 @@ def undone(data: bytes, digest: str) -> bytes | None:
 
 
 def original(root: Path, path: str, data: bytes, digest: str) -> bytes | None:
-    """The bytes of this digest, by ``undone`` or from HEAD, if ``data`` differ from them in nothing but blanks."""
+    """The bytes of this digest, by ``undone`` or from git, if ``data`` differ from them in nothing but blanks."""
     if (found := undone(data, digest)) is not None or len(data) > LARGEST:
         return found
-    kept = git(root, "cat-file", "blob", f"HEAD:./{path}")
-    if kept is None or hashlib.sha256(kept).hexdigest() != digest:
+    kept = next((copy for copy in _copies(root, path) if hashlib.sha256(copy).hexdigest() == digest), None)
+    return kept if kept is not None and _bare(kept) == _bare(data) else None
+
+
+def unnamed_original(root: Path, path: str, data: bytes) -> bytes | None:
+    """What git has of a file whose digest nothing names, as a pilot's, if ``data`` differ from it in blanks only."""
+    kept = list(_copies(root, path)) if len(data) <= LARGEST else []
+    return next((copy for copy in kept if _bare(copy) == _bare(data)), None) if data not in kept else None
+
+
+def _copies(root: Path, path: str) -> Iterator[bytes]:
+    """A file as HEAD and the newest commits that changed it have it."""
+    commits = git(root, "rev-list", f"--max-count={COMMITS}", "HEAD", "--", path) or b""
+    for commit in dict.fromkeys(("HEAD", *commits.decode().split())):
+        if (kept := git(root, "cat-file", "blob", f"{commit}:./{path}")) is not None:
+            yield kept
+
+
+def repair(root: Path) -> str:
+    """The command that writes files back as they were, wherever it is given."""
+    return f"harness audit --restore --verdicts {quote(str(root.absolute()))}"
+
+
+def restore(root: Path, files: Mapping[str, bytes]) -> None:
+    """Write files back as they were written, and have git keep them so. ``files``: path below the trail → bytes.
+
+    Raises:
+        StorageFailed: a full disk or a missing permission. Each file is whole, as it was or as it is to be.
+    """
+    if not files:
+        return
+    carried.prepare(root)
+    for path, data in files.items():
+        with written_beside(root / path, stat.S_IMODE((root / path).stat().st_mode), data) as temporary:
+            temporary.replace(root / path)
+    attributes = root / ".gitattributes"
+    lines = attributes.read_bytes().splitlines()
+    if lines[-1:] != [ATTRIBUTE.encode()] and not protected(root, next(iter(files))):
+        write_atomic(attributes, b"\n".join([*lines, ATTRIBUTE.encode(), b""]))
+
+
+def to_commit(root: Path) -> str | None:
+    """The command that commits what git finds other in the trail than it has; None if it finds nothing."""
+    if not git(root, "status", "--porcelain", "--", "."):
         return None
-    return kept if _bare(kept) == _bare(data) else None
-
-
-def repair(root: Path, changed: Mapping[str, str]) -> str:
-    """The command that puts files back as they were written. ``changed``: path below the trail → digest."""
-    where = repository(root)
-    if where.commit is None or where.top is None:
-        return "get the trail from another clone, or from whoever ran it"
-    protect = protection(root, next(iter(changed)))
-    commit = _commit_with(root, where, changed)
-    if commit is not None:
-        return f"{protect}{put_back(where, commit)}"
     inside = f"git -C {quote(str(root.absolute()))}"
-    return (
-        "no commit has them as they were written: where they still are, as on the machine that wrote them, give the "
-        f"following, and then pull: {protect}{inside} add --renormalize . && "
-        f"{inside} commit -m 'The trail as it was written'"
-    )
+    return f"{inside} add . && {inside} commit {MESSAGE}"
+
+
+def committing(root: Path, path: str) -> str:
+    """The command that commits the trail's files as they are here, which are right where git's copies are not."""
+    inside = f"git -C {quote(str(root.absolute()))}"
+    protect = protection(root, path)
+    rule = f" && {inside} add .gitattributes" if protect or (root / ".gitattributes").exists() else ""
+    return f"{protect}{inside} add --renormalize .{rule} && {inside} commit {MESSAGE}"
 
 
 def protection(root: Path, path: str) -> str:
     """The beginning of a command: what keeps git from converting the trail's files again; empty if something does."""
-    text = git(root, "check-attr", "-z", "text", "--", path) or b""
-    if text.endswith(b"\0unset\0"):
+    if protected(root, path):
         return ""
     return f"printf '%s\\n' {quote(ATTRIBUTE)} >> {quote(str(root.absolute() / '.gitattributes'))} && "
 
 
-def _commit_with(root: Path, where: Repository, changed: Mapping[str, str]) -> str | None:
-    """HEAD, or the newest commit below it, that has all these files as they were written."""
-    if _right("HEAD", root, changed):
-        return "HEAD"
-    listed = git(root, "rev-list", f"--max-count={COMMITS}", "HEAD", "--", ".") or b""
-    return next((commit for commit in listed.decode().split() if _right(commit, root, changed)), None)
-
-
-def _right(commit: str, root: Path, changed: Mapping[str, str]) -> bool:
-    for path, digest in changed.items():
-        kept = git(root, "cat-file", "blob", f"{commit}:./{path}")
-        if kept is None or hashlib.sha256(kept).hexdigest() != digest:
-            return False
-    return True
+def protected(root: Path, path: str) -> bool:
+    """Tell whether git converts no line ends of a file."""
+    return (git(root, "check-attr", "-z", "text", "--", path) or b"").endswith(b"\0unset\0")
 
 
 def advice(file: Path, root: Path, data: bytes, digest: str) -> str | None:
     """The command that repairs a file of a trail if only its line ends or blanks were changed; else None."""
     path = Path(os.path.relpath(file, root)).as_posix()
-    return repair(root, {path: digest}) if original(root, path, data, digest) is not None else None
+    return repair(root) if original(root, path, data, digest) is not None else None
 
 
 def _bare(data: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Whether a hypothesis is registered in another trail of its project, or was in this one as HEAD has it.
+"""Whether a hypothesis is registered in another trail of its project, or in what git has of this one.
 
 A registration derives the seeds: whoever may register the same question twice, in two trails, may choose the draw.
 """
@@ -8,101 +8,236 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 
 from harness.errors import UsageError
 from harness.ledger.carried import left_out, put_back
 from harness.ledger.git import Repository, git, repository
+from harness.ledger.nearby import base_of, outside, trails, unfound
+from harness.ledger.versions import OWN, contents, every_version
 
 EVENT = re.compile(r"(?P<trail>(?:.+/)?)ledger/events/(?P<digest>[0-9a-f]{64})\.json")
-OWN_MARKS = ("pyproject.toml", ".git")
-"""What makes a folder a project of its own even inside another. A trail alone does not: it may be the second one."""
-PASSED_OVER = (
-    "node_modules", "__pycache__", "site-packages", ".git", ".cache", ".hypothesis", ".mypy_cache", ".nox",
-    ".pytest_cache", ".ruff_cache", ".tox",
-)  # fmt: skip
+ASKING = re.compile(r"(?P<project>.+/)hypotheses/[^/]+\.yaml")
+EVENTS = ":(top,glob)**/ledger/events/*.json"
 USE_THAT = (
     "use that trail: name it with --verdicts or, for good, as verdicts in [tool.harness]; a new question has a new id"
 )
-DEEPEST, MOST_ENTRIES = 8, 200_000
+LISTED = 3
+"""Branches or projects that are named."""
 
 
 @dataclass(frozen=True)
-class _Held:
-    """A registration of the hypothesis that is not in this trail."""
+class Surroundings:
+    """A trail that a registration is to be entered in, and what lies around it."""
 
-    event: str
-    time: str
+    trail: Path
+    project: Path
+    """The project's folder."""
+    data: Path
+    """The data folder, which is searched last."""
+    own: Path
+    """The trail that the project's settings name, or its default: a later registration looks at it, wherever it is."""
+    named: tuple[Path, ...] = ()
+    """Other trails that are looked at, wherever they are."""
 
 
-def refuse_second(
-    trail: Path, project: Path, hypothesis: str, data: Path | None = None, named: Iterable[Path] = ()
-) -> str | None:
-    """Refuse a registration whose id another trail of the project, or HEAD's, holds already.
+@dataclass
+class _Asked:
+    """What is looked for, and what is found that does not forbid it."""
 
-    ``trail``: the folder where it would be entered; ``project``: the project's folder; ``data``: the data folder, which
-    is searched one level deep; ``named``: the trails that the project's settings name, wherever they lie. Returns why
-    HEAD could not be looked at, as a clause; None if it was or there is none.
+    hypothesis: str
+    trail: Path
+    entered: set[str]
+    """Events of this trail."""
+    others: dict[str, str] = field(default_factory=dict)
+    """Registrations of the id in other projects: event → place."""
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """An event in git."""
+
+    folder: str
+    """The trail's, below the repository's top."""
+    digest: str
+    path: str
+    commit: str = "HEAD"
+    other_project: bool = False
+
+
+def refuse_second(around: Surroundings, hypothesis: str) -> tuple[str, ...]:
+    """Refuse a registration whose id another trail of the project, or git's copy of one, holds already, and a trail
+    where a later registration would not look.
+
+    Returns sentences about what could not be looked at, or won't be by others.
 
     Raises:
-        UsageError: it is registered already; or HEAD has events that are not here and cannot be read.
+        UsageError: it is registered already; it would not be found; or HEAD has events that cannot be read here.
     """
-    base = next(
-        (folder for folder in (project, *project.parents) if any((folder / mark).exists() for mark in OWN_MARKS)),
-        project,
-    )
-    own = os.path.realpath(trail)
-    for other in (*(one for one in named if os.path.realpath(one) != own), *_trails(base, trail, data)):
-        if (held := _held(_stored(other), hypothesis)) is not None:
-            raise UsageError(
-                f"the hypothesis is registered already in another trail of this project, {other}, "
-                f"by event {held.event[:12]} ({held.time})",
-                where=hypothesis,
-                remedy=USE_THAT,
-            )
+    entered = {file.stem for file in (around.trail / "ledger" / "events").glob("*.json")}
+    asked = _Asked(hypothesis, around.trail, entered)
+    base = base_of(around.project)
+    _refuse_what_folders_hold(asked, base, around)
+    if (why := unfound(base, around.trail, around.data)) is not None:
+        raise UsageError(
+            f"a later registration would not find this trail: {why}",
+            where=str(around.trail),
+            remedy="leave --verdicts and HARNESS_VERDICTS out, or name another folder of the project",
+        )
+    if outside(base, around.trail) and not _same(around.trail, around.own):
+        asked.notes.append(
+            f"this trail, {around.trail}, lies outside the project: registrations from elsewhere don't know of it, "
+            "unless [tool.harness] names it"
+        )
     where = repository(base)
     if where.state == "git says no":
-        return where.problem
+        asked.notes.append(f"not looked at: whether git holds a registration of this id ({where.problem})")
     if where.state == "answers":
-        _refuse_what_head_holds(where, base, trail, hypothesis)
-    return None
+        _refuse_what_git_holds(asked, where)
+    if where.top is not None:
+        _refuse_what_work_trees_hold(asked, where)
+    if asked.others:
+        places = list(dict.fromkeys(asked.others.values()))
+        listed = ", ".join(places[:LISTED]) + (f" and {len(places) - LISTED} more" if len(places) > LISTED else "")
+        asked.notes.append(
+            f"another project of this repository registered the same id: {listed}; if it asks the same question, that "
+            "one has two draws of seeds now, and whoever reports one of them owes the other"
+        )
+    return tuple(asked.notes)
 
 
-def _refuse_what_head_holds(where: Repository, base: Path, trail: Path, hypothesis: str) -> None:
+def _refuse_what_folders_hold(asked: _Asked, base: Path, around: Surroundings) -> None:
+    found, whole = trails(base, around.trail, around.data)
+    named = [one for one in dict.fromkeys((around.own, *around.named)) if not _same(one, around.trail)]
+    for trail in named:
+        _refuse_held(asked, trail, "another trail of this project")
+    for other in found:
+        if other.project is None:
+            _refuse_held(asked, other.trail, "another trail of this project")
+        elif (held := _held(_stored(other.trail), asked.hypothesis)) is not None:
+            asked.others[held[0]] = str(other.project)
+    if not whole:
+        asked.notes.append("the project has too many files to look for other trails in all of its folders")
+
+
+def _refuse_held(asked: _Asked, trail: Path, what: str) -> None:
+    if (held := _held(_stored(trail), asked.hypothesis)) is not None:
+        event, time = held
+        raise UsageError(
+            f"the hypothesis is registered already in {what}, {trail}, by event {event[:12]} ({time})",
+            where=asked.hypothesis,
+            remedy=USE_THAT,
+        )
+
+
+def _refuse_what_git_holds(asked: _Asked, where: Repository) -> None:
+    """First what HEAD has, then every commit that git knows."""
     assert where.top is not None
-    listed = os.fsdecode(git(where.top, "ls-tree", "-r", "-z", "--full-tree", "HEAD") or b"")
-    entries = [entry.partition("\t")[::2] for entry in listed.split("\0") if entry]
-    own = {file.stem for file in (trail / "ledger" / "events").glob("*.json")}
-    apart = {path.removesuffix("pyproject.toml") for _, path in entries if path.endswith("/pyproject.toml")}
-    blobs: dict[str, tuple[str, str]] = {}
-    for meta, path in entries:
+    listed = git(where.top, *OWN, "ls-tree", "-r", "-z", "--full-tree", "HEAD")
+    if listed is None:
+        asked.notes.append("not looked at: whether git holds a registration of this id (it can't list HEAD's files)")
+        return
+    entries = [entry.partition("\t")[::2] for entry in os.fsdecode(listed).split("\0") if entry]
+    there = {path for _, path in entries}
+    asking = {match["project"] for path in there if (match := ASKING.fullmatch(path))}
+    inner = tuple(folder for folder in asking if f"{folder}pyproject.toml" in there and len(folder) > len(where.prefix))
+
+    def kept(path: str, commit: str = "HEAD") -> _Kept | None:
         match = EVENT.fullmatch(path)
-        if match is None or match["digest"] in own or not path.startswith(where.prefix):
-            continue
-        if any(path.startswith(folder) for folder in apart if len(folder) > len(where.prefix)):
-            continue  # a project of its own
-        blobs[meta.split()[2]] = (match["trail"], match["digest"])
-    contents = _blobs(where.top, list(blobs))
-    for blob, (folder, digest) in blobs.items():
-        if (data := contents.get(blob)) is not None and (held := _held([(digest, data)], hypothesis)) is not None:
-            there = (where.top / folder / "ledger" / "events" / f"{digest}.json").exists()
-            raise UsageError(
-                f"the hypothesis is registered already: HEAD holds its registration in {where.top / folder}, "
-                f"event {held.event[:12]} ({held.time}), and it is not {'in this trail' if there else 'here'}",
-                where=hypothesis,
-                remedy=USE_THAT if there else f"get it back: {_back(where.top / folder)}",
-            )
-    if missing := [place for blob, place in blobs.items() if blob not in contents]:
-        lacking = where.top / missing[0][0]
+        if match is None or match["digest"] in asked.entered:
+            return None
+        other = not path.startswith(where.prefix) or path.startswith(inner)
+        return _Kept(match["trail"], match["digest"], path, commit, other)
+
+    in_head = {meta.split()[2]: one for meta, path in entries if (one := kept(path)) is not None}
+    _refuse_blobs(asked, where, in_head)
+    everywhere, said = every_version(where.top, "", "--all", "--reflog", files=EVENTS)
+    if everywhere is None:
+        asked.notes.append(f"not looked at: whether another branch holds a registration of this id ({said})")
+        return
+    older = {
+        blob: one
+        for path, blobs in everywhere.items()
+        for blob, commit in blobs.items()
+        if path not in there and (one := kept(path, commit)) is not None
+    }
+    _refuse_blobs(asked, where, older)
+
+
+def _refuse_blobs(asked: _Asked, where: Repository, blobs: dict[str, _Kept]) -> None:
+    """Refuse what events in git hold; ``blobs``: by their blob ids."""
+    assert where.top is not None
+    there = contents(where.top, list(blobs)) if blobs else {}
+    for blob, kept in blobs.items():
+        if blob in there and (held := _held([(kept.digest, there[blob])], asked.hypothesis)) is not None:
+            if kept.other_project:
+                asked.others.setdefault(kept.digest, str(where.top / kept.folder))
+            else:
+                raise _registered_in_git(asked, where.top, kept, held[1])
+    missing = [kept for blob, kept in blobs.items() if blob not in there and not kept.other_project]
+    if missing and missing[0].commit != "HEAD":
+        asked.notes.append(
+            f"{len(missing)} events of other branches are not in this clone: not looked at, whether one of them "
+            "registers this id"
+        )
+    elif missing:
+        lacking = where.top / missing[0].folder
         raise UsageError(
             f"{len(missing)} events of the trail {lacking} are in HEAD and not here, so that nobody can tell whether "
             "the hypothesis is registered already",
-            where=hypothesis,
+            where=asked.hypothesis,
             remedy=f"get them: {_back(lacking)}",
         )
+
+
+def _registered_in_git(asked: _Asked, top: Path, kept: _Kept, time: str) -> UsageError:
+    folder = top / kept.folder
+    event = f"event {kept.digest[:12]} ({time})"
+    if kept.commit == "HEAD":
+        here = (top / kept.path).exists()
+        what = f"HEAD holds its registration in {folder}, {event}, and it is not {'in this trail' if here else 'here'}"
+        remedy = USE_THAT if here else f"get it back: {_back(folder)}"
+    elif git(top, "merge-base", "--is-ancestor", kept.commit, "HEAD") is not None:
+        what = f"an earlier commit of this branch, {kept.commit[:12]}, holds its registration in {folder}, {event}"
+        remedy = f"get it back: {_checkout(top, kept)}"
+    elif branches := _branches(top, kept.commit):
+        listed = ", ".join(branches[:LISTED])
+        what = f"another branch, {listed}, holds its registration in {folder}, {event}"
+        remedy = (
+            f"go on with that one, since events never conflict: git -C {quote(str(top))} merge {quote(branches[0])}"
+        )
+    else:
+        what = f"a commit that no branch has any more, {kept.commit[:12]}, holds its registration in {folder}, {event}"
+        remedy = f"get it back: {_checkout(top, kept)}"
+    return UsageError(f"the hypothesis is registered already: {what}", where=asked.hypothesis, remedy=remedy)
+
+
+def _checkout(top: Path, kept: _Kept) -> str:
+    return f"git -C {quote(str(top))} checkout {kept.commit} -- {quote(kept.folder or '.')}"
+
+
+def _branches(top: Path, commit: str) -> list[str]:
+    """Branches, of this repository first, and tags that have a commit."""
+    asked = ("for-each-ref", "--format=%(refname:short)", f"--contains={commit}", "refs/heads", "refs/remotes")
+    return os.fsdecode(git(top, *asked, "refs/tags") or b"").split()
+
+
+def _refuse_what_work_trees_hold(asked: _Asked, where: Repository) -> None:
+    """Refuse what other work trees of the repository hold, committed or not."""
+    assert where.top is not None
+    listed = os.fsdecode(git(where.top, "worktree", "list", "--porcelain") or b"")
+    for line in listed.splitlines():
+        top = Path(line.removeprefix("worktree "))
+        base = top / where.prefix
+        if not line.startswith("worktree ") or _same(top, where.top) or not (top / ".git").exists():
+            continue
+        for other in trails(base, asked.trail)[0]:
+            if other.project is None:
+                _refuse_held(asked, other.trail, "another work tree of this repository")
 
 
 def _back(folder: Path) -> str:
@@ -111,15 +246,15 @@ def _back(folder: Path) -> str:
     return lacking.remedy if lacking is not None else put_back(where)
 
 
-def _held(events: Iterator[tuple[str, bytes]] | list[tuple[str, bytes]], hypothesis: str) -> _Held | None:
-    """The first registration of the hypothesis among events by their digest; what cannot be read is none."""
+def _held(events: Iterable[tuple[str, bytes]], hypothesis: str) -> tuple[str, str] | None:
+    """Digest and time of the first registration among events by their digest; what cannot be read is none."""
     for digest, data in events:
         if b'"registered"' not in data or hypothesis.encode() not in data:
             continue
         try:
             event = json.loads(data)
             if event["type"] == "registered" and event["body"]["hypothesis"] == hypothesis:
-                return _Held(digest, str(event["claimed_time"]))
+                return digest, str(event["claimed_time"])
         except (ValueError, KeyError, TypeError, RecursionError):
             continue
     return None
@@ -133,54 +268,5 @@ def _stored(trail: Path) -> Iterator[tuple[str, bytes]]:
             continue
 
 
-def _trails(base: Path, own: Path, data: Path | None) -> Iterator[Path]:
-    """Folders below ``base`` that hold a ledger, but for ``own``; nearest first.
-
-    Passed over are caches, what lies deeper in the data folder, other projects and repositories, and what lies very
-    deep.
-    """
-    try:
-        inside_data = sorted(data.iterdir()) if data is not None and data.is_dir() else []
-    except OSError:  # as below: what can't be looked into holds no trail that a run could use
-        inside_data = []
-    for inside in inside_data:
-        if (inside / "ledger" / "events").is_dir() and os.path.realpath(inside) != os.path.realpath(own):
-            yield inside
-    seen = {os.path.realpath(own), *([os.path.realpath(data)] if data is not None else [])}
-    todo = deque([(str(base), 0)])
-    budget = MOST_ENTRIES
-    while todo and budget > 0:
-        folder, depth = todo.popleft()
-        try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError:
-            continue
-        budget -= len(entries)
-        names = {entry.name for entry in entries}
-        if depth and (names & {*OWN_MARKS, "pyvenv.cfg"}):
-            continue
-        for entry in entries:
-            path = entry.path
-            if not entry.is_dir() or entry.name in PASSED_OVER:
-                continue
-            real = os.path.realpath(path)
-            if real in seen:
-                continue
-            if os.path.isdir(os.path.join(path, "ledger", "events")):  # noqa: PTH112, PTH118 (many of them)
-                seen.add(real)
-                yield Path(path)
-            elif depth < DEEPEST and not entry.is_symlink():
-                todo.append((path, depth + 1))
-
-
-def _blobs(top: Path, names: list[str]) -> dict[str, bytes]:
-    """Blob id → content, of those that are here."""
-    output = git(top, "cat-file", "--batch", given="".join(f"{name}\n" for name in names).encode()) if names else b""
-    found: dict[str, bytes] = {}
-    for name in names:
-        head, _, output = (output or b"").partition(b"\n")
-        if len(fields := head.split()) == 3:
-            size = int(fields[2])
-            found[name] = output[:size]
-            output = output[size + 1 :]
-    return found
+def _same(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)

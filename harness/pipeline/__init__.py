@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.pipeline.auditing import Asked, audit_trail
+    from harness.pipeline.auditing import Asked, audit_trail, restore
     from harness.pipeline.checking import check
     from harness.pipeline.claiming import Prospect, Table, claims_table, prospect
     from harness.pipeline.examining import doctor
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from harness.pipeline.grouping import Family, families, families_of
     from harness.pipeline.judging import Recomputed, Sensitivity, reverdict, sensitivity
     from harness.pipeline.looking import Outlook, Page, history, outlook, read_verdict
-    from harness.pipeline.places import Project, Settings, project_of
-    from harness.pipeline.project import Report, Reporter, trail_at
+    from harness.pipeline.places import Project, Settings, project_at, project_of
+    from harness.pipeline.project import Report, Reporter, named_trail, trail_at
     from harness.pipeline.proving import other_judging_code
     from harness.pipeline.registering import Entered, amend, close, register
     from harness.pipeline.replicating import Replication, replicate
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from harness.pipeline.standing import Standing, Standings, standings
 else:
     HOMES = {
-        "auditing": ("Asked", "audit_trail"),
+        "auditing": ("Asked", "audit_trail", "restore"),
         "checking": ("check",),
         "claiming": ("Prospect", "Table", "claims_table", "prospect"),
         "examining": ("doctor",),
@@ -34,8 +34,8 @@ else:
         "grouping": ("Family", "families", "families_of"),
         "judging": ("Recomputed", "Sensitivity", "reverdict", "sensitivity"),
         "looking": ("Outlook", "Page", "history", "outlook", "read_verdict"),
-        "places": ("Project", "Settings", "project_of"),
-        "project": ("Report", "Reporter", "trail_at"),
+        "places": ("Project", "Settings", "project_at", "project_of"),
+        "project": ("Report", "Reporter", "named_trail", "trail_at"),
         "proving": ("other_judging_code",),
         "registering": ("Entered", "amend", "close", "register"),
         "replicating": ("Replication", "replicate"),
@@ -79,15 +79,18 @@ __all__ = [
     "families",
     "families_of",
     "history",
+    "named_trail",
     "other_judging_code",
     "outlook",
     "pilot",
     "power",
+    "project_at",
     "project_of",
     "prospect",
     "read_verdict",
     "register",
     "replicate",
+    "restore",
     "reverdict",
     "run",
     "sensitivity",

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from harness import spec
 from harness.errors import Finding, UsageError
 from harness.ledger import Event, Ledger
+from harness.pipeline.places import HYPOTHESES
 from harness.pipeline.project import Settings, open_ledger, project_root
 from harness.records import Hypothesis
 
-FOLDER = "hypotheses"
 FIXING = ("registered", "amended")
 """Events that say what a hypothesis means; the last one counts."""
 
@@ -87,7 +87,7 @@ def absent(paths: Sequence[Path], settings: Settings, report: spec.FolderReport)
         file = a_file(path)
         root, trail = project_root(file), open_ledger(file, settings)
         own = trail.root.resolve().is_relative_to(root)  # else other projects may share it
-        if not own or os.path.realpath(path) != os.path.realpath(root / FOLDER):
+        if not own or os.path.realpath(path) != os.path.realpath(root / HYPOTHESES):
             continue
         for name, fixed in fixed_in(trail).items():
             if name not in there:
@@ -98,7 +98,7 @@ def absent(paths: Sequence[Path], settings: Settings, report: spec.FolderReport)
 
 def a_file(path: Path) -> Path:
     """A file in a folder, or the file itself: what tells the project that a path belongs to."""
-    return path / "any.yaml" if path.is_dir() or path.name == FOLDER else path
+    return path / "any.yaml" if path.is_dir() or path.name == HYPOTHESES else path
 
 
 def form_of(trail: Ledger, fixed: Sequence[Event]) -> Hypothesis | None:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from harness import ledger, spec
 from harness.errors import HarnessError, Interrupted
+from harness.ledger import mending
 from harness.ledger.audit import AuditFinding, AuditReport, Evidence, Kept, Step, TrailFiles, audit, ledger_steps
 from harness.ledger.bodies import AmendedBody, RegisteredBody
 from harness.pipeline.meaning import meaning, said, same_meaning
-from harness.pipeline.project import Reporter, Settings, uncollected
+from harness.pipeline.project import Reporter, Settings, project_root, uncollected
 
 RECOMPUTED = "its outcome, statistics and page follow again from its registered text and results"
 RERUN = "a run trained again here agrees within the registered tolerance"
@@ -31,7 +32,22 @@ class Asked:
 def audit_trail(verdicts: Path, hypotheses: Path, asked: Asked, settings: Settings, reporter: Reporter) -> AuditReport:
     """Audit a trail and the hypothesis files beside it. Whatever lies there, this returns a report."""
     with uncollected(not asked.recompute and asked.rerun is None):
-        return audit(Evidence(TrailFiles(verdicts), hypotheses.parent), steps(hypotheses, asked, settings, reporter))
+        return audit(
+            Evidence(TrailFiles(verdicts), project_root(hypotheses / "any.yaml")),
+            steps(hypotheses, asked, settings, reporter),
+        )
+
+
+def restore(verdicts: Path) -> tuple[tuple[str, ...], str | None]:
+    """Write back a trail's files of which only line ends or blanks were changed; their paths below it, and the command
+    that commits what git then finds other than it has, if it does.
+
+    Raises:
+        StorageFailed: a file could not be written.
+    """
+    written = Evidence(TrailFiles(verdicts)).as_written()
+    mending.restore(verdicts, written)
+    return tuple(written), mending.to_commit(verdicts)
 
 
 def steps(hypotheses: Path, asked: Asked, settings: Settings, reporter: Reporter) -> Sequence[Step]:

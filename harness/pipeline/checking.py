@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from harness import spec
 from harness.errors import Finding, UsageError
 from harness.ledger import Ledger
-from harness.ledger.git import WHOLE, ask, git, repository
+from harness.ledger.git import ask, git, repository, whole
 from harness.pipeline.absent import FIXING, a_file, folder_report
 from harness.pipeline.foresight import too_few_seeds
 from harness.pipeline.project import Settings, open_ledger, project_root
@@ -94,7 +94,7 @@ def _blobs(folder: Path, names: list[str]) -> list[bytes]:
     for _ in names:
         head, _, rest = output.partition(b"\n")
         if len(head.split()) != 3:
-            remedy = f"a partial clone lacks it: {WHOLE}"
+            remedy = f"a partial clone lacks it: {whole(folder)}"
             raise UsageError(f"git has not this object here: {head.decode()}", where=str(folder), remedy=remedy)
         size = int(head.split()[2])
         contents.append(rest[:size])
@@ -108,7 +108,9 @@ def _answer(folder: Path, *arguments: str, given: bytes = b"") -> bytes:
     if answer.out is None:
         problem = f"git {arguments[0]} gave no answer: {answer.said or answer.state}"
         lacking = "promisor" in answer.said  # newer versions of git list what they may not fetch, older ones stop
-        remedy = f"a partial clone lacks objects: {WHOLE}" if lacking else "mend what git says, then check again"
+        remedy = (
+            f"a partial clone lacks objects: {whole(folder)}" if lacking else "mend what git says, then check again"
+        )
         raise UsageError(problem, where=str(folder), remedy=remedy)
     return answer.out
 

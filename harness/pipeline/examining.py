@@ -13,8 +13,8 @@ from typing import Literal
 
 from harness import ledger, spec
 from harness.errors import HarnessError
-from harness.ledger.git import git, repository
-from harness.pipeline.places import Project, Settings, project_of
+from harness.ledger.git import git, repository, whole
+from harness.pipeline.places import Project, Settings, project_at
 from harness.pipeline.trying import elsewhere, in_trail
 from harness.registry import FAMILIES, members
 from harness.storage import cache_folder
@@ -39,7 +39,7 @@ class Finding:
 
 def doctor(folder: Path, settings: Settings) -> tuple[Finding, ...]:
     """Look at everything that a run in ``folder`` would need; nothing that is wrong stops the rest."""
-    project = project_of(folder / "any.yaml", settings)
+    project = project_at(folder, settings)
     looks: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
         ("versions", lambda: _versions(project.root)),
         ("plug-ins", _plugins),
@@ -141,7 +141,7 @@ def _git(root: Path) -> Iterator[Finding]:
         yield Finding("git", "works", f"commit {head}, nothing changed since")
     if (git(root, "rev-parse", "--is-shallow-repository") or b"").strip() == b"true":
         shallow = "a shallow clone: the ledger's history is part of the evidence"
-        yield Finding("git", "note", shallow, "git fetch --unshallow")
+        yield Finding("git", "note", shallow, whole(root, "--unshallow"))
 
 
 def _trail(project: Project) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from harness.errors import UsageError
 SETTINGS = ("device", "data", "verdicts")
 MARKS = ("verdicts", "pyproject.toml", ".git")
 TABLE = "[tool.harness]"
+HYPOTHESES = "hypotheses"
+"""The folder of a project that hypothesis files lie in unless somebody names others."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,8 @@ class Project:
     """Folder of the trail."""
     origins: Mapping[str, str]
     """Setting → where it comes from: "from --data", "from HARNESS_DATA", "from [tool.harness]", "default"."""
-
-    @property
-    def hypotheses(self) -> Path:
-        """Where hypothesis files lie unless somebody names others."""
-        return self.root / "hypotheses"
+    hypotheses: Path
+    """Where hypothesis files lie unless somebody names others."""
 
     def settled(self, settings: Settings) -> Settings:
         """The settings with device, data and trail as they hold in this project."""
@@ -70,9 +70,33 @@ def project_root(path: Path) -> Path:
     """
     folder = Path(os.path.realpath(path)).parent  # resolve() raises on links in a circle
     for candidate in (folder, *folder.parents):
-        if any((candidate / mark).exists() for mark in MARKS):
+        if any((candidate / mark).exists() for mark in MARKS) and not _part(candidate):
             return candidate
-    return folder.parent if folder.name == "hypotheses" else folder
+    return folder.parent if folder.name == HYPOTHESES else folder
+
+
+def _part(folder: Path) -> bool:
+    """Tell whether a folder is the hypotheses/ of the project around it although it is a repository of its own, as a
+    submodule is.
+    """
+    if folder.name != HYPOTHESES or any((folder / mark).exists() for mark in MARKS if mark != ".git"):
+        return False
+    with suppress(OSError, UnicodeDecodeError):  # a repository on its own has a folder there
+        if "/modules/" in (folder / ".git").read_text(encoding="utf-8"):
+            return True
+    return any((folder.parent / mark).exists() for mark in MARKS)
+
+
+def project_at(folder: Path, settings: Settings) -> Project:
+    """The project of verbs that are given no file: that of the hypothesis files of the project that a folder lies in.
+
+    The two differ where hypotheses/ is a link: what is registered of its files belongs where they lie.
+
+    Raises:
+        UsageError: as ``project_of``.
+    """
+    own = project_root(folder / "any.yaml") / HYPOTHESES
+    return replace(project_of((own if own.is_dir() else folder) / "any.yaml", settings), hypotheses=own)
 
 
 def project_of(path: Path, settings: Settings) -> Project:
@@ -98,7 +122,7 @@ def project_of(path: Path, settings: Settings) -> Project:
             continue
         found[name] = value if name == "device" else _path(value, start, origin)
         origins[name] = f"from {origin}"
-    return Project(root=root, origins=origins, **found)
+    return Project(root=root, origins=origins, hypotheses=root / HYPOTHESES, **found)
 
 
 def _path(text: str, start: Path, origin: str) -> Path:

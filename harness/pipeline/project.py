@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import gc
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from harness import ledger, spec
 from harness.errors import Tampered, UsageError
 from harness.ledger import Event, Ledger, mending
-from harness.pipeline.places import Project, Settings, project_of, project_root
+from harness.pipeline.places import TABLE, Project, Settings, project_of, project_root
 from harness.records import (
     Decision,
     Hypothesis,
@@ -30,6 +31,7 @@ __all__ = [
     "Reporter",
     "Settings",
     "command",
+    "named_trail",
     "open_ledger",
     "project_of",
     "project_root",
@@ -88,6 +90,31 @@ def trail_at(root: Path) -> Ledger:
     if not (root / "ledger").is_dir() and (lacking := ledger.left_out(root)) is not None:
         raise UsageError(f"the trail is not here: {lacking.what}", where=str(root), remedy=lacking.remedy)
     return Ledger(root)
+
+
+def named_trail(project: Project) -> Ledger:
+    """The trail of a project for those who only read it.
+
+    Raises:
+        UsageError: as ``trail_at``; or an option or a variable names a folder that is not there: what nobody entered
+            anything in must not pass for a trail in which nothing was found.
+    """
+    trail = trail_at(project.verdicts)
+    origin = project.origins["verdicts"].removeprefix("from ")
+    if origin in ("default", TABLE) or project.verdicts.is_dir():
+        return trail
+    there = [path for path in _folders(project.verdicts.parent) if (path / "ledger").is_dir()]
+    close = difflib.get_close_matches(project.verdicts.name, [path.name for path in there], n=1)
+    meant = f", did you mean {close[0]}?" if close else ": nothing was registered there"
+    remedy = "check the name; harness plan FILE says which trail a file has"
+    raise UsageError(f"there is no folder {project.verdicts}{meant}", where=origin, remedy=remedy)
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
 
 
 def run_folder(trail: Ledger, started: Event) -> Path:

@@ -11,7 +11,7 @@ from harness import ledger, spec
 from harness.errors import Finding
 from harness.ledger import Event, Ledger
 from harness.pipeline.absent import a_file, fixed_in, folder_report, form_of
-from harness.pipeline.project import Settings, open_ledger
+from harness.pipeline.project import Settings, named_trail, open_ledger, project_of
 from harness.records import Attempt, Hypothesis
 
 
@@ -53,9 +53,12 @@ def standings(paths: Sequence[Path], settings: Settings) -> Standings:
     """Registration and attempts of all hypotheses of files and folders, those whose file is invalid or missing too.
 
     Raises:
-        UsageError: as ``spec.load_folder``, unless a hypothesis is registered whose file should be there.
+        UsageError: as ``spec.load_folder``, unless a hypothesis is registered whose file should be there; or as
+            ``named_trail``.
         Tampered: a trail is not what was written.
     """
+    for path in paths:
+        named_trail(project_of(a_file(path), settings))
     report, absent = folder_report(paths, settings)
     missing = {one.hypothesis for one in absent}
     twins = {one.twin for one in report.seen}

@@ -65,19 +65,20 @@ def look_around(loaded: spec.Loaded, trail: Ledger, settings: Settings, reporter
     """Before anything is entered: say what keeps git from carrying the trail, and refuse a second registration.
 
     Raises:
-        UsageError: another trail of the project, or its last commit, holds a registration that this one does not.
+        UsageError: another trail of the project, or git, holds a registration that this one does not, or nobody would
+            look for one in this trail.
     """
     for hindrance in ledger.hindrances(trail.root):
         reporter.say(f"{hindrance.what}\n    → {hindrance.remedy}")
     if ledger.find_registration(trail, loaded.hypothesis.id) is not None:
         return
     project = project_of(loaded.path, settings)
-    unnamed = replace(settings, verdicts=None)  # the trails that hold where no option names one
-    named = [project_of(loaded.path, one).verdicts for one in (unnamed, replace(unnamed, variables={}))]
-    named.append(project.root / "verdicts")
-    unseen = ledger.refuse_second(trail.root, project.root, loaded.hypothesis.id, project.data, named)
-    if unseen is not None:
-        reporter.say(f"not looked at: whether the last commit holds a registration of this id ({unseen})")
+    unnamed = replace(settings, verdicts=None)
+    own = project_of(loaded.path, replace(unnamed, variables={})).verdicts
+    named = (project_of(loaded.path, unnamed).verdicts, project.root / "verdicts")
+    around = ledger.Surroundings(trail.root, project.root, project.data, own, named)
+    for sentence in ledger.refuse_second(around, loaded.hypothesis.id):
+        reporter.say(sentence)
 
 
 def deviates(line: str) -> str:

@@ -165,6 +165,12 @@ def registration_deleted(trail: Trail) -> None:
     del trail.files[trail.path(digest)]
 
 
+@attack("no-events")
+def every_event_deleted(trail: Trail) -> None:
+    for digest, _ in trail.events():
+        del trail.files[trail.path(digest)]
+
+
 @attack("object-bytes")
 def registered_text_edited(trail: Trail) -> None:
     _, event = trail.find("registered", "first")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from histories import TRIED, Histories
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 from trails import Trail
+
+SEED = 3
 
 
 def test_random_histories_are_clean_and_attacks_on_them_found(good_trail: Trail) -> None:
     Histories.good = good_trail
     plan = settings(
-        max_examples=6, stateful_step_count=14, deadline=None, derandomize=True, database=None,
+        max_examples=9, stateful_step_count=14, deadline=None, derandomize=True, database=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
-    run_state_machine_as_test(Histories, settings=plan)
+    # Else an edit of the machine would draw other histories, of which a few may hold nothing to attack.
+    run_state_machine_as_test(seed(SEED)(Histories), settings=plan)
     print(f"{sum(TRIED.values())} attacks tried, all found: {dict(TRIED)}")
     assert sum(TRIED.values()) >= 3

@@ -10,36 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from folders import SETTINGS, bare_project, git, harness, registrations
 from projects import Project, make_project
-
-SETTINGS = '[tool.harness]\nverdicts = "trail"\ndevice = "cpu"\n'
-
-
-def harness(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("HARNESS_")}
-    environment = inherited | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"} | variables
-    command = [sys.executable, "-m", "harness.cli", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
-
-
-def git(folder: Path, *arguments: str) -> str:
-    own = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(["git", *own, "-C", str(folder), *arguments], check=True, capture_output=True, text=True)
-    return done.stdout
-
-
-def registrations(root: Path) -> list[Path]:
-    events = root.rglob("ledger/events/*.json")
-    return sorted(path for path in events if json.loads(path.read_text())["type"] == "registered")
 
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Project:
-    """A project that keeps its trail in a folder of its own choice, and was never run."""
-    project = make_project(tmp_path / "project")
-    (project.root / "verdicts").rmdir()
-    (project.root / "pyproject.toml").write_text(SETTINGS)
-    return project
+    return bare_project(tmp_path / "project")
 
 
 def test_a_subfolder_has_the_projects_trail_and_no_second_attempt(bare: Project) -> None:
@@ -250,7 +227,8 @@ def test_changed_line_ends_are_told_by_every_reader(finished: Project, tmp_path:
         ran = harness(root, *command)
         assert ran.returncode == 3 and "line ends or trailing blanks" in ran.stderr, ran.stderr
         repair = ran.stderr.split("→ ")[1].strip()
-        subprocess.run(["sh", "-ec", repair], check=True, cwd="/", capture_output=True)
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        subprocess.run(["sh", "-c", repair], cwd="/", capture_output=True, env=os.environ | {"PATH": path}, check=False)
         assert file.read_bytes() == data
         assert harness(root, *command).returncode == 0
 
@@ -260,3 +238,73 @@ def test_a_new_file_goes_into_the_projects_folder(bare: Project) -> None:
     ran = harness(bare.root / "hypotheses", "new", "another", *about)
     assert ran.returncode == 0, ran.stderr
     assert (bare.root / "hypotheses" / "another.yaml").is_file()
+
+
+@pytest.mark.parametrize("how", ["submodule", "repository", "link"])
+def test_hypotheses_that_lie_elsewhere_have_one_trail_for_all_verbs(
+    how: str, finished: Project, tmp_path: Path
+) -> None:
+    desk = tmp_path / "desk"
+    protocols = tmp_path / "protocols"
+    shutil.copytree(finished.root / "hypotheses", protocols)
+    git(protocols, "init", "-q")
+    git(protocols, "add", "-A")
+    git(protocols, "commit", "-q", "-m", "protocols")
+    desk.mkdir()
+    git(desk, "init", "-q")
+    if how == "submodule":
+        git(desk, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(protocols), "hypotheses")
+    elif how == "repository":
+        protocols.rename(desk / "hypotheses")
+    else:
+        (desk / "hypotheses").symlink_to(protocols)
+    (desk / "sub").mkdir()
+    trail = (protocols if how == "link" else desk) / "verdicts"
+    shutil.copytree(finished.root / "verdicts", trail)
+    for place in (desk, desk / "sub", *([desk / "hypotheses"] if how != "link" else [])):
+        plan = json.loads(harness(place, "plan", str(desk / "hypotheses/tiny.yaml"), "--format", "json").stdout)
+        assert os.path.realpath(place / plan["verdicts"]) == str(trail)
+        (row,) = json.loads(harness(place, "list", "--format", "json").stdout)
+        assert row["id"] == "tiny" and row["outcome"] is not None
+        report = json.loads(harness(place, "audit", "--format", "json").stdout)
+        assert report["events"] == len(finished.events())
+        assert not any(finding["sort"] == "file-missing" for finding in report["findings"])
+        claims = json.loads(harness(place, "claims", "--format", "json").stdout)
+        assert claims["claims"]["depth-helps"]["status"] != "untested"
+        for command in (["show", "tiny"], ["reverdict", "tiny"], ["check"]):
+            ran = harness(place, *command)
+            assert ran.returncode == 0, (command, ran.stderr)
+
+
+def test_a_repository_of_its_own_called_hypotheses_is_a_project(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "plain")
+    (tmp_path / "plain" / "hypotheses").rename(tmp_path / "hypotheses")
+    git(tmp_path / "hypotheses", "init", "-q")
+    seen = harness(tmp_path / "hypotheses", "plan", "tiny.yaml", "--format", "json")
+    assert json.loads(seen.stdout)["verdicts"] == "verdicts", project
+
+
+READING = (
+    ["list"], ["show", "tiny"], ["audit"], ["claims"], ["check"], ["reverdict", "tiny"],
+    ["power", "hypotheses/tiny.yaml"], ["close", "0123", "--reason", "none"],
+    ["export", "tiny", "--as", "in-toto", "--out", "statement.json"],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", READING, ids=[command[0] for command in READING])
+def test_a_misspelled_trail_is_refused_by_whoever_reads_it(command: list[str], registered_only: Project) -> None:
+    ran = harness(registered_only.root, *command, "--verdicts", "verdict")
+    assert ran.returncode == 2 and "--verdicts: there is no folder" in ran.stderr, ran.stderr
+    assert "did you mean verdicts?" in ran.stderr
+    ran = harness(registered_only.root, *command, HARNESS_VERDICTS="nowhere")
+    assert "did you mean" not in ran.stderr
+    if command[0] not in ("power", "check"):  # which are given before anything is registered, too
+        assert ran.returncode == 2 and "HARNESS_VERDICTS: there is no folder" in ran.stderr, ran.stderr
+    if command[0] == "check":
+        assert ran.returncode == 0 and "note: HARNESS_VERDICTS: there is no folder" in ran.stderr, ran.stderr
+
+
+def test_an_audit_of_nothing_finds_nothing_to_be_fine(project: Project) -> None:
+    ran = harness(project.root, "audit")
+    assert ran.returncode == 5 and "nothing was registered in this trail" in ran.stdout + ran.stderr
+    assert "nothing was found" not in ran.stdout and "PASS" not in ran.stdout.split("\n")[1]

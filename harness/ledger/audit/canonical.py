@@ -19,7 +19,7 @@ def _known_causes(evidence: Evidence) -> Iterator[AuditFinding]:
     if changed := evidence.mended:
         count = "1 file" if len(changed) == 1 else f"{len(changed)} files"
         what = f"{count}, first {next(iter(changed))}: {CHANGED}"
-        yield AuditFinding("line-ends", what, root, command=repair(evidence.files.root, changed))
+        yield AuditFinding("line-ends", what, root, command=repair(evidence.files.root))
     here = evidence.files.paths
     named = {f"{OBJECTS}{digest}" for _, digest in named_objects(evidence)}
     parents = {f"{EVENTS}{parent}.json" for event in evidence.order for parent in event.parents}
@@ -33,6 +33,9 @@ def check(evidence: Evidence) -> Iterator[AuditFinding]:
     yield from evidence.problems
     yield from _known_causes(evidence)
     files = evidence.files
+    if not evidence.events and not evidence.problems and not evidence.cut:
+        what = "no event is here: nothing was registered in this trail, and there is nothing to check"
+        yield AuditFinding("no-events", what, str(files.root))
     for path, what in sorted(files.odd.items()):
         if not aside(path):
             yield AuditFinding("not-a-file", f"{what} lies in the trail; it was not followed", files.shown(path))

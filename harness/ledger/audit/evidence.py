@@ -23,6 +23,7 @@ from harness.ledger.carried import Hindrance
 from harness.ledger.event import Event, parse_event
 from harness.ledger.events import in_order
 from harness.ledger.history import CLOSING, run_name
+from harness.ledger.mending import unnamed_original
 from harness.records import Provenance, Record
 
 EVENTS = "ledger/events/"
@@ -86,16 +87,32 @@ class Evidence:
                     self.files.digest(path)
         return dict(sorted(self.files.mended.items()))
 
+    @property
+    def pilots(self) -> tuple[str, ...]:
+        """Beginnings of the paths of pilots' files, whose digests no event names."""
+        return tuple(f"{self.whose(digest)}/pilot-{run_name(digest)}/" for digest in self.types["pilot"])
+
+    def as_written(self) -> dict[str, bytes]:
+        """Path → what was written, of every file of which only line ends or blanks were changed since."""
+        found = {path: self.files.read(path) for path in self.mended}
+        for path in sorted(self.files.paths):
+            if path.startswith(self.pilots):
+                with suppress(OSError):
+                    if (written := unnamed_original(self.files.root, path, self.files.read(path))) is not None:
+                        found[path] = written
+        return found
+
     @cached_property
     def lacking(self) -> Hindrance | None:
-        """What git has of the trail and was told to leave out here. Only whoever misses a file asks."""
+        """What git has of the trail and was told to leave out here."""
         return self.files.left_out()
 
     @property
     def cut(self) -> bool:
-        """Tell whether events were left out here: then nothing can be said of those that are here."""
-        whole = self.order and all(parent in self.events for event in self.order for parent in event.parents)
-        return not whole and self.lacking is not None and any(path.startswith(EVENTS) for path in self.lacking.paths)
+        """Tell whether events were left out here, the last ones too, which no other names: then nothing can be said of
+        those that are here.
+        """
+        return self.lacking is not None and any(path.startswith(EVENTS) for path in self.lacking.paths)
 
     def left_out(self, path: str) -> bool:
         """Tell whether git has a file that is not here, and was told to leave it out."""

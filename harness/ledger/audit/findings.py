@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from harness.ledger.git import REMEDIES, WHOLE
+from harness.ledger.git import REMEDIES
 
 Kind = Literal["tampered", "differs", "missing", "open", "unchecked", "note"]
 EXIT: dict[Kind, int] = {"tampered": 3, "differs": 4, "missing": 5, "open": 5, "unchecked": 0, "note": 0}
@@ -35,8 +35,9 @@ SORTS: dict[str, Sort] = {
     "event-type": Sort(1, "note", "update harness to have it judged"),
     "parent-missing": Sort(1, "tampered", RESTORE),
     "object-bytes": Sort(1, "tampered", RESTORE),
-    "line-ends": Sort(1, "tampered", RESTORE),
+    "line-ends": Sort(1, "tampered", "write the files back: harness audit --restore"),
     "left-out": Sort(1, "missing", "have git put the trail here: git sparse-checkout add"),
+    "no-events": Sort(1, "missing", "name the trail with --verdicts; the first registration begins one"),
     # 2: git history
     "no-history": Sort(2, "missing", "audit a full clone of the project's repository"),
     "no-git": Sort(2, "missing", REMEDIES["no git"]),
@@ -45,9 +46,9 @@ SORTS: dict[str, Sort] = {
     "outside-repository": Sort(2, "missing", REMEDIES["outside the repository"]),
     "git-refuses": Sort(2, "missing", REMEDIES["git says no"]),
     "ignored": Sort(2, "missing", "have git take the trail in, then commit it"),
-    "partial": Sort(2, "missing", f"{WHOLE}, then audit again"),
-    "history-ends": Sort(2, "tampered", "commit the trail as it was written: git add --renormalize"),
-    "shallow": Sort(2, "missing", "git fetch --unshallow, then audit again"),
+    "partial": Sort(2, "missing", "fetch what the clone lacks, then audit again"),
+    "history-ends": Sort(2, "tampered", "commit the trail as it was written"),
+    "shallow": Sort(2, "missing", "fetch the rest of the history, then audit again"),
     "removed": Sort(2, "tampered", "restore it: git checkout <commit> -- <file>"),
     "changed": Sort(2, "tampered", "restore it: git checkout <commit> -- <file>"),
     "attempts-elsewhere": Sort(2, "missing", "merge the branch that holds them: events never conflict"),

@@ -8,28 +8,21 @@ has a say.
 from __future__ import annotations
 
 import hashlib
-import os
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from shlex import quote
 
 from harness.ledger.audit.evidence import ANCHORS, EVENTS, OBJECTS, Evidence
 from harness.ledger.audit.files import aside
 from harness.ledger.audit.findings import AuditFinding
-from harness.ledger.carried import ignored, partial, put_back
+from harness.ledger.carried import ignored, partial
 from harness.ledger.event import parse_event
-from harness.ledger.git import State, ask, git, repository
-from harness.ledger.history import run_name
-from harness.ledger.mending import CHANGED, protection, repair, variants
+from harness.ledger.git import State, git, repository, whole
+from harness.ledger.mending import CHANGED, committing, repair, variants
+from harness.ledger.versions import OWN, Versions, every_version
 
 PROMISE = "nothing that git's history ever held of the trail is missing or changed now"
-LOG = (
-    "log", "--raw", "--no-abbrev", "--no-renames", "--root", "--full-history", "--diff-merges=separate",
-    "--no-show-signature", "--no-ext-diff", "--no-textconv", "--no-relative", "-z", "--format=commit %H",
-)  # fmt: skip
-OWN = ("--no-replace-objects", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
-"""Settings of every call: no replaced objects, and no helpers of the repository's own."""
 SILENT: dict[State, str] = {
     "no git": "no-git",
     "no repository": "no-repository",
@@ -38,13 +31,9 @@ SILENT: dict[State, str] = {
     "git says no": "git-refuses",
 }
 """Why there is no history → sort of finding."""
-RAW = re.compile(r":(\d+) (\d+) ([0-9a-f]+) ([0-9a-f]+) [A-Z]\d*")
 UNREADABLE = "unreadable"
 LISTED = 3
 """Commits or branches that a finding names."""
-
-Versions = dict[str, dict[str, str]]
-"""Path below the trail → blob id → a commit that has it."""
 
 
 def check(evidence: Evidence) -> Iterator[AuditFinding]:
@@ -56,17 +45,18 @@ def check(evidence: Evidence) -> Iterator[AuditFinding]:
         yield AuditFinding("ignored", hindrance.what, shown, command=hindrance.remedy)
     if where.state != "answers":
         what = f"{where.problem}: nobody can tell whether something was removed from the trail"
-        command = where.remedy if where.state == "git says no" else None
+        command = where.remedy if where.state in ("git says no", "no commit yet") else None
         yield AuditFinding(SILENT[where.state], what, shown, command=command)
         return
     if (_git(root, "rev-parse", "--is-shallow-repository") or b"true").strip() != b"false":
         what = "a shallow clone: only a part of the history can be checked"
-        yield AuditFinding("shallow", what, shown)
+        yield AuditFinding("shallow", what, shown, command=f"{whole(root, '--unshallow')}, then audit again")
     lacking = partial(where.top) if where.top is not None else False
-    ours, said = _versions(root, where.prefix, "HEAD")
+    ours, said = every_version(root, where.prefix, "HEAD")
     if ours is None:
         what = f"{'a partial clone: ' if lacking else ''}git log says no: {said}; the history was not checked"
-        yield AuditFinding("partial" if lacking else "git-refuses", what, shown)
+        command = f"{whole(root)}, then audit again" if lacking else None
+        yield AuditFinding("partial" if lacking else "git-refuses", what, shown, command=command)
         return
     if evidence.events and not any(path.startswith(EVENTS) for path in ours):
         what = "no commit of this branch holds an event: nobody can tell whether one was removed"
@@ -75,16 +65,15 @@ def check(evidence: Evidence) -> Iterator[AuditFinding]:
     algorithm = (_git(root, "rev-parse", "--show-object-format") or b"sha1").strip().decode()
     present = _Present(evidence, algorithm)
     yield from _against_history(evidence, ours, present)
-    others, _ = _versions(root, where.prefix, "--all", "--reflog", "--not", "HEAD")
+    others, _ = every_version(root, where.prefix, "--all", "--reflog", "--not", "HEAD")
     if others:
         yield from _elsewhere(evidence, ours, others, partial_clone=lacking)
 
 
 def _against_history(evidence: Evidence, ours: Versions, present: _Present) -> Iterator[AuditFinding]:
     named = _named_artefacts(evidence)
-    # No event names the digests of a pilot's files: history alone tells that they are what they were.
     converted: dict[bool, list[str]] = {True: [], False: []}  # whether the file here is the right one → paths
-    pilots = tuple(f"{evidence.whose(digest)}/pilot-{run_name(digest)}/" for digest in evidence.types["pilot"])
+    pilots = evidence.pilots  # history alone tells that their files are what they were
     for path, versions in sorted(ours.items()):
         fixed = path.startswith((EVENTS, OBJECTS, ANCHORS, *pilots)) and not aside(path)
         if not fixed and path not in named:
@@ -97,13 +86,15 @@ def _against_history(evidence: Evidence, ours: Versions, present: _Present) -> I
             continue  # step 1 names them all
         if now is None:
             what = f"git's history has this file (commit {commits}), and it is gone"
-            yield AuditFinding("removed", what, where, f"blob {min(versions)}", "no such file", whose)
+            command = _checkout(evidence.files.root, path, next(iter(versions.values())))
+            yield AuditFinding("removed", what, where, f"blob {min(versions)}", "no such file", whose, command)
         elif now not in versions and not (not fixed and present.as_recorded(path)):
             if now != UNREADABLE and present.converted(path, versions):
                 converted[present.as_named(path)].append(path)
                 continue
             what = f"git's history has another content of this file (commit {commits})"
-            yield AuditFinding("changed", what, where, f"blob {min(versions)}", f"blob {now}", whose)
+            only = _checkout(evidence.files.root, path, *versions.values()) if len(versions) == 1 else None
+            yield AuditFinding("changed", what, where, f"blob {min(versions)}", f"blob {now}", whose, only)
         elif len(versions) > 1 and path not in evidence.files.mended:
             what = f"git's history has {len(versions)} versions of this file; the one here is the one that is named"
             yield AuditFinding("other-version", what, where, hypothesis=whose)
@@ -112,6 +103,11 @@ def _against_history(evidence: Evidence, ours: Versions, present: _Present) -> I
     if fresh:
         count = f"{len(fresh)} {'event is' if len(fresh) == 1 else 'events are'} in no commit of this branch yet"
         yield AuditFinding("uncommitted", count, evidence.at(fresh[0]))
+
+
+def _checkout(root: Path, path: str, commit: str) -> str:
+    """The command that gets a file back as a commit has it."""
+    return f"git -C {quote(str(root.absolute()))} checkout {commit} -- {quote(path)}"
 
 
 def _converted(evidence: Evidence, converted: dict[bool, list[str]]) -> Iterator[AuditFinding]:
@@ -124,11 +120,9 @@ def _converted(evidence: Evidence, converted: dict[bool, list[str]]) -> Iterator
         first = f"{count}, first {paths[0]}"
         if right:
             what = f"{first}: what was committed has other line ends than what was written, which is here"
-            command = repair(root, {path: evidence.files.expected[path] for path in paths})
-            yield AuditFinding("history-ends", what, str(root), command=command)
+            yield AuditFinding("history-ends", what, str(root), command=committing(root, paths[0]))
         elif not evidence.mended:  # or step 1 has told it; these are pilots' files, whose digests no event names
-            command = protection(root, paths[0]) + put_back(repository(root))
-            yield AuditFinding("changed", f"{first}: {CHANGED}", str(root), command=command)
+            yield AuditFinding("changed", f"{first}: {CHANGED}", str(root), command=repair(root))
 
 
 def _elsewhere(evidence: Evidence, ours: Versions, others: Versions, *, partial_clone: bool) -> Iterator[AuditFinding]:
@@ -145,7 +139,8 @@ def _elsewhere(evidence: Evidence, ours: Versions, others: Versions, *, partial_
         where = f"commit {commit[:12]}"
         if hypothesis is None and partial_clone:
             what = f"a partial clone: {count} in a commit outside this branch cannot be read here"
-            yield AuditFinding("partial", what, where, got=digests[0])
+            command = f"{whole(evidence.files.root)}, then audit again"
+            yield AuditFinding("partial", what, where, got=digests[0], command=command)
         elif hypothesis in evidence.hypotheses:
             what = f"{count} on {hypothesis} in a commit outside this branch: attempts may be missing here"
             yield AuditFinding("attempts-elsewhere", what, where, got=digests[0], hypothesis=hypothesis)
@@ -216,28 +211,6 @@ class _Present:
             return self.files.digest(path) == self.recorded[path]
         except OSError:
             return False
-
-
-def _versions(root: Path, prefix: str, *commits: str) -> tuple[Versions | None, str]:
-    """Every version that these commits ever had of every file of the trail; None, and why, if git does not answer."""
-    answer = ask(root, *OWN, *LOG, *commits, "--", ".")
-    if answer.out is None:
-        return None, answer.said or answer.state
-    found: Versions = defaultdict(dict)
-    commit = ""
-    fields = iter(os.fsdecode(answer.out).split("\0"))
-    for field in fields:
-        for line in field.split("\n"):
-            if line.startswith("commit "):
-                commit = line.removeprefix("commit ")
-            elif match := RAW.fullmatch(line):
-                path = next(fields, "")
-                _, mode, before, after = match.groups()
-                if path.startswith(prefix):
-                    for blob in (after, before):
-                        if blob.strip("0") and mode != "160000":
-                            found[path.removeprefix(prefix)].setdefault(blob, commit)
-    return found, ""
 
 
 def _git(root: Path, *arguments: str) -> bytes | None:

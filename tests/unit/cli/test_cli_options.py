@@ -68,7 +68,7 @@ ALWAYS = {
     "anchor": {"tsa", "verdicts"},
     "export": {"name", "form", "to", "verdicts"},
     "audit": {"verdicts", "known_head", "require_anchor", "roots", "allowed_signers", "recompute", "rerun",
-              "hypotheses", "form"},
+              "restore", "hypotheses", "form"},
     "doctor": {"device", "data", "verdicts", "form"},
 }  # fmt: skip
 """Verb → its parameters that always have an effect."""

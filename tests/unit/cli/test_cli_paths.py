@@ -63,5 +63,6 @@ def test_a_misplaced_file_is_told_with_a_command_to_paste(tmp_path: Path) -> Non
 def test_the_doctor_tells_a_command_and_nothing_after_it(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     (finding,) = _git(tmp_path)
-    assert (finding.remedy or "").endswith(": git add . && git commit")
+    inside = f"git -C {shlex.quote(os.path.realpath(tmp_path))}"
+    assert (finding.remedy or "").endswith(f": {inside} add . && {inside} commit")
     assert "an audit holds the trail against its history" in finding.found

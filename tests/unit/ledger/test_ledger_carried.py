@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def test_git_takes_no_lock_and_no_working_file(tmp_path: Path, monkeypatch: pyte
     assert {line for line in added if line != "add '.gitignore'"} == expected
 
 
-@pytest.mark.parametrize("committed", [True, False], ids=["from a commit", "from whoever has it"])
+@pytest.mark.parametrize("committed", [True, False], ids=["converted here", "converted in git"])
 def test_a_repair_is_obeyed_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, committed: bool) -> None:
     """The trail is named as one stands in its project, its name asks for quotes, and nothing protects it yet."""
     for role in ("AUTHOR", "COMMITTER"):
@@ -71,16 +72,21 @@ def test_a_repair_is_obeyed_from_any_folder(tmp_path: Path, monkeypatch: pytest.
     trail.mkdir(parents=True)
     elsewhere.mkdir()
     written, converted = b"one\ntwo\n", b"one\r\ntwo\r\n"
-    (trail / "file").write_bytes(written if committed else converted)
+    name = f"objects/sha256/{hashlib.sha256(written).hexdigest()}"
+    (trail / name).parent.mkdir(parents=True)
+    (trail / name).write_bytes(written if committed else converted)
     git(tmp_path, "init", "-q", str(project))
     git(project, "add", ".")
     git(project, "commit", "-q", "-m", "first")
-    (trail / "file").write_bytes(converted if committed else written)
+    (trail / name).write_bytes(converted if committed else written)
     monkeypatch.chdir(project)
-    told = mending.repair(Path("my verdicts"), {"file": hashlib.sha256(written).hexdigest()})
-    command = told if committed else told.partition("pull: ")[2]
-    subprocess.run(["sh", "-ec", command], check=True, cwd=elsewhere)
-    assert (trail / "file").read_bytes() == written
-    assert git(project, "cat-file", "blob", "HEAD:my verdicts/file") == written.decode()
+    here = Path("my verdicts")
+    command = f"{mending.repair(here)} || true" if committed else mending.committing(here, name)  # it has no event
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(["sh", "-ec", command], check=True, cwd=elsewhere, env=os.environ | {"PATH": path})
+    assert (trail / name).read_bytes() == written
+    assert git(project, "cat-file", "blob", f"HEAD:my verdicts/{name}") == written.decode()
     assert mending.ATTRIBUTE in (trail / ".gitattributes").read_text(encoding="utf-8").splitlines()
     assert list(elsewhere.iterdir()) == []
+    if not committed:
+        assert git(project, "status", "--porcelain") == ""

@@ -1,0 +1,131 @@
+"""Trails in and around a project, as a registration searches for them, and the places that no search would come to."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+OWN_MARKS = ("pyproject.toml", ".git")
+"""What makes a folder a project of its own even inside another. A trail alone does not: it may be the second one."""
+HYPOTHESES = "hypotheses"
+"""What such a folder must hold besides for its trails to be its own: they could be ours otherwise."""
+ENVIRONMENT = "pyvenv.cfg"
+PASSED_OVER = (
+    "node_modules", "__pycache__", "site-packages", ".git", ".cache", ".hypothesis", ".mypy_cache", ".nox",
+    ".pytest_cache", ".ruff_cache", ".tox",
+)  # fmt: skip
+DEEPEST, MOST_ENTRIES = 8, 200_000
+
+
+@dataclass(frozen=True)
+class Nearby:
+    """A trail that a search found."""
+
+    trail: Path
+    project: Path | None = None
+    """The project inside the searched one that it lies in; None if it lies in no other."""
+
+
+@dataclass
+class _Search:
+    base: Path
+    seen: set[str]
+    """Real places that were looked at, or are not to be."""
+    data: str | None
+    """Real place of the data folder, which is searched last: it may hold more files than all the rest."""
+    budget: int = MOST_ENTRIES
+
+
+def base_of(project: Path) -> Path:
+    """Return the folder that a project's trails are searched in: the nearest above it that is a project for sure."""
+    above = (project, *project.parents)
+    return next((folder for folder in above if any((folder / mark).exists() for mark in OWN_MARKS)), project)
+
+
+def trails(base: Path, own: Path, data: Path | None = None) -> tuple[list[Nearby], bool]:
+    """Find the folders below ``base`` that hold a ledger, but for ``own``, nearest first, and tell whether all of it
+    was searched.
+
+    Passed over are caches, environments, and what lies very deep. Of a data folder elsewhere, one level is looked at.
+    """
+    search = _Search(base, {os.path.realpath(own)}, os.path.realpath(data) if data is not None else None)
+    found, last = _below(search, deque([(str(base), 0, None)]))
+    whole = search.budget > 0
+    search.budget, search.data = MOST_ENTRIES, None
+    if data is not None and not last and not _inside(base, data):
+        last = deque([(str(data), DEEPEST, None)])
+    in_data, _ = _below(search, last)
+    return [*found, *in_data], whole and search.budget > 0
+
+
+_Todo = deque[tuple[str, int, Path | None]]
+"""Folders to look into: path, depth, and the project inside the searched one that it belongs to."""
+
+
+def _below(search: _Search, todo: _Todo) -> tuple[list[Nearby], _Todo]:
+    """Find the trails below some folders; the data folder, if it is among them, is left for later."""
+    found: list[Nearby] = []
+    later: _Todo = deque()
+    while todo and search.budget > 0:
+        folder, depth, project = todo.popleft()
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:  # what can't be looked into holds no trail that a run could use
+            continue
+        search.budget -= len(entries)
+        names = {entry.name for entry in entries}
+        if ENVIRONMENT in names:
+            continue
+        if folder != str(search.base) and names & {*OWN_MARKS} and HYPOTHESES in names:
+            project = Path(folder)
+        for entry in entries:
+            path = entry.path
+            if not entry.is_dir() or entry.name in PASSED_OVER or (real := os.path.realpath(path)) in search.seen:
+                continue
+            if os.path.isdir(os.path.join(path, "ledger", "events")):  # noqa: PTH112, PTH118 (many of them)
+                search.seen.add(real)
+                found.append(Nearby(Path(path), project))
+            elif depth < DEEPEST and not entry.is_symlink():
+                (later if real == search.data else todo).append((path, depth + 1, project))
+    return found, later
+
+
+def unfound(base: Path, trail: Path, data: Path | None) -> str | None:
+    """Say why a search of the project would not come to a trail in this folder, as a clause about it; None if it
+    would, or if the folder is outside.
+    """
+    if not _inside(base, trail):
+        return None
+    top = Path(os.path.realpath(base))
+    place = _place(trail)
+    for folder in (*reversed([one for one in place.parents if one != top and one.is_relative_to(top)]), place):
+        if folder.name in PASSED_OVER or (folder / ENVIRONMENT).exists():
+            return f"it lies in {folder}, where nobody looks for one"
+        if folder != place and any((folder / mark).exists() for mark in OWN_MARKS):
+            return f"it lies in a project of its own, {folder}"
+    if len(place.relative_to(top).parts) > DEEPEST + 1:
+        return "it lies too deep in the project's folders"
+    if data is not None and _inside(base, data):
+        inside = Path(os.path.realpath(data))
+        if place.is_relative_to(inside) and len(place.relative_to(inside).parts) > 1:
+            return f"it lies deep in the data folder, {data}"
+    return None
+
+
+def _inside(base: Path, path: Path) -> bool:
+    """Tell whether a path is strictly below a folder."""
+    place, top = _place(path), Path(os.path.realpath(base))
+    return place != top and place.is_relative_to(top)
+
+
+def outside(base: Path, trail: Path) -> bool:
+    """Tell whether a trail lies elsewhere than in the project's folder or a folder of it."""
+    return not _place(trail).is_relative_to(os.path.realpath(base))
+
+
+def _place(path: Path) -> Path:
+    """Where a path lies: links above it are followed, and itself, which a search finds by its name, is not."""
+    whole = Path(os.path.abspath(path))  # noqa: PTH100 (links are followed on the next line)
+    return Path(os.path.realpath(whole.parent)) / whole.name

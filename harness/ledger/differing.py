@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from harness.ledger.code import MEANING, Kind, plugin_kind
@@ -10,6 +11,16 @@ from harness.ledger.pins import Pins
 from harness.records import Record
 
 COULD: Mapping[Kind, str] = {"numbers": "the numbers could differ", "judgement": "the judgement could differ"}
+WORDS_ONLY = "only words differ: "
+"""How the sentence begins that names what is no deviation."""
+ABOUT_WORDS = re.compile(
+    r"the template \S+ "
+    r"(?:differs from the registered one|is used and was not registered|was registered and is not used)(?:, amended .*)?"
+    rf"|{WORDS_ONLY}.*",
+    re.DOTALL,
+)
+"""Lines on words among stored deviations. Runs and amendments from before words were told apart name templates there; a
+line on harness's own code or version from then is not among these, because nobody knows in what the code differed."""
 
 
 class CodeDifferences(Record):
@@ -30,7 +41,15 @@ class CodeDifferences(Record):
     @property
     def harmless(self) -> tuple[str, ...]:
         """What could not, as a sentence."""
-        return (f"only words differ: {self.words}",) if self.words else ()
+        return (f"{WORDS_ONLY}{self.words}",) if self.words else ()
+
+
+def meaningful(deviations: Iterable[str]) -> tuple[str, ...]:
+    """Return those of a stored event's deviations that are more than a difference in words, whatever its form.
+
+    Every reader of stored runs and amendments asks this, so that all of them call the same runs deviating.
+    """
+    return tuple(line for line in deviations if ABOUT_WORDS.fullmatch(line) is None)
 
 
 def code_differences(before: Pins, now: Pins) -> CodeDifferences:

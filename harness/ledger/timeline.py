@@ -8,6 +8,7 @@ from typing import Any
 from harness.errors import UsageError
 from harness.ledger.amendments import amendments
 from harness.ledger.ancestry import Ancestry
+from harness.ledger.differing import WORDS_ONLY, meaningful
 from harness.ledger.event import Event
 from harness.ledger.events import Ledger
 from harness.ledger.history import run_name
@@ -95,8 +96,7 @@ def _told(type_: str, body: Mapping[str, Any], hypothesis_id: str) -> Told:
         seeds = f"{body['seeds']} derived seeds" if many else f"{len(body['seeds'])} hand-picked seeds"
         return f"registered: {body['title']}", (seeds, *_data(body["data"]))
     if type_ == "run_started":
-        deviations = tuple(f"deviates: {line}" for line in body.get("deviations", ()))
-        return f"an attempt started on {body['device']}, with {len(body['seeds'])} seeds", deviations
+        return f"an attempt started on {body['device']}, with {len(body['seeds'])} seeds", _differing(body)
     if type_ == "look":
         after = f"run {run} was looked at after {body['seeds']} seeds"
         return f"{after}: {body['outcome'] or 'nothing is decided, it goes on'}", ()
@@ -119,6 +119,15 @@ def _told(type_: str, body: Mapping[str, Any], hypothesis_id: str) -> Told:
         how = "stamped by" if body["kind"] == "tsa" else "signed with"
         return f"everything up to {body['head'][:12]} was {how} {body['by']}", ()
     return type_, ()  # a type from a later version: it is named, and not passed over
+
+
+def _differing(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a run differs in from its registration: what makes it deviate, then what concerns words only."""
+    deviations = body.get("deviations", ())
+    serious = meaningful(deviations)
+    words = [line.removeprefix(WORDS_ONLY) for line in deviations if line not in serious]
+    words += [body["words"]] if body.get("words") else []
+    return (*(f"deviates: {line}" for line in serious), *(f"in words only: {line}" for line in words))
 
 
 def _data(data: Mapping[str, str]) -> Sequence[str]:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import EXIT, AuditFinding
+from harness.ledger.differing import meaningful
 from harness.ledger.history import CLOSING, run_name
 
 Status = Literal["PASS", "FAIL", "NOT CHECKED"]
@@ -79,7 +80,7 @@ def subject(evidence: Evidence, hypothesis: str, lines: tuple[Line, ...]) -> Sub
         closings = evidence.closings.get(run, [])
         counts[CLOSING[evidence.events[closings[0]].type] if closings else "open"] += 1
         for verdict in evidence.verdicts.get(run, [])[:1]:
-            deviated = " (deviates)" if evidence.events[run].body.get("deviations") else ""
+            deviated = " (deviates)" if meaningful(evidence.events[run].body.get("deviations", ())) else ""
             outcomes[run_name(run)] = f"{evidence.events[verdict].body['outcome']}{deviated}"
     return Subject(hypothesis, counts | {"pilot": len(evidence.of(hypothesis, "pilot"))}, outcomes, lines)
 

@@ -130,6 +130,19 @@ def test_a_comment_never_deviates(life):
     assert amendment.after and not amendment.deviates and amendment.lines == ()
 
 
+@pytest.mark.parametrize(
+    ("more", "deviates"), [((), False), (("the code of rules/dfa differs from the registered one",), True)]
+)
+def test_an_amendment_from_before_words_were_told_apart_deviates_by_more_than_words(life, more, deviates):
+    life.register()
+    life.start()
+    template = "the template verdict.md.j2 differs from the registered one"
+    amend(life.ledger, latest(life.ledger, "small"), b"raw", CLAIMS, life.make(), pins(life.make(), life.templates), {},
+          kind="surroundings", differences=(template, *more), reason="a nicer page")  # fmt: skip
+    (amendment,) = life.classified()
+    assert amendment.after and amendment.deviates == deviates
+
+
 def test_changed_words_can_be_taken_in_and_never_deviate(life):
     life.register()
     life.start()

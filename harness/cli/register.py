@@ -45,8 +45,8 @@ def amend(file: File, reason: ReasonOption, data: DataOption = None, verdicts: V
     for difference in body["differences"]:
         out.print(f"    {difference}", markup=False)
     if body["kind"] == "comment":
-        only = "words" if body["differences"] else "comments and layout"
-        out.print(f"only {only} differ: the meaning is the registered one", markup=False)
+        alone = "" if body["differences"] else "only comments and layout differ: "
+        out.print(f"{alone}the meaning is the registered one", markup=False)
     elif runs := [run[:12] for run, state in body["attempts"].items() if state["status"] != "pilot"]:
         out.print(
             f"after run {', '.join(runs)}: later verdicts deviate from the registration, and say so", markup=False

@@ -127,7 +127,7 @@ def _differing(body: Mapping[str, Any]) -> tuple[str, ...]:
     serious = meaningful(deviations)
     words = [line.removeprefix(WORDS_ONLY) for line in deviations if line not in serious]
     words += [body["words"]] if body.get("words") else []
-    return (*(f"deviates: {line}" for line in serious), *(f"in words only: {line}" for line in words))
+    return (*(f"deviates: {line}" for line in serious), *(f"in what is meant for words only: {line}" for line in words))
 
 
 def _data(data: Mapping[str, str]) -> Sequence[str]:

@@ -23,7 +23,7 @@ class Change(NamedTuple):
     before: str
     now: str
     words: bool = False
-    """Whether it can change nothing but words, so that naming it there is enough."""
+    """Whether it is meant for words, so that naming it there is enough."""
 
 
 def check(evidence: Evidence, hypothesis: str) -> Iterator[AuditFinding]:

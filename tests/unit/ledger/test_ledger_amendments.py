@@ -43,7 +43,7 @@ class Life:
         before = latest(self.ledger, "small")
         now = pins(hypothesis, self.templates)
         found = compare(before, hypothesis, raw, now, self.ledger)
-        differences = (*found.differences, *found.code.deviations, *found.code.harmless)
+        differences = (*found.differences, *found.code.deviations, *found.code.in_words)
         kind = "meaning" if found.differences else "surroundings" if found.code.deviations else "comment"
         return amend(self.ledger, before, raw, CLAIMS, hypothesis, now, before.data,
                      kind=kind, differences=differences, reason=reason)  # fmt: skip
@@ -149,7 +149,7 @@ def test_changed_words_can_be_taken_in_and_never_deviate(life):
     (life.templates / "verdict.md.j2").write_text("# another\n")
     event = life.amend(b"raw", reason="a clearer page")
     assert event.body["kind"] == "comment"
-    assert event.body["differences"] == ["only words differ: the template verdict.md.j2"]
+    assert event.body["differences"] == ["only what is meant for words differs: the template verdict.md.j2"]
     (amendment,) = life.classified()
     assert amendment.after and not amendment.deviates
     hypothesis = life.make()

@@ -18,7 +18,8 @@ IN_WORDS = (
     "the template verdict.md.j2 is used and was not registered",
     "the template old.j2 was registered and is not used",
     f"{TEMPLATE}, amended after run 0123456789ab started: a\nnicer page",
-    *CodeDifferences(words="the template verdict.md.j2; harness 0.1 → 0.2").harmless,
+    "only words differ: the template verdict.md.j2",
+    *CodeDifferences(words="the template verdict.md.j2; harness 0.1 → 0.2").in_words,
 )
 IN_MORE = (
     "harness's own code differs from that of attempt b776e8c24565: e0317cccb57d → 0b56d51793e4",
@@ -61,4 +62,4 @@ def test_all_readers_of_a_trail_call_the_same_stored_runs_deviating() -> None:
     moments = [moment for name in hypotheses for moment in timeline(trail, name) if moment.type == "run_started"]
     details = {moment.digest[:12]: moment.details for moment in moments}
     assert {run for run, lines in details.items() if any(line.startswith("deviates: ") for line in lines)} == expected
-    assert all(details[run] == (f"in words only: {TEMPLATE}",) for run in in_words)
+    assert all(details[run] == (f"in what is meant for words only: {TEMPLATE}",) for run in in_words)

@@ -72,9 +72,8 @@ def test_a_run_that_differs_in_words_only_does_not_deviate(judged: Project, othe
     assert body["words"].endswith("harness 0.1.0 → 1.1.0")
     assert BANNER not in page
     section = page.split("## Deviations")[1].split("##")[0].strip()
-    known = (
-        "None in code that is meant to train, measure or judge. What differs from the registration is meant for words"
-    )
+    known = "None was found in code that is meant to train, measure or judge. "
+    known += "What differs from the registration is meant for words"
     assert section.startswith(f"{known} only: ") and len(section.splitlines()) == 1
     assert "verdict.md.j2" in section
     assert "deviates" not in audited(judged)

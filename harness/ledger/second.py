@@ -16,6 +16,7 @@ from pathlib import Path
 from harness.errors import UsageError
 from harness.ledger.carried import left_out, put_back
 from harness.ledger.git import Repository, git, repository
+from harness.wording import counted
 
 EVENT = re.compile(r"(?P<trail>(?:.+/)?)ledger/events/(?P<digest>[0-9a-f]{64})\.json")
 OWN_MARKS = ("pyproject.toml", ".git")
@@ -98,8 +99,8 @@ def _refuse_what_head_holds(where: Repository, base: Path, trail: Path, hypothes
     if missing := [place for blob, place in blobs.items() if blob not in contents]:
         lacking = where.top / missing[0][0]
         raise UsageError(
-            f"{len(missing)} events of the trail {lacking} are in HEAD and not here, so that nobody can tell whether "
-            "the hypothesis is registered already",
+            f"HEAD has {counted(len(missing), 'event')} of the trail {lacking} that this folder lacks, so that nobody "
+            "can tell whether the hypothesis is registered already",
             where=hypothesis,
             remedy=f"get them: {_back(lacking)}",
         )

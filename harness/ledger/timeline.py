@@ -13,6 +13,7 @@ from harness.ledger.event import Event
 from harness.ledger.events import Ledger
 from harness.ledger.history import run_name
 from harness.records import Record
+from harness.wording import counted, named
 
 Told = tuple[str, tuple[str, ...]]
 """What happened, and details of it."""
@@ -96,9 +97,9 @@ def _told(type_: str, body: Mapping[str, Any], hypothesis_id: str) -> Told:
         seeds = f"{body['seeds']} derived seeds" if many else f"{len(body['seeds'])} hand-picked seeds"
         return f"registered: {body['title']}", (seeds, *_data(body["data"]))
     if type_ == "run_started":
-        return f"an attempt started on {body['device']}, with {len(body['seeds'])} seeds", _differing(body)
+        return f"an attempt started on {body['device']}, with {counted(len(body['seeds']), 'seed')}", _differing(body)
     if type_ == "look":
-        after = f"run {run} was looked at after {body['seeds']} seeds"
+        after = f"run {run} was looked at after {counted(body['seeds'], 'seed')}"
         return f"{after}: {body['outcome'] or 'nothing is decided, it goes on'}", ()
     if type_ == "run_finished":
         return f"run {run} finished", ()
@@ -141,5 +142,5 @@ def _walk_back(body: Mapping[str, Any], hypothesis_id: str) -> Told:
         for claim, ground in body["in_question"].items()
     )
     if body["hypothesis"] == hypothesis_id:
-        return f"this outcome, {body['outcome']}, walks back {claims}", question
+        return f"this outcome, {named(body['outcome'])}, walks back {claims}", question
     return f"{body['hypothesis']} ({body['outcome']}) walks back what a verdict here supported: {claims}", question

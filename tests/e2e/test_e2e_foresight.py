@@ -147,4 +147,4 @@ def test_check_warns_of_a_predicted_single_value_without_any_sd(project: Project
     project.edit(bands, '{worse: "(-inf, 0)", better: "[0, 0]", much: "(0, inf)"}')
     project.edit("  worse: {says", "  much: {says: More.}\n  worse: {says")
     ran = harness(project, "check")
-    assert ran.exit_code == 0 and "warning: no number of seeds confirms the prediction, better" in ran.stdout
+    assert ran.exit_code == 0 and 'warning: no number of seeds confirms the prediction, "better"' in ran.stdout

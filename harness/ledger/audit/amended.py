@@ -13,6 +13,7 @@ from harness.ledger.code import MEANING, digest_of
 from harness.ledger.history import run_name
 from harness.ledger.pins import Pins
 from harness.ledger.registration import form_differences, written_differences
+from harness.wording import counted
 
 
 class Change(NamedTuple):
@@ -98,7 +99,8 @@ def _other_seeds(
         return "this amendment chooses other seeds than were registered"
     if runs:
         first = min(runs, key=evidence.of(body.hypothesis, "run_started").index)
-        return f"this amendment changes {known.seeds} seeds to {body.seeds}, after run {run_name(first)} started"
+        change = f"{counted(known.seeds, 'seed')} to {body.seeds}"
+        return f"this amendment changes {change}, after run {run_name(first)} started"
     return None
 
 

@@ -10,6 +10,7 @@ from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import EXIT, AuditFinding
 from harness.ledger.differing import meaningful
 from harness.ledger.history import CLOSING, run_name
+from harness.wording import counted
 
 Status = Literal["PASS", "FAIL", "NOT CHECKED"]
 UNDETECTABLE = (
@@ -48,7 +49,7 @@ class Subject:
         parts = [f"{count} {status}" for status, count in self.attempts.items() if status != "pilot" and count]
         text = f"{started} started{': ' if parts else ''}{', '.join(parts)}"
         pilots = self.attempts.get("pilot", 0)
-        return f"{text}; {pilots} {'pilot' if pilots == 1 else 'pilots'}" if pilots else text
+        return f"{text}; {counted(pilots, 'pilot')}" if pilots else text
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def judge(findings: list[AuditFinding], step: int, promise: str, lacking: str = 
     against = [finding for finding in findings if finding.step == step and finding.kind != "note"]
     failing = [finding for finding in against if finding.kind not in ("missing", "unchecked")]
     if failing:
-        return Line(step, promise, "FAIL", f"{len(failing)} {'finding' if len(failing) == 1 else 'findings'}")
+        return Line(step, promise, "FAIL", counted(len(failing), "finding"))
     if lacking:
         return Line(step, promise, "NOT CHECKED", lacking)
     if against:

@@ -332,7 +332,7 @@ def test_an_explanation_has_equation_source_parameters_and_units() -> None:
     assert "arXiv 1609.01596" in said
     assert re.search(r"clip a number above 0 or null 1\.0 1 Largest", said)
     assert "example: {name: dfa}" in said
-    assert "smallest n: 5 at α = 0.05, 6 at α = 0.025, 7 at α = 0.01" in call("explain", "sign_flip").stdout
+    assert "smallest n: 5 at α = .05, 6 at α = .025, 7 at α = .01" in call("explain", "sign_flip").stdout
     assert "smallest n" not in call("explain", "bounded").stdout  # it depends on the bounds
     option = call("explain", "evaluation.every_epochs").stdout
     assert "unit: epochs" in option

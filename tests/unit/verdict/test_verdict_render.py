@@ -520,3 +520,21 @@ def test_what_differs_in_words_only_is_one_line_and_no_banner() -> None:
     text = page(render(fixed, measured, judged, both, moved))
     assert "deviated from its registration" in text
     assert "- The data differ.\n- besides, in what is meant for words only: the template verdict.md.j2\n" in text
+
+
+def test_one_of_something_is_written_as_one() -> None:
+    fixed, measured, judged, _, moved = samples.margin(REAL)
+    data = {name: record.model_copy(update={"train": 50_000, "test": 1}) for name, record in measured.data.items()}
+    one = measured.model_copy(
+        update={"pilot": True, "data": data, "seeds": measured.seeds[:1], "epochs": dict.fromkeys(measured.epochs, 1)}
+    )
+    text = page(render(fixed, one, judged, samples.provenance(cohorts=(1,)), moved))
+    for said in (
+        "trained for 1 epoch. Its",
+        " 1 seed in each of",
+        "1 pilot seed, of",
+        "50,000 training images and 1 test image;",
+        "| Cohorts | 1 replica, each",
+    ):
+        assert said in text, said
+    assert not re.search(r"\b1 (?:\w+ )?(?:seeds|epochs|replicas|images)\b", text)

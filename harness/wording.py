@@ -37,7 +37,7 @@ def p_equals(p: float, alpha: float | None = None) -> str:
 
 def level(alpha: float) -> str:
     """A registered level in full, written as the p values beside it: .05, .025."""
-    return unpadded(f"{alpha:.12g}").removeprefix("0")
+    return exact(alpha).removeprefix("0")
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -102,6 +102,16 @@ def told_plainly(value: float, interval: tuple[float, float] | None, *, ratio: b
 def named(outcome: str) -> str:
     """An outcome or a band in a sentence: a file's name in quotation marks, ``inconclusive`` and ``invalid`` not."""
     return outcome if outcome in OWN else f'"{outcome}"'
+
+
+def exact(value: float) -> str:
+    """A number that somebody fixed, in full: 0.001, 25, 1e-9."""
+    return unpadded(f"{value:.12g}")
+
+
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """``1 seed``, ``10 seeds``, ``1,200 seeds``; ``plural`` where it is not the noun with an s."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def listing(names: Sequence[str], word: str = "and") -> str:

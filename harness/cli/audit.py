@@ -25,6 +25,7 @@ from harness.cli.common import (
 )
 from harness.cli.places import from_top
 from harness.errors import UsageError
+from harness.wording import counted
 
 if TYPE_CHECKING:
     from harness.ledger.audit import AuditFinding, AuditReport, Line
@@ -153,7 +154,7 @@ def _refuse_nowhere(named: Mapping[str, Path | None]) -> None:
 def _print_words(report: AuditReport) -> None:
     from harness.ledger.audit import UNDETECTABLE
 
-    lines = [out.styled(f"the ledger: {report.events} {'event' if report.events == 1 else 'events'}", "bold")]
+    lines = [out.styled(f"the ledger: {counted(report.events, 'event')}", "bold")]
     lines += [_worded(line) for line in report.trail]
     for subject in report.hypotheses:
         lines += ["", out.styled(f"{_clean(subject.hypothesis)}: {subject.counted}", "bold")]

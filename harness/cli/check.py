@@ -15,6 +15,7 @@ from harness.cli.common import VerdictsOption, err, hypotheses_here, out, settin
 from harness.cli.places import from_top
 from harness.cli.sarif import sarif
 from harness.errors import Finding, UsageError
+from harness.wording import counted
 
 FORMATS = ("text", "json", "github", "sarif")
 
@@ -88,12 +89,8 @@ def _escaped(text: str) -> str:
 
 
 def _summary(valid: int, counts: Mapping[str, int], findings: Sequence[Finding]) -> str:
-    parts = [_counted(valid, "file") + " valid", _counted(counts["error"], "error")]
-    parts += [_counted(counts[of], of) for of in ("warning", "note") if counts[of]]
+    parts = [counted(valid, "file") + " valid", counted(counts["error"], "error")]
+    parts += [counted(counts[of], of) for of in ("warning", "note") if counts[of]]
     rules = sorted({finding.rule for finding in findings})
     hint = f" (more about a check: harness explain {rules[0]})" if rules else ""
     return ", ".join(parts) + hint
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

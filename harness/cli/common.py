@@ -17,6 +17,7 @@ from harness.cli.signals import Ended, signals
 from harness.cli.streams import Outlet
 from harness.errors import HarnessError, Interrupted, InvalidHypothesis, UsageError
 from harness.storage import FULL, storage_failed
+from harness.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -188,7 +189,7 @@ def failed(error: HarnessError) -> None:
     if isinstance(error, InvalidHypothesis):
         err.print(str(error), markup=False)
         count = len(error.findings)
-        err.print(f"{count} {'finding' if count == 1 else 'findings'}: nothing was started", markup=False)
+        err.print(f"{counted(count, 'finding')}: nothing was started", markup=False)
     else:
         err.print(f"[red]error:[/red] {escape(str(error))}")
 

@@ -23,7 +23,7 @@ from harness.cli.common import (
     verb,
     wants_json,
 )
-from harness.wording import p_value
+from harness.wording import level, p_value
 
 if TYPE_CHECKING:
     from harness.ledger import Moment
@@ -143,7 +143,7 @@ def list_families(found: tuple[Family, ...], as_json: bool) -> None:
         return
     for one in found:
         size = len(one.rows)
-        out.print(f"[bold]{escape(one.name)}[/bold]: {size} registered, α = {one.alpha:g} over all, by Holm")
+        out.print(f"[bold]{escape(one.name)}[/bold]: {size} registered, α = {level(one.alpha)} over all, by Holm")
         table = Table("hypothesis", "outcome", "p", "p after Holm", "", box=None, pad_edge=False)
         for row in one.rows:
             outcome = row.verdict.outcome if row.verdict else "not judged: p = 1"

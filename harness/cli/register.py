@@ -34,7 +34,7 @@ def register(file: File, data: DataOption = None, verdicts: VerdictsOption = Non
 def amend(file: File, reason: ReasonOption, data: DataOption = None, verdicts: VerdictsOption = None) -> None:
     """Change a registration: what differs now is entered field by field, with the reason and the attempts so far.
 
-    What is not provably before every run makes later verdicts deviated, and they say so. Only comments never do.
+    What is not provably before every run makes later verdicts deviated, and they say so. Comments and words never do.
     """
     from harness import pipeline
 
@@ -45,7 +45,8 @@ def amend(file: File, reason: ReasonOption, data: DataOption = None, verdicts: V
     for difference in body["differences"]:
         out.print(f"    {difference}", markup=False)
     if body["kind"] == "comment":
-        out.print("only comments and layout differ: the meaning is the registered one", markup=False)
+        alone = "" if body["differences"] else "only comments and layout differ: "
+        out.print(f"{alone}the meaning is the registered one", markup=False)
     elif runs := [run[:12] for run, state in body["attempts"].items() if state["status"] != "pilot"]:
         out.print(
             f"after run {', '.join(runs)}: later verdicts deviate from the registration, and say so", markup=False

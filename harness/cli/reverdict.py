@@ -9,7 +9,7 @@ import typer
 
 from harness.cli.app import app
 from harness.cli.common import VerdictsOption, err, escape, out, shown, trail_here, verb
-from harness.wording import p_value
+from harness.wording import counted, level, named, p_value
 
 if TYPE_CHECKING:
     from harness.pipeline import Sensitivity
@@ -65,7 +65,10 @@ def _print_sensitivity(found: Sensitivity) -> None:
 
     verdict = found.alternatives[0]
     out.print("[bold]Sensitivity analysis: this is not the verdict.[/bold]")
-    out.print(f"{shown(found.folder)}: the verdict, with what was registered, is {verdict.outcome}.", markup=False)
+    out.print(
+        f"{shown(found.folder)}: the verdict, with what was registered, is {named(verdict.outcome or '')}.",
+        markup=False,
+    )
     several = len(found.registered.hypothesis.decisions) > 1
     table = Table(box=None, pad_edge=False)
     for head in ("criterion", "tests the", "α", "needs", "outcome", "p", *(["decisions"] if several else [])):
@@ -78,8 +81,8 @@ def _print_sensitivity(found: Sensitivity) -> None:
         cells = [
             row.criterion,
             row.targets,
-            "as registered" if row.alpha is None else f"{row.alpha:g}",
-            f"{row.smallest_n} seeds" if row.smallest_n is not None else "–",
+            "as registered" if row.alpha is None else level(row.alpha),
+            counted(row.smallest_n, "seed") if row.smallest_n is not None else "–",
             f"{row.outcome}{mark}",
             "–" if row.p is None else p_value(row.p),
             *([parts] if several else []),
@@ -89,8 +92,8 @@ def _print_sensitivity(found: Sensitivity) -> None:
     if barred := [row for row in found.alternatives if row.reason is not None]:
         out.print("These cannot apply:")
         for row in barred:
-            level = "" if row.alpha is None else f" at α = {row.alpha:g}"
-            out.print(f"  {row.criterion}{level}: {row.reason}", markup=False)
+            at = "" if row.alpha is None else f" at α = {level(row.alpha)}"
+            out.print(f"  {row.criterion}{at}: {row.reason}", markup=False)
     if any(row.targets != verdict.targets and row.outcome for row in found.alternatives):
         out.print(
             f"Rows that do not test the {verdict.targets} answer a neighbouring question; the answers agree where the "

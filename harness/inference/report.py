@@ -8,6 +8,7 @@ from harness.criteria import Target
 from harness.records import BandDecision, DecisionSpec, Estimand, GuardResult
 from harness.wording import (
     cardinal,
+    exact,
     level,
     listing,
     named,
@@ -122,7 +123,7 @@ class Words:
         text = f"Not excluded: {listing([named(band) for band in decision.alive])}. So the outcome is inconclusive"
         if decision.boundary is not None and decision.p is not None:
             p = f"{self.p(decision.p, decision.alpha)}, above α = {level(decision.alpha)}"
-            text += f": the boundary at {unpadded(f'{decision.boundary:.12g}')} blocks ({p})"
+            text += f": the boundary at {exact(decision.boundary)} blocks ({p})"
         return f"{text}."
 
     def summary(

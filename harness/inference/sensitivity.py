@@ -13,6 +13,7 @@ from harness.inference.estimands import evaluate
 from harness.inference.looks import decide
 from harness.records import BandDecision, Hypothesis, Measurements
 from harness.registry import members
+from harness.wording import counted
 
 REGISTERED = "as registered"
 
@@ -143,4 +144,4 @@ def _obstacles(
         if smallest == NEVER:
             yield f"{decision}: can't decide at this level, whatever the number of seeds"
         elif n < smallest:
-            yield f"{decision}: needs {smallest:g} seeds at this level, there are {n}"
+            yield f"{decision}: needs {counted(smallest, 'seed')} at this level, there {'is' if n == 1 else 'are'} {n}"

@@ -18,7 +18,7 @@ from harness.ledger.attempt import (
 )
 from harness.ledger.bodies import LookBody
 from harness.ledger.carried import Hindrance, hindrances, left_out
-from harness.ledger.differing import CodeDifferences, code_differences
+from harness.ledger.differing import CodeDifferences, code_differences, meaningful
 from harness.ledger.environment import Environment, environment
 from harness.ledger.events import Event, Ledger
 from harness.ledger.families import Member, families
@@ -86,6 +86,7 @@ __all__ = [
     "latest",
     "left_out",
     "looks",
+    "meaningful",
     "nobody_writing",
     "one_at_a_time",
     "open_attempts",

@@ -9,6 +9,7 @@ from typing import Literal
 from harness.errors import DeviationRefused, UsageError
 from harness.ledger.ancestry import Ancestry
 from harness.ledger.bodies import AmendedBody, AttemptState, RegisteredBody
+from harness.ledger.differing import meaningful
 from harness.ledger.event import Event
 from harness.ledger.events import Ledger
 from harness.ledger.history import attempts, run_name
@@ -35,8 +36,11 @@ class Amendment(Record):
 
     @property
     def deviates(self) -> bool:
-        """Whether what is run under it deviates: it changed more than comments and is not provably before every run."""
-        return self.body.kind != "comment" and bool(self.after or self.beside)
+        """Whether what is run under it deviates: it changed more than words and is not provably before every run."""
+        words = self.body.kind == "comment" or (
+            self.body.kind == "surroundings" and not meaningful(self.body.differences)  # from before they had a kind
+        )
+        return not words and bool(self.after or self.beside)
 
     @property
     def when(self) -> str:

@@ -124,7 +124,7 @@ def _folder(trail: Ledger, event: Event) -> Path:
 def changes(before: Mapping[str, Any], now: Mapping[str, Any], keys: Sequence[str] = PINNED) -> tuple[str, ...]:
     """What one run_started body must share with another to come to the same bits, and does not: one sentence each.
 
-    Where both tell what kinds their code has, only code and packages that could change what comes out count; with
+    Where both tell what kinds their code has, only code and packages that are meant to make what comes out count; with
     "pins" among the keys, built-in plug-ins count if they are used, otherwise all of them.
     """
     old, new = before["environment"], now["environment"]

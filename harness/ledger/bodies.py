@@ -99,8 +99,8 @@ class AmendedBody(Record):
     data: dict[str, Digest]
     """Data-set name → fingerprint, where it was known."""
     kind: Literal["comment", "surroundings", "meaning"]
-    """comment: the file's text, templates and what else only writes; surroundings: code that could change what comes
-    out, claims or data too; meaning: the hypothesis."""
+    """comment: the file's text, templates and what else is meant for words; surroundings: code that is meant for more,
+    claims or data too; meaning: the hypothesis."""
     differences: tuple[str, ...]
     """Field by field, "arms.penalized.penalty.strength: 0.01 → 0.02"; empty where only the file's text differs."""
     reason: Text
@@ -140,10 +140,10 @@ class RunStartedBody(Record):
     command: str
     """The command, as another person could give it."""
     deviations: tuple[str, ...] = ()
-    """What differs from the registration and could change what comes out, one sentence each."""
+    """What differs from the registration, one sentence each."""
     words: str | None = None
-    """What else differs and could not: templates, and code that reports, checks and keeps records. Runs from before
-    it was told apart name these among the deviations."""
+    """What differs besides and is meant for words: templates, and code that reports, checks and keeps records. Runs
+    from before it was told apart name templates among the deviations."""
 
 
 class LookBody(Record):

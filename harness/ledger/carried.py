@@ -13,6 +13,7 @@ from typing import Literal
 
 from harness.ledger.git import Repository, git, repository
 from harness.storage import write_atomic
+from harness.wording import counted
 
 ATTRIBUTES = "# What is here is named by the digest of its bytes: no conversion of line ends, ever.\n** -text\n"
 IGNORED = """\
@@ -95,7 +96,7 @@ def left_out(root: Path, where: Repository | None = None) -> Hindrance | None:
     folder = where.prefix.rstrip("/") or "."
     add = f"git -C {quote(str(where.top))} sparse-checkout add {quote(folder)}"
     how = "a sparse checkout" if sparse else "a skip-worktree mark"
-    count = "1 file" if len(absent) == 1 else f"{len(absent)} files"
+    count = counted(len(absent), "file")
     what = f"git has {count} of this trail that {how} leaves out here"
     inside = f"git -C {quote(str(where.top / where.prefix).rstrip('/'))}"
     unmark = f"{inside} ls-files -z | {inside} update-index -z --no-skip-worktree --stdin && {put_back(where)}"

@@ -1,4 +1,4 @@
-"""This package's own code by digest, and what each file of it is for: docs/decisions/0033."""
+"""This package's own code by digest, and what each file of it is meant for: docs/decisions/0033."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ KINDS: Mapping[str, Kind] = {
     "distributions": "judgement",
     "engine": "numbers",
     "errors": "words",
-    "fields": "words",
+    "fields": "numbers",
     "inference": "judgement",
     "ledger": "words",
-    "locks": "words",
+    "locks": "numbers",
     "metrics": "numbers",
     "models": "numbers",
     "noncentral": "judgement",
@@ -79,12 +79,14 @@ KINDS: Mapping[str, Kind] = {
     "rules": "numbers",
     "spec": "words",
     "spec/claims": "judgement",
-    "storage": "words",
+    "storage": "numbers",
     "verdict": "words",
     "without": "words",
     "wording": "words",
 }
-"""File or folder of the package → its kind; the longest entry that fits counts. A file of two kinds has the graver one.
+"""File or folder of the package → its kind; the longest entry that fits counts. A file of two kinds has the graver one:
+``storage`` and ``locks`` keep records, and also the checkpoints and decoded images that numbers come from; ``fields``
+describes parameters, and is part of the records that hold them.
 
 ``ledger`` derives the seeds and ``spec`` reads the file, and yet neither can change a number unseen: the seeds stand in
 the run's event, where an audit derives them again, and the file's whole meaning is compared field by field.
@@ -149,5 +151,5 @@ def kind_of(name: str) -> Kind:
 
 
 def plugin_kind(name: str) -> Kind:
-    """What a plug-in can change, by its name in the pins, "rules/dfa"."""
+    """What a plug-in is meant for, by its name in the pins, "rules/dfa"."""
     return "judgement" if name.startswith("criteria/") else "numbers"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from harness.ledger.code import MEANING, Kind, plugin_kind
@@ -10,27 +11,48 @@ from harness.ledger.pins import Pins
 from harness.records import Record
 
 COULD: Mapping[Kind, str] = {"numbers": "the numbers could differ", "judgement": "the judgement could differ"}
+WORDS_ONLY = "only what is meant for words differs: "
+"""How the sentence begins that names what is no deviation."""
+ABOUT_WORDS = re.compile(
+    r"the template \S+ "
+    r"(?:differs from the registered one|is used and was not registered|was registered and is not used)"
+    rf"(?:, amended .*)?|(?:{WORDS_ONLY}|only words differ: ).*",
+    re.DOTALL,
+)
+"""Lines on words among stored deviations. Runs and amendments from before words were told apart name templates there; a
+line on harness's own code or version from then is not among these, because nobody knows in what the code differed."""
 
 
 class CodeDifferences(Record):
-    """What differs in the code, one sentence for each kind of difference; None where nothing does."""
+    """What differs in the code, one sentence for each kind of difference; None where nothing does.
+
+    A kind says what code is meant for, which is not what it could do: any file that is imported could change a number.
+    """
 
     numbers: str | None = None
     """In what trains and measures, or in code of which it is not known what it is for."""
     judgement: str | None = None
     """In what decides."""
     words: str | None = None
-    """In what can change neither: templates, and code that reports, checks and keeps records. A list, no sentence."""
+    """In what is meant for neither: templates, and code that reports, checks and keeps records. A list, no sentence."""
 
     @property
     def deviations(self) -> tuple[str, ...]:
-        """What could change what comes out."""
+        """What differs in code that makes what comes out."""
         return tuple(line for line in (self.numbers, self.judgement) if line is not None)
 
     @property
-    def harmless(self) -> tuple[str, ...]:
-        """What could not, as a sentence."""
-        return (f"only words differ: {self.words}",) if self.words else ()
+    def in_words(self) -> tuple[str, ...]:
+        """What differs in all else, as a sentence."""
+        return (f"{WORDS_ONLY}{self.words}",) if self.words else ()
+
+
+def meaningful(deviations: Iterable[str]) -> tuple[str, ...]:
+    """Return those of a stored event's deviations that are more than a difference in words, whatever its form.
+
+    Every reader of stored runs and amendments asks this, so that all of them call the same runs deviating.
+    """
+    return tuple(line for line in deviations if ABOUT_WORDS.fullmatch(line) is None)
 
 
 def code_differences(before: Pins, now: Pins) -> CodeDifferences:

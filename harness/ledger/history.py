@@ -7,6 +7,7 @@ from typing import Literal
 
 from harness.errors import UsageError
 from harness.ledger.bodies import LookBody
+from harness.ledger.differing import meaningful
 from harness.ledger.events import Event, Ledger
 from harness.records import Attempt
 
@@ -61,7 +62,9 @@ def deviating(ledger: Ledger, hypothesis_id: str) -> frozenset[str]:
     return frozenset(
         run_name(event.digest)
         for event in ledger.events()
-        if event.type == "run_started" and event.body["hypothesis"] == hypothesis_id and event.body.get("deviations")
+        if event.type == "run_started"
+        and event.body["hypothesis"] == hypothesis_id
+        and meaningful(event.body.get("deviations", ()))
     )
 
 

@@ -69,7 +69,7 @@ class Comparison(Record):
     differences: tuple[str, ...]
     """Field by field, "arms.penalized.penalty.strength: 0.01 → 0.02"; empty unless changed."""
     code: CodeDifferences
-    """What differs in the code, by what it can change."""
+    """What differs in the code, by what it is meant for."""
 
 
 def canonical(hypothesis: Hypothesis) -> bytes:

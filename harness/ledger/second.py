@@ -18,6 +18,7 @@ from harness.ledger.carried import left_out, put_back
 from harness.ledger.git import Repository, git, repository
 from harness.ledger.nearby import base_of, outside, trails, unfound
 from harness.ledger.versions import OWN, contents, every_version
+from harness.wording import counted
 
 EVENT = re.compile(r"(?P<trail>(?:.+/)?)ledger/events/(?P<digest>[0-9a-f]{64})\.json")
 ASKING = re.compile(r"(?P<project>.+/)hypotheses/[^/]+\.yaml")
@@ -181,14 +182,14 @@ def _refuse_blobs(asked: _Asked, where: Repository, blobs: dict[str, _Kept]) -> 
     missing = [kept for blob, kept in blobs.items() if blob not in there and not kept.other_project]
     if missing and missing[0].commit != "HEAD":
         asked.notes.append(
-            f"{len(missing)} events of other branches are not in this clone: not looked at, whether one of them "
+            f"{counted(len(missing), 'event')} of other branches not in this clone: not looked at, whether one of them "
             "registers this id"
         )
     elif missing:
         lacking = where.top / missing[0].folder
         raise UsageError(
-            f"{len(missing)} events of the trail {lacking} are in HEAD and not here, so that nobody can tell whether "
-            "the hypothesis is registered already",
+            f"HEAD has {counted(len(missing), 'event')} of the trail {lacking} that this folder lacks, so that nobody "
+            "can tell whether the hypothesis is registered already",
             where=asked.hypothesis,
             remedy=f"get them: {_back(lacking)}",
         )

@@ -8,10 +8,12 @@ from typing import Any
 from harness.errors import UsageError
 from harness.ledger.amendments import amendments
 from harness.ledger.ancestry import Ancestry
+from harness.ledger.differing import WORDS_ONLY, meaningful
 from harness.ledger.event import Event
 from harness.ledger.events import Ledger
 from harness.ledger.history import run_name
 from harness.records import Record
+from harness.wording import counted, named
 
 Told = tuple[str, tuple[str, ...]]
 """What happened, and details of it."""
@@ -95,10 +97,9 @@ def _told(type_: str, body: Mapping[str, Any], hypothesis_id: str) -> Told:
         seeds = f"{body['seeds']} derived seeds" if many else f"{len(body['seeds'])} hand-picked seeds"
         return f"registered: {body['title']}", (seeds, *_data(body["data"]))
     if type_ == "run_started":
-        deviations = tuple(f"deviates: {line}" for line in body.get("deviations", ()))
-        return f"an attempt started on {body['device']}, with {len(body['seeds'])} seeds", deviations
+        return f"an attempt started on {body['device']}, with {counted(len(body['seeds']), 'seed')}", _differing(body)
     if type_ == "look":
-        after = f"run {run} was looked at after {body['seeds']} seeds"
+        after = f"run {run} was looked at after {counted(body['seeds'], 'seed')}"
         return f"{after}: {body['outcome'] or 'nothing is decided, it goes on'}", ()
     if type_ == "run_finished":
         return f"run {run} finished", ()
@@ -121,6 +122,15 @@ def _told(type_: str, body: Mapping[str, Any], hypothesis_id: str) -> Told:
     return type_, ()  # a type from a later version: it is named, and not passed over
 
 
+def _differing(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a run differs in from its registration: what makes it deviate, then what concerns words only."""
+    deviations = body.get("deviations", ())
+    serious = meaningful(deviations)
+    words = [line.removeprefix(WORDS_ONLY) for line in deviations if line not in serious]
+    words += [body["words"]] if body.get("words") else []
+    return (*(f"deviates: {line}" for line in serious), *(f"in what is meant for words only: {line}" for line in words))
+
+
 def _data(data: Mapping[str, str]) -> Sequence[str]:
     return [f"data of {name}: {fingerprint[:12]}" for name, fingerprint in data.items()]
 
@@ -132,5 +142,5 @@ def _walk_back(body: Mapping[str, Any], hypothesis_id: str) -> Told:
         for claim, ground in body["in_question"].items()
     )
     if body["hypothesis"] == hypothesis_id:
-        return f"this outcome, {body['outcome']}, walks back {claims}", question
+        return f"this outcome, {named(body['outcome'])}, walks back {claims}", question
     return f"{body['hypothesis']} ({body['outcome']}) walks back what a verdict here supported: {claims}", question

@@ -139,7 +139,7 @@ def moves(trail: Ledger) -> tuple[Move, ...]:
             run=ledger.run_name(started.digest),
             hypothesis=started.body["hypothesis"],
             outcome=event.body["outcome"],
-            deviated=bool(started.body.get("deviations")),
+            deviated=bool(ledger.meaningful(started.body.get("deviations", ()))),
             implication=implication,
             claims=registered_claims(registration.claims),
             earlier=frozenset(move.verdict for move in earlier if ancestry.before(move.verdict, event.digest)),

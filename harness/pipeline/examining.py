@@ -18,6 +18,7 @@ from harness.pipeline.places import Project, Settings, project_at
 from harness.pipeline.trying import elsewhere, in_trail
 from harness.registry import FAMILIES, members
 from harness.storage import cache_folder
+from harness.wording import counted
 
 ROOM = 1 << 30
 """Bytes that checkpoints and data sets of small runs need."""
@@ -136,7 +137,7 @@ def _git(root: Path) -> Iterator[Finding]:
     head = where.commit[:12]
     if lines:
         remedy = "commit before a run that matters: the verdict names every difference from the commit"
-        yield Finding("git", "note", f"commit {head}, {lines} changed files", remedy)
+        yield Finding("git", "note", f"commit {head}, {counted(lines, 'changed file')}", remedy)
     else:
         yield Finding("git", "works", f"commit {head}, nothing changed since")
     if (git(root, "rev-parse", "--is-shallow-repository") or b"").strip() == b"true":
@@ -153,14 +154,15 @@ def _trail(project: Project) -> Iterator[Finding]:
     yield Finding(
         "trail",
         "works",
-        f"{len(events)} events, {len(registered)} hypotheses registered{branches}; "
+        f"{counted(len(events), 'event')}, {counted(len(registered), 'hypothesis', 'hypotheses')} registered"
+        f"{branches}; "
         f"{trail.root} ({project.origins['verdicts']})",
     )
     for name in sorted(registered):
         opened = len(ledger.open_attempts(trail, name))
         if opened:
             remedy = "harness run goes on with it; harness run --no-resume closes it"
-            yield Finding("trail", "note", f"{name} has {opened} attempt{'s' if opened > 1 else ''} not closed", remedy)
+            yield Finding("trail", "note", f"{name} has {counted(opened, 'attempt')} not closed", remedy)
     where = repository(trail.root, project.root)
     if where.state == "outside the repository":
         yield Finding("trail", "note", where.problem, where.remedy)

@@ -15,6 +15,7 @@ from harness.inference import Spread, Truth
 from harness.ledger import Ledger
 from harness.pipeline.project import refuse_altered, run_folder, stored
 from harness.records import EstimandResult, Hypothesis, PowerReport
+from harness.wording import counted, exact, named
 
 SMALLER, LARGER = 2 / 3, 3 / 2  # of an assumed sd: how far off an assumption may well be
 ENOUGH = 0.8
@@ -123,7 +124,9 @@ class _Earlier:
         for decision, spec_of in hypothesis.decisions.items():
             if (result := self.about(spec_of.estimand, hypothesis)) is not None and result.sd:
                 low, high = inference.sd_limits(result.sd, result.n)
-                source = f"estimated from {result.n} seeds of {self.name}; also its lower and upper 80% limits"
+                source = (
+                    f"estimated from {counted(result.n, 'seed')} of {self.name}; also its lower and upper 80% limits"
+                )
                 found[decision] = Spread(low, result.sd, high, source)
         if not found and needed:
             wanted = ", ".join(decision.estimand for decision in hypothesis.decisions.values())
@@ -141,7 +144,7 @@ class _Earlier:
             result = self.about(guard.estimand, hypothesis)
             value = None if result is None else result.estimate(hypothesis.estimands[guard.estimand].seeds)
             if result is not None and value is not None and result.sd:
-                found[name] = Truth(value, result.sd, f"estimated from {result.n} seeds of {self.name}")
+                found[name] = Truth(value, result.sd, f"estimated from {counted(result.n, 'seed')} of {self.name}")
         return found
 
 
@@ -174,8 +177,8 @@ def too_few_seeds(loaded: spec.Loaded) -> Finding | None:
     hypothesis = loaded.hypothesis
     if (point := inference.only_points(hypothesis)) is not None:
         message = (
-            f"no number of seeds confirms the prediction, {hypothesis.prediction.outcome}: decision {point!r} would "
-            "have to be shown to be a single value, which data can't tell from its neighbours"
+            f"no number of seeds confirms the prediction, {named(hypothesis.prediction.outcome)}: decision {point!r} "
+            "would have to be shown to be a single value, which data can't tell from its neighbours"
         )
         return spec.warning(loaded, "power", ("decisions", point, "bands"), message, "give the predicted band a width")
     found = inference.greatest_chance(hypothesis, from_file(hypothesis))
@@ -184,8 +187,9 @@ def too_few_seeds(loaded: spec.Loaded) -> Finding | None:
     name, chance = found
     seeds = hypothesis.seeds
     message = (
-        f"{seeds.number} seeds would confirm the prediction, {hypothesis.prediction.outcome}, with a chance of "
-        f"{100 * chance:.0f}% at best: with the sd of {seeds.sd:g} that the file assumes, decision {name!r} "
+        f"{counted(seeds.number, 'seed')} would confirm the prediction, {named(hypothesis.prediction.outcome)}, with a "
+        f"chance of {100 * chance:.0f}% at best: with the sd of {exact(seeds.sd or 0)} that the file assumes, decision "
+        f"{name!r} "
         "often stays open whatever the truth is"
     )
     key = "count" if seeds.count is not None else "list"

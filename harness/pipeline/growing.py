@@ -12,7 +12,7 @@ from harness.pipeline.project import Reporter, Settings
 from harness.pipeline.steps import measured, train
 from harness.records import Decision, Measurements, Plan, Registered
 from harness.storage import write_atomic
-from harness.wording import p_equals
+from harness.wording import counted, p_equals
 
 if TYPE_CHECKING:
     from harness.datasets import Images
@@ -75,7 +75,7 @@ def train_and_judge(
             )
             p = "" if decision.p is None else f" ({p_equals(decision.p)})"
             said = f"nothing decided{p}, going on to {looks[number]}" if going_on else f"{decision.outcome}{p}"
-            reporter.say(f"look {number} of {len(looks)}, {seeds} seeds: {said}")
+            reporter.say(f"look {number} of {len(looks)}, {counted(seeds, 'seed')}: {said}")
         if not going_on:
             break
     return Trained(joined(results), seconds, measurements, decision)

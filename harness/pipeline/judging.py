@@ -23,6 +23,7 @@ from harness.records import (
     Registered,
 )
 from harness.storage import write_atomic
+from harness.wording import exact
 
 ROUNDING = 1e-9  # relative difference of statistics that two machines may have
 
@@ -226,7 +227,7 @@ def sensitivity(run: str, verdicts: Path, criteria: Sequence[str] = (), alphas: 
         remedy = f"criteria: {', '.join(known)}"
         raise UsageError(f"there is no criterion {unknown[0]!r}", where="--criterion", remedy=remedy)
     if odd := [alpha for alpha in alphas if not 0 < alpha < 0.5]:
-        raise UsageError(f"{odd[0]:g} is no level", where="--alpha", remedy="give a number above 0 and below .5")
+        raise UsageError(f"{exact(odd[0])} is no level", where="--alpha", remedy="give a number above 0 and below .5")
     found = read_run(run, verdicts)
     made = inference.sensitivity(found.registered.hypothesis, found.measurements, criteria or known, alphas)
     return Sensitivity(found.folder, found.registered, made)

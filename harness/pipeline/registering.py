@@ -81,7 +81,7 @@ def amend(path: Path, settings: Settings, reporter: Reporter, reason: str) -> En
             pins,
             {name: known.get(name) or before.data[name] for name in data if name in known or name in before.data},
             kind="meaning" if comparison.differences else kind,
-            differences=(*comparison.differences, *around, *comparison.code.harmless),
+            differences=(*comparison.differences, *around, *comparison.code.in_words),
             reason=reason,
         )
     return Entered(hypothesis, event, data)

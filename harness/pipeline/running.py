@@ -28,7 +28,7 @@ from harness.pipeline.project import (
     registered_for,
     save,
 )
-from harness.pipeline.proving import proven, proven_since_first
+from harness.pipeline.proving import proven, proven_since_first, tried, ways_to_try
 from harness.pipeline.steps import (
     LAYOUT,
     amended_lines,
@@ -106,9 +106,12 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
         attempt = ledger.start_or_resume(trail, hypothesis.id, body, resume=settings.resume, say=reporter.say)
         for line in attempt.event.body["deviations"]:
             reporter.say(deviates(line))
+        for line in ways_to_try(registration, attempt.event, trail):
+            reporter.say(f"  → {line}")
         registered = registered_for(trail, attempt.event)
         trained = train_and_judge(planned, registered, images, device, trail, attempt, settings, reporter)
         measurements, decision = trained.measurements, trained.decision
+        results = measurements.to_json().encode()
         provenance = Provenance(
             run=attempt.name,
             registration=registration.digest,
@@ -118,6 +121,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             attempts=ledger.attempts_with(trail, attempt, decision.outcome),
             deviations=tuple(attempt.event.body["deviations"]),
             words=attempt.event.body.get("words"),
+            tried=tried(registration, attempt.event, trail, hashlib.sha256(results).hexdigest()),
             amendments=amended_lines(trail, hypothesis.id, late=False),
             hand_picked_seeds=registration.hand_picked_seeds,
             **circumstances(
@@ -135,9 +139,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
         files = first_judged(registered, measurements, decision, provenance, reporter.say, templates)
         ledger.refuse_judged(trail, attempt)  # before its files are written over
         save(attempt.folder, files)
-        ledger.record_verdict(
-            trail, attempt, decision.outcome, files | {"results.json": measurements.to_json().encode()}
-        )
+        ledger.record_verdict(trail, attempt, decision.outcome, files | {"results.json": results})
         rmtree(attempt.folder / "work", ignore_errors=True)
         append_walk_backs(trail)
     return Report(hypothesis, decision, attempt.folder, trail.heads()[0])

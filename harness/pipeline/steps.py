@@ -25,6 +25,7 @@ from harness.records import (
     Plan,
     Registered,
 )
+from harness.wording import counted
 
 if TYPE_CHECKING:
     from harness.datasets import Images
@@ -117,13 +118,13 @@ def refuse_other_seeds(registration: Registration, loaded: spec.Loaded) -> None:
         return
     change = "adding" if now > before else "dropping"
     raise DeviationRefused(
-        f"{loaded.hypothesis.id} was registered with {before} seeds on {registration.claimed_time}, and the file now "
-        f"asks for {now}: {change} seeds outside the declared stopping rule is refused, because who may choose when to "
-        "stop can stop when the outcome pleases",
+        f"{loaded.hypothesis.id} was registered with {counted(before, 'seed')} on {registration.claimed_time}, and the "
+        f"file now asks for {now}: {change} seeds outside the declared stopping rule is refused, because who may "
+        "choose when to stop can stop when the outcome pleases",
         where=str(loaded.path),
-        remedy=f"go back to {before} seeds; while nothing was run, harness amend FILE --reason … changes them; after "
-        f"that, to use {now}, make a fresh registration under a new id, which has fresh seeds, and declare looks in "
-        "'stopping' if their number should depend on the data",
+        remedy=f"go back to {counted(before, 'seed')}; while nothing was run, harness amend FILE --reason … changes "
+        f"them; after that, to use {now}, make a fresh registration under a new id, which has fresh seeds, and declare "
+        "looks in 'stopping' if their number should depend on the data",
     )
 
 

@@ -43,7 +43,7 @@ class Move:
     hypothesis: str
     outcome: str
     deviated: bool
-    """Whether the run deviated from its registration."""
+    """Whether the run deviated from its registration in more than words."""
     implication: Implication
     """Of its outcome, as registered."""
     claims: Claims

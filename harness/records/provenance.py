@@ -92,9 +92,11 @@ class Provenance(Record):
     attempts: tuple[Attempt, ...]
     """All attempts at this hypothesis up to this verdict, in ledger order."""
     deviations: tuple[str, ...]
-    """What differed from the registration and could change what comes out, one sentence each."""
+    """What differed from the registration, one sentence each."""
     words: str | None = None
-    """What else differed and could not: templates, and code that only reports, checks and keeps records."""
+    """What differed besides and is meant for words: templates, and code that reports, checks and keeps records."""
+    tried: tuple[str, ...] = ()
+    """What the results show of deviations in code of which nothing was known before, or what would: a sentence each."""
     undrawn: tuple[str, ...] = ()
     """Figures that could not be drawn where the verdict was written: names of files below the run's folder."""
     amendments: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from harness.records import Band, DecisionSpec, Interval
 from harness.records.hypothesis import RESERVED_OUTCOMES
 from harness.spec.draft import Draft
 from harness.spec.tree import Path, Problem
+from harness.wording import exact, unpadded
 
 
 def band_problems(draft: Draft) -> Iterator[Problem]:
@@ -102,14 +103,14 @@ def _inside(piece: Interval) -> float:
 def _named(run: list[Interval]) -> str:
     first, last = run[0], run[-1]
     if len(run) == 1 and first.lower == first.upper and first.lower is not None:
-        return f"{first.lower:g} is"
+        return f"{exact(first.lower)} is"
     whole = Interval(
         lower=first.lower, upper=last.upper, lower_closed=first.lower_closed, upper_closed=last.upper_closed
     )
-    return f"the numbers in {whole} are"
+    return f"the numbers in {unpadded(str(whole))} are"
 
 
 def _range(low: float, high: float) -> str:
-    left = "(-inf" if math.isinf(low) else f"[{low:g}"
-    right = "inf)" if math.isinf(high) else f"{high:g}]"
+    left = "(-inf" if math.isinf(low) else f"[{exact(low)}"
+    right = "inf)" if math.isinf(high) else f"{exact(high)}]"
     return f"{left}, {right}"

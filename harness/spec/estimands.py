@@ -11,8 +11,8 @@ from harness.criteria.wilcoxon import Wilcoxon
 from harness.records import Arm, Estimand, Setup
 from harness.spec.draft import Draft
 from harness.spec.forms import listed
-from harness.spec.seeds import some_seeds
 from harness.spec.tree import Path, Problem
+from harness.wording import counted, exact, level
 
 GUARD_TESTS: dict[Target, tuple[str, Criterion]] = {
     "mean": ("a t test of the mean", T(name="t")),
@@ -107,17 +107,21 @@ def guard_problems(draft: Draft) -> Iterator[Problem]:
             yield Problem((*path, "estimand"), message, "guard an estimand without absolute_after")
         low, high = estimand.domain
         if guard.above is not None and guard.above >= high:
-            yield Problem((*path, "above"), f"{guard.estimand} is never above {guard.above:g}: the guard can't hold")
+            yield Problem(
+                (*path, "above"), f"{guard.estimand} is never above {exact(guard.above)}: the guard can't hold"
+            )
         if guard.below is not None and guard.below <= low:
-            yield Problem((*path, "below"), f"{guard.estimand} is never below {guard.below:g}: the guard can't hold")
+            yield Problem(
+                (*path, "below"), f"{guard.estimand} is never below {exact(guard.below)}: the guard can't hold"
+            )
         if draft.seeds is None:
             continue
         test, criterion = GUARD_TESTS[estimand.seeds]
         number = draft.seeds.number
         looks = len(draft.stopping.numbers(number))
         alpha = guard.alpha / looks
-        level = f"{guard.alpha:g}" if looks == 1 else f"{alpha:g}, {guard.alpha:g} over {looks} looks"
+        at = level(alpha) if looks == 1 else f"{level(alpha)}, {level(guard.alpha)} over {looks} looks"
         fewest = criterion.smallest_n(alpha)
         if number < fewest:
-            message = f"{some_seeds(number)} can't verify guard {name!r}: {test} needs {fewest} at alpha {level}"
-            yield Problem(path, message, f"register {fewest} seeds or more", on_key=True)
+            message = f"{counted(number, 'seed')} can't verify guard {name!r}: {test} needs {fewest} at alpha {at}"
+            yield Problem(path, message, f"register {counted(fewest, 'seed')} or more", on_key=True)

@@ -19,6 +19,7 @@ from harness.spec.checks import CHECKS
 from harness.spec.forms import suggestion
 from harness.spec.scalars import Surprising, resolve
 from harness.spec.schema import Json, json_schema, model_schema
+from harness.wording import exact, level
 
 NOUNS = {"datasets": "data set", "penalties": "penalty", "criteria": "criterion"}
 """Family → what one of its members is called, where that is not the name without its s."""
@@ -111,7 +112,7 @@ def _plugin(family: str, kind: type[Plugin]) -> Explanation:
 
 def _fewest_seeds(kind: type[Criterion]) -> tuple[str, str, str]:
     criterion = kind.model_validate({"name": model_schema(kind)["properties"]["name"]["const"]})
-    found = ", ".join(f"{criterion.smallest_n(alpha)} at α = {alpha:g}" for alpha in (0.05, 0.025, 0.01))
+    found = ", ".join(f"{criterion.smallest_n(alpha)} at α = {level(alpha)}" for alpha in (0.05, 0.025, 0.01))
     return "smallest n", found, "The fewest seeds with which it can exclude a band; bands between two cuts take α/2."
 
 
@@ -221,7 +222,7 @@ def _values(field: Json, parts: Json) -> str:
     words = {"integer": "a whole number", "number": "a number", "string": "a text", "object": "a mapping"}
     words |= {"boolean": "true or false", "null": "null"}
     limits = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
-    bounds = [f"{limit} {field[key]:g}" for key, limit in limits.items() if key in field]
+    bounds = [f"{limit} {exact(field[key])}" for key, limit in limits.items() if key in field]
     return " ".join([words.get(str(field.get("type")), "anything"), ", ".join(bounds)]).strip()
 
 

@@ -18,6 +18,7 @@ from harness.spec import yaml
 from harness.spec.explain import plugin_example, scalar
 from harness.spec.files import parse
 from harness.spec.forms import suggestion
+from harness.wording import exact
 
 PROBE = 256
 
@@ -70,7 +71,7 @@ def draft(answers: Answers, schema: str | None = None) -> str:
     ]
     if not 0 < answers.margin < math.inf:
         raise UsageError(
-            f"{answers.margin:g} is no margin",
+            f"{exact(answers.margin)} is no margin",
             where="--margin",
             remedy="give the smallest difference that matters, a number above 0",
         )

@@ -13,14 +13,10 @@ from harness.registry import members
 from harness.spec.bands import tests_of
 from harness.spec.draft import Draft
 from harness.spec.tree import Problem
+from harness.wording import counted, level
 
 MAX_REPLICAS = 20_000
 """Far beyond what anybody trains; a plan of that many still takes seconds."""
-
-
-def some_seeds(number: int) -> str:
-    """``1 seed``, ``2 seeds``."""
-    return f"{number} seed" if number == 1 else f"{number} seeds"
 
 
 def seed_problems(draft: Draft) -> Iterator[Problem]:
@@ -33,7 +29,7 @@ def seed_problems(draft: Draft) -> Iterator[Problem]:
         return
     number = draft.seeds.number
     if (replicas := number * len(draft.names("arms"))) > MAX_REPLICAS:
-        message = f"{replicas:,} replicas: {some_seeds(number)} of {len(draft.names('arms')):,} arms"
+        message = f"{replicas:,} replicas: {counted(number, 'seed')} of {len(draft.names('arms')):,} arms"
         yield Problem(("seeds",), message, f"at most {MAX_REPLICAS:,} are allowed", on_key=True)
     parts = 1
     if draft.combine is not None and draft.combine.rule != "all":
@@ -45,16 +41,16 @@ def seed_problems(draft: Draft) -> Iterator[Problem]:
         if estimand is None or (criterion.needs_bounds and not _bounded(estimand)):
             continue  # reported by their own rules
         needs = _needs(decision, criterion, estimand, criterion.alpha / parts)
-        fewest, level = max(needs, key=lambda need: (need[0], -need[1]))
+        fewest, own = max(needs, key=lambda need: (need[0], -need[1]))
         first.append((*min(needs), name))
         if number >= fewest:
             continue
-        start = f"{some_seeds(number)} can't decide {name!r}: criterion {criterion.name}"
+        start = f"{counted(number, 'seed')} can't decide {name!r}: criterion {criterion.name}"
         if fewest == NEVER:
-            message = f"{start} can't test at level {level:g}, whatever the number of seeds"
+            message = f"{start} can't test at level {level(own)}, whatever the number of seeds"
         else:
-            message = f"{start} needs {fewest} at level {level:g}"
-        remedies = [f"register {some_seeds(fewest)} or more"] if fewest < NEVER else []
+            message = f"{start} needs {fewest} at level {level(own)}"
+        remedies = [f"register {counted(fewest, 'seed')} or more"] if fewest < NEVER else []
         if able := list(_able(decision, estimand, criterion.alpha / parts, number, draft.stopping.kind == "anytime")):
             remedies.append(f"take a criterion that can decide with {number}: {' or '.join(able)}")
         elif fewest == NEVER:
@@ -62,10 +58,10 @@ def seed_problems(draft: Draft) -> Iterator[Problem]:
         key = "count" if draft.seeds.count is not None else "list"
         yield Problem(("seeds", key), message, ", or ".join(remedies))
     if draft.stopping.at and first and draft.stopping.at[0] < min(first)[0] <= number:
-        fewest, level, name = min(first)
-        message = f"nothing can be decided at {some_seeds(draft.stopping.at[0])}: {name!r} needs {fewest} to exclude "
-        message += f"anything at level {level:g}"
-        yield Problem(("stopping", "at", 0), message, f"look first at {some_seeds(fewest)} or more")
+        fewest, own, name = min(first)
+        message = f"nothing can be decided at {counted(draft.stopping.at[0], 'seed')}: {name!r} needs {fewest} to "
+        message += f"exclude anything at level {level(own)}"
+        yield Problem(("stopping", "at", 0), message, f"look first at {counted(fewest, 'seed')} or more")
 
 
 def _needs(decision: DecisionSpec, criterion: Criterion, estimand: Estimand, alpha: float) -> list[tuple[int, float]]:
@@ -121,5 +117,5 @@ def stopping_problems(draft: Draft) -> Iterator[Problem]:
     if draft.seeds is not None and stopping.at[-1] != draft.seeds.number:
         number = draft.seeds.number
         registered = f"{number} {'is' if number == 1 else 'are'} registered"
-        message = f"the last look is at {some_seeds(stopping.at[-1])}, but {registered}"
+        message = f"the last look is at {counted(stopping.at[-1], 'seed')}, but {registered}"
         yield Problem(("stopping", "at", len(stopping.at) - 1), message, "end at the number registered")

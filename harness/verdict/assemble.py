@@ -258,13 +258,13 @@ def _as_json(
             "consequences": {}
             if pilot
             else {outcome: moved.model_dump(mode="json") for outcome, moved in consequences.items()},
-            # In verdicts of any version: a run from before the code's digest was noted has none, and nearly every run
-            # has all its figures.
+            # In verdicts of any version: a run from before the code's digest was noted has none, nearly every run has
+            # all its figures, and few have deviations that were tried.
             "provenance": provenance.model_dump(
                 mode="json",
                 exclude={
                     **later["provenance"],
-                    **{name: True for name in ("code", "undrawn") if not getattr(provenance, name)},
+                    **{name: True for name in ("code", "undrawn", "tried") if not getattr(provenance, name)},
                 },
             ),
         }

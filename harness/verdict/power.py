@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from harness.records import Band, DecisionPower, PowerReport
 from harness.verdict.canvas import LINES, MUTED, TEXT, TINTS, WIDTH, place, shorten, svg
 from harness.verdict.tables import Table
-from harness.verdict.text import Markdown, chance, escape, exact, number, with_unit
+from harness.verdict.text import Markdown, chance, escape, with_unit
+from harness.wording import counted, exact, level, listing, named, number, unpadded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +28,7 @@ def tables(part: DecisionPower) -> list[Table]:
     found = [Table(f"Chance of each outcome, with {seeds} and an sd of {sd}", heads, rows)]
     if not part.prediction:
         return found
-    predicted = " or ".join(part.predicted)
+    predicted = _predicted(part)
     heads = [f"sd {number(value)}" for value in part.sds]
     found.append(
         Table(
@@ -36,10 +37,10 @@ def tables(part: DecisionPower) -> list[Table]:
             ["If the true value is", "which is", *heads],
             [
                 [
-                    exact(row.effect),
-                    row.where,
+                    Markdown(exact(row.effect)),
+                    unpadded(row.where),
                     *(
-                        f"{chance(p)} ({_seeds(part, row.effect, n)})"
+                        Markdown(f"{chance(p)} ({_seeds(part, row.effect, n)})")
                         for p, n in zip(row.chances, row.seeds, strict=True)
                     ),
                 ]
@@ -62,7 +63,11 @@ def tables(part: DecisionPower) -> list[Table]:
 
 
 def _seeds_in_all(part: DecisionPower) -> str:
-    return f"{'up to ' if part.looks else ''}{part.seeds} seeds"
+    return f"{'up to ' if part.looks else ''}{counted(part.seeds, 'seed')}"
+
+
+def _predicted(part: DecisionPower) -> str:
+    return listing([named(outcome) for outcome in part.predicted], "or")
 
 
 def _number(part: DecisionPower, n: int) -> str:
@@ -77,14 +82,14 @@ def guards_table(report: PowerReport) -> Table | None:
         return None
     sources = " and ".join(dict.fromkeys(guard.source for guard in report.guards))
     return Table(
-        f"Guards, with {report.seeds} seeds, if the truth is as {sources}",
+        f"Guards, with {counted(report.seeds, 'seed')}, if the truth is as {sources}",
         ["Guard", "must be", "truth", "sd", "shown to hold", "shown not to"],
         [
             [
                 guard.name,
                 f"{guard.side} {exact(guard.threshold)}",
                 with_unit(number(guard.effect), guard.unit),
-                number(guard.sd),
+                Markdown(number(guard.sd)),
                 chance(guard.verified),
                 chance(guard.violated),
             ]
@@ -96,7 +101,7 @@ def guards_table(report: PowerReport) -> Table | None:
 def _outcome_row(part: DecisionPower, index: int) -> list[str]:
     effect = part.landmarks[index]
     values = part.curve[part.curve_effects.index(effect)]
-    row = [exact(effect), _home(part, effect), *(chance(value) for value in values)]
+    row: list[str] = [Markdown(exact(effect)), _home(part, effect), *(chance(value) for value in values)]
     return [*row, f"{part.seeds_trained[index]:.1f}"] if part.looks else row
 
 
@@ -111,14 +116,14 @@ def _seeds(part: DecisionPower, effect: float, n: int | None) -> str:
         return "none"
     if _home(part, effect) not in part.predicted:
         return "no number"
-    return "over 10,000" if part.draws is None else f"over {part.numbers[-1]}"
+    return "over 10,000" if part.draws is None else f"over {part.numbers[-1]:,}"
 
 
 def sentences(part: DecisionPower) -> list[str]:
     """What stands above and below a decision's tables."""
     said = [
-        f"{part.title}; criterion {part.criterion}, level {number(part.alpha)}; bands: "
-        + "; ".join(f"{name} {band}" for name, band in part.bands.items())
+        f"{part.title}; criterion {part.criterion}, level {level(part.alpha)}; bands: "
+        + "; ".join(f"{name} {unpadded(band)}" for name, band in part.bands.items())
         + ".",
         f"Standard deviation between seeds: {with_unit(number(part.sds[1]), part.unit)}, {part.sd_source}.",
     ]
@@ -126,9 +131,9 @@ def sentences(part: DecisionPower) -> list[str]:
         error = (0.25 / part.draws) ** 0.5
         said.append(
             (
-                f"Simulated as the stopping rule says, {part.draws} runs that end at the first look that decides: "
+                f"Simulated as the stopping rule says, {part.draws:,} runs that end at the first look that decides: "
                 if part.looks
-                else f"Simulated through the criterion's own code, {part.draws} samples for each number of seeds: "
+                else f"Simulated through the criterion's own code, {part.draws:,} samples for each number of seeds: "
             )
             + f"a standard error of up to {100 * error:.1f} points."
         )
@@ -138,7 +143,7 @@ def sentences(part: DecisionPower) -> list[str]:
 
 
 def _within(part: DecisionPower, greatest: float) -> str:
-    start = f"With {_seeds_in_all(part)} and this sd, {' or '.join(part.predicted)}"
+    start = f"With {_seeds_in_all(part)} and this sd, {_predicted(part)}"
     if not part.within:
         return f"{start} has a chance of {chance(greatest)} at the very best, whatever the truth is."
     spans = []
@@ -161,18 +166,15 @@ def together(report: PowerReport) -> str | None:
     )
     bounds = chance(low) if chance(low) == chance(high) else f"at least {chance(low)} and at most {chance(high)}"
     return (
-        f"Together: if {at}, the predicted outcome, {report.predicted}, has a chance of {bounds}, however "
+        f"Together: if {at}, the predicted outcome, {named(report.predicted)}, has a chance of {bounds}, however "
         f"{'decisions and guards' if report.guards else 'the decisions'} depend on one another."
     )
 
 
 def markdown(report: PowerReport, figure: str | None = None) -> str:
     """The whole report as Markdown; ``figure`` is a path to link to."""
-    lines = [f"# Before any data: {escape(report.title)}", ""]
-    lines += [
-        f"Hypothesis {escape(report.hypothesis)}, {report.seeds} seeds; predicted: {escape(report.predicted)}.",
-        "",
-    ]
+    about = f"Hypothesis {escape(report.hypothesis)}, {counted(report.seeds, 'seed')}"
+    lines = [f"# Before any data: {escape(report.title)}", "", f"{about}; predicted: {escape(report.predicted)}.", ""]
     if figure is not None:
         lines += [f"![{escape(alt(report))}]({figure})", ""]
     for part in report.decisions:

@@ -123,6 +123,11 @@ def level(alpha: float) -> Markdown:
     return Markdown(wording.level(alpha))
 
 
+def counted(count: int, noun: str, plural: str | None = None) -> Markdown:
+    """``1 seed``, ``10 seeds``."""
+    return Markdown(wording.counted(count, noun, plural))
+
+
 def named(outcome: str) -> Markdown:
     """An outcome's or band's name in a sentence: in quotation marks, unless it is one of ours."""
     return escape(wording.named(outcome))
@@ -203,6 +208,7 @@ FILTERS: dict[str, Callable[..., Markdown]] = {
     "p": p_value,
     "p_equals": p_equals,
     "level": level,
+    "counted": counted,
     "named": named,
     "band": band,
     "with_unit": with_unit,

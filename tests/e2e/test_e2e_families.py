@@ -73,7 +73,7 @@ def test_deleting_a_file_does_not_shrink_the_family(family: Project) -> None:
 def test_list_family_as_text_and_json(family: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(family.root)
     as_text = CliRunner().invoke(app, ["list", "--family"]).output
-    assert "siblings: 3 registered, α = 0.05 over all, by Holm" in as_text
+    assert "siblings: 3 registered, α = .05 over all, by Holm" in as_text
     assert "not judged: p = 1" in as_text and "fourth declares this family" in as_text
     (found,) = json.loads(CliRunner().invoke(app, ["list", "--family", "--format", "json"]).stdout)
     assert (found["family"], found["not_registered"]) == ("siblings", ["fourth"])

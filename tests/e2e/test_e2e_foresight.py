@@ -63,7 +63,7 @@ def test_power_says_where_the_sd_comes_from(copy: Project) -> None:
     said = harness(copy, "power", file, "--sd-from", "bp-penalty-control").stdout
     assert "estimated from 10 seeds of run" in said
     said = harness(copy, "power", "hypotheses/mode2_direction.yaml", "--sd-from", "mode2-direction").stdout
-    assert "healthy_reference  above 1e-07" in said and "shown not to" in said and "not counted in for" not in said
+    assert "healthy_reference  above 1e-7" in said and "shown not to" in said and "not counted in for" not in said
     said = harness(copy, "power", "hypotheses/mode2_direction.yaml").stdout
     assert "not counted in for healthy_reference" in said
     said = harness(copy, "power", file, "--sd-from", "bp-penalty-control", "--sd", "margin=4").stdout
@@ -116,7 +116,7 @@ def test_other_criteria_and_levels_are_no_verdict_and_leave_no_trace(copy: Proje
     ran = harness(copy, "reverdict", name, "--alpha", "0.4", "--alpha", "0.01", "--criterion", "all")
     assert ran.exit_code == 0, ran.stderr
     assert ran.stdout.startswith("Sensitivity analysis: this is not the verdict.")
-    for row in (r"as registered +mean +as registered", r"t +mean +0\.4 ", r"t +mean +0\.01 "):
+    for row in (r"as registered +mean +as registered", r"t +mean +\.4 ", r"t +mean +\.01 "):
         assert re.search(rf"^{row}", ran.stdout, re.MULTILINE), ran.stdout
     assert state(copy.root / "verdicts") == before
     refused = harness(copy, "reverdict", name, "--criterion", "oracle")
@@ -147,4 +147,4 @@ def test_check_warns_of_a_predicted_single_value_without_any_sd(project: Project
     project.edit(bands, '{worse: "(-inf, 0)", better: "[0, 0]", much: "(0, inf)"}')
     project.edit("  worse: {says", "  much: {says: More.}\n  worse: {says")
     ran = harness(project, "check")
-    assert ran.exit_code == 0 and "warning: no number of seeds confirms the prediction, better" in ran.stdout
+    assert ran.exit_code == 0 and 'warning: no number of seeds confirms the prediction, "better"' in ran.stdout

@@ -294,7 +294,7 @@ def test_on_a_terminal_only_the_title_of_a_hypothesis_is_shortened() -> None:
     lines = terminal(Project(REPOSITORY), 110, "list").splitlines()
     assert len(lines) == 1 + len(list(REPOSITORY.glob("hypotheses/*.yaml"))) - 1
     assert all(len(line) <= 110 for line in lines)
-    assert any(re.match(r"bp-penalty-control .* 3 \(2 deviating\) .* partial \(deviates\) .*…", line) for line in lines)
+    assert any(re.match(r"bp-penalty-control .* 3 \(1 deviating\) .* partial \(deviates\) .*…", line) for line in lines)
 
 
 def test_off_a_terminal_no_table_has_a_width(moment: Project) -> None:

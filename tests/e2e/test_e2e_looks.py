@@ -118,7 +118,7 @@ def test_the_verdict_names_the_looks(stopped: tuple[Project, Watched, Any]) -> N
         said = look["outcome"] if number == len(looks) else "not decided: on to the next"
         assert f"| {number} | {look['seeds']} | {said} |" in text
     if report.hypothesis.stopping.kind == "looks":
-        assert "plans 3 looks, after 2, 4, 6 seeds" in text and "the other 2 were never trained" in text
+        assert "plans 3 looks, after 2, 4, 6 seeds" in text and "did not train the other 2" in text
     assert report.decision.warnings == ()
     raw, adjusted = stored["decision"]["exploratory_p"]["gain"]
     (row,) = [line for line in text.splitlines() if line.startswith("| test accuracy, BP − DFA")]

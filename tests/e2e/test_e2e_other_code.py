@@ -67,11 +67,14 @@ def test_a_run_that_differs_in_words_only_does_not_deviate(judged: Project, othe
     assert "deviates" not in said
     page, body = new_run(judged, before)
     assert body["deviations"] == []
+    assert "to see whether" not in said
     assert body["words"].startswith("the template verdict.md.j2, the code that reports and keeps records (")
     assert body["words"].endswith("harness 0.1.0 → 1.1.0")
     assert BANNER not in page
     section = page.split("## Deviations")[1].split("##")[0].strip()
-    assert section.startswith("None that could change") and len(section.splitlines()) == 1
+    known = "None was found in code that is meant to train, measure or judge. "
+    known += "What differs from the registration is meant for words"
+    assert section.startswith(f"{known} only: ") and len(section.splitlines()) == 1
     assert "verdict.md.j2" in section
     assert "deviates" not in audited(judged)
 
@@ -86,6 +89,7 @@ def test_other_judging_code_is_tried_on_the_stored_results(judged: Project, othe
     assert "; criteria/t): the judgement could differ; " in line
     assert line.endswith(f"judging the stored results of run {before.name} again with this code gave the same decision")
     assert f"this run deviates: {line}" in said and BANNER in page
+    assert "Whether the code made a difference" not in page  # the deviation says it
     audited(judged)
     again = judged.harness("reverdict", before.name, PYTHONPATH=str(other.root))
     told = "the code that judges is not that of the run"
@@ -117,3 +121,36 @@ def test_other_training_code_is_shown_harmless_by_a_replication(judged: Project,
     assert line.endswith(", came to the same bits")
     assert BANNER in page
     audited(judged)
+
+
+def test_the_command_that_could_show_it_is_named_and_so_are_equal_results(judged: Project, other: Other) -> None:
+    (before,) = judged.runs()
+    other.comment("harness/engine/loop.py")
+    said = other.runs(judged)
+    page, body = new_run(judged, before)
+    assert body["deviations"][0].endswith("): the numbers could differ")
+    assert f"→ to see whether the numbers differ: harness replicate {before.name}\n" in said
+    shown = f"- the same numbers: results.json is, to the byte, that of run {before.name}, which the registered code"
+    assert f"Whether the code made a difference:\n\n{shown}" in page
+    (second,) = [folder for folder in judged.runs() if folder != before]
+    assert (second / "results.json").read_bytes() == (before / "results.json").read_bytes()
+    said = other.runs(judged)
+    proof = f"run {second.name}, by this code, has the same results.json as run {before.name}, by that one"
+    assert f": the numbers could differ; {proof}\n" in said and "to see whether" not in said
+    audited(judged)
+
+
+def test_a_run_with_nothing_to_compare_with_names_what_would_show_it(registered_only: Project, other: Other) -> None:
+    other.comment("harness/engine/loop.py", "harness/inference/outcome.py")
+    said = other.runs(registered_only)
+    assert said.count("this run deviates") == 2 and "to see whether" not in said
+    (run,) = registered_only.runs()
+    page = (run / "verdict.md").read_text()
+    for what, verb in (("numbers", "replicate"), ("decisions", "reverdict")):
+        command = f"harness {verb} {run.name}, with the registered code"
+        assert f"- not known yet whether the {what} differ; it would show: {command}\n" in page
+    audited(registered_only)
+    here = registered_only.harness("replicate", "tiny", "--device", "cpu")  # by the registered code, which is ours
+    assert here.returncode == 0, here.stderr
+    said = other.runs(registered_only)
+    assert f"; run {run.name}, by this code, trained again with that one on " in said

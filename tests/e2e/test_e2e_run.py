@@ -243,7 +243,7 @@ def test_what_cannot_resume_to_the_same_bits_is_kept(
     assert "its code (the code that trains and measures) changed" in other.stderr and "--no-resume" in other.stderr
     assert not registered_only.events("run_aborted")
     shutil.copy(source / "harness/engine/loop.py", tmp_path / "other/harness/engine/loop.py")
-    for words in ("harness/errors.py", "templates/verdict.md.j2"):  # they cannot change what comes out
+    for words in ("harness/errors.py", "templates/verdict.md.j2"):  # which are meant for words
         (tmp_path / "other" / words).open("a").write("# another version\n")
     # Nor is another number of cores another device.
     ran = registered_only.harness(*arguments, OMP_NUM_THREADS="2", PYTHONPATH=str(tmp_path / "other"))

@@ -138,7 +138,7 @@ def test_a_life_with_amendments(moment: Project) -> None:
     done(moment, *RUN, "--require-registered")
     (first,) = moment.runs()
     page = (first / "verdict.md").read_text()
-    assert "follows its registration as amended" in page and "deviated" not in page
+    assert "are those of the registration as amended, as far as it fixes them" in page and "deviated" not in page
     assert "setup.epochs: 2 → 1, amended before any run: too long for a test" in page
 
     moment.edit("id: tiny", "id: tiny  # said again")

@@ -7,7 +7,19 @@ import math
 import pytest
 
 from harness.verdict.text import FILTERS, escape
-from harness.wording import cardinal, level, listing, named, number, p_equals, p_value, told_plainly, unpadded
+from harness.wording import (
+    cardinal,
+    counted,
+    exact,
+    level,
+    listing,
+    named,
+    number,
+    p_equals,
+    p_value,
+    told_plainly,
+    unpadded,
+)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +73,21 @@ def test_names_of_a_file_are_quoted_and_words_of_the_language_are_not() -> None:
         "invalid",
     ]
     assert listing([named("small"), named("wide")]) == '"small" and "wide"'
+
+
+def test_what_is_counted_agrees_with_its_number() -> None:
+    assert [counted(count, "seed") for count in (0, 1, 2, 12_000)] == ["0 seeds", "1 seed", "2 seeds", "12,000 seeds"]
+    assert [counted(count, "event is", "events are") for count in (1, 3)] == ["1 event is", "3 events are"]
+
+
+def test_a_fixed_number_is_written_in_full() -> None:
+    assert [exact(value) for value in (0.001, 25.0, 1e-9, 2e16, 0.123456789)] == [
+        "0.001",
+        "25",
+        "1e-9",
+        "2e16",
+        "0.123456789",
+    ]
 
 
 def test_small_numbers_are_words() -> None:

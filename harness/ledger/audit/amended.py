@@ -13,6 +13,7 @@ from harness.ledger.code import MEANING, digest_of
 from harness.ledger.history import run_name
 from harness.ledger.pins import Pins
 from harness.ledger.registration import form_differences, written_differences
+from harness.wording import counted
 
 
 class Change(NamedTuple):
@@ -23,7 +24,7 @@ class Change(NamedTuple):
     before: str
     now: str
     words: bool = False
-    """Whether it can change nothing but words, so that naming it there is enough."""
+    """Whether it is meant for words, so that naming it there is enough."""
 
 
 def check(evidence: Evidence, hypothesis: str) -> Iterator[AuditFinding]:
@@ -98,7 +99,8 @@ def _other_seeds(
         return "this amendment chooses other seeds than were registered"
     if runs:
         first = min(runs, key=evidence.of(body.hypothesis, "run_started").index)
-        return f"this amendment changes {known.seeds} seeds to {body.seeds}, after run {run_name(first)} started"
+        change = f"{counted(known.seeds, 'seed')} to {body.seeds}"
+        return f"this amendment changes {change}, after run {run_name(first)} started"
     return None
 
 

@@ -11,6 +11,7 @@ from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import VerdictBody
 from harness.ledger.carried import BESIDE
 from harness.ledger.history import RUN_DIGITS, run_name
+from harness.wording import counted
 
 PROMISE = "every registered file and every file of a verdict is the one that the ledger names"
 ALWAYS = ("env.json", "results.json", "verdict.json", "verdict.md")
@@ -144,7 +145,7 @@ def _strays(evidence: Evidence, known: set[str]) -> Iterator[AuditFinding]:
         what = "working files of an attempt that the ledger does not know: killed before it was entered"
         yield AuditFinding("leftover", what, evidence.files.shown(folder))
     for folder, count in sorted(orphans.items()):
-        what = f"{count} {'file' if count == 1 else 'files'} of a run that the ledger does not know"
+        what = f"{counted(count, 'file')} of a run that the ledger does not know"
         hypothesis = folder.split("/")[0]
         whose = hypothesis if hypothesis in evidence.hypotheses else None
         yield AuditFinding("orphan-run", what, evidence.files.shown(folder), hypothesis=whose)

@@ -10,6 +10,7 @@ from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.audit.similar import near_duplicates
 from harness.ledger.bodies import AmendedBody, RegisteredBody, RunStartedBody, VerdictBody
+from harness.ledger.differing import meaningful
 from harness.ledger.history import run_name
 
 PROMISE = "it was registered before it was run, every attempt is closed and counted, every deviation is named"
@@ -83,8 +84,8 @@ def _start(evidence: Evidence, run: str, body: RunStartedBody, same_meaning: Sam
         if change.name not in (f"{said}\n{body.words}" if change.words else said):
             what = f"{change.name} is not the registered one, and its deviations do not say so"
             yield AuditFinding("deviation-unnamed", what, where, change.before, change.now, body.hypothesis)
-    if body.deviations:
-        what = f"run {run_name(run)} deviates: {'; '.join(body.deviations)}"
+    if deviations := meaningful(body.deviations):
+        what = f"run {run_name(run)} deviates: {'; '.join(deviations)}"
         yield AuditFinding("deviated", what, where, hypothesis=body.hypothesis)
 
 

@@ -9,6 +9,7 @@ from harness.ledger.audit.evidence import DIGEST, EVENTS, OBJECTS, Evidence
 from harness.ledger.audit.files import aside
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.mending import CHANGED, repair
+from harness.wording import counted
 
 PROMISE = "every event and object is, to the byte, what its name says, and no event's parent is missing"
 
@@ -17,7 +18,7 @@ def _known_causes(evidence: Evidence) -> Iterator[AuditFinding]:
     """What happened to many files at once and is told once: line ends that were changed, files that were left out."""
     root = str(evidence.files.root)
     if changed := evidence.mended:
-        count = "1 file" if len(changed) == 1 else f"{len(changed)} files"
+        count = counted(len(changed), "file")
         what = f"{count}, first {next(iter(changed))}: {CHANGED}"
         yield AuditFinding("line-ends", what, root, command=repair(evidence.files.root))
     here = evidence.files.paths

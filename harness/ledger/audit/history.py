@@ -21,6 +21,7 @@ from harness.ledger.event import parse_event
 from harness.ledger.git import State, git, repository, whole
 from harness.ledger.mending import CHANGED, committing, repair, variants
 from harness.ledger.versions import OWN, Versions, every_version
+from harness.wording import counted
 
 PROMISE = "nothing that git's history ever held of the trail is missing or changed now"
 SILENT: dict[State, str] = {
@@ -101,7 +102,7 @@ def _against_history(evidence: Evidence, ours: Versions, present: _Present) -> I
     yield from _converted(evidence, converted)
     fresh = [digest for digest in evidence.events if f"{EVENTS}{digest}.json" not in ours]
     if fresh:
-        count = f"{len(fresh)} {'event is' if len(fresh) == 1 else 'events are'} in no commit of this branch yet"
+        count = f"{counted(len(fresh), 'event is', 'events are')} in no commit of this branch yet"
         yield AuditFinding("uncommitted", count, evidence.at(fresh[0]))
 
 
@@ -116,7 +117,7 @@ def _converted(evidence: Evidence, converted: dict[bool, list[str]]) -> Iterator
     for right, paths in converted.items():
         if not paths:
             continue
-        count = "1 file" if len(paths) == 1 else f"{len(paths)} files"
+        count = counted(len(paths), "file")
         first = f"{count}, first {paths[0]}"
         if right:
             what = f"{first}: what was committed has other line ends than what was written, which is here"
@@ -135,7 +136,7 @@ def _elsewhere(evidence: Evidence, ours: Versions, others: Versions, *, partial_
         blob, commit = next(iter(versions.items()))
         found[_about(evidence, blob, commit)].append(digest)
     for (commit, hypothesis), digests in found.items():
-        count = f"{len(digests)} {'event' if len(digests) == 1 else 'events'}"
+        count = counted(len(digests), "event")
         where = f"commit {commit[:12]}"
         if hypothesis is None and partial_clone:
             what = f"a partial clone: {count} in a commit outside this branch cannot be read here"

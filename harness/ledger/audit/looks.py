@@ -14,6 +14,7 @@ from harness.ledger.bodies import LookBody, RunStartedBody
 from harness.ledger.history import run_name
 from harness.records import Measurements
 from harness.records.hypothesis import Stopping
+from harness.wording import counted
 
 
 def recorded(evidence: Evidence, run: str) -> list[tuple[str, LookBody]]:
@@ -42,7 +43,7 @@ def order(evidence: Evidence, run: str, start: RunStartedBody, closings: list[st
         yield AuditFinding("looks", what, evidence.at(taken[-1][0] if taken else run), hypothesis=start.hypothesis)
     for (before, _), (digest, body) in pairwise(taken):
         if not evidence.before(before, digest):
-            what = f"the look at {body.seeds} seeds of run {run_name(run)} is not after the look before it"
+            what = f"the look at {counted(body.seeds, 'seed')} of run {run_name(run)} is not after the look before it"
             yield AuditFinding("looks", what, evidence.at(digest), hypothesis=start.hypothesis)
     for digest, body in taken:
         results = {evidence.events[c].body.get("results") for c in closings if evidence.before(digest, c)} - {None}
@@ -53,7 +54,7 @@ def order(evidence: Evidence, run: str, start: RunStartedBody, closings: list[st
             "the run's results are not those that it is of" * (ended and bool(results - {body.results})),
         ]
         if told := "; ".join(filter(None, wrong)):
-            what = f"the look at {body.seeds} seeds of run {run_name(run)}: {told}"
+            what = f"the look at {counted(body.seeds, 'seed')} of run {run_name(run)}: {told}"
             yield AuditFinding("looks", what, evidence.at(digest), hypothesis=start.hypothesis)
 
 
@@ -79,11 +80,11 @@ def of_results(evidence: Evidence, run: str, start: RunStartedBody, measured: Me
     for digest, body in taken:
         of = hashlib.sha256(measured.first(body.seeds).to_json().encode()).hexdigest()
         if of != body.results:
-            what = f"the look at {body.seeds} seeds of run {run_name(run)} is not of these results"
+            what = f"the look at {counted(body.seeds, 'seed')} of run {run_name(run)} is not of these results"
             yield AuditFinding("look-results", what, evidence.at(digest), of, body.results, start.hypothesis)
     if taken and len(measured.seeds) != taken[-1][1].seeds:
         what = f"run {run_name(run)} has results of other seeds than its last look was of"
-        expected, got = f"{taken[-1][1].seeds} seeds", f"{len(measured.seeds)} seeds"
+        expected, got = counted(taken[-1][1].seeds, "seed"), counted(len(measured.seeds), "seed")
         yield AuditFinding("look-results", what, evidence.at(taken[-1][0]), expected, got, start.hypothesis)
 
 

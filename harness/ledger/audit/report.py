@@ -8,7 +8,9 @@ from typing import Literal
 
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import EXIT, AuditFinding
+from harness.ledger.differing import meaningful
 from harness.ledger.history import CLOSING, run_name
+from harness.wording import counted
 
 Status = Literal["PASS", "FAIL", "NOT CHECKED"]
 UNDETECTABLE = (
@@ -47,7 +49,7 @@ class Subject:
         parts = [f"{count} {status}" for status, count in self.attempts.items() if status != "pilot" and count]
         text = f"{started} started{': ' if parts else ''}{', '.join(parts)}"
         pilots = self.attempts.get("pilot", 0)
-        return f"{text}; {pilots} {'pilot' if pilots == 1 else 'pilots'}" if pilots else text
+        return f"{text}; {counted(pilots, 'pilot')}" if pilots else text
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def subject(evidence: Evidence, hypothesis: str, lines: tuple[Line, ...]) -> Sub
         closings = evidence.closings.get(run, [])
         counts[CLOSING[evidence.events[closings[0]].type] if closings else "open"] += 1
         for verdict in evidence.verdicts.get(run, [])[:1]:
-            deviated = " (deviates)" if evidence.events[run].body.get("deviations") else ""
+            deviated = " (deviates)" if meaningful(evidence.events[run].body.get("deviations", ())) else ""
             outcomes[run_name(run)] = f"{evidence.events[verdict].body['outcome']}{deviated}"
     return Subject(hypothesis, counts | {"pilot": len(evidence.of(hypothesis, "pilot"))}, outcomes, lines)
 
@@ -89,7 +91,7 @@ def judge(findings: list[AuditFinding], step: int, promise: str, lacking: str = 
     against = [finding for finding in findings if finding.step == step and finding.kind != "note"]
     failing = [finding for finding in against if finding.kind not in ("missing", "unchecked")]
     if failing:
-        return Line(step, promise, "FAIL", f"{len(failing)} {'finding' if len(failing) == 1 else 'findings'}")
+        return Line(step, promise, "FAIL", counted(len(failing), "finding"))
     if lacking:
         return Line(step, promise, "NOT CHECKED", lacking)
     if against:

@@ -12,6 +12,7 @@ from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import AmendedBody, RegisteredBody, RunStartedBody, VerdictBody
 from harness.ledger.registration import derived_seeds
 from harness.records import Measurements
+from harness.wording import counted
 
 PROMISE = "its seeds follow from its first registration, and its results are of these seeds, arms and data"
 
@@ -35,7 +36,7 @@ def _run(evidence: Evidence, run: str, start: RunStartedBody) -> Iterator[AuditF
         expected = derived_seeds(start.registration, min(fixed.seeds, len(start.seeds) + 1))
     else:
         expected = fixed.seeds
-        what = f"{len(expected)} seeds were hand-picked, not derived"
+        what = f"{counted(len(expected), 'seed was', 'seeds were')} hand-picked, not derived"
         yield AuditFinding("hand-picked", what, where, hypothesis=start.hypothesis)
     if start.seeds != expected:
         what = "the run's seeds are not those of its registration"
@@ -52,7 +53,7 @@ def _results(evidence: Evidence, run: str, start: RunStartedBody, verdict: Verdi
     except OSError:
         return
     except ValidationError as error:
-        what = f"results that cannot be read: {error.error_count()} faults, first {error.errors()[0]['msg']}"
+        what = f"results that cannot be read: {counted(error.error_count(), 'fault')}, first {error.errors()[0]['msg']}"
         yield AuditFinding("results-unreadable", what, where, hypothesis=hypothesis)
         return
     if (measured.hypothesis, measured.registration, measured.pilot) != (hypothesis, start.registration, False):
@@ -67,13 +68,13 @@ def _results(evidence: Evidence, run: str, start: RunStartedBody, verdict: Verdi
     wanted = [(arm, index) for arm in _arms(evidence, start, measured) for index in range(len(measured.seeds))]
     if sorted(pairs) != sorted(wanted) or (len(measured.seeds) < len(start.seeds) and not _stopped(evidence, run)):
         what = "not every arm has one replica at every seed"
-        expected = f"{len(wanted)} replicas at {len(start.seeds)} seeds"
-        got = f"{len(pairs)} replicas at {len(measured.seeds)} seeds"
+        expected = f"{counted(len(wanted), 'replica')} at {counted(len(start.seeds), 'seed')}"
+        got = f"{counted(len(pairs), 'replica')} at {counted(len(measured.seeds), 'seed')}"
         yield AuditFinding("results-incomplete", what, where, expected, got, hypothesis)
     numbered = set(enumerate(measured.seeds))
     strange = [replica for replica in measured.replicas if (replica.seed_index, replica.seed) not in numbered]
     if strange:
-        what = f"{len(strange)} replicas have another seed than their index says"
+        what = f"{counted(len(strange), 'replica has', 'replicas have')} another seed than the index says"
         expected = "the run's seeds by index"
         yield AuditFinding("results-seeds", what, where, expected, f"seed {strange[0].seed}", hypothesis)
     yield from looks.of_results(evidence, run, start, measured)
@@ -95,4 +96,4 @@ def _stopped(evidence: Evidence, run: str) -> bool:
 
 
 def _shown(seeds: tuple[int, ...]) -> str:
-    return f"{len(seeds)} seeds: {', '.join(map(str, seeds[:3]))}{', …' if len(seeds) > 3 else ''}"
+    return f"{counted(len(seeds), 'seed')}: {', '.join(map(str, seeds[:3]))}{', …' if len(seeds) > 3 else ''}"

@@ -332,7 +332,7 @@ def test_an_explanation_has_equation_source_parameters_and_units() -> None:
     assert "arXiv 1609.01596" in said
     assert re.search(r"clip a number above 0 or null 1\.0 1 Largest", said)
     assert "example: {name: dfa}" in said
-    assert "smallest n: 5 at α = 0.05, 6 at α = 0.025, 7 at α = 0.01" in call("explain", "sign_flip").stdout
+    assert "smallest n: 5 at α = .05, 6 at α = .025, 7 at α = .01" in call("explain", "sign_flip").stdout
     assert "smallest n" not in call("explain", "bounded").stdout  # it depends on the bounds
     option = call("explain", "evaluation.every_epochs").stdout
     assert "unit: epochs" in option
@@ -360,3 +360,19 @@ def test_the_doctor_names_what_is_broken(here: Path) -> None:
     assert "BROKEN hypotheses: 3 valid, 1 with errors" in said
     assert "BROKEN device" in said
     assert "BROKEN data folder" in said
+
+
+def test_what_there_is_one_of_is_counted_as_one(here: Path) -> None:
+    file = here / "hypotheses/quickstart_digits.yaml"
+    for name in ("quickstart_digits", "claims"):
+        shutil.copy(ROOT / f"hypotheses/{name}.yaml", here / "hypotheses")
+    for arguments in (("init", "-q"), ("add", "."), ("commit", "-qm", "first")):
+        who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        subprocess.run(["git", *who, *arguments], cwd=here, check=True)
+    assert "ok     trail: 0 events, 0 hypotheses registered; " in call("doctor", "--device", "cpu").output
+    file.write_text(file.read_text() + "# one change\n")
+    call("register", str(file))
+    (here / ".gitignore").write_text("verdicts\n.gitignore\n")
+    said = call("doctor", "--device", "cpu").output
+    assert "ok     trail: 1 event, 1 hypothesis registered; " in said
+    assert ", 1 changed file\n" in said

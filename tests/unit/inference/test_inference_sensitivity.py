@@ -65,7 +65,7 @@ def test_only_anytime_valid_criteria_can_be_asked_under_such_a_stopping_rule():
 def test_too_few_seeds_is_a_reason():
     rows = sensitivity(direction(count=1), cosines([0.1]), ["t"], [0.1])
     assert [row.outcome for row in rows] == [None, None]
-    assert rows[0].reason == "direction: needs 2 seeds at this level, there are 1"
+    assert rows[0].reason == "direction: needs 2 seeds at this level, there is 1"
 
 
 def test_all_decisions_take_the_level():

@@ -43,7 +43,7 @@ class Life:
         before = latest(self.ledger, "small")
         now = pins(hypothesis, self.templates)
         found = compare(before, hypothesis, raw, now, self.ledger)
-        differences = (*found.differences, *found.code.deviations, *found.code.harmless)
+        differences = (*found.differences, *found.code.deviations, *found.code.in_words)
         kind = "meaning" if found.differences else "surroundings" if found.code.deviations else "comment"
         return amend(self.ledger, before, raw, CLAIMS, hypothesis, now, before.data,
                      kind=kind, differences=differences, reason=reason)  # fmt: skip
@@ -130,13 +130,26 @@ def test_a_comment_never_deviates(life):
     assert amendment.after and not amendment.deviates and amendment.lines == ()
 
 
+@pytest.mark.parametrize(
+    ("more", "deviates"), [((), False), (("the code of rules/dfa differs from the registered one",), True)]
+)
+def test_an_amendment_from_before_words_were_told_apart_deviates_by_more_than_words(life, more, deviates):
+    life.register()
+    life.start()
+    template = "the template verdict.md.j2 differs from the registered one"
+    amend(life.ledger, latest(life.ledger, "small"), b"raw", CLAIMS, life.make(), pins(life.make(), life.templates), {},
+          kind="surroundings", differences=(template, *more), reason="a nicer page")  # fmt: skip
+    (amendment,) = life.classified()
+    assert amendment.after and amendment.deviates == deviates
+
+
 def test_changed_words_can_be_taken_in_and_never_deviate(life):
     life.register()
     life.start()
     (life.templates / "verdict.md.j2").write_text("# another\n")
     event = life.amend(b"raw", reason="a clearer page")
     assert event.body["kind"] == "comment"
-    assert event.body["differences"] == ["only words differ: the template verdict.md.j2"]
+    assert event.body["differences"] == ["only what is meant for words differs: the template verdict.md.j2"]
     (amendment,) = life.classified()
     assert amendment.after and not amendment.deviates
     hypothesis = life.make()

@@ -32,5 +32,7 @@ def test_a_hopeless_bounded_file_is_warned_of_and_a_good_one_is_not(tmp_path: Pa
         found.append(too_few_seeds(spec.load(path)))
     hopeless, good = found
     assert hopeless is not None and hopeless.severity == "warning"
-    assert hopeless.message.startswith("60 seeds would confirm the prediction, confirmed, with a chance of 4% at best")
+    assert hopeless.message.startswith(
+        '60 seeds would confirm the prediction, "confirmed", with a chance of 4% at best'
+    )
     assert good is None

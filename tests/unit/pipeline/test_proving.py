@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from harness import ledger, spec, verdict
 from harness.ledger import Environment, Ledger
-from harness.pipeline.proving import proven, proven_since_first
+from harness.pipeline.proving import proven, proven_since_first, tried
 
 ROOT = Path(__file__).parents[3]
 DIGEST = "d" * 64
@@ -43,7 +45,7 @@ class Trail:
             "hypothesis": loaded.hypothesis.id, "registration": registration.digest, "raw": registration.raw,
             "canonical": registration.canonical, "pins": self.before.model_dump(mode="json"), "plan": DIGEST,
             "seeds": list(registration.seeds), "environment": self.environment(**old), "device": "a card",
-            "command": "harness run",
+            "command": "harness run", "arithmetic": {},
         }  # fmt: skip
 
     def numbers(self) -> str:
@@ -68,3 +70,34 @@ def test_neither_other_bits_nor_a_replication_by_other_code_shows_anything(tmp_p
         trail = Trail(tmp_path / str(number), **more)  # type: ignore[arg-type]
         assert trail.numbers().endswith(": the numbers could differ")
         assert proven_since_first((LINE,), "quickstart-digits", trail.ledger, trail.now) == (LINE,)
+
+
+@pytest.mark.parametrize(
+    ("results", "changes", "told"),
+    [
+        (
+            DIGEST,
+            {"device": "another card", "plan": "e" * 64},
+            "the same numbers: results.json is, to the byte, that of run",
+        ),
+        ("e" * 64, {}, "other numbers: results.json is not that of run"),
+        (
+            "e" * 64,
+            {"device": "another card"},
+            "not known yet whether the numbers differ; it would show: harness replicate",
+        ),
+        ("e" * 64, {"plan": "e" * 64}, "not known yet whether the numbers differ; it would show: harness replicate"),
+        ("e" * 64, {"arithmetic": {"MKL_CBWR": "AVX"}}, "not known yet whether"),
+    ],
+)
+def test_what_a_finished_run_shows_by_its_results(
+    tmp_path: Path, results: str, changes: dict[str, Any], told: str
+) -> None:
+    trail = Trail(tmp_path, agreement="none")
+    trail.ledger.append("run_finished", {"run": trail.run.digest, "results": DIGEST})
+    lines = ["the code that trains and measures differs from the registered one (x): the numbers could differ"]
+    now = {"environment": trail.now.model_dump(mode="json"), "pins": trail.pins.model_dump(mode="json")}
+    started = trail.ledger.append("run_started", trail.run.body | now | {"deviations": lines} | changes)
+    (line,) = tried(trail.registration, started, trail.ledger, results)
+    assert line.startswith(told)
+    assert (trail.run.digest[:12] in line) == ("replicate" not in line and "yet" not in line)

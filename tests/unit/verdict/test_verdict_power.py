@@ -57,7 +57,7 @@ def test_tables_under_looks():
     assert outcomes.heads[-1] == "seeds on average" and [row[-1] for row in outcomes.rows] == ["9.4", "6.2"]
     assert prediction.title.endswith("the look by which it is 80%") and prediction.rows[0][-1] == "20.0% (none)"
     assert [row[0] for row in numbers.rows] == ["5 (look 1 of 2)", "10 (look 2 of 2)"]
-    assert any("10000 runs that end at the first look that decides" in text for text in power.sentences(looked))
+    assert any("10,000 runs that end at the first look that decides" in text for text in power.sentences(looked))
     assert power.figure(report(looked)).startswith(b"<?xml")
 
 
@@ -70,7 +70,7 @@ def test_guards_are_told():
     assert power.guards_table(report(part())) is None and power.together(report(part())) is None
     table = power.guards_table(said)
     assert table.title == "Guards, with 10 seeds, if the truth is as estimated from 5 seeds of run x"
-    assert table.rows == [["healthy", "above 1e-07", "2e-07", "1e-08", "99.0%", "0.0%"]]
+    assert table.rows == [["healthy", "above 1e-7", "2e-7", "1e-8", "99.0%", "0.0%"]]
     assert "decisions and guards depend" in power.together(said) and "| healthy |" in power.markdown(said)
 
 
@@ -84,6 +84,22 @@ def test_guards_are_told():
 )
 def test_where_the_prediction_is_likely_in_words(within, said):
     assert power.sentences(part(within=within, greatest=0.43))[-1].endswith(said)
+
+
+def test_numbers_and_names_are_written_as_on_a_verdict():
+    likely = PredictionPower(effect=-1e-8, where="1 sd above 1e-09", chances=(0.9999, 0.0001, 0.5), seeds=(4, None, 9))
+    one = part(
+        alpha=0.025, seeds=1, prediction=(likely,), bands={"low": "(-inf, 1e-09]", "high": "(1e-09, inf)"},
+        predicted=("high", "inconclusive"),
+    )  # fmt: skip
+    text = power.markdown(report(one, part(name="other")).model_copy(update={"seeds": 1, "title": "T"}))
+    assert "level .025; bands: low (-inf, 1e-9\\]; high (1e-9, inf)." in text
+    assert "Hypothesis h, 1 seed; predicted: high." in text
+    assert 'With 1 seed and this sd, "high" or inconclusive has a chance' in text
+    assert '**Chance of "high" or inconclusive with 1 seed; in brackets' in text
+    assert 'the predicted outcome, "high", has a chance of' in text
+    assert "| -1e-8 | 1 sd above 1e-9 | > 99.9% (4) | < 0.1% (no number) | 50.0% (9) |" in text
+    assert not any(wrong in text for wrong in ("e-0", "&lt;", "&gt;", "1 seeds"))
 
 
 def test_simulation_is_said():

@@ -132,7 +132,9 @@ def test_json_holds_every_number(decided: dict[str, bytes]) -> None:
     fixed, _, judged, provenance, moved = samples.decided()
     found = json.loads(decided["verdict.json"])
     assert Decision.model_validate(found["decision"]) == judged
-    assert found["provenance"] == provenance.model_dump(mode="json", exclude={"undrawn"})  # said where there are any
+    assert found["provenance"] == provenance.model_dump(
+        mode="json", exclude={"undrawn", "tried"}
+    )  # said where there are any
     assert found["consequences"] == {name: item.model_dump(mode="json") for name, item in moved.items()}
     assert (found["outcome"], found["hypothesis"], found["registration"]) == (
         "confirmed",
@@ -225,7 +227,7 @@ def test_a_pilot_names_no_outcome() -> None:
     assert "| Epochs | 2 trained, 100 registered |" in text
     assert "scaled down to try the set-up: 5 where the file asks for 10 seeds, trained for 2 epochs." in text
     assert "Hypothesis `mode2-direction`, run" in text and "| Registration | none: a pilot |" in text
-    assert not re.search("Deviations|follows its registration|reverdict|decided outcome|Why this many", text)
+    assert not re.search("Deviations|None was found|reverdict|decided outcome|Why this many", text)
     found = json.loads(files["verdict.json"])
     assert (found["pilot"], found["outcome"], found["decision"], found["consequences"]) == (True, None, None, {})
     full = render(*samples.margin(REAL))
@@ -301,7 +303,7 @@ def test_warnings_for_the_reader() -> None:
 
 
 def test_nothing_deviates_is_said(decided: dict[str, bytes]) -> None:
-    assert "## Deviations\n\nNone:" in page(decided)
+    assert "## Deviations\n\nNone was found: file, claims, code and data" in page(decided)
     assert "2 started: 1 aborted, 1 finished." in page(decided)
     assert "| fedcba987654 | 2026-04-01T09:00:00Z | aborted | – | disk full |" in page(decided)
 
@@ -312,7 +314,34 @@ def test_earlier_pilots_are_prior_data(decided: dict[str, bytes]) -> None:
     pilots = tuple(Attempt(run=f"{i:012x}", status="pilot", started="2026-03-30T08:00:00Z") for i in range(2))
     more = provenance.model_copy(update={"attempts": (*pilots, *provenance.attempts)})
     text = page(render(fixed, measured, judged, more, moved))
-    assert "+5.5 pp over vanilla. 2 pilot runs of this file were made before: they are prior data too.\n" in text
+    assert "+5.5 pp over vanilla. The ledger holds 2 pilot runs of this hypothesis: they are prior data too.\n" in text
+
+
+@pytest.mark.parametrize(
+    ("level", "said"),
+    [
+        ("none", "none exist"),
+        ("exists_unseen", "they exist and nobody had looked"),
+        ("summaries_seen", "summaries had been seen"),
+        ("analysed", "they had been analysed"),
+    ],
+)
+def test_what_only_the_author_can_say_is_told_as_the_authors_word(level: str, said: str) -> None:
+    fixed, measured, judged, provenance, moved = samples.decided()
+    seen = fixed.hypothesis.prior_data_seen.model_copy(update={"level": level})
+    seeds = fixed.hypothesis.seeds.model_copy(update={"justification": "Ten are enough."})
+    form = fixed.hypothesis.model_copy(update={"prior_data_seen": seen, "seeds": seeds})
+    text = page(render(fixed.model_copy(update={"hypothesis": form}), measured, judged, provenance, moved))
+    assert f"- **Earlier data** on this question: the author declares that {said}." in text
+    assert "Why this many, as the author says: Ten are enough." in text
+    assert "**What it means**, in the words of the registration: " in text
+
+
+def test_the_page_says_of_time_and_attempts_what_the_ledger_holds(decided: dict[str, bytes]) -> None:
+    text = page(decided)
+    assert "Every start of this hypothesis that this ledger held when the verdict was written" in text
+    for unmeasured in ("before the data", "git ignores", "never trained"):
+        assert unmeasured not in text
 
 
 def test_where_it_comes_from_and_how_to_check(decided: dict[str, bytes]) -> None:
@@ -484,8 +513,28 @@ def test_what_differs_in_words_only_is_one_line_and_no_banner() -> None:
     fixed, measured, judged, _, moved = samples.margin(REAL)
     text = page(render(fixed, measured, judged, samples.provenance(words="the template verdict.md.j2"), moved))
     assert "deviated from its registration" not in text
-    assert "only words differ from the registration (the template verdict.md.j2).\n" in text
+    known = "None was found in code that is meant to train, measure or judge. "
+    known += "What differs from the registration is meant for words"
+    assert f"{known} only: the template verdict.md.j2.\n" in text
     both = samples.provenance(words="the template verdict.md.j2", deviations=("The data differ.",))
     text = page(render(fixed, measured, judged, both, moved))
     assert "deviated from its registration" in text
-    assert "- The data differ.\n- besides, only words differ: the template verdict.md.j2\n" in text
+    assert "- The data differ.\n- besides, in what is meant for words only: the template verdict.md.j2\n" in text
+
+
+def test_one_of_something_is_written_as_one() -> None:
+    fixed, measured, judged, _, moved = samples.margin(REAL)
+    data = {name: record.model_copy(update={"train": 50_000, "test": 1}) for name, record in measured.data.items()}
+    one = measured.model_copy(
+        update={"pilot": True, "data": data, "seeds": measured.seeds[:1], "epochs": dict.fromkeys(measured.epochs, 1)}
+    )
+    text = page(render(fixed, one, judged, samples.provenance(cohorts=(1,)), moved))
+    for said in (
+        "trained for 1 epoch. Its",
+        " 1 seed in each of",
+        "1 pilot seed, of",
+        "50,000 training images and 1 test image;",
+        "| Cohorts | 1 replica, each",
+    ):
+        assert said in text, said
+    assert not re.search(r"\b1 (?:\w+ )?(?:seeds|epochs|replicas|images)\b", text)

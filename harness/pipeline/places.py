@@ -70,7 +70,7 @@ def project_root(path: Path) -> Path:
     """
     folder = Path(os.path.realpath(path)).parent  # resolve() raises on links in a circle
     for candidate in (folder, *folder.parents):
-        if any((candidate / mark).exists() for mark in MARKS):
+        if any(os.path.exists(candidate / mark) for mark in MARKS):  # noqa: PTH110 (exists() raises below a closed folder)
             return candidate
     return folder.parent if folder.name == "hypotheses" else folder
 

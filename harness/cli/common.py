@@ -107,6 +107,8 @@ class Stream:
 out = Stream()
 err = Stream(stderr=True)
 DEBUG = {"on": False}
+TYPED: set[str] = set()
+"""Parameters of the verb that were given with this command, and not by a variable or as a default."""
 
 File = Annotated[Path, typer.Argument(help="A hypothesis: one YAML file.", show_default=False)]
 DeviceOption = Annotated[
@@ -206,7 +208,9 @@ def settings_from(
     """The options that most verbs take, and the user's variables, for ``harness.pipeline``."""
     from harness.pipeline import Settings
 
-    return Settings(device=device, data=data, verdicts=verdicts, variables=os.environ, **more)
+    typed = frozenset(name for name in ("data", "compile") if name in TYPED or f"{name}_programs" in TYPED)
+    defaults = {"device": device, "data": data, "verdicts": verdicts, "variables": os.environ, "typed": typed}
+    return Settings(**defaults | more)
 
 
 def project_here(settings: Settings | None = None) -> Project:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperCommand
 
-from harness.cli.common import failed, settings_from
+from harness.cli.common import TYPED, failed, settings_from
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb, or end with exit code 2."""
+        TYPED.clear()
+        TYPED.update(name for name in ctx.params if _typed(ctx, name))
         try:
             refuse_idle(ctx, IDLE.get(self.name or "", ()))
         except UsageError as error:

@@ -38,6 +38,8 @@ class Settings:
     checkpoint_seconds: float = 60.0
     variables: Mapping[str, str] = field(default_factory=dict)
     """The user's environment, or the part of it that is to count."""
+    typed: frozenset[str] = frozenset()
+    """Which of data and compile somebody gave with this very command: refused where they have no effect."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from harness.records import (
 )
 
 if TYPE_CHECKING:
-    from harness.datasets import Images
+    from harness.datasets import Dataset, Images
     from harness.engine import Device, Result
 
 
@@ -143,8 +143,12 @@ def registered_claims(registration: Registration, loaded: spec.Loaded, trail: Le
 def open_device_and_data(
     hypothesis: Hypothesis, path: Path, settings: Settings, reporter: Reporter
 ) -> tuple[Device, dict[str, Images]]:
-    """The device, and every data set of every arm, once."""
-    project = project_of(path, settings)
+    """The device, and every data set of every arm, once.
+
+    Raises:
+        UsageError: there is no such device, data are missing, or an option has no effect.
+    """
+    project, sets = project_of(path, settings), data_sets(hypothesis, settings)
     several = 2 * len(hypothesis.arms) * hypothesis.seeds.number >= PROCESSOR_COHORT
     if several and project.device in ("auto", "cpu") and (os.cpu_count() or 1) > 1:
         with suppress(OSError, EOFError):  # it is said where processes are to start
@@ -152,8 +156,23 @@ def open_device_and_data(
     from harness import engine
 
     device = engine.open_device(project.device, settings.compile)
-    sets = {arm.setup.dataset.name: arm.setup.dataset for arm in hypothesis.arms.values()}
+    if "compile" in settings.typed and not device.is_cuda:
+        message = f"has no effect on {device.name}: only a card's programs are compiled"
+        raise UsageError(message, where="--compile", remedy="leave it out")
     return device, {name: dataset.load(project.data, reporter.say) for name, dataset in sets.items()}
+
+
+def data_sets(hypothesis: Hypothesis, settings: Settings) -> dict[str, Dataset]:
+    """The data sets of all arms, by name.
+
+    Raises:
+        UsageError: a data folder was given, and none of them reads one.
+    """
+    sets = {arm.setup.dataset.name: arm.setup.dataset for arm in hypothesis.arms.values()}
+    if "data" in settings.typed and all(dataset.bundled for dataset in sets.values()):
+        message = f"has no effect: no folder is read for {', '.join(sorted(sets))}, which comes with a package"
+        raise UsageError(message, where="--data", remedy="leave it out")
+    return sets
 
 
 def planned_on(device: Device, hypothesis: Hypothesis, seeds: tuple[int, ...], registration: str = "") -> Plan:

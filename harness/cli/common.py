@@ -147,6 +147,7 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
         try:
             function(*args, **kwargs)
             out.flush()  # nobody may be reading any more
+            signals.heed()
         except (typer.Exit, typer.Abort):
             raise
         except Interrupted as error:

@@ -116,10 +116,12 @@ def close(name: str, verdicts: Path, reason: str) -> Event:
 def fingerprints(hypothesis: Hypothesis, path: Path, settings: Settings, reporter: Reporter) -> dict[str, str | None]:
     """Data set → SHA-256 over its arrays, for every arm; None where it is not here, since nothing is downloaded."""
     root = project_of(path, settings).data
-    return {
+    found = {
         name: dataset.load(root, reporter.say).fingerprint if dataset.present(root) else None
         for name, dataset in data_sets(hypothesis, settings).items()
     }
+    reporter.heed()
+    return found
 
 
 def given(reason: str) -> str:

@@ -54,6 +54,7 @@ def registered_or_register(
                 where=str(loaded.path),
                 remedy="register it first: harness register FILE",
             )
+        reporter.heed()
         ledger.register(trail, loaded.raw, loaded.claims_raw, hypothesis, pins, fingerprints)
         found = ledger.in_force(trail, hypothesis.id)
         assert found is not None
@@ -159,7 +160,9 @@ def open_device_and_data(
     if "compile" in settings.typed and not device.is_cuda:
         message = f"has no effect on {device.name}: only a card's programs are compiled"
         raise UsageError(message, where="--compile", remedy="leave it out")
-    return device, {name: dataset.load(project.data, reporter.say) for name, dataset in sets.items()}
+    images = {name: dataset.load(project.data, reporter.say) for name, dataset in sets.items()}
+    reporter.heed()
+    return device, images
 
 
 def data_sets(hypothesis: Hypothesis, settings: Settings) -> dict[str, Dataset]:

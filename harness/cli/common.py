@@ -16,6 +16,7 @@ import typer
 from harness.cli.signals import Ended, signals
 from harness.cli.streams import Outlet
 from harness.errors import HarnessError, Interrupted, InvalidHypothesis, UsageError
+from harness.libraries import unloadable
 from harness.storage import FULL, storage_failed
 
 if TYPE_CHECKING:
@@ -159,6 +160,11 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
         except Ended:
             err.print("interrupted", markup=False)
             raise
+        except SystemExit as error:  # a library's, as it was loaded: TORCH_LOGS=help ends the program with code 0
+            if (told := unloadable(error)) is None:
+                raise
+            failed(told)
+            raise typer.Exit(told.exit_code) from None
         except KeyboardInterrupt:
             err.print("interrupted", markup=False)
             raise typer.Exit(130) from None
@@ -174,6 +180,9 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
                 full = storage_failed(Path(error.filename or "the output"), error)  # stdout led to a file
                 failed(full)
                 raise typer.Exit(full.exit_code) from None
+            if (told := unloadable(error)) is not None:
+                failed(told)
+                raise typer.Exit(told.exit_code) from None
             text = f"internal error: {type(error).__name__}: {error}"
             remedy = (
                 "this is a defect of harness: give the command again as harness --debug … and report what it prints"

@@ -2,18 +2,20 @@
 
 Where the file system has locks the operating system keeps them, and one dies with its holder. Some network file systems
 have none, or their server for locks is not there. A folder that is renamed into place stands in for the lock there: it
-names its holder, and the next one removes it if that process is gone.
+names its holder, and the next one removes it if that process is gone: by host name, boot, number and start.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING
@@ -32,6 +34,12 @@ NOTE = (
     "this file system has no locks: a folder .lock.held stands in for a trail's; an attempt's working files are "
     "guarded only in that its processes end with their run"
 )
+UNGUARDED = (
+    "this system has no locks that last as long as any process of a run: an attempt's working files are guarded only "
+    "in that its processes end with their run"
+)
+NO_NAMES = frozenset({"localhost", "(none)", ""})
+"""Host names that many computers have."""
 LAST_WORDS = 30.0  # seconds in which processes of a run that was killed must have ended
 
 
@@ -113,7 +121,7 @@ class Lock:
         own = self.path.with_name(f".{self._stand_in.name}.{secrets.token_hex(6)}.tmp")
         own.mkdir()
         try:
-            (own / ".lock").write_text(_own_name(), encoding="utf-8")
+            (own / ".lock").write_text(str(Holder.here()), encoding="utf-8")
             own.rename(self._stand_in)
         except OSError as error:
             rmtree(own, ignore_errors=True)
@@ -140,19 +148,49 @@ def _native(path: Path) -> BaseFileLock:
         return FileLock(path)
 
 
-def _own_name() -> str:
-    return f"process {os.getpid()} on {_place()}"
+@dataclass(frozen=True)
+class Holder:
+    """A process as a stand-in names it; what its system does not tell is empty."""
+
+    number: int
+    host: str
+    boot: str = ""
+    space: str = ""
+    """Where its number is its number: each container counts its own."""
+    started: str = ""
+    """Ticks from the boot to its start: a number is given again, and not with the same start."""
+
+    @classmethod
+    def here(cls) -> Holder:
+        """This process."""
+        boot = space = ""
+        with suppress(OSError):
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        with suppress(OSError):
+            space = str(Path("/proc/self/ns/pid").readlink())
+        return cls(os.getpid(), socket.gethostname(), boot, space, _started(os.getpid()))
+
+    @classmethod
+    def read(cls, text: str) -> Holder | None:
+        """The process that a text names; None if it names none."""
+        found = re.fullmatch(r"process (\d+) on (\S+)(?: \((.*)\))?", text.strip())
+        if found is None:
+            return None
+        known = [re.search(one, found[3] or "") for one in (r"boot ([^,)]+)", r"(pid:[^,)]+)", r"started (-?\d+)")]
+        return cls(int(found[1]), found[2], *(one[1] if one else "" for one in known))
+
+    def __str__(self) -> str:
+        parts = (self.boot and f"boot {self.boot}", self.space, self.started and f"started {self.started}")
+        known = ", ".join(part for part in parts if part)
+        return f"process {self.number} on {self.host}" + (f" ({known})" if known else "")
 
 
-def _place() -> str:
-    """Where this process has its number: two containers, or one before and after a restart, may have one host name."""
-    kernel = namespace = ""
-    with suppress(OSError):
-        kernel = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    with suppress(OSError):
-        namespace = str(Path("/proc/self/ns/pid").readlink())
-    known = ", ".join(part for part in (f"boot {kernel}" if kernel else "", namespace) if part)
-    return f"{socket.gethostname()} ({known})" if known else socket.gethostname()
+def _started(number: int) -> str:
+    try:
+        stat = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return stat.rsplit(")", 1)[1].split()[19]
 
 
 def _holder(stand_in: Path) -> str | None:
@@ -163,17 +201,27 @@ def _holder(stand_in: Path) -> str | None:
 
 
 def _gone(holder: str) -> bool:
-    """Tell whether a holder was a process that is no more; False of another computer's or container's: nobody knows."""
-    words = holder.split(" ", 3)
-    if os.name == "nt" or len(words) != 4 or words[3] != _place() or not words[1].isdecimal():
+    """Tell whether a holder was a process that is no more; False where nobody here can know.
+
+    Before a restart of this computer, and in an earlier life of this container, which keeps its name, none lives on.
+    Another computer of the same name, or a container that was started earlier and shares its name, would be mistaken.
+    """
+    held, here = Holder.read(holder), Holder.here()
+    if os.name == "nt" or held is None or held.host != here.host:
         return False
+    if (held.boot, held.space) != (here.boot, here.space):
+        if held.host.partition(".")[0] in NO_NAMES or not held.boot or not here.boot:
+            return False
+        first = _started(1)  # it began with this container
+        return held.boot != here.boot or bool(held.started and first and int(held.started) < int(first))
     try:
-        os.kill(int(words[1]), 0)
+        os.kill(held.number, 0)
     except ProcessLookupError:
         return True
     except (OSError, OverflowError):
-        return False
-    return False
+        pass  # it may be another user's
+    now = _started(held.number)
+    return bool(held.started and now and held.started != now)
 
 
 def _remove(stand_in: Path, holder: str | None = None) -> None:
@@ -193,7 +241,7 @@ def sole_writer(folder: Path, seconds: float | None = None) -> Iterator[int | No
 
     The lock is that of an open file, so that it lasts until the last process that holds it has ended, however each of
     them ends. Those of a run that was killed end at once, and are waited for, as many ``seconds`` as were given, else
-    ``LAST_WORDS``. None where a file system, which is said, or Windows has no such locks: no folder could stand in for
+    ``LAST_WORDS``. None where a file system or Windows has no such locks, which is said: no folder could stand in for
     them, since it would not know of the processes that live on.
 
     Raises:
@@ -203,6 +251,7 @@ def sole_writer(folder: Path, seconds: float | None = None) -> Iterator[int | No
     try:
         import fcntl
     except ImportError:
+        do_without(UNGUARDED)
         yield None
         return
     try:

@@ -10,15 +10,20 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.without import do_without
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """What asks a program to end: Ctrl-C, kill and every supervisor, a terminal that closes."""
 PATIENCE = 120.0  # seconds for the server to import PyTorch and to start one process
+LOOK = 0.05  # seconds between looks at whether to stop
 
 
 def start_server() -> Any:
@@ -34,7 +39,7 @@ def start_server() -> Any:
     from multiprocessing import forkserver, resource_tracker
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["harness.engine.loop"])
+    context.set_forkserver_preload(["harness.pipeline.preload"])
     # Neither the server nor the tracker may end by a signal to the group: with the server, the processes that it
     # forked would lose who waits for them. What is blocked here stays blocked in whoever is started meanwhile. The
     # tracker comes first, because starting it unblocks SIGINT and SIGTERM again; it ignores these by itself.
@@ -69,26 +74,45 @@ def _the_same_modules() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def can_start() -> bool:
+def can_start(stop: Callable[[], bool] = lambda: False) -> bool:
     """Tell whether processes can be started here, by starting one. Where they cannot be, that is said once.
 
     The server needs a socket in the folder for temporary files, whose path may be too long for one or lie where there
-    are none; the system may grant no more processes.
+    are none; the system may grant no more processes. ``stop`` is asked meanwhile: once it says so this is given up, and
+    tells False.
     """
-    try:
-        context = start_server()
-        tried = context.Process(target=_nothing)
-        tried.start()
-        tried.join(PATIENCE)
-    except (OSError, EOFError, ImportError) as error:
-        why = f"{type(error).__name__}: {error}"
-    else:
-        if tried.exitcode == 0:
-            return True
-        why = f"one ended with exit code {tried.exitcode}" if tried.exitcode is not None else "one did not answer"
-        tried.kill()
-    do_without(f"processes can't be started here ({why}): cohorts are trained one after another, to the same bits")
-    return False
+    tried = _Trial()
+    # A thread waits for the server, which imports PyTorch first: to start a process can't be broken off.
+    trying = threading.Thread(target=tried.run, daemon=True)
+    trying.start()
+    last = time.monotonic() + PATIENCE
+    while trying.is_alive() and not stop() and time.monotonic() < last:
+        trying.join(LOOK)
+    if trying.is_alive() and tried.process is not None:
+        tried.process.kill()  # it may not answer anything else
+    why = tried.why
+    if why is not None and not stop():
+        do_without(f"processes can't be started here ({why}): cohorts are trained one after another, to the same bits")
+    return why is None
+
+
+class _Trial:
+    """One process that is started and does nothing; ``why`` it could not be, None once it has ended well."""
+
+    def __init__(self) -> None:
+        self.why: str | None = "one did not answer"
+        self.process: BaseProcess | None = None
+
+    def run(self) -> None:
+        try:
+            process = start_server().Process(target=_nothing, daemon=True)
+            process.start()
+            self.process = process
+            process.join()
+        except (OSError, EOFError, ImportError) as error:
+            self.why = f"{type(error).__name__}: {error}"
+        else:
+            self.why = f"one ended with exit code {process.exitcode}" if process.exitcode else None
 
 
 def _nothing() -> None:

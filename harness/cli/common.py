@@ -16,6 +16,7 @@ import typer
 from harness.cli.signals import Ended, signals
 from harness.cli.streams import Outlet
 from harness.errors import HarnessError, Interrupted, InvalidHypothesis, UsageError
+from harness.libraries import unloadable
 from harness.storage import FULL, storage_failed
 from harness.wording import counted
 
@@ -108,6 +109,8 @@ class Stream:
 out = Stream()
 err = Stream(stderr=True)
 DEBUG = {"on": False}
+TYPED: set[str] = set()
+"""Parameters of the verb that were given with this command, and not by a variable or as a default."""
 
 File = Annotated[Path, typer.Argument(help="A hypothesis: one YAML file.", show_default=False)]
 DeviceOption = Annotated[
@@ -146,6 +149,7 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
         try:
             function(*args, **kwargs)
             out.flush()  # nobody may be reading any more
+            signals.heed()
         except (typer.Exit, typer.Abort):
             raise
         except Interrupted as error:
@@ -157,6 +161,11 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
         except Ended:
             err.print("interrupted", markup=False)
             raise
+        except SystemExit as error:  # a library's, as it was loaded: TORCH_LOGS=help ends the program with code 0
+            if (told := unloadable(error)) is None:
+                raise
+            failed(told)
+            raise typer.Exit(told.exit_code) from None
         except KeyboardInterrupt:
             err.print("interrupted", markup=False)
             raise typer.Exit(130) from None
@@ -172,6 +181,9 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
                 full = storage_failed(Path(error.filename or "the output"), error)  # stdout led to a file
                 failed(full)
                 raise typer.Exit(full.exit_code) from None
+            if (told := unloadable(error)) is not None:
+                failed(told)
+                raise typer.Exit(told.exit_code) from None
             text = f"internal error: {type(error).__name__}: {error}"
             remedy = (
                 "this is a defect of harness: give the command again as harness --debug … and report what it prints"
@@ -207,7 +219,9 @@ def settings_from(
     """The options that most verbs take, and the user's variables, for ``harness.pipeline``."""
     from harness.pipeline import Settings
 
-    return Settings(device=device, data=data, verdicts=verdicts, variables=os.environ, **more)
+    typed = frozenset(name for name in ("data", "compile") if name in TYPED or f"{name}_programs" in TYPED)
+    defaults = {"device": device, "data": data, "verdicts": verdicts, "variables": os.environ, "typed": typed}
+    return Settings(**defaults | more)
 
 
 def project_here(settings: Settings | None = None) -> Project:

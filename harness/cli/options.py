@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperCommand
 
-from harness.cli.common import failed, project_here, settings_from
+from harness.cli.common import TYPED, failed, project_here, settings_from
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb, or end with exit code 2."""
+        TYPED.clear()
+        TYPED.update(name for name in ctx.params if _typed(ctx, name))
         try:
             refuse_idle(ctx, IDLE.get(self.name or "", ()))
         except UsageError as error:

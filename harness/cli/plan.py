@@ -106,7 +106,8 @@ def _print(seen: Outlook, cohorts: Sequence[dict[str, Any]], origins: Mapping[st
     how = "by steps timed here, about" if seen.measured else "roughly"
     out.print(f"training: {how} {time_needed} on {seen.device} ({origins['device']})", markup=False)
     for name, place in seen.data.items():
-        out.print(f"data: {name}, {place} ({origins['data']})", markup=False)
+        origin = "" if name in seen.bundled else f" ({origins['data']})"
+        out.print(f"data: {name}, {place}{origin}", markup=False)
     state = (
         f"registered: {seen.registration[:12]}" if seen.registration else "not registered yet: a run registers it first"
     )

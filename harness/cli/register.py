@@ -9,6 +9,7 @@ import typer
 
 from harness.cli.app import app
 from harness.cli.common import DataOption, File, VerdictsOption, err, out, settings_from, trail_here, verb
+from harness.cli.signals import signals
 
 if TYPE_CHECKING:
     from harness.pipeline import Reporter
@@ -76,7 +77,7 @@ def close(
 def _reporter() -> Reporter:
     from harness.pipeline import Reporter
 
-    return Reporter(say=lambda text: err.print(text, markup=False))
+    return Reporter(say=lambda text: err.print(text, markup=False), heed=signals.heed)
 
 
 def _print_data(data: Mapping[str, str | None]) -> None:

@@ -111,6 +111,7 @@ def reporting() -> Iterator[Reporter]:
             say=say,
             progress=show,
             stop=signals.asked,
+            heed=signals.heed,
             training=lambda: signals.gently(lambda: told("stopping with a checkpoint (again: at once)")),
         )
 

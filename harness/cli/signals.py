@@ -2,21 +2,32 @@
 
 While it trains, the first signal is answered with a checkpoint. At any other time nothing would be lost, since whatever
 was begun is durable or leaves nothing behind, and the command ends at once. The exit code is the signal's number + 128.
+
+It ends by an exception, and Python drops those of destructors, of weak references' callbacks and of what C calls. A
+dropped one is raised again a moment later, and whoever asks between two stages (``heed``) raises it too.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from harness.processes import ENDING
 
+AGAIN = 0.02
+"""Seconds until what Python dropped is raised again."""
 SAME = 1.0
 """Seconds in which a signal that comes again is the same request: timeout(1) signals a process, and then its group."""
+
+
+ALARM = getattr(signal, "SIGALRM", None)
+"""What wakes the process to raise it again; Windows has none."""
 
 
 class Ended(SystemExit):
@@ -29,6 +40,7 @@ class Signals:
     def __init__(self) -> None:
         self._listening = False
         self._gently: Callable[[], None] | None = None
+        self._others = sys.unraisablehook
         self._forget()
 
     def _forget(self) -> None:
@@ -45,6 +57,15 @@ class Signals:
         """Tell whether a signal asked the command to end."""
         return self._number is not None
 
+    def heed(self) -> None:
+        """End here if a signal asked for it and its exception was lost; not where a checkpoint answers it.
+
+        Raises:
+            Ended: a signal came.
+        """
+        if self.asked() and self._gently is None:
+            raise self._end()
+
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Answer signals inside, those excepted that whoever started this process had it ignore, as nohup does."""
@@ -54,11 +75,16 @@ class Signals:
         self._forget()
         heard = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
         before = {number: signal.signal(number, self._hear) for number in heard}
+        if ALARM is not None and signal.getsignal(ALARM) is signal.SIG_DFL:  # else somebody else uses it
+            before[ALARM] = signal.signal(ALARM, self._raise_again)
+        self._others, sys.unraisablehook = sys.unraisablehook, self._dropped
         self._listening = True
         try:
             yield
         finally:
             self._listening = False
+            sys.unraisablehook = self._others
+            self._set_alarm(0)
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -71,7 +97,7 @@ class Signals:
         """
         self._gently = told
         try:
-            if not self.asked():  # by a signal whose Ended went under, as it does in a callback
+            if not self.asked():  # by a signal whose Ended was dropped
                 yield
         finally:
             self._gently = None
@@ -93,7 +119,22 @@ class Signals:
 
     def _end(self) -> Ended:
         self._ended = True
+        self._set_alarm(0)
         return Ended(self.code)
+
+    def _dropped(self, what: Any) -> None:
+        """Called by Python with an exception that goes no further, which it would print."""
+        if issubclass(what.exc_type, Ended):
+            self._set_alarm(AGAIN)
+        else:
+            self._others(what)
+
+    def _raise_again(self, _number: int, _frame: FrameType | None) -> None:
+        self.heed()
+
+    def _set_alarm(self, seconds: float) -> None:
+        if ALARM is not None and signal.getsignal(ALARM) == self._raise_again:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 signals = Signals()

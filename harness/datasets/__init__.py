@@ -81,6 +81,9 @@ class Dataset(Plugin):
     std: ClassVar[tuple[float, ...]]
     """Per channel, after division by ``scale``."""
 
+    bundled: ClassVar[bool] = False
+    """Whether the images come with a package, so that no data folder is read."""
+
     augment: tuple[Augmentation, ...] = ()
     """What is done to training images: crops from zero padding of 4 pixels, horizontal flips."""
 

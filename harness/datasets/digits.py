@@ -25,6 +25,7 @@ class Digits(Dataset):
     scale: ClassVar[float] = 16.0
     mean: ClassVar[tuple[float, ...]] = (0.3053,)
     std: ClassVar[tuple[float, ...]] = (0.3760,)
+    bundled: ClassVar[bool] = True
 
     def load(self, root: Path, notify: Callable[[str], None]) -> Images:
         """Nothing is read from ``root``."""

@@ -128,7 +128,11 @@ def train_all(plan: Plan, waiting: list[Cohort], run: Run, work: WorkFolder) -> 
         finished = sum(done.values())
         run.report(replace(at, cohort=number + 1, cohorts=len(cohorts), steps_done=finished, steps_total=total))
 
-    if run.device.workers > 1 and len(waiting) > 1 and can_start():
+    several = run.device.workers > 1 and len(waiting) > 1
+    beside = several and can_start(run.stop)
+    if several and not beside and run.stop():
+        raise Interrupted("stopped before training", remedy="give the same command again")
+    if beside:
         large = train_beside(waiting, run, train_cohort, tell)
     else:
         large = []

@@ -14,9 +14,9 @@ from harness import spec
 from harness.errors import Finding, UsageError
 from harness.ledger import Ledger
 from harness.ledger.git import ask, git, repository, whole
-from harness.pipeline.absent import FIXING, a_file, folder_report
+from harness.pipeline.absent import FIXING, Key, Trails, a_file, folder_report
 from harness.pipeline.foresight import too_few_seeds
-from harness.pipeline.project import Settings, open_ledger, project_root
+from harness.pipeline.project import Settings, project_root
 from harness.records import Hypothesis
 
 
@@ -30,31 +30,30 @@ def check(paths: Sequence[Path], settings: Settings, against: str | None = None)
         UsageError: a path or a commit that is not there.
         Tampered: the trail is not what was written.
     """
-    trails = {trail.root.resolve(): trail for trail in (open_ledger(a_file(path), settings) for path in paths)}
-    known: dict[str, spec.Known] = {}
+    trails = Trails(settings)
+    known: list[spec.Known] = []
     gone: list[Finding] = []
-    registered: set[str] = set()
-    for trail in trails.values():
-        known |= {entry.form.id: entry for entry in _registered(trail)}
+    registered: set[Key] = set()
+    for key, trail in {trails.key(path): trails.of(path) for path in paths}.items():
+        known += [replace(entry, frozen=against is not None, trail=key) for entry in _registered(trail)]
         if against is not None:
             before = _events_at(against, trail, project_root(a_file(paths[0])))
             here = {event.digest for event in trail.events()}
             for name, event in before.items():
                 if event["type"] in FIXING:
-                    registered.add(event["body"]["hypothesis"])
+                    registered.add((key, event["body"]["hypothesis"]))
                     if name not in here:
                         gone.append(_missing_event(trail, name, event, against))
-    report, absent = folder_report(
-        paths, settings, [replace(entry, frozen=against is not None) for entry in known.values()]
-    )
-    missing = {one.hypothesis: one.finding() for one in absent if one.lies is None}
+    report, absent = folder_report(paths, trails, known)
+    missing = {(one.key, one.hypothesis): one.finding() for one in absent if one.lies is None}
     doubts = [doubt for loaded in report.loaded if (doubt := too_few_seeds(loaded)) is not None]
     found = sorted((*report.findings, *doubts), key=lambda finding: (finding.file, finding.line, finding.column))
     report = replace(report, findings=tuple(found))
     if against is not None:
-        present = {loaded.hypothesis.id for loaded in report.loaded}
+        present = {(trails.key(loaded.path), loaded.hypothesis.id) for loaded in report.loaded}
         for path in paths:
-            missing |= _removed(path, against, registered - present)
+            lost = {name for key, name in registered - present if key == trails.key(path)}
+            missing |= {(trails.key(path), name): found for name, found in _removed(path, against, lost).items()}
     return replace(report, findings=(*report.findings, *gone, *missing.values()))
 
 

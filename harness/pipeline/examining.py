@@ -14,6 +14,7 @@ from typing import Literal
 from harness import ledger, spec
 from harness.errors import HarnessError
 from harness.ledger.git import git, repository, whole
+from harness.libraries import unloadable
 from harness.pipeline.places import Project, Settings, project_at
 from harness.pipeline.trying import elsewhere, in_trail
 from harness.registry import FAMILIES, members
@@ -59,8 +60,14 @@ def _guarded(what: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Findi
         yield from look()
     except HarnessError as error:
         yield Finding(what, "broken", error.message, error.remedy)
-    except (OSError, ImportError) as error:
-        yield Finding(what, "broken", f"{type(error).__name__}: {error}", "see what it says, mend it and ask again")
+    except (Exception, SystemExit) as error:
+        if (told := unloadable(error)) is not None:
+            where = f"{told.where}: " if told.where else ""
+            yield Finding(what, "broken", f"{where}{told.message}", told.remedy)
+        elif isinstance(error, OSError | ImportError):
+            yield Finding(what, "broken", f"{type(error).__name__}: {error}", "see what it says, mend it and ask again")
+        else:
+            raise
 
 
 def _versions(root: Path) -> Iterator[Finding]:

@@ -62,6 +62,7 @@ def train_and_judge(
             seconds += took
             measurements = measured(registered, images, joined(results), seeds=registered.seeds[:seeds])
             write_atomic(attempt.folder / "results.json", measurements.to_json().encode())
+        reporter.heed()
         decision = inference.decide(hypothesis, measurements)
         going_on = inference.goes_on(hypothesis, decision)
         if decision.looks:

@@ -16,6 +16,7 @@ from harness.pipeline.project import Project, Settings, project_of, refuse_alter
 from harness.pipeline.steps import (
     LAYOUT,
     amended_lines,
+    data_sets,
     deviates,
     planned_on,
     refuse_changes,
@@ -37,6 +38,8 @@ class Outlook:
     device: str
     data: dict[str, str]
     """Data set → where it would come from."""
+    bundled: frozenset[str]
+    """Data sets that come with a package, wherever data lie."""
     project: Project
     """Where the file belongs, and which settings hold there."""
     refused: DeviationRefused | None
@@ -53,6 +56,7 @@ def outlook(path: Path, settings: Settings, *, measure: bool = False) -> Outlook
     trail = trail_at(project.verdicts)
     registration = ledger.in_force(trail, hypothesis.id)
     refused, said = _compared(loaded, registration, trail)
+    sets = data_sets(hypothesis, settings)
     from harness import engine
 
     device = engine.open_device(project.device, settings.compile)
@@ -60,7 +64,6 @@ def outlook(path: Path, settings: Settings, *, measure: bool = False) -> Outlook
     planned = planned_on(device, hypothesis, seeds)
     estimate = plan.estimate(planned, device.torch.type, kernels=device.kernels)
     seconds = engine.training_seconds(planned, device, measure=measure)
-    sets = {arm.setup.dataset.name: arm.setup.dataset for arm in hypothesis.arms.values()}
     return Outlook(
         hypothesis=hypothesis,
         registration=registration.digest if registration else None,
@@ -70,6 +73,7 @@ def outlook(path: Path, settings: Settings, *, measure: bool = False) -> Outlook
         device=device.name,
         project=project,
         data={name: dataset.locate(project.data) for name, dataset in sets.items()},
+        bundled=frozenset(name for name, dataset in sets.items() if dataset.bundled),
         refused=refused,
         said=said,
     )

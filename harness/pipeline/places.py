@@ -41,6 +41,8 @@ class Settings:
     checkpoint_seconds: float = 60.0
     variables: Mapping[str, str] = field(default_factory=dict)
     """The user's environment, or the part of it that is to count."""
+    typed: frozenset[str] = frozenset()
+    """Which of data and compile somebody gave with this very command: refused where they have no effect."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ def project_root(path: Path) -> Path:
     """
     folder = Path(os.path.realpath(path)).parent  # resolve() raises on links in a circle
     for candidate in (folder, *folder.parents):
-        if any((candidate / mark).exists() for mark in MARKS) and not _part(candidate):
+        # os.path.exists(): that of paths raises below a closed folder
+        if any(os.path.exists(candidate / mark) for mark in MARKS) and not _part(candidate):  # noqa: PTH110
             return candidate
     return folder.parent if folder.name == HYPOTHESES else folder
 

@@ -54,6 +54,8 @@ class Reporter:
     stop: Callable[[], bool] = lambda: False
     training: Callable[[], AbstractContextManager[None]] = nullcontext
     """What surrounds training: there, whoever asks to stop waits for a checkpoint."""
+    heed: Callable[[], None] = lambda: None
+    """Called between stages: raises if somebody asked to stop and that was lost, as Python drops it in a callback."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from harness import ledger, spec, verdict
 from harness.errors import UsageError
 from harness.ledger import Event, Ledger
 from harness.pipeline.project import Reporter, Settings, open_ledger, project_of
-from harness.pipeline.steps import data_deviations, look_around, registered_claims
+from harness.pipeline.steps import data_deviations, data_sets, look_around, registered_claims
 from harness.records import Hypothesis
 
 LONGEST_REASON = 2000
@@ -116,11 +116,12 @@ def close(name: str, verdicts: Path, reason: str) -> Event:
 def fingerprints(hypothesis: Hypothesis, path: Path, settings: Settings, reporter: Reporter) -> dict[str, str | None]:
     """Data set → SHA-256 over its arrays, for every arm; None where it is not here, since nothing is downloaded."""
     root = project_of(path, settings).data
-    sets = {arm.setup.dataset.name: arm.setup.dataset for arm in hypothesis.arms.values()}
-    return {
+    found = {
         name: dataset.load(root, reporter.say).fingerprint if dataset.present(root) else None
-        for name, dataset in sets.items()
+        for name, dataset in data_sets(hypothesis, settings).items()
     }
+    reporter.heed()
+    return found
 
 
 def given(reason: str) -> str:

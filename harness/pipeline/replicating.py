@@ -94,6 +94,7 @@ def replicate(name: str, verdicts: Path, settings: Settings, reporter: Reporter,
                 inference.decide(hypothesis, before), decision, hypothesis.replication.level
             )
             agreement = "none" if differences else "statistics"
+        reporter.heed()
         if record:
             digest = files["results.json"] if agreement == "bits" else trail.store_object(results)
             body = {

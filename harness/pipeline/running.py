@@ -103,6 +103,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
         }
         for template in pins.template_bytes.values():
             trail.store_object(template)
+        reporter.heed()
         attempt = ledger.start_or_resume(trail, hypothesis.id, body, resume=settings.resume, say=reporter.say)
         for line in attempt.event.body["deviations"]:
             reporter.say(deviates(line))
@@ -137,6 +138,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
         # An attempt that was started with another template keeps it: the page is written again with that one too.
         templates = templates_of(trail, attempt.event)
         files = first_judged(registered, measurements, decision, provenance, reporter.say, templates)
+        reporter.heed()
         ledger.refuse_judged(trail, attempt)  # before its files are written over
         save(attempt.folder, files)
         ledger.record_verdict(trail, attempt, decision.outcome, files | {"results.json": results})

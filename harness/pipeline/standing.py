@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,8 @@ from pathlib import Path
 from harness import ledger, spec
 from harness.errors import Finding
 from harness.ledger import Event, Ledger
-from harness.pipeline.absent import a_file, fixed_in, folder_report, form_of
-from harness.pipeline.project import Settings, named_trail, open_ledger, project_of
+from harness.pipeline.absent import Trails, a_file, folder_report, form_of
+from harness.pipeline.project import Settings, named_trail, project_of
 from harness.records import Attempt, Hypothesis
 
 
@@ -59,34 +58,26 @@ def standings(paths: Sequence[Path], settings: Settings) -> Standings:
     """
     for path in paths:
         named_trail(project_of(a_file(path), settings))
-    report, absent = folder_report(paths, settings)
-    missing = {one.hypothesis for one in absent}
+    trails = Trails(settings)
+    report, absent = folder_report(paths, trails)
+    missing = {(one.key, one.hypothesis) for one in absent}
     twins = {one.twin for one in report.seen}
-    trails: dict[Path, Ledger] = {}
-    of_folder: dict[Path, Ledger] = {}  # whose project is looked up once
-    fixed: dict[Path, dict[str, tuple[Event, ...]]] = {}
-
-    def row(name: str, form: Hypothesis | None, path: Path | None, trail: Ledger, note: str | None) -> Standing:
-        if trail.root not in fixed:
-            fixed[trail.root] = fixed_in(trail)
-        return _standing(name, form, path, trail, fixed[trail.root].get(name, ()), note)
-
     rows = []
     for one in report.seen:
-        if one.id is None or (not one.checked and one.id not in missing):
-            continue  # what is wrong with them is among the findings
-        missing.discard(one.id)
-        folder = Path(os.path.realpath(a_file(one.path))).parent  # resolve() raises on links in a circle
-        if folder not in of_folder:
-            own = open_ledger(a_file(one.path), settings)
-            of_folder[folder] = trails.setdefault(own.root, own)
+        if one.id is None:
+            continue  # what is wrong with it is among the findings
+        key = trails.key(one.path), one.id
+        if not one.checked and key not in missing:
+            continue
+        missing.discard(key)
         form = one.loaded.hypothesis if one.loaded is not None else None
         note = _note(one) or ("its id is also that of another file" if one.path in twins else None)
-        rows.append(row(one.id, form, one.path, of_folder[folder], note))
+        fixed = trails.fixed(one.path).get(one.id, ())
+        rows.append(_standing(one.id, form, one.path, trails.of(one.path), fixed, note))
     rows += [
-        row(one.hypothesis, None, one.ruined, one.trail, "file missing" if one.ruined is None else "file unreadable")
+        _standing(one.hypothesis, None, one.ruined, one.trail, one.fixed, one.note)
         for one in absent
-        if one.hypothesis in missing
+        if (one.key, one.hypothesis) in missing
     ]
     return Standings(tuple(rows), report.loaded, report.findings)
 

@@ -28,7 +28,7 @@ from harness.records import (
 from harness.wording import counted
 
 if TYPE_CHECKING:
-    from harness.datasets import Images
+    from harness.datasets import Dataset, Images
     from harness.engine import Device, Result
 
 
@@ -55,6 +55,7 @@ def registered_or_register(
                 where=str(loaded.path),
                 remedy="register it first: harness register FILE",
             )
+        reporter.heed()
         ledger.register(trail, loaded.raw, loaded.claims_raw, hypothesis, pins, fingerprints)
         found = ledger.in_force(trail, hypothesis.id)
         assert found is not None
@@ -145,8 +146,12 @@ def registered_claims(registration: Registration, loaded: spec.Loaded, trail: Le
 def open_device_and_data(
     hypothesis: Hypothesis, path: Path, settings: Settings, reporter: Reporter
 ) -> tuple[Device, dict[str, Images]]:
-    """The device, and every data set of every arm, once."""
-    project = project_of(path, settings)
+    """The device, and every data set of every arm, once.
+
+    Raises:
+        UsageError: there is no such device, data are missing, or an option has no effect.
+    """
+    project, sets = project_of(path, settings), data_sets(hypothesis, settings)
     several = 2 * len(hypothesis.arms) * hypothesis.seeds.number >= PROCESSOR_COHORT
     if several and project.device in ("auto", "cpu") and (os.cpu_count() or 1) > 1:
         with suppress(OSError, EOFError):  # it is said where processes are to start
@@ -154,8 +159,25 @@ def open_device_and_data(
     from harness import engine
 
     device = engine.open_device(project.device, settings.compile)
+    if "compile" in settings.typed and not device.is_cuda:
+        message = f"has no effect on {device.name}: only a card's programs are compiled"
+        raise UsageError(message, where="--compile", remedy="leave it out")
+    images = {name: dataset.load(project.data, reporter.say) for name, dataset in sets.items()}
+    reporter.heed()
+    return device, images
+
+
+def data_sets(hypothesis: Hypothesis, settings: Settings) -> dict[str, Dataset]:
+    """The data sets of all arms, by name.
+
+    Raises:
+        UsageError: a data folder was given, and none of them reads one.
+    """
     sets = {arm.setup.dataset.name: arm.setup.dataset for arm in hypothesis.arms.values()}
-    return device, {name: dataset.load(project.data, reporter.say) for name, dataset in sets.items()}
+    if "data" in settings.typed and all(dataset.bundled for dataset in sets.values()):
+        message = f"has no effect: no folder is read for {', '.join(sorted(sets))}, which comes with a package"
+        raise UsageError(message, where="--data", remedy="leave it out")
+    return sets
 
 
 def planned_on(device: Device, hypothesis: Hypothesis, seeds: tuple[int, ...], registration: str = "") -> Plan:

@@ -14,7 +14,7 @@ from harness.spec.files import (
     parse_claims,
     warning,
 )
-from harness.spec.folders import Listing, listing, read_bytes
+from harness.spec.folders import Listing, listing, read_bytes, unread
 from harness.spec.new import Answers, copied, draft
 from harness.spec.registered import Known
 from harness.spec.schema import json_schema, schemas
@@ -42,5 +42,6 @@ __all__ = [
     "parse_claims",
     "read_bytes",
     "schemas",
+    "unread",
     "warning",
 ]

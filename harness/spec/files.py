@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -149,9 +149,16 @@ def _sound(checked: _Checked, claims: _ClaimsFile) -> Loaded:
     return checked.loaded
 
 
-def load_folder(paths: Sequence[Path], known: Sequence[Known] = ()) -> FolderReport:
+def _one_trail(_: Path) -> Hashable:
+    return None
+
+
+def load_folder(
+    paths: Sequence[Path], known: Sequence[Known] = (), trail_of: Callable[[Path], Hashable] = _one_trail
+) -> FolderReport:
     """Check files, and of a folder all its ``*.yaml``, one by one, against one another, and against ``known``, what is
     registered: ids differ, a registered file keeps its meaning, and the same question is not asked again in secret.
+    ``trail_of`` tells which trail a file belongs to: files and registrations of different trails are not compared.
     Of several files one that can't be read is a finding, as is whatever lies in a folder and is left out.
 
     Raises:
@@ -162,7 +169,7 @@ def load_folder(paths: Sequence[Path], known: Sequence[Known] = ()) -> FolderRep
     claims: dict[str, _ClaimsFile] = {}
     seen: list[Seen] = []
     sound: list[_Checked] = []
-    first: dict[str, Path] = {}
+    first: dict[tuple[Hashable, str], Path] = {}
     for file in files:
         try:
             if (folder := os.path.dirname(os.path.realpath(file))) not in claims:  # noqa: PTH120
@@ -182,7 +189,7 @@ def load_folder(paths: Sequence[Path], known: Sequence[Known] = ()) -> FolderRep
         checked = _check(file, raw, claims[folder])
         findings += checked.findings
         id_ = checked.id if checked.id is not None else id_of(raw)
-        twin = first.setdefault(checked.id, file) if checked.id is not None else file
+        twin = first.setdefault((trail_of(file), checked.id), file) if checked.id is not None else file
         seen.append(Seen(file, id_, checked.loaded, twin if twin != file else None))
         if twin != file:
             message = f"the id {checked.id!r} is also that of {twin}"
@@ -190,7 +197,7 @@ def load_folder(paths: Sequence[Path], known: Sequence[Known] = ()) -> FolderRep
             findings.append(checked.source.finding(checked.id_at, message, remedy, rule="unique-id"))
         elif checked.loaded is not None:
             sound.append(checked)
-    findings += _across(sound, known)
+    findings += _across(sound, known, trail_of)
     loaded = tuple(checked.loaded for checked in sound if checked.loaded is not None)
     seen += [Seen(file, _id_in(file), checked=False) for file in aside]
     return FolderReport(tuple(sorted(set(findings), key=_place)), loaded, tuple(seen))
@@ -223,22 +230,24 @@ def _id_in(path: Path) -> str | None:
         return None
 
 
-def _across(sound: Sequence[_Checked], known: Sequence[Known]) -> Iterator[Finding]:
-    """What several sound files, or files and registrations, say together."""
-    registered = {entry.form.id: entry for entry in known}
-    alike: dict[str, list[Hypothesis]] = {}
+def _across(
+    sound: Sequence[_Checked], known: Sequence[Known], trail_of: Callable[[Path], Hashable]
+) -> Iterator[Finding]:
+    """What several sound files, or files and registrations, of one trail say together."""
+    registered = {(entry.trail, entry.form.id): entry for entry in known}
+    alike: dict[tuple[Hashable, str], list[Hypothesis]] = {}
     for checked in sound:
         assert checked.loaded is not None
         assert checked.root is not None
-        hypothesis = checked.loaded.hypothesis
+        hypothesis, trail = checked.loaded.hypothesis, trail_of(checked.loaded.path)
         problems: list[Problem] = []
-        if (entry := registered.get(hypothesis.id)) is not None:
+        if (entry := registered.get((trail, hypothesis.id))) is not None:
             problems += changes(checked.root, hypothesis, entry)
         else:  # what is registered already was compared when it was new
-            problems += reruns(hypothesis, known)
+            problems += reruns(hypothesis, [entry for entry in known if entry.trail == trail])
         if len(hypothesis.decisions) == 1:
             asked = json.dumps(question(hypothesis, *hypothesis.decisions.values()), sort_keys=True)
-            same = alike.setdefault(asked, [])
+            same = alike.setdefault((trail, asked), [])
             problems += next(filter(None, (list(opposed(hypothesis, other)) for other in same)), [])
             if moved(hypothesis):
                 same.append(hypothesis)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,8 @@ class Known:
     """Claimed time of the registration, UTC."""
     frozen: bool = False
     """Whether a file of another meaning is an error; else it is a warning."""
+    trail: Hashable = None
+    """That holds it; files of another one have nothing to do with it."""
 
 
 def changes(root: Node, hypothesis: Hypothesis, known: Known) -> Iterator[Problem]:

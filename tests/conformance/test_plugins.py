@@ -301,7 +301,8 @@ def test_a_data_set_declares_itself(dataset: Dataset) -> None:
     assert len(dataset.mean) == len(dataset.std) == dataset.channels
     assert all(0 < value < 1 for value in (*dataset.mean, *dataset.std))
     assert dataset.train_count > dataset.test_count > dataset.classes
-    assert dataset.locate(Path("no-such-folder"))
+    places = {dataset.locate(Path(folder)) for folder in ("no-such-folder", "nor-this")}
+    assert all(places) and dataset.bundled == (len(places) == 1)
 
 
 def test_a_plug_in_of_another_package_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

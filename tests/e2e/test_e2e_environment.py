@@ -170,6 +170,51 @@ def test_a_page_is_printed_to_the_byte(plain: Project) -> None:
     assert ran.stdout == (plain.runs()[0] / "verdict.md").read_bytes()
 
 
+REFUSED = {
+    "a logger": ("run", {"TORCH_LOGS": "garbage"}, "error: TORCH_LOGS: torch can't be loaded"),
+    "help instead of a run": ("run", {"TORCH_LOGS": "help"}, "error: TORCH_LOGS: torch can't be loaded"),
+    "a switch": ("plan", {"PYTORCH_JIT": "perhaps"}, "error: PYTORCH_JIT: torch can't be loaded"),
+    "a number": ("run", {"SKLEARN_WORKING_MEMORY": "abc"}, "error: SKLEARN_WORKING_MEMORY: sklearn can't be loaded"),
+    "of a library below": ("register", {"JOBLIB_START_METHOD": "abc"}, "error: JOBLIB_START_METHOD: joblib can't be"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_variable_that_a_library_cannot_take_is_named(kind: str, registered: Path, tmp_path: Path) -> None:
+    """It stops the library as it is loaded; what trains beside says nothing of its own."""
+    verb, variables, told = REFUSED[kind]
+    root = tmp_path / "project"
+    shutil.copytree(registered, root)
+    if verb == "register":
+        Project(root).edit("id: tiny", "id: other")
+    before = everything(root)
+    ran = Project(root).harness(verb, "hypotheses/tiny.yaml", OMP_NUM_THREADS="2", **variables)
+    assert ran.returncode == 2, ran.stderr
+    assert ran.stderr.startswith(told) and "→ unset " in ran.stderr
+    assert ran.stderr.count("\n") == 2 and "defect" not in ran.stderr and not ran.stdout
+    assert everything(root) == before
+
+
+def test_a_library_that_is_broken_or_missing_is_named(registered: Path, tmp_path: Path) -> None:
+    project = Project(registered)
+    for name, text, told in (
+        ("sklearn.py", "raise RuntimeError('its settings are odd')", "sklearn can't be loaded here: RuntimeError: its"),
+        ("sitecustomize.py", "import sys; sys.modules['sklearn'] = None", "sklearn is not installed here"),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / name).write_text(text)
+        ran = project.harness("run", "hypotheses/tiny.yaml", "--device", "cpu", PYTHONPATH=str(folder))
+        assert ran.returncode == 2 and f"error: {told}" in ran.stderr and "defect" not in ran.stderr, ran.stderr
+
+
+def test_the_doctor_names_the_variable_and_goes_on(registered: Path) -> None:
+    ran = Project(registered).harness("doctor", "--format", "json", TORCH_LOGS="garbage")
+    found = findings(ran)
+    assert ran.returncode == 2 and found["device"]["state"] == "broken"
+    assert found["device"]["found"].startswith("TORCH_LOGS: torch can't be loaded") and "trail: lock" in found
+
+
 def everything(root: Path) -> dict[str, bytes | None]:
     return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(root.rglob("*"))}
 

@@ -20,7 +20,9 @@ import pytest
 import torch
 from projects import REPOSITORY, Project, make_project
 from test_e2e_trail import MOMENT, RUN, done, given
+from typer.testing import CliRunner
 
+from harness.cli.app import app
 from harness.errors import Interrupted
 from harness.pipeline import Reporter, Settings
 from harness.pipeline import run as pipeline_run
@@ -89,6 +91,11 @@ def test_list_marks_attempts_that_are_open_closed_or_deviate(tried: Project) -> 
     assert (row["outcome"], row["deviates"], row["note"]) == ("better", True, None)
 
 
+def pasted(project: Project, remedy: str, folder: str = ".") -> None:
+    """Give a shell the command that ends a remedy."""
+    subprocess.run(["sh", "-c", remedy.rsplit(": ", 1)[1]], cwd=project.root / folder, check=True)
+
+
 def test_a_registered_hypothesis_stays_when_its_file_is_gone(tried: Project, tmp_path: Path) -> None:
     project = copied(tried, tmp_path)
     text = (project.root / FILE).read_bytes()
@@ -102,9 +109,7 @@ def test_a_registered_hypothesis_stays_when_its_file_is_gone(tried: Project, tmp
     (finding,) = findings(project, code=2)
     assert (finding["file"], finding["severity"], finding["rule"]) == (FILE, "error", "amendment")
     assert "'tiny' is registered" in finding["message"] and "its file is missing" in finding["message"]
-    command = re.search(r"cat (\S+) > (\S+);", finding["remedy"])
-    assert command is not None
-    subprocess.run(["sh", "-c", command[0].rstrip(";")], cwd=project.root, check=True)
+    pasted(project, finding["remedy"])
     assert (project.root / FILE).read_bytes() == text
     assert findings(project, code=0) == [] and rows(project) == rows(tried)
 
@@ -128,17 +133,21 @@ def test_it_stays_when_its_file_says_nothing(state: str, tried: Project, tmp_pat
     }
     assert row["note"] in ("file unreadable", "file missing")
     (finding,) = [one for one in findings(project, code=2) if "'tiny' is registered" in one["message"]]
-    command = re.search(r"cat (\S+) > (\S+)", finding["remedy"])
-    assert command is not None
-    subprocess.run(["sh", "-c", command[0].rstrip(";")], cwd=project.root, check=True)
+    pasted(project, finding["remedy"])
     assert any(one.is_file() and one.read_bytes() == text for one in (project.root / "hypotheses").iterdir())
+    if state != "a folder":  # which is no file that a command may remove
+        assert file.read_bytes() == text and not file.is_symlink()
+        assert findings(project, code=0) == []
 
 
 def test_it_stays_when_the_whole_folder_is_gone(tried: Project, tmp_path: Path) -> None:
     project = copied(tried, tmp_path)
     shutil.rmtree(project.root / "hypotheses")
     assert [(row["id"], row["note"]) for row in rows(project)] == [("tiny", "file missing")]
-    assert [finding["rule"] for finding in findings(project, code=2)] == ["amendment"]
+    (finding,) = findings(project, code=2)
+    assert finding["rule"] == "amendment"
+    pasted(project, finding["remedy"])
+    assert findings(project, code=0) == [] and rows(project) == rows(tried)
     assert "there is no folder hypothesis here" in done(project, "check", "hypothesis", code=2)
 
 
@@ -150,8 +159,10 @@ def test_after_an_amendment_the_amended_file_is_brought_back(moment: Project) ->
     (moment.root / FILE).rename(moment.root / "elsewhere.yaml")
     (moment.root / FILE).write_text(MOMENT.replace("id: tiny", "id: other").replace("epochs: 2", "epochs: 7"))
     (finding,) = findings(moment, code=2)
-    command = re.search(r"cat (\S+) > hypotheses/tiny-registered.yaml;", finding["remedy"])
+    command = re.search(r"cat (\S+) > hypotheses/tiny-registered.yaml$", finding["remedy"])
     assert command is not None and (moment.root / command[1]).read_bytes() == text
+    (moment.root / "hypotheses/tiny-registered.yaml").write_text("id: another\n")
+    assert any(one["remedy"].endswith("tiny-registered-2.yaml") for one in findings(moment, code=2))
 
 
 @pytest.mark.parametrize("name", ["renamed.yaml", "Tiny (2).yaml.yaml"])
@@ -205,6 +216,121 @@ def test_a_file_of_another_trail_is_no_missing_file(moment: Project, tmp_path: P
     assert [row["id"] for row in rows(moment, "drafts")] == ["other"]
     assert [row["id"] for row in rows(moment, "drafts/x.yaml")] == ["other"]
     assert [row["id"] for row in rows(moment, "drafts", "hypotheses")] == ["other", "tiny"]
+
+
+def in_folder(project: Project, folder: str, *arguments: str, code: int = 0) -> str:
+    """Standard output of a command given in a folder of the project."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project.root / folder)
+        ran = CliRunner().invoke(app, arguments)
+    assert ran.exit_code == code, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+@pytest.mark.parametrize("folder", ["hypotheses", ".."])
+def test_what_brings_a_file_back_is_pasted_where_it_was_printed(moment: Project, folder: str) -> None:
+    done(moment, "register", FILE)
+    file = moment.root / FILE
+    text = file.read_bytes()
+    file.unlink()
+    file.symlink_to(moment.root / "elsewhere" / "it's.yaml")  # to a folder that is not there
+    there = "project/hypotheses" if folder == ".." else "."
+    for empty in (False, True):
+        if empty:
+            file.write_text("")
+        printed = in_folder(moment, folder, "check", there, code=2)
+        (line,) = [line for line in printed.splitlines() if " > " in line]
+        pasted(moment, line, folder)
+        assert file.read_bytes() == text and not file.is_symlink()
+        in_folder(moment, folder, "check", there)
+
+
+def test_paths_of_a_command_are_all_relative_or_all_whole(moment: Project) -> None:
+    done(moment, "register", FILE)
+    (moment.root / FILE).unlink()
+    for folder, starts in ((".", {"hypotheses", "verdicts"}), ("hypotheses", {""})):
+        printed = json.loads(in_folder(moment, folder, "check", "--format", "json", code=2))
+        (remedy,) = [finding["remedy"] for finding in printed]
+        assert {word.split("/")[0] for word in remedy.split() if "/" in word} == starts
+
+
+def test_a_trail_outside_the_project_loses_no_file(moment: Project) -> None:
+    """Told as a warning, because another project may share the trail."""
+    (moment.root / "pyproject.toml").write_text('[tool.harness]\nverdicts = "../x"\n')
+    done(moment, "register", FILE)
+    assert [row["note"] for row in rows(moment)] == [None]
+    text = (moment.root / FILE).read_bytes()
+    (moment.root / FILE).write_text(MOMENT.replace("id: tiny", "id: other"))
+    found = [finding for finding in findings(moment, code=0) if "'tiny' is registered" in finding["message"]]
+    assert [finding["severity"] for finding in found] == ["warning"] and "another project's" in found[0]["message"]
+    (moment.root / FILE).unlink()
+    (row,) = rows(moment)
+    assert (row["id"], row["file"], row["note"]) == ("tiny", None, "no file here") and row["registered"]
+    (finding,) = findings(moment, code=0)
+    assert findings(moment, "--strict", code=2) == [finding]
+    pasted(moment, finding["remedy"])
+    assert (moment.root / FILE).read_bytes() == text and findings(moment, code=0) == []
+
+
+def test_no_other_project_of_the_same_id_hides_a_missing_file(moment: Project, tmp_path: Path) -> None:
+    done(moment, "register", FILE)
+    other = make_project(tmp_path / "other", MOMENT)
+    done(other, "register", FILE)
+    both = (str(moment.root / "hypotheses"), str(other.root / "hypotheses"))
+    assert findings(moment, *both, code=0) == []  # each is the only file of its id in its trail
+    (moment.root / FILE).unlink()
+    for order in (both, both[::-1]):
+        (finding,) = [one for one in findings(moment, *order, code=2) if "'tiny' is registered" in one["message"]]
+        assert finding["file"] == str(moment.root / FILE)
+        assert {(row["file"], row["note"]) for row in rows(moment, *order)} == {
+            (None, "file missing"),
+            (str(other.root / FILE), None),
+        }
+    (other.root / FILE).rename(other.root / "elsewhere.yaml")
+    assert {one["file"] for one in findings(moment, *both, code=2) if one["rule"] == "amendment"} == {
+        str(moment.root / FILE),
+        str(other.root / FILE),
+    }
+    assert len(rows(moment, *both)) == 2
+    (other.root / "elsewhere.yaml").rename(other.root / FILE)
+    (moment.root / "hypotheses/link.yaml").symlink_to(other.root / FILE)  # which belongs to the other project
+    (finding,) = findings(moment, code=2)
+    assert "'tiny' is registered" in finding["message"]
+    assert sorted(str(row["note"]) for row in rows(moment)) == ["None", "file missing"]
+
+
+def test_files_are_compared_with_the_registrations_of_their_own_trail(moment: Project, tmp_path: Path) -> None:
+    done(moment, "register", FILE)
+    other = make_project(tmp_path / "other", MOMENT.replace("epochs: 2", "epochs: 3"))
+    done(other, "register", FILE)
+    both = (str(moment.root / "hypotheses"), str(other.root / "hypotheses"))
+    assert findings(moment, *both, code=0) == []
+    moment.edit("epochs: 2", "epochs: 3")
+    found = findings(moment, *both, code=0)
+    assert {finding["file"] for finding in found} == {str(moment.root / FILE)}
+    assert all("was registered on" in finding["message"] for finding in found)
+
+
+@pytest.mark.parametrize("state", ["empty", "missing", "a link to nowhere"])
+def test_a_single_file_is_told_as_registered(moment: Project, state: str) -> None:
+    done(moment, "register", FILE)
+    file = moment.root / FILE
+    text = file.read_bytes()
+    file.unlink()
+    if state == "empty":
+        file.write_text("")
+    elif state != "missing":
+        file.symlink_to("nowhere")
+    for arguments in ((FILE,), (FILE, "hypotheses/claims.yaml")):
+        (finding,) = [one for one in findings(moment, *arguments, code=2) if "'tiny' is registered" in one["message"]]
+        assert finding["file"] == FILE
+        (row,) = rows(moment, *arguments)
+        assert row["id"] == "tiny" and row["note"] == ("file missing" if state == "missing" else "file unreadable")
+    pasted(moment, finding["remedy"])
+    assert file.read_bytes() == text and findings(moment, FILE, code=0) == []
+    file.rename(moment.root / "hypotheses/renamed.yaml")
+    file.write_text("")  # what is registered is in another file by now
+    assert not any("is registered" in one["message"] for one in findings(moment, FILE, code=2))
 
 
 def test_the_audit_notes_a_missing_file_and_passes_as_before(tried: Project, tmp_path: Path) -> None:

@@ -30,12 +30,14 @@ class Session:
     def __init__(self, project: Project, *arguments: str, cores: int = 2, **options: Any) -> None:
         self.lines: list[str] = []
         self.project = project
-        self.process = subprocess.Popen(
-            project.command(*arguments),
-            cwd=project.root,
-            env=project.environment(OMP_NUM_THREADS=str(cores)),
-            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True} | options,
-        )
+        usual: dict[str, Any] = {
+            "env": project.environment(OMP_NUM_THREADS=str(cores)),
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "text": True,
+            "start_new_session": True,
+        }
+        self.process = subprocess.Popen(project.command(*arguments), cwd=project.root, **usual | options)
 
     def until(self, beginning: str) -> str:
         """The next line on stderr that begins so."""
@@ -309,6 +311,61 @@ def test_a_signal_while_it_starts_leaves_the_trail_whole(seconds: float, project
     assert_nothing_changes(project)
     assert not project.events("run_failed") and not list(project.root.rglob("verdicts/**/*.tmp"))
     assert project.harness("audit").returncode in (0, 2, 5)  # 2: there is nothing yet
+
+
+CAUGHT = """
+import os, signal, sys, time
+class Careless:
+    \"\"\"A library that catches everything as it is loaded, a signal's answer too.\"\"\"
+    def find_spec(self, name, path=None, target=None):
+        if name == "sklearn" and "VERB" in sys.orig_argv:
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.01)
+            except BaseException:
+                pass
+sys.meta_path.insert(0, Careless())
+"""
+
+
+@pytest.mark.parametrize("verb", ["register", "run"])
+def test_a_signal_that_a_library_catches_ends_the_command_before_anything_is_entered(
+    verb: str, project: Project, tmp_path: Path
+) -> None:
+    for path in (project.root / "verdicts/ledger/events").iterdir():
+        path.unlink()
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "beside/sitecustomize.py").write_text(CAUGHT.replace("VERB", verb))
+    ran = project.harness(verb, "hypotheses/tiny.yaml", PYTHONPATH=str(tmp_path / "beside"))
+    assert ran.returncode == 143 and ran.stderr.splitlines()[-1] == "interrupted", ran.stderr
+    assert not project.events()
+
+
+SLOW = """
+import sys, time
+if any("forkserver" in word for word in sys.orig_argv):
+    time.sleep(600)
+"""
+
+
+def test_who_waits_for_the_server_of_processes_ends_at_a_signal(project: Project, tmp_path: Path) -> None:
+    """It imports PyTorch first, which takes a minute on some disks."""
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "beside/sitecustomize.py").write_text(SLOW)
+    variables = project.environment(OMP_NUM_THREADS="2", PYTHONPATH=str(tmp_path / "beside"))
+    running = Session(project, *RUN, env=variables)
+    wait_for(lambda: project.events("run_started"))
+    time.sleep(1.0)  # from here on it waits
+    try:
+        running.signal_group(signal.SIGTERM)
+        code = running.process.wait(timeout=240)
+    finally:
+        running.signal_group(signal.SIGKILL)  # the server sleeps on, and holds stderr
+    said = running.end()
+    assert code == 143, said
+    assert "Traceback" not in said and "can't be started" not in said
+    assert not project.events("run_failed")
+    running.all_gone()
 
 
 def test_a_signal_while_it_judges_leaves_results_that_are_judged_next_time(project: Project, expected: bytes) -> None:

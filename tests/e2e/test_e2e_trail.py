@@ -126,6 +126,37 @@ def test_data_that_are_not_here_are_not_downloaded(moment: Project) -> None:
     assert moment.events("registered")[0]["body"]["data"] == {}
 
 
+@pytest.mark.parametrize("verb", ["run", "run --pilot", "plan", "replicate", "register", "amend --reason so"])
+def test_a_data_folder_that_nothing_is_read_from_is_refused(verb: str, copy: Project, moment: Project) -> None:
+    project = copy if verb == "replicate" else moment
+    command = [*verb.split(), "tiny" if verb == "replicate" else "hypotheses/tiny.yaml"]
+    if verb.startswith("amend"):
+        done(project, "register", "hypotheses/tiny.yaml")
+        project.edit("epochs: 2", "epochs: 1")
+    before = project.events()
+    said = done(project, *command, "--data", "nowhere", code=2)
+    assert "error: --data: has no effect: no folder is read for digits" in said and "leave it out" in said
+    assert project.events() == before
+    if verb == "plan":  # a variable is set once for many commands, and says nothing of where these data come from
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("HARNESS_DATA", "nowhere")
+            assert "data: digits, bundled with scikit-learn\n" in done(project, *command)
+
+
+@pytest.mark.parametrize("verb", ["run", "run --pilot", "replicate"])
+def test_compiling_is_refused_where_auto_is_a_processor(verb: str, copy: Project, moment: Project) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    project = copy if verb == "replicate" else moment
+    command = [*verb.split(), "tiny" if verb == "replicate" else "hypotheses/tiny.yaml"]
+    before = project.events()
+    for choice in ("on", "off", "auto"):
+        said = done(project, *command, "--compile", choice, code=2)
+        assert "error: --compile: has no effect on " in said and "only a card's programs are compiled" in said
+    assert "unknown choice 'yes'" in done(project, *command, "--compile", "yes", code=2)
+    assert project.events() == before
+
+
 def test_a_life_with_amendments(moment: Project) -> None:
     done(moment, "register", "hypotheses/tiny.yaml")
     moment.edit("epochs: 2", "epochs: 1")

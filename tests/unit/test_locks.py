@@ -6,8 +6,12 @@ import errno
 import fcntl
 import multiprocessing
 import os
+import re
+import shutil
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -150,34 +154,99 @@ def test_a_holder_on_another_computer_is_waited_for(no_locks: None, tmp_path: Pa
     assert (tmp_path / ".lock.held").is_dir()
 
 
-@pytest.mark.skipif(not os.path.lexists("/proc/self/ns/pid"), reason="Linux tells one from the other")
-@pytest.mark.parametrize("changed", ["boot ", "pid:["])
-def test_a_number_in_another_container_or_before_a_restart_says_nothing(
-    no_locks: None, tmp_path: Path, changed: str
-) -> None:
-    """Of one host name: the process of this number is gone here, and may live there."""
+def left_behind(folder: Path) -> Path:
+    """The stand-in of a process that was killed: the file that names it."""
 
     def child() -> None:
-        with Lock(tmp_path / ".lock", 0).held():
+        with Lock(folder / ".lock", 0).held():
             os.kill(os.getpid(), signal.SIGKILL)
 
     process = fork.Process(target=child)
     process.start()
     process.join(60)
-    holder = tmp_path / ".lock.held" / ".lock"
+    return folder / ".lock.held" / ".lock"
+
+
+IN_PROC = pytest.mark.skipif(not os.path.lexists("/proc/self/ns/pid"), reason="Linux tells one from the other")
+
+
+@IN_PROC
+@pytest.mark.parametrize(
+    ("old", "new", "gone"),
+    [
+        ("boot ", "boot 0", True),
+        (r"pid:\[", "pid:[0", False),
+        (r"pid:.*", "pid:[0], started -1)", True),
+        (r"on \S+ \(boot ", "on localhost (boot 0", False),
+        ("$", "", True),
+    ],
+    ids=["a restart", "a container beside", "an earlier life of a container", "any computer", "as it was left"],
+)
+def test_who_held_it_in_another_life_is_gone(no_locks: None, tmp_path: Path, old: str, new: str, gone: bool) -> None:
+    holder = left_behind(tmp_path)
     text = holder.read_text(encoding="utf-8")
-    assert f" on {socket.gethostname()}" in text
-    assert changed in text
-    holder.write_text(text.replace(changed, f"{changed}0"), encoding="utf-8")
+    assert f" on {socket.gethostname()} (boot " in text and ", started " in text
+    holder.write_text(re.sub(old, new, text, count=1), encoding="utf-8")
+    if gone:
+        with Lock(tmp_path / ".lock", 0).held():
+            pass
+        return
     with pytest.raises(Busy, match=r"if it is gone, remove .*held"), Lock(tmp_path / ".lock", 0.2).held():
         pass
-    holder.write_text(text, encoding="utf-8")
+
+
+@IN_PROC
+def test_a_number_that_was_given_again_is_another_process(no_locks: None, tmp_path: Path) -> None:
+    holder = left_behind(tmp_path)
+    text = re.sub(r"process \d+", f"process {os.getpid()}", holder.read_text(encoding="utf-8"))
+    own = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19]
+    holder.write_text(re.sub(r"started \d+", f"started {own}", text), encoding="utf-8")
+    with pytest.raises(Busy), Lock(tmp_path / ".lock", 0.2).held():
+        pass
+    holder.write_text(re.sub(r"started \d+", f"started {int(own) - 1}", text), encoding="utf-8")
     with Lock(tmp_path / ".lock", 0).held():
         pass
 
 
+LIFE = """
+import errno, fcntl, os, signal, sys
+from pathlib import Path
+from harness.locks import Lock
+def refuse(*_):
+    raise OSError(errno.ENOLCK, "No locks available")
+fcntl.flock = refuse
+with Lock(Path(sys.argv[1]), 0).held():
+    print(os.getpid(), flush=True)
+    if sys.argv[2] == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_container_that_was_killed_and_started_again(tmp_path: Path) -> None:
+    """Of one host name, with the same numbers of processes, in another space of numbers."""
+    contained = ["unshare", "--pid", "--fork", "--mount-proc"]
+    if shutil.which("unshare") is None or subprocess.run([*contained, "true"], capture_output=True).returncode:
+        pytest.skip("nobody may make a space of numbers here")
+    lives = []
+    for how in ("killed", "ends"):
+        shell = f'"$@"; exit $?  # {how}: so that the process is not the first'
+        command = [*contained, "sh", "-c", shell, "-", sys.executable, "-c", LIFE, str(tmp_path / ".lock"), how]
+        lives.append(subprocess.run(command, capture_output=True, text=True, timeout=120))
+        assert (tmp_path / ".lock.held").exists() == (how == "killed")
+    assert lives[1].returncode == 0, lives[1].stderr
+    assert lives[0].stdout == lives[1].stdout != ""
+
+
 def test_what_nothing_guards_is_said_once(no_locks: None, tmp_path: Path) -> None:
     with aside() as said, sole_writer(tmp_path / "work") as descriptor, Lock(tmp_path / ".lock", 0).held():
+        assert descriptor is None
+    assert len(said) == 1 and "working files are guarded only in that its processes end with their run" in said[0]
+
+
+def test_where_no_lock_outlives_a_process_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, which has no such module."""
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    with aside() as said, sole_writer(tmp_path / "work") as descriptor:
         assert descriptor is None
     assert len(said) == 1 and "working files are guarded only in that its processes end with their run" in said[0]
 

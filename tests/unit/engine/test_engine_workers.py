@@ -40,16 +40,17 @@ def test_bits_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
 
 
 def test_stopped_processes_go_on_to_the_same_bits(tmp_path: Path) -> None:
-    asked = {"times": 0}
-
-    def stop() -> bool:
-        asked["times"] += 1
-        return asked["times"] > 6
-
+    seen: list[Progress] = []
     with pytest.raises(Interrupted, match="same command"):
-        results(three_cohorts(LONG), tmp_path / "parts", 2, stop=stop)
+        results(three_cohorts(LONG), tmp_path / "parts", 2, report=seen.append, stop=lambda: bool(seen))
     assert list((tmp_path / "parts/work").glob("*.safetensors"))
     assert results(three_cohorts(LONG), tmp_path / "parts", 2) == results(three_cohorts(LONG), tmp_path / "one", 1)
+
+
+def test_a_stop_before_any_process_trains_starts_none(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted, match="before training"):
+        results(three_cohorts(LONG), tmp_path / "parts", 2, stop=lambda: True)
+    assert not list((tmp_path / "parts/work").glob("*.safetensors"))
 
 
 def test_a_process_that_is_killed_is_named_and_its_work_goes_on(tmp_path: Path) -> None:

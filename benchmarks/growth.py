@@ -16,8 +16,8 @@ from typing import Any
 from compare import HERE, engine_times, say
 
 from harness import plan, spec
-from harness.engine import open_device
 from harness.records import Cohort, Replica
+from harness.training import open_device
 
 VARIED = {
     "replicas": (1, 2, 4, 8, 16, 32, 64, 128, 256),

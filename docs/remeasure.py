@@ -16,10 +16,10 @@ import torch
 from safetensors.torch import load_file
 
 from harness import plan, spec
-from harness.engine import open_device
-from harness.engine.evaluate import evaluate
-from harness.engine.loop import chosen_metrics
-from harness.engine.program import Program
+from harness.training import open_device
+from harness.training.evaluate import evaluate
+from harness.training.loop import chosen_metrics
+from harness.training.program import Program
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "verdicts/mode2-direction/76d31344c971"

@@ -34,7 +34,7 @@ def start_server() -> Any:
     from multiprocessing import forkserver, resource_tracker
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["harness.engine.loop"])
+    context.set_forkserver_preload(["harness.training.loop"])
     # Neither the server nor the tracker may end by a signal to the group: with the server, the processes that it
     # forked would lose who waits for them. What is blocked here stays blocked in whoever is started meanwhile. The
     # tracker comes first, because starting it unblocks SIGINT and SIGTERM again; it ignores these by itself.

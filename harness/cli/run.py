@@ -30,8 +30,8 @@ from harness.cli.signals import signals
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-    from harness.engine import Progress
     from harness.pipeline import Reporter
+    from harness.training import Progress
 
 
 @app.command()

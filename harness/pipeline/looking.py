@@ -53,13 +53,13 @@ def outlook(path: Path, settings: Settings, *, measure: bool = False) -> Outlook
     trail = trail_at(project.verdicts)
     registration = ledger.in_force(trail, hypothesis.id)
     refused, said = _compared(loaded, registration, trail)
-    from harness import engine
+    from harness import training
 
-    device = engine.open_device(project.device, settings.compile)
+    device = training.open_device(project.device, settings.compile)
     seeds = registration.seeds if registration and refused is None else tuple(range(hypothesis.seeds.number))
     planned = planned_on(device, hypothesis, seeds)
     estimate = plan.estimate(planned, device.torch.type, kernels=device.kernels)
-    seconds = engine.training_seconds(planned, device, measure=measure)
+    seconds = training.training_seconds(planned, device, measure=measure)
     sets = {arm.setup.dataset.name: arm.setup.dataset for arm in hypothesis.arms.values()}
     return Outlook(
         hypothesis=hypothesis,

@@ -28,7 +28,7 @@ from harness.records import (
 
 if TYPE_CHECKING:
     from harness.datasets import Images
-    from harness.engine import Device, Result
+    from harness.training import Device, Result
 
 
 ENVIRONMENT = ("commit", "dirty", "dirty_digest", "harness", "code", "packages", "python", "platform")
@@ -149,9 +149,9 @@ def open_device_and_data(
     if several and project.device in ("auto", "cpu") and (os.cpu_count() or 1) > 1:
         with suppress(OSError, EOFError):  # it is said where processes are to start
             start_server()  # before PyTorch is imported here, so that both imports run at a time
-    from harness import engine
+    from harness import training
 
-    device = engine.open_device(project.device, settings.compile)
+    device = training.open_device(project.device, settings.compile)
     sets = {arm.setup.dataset.name: arm.setup.dataset for arm in hypothesis.arms.values()}
     return device, {name: dataset.load(project.data, reporter.say) for name, dataset in sets.items()}
 
@@ -187,12 +187,12 @@ def train(
         Interrupted, StorageFailed: what was trained is kept, the same call goes on.
         HarnessError: training failed.
     """
-    from harness import engine
+    from harness import training
 
     begun = time.monotonic()
     with reporter.training():
         try:
-            result = engine.train(
+            result = training.train(
                 planned,
                 images,
                 device,

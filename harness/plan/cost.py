@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from harness.records import Cohort, Plan, Setup
 
-MEASURED_TOGETHER, TESTED_TOGETHER = 16, 2500  # replicas and samples, as harness.engine.evaluate cuts them
+MEASURED_TOGETHER, TESTED_TOGETHER = 16, 2500  # replicas and samples, as harness.training.evaluate cuts them
 PADDING = 4  # pixels on every side of an image that is to be cropped
 
 

@@ -48,8 +48,8 @@ class Cohort(Record):
 
     @property
     def written_out(self) -> bool:
-        """Whether there is a step written for its model and rules: on a processor ``harness.engine.direct``. Other
-        cohorts take the plain step."""
+        """Whether there is a step written for its model and rules: ``steps.explicit`` of the training
+        package, on a processor. Other cohorts take the plain step."""
         known = type(self.setup.model) is ResidualMlp and self.setup.precision != "bf16"
         return known and all(  # these very classes: one that inherits from them may do anything else
             type(arm.rule) in (Bp, Dfa) and type(arm.penalty) in (ResidualBranch, NoneType)
@@ -58,7 +58,7 @@ class Cohort(Record):
 
     @property
     def suits_kernels(self) -> bool:
-        """Whether ``harness.batched.kernels`` can train it on a card."""
+        """Whether ``harness.training.steps.kernels.triton`` can train it on a card."""
         model = self.setup.model
         if not self.written_out or not isinstance(model, ResidualMlp) or model.activation not in ("gelu", "relu"):
             return False

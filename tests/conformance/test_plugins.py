@@ -19,9 +19,6 @@ from inference_records import judged
 from harness.batched import keyed
 from harness.criteria import Criterion, Target
 from harness.datasets import Dataset
-from harness.engine import open_device
-from harness.engine.evaluate import ReplicaEvaluation
-from harness.engine.program import Program
 from harness.fields import descriptions
 from harness.metrics import Metric
 from harness.models import Model
@@ -29,6 +26,9 @@ from harness.penalties import Penalty
 from harness.records import Arm, Cohort, Replica
 from harness.registry import FAMILIES, Plugin, members, source_digest
 from harness.rules import Rule
+from harness.training import open_device
+from harness.training.evaluate import ReplicaEvaluation
+from harness.training.program import Program
 
 FEATURES, CLASSES = 64, 10
 
@@ -171,7 +171,7 @@ def test_a_rule_learns_something(rule: Rule) -> None:
 
 def trained(rule: Rule, epochs: int = 1) -> Program:
     from harness.datasets.digits import Digits
-    from harness.engine.batches import epoch_schedule
+    from harness.training.batches import epoch_schedule
 
     setup = {
         "dataset": {"name": "digits"},

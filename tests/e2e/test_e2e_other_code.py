@@ -106,7 +106,7 @@ def test_other_judging_code_that_decides_otherwise_is_told(judged: Project, othe
 
 def test_other_training_code_is_shown_harmless_by_a_replication(judged: Project, other: Other) -> None:
     (before,) = judged.runs()
-    other.comment("harness/engine/loop.py", "harness/rules/dfa.py", "harness/rules/bp.py")
+    other.comment("harness/training/loop.py", "harness/rules/dfa.py", "harness/rules/bp.py")
     other.runs(judged, "replicate", "tiny")
     other.runs(judged)
     page, body = new_run(judged, before)

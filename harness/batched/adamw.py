@@ -90,7 +90,7 @@ def _kernel() -> Any:
     return adamw
 
 
-def farthest(beta1: float, beta2: float) -> float:
+def max_update(beta1: float, beta2: float) -> float:
     """How far a step can move a weight at most, in units of the rate, weight decay apart.
 
     m̂ = Σ aᵢgᵢ and v̂ = Σ bᵢgᵢ² are weighted means over the steps so far, so |m̂|/√v̂ ≤ √(Σ aᵢ²/bᵢ) (Cauchy and Schwarz),

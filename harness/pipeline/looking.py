@@ -58,7 +58,7 @@ def outlook(path: Path, settings: Settings, *, measure: bool = False) -> Outlook
     device = training.open_device(project.device, settings.compile)
     seeds = registration.seeds if registration and refused is None else tuple(range(hypothesis.seeds.number))
     planned = planned_on(device, hypothesis, seeds)
-    estimate = plan.estimate(planned, device.torch.type, kernels=device.kernels)
+    estimate = plan.estimate(planned, device.torch.type, on_kernels=training.takes_kernels(device))
     seconds = training.training_seconds(planned, device, measure=measure)
     sets = {arm.setup.dataset.name: arm.setup.dataset for arm in hypothesis.arms.values()}
     return Outlook(

@@ -158,14 +158,16 @@ def open_device_and_data(
 
 def planned_on(device: Device, hypothesis: Hypothesis, seeds: tuple[int, ...], registration: str = "") -> Plan:
     """The plan of a hypothesis on a device: what it holds and how it calculates decide what trains together."""
+    from harness.training import takes_kernels
+
     return plan.expand(
         hypothesis,
         seeds,
         registration=registration,
         memory_bytes=device.memory_bytes,
-        kernels=device.kernels,
+        on_kernels=takes_kernels(device),
         largest=device.largest_cohort,
-        paired=device.paired,
+        prefer_even_cohorts=device.prefer_even_cohorts,
     )
 
 

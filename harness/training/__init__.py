@@ -1,7 +1,9 @@
-"""The engine: ``train`` turns a plan into measurements, all replicas of a cohort as one program."""
+"""Training: ``train`` turns a plan into measurements, all replicas of a cohort as one program."""
 
 from harness.training.calibrate import training_seconds
 from harness.training.device import Device, open_device
-from harness.training.loop import Progress, Result, train
+from harness.training.loop import train
+from harness.training.run import Progress, Result
+from harness.training.steps.choose import takes_kernels
 
-__all__ = ["Device", "Progress", "Result", "open_device", "train", "training_seconds"]
+__all__ = ["Device", "Progress", "Result", "open_device", "takes_kernels", "train", "training_seconds"]

@@ -16,8 +16,8 @@ from harness.errors import StorageFailed
 from harness.records import Cohort, Plan
 from harness.storage import cache_folder, write_atomic
 from harness.training.device import Device, one_thread
-from harness.training.loop import way
-from harness.training.program import Program
+from harness.training.program import build_program
+from harness.training.steps.choose import choose_step_kind
 from harness.without import do_without
 
 SOURCES = Path(__file__).parents[1]
@@ -49,7 +49,7 @@ def step_seconds(cohort: Cohort, device: Device, steps: int) -> float:
     """Median seconds of a step of the whole cohort, after an epoch that warms up. The images are random bytes."""
     setup = cohort.setup
     with one_thread(device):
-        program = Program(cohort, random_images(cohort), device, way=way(cohort, device, steps))
+        program = build_program(cohort, random_images(cohort), device, kind=choose_step_kind(cohort, device, steps))
         schedule = program.draw(0)
         times: list[float] = []
         while len(times) <= LEAST or (sum(times[1:]) < ENOUGH_SECONDS and len(times) <= MOST):
@@ -58,7 +58,7 @@ def step_seconds(cohort: Cohort, device: Device, steps: int) -> float:
             program.run_epoch()
             program.finite()  # waits for the device
             times.append(time.perf_counter() - start)
-    return statistics.median(times[1:]) / (program.count // setup.batch_size)
+    return statistics.median(times[1:]) / (program.state.count // setup.batch_size)
 
 
 def random_images(cohort: Cohort) -> Images:

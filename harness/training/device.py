@@ -33,7 +33,7 @@ class Device:
     """All of a card's memory, so that a plan does not depend on the moment; None on a processor."""
 
     kernels: bool = False
-    """Whether cohorts that harness's own kernels fit are trained with them."""
+    """Whether cohorts that fit harness's own kernels are trained with them."""
 
     compile_steps: int | None = None
     """Other cohorts of at least so many steps are compiled; None: none is."""
@@ -42,8 +42,8 @@ class Device:
     """Replicas that a plan lets train together: on a card more than 64 gain nothing, on a processor more than 20.
     It does not follow from how many cards or cores there are, so that bits do not either."""
 
-    paired: bool = False
-    """Whether a plan has an even number of cohorts where it can, for two cores at least."""
+    prefer_even_cohorts: bool = False
+    """Prefer an even number of cohorts, so that two cores finish together."""
 
     workers: int = 1
     """Processes that may train beside each other: one per card, or per core of a processor."""
@@ -83,7 +83,12 @@ def open_device(kind: str, compiling: str = "auto") -> Device:
     if kind == "cpu":
         here = torch.device("cpu")
         return Device(
-            here, processor(), None, paired=True, workers=torch.get_num_threads(), arithmetic=arithmetic(here)
+            here,
+            processor(),
+            None,
+            prefer_even_cohorts=True,
+            workers=torch.get_num_threads(),
+            arithmetic=arithmetic(here),
         )
     family, _, index = kind.partition(":")
     if family != "cuda" or (index and not index.isdigit()):

@@ -17,7 +17,8 @@ from harness.metrics import Metric
 from harness.rules import Rule
 from harness.training.batches import normalise
 from harness.training.device import precision
-from harness.training.program import Program, Share
+from harness.training.program import Program
+from harness.training.steps.state import RuleGroup
 
 CHUNK_REPLICAS = 16  # how many replicas are diagnosed at a time: bounds memory, and fixes the shapes of the products
 CHUNK_SAMPLES = 2500
@@ -32,16 +33,17 @@ Measured = tuple[str, str, slice, Tensor]
 class ReplicaEvaluation:
     """What metrics may look at (``harness.metrics.Evaluation``), for some replicas of a cohort."""
 
-    def __init__(self, program: Program, share: Share, replicas: slice) -> None:
+    def __init__(self, program: Program, group: RuleGroup, replicas: slice) -> None:
         self._program = program
-        self._share = share
+        self._state = program.state
+        self._group = group
         self._replicas = replicas
-        self._params = {name: tensor.detach()[replicas] for name, tensor in program.params.items()}
+        self._params = {name: tensor.detach()[replicas] for name, tensor in program.state.params.items()}
 
     @cached_property
     def _probe(self) -> tuple[list[Tensor], list[Tensor], Tensor]:
         """h_l and g_l, l = 0 … L, and the output error, on the probe batch."""
-        program, model = self._program, self._program.model
+        program, model = self._program, self._state.model
         params = {name: tensor.double() for name, tensor in self._params.items()}
         x, y = program.probe
         count = len(next(iter(params.values())))
@@ -70,12 +72,12 @@ class ReplicaEvaluation:
     @cached_property
     def credits(self) -> list[Tensor]:
         """See ``harness.metrics.Evaluation``."""
-        program = self._program
-        start = self._share.replicas.start
+        model = self._state.model
+        start = self._group.replicas.start
         own = slice(self._replicas.start - start, self._replicas.stop - start)
-        feedback = {name: tensor[own].double() for name, tensor in self._share.feedback.items()}
-        layers = range(program.model.depth + 1)
-        return [self._share.rule.credit(program.model, feedback, self._probe[2], layer) for layer in layers]
+        feedback = {name: tensor[own].double() for name, tensor in self._group.feedback.items()}
+        layers = range(model.depth + 1)
+        return [self._group.rule.credit(model, feedback, self._probe[2], layer) for layer in layers]
 
     @cached_property
     def test_logits(self) -> Tensor:
@@ -90,9 +92,9 @@ class ReplicaEvaluation:
         NaN where the norm of a hidden state is no number of that precision: layer norm divides by it, and would make
         of such a state a vector of zeros, from which the network goes on as if nothing had happened.
         """
-        program, model = self._program, self._program.model
+        state, model = self._state, self._state.model
         x = x.expand(len(next(iter(self._params.values()))), -1, -1)
-        with torch.no_grad(), precision(program.setup.precision, program.device):
+        with torch.no_grad(), precision(state.setup.precision, state.device):
             h = model.embed(self._params, x)
             norms = [torch.linalg.vector_norm(h, dim=-1)]
             for layer in range(model.depth):
@@ -108,7 +110,7 @@ class ReplicaEvaluation:
         if "test_logits" in vars(self):
             logits = self.test_logits
         else:
-            logits = self._logits(self._program.probe[0][0].to(self._program.dtype))
+            logits = self._logits(self._program.probe[0][0].to(self._state.dtype))
         return logits.isfinite().flatten(1).all(1)
 
     @property
@@ -119,7 +121,7 @@ class ReplicaEvaluation:
     @property
     def train_loss(self) -> Tensor:
         """See ``harness.metrics.Evaluation``."""
-        return self._program.loss_sum[self._replicas] / self._program.count
+        return self._state.loss_sum[self._replicas] / self._state.count
 
 
 def defined(metric: Metric, rule: Rule) -> bool:
@@ -137,8 +139,8 @@ class Diagnostics:
 
     def __init__(self, program: Program, metrics: list[Metric]) -> None:
         self.program, self.metrics = program, metrics
-        self._total = len(program.cohort.replicas)
-        self._untried = program.device.is_cuda and self._total <= CHUNK_REPLICAS
+        self._total = program.state.replicas
+        self._untried = program.state.device.is_cuda and self._total <= CHUNK_REPLICAS
         self._captured: tuple[torch.cuda.CUDAGraph, list[Measured]] | None = None
         self.finite = np.ones(self._total, dtype=bool)
         """Per replica, whether its logits were numbers at the last evaluation."""
@@ -158,7 +160,7 @@ class Diagnostics:
             return collected(measure(self.program, self.metrics), self._total)
         self._untried = False
         _ = self.program.probe  # made once, from the processor, and before the other stream waits for this one
-        stream = side_stream(self.program.device.torch)
+        stream = side_stream(self.program.state.device.torch)
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             values = self._without_waiting()
@@ -216,19 +218,19 @@ def evaluate(program: Program, metrics: list[Metric]) -> dict[str, Values]:
 
     A metric that is not defined for any rule is left out, one that is not for some is NaN at their replicas.
     """
-    values = collected(measure(program, metrics), len(program.cohort.replicas))
+    values = collected(measure(program, metrics), program.state.replicas)
     return {metric: summaries for metric, summaries in values.items() if metric != FINITE}
 
 
 def measure(program: Program, metrics: list[Metric]) -> list[Measured]:
     """All metrics on all replicas, and last whether these are finite, some replicas at a time, still on the device."""
     measured: list[Measured] = []
-    for share in program.shares:
-        for start in range(share.replicas.start, share.replicas.stop, CHUNK_REPLICAS):
-            replicas = slice(start, min(start + CHUNK_REPLICAS, share.replicas.stop))
-            evaluation = ReplicaEvaluation(program, share, replicas)
+    for group in program.state.rule_groups:
+        for start in range(group.replicas.start, group.replicas.stop, CHUNK_REPLICAS):
+            replicas = slice(start, min(start + CHUNK_REPLICAS, group.replicas.stop))
+            evaluation = ReplicaEvaluation(program, group, replicas)
             for metric in metrics:
-                if defined(metric, share.rule):
+                if defined(metric, group.rule):
                     summaries = summarise(metric, metric.measure(evaluation))
                     measured += [(metric.name, summary, replicas, values) for summary, values in summaries.items()]
             measured.append((FINITE, "value", replicas, evaluation.finite.double().unsqueeze(1)))

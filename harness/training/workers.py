@@ -18,16 +18,14 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 
 from harness.errors import HarnessError, Interrupted
 from harness.processes import Descriptor, leave_signals_to_parent, start_server
 from harness.records import Cohort
-
-if TYPE_CHECKING:
-    from harness.training.loop import Progress, Run
+from harness.training.run import Progress, Run
 
 PATIENCE = 0.1  # seconds between looks at whether the run is to stop
 STOP = "stop"
@@ -37,7 +35,7 @@ Order = tuple[int, Cohort] | str | None
 
 
 @dataclass(frozen=True)
-class Word:
+class WorkerMessage:
     """What a worker reports about its cohort."""
 
     kind: str
@@ -137,20 +135,20 @@ class Team:
 
     def _hear(self, worker: Worker) -> None:
         try:
-            word: Word = worker.line.recv()
+            message: WorkerMessage = worker.line.recv()
         except (EOFError, OSError):
             self._miss(worker)
             return
         assert worker.task is not None
-        if word.kind == "progress":
-            self.tell(worker.task, word.content)
+        if message.kind == "progress":
+            self.tell(worker.task, message.content)
             return
-        if word.kind == "too_large":
+        if message.kind == "too_large":
             self.too_large.append(worker.task)
-        elif word.kind == "stopped":
+        elif message.kind == "stopped":
             self.stopped = True
-        elif word.kind == "failed":
-            self._fail(word.content)
+        elif message.kind == "failed":
+            self._fail(message.content)
         self._occupy(worker)
 
     def _occupy(self, worker: Worker) -> None:
@@ -195,12 +193,12 @@ def _work(
     while isinstance(order := orders.get(), tuple):
         _, cohort = order
         try:
-            train_one(cohort, replace(run, report=lambda at: line.send(Word("progress", at))))
-            line.send(Word("done"))
+            train_one(cohort, replace(run, report=lambda at: line.send(WorkerMessage("progress", at))))
+            line.send(WorkerMessage("done"))
         except torch.OutOfMemoryError:
-            line.send(Word("too_large"))
+            line.send(WorkerMessage("too_large"))
         except Interrupted:
-            line.send(Word("stopped"))
+            line.send(WorkerMessage("stopped"))
         except Exception as error:  # told to the parent, which raises it
             _send_failure(line, error)
 
@@ -222,11 +220,11 @@ def _heed(line: Connection, orders: SimpleQueue[Order], stopping: threading.Even
 
 def _send_failure(line: Connection, error: Exception) -> None:
     try:
-        line.send(Word("failed", error))
+        line.send(WorkerMessage("failed", error))
     except OSError:
         raise
     except Exception:  # an error that cannot be pickled
-        line.send(Word("failed", HarnessError(f"{type(error).__name__}: {error}")))
+        line.send(WorkerMessage("failed", HarnessError(f"{type(error).__name__}: {error}")))
 
 
 def _nothing(_: object) -> None:

@@ -28,7 +28,7 @@ from harness.registry import FAMILIES, Plugin, members, source_digest
 from harness.rules import Rule
 from harness.training import open_device
 from harness.training.evaluate import ReplicaEvaluation
-from harness.training.program import Program
+from harness.training.program import Program, build_program
 
 FEATURES, CLASSES = 64, 10
 
@@ -161,7 +161,7 @@ def test_a_rule_trains_every_parameter_and_keeps_replicas_apart(rule: Rule, mode
 def test_a_rule_learns_something(rule: Rule) -> None:
     """Ten epochs on digits beat chance clearly: an update with the wrong sign would not."""
     program = trained(rule, epochs=10)
-    logits = ReplicaEvaluation(program, program.shares[0], slice(0, 2)).test_logits
+    logits = ReplicaEvaluation(program, program.state.rule_groups[0], slice(0, 2)).test_logits
     accuracy = (logits.argmax(-1) == program.test.labels).double().mean(-1)
     assert (accuracy > 0.4).all()
 
@@ -184,9 +184,11 @@ def trained(rule: Rule, epochs: int = 1) -> Program:
     arm = Arm.model_validate({"label": "an arm", "rule": rule.model_dump(), "setup": setup})
     replicas = tuple(Replica(arm="a", seed_index=i, seed=i + 1) for i in range(2))
     images = Digits(name="digits").load(Path(), print)
-    program = Program(Cohort(arms={"a": arm}, replicas=replicas, memory_bytes=0), images, open_device("cpu"))
+    program = build_program(Cohort(arms={"a": arm}, replicas=replicas, memory_bytes=0), images, open_device("cpu"))
     for epoch in range(epochs):
-        program.begin_epoch(epoch, epoch_schedule(program.dataset, program.count, program.seeds, epoch))
+        program.begin_epoch(
+            epoch, epoch_schedule(program.state.dataset, program.state.count, program.state.seeds, epoch)
+        )
         program.run_epoch()
     return program
 
@@ -194,7 +196,7 @@ def trained(rule: Rule, epochs: int = 1) -> Program:
 @pytest.fixture(scope="module")
 def evaluation() -> ReplicaEvaluation:
     program = trained(example(members("rules")["dfa"]))
-    return ReplicaEvaluation(program, program.shares[0], slice(0, 2))
+    return ReplicaEvaluation(program, program.state.rule_groups[0], slice(0, 2))
 
 
 @pytest.mark.parametrize("metric", every("metrics"))

@@ -16,11 +16,12 @@ from harness.records import Arm, Cohort, Replica
 from harness.training import open_device
 from harness.training.batches import PADDING, epoch_schedule
 from harness.training.evaluate import ReplicaEvaluation
-from harness.training.program import Program, Way
+from harness.training.program import Program, build_program
+from harness.training.steps.interface import StepKind
 
 BATCH, EPOCHS = 16, 5  # 72 samples: four full batches and one of 8, so 25 steps with 5 ragged ones
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
-WAYS = [("cpu", "plain"), ("cpu", "direct"), pytest.param("cuda", "plain", marks=pytest.mark.gpu)]
+WAYS = [("cpu", "autograd"), ("cpu", "explicit"), pytest.param("cuda", "autograd", marks=pytest.mark.gpu)]
 
 ARMS: dict[str, dict[str, Any]] = {
     "dfa": {"rule": {"name": "dfa"}},
@@ -74,13 +75,15 @@ def arm(model: str, augment: tuple[str, ...] = (), schedule: str = "cosine", **p
 
 
 def run_engine(
-    arms: dict[str, Arm], seeds: list[int], images: Images, device: str = "cpu", way: Way = "plain"
+    arms: dict[str, Arm], seeds: list[int], images: Images, device: str = "cpu", way: StepKind = "autograd"
 ) -> Program:
     replicas = tuple(Replica(arm=name, seed_index=i, seed=seed) for name in arms for i, seed in enumerate(seeds))
     cohort = Cohort(arms=arms, replicas=replicas, memory_bytes=0)
-    program = Program(cohort, images, open_device(device), way=way)
+    program = build_program(cohort, images, open_device(device), kind=way)
     for epoch in range(EPOCHS):
-        program.begin_epoch(epoch, epoch_schedule(program.dataset, program.count, program.seeds, epoch))
+        program.begin_epoch(
+            epoch, epoch_schedule(program.state.dataset, program.state.count, program.state.seeds, epoch)
+        )
         program.run_epoch()
     return program
 
@@ -110,8 +113,8 @@ def plain_batches(images: Images, seed: int, augment: tuple[str, ...]) -> list[l
 
 
 def initial(program: Program, one: Arm, seed: int) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
-    weights = {spec.name: keyed.tensor(spec, seed, "weights") for spec in program.specs}
-    specs = one.rule.feedback(program.model, program.dataset.classes)
+    weights = {spec.name: keyed.tensor(spec, seed, "weights") for spec in program.state.specs}
+    specs = one.rule.feedback(program.state.model, program.state.dataset.classes)
     return weights, [keyed.tensor(spec, seed, "feedback") for spec in specs]
 
 
@@ -135,8 +138,8 @@ def reference(program: Program, one: Arm, seed: int, images: Images) -> dict[str
 
 
 def assert_same(program: Program, r: int, expected: dict[str, np.ndarray]) -> None:
-    assert set(expected) == set(program.params)
-    for name, tensor in program.params.items():
+    assert set(expected) == set(program.state.params)
+    for name, tensor in program.state.params.items():
         np.testing.assert_allclose(tensor[r].detach().cpu().numpy(), expected[name], rtol=1e-9, atol=1e-9, err_msg=name)
 
 
@@ -145,11 +148,11 @@ def assert_same(program: Program, r: int, expected: dict[str, np.ndarray]) -> No
 @pytest.mark.parametrize("kind", ARMS)
 @pytest.mark.parametrize("seeds", [[11], [11, 12, 2**50 + 1]], ids=["one", "many"])
 def test_every_parameter_agrees_after_25_steps(
-    device: str, way: Way, model: str, kind: str, seeds: list[int], images: Images
+    device: str, way: StepKind, model: str, kind: str, seeds: list[int], images: Images
 ) -> None:
     one = arm(model, **ARMS[kind])
     program = run_engine({"a": one}, seeds, images, device, way)
-    assert int(program.steps) == 25
+    assert int(program.state.steps) == 25
     for r, seed in enumerate(seeds):
         expected = reference(program, one, seed, images)
         assert_same(program, r, expected)
@@ -171,23 +174,23 @@ def test_compiled_steps_agree_too(kind: str, images: Images) -> None:
 @pytest.mark.parametrize("kind", ARMS)
 def test_kernels_agree_too(kind: str, images: Images) -> None:
     one = arm("plain", **ARMS[kind], augment=("random_crop", "horizontal_flip"))
-    program = run_engine({"a": one}, [11, 12], images, "cuda", way="fused")
+    program = run_engine({"a": one}, [11, 12], images, "cuda", way="kernels")
     for r, seed in enumerate([11, 12]):
         assert_same(program, r, reference(program, one, seed, images))
 
 
-@pytest.mark.parametrize(("device", "way"), [*WAYS, pytest.param("cuda", "fused", marks=pytest.mark.gpu)])
-def test_rules_of_one_cohort_keep_apart(device: str, way: Way, images: Images) -> None:
+@pytest.mark.parametrize(("device", "way"), [*WAYS, pytest.param("cuda", "kernels", marks=pytest.mark.gpu)])
+def test_rules_of_one_cohort_keep_apart(device: str, way: StepKind, images: Images) -> None:
     kinds = ("dfa", "dfa_penalty", "bp_penalty", "bp")
     arms = {kind: arm("plain", **ARMS[kind], augment=("random_crop", "horizontal_flip")) for kind in kinds}
     program = run_engine(arms, [5, 6], images, device, way)
-    assert [share.rule.name for share in program.shares] == ["dfa", "bp"]
-    for r, replica in enumerate(program.cohort.replicas):
+    assert [share.rule.name for share in program.state.rule_groups] == ["dfa", "bp"]
+    for r, replica in enumerate(program.state.cohort.replicas):
         assert_same(program, r, reference(program, arms[replica.arm], replica.seed, images))
 
 
 @pytest.mark.parametrize(("device", "way"), WAYS)
-def test_arms_of_one_cohort_keep_their_own_rates_and_strengths(device: str, way: Way, images: Images) -> None:
+def test_arms_of_one_cohort_keep_their_own_rates_and_strengths(device: str, way: StepKind, images: Images) -> None:
     arms = {
         "vanilla": arm("plain", **ARMS["dfa"], augment=("random_crop", "horizontal_flip")),
         "weak": arm("plain", **ARMS["dfa_penalty"], augment=("random_crop", "horizontal_flip")),
@@ -197,7 +200,7 @@ def test_arms_of_one_cohort_keep_their_own_rates_and_strengths(device: str, way:
         update={"setup": arms["weak"].setup.model_copy(update={"optimizer": optimizer})}
     )
     program = run_engine(arms, [5, 6], images, device, way)
-    for r, replica in enumerate(program.cohort.replicas):
+    for r, replica in enumerate(program.state.cohort.replicas):
         assert_same(program, r, reference(program, arms[replica.arm], replica.seed, images))
 
 
@@ -207,10 +210,10 @@ def test_diagnostics_agree_with_the_reference(device: str, model: str, images: I
     one = arm(model, **ARMS["dfa_penalty"], schedule="constant")
     program = run_engine({"a": one}, [3, 4], images, device)
     x, y = program.probe
-    evaluation = ReplicaEvaluation(program, program.shares[0], slice(0, 2))
+    evaluation = ReplicaEvaluation(program, program.state.rule_groups[0], slice(0, 2))
     for r, seed in enumerate([3, 4]):
         _, feedback = initial(program, one, seed)
-        weights = {name: tensor[r].detach().cpu().numpy() for name, tensor in program.params.items()}
+        weights = {name: tensor[r].detach().cpu().numpy() for name, tensor in program.state.params.items()}
         expected = direction(
             weights,
             feedback,
@@ -236,10 +239,10 @@ def test_diagnostics_agree_with_the_reference(device: str, model: str, images: I
 
 def test_accuracy_counts_the_whole_test_split(images: Images) -> None:
     program = run_engine({"a": arm("plain", **ARMS["bp"])}, [3], images)
-    weights = {name: tensor[0].detach().numpy() for name, tensor in program.params.items()}
+    weights = {name: tensor[0].detach().numpy() for name, tensor in program.state.params.items()}
     x = ((images.test_images / 16.0 - 0.3053) / 0.3760).reshape(len(images.test_labels), -1)
     feedback = [np.zeros((10, 12))] * 3
     expected = direction(weights, feedback, x, images.test_labels, activation="gelu", skip=True, terminal_norm=True)
-    logits = ReplicaEvaluation(program, program.shares[0], slice(0, 1)).test_logits[0]
+    logits = ReplicaEvaluation(program, program.state.rule_groups[0], slice(0, 1)).test_logits[0]
     accuracy = (logits.argmax(-1) == torch.from_numpy(images.test_labels)).double().mean()
     assert float(accuracy) == pytest.approx(expected["accuracy"])

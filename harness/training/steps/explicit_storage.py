@@ -1,4 +1,4 @@
-"""Where the direct step keeps weights, gradients and moments: tensors of one kind of all trained blocks side by side.
+"""Where the explicit step keeps weights, gradients and moments: tensors of one kind of all trained blocks side by side.
 
 What is done to each block's weights alike (clipping, gains and shifts of norms) is then one operation for all blocks,
 and the update one call for everything.
@@ -7,60 +7,81 @@ and the update one call for everything.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from harness.batched.specs import TensorSpec
+from harness.training.steps.interface import separate_tensors
 
 ALIGNED = 16  # numbers: kinds begin at whole cache lines
 
 
-class Stacks:
-    """Flat storage of all replicas: trained tensors first, each [r, …] without gaps, so that products write into it."""
+class StackedStorage:
+    """Flat tensors of all replicas: trained tensors first, each [r, …] without gaps, so that products write into it."""
 
     def __init__(
-        self, specs: tuple[TensorSpec, ...], trained: Collection[str], replicas: int, where: Mapping[str, Any]
+        self, specs: tuple[TensorSpec, ...], trained: tuple[str, ...], replicas: int, where: Mapping[str, Any]
     ) -> None:
-        self.replicas = replicas
+        self.replicas, self.where = replicas, where
         self.shapes = {spec.name: spec.shape for spec in specs}
         alike: dict[tuple[bool, bool, str], list[str]] = {}
-        for spec in sorted(specs, key=lambda spec: spec.name not in trained):
+        moved = frozenset(trained)
+        for spec in sorted(specs, key=lambda spec: spec.name not in moved):
             in_block = spec.group.startswith("block_")
             kind = spec.name.partition(".")[2] if in_block else spec.name
-            alike.setdefault((spec.name in trained, in_block, kind), []).append(spec.name)
+            alike.setdefault((spec.name in moved, in_block, kind), []).append(spec.name)
         self.offsets: dict[str, int] = {}
         self.kinds: dict[str, list[str]] = {}
         """Kind ("w1.weight") → names of the trained blocks' tensors of it, in order."""
-        end = self.trained = 0
+        end = self.trained_size = 0
         for (is_trained, in_block, kind), names in alike.items():
             for name in names:
                 self.offsets[name] = end
                 end += replicas * math.prod(self.shapes[name])
             end = -(-end // ALIGNED) * ALIGNED
             if is_trained:
-                self.trained = end
+                self.trained_size = end
                 if in_block:
                     self.kinds[kind] = names
         self.weights = torch.zeros(end, **where)
-        self.gradients, self.first, self.second = (torch.zeros(self.trained, **where) for _ in range(3))
+        self.gradients, self.flat_exp_avg, self.flat_exp_avg_sq = (
+            torch.zeros(self.trained_size, **where) for _ in range(3)
+        )
+        self.params = {spec.name: self.view(self.weights, spec.name) for spec in specs}
+        self.exp_avg, self.exp_avg_sq = (
+            {name: self.view(flat, name) for name in trained} for flat in (self.flat_exp_avg, self.flat_exp_avg_sq)
+        )
+
+    def new_feedback(self, specs: tuple[TensorSpec, ...], replicas: slice) -> dict[str, Tensor]:
+        """Make a tensor of its own for each of a rule group's fixed ones."""
+        return separate_tensors(specs, replicas.stop - replicas.start, self.where)
+
+    def clear(self) -> None:
+        """Set weights and moments to zero, and what lies between them."""
+        for flat in (self.weights, self.flat_exp_avg, self.flat_exp_avg_sq):
+            flat.zero_()
+
+    def screened(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the trained weights and their second moments."""
+        return [self.params[name] for name in self.exp_avg_sq], list(self.exp_avg_sq.values())
 
     def view(self, flat: Tensor, name: str) -> Tensor:
-        """One tensor of all replicas, [r, …]."""
+        """Return one tensor of all replicas, [r, …]."""
         at, shape = self.offsets[name], (self.replicas, *self.shapes[name])
         return flat[at : at + math.prod(shape)].view(shape)
 
     def stack(self, flat: Tensor, kind: str) -> Tensor:
-        """The tensors of a kind of all trained blocks, [block, r, …]."""
+        """Return the tensors of a kind of all trained blocks, [block, r, …]."""
         names = self.kinds[kind]
         at, shape = self.offsets[names[0]], (len(names), self.replicas, *self.shapes[names[0]])
         return flat[at : at + math.prod(shape)].view(shape)
 
 
 class Clip:
-    """Brings the joint norm of each trained block's gradients down to ``largest``, for each replica of a share."""
+    """Bring the joint norm of each trained block's gradients down to ``largest``, for each replica of a rule group."""
 
     def __init__(self, gradients: list[Tensor], largest: float) -> None:
         """``gradients`` [block, r, …], one per kind."""
@@ -71,7 +92,7 @@ class Clip:
         self.scales = [self.scale.view(*self.scale.shape, *([1] * (one.dim() - 2))) for one in gradients]
 
     def __call__(self) -> None:
-        """As ``harness.batched.adamw.clip_scales``."""
+        """Scale the gradients in place, by the factors of ``harness.batched.adamw.clip_scales``."""
         for flat, norm in zip(self.flat, self.norms, strict=True):
             torch.linalg.vector_norm(flat, dim=-1, out=norm)
         torch.linalg.vector_norm(self.norms, dim=0, out=self.scale)
@@ -92,7 +113,7 @@ class NormGradients:
     dβ = W·db, dW = γ·G + β·dbᵀ. No product with all samples leads back to the norm's output.
     """
 
-    def __init__(self, stacks: Stacks) -> None:
+    def __init__(self, stacks: StackedStorage) -> None:
         weights, gradients = (
             {kind: stacks.stack(flat, kind) for kind in ("norm.weight", "norm.bias", "w1.weight", "w1.bias")}
             for flat in (stacks.weights, stacks.gradients)

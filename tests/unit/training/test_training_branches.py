@@ -23,8 +23,12 @@ from triton.runtime.interpreter import InterpreterBuilder  # noqa: E402
 
 from harness.training import open_device  # noqa: E402
 from harness.training.batches import epoch_schedule  # noqa: E402
-from harness.training.program import Program  # noqa: E402
-from harness.training.steps.kernels import step as engine  # noqa: E402
+from harness.training.program import Program, build_program  # noqa: E402
+from harness.training.steps.kernels import streams  # noqa: E402
+from harness.training.steps.kernels.launcher import Launcher  # noqa: E402
+from harness.training.steps.kernels.layout import FlatStorage  # noqa: E402
+from harness.training.steps.kernels.step import KernelsStep  # noqa: E402
+from harness.training.steps.kernels.tiles import PRECISIONS  # noqa: E402
 
 STEPS = 3
 SETUP: dict[str, Any] = {"batch_size": 16, "precision": "float32"}
@@ -59,7 +63,7 @@ class Recorded:
 
 
 def branch_of(recorded: Recorded) -> type:
-    """What stands for ``Branch`` while launches are recorded."""
+    """What stands for ``Stream`` while launches are recorded."""
 
     @dataclass(frozen=True)
     class Recording:
@@ -70,7 +74,7 @@ def branch_of(recorded: Recorded) -> type:
             return cls(recorded.branches[-1])
 
         @contextmanager
-        def beside(self, priority: int = 0) -> Iterator[Recording]:
+        def fork(self, priority: int = 0) -> Iterator[Recording]:
             recorded.branches.append(set(self.waits))
             yield Recording(recorded.branches[-1])
             recorded.branches.pop()
@@ -86,22 +90,22 @@ def branch_of(recorded: Recorded) -> type:
 
 def begun(seeds: list[int], monkeypatch: pytest.MonkeyPatch) -> Program:
     """DFA and BP in one cohort, at the beginning of an epoch."""
-    monkeypatch.setitem(engine.PRECISIONS, "float32", "ieee")  # the interpreter knows no other
+    monkeypatch.setitem(PRECISIONS, "float32", "ieee")  # the interpreter knows no other
     arms = {"a": arm("dfa", 0.05, SETUP), "b": arm("bp", 0.05, SETUP)}
-    program = Program(cohort(arms, seeds), digits(STEPS * 16), open_device("cpu"), way="fused")
-    program.begin_epoch(0, epoch_schedule(program.dataset, program.count, program.seeds, 0))
+    program = build_program(cohort(arms, seeds), digits(STEPS * 16), open_device("cpu"), kind="kernels")
+    program.begin_epoch(0, epoch_schedule(program.state.dataset, program.state.count, program.state.seeds, 0))
     return program
 
 
-def recorded_steps(step: engine.Fused, monkeypatch: pytest.MonkeyPatch) -> Recorded:
+def recorded_steps(step: KernelsStep, monkeypatch: pytest.MonkeyPatch) -> Recorded:
     """STEPS steps as a card captures them, none of which has run."""
     recorded = Recorded()
-    launch = engine.Fused._go
+    launch = Launcher.__call__
     with monkeypatch.context() as recording:
-        recording.setattr(engine, "Branch", branch_of(recorded))
+        recording.setattr(streams, "Stream", branch_of(recorded))
         recording.setattr(
-            engine.Fused,
-            "_go",
+            Launcher,
+            "__call__",
             lambda self, kernel, *rest, **options: recorded.add(
                 kernel.fn.__name__, lambda: launch(self, kernel, *rest, **options)
             ),
@@ -153,7 +157,7 @@ def test_launches_beside_one_another_share_nothing_that_one_of_them_writes(
     """Two replicas of each rule: lanes of their own in a late cohort."""
     small_tiles(monkeypatch, early=early, halves=True)
     step = begun([5, 6], monkeypatch).step
-    assert isinstance(step, engine.Fused) and len(step.lanes) == (2 if early else 4)
+    assert isinstance(step, KernelsStep) and len(step.lanes) == (2 if early else 4)
     recorded = recorded_steps(step, monkeypatch)
     found = [touched(call, monkeypatch) for call in recorded.calls]
     assert clash(found[0], found[1])  # images are fetched, then multiplied
@@ -167,21 +171,21 @@ def test_any_order_that_the_branches_allow_gives_the_same_bits(early: bool, monk
     """Blocks multiply in parts of float16, because peaks are one more thing that launches hand on."""
     small_tiles(monkeypatch, early=early, halves=True)
     program = begun([5], monkeypatch)
-    step, storage = program.step, program.storage
-    assert isinstance(step, engine.Fused) and isinstance(storage, engine.Storage)
+    step, storage = program.step, program.state.storage
+    assert isinstance(step, KernelsStep) and isinstance(storage, FlatStorage)
     recorded = recorded_steps(step, monkeypatch)
     everything = set(range(len(recorded.calls)))
     end = recorded.branches[0]
     assert end.union(*(recorded.before[i] for i in end)) == everything  # no branch is left open
 
-    results = (storage.weights, storage.first, storage.second, step.loss)
+    results = (storage.weights, storage.flat_exp_avg, storage.flat_exp_avg_sq, step.work.loss)
     start = [tensor.clone() for tensor in results]
 
     def run(order: list[int]) -> list[torch.Tensor]:
         for tensor, value in zip(results, start, strict=True):
             tensor.copy_(value)
-        step.peaks.measured.fill_(1e30)
-        for tensor in (*step.memory.values(), step.images):
+        step.work.amax.measured.fill_(1e30)
+        for tensor in (*step.work.activations.memory.values(), step.work.activations.images):
             tensor.fill_(float("nan"))  # what is read before it is written shows
         for i in order:
             recorded.calls[i]()

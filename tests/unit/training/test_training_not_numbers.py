@@ -29,12 +29,13 @@ from harness.rules.dfa import Dfa  # noqa: E402
 from harness.training import open_device, train  # noqa: E402
 from harness.training.batches import epoch_schedule  # noqa: E402
 from harness.training.evaluate import Diagnostics, evaluate, summarise  # noqa: E402
-from harness.training.loop import chosen_metrics  # noqa: E402
-from harness.training.program import Program, Way  # noqa: E402
+from harness.training.program import Program, build_program  # noqa: E402
+from harness.training.results import chosen_metrics  # noqa: E402
 from harness.training.steps.explicit_storage import Clip  # noqa: E402
+from harness.training.steps.interface import StepKind  # noqa: E402
 
 DEVICE = "cuda" if ON_CARD else "cpu"
-WAYS: list[Way] = ["plain", "fused"] if ON_CARD else ["plain", "direct", "fused"]
+WAYS: list[StepKind] = ["autograd", "kernels"] if ON_CARD else ["autograd", "explicit", "kernels"]
 SETUP: dict[str, Any] = {
     "batch_size": 16,
     "epochs": 2,
@@ -48,12 +49,12 @@ def dfa(clip: float | None = 1.0) -> Arm:
     return arm("dfa", setup=SETUP).model_copy(update={"rule": Dfa(name="dfa", clip=clip)})
 
 
-def after_an_epoch(arms: dict[str, Arm], way: Way, spoil: Callable[[dict[str, torch.Tensor]], None]) -> Program:
+def after_an_epoch(arms: dict[str, Arm], way: StepKind, spoil: Callable[[dict[str, torch.Tensor]], None]) -> Program:
     """Two replicas, of which the second begins with what ``spoil`` makes of its weights."""
-    program = Program(cohort(arms, [5]), digits(16), open_device(DEVICE), way=way)
+    program = build_program(cohort(arms, [5]), digits(16), open_device(DEVICE), kind=way)
     with torch.no_grad():
-        spoil({name: tensor[1] for name, tensor in program.params.items()})
-    program.begin_epoch(0, epoch_schedule(program.dataset, program.count, program.seeds, 0))
+        spoil({name: tensor[1] for name, tensor in program.state.params.items()})
+    program.begin_epoch(0, epoch_schedule(program.state.dataset, program.state.count, program.state.seeds, 0))
     program.run_epoch()
     return program
 
@@ -70,7 +71,14 @@ def large_inside(weights: dict[str, torch.Tensor]) -> None:
 
 def spared(program: Program) -> list[torch.Tensor]:
     """All that belongs to the first replica."""
-    return [tensor[0] for tensor in (*program.params.values(), *program.first.values(), *program.second.values())]
+    return [
+        tensor[0]
+        for tensor in (
+            *program.state.params.values(),
+            *program.state.exp_avg.values(),
+            *program.state.exp_avg_sq.values(),
+        )
+    ]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -84,7 +92,7 @@ def spared(program: Program) -> list[torch.Tensor]:
     ],
     ids=["clipped", "unclipped", "bp", "dfa beside bp"],
 )
-def test_a_gradient_whose_square_overflows_is_a_divergence(way: Way, arms: dict[str, Arm]) -> None:
+def test_a_gradient_whose_square_overflows_is_a_divergence(way: StepKind, arms: dict[str, Arm]) -> None:
     """A clip factor of 0 stops a block from training, an infinite second moment a weight, and the loss stays finite."""
     fine, spoilt = after_an_epoch(arms, way, nothing), after_an_epoch(arms, way, large_inside)
     assert fine.finite().tolist() == [True, True]
@@ -119,7 +127,7 @@ def no_hidden_states(weights: dict[str, torch.Tensor]) -> None:
 @pytest.mark.parametrize("spoil", [no_logits, no_hidden_states])
 @pytest.mark.parametrize("measured", [("test_accuracy", "credit_cosine"), ("credit_norm",)])
 def test_logits_that_are_no_numbers_are_a_divergence(
-    way: Way, spoil: Callable[[dict[str, torch.Tensor]], None], measured: tuple[str, ...]
+    way: StepKind, spoil: Callable[[dict[str, torch.Tensor]], None], measured: tuple[str, ...]
 ) -> None:
     """Weights that the last step of an epoch left finite, and a network that is none any more."""
     evaluation = {"probe_samples": 50, "every_epochs": 1, "metrics": measured}
@@ -128,12 +136,12 @@ def test_logits_that_are_no_numbers_are_a_divergence(
     for kind in (nothing, spoil):
         program = after_an_epoch(arms, way, nothing)
         with torch.no_grad():
-            kind({name: tensor[1] for name, tensor in program.params.items()})
+            kind({name: tensor[1] for name, tensor in program.state.params.items()})
         assert program.finite().all()
-        diagnostics = Diagnostics(program, chosen_metrics(program.setup))
+        diagnostics = Diagnostics(program, chosen_metrics(program.state.setup))
         values[kind] = diagnostics.evaluate()
         assert diagnostics.finite.tolist() == [True, kind is nothing]
-        assert list(values[kind]) == list(measured) == list(evaluate(program, chosen_metrics(program.setup)))
+        assert list(values[kind]) == list(measured) == list(evaluate(program, chosen_metrics(program.state.setup)))
     for metric, summaries in values[nothing].items():
         for summary, before in summaries.items():
             assert (values[spoil][metric][summary][0] == before[0]).all()

@@ -17,8 +17,9 @@ from harness.training import open_device
 from harness.training.batches import epoch_schedule, fetch, to_device
 from harness.training.device import precision
 from harness.training.evaluate import CHUNK_REPLICAS, Diagnostics, evaluate, summarise
-from harness.training.loop import chosen_metrics
-from harness.training.program import Program, Way
+from harness.training.program import build_program
+from harness.training.results import chosen_metrics
+from harness.training.steps.interface import StepKind
 
 
 def test_a_schedule_holds_every_image_once_and_moves_it_within_the_padding() -> None:
@@ -59,10 +60,10 @@ def test_summaries() -> None:
 
 def test_diagnostics_do_not_depend_on_how_replicas_are_chunked() -> None:
     seeds = list(range(CHUNK_REPLICAS + 3))
-    program = Program(cohort({"a": arm()}, seeds), digits(), open_device("cpu"))
-    alone = Program(cohort({"a": arm()}, seeds[-1:]), digits(), open_device("cpu"))
-    program.loss_sum.zero_(), alone.loss_sum.zero_()
-    metrics = chosen_metrics(program.setup)
+    program = build_program(cohort({"a": arm()}, seeds), digits(), open_device("cpu"))
+    alone = build_program(cohort({"a": arm()}, seeds[-1:]), digits(), open_device("cpu"))
+    program.state.loss_sum.zero_(), alone.state.loss_sum.zero_()
+    metrics = chosen_metrics(program.state.setup)
     many, one = evaluate(program, metrics), evaluate(alone, metrics)
     for name, summaries in one.items():
         for summary, value in summaries.items():
@@ -86,16 +87,18 @@ class WaitingUnnoticed(Accuracy):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("way", ["plain", "fused"])
+@pytest.mark.parametrize("way", ["autograd", "kernels"])
 @pytest.mark.parametrize("odd", [None, Waiting, WaitingUnnoticed])
-def test_captured_diagnostics_have_the_bits_of_measured_ones(odd: type[Accuracy] | None, way: Way) -> None:
+def test_captured_diagnostics_have_the_bits_of_measured_ones(odd: type[Accuracy] | None, way: StepKind) -> None:
     arms = {"a": arm("dfa", 0.01), "b": arm("bp")}
-    program = Program(cohort(arms, [1, 2]), digits(), open_device("cuda"), way=way)
-    metrics = chosen_metrics(program.setup) + ([] if odd is None else [odd(name="test_accuracy")])
+    program = build_program(cohort(arms, [1, 2]), digits(), open_device("cuda"), kind=way)
+    metrics = chosen_metrics(program.state.setup) + ([] if odd is None else [odd(name="test_accuracy")])
     diagnostics = Diagnostics(program, metrics)
-    begun = {name: tensor.clone() for name, tensor in program.state().items()}
+    begun = {name: tensor.clone() for name, tensor in program.checkpoint().items()}
     for epoch in range(3):
-        program.begin_epoch(epoch, epoch_schedule(program.dataset, program.count, program.seeds, epoch))
+        program.begin_epoch(
+            epoch, epoch_schedule(program.state.dataset, program.state.count, program.state.seeds, epoch)
+        )
         program.run_epoch()
         if epoch == 2:
             program.load(begun)  # as a resumed run takes over what a checkpoint held
@@ -112,19 +115,19 @@ def test_bf16_takes_the_weights_of_the_step_before(rule: str) -> None:
     """Autocast may keep casts of weights: an epoch's steps come to what single steps come to."""
     found = []
     for whole in (True, False):
-        program = Program(
+        program = build_program(
             cohort({"a": arm(rule, setup={"precision": "bf16", "optimizer": {"name": "adamw", "lr": 0.01}})}, [1, 2]),
             digits(),
             open_device("cpu"),
         )
-        program.begin_epoch(0, epoch_schedule(program.dataset, program.count, program.seeds, 0))
+        program.begin_epoch(0, epoch_schedule(program.state.dataset, program.state.count, program.state.seeds, 0))
         if whole:
             program.run_epoch()
         else:
             for run, times, _ in program._runs:
                 for _ in range(times):
                     run()
-        found.append(program.params["block_0.w1.weight"].detach())
+        found.append(program.state.params["block_0.w1.weight"].detach())
     assert torch.equal(*found)
 
 

@@ -21,7 +21,8 @@ from harness.records import Plan
 from harness.training import Device, Progress, open_device, train
 from harness.training.batches import epoch_schedule
 from harness.training.checkpoint import WorkFolder
-from harness.training.program import Program, Way
+from harness.training.program import build_program
+from harness.training.steps.interface import StepKind
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 COMPILE = {"": "off", "compiled": "on", "kernels": "auto"}
@@ -143,22 +144,22 @@ def test_working_files_that_were_swapped_are_not_used(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("device", "way"),
     [
-        ("cpu", "plain"),
-        ("cpu", "direct"),
-        *[pytest.param("cuda", w, marks=pytest.mark.gpu) for w in ("plain", "fused")],
+        ("cpu", "autograd"),
+        ("cpu", "explicit"),
+        *[pytest.param("cuda", w, marks=pytest.mark.gpu) for w in ("autograd", "kernels")],
     ],
 )
 @pytest.mark.parametrize("rule", ["dfa", "bp"])
-def test_a_replica_alone_and_among_forty_agree(device: str, way: Way, rule: str) -> None:
+def test_a_replica_alone_and_among_forty_agree(device: str, way: StepKind, rule: str) -> None:
     """Another cohort size may sum in another order, nothing else: see docs/engine.md for the tolerance."""
     images = digits()
     seeds = list(range(100, 140))
 
     def weights(chosen: list[int], at: int) -> dict[str, np.ndarray]:
-        program = Program(cohort({"a": arm(rule, 0.01)}, chosen), images, in_this_process(device), way=way)
-        program.begin_epoch(0, epoch_schedule(program.dataset, program.count, program.seeds, 0))
+        program = build_program(cohort({"a": arm(rule, 0.01)}, chosen), images, in_this_process(device), kind=way)
+        program.begin_epoch(0, epoch_schedule(program.state.dataset, program.state.count, program.state.seeds, 0))
         program.run_epoch()
-        return {name: tensor[at].detach().cpu().numpy() for name, tensor in program.params.items()}
+        return {name: tensor[at].detach().cpu().numpy() for name, tensor in program.state.params.items()}
 
     among, alone = weights(seeds, 17), weights([117], 0)
     for name, value in alone.items():
@@ -168,14 +169,18 @@ def test_a_replica_alone_and_among_forty_agree(device: str, way: Way, rule: str)
 
 def test_arms_of_a_seed_share_weights_feedback_and_batches(tmp_path: Path) -> None:
     images = digits()
-    one = Program(cohort({"a": arm("dfa"), "b": arm("dfa", 0.5)}, [8, 9]), images, in_this_process("cpu"))
-    other = Program(cohort({"c": arm("bp")}, [9]), images, in_this_process("cpu"))
-    for name, tensor in other.params.items():
-        assert torch.equal(tensor[0], one.params[name][1])
-        assert torch.equal(tensor[0], one.params[name][3])
-    assert torch.equal(one.shares[0].feedback["feedback_1"][0], one.shares[0].feedback["feedback_1"][2])
-    assert not torch.equal(one.shares[0].feedback["feedback_0"][0], one.shares[0].feedback["feedback_1"][0])
-    assert one.seeds == (8, 9)
+    one = build_program(cohort({"a": arm("dfa"), "b": arm("dfa", 0.5)}, [8, 9]), images, in_this_process("cpu"))
+    other = build_program(cohort({"c": arm("bp")}, [9]), images, in_this_process("cpu"))
+    for name, tensor in other.state.params.items():
+        assert torch.equal(tensor[0], one.state.params[name][1])
+        assert torch.equal(tensor[0], one.state.params[name][3])
+    assert torch.equal(
+        one.state.rule_groups[0].feedback["feedback_1"][0], one.state.rule_groups[0].feedback["feedback_1"][2]
+    )
+    assert not torch.equal(
+        one.state.rule_groups[0].feedback["feedback_0"][0], one.state.rule_groups[0].feedback["feedback_1"][0]
+    )
+    assert one.state.seeds == (8, 9)
 
 
 def test_a_diverging_replica_is_marked_and_leaves_its_neighbours_alone(tmp_path: Path) -> None:
@@ -278,6 +283,6 @@ def test_one_replica_that_does_not_fit_is_a_clear_end(tmp_path: Path, monkeypatc
     def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr("harness.training.loop.Program", full)
+    monkeypatch.setattr("harness.training.cohorts.build_program", full)
     with pytest.raises(TrainingFailed, match="single replica"):
         results(planned(cohort({"dfa": arm("dfa")}, [1, 2])), tmp_path)

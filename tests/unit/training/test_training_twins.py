@@ -24,10 +24,16 @@ from harness.records import Arm  # noqa: E402
 from harness.rules.dfa import Dfa  # noqa: E402
 from harness.training import open_device  # noqa: E402
 from harness.training.batches import epoch_schedule  # noqa: E402
-from harness.training.program import Program, Share, Way  # noqa: E402
-from harness.training.steps.kernels import amax as peaks  # noqa: E402
-from harness.training.steps.kernels.step import PRECISIONS, Fused, Lane, Layout  # noqa: E402
+from harness.training.program import Program, build_program  # noqa: E402
+from harness.training.steps.interface import StepKind  # noqa: E402
+from harness.training.steps.kernels import amax  # noqa: E402
+from harness.training.steps.kernels.layout import Layout  # noqa: E402
+from harness.training.steps.kernels.step import KernelsStep  # noqa: E402
+from harness.training.steps.kernels.streams import Lane  # noqa: E402
+from harness.training.steps.kernels.tiles import PRECISIONS  # noqa: E402
 from harness.training.steps.kernels.triton.common import inverse, scale_of  # noqa: E402
+from harness.training.steps.state import RuleGroup  # noqa: E402
+from harness.training.steps.supports import fits_explicit, fits_kernels  # noqa: E402
 
 SEEDS = [5, 6] if ON_CARD else [5]
 DEVICE = "cuda" if ON_CARD else "cpu"
@@ -49,10 +55,12 @@ def clipped(largest: float | None) -> Arm:
     return one("dfa").model_copy(update={"rule": Dfa(name="dfa", clip=largest)})
 
 
-def trained(arms: dict[str, Arm], way: Way, seeds: list[int], device: str = DEVICE) -> Program:
-    program = Program(cohort(arms, seeds), digits(20), open_device(device), way=way)
+def trained(arms: dict[str, Arm], way: StepKind, seeds: list[int], device: str = DEVICE) -> Program:
+    program = build_program(cohort(arms, seeds), digits(20), open_device(device), kind=way)
     for epoch in range(2):
-        program.begin_epoch(epoch, epoch_schedule(program.dataset, program.count, program.seeds, epoch))
+        program.begin_epoch(
+            epoch, epoch_schedule(program.state.dataset, program.state.count, program.state.seeds, epoch)
+        )
         program.run_epoch()
     return program
 
@@ -80,19 +88,19 @@ SLOW: dict[str, dict[str, Arm]] = {  # for Triton's interpreter
 def test_kernels_do_what_the_plain_step_does(name: str) -> None:
     """20 images in batches of 16 leave one of 4; a wrong last batch, crop, flip, clip or rate shows."""
     arms = (COHORTS | SLOW)[name]
-    plain, fused = trained(arms, "plain", SEEDS), trained(arms, "fused", SEEDS)
-    start = Program(cohort(arms, SEEDS), digits(20), open_device(DEVICE))
+    plain, fused = trained(arms, "autograd", SEEDS), trained(arms, "kernels", SEEDS)
+    start = build_program(cohort(arms, SEEDS), digits(20), open_device(DEVICE))
     assert_same(fused, plain, start)
-    start.load(fused.state())  # where tensors lie in memory is a program's own business
-    assert all(torch.equal(start.state()[name], tensor) for name, tensor in fused.state().items())
+    start.load(fused.checkpoint())  # where tensors lie in memory is a program's own business
+    assert all(torch.equal(start.checkpoint()[name], tensor) for name, tensor in fused.checkpoint().items())
 
 
 def test_a_reset_leaves_nothing_of_what_ran_before() -> None:
     """Steps before the first reset divide nothing by nothing; NaN in the padding would call every replica diverged."""
-    program = Program(cohort({"a": one("dfa")}, SEEDS), digits(20), open_device(DEVICE), way="fused")
+    program = build_program(cohort({"a": one("dfa")}, SEEDS), digits(20), open_device(DEVICE), kind="kernels")
     assert program.finite().all()  # on a card, captured before
-    assert program.storage is not None
-    program.storage.weights.fill_(float("nan"))
+
+    program.state.storage.weights.fill_(float("nan"))
     assert not program.finite().any()
     program.reset()
     assert program.finite().all()
@@ -111,21 +119,21 @@ def test_kernels_are_as_exact_as_their_precision(
     float16 only where weights stay ``near``.
     """
     if not near:
-        monkeypatch.setattr(peaks, "FARTHEST", 0.0)
+        monkeypatch.setattr(amax, "MAX_UPDATE", 0.0)
     errors = {}
-    ways: list[tuple[str, Way]] = [("float64", "plain"), (kind, "plain"), (kind, "fused")]
+    ways: list[tuple[str, StepKind]] = [("float64", "autograd"), (kind, "autograd"), (kind, "kernels")]
     for precision, way in ways:
         setup = {"batch_size": 128, "epochs": 2, "precision": precision, "model": PLAIN | {"width": 256}}
         arms = {"a": arm(rule, 0.01, setup | {"dataset": AUGMENTED})}
-        program = Program(cohort(arms, list(range(replicas))), digits(512), open_device("cuda"), way=way)
-        program.begin_epoch(0, epoch_schedule(program.dataset, program.count, program.seeds, 0))
+        program = build_program(cohort(arms, list(range(replicas))), digits(512), open_device("cuda"), kind=way)
+        program.begin_epoch(0, epoch_schedule(program.state.dataset, program.state.count, program.state.seeds, 0))
         program.run_epoch()
-        errors[precision, way] = {name: tensor.double() for name, tensor in program.first.items()}
-    assert isinstance(program.step, Fused)
-    assert program.step.tiles.halves == (kind == "float32" and near and replicas > 2)
-    exact = errors["float64", "plain"]
+        errors[precision, way] = {name: tensor.double() for name, tensor in program.state.exp_avg.items()}
+    assert isinstance(program.step, KernelsStep)
+    assert program.step.work.cuts.tiles.use_fp16x3 == (kind == "float32" and near and replicas > 2)
+    exact = errors["float64", "autograd"]
     for name, tensor in exact.items():
-        plain, fused = ((errors[kind, way][name] - tensor).norm() / tensor.norm() for way in ("plain", "fused"))
+        plain, fused = ((errors[kind, way][name] - tensor).norm() / tensor.norm() for way in ("autograd", "kernels"))
         assert fused <= 4.0 * plain + 1e-6, name
 
 
@@ -156,28 +164,29 @@ def test_parts_of_float16_hold_what_float32_holds(
     """
     halves(monkeypatch)
     moments, steps = {}, []
-    ways: list[tuple[str, Way]] = [("float64", "plain"), ("float32", "plain"), ("float32", "fused")]
+    ways: list[tuple[str, StepKind]] = [("float64", "autograd"), ("float32", "autograd"), ("float32", "kernels")]
     for precision, way in ways:
-        program = Program(cohort(both(precision=precision), [5]), digits(16), open_device(DEVICE), way=way)
+        program = build_program(cohort(both(precision=precision), [5]), digits(16), open_device(DEVICE), kind=way)
         if precision == "float64":
-            drawn = {name: tensor.detach().clone() for name, tensor in program.params.items()}
-        for name, tensor in program.params.items():
+            drawn = {name: tensor.detach().clone() for name, tensor in program.state.params.items()}
+        for name, tensor in program.state.params.items():
             factor = inner if "w1" in name else outer if name == "head.weight" else 1.0
             tensor.detach().copy_((drawn[name] * factor).float())
             if name.startswith("block") and name.endswith("weight"):
                 tensor.detach()[1] *= apart**2
                 tensor.detach().mul_(apart ** int("block_1" in name))
-        program.begin_epoch(0, epoch_schedule(program.dataset, program.count, program.seeds, 0))
+        program.begin_epoch(0, epoch_schedule(program.state.dataset, program.state.count, program.state.seeds, 0))
         program.run_epoch()
-        moments[precision, way] = {name: tensor.double() for name, tensor in program.first.items()}
+        moments[precision, way] = {name: tensor.double() for name, tensor in program.state.exp_avg.items()}
         steps.append(program.step)
     fused = steps[-1]
-    assert isinstance(fused, Fused) and fused.tiles.halves
-    assert fused.memory["u"].abs().max().item() > 1e5 or inner <= 1
-    for name, exact in moments["float64", "plain"].items():
+    assert isinstance(fused, KernelsStep) and fused.work.cuts.tiles.use_fp16x3
+    assert fused.work.activations.memory["u"].abs().max().item() > 1e5 or inner <= 1
+    for name, exact in moments["float64", "autograd"].items():
         for r in range(2):
             plain, parts = (
-                (moments["float32", way][name][r] - exact[r]).norm() / exact[r].norm() for way in ("plain", "fused")
+                (moments["float32", way][name][r] - exact[r]).norm() / exact[r].norm()
+                for way in ("autograd", "kernels")
             )
             assert parts <= 4.0 * plain + 1e-6, (name, r)
 
@@ -186,17 +195,24 @@ def test_what_scales_a_factor_is_of_this_step_and_leaves_room_for_all_steps(monk
     """Two steps, of which the second is smaller, at a rate that makes the weights many times larger."""
     halves(monkeypatch)
     arms = both(optimizer={"name": "adamw", "lr": 0.5, "weight_decay": 0.0}, model={"width": 20, "expansion": 1})
-    program = Program(cohort(arms, [5, 6]), digits(20), open_device(DEVICE), way="fused")
+    program = build_program(cohort(arms, [5, 6]), digits(20), open_device(DEVICE), kind="kernels")
     step = program.step
-    assert isinstance(step, Fused)
-    step.peaks.measured.fill_(1e30)
-    begun = {name: tensor.detach().clone() for name, tensor in program.params.items()}
-    program.begin_epoch(0, epoch_schedule(program.dataset, program.count, program.seeds, 0))
+    assert isinstance(step, KernelsStep)
+    step.work.amax.measured.fill_(1e30)
+    begun = {name: tensor.detach().clone() for name, tensor in program.state.params.items()}
+    program.begin_epoch(0, epoch_schedule(program.state.dataset, program.state.count, program.state.seeds, 0))
     program.run_epoch()
     assert program.finite().all()
-    found = {name: tensor.cpu() for name, tensor in step.peaks.tensors.items()}
+    found = {name: tensor.cpu() for name, tensor in step.work.amax.tensors.items()}
     for name in ("u", "df", "dz"):  # of the last batch, of 4
-        largest = step.memory[name].view(-1)[: step.memory[name].numel() // 4].view(2, 4, -1).abs().amax(-1).cpu()
+        largest = (
+            step.work.activations.memory[name]
+            .view(-1)[: step.work.activations.memory[name].numel() // 4]
+            .view(2, 4, -1)
+            .abs()
+            .amax(-1)
+            .cpu()
+        )
         if name == "u":  # by way of z, of which no more is kept
             assert (largest <= found[name]).all() and (found[name] < 100 * largest).all()
         else:
@@ -205,10 +221,10 @@ def test_what_scales_a_factor_is_of_this_step_and_leaves_room_for_all_steps(monk
         for name in ("w1", "w2"):
             before, after = (
                 tensors[f"block_{layer}.{name}.weight"].detach().flatten(1).abs().amax(1).cpu()
-                for tensors in (begun, program.params)
+                for tensors in (begun, program.state.params)
             )
             assert (after > 2 * before).all() and (after <= found[name][layer]).all()
-    moved = 0.5 * step.farthest
+    moved = 0.5 * step.work.max_update
     assert found["unit"].eq(20**0.5).all()
     torch.testing.assert_close(found["normed"], torch.full((2, 4), 20**0.5 * (1 + moved) + moved))
 
@@ -220,14 +236,14 @@ def test_parts_of_float16_never_make_a_finite_number_of_one_that_is_not(monkeypa
     arms = both(model={"width": 20, "expansion": 1, "blocks": 1})
     weights = []
     for first, second in ((1.0, 1.0), (math.inf, 1.0), (math.nan, 1.0), (1.0, math.inf), (1e38, 1e38)):
-        program = Program(cohort(arms, [5]), digits(16), open_device(DEVICE), way="fused")
+        program = build_program(cohort(arms, [5]), digits(16), open_device(DEVICE), kind="kernels")
         with torch.no_grad():
-            program.params["block_0.w1.weight"][0, 3, 5] = first
-            program.params["block_0.w2.weight"][0] *= second
-        program.begin_epoch(0, epoch_schedule(program.dataset, program.count, program.seeds, 0))
+            program.state.params["block_0.w1.weight"][0, 3, 5] = first
+            program.state.params["block_0.w2.weight"][0] *= second
+        program.begin_epoch(0, epoch_schedule(program.state.dataset, program.state.count, program.state.seeds, 0))
         program.run_epoch()
-        assert program.loss_sum.isfinite().tolist() == [first == second == 1.0, True]
-        weights.append(torch.cat([tensor[1].flatten() for tensor in program.params.values()]))
+        assert program.state.loss_sum.isfinite().tolist() == [first == second == 1.0, True]
+        weights.append(torch.cat([tensor[1].flatten() for tensor in program.state.params.values()]))
     assert all(torch.equal(weights[0], found) for found in weights[1:])
 
 
@@ -256,10 +272,10 @@ def test_weights_that_an_epoch_may_move_far_are_not_multiplied_in_float16() -> N
     for lr, decay, halves in ((0.01, 0.01, True), (1e3, 0.0, False), (0.01, 201.0, False)):
         optimizer = {"name": "adamw", "lr": lr, "weight_decay": decay}
         setup = {"optimizer": optimizer, "model": PLAIN | {"width": 256, "blocks": 1}}
-        program = Program(
-            cohort({"a": arm("dfa", None, setup)}, list(range(8))), digits(300), open_device(DEVICE), way="fused"
+        program = build_program(
+            cohort({"a": arm("dfa", None, setup)}, list(range(8))), digits(300), open_device(DEVICE), kind="kernels"
         )
-        assert isinstance(program.step, Fused) and program.step.tiles.halves == halves
+        assert isinstance(program.step, KernelsStep) and program.step.work.cuts.tiles.use_fp16x3 == halves
 
 
 @pytest.mark.parametrize(("early", "frozen"), [(False, []), (True, []), (False, ["block_1"])])
@@ -278,16 +294,18 @@ def test_sums_over_several_tiles_are_whole_and_steps_follow_one_another(
     arms = {rule: arm(rule, 0.05, rates[rule], freeze=frozen) for rule in RULES}
     seeds = SEEDS if early or frozen else [5, 6]
     plain, fused = (
-        Program(cohort(arms, seeds), digits(88), open_device(DEVICE), way=way) for way in ("plain", "fused")
+        build_program(cohort(arms, seeds), digits(88), open_device(DEVICE), kind=way) for way in ("autograd", "kernels")
     )
-    schedule = epoch_schedule(plain.dataset, plain.count, plain.seeds, 0)
+    schedule = epoch_schedule(plain.state.dataset, plain.state.count, plain.state.seeds, 0)
     for program in (plain, fused):
         program.begin_epoch(0, schedule)
     plain.run_epoch()
     step = fused.step
-    assert isinstance(step, Fused)
-    assert step.partial.shape[3] == 3 and len(step.spans) == 2  # row tiles of 40; two spans of the update
-    assert len(step.stepped) == (not frozen) and len(step.stored) == 1
+    assert isinstance(step, KernelsStep)
+    assert (
+        step.work.gradients.norm_parts.shape[3] == 3 and len(step.update_chunks) == 2
+    )  # row tiles of 40; two spans of the update
+    assert len(step.updated_in_place) == (not frozen) and len(step.gradients_stored) == 1
     assert len(step.lanes) == 2 * len(seeds) or early
     step.launch(40, more=True)
     step.launch(40, 1)
@@ -295,13 +313,13 @@ def test_sums_over_several_tiles_are_whole_and_steps_follow_one_another(
     step.launch(8)
     step.advance(8, 1)
     step.end_epoch()
-    assert_same(fused, plain, Program(cohort(arms, seeds), digits(88), open_device(DEVICE)))
+    assert_same(fused, plain, build_program(cohort(arms, seeds), digits(88), open_device(DEVICE)))
 
 
 def test_lanes_are_as_equal_as_can_be_and_hold_each_replica_once() -> None:
     for count, lanes in itertools.product(range(1, 9), range(1, 5)):
-        share = Share(Dfa(name="dfa"), slice(3, 3 + count), {})
-        cut = Lane.cut(share, lanes)
+        group = RuleGroup(Dfa(name="dfa"), slice(3, 3 + count), {})
+        cut = Lane.cut(group, lanes)
         assert [r for lane in cut for r in lane.replicas] == list(range(3, 3 + count))
         counts = [len(lane.replicas) for lane in cut]
         assert len(counts) == min(count, lanes) and max(counts) - min(counts) <= 1
@@ -310,19 +328,20 @@ def test_lanes_are_as_equal_as_can_be_and_hold_each_replica_once() -> None:
 @pytest.mark.parametrize("name", [*COHORTS, *SLOW])
 def test_gradients_written_out_are_those_of_autograd(name: str) -> None:
     arms = (COHORTS | SLOW)[name]
-    plain, direct = (trained(arms, way, [5, 6], "cpu") for way in ("plain", "direct"))
-    assert_same(direct, plain, Program(cohort(arms, [5, 6]), digits(20), open_device("cpu")))
+    plain, direct = (trained(arms, way, [5, 6], "cpu") for way in ("autograd", "explicit"))
+    assert_same(direct, plain, build_program(cohort(arms, [5, 6]), digits(20), open_device("cpu")))
 
 
 def assert_same(found: Program, plain: Program, start: Program) -> None:
     """All that a checkpoint holds and the loss; and that training moved what it should have."""
-    for tensor, expected in plain.state().items():
+    for tensor, expected in plain.checkpoint().items():
         torch.testing.assert_close(
-            found.state()[tensor], expected, rtol=1e-9, atol=1e-11, msg=lambda text, name=tensor: f"{name}: {text}"
+            found.checkpoint()[tensor], expected, rtol=1e-9, atol=1e-11, msg=lambda text, name=tensor: f"{name}: {text}"
         )
-    moved = [name for name in plain.trained if not torch.equal(plain.params[name], start.params[name])]
-    assert moved == plain.trained
-    torch.testing.assert_close(found.loss_sum, plain.loss_sum, rtol=1e-10, atol=0)
+    before, after = start.state.params, plain.state.params
+    moved = tuple(name for name in plain.state.trained if not torch.equal(after[name], before[name]))
+    assert moved == plain.state.trained
+    torch.testing.assert_close(found.state.loss_sum, plain.state.loss_sum, rtol=1e-10, atol=0)
 
 
 def test_parts_of_the_model_begin_at_a_chunk_and_do_not_overlap() -> None:
@@ -340,9 +359,9 @@ def test_parts_of_the_model_begin_at_a_chunk_and_do_not_overlap() -> None:
 
 def test_what_the_kernels_do_not_know_takes_the_plain_step() -> None:
     tanh = {"model": PLAIN | {"activation": "tanh"}}
-    assert not cohort({"a": arm("bp", setup=tanh)}, [1]).suits_kernels
-    assert cohort({"a": arm("bp", setup=tanh)}, [1]).written_out
-    assert not cohort({"a": arm("bp", setup={"precision": "bf16"})}, [1]).suits_kernels
-    assert not cohort({"a": arm("bp", setup={"precision": "bf16"})}, [1]).written_out
-    assert not cohort({"a": arm("bp", setup={"model": PLAIN | {"width": 2048}})}, [1]).suits_kernels
-    assert cohort(COHORTS["wide"], [1]).suits_kernels
+    assert not fits_kernels(cohort({"a": arm("bp", setup=tanh)}, [1]))
+    assert fits_explicit(cohort({"a": arm("bp", setup=tanh)}, [1]))
+    assert not fits_kernels(cohort({"a": arm("bp", setup={"precision": "bf16"})}, [1]))
+    assert not fits_explicit(cohort({"a": arm("bp", setup={"precision": "bf16"})}, [1]))
+    assert not fits_kernels(cohort({"a": arm("bp", setup={"model": PLAIN | {"width": 2048}})}, [1]))
+    assert fits_kernels(cohort(COHORTS["wide"], [1]))

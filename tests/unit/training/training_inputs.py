@@ -10,7 +10,7 @@ import pytest
 from harness.datasets import Images
 from harness.datasets.digits import Digits
 from harness.records import Arm, Cohort, Plan, Replica
-from harness.training.steps.kernels.step import Tile, Tiles
+from harness.training.steps.kernels.tiles import Tile, Tiles
 
 SETUP: dict[str, Any] = {
     "dataset": {"name": "digits"},
@@ -50,8 +50,16 @@ def cohort(arms: dict[str, Arm], seeds: list[int]) -> Cohort:
 def small_tiles(monkeypatch: pytest.MonkeyPatch, *, early: bool, halves: bool = False) -> None:
     """Have products cut into 16 by 16, in the launches of large cohorts."""
     small = Tile(16, 16, 16)
-    tiles = Tiles(small, 2, *[small] * 6, halves=halves, few=False, lanes=1 if early else 4, early=early)
-    monkeypatch.setattr(Tiles, "choose", classmethod(lambda cls, *shape: tiles))
+    tiles = Tiles(
+        small,
+        2,
+        *[small] * 6,
+        use_fp16x3=halves,
+        small_cohort=False,
+        lanes=1 if early else 4,
+        update_embedding_early=early,
+    )
+    monkeypatch.setattr(Tiles, "choose", classmethod(lambda cls, *shape, **flags: tiles))
 
 
 def planned(*cohorts: Cohort) -> Plan:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from harness.training.steps.kernels.triton.common import keep_peak, product, scale_of, tile_of, unscaled
-from harness.training.steps.kernels.triton.update import stepped
+from harness.training.steps.kernels.triton.common import keep_amax, product, scale_of, tile_of, unscaled
+from harness.training.steps.kernels.triton.update import adamw_step
 
 
 @triton.jit(do_not_specialize=["first", "begin", "own", "replicas"])
 def credit(
-    error, feedback, f, strength, df, dh, peaks_df, replicas, first, begin, own,
+    error, feedback, f, slope, df, dh, amax_df, replicas, first, begin, own,
     N, D: tl.constexpr, C: tl.constexpr, DP: tl.constexpr, CP: tl.constexpr, PENALTY: tl.constexpr,
     SCALED: tl.constexpr, BM: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Direct feedback: a_l = error·B_l, â_l = a_l / (rms(a_l) + 1e-6); df_l = (â_l + 2λ·f_l)/N; dh = â_0/N.
+    """Direct feedback: a_l = error·B_l, â_l = a_l / (rms(a_l) + 1e-6); df_l = (â_l + slope·f_l)/N; dh = â_0/N.
 
     feedback [l, ``own`` replicas from ``begin`` on, C, D]. Grid (row tiles, L, replicas), from ``first`` on.
     """
@@ -37,15 +37,15 @@ def credit(
         tl.store(dh + r * (N * D) + at, a / N, mask=real)
     at += (layer * replicas + r) * (N * D)
     if PENALTY:
-        a += tl.load(f + at, mask=real, other=0.0) * (tl.load(strength + r) * 2.0)
+        a += tl.load(f + at, mask=real, other=0.0) * tl.load(slope + r)
     a = a / N
     tl.store(df + at, a, mask=real)
-    keep_peak(peaks_df, layer * replicas + r, a, SCALED)
+    keep_amax(amax_df, layer * replicas + r, a, SCALED)
 
 
 @triton.jit(do_not_specialize=["first", "first_layer", "replicas", "apart"])
 def back_linear(
-    dout, weights, slopes, din, peaks_out, peaks_w, peaks_in, apart, replicas, stride, blocks, block_stride,
+    dout, weights, slopes, din, amax_out, amax_w, amax_in, apart, replicas, stride, blocks, block_stride,
     first_layer, first, w,
     N, IN: tl.constexpr, OUT: tl.constexpr, SLOPE: tl.constexpr, SCALED: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
@@ -60,7 +60,7 @@ def back_linear(
     weight = weights + r * stride + blocks + layer * block_stride + w
     place = layer * replicas + r
     source = dout + place * (N * OUT)
-    scale, scale_w = scale_of(peaks_out, place, SCALED), scale_of(peaks_w, place, SCALED)
+    scale, scale_w = scale_of(amax_out, place, SCALED), scale_of(amax_w, place, SCALED)
     total = tl.zeros((BM, BN), dtype=dout.dtype.element_ty)
     for start in range(0, OUT, BK):
         ks = start + tl.arange(0, BK)
@@ -75,18 +75,18 @@ def back_linear(
     at = place * (N * IN) + rows[:, None] * IN + cols[None, :]
     if SLOPE:
         total = total * tl.load(slopes + at, mask=inside, other=0.0)
-        keep_peak(peaks_in, place, total, SCALED)
+        keep_amax(amax_in, place, total, SCALED)
     tl.store(din + (layer * apart + r) * (N * IN) + rows[:, None] * IN + cols[None, :], total, mask=inside)
 
 
 @triton.jit(do_not_specialize=["first", "layer", "replicas"])
 def back_norm(
-    du, h, stats, f, weights, strength, dh, df, peaks_df, partial, replicas, stride, blocks, block_stride, layer, first,
+    du, h, stats, f, weights, slope, dh, df, amax_df, partial, replicas, stride, blocks, block_stride, layer, first,
     gamma,
     N, D: tl.constexpr, DP: tl.constexpr, PARTS: tl.constexpr, SKIP: tl.constexpr, PENALTY: tl.constexpr,
     SCALED: tl.constexpr, BM: tl.constexpr,
 ):  # fmt: skip
-    """dh_l = dh_{l+1} (with SKIP) + the layer norm's gradient of du, in place; df_{l−1} = dh_l + 2λ·f_{l−1}/N.
+    """dh_l = dh_{l+1} (with SKIP) + the layer norm's gradient of du, in place; df_{l−1} = dh_l + slope·f_{l−1}/N.
 
     du [r, n, d]. The tile's parts of dγ = Σ du·unit and dβ = Σ du go to partial[l, r, 2, row tile, D]. Grid (row tiles
     of a full batch, replicas through which gradients flow), from ``first`` on.
@@ -118,14 +118,14 @@ def back_norm(
     if layer > 0:
         below = at - replicas * (N * D)
         if PENALTY:
-            back += tl.load(f + below, mask=real, other=0.0) * (tl.load(strength + r) * 2.0 / N)
+            back += tl.load(f + below, mask=real, other=0.0) * (tl.load(slope + r) / N)
         tl.store(df + below, back, mask=real)
-        keep_peak(peaks_df, (layer - 1) * replicas + r, back, SCALED)
+        keep_amax(amax_df, (layer - 1) * replicas + r, back, SCALED)
 
 
 @triton.jit(do_not_specialize=["first_slot", "first", "replicas", "ahead"])
 def weight_gradient(
-    source, stats, dout, peaks_in, peaks_out, weights, m, v, gradient, squares, partial, flows,
+    source, stats, dout, amax_in, amax_out, weights, m, v, gradient, squares, partial, flows,
     lr, weight_decay, corrections, tick, constants, replicas, stride,
     gradient_stride, blocks, block_stride, skipped, gamma, beta, w, b, slots, first_slot, first, ahead,
     N, BATCH: tl.constexpr, IN: tl.constexpr, OUT: tl.constexpr, NORM: tl.constexpr, PARTS: tl.constexpr,
@@ -145,8 +145,8 @@ def weight_gradient(
     layer, r = tl.program_id(1), (first + tl.program_id(2)).to(tl.int64)
     own = blocks + layer * block_stride
     at = layer * replicas + r
-    scale_in = scale_of(peaks_in, at, SCALED)
-    scale_out = scale_of(peaks_out, at, SCALED)
+    scale_in = scale_of(amax_in, at, SCALED)
+    scale_out = scale_of(amax_out, at, SCALED)
     total = tl.zeros((BM, BN), dtype=dout.dtype.element_ty)
     heap = tl.zeros((BK, BN), dtype=dout.dtype.element_ty)
     for start in range(0, BATCH, BK):
@@ -187,7 +187,7 @@ def weight_gradient(
         tl.store(out + b + outs, sent, mask=outs < OUT)
     if STEP:
         place = r * stride + own + w + ins[:, None] * OUT + outs[None, :]
-        stepped(
+        adamw_step(
             weights, m, v, place, tl.load(weights + place, mask=inside, other=0.0),
             tl.load(m + place, mask=inside, other=0.0), tl.load(v + place, mask=inside, other=0.0), total,
             lr, weight_decay, corrections, tick, constants, r, ahead, inside,

@@ -50,24 +50,24 @@ def pixel_product(pixels, b, total, PRECISION: tl.constexpr):
 
 
 @triton.jit
-def keep_peak(peaks, at, tile, SCALED: tl.constexpr):
-    """Raise peaks[at] to a tile's largest absolute number. In any order: the largest of all is the same.
+def keep_amax(amax, at, tile, SCALED: tl.constexpr):
+    """Raise amax[at] to a tile's largest absolute number. In any order: the largest of all is the same.
 
     NaN need not count, and does not in tl.max: it stays NaN at any scale.
     """
     if SCALED:
-        tl.atomic_max(peaks + at, tl.max(tl.abs(tile)), sem="relaxed")
+        tl.atomic_max(amax + at, tl.max(tl.abs(tile)), sem="relaxed")
 
 
 @triton.jit
-def scale_of(peaks, at, SCALED: tl.constexpr):
-    """The power of two that brings a tensor's largest absolute number, peaks[at], to 2¹⁴ and above; else 1.
+def scale_of(amax, at, SCALED: tl.constexpr):
+    """The power of two that brings a tensor's largest absolute number, amax[at], to 2¹⁴ and above; else 1.
 
     Float16 ends below 2¹⁶, and holds numbers 2¹⁶ times smaller in two parts with all of their bits; what is smaller
     still errs by 2⁻²⁵, which is 2⁻³⁹ of the largest. Peaks below 2⁻¹¹², zero too, take 2¹²⁶: its inverse is a number.
     """
     if SCALED:
-        exponent = tl.load(peaks + at).to(tl.int32, bitcast=True) >> 23
+        exponent = tl.load(amax + at).to(tl.int32, bitcast=True) >> 23
         scale = (tl.minimum(268 - exponent, 253) << 23).to(tl.float32, bitcast=True)
     else:
         scale = 1.0

@@ -7,7 +7,7 @@ import triton.language as tl
 
 from harness.training.steps.kernels.triton.common import (
     activated,
-    keep_peak,
+    keep_amax,
     merged,
     moments_of,
     pixel_product,
@@ -78,12 +78,12 @@ def embed(
 
 @triton.jit(do_not_specialize=["replicas", "measured"])
 def embed_sum(
-    parts, weights, h, moments, peaks, replicas, stride, b, measured,
-    N, D: tl.constexpr, SPLITS: tl.constexpr, PEAKS: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
+    parts, weights, h, moments, amax, replicas, stride, b, measured,
+    N, D: tl.constexpr, SPLITS: tl.constexpr, AMAX: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
 ):  # fmt: skip
     """h_0[r] = Σ_k parts[k, r] + bias, in the order of k; moments as in ``out_linear``. Grid (tiles, R).
 
-    And what this step will measure begins at nothing: peaks [``measured``, r]. PEAKS: a power of two.
+    And what this step will measure begins at nothing: amax [``measured``, r]. AMAX: a power of two.
     """
     rows, cols = tile_of(tl.program_id(0), D, BM, BN)
     r = tl.program_id(1).to(tl.int64)
@@ -95,8 +95,8 @@ def embed_sum(
         total += tl.load(parts + (part * replicas + r) * (N * D) + at, mask=inside, other=0.0)
     tl.store(h + r * (N * D) + at, total, mask=inside)
     if tl.program_id(0) == 0:
-        peak = tl.arange(0, PEAKS)
-        tl.store(peaks + peak * replicas + r, 0.0, mask=peak < measured)
+        factors = tl.arange(0, AMAX)
+        tl.store(amax + factors * replicas + r, 0.0, mask=factors < measured)
     keep_moments(moments, total, inside, rows, r, N, D, BM, BN)
 
 
@@ -113,7 +113,7 @@ def keep_moments(moments, tile, inside, rows, r, N, D: tl.constexpr, BM: tl.cons
 
 @triton.jit(do_not_specialize=["layer", "first", "replicas"])
 def norm_linear(
-    h, moments, stats, weights, slopes, u, peaks_in, peaks_w, peaks_u, replicas, stride, blocks, block_stride, layer,
+    h, moments, stats, weights, slopes, u, amax_in, amax_w, amax_u, replicas, stride, blocks, block_stride, layer,
     first, gamma, beta, w, b,
     N, D: tl.constexpr, H: tl.constexpr, ACT: tl.constexpr, EPS: tl.constexpr,
     PARTS: tl.constexpr, PP: tl.constexpr, WIDE: tl.constexpr, SCALED: tl.constexpr,
@@ -129,7 +129,7 @@ def norm_linear(
     own = weights + r * stride + blocks + layer * block_stride
     place = layer * replicas + r
     source = h + place * (N * D)
-    scale_in, scale_w = scale_of(peaks_in, place, SCALED), scale_of(peaks_w, place, SCALED)
+    scale_in, scale_w = scale_of(amax_in, place, SCALED), scale_of(amax_w, place, SCALED)
     inside = rows < N
     mean, variance = merged(moments + (r * N + rows) * (2 * PARTS), inside, D, PARTS, PP, WIDE)
     spread = 1.0 / tl.sqrt(variance + EPS)
@@ -146,7 +146,7 @@ def norm_linear(
     total = unscaled(total, scale_in, scale_w, SCALED)
     total += tl.load(own + b + cols, mask=cols < H, other=0.0)[None, :]
     at = place * (N * H) + rows[:, None] * H + cols[None, :]
-    keep_peak(peaks_u, place, total, SCALED)  # |act(z)| ≤ |z|; of act(z) itself, Triton would have it done twice
+    keep_amax(amax_u, place, total, SCALED)  # |act(z)| ≤ |z|; of act(z) itself, Triton would have it done twice
     out, slope = activated(total, ACT)
     tl.store(u + at, out, mask=inside[:, None] & (cols < H)[None, :])
     tl.store(slopes + at, slope, mask=inside[:, None] & (cols < H)[None, :])
@@ -158,7 +158,7 @@ def norm_linear(
 
 @triton.jit(do_not_specialize=["layer", "first", "replicas"])
 def out_linear(
-    h, u, f, moments, weights, peaks_u, peaks_w, replicas, stride, blocks, block_stride, layer, first, w, b,
+    h, u, f, moments, weights, amax_u, amax_w, replicas, stride, blocks, block_stride, layer, first, w, b,
     N, D: tl.constexpr, H: tl.constexpr, SKIP: tl.constexpr, KEEP: tl.constexpr, SCALED: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
@@ -171,7 +171,7 @@ def out_linear(
     own = weights + r * stride + blocks + layer * block_stride
     place = layer * replicas + r
     source = u + place * (N * H)
-    scale_u, scale_w = scale_of(peaks_u, place, SCALED), scale_of(peaks_w, place, SCALED)
+    scale_u, scale_w = scale_of(amax_u, place, SCALED), scale_of(amax_w, place, SCALED)
     total = tl.zeros((BM, BN), dtype=h.dtype.element_ty)
     for start in range(0, H, BK):
         ks = start + tl.arange(0, BK)
@@ -193,7 +193,7 @@ def out_linear(
 
 @triton.jit(do_not_specialize=["layers", "first", "replicas"])
 def head(
-    h, stats, f, weights, slots, y, flows, strength, error, dhn, dh, df, peaks_df, loss, replicas, stride, layers,
+    h, stats, f, weights, slots, y, flows, slope, error, dhn, dh, df, amax_df, loss, replicas, stride, layers,
     first, gamma, beta, w, b,
     N, D: tl.constexpr, C: tl.constexpr, DP: tl.constexpr, CP: tl.constexpr, NORM: tl.constexpr,
     PENALTY: tl.constexpr, SCALED: tl.constexpr, EPS: tl.constexpr, BM: tl.constexpr, PRECISION: tl.constexpr,
@@ -201,7 +201,7 @@ def head(
     """logits = LN_out(h_L)·W + b; error = softmax − onehot; loss[r, tile] += Σ cross entropy of the tile's samples.
 
     dhn = error·Wᵀ/N is the loss's gradient at LN_out(h_L), dh that at h_L, and for replicas through which gradients
-    flow (flows) df_{L−1} = dh + 2λ·f_{L−1}/N. Grid (row tiles, replicas), from ``first`` on.
+    flow (flows) df_{L−1} = dh + slope·f_{L−1}/N. Grid (row tiles, replicas), from ``first`` on.
     """
     rows = tl.program_id(0) * BM + tl.arange(0, BM)
     r = (first + tl.program_id(1)).to(tl.int64)
@@ -253,6 +253,6 @@ def head(
         tl.store(dh + at, back, mask=real)
         if PENALTY:
             branch = tl.load(f + (layers - 1) * replicas * (N * D) + at, mask=real, other=0.0)
-            back += branch * (tl.load(strength + r) * 2.0 / N)
+            back += branch * (tl.load(slope + r) / N)
         tl.store(df + (layers - 1) * replicas * (N * D) + at, back, mask=real)
-        keep_peak(peaks_df, (layers - 1) * replicas + r, back, SCALED)
+        keep_amax(amax_df, (layers - 1) * replicas + r, back, SCALED)

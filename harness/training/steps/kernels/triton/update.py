@@ -9,7 +9,7 @@ from harness.training.steps.kernels.triton.common import pixel_product, tile_of
 
 
 @triton.jit
-def stepped(
+def adamw_step(
     p, m, v, at, kept, first, second, grad, lr, weight_decay, corrections, tick, constants, r, ahead, mask
 ):  # fmt: skip
     """A replica's weights and moments at ``at`` one step on from what they were: ``kept``, ``first``, ``second``.
@@ -53,14 +53,14 @@ def update(
             known = (norm < float("inf")) | (limit == float("inf"))  # comparisons, which NaN fails
             grad = grad * tl.where(known, scale, float("nan"))
         at += r * stride + skipped
-        stepped(
+        adamw_step(
             p, m, v, at, tl.load(p + at), tl.load(m + at), tl.load(v + at), grad,
             lr, weight_decay, corrections, tick, constants, r, ahead, at >= 0,
         )  # fmt: skip
 
 
 @triton.jit
-def ask_for(base, rows, first, LINES: tl.constexpr):
+def prefetch(base, rows, first, LINES: tl.constexpr):
     """Have LINES lines of 128 bytes, from column ``first`` on, brought to the card's cache from each row of float32."""
     lines = base + rows[:, None] + (first + tl.arange(0, LINES) * 32)[None, :]
     tl.inline_asm_elementwise(
@@ -72,13 +72,13 @@ def ask_for(base, rows, first, LINES: tl.constexpr):
 def embed_update(
     x, factor, offset, slots, dh, p, m, v, lr, weight_decay, corrections, tick, constants,
     stride, w, first, ahead,
-    N, BATCH: tl.constexpr, F: tl.constexpr, D: tl.constexpr, ASK: tl.constexpr,
+    N, BATCH: tl.constexpr, F: tl.constexpr, D: tl.constexpr, PREFETCH: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """dE = xᵀ·dh, and the embedding's weight one step on. Grid (tiles of [F, D], replicas), from ``first`` on.
 
-    x as in ``forward.embed``. With ASK, weights and moments are on their way while the product is made; loaded before
-    it they would take its registers. For whole tiles of float32 only, 32 columns at least.
+    x as in ``forward.embed``. With PREFETCH, weights and moments are on their way while the product is made;
+    loaded before it they would take its registers. For whole tiles of float32 only, 32 columns at least.
     """
     ins, outs = tile_of(tl.program_id(0), D, BM, BN)
     r = (first + tl.program_id(1)).to(tl.int64)
@@ -86,11 +86,11 @@ def embed_update(
     real = ins < F
     mask = real[:, None] & (outs < D)[None, :]
     at = r * stride + w + ins[:, None] * D + outs[None, :]
-    if ASK:
+    if PREFETCH:
         rows, left = r * stride + w + ins * D, tl.program_id(0) % tl.cdiv(D, BN) * BN
-        ask_for(p, rows, left, BN // 32)
-        ask_for(m, rows, left, BN // 32)
-        ask_for(v, rows, left, BN // 32)
+        prefetch(p, rows, left, BN // 32)
+        prefetch(m, rows, left, BN // 32)
+        prefetch(v, rows, left, BN // 32)
     total = tl.zeros((BM, BN), dtype=p.dtype.element_ty)
     sent = tl.zeros((BK, BN), dtype=p.dtype.element_ty)
     for start in range(0, BATCH, BK):
@@ -102,7 +102,7 @@ def embed_update(
         sent += g
     scale, rest = tl.load(factor + ins, mask=real, other=0.0), tl.load(offset + ins, mask=real, other=0.0)
     grad = total * scale[:, None] + rest[:, None] * tl.sum(sent, 0)[None, :]
-    stepped(
+    adamw_step(
         p, m, v, at, tl.load(p + at, mask=mask, other=0.0), tl.load(m + at, mask=mask, other=0.0),
         tl.load(v + at, mask=mask, other=0.0), grad,
         lr, weight_decay, corrections, tick, constants, r, ahead, mask,

@@ -22,7 +22,7 @@ PATIENCE = 120.0  # seconds for the server to import PyTorch and to start one pr
 
 
 def start_server() -> Any:
-    """The context that processes start in; calling it early lets it import PyTorch while the caller does.
+    """Return the context that processes start in; calling it early lets it import PyTorch while the caller does.
 
     A server that has imported everything and calculated nothing forks them: neither a card's driver nor PyTorch's
     threads survive a fork of a process that used them.

@@ -51,13 +51,13 @@ class Estimate:
 
 
 def parameter_count(setup: Setup) -> int:
-    """Trainable numbers of one replica, frozen ones counted in."""
+    """Return the number of trainable numbers of one replica, frozen ones counted in."""
     specs = setup.model.parameters(setup.dataset.features, setup.dataset.classes)
     return sum(math.prod(spec.shape) for spec in specs)
 
 
 def activation_numbers(setup: Setup, kernels: bool) -> int:
-    """Numbers kept per sample between forward and backward: the kernels' buffers, or what autograd keeps, roughly.
+    """Return the numbers kept per sample between forward and backward: the kernels' buffers, or autograd's, roughly.
 
     The kernels keep the images of two steps, of two bytes each where a number takes four.
     """
@@ -115,7 +115,7 @@ def estimate(plan: Plan, device: str, *, on_kernels: Callable[[Cohort], bool] = 
 
 
 def step_seconds(cohort: Cohort, rates: Rates) -> float:
-    """Rough seconds of one step of all a cohort's replicas."""
+    """Return the rough seconds of one step of all a cohort's replicas."""
     setup, replicas = cohort.setup, len(cohort.replicas)
     parameters = parameter_count(setup)
     moved = replicas * 4 * (9 * parameters + 4 * setup.batch_size * activation_numbers(setup, kernels=True))

@@ -23,7 +23,7 @@ def expand(
     largest: int | None = None,
     prefer_even_cohorts: bool = False,
 ) -> Plan:
-    """The plan of a hypothesis: arms that differ only in rule, rates, weight decay or penalty strength share a cohort.
+    """Plan a hypothesis: arms that differ only in rule, rates, weight decay or penalty strength share a cohort.
 
     Seeds on the two sides of a look never do: those after it may not be trained at all (``stages``).
 
@@ -65,7 +65,7 @@ def expand(
 
 
 def stages(plan: Plan, looks: tuple[int, ...]) -> tuple[Plan, ...]:
-    """The plan in parts, one per look: the cohorts of the seeds that it needs beyond those of the look before."""
+    """Split a plan into one per look: the cohorts of the seeds that it needs beyond those of the look before."""
     return tuple(
         plan.model_copy(update={"cohorts": tuple(c for c in plan.cohorts if first <= c.replicas[0].seed_index < last)})
         for first, last in pairwise([0, *looks])
@@ -73,13 +73,16 @@ def stages(plan: Plan, looks: tuple[int, ...]) -> tuple[Plan, ...]:
 
 
 def _by_rule(arms: Mapping[str, Arm]) -> dict[str, Arm]:
-    """Arms of one rule next to each other, rules and arms in the file's order: a program goes over rules in runs."""
+    """Put arms of one rule side by side, rules and arms in the file's order: a program goes over rules in runs."""
     rules = list(dict.fromkeys(arm.rule for arm in arms.values()))
     return {name: arms[name] for rule in rules for name in arms if arms[name].rule == rule}
 
 
 def _program_key(arm: Arm) -> str:
-    """Equal for arms that one program can train: everything but the rule and what is a vector over replicas."""
+    """Return a key that is equal for arms that one program can train.
+
+    It holds everything but the rule and what is a vector over replicas.
+    """
     program = arm.model_dump(mode="json", exclude={"label": True, "penalty": True, "rule": True})
     for rate in ("lr", "weight_decay"):
         del program["setup"]["optimizer"][rate]
@@ -108,7 +111,7 @@ def _fit(
     on_kernels: Callable[[Cohort], bool],
     fewest: int,
 ) -> list[Cohort]:
-    """The least number of equal parts, ``fewest`` or more, that fit the memory, each at least one replica."""
+    """Split replicas into the fewest equal parts, ``fewest`` or more, that fit the memory: one each at least."""
 
     def cohort(chosen: tuple[Replica, ...]) -> Cohort:
         used = {replica.arm: arms[replica.arm] for replica in chosen}

@@ -84,5 +84,5 @@ def _libraries(device: torch.device) -> list[str]:
 
 
 def _plain(value: str) -> str:
-    """A value as text that every reader of an event can show; what a shell set need not be UTF-8."""
+    """Return a value as text that every reader of an event can show; what a shell set need not be UTF-8."""
     return value[:LONGEST].encode("ascii", "backslashreplace").decode()

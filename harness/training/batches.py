@@ -50,7 +50,7 @@ def to_device(dataset: Dataset, images: Images, split: str, device: torch.device
 
 
 def probe_batch(dataset: Dataset, test: DeviceImages, samples: int) -> tuple[Tensor, Tensor]:
-    """What diagnostics look at: x float64 [1, n, features], y int64 [1, n]; test images drawn by a fixed key."""
+    """Return what diagnostics look at: x float64 [1, n, features], y int64 [1, n]; test images drawn by a fixed key."""
     order = keyed.permutation(len(test.labels), PROBE_SEED, "probe")
     chosen = torch.from_numpy(np.sort(order[:samples])).to(test.labels.device)
     pixels = test.images[chosen].double() / dataset.scale
@@ -69,7 +69,7 @@ def epoch_schedule(
     out: np.ndarray | None = None,
     threads: int | None = 1,
 ) -> np.ndarray:
-    """What each seed sees in an epoch, int32 [seed, count, 4]: image index, crop row, crop column, flip.
+    """Draw what each seed sees in an epoch, int32 [seed, count, 4]: image index, crop row, crop column, flip.
 
     A function of (seed, epoch) alone. Without cropping, row and column are 0; without flips, flip is 0. Written to
     ``out`` where that is given, by ``threads`` threads (None: by as many as are sensible).
@@ -91,7 +91,9 @@ def epoch_schedule(
 
 
 def fetch(split: DeviceImages, dataset: Dataset, rows: Tensor, copies: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Schedule rows int32 [s, n, 4] → x [s, n, features] normalised, y int64 [s, n]. Crop first, then flip.
+    """Turn schedule rows int32 [s, n, 4] into x [s, n, features], normalised, and y int64 [s, n].
+
+    Images are cropped first, then flipped.
 
     With ``copies``, int32 [r], which of the s each replica sees: x [r, n, features] and y [r, n].
     """
@@ -115,5 +117,5 @@ def fetch(split: DeviceImages, dataset: Dataset, rows: Tensor, copies: Tensor | 
 
 
 def normalise(split: DeviceImages, pixels: Tensor) -> Tensor:
-    """uint8 [..., channel, height, width] → normalised values in the training type."""
+    """Normalise pixels, uint8 [..., channel, height, width], in the training type."""
     return torch.addcmul(split.shift, pixels.to(split.factor.dtype), split.factor)

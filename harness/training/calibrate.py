@@ -27,7 +27,7 @@ ENOUGH_SECONDS = 0.5
 
 
 def training_seconds(plan: Plan, device: Device, *, measure: bool) -> float | None:
-    """What the plan's steps take in all, from remembered times per step.
+    """Return the seconds that the plan's steps take in all, from remembered times per step.
 
     Args:
         plan: what will be trained; its cohorts go to ``device.workers`` processes.
@@ -46,7 +46,7 @@ def training_seconds(plan: Plan, device: Device, *, measure: bool) -> float | No
 
 
 def step_seconds(cohort: Cohort, device: Device, steps: int) -> float:
-    """Median seconds of a step of the whole cohort, after an epoch that warms up. The images are random bytes."""
+    """Return the median seconds of a step of the whole cohort, on random bytes, after an epoch that warms up."""
     setup = cohort.setup
     with one_thread(device):
         program = build_program(cohort, random_images(cohort), device, kind=choose_step_kind(cohort, device, steps))
@@ -62,7 +62,7 @@ def step_seconds(cohort: Cohort, device: Device, steps: int) -> float:
 
 
 def random_images(cohort: Cohort) -> Images:
-    """As many as make eight batches, of the data set's size."""
+    """Make up as many images as fill eight batches, of the data set's size."""
     dataset, generator = cohort.setup.dataset, np.random.default_rng(0)
 
     def split(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -75,7 +75,7 @@ def random_images(cohort: Cohort) -> Images:
 
 
 def shape(cohort: Cohort) -> str:
-    """Digest of what a step's time follows from: how everything is trained, and how often; neither seeds nor names."""
+    """Return a digest of what a step's time follows from: how all is trained and how often; neither seeds nor names."""
     arms = [cohort.arms[replica.arm] for replica in cohort.replicas]
     plain = [arm.model_dump(mode="json", exclude={"label", "penalty"}) for arm in arms]
     seeds = len({replica.seed for replica in cohort.replicas})
@@ -83,7 +83,7 @@ def shape(cohort: Cohort) -> str:
 
 
 def place(device: Device) -> Path | None:
-    """Where this device's times are kept, for the code that trains as it is now; None where there is no such place."""
+    """Return where this device's times are kept, for the code that trains as it is now; None if there is no place."""
     if (folder := cache_folder()) is None:
         return None
     code = hashlib.sha256()
@@ -97,7 +97,7 @@ def place(device: Device) -> Path | None:
 
 
 def remembered(device: Device) -> dict[str, float]:
-    """Shape → seconds per step; empty where nothing, or nothing that can be read, was kept."""
+    """Return shape → seconds per step; empty where nothing, or nothing that can be read, was kept."""
     try:
         path = place(device)
         text = "{}" if path is None else path.read_text(encoding="utf-8")

@@ -98,7 +98,7 @@ class WorkFolder:
         write_atomic(self._path(cohort, ".safetensors"), *sealed(*in_parts(checkpoint.tensors, metadata)))
 
     def load_checkpoint(self, cohort: Cohort) -> Checkpoint | None:
-        """The cohort's last checkpoint, on the processor; None if there is none that is as it was written."""
+        """Return the cohort's last checkpoint, on the processor; None if there is none that is as it was written."""
         data = unsealed(self._path(cohort, ".safetensors"))
         try:
             if data is None:
@@ -115,7 +115,7 @@ class WorkFolder:
         self._path(cohort, ".safetensors").unlink(missing_ok=True)
 
     def load_result(self, cohort: Cohort) -> dict[str, Any] | None:
-        """A finished cohort's result; None if it is not finished, or is not as it was written."""
+        """Return a finished cohort's result; None if it is not finished, or is not as it was written."""
         data = unsealed(self._path(cohort, ".json"))
         if data is None:
             return None
@@ -127,12 +127,12 @@ class WorkFolder:
         write_atomic(self._path(cohort, ".split"), b"")
 
     def was_split(self, cohort: Cohort) -> bool:
-        """Whether the cohort was found not to fit."""
+        """Tell whether the cohort was found not to fit."""
         return self._path(cohort, ".split").exists()
 
 
 def in_parts(tensors: dict[str, Tensor], metadata: dict[str, str]) -> list[bytes | memoryview]:
-    """The file of tensors on the processor, in the form of safetensors: the header's length, the header, the numbers.
+    """Return the file of tensors on the processor as safetensors has it: the header's length, the header, the numbers.
 
     The same tensors and metadata give the same bytes. ``safetensors.torch.save`` puts metadata into another order in
     every process, and joins and copies the tensors while no other thread may run, which held training up for .7 s per
@@ -151,7 +151,7 @@ def in_parts(tensors: dict[str, Tensor], metadata: dict[str, str]) -> list[bytes
 
 
 def sealed(*parts: bytes | memoryview) -> tuple[bytes | memoryview, ...]:
-    """``parts`` after their digest, in one file, because two files cannot be replaced at once."""
+    """Return ``parts`` after their digest, in one file, because two files cannot be replaced at once."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part)
@@ -159,7 +159,7 @@ def sealed(*parts: bytes | memoryview) -> tuple[bytes | memoryview, ...]:
 
 
 def unsealed(path: Path) -> bytes | None:
-    """What a sealed file holds; None if there is none, or if it is not what was written."""
+    """Return what a sealed file holds; None if there is none, or if it is not what was written."""
     try:
         digest, _, data = path.read_bytes().partition(b"\n")
     except FileNotFoundError:

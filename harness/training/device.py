@@ -52,7 +52,7 @@ class Device:
     """What selects its arithmetic besides, see ``harness.training.arithmetic``."""
 
     def worker(self, number: int) -> Device:
-        """The device of one of these processes, opened in it."""
+        """Return the device of one of these processes, opened in it."""
         if not self.is_cuda:
             return replace(self, workers=1)
         device = torch.device("cuda", number) if self.workers > 1 else self.torch
@@ -71,7 +71,9 @@ leaves it to cohorts that the kernels do not fit."""
 
 
 def open_device(kind: str, compiling: str = "auto") -> Device:
-    """``cpu``, ``cuda`` (all cards), ``cuda:1`` or ``auto`` (cards if there are any); ``compiling`` is auto, on or off.
+    """Open ``cpu``, ``cuda`` (all cards), ``cuda:1`` or ``auto`` (cards if there are any).
+
+    ``compiling`` is auto, on or off, as --compile.
 
     Raises:
         UsageError: no such device here.
@@ -123,8 +125,10 @@ def open_device(kind: str, compiling: str = "auto") -> Device:
 
 
 def processor() -> str:
-    """The processor's model and the vector instructions that PyTorch takes on it: "AMD EPYC 9654, AVX512". Others add
-    in another order, so that bits are promised on the same ones only."""
+    """Return the processor's model and the vector instructions that PyTorch takes on it: "AMD EPYC 9654, AVX512".
+
+    Others add in another order, so that bits are promised on the same ones only.
+    """
     model = ""
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()

@@ -87,7 +87,7 @@ class ReplicaEvaluation:
         return torch.cat([self._logits(normalise(test, pixels).flatten(1)) for pixels in chunks], dim=1)
 
     def _logits(self, x: Tensor) -> Tensor:
-        """Logits [r, n, c] in training precision, of samples x [n, i].
+        """Compute logits [r, n, c] in training precision, of samples x [n, i].
 
         NaN where the norm of a hidden state is no number of that precision: layer norm divides by it, and would make
         of such a state a vector of zeros, from which the network goes on as if nothing had happened.
@@ -125,7 +125,7 @@ class ReplicaEvaluation:
 
 
 def defined(metric: Metric, rule: Rule) -> bool:
-    """Whether a rule has what the metric measures."""
+    """Tell whether a rule has what the metric measures."""
     return rule.gives_credit or not metric.needs_credit
 
 
@@ -146,7 +146,7 @@ class Diagnostics:
         """Per replica, whether its logits were numbers at the last evaluation."""
 
     def evaluate(self) -> dict[str, Values]:
-        """As the function of this name; and ``finite`` as it is then."""
+        """Measure all metrics as the function of this name does, and note which replicas are ``finite``."""
         values = self._evaluate()
         self.finite = values.pop(FINITE)["value"][:, 0] == 1.0
         return values
@@ -171,7 +171,7 @@ class Diagnostics:
         return values
 
     def _without_waiting(self) -> dict[str, Values] | None:
-        """What is measured; None if a metric waits for the device, or fails: measuring again will say so."""
+        """Return what is measured; None if a metric waits for the device, or fails: measuring again will say so."""
         try:
             with waiting_forbidden():
                 measured = measure(self.program, self.metrics)
@@ -195,14 +195,17 @@ class Diagnostics:
 
 @cache
 def side_stream(device: torch.device) -> torch.cuda.Stream:
-    """The stream that measures first and is captured then: always the same, because cuBLAS keeps a workspace for each
-    stream that it has seen (32 MiB on an H100), to the end of the process."""
+    """Return the stream that measures first and is captured then.
+
+    It is always the same, because cuBLAS keeps a workspace for each stream that it has seen (32 MiB on an H100), to the
+    end of the process.
+    """
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # PyTorch gives it no types
 
 
 @contextmanager
 def waiting_forbidden() -> Iterator[None]:
-    """Within, whatever waits for the device raises RuntimeError."""
+    """Have whatever waits for the device raise RuntimeError meanwhile."""
     before = torch.cuda.get_sync_debug_mode()
     with warnings.catch_warnings():  # PyTorch says that it may miss something, which the capture would not
         warnings.simplefilter("ignore")
@@ -223,7 +226,7 @@ def evaluate(program: Program, metrics: list[Metric]) -> dict[str, Values]:
 
 
 def measure(program: Program, metrics: list[Metric]) -> list[Measured]:
-    """All metrics on all replicas, and last whether these are finite, some replicas at a time, still on the device."""
+    """Measure all metrics on all replicas, and last whether these are finite, some at a time, still on the device."""
     measured: list[Measured] = []
     for group in program.state.rule_groups:
         for start in range(group.replicas.start, group.replicas.stop, CHUNK_REPLICAS):
@@ -238,7 +241,7 @@ def measure(program: Program, metrics: list[Metric]) -> list[Measured]:
 
 
 def collected(measured: list[Measured], total: int) -> dict[str, Values]:
-    """Metric → summary → float64 [total, layer], of what was measured on some replicas at a time.
+    """Return metric → summary → float64 [total, layer], of what was measured on some replicas at a time.
 
     All of it leaves the device at once: to wait for every table apart took longer than to calculate it.
     """
@@ -254,7 +257,7 @@ def collected(measured: list[Measured], total: int) -> dict[str, Values]:
 
 
 def summarise(metric: Metric, values: Tensor) -> dict[str, Tensor]:
-    """Mean, standard deviation (n − 1) and median over samples; metrics without samples keep their ``value``.
+    """Compute mean, standard deviation (n − 1) and median over samples; metrics without samples keep their ``value``.
 
     float64 [r, layer], still on the device.
     """

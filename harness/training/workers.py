@@ -157,7 +157,7 @@ class Team:
         worker.tell(None if worker.task is None else (worker.task, self.cohorts[worker.task]))
 
     def _miss(self, worker: Worker) -> None:
-        """A worker's line ended, and with it the worker: as it was told, or amid a cohort."""
+        """Note that a worker's line ended, and with it the worker: as it was told, or amid a cohort."""
         del self.workers[worker.line]
         worker.line.close()
         worker.process.join()
@@ -182,7 +182,7 @@ class Team:
 def _work(
     run: Run, train_one: Callable[[Cohort, Run], None], number: int, line: Connection, held: Descriptor | None
 ) -> None:
-    """One process: trains what it is told until there is nothing left, or it is to stop. ``held`` is only held."""
+    """Train what the parent says until there is nothing left, or this process is to stop. ``held`` is only held."""
     leave_signals_to_parent()
     if os.name != "nt":
         os.set_inheritable(line.fileno(), False)
@@ -228,7 +228,7 @@ def _send_failure(line: Connection, error: Exception) -> None:
 
 
 def _nothing(_: object) -> None:
-    """Replaced in the process itself: what reports to a terminal cannot be sent there."""
+    """Report nothing, until the process itself replaces it: what reports to a terminal cannot be sent there."""
 
 
 def _never() -> bool:

@@ -24,7 +24,7 @@ from harness.metrics import Metric
 from harness.models import Model
 from harness.penalties import Penalty
 from harness.records import Arm, Cohort, Replica
-from harness.registry import FAMILIES, Plugin, members, source_digest
+from harness.registry import FAMILIES, Plugin, declared, members, source_digest
 from harness.rules import Rule
 from harness.training import open_device
 from harness.training.evaluate import ReplicaEvaluation
@@ -128,6 +128,17 @@ def test_a_penalty_is_one_number_per_replica(penalty: Penalty) -> None:
     assert value.shape == (3,) and (value > 0).all()
     (gradient,) = torch.autograd.grad(value[0], branch)
     assert gradient[0].any() and not gradient[1:].any()
+
+
+@pytest.mark.parametrize("penalty", every("penalties"))
+def test_a_penaltys_declared_gradient_is_that_of_its_value(penalty: Penalty) -> None:
+    """What steps with gradients written out take in place of autograd: c·f/n."""
+    factor = declared(penalty, "gradient_factor")
+    if factor is None:
+        pytest.skip("left to autograd")
+    branch = torch.randn(3, 4, 6, dtype=torch.float64).requires_grad_()
+    (gradient,) = torch.autograd.grad(penalty.value(branch).sum(), branch)
+    torch.testing.assert_close(gradient, branch.detach() * (factor / branch.shape[1]), rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("model", every("models"))

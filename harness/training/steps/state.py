@@ -34,10 +34,6 @@ class RuleGroup:
     feedback: Mapping[str, Tensor]
     """The rule's fixed tensors, [r of these, …]."""
 
-    def __len__(self) -> int:
-        count: int = self.replicas.stop - self.replicas.start
-        return count
-
 
 @dataclass(frozen=True)
 class TrainingState(Generic[Stored]):

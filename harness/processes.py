@@ -18,6 +18,9 @@ from harness.without import do_without
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """What asks a program to end: Ctrl-C, kill and every supervisor, a terminal that closes."""
+PRELOADED = "harness.training.loop"
+"""What training processes start with. A name, because imports go downward. Of one that is gone nobody would hear, and
+every process would import PyTorch by itself, so a test looks for it."""
 PATIENCE = 120.0  # seconds for the server to import PyTorch and to start one process
 
 
@@ -34,7 +37,7 @@ def start_server() -> Any:
     from multiprocessing import forkserver, resource_tracker
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["harness.training.loop"])
+    context.set_forkserver_preload([PRELOADED])
     # Neither the server nor the tracker may end by a signal to the group: with the server, the processes that it
     # forked would lose who waits for them. What is blocked here stays blocked in whoever is started meanwhile. The
     # tracker comes first, because starting it unblocks SIGINT and SIGTERM again; it ignores these by itself.

@@ -11,10 +11,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from harness.datasets import CROP_PADDING
 from harness.records import Cohort, Plan, Setup
-
-MEASURED_TOGETHER, TESTED_TOGETHER = 16, 2500  # replicas and samples, as training.evaluate cuts them
-PADDING = 4  # pixels on every side of an image that is to be cropped
+from harness.records.plan import CHUNK_REPLICAS, CHUNK_SAMPLES
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def cohort_bytes(cohort: Cohort, *, kernels: bool) -> int:
     setup, replicas = cohort.setup, len(cohort.replicas)
     width = 8 if setup.precision == "float64" else 4
     parameters, model, dataset = parameter_count(setup), setup.model, setup.dataset
-    side = dataset.size + (2 * PADDING if "random_crop" in dataset.augment else 0)
+    side = dataset.size + (2 * CROP_PADDING if "random_crop" in dataset.augment else 0)
     images = dataset.channels * (dataset.train_count * side**2 + dataset.test_count * dataset.size**2)
     schedule = 16 * dataset.train_count * len({replica.seed for replica in cohort.replicas})
     held = replicas * width * 3 * parameters
@@ -86,11 +85,11 @@ def cohort_bytes(cohort: Cohort, *, kernels: bool) -> int:
     if kernels:  # these never store the gradient of the embedding's weight
         gradients -= dataset.features * model.hidden
     stepping = replicas * width * (gradients + setup.batch_size * activation_numbers(setup, kernels))
-    measured = min(replicas, MEASURED_TOGETHER)
+    measured = min(replicas, CHUNK_REPLICAS)
     per_sample = dataset.features // 8 + 5 * (model.depth + 1) * model.hidden // 2
     probing = measured * 8 * (parameters + setup.evaluation.probe_samples * per_sample)
-    testing = measured * width * 3 * TESTED_TOGETHER * model.hidden
-    inputs = dataset.features * (8 * setup.evaluation.probe_samples + 2 * width * TESTED_TOGETHER)
+    testing = measured * width * 3 * CHUNK_SAMPLES * model.hidden
+    inputs = dataset.features * (8 * setup.evaluation.probe_samples + 2 * width * CHUNK_SAMPLES)
     measuring = max(probing, testing) + inputs
     return images + schedule + held + stepping + measuring
 

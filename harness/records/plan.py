@@ -11,6 +11,10 @@ from harness.records.hypothesis import Arm, Setup
 
 PROCESSOR_COHORT = 20
 """Most replicas that a plan lets train together on a processor: more gain little there, and cores share cohorts."""
+CHUNK_REPLICAS = 16
+"""Replicas that are measured at a time: bounds memory, and fixes the shapes of the products."""
+CHUNK_SAMPLES = 2500
+"""Test samples that are measured at a time."""
 
 
 class Replica(Record):

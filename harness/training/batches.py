@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from harness.batched import keyed
-from harness.datasets import Dataset, Images
+from harness.datasets import CROP_PADDING, Dataset, Images
 
 PROBE_SEED = 0  # the probe batch is the same for every replica of every run on a data set
-PADDING = 4  # pixels of zeros around an image that random_crop may move into
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ def to_device(dataset: Dataset, images: Images, split: str, device: torch.device
         (images.train_images, images.train_labels) if split == "train" else (images.test_images, images.test_labels)
     )
     if split == "train" and "random_crop" in dataset.augment:
-        pixels = np.pad(pixels, ((0, 0), (0, 0), (PADDING, PADDING), (PADDING, PADDING)))
+        pixels = np.pad(pixels, ((0, 0), (0, 0), (CROP_PADDING, CROP_PADDING), (CROP_PADDING, CROP_PADDING)))
     mean, std = torch.tensor(dataset.mean, dtype=torch.float64), torch.tensor(dataset.std, dtype=torch.float64)
     column = (-1, 1, 1)
     return DeviceImages(
@@ -80,8 +79,8 @@ def epoch_schedule(
         rows[:, 0] = keyed.permutation(count, seed, "order", epoch)
         rows[:, 1:] = 0
         if "random_crop" in dataset.augment:
-            corner = keyed.integers((2 * PADDING + 1) ** 2, count, seed, "crop", epoch)
-            rows[:, 1], rows[:, 2] = np.divmod(corner, 2 * PADDING + 1)
+            corner = keyed.integers((2 * CROP_PADDING + 1) ** 2, count, seed, "crop", epoch)
+            rows[:, 1], rows[:, 2] = np.divmod(corner, 2 * CROP_PADDING + 1)
         if "horizontal_flip" in dataset.augment:
             rows[:, 3] = keyed.integers(2, count, seed, "flip", epoch)
 

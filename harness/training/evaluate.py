@@ -14,14 +14,13 @@ from torch import Tensor
 
 from harness.batched.losses import cross_entropy, softmax_error
 from harness.metrics import Metric
+from harness.records.plan import CHUNK_REPLICAS, CHUNK_SAMPLES
 from harness.rules import Rule
 from harness.training.batches import normalise
 from harness.training.device import precision
 from harness.training.program import Program
 from harness.training.steps.state import RuleGroup
 
-CHUNK_REPLICAS = 16  # how many replicas are diagnosed at a time: bounds memory, and fixes the shapes of the products
-CHUNK_SAMPLES = 2500
 FINITE = "finite?"  # no metric's name: 1 where a replica's logits are numbers
 
 Values = dict[str, np.ndarray]

@@ -11,10 +11,10 @@ import torch
 from reference_loop import direction, train
 
 from harness.batched import keyed
-from harness.datasets import Images
+from harness.datasets import CROP_PADDING, Images
 from harness.records import Arm, Cohort, Replica
 from harness.training import open_device
-from harness.training.batches import PADDING, epoch_schedule
+from harness.training.batches import epoch_schedule
 from harness.training.evaluate import ReplicaEvaluation
 from harness.training.program import Program, build_program
 from harness.training.steps.interface import StepKind
@@ -100,8 +100,8 @@ def plain_batches(images: Images, seed: int, augment: tuple[str, ...]) -> list[l
         for position, index in enumerate(order):
             image = pixels[index, 0]
             if "random_crop" in augment:
-                padded = np.zeros((8 + 2 * PADDING, 8 + 2 * PADDING))
-                padded[PADDING:-PADDING, PADDING:-PADDING] = image
+                padded = np.zeros((8 + 2 * CROP_PADDING, 8 + 2 * CROP_PADDING))
+                padded[CROP_PADDING:-CROP_PADDING, CROP_PADDING:-CROP_PADDING] = image
                 top, left = corner[position] // 9, corner[position] % 9
                 image = padded[top : top + 8, left : left + 8]
             if "horizontal_flip" in augment and flip[position]:

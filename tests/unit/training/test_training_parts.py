@@ -13,10 +13,11 @@ from harness.metrics import Evaluation
 from harness.metrics.credit_cosine import CreditCosine
 from harness.metrics.gradient_norm import GradientNorm
 from harness.metrics.test_accuracy import TestAccuracy as Accuracy
+from harness.records.plan import CHUNK_REPLICAS
 from harness.training import open_device
 from harness.training.batches import epoch_schedule, fetch, to_device
 from harness.training.device import precision
-from harness.training.evaluate import CHUNK_REPLICAS, Diagnostics, evaluate, summarise
+from harness.training.evaluate import Diagnostics, evaluate, summarise
 from harness.training.program import build_program
 from harness.training.results import chosen_metrics
 from harness.training.steps.interface import StepKind

@@ -17,8 +17,8 @@ from pathlib import Path
 from compare import HERE, say
 
 from harness import spec
-from harness.engine import Progress, open_device, train
 from harness.pipeline.steps import planned_on
+from harness.training import Progress, open_device, train
 
 USUAL = 60.0  # seconds between two checkpoints of ``harness run``
 

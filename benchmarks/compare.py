@@ -27,14 +27,14 @@ import torch
 
 from harness import spec
 from harness.datasets import Images
-from harness.engine import Device, open_device
-from harness.engine.device import one_thread
-from harness.engine.evaluate import Diagnostics
-from harness.engine.loop import chosen_metrics
-from harness.engine.loop import way as way_to_train
-from harness.engine.program import Program
 from harness.pipeline.steps import planned_on
 from harness.records import Arm, Cohort, Replica
+from harness.training import Device, open_device
+from harness.training.device import one_thread
+from harness.training.evaluate import Diagnostics
+from harness.training.program import build_program
+from harness.training.results import chosen_metrics
+from harness.training.steps.choose import choose_step_kind
 
 HERE = Path(__file__).resolve().parent
 H100 = {"bandwidth": 3.35e12, "float32": 67e12, "tf32": 494e12}  # data sheet, SXM: bytes/s; dense operations/s
@@ -59,7 +59,7 @@ def cohorts_of(part: str, arms: dict[str, Arm], planned: tuple[Cohort, ...], rep
 
 
 def engine_times(cohort: Cohort, images: Images, device: Device, epochs: int, together: Any = None) -> dict[str, Any]:
-    """Seconds of each epoch of a cohort, trained as ``harness.engine`` does, after one that warms up and captures.
+    """Seconds of each epoch of a cohort, trained as ``harness.training`` does, after one that warms up and captures.
 
     ``together`` lets processes that train beside each other begin their epochs at the same time.
     """
@@ -69,7 +69,7 @@ def engine_times(cohort: Cohort, images: Images, device: Device, epochs: int, to
         torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated() if device.is_cuda else 0
     steps = -(-len(images.train_labels) // cohort.setup.batch_size) * cohort.setup.epochs
-    program = Program(cohort, images, device, way=way_to_train(cohort, device, steps))
+    program = build_program(cohort, images, device, kind=choose_step_kind(cohort, device, steps))
     schedule = program.draw(0)
     seconds = []
     for epoch in range(epochs + 1):

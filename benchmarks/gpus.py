@@ -19,8 +19,8 @@ import torch
 from compare import HERE, say
 
 from harness import spec
-from harness.engine import Device, Progress, open_device, train
 from harness.pipeline.steps import planned_on
+from harness.training import Device, Progress, open_device, train
 
 
 def trained(plan: Any, images: Any, device: Device) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from typing import Any
 from compare import HERE, engine_times, say
 
 from harness import plan, spec
-from harness.engine import open_device
 from harness.records import Cohort, Replica
+from harness.training import open_device, takes_kernels
 
 VARIED = {
     "replicas": (1, 2, 4, 8, 16, 32, 64, 128, 256),
@@ -39,7 +39,7 @@ def measure(changed: dict[str, int], options: Any) -> dict[str, Any]:
     images = arm.setup.dataset.load(options.data, say)
     times = engine_times(cohort, images, device, options.epochs)
     steps = math.ceil(len(images.train_labels) / arm.setup.batch_size)
-    predicted = plan.cohort_bytes(cohort, kernels=device.kernels)
+    predicted = plan.cohort_bytes(cohort, kernels=takes_kernels(device)(cohort))
     return shape | {
         "step_ms": 1e3 * times["median"] / steps,
         "replica_epoch_ms": 1e3 * times["median"] / shape["replicas"],

@@ -16,10 +16,10 @@ import torch
 from safetensors.torch import load_file
 
 from harness import plan, spec
-from harness.engine import open_device
-from harness.engine.evaluate import evaluate
-from harness.engine.loop import chosen_metrics
-from harness.engine.program import Program
+from harness.training import open_device
+from harness.training.evaluate import evaluate
+from harness.training.program import build_program
+from harness.training.results import chosen_metrics
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "verdicts/mode2-direction/76d31344c971"
@@ -48,16 +48,16 @@ def main(data: Path, weights: Path) -> None:
         if not there:
             continue
         arms = {r.arm: cohort.arms[r.arm] for r in there}
-        program = Program(cohort.model_copy(update={"arms": arms, "replicas": there}), images, open_device("cpu"))
+        program = build_program(cohort.model_copy(update={"arms": arms, "replicas": there}), images, open_device("cpu"))
         for i, replica in enumerate(there):
             name = f"{replica.arm}/{replica.seed_index}.safetensors"
             tensors = load_file(weights / name)
             with torch.no_grad():
-                for key, target in program.params.items():
+                for key, target in program.state.params.items():
                     target[i] = tensors[f"weights/{key}"]
-                share = program.share_of[i]
-                for key, target in share.feedback.items():
-                    target[i - share.replicas.start] = tensors[f"feedback/{key}"]
+                group = program.state.group_of_replica(i)
+                for key, target in group.feedback.items():
+                    target[i - group.replicas.start] = tensors[f"feedback/{key}"]
             same = hashlib.sha256((weights / name).read_bytes()).hexdigest() == kept[name]
             print(f"{name}: digest as recorded: {same}")
         metrics = [metric for metric in chosen_metrics(cohort.setup) if metric.name != "train_loss"]
@@ -65,12 +65,13 @@ def main(data: Path, weights: Path) -> None:
         x, y = (tensor[0].numpy() for tensor in program.probe)
         for i, replica in enumerate(there):
             series = recorded[replica.arm, replica.seed_index]["metrics"]
-            values = {name: tensor[i].detach().numpy() for name, tensor in program.params.items()}
+            values = {name: tensor[i].detach().numpy() for name, tensor in program.state.params.items()}
             # BP has no feedback; the loop then gets zeros, whose cosines are not looked at.
-            share = program.share_of[i]
-            own = i - share.replicas.start
-            feedback = [tensor[own].numpy() for _, tensor in sorted(share.feedback.items())]
-            feedback = feedback or [np.zeros((program.dataset.classes, program.model.width))] * program.model.depth
+            state = program.state
+            group = state.group_of_replica(i)
+            own = i - group.replicas.start
+            feedback = [tensor[own].numpy() for _, tensor in sorted(group.feedback.items())]
+            feedback = feedback or [np.zeros((state.dataset.classes, state.model.width))] * state.model.depth
             loop = reference_loop.direction(values, feedback, x, y)
             for metric, summaries in measured.items():
                 if metric not in series:

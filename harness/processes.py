@@ -22,12 +22,15 @@ if TYPE_CHECKING:
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """What asks a program to end: Ctrl-C, kill and every supervisor, a terminal that closes."""
+PRELOADED = "harness.pipeline.preload"
+"""What training processes start with. A name, because imports go downward. Of one that is gone nobody would hear, and
+every process would import PyTorch by itself, so a test looks for it."""
 PATIENCE = 120.0  # seconds for the server to import PyTorch and to start one process
 LOOK = 0.05  # seconds between looks at whether to stop
 
 
 def start_server() -> Any:
-    """The context that processes start in; calling it early lets it import PyTorch while the caller does.
+    """Return the context that processes start in; calling it early lets it import PyTorch while the caller does.
 
     A server that has imported everything and calculated nothing forks them: neither a card's driver nor PyTorch's
     threads survive a fork of a process that used them.
@@ -39,7 +42,7 @@ def start_server() -> Any:
     from multiprocessing import forkserver, resource_tracker
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["harness.pipeline.preload"])
+    context.set_forkserver_preload([PRELOADED])
     # Neither the server nor the tracker may end by a signal to the group: with the server, the processes that it
     # forked would lose who waits for them. What is blocked here stays blocked in whoever is started meanwhile. The
     # tracker comes first, because starting it unblocks SIGINT and SIGTERM again; it ignores these by itself.

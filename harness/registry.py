@@ -85,6 +85,15 @@ def _add(found: dict[str, type[Plugin]], family: str, name: str, plugin: Any) ->
     found[name] = plugin
 
 
+def declared(plugin: Plugin, capability: str) -> Any:
+    """Return what the class of a plug-in itself declares under the name of a capability; None if it does not.
+
+    A capability is a class variable that says which equations the class computes, so that code written for these may
+    take its place. What is inherited does not count: a subclass may compute anything else.
+    """
+    return vars(type(plugin)).get(capability)
+
+
 def source_digest(plugin: Plugin) -> str:
     """SHA-256 of the file that defines the plug-in: what a registration pins. Line ends are no difference."""
     return hashlib.sha256(normalised(Path(inspect.getfile(type(plugin))).read_bytes())).hexdigest()

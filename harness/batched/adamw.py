@@ -33,12 +33,12 @@ class Rates:
 
 
 def constants(beta1: float, beta2: float, eps: float, like: Tensor) -> Tensor:
-    """The ``constants`` of ``Rates``, rounded once, from float64."""
+    """Return the ``constants`` of ``Rates``, rounded once, from float64."""
     return torch.tensor([beta1, 1.0 - beta1, beta2, 1.0 - beta2, eps], dtype=like.dtype, device=like.device)
 
 
 def update(p: Tensor, g: Tensor, m: Tensor, v: Tensor, rates: Rates, scale: Tensor | None) -> None:
-    """One step in place, on tensors [r, …]; ``scale`` [r] multiplies the gradient first (clipping)."""
+    """Do one step in place, on tensors [r, …]; ``scale`` [r] multiplies the gradient first (clipping)."""
     shape = (-1, *([1] * (p.dim() - 1)))
     _, one_minus_beta1, beta2, one_minus_beta2, eps = rates.constants
     lr = rates.lr.view(shape)
@@ -51,7 +51,7 @@ def update(p: Tensor, g: Tensor, m: Tensor, v: Tensor, rates: Rates, scale: Tens
 
 
 def fused_update(p: Tensor, g: Tensor, m: Tensor, v: Tensor, rates: Rates, scale: Tensor | None) -> None:
-    """As ``update``, in one Triton kernel; ``p``, ``m`` and ``v`` contiguous, CUDA only."""
+    """Do as ``update`` does, in one Triton kernel; ``p``, ``m`` and ``v`` contiguous, CUDA only."""
     size = p[0].numel()
     block = 1024
     _kernel()[(-(-size // block), p.shape[0])](
@@ -63,7 +63,7 @@ def fused_update(p: Tensor, g: Tensor, m: Tensor, v: Tensor, rates: Rates, scale
 
 @cache
 def _kernel() -> Any:
-    """The kernel, compiled at first use: Triton comes with PyTorch's CUDA builds only."""
+    """Return the kernel, compiled at first use: Triton comes with PyTorch's CUDA builds only."""
     import triton
     import triton.language as tl
 
@@ -90,8 +90,8 @@ def _kernel() -> Any:
     return adamw
 
 
-def farthest(beta1: float, beta2: float) -> float:
-    """How far a step can move a weight at most, in units of the rate, weight decay apart.
+def max_update(beta1: float, beta2: float) -> float:
+    """Return how far a step can move a weight at most, in units of the rate, weight decay apart.
 
     m̂ = Σ aᵢgᵢ and v̂ = Σ bᵢgᵢ² are weighted means over the steps so far, so |m̂|/√v̂ ≤ √(Σ aᵢ²/bᵢ) (Cauchy and Schwarz),
     whatever the gradients. This is its limit for late steps. Step t's bound is √((1 − β2ᵗ)(1 − qᵗ)) / (1 − β1ᵗ) of it,
@@ -105,7 +105,7 @@ def farthest(beta1: float, beta2: float) -> float:
 
 
 def clip_scales(gradients: list[Tensor], largest: float) -> Tensor:
-    """Per replica, the factor that brings the joint norm of [r, …] tensors down to ``largest``, [r].
+    """Return per replica the factor that brings the joint norm of [r, …] tensors down to ``largest``, [r].
 
     As ``torch.nn.utils.clip_grad_norm_``, which on stacked tensors would mix replicas. NaN where the norm is no finite
     number: a factor of 0 would stop these tensors from training without a trace, NaN is found in the weights.

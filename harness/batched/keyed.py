@@ -18,7 +18,7 @@ from harness.batched.specs import TensorSpec
 
 
 def words(count: int, seed: int, purpose: str, index: int = 0) -> np.ndarray:
-    """``count`` uniform 64-bit words, uint64 [count]."""
+    """Return ``count`` uniform 64-bit words, uint64 [count]."""
     digest = hashlib.sha256(f"harness/v1\0{seed}\0{purpose}\0{index}".encode()).digest()
     key = np.frombuffer(digest[:16], dtype="<u8").astype(np.uint64)
     return np.random.Philox(key=key).random_raw(count)
@@ -30,7 +30,7 @@ def unit(count: int, seed: int, purpose: str, index: int = 0) -> np.ndarray:
 
 
 def permutation(count: int, seed: int, purpose: str, index: int = 0) -> np.ndarray:
-    """A uniformly random order of range(count), int64 [count]: the stable sort of random words."""
+    """Return a uniformly random order of range(count), int64 [count]: the stable sort of random words."""
     return np.argsort(words(count, seed, purpose, index), kind="stable").astype(np.int64)
 
 
@@ -40,7 +40,7 @@ def integers(high: int, count: int, seed: int, purpose: str, index: int = 0) -> 
 
 
 def tensor(spec: TensorSpec, seed: int, purpose: str) -> np.ndarray:
-    """The tensor that ``spec`` describes for one seed, float64, shape ``spec.shape``.
+    """Draw the tensor that ``spec`` describes for one seed, float64, shape ``spec.shape``.
 
     Normals come from the inverse distribution function, so that entry k depends on word k alone.
     """

@@ -31,8 +31,8 @@ from harness.wording import counted
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-    from harness.engine import Progress
     from harness.pipeline import Reporter
+    from harness.training import Progress
 
 
 @app.command()

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 Augmentation = Literal["random_crop", "horizontal_flip"]
+CROP_PADDING = 4
+"""Pixels of zeros on every side of an image that random_crop may move into."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.batched.specs import TensorSpec
 from harness.registry import Plugin
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 
 class Model(Plugin):
     """Interface of a model plug-in. ``p`` maps parameter names to stacked tensors [r, …]."""
+
+    architecture: ClassVar[Literal["residual_mlp"] | None] = None
+    """Which architecture this is, for steps that compute it without the methods below; None leaves it to autograd.
+
+    ``residual_mlp``: the equations, fields and parameter names of ``models/residual_mlp.py``. A declaration holds for
+    the class that makes it, not for its subclasses.
+    """
 
     @property
     @abstractmethod

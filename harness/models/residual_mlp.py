@@ -20,6 +20,7 @@ class ResidualMlp(Model):
     """Pre-layer-norm residual MLP. Linear layers start as PyTorch's ``nn.Linear`` does, U(±1/√fan_in)."""
 
     name: Literal["residual_mlp"]
+    architecture = "residual_mlp"
     width: Annotated[int, Unit("units")] = Field(default=256, ge=1, le=65_536)
     """d, the size of every h_l."""
     blocks: Annotated[int, Unit("blocks")] = Field(default=4, ge=1, le=1_000)

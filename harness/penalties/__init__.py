@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -15,10 +15,16 @@ if TYPE_CHECKING:
 
 
 class Penalty(Plugin):
-    """Interface of a penalty plug-in. The engine multiplies ``value`` by each replica's own strength."""
+    """Interface of a penalty plug-in. The training step multiplies ``value`` by each replica's own strength."""
 
     strength: Annotated[float, Unit("1")] = Field(ge=0, examples=[1.0e-2])
     """λ, the factor on the penalty; 0 is no penalty."""
+    gradient_factor: ClassVar[float | None] = None
+    """c, where the gradient of ``value`` at a branch output f [r, n, d] is c·f/n; None leaves it to autograd.
+
+    Steps with gradients written out take it from here: λ·value then adds λ·c·f/n to what flows into the branch. A
+    declaration holds for the class that makes it, not for its subclasses.
+    """
 
     @abstractmethod
     def value(self, branch: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ class ResidualBranch(Penalty):
     """Squared norm of a block's branch, summed over features, averaged over samples."""
 
     name: Literal["residual_branch"]
+    gradient_factor = 2.0
 
     def value(self, branch: Tensor) -> Tensor:
         """[r, n, d] → [r]."""

@@ -91,9 +91,9 @@ def _plugins() -> Iterator[Finding]:
 
 
 def _device(project: Project, settings: Settings) -> Iterator[Finding]:
-    from harness import engine
+    from harness import training
 
-    device = engine.open_device(project.device, settings.compile)
+    device = training.open_device(project.device, settings.compile)
     chosen = "".join(f"; {name} {value}" for name, value in sorted(device.arithmetic.items()))
     if device.is_cuda:
         gigabytes = (device.memory_bytes or 0) / 2**30

@@ -16,7 +16,7 @@ from harness.wording import counted, p_equals
 
 if TYPE_CHECKING:
     from harness.datasets import Images
-    from harness.engine import Device, Progress, Result
+    from harness.training import Device, Progress, Result
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def overall(
 
 def joined(results: list[Result]) -> Result:
     """What several parts of a plan yielded, as if it had been one: arm by arm, seed by seed."""
-    from harness.engine import Result
+    from harness.training import Result
 
     arms = list(dict.fromkeys(replica.arm for result in results for replica in result.replicas))
     replicas = sorted(

@@ -57,13 +57,13 @@ def outlook(path: Path, settings: Settings, *, measure: bool = False) -> Outlook
     registration = ledger.in_force(trail, hypothesis.id)
     refused, said = _compared(loaded, registration, trail)
     sets = data_sets(hypothesis, settings)
-    from harness import engine
+    from harness import training
 
-    device = engine.open_device(project.device, settings.compile)
+    device = training.open_device(project.device, settings.compile)
     seeds = registration.seeds if registration and refused is None else tuple(range(hypothesis.seeds.number))
     planned = planned_on(device, hypothesis, seeds)
-    estimate = plan.estimate(planned, device.torch.type, kernels=device.kernels)
-    seconds = engine.training_seconds(planned, device, measure=measure)
+    estimate = plan.estimate(planned, device.torch.type, on_kernels=training.takes_kernels(device))
+    seconds = training.training_seconds(planned, device, measure=measure)
     return Outlook(
         hypothesis=hypothesis,
         registration=registration.digest if registration else None,

@@ -5,4 +5,4 @@ keeps a library from being loaded: here it would be said a second time, as a tra
 from contextlib import suppress
 
 with suppress(Exception, SystemExit):
-    import harness.engine.loop  # noqa: F401
+    import harness.training.loop  # noqa: F401

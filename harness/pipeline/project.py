@@ -23,7 +23,7 @@ from harness.records import (
 from harness.storage import write_atomic
 
 if TYPE_CHECKING:
-    from harness.engine import Progress
+    from harness.training import Progress
 
 __all__ = [
     "Project",

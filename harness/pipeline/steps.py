@@ -29,7 +29,7 @@ from harness.wording import counted
 
 if TYPE_CHECKING:
     from harness.datasets import Dataset, Images
-    from harness.engine import Device, Result
+    from harness.training import Device, Result
 
 
 ENVIRONMENT = ("commit", "dirty", "dirty_digest", "harness", "code", "packages", "python", "platform")
@@ -156,9 +156,9 @@ def open_device_and_data(
     if several and project.device in ("auto", "cpu") and (os.cpu_count() or 1) > 1:
         with suppress(OSError, EOFError):  # it is said where processes are to start
             start_server()  # before PyTorch is imported here, so that both imports run at a time
-    from harness import engine
+    from harness import training
 
-    device = engine.open_device(project.device, settings.compile)
+    device = training.open_device(project.device, settings.compile)
     if "compile" in settings.typed and not device.is_cuda:
         message = f"has no effect on {device.name}: only a card's programs are compiled"
         raise UsageError(message, where="--compile", remedy="leave it out")
@@ -182,14 +182,16 @@ def data_sets(hypothesis: Hypothesis, settings: Settings) -> dict[str, Dataset]:
 
 def planned_on(device: Device, hypothesis: Hypothesis, seeds: tuple[int, ...], registration: str = "") -> Plan:
     """The plan of a hypothesis on a device: what it holds and how it calculates decide what trains together."""
+    from harness.training import takes_kernels
+
     return plan.expand(
         hypothesis,
         seeds,
         registration=registration,
         memory_bytes=device.memory_bytes,
-        kernels=device.kernels,
+        on_kernels=takes_kernels(device),
         largest=device.largest_cohort,
-        paired=device.paired,
+        prefer_even_cohorts=device.prefer_even_cohorts,
     )
 
 
@@ -211,12 +213,12 @@ def train(
         Interrupted, StorageFailed: what was trained is kept, the same call goes on.
         HarnessError: training failed.
     """
-    from harness import engine
+    from harness import training
 
     begun = time.monotonic()
     with reporter.training():
         try:
-            result = engine.train(
+            result = training.train(
                 planned,
                 images,
                 device,

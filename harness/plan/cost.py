@@ -8,12 +8,12 @@ two, so the estimate is printed as rough.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from harness.datasets import CROP_PADDING
 from harness.records import Cohort, Plan, Setup
-
-MEASURED_TOGETHER, TESTED_TOGETHER = 16, 2500  # replicas and samples, as harness.engine.evaluate cuts them
-PADDING = 4  # pixels on every side of an image that is to be cropped
+from harness.records.plan import CHUNK_REPLICAS, CHUNK_SAMPLES
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,13 @@ class Estimate:
 
 
 def parameter_count(setup: Setup) -> int:
-    """Trainable numbers of one replica, frozen ones counted in."""
+    """Return the number of trainable numbers of one replica, frozen ones counted in."""
     specs = setup.model.parameters(setup.dataset.features, setup.dataset.classes)
     return sum(math.prod(spec.shape) for spec in specs)
 
 
 def activation_numbers(setup: Setup, kernels: bool) -> int:
-    """Numbers kept per sample between forward and backward: the kernels' buffers, or what autograd keeps, roughly.
+    """Return the numbers kept per sample between forward and backward: the kernels' buffers, or autograd's, roughly.
 
     The kernels keep the images of two steps, of two bytes each where a number takes four.
     """
@@ -66,7 +66,7 @@ def activation_numbers(setup: Setup, kernels: bool) -> int:
 
 
 def cohort_bytes(cohort: Cohort, *, kernels: bool) -> int:
-    """Predicted peak device memory of a cohort; ``kernels``: whether harness's own kernels train those that suit them.
+    """Return the predicted peak device memory of a cohort; ``kernels``: whether harness's own kernels train it.
 
     Images as bytes and an epoch's schedule; weights and two moments; what a step takes; and what measuring takes for up
     to 16 replicas: a float64 copy of the weights and some numbers per hidden unit, layer and probe sample, or the
@@ -77,35 +77,44 @@ def cohort_bytes(cohort: Cohort, *, kernels: bool) -> int:
     setup, replicas = cohort.setup, len(cohort.replicas)
     width = 8 if setup.precision == "float64" else 4
     parameters, model, dataset = parameter_count(setup), setup.model, setup.dataset
-    side = dataset.size + (2 * PADDING if "random_crop" in dataset.augment else 0)
+    side = dataset.size + (2 * CROP_PADDING if "random_crop" in dataset.augment else 0)
     images = dataset.channels * (dataset.train_count * side**2 + dataset.test_count * dataset.size**2)
     schedule = 16 * dataset.train_count * len({replica.seed for replica in cohort.replicas})
     held = replicas * width * 3 * parameters
-    own = kernels and cohort.suits_kernels  # these never store the gradient of the embedding's weight
-    gradients = parameters - dataset.features * model.hidden if own else parameters
-    stepping = replicas * width * (gradients + setup.batch_size * activation_numbers(setup, own))
-    measured = min(replicas, MEASURED_TOGETHER)
+    gradients = parameters
+    if kernels:  # these never store the gradient of the embedding's weight
+        gradients -= dataset.features * model.hidden
+    stepping = replicas * width * (gradients + setup.batch_size * activation_numbers(setup, kernels))
+    measured = min(replicas, CHUNK_REPLICAS)
     per_sample = dataset.features // 8 + 5 * (model.depth + 1) * model.hidden // 2
     probing = measured * 8 * (parameters + setup.evaluation.probe_samples * per_sample)
-    testing = measured * width * 3 * TESTED_TOGETHER * model.hidden
-    inputs = dataset.features * (8 * setup.evaluation.probe_samples + 2 * width * TESTED_TOGETHER)
+    testing = measured * width * 3 * CHUNK_SAMPLES * model.hidden
+    inputs = dataset.features * (8 * setup.evaluation.probe_samples + 2 * width * CHUNK_SAMPLES)
     measuring = max(probing, testing) + inputs
     return images + schedule + held + stepping + measuring
 
 
-def estimate(plan: Plan, device: str, *, kernels: bool = False) -> Estimate:
-    """Steps, memory and rough training time of a plan on ``cpu`` or ``cuda``."""
+def no_kernels(cohort: Cohort) -> bool:
+    """Answer that no cohort is trained by harness's own kernels."""
+    return False
+
+
+def estimate(plan: Plan, device: str, *, on_kernels: Callable[[Cohort], bool] = no_kernels) -> Estimate:
+    """Return the steps, memory and rough training time of a plan on ``cpu`` or ``cuda``.
+
+    ``on_kernels`` tells which cohorts are trained by harness's own kernels.
+    """
     kind = "cuda" if device.startswith("cuda") else "cpu"
     steps = sum(plan.steps(cohort) for cohort in plan.cohorts)
     seconds = 0.0
     for cohort in plan.cohorts:
-        rates = RATES["kernels" if kernels and cohort.suits_kernels else kind]
+        rates = RATES["kernels" if on_kernels(cohort) else kind]
         seconds += plan.steps(cohort) * step_seconds(cohort, rates)
     return Estimate(steps, max(cohort.memory_bytes for cohort in plan.cohorts), seconds)
 
 
 def step_seconds(cohort: Cohort, rates: Rates) -> float:
-    """Rough seconds of one step of all a cohort's replicas."""
+    """Return the rough seconds of one step of all a cohort's replicas."""
     setup, replicas = cohort.setup, len(cohort.replicas)
     parameters = parameter_count(setup)
     moved = replicas * 4 * (9 * parameters + 4 * setup.batch_size * activation_numbers(setup, kernels=True))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 
-from harness.plan.cost import cohort_bytes
+from harness.plan.cost import cohort_bytes, no_kernels
 from harness.records import Arm, Cohort, Hypothesis, Plan, Replica
 
 MEMORY_SHARE = 0.85  # of the device's memory: the rest is for the libraries and what the model does not see
@@ -19,11 +19,11 @@ def expand(
     *,
     registration: str = "",
     memory_bytes: int | None = None,
-    kernels: bool = False,
+    on_kernels: Callable[[Cohort], bool] = no_kernels,
     largest: int | None = None,
-    paired: bool = False,
+    prefer_even_cohorts: bool = False,
 ) -> Plan:
-    """The plan of a hypothesis: arms that differ only in rule, rates, weight decay or penalty strength share a cohort.
+    """Plan a hypothesis: arms that differ only in rule, rates, weight decay or penalty strength share a cohort.
 
     Seeds on the two sides of a look never do: those after it may not be trained at all (``stages``).
 
@@ -33,10 +33,10 @@ def expand(
         registration: digest of the event that registered it.
         memory_bytes: memory of the device; cohorts that would not fit are split beforehand. None: no limit.
         largest: most replicas in a cohort; None: no limit.
-        paired: an odd number of cohorts becomes even, before memory splits them further, where a group of an odd number
-            has at least half a largest cohort's replicas: two cores are the least that a processor has, and neither
-            should wait for the other's last cohort.
-        kernels: whether the device trains with harness's own kernels, which take memory otherwise.
+        prefer_even_cohorts: an odd number of cohorts becomes even, before memory splits them further, where a group of
+            an odd number has at least half a largest cohort's replicas: two cores are the least that a processor has,
+            and neither should wait for the other's last cohort.
+        on_kernels: tells which cohorts are trained by harness's own kernels, which take memory otherwise.
     """
     groups: dict[str, dict[str, Arm]] = {}
     for name, arm in _by_rule(hypothesis.arms).items():
@@ -54,18 +54,18 @@ def expand(
             for chosen in together
         ]
         parts = [-(-len(some) // (largest or len(some))) for some in replicas]
-        if paired and largest is not None and sum(parts) % 2:
+        if prefer_even_cohorts and largest is not None and sum(parts) % 2:
             large = [2 * len(some) >= largest and len(some) > part for some, part in zip(replicas, parts, strict=True)]
             odd = [k for k, part in enumerate(parts) if part % 2 and large[k]]
             if odd:
                 parts[odd[-1]] += 1
         for chosen, some, fewest in zip(together, replicas, parts, strict=True):
-            cohorts += _fit(chosen, some, memory_bytes, kernels, fewest)
+            cohorts += _fit(chosen, some, memory_bytes, on_kernels, fewest)
     return Plan(hypothesis=hypothesis.id, registration=registration, seeds=seeds, cohorts=tuple(cohorts))
 
 
 def stages(plan: Plan, looks: tuple[int, ...]) -> tuple[Plan, ...]:
-    """The plan in parts, one per look: the cohorts of the seeds that it needs beyond those of the look before."""
+    """Split a plan into one per look: the cohorts of the seeds that it needs beyond those of the look before."""
     return tuple(
         plan.model_copy(update={"cohorts": tuple(c for c in plan.cohorts if first <= c.replicas[0].seed_index < last)})
         for first, last in pairwise([0, *looks])
@@ -73,13 +73,16 @@ def stages(plan: Plan, looks: tuple[int, ...]) -> tuple[Plan, ...]:
 
 
 def _by_rule(arms: Mapping[str, Arm]) -> dict[str, Arm]:
-    """Arms of one rule next to each other, rules and arms in the file's order: a program goes over rules in runs."""
+    """Put arms of one rule side by side, rules and arms in the file's order: a program goes over rules in runs."""
     rules = list(dict.fromkeys(arm.rule for arm in arms.values()))
     return {name: arms[name] for rule in rules for name in arms if arms[name].rule == rule}
 
 
 def _program_key(arm: Arm) -> str:
-    """Equal for arms that one program can train: everything but the rule and what is a vector over replicas."""
+    """Return a key that is equal for arms that one program can train.
+
+    It holds everything but the rule and what is a vector over replicas.
+    """
     program = arm.model_dump(mode="json", exclude={"label": True, "penalty": True, "rule": True})
     for rate in ("lr", "weight_decay"):
         del program["setup"]["optimizer"][rate]
@@ -102,14 +105,18 @@ def _one_penalty(arms: dict[str, Arm]) -> list[dict[str, Arm]]:
 
 
 def _fit(
-    arms: dict[str, Arm], replicas: tuple[Replica, ...], memory_bytes: int | None, kernels: bool, fewest: int
+    arms: dict[str, Arm],
+    replicas: tuple[Replica, ...],
+    memory_bytes: int | None,
+    on_kernels: Callable[[Cohort], bool],
+    fewest: int,
 ) -> list[Cohort]:
-    """The least number of equal parts, ``fewest`` or more, that fit the memory, each at least one replica."""
+    """Split replicas into the fewest equal parts, ``fewest`` or more, that fit the memory: one each at least."""
 
     def cohort(chosen: tuple[Replica, ...]) -> Cohort:
         used = {replica.arm: arms[replica.arm] for replica in chosen}
         found = Cohort(arms=used, replicas=chosen, memory_bytes=0)
-        return found.model_copy(update={"memory_bytes": cohort_bytes(found, kernels=kernels)})
+        return found.model_copy(update={"memory_bytes": cohort_bytes(found, kernels=on_kernels(found))})
 
     def split(parts: int) -> Iterator[Cohort]:
         ends = [len(replicas) * part // parts for part in range(parts + 1)]

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from types import NoneType
 from typing import Annotated
 
 from harness.fields import Unit
-from harness.models.residual_mlp import ResidualMlp
-from harness.penalties.residual_branch import ResidualBranch
 from harness.records.base import Record
 from harness.records.hypothesis import Arm, Setup
-from harness.rules.bp import Bp
-from harness.rules.dfa import Dfa
 
 PROCESSOR_COHORT = 20
 """Most replicas that a plan lets train together on a processor: more gain little there, and cores share cohorts."""
-LARGEST_WIDTH = 1024
-LARGEST_HEAD = 32_768  # width × classes, both as powers of two: a program of the head's kernel holds the whole matrix
+CHUNK_REPLICAS = 16
+"""Replicas that are measured at a time: bounds memory, and fixes the shapes of the products."""
+CHUNK_SAMPLES = 2500
+"""Test samples that are measured at a time."""
 
 
 class Replica(Record):
@@ -45,30 +42,6 @@ class Cohort(Record):
     def setup(self) -> Setup:
         """The setup that all its arms share up to per-replica numbers."""
         return next(iter(self.arms.values())).setup
-
-    @property
-    def written_out(self) -> bool:
-        """Whether there is a step written for its model and rules: on a processor ``harness.engine.direct``. Other
-        cohorts take the plain step."""
-        known = type(self.setup.model) is ResidualMlp and self.setup.precision != "bf16"
-        return known and all(  # these very classes: one that inherits from them may do anything else
-            type(arm.rule) in (Bp, Dfa) and type(arm.penalty) in (ResidualBranch, NoneType)
-            for arm in self.arms.values()
-        )
-
-    @property
-    def suits_kernels(self) -> bool:
-        """Whether ``harness.batched.kernels`` can train it on a card."""
-        model = self.setup.model
-        if not self.written_out or not isinstance(model, ResidualMlp) or model.activation not in ("gelu", "relu"):
-            return False
-        width, classes = power_of_two(model.width), power_of_two(self.setup.dataset.classes)
-        return width <= LARGEST_WIDTH and width * classes <= LARGEST_HEAD
-
-
-def power_of_two(number: int) -> int:
-    """The next power of two, at least 16: the smallest side of a product in Triton."""
-    return max(16, 1 << (number - 1).bit_length())
 
 
 class Plan(Record):

@@ -1,7 +1,7 @@
 """Learning rules: how an error becomes updates.
 
 A rule states what each parameter descends, as one differentiable scalar per replica in which stop-gradients (detach)
-say where credit does not flow. The engine differentiates, clips, and updates; all updates of a step use the
+say where credit does not flow. The training step differentiates, clips, and updates; all updates of a step use the
 weights from before the step, because they come from one backward pass.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.batched.specs import TensorSpec
 from harness.models import Model
@@ -35,6 +35,13 @@ class Rule(Plugin):
 
     gives_credit: ClassVar[bool]
     """Whether the rule hands each layer a credit vector a_l that is not the gradient itself (see ``credit``)."""
+    backward: ClassVar[Literal["through", "direct_feedback"] | None] = None
+    """How the error reaches the weights, for steps that compute it without ``objective``; None leaves it to autograd.
+
+    ``through``: the gradient of mean cross entropy + Σ_l penalty(f_l) through the whole network, as ``rules/bp.py``.
+    ``direct_feedback``: every block descends on its own projection of the error, as ``rules/dfa.py``. A declaration
+    holds for the class that makes it, not for its subclasses; clipping is declared by ``clip_norms``.
+    """
 
     def feedback(self, model: Model, classes: int) -> tuple[TensorSpec, ...]:
         """The fixed random tensors of one replica; none by default."""

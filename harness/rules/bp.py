@@ -17,6 +17,7 @@ class Bp(Rule):
 
     name: Literal["bp"]
     gives_credit: ClassVar[bool] = False
+    backward = "through"
 
     def objective(
         self,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import marshal
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from importlib.metadata import version
 from importlib.util import MAGIC_NUMBER, cache_from_source
@@ -17,28 +18,27 @@ from pathlib import Path
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
 
-from harness import wording
 from harness.errors import StorageFailed
 from harness.storage import write_atomic
-from harness.verdict import page, text
 
 DIGEST = 32  # bytes
 
 
-class BesidePython(BytecodeCache):
+class TemplateBytecodeCache(BytecodeCache):
     """One file for each template: a digest, and the code. A file with another digest is as good as none."""
 
-    def get_source_checksum(self, source: str) -> str:
-        """Of all that the code follows from: text, the environment that ``page`` makes, jinja2 and Python.
+    def __init__(self, sources: Iterable[str]) -> None:
+        """Take ``sources``: files of modules that the compiled code follows from, besides the template itself."""
+        self.sources = tuple(Path(file) for file in sources)
 
-        jinja2 filters and escapes what is constant when it compiles, so that ``text`` and ``wording`` are in it too.
-        """
-        modules = [Path(file).read_bytes() for file in (page.__file__, text.__file__, wording.__file__)]
+    def get_source_checksum(self, source: str) -> str:
+        """Return the digest of all that the code follows from: the template, ``sources``, jinja2 and Python."""
+        modules = [path.read_bytes() for path in self.sources]
         parts = [source.encode(), *modules, version("jinja2").encode(), MAGIC_NUMBER]
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        """The code, if a file holds it whole."""
+        """Take the code, if a file holds it whole."""
         with suppress(OSError):
             kept = _path(bucket).read_bytes()
             if kept[:DIGEST] == _digest(bucket, kept[DIGEST:]):

@@ -8,7 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness import wording
 from harness.errors import HarnessError
+from harness.verdict import text as filters
 from harness.verdict.text import FILTERS, FILTERS_BEFORE, Markdown, escape, escape_before
 
 if TYPE_CHECKING:
@@ -58,12 +60,13 @@ def _environment(templates: Templates, before: bool) -> Environment:
     from jinja2 import DictLoader, StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    from harness.verdict.compiled import BesidePython
+    from harness.verdict.compiled import TemplateBytecodeCache
 
+    packaged = templates == _texts(default_templates())
     # Sandboxed, because an audit renders the templates that somebody else registered.
     environment = ImmutableSandboxedEnvironment(
         loader=DictLoader(dict(templates)),
-        bytecode_cache=BesidePython() if templates == _texts(default_templates()) and not before else None,
+        bytecode_cache=TemplateBytecodeCache(compiled_from()) if packaged and not before else None,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -74,6 +77,14 @@ def _environment(templates: Templates, before: bool) -> Environment:
     )
     environment.filters.update(FILTERS_BEFORE if before else FILTERS)
     return environment
+
+
+def compiled_from() -> tuple[str, ...]:
+    """Return the files of the modules that a compiled template follows from.
+
+    jinja2 filters and escapes what is constant when it compiles, in the environment that this module makes.
+    """
+    return __file__, filters.__file__, wording.__file__
 
 
 def _finalize_before(value: Any) -> str:

@@ -19,16 +19,16 @@ from inference_records import judged
 from harness.batched import keyed
 from harness.criteria import Criterion, Target
 from harness.datasets import Dataset
-from harness.engine import open_device
-from harness.engine.evaluate import ReplicaEvaluation
-from harness.engine.program import Program
 from harness.fields import descriptions
 from harness.metrics import Metric
 from harness.models import Model
 from harness.penalties import Penalty
 from harness.records import Arm, Cohort, Replica
-from harness.registry import FAMILIES, Plugin, members, source_digest
+from harness.registry import FAMILIES, Plugin, declared, members, source_digest
 from harness.rules import Rule
+from harness.training import open_device
+from harness.training.evaluate import ReplicaEvaluation
+from harness.training.program import Program, build_program
 
 FEATURES, CLASSES = 64, 10
 
@@ -130,6 +130,17 @@ def test_a_penalty_is_one_number_per_replica(penalty: Penalty) -> None:
     assert gradient[0].any() and not gradient[1:].any()
 
 
+@pytest.mark.parametrize("penalty", every("penalties"))
+def test_a_penaltys_declared_gradient_is_that_of_its_value(penalty: Penalty) -> None:
+    """What steps with gradients written out take in place of autograd: c·f/n."""
+    factor = declared(penalty, "gradient_factor")
+    if factor is None:
+        pytest.skip("left to autograd")
+    branch = torch.randn(3, 4, 6, dtype=torch.float64).requires_grad_()
+    (gradient,) = torch.autograd.grad(penalty.value(branch).sum(), branch)
+    torch.testing.assert_close(gradient, branch.detach() * (factor / branch.shape[1]), rtol=1e-12, atol=0)
+
+
 @pytest.mark.parametrize("model", every("models"))
 @pytest.mark.parametrize("rule", every("rules"))
 def test_a_rule_trains_every_parameter_and_keeps_replicas_apart(rule: Rule, model: Model) -> None:
@@ -161,7 +172,7 @@ def test_a_rule_trains_every_parameter_and_keeps_replicas_apart(rule: Rule, mode
 def test_a_rule_learns_something(rule: Rule) -> None:
     """Ten epochs on digits beat chance clearly: an update with the wrong sign would not."""
     program = trained(rule, epochs=10)
-    logits = ReplicaEvaluation(program, program.shares[0], slice(0, 2)).test_logits
+    logits = ReplicaEvaluation(program, program.state.rule_groups[0], slice(0, 2)).test_logits
     accuracy = (logits.argmax(-1) == program.test.labels).double().mean(-1)
     assert (accuracy > 0.4).all()
 
@@ -171,7 +182,7 @@ def test_a_rule_learns_something(rule: Rule) -> None:
 
 def trained(rule: Rule, epochs: int = 1) -> Program:
     from harness.datasets.digits import Digits
-    from harness.engine.batches import epoch_schedule
+    from harness.training.batches import epoch_schedule
 
     setup = {
         "dataset": {"name": "digits"},
@@ -184,9 +195,11 @@ def trained(rule: Rule, epochs: int = 1) -> Program:
     arm = Arm.model_validate({"label": "an arm", "rule": rule.model_dump(), "setup": setup})
     replicas = tuple(Replica(arm="a", seed_index=i, seed=i + 1) for i in range(2))
     images = Digits(name="digits").load(Path(), print)
-    program = Program(Cohort(arms={"a": arm}, replicas=replicas, memory_bytes=0), images, open_device("cpu"))
+    program = build_program(Cohort(arms={"a": arm}, replicas=replicas, memory_bytes=0), images, open_device("cpu"))
     for epoch in range(epochs):
-        program.begin_epoch(epoch, epoch_schedule(program.dataset, program.count, program.seeds, epoch))
+        program.begin_epoch(
+            epoch, epoch_schedule(program.state.dataset, program.state.count, program.state.seeds, epoch)
+        )
         program.run_epoch()
     return program
 
@@ -194,7 +207,7 @@ def trained(rule: Rule, epochs: int = 1) -> Program:
 @pytest.fixture(scope="module")
 def evaluation() -> ReplicaEvaluation:
     program = trained(example(members("rules")["dfa"]))
-    return ReplicaEvaluation(program, program.shares[0], slice(0, 2))
+    return ReplicaEvaluation(program, program.state.rule_groups[0], slice(0, 2))
 
 
 @pytest.mark.parametrize("metric", every("metrics"))

@@ -110,7 +110,7 @@ def test_other_judging_code_that_decides_otherwise_is_told(judged: Project, othe
 
 def test_other_training_code_is_shown_harmless_by_a_replication(judged: Project, other: Other) -> None:
     (before,) = judged.runs()
-    other.comment("harness/engine/loop.py", "harness/rules/dfa.py", "harness/rules/bp.py")
+    other.comment("harness/training/loop.py", "harness/rules/dfa.py", "harness/rules/bp.py")
     other.runs(judged, "replicate", "tiny")
     other.runs(judged)
     page, body = new_run(judged, before)
@@ -125,7 +125,7 @@ def test_other_training_code_is_shown_harmless_by_a_replication(judged: Project,
 
 def test_the_command_that_could_show_it_is_named_and_so_are_equal_results(judged: Project, other: Other) -> None:
     (before,) = judged.runs()
-    other.comment("harness/engine/loop.py")
+    other.comment("harness/training/loop.py")
     said = other.runs(judged)
     page, body = new_run(judged, before)
     assert body["deviations"][0].endswith("): the numbers could differ")
@@ -141,7 +141,7 @@ def test_the_command_that_could_show_it_is_named_and_so_are_equal_results(judged
 
 
 def test_a_run_with_nothing_to_compare_with_names_what_would_show_it(registered_only: Project, other: Other) -> None:
-    other.comment("harness/engine/loop.py", "harness/inference/outcome.py")
+    other.comment("harness/training/loop.py", "harness/inference/outcome.py")
     said = other.runs(registered_only)
     assert said.count("this run deviates") == 2 and "to see whether" not in said
     (run,) = registered_only.runs()

@@ -236,13 +236,13 @@ def test_what_cannot_resume_to_the_same_bits_is_kept(
     source = Path(__file__).parents[2]
     for part in ("harness", "templates"):
         shutil.copytree(source / part, tmp_path / "other" / part)
-    with (tmp_path / "other/harness/engine/loop.py").open("a") as file:
+    with (tmp_path / "other/harness/training/loop.py").open("a") as file:
         file.write("# another version\n")
     other = registered_only.harness(*arguments, PYTHONPATH=str(tmp_path / "other"))
     assert other.returncode == 2, other.stderr
     assert "its code (the code that trains and measures) changed" in other.stderr and "--no-resume" in other.stderr
     assert not registered_only.events("run_aborted")
-    shutil.copy(source / "harness/engine/loop.py", tmp_path / "other/harness/engine/loop.py")
+    shutil.copy(source / "harness/training/loop.py", tmp_path / "other/harness/training/loop.py")
     for words in ("harness/errors.py", "templates/verdict.md.j2"):  # which are meant for words
         (tmp_path / "other" / words).open("a").write("# another version\n")
     # Nor is another number of cores another device.

@@ -20,7 +20,7 @@ import torch
 from projects import Project, make_project
 from typer.testing import CliRunner
 
-from harness import engine
+from harness import training
 from harness.cli import run as _  # noqa: F401  (the verbs add themselves to the program)
 from harness.cli.app import app
 from harness.errors import Interrupted
@@ -226,8 +226,8 @@ def test_a_rerun_comes_to_the_same_bits_and_is_no_attempt(copy: Project, monkeyp
     torch.set_num_threads(2)  # two processes train: still the same bits
     assert "expected: the same bits" in done(copy, "replicate", folder.name, "--device", "cpu")
     torch.set_num_threads(1)
-    here = engine.open_device("cpu", "auto")  # a device by another name, as another machine's is
-    monkeypatch.setattr(engine, "open_device", lambda *asked: replace(here, name="another CPU"))
+    here = training.open_device("cpu", "auto")  # a device by another name, as another machine's is
+    monkeypatch.setattr(training, "open_device", lambda *asked: replace(here, name="another CPU"))
     elsewhere = done(copy, "replicate", folder.name, "--device", "cpu")
     assert "expected: the same statistics" in elsewhere and f"{here.name} → another CPU" in elsewhere
     assert len(copy.events("run_started")) == 1

@@ -6,8 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
+
+from harness.processes import PRELOADED
 
 CODE = """
 import os, signal, time
@@ -22,6 +25,11 @@ time.sleep(1.5)
 for pid in (forkserver._forkserver._forkserver_pid, resource_tracker._resource_tracker._pid):
     print("alive" if os.waitpid(pid, os.WNOHANG) == (0, 0) else "ended", flush=True)
 """
+
+
+def test_what_processes_start_with_is_there() -> None:
+    """The server passes over a module that it does not find."""
+    assert find_spec(PRELOADED) is not None
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no such server on Windows")

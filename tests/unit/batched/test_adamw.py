@@ -69,10 +69,10 @@ def test_clipping_is_per_replica() -> None:
 
 
 @pytest.mark.parametrize("betas", [(0.9, 0.999), (0.0, 0.9), (0.5, 0.3), (0.9, 0.99)])
-def test_no_gradients_move_a_weight_farther_than_farthest(betas: tuple[float, float]) -> None:
+def test_no_gradients_move_a_weight_farther_than_max_update(betas: tuple[float, float]) -> None:
     """Gradients that grow as a/b do, from the inequality's proof, come that far in the end; drawn ones stay below."""
     steps = 10_000
-    limit = adamw.farthest(*betas)
+    limit = adamw.max_update(*betas)
     stream = np.random.default_rng(3)
     logarithm = np.log(max(betas[0] / betas[1], 1e-3)) * np.arange(steps)[::-1]
     for gradients, reached in ((np.exp(logarithm.clip(-200, 200)), True), (stream.standard_normal(steps) ** 3, False)):
@@ -86,5 +86,5 @@ def test_no_gradients_move_a_weight_farther_than_farthest(betas: tuple[float, fl
 
 
 def test_nothing_limits_a_step_where_v_forgets_sooner_than_m() -> None:
-    assert adamw.farthest(0.9, 0.8) == adamw.farthest(0.9, 0.0) == math.inf
-    assert adamw.farthest(0.0, 0.0) == 1.0
+    assert adamw.max_update(0.9, 0.8) == adamw.max_update(0.9, 0.0) == math.inf
+    assert adamw.max_update(0.0, 0.0) == 1.0

@@ -20,7 +20,7 @@ except SystemExit as ended:
     code = ended.code
 print(code, *sys.modules)
 """
-ALWAYS = {"torch", "torchvision", "sklearn", "PIL", "matplotlib", "scipy.stats", "rich.markdown", "harness.engine"}
+ALWAYS = {"torch", "torchvision", "sklearn", "PIL", "matplotlib", "scipy.stats", "rich.markdown", "harness.training"}
 TRAINING = {"harness.plan", "harness.pipeline.running", "harness.pipeline.replicating", "filelock"}
 
 

@@ -44,14 +44,14 @@ def test_what_python_does_not_read_is_no_difference(package: Path) -> None:
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     for copy in (
         ".ipynb_checkpoints/loop-checkpoint.py",
-        "engine/.hidden.py",
-        "engine/loop copy.py",
-        "engine/#loop#.py",
+        "training/.hidden.py",
+        "training/loop copy.py",
+        "training/#loop#.py",
     ):
         (package / copy).parent.mkdir(exist_ok=True)
         (package / copy).write_text("x = 1\n")
-    (package / "engine/.#loop.py").symlink_to("somebody@somewhere.123:456")  # an editor's lock
-    (package / "engine/gone.py").symlink_to("nowhere.py")
+    (package / "training/.#loop.py").symlink_to("somebody@somewhere.123:456")  # an editor's lock
+    (package / "training/gone.py").symlink_to("nowhere.py")
     (package / VERSION_FILE).write_text('__version__ = "9.9"\n')
     assert package_code(package) == before == package_code()
 
@@ -59,8 +59,8 @@ def test_what_python_does_not_read_is_no_difference(package: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("engine/loop.py", "numbers"),
-        ("batched/kernels/forward.py", "numbers"),
+        ("training/loop.py", "numbers"),
+        ("training/steps/kernels/triton/forward.py", "numbers"),
         ("datasets/_images.py", "numbers"),
         ("pipeline/steps.py", "numbers"),
         ("rules/dfa.py", "plugins"),

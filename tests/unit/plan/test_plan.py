@@ -93,7 +93,7 @@ def test_an_odd_number_of_cohorts_becomes_even_where_one_is_large(
     hypothesis: Hypothesis, seeds: int, sizes: list[int]
 ) -> None:
     """Groups of three arms and of one."""
-    planned = plan.expand(hypothesis, tuple(range(seeds)), largest=20, paired=True)
+    planned = plan.expand(hypothesis, tuple(range(seeds)), largest=20, prefer_even_cohorts=True)
     assert [len(cohort.replicas) for cohort in planned.cohorts] == sizes
 
 

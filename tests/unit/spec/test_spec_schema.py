@@ -115,7 +115,7 @@ def test_every_hypothesis_names_its_schema_for_editors(path: Path) -> None:
 def models() -> list[type[BaseModel]]:
     """Every record and plug-in of the package."""
     for module in pkgutil.walk_packages(harness.__path__, "harness."):
-        if not module.name.startswith(("harness.cli", "harness.engine")):
+        if not module.name.startswith(("harness.cli", "harness.training")):
             importlib.import_module(module.name)
 
     def below(kind: type[BaseModel]) -> Iterator[type[BaseModel]]:

@@ -82,11 +82,14 @@ def test_code_of_another_environment_is_not_used(folder, tmp_path, monkeypatch, 
     rendered()
     source = (default_templates() / NAME).read_text()
     environment = page._environment(page._texts(default_templates()), False)
-    assert compiled.BesidePython().get_bucket(environment, NAME, None, source).code is not None
+    assert (
+        compiled.TemplateBytecodeCache(page.compiled_from()).get_bucket(environment, NAME, None, source).code
+        is not None
+    )
     changed = tmp_path / "changed.py"
     changed.write_text(Path(module.__file__).read_text() + "\n# changed\n")
     monkeypatch.setattr(module, "__file__", str(changed))
-    assert compiled.BesidePython().get_bucket(environment, NAME, None, source).code is None
+    assert compiled.TemplateBytecodeCache(page.compiled_from()).get_bucket(environment, NAME, None, source).code is None
 
 
 def test_what_is_filtered_when_compiling_comes_from_nowhere_else():

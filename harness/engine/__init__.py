@@ -1,7 +1,0 @@
-"""The engine: ``train`` turns a plan into measurements, all replicas of a cohort as one program."""
-
-from harness.engine.calibrate import training_seconds
-from harness.engine.device import Device, open_device
-from harness.engine.loop import Progress, Result, train
-
-__all__ = ["Device", "Progress", "Result", "open_device", "train", "training_seconds"]

@@ -1,0 +1,120 @@
+"""Training batches from images that live on the device: order, crops and flips by key, then gather and normalise."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.batched import keyed
+from harness.datasets import CROP_PADDING, Dataset, Images
+
+PROBE_SEED = 0  # the probe batch is the same for every replica of every run on a data set
+
+
+@dataclass(frozen=True)
+class DeviceImages:
+    """One split on the device, as bytes: a fortieth of what float32 crops would take."""
+
+    images: Tensor
+    """uint8 [N, channel, height, width], padded if the split is cropped."""
+    labels: Tensor
+    """int64 [N]."""
+    factor: Tensor
+    shift: Tensor
+    """Normalised value = pixel·factor + shift, each [channel, 1, 1] in the training type."""
+    size: int
+    """Height and width of what the model sees."""
+
+
+def to_device(dataset: Dataset, images: Images, split: str, device: torch.device, dtype: torch.dtype) -> DeviceImages:
+    """Move one split ("train" or "test") to the device."""
+    pixels, labels = (
+        (images.train_images, images.train_labels) if split == "train" else (images.test_images, images.test_labels)
+    )
+    if split == "train" and "random_crop" in dataset.augment:
+        pixels = np.pad(pixels, ((0, 0), (0, 0), (CROP_PADDING, CROP_PADDING), (CROP_PADDING, CROP_PADDING)))
+    mean, std = torch.tensor(dataset.mean, dtype=torch.float64), torch.tensor(dataset.std, dtype=torch.float64)
+    column = (-1, 1, 1)
+    return DeviceImages(
+        images=torch.from_numpy(np.ascontiguousarray(pixels)).to(device),
+        labels=torch.from_numpy(np.ascontiguousarray(labels)).to(device),
+        factor=(1.0 / (dataset.scale * std)).view(column).to(device, dtype),
+        shift=(-mean / std).view(column).to(device, dtype),
+        size=dataset.size,
+    )
+
+
+def probe_batch(dataset: Dataset, test: DeviceImages, samples: int) -> tuple[Tensor, Tensor]:
+    """Return what diagnostics look at: x float64 [1, n, features], y int64 [1, n]; test images drawn by a fixed key."""
+    order = keyed.permutation(len(test.labels), PROBE_SEED, "probe")
+    chosen = torch.from_numpy(np.sort(order[:samples])).to(test.labels.device)
+    pixels = test.images[chosen].double() / dataset.scale
+    mean, std = (
+        torch.tensor(values, dtype=torch.float64, device=pixels.device).view(-1, 1, 1)
+        for values in (dataset.mean, dataset.std)
+    )
+    return ((pixels - mean) / std).flatten(1).unsqueeze(0), test.labels[chosen].unsqueeze(0)
+
+
+def epoch_schedule(
+    dataset: Dataset,
+    count: int,
+    seeds: tuple[int, ...],
+    epoch: int,
+    out: np.ndarray | None = None,
+    threads: int | None = 1,
+) -> np.ndarray:
+    """Draw what each seed sees in an epoch, int32 [seed, count, 4]: image index, crop row, crop column, flip.
+
+    A function of (seed, epoch) alone. Without cropping, row and column are 0; without flips, flip is 0. Written to
+    ``out`` where that is given, by ``threads`` threads (None: by as many as are sensible).
+    """
+    schedule = np.empty((len(seeds), count, 4), dtype=np.int32) if out is None else out
+
+    def draw(seed: int, rows: np.ndarray) -> None:
+        rows[:, 0] = keyed.permutation(count, seed, "order", epoch)
+        rows[:, 1:] = 0
+        if "random_crop" in dataset.augment:
+            corner = keyed.integers((2 * CROP_PADDING + 1) ** 2, count, seed, "crop", epoch)
+            rows[:, 1], rows[:, 2] = np.divmod(corner, 2 * CROP_PADDING + 1)
+        if "horizontal_flip" in dataset.augment:
+            rows[:, 3] = keyed.integers(2, count, seed, "flip", epoch)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(draw, seeds, schedule))
+    return schedule
+
+
+def fetch(split: DeviceImages, dataset: Dataset, rows: Tensor, copies: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Turn schedule rows int32 [s, n, 4] into x [s, n, features], normalised, and y int64 [s, n].
+
+    Images are cropped first, then flipped.
+
+    With ``copies``, int32 [r], which of the s each replica sees: x [r, n, features] and y [r, n].
+    """
+    index = rows[..., 0].long()
+    if not dataset.augment:
+        pixels = split.images.flatten(1).index_select(0, index.flatten()).view(*index.shape, *split.images.shape[1:])
+    else:
+        side = torch.arange(split.size, device=rows.device)
+        flipped = rows[..., 3, None] != 0
+        columns = torch.where(flipped, split.size - 1 - side, side) + rows[..., 2, None]
+        lines = side + rows[..., 1, None]
+        channels = torch.arange(dataset.channels, device=rows.device)
+        pixels = split.images[
+            index[..., None, None, None],
+            channels[:, None, None],
+            lines[..., None, :, None].long(),
+            columns[..., None, None, :].long(),
+        ]
+    x, y = normalise(split, pixels).flatten(2), split.labels.index_select(0, index.flatten()).view(index.shape)
+    return (x, y) if copies is None else (x.index_select(0, copies), y.index_select(0, copies))
+
+
+def normalise(split: DeviceImages, pixels: Tensor) -> Tensor:
+    """Normalise pixels, uint8 [..., channel, height, width], in the training type."""
+    return torch.addcmul(split.shift, pixels.to(split.factor.dtype), split.factor)

@@ -1,0 +1,180 @@
+"""Which device to train on, and how strictly it calculates."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from harness.errors import UsageError
+from harness.records import PROCESSOR_COHORT
+from harness.training.arithmetic import arithmetic
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
+
+DTYPES = {"float32": torch.float32, "tf32": torch.float32, "bf16": torch.float32, "float64": torch.float64}
+"""Precision in the file → type of weights and optimizer state."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device that is there."""
+
+    torch: torch.device
+    name: str
+    """For the verdict: the processor's or the card's name."""
+    memory_bytes: int | None
+    """All of a card's memory, so that a plan does not depend on the moment; None on a processor."""
+
+    kernels: bool = False
+    """Whether cohorts that fit harness's own kernels are trained with them."""
+
+    compile_steps: int | None = None
+    """Other cohorts of at least so many steps are compiled; None: none is."""
+
+    largest_cohort: int = PROCESSOR_COHORT
+    """Replicas that a plan lets train together: on a card more than 64 gain nothing, on a processor more than 20.
+    It does not follow from how many cards or cores there are, so that bits do not either."""
+
+    prefer_even_cohorts: bool = False
+    """Prefer an even number of cohorts, so that two cores finish together."""
+
+    workers: int = 1
+    """Processes that may train beside each other: one per card, or per core of a processor."""
+
+    arithmetic: Mapping[str, str] = field(default_factory=dict)
+    """What selects its arithmetic besides, see ``harness.training.arithmetic``."""
+
+    def worker(self, number: int) -> Device:
+        """Return the device of one of these processes, opened in it."""
+        if not self.is_cuda:
+            return replace(self, workers=1)
+        device = torch.device("cuda", number) if self.workers > 1 else self.torch
+        torch.cuda.set_device(device)
+        return replace(self, torch=device, workers=1)
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether steps are captured as CUDA graphs."""
+        return self.torch.type == "cuda"
+
+
+COMPILE = {"auto": 25_000, "on": 0, "off": None}
+"""--compile → ``Device.compile_steps``. Compiling takes 5 to 15 s per program and saves some .6 ms per step; ``auto``
+leaves it to cohorts that the kernels do not fit."""
+
+
+def open_device(kind: str, compiling: str = "auto") -> Device:
+    """Open ``cpu``, ``cuda`` (all cards), ``cuda:1`` or ``auto`` (cards if there are any).
+
+    ``compiling`` is auto, on or off, as --compile.
+
+    Raises:
+        UsageError: no such device here.
+    """
+    if compiling not in COMPILE:
+        raise UsageError(f"unknown choice {compiling!r}", where="--compile", remedy="use auto, on or off")
+    if kind == "auto":
+        kind = "cuda" if torch.cuda.is_available() else "cpu"
+    if kind == "cpu":
+        here = torch.device("cpu")
+        return Device(
+            here,
+            processor(),
+            None,
+            prefer_even_cohorts=True,
+            workers=torch.get_num_threads(),
+            arithmetic=arithmetic(here),
+        )
+    family, _, index = kind.partition(":")
+    if family != "cuda" or (index and not index.isdigit()):
+        raise UsageError(f"unknown device {kind!r}", where="--device", remedy="use auto, cpu, cuda or cuda:<number>")
+    if not torch.cuda.is_available():
+        raise UsageError(
+            "there is no CUDA device here that PyTorch can use",
+            where="--device",
+            remedy="use --device cpu, or install a CUDA build of PyTorch on a machine with an NVIDIA card",
+        )
+    if index and int(index) >= torch.cuda.device_count():
+        raise UsageError(
+            f"there is no card number {index}",
+            where="--device",
+            remedy=f"the cards here are numbered 0 to {torch.cuda.device_count() - 1}",
+        )
+    device = torch.device("cuda", int(index or 0))
+    torch.cuda.set_device(device)
+    card = torch.cuda.get_device_properties(device)
+    name = card.name if compiling == "auto" else f"{card.name}, compile {compiling}"
+    cards = 1 if index else torch.cuda.device_count()
+    return Device(
+        device,
+        name,
+        card.total_memory,
+        kernels=compiling == "auto",
+        compile_steps=COMPILE[compiling],
+        largest_cohort=64,
+        workers=cards,
+        arithmetic=arithmetic(device),
+    )
+
+
+def processor() -> str:
+    """Return the processor's model and the vector instructions that PyTorch takes on it: "AMD EPYC 9654, AVX512".
+
+    Others add in another order, so that bits are promised on the same ones only.
+    """
+    model = ""
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    model = model or platform.processor() or platform.machine() or "CPU"
+    return f"{model}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+@contextmanager
+def one_thread(device: Device) -> Iterator[None]:
+    """On a processor, calculate with one thread: cohorts run beside each other, and bits do not depend on the cores.
+
+    Memory that is freed stays with the process from then on.
+    """
+    before = torch.get_num_threads()
+    if not device.is_cuda:
+        torch.set_num_threads(1)
+        _keep_memory()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _keep_memory() -> None:
+    """Tell glibc to keep what is freed: a step takes and frees hundreds of tensors, and pages that went back to the
+    kernel come again one fault at a time. Other C libraries have no such function and need none.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(M_TRIM_THRESHOLD, 2**30)
+        mallopt(M_MMAP_THRESHOLD, 2**25)  # the most that glibc takes
+
+
+@contextmanager
+def precision(kind: str, device: Device) -> Iterator[None]:
+    """Calculate as the file says and leave PyTorch's global switches as they were.
+
+    float32 is strict: no TF32 anywhere. tf32 lets matrix products round their inputs; bf16 runs them under autocast
+    with float32 weights.
+    """
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if kind == "tf32" else "highest")
+    try:
+        # No cache: a weight's cast that outlived its step would be that of the old weight.
+        with torch.autocast(device.torch.type, torch.bfloat16, enabled=kind == "bf16", cache_enabled=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -1,0 +1,97 @@
+"""The loop over a plan's cohorts: one after the other or in several processes, with what was trained before kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from harness.datasets import Images
+from harness.errors import Interrupted, TrainingFailed
+from harness.locks import sole_writer
+from harness.processes import can_start
+from harness.records import Cohort, Plan, ReplicaResult
+from harness.training.checkpoint import WorkFolder
+from harness.training.cohorts import as_split, train_cohort
+from harness.training.device import Device
+from harness.training.run import Progress, Result, Run
+from harness.training.workers import train_beside
+
+
+def train(
+    plan: Plan,
+    images: Mapping[str, Images],
+    device: Device,
+    folder: Path,
+    *,
+    checkpoint_seconds: float = 60.0,
+    report: Callable[[Progress], None] = lambda _: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Result:
+    """Train every cohort of the plan, or go on where ``folder`` says an earlier call stopped.
+
+    ``report`` is called after every epoch, and where a checkpoint is gone on from; ``stop`` is asked after every step,
+    on a card's kernels after every epoch.
+
+    Raises:
+        Interrupted: ``stop`` said so; a checkpoint was written.
+        StorageFailed: a checkpoint could not be written; the one before is still there. Or somebody else writes here.
+        TrainingFailed: a single replica does not fit the device.
+    """
+    with sole_writer(folder / "work") as lock:
+        return _train(plan, Run(images, device, folder, checkpoint_seconds, report, stop, lock))
+
+
+def _train(plan: Plan, run: Run) -> Result:
+    work = WorkFolder(run.folder / "work")
+    while waiting := [cohort for cohort in as_split(plan.cohorts, work) if work.load_result(cohort) is None]:
+        for cohort in train_all(plan, waiting, run, work):
+            work.mark_split(cohort)
+    cohorts = as_split(plan.cohorts, work)
+    results = [result for cohort in cohorts if (result := work.load_result(cohort)) is not None]
+    replicas = [ReplicaResult.model_validate(entry) for result in results for entry in result["replicas"]]
+    weights = {name: digest for result in results for name, digest in result["weights"].items()}
+    arms = list(dict.fromkeys(replica.arm for cohort in plan.cohorts for replica in cohort.replicas))
+    replicas.sort(key=lambda result: (arms.index(result.arm), result.seed_index))
+    return Result(tuple(replicas), dict(sorted(weights.items())), tuple(len(cohort.replicas) for cohort in cohorts))
+
+
+def train_all(plan: Plan, waiting: list[Cohort], run: Run, work: WorkFolder) -> list[Cohort]:
+    """Train cohorts, one after the other or in several processes; return those that did not fit the device."""
+    cohorts = as_split(plan.cohorts, work)
+    total = sum(plan.steps(cohort) * len(cohort.replicas) for cohort in cohorts)
+    done = {cohorts.index(c): plan.steps(c) * len(c.replicas) for c in cohorts if c not in waiting}
+
+    def tell(task: int, at: Progress) -> None:
+        number = cohorts.index(waiting[task])
+        done[number] = at.steps_done
+        finished = sum(done.values())
+        run.report(replace(at, cohort=number + 1, cohorts=len(cohorts), steps_done=finished, steps_total=total))
+
+    several = run.device.workers > 1 and len(waiting) > 1
+    beside = several and can_start(run.stop)
+    if several and not beside and run.stop():
+        raise Interrupted("stopped before training", remedy="give the same command again")
+    if beside:
+        large = train_beside(waiting, run, train_cohort, tell)
+    else:
+        large = []
+        for task, cohort in enumerate(waiting):
+            try:
+                train_cohort(cohort, replace(run, report=partial(tell, task)))
+            except torch.OutOfMemoryError:
+                large.append(task)
+    for task in large:
+        cohort = waiting[task]
+        if len(cohort.replicas) == 1:
+            raise TrainingFailed(
+                "a single replica does not fit the device's memory",
+                where=f"arm {cohort.replicas[0].arm}",
+                remedy="use a smaller model or batch, or a device with more memory",
+            )
+        message = f"{len(cohort.replicas)} replicas do not fit the device's memory: going on with halves"
+        tell(task, Progress(1, 1, tuple(cohort.arms), len(cohort.replicas), 0, 1, 0, total, message))
+    return [waiting[task] for task in large]

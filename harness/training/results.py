@@ -1,0 +1,102 @@
+"""What is kept of a cohort: values measured so far, divergences, and at the end results, digests and weights."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from torch import Tensor
+
+from harness.metrics import Metric
+from harness.records import ReplicaResult, Series, Setup
+from harness.registry import members
+from harness.storage import write_atomic
+from harness.training.checkpoint import in_parts
+from harness.training.evaluate import defined
+from harness.training.program import Program
+
+
+def chosen_metrics(setup: Setup) -> list[Metric]:
+    """Return the metrics that the setup names."""
+    kinds = members("metrics")
+    return [cast("Metric", kinds[name](name=name)) for name in setup.evaluation.metrics]
+
+
+def new_log(replicas: int) -> dict[str, Any]:
+    """Return an empty log: epochs, values [epoch][replica][layer], divergences; plain data, as a checkpoint holds."""
+    return {"epochs": [], "values": {}, "diverged": [None] * replicas}
+
+
+def record_divergence(log: dict[str, Any], finite: np.ndarray, epoch: int) -> None:
+    """Mark replicas that stopped being finite in this epoch."""
+    log["diverged"] = [
+        epoch if before is None and not fine else before for before, fine in zip(log["diverged"], finite, strict=True)
+    ]
+
+
+def record_values(log: dict[str, Any], epoch: int, measured: dict[str, dict[str, np.ndarray]]) -> None:
+    """Append an epoch's values; what is not finite becomes None, and so does everything of a diverged replica."""
+    log["epochs"].append(epoch)
+    for metric, summaries in measured.items():
+        for summary, values in summaries.items():
+            rows = [
+                [None if diverged is not None or not np.isfinite(value) else float(value) for value in row]
+                for row, diverged in zip(values, log["diverged"], strict=True)
+            ]
+            log["values"].setdefault(metric, {}).setdefault(summary, []).append(rows)
+
+
+def finish(program: Program, log: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the results of a trained cohort; keep weights and feedback where the setup asks for them."""
+    state = program.state
+    weights = {name: tensor.detach().cpu() for name, tensor in state.params.items()}
+    measured = {metric.name: metric for metric in chosen_metrics(state.setup)}
+
+    def one(r: int) -> tuple[dict[str, Any], dict[str, str]]:
+        replica, group = state.cohort.replicas[r], state.group_of_replica(r)
+        digest = hashlib.sha256()
+        for name in sorted(weights):
+            digest.update(weights[name][r].contiguous().numpy().data)
+        series = {
+            metric: Series(
+                epochs=tuple(log["epochs"]),
+                values={summary: tuple(tuple(rows[r]) for rows in epochs) for summary, epochs in summaries.items()},
+            )
+            for metric, summaries in log["values"].items()
+            if defined(measured[metric], group.rule)
+        }
+        diverged = log["diverged"][r]
+        result = ReplicaResult(
+            arm=replica.arm,
+            seed_index=replica.seed_index,
+            seed=replica.seed,
+            status="finished" if diverged is None else "diverged",
+            diverged_epoch=diverged,
+            weights_sha256=digest.hexdigest(),
+            metrics=series,
+        )
+        return result.model_dump(mode="json"), keep(program, weights, r, folder)
+
+    with ThreadPoolExecutor() as pool:  # digests and disks do not need Python's lock
+        results = list(pool.map(one, range(state.replicas)))
+    kept = {name: digest for _, files in results for name, digest in files.items()}
+    return {"replicas": [result for result, _ in results], "weights": kept}
+
+
+def keep(program: Program, weights: Mapping[str, Tensor], r: int, folder: Path) -> dict[str, str]:
+    """Write what the setup says is kept of a replica; return its file → SHA-256."""
+    replica, group = program.state.cohort.replicas[r], program.state.group_of_replica(r)
+    tensors = {f"weights/{name}": tensor[r].contiguous() for name, tensor in weights.items()}
+    own = r - group.replicas.start
+    tensors |= {f"feedback/{name}": tensor[own].cpu().contiguous() for name, tensor in group.feedback.items()}
+    tensors = {name: tensor for name, tensor in tensors.items() if name.split("/")[0] in program.state.setup.save}
+    if not tensors:
+        return {}
+    name = f"{replica.arm}/{replica.seed_index}.safetensors"
+    data = b"".join(in_parts(tensors, {"arm": replica.arm, "seed": str(replica.seed)}))
+    write_atomic(folder / name, data)
+    return {name: hashlib.sha256(data).hexdigest()}

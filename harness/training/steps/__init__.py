@@ -1,0 +1,1 @@
+"""The steps: how a cohort's weights get from one batch to the next."""

@@ -1,0 +1,39 @@
+"""Imports Triton and the kernels; where there is no card, so that Triton's interpreter runs them.
+
+Triton reads a variable when a kernel is defined and when it is launched. It is set for these moments only: a run names
+it among what selects the arithmetic, so that commands that other tests of this process start would differ from those of
+a user.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+
+ON_CARD = torch.cuda.is_available()
+
+
+@contextmanager
+def interpreted() -> Iterator[None]:
+    """Define or launch kernels by Triton's interpreter, unless there is a card."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not ON_CARD:
+            patch.setenv("TRITON_INTERPRET", "1")
+        yield
+
+
+with interpreted():
+    triton = pytest.importorskip("triton", reason="Triton is not installed")
+    for name in ("common", "forward", "backward", "update"):
+        importlib.import_module(f"harness.training.steps.kernels.triton.{name}")
+
+
+def kernel(function: Callable[..., None]) -> Any:
+    """Return a test's own kernel, defined as harness's are."""
+    with interpreted():
+        return triton.jit(function)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from harness.criteria import Criterion, Target
 from harness.datasets import Dataset
@@ -233,10 +233,15 @@ class Estimand(Record):
             return low, high
         return max(0.0, low, -high), max(-low, high)
 
-    def signed(self, bands: Mapping[str, Band]) -> dict[str, Band]:
-        """Bands as statements about the signed summary: those about an absolute value become symmetric."""
-        mirror = self.transform == "absolute_after"
-        return {name: band.mirrored() if mirror else band for name, band in bands.items()}
+    def signed(self, decision: DecisionSpec) -> DecisionSpec:
+        """Return a decision about this estimand with its bands as statements about the signed summary.
+
+        Bands about an absolute value become symmetric; symmetric ones stay as they are.
+        """
+        if self.transform != "absolute_after":
+            return decision
+        mirrored = {name: band.mirrored() for name, band in decision.bands.items()}
+        return decision.model_copy(update={"bands": mirrored})
 
 
 class Guard(Record):
@@ -414,13 +419,17 @@ class Hypothesis(Record):
     exploratory: dict[Name, Estimand] = Field(default_factory=dict)
     """Reported, never deciding."""
 
-    @model_validator(mode="after")
-    def _bands_on_signed_summaries(self) -> Hypothesis:
-        """From here on all bands are about the signed summary; symmetric bands stay as they are."""
-        for decision in self.decisions.values():
-            if (estimand := self.estimands.get(decision.estimand)) is not None:
-                decision.bands.update(estimand.signed(decision.bands))
-        return self
+    @field_validator("decisions")
+    @classmethod
+    def _about_signed_summaries(
+        cls, decisions: dict[str, DecisionSpec], info: ValidationInfo
+    ) -> dict[str, DecisionSpec]:
+        """From here on all bands are about the signed summary; the given decisions keep theirs as written."""
+        estimands: Mapping[str, Estimand] = info.data.get("estimands", {})  # missing where an estimand is wrong
+        return {
+            name: estimands[decision.estimand].signed(decision) if decision.estimand in estimands else decision
+            for name, decision in decisions.items()
+        }
 
     @property
     def looks(self) -> tuple[int, ...]:

@@ -71,7 +71,7 @@ def seed_problems(draft: Draft) -> Iterator[Problem]:
 def _needs(decision: DecisionSpec, criterion: Criterion, estimand: Estimand, alpha: float) -> list[tuple[int, float]]:
     """For each atom the fewest seeds with which it could be rejected, and the level of its test."""
     bound = criterion.on(estimand.domain)
-    tests = tests_of(estimand.signed(decision.bands), estimand.domain)
+    tests = tests_of(estimand.signed(decision).bands, estimand.domain)
     return [(bound.smallest_n(alpha / parts, cut), alpha / parts) for cut, parts in tests] or [(0, alpha)]
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from harness.criteria import Criterion
 from harness.criteria.t import T
 from harness.distributions import t_exceeded
-from harness.inference.atoms import WHOLE_LINE, Atom
+from harness.domain.partition import WHOLE_LINE, Atom
 from harness.noncentral import nodes, normal_cdf
 
 KEY = 20_260_401

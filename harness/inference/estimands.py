@@ -9,12 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from harness.criteria import estimate as average
-from harness.criteria.t import T
-from harness.criteria.welch import Welch
+from harness.domain.standard_tests import mean_test
 from harness.inference.readings import Reading, readings, usable
 from harness.records import Estimand, EstimandResult, Hypothesis, Measurements, SeedValue
 
-STUDENT, WELCH = T(name="t"), Welch(name="welch")
 RELATIVE_SPREAD = 1e-12
 SMALLEST_SPREAD = 1e-150  # the square of a smaller number loses its digits
 PP_DECIMALS = 9  # finer than one sample in any data set; takes off what binary fractions add to 100·(a − b)
@@ -61,7 +59,7 @@ def evaluate(name: str, estimand: Estimand, hypothesis: Hypothesis, measurements
         x, arms, estimand, resolution(estimand, hypothesis, measurements)
     )
     testable = sd is not None and not degenerate and not blocked
-    student = WELCH if unpaired else STUDENT
+    student = mean_test(estimand).criterion
     result = EstimandResult(
         name=name,
         title=title(estimand, hypothesis),

@@ -10,7 +10,7 @@ import numpy as np
 from harness.criteria import Criterion
 from harness.criteria.t import T
 from harness.criteria.t_sequence import TSequence
-from harness.inference.atoms import Atom, split
+from harness.domain.partition import Atom, split
 from harness.inference.chances import Chances, ExactT, Simulated, draws_of
 from harness.inference.power import Spread, chance_with
 from harness.inference.prediction import level, wanted

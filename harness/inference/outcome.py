@@ -98,7 +98,7 @@ def _judged(
             name,
             guard.model_copy(update={"alpha": guard.alpha / guard_parts}),
             samples[guard.estimand],
-            hypothesis.estimands[guard.estimand].seeds,
+            hypothesis.estimands[guard.estimand],
         )
         for name, guard in hypothesis.guards.items()
     )

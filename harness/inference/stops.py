@@ -18,7 +18,7 @@ from harness.criteria import Criterion
 from harness.criteria.t import T
 from harness.criteria.t_sequence import TSequence
 from harness.distributions import t_exceeded
-from harness.inference.atoms import WHOLE_LINE, Atom
+from harness.domain.partition import WHOLE_LINE, Atom
 from harness.inference.chances import DRAWS, KEY, Groups, Simulated, draws_of
 
 MOST_RUNS = 10_000

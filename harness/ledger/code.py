@@ -28,6 +28,8 @@ KINDS: Mapping[str, Kind] = {
     "cli": "words",
     "criteria": "judgement",
     "datasets": "numbers",
+    "domain": "judgement",
+    "domain/form_differences": "words",
     "distributions": "judgement",
     "engine": "numbers",
     "errors": "words",

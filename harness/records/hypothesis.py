@@ -14,7 +14,7 @@ from harness.fields import Unit
 from harness.metrics import Metric
 from harness.models import Model
 from harness.penalties import Penalty
-from harness.records.bands import Band
+from harness.records.bands import Band, cuts_of
 from harness.records.base import Id, Name, Record, Text
 from harness.registry import Named
 from harness.rules import Rule
@@ -280,8 +280,7 @@ class DecisionSpec(Record):
     @property
     def cuts(self) -> tuple[float, ...]:
         """Every boundary of the bands, rising, each once."""
-        ends = [end for band in self.bands.values() for part in band for end in (part.lower, part.upper)]
-        return tuple(sorted({end for end in ends if end is not None}))
+        return cuts_of(self.bands)
 
 
 class Combine(Record):

@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "inference"))
 from inference_records import DIRECTION, MARGIN, decided, make_hypothesis, make_measurements, spec_of
 
 from harness.criteria.t import T
+from harness.domain.partition import split
 from harness.inference import decide
-from harness.inference.atoms import split
 from harness.inference.chances import DRAWS, ExactT, Simulated, t_chances
 
 HALVES = split(spec_of({"low": "(-inf, 0]", "high": "(0, inf)"}).bands)

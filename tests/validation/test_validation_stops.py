@@ -17,8 +17,8 @@ from inference_records import margin as margin_hypothesis
 from harness.criteria.t import T
 from harness.criteria.t_sequence import TSequence
 from harness.criteria.welch import Welch
+from harness.domain.partition import split
 from harness.inference import decide
-from harness.inference.atoms import split
 from harness.inference.chances import ExactT
 from harness.inference.stops import Sequential
 

@@ -7,8 +7,9 @@ import math
 import numpy as np
 
 from harness.criteria import estimate
+from harness.domain.partition import split
 from harness.inference import Spread
-from harness.inference.atoms import atom_tests, split
+from harness.inference.atoms import atom_tests
 from harness.inference.bands import alive_bands, judge_bands
 from harness.inference.estimands import Sample
 from harness.records import BandDecision, DecisionSpec, EstimandResult, Hypothesis, Measurements

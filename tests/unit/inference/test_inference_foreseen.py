@@ -9,8 +9,8 @@ import pytest
 from inference_records import ACCURACY, MARGIN_PP, make_hypothesis, spread
 
 from harness.criteria.wilcoxon import Wilcoxon
+from harness.domain.partition import split
 from harness.inference import greatest_chance, only_points, power
-from harness.inference.atoms import split
 from harness.inference.chances import Simulated
 from harness.registry import members
 

@@ -19,8 +19,8 @@ from inference_records import (
 from scipy import stats
 
 from harness.criteria.t import T
+from harness.domain.partition import split
 from harness.inference import Truth, greatest_chance, power
-from harness.inference.atoms import split
 from harness.inference.chances import ExactT
 from harness.inference.prediction import level, wanted
 from harness.inference.regions import regions

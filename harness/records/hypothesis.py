@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -157,6 +157,21 @@ class Seeds(Record):
         return self.count if self.count is not None else len(self.list or ())
 
 
+def _contrasted(text: str) -> tuple[str, str]:
+    arms = tuple(part.strip() for part in text.split(" - "))
+    if len(arms) != 2:
+        raise ValueError(f"{text!r} is no contrast; write two arms: first - second")
+    return arms
+
+
+SHORT_FORMS: Mapping[str, Callable[[str], Any]] = {"metric": lambda name: {"name": name}, "contrast": _contrasted}
+"""Key of an estimand → what its text stands for: a metric by its name alone, a contrast as ``first - second``.
+
+Raises:
+    ValueError: no contrast of two arms.
+"""
+
+
 class Estimand(Record):
     """The number about arms that a decision is about: a metric of one arm, or the paired contrast of two."""
 
@@ -185,16 +200,10 @@ class Estimand(Record):
     @model_validator(mode="before")
     @classmethod
     def _short_forms(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            data = dict(data)
-            if isinstance(data.get("metric"), str):
-                data["metric"] = {"name": data["metric"]}
-            if isinstance(data.get("contrast"), str):
-                parts = [part.strip() for part in data["contrast"].split(" - ")]
-                if len(parts) != 2:
-                    raise ValueError(f"{data['contrast']!r} is no contrast; write two arms: first - second")
-                data["contrast"] = parts
-        return data
+        if not isinstance(data, dict):
+            return data
+        short = {key: text for key in SHORT_FORMS if isinstance(text := data.get(key), str)}
+        return {**data, **{key: SHORT_FORMS[key](text) for key, text in short.items()}}
 
     @model_validator(mode="after")
     def _one_of(self) -> Estimand:

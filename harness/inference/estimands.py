@@ -96,13 +96,13 @@ def _at_seed(index: int, pair: Sequence[Reading], estimand: Estimand) -> SeedVal
 
 def resolution(estimand: Estimand, hypothesis: Hypothesis, measurements: Measurements) -> float:
     """The step between possible values, in the estimand's unit; 0 where there is none or it is not constant."""
-    if estimand.metric.name != "test_accuracy" or estimand.transform == "log10":
+    if estimand.transform == "log10":
         return 0.0
     steps = []
     for arm in estimand.arms:
         dataset = hypothesis.arms[arm].setup.dataset
         record = measurements.data.get(dataset.name)
-        steps.append(1 / (record.test if record is not None else dataset.test_count))
+        steps.append(estimand.metric.resolution(record.test if record is not None else dataset.test_count))
     return max(steps) * (100 if estimand.unit == "pp" else 1)
 
 

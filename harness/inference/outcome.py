@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from harness.criteria.t import T
-from harness.criteria.welch import Welch
+from harness.domain.standard_tests import standard_test
 from harness.errors import HarnessError
 from harness.inference.bands import judge_bands
 from harness.inference.combine import Combined, combine, share
@@ -250,12 +249,12 @@ def _warnings(
         found.append("This is a pilot: its numbers are prior data, and it gives no outcome.")
     if not measurements.pilot and len(measurements.seeds) not in hypothesis.looks:
         found.append(f"{len(measurements.seeds)} seeds were measured, but {hypothesis.seeds.number} are registered.")
-    normal = {spec.estimand for spec in hypothesis.decisions.values() if isinstance(spec.criterion, T | Welch)}
     guarded = [guard.estimand for guard in hypothesis.guards.values()]
-    normal |= {name for name in guarded if hypothesis.estimands[name].seeds == "mean"}  # by the same tests
+    t_tested = {spec.estimand for spec in hypothesis.decisions.values() if spec.criterion.t_test}
+    t_tested |= {name for name in guarded if standard_test(hypothesis.estimands[name]).criterion.t_test}
     for name in _deciding(hypothesis):
         sample = samples[name]
-        if len(sample.x) == 2 and name in normal:
+        if len(sample.x) == 2 and name in t_tested:
             found.append(f"{name}: with 2 seeds, a t test rests wholly on the values being normal.")
         if sample.degenerate:
             found.append(f"{name}: all seeds give the same value up to rounding.")

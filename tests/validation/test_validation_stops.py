@@ -37,7 +37,7 @@ def test_a_single_look_has_the_exact_chances(truth, sd):
         one = Sequential(T(name="t"), THREE, 0.05, (n,))
         for band in DIRECTION:
             groups, effect = [frozenset([band])], np.array([truth])
-            exact = ExactT(THREE, 0.05)(groups, effect, sd, n)[0, 0]
+            exact = ExactT(T(name="t"), THREE, 0.05)(groups, effect, sd, n)[0, 0]
             assert one(groups, effect, sd, n)[0, 0] == pytest.approx(exact, abs=within(exact, one.draws))
 
 

@@ -43,7 +43,7 @@ class T(Criterion):
         return float(x.mean()) - half, float(x.mean()) + half
 
     def critical_t(self, alpha: float, n: int) -> float:
-        """Student's t that is exceeded with probability ``alpha``, n − 1 degrees of freedom."""
+        """Return Student's t that is exceeded with probability ``alpha``; n − 1 degrees of freedom."""
         return t_exceeded(alpha, n - 1)
 
 

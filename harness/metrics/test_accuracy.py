@@ -24,7 +24,7 @@ class TestAccuracy(Metric):
     curve: ClassVar[bool] = True
 
     def resolution(self, test_count: int) -> float:
-        """One sample."""
+        """Return what one sample counts: 1 of ``test_count``."""
         return 1 / test_count
 
     def measure(self, evaluation: Evaluation) -> Tensor:

@@ -10,7 +10,7 @@ from harness.fields import Unit
 from harness.models.residual_mlp import ResidualMlp
 from harness.penalties.residual_branch import ResidualBranch
 from harness.records.base import Record
-from harness.records.hypothesis import Arm, Setup
+from harness.records.setup import Arm, Setup
 from harness.rules.bp import Bp
 from harness.rules.dfa import Dfa
 

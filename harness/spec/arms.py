@@ -26,7 +26,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from harness.records.hypothesis import SHORT_FORMS
+from harness.records.estimands import SHORT_FORMS
 from harness.spec.tree import Node, Problem
 
 MAX_PATHS = 8

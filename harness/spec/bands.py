@@ -6,8 +6,7 @@ import math
 from collections.abc import Iterator
 
 from harness.domain.partition import WHOLE_LINE, stretches
-from harness.records import DecisionSpec, Interval
-from harness.records.hypothesis import RESERVED_OUTCOMES
+from harness.records import RESERVED_OUTCOMES, DecisionSpec, Interval
 from harness.spec.draft import Draft
 from harness.spec.tree import Path, Problem
 

@@ -6,8 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 from harness.domain.claim_graph import grounds
-from harness.records import Claims
-from harness.records.hypothesis import RESERVED_OUTCOMES
+from harness.records import RESERVED_OUTCOMES, Claims
 from harness.spec.draft import VERBS, Draft
 from harness.spec.tree import Problem
 

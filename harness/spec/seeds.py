@@ -71,7 +71,7 @@ def seed_problems(draft: Draft) -> Iterator[Problem]:
 def _needs(decision: DecisionSpec, criterion: Criterion, estimand: Estimand, alpha: float) -> list[tuple[int, float]]:
     """For each atom the fewest seeds with which it could be rejected, and the level of its test."""
     bound = criterion.on(estimand.domain)
-    atoms = atoms_of(estimand.signed(decision).bands, estimand.domain)
+    atoms = atoms_of(decision.about_signed_summary(estimand).bands, estimand.domain)
     tests = [(atom.level(alpha), cut) for atom in atoms for cut in atom.cuts]
     return [(bound.smallest_n(level, cut), level) for level, cut in tests] or [(0, alpha)]
 

@@ -43,7 +43,7 @@ def test_making_a_hypothesis_leaves_the_bands_of_its_parts_as_they_are_written()
     assert {name: str(band) for name, band in written.bands.items()} == {"near": "[0, 0.05)", "far": "[0.05, 1]"}
     signed = {name: str(band) for name, band in hypothesis.decisions["t"].bands.items()}
     assert signed == {"near": "(-0.05, 0.05)", "far": "[-1, -0.05] | [0.05, 1]"}
-    assert hypothesis.decisions["t"] == hypothesis.estimands["direction"].signed(written)
+    assert hypothesis.decisions["t"] == written.about_signed_summary(hypothesis.estimands["direction"])
 
 
 def test_bands_that_are_not_on_an_absolute_value_stay_the_same_record() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from harness.domain.standard_tests import standard_test
 from harness.errors import HarnessError
@@ -17,6 +18,9 @@ from harness.inference.readings import diverged, divergence_rate, unapplied_seed
 from harness.inference.report import TODAY, Words
 from harness.records import BandDecision, Decision, GuardResult, Hypothesis, Measurements
 from harness.wording import listing
+
+OUTCOMES = {"pilot": "inconclusive", "guard_unverified": "inconclusive"}
+"""Kind of reason → outcome. The decisions give their own; all other reasons make it invalid."""
 
 
 def judge(
@@ -34,8 +38,8 @@ def judge(
     Raises:
         HarnessError: bands that do not tile the line, or several decisions without a rule that combines them.
     """
-    found = _judged(hypothesis, measurements, parts, guard_parts, words)
-    samples, decisions, combined = found.samples, found.decisions, found.combined
+    found = _judged(hypothesis, measurements, parts, guard_parts)
+    samples, combined = found.samples, found.combined
     failed = _failed(hypothesis, measurements, samples)
     replicas = {arm: sum(result.arm == arm for result in measurements.replicas) for arm in failed}
     clean = not failed and not any(
@@ -46,10 +50,10 @@ def judge(
     return Decision(
         outcome=found.outcome,
         predicted=hypothesis.prediction.outcome,
-        summary=found.summary,
+        summary=_summary(hypothesis, measurements, found, parts, words),
         guards=found.guards,
-        decisions=decisions,
-        combination=combined.words if combined is not None and hypothesis.combine is not None else None,
+        decisions=tuple(_explained(hypothesis, decision, measurements.pilot, words) for decision in found.decisions),
+        combination=words.combination(combined.reasoning) if combined is not None and combined.reasoning else None,
         p=found.p,
         diverged=failed,
         divergence_rate={arm: divergence_rate(len(indices), replicas[arm]) for arm, indices in failed.items()},
@@ -64,8 +68,19 @@ def glance(
     hypothesis: Hypothesis, measurements: Measurements, *, parts: int, guard_parts: int
 ) -> tuple[str, float | None]:
     """Outcome and p that ``judge`` would give, without all that describes them."""
-    found = _judged(hypothesis, measurements, parts, guard_parts, TODAY, described=False)
+    found = _judged(hypothesis, measurements, parts, guard_parts, described=False)
     return found.outcome, found.p
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why the outcome is what it is."""
+
+    kind: Literal[
+        "pilot", "seed_not_applied", "diverged", "without_value", "guard_violated", "guard_unverified", "decisions"
+    ]
+    seeds: Mapping[str, int] = field(default_factory=dict)
+    """Arm, or for ``without_value`` estimand → how many of its seeds are concerned."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +93,7 @@ class _Judged:
     decisions: tuple[BandDecision, ...]
     combined: Combined | None
     outcome: str
-    summary: str
+    reason: Reason
     p: float | None
 
 
@@ -87,7 +102,6 @@ def _judged(
     measurements: Measurements,
     parts: int,
     guard_parts: int,
-    words: Words,
     described: bool = True,
 ) -> _Judged:
     samples = {name: evaluate(name, e, hypothesis, measurements) for name, e in hypothesis.estimands.items()}
@@ -101,12 +115,13 @@ def _judged(
         )
         for name, guard in hypothesis.guards.items()
     )
-    decisions = _decisions(hypothesis, samples, unapplied, measurements.pilot, parts, words if described else None)
-    combined = None if measurements.pilot else _combined(hypothesis, decisions, parts, words)
-    outcome, summary, p = _whole(
-        hypothesis, measurements, guards, decisions, combined, samples, unapplied, parts, words
-    )
-    return _Judged(samples, unapplied, guards, decisions, combined, outcome, summary, p)
+    decisions = _decisions(hypothesis, samples, unapplied, measurements.pilot, parts, described)
+    combined = None if measurements.pilot else _combined(hypothesis, decisions, parts)
+    reason = _reason(hypothesis, measurements, guards, combined, samples, unapplied)
+    outcome, p = OUTCOMES.get(reason.kind, "invalid"), None
+    if combined is not None and reason.kind == "decisions":
+        outcome, p = combined.outcome, combined.p
+    return _Judged(samples, unapplied, guards, decisions, combined, outcome, reason, p)
 
 
 def _deciding(hypothesis: Hypothesis) -> tuple[str, ...]:
@@ -138,9 +153,9 @@ def _decisions(
     unapplied: Mapping[str, tuple[int, ...]],
     pilot: bool,
     parts: int,
-    words: Words | None,
+    described: bool,
 ) -> tuple[BandDecision, ...]:
-    """Every decision by itself; described in ``words``, if there are any."""
+    """Every decision by itself, not yet explained."""
     found = []
     for name, spec in hypothesis.decisions.items():
         estimand = hypothesis.estimands[spec.estimand]
@@ -153,28 +168,29 @@ def _decisions(
             estimand.domain,
             alpha,
             seeds_applied=applied,
-            described=words is not None,
+            described=described,
         )
-        if pilot:
-            decision = decision.model_copy(update={"outcome": "inconclusive"})
-        if words is None:
-            found.append(decision)
-            continue
-        steps = words.explain(decision, spec, estimand, pilot)
-        beside: dict[str, object] = {}
-        if spec.criterion.targets == "mean" and estimand.pairing == "seed":
-            beside["posterior"] = posterior(decision)
-            beside["effect_size"] = effect_size(decision) if estimand.contrast is not None else None
-        found.append(decision.model_copy(update={"steps": steps, **beside}))
+        found.append(decision.model_copy(update={"outcome": "inconclusive"}) if pilot else decision)
     return tuple(found)
 
 
-def _combined(hypothesis: Hypothesis, decisions: tuple[BandDecision, ...], parts: int, words: Words) -> Combined:
+def _explained(hypothesis: Hypothesis, decision: BandDecision, pilot: bool, words: Words) -> BandDecision:
+    """A decision with its steps in words, and what stands beside it as a second opinion."""
+    spec = hypothesis.decisions[decision.name]
+    estimand = hypothesis.estimands[spec.estimand]
+    beside: dict[str, object] = {"steps": words.explain(decision, spec, estimand, pilot)}
+    if spec.criterion.targets == "mean" and estimand.pairing == "seed":
+        beside["posterior"] = posterior(decision)
+        beside["effect_size"] = effect_size(decision) if estimand.contrast is not None else None
+    return decision.model_copy(update=beside)
+
+
+def _combined(hypothesis: Hypothesis, decisions: tuple[BandDecision, ...], parts: int) -> Combined:
     """What the decisions say together; p as for all of the looks."""
     if hypothesis.combine is not None:
-        together = combine(hypothesis.combine, decisions, words)
+        together = combine(hypothesis.combine, decisions)
     elif len(decisions) == 1:
-        together = Combined(decisions[0].outcome, decisions[0].p, "")
+        together = Combined(decisions[0].outcome, decisions[0].p)
     else:
         raise HarnessError(
             f"{len(decisions)} decisions, and no rule that makes one outcome of them",
@@ -184,56 +200,56 @@ def _combined(hypothesis: Hypothesis, decisions: tuple[BandDecision, ...], parts
     return replace(together, p=None if together.p is None else min(1.0, parts * together.p))
 
 
-def _whole(
+def _reason(
     hypothesis: Hypothesis,
     measurements: Measurements,
     guards: tuple[GuardResult, ...],
-    decisions: tuple[BandDecision, ...],
     combined: Combined | None,
     samples: Mapping[str, Sample],
     unapplied: Mapping[str, tuple[int, ...]],
-    parts: int,
-    words: Words,
-) -> tuple[str, str, float | None]:
-    """Outcome, one sentence, p."""
-    if combined is None:
-        return "inconclusive", "Pilot: no outcome.", None
-    if reason := _invalid(hypothesis, measurements, guards, samples, unapplied, words):
-        return "invalid", f"Invalid: {reason}", None
-    if open_guards := [guard for guard in guards if guard.status == "unverified"]:
-        return "inconclusive", words.unverified(open_guards), None
-    if hypothesis.combine is None:
-        spec = hypothesis.decisions[decisions[0].name]
-        estimand = hypothesis.estimands[spec.estimand]
-        return combined.outcome, words.summary(decisions[0], spec, estimand, combined.p, parts), combined.p
-    return combined.outcome, words.several(decisions, combined.outcome, combined.p), combined.p
-
-
-def _invalid(
-    hypothesis: Hypothesis,
-    measurements: Measurements,
-    guards: tuple[GuardResult, ...],
-    samples: Mapping[str, Sample],
-    unapplied: Mapping[str, tuple[int, ...]],
-    words: Words,
-) -> str | None:
-    """Why no statement can be made, if so."""
+) -> Reason:
+    """The first of the reasons, in the order of ``judge``."""
     arms = _arms(hypothesis)
-    if same := [arm for arm in arms if arm in unapplied]:
-        labels = listing([hypothesis.arms[arm].label for arm in same])
-        return f"different seeds of {labels} ended with identical weights, so the seed was not applied."
+    if combined is None:
+        return Reason("pilot")
+    if same := {arm: len(unapplied[arm]) for arm in arms if arm in unapplied}:
+        return Reason("seed_not_applied", same)
     failed = diverged(measurements)
-    if hypothesis.exclusions.diverged == "invalid" and (lost := [arm for arm in arms if arm in failed]):
-        counts = [
-            f"{len(failed[arm])} of {len(measurements.seeds)} seeds of {hypothesis.arms[arm].label}" for arm in lost
-        ]
-        return f"{listing(counts)} diverged, and the file allows no outcome then."
-    if blocked := [name for name in _deciding(hypothesis) if samples[name].blocked]:
-        counts = [f"{name} ({len(samples[name].missing)} seeds)" for name in blocked]
-        return f"{listing(counts)} has seeds without a finite value, and the file allows no outcome then."
-    if violated := [guard for guard in guards if guard.status == "violated"]:
-        return words.violated(violated)
-    return None
+    if hypothesis.exclusions.diverged == "invalid" and (lost := {a: len(failed[a]) for a in arms if a in failed}):
+        return Reason("diverged", lost)
+    if blocked := {name: len(samples[name].missing) for name in _deciding(hypothesis) if samples[name].blocked}:
+        return Reason("without_value", blocked)
+    if any(guard.status == "violated" for guard in guards):
+        return Reason("guard_violated")
+    if any(guard.status == "unverified" for guard in guards):
+        return Reason("guard_unverified")
+    return Reason("decisions")
+
+
+def _summary(hypothesis: Hypothesis, measurements: Measurements, found: _Judged, parts: int, words: Words) -> str:
+    """One sentence."""
+    kind, counts = found.reason.kind, found.reason.seeds
+    if kind == "pilot":
+        return "Pilot: no outcome."
+    if kind == "seed_not_applied":
+        labels = listing([hypothesis.arms[arm].label for arm in counts])
+        return f"Invalid: different seeds of {labels} ended with identical weights, so the seed was not applied."
+    if kind == "diverged":
+        seeds = len(measurements.seeds)
+        lost = listing([f"{count} of {seeds} seeds of {hypothesis.arms[arm].label}" for arm, count in counts.items()])
+        return f"Invalid: {lost} diverged, and the file allows no outcome then."
+    if kind == "without_value":
+        blocked = listing([f"{name} ({count} seeds)" for name, count in counts.items()])
+        return f"Invalid: {blocked} has seeds without a finite value, and the file allows no outcome then."
+    if kind == "guard_violated":
+        return f"Invalid: {words.violated([guard for guard in found.guards if guard.status == 'violated'])}"
+    if kind == "guard_unverified":
+        return words.unverified([guard for guard in found.guards if guard.status == "unverified"])
+    if hypothesis.combine is not None:
+        return words.several(found.decisions, found.outcome, found.p)
+    (decision,) = found.decisions
+    spec = hypothesis.decisions[decision.name]
+    return words.summary(decision, spec, hypothesis.estimands[spec.estimand], found.p, parts)
 
 
 def _warnings(

@@ -2,46 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal
 
 from harness.inference.families import holm
-from harness.records import BandDecision, Combine
-
-
-@dataclass(frozen=True)
-class Holding:
-    """Why a combination by all or any gives its outcome."""
-
-    rule: Literal["all", "any"]
-    count: int
-    """How many decisions must hold, or one of them."""
-    outcome: str
-    """What the file gives if they hold."""
-    otherwise: str
-    """What it gives if they do not."""
-    given: str
-    """What the decisions give: one of these two, or inconclusive."""
-    p: float | None
-    """Of what is given."""
-    shown: Mapping[str, float] | None
-    """Decision → p after Holm, where that some decision is on the other side gives the outcome; else None."""
-
-
-@dataclass(frozen=True)
-class LookedUp:
-    """Why a table gives its outcome."""
-
-    alive: Mapping[str, Sequence[str]]
-    """Decision that the table names → its bands that are not excluded."""
-    options: tuple[str, ...]
-    """The outcomes that are left, in alphabetical order."""
-    given: str
-    """The only one of them, or inconclusive."""
-    p: float | None
-    """Of what is given."""
+from harness.records import BandDecision, Combine, Holding, LookedUp
 
 
 @dataclass(frozen=True)
@@ -91,8 +57,16 @@ def combine(rule: Combine, decisions: tuple[BandDecision, ...]) -> Combined:
     else:  # not one decision holds if and only if every decision lies in its other bands
         fails = {name: frozenset(parts[name].band_p) - bands for name, bands in holds.items()}
         given, p, shown = _every(parts, fails, rule.otherwise, rule.outcome)
-    way: Literal["all", "any"] = "all" if rule.rule == "all" else "any"
-    return Combined(given, p, Holding(way, len(holds), rule.outcome, rule.otherwise, given, p, shown))
+    reasoning = Holding(
+        rule="all" if rule.rule == "all" else "any",
+        count=len(holds),
+        outcome=rule.outcome,
+        otherwise=rule.otherwise,
+        given=given,
+        p=p,
+        shown=shown,
+    )
+    return Combined(given, p, reasoning)
 
 
 def _band_p(decision: BandDecision) -> dict[str, float]:
@@ -108,7 +82,7 @@ def _band_p(decision: BandDecision) -> dict[str, float]:
 
 def _every(
     parts: Mapping[str, _Part], inside: Mapping[str, frozenset[str]], outcome: str, otherwise: str
-) -> tuple[str, float | None, Mapping[str, float] | None]:
+) -> tuple[str, float | None, dict[str, float] | None]:
     """``outcome`` if every decision lies in its bands of ``inside``, ``otherwise`` if some decision lies outside.
 
     ``outcome`` needs all bands outside excluded in every decision, each at its α: if it is wrong, some decision's true
@@ -145,7 +119,7 @@ def _table(rule: Combine, parts: Mapping[str, _Part]) -> Combined:
     rows = rule.table or ()
     names = tuple(name for name in parts if any(name in row.when for row in rows))
     m = len(names)
-    alive = {name: [b for b, p in parts[name].band_p.items() if p > parts[name].alpha] for name in names}
+    alive = {name: tuple(b for b, p in parts[name].band_p.items() if p > parts[name].alpha) for name in names}
 
     def look_up(cell: Mapping[str, str]) -> str | None:
         return next((row.outcome for row in rows if all(cell[name] == band for name, band in row.when.items())), None)
@@ -154,7 +128,7 @@ def _table(rule: Combine, parts: Mapping[str, _Part]) -> Combined:
     options = tuple(sorted(option for option in possible if option is not None))
     outcome = next(iter(possible)) if len(possible) == 1 else None
     if outcome is None:
-        return Combined("inconclusive", None, LookedUp(alive, options, "inconclusive", None))
+        return Combined("inconclusive", None, LookedUp(alive=alive, options=options, given="inconclusive", p=None))
     # a combination is excluded as soon as one of its bands is
     others = (
         min(parts[name].band_p[band] for name, band in zip(names, cell, strict=True))
@@ -162,4 +136,4 @@ def _table(rule: Combine, parts: Mapping[str, _Part]) -> Combined:
         if look_up(dict(zip(names, cell, strict=True))) != outcome
     )
     p = min(1.0, m * max(others, default=0.0))
-    return Combined(outcome, p, LookedUp(alive, options, outcome, p))
+    return Combined(outcome, p, LookedUp(alive=alive, options=options, given=outcome, p=p))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, replace
 
 from harness.domain.standard_tests import standard_test
 from harness.errors import HarnessError
@@ -15,18 +14,16 @@ from harness.inference.families import exploratory_p
 from harness.inference.guards import judge_guard
 from harness.inference.opinion import effect_size, posterior
 from harness.inference.readings import diverged, divergence_rate, unapplied_seeds
-from harness.inference.report import TODAY, Words
-from harness.records import BandDecision, Decision, GuardResult, Hypothesis, Measurements
-from harness.wording import listing
+from harness.records import BandDecision, Decision, GuardResult, Hypothesis, Measurements, Notice, Reason
 
 OUTCOMES = {"pilot": "inconclusive", "guard_unverified": "inconclusive"}
 """Kind of reason → outcome. The decisions give their own; all other reasons make it invalid."""
 
 
-def judge(
-    hypothesis: Hypothesis, measurements: Measurements, *, parts: int = 1, guard_parts: int = 1, words: Words = TODAY
-) -> Decision:
+def judge(hypothesis: Hypothesis, measurements: Measurements, *, parts: int = 1, guard_parts: int = 1) -> Decision:
     """The outcome of a hypothesis, with everything that it rests on. Pure: the same records give the same decision.
+
+    It is not in words yet: those are ``harness.verdict.worded``'s.
 
     In this order: a seed that was not applied, a replica that diverged where the file does not allow it, or a violated
     guard make it invalid; an unverified guard makes it inconclusive; then the decisions give the outcome. A pilot's
@@ -39,7 +36,7 @@ def judge(
         HarnessError: bands that do not tile the line, or several decisions without a rule that combines them.
     """
     found = _judged(hypothesis, measurements, parts, guard_parts)
-    samples, combined = found.samples, found.combined
+    samples = found.samples
     failed = _failed(hypothesis, measurements, samples)
     replicas = {arm: sum(result.arm == arm for result in measurements.replicas) for arm in failed}
     clean = not failed and not any(
@@ -50,17 +47,17 @@ def judge(
     return Decision(
         outcome=found.outcome,
         predicted=hypothesis.prediction.outcome,
-        summary=_summary(hypothesis, measurements, found, parts, words),
         guards=found.guards,
-        decisions=tuple(_explained(hypothesis, decision, measurements.pilot, words) for decision in found.decisions),
-        combination=words.combination(combined.reasoning) if combined is not None and combined.reasoning else None,
+        decisions=tuple(_with_opinion(hypothesis, decision) for decision in found.decisions),
         p=found.p,
         diverged=failed,
         divergence_rate={arm: divergence_rate(len(indices), replicas[arm]) for arm, indices in failed.items()},
         clean_rate_limit=1 - 0.05 ** (1 / seeds) if clean and seeds else None,
         exploratory=tuple(sample.result for sample in exploratory.values()),
         exploratory_p=exploratory_p(hypothesis.exploratory, exploratory),
-        warnings=_warnings(hypothesis, measurements, samples, found.unapplied, words),
+        reason=found.reason,
+        combined=found.combined.reasoning if found.combined is not None else None,
+        notices=_notices(hypothesis, measurements, samples, found.unapplied),
     )
 
 
@@ -70,17 +67,6 @@ def glance(
     """Outcome and p that ``judge`` would give, without all that describes them."""
     found = _judged(hypothesis, measurements, parts, guard_parts, described=False)
     return found.outcome, found.p
-
-
-@dataclass(frozen=True)
-class Reason:
-    """Why the outcome is what it is."""
-
-    kind: Literal[
-        "pilot", "seed_not_applied", "diverged", "without_value", "guard_violated", "guard_unverified", "decisions"
-    ]
-    seeds: Mapping[str, int] = field(default_factory=dict)
-    """Arm, or for ``without_value`` estimand → how many of its seeds are concerned."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +141,7 @@ def _decisions(
     parts: int,
     described: bool,
 ) -> tuple[BandDecision, ...]:
-    """Every decision by itself, not yet explained."""
+    """Every decision by itself."""
     found = []
     for name, spec in hypothesis.decisions.items():
         estimand = hypothesis.estimands[spec.estimand]
@@ -174,15 +160,14 @@ def _decisions(
     return tuple(found)
 
 
-def _explained(hypothesis: Hypothesis, decision: BandDecision, pilot: bool, words: Words) -> BandDecision:
-    """A decision with its steps in words, and what stands beside it as a second opinion."""
+def _with_opinion(hypothesis: Hypothesis, decision: BandDecision) -> BandDecision:
+    """A decision with what stands beside it as a second opinion."""
     spec = hypothesis.decisions[decision.name]
     estimand = hypothesis.estimands[spec.estimand]
-    beside: dict[str, object] = {"steps": words.explain(decision, spec, estimand, pilot)}
-    if spec.criterion.targets == "mean" and estimand.pairing == "seed":
-        beside["posterior"] = posterior(decision)
-        beside["effect_size"] = effect_size(decision) if estimand.contrast is not None else None
-    return decision.model_copy(update=beside)
+    if spec.criterion.targets != "mean" or estimand.pairing != "seed":
+        return decision
+    effect = effect_size(decision) if estimand.contrast is not None else None
+    return decision.model_copy(update={"posterior": posterior(decision), "effect_size": effect})
 
 
 def _combined(hypothesis: Hypothesis, decisions: tuple[BandDecision, ...], parts: int) -> Combined:
@@ -209,77 +194,50 @@ def _reason(
     unapplied: Mapping[str, tuple[int, ...]],
 ) -> Reason:
     """The first of the reasons, in the order of ``judge``."""
-    arms = _arms(hypothesis)
+    arms, measured = _arms(hypothesis), len(measurements.seeds)
     if combined is None:
-        return Reason("pilot")
+        return Reason(kind="pilot", measured=measured)
     if same := {arm: len(unapplied[arm]) for arm in arms if arm in unapplied}:
-        return Reason("seed_not_applied", same)
+        return Reason(kind="seed_not_applied", seeds=same, measured=measured)
     failed = diverged(measurements)
     if hypothesis.exclusions.diverged == "invalid" and (lost := {a: len(failed[a]) for a in arms if a in failed}):
-        return Reason("diverged", lost)
+        return Reason(kind="diverged", seeds=lost, measured=measured)
     if blocked := {name: len(samples[name].missing) for name in _deciding(hypothesis) if samples[name].blocked}:
-        return Reason("without_value", blocked)
+        return Reason(kind="without_value", seeds=blocked, measured=measured)
     if any(guard.status == "violated" for guard in guards):
-        return Reason("guard_violated")
+        return Reason(kind="guard_violated", measured=measured)
     if any(guard.status == "unverified" for guard in guards):
-        return Reason("guard_unverified")
-    return Reason("decisions")
+        return Reason(kind="guard_unverified", measured=measured)
+    return Reason(kind="decisions", measured=measured)
 
 
-def _summary(hypothesis: Hypothesis, measurements: Measurements, found: _Judged, parts: int, words: Words) -> str:
-    """One sentence."""
-    kind, counts = found.reason.kind, found.reason.seeds
-    if kind == "pilot":
-        return "Pilot: no outcome."
-    if kind == "seed_not_applied":
-        labels = listing([hypothesis.arms[arm].label for arm in counts])
-        return f"Invalid: different seeds of {labels} ended with identical weights, so the seed was not applied."
-    if kind == "diverged":
-        seeds = len(measurements.seeds)
-        lost = listing([f"{count} of {seeds} seeds of {hypothesis.arms[arm].label}" for arm, count in counts.items()])
-        return f"Invalid: {lost} diverged, and the file allows no outcome then."
-    if kind == "without_value":
-        blocked = listing([f"{name} ({count} seeds)" for name, count in counts.items()])
-        return f"Invalid: {blocked} has seeds without a finite value, and the file allows no outcome then."
-    if kind == "guard_violated":
-        return f"Invalid: {words.violated([guard for guard in found.guards if guard.status == 'violated'])}"
-    if kind == "guard_unverified":
-        return words.unverified([guard for guard in found.guards if guard.status == "unverified"])
-    if hypothesis.combine is not None:
-        return words.several(found.decisions, found.outcome, found.p)
-    (decision,) = found.decisions
-    spec = hypothesis.decisions[decision.name]
-    return words.summary(decision, spec, hypothesis.estimands[spec.estimand], found.p, parts)
-
-
-def _warnings(
+def _notices(
     hypothesis: Hypothesis,
     measurements: Measurements,
     samples: Mapping[str, Sample],
     unapplied: Mapping[str, tuple[int, ...]],
-    words: Words,
-) -> tuple[str, ...]:
+) -> tuple[Notice, ...]:
     """What a reader must know before believing the numbers."""
     found = []
     if measurements.pilot:
-        found.append("This is a pilot: its numbers are prior data, and it gives no outcome.")
-    if not measurements.pilot and len(measurements.seeds) not in hypothesis.looks:
-        found.append(f"{len(measurements.seeds)} seeds were measured, but {hypothesis.seeds.number} are registered.")
+        found.append(Notice(kind="pilot"))
+    elif len(measurements.seeds) not in hypothesis.looks:
+        found.append(Notice(kind="other_number", count=len(measurements.seeds)))
     guarded = [guard.estimand for guard in hypothesis.guards.values()]
     t_tested = {spec.estimand for spec in hypothesis.decisions.values() if spec.criterion.t_test}
     t_tested |= {name for name in guarded if standard_test(hypothesis.estimands[name]).criterion.t_test}
     for name in _deciding(hypothesis):
         sample = samples[name]
         if len(sample.x) == 2 and name in t_tested:
-            found.append(f"{name}: with 2 seeds, a t test rests wholly on the values being normal.")
+            found.append(Notice(kind="two_seeds", about=name, count=2))
         if sample.degenerate:
-            found.append(f"{name}: all seeds give the same value up to rounding.")
+            found.append(Notice(kind="all_alike", about=name))
         if sample.missing and not sample.blocked:
-            found.append(f"{name}: {len(sample.missing)} of {len(measurements.seeds)} seeds are left out.")
+            found.append(Notice(kind="left_out", about=name, count=len(sample.missing)))
         if replaced := sum(v.value is not None and v.note is not None for v in sample.result.values):
-            found.append(f"{name}: the worst value stands in at {replaced} of {len(measurements.seeds)} seeds.")
+            found.append(Notice(kind="stood_in", about=name, count=replaced))
     used = _arms(hypothesis)
     for arm, indices in unapplied.items():
         if arm not in used:
-            found.append(f"{hypothesis.arms[arm].label}: seeds {words.seeds(indices)} ended with identical weights.")
+            found.append(Notice(kind="seed_not_applied", about=arm, count=len(indices), seeds=indices))
     return tuple(found)

@@ -79,6 +79,7 @@ KINDS: Mapping[str, Kind] = {
     "records/plan": "numbers",
     "records/power": "words",
     "records/provenance": "words",
+    "records/reasons": "judgement",
     "records/seeds": "numbers",
     "records/setup": "numbers",
     "registry": "numbers",

@@ -108,7 +108,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             reporter.say(deviates(line))
         registered = registered_for(trail, attempt.event)
         trained = train_and_judge(planned, registered, images, device, trail, attempt, settings, reporter)
-        measurements, decision = trained.measurements, trained.decision
+        measurements, decision = trained.measurements, verdict.worded(hypothesis, trained.decision)
         provenance = Provenance(
             run=attempt.name,
             registration=registration.digest,
@@ -170,7 +170,7 @@ def pilot(path: Path, settings: Settings, reporter: Reporter, *, seeds: int, epo
         raise
     registered = Registered(hypothesis=hypothesis, claims=loaded.claims, registration="", seeds=numbers)
     measurements = measured(registered, images, result, pilot=True)
-    decision = inference.decide(hypothesis, measurements)
+    decision = verdict.worded(hypothesis, inference.decide(hypothesis, measurements))
     environment = ledger.environment(project_root(path)).model_dump(mode="json")
     provenance = Provenance(
         run=folder.name,

@@ -27,6 +27,7 @@ from harness.records.measurements import Measurements, ReplicaResult, Series
 from harness.records.plan import PROCESSOR_COHORT, Cohort, Plan, Replica
 from harness.records.power import DecisionPower, GuardPower, PowerReport, PredictionPower
 from harness.records.provenance import Attempt, DataRecord, Provenance
+from harness.records.reasons import Holding, LookedUp, Notice, Reason
 from harness.records.seeds import Seeds, Stopping
 from harness.records.setup import STANDARD_METRICS, Arm, EvaluationSpec, Optimizer, Setup
 
@@ -59,12 +60,15 @@ __all__ = [
     "Guard",
     "GuardPower",
     "GuardResult",
+    "Holding",
     "Hypothesis",
     "Implication",
     "Interval",
     "Look",
+    "LookedUp",
     "Measurements",
     "Move",
+    "Notice",
     "Optimizer",
     "Plan",
     "PowerReport",
@@ -72,6 +76,7 @@ __all__ = [
     "PredictionPower",
     "PriorData",
     "Provenance",
+    "Reason",
     "Record",
     "Registered",
     "Replica",

@@ -7,14 +7,14 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytest
-from inference_records import ACCURACY, COSINE, DIRECTION, make_hypothesis, make_measurements
+from inference_records import ACCURACY, COSINE, DIRECTION, decide, make_hypothesis, make_measurements
 
 from harness.criteria import Criterion, Target
 from harness.criteria.t import T
 from harness.criteria.t_sequence import TSequence
 from harness.distributions import t_exceeded
 from harness.domain.partition import split
-from harness.inference import Spread, decide, power
+from harness.inference import Spread, power
 from harness.inference.chances import ExactT, Simulated, chances_of
 from harness.inference.estimands import evaluate
 from harness.inference.foreseen import greatest_chance

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from inference_records import ACCURACY, make_hypothesis
+from inference_records import ACCURACY, cosines, direction, make_hypothesis
 
-from harness.inference.combine import Combined, Holding, LookedUp, combine
-from harness.inference.report import TODAY
-from harness.inference.report_before import BEFORE
-from harness.records import BandDecision, Combine, EstimandResult
+from harness import inference
+from harness.inference.combine import Combined, combine
+from harness.records import BandDecision, Combine, EstimandResult, Holding, LookedUp, Notice, Reason
+from harness.verdict import worded
+from harness.verdict.sentences import TODAY
+from harness.verdict.sentences_before import BEFORE
 
 SIDES = {"low": "(-inf, 0.5]", "high": "(0.5, inf)"}
 
@@ -42,28 +44,37 @@ TABLE = {
     "rule": "table",
     "table": [{"when": {"a": "high", "b": "high"}, "outcome": "both"}, {"when": {}, "outcome": "no"}],
 }
+ASKED: dict[str, Any] = {"count": 2, "outcome": "both", "otherwise": "no"}
 
 
 def test_all_that_hold_give_the_largest_p() -> None:
     found = combined(ALL, a=(0.01, 0.9), b=(0.02, 0.9))
-    assert found.reasoning == Holding("all", 2, "both", "no", given="both", p=0.02, shown=None)
+    assert found.reasoning == Holding(
+        rule="all", count=2, outcome="both", otherwise="no", given="both", p=0.02, shown=None
+    )
 
 
 def test_one_that_fails_is_named_with_its_p_after_holm() -> None:
     found = combined(ALL, a=(0.9, 0.01), b=(0.9, 0.9))
-    assert found.reasoning == Holding("all", 2, "both", "no", given="no", p=0.02, shown={"a": 0.02})
+    assert found.reasoning == Holding(
+        rule="all", count=2, outcome="both", otherwise="no", given="no", p=0.02, shown={"a": 0.02}
+    )
 
 
 def test_nothing_shown_has_no_p() -> None:
     found = combined({**ALL, "rule": "any"}, a=(0.2, 0.9), b=(0.2, 0.9))
-    assert found.reasoning == Holding("any", 2, "both", "no", given="inconclusive", p=None, shown=None)
+    assert found.reasoning == Holding(
+        rule="any", count=2, outcome="both", otherwise="no", given="inconclusive", p=None, shown=None
+    )
 
 
 def test_a_table_says_what_is_left_of_it() -> None:
-    left = combined(TABLE, a=(0.01, 0.9), b=(0.2, 0.9))
-    assert left.reasoning == LookedUp({"a": ["high"], "b": ["low", "high"]}, ("both", "no"), "inconclusive", None)
-    given = combined(TABLE, a=(0.01, 0.9), b=(0.02, 0.9))
-    assert given.reasoning == LookedUp({"a": ["high"], "b": ["high"]}, ("both",), "both", 0.04)
+    open_still = combined(TABLE, a=(0.01, 0.9), b=(0.2, 0.9)).reasoning
+    alive: dict[str, tuple[str, ...]] = {"a": ("high",), "b": ("low", "high")}
+    assert open_still == LookedUp(alive=alive, options=("both", "no"), given="inconclusive", p=None)
+    decided = combined(TABLE, a=(0.01, 0.9), b=(0.02, 0.9)).reasoning
+    alive = {"a": ("high",), "b": ("high",)}
+    assert decided == LookedUp(alive=alive, options=("both",), given="both", p=0.04)
 
 
 @pytest.mark.parametrize("rule", [ALL, {**ALL, "rule": "any"}, TABLE])
@@ -74,3 +85,18 @@ def test_every_form_has_its_sentence_of_the_same_reason(rule: dict[str, Any]) ->
         assert found.outcome in TODAY.combination(found.reasoning)
         assert found.outcome in BEFORE.combination(found.reasoning)
         assert TODAY.combination(found.reasoning) != BEFORE.combination(found.reasoning)
+
+
+def test_a_decision_says_what_gave_it_before_it_is_in_words() -> None:
+    h = direction(exclusions={"diverged": "exclude"})
+    bare = inference.decide(h, cosines([0.01, -0.01, 0.02, 0.0, -0.015], diverged={("penalized", 3): 2}))
+    assert (bare.summary, bare.warnings, bare.decisions[0].steps) == ("", (), ())
+    assert bare.reason == Reason(kind="decisions", measured=5)
+    assert bare.notices == (Notice(kind="left_out", about="direction", count=1),)
+    told = worded(h, bare)
+    assert told.warnings == ("direction: 1 of 5 seeds are left out.",) and told.summary and told.decisions[0].steps
+    blank = {"summary": "", "warnings": (), "decisions": bare.decisions}
+    assert told.model_copy(update=blank) == bare  # nothing but words is added
+
+    lost = inference.decide(direction(), cosines([0.01, -0.01, 0.02, 0.0, 0.0], diverged={("penalized", 3): 2}))
+    assert lost.reason == Reason(kind="diverged", seeds={"penalized": 1}, measured=5)

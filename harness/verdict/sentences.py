@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.criteria import Target
-from harness.inference.combine import Holding, LookedUp
-from harness.records import BandDecision, DecisionSpec, Estimand, GuardResult
+from harness.records import BandDecision, DecisionSpec, Estimand, GuardResult, Holding, LookedUp
 from harness.wording import (
     cardinal,
     level,
@@ -34,7 +33,7 @@ class Words:
     """The sentences of a decision.
 
     Stored verdicts hold sentences, and are written again to the byte: before one is changed here, the form of
-    verdict.json gets another number, and the sentence as it was goes to ``harness.inference.report_before``.
+    verdict.json gets another number, and the sentence as it was goes to ``harness.verdict.sentences_before``.
     """
 
     def p(self, p: float, alpha: float | None = None) -> str:

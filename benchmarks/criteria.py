@@ -8,7 +8,8 @@ import time
 import numpy as np
 
 from harness.criteria import Criterion
-from harness.inference.atoms import atom_tests, split
+from harness.domain.partition import split
+from harness.inference.atoms import atom_tests
 from harness.records import Band
 from harness.registry import members
 

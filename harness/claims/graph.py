@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.domain.claim_graph import grounds
 from harness.records import Claims, Consequences, Implication
 
 
@@ -23,18 +24,6 @@ def consequences(claims: Claims, implication: Implication) -> Consequences:
         restored=_ordered(claims, implication.restores),
         in_question=in_question,
     )
-
-
-def grounds(claims: Claims, name: str) -> set[str]:
-    """Every claim that ``name`` presupposes, directly or not; a circle of claims ends the walk, it does not hang it."""
-    reached: set[str] = set()
-    waiting = list(claims.claims[name].stands_on)
-    while waiting:
-        ground = waiting.pop()
-        if ground not in reached:
-            reached.add(ground)
-            waiting.extend(claims.claims[ground].stands_on)
-    return reached
 
 
 def _ordered(claims: Claims, names: set[str] | tuple[str, ...]) -> tuple[str, ...]:

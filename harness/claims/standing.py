@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.claims.graph import grounds
+from harness.domain.claim_graph import grounds
 from harness.records import Banner, Change, Claim, Claims, ClaimStanding, Move
 from harness.records.claims import Status
 

@@ -41,6 +41,8 @@ class Criterion(Plugin):
     """Its error rate holds at all numbers of seeds together, so one may look after every seed."""
     needs_bounds: ClassVar[bool] = False
     """It works only where the estimand's values lie between known bounds."""
+    t_test: ClassVar[bool] = False
+    """It is a t test: with two seeds it rests wholly on their values being normal, of which a verdict warns."""
 
     alpha: Annotated[float, Unit("probability")] = Field(default=0.05, gt=0, lt=0.5)
     """Largest probability of a wrong outcome, α."""
@@ -79,13 +81,26 @@ class Criterion(Plugin):
         p = self.p_greater if above else self.p_less
         return np.array([[p(x[:n], cut) if np.ptp(x[:n], axis=0).any() else 1.0 for x in runs] for n in looks])
 
-    def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
-        """Probability that the one-sided test at ``alpha`` misses a cut at ``distance`` from the true parameter.
+    def critical_t(self, alpha: float, n: int) -> float | None:
+        """Return the t beyond which the one-sided tests at ``alpha`` reject after ``n`` ≥ 2 seeds; infinite if none.
 
-        ``n`` seeds, whose values are normal with standard deviation ``sd`` > 0; for planning how many are needed. None
-        where the criterion has no such formula.
+        For criteria that look at one number per seed and at nothing of it but t = (x̄ − cut)/(s/√n): the null
+        "parameter ≤ cut" is rejected at t or above, "parameter ≥ cut" at −t or below. Their chances are then computed
+        from means and spreads, exactly at a fixed number of seeds, instead of simulated through p values. None, at
+        every ``alpha`` and ``n``, for all others.
         """
         return None
+
+    def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
+        """Return the probability that the one-sided test at ``alpha`` misses a cut at ``distance`` from the parameter.
+
+        ``n`` seeds, whose values are normal with standard deviation ``sd`` > 0; for planning how many are needed. None
+        where the criterion has no such formula: neither its own nor, by the noncentral t, that of a ``critical_t``.
+        """
+        critical = self.critical_t(alpha, n)
+        if critical is None or math.isinf(critical):
+            return None if critical is None else 1.0
+        return t_misses(distance, sd, n, n - 1, critical)
 
 
 def t_misses(distance: float, sd: float, n: float, df: float, critical: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from harness.criteria import Criterion, Target, t_misses
+from harness.criteria import Criterion, Target
 from harness.distributions import t_cdf, t_exceeded
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class T(Criterion):
     targets: ClassVar[Target] = "mean"
     assumes: ClassVar[str] = "seeds are independent and their values normal, or enough of them for the mean to be"
     source: ClassVar[str] = "Student 1908, doi 10.1093/biomet/6.1.1"
+    t_test: ClassVar[bool] = True
 
     def smallest_n(self, alpha: float, cut: float | None = None) -> int:
         """Two: one degree of freedom."""
@@ -41,9 +42,9 @@ class T(Criterion):
         half = t_exceeded((1 - level) / 2, len(x) - 1) * _standard_error(x)
         return float(x.mean()) - half, float(x.mean()) + half
 
-    def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
-        """P(T < t_α) where T is noncentral t with n − 1 degrees of freedom and noncentrality √n·distance/sd."""
-        return t_misses(distance, sd, n, n - 1, t_exceeded(alpha, n - 1))
+    def critical_t(self, alpha: float, n: int) -> float:
+        """Return Student's t that is exceeded with probability ``alpha``; n − 1 degrees of freedom."""
+        return t_exceeded(alpha, n - 1)
 
 
 def _standard_error(x: np.ndarray) -> float:

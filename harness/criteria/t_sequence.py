@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from harness.criteria import NEVER, Criterion, Target, t_misses
+from harness.criteria import NEVER, Criterion, Target
 from harness.distributions import LARGEST_T
 from harness.fields import Unit
 
@@ -52,11 +52,6 @@ class TSequence(Criterion):
         """
         half = float(x.std(ddof=1)) * self.critical_t((1 - level) / 2, len(x)) / math.sqrt(len(x))
         return float(x.mean()) - half, float(x.mean()) + half
-
-    def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
-        """P(T < t) for a single look at n seeds: t as in ``interval``, T noncentral."""
-        critical = self.critical_t(alpha, n)
-        return 1.0 if math.isinf(critical) else t_misses(distance, sd, n, n - 1, critical)
 
     def _share(self, n: int) -> float:
         """r = c²/(n + c²)."""

@@ -24,6 +24,7 @@ class Welch(Criterion):
     assumes: ClassVar[str] = "all values are independent and each arm's normal, or enough of them for the means to be"
     source: ClassVar[str] = "Welch 1947, doi 10.1093/biomet/34.1-2.28"
     unpaired: ClassVar[bool] = True
+    t_test: ClassVar[bool] = True
 
     def smallest_n(self, alpha: float, cut: float | None = None) -> int:
         """Two in each arm: a degree of freedom for each variance."""

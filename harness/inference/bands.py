@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from harness.criteria import Criterion
-from harness.inference.atoms import Atom, atom_tests, split
+from harness.domain.partition import Atom, split
+from harness.inference.atoms import atom_tests
 from harness.inference.estimands import Sample, finite
 from harness.inference.seeds import hurdles, sd_limits, seeds_needed
 from harness.records import AtomTest, BandDecision, DecisionSpec

@@ -1,8 +1,8 @@
 """P(outcome | true effect, sd, n): the chance that a decision's atoms are rejected, before any data.
 
-For the t criterion the chance is integrated exactly: given the seeds' spread, each atom is rejected by means beyond
-lines that are known, so what is left to integrate is one number, the spread (``noncentral``). Other criteria are
-simulated with their own code.
+For a criterion that looks at nothing but t (``Criterion.critical_t``) the chance is integrated exactly: given the
+spread of the seeds, each atom is rejected by means beyond lines that are known, so what is left to integrate is one
+number, the spread (``noncentral``). Other criteria are simulated with their own code.
 """
 
 from __future__ import annotations
@@ -16,9 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from harness.criteria import Criterion
-from harness.criteria.t import T
-from harness.distributions import t_exceeded
-from harness.inference.atoms import WHOLE_LINE, Atom
+from harness.domain.partition import WHOLE_LINE, Atom
 from harness.noncentral import nodes, normal_cdf
 
 KEY = 20_260_401
@@ -49,9 +47,14 @@ def chances_of(
     """The fitting way to compute them for a decision at level ``alpha`` on an estimand with values in ``domain``, whose
     registered number of seeds is ``n``.
     """
-    if isinstance(criterion, T):
-        return ExactT(atoms, alpha)
+    if rests_on_t(criterion):
+        return ExactT(criterion, atoms, alpha)
     return Simulated(criterion, atoms, alpha, domain, draws_of(criterion, n))
+
+
+def rests_on_t(criterion: Criterion) -> bool:
+    """Tell whether the criterion looks at nothing but the seeds' mean and spread, through its ``critical_t``."""
+    return criterion.critical_t(criterion.alpha, 2) is not None
 
 
 def draws_of(criterion: Criterion, n: int) -> int:
@@ -61,8 +64,9 @@ def draws_of(criterion: Criterion, n: int) -> int:
 
 @dataclass(frozen=True)
 class ExactT:
-    """By quadrature, to 1e-7."""
+    """By quadrature, to 1e-7, for a criterion that rests on t."""
 
+    criterion: Criterion
     atoms: tuple[Atom, ...]
     alpha: float
     draws: None = None
@@ -71,23 +75,31 @@ class ExactT:
         """As ``Chances``."""
         if n < 2:
             return np.zeros((len(effects), len(groups)))
-        return t_chances(self.atoms, self.alpha, groups, effects, sd / math.sqrt(n), n - 1)
+        critical = [self.criterion.critical_t(atom.level(self.alpha), n) for atom in self.atoms]
+        return t_chances(self.atoms, critical, groups, effects, sd / math.sqrt(n), n - 1)
 
 
 def t_chances(
-    atoms: tuple[Atom, ...], alpha: float, groups: Groups, effects: np.ndarray, error: float, df: int
+    atoms: tuple[Atom, ...],
+    critical: Sequence[float | None],
+    groups: Groups,
+    effects: np.ndarray,
+    error: float,
+    df: int,
 ) -> np.ndarray:
     """The chances for an estimate with standard error ``error``, itself estimated with ``df`` degrees of freedom.
+
+    ``critical``: for each atom the t beyond which its tests reject; one that is infinite or None is never rejected.
 
     With q = √(χ²/df) the estimated standard error is error·q, and an atom [a, b] is rejected by estimates below
     a − t·error·q or above b + t·error·q. Given q, the estimate is normal; between two q at which such lines cross,
     the stretches that they cut out of the line keep their order.
     """
     lines = []  # (atom, +1 above or −1 below, intercept, slope)
-    for index, atom in enumerate(atoms):
-        if atom.interval.lower is None and atom.interval.upper is None:
+    for index, (atom, t) in enumerate(zip(atoms, critical, strict=True)):
+        if t is None or math.isinf(t):
             continue
-        slope = error * t_exceeded(atom.level(alpha), df)
+        slope = error * t
         if atom.interval.upper is not None:
             lines.append((index, 1, atom.interval.upper, slope))
         if atom.interval.lower is not None:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from harness.inference.families import holm
-from harness.inference.report import TODAY, Words
-from harness.records import BandDecision, Combine
+from harness.records import BandDecision, Combine, Holding, LookedUp
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,8 @@ class Combined:
     outcome: str
     p: float | None
     """On the scale of one decision's α; None for an undecided combination."""
-    words: str
+    reasoning: Holding | LookedUp | None = None
+    """None for a single decision, which gives the outcome by itself."""
 
 
 @dataclass(frozen=True)
@@ -43,23 +43,30 @@ def share(rule: Combine | None, name: str) -> int:
     return len(named) if name in named else 1
 
 
-def combine(rule: Combine, decisions: tuple[BandDecision, ...], words: Words = TODAY) -> Combined:
+def combine(rule: Combine, decisions: tuple[BandDecision, ...]) -> Combined:
     """The outcome of the combination, or inconclusive. Decisions come with their α divided by ``share``."""
     parts = {decision.name: _Part(decision.alpha, _band_p(decision)) for decision in decisions}
     if rule.table is not None:
-        return _table(rule, parts, words)
+        return _table(rule, parts)
     assert rule.holds is not None
     assert rule.outcome is not None
     assert rule.otherwise is not None
     holds = {name: frozenset(bands) for name, bands in rule.holds.items()}
-    m = len(holds)
     if rule.rule == "all":
-        return _every(
-            parts, holds, rule.outcome, rule.otherwise, words, words.all_hold(m, rule.outcome, rule.otherwise)
-        )
-    # not one decision holds if and only if every decision lies in its other bands
-    fails = {name: frozenset(parts[name].band_p) - bands for name, bands in holds.items()}
-    return _every(parts, fails, rule.otherwise, rule.outcome, words, words.any_holds(m, rule.outcome, rule.otherwise))
+        given, p, shown = _every(parts, holds, rule.outcome, rule.otherwise)
+    else:  # not one decision holds if and only if every decision lies in its other bands
+        fails = {name: frozenset(parts[name].band_p) - bands for name, bands in holds.items()}
+        given, p, shown = _every(parts, fails, rule.otherwise, rule.outcome)
+    reasoning = Holding(
+        rule="all" if rule.rule == "all" else "any",
+        count=len(holds),
+        outcome=rule.outcome,
+        otherwise=rule.otherwise,
+        given=given,
+        p=p,
+        shown=shown,
+    )
+    return Combined(given, p, reasoning)
 
 
 def _band_p(decision: BandDecision) -> dict[str, float]:
@@ -74,13 +81,8 @@ def _band_p(decision: BandDecision) -> dict[str, float]:
 
 
 def _every(
-    parts: Mapping[str, _Part],
-    inside: Mapping[str, frozenset[str]],
-    outcome: str,
-    otherwise: str,
-    words: Words,
-    asked: str,
-) -> Combined:
+    parts: Mapping[str, _Part], inside: Mapping[str, frozenset[str]], outcome: str, otherwise: str
+) -> tuple[str, float | None, dict[str, float] | None]:
     """``outcome`` if every decision lies in its bands of ``inside``, ``otherwise`` if some decision lies outside.
 
     ``outcome`` needs all bands outside excluded in every decision, each at its α: if it is wrong, some decision's true
@@ -88,6 +90,8 @@ def _every(
     needs all bands inside excluded in some of the m decisions at α/m: if it is wrong, every true value lies inside,
     and one of m tests errs, with probability at most m·α/m (Bonferroni, the first step of Holm). Which decisions show
     it is said by Holm's further steps. Only one of the two outcomes can be wrong.
+
+    Returns what is given, its p, and for ``otherwise`` which decisions show it.
     """
     m = len(inside)
     for_outcome = {
@@ -97,17 +101,15 @@ def _every(
     all_in = all(p <= parts[name].alpha for name, p in for_outcome.items())
     out = [name for name, p in for_otherwise.items() if p <= parts[name].alpha / m]
     if all_in and not out:
-        p = max(for_outcome.values())
-        return Combined(outcome, p, words.all_shown(asked, m, p, outcome))
+        return outcome, max(for_outcome.values()), None
     if out and not all_in:
         adjusted = dict(zip(for_otherwise, holm(tuple(for_otherwise.values())), strict=True))
         shown = {name: p for name, p in adjusted.items() if p <= parts[name].alpha}
-        p = min(adjusted[name] for name in out)
-        return Combined(otherwise, p, words.some_shown(asked, shown, otherwise))
-    return Combined("inconclusive", None, words.none_shown(asked))
+        return otherwise, min(adjusted[name] for name in out), shown
+    return "inconclusive", None, None
 
 
-def _table(rule: Combine, parts: Mapping[str, _Part], words: Words) -> Combined:
+def _table(rule: Combine, parts: Mapping[str, _Part]) -> Combined:
     """Every combination of bands that are alive is looked up; the outcome is what they agree on.
 
     Each of the m decisions that the table names is made at α/m (``share``). All their true bands are alive together
@@ -117,17 +119,16 @@ def _table(rule: Combine, parts: Mapping[str, _Part], words: Words) -> Combined:
     rows = rule.table or ()
     names = tuple(name for name in parts if any(name in row.when for row in rows))
     m = len(names)
-    alive = {name: [b for b, p in parts[name].band_p.items() if p > parts[name].alpha] for name in names}
+    alive = {name: tuple(b for b, p in parts[name].band_p.items() if p > parts[name].alpha) for name in names}
 
     def look_up(cell: Mapping[str, str]) -> str | None:
         return next((row.outcome for row in rows if all(cell[name] == band for name, band in row.when.items())), None)
 
     possible = {look_up(dict(zip(names, cell, strict=True))) for cell in product(*(alive[name] for name in names))}
-    asked = words.table(m, alive)
+    options = tuple(sorted(option for option in possible if option is not None))
     outcome = next(iter(possible)) if len(possible) == 1 else None
     if outcome is None:
-        options = sorted(option for option in possible if option is not None)
-        return Combined("inconclusive", None, words.table_open(asked, options))
+        return Combined("inconclusive", None, LookedUp(alive=alive, options=options, given="inconclusive", p=None))
     # a combination is excluded as soon as one of its bands is
     others = (
         min(parts[name].band_p[band] for name, band in zip(names, cell, strict=True))
@@ -135,4 +136,4 @@ def _table(rule: Combine, parts: Mapping[str, _Part], words: Words) -> Combined:
         if look_up(dict(zip(names, cell, strict=True))) != outcome
     )
     p = min(1.0, m * max(others, default=0.0))
-    return Combined(outcome, p, words.table_shown(asked, m, p, outcome))
+    return Combined(outcome, p, LookedUp(alive=alive, options=options, given=outcome, p=p))

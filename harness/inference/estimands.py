@@ -9,12 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from harness.criteria import estimate as average
-from harness.criteria.t import T
-from harness.criteria.welch import Welch
+from harness.domain.standard_tests import mean_test
 from harness.inference.readings import Reading, readings, usable
 from harness.records import Estimand, EstimandResult, Hypothesis, Measurements, SeedValue
 
-STUDENT, WELCH = T(name="t"), Welch(name="welch")
 RELATIVE_SPREAD = 1e-12
 SMALLEST_SPREAD = 1e-150  # the square of a smaller number loses its digits
 PP_DECIMALS = 9  # finer than one sample in any data set; takes off what binary fractions add to 100·(a − b)
@@ -61,7 +59,7 @@ def evaluate(name: str, estimand: Estimand, hypothesis: Hypothesis, measurements
         x, arms, estimand, resolution(estimand, hypothesis, measurements)
     )
     testable = sd is not None and not degenerate and not blocked
-    student = WELCH if unpaired else STUDENT
+    student = mean_test(estimand).criterion
     result = EstimandResult(
         name=name,
         title=title(estimand, hypothesis),
@@ -98,13 +96,13 @@ def _at_seed(index: int, pair: Sequence[Reading], estimand: Estimand) -> SeedVal
 
 def resolution(estimand: Estimand, hypothesis: Hypothesis, measurements: Measurements) -> float:
     """The step between possible values, in the estimand's unit; 0 where there is none or it is not constant."""
-    if estimand.metric.name != "test_accuracy" or estimand.transform == "log10":
+    if estimand.transform == "log10":
         return 0.0
     steps = []
     for arm in estimand.arms:
         dataset = hypothesis.arms[arm].setup.dataset
         record = measurements.data.get(dataset.name)
-        steps.append(1 / (record.test if record is not None else dataset.test_count))
+        steps.append(estimand.metric.resolution(record.test if record is not None else dataset.test_count))
     return max(steps) * (100 if estimand.unit == "pp" else 1)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from harness.inference.estimands import STUDENT, WELCH, Sample
+from harness.domain.standard_tests import mean_test
+from harness.inference.estimands import Sample
 from harness.records import Estimand
 
 
@@ -42,14 +43,14 @@ def exploratory_p(estimands: Mapping[str, Estimand], samples: Mapping[str, Sampl
     compared with, nobody said beforehand. The test is that of the interval beside it: t, or Welch's for unpaired arms.
     """
     raw = {
-        name: two_sided(samples[name])
+        name: _two_sided(estimand, samples[name])
         for name, estimand in estimands.items()
         if estimand.contrast is not None and estimand.seeds == "mean" and samples[name].result.interval95 is not None
     }
     return dict(zip(raw, zip(raw.values(), benjamini_hochberg(tuple(raw.values())), strict=True), strict=True))
 
 
-def two_sided(sample: Sample) -> float:
-    """p of the null that the mean is 0."""
-    criterion = WELCH if sample.data.ndim == 2 else STUDENT
+def _two_sided(estimand: Estimand, sample: Sample) -> float:
+    """Return p of the null that the mean is 0."""
+    criterion = mean_test(estimand).criterion
     return min(1.0, 2 * min(criterion.p_greater(sample.data, 0.0), criterion.p_less(sample.data, 0.0)))

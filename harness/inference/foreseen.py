@@ -8,10 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from harness.criteria import Criterion
-from harness.criteria.t import T
-from harness.criteria.t_sequence import TSequence
-from harness.inference.atoms import Atom, split
-from harness.inference.chances import Chances, ExactT, Simulated, draws_of
+from harness.domain.partition import Atom, split
+from harness.inference.chances import Chances, ExactT, Simulated, draws_of, rests_on_t
 from harness.inference.power import Spread, chance_with
 from harness.inference.prediction import level, wanted
 from harness.inference.regions import greatest, regions
@@ -29,10 +27,10 @@ SURE = 3.0  # standard errors that simulated chances are given the benefit of
 def greatest_chance(hypothesis: Hypothesis, spreads: Mapping[str, Spread]) -> tuple[str, float] | None:
     """What the chance that the prediction comes true with the registered seeds is at most, whatever the true effects.
 
-    Exact for ``t`` at a fixed number of seeds. A bound else: three standard errors above what a simulation gives, or
-    by the criteria's formulas the chance to pass the highest hurdle alone, added over the looks. Of several decisions
-    that must all hold, the least likely bounds it: its name comes with the chance. None where nothing is known
-    quickly, or the prediction asks for nothing in particular.
+    Exact for criteria that look at nothing but t, at a fixed number of seeds. A bound else: three standard errors above
+    what a simulation gives, or by the criteria's formulas the chance to pass the highest hurdle alone, added over the
+    looks. Of several decisions that must all hold, the least likely bounds it: its name comes with the chance. None
+    where nothing is known quickly, or the prediction asks for nothing in particular.
     """
     needs = wanted(hypothesis)
     found = []
@@ -76,8 +74,8 @@ def _at_most(hypothesis: Hypothesis, name: str, group: frozenset[str], sd: float
             return greatest(chance, found, domain)[0]
         return _upper(greatest(chance, found, domain, places=PLACES)[0], chances.draws)
 
-    if isinstance(spec.criterion, T) and len(looks) == 1:
-        return best(ExactT(atoms, alpha))
+    if rests_on_t(spec.criterion) and len(looks) == 1:
+        return best(ExactT(spec.criterion, atoms, alpha))
     if spec.criterion.needs_bounds:
         if n > MOST_BOUNDED:
             return None
@@ -91,7 +89,7 @@ def _at_most(hypothesis: Hypothesis, name: str, group: frozenset[str], sd: float
         if share < POWER:  # with barely enough seeds, the place where both sides are excluded is narrow
             share = max([share, *ever(np.array([_between(runs, outside, sd, looks, place) for place in found]))])
         return _upper(share, runs.draws)
-    if len(looks) > 1 and len(hypothesis.decisions) == 1 and isinstance(spec.criterion, T | TSequence):
+    if len(looks) > 1 and len(hypothesis.decisions) == 1 and rests_on_t(spec.criterion):
         return best(Sequential(spec.criterion, atoms, alpha, looks))
     if len(looks) > MOST_LOOKS:
         return None

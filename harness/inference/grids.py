@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.inference.atoms import Atom
+from harness.domain.partition import Atom
 from harness.inference.regions import Region, round_off
 
 CURVE = 161

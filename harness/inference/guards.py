@@ -6,24 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.criteria import Criterion, Target
-from harness.criteria.median import Median, sign_p
-from harness.criteria.t import T
-from harness.criteria.welch import Welch
-from harness.criteria.wilcoxon import Wilcoxon
+from harness.criteria.median import sign_p
+from harness.domain.standard_tests import standard_test
 from harness.inference.estimands import Sample, title, unit
-from harness.records import Guard, GuardPower, GuardResult, Hypothesis
+from harness.records import Estimand, Guard, GuardPower, GuardResult, Hypothesis
 
-TESTS: dict[Target, tuple[str, Criterion]] = {
-    "mean": ("one-sample t test", T(name="t")),
-    "median": ("exact sign test", Median(name="median")),
-    "pseudomedian": ("signed-rank test", Wilcoxon(name="wilcoxon")),
-}
 DIGITS = 6  # of a chance
-UNPAIRED: tuple[str, Criterion] = ("Welch's t test", Welch(name="welch"))
 
 
-def judge_guard(name: str, guard: Guard, sample: Sample, target: Target) -> GuardResult:
+def judge_guard(name: str, guard: Guard, sample: Sample, estimand: Estimand) -> GuardResult:
     """Test a guard at its α: verified, violated if the reverse test rejects, else unverified.
 
     Guards and decisions form a conjunction: an outcome is only given where each guard is verified at its own level, so
@@ -34,7 +25,7 @@ def judge_guard(name: str, guard: Guard, sample: Sample, target: Target) -> Guar
     assert threshold is not None
     x = sample.x
     holding = int(((x > threshold) if side == "above" else (x < threshold)).sum())
-    test, p, reverse = _p_values(sample, target, side, threshold, holding)
+    test, p, reverse = _p_values(sample, estimand, side, threshold, holding)
     status: Literal["verified", "unverified", "violated"] = "unverified"
     if p is not None and p <= guard.alpha:
         status = "verified"
@@ -56,14 +47,16 @@ def judge_guard(name: str, guard: Guard, sample: Sample, target: Target) -> Guar
 
 
 def _p_values(
-    sample: Sample, target: Target, side: str, threshold: float, holding: int
+    sample: Sample, estimand: Estimand, side: str, threshold: float, holding: int
 ) -> tuple[str, float | None, float | None]:
     """Name of the test, p that the guard does not hold, p that it does; None where the test cannot be made."""
-    name, criterion = UNPAIRED if sample.data.ndim == 2 else TESTS[target]
+    name, criterion = standard_test(estimand)
     n = len(sample.x)
     if sample.blocked:
         return f"{name}, not made: a seed has no value", None, None
-    if target == "median":  # the reverse of "above" is "on the threshold or below", which no criterion's side is
+    if (
+        estimand.seeds == "median"
+    ):  # the reverse of "above" is "on the threshold or below", which no criterion's side is
         return (name, sign_p(holding, n), sign_p(n - holding, n)) if n else (f"{name}, not made: no seeds", None, None)
     if n < 2:
         return f"{name}, not made: fewer than 2 seeds", None, None
@@ -96,7 +89,7 @@ def _power_of(name: str, guard: Guard, hypothesis: Hypothesis, truth: Truth) -> 
     threshold = guard.above if guard.above is not None else guard.below
     assert threshold is not None
     distance = truth.value - threshold if guard.above is not None else threshold - truth.value
-    test, criterion = UNPAIRED if estimand.pairing == "unpaired" else TESTS[estimand.seeds]
+    test, criterion = standard_test(estimand)
     missed = [criterion.type_two(way, truth.sd, n, alpha) for way in (distance, -distance)]
     verified, violated = (0.0 if chance is None else round(1 - chance, DIGITS) for chance in missed)
     return GuardPower(

@@ -11,21 +11,20 @@ from __future__ import annotations
 
 from harness.errors import HarnessError
 from harness.inference.outcome import glance, judge
-from harness.inference.report_before import FORM_OF_TODAY, words_of
-from harness.records import Decision, Hypothesis, Look, Measurements
+from harness.records import Decision, Hypothesis, Look, Measurements, Notice
 
 
-def decide(hypothesis: Hypothesis, measurements: Measurements, form: int = FORM_OF_TODAY) -> Decision:
+def decide(hypothesis: Hypothesis, measurements: Measurements) -> Decision:
     """The outcome of a hypothesis after the seeds measured so far: that of the look which gave one, else of the last.
 
     The same for the first seeds of a longer run: a decision never depends on seeds after the look that it stopped at.
-    ``form``: of verdict.json, whose sentences are to be used.
+    It is not in words yet: those are ``harness.verdict.worded``'s.
 
     Raises:
         HarnessError: fewer seeds than at the first look; otherwise as ``judge``.
     """
     if measurements.pilot or hypothesis.stopping.kind == "fixed":
-        return judge(hypothesis, measurements, words=words_of(form))
+        return judge(hypothesis, measurements)
     planned = hypothesis.looks
     measured = len(measurements.seeds)
     due = [seeds for seeds in planned if seeds <= measured]
@@ -42,26 +41,14 @@ def decide(hypothesis: Hypothesis, measurements: Measurements, form: int = FORM_
         taken.append(Look(seeds=seeds, outcome=outcome, p=p))
         if outcome != "inconclusive":
             break
-    decision = judge(hypothesis, measurements.first(taken[-1].seeds), **shares, words=words_of(form))
-    words = f"{decision.summary} {_words(hypothesis, taken)}"
-    warnings = decision.warnings
+    decision = judge(hypothesis, measurements.first(taken[-1].seeds), **shares)
+    notices = decision.notices
     if measured > taken[-1].seeds:
-        warnings = (
-            *warnings,
-            f"{measured} seeds were measured; those after the look at {taken[-1].seeds} do not count.",
-        )
-    return decision.model_copy(update={"summary": words, "looks": tuple(taken), "warnings": warnings})
+        notices = (*notices, Notice(kind="after_look", count=measured))
+    return decision.model_copy(update={"looks": tuple(taken), "notices": notices})
 
 
 def goes_on(hypothesis: Hypothesis, decision: Decision) -> bool:
     """Whether the stopping rule asks for more seeds after this decision."""
     judged = decision.looks[-1].seeds if decision.looks else hypothesis.looks[-1]
     return decision.outcome == "inconclusive" and judged < hypothesis.looks[-1]
-
-
-def _words(hypothesis: Hypothesis, taken: list[Look]) -> str:
-    """``Look 2 of 3, each at α/3.``"""
-    number, planned = len(taken), hypothesis.looks
-    if hypothesis.stopping.kind == "looks":
-        return f"Look {number} of {len(planned)}, each at α/{len(planned)}."
-    return f"Judged at {taken[-1].seeds} of at most {planned[-1]} seeds, by a test that holds at any number of them."

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from harness.criteria.t import T
-from harness.criteria.welch import Welch
+from harness.domain.standard_tests import standard_test
 from harness.errors import HarnessError
 from harness.inference.bands import judge_bands
 from harness.inference.combine import Combined, combine, share
@@ -15,15 +14,16 @@ from harness.inference.families import exploratory_p
 from harness.inference.guards import judge_guard
 from harness.inference.opinion import effect_size, posterior
 from harness.inference.readings import diverged, divergence_rate, unapplied_seeds
-from harness.inference.report import TODAY, Words
-from harness.records import BandDecision, Decision, GuardResult, Hypothesis, Measurements
-from harness.wording import listing
+from harness.records import BandDecision, Decision, GuardResult, Hypothesis, Measurements, Notice, Reason
+
+OUTCOMES = {"pilot": "inconclusive", "guard_unverified": "inconclusive"}
+"""Kind of reason → outcome. The decisions give their own; all other reasons make it invalid."""
 
 
-def judge(
-    hypothesis: Hypothesis, measurements: Measurements, *, parts: int = 1, guard_parts: int = 1, words: Words = TODAY
-) -> Decision:
+def judge(hypothesis: Hypothesis, measurements: Measurements, *, parts: int = 1, guard_parts: int = 1) -> Decision:
     """The outcome of a hypothesis, with everything that it rests on. Pure: the same records give the same decision.
+
+    It is not in words yet: those are ``harness.verdict.worded``'s.
 
     In this order: a seed that was not applied, a replica that diverged where the file does not allow it, or a violated
     guard make it invalid; an unverified guard makes it inconclusive; then the decisions give the outcome. A pilot's
@@ -35,8 +35,8 @@ def judge(
     Raises:
         HarnessError: bands that do not tile the line, or several decisions without a rule that combines them.
     """
-    found = _judged(hypothesis, measurements, parts, guard_parts, words)
-    samples, decisions, combined = found.samples, found.decisions, found.combined
+    found = _judged(hypothesis, measurements, parts, guard_parts)
+    samples = found.samples
     failed = _failed(hypothesis, measurements, samples)
     replicas = {arm: sum(result.arm == arm for result in measurements.replicas) for arm in failed}
     clean = not failed and not any(
@@ -47,17 +47,17 @@ def judge(
     return Decision(
         outcome=found.outcome,
         predicted=hypothesis.prediction.outcome,
-        summary=found.summary,
         guards=found.guards,
-        decisions=decisions,
-        combination=combined.words if combined is not None and hypothesis.combine is not None else None,
+        decisions=tuple(_with_opinion(hypothesis, decision) for decision in found.decisions),
         p=found.p,
         diverged=failed,
         divergence_rate={arm: divergence_rate(len(indices), replicas[arm]) for arm, indices in failed.items()},
         clean_rate_limit=1 - 0.05 ** (1 / seeds) if clean and seeds else None,
         exploratory=tuple(sample.result for sample in exploratory.values()),
         exploratory_p=exploratory_p(hypothesis.exploratory, exploratory),
-        warnings=_warnings(hypothesis, measurements, samples, found.unapplied, words),
+        reason=found.reason,
+        combined=found.combined.reasoning if found.combined is not None else None,
+        notices=_notices(hypothesis, measurements, samples, found.unapplied),
     )
 
 
@@ -65,7 +65,7 @@ def glance(
     hypothesis: Hypothesis, measurements: Measurements, *, parts: int, guard_parts: int
 ) -> tuple[str, float | None]:
     """Outcome and p that ``judge`` would give, without all that describes them."""
-    found = _judged(hypothesis, measurements, parts, guard_parts, TODAY, described=False)
+    found = _judged(hypothesis, measurements, parts, guard_parts, described=False)
     return found.outcome, found.p
 
 
@@ -79,7 +79,7 @@ class _Judged:
     decisions: tuple[BandDecision, ...]
     combined: Combined | None
     outcome: str
-    summary: str
+    reason: Reason
     p: float | None
 
 
@@ -88,7 +88,6 @@ def _judged(
     measurements: Measurements,
     parts: int,
     guard_parts: int,
-    words: Words,
     described: bool = True,
 ) -> _Judged:
     samples = {name: evaluate(name, e, hypothesis, measurements) for name, e in hypothesis.estimands.items()}
@@ -98,16 +97,17 @@ def _judged(
             name,
             guard.model_copy(update={"alpha": guard.alpha / guard_parts}),
             samples[guard.estimand],
-            hypothesis.estimands[guard.estimand].seeds,
+            hypothesis.estimands[guard.estimand],
         )
         for name, guard in hypothesis.guards.items()
     )
-    decisions = _decisions(hypothesis, samples, unapplied, measurements.pilot, parts, words if described else None)
-    combined = None if measurements.pilot else _combined(hypothesis, decisions, parts, words)
-    outcome, summary, p = _whole(
-        hypothesis, measurements, guards, decisions, combined, samples, unapplied, parts, words
-    )
-    return _Judged(samples, unapplied, guards, decisions, combined, outcome, summary, p)
+    decisions = _decisions(hypothesis, samples, unapplied, measurements.pilot, parts, described)
+    combined = None if measurements.pilot else _combined(hypothesis, decisions, parts)
+    reason = _reason(hypothesis, measurements, guards, combined, samples, unapplied)
+    outcome, p = OUTCOMES.get(reason.kind, "invalid"), None
+    if combined is not None and reason.kind == "decisions":
+        outcome, p = combined.outcome, combined.p
+    return _Judged(samples, unapplied, guards, decisions, combined, outcome, reason, p)
 
 
 def _deciding(hypothesis: Hypothesis) -> tuple[str, ...]:
@@ -139,9 +139,9 @@ def _decisions(
     unapplied: Mapping[str, tuple[int, ...]],
     pilot: bool,
     parts: int,
-    words: Words | None,
+    described: bool,
 ) -> tuple[BandDecision, ...]:
-    """Every decision by itself; described in ``words``, if there are any."""
+    """Every decision by itself."""
     found = []
     for name, spec in hypothesis.decisions.items():
         estimand = hypothesis.estimands[spec.estimand]
@@ -154,28 +154,28 @@ def _decisions(
             estimand.domain,
             alpha,
             seeds_applied=applied,
-            described=words is not None,
+            described=described,
         )
-        if pilot:
-            decision = decision.model_copy(update={"outcome": "inconclusive"})
-        if words is None:
-            found.append(decision)
-            continue
-        steps = words.explain(decision, spec, estimand, pilot)
-        beside: dict[str, object] = {}
-        if spec.criterion.targets == "mean" and estimand.pairing == "seed":
-            beside["posterior"] = posterior(decision)
-            beside["effect_size"] = effect_size(decision) if estimand.contrast is not None else None
-        found.append(decision.model_copy(update={"steps": steps, **beside}))
+        found.append(decision.model_copy(update={"outcome": "inconclusive"}) if pilot else decision)
     return tuple(found)
 
 
-def _combined(hypothesis: Hypothesis, decisions: tuple[BandDecision, ...], parts: int, words: Words) -> Combined:
+def _with_opinion(hypothesis: Hypothesis, decision: BandDecision) -> BandDecision:
+    """A decision with what stands beside it as a second opinion."""
+    spec = hypothesis.decisions[decision.name]
+    estimand = hypothesis.estimands[spec.estimand]
+    if spec.criterion.targets != "mean" or estimand.pairing != "seed":
+        return decision
+    effect = effect_size(decision) if estimand.contrast is not None else None
+    return decision.model_copy(update={"posterior": posterior(decision), "effect_size": effect})
+
+
+def _combined(hypothesis: Hypothesis, decisions: tuple[BandDecision, ...], parts: int) -> Combined:
     """What the decisions say together; p as for all of the looks."""
     if hypothesis.combine is not None:
-        together = combine(hypothesis.combine, decisions, words)
+        together = combine(hypothesis.combine, decisions)
     elif len(decisions) == 1:
-        together = Combined(decisions[0].outcome, decisions[0].p, "")
+        together = Combined(decisions[0].outcome, decisions[0].p)
     else:
         raise HarnessError(
             f"{len(decisions)} decisions, and no rule that makes one outcome of them",
@@ -185,86 +185,59 @@ def _combined(hypothesis: Hypothesis, decisions: tuple[BandDecision, ...], parts
     return replace(together, p=None if together.p is None else min(1.0, parts * together.p))
 
 
-def _whole(
+def _reason(
     hypothesis: Hypothesis,
     measurements: Measurements,
     guards: tuple[GuardResult, ...],
-    decisions: tuple[BandDecision, ...],
     combined: Combined | None,
     samples: Mapping[str, Sample],
     unapplied: Mapping[str, tuple[int, ...]],
-    parts: int,
-    words: Words,
-) -> tuple[str, str, float | None]:
-    """Outcome, one sentence, p."""
+) -> Reason:
+    """The first of the reasons, in the order of ``judge``."""
+    arms, measured = _arms(hypothesis), len(measurements.seeds)
     if combined is None:
-        return "inconclusive", "Pilot: no outcome.", None
-    if reason := _invalid(hypothesis, measurements, guards, samples, unapplied, words):
-        return "invalid", f"Invalid: {reason}", None
-    if open_guards := [guard for guard in guards if guard.status == "unverified"]:
-        return "inconclusive", words.unverified(open_guards), None
-    if hypothesis.combine is None:
-        spec = hypothesis.decisions[decisions[0].name]
-        estimand = hypothesis.estimands[spec.estimand]
-        return combined.outcome, words.summary(decisions[0], spec, estimand, combined.p, parts), combined.p
-    return combined.outcome, words.several(decisions, combined.outcome, combined.p), combined.p
-
-
-def _invalid(
-    hypothesis: Hypothesis,
-    measurements: Measurements,
-    guards: tuple[GuardResult, ...],
-    samples: Mapping[str, Sample],
-    unapplied: Mapping[str, tuple[int, ...]],
-    words: Words,
-) -> str | None:
-    """Why no statement can be made, if so."""
-    arms = _arms(hypothesis)
-    if same := [arm for arm in arms if arm in unapplied]:
-        labels = listing([hypothesis.arms[arm].label for arm in same])
-        return f"different seeds of {labels} ended with identical weights, so the seed was not applied."
+        return Reason(kind="pilot", measured=measured)
+    if same := {arm: len(unapplied[arm]) for arm in arms if arm in unapplied}:
+        return Reason(kind="seed_not_applied", seeds=same, measured=measured)
     failed = diverged(measurements)
-    if hypothesis.exclusions.diverged == "invalid" and (lost := [arm for arm in arms if arm in failed]):
-        counts = [
-            f"{len(failed[arm])} of {len(measurements.seeds)} seeds of {hypothesis.arms[arm].label}" for arm in lost
-        ]
-        return f"{listing(counts)} diverged, and the file allows no outcome then."
-    if blocked := [name for name in _deciding(hypothesis) if samples[name].blocked]:
-        counts = [f"{name} ({len(samples[name].missing)} seeds)" for name in blocked]
-        return f"{listing(counts)} has seeds without a finite value, and the file allows no outcome then."
-    if violated := [guard for guard in guards if guard.status == "violated"]:
-        return words.violated(violated)
-    return None
+    if hypothesis.exclusions.diverged == "invalid" and (lost := {a: len(failed[a]) for a in arms if a in failed}):
+        return Reason(kind="diverged", seeds=lost, measured=measured)
+    if blocked := {name: len(samples[name].missing) for name in _deciding(hypothesis) if samples[name].blocked}:
+        return Reason(kind="without_value", seeds=blocked, measured=measured)
+    if any(guard.status == "violated" for guard in guards):
+        return Reason(kind="guard_violated", measured=measured)
+    if any(guard.status == "unverified" for guard in guards):
+        return Reason(kind="guard_unverified", measured=measured)
+    return Reason(kind="decisions", measured=measured)
 
 
-def _warnings(
+def _notices(
     hypothesis: Hypothesis,
     measurements: Measurements,
     samples: Mapping[str, Sample],
     unapplied: Mapping[str, tuple[int, ...]],
-    words: Words,
-) -> tuple[str, ...]:
+) -> tuple[Notice, ...]:
     """What a reader must know before believing the numbers."""
     found = []
     if measurements.pilot:
-        found.append("This is a pilot: its numbers are prior data, and it gives no outcome.")
-    if not measurements.pilot and len(measurements.seeds) not in hypothesis.looks:
-        found.append(f"{len(measurements.seeds)} seeds were measured, but {hypothesis.seeds.number} are registered.")
-    normal = {spec.estimand for spec in hypothesis.decisions.values() if isinstance(spec.criterion, T | Welch)}
+        found.append(Notice(kind="pilot"))
+    elif len(measurements.seeds) not in hypothesis.looks:
+        found.append(Notice(kind="other_number", count=len(measurements.seeds)))
     guarded = [guard.estimand for guard in hypothesis.guards.values()]
-    normal |= {name for name in guarded if hypothesis.estimands[name].seeds == "mean"}  # by the same tests
+    t_tested = {spec.estimand for spec in hypothesis.decisions.values() if spec.criterion.t_test}
+    t_tested |= {name for name in guarded if standard_test(hypothesis.estimands[name]).criterion.t_test}
     for name in _deciding(hypothesis):
         sample = samples[name]
-        if len(sample.x) == 2 and name in normal:
-            found.append(f"{name}: with 2 seeds, a t test rests wholly on the values being normal.")
+        if len(sample.x) == 2 and name in t_tested:
+            found.append(Notice(kind="two_seeds", about=name, count=2))
         if sample.degenerate:
-            found.append(f"{name}: all seeds give the same value up to rounding.")
+            found.append(Notice(kind="all_alike", about=name))
         if sample.missing and not sample.blocked:
-            found.append(f"{name}: {len(sample.missing)} of {len(measurements.seeds)} seeds are left out.")
+            found.append(Notice(kind="left_out", about=name, count=len(sample.missing)))
         if replaced := sum(v.value is not None and v.note is not None for v in sample.result.values):
-            found.append(f"{name}: the worst value stands in at {replaced} of {len(measurements.seeds)} seeds.")
+            found.append(Notice(kind="stood_in", about=name, count=replaced))
     used = _arms(hypothesis)
     for arm, indices in unapplied.items():
         if arm not in used:
-            found.append(f"{hypothesis.arms[arm].label}: seeds {words.seeds(indices)} ended with identical weights.")
+            found.append(Notice(kind="seed_not_applied", about=arm, count=len(indices), seeds=indices))
     return tuple(found)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.inference.atoms import Atom, split
+from harness.domain.partition import Atom, split
 from harness.inference.chances import Chances, chances_of
 from harness.inference.estimands import title, unit
 from harness.inference.grids import curve_effects, effects_range, landmarks_of, numbers_around, thinned

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from harness.inference.atoms import Atom
+from harness.domain.partition import Atom
 from harness.inference.seeds import POWER
 from harness.wording import exact
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.criteria import Criterion
-from harness.inference.atoms import Atom
+from harness.domain.partition import Atom
 from harness.noncentral import spread_quantile
 
 POWER = 0.80

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.criteria import NEVER, Criterion
-from harness.inference.atoms import split
+from harness.domain.partition import split
 from harness.inference.combine import share
 from harness.inference.estimands import evaluate
 from harness.inference.looks import decide

@@ -1,8 +1,9 @@
 """P(outcome by each look | true effect, sd): a run is judged at several numbers of seeds and ends where one decides.
 
-Runs are simulated with the decision's own rule. For t tests nothing but the mean and the spread of the seeds so far
-counts, so these are drawn look by look (Chan, Golub and LeVeque 1983, doi 10.1080/00031305.1983.10483115, joins them),
-whatever the number of seeds; other criteria get simulated seeds, and those that need bounds get them for every effect.
+Runs are simulated with the decision's own rule. For criteria that look at nothing but t, the mean and the spread of the
+seeds so far are all that counts, so these are drawn look by look (Chan, Golub and LeVeque 1983,
+doi 10.1080/00031305.1983.10483115, joins them), whatever the number of seeds; other criteria get simulated seeds, and
+those that need bounds get them for every effect.
 """
 
 from __future__ import annotations
@@ -15,11 +16,8 @@ from itertools import pairwise
 import numpy as np
 
 from harness.criteria import Criterion
-from harness.criteria.t import T
-from harness.criteria.t_sequence import TSequence
-from harness.distributions import t_exceeded
-from harness.inference.atoms import WHOLE_LINE, Atom
-from harness.inference.chances import DRAWS, KEY, Groups, Simulated, draws_of
+from harness.domain.partition import WHOLE_LINE, Atom
+from harness.inference.chances import DRAWS, KEY, Groups, Simulated, draws_of, rests_on_t
 
 MOST_RUNS = 10_000
 RUNS_AND_LOOKS = 400_000  # runs times looks, where there are many looks
@@ -43,7 +41,7 @@ class Sequential:
     @property
     def draws(self) -> int:
         """Simulated runs."""
-        if isinstance(self.criterion, T | TSequence):
+        if rests_on_t(self.criterion):
             return min(MOST_RUNS, max(DRAWS, RUNS_AND_LOOKS // len(self.looks)))
         return draws_of(self.criterion, self.looks[-1])
 
@@ -105,7 +103,7 @@ class Sequential:
     def _of_standard_normal(self, level: float) -> np.ndarray:
         """For standard normal seeds, the cuts up to which and from which one-sided tests reject, [2, look, draw]."""
         if level not in self._limits:
-            if isinstance(self.criterion, T | TSequence):
+            if rests_on_t(self.criterion):
                 half = np.array([[self._critical_t(level, n) / math.sqrt(n)] for n in self.looks]) * self._so_far[1]
                 self._limits[level] = np.stack([self._so_far[0] - half, self._so_far[0] + half])
             else:
@@ -113,9 +111,8 @@ class Sequential:
         return self._limits[level]
 
     def _critical_t(self, level: float, n: int) -> float:
-        if isinstance(self.criterion, TSequence):
-            return self.criterion.critical_t(level, n)
-        return t_exceeded(level, n - 1)
+        critical = self.criterion.critical_t(level, n)
+        return math.inf if critical is None else critical
 
     @cached_property
     def _so_far(self) -> tuple[np.ndarray, np.ndarray]:

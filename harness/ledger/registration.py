@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import rfc8785
 
+from harness.domain.form_differences import form_differences, written
 from harness.errors import HarnessError, UsageError
 from harness.fields import Unit
 from harness.ledger import carried
@@ -33,7 +34,6 @@ __all__ = [
 ]
 
 SEED_TAG = b"harness/seed/v1\0"
-ABSENT = object()
 
 
 class Registration(Record):
@@ -173,7 +173,7 @@ def compare(registration: Registration, hypothesis: Hypothesis, raw: bytes, pins
     now = canonical(hypothesis)
     changed: tuple[str, ...] = ()
     if hashlib.sha256(now).hexdigest() != registration.canonical:
-        changed = form_differences(json.loads(ledger.read_object(registration.canonical)), json.loads(now))
+        changed = meaning_differences(json.loads(ledger.read_object(registration.canonical)), json.loads(now))
     same_text = hashlib.sha256(raw).hexdigest() == registration.raw
     return Comparison(
         status="changed" if changed else "identical" if same_text else "comment_only",
@@ -184,10 +184,10 @@ def compare(registration: Registration, hypothesis: Hypothesis, raw: bytes, pins
 
 def differences(before: Hypothesis, now: Hypothesis) -> tuple[str, ...]:
     """Field by field what ``now`` says otherwise than ``before``."""
-    return tuple(_differences(before.model_dump(mode="json"), now.model_dump(mode="json"), ""))
+    return written_differences(before.model_dump(mode="json"), now.model_dump(mode="json"))
 
 
-def form_differences(before: dict[str, Any], now: dict[str, Any]) -> tuple[str, ...]:
+def meaning_differences(before: dict[str, Any], now: dict[str, Any]) -> tuple[str, ...]:
     """Field by field what one canonical form says otherwise than another, fields added to the form since aside.
 
     A file that does not use them means what it meant, so they are no difference. A form that today's records refuse is
@@ -199,7 +199,7 @@ def form_differences(before: dict[str, Any], now: dict[str, Any]) -> tuple[str, 
 
 def written_differences(before: Any, now: Any) -> tuple[str, ...]:
     """Field by field what one JSON value says otherwise than another, as they are."""
-    return tuple(_differences(before, now, ""))
+    return tuple(f"{one.field}: {written(one.before)} → {written(one.now)}" for one in form_differences(before, now))
 
 
 def _in_todays_form(form: dict[str, Any]) -> Any:
@@ -208,19 +208,3 @@ def _in_todays_form(form: dict[str, Any]) -> Any:
         return json.loads(canonical(Hypothesis.model_validate(form)))
     except ValueError:
         return None
-
-
-def _differences(before: Any, now: Any, path: str) -> list[str]:
-    if isinstance(before, dict) and isinstance(now, dict):
-        keys = [*before, *(key for key in now if key not in before)]
-        children = [(f"{path}.{key}" if path else key, before.get(key, ABSENT), now.get(key, ABSENT)) for key in keys]
-        return [line for child, old, new in children for line in _differences(old, new, child)]
-    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        pairs = enumerate(zip(before, now, strict=True))
-        return [line for index, (old, new) in pairs for line in _differences(old, new, f"{path}[{index}]")]
-    old, new = _shown(before), _shown(now)
-    return [] if old == new else [f"{path}: {old} → {new}"]
-
-
-def _shown(value: Any) -> str:
-    return "absent" if value is ABSENT else json.dumps(value, ensure_ascii=False, sort_keys=True)

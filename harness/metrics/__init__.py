@@ -63,6 +63,16 @@ class Metric(Plugin):
     log_axis: ClassVar[bool] = False
     """Figures show it on a logarithmic axis."""
 
+    curve: ClassVar[bool] = False
+    """Learning curves show it whatever the decisions are about; one value per replica."""
+
+    def resolution(self, test_count: int) -> float:
+        """Return the step between possible values, measured on a test split of so many samples; 0 where there is none.
+
+        Seeds that differ by less than a step are not told apart by the metric.
+        """
+        return 0.0
+
     @abstractmethod
     def measure(self, evaluation: Evaluation) -> Tensor:
         """[r], [r, layer], [r, n] or [r, layer, n], as ``layered`` and ``per_sample`` say.

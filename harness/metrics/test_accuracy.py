@@ -21,6 +21,11 @@ class TestAccuracy(Metric):
     label: ClassVar[str] = "test accuracy"
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     worst: ClassVar[float | None] = 0.0
+    curve: ClassVar[bool] = True
+
+    def resolution(self, test_count: int) -> float:
+        """Return what one sample counts: 1 of ``test_count``."""
+        return 1 / test_count
 
     def measure(self, evaluation: Evaluation) -> Tensor:
         """[r]."""

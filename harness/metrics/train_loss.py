@@ -21,6 +21,7 @@ class TrainLoss(Metric):
     per_sample: ClassVar[bool] = False
     label: ClassVar[str] = "training loss"
     bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
+    curve: ClassVar[bool] = True
 
     def measure(self, evaluation: Evaluation) -> Tensor:
         """[r]."""

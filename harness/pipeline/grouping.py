@@ -11,7 +11,7 @@ from harness import inference, ledger, spec
 from harness.ledger import Ledger
 from harness.pipeline.places import Settings, project_of
 from harness.pipeline.project import refuse_altered, run_folder, stored
-from harness.records.hypothesis import RESERVED_OUTCOMES
+from harness.records import RESERVED_OUTCOMES
 
 
 @dataclass(frozen=True)

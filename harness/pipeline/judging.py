@@ -148,7 +148,7 @@ def reverdict(run: str, verdicts: Path, *, figures: bool = False) -> Recomputed:
     found = read_run(run, verdicts)
     folder, hypothesis = found.folder, found.registered.hypothesis
     version = json.loads(stored(folder / "verdict.json"))["v"]
-    decision = inference.decide(hypothesis, found.measurements, version)
+    decision = verdict.worded(hypothesis, inference.decide(hypothesis, found.measurements), version)
     files = judge(
         found.registered,
         found.measurements,

@@ -111,7 +111,7 @@ def run(path: Path, settings: Settings, reporter: Reporter) -> Report:
             reporter.say(f"  → {line}")
         registered = registered_for(trail, attempt.event)
         trained = train_and_judge(planned, registered, images, device, trail, attempt, settings, reporter)
-        measurements, decision = trained.measurements, trained.decision
+        measurements, decision = trained.measurements, verdict.worded(hypothesis, trained.decision)
         results = measurements.to_json().encode()
         provenance = Provenance(
             run=attempt.name,
@@ -174,7 +174,7 @@ def pilot(path: Path, settings: Settings, reporter: Reporter, *, seeds: int, epo
         raise
     registered = Registered(hypothesis=hypothesis, claims=loaded.claims, registration="", seeds=numbers)
     measurements = measured(registered, images, result, pilot=True)
-    decision = inference.decide(hypothesis, measurements)
+    decision = verdict.worded(hypothesis, inference.decide(hypothesis, measurements))
     environment = ledger.environment(project_root(path)).model_dump(mode="json")
     provenance = Provenance(
         run=folder.name,

@@ -2,7 +2,7 @@
 
 from harness.records.bands import Band, Interval
 from harness.records.base import Record
-from harness.records.claims import Banner, Change, ClaimStanding, Consequences, Move
+from harness.records.claims import Banner, Change, Claim, Claims, ClaimStanding, Consequences, Move
 from harness.records.decision import (
     AtomTest,
     BandDecision,
@@ -13,33 +13,28 @@ from harness.records.decision import (
     Look,
     SeedValue,
 )
-from harness.records.hypothesis import (
-    Arm,
-    Claim,
-    Claims,
+from harness.records.decision_specs import (
+    RESERVED_OUTCOMES,
     Combine,
     DecisionSpec,
-    Estimand,
-    EvaluationSpec,
     Exclusions,
     Guard,
-    Hypothesis,
     Implication,
-    Optimizer,
-    Prediction,
-    PriorData,
-    Registered,
-    Seeds,
-    Setup,
-    Stopping,
 )
+from harness.records.estimands import Estimand
+from harness.records.hypothesis import Hypothesis, Prediction, PriorData, Registered
 from harness.records.measurements import Measurements, ReplicaResult, Series
 from harness.records.plan import PROCESSOR_COHORT, Cohort, Plan, Replica
 from harness.records.power import DecisionPower, GuardPower, PowerReport, PredictionPower
 from harness.records.provenance import Attempt, DataRecord, Provenance
+from harness.records.reasons import Holding, LookedUp, Notice, Reason
+from harness.records.seeds import Seeds, Stopping
+from harness.records.setup import STANDARD_METRICS, Arm, EvaluationSpec, Optimizer, Setup
 
 __all__ = [
     "PROCESSOR_COHORT",
+    "RESERVED_OUTCOMES",
+    "STANDARD_METRICS",
     "Arm",
     "AtomTest",
     "Attempt",
@@ -65,12 +60,15 @@ __all__ = [
     "Guard",
     "GuardPower",
     "GuardResult",
+    "Holding",
     "Hypothesis",
     "Implication",
     "Interval",
     "Look",
+    "LookedUp",
     "Measurements",
     "Move",
+    "Notice",
     "Optimizer",
     "Plan",
     "PowerReport",
@@ -78,6 +76,7 @@ __all__ = [
     "PredictionPower",
     "PriorData",
     "Provenance",
+    "Reason",
     "Record",
     "Registered",
     "Replica",

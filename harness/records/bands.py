@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import GetCoreSchemaHandler
@@ -116,6 +117,12 @@ class Band(tuple[Interval, ...]):
             serialization=core_schema.plain_serializer_function_ser_schema(str),
             json_schema_input_schema=core_schema.str_schema(pattern=JOINED),
         )
+
+
+def cuts_of(bands: Mapping[str, Band]) -> tuple[float, ...]:
+    """Return every boundary of the bands, rising, each once."""
+    ends = [end for band in bands.values() for part in band for end in (part.lower, part.upper)]
+    return tuple(sorted({end for end in ends if end is not None}))
 
 
 def shortest(number: float) -> str:

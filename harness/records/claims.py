@@ -1,4 +1,4 @@
-"""What outcomes do to claims: computed by ``harness.claims``, printed by ``harness.verdict`` and the command line."""
+"""The claims file, and what outcomes do to claims: ``harness.claims`` works it out, verdicts and commands print it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,26 @@ from typing import Literal
 
 from pydantic import Field
 
-from harness.records.base import Record
-from harness.records.hypothesis import Claims, Implication
+from harness.records.base import Id, Record, Text
+from harness.records.decision_specs import Implication
+
+
+class Claim(Record):
+    """A statement that verdicts support or walk back."""
+
+    statement: Text = Field(examples=["Vanilla DFA lets the residual stream grow without bound."])
+    """What is claimed."""
+    stands_on: tuple[Id, ...] = ()
+    """Claims that it presupposes; it comes into question when one of them is walked back."""
+    first_made: Text | None = Field(default=None, examples=["the README"])
+    """Where it was made first."""
+
+
+class Claims(Record):
+    """The file hypotheses/claims.yaml."""
+
+    claims: dict[Id, Claim] = Field(default_factory=dict)
+    """Claim id → claim."""
 
 
 class Consequences(Record):

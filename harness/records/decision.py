@@ -10,6 +10,7 @@ from harness.criteria import Target
 from harness.fields import Unit
 from harness.records.bands import Interval
 from harness.records.base import Record
+from harness.records.reasons import Holding, LookedUp, Notice, Reason
 
 
 class SeedValue(Record):
@@ -144,7 +145,7 @@ class BandDecision(Record):
     """Seeds in all that would decide it with 80% power if the estimate were the truth."""
     seeds_needed_pessimistic: Annotated[int | None, Unit("seeds")]
     """The same with the sd at its upper 80% limit."""
-    steps: tuple[str, ...]
+    steps: tuple[str, ...] = ()
     """The reasoning, one sentence each."""
     posterior: Annotated[dict[str, float] | None, Unit("probability")] = None
     """Band → P(the true mean lies in it | the seeds), Jeffreys' prior: a second opinion that decides nothing. None
@@ -171,13 +172,13 @@ class Decision(Record):
     """A band's or combination's name, inconclusive or invalid."""
     predicted: str
     """The outcome that the authors expected."""
-    summary: str
-    """One sentence."""
+    summary: str = ""
+    """One sentence; empty as long as the decision is not worded."""
     guards: tuple[GuardResult, ...]
     """In the file's order."""
     decisions: tuple[BandDecision, ...]
     """In the file's order."""
-    combination: str | None
+    combination: str | None = None
     """How several decisions made the outcome, in words."""
     p: Annotated[float | None, Unit("probability")]
     """Of the outcome, on the scale of α: after the factors for several decisions and for planned looks; None where
@@ -190,9 +191,15 @@ class Decision(Record):
     """The failure rate per seed that n clean seeds leave open, 1 − .05^(1/n); None if a seed diverged."""
     exploratory: tuple[EstimandResult, ...]
     """Reported, never deciding."""
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
     """What a reader must know, one sentence each."""
     looks: tuple[Look, ...] = ()
     """Every look that was taken, in order, where the file asks for looks; the last one is this decision."""
     exploratory_p: Annotated[dict[str, tuple[float, float]], Unit("probability")] = Field(default_factory=dict)
     """Exploratory contrast → two-sided p of no difference (t or Welch), and adjusted over them (Benjamini–Hochberg)."""
+    reason: Reason | None = None
+    """What gave the outcome; None in verdicts of an earlier form."""
+    combined: Annotated[Holding | LookedUp, Field(discriminator="rule")] | None = None
+    """How several decisions made the outcome; None for a single one."""
+    notices: tuple[Notice, ...] = ()
+    """What a reader must know; ``warnings`` in words."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from harness.fields import Unit
 from harness.records.base import Record
-from harness.records.hypothesis import Arm, Setup
+from harness.records.setup import Arm, Setup
 
 PROCESSOR_COHORT = 20
 """Most replicas that a plan lets train together on a processor: more gain little there, and cores share cohorts."""

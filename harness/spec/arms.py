@@ -12,7 +12,8 @@ must not lead to what the arm gives already; mappings on the way to it are made 
 **setup.** The common setup goes into every arm; an arm's own ``setup`` overrides it key by key, at any depth. A plug-in
 that the override gives another ``name`` is taken as it stands, without the common one's parameters.
 
-Estimands may give a metric by its name alone and a contrast as ``first - second``.
+**estimands.** A metric by its name alone and a contrast as ``first - second`` become what they stand for:
+``SHORT_FORMS`` of the records.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ import itertools
 import math
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
+from harness.records.estimands import SHORT_FORMS
 from harness.spec.tree import Node, Problem
 
 MAX_PATHS = 8
@@ -159,11 +163,18 @@ def _estimand(node: Node) -> Node:
     if not isinstance(node.value, dict):
         return node
     parts = dict(node.value)
-    metric, contrast = parts.get("metric"), parts.get("contrast")
-    if metric is not None and isinstance(metric.value, str):
-        parts["metric"] = replace(metric, value={"name": metric})
-    if contrast is not None and isinstance(contrast.value, str):
-        arms = [part.strip() for part in contrast.value.split(" - ")]
-        if len(arms) == 2:
-            parts["contrast"] = replace(contrast, value=[replace(contrast, value=arm) for arm in arms])
+    for key, meaning in SHORT_FORMS.items():
+        short = parts.get(key)
+        if short is not None and isinstance(short.value, str):
+            with suppress(ValueError):  # the record says so, too
+                parts[key] = _in_place_of(short, meaning(short.value))
     return replace(node, value=parts)
+
+
+def _in_place_of(short: Node, value: Any) -> Node:
+    """Return what a short form stands for, every part of it at the short form's place."""
+    if isinstance(value, dict):
+        return replace(short, value={key: _in_place_of(short, child) for key, child in value.items()})
+    if isinstance(value, tuple):
+        return replace(short, value=[_in_place_of(short, child) for child in value])
+    return replace(short, value=value)

@@ -6,8 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator
 
-from harness.records import Combine
-from harness.records.hypothesis import RESERVED_OUTCOMES
+from harness.records import RESERVED_OUTCOMES, Combine
 from harness.spec.draft import Draft
 from harness.spec.forms import listed, suggestion
 from harness.spec.tree import Path, Problem

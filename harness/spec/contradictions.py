@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from harness.records import Claims
-from harness.records.hypothesis import RESERVED_OUTCOMES
+from harness.domain.claim_graph import grounds
+from harness.records import RESERVED_OUTCOMES, Claims
 from harness.spec.draft import VERBS, Draft
 from harness.spec.tree import Problem
 
@@ -38,25 +38,13 @@ def _without_ground(draft: Draft, claims: Claims | None) -> Iterator[Problem]:
         fallen = set(implication.walks_back)
         for verb in ("supports", "restores"):
             for position, claim in enumerate(getattr(implication, verb)):
-                ground = sorted(_ground(claims, claim) & fallen - {claim})
+                ground = sorted(grounds(claims, claim) & fallen - {claim})
                 if ground:
                     message = (
                         f"outcome {name!r} {_words(verb)} {claim!r} and walks back {ground[0]!r}, on which it stands"
                     )
                     remedy = "drop one of them, or correct stands_on in claims.yaml"
                     yield Problem(("implications", name, verb, position), message, remedy, severity="warning")
-
-
-def _ground(claims: Claims, name: str) -> set[str]:
-    """Every claim that ``name`` presupposes, directly or through others."""
-    reached: set[str] = set()
-    waiting = [name]
-    while waiting:
-        claim = claims.claims.get(waiting.pop())
-        below = set(claim.stands_on) - reached if claim is not None else set()
-        reached |= below
-        waiting += below
-    return reached
 
 
 def _decided_by_nothing(draft: Draft) -> Iterator[Problem]:

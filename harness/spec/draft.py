@@ -58,7 +58,7 @@ class Draft:
 
     @cached_property
     def decisions(self) -> dict[str, DecisionSpec]:
-        """Well-formed decisions, their bands as written: a whole hypothesis may hold them in another form."""
+        """Well-formed decisions, their bands as written: those of a whole hypothesis are about signed summaries."""
         parts = {name: part(DecisionSpec, node) for name, node in self.root.items("decisions").items()}
         return {name: record for name, record in parts.items() if record is not None}
 

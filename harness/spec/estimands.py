@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.criteria import Criterion, Target
-from harness.criteria.median import Median
-from harness.criteria.t import T
-from harness.criteria.wilcoxon import Wilcoxon
-from harness.records import Arm, Estimand, Setup
+from harness.domain.standard_tests import standard_test
+from harness.records import Arm, Estimand
 from harness.spec.draft import Draft
 from harness.spec.forms import listed
 from harness.spec.tree import Path, Problem
 from harness.wording import counted, exact, level
-
-GUARD_TESTS: dict[Target, tuple[str, Criterion]] = {
-    "mean": ("a t test of the mean", T(name="t")),
-    "median": ("the exact sign test of the median", Median(name="median")),
-    "pseudomedian": ("the signed-rank test of the pseudomedian", Wilcoxon(name="wilcoxon")),
-}
 
 
 def estimand_problems(draft: Draft) -> Iterator[Problem]:
@@ -78,17 +69,13 @@ def _on_arm(path: Path, at: Path, estimand: Estimand, name: str, arm: Arm) -> It
     if metric.layered and estimand.layer is not None and estimand.layer > setup.model.depth:
         message = f"there is no layer {estimand.layer} in arm {name!r}: layers run from 0 to {setup.model.depth}"
         yield Problem((*path, "layer"), message)
-    if estimand.epoch is not None and not _evaluated(estimand.epoch, setup):
+    if estimand.epoch is not None and estimand.epoch not in setup.evaluated_epochs:
         every, last = setup.evaluation.every_epochs, setup.epochs
         message = f"epoch {estimand.epoch} is not evaluated on arm {name!r}"
         remedy = (
             f"evaluated are epoch 1, multiples of {every} and the last, {last}" if every > 1 else f"the last is {last}"
         )
         yield Problem((*path, "epoch"), message, remedy)
-
-
-def _evaluated(epoch: int, setup: Setup) -> bool:
-    return epoch in (1, setup.epochs) or (epoch <= setup.epochs and epoch % setup.evaluation.every_epochs == 0)
 
 
 def guard_problems(draft: Draft) -> Iterator[Problem]:
@@ -116,12 +103,13 @@ def guard_problems(draft: Draft) -> Iterator[Problem]:
             )
         if draft.seeds is None:
             continue
-        test, criterion = GUARD_TESTS[estimand.seeds]
+        test, criterion = standard_test(estimand)
         number = draft.seeds.number
         looks = len(draft.stopping.numbers(number))
         alpha = guard.alpha / looks
         at = level(alpha) if looks == 1 else f"{level(alpha)}, {level(guard.alpha)} over {looks} looks"
         fewest = criterion.smallest_n(alpha)
         if number < fewest:
-            message = f"{counted(number, 'seed')} can't verify guard {name!r}: {test} needs {fewest} at alpha {at}"
+            of = test if estimand.pairing == "unpaired" else f"the {test} of the {estimand.seeds}"
+            message = f"{counted(number, 'seed')} can't verify guard {name!r}: {of} needs {fewest} at alpha {at}"
             yield Problem(path, message, f"register {counted(fewest, 'seed')} or more", on_key=True)

@@ -11,8 +11,8 @@ import textwrap
 from dataclasses import dataclass
 
 from harness.errors import InvalidHypothesis, UsageError
+from harness.records import Setup
 from harness.records.bands import shortest
-from harness.records.hypothesis import Setup
 from harness.registry import Plugin, members
 from harness.spec import yaml
 from harness.spec.explain import plugin_example, scalar

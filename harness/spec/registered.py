@@ -9,6 +9,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.domain.form_differences import ABSENT, form_differences, written
 from harness.records import DecisionSpec, Hypothesis, Interval
 from harness.records.bands import shortest
 from harness.spec.tree import Node, Path, Problem, Severity
@@ -40,15 +41,13 @@ class Known:
 
 def changes(root: Node, hypothesis: Hypothesis, known: Known) -> Iterator[Problem]:
     """Where the file's meaning is no longer the registered one."""
-    before, now = _leaves(known.form.model_dump(mode="json")), _leaves(hypothesis.model_dump(mode="json"))
-    differing = [path for path in {**before, **now} if before.get(path) != now.get(path)]
+    differing = list(form_differences(known.form.model_dump(mode="json"), hypothesis.model_dump(mode="json")))
     severity: Severity = "error" if known.frozen else "warning"
     remedy = "undo the change, amend the registration with harness amend, or ask it under a new id"
-    for path in differing[:SHOWN]:
-        was, became = (_shown(leaves.get(path)) for leaves in (before, now))
-        message = f"{_dotted(path)} was registered on {known.since[:10]} as {was}, is {became}"
-        way = SEEDS if _dotted(path) == "seeds.count" else remedy
-        yield Problem(_in_file(root, path), message, way, severity=severity, rule="amendment")
+    for one in differing[:SHOWN]:
+        message = f"{one.field} was registered on {known.since[:10]} as {_shown(one.before)}, is {_shown(one.now)}"
+        way = SEEDS if one.field == "seeds.count" else remedy
+        yield Problem(_in_file(root, one.path), message, way, severity=severity, rule="amendment")
     if len(differing) > SHOWN:
         message = f"{len(differing) - SHOWN} more values differ from the registration"
         yield Problem(("id",), message, remedy, severity=severity, rule="amendment")
@@ -149,15 +148,6 @@ def _common(one: Interval, other: Interval) -> str | None:
     return f"below {shortest(high)}" if math.isinf(low) else f"between {shortest(low)} and {shortest(high)}"
 
 
-def _leaves(value: Any, path: Path = ()) -> dict[Path, Any]:
-    children = (
-        list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
-    )
-    if not children:
-        return {path: value}
-    return {leaf: found for key, child in children for leaf, found in _leaves(child, (*path, key)).items()}
-
-
 def _in_file(root: Node, path: Path) -> Path:
     """The nearest place of the file: an arm's setup mostly stands in the common one."""
     if root.nearest(path)[1] and path[:1] == ("arms",):
@@ -165,10 +155,6 @@ def _in_file(root: Node, path: Path) -> Path:
     return path if root.get(path[0]) is not None else ("id",)
 
 
-def _dotted(path: Path) -> str:
-    return ".".join(str(step) for step in path)
-
-
 def _shown(value: Any) -> str:
-    text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+    text = "nothing" if value in (None, ABSENT) else written(value)
     return text if len(text) <= 60 else f"{text[:57]}…"

@@ -18,6 +18,7 @@ from pydantic_core import CoreSchema
 
 from harness.fields import descriptions, docstring
 from harness.records import (
+    RESERVED_OUTCOMES,
     Arm,
     Claims,
     Combine,
@@ -29,7 +30,6 @@ from harness.records import (
     Record,
     Seeds,
 )
-from harness.records.hypothesis import RESERVED_OUTCOMES
 from harness.registry import members
 from harness.spec.arms import DOTTED, SUFFIX
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pydantic import ValidationError
 
 from harness.criteria import NEVER, Criterion
+from harness.domain.partition import atoms_of
 from harness.records import DecisionSpec, Estimand
 from harness.registry import members
-from harness.spec.bands import tests_of
 from harness.spec.draft import Draft
 from harness.spec.tree import Problem
 from harness.wording import counted, level
@@ -67,8 +67,9 @@ def seed_problems(draft: Draft) -> Iterator[Problem]:
 def _needs(decision: DecisionSpec, criterion: Criterion, estimand: Estimand, alpha: float) -> list[tuple[int, float]]:
     """For each atom the fewest seeds with which it could be rejected, and the level of its test."""
     bound = criterion.on(estimand.domain)
-    tests = tests_of(estimand.signed(decision.bands), estimand.domain)
-    return [(bound.smallest_n(alpha / parts, cut), alpha / parts) for cut, parts in tests] or [(0, alpha)]
+    atoms = atoms_of(decision.about_signed_summary(estimand).bands, estimand.domain)
+    tests = [(atom.level(alpha), cut) for atom in atoms for cut in atom.cuts]
+    return [(bound.smallest_n(level, cut), level) for level, cut in tests] or [(0, alpha)]
 
 
 def _able(decision: DecisionSpec, estimand: Estimand, alpha: float, number: int, anytime: bool) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """The verdict: Markdown for people, JSON for programs, figures for both. Pure: the same inputs give the same bytes."""
 
 from harness.verdict import power
-from harness.verdict.assemble import VERSION, draw, render
+from harness.verdict.assemble import draw, render
 from harness.verdict.canvas import try_drawing
 from harness.verdict.page import default_templates
+from harness.verdict.worded import VERSION, worded
 
-__all__ = ["VERSION", "default_templates", "draw", "power", "render", "try_drawing"]
+__all__ = ["VERSION", "default_templates", "draw", "power", "render", "try_drawing", "worded"]

@@ -26,22 +26,22 @@ from harness.verdict.canvas import CannotDraw, Drawing
 from harness.verdict.page import default_templates, fill
 from harness.verdict.profiles import curve_figure, layer_figure
 from harness.verdict.text import Markdown, escape, together, unpadded, with_unit
+from harness.verdict.worded import FORM_OF_TODAY, VERSION
 from harness.wording import told_plainly
 
 CURVES, LAYERS = "learning-curves", "-layers"
-VERSION = 3
 LATER: Mapping[int, Mapping[str, Mapping[str, IncEx | bool]]] = {
     2: {
         "decision": {"decisions": {"__all__": {"posterior", "effect_size"}}, "looks": True, "exploratory_p": True},
         "provenance": {"amendments": True},
     },
-    3: {"provenance": {"words": True}},
+    3: {
+        "decision": {"reason": True, "combined": True, "notices": True},
+        "provenance": {"words": True},
+    },
 }
 """Version → what parts of verdict.json say since: a verdict stored before is written again without it."""
 
-
-FORM_OF_TODAY = 3
-"""The first form whose page writes numbers as it does today."""
 NUMBERS = (
     "decisions", "exploratory", "guards", "curves", "profiles", "per_seed", "per_arm", "per_layer", "shared_settings",
     "arm_settings",

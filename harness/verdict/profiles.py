@@ -73,12 +73,12 @@ def layer_figure(hypothesis: Hypothesis, measurements: Measurements, name: str) 
 
 
 def panels_of(hypothesis: Hypothesis, measurements: Measurements) -> list[Panel]:
-    """Test accuracy, training loss, and what the decisions are about, where it was measured."""
-    wanted = [Panel(name, "value", None) for name in ("test_accuracy", "train_loss")]
+    """Return the metrics that every curve is drawn of, and what the decisions are about, where it was measured."""
+    there = series.measured(measurements)
+    wanted = [Panel(name, series.usual_summary(name), None) for name in there if series.metric(name).curve]
     for spec in hypothesis.decisions.values():
         estimand = hypothesis.estimands[spec.estimand]
         wanted.append(Panel(estimand.metric.name, estimand.samples or "value", estimand.layer))
-    there = series.measured(measurements)
     return [panel for panel in dict.fromkeys(wanted) if panel.metric in there]
 
 

@@ -7,8 +7,7 @@ import statistics
 from collections.abc import Sequence
 
 from harness.metrics import Metric
-from harness.records import Measurements
-from harness.records.hypothesis import STANDARD_METRICS
+from harness.records import STANDARD_METRICS, Measurements
 from harness.registry import members
 
 

@@ -16,7 +16,7 @@ from harness.criteria.bca import CHUNK, Bca
 from harness.criteria.bounded import Bounded
 from harness.criteria.t_sequence import TSequence
 from harness.criteria.wilcoxon import upper_tail
-from harness.inference.atoms import split
+from harness.domain.partition import split
 from harness.records import Band
 
 Test = Callable[[float], tuple[np.ndarray, np.ndarray]]

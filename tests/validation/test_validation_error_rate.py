@@ -12,7 +12,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "inference"))
 from inference_records import DIRECTION, MARGIN, decided, spec_of
 
-from harness.inference.atoms import atom_tests, split
+from harness.domain.partition import split
+from harness.inference.atoms import atom_tests
 from harness.inference.combine import combine, share
 from harness.records import BandDecision, Combine
 

@@ -12,8 +12,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "inference"))
 from inference_records import make_hypothesis, make_measurements, spec_of
 
+from harness.domain.partition import split
 from harness.inference import decide, holm
-from harness.inference.atoms import atom_tests, split
+from harness.inference.atoms import atom_tests
 from harness.inference.outcome import judge
 from harness.records import Hypothesis
 

@@ -14,8 +14,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "inference"))
 from inference_records import DIRECTION, MARGIN, decided, make_hypothesis, make_measurements, spec_of
 
 from harness.criteria.t import T
+from harness.distributions import t_exceeded
+from harness.domain.partition import split
 from harness.inference import decide
-from harness.inference.atoms import split
 from harness.inference.chances import DRAWS, ExactT, Simulated, t_chances
 
 HALVES = split(spec_of({"low": "(-inf, 0]", "high": "(0, inf)"}).bands)
@@ -28,7 +29,7 @@ def one(chances, band, effect, sd, n):
 
 def test_power_of_the_one_sided_t_test():
     """δ = .8, n = 10, α = .05: .754425 (R's power.t.test)."""
-    assert one(ExactT(HALVES, 0.05), "high", 0.8, 1.0, 10) == pytest.approx(0.754425, abs=5e-7)
+    assert one(ExactT(T(name="t"), HALVES, 0.05), "high", 0.8, 1.0, 10) == pytest.approx(0.754425, abs=5e-7)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,8 @@ def test_power_of_the_one_sided_t_test():
 def test_power_of_tost(per_group, expected):
     """Two groups, δ = −4, sd 18, limits ±19.2, α = .05: power of two one-sided t tests."""
     error, df = 18 * math.sqrt(2 / per_group), 2 * per_group - 2
-    found = t_chances(TOST, 0.05, [frozenset(["same"])], np.array([-4.0]), error, df)
+    critical = [t_exceeded(atom.level(0.05), df) for atom in TOST]
+    found = t_chances(TOST, critical, [frozenset(["same"])], np.array([-4.0]), error, df)
     assert float(found[0, 0]) == pytest.approx(expected, abs=5e-7)
 
 
@@ -45,7 +47,7 @@ def test_power_of_tost(per_group, expected):
 def test_agreement_with_the_noncentral_t(shift, n, alpha):
     df = n - 1
     expected = stats.nct.sf(stats.t.isf(alpha, df), df, shift * math.sqrt(n))
-    assert one(ExactT(HALVES, alpha), "high", shift, 1.0, n) == pytest.approx(expected, abs=1e-7)
+    assert one(ExactT(T(name="t"), HALVES, alpha), "high", shift, 1.0, n) == pytest.approx(expected, abs=1e-7)
     assert 1 - T(name="t").type_two(shift, 1.0, n, alpha) == pytest.approx(expected, abs=1e-9)
 
 
@@ -59,14 +61,14 @@ def test_agreement_with_the_decisions_own_tests_on_simulated_seeds(bands, truth,
     alive = [decided(x, bands) for x in rng.normal(truth, sd, (runs, n))]
     atoms = split(spec_of(bands).bands)
     for band in bands:
-        expected = one(ExactT(atoms, 0.05), band, truth, sd, n)
+        expected = one(ExactT(T(name="t"), atoms, 0.05), band, truth, sd, n)
         share = sum(found == (band,) for found in alive) / runs
         assert share == pytest.approx(expected, abs=4 * math.sqrt(expected * (1 - expected) / runs) + 1e-3)
 
 
 def test_simulation_through_a_criterions_p_values_agrees_with_the_exact_chances():
     atoms = split(spec_of(DIRECTION).bands)
-    simulated, exact = Simulated(T(name="t"), atoms, 0.05), ExactT(atoms, 0.05)
+    simulated, exact = Simulated(T(name="t"), atoms, 0.05), ExactT(T(name="t"), atoms, 0.05)
     assert simulated.draws == DRAWS and exact.draws is None
     for truth, sd, n in ((0.0, 0.04, 6), (0.1, 0.05, 5), (0.24, 0.06, 8)):
         for band in DIRECTION:

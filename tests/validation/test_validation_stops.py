@@ -17,8 +17,8 @@ from inference_records import margin as margin_hypothesis
 from harness.criteria.t import T
 from harness.criteria.t_sequence import TSequence
 from harness.criteria.welch import Welch
+from harness.domain.partition import split
 from harness.inference import decide
-from harness.inference.atoms import split
 from harness.inference.chances import ExactT
 from harness.inference.stops import Sequential
 
@@ -37,7 +37,7 @@ def test_a_single_look_has_the_exact_chances(truth, sd):
         one = Sequential(T(name="t"), THREE, 0.05, (n,))
         for band in DIRECTION:
             groups, effect = [frozenset([band])], np.array([truth])
-            exact = ExactT(THREE, 0.05)(groups, effect, sd, n)[0, 0]
+            exact = ExactT(T(name="t"), THREE, 0.05)(groups, effect, sd, n)[0, 0]
             assert one(groups, effect, sd, n)[0, 0] == pytest.approx(exact, abs=within(exact, one.draws))
 
 

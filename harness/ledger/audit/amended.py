@@ -12,7 +12,7 @@ from harness.ledger.bodies import AmendedBody, RegisteredBody, RunStartedBody
 from harness.ledger.code import MEANING, digest_of
 from harness.ledger.history import run_name
 from harness.ledger.pins import Pins
-from harness.ledger.registration import form_differences, written_differences
+from harness.ledger.registration import meaning_differences, written_differences
 from harness.wording import counted
 
 
@@ -78,7 +78,7 @@ def _untold(evidence: Evidence, known: RegisteredBody | AmendedBody, body: Amend
     if before is not None and now is not None:  # step 4 says if one is missing
         meaning = written_differences(before, now)
         if meaning and (body.kind != "meaning" or not set(meaning) <= set(body.differences)):
-            meaning = form_differences(before, now)  # takes a hundred times as long
+            meaning = meaning_differences(before, now)  # takes a hundred times as long
     said = "\n".join(body.differences)
     for line in meaning:
         if line not in body.differences or body.kind != "meaning":

@@ -12,8 +12,7 @@ from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import LookBody, RunStartedBody
 from harness.ledger.history import run_name
-from harness.records import Measurements
-from harness.records.hypothesis import Stopping
+from harness.records import Measurements, Stopping
 from harness.wording import counted
 
 

@@ -14,9 +14,10 @@ from inference_records import judged, make_hypothesis, make_measurements
 
 from harness.criteria import NEVER, t_misses
 from harness.distributions import t_exceeded
+from harness.domain.partition import split
 from harness.errors import HarnessError
 from harness.inference import decide
-from harness.inference.atoms import atom_tests, split
+from harness.inference.atoms import atom_tests
 from harness.records import Band, Decision, Hypothesis
 from harness.registry import members
 

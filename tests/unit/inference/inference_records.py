@@ -6,12 +6,15 @@ import math
 
 import numpy as np
 
+from harness import inference
 from harness.criteria import estimate
+from harness.domain.partition import split
 from harness.inference import Spread
-from harness.inference.atoms import atom_tests, split
+from harness.inference.atoms import atom_tests
 from harness.inference.bands import alive_bands, judge_bands
 from harness.inference.estimands import Sample
-from harness.records import BandDecision, DecisionSpec, EstimandResult, Hypothesis, Measurements
+from harness.records import BandDecision, Decision, DecisionSpec, EstimandResult, Hypothesis, Measurements
+from harness.verdict import VERSION, worded
 
 SETUP = {
     "dataset": {"name": "digits"},
@@ -104,6 +107,11 @@ def make_measurements(values, *, n=None, diverged=None, epochs=(1, 10), same_wei
             "replicas": replicas,
         }
     )
+
+
+def decide(hypothesis: Hypothesis, measurements: Measurements, form: int = VERSION) -> Decision:
+    """A decision with its sentences."""
+    return worded(hypothesis, inference.decide(hypothesis, measurements), form)
 
 
 def direction(**more) -> Hypothesis:

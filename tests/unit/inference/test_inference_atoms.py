@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from inference_records import DIRECTION, MARGIN, cosines, decided, direction, spec_of
 
 from harness.criteria.t import T
+from harness.domain.partition import split
 from harness.errors import HarnessError
 from harness.inference import decide
-from harness.inference.atoms import atom_p, split
+from harness.inference.atoms import atom_p
 from harness.records import Band
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)

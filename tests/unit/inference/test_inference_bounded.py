@@ -9,8 +9,9 @@ import pytest
 from inference_records import ACCURACY, MARGIN_PP, make_hypothesis, make_measurements, spread
 
 from harness.criteria.bounded import Bounded
+from harness.domain.partition import split
 from harness.inference import decide, greatest_chance, power
-from harness.inference.atoms import atom_p, split
+from harness.inference.atoms import atom_p
 from harness.inference.chances import Simulated
 from harness.inference.stops import Sequential
 

@@ -12,6 +12,7 @@ from inference_records import (
     MARGIN,
     MARGIN_PP,
     cosines,
+    decide,
     direction,
     make_hypothesis,
     make_measurements,
@@ -20,7 +21,6 @@ from inference_records import (
 )
 from scipy import stats
 
-from harness.inference import decide
 from harness.inference.estimands import evaluate
 from harness.records import Estimand, Measurements
 

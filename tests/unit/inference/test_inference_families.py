@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from inference_records import make_hypothesis, make_measurements
+from inference_records import decide, make_hypothesis, make_measurements
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from harness.inference import decide, holm
+from harness.inference import holm
 from harness.inference.families import benjamini_hochberg
 from harness.wording import p_equals
 

@@ -8,6 +8,7 @@ from inference_records import (
     DIRECTION,
     REFERENCE,
     cosines,
+    decide,
     direction,
     make_hypothesis,
     make_measurements,
@@ -15,8 +16,9 @@ from inference_records import (
     margins,
 )
 
+from harness import inference
 from harness.errors import HarnessError
-from harness.inference import decide, goes_on
+from harness.inference import goes_on
 from harness.inference.outcome import judge
 from harness.wording import p_equals
 
@@ -132,7 +134,7 @@ def test_seeds_after_the_deciding_look_change_nothing_and_are_told():
     h = looks()
     stopped, longer = decide(h, margins(CLEAR)), decide(h, margins(CLEAR + [0.0] * 5))
     assert any("5 do not count" in warning for warning in longer.warnings)
-    assert longer.model_copy(update={"warnings": ()}) == stopped
+    assert longer.model_copy(update={"warnings": (), "notices": ()}) == stopped
     short = decide(h, margins([*OPEN, 31, 32]))  # between two looks: only the first is due
     assert short.looks[-1].seeds == 5 and goes_on(h, short)
 
@@ -157,7 +159,7 @@ def test_the_first_seeds_of_measurements_are_those_of_a_shorter_run():
 def test_what_is_said_of_an_earlier_look_is_what_would_have_been_judged_then(values):
     """Looks on the way are judged without what describes them."""
     for h, parts in ((looks(), 2), (anytime(), 1), (anytime([5, 10]), 1)):
-        decision = decide(h, margins(values))
+        decision = inference.decide(h, margins(values))
         shares = {"parts": parts, "guard_parts": len(h.looks)}
         full = [judge(h, margins(values).first(look.seeds), **shares) for look in decision.looks]
         assert [(look.outcome, look.p) for look in decision.looks] == [(each.outcome, each.p) for each in full]

@@ -10,6 +10,7 @@ from inference_records import (
     MARGIN_PP,
     REFERENCE,
     cosines,
+    decide,
     direction,
     make_hypothesis,
     make_measurements,
@@ -18,7 +19,6 @@ from inference_records import (
 )
 
 from harness.errors import HarnessError
-from harness.inference import decide
 from harness.inference.guards import sign_p
 
 GOOD = [0.012, -0.008, 0.021, 0.004, -0.015]

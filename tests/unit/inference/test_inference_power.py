@@ -19,8 +19,8 @@ from inference_records import (
 from scipy import stats
 
 from harness.criteria.t import T
+from harness.domain.partition import split
 from harness.inference import Truth, greatest_chance, power
-from harness.inference.atoms import split
 from harness.inference.chances import ExactT
 from harness.inference.prediction import level, wanted
 from harness.inference.regions import regions
@@ -265,7 +265,9 @@ def test_a_point_band_is_never_shown():
     from inference_records import spec_of
 
     atoms = split(spec_of({"out": "(-inf, 0) | (0, inf)", "point": "[0, 0]"}).bands)
-    chances = ExactT(atoms, 0.05)([frozenset(["point"]), frozenset(["out"])], np.array([0.0, 3.0]), 1.0, 10)
+    chances = ExactT(T(name="t"), atoms, 0.05)(
+        [frozenset(["point"]), frozenset(["out"])], np.array([0.0, 3.0]), 1.0, 10
+    )
     assert chances[:, 0] == pytest.approx([0, 0])
     assert chances[0, 1] == pytest.approx(0.05, abs=1e-6) and chances[1, 1] > 0.99
 
@@ -276,7 +278,7 @@ def test_limits_of_a_standard_deviation():
     assert [low, high] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("criterion", ["sign_flip", "t_sequence"])
+@pytest.mark.parametrize("criterion", ["sign_flip", "wilcoxon"])
 def test_other_criteria_are_simulated_with_their_own_code(criterion):
     h = direction(count=8)
     spec = h.decisions["direction"]

@@ -19,7 +19,7 @@ from harness.criteria.t import T
 from harness.criteria.t_sequence import TSequence
 from harness.criteria.welch import Welch
 from harness.criteria.wilcoxon import Wilcoxon
-from harness.inference.atoms import split
+from harness.domain.partition import split
 from harness.registry import members
 
 ALL = [

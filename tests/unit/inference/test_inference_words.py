@@ -9,13 +9,13 @@ from inference_records import (
     MARGIN,
     MARGIN_PP,
     cosines,
+    decide,
     make_hypothesis,
     make_measurements,
     margin,
     margins,
 )
 
-from harness.inference import decide
 from harness.records import Decision, Hypothesis, Measurements
 
 REAL = (31.2, 28.9, 33.5, 30.1, 29.4)

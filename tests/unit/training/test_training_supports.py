@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import torch
+from interpreted import ON_CARD
 from torch import Tensor
+from training_inputs import arm, cohort, digits
 
-ON_CARD = torch.cuda.is_available()
-if not ON_CARD:
-    os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are imported, which nothing else does here
-pytest.importorskip("triton", reason="Triton is not installed")
+from harness.models import Model
+from harness.models.residual_mlp import ResidualMlp
+from harness.penalties.residual_branch import ResidualBranch
+from harness.records import Arm, Cohort
+from harness.rules import Rule
+from harness.rules.bp import Bp
+from harness.training import open_device, takes_kernels
+from harness.training.batches import epoch_schedule
+from harness.training.program import Program, build_program
+from harness.training.steps.autograd import AutogradStep, SeparateStorage
+from harness.training.steps.choose import choose_step_kind
+from harness.training.steps.explicit import ExplicitStep
+from harness.training.steps.explicit_storage import StackedStorage
+from harness.training.steps.interface import StepKind
+from harness.training.steps.kernels.layout import FlatStorage
+from harness.training.steps.kernels.step import KernelsStep
+from harness.training.steps.state import TrainingState, new_state
+from harness.training.steps.supports import fits_explicit, fits_kernels
 
-from training_inputs import arm, cohort, digits  # noqa: E402
-
-from harness.models import Model  # noqa: E402
-from harness.models.residual_mlp import ResidualMlp  # noqa: E402
-from harness.penalties.residual_branch import ResidualBranch  # noqa: E402
-from harness.records import Arm, Cohort  # noqa: E402
-from harness.rules import Rule  # noqa: E402
-from harness.rules.bp import Bp  # noqa: E402
-from harness.training import open_device, takes_kernels  # noqa: E402
-from harness.training.batches import epoch_schedule  # noqa: E402
-from harness.training.program import Program, build_program  # noqa: E402
-from harness.training.steps.autograd import AutogradStep, SeparateStorage  # noqa: E402
-from harness.training.steps.choose import choose_step_kind  # noqa: E402
-from harness.training.steps.explicit import ExplicitStep  # noqa: E402
-from harness.training.steps.explicit_storage import StackedStorage  # noqa: E402
-from harness.training.steps.interface import StepKind  # noqa: E402
-from harness.training.steps.kernels.layout import FlatStorage  # noqa: E402
-from harness.training.steps.kernels.step import KernelsStep  # noqa: E402
-from harness.training.steps.state import TrainingState, new_state  # noqa: E402
-from harness.training.steps.supports import fits_explicit, fits_kernels  # noqa: E402
+pytestmark = pytest.mark.usefixtures("interpreter")
 
 DEVICE = "cuda" if ON_CARD else "cpu"
 SETUP: dict[str, Any] = {

@@ -57,6 +57,8 @@ def test_a_verdict_of_the_first_form_is_written_as_it_was():
     part = now["decision"]["decisions"][0]
     assert part.pop("posterior") == POSTERIOR and part.pop("effect_size")["value"] == 12.9
     assert now["provenance"].pop("amendments") == [] and now["provenance"].pop("words") is None
+    reasons = now["decision"].pop("reason"), now["decision"].pop("combined"), now["decision"].pop("notices")
+    assert reasons == (None, None, [])  # a sample, that nothing decided
     assert before == now | {"v": 1}
 
 

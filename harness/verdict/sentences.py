@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.criteria import Target
-from harness.records import BandDecision, DecisionSpec, Estimand, GuardResult
+from harness.records import BandDecision, DecisionSpec, Estimand, GuardResult, Holding, LookedUp
 from harness.wording import (
     cardinal,
     exact,
@@ -34,7 +34,7 @@ class Words:
     """The sentences of a decision.
 
     Stored verdicts hold sentences, and are written again to the byte: before one is changed here, the form of
-    verdict.json gets another number, and the sentence as it was goes to ``harness.inference.report_before``.
+    verdict.json gets another number, and the sentence as it was goes to ``harness.verdict.sentences_before``.
     """
 
     def p(self, p: float, alpha: float | None = None) -> str:
@@ -172,6 +172,22 @@ class Words:
     def seeds(self, indices: Sequence[int]) -> str:
         """Seeds by their positions."""
         return f"No. {listing([str(index) for index in indices])}"
+
+    def combination(self, reasoning: Holding | LookedUp) -> str:
+        """Return how several decisions made the outcome."""
+        if isinstance(reasoning, LookedUp):
+            count = len(reasoning.alive)
+            asked = self.table(count, reasoning.alive)
+            if reasoning.p is None:
+                return self.table_open(asked, reasoning.options)
+            return self.table_shown(asked, count, reasoning.p, reasoning.given)
+        asks = self.all_hold if reasoning.rule == "all" else self.any_holds
+        asked = asks(reasoning.count, reasoning.outcome, reasoning.otherwise)
+        if reasoning.p is None:
+            return self.none_shown(asked)
+        if reasoning.shown is not None:
+            return self.some_shown(asked, reasoning.shown, reasoning.given)
+        return self.all_shown(asked, reasoning.count, reasoning.p, reasoning.given)
 
     def all_hold(self, count: int, outcome: str, otherwise: str) -> str:
         """What a combination asks for whose decisions must all hold."""

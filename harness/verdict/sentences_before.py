@@ -7,12 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.criteria import Target
-from harness.inference.report import NOT_TESTED, TODAY, Words
 from harness.records import BandDecision, DecisionSpec, Estimand, EstimandResult, GuardResult
+from harness.verdict.sentences import NOT_TESTED, Words
 from harness.wording import listing
-
-FORM_OF_TODAY = 3
-"""The first form of verdict.json that has today's sentences."""
 
 
 class WordsBefore(Words):
@@ -112,11 +109,6 @@ class WordsBefore(Words):
 
 
 BEFORE = WordsBefore()
-
-
-def words_of(form: int) -> Words:
-    """The sentences of the form of verdict.json with this number."""
-    return TODAY if form >= FORM_OF_TODAY else BEFORE
 
 
 def _number(value: float) -> str:

@@ -1,0 +1,40 @@
+"""The test that stands for a parameter where a file names none: of guards, and of the intervals beside estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from harness.criteria import Criterion, Target
+from harness.criteria.median import Median
+from harness.criteria.t import T
+from harness.criteria.welch import Welch
+from harness.criteria.wilcoxon import Wilcoxon
+from harness.records import Estimand
+
+
+class StandardTest(NamedTuple):
+    """A test by its name in verdicts."""
+
+    name: str
+    criterion: Criterion
+
+
+STUDENT = StandardTest("one-sample t test", T(name="t"))
+WELCH = StandardTest("Welch's t test", Welch(name="welch"))
+PAIRED: Mapping[Target, StandardTest] = {
+    "mean": STUDENT,
+    "median": StandardTest("exact sign test", Median(name="median")),
+    "pseudomedian": StandardTest("signed-rank test", Wilcoxon(name="wilcoxon")),
+}
+"""Summary across seeds → test, for one number per seed."""
+
+
+def standard_test(estimand: Estimand) -> StandardTest:
+    """Return the test of an estimand's own summary across seeds."""
+    return WELCH if estimand.pairing == "unpaired" else PAIRED[estimand.seeds]
+
+
+def mean_test(estimand: Estimand) -> StandardTest:
+    """Return the test of an estimand's mean over seeds, whatever summary the file asks for."""
+    return WELCH if estimand.pairing == "unpaired" else STUDENT

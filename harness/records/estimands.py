@@ -1,0 +1,101 @@
+"""Estimands: the numbers about arms that decisions and guards are about."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from harness.criteria import Target
+from harness.fields import Unit
+from harness.metrics import Metric
+from harness.records.base import Name, Record
+from harness.registry import Named
+
+
+def _contrasted(text: str) -> tuple[str, str]:
+    arms = tuple(part.strip() for part in text.split(" - "))
+    if len(arms) != 2:
+        raise ValueError(f"{text!r} is no contrast; write two arms: first - second")
+    return arms
+
+
+SHORT_FORMS: Mapping[str, Callable[[str], Any]] = {"metric": lambda name: {"name": name}, "contrast": _contrasted}
+"""Key of an estimand → what its text stands for: a metric by its name alone, a contrast as ``first - second``.
+
+Raises:
+    ValueError: no contrast of two arms.
+"""
+
+
+class Estimand(Record):
+    """The number about arms that a decision is about: a metric of one arm, or the paired contrast of two."""
+
+    metric: Annotated[Metric, Named("metrics")]
+    """What is measured (in the file: its name)."""
+    arm: Name | None = Field(default=None, examples=["penalized"])
+    """The arm it is measured on, or"""
+    contrast: tuple[Name, Name] | None = Field(default=None, examples=["penalized - shallow"])
+    """two arms, first minus second, paired by seed (in the file: "first - second")."""
+    layer: Annotated[int | None, Unit("layers")] = Field(default=None, ge=0, examples=[2])
+    """Layer l, for metrics that have one value per layer."""
+    epoch: Annotated[int | None, Unit("epochs")] = Field(default=None, ge=1, examples=[10])
+    """Evaluated epoch; the last if not given."""
+    samples: Literal["mean", "std", "median"] | None = Field(default=None, examples=["mean"])
+    """Summary over probe samples, for metrics with one value per sample."""
+    pairing: Literal["seed", "unpaired"] = Field(default="seed", exclude_if=lambda value: value == "seed")
+    """How a contrast compares its arms: seed by seed, or as two samples of their own (criterion welch)."""
+    seeds: Target = "mean"
+    """Summary across seeds: the parameter that is tested. pseudomedian: the median of the mean of two seeds."""
+    transform: Literal["none", "log10", "absolute_after"] = "none"
+    """log10: of each seed's value before any contrast, for positive, skewed quantities; absolute_after: the bands are
+    about |θ|, where θ is the signed summary across seeds (absolute values are never averaged)."""
+    unit: Literal["raw", "pp"] = "raw"
+    """pp: multiplied by 100, in percentage points."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        short = {key: text for key in SHORT_FORMS if isinstance(text := data.get(key), str)}
+        return {**data, **{key: SHORT_FORMS[key](text) for key, text in short.items()}}
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Estimand:
+        if (self.arm is None) == (self.contrast is None):
+            raise ValueError("give either arm or contrast")
+        if self.pairing == "unpaired" and self.contrast is None:
+            raise ValueError("only a contrast can be unpaired")
+        return self
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms it needs."""
+        return (self.arm,) if self.arm is not None else (self.contrast or ())
+
+    @property
+    def domain(self) -> tuple[float, float]:
+        """The closed interval of values that it can have at a seed, in its unit and transform.
+
+        A standard deviation over samples is at most the width of the metric's bounds.
+        """
+        low, high = self.metric.bounds
+        if self.samples == "std":
+            low, high = 0.0, high - low
+        if self.transform == "log10":
+            low, high = (math.log10(end) if end > 0 else -math.inf for end in (low, high))
+        if self.contrast is not None:
+            low, high = low - high, high - low
+        factor = 100.0 if self.unit == "pp" else 1.0
+        return low * factor, high * factor
+
+    @property
+    def band_domain(self) -> tuple[float, float]:
+        """The values that its bands speak about: its own, or their absolute values."""
+        low, high = self.domain
+        if self.transform != "absolute_after":
+            return low, high
+        return max(0.0, low, -high), max(-low, high)

@@ -1,0 +1,88 @@
+"""A decision in words: what its reasons are, as sentences of the form of verdict.json that is asked for."""
+
+from __future__ import annotations
+
+from harness.records import Decision, Hypothesis, Notice
+from harness.verdict.sentences import TODAY, Words
+from harness.verdict.sentences_before import BEFORE
+from harness.wording import listing
+
+VERSION = 3
+"""The form of verdict.json that is written today."""
+FORM_OF_TODAY = 3
+"""The first form that has today's sentences, and whose page writes numbers as it does today."""
+
+
+def worded(hypothesis: Hypothesis, decision: Decision, form: int = VERSION) -> Decision:
+    """Return a decision of ``harness.inference.decide`` with its sentences, those of the given form of verdict.json."""
+    words = TODAY if form >= FORM_OF_TODAY else BEFORE
+    assert decision.reason is not None
+    pilot = decision.reason.kind == "pilot"
+    parts = []
+    for part in decision.decisions:
+        spec = hypothesis.decisions[part.name]
+        steps = words.explain(part, spec, hypothesis.estimands[spec.estimand], pilot)
+        parts.append(part.model_copy(update={"steps": steps}))
+    summary = _summary(hypothesis, decision, words)
+    return decision.model_copy(
+        update={
+            "decisions": tuple(parts),
+            "summary": f"{summary} {_look(hypothesis, decision)}" if decision.looks else summary,
+            "combination": words.combination(decision.combined) if decision.combined is not None else None,
+            "warnings": tuple(_warning(notice, hypothesis, decision, words) for notice in decision.notices),
+        }
+    )
+
+
+def _summary(hypothesis: Hypothesis, decision: Decision, words: Words) -> str:
+    """One sentence."""
+    reason = decision.reason
+    assert reason is not None
+    kind, counts = reason.kind, reason.seeds
+    if kind == "pilot":
+        return "Pilot: no outcome."
+    if kind == "seed_not_applied":
+        labels = listing([hypothesis.arms[arm].label for arm in counts])
+        return f"Invalid: different seeds of {labels} ended with identical weights, so the seed was not applied."
+    if kind == "diverged":
+        of = f"of {reason.measured} seeds of"
+        lost = listing([f"{count} {of} {hypothesis.arms[arm].label}" for arm, count in counts.items()])
+        return f"Invalid: {lost} diverged, and the file allows no outcome then."
+    if kind == "without_value":
+        blocked = listing([f"{name} ({count} seeds)" for name, count in counts.items()])
+        return f"Invalid: {blocked} has seeds without a finite value, and the file allows no outcome then."
+    if kind == "guard_violated":
+        return f"Invalid: {words.violated([guard for guard in decision.guards if guard.status == 'violated'])}"
+    if kind == "guard_unverified":
+        return words.unverified([guard for guard in decision.guards if guard.status == "unverified"])
+    if hypothesis.combine is not None:
+        return words.several(decision.decisions, decision.outcome, decision.p)
+    (part,) = decision.decisions
+    spec = hypothesis.decisions[part.name]
+    return words.summary(part, spec, hypothesis.estimands[spec.estimand], decision.p, hypothesis.stopping.parts)
+
+
+def _look(hypothesis: Hypothesis, decision: Decision) -> str:
+    """``Look 2 of 3, each at α/3.``"""
+    number, planned = len(decision.looks), hypothesis.looks
+    if hypothesis.stopping.kind == "looks":
+        return f"Look {number} of {len(planned)}, each at α/{len(planned)}."
+    judged = decision.looks[-1].seeds
+    return f"Judged at {judged} of at most {planned[-1]} seeds, by a test that holds at any number of them."
+
+
+def _warning(notice: Notice, hypothesis: Hypothesis, decision: Decision, words: Words) -> str:
+    name, count = notice.about or "", notice.count
+    measured = decision.reason.measured if decision.reason is not None else 0
+    if notice.kind == "seed_not_applied":
+        return f"{hypothesis.arms[name].label}: seeds {words.seeds(notice.seeds)} ended with identical weights."
+    if notice.kind == "after_look":
+        return f"{count} seeds were measured; those after the look at {decision.looks[-1].seeds} do not count."
+    return {
+        "pilot": "This is a pilot: its numbers are prior data, and it gives no outcome.",
+        "other_number": f"{count} seeds were measured, but {hypothesis.seeds.number} are registered.",
+        "two_seeds": f"{name}: with 2 seeds, a t test rests wholly on the values being normal.",
+        "all_alike": f"{name}: all seeds give the same value up to rounding.",
+        "left_out": f"{name}: {count} of {measured} seeds are left out.",
+        "stood_in": f"{name}: the worst value stands in at {count} of {measured} seeds.",
+    }[notice.kind]

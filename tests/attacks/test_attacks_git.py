@@ -228,7 +228,7 @@ def test_a_shallow_clone_and_no_clone_are_incomplete(repository: Path, tmp_path:
 
 
 @pytest.mark.parametrize("setting", ["diff.relative=true", "log.showSignature=true", "diff.renames=copies"])
-def test_a_repositorys_configuration_has_no_say(repository: Path, setting: str) -> None:
+def test_the_configuration_of_a_repository_has_no_say(repository: Path, setting: str) -> None:
     attempt(repository, "first", "came out badly")
     (repository / "verdicts/ledger/events" / f"{Ledger(repository / 'verdicts').heads()[0]}.json").unlink()
     commit(repository)

@@ -102,3 +102,26 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         if not re.match(r"[a-z]+:", target):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+RECORDS = sorted(REPOSITORY.glob("docs/decisions/[0-9]*.md"))
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda path: path.stem)
+def test_every_decision_has_its_number_a_status_and_a_date_and_stands_in_the_index(record: Path) -> None:
+    number = int(record.name[:4])
+    head, said, *_ = record.read_text(encoding="utf-8").split("\n\n")
+    title = head.removeprefix(f"# {number}. ")
+    assert title != head, f"the first line must be '# {number}. …'"
+    status = re.fullmatch(r"Status: ((?:proposed|accepted|superseded|rejected)\b.*)\. Date: (\d{4}-\d\d-\d\d)\.", said)
+    assert status, "the second paragraph must be 'Status: accepted. Date: 2026-11-28.'"
+    line = f"| {number} | [{title}]({record.name}) | {status[1]} | {status[2]} |"
+    index = (record.parent / "README.md").read_text(encoding="utf-8").splitlines()
+    assert line in index, f"docs/decisions/README.md lacks the line {line}"
+
+
+def test_the_index_lists_every_decision_once_in_order() -> None:
+    index = (REPOSITORY / "docs/decisions/README.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| \d+ \| .*\]\(([^)]+)\) \| [^|]* \| [\d-]+ \|$", index, re.MULTILINE) == [
+        record.name for record in RECORDS
+    ]

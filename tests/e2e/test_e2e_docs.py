@@ -14,10 +14,10 @@ from projects import REPOSITORY, Project
 README = (REPOSITORY / "README.md").read_text()
 
 
-def block(mark: str) -> list[str]:
+def block(mark: str, page: str = "README.md") -> list[str]:
     """The lines of the code block below ``<!-- mark -->``."""
-    found = re.search(rf"<!-- {mark} -->\n```bash\n(.*?)\n```", README, re.DOTALL)
-    assert found, f"README has no block {mark!r}"
+    found = re.search(rf"<!-- {mark} -->\n```bash\n(.*?)\n```", (REPOSITORY / page).read_text(), re.DOTALL)
+    assert found, f"{page} has no block {mark!r}"
     return found[1].splitlines()
 
 
@@ -28,20 +28,21 @@ def named_commands() -> list[list[str]]:
     return [shlex.split(command) for command in found]
 
 
-@pytest.mark.parametrize("mark", ["tests", "quick start"])
-def test_ci_runs_the_readmes_two_commands(mark: str) -> None:
+@pytest.mark.parametrize("place", ["tests", "quick start", "pages CONTRIBUTING.md"])
+def test_ci_runs_the_readmes_two_commands_and_builds_the_pages(place: str) -> None:
     assert block("tests")[-1] == "tests/run" and block("quick start")[-1].startswith("harness run ")
+    arguments = [place] if place in ("tests", "quick start") else place.split()
     script = (REPOSITORY / ".ci/run").read_text()
     (function,) = re.findall(r"^block\(\) .*$", script, re.MULTILINE)
     extracted = subprocess.run(
-        ["bash", "-c", f'{function}\nblock "$1"', "bash", mark],
+        ["bash", "-c", f'{function}\nblock "$@"', "bash", *arguments],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert extracted.stdout.splitlines() == block(mark)
-    assert f"$(block {mark})" in script.replace('"', "")
+    assert extracted.stdout.splitlines() == block(*arguments)
+    assert f"$(block {place})" in script.replace('"', "")
 
 
 def test_every_named_command_exists_with_its_options(project: Project) -> None:

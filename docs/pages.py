@@ -6,6 +6,7 @@ Pages keep their paths in the repository, so that a link which works there works
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,8 +49,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path in tracked():
         files.append(File.generated(config, path, abs_src_path=str(ROOT / path)))
     for name in packages():
-        page = f"# harness.{name}\n\n::: harness.{name}\n"
-        files.append(File.generated(config, f"reference/{name}.md", content=page))
+        files.append(File.generated(config, f"reference/{name}.md", content=reference(name)))
     families, others = (
         "\n".join(
             f"- [`harness.{name}`]({name}.md): {summary(name)}" for name in packages() if (name in FAMILIES) is one
@@ -73,6 +73,39 @@ def packages() -> list[str]:
     """Return the names of harness's packages: the families of plug-ins, then the others by the alphabet."""
     names = {path.parent.name for path in (ROOT / "harness").glob("[a-z]*/__init__.py")}
     return [name for name in FAMILIES if name in names] + sorted(names - set(FAMILIES))
+
+
+def reference(package: str) -> str:
+    """Return a package's page: what its modules define, each thing once, whatever the package hands on as its own."""
+    blocks = [f"# harness.{package}"]
+    for path in sorted((ROOT / "harness" / package).rglob("*.py"), key=lambda path: path.with_suffix("").as_posix()):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        defined = list(definitions(path))
+        top = path.name == "__init__.py" and path.parent.name == package
+        if not top and (not defined or any(part.startswith("_") for part in parts if part != "__init__")):
+            continue
+        module = ".".join(part for part in parts if part != "__init__")
+        options = {"members": defined, "show_root_heading": not top, "show_root_full_path": True}
+        blocks.append(f"::: {module}\n    options: {json.dumps(options)}")
+    return "\n\n".join(blocks) + "\n"
+
+
+def definitions(path: Path) -> Iterator[str]:
+    """Yield the public names that a module defines itself: classes, functions, and what has a text below it."""
+    nodes = ast.parse(path.read_text(encoding="utf-8")).body
+    for node, below in zip(nodes, [*nodes[1:], None], strict=True):
+        match node, below:
+            case ((ast.ClassDef(name=name) | ast.FunctionDef(name=name)), _):
+                public = not name.startswith("_")
+            case (
+                (ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)])),
+                ast.Expr(value=ast.Constant(value=str())),
+            ):
+                public = not name.startswith("_")
+            case _:
+                continue
+        if public:
+            yield name
 
 
 def summary(package: str) -> str:

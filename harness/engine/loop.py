@@ -264,7 +264,7 @@ def chosen_metrics(setup: Setup) -> list[Metric]:
 
 
 def new_log(replicas: int) -> dict[str, Any]:
-    """Plain data, so that a checkpoint can hold it: measured epochs, values [epoch][replica][layer], divergences."""
+    """Plain data, which a checkpoint can hold: measured epochs, values ``[epoch][replica][layer]``, divergences."""
     return {"epochs": [], "values": {}, "diverged": [None] * replicas}
 
 

@@ -33,7 +33,7 @@ from harness.pipeline import Asked, Reporter, Settings, audit_trail
 
 # A server that has loaded torch and never used it: its children start at once, and none inherits a thread.
 server = multiprocessing.get_context("forkserver")
-server.set_forkserver_preload(["torch", "harness.pipeline", "harness.engine", "sklearn.datasets", "crashing"])
+server.set_forkserver_preload(["torch", "harness.pipeline", "harness.engine", "crashing"])
 
 STEPS = {
     "os.rename": "rename",

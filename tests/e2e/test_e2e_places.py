@@ -6,9 +6,9 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
+import commands
 import pytest
 from projects import Project, make_project
 
@@ -18,8 +18,7 @@ SETTINGS = '[tool.harness]\nverdicts = "trail"\ndevice = "cpu"\n'
 def harness(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("HARNESS_")}
     environment = inherited | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"} | variables
-    command = [sys.executable, "-m", "harness.cli", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
+    return commands.run(arguments, folder, environment)
 
 
 def git(folder: Path, *arguments: str) -> str:

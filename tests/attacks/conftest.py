@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from trails import Trail
 
-HERE = Path(__file__).parent
+from tests.attacks.trails import Trail
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -25,8 +26,10 @@ def good_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with FileLock(shared / "good-project.lock"):
         if not folder.exists():
             made = shared / "good-project-in-the-making"
-            command = [sys.executable, str(HERE / "good.py"), str(made)]
-            subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True)
+            command = [sys.executable, "-m", "tests.attacks.good", str(made)]
+            subprocess.run(
+                command, cwd=REPOSITORY, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True
+            )
             made.rename(folder)
     return folder
 

@@ -7,13 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from repositories import commit, git, plain_git
-from sweeps import promised
-from trails import Trail, sorts
 
 from harness.ledger import Ledger
 from harness.ledger.audit import AuditReport, Kept
 from harness.pipeline import Asked, Reporter, Settings, audit_trail
+from tests.attacks.repositories import commit, git, plain_git
+from tests.attacks.sweeps import promised
+from tests.attacks.trails import Trail, sorts
 
 FINE = {"amended", "stray", "replicated", "nothing-kept", "not-asked", "not-rerun", "uncommitted", "events-elsewhere"}
 FINE |= {"weights-absent"}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from histories import TRIED, Histories
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
-from trails import Trail
+
+from tests.attacks.histories import TRIED, Histories
+from tests.attacks.trails import Trail
 
 
 def test_random_histories_are_clean_and_attacks_on_them_found(good_trail: Trail) -> None:

@@ -13,9 +13,6 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "inference"))
-from inference_records import judged
-
 from harness.batched import keyed
 from harness.criteria import Criterion, Target
 from harness.datasets import Dataset
@@ -29,6 +26,7 @@ from harness.penalties import Penalty
 from harness.records import Arm, Cohort, Replica
 from harness.registry import FAMILIES, Plugin, members, source_digest
 from harness.rules import Rule
+from tests.unit.inference.inference_records import judged
 
 FEATURES, CLASSES = 64, 10
 

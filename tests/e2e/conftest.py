@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from projects import Project, make_project
+
+from tests.e2e.projects import Project, make_project
 
 
 @pytest.fixture

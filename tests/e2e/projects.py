@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import commands
+from tests.e2e import commands
 
 REPOSITORY = Path(__file__).parents[2]
 TINY = """\

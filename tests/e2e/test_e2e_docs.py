@@ -9,7 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from projects import REPOSITORY, Project
+
+from tests.e2e.projects import REPOSITORY, Project
 
 README = (REPOSITORY / "README.md").read_text()
 

@@ -11,8 +11,20 @@ import sys
 from pathlib import Path
 
 import pytest
-from environments import ALL, FILE_SYSTEM, LINKS, LOCKS, SYNC, TOGETHER, Surroundings, combined, lacking, start
-from projects import TINY, Project, make_project
+
+from tests.e2e.environments import (
+    ALL,
+    FILE_SYSTEM,
+    LINKS,
+    LOCKS,
+    SYNC,
+    TOGETHER,
+    Surroundings,
+    combined,
+    lacking,
+    start,
+)
+from tests.e2e.projects import TINY, Project, make_project
 
 RUN = ("run", "hypotheses/tiny.yaml", "--device", "cpu")
 SMALL = TINY.replace("epochs: 8", "epochs: 2").replace("seeds: {count: 6}", "seeds: {count: 5}")

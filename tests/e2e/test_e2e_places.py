@@ -8,9 +8,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import commands
 import pytest
-from projects import Project, make_project
+
+from tests.e2e import commands
+from tests.e2e.projects import Project, make_project
 
 SETTINGS = '[tool.harness]\nverdicts = "trail"\ndevice = "cpu"\n'
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from projects import TINY, Project, make_project
+
+from tests.e2e.projects import TINY, Project, make_project
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.version import Version
-from projects import REPOSITORY
 
 from harness import __version__
+from tests.e2e.projects import REPOSITORY
 
 NAME = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
 
@@ -63,6 +63,15 @@ def test_the_citation_names_this_version() -> None:
     cited = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text(encoding="utf-8"))
     assert Version(cited["version"]) == Version(__version__)
     assert {"cff-version", "message", "title", "authors", "license"} <= set(cited)
+
+
+def test_tests_find_what_they_share_without_path_tricks() -> None:
+    """From the package tests, by full names: any folder may have files of any names."""
+    trick = re.compile(r"^\s*(sys\.path\.(insert|append)\(|(from|import) (conftest|test_\w+)\b)", re.MULTILINE)
+    assert trick.search("sys.path.insert(0, 'x')") and trick.search("from test_other import helper")
+    paths = [path for path in tracked() if path.parts[0] == "tests" and path.suffix == ".py"]
+    assert len(paths) > 100
+    assert [str(path) for path in paths if trick.search((REPOSITORY / path).read_text(encoding="utf-8"))] == []
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from reference_loop import direction, train
 
 from harness.batched import keyed
 from harness.datasets import Images
@@ -17,6 +16,7 @@ from harness.engine.batches import PADDING, epoch_schedule
 from harness.engine.evaluate import ReplicaEvaluation
 from harness.engine.program import Program, Way
 from harness.records import Arm, Cohort, Replica
+from tests.oracles.reference_loop import direction, train
 
 BATCH, EPOCHS = 16, 5  # 72 samples: four full batches and one of 8, so 25 steps with 5 ragged ones
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]

@@ -18,13 +18,13 @@ if not ON_CARD:
     os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are imported, which nothing else does here
 pytest.importorskip("triton", reason="Triton is not installed")
 
-from engine_inputs import arm, cohort, digits, small_tiles  # noqa: E402
 from triton.runtime.interpreter import InterpreterBuilder  # noqa: E402
 
 from harness.engine import fused as engine  # noqa: E402
 from harness.engine import open_device  # noqa: E402
 from harness.engine.batches import epoch_schedule  # noqa: E402
 from harness.engine.program import Program  # noqa: E402
+from tests.unit.engine.engine_inputs import arm, cohort, digits, small_tiles  # noqa: E402
 
 STEPS = 3
 SETUP: dict[str, Any] = {"batch_size": 16, "precision": "float32"}

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from engine_inputs import arm, cohort, planned
 
 from harness.engine import open_device
 from harness.engine.calibrate import place, remembered, shape, training_seconds
 from harness.records import Plan
+from tests.unit.engine.engine_inputs import arm, cohort, planned
 
 
 @pytest.fixture(autouse=True)

@@ -19,8 +19,6 @@ if not ON_CARD:
     os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are imported, which nothing else does here
 pytest.importorskip("triton", reason="Triton is not installed")
 
-from engine_inputs import arm, cohort, digits, planned  # noqa: E402
-
 from harness.batched.adamw import clip_scales  # noqa: E402
 from harness.engine import open_device, train  # noqa: E402
 from harness.engine.batches import epoch_schedule  # noqa: E402
@@ -32,6 +30,7 @@ from harness.metrics.credit_cosine import CreditCosine  # noqa: E402
 from harness.metrics.test_accuracy import TestAccuracy as Accuracy  # noqa: E402
 from harness.records import Arm, ReplicaResult  # noqa: E402
 from harness.rules.dfa import Dfa  # noqa: E402
+from tests.unit.engine.engine_inputs import arm, cohort, digits, planned  # noqa: E402
 
 DEVICE = "cuda" if ON_CARD else "cpu"
 WAYS: list[Way] = ["plain", "fused"] if ON_CARD else ["plain", "direct", "fused"]

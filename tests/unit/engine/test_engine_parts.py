@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from engine_inputs import arm, cohort, digits
 
 from harness.engine import open_device
 from harness.engine.batches import epoch_schedule, fetch, to_device
@@ -19,6 +18,7 @@ from harness.metrics import Evaluation
 from harness.metrics.credit_cosine import CreditCosine
 from harness.metrics.gradient_norm import GradientNorm
 from harness.metrics.test_accuracy import TestAccuracy as Accuracy
+from tests.unit.engine.engine_inputs import arm, cohort, digits
 
 
 def test_a_schedule_holds_every_image_once_and_moves_it_within_the_padding() -> None:

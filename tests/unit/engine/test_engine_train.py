@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from engine_inputs import arm, cohort, digits, planned
 from safetensors import safe_open
 
 from harness.batched import keyed
@@ -22,6 +21,7 @@ from harness.engine.checkpoint import WorkFolder
 from harness.engine.program import Program, Way
 from harness.errors import Interrupted, TrainingFailed, UsageError
 from harness.records import Plan
+from tests.unit.engine.engine_inputs import arm, cohort, digits, planned
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 COMPILE = {"": "off", "compiled": "on", "kernels": "auto"}

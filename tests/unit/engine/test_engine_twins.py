@@ -18,7 +18,6 @@ pytest.importorskip("triton", reason="Triton is not installed")
 
 import triton  # noqa: E402
 import triton.language as tl  # noqa: E402
-from engine_inputs import arm, cohort, digits, small_tiles  # noqa: E402
 
 from harness.batched.kernels.common import inverse, scale_of  # noqa: E402
 from harness.engine import open_device, peaks  # noqa: E402
@@ -27,6 +26,7 @@ from harness.engine.fused import PRECISIONS, Fused, Lane, Layout  # noqa: E402
 from harness.engine.program import Program, Share, Way  # noqa: E402
 from harness.records import Arm  # noqa: E402
 from harness.rules.dfa import Dfa  # noqa: E402
+from tests.unit.engine.engine_inputs import arm, cohort, digits, small_tiles  # noqa: E402
 
 SEEDS = [5, 6] if ON_CARD else [5]
 DEVICE = "cuda" if ON_CARD else "cpu"

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_inputs import arm, cohort, digits, planned
 
 from harness.engine import Progress, open_device, train
 from harness.errors import Interrupted
 from harness.records import Plan
+from tests.unit.engine.engine_inputs import arm, cohort, digits, planned
 
 LONG: dict[str, Any] = {"epochs": 30}
 

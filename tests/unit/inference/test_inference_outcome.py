@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from inference_records import (
+
+from harness.errors import HarnessError
+from harness.inference import decide
+from harness.inference.guards import sign_p
+from tests.unit.inference.inference_records import (
     COSINE,
     DIRECTION,
     MARGIN,
@@ -16,10 +20,6 @@ from inference_records import (
     margin,
     margins,
 )
-
-from harness.errors import HarnessError
-from harness.inference import decide
-from harness.inference.guards import sign_p
 
 GOOD = [0.012, -0.008, 0.021, 0.004, -0.015]
 HEALTHY = {"estimand": "reference", "above": 1e-7, "otherwise": "The BP gradient is at the floor."}

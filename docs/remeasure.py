@@ -1,4 +1,4 @@
-"""Measure kept weights again and compare with what the run recorded: ``python docs/remeasure.py DATA WEIGHTS``.
+"""Measure kept weights again and compare with what the run recorded: ``python -m docs.remeasure DATA WEIGHTS``.
 
 DATA is the data folder, WEIGHTS the run's own weights folder, with the files <arm>/<seed index>.safetensors in it. Two
 measurements are made: the engine's, and that of the independent loop in tests/oracles (same probe batch, other code).
@@ -20,11 +20,10 @@ from harness.training import open_device
 from harness.training.evaluate import evaluate
 from harness.training.program import build_program
 from harness.training.results import chosen_metrics
+from tests.oracles import reference_loop
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "verdicts/mode2-direction/76d31344c971"
-sys.path.insert(0, str(ROOT / "tests/oracles"))
-import reference_loop  # noqa: E402 (not a package)
 
 LOOP_NAMES = {"credit_cosine": "cosine", "gradient_norm": "g_norm", "credit_norm": "a_norm", "hidden_norm": "h_norm"}
 

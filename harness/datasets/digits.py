@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from harness.datasets import Dataset, Images
+from harness.errors import HarnessError
 
 OFFICIAL = "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
 """SHA-256 over pixels and labels, as uint8, in the order in which scikit-learn bundles them."""
@@ -30,13 +32,12 @@ class Digits(Dataset):
     def load(self, root: Path, notify: Callable[[str], None]) -> Images:
         """Nothing is read from ``root``."""
         import numpy as np
-        from sklearn.datasets import load_digits
 
         from harness.batched.keyed import permutation
 
-        bunch = load_digits()
-        images = bunch.images.astype(np.uint8)[:, None]
-        labels = bunch.target.astype(np.int64)
+        rows = np.loadtxt(_bundled(), delimiter=",")  # 64 pixels and the label
+        images = rows[:, :-1].astype(np.uint8).reshape(-1, 1, self.size, self.size)
+        labels = rows[:, -1].astype(np.int64)
         official = hashlib.sha256(images.tobytes() + labels.astype(np.uint8).tobytes()).hexdigest() == OFFICIAL
         order = permutation(len(images), 0, "digits/split")
         train, test = order[: self.train_count], order[self.train_count :]
@@ -54,6 +55,20 @@ class Digits(Dataset):
     def locate(self, root: Path) -> str:
         """Always there."""
         return "bundled with scikit-learn"
+
+
+def _bundled() -> Path:
+    """Return scikit-learn's file of digits. To import scikit-learn for it takes a second, SciPy comes along.
+
+    Raises:
+        HarnessError: scikit-learn is not installed, or comes without its data.
+    """
+    found = find_spec("sklearn")
+    for folder in (found and found.submodule_search_locations) or ():
+        path = Path(folder, "datasets", "data", "digits.csv.gz")
+        if path.is_file():
+            return path
+    raise HarnessError("scikit-learn's digits are not installed", where="digits", remedy="pip install scikit-learn")
 
 
 plugin = Digits

@@ -33,7 +33,7 @@ def request_stamp(url: str, data: bytes) -> bytes:
         from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
     except ImportError:
         raise UsageError(
-            "rfc3161-client is not installed", where="--tsa", remedy="pip install 'harness[tsa]'"
+            "rfc3161-client is not installed", where="--tsa", remedy="pip install 'prereg-harness[tsa]'"
         ) from None
     from urllib.request import Request, urlopen
 
@@ -60,7 +60,7 @@ def check_stamp(reply: bytes, head: str, roots: Path | None) -> Found:
         from cryptography.x509 import load_pem_x509_certificates
         from rfc3161_client import VerificationError, VerifierBuilder
     except ImportError:
-        return Found("unchecked", "rfc3161-client is not installed: pip install 'harness[tsa]'")
+        return Found("unchecked", "rfc3161-client is not installed: pip install 'prereg-harness[tsa]'")
     try:
         stamped = _stamp_of(reply, head)
     except HarnessError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import shutil
 import sys
 import tempfile
@@ -103,7 +102,6 @@ def _device(project: Project, settings: Settings) -> Iterator[Finding]:
             "enough for small hypotheses; for CIFAR-10 use a machine with an NVIDIA card and a CUDA build of PyTorch"
         )
         yield Finding("device", "note", f"{device.name}{chosen}", remedy)
-    importlib.import_module("sklearn")
 
 
 def _cache() -> Iterator[Finding]:

@@ -104,7 +104,9 @@ def export_crate(name: str, verdicts: Path, out: Path) -> None:
         from rocrate.model import ContextEntity, Person, SoftwareApplication
         from rocrate.rocrate import ROCrate
     except ImportError:
-        raise UsageError("rocrate is not installed", where="--as", remedy="pip install 'harness[crate]'") from None
+        raise UsageError(
+            "rocrate is not installed", where="--as", remedy="pip install 'prereg-harness[crate]'"
+        ) from None
     judged = _judged(name, verdicts)
     _free(out)
     hypothesis = judged.registered.hypothesis

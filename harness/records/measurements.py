@@ -15,8 +15,8 @@ class Series(Record):
     epochs: Annotated[tuple[int, ...], Unit("epochs")]
     """Evaluated epochs, from 1."""
     values: Annotated[dict[str, tuple[tuple[float | None, ...], ...]], Unit("the metric's unit")]
-    """Summary ("mean", "std", "median"; "value" for metrics without samples) → [epoch][layer]; one column for metrics
-    without layers; None where the number was not finite."""
+    """Summary ("mean", "std", "median"; "value" for metrics without samples) → ``[epoch][layer]``; one column for
+    metrics without layers; None where the number was not finite."""
 
 
 class ReplicaResult(Record):

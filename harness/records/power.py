@@ -56,17 +56,17 @@ class DecisionPower(Record):
     effects: Annotated[tuple[float, ...], Unit("the estimand's unit")]
     """True values of the estimand."""
     chances: Annotated[tuple[tuple[tuple[tuple[float, ...], ...], ...], ...], Unit("probability")]
-    """P(outcome | true effect, sd, n) as [sd][n][effect][outcome]."""
+    """P(outcome | true effect, sd, n) as ``[sd][n][effect][outcome]``."""
     curve_effects: Annotated[tuple[float, ...], Unit("the estimand's unit")]
     """True values, close together near the cuts."""
     curve: Annotated[tuple[tuple[float, ...], ...], Unit("probability")]
-    """P(outcome | true effect) with the assumed sd and the registered seeds, [effect][outcome]."""
+    """P(outcome | true effect) with the assumed sd and the registered seeds, ``[effect][outcome]``."""
     landmarks: Annotated[tuple[float, ...], Unit("the estimand's unit")]
     """Those of ``curve_effects`` that are worth a row: cuts, middles of bands, one sd off the cuts."""
     prediction: tuple[PredictionPower, ...]
     """At true effects that the prediction allows, the most telling first."""
     by_number: Annotated[tuple[tuple[float, ...], ...], Unit("probability")]
-    """P(predicted bands) at the first effect of ``prediction``, [sd][n]."""
+    """P(predicted bands) at the first effect of ``prediction``, ``[sd][n]``."""
     greatest: Annotated[float | None, Unit("probability")]
     """The greatest chance of the predicted bands at any true effect, with the assumed sd and the registered seeds."""
     within: Annotated[tuple[tuple[float | None, float | None], ...], Unit("the estimand's unit")]

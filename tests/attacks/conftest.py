@@ -9,26 +9,23 @@ import sys
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
-from trails import Trail
 
-HERE = Path(__file__).parent
+from tests.attacks.trails import Trail
+from tests.once import made_once
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
 def good_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a good trail. Copy it before changing it."""
-    shared = tmp_path_factory.getbasetemp()
-    if os.environ.get("PYTEST_XDIST_WORKER"):
-        shared = shared.parent  # one for all workers
-    folder = shared / "good-project"
-    with FileLock(shared / "good-project.lock"):
-        if not folder.exists():
-            made = shared / "good-project-in-the-making"
-            command = [sys.executable, str(HERE / "good.py"), str(made)]
-            subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True)
-            made.rename(folder)
-    return folder
+
+    def make(folder: Path) -> None:
+        command = [sys.executable, "-m", "tests.attacks.good", str(folder)]
+        one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
+        subprocess.run(command, cwd=REPOSITORY, check=True, env=one_thread, capture_output=True)
+
+    return made_once(tmp_path_factory, "good-project", make)
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import rfc8785
-from trails import Trail, sha
 
 from harness.ledger.code import digest_of
+from tests.attacks.trails import Trail, sha
 
 Edit = Callable[[str, dict[str, Any]], dict[str, Any] | None]
 

@@ -1,4 +1,4 @@
-"""Try all attacks in full and print how many were found: python tests/attacks/count.py [--every N] [--histories N]
+"""Try all attacks in full and print how many were found: python -m tests.attacks.count [--every N] [--histories N]
 
 Some 200,000 of them take a quarter of an hour on one core; --every 10 flips every tenth byte only.
 """
@@ -12,15 +12,15 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-import good
-from corpus import CORPUS
-from histories import TRIED, Histories
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
-from sweeps import bytes_flipped, events_deleted, events_spliced_out, leaves_amended, leaves_changed
-from trails import Trail, audited, sorts
 
 from harness.pipeline import Asked, Reporter, Settings, audit_trail
+from tests.attacks import good
+from tests.attacks.corpus import CORPUS
+from tests.attacks.histories import TRIED, Histories
+from tests.attacks.sweeps import bytes_flipped, events_deleted, events_spliced_out, leaves_amended, leaves_changed
+from tests.attacks.trails import Trail, audited, sorts
 
 
 def corpus(trail: Trail) -> Iterable[tuple[str, bool]]:

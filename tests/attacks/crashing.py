@@ -1,6 +1,6 @@
 """SIGKILL before every durable step of an append and of a run, one after another; then the same command again.
 
-python tests/attacks/crashing.py goes over all steps, ``test_attacks_crash.py`` over some of them. A durable step is a
+python -m tests.attacks.crashing goes over all steps, ``test_attacks_crash.py`` over some of them. A durable step is a
 call that changes what another process will find: a file made, fsync, rename, link, unlink, a folder made or removed.
 Being killed after one is being killed before the next. Python itself tells of these calls (``sys.addaudithook``), so
 they are seen however a library reaches them; only of fsync it says nothing.
@@ -20,9 +20,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import good
-from trails import sorts
-
 from harness import pipeline
 from harness.ledger import Ledger
 from harness.ledger.audit import AuditReport, Evidence, TrailFiles
@@ -30,10 +27,12 @@ from harness.ledger.audit.artefacts import named_objects
 from harness.ledger.audit.files import aside, temporary
 from harness.ledger.carried import BESIDE
 from harness.pipeline import Asked, Reporter, Settings, audit_trail
+from tests.attacks import good
+from tests.attacks.trails import sorts
 
 # A server that has loaded torch and never used it: its children start at once, and none inherits a thread.
 server = multiprocessing.get_context("forkserver")
-server.set_forkserver_preload(["torch", "harness.pipeline", "harness.training", "sklearn.datasets", "crashing"])
+server.set_forkserver_preload(["torch", "harness.pipeline", "harness.training", "tests.attacks.crashing"])
 
 STEPS = {
     "os.rename": "rename",

@@ -1,6 +1,6 @@
 """Write the corpus out: one folder per attack, each with the spoiled trail and the finding that it must produce.
 
-python tests/attacks/generate.py FOLDER [GOOD-PROJECT]
+python -m tests.attacks.generate FOLDER [GOOD-PROJECT]
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-import good
-from corpus import CORPUS
-from trails import Trail
-
 from harness.ledger.audit import SORTS
+from tests.attacks import good
+from tests.attacks.corpus import CORPUS
+from tests.attacks.trails import Trail
 
 
 def main(folder: Path, project: Path | None) -> None:

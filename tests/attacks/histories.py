@@ -18,13 +18,13 @@ from typing import Any, ClassVar
 import rfc8785
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-from trails import Trail, audited, sha
 
 from harness.ledger import Ledger, amendments, attempts, run_name
 from harness.ledger.audit import AuditReport, Kept
 from harness.ledger.bodies import AttemptState
 from harness.ledger.registration import derived_seeds
 from harness.pipeline import Asked, Reporter, Settings, audit_trail
+from tests.attacks.trails import Trail, audited, sha
 
 CLONES = st.sampled_from(["left", "right"])
 HONEST = {"note", "unchecked", "open"}

@@ -8,11 +8,11 @@ from itertools import combinations
 from typing import Any
 
 import rfc8785
-from corpus import amended_again
-from trails import InMemory, Trail, audited, offline, sorts
 
 from harness.ledger.audit import Evidence, audit
 from harness.ledger.audit.evidence import EVENTS
+from tests.attacks.corpus import amended_again
+from tests.attacks.trails import InMemory, Trail, audited, offline, sorts
 
 Tried = Iterator[tuple[str, bool]]
 HARMLESS = ("note", "unchecked")

@@ -8,12 +8,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from corpus import without
-from trails import Trail, sha, sorts
 
 from harness import ledger
 from harness.ledger.audit import AuditReport, Kept
 from harness.pipeline import Asked, Reporter, Settings, audit_trail
+from tests.attacks.corpus import without
+from tests.attacks.trails import Trail, sha, sorts
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen")
 

@@ -10,18 +10,17 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
+REPOSITORY = Path(__file__).parents[2]
 BOTH_WAYS = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from corpus import CORPUS
-from trails import Trail, audited
+from tests.attacks.corpus import CORPUS
+from tests.attacks.trails import Trail, audited
 from harness.ledger.audit import beside, steps
 
 tried = 0
 assert beside._possible()
-good = Trail.read(Path(sys.argv[2]))
+good = Trail.read(Path(sys.argv[1]))
 for attack in [attack for attack in CORPUS.values() if not attack.recompute]:
     trail = good.copy()
     attack.spoil(trail)
@@ -42,8 +41,8 @@ two_processes = pytest.mark.skipif(
 
 @two_processes
 def test_two_processes_find_what_one_finds(good_project: Path) -> None:
-    command = [sys.executable, "-c", BOTH_WAYS, str(HERE), str(good_project / "verdicts")]
-    ran = subprocess.run(command, capture_output=True, text=True)
+    command = [sys.executable, "-c", BOTH_WAYS, str(good_project / "verdicts")]
+    ran = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert int(ran.stdout) > 60
 

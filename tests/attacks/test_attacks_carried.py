@@ -12,12 +12,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from repositories import commit, git, plain_git
-from trails import sorts
 
 from harness.ledger import Ledger, carried
 from harness.ledger.audit import AuditFinding, AuditReport, Kept
 from harness.pipeline import Asked, Reporter, Settings, audit_trail
+from tests.attacks.repositories import commit, git, plain_git
+from tests.attacks.trails import sorts
 
 FINE = {"amended", "stray", "replicated", "nothing-kept", "not-asked", "not-rerun", "uncommitted", "weights-absent"}
 FINE |= {"other-version"}

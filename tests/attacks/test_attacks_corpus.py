@@ -6,8 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from corpus import CORPUS, Attack, better, forged_file, judged, rename_digests
-from trails import Trail, audited, sha, sorts
 
 from harness import inference
 from harness.errors import UsageError
@@ -17,6 +15,8 @@ from harness.pipeline import Asked, Reporter, Settings, audit_trail
 from harness.pipeline.judging import judge
 from harness.pipeline.project import registered_for
 from harness.records import Measurements, Provenance
+from tests.attacks.corpus import CORPUS, Attack, better, forged_file, judged, rename_digests
+from tests.attacks.trails import Trail, audited, sha, sorts
 
 HARMLESS = {"not-asked", "not-rerun", "amended", "stray", "replicated", "nothing-kept"}
 """What is found in the good trail, too: nothing of it is held against it."""

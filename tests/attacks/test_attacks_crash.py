@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crashing import append, kills, registered, run
-from trails import Trail, audited, offline, sorts
 
 from harness.errors import StorageFailed
 from harness.ledger import Ledger, attempts, start_or_resume
 from harness.ledger.audit import Evidence, TrailFiles, audit
+from tests.attacks.crashing import append, kills, registered, run
+from tests.attacks.trails import Trail, audited, offline, sorts
 
 fork = multiprocessing.get_context("fork")
 PILOT = {"hypothesis": "first", "settings": {}}

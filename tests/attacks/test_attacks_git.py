@@ -7,13 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from repositories import commit, git, plain_git
-from sweeps import promised
-from trails import Trail, sorts
 
 from harness.ledger import Ledger
 from harness.ledger.audit import AuditReport, Kept
 from harness.pipeline import Asked, Reporter, Settings, audit_trail
+from tests.attacks.repositories import commit, git, plain_git
+from tests.attacks.sweeps import promised
+from tests.attacks.trails import Trail, sorts
 
 FINE = {"amended", "stray", "replicated", "nothing-kept", "not-asked", "not-rerun", "uncommitted", "events-elsewhere"}
 FINE |= {"weights-absent"}
@@ -228,7 +228,7 @@ def test_a_shallow_clone_and_no_clone_are_incomplete(repository: Path, tmp_path:
 
 
 @pytest.mark.parametrize("setting", ["diff.relative=true", "log.showSignature=true", "diff.renames=copies"])
-def test_a_repositorys_configuration_has_no_say(repository: Path, setting: str) -> None:
+def test_the_configuration_of_a_repository_has_no_say(repository: Path, setting: str) -> None:
     attempt(repository, "first", "came out badly")
     (repository / "verdicts/ledger/events" / f"{Ledger(repository / 'verdicts').heads()[0]}.json").unlink()
     commit(repository)

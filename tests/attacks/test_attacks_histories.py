@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from histories import TRIED, Histories
 from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
-from trails import Trail
+
+from tests.attacks.histories import TRIED, Histories
+from tests.attacks.trails import Trail
 
 SEED = 3
 

@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
-from corpus import CORPUS, only, rename_digests
-from generate import main as generate
-from trails import Trail, audited, sha, sorts
 
 from harness.pipeline import Asked, Reporter, Settings, audit_trail
+from tests.attacks.corpus import CORPUS, only, rename_digests
+from tests.attacks.generate import main as generate
+from tests.attacks.trails import Trail, audited, sha, sorts
 
 ESCAPES = "\x1b[2J\x1b]0;owned\x07"
 HOSTILE = (

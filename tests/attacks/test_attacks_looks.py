@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corpus import forged_file, only, without
-from good import CLAIMS, FILE
-from trails import Trail, audited, sorts
 
 from harness.pipeline import Asked, Reporter, Settings, audit_trail, replicate, run
+from tests.attacks.corpus import forged_file, only, without
+from tests.attacks.good import CLAIMS, FILE
+from tests.attacks.trails import Trail, audited, sorts
 
 
 @pytest.fixture(scope="module")

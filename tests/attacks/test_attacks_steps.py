@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corpus import CORPUS
-from trails import Trail, audited, sorts
 
 import harness.ledger.audit
 from harness.ledger.audit import SORTS, AuditFinding
+from tests.attacks.corpus import CORPUS
+from tests.attacks.trails import Trail, audited, sorts
 
 NONE = ("anchors._anchor", "amended._untold", "amended._other_seeds")
 """Checks that return what is wrong; the others yield findings."""

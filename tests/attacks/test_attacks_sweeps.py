@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sweeps import bytes_flipped, events_deleted, events_spliced_out, leaves_amended, leaves_changed
-from test_attacks_corpus import assert_sound
-from trails import Trail, audited
 
 from harness.pipeline import Asked, Reporter, Settings, audit_trail
+from tests.attacks.sweeps import bytes_flipped, events_deleted, events_spliced_out, leaves_amended, leaves_changed
+from tests.attacks.test_attacks_corpus import assert_sound
+from tests.attacks.trails import Trail, audited
 
 
 def all_found(tried: Iterator[tuple[str, bool]], at_least: int) -> None:

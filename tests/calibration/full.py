@@ -1,4 +1,4 @@
-"""The full calibration: python tests/calibration/full.py writes docs/calibration.md and docs/calibration.svg.
+"""The full calibration: python -m tests.calibration.full writes docs/calibration.md and docs/calibration.svg.
 
 A few minutes on one core. The same code, with fewer runs, is what tests/calibration/test_calibration.py asserts.
 """
@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from batch import scaled, wrong
-from scenarios import (
+
+from harness.criteria.bca import Bca
+from tests.calibration.batch import scaled, wrong
+from tests.calibration.scenarios import (
     COLLAPSED,
     CRITERIA,
     DIRECTION,
@@ -26,8 +28,6 @@ from scenarios import (
     stopped,
     worst,
 )
-
-from harness.criteria.bca import Bca
 
 DOCS = Path(__file__).parents[2] / "docs"
 ALPHA = 0.05
@@ -47,7 +47,7 @@ MARKERS = dict(zip(COLORS, "os^DvPX<", strict=True))
 
 TEXT = """# Calibration
 
-Written by `python tests/calibration/full.py`; `tests/calibration/test_calibration.py` asserts the same with fewer runs
+Written by `python -m tests.calibration.full`; `tests/calibration/test_calibration.py` asserts the same with fewer runs
 on every commit, and that the simulation's vectorised tests are the criteria's own, to nine digits, on random data.
 
 ## A wrong outcome is as rare as α says

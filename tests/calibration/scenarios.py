@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from batch import Test, one_sided, outcomes, scaled, wrong
 
 from harness.criteria import Criterion
 from harness.criteria.bca import Bca
@@ -18,6 +17,7 @@ from harness.criteria.t_sequence import TSequence
 from harness.criteria.welch import Welch
 from harness.criteria.wilcoxon import Wilcoxon
 from harness.records import Band
+from tests.calibration.batch import Test, one_sided, outcomes, scaled, wrong
 
 DIRECTION = {
     "confirmed": "(-0.05, 0.05)",

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from batch import one_sided, outcomes
-from scenarios import COLLAPSED, CRITERIA, EXPONENTIAL, SYMMETRIC, WITHIN, coverage, stopped, worst
 
 from harness.criteria.bca import Bca
 from harness.registry import members
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "inference"))
-from inference_records import judged
+from tests.calibration.batch import one_sided, outcomes
+from tests.calibration.scenarios import COLLAPSED, CRITERIA, EXPONENTIAL, SYMMETRIC, WITHIN, coverage, stopped, worst
+from tests.unit.inference.inference_records import judged
 
 ALPHA, RUNS = 0.05, 2000
 WIDE = {"low": "(-inf, -0.3)", "middle": "[-0.3, 0.3]", "high": "(0.3, inf)"}

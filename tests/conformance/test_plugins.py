@@ -13,9 +13,6 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "inference"))
-from inference_records import judged
-
 from harness.batched import keyed
 from harness.criteria import Criterion, Target
 from harness.datasets import Dataset
@@ -29,6 +26,7 @@ from harness.rules import Rule
 from harness.training import open_device
 from harness.training.evaluate import ReplicaEvaluation
 from harness.training.program import Program, build_program
+from tests.unit.inference.inference_records import judged
 
 FEATURES, CLASSES = 64, 10
 

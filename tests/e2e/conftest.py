@@ -7,7 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from projects import Project, make_project
+
+from tests.e2e.projects import Project, make_project
+from tests.once import made_once
 
 
 @pytest.fixture
@@ -18,10 +20,12 @@ def project(tmp_path: Path) -> Project:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose hypothesis was run once, without interruption. Copy it before changing it."""
-    project = make_project(tmp_path_factory.mktemp("finished") / "project")
-    ran = project.harness("run", "hypotheses/tiny.yaml", "--device", "cpu")
-    assert ran.returncode == 0, ran.stderr
-    return project
+
+    def make(folder: Path) -> None:
+        ran = make_project(folder).harness("run", "hypotheses/tiny.yaml", "--device", "cpu")
+        assert ran.returncode == 0, ran.stderr
+
+    return Project(made_once(tmp_path_factory, "finished", make))
 
 
 @pytest.fixture

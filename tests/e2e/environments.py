@@ -58,13 +58,13 @@ class Surroundings:
     set: dict[str, str] = field(default_factory=dict)
     """Variables; ``{root}`` is the project, ``{beside}`` a folder beside it."""
     unset: tuple[str, ...] = ()
-    shell: str = 'exec "$@"'
-    """How a shell starts the command."""
+    shells: tuple[str, ...] = ()
+    """How shells start the command, from the outermost to the innermost."""
     python: tuple[str, ...] = ()
     """Python's own options."""
     folder: str = "project"
     """The project's folder, below a temporary one."""
-    prepare: Callable[[Path], None] = lambda _: None
+    prepare: tuple[Callable[[Path], None], ...] = ()
     says: tuple[str, ...] = ()
     """What is said on stderr, once each."""
     needs: str | None = None
@@ -114,7 +114,7 @@ def lacking(what: str, *says: str) -> Surroundings:
 
 
 def closed(how: str, needs: str | None = None) -> Surroundings:
-    return Surroundings(shell=f'exec "$@" {how}', needs=needs)
+    return Surroundings(shells=(f'exec "$@" {how}',), needs=needs)
 
 
 ALL = {
@@ -146,9 +146,9 @@ ALL = {
     # Matplotlib.
     "a backend that nobody knows": Surroundings(set={"MPLBACKEND": "nonsense"}),
     "matplotlib's settings, strange": Surroundings(
-        set={"MPLBACKEND": "TkAgg", "MPLCONFIGDIR": "/proc/none"}, prepare=settings_file(STRANGE)
+        set={"MPLBACKEND": "TkAgg", "MPLCONFIGDIR": "/proc/none"}, prepare=(settings_file(STRANGE),)
     ),
-    "matplotlib's settings, no text": Surroundings(prepare=settings_file(b"\xff\xfe\x00font.family")),
+    "matplotlib's settings, no text": Surroundings(prepare=(settings_file(b"\xff\xfe\x00font.family"),)),
     # Home, caches, temporary files.
     "no home": Surroundings(unset=("HOME",), set={"XDG_CACHE_HOME": "relative", "XDG_CONFIG_HOME": "relative"}),
     "a home that is a file": Surroundings(set={"HOME": "/etc/passwd", "HARNESS_CACHE": "/etc/passwd/cache"}),
@@ -157,7 +157,7 @@ ALL = {
         set={"TMPDIR": "{beside}/" + "d" * 120}, says=(PROCESSES,)
     ),
     # Limits.
-    "few open files": Surroundings(shell='ulimit -n 64 -c 0; exec "$@"'),
+    "few open files": Surroundings(shells=('ulimit -n 64 -c 0; exec "$@"',)),
     "numbers of threads that are none": Surroundings(set={"OMP_NUM_THREADS": "many", "MKL_NUM_THREADS": "0"}),
     # File systems.
     "no hard links": lacking("links", LINKS),
@@ -165,25 +165,68 @@ ALL = {
     "no lock server": lacking("locks", LOCKS),
     "no locks": lacking("flock", LOCKS),
     "no reading of folders": lacking("listing", LISTING),
-    "a memory card": lacking("links modes sync locks", LINKS, SYNC, LOCKS),
+    # Without modes, no socket of a server that starts processes can be closed to others.
+    "a memory card": lacking("links modes sync locks", LINKS, SYNC, LOCKS, PROCESSES),
     # Paths.
     "spaces, signs and letters": Surroundings(folder="a b ünï – ≥ #%[x]{{y}}$HOME;"),
     "no UTF-8": Surroundings(folder=os.fsdecode(b"bad\xff\xfename")),
     "a leading dash": Surroundings(folder="-rf"),
     "far down": Surroundings(folder="/".join(["d" * 200] * 12)),
     "a folder that is gone": Surroundings(
-        shell='root=$PWD; mkdir gone; cd gone; rmdir ../gone; exec "${@:1:$#-3}" "$root/${@: -3:1}" "${@: -2}"',
+        shells=('root=$PWD; mkdir gone; cd gone; rmdir ../gone; exec "${@:1:$#-3}" "$root/${@: -3:1}" "${@: -2}"',),
         says=("note: the folder that this was started in is gone: relative paths lead nowhere",),
     ),
     # Users.
-    "env -i": Surroundings(shell='exec env -i PATH=/usr/bin:/bin "$@"'),
+    "env -i": Surroundings(shells=('exec env -i PATH=/usr/bin:/bin "$@"',)),
     "a user without a name": Surroundings(
-        shell=f'umask 0777; exec env -i PATH=/usr/bin:/bin {NOBODY} "$@"', prepare=owned("."), needs="root"
+        shells=(f'umask 0777; exec env -i PATH=/usr/bin:/bin {NOBODY} "$@"',), prepare=(owned("."),), needs="root"
     ),
     "a project to read only, but for its trail": Surroundings(
-        unset=("HOME",), shell=f'umask 077; exec {NOBODY} "$@"', prepare=owned("verdicts"), needs="root"
+        unset=("HOME",), shells=(f'umask 077; exec {NOBODY} "$@"',), prepare=(owned("verdicts"),), needs="root"
     ),
 }
+
+
+TOGETHER = (
+    # What does not touch the same thing is tried in one run: what is printed to, Python, matplotlib, homes, limits,
+    # file systems, paths. What hides what a run says, or clears what others set, stands alone.
+    ("cp1252", "matplotlib's settings, strange", "no hard links", "spaces, signs and letters"),
+    ("ascii, strictly", "a backend that nobody knows", "no sync of folders", "no home"),
+    ("POSIX, no UTF-8", "a dumb terminal", "no locks", "no UTF-8"),
+    ("a locale and a time zone that nobody knows", "-OO", "no reading of folders", "no temporary folder"),
+    ("colours in cp1252", "no bytecode", "a memory card", "few open files"),
+    ("-X dev, warnings are errors", "numbers of threads that are none", "a home that is a file", "no lock server"),
+    ("a temporary folder too far down for a socket", "an endless terminal", "far down"),
+    ("a folder that is gone", "matplotlib's settings, no text"),
+    ("-I", "a leading dash"),
+    ("utf-16",),
+    ("no streams",),
+    ("stdout full",),
+    ("stderr full",),
+    ("readers that are gone",),
+    ("env -i",),
+    ("a user without a name",),
+    ("a project to read only, but for its trail",),
+)
+
+
+def combined(names: tuple[str, ...]) -> Surroundings:
+    """Several environments as one; they must not set the same variable or place."""
+    parts = [ALL[name] for name in names]
+    variables = [name for part in parts for name in (*part.set, *part.unset)]
+    folders = [part.folder for part in parts if part.folder != Surroundings().folder]
+    needs = {part.needs for part in parts} - {None}
+    assert len(variables) == len(set(variables)) and len(folders) <= 1 and len(needs) <= 1, names
+    return Surroundings(
+        set={name: value for part in parts for name, value in part.set.items()},
+        unset=tuple(name for part in parts for name in part.unset),
+        shells=tuple(shell for part in parts for shell in part.shells),
+        python=tuple(option for part in parts for option in part.python),
+        folder=folders[0] if folders else Surroundings().folder,
+        prepare=tuple(prepare for part in parts for prepare in part.prepare),
+        says=tuple(said for part in parts for said in part.says),
+        needs=next(iter(needs), None),
+    )
 
 
 def start(
@@ -194,8 +237,10 @@ def start(
         name: value.replace("{root}", str(root)).replace("{beside}", str(beside)) for name, value in around.set.items()
     }
     environment = {name: value for name, value in (inherited | variables).items() if name not in around.unset}
+    for shell in reversed(around.shells):
+        command = ["bash", "-c", shell, "sh", *command]
     return subprocess.run(
-        ["bash", "-c", around.shell, "sh", *command],
+        command,
         cwd=root,
         env=environment,
         capture_output=True,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
-from projects import Project, make_project
+from tests.e2e import commands
+from tests.e2e.projects import Project, make_project
 
 SETTINGS = '[tool.harness]\nverdicts = "trail"\ndevice = "cpu"\n'
 
@@ -16,8 +16,7 @@ SETTINGS = '[tool.harness]\nverdicts = "trail"\ndevice = "cpu"\n'
 def harness(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("HARNESS_")}
     environment = inherited | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"} | variables
-    command = [sys.executable, "-m", "harness.cli", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
+    return commands.run(arguments, folder, environment)
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.e2e import commands
+
 REPOSITORY = Path(__file__).parents[2]
 TINY = """\
 schema_version: 1
@@ -66,14 +68,7 @@ class Project:
         return inherited | {"OMP_NUM_THREADS": "1", "COLUMNS": "120"} | more
 
     def harness(self, *arguments: str, timeout: float = 240, **more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*arguments),
-            cwd=self.root,
-            env=self.environment(**more),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
+        return commands.run(arguments, self.root, self.environment(**more), timeout)
 
     def start_until(self, beginning: str, *arguments: str) -> subprocess.Popen[str]:
         """Start a command and wait for a line on stderr that begins so."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from projects import Project
 
 from harness.ledger import changes
+from tests.e2e.projects import Project
 
 RUN = ["run", "hypotheses/tiny.yaml", "--device", "cpu", "--checkpoint-every", "0"]
 OTHER = {"MKL_CBWR": "COMPATIBLE", "ONEDNN_MAX_CPU_ISA": "SSE41"}

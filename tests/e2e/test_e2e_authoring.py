@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from projects import REPOSITORY, Project
+
+from tests.e2e.projects import REPOSITORY, Project
 
 PAGE = (REPOSITORY / "docs/authoring.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"(?:<!-- (?P<note>[^>]*?) -->\n)?```(?P<kind>\w+)\n(?P<body>.*?)```", re.DOTALL)

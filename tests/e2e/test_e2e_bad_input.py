@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from projects import Project
+
+from tests.e2e.projects import Project
 
 
 def refused(project: Project, *arguments: str, code: int = 2, **more: str) -> str:

@@ -9,15 +9,16 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from projects import REPOSITORY, Project
+
+from tests.e2e.projects import REPOSITORY, Project
 
 README = (REPOSITORY / "README.md").read_text()
 
 
-def block(mark: str) -> list[str]:
+def block(mark: str, page: str = "README.md") -> list[str]:
     """The lines of the code block below ``<!-- mark -->``."""
-    found = re.search(rf"<!-- {mark} -->\n```bash\n(.*?)\n```", README, re.DOTALL)
-    assert found, f"README has no block {mark!r}"
+    found = re.search(rf"<!-- {mark} -->\n```bash\n(.*?)\n```", (REPOSITORY / page).read_text(), re.DOTALL)
+    assert found, f"{page} has no block {mark!r}"
     return found[1].splitlines()
 
 
@@ -28,20 +29,21 @@ def named_commands() -> list[list[str]]:
     return [shlex.split(command) for command in found]
 
 
-@pytest.mark.parametrize("mark", ["tests", "quick start"])
-def test_ci_runs_the_readmes_two_commands(mark: str) -> None:
+@pytest.mark.parametrize("place", ["tests", "quick start", "pages CONTRIBUTING.md"])
+def test_ci_runs_the_readmes_two_commands_and_builds_the_pages(place: str) -> None:
     assert block("tests")[-1] == "tests/run" and block("quick start")[-1].startswith("harness run ")
+    arguments = [place] if place in ("tests", "quick start") else place.split()
     script = (REPOSITORY / ".ci/run").read_text()
     (function,) = re.findall(r"^block\(\) .*$", script, re.MULTILINE)
     extracted = subprocess.run(
-        ["bash", "-c", f'{function}\nblock "$1"', "bash", mark],
+        ["bash", "-c", f'{function}\nblock "$@"', "bash", *arguments],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert extracted.stdout.splitlines() == block(mark)
-    assert f"$(block {mark})" in script.replace('"', "")
+    assert extracted.stdout.splitlines() == block(*arguments)
+    assert f"$(block {place})" in script.replace('"', "")
 
 
 def test_every_named_command_exists_with_its_options(project: Project) -> None:
@@ -102,3 +104,26 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         if not re.match(r"[a-z]+:", target):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+RECORDS = sorted(REPOSITORY.glob("docs/decisions/[0-9]*.md"))
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda path: path.stem)
+def test_every_decision_has_its_number_a_status_and_a_date_and_stands_in_the_index(record: Path) -> None:
+    number = int(record.name[:4])
+    head, said, *_ = record.read_text(encoding="utf-8").split("\n\n")
+    title = head.removeprefix(f"# {number}. ")
+    assert title != head, f"the first line must be '# {number}. …'"
+    status = re.fullmatch(r"Status: ((?:proposed|accepted|superseded|rejected)\b.*)\. Date: (\d{4}-\d\d-\d\d)\.", said)
+    assert status, "the second paragraph must be 'Status: accepted. Date: 2026-11-28.'"
+    line = f"| {number} | [{title}]({record.name}) | {status[1]} | {status[2]} |"
+    index = (record.parent / "README.md").read_text(encoding="utf-8").splitlines()
+    assert line in index, f"docs/decisions/README.md lacks the line {line}"
+
+
+def test_the_index_lists_every_decision_once_in_order() -> None:
+    index = (REPOSITORY / "docs/decisions/README.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| \d+ \| .*\]\(([^)]+)\) \| [^|]* \| [\d-]+ \|$", index, re.MULTILINE) == [
+        record.name for record in RECORDS
+    ]

@@ -11,8 +11,20 @@ import sys
 from pathlib import Path
 
 import pytest
-from environments import ALL, FILE_SYSTEM, LINKS, LOCKS, SYNC, Surroundings, lacking, start
-from projects import TINY, Project, make_project
+
+from tests.e2e.environments import (
+    ALL,
+    FILE_SYSTEM,
+    LINKS,
+    LOCKS,
+    SYNC,
+    TOGETHER,
+    Surroundings,
+    combined,
+    lacking,
+    start,
+)
+from tests.e2e.projects import TINY, Project, make_project
 
 RUN = ("run", "hypotheses/tiny.yaml", "--device", "cpu")
 SMALL = TINY.replace("epochs: 8", "epochs: 2").replace("seeds: {count: 6}", "seeds: {count: 5}")
@@ -62,7 +74,8 @@ def ran_in(
     (beside / ("d" * 120)).mkdir(parents=True)
     (beside / "sitecustomize.py").write_text(FILE_SYSTEM)
     shutil.copytree(registered, root)
-    around.prepare(root)
+    for prepare in around.prepare:
+        prepare(root)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("HARNESS_")}
     command = [sys.executable, *around.python, "-m", "harness", *(arguments or RUN)]
     return root, start(
@@ -70,20 +83,36 @@ def ran_in(
     )  # so that processes are started
 
 
+def noticed(around: Surroundings, registered: Path, plain: Project, folder: Path) -> list[str]:
+    """What a run in these surroundings did otherwise than the plain one."""
+    root, ran = ran_in(around, registered, folder)
+    if ran.returncode:
+        return [f"exit code {ran.returncode}", ran.stdout, ran.stderr]
+    here, usual = judged(root), judged(plain.root)
+    found = [f"{name} differs" for name in sorted(here.keys() | usual.keys()) if here.get(name) != usual.get(name)]
+    found += [f"{said!r} is said {ran.stderr.count(said)} times" for said in around.says if ran.stderr.count(said) != 1]
+    found += [word for word in ("Traceback", "defect") if word in ran.stderr]
+    if ran.stderr.count("note: ") != len(around.says):
+        found.append("other notes than expected")
+    found += [f"an event: {event}" for event in Project(root).events("run_failed")]
+    found += [f"left over: {path}" for path in root.glob("verdicts/**/*.held")]
+    return [*found, ran.stderr] if found else []
+
+
+def test_every_environment_is_tried_once() -> None:
+    assert sorted(name for names in TOGETHER for name in names) == sorted(ALL)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="the environments are those of a POSIX shell")
-@pytest.mark.parametrize("name", ALL)
-def test_a_run_does_not_notice(name: str, registered: Path, plain: Project, tmp_path: Path) -> None:
-    around = ALL[name]
-    root, ran = ran_in(around, registered, tmp_path)
-    assert ran.returncode == 0, (around, ran.stdout, ran.stderr)
-    assert judged(root) == judged(plain.root)
-    assert "Traceback" not in ran.stderr and "defect" not in ran.stderr
-    for said in around.says:
-        assert ran.stderr.count(said) == 1, ran.stderr
-    if not around.says:
-        assert "note: " not in ran.stderr, ran.stderr
-    assert Project(root).events("run_failed") == []
-    assert list(root.glob("verdicts/**/*.held")) == []
+@pytest.mark.parametrize("names", TOGETHER, ids=" + ".join)
+def test_a_run_does_not_notice(names: tuple[str, ...], registered: Path, plain: Project, tmp_path: Path) -> None:
+    """Several environments at a time, for a run takes seconds; if one of them is noticed, each alone says which."""
+    found = noticed(combined(names), registered, plain, tmp_path / "together")
+    if found and len(names) > 1:
+        alone = {name: noticed(ALL[name], registered, plain, tmp_path / str(at)) for at, name in enumerate(names)}
+        culprits = {name: told for name, told in alone.items() if told} or "none of them alone"
+        pytest.fail("\n".join(found) + f"\n\nnoticed: {culprits}")
+    assert not found, "\n".join(found)
 
 
 def without_matplotlib(folder: Path) -> dict[str, str]:

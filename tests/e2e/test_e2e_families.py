@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-from projects import Project, make_project
 from typer.testing import CliRunner
 
 from harness import ledger, pipeline, spec, verdict
 from harness.cli.app import app
 from harness.errors import Tampered
 from harness.wording import p_value
+from tests.e2e.projects import Project, make_project
 
 
 def another(project: Project, name: str, *, register: bool = True) -> None:

@@ -10,10 +10,10 @@ from contextlib import chdir
 from pathlib import Path
 
 import pytest
-from projects import REPOSITORY, TINY, Project
 from typer.testing import CliRunner, Result
 
 from harness.cli.app import app
+from tests.e2e.projects import REPOSITORY, TINY, Project
 
 FILES = sorted(path.name for path in (REPOSITORY / "hypotheses").glob("*.yaml") if path.name != "claims.yaml")
 

@@ -18,14 +18,14 @@ from typing import Any
 
 import pytest
 import torch
-from projects import REPOSITORY, Project, make_project
-from test_e2e_trail import MOMENT, RUN, done, given
 from typer.testing import CliRunner
 
 from harness.cli.app import app
 from harness.errors import Interrupted
 from harness.pipeline import Reporter, Settings
 from harness.pipeline import run as pipeline_run
+from tests.e2e.projects import REPOSITORY, Project, make_project
+from tests.e2e.test_e2e_trail import MOMENT, RUN, done, given
 
 FILE = "hypotheses/tiny.yaml"
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from projects import Project, make_project
 
 from harness import ledger, pipeline
 from harness.errors import DeviationRefused
 from harness.pipeline.judging import other_looks
 from harness.records import Measurements
 from harness.spec import load
+from tests.e2e.projects import Project, make_project
 
 LOOKS = "stopping: {kind: looks, at: [2, 4, 6]}"
 ANYTIME = "stopping: {kind: anytime}"

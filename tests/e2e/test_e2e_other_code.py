@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from projects import Project
+
+from tests.e2e.projects import Project
 
 SOURCE = Path(__file__).parents[2]
 BANNER = "**This run deviated from its registration**"

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from folders import SETTINGS, bare_project, git, harness, registrations
-from projects import Project, make_project
+
+from tests.e2e.folders import SETTINGS, bare_project, git, harness, registrations
+from tests.e2e.projects import Project, make_project
 
 
 @pytest.fixture

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from projects import TINY, Project, make_project
+
+from tests.e2e.projects import TINY, Project, make_project
+from tests.once import made_once
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
 
@@ -125,10 +127,12 @@ def finish(project: Project, expected: bytes) -> None:
 @pytest.fixture(scope="module")
 def registered(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A hypothesis of two cohorts that train for some seconds; registered, so that every run has its seeds."""
-    project = make_project(tmp_path_factory.mktemp("long") / "project", LONG)
-    ran = project.harness("register", "hypotheses/tiny.yaml")
-    assert ran.returncode == 0, ran.stderr
-    return project
+
+    def make(folder: Path) -> None:
+        ran = make_project(folder, LONG).harness("register", "hypotheses/tiny.yaml")
+        assert ran.returncode == 0, ran.stderr
+
+    return Project(made_once(tmp_path_factory, "long", make))
 
 
 @pytest.fixture
@@ -139,10 +143,12 @@ def project(registered: Project, tmp_path: Path) -> Project:
 @pytest.fixture(scope="module")
 def expected(registered: Project, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The results.json of a run that nothing disturbed."""
-    whole = copied(registered, tmp_path_factory.mktemp("whole") / "project")
-    ran = whole.harness(*RUN, OMP_NUM_THREADS="2")
-    assert ran.returncode == 0, ran.stderr
-    (folder,) = whole.runs()
+
+    def make(folder: Path) -> None:
+        ran = copied(registered, folder).harness(*RUN, OMP_NUM_THREADS="2")
+        assert ran.returncode == 0, ran.stderr
+
+    (folder,) = Project(made_once(tmp_path_factory, "long-whole", make)).runs()
     return (folder / "results.json").read_bytes()
 
 

@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 
 import pytest
-from projects import Project
+
+from tests.e2e.projects import Project
 
 
 def test_a_run_leaves_a_verdict_and_its_trail(finished: Project) -> None:

@@ -7,8 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from folders import bare_project, git, harness, registrations
-from projects import Project, make_project
+
+from tests.e2e.folders import bare_project, git, harness, registrations
+from tests.e2e.projects import Project, make_project
 
 REGISTER = ("register", "hypotheses/tiny.yaml")
 

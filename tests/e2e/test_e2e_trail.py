@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 import rfc8785
 import torch
-from projects import Project, make_project
 from typer.testing import CliRunner
 
 from harness import training
@@ -28,6 +27,7 @@ from harness.ledger import Ledger, verify_anchors
 from harness.pipeline import Reporter, Settings
 from harness.pipeline import run as pipeline_run
 from harness.pipeline.claiming import append_walk_backs
+from tests.e2e.projects import Project, make_project
 
 RUN = ("run", "hypotheses/tiny.yaml", "--device", "cpu")
 MOMENT = """\

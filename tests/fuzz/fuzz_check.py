@@ -1,6 +1,6 @@
 """Fuzz ``harness check``: random and hostile files are accepted or refused with findings, quickly, and nothing else.
 
-    python tests/fuzz/fuzz_check.py --count 20000 --seed 1
+    python -m tests.fuzz.fuzz_check --count 20000 --seed 1
 
 Every accepted file is planned, judged on made-up numbers, and held against the JSON Schema. The first failure is
 written to fuzz-failure.yaml and shown; it comes again with the seed and number that are printed.
@@ -18,14 +18,11 @@ import time
 import traceback
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from later import go_on
-from mutations import ROOT, hostile, mutated, originals
-
 from harness.errors import InvalidHypothesis
 from harness.records import Hypothesis
 from harness.spec import json_schema, load, yaml
+from tests.fuzz.later import go_on
+from tests.fuzz.mutations import ROOT, hostile, mutated, originals
 
 SECONDS = 1.0
 MEBIBYTES = 200

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from fuzz_check import MEBIBYTES, SECONDS, Fuzzer, fuzz
-from mutations import hostile, originals
 
 from harness.errors import InvalidHypothesis
+from tests.fuzz.fuzz_check import MEBIBYTES, SECONDS, Fuzzer, fuzz
+from tests.fuzz.mutations import hostile, originals
 
 
 def test_random_files_are_accepted_or_refused_and_never_anything_else(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from reference_loop import direction, train
 from scipy.special import erf
+
+from tests.oracles.reference_loop import direction, train
 
 Weights = dict[str, np.ndarray]
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from reference_loop import direction, train
 
 from harness.batched import keyed
 from harness.datasets import CROP_PADDING, Images
@@ -18,6 +17,7 @@ from harness.training.batches import epoch_schedule
 from harness.training.evaluate import ReplicaEvaluation
 from harness.training.program import Program, build_program
 from harness.training.steps.interface import StepKind
+from tests.oracles.reference_loop import direction, train
 
 BATCH, EPOCHS = 16, 5  # 72 samples: four full batches and one of 8, so 25 steps with 5 ragged ones
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "inference"))
-from inference_records import DIRECTION, MARGIN, decided, spec_of
 
 from harness.domain.partition import split
 from harness.inference.atoms import atom_tests
 from harness.inference.combine import combine, share
 from harness.records import BandDecision, Combine
+from tests.unit.inference.inference_records import DIRECTION, MARGIN, decided, spec_of
 
 RUNS = 1500
 

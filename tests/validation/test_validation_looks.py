@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "inference"))
-from inference_records import make_hypothesis, make_measurements, spec_of
 
 from harness.domain.partition import split
 from harness.inference import decide, holm
 from harness.inference.atoms import atom_tests
 from harness.inference.outcome import judge
 from harness.records import Hypothesis
+from tests.unit.inference.inference_records import make_hypothesis, make_measurements, spec_of
 
 ALPHA, RUNS = 0.2, 200
 AT = [2, 4, 6, 8, 10]

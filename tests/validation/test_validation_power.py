@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "inference"))
-from inference_records import DIRECTION, MARGIN, decided, make_hypothesis, make_measurements, spec_of
 
 from harness.criteria.t import T
 from harness.distributions import t_exceeded
 from harness.domain.partition import split
 from harness.inference import decide
 from harness.inference.chances import DRAWS, ExactT, Simulated, t_chances
+from tests.unit.inference.inference_records import (
+    DIRECTION,
+    MARGIN,
+    decided,
+    make_hypothesis,
+    make_measurements,
+    spec_of,
+)
 
 HALVES = split(spec_of({"low": "(-inf, 0]", "high": "(0, inf)"}).bands)
 TOST = split(spec_of({"less": "(-inf, -19.2]", "same": "(-19.2, 19.2)", "more": "[19.2, inf)"}).bands)

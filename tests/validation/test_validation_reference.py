@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy import stats
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "inference"))
-from inference_records import cosines, direction, make_hypothesis, make_measurements, margin, margins
-
 from harness.criteria.t import T
 from harness.inference import decide
+from tests.unit.inference.inference_records import (
+    cosines,
+    direction,
+    make_hypothesis,
+    make_measurements,
+    margin,
+    margins,
+)
 
 STUDENT = T(name="t")
 SLEEP = np.array([-1.2, -2.4, -1.3, -1.3, 0, -1, -1.8, -0.8, -4.6, -1.4])  # Student 1908, R's sleep

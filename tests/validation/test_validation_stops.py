@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "inference"))
-from inference_records import DIRECTION, MARGIN, direction, margins, spec_of
-from inference_records import margin as margin_hypothesis
 
 from harness.criteria.t import T
 from harness.criteria.t_sequence import TSequence
@@ -21,6 +15,8 @@ from harness.domain.partition import split
 from harness.inference import decide
 from harness.inference.chances import ExactT
 from harness.inference.stops import Sequential
+from tests.unit.inference.inference_records import DIRECTION, MARGIN, direction, margins, spec_of
+from tests.unit.inference.inference_records import margin as margin_hypothesis
 
 HALVES = split(spec_of({"low": "(-inf, 0]", "high": "(0, inf)"}).bands)
 THREE = split(spec_of(DIRECTION).bands)

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "inference"))
-from inference_records import judged, make_hypothesis, make_measurements
 
 from harness.criteria import NEVER, t_misses
 from harness.distributions import t_exceeded
@@ -20,6 +15,7 @@ from harness.inference import decide
 from harness.inference.atoms import atom_tests
 from harness.records import Band, Decision, Hypothesis
 from harness.registry import members
+from tests.unit.inference.inference_records import judged, make_hypothesis, make_measurements
 
 ALL = [kind.model_validate({"name": name}) for name, kind in members("criteria").items()]
 EVERY = pytest.mark.parametrize("criterion", ALL, ids=lambda criterion: criterion.name)

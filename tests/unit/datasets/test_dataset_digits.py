@@ -1,21 +1,63 @@
-"""The digits that scikit-learn bundles: official if they are those that are known."""
+"""The digits that scikit-learn bundles: official if they are those that are known, and read without importing it."""
 
 from __future__ import annotations
 
+import gzip
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sklearn.datasets
 
+from harness.batched.keyed import permutation
 from harness.datasets.digits import Digits
+from harness.errors import HarnessError
 
 
-def test_bundled_digits_are_known_by_their_content(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Another scikit-learn, found before the installed one; its data folder, empty."""
+    data = tmp_path / "sklearn/datasets/data"
+    data.mkdir(parents=True)
+    (tmp_path / "sklearn/__init__.py").write_text("")
+    monkeypatch.delitem(sys.modules, "sklearn", raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return data
+
+
+def test_they_are_what_scikit_learn_loads() -> None:
+    bunch = sklearn.datasets.load_digits()
+    images = Digits(name="digits").load(Path(), print)
+    order = permutation(1797, 0, "digits/split")
+    assert np.array_equal(np.concatenate([images.train_images, images.test_images])[:, 0], bunch.images[order])
+    assert np.array_equal(np.concatenate([images.train_labels, images.test_labels]), bunch.target[order])
+
+
+def test_scikit_learn_is_not_imported_for_them() -> None:
+    code = (
+        "import sys; from pathlib import Path; from harness.datasets.digits import Digits;"
+        "Digits(name='digits').load(Path(), print);"
+        "print([m for m in ('sklearn', 'scipy', 'torch') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_bundled_digits_are_known_by_their_content(elsewhere: Path) -> None:
+    known = Path(sklearn.__file__).parent / "datasets/data/digits.csv.gz"
+    rows = gzip.decompress(known.read_bytes())
+    (elsewhere / known.name).write_bytes(gzip.compress(rows))
     images = Digits(name="digits").load(Path(), print)
     assert images.canonical and images.origin == "scikit-learn's bundled digits, split 1,437/360 by a fixed key"
-    bunch = sklearn.datasets.load_digits()
-    bunch.images[0, 0, 0] += 1
-    monkeypatch.setattr(sklearn.datasets, "load_digits", lambda: bunch)
+    assert rows.startswith(b"0,")
+    (elsewhere / known.name).write_bytes(gzip.compress(b"1" + rows[1:]))
     other = Digits(name="digits").load(Path(), print)
     assert other.fingerprint != images.fingerprint
     assert not other.canonical and "not the images that scikit-learn is known to bundle" in other.origin
+
+
+def test_an_installation_without_its_data_is_named(elsewhere: Path) -> None:
+    assert list(elsewhere.iterdir()) == []
+    with pytest.raises(HarnessError, match="digits are not installed"):
+        Digits(name="digits").load(Path(), print)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from inference_records import DIRECTION, MARGIN, cosines, decided, direction, spec_of
 
 from harness.criteria.t import T
 from harness.domain.partition import split
@@ -17,6 +16,7 @@ from harness.errors import HarnessError
 from harness.inference import decide
 from harness.inference.atoms import atom_p
 from harness.records import Band
+from tests.unit.inference.inference_records import DIRECTION, MARGIN, cosines, decided, direction, spec_of
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 NAMES = ("a", "b", "c")

@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-from inference_records import ACCURACY, MARGIN_PP, make_hypothesis, make_measurements, spread
 
 from harness.criteria.bounded import Bounded
 from harness.domain.partition import split
@@ -14,6 +13,7 @@ from harness.inference import decide, greatest_chance, power
 from harness.inference.atoms import atom_p
 from harness.inference.chances import Simulated
 from harness.inference.stops import Sequential
+from tests.unit.inference.inference_records import ACCURACY, MARGIN_PP, make_hypothesis, make_measurements, spread
 
 SIDES = {"high": "(0.3, inf)", "low": "(-inf, 0.3]"}
 THREE = {"mid": "(0.3, 0.7)", "low": "(-inf, 0.3]", "high": "[0.7, inf)"}

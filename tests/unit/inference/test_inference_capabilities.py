@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytest
-from inference_records import ACCURACY, COSINE, DIRECTION, decide, make_hypothesis, make_measurements
 
 from harness.criteria import Criterion, Target
 from harness.criteria.t import T
@@ -24,6 +23,14 @@ from harness.metrics.credit_norm import CreditNorm
 from harness.metrics.train_loss import TrainLoss
 from harness.records import Hypothesis
 from harness.verdict.profiles import panels_of
+from tests.unit.inference.inference_records import (
+    ACCURACY,
+    COSINE,
+    DIRECTION,
+    decide,
+    make_hypothesis,
+    make_measurements,
+)
 
 STUDENT = T(name="t")
 SPREAD = Spread(low=0.02, value=0.03, high=0.04, source="assumed")

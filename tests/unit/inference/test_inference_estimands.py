@@ -6,7 +6,11 @@ import math
 
 import numpy as np
 import pytest
-from inference_records import (
+from scipy import stats
+
+from harness.inference.estimands import evaluate
+from harness.records import Estimand, Measurements
+from tests.unit.inference.inference_records import (
     COSINE,
     DIRECTION,
     MARGIN,
@@ -19,10 +23,6 @@ from inference_records import (
     margin,
     margins,
 )
-from scipy import stats
-
-from harness.inference.estimands import evaluate
-from harness.records import Estimand, Measurements
 
 
 def estimate(measurements, estimand, **more):

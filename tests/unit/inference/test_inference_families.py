@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from inference_records import decide, make_hypothesis, make_measurements
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from harness.inference import holm
 from harness.inference.families import benjamini_hochberg
 from harness.wording import p_equals
+from tests.unit.inference.inference_records import decide, make_hypothesis, make_measurements
 
 ONE = {"metric": "test_accuracy", "contrast": "bp_penalty - shallow", "unit": "pp"}
 TWO = {"metric": "train_loss", "contrast": "bp_penalty - shallow"}

@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 import pytest
-from inference_records import ACCURACY, MARGIN_PP, make_hypothesis, spread
 
 from harness.criteria.wilcoxon import Wilcoxon
 from harness.domain.partition import split
 from harness.inference import greatest_chance, only_points, power
 from harness.inference.chances import Simulated
 from harness.registry import members
+from tests.unit.inference.inference_records import ACCURACY, MARGIN_PP, make_hypothesis, spread
 
 BANDS = {"mid": "(-2, 2)", "low": "(-inf, -2]", "high": "[2, inf)"}
 POINT = {"point": "[5, 5]", "low": "(-inf, 5)", "high": "(5, inf)"}

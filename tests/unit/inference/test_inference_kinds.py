@@ -7,12 +7,19 @@ import math
 
 import numpy as np
 import pytest
-from inference_records import COSINE, DIRECTION, cosines, decide, make_hypothesis, make_measurements
 from scipy import stats
 
 from harness.criteria.welch import Welch
 from harness.criteria.wilcoxon import Wilcoxon
 from harness.records import Hypothesis
+from tests.unit.inference.inference_records import (
+    COSINE,
+    DIRECTION,
+    cosines,
+    decide,
+    make_hypothesis,
+    make_measurements,
+)
 
 ABSOLUTE = {"confirmed": "[0, 0.05)", "partial": "[0.05, 0.20)", "rejected": "[0.20, inf)"}
 SIGNED = [0.3, -0.3, 0.31, -0.29, 0.3, -0.31, 0.28, -0.3, 0.3, -0.29]

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from inference_records import (
+
+from harness import inference
+from harness.errors import HarnessError
+from harness.inference import goes_on
+from harness.inference.outcome import judge
+from harness.wording import p_equals
+from tests.unit.inference.inference_records import (
     COSINE,
     DIRECTION,
     REFERENCE,
@@ -15,12 +21,6 @@ from inference_records import (
     margin,
     margins,
 )
-
-from harness import inference
-from harness.errors import HarnessError
-from harness.inference import goes_on
-from harness.inference.outcome import judge
-from harness.wording import p_equals
 
 LOOKS = {"kind": "looks", "at": [5, 10]}
 CLEAR = [31.2, 28.9, 33.5, 30.1, 29.4]  # real, p = .0023 after 5 seeds

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from inference_records import (
+
+from harness.errors import HarnessError
+from harness.inference.guards import sign_p
+from tests.unit.inference.inference_records import (
     COSINE,
     DIRECTION,
     MARGIN,
@@ -17,9 +20,6 @@ from inference_records import (
     margin,
     margins,
 )
-
-from harness.errors import HarnessError
-from harness.inference.guards import sign_p
 
 GOOD = [0.012, -0.008, 0.021, 0.004, -0.015]
 HEALTHY = {"estimand": "reference", "above": 1e-7, "otherwise": "The BP gradient is at the floor."}

@@ -5,17 +5,6 @@ import math
 
 import numpy as np
 import pytest
-from inference_records import (
-    COSINE,
-    DIRECTION,
-    MARGIN,
-    MARGIN_PP,
-    REFERENCE,
-    direction,
-    make_hypothesis,
-    margin,
-    spread,
-)
 from scipy import stats
 
 from harness.criteria.t import T
@@ -27,6 +16,17 @@ from harness.inference.regions import regions
 from harness.inference.seeds import sd_limits
 from harness.records import PowerReport
 from harness.registry import members
+from tests.unit.inference.inference_records import (
+    COSINE,
+    DIRECTION,
+    MARGIN,
+    MARGIN_PP,
+    REFERENCE,
+    direction,
+    make_hypothesis,
+    margin,
+    spread,
+)
 
 TWO = {"a": ("margin", MARGIN), "b": ("direction", DIRECTION)}
 ESTIMANDS = {"margin": MARGIN_PP, "direction": COSINE}
@@ -252,7 +252,7 @@ def test_greatest_chance_without_end_is_one_however_large_the_spread():
 
 
 def test_regions_join_neighbours():
-    from inference_records import spec_of
+    from tests.unit.inference.inference_records import spec_of
 
     atoms = split(spec_of(DIRECTION).bands)
     assert regions(atoms, frozenset(["partial"])) == [(-0.2, -0.05), (0.05, 0.2)]
@@ -262,7 +262,7 @@ def test_regions_join_neighbours():
 
 
 def test_a_point_band_is_never_shown():
-    from inference_records import spec_of
+    from tests.unit.inference.inference_records import spec_of
 
     atoms = split(spec_of({"out": "(-inf, 0) | (0, inf)", "point": "[0, 0]"}).bands)
     chances = ExactT(T(name="t"), atoms, 0.05)(

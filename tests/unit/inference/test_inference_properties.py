@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from inference_records import judged, spec_of
-from test_inference_atoms import CUTS, moved, parsed, tilings
 
 from harness.criteria.bca import Bca
 from harness.criteria.bounded import Bounded
@@ -21,6 +19,8 @@ from harness.criteria.welch import Welch
 from harness.criteria.wilcoxon import Wilcoxon
 from harness.domain.partition import split
 from harness.registry import members
+from tests.unit.inference.inference_records import judged, spec_of
+from tests.unit.inference.test_inference_atoms import CUTS, moved, parsed, tilings
 
 ALL = [
     T(name="t"),

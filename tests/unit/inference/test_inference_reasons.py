@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from inference_records import ACCURACY, cosines, direction, make_hypothesis
 
 from harness import inference
 from harness.inference.combine import Combined, combine
@@ -13,6 +12,7 @@ from harness.records import BandDecision, Combine, EstimandResult, Holding, Look
 from harness.verdict import worded
 from harness.verdict.sentences import TODAY
 from harness.verdict.sentences_before import BEFORE
+from tests.unit.inference.inference_records import ACCURACY, cosines, direction, make_hypothesis
 
 SIDES = {"low": "(-inf, 0.5]", "high": "(0.5, inf)"}
 

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import math
 
-import inference_records as records
 import numpy as np
 import pytest
 
 from harness.inference import decide, disagreements
+from tests.unit.inference import inference_records as records
 
 VALUES = [0.01, 0.02, -0.01, 0.0, 0.03]
 T_995_4 = 4.604095  # a table's

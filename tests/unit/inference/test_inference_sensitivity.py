@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from inference_records import (
+from harness.inference import criteria_names, decide, sensitivity
+from tests.unit.inference.inference_records import (
     COSINE,
     DIRECTION,
     REFERENCE,
@@ -10,8 +11,6 @@ from inference_records import (
     make_measurements,
     margin,
 )
-
-from harness.inference import criteria_names, decide, sensitivity
 
 NEAR = [0.04, 0.07, 0.05, 0.09, 0.06]
 HALVES = {"low": "(-inf, 2)", "high": "[2, inf)"}

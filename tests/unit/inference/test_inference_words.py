@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from inference_records import (
+
+from harness.records import Decision, Hypothesis, Measurements
+from tests.unit.inference.inference_records import (
     COSINE,
     DIRECTION,
     MARGIN,
@@ -15,8 +17,6 @@ from inference_records import (
     margin,
     margins,
 )
-
-from harness.records import Decision, Hypothesis, Measurements
 
 REAL = (31.2, 28.9, 33.5, 30.1, 29.4)
 OPEN = (26.0, 31.0, 24.0, 29.0, 27.0)

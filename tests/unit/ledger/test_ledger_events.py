@@ -240,7 +240,7 @@ def test_an_objects_name_is_never_a_path(ledger):
         ledger.read_object("../../secret")
 
 
-def test_the_actor_is_the_repositorys_user_name_and_never_an_address(repository, git, ledger):
+def test_the_actor_is_the_user_name_of_the_repository_and_never_an_address(repository, git, ledger):
     inside = Ledger(repository / "verdicts")
     assert inside.append("pilot", pilot()).actor == "Ada Example"
     git(repository, "config", "user.name", "ada@example.org")

@@ -10,7 +10,7 @@ import pytest
 @pytest.fixture
 def interpreter() -> Iterator[None]:
     """Has Triton run kernels by its interpreter during a test, where there is no card."""
-    from interpreted import interpreted
+    from tests.unit.training.interpreted import interpreted
 
     with interpreted():
         yield

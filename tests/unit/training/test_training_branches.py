@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from interpreted import ON_CARD
-from training_inputs import arm, cohort, digits, small_tiles
 from triton.runtime.interpreter import InterpreterBuilder
 
 from harness.training import open_device
@@ -23,6 +21,8 @@ from harness.training.steps.kernels.launcher import Launcher
 from harness.training.steps.kernels.layout import FlatStorage
 from harness.training.steps.kernels.step import KernelsStep
 from harness.training.steps.kernels.tiles import PRECISIONS
+from tests.unit.training.interpreted import ON_CARD
+from tests.unit.training.training_inputs import arm, cohort, digits, small_tiles
 
 pytestmark = pytest.mark.usefixtures("interpreter")
 STEPS = 3

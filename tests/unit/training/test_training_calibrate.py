@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from training_inputs import arm, cohort, planned
 
 from harness.records import Plan
 from harness.training import open_device
 from harness.training.calibrate import place, remembered, shape, training_seconds
+from tests.unit.training.training_inputs import arm, cohort, planned
 
 
 @pytest.fixture(autouse=True)

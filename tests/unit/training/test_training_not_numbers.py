@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-from interpreted import ON_CARD
-from training_inputs import arm, cohort, digits, planned
 
 from harness.batched.adamw import clip_scales
 from harness.metrics.credit_cosine import CreditCosine
@@ -27,6 +25,8 @@ from harness.training.program import Program, build_program
 from harness.training.results import chosen_metrics
 from harness.training.steps.explicit_storage import Clip
 from harness.training.steps.interface import StepKind
+from tests.unit.training.interpreted import ON_CARD
+from tests.unit.training.training_inputs import arm, cohort, digits, planned
 
 pytestmark = pytest.mark.usefixtures("interpreter")
 DEVICE = "cuda" if ON_CARD else "cpu"

@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from training_inputs import arm, cohort, digits
 
 from harness.metrics import Evaluation
 from harness.metrics.credit_cosine import CreditCosine
@@ -21,6 +20,7 @@ from harness.training.evaluate import Diagnostics, evaluate, summarise
 from harness.training.program import build_program
 from harness.training.results import chosen_metrics
 from harness.training.steps.interface import StepKind
+from tests.unit.training.training_inputs import arm, cohort, digits
 
 
 def test_a_schedule_holds_every_image_once_and_moves_it_within_the_padding() -> None:

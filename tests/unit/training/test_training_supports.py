@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from interpreted import ON_CARD
 from torch import Tensor
-from training_inputs import arm, cohort, digits
 
 from harness.models import Model
 from harness.models.residual_mlp import ResidualMlp
@@ -29,6 +27,8 @@ from harness.training.steps.kernels.layout import FlatStorage
 from harness.training.steps.kernels.step import KernelsStep
 from harness.training.steps.state import TrainingState, new_state
 from harness.training.steps.supports import fits_explicit, fits_kernels
+from tests.unit.training.interpreted import ON_CARD
+from tests.unit.training.training_inputs import arm, cohort, digits
 
 pytestmark = pytest.mark.usefixtures("interpreter")
 

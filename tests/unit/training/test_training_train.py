@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from training_inputs import arm, cohort, digits, planned
 
 from harness.batched import keyed
 from harness.errors import Interrupted, TrainingFailed, UsageError
@@ -23,6 +22,7 @@ from harness.training.batches import epoch_schedule
 from harness.training.checkpoint import WorkFolder
 from harness.training.program import build_program
 from harness.training.steps.interface import StepKind
+from tests.unit.training.training_inputs import arm, cohort, digits, planned
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 COMPILE = {"": "off", "compiled": "on", "kernels": "auto"}

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from interpreted import ON_CARD, kernel
-from training_inputs import arm, cohort, digits, small_tiles
+
+from tests.unit.training.interpreted import ON_CARD, kernel
+from tests.unit.training.training_inputs import arm, cohort, digits, small_tiles
 
 import triton.language as tl  # isort:skip
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from training_inputs import arm, cohort, digits, planned
 
 from harness.errors import Interrupted
 from harness.records import Plan
 from harness.training import Progress, open_device, train
+from tests.unit.training.training_inputs import arm, cohort, digits, planned
 
 LONG: dict[str, Any] = {"epochs": 30}
 

@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-import verdict_samples as samples
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from harness import wording
 from harness.verdict import compiled, default_templates, page, render, text
+from tests.unit.verdict import verdict_samples as samples
 
 NAME = "verdict.md.j2"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from verdict_samples import decided
 
 from harness.records import Notice, Reason
 from harness.verdict import render
+from tests.unit.verdict.verdict_samples import decided
 
 
 @pytest.mark.parametrize(("form", "there"), [(1, False), (2, False), (3, True)])

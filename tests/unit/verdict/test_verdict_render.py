@@ -11,7 +11,6 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-import verdict_samples as samples
 from markdown_it import MarkdownIt
 
 from harness.errors import HarnessError
@@ -19,6 +18,7 @@ from harness.records import Attempt, Consequences, Decision
 from harness.verdict import default_templates, render
 from harness.verdict.canvas import line_style
 from harness.verdict.page import fill
+from tests.unit.verdict import verdict_samples as samples
 
 REAL = (31.2, 28.9, 33.5, 30.1, 29.4)
 OPEN = (26.0, 31.0, 24.0, 29.0, 27.0)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-import verdict_samples as samples
 
 from harness.records import Decision, EffectSize
 from harness.verdict import VERSION, render
+from tests.unit.verdict import verdict_samples as samples
 
 REAL = (31.2, 28.9, 33.5, 30.1, 29.4)
 EFFECT = EffectSize(value=12.9, interval95=(5.15, 23.4), correction=0.798)

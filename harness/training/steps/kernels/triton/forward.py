@@ -51,7 +51,7 @@ def embed(
     N, F: tl.constexpr, D: tl.constexpr, SHARE: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """parts[k, r] = normalised x[slot of r][:, features of part k] · E[those features], without the bias.
+    """parts[k, r] = normalised ``x[slot of r][:, features of part k]`` · E[those features], without the bias.
 
     x holds pixels less a whole number, and normalised they are factor·x + offset: the product takes whole numbers, what
     remains is a sum over E. SHARE features fall to each part: one replica alone would otherwise keep few

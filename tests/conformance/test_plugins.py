@@ -129,7 +129,7 @@ def test_a_penalty_is_one_number_per_replica(penalty: Penalty) -> None:
 
 
 @pytest.mark.parametrize("penalty", every("penalties"))
-def test_a_penaltys_declared_gradient_is_that_of_its_value(penalty: Penalty) -> None:
+def test_the_declared_gradient_of_a_penalty_is_that_of_its_value(penalty: Penalty) -> None:
     """What steps with gradients written out take in place of autograd: c·f/n."""
     factor = declared(penalty, "gradient_factor")
     if factor is None:

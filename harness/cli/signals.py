@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -69,7 +70,7 @@ class Signals:
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Answer signals inside, those excepted that whoever started this process had it ignore, as nohup does."""
-        if self._listening:
+        if self._listening or threading.current_thread() is not threading.main_thread():  # others hear no signals
             yield
             return
         self._forget()

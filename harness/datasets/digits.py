@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from harness.datasets import Dataset, Images
-from harness.errors import HarnessError
+from harness.errors import UsageError
 
 OFFICIAL = "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
 """SHA-256 over pixels and labels, as uint8, in the order in which scikit-learn bundles them."""
@@ -61,14 +61,14 @@ def _bundled() -> Path:
     """Return scikit-learn's file of digits. To import scikit-learn for it takes a second, SciPy comes along.
 
     Raises:
-        HarnessError: scikit-learn is not installed, or comes without its data.
+        UsageError: scikit-learn is not installed, or comes without its data.
     """
     found = find_spec("sklearn")
     for folder in (found and found.submodule_search_locations) or ():
         path = Path(folder, "datasets", "data", "digits.csv.gz")
         if path.is_file():
             return path
-    raise HarnessError("scikit-learn's digits are not installed", where="digits", remedy="pip install scikit-learn")
+    raise UsageError("scikit-learn's digits are not installed", where="digits", remedy="pip install scikit-learn")
 
 
 plugin = Digits

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import inference
+from harness import inference, verdict
 from harness.errors import UsageError
 from harness.ledger import Ledger, start_or_resume
 from harness.ledger.audit import EXIT, SORTS, AuditReport
@@ -83,17 +83,17 @@ def test_what_is_forged_as_a_whole_is_found_by_a_rerun_alone(good_trail: Trail, 
     trail = good_trail.copy()
     forged_file(trail, "results.json", better, "second")
     trail.write(tmp_path / "forged" / "verdicts")
-    run, verdict = judged(trail, "second")
+    run, judgement = judged(trail, "second")
     ledger = Ledger(tmp_path / "forged" / "verdicts")
     (started,) = [event for event in ledger.events() if event.digest == run]
     folder = trail.folder(run)
     measurements = Measurements.model_validate_json(trail.files[f"{folder}/results.json"])
     provenance = Provenance.model_validate_json(trail.files[f"{folder}/env.json"])
     registered = registered_for(ledger, started)
-    decision = inference.decide(registered.hypothesis, measurements)
+    decision = verdict.worded(registered.hypothesis, inference.decide(registered.hypothesis, measurements))
     renamed = {}
     for name, data in judge(registered, measurements, decision, provenance).items():
-        renamed[verdict["body"]["files"][name]] = sha(data)
+        renamed[judgement["body"]["files"][name]] = sha(data)
         trail.files[f"{folder}/{name}"] = data
     rename_digests(trail, renamed)
     trail.write(tmp_path / "verdicts")

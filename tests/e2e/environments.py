@@ -159,6 +159,9 @@ ALL = {
     # Limits.
     "few open files": Surroundings(shells=('ulimit -n 64 -c 0; exec "$@"',)),
     "numbers of threads that are none": Surroundings(set={"OMP_NUM_THREADS": "many", "MKL_NUM_THREADS": "0"}),
+    "settings of libraries that no run needs": Surroundings(
+        set={"SKLEARN_WORKING_MEMORY": "abc", "JOBLIB_START_METHOD": "abc"}
+    ),
     # File systems.
     "no hard links": lacking("links", LINKS),
     "no sync of folders": lacking("sync", SYNC),
@@ -198,7 +201,7 @@ TOGETHER = (
     ("-X dev, warnings are errors", "numbers of threads that are none", "a home that is a file", "no lock server"),
     ("a temporary folder too far down for a socket", "an endless terminal", "far down"),
     ("a folder that is gone", "matplotlib's settings, no text"),
-    ("-I", "a leading dash"),
+    ("-I", "a leading dash", "settings of libraries that no run needs"),
     ("utf-16",),
     ("no streams",),
     ("stdout full",),

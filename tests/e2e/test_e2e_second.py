@@ -60,7 +60,7 @@ def test_every_other_place_in_the_project_is_found(place: str, bare: Project) ->
 @pytest.mark.parametrize("data", ["sub", "."])
 def test_no_data_folder_hides_a_trail(data: str, bare: Project) -> None:
     assert harness(bare.root, *REGISTER, "--verdicts", "sub/deep/mine").returncode == 0
-    ran = harness(bare.root, *REGISTER, "--data", data)
+    ran = harness(bare.root, *REGISTER, HARNESS_DATA=data)
     assert ran.returncode == 2 and "another trail of this project" in ran.stderr, ran.stderr
 
 

@@ -1,8 +1,8 @@
-"""Imports Triton and the kernels; where there is no card, so that Triton's interpreter runs them.
+"""Imports Triton and the kernels as these tests want them: where there is no card, run by Triton's interpreter.
 
 Triton reads a variable when a kernel is defined and when it is launched. It is set for these moments only: a run names
 it among what selects the arithmetic, so that commands that other tests of this process start would differ from those of
-a user.
+a user. conftest.py imports this module before any test imports a kernel.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def interpreted() -> Iterator[None]:
 
 
 with interpreted():
-    triton = pytest.importorskip("triton", reason="Triton is not installed")
+    triton = importlib.import_module("triton")
     for name in ("common", "forward", "backward", "update"):
         importlib.import_module(f"harness.training.steps.kernels.triton.{name}")
 

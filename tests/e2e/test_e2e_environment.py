@@ -203,7 +203,6 @@ REFUSED = {
     "a logger": ("run", {"TORCH_LOGS": "garbage"}, "error: TORCH_LOGS: torch can't be loaded"),
     "help instead of a run": ("run", {"TORCH_LOGS": "help"}, "error: TORCH_LOGS: torch can't be loaded"),
     "a switch": ("plan", {"PYTORCH_JIT": "perhaps"}, "error: PYTORCH_JIT: torch can't be loaded"),
-    "before a registration": ("register", {"TORCH_LOGS": "garbage"}, "error: TORCH_LOGS: torch can't be loaded"),
 }
 
 
@@ -213,8 +212,6 @@ def test_a_variable_that_a_library_cannot_take_is_named(kind: str, registered: P
     verb, variables, told = REFUSED[kind]
     root = tmp_path / "project"
     shutil.copytree(registered, root)
-    if verb == "register":
-        Project(root).edit("id: tiny", "id: other")
     before = everything(root)
     ran = Project(root).harness(verb, "hypotheses/tiny.yaml", OMP_NUM_THREADS="2", **variables)
     assert ran.returncode == 2, ran.stderr

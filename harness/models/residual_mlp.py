@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -20,7 +20,7 @@ class ResidualMlp(Model):
     """Pre-layer-norm residual MLP. Linear layers start as PyTorch's ``nn.Linear`` does, U(±1/√fan_in)."""
 
     name: Literal["residual_mlp"]
-    architecture = "residual_mlp"
+    architecture: ClassVar[Literal["residual_mlp"] | None] = "residual_mlp"
     width: Annotated[int, Unit("units")] = Field(default=256, ge=1, le=65_536)
     """d, the size of every h_l."""
     blocks: Annotated[int, Unit("blocks")] = Field(default=4, ge=1, le=1_000)

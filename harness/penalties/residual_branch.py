@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.penalties import Penalty
 
@@ -14,7 +14,7 @@ class ResidualBranch(Penalty):
     """Squared norm of a block's branch, summed over features, averaged over samples."""
 
     name: Literal["residual_branch"]
-    gradient_factor = 2.0
+    gradient_factor: ClassVar[float | None] = 2.0
 
     def value(self, branch: Tensor) -> Tensor:
         """[r, n, d] → [r]."""

@@ -17,7 +17,7 @@ class Bp(Rule):
 
     name: Literal["bp"]
     gives_credit: ClassVar[bool] = False
-    backward = "through"
+    backward: ClassVar[Literal["through", "direct_feedback"] | None] = "through"
 
     def objective(
         self,

@@ -29,7 +29,7 @@ class Dfa(Rule):
     clip: Annotated[float | None, Unit("1")] = Field(default=1.0, gt=0)
     """Largest gradient norm per block; null switches clipping off."""
     gives_credit: ClassVar[bool] = True
-    backward = "direct_feedback"
+    backward: ClassVar[Literal["through", "direct_feedback"] | None] = "direct_feedback"
 
     def feedback(self, model: Model, classes: int) -> tuple[TensorSpec, ...]:
         """B_l as [class, d], so that a_l = e B_l in the code's row-vector order."""

@@ -27,7 +27,7 @@ def chosen_metrics(setup: Setup) -> list[Metric]:
 
 
 def new_log(replicas: int) -> dict[str, Any]:
-    """Return an empty log: epochs, values [epoch][replica][layer], divergences; plain data, as a checkpoint holds."""
+    """Return an empty log, as a checkpoint holds it: epochs, values ``[epoch][replica][layer]``, divergences."""
     return {"epochs": [], "values": {}, "diverged": [None] * replicas}
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from harness.criteria import Criterion
 from harness.domain.partition import split
 from harness.inference.atoms import atom_tests
+from harness.plugins.registry import members
 from harness.records import Band
-from harness.registry import members
 
 BANDS = {"low": "(-inf, 0]", "middle": "(0, 1)", "high": "[1, inf)"}
 NUMBERS = (5, 10, 20, 30, 50, 200)

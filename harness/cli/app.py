@@ -15,7 +15,7 @@ from harness import __version__
 from harness.cli.common import DEBUG, err, out, verb
 from harness.cli.signals import signals
 from harness.cli.streams import prepare
-from harness.without import listen
+from harness.system.without import listen
 
 app = typer.Typer(
     name="harness",
@@ -62,7 +62,7 @@ def _describe() -> None:
     """Give the verbs their descriptions, which ``python -OO`` leaves out."""
     from inspect import unwrap
 
-    from harness.fields import docstring
+    from harness.plugins.fields import docstring
 
     for command in app.registered_commands:
         if command.callback is not None:

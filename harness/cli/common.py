@@ -16,8 +16,8 @@ import typer
 from harness.cli.signals import Ended, signals
 from harness.cli.streams import Outlet
 from harness.errors import HarnessError, Interrupted, InvalidHypothesis, UsageError
-from harness.libraries import unloadable
-from harness.storage import FULL, storage_failed
+from harness.system.libraries import unloadable
+from harness.system.storage import FULL, storage_failed
 from harness.wording import counted
 
 if TYPE_CHECKING:

@@ -125,7 +125,7 @@ def _valid_id(text: str) -> str:
 
 def _ask_the_rest(given: dict[str, Any], answers: Any) -> None:
     """Every other answer; one that can't be is asked for again."""
-    from harness.registry import members
+    from harness.plugins.registry import members
 
     for field in fields(answers):
         if field.name in given and given[field.name] is None:

@@ -44,7 +44,7 @@ def power(
     """Show how likely each outcome is, if the truth were so and so, and how many seeds the prediction takes."""
     gc.disable()  # a short process
     from harness import pipeline, verdict
-    from harness.storage import write_atomic
+    from harness.system.storage import write_atomic
 
     if form not in ("text", "json", "markdown"):
         raise UsageError(f"unknown format {form!r}", where="--format", remedy="use text, json or markdown")

@@ -80,7 +80,7 @@ def schema(
 ) -> None:
     """Print the JSON Schema of a file, with all plug-ins that are installed, for editors and other programs."""
     from harness import spec
-    from harness.storage import write_atomic
+    from harness.system.storage import write_atomic
 
     made = spec.schemas()
     if folder is not None:

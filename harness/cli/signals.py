@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from harness.processes import ENDING
+from harness.system.processes import ENDING
 
 AGAIN = 0.02
 """Seconds until what Python dropped is raised again."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from harness.without import do_without
+from harness.system.without import do_without
 
 ESCAPES = "harness-escapes"
 SPELT = str.maketrans(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from harness.fields import Unit
-from harness.registry import Plugin
+from harness.plugins.fields import Unit
+from harness.plugins.registry import Plugin
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,7 +105,7 @@ class Criterion(Plugin):
 
 def t_misses(distance: float, sd: float, n: float, df: float, critical: float) -> float:
     """P(T < critical), T noncentral t with ``df`` degrees of freedom and noncentrality √n·distance/sd."""
-    from harness.noncentral import noncentral_t_cdf  # loads NumPy
+    from harness.stats.noncentral import noncentral_t_cdf  # loads NumPy
 
     shift = min(max(distance / sd * math.sqrt(n), -LARGEST_SHIFT), LARGEST_SHIFT)
     return noncentral_t_cdf(critical, df, shift)

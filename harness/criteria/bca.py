@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from harness.criteria import NEVER, Criterion, Target, t_misses
-from harness.distributions import t_exceeded
-from harness.fields import Unit
+from harness.plugins.fields import Unit
+from harness.stats.distributions import t_exceeded
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.criteria import Criterion, Target, signs_needed
-from harness.distributions import beta_cdf, normal_cdf
+from harness.stats.distributions import beta_cdf, normal_cdf
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.criteria import TIE, Criterion, Target, last_rejected, signs_needed, t_misses
-from harness.distributions import t_exceeded
+from harness.stats.distributions import t_exceeded
 
 if TYPE_CHECKING:
     import numpy as np

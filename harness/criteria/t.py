@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.criteria import Criterion, Target
-from harness.distributions import t_cdf, t_exceeded
+from harness.stats.distributions import t_cdf, t_exceeded
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from harness.criteria import NEVER, Criterion, Target
-from harness.distributions import LARGEST_T
-from harness.fields import Unit
+from harness.plugins.fields import Unit
+from harness.stats.distributions import LARGEST_T
 
 if TYPE_CHECKING:
     import numpy as np

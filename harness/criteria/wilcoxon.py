@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.criteria import TIE, Criterion, Target, signs_needed, t_misses, walsh_averages
-from harness.distributions import t_exceeded
+from harness.stats.distributions import t_exceeded
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from harness.registry import Plugin
+from harness.plugins.registry import Plugin
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.storage import write_atomic
+from harness.system.storage import write_atomic
 
 if TYPE_CHECKING:
     import numpy as np

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from harness.datasets._cache import Decoded, read_cached, write_cached
 from harness.datasets._decode import decode_file
 from harness.errors import StorageFailed, UsageError
-from harness.storage import cache_folder
+from harness.system.storage import cache_folder
 from harness.wording import counted
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from harness.errors import DataMissing, UsageError
-from harness.storage import storage_failed
+from harness.system.storage import storage_failed
 
 PATIENCE = 10.0
 """Seconds to wait for a server's first answer."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from harness.criteria import Criterion
 from harness.domain.partition import WHOLE_LINE, Atom
-from harness.noncentral import nodes, normal_cdf
+from harness.stats.noncentral import nodes, normal_cdf
 
 KEY = 20_260_401
 """Starts every simulation, with the number of seeds: the same question gets the same answer."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from harness.distributions import t_cdf
-from harness.noncentral import noncentrality_limits
 from harness.records import BandDecision, EffectSize
+from harness.stats.distributions import t_cdf
+from harness.stats.noncentral import noncentrality_limits
 
 LEVEL = 0.95
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.distributions import beta_quantile
 from harness.records import Estimand, Hypothesis, Measurements, ReplicaResult
+from harness.stats.distributions import beta_quantile
 
 LARGEST = 1e150  # the square of a larger number is no finite number
 BOUNDS_SLACK = 1e-6  # a cosine of 1 may come out as a little more

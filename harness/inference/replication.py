@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from harness.distributions import t_exceeded
 from harness.records import Decision, EstimandResult
+from harness.stats.distributions import t_exceeded
 
 SAME = 1e-9  # relative difference of means that are the same number
 

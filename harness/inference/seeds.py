@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from harness.criteria import Criterion
 from harness.domain.partition import Atom
-from harness.noncentral import spread_quantile
+from harness.stats.noncentral import spread_quantile
 
 POWER = 0.80
 MOST_SEEDS = 10_000

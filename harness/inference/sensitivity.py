@@ -11,8 +11,8 @@ from harness.domain.partition import split
 from harness.inference.combine import share
 from harness.inference.estimands import evaluate
 from harness.inference.looks import decide
+from harness.plugins.registry import members
 from harness.records import BandDecision, Hypothesis, Measurements
-from harness.registry import members
 from harness.wording import counted
 
 REGISTERED = "as registered"

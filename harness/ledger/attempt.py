@@ -20,9 +20,9 @@ from harness.ledger.environment import CALCULATING, Environment
 from harness.ledger.event import Event
 from harness.ledger.events import Ledger
 from harness.ledger.history import attempts, looks, run_name
-from harness.locks import Busy, Lock, sole_writer
 from harness.records import Attempt, Measurements
-from harness.storage import write_atomic
+from harness.system.locks import Busy, Lock, sole_writer
+from harness.system.storage import write_atomic
 
 PINNED = ("registration", "canonical", "pins", "data", "plan", "seeds", "device")
 """What a resumed attempt must share with its start, so that it comes to the same bits. Of the pins, templates may

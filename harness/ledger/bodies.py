@@ -31,9 +31,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, StringConstraints
 
-from harness.fields import Unit
 from harness.ledger.environment import Environment
 from harness.ledger.pins import Digest, Pins
+from harness.plugins.fields import Unit
 from harness.records import Record
 from harness.records.base import Id, Name, Text
 

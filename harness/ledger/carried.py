@@ -12,7 +12,7 @@ from shlex import quote
 from typing import Literal
 
 from harness.ledger.git import Repository, git, repository
-from harness.storage import write_atomic
+from harness.system.storage import write_atomic
 from harness.wording import counted
 
 ATTRIBUTES = "# What is here is named by the digest of its bytes: no conversion of line ends, ever.\n** -text\n"

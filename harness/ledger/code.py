@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 import harness
+from harness.plugins.registry import FAMILIES, normalised
 from harness.records import Record
-from harness.registry import FAMILIES, normalised
 
 Kind = Literal["numbers", "judgement", "plugins", "words"]
 """numbers: what trains and measures; judgement: what decides; plugins: built-in plug-ins, of which a registration pins
@@ -30,16 +30,11 @@ KINDS: Mapping[str, Kind] = {
     "datasets": "numbers",
     "domain": "judgement",
     "domain/form_differences": "words",
-    "distributions": "judgement",
     "errors": "words",
-    "fields": "numbers",
     "inference": "judgement",
     "ledger": "words",
-    "libraries": "words",
-    "locks": "numbers",
     "metrics": "numbers",
     "models": "numbers",
-    "noncentral": "judgement",
     "penalties": "numbers",
     "pipeline/__init__": "words",
     "pipeline/absent": "words",
@@ -67,7 +62,7 @@ KINDS: Mapping[str, Kind] = {
     "pipeline/steps": "numbers",
     "pipeline/trying": "words",
     "plan": "numbers",
-    "processes": "numbers",
+    "plugins": "numbers",
     "records/__init__": "words",
     "records/bands": "judgement",
     "records/base": "numbers",
@@ -83,19 +78,23 @@ KINDS: Mapping[str, Kind] = {
     "records/reasons": "judgement",
     "records/seeds": "numbers",
     "records/setup": "numbers",
-    "registry": "numbers",
     "rules": "numbers",
     "spec": "words",
     "spec/claims": "judgement",
-    "storage": "numbers",
+    "stats": "judgement",
+    "system/__init__": "words",
+    "system/libraries": "words",
+    "system/locks": "numbers",
+    "system/processes": "numbers",
+    "system/storage": "numbers",
+    "system/without": "words",
     "training": "numbers",
     "verdict": "words",
-    "without": "words",
     "wording": "words",
 }
 """File or folder of the package → its kind; the longest entry that fits counts. A file of two kinds has the graver one:
-``storage`` and ``locks`` keep records, and also the checkpoints and decoded images that numbers come from; ``fields``
-describes parameters, and is part of the records that hold them.
+``system/storage`` and ``system/locks`` keep records, and also the checkpoints and decoded images that numbers come
+from; ``plugins/fields`` describes parameters, and is part of the records that hold them.
 
 ``ledger`` derives the seeds and ``spec`` reads the file, and yet neither can change a number unseen: the seeds stand in
 the run's event, where an audit derives them again, and the file's whole meaning is compared field by field.

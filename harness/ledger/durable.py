@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.storage import place_new, written_beside
+from harness.system.storage import place_new, written_beside
 
 
 def publish(path: Path, data: bytes) -> None:

@@ -25,8 +25,8 @@ from harness.ledger.bodies import BODIES
 from harness.ledger.durable import publish
 from harness.ledger.event import Event, read_event, read_named
 from harness.ledger.git import actor as current_actor
-from harness.locks import Lock
 from harness.records import Record
+from harness.system.locks import Lock
 
 __all__ = ["Event", "Ledger"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Annotated
 
-from harness.fields import Unit
 from harness.ledger.events import Ledger
+from harness.plugins.fields import Unit
 from harness.records import Record
 
 

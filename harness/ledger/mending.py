@@ -17,7 +17,7 @@ from shlex import quote
 
 from harness.ledger import carried
 from harness.ledger.git import git
-from harness.storage import write_atomic, written_beside
+from harness.system.storage import write_atomic, written_beside
 
 LARGEST = 64 * 2**20
 BLANKS = re.compile(rb"[ \t\r\f\v]+(?=\n|\Z)")

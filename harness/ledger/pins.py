@@ -11,8 +11,8 @@ from pydantic import Field, StringConstraints
 
 import harness
 from harness.ledger.code import package_code
+from harness.plugins.registry import Plugin, members, normalised, source_digest
 from harness.records import Hypothesis, Record
-from harness.registry import Plugin, members, normalised, source_digest
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256 in lower-case hexadecimal."""

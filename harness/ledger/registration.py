@@ -11,12 +11,12 @@ import rfc8785
 
 from harness.domain.form_differences import form_differences, written
 from harness.errors import HarnessError, UsageError
-from harness.fields import Unit
 from harness.ledger import carried
 from harness.ledger.bodies import AmendedBody, RegisteredBody
 from harness.ledger.differing import CodeDifferences, code_differences
 from harness.ledger.events import Event, Ledger
 from harness.ledger.pins import Pins, pins
+from harness.plugins.fields import Unit
 from harness.records import Hypothesis, Record
 
 __all__ = [

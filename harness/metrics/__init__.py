@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from harness.registry import Plugin
+from harness.plugins.registry import Plugin
 
 if TYPE_CHECKING:
     from torch import Tensor

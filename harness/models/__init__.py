@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.batched.specs import TensorSpec
-from harness.registry import Plugin
+from harness.plugins.registry import Plugin
 
 if TYPE_CHECKING:
     from torch import Tensor

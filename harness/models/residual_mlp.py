@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from harness.batched.specs import Init, TensorSpec
-from harness.fields import Unit
 from harness.models import Model
+from harness.plugins.fields import Unit
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from harness.fields import Unit
-from harness.registry import Plugin
+from harness.plugins.fields import Unit
+from harness.plugins.registry import Plugin
 
 if TYPE_CHECKING:
     from torch import Tensor

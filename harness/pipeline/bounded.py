@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness.errors import HarnessError
-from harness.processes import end_with_parent, leave_signals_to_parent
+from harness.system.processes import end_with_parent, leave_signals_to_parent
 
 SECONDS = 120.0
 MEMORY = 4 * 2**30

@@ -13,11 +13,11 @@ from typing import Literal
 from harness import ledger, spec
 from harness.errors import HarnessError
 from harness.ledger.git import git, repository, whole
-from harness.libraries import unloadable
 from harness.pipeline.places import Project, Settings, project_at
 from harness.pipeline.trying import elsewhere, in_trail
-from harness.registry import FAMILIES, members
-from harness.storage import cache_folder
+from harness.plugins.registry import FAMILIES, members
+from harness.system.libraries import unloadable
+from harness.system.storage import cache_folder
 from harness.wording import counted
 
 ROOM = 1 << 30

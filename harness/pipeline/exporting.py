@@ -12,7 +12,7 @@ from harness.ledger import Event, Ledger
 from harness.pipeline.project import refuse_altered, registered_for, run_folder, stored
 from harness.records import Attempt, Provenance, Registered
 from harness.records.base import canonical_text
-from harness.storage import write_atomic
+from harness.system.storage import write_atomic
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "urn:harness:verdict:v1"

@@ -11,7 +11,7 @@ from harness.ledger import Attempted, Ledger
 from harness.pipeline.project import Reporter, Settings
 from harness.pipeline.steps import measured, train
 from harness.records import Decision, Measurements, Plan, Registered
-from harness.storage import write_atomic
+from harness.system.storage import write_atomic
 from harness.wording import counted, p_equals
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from harness.records import (
     Provenance,
     Registered,
 )
-from harness.storage import write_atomic
+from harness.system.storage import write_atomic
 from harness.wording import exact
 
 ROUNDING = 1e-9  # relative difference of statistics that two machines may have

@@ -20,7 +20,7 @@ from harness.records import (
     Hypothesis,
     Registered,
 )
-from harness.storage import write_atomic
+from harness.system.storage import write_atomic
 
 if TYPE_CHECKING:
     from harness.training import Progress

@@ -15,7 +15,6 @@ from harness import ledger, plan, spec
 from harness.errors import DeviationRefused, HarnessError, Interrupted, UsageError
 from harness.ledger import Ledger, Pins, Registration
 from harness.pipeline.project import Reporter, Settings, project_of
-from harness.processes import start_server
 from harness.records import (
     PROCESSOR_COHORT,
     Claims,
@@ -25,6 +24,7 @@ from harness.records import (
     Plan,
     Registered,
 )
+from harness.system.processes import start_server
 from harness.wording import counted
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import Literal, NamedTuple
 
 from harness.errors import HarnessError
 from harness.ledger.durable import publish
-from harness.locks import Busy, Lock, sole_writer
-from harness.storage import cache_folder, write_atomic
-from harness.without import aside
+from harness.system.locks import Busy, Lock, sole_writer
+from harness.system.storage import cache_folder, write_atomic
+from harness.system.without import aside
 
 SIGNS = "−→≥×α"
 """Some of the letters that reports are written with."""
@@ -124,7 +124,7 @@ def _write_temporary() -> None:
 
 
 def _start() -> None:
-    from harness.processes import can_start
+    from harness.system.processes import can_start
 
     can_start()
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from harness.criteria import Target
-from harness.fields import Unit
+from harness.plugins.fields import Unit
 from harness.records.bands import Interval
 from harness.records.base import Record
 from harness.records.reasons import Holding, LookedUp, Notice, Reason

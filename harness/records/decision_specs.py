@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from harness.criteria import Criterion
-from harness.fields import Unit
+from harness.plugins.fields import Unit
+from harness.plugins.registry import Named
 from harness.records.bands import Band, cuts_of
 from harness.records.base import Id, Name, Record, Text
 from harness.records.estimands import Estimand
-from harness.registry import Named
 
 RESERVED_OUTCOMES = ("inconclusive", "invalid")
 

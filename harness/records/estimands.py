@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from harness.criteria import Target
-from harness.fields import Unit
 from harness.metrics import Metric
+from harness.plugins.fields import Unit
+from harness.plugins.registry import Named
 from harness.records.base import Name, Record
-from harness.registry import Named
 
 
 def _contrasted(text: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from harness.fields import Unit
+from harness.plugins.fields import Unit
 from harness.records.base import Id, Name, Record, Text
 from harness.records.claims import Claims
 from harness.records.decision_specs import (

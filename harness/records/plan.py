@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated
 
-from harness.fields import Unit
+from harness.plugins.fields import Unit
 from harness.records.base import Record
 from harness.records.setup import Arm, Setup
 

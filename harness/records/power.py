@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from harness.fields import Unit
+from harness.plugins.fields import Unit
 from harness.records.base import Record
 
 

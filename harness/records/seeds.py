@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from harness.fields import Unit
+from harness.plugins.fields import Unit
 from harness.records.base import Record, Text
 
 

@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from harness.datasets import Dataset
-from harness.fields import Unit
 from harness.models import Model
 from harness.penalties import Penalty
+from harness.plugins.fields import Unit
+from harness.plugins.registry import Named
 from harness.records.base import Name, Record, Text
-from harness.registry import Named
 from harness.rules import Rule
 
 STANDARD_METRICS = (

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.batched.specs import TensorSpec
 from harness.models import Model
-from harness.registry import Plugin
+from harness.plugins.registry import Plugin
 
 if TYPE_CHECKING:
     from torch import Tensor

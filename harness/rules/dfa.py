@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from harness.batched.specs import Init, TensorSpec
-from harness.fields import Unit
 from harness.models import Model
+from harness.plugins.fields import Unit
 from harness.rules import Objective, Rule
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import Any
 
 from harness.criteria import Criterion
 from harness.errors import UsageError
-from harness.fields import declarations, docstring
+from harness.plugins.fields import declarations, docstring
+from harness.plugins.registry import FAMILIES, Plugin, members
 from harness.records import Hypothesis
-from harness.registry import FAMILIES, Plugin, members
 from harness.spec import arms
 from harness.spec.checks import CHECKS
 from harness.spec.forms import suggestion

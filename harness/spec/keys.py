@@ -7,9 +7,9 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from harness.fields import descriptions
+from harness.plugins.fields import descriptions
+from harness.plugins.registry import Named, members
 from harness.records import Record
-from harness.registry import Named, members
 from harness.spec.tree import Node, Path
 
 

@@ -11,9 +11,9 @@ import textwrap
 from dataclasses import dataclass
 
 from harness.errors import InvalidHypothesis, UsageError
+from harness.plugins.registry import Plugin, members
 from harness.records import Setup
 from harness.records.bands import shortest
-from harness.registry import Plugin, members
 from harness.spec import yaml
 from harness.spec.explain import plugin_example, scalar
 from harness.spec.files import parse

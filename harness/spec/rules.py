@@ -9,8 +9,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
+from harness.plugins.registry import members
 from harness.records import Claims, DecisionSpec, Estimand, Hypothesis
-from harness.registry import members
 from harness.spec.bands import band_problems
 from harness.spec.combine import combine_problems
 from harness.spec.contradictions import contradictions

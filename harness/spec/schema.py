@@ -16,7 +16,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from harness.fields import descriptions, docstring
+from harness.plugins.fields import descriptions, docstring
+from harness.plugins.registry import members
 from harness.records import (
     RESERVED_OUTCOMES,
     Arm,
@@ -30,7 +31,6 @@ from harness.records import (
     Record,
     Seeds,
 )
-from harness.registry import members
 from harness.spec.arms import DOTTED, SUFFIX
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"

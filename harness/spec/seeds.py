@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from harness.criteria import NEVER, Criterion
 from harness.domain.partition import atoms_of
+from harness.plugins.registry import members
 from harness.records import DecisionSpec, Estimand
-from harness.registry import members
 from harness.spec.draft import Draft
 from harness.spec.tree import Problem
 from harness.wording import counted, level

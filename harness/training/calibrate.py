@@ -14,11 +14,11 @@ import torch
 from harness.datasets import Images
 from harness.errors import StorageFailed
 from harness.records import Cohort, Plan
-from harness.storage import cache_folder, write_atomic
+from harness.system.storage import cache_folder, write_atomic
+from harness.system.without import do_without
 from harness.training.device import Device, one_thread
 from harness.training.program import build_program
 from harness.training.steps.choose import choose_step_kind
-from harness.without import do_without
 
 SOURCES = Path(__file__).parents[1]
 BATCHES = 8  # of one made-up epoch

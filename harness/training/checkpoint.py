@@ -17,7 +17,7 @@ from torch import Tensor
 
 from harness.records import Cohort
 from harness.records.base import canonical_text
-from harness.storage import write_atomic
+from harness.system.storage import write_atomic
 
 KINDS = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64"}
 

@@ -11,9 +11,9 @@ import torch
 
 from harness.datasets import Images
 from harness.errors import Interrupted, TrainingFailed
-from harness.locks import sole_writer
-from harness.processes import can_start
 from harness.records import Cohort, Plan, ReplicaResult
+from harness.system.locks import sole_writer
+from harness.system.processes import can_start
 from harness.training.checkpoint import WorkFolder
 from harness.training.cohorts import as_split, train_cohort
 from harness.training.device import Device

@@ -12,9 +12,9 @@ import numpy as np
 from torch import Tensor
 
 from harness.metrics import Metric
+from harness.plugins.registry import members
 from harness.records import ReplicaResult, Series, Setup
-from harness.registry import members
-from harness.storage import write_atomic
+from harness.system.storage import write_atomic
 from harness.training.checkpoint import in_parts
 from harness.training.evaluate import defined
 from harness.training.program import Program

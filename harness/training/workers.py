@@ -23,8 +23,8 @@ from typing import Any, cast
 import torch
 
 from harness.errors import HarnessError, Interrupted
-from harness.processes import Descriptor, leave_signals_to_parent, start_server
 from harness.records import Cohort
+from harness.system.processes import Descriptor, leave_signals_to_parent, start_server
 from harness.training.run import Progress, Run
 
 PATIENCE = 0.1  # seconds between looks at whether the run is to stop

@@ -19,7 +19,7 @@ from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
 
 from harness.errors import StorageFailed
-from harness.storage import write_atomic
+from harness.system.storage import write_atomic
 
 DIGEST = 32  # bytes
 

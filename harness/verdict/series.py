@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Sequence
 
 from harness.metrics import Metric
+from harness.plugins.registry import members
 from harness.records import STANDARD_METRICS, Measurements
-from harness.registry import members
 
 
 def metric(name: str) -> type[Metric]:

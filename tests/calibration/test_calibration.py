@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness.criteria.bca import Bca
-from harness.registry import members
+from harness.plugins.registry import members
 from tests.calibration.batch import one_sided, outcomes
 from tests.calibration.scenarios import COLLAPSED, CRITERIA, EXPONENTIAL, SYMMETRIC, WITHIN, coverage, stopped, worst
 from tests.unit.inference.inference_records import judged

@@ -16,12 +16,12 @@ from pydantic import ValidationError
 from harness.batched import keyed
 from harness.criteria import Criterion, Target
 from harness.datasets import Dataset
-from harness.fields import descriptions
 from harness.metrics import Metric
 from harness.models import Model
 from harness.penalties import Penalty
+from harness.plugins.fields import descriptions
+from harness.plugins.registry import FAMILIES, Plugin, declared, members, source_digest
 from harness.records import Arm, Cohort, Replica
-from harness.registry import FAMILIES, Plugin, declared, members, source_digest
 from harness.rules import Rule
 from harness.training import open_device
 from harness.training.evaluate import ReplicaEvaluation
@@ -84,7 +84,7 @@ def test_its_code_can_be_pinned(plugin: Plugin) -> None:
 
 def test_listing_plugins_loads_no_large_library() -> None:
     code = (
-        "import sys; from harness.registry import FAMILIES, members; [members(f) for f in FAMILIES];"
+        "import sys; from harness.plugins.registry import FAMILIES, members; [members(f) for f in FAMILIES];"
         "large = ('torch', 'torchvision', 'numpy', 'scipy', 'sklearn', 'PIL', 'matplotlib');"
         "print([m for m in large if m in sys.modules])"
     )
@@ -317,8 +317,8 @@ def test_a_data_set_declares_itself(dataset: Dataset) -> None:
 
 
 def test_a_plug_in_of_another_package_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness import registry
     from harness.penalties.residual_branch import ResidualBranch
+    from harness.plugins import registry
 
     class Other(ResidualBranch):
         """A penalty from elsewhere."""

@@ -6,9 +6,9 @@ import math
 import random
 
 from harness import claims, inference, ledger, plan
+from harness.plugins.registry import members
 from harness.records import Arm, Estimand, Hypothesis, Measurements
 from harness.records.claims import Consequences
-from harness.registry import members
 from harness.spec import Loaded
 
 JUDGED = 400

@@ -223,7 +223,7 @@ def test_diagnostics_agree_with_the_reference(device: str, model: str, images: I
             skip=one.setup.model.skip,  # type: ignore[attr-defined]
             terminal_norm=one.setup.model.terminal_norm,  # type: ignore[attr-defined]
         )
-        from harness.registry import members
+        from harness.plugins.registry import members
 
         kinds = members("metrics")
         for ours, theirs in {

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import locks
 from harness.errors import StorageFailed
-from harness.locks import sole_writer
+from harness.system import locks
+from harness.system.locks import sole_writer
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="there are no such locks on Windows")
 

@@ -9,10 +9,10 @@ import pytest
 from scipy import stats
 
 from harness.criteria.t import T
-from harness.distributions import t_exceeded
 from harness.domain.partition import split
 from harness.inference import decide
 from harness.inference.chances import DRAWS, ExactT, Simulated, t_chances
+from harness.stats.distributions import t_exceeded
 from tests.unit.inference.inference_records import (
     DIRECTION,
     MARGIN,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from harness.processes import end_with_parent, leave_signals_to_parent
+from harness.system.processes import end_with_parent, leave_signals_to_parent
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

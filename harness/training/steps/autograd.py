@@ -14,7 +14,7 @@ from torch import Tensor
 from harness.batched import adamw
 from harness.batched.specs import TensorSpec
 from harness.rules import Objective
-from harness.storage import working_folder
+from harness.system.storage import working_folder
 from harness.training.batches import fetch
 from harness.training.device import precision
 from harness.training.steps.interface import TrainingStep, separate_tensors

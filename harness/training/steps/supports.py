@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Protocol, cast
 
 from harness.models import Model
+from harness.plugins.registry import declared
 from harness.records import Arm, Cohort
-from harness.registry import declared
 from harness.rules import Rule
 
 ACTIVATIONS = ("gelu", "relu", "tanh")

@@ -20,7 +20,7 @@ from harness.cli.app import app
 from harness.cli.check import annotation as annotation_of
 from harness.cli.new import _ask_the_rest
 from harness.errors import Finding
-from harness.registry import FAMILIES, members
+from harness.plugins.registry import FAMILIES, members
 from harness.spec import CHECKS, Answers, load, names
 
 import harness.cli  # noqa: F401  isort: skip  (registers the verbs)

@@ -39,7 +39,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from harness.fields import Unit
+from harness.plugins.fields import Unit
 from harness.metrics import Metric
 from harness.penalties import Penalty
 

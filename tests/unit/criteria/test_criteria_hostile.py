@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from harness.criteria import NEVER, t_misses
-from harness.distributions import t_exceeded
 from harness.domain.partition import split
 from harness.errors import HarnessError
 from harness.inference import decide
 from harness.inference.atoms import atom_tests
+from harness.plugins.registry import members
 from harness.records import Band, Decision, Hypothesis
-from harness.registry import members
+from harness.stats.distributions import t_exceeded
 from tests.unit.inference.inference_records import judged, make_hypothesis, make_measurements
 
 ALL = [kind.model_validate({"name": name}) for name, kind in members("criteria").items()]

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from harness.datasets._image_dataset import ImageDataset
-from harness.registry import members
+from harness.plugins.registry import members
 
 IMAGE_SETS = {name: plugin for name, plugin in members("datasets").items() if issubclass(plugin, ImageDataset)}
 
@@ -34,7 +34,7 @@ def test_official_label_order_of_cifar_is_alphabetical(name):
 
 def test_listing_loads_nothing_heavy():
     program = (
-        "import sys; from harness.registry import members; members('datasets'); "
+        "import sys; from harness.plugins.registry import members; members('datasets'); "
         "print([m for m in ('torch', 'torchvision', 'PIL', 'scipy', 'sklearn') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout.strip() == "[]"

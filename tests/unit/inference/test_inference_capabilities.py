@@ -11,7 +11,6 @@ import pytest
 from harness.criteria import Criterion, Target
 from harness.criteria.t import T
 from harness.criteria.t_sequence import TSequence
-from harness.distributions import t_exceeded
 from harness.domain.partition import split
 from harness.inference import Spread, power
 from harness.inference.chances import ExactT, Simulated, chances_of
@@ -22,6 +21,7 @@ from harness.metrics import Metric
 from harness.metrics.credit_norm import CreditNorm
 from harness.metrics.train_loss import TrainLoss
 from harness.records import Hypothesis
+from harness.stats.distributions import t_exceeded
 from harness.verdict.profiles import panels_of
 from tests.unit.inference.inference_records import (
     ACCURACY,

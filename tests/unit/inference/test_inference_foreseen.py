@@ -11,7 +11,7 @@ from harness.criteria.wilcoxon import Wilcoxon
 from harness.domain.partition import split
 from harness.inference import greatest_chance, only_points, power
 from harness.inference.chances import Simulated
-from harness.registry import members
+from harness.plugins.registry import members
 from tests.unit.inference.inference_records import ACCURACY, MARGIN_PP, make_hypothesis, spread
 
 BANDS = {"mid": "(-2, 2)", "low": "(-inf, -2]", "high": "[2, inf)"}

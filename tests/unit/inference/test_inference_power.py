@@ -14,8 +14,8 @@ from harness.inference.chances import ExactT
 from harness.inference.prediction import level, wanted
 from harness.inference.regions import regions
 from harness.inference.seeds import sd_limits
+from harness.plugins.registry import members
 from harness.records import PowerReport
-from harness.registry import members
 from tests.unit.inference.inference_records import (
     COSINE,
     DIRECTION,

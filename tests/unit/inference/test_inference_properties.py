@@ -18,7 +18,7 @@ from harness.criteria.t_sequence import TSequence
 from harness.criteria.welch import Welch
 from harness.criteria.wilcoxon import Wilcoxon
 from harness.domain.partition import split
-from harness.registry import members
+from harness.plugins.registry import members
 from tests.unit.inference.inference_records import judged, spec_of
 from tests.unit.inference.test_inference_atoms import CUTS, moved, parsed, tilings
 

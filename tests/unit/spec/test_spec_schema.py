@@ -14,9 +14,9 @@ import pytest
 from pydantic import BaseModel
 
 import harness
-from harness.fields import descriptions, unit_of
+from harness.plugins.fields import descriptions, unit_of
+from harness.plugins.registry import FAMILIES, Plugin, members
 from harness.records import Claims, Hypothesis, Record
-from harness.registry import FAMILIES, Plugin, members
 from harness.spec import json_schema, schemas, yaml
 from harness.spec.schema import undescribed
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load
 
-from harness.storage import write_atomic
+from harness.system.storage import write_atomic
 from harness.training.checkpoint import in_parts, sealed, unsealed
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harness.errors import StorageFailed
-from harness.without import do_without
+from harness.system.without import do_without
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF})

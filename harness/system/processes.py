@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from harness.without import do_without
+from harness.system.without import do_without
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from harness import distributions
-from harness.distributions import beta_cdf, beta_quantile, normal_cdf, t_cdf, t_exceeded
+from harness.stats import distributions
+from harness.stats.distributions import beta_cdf, beta_quantile, normal_cdf, t_cdf, t_exceeded
 
 DEGREES = [1, 1.3, 2, 3, 4.7, 9, 19, 49, 199.5, 999, 9_998, 19_998]
 

@@ -1,6 +1,6 @@
 """Distribution functions of single numbers, in plain floats: loading SciPy's takes longer than a whole verdict.
 
-Compared with SciPy and, where that has no value, with mpmath in tests/unit/test_distributions.py.
+Compared with SciPy and, where that has no value, with mpmath in tests/unit/stats/test_distributions.py.
 """
 
 from __future__ import annotations

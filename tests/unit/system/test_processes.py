@@ -10,12 +10,12 @@ from importlib.util import find_spec
 
 import pytest
 
-from harness.processes import PRELOADED
+from harness.system.processes import PRELOADED
 
 CODE = """
 import os, signal, time
 from multiprocessing import forkserver, resource_tracker
-from harness.processes import ENDING, start_server
+from harness.system.processes import ENDING, start_server
 for number in ENDING:
     signal.signal(number, lambda *_: os.write(1, b"heard\\n"))  # print refuses amid another print
 start_server()

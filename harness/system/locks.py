@@ -21,8 +21,8 @@ from shutil import rmtree
 from typing import TYPE_CHECKING
 
 from harness.errors import StorageFailed
-from harness.storage import storage_failed
-from harness.without import do_without
+from harness.system.storage import storage_failed
+from harness.system.without import do_without
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

@@ -20,10 +20,10 @@ import pytest
 
 from harness.errors import StorageFailed, UsageError
 from harness.ledger import Ledger, one_at_a_time
-from harness.locks import Busy, Lock, sole_writer
 from harness.pipeline.trying import in_trail
-from harness.storage import write_atomic
-from harness.without import aside
+from harness.system.locks import Busy, Lock, sole_writer
+from harness.system.storage import write_atomic
+from harness.system.without import aside
 
 fork = multiprocessing.get_context("fork")
 
@@ -211,7 +211,7 @@ def test_a_number_that_was_given_again_is_another_process(no_locks: None, tmp_pa
 LIFE = """
 import errno, fcntl, os, signal, sys
 from pathlib import Path
-from harness.locks import Lock
+from harness.system.locks import Lock
 def refuse(*_):
     raise OSError(errno.ENOLCK, "No locks available")
 fcntl.flock = refuse

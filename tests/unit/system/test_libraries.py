@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.libraries import unloadable
+from harness.system.libraries import unloadable
 
 READS = "import os\nSIZE = int(os.environ.get('{name}', '1'))\n"
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
-from harness.noncentral import nodes, noncentral_t_cdf, noncentrality_limits, normal_cdf, spread_quantile
+from harness.stats.noncentral import nodes, noncentral_t_cdf, noncentrality_limits, normal_cdf, spread_quantile
 
 
 def test_normal_distribution():

@@ -1,0 +1,1 @@
+"""Distributions in plain floats: what criteria, power and sensitivity calculate with."""

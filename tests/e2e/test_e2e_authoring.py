@@ -14,7 +14,7 @@ import yaml
 from tests.e2e.projects import REPOSITORY, Project
 
 PAGE = (REPOSITORY / "docs/authoring.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"(?:<!-- (?P<note>[^>]*?) -->\n)?```(?P<kind>\w+)\n(?P<body>.*?)```", re.DOTALL)
+BLOCK = re.compile(r"(?:<!-- (?P<note>[^>]*?) -->\n\n)?```(?P<kind>\w+)\n(?P<body>.*?)```", re.DOTALL)
 
 
 def has_verb(project: Project, verb: str) -> bool:

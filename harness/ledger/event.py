@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 import rfc8785
 from pydantic import StringConstraints, ValidationError, field_validator
@@ -67,6 +67,14 @@ class Event(Record):
     def digest(self) -> str:
         """SHA-256 of its bytes: its name."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
+
+
+class Entered(Protocol):
+    """Events that were entered by some moment: a ledger's by now, or those that an audit finds before an event."""
+
+    def events(self) -> tuple[Event, ...]:
+        """Return them, parents first."""
+        ...
 
 
 def read_event(path: Path, digest: str, what: str) -> Event:

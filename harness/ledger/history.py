@@ -8,6 +8,7 @@ from typing import Literal
 from harness.errors import UsageError
 from harness.ledger.bodies import LookBody
 from harness.ledger.differing import meaningful
+from harness.ledger.event import Entered
 from harness.ledger.events import Event, Ledger
 from harness.records import Attempt
 
@@ -25,7 +26,7 @@ def run_name(digest: str) -> str:
     return digest[:RUN_DIGITS]
 
 
-def attempts(ledger: Ledger, hypothesis_id: str) -> tuple[Attempt, ...]:
+def attempts(ledger: Entered, hypothesis_id: str) -> tuple[Attempt, ...]:
     """All attempts at a hypothesis in ledger order, pilots among them; nothing is left out.
 
     If two branches closed the same attempt, or judged it, the first in ledger order counts.

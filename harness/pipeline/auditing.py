@@ -14,6 +14,7 @@ from harness.ledger.audit import AuditFinding, AuditReport, Evidence, Kept, Step
 from harness.ledger.bodies import AmendedBody, RegisteredBody
 from harness.pipeline.meaning import meaning, said, same_meaning
 from harness.pipeline.project import Reporter, Settings, project_root, uncollected
+from harness.pipeline.proving import tried
 
 RECOMPUTED = "its outcome, statistics and page follow again from its registered text and results"
 RERUN = "a run trained again here agrees within the registered tolerance"
@@ -76,7 +77,7 @@ def steps(hypotheses: Path, asked: Asked, settings: Settings, reporter: Reporter
         if asked.rerun is not None:
             yield from _rerun(evidence, asked.rerun, again, settings, reporter)
 
-    own = ledger_steps(same_meaning, asked.kept)
+    own = ledger_steps(same_meaning, tried, asked.kept)
     more = (
         Step(6, RECOMPUTED, recomputation, "verdict"),
         Step(8, RERUN, rerun, "verdict"),

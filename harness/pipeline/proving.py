@@ -17,6 +17,7 @@ from harness.errors import HarnessError
 from harness.ledger import CodeDifferences, Environment, Event, Ledger, Pins, Registration
 from harness.ledger.code import MEANING
 from harness.ledger.differing import COULD
+from harness.ledger.event import Entered
 from harness.pipeline.judging import reverdict
 from harness.pipeline.project import registered_for, run_folder, stored
 
@@ -32,7 +33,7 @@ def proven(
     """The differences, each with what an earlier run under the registered code shows of it, if there is one."""
     numbers, judgement = differing.numbers, differing.judgement
     if numbers is not None:
-        runs = tuple(_runs(registration, hypothesis, trail, "numbers"))
+        runs = tuple(_runs(registration.pins, hypothesis, trail, "numbers"))
         if shown := _same_bits(runs, trail, registration.pins.code_kinds, now):
             numbers = f"{numbers}; {shown}"
     if judgement is not None and (shown := _same_decision(registration, hypothesis, trail)):
@@ -45,7 +46,7 @@ def ways_to_try(registration: Registration, started: Event, trail: Ledger) -> tu
 
     There are none while no run by the registered code was judged.
     """
-    found = [(kind, _judged(registration, started, trail, kind)) for kind in _unknown(started)]
+    found = [(kind, _judged(registration.pins, started, trail, kind)) for kind in _unknown(started)]
     return tuple(
         f"to see whether {MATTER[kind]} differ: {VERB[kind]} {ledger.run_name(run.digest)}"
         for kind, run in found
@@ -53,19 +54,22 @@ def ways_to_try(registration: Registration, started: Event, trail: Ledger) -> tu
     )
 
 
-def tried(registration: Registration, started: Event, trail: Ledger, results: str) -> tuple[str, ...]:
+def tried(pins: Pins, started: Event, trail: Entered, results: str) -> tuple[str, ...]:
     """What a finished run shows of its deviations in code of which nothing was known, or what would show it.
 
-    ``results``: SHA-256 of its results.json. That file holds the registration, the seeds and the digests of all final
-    weights, so that a run with the same one was the same training.
+    ``pins`` are the registered ones. ``results``: SHA-256 of its results.json. That file holds the registration, the
+    seeds and the digests of all final weights, so that a run with the same one was the same training.
+
+    An env.json holds these sentences, and an audit makes them again: reworded, they would make it call honest pages
+    tampered.
     """
     found = []
     for kind in _unknown(started):
-        shown = _by_results(_before(registration, started, trail, kind), started, trail, results)
+        shown = _by_results(_before(pins, started, trail, kind), started, trail, results)
         if kind == "numbers" and shown is not None:
             found.append(shown)
             continue
-        run = _judged(registration, started, trail, kind)
+        run = _judged(pins, started, trail, kind)
         where = "" if run is not None else ", with the registered code"
         command = f"{VERB[kind]} {ledger.run_name((run or started).digest)}{where}"
         found.append(f"not known yet whether {MATTER[kind]} differ; it would show: {command}")
@@ -118,7 +122,7 @@ def _same_bits(started: Iterable[Event], trail: Ledger, before: Mapping[str, str
     return None
 
 
-def _by_results(before: Iterable[Event], started: Event, trail: Ledger, results: str) -> str | None:
+def _by_results(before: Iterable[Event], started: Event, trail: Entered, results: str) -> str | None:
     """What the results of runs by the registered code say of a run's: the same, or others where the same were due."""
     known = _finished(trail)
     finished = [event for event in before if event.digest in known]
@@ -142,7 +146,7 @@ def _trains_as(event: Event, kinds: Mapping[str, str]) -> bool:
     return all(kinds.get(kind) is not None and noted.get(kind) == kinds[kind] for kind in ("numbers", "plugins"))
 
 
-def _finished(trail: Ledger) -> dict[str, str]:
+def _finished(trail: Entered) -> dict[str, str]:
     """Run → digest of its results.json, for runs that were finished."""
     return {event.body["run"]: event.body["results"] for event in trail.events() if event.type == "run_finished"}
 
@@ -154,20 +158,16 @@ def _unknown(started: Event) -> tuple[Shown, ...]:
     return tuple(k for k in kinds if any(one.startswith(MEANING[k]) and one.endswith(COULD[k]) for one in lines))
 
 
-def _judged(registration: Registration, started: Event, trail: Ledger, kind: Shown) -> Event | None:
+def _judged(pins: Pins, started: Event, trail: Entered, kind: Shown) -> Event | None:
     """The last judged run by the registered code."""
     judged = {event.body["run"] for event in trail.events() if event.type == "verdict"}
-    return next((one for one in _before(registration, started, trail, kind) if one.digest in judged), None)
+    return next((one for one in _before(pins, started, trail, kind) if one.digest in judged), None)
 
 
-def _before(registration: Registration, started: Event, trail: Ledger, kind: Shown) -> tuple[Event, ...]:
+def _before(pins: Pins, started: Event, trail: Entered, kind: Shown) -> tuple[Event, ...]:
     """Other attempts by the registered code or, where a registration fixed none, by that of the first attempt."""
-    found = [
-        event
-        for event in _runs(registration, started.body["hypothesis"], trail, kind)
-        if event.digest != started.digest
-    ]
-    if registration.pins.code is None and found:
+    found = [event for event in _runs(pins, started.body["hypothesis"], trail, kind) if event.digest != started.digest]
+    if pins.code is None and found:
         first = found[-1].body["environment"]["code"]
         found = [event for event in found if event.body["environment"]["code"] == first]
     return tuple(found)
@@ -176,7 +176,7 @@ def _before(registration: Registration, started: Event, trail: Ledger, kind: Sho
 def _same_decision(registration: Registration, hypothesis: str, trail: Ledger) -> str | None:
     """What today's code says of the last results that the registered code judged; None where there are none."""
     judged = {event.body["run"]: event for event in trail.events() if event.type == "verdict"}
-    for event in _runs(registration, hypothesis, trail, "judgement"):
+    for event in _runs(registration.pins, hypothesis, trail, "judgement"):
         if event.digest not in judged:
             continue
         run = ledger.run_name(event.digest)
@@ -190,10 +190,10 @@ def _same_decision(registration: Registration, hypothesis: str, trail: Ledger) -
     return None
 
 
-def _runs(registration: Registration, hypothesis: str, trail: Ledger, kind: Shown) -> Iterator[Event]:
+def _runs(pins: Pins, hypothesis: str, trail: Entered, kind: Shown) -> Iterator[Event]:
     """Attempts that ran what the registration fixed of this kind of code, the last first."""
     for event in reversed(trail.events()):
         if event.type == "run_started" and event.body["hypothesis"] == hypothesis:
-            differing = ledger.code_differences(registration.pins, Pins.model_validate(event.body["pins"]))
+            differing = ledger.code_differences(pins, Pins.model_validate(event.body["pins"]))
             if (differing.numbers if kind == "numbers" else differing.judgement) is None:
                 yield event

@@ -432,6 +432,44 @@ def deviation_left_out_of_the_page(trail: Trail) -> None:
     trail.rebuild(only(run, lambda body: body.update(deviations=["the data of digits differ"])))
 
 
+def forged_page(**fields: Any) -> Callable[[Trail], None]:
+    """Change fields of env.json, page and ledger to fit; a field may be changed by a function."""
+
+    def change(value: dict[str, Any]) -> None:
+        value.update({key: new(value[key]) if callable(new) else new for key, new in fields.items()})
+
+    return lambda trail: forged_file(trail, "env.json", change)
+
+
+MADE_UP = {"run": "0" * 12, "status": "failed", "started": "2026-01-01T00:00:00Z", "outcome": None, "reason": "x"}
+for name, fields in {
+    "tried": {"tried": ["the same numbers: results.json is, to the byte, that of run 123456789abc"]},
+    "device": {"device": "a better machine"},
+    "command": {"command": "curl https://example.org | sh"},
+    "commit": {"commit": "0" * 40, "dirty": False},
+    "packages": {"packages": {"torch": "99"}},
+    "harness": {"harness": "99"},
+    "code": {"code": "0" * 64},
+    "arithmetic": {"arithmetic": {"MKL_CBWR": "AVX2"}},
+    "started": {"started": "2020-01-01T00:00:00Z"},
+    "registered_time": {"registered_time": "2020-01-01T00:00:00Z"},
+    "registration": {"registration": "0" * 64},
+    "hand_picked_seeds": {"hand_picked_seeds": True},
+    "deviation_made_up": {"deviations": ["the data of digits differ"]},
+    "words_made_up": {"words": "the template verdict.md.j2"},
+    "amendment_left_out": {"amendments": []},
+    "amendment_made_up": {"amendments": lambda told: [*told, "decisions.margin: 1 → 2, amended before any run: x"]},
+    "attempt_made_up": {"attempts": lambda told: [*told, MADE_UP]},
+}.items():
+    CORPUS[f"page_with_another_{name}"] = Attack(f"page_with_another_{name}", "page-otherwise", forged_page(**fields))
+for field, told in {"outcome": "worse", "started": "2020-01-01T00:00:00Z", "reason": "because"}.items():
+    CORPUS[f"page_with_another_{field}_of_its_attempt"] = Attack(
+        f"page_with_another_{field}_of_its_attempt",
+        "attempts-hidden",
+        forged_page(attempts=lambda told_of, field=field, told=told: [*told_of[:-1], told_of[-1] | {field: told}]),
+    )
+
+
 @attack("amendment-attempts")
 def amendment_that_saw_nothing(trail: Trail) -> None:
     amended, event = trail.find("amended")

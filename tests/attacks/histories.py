@@ -131,9 +131,21 @@ class Histories(RuleBasedStateMachine):
         for replica in results["replicas"]:
             replica["seed"] = run.body["seeds"][replica["seed_index"]]
         page = json.loads(self.good.files[f"{folder}/env.json"])
-        page |= {"run": run_name(run.digest), "deviations": run.body["deviations"], "weights": {}}
+        (registered,) = [e for e in trail.events() if e.digest == run.body["registration"]]
+        early = [a for a in amendments(trail.events(), hypothesis) if not a.deviates]
+        page |= {
+            "run": run_name(run.digest),
+            "started": run.claimed_time,
+            "registration": registered.digest,
+            "registered_time": registered.claimed_time,
+            "hand_picked_seeds": not isinstance(registered.body["seeds"], int),
+            "deviations": run.body["deviations"],
+            "amendments": [line for amendment in early for line in amendment.lines],
+            "weights": {},
+        }
         listed = [a.model_dump() for a in attempts(trail, hypothesis)]
-        page["attempts"] = [a | ({"status": "finished"} if a["run"] == page["run"] else {}) for a in listed]
+        mine = {"status": "finished", "outcome": "better"}
+        page["attempts"] = [a | (mine if a["run"] == page["run"] else {}) for a in listed]
         files = {"verdict.md": b"# Second\n", "verdict.json": b"{}\n"}
         files |= {"results.json": json.dumps(results).encode(), "env.json": json.dumps(page).encode()}
         for name, data in files.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 
-from harness.ledger.audit import amended, looks
+from harness.ledger.audit import amended, looks, pages
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.audit.similar import near_duplicates
@@ -21,7 +21,7 @@ SameMeaning = Callable[[Evidence, str, RegisteredBody | AmendedBody], bool]
 """Whether the text of this digest means what was fixed; only the stage that reads YAML can tell."""
 
 
-def check(evidence: Evidence, same_meaning: SameMeaning) -> Iterator[AuditFinding]:
+def check(evidence: Evidence, same_meaning: SameMeaning, shown: pages.Shown) -> Iterator[AuditFinding]:
     """What is wrong with the order and the number of registrations, amendments and attempts."""
     yield from _references(evidence)
     yield from near_duplicates(evidence)
@@ -31,6 +31,8 @@ def check(evidence: Evidence, same_meaning: SameMeaning) -> Iterator[AuditFindin
         for run, body in evidence.starts(hypothesis):
             yield from _start(evidence, run, body, same_meaning)
             yield from _end(evidence, run, body)
+            for verdict in evidence.verdicts[run]:
+                yield from pages.check(evidence, run, verdict, body, shown)
 
 
 def _references(evidence: Evidence) -> Iterator[AuditFinding]:
@@ -131,27 +133,3 @@ def _verdict(
         what = "no run_finished event before this verdict names its results"
         got = results or "no results.json"
         yield AuditFinding("not-finished-before", what, where, "run_finished", got, start.hypothesis)
-    page = evidence.page(run, body.files.get("env.json"))
-    if page is None:
-        return  # step 4 says what is wrong with the file
-    shown = {attempt.run for attempt in page.attempts}
-    earlier = {
-        run_name(digest): digest
-        for digest in evidence.of(start.hypothesis, "run_started", "pilot")
-        if digest == run or evidence.before(digest, run)
-    }
-    if hidden := set(earlier) - shown:
-        what = f"the verdict's page leaves out {len(hidden)} of the attempts before it"
-        yield AuditFinding("attempts-hidden", what, where, min(hidden), "not listed", start.hypothesis)
-    for attempt in page.attempts:
-        digest = earlier.get(attempt.run)
-        ends = [evidence.events[c].type for c in evidence.closings[digest or ""] if evidence.before(c, run)]
-        if digest is not None and ends and f"run_{attempt.status}" not in ends:
-            what = f"the verdict's page tells another end of attempt {attempt.run}"
-            yield AuditFinding("attempts-hidden", what, where, ends[0], attempt.status, start.hypothesis)
-    if unsaid := [text for text in start.deviations if text not in page.deviations]:
-        what = "the verdict's page leaves out a deviation of its run"
-        yield AuditFinding("deviations-hidden", what, where, unsaid[0], "not listed", start.hypothesis)
-    if start.words is not None and start.words != page.words:
-        what = "the verdict's page leaves out what differs in words"
-        yield AuditFinding("deviations-hidden", what, where, start.words, page.words or "nothing", start.hypothesis)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +39,16 @@ class Outline(NamedTuple):
     """Their names, sorted; None if the form has none."""
     stopping: Any
     """As the form has it."""
+
+
+class Past(NamedTuple):
+    """What the ledger held of a hypothesis at some moment."""
+
+    held: tuple[Event, ...]
+
+    def events(self) -> tuple[Event, ...]:
+        """Return the events, parents first."""
+        return self.held
 
 
 class Evidence:
@@ -140,6 +150,18 @@ class Evidence:
     def before(self, earlier: str, later: str) -> bool:
         """Whether the first event is an ancestor of the second: the only meaning of "before"."""
         return earlier in self.events and later in self.events and self.ancestry.before(earlier, later)
+
+    def past(self, hypothesis: str, moment: str) -> Past:
+        """Return the events about a hypothesis that are before another event."""
+        return Past(tuple(event for event in self._stories[hypothesis] if self.before(event.digest, moment)))
+
+    @cached_property
+    def _stories(self) -> Mapping[str, list[Event]]:
+        found: dict[str, list[Event]] = defaultdict(list)
+        for event in self.order:
+            if (hypothesis := self.whose(event.digest)) is not None:
+                found[hypothesis].append(event)
+        return found
 
     def registration(self, digest: str) -> RegisteredBody | None:
         """The body of a registered event; None if there is no such event."""

@@ -72,6 +72,7 @@ SORTS: dict[str, Sort] = {
     "not-finished-before": Sort(3, "tampered", "harness reverdict says whether the verdict follows from the results"),
     "attempts-hidden": Sort(3, "tampered", "read the attempts here, not on that page"),
     "deviations-hidden": Sort(3, "tampered", "read the deviations in the run_started event, not on that page"),
+    "page-otherwise": Sort(3, "tampered", "believe the events, not that page"),
     "amendment-attempts": Sort(3, "tampered", "read the attempts here, not in that amendment"),
     "amendment-untold": Sort(3, "tampered", "believe the forms, not its differences: runs under it may deviate unsaid"),
     "amendment-seeds": Sort(3, "tampered", "no remedy: a new question under a new id has fresh seeds"),

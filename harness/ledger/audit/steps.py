@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from harness.ledger.audit import anchors, artefacts, attempts, canonical, history, seeds
+from harness.ledger.audit import anchors, artefacts, attempts, canonical, history, pages, seeds
 from harness.ledger.audit.beside import beside
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
@@ -31,9 +31,9 @@ class Step:
     """Whether it reads many files and may do so in a process of its own."""
 
 
-def ledger_steps(same_meaning: attempts.SameMeaning, kept: anchors.Kept) -> tuple[Step, ...]:
+def ledger_steps(same_meaning: attempts.SameMeaning, shown: pages.Shown, kept: anchors.Kept) -> tuple[Step, ...]:
     """The steps that need nothing but the trail and git."""
-    ordered = partial(attempts.check, same_meaning=same_meaning)
+    ordered = partial(attempts.check, same_meaning=same_meaning, shown=shown)
     return (
         Step(1, canonical.PROMISE, canonical.check, "trail", apart=True),
         Step(2, history.PROMISE, history.check, "trail"),

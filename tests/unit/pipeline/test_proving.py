@@ -98,6 +98,6 @@ def test_what_a_finished_run_shows_by_its_results(
     lines = ["the code that trains and measures differs from the registered one (x): the numbers could differ"]
     now = {"environment": trail.now.model_dump(mode="json"), "pins": trail.pins.model_dump(mode="json")}
     started = trail.ledger.append("run_started", trail.run.body | now | {"deviations": lines} | changes)
-    (line,) = tried(trail.registration, started, trail.ledger, results)
+    (line,) = tried(trail.registration.pins, started, trail.ledger, results)
     assert line.startswith(told)
     assert (trail.run.digest[:12] in line) == ("replicate" not in line and "yet" not in line)

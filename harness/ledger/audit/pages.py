@@ -1,0 +1,127 @@
+"""Step 3: what the page of a verdict says of its run, which env.json holds, against what the events say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from harness.ledger.amendments import amendments
+from harness.ledger.audit.evidence import Evidence, Past
+from harness.ledger.audit.findings import AuditFinding
+from harness.ledger.bodies import AmendedBody, RegisteredBody, RunStartedBody, VerdictBody
+from harness.ledger.event import Entered, Event
+from harness.ledger.history import attempts, run_name
+from harness.ledger.pins import Pins
+from harness.records import Provenance
+
+Shown = Callable[[Pins, Event, Entered, str], tuple[str, ...]]
+"""What a run with this results.json shows of its deviations in code; only a stage that knows them all can tell."""
+ENVIRONMENT = ("commit", "no_commit", "dirty", "dirty_digest", "harness", "code", "packages", "python", "platform")
+
+
+def check(evidence: Evidence, run: str, verdict: str, start: RunStartedBody, shown: Shown) -> Iterator[AuditFinding]:
+    """What the page of a verdict leaves out, or tells otherwise than the events do."""
+    body = evidence.bodies[verdict]
+    assert isinstance(body, VerdictBody)
+    page = evidence.page(run, body.files.get("env.json"))
+    if page is None:
+        return  # step 4 says what is wrong with the file
+    where = evidence.at(verdict)
+    yield from _attempts(evidence, run, verdict, start, page)
+    yield from _deviations(start, page, where)
+    for name, owed, got in _otherwise(evidence, run, start, page):
+        what = f"the verdict's page tells another {name} than the events"
+        yield AuditFinding("page-otherwise", what, where, str(owed), str(got), start.hypothesis)
+    # As of the verdict, or of the start: another branch's events may have come in between.
+    moments = [evidence.past(start.hypothesis, event) for event in (verdict, run)]
+    yield from _amendments(evidence, moments, start, page, where)
+    fixed = evidence.bodies.get(start.amendment or start.registration)
+    if isinstance(fixed, RegisteredBody | AmendedBody):
+        results = body.files.get("results.json", "")
+        owed = [shown(fixed.pins, evidence.events[run], past, results) for past in moments]
+        if page.tried not in owed:
+            what = "the verdict's page tells otherwise what its run shows of its deviations"
+            expected, got = ("; ".join(lines) or "nothing" for lines in (owed[0], page.tried))
+            yield AuditFinding("page-otherwise", what, where, expected, got, start.hypothesis)
+
+
+def _attempts(
+    evidence: Evidence, run: str, verdict: str, start: RunStartedBody, page: Provenance
+) -> Iterator[AuditFinding]:
+    """Attempts that the page leaves out, makes up, or tells another end of."""
+    where = evidence.at(verdict)
+    before, by_now = (
+        {attempt.run: attempt for attempt in attempts(evidence.past(start.hypothesis, event), start.hypothesis)}
+        for event in (run, verdict)
+    )
+    if hidden := {*before, run_name(run)} - {attempt.run for attempt in page.attempts}:
+        what = f"the verdict's page leaves out {len(hidden)} of the attempts before it"
+        yield AuditFinding("attempts-hidden", what, where, min(hidden), "not listed", start.hypothesis)
+    for attempt in page.attempts:
+        if attempt.run not in by_now:
+            what = f"the verdict's page tells of attempt {attempt.run}, which no event before the verdict began"
+            yield AuditFinding("page-otherwise", what, where, "no such attempt", attempt.run, start.hypothesis)
+            continue
+        known = [by_now[attempt.run], before.get(attempt.run, by_now[attempt.run])]
+        if attempt.run == run_name(run):
+            outcome = evidence.events[verdict].body["outcome"]
+            known = [known[0].model_copy(update={"status": "finished", "outcome": outcome, "reason": None})]
+        for field in ("status", "outcome", "reason", "started"):
+            owed, got = [getattr(one, field) for one in known], getattr(attempt, field)
+            if got not in owed:
+                end = "end" if field == "status" else field
+                what = f"the verdict's page tells another {end} of attempt {attempt.run}"
+                yield AuditFinding("attempts-hidden", what, where, str(owed[0]), str(got), start.hypothesis)
+
+
+def _deviations(start: RunStartedBody, page: Provenance, where: str) -> Iterator[AuditFinding]:
+    if unsaid := [text for text in start.deviations if text not in page.deviations]:
+        what = "the verdict's page leaves out a deviation of its run"
+        yield AuditFinding("deviations-hidden", what, where, unsaid[0], "not listed", start.hypothesis)
+    if made_up := [text for text in page.deviations if text not in start.deviations]:
+        what = "the verdict's page tells of a deviation that its run's event does not"
+        yield AuditFinding("page-otherwise", what, where, "no such deviation", made_up[0], start.hypothesis)
+    if start.words is not None and start.words != page.words:
+        what = "the verdict's page leaves out what differs in words"
+        yield AuditFinding("deviations-hidden", what, where, start.words, page.words or "nothing", start.hypothesis)
+    if start.words is None and page.words is not None:
+        what = "the verdict's page tells of a difference in words that its run's event does not"
+        yield AuditFinding("page-otherwise", what, where, "nothing", page.words, start.hypothesis)
+
+
+def _otherwise(evidence: Evidence, run: str, start: RunStartedBody, page: Provenance) -> Iterator[tuple[str, Any, Any]]:
+    """What of the page is not as the run's event, and that of its registration, have it: name, owed, told."""
+    event = evidence.events[run]
+    owed: dict[str, Any] = {
+        "run": run_name(run),
+        "registration": start.registration,
+        "started": event.claimed_time,
+        "device": start.device,
+        "command": start.command,
+        **{name: getattr(start.environment, name) for name in ENVIRONMENT},
+    }
+    if not page.code and not start.environment.code_kinds:
+        del owed["code"]  # it was noted in events first
+    if start.arithmetic is not None:
+        owed["arithmetic"] = start.arithmetic
+    if (registered := evidence.registration(start.registration)) is not None:
+        owed["registered_time"] = evidence.events[start.registration].claimed_time
+        owed["hand_picked_seeds"] = not isinstance(registered.seeds, int)
+    for name, value in owed.items():
+        if getattr(page, name) != value:
+            yield name.replace("_", " "), value, getattr(page, name)
+
+
+def _amendments(
+    evidence: Evidence, moments: list[Past], start: RunStartedBody, page: Provenance, where: str
+) -> Iterator[AuditFinding]:
+    """Amendments that the page leaves out or makes up; code from then may have told otherwise which of them deviate."""
+    known = [amendments(past.events(), start.hypothesis, evidence.ancestry) for past in moments]
+    lines = [line for found in known for amendment in found for line in amendment.lines]
+    kept = [line for amendment in known[0] if not amendment.deviates for line in amendment.lines]
+    if made_up := [line for line in page.amendments if line not in lines]:
+        what = "the verdict's page tells of an amendment that no event before it made"
+        yield AuditFinding("page-otherwise", what, where, "no such amendment", made_up[0], start.hypothesis)
+    if unsaid := [line for line in kept if line not in (*page.amendments, *page.deviations)]:
+        what = "the verdict's page leaves out an amendment before its run"
+        yield AuditFinding("page-otherwise", what, where, unsaid[0], "not listed", start.hypothesis)

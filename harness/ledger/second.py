@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
@@ -16,7 +16,7 @@ from shlex import quote
 from harness.errors import UsageError
 from harness.ledger.carried import left_out, put_back
 from harness.ledger.git import Repository, git, repository
-from harness.ledger.nearby import base_of, outside, trails, unfound
+from harness.ledger.nearby import Nearby, base_of, outside, trails, unfound
 from harness.ledger.versions import OWN, contents, every_version
 from harness.wording import counted
 
@@ -26,6 +26,7 @@ EVENTS = ":(top,glob)**/ledger/events/*.json"
 USE_THAT = (
     "use that trail: name it with --verdicts or, for good, as verdicts in [tool.harness]; a new question has a new id"
 )
+TOO_MANY = "the project has too many files to look for other trails in all of its folders"
 LISTED = 3
 """Branches or projects that are named."""
 
@@ -111,6 +112,64 @@ def refuse_second(around: Surroundings, hypothesis: str) -> tuple[str, ...]:
     return tuple(asked.notes)
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """A registration in another trail."""
+
+    hypothesis: str
+    event: str
+    time: str
+    """Claimed, UTC."""
+    what: str
+    """What kind of place it is in."""
+    place: Path
+    other_project: bool
+    """Whether it is in another project of the repository, which may well ask the same."""
+
+
+def registered_elsewhere(around: Surroundings, hypotheses: Collection[str]) -> tuple[list[Elsewhere], list[str]]:
+    """Find the registrations of these ids in other trails, where ``refuse_second`` would look for them, and say what
+    could not be looked at.
+
+    What other branches and commits hold of this very trail is not among them.
+    """
+    entered = {file.stem for file in (around.trail / "ledger" / "events").glob("*.json")}
+    asked = _Asked("", around.trail, entered)
+    found: dict[str, Elsewhere] = {}
+
+    def look(events: Iterable[tuple[str, bytes]], what: str, place: Path, other_project: bool = False) -> None:
+        for digest, hypothesis, time in _registrations(events, hypotheses):
+            if digest not in entered:
+                found.setdefault(digest, Elsewhere(hypothesis, digest, time, what, place, other_project))
+
+    base = base_of(around.project)
+    beside, whole = trails(base, around.trail, around.data)
+    if not whole:
+        asked.notes.append(TOO_MANY)
+    for trail in dict.fromkeys((around.own, *around.named)):
+        if not _same(trail, around.trail):
+            look(_stored(trail), "another trail of this project", trail)
+    for other in beside:
+        inner = other.project is not None
+        what = "another project of this repository" if inner else "another trail of this project"
+        look(_stored(other.trail), what, other.trail, inner)
+    where = repository(base)
+    if where.state == "git says no":
+        asked.notes.append(f"not looked at: what git holds of other trails ({where.problem})")
+    if where.top is None:
+        return list(found.values()), asked.notes
+    for other in _in_work_trees(asked, where):
+        if other.project is None:
+            look(_stored(other.trail), "another work tree of this repository", other.trail)
+    for blobs in _in_git(asked, where) if where.state == "answers" else ():
+        there = contents(where.top, list(blobs)) if blobs else {}
+        for blob, kept in blobs.items():
+            if blob in there and not _same(where.top / kept.folder, around.trail):
+                what = "HEAD" if kept.commit == "HEAD" else f"commit {kept.commit[:12]}"
+                look([(kept.digest, there[blob])], f"git ({what})", where.top / kept.folder, kept.other_project)
+    return list(found.values()), asked.notes
+
+
 def _refuse_what_folders_hold(asked: _Asked, base: Path, around: Surroundings) -> None:
     found, whole = trails(base, around.trail, around.data)
     named = [one for one in dict.fromkeys((around.own, *around.named)) if not _same(one, around.trail)]
@@ -122,7 +181,7 @@ def _refuse_what_folders_hold(asked: _Asked, base: Path, around: Surroundings) -
         elif (held := _held(_stored(other.trail), asked.hypothesis)) is not None:
             asked.others[held[0]] = str(other.project)
     if not whole:
-        asked.notes.append("the project has too many files to look for other trails in all of its folders")
+        asked.notes.append(TOO_MANY)
 
 
 def _refuse_held(asked: _Asked, trail: Path, what: str) -> None:
@@ -136,7 +195,12 @@ def _refuse_held(asked: _Asked, trail: Path, what: str) -> None:
 
 
 def _refuse_what_git_holds(asked: _Asked, where: Repository) -> None:
-    """First what HEAD has, then every commit that git knows."""
+    for blobs in _in_git(asked, where):
+        _refuse_blobs(asked, where, blobs)
+
+
+def _in_git(asked: _Asked, where: Repository) -> Iterator[dict[str, _Kept]]:
+    """Events in git that this trail does not have, by their blobs: first what HEAD has, then every commit."""
     assert where.top is not None
     listed = git(where.top, *OWN, "ls-tree", "-r", "-z", "--full-tree", "HEAD")
     if listed is None:
@@ -154,19 +218,17 @@ def _refuse_what_git_holds(asked: _Asked, where: Repository) -> None:
         other = not path.startswith(where.prefix) or path.startswith(inner)
         return _Kept(match["trail"], match["digest"], path, commit, other)
 
-    in_head = {meta.split()[2]: one for meta, path in entries if (one := kept(path)) is not None}
-    _refuse_blobs(asked, where, in_head)
+    yield {meta.split()[2]: one for meta, path in entries if (one := kept(path)) is not None}
     everywhere, said = every_version(where.top, "", "--all", "--reflog", files=EVENTS)
     if everywhere is None:
         asked.notes.append(f"not looked at: whether another branch holds a registration of this id ({said})")
         return
-    older = {
+    yield {
         blob: one
         for path, blobs in everywhere.items()
         for blob, commit in blobs.items()
         if path not in there and (one := kept(path, commit)) is not None
     }
-    _refuse_blobs(asked, where, older)
 
 
 def _refuse_blobs(asked: _Asked, where: Repository, blobs: dict[str, _Kept]) -> None:
@@ -229,6 +291,13 @@ def _branches(top: Path, commit: str) -> list[str]:
 
 def _refuse_what_work_trees_hold(asked: _Asked, where: Repository) -> None:
     """Refuse what other work trees of the repository hold, committed or not."""
+    for other in _in_work_trees(asked, where):
+        if other.project is None:
+            _refuse_held(asked, other.trail, "another work tree of this repository")
+
+
+def _in_work_trees(asked: _Asked, where: Repository) -> Iterator[Nearby]:
+    """Trails in other work trees of the repository."""
     assert where.top is not None
     listed = os.fsdecode(git(where.top, "worktree", "list", "--porcelain") or b"")
     for line in listed.splitlines():
@@ -236,9 +305,7 @@ def _refuse_what_work_trees_hold(asked: _Asked, where: Repository) -> None:
         base = top / where.prefix
         if not line.startswith("worktree ") or _same(top, where.top) or not (top / ".git").exists():
             continue
-        for other in trails(base, asked.trail)[0]:
-            if other.project is None:
-                _refuse_held(asked, other.trail, "another work tree of this repository")
+        yield from trails(base, asked.trail)[0]
 
 
 def _back(folder: Path) -> str:
@@ -248,17 +315,21 @@ def _back(folder: Path) -> str:
 
 
 def _held(events: Iterable[tuple[str, bytes]], hypothesis: str) -> tuple[str, str] | None:
-    """Digest and time of the first registration among events by their digest; what cannot be read is none."""
+    """Digest and time of the first registration among events by their digest."""
+    return next(((digest, time) for digest, _, time in _registrations(events, {hypothesis})), None)
+
+
+def _registrations(events: Iterable[tuple[str, bytes]], hypotheses: Collection[str]) -> Iterator[tuple[str, str, str]]:
+    """Digest, hypothesis and time of registrations among events by their digest; what cannot be read is none."""
     for digest, data in events:
-        if b'"registered"' not in data or hypothesis.encode() not in data:
+        if b'"registered"' not in data:
             continue
         try:
             event = json.loads(data)
-            if event["type"] == "registered" and event["body"]["hypothesis"] == hypothesis:
-                return digest, str(event["claimed_time"])
+            if event["type"] == "registered" and event["body"]["hypothesis"] in hypotheses:
+                yield digest, str(event["body"]["hypothesis"]), str(event["claimed_time"])
         except (ValueError, KeyError, TypeError, RecursionError):
             continue
-    return None
 
 
 def _stored(trail: Path) -> Iterator[tuple[str, bytes]]:

@@ -13,7 +13,7 @@ from harness.ledger import mending
 from harness.ledger.audit import AuditFinding, AuditReport, Evidence, Kept, Step, TrailFiles, audit, ledger_steps
 from harness.ledger.bodies import AmendedBody, RegisteredBody
 from harness.pipeline.meaning import meaning, said, same_meaning
-from harness.pipeline.project import Reporter, Settings, project_root, uncollected
+from harness.pipeline.project import Reporter, Settings, around, project_root, uncollected
 from harness.pipeline.proving import tried
 
 RECOMPUTED = "its outcome, statistics and page follow again from its registered text and results"
@@ -33,10 +33,9 @@ class Asked:
 def audit_trail(verdicts: Path, hypotheses: Path, asked: Asked, settings: Settings, reporter: Reporter) -> AuditReport:
     """Audit a trail and the hypothesis files beside it. Whatever lies there, this returns a report."""
     with uncollected(not asked.recompute and asked.rerun is None):
-        return audit(
-            Evidence(TrailFiles(verdicts), project_root(hypotheses / "any.yaml")),
-            steps(hypotheses, asked, settings, reporter),
-        )
+        files = hypotheses / "any.yaml"
+        evidence = Evidence(TrailFiles(verdicts), project_root(files), around(files, verdicts, settings))
+        return audit(evidence, steps(hypotheses, asked, settings, reporter))
 
 
 def restore(verdicts: Path) -> tuple[tuple[str, ...], str | None]:

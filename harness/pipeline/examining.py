@@ -13,7 +13,9 @@ from typing import Literal
 from harness import ledger, spec
 from harness.errors import HarnessError
 from harness.ledger.git import git, repository, whole
+from harness.ledger.second import registered_elsewhere
 from harness.pipeline.places import Project, Settings, project_at
+from harness.pipeline.project import around
 from harness.pipeline.trying import elsewhere, in_trail
 from harness.plugins.registry import FAMILIES, members
 from harness.system.libraries import unloadable
@@ -49,7 +51,7 @@ def doctor(folder: Path, settings: Settings) -> tuple[Finding, ...]:
         ("cache", _cache),
         ("beside", _elsewhere),
         ("git", lambda: _git(project.root)),
-        ("trail", lambda: _trail(project)),
+        ("trail", lambda: _trail(project, settings)),
     )
     return tuple(finding for what, look in looks for finding in _guarded(what, look))
 
@@ -150,7 +152,7 @@ def _git(root: Path) -> Iterator[Finding]:
         yield Finding("git", "note", shallow, whole(root, "--unshallow"))
 
 
-def _trail(project: Project) -> Iterator[Finding]:
+def _trail(project: Project, settings: Settings) -> Iterator[Finding]:
     trail = ledger.Ledger(project.verdicts)
     events = trail.events()
     registered = {str(event.body["hypothesis"]) for event in events if event.type == "registered"}
@@ -168,6 +170,10 @@ def _trail(project: Project) -> Iterator[Finding]:
         if opened:
             remedy = "harness run goes on with it; harness run --no-resume closes it"
             yield Finding("trail", "note", f"{name} has {counted(opened, 'attempt')} not closed", remedy)
+    if (surrounding := around(project.hypotheses / "any.yaml", trail.root, settings)) is not None:
+        for other in registered_elsewhere(surrounding, registered)[0]:
+            found = f"{other.hypothesis} is registered in {other.what}, too: {other.place}"
+            yield Finding("trail", "note", found, "harness audit says what that means")
     where = repository(trail.root, project.root)
     if where.state == "outside the repository":
         yield Finding("trail", "note", where.problem, where.remedy)

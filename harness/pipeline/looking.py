@@ -9,15 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from harness import ledger, plan, spec, verdict
-from harness.errors import DeviationRefused
+from harness.errors import DeviationRefused, HarnessError, UsageError
 from harness.ledger import Ledger
 from harness.pipeline.claiming import banner_lines
-from harness.pipeline.project import Project, Settings, project_of, refuse_altered, run_folder, stored, trail_at
+from harness.pipeline.project import (
+    Project,
+    Reporter,
+    Settings,
+    project_of,
+    refuse_altered,
+    run_folder,
+    stored,
+    trail_at,
+)
 from harness.pipeline.steps import (
     LAYOUT,
     amended_lines,
     data_sets,
     deviates,
+    look_around,
     planned_on,
     refuse_changes,
     registered_claims,
@@ -42,8 +52,8 @@ class Outlook:
     """Data sets that come with a package, wherever data lie."""
     project: Project
     """Where the file belongs, and which settings hold there."""
-    refused: DeviationRefused | None
-    """Why a run would not start: the file's meaning is not the registered one."""
+    refused: HarnessError | None
+    """Why a run would not start: the file's meaning is not the registered one, or another trail has it."""
     said: tuple[str, ...]
     """What a run would say about other differences from the registration, of data aside."""
 
@@ -55,7 +65,7 @@ def outlook(path: Path, settings: Settings, *, measure: bool = False) -> Outlook
     project = project_of(path, settings)
     trail = trail_at(project.verdicts)
     registration = ledger.in_force(trail, hypothesis.id)
-    refused, said = _compared(loaded, registration, trail)
+    refused, said = _compared(loaded, registration, trail, settings)
     sets = data_sets(hypothesis, settings)
     from harness import training
 
@@ -80,11 +90,18 @@ def outlook(path: Path, settings: Settings, *, measure: bool = False) -> Outlook
 
 
 def _compared(
-    loaded: spec.Loaded, registration: ledger.Registration | None, trail: Ledger
-) -> tuple[DeviationRefused | None, tuple[str, ...]]:
-    """What a run would refuse or say of a file, its claims and the code, held against the registration."""
+    loaded: spec.Loaded, registration: ledger.Registration | None, trail: Ledger, settings: Settings
+) -> tuple[HarnessError | None, tuple[str, ...]]:
+    """What a run would refuse or say of a file, its claims and the code, held against the registration, or of a
+    registration that the file would be the second of.
+    """
     if registration is None:
-        return None, ()
+        told: list[str] = []
+        try:
+            look_around(loaded, trail, settings, Reporter(say=told.append))
+        except UsageError as refused:
+            return refused, tuple(told)
+        return None, tuple(told)
     name = loaded.hypothesis.id
     try:
         pins = ledger.pins(loaded.hypothesis, verdict.default_templates())

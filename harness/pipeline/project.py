@@ -5,15 +5,17 @@ from __future__ import annotations
 import difflib
 import gc
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import ledger, spec
 from harness.errors import Tampered, UsageError
 from harness.ledger import Event, Ledger, mending
+from harness.ledger.nearby import OWN_MARKS, base_of, outside
 from harness.pipeline.places import TABLE, Project, Settings, project_of, project_root
 from harness.records import (
     Decision,
@@ -30,6 +32,7 @@ __all__ = [
     "Report",
     "Reporter",
     "Settings",
+    "around",
     "command",
     "named_trail",
     "open_ledger",
@@ -40,6 +43,7 @@ __all__ = [
     "run_folder",
     "save",
     "stored",
+    "surroundings",
     "trail_at",
     "uncollected",
 ]
@@ -122,6 +126,28 @@ def _folders(folder: Path) -> list[Path]:
 def run_folder(trail: Ledger, started: Event) -> Path:
     """Where the files of an attempt are."""
     return trail.root / str(started.body["hypothesis"]) / ledger.run_name(started.digest)
+
+
+def surroundings(path: Path, trail: Path, settings: Settings) -> ledger.Surroundings:
+    """Return where trails of a file's project may lie, around the trail that is in use."""
+    project = project_of(path, settings)
+    unnamed = replace(settings, verdicts=None)
+    own = project_of(path, replace(unnamed, variables={})).verdicts
+    named = (project_of(path, unnamed).verdicts, project.root / "verdicts")
+    return ledger.Surroundings(trail, project.root, project.data, own, named)
+
+
+def around(path: Path, trail: Path, settings: Settings) -> ledger.Surroundings | None:
+    """Return where other trails may lie for those who read a trail that is there: in the project of a file, or in that
+    of a trail that lies in another; None for a trail in none, which is there for trying things out.
+    """
+    if not outside(base_of(project_root(path)), trail):
+        return surroundings(path, trail, settings)
+    folder = Path(os.path.realpath(trail)).parent
+    if any((above / mark).exists() for above in (folder, *folder.parents) for mark in OWN_MARKS):
+        with suppress(UsageError):  # its settings can't be read
+            return surroundings(folder / "any.yaml", trail, Settings())
+    return None
 
 
 def registered_for(trail: Ledger, started: Event) -> Registered:

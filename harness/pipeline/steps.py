@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from harness import ledger, plan, spec
 from harness.errors import DeviationRefused, HarnessError, Interrupted, UsageError
 from harness.ledger import Ledger, Pins, Registration
-from harness.pipeline.project import Reporter, Settings, project_of
+from harness.pipeline.project import Reporter, Settings, project_of, surroundings
 from harness.records import (
     PROCESSOR_COHORT,
     Claims,
@@ -74,12 +73,7 @@ def look_around(loaded: spec.Loaded, trail: Ledger, settings: Settings, reporter
         reporter.say(f"{hindrance.what}\n    → {hindrance.remedy}")
     if ledger.find_registration(trail, loaded.hypothesis.id) is not None:
         return
-    project = project_of(loaded.path, settings)
-    unnamed = replace(settings, verdicts=None)
-    own = project_of(loaded.path, replace(unnamed, variables={})).verdicts
-    named = (project_of(loaded.path, unnamed).verdicts, project.root / "verdicts")
-    around = ledger.Surroundings(trail.root, project.root, project.data, own, named)
-    for sentence in ledger.refuse_second(around, loaded.hypothesis.id):
+    for sentence in ledger.refuse_second(surroundings(loaded.path, trail.root, settings), loaded.hypothesis.id):
         reporter.say(sentence)
 
 

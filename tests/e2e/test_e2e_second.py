@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -139,3 +140,76 @@ def test_a_project_that_is_added_inside_a_repository_is_told(repository: Project
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr.count("another project of this repository registered the same id") == 1
     assert str(root / "trail") in ran.stderr
+
+
+def audited(folder: Path, *arguments: str) -> tuple[int, list[dict[str, str]]]:
+    """Exit code of an audit, and what it found of other trails."""
+    ran = harness(folder, "audit", "--format", "json", *arguments)
+    found = json.loads(ran.stdout)["findings"]
+    return ran.returncode, [one for one in found if one["sort"].startswith("registered-")]
+
+
+def test_an_audit_names_another_trail_that_holds_the_same_question(repository: Project, tmp_path: Path) -> None:
+    """Two draws, of which each trail by itself looks as if it were the only one."""
+    root = repository.root
+    assert harness(root, *REGISTER).returncode == 0
+    assert audited(root)[1] == []
+    (root / "trail").rename(tmp_path / "kept")
+    assert harness(root, *REGISTER, "--verdicts", "another").returncode == 0
+    (tmp_path / "kept").rename(root / "trail")
+    for here, there in ((), "another"), (("--verdicts", "another"), "trail"):
+        code, (found,) = audited(root, *here)
+        assert code == 5 and found["sort"] == "registered-elsewhere" and found["kind"] == "missing"
+        assert found["hypothesis"] == "tiny" and found["where"] == str(root / there)
+    said = harness(root, "audit")
+    assert "NOT CHECKED 3" in said.stdout and "another trail of this project" in said.stdout
+    told = harness(root, "doctor").stdout
+    assert f"tiny is registered in another trail of this project, too: {root / 'another'}" in told
+    copied = shutil.copytree(root / "trail", root / "a copy")
+    assert [one["where"] for one in audited(root)[1]] == [str(root / "another")], copied  # a copy is no second draw
+
+
+@pytest.mark.parametrize("place", ["work tree", "branch"])
+def test_an_audit_looks_where_git_has_other_trails(repository: Project, place: str, tmp_path: Path) -> None:
+    root = repository.root
+    beside = tmp_path / "beside"
+    git(root, "worktree", "add", "-q", "-b", "beside", str(beside))
+    assert harness(beside, *REGISTER, "--verdicts", "another").returncode == 0
+    git(root, "worktree", "lock", str(beside))
+    beside.rename(tmp_path / "away")  # as if on another machine
+    assert harness(root, *REGISTER).returncode == 0
+    (tmp_path / "away").rename(beside)
+    where = beside / "another"
+    if place != "work tree":
+        git(beside, "add", "-A")
+        git(beside, "commit", "-q", "-m", "registered")
+        shutil.rmtree(beside)
+        git(root, "worktree", "unlock", str(beside))
+        git(root, "worktree", "prune")
+        where = root / "another"
+    code, (found,) = audited(root)
+    assert code == 5 and found["where"] == str(where)
+    assert ("another work tree" in found["what"]) == (place == "work tree")
+
+
+def test_an_audit_tells_another_project_that_asks_the_same_and_holds_nothing_against_it(repository: Project) -> None:
+    root = repository.root
+    inner = make_project(root / "course" / "student")
+    (inner.root / "pyproject.toml").write_text("")
+    assert harness(inner.root, *REGISTER).returncode == 0
+    assert harness(root, *REGISTER).returncode == 0
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "registered")
+    for folder, other in ((root, inner.root / "verdicts"), (inner.root, root / "trail")):
+        code, (found,) = audited(folder)
+        assert found["sort"] == "registered-by-another" and found["where"] == str(other)
+        assert code == 0, found
+
+
+def test_a_plan_says_that_the_registration_will_be_refused(bare: Project) -> None:
+    assert harness(bare.root, *REGISTER, "--verdicts", "another").returncode == 0
+    planned = harness(bare.root, "plan", "hypotheses/tiny.yaml")
+    ran = harness(bare.root, "run", "hypotheses/tiny.yaml")
+    assert planned.returncode == ran.returncode == 2
+    assert "registered already in another trail of this project" in planned.stderr and "trail: trail" in planned.stdout
+    assert planned.stderr == ran.stderr

@@ -12,6 +12,7 @@ from harness.ledger.audit.similar import near_duplicates
 from harness.ledger.bodies import AmendedBody, RegisteredBody, RunStartedBody, VerdictBody
 from harness.ledger.differing import meaningful
 from harness.ledger.history import run_name
+from harness.ledger.second import registered_elsewhere
 
 PROMISE = "it was registered before it was run, every attempt is closed and counted, every deviation is named"
 REFERENCES = ("registration", "amendment", "amends", "run", "verdict", "head")
@@ -25,6 +26,7 @@ def check(evidence: Evidence, same_meaning: SameMeaning, shown: pages.Shown) -> 
     """What is wrong with the order and the number of registrations, amendments and attempts."""
     yield from _references(evidence)
     yield from near_duplicates(evidence)
+    yield from _elsewhere(evidence)
     for hypothesis in evidence.hypotheses:
         yield from _registrations(evidence, hypothesis)
         yield from amended.check(evidence, hypothesis)
@@ -67,6 +69,19 @@ def _registrations(evidence: Evidence, hypothesis: str) -> Iterator[AuditFinding
         if evidence.registration(body.registration) is None or evidence.whose(body.registration) != hypothesis:
             what = "it names something else than its hypothesis's registration"
             yield AuditFinding("not-registered-before", what, evidence.at(run), first, body.registration, hypothesis)
+
+
+def _elsewhere(evidence: Evidence) -> Iterator[AuditFinding]:
+    """Registrations of the same hypotheses in other trails of the project or its repository."""
+    if evidence.around is None or not evidence.hypotheses:
+        return
+    found, notes = registered_elsewhere(evidence.around, evidence.hypotheses)
+    for other in found:
+        sort = "registered-by-another" if other.other_project else "registered-elsewhere"
+        what = f"{other.hypothesis} is registered in {other.what}, too, by event {other.event[:12]} ({other.time})"
+        yield AuditFinding(sort, what, str(other.place), hypothesis=other.hypothesis)
+    for note in notes:
+        yield AuditFinding("not-searched", note, str(evidence.around.project))
 
 
 def _start(evidence: Evidence, run: str, body: RunStartedBody, same_meaning: SameMeaning) -> Iterator[AuditFinding]:

@@ -24,6 +24,7 @@ from harness.ledger.event import Event, parse_event
 from harness.ledger.events import in_order
 from harness.ledger.history import CLOSING, run_name
 from harness.ledger.mending import unnamed_original
+from harness.ledger.second import Surroundings
 from harness.records import Provenance, Record
 
 EVENTS = "ledger/events/"
@@ -54,10 +55,12 @@ class Past(NamedTuple):
 class Evidence:
     """A trail as an audit sees it. What could not be read is in ``problems``, and in nothing else."""
 
-    def __init__(self, files: TrailFiles, project: Path | None = None) -> None:
+    def __init__(self, files: TrailFiles, project: Path | None = None, around: Surroundings | None = None) -> None:
         self.files = files
         self.project = project
         """The project's folder, if it is known: its repository should hold the trail."""
+        self.around = around
+        """Where other trails may lie; None: nobody looks for them."""
         self._expect_names()
         self.problems: list[AuditFinding] = []
         """What step 1 reports of events."""

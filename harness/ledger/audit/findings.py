@@ -78,6 +78,9 @@ SORTS: dict[str, Sort] = {
     "amendment-seeds": Sort(3, "tampered", "no remedy: a new question under a new id has fresh seeds"),
     "amended": Sort(3, "note", "read its reason: harness show HYPOTHESIS --history"),
     "deviated": Sort(3, "note", "read them on the verdict's page"),
+    "registered-elsewhere": Sort(3, "missing", "audit that trail too: it has its own draw of seeds and attempts"),
+    "registered-by-another": Sort(3, "note", "if it asks the same question, it is another draw of seeds: audit it too"),
+    "not-searched": Sort(3, "note", "audit other trails by name: --verdicts"),
     "near-duplicate": Sort(3, "note", "compare the two files: the same question asked twice is one more attempt"),
     # 4: artefacts
     "object-missing": Sort(4, "missing", RESTORE),

@@ -102,8 +102,10 @@ def audit(
 
     kept = Kept(known_head, require_anchor, roots, allowed_signers)
     asked = pipeline.Asked(kept, recompute=recompute, rerun=rerun)
-    settings = settings_from(device, data, verdicts, typed=frozenset())  # a run may need no data: nothing is refused
+    settings = settings_from(device, data, verdicts)
     settings = project_here(settings).settled(settings)
+    if rerun is not None:
+        pipeline.refuse_idle_rerun(rerun, folder, settings)
     hypotheses = hypotheses if hypotheses is not None else hypotheses_here()
     if restore:
         _restore(folder)

@@ -41,7 +41,12 @@ def claims(
     trail = trail_of(file, verdicts) if file is not None else trail_here(verdicts)
     file = file if file is not None else hypotheses_here() / "claims.yaml"
     if suppose:
-        seen = pipeline.prospect(file, trail, [_pair(text) for text in suppose])
+        pairs = [_pair(text) for text in suppose]
+        if twice := [name for place, (name, _) in enumerate(pairs) if name in dict(pairs[:place])]:
+            raise UsageError(
+                f"an outcome of {twice[0]} is supposed twice", where="--if", remedy="suppose one at a time"
+            )
+        seen = pipeline.prospect(file, trail, pairs)
         table = seen.then
     else:
         seen, table = None, pipeline.claims_table(file, trail)

@@ -225,7 +225,8 @@ def settings_from(
     """The options that most verbs take, and the user's variables, for ``harness.pipeline``."""
     from harness.pipeline import Settings
 
-    typed = frozenset(name for name in ("data", "compile") if name in TYPED or f"{name}_programs" in TYPED)
+    asked = ("data", "compile", "pilot_seeds", "pilot_epochs")
+    typed = frozenset(name for name in asked if name in TYPED or f"{name}_programs" in TYPED)
     defaults = {"device": device, "data": data, "verdicts": verdicts, "variables": os.environ, "typed": typed}
     return Settings(**defaults | more)
 

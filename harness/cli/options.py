@@ -56,6 +56,7 @@ IDLE: dict[str, tuple[Idle, ...]] = {
         COMPILE,
     ),
     "replicate": (COMPILE,),
+    "power": (Idle(("verdicts",), needs="sd_from", why="no trail is read"),),
     "new": (Idle(NOT_COPIED, beside="source", why="the copy has those of the file that it is from"),),
     "show": (
         Idle(("raw",), beside="history", why="it concerns the verdict's page"),

@@ -9,6 +9,7 @@ import typer
 
 from harness.cli.app import app
 from harness.cli.common import VerdictsOption, err, escape, out, shown, trail_here, verb
+from harness.errors import UsageError
 from harness.wording import counted, level, named, p_value
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ def reverdict(
     from harness import pipeline
 
     trail = trail_here(verdicts)
+    if criterion and "all" in criterion and set(criterion) != {"all"}:
+        others = ", ".join(one for one in criterion if one != "all")
+        message = f"{others}: has no effect beside --criterion all, which takes every criterion there is"
+        raise UsageError(message, where="--criterion", remedy="leave one of the two out")
     if criterion or alpha:
         names = () if not criterion or "all" in criterion else criterion
         _print_sensitivity(pipeline.sensitivity(name, trail, names, alpha or ()))

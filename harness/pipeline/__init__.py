@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.pipeline.auditing import Asked, audit_trail, restore
+    from harness.pipeline.auditing import Asked, audit_trail, refuse_idle_rerun, restore
     from harness.pipeline.checking import check
     from harness.pipeline.claiming import Prospect, Table, claims_table, prospect
     from harness.pipeline.examining import doctor
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from harness.pipeline.standing import Standing, Standings, standings
 else:
     HOMES = {
-        "auditing": ("Asked", "audit_trail", "restore"),
+        "auditing": ("Asked", "audit_trail", "refuse_idle_rerun", "restore"),
         "checking": ("check",),
         "claiming": ("Prospect", "Table", "claims_table", "prospect"),
         "examining": ("doctor",),
@@ -88,6 +88,7 @@ __all__ = [
     "project_of",
     "prospect",
     "read_verdict",
+    "refuse_idle_rerun",
     "register",
     "replicate",
     "restore",

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from harness import ledger, spec
 from harness.errors import HarnessError, Interrupted
-from harness.ledger import mending
+from harness.ledger import Ledger, mending
 from harness.ledger.audit import AuditFinding, AuditReport, Evidence, Kept, Step, TrailFiles, audit, ledger_steps
 from harness.ledger.bodies import AmendedBody, RegisteredBody
 from harness.pipeline.meaning import meaning, said, same_meaning
-from harness.pipeline.project import Reporter, Settings, around, project_root, uncollected
+from harness.pipeline.project import Reporter, Settings, around, project_root, registered_for, uncollected
 from harness.pipeline.proving import tried
+from harness.pipeline.steps import data_sets
 
 RECOMPUTED = "its outcome, statistics and page follow again from its registered text and results"
 RERUN = "a run trained again here agrees within the registered tolerance"
@@ -36,6 +37,20 @@ def audit_trail(verdicts: Path, hypotheses: Path, asked: Asked, settings: Settin
         files = hypotheses / "any.yaml"
         evidence = Evidence(TrailFiles(verdicts), project_root(files), around(files, verdicts, settings))
         return audit(evidence, steps(hypotheses, asked, settings, reporter))
+
+
+def refuse_idle_rerun(name: str, verdicts: Path, settings: Settings) -> None:
+    """Refuse a data folder that training a run again would not read.
+
+    Raises:
+        UsageError: it has no effect. Whatever else is wrong with the run, the audit tells.
+    """
+    try:
+        trail = Ledger(verdicts)
+        hypothesis = registered_for(trail, ledger.find_judged(trail, name)).hypothesis
+    except Exception:  # a hostile trail may do anything but end an audit
+        return
+    data_sets(hypothesis, settings)
 
 
 def restore(verdicts: Path) -> tuple[tuple[str, ...], str | None]:

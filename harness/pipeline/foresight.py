@@ -43,17 +43,20 @@ def power(path: Path, verdicts: Path, assumed: Assumed, effects: Sequence[float]
     if unknown := [name for name in assumed.given if name and name not in hypothesis.decisions]:
         known = ", ".join(hypothesis.decisions)
         raise UsageError(f"there is no decision {unknown[0]!r}", where="--sd", remedy=f"decisions: {known}")
+    if "" in assumed.given and set(hypothesis.decisions) <= set(assumed.given):
+        message = "a value for all decisions has no effect where each of them is given its own"
+        raise UsageError(message, where="--sd", remedy="leave it out")
     spreads, truths = from_file(hypothesis), {}
     if assumed.run is not None:
         earlier = _Earlier.of(assumed.run, Ledger(verdicts))
         truths = earlier.truths(hypothesis)
         spreads |= earlier.spreads(hypothesis, needed=not truths)
-        if "" in assumed.given and not truths:
+        if ("" in assumed.given or set(hypothesis.decisions) <= set(assumed.given)) and not truths:
             raise UsageError(
                 "--sd-from has no effect: --sd gives the standard deviation of every decision, and of guards this run "
                 "knows none",
                 where="harness power",
-                remedy="leave one of the two out, or give --sd DECISION=VALUE",
+                remedy="leave one of the two out, or give --sd DECISION=VALUE for some decisions only",
             )
     for name in hypothesis.decisions:
         if (sd := assumed.given.get(name, assumed.given.get(""))) is not None:

@@ -42,7 +42,8 @@ class Settings:
     variables: Mapping[str, str] = field(default_factory=dict)
     """The user's environment, or the part of it that is to count."""
     typed: frozenset[str] = frozenset()
-    """Which of data and compile somebody gave with this very command: refused where they have no effect."""
+    """Which of data, compile, pilot_seeds and pilot_epochs somebody gave with this very command: refused where they
+    have no effect."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from shutil import rmtree
 
 from harness import inference, ledger, spec, verdict
-from harness.errors import Interrupted
+from harness.errors import Interrupted, UsageError
 from harness.pipeline.claiming import append_walk_backs
 from harness.pipeline.growing import train_and_judge
 from harness.pipeline.judging import first_judged, templates_of
@@ -153,6 +153,14 @@ def pilot(path: Path, settings: Settings, reporter: Reporter, *, seeds: int, epo
     Its seeds are not the registration's, and it leaves an event, because whoever looks at it has seen prior data.
     """
     loaded = spec.load(path)
+    most = {
+        "seeds": (seeds, loaded.hypothesis.seeds.number),
+        "epochs": (epochs, max(arm.setup.epochs for arm in loaded.hypothesis.arms.values())),
+    }
+    for what, (asked, whole) in most.items():
+        if asked > whole and f"pilot_{what}" in settings.typed:
+            message = f"{asked} are more than the {whole} {what} that the file asks for, and a pilot takes no more"
+            raise UsageError(message, where=f"--pilot-{what}", remedy=f"give {whole} or fewer")
     hypothesis = scaled_down(loaded.hypothesis, epochs)
     device, images = open_device_and_data(hypothesis, path, settings, reporter)
     trail = open_ledger(path, settings)

@@ -66,7 +66,7 @@ def test_power_says_where_the_sd_comes_from(copy: Project) -> None:
     assert "healthy_reference  above 1e-7" in said and "shown not to" in said and "not counted in for" not in said
     said = harness(copy, "power", "hypotheses/mode2_direction.yaml").stdout
     assert "not counted in for healthy_reference" in said
-    said = harness(copy, "power", file, "--sd-from", "bp-penalty-control", "--sd", "margin=4").stdout
+    said = harness(copy, "power", file, "--sd", "margin=4").stdout
     assert "4 pp, given by --sd" in said
 
 
@@ -78,6 +78,7 @@ def test_power_says_where_the_sd_comes_from(copy: Project) -> None:
         (["--sd-from", "mode2-direction"], "has no spread of margin"),
         (["--sd-from", "nowhere"], "there is no verdict on 'nowhere'"),
         (["--sd-from", "bp-penalty-control", "--sd", "4"], "--sd-from has no effect"),
+        (["--sd-from", "bp-penalty-control", "--sd", "margin=4"], "--sd-from has no effect"),
         (["--out", "power.png"], "cannot write power.png"),
         (["--format", "yaml"], "unknown format"),
     ],

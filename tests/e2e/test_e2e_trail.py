@@ -376,3 +376,9 @@ def test_an_amendment_in_another_branch_is_not_before_a_run(moment: Project, tmp
     page = (late / "verdict.md").read_text()
     assert "deviated" in page and f"amended not provably before run {run.name}: faster" in page
     assert "epochs: 2 → 1, amended before any run: shorter" in page
+
+
+def test_a_data_folder_that_a_rerun_would_not_read_is_refused(finished: Project) -> None:
+    ran = finished.harness("audit", "--rerun", "tiny", "--data", "data")
+    assert ran.returncode == 2 and ran.stdout == ""
+    assert "--data: has no effect: no folder is read for digits" in ran.stderr

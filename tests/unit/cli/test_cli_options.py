@@ -46,13 +46,14 @@ TABLE = [
     (("reverdict", "x", "--figures", "--criterion", "all"), "--figures has no effect beside --criterion"),
     (("reverdict", "x", "--figures", "--alpha", "0.01"), "--figures has no effect beside --alpha"),
     (("anchor", "--tsa", "http://localhost", "--sign", "key"), "--sign has no effect beside --tsa"),
+    (("power", NOWHERE, "--sd", "1", "--verdicts", "verdicts"), "--verdicts has no effect without --sd-from"),
     (("audit", "--device", "cpu"), "--device has no effect without --rerun"),
     (("audit", "--data", "data", "--recompute"), "--data has no effect without --rerun"),
 ]  # fmt: skip
 ALWAYS = {
     "run": {"file", "device", "data", "verdicts", "pilot"},
     "plan": {"file", "device", "data", "verdicts", "form", "measure"},
-    "power": {"file", "sd", "sd_from", "effect", "to", "verdicts", "form"},  # --sd and --sd-from: test_e2e_foresight.py
+    "power": {"file", "sd", "sd_from", "effect", "to", "form"},  # --sd and --sd-from: test_e2e_foresight.py
     "new": {"id_", "source", "target"},
     "check": {"paths", "form", "strict", "against", "verdicts"},
     "explain": {"name", "form"},
@@ -115,6 +116,22 @@ def test_what_was_not_typed_is_no_reason_to_refuse(here: Path) -> None:
     assert "has no effect" not in said("audit", code=5)
     assert "no such file" in said("run", NOWHERE, "--pilot", "--pilot-seeds", "2")
     assert "--compile has no effect beside --device cpu" in said("run", NOWHERE, "--compile", "on")
+
+
+def test_a_value_that_another_one_leaves_without_effect(here: Path) -> None:
+    text = (Path(__file__).parents[3] / "hypotheses" / "quickstart_digits.yaml").read_text()
+    (here / "hypotheses").mkdir()
+    (here / "hypotheses" / "quickstart_digits.yaml").write_text(text)
+    (here / "hypotheses" / "claims.yaml").write_text("claims:\n  digits-demo: {statement: S.}\n")
+    file = "hypotheses/quickstart_digits.yaml"
+    own = ("--sd", "harm=1", "--sd", "depth=1")
+    assert "a value for all decisions has no effect" in said("power", file, "--sd", "2", *own)
+    assert "t: has no effect beside --criterion all" in said("reverdict", "x", "--criterion", "t", "--criterion", "all")
+    twice = ("--if", "x=a", "--if", "x=b")
+    assert "an outcome of x is supposed twice" in said("claims", *twice)
+    assert "--pilot-seeds: 99 are more than the 10 seeds" in said("run", file, "--pilot", "--pilot-seeds", "99")
+    assert "--pilot-epochs: 99 are more than the 20 epochs" in said("run", file, "--pilot", "--pilot-epochs", "99")
+    assert not list((here / "verdicts").iterdir())
 
 
 def test_an_sd_that_is_given_twice(here: Path) -> None:

@@ -114,6 +114,13 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
+def with_unit(text: str, unit: str, *, titled: bool = False) -> str:
+    """A written number and its unit; ``titled``: beside a title that says already that it is a logarithm."""
+    if not unit or (titled and unit == "log10"):
+        return text
+    return f"{text} ({unit})" if unit == "log10" else f"{text} {unit}"
+
+
 def listing(names: Sequence[str], word: str = "and") -> str:
     """``a, b and c``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"

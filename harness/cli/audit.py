@@ -133,7 +133,7 @@ def _restore(folder: Path) -> None:
     from harness import pipeline
 
     changed, command = pipeline.restore(folder)
-    count = f"{len(changed)} {'file' if len(changed) == 1 else 'files'}"
+    count = counted(len(changed), "file")
     first = f", first {_clean(changed[0])}" if changed else ""
     err.print(f"{count} written back{first}", markup=False)
     if changed:

@@ -10,8 +10,9 @@ import numpy as np
 
 from harness.criteria import estimate as average
 from harness.domain.standard_tests import mean_test
-from harness.inference.readings import Reading, readings, usable
-from harness.records import Estimand, EstimandResult, Hypothesis, Measurements, SeedValue
+from harness.inference.readings import TOO_LARGE, Reading, readings, usable
+from harness.records import Estimand, EstimandResult, Flaw, Hypothesis, Measurements, SeedValue
+from harness.wording import exact
 
 RELATIVE_SPREAD = 1e-12
 SMALLEST_SPREAD = 1e-150  # the square of a smaller number loses its digits
@@ -75,23 +76,28 @@ def evaluate(name: str, estimand: Estimand, hypothesis: Hypothesis, measurements
         pseudomedian=average("pseudomedian", x) if len(x) and estimand.seeds == "pseudomedian" else None,
     )
     unusable = {
-        arm: tuple(index for index, reading in enumerate(own) if reading.note is not None)
+        arm: tuple(index for index, reading in enumerate(own) if reading.flaw is not None)
         for arm, own in zip(estimand.arms, per_arm, strict=True)
     }
     return Sample(result, x, data, missing, blocked, degenerate, unusable)
 
 
 def _at_seed(index: int, pair: Sequence[Reading], estimand: Estimand) -> SeedValue:
-    notes = "; ".join(reading.note for reading in pair if reading.note is not None) or None
+    flaws = tuple(reading.flaw for reading in pair if reading.flaw is not None)
     numbers = [reading.value for reading in pair if reading.value is not None]
     if len(numbers) < len(pair):
-        return SeedValue(seed_index=index, value=None, note=notes)
+        return _flawed(index, None, flaws)
     value = numbers[0] - numbers[1] if estimand.contrast is not None else numbers[0]
     if estimand.unit == "pp":
         value = round(100 * value, PP_DECIMALS)
     if not usable(value):
-        return SeedValue(seed_index=index, value=None, note=f"{value:g} is too large to compute with")
-    return SeedValue(seed_index=index, value=value, note=notes)
+        return _flawed(index, None, (Flaw(value=value, problem=TOO_LARGE),))
+    return _flawed(index, value, flaws)
+
+
+def _flawed(index: int, value: float | None, flaws: tuple[Flaw, ...]) -> SeedValue:
+    note = "; ".join(flaw.told(exact) for flaw in flaws) or None
+    return SeedValue(seed_index=index, value=value, note=note, flaws=flaws)
 
 
 def resolution(estimand: Estimand, hypothesis: Hypothesis, measurements: Measurements) -> float:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from harness.errors import HarnessError
 from harness.inference.outcome import glance, judge
 from harness.records import Decision, Hypothesis, Look, Measurements, Notice
+from harness.wording import counted
 
 
 def decide(hypothesis: Hypothesis, measurements: Measurements) -> Decision:
@@ -30,7 +31,8 @@ def decide(hypothesis: Hypothesis, measurements: Measurements) -> Decision:
     due = [seeds for seeds in planned if seeds <= measured]
     if not due:
         raise HarnessError(
-            f"{measured} seeds were measured, but the first look is at {planned[0]}",
+            f"{counted(measured, 'seed')} {'was' if measured == 1 else 'were'} measured, but the first look is at "
+            f"{planned[0]}",
             where="results.json",
             remedy="run the hypothesis: it trains the seeds that are missing",
         )

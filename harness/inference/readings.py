@@ -6,19 +6,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.records import Estimand, Hypothesis, Measurements, ReplicaResult
+from harness.records import Estimand, Flaw, Hypothesis, Measurements, ReplicaResult
 from harness.stats.distributions import beta_quantile
 
 LARGEST = 1e150  # the square of a larger number is no finite number
+TOO_LARGE = "is too large to compute with"
 BOUNDS_SLACK = 1e-6  # a cosine of 1 may come out as a little more
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One arm's value at one seed, after the transform; without a value, ``note`` says why."""
+    """One arm's value at one seed, after the transform; ``flaw`` says why there is none, or a stand-in."""
 
     value: float | None
-    note: str | None = None
+    flaw: Flaw | None = None
 
 
 def usable(value: float | None) -> bool:
@@ -49,29 +50,28 @@ def _reading(
         return Reading(_transformed(estimand, raw))
     worst = estimand.metric.worst if worst_case and estimand.samples != "std" else None
     value = _transformed(estimand, worst)
-    if value is None:
-        return Reading(None, f"{label}: {problem}")
-    return Reading(value, f"{label}: {problem}; the worst value, {worst:g}, stands in for it")
+    return Reading(value, problem.model_copy(update={"label": label, "stand_in": None if value is None else worst}))
 
 
 def _problem(
     estimand: Estimand, replica: ReplicaResult | None, raw: float | None, epoch: int | None, worst_case: bool
-) -> str | None:
+) -> Flaw | None:
     """Why the measured value cannot be used, if so."""
     if replica is None:
-        return "this replica was not measured"
+        return Flaw(problem="this replica was not measured")
     if replica.status == "diverged":
         since = replica.diverged_epoch
         before = since is not None and epoch is not None and epoch < since
         if not (worst_case and before):
-            return "diverged" if since is None else f"diverged in epoch {since}"
+            return Flaw(problem="diverged" if since is None else f"diverged in epoch {since}")
     if raw is None:
-        return f"no finite {estimand.metric.name}" + ("" if epoch is None else f" at epoch {epoch}")
+        when = "" if epoch is None else f" at epoch {epoch}"
+        return Flaw(problem=f"no finite {estimand.metric.name}{when}")
     low, high = estimand.metric.bounds
     if estimand.samples != "std" and not low - BOUNDS_SLACK <= raw <= high + BOUNDS_SLACK:
-        return f"{raw:g} lies outside the bounds of {estimand.metric.name}"
+        return Flaw(value=raw, problem=f"lies outside the bounds of {estimand.metric.name}")
     if _transformed(estimand, raw) is None:
-        return f"{raw:g} has no logarithm" if usable(raw) else f"{raw:g} is too large to compute with"
+        return Flaw(value=raw, problem="has no logarithm" if usable(raw) else TOO_LARGE)
     return None
 
 

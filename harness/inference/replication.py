@@ -6,6 +6,7 @@ import math
 
 from harness.records import Decision, EstimandResult
 from harness.stats.distributions import t_exceeded
+from harness.wording import named, number, together, unpadded
 
 SAME = 1e-9  # relative difference of means that are the same number
 
@@ -24,7 +25,7 @@ def disagreements(before: Decision, now: Decision, level: float) -> tuple[str, .
     """
     found = []
     if before.outcome != now.outcome:
-        found.append(f"the outcome is {now.outcome}, it was {before.outcome}")
+        found.append(f"the outcome is {named(now.outcome)}, it was {named(before.outcome)}")
     ours = {result.name: result for result in _tested(now)}
     for old in {result.name: result for result in _tested(before)}.values():
         new = ours[old.name]
@@ -33,9 +34,8 @@ def disagreements(before: Decision, now: Decision, level: float) -> tuple[str, .
         elif old.mean is not None and new.mean is not None:
             limit = _shift(old, new, level)
             if not abs(new.mean - old.mean) <= max(limit, SAME * abs(old.mean)):
-                found.append(
-                    f"{old.name}: the mean moved from {old.mean:.6g} to {new.mean:.6g}, by more than {limit:.3g}"
-                )
+                was, now_is = (unpadded(text) for text in together([old.mean, new.mean]))
+                found.append(f"{old.name}: the mean moved from {was} to {now_is}, by more than {number(limit)}")
     return tuple(found)
 
 

@@ -15,6 +15,7 @@ from harness.inference import Spread, Truth
 from harness.ledger import Ledger
 from harness.pipeline.project import refuse_altered, run_folder, stored
 from harness.records import EstimandResult, Hypothesis, PowerReport
+from harness.verdict.text import chance
 from harness.wording import counted, exact, named
 
 SMALLER, LARGER = 2 / 3, 3 / 2  # of an assumed sd: how far off an assumption may well be
@@ -187,11 +188,11 @@ def too_few_seeds(loaded: spec.Loaded) -> Finding | None:
     found = inference.greatest_chance(hypothesis, from_file(hypothesis))
     if found is None or found[1] >= ENOUGH:
         return None
-    name, chance = found
+    name, best = found
     seeds = hypothesis.seeds
     message = (
         f"{counted(seeds.number, 'seed')} would confirm the prediction, {named(hypothesis.prediction.outcome)}, with a "
-        f"chance of {100 * chance:.0f}% at best: with the sd of {exact(seeds.sd or 0)} that the file assumes, decision "
+        f"chance of {chance(best)} at best: with the sd of {exact(seeds.sd or 0)} that the file assumes, decision "
         f"{name!r} "
         "often stays open whatever the truth is"
     )

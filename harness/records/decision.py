@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -13,6 +14,26 @@ from harness.records.base import Record
 from harness.records.reasons import Holding, LookedUp, Notice, Reason
 
 
+class Flaw(Record):
+    """What is wrong with a number of an arm at a seed, or with what became of two arms' numbers."""
+
+    label: str = ""
+    """The arm's; empty where it is about both."""
+    value: float | None = None
+    """The number that it is about, if there is one."""
+    problem: str
+    """Why it cannot be used, in words that follow the number."""
+    stand_in: float | None = None
+    """The worst value of the metric, where that is used instead."""
+
+    def told(self, write: Callable[[float], str]) -> str:
+        """Say it, with numbers as ``write`` writes them."""
+        text = self.problem if self.value is None else f"{write(self.value)} {self.problem}"
+        whose = f"{self.label}: " if self.label else ""
+        instead = "" if self.stand_in is None else f"; the worst value, {write(self.stand_in)}, stands in for it"
+        return f"{whose}{text}{instead}"
+
+
 class SeedValue(Record):
     """An estimand at one seed."""
 
@@ -21,7 +42,9 @@ class SeedValue(Record):
     value: Annotated[float | None, Unit("the estimand's unit")]
     """None: a replica diverged or the value is not finite."""
     note: str | None = None
-    """Why there is no value."""
+    """Why there is no value, or not the measured one."""
+    flaws: tuple[Flaw, ...] = Field(default=(), exclude=True)
+    """The same as data, for the words of verdicts of an earlier form; it is not stored."""
 
 
 class EstimandResult(Record):

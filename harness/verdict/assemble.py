@@ -101,7 +101,7 @@ def render(
     drawings = drawings_of(hypothesis, measurements, decision)
     files = {name: drawing.svg() for name, drawing in drawings.items()} if figures else {}
     shown = {
-        name: Picture(Markdown(name), drawing.alt)
+        name: Picture(Markdown(name), drawing.told_before if version < FORM_OF_TODAY else drawing.alt)
         for name, drawing in drawings.items()
         if name not in provenance.undrawn
     }

@@ -10,6 +10,7 @@ from harness.criteria import Target
 from harness.records import BandDecision, DecisionSpec, EstimandResult, Interval
 from harness.verdict.canvas import MUTED, TEXT, TINTS, Drawing, place, shorten, svg
 from harness.verdict.text import exact, together
+from harness.wording import counted, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,7 +84,7 @@ def band_figure(decision: BandDecision, spec: DecisionSpec, estimate: float | No
         missing = f"; {len(values)} of {len(result.values)} seeds" if len(values) < len(result.values) else ""
         axes.set_xlabel(shorten(result.title, 100) + (f" ({result.unit})" if result.unit else "") + missing)
 
-    return Drawing(partial(svg, 2.65, draw, pilot=pilot), _alt(decision, spec, estimate))
+    return Drawing(partial(svg, 2.65, draw, pilot=pilot), *_alts(decision, spec, estimate))
 
 
 def _draw_bands(axes: Axes, decision: BandDecision, spec: DecisionSpec, pilot: bool) -> None:
@@ -169,10 +170,15 @@ def _draw_interval(
     )  # fmt: skip
 
 
-def _alt(decision: BandDecision, spec: DecisionSpec, estimate: float) -> str:
+def _alts(decision: BandDecision, spec: DecisionSpec, estimate: float) -> tuple[str, str]:
+    """What the figure shows, in today's words and in those of pages whose form is 1 or 2."""
     texts = together([estimate, *(decision.interval or ())], spec.cuts)
-    interval = ""
-    if decision.interval is not None:
-        interval = f", {100 * decision.interval_level:g}% interval {texts[1]} to {texts[2]}"
     bands = "; ".join(f"{name} {band}" for name, band in spec.bands.items())
-    return f"{decision.estimand.n} seeds, estimate {texts[0]}{interval}, over the bands {bands}"
+    level = 100 * decision.interval_level
+
+    def told(seeds: str, percent: str) -> str:
+        interval = "" if decision.interval is None else f", {percent}% interval {texts[1]} to {texts[2]}"
+        return f"{seeds}, estimate {texts[0]}{interval}, over the bands {bands}"
+
+    seeds = decision.estimand.n
+    return told(counted(seeds, "seed"), number(level)), told(f"{seeds} seeds", f"{level:g}")

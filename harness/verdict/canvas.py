@@ -62,6 +62,13 @@ class Drawing(NamedTuple):
     svg: Callable[[], bytes]
     alt: str
     """What it shows, for readers who don't see it."""
+    alt_before: str | None = None
+    """The same on pages whose form is 1 or 2, where it was written otherwise."""
+
+    @property
+    def told_before(self) -> str:
+        """What such pages say of it."""
+        return self.alt if self.alt_before is None else self.alt_before
 
 
 class CannotDraw(HarnessError):

@@ -72,8 +72,8 @@ def _predicted(part: DecisionPower) -> str:
 
 def _number(part: DecisionPower, n: int) -> str:
     if part.looks:
-        return f"{n} (look {part.looks.index(n) + 1} of {len(part.looks)})"
-    return f"{n} (registered)" if n == part.seeds else str(n)
+        return f"{n:,} (look {part.looks.index(n) + 1} of {len(part.looks)})"
+    return f"{n:,} (registered)" if n == part.seeds else f"{n:,}"
 
 
 def guards_table(report: PowerReport) -> Table | None:
@@ -111,7 +111,7 @@ def _home(part: DecisionPower, effect: float) -> str:
 
 def _seeds(part: DecisionPower, effect: float, n: int | None) -> str:
     if n is not None:
-        return str(n)
+        return f"{n:,}"
     if part.looks:
         return "none"
     if _home(part, effect) not in part.predicted:

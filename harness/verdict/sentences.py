@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.criteria import Target
-from harness.records import BandDecision, DecisionSpec, Estimand, GuardResult, Holding, LookedUp
+from harness.records import (
+    BandDecision,
+    DecisionSpec,
+    Estimand,
+    EstimandResult,
+    GuardResult,
+    Holding,
+    LookedUp,
+)
 from harness.wording import (
     cardinal,
+    counted,
     exact,
     level,
     listing,
@@ -18,6 +27,7 @@ from harness.wording import (
     together,
     told_plainly,
     unpadded,
+    with_unit,
 )
 
 PILOT = "This is a pilot: it gives no outcome."
@@ -40,6 +50,28 @@ class Words:
     def p(self, p: float, alpha: float | None = None) -> str:
         """``p = .0019``."""
         return p_equals(p, alpha)
+
+    def large(self, count: int) -> str:
+        """``1,200``."""
+        return f"{count:,}"
+
+    def measured(self, result: EstimandResult) -> EstimandResult:
+        """An estimand's values with the words that say why some are none."""
+        return result
+
+    def without_value(self, blocked: Mapping[str, int]) -> str:
+        """Estimands with the number of seeds that gave them no finite value."""
+        parts = listing([f"{name} ({counted(count, 'seed')})" for name, count in blocked.items()])
+        return f"{parts} {'has' if len(blocked) == 1 else 'have'} seeds without a finite value"
+
+    def other_number(self, measured: int, registered: int) -> str:
+        """That not as many seeds were measured as are registered."""
+        were, are = ("was" if measured == 1 else "were"), ("is" if registered == 1 else "are")
+        return f"{counted(measured, 'seed')} {were} measured, but {registered:,} {are} registered."
+
+    def left_out(self, name: str, dropped: int, measured: int) -> str:
+        """That seeds of an estimand are left out."""
+        return f"{name}: {dropped:,} of {counted(measured, 'seed')} {'is' if dropped == 1 else 'are'} left out."
 
     def explain(self, decision: BandDecision, spec: DecisionSpec, estimand: Estimand, pilot: bool) -> tuple[str, ...]:
         """The steps of one decision: estimate, bands excluded, what blocks, what would have been needed."""
@@ -66,7 +98,7 @@ class Words:
     def _estimate_step(self, decision: BandDecision, spec: DecisionSpec, estimand: Estimand) -> str:
         result = decision.estimand
         estimate, interval = _written(decision, spec)
-        many = f"{result.n} seed{'s' * (result.n != 1)}"
+        many = counted(result.n, "seed")
         if estimate is None:
             return f"{sentence(result.title)}: no value from {many}."
         sd = None if result.sd is None else f"standard deviation between seeds {number(result.sd)}"
@@ -104,9 +136,11 @@ class Words:
             ]
         sentences = [self._blocked(decision)]
         if decision.seeds_needed is not None:
-            text = f"If the estimate were the truth, {decision.seeds_needed} seeds in all would decide with 80% power"
+            needed = self.large(decision.seeds_needed)
+            text = f"If the estimate were the truth, {needed} seeds in all would decide with 80% power"
             if decision.seeds_needed_pessimistic is not None:
-                text += f", {decision.seeds_needed_pessimistic} if the standard deviation is at its upper 80% limit"
+                more = self.large(decision.seeds_needed_pessimistic)
+                text += f", {more} if the standard deviation is at its upper 80% limit"
             sentences.append(f"{text}. They would have to be fresh seeds under a fresh registration.")
         elif not plans:
             sentences.append(
@@ -251,15 +285,11 @@ def _written(decision: BandDecision, spec: DecisionSpec) -> tuple[str | None, st
     if value is None:
         return None, None
     texts = [unpadded(text) for text in together([value, *(decision.interval or ())], spec.cuts)]
-    estimate = _with_unit(texts[0], result.unit)
+    estimate = with_unit(texts[0], result.unit, titled=True)
     if decision.interval is None:
         return estimate, None
-    span = _with_unit(f"{texts[1]} to {texts[2]}", result.unit)
+    span = with_unit(f"{texts[1]} to {texts[2]}", result.unit, titled=True)
     return estimate, f"{number(100 * decision.interval_level)}% interval {span}"
-
-
-def _with_unit(text: str, unit: str) -> str:
-    return text if unit == "log10" else f"{text} {unit}".strip()  # the title says that it is a logarithm
 
 
 def _each(count: int) -> str:

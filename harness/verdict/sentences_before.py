@@ -18,6 +18,30 @@ class WordsBefore(Words):
     def p(self, p: float, alpha: float | None = None) -> str:
         return f"p = {p:.3g}" if p >= 1e-6 else "p < 1e-06"
 
+    def large(self, count: int) -> str:
+        return str(count)
+
+    def measured(self, result: EstimandResult) -> EstimandResult:
+        if not any(seed.flaws for seed in result.values):
+            return result
+        values = tuple(
+            seed.model_copy(update={"note": "; ".join(flaw.told("{:g}".format) for flaw in seed.flaws)})
+            if seed.flaws
+            else seed
+            for seed in result.values
+        )
+        return result.model_copy(update={"values": values})
+
+    def without_value(self, blocked: Mapping[str, int]) -> str:
+        parts = listing([f"{name} ({count} seeds)" for name, count in blocked.items()])
+        return f"{parts} has seeds without a finite value"
+
+    def other_number(self, measured: int, registered: int) -> str:
+        return f"{measured} seeds were measured, but {registered} are registered."
+
+    def left_out(self, name: str, dropped: int, measured: int) -> str:
+        return f"{name}: {dropped} of {measured} seeds are left out."
+
     def _estimate_step(self, decision: BandDecision, spec: DecisionSpec, estimand: Estimand) -> str:
         result = decision.estimand
         value = _estimate(result, spec.criterion.targets)

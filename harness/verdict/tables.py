@@ -130,7 +130,10 @@ def _split(parts: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
 
 def settings_before(hypothesis: Hypothesis, measurements: Measurements) -> tuple[list[tuple[str, str]], Table]:
     """As ``settings`` on pages whose form is 1 or 2: an arm's own settings part by part."""
-    of_arm = {name: _setup(arm.setup, measurements.epochs.get(name)) for name, arm in hypothesis.arms.items()}
+    of_arm = {
+        name: _setup(arm.setup, measurements.epochs.get(name)) | {"Evaluated": _evaluated_before(arm.setup)}
+        for name, arm in hypothesis.arms.items()
+    }
     first = next(iter(of_arm.values()))
     shared = [(key, text) for key, text in first.items() if all(rows[key] == text for rows in of_arm.values())]
     common = {key for key, _ in shared}
@@ -163,10 +166,19 @@ def _setup(setup: Setup, trained: int | None) -> dict[str, str]:
         "Epochs": epochs,
         "Batch size": str(setup.batch_size),
         "Precision": setup.precision,
-        "Evaluated": f"after epoch 1, every {evaluation.every_epochs} epochs and the last",
+        "Evaluated": _evaluated(setup),
         "Probe batch": f"{evaluation.probe_samples} test samples, the same for all replicas",
         "Kept of every replica": ", ".join(setup.save) or "measurements only",
     }
+
+
+def _evaluated(setup: Setup) -> str:
+    every = setup.evaluation.every_epochs
+    return "after every epoch" if every == 1 else f"after epoch 1, every {every} epochs and the last"
+
+
+def _evaluated_before(setup: Setup) -> str:
+    return f"after epoch 1, every {setup.evaluation.every_epochs} epochs and the last"
 
 
 def words(part: BaseModel) -> str:

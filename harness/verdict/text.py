@@ -157,9 +157,7 @@ def plus_minus(mean: float | None, sd: float | None) -> Markdown:
 
 def with_unit(text: str, unit: str) -> Markdown:
     """A formatted number and its unit."""
-    if not unit:
-        return Markdown(text)
-    return Markdown(f"{text} ({escape(unit)})" if unit == "log10" else f"{text} {escape(unit)}")
+    return Markdown(wording.with_unit(text, escape(unit)))
 
 
 def duration(seconds: float) -> Markdown:

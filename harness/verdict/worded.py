@@ -22,11 +22,15 @@ def worded(hypothesis: Hypothesis, decision: Decision, form: int = VERSION) -> D
     for part in decision.decisions:
         spec = hypothesis.decisions[part.name]
         steps = words.explain(part, spec, hypothesis.estimands[spec.estimand], pilot)
-        parts.append(part.model_copy(update={"steps": steps}))
+        parts.append(part.model_copy(update={"steps": steps, "estimand": words.measured(part.estimand)}))
     summary = _summary(hypothesis, decision, words)
     return decision.model_copy(
         update={
             "decisions": tuple(parts),
+            "guards": tuple(
+                guard.model_copy(update={"estimand": words.measured(guard.estimand)}) for guard in decision.guards
+            ),
+            "exploratory": tuple(words.measured(result) for result in decision.exploratory),
             "summary": f"{summary} {_look(hypothesis, decision)}" if decision.looks else summary,
             "combination": words.combination(decision.combined) if decision.combined is not None else None,
             "warnings": tuple(_warning(notice, hypothesis, decision, words) for notice in decision.notices),
@@ -49,8 +53,7 @@ def _summary(hypothesis: Hypothesis, decision: Decision, words: Words) -> str:
         lost = listing([f"{count} {of} {hypothesis.arms[arm].label}" for arm, count in counts.items()])
         return f"Invalid: {lost} diverged, and the file allows no outcome then."
     if kind == "without_value":
-        blocked = listing([f"{name} ({count} seeds)" for name, count in counts.items()])
-        return f"Invalid: {blocked} has seeds without a finite value, and the file allows no outcome then."
+        return f"Invalid: {words.without_value(counts)}, and the file allows no outcome then."
     if kind == "guard_violated":
         return f"Invalid: {words.violated([guard for guard in decision.guards if guard.status == 'violated'])}"
     if kind == "guard_unverified":
@@ -80,9 +83,9 @@ def _warning(notice: Notice, hypothesis: Hypothesis, decision: Decision, words: 
         return f"{count} seeds were measured; those after the look at {decision.looks[-1].seeds} do not count."
     return {
         "pilot": "This is a pilot: its numbers are prior data, and it gives no outcome.",
-        "other_number": f"{count} seeds were measured, but {hypothesis.seeds.number} are registered.",
+        "other_number": words.other_number(count or 0, hypothesis.seeds.number),
         "two_seeds": f"{name}: with 2 seeds, a t test rests wholly on the values being normal.",
         "all_alike": f"{name}: all seeds give the same value up to rounding.",
-        "left_out": f"{name}: {count} of {measured} seeds are left out.",
+        "left_out": words.left_out(name, count or 0, measured),
         "stood_in": f"{name}: the worst value stands in at {count} of {measured} seeds.",
     }[notice.kind]

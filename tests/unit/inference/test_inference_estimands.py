@@ -125,7 +125,7 @@ def test_exclude_the_pair_is_dropped_and_counted():
     assert d.decisions[0].estimand.values[3].value is None
     assert d.decisions[0].estimand.mean == pytest.approx(np.mean(TEN[:3] + TEN[4:]))
     assert d.divergence_rate["shallow"][0] == 0.1
-    assert any("1 of 10 seeds are left out" in warning for warning in d.warnings)
+    assert any("1 of 10 seeds is left out" in warning for warning in d.warnings)
     assert any("1 of 10 seeds is left out" in step for step in d.decisions[0].steps)
 
 

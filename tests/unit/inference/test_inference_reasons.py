@@ -94,7 +94,7 @@ def test_a_decision_says_what_gave_it_before_it_is_in_words() -> None:
     assert bare.reason == Reason(kind="decisions", measured=5)
     assert bare.notices == (Notice(kind="left_out", about="direction", count=1),)
     told = worded(h, bare)
-    assert told.warnings == ("direction: 1 of 5 seeds are left out.",) and told.summary and told.decisions[0].steps
+    assert told.warnings == ("direction: 1 of 5 seeds is left out.",) and told.summary and told.decisions[0].steps
     blank = {"summary": "", "warnings": (), "decisions": bare.decisions}
     assert told.model_copy(update=blank) == bare  # nothing but words is added
 

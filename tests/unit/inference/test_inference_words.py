@@ -127,3 +127,26 @@ def test_the_sentences_of_stored_forms_are_as_they_were(form: int) -> None:
     assert both.model_copy(update={"summary": "", "combination": "", "decisions": ()}) == several(ALL, REAL).model_copy(
         update={"summary": "", "combination": "", "decisions": ()}
     )
+
+
+TOLD = {
+    3: ("-2e-5 lies outside", "margin (1 seed) has seeds", "1 seed was measured, but 5 are registered."),
+    2: ("-2e-05 lies outside", "margin (1 seeds) has seeds", "1 seeds were measured, but 5 are registered."),
+}
+
+
+@pytest.mark.parametrize("form", [2, 3])
+def test_numbers_and_plurals_are_written_as_people_write_them_and_were_otherwise(form: int) -> None:
+    note, blocked, few = TOLD[form]
+    hypothesis = make_hypothesis(
+        {"margin": {"metric": "train_loss", "arm": "bp_penalty", "transform": "log10"}},
+        {"margin": ("margin", {"low": "(-inf, 0)", "high": "[0, inf)"})},
+    )
+    losses = {("bp_penalty", "train_loss"): [-2e-5, 0.6, 0.7, 0.6, 0.7]}
+    decision = decide(hypothesis, make_measurements(losses), form)
+    told = decision.decisions[0].estimand.values[0].note
+    assert told is not None and note in told
+    assert blocked in decision.summary
+    alone = decide(margin(), margins([30]), form)
+    assert few in alone.warnings
+    assert "flaws" not in decision.model_dump(mode="json")["decisions"][0]["estimand"]["values"][0]

@@ -33,6 +33,6 @@ def test_a_hopeless_bounded_file_is_warned_of_and_a_good_one_is_not(tmp_path: Pa
     hopeless, good = found
     assert hopeless is not None and hopeless.severity == "warning"
     assert hopeless.message.startswith(
-        '60 seeds would confirm the prediction, "confirmed", with a chance of 4% at best'
+        '60 seeds would confirm the prediction, "confirmed", with a chance of 4.3% at best'
     )
     assert good is None

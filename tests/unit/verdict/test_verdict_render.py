@@ -15,7 +15,8 @@ from markdown_it import MarkdownIt
 
 from harness.errors import HarnessError
 from harness.records import Attempt, Consequences, Decision
-from harness.verdict import default_templates, render
+from harness.verdict import default_templates, render, tables
+from harness.verdict.bands import band_figure
 from harness.verdict.canvas import line_style
 from harness.verdict.page import fill
 from tests.unit.verdict import verdict_samples as samples
@@ -538,3 +539,27 @@ def test_one_of_something_is_written_as_one() -> None:
     ):
         assert said in text, said
     assert not re.search(r"\b1 (?:\w+ )?(?:seeds|epochs|replicas|images)\b", text)
+
+
+def test_what_is_evaluated_after_every_epoch_is_said_so_and_stored_pages_keep_their_words() -> None:
+    plain = samples.hypothesis()
+    for arm in plain.arms.values():
+        assert arm.setup.evaluation.every_epochs > 1
+    evaluation = plain.arms["vanilla"].setup.evaluation.model_copy(update={"every_epochs": 1})
+    arms = {
+        name: arm.model_copy(update={"setup": arm.setup.model_copy(update={"evaluation": evaluation})})
+        for name, arm in plain.arms.items()
+    }
+    often = plain.model_copy(update={"arms": arms})
+    measured = samples.measurements(samples.registered(often), every=1)
+    assert dict(tables.settings(often, measured)[0])["Evaluated"] == "after every epoch"
+    before = dict(tables.settings_before(often, measured)[0])["Evaluated"]
+    assert before == "after epoch 1, every 1 epochs and the last"
+
+
+def test_a_figure_is_told_in_numbers_as_people_write_them() -> None:
+    found = samples.decided()
+    part = found[2].decisions[0].model_copy(update={"interval_level": 1 - 0.1 / 3})
+    figure = band_figure(part, found[0].hypothesis.decisions[part.name], 0.1, pilot=False)
+    assert figure is not None
+    assert ", 96.7% interval" in figure.alt and ", 96.6667% interval" in figure.told_before

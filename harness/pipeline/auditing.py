@@ -9,13 +9,12 @@ from pathlib import Path
 
 from harness import ledger, spec
 from harness.errors import HarnessError, Interrupted
-from harness.ledger import Ledger, mending
+from harness.ledger import Event, Ledger, mending
 from harness.ledger.audit import AuditFinding, AuditReport, Evidence, Kept, Step, TrailFiles, audit, ledger_steps
 from harness.ledger.bodies import AmendedBody, RegisteredBody
+from harness.ledger.event import Entered
 from harness.pipeline.meaning import meaning, said, same_meaning
 from harness.pipeline.project import Reporter, Settings, around, project_root, registered_for, uncollected
-from harness.pipeline.proving import tried
-from harness.pipeline.steps import data_sets
 
 RECOMPUTED = "its outcome, statistics and page follow again from its registered text and results"
 RERUN = "a run trained again here agrees within the registered tolerance"
@@ -45,6 +44,8 @@ def refuse_idle_rerun(name: str, verdicts: Path, settings: Settings) -> None:
     Raises:
         UsageError: it has no effect. Whatever else is wrong with the run, the audit tells.
     """
+    from harness.pipeline.steps import data_sets
+
     try:
         trail = Ledger(verdicts)
         hypothesis = registered_for(trail, ledger.find_judged(trail, name)).hypothesis
@@ -91,12 +92,18 @@ def steps(hypotheses: Path, asked: Asked, settings: Settings, reporter: Reporter
         if asked.rerun is not None:
             yield from _rerun(evidence, asked.rerun, again, settings, reporter)
 
-    own = ledger_steps(same_meaning, tried, asked.kept)
+    own = ledger_steps(same_meaning, _shown, asked.kept)
     more = (
         Step(6, RECOMPUTED, recomputation, "verdict"),
         Step(8, RERUN, rerun, "verdict"),
     )
     return sorted((*own, *more), key=lambda step: step.number)
+
+
+def _shown(pins: ledger.Pins, started: Event, trail: Entered, results: str) -> tuple[str, ...]:
+    from harness.pipeline.proving import tried  # here, because it judges, and most trails have no deviation to ask of
+
+    return tried(pins, started, trail, results)
 
 
 def _files(evidence: Evidence, folder: Path) -> Iterator[AuditFinding]:

@@ -19,11 +19,11 @@ class Flaw(Record):
 
     label: str = ""
     """The arm's; empty where it is about both."""
-    value: float | None = None
+    value: Annotated[float | None, Unit("the metric's unit")] = None
     """The number that it is about, if there is one."""
     problem: str
     """Why it cannot be used, in words that follow the number."""
-    stand_in: float | None = None
+    stand_in: Annotated[float | None, Unit("the metric's unit")] = None
     """The worst value of the metric, where that is used instead."""
 
     def told(self, write: Callable[[float], str]) -> str:

@@ -30,10 +30,10 @@ from harness.datasets import Images
 from harness.pipeline.steps import planned_on
 from harness.records import Arm, Cohort, Replica
 from harness.training import Device, open_device
-from harness.training.device import one_thread
+from harness.training.device import use_one_thread
 from harness.training.evaluate import Diagnostics
 from harness.training.program import build_program
-from harness.training.results import chosen_metrics
+from harness.training.results import select_metrics
 from harness.training.steps.choose import choose_step_kind
 
 HERE = Path(__file__).resolve().parent
@@ -79,11 +79,11 @@ def engine_times(cohort: Cohort, images: Images, device: Device, epochs: int, to
         program.begin_epoch(epoch, schedule)
         program.run_epoch()
         schedule = program.draw(epoch + 1)  # while the device works
-        if not program.finite().all():
+        if not program.find_finite().all():
             raise ArithmeticError("a replica diverged: these times mean nothing")
         seconds.append(time.perf_counter() - start)
     first, *timed = seconds
-    diagnostics = Diagnostics(program, chosen_metrics(cohort.setup))
+    diagnostics = Diagnostics(program, select_metrics(cohort.setup))
     diagnostics.evaluate()  # once to warm up
     start = time.perf_counter()
     diagnostics.evaluate()
@@ -104,7 +104,7 @@ def times_beside(cohort: Cohort, images: Images, device: Device, epochs: int, co
     An epoch takes as long as the slowest process; ``median`` is that divided by the processes.
     """
     if device.is_cuda or count == 1:
-        with one_thread(device):
+        with use_one_thread(device):
             return engine_times(cohort, images, device, epochs)
     context = multiprocessing.get_context("spawn")
     together, answers = context.Barrier(count, timeout=600), context.Queue()
@@ -124,7 +124,7 @@ def times_beside(cohort: Cohort, images: Images, device: Device, epochs: int, co
 def answer_times(cohort: Cohort, images: Images, device: Device, epochs: int, together: Any, answers: Any) -> None:
     """What one of the processes does."""
     try:
-        with one_thread(device):
+        with use_one_thread(device):
             answers.put(engine_times(cohort, images, device, epochs, together))
     except Exception as error:  # the others wait at the barrier, and the parent for an answer
         together.abort()

@@ -19,7 +19,7 @@ from harness import plan, spec
 from harness.training import open_device
 from harness.training.evaluate import evaluate
 from harness.training.program import build_program
-from harness.training.results import chosen_metrics
+from harness.training.results import select_metrics
 from tests.oracles import reference_loop
 
 ROOT = Path(__file__).parent.parent
@@ -59,7 +59,7 @@ def main(data: Path, weights: Path) -> None:
                     target[i - group.replicas.start] = tensors[f"feedback/{key}"]
             same = hashlib.sha256((weights / name).read_bytes()).hexdigest() == kept[name]
             print(f"{name}: digest as recorded: {same}")
-        metrics = [metric for metric in chosen_metrics(cohort.setup) if metric.name != "train_loss"]
+        metrics = [metric for metric in select_metrics(cohort.setup) if metric.name != "train_loss"]
         measured = evaluate(program, metrics)
         x, y = (tensor[0].numpy() for tensor in program.probe)
         for i, replica in enumerate(there):

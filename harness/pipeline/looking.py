@@ -73,7 +73,7 @@ def outlook(path: Path, settings: Settings, *, measure: bool = False) -> Outlook
     seeds = registration.seeds if registration and refused is None else tuple(range(hypothesis.seeds.number))
     planned = planned_on(device, hypothesis, seeds)
     estimate = plan.estimate(planned, device.torch.type, on_kernels=training.takes_kernels(device))
-    seconds = training.training_seconds(planned, device, measure=measure)
+    seconds = training.estimate_training_seconds(planned, device, measure=measure)
     return Outlook(
         hypothesis=hypothesis,
         registration=registration.digest if registration else None,

@@ -1,8 +1,8 @@
-"""What selects the arithmetic of a device beside the device itself: variables that libraries read, and which they are.
+"""The environment variables and libraries that, beside the device itself, determine its floating-point results.
 
-On one processor the same run comes to other bits under MKL_CBWR=COMPATIBLE or ONEDNN_MAX_CPU_ISA=SSE41, and on one
-card under NVIDIA_TF32_OVERRIDE=1. So whatever compares devices compares these too. How many threads there are is not
-among them: on a processor a cohort is calculated by one.
+The same run gives different bits on one processor under MKL_CBWR=COMPATIBLE or ONEDNN_MAX_CPU_ISA=SSE41, and on one
+card under NVIDIA_TF32_OVERRIDE=1. Whatever compares devices therefore compares these too. The number of threads is not
+among them, because a cohort on a processor is computed by a single thread.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PROCESSOR = (
     "ONEDNN_MAX_CPU_ISA",
     "OPENBLAS_CORETYPE",
 )
-"""Variables that choose how a processor calculates; weights are drawn on one, so that they count for cards too."""
+"""Variables that change how a processor calculates. They count for cards too, because weights are drawn on the CPU."""
 CARD = (
     "CUBLASLT_WORKSPACE_SIZE",
     "CUBLAS_EMULATE_DOUBLE_PRECISION",
@@ -54,24 +54,35 @@ CARD = (
     "TRITON_F32_DEFAULT",
     "TRITON_INTERPRET",
 )
-"""Variables that choose how a card calculates."""
-FAMILIES = ("CUBLAS", "CUDNN_", "DNNL_", "MKL_", "ONEDNN_", "PYTORCH_TUNABLEOP_", "TORCHINDUCTOR_", "TRITON_")
-"""Beginnings of the names of variables that such libraries read: a new release may read more than is listed here."""
-ELSEWHERE = ("_DIR", "_HOME", "_NUM_THREADS", "_PATH", "_VERBOSE", "_DEBUG", "LOG", "_FILE", "_FILENAME", "_DUMP")
-"""Ends of those among them that choose where something is kept or told, or how many threads there are."""
+"""Variables that change how a card calculates."""
+PREFIXES = ("CUBLAS", "CUDNN_", "DNNL_", "MKL_", "ONEDNN_", "PYTORCH_TUNABLEOP_", "TORCHINDUCTOR_", "TRITON_")
+"""Prefixes of the variables that these libraries read; a new release may read more of them than are listed here."""
+IGNORED_SUFFIXES = (
+    "_DIR",
+    "_HOME",
+    "_NUM_THREADS",
+    "_PATH",
+    "_VERBOSE",
+    "_DEBUG",
+    "LOG",
+    "_FILE",
+    "_FILENAME",
+    "_DUMP",
+)
+"""Suffixes of variables that only set a location, the verbosity or the number of threads."""
 LIBRARIES = "PyTorch's libraries"
-LONGEST = 200  # characters of a value: all that mean anything are shorter
+MAX_VALUE_LENGTH = 200  # characters; every meaningful value is shorter
 
 
-def arithmetic(device: torch.device) -> dict[str, str]:
-    """Return what selects the arithmetic on a device: variables that are set, and the libraries that PyTorch calls."""
-    alike = (name for name in os.environ if name.startswith(FAMILIES) and not name.endswith(ELSEWHERE))
-    names = sorted({*PROCESSOR, *(CARD if device.type == "cuda" else ()), *alike})
-    chosen = {name: _plain(value) for name in names if (value := os.environ.get(name))}
-    return {LIBRARIES: ", ".join(_libraries(device)), **chosen}
+def describe_arithmetic(device: torch.device) -> dict[str, str]:
+    """Return the variables that are set and the libraries that PyTorch calls, which determine a device's arithmetic."""
+    prefixed = (name for name in os.environ if name.startswith(PREFIXES) and not name.endswith(IGNORED_SUFFIXES))
+    names = sorted({*PROCESSOR, *(CARD if device.type == "cuda" else ()), *prefixed})
+    chosen = {name: _make_printable(value) for name in names if (value := os.environ.get(name))}
+    return {LIBRARIES: ", ".join(_list_libraries(device)), **chosen}
 
 
-def _libraries(device: torch.device) -> list[str]:
+def _list_libraries(device: torch.device) -> list[str]:
     found = []
     if device.type == "cuda":
         cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]  # PyTorch gives it no types
@@ -83,6 +94,6 @@ def _libraries(device: torch.device) -> list[str]:
     return found or ["none"]
 
 
-def _plain(value: str) -> str:
-    """Return a value as text that every reader of an event can show; what a shell set need not be UTF-8."""
-    return value[:LONGEST].encode("ascii", "backslashreplace").decode()
+def _make_printable(value: str) -> str:
+    """Return a value as ASCII text that every reader of an event can show; a shell may set bytes that are not UTF-8."""
+    return value[:MAX_VALUE_LENGTH].encode("ascii", "backslashreplace").decode()

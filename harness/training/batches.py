@@ -1,4 +1,4 @@
-"""Training batches from images that live on the device: order, crops and flips by key, then gather and normalise."""
+"""Training batches from images on the device: keyed order, crops and flips, then gathering and normalising."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ PROBE_SEED = 0  # the probe batch is the same for every replica of every run on 
 
 @dataclass(frozen=True)
 class DeviceImages:
-    """One split on the device, as bytes: a fortieth of what float32 crops would take."""
+    """One split on the device, stored as bytes: a fortieth of what float32 crops would take."""
 
     images: Tensor
-    """uint8 [N, channel, height, width], padded if the split is cropped."""
+    """Pixels, uint8 [N, channel, height, width], padded if the split is cropped."""
     labels: Tensor
-    """int64 [N]."""
+    """Class indices, int64 [N]."""
     factor: Tensor
     shift: Tensor
-    """Normalised value = pixel·factor + shift, each [channel, 1, 1] in the training type."""
+    """Offset of normalised value = pixel·factor + shift, each [channel, 1, 1] in the training type."""
     size: int
-    """Height and width of what the model sees."""
+    """Height and width of the images that the model sees."""
 
 
-def to_device(dataset: Dataset, images: Images, split: str, device: torch.device, dtype: torch.dtype) -> DeviceImages:
+def move_to_device(
+    dataset: Dataset, images: Images, split: str, device: torch.device, dtype: torch.dtype
+) -> DeviceImages:
     """Move one split ("train" or "test") to the device."""
     pixels, labels = (
         (images.train_images, images.train_labels) if split == "train" else (images.test_images, images.test_labels)
@@ -48,8 +50,8 @@ def to_device(dataset: Dataset, images: Images, split: str, device: torch.device
     )
 
 
-def probe_batch(dataset: Dataset, test: DeviceImages, samples: int) -> tuple[Tensor, Tensor]:
-    """Return what diagnostics look at: x float64 [1, n, features], y int64 [1, n]; test images drawn by a fixed key."""
+def draw_probe_batch(dataset: Dataset, test: DeviceImages, samples: int) -> tuple[Tensor, Tensor]:
+    """Return the probe batch: x float64 [1, n, features] and y int64 [1, n], test images drawn with a fixed key."""
     order = keyed.permutation(len(test.labels), PROBE_SEED, "probe")
     chosen = torch.from_numpy(np.sort(order[:samples])).to(test.labels.device)
     pixels = test.images[chosen].double() / dataset.scale
@@ -60,7 +62,7 @@ def probe_batch(dataset: Dataset, test: DeviceImages, samples: int) -> tuple[Ten
     return ((pixels - mean) / std).flatten(1).unsqueeze(0), test.labels[chosen].unsqueeze(0)
 
 
-def epoch_schedule(
+def draw_schedule(
     dataset: Dataset,
     count: int,
     seeds: tuple[int, ...],
@@ -68,10 +70,10 @@ def epoch_schedule(
     out: np.ndarray | None = None,
     threads: int | None = 1,
 ) -> np.ndarray:
-    """Draw what each seed sees in an epoch, int32 [seed, count, 4]: image index, crop row, crop column, flip.
+    """Draw an epoch's images for each seed, int32 [seed, count, 4]: image index, crop row, crop column, flip.
 
-    A function of (seed, epoch) alone. Without cropping, row and column are 0; without flips, flip is 0. Written to
-    ``out`` where that is given, by ``threads`` threads (None: by as many as are sensible).
+    The schedule is a function of (seed, epoch) alone. Without cropping, row and column are 0; without flips, flip is 0.
+    The result is written to ``out`` if that is given, by ``threads`` threads (None: PyTorch's default pool size).
     """
     schedule = np.empty((len(seeds), count, 4), dtype=np.int32) if out is None else out
 
@@ -94,7 +96,7 @@ def fetch(split: DeviceImages, dataset: Dataset, rows: Tensor, copies: Tensor | 
 
     Images are cropped first, then flipped.
 
-    With ``copies``, int32 [r], which of the s each replica sees: x [r, n, features] and y [r, n].
+    ``copies``, int32 [r], gives the index into s for each replica; with it, x is [r, n, features] and y [r, n].
     """
     index = rows[..., 0].long()
     if not dataset.augment:
@@ -116,5 +118,5 @@ def fetch(split: DeviceImages, dataset: Dataset, rows: Tensor, copies: Tensor | 
 
 
 def normalise(split: DeviceImages, pixels: Tensor) -> Tensor:
-    """Normalise pixels, uint8 [..., channel, height, width], in the training type."""
+    """Normalise pixels, uint8 [..., channel, height, width], to the training type."""
     return torch.addcmul(split.shift, pixels.to(split.factor.dtype), split.factor)

@@ -1,4 +1,4 @@
-"""One cohort from its first step to its result, and what becomes of one that does not fit the device."""
+"""Train one cohort from its first step to its result, or split one that does not fit the device."""
 
 from __future__ import annotations
 
@@ -11,107 +11,109 @@ import torch
 
 from harness.errors import Interrupted
 from harness.records import Cohort
-from harness.training.checkpoint import WorkFolder, Writer
-from harness.training.device import one_thread
+from harness.training.checkpoint import CheckpointWriter, WorkFolder
+from harness.training.device import use_one_thread
 from harness.training.evaluate import Diagnostics
 from harness.training.program import build_program
-from harness.training.results import chosen_metrics, finish, new_log, record_divergence, record_values
+from harness.training.results import finish, new_log, record_divergence, record_values, select_metrics
 from harness.training.run import Progress, Run
 from harness.training.steps.choose import choose_step_kind
 
 
-def as_split(cohorts: Iterable[Cohort], work: WorkFolder) -> list[Cohort]:
-    """Return the cohorts, with halves in place of those that were found not to fit."""
+def apply_splits(cohorts: Iterable[Cohort], work: WorkFolder) -> list[Cohort]:
+    """Return the cohorts, with two halves in place of each cohort that was found not to fit."""
     found: list[Cohort] = []
     for cohort in cohorts:
-        found += as_split(split_in_two(cohort), work) if work.was_split(cohort) else [cohort]
+        found += apply_splits(split_in_two(cohort), work) if work.was_split(cohort) else [cohort]
     return found
 
 
 def split_in_two(cohort: Cohort) -> list[Cohort]:
-    """Return two cohorts of half the replicas each."""
+    """Split a cohort into two with half the replicas each."""
     middle = (len(cohort.replicas) + 1) // 2
-    parts = []
+    halves = []
     for replicas in (cohort.replicas[:middle], cohort.replicas[middle:]):
         arms = {replica.arm: cohort.arms[replica.arm] for replica in replicas}
-        share = cohort.memory_bytes * len(replicas) // len(cohort.replicas)
-        parts.append(Cohort(arms=arms, replicas=replicas, memory_bytes=share))
-    return parts
+        memory = cohort.memory_bytes * len(replicas) // len(cohort.replicas)
+        halves.append(Cohort(arms=arms, replicas=replicas, memory_bytes=memory))
+    return halves
 
 
 def train_cohort(cohort: Cohort, run: Run) -> None:
-    """Train one cohort to its end, from its last checkpoint if there is one; its result is kept in the work folder.
+    """Train one cohort to its end, from its last checkpoint if there is one; save its result in the work folder.
 
     Raises:
-        torch.OutOfMemoryError: it does not fit the device.
-        Interrupted: ``run.stop`` said so; a checkpoint was written.
+        torch.OutOfMemoryError: the cohort does not fit the device.
+        Interrupted: ``run.stop`` requested it; a checkpoint was written.
     """
-    with one_thread(run.device):
+    with use_one_thread(run.device):
         _train_cohort(cohort, run, WorkFolder(run.folder / "work"))
 
 
 def _train_cohort(cohort: Cohort, run: Run, work: WorkFolder) -> None:
     setup = cohort.setup
-    gc.collect()  # let go of the cohort before: a step makes too few objects for Python to look for cycles by itself
+    gc.collect()  # frees the previous cohort: a step creates too few objects to trigger Python's own collector
     if run.device.is_cuda:
-        if "torch._dynamo" in sys.modules:  # to ask for it would import it, which takes seconds
+        if "torch._dynamo" in sys.modules:  # importing it just to ask would take seconds
             torch.compiler.reset()
         torch.cuda.empty_cache()
     images = run.images[setup.dataset.name]
     steps = -(-len(images.train_labels) // setup.batch_size)
     program = build_program(cohort, images, run.device, kind=choose_step_kind(cohort, run.device, steps * setup.epochs))
-    diagnostics = Diagnostics(program, chosen_metrics(setup))
+    diagnostics = Diagnostics(program, select_metrics(setup))
     log = new_log(len(cohort.replicas))
     start, done = 0, 0
     shape = (tuple(cohort.arms), len(cohort.replicas))
 
-    def tell(epoch: int, step: int = 0) -> None:
+    def report_progress(epoch: int, step: int = 0) -> None:
         trained = (steps * epoch + step) * len(cohort.replicas)
         run.report(Progress(1, 1, *shape, epoch, setup.epochs, trained, steps * setup.epochs * len(cohort.replicas)))
 
     if (checkpoint := work.load_checkpoint(cohort)) is not None:
         program.load(checkpoint.tensors)
         start, done, log = checkpoint.epoch, checkpoint.step, checkpoint.log
-        tell(start, done)
+        report_progress(start, done)
     saved_at = time.monotonic()
 
-    def due() -> bool:
-        """Tell whether a checkpoint within an epoch is due; 0 seconds mean after each epoch."""
+    def is_due() -> bool:
+        """Tell whether a checkpoint within the epoch is due; with 0 seconds they are written after epochs only."""
         return 0 < run.checkpoint_seconds <= time.monotonic() - saved_at
 
     schedule = program.draw(start)
-    with Writer(work, cohort) as writer:
+    with CheckpointWriter(work, cohort) as writer:
         for epoch in range(start, setup.epochs):
             program.begin_epoch(epoch, schedule, done if epoch == start else 0)
-            while not program.run_epoch(lambda: run.stop() or due()):
+            while not program.run_epoch(lambda: run.stop() or is_due()):
                 stopping = run.stop()
                 writer.save(epoch, program.done, log, program.checkpoint())
                 saved_at = time.monotonic()
                 if stopping:
                     writer.finish()
-                    raise stopped(f"after step {program.done} of {steps} in epoch {epoch + 1} of {setup.epochs}")
+                    raise build_interruption(
+                        f"after step {program.done} of {steps} in epoch {epoch + 1} of {setup.epochs}"
+                    )
             last = epoch + 1 == setup.epochs
-            if not last:  # drawn while the device is still busy with this epoch
+            if not last:  # drawn while the device still works on this epoch
                 schedule = program.draw(epoch + 1)
-            record_divergence(log, program.finite(), epoch + 1)
+            record_divergence(log, program.find_finite(), epoch + 1)
             if epoch + 1 in setup.evaluated_epochs:
                 values = diagnostics.evaluate()
                 record_divergence(log, diagnostics.finite, epoch + 1)
                 record_values(log, epoch + 1, values)
-            tell(epoch + 1)
+            report_progress(epoch + 1)
             stopping = run.stop()
             if not last and (stopping or time.monotonic() - saved_at >= run.checkpoint_seconds):
                 writer.save(epoch + 1, 0, log, program.checkpoint())
                 saved_at = time.monotonic()
             if stopping and not last:
                 writer.finish()
-                raise stopped(f"after epoch {epoch + 1} of {setup.epochs}")
+                raise build_interruption(f"after epoch {epoch + 1} of {setup.epochs}")
         writer.finish()
     work.save_result(cohort, finish(program, log, run.folder / "weights"))
     if run.stop():
-        raise stopped("after a cohort")
+        raise build_interruption("after a cohort")
 
 
-def stopped(where: str) -> Interrupted:
-    """Return the error of a run that was asked to stop, and has kept everything."""
+def build_interruption(where: str) -> Interrupted:
+    """Return the error for a run that was asked to stop and has saved everything."""
     return Interrupted(f"stopped {where}", remedy="give the same command again: it goes on from here")

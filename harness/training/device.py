@@ -1,4 +1,4 @@
-"""Which device to train on, and how strictly it calculates."""
+"""Select the device to train on and the precision of its arithmetic."""
 
 from __future__ import annotations
 
@@ -14,45 +14,45 @@ import torch
 
 from harness.errors import UsageError
 from harness.records import PROCESSOR_COHORT
-from harness.training.arithmetic import arithmetic
+from harness.training.arithmetic import describe_arithmetic
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 DTYPES = {"float32": torch.float32, "tf32": torch.float32, "bf16": torch.float32, "float64": torch.float64}
-"""Precision in the file → type of weights and optimizer state."""
+"""Precision in the hypothesis file → type of weights and optimizer state."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """A device that is there."""
+    """An available device."""
 
     torch: torch.device
     name: str
-    """For the verdict: the processor's or the card's name."""
+    """Name of the processor or card, for the verdict."""
     memory_bytes: int | None
-    """All of a card's memory, so that a plan does not depend on the moment; None on a processor."""
+    """Total memory of the card, so that a plan does not depend on its load; None on a processor."""
 
     kernels: bool = False
-    """Whether cohorts that fit harness's own kernels are trained with them."""
+    """True if cohorts that fit harness's own kernels are trained with them."""
 
     compile_steps: int | None = None
-    """Other cohorts of at least so many steps are compiled; None: none is."""
+    """Number of steps from which other cohorts are compiled; None if none is."""
 
     largest_cohort: int = PROCESSOR_COHORT
-    """Replicas that a plan lets train together: on a card more than 64 gain nothing, on a processor more than 20.
-    It does not follow from how many cards or cores there are, so that bits do not either."""
+    """Maximum number of replicas per cohort: more than 64 gain nothing on a card, nor more than 20 on a processor.
+    It is independent of the number of cards or cores, and so are the bits."""
 
     prefer_even_cohorts: bool = False
     """Prefer an even number of cohorts, so that two cores finish together."""
 
     workers: int = 1
-    """Processes that may train beside each other: one per card, or per core of a processor."""
+    """Number of processes that may train in parallel: one per card, or per core of a processor."""
 
     arithmetic: Mapping[str, str] = field(default_factory=dict)
-    """What selects its arithmetic besides, see ``harness.training.arithmetic``."""
+    """Variables and libraries that determine its arithmetic, see ``harness.training.arithmetic``."""
 
     def worker(self, number: int) -> Device:
-        """Return the device of one of these processes, opened in it."""
+        """Return the device of worker process ``number``, opened in that process."""
         if not self.is_cuda:
             return replace(self, workers=1)
         device = torch.device("cuda", number) if self.workers > 1 else self.torch
@@ -61,22 +61,22 @@ class Device:
 
     @property
     def is_cuda(self) -> bool:
-        """Whether steps are captured as CUDA graphs."""
+        """True if steps are captured as CUDA graphs."""
         return self.torch.type == "cuda"
 
 
 COMPILE = {"auto": 25_000, "on": 0, "off": None}
-"""--compile → ``Device.compile_steps``. Compiling takes 5 to 15 s per program and saves some .6 ms per step; ``auto``
-leaves it to cohorts that the kernels do not fit."""
+"""--compile → ``Device.compile_steps``. Compiling takes 5 to 15 s per program and saves about 0.6 ms per step; ``auto``
+reserves it for cohorts that the kernels do not fit."""
 
 
 def open_device(kind: str, compiling: str = "auto") -> Device:
     """Open ``cpu``, ``cuda`` (all cards), ``cuda:1`` or ``auto`` (cards if there are any).
 
-    ``compiling`` is auto, on or off, as --compile.
+    ``compiling`` is auto, on or off, as for --compile.
 
     Raises:
-        UsageError: no such device here.
+        UsageError: there is no such device.
     """
     if compiling not in COMPILE:
         raise UsageError(f"unknown choice {compiling!r}", where="--compile", remedy="use auto, on or off")
@@ -86,11 +86,11 @@ def open_device(kind: str, compiling: str = "auto") -> Device:
         here = torch.device("cpu")
         return Device(
             here,
-            processor(),
+            describe_processor(),
             None,
             prefer_even_cohorts=True,
             workers=torch.get_num_threads(),
-            arithmetic=arithmetic(here),
+            arithmetic=describe_arithmetic(here),
         )
     family, _, index = kind.partition(":")
     if family != "cuda" or (index and not index.isdigit()):
@@ -120,14 +120,14 @@ def open_device(kind: str, compiling: str = "auto") -> Device:
         compile_steps=COMPILE[compiling],
         largest_cohort=64,
         workers=cards,
-        arithmetic=arithmetic(device),
+        arithmetic=describe_arithmetic(device),
     )
 
 
-def processor() -> str:
-    """Return the processor's model and the vector instructions that PyTorch takes on it: "AMD EPYC 9654, AVX512".
+def describe_processor() -> str:
+    """Return the processor's model and the vector instructions that PyTorch uses: "AMD EPYC 9654, AVX512".
 
-    Others add in another order, so that bits are promised on the same ones only.
+    Other instructions add in another order, so equal bits are promised for equal descriptions only.
     """
     model = ""
     with suppress(OSError):
@@ -138,42 +138,44 @@ def processor() -> str:
 
 
 @contextmanager
-def one_thread(device: Device) -> Iterator[None]:
-    """On a processor, calculate with one thread: cohorts run beside each other, and bits do not depend on the cores.
+def use_one_thread(device: Device) -> Iterator[None]:
+    """Compute with one thread on a processor: cohorts run in parallel, and bits do not depend on the number of cores.
 
-    Memory that is freed stays with the process from then on.
+    Freed memory stays with the process from then on.
     """
     before = torch.get_num_threads()
     if not device.is_cuda:
         torch.set_num_threads(1)
-        _keep_memory()
+        _keep_freed_memory()
     try:
         yield
     finally:
         torch.set_num_threads(before)
 
 
-def _keep_memory() -> None:
-    """Tell glibc to keep what is freed: a step takes and frees hundreds of tensors, and pages that went back to the
-    kernel come again one fault at a time. Other C libraries have no such function and need none.
+def _keep_freed_memory() -> None:
+    """Tell glibc to keep freed memory.
+
+    A step allocates and frees hundreds of tensors, and pages that were returned to the kernel come back one page fault
+    at a time. Other C libraries have no such function and need none.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
         mallopt(M_TRIM_THRESHOLD, 2**30)
-        mallopt(M_MMAP_THRESHOLD, 2**25)  # the most that glibc takes
+        mallopt(M_MMAP_THRESHOLD, 2**25)  # the largest value that glibc accepts
 
 
 @contextmanager
-def precision(kind: str, device: Device) -> Iterator[None]:
-    """Calculate as the file says and leave PyTorch's global switches as they were.
+def use_precision(kind: str, device: Device) -> Iterator[None]:
+    """Compute in the given precision; restore PyTorch's global switches afterwards.
 
-    float32 is strict: no TF32 anywhere. tf32 lets matrix products round their inputs; bf16 runs them under autocast
+    float32 is strict: TF32 is used nowhere. tf32 lets matrix products round their inputs; bf16 runs them under autocast
     with float32 weights.
     """
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if kind == "tf32" else "highest")
     try:
-        # No cache: a weight's cast that outlived its step would be that of the old weight.
+        # No cache: a cached cast of a weight would outlive the step and hold the old weight.
         with torch.autocast(device.torch.type, torch.bfloat16, enabled=kind == "bf16", cache_enabled=False):
             yield
     finally:

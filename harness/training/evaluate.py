@@ -1,4 +1,4 @@
-"""Diagnostics of a cohort at an evaluated epoch. Probe quantities are float64, whatever training used."""
+"""Diagnostics of a cohort at an evaluated epoch. Probe quantities are float64, whatever the training precision."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from harness.metrics import Metric
 from harness.records.plan import CHUNK_REPLICAS, CHUNK_SAMPLES
 from harness.rules import Rule
 from harness.training.batches import normalise
-from harness.training.device import precision
+from harness.training.device import use_precision
 from harness.training.program import Program
 from harness.training.steps.state import RuleGroup
 
-FINITE = "finite?"  # no metric's name: 1 where a replica's logits are numbers
+FINITE = "finite?"  # not a metric's name; 1 where a replica's logits are finite
 
 Values = dict[str, np.ndarray]
-"""Summary → float64 [r, layer]."""
+"""Summary → values, float64 [r, layer]."""
 Measured = tuple[str, str, slice, Tensor]
-"""Metric, summary, replicas, and their values [r, layer], on the device."""
+"""Metric, summary, replicas, and the replicas' values [r, layer], on the device."""
 
 
 class ReplicaEvaluation:
-    """What metrics may look at (``harness.metrics.Evaluation``), for some replicas of a cohort."""
+    """The quantities that metrics are computed from (``harness.metrics.Evaluation``), for some replicas of a cohort."""
 
     def __init__(self, program: Program, group: RuleGroup, replicas: slice) -> None:
         self._program = program
@@ -41,7 +41,7 @@ class ReplicaEvaluation:
 
     @cached_property
     def _probe(self) -> tuple[list[Tensor], list[Tensor], Tensor]:
-        """h_l and g_l, l = 0 … L, and the output error, on the probe batch."""
+        """Hidden states h_l and gradients g_l, l = 0 … L, and the output error, on the probe batch."""
         program, model = self._program, self._state.model
         params = {name: tensor.double() for name, tensor in self._params.items()}
         x, y = program.probe
@@ -60,17 +60,17 @@ class ReplicaEvaluation:
 
     @property
     def hidden(self) -> list[Tensor]:
-        """See ``harness.metrics.Evaluation``."""
+        """Hidden states on the probe batch, see ``harness.metrics.Evaluation``."""
         return self._probe[0]
 
     @property
     def gradients(self) -> list[Tensor]:
-        """See ``harness.metrics.Evaluation``."""
+        """Gradients at the hidden states, see ``harness.metrics.Evaluation``."""
         return self._probe[1]
 
     @cached_property
     def credits(self) -> list[Tensor]:
-        """See ``harness.metrics.Evaluation``."""
+        """The rule's credit signals, see ``harness.metrics.Evaluation``."""
         model = self._state.model
         start = self._group.replicas.start
         own = slice(self._replicas.start - start, self._replicas.stop - start)
@@ -80,20 +80,20 @@ class ReplicaEvaluation:
 
     @cached_property
     def test_logits(self) -> Tensor:
-        """See ``harness.metrics.Evaluation``."""
+        """Logits on the test split, see ``harness.metrics.Evaluation``."""
         test = self._program.test
         chunks = torch.split(test.images, CHUNK_SAMPLES)
         return torch.cat([self._logits(normalise(test, pixels).flatten(1)) for pixels in chunks], dim=1)
 
     def _logits(self, x: Tensor) -> Tensor:
-        """Compute logits [r, n, c] in training precision, of samples x [n, i].
+        """Compute logits [r, n, c] in training precision for samples x [n, i].
 
-        NaN where the norm of a hidden state is no number of that precision: layer norm divides by it, and would make
-        of such a state a vector of zeros, from which the network goes on as if nothing had happened.
+        Logits are NaN where the norm of a hidden state is not finite in that precision: layer norm divides by it and
+        would turn such a state into zeros, from which the network would go on as if nothing had happened.
         """
         state, model = self._state, self._state.model
         x = x.expand(len(next(iter(self._params.values()))), -1, -1)
-        with torch.no_grad(), precision(state.setup.precision, state.device):
+        with torch.no_grad(), use_precision(state.setup.precision, state.device):
             h = model.embed(self._params, x)
             norms = [torch.linalg.vector_norm(h, dim=-1)]
             for layer in range(model.depth):
@@ -104,8 +104,10 @@ class ReplicaEvaluation:
 
     @property
     def finite(self) -> Tensor:
-        """Whether a replica's logits are numbers, bool [r]: on the test split where a metric looked at them, else on
-        the probe batch, which is part of it."""
+        """True where a replica's logits are finite, bool [r].
+
+        These are the logits on the test split if a metric used them, otherwise those on the probe batch, a part of it.
+        """
         if "test_logits" in vars(self):
             logits = self.test_logits
         else:
@@ -114,38 +116,38 @@ class ReplicaEvaluation:
 
     @property
     def test_labels(self) -> Tensor:
-        """See ``harness.metrics.Evaluation``."""
+        """Labels of the test split, see ``harness.metrics.Evaluation``."""
         return self._program.test.labels
 
     @property
     def train_loss(self) -> Tensor:
-        """See ``harness.metrics.Evaluation``."""
+        """Mean training loss of the epoch, see ``harness.metrics.Evaluation``."""
         return self._state.loss_sum[self._replicas] / self._state.count
 
 
-def defined(metric: Metric, rule: Rule) -> bool:
-    """Tell whether a rule has what the metric measures."""
+def is_defined(metric: Metric, rule: Rule) -> bool:
+    """Tell whether a rule provides what the metric needs."""
     return rule.gives_credit or not metric.needs_credit
 
 
 class Diagnostics:
     """A cohort's diagnostics, epoch after epoch.
 
-    Those of a few replicas are some hundred small launches, which take a processor longer to ask for than a card to do.
-    So a small cohort's are captured as a graph once they have run, unless a metric waits for the device on its way, or
-    there is no memory for both.
+    Diagnostics of a few replicas are some hundred small launches, which take the CPU longer to issue than the card to
+    execute. A small cohort's diagnostics are therefore captured as a CUDA graph once they have run, unless a metric
+    synchronises with the device or there is not enough memory.
     """
 
     def __init__(self, program: Program, metrics: list[Metric]) -> None:
         self.program, self.metrics = program, metrics
         self._total = program.state.replicas
-        self._untried = program.state.device.is_cuda and self._total <= CHUNK_REPLICAS
+        self._capture_untried = program.state.device.is_cuda and self._total <= CHUNK_REPLICAS
         self._captured: tuple[torch.cuda.CUDAGraph, list[Measured]] | None = None
         self.finite = np.ones(self._total, dtype=bool)
-        """Per replica, whether its logits were numbers at the last evaluation."""
+        """True where a replica's logits were finite at the last evaluation."""
 
     def evaluate(self) -> dict[str, Values]:
-        """Measure all metrics as the function of this name does, and note which replicas are ``finite``."""
+        """Measure all metrics as the function ``evaluate`` does, and record which replicas are ``finite``."""
         values = self._evaluate()
         self.finite = values.pop(FINITE)["value"][:, 0] == 1.0
         return values
@@ -154,59 +156,59 @@ class Diagnostics:
         if self._captured is not None:
             graph, measured = self._captured
             graph.replay()
-            return collected(measured, self._total)
-        if not self._untried:
-            return collected(measure(self.program, self.metrics), self._total)
-        self._untried = False
-        _ = self.program.probe  # made once, from the processor, and before the other stream waits for this one
-        stream = side_stream(self.program.state.device.torch)
+            return merge(measured, self._total)
+        if not self._capture_untried:
+            return merge(measure(self.program, self.metrics), self._total)
+        self._capture_untried = False
+        _ = self.program.probe  # created on the CPU, once, before the side stream waits for this one
+        stream = get_side_stream(self.program.state.device.torch)
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
-            values = self._without_waiting()
+            values = self._evaluate_without_synchronising()
         if values is None:
-            return collected(measure(self.program, self.metrics), self._total)
-        gc.collect()  # a graph that is destroyed while another is captured spoils that one
+            return merge(measure(self.program, self.metrics), self._total)
+        gc.collect()  # destroying a graph during a capture would invalidate the capture
         self._capture(stream)
         return values
 
-    def _without_waiting(self) -> dict[str, Values] | None:
-        """Return what is measured; None if a metric waits for the device, or fails: measuring again will say so."""
+    def _evaluate_without_synchronising(self) -> dict[str, Values] | None:
+        """Return the values; None if a metric synchronises or fails, which measuring again reports."""
         try:
-            with waiting_forbidden():
+            with forbid_synchronisation():
                 measured = measure(self.program, self.metrics)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError:
             return None
-        return collected(measured, self._total)
+        return merge(measured, self._total)
 
     def _capture(self, stream: torch.cuda.Stream) -> None:
-        """Keep the launches of one measurement; nothing if they cannot be kept."""
+        """Capture one measurement as a CUDA graph; keep none if that fails."""
         graph = torch.cuda.CUDAGraph()
         try:
-            here = torch.cuda.stream(torch.cuda.current_stream())  # which a failing capture would not restore
+            here = torch.cuda.stream(torch.cuda.current_stream())  # restored here, as a failed capture would not
             with here, torch.cuda.graph(graph, stream=stream):
                 measured = measure(self.program, self.metrics)
-        except RuntimeError:  # it waits in a way that PyTorch does not notice beforehand, or memory is short
+        except RuntimeError:  # an undetected synchronisation, or not enough memory
             return
         self._captured = graph, measured
 
 
 @cache
-def side_stream(device: torch.device) -> torch.cuda.Stream:
-    """Return the stream that measures first and is captured then.
+def get_side_stream(device: torch.device) -> torch.cuda.Stream:
+    """Return the stream on which diagnostics first run and are then captured.
 
-    It is always the same, because cuBLAS keeps a workspace for each stream that it has seen (32 MiB on an H100), to the
-    end of the process.
+    It is always the same one, because cuBLAS keeps a workspace for each stream that it has seen (32 MiB on an H100)
+    until the process ends.
     """
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # PyTorch gives it no types
 
 
 @contextmanager
-def waiting_forbidden() -> Iterator[None]:
-    """Have whatever waits for the device raise RuntimeError meanwhile."""
+def forbid_synchronisation() -> Iterator[None]:
+    """Raise RuntimeError wherever code inside this context synchronises with the device."""
     before = torch.cuda.get_sync_debug_mode()
-    with warnings.catch_warnings():  # PyTorch says that it may miss something, which the capture would not
+    with warnings.catch_warnings():  # PyTorch warns that it may miss some, which the capture would not
         warnings.simplefilter("ignore")
         torch.cuda.set_sync_debug_mode("error")
     try:
@@ -218,31 +220,32 @@ def waiting_forbidden() -> Iterator[None]:
 def evaluate(program: Program, metrics: list[Metric]) -> dict[str, Values]:
     """Measure all metrics on all replicas: metric → summary → float64 [r, layer]. Waits for the device.
 
-    A metric that is not defined for any rule is left out, one that is not for some is NaN at their replicas.
+    A metric that is defined for none of the rules is left out; one that is undefined for some is NaN at their
+    replicas.
     """
-    values = collected(measure(program, metrics), program.state.replicas)
+    values = merge(measure(program, metrics), program.state.replicas)
     return {metric: summaries for metric, summaries in values.items() if metric != FINITE}
 
 
 def measure(program: Program, metrics: list[Metric]) -> list[Measured]:
-    """Measure all metrics on all replicas, and last whether these are finite, some at a time, still on the device."""
+    """Measure all metrics, and last finiteness, on all replicas in chunks; the values stay on the device."""
     measured: list[Measured] = []
     for group in program.state.rule_groups:
         for start in range(group.replicas.start, group.replicas.stop, CHUNK_REPLICAS):
             replicas = slice(start, min(start + CHUNK_REPLICAS, group.replicas.stop))
             evaluation = ReplicaEvaluation(program, group, replicas)
             for metric in metrics:
-                if defined(metric, group.rule):
+                if is_defined(metric, group.rule):
                     summaries = summarise(metric, metric.measure(evaluation))
                     measured += [(metric.name, summary, replicas, values) for summary, values in summaries.items()]
             measured.append((FINITE, "value", replicas, evaluation.finite.double().unsqueeze(1)))
     return measured
 
 
-def collected(measured: list[Measured], total: int) -> dict[str, Values]:
-    """Return metric → summary → float64 [total, layer], of what was measured on some replicas at a time.
+def merge(measured: list[Measured], total: int) -> dict[str, Values]:
+    """Merge measurements of some replicas each into metric → summary → float64 [total, layer].
 
-    All of it leaves the device at once: to wait for every table apart took longer than to calculate it.
+    All values leave the device in one copy, because waiting for each table separately took longer than computing it.
     """
     found: dict[str, Values] = {}
     if not measured:
@@ -258,7 +261,7 @@ def collected(measured: list[Measured], total: int) -> dict[str, Values]:
 def summarise(metric: Metric, values: Tensor) -> dict[str, Tensor]:
     """Compute mean, standard deviation (n − 1) and median over samples; metrics without samples keep their ``value``.
 
-    float64 [r, layer], still on the device.
+    The summaries are float64 [r, layer] and stay on the device.
     """
     if not metric.layered:
         values = values.unsqueeze(1)
@@ -269,6 +272,6 @@ def summarise(metric: Metric, values: Tensor) -> dict[str, Tensor]:
     count = values.shape[-1]
     median = (ordered[..., (count - 1) // 2] + ordered[..., count // 2]) / 2.0
     summaries = {"mean": values.mean(-1), "std": values.std(-1), "median": median}
-    # Sorting puts NaN and infinity last, so a median may hide one: a sample that is no number makes every summary none.
+    # Sorting puts NaN and infinity last, where a median may hide one: a single such sample makes every summary NaN.
     broken = ~values.isfinite().all(-1)
     return {name: summary.masked_fill(broken, float("nan")) for name, summary in summaries.items()}

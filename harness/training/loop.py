@@ -1,4 +1,4 @@
-"""The loop over a plan's cohorts: one after the other or in several processes, with what was trained before kept."""
+"""The loop over a plan's cohorts, in this process or in several; cohorts that are already trained are kept."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from harness.records import Cohort, Plan, ReplicaResult
 from harness.system.locks import sole_writer
 from harness.system.processes import can_start
 from harness.training.checkpoint import WorkFolder
-from harness.training.cohorts import as_split, train_cohort
+from harness.training.cohorts import apply_splits, train_cohort
 from harness.training.device import Device
 from harness.training.run import Progress, Result, Run
-from harness.training.workers import train_beside
+from harness.training.workers import train_in_processes
 
 
 def train(
@@ -31,14 +31,15 @@ def train(
     report: Callable[[Progress], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Result:
-    """Train every cohort of the plan, or go on where ``folder`` says an earlier call stopped.
+    """Train every cohort of the plan, or resume from what an earlier call left in ``folder``.
 
-    ``report`` is called after every epoch, and where a checkpoint is gone on from; ``stop`` is asked after every step,
-    on a card's kernels after every epoch.
+    ``report`` is called after every epoch and when a checkpoint is resumed; ``stop`` is asked after every step,
+    or after every epoch where the kernels train.
 
     Raises:
-        Interrupted: ``stop`` said so; a checkpoint was written.
-        StorageFailed: a checkpoint could not be written; the one before is still there. Or somebody else writes here.
+        Interrupted: ``stop`` requested it; a checkpoint was written.
+        StorageFailed: a checkpoint could not be written and the previous one is still there, or another process
+            writes to the folder.
         TrainingFailed: a single replica does not fit the device.
     """
     with sole_writer(folder / "work") as lock:
@@ -47,10 +48,10 @@ def train(
 
 def _train(plan: Plan, run: Run) -> Result:
     work = WorkFolder(run.folder / "work")
-    while waiting := [cohort for cohort in as_split(plan.cohorts, work) if work.load_result(cohort) is None]:
+    while waiting := [cohort for cohort in apply_splits(plan.cohorts, work) if work.load_result(cohort) is None]:
         for cohort in train_all(plan, waiting, run, work):
             work.mark_split(cohort)
-    cohorts = as_split(plan.cohorts, work)
+    cohorts = apply_splits(plan.cohorts, work)
     results = [result for cohort in cohorts if (result := work.load_result(cohort)) is not None]
     replicas = [ReplicaResult.model_validate(entry) for result in results for entry in result["replicas"]]
     weights = {name: digest for result in results for name, digest in result["weights"].items()}
@@ -61,30 +62,30 @@ def _train(plan: Plan, run: Run) -> Result:
 
 def train_all(plan: Plan, waiting: list[Cohort], run: Run, work: WorkFolder) -> list[Cohort]:
     """Train cohorts, one after the other or in several processes; return those that did not fit the device."""
-    cohorts = as_split(plan.cohorts, work)
+    cohorts = apply_splits(plan.cohorts, work)
     total = sum(plan.steps(cohort) * len(cohort.replicas) for cohort in cohorts)
     done = {cohorts.index(c): plan.steps(c) * len(c.replicas) for c in cohorts if c not in waiting}
 
-    def tell(task: int, at: Progress) -> None:
+    def report_progress(task: int, at: Progress) -> None:
         number = cohorts.index(waiting[task])
         done[number] = at.steps_done
         finished = sum(done.values())
         run.report(replace(at, cohort=number + 1, cohorts=len(cohorts), steps_done=finished, steps_total=total))
 
     several = run.device.workers > 1 and len(waiting) > 1
-    beside = several and can_start(run.stop)
-    if several and not beside and run.stop():
+    in_processes = several and can_start(run.stop)
+    if several and not in_processes and run.stop():
         raise Interrupted("stopped before training", remedy="give the same command again")
-    if beside:
-        large = train_beside(waiting, run, train_cohort, tell)
+    if in_processes:
+        too_large = train_in_processes(waiting, run, train_cohort, report_progress)
     else:
-        large = []
+        too_large = []
         for task, cohort in enumerate(waiting):
             try:
-                train_cohort(cohort, replace(run, report=partial(tell, task)))
+                train_cohort(cohort, replace(run, report=partial(report_progress, task)))
             except torch.OutOfMemoryError:
-                large.append(task)
-    for task in large:
+                too_large.append(task)
+    for task in too_large:
         cohort = waiting[task]
         if len(cohort.replicas) == 1:
             raise TrainingFailed(
@@ -93,5 +94,5 @@ def train_all(plan: Plan, waiting: list[Cohort], run: Run, work: WorkFolder) -> 
                 remedy="use a smaller model or batch, or a device with more memory",
             )
         message = f"{len(cohort.replicas)} replicas do not fit the device's memory: going on with halves"
-        tell(task, Progress(1, 1, tuple(cohort.arms), len(cohort.replicas), 0, 1, 0, total, message))
-    return [waiting[task] for task in large]
+        report_progress(task, Progress(1, 1, tuple(cohort.arms), len(cohort.replicas), 0, 1, 0, total, message))
+    return [waiting[task] for task in too_large]

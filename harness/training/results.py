@@ -1,4 +1,4 @@
-"""What is kept of a cohort: values measured so far, divergences, and at the end results, digests and weights."""
+"""The log of a cohort in training (values, divergences) and its results (series, digests, saved tensors)."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from harness.metrics import Metric
 from harness.plugins.registry import members
 from harness.records import ReplicaResult, Series, Setup
 from harness.system.storage import write_atomic
-from harness.training.checkpoint import in_parts
-from harness.training.evaluate import defined
+from harness.training.checkpoint import serialise
+from harness.training.evaluate import is_defined
 from harness.training.program import Program
 
 
-def chosen_metrics(setup: Setup) -> list[Metric]:
+def select_metrics(setup: Setup) -> list[Metric]:
     """Return the metrics that the setup names."""
     kinds = members("metrics")
     return [cast("Metric", kinds[name](name=name)) for name in setup.evaluation.metrics]
 
 
 def new_log(replicas: int) -> dict[str, Any]:
-    """Return an empty log, as a checkpoint holds it: epochs, values ``[epoch][replica][layer]``, divergences."""
+    """Return an empty log in the form of a checkpoint: epochs, values ``[epoch][replica][layer]``, divergences."""
     return {"epochs": [], "values": {}, "diverged": [None] * replicas}
 
 
 def record_divergence(log: dict[str, Any], finite: np.ndarray, epoch: int) -> None:
-    """Mark replicas that stopped being finite in this epoch."""
+    """Record the epoch for replicas that just stopped being finite."""
     log["diverged"] = [
         epoch if before is None and not fine else before for before, fine in zip(log["diverged"], finite, strict=True)
     ]
 
 
 def record_values(log: dict[str, Any], epoch: int, measured: dict[str, dict[str, np.ndarray]]) -> None:
-    """Append an epoch's values; what is not finite becomes None, and so does everything of a diverged replica."""
+    """Append an epoch's values; non-finite values and all values of diverged replicas become None."""
     log["epochs"].append(epoch)
     for metric, summaries in measured.items():
         for summary, values in summaries.items():
@@ -51,13 +51,13 @@ def record_values(log: dict[str, Any], epoch: int, measured: dict[str, dict[str,
 
 
 def finish(program: Program, log: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the results of a trained cohort; keep weights and feedback where the setup asks for them."""
+    """Return the results of a trained cohort; save the weights and feedback that the setup asks for."""
     state = program.state
     weights = {name: tensor.detach().cpu() for name, tensor in state.params.items()}
-    measured = {metric.name: metric for metric in chosen_metrics(state.setup)}
+    measured = {metric.name: metric for metric in select_metrics(state.setup)}
 
-    def one(r: int) -> tuple[dict[str, Any], dict[str, str]]:
-        replica, group = state.cohort.replicas[r], state.group_of_replica(r)
+    def finish_replica(r: int) -> tuple[dict[str, Any], dict[str, str]]:
+        replica, group = state.cohort.replicas[r], state.find_rule_group(r)
         digest = hashlib.sha256()
         for name in sorted(weights):
             digest.update(weights[name][r].contiguous().numpy().data)
@@ -67,7 +67,7 @@ def finish(program: Program, log: dict[str, Any], folder: Path) -> dict[str, Any
                 values={summary: tuple(tuple(rows[r]) for rows in epochs) for summary, epochs in summaries.items()},
             )
             for metric, summaries in log["values"].items()
-            if defined(measured[metric], group.rule)
+            if is_defined(measured[metric], group.rule)
         }
         diverged = log["diverged"][r]
         result = ReplicaResult(
@@ -79,17 +79,17 @@ def finish(program: Program, log: dict[str, Any], folder: Path) -> dict[str, Any
             weights_sha256=digest.hexdigest(),
             metrics=series,
         )
-        return result.model_dump(mode="json"), keep(program, weights, r, folder)
+        return result.model_dump(mode="json"), save_tensors(program, weights, r, folder)
 
-    with ThreadPoolExecutor() as pool:  # digests and disks do not need Python's lock
-        results = list(pool.map(one, range(state.replicas)))
-    kept = {name: digest for _, files in results for name, digest in files.items()}
-    return {"replicas": [result for result, _ in results], "weights": kept}
+    with ThreadPoolExecutor() as pool:  # hashing and writing release the GIL
+        results = list(pool.map(finish_replica, range(state.replicas)))
+    saved = {name: digest for _, files in results for name, digest in files.items()}
+    return {"replicas": [result for result, _ in results], "weights": saved}
 
 
-def keep(program: Program, weights: Mapping[str, Tensor], r: int, folder: Path) -> dict[str, str]:
-    """Write what the setup says is kept of a replica; return its file → SHA-256."""
-    replica, group = program.state.cohort.replicas[r], program.state.group_of_replica(r)
+def save_tensors(program: Program, weights: Mapping[str, Tensor], r: int, folder: Path) -> dict[str, str]:
+    """Save a replica's tensors as the setup asks; return file → SHA-256."""
+    replica, group = program.state.cohort.replicas[r], program.state.find_rule_group(r)
     tensors = {f"weights/{name}": tensor[r].contiguous() for name, tensor in weights.items()}
     own = r - group.replicas.start
     tensors |= {f"feedback/{name}": tensor[own].cpu().contiguous() for name, tensor in group.feedback.items()}
@@ -97,6 +97,6 @@ def keep(program: Program, weights: Mapping[str, Tensor], r: int, folder: Path) 
     if not tensors:
         return {}
     name = f"{replica.arm}/{replica.seed_index}.safetensors"
-    data = b"".join(in_parts(tensors, {"arm": replica.arm, "seed": str(replica.seed)}))
+    data = b"".join(serialise(tensors, {"arm": replica.arm, "seed": str(replica.seed)}))
     write_atomic(folder / name, data)
     return {name: hashlib.sha256(data).hexdigest()}

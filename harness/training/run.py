@@ -1,4 +1,4 @@
-"""What a run needs besides its plan, where it is, and what it yields."""
+"""Records of a training run: its inputs besides the plan, its progress and its results."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from harness.training.device import Device
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training is, told after every epoch."""
+    """The position of training within the plan, reported after every epoch."""
 
     cohort: int
     """Number of this cohort, from 1."""
     cohorts: int
-    """Number of all cohorts."""
+    """Number of cohorts in the plan."""
     arms: tuple[str, ...]
     """Arms of this cohort."""
     replicas: int
-    """Replicas of this cohort."""
+    """Number of replicas of this cohort."""
     epoch: int
     """Epochs done in this cohort."""
     epochs: int
@@ -30,9 +30,9 @@ class Progress:
     steps_done: int
     """Steps done over the whole plan; a step of r replicas counts r times."""
     steps_total: int
-    """All steps of the plan, counted alike."""
+    """Steps of the whole plan, counted in the same way."""
     message: str | None = None
-    """Something to tell besides: that a cohort was split."""
+    """Additional message for the user, for example that a cohort was split."""
 
 
 @dataclass
@@ -44,23 +44,23 @@ class Result:
     weights: dict[str, str]
     """File below the weights folder → SHA-256."""
     cohorts: tuple[int, ...]
-    """Replicas per cohort as trained."""
+    """Number of replicas of each cohort, as trained."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run's data, device and folder, and how it tells where it is."""
+    """The inputs of a training run besides its plan, and its callbacks."""
 
     images: Mapping[str, Images]
     """Data-set name → arrays."""
     device: Device
     folder: Path
-    """The run's folder: checkpoints go to work/, kept weights to weights/."""
+    """The run's folder: checkpoints go to work/, saved weights to weights/."""
     checkpoint_seconds: float = 60.0
     """Seconds between two checkpoints; 0 writes one after each epoch."""
     report: Callable[[Progress], None] = lambda _: None
-    """Called after every epoch."""
+    """Callback after every epoch."""
     stop: Callable[[], bool] = lambda: False
-    """Asked after every step that can be stopped behind."""
+    """Predicate that requests a stop; asked after every step at which training can be interrupted."""
     lock: int | None = None
-    """The lock on the work folder, which every process that writes there holds."""
+    """Lock on the work folder, held by every process that writes there."""

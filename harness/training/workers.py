@@ -1,10 +1,10 @@
-"""Cohorts spread over the cards, or the cores, of one host: one process each, every cohort wholly in one of them.
+"""Worker processes that train cohorts in parallel, one per card or core of a host; a cohort never leaves its process.
 
-What a cohort comes to does not depend on which process trained it, nor on how many there were: the plan says what
-trains together, a process on a processor calculates with one thread, and results reach the parent as files.
+A cohort's results depend neither on the process that trains it nor on the number of processes: the plan says which
+replicas train together, a process on a CPU computes with one thread, and results reach the parent as files.
 
-Each process has a line of its own to the parent. Nothing is shared, so that one that is killed leaves no lock behind
-and is missed by the end of its line; and when the parent is killed, the same line ends at the other side.
+Each process has its own connection to the parent, and nothing is shared. A killed worker therefore leaves no lock
+behind, and the parent notices the end of its connection; a killed parent is noticed at the other end in the same way.
 """
 
 from __future__ import annotations
@@ -27,71 +27,71 @@ from harness.records import Cohort
 from harness.system.processes import Descriptor, leave_signals_to_parent, start_server
 from harness.training.run import Progress, Run
 
-PATIENCE = 0.1  # seconds between looks at whether the run is to stop
+POLL_SECONDS = 0.1  # between two looks at whether the run is to stop
 STOP = "stop"
 SAME_COMMAND = "give the same command again: it goes on from the last checkpoint"
 Order = tuple[int, Cohort] | str | None
-"""What a worker is told: a cohort's index and the cohort, to stop with a checkpoint, or (None) that nothing is left."""
+"""An order to a worker: a cohort with its index, STOP (write a checkpoint and stop), or None (no work is left)."""
 
 
 @dataclass(frozen=True)
 class WorkerMessage:
-    """What a worker reports about its cohort."""
+    """A worker's report about its cohort."""
 
     kind: str
-    """progress, done, too_large, stopped or failed."""
+    """One of progress, done, too_large, stopped and failed."""
     content: Any = None
 
 
 @dataclass
 class Worker:
-    """A process, the line to it, and the cohort that it is at."""
+    """A worker process, the parent's connection to it, and the index of the cohort that it trains."""
 
     process: BaseProcess
     line: Connection
     task: int | None = None
 
-    def tell(self, order: Order) -> None:
-        """Send an order; one that is dead already is missed when its line is read."""
+    def send(self, order: Order) -> None:
+        """Send an order; a worker that is already dead is noticed when its connection is read."""
         with suppress(OSError):
             self.line.send(order)
 
 
-def train_beside(
+def train_in_processes(
     cohorts: list[Cohort], run: Run, train_one: Callable[[Cohort, Run], None], tell: Callable[[int, Progress], None]
 ) -> list[int]:
-    """Train cohorts in ``run.device.workers`` processes; the indices of those that did not fit their device.
+    """Train cohorts in ``run.device.workers`` processes; return the indices of those that did not fit their device.
 
-    ``train_one`` keeps a cohort's result in the run's folder; ``tell`` gets a cohort's index and its progress.
+    ``train_one`` saves a cohort's result in the run's folder; ``tell`` receives a cohort's index and its progress.
 
     Raises:
-        Interrupted: ``run.stop`` said so, or a process was killed; every cohort kept its last checkpoint.
-        HarnessError: what a process failed with.
+        Interrupted: ``run.stop`` requested it, or a process was killed; every cohort kept its last checkpoint.
+        HarnessError: a process failed with this error.
     """
     team = Team(cohorts, run, tell)
     try:
         for number in range(min(run.device.workers, len(cohorts))):
-            team.take_on(started(run, train_one, number))
+            team.add(start_worker(run, train_one, number))
         return team.listen()
     finally:
-        for worker in team.workers.values():  # none, unless something was raised here
+        for worker in team.workers.values():  # none are left unless an exception was raised
             worker.process.kill()
             worker.process.join()
 
 
-def started(run: Run, train_one: Callable[[Cohort, Run], None], number: int) -> Worker:
-    """Start a process, which holds the lock on the run's folder as well.
+def start_worker(run: Run, train_one: Callable[[Cohort, Run], None], number: int) -> Worker:
+    """Start a worker process, which also holds the lock on the run's folder.
 
     Raises:
-        Interrupted: the system grants none.
+        Interrupted: the operating system granted no process.
     """
     held = None if run.lock is None else Descriptor(run.lock)
-    quiet = replace(run, report=_nothing, stop=_never, lock=None)
+    detached = replace(run, report=_ignore, stop=_never_stop, lock=None)
     try:
         context = start_server()
-        line, far = context.Pipe()
-        with far:
-            process = context.Process(target=_work, args=(quiet, train_one, number, far, held), daemon=True)
+        line, worker_end = context.Pipe()
+        with worker_end:
+            process = context.Process(target=_work, args=(detached, train_one, number, worker_end, held), daemon=True)
             process.start()
     except (OSError, EOFError) as error:
         raise Interrupted(f"a training process could not be started: {error}", remedy=SAME_COMMAND) from error
@@ -100,7 +100,7 @@ def started(run: Run, train_one: Callable[[Cohort, Run], None], number: int) -> 
 
 @dataclass
 class Team:
-    """The processes, what is left to do, and what became of the rest."""
+    """The worker processes, the cohorts that wait for one, and the outcome of the others."""
 
     cohorts: list[Cohort]
     run: Run
@@ -110,34 +110,34 @@ class Team:
     failure: Exception | None = None
     stopping: bool = False
     stopped: bool = False
-    """Whether anything was left undone."""
+    """True if any cohort was left unfinished."""
 
     def __post_init__(self) -> None:
         self.waiting = deque(range(len(self.cohorts)))
 
-    def take_on(self, worker: Worker) -> None:
-        """Add a worker, and give it a cohort."""
+    def add(self, worker: Worker) -> None:
+        """Add a worker and give it a cohort."""
         self.workers[worker.line] = worker
-        self._occupy(worker)
+        self._assign(worker)
 
     def listen(self) -> list[int]:
-        """Pass on what workers say until all of them have ended; the indices of cohorts that did not fit."""
+        """Handle the workers' messages until all workers have ended; return the indices of cohorts that did not fit."""
         while self.workers:
             if not self.stopping and self.run.stop():
                 self._stop()
-            for line in wait(list(self.workers), timeout=PATIENCE):
-                self._hear(self.workers[cast("Connection", line)])
+            for line in wait(list(self.workers), timeout=POLL_SECONDS):
+                self._receive(self.workers[cast("Connection", line)])
         if self.failure is not None:
             raise self.failure
         if self.stopped:
             raise Interrupted("stopped with a checkpoint", remedy="give the same command again: it goes on from there")
         return self.too_large
 
-    def _hear(self, worker: Worker) -> None:
+    def _receive(self, worker: Worker) -> None:
         try:
             message: WorkerMessage = worker.line.recv()
         except (EOFError, OSError):
-            self._miss(worker)
+            self._remove(worker)
             return
         assert worker.task is not None
         if message.kind == "progress":
@@ -148,26 +148,26 @@ class Team:
         elif message.kind == "stopped":
             self.stopped = True
         elif message.kind == "failed":
-            self._fail(message.content)
-        self._occupy(worker)
+            self._record_failure(message.content)
+        self._assign(worker)
 
-    def _occupy(self, worker: Worker) -> None:
-        """Give a worker the next cohort, or let it end."""
+    def _assign(self, worker: Worker) -> None:
+        """Give a worker the next cohort, or let it end if none is left."""
         worker.task = self.waiting.popleft() if self.waiting else None
-        worker.tell(None if worker.task is None else (worker.task, self.cohorts[worker.task]))
+        worker.send(None if worker.task is None else (worker.task, self.cohorts[worker.task]))
 
-    def _miss(self, worker: Worker) -> None:
-        """Note that a worker's line ended, and with it the worker: as it was told, or amid a cohort."""
+    def _remove(self, worker: Worker) -> None:
+        """Handle the end of a worker's connection, and with it of the worker: either in order, or while it trained."""
         del self.workers[worker.line]
         worker.line.close()
         worker.process.join()
         if worker.task is not None:
             code = worker.process.exitcode
             what = f"a training process died (exit code {code}): out of memory, or killed"
-            self._fail(Interrupted(what, remedy=SAME_COMMAND))
+            self._record_failure(Interrupted(what, remedy=SAME_COMMAND))
 
-    def _fail(self, failure: Exception) -> None:
-        """Let the others keep what they have before the first failure is raised."""
+    def _record_failure(self, failure: Exception) -> None:
+        """Keep the first failure, to be raised once the other workers have written their checkpoints."""
         self.failure = self.failure or failure
         self._stop()
 
@@ -176,19 +176,19 @@ class Team:
         self.stopped |= bool(self.waiting)
         self.waiting.clear()
         for worker in self.workers.values():
-            worker.tell(STOP)
+            worker.send(STOP)
 
 
 def _work(
     run: Run, train_one: Callable[[Cohort, Run], None], number: int, line: Connection, held: Descriptor | None
 ) -> None:
-    """Train what the parent says until there is nothing left, or this process is to stop. ``held`` is only held."""
+    """Train the cohorts that the parent sends until none is left or a stop is ordered; ``held`` only keeps the lock."""
     leave_signals_to_parent()
     if os.name != "nt":
         os.set_inheritable(line.fileno(), False)
     orders: SimpleQueue[Order] = SimpleQueue()
     stopping = threading.Event()
-    threading.Thread(target=_heed, args=(line, orders, stopping), daemon=True).start()
+    threading.Thread(target=_receive_orders, args=(line, orders, stopping), daemon=True).start()
     run = replace(run, device=run.device.worker(number), stop=stopping.is_set)
     while isinstance(order := orders.get(), tuple):
         _, cohort = order
@@ -199,14 +199,14 @@ def _work(
             line.send(WorkerMessage("too_large"))
         except Interrupted:
             line.send(WorkerMessage("stopped"))
-        except Exception as error:  # told to the parent, which raises it
+        except Exception as error:  # sent to the parent, which raises it
             _send_failure(line, error)
 
 
-def _heed(line: Connection, orders: SimpleQueue[Order], stopping: threading.Event) -> None:
-    """Take orders, also amid a cohort. When the parent is gone this process ends at once, whatever it is about.
+def _receive_orders(line: Connection, orders: SimpleQueue[Order], stopping: threading.Event) -> None:
+    """Receive orders, even while a cohort trains, and end this process at once when the parent is gone.
 
-    Nobody would take its results, and a new run may have begun; files are replaced whole or not at all.
+    Nobody would take its results, and a new run may have begun. Files are replaced as a whole or not at all.
     """
     while True:
         try:
@@ -227,9 +227,9 @@ def _send_failure(line: Connection, error: Exception) -> None:
         line.send(WorkerMessage("failed", HarnessError(f"{type(error).__name__}: {error}")))
 
 
-def _nothing(_: object) -> None:
-    """Report nothing, until the process itself replaces it: what reports to a terminal cannot be sent there."""
+def _ignore(_: object) -> None:
+    """Ignore progress until the process sets its own callback; one that writes to a terminal cannot be pickled."""
 
 
-def _never() -> bool:
+def _never_stop() -> bool:
     return False

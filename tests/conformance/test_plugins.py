@@ -180,7 +180,7 @@ def test_a_rule_learns_something(rule: Rule) -> None:
 
 def trained(rule: Rule, epochs: int = 1) -> Program:
     from harness.datasets.digits import Digits
-    from harness.training.batches import epoch_schedule
+    from harness.training.batches import draw_schedule
 
     setup = {
         "dataset": {"name": "digits"},
@@ -196,7 +196,7 @@ def trained(rule: Rule, epochs: int = 1) -> Program:
     program = build_program(Cohort(arms={"a": arm}, replicas=replicas, memory_bytes=0), images, open_device("cpu"))
     for epoch in range(epochs):
         program.begin_epoch(
-            epoch, epoch_schedule(program.state.dataset, program.state.count, program.state.seeds, epoch)
+            epoch, draw_schedule(program.state.dataset, program.state.count, program.state.seeds, epoch)
         )
         program.run_epoch()
     return program

@@ -13,7 +13,7 @@ from harness.batched import keyed
 from harness.datasets import CROP_PADDING, Images
 from harness.records import Arm, Cohort, Replica
 from harness.training import open_device
-from harness.training.batches import epoch_schedule
+from harness.training.batches import draw_schedule
 from harness.training.evaluate import ReplicaEvaluation
 from harness.training.program import Program, build_program
 from harness.training.steps.interface import StepKind
@@ -82,7 +82,7 @@ def run_engine(
     program = build_program(cohort, images, open_device(device), kind=way)
     for epoch in range(EPOCHS):
         program.begin_epoch(
-            epoch, epoch_schedule(program.state.dataset, program.state.count, program.state.seeds, epoch)
+            epoch, draw_schedule(program.state.dataset, program.state.count, program.state.seeds, epoch)
         )
         program.run_epoch()
     return program

@@ -1,1 +1,1 @@
-"""The steps: how a cohort's weights get from one batch to the next."""
+"""Training steps, which take a cohort's weights from one batch to the next."""

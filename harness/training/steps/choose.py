@@ -1,4 +1,4 @@
-"""The only place that knows all steps: which one trains a cohort, and how it is made."""
+"""The choice and construction of a cohort's training step; no other module knows all kinds of steps."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from harness.training.steps.explicit_storage import StackedStorage
 from harness.training.steps.interface import StepKind, Storage, TrainingStep
 from harness.training.steps.kernels.layout import FlatStorage
 from harness.training.steps.kernels.step import KernelsStep
-from harness.training.steps.state import TrainingState, new_state
+from harness.training.steps.state import TrainingState, allocate_state
 from harness.training.steps.supports import fits_explicit, fits_kernels
 
 
 def takes_kernels(device: Device) -> Callable[[Cohort], bool]:
-    """Return what tells of a cohort whether this device trains it with the package's own kernels."""
+    """Return the predicate that tells whether this device trains a cohort with the package's own kernels."""
     return lambda cohort: device.kernels and fits_kernels(cohort)
 
 
 def choose_step_kind(cohort: Cohort, device: Device, steps: int) -> StepKind:
-    """Return the kind of step that trains a cohort for ``steps`` on a device: the fastest that fits it."""
+    """Return the kind of step that trains a cohort for ``steps`` steps on a device: the fastest that fits it."""
     if not device.is_cuda and fits_explicit(cohort):
         return "explicit"
     if takes_kernels(device)(cohort):
@@ -35,12 +35,12 @@ def choose_step_kind(cohort: Cohort, device: Device, steps: int) -> StepKind:
 def build_step(
     kind: StepKind, cohort: Cohort, images: Images, device: Device
 ) -> tuple[TrainingState[Storage], TrainingStep]:
-    """Allocate a cohort's state, in the order of memory that a kind of step reads, and make the step on it."""
+    """Allocate a cohort's state in the memory layout of a kind of step, and create that step on it."""
     if kind == "kernels":
-        flat = new_state(cohort, images, device, FlatStorage)
+        flat = allocate_state(cohort, images, device, FlatStorage)
         return flat, KernelsStep(flat)
     if kind == "explicit":
-        stacked = new_state(cohort, images, device, StackedStorage)
+        stacked = allocate_state(cohort, images, device, StackedStorage)
         return stacked, ExplicitStep(stacked)
-    separate = new_state(cohort, images, device, SeparateStorage)
+    separate = allocate_state(cohort, images, device, SeparateStorage)
     return separate, AutogradStep(separate, compiled=kind == "compiled")

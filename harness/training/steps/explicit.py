@@ -1,8 +1,8 @@
-"""A step of residual MLPs under BP and DFA with its gradients written out: what a processor takes.
+"""A step of residual MLPs under BP and DFA with explicit gradients, for processors.
 
-On a processor small networks spend most of a step on autograd's bookkeeping, on starting operations and on moving what
-does not fit the caches. Here are the products, what lies between them in few operations, nearly all of which write
-where the step before wrote, and one pass for the update. The autograd step is the twin that tests compare it with.
+On a processor, small networks spend most of a step on autograd's bookkeeping, on starting aten and on cache
+misses. This step consists of the products, few elementwise aten between them, nearly all of which write to
+memory that the previous step used, and one call for the update. Tests compare it with the autograd step.
 """
 
 from __future__ import annotations
@@ -14,46 +14,46 @@ from torch import Tensor
 
 from harness.batched.layers import LAYER_NORM_EPS
 from harness.training.batches import fetch, normalise
-from harness.training.steps.explicit_buffers import Back, Block, Buffers, Norm, Part, Views
+from harness.training.steps.explicit_buffers import BlockActivations, BlockViews, Buffers, GroupViews, Norm, Views
 from harness.training.steps.explicit_storage import Clip, NormGradients, StackedStorage
 from harness.training.steps.explicit_update import FusedAdamW
 from harness.training.steps.interface import TrainingStep
 from harness.training.steps.state import TrainingState
-from harness.training.steps.supports import block_clip, residual_mlp
+from harness.training.steps.supports import as_residual_mlp, find_block_clip
 
-HELD = 2**22  # numbers of a training split that is normalised once, not at every step: 16 MB
-operations = torch.ops.aten
+MAX_NORMALISED = 2**22  # largest split, in numbers, that is normalised once instead of in every step: 16 MB
+aten = torch.ops.aten
 
 
 class ExplicitStep(TrainingStep):
-    """The operations of a step, forward and back, and the memory between them."""
+    """The operations of a step's forward and backward pass, and the buffers between them."""
 
-    divisible = True
+    can_stop_mid_epoch = True
 
     def __init__(self, state: TrainingState[StackedStorage]) -> None:
-        model = residual_mlp(state.model)
+        model = as_residual_mlp(state.model)
         assert model is not None
         self.state, self.model = state, model
         storage = state.storage
         self.views = views = Views(storage, model)
         self.weights, self.gradients = views.weights, views.gradients
-        self.on_norms = NormGradients(storage) if storage.kinds else None
+        self.norm_gradients = NormGradients(storage) if storage.kinds else None
         self.clips = [
-            Clip([storage.stack(storage.gradients, kind)[:, group.replicas] for kind in storage.kinds], largest)
+            Clip([storage.stack(storage.gradients, kind)[:, group.replicas] for kind in storage.kinds], max_norm)
             for group in state.rule_groups
-            if storage.kinds and (largest := block_clip(group.rule, state.model)) is not None
+            if storage.kinds and (max_norm := find_block_clip(group.rule, state.model)) is not None
         ]
         self.update = FusedAdamW(state)
         self.buffers: dict[int, Buffers] = {}
         self.eps = torch.full_like(state.lr[:1], LAYER_NORM_EPS)
-        self.rows_by_replica = state.rows_by_replica()
+        self.rows_by_replica = state.rows_by_replica
         self.images = None
-        if not state.dataset.augment and state.train.images.numel() <= HELD:
+        if not state.dataset.augment and state.train.images.numel() <= MAX_NORMALISED:
             self.images = normalise(state.train, state.train.images).flatten(1)
         self.feedback: list[Tensor | None] = []
 
     def begin_epoch(self, epoch: int) -> None:
-        """Take over the epoch's rates, the steps before it, what each replica sees, and the layers' feedback."""
+        """Read the epoch's learning rates, number of previous steps, schedules and feedback."""
         state = self.state
         self.update.lr = state.lr.tolist()
         self.update.step.fill_(state.steps.item())
@@ -67,7 +67,7 @@ class ExplicitStep(TrainingStep):
         ]
 
     def end_epoch(self) -> None:
-        """Hand the number of steps to the state."""
+        """Write the number of steps to the state."""
         self.state.steps.fill_(self.update.step.item())
 
     def advance(self, size: int, steps: int) -> None:
@@ -75,25 +75,25 @@ class ExplicitStep(TrainingStep):
         self.state.cursor.add_(size * steps)
 
     def launch(self, size: int, ahead: int = 0, more: bool = False) -> None:
-        """Do one step on the ``size`` schedule rows that lie ``ahead`` steps behind the cursor."""
+        """Do one step on the ``size`` schedule rows that begin ``ahead`` batches past the cursor."""
         start = int(self.state.cursor) + ahead * size
         if size not in self.buffers:
             self.buffers[size] = Buffers(self.state, self.model, self.views, size)
         buffers = self.buffers[size]
-        with torch.inference_mode():  # which starts operations a little faster than no_grad
+        with torch.inference_mode():  # starts operations a little faster than no_grad
             x, y = self._batch(start, size)
-            seen = self._forward(buffers, x)
-            self._head(buffers, seen, y.unsqueeze(1))
-            for part, feedback in zip(buffers.parts, self.feedback, strict=True):
+            head_input = self._forward(buffers, x)
+            self._head(buffers, head_input, y.unsqueeze(1))
+            for group, feedback in zip(buffers.groups, self.feedback, strict=True):
                 if feedback is not None:
-                    self._local(buffers, part, feedback)
+                    self._local(buffers, group, feedback)
                 else:
-                    self._backward(part)
+                    self._backward(group)
             if "embedding.weight" in self.gradients:
-                torch.bmm(x.mT, buffers.sent, out=self.gradients["embedding.weight"])
-                torch.sum(buffers.sent, 1, out=self.gradients["embedding.bias"])
-            if self.on_norms is not None:
-                self.on_norms()
+                torch.bmm(x.mT, buffers.dh, out=self.gradients["embedding.weight"])
+                torch.sum(buffers.dh, 1, out=self.gradients["embedding.bias"])
+            if self.norm_gradients is not None:
+                self.norm_gradients()
             for clip in self.clips:
                 clip()
             self.update()
@@ -108,112 +108,119 @@ class ExplicitStep(TrainingStep):
         return x.view(-1, size, x.shape[-1]), y.view(-1, size)
 
     def _forward(self, buffers: Buffers, x: Tensor) -> Tensor:
-        """Compute what the head sees of a batch x [r, n, i]: [r, n, d]."""
+        """Compute the input of the head [r, n, d] from a batch x [r, n, i]."""
         h = torch.baddbmm(self.views.rows["embedding.bias"], x, self.weights["embedding.weight"], out=buffers.h)
         for block, affine, ((w1, b1), (w2, b2)) in zip(
             buffers.blocks, self.views.norms, self.views.linears, strict=True
         ):
-            torch.baddbmm(b1, self._norm(buffers, affine, block.norm, h), w1, out=block.before)
+            torch.baddbmm(b1, self._norm(buffers, affine, block.norm, h), w1, out=block.preactivation)
             activate(block, self.model.activation)
-            torch.baddbmm(b2, block.active, w2, out=block.branch)
+            torch.baddbmm(b2, block.activated, w2, out=block.branch)
             h = h.add_(block.branch) if self.model.skip else block.branch
         return self._norm(buffers, self.views.affine("head.norm"), buffers.head, h) if self.model.terminal_norm else h
 
     def _norm(self, buffers: Buffers, affine: tuple[Tensor, Tensor], norm: Norm, h: Tensor) -> Tensor:
-        """Compute the layer norm of h [r, n, d], in memory that the next one takes again."""
+        """Compute the layer norm of h [r, n, d] into a buffer that the next layer norm overwrites."""
         gain, shift = affine
         width = h.shape[-1]
-        torch.sum(h, -1, keepdim=True, out=buffers.one)
-        torch.sub(h, buffers.one, alpha=1.0 / width, out=norm.normal)
-        length = torch.linalg.vector_norm(norm.normal, dim=-1, keepdim=True, out=buffers.one)
+        torch.sum(h, -1, keepdim=True, out=buffers.per_row)
+        torch.sub(h, buffers.per_row, alpha=1.0 / width, out=norm.normalised)
+        length = torch.linalg.vector_norm(norm.normalised, dim=-1, keepdim=True, out=buffers.per_row)
         torch.addcmul(self.eps, length, length, value=1.0 / width, out=norm.rstd).rsqrt_()
-        return torch.addcmul(shift, norm.normal.mul_(norm.rstd), gain, out=buffers.out)
+        return torch.addcmul(shift, norm.normalised.mul_(norm.rstd), gain, out=buffers.norm_output)
 
-    def _head(self, buffers: Buffers, seen: Tensor, label: Tensor) -> None:
-        """Compute loss, error softmax − onehot [r, c, n] and the head's gradients; label [r, 1, n]."""
-        logits, error, few = buffers.logits, buffers.error, buffers.few
-        torch.baddbmm(self.views.head_bias, self.views.head_weight, seen.mT, out=logits)
-        logits.sub_(torch.amax(logits, 1, keepdim=True, out=few))
+    def _head(self, buffers: Buffers, head_input: Tensor, label: Tensor) -> None:
+        """Compute the loss, the error softmax − onehot [r, c, n] and the head's gradients; label [r, 1, n]."""
+        logits, error, per_sample = buffers.logits, buffers.error, buffers.per_sample
+        torch.baddbmm(self.views.head_bias, self.views.head_weight, head_input.mT, out=logits)
+        logits.sub_(torch.amax(logits, 1, keepdim=True, out=per_sample))
         torch.exp(logits, out=error)
-        error.div_(torch.sum(error, 1, keepdim=True, out=few))
-        self.state.loss_sum.add_((few.log_() - logits.gather(1, label)).sum((1, 2)))
-        error.scatter_add_(1, label, buffers.minus)
+        error.div_(torch.sum(error, 1, keepdim=True, out=per_sample))
+        self.state.loss_sum.add_((per_sample.log_() - logits.gather(1, label)).sum((1, 2)))
+        error.scatter_add_(1, label, buffers.minus_one)
         if "head.weight" not in self.gradients:
             return
-        at_head = torch.mul(error, 1.0 / buffers.size, out=logits)
-        self.gradients["head.weight"].copy_(torch.bmm(at_head, seen, out=buffers.on_head).mT)
-        torch.sum(at_head, 2, out=self.gradients["head.bias"])
+        dlogits = torch.mul(error, 1.0 / buffers.size, out=logits)
+        self.gradients["head.weight"].copy_(torch.bmm(dlogits, head_input, out=buffers.head_grad).mT)
+        torch.sum(dlogits, 2, out=self.gradients["head.bias"])
         if self.model.terminal_norm:
-            sent = torch.bmm(at_head.mT, self.views.head_weight, out=buffers.below)
-            torch.sum(sent, 1, out=self.gradients["head.norm.bias"])
-            torch.sum(sent.mul_(buffers.head.normal), 1, out=self.gradients["head.norm.weight"])
+            dhn = torch.bmm(dlogits.mT, self.views.head_weight, out=buffers.scratch)
+            torch.sum(dhn, 1, out=self.gradients["head.norm.bias"])
+            torch.sum(dhn.mul_(buffers.head.normalised), 1, out=self.gradients["head.norm.weight"])
 
-    def _local(self, buffers: Buffers, part: Part, feedback: Tensor) -> None:
-        """Direct feedback: send â_l/n to each block's branch, â_0/n to the embedding; feedback [r, c, blocks·d]."""
-        credit, rms = part.credit, part.rms
-        torch.bmm(part.error, feedback[..., : credit.shape[-1]], out=credit)
-        torch.linalg.vector_norm(part.by_layer, dim=-1, keepdim=True, out=rms)
+    def _local(self, buffers: Buffers, group: GroupViews, feedback: Tensor) -> None:
+        """Send â_l/n directly to each block's branch and â_0/n to the embedding; feedback [r, c, blocks·d]."""
+        credit, rms = group.credit, group.rms
+        torch.bmm(group.error, feedback[..., : credit.shape[-1]], out=credit)
+        torch.linalg.vector_norm(group.by_layer, dim=-1, keepdim=True, out=rms)
         rms.mul_(buffers.size / math.sqrt(self.model.width)).add_(1e-6 * buffers.size)
-        part.by_layer.div_(rms)
-        for back, sent in zip(part.backs, part.credits, strict=False):
-            if back.trained:
-                self._block_back(part, back, sent)
-        part.sent.copy_(part.credits[0])
+        group.by_layer.div_(rms)
+        for block, df in zip(group.blocks, group.credits, strict=False):
+            if block.trained:
+                self._block_back(group, block, df)
+        group.dh.copy_(group.credits[0])
 
-    def _backward(self, part: Part) -> None:
-        """Backpropagation: send the error down to the embedding."""
-        sent = torch.bmm(part.error, part.head_weight, out=part.sent)
-        sent.mul_(1.0 / sent.shape[1])
+    def _backward(self, group: GroupViews) -> None:
+        """Backpropagate the error from the head to the embedding."""
+        dh = torch.bmm(group.error, group.head_weight, out=group.dh)
+        dh.mul_(1.0 / dh.shape[1])
         if self.model.terminal_norm:
-            torch.mul(self._norm_back(part, part.head, part.head_gain, sent), part.head_rstd, out=sent)
-        for back in reversed(part.backs):
-            below = torch.bmm(self._block_back(part, back, sent), back.w1, out=part.below)
-            below = self._norm_back(part, back.block.norm.normal, back.gain, below)
+            torch.mul(self._norm_back(group, group.head, group.head_gain, dh), group.head_rstd, out=dh)
+        for block in reversed(group.blocks):
+            du = torch.bmm(self._block_back(group, block, dh), block.w1, out=group.scratch)
+            du = self._norm_back(group, block.activations.norm.normalised, block.gain, du)
             if self.model.skip:
-                sent.addcmul_(below, back.block.norm.rstd)
+                dh.addcmul_(du, block.activations.norm.rstd)
             else:
-                torch.mul(below, back.block.norm.rstd, out=sent)
+                torch.mul(du, block.activations.norm.rstd, out=dh)
 
-    def _block_back(self, part: Part, back: Back, sent: Tensor) -> Tensor:
-        """Go from the gradient at a branch's output to the one before its activation, and find those of its weights.
+    def _block_back(self, group: GroupViews, block: BlockViews, df: Tensor) -> Tensor:
+        """Compute the gradient at a block's pre-activation from the one at its branch, and those of its weights.
 
-        That of W1 is left to ``NormGradients``, as are those of the norm.
+        The gradients of W1 and of the layer norm are completed by ``NormGradients``.
         """
         if self.state.penalty is not None:
-            sent = torch.addcmul(sent, back.block.branch, part.slope, out=part.below)
-        if back.trained:
-            torch.bmm(back.active, sent, out=back.on_w2)
-            torch.sum(sent, 1, out=back.on_b2)
-        inner = torch.bmm(sent, back.w2, out=part.inner)
-        activate_back(back.block, inner, self.model.activation)
-        if back.trained:
-            torch.bmm(back.normal, inner, out=back.on_w1)
-            torch.sum(inner, 1, out=back.on_b1)
-        return inner
+            df = torch.addcmul(df, block.activations.branch, group.penalty_slope, out=group.scratch)
+        if block.trained:
+            torch.bmm(block.activated, df, out=block.w2_grad)
+            torch.sum(df, 1, out=block.b2_grad)
+        dz = torch.bmm(df, block.w2, out=group.dz)
+        activate_back(block.activations, dz, self.model.activation)
+        if block.trained:
+            torch.bmm(block.normalised, dz, out=block.w1_grad)
+            torch.sum(dz, 1, out=block.b1_grad)
+        return dz
 
-    def _norm_back(self, part: Part, normal: Tensor, gain: Tensor, sent: Tensor) -> Tensor:
-        """Go from the gradient at a norm's output to that at its input but for a factor rstd; overwrites ``sent``."""
-        found: Tensor = operations.native_layer_norm_backward(
-            sent.mul_(gain), normal, sent.shape[-1:], part.no_mean, part.no_rstd, None, None, [True, False, False]
+    def _norm_back(self, group: GroupViews, normalised: Tensor, gain: Tensor, dout: Tensor) -> Tensor:
+        """Turn the gradient at a norm's output into that at its input, up to the factor rstd; overwrite ``dout``."""
+        found: Tensor = aten.native_layer_norm_backward(
+            dout.mul_(gain),
+            normalised,
+            dout.shape[-1:],
+            group.zero_mean,
+            group.unit_rstd,
+            None,
+            None,
+            [True, False, False],
         )[0]
         return found
 
 
-def activate(block: Block, kind: str) -> None:
-    """Compute a block's activation from ``before``."""
+def activate(block: BlockActivations, kind: str) -> None:
+    """Compute a block's activation from its pre-activation."""
     if kind == "gelu":
-        operations.gelu.out(block.before, out=block.active)
+        aten.gelu.out(block.preactivation, out=block.activated)
     elif kind == "relu":
-        torch.clamp_min(block.before, 0.0, out=block.active)
+        torch.clamp_min(block.preactivation, 0.0, out=block.activated)
     else:
-        torch.tanh(block.before, out=block.active)
+        torch.tanh(block.preactivation, out=block.activated)
 
 
-def activate_back(block: Block, sent: Tensor, kind: str) -> None:
-    """Turn the gradient at a block's activation into the one before it, in place."""
+def activate_back(block: BlockActivations, grad: Tensor, kind: str) -> None:
+    """Turn the gradient at a block's activation into the one at its pre-activation, in place."""
     if kind == "gelu":
-        operations.gelu_backward.grad_input(sent, block.before, grad_input=sent)
+        aten.gelu_backward.grad_input(grad, block.preactivation, grad_input=grad)
     elif kind == "relu":
-        operations.threshold_backward.grad_input(sent, block.active, 0, grad_input=sent)
+        aten.threshold_backward.grad_input(grad, block.activated, 0, grad_input=grad)
     else:
-        operations.tanh_backward.grad_input(sent, block.active, grad_input=sent)
+        aten.tanh_backward.grad_input(grad, block.activated, grad_input=grad)

@@ -1,4 +1,4 @@
-"""Memory and views of the explicit step: everything that a step writes lies where the step before wrote."""
+"""Buffers and views of the explicit step, which every step on batches of one size overwrites."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.training.steps.supports import ResidualMlp
 
 
 class Views:
-    """Weights and gradients in the shapes that products and norms take, made once."""
+    """Weights and gradients in the shapes that products and norms take, created once."""
 
     def __init__(self, storage: StackedStorage, model: ResidualMlp) -> None:
         self.weights = storage.params
@@ -32,33 +32,33 @@ class Views:
 
 @dataclass(frozen=True)
 class Norm:
-    """A layer norm's output without gain and shift, and what its input was multiplied by, on [r, n, d]."""
+    """A layer norm's output before gain and shift, [r, n, d], and the reciprocal standard deviation."""
 
-    normal: Tensor
+    normalised: Tensor
     rstd: Tensor
-    """[r, n, 1]."""
+    """Reciprocal standard deviation of each row, [r, n, 1]."""
 
 
 @dataclass(frozen=True)
-class Block:
+class BlockActivations:
     """The tensors that a block's forward pass leaves behind, [r, n, …]."""
 
     norm: Norm
-    before: Tensor
-    """W1·LN(h)."""
-    active: Tensor
-    """The activation of ``before``."""
+    preactivation: Tensor
+    """Pre-activation W1·LN(h) + b1."""
+    activated: Tensor
+    """Activation of ``preactivation``."""
     branch: Tensor
-    """f = W2·act; without a penalty all blocks share it."""
+    """Output of the branch, f = W2·activated + b2; without a penalty all blocks share one buffer."""
 
-    def of(self, own: slice) -> Block:
-        """Return the same tensors for some replicas."""
-        norm = Norm(self.norm.normal[own], self.norm.rstd[own])
-        return Block(norm, self.before[own], self.active[own], self.branch[own])
+    def select(self, own: slice) -> BlockActivations:
+        """Return views of the same tensors for some replicas."""
+        norm = Norm(self.norm.normalised[own], self.norm.rstd[own])
+        return BlockActivations(norm, self.preactivation[own], self.activated[own], self.branch[own])
 
 
 class Buffers:
-    """Memory for steps on batches of one size, for all replicas: each step writes where the one before wrote."""
+    """Memory for steps on batches of one size, for all replicas; each step overwrites it."""
 
     def __init__(self, state: TrainingState[StackedStorage], model: ResidualMlp, views: Views, size: int) -> None:
         d, inner, classes = model.width, model.width * model.expansion, state.dataset.classes
@@ -67,63 +67,63 @@ class Buffers:
             return state.lr.new_empty(state.replicas, *shape)
 
         self.size = size
-        self.h, self.out, self.below, self.sent = (new(size, d) for _ in range(4))
-        self.one, self.inner = new(size, 1), new(size, inner)
+        self.h, self.norm_output, self.scratch, self.dh = (new(size, d) for _ in range(4))
+        self.per_row, self.dz = new(size, 1), new(size, inner)
         shared = new(size, d)
         self.blocks = [
-            Block(
+            BlockActivations(
                 norm=Norm(new(size, d), new(size, 1)),
-                before=new(size, inner),
-                active=new(size, inner),
+                preactivation=new(size, inner),
+                activated=new(size, inner),
                 branch=shared if state.penalty is None else new(size, d),
             )
             for _ in range(model.blocks)
         ]
         self.head = Norm(new(size, d), new(size, 1))
-        # Samples last: products and sums with few columns are slow.
-        self.logits, self.error, self.few = new(classes, size), new(classes, size), new(1, size)
-        self.minus = torch.full_like(self.few, -1.0)
-        self.on_head = new(classes, d)
+        # Samples come last, because products and sums with few columns are slow.
+        self.logits, self.error, self.per_sample = new(classes, size), new(classes, size), new(1, size)
+        self.minus_one = torch.full_like(self.per_sample, -1.0)
+        self.head_grad = new(classes, d)
         factor = None if state.penalty is None else state.penalty.gradient_factor
-        self.slope = (state.penalty_strength * ((factor or 0.0) / size)).view(-1, 1, 1)
-        """λ·c/n, of which times f is the penalty's gradient (``Penalty.gradient_factor``)."""
-        self.parts = [Part(model, views, self, group) for group in state.rule_groups]
+        self.penalty_slope = (state.penalty_strength * ((factor or 0.0) / size)).view(-1, 1, 1)
+        """Factor λ·c/n, which times f is the penalty's gradient (``Penalty.gradient_factor``)."""
+        self.groups = [GroupViews(model, views, self, group) for group in state.rule_groups]
 
 
-class Back:
-    """Views for one block's backward pass, created once because creating a view costs as much as a small operation."""
+class BlockViews:
+    """Views for a block's backward pass, created once because creating a view costs as much as a small operation."""
 
-    def __init__(self, views: Views, block: Block, layer: int, own: slice) -> None:
+    def __init__(self, views: Views, activations: BlockActivations, layer: int, own: slice) -> None:
         name = f"block_{layer}"
-        self.block = block.of(own)
-        self.normal, self.active = self.block.norm.normal.mT, self.block.active.mT
+        self.activations = activations.select(own)
+        self.normalised, self.activated = self.activations.norm.normalised.mT, self.activations.activated.mT
         self.w1, self.w2 = (views.weights[f"{name}.{kind}.weight"][own].mT for kind in ("w1", "w2"))
         self.gain = views.rows[f"{name}.norm.weight"][own]
         self.trained = f"{name}.w1.weight" in views.gradients
         if self.trained:
-            self.on_w1, self.on_b1, self.on_w2, self.on_b2 = (
+            self.w1_grad, self.b1_grad, self.w2_grad, self.b2_grad = (
                 views.gradients[f"{name}.{kind}"][own] for kind in ("w1.weight", "w1.bias", "w2.weight", "w2.bias")
             )
 
 
-class Part:
+class GroupViews:
     """Views of a rule group's buffers and weights for its backward pass."""
 
     def __init__(self, model: ResidualMlp, views: Views, buffers: Buffers, group: RuleGroup) -> None:
         own, width = group.replicas, model.width
         self.rule = group.rule
-        self.sent, self.below, self.inner = buffers.sent[own], buffers.below[own], buffers.inner[own]
-        self.error, self.slope = buffers.error[own].mT, buffers.slope[own]
+        self.dh, self.scratch, self.dz = buffers.dh[own], buffers.scratch[own], buffers.dz[own]
+        self.error, self.penalty_slope = buffers.error[own].mT, buffers.penalty_slope[own]
         self.head_weight = views.head_weight[own]
-        self.backs = [Back(views, block, layer, own) for layer, block in enumerate(buffers.blocks)]
+        self.blocks = [BlockViews(views, block, layer, own) for layer, block in enumerate(buffers.blocks)]
         if model.terminal_norm:
-            self.head, self.head_gain = buffers.head.normal[own], views.rows["head.norm.weight"][own]
+            self.head, self.head_gain = buffers.head.normalised[own], views.rows["head.norm.weight"][own]
             self.head_rstd = buffers.head.rstd[own]
-        self.no_mean = torch.zeros_like(buffers.one[own])
-        self.no_rstd = torch.ones_like(self.no_mean)
-        # A frozen block needs no credit, and the embedding takes the first one's.
-        layers = 1 + max((layer for layer, back in enumerate(self.backs) if back.trained), default=0)
-        self.rms = self.no_mean.new_empty(*self.no_mean.shape[:2], layers, 1)
-        self.by_layer = self.no_mean.new_empty(*self.no_mean.shape[:2], layers, width)
+        self.zero_mean = torch.zeros_like(buffers.per_row[own])
+        self.unit_rstd = torch.ones_like(self.zero_mean)
+        # A frozen block needs no credit, and the embedding takes that of the first block.
+        layers = 1 + max((layer for layer, block in enumerate(self.blocks) if block.trained), default=0)
+        self.rms = self.zero_mean.new_empty(*self.zero_mean.shape[:2], layers, 1)
+        self.by_layer = self.zero_mean.new_empty(*self.zero_mean.shape[:2], layers, width)
         self.credit = self.by_layer.flatten(2)
         self.credits = list(self.by_layer.unbind(2))

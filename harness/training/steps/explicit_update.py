@@ -1,4 +1,4 @@
-"""AdamW for the explicit step: one call of PyTorch's own for all tensors of each learning rate."""
+"""AdamW for the explicit step: one call of PyTorch's fused implementation for each learning rate."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from harness.training.steps.state import TrainingState
 
 @dataclass(frozen=True)
 class RateGroup:
-    """Neighbouring replicas with one learning rate and weight decay, and views of their tensors."""
+    """Neighbouring replicas with the same learning rate and weight decay, and views of their tensors."""
 
     first: int
-    """The first of these replicas."""
+    """Index of the first of these replicas."""
     weight_decay: float
     tensors: tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]
-    """Weights, gradients, first and second moments."""
+    """Weights, gradients, exp_avg and exp_avg_sq."""
 
 
 class FusedAdamW:
-    """The update of all replicas: what ``torch.optim.AdamW(fused=True)`` calls."""
+    """The update of all replicas by the function behind ``torch.optim.AdamW(fused=True)``."""
 
     def __init__(self, state: TrainingState[StackedStorage]) -> None:
         self.optimizer = state.setup.optimizer
         self.groups = _rate_groups(state)
         self.lr: list[float] = []
-        """Per replica, of this epoch."""
+        """Learning rate of each replica in this epoch."""
         self.step = torch.zeros(())
-        """Steps so far, as PyTorch counts them."""
+        """Number of steps so far, as PyTorch counts them."""
 
     def __call__(self) -> None:
         """Do one step along the gradients in the storage."""

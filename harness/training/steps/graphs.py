@@ -1,4 +1,4 @@
-"""CUDA graphs of several steps: what a processor would have to ask for one by one, a card replays by itself."""
+"""CUDA graphs of several steps, which a card replays without one launch after the other from the CPU."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from collections.abc import Callable
 
 import torch
 
-WARM_UPS = 2  # before a capture: cuBLAS and Triton allocate and compile on first use
-LARGEST_CAPTURE = 16  # steps per graph: what a graph costs to start is shared by its steps
-FIRST, LAST = -1, 0
-"""Priorities of streams. Updates wait for memory, products for multiprocessors: where updates take what products leave
-free, both run at a time."""
+WARM_UPS = 2  # before a capture, because cuBLAS and Triton allocate and compile on first use
+LARGEST_CAPTURE = 16  # steps per graph, which share the cost of starting it
+HIGH_PRIORITY, LOW_PRIORITY = -1, 0
+"""Stream priorities. Updates are bound by memory and products by multiprocessors: at low priority, updates take what
+products leave free, and both run concurrently."""
 
-Run = Callable[[], None]
+Launch = Callable[[], None]
 
 
-def steps_per_capture(times: int) -> int:
+def choose_steps_per_capture(times: int) -> int:
     """Return the largest number of steps, up to ``LARGEST_CAPTURE``, that divides ``times``."""
     return max(steps for steps in range(1, LARGEST_CAPTURE + 1) if times % steps == 0)
 
 
-def capture(run: Run, rewind: Callable[[], object]) -> Run:
-    """Capture a graph of ``run`` and return what replays it.
+def capture(run: Launch, rewind: Callable[[], object]) -> Launch:
+    """Capture a CUDA graph of ``run`` and return a function that replays it.
 
-    ``run`` is called beforehand, because libraries allocate and compile on first use; ``rewind`` lets it begin at the
-    same batch again. That spoils weights and counters, so capturing comes before they get their values. Programs that
-    are garbage go first: a graph that is destroyed while another is captured spoils that one.
+    ``run`` is called first, because libraries allocate and compile on first use; ``rewind`` makes it start at the same
+    batch again. These calls overwrite weights and counters, so capture before initialising them. Unreachable programs
+    are collected first, because destroying a graph during a capture would invalidate the capture.
     """
     gc.collect()
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
@@ -38,6 +38,6 @@ def capture(run: Run, rewind: Callable[[], object]) -> Run:
         rewind()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=torch.cuda.Stream(priority=FIRST)):  # type: ignore[no-untyped-call]
+    with torch.cuda.graph(graph, stream=torch.cuda.Stream(priority=HIGH_PRIORITY)):  # type: ignore[no-untyped-call]
         run()
     return graph.replay

@@ -1,7 +1,7 @@
-"""What every training step can be asked to do, and what every storage of its tensors offers.
+"""The interfaces of training steps and of the storage of their tensors.
 
-A step is made from a ``TrainingState`` and changes nothing of it before its first launch. ``Program`` draws the
-weights, counts the batches and asks the step for one after the other; it knows no step by name.
+A step is created on a ``TrainingState`` and changes nothing of it before its first launch. ``Program`` draws the
+weights, counts the batches and asks the step for one after the other, without knowing any step by name.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from torch import Tensor
 from harness.batched.specs import TensorSpec
 
 StepKind = Literal["autograd", "compiled", "explicit", "kernels"]
-"""How a step is calculated: by autograd; by autograd with its elementwise work fused by torch.compile; with its
-gradients written out; or by this package's own kernels."""
+"""How a step is computed: by autograd, by autograd with elementwise work fused by torch.compile, with explicit
+gradients, or by this package's own kernels."""
 
 
 class Storage(Protocol):
-    """Weights, Adam's moments and feedback of all replicas, in the order of memory that a step reads best."""
+    """Weights, Adam moments and feedback of all replicas, in the memory layout that a step reads fastest."""
 
     @property
     def params(self) -> Mapping[str, Tensor]:
-        """Every tensor of the model, [r, …], by name."""
+        """All tensors of the model by name, [r, …]."""
 
     @property
     def exp_avg(self) -> Mapping[str, Tensor]:
@@ -34,37 +34,38 @@ class Storage(Protocol):
     def exp_avg_sq(self) -> Mapping[str, Tensor]:
         """Second moments of the trained tensors, [r, …]."""
 
-    def new_feedback(self, specs: tuple[TensorSpec, ...], replicas: slice) -> dict[str, Tensor]:
-        """Make the fixed tensors of a rule group's replicas, [r of these, …] each; their numbers are drawn later."""
+    def allocate_feedback(self, specs: tuple[TensorSpec, ...], replicas: slice) -> dict[str, Tensor]:
+        """Allocate the fixed tensors of a rule group, each [r of the group, …]; their values are drawn later."""
 
     def clear(self) -> None:
-        """Set everything but feedback to zero, and with it whatever lies between the tensors."""
+        """Zero everything but feedback, including padding between tensors."""
 
+    @property
     def screened(self) -> tuple[list[Tensor], list[Tensor]]:
-        """Return weights and second moments, [r, …] each, that are all finite for a replica that still learns."""
+        """Weights and second moments, [r, …] each, all of which are finite for a replica that still learns."""
 
 
 class TrainingStep(Protocol):
     """One step of all replicas of a cohort, in place on its ``TrainingState``.
 
-    Whoever implements it inherits from it, and leaves out what it has no use for.
+    Implementations inherit from this class and omit the methods that they do not need.
     """
 
-    divisible: bool
-    """Whether a checkpoint can hold what is between two steps of an epoch."""
+    can_stop_mid_epoch: bool
+    """True if a checkpoint can hold the state between two steps of an epoch."""
 
     def compile(self) -> None:
-        """Compile what would otherwise be compiled at the first launch; called before steps are captured."""
+        """Compile now what would otherwise be compiled at the first launch; called before steps are captured."""
         return
 
     def begin_epoch(self, epoch: int) -> None:
-        """Take over what the state holds for an epoch (from 0): learning rates, schedule and steps so far."""
+        """Read the state that is fixed during an epoch (from 0): learning rates, schedule and steps so far."""
         return
 
     def launch(self, size: int, ahead: int = 0, more: bool = False) -> None:
-        """Do one step on the ``size`` schedule rows that lie ``ahead`` steps behind the cursor.
+        """Do one step on the ``size`` schedule rows that begin ``ahead`` batches past the cursor.
 
-        ``more``: another launch follows before ``advance``, so that its images may be fetched beside this one.
+        ``more`` announces another launch before ``advance``, so that its images may be fetched concurrently.
         """
         raise NotImplementedError
 
@@ -73,10 +74,12 @@ class TrainingStep(Protocol):
         raise NotImplementedError
 
     def end_epoch(self) -> None:
-        """Hand the epoch's loss and number of steps to the state, unless every launch does."""
+        """Write the epoch's loss and number of steps to the state, unless every launch does."""
         return
 
 
-def separate_tensors(specs: tuple[TensorSpec, ...], replicas: int, where: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Allocate a tensor of its own for each spec, [r, …]; ``where``: device and dtype."""
-    return {spec.name: torch.empty((replicas, *spec.shape), **where) for spec in specs}
+def allocate_separately(
+    specs: tuple[TensorSpec, ...], replicas: int, factory_kwargs: Mapping[str, Any]
+) -> dict[str, Tensor]:
+    """Allocate a separate tensor for each spec, [r, …]; ``factory_kwargs`` are device and dtype."""
+    return {spec.name: torch.empty((replicas, *spec.shape), **factory_kwargs) for spec in specs}

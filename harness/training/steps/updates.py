@@ -1,4 +1,4 @@
-"""From gradients to weights, for the autograd step: one update for each optimizer that a file may name."""
+"""Optimizer updates for the autograd step, one for each optimizer that a hypothesis file may name."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from harness.training.steps.state import TrainingState
 
 
 class Update(Protocol):
-    """What an optimizer does with a step's gradients, in place on the weights and moments of a ``TrainingState``."""
+    """An optimizer's update, in place on the weights and moments of a ``TrainingState``."""
 
     def begin_step(self) -> None:
-        """Note that another step begins; ``state.steps`` counts it already."""
+        """Start another step, which ``state.steps`` already counts."""
 
     def apply(self, name: str, gradient: Tensor, scale: Tensor | None) -> None:
-        """Move one trained tensor along its gradient [r, …]; ``scale`` [r] multiplies the gradient first (clipping)."""
+        """Update one trained tensor from its gradient [r, …], multiplied first by ``scale`` [r] if given (clipping)."""
 
 
 class AdamW:
-    """AdamW with a rate and a decay of each replica's own."""
+    """AdamW with a learning rate and weight decay per replica."""
 
     def __init__(self, state: TrainingState[Storage]) -> None:
         optimizer, like = state.setup.optimizer, state.penalty_strength
@@ -48,10 +48,10 @@ class AdamW:
             correction.copy_((1.0 - beta**self.state.steps) ** power)
 
     def apply(self, name: str, gradient: Tensor, scale: Tensor | None) -> None:
-        """Move one trained tensor and its moments."""
+        """Update one trained tensor and its moments."""
         state = self.state
         self.update(state.params[name], gradient, state.exp_avg[name], state.exp_avg_sq[name], self.rates, scale)
 
 
 UPDATES: Mapping[str, Callable[[TrainingState[Storage]], Update]] = {"adamw": AdamW}
-"""The optimizer's name in the file → what makes its update."""
+"""Name of an optimizer in the hypothesis file → constructor of its update."""

@@ -14,7 +14,7 @@ import torch
 from triton.runtime.interpreter import InterpreterBuilder
 
 from harness.training import open_device
-from harness.training.batches import epoch_schedule
+from harness.training.batches import draw_schedule
 from harness.training.program import Program, build_program
 from harness.training.steps.kernels import streams
 from harness.training.steps.kernels.launcher import Launcher
@@ -74,10 +74,10 @@ def branch_of(recorded: Recorded) -> type:
             yield Recording(recorded.branches[-1])
             recorded.branches.pop()
 
-        def mark(self) -> set[int]:
+        def record_event(self) -> set[int]:
             return set(self.waits)
 
-        def join(self, marks: Iterable[set[int]]) -> None:
+        def wait_for(self, marks: Iterable[set[int]]) -> None:
             self.waits.update(*marks)
 
     return Recording
@@ -88,7 +88,7 @@ def begun(seeds: list[int], monkeypatch: pytest.MonkeyPatch) -> Program:
     monkeypatch.setitem(PRECISIONS, "float32", "ieee")  # the interpreter knows no other
     arms = {"a": arm("dfa", 0.05, SETUP), "b": arm("bp", 0.05, SETUP)}
     program = build_program(cohort(arms, seeds), digits(STEPS * 16), open_device("cpu"), kind="kernels")
-    program.begin_epoch(0, epoch_schedule(program.state.dataset, program.state.count, program.state.seeds, 0))
+    program.begin_epoch(0, draw_schedule(program.state.dataset, program.state.count, program.state.seeds, 0))
     return program
 
 

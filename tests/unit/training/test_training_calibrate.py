@@ -10,7 +10,7 @@ import pytest
 
 from harness.records import Plan
 from harness.training import open_device
-from harness.training.calibrate import place, remembered, shape, training_seconds
+from harness.training.calibrate import compute_timing_key, estimate_training_seconds, find_times_file, load_times
 from tests.unit.training.training_inputs import arm, cohort, planned
 
 
@@ -25,37 +25,37 @@ def plan_of(epochs: int = 2, seeds: tuple[int, ...] = (1, 2)) -> Plan:
 
 def test_nothing_is_measured_unasked(tmp_path: Path) -> None:
     device = open_device("cpu")
-    assert training_seconds(plan_of(), device, measure=False) is None
-    assert not place(device).exists()
+    assert estimate_training_seconds(plan_of(), device, measure=False) is None
+    assert not find_times_file(device).exists()
 
 
 def test_a_shape_is_measured_once_and_remembered() -> None:
     device = open_device("cpu")
-    first = training_seconds(plan_of(), device, measure=True)
-    known = remembered(device)
+    first = estimate_training_seconds(plan_of(), device, measure=True)
+    known = load_times(device)
     assert first is not None and first > 0 and len(known) == 1
-    assert training_seconds(plan_of(), device, measure=False) == first
-    assert training_seconds(plan_of(seeds=(8, 9)), device, measure=False) == first  # other seeds, same shape
-    assert training_seconds(plan_of(seeds=(1, 2, 3)), device, measure=False) is None
-    place(device).write_text("[not what was written")
-    assert remembered(device) == {}
+    assert estimate_training_seconds(plan_of(), device, measure=False) == first
+    assert estimate_training_seconds(plan_of(seeds=(8, 9)), device, measure=False) == first  # other seeds, same shape
+    assert estimate_training_seconds(plan_of(seeds=(1, 2, 3)), device, measure=False) is None
+    find_times_file(device).write_text("[not what was written")
+    assert load_times(device) == {}
 
 
 def test_what_is_trained_otherwise_is_another_shape() -> None:
     one = cohort({"a": arm()}, [1, 2])
-    assert shape(one) == shape(cohort({"b": arm()}, [3, 4]))
+    assert compute_timing_key(one) == compute_timing_key(cohort({"b": arm()}, [3, 4]))
     others = [cohort({"a": arm("bp")}, [1, 2]), cohort({"a": arm(), "b": arm()}, [1]), cohort({"a": arm()}, [1])]
-    assert len({shape(one), *map(shape, others)}) == 4
+    assert len({compute_timing_key(one), *map(compute_timing_key, others)}) == 4
 
 
 def test_processes_share_the_work() -> None:
     """What is remembered is per step; a plan takes its steps, spread over processes, and never less than a cohort."""
     plan = planned(*(cohort({"a": arm()}, list(range(count))) for count in (1, 2, 3)))
     device = replace(open_device("cpu"), workers=1)
-    times = {shape(one): seconds for one, seconds in zip(plan.cohorts, (0.1, 0.2, 0.7), strict=True)}
-    place(device).parent.mkdir(parents=True)
-    place(device).write_text(json.dumps(times))
+    times = {compute_timing_key(one): seconds for one, seconds in zip(plan.cohorts, (0.1, 0.2, 0.7), strict=True)}
+    find_times_file(device).parent.mkdir(parents=True)
+    find_times_file(device).write_text(json.dumps(times))
     steps = plan.steps(plan.cohorts[0])
     for workers, expected in ((1, 1.0), (2, 0.7), (8, 0.7)):
         spread = replace(device, workers=workers)
-        assert training_seconds(plan, spread, measure=False) == pytest.approx(steps * expected)
+        assert estimate_training_seconds(plan, spread, measure=False) == pytest.approx(steps * expected)

@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import load
 
 from harness.system.storage import write_atomic
-from harness.training.checkpoint import in_parts, sealed, unsealed
+from harness.training.checkpoint import read_sealed, seal, serialise
 
 
-def test_safetensors_reads_what_is_writtenin_parts(tmp_path: Path) -> None:
+def test_safetensors_reads_what_is_written_in_parts(tmp_path: Path) -> None:
     draw = torch.Generator().manual_seed(1)
     tensors = {
         "weights/a": torch.randn(3, 5, generator=draw),
@@ -20,9 +20,9 @@ def test_safetensors_reads_what_is_writtenin_parts(tmp_path: Path) -> None:
         "count": torch.arange(6).reshape(2, 3),
         "steps": torch.tensor(7.0, dtype=torch.float64),
     }
-    parts = sealed(*in_parts(tensors, {"epoch": "3", "log": '{"ü": [1.5]}'}))
+    parts = seal(*serialise(tensors, {"epoch": "3", "log": '{"ü": [1.5]}'}))
     write_atomic(tmp_path / "file", *parts)
-    data = unsealed(tmp_path / "file")
+    data = read_sealed(tmp_path / "file")
     assert data is not None
     loaded = load(data)
     assert loaded.keys() == tensors.keys()
@@ -34,15 +34,15 @@ def test_safetensors_reads_what_is_writtenin_parts(tmp_path: Path) -> None:
 
 def test_parts_are_the_memory_of_the_tensors() -> None:
     tensor = torch.zeros(4)
-    *_, numbers = in_parts({"a": tensor}, {})
+    *_, numbers = serialise({"a": tensor}, {})
     tensor[1] = 1.0
     assert bytes(numbers) == tensor.numpy().tobytes()
 
 
 def test_a_sealed_file_that_was_changed_is_not_used(tmp_path: Path) -> None:
-    write_atomic(tmp_path / "file", *sealed(b"one", memoryview(b"two")))
-    assert unsealed(tmp_path / "file") == b"onetwo"
+    write_atomic(tmp_path / "file", *seal(b"one", memoryview(b"two")))
+    assert read_sealed(tmp_path / "file") == b"onetwo"
     data = bytearray((tmp_path / "file").read_bytes())
     data[-1] ^= 1
     (tmp_path / "file").write_bytes(data)
-    assert unsealed(tmp_path / "file") is None
+    assert read_sealed(tmp_path / "file") is None

@@ -19,10 +19,10 @@ from harness.metrics.test_accuracy import TestAccuracy as Accuracy
 from harness.records import Arm, ReplicaResult
 from harness.rules.dfa import Dfa
 from harness.training import open_device, train
-from harness.training.batches import epoch_schedule
+from harness.training.batches import draw_schedule
 from harness.training.evaluate import Diagnostics, evaluate, summarise
 from harness.training.program import Program, build_program
-from harness.training.results import chosen_metrics
+from harness.training.results import select_metrics
 from harness.training.steps.explicit_storage import Clip
 from harness.training.steps.interface import StepKind
 from tests.unit.training.interpreted import ON_CARD
@@ -49,7 +49,7 @@ def after_an_epoch(arms: dict[str, Arm], way: StepKind, spoil: Callable[[dict[st
     program = build_program(cohort(arms, [5]), digits(16), open_device(DEVICE), kind=way)
     with torch.no_grad():
         spoil({name: tensor[1] for name, tensor in program.state.params.items()})
-    program.begin_epoch(0, epoch_schedule(program.state.dataset, program.state.count, program.state.seeds, 0))
+    program.begin_epoch(0, draw_schedule(program.state.dataset, program.state.count, program.state.seeds, 0))
     program.run_epoch()
     return program
 
@@ -90,8 +90,8 @@ def spared(program: Program) -> list[torch.Tensor]:
 def test_a_gradient_whose_square_overflows_is_a_divergence(way: StepKind, arms: dict[str, Arm]) -> None:
     """A clip factor of 0 stops a block from training, an infinite second moment a weight, and the loss stays finite."""
     fine, spoilt = after_an_epoch(arms, way, nothing), after_an_epoch(arms, way, large_inside)
-    assert fine.finite().tolist() == [True, True]
-    assert spoilt.finite().tolist() == [True, False]
+    assert fine.find_finite().tolist() == [True, True]
+    assert spoilt.find_finite().tolist() == [True, False]
     assert all(torch.equal(one, other) for one, other in zip(spared(fine), spared(spoilt), strict=True))
 
 
@@ -132,11 +132,11 @@ def test_logits_that_are_no_numbers_are_a_divergence(
         program = after_an_epoch(arms, way, nothing)
         with torch.no_grad():
             kind({name: tensor[1] for name, tensor in program.state.params.items()})
-        assert program.finite().all()
-        diagnostics = Diagnostics(program, chosen_metrics(program.state.setup))
+        assert program.find_finite().all()
+        diagnostics = Diagnostics(program, select_metrics(program.state.setup))
         values[kind] = diagnostics.evaluate()
         assert diagnostics.finite.tolist() == [True, kind is nothing]
-        assert list(values[kind]) == list(measured) == list(evaluate(program, chosen_metrics(program.state.setup)))
+        assert list(values[kind]) == list(measured) == list(evaluate(program, select_metrics(program.state.setup)))
     for metric, summaries in values[nothing].items():
         for summary, before in summaries.items():
             assert (values[spoil][metric][summary][0] == before[0]).all()

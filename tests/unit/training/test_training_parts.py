@@ -14,34 +14,34 @@ from harness.metrics.gradient_norm import GradientNorm
 from harness.metrics.test_accuracy import TestAccuracy as Accuracy
 from harness.records.plan import CHUNK_REPLICAS
 from harness.training import open_device
-from harness.training.batches import epoch_schedule, fetch, to_device
-from harness.training.device import precision
+from harness.training.batches import draw_schedule, fetch, move_to_device
+from harness.training.device import use_precision
 from harness.training.evaluate import Diagnostics, evaluate, summarise
 from harness.training.program import build_program
-from harness.training.results import chosen_metrics
+from harness.training.results import select_metrics
 from harness.training.steps.interface import StepKind
 from tests.unit.training.training_inputs import arm, cohort, digits
 
 
 def test_a_schedule_holds_every_image_once_and_moves_it_within_the_padding() -> None:
     dataset = arm(setup={"dataset": {"name": "digits", "augment": ["random_crop", "horizontal_flip"]}}).setup.dataset
-    schedule = epoch_schedule(dataset, 500, (3, 4), 7)
+    schedule = draw_schedule(dataset, 500, (3, 4), 7)
     assert schedule.shape == (2, 500, 4)
     for seed in range(2):
         assert sorted(schedule[seed, :, 0]) == list(range(500))
     assert set(np.unique(schedule[..., 1])) == set(np.unique(schedule[..., 2])) == set(range(9))
     assert set(np.unique(schedule[..., 3])) == {0, 1}
     assert not np.array_equal(schedule[0], schedule[1])
-    assert not np.array_equal(schedule, epoch_schedule(dataset, 500, (3, 4), 8))
-    assert np.array_equal(schedule[1:], epoch_schedule(dataset, 500, (4,), 7))
+    assert not np.array_equal(schedule, draw_schedule(dataset, 500, (3, 4), 8))
+    assert np.array_equal(schedule[1:], draw_schedule(dataset, 500, (4,), 7))
     out = np.full((2, 500, 4), -1, dtype=np.int32)
-    assert epoch_schedule(dataset, 500, (3, 4), 7, out, threads=3) is out and np.array_equal(out, schedule)
+    assert draw_schedule(dataset, 500, (3, 4), 7, out, threads=3) is out and np.array_equal(out, schedule)
 
 
 def test_no_augmentation_leaves_images_as_they_are() -> None:
     images, plain = digits(), arm().setup.dataset
-    split = to_device(plain, images, "train", torch.device("cpu"), torch.float64)
-    schedule = epoch_schedule(plain, 300, (1,), 0)
+    split = move_to_device(plain, images, "train", torch.device("cpu"), torch.float64)
+    schedule = draw_schedule(plain, 300, (1,), 0)
     assert not schedule[..., 1:].any()
     x, y = fetch(split, plain, torch.from_numpy(schedule[:, :5]))
     expected = (images.train_images[schedule[0, :5, 0]].reshape(5, -1) / 16.0 - 0.3053) / 0.3760
@@ -64,7 +64,7 @@ def test_diagnostics_do_not_depend_on_how_replicas_are_chunked() -> None:
     program = build_program(cohort({"a": arm()}, seeds), digits(), open_device("cpu"))
     alone = build_program(cohort({"a": arm()}, seeds[-1:]), digits(), open_device("cpu"))
     program.state.loss_sum.zero_(), alone.state.loss_sum.zero_()
-    metrics = chosen_metrics(program.state.setup)
+    metrics = select_metrics(program.state.setup)
     many, one = evaluate(program, metrics), evaluate(alone, metrics)
     for name, summaries in one.items():
         for summary, value in summaries.items():
@@ -93,12 +93,12 @@ class WaitingUnnoticed(Accuracy):
 def test_captured_diagnostics_have_the_bits_of_measured_ones(odd: type[Accuracy] | None, way: StepKind) -> None:
     arms = {"a": arm("dfa", 0.01), "b": arm("bp")}
     program = build_program(cohort(arms, [1, 2]), digits(), open_device("cuda"), kind=way)
-    metrics = chosen_metrics(program.state.setup) + ([] if odd is None else [odd(name="test_accuracy")])
+    metrics = select_metrics(program.state.setup) + ([] if odd is None else [odd(name="test_accuracy")])
     diagnostics = Diagnostics(program, metrics)
     begun = {name: tensor.clone() for name, tensor in program.checkpoint().items()}
     for epoch in range(3):
         program.begin_epoch(
-            epoch, epoch_schedule(program.state.dataset, program.state.count, program.state.seeds, epoch)
+            epoch, draw_schedule(program.state.dataset, program.state.count, program.state.seeds, epoch)
         )
         program.run_epoch()
         if epoch == 2:
@@ -121,7 +121,7 @@ def test_bf16_takes_the_weights_of_the_step_before(rule: str) -> None:
             digits(),
             open_device("cpu"),
         )
-        program.begin_epoch(0, epoch_schedule(program.state.dataset, program.state.count, program.state.seeds, 0))
+        program.begin_epoch(0, draw_schedule(program.state.dataset, program.state.count, program.state.seeds, 0))
         if whole:
             program.run_epoch()
         else:
@@ -148,7 +148,7 @@ def test_tiny_gradients_are_data() -> None:
 def test_precision_leaves_no_trace() -> None:
     before = torch.get_float32_matmul_precision()
     for kind in ("float32", "tf32", "bf16"):
-        with pytest.raises(RuntimeError, match="stop"), precision(kind, open_device("cpu")):
+        with pytest.raises(RuntimeError, match="stop"), use_precision(kind, open_device("cpu")):
             raise RuntimeError("stop")
         assert torch.get_float32_matmul_precision() == before
         assert not torch.is_autocast_enabled("cpu")
@@ -161,7 +161,7 @@ def test_strict_float32_is_not_tf32() -> None:
     exact = a.double() @ b.double()
     errors = {}
     for kind in ("float32", "tf32"):
-        with precision(kind, open_device("cuda")):
+        with use_precision(kind, open_device("cuda")):
             product = a.cuda() @ b.cuda()
         errors[kind] = float((product.cpu().double() - exact).norm() / exact.norm())
     assert errors["float32"] < 1e-6 < 1e-4 < errors["tf32"]

@@ -16,7 +16,7 @@ from harness.records import Arm, Cohort
 from harness.rules import Rule
 from harness.rules.bp import Bp
 from harness.training import open_device, takes_kernels
-from harness.training.batches import epoch_schedule
+from harness.training.batches import draw_schedule
 from harness.training.program import Program, build_program
 from harness.training.steps.autograd import AutogradStep, SeparateStorage
 from harness.training.steps.choose import choose_step_kind
@@ -25,7 +25,7 @@ from harness.training.steps.explicit_storage import StackedStorage
 from harness.training.steps.interface import StepKind
 from harness.training.steps.kernels.layout import FlatStorage
 from harness.training.steps.kernels.step import KernelsStep
-from harness.training.steps.state import TrainingState, new_state
+from harness.training.steps.state import TrainingState, allocate_state
 from harness.training.steps.supports import fits_explicit, fits_kernels
 from tests.unit.training.interpreted import ON_CARD
 from tests.unit.training.training_inputs import arm, cohort, digits
@@ -98,7 +98,7 @@ def trained(arms: dict[str, Arm], kind: StepKind, device: str) -> Program:
     program = build_program(cohort(arms, [5]), digits(20), open_device(device), kind=kind)
     state = program.state
     for epoch in range(2):
-        program.begin_epoch(epoch, epoch_schedule(state.dataset, state.count, state.seeds, epoch))
+        program.begin_epoch(epoch, draw_schedule(state.dataset, state.count, state.seeds, epoch))
         program.run_epoch()
     return program
 
@@ -151,7 +151,7 @@ def steps() -> list[Any]:
 @pytest.mark.parametrize(("storage", "step"), steps())
 def test_making_a_step_changes_nothing_of_its_state(storage: Any, step: Any) -> None:
     arms = {"a": arm("dfa", 0.05, SETUP), "b": arm("bp", None, SETUP)}
-    state = new_state(cohort(arms, [5, 6]), digits(20), open_device(DEVICE), storage)
+    state = allocate_state(cohort(arms, [5, 6]), digits(20), open_device(DEVICE), storage)
     for number, tensor in enumerate(tensors_of(state).values()):
         with torch.no_grad():
             tensor.fill_(number)

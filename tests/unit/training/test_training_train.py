@@ -18,7 +18,7 @@ from harness.batched import keyed
 from harness.errors import Interrupted, TrainingFailed, UsageError
 from harness.records import Plan
 from harness.training import Device, Progress, open_device, train
-from harness.training.batches import epoch_schedule
+from harness.training.batches import draw_schedule
 from harness.training.checkpoint import WorkFolder
 from harness.training.program import build_program
 from harness.training.steps.interface import StepKind
@@ -157,7 +157,7 @@ def test_a_replica_alone_and_among_forty_agree(device: str, way: StepKind, rule:
 
     def weights(chosen: list[int], at: int) -> dict[str, np.ndarray]:
         program = build_program(cohort({"a": arm(rule, 0.01)}, chosen), images, in_this_process(device), kind=way)
-        program.begin_epoch(0, epoch_schedule(program.state.dataset, program.state.count, program.state.seeds, 0))
+        program.begin_epoch(0, draw_schedule(program.state.dataset, program.state.count, program.state.seeds, 0))
         program.run_epoch()
         return {name: tensor[at].detach().cpu().numpy() for name, tensor in program.state.params.items()}
 

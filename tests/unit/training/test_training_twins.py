@@ -18,7 +18,7 @@ import triton.language as tl  # isort:skip
 from harness.records import Arm
 from harness.rules.dfa import Dfa
 from harness.training import open_device
-from harness.training.batches import epoch_schedule
+from harness.training.batches import draw_schedule
 from harness.training.program import Program, build_program
 from harness.training.steps.interface import StepKind
 from harness.training.steps.kernels import amax
@@ -26,7 +26,7 @@ from harness.training.steps.kernels.layout import Layout
 from harness.training.steps.kernels.step import KernelsStep
 from harness.training.steps.kernels.streams import Lane
 from harness.training.steps.kernels.tiles import PRECISIONS
-from harness.training.steps.kernels.triton.common import inverse, scale_of
+from harness.training.steps.kernels.triton.common import invert, scale_of
 from harness.training.steps.state import RuleGroup
 from harness.training.steps.supports import fits_explicit, fits_kernels
 
@@ -55,7 +55,7 @@ def trained(arms: dict[str, Arm], way: StepKind, seeds: list[int], device: str =
     program = build_program(cohort(arms, seeds), digits(20), open_device(device), kind=way)
     for epoch in range(2):
         program.begin_epoch(
-            epoch, epoch_schedule(program.state.dataset, program.state.count, program.state.seeds, epoch)
+            epoch, draw_schedule(program.state.dataset, program.state.count, program.state.seeds, epoch)
         )
         program.run_epoch()
     return program
@@ -94,12 +94,12 @@ def test_kernels_do_what_the_plain_step_does(name: str) -> None:
 def test_a_reset_leaves_nothing_of_what_ran_before() -> None:
     """Steps before the first reset divide nothing by nothing; NaN in the padding would call every replica diverged."""
     program = build_program(cohort({"a": one("dfa")}, SEEDS), digits(20), open_device(DEVICE), kind="kernels")
-    assert program.finite().all()  # on a card, captured before
+    assert program.find_finite().all()  # on a card, captured before
 
     program.state.storage.weights.fill_(float("nan"))
-    assert not program.finite().any()
+    assert not program.find_finite().any()
     program.reset()
-    assert program.finite().all()
+    assert program.find_finite().all()
 
 
 @pytest.mark.gpu
@@ -122,7 +122,7 @@ def test_kernels_are_as_exact_as_their_precision(
         setup = {"batch_size": 128, "epochs": 2, "precision": precision, "model": PLAIN | {"width": 256}}
         arms = {"a": arm(rule, 0.01, setup | {"dataset": AUGMENTED})}
         program = build_program(cohort(arms, list(range(replicas))), digits(512), open_device("cuda"), kind=way)
-        program.begin_epoch(0, epoch_schedule(program.state.dataset, program.state.count, program.state.seeds, 0))
+        program.begin_epoch(0, draw_schedule(program.state.dataset, program.state.count, program.state.seeds, 0))
         program.run_epoch()
         errors[precision, way] = {name: tensor.double() for name, tensor in program.state.exp_avg.items()}
     assert isinstance(program.step, KernelsStep)
@@ -171,7 +171,7 @@ def test_parts_of_float16_hold_what_float32_holds(
             if name.startswith("block") and name.endswith("weight"):
                 tensor.detach()[1] *= apart**2
                 tensor.detach().mul_(apart ** int("block_1" in name))
-        program.begin_epoch(0, epoch_schedule(program.state.dataset, program.state.count, program.state.seeds, 0))
+        program.begin_epoch(0, draw_schedule(program.state.dataset, program.state.count, program.state.seeds, 0))
         program.run_epoch()
         moments[precision, way] = {name: tensor.double() for name, tensor in program.state.exp_avg.items()}
         steps.append(program.step)
@@ -196,9 +196,9 @@ def test_what_scales_a_factor_is_of_this_step_and_leaves_room_for_all_steps(monk
     assert isinstance(step, KernelsStep)
     step.work.amax.measured.fill_(1e30)
     begun = {name: tensor.detach().clone() for name, tensor in program.state.params.items()}
-    program.begin_epoch(0, epoch_schedule(program.state.dataset, program.state.count, program.state.seeds, 0))
+    program.begin_epoch(0, draw_schedule(program.state.dataset, program.state.count, program.state.seeds, 0))
     program.run_epoch()
-    assert program.finite().all()
+    assert program.find_finite().all()
     found = {name: tensor.cpu() for name, tensor in step.work.amax.tensors.items()}
     for name in ("u", "df", "dz"):  # of the last batch, of 4
         largest = (
@@ -221,8 +221,8 @@ def test_what_scales_a_factor_is_of_this_step_and_leaves_room_for_all_steps(monk
             )
             assert (after > 2 * before).all() and (after <= found[name][layer]).all()
     moved = 0.5 * step.work.max_update
-    assert found["unit"].eq(20**0.5).all()
-    torch.testing.assert_close(found["normed"], torch.full((2, 4), 20**0.5 * (1 + moved) + moved))
+    assert found["normalised"].eq(20**0.5).all()
+    torch.testing.assert_close(found["norm_output"], torch.full((2, 4), 20**0.5 * (1 + moved) + moved))
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the interpreter, which is NumPy
@@ -236,7 +236,7 @@ def test_parts_of_float16_never_make_a_finite_number_of_one_that_is_not(monkeypa
         with torch.no_grad():
             program.state.params["block_0.w1.weight"][0, 3, 5] = first
             program.state.params["block_0.w2.weight"][0] *= second
-        program.begin_epoch(0, epoch_schedule(program.state.dataset, program.state.count, program.state.seeds, 0))
+        program.begin_epoch(0, draw_schedule(program.state.dataset, program.state.count, program.state.seeds, 0))
         program.run_epoch()
         assert program.state.loss_sum.isfinite().tolist() == [first == second == 1.0, True]
         weights.append(torch.cat([tensor[1].flatten() for tensor in program.state.params.values()]))
@@ -248,7 +248,7 @@ def scales(peaks, out):
     at = tl.program_id(0)
     scale = scale_of(peaks, at, True)
     tl.store(out + 2 * at, scale)
-    tl.store(out + 2 * at + 1, inverse(scale))
+    tl.store(out + 2 * at + 1, invert(scale))
 
 
 def test_scales_and_their_inverse_are_powers_of_two() -> None:
@@ -292,14 +292,14 @@ def test_sums_over_several_tiles_are_whole_and_steps_follow_one_another(
     plain, fused = (
         build_program(cohort(arms, seeds), digits(88), open_device(DEVICE), kind=way) for way in ("autograd", "kernels")
     )
-    schedule = epoch_schedule(plain.state.dataset, plain.state.count, plain.state.seeds, 0)
+    schedule = draw_schedule(plain.state.dataset, plain.state.count, plain.state.seeds, 0)
     for program in (plain, fused):
         program.begin_epoch(0, schedule)
     plain.run_epoch()
     step = fused.step
     assert isinstance(step, KernelsStep)
     assert (
-        step.work.gradients.norm_parts.shape[3] == 3 and len(step.update_chunks) == 2
+        step.work.gradients.norm_sums.shape[3] == 3 and len(step.update_chunks) == 2
     )  # row tiles of 40; two spans of the update
     assert len(step.updated_in_place) == (not frozen) and len(step.gradients_stored) == 1
     assert len(step.lanes) == 2 * len(seeds) or early
@@ -315,7 +315,7 @@ def test_sums_over_several_tiles_are_whole_and_steps_follow_one_another(
 def test_lanes_are_as_equal_as_can_be_and_hold_each_replica_once() -> None:
     for count, lanes in itertools.product(range(1, 9), range(1, 5)):
         group = RuleGroup(Dfa(name="dfa"), slice(3, 3 + count), {})
-        cut = Lane.cut(group, lanes)
+        cut = Lane.split(group, lanes)
         assert [r for lane in cut for r in lane.replicas] == list(range(3, 3 + count))
         counts = [len(lane.replicas) for lane in cut]
         assert len(counts) == min(count, lanes) and max(counts) - min(counts) <= 1
@@ -342,15 +342,15 @@ def assert_same(found: Program, plain: Program, start: Program) -> None:
 
 def test_parts_of_the_model_begin_at_a_chunk_and_do_not_overlap() -> None:
     specs = one("dfa", model="wide").setup.model.parameters(64, 10)
-    layout = Layout.of(specs)
+    layout = Layout.from_specs(specs)
     taken = np.zeros(layout.size, dtype=int)
     for spec in specs:
         taken[layout.offsets[spec.name] : layout.offsets[spec.name] + int(np.prod(spec.shape))] += 1
         assert layout.groups[layout.offsets[spec.name] // 1024] == spec.group
     assert taken.max() == 1
-    assert layout.skipped == 2048  # 64 × 20 numbers in chunks of 1024
+    assert layout.gradient_start == 2048  # 64 × 20 numbers in chunks of 1024
     for spec in specs:  # no chunk holds vectors and matrices
-        assert layout.matrices[layout.offsets[spec.name] // 1024] == (len(spec.shape) > 1)
+        assert layout.is_matrix[layout.offsets[spec.name] // 1024] == (len(spec.shape) > 1)
 
 
 def test_what_the_kernels_do_not_know_takes_the_plain_step() -> None:

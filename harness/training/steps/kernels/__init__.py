@@ -1,1 +1,1 @@
-"""The step of residual MLPs on a card, as launches of this package's own Triton kernels."""
+"""The kernels' step: residual MLPs trained on a card by launches of this package's own Triton kernels."""

@@ -1,8 +1,8 @@
-"""The largest absolute numbers (amax) of the factors of the blocks' products, which float16 has to know: it ends at
-65,504.
+"""The amax (largest absolute number) of each factor of the blocks' products, which scales it to the range of float16.
 
-Kernels scale a factor by the power of two that brings its amax to 2¹⁴ or above (``triton.common.scale_of``). What a
-step writes it measures itself; what holds for a whole epoch is found at its beginning.
+Kernels scale a factor by the power of two that brings its amax to 2¹⁴ or above (``triton.common.scale_of``); float16
+ends at 65,504. A step measures the amax of the tensors that it writes; for weights and norms, bounds that hold for a
+whole epoch are computed at its beginning.
 """
 
 from __future__ import annotations
@@ -15,46 +15,49 @@ from torch import Tensor
 
 from harness.records import Optimizer
 
-PRODUCT = "fp16x3"
-"""Three products of float16 parts, as ``triton.common.product`` takes it."""
+FP16X3 = "fp16x3"
+"""Precision of ``triton.common.product`` that adds three products of float16 parts."""
 MAX_UPDATE = 64.0
-"""How far an epoch may move a weight. Its scale leaves room for that, and where none is beyond 64 to begin with, a
-weight in two parts then errs by 2⁻²³ of itself, or by 2⁻³³ where that is more."""
+"""Largest update of a weight in an epoch for which scales leave room. Unless a weight exceeds 64 to begin with, its
+two float16 parts then err by 2⁻²³ of it, or by 2⁻³³ if that is more."""
 
 
-def foreseeable(optimizer: Optimizer, max_update: float) -> bool:
-    """Tell whether an epoch moves weights by no more than MAX_UPDATE; ``max_update`` in units of the rate.
+def is_update_bounded(optimizer: Optimizer, max_update: float) -> bool:
+    """Tell whether an epoch moves weights by at most MAX_UPDATE; ``max_update`` is in units of the learning rate.
 
-    Decay makes no weight larger unless it takes more than twice of it, lr·λ > 2: the weight then grows step by step.
+    Weight decay never enlarges a weight unless it removes more than twice of it, lr·λ > 2: the weight then grows in
+    every step.
     """
     return optimizer.lr * max_update <= MAX_UPDATE and optimizer.lr * optimizer.weight_decay <= 2
 
 
 class Amax:
-    """Largest absolute numbers of what blocks multiply, [l, r] each, by the factor's name.
+    """The amax of each factor of the blocks' products, [l, r], by name.
 
-    normed and unit: a layer norm's output with and without its weight and bias; w1, w2; u: activations; df, dz: what
-    flows back.
+    norm_output and normalised are a layer norm's output with and without its gain and shift; w1 and w2 the weights; u
+    the activations; df and dz the gradients at a branch's output and before its activation.
     """
 
-    def __init__(self, layers: int, replicas: int, where: dict[str, Any]) -> None:
-        names = ("u", "df", "dz", "normed", "unit", "w1", "w2")
-        every = torch.zeros((len(names) * layers, replicas), **where)
-        self.tensors: dict[str, Tensor] = dict(zip(names, every.view(len(names), layers, replicas), strict=True))
-        self.measured = every[: 3 * layers]
-        """Those that a step measures."""
+    def __init__(self, layers: int, replicas: int, factory_kwargs: dict[str, Any]) -> None:
+        names = ("u", "df", "dz", "norm_output", "normalised", "w1", "w2")
+        rows = torch.zeros((len(names) * layers, replicas), **factory_kwargs)
+        self.tensors: dict[str, Tensor] = dict(zip(names, rows.view(len(names), layers, replicas), strict=True))
+        self.measured = rows[: 3 * layers]
+        """Rows that a step measures: those of u, df and dz."""
 
     def __getitem__(self, name: str) -> Tensor:
         return self.tensors[name]
 
-    def foresee(self, weights: dict[str, Tensor], moved: Tensor) -> None:
-        """Set what holds for an epoch that may move weights [l, r, numbers] of all blocks by as much as ``moved`` [r].
+    def set_epoch_bounds(self, weights: dict[str, Tensor], max_update: Tensor) -> None:
+        """Set the bounds for an epoch that moves weights [l, r, numbers] of all blocks by at most ``max_update`` [r].
 
-        A row of D numbers less their mean, divided by their standard deviation, has none beyond √D.
+        A row of D numbers minus their mean, divided by their standard deviation, has no entry beyond √D.
         """
-        largest = {name: torch.linalg.vector_norm(tensor, math.inf, dim=-1) + moved for name, tensor in weights.items()}
-        unit = math.sqrt(weights["norm.weight"].shape[-1])
-        self["unit"][...] = unit
-        self["normed"][...] = unit * largest["norm.weight"] + largest["norm.bias"]
+        largest = {
+            name: torch.linalg.vector_norm(tensor, math.inf, dim=-1) + max_update for name, tensor in weights.items()
+        }
+        bound = math.sqrt(weights["norm.weight"].shape[-1])
+        self["normalised"][...] = bound
+        self["norm_output"][...] = bound * largest["norm.weight"] + largest["norm.bias"]
         for name in ("w1", "w2"):
             self[name][...] = largest[f"{name}.weight"]

@@ -1,4 +1,4 @@
-"""What the kernels' launches hand on to one another: memory, tables for the update, and the sizes of both."""
+"""The memory that the kernels' launches share, the tables of the update, and the sizes of both."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.training.steps.kernels.launcher import Launcher
 from harness.training.steps.kernels.layout import FlatStorage, Layout
 from harness.training.steps.kernels.tiles import Cuts, Tiles
 from harness.training.steps.state import TrainingState
-from harness.training.steps.supports import ResidualMlp, block_clip, power_of_two, residual_mlp
+from harness.training.steps.supports import ResidualMlp, as_residual_mlp, find_block_clip, next_power_of_two
 
 State = TrainingState[FlatStorage]
 
@@ -35,7 +35,7 @@ class Shape:
     batch: int
 
     @classmethod
-    def of(cls, state: State, model: ResidualMlp) -> Shape:
+    def from_state(cls, state: State, model: ResidualMlp) -> Shape:
         """Read the sizes from a cohort's state."""
         return cls(
             replicas=state.replicas,
@@ -50,43 +50,47 @@ class Shape:
 
     @property
     def rows(self) -> dict[str, int]:
-        """Options of kernels whose programs hold whole rows of hidden states."""
-        return {"D": self.width, "DP": power_of_two(self.width)}
+        """Launch options of kernels whose programs hold whole rows of hidden states."""
+        return {"D": self.width, "DP": next_power_of_two(self.width)}
 
     @property
     def head(self) -> dict[str, int]:
-        """Options of kernels whose programs hold all classes."""
-        return {"C": self.classes, "CP": power_of_two(self.classes)}
+        """Launch options of kernels whose programs hold all classes."""
+        return {"C": self.classes, "CP": next_power_of_two(self.classes)}
 
 
 @dataclass(frozen=True)
 class Flows:
-    """How credit reaches the blocks, replica by replica."""
+    """The paths of credit to the blocks, per replica."""
 
-    through: tuple[bool, ...]
-    """Whether gradients flow through the blocks."""
+    gradients_flow: tuple[bool, ...]
+    """True where gradients flow through a replica's blocks."""
     updated_in_place: tuple[bool, ...]
-    """Whether the blocks' weights may be updated as soon as their gradient is known: unclipped, and no block frozen."""
+    """True where a replica's blocks may be updated by the gradient's kernel: no clipping, and no block frozen."""
 
     @classmethod
-    def of(cls, state: State, layers: int) -> Flows:
-        """Ask the rules of a cohort."""
-        # The launches that update blocks behind their gradients cover every block, so none may be frozen.
+    def from_state(cls, state: State, layers: int) -> Flows:
+        """Read the paths from a cohort's rules."""
+        # Launches that update blocks in place cover every block, so none may be frozen.
         frozen = any(f"block_{layer}" in state.frozen for layer in range(layers))
-        arms = state.arms()
-        through = tuple(arm.rule.backward == "through" for arm in arms)
-        unclipped = [block_clip(arm.rule, state.model) is None for arm in arms]
-        in_place = tuple(flows and free and not frozen for flows, free in zip(through, unclipped, strict=True))
-        return cls(through, in_place)
+        arms = state.arms
+        gradients_flow = tuple(arm.rule.backward == "through" for arm in arms)
+        unclipped = [find_block_clip(arm.rule, state.model) is None for arm in arms]
+        in_place = tuple(
+            flowing and free and not frozen for flowing, free in zip(gradients_flow, unclipped, strict=True)
+        )
+        return cls(gradients_flow, in_place)
 
 
 class Activations:
-    """Memory for what a step computes per sample, for all replicas, and for the images of this step and the next."""
+    """Memory for a step's values per sample, for all replicas, and for the images of this step and the next."""
 
     def __init__(self, state: State, shape: Shape, cuts: Cuts, flows: Flows) -> None:
         self.batch = shape.batch
-        sizes = numbers_per_sample(shape, cuts, penalised=state.penalty is not None, gradients_flow=any(flows.through))
-        self.memory = {name: torch.empty(size * shape.batch, **state.where) for name, size in sizes.items()}
+        sizes = count_numbers_per_sample(
+            shape, cuts, penalised=state.penalty is not None, gradients_flow=any(flows.gradients_flow)
+        )
+        self.memory = {name: torch.empty(size * shape.batch, **state.factory_kwargs) for name, size in sizes.items()}
         exact = state.dtype if state.dtype == torch.float64 else torch.bfloat16
         images = shape.seeds * shape.features * shape.batch
         self.images = torch.empty((2, images), device=state.device.torch, dtype=exact)
@@ -95,24 +99,24 @@ class Activations:
         )
 
     def get(self, name: str, size: int) -> Tensor:
-        """Return the buffer of this name, as far as a batch of ``size`` fills it."""
+        """Return the part of a buffer that a batch of ``size`` fills."""
         return self.memory[name][: self.memory[name].numel() // self.batch * size]
 
-    def some(self, size: int, *names: str) -> list[Tensor]:
-        """Return the buffers of these names, as far as a batch of ``size`` fills them."""
+    def get_all(self, size: int, *names: str) -> list[Tensor]:
+        """Return the parts of several buffers that a batch of ``size`` fills."""
         return [self.get(name, size) for name in names]
 
     def inputs(self, size: int, ahead: int) -> tuple[Tensor, Tensor]:
-        """Return where a step's images and labels are; those of the next step are elsewhere."""
+        """Return a step's images and labels; the next step's are in separate memory."""
         images = self.images[ahead % 2]
         return images[: len(images) // self.batch * size], self.labels[ahead % 2]
 
 
-def numbers_per_sample(shape: Shape, cuts: Cuts, *, penalised: bool, gradients_flow: bool) -> dict[str, int]:
-    """Return how many numbers per sample each activation takes."""
+def count_numbers_per_sample(shape: Shape, cuts: Cuts, *, penalised: bool, gradients_flow: bool) -> dict[str, int]:
+    """Return the numbers per sample of each activation buffer."""
     r, layers, d, inner = shape.replicas, shape.layers, shape.width, shape.inner
     return {
-        "parts": cuts.tiles.splits * r * d,
+        "embed_partials": cuts.tiles.embed_splits * r * d,
         "h": (layers + 1) * r * d,
         "stats": (layers + 1) * r * 2,
         "slopes": layers * r * inner,
@@ -124,136 +128,142 @@ def numbers_per_sample(shape: Shape, cuts: Cuts, *, penalised: bool, gradients_f
         "df": layers * r * d,
         "dz": layers * r * inner,
         "du": r * d if gradients_flow else 0,
-        "moments": r * 2 * cuts.column_tiles,
+        "tile_stats": r * 2 * cuts.column_tiles,
     }
 
 
 class Gradients:
-    """Gradients that are stored, [r, P − skipped], and the partial sums that they are put together from."""
+    """Stored gradients, [r, P − gradient_start], and the partial sums that some of them are added up from."""
 
     def __init__(self, state: State, shape: Shape, cuts: Cuts) -> None:
         layout = state.storage.layout
-        self.flat = torch.zeros((shape.replicas, layout.size - layout.skipped), **state.where)
-        self.squares = torch.zeros((shape.replicas, shape.layers, sum(cuts.square_slots)), **state.where)
-        """Sums of squares of parts of a block's gradient, to clip by."""
-        self.norm_parts = torch.zeros((shape.layers, shape.replicas, 2, cuts.norm_parts, shape.width), **state.where)
-        """Parts of the gradients of a layer norm's gain and shift."""
+        self.flat = torch.zeros((shape.replicas, layout.size - layout.gradient_start), **state.factory_kwargs)
+        self.square_sums = torch.zeros(
+            (shape.replicas, shape.layers, sum(cuts.square_partials)), **state.factory_kwargs
+        )
+        """Partial sums of squares of each block's gradient, for clipping, [r, l, partial sum]."""
+        self.norm_sums = torch.zeros(
+            (shape.layers, shape.replicas, 2, cuts.norm_partials, shape.width), **state.factory_kwargs
+        )
+        """Partial sums of the gradients of a layer norm's gain and shift, [l, r, 2, partial sum, d]."""
 
 
 class UpdateTables:
-    """What AdamW needs besides weights, moments and gradients, on the device."""
+    """Inputs of AdamW besides weights, moments and gradients, on the device."""
 
     def __init__(self, state: State, steps: int) -> None:
         optimizer, layout = state.setup.optimizer, state.storage.layout
         self.state = state
         self.betas = (optimizer.beta1, optimizer.beta2)
         self.constants = adamw.constants(*self.betas, optimizer.eps, state.lr)
-        largest = [block_clip(arm.rule, state.model) or math.inf for arm in state.arms()]
-        self.largest = torch.tensor(largest, **state.where)
-        """Norm that a block's gradient is clipped to, [r]."""
-        parts = layout.stored_chunks()
-        self.groups = self._integers([_group(name, state.frozen) for name, _ in parts])
-        self.chunks = self._integers(list(range(len(parts))))
-        others = [i for i, (name, matrix) in enumerate(parts) if not (matrix and name.startswith("block_"))]
-        self.others = self._integers(others)
-        """Chunks of all but what is updated behind BP's gradients."""
-        self.corrections = torch.zeros((steps, 2), **state.where)
+        max_norms = [find_block_clip(arm.rule, state.model) or math.inf for arm in state.arms]
+        self.max_norms = torch.tensor(max_norms, **state.factory_kwargs)
+        """Maximum norm of a block's gradient, [r]; infinite where nothing is clipped."""
+        stored = layout.list_stored_chunks()
+        self.groups = self._integers([_number_group(name, state.frozen) for name, _ in stored])
+        self.chunks = self._integers(list(range(len(stored))))
+        other_chunks = [i for i, (name, matrix) in enumerate(stored) if not (matrix and name.startswith("block_"))]
+        self.other_chunks = self._integers(other_chunks)
+        """Chunks that no gradient kernel updates in place."""
+        self.corrections = torch.zeros((steps, 2), **state.factory_kwargs)
         """Bias corrections of the epoch's steps, 1 − β1^t and √(1 − β2^t)."""
-        self.tick = torch.zeros((), device=state.device.torch, dtype=torch.int64)
-        """Steps of this epoch so far."""
+        self.epoch_step = torch.zeros((), device=state.device.torch, dtype=torch.int64)
+        """Number of steps in this epoch so far."""
 
     @property
     def rates(self) -> tuple[Tensor, ...]:
-        """Arguments of every kernel that updates."""
-        return self.state.lr, self.state.weight_decay, self.corrections, self.tick, self.constants
+        """Arguments common to all kernels that update."""
+        return self.state.lr, self.state.weight_decay, self.corrections, self.epoch_step, self.constants
 
     def _integers(self, values: list[int]) -> Tensor:
         return torch.tensor(values, device=self.state.device.torch, dtype=torch.int32)
 
 
-def _group(name: str, frozen: frozenset[str]) -> int:
-    """Return a part of the model as ``triton.update.update`` takes it."""
+def _number_group(name: str, frozen: frozenset[str]) -> int:
+    """Return the number by which ``triton.update.update`` knows a parameter group."""
     if name in frozen:
         return -2
     return int(name.removeprefix("block_")) if name.startswith("block_") else -1
 
 
 class Workspace:
-    """All that a launch reads and writes besides the state."""
+    """All memory that launches read and write besides the state."""
 
     def __init__(self, state: State) -> None:
-        model = residual_mlp(state.model)
+        model = as_residual_mlp(state.model)
         assert model is not None
         self.state, self.model = state, model
-        self.shape = shape = Shape.of(state, model)
-        self.flows = Flows.of(state, shape.layers)
+        self.shape = shape = Shape.from_state(state, model)
+        self.flows = Flows.from_state(state, shape.layers)
         optimizer = state.setup.optimizer
         steps = -(-state.count // shape.batch)
         self.max_update = adamw.max_update(optimizer.beta1, optimizer.beta2) * steps
-        """How far an epoch can move a weight, in units of the rate."""
+        """Largest distance that an epoch can move a weight, in units of the learning rate."""
         self.cuts = cuts = self._cuts()
         self.activations = Activations(state, shape, cuts, self.flows)
         self.gradients = Gradients(state, shape, cuts)
         self.tables = UpdateTables(state, steps)
-        self.amax = amax.Amax(shape.layers, shape.replicas, state.where)
-        self.centre, *self.pixels = pixel_constants(state.train, state.dataset.size**2)
+        self.amax = amax.Amax(shape.layers, shape.replicas, state.factory_kwargs)
+        self.centre, *self.pixels = compute_pixel_constants(state.train, state.dataset.size**2)
         on_device: dict[str, Any] = {"device": state.device.torch}
-        self.through = torch.tensor([int(flows) for flows in self.flows.through], dtype=torch.int32, **on_device)
-        """Whether gradients flow through a replica's blocks, [r]."""
+        self.gradients_flow = torch.tensor(
+            [int(flowing) for flowing in self.flows.gradients_flow], dtype=torch.int32, **on_device
+        )
+        """True where gradients flow through a replica's blocks, [r]."""
         factor = None if state.penalty is None else state.penalty.gradient_factor
         self.penalty_slope = state.penalty_strength * (factor or 0.0)
-        """λ·c, of which times f/N is the penalty's gradient (``Penalty.gradient_factor``), [r]."""
+        """Factor λ·c, [r], which times f/N is the penalty's gradient (``Penalty.gradient_factor``)."""
         self.loss = torch.zeros((shape.replicas, cuts.row_tiles), dtype=torch.float64, **on_device)
         self.launch = Launcher()
 
     def _cuts(self) -> Cuts:
         state, shape = self.state, self.shape
         asked = state.setup.precision
-        foreseeable = all(amax.foreseeable(arm.setup.optimizer, self.max_update) for arm in state.arms())
+        bounded = all(amax.is_update_bounded(arm.setup.optimizer, self.max_update) for arm in state.arms)
         tiles = Tiles.choose(
             shape.replicas,
             shape.width,
             state.dtype,
-            fp16x3_allowed=asked == "float32" and foreseeable,
+            fp16x3_allowed=asked == "float32" and bounded,
             blocks_updated_later=not all(self.flows.updated_in_place),
         )
-        return Cuts.of(
+        return Cuts.count(
             tiles,
             asked,
             width=shape.width,
             inner=shape.inner,
             batch=shape.batch,
-            gradients_flow=any(self.flows.through),
+            gradients_flow=any(self.flows.gradients_flow),
         )
 
     @property
     def layout(self) -> Layout:
-        """Where tensors lie in a replica's row."""
+        """Layout of tensors in a replica's row."""
         return self.state.storage.layout
 
     @property
     def penalised(self) -> bool:
-        """Whether some arm has a penalty."""
+        """True if any arm has a penalty."""
         return self.state.penalty is not None
 
     @property
-    def place(self) -> tuple[int, int, int, int]:
-        """Replicas, length of a row, beginning of the first block, distance of two blocks."""
+    def addressing(self) -> tuple[int, int, int, int]:
+        """Number of replicas, length of a row, offset of the first block, distance between two blocks."""
         layout = self.layout
-        return self.shape.replicas, layout.size, layout.blocks, layout.block_stride
+        return self.shape.replicas, layout.size, layout.blocks_offset, layout.block_stride
 
-    def head_norm(self) -> tuple[int, int]:
-        """Return where the terminal norm begins; anything where there is none."""
+    def locate_head_norm(self) -> tuple[int, int]:
+        """Return the offsets of the terminal norm's gain and shift; zeros, which no kernel reads, if there is none."""
         if not self.model.terminal_norm:
             return 0, 0
-        return self.layout.at("head.norm.weight"), self.layout.at("head.norm.bias")
+        return self.layout.locate("head.norm.weight"), self.layout.locate("head.norm.bias")
 
 
-def pixel_constants(images: DeviceImages, pixels: int) -> tuple[Tensor, Tensor, Tensor]:
+def compute_pixel_constants(images: DeviceImages, pixels: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return centre, factor and offset of every feature: normalised = factor·(pixel − centre) + offset.
 
-    The centre is a whole number. A pixel is at most 255, and so is the centre: the mean pixel, rounded, so that at most
-    half a pixel is left for the offset of any data set whose mean is one that pixels can have.
+    The centre is the mean pixel, rounded to a whole number and limited to 0 … 255, as pixels are. The offset is
+    then at most half a pixel for any data set whose mean is a possible pixel.
     """
     factor, shift = images.factor.double(), images.shift.double()
     centre = (-shift / factor).round().clamp(0, 255)

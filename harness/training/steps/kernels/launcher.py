@@ -1,4 +1,4 @@
-"""Launches kernels, or has all of them compiled beforehand, several at a time."""
+"""Kernel launches, and compilation of several kernels in parallel beforehand."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import Any
 
 import torch
 
-COMPILERS = 8  # kernels compiled at a time
+COMPILERS = 8  # kernels that are compiled in parallel
 
 
 class Launcher:
-    """Every launch goes through here."""
+    """The function that every kernel launch goes through."""
 
     def __init__(self) -> None:
-        self._compiled: list[Any] | None = None  # a list while kernels are compiled, not launched
+        self._compiled: list[Any] | None = None  # a list while kernels are compiled instead of launched
 
     def __call__(self, kernel: Any, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:
-        """Launch a kernel, or have it compiled for these arguments."""
+        """Launch a kernel, or compile it for these arguments."""
         if self._compiled is None:
             kernel[grid](*arguments, **options)
         else:
             self._compiled.append(kernel.warmup(*arguments, grid=grid, **options))
 
     def compile(self, launch_all: Callable[[], None], device: torch.device) -> None:
-        """Compile all kernels that ``launch_all`` launches; what was compiled earlier comes from Triton's cache.
+        """Compile all kernels that ``launch_all`` launches; kernels compiled earlier come from Triton's cache.
 
-        And what launches them, which Triton has compiled too, by the C compiler: one after the other as they are first
-        launched, that took longer than the kernels.
+        This includes Triton's launchers, which a C compiler builds: built one after the other at their first launches,
+        they took longer than the kernels.
         """
         from triton import AsyncCompileMode, FutureKernel
 
@@ -42,5 +42,5 @@ class Launcher:
 
 
 def make_launcher(kernel: Any) -> None:
-    """Have Triton compile and load what launches a compiled kernel, which it does when that is first asked for."""
+    """Make Triton build and load the launcher of a compiled kernel, which reading ``run`` does."""
     _ = kernel.run

@@ -1,4 +1,4 @@
-"""CUDA streams that launches go to, and how a cohort's replicas are spread over them."""
+"""CUDA streams, and the distribution of a cohort's replicas over them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from harness.training.steps.graphs import FIRST
+from harness.training.steps.graphs import HIGH_PRIORITY
 from harness.training.steps.state import RuleGroup
 
 MAX_STREAMS = 3
-"""Lanes whose forward and backward passes run on concurrent CUDA streams; more of them only make more launches."""
+"""Maximum number of lanes on concurrent CUDA streams; more of them only add launches."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Lane:
     replicas: range
 
     @classmethod
-    def cut(cls, group: RuleGroup, lanes: int) -> list[Lane]:
-        """Split a rule group into at most ``lanes`` runs of replicas, as equal as can be."""
+    def split(cls, group: RuleGroup, lanes: int) -> list[Lane]:
+        """Split a rule group into at most ``lanes`` runs of replicas, as equal in size as possible."""
         first, stop = group.replicas.start, group.replicas.stop
         lanes = min(lanes, stop - first)
         ends = [first + (stop - first) * part // lanes for part in range(lanes + 1)]
@@ -35,18 +35,18 @@ class Lane:
 
 @dataclass(frozen=True)
 class Stream:
-    """A CUDA stream; a no-op on a processor, where launches are calls."""
+    """A CUDA stream; on a processor, where launches are synchronous calls, all its operations are no-ops."""
 
     stream: Any
 
     @classmethod
     def current(cls, is_cuda: bool) -> Stream:
-        """Return the stream that launches go to now."""
+        """Return the current stream."""
         return cls(torch.cuda.current_stream() if is_cuda else None)
 
     @contextmanager
-    def fork(self, priority: int = FIRST) -> Iterator[Stream]:
-        """Send launches to a new stream, which begins after what was launched in this one so far and runs beside it."""
+    def fork(self, priority: int = HIGH_PRIORITY) -> Iterator[Stream]:
+        """Make a new stream current that waits for all launches in this one so far and then runs concurrently."""
         if self.stream is None:
             yield self
             return
@@ -55,12 +55,12 @@ class Stream:
         with torch.cuda.stream(stream):
             yield Stream(stream)
 
-    def mark(self) -> Any:
-        """Record an event behind what was launched in this stream so far, for others to ``join``."""
+    def record_event(self) -> Any:
+        """Record an event after all launches in this stream so far, for other streams to wait for."""
         return None if self.stream is None else self.stream.record_event()
 
-    def join(self, marks: Iterable[Any]) -> None:
-        """Let what comes in this stream wait for what was launched elsewhere before these marks."""
-        for mark in marks:
+    def wait_for(self, events: Iterable[Any]) -> None:
+        """Make later launches in this stream wait for these events."""
+        for event in events:
             if self.stream is not None:
-                self.stream.wait_event(mark)
+                self.stream.wait_event(event)

@@ -1,7 +1,7 @@
-"""AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) on stacked replicas, with one rate per replica.
+"""AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) on stacked replicas, with one learning rate per replica.
 
-``torch.optim.AdamW`` takes one rate for all of a tensor. ``update`` is the plain form; on CUDA ``fused_update`` does
-the same in one pass over memory, which is what a step's time is made of. Tests compare the two, in float64 too.
+``torch.optim.AdamW`` takes one learning rate per tensor. ``update`` is the reference; on CUDA ``fused_update`` computes
+the same in a single pass over memory, which dominates the time of a step. Tests compare the two, in float64 too.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Rates:
-    """What an update needs besides its tensors; everything on the device, in the weights' type."""
+    """The inputs of an update besides its tensors, all on the device and in the weights' type."""
 
     lr: Tensor
-    """Per replica, [r]."""
+    """Learning rate per replica, [r]."""
     weight_decay: Tensor
-    """Per replica, [r]."""
+    """Weight decay per replica, [r]."""
     correction1: Tensor
-    """1 − β1^t, one element."""
+    """Bias correction 1 − β1^t, one element."""
     correction2: Tensor
-    """√(1 − β2^t), one element."""
+    """Bias correction √(1 − β2^t), one element."""
     constants: Tensor
-    """β1, 1 − β1, β2, 1 − β2, eps. As a tensor, because Triton hands plain numbers on in float32, and 1 − 0.999 is then
-    off by 2e-5 of itself."""
+    """The numbers β1, 1 − β1, β2, 1 − β2, eps, as a tensor because Triton passes plain numbers in float32, where
+    1 − 0.999 has a relative error of 2e-5."""
 
 
 def constants(beta1: float, beta2: float, eps: float, like: Tensor) -> Tensor:
@@ -37,25 +37,29 @@ def constants(beta1: float, beta2: float, eps: float, like: Tensor) -> Tensor:
     return torch.tensor([beta1, 1.0 - beta1, beta2, 1.0 - beta2, eps], dtype=like.dtype, device=like.device)
 
 
-def update(p: Tensor, g: Tensor, m: Tensor, v: Tensor, rates: Rates, scale: Tensor | None) -> None:
-    """Do one step in place, on tensors [r, …]; ``scale`` [r] multiplies the gradient first (clipping)."""
-    shape = (-1, *([1] * (p.dim() - 1)))
+def update(
+    param: Tensor, grad: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor, rates: Rates, scale: Tensor | None
+) -> None:
+    """Do one step in place, on tensors [r, …]; ``scale`` [r] first multiplies the gradient (clipping)."""
+    shape = (-1, *([1] * (param.dim() - 1)))
     _, one_minus_beta1, beta2, one_minus_beta2, eps = rates.constants
     lr = rates.lr.view(shape)
     if scale is not None:
-        g = g * scale.view(shape)
-    m.lerp_(g, one_minus_beta1)
-    v.mul_(beta2).add_(g.square().mul_(one_minus_beta2))
-    p.mul_(1.0 - lr * rates.weight_decay.view(shape))
-    p.sub_(lr / rates.correction1 * m / (v.sqrt() / rates.correction2 + eps))
+        grad = grad * scale.view(shape)
+    exp_avg.lerp_(grad, one_minus_beta1)
+    exp_avg_sq.mul_(beta2).add_(grad.square().mul_(one_minus_beta2))
+    param.mul_(1.0 - lr * rates.weight_decay.view(shape))
+    param.sub_(lr / rates.correction1 * exp_avg / (exp_avg_sq.sqrt() / rates.correction2 + eps))
 
 
-def fused_update(p: Tensor, g: Tensor, m: Tensor, v: Tensor, rates: Rates, scale: Tensor | None) -> None:
-    """Do as ``update`` does, in one Triton kernel; ``p``, ``m`` and ``v`` contiguous, CUDA only."""
-    size = p[0].numel()
+def fused_update(
+    param: Tensor, grad: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor, rates: Rates, scale: Tensor | None
+) -> None:
+    """Do the same as ``update`` in one Triton kernel; the weights and moments must be contiguous and on CUDA."""
+    size = param[0].numel()
     block = 1024
-    _kernel()[(-(-size // block), p.shape[0])](
-        p, g.contiguous(), m, v,
+    _kernel()[(-(-size // block), param.shape[0])](
+        param, grad.contiguous(), exp_avg, exp_avg_sq,
         rates.lr, rates.weight_decay, rates.correction1, rates.correction2, rates.constants,
         scale if scale is not None else rates.lr, size, CLIP=scale is not None, BLOCK=block,
     )  # fmt: skip
@@ -63,40 +67,43 @@ def fused_update(p: Tensor, g: Tensor, m: Tensor, v: Tensor, rates: Rates, scale
 
 @cache
 def _kernel() -> Any:
-    """Return the kernel, compiled at first use: Triton comes with PyTorch's CUDA builds only."""
+    """Return the kernel, compiled at first use, because Triton comes with PyTorch's CUDA builds only."""
     import triton
     import triton.language as tl
 
     @triton.jit  # type: ignore[untyped-decorator]
-    def adamw(p, g, m, v, lr, decay, c1, c2, constants, scale, size, CLIP: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
+    def adamw(  # type: ignore[no-untyped-def]
+        weights, gradient, exp_avg, exp_avg_sq, lr, decay, c1, c2, constants, scale, size,
+        CLIP: tl.constexpr, BLOCK: tl.constexpr,
+    ):  # fmt: skip
         r = tl.program_id(1)
         at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
         inside = at < size
         at += r.to(tl.int64) * size
         rate = tl.load(lr + r)
-        grad = tl.load(g + at, mask=inside)
+        grad = tl.load(gradient + at, mask=inside)
         if CLIP:
             grad = grad * tl.load(scale + r)
-        first = tl.load(m + at, mask=inside)
-        first = first + (grad - first) * tl.load(constants + 1)
-        second = tl.load(v + at, mask=inside) * tl.load(constants + 2) + grad * grad * tl.load(constants + 3)
-        kept = tl.load(p + at, mask=inside)
-        kept = kept - kept * (rate * tl.load(decay + r))
-        moved = rate / tl.load(c1) * first / (tl.sqrt(second) / tl.load(c2) + tl.load(constants + 4))
-        tl.store(m + at, first, mask=inside)
-        tl.store(v + at, second, mask=inside)
-        tl.store(p + at, kept - moved, mask=inside)
+        avg = tl.load(exp_avg + at, mask=inside)
+        avg = avg + (grad - avg) * tl.load(constants + 1)
+        avg_sq = tl.load(exp_avg_sq + at, mask=inside) * tl.load(constants + 2) + grad * grad * tl.load(constants + 3)
+        weight = tl.load(weights + at, mask=inside)
+        weight = weight - weight * (rate * tl.load(decay + r))
+        step = rate / tl.load(c1) * avg / (tl.sqrt(avg_sq) / tl.load(c2) + tl.load(constants + 4))
+        tl.store(exp_avg + at, avg, mask=inside)
+        tl.store(exp_avg_sq + at, avg_sq, mask=inside)
+        tl.store(weights + at, weight - step, mask=inside)
 
     return adamw
 
 
 def max_update(beta1: float, beta2: float) -> float:
-    """Return how far a step can move a weight at most, in units of the rate, weight decay apart.
+    """Return the largest distance that a step can move a weight, in units of the learning rate, without weight decay.
 
-    m̂ = Σ aᵢgᵢ and v̂ = Σ bᵢgᵢ² are weighted means over the steps so far, so |m̂|/√v̂ ≤ √(Σ aᵢ²/bᵢ) (Cauchy and Schwarz),
-    whatever the gradients. This is its limit for late steps. Step t's bound is √((1 − β2ᵗ)(1 − qᵗ)) / (1 − β1ᵗ) of it,
-    q = β1²/β2, and that is never more than 1, because β1 is the geometric mean of β2 and q. Infinite where β1² ≥ β2,
-    under which v forgets what m still holds.
+    m̂ = Σ aᵢgᵢ and v̂ = Σ bᵢgᵢ² are weighted means over the steps so far, so |m̂|/√v̂ ≤ √(Σ aᵢ²/bᵢ) (Cauchy and
+    Schwarz), whatever the gradients. This is the limit of that bound for late steps. The bound for step t is
+    √((1 − β2ᵗ)(1 − qᵗ)) / (1 − β1ᵗ) of it, with q = β1²/β2, which never exceeds 1, because β1 is the geometric mean of
+    β2 and q. The distance is infinite where β1² ≥ β2, because v then forgets faster than m².
     """
     if beta1 > 0 and beta1**2 >= beta2:
         return math.inf
@@ -105,11 +112,12 @@ def max_update(beta1: float, beta2: float) -> float:
 
 
 def clip_scales(gradients: list[Tensor], largest: float) -> Tensor:
-    """Return per replica the factor that brings the joint norm of [r, …] tensors down to ``largest``, [r].
+    """Return the factor for each replica, [r], that brings the joint norm of [r, …] tensors down to ``largest``.
 
-    As ``torch.nn.utils.clip_grad_norm_``, which on stacked tensors would mix replicas. NaN where the norm is no finite
-    number: a factor of 0 would stop these tensors from training without a trace, NaN is found in the weights.
+    This is ``torch.nn.utils.clip_grad_norm_`` per replica, which on stacked tensors would mix replicas. The factor is
+    NaN where the norm is not finite: 0 would stop these tensors from training without a trace, whereas NaN shows up in
+    the weights.
     """
-    norms = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients])
+    norms = torch.stack([torch.linalg.vector_norm(grad.flatten(1), dim=1) for grad in gradients])
     joint: Tensor = torch.linalg.vector_norm(norms, dim=0)
     return torch.where(joint.isfinite(), (largest / (joint + 1e-6)).clamp(max=1.0), float("nan"))

@@ -24,8 +24,8 @@ def words(count: int, seed: int, purpose: str, index: int = 0) -> np.ndarray:
     return np.random.Philox(key=key).random_raw(count)
 
 
-def unit(count: int, seed: int, purpose: str, index: int = 0) -> np.ndarray:
-    """Uniform on the open interval (0, 1), float64 [count]: the top 53 bits, shifted by half a step."""
+def uniform(count: int, seed: int, purpose: str, index: int = 0) -> np.ndarray:
+    """Return uniform numbers on the open interval (0, 1), float64 [count]: the top 53 bits, shifted by half a step."""
     return ((words(count, seed, purpose, index) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
 
 
@@ -35,7 +35,7 @@ def permutation(count: int, seed: int, purpose: str, index: int = 0) -> np.ndarr
 
 
 def integers(high: int, count: int, seed: int, purpose: str, index: int = 0) -> np.ndarray:
-    """Integers on 0 … high − 1, int64 [count]. The bias of the modulus is under high / 2⁶⁴."""
+    """Return integers on 0 … high − 1, int64 [count]. The bias of the modulus is under high / 2⁶⁴."""
     return (words(count, seed, purpose, index) % np.uint64(high)).astype(np.int64)
 
 
@@ -44,12 +44,12 @@ def tensor(spec: TensorSpec, seed: int, purpose: str) -> np.ndarray:
 
     Normals come from the inverse distribution function, so that entry k depends on word k alone.
     """
-    from scipy.special import ndtri  # here, because checking a file must not wait for SciPy
+    from scipy.special import ndtri  # imported here, because checking a file must not wait for SciPy
 
     count = math.prod(spec.shape)
     if spec.init.kind == "constant":
         flat = np.full(count, spec.init.scale)
     else:
-        u = unit(count, seed, f"{purpose}/{spec.name}")
+        u = uniform(count, seed, f"{purpose}/{spec.name}")
         flat = spec.init.scale * (ndtri(u) if spec.init.kind == "normal" else 2.0 * u - 1.0)
     return np.asarray(flat, dtype=np.float64).reshape(spec.shape)

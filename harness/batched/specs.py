@@ -1,4 +1,4 @@
-"""How a tensor of one replica is shaped and drawn, said without torch."""
+"""Shape and initial distribution of a replica's tensors, described without torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Init:
-    """How a tensor's entries are drawn: ``uniform`` on ±scale, ``normal`` with sd scale, or ``constant`` scale."""
+    """The distribution of a tensor's entries: ``uniform`` on ±scale, ``normal`` of sd scale, or ``constant`` scale."""
 
     kind: Literal["uniform", "normal", "constant"]
     scale: float

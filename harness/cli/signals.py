@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from harness.system.processes import ENDING
+from harness.system.processes import END_SIGNALS
 
 AGAIN = 0.02
 """Seconds until what Python dropped is raised again."""
@@ -74,7 +74,7 @@ class Signals:
             yield
             return
         self._forget()
-        heard = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+        heard = [number for number in END_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
         before = {number: signal.signal(number, self._hear) for number in heard}
         if ALARM is not None and signal.getsignal(ALARM) is signal.SIG_DFL:  # else somebody else uses it
             before[ALARM] = signal.signal(ALARM, self._raise_again)

@@ -12,7 +12,7 @@ from harness.errors import HarnessError
 from harness.ledger.durable import publish
 from harness.system.locks import Busy, Lock, sole_writer
 from harness.system.storage import cache_folder, write_atomic
-from harness.system.without import aside
+from harness.system.without import collect_notes
 
 SIGNS = "−→≥×α"
 """Some of the letters that reports are written with."""
@@ -74,7 +74,7 @@ def _in_folder(what: str, folder: Path, operation: Callable[[Path], None], remed
 
 def _tried(what: str, operation: Callable[[], None], remedy: str) -> Tried:
     """The operation done; with a note of what is done without."""
-    with aside() as missed:
+    with collect_notes() as missed:
         try:
             operation()
         except HarnessError as error:

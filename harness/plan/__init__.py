@@ -1,4 +1,4 @@
-"""Planning: which replicas train together, in what order, and what it will cost. No torch."""
+"""Planning without torch: the replicas that train together, their order, and the cost."""
 
 from harness.plan.cost import Estimate, cohort_bytes, estimate
 from harness.plan.expand import expand, stages

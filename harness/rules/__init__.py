@@ -1,8 +1,8 @@
-"""Learning rules: how an error becomes updates.
+"""Learning rules, which turn an error into updates.
 
-A rule states what each parameter descends, as one differentiable scalar per replica in which stop-gradients (detach)
-say where credit does not flow. The training step differentiates, clips, and updates; all updates of a step use the
-weights from before the step, because they come from one backward pass.
+A rule states the objective that each parameter descends, as one differentiable scalar per replica, and stops gradients
+(detach) where credit does not flow. The training step differentiates, clips, and updates; all updates of a step use
+the weights from before the step, because they come from one backward pass.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Objective:
-    """What one step yields, each [r]."""
+    """The result of one forward pass, each [r]."""
 
     descend: Tensor
     """The scalar whose gradient the parameters descend (for local rules a sum of surrogates, not a loss)."""
@@ -34,9 +34,9 @@ class Rule(Plugin):
     """Interface of a learning-rule plug-in."""
 
     gives_credit: ClassVar[bool]
-    """Whether the rule hands each layer a credit vector a_l that is not the gradient itself (see ``credit``)."""
+    """True if the rule gives each layer a credit vector a_l that is not the gradient itself (see ``credit``)."""
     backward: ClassVar[Literal["through", "direct_feedback"] | None] = None
-    """How the error reaches the weights, for steps that compute it without ``objective``; None leaves it to autograd.
+    """Path of the error to the weights, for steps that compute it without ``objective``; None leaves it to autograd.
 
     ``through``: the gradient of mean cross entropy + Σ_l penalty(f_l) through the whole network, as ``rules/bp.py``.
     ``direct_feedback``: every block descends on its own projection of the error, as ``rules/dfa.py``. A declaration
@@ -44,11 +44,11 @@ class Rule(Plugin):
     """
 
     def feedback(self, model: Model, classes: int) -> tuple[TensorSpec, ...]:
-        """The fixed random tensors of one replica; none by default."""
+        """Return the fixed random tensors of one replica; none by default."""
         return ()
 
     def clip_norms(self, model: Model) -> Mapping[str, float]:
-        """Largest gradient norm per parameter group and replica; groups not named are not clipped."""
+        """Return the maximum gradient norm per parameter group and replica; groups not named are not clipped."""
         return {}
 
     @abstractmethod
@@ -61,8 +61,8 @@ class Rule(Plugin):
         y: Tensor,
         penalty: Callable[[Tensor], Tensor] | None,
     ) -> Objective:
-        """One batch: x [r, n, i], labels y int64 [r, n]; ``penalty`` maps a branch output [r, n, d] to λ·value [r]."""
+        """Compute a batch: x [r, n, i], labels y int64 [r, n]; ``penalty`` maps a branch [r, n, d] to λ·value [r]."""
 
     def credit(self, model: Model, feedback: Mapping[str, Tensor], error: Tensor, layer: int) -> Tensor:
-        """a_l [r, n, d] for l = 0 … L from error e = softmax(logits) − onehot(y) [r, n, c]."""
+        """Return a_l [r, n, d] for l = 0 … L from the error e = softmax(logits) − onehot(y) [r, n, c]."""
         raise NotImplementedError(f"rule {self.name} gives no credit vector")

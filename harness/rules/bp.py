@@ -28,7 +28,7 @@ class Bp(Rule):
         y: Tensor,
         penalty: Callable[[Tensor], Tensor] | None,
     ) -> Objective:
-        """One forward pass; nothing is detached."""
+        """Compute one forward pass, in which nothing is detached."""
         from harness.batched.losses import cross_entropy
 
         h = model.embed(p, x)

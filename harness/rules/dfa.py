@@ -32,7 +32,7 @@ class Dfa(Rule):
     backward: ClassVar[Literal["through", "direct_feedback"] | None] = "direct_feedback"
 
     def feedback(self, model: Model, classes: int) -> tuple[TensorSpec, ...]:
-        """B_l as [class, d], so that a_l = e B_l in the code's row-vector order."""
+        """Return B_l as [class, d], so that a_l = e B_l in the code's row-vector order."""
         init = Init("normal", classes**-0.5)
         return tuple(
             TensorSpec(f"feedback_{layer}", (classes, model.hidden), init, f"block_{layer}")
@@ -40,7 +40,7 @@ class Dfa(Rule):
         )
 
     def clip_norms(self, model: Model) -> Mapping[str, float]:
-        """Every block; neither embedding nor head."""
+        """Return the clipping norm of every block; neither embedding nor head is clipped."""
         if self.clip is None:
             return {}
         return {f"block_{layer}": self.clip for layer in range(model.depth)}
@@ -54,7 +54,7 @@ class Dfa(Rule):
         y: Tensor,
         penalty: Callable[[Tensor], Tensor] | None,
     ) -> Objective:
-        """One forward pass, detached between the parts: the surrogates' gradients are the rule's updates."""
+        """Compute one forward pass, detached between blocks: the surrogates' gradients are the rule's updates."""
         from harness.batched.losses import cross_entropy, softmax_error
 
         embedded = model.embed(p, x)
@@ -74,14 +74,14 @@ class Dfa(Rule):
             a = a / (a.square().mean(-1, keepdim=True).sqrt() + 1e-6)
             if layer == 0:
                 descend = descend + (embedded * a).sum(-1).mean(-1)
-            if f.requires_grad:  # a frozen block has nothing to descend
+            if f.requires_grad:  # a frozen block descends nothing
                 descend = descend + (f * a).sum(-1).mean(-1)
                 if penalty is not None:
                     descend = descend + penalty(f)
         return Objective(descend=descend, cross_entropy=loss.detach())
 
     def credit(self, model: Model, feedback: Mapping[str, Tensor], error: Tensor, layer: int) -> Tensor:
-        """a_l = e B_lᵀ; the last hidden state h_L has no matrix of its own and takes B_{L−1}."""
+        """Return a_l = e B_lᵀ; the last hidden state h_L has no matrix of its own and takes B_{L−1}."""
         return error @ feedback[f"feedback_{min(layer, model.depth - 1)}"]
 
 

@@ -1,1 +1,1 @@
-"""What the operating system gives: files that appear whole, locks, processes, and libraries that load."""
+"""Services of the operating system: atomic files, locks, processes, and loading of libraries."""

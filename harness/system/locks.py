@@ -1,8 +1,9 @@
-"""A lock that processes hold one at a time, on file systems without locks too.
+"""A lock that one process holds at a time, even on file systems without locks.
 
-Where the file system has locks the operating system keeps them, and one dies with its holder. Some network file systems
-have none, or their server for locks is not there. A folder that is renamed into place stands in for the lock there: it
-names its holder, and the next one removes it if that process is gone: by host name, boot, number and start.
+Where the file system has locks, the operating system keeps them, and a lock dies with its holder. Some network file
+systems have none, or their lock server is unreachable. There, a folder that is renamed into place stands in for the
+lock: it names its holder by host name, boot, process number and start time, and the next process removes it if that
+holder is gone.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL})
-"""What a file system without locks answers."""
-POLL = 0.05  # seconds between two tries
+"""Errors of a file system without locks."""
+POLL_SECONDS = 0.05  # seconds between two tries
 NOTE = (
     "this file system has no locks: a folder .lock.held stands in for a trail's; an attempt's working files are "
     "guarded only in that its processes end with their run"
@@ -39,8 +40,8 @@ UNGUARDED = (
     "in that its processes end with their run"
 )
 NO_NAMES = frozenset({"localhost", "(none)", ""})
-"""Host names that many computers have."""
-LAST_WORDS = 30.0  # seconds in which processes of a run that was killed must have ended
+"""Host names that many computers share."""
+END_SECONDS = 30.0  # seconds that processes of a killed run may take to end
 
 
 class Busy(StorageFailed):
@@ -48,7 +49,7 @@ class Busy(StorageFailed):
 
 
 class Lock:
-    """The lock ``path``, a file that stays there; one object may hold it several times, one inside the other."""
+    """The lock ``path``, a file that is never removed; one object may hold it several times, nested."""
 
     def __init__(self, path: Path, seconds: float) -> None:
         self.path = path
@@ -58,11 +59,11 @@ class Lock:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the lock, waiting for it as many seconds as were given.
+        """Hold the lock, waiting for it up to the given number of seconds.
 
         Raises:
             Busy: another process holds it for longer.
-            StorageFailed: there is no permission for a file there.
+            StorageFailed: permission for the file is missing.
         """
         if not self._held:
             self._take()
@@ -75,16 +76,16 @@ class Lock:
                 self._give_back()
 
     def _take(self) -> None:
-        from filelock import Timeout  # here, because most commands only read
+        from filelock import Timeout  # imported here, because most commands only read
 
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            native = _native(self.path)
+            native = _open_native_lock(self.path)
             native.acquire(timeout=self._seconds)
             self._native = native
         except Timeout as error:
-            raise self._busy("another process") from error
-        except NotImplementedError:  # of filelock before it told the error itself
+            raise self._build_busy("another process") from error
+        except NotImplementedError:  # raised by versions of filelock that hide the OSError
             self._take_stand_in()
         except OSError as error:
             if error.errno not in NO_LOCKS:
@@ -108,41 +109,41 @@ class Lock:
         try:
             while not self._try_stand_in():
                 if time.monotonic() >= until:
-                    raise self._busy(_holder(self._stand_in) or "another process")
-                time.sleep(POLL)
+                    raise self._build_busy(_read_holder(self._stand_in) or "another process")
+                time.sleep(POLL_SECONDS)
         except OSError as error:
             raise storage_failed(self.path, error) from error
 
     def _try_stand_in(self) -> bool:
-        """Rename a folder that names this process into place: it takes no other's, because none of them is empty."""
-        holder = _holder(self._stand_in)
-        if holder is not None and _gone(holder):
+        """Rename a folder that names this process into place; it replaces no other's, because none of them is empty."""
+        holder = _read_holder(self._stand_in)
+        if holder is not None and _is_gone(holder):
             _remove(self._stand_in, holder)
         own = self.path.with_name(f".{self._stand_in.name}.{secrets.token_hex(6)}.tmp")
         own.mkdir()
         try:
-            (own / ".lock").write_text(str(Holder.here()), encoding="utf-8")
+            (own / ".lock").write_text(str(Holder.current()), encoding="utf-8")
             own.rename(self._stand_in)
         except OSError as error:
             rmtree(own, ignore_errors=True)
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                 return False
-            if error.errno == errno.EACCES and self._stand_in.exists():  # what Windows says to the same
+            if error.errno == errno.EACCES and self._stand_in.exists():  # Windows' error for the same case
                 return False
             raise
         return True
 
-    def _busy(self, who: str) -> Busy:
+    def _build_busy(self, who: str) -> Busy:
         remedy = "wait for that process, or stop it"
         if self._stand_in.exists():
             remedy += f"; if it is gone, remove {self._stand_in}"
         return Busy(f"{who} holds the lock", where=str(self.path), remedy=remedy)
 
 
-def _native(path: Path) -> BaseFileLock:
+def _open_native_lock(path: Path) -> BaseFileLock:
     from filelock import FileLock
 
-    try:  # filelock's own stand-in warns, needs more of a file system, and is not in all versions
+    try:  # filelock's own fallback warns, requires more of a file system, and is missing in some versions
         return FileLock(path, fallback_to_soft=False)
     except TypeError:
         return FileLock(path)
@@ -150,29 +151,29 @@ def _native(path: Path) -> BaseFileLock:
 
 @dataclass(frozen=True)
 class Holder:
-    """A process as a stand-in names it; what its system does not tell is empty."""
+    """A process as a stand-in lock names it; fields that its system does not provide are empty."""
 
     number: int
     host: str
     boot: str = ""
     space: str = ""
-    """Where its number is its number: each container counts its own."""
+    """Namespace of the process number; each container counts its own."""
     started: str = ""
-    """Ticks from the boot to its start: a number is given again, and not with the same start."""
+    """Ticks from the boot to the start of the process; a number may be reused, but not with the same start."""
 
     @classmethod
-    def here(cls) -> Holder:
-        """This process."""
+    def current(cls) -> Holder:
+        """Return the holder for this process."""
         boot = space = ""
         with suppress(OSError):
             boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         with suppress(OSError):
             space = str(Path("/proc/self/ns/pid").readlink())
-        return cls(os.getpid(), socket.gethostname(), boot, space, _started(os.getpid()))
+        return cls(os.getpid(), socket.gethostname(), boot, space, _read_start_time(os.getpid()))
 
     @classmethod
-    def read(cls, text: str) -> Holder | None:
-        """The process that a text names; None if it names none."""
+    def parse(cls, text: str) -> Holder | None:
+        """Return the holder that a text names; None if it names none."""
         found = re.fullmatch(r"process (\d+) on (\S+)(?: \((.*)\))?", text.strip())
         if found is None:
             return None
@@ -185,7 +186,7 @@ class Holder:
         return f"process {self.number} on {self.host}" + (f" ({known})" if known else "")
 
 
-def _started(number: int) -> str:
+def _read_start_time(number: int) -> str:
     try:
         stat = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -193,43 +194,43 @@ def _started(number: int) -> str:
     return stat.rsplit(")", 1)[1].split()[19]
 
 
-def _holder(stand_in: Path) -> str | None:
-    """Whose the stand-in is; None if there is none by now."""
+def _read_holder(stand_in: Path) -> str | None:
+    """Return the text that names the stand-in's holder; None if there is no stand-in any more."""
     with suppress(OSError):
         return (stand_in / ".lock").read_text(encoding="utf-8", errors="replace")
     return None
 
 
-def _gone(holder: str) -> bool:
-    """Tell whether a holder was a process that is no more; False where nobody here can know.
+def _is_gone(holder: str) -> bool:
+    """Tell whether a holder is certainly gone; False where that cannot be known here.
 
-    Before a restart of this computer, and in an earlier life of this container, which keeps its name, none lives on.
-    Another computer of the same name, or a container that was started earlier and shares its name, would be mistaken.
+    No process survives a restart of this computer, nor an earlier life of this container, which keeps its name. Another
+    computer of the same name, or a container that was started earlier and shares its name, would be mistaken for it.
     """
-    held, here = Holder.read(holder), Holder.here()
-    if os.name == "nt" or held is None or held.host != here.host:
+    held, current = Holder.parse(holder), Holder.current()
+    if os.name == "nt" or held is None or held.host != current.host:
         return False
-    if (held.boot, held.space) != (here.boot, here.space):
-        if held.host.partition(".")[0] in NO_NAMES or not held.boot or not here.boot:
+    if (held.boot, held.space) != (current.boot, current.space):
+        if held.host.partition(".")[0] in NO_NAMES or not held.boot or not current.boot:
             return False
-        first = _started(1)  # it began with this container
-        return held.boot != here.boot or bool(held.started and first and int(held.started) < int(first))
+        first = _read_start_time(1)  # process 1 started with this container
+        return held.boot != current.boot or bool(held.started and first and int(held.started) < int(first))
     try:
         os.kill(held.number, 0)
     except ProcessLookupError:
         return True
     except (OSError, OverflowError):
-        pass  # it may be another user's
-    now = _started(held.number)
+        pass  # the process may belong to another user
+    now = _read_start_time(held.number)
     return bool(held.started and now and held.started != now)
 
 
 def _remove(stand_in: Path, holder: str | None = None) -> None:
-    """Remove a stand-in, if it is still this holder's: it is renamed first, because a folder goes file by file."""
+    """Remove a stand-in if it is still this holder's; rename it first, because removing a folder is not atomic."""
     aside = stand_in.with_name(f".{stand_in.name}.{secrets.token_hex(6)}.tmp")
     with suppress(OSError):
         stand_in.rename(aside)
-        if holder is not None and _holder(aside) != holder:  # another process removed it first, and took it
+        if holder is not None and _read_holder(aside) != holder:  # another process was faster, and holds the lock now
             aside.rename(stand_in)
             return
         rmtree(aside)
@@ -237,15 +238,15 @@ def _remove(stand_in: Path, holder: str | None = None) -> None:
 
 @contextmanager
 def sole_writer(folder: Path, seconds: float | None = None) -> Iterator[int | None]:
-    """Be the only one who writes into ``folder``, with the processes that are given the descriptor that this yields.
+    """Be the only writer in ``folder``, together with the processes that receive the descriptor that this yields.
 
-    The lock is that of an open file, so that it lasts until the last process that holds it has ended, however each of
-    them ends. Those of a run that was killed end at once, and are waited for, as many ``seconds`` as were given, else
-    ``LAST_WORDS``. None where a file system or Windows has no such locks, which is said: no folder could stand in for
-    them, since it would not know of the processes that live on.
+    The lock belongs to an open file, so that it lasts until the last process that holds it has ended, however each of
+    them ends. Processes of a killed run end soon, and are waited for, up to ``seconds`` if given, else ``END_SECONDS``.
+    Where a file system or Windows has no such locks, a note says so and None is yielded; no folder could stand in for
+    them, because it would not know of the processes that live on.
 
     Raises:
-        Busy: somebody else keeps writing.
+        Busy: another process keeps writing.
         StorageFailed: the folder cannot be written to.
     """
     try:
@@ -260,7 +261,7 @@ def sole_writer(folder: Path, seconds: float | None = None) -> Iterator[int | No
     except OSError as error:
         raise storage_failed(folder, error) from error
     try:
-        last = time.monotonic() + (LAST_WORDS if seconds is None else seconds)
+        last = time.monotonic() + (END_SECONDS if seconds is None else seconds)
         locked = False
         while not locked:
             try:
@@ -279,7 +280,7 @@ def sole_writer(folder: Path, seconds: float | None = None) -> Iterator[int | No
                         remedy="wait for it, or end it (fuser -v names whoever holds the file .lock there), and give "
                         "the same command again",
                     ) from error
-                time.sleep(POLL)
+                time.sleep(POLL_SECONDS)
         yield descriptor if locked else None
     finally:
         os.close(descriptor)

@@ -1,7 +1,7 @@
-"""How processes begin and end: the server that training processes come from, and what they do about signals and death.
+"""Start and end of processes: the server that forks training processes, and their reaction to signals and orphaning.
 
-A signal that a terminal, Slurm, Docker or systemd sends reaches every process of a group. Only the one that was started
-by a person answers it; the others are told by it what to do, and end by themselves when it is gone.
+A signal from a terminal, Slurm, Docker or systemd reaches every process of a group. Only the process that the user
+started responds to it; it tells the others what to do, and they end by themselves when it is gone.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from harness.system.without import do_without
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
-ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""What asks a program to end: Ctrl-C, kill and every supervisor, a terminal that closes."""
+END_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that ask a program to end: Ctrl-C, kill and every supervisor, a closing terminal."""
 PRELOADED = "harness.pipeline.preload"
-"""What training processes start with. A name, because imports go downward. Of one that is gone nobody would hear, and
-every process would import PyTorch by itself, so a test looks for it."""
-PATIENCE = 120.0  # seconds for the server to import PyTorch and to start one process
-LOOK = 0.05  # seconds between looks at whether to stop
+"""Module that the server imports for all training processes. It is given by name, because imports go downward. A
+missing module would go unnoticed, and every process would import PyTorch itself, so a test checks that it exists."""
+START_SECONDS = 120.0  # seconds for the server to import PyTorch and start one process
+POLL_SECONDS = 0.05  # between two looks at whether to stop
 
 
 def start_server() -> Any:
-    """Return the context that processes start in; calling it early lets it import PyTorch while the caller does.
+    """Return the context that starts processes; calling it early lets its server import PyTorch in the meantime.
 
-    A server that has imported everything and calculated nothing forks them: neither a card's driver nor PyTorch's
-    threads survive a fork of a process that used them.
+    Processes are forked by a server that has imported everything and computed nothing, because neither a card's driver
+    nor PyTorch's threads survive a fork of a process that used them.
     """
-    import multiprocessing  # here and below, because most commands start no process
+    import multiprocessing  # imported here and below, because most commands start no process
 
     if os.name == "nt":
         return multiprocessing.get_context("spawn")
@@ -43,14 +43,14 @@ def start_server() -> Any:
 
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([PRELOADED])
-    # Neither the server nor the tracker may end by a signal to the group: with the server, the processes that it
-    # forked would lose who waits for them. What is blocked here stays blocked in whoever is started meanwhile. The
-    # tracker comes first, because starting it unblocks SIGINT and SIGTERM again; it ignores these by itself.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    # Neither the server nor the tracker may end by a signal to the group: without the server, nobody would wait for
+    # the processes that it forked. Processes that are started now inherit the blocked signals. The tracker comes
+    # first, because starting it unblocks SIGINT and SIGTERM again; it ignores these by itself.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
     try:
-        with _the_same_modules():
+        with _use_same_modules():
             resource_tracker.ensure_running()
-            signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+            signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
             forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -58,11 +58,11 @@ def start_server() -> Any:
 
 
 @contextmanager
-def _the_same_modules() -> Iterator[None]:
-    """Have Python processes that start meanwhile look for modules where this one does, and nowhere else.
+def _use_same_modules() -> Iterator[None]:
+    """Make Python processes that start inside this context search for modules exactly where this process does.
 
-    A server is started as ``python -c``, which would look in the current folder first: a ``queue.py`` there, or another
-    copy of this package, would train in place of what was recorded.
+    The server is started as ``python -c``, which would search the current folder first: a ``queue.py`` there, or
+    another copy of this package, would train instead of the recorded code.
     """
     own = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(os.path.abspath(part) for part in sys.path)}  # noqa: PTH100
     before = {name: os.environ.get(name) for name in own}
@@ -78,29 +78,29 @@ def _the_same_modules() -> Iterator[None]:
 
 
 def can_start(stop: Callable[[], bool] = lambda: False) -> bool:
-    """Tell whether processes can be started here, by starting one. Where they cannot be, that is said once.
+    """Tell whether processes can be started here, by starting one; note once if they cannot.
 
-    The server needs a socket in the folder for temporary files, whose path may be too long for one or lie where there
-    are none; the system may grant no more processes. ``stop`` is asked meanwhile: once it says so this is given up, and
-    tells False.
+    The server needs a socket in the folder for temporary files, whose path may be too long or whose file system may not
+    support sockets; the system may also grant no more processes. ``stop`` is asked meanwhile; once it returns True, the
+    trial is abandoned and the result is False.
     """
-    tried = _Trial()
-    # A thread waits for the server, which imports PyTorch first: to start a process can't be broken off.
-    trying = threading.Thread(target=tried.run, daemon=True)
-    trying.start()
-    last = time.monotonic() + PATIENCE
-    while trying.is_alive() and not stop() and time.monotonic() < last:
-        trying.join(LOOK)
-    if trying.is_alive() and tried.process is not None:
-        tried.process.kill()  # it may not answer anything else
-    why = tried.why
+    trial = _Trial()
+    # A thread waits for the server, which imports PyTorch first, because starting a process cannot be interrupted.
+    thread = threading.Thread(target=trial.run, daemon=True)
+    thread.start()
+    last = time.monotonic() + START_SECONDS
+    while thread.is_alive() and not stop() and time.monotonic() < last:
+        thread.join(POLL_SECONDS)
+    if thread.is_alive() and trial.process is not None:
+        trial.process.kill()  # it may not respond to anything else
+    why = trial.why
     if why is not None and not stop():
         do_without(f"processes can't be started here ({why}): cohorts are trained one after another, to the same bits")
     return why is None
 
 
 class _Trial:
-    """One process that is started and does nothing; ``why`` it could not be, None once it has ended well."""
+    """A process that starts and does nothing; ``why`` is the reason if it could not, None once it has ended well."""
 
     def __init__(self) -> None:
         self.why: str | None = "one did not answer"
@@ -108,7 +108,7 @@ class _Trial:
 
     def run(self) -> None:
         try:
-            process = start_server().Process(target=_nothing, daemon=True)
+            process = start_server().Process(target=_do_nothing, daemon=True)
             process.start()
             self.process = process
             process.join()
@@ -118,22 +118,22 @@ class _Trial:
             self.why = f"one ended with exit code {process.exitcode}" if process.exitcode else None
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     pass
 
 
 def leave_signals_to_parent() -> None:
-    """Ignore what asks to end, in a started process: the parent hears it as well, and says what is to be done."""
-    for number in ENDING:
+    """Ignore the signals that ask a started process to end; its parent receives them too and gives the orders."""
+    for number in END_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, END_SIGNALS)
 
 
 def end_with_parent() -> None:
-    """From now on end this process, which ``multiprocessing`` started, at once when its parent is gone.
+    """End this process, which ``multiprocessing`` started, as soon as its parent is gone.
 
-    The parent alone holds the other end of a pipe, which the system closes however it ends.
+    The parent alone holds the other end of a pipe, which the system closes however the parent ends.
     """
     from multiprocessing import parent_process
     from multiprocessing.connection import wait
@@ -149,7 +149,7 @@ def end_with_parent() -> None:
 
 
 class Descriptor:
-    """An open file that a process gets with its arguments, and holds as long as it lives: a lock on it, for one."""
+    """An open file that a process receives with its arguments and holds as long as it lives, such as a lock."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -157,10 +157,10 @@ class Descriptor:
     def __reduce__(self) -> tuple[Any, ...]:
         from multiprocessing import reduction
 
-        return _received, (reduction.DupFd(self.number),)
+        return _receive_descriptor, (reduction.DupFd(self.number),)
 
 
-def _received(sent: Any) -> Descriptor:
+def _receive_descriptor(sent: Any) -> Descriptor:
     number = sent.detach()
-    os.set_inheritable(number, False)  # whatever this process starts must not hold it any longer
+    os.set_inheritable(number, False)  # processes that this one starts must not hold it
     return Descriptor(number)

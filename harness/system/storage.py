@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old bytes or the new ones, and never a part."""
+"""Atomic writes: a reader sees a file's old bytes or the new ones, never a part of them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from harness.system.without import do_without
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF})
-"""What a file system answers that has no such operation; not what it answers when the operation failed."""
+"""Errors of a file system that lacks an operation, as opposed to errors of the operation itself."""
 NO_LINKS = UNSUPPORTED | {errno.EPERM, errno.EACCES, errno.EMLINK, errno.EXDEV}
-"""What a file system without hard links, as on a memory card, answers to one."""
+"""Errors of a file system without hard links, such as that of a memory card."""
 
 
 def cache_folder() -> Path | None:
-    """``HARNESS_CACHE``, else the user's cache folder for this program; None where nobody knows of a home folder."""
+    """Return ``HARNESS_CACHE``, else the user's cache folder for harness; None if the home folder is unknown."""
     chosen = os.environ.get("HARNESS_CACHE")
     if chosen:
         return Path(chosen)
@@ -28,13 +28,13 @@ def cache_folder() -> Path | None:
 
     try:
         found = user_cache_path("harness")
-    except (RuntimeError, OSError):  # this user has no entry in the system's list, and nothing else says where it is
+    except (RuntimeError, OSError):  # the system knows no home folder of this user
         return None
-    return found if found.is_absolute() else None  # older versions of it leave a ~ as it is
+    return found if found.is_absolute() else None  # older versions of platformdirs keep a ~
 
 
 def working_folder(name: str) -> Path:
-    """A folder below the cache for a compiler's work; one of this process alone where the cache can't be written to."""
+    """Return a folder below the cache for a compiler, or this process's own where the cache is not writable."""
     folder = cache_folder()
     if folder is not None:
         with suppress(OSError):
@@ -42,17 +42,16 @@ def working_folder(name: str) -> Path:
             if os.access(folder / name, os.W_OK | os.X_OK):
                 return folder / name
     do_without("there is no cache folder that can be written to: what is compiled is compiled again by every process")
-    from tempfile import mkdtemp  # here, because most commands need none
+    from tempfile import mkdtemp  # imported here, because most commands need no such folder
 
     return Path(mkdtemp(prefix=f"harness-{name}-"))
 
 
 def write_atomic(path: Path, *parts: bytes | memoryview) -> None:
-    """Write ``parts`` one after the other under ``path``, durably: a temporary file beside it, fsync, rename, fsync of
-    the folder.
+    """Write ``parts``, joined, to ``path``, durably and atomically: temporary file, fsync, rename, fsync of the folder.
 
     Raises:
-        StorageFailed: a full disk or a missing permission. Nothing is left behind, an older file stays as it was.
+        StorageFailed: the disk is full or permission is missing. Nothing is left behind, and an older file stays.
     """
     with written_beside(path, 0o644, *parts) as temporary:
         temporary.replace(path)
@@ -60,12 +59,12 @@ def write_atomic(path: Path, *parts: bytes | memoryview) -> None:
 
 @contextmanager
 def written_beside(path: Path, mode: int, *parts: bytes | memoryview) -> Iterator[Path]:
-    """A temporary file of ``parts`` beside ``path``, on the disk already; the body gives it its final name.
+    """Yield a temporary file of ``parts`` beside ``path``, already on disk; the body gives it its final name.
 
     Afterwards the folder's entries are made durable, and what is left of the temporary file is removed.
 
     Raises:
-        StorageFailed: anything of this failed. Nothing is left behind.
+        StorageFailed: any of this failed. Nothing is left behind.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
@@ -81,15 +80,15 @@ def written_beside(path: Path, mode: int, *parts: bytes | memoryview) -> Iterato
     except OSError as error:
         raise storage_failed(path, error) from error
     finally:
-        with suppress(OSError):  # renamed already, or the folder itself is what is wrong
+        with suppress(OSError):  # it was renamed, or the folder itself is unusable
             temporary.unlink()
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the folder's entries durable, where the file system can: the file itself is on the disk already."""
+    """Make the folder's entries durable where the file system can; the file itself is already on disk."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
-    except PermissionError:  # one may write there and not list it, or the system opens no folders
+    except PermissionError:  # the folder is writable but not readable, or the system cannot open folders
         do_without("folders can't be opened here: a power cut may cost the last files")
         return
     try:
@@ -99,13 +98,13 @@ def sync_folder(folder: Path) -> None:
 
 
 def place_new(temporary: Path, path: Path) -> None:
-    """Give a temporary file its final name unless that is taken; then nothing happens.
+    """Give a temporary file its final name unless that name is taken, in which case nothing happens.
 
-    A hard link never replaces a file. Where the file system has none, the name is looked at and the file renamed: who
-    was faster in between wrote the same, because the names that are given so are digests of the content.
+    A hard link never replaces a file. Where the file system has none, the name is checked and the file renamed: a
+    process that was faster wrote the same, because such names are digests of the content.
 
     Raises:
-        OSError: it cannot be done.
+        OSError: the name cannot be given.
     """
     try:
         os.link(temporary, path)
@@ -115,12 +114,12 @@ def place_new(temporary: Path, path: Path) -> None:
         if error.errno not in NO_LINKS or not temporary.exists():
             raise
         if not path.exists():
-            temporary.replace(path)  # the real error comes from here, if it was another
+            temporary.replace(path)  # raises the real error if it was another one
         do_without("this file system has no hard links: new files are renamed into place")
 
 
 def _sync(descriptor: int, path: Path) -> None:
-    """Wait until what was written is on the disk, where the file system can tell."""
+    """Wait until the written data is on disk, where the file system can tell."""
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -133,7 +132,7 @@ def _sync(descriptor: int, path: Path) -> None:
 
 
 def storage_failed(path: Path, error: OSError) -> StorageFailed:
-    """The message for a file that could not be written."""
+    """Return the error for a file that could not be written."""
     if error.errno in FULL:
         return StorageFailed(
             "no space left on the disk",

@@ -1,42 +1,42 @@
-"""What this computer cannot give and harness does without: each said once, to whoever listens."""
+"""Notes about features that this computer lacks and harness does without, each reported once to a listener."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_said: dict[str, None] = {}
+_reported: dict[str, None] = {}
 _listener: list[Callable[[str], None]] = []
 
 
 def do_without(text: str) -> None:
-    """Say what cannot be had here and what is done instead: one sentence without a full stop, said once in a process.
+    """Report what is missing here and what is done instead: one sentence without a full stop, once per process.
 
-    Nothing is printed here. What is said before anybody listens is kept for the listener.
+    Nothing is printed here. Notes that come before anybody listens are kept for the listener.
     """
-    if text not in _said:
-        _said[text] = None
-        for tell in _listener:
-            tell(text)
+    if text not in _reported:
+        _reported[text] = None
+        for receive in _listener:
+            receive(text)
 
 
-def listen(tell: Callable[[str], None]) -> None:
-    """Let ``tell`` have what was said so far and what will be said, instead of whoever listened before."""
-    _listener[:] = [tell]
-    for text in _said:
-        tell(text)
+def listen(receive: Callable[[str], None]) -> None:
+    """Send all notes, past and future, to ``receive`` instead of the previous listener."""
+    _listener[:] = [receive]
+    for text in _reported:
+        receive(text)
 
 
 @contextmanager
-def aside() -> Iterator[list[str]]:
-    """What is said inside, for whoever tries what there is: it is told to nobody else, and may be said again later."""
-    said, listener = dict(_said), list(_listener)
+def collect_notes() -> Iterator[list[str]]:
+    """Collect the notes of this context for a caller that tries out the system; they may be reported again later."""
+    reported, listener = dict(_reported), list(_listener)
     found: list[str] = []
-    _said.clear()
+    _reported.clear()
     _listener[:] = [found.append]
     try:
         yield found
     finally:
-        _said.clear()
-        _said.update(said)
+        _reported.clear()
+        _reported.update(reported)
         _listener[:] = listener

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="there are no such locks
 
 
 def test_a_second_writer_is_refused_and_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "LAST_WORDS", 0.0)
+    monkeypatch.setattr(locks, "END_SECONDS", 0.0)
     with sole_writer(tmp_path / "work"):
         with pytest.raises(StorageFailed, match="still writing") as refused, sole_writer(tmp_path / "work"):
             pass
@@ -25,7 +25,7 @@ def test_a_second_writer_is_refused_and_told_what_to_do(tmp_path: Path, monkeypa
 
 
 def test_a_lock_lasts_as_long_as_anybody_holds_its_descriptor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "LAST_WORDS", 0.0)
+    monkeypatch.setattr(locks, "END_SECONDS", 0.0)
     with sole_writer(tmp_path) as descriptor:
         assert descriptor is not None
         kept = os.dup(descriptor)

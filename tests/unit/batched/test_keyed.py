@@ -31,7 +31,7 @@ def test_every_part_of_the_key_matters() -> None:
 
 
 def test_a_prefix_does_not_depend_on_how_many_are_drawn() -> None:
-    assert (keyed.unit(1000, 3, "x")[:10] == keyed.unit(10, 3, "x")).all()
+    assert (keyed.uniform(1000, 3, "x")[:10] == keyed.uniform(10, 3, "x")).all()
 
 
 def test_permutation_holds_every_index_once() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness import plan, spec
-from harness.plan.cost import parameter_count
+from harness.plan.cost import count_parameters
 from harness.records import Hypothesis, Stopping
 
 QUICKSTART = Path(__file__).parents[3] / "hypotheses" / "quickstart_digits.yaml"
@@ -110,7 +110,7 @@ def test_steps_count_the_ragged_batch(hypothesis: Hypothesis) -> None:
 
 def test_parameters_are_counted_from_the_model(hypothesis: Hypothesis) -> None:
     linear = 64 * 64 + 64
-    assert parameter_count(hypothesis.setup) == linear + 3 * (2 * 64 + 2 * linear) + 2 * 64 + 64 * 10 + 10
+    assert count_parameters(hypothesis.setup) == linear + 3 * (2 * 64 + 2 * linear) + 2 * 64 + 64 * 10 + 10
 
 
 def test_seeds_of_different_looks_never_share_a_cohort(hypothesis: Hypothesis) -> None:

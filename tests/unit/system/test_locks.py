@@ -23,7 +23,7 @@ from harness.ledger import Ledger, one_at_a_time
 from harness.pipeline.trying import in_trail
 from harness.system.locks import Busy, Lock, sole_writer
 from harness.system.storage import write_atomic
-from harness.system.without import aside
+from harness.system.without import collect_notes
 
 fork = multiprocessing.get_context("fork")
 
@@ -238,7 +238,7 @@ def test_a_container_that_was_killed_and_started_again(tmp_path: Path) -> None:
 
 
 def test_what_nothing_guards_is_said_once(no_locks: None, tmp_path: Path) -> None:
-    with aside() as said, sole_writer(tmp_path / "work") as descriptor, Lock(tmp_path / ".lock", 0).held():
+    with collect_notes() as said, sole_writer(tmp_path / "work") as descriptor, Lock(tmp_path / ".lock", 0).held():
         assert descriptor is None
     assert len(said) == 1 and "working files are guarded only in that its processes end with their run" in said[0]
 
@@ -246,7 +246,7 @@ def test_what_nothing_guards_is_said_once(no_locks: None, tmp_path: Path) -> Non
 def test_where_no_lock_outlives_a_process_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on Windows, which has no such module."""
     monkeypatch.setitem(sys.modules, "fcntl", None)
-    with aside() as said, sole_writer(tmp_path / "work") as descriptor:
+    with collect_notes() as said, sole_writer(tmp_path / "work") as descriptor:
         assert descriptor is None
     assert len(said) == 1 and "working files are guarded only in that its processes end with their run" in said[0]
 

@@ -15,8 +15,8 @@ from harness.system.processes import PRELOADED
 CODE = """
 import os, signal, time
 from multiprocessing import forkserver, resource_tracker
-from harness.system.processes import ENDING, start_server
-for number in ENDING:
+from harness.system.processes import END_SIGNALS, start_server
+for number in END_SIGNALS:
     signal.signal(number, lambda *_: os.write(1, b"heard\\n"))  # print refuses amid another print
 start_server()
 time.sleep(0.7)  # the server is importing now

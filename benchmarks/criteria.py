@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.criteria import Criterion
 from harness.domain.partition import split
-from harness.inference.atoms import atom_tests
+from harness.inference.atoms import run_atom_tests
 from harness.plugins.registry import members
 from harness.records import Band
 
@@ -24,7 +24,7 @@ def seconds(criterion: Criterion, n: int) -> float:
     for seed in range(3):
         x = np.random.default_rng(seed).normal(0.3, 1.0, (n, 2) if criterion.unpaired else n).clip(-7, 7)
         start = time.perf_counter()
-        atom_tests(atoms, x, criterion, criterion.alpha)
+        run_atom_tests(atoms, x, criterion, criterion.alpha)
         criterion.interval(x, 0.9)
         best = min(best, time.perf_counter() - start)
     return best

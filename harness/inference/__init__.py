@@ -1,26 +1,26 @@
-"""Inference: measurements to a decision. NumPy and SciPy only."""
+"""Inference from measurements to a decision, with NumPy and SciPy only."""
 
 from harness.inference.estimands import unit
 from harness.inference.families import holm
-from harness.inference.foreseen import greatest_chance, only_points
+from harness.inference.foreseen import bound_prediction_chance, find_point_prediction
 from harness.inference.guards import Truth
-from harness.inference.looks import decide, goes_on
+from harness.inference.looks import decide, needs_more_seeds
 from harness.inference.power import Spread, power
-from harness.inference.replication import disagreements
+from harness.inference.replication import list_disagreements
 from harness.inference.seeds import sd_limits
-from harness.inference.sensitivity import Alternative, criteria_names, sensitivity
+from harness.inference.sensitivity import Alternative, list_criteria, sensitivity
 
 __all__ = [
     "Alternative",
     "Spread",
     "Truth",
-    "criteria_names",
+    "bound_prediction_chance",
     "decide",
-    "disagreements",
-    "goes_on",
-    "greatest_chance",
+    "find_point_prediction",
     "holm",
-    "only_points",
+    "list_criteria",
+    "list_disagreements",
+    "needs_more_seeds",
     "power",
     "sd_limits",
     "sensitivity",

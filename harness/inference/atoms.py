@@ -1,4 +1,4 @@
-"""The tests of atoms, the parts of the line that a decision's bands cut out: ``harness.domain.partition``."""
+"""Tests of atoms, the parts into which a decision's bands divide the line: ``harness.domain.partition``."""
 
 from __future__ import annotations
 
@@ -11,33 +11,34 @@ from harness.domain.partition import Atom
 from harness.errors import HarnessError
 from harness.records import AtomTest
 
-SMALLEST_P = sys.float_info.min  # no finite data make a null impossible: a smaller p has underflowed
+SMALLEST_P = sys.float_info.min  # finite data never make a null impossible; a smaller p has underflowed
 
 
-def atom_tests(atoms: tuple[Atom, ...], x: np.ndarray, criterion: Criterion, alpha: float) -> tuple[AtomTest, ...]:
-    """One test per atom on the seeds' values ``x`` [n], unpaired [n, 2]: all finite and not all equal."""
+def run_atom_tests(atoms: tuple[Atom, ...], x: np.ndarray, criterion: Criterion, alpha: float) -> tuple[AtomTest, ...]:
+    """Test each atom on the seeds' values ``x``, [n] or unpaired [n, 2], which are all finite and not all equal."""
     tests = []
     for atom in atoms:
-        p = atom_p(atom, x, criterion)
+        p = compute_atom_p(atom, x, criterion)
         tests.append(AtomTest(interval=atom.interval, outcome=atom.outcome, p=p, rejected=p <= alpha))
     return tuple(tests)
 
 
-def atom_p(atom: Atom, x: np.ndarray, criterion: Criterion) -> float:
-    """p of the null "the true value lies in this atom".
+def compute_atom_p(atom: Atom, x: np.ndarray, criterion: Criterion) -> float:
+    """Return p of the null "the true value lies in this atom".
 
-    A half-line: one-sided. Interior [a, b]: 2·min(p for above b, p for below a). Under the null each of the two is at
-    most α/2 with probability at most α/2, so the smaller one is with probability at most α.
+    The test of a half-line is one-sided. For an interior atom [a, b], p = 2·min(p for above b, p for below a): under
+    the null each of the two is at most α/2 with probability at most α/2, so the smaller one is with probability at
+    most α.
 
     Raises:
-        HarnessError: a criterion whose p is no probability.
+        HarnessError: the criterion's p is not a probability.
     """
     lower, upper = atom.interval.lower, atom.interval.upper
     if lower is None and upper is None:
         return 1.0
     sides = [criterion.p_greater(x, upper)] if upper is not None else []
     sides += [criterion.p_less(x, lower)] if lower is not None else []
-    if wrong := [p for p in sides if not 0 <= p <= 1]:  # NaN included
+    if wrong := [p for p in sides if not 0 <= p <= 1]:  # true for NaN too
         raise HarnessError(
             f"criterion {criterion.name} gave p = {wrong[0]}",
             where=f"the atom {atom.interval}",

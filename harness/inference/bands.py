@@ -1,4 +1,4 @@
-"""One decision: which band holds the true value, as far as the seeds can tell."""
+"""A single decision: the band that holds the true value, as far as the seeds can tell."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 from harness.criteria import Criterion
 from harness.domain.partition import Atom, split
-from harness.inference.atoms import atom_tests
+from harness.inference.atoms import run_atom_tests
 from harness.inference.estimands import Sample, finite
 from harness.inference.seeds import hurdles, sd_limits, seeds_needed
 from harness.records import AtomTest, BandDecision, DecisionSpec
@@ -26,10 +26,10 @@ def judge_bands(
 ) -> BandDecision:
     """Test every atom's null at α; the outcome is k if and only if every atom not labelled k is rejected.
 
-    P(wrong outcome) ≤ α: a wrong outcome needs the rejection of the atom that holds the true value, a single test at
+    P(wrong outcome) ≤ α: a wrong outcome requires the rejection of the atom that holds the true value, a single test at
     level α (an intersection–union test; TOST is the special case of one interior band). ``alpha`` is the criterion's,
-    unless a combination of decisions asks for a smaller one. The interval, what blocks and the seeds needed are left
-    out unless ``described``.
+    unless a combination of decisions requires a smaller one. The interval, the blocking cut and the seeds needed are
+    omitted unless ``described``.
 
     Raises:
         HarnessError: the bands do not tile ``bounds``.
@@ -38,9 +38,9 @@ def judge_bands(
     criterion = spec.criterion.on(bounds)
     alpha = criterion.alpha if alpha is None else alpha
     status = _status(atoms, criterion, sample, seeds_applied, alpha)
-    tests = atom_tests(atoms, sample.data, criterion, alpha) if status == "tested" else ()
+    tests = run_atom_tests(atoms, sample.data, criterion, alpha) if status == "tested" else ()
     describable = described and status in ("tested", "too_few") and len(sample.x) > 1 and not sample.degenerate
-    alive = alive_bands(spec, tests)
+    alive = find_alive_bands(spec, tests)
     estimate = sample.result.estimate(criterion.targets)
     home = next((atom.outcome for atom in atoms if estimate is not None and atom.interval.contains(estimate)), None)
     outcome = alive[0] if tests and len(alive) == 1 else "inconclusive"
@@ -84,8 +84,8 @@ def judge_bands(
     )
 
 
-def alive_bands(spec: DecisionSpec, tests: tuple[AtomTest, ...]) -> tuple[str, ...]:
-    """Bands with an atom that is not rejected, in the file's order; all of them where nothing was tested."""
+def find_alive_bands(spec: DecisionSpec, tests: tuple[AtomTest, ...]) -> tuple[str, ...]:
+    """Return the bands with an atom that is not rejected, in the file's order; all of them where nothing was tested."""
     if not tests:
         return tuple(spec.bands)
     left = {test.outcome for test in tests if not test.rejected}
@@ -93,19 +93,19 @@ def alive_bands(spec: DecisionSpec, tests: tuple[AtomTest, ...]) -> tuple[str, .
 
 
 def _status(atoms: tuple[Atom, ...], criterion: Criterion, sample: Sample, seeds_applied: bool, alpha: float) -> Status:
-    """Whether the atoms can be tested; if not, the gravest reason."""
+    """Return "tested" if the atoms can be tested, otherwise the gravest reason why they cannot."""
     if not seeds_applied:
         return "seed_not_applied"
     if sample.blocked:
         return "diverged"
     fewest = min(criterion.smallest_n(atom.level(alpha)) for atom in atoms)
-    if len(sample.x) < max(2, fewest):  # no atom could be rejected
+    if len(sample.x) < max(2, fewest):  # some atom could never be rejected
         return "too_few"
     return "degenerate" if sample.degenerate else "tested"
 
 
 def _blocking_cut(atoms: tuple[Atom, ...], tests: tuple[AtomTest, ...], estimate: float, home: str) -> float | None:
-    """The cut between the estimate and the atom of another band that is furthest from being rejected."""
+    """Return the cut between the estimate and the atom of another band that is furthest from rejection."""
     blocking = []
     for atom, test in zip(atoms, tests, strict=True):
         cut = atom.facing_cut(estimate)

@@ -1,8 +1,8 @@
-"""P(outcome | true effect, sd, n): the chance that a decision's atoms are rejected, before any data.
+"""P(outcome | true effect, sd, n): the probability that a decision's atoms are rejected, before any data.
 
-For a criterion that looks at nothing but t (``Criterion.critical_t``) the chance is integrated exactly: given the
-spread of the seeds, each atom is rejected by means beyond lines that are known, so what is left to integrate is one
-number, the spread (``noncentral``). Other criteria are simulated with their own code.
+For a criterion that depends on t alone (``Criterion.critical_t``) the probability is integrated exactly: given the
+seeds' standard deviation, the means that reject each atom lie beyond known lines, so that the integral runs over the
+standard deviation only (``noncentral``). Other criteria are simulated with their own code.
 """
 
 from __future__ import annotations
@@ -20,51 +20,56 @@ from harness.domain.partition import WHOLE_LINE, Atom
 from harness.stats.noncentral import nodes, normal_cdf
 
 KEY = 20_260_401
-"""Starts every simulation, with the number of seeds: the same question gets the same answer."""
+"""Seed of every simulation, together with the number of seeds: the same question gets the same answer."""
 DRAWS = 200
 FEWEST_DRAWS = 20
-DRAWS_AND_SEEDS = 20_000  # draws times seeds, of a criterion that is simulated anew for every effect
-REACH = 200.0  # standard errors from the estimate: a cut that is not rejected there never is
+DRAWS_AND_SEEDS = 20_000  # draws times seeds, for a criterion that is simulated anew for every effect
+REACH = 200.0  # standard errors from the estimate; a cut that is not rejected there never is
 HALVINGS = 16
 
 Groups = Sequence[frozenset[str]]
 
 
 class Chances(Protocol):
-    """Chance that all bands outside a group are excluded: float64 [effects, groups]."""
+    """Probability that all bands outside a group are excluded: float64 [effects, groups]."""
+
+    @property
+    def atoms(self) -> tuple[Atom, ...]:
+        """Atoms of the decision."""
 
     @property
     def draws(self) -> int | None:
-        """Samples behind it; None: exact."""
+        """Number of simulated samples; None if the probability is exact."""
 
     def __call__(self, groups: Groups, effects: np.ndarray, sd: float, n: int) -> np.ndarray:
-        """For true values ``effects`` and ``n`` seeds with normal values of standard deviation ``sd`` > 0."""
+        """Compute it for true values ``effects`` and ``n`` seeds that are normal with standard deviation ``sd`` > 0."""
 
 
-def chances_of(
+def choose_chances(
     criterion: Criterion, atoms: tuple[Atom, ...], alpha: float, domain: tuple[float, float], n: int
 ) -> Chances:
-    """The fitting way to compute them for a decision at level ``alpha`` on an estimand with values in ``domain``, whose
-    registered number of seeds is ``n``.
+    """Choose the method for a decision at level ``alpha`` on an estimand with values in ``domain``.
+
+    ``n`` is the registered number of seeds.
     """
-    if rests_on_t(criterion):
+    if is_t_based(criterion):
         return ExactT(criterion, atoms, alpha)
-    return Simulated(criterion, atoms, alpha, domain, draws_of(criterion, n))
+    return Simulated(criterion, atoms, alpha, domain, choose_draws(criterion, n))
 
 
-def rests_on_t(criterion: Criterion) -> bool:
-    """Tell whether the criterion looks at nothing but the seeds' mean and spread, through its ``critical_t``."""
+def is_t_based(criterion: Criterion) -> bool:
+    """Tell whether the criterion depends on the seeds' mean and standard deviation only, through ``critical_t``."""
     return criterion.critical_t(criterion.alpha, 2) is not None
 
 
-def draws_of(criterion: Criterion, n: int) -> int:
-    """How many runs of ``n`` seeds to simulate: fewer of many seeds, where every effect takes its own."""
+def choose_draws(criterion: Criterion, n: int) -> int:
+    """Return the number of runs of ``n`` seeds to simulate: fewer for many seeds if every effect takes its own."""
     return max(FEWEST_DRAWS, min(DRAWS, DRAWS_AND_SEEDS // n)) if criterion.needs_bounds else DRAWS
 
 
 @dataclass(frozen=True)
 class ExactT:
-    """By quadrature, to 1e-7, for a criterion that rests on t."""
+    """The probability by quadrature, to 1e-7, for a criterion that depends on t alone."""
 
     criterion: Criterion
     atoms: tuple[Atom, ...]
@@ -72,14 +77,14 @@ class ExactT:
     draws: None = None
 
     def __call__(self, groups: Groups, effects: np.ndarray, sd: float, n: int) -> np.ndarray:
-        """As ``Chances``."""
+        """Compute the probability, see ``Chances``."""
         if n < 2:
             return np.zeros((len(effects), len(groups)))
         critical = [self.criterion.critical_t(atom.level(self.alpha), n) for atom in self.atoms]
-        return t_chances(self.atoms, critical, groups, effects, sd / math.sqrt(n), n - 1)
+        return compute_t_chances(self.atoms, critical, groups, effects, sd / math.sqrt(n), n - 1)
 
 
-def t_chances(
+def compute_t_chances(
     atoms: tuple[Atom, ...],
     critical: Sequence[float | None],
     groups: Groups,
@@ -87,13 +92,14 @@ def t_chances(
     error: float,
     df: int,
 ) -> np.ndarray:
-    """The chances for an estimate with standard error ``error``, itself estimated with ``df`` degrees of freedom.
+    """Return the probabilities for an estimate with standard error ``error``, estimated with ``df`` degrees of freedom.
 
-    ``critical``: for each atom the t beyond which its tests reject; one that is infinite or None is never rejected.
+    ``critical`` holds the t beyond which each atom's tests reject; an atom whose t is infinite or None is never
+    rejected.
 
     With q = √(χ²/df) the estimated standard error is error·q, and an atom [a, b] is rejected by estimates below
     a − t·error·q or above b + t·error·q. Given q, the estimate is normal; between two q at which such lines cross,
-    the stretches that they cut out of the line keep their order.
+    the segments into which they divide the line keep their order.
     """
     lines = []  # (atom, +1 above or −1 below, intercept, slope)
     for index, (atom, t) in enumerate(zip(atoms, critical, strict=True)):
@@ -114,7 +120,7 @@ def t_chances(
     for column, (index, side, _, _) in enumerate(lines):
         end = ends[:, column : column + 1]
         rejected[index] |= middles > end if side > 0 else middles < end
-    steps = np.empty((edges.size, len(groups)))  # [q and line, group]: what the chance given q gains at a line
+    steps = np.empty((edges.size, len(groups)))  # [q and line, group]: increase of the probability given q at a line
     last = np.empty(len(groups))
     for column, group in enumerate(groups):
         outside = [index for index, atom in enumerate(atoms) if atom.outcome not in group]
@@ -128,10 +134,10 @@ def t_chances(
 
 @dataclass(frozen=True)
 class Simulated:
-    """With the criterion's own p values on simulated seeds; the same draws serve all effects and spreads.
+    """The probability by simulation of the criterion's own p values; the same draws serve all effects and sds.
 
-    A p value that moves and stretches with its data is needed for standard normal values only: at each level the two
-    cuts are found beyond which it rejects.
+    A p value that is equivariant under shift and scale is computed for standard normal values only: at each level, the
+    two cuts beyond which it rejects are found.
     """
 
     criterion: Criterion
@@ -142,7 +148,7 @@ class Simulated:
     _limits: dict[tuple[int, float], np.ndarray] = field(default_factory=dict)
 
     def __call__(self, groups: Groups, effects: np.ndarray, sd: float, n: int) -> np.ndarray:
-        """As ``Chances``."""
+        """Compute the probability, see ``Chances``."""
         found = np.zeros((len(effects), len(groups)))
         criterion = self.criterion.on(self.domain)
         if n < max(2, min(criterion.smallest_n(atom.level(self.alpha)) for atom in self.atoms)):
@@ -158,7 +164,7 @@ class Simulated:
         return found
 
     def seeds(self, n: int) -> np.ndarray:
-        """Standard normal values, [draw, n]; for unpaired arms two of them with that difference, [draw, n, 2]."""
+        """Return standard normal values [draw, n]; for unpaired arms, pairs with such differences, [draw, n, 2]."""
         stream = np.random.default_rng([KEY, n])
         if self.criterion.unpaired:
             return stream.standard_normal((self.draws, n, 2)) / math.sqrt(2)
@@ -172,13 +178,13 @@ class Simulated:
         return np.broadcast_to(above | below, lower.shape)
 
     def _of_standard_normal(self, n: int, level: float) -> np.ndarray:
-        """Cuts up to which "parameter ≤ cut", and from which "parameter ≥ cut" is rejected at ``level``, [draw, 2]."""
+        """Return the cuts up to which "parameter ≤ cut", and from which "parameter ≥ cut" is rejected, [draw, 2]."""
         if (n, level) not in self._limits:
             self._limits[n, level] = np.array([self.limits_of(x, level) for x in self.seeds(n)])
         return self._limits[n, level]
 
     def limits_of(self, x: np.ndarray, level: float) -> tuple[float, float]:
-        """Of one run, the cuts up to which and from which the one-sided tests at ``level`` reject."""
+        """Return one run's cuts up to which and from which the one-sided tests at ``level`` reject."""
         seeds = x[:, 0] - x[:, 1] if self.criterion.unpaired else x
         middle, error = float(seeds.mean()), float(seeds.std(ddof=1)) / math.sqrt(len(seeds))
 
@@ -200,9 +206,9 @@ class Simulated:
         return np.array([self.rejected_by_look(atom, effect, sd, (n,))[0] for effect in effects.tolist()]).T
 
     def rejected_by_look(self, atom: Atom, effect: float, sd: float, looks: Sequence[int]) -> np.ndarray:
-        """Whether the first seeds of each run reject the atom's null, bool [look, draw]: for criteria that need bounds.
+        """Return whether the first seeds of each run reject the atom's null, bool [look, draw], for bounded criteria.
 
-        Tested as it is, on values that are moved back onto the bounds where they leave them.
+        The criterion itself is applied to values that are clipped to the bounds.
         """
         criterion, level = self.criterion.on(self.domain), atom.level(self.alpha)
         runs = np.clip(effect + sd * self.seeds(looks[-1]), *self.domain)

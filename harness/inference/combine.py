@@ -1,4 +1,4 @@
-"""Several decisions, one outcome: all must hold, any must, or a truth table. Each way keeps P(wrong outcome) ≤ α."""
+"""Combination of several decisions into one outcome (all, any or a truth table), with P(wrong outcome) ≤ α."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from harness.records import BandDecision, Combine, Holding, LookedUp
 
 @dataclass(frozen=True)
 class Combined:
-    """What several decisions say together."""
+    """The joint outcome of several decisions."""
 
     outcome: str
     p: float | None
-    """On the scale of one decision's α; None for an undecided combination."""
+    """Joint p on the scale of one decision's α; None for an undecided combination."""
     reasoning: Holding | LookedUp | None = None
-    """None for a single decision, which gives the outcome by itself."""
+    """Reasoning of the combination; None for a single decision, which gives the outcome by itself."""
 
 
 @dataclass(frozen=True)
 class _Part:
-    """A decision as its combination sees it: band → p at which the whole band is excluded."""
+    """A decision's inputs to the combination: band → p at which the whole band is excluded."""
 
     alpha: float
     band_p: Mapping[str, float]
 
     def excluded_p(self, bands: frozenset[str]) -> float:
-        """Smallest level at which all of ``bands`` are excluded."""
+        """Return the smallest level at which all of ``bands`` are excluded."""
         return max((p for band, p in self.band_p.items() if band in bands), default=0.0)
 
 
-def share(rule: Combine | None, name: str) -> int:
-    """By how much a decision's α is divided before its own outcome is given, so that it agrees with the combination.
+def find_alpha_divisor(rule: Combine | None, name: str) -> int:
+    """Return the number by which a decision's α is divided, so that its own outcome agrees with the combination.
 
-    A table is looked up at α over the number of decisions that it names. Under ``all`` and ``any`` a decision's own
-    outcome stands at its α; what the combination asks beyond that is said in words.
+    A table is looked up at α divided by the number of decisions that it names. Under ``all`` and ``any`` a decision's
+    own outcome stands at its α; further requirements of the combination are stated in words.
     """
     named = {decision for row in (rule.table or () if rule else ()) for decision in row.when}
     return len(named) if name in named else 1
 
 
 def combine(rule: Combine, decisions: tuple[BandDecision, ...]) -> Combined:
-    """The outcome of the combination, or inconclusive. Decisions come with their α divided by ``share``."""
+    """Return the outcome of the combination, or inconclusive; the decisions' α are already divided."""
     parts = {decision.name: _Part(decision.alpha, _band_p(decision)) for decision in decisions}
     if rule.table is not None:
         return _table(rule, parts)
@@ -54,7 +54,7 @@ def combine(rule: Combine, decisions: tuple[BandDecision, ...]) -> Combined:
     holds = {name: frozenset(bands) for name, bands in rule.holds.items()}
     if rule.rule == "all":
         given, p, shown = _every(parts, holds, rule.outcome, rule.otherwise)
-    else:  # not one decision holds if and only if every decision lies in its other bands
+    else:  # no decision holds if and only if every decision lies in its other bands
         fails = {name: frozenset(parts[name].band_p) - bands for name, bands in holds.items()}
         given, p, shown = _every(parts, fails, rule.otherwise, rule.outcome)
     reasoning = Holding(
@@ -70,8 +70,10 @@ def combine(rule: Combine, decisions: tuple[BandDecision, ...]) -> Combined:
 
 
 def _band_p(decision: BandDecision) -> dict[str, float]:
-    """Largest p among a band's atoms. Where nothing was tested, nothing is excluded; a band wholly outside the
-    estimand's bounds has no atom and is excluded from the start.
+    """Return the largest p among each band's atoms.
+
+    Where nothing was tested, nothing is excluded; a band wholly outside the estimand's bounds has no atom and is
+    excluded from the start.
     """
     if decision.status != "tested":
         return dict.fromkeys(decision.bands, 1.0)
@@ -83,15 +85,15 @@ def _band_p(decision: BandDecision) -> dict[str, float]:
 def _every(
     parts: Mapping[str, _Part], inside: Mapping[str, frozenset[str]], outcome: str, otherwise: str
 ) -> tuple[str, float | None, dict[str, float] | None]:
-    """``outcome`` if every decision lies in its bands of ``inside``, ``otherwise`` if some decision lies outside.
+    """Decide on ``outcome`` if every decision lies in its bands of ``inside``, on ``otherwise`` if some lies outside.
 
-    ``outcome`` needs all bands outside excluded in every decision, each at its α: if it is wrong, some decision's true
-    value lies outside, and that one test errs, with probability at most α (intersection–union test). ``otherwise``
-    needs all bands inside excluded in some of the m decisions at α/m: if it is wrong, every true value lies inside,
-    and one of m tests errs, with probability at most m·α/m (Bonferroni, the first step of Holm). Which decisions show
-    it is said by Holm's further steps. Only one of the two outcomes can be wrong.
+    ``outcome`` requires all bands outside to be excluded in every decision, each at its α: if it is wrong, some
+    decision's true value lies outside, and that one test errs, with probability at most α (intersection–union test).
+    ``otherwise`` requires all bands inside to be excluded in some of the m decisions at α/m: if it is wrong, every true
+    value lies inside, and one of m tests errs, with probability at most m·α/m (Bonferroni, the first step of Holm).
+    Holm's further steps tell which decisions show it. Only one of the two outcomes can be wrong.
 
-    Returns what is given, its p, and for ``otherwise`` which decisions show it.
+    Return the given outcome, its p, and for ``otherwise`` the decisions that show it.
     """
     m = len(inside)
     for_outcome = {
@@ -110,11 +112,11 @@ def _every(
 
 
 def _table(rule: Combine, parts: Mapping[str, _Part]) -> Combined:
-    """Every combination of bands that are alive is looked up; the outcome is what they agree on.
+    """Look up every combination of bands that are alive; the outcome is the one that they agree on.
 
-    Each of the m decisions that the table names is made at α/m (``share``). All their true bands are alive together
-    with probability at least 1 − α (Bonferroni), and then the true outcome is among those looked up. An outcome is
-    given only if it is the only one, so P(wrong outcome) ≤ α, where α is the largest of the decisions'.
+    Each of the m decisions that the table names is made at α/m. All their true bands are alive together with
+    probability at least 1 − α (Bonferroni), and then the true outcome is among those looked up. An outcome is given
+    only if it is the only one, so P(wrong outcome) ≤ α, where α is the largest of the decisions'.
     """
     rows = rule.table or ()
     names = tuple(name for name in parts if any(name in row.when for row in rows))

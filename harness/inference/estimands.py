@@ -1,4 +1,4 @@
-"""Estimands: from measurements to one number per seed, and what they say about all seeds."""
+"""Estimands: one number per seed from the measurements, and their summary over seeds."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ import numpy as np
 
 from harness.criteria import estimate as average
 from harness.domain.standard_tests import mean_test
-from harness.inference.readings import TOO_LARGE, Reading, readings, usable
+from harness.inference.readings import TOO_LARGE, Reading, is_usable, readings
 from harness.records import Estimand, EstimandResult, Flaw, Hypothesis, Measurements, SeedValue
 from harness.wording import exact
 
 RELATIVE_SPREAD = 1e-12
 SMALLEST_SPREAD = 1e-150  # the square of a smaller number loses its digits
-PP_DECIMALS = 9  # finer than one sample in any data set; takes off what binary fractions add to 100·(a − b)
+PP_DECIMALS = 9  # finer than one sample in any data set; removes binary rounding from 100·(a − b)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """An estimand over the seeds, ready to be tested."""
+    """An estimand's values over the seeds, ready to be tested."""
 
     result: EstimandResult
     x: np.ndarray
-    """The values that exist, float64 [n], all finite."""
+    """Values that exist, float64 [n], all finite."""
     data: np.ndarray
-    """What a criterion is given: ``x``, or for unpaired arms their values, float64 [n, 2]."""
+    """Input of a criterion: ``x``, or for unpaired arms their values, float64 [n, 2]."""
     missing: tuple[int, ...]
     """Seeds without a value."""
     blocked: bool
-    """Seeds are missing and the file does not allow to go on without them."""
+    """True if seeds are missing and the file does not allow to exclude them."""
     degenerate: bool
-    """Two or more values whose spread is nil, or too small to be more than rounding."""
+    """True if two or more values have no spread, or too little to be more than rounding."""
     unusable: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Arm → indices of seeds whose number could not be used as it is, whatever stands in for it."""
 
 
 def evaluate(name: str, estimand: Estimand, hypothesis: Hypothesis, measurements: Measurements) -> Sample:
-    """The estimand's value at every seed, and its summary across seeds."""
+    """Compute the estimand's value at every seed, and its summary over seeds."""
     per_arm = [readings(estimand, arm, hypothesis, measurements) for arm in estimand.arms]
     values = tuple(_at_seed(index, pair, estimand) for index, pair in enumerate(zip(*per_arm, strict=True)))
     x = np.array([v.value for v in values if v.value is not None], dtype=np.float64)
@@ -90,7 +90,7 @@ def _at_seed(index: int, pair: Sequence[Reading], estimand: Estimand) -> SeedVal
     value = numbers[0] - numbers[1] if estimand.contrast is not None else numbers[0]
     if estimand.unit == "pp":
         value = round(100 * value, PP_DECIMALS)
-    if not usable(value):
+    if not is_usable(value):
         return _flawed(index, None, (Flaw(value=value, problem=TOO_LARGE),))
     return _flawed(index, value, flaws)
 
@@ -101,7 +101,7 @@ def _flawed(index: int, value: float | None, flaws: tuple[Flaw, ...]) -> SeedVal
 
 
 def resolution(estimand: Estimand, hypothesis: Hypothesis, measurements: Measurements) -> float:
-    """The step between possible values, in the estimand's unit; 0 where there is none or it is not constant."""
+    """Return the step between possible values in the estimand's unit; 0 if there is none or it is not constant."""
     if estimand.transform == "log10":
         return 0.0
     steps = []
@@ -113,14 +113,14 @@ def resolution(estimand: Estimand, hypothesis: Hypothesis, measurements: Measure
 
 
 def _smallest_spread(x: np.ndarray, arms: np.ndarray, estimand: Estimand, step: float) -> float:
-    """A standard deviation up to this is rounding: relative to the mean, to the arms' values, or to the step."""
+    """Return the largest standard deviation that is rounding, relative to the mean, the arms' values or the step."""
     scale = float(np.abs(arms).max()) * (100 if estimand.unit == "pp" else 1)
     rounding = 4 * float(np.finfo(np.float64).eps) * scale
     return max(RELATIVE_SPREAD * abs(float(x.mean())), rounding, step / math.sqrt(12), SMALLEST_SPREAD)
 
 
 def _correlation(arms: np.ndarray) -> float | None:
-    """Pearson's r of two arms over seeds, [n, 2]; None without a contrast or where it is undefined or always ±1."""
+    """Return Pearson's r of two arms over seeds, [n, 2]; None without a contrast, or if r is undefined or always ±1."""
     if arms.shape[1] != 2 or len(arms) < 3:
         return None
     centred = arms - arms.mean(axis=0)
@@ -133,19 +133,19 @@ def _correlation(arms: np.ndarray) -> float | None:
 
 
 def finite(interval: tuple[float, float]) -> tuple[float, float] | None:
-    """The interval, or None where an end is not finite."""
+    """Return the interval, or None if an end is not finite."""
     return interval if all(math.isfinite(end) for end in interval) else None
 
 
 def unit(estimand: Estimand) -> str:
-    """ "pp", "log10", the metric's unit, or empty."""
+    """Return the estimand's unit: "pp", "log10", the metric's unit, or an empty string."""
     if estimand.unit == "pp":
         return "pp"
     return "log10" if estimand.transform == "log10" else estimand.metric.unit
 
 
 def title(estimand: Estimand, hypothesis: Hypothesis) -> str:
-    """The estimand in words, with the arms' labels."""
+    """Return the estimand in words, with the arms' labels."""
     parts = [estimand.metric.label, " − ".join(hypothesis.arms[arm].label for arm in estimand.arms)]
     if estimand.transform == "log10":
         parts[0] = f"log10 of {parts[0]}"

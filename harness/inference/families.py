@@ -1,4 +1,4 @@
-"""Several tests at once: Holm where they decide, Benjamini–Hochberg where they only explore."""
+"""Multiple testing: Holm for tests that decide, Benjamini–Hochberg for tests that only explore."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from harness.records import Estimand
 
 
 def holm(p: Sequence[float]) -> tuple[float, ...]:
-    """Holm-adjusted p values, in the order given: those up to α may be rejected together, at level α over all.
+    """Return Holm-adjusted p values in the given order; those up to α may be rejected together, at joint level α.
 
-    The j-th smallest of m, times m − j + 1, and never less than the one before it (Holm 1979, JSTOR 4615733).
+    The j-th smallest of m is multiplied by m − j + 1, and is never less than the one before it (Holm 1979,
+    JSTOR 4615733).
     """
     adjusted = [1.0] * len(p)
     largest = 0.0
@@ -23,9 +24,9 @@ def holm(p: Sequence[float]) -> tuple[float, ...]:
 
 
 def benjamini_hochberg(p: Sequence[float]) -> tuple[float, ...]:
-    """p values adjusted for the rate of false discoveries, in the order given.
+    """Return p values adjusted for the false discovery rate, in the given order.
 
-    The j-th smallest of m, times m/j, and never more than the one after it (Benjamini and Hochberg 1995,
+    The j-th smallest of m is multiplied by m/j, and is never more than the one after it (Benjamini and Hochberg 1995,
     doi 10.1111/j.2517-6161.1995.tb02031.x).
     """
     adjusted = [1.0] * len(p)
@@ -36,11 +37,13 @@ def benjamini_hochberg(p: Sequence[float]) -> tuple[float, ...]:
     return tuple(adjusted)
 
 
-def exploratory_p(estimands: Mapping[str, Estimand], samples: Mapping[str, Sample]) -> dict[str, tuple[float, float]]:
-    """Exploratory contrast → two-sided p of no difference, as it is and after Benjamini–Hochberg over all of them.
+def compute_exploratory_p(
+    estimands: Mapping[str, Estimand], samples: Mapping[str, Sample]
+) -> dict[str, tuple[float, float]]:
+    """Return exploratory contrast → two-sided p of no difference, raw and after Benjamini–Hochberg over all of them.
 
-    Only a contrast of means has a null that needs no registration: no difference. What an arm's own value should be
-    compared with, nobody said beforehand. The test is that of the interval beside it: t, or Welch's for unpaired arms.
+    Only a contrast of means has a null that needs no registration, namely no difference; nobody registered a value to
+    compare a single arm with. The test is that of the interval beside it: t, or Welch's for unpaired arms.
     """
     raw = {
         name: _two_sided(estimand, samples[name])

@@ -1,4 +1,4 @@
-"""Whether a prediction can come true at all with the registered seeds, by what is quick enough for every check."""
+"""Quick bounds on the probability that the registered seeds confirm a prediction, for every check of a file."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ import numpy as np
 
 from harness.criteria import Criterion
 from harness.domain.partition import Atom, split
-from harness.inference.chances import Chances, ExactT, Simulated, draws_of, rests_on_t
+from harness.inference.chances import Chances, ExactT, Simulated, choose_draws, is_t_based
 from harness.inference.power import Spread, chance_with
-from harness.inference.prediction import level, wanted
+from harness.inference.prediction import find_requirements, level
 from harness.inference.regions import greatest, regions
 from harness.inference.seeds import POWER
 from harness.inference.stops import Sequential
 from harness.records import Hypothesis
 
-PLACES = 9  # tried in a bounded region where chances are simulated
+PLACES = 9  # effects tried in a bounded region where probabilities are simulated
 HALVINGS = 12
-MOST_BOUNDED = 1000  # seeds that a criterion which needs bounds is simulated with
+MOST_BOUNDED = 1000  # largest number of seeds for which a bounded criterion is simulated
 MOST_LOOKS = 100
-SURE = 3.0  # standard errors that simulated chances are given the benefit of
+SURE = 3.0  # standard errors by which simulated probabilities are raised
 
 
-def greatest_chance(hypothesis: Hypothesis, spreads: Mapping[str, Spread]) -> tuple[str, float] | None:
-    """What the chance that the prediction comes true with the registered seeds is at most, whatever the true effects.
+def bound_prediction_chance(hypothesis: Hypothesis, spreads: Mapping[str, Spread]) -> tuple[str, float] | None:
+    """Bound the probability, over all true effects, that the registered seeds confirm the prediction.
 
-    Exact for criteria that look at nothing but t, at a fixed number of seeds. A bound else: three standard errors above
-    what a simulation gives, or by the criteria's formulas the chance to pass the highest hurdle alone, added over the
-    looks. Of several decisions that must all hold, the least likely bounds it: its name comes with the chance. None
-    where nothing is known quickly, or the prediction asks for nothing in particular.
+    The bound is the exact maximum for criteria that depend on t alone, at a fixed number of seeds. Otherwise it lies
+    three standard errors above a simulated probability, or is the probability to pass the highest hurdle alone by the
+    criteria's formulas, added over the looks. Of several decisions that must all hold, the least likely bounds it; its
+    name comes with the probability. Return None if no bound is known quickly, or the prediction requires nothing in
+    particular.
     """
-    needs = wanted(hypothesis)
+    needs = find_requirements(hypothesis)
     found = []
     for name, group in needs.bands.items():
         chance = _at_most(hypothesis, name, group, spreads[name].value) if name in spreads else None
@@ -46,12 +47,12 @@ def greatest_chance(hypothesis: Hypothesis, spreads: Mapping[str, Spread]) -> tu
     return name, chance
 
 
-def only_points(hypothesis: Hypothesis) -> str | None:
-    """A decision whose predicted bands are single values, where that leaves the prediction no way to come true.
+def find_point_prediction(hypothesis: Hypothesis) -> str | None:
+    """Return a decision whose predicted bands are single values, if that makes the prediction unattainable.
 
-    All data that exclude every other value exclude a single one too, so no number of seeds shows it.
+    All data that exclude every other value exclude a single one too, so no number of seeds confirms it.
     """
-    needs = wanted(hypothesis)
+    needs = find_requirements(hypothesis)
     points = []
     for name, group in needs.bands.items():
         spec = hypothesis.decisions[name]
@@ -74,22 +75,22 @@ def _at_most(hypothesis: Hypothesis, name: str, group: frozenset[str], sd: float
             return greatest(chance, found, domain)[0]
         return _upper(greatest(chance, found, domain, places=PLACES)[0], chances.draws)
 
-    if rests_on_t(spec.criterion) and len(looks) == 1:
+    if is_t_based(spec.criterion) and len(looks) == 1:
         return best(ExactT(spec.criterion, atoms, alpha))
     if spec.criterion.needs_bounds:
         if n > MOST_BOUNDED:
             return None
-        runs = Simulated(spec.criterion, atoms, alpha, domain, draws_of(spec.criterion, n))
+        runs = Simulated(spec.criterion, atoms, alpha, domain, choose_draws(spec.criterion, n))
         outside = [atom for atom in atoms if atom.outcome not in group]
 
         def ever(effects: np.ndarray) -> np.ndarray:
             return np.array([_ever_left(runs, outside, effect, sd, looks) for effect in effects.tolist()])
 
         share = greatest(ever, found, domain, places=PLACES)[0]
-        if share < POWER:  # with barely enough seeds, the place where both sides are excluded is narrow
+        if share < POWER:  # with barely enough seeds, the range of effects that excludes both sides is narrow
             share = max([share, *ever(np.array([_between(runs, outside, sd, looks, place) for place in found]))])
         return _upper(share, runs.draws)
-    if len(looks) > 1 and len(hypothesis.decisions) == 1 and rests_on_t(spec.criterion):
+    if len(looks) > 1 and len(hypothesis.decisions) == 1 and is_t_based(spec.criterion):
         return best(Sequential(spec.criterion, atoms, alpha, looks))
     if len(looks) > MOST_LOOKS:
         return None
@@ -104,7 +105,7 @@ def _at_most(hypothesis: Hypothesis, name: str, group: frozenset[str], sd: float
 def _between(
     runs: Simulated, outside: Sequence[Atom], sd: float, looks: tuple[int, ...], place: tuple[float, float]
 ) -> float:
-    """The effect in a predicted region at which atoms on both its sides are rejected about as often, by halving."""
+    """Find by bisection the effect in a predicted region at which atoms on both sides are rejected equally often."""
     low, high = max(place[0], runs.domain[0]), min(place[1], runs.domain[1])
     below = [atom for atom in outside if (end := atom.interval.upper) is not None and end <= place[0]]
     above = [atom for atom in outside if (end := atom.interval.lower) is not None and end >= place[1]]
@@ -118,7 +119,7 @@ def _between(
 
 
 def _ever_left(runs: Simulated, outside: Sequence[Atom], effect: float, sd: float, looks: tuple[int, ...]) -> float:
-    """Share of runs in which all the atoms outside the prediction are rejected at one of the looks."""
+    """Return the fraction of runs in which all atoms outside the prediction are rejected at one of the looks."""
     left = np.ones((len(looks), runs.draws), dtype=bool)
     for atom in outside:
         left &= runs.rejected_by_look(atom, effect, sd, looks)
@@ -126,7 +127,7 @@ def _ever_left(runs: Simulated, outside: Sequence[Atom], effect: float, sd: floa
 
 
 def _upper(share: float, draws: int) -> float:
-    """Upper end of Wilson's interval (1927, doi 10.1080/01621459.1927.10502953) of a simulated chance."""
+    """Return the upper end of Wilson's interval (1927, doi 10.1080/01621459.1927.10502953) of a simulated fraction."""
     square = SURE**2
     half = SURE * math.sqrt(share * (1 - share) / draws + square / (4 * draws**2))
     return min(1.0, (share + square / (2 * draws) + half) / (1 + square / draws))
@@ -141,7 +142,7 @@ def _passing(
     looks: tuple[int, ...],
     alpha: float,
 ) -> float:
-    """Bound on the chance that all other bands are excluded at any look; NaN for a criterion without a formula."""
+    """Bound the probability that all other bands are excluded at any look; NaN for a criterion without a formula."""
     total = 0.0
     for n in reversed(looks):
         if n < 2:

@@ -1,4 +1,4 @@
-"""Guards: what must hold for a decision to mean anything. Each is tested across seeds and filters none of them."""
+"""Guards, the conditions for a decision to mean anything. Each is tested across seeds and filters none of them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from harness.domain.standard_tests import standard_test
 from harness.inference.estimands import Sample, title, unit
 from harness.records import Estimand, Guard, GuardPower, GuardResult, Hypothesis
 
-DIGITS = 6  # of a chance
+DIGITS = 6  # of a probability
 
 
 def judge_guard(name: str, guard: Guard, sample: Sample, estimand: Estimand) -> GuardResult:
     """Test a guard at its α: verified, violated if the reverse test rejects, else unverified.
 
-    Guards and decisions form a conjunction: an outcome is only given where each guard is verified at its own level, so
-    no level is divided. A value on the threshold does not hold.
+    Guards and decisions form a conjunction: an outcome is only given if each guard is verified at its own level, so no
+    level is divided. A value on the threshold does not hold.
     """
     side: Literal["above", "below"] = "above" if guard.above is not None else "below"
     threshold = guard.above if guard.above is not None else guard.below
@@ -49,7 +49,7 @@ def judge_guard(name: str, guard: Guard, sample: Sample, estimand: Estimand) -> 
 def _p_values(
     sample: Sample, estimand: Estimand, side: str, threshold: float, holding: int
 ) -> tuple[str, float | None, float | None]:
-    """Name of the test, p that the guard does not hold, p that it does; None where the test cannot be made."""
+    """Return the name of the test, p that the guard does not hold, p that it does; None if the test is impossible."""
     name, criterion = standard_test(estimand)
     n = len(sample.x)
     if sample.blocked:
@@ -68,16 +68,16 @@ def _p_values(
 
 @dataclass(frozen=True)
 class Truth:
-    """What a guard's estimand is taken to be."""
+    """The assumed true distribution of a guard's estimand."""
 
     value: float
     sd: float
     source: str
-    """In words: where both come from."""
+    """Source of both numbers, in words."""
 
 
-def guards_of(hypothesis: Hypothesis, truths: Mapping[str, Truth]) -> tuple[GuardPower, ...]:
-    """How likely each guard of ``truths`` is shown to hold, and not to, by all registered seeds, taken to be normal."""
+def compute_guard_power(hypothesis: Hypothesis, truths: Mapping[str, Truth]) -> tuple[GuardPower, ...]:
+    """Return how likely all registered seeds, assumed normal, show that each guard of ``truths`` holds, or does not."""
     return tuple(
         _power_of(name, guard, hypothesis, truths[name]) for name, guard in hypothesis.guards.items() if name in truths
     )

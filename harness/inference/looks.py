@@ -1,8 +1,9 @@
-"""Judging growing data: the registered looks one after the other, up to the first that gives an outcome.
+"""Group-sequential judgement: the registered looks one after the other, up to the first that gives an outcome.
 
-Planned looks: each of K looks is made at α/K, decisions and guards alike, so the probability that any of them gives a
-wrong outcome is at most α (Bonferroni), whatever the criterion. Anytime-valid: the criterion's p holds at all numbers
-of seeds at once, so decisions spend their α whole; a guard's test does not, so its α is divided as for planned looks.
+Planned looks: each of K interim analyses is made at α/K, decisions and guards alike, so the probability that any of
+them gives a wrong outcome is at most α (Bonferroni), whatever the criterion. Anytime-valid: the criterion's p holds at
+all numbers of seeds at once, so decisions use their whole α; a guard's test does not, so its α is divided as for
+planned looks.
 
 Any outcome but inconclusive ends the run, invalid too: more seeds mend neither a diverged seed nor a violated guard.
 """
@@ -10,19 +11,19 @@ Any outcome but inconclusive ends the run, invalid too: more seeds mend neither 
 from __future__ import annotations
 
 from harness.errors import HarnessError
-from harness.inference.outcome import glance, judge
+from harness.inference.outcome import judge, judge_briefly
 from harness.records import Decision, Hypothesis, Look, Measurements, Notice
 from harness.wording import counted
 
 
 def decide(hypothesis: Hypothesis, measurements: Measurements) -> Decision:
-    """The outcome of a hypothesis after the seeds measured so far: that of the look which gave one, else of the last.
+    """Return the decision after the seeds measured so far: that of the look which gave an outcome, else of the last.
 
-    The same for the first seeds of a longer run: a decision never depends on seeds after the look that it stopped at.
-    It is not in words yet: those are ``harness.verdict.worded``'s.
+    The first seeds of a longer run give the same: a decision never depends on seeds after the look that it stopped at.
+    It holds no sentences yet; ``harness.verdict.worded`` adds them.
 
     Raises:
-        HarnessError: fewer seeds than at the first look; otherwise as ``judge``.
+        HarnessError: there are fewer seeds than at the first look; otherwise as ``judge``.
     """
     if measurements.pilot or hypothesis.stopping.kind == "fixed":
         return judge(hypothesis, measurements)
@@ -39,7 +40,7 @@ def decide(hypothesis: Hypothesis, measurements: Measurements) -> Decision:
     shares = {"parts": hypothesis.stopping.parts, "guard_parts": len(planned)}
     taken: list[Look] = []
     for seeds in due:
-        outcome, p = glance(hypothesis, measurements.first(seeds), **shares)
+        outcome, p = judge_briefly(hypothesis, measurements.first(seeds), **shares)
         taken.append(Look(seeds=seeds, outcome=outcome, p=p))
         if outcome != "inconclusive":
             break
@@ -50,7 +51,7 @@ def decide(hypothesis: Hypothesis, measurements: Measurements) -> Decision:
     return decision.model_copy(update={"looks": tuple(taken), "notices": notices})
 
 
-def goes_on(hypothesis: Hypothesis, decision: Decision) -> bool:
-    """Whether the stopping rule asks for more seeds after this decision."""
+def needs_more_seeds(hypothesis: Hypothesis, decision: Decision) -> bool:
+    """Tell whether the stopping rule requires more seeds after this decision."""
     judged = decision.looks[-1].seeds if decision.looks else hypothesis.looks[-1]
     return decision.outcome == "inconclusive" and judged < hypothesis.looks[-1]

@@ -1,4 +1,4 @@
-"""What stands beside a decision and never makes one: posterior probabilities, and a standardised effect size."""
+"""Posterior probabilities and effect sizes, which accompany a decision and never make one."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ LEVEL = 0.95
 
 
 def posterior(decision: BandDecision) -> Mapping[str, float] | None:
-    """P(true mean in band | seeds) for every band, under Jeffreys' prior 1/σ for normal values.
+    """Return P(true mean in band | seeds) for every band, under Jeffreys' prior 1/σ for normal values.
 
     The mean's posterior is then x̄ + (s/√n)·t with n − 1 degrees of freedom (Box and Tiao 1973,
-    doi 10.1002/9781118033197). A second opinion: no outcome ever depends on it. None where nothing was tested, or the
-    decision is not about a mean.
+    doi 10.1002/9781118033197). This is a second opinion, on which no outcome ever depends. Return None if nothing was
+    tested or the decision is not about a mean.
     """
     result = decision.estimand
     if not decision.atoms or result.mean is None or not result.sd:
@@ -30,7 +30,7 @@ def posterior(decision: BandDecision) -> Mapping[str, float] | None:
 
 
 def _between(lower: float | None, upper: float | None, centre: float, scale: float, df: int) -> float:
-    """P(lower < centre + scale·t < upper); from the upper tail above the centre, where small differences survive."""
+    """Return P(lower < centre + scale·t < upper), by the upper tail above the centre, where small numbers survive."""
     low = -math.inf if lower is None else (lower - centre) / scale
     high = math.inf if upper is None else (upper - centre) / scale
     if low > 0:
@@ -39,10 +39,11 @@ def _between(lower: float | None, upper: float | None, centre: float, scale: flo
 
 
 def effect_size(decision: BandDecision) -> EffectSize | None:
-    """The mean paired difference in standard deviations of the differences: d_z, with Hedges' correction g_z.
+    """Return the mean paired difference in standard deviations of the differences: d_z, with Hedges' correction g_z.
 
     The interval is exact for normal differences, from the noncentral t, and corrected by the same factor (Hedges 1981,
-    doi 10.3102/10769986006002107; Cumming and Finch 2001, doi 10.1177/0013164401614002). None where nothing was tested.
+    doi 10.3102/10769986006002107; Cumming and Finch 2001, doi 10.1177/0013164401614002). Return None if nothing was
+    tested.
     """
     result = decision.estimand
     if not decision.atoms or result.mean is None or not result.sd or result.n < 3:

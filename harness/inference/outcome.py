@@ -1,4 +1,4 @@
-"""One judgement of a hypothesis on its measurements: guards, decisions, their combination, and the reasons."""
+"""One judgement of a hypothesis on its measurements: guards, decisions, their combination, and the reason."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from harness.domain.standard_tests import standard_test
 from harness.errors import HarnessError
 from harness.inference.bands import judge_bands
-from harness.inference.combine import Combined, combine, share
+from harness.inference.combine import Combined, combine, find_alpha_divisor
 from harness.inference.estimands import Sample, evaluate
-from harness.inference.families import exploratory_p
+from harness.inference.families import compute_exploratory_p
 from harness.inference.guards import judge_guard
 from harness.inference.opinion import effect_size, posterior
-from harness.inference.readings import diverged, divergence_rate, unapplied_seeds
+from harness.inference.readings import diverged, divergence_rate, find_unapplied_seeds
 from harness.records import BandDecision, Decision, GuardResult, Hypothesis, Measurements, Notice, Reason
 
 OUTCOMES = {"pilot": "inconclusive", "guard_unverified": "inconclusive"}
@@ -21,19 +21,19 @@ OUTCOMES = {"pilot": "inconclusive", "guard_unverified": "inconclusive"}
 
 
 def judge(hypothesis: Hypothesis, measurements: Measurements, *, parts: int = 1, guard_parts: int = 1) -> Decision:
-    """The outcome of a hypothesis, with everything that it rests on. Pure: the same records give the same decision.
+    """Judge a hypothesis: its outcome with everything that it rests on; the same records give the same decision.
 
-    It is not in words yet: those are ``harness.verdict.worded``'s.
+    It holds no sentences yet; ``harness.verdict.worded`` adds them.
 
     In this order: a seed that was not applied, a replica that diverged where the file does not allow it, or a violated
-    guard make it invalid; an unverified guard makes it inconclusive; then the decisions give the outcome. A pilot's
-    numbers are computed, but it never gives an outcome.
+    guard make the outcome invalid; an unverified guard makes it inconclusive; then the decisions give the outcome. A
+    pilot's numbers are computed, but it never gives an outcome.
 
-    Where it is one of several judgements of growing data (``harness.inference.looks``), the decisions' α is divided by
+    If this is one of several looks at growing data (``harness.inference.looks``), the decisions' α is divided by
     ``parts`` and the guards' by ``guard_parts``; the decision's p is then multiplied by ``parts``.
 
     Raises:
-        HarnessError: bands that do not tile the line, or several decisions without a rule that combines them.
+        HarnessError: the bands do not tile the line, or several decisions have no rule that combines them.
     """
     found = _judged(hypothesis, measurements, parts, guard_parts)
     samples = found.samples
@@ -54,24 +54,24 @@ def judge(hypothesis: Hypothesis, measurements: Measurements, *, parts: int = 1,
         divergence_rate={arm: divergence_rate(len(indices), replicas[arm]) for arm, indices in failed.items()},
         clean_rate_limit=1 - 0.05 ** (1 / seeds) if clean and seeds else None,
         exploratory=tuple(sample.result for sample in exploratory.values()),
-        exploratory_p=exploratory_p(hypothesis.exploratory, exploratory),
+        exploratory_p=compute_exploratory_p(hypothesis.exploratory, exploratory),
         reason=found.reason,
         combined=found.combined.reasoning if found.combined is not None else None,
         notices=_notices(hypothesis, measurements, samples, found.unapplied),
     )
 
 
-def glance(
+def judge_briefly(
     hypothesis: Hypothesis, measurements: Measurements, *, parts: int, guard_parts: int
 ) -> tuple[str, float | None]:
-    """Outcome and p that ``judge`` would give, without all that describes them."""
+    """Return the outcome and p of ``judge``, without the details that describe them."""
     found = _judged(hypothesis, measurements, parts, guard_parts, described=False)
     return found.outcome, found.p
 
 
 @dataclass(frozen=True)
 class _Judged:
-    """What an outcome rests on."""
+    """The results that an outcome rests on."""
 
     samples: Mapping[str, Sample]
     unapplied: Mapping[str, tuple[int, ...]]
@@ -91,7 +91,7 @@ def _judged(
     described: bool = True,
 ) -> _Judged:
     samples = {name: evaluate(name, e, hypothesis, measurements) for name, e in hypothesis.estimands.items()}
-    unapplied = unapplied_seeds(measurements)
+    unapplied = find_unapplied_seeds(measurements)
     guards = tuple(
         judge_guard(
             name,
@@ -111,20 +111,20 @@ def _judged(
 
 
 def _deciding(hypothesis: Hypothesis) -> tuple[str, ...]:
-    """Estimands that guards or decisions are about, each once."""
+    """Return the estimands that guards or decisions are about, each once."""
     guards = [guard.estimand for guard in hypothesis.guards.values()]
     return tuple(dict.fromkeys([*guards, *(spec.estimand for spec in hypothesis.decisions.values())]))
 
 
 def _arms(hypothesis: Hypothesis) -> tuple[str, ...]:
-    """Arms that guards or decisions use, each once."""
+    """Return the arms that guards or decisions use, each once."""
     return tuple(dict.fromkeys(arm for name in _deciding(hypothesis) for arm in hypothesis.estimands[name].arms))
 
 
 def _failed(
     hypothesis: Hypothesis, measurements: Measurements, samples: Mapping[str, Sample]
 ) -> dict[str, tuple[int, ...]]:
-    """Arm → indices of seeds that diverged, or gave a deciding estimand no number to use, which counts as much."""
+    """Return arm → seeds that diverged, or, which counts as much, have no usable number for a deciding estimand."""
     trained = {(result.arm, result.seed_index) for result in measurements.replicas}
     found = {(arm, index) for arm, indices in diverged(measurements).items() for index in indices}
     for name in _deciding(hypothesis):
@@ -141,12 +141,12 @@ def _decisions(
     parts: int,
     described: bool,
 ) -> tuple[BandDecision, ...]:
-    """Every decision by itself."""
+    """Return every decision by itself."""
     found = []
     for name, spec in hypothesis.decisions.items():
         estimand = hypothesis.estimands[spec.estimand]
         applied = not any(arm in unapplied for arm in estimand.arms)
-        alpha = spec.criterion.alpha / share(hypothesis.combine, name) / parts
+        alpha = spec.criterion.alpha / find_alpha_divisor(hypothesis.combine, name) / parts
         decision = judge_bands(
             name,
             spec,
@@ -161,7 +161,7 @@ def _decisions(
 
 
 def _with_opinion(hypothesis: Hypothesis, decision: BandDecision) -> BandDecision:
-    """A decision with what stands beside it as a second opinion."""
+    """Return a decision with its posterior and effect size."""
     spec = hypothesis.decisions[decision.name]
     estimand = hypothesis.estimands[spec.estimand]
     if spec.criterion.targets != "mean" or estimand.pairing != "seed":
@@ -171,7 +171,7 @@ def _with_opinion(hypothesis: Hypothesis, decision: BandDecision) -> BandDecisio
 
 
 def _combined(hypothesis: Hypothesis, decisions: tuple[BandDecision, ...], parts: int) -> Combined:
-    """What the decisions say together; p as for all of the looks."""
+    """Combine the decisions; adjust p for the number of looks."""
     if hypothesis.combine is not None:
         together = combine(hypothesis.combine, decisions)
     elif len(decisions) == 1:
@@ -193,7 +193,7 @@ def _reason(
     samples: Mapping[str, Sample],
     unapplied: Mapping[str, tuple[int, ...]],
 ) -> Reason:
-    """The first of the reasons, in the order of ``judge``."""
+    """Return the first applicable reason, in the order of ``judge``."""
     arms, measured = _arms(hypothesis), len(measurements.seeds)
     if combined is None:
         return Reason(kind="pilot", measured=measured)
@@ -217,7 +217,7 @@ def _notices(
     samples: Mapping[str, Sample],
     unapplied: Mapping[str, tuple[int, ...]],
 ) -> tuple[Notice, ...]:
-    """What a reader must know before believing the numbers."""
+    """Return the notices that a reader must know before believing the numbers."""
     found = []
     if measurements.pilot:
         found.append(Notice(kind="pilot"))

@@ -1,4 +1,4 @@
-"""Operating characteristics of a hypothesis: what its decisions would come to, if the truth were so and so."""
+"""Operating characteristics of a hypothesis: the probability of each outcome for a range of assumed true effects."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 import numpy as np
 
 from harness.domain.partition import Atom, split
-from harness.inference.chances import Chances, chances_of
+from harness.inference.chances import Chances, choose_chances
 from harness.inference.estimands import title, unit
-from harness.inference.grids import curve_effects, effects_range, landmarks_of, numbers_around, thinned
-from harness.inference.guards import Truth, guards_of
-from harness.inference.prediction import Wanted, level, wanted
-from harness.inference.regions import Chance, Region, greatest, places_in, reached, regions
+from harness.inference.grids import choose_landmarks, choose_numbers, curve_effects, effects_range, thin_looks
+from harness.inference.guards import Truth, compute_guard_power
+from harness.inference.prediction import Requirements, find_requirements, level
+from harness.inference.regions import Chance, Region, choose_effects, find_reached, greatest, regions
 from harness.inference.seeds import MOST_SEEDS, POWER
 from harness.inference.stops import Sequential
 from harness.records import DecisionPower, Hypothesis, PowerReport, PredictionPower
 from harness.wording import named
 
-DIGITS = 6  # of a chance in the report: what the quadrature is good for
+DIGITS = 6  # of a probability in the report, as precise as the quadrature
 EFFECTS = 41
 SIMULATED_FRACTIONS = (0.5, 1.0, 2.0)
-FRACTIONS = (0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # of the registered seeds: the other numbers that are shown
+FRACTIONS = (0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # of the registered seeds, for the other numbers that are shown
 ASSUMED = "Seeds are taken to be independent and normal; seeds that diverge are not counted in."
 MOVED_BACK = "Values that would lie beyond the metric's bounds are moved back onto them."
 GUARDED = (
@@ -40,13 +40,13 @@ EARLIER = (
 
 @dataclass(frozen=True)
 class Spread:
-    """A standard deviation between seeds, with a small and a large one beside it."""
+    """A standard deviation between seeds, with a small and a large alternative."""
 
     low: float
     value: float
     high: float
     source: str
-    """In words: where it comes from."""
+    """Source of the numbers, in words."""
 
 
 def power(
@@ -55,13 +55,13 @@ def power(
     effects: Sequence[float] = (),
     truths: Mapping[str, Truth] | None = None,
 ) -> PowerReport:
-    """Chance of every outcome over true effects, spreads and numbers of seeds, decision by decision.
+    """Compute the probability of every outcome over true effects, sds and numbers of seeds, decision by decision.
 
-    ``spreads``: decision → its estimand's spread; decisions without one are left out, and that is said. ``effects`` are
-    further true effects to give the prediction's chance at. ``truths``: guard → what its estimand is taken to be.
+    ``spreads``: decision → its estimand's sd; a note names decisions without one. ``effects``: further true effects at
+    which to compute the prediction's probability. ``truths``: guard → assumed distribution of its estimand.
     """
-    guards = guards_of(hypothesis, truths or {})
-    needs = wanted(hypothesis)
+    guards = compute_guard_power(hypothesis, truths or {})
+    needs = find_requirements(hypothesis)
     decisions = tuple(
         _decision(hypothesis, name, needs, spreads[name], effects) for name in hypothesis.decisions if name in spreads
     )
@@ -104,16 +104,16 @@ def _of(hypothesis: Hypothesis, name: str) -> tuple[tuple[Atom, ...], Chances]:
     alpha = level(hypothesis, name)
     if len(hypothesis.looks) > 1 and len(hypothesis.decisions) == 1:
         return atoms, Sequential(spec.criterion, atoms, alpha, hypothesis.looks, domain)
-    return atoms, chances_of(spec.criterion, atoms, alpha, domain, hypothesis.seeds.number)
+    return atoms, choose_chances(spec.criterion, atoms, alpha, domain, hypothesis.seeds.number)
 
 
 def chance_with(chances: Chances, group: frozenset[str], sd: float, n: int) -> Chance:
-    """The chance of one of the bands in ``group``, as a function of the true effects."""
+    """Return the probability of one of the bands in ``group`` as a function of the true effects."""
     return lambda effects: chances([group], effects, sd, n)[:, 0]
 
 
 def _decision(
-    hypothesis: Hypothesis, name: str, needs: Wanted, spread: Spread, effects: Sequence[float]
+    hypothesis: Hypothesis, name: str, needs: Requirements, spread: Spread, effects: Sequence[float]
 ) -> DecisionPower:
     spec = hypothesis.decisions[name]
     estimand = hypothesis.estimands[spec.estimand]
@@ -121,7 +121,9 @@ def _decision(
     sds = (spread.low, spread.value, spread.high)
     registered = hypothesis.seeds.number
     looks = chances.looks if isinstance(chances, Sequential) else ()
-    numbers = thinned(looks) or numbers_around(registered, FRACTIONS if chances.draws is None else SIMULATED_FRACTIONS)
+    numbers = thin_looks(looks) or choose_numbers(
+        registered, FRACTIONS if chances.draws is None else SIMULATED_FRACTIONS
+    )
     cuts = tuple(
         sorted({end for atom in atoms for end in (atom.interval.lower, atom.interval.upper) if end is not None})
     )
@@ -134,11 +136,11 @@ def _decision(
         return tuple(tuple(row) for row in table.tolist())
 
     low, high = effects_range(cuts, spread.value, registered, estimand.domain)
-    landmarks = landmarks_of(atoms, cuts, spread.value, (low, high))
+    landmarks = choose_landmarks(atoms, cuts, spread.value, (low, high))
     grid, curve = np.linspace(low, high, EFFECTS), curve_effects(cuts, landmarks, (low, high), spread.value, registered)
-    if spec.criterion.needs_bounds:  # simulated anew for every effect
+    if spec.criterion.needs_bounds:  # it is simulated anew for every effect
         grid = curve = np.array(landmarks)
-    elif looks:  # each effect takes all runs through all looks
+    elif looks:  # each effect simulates all runs through all looks
         curve = np.union1d(grid, landmarks)
     return DecisionPower(
         name=name,
@@ -164,13 +166,12 @@ def _decision(
         seeds_trained=tuple(chances.seeds_trained(np.array(landmarks), spread.value).round(1).tolist())
         if isinstance(chances, Sequential)
         else (),
-        **_prediction(chances, atoms, group, spread, numbers, registered, estimand.domain, effects),
+        **_prediction(chances, group, spread, numbers, registered, estimand.domain, effects),
     )
 
 
 def _prediction(
     chances: Chances,
-    atoms: tuple[Atom, ...],
     group: frozenset[str],
     spread: Spread,
     numbers: Sequence[int],
@@ -178,12 +179,12 @@ def _prediction(
     domain: Region,
     effects: Sequence[float],
 ) -> dict[str, Any]:
-    """The fields of ``DecisionPower`` about the chance of the predicted bands."""
+    """Return the fields of ``DecisionPower`` about the probability of the predicted bands."""
     sds = (spread.low, spread.value, spread.high)
     chance = chance_with(chances, group, spread.value, registered)
-    found = regions(atoms, group)
+    found = regions(chances.atoms, group)
     noise = 0.0 if chances.draws is None else 1 / math.sqrt(chances.draws)
-    places = places_in(chance, found, domain, spread.value, effects, noise)
+    places = choose_effects(chance, found, domain, spread.value, effects, noise)
     if not found or not places:
         return {"prediction": (), "by_number": (), "greatest": None, "within": ()}
 
@@ -202,12 +203,12 @@ def _prediction(
         ),
         "by_number": tuple(tuple(at(places[0][0], sd, n) for n in numbers) for sd in sds),
         "greatest": round(greatest(chance, found, domain, noise)[0], DIGITS),
-        "within": reached(chance, found, domain),
+        "within": find_reached(chance, found, domain),
     }
 
 
 def _seeds_for(chances: Chances, group: frozenset[str], effect: float, sd: float, numbers: Sequence[int]) -> int | None:
-    """Smallest number of seeds with a chance of 80%: of a simulated one, of ``numbers``; under looks, a look's."""
+    """Return the smallest number of seeds with a probability of 80%: of ``numbers`` or looks if it is simulated."""
 
     def enough(n: int) -> bool:
         return bool(chances([group], np.array([effect]), sd, n)[0, 0] >= POWER)
@@ -220,14 +221,16 @@ def _seeds_for(chances: Chances, group: frozenset[str], effect: float, sd: float
         if high == MOST_SEEDS:
             return None
         low, high = high, min(2 * high, MOST_SEEDS)
-    while low < high:  # a true effect inside a band is recognised the more often, the more seeds
+    while low < high:  # more seeds recognise a true effect inside a band more often
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle + 1, high)
     return high
 
 
-def _together(needs: Wanted, decisions: Sequence[DecisionPower], guards: Sequence[float]) -> tuple[float, float] | None:
-    """Bounds that hold however decisions and guards depend on one another (Boole and Bonferroni)."""
+def _together(
+    needs: Requirements, decisions: Sequence[DecisionPower], guards: Sequence[float]
+) -> tuple[float, float] | None:
+    """Bound the joint probability, however decisions and guards depend on one another (Boole and Bonferroni)."""
     chances = {part.name: part.prediction[0].chances[1] for part in decisions if part.prediction}
     if not needs.bands or set(chances) != set(needs.bands):
         return None

@@ -1,4 +1,4 @@
-"""What the predicted outcome asks of each decision."""
+"""The requirements that the predicted outcome places on each decision."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 
-from harness.inference.combine import share
+from harness.inference.combine import find_alpha_divisor
 from harness.records import Hypothesis
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Decision → bands that it must be shown to lie in for the predicted outcome."""
+class Requirements:
+    """The bands that each decision must be shown to lie in for the predicted outcome."""
 
     bands: Mapping[str, frozenset[str]]
-    """Empty where the outcome asks for no decision in particular."""
+    """Decision → its bands; empty if the outcome requires no decision in particular."""
     one: bool = False
-    """One of the decisions is enough; otherwise all must."""
+    """True if one of the decisions suffices; otherwise all must hold."""
 
 
-def wanted(hypothesis: Hypothesis) -> Wanted:
-    """What the prediction needs: of one decision its band; of several, what their combination asks for.
+def find_requirements(hypothesis: Hypothesis) -> Requirements:
+    """Return the prediction's requirements: a single decision's band, or those of the combination.
 
-    A table's outcome asks for bands of each decision only if the combinations that give it are all those of such bands.
+    A table's outcome requires bands of each decision only if the combinations that give it are all those of such bands.
     """
     outcome, rule = hypothesis.prediction.outcome, hypothesis.combine
     bands = {name: frozenset(decision.bands) for name, decision in hypothesis.decisions.items()}
     if rule is None:
-        return Wanted({name: frozenset([outcome]) for name, known in bands.items() if outcome in known})
+        return Requirements({name: frozenset([outcome]) for name, known in bands.items() if outcome in known})
     if rule.holds is not None:
         if outcome not in (rule.outcome, rule.otherwise):
-            return Wanted({})
+            return Requirements({})
         as_held = {name: frozenset(held) for name, held in rule.holds.items()}
         if outcome == rule.outcome:
-            return Wanted(as_held, one=rule.rule == "any")
-        return Wanted({name: bands[name] - held for name, held in as_held.items()}, one=rule.rule == "all")
+            return Requirements(as_held, one=rule.rule == "any")
+        return Requirements({name: bands[name] - held for name, held in as_held.items()}, one=rule.rule == "all")
     rows = rule.table or ()
     names = tuple(name for name in bands if any(name in row.when for row in rows))
     cells = [
@@ -45,14 +45,14 @@ def wanted(hypothesis: Hypothesis) -> Wanted:
     ]
     found = {name: frozenset(cell[index] for cell in cells) for index, name in enumerate(names)}
     if not cells or len(cells) < len(list(product(*found.values()))):
-        return Wanted({})
-    return Wanted({name: kept for name, kept in found.items() if kept != bands[name]})
+        return Requirements({})
+    return Requirements({name: kept for name, kept in found.items() if kept != bands[name]})
 
 
 def level(hypothesis: Hypothesis, name: str) -> float:
-    """The level that a decision is made at, after the combination and planned looks have shared its α."""
-    alpha = hypothesis.decisions[name].criterion.alpha / share(hypothesis.combine, name)
-    needs = wanted(hypothesis)
+    """Return the level that a decision is made at, after the combination and planned looks have divided its α."""
+    alpha = hypothesis.decisions[name].criterion.alpha / find_alpha_divisor(hypothesis.combine, name)
+    needs = find_requirements(hypothesis)
     if needs.one and name in needs.bands:
         alpha /= len(needs.bands)
     return alpha / hypothesis.stopping.parts

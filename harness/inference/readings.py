@@ -1,4 +1,4 @@
-"""What a replica contributes to an estimand: one finite number, or words that say why there is none."""
+"""A replica's contribution to an estimand: one finite number, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from harness.records import Estimand, Flaw, Hypothesis, Measurements, ReplicaResult
 from harness.stats.distributions import beta_quantile
 
-LARGEST = 1e150  # the square of a larger number is no finite number
+LARGEST = 1e150  # the square of a larger number overflows
 TOO_LARGE = "is too large to compute with"
 BOUNDS_SLACK = 1e-6  # a cosine of 1 may come out as a little more
 
@@ -22,13 +22,13 @@ class Reading:
     flaw: Flaw | None = None
 
 
-def usable(value: float | None) -> bool:
-    """Whether a sum of squares of such numbers is finite."""
+def is_usable(value: float | None) -> bool:
+    """Tell whether a sum of squares of such numbers is finite."""
     return value is not None and math.isfinite(value) and abs(value) <= LARGEST
 
 
 def readings(estimand: Estimand, arm: str, hypothesis: Hypothesis, measurements: Measurements) -> tuple[Reading, ...]:
-    """One reading per seed of an arm, under the file's policy for diverged replicas.
+    """Return one reading per seed of an arm, under the file's policy for diverged replicas.
 
     A value that is missing or not finite although the replica did not diverge is treated as if it had diverged.
     """
@@ -56,7 +56,7 @@ def _reading(
 def _problem(
     estimand: Estimand, replica: ReplicaResult | None, raw: float | None, epoch: int | None, worst_case: bool
 ) -> Flaw | None:
-    """Why the measured value cannot be used, if so."""
+    """Return why the measured value cannot be used; None if it can."""
     if replica is None:
         return Flaw(problem="this replica was not measured")
     if replica.status == "diverged":
@@ -71,12 +71,12 @@ def _problem(
     if estimand.samples != "std" and not low - BOUNDS_SLACK <= raw <= high + BOUNDS_SLACK:
         return Flaw(value=raw, problem=f"lies outside the bounds of {estimand.metric.name}")
     if _transformed(estimand, raw) is None:
-        return Flaw(value=raw, problem="has no logarithm" if usable(raw) else TOO_LARGE)
+        return Flaw(value=raw, problem="has no logarithm" if is_usable(raw) else TOO_LARGE)
     return None
 
 
 def _stored(estimand: Estimand, replica: ReplicaResult | None, epoch: int | None) -> float | None:
-    """The number in the measurements; None where there is none or it is not finite."""
+    """Return the number in the measurements; None if there is none or it is not finite."""
     series = None if replica is None else replica.metrics.get(estimand.metric.name)
     if series is None or epoch not in series.epochs:
         return None
@@ -89,7 +89,7 @@ def _stored(estimand: Estimand, replica: ReplicaResult | None, epoch: int | None
 
 
 def _transformed(estimand: Estimand, raw: float | None) -> float | None:
-    if raw is None or not usable(raw):
+    if raw is None or not is_usable(raw):
         return None
     if estimand.transform != "log10":
         return raw
@@ -97,7 +97,7 @@ def _transformed(estimand: Estimand, raw: float | None) -> float | None:
 
 
 def diverged(measurements: Measurements) -> Mapping[str, tuple[int, ...]]:
-    """Arm → indices of the seeds whose replica diverged, for arms that have any."""
+    """Return arm → indices of the seeds whose replica diverged, for arms that have any."""
     found: dict[str, tuple[int, ...]] = {}
     for result in measurements.replicas:
         if result.status == "diverged":
@@ -106,17 +106,17 @@ def diverged(measurements: Measurements) -> Mapping[str, tuple[int, ...]]:
 
 
 def divergence_rate(failed: int, replicas: int) -> tuple[float, float, float]:
-    """Rate and its Clopper–Pearson 95% interval (Clopper and Pearson 1934, doi 10.1093/biomet/26.4.404).
+    """Return the rate of divergence and its Clopper–Pearson 95% interval (1934, doi 10.1093/biomet/26.4.404).
 
-    Its ends are quantiles of beta distributions.
+    The ends of the interval are quantiles of beta distributions.
     """
     low = beta_quantile(0.025, failed, replicas - failed + 1) if failed else 0.0
     high = 1 - beta_quantile(0.025, replicas - failed, failed + 1) if failed < replicas else 1.0
     return failed / replicas, low, high
 
 
-def unapplied_seeds(measurements: Measurements) -> Mapping[str, tuple[int, ...]]:
-    """Arm → indices of finished seeds whose final weights equal another seed's: the seed was not applied."""
+def find_unapplied_seeds(measurements: Measurements) -> Mapping[str, tuple[int, ...]]:
+    """Return arm → finished seeds whose final weights equal another seed's: the seed was not applied."""
     by_weights: dict[tuple[str, str], list[int]] = {}
     for result in measurements.replicas:
         if result.status == "finished":

@@ -1,4 +1,4 @@
-"""Where the predicted bands lie, and how the prediction's chance depends on the place in them."""
+"""The regions of the predicted bands, and the prediction's probability as a function of the effect in them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from harness.domain.partition import Atom
 from harness.inference.seeds import POWER
 from harness.wording import exact
 
-INSIDE = 41  # places tried in a bounded region
+INSIDE = 41  # effects tried in a bounded region
 FAR = 1e9
 Region = tuple[float, float]
-"""A stretch of predicted values: neighbouring atoms in one; ends may be infinite."""
+"""Interval of predicted values that joins neighbouring atoms; ends may be infinite."""
 Chance = Callable[[np.ndarray], np.ndarray]
-"""True effects → chances of the predicted bands."""
+"""Function from true effects to probabilities of the predicted bands."""
 
 
 def regions(atoms: tuple[Atom, ...], group: frozenset[str]) -> list[Region]:
-    """The stretches in which the group's bands lie, from left to right."""
+    """Return the regions of the group's bands, from left to right."""
     found: list[Region] = []
     for before, atom in pairwise([None, *atoms]):
         if atom is None or atom.outcome not in group:
@@ -37,10 +37,10 @@ def regions(atoms: tuple[Atom, ...], group: frozenset[str]) -> list[Region]:
 def greatest(
     chance: Chance, found: Sequence[Region], domain: Region, noise: float = 0.0, places: int = INSIDE
 ) -> tuple[float, float | None]:
-    """The greatest chance in any of the regions, and where; no place for a region without end, where it keeps rising.
+    """Return the greatest probability in any region, and its effect; no effect for an unbounded region, where it rises.
 
-    A bounded region's chance rises from both ends to a top, which need not lie in the middle; but the middle it is
-    where no other place is better by more than the ``noise`` of the chances.
+    In a bounded region the probability rises from both ends to a maximum that need not lie in the middle; the middle is
+    returned unless another effect is better by more than the ``noise`` of the probabilities.
     """
     best: tuple[float, float | None] = (-1.0, None)
     for low, high in found:
@@ -59,13 +59,13 @@ def greatest(
 
 
 def _far_inside(low: float, high: float) -> float:
-    """A place in a region without end from which no boundary is in sight."""
+    """Return an effect in an unbounded region that is far from every cut."""
     if math.isfinite(low):
         return low + FAR * max(1.0, abs(low))
     return high - FAR * max(1.0, abs(high)) if math.isfinite(high) else 0.0
 
 
-def places_in(
+def choose_effects(
     chance: Chance,
     found: Sequence[Region],
     domain: Region,
@@ -73,8 +73,9 @@ def places_in(
     effects: Sequence[float],
     noise: float = 0.0,
 ) -> list[tuple[float, str]]:
-    """True effects at which the prediction's chance is given, each with words: the best one in a bounded region, else
-    one, half and two sd from the boundary; then those that were asked for.
+    """Return the true effects at which the prediction's probability is given, each with words.
+
+    These are the best effect in a bounded region, otherwise one, half and two sd from the cut; then those asked for.
     """
     places: list[tuple[float, str]] = []
     for low, high in found:
@@ -91,12 +92,14 @@ def places_in(
 
 
 def round_off(value: float, sd: float) -> float:
-    """A value off a cut, with two digits of the sd."""
+    """Round a value near a cut to two digits of the sd."""
     return round(value, 1 - math.floor(math.log10(sd)))
 
 
-def reached(chance: Chance, found: Sequence[Region], domain: Region) -> tuple[tuple[float | None, float | None], ...]:
-    """The true effects in each region at which the chance is 80% or more."""
+def find_reached(
+    chance: Chance, found: Sequence[Region], domain: Region
+) -> tuple[tuple[float | None, float | None], ...]:
+    """Return the range of true effects in each region at which the probability is 80% or more."""
     spans: list[tuple[float | None, float | None]] = []
     for low, high in found:
         value, top = greatest(chance, [(low, high)], domain)
@@ -108,7 +111,7 @@ def reached(chance: Chance, found: Sequence[Region], domain: Region) -> tuple[tu
 
 
 def _edge(chance: Chance, end: float, inner: float) -> float | None:
-    """Between ``inner``, where the chance is 80% or more, and a region's end, the last effect where it still is."""
+    """Return the last effect from ``inner`` towards a region's end at which the probability is still 80% or more."""
     if math.isinf(end):
         return None
     out = end

@@ -1,4 +1,4 @@
-"""Whether a run that was trained again, from the same seeds elsewhere, came to the same statistics."""
+"""Comparison of a run's statistics with those of a rerun from the same seeds."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from harness.records import Decision, EstimandResult
 from harness.stats.distributions import t_exceeded
 from harness.wording import named, number, together, unpadded
 
-SAME = 1e-9  # relative difference of means that are the same number
+SAME = 1e-9  # relative difference of means that count as equal
 
 
-def disagreements(before: Decision, now: Decision, level: float) -> tuple[str, ...]:
-    """What a rerun disagrees with its run in, one sentence each; empty if it agrees within the registered tolerance.
+def list_disagreements(before: Decision, now: Decision, level: float) -> tuple[str, ...]:
+    """List the disagreements of a rerun with its run, one sentence each; none within the registered tolerance.
 
     The outcome must be the same, and the mean of every estimand of a decision or a guard must lie in the interval in
     which the mean of an independent repetition with as many seeds would lie with probability ``level``:
@@ -44,7 +44,7 @@ def _tested(decision: Decision) -> tuple[EstimandResult, ...]:
 
 
 def _shift(old: EstimandResult, new: EstimandResult, level: float) -> float:
-    """How far the mean may move; nothing where the spread between seeds is not known."""
+    """Return the tolerance of the mean; 0 if the spread between seeds is unknown."""
     if old.sd is None or new.n == 0:
         return 0.0
     return t_exceeded((1 - level) / 2, old.n - 1) * old.sd * math.sqrt(1 / old.n + 1 / new.n)

@@ -1,4 +1,4 @@
-"""How many seeds an undecided decision would have needed, were the estimate the truth."""
+"""The number of seeds that an undecided decision would have needed if the estimate were the truth."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ MOST_SEEDS = 10_000
 
 @dataclass(frozen=True)
 class Hurdle:
-    """A test that must reject: how far the estimate is from its cut, and the level that it is made at."""
+    """A test that must reject: the estimate's distance from its cut, and its level."""
 
     distance: float
     level: float
 
 
 def hurdles(atoms: tuple[Atom, ...], estimate: float, band: str, alpha: float) -> tuple[Hurdle, ...]:
-    """The atoms of other bands than the estimate's, as hurdles."""
+    """Return the atoms of other bands than the estimate's as hurdles."""
     found = []
     for atom in atoms:
         cut = atom.facing_cut(estimate)
@@ -31,10 +31,10 @@ def hurdles(atoms: tuple[Atom, ...], estimate: float, band: str, alpha: float) -
 
 
 def seeds_needed(criterion: Criterion, steps: tuple[Hurdle, ...], sd: float) -> int | None:
-    """Smallest n in all at which the chances of failing at each hurdle add up to at most 1 − power.
+    """Return the smallest n at which the probabilities of failing at each hurdle add up to at most 1 − power.
 
-    The sum bounds the chance of failing at any, so the power is at least as asked. None above 10,000 seeds, for an
-    estimate on a cut, and for criteria without a formula.
+    The sum bounds the probability of failing at any, so the power is at least as asked. Return None above 10,000 seeds,
+    for an estimate on a cut, and for criteria without a formula.
     """
 
     def enough(n: int) -> bool | None:
@@ -46,7 +46,7 @@ def seeds_needed(criterion: Criterion, steps: tuple[Hurdle, ...], sd: float) -> 
         return None
     low = max(2, *(criterion.smallest_n(step.level) for step in steps))
     high = MOST_SEEDS
-    while low < high:  # failing becomes rarer with every seed
+    while low < high:  # failing becomes rarer as seeds are added
         middle = (low + high) // 2
         if enough(middle):
             high = middle
@@ -56,8 +56,8 @@ def seeds_needed(criterion: Criterion, steps: tuple[Hurdle, ...], sd: float) -> 
 
 
 def sd_limits(sd: float, n: int) -> tuple[float, float]:
-    """Lower and upper 80% confidence limits, each one-sided, of a standard deviation from n ≥ 2 normal values.
+    """Return lower and upper one-sided 80% confidence limits of a standard deviation from n ≥ 2 normal values.
 
-    s·√((n − 1)/χ²) with the .8 and the .2 quantile of χ² with n − 1 degrees of freedom.
+    The limits are s·√((n − 1)/χ²) with the 0.8 and the 0.2 quantile of χ² with n − 1 degrees of freedom.
     """
     return sd / spread_quantile(0.8, n - 1), sd / spread_quantile(0.2, n - 1)

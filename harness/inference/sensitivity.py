@@ -1,4 +1,4 @@
-"""What other criteria and other levels would have said of the same seeds. Never the verdict: that was registered."""
+"""The outcomes that other criteria and levels would give for the same seeds. The registered one stays the verdict."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from harness.criteria import NEVER, Criterion
 from harness.domain.partition import split
-from harness.inference.combine import share
+from harness.inference.combine import find_alpha_divisor
 from harness.inference.estimands import evaluate
 from harness.inference.looks import decide
 from harness.plugins.registry import members
@@ -23,27 +23,27 @@ class Alternative:
     """One criterion at one level."""
 
     criterion: str
-    """A plug-in's name, or "as registered" for the verdict's own."""
+    """Name of the plug-in, or "as registered" for the verdict's own."""
     targets: str
-    """The parameter that it tests: mean, median, …"""
+    """Parameter that it tests: mean, median, …"""
     alpha: float | None
-    """None: of each decision as registered."""
+    """Level; None for each decision's own, as registered."""
     smallest_n: int | None
-    """Seeds with which it can decide; None where it can't be asked."""
+    """Smallest number of seeds with which it can decide; None if there is none."""
     outcome: str | None
     p: float | None
     decisions: tuple[BandDecision, ...]
     reason: str | None
-    """Why it cannot apply, if so."""
+    """Reason why it cannot apply, if so."""
 
 
 def sensitivity(
     hypothesis: Hypothesis, measurements: Measurements, names: Sequence[str], alphas: Sequence[float]
 ) -> tuple[Alternative, ...]:
-    """The outcome as registered, then under each criterion of ``names`` at each of ``alphas``.
+    """Return the outcome as registered, then under each criterion of ``names`` at each of ``alphas``.
 
     Every decision is made with the other criterion; guards, combination, exclusions and looks stay, as far as seeds
-    were trained: where the verdict came early, another criterion might have gone on. Without ``alphas`` each decision
+    were trained: if the verdict came early, another criterion might have continued. Without ``alphas`` each decision
     keeps its own.
     """
     levels: list[float | None] = [*alphas] if alphas else [None]
@@ -55,8 +55,8 @@ def sensitivity(
     return tuple(found)
 
 
-def criteria_names() -> tuple[str, ...]:
-    """Every criterion that is installed."""
+def list_criteria() -> tuple[str, ...]:
+    """Return the names of all installed criteria."""
     return tuple(members("criteria"))
 
 
@@ -64,7 +64,7 @@ def _judged(hypothesis: Hypothesis, measurements: Measurements, name: str, alpha
     chosen: dict[str, Criterion] = {}
     for decision, spec in hypothesis.decisions.items():
         level = spec.criterion.alpha if alpha is None else alpha
-        if name == REGISTERED:  # with another level it goes by its own name, below
+        if name == REGISTERED:  # with another level, it goes by its own name below
             chosen[decision] = spec.criterion.model_copy(update={"alpha": level})
         else:
             plugin = members("criteria")[name]
@@ -93,8 +93,10 @@ def _judged(hypothesis: Hypothesis, measurements: Measurements, name: str, alpha
 
 
 def _with(hypothesis: Hypothesis, chosen: Mapping[str, Criterion]) -> Hypothesis:
-    """The hypothesis with other criteria. Each decision gets an estimand of its own, so that no guard changes: the
-    parameter that the criterion tests, of arms that are paired as it asks.
+    """Return the hypothesis with other criteria.
+
+    Each decision gets an estimand of its own, so that no guard changes: the parameter that the criterion tests, of arms
+    that are paired as it requires.
     """
     estimands, decisions = dict(hypothesis.estimands), {}
     for decision, criterion in chosen.items():
@@ -108,10 +110,10 @@ def _with(hypothesis: Hypothesis, chosen: Mapping[str, Criterion]) -> Hypothesis
 
 
 def _smallest(hypothesis: Hypothesis, decision: str, criterion: Criterion) -> int:
-    """The fewest seeds with which each atom could be rejected; NEVER if one never can."""
+    """Return the smallest number of seeds with which each atom could be rejected; NEVER if one cannot be."""
     spec = hypothesis.decisions[decision]
     domain = hypothesis.estimands[spec.estimand].domain
-    alpha = criterion.alpha / share(hypothesis.combine, decision) / hypothesis.stopping.parts
+    alpha = criterion.alpha / find_alpha_divisor(hypothesis.combine, decision) / hypothesis.stopping.parts
     needed = [
         criterion.on(domain).smallest_n(atom.level(alpha), cut)
         for atom in split(spec.bands, domain)
@@ -127,7 +129,7 @@ def _obstacles(
     chosen: Mapping[str, Criterion],
     needed: Mapping[str, int],
 ) -> Iterator[str]:
-    """Why a criterion cannot decide here, decision by decision."""
+    """Yield the reasons why a criterion cannot decide here, decision by decision."""
     for decision, criterion in chosen.items():
         estimand = hypothesis.estimands[hypothesis.decisions[decision].estimand]
         if criterion.needs_bounds and not all(math.isfinite(end) for end in estimand.domain):

@@ -1,9 +1,9 @@
-"""P(outcome by each look | true effect, sd): a run is judged at several numbers of seeds and ends where one decides.
+"""P(outcome by each look | true effect, sd) for a group-sequential run, which ends at the first look that decides.
 
-Runs are simulated with the decision's own rule. For criteria that look at nothing but t, the mean and the spread of the
-seeds so far are all that counts, so these are drawn look by look (Chan, Golub and LeVeque 1983,
-doi 10.1080/00031305.1983.10483115, joins them), whatever the number of seeds; other criteria get simulated seeds, and
-those that need bounds get them for every effect.
+Runs are simulated with the decision's own rule. Criteria that depend on t alone need only the mean and the standard
+deviation of the seeds so far, so these are drawn look by look (joined as by Chan, Golub and LeVeque 1983,
+doi 10.1080/00031305.1983.10483115), whatever the number of seeds. Other criteria get simulated seeds, and those that
+need bounds get them for every effect.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import numpy as np
 
 from harness.criteria import Criterion
 from harness.domain.partition import WHOLE_LINE, Atom
-from harness.inference.chances import DRAWS, KEY, Groups, Simulated, draws_of, rests_on_t
+from harness.inference.chances import DRAWS, KEY, Groups, Simulated, choose_draws, is_t_based
 
 MOST_RUNS = 10_000
-RUNS_AND_LOOKS = 400_000  # runs times looks, where there are many looks
+RUNS_AND_LOOKS = 400_000  # runs times looks, if there are many looks
 
 
 @dataclass(frozen=True)
 class Sequential:
-    """Chances of a single decision under a stopping rule, as ``Chances``: n stands for the last look at n or fewer.
+    """Probabilities for a single decision under a stopping rule, see ``Chances``; n means the last look at n or fewer.
 
     ``alpha`` is the level of each look.
     """
@@ -40,13 +40,13 @@ class Sequential:
 
     @property
     def draws(self) -> int:
-        """Simulated runs."""
-        if rests_on_t(self.criterion):
+        """Number of simulated runs."""
+        if is_t_based(self.criterion):
             return min(MOST_RUNS, max(DRAWS, RUNS_AND_LOOKS // len(self.looks)))
-        return draws_of(self.criterion, self.looks[-1])
+        return choose_draws(self.criterion, self.looks[-1])
 
     def __call__(self, groups: Groups, effects: np.ndarray, sd: float, n: int) -> np.ndarray:
-        """As ``Chances``: that a band of the group has been given as the outcome; groups of several add up."""
+        """Compute the probability that a band of the group has been given as the outcome; several bands add up."""
         due = sum(look <= n for look in self.looks)
         if not due:
             return np.zeros((len(effects), len(groups)))
@@ -55,13 +55,13 @@ class Sequential:
         return np.stack([sum((by_band.get(band, nothing) for band in group), nothing) for group in groups], axis=1)
 
     def seeds_trained(self, effects: np.ndarray, sd: float) -> np.ndarray:
-        """How many seeds a run takes on average, float64 [effect]."""
+        """Return the mean number of seeds of a run, float64 [effect]."""
         going_on = 1 - self.by_look(effects, sd).sum(axis=2)
         more = np.diff(self.looks, prepend=0)
         return np.asarray(more[0] + (more[1:, None] * going_on[:-1]).sum(axis=0))
 
     def by_look(self, effects: np.ndarray, sd: float) -> np.ndarray:
-        """Chance of each band as the outcome at one of the looks so far, float64 [look, effect, band]."""
+        """Return the probability that each band is the outcome at a look so far, float64 [look, effect, band]."""
         key = (sd, effects.tobytes())
         if key not in self._found:
             self._found[key] = self._judged(effects, sd)
@@ -89,7 +89,7 @@ class Sequential:
         return np.asarray(found.cumsum(axis=0))
 
     def _rejected(self, atom: Atom, effect: float, sd: float) -> np.ndarray:
-        """Whether the atom's null is rejected, bool [look, draw]."""
+        """Return whether the atom's null is rejected, bool [look, draw]."""
         if self.criterion.needs_bounds:
             return self._seed_by_seed.rejected_by_look(atom, effect, sd, self.looks)
         rejected = np.zeros((len(self.looks), self.draws), dtype=bool)
@@ -101,9 +101,9 @@ class Sequential:
         return rejected
 
     def _of_standard_normal(self, level: float) -> np.ndarray:
-        """For standard normal seeds, the cuts up to which and from which one-sided tests reject, [2, look, draw]."""
+        """Return the cuts up to and from which one-sided tests of standard normal seeds reject, [2, look, draw]."""
         if level not in self._limits:
-            if rests_on_t(self.criterion):
+            if is_t_based(self.criterion):
                 half = np.array([[self._critical_t(level, n) / math.sqrt(n)] for n in self.looks]) * self._so_far[1]
                 self._limits[level] = np.stack([self._so_far[0] - half, self._so_far[0] + half])
             else:
@@ -136,7 +136,7 @@ class Sequential:
         return Simulated(self.criterion, self.atoms, self.alpha, self.domain, self.draws)
 
     def _simulated(self, level: float) -> np.ndarray:
-        """Through the criterion's p values on the first seeds of each run."""
+        """Compute the cuts through the criterion's p values on the first seeds of each run."""
         runs = self._seed_by_seed.seeds(self.looks[-1])
         found = np.empty((2, len(self.looks), self.draws))
         for look, n in enumerate(self.looks):

@@ -179,13 +179,13 @@ def too_few_seeds(loaded: spec.Loaded) -> Finding | None:
     Judged by the file's own ``seeds.sd``; without it nothing is said, but of a prediction that is a single value.
     """
     hypothesis = loaded.hypothesis
-    if (point := inference.only_points(hypothesis)) is not None:
+    if (point := inference.find_point_prediction(hypothesis)) is not None:
         message = (
             f"no number of seeds confirms the prediction, {named(hypothesis.prediction.outcome)}: decision {point!r} "
             "would have to be shown to be a single value, which data can't tell from its neighbours"
         )
         return spec.warning(loaded, "power", ("decisions", point, "bands"), message, "give the predicted band a width")
-    found = inference.greatest_chance(hypothesis, from_file(hypothesis))
+    found = inference.bound_prediction_chance(hypothesis, from_file(hypothesis))
     if found is None or found[1] >= ENOUGH:
         return None
     name, best = found

@@ -64,7 +64,7 @@ def train_and_judge(
             write_atomic(attempt.folder / "results.json", measurements.to_json().encode())
         reporter.heed()
         decision = inference.decide(hypothesis, measurements)
-        going_on = inference.goes_on(hypothesis, decision)
+        going_on = inference.needs_more_seeds(hypothesis, decision)
         if decision.looks:
             ledger.record_look(
                 trail,

@@ -41,15 +41,14 @@ def judge(
     """The verdict's files: a pure function of what was registered, measured, and noted about the run.
 
     ``templates`` are those of another version (name → bytes), for a verdict that was written with them;
-    ``version`` and ``figures`` are those of ``verdict.render``.
+    ``version`` and ``figures`` are those of ``verdict.Form``.
     """
     consequences: dict[str, Consequences] = {
         outcome: claims.consequences(registered.claims, implication)
         for outcome, implication in registered.hypothesis.implications.items()
     }
-    return verdict.render(
-        registered, measurements, decision, provenance, consequences, templates, version=version, figures=figures
-    )
+    form = verdict.Form(templates, version, figures)
+    return verdict.render(registered, measurements, decision, provenance, consequences, form)
 
 
 def first_judged(
@@ -222,7 +221,7 @@ def sensitivity(run: str, verdicts: Path, criteria: Sequence[str] = (), alphas: 
         UsageError: a criterion or a level that does not exist, or as ``read_run``.
         Tampered: as ``read_run``.
     """
-    known = inference.criteria_names()
+    known = inference.list_criteria()
     if unknown := [name for name in criteria if name not in known]:
         remedy = f"criteria: {', '.join(known)}"
         raise UsageError(f"there is no criterion {unknown[0]!r}", where="--criterion", remedy=remedy)

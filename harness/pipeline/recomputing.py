@@ -103,7 +103,7 @@ def _rerun_again(evidence: Evidence, start: RunStartedBody, body: ReplicatedBody
     again = Measurements.model_validate_json(evidence.files.read(f"objects/sha256/{body.results}"))
     now = inference.decide(hypothesis, again)
     same = (again.registration, again.seeds) == (run.measurements.registration, run.measurements.seeds)
-    agrees = same and not inference.disagreements(before, now, hypothesis.replication.level)
+    agrees = same and not inference.list_disagreements(before, now, hypothesis.replication.level)
     return expected, "statistics" if agrees else "none", now.outcome
 
 

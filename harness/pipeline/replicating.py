@@ -90,7 +90,7 @@ def replicate(name: str, verdicts: Path, settings: Settings, reporter: Reporter,
         differences: tuple[str, ...] = ()
         agreement: Literal["bits", "statistics", "none"] = "bits"
         if hashlib.sha256(results).hexdigest() != files["results.json"]:
-            differences = inference.disagreements(
+            differences = inference.list_disagreements(
                 inference.decide(hypothesis, before), decision, hypothesis.replication.level
             )
             agreement = "none" if differences else "statistics"

@@ -1,4 +1,4 @@
-"""From records to the files of a verdict."""
+"""Assembly of a verdict's files from records."""
 
 from __future__ import annotations
 
@@ -40,38 +40,49 @@ LATER: Mapping[int, Mapping[str, Mapping[str, IncEx | bool]]] = {
         "provenance": {"words": True},
     },
 }
-"""Version → what parts of verdict.json say since: a verdict stored before is written again without it."""
+"""Version → fields of verdict.json that it added; a verdict stored before is written again without them."""
 
 NUMBERS = (
     "decisions", "exploratory", "guards", "curves", "profiles", "per_seed", "per_arm", "per_layer", "shared_settings",
     "arm_settings",
 )  # fmt: skip
-"""Variables of a template with numbers in them that are written already."""
+"""Template variables that contain formatted numbers."""
 
 
 class Picture(NamedTuple):
-    """A figure as the template sees it."""
+    """A figure's file and description, for the template."""
 
     path: Markdown
     alt: str
 
 
 class DecisionView(NamedTuple):
-    """A decision with what the template cannot work out by itself."""
+    """A decision with formatted texts that the template cannot compute."""
 
     record: BandDecision
     estimate: Markdown | None
-    """With its unit."""
+    """Estimate with its unit."""
     summary: str
-    """mean or median."""
+    """Summary over seeds: mean, median or pseudomedian."""
     interval: Markdown | None
-    """``29.2 to 32.0 pp``, at the decision's own level."""
+    """Interval at the decision's own level: ``29.2 to 32.0 pp``."""
     strip: str
     figure: Picture | None
     plainly: str | None
-    """What an estimate in log10 says without its logarithm: ``a ratio of 3.2 (2.9 to 3.6)``."""
+    """Meaning of an estimate in log10 without its logarithm: ``a ratio of 3.2 (2.9 to 3.6)``."""
     effect: Markdown | None
-    """The standardised effect: ``-3.34, 95% interval -4.94 to -1.71``."""
+    """Standardised effect: ``-3.34, 95% interval -4.94 to -1.71``."""
+
+
+class Form(NamedTuple):
+    """The form in which a verdict is written."""
+
+    templates: Path | Mapping[str, bytes] | None = None
+    """Folder of templates, or templates kept elsewhere (name → bytes); None for the packaged ones."""
+    version: int = VERSION
+    """Form of verdict.json; an earlier one writes a stored verdict again as it was."""
+    figures: bool = True
+    """False to name the figures on the page without drawing them."""
 
 
 def render(
@@ -80,52 +91,47 @@ def render(
     decision: Decision,
     provenance: Provenance,
     consequences: Mapping[str, Consequences],
-    templates: Path | Mapping[str, bytes] | None = None,
-    *,
-    version: int = VERSION,
-    figures: bool = True,
+    form: Form = Form(),  # noqa: B008  # immutable
 ) -> dict[str, bytes]:
-    """All files of a verdict: name below the run's folder → bytes. The same inputs give the same bytes.
+    """Return all files of a verdict: name below the run's folder → bytes. The same inputs give the same bytes.
 
-    ``version`` is the form of verdict.json, to write one again as it was stored. Without ``figures`` they are named on
-    the page and not drawn. The page shows none that ``provenance`` says could not be drawn, and names it.
+    The page omits figures that ``provenance`` says could not be drawn, and names them.
 
     ``consequences`` has an entry for every outcome (``harness.claims.consequences``). A pilot's verdict shows
     estimates under a watermark and names no outcome anywhere.
 
     Raises:
         CannotDraw: a figure could not be drawn here.
-        HarnessError: a template that is missing or does not fit.
+        HarnessError: a template is missing or does not fit.
     """
-    hypothesis = registered.hypothesis
-    drawings = drawings_of(hypothesis, measurements, decision)
-    files = {name: drawing.svg() for name, drawing in drawings.items()} if figures else {}
+    before = form.version < FORM_OF_TODAY
+    drawings = list_drawings(registered.hypothesis, measurements, decision)
+    files = {name: drawing.svg() for name, drawing in drawings.items()} if form.figures else {}
     shown = {
-        name: Picture(Markdown(name), drawing.told_before if version < FORM_OF_TODAY else drawing.alt)
+        name: Picture(Markdown(name), drawing.told_before if before else drawing.alt)
         for name, drawing in drawings.items()
         if name not in provenance.undrawn
     }
+    context = _build_context(registered, measurements, decision, provenance, consequences, shown, before=before)
+    templates = default_templates() if form.templates is None else form.templates
+    files["verdict.md"] = fill("verdict.md.j2", context, templates, before=before).encode()
+    json = _as_json(registered, measurements, decision, provenance, consequences, form.version)
+    files["verdict.json"] = json.encode()
+    return dict(sorted(files.items()))
 
-    views = []
-    for part in decision.decisions:
-        spec = hypothesis.decisions[part.name]
-        summary = hypothesis.estimands[spec.estimand].seeds
-        estimate = estimate_of(part.estimand, summary)
-        texts = together([estimate, *(part.interval or ())], spec.cuts) if estimate is not None else []
-        unit = part.estimand.unit
-        views.append(
-            DecisionView(
-                record=part,
-                estimate=with_unit(texts[0], unit) if texts else None,
-                summary=summary,
-                interval=with_unit(f"{texts[1]} to {texts[2]}", unit) if len(texts) == 3 else None,
-                strip=strip(part, spec, estimate),
-                figure=shown.get(_file(part.name)),
-                plainly=_plainly(part.estimand, hypothesis.estimands[spec.estimand], estimate, part.interval),
-                effect=_effect(part),
-            )
-        )
-    before = version < FORM_OF_TODAY
+
+def _build_context(
+    registered: Registered,
+    measurements: Measurements,
+    decision: Decision,
+    provenance: Provenance,
+    consequences: Mapping[str, Consequences],
+    shown: Mapping[str, Picture],
+    *,
+    before: bool,
+) -> dict[str, Any]:
+    """Return the template's variables, which templates/README.md lists; ``before``: for form 1 or 2."""
+    hypothesis = registered.hypothesis
     settings = tables.settings_before if before else tables.settings
     shared, arms = settings(hypothesis, measurements)
     context: dict[str, Any] = {
@@ -134,7 +140,7 @@ def render(
         "claims": registered.claims.claims,
         "measurements": measurements,
         "decision": decision,
-        "decisions": views,
+        "decisions": [_build_view(part, hypothesis, shown) for part in decision.decisions],
         "provenance": provenance,
         "consequences": dict(consequences),
         "effects": {outcome: tables.effects(moved) for outcome, moved in consequences.items()},
@@ -156,19 +162,34 @@ def render(
     }
     if not before:
         context |= {key: unpadded(context[key]) for key in NUMBERS}
-    chosen = default_templates() if templates is None else templates
-    files["verdict.md"] = fill("verdict.md.j2", context, chosen, before=before).encode()
-    files["verdict.json"] = _as_json(registered, measurements, decision, provenance, consequences, version).encode()
-    return dict(sorted(files.items()))
+    return context
+
+
+def _build_view(part: BandDecision, hypothesis: Hypothesis, shown: Mapping[str, Picture]) -> DecisionView:
+    spec = hypothesis.decisions[part.name]
+    summary = hypothesis.estimands[spec.estimand].seeds
+    estimate = estimate_of(part.estimand, summary)
+    texts = together([estimate, *(part.interval or ())], spec.cuts) if estimate is not None else []
+    unit = part.estimand.unit
+    return DecisionView(
+        record=part,
+        estimate=with_unit(texts[0], unit) if texts else None,
+        summary=summary,
+        interval=with_unit(f"{texts[1]} to {texts[2]}", unit) if len(texts) == 3 else None,
+        strip=strip(part, spec, estimate),
+        figure=shown.get(_file(part.name)),
+        plainly=_plainly(part.estimand, hypothesis.estimands[spec.estimand], estimate, part.interval),
+        effect=_effect(part),
+    )
 
 
 def draw(
     hypothesis: Hypothesis, measurements: Measurements, decision: Decision
 ) -> tuple[dict[str, bytes], dict[str, CannotDraw]]:
-    """The figures of a verdict, name below the run's folder → bytes, and why the others could not be drawn here."""
+    """Draw a verdict's figures: name below the run's folder → bytes, and → the error for those that cannot be drawn."""
     drawn: dict[str, bytes] = {}
     failed: dict[str, CannotDraw] = {}
-    for name, drawing in drawings_of(hypothesis, measurements, decision).items():
+    for name, drawing in list_drawings(hypothesis, measurements, decision).items():
         try:
             drawn[name] = drawing.svg()
         except CannotDraw as error:
@@ -176,8 +197,8 @@ def draw(
     return drawn, failed
 
 
-def drawings_of(hypothesis: Hypothesis, measurements: Measurements, decision: Decision) -> dict[str, Drawing]:
-    """The figures that a verdict has, drawn or not: name below the run's folder → figure."""
+def list_drawings(hypothesis: Hypothesis, measurements: Measurements, decision: Decision) -> dict[str, Drawing]:
+    """Return the figures that a verdict has, drawn or not: name below the run's folder → figure."""
     found: dict[str, Drawing | None] = {}
     for part in decision.decisions:
         spec = hypothesis.decisions[part.name]
@@ -196,7 +217,7 @@ def _file(name: str) -> str:
 
 
 def _estimate_row(result: EstimandResult) -> tuple[str, Markdown, Markdown, str]:
-    """Title, estimate, 95% interval and number of seeds."""
+    """Return title, estimate, 95% interval and number of seeds."""
     dash = Markdown("–")
     if result.mean is None:
         return result.title, dash, dash, str(result.n)
@@ -208,7 +229,7 @@ def _estimate_row(result: EstimandResult) -> tuple[str, Markdown, Markdown, str]
 def _plainly(
     result: EstimandResult, spec: Estimand | None, value: float | None, interval: tuple[float, float] | None
 ) -> str | None:
-    """What ``value``, the estimate or the mean over seeds, says without its logarithm, if it has one."""
+    """Return the meaning of ``value``, the estimate or mean over seeds, without its logarithm; None if it has none."""
     if value is None or spec is None or spec.transform != "log10":
         return None
     return told_plainly(value, interval, ratio=spec.contrast is not None, mean=value == result.mean)
@@ -222,7 +243,7 @@ def _effect(decision: BandDecision) -> Markdown | None:
 
 
 def _guard_row(result: EstimandResult, threshold: float) -> Markdown:
-    """The guard's median over seeds, on the right side of its threshold."""
+    """Return the guard's median over seeds, with enough digits to lie on the right side of its threshold."""
     if result.median is None:
         return escape("not measured")
     return with_unit(together([result.median], [threshold])[0], result.unit)
@@ -236,7 +257,7 @@ def _as_json(
     consequences: Mapping[str, Consequences],
     version: int,
 ) -> str:
-    """verdict.json. A pilot's has estimates, and neither outcome, decision nor consequences."""
+    """Return verdict.json. A pilot's has estimates, and neither outcome, decision nor consequences."""
     pilot = measurements.pilot
     later: dict[str, dict[str, IncEx | bool]] = {"decision": {}, "provenance": {}}
     for since, parts in LATER.items():
@@ -258,8 +279,8 @@ def _as_json(
             "consequences": {}
             if pilot
             else {outcome: moved.model_dump(mode="json") for outcome, moved in consequences.items()},
-            # In verdicts of any version: a run from before the code's digest was noted has none, nearly every run has
-            # all its figures, and few have deviations that were tried.
+            # Verdicts of any version omit these if empty: runs from before the code's digest was recorded have none,
+            # nearly all runs have all figures, and few have deviations that were tried.
             "provenance": provenance.model_dump(
                 mode="json",
                 exclude={

@@ -1,4 +1,4 @@
-"""A decision's estimate against its bands: as one line of text, and as a figure."""
+"""A decision's estimate against its bands, as one line of text and as a figure."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ CHARACTER = 0.078  # inches, at 9 points
 
 
 def regions(spec: DecisionSpec) -> list[tuple[str, Interval]]:
-    """The bands' intervals from left to right, each with its outcome."""
+    """Return the bands' intervals from left to right, each with its outcome."""
     parts = [(name, part) for name, band in spec.bands.items() for part in band]
     return sorted(parts, key=lambda item: (item[1].lower is not None, item[1].lower or 0.0, not item[1].lower_closed))
 
 
 def estimate_of(result: EstimandResult, summary: Target) -> float | None:
-    """The point estimate of the mean, median or pseudomedian over seeds, as the file says."""
+    """Return the point estimate, the mean, median or pseudomedian over seeds as the file says."""
     return result.estimate(summary)
 
 
 def strip(decision: BandDecision, spec: DecisionSpec, estimate: float | None) -> str:
-    """Cuts, bands and interval in the order in which they lie: ``low |5| high [29.2 *30.6* 32.0]``."""
+    """Return cuts, bands and interval from left to right: ``low |5| high [29.2 *30.6* 32.0]``."""
     marks: list[tuple[float, int, str]] = [(cut, 0, f"|{exact(cut)}|") for cut in spec.cuts]
     marks += [(part.lower if part.lower is not None else float("-inf"), 1, name) for name, part in regions(spec)]
     if estimate is not None:
@@ -45,9 +45,9 @@ def strip(decision: BandDecision, spec: DecisionSpec, estimate: float | None) ->
 
 
 def view(points: Sequence[float], cuts: Sequence[float]) -> tuple[float, float]:
-    """A finite range with all points, and with every cut that leaves them enough of the width to be told apart.
+    """Return a finite range with all points, and with every cut that leaves them enough width to be distinguishable.
 
-    That is a tenth for the nearest cut on either side, a quarter for those beyond it.
+    That is a tenth of the width for the nearest cut on either side, a quarter for those beyond it.
     """
     low, high = min(points), max(points)
     span = high - low or min((abs(cut - low) for cut in cuts if cut != low), default=1.0)
@@ -61,13 +61,13 @@ def view(points: Sequence[float], cuts: Sequence[float]) -> tuple[float, float]:
 
 
 def band_figure(decision: BandDecision, spec: DecisionSpec, estimate: float | None, *, pilot: bool) -> Drawing | None:
-    """Per-seed points, estimate and interval over the bands; None if nothing is finite."""
+    """Return per-seed points, estimate and interval over the bands; None if nothing is finite."""
     values = sorted(seed.value for seed in decision.estimand.values if seed.value is not None)
     if not values or estimate is None:
         return None
     wide = decision.estimand.interval95
     if wide and decision.interval and not (wide[0] < decision.interval[0] and decision.interval[1] < wide[1]):
-        wide = None  # of another kind than the decision's own interval, or not wider
+        wide = None  # omitted if it is of another kind than the decision's own interval, or not wider
     low, high = view([*values, estimate, *(decision.interval or ()), *(wide or ())], spec.cuts)
 
     def draw(figure: Figure) -> None:
@@ -120,7 +120,7 @@ def _draw_bands(axes: Axes, decision: BandDecision, spec: DecisionSpec, pilot: b
 
 
 def _beyond(spec: DecisionSpec, edge: float, *, left: bool) -> str:
-    """What lies out of view: ``← partial begins at 25, artifact at 5``."""
+    """Return the bands and cuts out of view: ``← partial begins at 25, artifact at 5``."""
     if left:
         hidden = [(name, part.upper) for name, part in reversed(regions(spec)) if part.upper is not None]
         hidden = [(name, end) for name, end in hidden if end < edge]
@@ -133,11 +133,11 @@ def _beyond(spec: DecisionSpec, edge: float, *, left: bool) -> str:
 
 
 def _draw_points(axes: Axes, values: list[float], limits: tuple[float, float]) -> None:
-    """One dot per seed, stacked downwards where dots would overlap; of very many, an evenly spaced choice."""
+    """Draw one dot per seed, stacked downwards if dots would overlap; of very many seeds, an evenly spaced choice."""
     step = -(-len(values) // SHOWN_POINTS)
     shown = values[::step]
-    width = (limits[1] - limits[0]) * 0.0135  # a dot's
-    rows: list[float] = []  # the last dot's place in each row
+    width = (limits[1] - limits[0]) * 0.0135  # of a dot
+    rows: list[float] = []  # position of the last dot in each row
     heights = []
     for value in shown:
         row = next((index for index, last in enumerate(rows) if value - last >= width), len(rows))
@@ -164,7 +164,7 @@ def _draw_interval(
         axes.plot(decision.interval, [0.6, 0.6], color=TEXT, linewidth=4.5, solid_capstyle="butt")
     axes.plot([estimate], [0.6], "D", color="white", markeredgecolor=TEXT, markeredgewidth=1.4, markersize=7)
     text = str(together([estimate, *(decision.interval or ())], spec.cuts)[0])
-    halo = [withStroke(linewidth=4, foreground="white")]  # a boundary must not cross the digits
+    halo = [withStroke(linewidth=4, foreground="white")]  # keeps a boundary from crossing the digits
     axes.annotate(
         text, (estimate, 0.6), (0, 8), textcoords="offset points", ha="center", fontweight="bold", path_effects=halo,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What all figures share: size, colours, type, legend, and bytes that depend on nothing but the data."""
+"""The canvas that all figures share: size, colours, type, legend, and bytes that depend on the data alone."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 WIDTH = 7.5  # inches; an SVG point is 4/3 of a pixel, so that GitHub shows 720 pixels
 TEXT, MUTED = "#1a1a1a", "#5f5f5f"
-# Okabe and Ito's palette, told apart by colour-blind readers too; yellow is too pale for lines and left out.
+# Okabe and Ito's palette, which colour-blind readers can distinguish; yellow is too pale for lines and omitted.
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-# Drawn over one another in this order, so that each leaves gaps through which the ones below show.
+# Lines are drawn over one another in this order, so that each leaves gaps through which the ones below show.
 DASHES = ("solid", (0, (4, 2.5)), (0, (1, 2.5)), (0, (6, 2, 1, 2)), (0, (2, 4)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
 TINTS = ("#cfe6f5", "#fbe3b8", "#f1d9e6", "#c9e9de", "#f9f5b8", "#e4e4e4")  # the same hues, mixed with white
 FONT = "DejaVu Sans of matplotlib"
-"""The font that comes with matplotlib, by a name that no font of the system has: theirs may be another version."""
+"""Font that comes with matplotlib, by a name that no system font has, since a system's may be another version."""
 STYLE = {
     "font.family": FONT,
     "font.size": 9,
     "text.color": TEXT,
-    "text.parse_math": False,  # a $ in somebody's label is a dollar
+    "text.parse_math": False,  # a $ in a label is a dollar
     "axes.labelcolor": TEXT,
     "axes.edgecolor": MUTED,
     "axes.linewidth": 0.8,
@@ -57,33 +57,33 @@ STYLE = {
 
 
 class Drawing(NamedTuple):
-    """A figure that is drawn when its bytes are asked for: a page needs no more than its words."""
+    """A figure that is drawn when its bytes are requested; a page needs only its description."""
 
     svg: Callable[[], bytes]
     alt: str
-    """What it shows, for readers who don't see it."""
+    """Description for readers who cannot see it."""
     alt_before: str | None = None
-    """The same on pages whose form is 1 or 2, where it was written otherwise."""
+    """Description on pages of form 1 or 2, if it differs."""
 
     @property
     def told_before(self) -> str:
-        """What such pages say of it."""
+        """Description on pages of form 1 or 2."""
         return self.alt if self.alt_before is None else self.alt_before
 
 
 class CannotDraw(HarnessError):
-    """A figure could not be drawn here; nothing that is concluded rests on one."""
+    """A figure could not be drawn here; no conclusion depends on one."""
 
 
 def svg(height: float, draw: Callable[[Figure], None], *, pilot: bool) -> bytes:
-    """The figure that ``draw`` makes, ``height`` inches tall, as SVG; watermarked if it is a pilot's.
+    """Return the figure that ``draw`` makes, ``height`` inches tall, as SVG; watermarked if it is a pilot's.
 
     Raises:
         CannotDraw: matplotlib is not there, or fails, for a reason that lies in this computer more likely than here.
     """
     try:
         return _svg(height, draw, pilot)
-    except Exception as error:  # what matplotlib and the libraries below it raise is not theirs to promise
+    except Exception as error:  # matplotlib and its libraries may raise anything
         raise CannotDraw(
             f"the figure could not be drawn: {type(error).__name__}: {error}",
             where="matplotlib",
@@ -96,9 +96,9 @@ def _svg(height: float, draw: Callable[[Figure], None], pilot: bool) -> bytes:
     import matplotlib.style
     from matplotlib.figure import Figure
 
-    # A style context starts from matplotlib's own defaults, not from the user's matplotlibrc, and restores it.
+    # A style context starts from matplotlib's own defaults instead of the user's matplotlibrc, and restores it.
     with matplotlib.style.context(["default", STYLE]), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what is deprecated, or a missing glyph: none of it is an error here
+        warnings.simplefilter("ignore")  # deprecations and missing glyphs are no errors here
         figure = Figure(figsize=(WIDTH, height), facecolor="white")
         draw(figure)
         if pilot:
@@ -113,7 +113,7 @@ def _svg(height: float, draw: Callable[[Figure], None], pilot: bool) -> bytes:
 
 
 def try_drawing() -> None:
-    """Draw something small.
+    """Draw something small to test whether figures can be drawn.
 
     Raises:
         CannotDraw: as ``svg``.
@@ -127,7 +127,7 @@ def try_drawing() -> None:
 
 @cache
 def _prepare() -> None:
-    """Load matplotlib, and name its own font so that no other is taken for it."""
+    """Load matplotlib and rename its own font so that no other is mistaken for it."""
     with _without_settings(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from matplotlib import font_manager, get_data_path
@@ -140,7 +140,7 @@ def _prepare() -> None:
 
 @contextmanager
 def _without_settings() -> Iterator[None]:
-    """Let matplotlib be loaded as if the user had no settings of it: a backend or a file that it cannot take stops it.
+    """Make matplotlib load without the user's settings, since a backend or a file that it rejects would stop it.
 
     It looks for a file of settings in the folder that it is loaded in first, then where the environment says.
     """
@@ -165,19 +165,19 @@ def _without_settings() -> Iterator[None]:
 
 
 def place(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Axes at a place given in inches from the upper left corner."""
+    """Add axes at a position given in inches from the upper left corner."""
     total = figure.get_figheight()
     return figure.add_axes((left / WIDTH, 1 - (top + height) / total, width / WIDTH, height / total))
 
 
 def shorten(label: str, length: int = 44) -> str:
-    """A label on one line, cut to ``length`` characters."""
+    """Return a label on one line, cut to ``length`` characters."""
     label = one_line(label)
     return label if len(label) <= length else f"{label[: length - 1].rstrip()}…"
 
 
 def line_style(index: int) -> dict[str, Any]:
-    """Colour, dashes and marker of the arm at a position; the first is solid with a filled marker.
+    """Return colour, dashes and marker of the arm at a position; the first is solid with a filled marker.
 
     The others' markers are larger and hollow, so that none hides another where lines coincide. The numbers of dashes
     and markers have no common factor: 30 arms look different even without colours.
@@ -190,12 +190,12 @@ def line_style(index: int) -> dict[str, Any]:
 
 
 def legend_rows(labels: Mapping[int, str]) -> int:
-    """How many rows the legend of these labels takes."""
+    """Return the number of rows that the legend of these labels takes."""
     return -(-len(labels) // _columns(labels))
 
 
 def legend(figure: Figure, labels: Mapping[int, str]) -> None:
-    """One entry per arm (its position → its label) above all panels, where it covers no data."""
+    """Add a legend with one entry per arm (its position → its label) above all panels, where it covers no data."""
     from matplotlib.lines import Line2D
 
     handles: list[Line2D] = [Line2D([], [], linewidth=1.8, **line_style(index)) for index in labels]
@@ -211,7 +211,7 @@ def _columns(labels: Mapping[int, str]) -> int:
 
 
 def log_ticks(axis: Axis, low: float, high: float) -> None:
-    """Readable ticks for a log axis over positive values from ``low`` to ``high``."""
+    """Set readable ticks on a log axis over positive values from ``low`` to ``high``."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     few = high < 1e3 * low

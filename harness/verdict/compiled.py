@@ -1,7 +1,7 @@
-"""Keeps the packaged template compiled, where Python keeps what it compiled of this package: compiling takes .1 s.
+"""Cache of the compiled packaged template beside this package's own bytecode; compiling takes 0.1 s.
 
-Whoever may write there may write over the program itself, so that this code is worth as much trust as the rest of it.
-What is kept depends on no setting and on nothing in a project or a trail: their own templates are never kept.
+Whoever can write there can also overwrite the program itself, so the cached code deserves the same trust. It depends
+on no setting and on nothing in a project or a trail, whose own templates are never cached.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ DIGEST = 32  # bytes
 
 
 class TemplateBytecodeCache(BytecodeCache):
-    """One file for each template: a digest, and the code. A file with another digest is as good as none."""
+    """A cache of one file per template, a digest followed by the code; a file with another digest is ignored."""
 
     def __init__(self, sources: Iterable[str]) -> None:
-        """Take ``sources``: files of modules that the compiled code follows from, besides the template itself."""
+        """Take ``sources``: files of the modules, besides the template itself, that the compiled code depends on."""
         self.sources = tuple(Path(file) for file in sources)
 
     def get_source_checksum(self, source: str) -> str:
-        """Return the digest of all that the code follows from: the template, ``sources``, jinja2 and Python."""
+        """Return the digest of everything that the code depends on: the template, ``sources``, jinja2 and Python."""
         modules = [path.read_bytes() for path in self.sources]
         parts = [source.encode(), *modules, version("jinja2").encode(), MAGIC_NUMBER]
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        """Take the code, if a file holds it whole."""
+        """Load the code if its file is intact."""
         with suppress(OSError):
             kept = _path(bucket).read_bytes()
             if kept[:DIGEST] == _digest(bucket, kept[DIGEST:]):
                 bucket.code = marshal.loads(kept[DIGEST:])
 
     def dump_bytecode(self, bucket: Bucket) -> None:
-        """Keep the code, if Python may keep its own."""
+        """Store the code if Python may store its own."""
         if not sys.dont_write_bytecode:
             code = marshal.dumps(bucket.code)
-            with suppress(StorageFailed):  # it will be compiled again
+            with suppress(StorageFailed):  # it is then compiled again
                 write_atomic(_path(bucket), _digest(bucket, code), code)
 
 

@@ -1,4 +1,4 @@
-"""Fills a template. What a template prints is escaped unless a filter made it Markdown."""
+"""Rendering of templates. Output is escaped unless a filter made it Markdown."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 Templates = tuple[tuple[str, str], ...]
-"""Name and text of each."""
+"""Name and text of each template."""
 
 
 def default_templates() -> Path:
-    """The folder of the packaged templates: in a wheel inside the package, in a checkout at its top."""
+    """Return the folder of the packaged templates: inside the package in a wheel, at the top of a checkout."""
     packaged = Path(__file__).parents[1] / "_templates"
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "templates"
 
 
 def fill(name: str, context: Mapping[str, Any], templates: Path | Mapping[str, bytes], *, before: bool = False) -> str:
-    """The template ``name`` of a folder, or of templates that are kept elsewhere (name → bytes), filled.
+    """Fill the template ``name`` of a folder, or of templates that are kept elsewhere (name → bytes).
 
-    ``before``: with the filters of pages whose form is 1 or 2.
+    ``before`` selects the filters of pages of form 1 or 2.
 
     Raises:
-        HarnessError: it is missing, has a mistake, or asks for something that is not there.
+        HarnessError: the template is missing, has a mistake, or uses an unknown variable.
     """
     from jinja2 import TemplateError
 
@@ -63,7 +63,7 @@ def _environment(templates: Templates, before: bool) -> Environment:
     from harness.verdict.compiled import TemplateBytecodeCache
 
     packaged = templates == _texts(default_templates())
-    # Sandboxed, because an audit renders the templates that somebody else registered.
+    # Sandboxed, because an audit renders templates that somebody else registered.
     environment = ImmutableSandboxedEnvironment(
         loader=DictLoader(dict(templates)),
         bytecode_cache=TemplateBytecodeCache(compiled_from()) if packaged and not before else None,
@@ -71,18 +71,18 @@ def _environment(templates: Templates, before: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # that would be for HTML; ``finalize`` escapes for Markdown
+        autoescape=False,  # for HTML only; ``finalize`` escapes for Markdown
         finalize=_finalize_before if before else _finalize,
-        optimized=False,  # folding constants takes longer than it saves
+        optimized=False,  # constant folding takes longer than it saves
     )
     environment.filters.update(FILTERS_BEFORE if before else FILTERS)
     return environment
 
 
 def compiled_from() -> tuple[str, ...]:
-    """Return the files of the modules that a compiled template follows from.
+    """Return the files of the modules that a compiled template depends on.
 
-    jinja2 filters and escapes what is constant when it compiles, in the environment that this module makes.
+    jinja2 filters and escapes constants when it compiles, in the environment that this module creates.
     """
     return __file__, filters.__file__, wording.__file__
 
@@ -92,7 +92,7 @@ def _finalize_before(value: Any) -> str:
 
 
 def _finalize(value: Any) -> str:
-    """Text is escaped; a number with a fraction must say how it wants to be written."""
+    """Escape text; refuse a number with a fraction that no filter has formatted."""
     from jinja2 import Undefined
 
     if isinstance(value, Markdown):

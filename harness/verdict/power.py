@@ -1,4 +1,4 @@
-"""What ``harness power`` shows: tables, sentences, a figure."""
+"""The report of ``harness power``: tables, sentences, a figure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SD_STYLES = ("dotted", "solid", "dashed")
 
 
 def tables(part: DecisionPower) -> list[Table]:
-    """Of one decision: outcomes by true effect; the prediction by true effect, and by number of seeds."""
+    """Return a decision's tables: outcomes by true effect; the prediction by true effect, and by number of seeds."""
     sd, seeds = number(part.sds[1]), _seeds_in_all(part)
     rows = [_outcome_row(part, index) for index in range(len(part.landmarks))]
     heads = ["If the true value is", "it lies in", *part.outcomes, *(["seeds on average"] if part.looks else [])]
@@ -77,7 +77,7 @@ def _number(part: DecisionPower, n: int) -> str:
 
 
 def guards_table(report: PowerReport) -> Table | None:
-    """How likely the guards are verified, where something is known of them."""
+    """Return the probabilities that guards are verified, if anything is known about them."""
     if not report.guards:
         return None
     sources = " and ".join(dict.fromkeys(guard.source for guard in report.guards))
@@ -120,7 +120,7 @@ def _seeds(part: DecisionPower, effect: float, n: int | None) -> str:
 
 
 def sentences(part: DecisionPower) -> list[str]:
-    """What stands above and below a decision's tables."""
+    """Return the sentences above and below a decision's tables."""
     said = [
         f"{part.title}; criterion {part.criterion}, level {level(part.alpha)}; bands: "
         + "; ".join(f"{name} {unpadded(band)}" for name, band in part.bands.items())
@@ -157,7 +157,7 @@ def _within(part: DecisionPower, greatest: float) -> str:
 
 
 def together(report: PowerReport) -> str | None:
-    """How likely the prediction is as a whole, where several decisions make it."""
+    """Return a sentence about the prediction's joint probability if several decisions make it."""
     if report.together is None or len(report.decisions) + len(report.guards) < 2:
         return None
     low, high = report.together
@@ -172,7 +172,7 @@ def together(report: PowerReport) -> str | None:
 
 
 def markdown(report: PowerReport, figure: str | None = None) -> str:
-    """The whole report as Markdown; ``figure`` is a path to link to."""
+    """Return the whole report as Markdown; ``figure`` is a path to link to."""
     about = f"Hypothesis {escape(report.hypothesis)}, {counted(report.seeds, 'seed')}"
     lines = [f"# Before any data: {escape(report.title)}", "", f"{about}; predicted: {escape(report.predicted)}.", ""]
     if figure is not None:
@@ -197,13 +197,13 @@ def _row(cells: list[str]) -> str:
 
 
 def alt(report: PowerReport) -> str:
-    """The figure in words."""
+    """Return a description of the figure."""
     names = ", ".join(part.name for part in report.decisions)
     return f"Chance of each outcome over true effects, and of the predicted one over numbers of seeds: {names}"
 
 
 def figure(report: PowerReport) -> bytes:
-    """One row per decision: outcomes over true effects, and the prediction over numbers of seeds. SVG."""
+    """Draw one row per decision: outcomes over true effects, and the prediction over numbers of seeds; return SVG."""
 
     def draw(canvas: Figure) -> None:
         for index, part in enumerate(report.decisions):

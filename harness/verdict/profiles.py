@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ROW = 0.2  # inches, one row of the legend
-SEED_LINES = 90  # thin lines in a panel, over all arms
-MEAN_MARKERS = 6  # about as many on each curve of means
-SEED_VERTICES = 1000  # their vertices in a panel: keeps the file small
+ROW = 0.2  # height of a legend row in inches
+SEED_LINES = 90  # number of thin lines in a panel, over all arms
+MEAN_MARKERS = 6  # approximate number on each curve of means
+SEED_VERTICES = 1000  # number of their vertices in a panel, which keeps the file small
 
 
 class Panel(NamedTuple):
@@ -30,7 +30,7 @@ class Panel(NamedTuple):
 
 
 def layer_figure(hypothesis: Hypothesis, measurements: Measurements, name: str) -> Drawing | None:
-    """Mean ± sd over seeds against the layer, one line per arm, at the last evaluated epoch; None without values."""
+    """Draw mean ± sd over seeds per layer, one line per arm, at the last evaluated epoch; None without values."""
     summary = series.usual_summary(name)
     count = series.layers(measurements, name)
     found = {arm: series.final(measurements, arm, name, summary, count) for arm in hypothesis.arms}
@@ -73,7 +73,7 @@ def layer_figure(hypothesis: Hypothesis, measurements: Measurements, name: str) 
 
 
 def panels_of(hypothesis: Hypothesis, measurements: Measurements) -> list[Panel]:
-    """Return the metrics that every curve is drawn of, and what the decisions are about, where it was measured."""
+    """Return the metrics that always have curves, and those that the decisions are about, if they were measured."""
     there = series.measured(measurements)
     wanted = [Panel(name, series.usual_summary(name), None) for name in there if series.metric(name).curve]
     for spec in hypothesis.decisions.values():
@@ -83,7 +83,7 @@ def panels_of(hypothesis: Hypothesis, measurements: Measurements) -> list[Panel]
 
 
 def curve_figure(hypothesis: Hypothesis, measurements: Measurements) -> Drawing | None:
-    """Learning curves: every seed thin, the mean over seeds thick, a cross where a seed diverged."""
+    """Draw learning curves: every seed thin, the mean over seeds thick, a cross where a seed diverged."""
     panels = panels_of(hypothesis, measurements)
     tracks = {
         panel: {
@@ -128,7 +128,7 @@ def _draw_curves(
         at = {seed: [epoch for epoch in track if track[epoch] > 0 or not log] for seed, track in found.items()}
         xs: list[float] = []
         ys: list[float] = []
-        for seed in seeds[arm]:  # one path for all seeds of an arm, broken by NaN: a third of the bytes
+        for seed in seeds[arm]:  # one path for all seeds of an arm, broken by NaN, takes a third of the bytes
             thinned = sorted({*at[seed][::stride], *at[seed][-1:]})
             xs += [*thinned, math.nan]
             ys += [*(found[seed][epoch] for epoch in thinned), math.nan]
@@ -140,13 +140,13 @@ def _draw_curves(
         present = [[found[seed][epoch] for seed, epochs in at.items() if epoch in epochs] for epoch in every]
         middle = [series.centre_and_spread(values, log)[0] for values in present]
         step = -(-len(every) // MEAN_MARKERS) or 1
-        first = index * step // len(tracks)  # arms in turn, so that the markers of equal curves stand side by side
+        first = index * step // len(tracks)  # staggered by arm, so that markers of equal curves stay apart
         axes.plot(every, middle, linewidth=1.8, markevery=(first, step), **style)
     _finish(axes, everything, log)
 
 
 def _finish(axes: Axes, values: list[float], log: bool) -> None:
-    """Scale, ticks and grid of the value axis; whole numbers on the other."""
+    """Set scale, ticks and grid of the value axis, and whole numbers on the other axis."""
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))

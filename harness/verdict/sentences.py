@@ -1,4 +1,4 @@
-"""The reasoning in words: plain sentences that a statistician can agree with."""
+"""The reasoning of a decision in plain sentences that a statistician can agree with."""
 
 from __future__ import annotations
 
@@ -40,41 +40,107 @@ NOT_TESTED = {
 }
 
 
-class Words:
-    """The sentences of a decision.
-
-    Stored verdicts hold sentences, and are written again to the byte: before one is changed here, the form of
-    verdict.json gets another number, and the sentence as it was goes to ``harness.verdict.sentences_before``.
-    """
+class CombinationWords:
+    """The sentences of a combination of decisions."""
 
     def p(self, p: float, alpha: float | None = None) -> str:
-        """``p = .0019``."""
+        """Return ``p = .0019``."""
         return p_equals(p, alpha)
 
+    def combination(self, reasoning: Holding | LookedUp) -> str:
+        """Return the sentences that explain how several decisions gave the outcome."""
+        if isinstance(reasoning, LookedUp):
+            count = len(reasoning.alive)
+            asked = self.table(count, reasoning.alive)
+            if reasoning.p is None:
+                return self.table_open(asked, reasoning.options)
+            return self.table_shown(asked, count, reasoning.p, reasoning.given)
+        asks = self.all_hold if reasoning.rule == "all" else self.any_holds
+        asked = asks(reasoning.count, reasoning.outcome, reasoning.otherwise)
+        if reasoning.p is None:
+            return self.none_shown(asked)
+        if reasoning.shown is not None:
+            return self.some_shown(asked, reasoning.shown, reasoning.given)
+        return self.all_shown(asked, reasoning.count, reasoning.p, reasoning.given)
+
+    def all_hold(self, count: int, outcome: str, otherwise: str) -> str:
+        """State the requirements of a combination whose decisions must all hold."""
+        many = "Both" if count == 2 else f"All {cardinal(count)}"
+        return (
+            f"{many} decisions must hold: {named(outcome)} needs {_each(count)} shown to hold, each at its α; "
+            f"{named(otherwise)} needs one of them shown to fail, at α/{count}."
+        )
+
+    def any_holds(self, count: int, outcome: str, otherwise: str) -> str:
+        """State the requirements of a combination of which one decision must hold."""
+        return (
+            f"One of the {cardinal(count)} decisions must hold: {named(outcome)} needs one of them shown to hold, at "
+            f"α/{count}; {named(otherwise)} needs {_each(count)} shown to fail, each at its α."
+        )
+
+    def all_shown(self, asked: str, count: int, p: float, outcome: str) -> str:
+        """State that all decisions are shown to do what the outcome requires."""
+        many = "Both are" if count == 2 else f"All {cardinal(count)} are"
+        return f"{asked} {many} shown (largest {self.p(p)}), so the outcome is {named(outcome)}."
+
+    def some_shown(self, asked: str, shown: Mapping[str, float], outcome: str) -> str:
+        """State that some decisions are shown to do the opposite; ``shown``: decision → p after Holm."""
+        parts = listing([f"{name} ({self.p(p)})" for name, p in shown.items()])
+        return f"{asked} It is shown by {parts}, p after Holm, so the outcome is {named(outcome)}."
+
+    def none_shown(self, asked: str) -> str:
+        """State that neither outcome is shown."""
+        return f"{asked} Neither is shown, so the outcome is inconclusive."
+
+    def table(self, count: int, alive: Mapping[str, Sequence[str]]) -> str:
+        """State how a table of decisions is looked up; ``alive``: decision → bands that are not excluded."""
+        bands = [
+            f"{name}: {listing([named(band) for band in left], 'or') if left else 'none'}"
+            for name, left in alive.items()
+        ]
+        return f"A table of {cardinal(count)} decisions, each at α/{count}. Not excluded: {'; '.join(bands)}."
+
+    def table_open(self, asked: str, options: Sequence[str]) -> str:
+        """State that several rows of the table are left."""
+        rows = listing([named(option) for option in options]) if options else "no row"
+        return f"{asked} That leaves {rows}, so the outcome is inconclusive."
+
+    def table_shown(self, asked: str, count: int, p: float, outcome: str) -> str:
+        """State that all that is left means one outcome."""
+        return f"{asked} Every combination of these means {named(outcome)} ({self.p(p)} after the factor {count})."
+
+
+class Words(CombinationWords):
+    """The sentences of a decision.
+
+    Stored verdicts contain sentences and are written again to the byte: before a sentence is changed here, the form of
+    verdict.json gets a new number, and the old sentence moves to ``harness.verdict.sentences_before``.
+    """
+
     def large(self, count: int) -> str:
-        """``1,200``."""
+        """Return a count with thousands separators: ``1,200``."""
         return f"{count:,}"
 
     def measured(self, result: EstimandResult) -> EstimandResult:
-        """An estimand's values with the words that say why some are none."""
+        """Return an estimand's values with the words that say why some are missing."""
         return result
 
     def without_value(self, blocked: Mapping[str, int]) -> str:
-        """Estimands with the number of seeds that gave them no finite value."""
+        """Return estimands with their numbers of seeds without a finite value."""
         parts = listing([f"{name} ({counted(count, 'seed')})" for name, count in blocked.items()])
         return f"{parts} {'has' if len(blocked) == 1 else 'have'} seeds without a finite value"
 
     def other_number(self, measured: int, registered: int) -> str:
-        """That not as many seeds were measured as are registered."""
+        """State that the number of measured seeds is not the registered one."""
         were, are = ("was" if measured == 1 else "were"), ("is" if registered == 1 else "are")
         return f"{counted(measured, 'seed')} {were} measured, but {registered:,} {are} registered."
 
     def left_out(self, name: str, dropped: int, measured: int) -> str:
-        """That seeds of an estimand are left out."""
+        """State that seeds of an estimand are left out."""
         return f"{name}: {dropped:,} of {counted(measured, 'seed')} {'is' if dropped == 1 else 'are'} left out."
 
     def explain(self, decision: BandDecision, spec: DecisionSpec, estimand: Estimand, pilot: bool) -> tuple[str, ...]:
-        """The steps of one decision: estimate, bands excluded, what blocks, what would have been needed."""
+        """Return a decision's reasoning: estimate, excluded bands, blocking cut, seeds that would have been needed."""
         steps = [self._estimate_step(decision, spec, estimand)]
         values = decision.estimand.values
         if (dropped := sum(value.value is None for value in values)) and decision.status != "diverged":
@@ -129,7 +195,7 @@ class Words:
         return f"Every band but {outcome} is excluded{p}, so the outcome is {outcome}."
 
     def _undecided(self, decision: BandDecision, plans: bool) -> list[str]:
-        """``plans``: the criterion has a formula for how many seeds it takes."""
+        """Return why a decision is inconclusive; ``plans``: the criterion has a formula for the seeds that it needs."""
         if not decision.alive:
             return [
                 "Every band is excluded, which the criterion's assumptions do not allow: the outcome is inconclusive."
@@ -163,7 +229,7 @@ class Words:
     def summary(
         self, decision: BandDecision, spec: DecisionSpec, estimand: Estimand, p: float | None, looks: int
     ) -> str:
-        """Estimate, interval, outcome and ``p``, which is over all planned looks, of one decision, in a sentence."""
+        """Return a decision's estimate, interval, outcome and ``p`` (over all planned looks) in one sentence."""
         result = decision.estimand
         estimate, interval = _written(decision, spec)
         lost = len(result.values) - result.n
@@ -180,14 +246,14 @@ class Words:
         return f"{head}; this leaves {listing([named(band) for band in decision.alive])} open{shown}."
 
     def several(self, decisions: Sequence[BandDecision], outcome: str, p: float | None) -> str:
-        """Several decisions and what they give together, in one sentence."""
+        """Return several decisions and their joint outcome in one sentence."""
         own = listing([f"{named(decision.outcome)} on {decision.name}" for decision in decisions])
         gives = "are inconclusive" if outcome == "inconclusive" else f"give {named(outcome)}"
         shown = f" ({self.p(p)})" if p is not None else ""
         return f"The decisions are {own}; together they {gives}{shown}."
 
     def unverified(self, guards: Sequence[GuardResult]) -> str:
-        """Guards that are not shown to hold."""
+        """Return a sentence about guards that are not shown to hold."""
         reasons = [
             f"{guard.name} ({guard.test}{', ' + self.p(guard.p, guard.alpha) if guard.p is not None else ''})"
             for guard in guards
@@ -196,7 +262,7 @@ class Words:
         return f"Inconclusive, because {'guards are' if several else 'a guard is'} not verified: {listing(reasons)}."
 
     def violated(self, guards: Sequence[GuardResult]) -> str:
-        """Guards that are shown not to hold."""
+        """Return sentences about guards that are shown not to hold."""
         return " ".join(
             f"the guard {guard.name} is violated ({self.p(guard.p_reverse or 0.0, guard.alpha)} in the reverse test). "
             f"{guard.otherwise}"
@@ -204,74 +270,12 @@ class Words:
         )
 
     def seeds(self, indices: Sequence[int]) -> str:
-        """Seeds by their positions."""
+        """Return seeds by their positions."""
         return f"No. {listing([str(index) for index in indices])}"
-
-    def combination(self, reasoning: Holding | LookedUp) -> str:
-        """Return how several decisions made the outcome."""
-        if isinstance(reasoning, LookedUp):
-            count = len(reasoning.alive)
-            asked = self.table(count, reasoning.alive)
-            if reasoning.p is None:
-                return self.table_open(asked, reasoning.options)
-            return self.table_shown(asked, count, reasoning.p, reasoning.given)
-        asks = self.all_hold if reasoning.rule == "all" else self.any_holds
-        asked = asks(reasoning.count, reasoning.outcome, reasoning.otherwise)
-        if reasoning.p is None:
-            return self.none_shown(asked)
-        if reasoning.shown is not None:
-            return self.some_shown(asked, reasoning.shown, reasoning.given)
-        return self.all_shown(asked, reasoning.count, reasoning.p, reasoning.given)
-
-    def all_hold(self, count: int, outcome: str, otherwise: str) -> str:
-        """What a combination asks for whose decisions must all hold."""
-        many = "Both" if count == 2 else f"All {cardinal(count)}"
-        return (
-            f"{many} decisions must hold: {named(outcome)} needs {_each(count)} shown to hold, each at its α; "
-            f"{named(otherwise)} needs one of them shown to fail, at α/{count}."
-        )
-
-    def any_holds(self, count: int, outcome: str, otherwise: str) -> str:
-        """What a combination asks for of whose decisions one must hold."""
-        return (
-            f"One of the {cardinal(count)} decisions must hold: {named(outcome)} needs one of them shown to hold, at "
-            f"α/{count}; {named(otherwise)} needs {_each(count)} shown to fail, each at its α."
-        )
-
-    def all_shown(self, asked: str, count: int, p: float, outcome: str) -> str:
-        """That all of them are shown to do what the outcome needs."""
-        many = "Both are" if count == 2 else f"All {cardinal(count)} are"
-        return f"{asked} {many} shown (largest {self.p(p)}), so the outcome is {named(outcome)}."
-
-    def some_shown(self, asked: str, shown: Mapping[str, float], outcome: str) -> str:
-        """That some are shown to do the opposite; ``shown``: decision → p after Holm."""
-        parts = listing([f"{name} ({self.p(p)})" for name, p in shown.items()])
-        return f"{asked} It is shown by {parts}, p after Holm, so the outcome is {named(outcome)}."
-
-    def none_shown(self, asked: str) -> str:
-        """That neither outcome is shown."""
-        return f"{asked} Neither is shown, so the outcome is inconclusive."
-
-    def table(self, count: int, alive: Mapping[str, Sequence[str]]) -> str:
-        """How a table of decisions is looked up; ``alive``: decision → bands that are not excluded."""
-        bands = [
-            f"{name}: {listing([named(band) for band in left], 'or') if left else 'none'}"
-            for name, left in alive.items()
-        ]
-        return f"A table of {cardinal(count)} decisions, each at α/{count}. Not excluded: {'; '.join(bands)}."
-
-    def table_open(self, asked: str, options: Sequence[str]) -> str:
-        """That several rows of it are left."""
-        rows = listing([named(option) for option in options]) if options else "no row"
-        return f"{asked} That leaves {rows}, so the outcome is inconclusive."
-
-    def table_shown(self, asked: str, count: int, p: float, outcome: str) -> str:
-        """That all that is left means one outcome."""
-        return f"{asked} Every combination of these means {named(outcome)} ({self.p(p)} after the factor {count})."
 
 
 def plainly(decision: BandDecision, target: Target, estimand: Estimand) -> str | None:
-    """What an estimate in log10 says without its logarithm; None of others."""
+    """Return the meaning of an estimate in log10 without its logarithm; None for other estimates."""
     value = decision.estimand.estimate(target)
     if value is None or estimand.transform != "log10":
         return None
@@ -279,7 +283,7 @@ def plainly(decision: BandDecision, target: Target, estimand: Estimand) -> str |
 
 
 def _written(decision: BandDecision, spec: DecisionSpec) -> tuple[str | None, str | None]:
-    """``30.6 pp`` and ``90% interval 29.2 to 32.0 pp``, in one form; None for what there is not."""
+    """Return ``30.6 pp`` and ``90% interval 29.2 to 32.0 pp`` in one format; None for whichever is missing."""
     result = decision.estimand
     value = result.estimate(spec.criterion.targets)
     if value is None:

@@ -1,6 +1,6 @@
-"""The sentences of verdicts whose form is 1 or 2, which are written again as they were: docs/decisions/0033."""
+"""The sentences of verdicts of form 1 or 2, which are written again unchanged: docs/decisions/0033."""
 
-# ruff: noqa: D102 (what each method says is described in Words)
+# ruff: noqa: D102 (the methods are described in Words)
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.wording import listing
 
 
 class WordsBefore(Words):
-    """What differs from today's sentences."""
+    """The sentences of form 1 or 2, where they differ from the current ones."""
 
     def p(self, p: float, alpha: float | None = None) -> str:
         return f"p = {p:.3g}" if p >= 1e-6 else "p < 1e-06"

@@ -1,4 +1,4 @@
-"""What was measured, arranged for tables and figures. Missing values are left out, never filled in."""
+"""Measured values arranged for tables and figures. Missing values are left out, never filled in."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from harness.records import STANDARD_METRICS, Measurements
 
 
 def metric(name: str) -> type[Metric]:
-    """The metric plug-in of a name, for its label, unit and axis."""
+    """Return the metric plug-in of a name, for its label, unit and axis."""
     found = members("metrics")[name]
     assert issubclass(found, Metric)
     return found
 
 
 def usual_summary(name: str) -> str:
-    """How probe samples are summarised for show: the median of skewed quantities, the mean of others."""
+    """Return the summary of probe samples to show: the median of skewed quantities, the mean of others."""
     kind = metric(name)
     if not kind.per_sample:
         return "value"
@@ -27,7 +27,7 @@ def usual_summary(name: str) -> str:
 
 
 def measured(measurements: Measurements) -> tuple[str, ...]:
-    """Names of all metrics of a run: the standard ones in their usual order, then others by name.
+    """Return the names of all metrics of a run: the standard ones in their usual order, then others by name.
 
     The order in which results.json lists them must not matter, because it is sorted there.
     """
@@ -37,7 +37,7 @@ def measured(measurements: Measurements) -> tuple[str, ...]:
 
 
 def axis_label(name: str, summary: str, layer: int | None = None) -> str:
-    """A metric in words: ``BP gradient norm, layer 2, median over samples``."""
+    """Return a metric in words: ``BP gradient norm, layer 2, median over samples``."""
     kind = metric(name)
     parts = [kind.label + (f" ({kind.unit})" if kind.unit else "")]
     if layer is not None:
@@ -48,7 +48,7 @@ def axis_label(name: str, summary: str, layer: int | None = None) -> str:
 
 
 def tracks(measurements: Measurements, arm: str, name: str, summary: str, layer: int) -> dict[int, dict[int, float]]:
-    """Seed index → epoch → finite value, for one arm, metric and layer (0 for metrics without layers)."""
+    """Return seed index → epoch → finite value, for one arm, metric and layer (0 for metrics without layers)."""
     found: dict[int, dict[int, float]] = {}
     for replica in measurements.replicas:
         series = replica.metrics.get(name)
@@ -61,13 +61,13 @@ def tracks(measurements: Measurements, arm: str, name: str, summary: str, layer:
 
 
 def layers(measurements: Measurements, name: str) -> int:
-    """How many layers a metric was measured on."""
+    """Return the number of layers that a metric was measured on."""
     found = (replica.metrics[name].values for replica in measurements.replicas if name in replica.metrics)
     return max((max(map(len, rows), default=0) for values in found for rows in values.values()), default=0)
 
 
 def last_epoch(measurements: Measurements, arm: str, name: str) -> int | None:
-    """The last epoch at which a metric was evaluated in an arm."""
+    """Return the last epoch at which a metric was evaluated in an arm."""
     epochs = [
         max(replica.metrics[name].epochs)
         for replica in measurements.replicas
@@ -77,7 +77,7 @@ def last_epoch(measurements: Measurements, arm: str, name: str) -> int | None:
 
 
 def final(measurements: Measurements, arm: str, name: str, summary: str, layers: int = 1) -> list[list[float]]:
-    """For each layer the finite values at the last evaluated epoch, one per seed that has one."""
+    """Return each layer's finite values at the last evaluated epoch, one per seed that has one."""
     epoch = last_epoch(measurements, arm, name)
     found: list[list[float]] = [[] for _ in range(layers)]
     for replica in measurements.replicas:
@@ -92,14 +92,14 @@ def final(measurements: Measurements, arm: str, name: str, summary: str, layers:
 
 
 def mean_sd(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """Mean and standard deviation (n − 1) over seeds; None where there are too few values."""
+    """Return mean and standard deviation (n − 1) over seeds; None if there are too few values."""
     if not values:
         return None, None
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
 
 def centre_and_spread(values: Sequence[float], log: bool) -> tuple[float, float, float]:
-    """Mean, mean − sd and mean + sd; on a log axis of the logarithms, so that no end is negative."""
+    """Return mean, mean − sd and mean + sd; on a log axis of the logarithms, so that no end is negative."""
     shown = [math.log10(value) for value in values] if log else list(values)
     mean, sd = mean_sd(shown)
     assert mean is not None
@@ -111,6 +111,6 @@ def centre_and_spread(values: Sequence[float], log: bool) -> tuple[float, float,
 
 
 def wants_log(name: str, values: Sequence[float]) -> bool:
-    """Whether a figure needs a log axis: the metric asks for one and its values span a decade or more."""
+    """Tell whether a figure needs a log axis: the metric asks for one and its values span a decade or more."""
     positive = [value for value in values if value > 0]
     return metric(name).log_axis and bool(positive) and max(positive) >= 10 * min(positive)

@@ -13,7 +13,7 @@ from harness.verdict.text import Markdown, escape, listing, plus_minus, together
 
 
 class Table(NamedTuple):
-    """A table: its title, the heads of its columns, its rows of text."""
+    """A table: its title, column headings and rows of text."""
 
     title: str
     heads: list[str]
@@ -21,7 +21,7 @@ class Table(NamedTuple):
 
 
 def per_arm(hypothesis: Hypothesis, measurements: Measurements) -> Table:
-    """Metrics without layers at the last evaluated epoch, mean ± sd over seeds, one row per arm."""
+    """Return metrics without layers at the last evaluated epoch, mean ± sd over seeds, one row per arm."""
     names = [name for name in series.measured(measurements) if not series.metric(name).layered]
     heads = ["Arm", "Seeds", *(series.axis_label(name, series.usual_summary(name)) for name in names)]
     rows: list[list[str]] = []
@@ -34,7 +34,7 @@ def per_arm(hypothesis: Hypothesis, measurements: Measurements) -> Table:
 
 
 def per_layer(hypothesis: Hypothesis, measurements: Measurements) -> list[Table]:
-    """For each metric with layers: one row per layer, one column per arm in which it is defined."""
+    """Return a table per metric with layers: one row per layer, one column per arm in which it is defined."""
     tables = []
     for name in series.measured(measurements):
         if not series.metric(name).layered:
@@ -49,7 +49,7 @@ def per_layer(hypothesis: Hypothesis, measurements: Measurements) -> list[Table]
 
 
 def _cells(measurements: Measurements, arm: str, name: str, layers: int) -> list[Markdown]:
-    """A metric in an arm, mean ± sd over seeds, for each layer."""
+    """Return a metric in an arm, mean ± sd over seeds, for each layer."""
     trained = sum(replica.arm == arm for replica in measurements.replicas)
     cells = []
     for values in series.final(measurements, arm, name, series.usual_summary(name), layers):
@@ -59,7 +59,7 @@ def _cells(measurements: Measurements, arm: str, name: str, layers: int) -> list
 
 
 def per_seed(measurements: Measurements, decision: Decision) -> Table:
-    """What decisions and guards are about, seed by seed."""
+    """Return the estimands of decisions and guards, seed by seed."""
     results = estimands_of(decision)
     columns = [_values(result) for result in results.values()]
     heads = [r.name + (f" ({r.unit})" if r.unit else "") for r in results.values()]
@@ -71,7 +71,7 @@ def per_seed(measurements: Measurements, decision: Decision) -> Table:
 
 
 def estimands_of(decision: Decision) -> dict[str, EstimandResult]:
-    """What decisions and guards are about, by name."""
+    """Return the estimands of decisions and guards, by name."""
     found = [part.estimand for part in decision.decisions] + [guard.estimand for guard in decision.guards]
     return {result.name: result for result in found}
 
@@ -90,7 +90,7 @@ PARTS = {"Data": "dataset", "Model": "model", "Optimizer": "optimizer"}
 
 
 def settings(hypothesis: Hypothesis, measurements: Measurements) -> tuple[list[tuple[str, str]], Table]:
-    """How it was trained: what all arms share, and a table of the arms with what is their own, by parameter."""
+    """Return the settings that all arms share, and a table of each arm's own, by parameter."""
     of_arm = {}
     for name, arm in hypothesis.arms.items():
         rows = _setup(arm.setup, measurements.epochs.get(name))
@@ -121,7 +121,7 @@ def settings(hypothesis: Hypothesis, measurements: Measurements) -> tuple[list[t
 
 
 def _split(parts: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
-    """Of several plug-ins of one name, the parameters that they share, and the names of the others; else nothing."""
+    """Return the parameters that several plug-ins of one name share, and the names of the others; else nothing."""
     if len({part["name"] for part in parts}) != 1:
         return {}, []
     differing = [field for field, value in parts[0].items() if any(part[field] != value for part in parts)]
@@ -129,7 +129,7 @@ def _split(parts: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
 
 
 def settings_before(hypothesis: Hypothesis, measurements: Measurements) -> tuple[list[tuple[str, str]], Table]:
-    """As ``settings`` on pages whose form is 1 or 2: an arm's own settings part by part."""
+    """Return as ``settings`` does on pages of form 1 or 2: an arm's own settings, plug-in by plug-in."""
     of_arm = {
         name: _setup(arm.setup, measurements.epochs.get(name)) | {"Evaluated": _evaluated_before(arm.setup)}
         for name, arm in hypothesis.arms.items()
@@ -182,7 +182,7 @@ def _evaluated_before(setup: Setup) -> str:
 
 
 def words(part: BaseModel) -> str:
-    """A plug-in and its parameters: ``adamw: lr 0.001, weight decay 0.01``."""
+    """Return a plug-in and its parameters: ``adamw: lr 0.001, weight decay 0.01``."""
     return _listed(part.model_dump())
 
 
@@ -208,14 +208,14 @@ def _word(value: Any) -> str:
 
 
 def count_attempts(statuses: Iterable[str]) -> str:
-    """``3 started: 2 finished, 1 aborted``."""
+    """Count attempts by status: ``3 started: 2 finished, 1 aborted``."""
     found = list(statuses)
     kinds = ", ".join(f"{found.count(status)} {status}" for status in dict.fromkeys(found))
     return f"{len(found)} started: {kinds}" if found else "none recorded"
 
 
 def effects(moved: Consequences) -> Markdown:
-    """``walks back a; restores b``."""
+    """Return the effects on claims: ``walks back a; restores b``."""
     verbs = {
         "supports": moved.supported,
         "walks back": moved.walked_back,

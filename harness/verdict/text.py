@@ -1,4 +1,4 @@
-"""How numbers and other people's words become Markdown."""
+"""Conversion of numbers and of other people's words to Markdown."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 class Markdown(str):
-    """Text that is Markdown already, or holds nothing that Markdown would read as more than text."""
+    """Text that is Markdown already, or contains no Markdown syntax."""
 
     __slots__ = ()
 
 
 def one_line(text: str) -> str:
-    """``text`` on one line: runs of white space become one space, what cannot be printed becomes U+FFFD."""
+    """Return ``text`` on one line: white space becomes one space, unprintable characters become U+FFFD."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in re.sub(r"\s+", " ", text))
 
 
 def escape(text: str) -> Markdown:
-    """``text`` so that it reads the same after Markdown: no markup, HTML, table cell, formula, link or list.
+    """Escape ``text`` so that Markdown shows it unchanged: no markup, HTML, table cell, formula, link or list.
 
-    A sign between spaces, as in "p < 1e-6", is no markup and stays.
+    A comparison sign between spaces, as in "p < 1e-6", is no markup and stays.
     """
     text = re.sub(r"(?<=\S) (?:&lt;|&gt;) (?=\S)", lambda found: html.unescape(found[0]), _without_html(text))
     return _escape_rest(text)
 
 
 def escape_before(text: str) -> Markdown:
-    """As ``escape`` on pages whose form is 1 or 2: every sign is replaced."""
+    """Escape as ``escape`` does, but replace every comparison sign, for pages of form 1 or 2."""
     return _escape_rest(_without_html(text))
 
 
@@ -45,13 +45,13 @@ def _without_html(text: str) -> str:
 
 def _escape_rest(text: str) -> Markdown:
     text = SPECIAL.sub(r"\\\1", text)
-    text = text.replace("://", "\\://").replace("www.", "www\\.")  # a bare address would become a link
+    text = text.replace("://", "\\://").replace("www.", "www\\.")  # otherwise a bare address would become a link
     text = re.sub(r"^( ?)([-+=])", r"\1\\\2", text)
     return Markdown(re.sub(r"^( ?\d+)([.)])(?=\s|$)", r"\1\\\2", text))
 
 
 def code(text: str) -> Markdown:
-    """``text`` as a code span, whatever backticks it holds; not for table cells with a | in it."""
+    """Return ``text`` as a code span, whatever backticks it holds; not for table cells with a | in it."""
     text = one_line(text)
     runs = [len(run) for run in re.findall(r"`+", text)]
     fence = "`" * (max(runs, default=0) + 1)
@@ -60,17 +60,17 @@ def code(text: str) -> Markdown:
 
 
 def verbatim(text: str) -> Markdown:
-    """``text`` on one line, for an indented code block."""
+    """Return ``text`` on one line, for an indented code block."""
     return Markdown(one_line(text))
 
 
 def short(digest: str) -> Markdown:
-    """The first twelve digits of a digest."""
+    """Return the first twelve digits of a digest."""
     return code(digest[:12])
 
 
 def number(value: float, digits: int = 3) -> Markdown:
-    """A number as a person would write it: 0.0123, 27.4, 12,346, 1.2e-08."""
+    """Format a number as a person would write it: 0.0123, 27.4, 12,346, 1.2e-08."""
     if value == 0:
         return Markdown("0")
     if 999.5 <= abs(value) < 1e6:
@@ -79,17 +79,17 @@ def number(value: float, digits: int = 3) -> Markdown:
 
 
 def exact(value: float) -> Markdown:
-    """A registered number, in full: 0.001, 25."""
+    """Format a registered number in full: 0.001, 25."""
     return Markdown(f"{value:.12g}")
 
 
 def percent(value: float) -> Markdown:
-    """A share as a percentage."""
+    """Format a fraction as a percentage."""
     return Markdown(f"{number(100 * value)}%")
 
 
 def chance(value: float) -> Markdown:
-    """A probability as a percentage that never says 0 or 100 where there is a rest: 80.3%, < 0.1%, > 99.9%."""
+    """Format a probability as a percentage that is never rounded to 0 or 100: 80.3%, < 0.1%, > 99.9%."""
     if 0 < value < 0.001:
         return Markdown("< 0.1%")
     if 0.999 < value < 1:
@@ -98,53 +98,53 @@ def chance(value: float) -> Markdown:
 
 
 def p_value(p: float, alpha: float | None = None) -> Markdown:
-    """A p value: .0019, < 1e-6; with enough digits to lie on its side of ``alpha``."""
+    """Format a p value, with enough digits to lie on its side of ``alpha``: .0019, < 1e-6."""
     return Markdown(wording.p_value(p, alpha))
 
 
 def p_equals(p: float, alpha: float | None = None) -> Markdown:
-    """``p = .0019`` or ``p < 1e-6``, for a sentence."""
+    """Format a p value for a sentence: ``p = .0019`` or ``p < 1e-6``."""
     return Markdown(wording.p_equals(p, alpha))
 
 
 def p_value_before(p: float, alpha: float | None = None) -> Markdown:
-    """As ``p_value`` on pages whose form is 1 or 2: 7.7e-06."""
+    """Format as ``p_value`` does on pages of form 1 or 2: 7.7e-06."""
     return Markdown(re.sub(r"e-(\d)$", r"e-0\1", text) if (text := wording.p_value(p, alpha))[0] != "<" else text)
 
 
 def p_equals_before(p: float, alpha: float | None = None) -> Markdown:
-    """As ``p_equals`` on such pages."""
+    """Format as ``p_equals`` does on pages of form 1 or 2."""
     text = p_value_before(p, alpha)
     return Markdown(f"p {text}" if text[0] in "<>" else f"p = {text}")
 
 
 def level(alpha: float) -> Markdown:
-    """A registered level, written as the p values beside it: .05."""
+    """Format a registered level like the p values beside it: .05."""
     return Markdown(wording.level(alpha))
 
 
 def counted(count: int, noun: str, plural: str | None = None) -> Markdown:
-    """``1 seed``, ``10 seeds``."""
+    """Format a count with its noun: ``1 seed``, ``10 seeds``."""
     return Markdown(wording.counted(count, noun, plural))
 
 
 def named(outcome: str) -> Markdown:
-    """An outcome's or band's name in a sentence: in quotation marks, unless it is one of ours."""
+    """Format an outcome's or band's name for a sentence: in quotation marks, unless it is one of harness's own."""
     return escape(wording.named(outcome))
 
 
 def band(parts: object) -> Markdown:
-    """A band or one of its intervals: [1e-8, 2)."""
+    """Format a band or one of its intervals: [1e-8, 2)."""
     return escape(wording.unpadded(str(parts)))
 
 
 def together(values: Sequence[float], cuts: Iterable[float] = ()) -> list[Markdown]:
-    """Numbers that are read side by side, as ``harness.wording.together`` writes them."""
+    """Format numbers that are read side by side, as ``harness.wording.together`` does."""
     return [Markdown(text) for text in wording.together(values, cuts)]
 
 
 def plus_minus(mean: float | None, sd: float | None) -> Markdown:
-    """``0.3631 ± 0.0041``, two digits of the standard deviation; a dash where nothing was measured."""
+    """Format ``0.3631 ± 0.0041``, with two digits of the standard deviation; a dash where nothing was measured."""
     if mean is None:
         return Markdown("–")
     if not sd:
@@ -156,12 +156,12 @@ def plus_minus(mean: float | None, sd: float | None) -> Markdown:
 
 
 def with_unit(text: str, unit: str) -> Markdown:
-    """A formatted number and its unit."""
+    """Join a formatted number and its unit."""
     return Markdown(wording.with_unit(text, escape(unit)))
 
 
 def duration(seconds: float) -> Markdown:
-    """``2 h 5 min``, ``3 min 20 s``, ``4.2 s``."""
+    """Format a duration: ``2 h 5 min``, ``3 min 20 s``, ``4.2 s``."""
     if seconds < 60:
         return Markdown(f"{number(seconds)} s")
     minutes, rest = divmod(round(seconds), 60)
@@ -171,13 +171,13 @@ def duration(seconds: float) -> Markdown:
 
 
 def listing(items: Iterable[str]) -> Markdown:
-    """``a``, ``a and b``, ``a, b and c``, each escaped."""
+    """Join items, each escaped: ``a``, ``a and b``, ``a, b and c``."""
     parts = [item if isinstance(item, Markdown) else escape(item) for item in items]
     return Markdown(f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts))
 
 
 def unpadded(value: Any) -> Any:
-    """A text, or a list, tuple or dictionary of texts, with exponents as people write them: 1e-8 for 1e-08."""
+    """Write exponents in a text, or a list, tuple or dictionary of texts, as people do: 1e-8 for 1e-08."""
     if isinstance(value, str):
         return type(value)(wording.unpadded(value))
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -190,7 +190,7 @@ def unpadded(value: Any) -> Any:
 
 
 def _people(write: Callable[..., Markdown]) -> Callable[..., Markdown]:
-    """A filter, with exponents as people write them."""
+    """Return a filter that writes exponents as people do."""
     return lambda *arguments: Markdown(wording.unpadded(write(*arguments)))
 
 
@@ -221,4 +221,4 @@ FILTERS_BEFORE: dict[str, Callable[..., Markdown]] = FILTERS | {
     "p": p_value_before,
     "p_equals": p_equals_before,
 }
-"""Of pages whose form is 1 or 2, which are written again as they were."""
+"""Filters for pages of form 1 or 2, which are written again unchanged."""

@@ -1,4 +1,4 @@
-"""A decision in words: what its reasons are, as sentences of the form of verdict.json that is asked for."""
+"""Wording of a decision: its reasons as sentences in the requested form of verdict.json."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from harness.verdict.sentences_before import BEFORE
 from harness.wording import listing
 
 VERSION = 3
-"""The form of verdict.json that is written today."""
+"""Current form of verdict.json."""
 FORM_OF_TODAY = 3
-"""The first form that has today's sentences, and whose page writes numbers as it does today."""
+"""First form with the current sentences, and with the current format of numbers on its page."""
 
 
 def worded(hypothesis: Hypothesis, decision: Decision, form: int = VERSION) -> Decision:
-    """Return a decision of ``harness.inference.decide`` with its sentences, those of the given form of verdict.json."""
+    """Return a decision of ``harness.inference.decide`` with its sentences in the given form of verdict.json."""
     words = TODAY if form >= FORM_OF_TODAY else BEFORE
     assert decision.reason is not None
     pilot = decision.reason.kind == "pilot"
@@ -39,7 +39,7 @@ def worded(hypothesis: Hypothesis, decision: Decision, form: int = VERSION) -> D
 
 
 def _summary(hypothesis: Hypothesis, decision: Decision, words: Words) -> str:
-    """One sentence."""
+    """Return a notice as a sentence."""
     reason = decision.reason
     assert reason is not None
     kind, counts = reason.kind, reason.seeds
@@ -66,7 +66,7 @@ def _summary(hypothesis: Hypothesis, decision: Decision, words: Words) -> str:
 
 
 def _look(hypothesis: Hypothesis, decision: Decision) -> str:
-    """``Look 2 of 3, each at α/3.``"""
+    """Return the sentence ``Look 2 of 3, each at α/3.``, or as it applies."""
     number, planned = len(decision.looks), hypothesis.looks
     if hypothesis.stopping.kind == "looks":
         return f"Look {number} of {len(planned)}, each at α/{len(planned)}."

@@ -9,7 +9,7 @@ import pytest
 
 from harness.domain.partition import split
 from harness.inference import decide, holm
-from harness.inference.atoms import atom_tests
+from harness.inference.atoms import run_atom_tests
 from harness.inference.outcome import judge
 from harness.records import Hypothesis
 from tests.unit.inference.inference_records import make_hypothesis, make_measurements, spec_of
@@ -68,7 +68,7 @@ def test_any_wrong_outcome_of_a_family_that_still_holds(truths: tuple[float, ...
     for _ in range(runs):
         found = []
         for truth in truths:
-            low, high = atom_tests(atoms, rng.normal(truth, 1.0, n), spec.criterion, ALPHA)
+            low, high = run_atom_tests(atoms, rng.normal(truth, 1.0, n), spec.criterion, ALPHA)
             outcome, p = ("high", low.p) if low.p < high.p else ("low", high.p)
             found.append((outcome != ("low" if truth <= 1 else "high"), p))
         adjusted = holm([p for _, p in found])

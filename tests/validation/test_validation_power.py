@@ -11,7 +11,7 @@ from scipy import stats
 from harness.criteria.t import T
 from harness.domain.partition import split
 from harness.inference import decide
-from harness.inference.chances import DRAWS, ExactT, Simulated, t_chances
+from harness.inference.chances import DRAWS, ExactT, Simulated, compute_t_chances
 from harness.stats.distributions import t_exceeded
 from tests.unit.inference.inference_records import (
     DIRECTION,
@@ -42,7 +42,7 @@ def test_power_of_tost(per_group, expected):
     """Two groups, δ = −4, sd 18, limits ±19.2, α = .05: power of two one-sided t tests."""
     error, df = 18 * math.sqrt(2 / per_group), 2 * per_group - 2
     critical = [t_exceeded(atom.level(0.05), df) for atom in TOST]
-    found = t_chances(TOST, critical, [frozenset(["same"])], np.array([-4.0]), error, df)
+    found = compute_t_chances(TOST, critical, [frozenset(["same"])], np.array([-4.0]), error, df)
     assert float(found[0, 0]) == pytest.approx(expected, abs=5e-7)
 
 

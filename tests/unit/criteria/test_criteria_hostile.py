@@ -11,7 +11,7 @@ from harness.criteria import NEVER, t_misses
 from harness.domain.partition import split
 from harness.errors import HarnessError
 from harness.inference import decide
-from harness.inference.atoms import atom_tests
+from harness.inference.atoms import run_atom_tests
 from harness.plugins.registry import members
 from harness.records import Band, Decision, Hypothesis
 from harness.stats.distributions import t_exceeded
@@ -189,7 +189,7 @@ def test_a_criterion_that_gives_no_probability_is_an_error():
     broken = Broken(name="t")
     atoms = split({name: Band.parse(text) for name, text in BANDS.items()})
     with pytest.raises(HarnessError, match="criterion t gave p = nan"):
-        atom_tests(atoms, np.array([0.1, 0.2]), broken, 0.05)
+        run_atom_tests(atoms, np.array([0.1, 0.2]), broken, 0.05)
 
 
 @pytest.mark.parametrize(("df", "shift", "alpha"), [(4, 50.0, 0.05), (9, 38.0, 0.025), (9999, 38.0, 0.05)])

@@ -14,7 +14,7 @@ from harness.criteria.t import T
 from harness.domain.partition import split
 from harness.errors import HarnessError
 from harness.inference import decide
-from harness.inference.atoms import atom_p
+from harness.inference.atoms import compute_atom_p
 from harness.records import Band
 from tests.unit.inference.inference_records import DIRECTION, MARGIN, cosines, decided, direction, spec_of
 
@@ -92,9 +92,9 @@ def test_an_interior_atom_pays_for_its_two_tests_and_a_half_line_does_not():
     student = T(name="t")
     low, middle, _, high, _ = split(parsed({**DIRECTION, "confirmed": "(-0.05, 0.05)"}))[:5]
     assert low.interval.lower is None
-    assert atom_p(low, x, student) == student.p_greater(x, -0.20)
-    assert atom_p(middle, x, student) == 2 * student.p_greater(x, -0.05)
-    assert atom_p(high, x, student) == 1.0  # the estimate lies in it
+    assert compute_atom_p(low, x, student) == student.p_greater(x, -0.20)
+    assert compute_atom_p(middle, x, student) == 2 * student.p_greater(x, -0.05)
+    assert compute_atom_p(high, x, student) == 1.0  # the estimate lies in it
 
 
 DATA = st.lists(st.integers(-400, 400), min_size=3, max_size=8).filter(lambda x: len(set(x)) > 1)

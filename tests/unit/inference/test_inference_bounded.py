@@ -9,8 +9,8 @@ import pytest
 
 from harness.criteria.bounded import Bounded
 from harness.domain.partition import split
-from harness.inference import decide, greatest_chance, power
-from harness.inference.atoms import atom_p
+from harness.inference import bound_prediction_chance, decide, power
+from harness.inference.atoms import compute_atom_p
 from harness.inference.chances import Simulated
 from harness.inference.stops import Sequential
 from tests.unit.inference.inference_records import ACCURACY, MARGIN_PP, make_hypothesis, make_measurements, spread
@@ -77,7 +77,7 @@ def test_the_rule_itself_run_by_run():
     for z in normal:
         for look, n in enumerate((6, 7, 8)):
             x = np.clip(0.9 + 0.2 * z[:n], *domain)
-            left = [atom.outcome for atom in found.atoms if np.ptp(x) == 0 or atom_p(atom, x, judge) > 0.05]
+            left = [atom.outcome for atom in found.atoms if np.ptp(x) == 0 or compute_atom_p(atom, x, judge) > 0.05]
             if len(left) == 1:
                 ended[look, [atom.outcome for atom in found.atoms].index(left[0])] += 1
                 break
@@ -147,7 +147,7 @@ def test_many_seeds_are_simulated_in_fewer_runs_and_the_report_has_their_number(
 def test_check_foresees_what_cannot_be_confirmed_and_what_can(n, rule, decisions):
     def chance(bands, sd):
         h = hypothesis(bands, decisions, count=n, stopping=rule)
-        return greatest_chance(h, {name: spread(sd) for name in h.decisions})[1]
+        return bound_prediction_chance(h, {name: spread(sd) for name in h.decisions})[1]
 
     narrow = {"mid": "(0.499, 0.501)", "low": "(-inf, 0.499]", "high": "[0.501, inf)"}
     assert chance(narrow, 0.02) < (0.1 if n < 100 else 0.3)
@@ -161,19 +161,23 @@ def test_what_check_says_is_no_less_than_the_chance():
     h = hypothesis(THREE, count=24, stopping={"kind": "anytime"})
     for sd in (0.1, 0.2, 0.3):
         chances = sequential(h)([frozenset(["mid"])], np.linspace(0.3, 0.7, 9), sd, 24)
-        assert 0 <= greatest_chance(h, {"d0": spread(sd)})[1] - chances.max() < 0.15
+        assert 0 <= bound_prediction_chance(h, {"d0": spread(sd)})[1] - chances.max() < 0.15
 
 
 def test_more_seeds_than_can_be_simulated_quickly_are_left_to_power():
-    assert greatest_chance(hypothesis(SIDES, count=1001), {"d0": spread(0.1)}) is None
+    assert bound_prediction_chance(hypothesis(SIDES, count=1001), {"d0": spread(0.1)}) is None
 
 
 def test_a_file_in_percentage_points_has_its_own_bounds():
     """±2 of −100 to 100: 40 seeds are far too few, 400 of sd 1 enough at most places."""
     bands = {"mid": "(-2, 2)", "low": "(-inf, -2]", "high": "[2, inf)"}
     rule = {"kind": "looks", "at": [20, 40]}
-    assert greatest_chance(hypothesis(bands, estimand=MARGIN_PP, count=40, stopping=rule), {"d0": spread(1.0)})[1] < 0.1
+    assert (
+        bound_prediction_chance(hypothesis(bands, estimand=MARGIN_PP, count=40, stopping=rule), {"d0": spread(1.0)})[1]
+        < 0.1
+    )
     rule = {"kind": "looks", "at": [200, 400]}
     assert (
-        greatest_chance(hypothesis(bands, estimand=MARGIN_PP, count=400, stopping=rule), {"d0": spread(1.0)})[1] > 0.9
+        bound_prediction_chance(hypothesis(bands, estimand=MARGIN_PP, count=400, stopping=rule), {"d0": spread(1.0)})[1]
+        > 0.9
     )

@@ -13,9 +13,9 @@ from harness.criteria.t import T
 from harness.criteria.t_sequence import TSequence
 from harness.domain.partition import split
 from harness.inference import Spread, power
-from harness.inference.chances import ExactT, Simulated, chances_of
+from harness.inference.chances import ExactT, Simulated, choose_chances
 from harness.inference.estimands import evaluate
-from harness.inference.foreseen import greatest_chance
+from harness.inference.foreseen import bound_prediction_chance
 from harness.inference.stops import Sequential
 from harness.metrics import Metric
 from harness.metrics.credit_norm import CreditNorm
@@ -101,7 +101,7 @@ def test_what_it_says_is_enough_for_planning_and_for_looks() -> None:
         assert mine.type_two(distance, 1.0, n, 0.05) == STUDENT.type_two(distance, 1.0, n, 0.05)
     looks = {"stopping": {"kind": "looks", "at": [4, 8]}}
     for more in ({}, looks):
-        foreseen = [greatest_chance(deciding(one, **more), {"direction": SPREAD}) for one in (mine, STUDENT)]
+        foreseen = [bound_prediction_chance(deciding(one, **more), {"direction": SPREAD}) for one in (mine, STUDENT)]
         assert foreseen[0] == foreseen[1] is not None
     atoms = split(deciding(mine).decisions["direction"].bands)
     by_look = [Sequential(one, atoms, 0.025, (4, 8)).by_look(np.array([0.0, 0.1]), 0.03) for one in (mine, STUDENT)]
@@ -111,7 +111,7 @@ def test_what_it_says_is_enough_for_planning_and_for_looks() -> None:
 def test_the_t_sequence_at_one_look_is_exact_as_its_simulation_says() -> None:
     criterion = TSequence(name="t_sequence")
     atoms = split(deciding(criterion).decisions["direction"].bands)
-    exact = chances_of(criterion, atoms, 0.05, (-1.0, 1.0), 8)
+    exact = choose_chances(criterion, atoms, 0.05, (-1.0, 1.0), 8)
     assert isinstance(exact, ExactT)
     groups, effects = [frozenset([band]) for band in DIRECTION], np.array([0.0, 0.1, 0.3])
     simulated = Simulated(criterion, atoms, 0.05)(groups, effects, 0.04, 12)

@@ -9,7 +9,7 @@ import pytest
 
 from harness.criteria.wilcoxon import Wilcoxon
 from harness.domain.partition import split
-from harness.inference import greatest_chance, only_points, power
+from harness.inference import bound_prediction_chance, find_point_prediction, power
 from harness.inference.chances import Simulated
 from harness.plugins.registry import members
 from tests.unit.inference.inference_records import ACCURACY, MARGIN_PP, make_hypothesis, spread
@@ -41,12 +41,12 @@ def asking(criterion, bands=BANDS, estimand=MARGIN_PP, **more):
 def test_too_few_seeds_are_foreseen_for_every_criterion_and_enough_are_not(criterion, stopping):
     rule = {"kind": "looks", "at": [30, 40]} if stopping == "looks" else {"kind": "fixed"}
     h = asking(criterion, stopping=rule)
-    found = [greatest_chance(h, {"m": spread(sd)}) for sd in (30.0, 0.5)]
+    found = [bound_prediction_chance(h, {"m": spread(sd)}) for sd in (30.0, 0.5)]
     if criterion == "bounded":  # too few whatever the sd: ±2 of −100 to 100
         assert all(chance < 0.2 for _, chance in found)
         return
     assert found[0][1] < 0.3 and found[1][1] > 0.99
-    assert found == [greatest_chance(h, {"m": spread(sd)}) for sd in (30.0, 0.5)]
+    assert found == [bound_prediction_chance(h, {"m": spread(sd)}) for sd in (30.0, 0.5)]
 
 
 class Counted(np.random.Generator):
@@ -80,7 +80,7 @@ def test_what_makes_it_quick(criterion, stopping, monkeypatch):
     monkeypatch.setattr(Counted, "drawn", 0)
     monkeypatch.setattr(np.random, "default_rng", lambda seed: Counted(np.random.PCG64(seed)))
     rule = {"kind": "looks", "at": [30, 40]} if stopping == "looks" else {"kind": "fixed"}
-    assert greatest_chance(asking(criterion, stopping=rule), {"m": spread(0.5)}) is not None
+    assert bound_prediction_chance(asking(criterion, stopping=rule), {"m": spread(0.5)}) is not None
     assert counts["p_greater"] == counts["p_less"] == 0
     if criterion == "bounded":  # both sides, at nine places and, because none will do, at one between
         assert counts["p_by_look"] == 22 and Counted.drawn == 22 * 200 * 40
@@ -95,14 +95,14 @@ def test_a_narrow_place_between_two_bounded_tests_is_found():
     """Twelve seeds do for some thousandth of the band, where no ninth of it lies."""
     bands = {"mid": "(0.1, 0.4)", "low": "[0, 0.1]", "high": "[0.4, 1]"}
     for sd in (0.001, 0.01):
-        assert greatest_chance(asking("bounded", bands, ACCURACY, count=12), {"m": spread(sd)})[1] > 0.9
-    assert greatest_chance(asking("bounded", bands, ACCURACY, count=10), {"m": spread(0.001)})[1] < 0.1
+        assert bound_prediction_chance(asking("bounded", bands, ACCURACY, count=12), {"m": spread(sd)})[1] > 0.9
+    assert bound_prediction_chance(asking("bounded", bands, ACCURACY, count=10), {"m": spread(0.001)})[1] < 0.1
 
 
 def test_anytime_valid_stopping_is_foreseen():
     h = asking("t_sequence", stopping={"kind": "anytime"})
-    assert greatest_chance(h, {"m": spread(30.0)})[1] < 0.05
-    assert greatest_chance(h, {"m": spread(0.5)})[1] > 0.99
+    assert bound_prediction_chance(h, {"m": spread(30.0)})[1] < 0.05
+    assert bound_prediction_chance(h, {"m": spread(0.5)})[1] > 0.99
 
 
 def test_a_bound_is_not_below_the_simulated_chance():
@@ -110,13 +110,15 @@ def test_a_bound_is_not_below_the_simulated_chance():
     criterion, atoms = Wilcoxon(name="wilcoxon"), split(h.decisions["m"].bands)
     for sd in (3.0, 4.5, 6.0):
         simulated = Simulated(criterion, atoms, 0.05)([frozenset(["mid"])], np.zeros(1), sd, 40)[0, 0]
-        assert greatest_chance(h, {"m": spread(sd)})[1] >= simulated - 0.05
+        assert bound_prediction_chance(h, {"m": spread(sd)})[1] >= simulated - 0.05
 
 
 def test_a_single_value_is_never_shown():
-    assert only_points(asking("t", POINT)) == "m" == only_points(asking("sign_flip", POINT, count=3))
-    assert only_points(asking("t")) is None
-    assert only_points(asking("t", POINT, prediction={"outcome": "low", "why": "w"})) is None
+    assert (
+        find_point_prediction(asking("t", POINT)) == "m" == find_point_prediction(asking("sign_flip", POINT, count=3))
+    )
+    assert find_point_prediction(asking("t")) is None
+    assert find_point_prediction(asking("t", POINT, prediction={"outcome": "low", "why": "w"})) is None
 
 
 def test_power_of_a_bounded_criterion_knows_the_bounds():

@@ -6,7 +6,7 @@ import pytest
 
 from harness import inference
 from harness.errors import HarnessError
-from harness.inference import goes_on
+from harness.inference import needs_more_seeds
 from harness.inference.outcome import judge
 from harness.wording import p_equals
 from tests.unit.inference.inference_records import (
@@ -52,7 +52,7 @@ def test_the_numbers_of_seeds_at_which_is_judged():
 def test_the_first_look_that_decides_ends_the_run():
     h = looks()
     d = decide(h, margins(CLEAR))
-    assert d.outcome == "real" and not goes_on(h, d)
+    assert d.outcome == "real" and not needs_more_seeds(h, d)
     assert [(look.seeds, look.outcome) for look in d.looks] == [(5, "real")]
     assert d.summary.endswith("Look 1 of 2, each at α/2.") and d.warnings == ()
 
@@ -60,18 +60,18 @@ def test_the_first_look_that_decides_ends_the_run():
 def test_a_look_that_does_not_decide_asks_for_the_next_seeds():
     h = looks()
     first = decide(h, margins(OPEN))
-    assert first.outcome == "inconclusive" and goes_on(h, first)
+    assert first.outcome == "inconclusive" and needs_more_seeds(h, first)
     second = decide(h, margins(OPEN + LATER))
     assert [(look.seeds, look.outcome) for look in second.looks] == [(5, "inconclusive"), (10, "real")]
-    assert second.looks[0] == first.looks[0] and not goes_on(h, second)
+    assert second.looks[0] == first.looks[0] and not needs_more_seeds(h, second)
     undecided = decide(h, margins([*OPEN, 24, 25, 26, 23, 25.5]))
-    assert undecided.outcome == "inconclusive" and not goes_on(h, undecided)
+    assert undecided.outcome == "inconclusive" and not needs_more_seeds(h, undecided)
 
 
 def test_a_fixed_number_of_seeds_takes_no_looks():
     h = margin(count=5)
     d = decide(h, margins(OPEN))
-    assert d.looks == () and d.outcome == "inconclusive" and not goes_on(h, d)
+    assert d.looks == () and d.outcome == "inconclusive" and not needs_more_seeds(h, d)
 
 
 def test_planned_looks_divide_alpha_and_multiply_p():
@@ -127,7 +127,7 @@ def test_guards_divide_their_alpha_in_both_rules():
 def test_what_more_seeds_cannot_mend_ends_the_run():
     h = direction(count=10, stopping=LOOKS)
     lost = decide(h, cosines([0.01, -0.01, 0.02, 0.0, -0.015], diverged={("penalized", 3): 2}))
-    assert lost.outcome == "invalid" and not goes_on(h, lost) and lost.looks[0].p is None
+    assert lost.outcome == "invalid" and not needs_more_seeds(h, lost) and lost.looks[0].p is None
 
 
 def test_seeds_after_the_deciding_look_change_nothing_and_are_told():
@@ -136,7 +136,7 @@ def test_seeds_after_the_deciding_look_change_nothing_and_are_told():
     assert any("5 do not count" in warning for warning in longer.warnings)
     assert longer.model_copy(update={"warnings": (), "notices": ()}) == stopped
     short = decide(h, margins([*OPEN, 31, 32]))  # between two looks: only the first is due
-    assert short.looks[-1].seeds == 5 and goes_on(h, short)
+    assert short.looks[-1].seeds == 5 and needs_more_seeds(h, short)
 
 
 def test_fewer_seeds_than_the_first_look_are_not_judged():

@@ -9,9 +9,9 @@ from scipy import stats
 
 from harness.criteria.t import T
 from harness.domain.partition import split
-from harness.inference import Truth, greatest_chance, power
+from harness.inference import Truth, bound_prediction_chance, power
 from harness.inference.chances import ExactT
-from harness.inference.prediction import level, wanted
+from harness.inference.prediction import find_requirements, level
 from harness.inference.regions import regions
 from harness.inference.seeds import sd_limits
 from harness.plugins.registry import members
@@ -49,7 +49,7 @@ def both(combine, predicted):
 )
 def test_what_a_combination_asks_of_each_decision(combine, predicted, bands, one):
     h = both(combine, predicted)
-    found = wanted(h)
+    found = find_requirements(h)
     assert (dict(found.bands), found.one) == (bands, one)
     assert level(h, "a") == pytest.approx(0.025 if one else 0.05)
 
@@ -70,7 +70,7 @@ TABLE = {
 )
 def test_what_a_table_asks_of_each_decision(predicted, bands):
     h = both(TABLE, predicted)
-    assert dict(wanted(h).bands) == bands
+    assert dict(find_requirements(h).bands) == bands
     assert level(h, "b") == 0.025
 
 
@@ -80,8 +80,8 @@ def test_planned_looks_share_the_level():
 
 def test_an_earlier_look_can_decide_too_so_no_chance_at_the_last_one_is_a_bound():
     h = direction(count=10, stopping={"kind": "looks", "at": [5, 10]})
-    assert greatest_chance(h, {"direction": spread(0.03)})[1] > 0.95
-    assert greatest_chance(h, {"direction": spread(0.09)})[1] < 0.2
+    assert bound_prediction_chance(h, {"direction": spread(0.03)})[1] > 0.95
+    assert bound_prediction_chance(h, {"direction": spread(0.09)})[1] < 0.2
     report = power(h, {"direction": spread(0.03)})
     assert report.notes[1:] == ("Planned looks share α.",)
     (part,) = report.decisions
@@ -233,22 +233,25 @@ def test_a_prediction_that_no_decision_makes():
     report = power(h, {"direction": spread(0.03)})
     assert report.decisions[0].prediction == () and report.together is None
     assert any("asks for no band" in note for note in report.notes)
-    assert greatest_chance(h, {"direction": spread(0.03)}) is None
+    assert bound_prediction_chance(h, {"direction": spread(0.03)}) is None
 
 
 @pytest.mark.parametrize(
     ("sd", "n", "enough"), [(0.03, 10, True), (0.06, 10, False), (0.03, 5, False), (0.03, 1, False)]
 )
 def test_greatest_chance_of_a_bounded_prediction(sd, n, enough):
-    name, chance = greatest_chance(direction(count=n), {"direction": spread(sd)})
+    name, chance = bound_prediction_chance(direction(count=n), {"direction": spread(sd)})
     assert name == "direction"
     assert (chance >= 0.8) is enough
 
 
 def test_greatest_chance_without_end_is_one_however_large_the_spread():
     h = margin(count=3, prediction={"outcome": "real", "why": "w"})
-    assert greatest_chance(h, {"margin": spread(1.0)})[1] == pytest.approx(1)
-    assert greatest_chance(margin(count=1, prediction={"outcome": "real", "why": "w"}), {"margin": spread(1.0)})[1] == 0
+    assert bound_prediction_chance(h, {"margin": spread(1.0)})[1] == pytest.approx(1)
+    assert (
+        bound_prediction_chance(margin(count=1, prediction={"outcome": "real", "why": "w"}), {"margin": spread(1.0)})[1]
+        == 0
+    )
 
 
 def test_regions_join_neighbours():

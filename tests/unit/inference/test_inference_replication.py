@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from harness.inference import decide, disagreements
+from harness.inference import decide, list_disagreements
 from tests.unit.inference import inference_records as records
 
 VALUES = [0.01, 0.02, -0.01, 0.0, 0.03]
@@ -17,7 +17,7 @@ def judged(values, hypothesis=None):
 
 
 def test_the_same_numbers_agree() -> None:
-    assert disagreements(judged(VALUES), judged(VALUES), 0.99) == ()
+    assert list_disagreements(judged(VALUES), judged(VALUES), 0.99) == ()
 
 
 @pytest.mark.parametrize(("share", "agrees"), [(0.98, True), (-0.98, True), (1.02, False), (-1.02, False)])
@@ -27,26 +27,26 @@ def test_the_mean_may_move_as_far_as_that_of_a_repetition(share, agrees) -> None
         {"direction": records.COSINE}, {"direction": ("direction", {"low": "(-inf, 0.9)", "high": "[0.9, inf)"})}
     )
     moved = judged([value + share * limit for value in VALUES], wide)
-    found = disagreements(judged(VALUES, wide), moved, 0.99)
+    found = list_disagreements(judged(VALUES, wide), moved, 0.99)
     assert (found == ()) is agrees
     assert agrees or "direction: the mean moved from 0.0100 to" in found[0]
 
 
 def test_another_outcome_never_agrees() -> None:
-    found = disagreements(judged(VALUES), judged([value + 0.5 for value in VALUES]), 0.99)
+    found = list_disagreements(judged(VALUES), judged([value + 0.5 for value in VALUES]), 0.99)
     assert found[0] == 'the outcome is "rejected", it was "confirmed"'
 
 
 def test_values_that_are_gone_are_told() -> None:
-    found = disagreements(judged(VALUES), judged([None] * 5), 0.99)
+    found = list_disagreements(judged(VALUES), judged([None] * 5), 0.99)
     assert "direction: one of the two has no value at all" in found
 
 
 def test_without_a_spread_only_the_same_number_agrees() -> None:
     one = records.direction(count=2)
     before, same = judged([0.5], one), judged([0.5 + 1e-12], one)
-    assert disagreements(before, same, 0.99) == ()
-    assert disagreements(before, judged([0.5001], one), 0.99)
+    assert list_disagreements(before, same, 0.99) == ()
+    assert list_disagreements(before, judged([0.5001], one), 0.99)
 
 
 def test_a_faithful_repetition_fails_as_often_as_the_level_says() -> None:
@@ -56,5 +56,5 @@ def test_a_faithful_repetition_fails_as_often_as_the_level_says() -> None:
         {"direction": records.COSINE}, {"direction": ("direction", {"low": "(-inf, 0.9)", "high": "[0.9, inf)"})}
     )
     pairs = [(judged(random.normal(0, 0.1, 6), wide), judged(random.normal(0, 0.1, 6), wide)) for _ in range(400)]
-    rate = sum(bool(disagreements(before, now, 0.9)) for before, now in pairs) / len(pairs)
+    rate = sum(bool(list_disagreements(before, now, 0.9)) for before, now in pairs) / len(pairs)
     assert rate == pytest.approx(0.1, abs=3 * math.sqrt(0.1 * 0.9 / 400))

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from harness.inference import criteria_names, decide, sensitivity
+from harness.inference import decide, list_criteria, sensitivity
 from tests.unit.inference.inference_records import (
     COSINE,
     DIRECTION,
@@ -19,7 +19,7 @@ CLEAR = [0.11, 0.13, 0.09, 0.12, 0.10]
 
 def test_the_first_row_is_the_verdict():
     h, measured = direction(), cosines(CLEAR)
-    rows = sensitivity(h, measured, criteria_names(), ())
+    rows = sensitivity(h, measured, list_criteria(), ())
     assert rows[0].criterion == "as registered" and rows[0].alpha is None
     assert (rows[0].outcome, rows[0].p) == (decide(h, measured).outcome, decide(h, measured).p)
     assert all(row.criterion != "t" for row in rows[1:])  # that is what was registered
@@ -90,8 +90,8 @@ def margins_of(values, **more):
 
 def test_every_installed_criterion_decides_or_says_why_not():
     x = [31.2, 28.9, 33.5, 30.1, 29.4, 32.2, 30.9, 31.7, 29.9, 30.3]
-    rows = {row.criterion: row for row in sensitivity(margin(count=10), margins_of(x), criteria_names(), ())}
-    assert set(rows) == {"as registered", *criteria_names()} - {"t"}
+    rows = {row.criterion: row for row in sensitivity(margin(count=10), margins_of(x), list_criteria(), ())}
+    assert set(rows) == {"as registered", *list_criteria()} - {"t"}
     for name, row in rows.items():
         assert (row.outcome is None) is (row.reason is not None), name
     assert rows["sign_flip"].outcome == rows["wilcoxon"].outcome == rows["welch"].outcome == "real"

@@ -13,7 +13,7 @@ import pytest
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from harness import wording
-from harness.verdict import compiled, default_templates, page, render, text
+from harness.verdict import Form, compiled, default_templates, page, render, text
 from tests.unit.verdict import verdict_samples as samples
 
 NAME = "verdict.md.j2"
@@ -33,7 +33,7 @@ def folder(tmp_path, monkeypatch):
 def rendered(templates: Path | None = None) -> bytes:
     """The page of a verdict, in a process that has not made one yet."""
     page._environment.cache_clear()
-    return render(*samples.decided(), templates, figures=False)["verdict.md"]
+    return render(*samples.decided(), Form(templates, figures=False))["verdict.md"]
 
 
 def kept_in(folder: Path) -> list[Path]:

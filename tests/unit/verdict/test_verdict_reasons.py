@@ -7,7 +7,7 @@ import json
 import pytest
 
 from harness.records import Notice, Reason
-from harness.verdict import render
+from harness.verdict import Form, render
 from tests.unit.verdict.verdict_samples import decided
 
 
@@ -19,7 +19,7 @@ def test_a_verdict_of_an_earlier_form_has_no_reasons(form: int, there: bool) -> 
         "notices": (Notice(kind="two_seeds", about="margin", count=2),),
     }
     decision = decision.model_copy(update=reasons)
-    files = render(registered, measurements, decision, provenance, moves, version=form, figures=False)
+    files = render(registered, measurements, decision, provenance, moves, Form(version=form, figures=False))
     stored = json.loads(files["verdict.json"])["decision"]
     assert all((name in stored) is there for name in ("reason", "combined", "notices"))
     if there:

@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 
 from harness.errors import HarnessError
 from harness.records import Attempt, Consequences, Decision
-from harness.verdict import default_templates, render, tables
+from harness.verdict import Form, default_templates, render, tables
 from harness.verdict.bands import band_figure
 from harness.verdict.canvas import line_style
 from harness.verdict.page import fill
@@ -416,7 +416,7 @@ def test_hostile_text_stays_text() -> None:
 
 def test_a_template_folder_is_used(tmp_path: Path) -> None:
     (tmp_path / "verdict.md.j2").write_text("{{ decision.outcome }}: {{ decision.p | p }}\n")
-    assert page(render(*samples.margin(REAL), templates=tmp_path)) == "real: .0023\n"
+    assert page(render(*samples.margin(REAL), Form(tmp_path))) == "real: .0023\n"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from harness.records import Decision, EffectSize
-from harness.verdict import VERSION, render
+from harness.verdict import VERSION, Form, render
 from tests.unit.verdict import verdict_samples as samples
 
 REAL = (31.2, 28.9, 33.5, 30.1, 29.4)
@@ -20,7 +20,7 @@ def judged(**changes):
 
 
 def page(*args, **more) -> str:
-    return render(*args, figures=False, **more)["verdict.md"].decode()
+    return render(*args, Form(figures=False, **more))["verdict.md"].decode()
 
 
 def test_the_second_opinion_says_that_it_decides_nothing():
@@ -51,7 +51,7 @@ def test_every_null_is_in_words():
 
 def test_a_verdict_of_the_first_form_is_written_as_it_was():
     args = judged()
-    now, before = (json.loads(render(*args, figures=False, version=v)["verdict.json"]) for v in (VERSION, 1))
+    now, before = (json.loads(render(*args, Form(figures=False, version=v))["verdict.json"]) for v in (VERSION, 1))
     assert (now["v"], before["v"]) == (VERSION, 1)
     assert now["decision"].pop("looks") == [] and now["decision"].pop("exploratory_p") == {}
     part = now["decision"]["decisions"][0]
@@ -63,14 +63,14 @@ def test_a_verdict_of_the_first_form_is_written_as_it_was():
 
 
 def test_a_stored_decision_of_the_first_form_can_be_read():
-    before = json.loads(render(*judged(), figures=False, version=1)["verdict.json"])["decision"]
+    before = json.loads(render(*judged(), Form(figures=False, version=1))["verdict.json"])["decision"]
     part = Decision.model_validate_json(json.dumps(before)).decisions[0]
     assert part.posterior is None and part.effect_size is None
 
 
 def test_the_page_is_the_same_without_its_figures():
     args = judged()
-    drawn, bare = render(*args), render(*args, figures=False)
+    drawn, bare = render(*args), render(*args, Form(figures=False))
     assert set(bare) == {"verdict.json", "verdict.md"}
     assert bare.items() <= drawn.items() and "figures/margin.svg" in drawn
 

@@ -21,7 +21,7 @@ from harness.records import (
 )
 from harness.records.base import canonical_text
 from harness.verdict import series, tables
-from harness.verdict.bands import band_figure, estimate_of, strip
+from harness.verdict.bands import band_figure, find_estimate, strip
 from harness.verdict.canvas import CannotDraw, Drawing
 from harness.verdict.page import default_templates, fill
 from harness.verdict.profiles import curve_figure, layer_figure
@@ -132,7 +132,7 @@ def _build_context(
 ) -> dict[str, Any]:
     """Return the template's variables, which templates/README.md lists; ``before``: for form 1 or 2."""
     hypothesis = registered.hypothesis
-    settings = tables.settings_before if before else tables.settings
+    settings = tables.tabulate_settings_before if before else tables.tabulate_settings
     shared, arms = settings(hypothesis, measurements)
     context: dict[str, Any] = {
         "hypothesis": hypothesis,
@@ -143,7 +143,7 @@ def _build_context(
         "decisions": [_build_view(part, hypothesis, shown) for part in decision.decisions],
         "provenance": provenance,
         "consequences": dict(consequences),
-        "effects": {outcome: tables.effects(moved) for outcome, moved in consequences.items()},
+        "effects": {outcome: tables.describe_effects(moved) for outcome, moved in consequences.items()},
         "exploratory": [_estimate_row(result) for result in decision.exploratory],
         "exploratory_plainly": [
             _plainly(result, hypothesis.exploratory.get(result.name), result.mean, result.interval95)
@@ -153,9 +153,9 @@ def _build_context(
         "attempts": tables.count_attempts(attempt.status for attempt in provenance.attempts),
         "curves": shown.get(_file(CURVES)),
         "profiles": [picture for name, picture in shown.items() if name.endswith(f"{LAYERS}.svg")],
-        "per_seed": tables.per_seed(measurements, decision),
-        "per_arm": tables.per_arm(hypothesis, measurements),
-        "per_layer": tables.per_layer(hypothesis, measurements),
+        "per_seed": tables.tabulate_seeds(measurements, decision),
+        "per_arm": tables.tabulate_arms(hypothesis, measurements),
+        "per_layer": tables.tabulate_layers(hypothesis, measurements),
         "shared_settings": shared,
         "arm_settings": arms,
         "distinct_weights": len({replica.weights_sha256 for replica in measurements.replicas}),
@@ -168,7 +168,7 @@ def _build_context(
 def _build_view(part: BandDecision, hypothesis: Hypothesis, shown: Mapping[str, Picture]) -> DecisionView:
     spec = hypothesis.decisions[part.name]
     summary = hypothesis.estimands[spec.estimand].seeds
-    estimate = estimate_of(part.estimand, summary)
+    estimate = find_estimate(part.estimand, summary)
     texts = together([estimate, *(part.interval or ())], spec.cuts) if estimate is not None else []
     unit = part.estimand.unit
     return DecisionView(
@@ -202,12 +202,12 @@ def list_drawings(hypothesis: Hypothesis, measurements: Measurements, decision: 
     found: dict[str, Drawing | None] = {}
     for part in decision.decisions:
         spec = hypothesis.decisions[part.name]
-        estimate = estimate_of(part.estimand, hypothesis.estimands[spec.estimand].seeds)
+        estimate = find_estimate(part.estimand, hypothesis.estimands[spec.estimand].seeds)
         found[part.name] = band_figure(part, spec, estimate, pilot=measurements.pilot)
     # A decision's name has no hyphen, so that these names are free.
     found[CURVES] = curve_figure(hypothesis, measurements)
-    for name in series.measured(measurements):
-        if series.metric(name).layered:
+    for name in series.list_metrics(measurements):
+        if series.find_metric(name).layered:
             found[f"{name}{LAYERS}"] = layer_figure(hypothesis, measurements, name)
     return {_file(name): drawing for name, drawing in found.items() if drawing is not None}
 
@@ -263,7 +263,7 @@ def _as_json(
     for since, parts in LATER.items():
         for part, fields in parts.items() if version < since else ():
             later[part] |= fields
-    estimates = tables.estimands_of(decision) | {result.name: result for result in decision.exploratory}
+    estimates = tables.collect_estimands(decision) | {result.name: result for result in decision.exploratory}
     return canonical_text(
         {
             "v": version,

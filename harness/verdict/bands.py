@@ -20,13 +20,13 @@ SHOWN_POINTS = 300
 CHARACTER = 0.078  # inches, at 9 points
 
 
-def regions(spec: DecisionSpec) -> list[tuple[str, Interval]]:
+def list_regions(spec: DecisionSpec) -> list[tuple[str, Interval]]:
     """Return the bands' intervals from left to right, each with its outcome."""
     parts = [(name, part) for name, band in spec.bands.items() for part in band]
     return sorted(parts, key=lambda item: (item[1].lower is not None, item[1].lower or 0.0, not item[1].lower_closed))
 
 
-def estimate_of(result: EstimandResult, summary: Target) -> float | None:
+def find_estimate(result: EstimandResult, summary: Target) -> float | None:
     """Return the point estimate, the mean, median or pseudomedian over seeds as the file says."""
     return result.estimate(summary)
 
@@ -34,7 +34,7 @@ def estimate_of(result: EstimandResult, summary: Target) -> float | None:
 def strip(decision: BandDecision, spec: DecisionSpec, estimate: float | None) -> str:
     """Return cuts, bands and interval from left to right: ``low |5| high [29.2 *30.6* 32.0]``."""
     marks: list[tuple[float, int, str]] = [(cut, 0, f"|{exact(cut)}|") for cut in spec.cuts]
-    marks += [(part.lower if part.lower is not None else float("-inf"), 1, name) for name, part in regions(spec)]
+    marks += [(part.lower if part.lower is not None else float("-inf"), 1, name) for name, part in list_regions(spec)]
     if estimate is not None:
         ends = decision.interval or ()
         texts = together([estimate, *ends], spec.cuts)
@@ -44,7 +44,7 @@ def strip(decision: BandDecision, spec: DecisionSpec, estimate: float | None) ->
     return " ".join(text for _, _, text in sorted(marks, key=lambda mark: mark[:2]))
 
 
-def view(points: Sequence[float], cuts: Sequence[float]) -> tuple[float, float]:
+def choose_range(points: Sequence[float], cuts: Sequence[float]) -> tuple[float, float]:
     """Return a finite range with all points, and with every cut that leaves them enough width to be distinguishable.
 
     That is a tenth of the width for the nearest cut on either side, a quarter for those beyond it.
@@ -68,7 +68,7 @@ def band_figure(decision: BandDecision, spec: DecisionSpec, estimate: float | No
     wide = decision.estimand.interval95
     if wide and decision.interval and not (wide[0] < decision.interval[0] and decision.interval[1] < wide[1]):
         wide = None  # omitted if it is of another kind than the decision's own interval, or not wider
-    low, high = view([*values, estimate, *(decision.interval or ()), *(wide or ())], spec.cuts)
+    low, high = choose_range([*values, estimate, *(decision.interval or ()), *(wide or ())], spec.cuts)
 
     def draw(figure: Figure) -> None:
         from matplotlib.ticker import MaxNLocator
@@ -91,7 +91,7 @@ def _draw_bands(axes: Axes, decision: BandDecision, spec: DecisionSpec, pilot: b
     low, high = axes.get_xlim()
     tint = {name: TINTS[index % len(TINTS)] for index, name in enumerate(spec.bands)}
     unlabelled = []
-    for name, part in regions(spec):
+    for name, part in list_regions(spec):
         left = max(low, part.lower if part.lower is not None else low)
         right = min(high, part.upper if part.upper is not None else high)
         if left > right or (left == right and left in (low, high)):
@@ -122,10 +122,12 @@ def _draw_bands(axes: Axes, decision: BandDecision, spec: DecisionSpec, pilot: b
 def _beyond(spec: DecisionSpec, edge: float, *, left: bool) -> str:
     """Return the bands and cuts out of view: ``← partial begins at 25, artifact at 5``."""
     if left:
-        hidden = [(name, part.upper) for name, part in reversed(regions(spec)) if part.upper is not None]
+        hidden = [(name, part.upper) for name, part in reversed(list_regions(spec)) if part.upper is not None]
         hidden = [(name, end) for name, end in hidden if end < edge]
     else:
-        hidden = [(name, part.lower) for name, part in regions(spec) if part.lower is not None and part.lower > edge]
+        hidden = [
+            (name, part.lower) for name, part in list_regions(spec) if part.lower is not None and part.lower > edge
+        ]
     words = [f"{name} {'begins ' * (index == 0)}at {exact(end)}" for index, (name, end) in enumerate(hidden)]
     if not words:
         return ""

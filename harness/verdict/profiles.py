@@ -31,10 +31,10 @@ class Panel(NamedTuple):
 
 def layer_figure(hypothesis: Hypothesis, measurements: Measurements, name: str) -> Drawing | None:
     """Draw mean ± sd over seeds per layer, one line per arm, at the last evaluated epoch; None without values."""
-    summary = series.usual_summary(name)
-    count = series.layers(measurements, name)
-    found = {arm: series.final(measurements, arm, name, summary, count) for arm in hypothesis.arms}
-    log = series.wants_log(name, [v for by_layer in found.values() for values in by_layer for v in values])
+    summary = series.choose_summary(name)
+    count = series.count_layers(measurements, name)
+    found = {arm: series.collect_final_values(measurements, arm, name, summary, count) for arm in hypothesis.arms}
+    log = series.needs_log_axis(name, [v for by_layer in found.values() for values in by_layer for v in values])
     shown = {
         (index, arm): {
             layer: kept
@@ -55,27 +55,27 @@ def layer_figure(hypothesis: Hypothesis, measurements: Measurements, name: str) 
         ends: list[float] = []
         for (index, _), kept in shown.items():
             style = line_style(index)
-            at, rows = list(kept), [series.centre_and_spread(values, log) for values in kept.values()]
+            at, rows = list(kept), [series.compute_centre_and_spread(values, log) for values in kept.values()]
             middle, lower, upper = zip(*rows, strict=True)
             axes.fill_between(at, lower, upper, color=style["color"], alpha=0.18, linewidth=0)
             axes.plot(at, middle, linewidth=1.8, **style)
             ends += [end for row in rows for end in row]
         _finish(axes, ends, log)
-        if not log and not series.metric(name).log_axis:
+        if not log and not series.find_metric(name).log_axis:
             axes.axhline(0, color="#b0b0b0", linewidth=0.8, zorder=0)
         axes.set_xticks(range(0, count, -(-count // 16)))
         axes.set_xlabel(f"layer (0: after the embedding, {count - 1}: before the head)")
-        axes.set_title(series.axis_label(name, summary))
+        axes.set_title(series.label_axis(name, summary))
 
     kind = "geometric mean and sd factor" if log else "mean ± sd"
-    alt = f"{series.axis_label(name, summary)} at each of {count} layers, {kind} over seeds, one line per arm"
+    alt = f"{series.label_axis(name, summary)} at each of {count} layers, {kind} over seeds, one line per arm"
     return Drawing(partial(svg, top + 2.55, draw, pilot=measurements.pilot), alt)
 
 
-def panels_of(hypothesis: Hypothesis, measurements: Measurements) -> list[Panel]:
+def choose_panels(hypothesis: Hypothesis, measurements: Measurements) -> list[Panel]:
     """Return the metrics that always have curves, and those that the decisions are about, if they were measured."""
-    there = series.measured(measurements)
-    wanted = [Panel(name, series.usual_summary(name), None) for name in there if series.metric(name).curve]
+    there = series.list_metrics(measurements)
+    wanted = [Panel(name, series.choose_summary(name), None) for name in there if series.find_metric(name).curve]
     for spec in hypothesis.decisions.values():
         estimand = hypothesis.estimands[spec.estimand]
         wanted.append(Panel(estimand.metric.name, estimand.samples or "value", estimand.layer))
@@ -84,10 +84,10 @@ def panels_of(hypothesis: Hypothesis, measurements: Measurements) -> list[Panel]
 
 def curve_figure(hypothesis: Hypothesis, measurements: Measurements) -> Drawing | None:
     """Draw learning curves: every seed thin, the mean over seeds thick, a cross where a seed diverged."""
-    panels = panels_of(hypothesis, measurements)
+    panels = choose_panels(hypothesis, measurements)
     tracks = {
         panel: {
-            arm: series.tracks(measurements, arm, panel.metric, panel.summary, panel.layer or 0)
+            arm: series.collect_tracks(measurements, arm, panel.metric, panel.summary, panel.layer or 0)
             for arm in hypothesis.arms
         }
         for panel in panels
@@ -104,11 +104,11 @@ def curve_figure(hypothesis: Hypothesis, measurements: Measurements) -> Drawing 
             column, row = index % 2, index // 2
             axes = place(figure, 0.75 + column * 3.6, top + 0.45 + row * 2.9, 2.85, 1.9)
             _draw_curves(axes, measurements, panel, tracks[panel])
-            title = series.axis_label(panel.metric, panel.summary, panel.layer)
+            title = series.label_axis(panel.metric, panel.summary, panel.layer)
             axes.set_title("\n".join(textwrap.wrap(title, 40)))
             axes.set_xlabel("epoch")
 
-    names = "; ".join(series.axis_label(*panel) for panel in panels)
+    names = "; ".join(series.label_axis(*panel) for panel in panels)
     alt = f"Learning curves over epochs: {names}; thin lines are seeds, thick lines their mean, one colour per arm"
     height = top + 2.9 * -(-len(panels) // 2) + 0.05
     return Drawing(partial(svg, height, draw, pilot=measurements.pilot), alt)
@@ -118,7 +118,7 @@ def _draw_curves(
     axes: Axes, measurements: Measurements, panel: Panel, tracks: dict[str, dict[int, dict[int, float]]]
 ) -> None:
     everything = [value for arm in tracks.values() for track in arm.values() for value in track.values()]
-    log = series.wants_log(panel.metric, everything)
+    log = series.needs_log_axis(panel.metric, everything)
     per_arm = max(3, SEED_LINES // len(tracks))
     seeds = {arm: list(found)[:: -(-len(found) // per_arm) or 1] for arm, found in tracks.items()}
     vertices = sum(len(tracks[arm][seed]) for arm, kept in seeds.items() for seed in kept)
@@ -138,7 +138,7 @@ def _draw_curves(
                 axes.plot(epochs[-1:], [found[seed][epochs[-1]]], "x", color=style["color"], markersize=6)
         every = sorted({epoch for epochs in at.values() for epoch in epochs})
         present = [[found[seed][epoch] for seed, epochs in at.items() if epoch in epochs] for epoch in every]
-        middle = [series.centre_and_spread(values, log)[0] for values in present]
+        middle = [series.compute_centre_and_spread(values, log)[0] for values in present]
         step = -(-len(every) // MEAN_MARKERS) or 1
         first = index * step // len(tracks)  # staggered by arm, so that markers of equal curves stay apart
         axes.plot(every, middle, linewidth=1.8, markevery=(first, step), **style)

@@ -11,22 +11,22 @@ from harness.plugins.registry import members
 from harness.records import STANDARD_METRICS, Measurements
 
 
-def metric(name: str) -> type[Metric]:
+def find_metric(name: str) -> type[Metric]:
     """Return the metric plug-in of a name, for its label, unit and axis."""
     found = members("metrics")[name]
     assert issubclass(found, Metric)
     return found
 
 
-def usual_summary(name: str) -> str:
+def choose_summary(name: str) -> str:
     """Return the summary of probe samples to show: the median of skewed quantities, the mean of others."""
-    kind = metric(name)
+    kind = find_metric(name)
     if not kind.per_sample:
         return "value"
     return "median" if kind.log_axis else "mean"
 
 
-def measured(measurements: Measurements) -> tuple[str, ...]:
+def list_metrics(measurements: Measurements) -> tuple[str, ...]:
     """Return the names of all metrics of a run: the standard ones in their usual order, then others by name.
 
     The order in which results.json lists them must not matter, because it is sorted there.
@@ -36,9 +36,9 @@ def measured(measurements: Measurements) -> tuple[str, ...]:
     return (*standard, *sorted(found.difference(standard)))
 
 
-def axis_label(name: str, summary: str, layer: int | None = None) -> str:
+def label_axis(name: str, summary: str, layer: int | None = None) -> str:
     """Return a metric in words: ``BP gradient norm, layer 2, median over samples``."""
-    kind = metric(name)
+    kind = find_metric(name)
     parts = [kind.label + (f" ({kind.unit})" if kind.unit else "")]
     if layer is not None:
         parts.append(f"layer {layer}")
@@ -47,7 +47,9 @@ def axis_label(name: str, summary: str, layer: int | None = None) -> str:
     return ", ".join(parts)
 
 
-def tracks(measurements: Measurements, arm: str, name: str, summary: str, layer: int) -> dict[int, dict[int, float]]:
+def collect_tracks(
+    measurements: Measurements, arm: str, name: str, summary: str, layer: int
+) -> dict[int, dict[int, float]]:
     """Return seed index → epoch → finite value, for one arm, metric and layer (0 for metrics without layers)."""
     found: dict[int, dict[int, float]] = {}
     for replica in measurements.replicas:
@@ -60,13 +62,13 @@ def tracks(measurements: Measurements, arm: str, name: str, summary: str, layer:
     return found
 
 
-def layers(measurements: Measurements, name: str) -> int:
+def count_layers(measurements: Measurements, name: str) -> int:
     """Return the number of layers that a metric was measured on."""
     found = (replica.metrics[name].values for replica in measurements.replicas if name in replica.metrics)
     return max((max(map(len, rows), default=0) for values in found for rows in values.values()), default=0)
 
 
-def last_epoch(measurements: Measurements, arm: str, name: str) -> int | None:
+def find_last_epoch(measurements: Measurements, arm: str, name: str) -> int | None:
     """Return the last epoch at which a metric was evaluated in an arm."""
     epochs = [
         max(replica.metrics[name].epochs)
@@ -76,9 +78,11 @@ def last_epoch(measurements: Measurements, arm: str, name: str) -> int | None:
     return max(epochs, default=None)
 
 
-def final(measurements: Measurements, arm: str, name: str, summary: str, layers: int = 1) -> list[list[float]]:
+def collect_final_values(
+    measurements: Measurements, arm: str, name: str, summary: str, layers: int = 1
+) -> list[list[float]]:
     """Return each layer's finite values at the last evaluated epoch, one per seed that has one."""
-    epoch = last_epoch(measurements, arm, name)
+    epoch = find_last_epoch(measurements, arm, name)
     found: list[list[float]] = [[] for _ in range(layers)]
     for replica in measurements.replicas:
         series = replica.metrics.get(name)
@@ -91,17 +95,17 @@ def final(measurements: Measurements, arm: str, name: str, summary: str, layers:
     return found
 
 
-def mean_sd(values: Sequence[float]) -> tuple[float | None, float | None]:
+def compute_mean_sd(values: Sequence[float]) -> tuple[float | None, float | None]:
     """Return mean and standard deviation (n − 1) over seeds; None if there are too few values."""
     if not values:
         return None, None
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
 
-def centre_and_spread(values: Sequence[float], log: bool) -> tuple[float, float, float]:
+def compute_centre_and_spread(values: Sequence[float], log: bool) -> tuple[float, float, float]:
     """Return mean, mean − sd and mean + sd; on a log axis of the logarithms, so that no end is negative."""
     shown = [math.log10(value) for value in values] if log else list(values)
-    mean, sd = mean_sd(shown)
+    mean, sd = compute_mean_sd(shown)
     assert mean is not None
     ends = (mean, mean - (sd or 0.0), mean + (sd or 0.0))
     if not log:
@@ -110,7 +114,7 @@ def centre_and_spread(values: Sequence[float], log: bool) -> tuple[float, float,
     return middle, low, high
 
 
-def wants_log(name: str, values: Sequence[float]) -> bool:
+def needs_log_axis(name: str, values: Sequence[float]) -> bool:
     """Tell whether a figure needs a log axis: the metric asks for one and its values span a decade or more."""
     positive = [value for value in values if value > 0]
-    return metric(name).log_axis and bool(positive) and max(positive) >= 10 * min(positive)
+    return find_metric(name).log_axis and bool(positive) and max(positive) >= 10 * min(positive)

@@ -20,10 +20,10 @@ class Table(NamedTuple):
     rows: list[list[str]]
 
 
-def per_arm(hypothesis: Hypothesis, measurements: Measurements) -> Table:
+def tabulate_arms(hypothesis: Hypothesis, measurements: Measurements) -> Table:
     """Return metrics without layers at the last evaluated epoch, mean ± sd over seeds, one row per arm."""
-    names = [name for name in series.measured(measurements) if not series.metric(name).layered]
-    heads = ["Arm", "Seeds", *(series.axis_label(name, series.usual_summary(name)) for name in names)]
+    names = [name for name in series.list_metrics(measurements) if not series.find_metric(name).layered]
+    heads = ["Arm", "Seeds", *(series.label_axis(name, series.choose_summary(name)) for name in names)]
     rows: list[list[str]] = []
     for arm, spec in hypothesis.arms.items():
         trained = [replica for replica in measurements.replicas if replica.arm == arm]
@@ -33,17 +33,17 @@ def per_arm(hypothesis: Hypothesis, measurements: Measurements) -> Table:
     return Table("", heads, rows)
 
 
-def per_layer(hypothesis: Hypothesis, measurements: Measurements) -> list[Table]:
+def tabulate_layers(hypothesis: Hypothesis, measurements: Measurements) -> list[Table]:
     """Return a table per metric with layers: one row per layer, one column per arm in which it is defined."""
     tables = []
-    for name in series.measured(measurements):
-        if not series.metric(name).layered:
+    for name in series.list_metrics(measurements):
+        if not series.find_metric(name).layered:
             continue
-        arms = [arm for arm in hypothesis.arms if series.last_epoch(measurements, arm, name) is not None]
-        count = series.layers(measurements, name)
+        arms = [arm for arm in hypothesis.arms if series.find_last_epoch(measurements, arm, name) is not None]
+        count = series.count_layers(measurements, name)
         columns = [_cells(measurements, arm, name, count) for arm in arms]
         rows: list[list[str]] = [[str(layer), *(column[layer] for column in columns)] for layer in range(count)]
-        title = series.axis_label(name, series.usual_summary(name))
+        title = series.label_axis(name, series.choose_summary(name))
         tables.append(Table(title, ["Layer", *(hypothesis.arms[arm].label for arm in arms)], rows))
     return tables
 
@@ -52,15 +52,15 @@ def _cells(measurements: Measurements, arm: str, name: str, layers: int) -> list
     """Return a metric in an arm, mean ± sd over seeds, for each layer."""
     trained = sum(replica.arm == arm for replica in measurements.replicas)
     cells = []
-    for values in series.final(measurements, arm, name, series.usual_summary(name), layers):
+    for values in series.collect_final_values(measurements, arm, name, series.choose_summary(name), layers):
         few = f" (n = {len(values)})" if values and len(values) < trained else ""
-        cells.append(Markdown(plus_minus(*series.mean_sd(values)) + few))
+        cells.append(Markdown(plus_minus(*series.compute_mean_sd(values)) + few))
     return cells
 
 
-def per_seed(measurements: Measurements, decision: Decision) -> Table:
+def tabulate_seeds(measurements: Measurements, decision: Decision) -> Table:
     """Return the estimands of decisions and guards, seed by seed."""
-    results = estimands_of(decision)
+    results = collect_estimands(decision)
     columns = [_values(result) for result in results.values()]
     heads = [r.name + (f" ({r.unit})" if r.unit else "") for r in results.values()]
     rows: list[list[str]] = [
@@ -70,7 +70,7 @@ def per_seed(measurements: Measurements, decision: Decision) -> Table:
     return Table("", ["No.", "Seed", *heads], rows)
 
 
-def estimands_of(decision: Decision) -> dict[str, EstimandResult]:
+def collect_estimands(decision: Decision) -> dict[str, EstimandResult]:
     """Return the estimands of decisions and guards, by name."""
     found = [part.estimand for part in decision.decisions] + [guard.estimand for guard in decision.guards]
     return {result.name: result for result in found}
@@ -89,7 +89,7 @@ PARTS = {"Data": "dataset", "Model": "model", "Optimizer": "optimizer"}
 """Rows of the settings that have parameters of their own."""
 
 
-def settings(hypothesis: Hypothesis, measurements: Measurements) -> tuple[list[tuple[str, str]], Table]:
+def tabulate_settings(hypothesis: Hypothesis, measurements: Measurements) -> tuple[list[tuple[str, str]], Table]:
     """Return the settings that all arms share, and a table of each arm's own, by parameter."""
     of_arm = {}
     for name, arm in hypothesis.arms.items():
@@ -128,8 +128,8 @@ def _split(parts: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
     return {field: value for field, value in parts[0].items() if field not in differing}, differing
 
 
-def settings_before(hypothesis: Hypothesis, measurements: Measurements) -> tuple[list[tuple[str, str]], Table]:
-    """Return as ``settings`` does on pages of form 1 or 2: an arm's own settings, plug-in by plug-in."""
+def tabulate_settings_before(hypothesis: Hypothesis, measurements: Measurements) -> tuple[list[tuple[str, str]], Table]:
+    """Return as ``tabulate_settings`` does on pages of form 1 or 2: an arm's own settings, plug-in by plug-in."""
     of_arm = {
         name: _setup(arm.setup, measurements.epochs.get(name)) | {"Evaluated": _evaluated_before(arm.setup)}
         for name, arm in hypothesis.arms.items()
@@ -152,17 +152,17 @@ def _arms(hypothesis: Hypothesis, own: Mapping[str, str]) -> Table:
 
 
 def _arm(name: str, arm: Arm) -> list[str]:
-    penalty = words(arm.penalty) if arm.penalty is not None else "none"
-    return [arm.label, name, words(arm.rule), penalty, ", ".join(arm.freeze) or "nothing"]
+    penalty = describe_plugin(arm.penalty) if arm.penalty is not None else "none"
+    return [arm.label, name, describe_plugin(arm.rule), penalty, ", ".join(arm.freeze) or "nothing"]
 
 
 def _setup(setup: Setup, trained: int | None) -> dict[str, str]:
     evaluation = setup.evaluation
     epochs = str(setup.epochs) if trained in (None, setup.epochs) else f"{trained} trained, {setup.epochs} registered"
     return {
-        "Data": words(setup.dataset),
-        "Model": words(setup.model),
-        "Optimizer": words(setup.optimizer),
+        "Data": describe_plugin(setup.dataset),
+        "Model": describe_plugin(setup.model),
+        "Optimizer": describe_plugin(setup.optimizer),
         "Epochs": epochs,
         "Batch size": str(setup.batch_size),
         "Precision": setup.precision,
@@ -181,7 +181,7 @@ def _evaluated_before(setup: Setup) -> str:
     return f"after epoch 1, every {setup.evaluation.every_epochs} epochs and the last"
 
 
-def words(part: BaseModel) -> str:
+def describe_plugin(part: BaseModel) -> str:
     """Return a plug-in and its parameters: ``adamw: lr 0.001, weight decay 0.01``."""
     return _listed(part.model_dump())
 
@@ -214,7 +214,7 @@ def count_attempts(statuses: Iterable[str]) -> str:
     return f"{len(found)} started: {kinds}" if found else "none recorded"
 
 
-def effects(moved: Consequences) -> Markdown:
+def describe_effects(moved: Consequences) -> Markdown:
     """Return the effects on claims: ``walks back a; restores b``."""
     verbs = {
         "supports": moved.supported,

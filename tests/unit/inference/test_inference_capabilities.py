@@ -22,7 +22,7 @@ from harness.metrics.credit_norm import CreditNorm
 from harness.metrics.train_loss import TrainLoss
 from harness.records import Hypothesis
 from harness.stats.distributions import t_exceeded
-from harness.verdict.profiles import panels_of
+from harness.verdict.profiles import choose_panels
 from tests.unit.inference.inference_records import (
     ACCURACY,
     COSINE,
@@ -162,7 +162,7 @@ def test_a_curve_is_drawn_of_every_metric_that_asks_for_one(monkeypatch: pytest.
     measured = make_measurements(
         {("penalized", name): [0.5, 0.6] for name in ("test_accuracy", "train_loss", "credit_norm")}
     )
-    assert [panel.metric for panel in panels_of(h, measured)] == ["test_accuracy", "train_loss"]
+    assert [panel.metric for panel in choose_panels(h, measured)] == ["test_accuracy", "train_loss"]
     monkeypatch.setattr(TrainLoss, "curve", False)
     monkeypatch.setattr(CreditNorm, "curve", True)
-    assert [panel[:2] for panel in panels_of(h, measured)] == [("test_accuracy", "value"), ("credit_norm", "median")]
+    assert [panel[:2] for panel in choose_panels(h, measured)] == [("test_accuracy", "value"), ("credit_norm", "median")]

@@ -1,7 +1,9 @@
-"""How long an audit of a large trail takes: python benchmarks/audit.py [EVENTS]
+"""Time an audit of a large trail.
+
+    python benchmarks/audit.py [EVENTS]
 
 The trail is a chain of events as harness writes them, with a run folder for every judged run; training is left out.
-Beside the time on the clock stands the processor's: the first grows when other programs run, the second less.
+Both wall-clock and processor time are printed: other programs prolong the former, and the latter less.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ REPOSITORY = Path(__file__).parents[1] / "verdicts"
 
 
 class Chain(Ledger):
-    """Appends without looking at what is there and without waiting for the disk, as a clone that is being copied."""
+    """A ledger that appends without reading its trail or waiting for the disk, as when a clone is copied."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -46,7 +48,7 @@ class Chain(Ledger):
 
 
 def build(root: Path, events: int) -> None:
-    """Hypotheses of four events each, like the repository's own protocols, with small results."""
+    """Append hypotheses of four events each, with small results, modelled on the repository's own protocols."""
     model = Ledger(REPOSITORY).events()
     registered = next(event for event in model if event.type == "registered").body
     started = next(event for event in model if event.type == "run_started").body
@@ -78,7 +80,7 @@ def build(root: Path, events: int) -> None:
 
 
 def varied(value: Any, number: int) -> Any:
-    """Another number wherever a form has one, or else all hypotheses would be the same but for their names."""
+    """Replace the numbers of a form, so that hypotheses differ in more than their names."""
     if isinstance(value, dict):
         return {key: varied(child, number) for key, child in value.items()}
     if isinstance(value, list):
@@ -87,7 +89,7 @@ def varied(value: Any, number: int) -> Any:
 
 
 def run_files(name: str, registration: str, run: str, seeds: tuple[int, ...], arms: list[str]) -> dict[str, bytes]:
-    """results.json and env.json of the right form, and a page and figures of the usual size."""
+    """Return results.json and env.json in the right form, and a page and figures of the usual size."""
     (folder, *_) = sorted(REPOSITORY.glob("bp-penalty-control/*"))
     page = json.loads((folder / "env.json").read_bytes())
     attempt = {"run": run, "status": "finished", "started": "2026-01-01T00:00:00Z", "outcome": None, "reason": None}

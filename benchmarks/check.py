@@ -1,9 +1,9 @@
-"""How long ``harness check`` takes for 200 files: written into a temporary folder, checked by the command, five times.
+"""Time ``harness check`` on 200 files in a temporary folder, five times.
 
     python benchmarks/check.py [--files 200]
 
 The files are the three of hypotheses/ with other ids and learning rates, so that they are as long as real ones and no
-two ask the same.
+two are the same.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HYPOTHESES = Path(__file__).parents[1] / "hypotheses"
 
 
 def write_files(folder: Path, count: int) -> int:
-    """Write ``count`` valid hypotheses and their claims; the number of bytes."""
+    """Write ``count`` valid hypotheses and their claims; return the number of bytes."""
     originals = [path for path in sorted(HYPOTHESES.glob("*.yaml")) if path.name != "claims.yaml"]
     (folder / "claims.yaml").write_bytes((HYPOTHESES / "claims.yaml").read_bytes())
     for number in range(count):
@@ -41,7 +41,7 @@ def main() -> None:
         folder.mkdir()
         size = write_files(folder, count)
         seconds, own = [], []
-        # As installed: Python keeps what it compiled, whatever this shell says.
+        # As in an installation, Python keeps its bytecode, whatever this shell's environment says.
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         command = [sys.executable, "-m", "harness.cli", "check", str(folder)]
         for _ in range(6):

@@ -1,6 +1,6 @@
-"""What a checkpoint costs: the same training with checkpoints every few seconds and with none, turn by turn.
+"""Cost of checkpoints: the same training with checkpoints every few seconds and with none, in alternation.
 
-``--every`` must leave the time to write one, or training waits for the disk as it never does with a minute between two.
+``--every`` must leave enough time to write a checkpoint, or training waits for the disk, which it never does otherwise.
 
 python benchmarks/checkpoint.py --data data --epochs 60 --every 6            (protocol 1's replicas, needs CUDA)
 python benchmarks/checkpoint.py quickstart_digits.yaml --device cpu --epochs 200
@@ -44,7 +44,7 @@ def main() -> None:
     images = {data.name: data.load(options.data, say)}
 
     def timed(every: float) -> tuple[float, int]:
-        """Seconds, and how many checkpoints they must have held: counted as training does, from the first report on."""
+        """Return the seconds and the number of checkpoints due, counted as in training, from the first report on."""
         saved: dict[int, float] = {}
         written = [0]
 
@@ -59,7 +59,7 @@ def main() -> None:
             train(plan, images, device, Path(folder), checkpoint_seconds=every, report=note)
             return time.perf_counter() - start, written[0]
 
-    timed(1e9)  # compiles, and reads what is to be read
+    timed(1e9)  # compiles kernels and warms the file cache
     pairs = [(timed(1e9)[0], timed(options.every)) for _ in range(options.repeats)]
     without = statistics.median(seconds for seconds, _ in pairs)
     with_them = statistics.median(seconds for _, (seconds, _) in pairs)

@@ -1,4 +1,4 @@
-"""The engine beside the per-seed loop (``loop.py``), on the same data, in one run, on one machine.
+"""Comparison of harness's training with the per-seed loop (``loop.py``), on the same data, machine and run.
 
     python benchmarks/compare.py digits
     python benchmarks/compare.py protocol single many --data data --out results.json     (needs CUDA)
@@ -41,7 +41,7 @@ H100 = {"bandwidth": 3.35e12, "float32": 67e12, "tf32": 494e12}  # data sheet, S
 
 
 def cohorts_of(part: str, arms: dict[str, Arm], planned: tuple[Cohort, ...], replicas: int) -> list[Cohort]:
-    """What a part trains."""
+    """Return the cohorts that a part of the comparison trains."""
     if part in ("digits", "protocol"):
         return list(planned)
     if part == "single":
@@ -59,11 +59,11 @@ def cohorts_of(part: str, arms: dict[str, Arm], planned: tuple[Cohort, ...], rep
 
 
 def engine_times(cohort: Cohort, images: Images, device: Device, epochs: int, together: Any = None) -> dict[str, Any]:
-    """Seconds of each epoch of a cohort, trained as ``harness.training`` does, after one that warms up and captures.
+    """Return the seconds of each epoch of a cohort trained by ``harness.training``, after a warm-up epoch.
 
     ``together`` lets processes that train beside each other begin their epochs at the same time.
     """
-    gc.collect()  # the program before, if anything in it points back at it
+    gc.collect()  # frees the previous program, if it is part of a reference cycle
     if device.is_cuda:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
@@ -99,7 +99,7 @@ def engine_times(cohort: Cohort, images: Images, device: Device, epochs: int, to
 
 
 def times_beside(cohort: Cohort, images: Images, device: Device, epochs: int, count: int) -> dict[str, Any]:
-    """As ``engine_times``, for ``count`` processes of the cohort at a time: as many as ``harness run`` would start.
+    """Return times as ``engine_times`` does, for as many concurrent processes as ``harness run`` would start.
 
     An epoch takes as long as the slowest process; ``median`` is that divided by the processes.
     """
@@ -122,17 +122,17 @@ def times_beside(cohort: Cohort, images: Images, device: Device, epochs: int, co
 
 
 def answer_times(cohort: Cohort, images: Images, device: Device, epochs: int, together: Any, answers: Any) -> None:
-    """What one of the processes does."""
+    """Time a cohort in one of the concurrent processes."""
     try:
         with use_one_thread(device):
             answers.put(engine_times(cohort, images, device, epochs, together))
-    except Exception as error:  # the others wait at the barrier, and the parent for an answer
+    except Exception as error:  # the other processes wait at the barrier, and the parent for an answer
         together.abort()
         answers.put(error)
 
 
 def in_turn(seconds: list[float], workers: int) -> float:
-    """How long cohorts take together, each in the first process that is free, in their order."""
+    """Return the total time of cohorts that start in order, each in the first free process."""
     busy = [0.0] * workers
     for one in seconds:
         busy[busy.index(min(busy))] += one
@@ -140,7 +140,7 @@ def in_turn(seconds: list[float], workers: int) -> float:
 
 
 def loop_text(arm: Arm) -> str:
-    """The arm as ``loop.py`` takes it; refuses what the loop does not do."""
+    """Return the arm in the syntax of ``loop.py``; refuse what the loop does not support."""
     if arm.freeze not in ((), ("blocks",)) or arm.rule.name not in ("dfa", "bp"):
         raise SystemExit(f"the loop cannot train arm {arm.label!r}")
     strength = arm.penalty.strength if arm.penalty else 0.0
@@ -148,7 +148,7 @@ def loop_text(arm: Arm) -> str:
 
 
 def loop_times(name: str, arms: list[str], processes: int, threads: int | None, options: Any) -> dict[str, list[float]]:
-    """Arm → seconds of each epoch of the slowest of ``processes`` loops at a time, which train one model each."""
+    """Return arm → seconds of each epoch of the slowest of ``processes`` concurrent loops, one model each."""
     command = [sys.executable, str(HERE / "loop.py"), name, "--wait", f"--device={options.device}"]
     command += [f"--arm={arm}" for arm in arms]
     command += [f"--data={options.data}", f"--epochs={options.loop_epochs}", f"--precision={options.precision}"]
@@ -180,7 +180,7 @@ def loop_times(name: str, arms: list[str], processes: int, threads: int | None, 
 
 
 def roofline(cohort: Cohort, measured: float, options: Any) -> str:
-    """One line: what a step must move and do, from the model's shape, the floors that sets, and ``measured`` seconds.
+    """Return one line: bytes and operations of a step from the model's shape, the lower bounds, ``measured`` seconds.
 
     Per trained number AdamW reads weight, gradient and two moments and writes three of them; backward writes the
     gradient. Weights are read once forward and, where a gradient passes through them, once backward. Input and output
@@ -207,7 +207,7 @@ def roofline(cohort: Cohort, measured: float, options: Any) -> str:
 
 
 def compare(part: str, options: Any, device: Device, known: dict[str, Any]) -> list[dict[str, Any]]:
-    """One row per cohort of a part. ``known`` keeps the loop's times, which parts share."""
+    """Return one row per cohort of a part. ``known`` caches the loop's times, which parts share."""
     file = "quickstart_digits.yaml" if part == "digits" else "mode2_direction.yaml"
     hypothesis = spec.load(HERE.parent / "hypotheses" / file).hypothesis
     arms = {}
@@ -240,7 +240,7 @@ def compare(part: str, options: Any, device: Device, known: dict[str, Any]) -> l
 
 
 def report(rows: list[dict[str, Any]], ways: list[str]) -> str:
-    """Markdown: a table per replica and epoch, the ratio to the loop's fastest way, then the rooflines."""
+    """Return Markdown: a table per replica and epoch, the ratio to the loop's fastest variant, then the rooflines."""
     heads = ["part", "arms", "replicas", *(f"loop, {text}" for text in ways), "engine", "loop / engine", "ms per step"]
     lines = [heads, ["---"] * len(heads)]
     groups = [[row] for row in rows]

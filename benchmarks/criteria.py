@@ -1,4 +1,4 @@
-"""How long one decision takes, by criterion and number of seeds: python benchmarks/criteria.py. Loads no torch."""
+"""Time of one decision by criterion and number of seeds: python benchmarks/criteria.py. Loads no torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NUMBERS = (5, 10, 20, 30, 50, 200)
 
 
 def seconds(criterion: Criterion, n: int) -> float:
-    """Of three atom tests and an interval; the best of three, each on other values."""
+    """Return the seconds of three atom tests and an interval: the best of three runs, each on other values."""
     atoms = split({name: Band.parse(text) for name, text in BANDS.items()})
     best = math.inf
     for seed in range(3):
@@ -31,7 +31,7 @@ def seconds(criterion: Criterion, n: int) -> float:
 
 
 def main() -> None:
-    """One line per criterion."""
+    """Print one line per criterion."""
     print("milliseconds  " + "".join(f"{f'n = {n}':>10}" for n in NUMBERS))
     for name, kind in members("criteria").items():
         criterion = kind.model_validate({"name": name})

@@ -1,4 +1,4 @@
-"""The same cohorts on one card and on several: how much faster, and whether to the same bits.
+"""Comparison of the same cohorts on one card and on several: speed-up, and equality of bits.
 
     python benchmarks/gpus.py --data data            (needs at least two CUDA devices)
 
@@ -24,7 +24,7 @@ from harness.training import Device, Progress, open_device, train
 
 
 def trained(plan: Any, images: Any, device: Device) -> dict[str, Any]:
-    """Seconds in all and under way, and what came out."""
+    """Return total seconds, seconds after startup, and the results."""
     begun: dict[int, float] = {}
     ended: dict[int, float] = {}
 
@@ -66,7 +66,7 @@ def main() -> None:
     data = next(iter(arms.values())).setup.dataset
     images = {data.name: data.load(options.data, say)}
     one = replace(device, workers=1)
-    trained(plan.model_copy(update={"cohorts": plan.cohorts[:1]}), images, one)  # compiles what all take from the disk
+    trained(plan.model_copy(update={"cohorts": plan.cohorts[:1]}), images, one)  # fills the cache of kernels
     alone, beside = trained(plan, images, one), trained(plan, images, device)
     same = alone["replicas"] == beside["replicas"]
     sizes = ", ".join(str(len(cohort.replicas)) for cohort in plan.cohorts)

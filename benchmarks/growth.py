@@ -1,4 +1,4 @@
-"""How the engine's cost grows with replicas, width and blocks: a table, a figure, and peak memory against its model.
+"""Growth of training cost with replicas, width and blocks: a table, a figure, and peak memory against its model.
 
     python benchmarks/growth.py --data data --out growth.json --figure benchmarks/growth.svg     (needs CUDA)
 
@@ -28,7 +28,7 @@ STANDARD = {"replicas": 16, "width": 256, "blocks": 4}
 
 
 def measure(changed: dict[str, int], options: Any) -> dict[str, Any]:
-    """Milliseconds per step and per replica and epoch of one shape, and its peak memory."""
+    """Return milliseconds per step and per replica and epoch of one shape, and its peak memory."""
     shape = STANDARD | changed
     arm = spec.load(HERE.parent / "hypotheses/mode2_direction.yaml").hypothesis.arms["penalized"]
     model = arm.setup.model.model_copy(update={"width": shape["width"], "blocks": shape["blocks"]})
@@ -50,7 +50,7 @@ def measure(changed: dict[str, int], options: Any) -> dict[str, Any]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Markdown."""
+    """Return the rows as a Markdown table."""
     heads = "replicas | width | blocks | ms per step | ms per replica and epoch | measuring | peak GB | predicted GB"
     lines = [f"| {heads} |", "|" + " --- |" * 8]
     for row in rows:
@@ -62,7 +62,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """Milliseconds per replica and epoch over each of the three, on logarithmic axes."""
+    """Draw milliseconds per replica and epoch over each of the three dimensions, on logarithmic axes."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 

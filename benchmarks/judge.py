@@ -1,4 +1,4 @@
-"""How long judging takes: a stored run of many seeds, judged again and under other criteria; and planning one.
+"""Time of judging: a stored run of many seeds, judged again and under other criteria; and of planning one.
 
     python benchmarks/judge.py --seeds 50
 
@@ -74,14 +74,14 @@ def main() -> None:
             wall, own = timed(command, options.repeats)
             print(f"| {name} | {wall:.2f} | {own:.2f} |", flush=True)
         judging = ("reverdict(sys.argv[1], Path(sys.argv[2]))",) * 2
-        # Turn by turn, because the machine's speed changes.
+        # In alternation, because the machine's speed changes.
         times = [inside(LOADED) + inside(judging, run, str(verdicts)) for _ in range(options.repeats)]
         for name, column in zip(STEPS, zip(*times, strict=True), strict=True):
             print(f"| {name} | {statistics.median(column):.2f} | |")
 
 
 def inside(steps: Sequence[str], *arguments: str) -> list[float]:
-    """Seconds of each step, one after the other, in a new process that has imported what judging imports."""
+    """Return the seconds of successive steps in a new process that has imported what judging imports."""
     lines = [f"import gc, sys, time; from pathlib import Path; {IMPORTS}"]
     lines += ["from harness.verdict import page", "gc.disable()"]  # without garbage collection, as in judging
     for step in steps:
@@ -92,7 +92,7 @@ def inside(steps: Sequence[str], *arguments: str) -> list[float]:
 
 
 def timed(command: list[str], repeats: int) -> tuple[float, float]:
-    """Median seconds on the clock, and of a processor: on a busy machine, the one that says more."""
+    """Return median wall-clock and processor seconds; the latter mean more on a busy machine."""
     subprocess.run(command, env=ENVIRONMENT, cwd=REPOSITORY, capture_output=True, check=True)  # compiles
     walls, own = [], []
     for _ in range(repeats):
@@ -105,7 +105,7 @@ def timed(command: list[str], repeats: int) -> tuple[float, float]:
 
 
 def store(verdicts: Path, seeds: int) -> tuple[str, int]:
-    """A registered, judged run of that many seeds; its name, and the size of its results."""
+    """Store a registered, judged run of that many seeds; return its name and the size of its results."""
     raw = FILE.read_bytes().replace(b"count: 10", f"count: {seeds}".encode())
     claims_raw = FILE.with_name("claims.yaml").read_bytes()
     loaded = spec.parse(raw, claims_raw, FILE.name)
@@ -148,7 +148,7 @@ def store(verdicts: Path, seeds: int) -> tuple[str, int]:
 
 
 def drawn(model: Measurements, seeds: tuple[int, ...], registration: str) -> Measurements:
-    """Measurements of the model's shape: each replica one of the model's, every number moved by up to one percent."""
+    """Return measurements of the model's shape: each replica is one of the model's, with numbers moved by up to 1%."""
     draw = random.Random(1)
     by_arm: dict[str, list[Any]] = {}
     for replica in model.replicas:

@@ -1,4 +1,4 @@
-"""The loop that people use today: one process per seed, one model, eager PyTorch, a DataLoader.
+"""The usual training loop: one process per seed, one model, eager PyTorch, a DataLoader.
 
 Written from the protocols' text, without anything from harness, as scripts do it: an ``nn.Module``, PIL transforms in
 two workers, one ``torch.optim.AdamW`` per part under DFA and one for all under BP. Images are decoded once and kept in
@@ -26,13 +26,13 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-WARM_UP = 20  # batches before the clock starts: libraries load, memory is allocated
+WARM_UP = 20  # batches before timing starts, in which libraries load and memory is allocated
 CLASSES = 10
-JOB = ("device", "epochs", "batches")  # options of the command that are arguments of ``epoch_times``
+JOB = ("device", "epochs", "batches")  # command options that are passed to ``epoch_times``
 
 
 class Block(nn.Module):
-    """f(h) = W2 · gelu(W1 · LN(h))."""
+    """A residual branch f(h) = W2 · gelu(W1 · LN(h))."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Block(nn.Module):
 
 
 class Network(nn.Module):
-    """h_{l+1} = h_l + f_l(h_l); logits = head(LN_out(h_L))."""
+    """A residual MLP: h_{l+1} = h_l + f_l(h_l); logits = head(LN_out(h_L))."""
 
     def __init__(self, features: int, width: int, depth: int) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Network(nn.Module):
 
 
 class Dfa:
-    """Every part minimises its own objective on detached input, with its own optimizer; blocks are clipped to 1."""
+    """Direct feedback: every part minimises its own objective on detached input by its own optimizer; blocks clip at 1."""
 
     def __init__(self, net: Network, strength: float) -> None:
         self.net, self.strength = net, strength
@@ -93,7 +93,7 @@ class Dfa:
 
 
 class Bp:
-    """Cross entropy + λ · Σ_l mean_n ‖f_l‖² through the whole network, one optimizer."""
+    """Backpropagation of cross entropy + λ · Σ_l mean_n ‖f_l‖² through the whole network, with one optimizer."""
 
     def __init__(self, net: Network, strength: float) -> None:
         self.net, self.strength = net, strength
@@ -117,7 +117,7 @@ RULES = {"dfa": Dfa, "bp": Bp}
 
 @dataclass(frozen=True)
 class Data:
-    """A training split and how the protocols train on it."""
+    """A training split and the settings with which the protocols train on it."""
 
     dataset: Dataset
     shape: tuple[int, int, int]  # features, width, blocks
@@ -128,7 +128,7 @@ class Data:
 
 @dataclass(frozen=True)
 class InMemory(Dataset):
-    """PIL images and their labels, transformed when fetched."""
+    """A dataset of PIL images and their labels, transformed when they are fetched."""
 
     pairs: list[tuple[Any, int]]
     transform: Any
@@ -141,7 +141,7 @@ class InMemory(Dataset):
 
 
 def load(name: str, folder: Path) -> Data:
-    """``digits`` from scikit-learn, or ``cifar10`` from <folder>/cifar10/train/<class>/ or torchvision's own files."""
+    """Load ``digits`` from scikit-learn, or ``cifar10`` from <folder>/cifar10/train/<class>/ or torchvision's files."""
     if name == "digits":
         from sklearn.datasets import load_digits
 
@@ -151,7 +151,7 @@ def load(name: str, folder: Path) -> Data:
         return Data(dataset, shape=(64, 64, 3), batch=64, workers=0, epochs=20)
     try:
         import torchvision
-    except RuntimeError:  # beside a CPU build of torch its import wants two operators, which nothing here calls
+    except RuntimeError:  # with a CPU build of torch, its import misses two operators, which nothing here calls
         for operator in ("nms", "qnms"):
             torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float t) -> Tensor")
         import torchvision
@@ -172,7 +172,7 @@ def epoch_times(
     rule: str, strength: float, data: Data, device: str, epochs: int, *,
     freeze_blocks: bool = False, batches: int | None = None,
 ) -> list[float]:  # fmt: skip
-    """Seconds of each of ``epochs`` training epochs of one model, from starting the workers to the last update.
+    """Return the seconds of each of ``epochs`` epochs of one model, from starting the workers to the last update.
 
     With ``batches``, that many batches of an epoch are timed once it is under way, and scaled to the whole epoch.
     """
@@ -181,7 +181,7 @@ def epoch_times(
     net.blocks.requires_grad_(not freeze_blocks)
     trainer = RULES[rule](net, strength)
     schedules = [CosineAnnealingLR(optimizer, data.epochs) for optimizer in trainer.optimizers.values()]
-    # Python 3.14's default is not to fork: every epoch would begin by sending all images to the workers.
+    # Python 3.14 does not fork by default, so that every epoch would begin by sending all images to the workers.
     how = {"num_workers": data.workers, "multiprocessing_context": "fork" if data.workers else None}
     loader = DataLoader(data.dataset, data.batch, shuffle=True, **how)
     if batches is not None and not 0 < batches <= len(loader) - WARM_UP:
@@ -213,12 +213,12 @@ def epoch_times(
 
 
 def epoch_seconds(rule: str, strength: float, data: Data, device: str, epochs: int, **options: Any) -> float:
-    """Median seconds of an epoch of one model; see ``epoch_times``."""
+    """Return the median seconds of an epoch of one model; see ``epoch_times``."""
     return statistics.median(epoch_times(rule, strength, data, device, epochs, **options))
 
 
 def parse_arm(text: str) -> dict[str, Any]:
-    """``dfa``, ``bp:0.01``, ``dfa:0:frozen``: rule, penalty strength, whether blocks stay as they are."""
+    """Parse ``dfa``, ``bp:0.01``, ``dfa:0:frozen``: rule, penalty strength, whether blocks stay as they are."""
     rule, strength, frozen = (*text.split(":"), "", "")[:3]
     return {"rule": rule, "strength": float(strength or 0), "freeze_blocks": frozen == "frozen"}
 

@@ -55,7 +55,7 @@ class Network(nn.Module):
 
 
 class Dfa:
-    """Direct feedback: every part minimises its own objective on detached input by its own optimizer; blocks clip at 1."""
+    """Direct feedback: each part minimises its objective on detached input by its own optimizer; blocks clip at 1."""
 
     def __init__(self, net: Network, strength: float) -> None:
         self.net, self.strength = net, strength

@@ -15,7 +15,7 @@ from torch import Tensor
 from harness.batched.specs import TensorSpec
 
 StepKind = Literal["autograd", "compiled", "explicit", "kernels"]
-"""How a step is computed: by autograd, by autograd with elementwise work fused by torch.compile, with explicit
+"""Kind of computation of a step: by autograd, by autograd with elementwise work fused by torch.compile, with explicit
 gradients, or by this package's own kernels."""
 
 

@@ -165,4 +165,7 @@ def test_a_curve_is_drawn_of_every_metric_that_asks_for_one(monkeypatch: pytest.
     assert [panel.metric for panel in choose_panels(h, measured)] == ["test_accuracy", "train_loss"]
     monkeypatch.setattr(TrainLoss, "curve", False)
     monkeypatch.setattr(CreditNorm, "curve", True)
-    assert [panel[:2] for panel in choose_panels(h, measured)] == [("test_accuracy", "value"), ("credit_norm", "median")]
+    assert [panel[:2] for panel in choose_panels(h, measured)] == [
+        ("test_accuracy", "value"),
+        ("credit_norm", "median"),
+    ]

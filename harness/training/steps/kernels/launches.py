@@ -139,27 +139,27 @@ def credit(w: Workspace, size: int, lane: Lane) -> None:
 
 def back_out(w: Workspace, size: int, layer: int, layers: int, lane: Lane) -> None:
     """Compute the gradient before the activation from that at the branch's output, for ``layers`` blocks at once."""
-    _back_linear(w, size, layer, layers, lane, "df", "dz", "w2", IN=w.shape.inner, OUT=w.shape.width, SLOPE=True)
+    _back_linear(w, size, range(layer, layer + layers), lane, "w2", "df", "dz")
 
 
 def back_first(w: Workspace, size: int, layer: int, lane: Lane) -> None:
     """Compute the gradient at a layer norm's output from that before the activation, where gradients flow further."""
-    _back_linear(w, size, layer, 1, lane, "dz", "du", "w1", IN=w.shape.width, OUT=w.shape.inner, SLOPE=False)
+    _back_linear(w, size, range(layer, layer + 1), lane, "w1", "dz", "du")
 
 
-def _back_linear(
-    w: Workspace, size: int, layer: int, layers: int, lane: Lane, out: str, into: str, weight: str, **shape: int
-) -> None:
+def _back_linear(w: Workspace, size: int, layers: range, lane: Lane, weight: str, out: str, into: str) -> None:
+    """Multiply the gradient ``out`` by a transposed weight; behind W2, also by the slope of the activation."""
     from harness.training.steps.kernels.triton import backward as kernels
 
     dout, slopes, din = w.activations.get_all(size, out, "slopes", into)
-    tile = w.cuts.tiles.back
-    layer_stride = w.shape.replicas if shape["SLOPE"] else 0
+    tile, slope = w.cuts.tiles.back, weight == "w2"
+    ins, outs = (w.shape.inner, w.shape.width) if slope else (w.shape.width, w.shape.inner)
+    layer_stride = w.shape.replicas if slope else 0  # ``du`` holds one layer only
     w.launch(
-        kernels.back_linear, (tile.grid(size, shape["IN"]), layers, len(lane.replicas)),
+        kernels.back_linear, (tile.grid(size, ins), len(layers), len(lane.replicas)),
         dout, w.state.storage.weights, slopes, din, w.amax[out], w.amax[weight], w.amax["dz"], layer_stride,
-        *w.addressing, layer, lane.replicas.start, w.layout.locate(f"{weight}.weight"),
-        N=size, **shape, **w.cuts.block_product(tile),
+        *w.addressing, layers.start, lane.replicas.start, w.layout.locate(f"{weight}.weight"),
+        N=size, IN=ins, OUT=outs, SLOPE=slope, **w.cuts.block_product(tile),
     )  # fmt: skip
 
 

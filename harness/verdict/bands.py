@@ -173,7 +173,7 @@ def _draw_interval(
 
 
 def _alts(decision: BandDecision, spec: DecisionSpec, estimate: float) -> tuple[str, str]:
-    """What the figure shows, in today's words and in those of pages whose form is 1 or 2."""
+    """Return the figure's description, in the current form and in that of pages of form 1 or 2."""
     texts = together([estimate, *(decision.interval or ())], spec.cuts)
     bands = "; ".join(f"{name} {band}" for name, band in spec.bands.items())
     level = 100 * decision.interval_level

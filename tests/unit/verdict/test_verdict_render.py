@@ -552,8 +552,8 @@ def test_what_is_evaluated_after_every_epoch_is_said_so_and_stored_pages_keep_th
     }
     often = plain.model_copy(update={"arms": arms})
     measured = samples.measurements(samples.registered(often), every=1)
-    assert dict(tables.settings(often, measured)[0])["Evaluated"] == "after every epoch"
-    before = dict(tables.settings_before(often, measured)[0])["Evaluated"]
+    assert dict(tables.tabulate_settings(often, measured)[0])["Evaluated"] == "after every epoch"
+    before = dict(tables.tabulate_settings_before(often, measured)[0])["Evaluated"]
     assert before == "after epoch 1, every 1 epochs and the last"
 
 

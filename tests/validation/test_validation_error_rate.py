@@ -9,7 +9,7 @@ import pytest
 
 from harness.domain.partition import split
 from harness.inference.atoms import run_atom_tests
-from harness.inference.combine import combine, share
+from harness.inference.combine import combine, find_alpha_divisor
 from harness.records import BandDecision, Combine
 from tests.unit.inference.inference_records import DIRECTION, MARGIN, decided, spec_of
 
@@ -77,7 +77,9 @@ def test_several_decisions(rule, truth, rho):
     rng = np.random.default_rng(11)
     data = rng.multivariate_normal(truth, [[1, rho], [rho, 1]], (runs, n))
     outcomes = [
-        combine(how, tuple(part(d, x[:, i], HALVES, alpha / share(how, d)) for i, d in enumerate("ab"))).outcome
+        combine(
+            how, tuple(part(d, x[:, i], HALVES, alpha / find_alpha_divisor(how, d)) for i, d in enumerate("ab"))
+        ).outcome
         for x in data
     ]
     assert sum(outcome not in (right, "inconclusive") for outcome in outcomes) / runs <= limit(alpha, runs)
@@ -89,6 +91,6 @@ def test_several_clear_decisions_give_the_right_outcome(rule, truth):
     combined = {"table": ROWS} if rule == "table" else {"holds": HOLDS, "outcome": "yes", "otherwise": "no"}
     how = Combine.model_validate({"rule": rule, **combined})
     x = np.random.default_rng(5).normal(truth, 0.1, (6, 2))
-    found = combine(how, tuple(part(d, x[:, i], HALVES, 0.05 / share(how, d)) for i, d in enumerate("ab")))
+    found = combine(how, tuple(part(d, x[:, i], HALVES, 0.05 / find_alpha_divisor(how, d)) for i, d in enumerate("ab")))
     assert found.outcome == FOLLOWS[rule](truth[0] > 0, truth[1] > 0)
     assert found.p is not None and found.p <= 0.05

@@ -1,4 +1,4 @@
-"""One image file as pixels of eight bits, and what was done to it on the way: nothing is changed without being told."""
+"""Decoding of one image file to pixels of eight bits, with a note of every conversion."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ CONVERTED = {
     "LAB": "L*a*b*",
     "HSV": "HSV",
 }
-"""Pillow's mode → what the pixels are converted from, for modes whose values are not those that a model sees."""
+"""Pillow's mode → description of the source, for modes whose values are not those that a model sees."""
 TAKEN = {*GREY, *ALPHA, *CONVERTED, "RGB"}
 DEEP = re.compile(r";(16|32)[A-Z]")
-"""Pillow's raw modes with more than eight bits per channel: of colours it keeps the upper eight without a word."""
+"""Pillow's raw modes with more than eight bits per channel. Pillow silently keeps only the upper eight bits of colours.
+"""
 ORIENTATION = 0x0112  # in Exif
 
 
 def decode_file(data: bytes, channels: int, size: int) -> tuple[np.ndarray, str, tuple[str, ...]]:
-    """Decode a file's bytes: uint8 [channels, size, size], the format as decoded ("JPEG"), and what was done to it.
+    """Decode a file's bytes to uint8 [channels, size, size], its format ("JPEG") and its conversions.
 
     Raises:
-        ValueError: another size, several frames, or pixels that eight bits do not hold.
-        Exception: whatever Pillow's decoders raise on damaged files.
+        ValueError: The image has another size, several frames, or more than eight bits per channel.
+        Exception: Pillow's decoders raise various types on damaged files.
     """
     import numpy as np
     from PIL import Image
@@ -56,7 +57,7 @@ def decode_file(data: bytes, channels: int, size: int) -> tuple[np.ndarray, str,
 
 
 def _changes(image: Image.Image, channels: int) -> tuple[str, ...]:
-    """What becomes of a loaded image's pixels, in words that follow a number of files."""
+    """Return the conversions of a loaded image, in words that follow a number of files."""
     mode, done = image.mode, []
     if mode in ALPHA or "transparency" in image.info:
         done.append("with transparency that was dropped")

@@ -1,6 +1,6 @@
-"""What a model's fields mean: the description that stands below each, and the unit of its numbers.
+"""Descriptions and units of a model's fields, read from the docstring below each field.
 
-Descriptions are read from the source only when somebody asks for them: pydantic would parse it at every start.
+Descriptions are read from the source only on demand: pydantic would parse it at every start.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pydantic import BaseModel, GetJsonSchemaHandler
 
 @dataclass(frozen=True)
 class Unit:
-    """Annotation for a number: ``epochs: Annotated[int, Unit("epochs")]``. "1" is a pure number, as in metrology."""
+    """An annotation that gives a number its unit: ``epochs: Annotated[int, Unit("epochs")]``. "1" is dimensionless."""
 
     text: str
 
@@ -28,12 +28,12 @@ class Unit:
 
 
 def unit_of(model: type[BaseModel], name: str) -> str | None:
-    """The unit of a model's field; None where it has none."""
+    """Return the unit of a model's field; None if it has none."""
     return next((extra.text for extra in model.model_fields[name].metadata if isinstance(extra, Unit)), None)
 
 
 def docstring(described: Any) -> str:
-    """The docstring of a module, class or function, without its indentation: from its source under ``python -OO``."""
+    """Return the unindented docstring of a module, class or function; under ``python -OO`` from its source."""
     if described.__doc__ or sys.flags.optimize < 2:
         return inspect.cleandoc(described.__doc__ or "")
     try:
@@ -49,14 +49,14 @@ def docstring(described: Any) -> str:
 
 
 def descriptions(model: type[BaseModel]) -> dict[str, str]:
-    """Field → what stands below it in the class that declares it last."""
+    """Return field → docstring below it, from the most derived class that declares the field."""
     found = _below(model)
     declared = {name: field.description for name, field in model.model_fields.items() if field.description}
     return {name: text for name, text in {**found, **declared}.items() if name in model.model_fields}
 
 
 def declarations(model: type[BaseModel]) -> dict[str, tuple[Any, str]]:
-    """Class attribute declared as ClassVar → its value and what stands below it; those without a value are left out."""
+    """Return class variable → its value and the docstring below it, for those that have a value."""
     order = [name for base in reversed(model.__mro__) for name in inspect.get_annotations(base)]
     names = [name for name in order if name in model.__class_vars__]
     texts = _below(model)
@@ -81,7 +81,7 @@ def _below_fields(model: type[BaseModel]) -> dict[str, str]:
 
 @cache
 def _classes(file: str) -> dict[str, dict[str, str]]:
-    """Class → field → the text below it, for all classes of a file."""
+    """Return class → field → docstring below it, for all classes of a file."""
     found: dict[str, dict[str, str]] = {}
     waiting: list[tuple[str, ast.AST]] = [("", ast.parse(Path(file).read_text(encoding="utf-8")))]
     while waiting:

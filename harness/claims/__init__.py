@@ -1,4 +1,4 @@
-"""Claims: what verdicts do to the statements in hypotheses/claims.yaml. Pure functions, no files."""
+"""Claims: the effects of verdicts on the statements in hypotheses/claims.yaml. Pure functions, no files."""
 
 from harness.claims.drawing import dot, mermaid
 from harness.claims.graph import consequences

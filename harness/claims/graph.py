@@ -1,4 +1,4 @@
-"""Which claims an outcome moves, and which of the others stand on one that it walks back."""
+"""The effects of one outcome on claims: those that it moves, and those that stand on one it walks back."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from harness.records import Claims, Consequences, Implication
 
 
 def consequences(claims: Claims, implication: Implication) -> Consequences:
-    """What an outcome with this implication does to the claims.
+    """Return the effects on the claims of an outcome with this implication.
 
-    A claim comes into question when it stands on a walked-back one, directly or through other claims, unless it is
-    walked back itself. A claim can be supported and in question at once: what supports it does not mend its ground.
+    A claim is in question if it stands on a walked-back one, directly or through other claims, unless it is walked back
+    itself. A claim can be supported and in question at once: support does not restore what it stands on.
     """
     fallen = set(implication.walks_back)
     in_question = {}
@@ -27,10 +27,10 @@ def consequences(claims: Claims, implication: Implication) -> Consequences:
 
 
 def _ordered(claims: Claims, names: set[str] | tuple[str, ...]) -> tuple[str, ...]:
-    """The names in the order of the claims file, each once.
+    """Return the names in the order of the claims file, each once.
 
     Raises:
-        KeyError: a name that is no claim (``harness.spec`` refuses such a file).
+        KeyError: A name is not a claim (``harness.spec`` refuses such a file).
     """
     for name in names:
         claims.claims[name]

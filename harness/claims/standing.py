@@ -1,7 +1,7 @@
-"""How every claim stands: a pure replay of the verdicts.
+"""The standing of every claim, by a pure replay of the verdicts.
 
-What counts is ancestry, and not the order in which concurrent verdicts happen to be listed: a walk-back is undone only
-by a verdict that was entered in knowledge of it. So branches that are merged in any order give the same standing.
+Ancestry counts, not the order in which concurrent verdicts happen to be listed: only a verdict that was entered in
+knowledge of a walk-back undoes it. Branches merged in any order therefore give the same standing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from harness.records.claims import Status
 
 
 def known_claims(claims: Claims, moves: Sequence[Move]) -> Claims:
-    """The claims of the file, then those that a verdict moved and that are not in it any more, as last registered."""
+    """Return the claims of the file, then those that verdicts moved and that it no longer holds, as last registered."""
     gone: dict[str, Claim] = {}
     for move in moves:
         for moved in _moved(move):
@@ -24,15 +24,15 @@ def known_claims(claims: Claims, moves: Sequence[Move]) -> Claims:
 
 
 def fold(claims: Claims, moves: Sequence[Move]) -> dict[str, ClaimStanding]:
-    """The standing of every claim after these verdicts, in the order of ``known_claims``.
+    """Return the standing of every claim after these verdicts, in the order of ``known_claims``.
 
-    - walked back: a verdict walks it back, and none that came provably later restores it;
+    - walked back: a verdict walks it back, and none that provably came later restores it;
     - in question: it stands, directly or through others, on a claim that is walked back;
     - supported: a verdict supports it; a walk-back that was undone leaves it as it was before;
     - untested: none of these.
 
-    ``moves``: verdicts in ledger order, so that what is provably before a verdict is listed before it. Support alone
-    never undoes a walk-back.
+    ``moves`` are verdicts in ledger order, so that a verdict is listed after all that provably precede it. Support
+    alone never undoes a walk-back.
     """
     replay = _Replay(known_claims(claims, moves))
     for move in moves:
@@ -41,7 +41,7 @@ def fold(claims: Claims, moves: Sequence[Move]) -> dict[str, ClaimStanding]:
 
 
 def changes(claims: Claims, moves: Sequence[Move]) -> tuple[Change, ...]:
-    """Every change of standing, verdict by verdict in ledger order."""
+    """Return every change of standing, verdict by verdict in ledger order."""
     replay = _Replay(known_claims(claims, moves))
     before = replay.standings()
     found = []
@@ -58,7 +58,7 @@ def changes(claims: Claims, moves: Sequence[Move]) -> tuple[Change, ...]:
 
 
 class _Replay:
-    """What verdicts did to each claim so far."""
+    """The effects of the verdicts so far on each claim."""
 
     def __init__(self, known: Claims) -> None:
         self._beneath = {name: grounds(known, name) for name in known.claims}
@@ -69,7 +69,7 @@ class _Replay:
         self._order: dict[str, int] = {}
 
     def add(self, move: Move) -> None:
-        """The next verdict in ledger order."""
+        """Add the next verdict in ledger order."""
         self._order[move.verdict] = len(self._order)
         for name in move.implication.supports:
             self._supports[name].append(move.verdict)
@@ -82,7 +82,7 @@ class _Replay:
             self._fallen[name] = [verdict for verdict in self._fallen[name] if verdict not in move.earlier]
 
     def standings(self) -> dict[str, ClaimStanding]:
-        """How every claim stands now."""
+        """Return the current standing of every claim."""
         return {name: self._standing(name) for name in self._beneath}
 
     def _standing(self, name: str) -> ClaimStanding:
@@ -108,7 +108,7 @@ class _Replay:
 
 
 def banners(claims: Claims, moves: Sequence[Move], verdict: str) -> tuple[Banner, ...]:
-    """What a reader of a verdict must know of the claims that it moved: those that do not stand as it says."""
+    """Return notices about the claims that a verdict moved and that no longer stand as it says."""
     standings = fold(claims, moves)
     (move,) = [move for move in moves if move.verdict == verdict]
     found = []

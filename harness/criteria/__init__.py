@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 Target = Literal["mean", "median", "pseudomedian"]
 NEVER = 10**9
 """A smallest number of seeds that stands for "never": more than any file may register."""
-LARGEST_SHIFT = 1e6  # a noncentrality that is far enough: no chance changes beyond
-TIE = 1e-12  # of the largest deviation: numbers that differ by less are equal but for rounding
+LARGEST_SHIFT = 1e6  # noncentrality beyond which no probability changes
+TIE = 1e-12  # relative to the largest deviation: numbers that differ by less are equal up to rounding
 
 
 class Criterion(Plugin):

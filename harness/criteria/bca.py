@@ -15,7 +15,7 @@ from harness.stats.distributions import t_exceeded
 if TYPE_CHECKING:
     import numpy as np
 
-ENOUGH = 30  # seeds: below, its interval covers too little (docs/calibration.md)
+ENOUGH = 30  # seeds; with fewer, its interval covers too little (docs/calibration.md)
 CHUNK = 1000  # resamples drawn at once
 BEYOND = 20  # resamples that must lie beyond an end for it to mean anything
 

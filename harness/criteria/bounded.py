@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 MOST_SEEDS = 10_000
-POINTS = 3  # of the rule, in a stretch of π/√n: wealth to 1e-7 of itself
+POINTS = 3  # of the rule in a stretch of π/√n, for a relative error of the wealth of 1e-7
 
 
 class Bounded(Criterion):

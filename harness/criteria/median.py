@@ -12,7 +12,7 @@ from harness.stats.distributions import beta_cdf, normal_cdf
 if TYPE_CHECKING:
     import numpy as np
 
-COUNTED = 100  # seeds whose coins are counted in whole numbers, to the last digit
+COUNTED = 100  # seeds up to which binomial coefficients are summed exactly, in integers
 
 
 class Median(Criterion):

@@ -11,7 +11,7 @@ from harness.stats.distributions import t_exceeded
 if TYPE_CHECKING:
     import numpy as np
 
-EXACT = 30  # seeds; 2¹⁵ sums on either side of the middle
+EXACT = 30  # seeds; 2¹⁵ sums for either half
 FINENESS = 50  # grid steps per standard deviation of the sum, for one seed; times n for n seeds
 MOST_CELLS = 2**20
 

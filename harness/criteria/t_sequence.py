@@ -19,9 +19,9 @@ class TSequence(Criterion):
     """Anytime-valid test of the mean: one may look after every seed and stop as soon as it decides.
 
     The p-value of "mean ≤ cut" for x̄ above the cut is √(1/r)·[(1 + rm)/(1 + m)]^(n/2), else 1; m = t²/(n − 1),
-    r = c²/(n + c²). It is a mixture of scale-invariant likelihood ratios over effect sizes δ ~ N(0, 1/c²). Both one-sided
-    tests use the two-sided sequence at their own α: halving α would require that the two errors exclude each other over
-    time, which they do not quite do.
+    r = c²/(n + c²). It is a mixture of scale-invariant likelihood ratios over effect sizes δ ~ N(0, 1/c²). Both
+    one-sided tests use the two-sided sequence at their own α: halving α would require that the two errors exclude each
+    other over time, which they do not quite do.
     """
 
     name: Literal["t_sequence"]

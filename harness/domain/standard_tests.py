@@ -1,4 +1,4 @@
-"""The test that stands for a parameter where a file names none: of guards, and of the intervals beside estimates."""
+"""The tests of parameters for which a file names no criterion: in guards, and in intervals beside estimates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.records import Estimand
 
 
 class StandardTest(NamedTuple):
-    """A test by its name in verdicts."""
+    """A test with its name in verdicts."""
 
     name: str
     criterion: Criterion

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-FLOOR = 1e-30  # of ‖a‖‖g‖; from here to its inverse nothing is lost
+FLOOR = 1e-30  # of ‖a‖‖g‖; between it and its inverse nothing under- or overflows
 
 
 class CreditCosine(Metric):

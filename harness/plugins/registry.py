@@ -67,7 +67,7 @@ def _load(family: str, point: EntryPoint) -> Any:
         return point.load()
     except Exception as error:
         where = f"harness.{family}:{point.name}, from the package {point.dist.name if point.dist else point.module}"
-        remedy = "mend or uninstall that package"
+        remedy = "repair or uninstall that package"
         raise HarnessError(
             f"this plug-in can't be loaded: {type(error).__name__}: {error}", where=where, remedy=remedy
         ) from error

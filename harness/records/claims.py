@@ -111,7 +111,7 @@ class Banner(Record):
     claim: str
     """Id of the claim."""
     did: Literal["supports", "restores", "walks back"]
-    """What the earlier verdict says about the claim."""
+    """Effect on the claim that the earlier verdict states."""
     now: Status
     """Status of the claim today."""
     because: tuple[str, ...]

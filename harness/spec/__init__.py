@@ -1,4 +1,4 @@
-"""From a YAML file to a checked Hypothesis: ``load`` for one file, ``load_folder`` for many; what a file may hold."""
+"""Reading and checking of hypothesis files: ``load`` for one file, ``load_folder`` for many."""
 
 from harness.spec.checks import CHECKS
 from harness.spec.explain import Explanation, explain, names

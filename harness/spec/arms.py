@@ -1,4 +1,4 @@
-"""From the file's short forms to the form of the records: grids of arms, setups merged into arms, named metrics.
+"""Expansion of the file's short forms: a matrix into arms, the common setup into every arm, names into metrics.
 
 **matrix.** An arm may hold ``matrix``: dotted path inside the arm → {suffix: value}. ::
 
@@ -7,12 +7,12 @@
 
 becomes the arms ``penalized_weak`` and ``penalized_strong``, labelled "Penalised DFA (weak)" and "Penalised DFA
 (strong)". Several paths form their grid, the last varying fastest: ``penalized_weak_slow``, "… (weak, slow)". A path
-must not lead to what the arm gives already; mappings on the way to it are made where they are missing.
+must not lead to a value that the arm gives already; missing mappings on the way to it are created.
 
-**setup.** The common setup goes into every arm; an arm's own ``setup`` overrides it key by key, at any depth. A plug-in
-that the override gives another ``name`` is taken as it stands, without the common one's parameters.
+**setup.** The common setup goes into every arm; an arm's own ``setup`` overrides it key by key, at any depth. If the
+override gives a plug-in another ``name``, that plug-in replaces the common one together with its parameters.
 
-**estimands.** A metric by its name alone and a contrast as ``first - second`` become what they stand for:
+**estimands.** A metric given by its name alone and a contrast given as ``first - second`` are expanded by the
 ``SHORT_FORMS`` of the records.
 """
 
@@ -36,10 +36,10 @@ DOTTED = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 
 
 def expand(root: Node) -> tuple[Node, list[Problem]]:
-    """The document in the records' form, every value still at its place in the file.
+    """Return the document in the records' form, with every value still at its place in the file.
 
-    A part that is not of the expected shape is left alone: the records' own types will say so. The problems' paths are
-    those of the document as written, not as expanded.
+    A part that does not have the expected shape is left alone, because the records' own types report it. The paths of
+    problems are those of the document as written, not as expanded.
     """
     if not isinstance(root.value, dict):
         return root, []
@@ -75,7 +75,10 @@ def _with_setup(arm: Node, setup: Node | None) -> Node:
 
 
 def merge(base: Node, override: Node) -> Node:
-    """``override`` over ``base``, key by key; whole where one is no mapping or the override names another plug-in."""
+    """Merge ``override`` over ``base``, key by key.
+
+    ``override`` replaces ``base`` as a whole if either is not a mapping or ``override`` names another plug-in.
+    """
     if not isinstance(base.value, dict) or not isinstance(override.value, dict):
         return override
     own_name, base_name = override.get("name"), base.get("name")
@@ -110,7 +113,7 @@ def _grid(name: str, arm: Node, problems: list[Problem]) -> dict[str, Node]:
 
 
 def _matrix_problems(path: tuple[str, ...], arm: Node, matrix: Node) -> Iterable[Problem]:
-    example = "write for example {penalty.strength: {weak: 1.0e-4, strong: 1.0e-2}}"
+    example = "write, for example, {penalty.strength: {weak: 1.0e-4, strong: 1.0e-2}}"
     if not matrix.items():
         yield Problem(path, "matrix must be a mapping: path inside the arm → {suffix: value}", example)
         return
@@ -121,13 +124,15 @@ def _matrix_problems(path: tuple[str, ...], arm: Node, matrix: Node) -> Iterable
         at = (*path, dotted)
         first = dotted.split(".")[0]
         if not DOTTED.fullmatch(dotted) or first in ("label", "matrix"):
-            yield Problem(at, f"{dotted!r} is no path inside the arm that a matrix can vary", example, on_key=True)
+            yield Problem(at, f"{dotted!r} is not a path inside the arm that a matrix can vary", example, on_key=True)
             continue
         node, rest = arm.nearest(tuple(dotted.split(".")))
         if not rest:
             yield Problem(at, f"{dotted} is given in the arm and in its matrix", "remove it from one", on_key=True)
         elif not isinstance(node.value, dict):
-            yield Problem(at, f"{dotted} leads into something that is no mapping", "give a path of keys", on_key=True)
+            yield Problem(
+                at, f"{dotted} leads into something that is not a mapping", "give a path of keys", on_key=True
+            )
         if not axis.items():
             yield Problem(at, f"{dotted} needs values: suffix → value", example)
         for suffix in axis.items():
@@ -145,7 +150,7 @@ def _matrix_problems(path: tuple[str, ...], arm: Node, matrix: Node) -> Iterable
 
 
 def _set(node: Node, path: list[str], value: Node, by: Node) -> Node:
-    """``node`` with ``value`` at ``path``; mappings that are made on the way stand at the place of ``by``'s key."""
+    """Return ``node`` with ``value`` at ``path``; mappings created on the way get the place of ``by``'s key."""
     if not path:
         return value
     below = node.get(path[0]) or Node({}, by.key_at, by.key_at)
@@ -172,7 +177,7 @@ def _estimand(node: Node) -> Node:
 
 
 def _in_place_of(short: Node, value: Any) -> Node:
-    """Return what a short form stands for, every part of it at the short form's place."""
+    """Return the expansion of a short form, with every part of it at the short form's place."""
     if isinstance(value, dict):
         return replace(short, value={key: _in_place_of(short, child) for key, child in value.items()})
     if isinstance(value, tuple):

@@ -1,4 +1,4 @@
-"""Bands tile the values that an estimand can have: each value lies in exactly one."""
+"""Checks that bands tile the values that an estimand can have: each value lies in exactly one band."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from harness.wording import exact, unpadded
 
 
 def band_problems(draft: Draft) -> Iterator[Problem]:
-    """What is wrong with the bands of every decision."""
+    """Yield the problems with the bands of every decision."""
     for name, decision in draft.decisions.items():
         path = ("decisions", name, "bands")
         for band in decision.bands:
             if band in RESERVED_OUTCOMES:
-                message = f"{band!r} is the harness's own outcome"
+                message = f"{band!r} is one of harness's own outcomes"
                 yield Problem((*path, band), message, "choose another name", on_key=True)
         estimand = draft.estimands.get(decision.estimand)
         yield from _tiling(path, decision, estimand.band_domain if estimand is not None else None)
@@ -27,7 +27,7 @@ def band_problems(draft: Draft) -> Iterator[Problem]:
 def _tiling(path: Path, decision: DecisionSpec, bounds: tuple[float, float] | None) -> Iterator[Problem]:
     """Yield gaps, overlaps and bands that can't be reached.
 
-    Without known bounds (an estimand that is wrong itself) only overlaps are looked for.
+    Without known bounds (because the estimand itself is wrong), only overlaps are reported.
     """
     found = stretches(decision.bands, bounds or WHOLE_LINE)
     for stretch in found:

@@ -1,4 +1,4 @@
-"""claims.yaml: the claims that implications move, and what they stand on."""
+"""Checks of claims.yaml: the claims that implications move, and the claims that those stand on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.spec.tree import Problem
 
 
 def claim_problems(claims: Claims) -> Iterator[Problem]:
-    """Claims that stand on nothing known, or on themselves."""
+    """Yield claims that stand on unknown claims or on themselves."""
     for name, claim in claims.claims.items():
         for position, below in enumerate(claim.stands_on):
             if below not in claims.claims:
@@ -22,7 +22,7 @@ def claim_problems(claims: Claims) -> Iterator[Problem]:
 
 
 def _cycles(claims: Claims) -> Iterator[list[str]]:
-    """Each cycle that a depth-first walk closes, from its first claim back to it."""
+    """Yield each cycle that a depth-first search closes, from its first claim back to it."""
     done: set[str] = set()
     for start in claims.claims:
         trail: list[str] = []

@@ -1,4 +1,4 @@
-"""How several decisions make one outcome: every combination of bands leads to one, every row is needed."""
+"""Checks of the combination of decisions: every combination of bands has an outcome, every row is needed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHOWN = 5
 
 
 def combine_problems(draft: Draft) -> Iterator[Problem]:
-    """What is wrong with ``combine``, or with its absence."""
+    """Yield the problems with ``combine``, or with its absence."""
     combine = draft.combine
     if combine is None:
         if not draft.given("combine") and len(draft.names("decisions")) > 1:
@@ -26,7 +26,7 @@ def combine_problems(draft: Draft) -> Iterator[Problem]:
     found = list(_references(draft, combine))
     yield from found
     for name in set(combine.outcomes) & set(RESERVED_OUTCOMES):
-        yield Problem(("combine",), f"{name!r} is the harness's own outcome", "name another outcome", on_key=True)
+        yield Problem(("combine",), f"{name!r} is one of harness's own outcomes", "name another outcome", on_key=True)
     if combine.holds is not None:
         if combine.outcome == combine.otherwise:
             yield Problem(("combine", "otherwise"), "outcome and otherwise are the same", "name two outcomes")

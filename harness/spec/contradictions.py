@@ -1,4 +1,4 @@
-"""Implications that contradict themselves or one another, or that no result could count against."""
+"""Checks for implications that contradict themselves or each other, or that no result could count against."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.spec.tree import Problem
 
 
 def contradictions(draft: Draft, claims: Claims | None) -> Iterator[Problem]:
-    """One outcome that moves a claim two ways is an error; what is merely odd is a warning."""
+    """Yield an error if one outcome moves a claim two ways, and warnings for what is merely odd."""
     yield from _both_ways(draft)
     yield from _without_ground(draft, claims)
     yield from _decided_by_nothing(draft)
@@ -31,7 +31,7 @@ def _both_ways(draft: Draft) -> Iterator[Problem]:
 
 
 def _without_ground(draft: Draft, claims: Claims | None) -> Iterator[Problem]:
-    """An outcome that supports a claim and walks back what the claim stands on leaves it supported and in question."""
+    """Yield outcomes that support a claim and walk back what it stands on: it would be supported and in question."""
     if claims is None:
         return
     for name, implication in draft.implications.items():
@@ -77,7 +77,7 @@ def _same_words(draft: Draft) -> Iterator[Problem]:
         same = first.setdefault(implication.says, name)
         if same != name:
             message = f"outcomes {same!r} and {name!r} say the same: {implication.says[:60]!r}"
-            yield Problem(("implications", name, "says"), message, "say what tells them apart", severity="warning")
+            yield Problem(("implications", name, "says"), message, "say how they differ", severity="warning")
 
 
 def _words(verb: str) -> str:

@@ -1,4 +1,4 @@
-"""Estimands and guards: what they name exists, is measured, and means something for the arms that they use."""
+"""Checks of estimands and guards: everything they name exists, is measured, and makes sense for the arms concerned."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.wording import counted, exact, level
 
 
 def estimand_problems(draft: Draft) -> Iterator[Problem]:
-    """What is wrong with estimands and exploratory estimands."""
+    """Yield the problems with estimands and exploratory estimands."""
     for section, estimands in (("estimands", draft.estimands), ("exploratory", draft.exploratory)):
         for name, estimand in estimands.items():
             path = (section, name)
@@ -30,17 +30,17 @@ def estimand_problems(draft: Draft) -> Iterator[Problem]:
 
 
 def _shape(path: Path, estimand: Estimand) -> Iterator[Problem]:
-    """What the metric alone says about layer, samples, transform and unit."""
+    """Yield conflicts of layer, samples, transform and unit with the metric alone."""
     metric = estimand.metric
     if metric.layered and estimand.layer is None:
-        yield Problem((*path, "layer"), f"{metric.name} has a value per layer: say which", "add layer: 0, 1, …")
+        yield Problem((*path, "layer"), f"{metric.name} has one value per layer: say which", "add layer: 0, 1, …")
     if not metric.layered and estimand.layer is not None:
         yield Problem((*path, "layer"), f"{metric.name} has no layers", "remove layer", on_key=True)
     if metric.per_sample and estimand.samples is None:
-        message = f"{metric.name} has a value per probe sample: say how they are summarised"
+        message = f"{metric.name} has one value per probe sample: say how they are summarised"
         yield Problem((*path, "samples"), message, "add samples: mean, std or median")
     if not metric.per_sample and estimand.samples is not None:
-        message = f"{metric.name} has one value per replica, no samples"
+        message = f"{metric.name} has one value per replica, not per sample"
         yield Problem((*path, "samples"), message, "remove samples", on_key=True)
     if estimand.pairing == "unpaired" and estimand.seeds != "mean":
         message = f"unpaired arms have no {estimand.seeds} of differences: only their means are compared"
@@ -53,7 +53,7 @@ def _shape(path: Path, estimand: Estimand) -> Iterator[Problem]:
         if estimand.transform == "log10":
             yield Problem((*path, "unit"), "a logarithm has no percentage points", "remove unit or transform")
         elif low < 0 or high > 1:
-            message = f"percentage points need a share between 0 and 1, which {metric.name} is not"
+            message = f"percentage points need a fraction between 0 and 1, which {metric.name} is not"
             yield Problem((*path, "unit"), message, "remove unit")
 
 
@@ -61,7 +61,7 @@ def _on_arm(path: Path, at: Path, estimand: Estimand, name: str, arm: Arm) -> It
     metric, setup = estimand.metric, arm.setup
     if metric.needs_credit and not arm.rule.gives_credit:
         message = f"{metric.name} is not defined for arm {name!r}: rule {arm.rule.name} gives no credit vector"
-        yield Problem(at, message, "take an arm whose rule hands out credit, or another metric")
+        yield Problem(at, message, "choose an arm whose rule gives credit, or another metric")
     if metric.name not in setup.evaluation.metrics:
         message = f"{metric.name} is not measured on arm {name!r}"
         remedy = f"add it to setup.evaluation.metrics, which are: {', '.join(setup.evaluation.metrics)}"
@@ -79,7 +79,7 @@ def _on_arm(path: Path, at: Path, estimand: Estimand, name: str, arm: Arm) -> It
 
 
 def guard_problems(draft: Draft) -> Iterator[Problem]:
-    """What is wrong with guards: their estimand, their threshold, and whether enough seeds could ever verify them."""
+    """Yield the problems with guards: estimand, threshold, and too few seeds to ever verify them."""
     for name, guard in draft.guards.items():
         path = ("guards", name)
         if missing := draft.unknown("estimands", "estimand", guard.estimand):

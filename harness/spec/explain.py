@@ -1,4 +1,4 @@
-"""What a name in a hypothesis file means: a plug-in, an option or a check, from the models and their own texts."""
+"""Explanations of the names in a hypothesis file (plug-ins, options, checks), from the models and their docstrings."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from harness.spec.schema import Json, json_schema, model_schema
 from harness.wording import exact, level
 
 NOUNS = {"datasets": "data set", "penalties": "penalty", "criteria": "criterion"}
-"""Family → what one of its members is called, where that is not the name without its s."""
+"""Family → noun for its members, if that is not the family's name without its s."""
 PLAIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 _./()+-]*[A-Za-z0-9.)])?")
-"""Texts that are certain to need no quotes; all others get some."""
+"""A pattern of strings that certainly need no quotes; all others are quoted."""
 OPEN = "*"
-"""Stands in a path for a name that the file's author chooses."""
+"""A path component that stands for a name chosen by the file's author."""
 
 
 @dataclass(frozen=True)
@@ -35,35 +35,35 @@ class Parameter:
 
     name: str
     values: str
-    """What it may be, in words."""
+    """Permitted values, in words."""
     default: str | None
-    """As it is written in YAML; None: it must be given."""
+    """Default as written in YAML; None if a value is required."""
     unit: str | None
     description: str
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a name means."""
+    """The explanation of a name."""
 
     kind: str
-    """"rule", "option", "check", …"""
+    """Kind of thing: "rule", "option", "check", …."""
     name: str
     text: str
-    """What it is, with its equation."""
+    """Description, with the equation if there is one."""
     source: str | None = None
-    """Where it comes from, in the words of its file."""
+    """Origin of the plug-in, from the docstring of its file."""
     facts: tuple[tuple[str, str, str], ...] = ()
-    """Declared property, value, what it means."""
+    """Declared property, its value, and its meaning."""
     parameters: tuple[Parameter, ...] = ()
     example: str | None = None
 
 
 def explain(name: str) -> list[Explanation]:
-    """Everything that ``name`` may mean: a plug-in, an option's path or the end of one, a check.
+    """Return everything that ``name`` may mean: a plug-in, an option's path or the end of one, a check.
 
     Raises:
-        UsageError: nothing has this name.
+        UsageError: Nothing has this name.
     """
     found = []
     for family in FAMILIES:
@@ -79,7 +79,7 @@ def explain(name: str) -> list[Explanation]:
 
 
 def names() -> dict[str, str]:
-    """Everything that can be explained → what it is."""
+    """Return every name that can be explained → its kind."""
     plugins = {key: NOUNS.get(family, family[:-1]) for family in FAMILIES for key in members(family)}
     options = {path: "option" for path, _ in _options()}
     return {**plugins, **options, **{name: "check" for name in CHECKS if name not in options}}
@@ -117,7 +117,7 @@ def _fewest_seeds(kind: type[Criterion]) -> tuple[str, str, str]:
 
 
 def plugin_example(kind: type[Plugin]) -> str:
-    """A plug-in as it stands in a file, with what must be given: ``{name: dfa}``."""
+    """Return a plug-in as it is written in a file, with its required parameters: ``{name: dfa}``."""
     made = model_schema(kind)
     required = [key for key in made.get("required", ()) if key != "name"]
     return scalar({key: _example(made["properties"][key]) for key in ("name", *required)})
@@ -155,7 +155,10 @@ class _Part:
 
 
 def _options() -> Iterator[tuple[str, _Part]]:
-    """Every path of the file's form, with its schema. An arm's setup is that of the file and not walked again."""
+    """Yield every path of the file format with its schema.
+
+    The setup of an arm is that of the file and is not traversed again.
+    """
     whole = json_schema(Hypothesis)
     plugins = {name for family in FAMILIES for name in members(family)}
     parts: Json = {**whole["$defs"]}
@@ -182,7 +185,7 @@ def _options() -> Iterator[tuple[str, _Part]]:
 
 
 def _resolved(schema: Json, parts: Json) -> Json:
-    """What a reference, or the one alternative that is not null, leads to."""
+    """Return the schema behind a reference, or the only alternative that is not null."""
     if "$ref" in schema:
         return _resolved(parts[schema["$ref"].removeprefix("#/$defs/")], parts)
     kept = [part for part in schema.get("anyOf", ()) if part.get("type") != "null" and part.keys() & {"$ref", "type"}]
@@ -206,7 +209,7 @@ def _parameter(name: str, field: Json, parts: Json, *, required: bool) -> Parame
 
 
 def _values(field: Json, parts: Json) -> str:
-    """``a whole number of 1 or more``, ``mean, std or median``."""
+    """Return the permitted values in words: ``a whole number at least 1``, ``mean or std or median``."""
     if "anyOf" in field:
         return " or ".join(dict.fromkeys(_values(part, parts) for part in field["anyOf"]))
     if "$ref" in field:
@@ -219,7 +222,7 @@ def _values(field: Json, parts: Json) -> str:
         return "one of " + ", ".join(field["properties"]["name"]["enum"])
     if "prefixItems" in field or "items" in field:
         return "a list" + (f" of: {_values(field['items'], parts)}" if isinstance(field.get("items"), dict) else "")
-    words = {"integer": "a whole number", "number": "a number", "string": "a text", "object": "a mapping"}
+    words = {"integer": "a whole number", "number": "a number", "string": "a string", "object": "a mapping"}
     words |= {"boolean": "true or false", "null": "null"}
     limits = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
     bounds = [f"{limit} {exact(field[key])}" for key, limit in limits.items() if key in field]
@@ -231,7 +234,7 @@ def _example(field: Json) -> Any:
 
 
 def scalar(value: Any) -> str:
-    """A value as it is written in a file, on one line."""
+    """Return a value as it is written in a file, on one line."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {scalar(child)}" for key, child in value.items()) + "}"
     if isinstance(value, list | tuple):

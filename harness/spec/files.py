@@ -1,4 +1,4 @@
-"""From files to hypotheses: reading, the order of checks, and what several files must not share."""
+"""Loading of hypotheses: reading, the order of checks, and comparison of several files."""
 
 from __future__ import annotations
 
@@ -25,41 +25,41 @@ ID_LINE = re.compile(rb"^id:[ \t]*['\"]?([a-z0-9-]+)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Loaded:
-    """A valid hypothesis with the claims beside it, and the bytes that both were read from."""
+    """A valid hypothesis with the claims beside it, and the bytes from which both were read."""
 
     hypothesis: Hypothesis
     claims: Claims
     raw: bytes
     claims_raw: bytes
-    """Empty where there is no claims.yaml."""
+    """Contents of claims.yaml; empty if there is none."""
     path: Path
     warnings: tuple[Finding, ...] = ()
-    """What is odd about the file, but does not stop it."""
+    """Oddities of the file that do not stop it."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A file that was looked at, whatever is wrong with it."""
+    """A file that was examined, whatever is wrong with it."""
 
     path: Path
     id: str | None
-    """That it gives itself; None if it can't be read or gives none."""
+    """Id that the file gives itself; None if it can't be read or gives none."""
     loaded: Loaded | None = None
-    """None if it has errors."""
+    """The loaded hypothesis; None if the file has errors."""
     twin: Path | None = None
-    """The file before it that has the same id."""
+    """An earlier file with the same id."""
     checked: bool = True
-    """Whether it was checked: not where it lies or is named otherwise than hypotheses are."""
+    """True if the file was checked. It is not if its place or name is not that of a hypothesis."""
 
 
 @dataclass(frozen=True)
 class FolderReport:
-    """All files checked together: what is wrong, sorted by place, and the hypotheses that are right."""
+    """The result of checking files together: findings sorted by place, and the valid hypotheses."""
 
     findings: tuple[Finding, ...]
     loaded: tuple[Loaded, ...]
     seen: tuple[Seen, ...] = ()
-    """Every file that is or may be a hypothesis, those that are left out or can't be read among them."""
+    """Every file that is or may be a hypothesis, including those left out or unreadable."""
 
 
 @dataclass(frozen=True)
@@ -85,25 +85,25 @@ def load(path: Path) -> Loaded:
     """Read and check one hypothesis.
 
     Raises:
-        UsageError: no such file, not a file, or unreadable.
-        InvalidHypothesis: with everything that is wrong with it and with the claims.yaml beside it.
+        UsageError: The file does not exist, is not a regular file, or can't be read.
+        InvalidHypothesis: The file or the claims.yaml beside it is invalid; the error holds all findings.
     """
     claims = _claims_beside(path)
     return _sound(_check(path, _read(path), claims), claims)
 
 
 def parse(raw: bytes, claims_raw: bytes, name: str) -> Loaded:
-    """Check a hypothesis and its claims in the bytes that a registration keeps; ``name`` stands in messages.
+    """Check a hypothesis and its claims in the bytes that a registration keeps; messages call it ``name``.
 
     Raises:
-        InvalidHypothesis: they are not valid, or not any more.
+        InvalidHypothesis: They are invalid, or no longer valid.
     """
     claims = _parse_claims(claims_raw, CLAIMS) if claims_raw else _ClaimsFile([], Claims(), b"", exists=False)
     return _sound(_check(Path(name), raw, claims, registered=True), claims)
 
 
 def warning(loaded: Loaded, rule: str, path: tuple[str | int, ...], message: str, remedy: str) -> Finding:
-    """Something about a valid file that its author should think over, at a path of the document."""
+    """Return a warning about a valid file at a path of the document, for its author to consider."""
     document = yaml.read(loaded.raw, str(loaded.path))
     root = document.root
     assert root is not None  # it was read before
@@ -114,17 +114,17 @@ def load_claims(path: Path) -> Claims:
     """Read and check a claims file.
 
     Raises:
-        UsageError: it cannot be read.
-        InvalidHypothesis: with everything that is wrong with it.
+        UsageError: The file can't be read.
+        InvalidHypothesis: The file is invalid; the error holds all findings.
     """
     return parse_claims(read_bytes(path), str(path))
 
 
 def parse_claims(raw: bytes, name: str = CLAIMS) -> Claims:
-    """The claims in a file's bytes, of which there may be none.
+    """Return the claims in a file's bytes, of which there may be none.
 
     Raises:
-        InvalidHypothesis: they are not valid, or not any more.
+        InvalidHypothesis: They are invalid, or no longer valid.
     """
     found = _parse_claims(raw, name) if raw else _ClaimsFile([], Claims(), b"", exists=False)
     if found.claims is None or found.findings:
@@ -133,7 +133,7 @@ def parse_claims(raw: bytes, name: str = CLAIMS) -> Claims:
 
 
 def id_of(raw: bytes) -> str | None:
-    """The id that a file gives itself, whatever else is wrong with it."""
+    """Return the id that a file gives itself, whatever else is wrong with it; None if it gives none."""
     root = yaml.read(raw, "").root
     node = root.get("id") if root is not None else None
     if node is not None and isinstance(node.value, str):
@@ -156,13 +156,15 @@ def _one_trail(_: Path) -> Hashable:
 def load_folder(
     paths: Sequence[Path], known: Sequence[Known] = (), trail_of: Callable[[Path], Hashable] = _one_trail
 ) -> FolderReport:
-    """Check files, and of a folder all its ``*.yaml``, one by one, against one another, and against ``known``, what is
-    registered: ids differ, a registered file keeps its meaning, and the same question is not asked again in secret.
-    ``trail_of`` tells which trail a file belongs to: files and registrations of different trails are not compared.
-    Of several files one that can't be read is a finding, as is whatever lies in a folder and is left out.
+    """Check files, and all ``*.yaml`` files of folders, one by one, against each other and against ``known``.
+
+    ``known`` is what is registered: ids differ, a registered file keeps its meaning, and the same question is not asked
+    again in secret. ``trail_of`` returns the trail that a file belongs to; files and registrations of different trails
+    are not compared. If there are several files, one that can't be read is a finding, and so is whatever a folder holds
+    that is left out.
 
     Raises:
-        UsageError: the only path does not exist, can't be read, or is a folder without hypotheses.
+        UsageError: The only path does not exist, can't be read, or is a folder without hypotheses.
     """
     files, aside, findings = _gathered(paths)
     alone = len(paths) == 1 and not is_folder(paths[0])
@@ -204,7 +206,7 @@ def load_folder(
 
 
 def _gathered(paths: Sequence[Path]) -> tuple[list[Path], list[Path], list[Finding]]:
-    """Every file that paths stand for, once; those that are left out; and why."""
+    """Return every file that the paths stand for once, the files that are left out, and the findings about them."""
     found: list[Listing] = []
     findings: list[Finding] = []
     for path in paths:
@@ -233,7 +235,7 @@ def _id_in(path: Path) -> str | None:
 def _across(
     sound: Sequence[_Checked], known: Sequence[Known], trail_of: Callable[[Path], Hashable]
 ) -> Iterator[Finding]:
-    """What several sound files, or files and registrations, of one trail say together."""
+    """Yield findings about several valid files, or files and registrations, of one trail."""
     registered = {(entry.trail, entry.form.id): entry for entry in known}
     alike: dict[tuple[Hashable, str], list[Hypothesis]] = {}
     for checked in sound:
@@ -261,7 +263,7 @@ def _read(path: Path) -> bytes:
 
 
 def _check(path: Path, raw: bytes, beside: _ClaimsFile, *, registered: bool = False) -> _Checked:
-    """Everything that can be found in a file; what is ``registered`` was asked before whether it is written out."""
+    """Check a file completely; placeholders are not searched for in a ``registered`` one, which was checked before."""
     document = yaml.read(raw, str(path))
     source, findings = document.source, list(document.findings)
     if document.root is None:
@@ -299,11 +301,12 @@ def _errors(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def _claims_beside(path: Path, *, tell: bool = False) -> _ClaimsFile:
-    """The claims beside a file, of a link beside what it leads to; with ``tell``, what keeps them from being read is a
-    finding.
+    """Return the claims beside a file; for a link, beside its target.
+
+    With ``tell``, an unreadable claims file is a finding instead of an error.
 
     Raises:
-        UsageError: they can't be read.
+        UsageError: The claims can't be read.
     """
     file = (Path(os.path.realpath(path)) if path.is_symlink() else path).with_name(CLAIMS)
     try:

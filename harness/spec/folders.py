@@ -1,4 +1,7 @@
-"""Files and folders of hypotheses: what is to be read, what is left out, and why; one that can't be read stops none."""
+"""Files and folders of hypotheses: which files are read, and which are left out and why.
+
+A file that can't be read does not stop the others.
+"""
 
 from __future__ import annotations
 
@@ -19,28 +22,30 @@ NAMED_AS_YAML = re.compile(r"\.ya?ml", re.IGNORECASE)
 COPY = re.compile(
     r"(^copy of .*| \((another |\d+(st|nd|rd|th) )?copy( \d+)?\)| - copy( \(\d+\))?| \(\d+\))\.ya?ml$", re.IGNORECASE
 )
-"""Names that file managers give to copies."""
-DEEPEST, MOST = 8, 1000
-"""Levels below a folder, and files there, that are looked at for misplaced hypotheses."""
+"""A pattern of the names that file managers give to copies."""
+DEEPEST = 8
+"""Number of levels below a folder that are searched for misplaced hypotheses."""
+MOST = 1000
+"""Number of files there that are examined."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies in a folder of hypotheses."""
+    """The contents of a folder of hypotheses."""
 
     files: tuple[Path, ...]
-    """To be checked, sorted: every ``*.yaml`` that is no editor's leftover, claims.yaml among them."""
+    """Files to check, sorted: every ``*.yaml`` that is not an editor's leftover, including claims.yaml."""
     aside: tuple[Path, ...]
-    """Files that look like hypotheses and are not checked: in folders below, of another suffix, copies."""
+    """Files that look like hypotheses and are not checked: in folders below, with another suffix, copies."""
     findings: tuple[Finding, ...]
-    """What is left out, and why."""
+    """Files that are left out, with reasons."""
 
 
 def listing(folder: Path) -> Listing:
     """List a folder of hypotheses.
 
     Raises:
-        UsageError: it can't be read.
+        UsageError: The folder can't be read.
     """
     files, aside, findings = [], [], []
     for entry in _entries(folder):
@@ -60,10 +65,10 @@ def listing(folder: Path) -> Listing:
 
 
 def named(path: Path) -> Listing:
-    """What a path on the command line stands for: a folder's files, or the file itself.
+    """Return the files that a path on the command line stands for: a folder's files, or the file itself.
 
     Raises:
-        UsageError: there is no such folder, it can't be read, or it holds no hypothesis.
+        UsageError: The folder does not exist, can't be read, or holds no hypothesis.
     """
     if is_folder(path):
         found = listing(path)
@@ -79,15 +84,15 @@ def named(path: Path) -> Listing:
 
 
 def unread(path: Path, error: UsageError) -> Finding:
-    """What keeps one of several files from being read, as a finding beside those of the others."""
+    """Return the reason why one of several files can't be read as a finding."""
     return Finding(str(path), 1, 1, error.message, error.remedy, None, "error", "unread")
 
 
 def read_bytes(path: Path) -> bytes:
-    """The file's bytes, at most one more than may be read.
+    """Return the file's bytes, at most one more than the permitted number.
 
     Raises:
-        UsageError: it can't be read, with names that are near where it isn't there.
+        UsageError: The file can't be read; if it does not exist, the error suggests similar names.
     """
     if is_folder(path):
         raise UsageError("this is a folder, not a hypothesis file", where=str(path), remedy="name a file in it")
@@ -111,7 +116,7 @@ def is_folder(path: Path) -> bool:
     """Tell whether a path is a folder.
 
     Raises:
-        UsageError: nobody can tell, because a folder above it can't be read.
+        UsageError: This can't be determined, because a folder above it can't be read.
     """
     try:
         return path.is_dir()
@@ -127,7 +132,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _leftover(entry: Path) -> str | None:
-    """What a name says that no author gives to a hypothesis; None if it may be one, or concerns nobody."""
+    """Return the reason why a name is not that of a hypothesis; None if it may be one, or is of no interest."""
     name = entry.name
     if name.startswith(".git"):  # git's own files
         return None
@@ -136,14 +141,14 @@ def _leftover(entry: Path) -> str | None:
     if name.endswith(("~", "#")) or name.startswith("#"):
         return "an editor's backup"
     if COPY.search(name):
-        return "a copy by its name"
+        return "a copy, judging by its name"
     if entry.suffix.lower() not in (".yaml", ".yml") and NAMED_AS_YAML.search(name):
-        return f"no hypothesis by its suffix, {entry.suffix}"
+        return f"its suffix, {entry.suffix}, is not that of a hypothesis"
     return None
 
 
 def _below(folder: Path, levels: int) -> Iterator[Path]:
-    """YAML files in a folder below that of the hypotheses, and in its own; links are not followed."""
+    """Yield YAML files in and below a subfolder of the hypotheses; links are not followed."""
     try:
         entries = sorted(folder.iterdir())
     except OSError:

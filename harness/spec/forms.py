@@ -1,4 +1,4 @@
-"""The form: types, ranges and keys, as the records declare them, with findings in plain words."""
+"""Checks of form: types, ranges and keys as the records declare them, with findings in plain words."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ R = TypeVar("R", bound=Record)
 LONGEST = 100
 LISTED = 30
 NEIGHBOURS = 100
-"""Names that are compared with a wrong one; comparing costs some 20 μs each."""
+"""Maximum number of names that are compared with a wrong one; each comparison costs about 20 μs."""
 WANTED = {
-    "string_type": "a text",
+    "string_type": "a string",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
@@ -41,9 +41,9 @@ RANGE = {
 
 
 def validate(kind: type[R], root: Node) -> tuple[R | None, list[Problem]]:
-    """The record made of a document, or None and what is wrong with its form.
+    """Return the record made from a document, or None and the problems with its form.
 
-    Strict: a text is no number, 5.0 is no whole number, true is not 1.
+    Validation is strict: a string is not a number, 5.0 is not a whole number, true is not 1.
     """
     try:
         record = kind.model_validate(root.plain(), strict=True)
@@ -54,18 +54,18 @@ def validate(kind: type[R], root: Node) -> tuple[R | None, list[Problem]]:
 
 
 def part(kind: type[R], node: Node | None) -> R | None:
-    """The record made of a part of a document; None if it is missing or wrong, which ``validate`` reports."""
+    """Return the record made from part of a document; None if it is missing or malformed, as ``validate`` reports."""
     return validate(kind, node)[0] if node is not None else None
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """``, did you mean 'x'?`` or nothing."""
+    """Return ``, did you mean 'x'?``, or an empty string if no known name is similar."""
     close = difflib.get_close_matches(name[:LONGEST], [*known][:NEIGHBOURS], n=1)
     return f", did you mean {close[0]!r}?" if close else ""
 
 
 def listed(names: Collection[str]) -> str:
-    """The names, or the first of very many."""
+    """Return the names joined by commas, shortened if there are very many."""
     shown = ", ".join([*names][:LISTED])
     return shown if len(names) <= LISTED else f"{shown} and {len(names) - LISTED} more"
 
@@ -89,7 +89,7 @@ def _problems(kind: type[Record], root: Node, detail: ErrorDetails) -> Iterator[
         on_key = detail["loc"][-1] == "[key]"
         shown = path[-1] if on_key else node.value
         remedy = f"use lower-case words (a-z, 0-9) joined by {joined}"
-        yield Problem(path, f"{_show(shown)} is no valid name", remedy, on_key=on_key)
+        yield Problem(path, f"{_show(shown)} is not a valid name", remedy, on_key=on_key)
     elif of == "union_tag_not_found":
         yield Problem(path, f"missing key 'name' in {key}", "say which one: {name: …}", on_key=True)
     elif of == "union_tag_invalid":
@@ -133,7 +133,7 @@ def _missing(kind: type[Record], root: Node, path: Path) -> Iterator[Problem]:
 
 
 def _path(root: Node, loc: tuple[int | str, ...]) -> Path:
-    """Pydantic's location as a path of the document: without plug-in tags and its own marks."""
+    """Return pydantic's location as a path of the document, without plug-in tags and pydantic's own marks."""
     path: list[int | str] = []
     node: Node | None = root
     for step in loc:
@@ -149,7 +149,7 @@ def _path(root: Node, loc: tuple[int | str, ...]) -> Path:
 
 
 def _key_of(path: Path) -> str:
-    """The key that a reader knows the value by: for a list's item the list's."""
+    """Return the key by which a reader knows the value; for a list item, the key of the list."""
     return next((step for step in reversed(path) if isinstance(step, str)), "the file")
 
 

@@ -1,4 +1,4 @@
-"""Which keys a record takes at a place of a document, read off the records' annotations."""
+"""The keys that a record accepts at a place of a document, from the records' annotations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.spec.tree import Node, Path
 
 
 def known_keys(kind: type[Record], root: Node, path: Path) -> dict[str, str]:
-    """The keys that the record at ``path`` takes, each with its description; empty where there is no record."""
+    """Return the keys that the record at ``path`` accepts, each with its description; empty without a record."""
     current: Any = kind
     node: Node | None = root
     for step in path:
@@ -28,7 +28,7 @@ def known_keys(kind: type[Record], root: Node, path: Path) -> dict[str, str]:
 
 
 def _resolve(annotation: Any, node: Node | None) -> Any:
-    """The type itself: without Annotated and None, and a plug-in's class by the name that the node gives."""
+    """Return the type without Annotated and None; for a plug-in, the class that the node names."""
     if get_origin(annotation) is Annotated:
         inner, *extras = get_args(annotation)
         for extra in extras:

@@ -1,6 +1,7 @@
-"""A new hypothesis file: from a few answers, with placeholders for what only its author can say; or from another file.
+"""New hypothesis files, from a few answers or from another file.
 
-But for the placeholders, which ``harness check`` names one by one, either passes it as it stands.
+A file from answers has placeholders for what only its author can say, and ``harness check`` names each of them. Apart
+from these, the check accepts the new file as it stands.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ PROBE = 256
 
 @dataclass(frozen=True)
 class Answers:
-    """What a new hypothesis is about: whether one way of training beats another by a margin."""
+    """The subject of a new hypothesis: whether one way of training beats another by a margin."""
 
     id: str
     title: str
@@ -35,19 +36,19 @@ class Answers:
     rule: str = "dfa"
     baseline: str = "bp"
     penalty: str | None = None
-    """Penalty of the treatment; none by default."""
+    """Penalty of the treatment; by default, none."""
     metric: str = "test_accuracy"
     margin: float = 1.0
-    """Difference that matters, in the metric's unit (percentage points for shares)."""
+    """Smallest difference that matters, in the metric's unit (percentage points for fractions)."""
     criterion: str = "t"
     seeds: int = 10
 
 
 def draft(answers: Answers, schema: str | None = None) -> str:
-    """The commented text of a new file; ``schema`` is where its JSON Schema lies, for editors.
+    """Return the commented text of a new file; ``schema`` is the location of its JSON Schema, for editors.
 
     Raises:
-        UsageError: an answer names no plug-in, or together they make no hypothesis, with every reason.
+        UsageError: An answer names no plug-in, or the answers do not make a valid hypothesis; all reasons are given.
     """
     chosen = {
         family: _chosen(family, name)
@@ -71,7 +72,7 @@ def draft(answers: Answers, schema: str | None = None) -> str:
     ]
     if not 0 < answers.margin < math.inf:
         raise UsageError(
-            f"{exact(answers.margin)} is no margin",
+            f"{exact(answers.margin)} is not a valid margin",
             where="--margin",
             remedy="give the smallest difference that matters, a number above 0",
         )
@@ -98,10 +99,10 @@ def draft(answers: Answers, schema: str | None = None) -> str:
 
 
 def copied(raw: bytes, name: str, new_id: str, schema: str | None = None) -> str:
-    """The text of another file under a new id, with that file named among what was seen before.
+    """Return the text of another file under a new id, which mentions that file as prior data.
 
     Raises:
-        UsageError: the file's layout can't be copied, or the copy is not valid where it goes.
+        UsageError: The file's layout can't be copied, or the copy is not valid at its new place.
     """
     root = yaml.read(raw, name).root
     entries = root.items() if root is not None else {}
@@ -137,7 +138,7 @@ MODELINE = "# yaml-language-server:"
 
 
 def _folded(text: str) -> str:
-    """Lines of a folded block scalar, four spaces in; YAML joins them again."""
+    """Return the lines of a folded block scalar, indented by four spaces; YAML joins them again."""
     lines = textwrap.wrap(text, 110, break_long_words=False, break_on_hyphens=False)
     return textwrap.indent("\n".join(lines), "    ")
 
@@ -151,7 +152,9 @@ def _sound(text: str, name: str) -> str:
         parse(text.encode(), b"", name)
     except InvalidHypothesis as error:
         reasons = "; ".join(finding.message for finding in error.findings)
-        raise UsageError(f"these answers make no valid hypothesis: {reasons}", remedy="give other options") from error
+        raise UsageError(
+            f"these answers do not make a valid hypothesis: {reasons}", remedy="give other options"
+        ) from error
     return text
 
 
@@ -165,9 +168,9 @@ def _chosen(family: str, name: str) -> type[Plugin]:
 
 TEMPLATE = """\
 # A pre-registration. Everything here is fixed before any data are seen; comments may change at any time.
-# What stands in <angle brackets> only you can say: harness check names each until you have written it.
+# Only you can fill in what stands in <angle brackets>: harness check names each until you have.
 #   harness check            what is wrong with it, with places
-#   harness explain NAME     what a name or option means, such as: harness explain {metric}
+#   harness explain NAME     what a name or option means, for example: harness explain {metric}
 #   harness plan FILE        what a run would cost
 schema_version: 1
 id: {id}
@@ -179,7 +182,7 @@ prediction:
 prior_data_seen:
   level: none  # none, exists_unseen, summaries_seen or analysed; all but none need what: …
 
-setup:  # how arms are trained unless they say otherwise
+setup:  # how all arms are trained unless they override it
   dataset: {dataset}
   model: {model}
   optimizer: {{name: adamw, lr: 1.0e-3}}
@@ -188,7 +191,7 @@ setup:  # how arms are trained unless they say otherwise
   precision: {precision}
   evaluation: {{probe_samples: {probe}, every_epochs: 5}}
 
-arms:  # the ways of training that are compared; an arm may override any part of setup
+arms:  # the ways of training that are compared; an arm may override any part of the setup
   treatment:
     label: Treatment
     rule: {rule}{penalty}
@@ -198,12 +201,12 @@ arms:  # the ways of training that are compared; an arm may override any part of
 
 seeds:  # repetitions, shared by all arms; their numbers are derived from the registration
   count: {seeds}
-  # justification: Say why this many; harness power shows what they can tell.
+  # justification: Say why this many; harness power shows how much they can detect.
 
 estimands:  # the numbers that decide: a metric of one arm, or of a contrast of two, paired by seed
   margin: {{metric: {metric}, contrast: treatment - baseline{details}}}
 
-# guards:  # what must hold for the comparison to mean anything
+# guards:  # conditions without which the comparison means nothing
 #   learns: {{estimand: accuracy, above: 0.5, otherwise: The baseline did not learn.}}
 
 decisions:
@@ -218,11 +221,11 @@ decisions:
 exclusions: {{diverged: invalid}}  # or worst_case, exclude
 stopping: {{kind: fixed}}
 
-implications:  # what each outcome means, written before the data; claims.yaml holds what it may support or walk back
+implications:  # what each outcome means, written before the data; claims.yaml lists claims that it may move
   better:
     says: <what it means if the treatment is better than the baseline by more than {margin}>
   similar:
-    says: <what it means if treatment and baseline differ by {margin} at most>
+    says: <what it means if treatment and baseline differ by at most {margin}>
   worse:
     says: <what it means if the treatment is worse than the baseline by more than {margin}>
   inconclusive:

@@ -1,4 +1,4 @@
-"""What ``harness new`` leaves to the author: texts in angle brackets, which nobody may register as they stand."""
+"""Placeholders of ``harness new``: strings in angle brackets, which must be replaced before registration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PLACEHOLDER = re.compile(r"\s*<[^<>]+>\s*")
 
 
 def placeholders(node: Node, path: Path = ()) -> Iterator[Problem]:
-    """Every text of a document that is still a placeholder as a whole, where it stands."""
+    """Yield every string of a document that as a whole is still a placeholder."""
     if isinstance(node.value, str) and PLACEHOLDER.fullmatch(node.value):
         what = ".".join(map(str, path))
         remedy = "write in its place what you mean: it is registered word by word"

@@ -1,4 +1,4 @@
-"""Files against what is registered: changed without an amendment, or the same question under another name."""
+"""Comparison of files with registrations: changes without an amendment, and the same question under another name."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from harness.records.bands import shortest
 from harness.spec.tree import Node, Path, Problem, Severity
 
 CLOSE = 0.1
-"""Numbers of two arms that differ by no more than this share count as the same setting."""
+"""Relative difference up to which numbers of two arms count as the same setting."""
 SHOWN = 5
 
 SEEDS = (
-    "undo the change, or ask it under a new id, which has fresh seeds; harness amend takes it only as long as no seed "
-    "has been trained"
+    "undo the change, or ask it under a new id, which has fresh seeds; harness amend accepts it only while no seed has "
+    "been trained"
 )
-"""The way out for another number of seeds, which runs refuse."""
+"""Remedy for a changed number of seeds, which runs refuse."""
 
 
 @dataclass(frozen=True)
@@ -30,22 +30,22 @@ class Known:
     """A registered hypothesis."""
 
     form: Hypothesis
-    """As registered, or as last amended."""
+    """The hypothesis as registered, or as last amended."""
     since: str
     """Claimed time of the registration, UTC."""
     frozen: bool = False
-    """Whether a file of another meaning is an error; else it is a warning."""
+    """True if a file with another meaning is an error; otherwise it is a warning."""
     trail: Hashable = None
-    """That holds it; files of another one have nothing to do with it."""
+    """Trail that holds the registration; files of other trails are unrelated to it."""
 
 
 def changes(root: Node, hypothesis: Hypothesis, known: Known) -> Iterator[Problem]:
-    """Where the file's meaning is no longer the registered one."""
+    """Yield the differences between the file's meaning and the registered one."""
     differing = list(form_differences(known.form.model_dump(mode="json"), hypothesis.model_dump(mode="json")))
     severity: Severity = "error" if known.frozen else "warning"
     remedy = "undo the change, amend the registration with harness amend, or ask it under a new id"
     for one in differing[:SHOWN]:
-        message = f"{one.field} was registered on {known.since[:10]} as {_shown(one.before)}, is {_shown(one.now)}"
+        message = f"{one.field} was registered on {known.since[:10]} as {_shown(one.before)}, but is {_shown(one.now)}"
         way = SEEDS if one.field == "seeds.count" else remedy
         yield Problem(_in_file(root, one.path), message, way, severity=severity, rule="amendment")
     if len(differing) > SHOWN:
@@ -54,11 +54,11 @@ def changes(root: Node, hypothesis: Hypothesis, known: Known) -> Iterator[Proble
 
 
 def reruns(hypothesis: Hypothesis, registered: Sequence[Known]) -> Iterator[Problem]:
-    """Decisions that ask what a registered hypothesis asks: the same arms, metric and summaries, whatever their names.
+    """Yield decisions that ask what a registered hypothesis asks: the same arms, metric and summaries.
 
-    Bands, criterion, pairing and seeds don't make another question, nor do numbers of the arms that differ by a tenth
-    or less.
-    A file that names the registered id under ``prior_data_seen`` says so openly and is left alone.
+    Names do not matter. Bands, criterion, pairing and seeds don't make another question, nor do numbers of the arms
+    that differ by a tenth or less. A file that names the registered id under ``prior_data_seen`` says so openly and is
+    left alone.
     """
     seen = hypothesis.prior_data_seen.what or ""
     for known in registered:
@@ -68,14 +68,16 @@ def reruns(hypothesis: Hypothesis, registered: Sequence[Known]) -> Iterator[Prob
         for name, decision in hypothesis.decisions.items():
             mine = question(hypothesis, decision)
             if any(_alike(mine, question(other, theirs)) for theirs in other.decisions.values()):
-                message = f"decision {name!r} asks what {other.id!r}, registered on {known.since[:10]}, asks"
-                remedy = f"if this is a replication, name {other.id} under prior_data_seen.what; else ask something new"
+                message = f"decision {name!r} asks the same question as {other.id!r}, registered on {known.since[:10]}"
+                remedy = (
+                    f"if this is a replication, name {other.id} under prior_data_seen.what; otherwise ask something new"
+                )
                 yield Problem(("decisions", name), message, remedy, on_key=True, severity="warning", rule="rerun")
                 break
 
 
 def opposed(one: Hypothesis, other: Hypothesis) -> Iterator[Problem]:
-    """Outcomes of ``one`` that support a claim which the same result of ``other`` walks back, or the reverse.
+    """Yield outcomes of ``one`` that support a claim which the same result of ``other`` walks back, or vice versa.
 
     Only hypotheses with a single decision, whose bands are their outcomes, can be compared.
     """
@@ -107,13 +109,13 @@ def opposed(one: Hypothesis, other: Hypothesis) -> Iterator[Problem]:
 
 
 def moved(hypothesis: Hypothesis) -> set[str]:
-    """The claims that any of its outcomes supports or walks back."""
+    """Return the claims that any of its outcomes supports or walks back."""
     given = hypothesis.implications.values()
     return {claim for implication in given for claim in (*implication.supports, *implication.walks_back)}
 
 
 def question(hypothesis: Hypothesis, decision: DecisionSpec) -> dict[str, Any]:
-    """What a decision is about, without any name that the authors chose: metric, summaries, arms in full."""
+    """Return the question of a decision without names that authors chose: metric, summaries, arms in full."""
     estimand = hypothesis.estimands[decision.estimand]
     arms = [_training(hypothesis, name) for name in estimand.arms]
     plain = estimand.model_dump(mode="json", exclude={"arm", "contrast", "unit", "pairing"})
@@ -138,7 +140,7 @@ def _alike(one: Any, other: Any) -> bool:
 
 
 def _common(one: Interval, other: Interval) -> str | None:
-    """Where two intervals overlap, in words; None if they share a point at most."""
+    """Describe the overlap of two intervals; None if they share at most a point."""
     low = max((end for end in (one.lower, other.lower) if end is not None), default=-math.inf)
     high = min((end for end in (one.upper, other.upper) if end is not None), default=math.inf)
     if low >= high:
@@ -149,7 +151,7 @@ def _common(one: Interval, other: Interval) -> str | None:
 
 
 def _in_file(root: Node, path: Path) -> Path:
-    """The nearest place of the file: an arm's setup mostly stands in the common one."""
+    """Return the nearest place in the file: an arm's setup is mostly written in the common one."""
     if root.nearest(path)[1] and path[:1] == ("arms",):
         return path[:2]
     return path if root.get(path[0]) is not None else ("id",)

@@ -1,6 +1,6 @@
-"""What a hypothesis must satisfy beyond types: arms, estimands, guards, seeds, decisions and implications fit together.
+"""Rules beyond types: arms, estimands, guards, seeds, decisions and implications must fit together.
 
-``problems`` goes over all rules; each speaks about the parts whose form is right, so that one mistake hides no other.
+``problems`` applies all rules. Each rule looks only at well-formed parts, so that no mistake hides another.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from harness.spec.tree import Node, Path, Problem
 
 
 def problems(root: Node, claims: Claims | None, whole: Hypothesis | None = None) -> Iterator[Problem]:
-    """Everything that breaks a rule in an expanded document, which is ``whole`` where its form is right.
+    """Yield everything that breaks a rule in an expanded document; ``whole`` is its hypothesis if well-formed.
 
-    ``claims`` is None where claims.yaml can't be read.
+    ``claims`` is None if claims.yaml can't be read.
     """
     draft = Draft(root, whole)
     found = {
@@ -93,31 +93,34 @@ def _decisions(draft: Draft) -> Iterator[Problem]:
         if decision.criterion.targets != estimand.seeds:
             criterion = decision.criterion
             message = (
-                f"criterion {criterion.name} tests the {criterion.targets}, but the estimand is the {estimand.seeds}"
+                f"criterion {criterion.name} tests the {criterion.targets}, but the estimand is a {estimand.seeds}"
             )
-            remedy = f"set seeds: {criterion.targets} in estimand {decision.estimand}, or take another criterion"
+            remedy = f"set seeds: {criterion.targets} in estimand {decision.estimand}, or choose another criterion"
             yield Problem((*path, "criterion"), message, remedy)
         yield from _fitting(path, decision, estimand)
 
 
 def _fitting(path: Path, decision: DecisionSpec, estimand: Estimand) -> Iterator[Problem]:
-    """What a criterion asks of the estimand besides the parameter: pairing and bounds."""
+    """Yield the criterion's other demands on the estimand that are not met: pairing and bounds."""
     criterion, about = decision.criterion, decision.estimand
     if criterion.unpaired and estimand.pairing != "unpaired":
         message = f"criterion {criterion.name} compares unpaired arms, but {about} does not"
-        remedy = f"set pairing: unpaired in estimand {about}, or take another criterion"
+        remedy = f"set pairing: unpaired in estimand {about}, or choose another criterion"
         yield Problem((*path, "criterion"), message, remedy)
     if not criterion.unpaired and estimand.pairing == "unpaired":
         message = f"criterion {criterion.name} pairs by seed, but the arms of {about} are unpaired"
-        remedy = f"take criterion welch, or remove pairing from estimand {about}: arms share their seeds"
+        remedy = f"choose the criterion welch, or remove pairing from estimand {about}: arms share their seeds"
         yield Problem((*path, "criterion"), message, remedy)
     if criterion.needs_bounds and not all(math.isfinite(end) for end in estimand.domain):
-        message = f"criterion {criterion.name} needs a metric with bounds, which {about} has not on both sides"
-        yield Problem((*path, "criterion"), message, "take another criterion or metric")
+        message = f"criterion {criterion.name} needs a metric with bounds, and {about} does not have them on both sides"
+        yield Problem((*path, "criterion"), message, "choose another criterion or metric")
 
 
 def _worst_case(draft: Draft) -> Iterator[Problem]:
-    """A metric's worst value must make the tested number worse, which it does not where it is subtracted."""
+    """Yield misuse of worst_case: the metric's worst value must make the tested number worse.
+
+    Subtracted in a contrast, it would not.
+    """
     if draft.exclusions.diverged != "worst_case":
         return
     path = ("exclusions", "diverged")
@@ -143,7 +146,9 @@ def _outcomes(draft: Draft) -> Iterator[Problem]:
     known = f"outcomes: {listed(outcomes)}"
     predicted = draft.prediction.outcome if draft.prediction is not None else None
     if predicted is not None and predicted not in outcomes:
-        yield Problem(("prediction", "outcome"), f"{predicted!r} is no outcome{suggestion(predicted, outcomes)}", known)
+        yield Problem(
+            ("prediction", "outcome"), f"{predicted!r} is not an outcome{suggestion(predicted, outcomes)}", known
+        )
     if "implications" not in draft.root.items():
         return
     given = draft.names("implications")
@@ -153,7 +158,7 @@ def _outcomes(draft: Draft) -> Iterator[Problem]:
             yield Problem(("implications",), f"outcome {outcome!r} has no implication", remedy, on_key=True)
     for name in given:
         if name not in outcomes:
-            message = f"{name!r} is no outcome{suggestion(name, outcomes)}"
+            message = f"{name!r} is not an outcome{suggestion(name, outcomes)}"
             yield Problem(("implications", name), message, known, on_key=True)
 
 
@@ -168,7 +173,7 @@ def _claims(draft: Draft, claims: Claims | None) -> Iterator[Problem]:
 
 
 def refers_to_claims(root: Node) -> Problem | None:
-    """The first reference to a claim, as the problem that claims.yaml is missing; None if there is none."""
+    """Return the problem that claims.yaml is missing, at the first reference to a claim; None without one."""
     for name, implication in Draft(root).implications.items():
         for verb in VERBS:
             if getattr(implication, verb):

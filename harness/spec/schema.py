@@ -1,8 +1,8 @@
-"""JSON Schema (draft 2020-12) of the files that people write, made from the models and whatever plug-ins there are.
+"""JSON Schemas (draft 2020-12) of the files that people write, from the models and the installed plug-ins.
 
-It describes the file, not the merged record: arms override parts of the setup and may hold a matrix, a metric may be
-given by its name and a contrast as a text. It never refuses what ``harness check`` accepts; rules that tie one part of
-a file to another are beyond it.
+A schema describes the file, not the merged record: arms override parts of the setup and may hold a matrix, a metric may
+be given by its name and a contrast as a string. It never refuses what ``harness check`` accepts; rules that relate one
+part of a file to another are beyond it.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ from harness.spec.arms import DOTTED, SUFFIX
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 FILES: dict[str, type[Record]] = {"hypothesis.schema.json": Hypothesis, "claims.schema.json": Claims}
-"""Published file → the model of what it describes."""
+"""Published file → model of the files that it describes."""
 NAME = r"[a-z][a-z0-9_]*"
 
 Json = dict[str, Any]
 
 
 def model_schema(model: type[BaseModel]) -> Json:
-    """The schema of one model, such as a plug-in."""
+    """Return the schema of one model, such as a plug-in."""
     return model.model_json_schema(schema_generator=_FileForm)
 
 
 def schemas() -> dict[str, str]:
-    """File name → text of every published schema."""
+    """Return file name → contents of every published schema."""
     return {name: json.dumps(json_schema(kind), indent=1, ensure_ascii=False) + "\n" for name, kind in FILES.items()}
 
 
 def json_schema(kind: type[Record]) -> Json:
-    """The schema of the files that hold a ``kind``."""
+    """Return the schema of files that hold a ``kind``."""
     made = kind.model_json_schema(schema_generator=_FileForm)
     if kind is Hypothesis:
         _arms(made)
@@ -65,15 +65,15 @@ class _FileForm(GenerateJsonSchema):
     """Pydantic's generator with descriptions, closed mappings, plug-ins by name and the file's short forms."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
-        """Never: a title made of the key says nothing."""
+        """Return False: a title made from the key says nothing."""
         return False
 
     def sort(self, value: JsonSchemaValue, parent_key: str | None = None) -> JsonSchemaValue:
-        """As declared, which is how people read it."""
+        """Return the value in the order of declaration, in which people read it."""
         return value
 
     def model_schema(self, schema: Any) -> JsonSchemaValue:
-        """With the text below each field; a plug-in's schema says its equation and source too."""
+        """Add the docstring below each field; a plug-in's schema also gives its equation and source."""
         made = super().model_schema(schema)
         model: type[BaseModel] = schema["cls"]
         made.pop("title", None)
@@ -89,21 +89,21 @@ class _FileForm(GenerateJsonSchema):
         return made
 
     def dict_schema(self, schema: Any) -> JsonSchemaValue:
-        """Keys that fit no pattern are refused."""
+        """Refuse keys that match no pattern."""
         made = super().dict_schema(schema)
         if "patternProperties" in made:
             made["additionalProperties"] = False
         return made
 
     def str_schema(self, schema: Any) -> JsonSchemaValue:
-        """Texts that are stripped before they are measured have no limit here."""
+        """Drop the length limit of strings that are stripped before they are measured."""
         made = super().str_schema(schema)
         if schema.get("strip_whitespace"):
             made.pop("maxLength", None)
         return made
 
     def tagged_union_schema(self, schema: Any) -> JsonSchemaValue:
-        """By name, so that an editor says what is wrong with the plug-in that was meant, and not with all of them."""
+        """Choose by name, so that an editor reports errors of the intended plug-in and not of all."""
         choices: dict[str, CoreSchema] = schema["choices"]
         made = {name: self.generate_inner(choice) for name, choice in choices.items()}
         return {
@@ -119,7 +119,7 @@ def _named(name: str) -> Json:
 
 
 def _given(key: str) -> Json:
-    """The key is there and not null."""
+    """Return the schema that demands a key that is not null."""
     return {"required": [key], "properties": {key: {"not": {"type": "null"}}}}
 
 
@@ -172,15 +172,17 @@ SHORT_FORMS: dict[type[BaseModel], Callable[[Json], None]] = {
     EvaluationSpec: _evaluation,
     Hypothesis: _hypothesis,
 }
-"""What the models' validators ask for, and the short forms that the file allows beside a field's own type."""
+"""Model → function that adds the demands of its validators, and the short forms that the file allows."""
 
 
 def _arms(made: Json) -> None:
-    """In the file an arm's setup holds only what differs, and with a matrix any part may be left to the matrix."""
+    """Let an arm's setup hold only the overrides, and let a matrix supply any part of an arm."""
     parts: Json = made["$defs"]
     plain: Json = parts[Arm.__name__]
     override = _partial(parts["Setup"], parts)
-    override["description"] = "What differs from the common setup, key by key, at any depth."
+    override["description"] = (
+        "This arm's overrides of the common setup, key by key, at any depth. Write only what differs."
+    )
     plain["properties"]["setup"] = override
     varied = _partial({**plain, "properties": {**plain["properties"], "setup": {}}}, parts)
     varied["properties"]["setup"] = override
@@ -209,7 +211,7 @@ def _arms(made: Json) -> None:
 
 
 def _partial(schema: Json, parts: Json) -> Json:
-    """The schema with every key optional, at any depth; references are written out."""
+    """Return the schema with every key optional, at any depth, and references resolved."""
     if "$ref" in schema:
         inner = parts[schema["$ref"].removeprefix("#/$defs/")]
         return _partial({**inner, **{key: value for key, value in schema.items() if key != "$ref"}}, parts)
@@ -226,7 +228,7 @@ def _partial(schema: Json, parts: Json) -> Json:
 
 
 def undescribed(schema: Json) -> Iterator[str]:
-    """Paths of a schema's fields without a description, or of scalar ones without anything that shows a value."""
+    """Yield the paths of fields without a description, and of scalar fields that show no example value."""
     for part, made in {"file": schema, **schema["$defs"]}.items():
         for name, field in made.get("properties", {}).items():
             if "description" not in field and "const" not in field:

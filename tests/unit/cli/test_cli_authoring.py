@@ -183,7 +183,7 @@ def test_notes_are_notices_and_fail_nothing(here: Path) -> None:
 @pytest.mark.parametrize("margin", ["0", "-3", "nan", "inf"])
 def test_a_margin_is_a_difference(here: Path, margin: str) -> None:
     said = call("new", "x", "--title", "T", "--question", "Q", "--margin", margin, code=2).output
-    assert "is no margin" in said and not (here / "hypotheses/x.yaml").exists()
+    assert "is not a valid margin" in said and not (here / "hypotheses/x.yaml").exists()
 
 
 @pytest.mark.parametrize("name", ["12", "y", "null", "2024-01-01"])

@@ -114,7 +114,7 @@ def test_claims_are_needed_only_if_named(tmp_path: Path) -> None:
         ),
         ("claims:\n  a: {statement: A., stands_on: [a]}\n", "2: these claims stand on one another: a → a"),
         ("claims:\n  a: {says: A.}\n", "2: unknown key 'says'"),
-        ("claims:\n  A_1: {statement: A.}\n", "2: 'A_1' is no valid name"),
+        ("claims:\n  A_1: {statement: A.}\n", "2: 'A_1' is not a valid name"),
         ("claim: {}\n", "1: unknown key 'claim', did you mean 'claims'?"),
         ("claims:\n  a: {statement: no}\n", "2: no: YAML 1.1 reads this word as true or false"),
         ("[]", "1: the file must be a mapping, such as {key: value}, is a list"),
@@ -136,7 +136,7 @@ def test_the_remedy_for_a_name_leads_to_a_valid_one(tmp_path: Path, line: str, w
     """Ids are joined by hyphens; names inside a file are not, so that "a - b" is a contrast."""
     with pytest.raises(InvalidHypothesis) as refused:
         load(write(tmp_path, "x.yaml", (line, wrong)))
-    (found,) = [finding for finding in refused.value.findings if "no valid name" in finding.message]
+    (found,) = [finding for finding in refused.value.findings if "not a valid name" in finding.message]
     assert found.remedy is not None and found.remedy.endswith(f"joined by {joined}")
 
 

@@ -16,10 +16,10 @@ VERDICT_COLOUR = "#dbe7f5"
 WIDTH = 44  # characters per line of a label
 
 
-def mermaid(claims: Claims, standings: Mapping[str, ClaimStanding], moves: Sequence[Move]) -> str:
+def draw_mermaid(claims: Claims, standings: Mapping[str, ClaimStanding], moves: Sequence[Move]) -> str:
     """Return a Markdown block that GitHub and others draw.
 
-    ``claims`` come from ``known_claims``, ``standings`` cover all of them, and ``moves`` are in ledger order.
+    ``claims`` come from ``find_known_claims``, ``standings`` cover all of them, and ``moves`` are in ledger order.
     """
     lines = ["```mermaid", "flowchart BT"]
     nodes = {name: f"c{number}" for number, name in enumerate(claims.claims)}
@@ -36,7 +36,7 @@ def mermaid(claims: Claims, standings: Mapping[str, ClaimStanding], moves: Seque
     return "\n".join(lines) + "\n"
 
 
-def dot(claims: Claims, standings: Mapping[str, ClaimStanding], moves: Sequence[Move]) -> str:
+def draw_dot(claims: Claims, standings: Mapping[str, ClaimStanding], moves: Sequence[Move]) -> str:
     """Return the same graph for Graphviz."""
     lines = ["digraph claims {", "    rankdir=BT;", '    node [shape=box, style=filled, fontname="sans-serif"];']
     nodes = {name: f"c{number}" for number, name in enumerate(claims.claims)}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from harness.domain.claim_graph import grounds
+from harness.domain.claim_graph import find_grounds
 from harness.records import Claims, Consequences, Implication
 
 
-def consequences(claims: Claims, implication: Implication) -> Consequences:
+def find_consequences(claims: Claims, implication: Implication) -> Consequences:
     """Return the effects on the claims of an outcome with this implication.
 
     A claim is in question if it stands on a walked-back one, directly or through other claims, unless it is walked back
@@ -15,7 +15,7 @@ def consequences(claims: Claims, implication: Implication) -> Consequences:
     fallen = set(implication.walks_back)
     in_question = {}
     for name in claims.claims:
-        ground = grounds(claims, name) & fallen
+        ground = find_grounds(claims, name) & fallen
         if ground and name not in fallen:
             in_question[name] = _ordered(claims, ground)
     return Consequences(

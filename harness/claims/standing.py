@@ -8,23 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.domain.claim_graph import grounds
+from harness.domain.claim_graph import find_grounds
 from harness.records import Banner, Change, Claim, Claims, ClaimStanding, Move
 from harness.records.claims import Status
 
 
-def known_claims(claims: Claims, moves: Sequence[Move]) -> Claims:
+def find_known_claims(claims: Claims, moves: Sequence[Move]) -> Claims:
     """Return the claims of the file, then those that verdicts moved and that it no longer holds, as last registered."""
     gone: dict[str, Claim] = {}
     for move in moves:
         for moved in _moved(move):
             if moved not in claims.claims:
-                gone |= {name: move.claims.claims[name] for name in (moved, *grounds(move.claims, moved))}
+                gone |= {name: move.claims.claims[name] for name in (moved, *find_grounds(move.claims, moved))}
     return Claims(claims={**claims.claims, **{name: gone[name] for name in gone if name not in claims.claims}})
 
 
-def fold(claims: Claims, moves: Sequence[Move]) -> dict[str, ClaimStanding]:
-    """Return the standing of every claim after these verdicts, in the order of ``known_claims``.
+def replay_verdicts(claims: Claims, moves: Sequence[Move]) -> dict[str, ClaimStanding]:
+    """Return the standing of every claim after these verdicts, in the order of ``find_known_claims``.
 
     - walked back: a verdict walks it back, and none that provably came later restores it;
     - in question: it stands, directly or through others, on a claim that is walked back;
@@ -34,15 +34,15 @@ def fold(claims: Claims, moves: Sequence[Move]) -> dict[str, ClaimStanding]:
     ``moves`` are verdicts in ledger order, so that a verdict is listed after all that provably precede it. Support
     alone never undoes a walk-back.
     """
-    replay = _Replay(known_claims(claims, moves))
+    replay = _Replay(find_known_claims(claims, moves))
     for move in moves:
         replay.add(move)
     return replay.standings()
 
 
-def changes(claims: Claims, moves: Sequence[Move]) -> tuple[Change, ...]:
+def find_changes(claims: Claims, moves: Sequence[Move]) -> tuple[Change, ...]:
     """Return every change of standing, verdict by verdict in ledger order."""
-    replay = _Replay(known_claims(claims, moves))
+    replay = _Replay(find_known_claims(claims, moves))
     before = replay.standings()
     found = []
     for move in moves:
@@ -61,7 +61,7 @@ class _Replay:
     """The effects of the verdicts so far on each claim."""
 
     def __init__(self, known: Claims) -> None:
-        self._beneath = {name: grounds(known, name) for name in known.claims}
+        self._beneath = {name: find_grounds(known, name) for name in known.claims}
         self._supports: dict[str, list[str]] = {name: [] for name in known.claims}
         self._backs: dict[str, list[str]] = {name: [] for name in known.claims}
         self._fallen: dict[str, list[str]] = {name: [] for name in known.claims}
@@ -107,9 +107,9 @@ class _Replay:
         )
 
 
-def banners(claims: Claims, moves: Sequence[Move], verdict: str) -> tuple[Banner, ...]:
+def find_banners(claims: Claims, moves: Sequence[Move], verdict: str) -> tuple[Banner, ...]:
     """Return notices about the claims that a verdict moved and that no longer stand as it says."""
-    standings = fold(claims, moves)
+    standings = replay_verdicts(claims, moves)
     (move,) = [move for move in moves if move.verdict == verdict]
     found = []
     for did, names in (("supports", move.implication.supports), ("restores", move.implication.restores)):

@@ -51,8 +51,8 @@ class Images:
         import numpy as np
 
         told = []
-        seen = {digest_of(image) for image in self.train_images}
-        if copies := sum(digest_of(image) in seen for image in self.test_images):
+        seen = {digest_image(image) for image in self.train_images}
+        if copies := sum(digest_image(image) in seen for image in self.test_images):
             are = "is a copy of a training image" if copies == 1 else "are copies of training images"
             told.append(f"{copies:,} of {len(self.test_images):,} test images {are}, pixel by pixel")
         for split, labels in (("training", self.train_labels), ("test", self.test_labels)):
@@ -63,7 +63,7 @@ class Images:
         return tuple(told)
 
 
-def digest_of(image: np.ndarray) -> bytes:
+def digest_image(image: np.ndarray) -> bytes:
     """Return a digest of an image's pixels."""
     return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from harness.datasets import Dataset, Images
 from harness.datasets._images import has_tree, list_split, load_images
-from harness.datasets._torchvision import download, why_unreachable
+from harness.datasets._torchvision import download, find_unreachable_reason
 from harness.errors import DataMissing, UsageError
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class ImageDataset(Dataset):
 
     def _from_network(self, root: Path, notify: Callable[[str], None]) -> tuple[Arrays, Arrays]:
         notify(f"{self.title} is not in {root}: asking {self.url}")
-        reason = why_unreachable(self.url)
+        reason = find_unreachable_reason(self.url)
         if reason is None:
             notify(f"downloading {self.title} to {root}")
             try:

@@ -62,7 +62,7 @@ def import_torchvision() -> Any:
     return torchvision
 
 
-def why_unreachable(url: str) -> str | None:
+def find_unreachable_reason(url: str) -> str | None:
     """Return the reason why nothing can be fetched from ``url``'s server, in words; None if it answers.
 
     A thread bounds the whole wait by ``PATIENCE``, because resolving the name has no timeout and a name may have many

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.records import Claims
 
 
-def grounds(claims: Claims, name: str) -> set[str]:
+def find_grounds(claims: Claims, name: str) -> set[str]:
     """Return every claim that ``name`` presupposes, directly or indirectly.
 
     A cycle of claims ends the search instead of looping forever. An unknown claim stands on nothing; reporting what is

@@ -34,7 +34,7 @@ class Difference:
         return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.path).removeprefix(".")
 
 
-def form_differences(before: Any, now: Any, path: Path = ()) -> Iterator[Difference]:
+def find_differences(before: Any, now: Any, path: Path = ()) -> Iterator[Difference]:
     """Yield the places at which two JSON values differ, in the order of ``before``; new keys come last.
 
     Mappings are compared key by key, lists of the same length item by item; other lists differ as a whole. Numbers are
@@ -42,14 +42,14 @@ def form_differences(before: Any, now: Any, path: Path = ()) -> Iterator[Differe
     """
     if isinstance(before, dict) and isinstance(now, dict):
         for key in [*before, *(key for key in now if key not in before)]:
-            yield from form_differences(before.get(key, ABSENT), now.get(key, ABSENT), (*path, key))
+            yield from find_differences(before.get(key, ABSENT), now.get(key, ABSENT), (*path, key))
     elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
         for index, (old, new) in enumerate(zip(before, now, strict=True)):
-            yield from form_differences(old, new, (*path, index))
-    elif written(before) != written(now):
+            yield from find_differences(old, new, (*path, index))
+    elif write_value(before) != write_value(now):
         yield Difference(path, before, now)
 
 
-def written(value: Any) -> str:
+def write_value(value: Any) -> str:
     """Return a value of a form as a string: JSON, or ``absent``."""
     return "absent" if value is ABSENT else json.dumps(value, ensure_ascii=False, sort_keys=True)

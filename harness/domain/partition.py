@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from harness.errors import HarnessError
 from harness.records import Band, Interval
-from harness.records.bands import cuts_of
+from harness.records.bands import find_cuts
 
 WHOLE_LINE = (-math.inf, math.inf)
 
@@ -58,14 +58,14 @@ class Atom:
         return upper if below or lower is None else lower
 
 
-def stretches(bands: Mapping[str, Band], bounds: tuple[float, float] = WHOLE_LINE) -> list[Stretch]:
+def cut_line(bands: Mapping[str, Band], bounds: tuple[float, float] = WHOLE_LINE) -> list[Stretch]:
     """Cut the line at all ends of ``bands``, and name the bands that contain each part.
 
     ``bounds`` is the closed interval in which the estimand lies. Neighbouring parts in the same bands form one stretch,
     but a part in no band is cut at the bounds, because it is a gap only within them.
     """
     found: list[Stretch] = []
-    for piece in _pieces({*cuts_of(bands), *(bound for bound in bounds if math.isfinite(bound))}):
+    for piece in _pieces({*find_cuts(bands), *(bound for bound in bounds if math.isfinite(bound))}):
         holders = tuple(name for name, band in bands.items() for part in band if _covers(part, piece))
         possible = _lies_within(piece, bounds)
         before = found[-1] if found else None
@@ -76,13 +76,13 @@ def stretches(bands: Mapping[str, Band], bounds: tuple[float, float] = WHOLE_LIN
     return found
 
 
-def split(bands: Mapping[str, Band], bounds: tuple[float, float] = WHOLE_LINE) -> tuple[Atom, ...]:
-    """Return the atoms of ``bands`` from left to right: ``atoms_of`` for bands that tile the line.
+def split_line(bands: Mapping[str, Band], bounds: tuple[float, float] = WHOLE_LINE) -> tuple[Atom, ...]:
+    """Return the atoms of ``bands`` from left to right: ``find_atoms`` for bands that tile the line.
 
     Raises:
         HarnessError: A point within the bounds is in no band, or in more than one.
     """
-    found = stretches(bands, bounds)
+    found = cut_line(bands, bounds)
     for stretch in found:
         if stretch.possible and len(owners := dict.fromkeys(stretch.holders)) != 1:
             belongs = f"{stretch.interval} belongs to the bands {', '.join(owners)}"
@@ -91,13 +91,13 @@ def split(bands: Mapping[str, Band], bounds: tuple[float, float] = WHOLE_LINE) -
     return _atoms(found)
 
 
-def atoms_of(bands: Mapping[str, Band], bounds: tuple[float, float] = WHOLE_LINE) -> tuple[Atom, ...]:
+def find_atoms(bands: Mapping[str, Band], bounds: tuple[float, float] = WHOLE_LINE) -> tuple[Atom, ...]:
     """Return the atoms of ``bands``, which need not tile the line: a point goes to the first band that contains it.
 
     Neighbouring stretches of one band form one atom. Stretches outside ``bounds`` are left out, and the outermost atoms
     then count as half-lines, because nothing can lie beyond them. A stretch in no band is an atom without a name.
     """
-    return _atoms(stretches(bands, bounds))
+    return _atoms(cut_line(bands, bounds))
 
 
 def _atoms(found: Iterable[Stretch]) -> tuple[Atom, ...]:

@@ -30,11 +30,11 @@ PAIRED: Mapping[Target, StandardTest] = {
 """Summary across seeds → test, for one number per seed."""
 
 
-def standard_test(estimand: Estimand) -> StandardTest:
+def choose_test(estimand: Estimand) -> StandardTest:
     """Return the test of an estimand's own summary across seeds."""
     return WELCH if estimand.pairing == "unpaired" else PAIRED[estimand.seeds]
 
 
-def mean_test(estimand: Estimand) -> StandardTest:
+def choose_mean_test(estimand: Estimand) -> StandardTest:
     """Return the test of an estimand's mean over seeds, whatever summary the file asks for."""
     return WELCH if estimand.pairing == "unpaired" else STUDENT

@@ -27,12 +27,12 @@ class Unit:
         return {**handler(schema), "x-unit": self.text}
 
 
-def unit_of(model: type[BaseModel], name: str) -> str | None:
+def find_unit(model: type[BaseModel], name: str) -> str | None:
     """Return the unit of a model's field; None if it has none."""
     return next((extra.text for extra in model.model_fields[name].metadata if isinstance(extra, Unit)), None)
 
 
-def docstring(described: Any) -> str:
+def read_docstring(described: Any) -> str:
     """Return the unindented docstring of a module, class or function; under ``python -OO`` from its source."""
     if described.__doc__ or sys.flags.optimize < 2:
         return inspect.cleandoc(described.__doc__ or "")
@@ -48,14 +48,14 @@ def docstring(described: Any) -> str:
     return ""
 
 
-def descriptions(model: type[BaseModel]) -> dict[str, str]:
+def read_descriptions(model: type[BaseModel]) -> dict[str, str]:
     """Return field → docstring below it, from the most derived class that declares the field."""
     found = _below(model)
     declared = {name: field.description for name, field in model.model_fields.items() if field.description}
     return {name: text for name, text in {**found, **declared}.items() if name in model.model_fields}
 
 
-def declarations(model: type[BaseModel]) -> dict[str, tuple[Any, str]]:
+def read_declarations(model: type[BaseModel]) -> dict[str, tuple[Any, str]]:
     """Return class variable → its value and the docstring below it, for those that have a value."""
     order = [name for base in reversed(model.__mro__) for name in inspect.get_annotations(base)]
     names = [name for name in order if name in model.__class_vars__]

@@ -88,7 +88,7 @@ def _add(found: dict[str, type[Plugin]], family: str, name: str, plugin: Any) ->
     found[name] = plugin
 
 
-def declared(plugin: Plugin, capability: str) -> Any:
+def read_capability(plugin: Plugin, capability: str) -> Any:
     """Return the value that a plug-in's class itself declares for a capability; None if it declares none.
 
     A capability is a class variable that says which equations the class computes, so that code written for these
@@ -97,15 +97,15 @@ def declared(plugin: Plugin, capability: str) -> Any:
     return vars(type(plugin)).get(capability)
 
 
-def source_digest(plugin: Plugin) -> str:
+def digest_source(plugin: Plugin) -> str:
     """Return the SHA-256 of the file that defines the plug-in, which a registration pins.
 
     Line endings make no difference.
     """
-    return hashlib.sha256(normalised(Path(inspect.getfile(type(plugin))).read_bytes())).hexdigest()
+    return hashlib.sha256(normalise_newlines(Path(inspect.getfile(type(plugin))).read_bytes())).hexdigest()
 
 
-def normalised(source: bytes) -> bytes:
+def normalise_newlines(source: bytes) -> bytes:
     """Return the contents of a source file or template with newlines as Python reads them.
 
     A checkout may change them.

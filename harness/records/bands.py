@@ -68,8 +68,8 @@ class Interval(Record):
         return above and below
 
     def __str__(self) -> str:
-        low = "-inf" if self.lower is None else shortest(self.lower)
-        high = "inf" if self.upper is None else shortest(self.upper)
+        low = "-inf" if self.lower is None else write_shortest(self.lower)
+        high = "inf" if self.upper is None else write_shortest(self.upper)
         return f"{'[' if self.lower_closed else '('}{low}, {high}{']' if self.upper_closed else ')'}"
 
 
@@ -124,13 +124,13 @@ class Band(tuple[Interval, ...]):
         )
 
 
-def cuts_of(bands: Mapping[str, Band]) -> tuple[float, ...]:
+def find_cuts(bands: Mapping[str, Band]) -> tuple[float, ...]:
     """Return every boundary of the bands once, in ascending order."""
     ends = [end for band in bands.values() for part in band for end in (part.lower, part.upper)]
     return tuple(sorted({end for end in ends if end is not None}))
 
 
-def shortest(number: float) -> str:
+def write_shortest(number: float) -> str:
     """Return the shortest notation that reads back as the same number.
 
     A threshold that was moved must never print like the old one.

@@ -15,10 +15,10 @@ class Record(BaseModel):
 
     def to_json(self) -> str:
         """Return the record as canonical JSON: sorted keys, shortest form of floats, final newline."""
-        return canonical_text(self.model_dump(mode="json"))
+        return write_canonical(self.model_dump(mode="json"))
 
 
-def canonical_text(value: Any) -> str:
+def write_canonical(value: Any) -> str:
     """Return ``value`` as JSON in the form of a run folder: equal values give equal bytes."""
     return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from harness.criteria import Criterion
 from harness.plugins.fields import Unit
 from harness.plugins.registry import Named
-from harness.records.bands import Band, cuts_of
+from harness.records.bands import Band, find_cuts
 from harness.records.base import Id, Name, Record, Text
 from harness.records.estimands import Estimand
 
@@ -53,7 +53,7 @@ class DecisionSpec(Record):
     @property
     def cuts(self) -> tuple[float, ...]:
         """Every boundary of the bands once, in ascending order."""
-        return cuts_of(self.bands)
+        return find_cuts(self.bands)
 
     def about_signed_summary(self, estimand: Estimand) -> DecisionSpec:
         """Return the decision with its bands as statements about the signed summary of its estimand.

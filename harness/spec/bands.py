@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from harness.domain.partition import WHOLE_LINE, stretches
+from harness.domain.partition import WHOLE_LINE, cut_line
 from harness.records import RESERVED_OUTCOMES, DecisionSpec, Interval
 from harness.spec.draft import Draft
 from harness.spec.tree import Path, Problem
 from harness.wording import exact, unpadded
 
 
-def band_problems(draft: Draft) -> Iterator[Problem]:
+def check_bands(draft: Draft) -> Iterator[Problem]:
     """Yield the problems with the bands of every decision."""
     for name, decision in draft.decisions.items():
         path = ("decisions", name, "bands")
@@ -29,7 +29,7 @@ def _tiling(path: Path, decision: DecisionSpec, bounds: tuple[float, float] | No
 
     Without known bounds (because the estimand itself is wrong), only overlaps are reported.
     """
-    found = stretches(decision.bands, bounds or WHOLE_LINE)
+    found = cut_line(decision.bands, bounds or WHOLE_LINE)
     for stretch in found:
         numbers, held = _named(stretch.interval), stretch.holders
         if bounds is not None and stretch.possible and not held:

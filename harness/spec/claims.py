@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.records import Claims
-from harness.spec.forms import suggestion
+from harness.spec.forms import suggest
 from harness.spec.tree import Problem
 
 
-def claim_problems(claims: Claims) -> Iterator[Problem]:
+def check_claims(claims: Claims) -> Iterator[Problem]:
     """Yield claims that stand on unknown claims or on themselves."""
     for name, claim in claims.claims.items():
         for position, below in enumerate(claim.stands_on):
             if below not in claims.claims:
-                message = f"there is no claim {below!r}{suggestion(below, claims.claims)}"
+                message = f"there is no claim {below!r}{suggest(below, claims.claims)}"
                 yield Problem(("claims", name, "stands_on", position), message, "add it, or correct the id")
     for cycle in _cycles(claims):
         message = f"these claims stand on one another: {' → '.join(cycle)}"

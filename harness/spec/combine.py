@@ -8,14 +8,14 @@ from collections.abc import Iterator
 
 from harness.records import RESERVED_OUTCOMES, Combine
 from harness.spec.draft import Draft
-from harness.spec.forms import listed, suggestion
+from harness.spec.forms import join_names, suggest
 from harness.spec.tree import Path, Problem
 
 MAX_COMBINATIONS = 10_000
 SHOWN = 5
 
 
-def combine_problems(draft: Draft) -> Iterator[Problem]:
+def check_combination(draft: Draft) -> Iterator[Problem]:
     """Yield the problems with ``combine``, or with its absence."""
     combine = draft.combine
     if combine is None:
@@ -56,8 +56,8 @@ def _references(draft: Draft, combine: Combine) -> Iterator[Problem]:
             known = list(draft.decisions[decision].bands)
             for at, band in places:
                 if band not in known:
-                    message = f"decision {decision!r} has no band {band!r}{suggestion(band, known)}"
-                    yield Problem(at, message, f"its bands: {listed(known)}")
+                    message = f"decision {decision!r} has no band {band!r}{suggest(band, known)}"
+                    yield Problem(at, message, f"its bands: {join_names(known)}")
 
 
 def _coverage(draft: Draft, combine: Combine) -> Iterator[Problem]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from harness.domain.claim_graph import grounds
+from harness.domain.claim_graph import find_grounds
 from harness.records import RESERVED_OUTCOMES, Claims
 from harness.spec.draft import VERBS, Draft
 from harness.spec.tree import Problem
 
 
-def contradictions(draft: Draft, claims: Claims | None) -> Iterator[Problem]:
+def check_contradictions(draft: Draft, claims: Claims | None) -> Iterator[Problem]:
     """Yield an error if one outcome moves a claim two ways, and warnings for what is merely odd."""
     yield from _both_ways(draft)
     yield from _without_ground(draft, claims)
@@ -38,7 +38,7 @@ def _without_ground(draft: Draft, claims: Claims | None) -> Iterator[Problem]:
         fallen = set(implication.walks_back)
         for verb in ("supports", "restores"):
             for position, claim in enumerate(getattr(implication, verb)):
-                ground = sorted(grounds(claims, claim) & fallen - {claim})
+                ground = sorted(find_grounds(claims, claim) & fallen - {claim})
                 if ground:
                     message = (
                         f"outcome {name!r} {_words(verb)} {claim!r} and walks back {ground[0]!r}, on which it stands"

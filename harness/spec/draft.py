@@ -20,7 +20,7 @@ from harness.records import (
     Seeds,
     Stopping,
 )
-from harness.spec.forms import part, suggestion
+from harness.spec.forms import make_part, suggest
 from harness.spec.tree import Node
 
 R = TypeVar("R", bound=Record)
@@ -59,7 +59,7 @@ class Draft:
     @cached_property
     def decisions(self) -> dict[str, DecisionSpec]:
         """Well-formed decisions, with bands as written; those of a whole hypothesis are about signed summaries."""
-        parts = {name: part(DecisionSpec, node) for name, node in self.root.items("decisions").items()}
+        parts = {name: make_part(DecisionSpec, node) for name, node in self.root.items("decisions").items()}
         return {name: record for name, record in parts.items() if record is not None}
 
     @cached_property
@@ -70,17 +70,17 @@ class Draft:
     @cached_property
     def seeds(self) -> Seeds | None:
         """Seeds, if well-formed."""
-        return self.whole.seeds if self.whole is not None else part(Seeds, self.root.get("seeds"))
+        return self.whole.seeds if self.whole is not None else make_part(Seeds, self.root.get("seeds"))
 
     @cached_property
     def prediction(self) -> Prediction | None:
         """Prediction, if well-formed."""
-        return self.whole.prediction if self.whole is not None else part(Prediction, self.root.get("prediction"))
+        return self.whole.prediction if self.whole is not None else make_part(Prediction, self.root.get("prediction"))
 
     @cached_property
     def combine(self) -> Combine | None:
         """Combination, if given and well-formed."""
-        return self.whole.combine if self.whole is not None else part(Combine, self.root.get("combine"))
+        return self.whole.combine if self.whole is not None else make_part(Combine, self.root.get("combine"))
 
     @cached_property
     def exclusions(self) -> Exclusions:
@@ -88,14 +88,16 @@ class Draft:
         return (
             self.whole.exclusions
             if self.whole is not None
-            else part(Exclusions, self.root.get("exclusions")) or Exclusions()
+            else make_part(Exclusions, self.root.get("exclusions")) or Exclusions()
         )
 
     @cached_property
     def stopping(self) -> Stopping:
         """Stopping rule, or the default if malformed."""
         return (
-            self.whole.stopping if self.whole is not None else part(Stopping, self.root.get("stopping")) or Stopping()
+            self.whole.stopping
+            if self.whole is not None
+            else make_part(Stopping, self.root.get("stopping")) or Stopping()
         )
 
     @cached_property
@@ -120,10 +122,10 @@ class Draft:
     def unknown(self, section: str, noun: str, name: str) -> str | None:
         """Return ``there is no arm 'x', did you mean 'y'?``, or None if the section has the name."""
         known = self.names(section)
-        return None if name in known else f"there is no {noun} {name!r}{suggestion(name, known)}"
+        return None if name in known else f"there is no {noun} {name!r}{suggest(name, known)}"
 
     def _parts(self, section: str, kind: type[R]) -> dict[str, R]:
         if self.whole is not None:
             return dict(getattr(self.whole, section))
-        parts = {name: part(kind, node) for name, node in self.root.items(section).items()}
+        parts = {name: make_part(kind, node) for name, node in self.root.items(section).items()}
         return {name: record for name, record in parts.items() if record is not None}

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.domain.standard_tests import standard_test
+from harness.domain.standard_tests import choose_test
 from harness.records import Arm, Estimand
 from harness.spec.draft import Draft
-from harness.spec.forms import listed
+from harness.spec.forms import join_names
 from harness.spec.tree import Path, Problem
 from harness.wording import counted, exact, level
 
 
-def estimand_problems(draft: Draft) -> Iterator[Problem]:
+def check_estimands(draft: Draft) -> Iterator[Problem]:
     """Yield the problems with estimands and exploratory estimands."""
     for section, estimands in (("estimands", draft.estimands), ("exploratory", draft.exploratory)):
         for name, estimand in estimands.items():
@@ -24,7 +24,7 @@ def estimand_problems(draft: Draft) -> Iterator[Problem]:
             for position, arm_name in enumerate(estimand.arms):
                 at = (*path, "contrast", position) if estimand.contrast is not None else (*path, "arm")
                 if missing := draft.unknown("arms", "arm", arm_name):
-                    yield Problem(at, missing, f"arms: {listed(draft.names('arms'))}")
+                    yield Problem(at, missing, f"arms: {join_names(draft.names('arms'))}")
                 elif arm_name in draft.arms:
                     yield from _on_arm(path, at, estimand, arm_name, draft.arms[arm_name])
 
@@ -78,7 +78,7 @@ def _on_arm(path: Path, at: Path, estimand: Estimand, name: str, arm: Arm) -> It
         yield Problem((*path, "epoch"), message, remedy)
 
 
-def guard_problems(draft: Draft) -> Iterator[Problem]:
+def check_guards(draft: Draft) -> Iterator[Problem]:
     """Yield the problems with guards: estimand, threshold, and too few seeds to ever verify them."""
     for name, guard in draft.guards.items():
         path = ("guards", name)
@@ -103,7 +103,7 @@ def guard_problems(draft: Draft) -> Iterator[Problem]:
             )
         if draft.seeds is None:
             continue
-        test, criterion = standard_test(estimand)
+        test, criterion = choose_test(estimand)
         number = draft.seeds.number
         looks = len(draft.stopping.numbers(number))
         alpha = guard.alpha / looks

@@ -11,14 +11,14 @@ from typing import Any
 
 from harness.criteria import Criterion
 from harness.errors import UsageError
-from harness.plugins.fields import declarations, docstring
+from harness.plugins.fields import read_declarations, read_docstring
 from harness.plugins.registry import FAMILIES, Plugin, members
 from harness.records import Hypothesis
 from harness.spec import arms
 from harness.spec.checks import CHECKS
-from harness.spec.forms import suggestion
+from harness.spec.forms import suggest
 from harness.spec.scalars import Surprising, resolve
-from harness.spec.schema import Json, json_schema, model_schema
+from harness.spec.schema import Json, make_model_schema, make_schema
 from harness.wording import exact, level
 
 NOUNS = {"datasets": "data set", "penalties": "penalty", "criteria": "criterion"}
@@ -72,13 +72,13 @@ def explain(name: str) -> list[Explanation]:
     if name in CHECKS:
         found.append(Explanation("check", name, CHECKS[name]))
     if not found:
-        known = names()
+        known = list_names()
         remedy = "see harness explain without a name for all of them"
-        raise UsageError(f"nothing is called {name!r}{suggestion(name, known)}", where="harness explain", remedy=remedy)
+        raise UsageError(f"nothing is called {name!r}{suggest(name, known)}", where="harness explain", remedy=remedy)
     return found
 
 
-def names() -> dict[str, str]:
+def list_names() -> dict[str, str]:
     """Return every name that can be explained → its kind."""
     plugins = {key: NOUNS.get(family, family[:-1]) for family in FAMILIES for key in members(family)}
     options = {path: "option" for path, _ in _options()}
@@ -91,36 +91,36 @@ def _means(name: str, path: str) -> bool:
 
 
 def _plugin(family: str, kind: type[Plugin]) -> Explanation:
-    made = model_schema(kind)
-    module = docstring(sys.modules[kind.__module__]).strip()
-    facts = declarations(kind)
+    made = make_model_schema(kind)
+    module = read_docstring(sys.modules[kind.__module__]).strip()
+    facts = read_declarations(kind)
     declared = {key: value for key, value in facts.items() if not callable(value[0]) and key != "source"}
     own = facts.get("source", (None, ""))[0]
-    shown = [(key, scalar(value), " ".join(text.split())) for key, (value, text) in declared.items()]
+    shown = [(key, write_scalar(value), " ".join(text.split())) for key, (value, text) in declared.items()]
     if issubclass(kind, Criterion) and not kind.needs_bounds and set(made.get("required", ())) <= {"name"}:
         shown.append(_fewest_seeds(kind))
     return Explanation(
         kind=NOUNS.get(family, family[:-1]),
         name=str(made["properties"]["name"]["const"]),
-        text=docstring(kind),
+        text=read_docstring(kind),
         source="\n".join(filter(None, (module, own if own and own not in module else None))) or None,
         facts=tuple(shown),
         parameters=tuple(_parameters(made, made.get("$defs", {}))),
-        example=plugin_example(kind),
+        example=write_example(kind),
     )
 
 
 def _fewest_seeds(kind: type[Criterion]) -> tuple[str, str, str]:
-    criterion = kind.model_validate({"name": model_schema(kind)["properties"]["name"]["const"]})
+    criterion = kind.model_validate({"name": make_model_schema(kind)["properties"]["name"]["const"]})
     found = ", ".join(f"{criterion.smallest_n(alpha)} at α = {level(alpha)}" for alpha in (0.05, 0.025, 0.01))
     return "smallest n", found, "The fewest seeds with which it can exclude a band; bands between two cuts take α/2."
 
 
-def plugin_example(kind: type[Plugin]) -> str:
+def write_example(kind: type[Plugin]) -> str:
     """Return a plug-in as it is written in a file, with its required parameters: ``{name: dfa}``."""
-    made = model_schema(kind)
+    made = make_model_schema(kind)
     required = [key for key in made.get("required", ()) if key != "name"]
-    return scalar({key: _example(made["properties"][key]) for key in ("name", *required)})
+    return write_scalar({key: _example(made["properties"][key]) for key in ("name", *required)})
 
 
 def _option(path: str, part: _Part) -> Explanation:
@@ -130,7 +130,7 @@ def _option(path: str, part: _Part) -> Explanation:
     if inner is not schema and inner.get("description") not in (None, text):
         text = f"{text}\n{inner['description']}".strip()
     if path.endswith(".matrix"):
-        text = docstring(arms)
+        text = read_docstring(arms)
     parameter = _parameter(path, schema, parts, required=part.required)
     facts = [("values", parameter.values, ""), ("unit", parameter.unit or "", "")]
     if parameter.default is not None:
@@ -143,7 +143,7 @@ def _option(path: str, part: _Part) -> Explanation:
         text=text,
         facts=tuple(fact for fact in facts if fact[1]),
         parameters=tuple(_parameters(inner, parts)),
-        example=scalar(schema["examples"][0]) if schema.get("examples") else None,
+        example=write_scalar(schema["examples"][0]) if schema.get("examples") else None,
     )
 
 
@@ -159,7 +159,7 @@ def _options() -> Iterator[tuple[str, _Part]]:
 
     The setup of an arm is that of the file and is not traversed again.
     """
-    whole = json_schema(Hypothesis)
+    whole = make_schema(Hypothesis)
     plugins = {name for family in FAMILIES for name in members(family)}
     parts: Json = {**whole["$defs"]}
     matrix = parts["ArmWithMatrix"]["properties"]["matrix"]
@@ -202,7 +202,7 @@ def _parameter(name: str, field: Json, parts: Json, *, required: bool) -> Parame
     return Parameter(
         name=name,
         values=_values(field, parts),
-        default=None if required else scalar(field.get("default")),
+        default=None if required else write_scalar(field.get("default")),
         unit=field.get("x-unit"),
         description=" ".join(str(field.get("description", "")).split()),
     )
@@ -233,12 +233,12 @@ def _example(field: Json) -> Any:
     return next(iter(field.get("examples", ())), field.get("const", field.get("default")))
 
 
-def scalar(value: Any) -> str:
+def write_scalar(value: Any) -> str:
     """Return a value as it is written in a file, on one line."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {scalar(child)}" for key, child in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {write_scalar(child)}" for key, child in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(scalar, value)) + "]"
+        return "[" + ", ".join(map(write_scalar, value)) + "]"
     if isinstance(value, str):
         return value if PLAIN.fullmatch(value) and not _surprising(value) else json.dumps(value, ensure_ascii=False)
     if value is None or isinstance(value, bool):

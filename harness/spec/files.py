@@ -14,10 +14,10 @@ from harness.errors import Finding, InvalidHypothesis, UsageError
 from harness.records import Claims, Hypothesis
 from harness.spec import forms, rules, yaml
 from harness.spec.arms import expand
-from harness.spec.claims import claim_problems
-from harness.spec.folders import CLAIMS, Listing, is_folder, named, read_bytes, unread
-from harness.spec.placeholders import placeholders
-from harness.spec.registered import Known, changes, moved, opposed, question, reruns
+from harness.spec.claims import check_claims
+from harness.spec.folders import CLAIMS, Listing, is_folder, list_path, read_bytes, report_unread
+from harness.spec.placeholders import find_placeholders
+from harness.spec.registered import Known, describe_question, find_changes, find_moved_claims, find_opposed, find_reruns
 from harness.spec.tree import MAX_FINDINGS, Node, Place, Problem, Source
 
 ID_LINE = re.compile(rb"^id:[ \t]*['\"]?([a-z0-9-]+)", re.MULTILINE)
@@ -102,7 +102,7 @@ def parse(raw: bytes, claims_raw: bytes, name: str) -> Loaded:
     return _sound(_check(Path(name), raw, claims, registered=True), claims)
 
 
-def warning(loaded: Loaded, rule: str, path: tuple[str | int, ...], message: str, remedy: str) -> Finding:
+def make_warning(loaded: Loaded, rule: str, path: tuple[str | int, ...], message: str, remedy: str) -> Finding:
     """Return a warning about a valid file at a path of the document, for its author to consider."""
     document = yaml.read(loaded.raw, str(loaded.path))
     root = document.root
@@ -132,7 +132,7 @@ def parse_claims(raw: bytes, name: str = CLAIMS) -> Claims:
     return found.claims
 
 
-def id_of(raw: bytes) -> str | None:
+def read_id(raw: bytes) -> str | None:
     """Return the id that a file gives itself, whatever else is wrong with it; None if it gives none."""
     root = yaml.read(raw, "").root
     node = root.get("id") if root is not None else None
@@ -185,12 +185,12 @@ def load_folder(
         except UsageError as error:
             if alone:
                 raise
-            findings.append(unread(file, error))
+            findings.append(report_unread(file, error))
             seen.append(Seen(file, None))
             continue
         checked = _check(file, raw, claims[folder])
         findings += checked.findings
-        id_ = checked.id if checked.id is not None else id_of(raw)
+        id_ = checked.id if checked.id is not None else read_id(raw)
         twin = first.setdefault((trail_of(file), checked.id), file) if checked.id is not None else file
         seen.append(Seen(file, id_, checked.loaded, twin if twin != file else None))
         if twin != file:
@@ -211,11 +211,11 @@ def _gathered(paths: Sequence[Path]) -> tuple[list[Path], list[Path], list[Findi
     findings: list[Finding] = []
     for path in paths:
         try:
-            found.append(named(path))
+            found.append(list_path(path))
         except UsageError as error:
             if len(paths) == 1:
                 raise
-            findings.append(unread(path, error))
+            findings.append(report_unread(path, error))
     files: dict[str, Path] = {}
     for file in (file for listing in found for file in listing.files):
         files.setdefault(os.path.realpath(file), file)  # resolve() raises on links in a circle
@@ -227,7 +227,7 @@ def _gathered(paths: Sequence[Path]) -> tuple[list[Path], list[Path], list[Findi
 
 def _id_in(path: Path) -> str | None:
     try:
-        return id_of(read_bytes(path))
+        return read_id(read_bytes(path))
     except UsageError:
         return None
 
@@ -244,14 +244,14 @@ def _across(
         hypothesis, trail = checked.loaded.hypothesis, trail_of(checked.loaded.path)
         problems: list[Problem] = []
         if (entry := registered.get((trail, hypothesis.id))) is not None:
-            problems += changes(checked.root, hypothesis, entry)
+            problems += find_changes(checked.root, hypothesis, entry)
         else:  # what is registered already was compared when it was new
-            problems += reruns(hypothesis, [entry for entry in known if entry.trail == trail])
+            problems += find_reruns(hypothesis, [entry for entry in known if entry.trail == trail])
         if len(hypothesis.decisions) == 1:
-            asked = json.dumps(question(hypothesis, *hypothesis.decisions.values()), sort_keys=True)
+            asked = json.dumps(describe_question(hypothesis, *hypothesis.decisions.values()), sort_keys=True)
             same = alike.setdefault((trail, asked), [])
-            problems += next(filter(None, (list(opposed(hypothesis, other)) for other in same)), [])
-            if moved(hypothesis):
+            problems += next(filter(None, (list(find_opposed(hypothesis, other)) for other in same)), [])
+            if find_moved_claims(hypothesis):
                 same.append(hypothesis)
         yield from checked.source.findings(checked.root, problems)
 
@@ -281,11 +281,11 @@ def _check(path: Path, raw: bytes, beside: _ClaimsFile, *, registered: bool = Fa
     root, problems = expand(document.root)
     findings += source.findings(document.root, (replace(problem, rule="matrix") for problem in problems))
     if not registered:
-        findings += source.findings(document.root, islice(placeholders(document.root), MAX_FINDINGS))
+        findings += source.findings(document.root, islice(find_placeholders(document.root), MAX_FINDINGS))
     hypothesis, misfits = forms.validate(Hypothesis, root)
-    broken = rules.problems(root, beside.claims if beside.exists else None, hypothesis)
+    broken = rules.check_rules(root, beside.claims if beside.exists else None, hypothesis)
     later = source.findings(root, [*misfits, *islice(broken, MAX_FINDINGS)])
-    if not beside.exists and (missing := rules.refers_to_claims(root)):
+    if not beside.exists and (missing := rules.find_claim_reference(root)):
         later += source.findings(root, [missing])
     refused = {(finding.line, finding.column) for finding in findings}
     findings += [finding for finding in dict.fromkeys(later) if (finding.line, finding.column) not in refused]
@@ -320,7 +320,7 @@ def _claims_beside(path: Path, *, tell: bool = False) -> _ClaimsFile:
     except UsageError as error:
         if not tell:
             raise
-        return _ClaimsFile([unread(file, error)], None, b"", exists=True)
+        return _ClaimsFile([report_unread(file, error)], None, b"", exists=True)
 
 
 def _parse_claims(raw: bytes, file: str) -> _ClaimsFile:
@@ -329,7 +329,7 @@ def _parse_claims(raw: bytes, file: str) -> _ClaimsFile:
     if document.root is None:
         return _ClaimsFile(findings, None, raw, exists=True)
     claims, misfits = forms.validate(Claims, document.root)
-    problems = misfits if claims is None else [replace(found, rule="claims") for found in claim_problems(claims)]
+    problems = misfits if claims is None else [replace(found, rule="claims") for found in check_claims(claims)]
     found = document.source.findings(document.root, problems)
     refused = {(finding.line, finding.column) for finding in findings}
     findings += [finding for finding in dict.fromkeys(found) if (finding.line, finding.column) not in refused]

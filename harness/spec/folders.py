@@ -41,7 +41,7 @@ class Listing:
     """Files that are left out, with reasons."""
 
 
-def listing(folder: Path) -> Listing:
+def list_folder(folder: Path) -> Listing:
     """List a folder of hypotheses.
 
     Raises:
@@ -64,14 +64,14 @@ def listing(folder: Path) -> Listing:
     return Listing(tuple(files), tuple(aside), tuple(findings))
 
 
-def named(path: Path) -> Listing:
+def list_path(path: Path) -> Listing:
     """Return the files that a path on the command line stands for: a folder's files, or the file itself.
 
     Raises:
         UsageError: The folder does not exist, can't be read, or holds no hypothesis.
     """
     if is_folder(path):
-        found = listing(path)
+        found = list_folder(path)
         if all(file.name == CLAIMS for file in found.files):
             raise UsageError(f"no hypothesis files (*.yaml) in {path}", remedy=_way_out(path, found))
         return found
@@ -83,7 +83,7 @@ def named(path: Path) -> Listing:
     return Listing((path,), (), ())
 
 
-def unread(path: Path, error: UsageError) -> Finding:
+def report_unread(path: Path, error: UsageError) -> Finding:
     """Return the reason why one of several files can't be read as a finding."""
     return Finding(str(path), 1, 1, error.message, error.remedy, None, "error", "unread")
 

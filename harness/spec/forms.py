@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from harness.records import Record
-from harness.spec.keys import known_keys
+from harness.spec.keys import find_known_keys
 from harness.spec.tree import MAX_FINDINGS, Node, Path, Problem
 from harness.wording import exact
 
@@ -53,18 +53,18 @@ def validate(kind: type[R], root: Node) -> tuple[R | None, list[Problem]]:
     return record, []
 
 
-def part(kind: type[R], node: Node | None) -> R | None:
+def make_part(kind: type[R], node: Node | None) -> R | None:
     """Return the record made from part of a document; None if it is missing or malformed, as ``validate`` reports."""
     return validate(kind, node)[0] if node is not None else None
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
+def suggest(name: str, known: Iterable[str]) -> str:
     """Return ``, did you mean 'x'?``, or an empty string if no known name is similar."""
     close = difflib.get_close_matches(name[:LONGEST], [*known][:NEIGHBOURS], n=1)
     return f", did you mean {close[0]!r}?" if close else ""
 
 
-def listed(names: Collection[str]) -> str:
+def join_names(names: Collection[str]) -> str:
     """Return the names joined by commas, shortened if there are very many."""
     shown = ", ".join([*names][:LISTED])
     return shown if len(names) <= LISTED else f"{shown} and {len(names) - LISTED} more"
@@ -76,10 +76,10 @@ def _problems(kind: type[Record], root: Node, detail: ErrorDetails) -> Iterator[
         yield from _missing(kind, root, path)
         return
     if of == "extra_forbidden":
-        fields = known_keys(kind, root, path[:-1])
+        fields = find_known_keys(kind, root, path[:-1])
         if len(path) == 3 and path[0] == "arms":
             fields["matrix"] = "expanded before the records see it"
-        message = f"unknown key {path[-1]!r}{suggestion(str(path[-1]), fields)}"
+        message = f"unknown key {path[-1]!r}{suggest(str(path[-1]), fields)}"
         yield Problem(path, message, f"keys known here: {', '.join(fields)}" if fields else None, on_key=True)
         return
     node, _ = root.nearest(path)
@@ -99,7 +99,7 @@ def _problems(kind: type[Record], root: Node, detail: ErrorDetails) -> Iterator[
         if path[-1:] == ("name",) and len(path) > 1:
             yield _unknown_plugin(path, _key_of(path[:-1]), str(node.value), choices)
         else:
-            hint = suggestion(node.value, choices) if isinstance(node.value, str) else ""
+            hint = suggest(node.value, choices) if isinstance(node.value, str) else ""
             wanted = _or(choices or [context["expected"]])
             yield Problem(path, f"{key} must be {wanted}, is {_show(node.value)}{hint}")
     elif of in WANTED:
@@ -127,7 +127,7 @@ def _missing(kind: type[Record], root: Node, path: Path) -> Iterator[Problem]:
     key = str(path[-1])
     if parent.base is not None and not rest:
         return  # merged from two mappings: the common one lacks it too, and that is reported
-    field = known_keys(kind, root, path[:-1]).get(key)
+    field = find_known_keys(kind, root, path[:-1]).get(key)
     where = f" in {path[-2]}" if len(path) > 1 else ""
     yield Problem(path, f"missing key {key!r}{where}", f"add it: {field}" if field else "add it")
 
@@ -154,7 +154,7 @@ def _key_of(path: Path) -> str:
 
 
 def _unknown_plugin(path: Path, kind: str, name: str, known: list[str]) -> Problem:
-    return Problem(path, f"no {kind} is called {name!r}{suggestion(name, known)}", f"known: {', '.join(known)}")
+    return Problem(path, f"no {kind} is called {name!r}{suggest(name, known)}", f"known: {', '.join(known)}")
 
 
 def _choices(expected: str) -> list[str]:

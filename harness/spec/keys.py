@@ -7,13 +7,13 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from harness.plugins.fields import descriptions
+from harness.plugins.fields import read_descriptions
 from harness.plugins.registry import Named, members
 from harness.records import Record
 from harness.spec.tree import Node, Path
 
 
-def known_keys(kind: type[Record], root: Node, path: Path) -> dict[str, str]:
+def find_known_keys(kind: type[Record], root: Node, path: Path) -> dict[str, str]:
     """Return the keys that the record at ``path`` accepts, each with its description; empty without a record."""
     current: Any = kind
     node: Node | None = root
@@ -23,7 +23,7 @@ def known_keys(kind: type[Record], root: Node, path: Path) -> dict[str, str]:
     model = _resolve(current, node)
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         return {}
-    texts = descriptions(model)
+    texts = read_descriptions(model)
     return {name: texts.get(name, "").replace("\n", " ") for name in model.model_fields}
 
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from harness.errors import InvalidHypothesis, UsageError
 from harness.plugins.registry import Plugin, members
 from harness.records import Setup
-from harness.records.bands import shortest
+from harness.records.bands import write_shortest
 from harness.spec import yaml
-from harness.spec.explain import plugin_example, scalar
+from harness.spec.explain import write_example, write_scalar
 from harness.spec.files import parse
-from harness.spec.forms import suggestion
+from harness.spec.forms import suggest
 from harness.wording import exact
 
 PROBE = 256
@@ -44,7 +44,7 @@ class Answers:
     seeds: int = 10
 
 
-def draft(answers: Answers, schema: str | None = None) -> str:
+def write_draft(answers: Answers, schema: str | None = None) -> str:
     """Return the commented text of a new file; ``schema`` is the location of its JSON Schema, for editors.
 
     Raises:
@@ -60,7 +60,7 @@ def draft(answers: Answers, schema: str | None = None) -> str:
         )
     }
     rules = _chosen("rules", answers.rule), _chosen("rules", answers.baseline)
-    penalty = f"\n    penalty: {plugin_example(_chosen('penalties', answers.penalty))}" if answers.penalty else ""
+    penalty = f"\n    penalty: {write_example(_chosen('penalties', answers.penalty))}" if answers.penalty else ""
     metric, targets = chosen["metrics"], getattr(chosen["criteria"], "targets", "mean")
     share = metric.bounds[0] >= 0 and metric.bounds[1] <= 1  # type: ignore[attr-defined]
     details = [
@@ -76,29 +76,29 @@ def draft(answers: Answers, schema: str | None = None) -> str:
             where="--margin",
             remedy="give the smallest difference that matters, a number above 0",
         )
-    margin = shortest(answers.margin)
+    margin = write_shortest(answers.margin)
     text = TEMPLATE.format(
-        id=scalar(answers.id),
-        title=scalar(answers.title),
-        question=scalar(answers.question),
-        dataset=plugin_example(chosen["datasets"]),
-        model=plugin_example(chosen["models"]),
+        id=write_scalar(answers.id),
+        title=write_scalar(answers.title),
+        question=write_scalar(answers.question),
+        dataset=write_example(chosen["datasets"]),
+        model=write_example(chosen["models"]),
         probe=min(PROBE, chosen["datasets"].test_count),  # type: ignore[attr-defined]
         precision=Setup.model_fields["precision"].default,
-        rule=plugin_example(rules[0]),
-        baseline=plugin_example(rules[1]),
+        rule=write_example(rules[0]),
+        baseline=write_example(rules[1]),
         penalty=penalty,
         seeds=answers.seeds,
         metric=answers.metric,
         details="".join(f", {detail}" for detail in details if detail),
-        criterion=plugin_example(chosen["criteria"]),
+        criterion=write_example(chosen["criteria"]),
         margin=margin,
         unit="percentage points" if share else "the metric's unit",
     )
     return _sound(_headed(text, schema), answers.id)
 
 
-def copied(raw: bytes, name: str, new_id: str, schema: str | None = None) -> str:
+def copy_draft(raw: bytes, name: str, new_id: str, schema: str | None = None) -> str:
     """Return the text of another file under a new id, which mentions that file as prior data.
 
     Raises:
@@ -119,7 +119,7 @@ def copied(raw: bytes, name: str, new_id: str, schema: str | None = None) -> str
     kept = str(level.value) if level is not None and level.value != "none" else "exists_unseen"
     told = _folded(f"The hypothesis {old_id}, from which this file was copied.{before}")
     replaced = {
-        "id": f"id: {scalar(new_id)}\n",
+        "id": f"id: {write_scalar(new_id)}\n",
         "prior_data_seen": f"prior_data_seen:\n  level: {kept}\n  what: >-\n{told}\n",
     }
     after = {
@@ -162,7 +162,7 @@ def _chosen(family: str, name: str) -> type[Plugin]:
     known = members(family)
     if name not in known:
         noun = f"member of {family}"
-        raise UsageError(f"no {noun} is called {name!r}{suggestion(name, known)}", remedy=f"known: {', '.join(known)}")
+        raise UsageError(f"no {noun} is called {name!r}{suggest(name, known)}", remedy=f"known: {', '.join(known)}")
     return known[name]
 
 

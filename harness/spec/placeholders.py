@@ -10,7 +10,7 @@ from harness.spec.tree import Node, Path, Problem
 PLACEHOLDER = re.compile(r"\s*<[^<>]+>\s*")
 
 
-def placeholders(node: Node, path: Path = ()) -> Iterator[Problem]:
+def find_placeholders(node: Node, path: Path = ()) -> Iterator[Problem]:
     """Yield every string of a document that as a whole is still a placeholder."""
     if isinstance(node.value, str) and PLACEHOLDER.fullmatch(node.value):
         what = ".".join(map(str, path))
@@ -18,7 +18,7 @@ def placeholders(node: Node, path: Path = ()) -> Iterator[Problem]:
         yield Problem(path, f"{what} is still a placeholder", remedy, rule="placeholder")
     elif isinstance(node.value, dict):
         for key, child in node.value.items():
-            yield from placeholders(child, (*path, key))
+            yield from find_placeholders(child, (*path, key))
     elif isinstance(node.value, list):
         for position, child in enumerate(node.value):
-            yield from placeholders(child, (*path, position))
+            yield from find_placeholders(child, (*path, position))

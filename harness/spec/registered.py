@@ -9,9 +9,9 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.domain.form_differences import ABSENT, form_differences, written
+from harness.domain.form_differences import ABSENT, find_differences, write_value
 from harness.records import DecisionSpec, Hypothesis, Interval
-from harness.records.bands import shortest
+from harness.records.bands import write_shortest
 from harness.spec.tree import Node, Path, Problem, Severity
 
 CLOSE = 0.1
@@ -39,9 +39,9 @@ class Known:
     """Trail that holds the registration; files of other trails are unrelated to it."""
 
 
-def changes(root: Node, hypothesis: Hypothesis, known: Known) -> Iterator[Problem]:
+def find_changes(root: Node, hypothesis: Hypothesis, known: Known) -> Iterator[Problem]:
     """Yield the differences between the file's meaning and the registered one."""
-    differing = list(form_differences(known.form.model_dump(mode="json"), hypothesis.model_dump(mode="json")))
+    differing = list(find_differences(known.form.model_dump(mode="json"), hypothesis.model_dump(mode="json")))
     severity: Severity = "error" if known.frozen else "warning"
     remedy = "undo the change, amend the registration with harness amend, or ask it under a new id"
     for one in differing[:SHOWN]:
@@ -53,7 +53,7 @@ def changes(root: Node, hypothesis: Hypothesis, known: Known) -> Iterator[Proble
         yield Problem(("id",), message, remedy, severity=severity, rule="amendment")
 
 
-def reruns(hypothesis: Hypothesis, registered: Sequence[Known]) -> Iterator[Problem]:
+def find_reruns(hypothesis: Hypothesis, registered: Sequence[Known]) -> Iterator[Problem]:
     """Yield decisions that ask what a registered hypothesis asks: the same arms, metric and summaries.
 
     Names do not matter. Bands, criterion, pairing and seeds don't make another question, nor do numbers of the arms
@@ -66,8 +66,8 @@ def reruns(hypothesis: Hypothesis, registered: Sequence[Known]) -> Iterator[Prob
         if other.id == hypothesis.id or re.search(rf"(?<![a-z0-9-]){re.escape(other.id)}(?![a-z0-9-])", seen):
             continue
         for name, decision in hypothesis.decisions.items():
-            mine = question(hypothesis, decision)
-            if any(_alike(mine, question(other, theirs)) for theirs in other.decisions.values()):
+            mine = describe_question(hypothesis, decision)
+            if any(_alike(mine, describe_question(other, theirs)) for theirs in other.decisions.values()):
                 message = f"decision {name!r} asks the same question as {other.id!r}, registered on {known.since[:10]}"
                 remedy = (
                     f"if this is a replication, name {other.id} under prior_data_seen.what; otherwise ask something new"
@@ -76,7 +76,7 @@ def reruns(hypothesis: Hypothesis, registered: Sequence[Known]) -> Iterator[Prob
                 break
 
 
-def opposed(one: Hypothesis, other: Hypothesis) -> Iterator[Problem]:
+def find_opposed(one: Hypothesis, other: Hypothesis) -> Iterator[Problem]:
     """Yield outcomes of ``one`` that support a claim which the same result of ``other`` walks back, or vice versa.
 
     Only hypotheses with a single decision, whose bands are their outcomes, can be compared.
@@ -84,7 +84,9 @@ def opposed(one: Hypothesis, other: Hypothesis) -> Iterator[Problem]:
     if len(one.decisions) > 1 or len(other.decisions) > 1:
         return
     (mine,), (theirs,) = one.decisions.values(), other.decisions.values()
-    if one.estimands[mine.estimand].unit != other.estimands[theirs.estimand].unit or not moved(one) & moved(other):
+    if one.estimands[mine.estimand].unit != other.estimands[theirs.estimand].unit or not find_moved_claims(
+        one
+    ) & find_moved_claims(other):
         return
     for name, band in mine.bands.items():
         for their_name, their_band in theirs.bands.items():
@@ -108,13 +110,13 @@ def opposed(one: Hypothesis, other: Hypothesis) -> Iterator[Problem]:
                     )
 
 
-def moved(hypothesis: Hypothesis) -> set[str]:
+def find_moved_claims(hypothesis: Hypothesis) -> set[str]:
     """Return the claims that any of its outcomes supports or walks back."""
     given = hypothesis.implications.values()
     return {claim for implication in given for claim in (*implication.supports, *implication.walks_back)}
 
 
-def question(hypothesis: Hypothesis, decision: DecisionSpec) -> dict[str, Any]:
+def describe_question(hypothesis: Hypothesis, decision: DecisionSpec) -> dict[str, Any]:
     """Return the question of a decision without names that authors chose: metric, summaries, arms in full."""
     estimand = hypothesis.estimands[decision.estimand]
     arms = [_training(hypothesis, name) for name in estimand.arms]
@@ -146,8 +148,12 @@ def _common(one: Interval, other: Interval) -> str | None:
     if low >= high:
         return None
     if math.isinf(high):
-        return "everywhere" if math.isinf(low) else f"above {shortest(low)}"
-    return f"below {shortest(high)}" if math.isinf(low) else f"between {shortest(low)} and {shortest(high)}"
+        return "everywhere" if math.isinf(low) else f"above {write_shortest(low)}"
+    return (
+        f"below {write_shortest(high)}"
+        if math.isinf(low)
+        else f"between {write_shortest(low)} and {write_shortest(high)}"
+    )
 
 
 def _in_file(root: Node, path: Path) -> Path:
@@ -158,5 +164,5 @@ def _in_file(root: Node, path: Path) -> Path:
 
 
 def _shown(value: Any) -> str:
-    text = "nothing" if value in (None, ABSENT) else written(value)
+    text = "nothing" if value in (None, ABSENT) else write_value(value)
     return text if len(text) <= 60 else f"{text[:57]}…"

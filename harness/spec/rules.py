@@ -1,6 +1,6 @@
 """Rules beyond types: arms, estimands, guards, seeds, decisions and implications must fit together.
 
-``problems`` applies all rules. Each rule looks only at well-formed parts, so that no mistake hides another.
+``check_rules`` applies all rules. Each rule looks only at well-formed parts, so that no mistake hides another.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from dataclasses import replace
 
 from harness.plugins.registry import members
 from harness.records import Claims, DecisionSpec, Estimand, Hypothesis
-from harness.spec.bands import band_problems
-from harness.spec.combine import combine_problems
-from harness.spec.contradictions import contradictions
+from harness.spec.bands import check_bands
+from harness.spec.combine import check_combination
+from harness.spec.contradictions import check_contradictions
 from harness.spec.draft import VERBS, Draft
-from harness.spec.estimands import estimand_problems, guard_problems
-from harness.spec.forms import listed, suggestion
-from harness.spec.seeds import seed_problems, stopping_problems
+from harness.spec.estimands import check_estimands, check_guards
+from harness.spec.forms import join_names, suggest
+from harness.spec.seeds import check_seeds, check_stopping
 from harness.spec.tree import Node, Path, Problem
 
 
-def problems(root: Node, claims: Claims | None, whole: Hypothesis | None = None) -> Iterator[Problem]:
+def check_rules(root: Node, claims: Claims | None, whole: Hypothesis | None = None) -> Iterator[Problem]:
     """Yield everything that breaks a rule in an expanded document; ``whole`` is its hypothesis if well-formed.
 
     ``claims`` is None if claims.yaml can't be read.
@@ -30,17 +30,17 @@ def problems(root: Node, claims: Claims | None, whole: Hypothesis | None = None)
     found = {
         "version": _version(draft),
         "arms": _arms(draft),
-        "estimands": estimand_problems(draft),
-        "guards": guard_problems(draft),
+        "estimands": check_estimands(draft),
+        "guards": check_guards(draft),
         "decisions": _decisions(draft),
         "worst-case": _worst_case(draft),
-        "bands": band_problems(draft),
-        "combine": combine_problems(draft),
-        "seeds": seed_problems(draft),
-        "stopping": stopping_problems(draft),
+        "bands": check_bands(draft),
+        "combine": check_combination(draft),
+        "seeds": check_seeds(draft),
+        "stopping": check_stopping(draft),
         "outcomes": _outcomes(draft),
         "claims": _claims(draft, claims),
-        "contradictions": contradictions(draft, claims),
+        "contradictions": check_contradictions(draft, claims),
     }
     for rule, broken in found.items():
         yield from (replace(problem, rule=rule) for problem in broken)
@@ -58,7 +58,7 @@ def _arms(draft: Draft) -> Iterator[Problem]:
         known = members("metrics")
         for position, metric in enumerate(setup.evaluation.metrics):
             if metric not in known:
-                message = f"no metric is called {metric!r}{suggestion(metric, known)}"
+                message = f"no metric is called {metric!r}{suggest(metric, known)}"
                 yield Problem(
                     (*path, "setup", "evaluation", "metrics", position), message, f"known: {', '.join(known)}"
                 )
@@ -143,11 +143,11 @@ def _outcomes(draft: Draft) -> Iterator[Problem]:
     if draft.outcomes is None:
         return
     outcomes = list(dict.fromkeys(draft.outcomes))
-    known = f"outcomes: {listed(outcomes)}"
+    known = f"outcomes: {join_names(outcomes)}"
     predicted = draft.prediction.outcome if draft.prediction is not None else None
     if predicted is not None and predicted not in outcomes:
         yield Problem(
-            ("prediction", "outcome"), f"{predicted!r} is not an outcome{suggestion(predicted, outcomes)}", known
+            ("prediction", "outcome"), f"{predicted!r} is not an outcome{suggest(predicted, outcomes)}", known
         )
     if "implications" not in draft.root.items():
         return
@@ -158,7 +158,7 @@ def _outcomes(draft: Draft) -> Iterator[Problem]:
             yield Problem(("implications",), f"outcome {outcome!r} has no implication", remedy, on_key=True)
     for name in given:
         if name not in outcomes:
-            message = f"{name!r} is not an outcome{suggestion(name, outcomes)}"
+            message = f"{name!r} is not an outcome{suggest(name, outcomes)}"
             yield Problem(("implications", name), message, known, on_key=True)
 
 
@@ -168,11 +168,11 @@ def _claims(draft: Draft, claims: Claims | None) -> Iterator[Problem]:
         for verb, ids in moves.items():
             for position, claim in enumerate(ids):
                 if claims is not None and claim not in claims.claims:
-                    message = f"there is no claim {claim!r}{suggestion(claim, claims.claims)}"
+                    message = f"there is no claim {claim!r}{suggest(claim, claims.claims)}"
                     yield Problem(("implications", name, verb, position), message, "add it to claims.yaml")
 
 
-def refers_to_claims(root: Node) -> Problem | None:
+def find_claim_reference(root: Node) -> Problem | None:
     """Return the problem that claims.yaml is missing, at the first reference to a claim; None without one."""
     for name, implication in Draft(root).implications.items():
         for verb in VERBS:

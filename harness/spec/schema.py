@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from harness.plugins.fields import descriptions, docstring
+from harness.plugins.fields import read_descriptions, read_docstring
 from harness.plugins.registry import members
 from harness.records import (
     RESERVED_OUTCOMES,
@@ -41,17 +41,17 @@ NAME = r"[a-z][a-z0-9_]*"
 Json = dict[str, Any]
 
 
-def model_schema(model: type[BaseModel]) -> Json:
+def make_model_schema(model: type[BaseModel]) -> Json:
     """Return the schema of one model, such as a plug-in."""
     return model.model_json_schema(schema_generator=_FileForm)
 
 
-def schemas() -> dict[str, str]:
+def make_schemas() -> dict[str, str]:
     """Return file name → contents of every published schema."""
-    return {name: json.dumps(json_schema(kind), indent=1, ensure_ascii=False) + "\n" for name, kind in FILES.items()}
+    return {name: json.dumps(make_schema(kind), indent=1, ensure_ascii=False) + "\n" for name, kind in FILES.items()}
 
 
-def json_schema(kind: type[Record]) -> Json:
+def make_schema(kind: type[Record]) -> Json:
     """Return the schema of files that hold a ``kind``."""
     made = kind.model_json_schema(schema_generator=_FileForm)
     if kind is Hypothesis:
@@ -77,9 +77,9 @@ class _FileForm(GenerateJsonSchema):
         made = super().model_schema(schema)
         model: type[BaseModel] = schema["cls"]
         made.pop("title", None)
-        made["description"] = " ".join(docstring(model).split())
+        made["description"] = " ".join(read_docstring(model).split())
         made |= {key: made.pop(key) for key in ("additionalProperties",) if key in made}  # after it, under -OO too
-        texts = descriptions(model)
+        texts = read_descriptions(model)
         for name, field in made.get("properties", {}).items():
             if name in texts:
                 field["description"] = " ".join(texts[name].split())
@@ -227,7 +227,7 @@ def _partial(schema: Json, parts: Json) -> Json:
     return made
 
 
-def undescribed(schema: Json) -> Iterator[str]:
+def find_undescribed(schema: Json) -> Iterator[str]:
     """Yield the paths of fields without a description, and of scalar fields that show no example value."""
     for part, made in {"file": schema, **schema["$defs"]}.items():
         for name, field in made.get("properties", {}).items():

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pydantic import ValidationError
 
 from harness.criteria import NEVER, Criterion
-from harness.domain.partition import atoms_of
+from harness.domain.partition import find_atoms
 from harness.plugins.registry import members
 from harness.records import DecisionSpec, Estimand
 from harness.spec.draft import Draft
@@ -19,7 +19,7 @@ MAX_REPLICAS = 20_000
 """Maximum number of replicas: far beyond practice, while a plan still takes only seconds."""
 
 
-def seed_problems(draft: Draft) -> Iterator[Problem]:
+def check_seeds(draft: Draft) -> Iterator[Problem]:
     """Yield decisions that no data from so few seeds could reach.
 
     An interior atom is tested two-sided, at α/2 on either side; several decisions under any or table, and planned
@@ -67,7 +67,7 @@ def seed_problems(draft: Draft) -> Iterator[Problem]:
 def _needs(decision: DecisionSpec, criterion: Criterion, estimand: Estimand, alpha: float) -> list[tuple[int, float]]:
     """Return, for each atom, the fewest seeds with which it could be rejected, and the level of its test."""
     bound = criterion.on(estimand.domain)
-    atoms = atoms_of(decision.about_signed_summary(estimand).bands, estimand.domain)
+    atoms = find_atoms(decision.about_signed_summary(estimand).bands, estimand.domain)
     tests = [(atom.level(alpha), cut) for atom in atoms for cut in atom.cuts]
     return [(bound.smallest_n(level, cut), level) for level, cut in tests] or [(0, alpha)]
 
@@ -93,7 +93,7 @@ def _bounded(estimand: Estimand) -> bool:
     return math.isfinite(high - low)
 
 
-def stopping_problems(draft: Draft) -> Iterator[Problem]:
+def check_stopping(draft: Draft) -> Iterator[Problem]:
     """Yield looks that do not ascend to the registered number, and criteria that may not be judged at any."""
     stopping = draft.stopping
     if stopping.kind == "anytime":

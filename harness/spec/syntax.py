@@ -55,7 +55,7 @@ class Wrong:
     remedy: str
 
 
-def in_plain_words(error: yaml.MarkedYAMLError, lines: tuple[str, ...]) -> Wrong:
+def describe_error(error: yaml.MarkedYAMLError, lines: tuple[str, ...]) -> Wrong:
     """Return a scanner's or parser's error in the words of a reader of the file."""
     problem = error.problem or error.context or ""
     mark = error.problem_mark or error.context_mark

@@ -16,7 +16,7 @@ import yaml
 
 from harness.errors import Finding
 from harness.spec.scalars import Surprising, resolve
-from harness.spec.syntax import in_plain_words
+from harness.spec.syntax import describe_error
 from harness.spec.text import CONTROL, MAX_LINE, decode
 from harness.spec.tree import MAX_FINDINGS, Node, Place, Source
 
@@ -73,7 +73,7 @@ class _Reader:
         except _Fatal:
             pass
         except yaml.MarkedYAMLError as error:
-            wrong = in_plain_words(error, self.source.lines)
+            wrong = describe_error(error, self.source.lines)
             if "nesting" in wrong.message:  # scanners read a line ahead, and some meet a limit of their own in it
                 self._note(wrong.place or self.place, *TOO_DEEP)
             else:

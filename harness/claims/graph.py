@@ -17,16 +17,16 @@ def find_consequences(claims: Claims, implication: Implication) -> Consequences:
     for name in claims.claims:
         ground = find_grounds(claims, name) & fallen
         if ground and name not in fallen:
-            in_question[name] = _ordered(claims, ground)
+            in_question[name] = _order(claims, ground)
     return Consequences(
-        supported=_ordered(claims, implication.supports),
-        walked_back=_ordered(claims, implication.walks_back),
-        restored=_ordered(claims, implication.restores),
+        supported=_order(claims, implication.supports),
+        walked_back=_order(claims, implication.walks_back),
+        restored=_order(claims, implication.restores),
         in_question=in_question,
     )
 
 
-def _ordered(claims: Claims, names: set[str] | tuple[str, ...]) -> tuple[str, ...]:
+def _order(claims: Claims, names: set[str] | tuple[str, ...]) -> tuple[str, ...]:
     """Return the names in the order of the claims file, each once.
 
     Raises:

@@ -17,7 +17,7 @@ def find_known_claims(claims: Claims, moves: Sequence[Move]) -> Claims:
     """Return the claims of the file, then those that verdicts moved and that it no longer holds, as last registered."""
     gone: dict[str, Claim] = {}
     for move in moves:
-        for moved in _moved(move):
+        for moved in _find_moved(move):
             if moved not in claims.claims:
                 gone |= {name: move.claims.claims[name] for name in (moved, *find_grounds(move.claims, moved))}
     return Claims(claims={**claims.claims, **{name: gone[name] for name in gone if name not in claims.claims}})
@@ -47,7 +47,7 @@ def find_changes(claims: Claims, moves: Sequence[Move]) -> tuple[Change, ...]:
     found = []
     for move in moves:
         replay.add(move)
-        after = replay.standings() if _moved(move) else before
+        after = replay.standings() if _find_moved(move) else before
         found += [
             Change(claim=name, before=before[name].status, after=after[name].status, verdict=move.verdict)
             for name in before
@@ -124,5 +124,5 @@ def find_banners(claims: Claims, moves: Sequence[Move], verdict: str) -> tuple[B
     return tuple(found)
 
 
-def _moved(move: Move) -> tuple[str, ...]:
+def _find_moved(move: Move) -> tuple[str, ...]:
     return (*move.implication.supports, *move.implication.walks_back, *move.implication.restores)

@@ -69,8 +69,8 @@ class Bca(Criterion):
 
         alpha, n = (1 - level) / 2, len(x)
         quantile = float(stdtrit(n - 1, alpha)) * math.sqrt(n / (n - 1)) if self.expanded else float(ndtri(alpha))
-        means = _resampled(np.sort(x).tobytes(), self.resamples)
-        bias, acceleration = _corrections(x, means)
+        means = _resample(np.sort(x).tobytes(), self.resamples)
+        bias, acceleration = _estimate_corrections(x, means)
         z = bias + quantile * np.array([1, -1])
         low, high = np.quantile(means, ndtr(bias + z / (1 - acceleration * z))).tolist()
         return low, high
@@ -86,9 +86,9 @@ class Bca(Criterion):
         from scipy.special import ndtr, stdtr
 
         n = len(x)
-        means = _resampled(np.sort(x).tobytes(), self.resamples)
-        bias, acceleration = _corrections(x, means)
-        beyond = _quantile_of(means, cut) - bias
+        means = _resample(np.sort(x).tobytes(), self.resamples)
+        bias, acceleration = _estimate_corrections(x, means)
+        beyond = _find_quantile(means, cut) - bias
         stretch = 1 + acceleration * beyond  # the interval's formula, solved for z
         z = beyond / stretch - bias if stretch > 0 else math.copysign(math.inf, beyond)
         p = float(stdtr(n - 1, side * z * math.sqrt((n - 1) / n)) if self.expanded else ndtr(side * z))
@@ -96,7 +96,7 @@ class Bca(Criterion):
 
 
 @lru_cache(maxsize=4)
-def _resampled(data: bytes, resamples: int) -> np.ndarray:
+def _resample(data: bytes, resamples: int) -> np.ndarray:
     """Return the means of resamples of the values in ascending order, float64 [resamples]."""
     import numpy as np
 
@@ -111,7 +111,7 @@ def _resampled(data: bytes, resamples: int) -> np.ndarray:
     return np.sort(np.concatenate(means))
 
 
-def _quantile_of(means: np.ndarray, value: float) -> float:
+def _find_quantile(means: np.ndarray, value: float) -> float:
     """Return Φ⁻¹ of the fraction of resampled means below a value, counting equal ones half; never infinite."""
     import numpy as np
     from scipy.special import ndtri
@@ -121,13 +121,13 @@ def _quantile_of(means: np.ndarray, value: float) -> float:
     return float(ndtri(min(max(below / len(means), least), 1 - least)))
 
 
-def _corrections(x: np.ndarray, means: np.ndarray) -> tuple[float, float]:
+def _estimate_corrections(x: np.ndarray, means: np.ndarray) -> tuple[float, float]:
     """Return bias z₀ and acceleration a, by the jackknife: for a mean, a sixth of the skewness over √n."""
     import numpy as np
 
     d = x - x.mean()
     d = d / np.abs(d).max()
-    return _quantile_of(means, float(x.mean())), float((d**3).sum()) / (6 * float((d**2).sum()) ** 1.5)
+    return _find_quantile(means, float(x.mean())), float((d**3).sum()) / (6 * float((d**2).sum()) ** 1.5)
 
 
 plugin = Bca

@@ -75,10 +75,10 @@ def _share_of_flips(d: np.ndarray) -> float:
     if scale == 0:
         return 1.0
     d = d / scale
-    return _counted(d) if len(d) <= EXACT else _on_a_grid(d)
+    return _count_exactly(d) if len(d) <= EXACT else _count_on_grid(d)
 
 
-def _counted(d: np.ndarray) -> float:
+def _count_exactly(d: np.ndarray) -> float:
     """Count exactly: each sum over the first half meets the sorted sums over the second."""
     import numpy as np
 
@@ -96,7 +96,7 @@ def _subset_sums(d: np.ndarray) -> np.ndarray:
     return sums
 
 
-def _on_a_grid(d: np.ndarray) -> float:
+def _count_on_grid(d: np.ndarray) -> float:
     """Return an upper bound: values are rounded down to whole steps, whose sums are counted cell by cell."""
     import numpy as np
 

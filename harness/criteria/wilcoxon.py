@@ -35,11 +35,11 @@ class Wilcoxon(Criterion):
 
     def p_greater(self, x: np.ndarray, cut: float) -> float:
         """Return P(W ≥ w), w the number of Walsh averages above the cut."""
-        return float(upper_tail(len(x))[_above(x - cut)])
+        return float(upper_tail(len(x))[_count_above(x - cut)])
 
     def p_less(self, x: np.ndarray, cut: float) -> float:
         """Return P(W ≥ w), w the number of Walsh averages below the cut."""
-        return float(upper_tail(len(x))[_above(cut - x)])
+        return float(upper_tail(len(x))[_count_above(cut - x)])
 
     def interval(self, x: np.ndarray, level: float) -> tuple[float, float]:
         """Return the interval between two Walsh averages, both included; infinite if 2⁻ⁿ is above (1 − level)/2."""
@@ -62,7 +62,7 @@ class Wilcoxon(Criterion):
         return t_misses(distance, sd, 3 / math.pi * n, n - 1, t_exceeded(alpha, n - 1))
 
 
-def _above(d: np.ndarray) -> int:
+def _count_above(d: np.ndarray) -> int:
     """Return the number of Walsh averages of ``d`` that exceed zero by more than rounding."""
     import numpy as np
 

@@ -49,14 +49,14 @@ def decode_file(data: bytes, channels: int, size: int) -> tuple[np.ndarray, str,
             deep = "16 bits per channel, " if image.mode in TAKEN else ""
             raise ValueError(f"{deep}mode {image.mode}, which does not fit into 8 bits per channel")
         image.load()  # some of a file's notes stand behind its pixels
-        done = _changes(image, channels)
+        done = _describe_changes(image, channels)
         # By way of RGBA, Pillow does not warn of a palette's transparency, which is told here.
         shown = image.convert("RGBA") if image.mode == "P" and "transparency" in image.info else image
         pixels = np.asarray(shown.convert("L" if channels == 1 else "RGB"))
     return pixels.reshape(size, size, channels).transpose(2, 0, 1), kind, done
 
 
-def _changes(image: Image.Image, channels: int) -> tuple[str, ...]:
+def _describe_changes(image: Image.Image, channels: int) -> tuple[str, ...]:
     """Return the conversions of a loaded image, in words that follow a number of files."""
     mode, done = image.mode, []
     if mode in ALPHA or "transparency" in image.info:

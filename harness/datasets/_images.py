@@ -62,7 +62,7 @@ def list_split(folder: Path, classes: Sequence[str], count: int) -> Split:
 
     try:
         folders = sorted(e.name for e in os.scandir(folder) if e.is_dir() and not e.name.startswith("."))
-        listed = [_list_class(folder, name) for name in _in_label_order(folder, folders, classes)]
+        listed = [_list_class(folder, name) for name in _sort_by_label(folder, folders, classes)]
     except OSError as error:
         raise UsageError(
             f"could not be read: {error.strerror or error}",
@@ -84,30 +84,31 @@ def list_split(folder: Path, classes: Sequence[str], count: int) -> Split:
     )
 
 
-def _in_label_order(folder: Path, folders: list[str], classes: Sequence[str]) -> list[str]:
-    named = {_plain(name): name for name in folders}
+def _sort_by_label(folder: Path, folders: list[str], classes: Sequence[str]) -> list[str]:
+    named = {_normalise_name(name): name for name in folders}
     numbered = {str(int(name)): name for name in folders if name.isdecimal()}
     for found, wanted in (
-        (named, [_plain(name) for name in classes]),
+        (named, [_normalise_name(name) for name in classes]),
         (numbered, [str(label) for label in range(len(classes))]),
     ):
         if len(found) == len(folders) and set(found) == set(wanted):
             return [found[name] for name in wanted]
-    missing = [name for name in classes if _plain(name) not in named]
-    unknown = [name for key, name in named.items() if key not in {_plain(name) for name in classes}]
+    missing = [name for name in classes if _normalise_name(name) not in named]
+    unknown = [name for key, name in named.items() if key not in {_normalise_name(name) for name in classes}]
     raise UsageError(
-        f"its folders are not the data set's classes: missing {_some(missing)}; not expected {_some(unknown)}",
+        "its folders are not the data set's classes: "
+        f"missing {_join_some(missing)}; not expected {_join_some(unknown)}",
         where=str(folder),
         remedy=f"expected one folder per class: {', '.join(classes)} (or the labels 0 to {len(classes) - 1})",
     )
 
 
-def _plain(name: str) -> str:
+def _normalise_name(name: str) -> str:
     """Return a class name without case and punctuation: "T-shirt/top" can't be a folder, "t_shirt_top" can."""
     return re.sub(r"[\W_]", "", name).lower()
 
 
-def _some(names: Sequence[str]) -> str:
+def _join_some(names: Sequence[str]) -> str:
     shown = ", ".join(names[:SHOWN]) or "none"
     return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown
 
@@ -233,7 +234,7 @@ def _for_each(split: Split, work: Callable[[int], None]) -> None:
         (file, reason), others = bad[0], [name for name, _ in bad[1:]]
         raise UsageError(
             f"not a usable image: {reason}"
-            + (f"; nor are {len(others):,} other files of this split: {_some(others)}" if others else ""),
+            + (f"; nor are {len(others):,} other files of this split: {_join_some(others)}" if others else ""),
             where=str(split.folder / file),
             remedy="restore the file from the data set's source; or save it as one grey or RGB image of 8 bits "
             "per channel",

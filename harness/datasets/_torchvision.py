@@ -105,7 +105,7 @@ def download(root: Path, files: Sequence[str], read: Callable[[Path, bool], T]) 
     try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".download-", dir=root, ignore_cleanup_errors=True) as folder:
-            with _unattended():
+            with _silence():
                 result = read(Path(folder), True)
             moved = [_move(Path(folder) / name, root / name) for name in files]
             return result if all(moved) else read(root, False)
@@ -129,7 +129,7 @@ def _move(source: Path, target: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _unattended() -> Iterator[None]:
+def _silence() -> Iterator[None]:
     """Suppress progress bars, because the terminal belongs to the command line, and bound waits for silent servers."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(STALL)

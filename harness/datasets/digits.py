@@ -35,7 +35,7 @@ class Digits(Dataset):
 
         from harness.batched.keyed import permutation
 
-        rows = np.loadtxt(_bundled(), delimiter=",")  # 64 pixels and the label
+        rows = np.loadtxt(_find_bundled(), delimiter=",")  # 64 pixels and the label
         images = rows[:, :-1].astype(np.uint8).reshape(-1, 1, self.size, self.size)
         labels = rows[:, -1].astype(np.int64)
         official = hashlib.sha256(images.tobytes() + labels.astype(np.uint8).tobytes()).hexdigest() == OFFICIAL
@@ -57,7 +57,7 @@ class Digits(Dataset):
         return "bundled with scikit-learn"
 
 
-def _bundled() -> Path:
+def _find_bundled() -> Path:
     """Return the path of scikit-learn's file of digits.
 
     Importing scikit-learn for it would take a second, because it imports SciPy.

@@ -65,12 +65,12 @@ def cut_line(bands: Mapping[str, Band], bounds: tuple[float, float] = WHOLE_LINE
     but a part in no band is cut at the bounds, because it is a gap only within them.
     """
     found: list[Stretch] = []
-    for piece in _pieces({*find_cuts(bands), *(bound for bound in bounds if math.isfinite(bound))}):
+    for piece in _cut_pieces({*find_cuts(bands), *(bound for bound in bounds if math.isfinite(bound))}):
         holders = tuple(name for name, band in bands.items() for part in band if _covers(part, piece))
         possible = _lies_within(piece, bounds)
         before = found[-1] if found else None
         if before is not None and before.holders == holders and (holders or before.possible == possible):
-            found[-1] = Stretch(_joined(before.interval, piece), holders, before.possible or possible)
+            found[-1] = Stretch(_join(before.interval, piece), holders, before.possible or possible)
         else:
             found.append(Stretch(piece, holders, possible))
     return found
@@ -88,7 +88,7 @@ def split_line(bands: Mapping[str, Band], bounds: tuple[float, float] = WHOLE_LI
             belongs = f"{stretch.interval} belongs to the bands {', '.join(owners)}"
             problem = belongs if owners else f"no band contains {stretch.interval}"
             raise HarnessError(problem, where="bands", remedy="let the bands tile the line, no point twice")
-    return _atoms(found)
+    return _make_atoms(found)
 
 
 def find_atoms(bands: Mapping[str, Band], bounds: tuple[float, float] = WHOLE_LINE) -> tuple[Atom, ...]:
@@ -97,17 +97,17 @@ def find_atoms(bands: Mapping[str, Band], bounds: tuple[float, float] = WHOLE_LI
     Neighbouring stretches of one band form one atom. Stretches outside ``bounds`` are left out, and the outermost atoms
     then count as half-lines, because nothing can lie beyond them. A stretch in no band is an atom without a name.
     """
-    return _atoms(cut_line(bands, bounds))
+    return _make_atoms(cut_line(bands, bounds))
 
 
-def _atoms(found: Iterable[Stretch]) -> tuple[Atom, ...]:
+def _make_atoms(found: Iterable[Stretch]) -> tuple[Atom, ...]:
     atoms: list[Atom] = []
     for stretch in found:
         if not stretch.possible:
             continue
         interval, owner = stretch.interval, next(iter(stretch.holders), "")
         if atoms and atoms[-1].outcome == owner:
-            interval = _joined(atoms.pop().interval, interval)
+            interval = _join(atoms.pop().interval, interval)
         atoms.append(Atom(interval, owner))
     if atoms:
         first = atoms[0]
@@ -117,7 +117,7 @@ def _atoms(found: Iterable[Stretch]) -> tuple[Atom, ...]:
     return tuple(atoms)
 
 
-def _pieces(cuts: set[float]) -> Iterator[Interval]:
+def _cut_pieces(cuts: set[float]) -> Iterator[Interval]:
     """Yield open gaps and single points alternately: (−∞, c₁), {c₁}, (c₁, c₂), {c₂}, …."""
     for lower, upper in pairwise([None, *sorted(cuts), None]):
         yield Interval(lower=lower, upper=upper, lower_closed=False, upper_closed=False)
@@ -142,7 +142,7 @@ def _covers(part: Interval, piece: Interval) -> bool:
     return reaches_left and reaches_right
 
 
-def _joined(left: Interval, right: Interval) -> Interval:
+def _join(left: Interval, right: Interval) -> Interval:
     return Interval(
         lower=left.lower, upper=right.upper, lower_closed=left.lower_closed, upper_closed=right.upper_closed
     )

@@ -50,7 +50,7 @@ def read_docstring(described: Any) -> str:
 
 def read_descriptions(model: type[BaseModel]) -> dict[str, str]:
     """Return field → docstring below it, from the most derived class that declares the field."""
-    found = _below(model)
+    found = _read_below(model)
     declared = {name: field.description for name, field in model.model_fields.items() if field.description}
     return {name: text for name, text in {**found, **declared}.items() if name in model.model_fields}
 
@@ -59,28 +59,28 @@ def read_declarations(model: type[BaseModel]) -> dict[str, tuple[Any, str]]:
     """Return class variable → its value and the docstring below it, for those that have a value."""
     order = [name for base in reversed(model.__mro__) for name in inspect.get_annotations(base)]
     names = [name for name in order if name in model.__class_vars__]
-    texts = _below(model)
+    texts = _read_below(model)
     return {name: (getattr(model, name), texts.get(name, "")) for name in dict.fromkeys(names) if hasattr(model, name)}
 
 
-def _below(model: type[BaseModel]) -> dict[str, str]:
+def _read_below(model: type[BaseModel]) -> dict[str, str]:
     found: dict[str, str] = {}
     for base in reversed(model.__mro__):
         if issubclass(base, BaseModel) and base is not BaseModel:
-            found |= _below_fields(base)
+            found |= _read_below_fields(base)
     return found
 
 
-def _below_fields(model: type[BaseModel]) -> dict[str, str]:
+def _read_below_fields(model: type[BaseModel]) -> dict[str, str]:
     try:
-        classes = _classes(inspect.getfile(model))
+        classes = _read_classes(inspect.getfile(model))
     except (OSError, TypeError):  # no source: made at run time, or installed without it
         return {}
     return classes.get(model.__qualname__, {})
 
 
 @cache
-def _classes(file: str) -> dict[str, dict[str, str]]:
+def _read_classes(file: str) -> dict[str, dict[str, str]]:
     """Return class → field → docstring below it, for all classes of a file."""
     found: dict[str, dict[str, str]] = {}
     waiting: list[tuple[str, ast.AST]] = [("", ast.parse(Path(file).read_text(encoding="utf-8")))]
@@ -89,12 +89,12 @@ def _classes(file: str) -> dict[str, dict[str, str]]:
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.ClassDef):
                 name = f"{prefix}{child.name}"
-                found[name] = _texts(child.body)
+                found[name] = _read_texts(child.body)
                 waiting.append((f"{name}.", child))
     return found
 
 
-def _texts(body: list[ast.stmt]) -> dict[str, str]:
+def _read_texts(body: list[ast.stmt]) -> dict[str, str]:
     texts = {}
     for field, below in pairwise(body):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):

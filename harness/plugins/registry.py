@@ -46,14 +46,14 @@ def members(family: str) -> dict[str, type[Plugin]]:
     found: dict[str, type[Plugin]] = {}
     for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
         if not module.name.startswith("_"):
-            _add(found, family, module.name, _plugin_of(f"harness.{family}.{module.name}"))
-    for point in sorted(_installed().select(group=f"harness.{family}"), key=lambda p: p.name):
+            _add(found, family, module.name, _find_plugin(f"harness.{family}.{module.name}"))
+    for point in sorted(_find_installed().select(group=f"harness.{family}"), key=lambda p: p.name):
         _add(found, family, point.name, _load(family, point))
     return found
 
 
 @cache
-def _installed() -> Any:
+def _find_installed() -> Any:
     """Return the entry points of all installed packages.
 
     Their class depends on Python's version. Each look-up takes milliseconds.
@@ -73,7 +73,7 @@ def _load(family: str, point: EntryPoint) -> Any:
         ) from error
 
 
-def _plugin_of(module: str) -> Any:
+def _find_plugin(module: str) -> Any:
     return getattr(importlib.import_module(module), "plugin", None)
 
 

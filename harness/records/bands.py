@@ -117,7 +117,7 @@ class Band(tuple[Interval, ...]):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_before_validator_function(
-            lambda value: value if isinstance(value, Band) else cls.parse(_text(value)),
+            lambda value: value if isinstance(value, Band) else cls.parse(_require_string(value)),
             core_schema.is_instance_schema(cls),
             serialization=core_schema.plain_serializer_function_ser_schema(str),
             json_schema_input_schema=core_schema.str_schema(pattern=JOINED),
@@ -139,7 +139,7 @@ def write_shortest(number: float) -> str:
     return short if float(short) == number else repr(number)
 
 
-def _text(value: Any) -> str:
+def _require_string(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError('a band is a string such as "[5, 25)"')
     return value

@@ -15,14 +15,14 @@ from harness.plugins.registry import Named
 from harness.records.base import Name, Record
 
 
-def _contrasted(text: str) -> tuple[str, str]:
+def _parse_contrast(text: str) -> tuple[str, str]:
     arms = tuple(part.strip() for part in text.split(" - "))
     if len(arms) != 2:
         raise ValueError(f"{text!r} is not a contrast; write two arms: first - second")
     return arms
 
 
-SHORT_FORMS: Mapping[str, Callable[[str], Any]] = {"metric": lambda name: {"name": name}, "contrast": _contrasted}
+SHORT_FORMS: Mapping[str, Callable[[str], Any]] = {"metric": lambda name: {"name": name}, "contrast": _parse_contrast}
 """Key of an estimand → function that expands its short form: a metric's name, a contrast as ``first - second``.
 
 Raises:

@@ -49,22 +49,24 @@ def expand(root: Node) -> tuple[Node, list[Problem]]:
     if "arms" in parts and isinstance(parts["arms"].value, dict):
         arms: dict[str, Node] = {}
         for name, arm in parts["arms"].value.items():
-            expanded = _grid(name, arm, problems)
+            expanded = _expand_matrix(name, arm, problems)
             others = (arms.keys() | parts["arms"].value.keys()) - {name}
             problems += [
                 Problem(("arms", name), f"the matrix makes a second arm named {taken!r}", "rename one", on_key=True)
                 for taken in expanded.keys() & others
             ]
-            arms.update({key: _with_setup(value, setup) for key, value in expanded.items()})
+            arms.update({key: _merge_setup(value, setup) for key, value in expanded.items()})
         parts["arms"] = replace(parts["arms"], value=arms)
     for section in ("estimands", "exploratory"):
         if section in parts and isinstance(parts[section].value, dict):
             short = parts[section].items()
-            parts[section] = replace(parts[section], value={name: _estimand(node) for name, node in short.items()})
+            parts[section] = replace(
+                parts[section], value={name: _expand_estimand(node) for name, node in short.items()}
+            )
     return replace(root, value=parts), problems
 
 
-def _with_setup(arm: Node, setup: Node | None) -> Node:
+def _merge_setup(arm: Node, setup: Node | None) -> Node:
     if not isinstance(arm.value, dict):
         return arm
     rest = {key: child for key, child in arm.value.items() if key != "setup"}
@@ -90,13 +92,13 @@ def merge(base: Node, override: Node) -> Node:
     return replace(override, value=merged, base=base)
 
 
-def _grid(name: str, arm: Node, problems: list[Problem]) -> dict[str, Node]:
+def _expand_matrix(name: str, arm: Node, problems: list[Problem]) -> dict[str, Node]:
     matrix = arm.get("matrix")
     if matrix is None or not isinstance(arm.value, dict):
         return {name: arm}
     path = ("arms", name, "matrix")
     plain = replace(arm, value={key: child for key, child in arm.value.items() if key != "matrix"})
-    found = list(_matrix_problems(path, plain, matrix))
+    found = list(_check_matrix(path, plain, matrix))
     if found:
         problems += found
         return {name: plain}
@@ -106,13 +108,13 @@ def _grid(name: str, arm: Node, problems: list[Problem]) -> dict[str, Node]:
     for cell in itertools.product(*axes):
         one = plain
         for dotted, _, value in cell:
-            one = _set(one, dotted.split("."), value, varied[dotted])
+            one = _set_value(one, dotted.split("."), value, varied[dotted])
         suffixes = [suffix for _, suffix, _ in cell]
-        expanded["_".join([name, *suffixes])] = _labelled(one, ", ".join(suffixes))
+        expanded["_".join([name, *suffixes])] = _add_suffix(one, ", ".join(suffixes))
     return expanded
 
 
-def _matrix_problems(path: tuple[str, ...], arm: Node, matrix: Node) -> Iterable[Problem]:
+def _check_matrix(path: tuple[str, ...], arm: Node, matrix: Node) -> Iterable[Problem]:
     example = "write, for example, {penalty.strength: {weak: 1.0e-4, strong: 1.0e-2}}"
     if not matrix.items():
         yield Problem(path, "matrix must be a mapping: path inside the arm → {suffix: value}", example)
@@ -149,22 +151,22 @@ def _matrix_problems(path: tuple[str, ...], arm: Node, matrix: Node) -> Iterable
         yield Problem(path, f"this grid has {size:,} arms", f"at most {MAX_GRID:,} are allowed")
 
 
-def _set(node: Node, path: list[str], value: Node, by: Node) -> Node:
+def _set_value(node: Node, path: list[str], value: Node, by: Node) -> Node:
     """Return ``node`` with ``value`` at ``path``; mappings created on the way get the place of ``by``'s key."""
     if not path:
         return value
     below = node.get(path[0]) or Node({}, by.key_at, by.key_at)
-    return replace(node, value={**node.items(), path[0]: _set(below, path[1:], value, by)})
+    return replace(node, value={**node.items(), path[0]: _set_value(below, path[1:], value, by)})
 
 
-def _labelled(arm: Node, suffix: str) -> Node:
+def _add_suffix(arm: Node, suffix: str) -> Node:
     label = arm.get("label")
     if label is None or not isinstance(label.value, str):
         return arm
     return replace(arm, value={**arm.items(), "label": replace(label, value=f"{label.value} ({suffix})")})
 
 
-def _estimand(node: Node) -> Node:
+def _expand_estimand(node: Node) -> Node:
     if not isinstance(node.value, dict):
         return node
     parts = dict(node.value)
@@ -172,14 +174,14 @@ def _estimand(node: Node) -> Node:
         short = parts.get(key)
         if short is not None and isinstance(short.value, str):
             with suppress(ValueError):  # the record says so, too
-                parts[key] = _in_place_of(short, meaning(short.value))
+                parts[key] = _replace_short(short, meaning(short.value))
     return replace(node, value=parts)
 
 
-def _in_place_of(short: Node, value: Any) -> Node:
+def _replace_short(short: Node, value: Any) -> Node:
     """Return the expansion of a short form, with every part of it at the short form's place."""
     if isinstance(value, dict):
-        return replace(short, value={key: _in_place_of(short, child) for key, child in value.items()})
+        return replace(short, value={key: _replace_short(short, child) for key, child in value.items()})
     if isinstance(value, tuple):
-        return replace(short, value=[_in_place_of(short, child) for child in value])
+        return replace(short, value=[_replace_short(short, child) for child in value])
     return replace(short, value=value)

@@ -16,12 +16,12 @@ def check_claims(claims: Claims) -> Iterator[Problem]:
             if below not in claims.claims:
                 message = f"there is no claim {below!r}{suggest(below, claims.claims)}"
                 yield Problem(("claims", name, "stands_on", position), message, "add it, or correct the id")
-    for cycle in _cycles(claims):
+    for cycle in _find_cycles(claims):
         message = f"these claims stand on one another: {' → '.join(cycle)}"
         yield Problem(("claims", cycle[0], "stands_on"), message, "a claim can't presuppose itself", on_key=True)
 
 
-def _cycles(claims: Claims) -> Iterator[list[str]]:
+def _find_cycles(claims: Claims) -> Iterator[list[str]]:
     """Yield each cycle that a depth-first search closes, from its first claim back to it."""
     done: set[str] = set()
     for start in claims.claims:

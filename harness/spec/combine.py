@@ -23,7 +23,7 @@ def check_combination(draft: Draft) -> Iterator[Problem]:
             remedy = "add combine: {rule: all, any or table, …}"
             yield Problem(("decisions",), "several decisions need 'combine' to make one outcome", remedy, on_key=True)
         return
-    found = list(_references(draft, combine))
+    found = list(_check_references(draft, combine))
     yield from found
     for name in set(combine.outcomes) & set(RESERVED_OUTCOMES):
         yield Problem(("combine",), f"{name!r} is one of harness's own outcomes", "name another outcome", on_key=True)
@@ -35,10 +35,10 @@ def check_combination(draft: Draft) -> Iterator[Problem]:
                 message = f"decision {name!r} is not in holds"
                 yield Problem(("combine", "holds"), message, "say which of its bands count as holding", on_key=True)
     if combine.table is not None and not found and len(draft.decisions) == len(draft.names("decisions")):
-        yield from _coverage(draft, combine)
+        yield from _check_coverage(draft, combine)
 
 
-def _references(draft: Draft, combine: Combine) -> Iterator[Problem]:
+def _check_references(draft: Draft, combine: Combine) -> Iterator[Problem]:
     named: list[tuple[Path, str, tuple[tuple[Path, str], ...]]] = []
     for decision, bands in (combine.holds or {}).items():
         path: Path = ("combine", "holds", decision)
@@ -60,7 +60,7 @@ def _references(draft: Draft, combine: Combine) -> Iterator[Problem]:
                     yield Problem(at, message, f"its bands: {join_names(known)}")
 
 
-def _coverage(draft: Draft, combine: Combine) -> Iterator[Problem]:
+def _check_coverage(draft: Draft, combine: Combine) -> Iterator[Problem]:
     bands = {name: tuple(decision.bands) for name, decision in draft.decisions.items()}
     size = math.prod(len(names) for names in bands.values())
     if size > MAX_COMBINATIONS:

@@ -17,7 +17,7 @@ def check_estimands(draft: Draft) -> Iterator[Problem]:
     for section, estimands in (("estimands", draft.estimands), ("exploratory", draft.exploratory)):
         for name, estimand in estimands.items():
             path = (section, name)
-            yield from _shape(path, estimand)
+            yield from _check_shape(path, estimand)
             if estimand.contrast is not None and len(set(estimand.contrast)) == 1:
                 message = f"the contrast of {estimand.contrast[0]!r} with itself is always zero"
                 yield Problem((*path, "contrast"), message, "name two arms")
@@ -26,10 +26,10 @@ def check_estimands(draft: Draft) -> Iterator[Problem]:
                 if missing := draft.unknown("arms", "arm", arm_name):
                     yield Problem(at, missing, f"arms: {join_names(draft.names('arms'))}")
                 elif arm_name in draft.arms:
-                    yield from _on_arm(path, at, estimand, arm_name, draft.arms[arm_name])
+                    yield from _check_arm(path, at, estimand, arm_name, draft.arms[arm_name])
 
 
-def _shape(path: Path, estimand: Estimand) -> Iterator[Problem]:
+def _check_shape(path: Path, estimand: Estimand) -> Iterator[Problem]:
     """Yield conflicts of layer, samples, transform and unit with the metric alone."""
     metric = estimand.metric
     if metric.layered and estimand.layer is None:
@@ -57,7 +57,7 @@ def _shape(path: Path, estimand: Estimand) -> Iterator[Problem]:
             yield Problem((*path, "unit"), message, "remove unit")
 
 
-def _on_arm(path: Path, at: Path, estimand: Estimand, name: str, arm: Arm) -> Iterator[Problem]:
+def _check_arm(path: Path, at: Path, estimand: Estimand, name: str, arm: Arm) -> Iterator[Problem]:
     metric, setup = estimand.metric, arm.setup
     if metric.needs_credit and not arm.rule.gives_credit:
         message = f"{metric.name} is not defined for arm {name!r}: rule {arm.rule.name} gives no credit vector"

@@ -67,8 +67,10 @@ def explain(name: str) -> list[Explanation]:
     """
     found = []
     for family in FAMILIES:
-        found += [_plugin(family, kind) for key, kind in members(family).items() if name in (key, f"{family}.{key}")]
-    found += [_option(path, part) for path, part in _options() if _means(name, path)]
+        found += [
+            _explain_plugin(family, kind) for key, kind in members(family).items() if name in (key, f"{family}.{key}")
+        ]
+    found += [_explain_option(path, part) for path, part in _walk_options() if _matches(name, path)]
     if name in CHECKS:
         found.append(Explanation("check", name, CHECKS[name]))
     if not found:
@@ -81,16 +83,16 @@ def explain(name: str) -> list[Explanation]:
 def list_names() -> dict[str, str]:
     """Return every name that can be explained → its kind."""
     plugins = {key: NOUNS.get(family, family[:-1]) for family in FAMILIES for key in members(family)}
-    options = {path: "option" for path, _ in _options()}
+    options = {path: "option" for path, _ in _walk_options()}
     return {**plugins, **options, **{name: "check" for name in CHECKS if name not in options}}
 
 
-def _means(name: str, path: str) -> bool:
+def _matches(name: str, path: str) -> bool:
     plain = path.replace(f".{OPEN}", "")
     return name in (path, plain) or (("." in name or "." in plain) and plain.endswith(f".{name}"))
 
 
-def _plugin(family: str, kind: type[Plugin]) -> Explanation:
+def _explain_plugin(family: str, kind: type[Plugin]) -> Explanation:
     made = make_model_schema(kind)
     module = read_docstring(sys.modules[kind.__module__]).strip()
     facts = read_declarations(kind)
@@ -98,19 +100,19 @@ def _plugin(family: str, kind: type[Plugin]) -> Explanation:
     own = facts.get("source", (None, ""))[0]
     shown = [(key, write_scalar(value), " ".join(text.split())) for key, (value, text) in declared.items()]
     if issubclass(kind, Criterion) and not kind.needs_bounds and set(made.get("required", ())) <= {"name"}:
-        shown.append(_fewest_seeds(kind))
+        shown.append(_describe_fewest_seeds(kind))
     return Explanation(
         kind=NOUNS.get(family, family[:-1]),
         name=str(made["properties"]["name"]["const"]),
         text=read_docstring(kind),
         source="\n".join(filter(None, (module, own if own and own not in module else None))) or None,
         facts=tuple(shown),
-        parameters=tuple(_parameters(made, made.get("$defs", {}))),
+        parameters=tuple(_list_parameters(made, made.get("$defs", {}))),
         example=write_example(kind),
     )
 
 
-def _fewest_seeds(kind: type[Criterion]) -> tuple[str, str, str]:
+def _describe_fewest_seeds(kind: type[Criterion]) -> tuple[str, str, str]:
     criterion = kind.model_validate({"name": make_model_schema(kind)["properties"]["name"]["const"]})
     found = ", ".join(f"{criterion.smallest_n(alpha)} at α = {level(alpha)}" for alpha in (0.05, 0.025, 0.01))
     return "smallest n", found, "The fewest seeds with which it can exclude a band; bands between two cuts take α/2."
@@ -120,18 +122,18 @@ def write_example(kind: type[Plugin]) -> str:
     """Return a plug-in as it is written in a file, with its required parameters: ``{name: dfa}``."""
     made = make_model_schema(kind)
     required = [key for key in made.get("required", ()) if key != "name"]
-    return write_scalar({key: _example(made["properties"][key]) for key in ("name", *required)})
+    return write_scalar({key: _find_example(made["properties"][key]) for key in ("name", *required)})
 
 
-def _option(path: str, part: _Part) -> Explanation:
+def _explain_option(path: str, part: _Part) -> Explanation:
     schema, parts = part.schema, part.parts
     text = str(part.schema.get("description", ""))
-    inner = _resolved(schema, parts)
+    inner = _resolve(schema, parts)
     if inner is not schema and inner.get("description") not in (None, text):
         text = f"{text}\n{inner['description']}".strip()
     if path.endswith(".matrix"):
         text = read_docstring(arms)
-    parameter = _parameter(path, schema, parts, required=part.required)
+    parameter = _describe_parameter(path, schema, parts, required=part.required)
     facts = [("values", parameter.values, ""), ("unit", parameter.unit or "", "")]
     if parameter.default is not None:
         facts.append(("default", parameter.default, ""))
@@ -142,7 +144,7 @@ def _option(path: str, part: _Part) -> Explanation:
         name=path,
         text=text,
         facts=tuple(fact for fact in facts if fact[1]),
-        parameters=tuple(_parameters(inner, parts)),
+        parameters=tuple(_list_parameters(inner, parts)),
         example=write_scalar(schema["examples"][0]) if schema.get("examples") else None,
     )
 
@@ -154,7 +156,7 @@ class _Part:
     required: bool
 
 
-def _options() -> Iterator[tuple[str, _Part]]:
+def _walk_options() -> Iterator[tuple[str, _Part]]:
     """Yield every path of the file format with its schema.
 
     The setup of an arm is that of the file and is not traversed again.
@@ -173,7 +175,7 @@ def _options() -> Iterator[tuple[str, _Part]]:
                 yield from below(path, field)
 
     def below(path: str, field: Json) -> Iterator[tuple[str, _Part]]:
-        inner = _resolved(field, parts)
+        inner = _resolve(field, parts)
         named = inner.get("properties", {}).get("name", {}).get("const")
         if "allOf" in inner or named in plugins:  # a plug-in's parameters are explained under its own name
             return
@@ -184,36 +186,36 @@ def _options() -> Iterator[tuple[str, _Part]]:
     yield from walk("", whole)
 
 
-def _resolved(schema: Json, parts: Json) -> Json:
+def _resolve(schema: Json, parts: Json) -> Json:
     """Return the schema behind a reference, or the only alternative that is not null."""
     if "$ref" in schema:
-        return _resolved(parts[schema["$ref"].removeprefix("#/$defs/")], parts)
+        return _resolve(parts[schema["$ref"].removeprefix("#/$defs/")], parts)
     kept = [part for part in schema.get("anyOf", ()) if part.get("type") != "null" and part.keys() & {"$ref", "type"}]
-    return _resolved(kept[-1], parts) if kept and "properties" not in schema else schema
+    return _resolve(kept[-1], parts) if kept and "properties" not in schema else schema
 
 
-def _parameters(schema: Json, parts: Json) -> Iterator[Parameter]:
+def _list_parameters(schema: Json, parts: Json) -> Iterator[Parameter]:
     for name, field in schema.get("properties", {}).items():
         if not (name == "name" and "const" in field):
-            yield _parameter(name, field, parts, required=name in schema.get("required", ()))
+            yield _describe_parameter(name, field, parts, required=name in schema.get("required", ()))
 
 
-def _parameter(name: str, field: Json, parts: Json, *, required: bool) -> Parameter:
+def _describe_parameter(name: str, field: Json, parts: Json, *, required: bool) -> Parameter:
     return Parameter(
         name=name,
-        values=_values(field, parts),
+        values=_describe_values(field, parts),
         default=None if required else write_scalar(field.get("default")),
         unit=field.get("x-unit"),
         description=" ".join(str(field.get("description", "")).split()),
     )
 
 
-def _values(field: Json, parts: Json) -> str:
+def _describe_values(field: Json, parts: Json) -> str:
     """Return the permitted values in words: ``a whole number at least 1``, ``mean or std or median``."""
     if "anyOf" in field:
-        return " or ".join(dict.fromkeys(_values(part, parts) for part in field["anyOf"]))
+        return " or ".join(dict.fromkeys(_describe_values(part, parts) for part in field["anyOf"]))
     if "$ref" in field:
-        return _values(parts[field["$ref"].removeprefix("#/$defs/")], parts)
+        return _describe_values(parts[field["$ref"].removeprefix("#/$defs/")], parts)
     if "const" in field:
         return str(field["const"])
     if "enum" in field:
@@ -221,7 +223,9 @@ def _values(field: Json, parts: Json) -> str:
     if "allOf" in field:
         return "one of " + ", ".join(field["properties"]["name"]["enum"])
     if "prefixItems" in field or "items" in field:
-        return "a list" + (f" of: {_values(field['items'], parts)}" if isinstance(field.get("items"), dict) else "")
+        return "a list" + (
+            f" of: {_describe_values(field['items'], parts)}" if isinstance(field.get("items"), dict) else ""
+        )
     words = {"integer": "a whole number", "number": "a number", "string": "a string", "object": "a mapping"}
     words |= {"boolean": "true or false", "null": "null"}
     limits = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
@@ -229,7 +233,7 @@ def _values(field: Json, parts: Json) -> str:
     return " ".join([words.get(str(field.get("type")), "anything"), ", ".join(bounds)]).strip()
 
 
-def _example(field: Json) -> Any:
+def _find_example(field: Json) -> Any:
     return next(iter(field.get("examples", ())), field.get("const", field.get("default")))
 
 
@@ -240,13 +244,13 @@ def write_scalar(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(write_scalar, value)) + "]"
     if isinstance(value, str):
-        return value if PLAIN.fullmatch(value) and not _surprising(value) else json.dumps(value, ensure_ascii=False)
+        return value if PLAIN.fullmatch(value) and not _is_surprising(value) else json.dumps(value, ensure_ascii=False)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return str(value)
 
 
-def _surprising(text: str) -> bool:
+def _is_surprising(text: str) -> bool:
     try:
         return resolve(text) != text
     except Surprising:

@@ -88,8 +88,8 @@ def load(path: Path) -> Loaded:
         UsageError: The file does not exist, is not a regular file, or can't be read.
         InvalidHypothesis: The file or the claims.yaml beside it is invalid; the error holds all findings.
     """
-    claims = _claims_beside(path)
-    return _sound(_check(path, _read(path), claims), claims)
+    claims = _read_claims_beside(path)
+    return _require_sound(_check(path, _read(path), claims), claims)
 
 
 def parse(raw: bytes, claims_raw: bytes, name: str) -> Loaded:
@@ -99,7 +99,7 @@ def parse(raw: bytes, claims_raw: bytes, name: str) -> Loaded:
         InvalidHypothesis: They are invalid, or no longer valid.
     """
     claims = _parse_claims(claims_raw, CLAIMS) if claims_raw else _ClaimsFile([], Claims(), b"", exists=False)
-    return _sound(_check(Path(name), raw, claims, registered=True), claims)
+    return _require_sound(_check(Path(name), raw, claims, registered=True), claims)
 
 
 def make_warning(loaded: Loaded, rule: str, path: tuple[str | int, ...], message: str, remedy: str) -> Finding:
@@ -142,19 +142,19 @@ def read_id(raw: bytes) -> str | None:
     return line[1].decode() if line is not None else None
 
 
-def _sound(checked: _Checked, claims: _ClaimsFile) -> Loaded:
-    errors = _errors([*checked.findings, *claims.findings])
+def _require_sound(checked: _Checked, claims: _ClaimsFile) -> Loaded:
+    errors = _select_errors([*checked.findings, *claims.findings])
     if errors or checked.loaded is None:
         raise InvalidHypothesis(errors)
     return checked.loaded
 
 
-def _one_trail(_: Path) -> Hashable:
+def _find_one_trail(_: Path) -> Hashable:
     return None
 
 
 def load_folder(
-    paths: Sequence[Path], known: Sequence[Known] = (), trail_of: Callable[[Path], Hashable] = _one_trail
+    paths: Sequence[Path], known: Sequence[Known] = (), trail_of: Callable[[Path], Hashable] = _find_one_trail
 ) -> FolderReport:
     """Check files, and all ``*.yaml`` files of folders, one by one, against each other and against ``known``.
 
@@ -166,7 +166,7 @@ def load_folder(
     Raises:
         UsageError: The only path does not exist, can't be read, or is a folder without hypotheses.
     """
-    files, aside, findings = _gathered(paths)
+    files, aside, findings = _gather(paths)
     alone = len(paths) == 1 and not is_folder(paths[0])
     claims: dict[str, _ClaimsFile] = {}
     seen: list[Seen] = []
@@ -175,7 +175,7 @@ def load_folder(
     for file in files:
         try:
             if (folder := os.path.dirname(os.path.realpath(file))) not in claims:  # noqa: PTH120
-                claims[folder] = _claims_beside(file, tell=not alone)
+                claims[folder] = _read_claims_beside(file, tell=not alone)
                 findings += claims[folder].findings
             if file.name == CLAIMS:
                 if not claims[folder].exists:
@@ -199,13 +199,13 @@ def load_folder(
             findings.append(checked.source.finding(checked.id_at, message, remedy, rule="unique-id"))
         elif checked.loaded is not None:
             sound.append(checked)
-    findings += _across(sound, known, trail_of)
+    findings += _compare(sound, known, trail_of)
     loaded = tuple(checked.loaded for checked in sound if checked.loaded is not None)
-    seen += [Seen(file, _id_in(file), checked=False) for file in aside]
-    return FolderReport(tuple(sorted(set(findings), key=_place)), loaded, tuple(seen))
+    seen += [Seen(file, _find_id(file), checked=False) for file in aside]
+    return FolderReport(tuple(sorted(set(findings), key=_find_place)), loaded, tuple(seen))
 
 
-def _gathered(paths: Sequence[Path]) -> tuple[list[Path], list[Path], list[Finding]]:
+def _gather(paths: Sequence[Path]) -> tuple[list[Path], list[Path], list[Finding]]:
     """Return every file that the paths stand for once, the files that are left out, and the findings about them."""
     found: list[Listing] = []
     findings: list[Finding] = []
@@ -225,14 +225,14 @@ def _gathered(paths: Sequence[Path]) -> tuple[list[Path], list[Path], list[Findi
     return list(files.values()), [file for name, file in aside.items() if name not in files], findings
 
 
-def _id_in(path: Path) -> str | None:
+def _find_id(path: Path) -> str | None:
     try:
         return read_id(read_bytes(path))
     except UsageError:
         return None
 
 
-def _across(
+def _compare(
     sound: Sequence[_Checked], known: Sequence[Known], trail_of: Callable[[Path], Hashable]
 ) -> Iterator[Finding]:
     """Yield findings about several valid files, or files and registrations, of one trail."""
@@ -290,17 +290,22 @@ def _check(path: Path, raw: bytes, beside: _ClaimsFile, *, registered: bool = Fa
     refused = {(finding.line, finding.column) for finding in findings}
     findings += [finding for finding in dict.fromkeys(later) if (finding.line, finding.column) not in refused]
     loaded = None
-    if hypothesis is not None and beside.claims is not None and not _errors(findings) and not _errors(beside.findings):
+    if (
+        hypothesis is not None
+        and beside.claims is not None
+        and not _select_errors(findings)
+        and not _select_errors(beside.findings)
+    ):
         loaded = Loaded(hypothesis, beside.claims, raw, beside.raw, path, tuple(findings))
     node = root.get("id") or root
     return _Checked(findings, loaded, node.value if isinstance(node.value, str) else None, node.at, source, root)
 
 
-def _errors(findings: Iterable[Finding]) -> list[Finding]:
+def _select_errors(findings: Iterable[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.severity == "error"]
 
 
-def _claims_beside(path: Path, *, tell: bool = False) -> _ClaimsFile:
+def _read_claims_beside(path: Path, *, tell: bool = False) -> _ClaimsFile:
     """Return the claims beside a file; for a link, beside its target.
 
     With ``tell``, an unreadable claims file is a finding instead of an error.
@@ -336,5 +341,5 @@ def _parse_claims(raw: bytes, file: str) -> _ClaimsFile:
     return _ClaimsFile(findings, claims, raw, exists=True)
 
 
-def _place(finding: Finding) -> tuple[str, int, int, str]:
+def _find_place(finding: Finding) -> tuple[str, int, int, str]:
     return finding.file, finding.line, finding.column, finding.message

@@ -48,19 +48,19 @@ def list_folder(folder: Path) -> Listing:
         UsageError: The folder can't be read.
     """
     files, aside, findings = [], [], []
-    for entry in _entries(folder):
-        if (reason := _leftover(entry)) is not None:
-            findings.append(_note(entry, reason))
+    for entry in _list_entries(folder):
+        if (reason := _describe_leftover(entry)) is not None:
+            findings.append(_report_leftover(entry, reason))
             aside += [entry] if COPY.search(entry.name) else []
         elif entry.suffix == ".yaml":
             files.append(entry)
         elif entry.suffix.lower() in (".yml", ".yaml"):
             aside.append(entry)
-            findings.append(_misnamed(entry))
+            findings.append(_report_misnamed(entry))
         elif entry.is_dir() and not entry.is_symlink():
-            below = list(islice(_below(entry, DEEPEST), MOST))
+            below = list(islice(_find_below(entry, DEEPEST), MOST))
             aside += below
-            findings += [_misplaced(file, folder) for file in below]
+            findings += [_report_misplaced(file, folder) for file in below]
     return Listing(tuple(files), tuple(aside), tuple(findings))
 
 
@@ -73,9 +73,9 @@ def list_path(path: Path) -> Listing:
     if is_folder(path):
         found = list_folder(path)
         if all(file.name == CLAIMS for file in found.files):
-            raise UsageError(f"no hypothesis files (*.yaml) in {path}", remedy=_way_out(path, found))
+            raise UsageError(f"no hypothesis files (*.yaml) in {path}", remedy=_suggest_remedy(path, found))
         return found
-    if not path.suffix and not os.path.lexists(path) and _near(path) is None:
+    if not path.suffix and not os.path.lexists(path) and _find_similar(path) is None:
         raise UsageError(
             f"there is no folder {path} here",
             remedy="go to the project's folder, name files, or write a first one: harness new",
@@ -100,7 +100,7 @@ def read_bytes(path: Path) -> bytes:
         message = f"this link leads nowhere: {path.readlink()} is not there"
         raise UsageError(message, where=str(path), remedy="let it lead to a file, or remove it")
     if not path.exists():
-        if near := _near(path):
+        if near := _find_similar(path):
             raise UsageError(f"no such file {path}; did you mean {near}?", remedy="see 'harness list'")
         raise UsageError(f"no such file {path}", remedy="check the path")
     if not path.is_file():
@@ -109,7 +109,7 @@ def read_bytes(path: Path) -> bytes:
         with path.open("rb") as stream:
             return stream.read(MAX_BYTES + 1)
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise _make_unreadable(path, error) from error
 
 
 def is_folder(path: Path) -> bool:
@@ -121,17 +121,17 @@ def is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise _make_unreadable(path, error) from error
 
 
-def _entries(folder: Path) -> list[Path]:
+def _list_entries(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
     except OSError as error:
-        raise _unreadable(folder, error) from error
+        raise _make_unreadable(folder, error) from error
 
 
-def _leftover(entry: Path) -> str | None:
+def _describe_leftover(entry: Path) -> str | None:
     """Return the reason why a name is not that of a hypothesis; None if it may be one, or is of no interest."""
     name = entry.name
     if name.startswith(".git"):  # git's own files
@@ -147,7 +147,7 @@ def _leftover(entry: Path) -> str | None:
     return None
 
 
-def _below(folder: Path, levels: int) -> Iterator[Path]:
+def _find_below(folder: Path, levels: int) -> Iterator[Path]:
     """Yield YAML files in and below a subfolder of the hypotheses; links are not followed."""
     try:
         entries = sorted(folder.iterdir())
@@ -158,30 +158,30 @@ def _below(folder: Path, levels: int) -> Iterator[Path]:
             continue
         if entry.is_dir() and not entry.is_symlink():
             if levels:
-                yield from _below(entry, levels - 1)
-        elif entry.suffix.lower() in (".yaml", ".yml") and entry.name != CLAIMS and _leftover(entry) is None:
+                yield from _find_below(entry, levels - 1)
+        elif entry.suffix.lower() in (".yaml", ".yml") and entry.name != CLAIMS and _describe_leftover(entry) is None:
             yield entry
 
 
-def _note(entry: Path, reason: str) -> Finding:
+def _report_leftover(entry: Path, reason: str) -> Finding:
     remedy = "rename it if it is meant as a hypothesis, else remove it or leave it be"
     return Finding(str(entry), 1, 1, f"not checked: {reason}", remedy, None, "note", "unread")
 
 
-def _misnamed(file: Path) -> Finding:
+def _report_misnamed(file: Path) -> Finding:
     message = "this file is not checked, and can't be listed: a hypothesis file's name ends in .yaml"
     meant = file.with_suffix(".yaml")
     remedy = f"rename it to {meant.name}" if not os.path.lexists(meant) else f"remove it, or merge it into {meant.name}"
     return Finding(str(file), 1, 1, message, remedy, None, "warning", "unread")
 
 
-def _misplaced(file: Path, folder: Path) -> Finding:
+def _report_misplaced(file: Path, folder: Path) -> Finding:
     message = f"this file lies below {folder}, where it is neither checked nor listed"
     remedy = f"move it to {folder}, or name its folder: harness check {quote(str(file.parent))}"
     return Finding(str(file), 1, 1, message, remedy, None, "warning", "unread")
 
 
-def _way_out(folder: Path, found: Listing) -> str:
+def _suggest_remedy(folder: Path, found: Listing) -> str:
     others = [file for file in found.aside if file.parent == folder and file.suffix != ".yaml"]
     if others:
         return "rename " + ", ".join(f"{file.name} to {file.with_suffix('.yaml').name}" for file in others[:3])
@@ -190,11 +190,11 @@ def _way_out(folder: Path, found: Listing) -> str:
     return "name files, or another folder"
 
 
-def _unreadable(path: Path, error: OSError) -> UsageError:
+def _make_unreadable(path: Path, error: OSError) -> UsageError:
     return UsageError(f"can't be read: {error.strerror}", where=str(path), remedy="check the path and its permissions")
 
 
-def _near(path: Path) -> Path | None:
+def _find_similar(path: Path) -> Path | None:
     try:
         names: Sequence[str] = [file.name for file in path.parent.glob("*.yaml") if file.name != CLAIMS]
     except OSError:

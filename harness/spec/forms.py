@@ -49,7 +49,7 @@ def validate(kind: type[R], root: Node) -> tuple[R | None, list[Problem]]:
         record = kind.model_validate(root.plain(), strict=True)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        return None, [problem for detail in details[:MAX_FINDINGS] for problem in _problems(kind, root, detail)]
+        return None, [problem for detail in details[:MAX_FINDINGS] for problem in _describe_error(kind, root, detail)]
     return record, []
 
 
@@ -70,10 +70,10 @@ def join_names(names: Collection[str]) -> str:
     return shown if len(names) <= LISTED else f"{shown} and {len(names) - LISTED} more"
 
 
-def _problems(kind: type[Record], root: Node, detail: ErrorDetails) -> Iterator[Problem]:
-    of, context, path = detail["type"], detail.get("ctx", {}), _path(root, detail["loc"])
+def _describe_error(kind: type[Record], root: Node, detail: ErrorDetails) -> Iterator[Problem]:
+    of, context, path = detail["type"], detail.get("ctx", {}), _convert_path(root, detail["loc"])
     if of == "missing":
-        yield from _missing(kind, root, path)
+        yield from _report_missing(kind, root, path)
         return
     if of == "extra_forbidden":
         fields = find_known_keys(kind, root, path[:-1])
@@ -83,7 +83,7 @@ def _problems(kind: type[Record], root: Node, detail: ErrorDetails) -> Iterator[
         yield Problem(path, message, f"keys known here: {', '.join(fields)}" if fields else None, on_key=True)
         return
     node, _ = root.nearest(path)
-    key = f"an entry of {_key_of(path)}" if path and isinstance(path[-1], int) else _key_of(path)
+    key = f"an entry of {_find_key(path)}" if path and isinstance(path[-1], int) else _find_key(path)
     if of == "string_pattern_mismatch":
         joined = "hyphens" if "(-" in context["pattern"] else "underscores"  # both patterns have ranges, a-z
         on_key = detail["loc"][-1] == "[key]"
@@ -93,17 +93,19 @@ def _problems(kind: type[Record], root: Node, detail: ErrorDetails) -> Iterator[
     elif of == "union_tag_not_found":
         yield Problem(path, f"missing key 'name' in {key}", "say which one: {name: …}", on_key=True)
     elif of == "union_tag_invalid":
-        yield _unknown_plugin((*path, "name"), key, str(context["tag"]), _choices(context["expected_tags"]))
+        yield _report_unknown_plugin(
+            (*path, "name"), key, str(context["tag"]), _parse_choices(context["expected_tags"])
+        )
     elif of == "literal_error":
-        choices = _choices(context["expected"])
+        choices = _parse_choices(context["expected"])
         if path[-1:] == ("name",) and len(path) > 1:
-            yield _unknown_plugin(path, _key_of(path[:-1]), str(node.value), choices)
+            yield _report_unknown_plugin(path, _find_key(path[:-1]), str(node.value), choices)
         else:
             hint = suggest(node.value, choices) if isinstance(node.value, str) else ""
-            wanted = _or(choices or [context["expected"]])
+            wanted = _join_choices(choices or [context["expected"]])
             yield Problem(path, f"{key} must be {wanted}, is {_show(node.value)}{hint}")
     elif of in WANTED:
-        yield Problem(path, f"{key} must be {WANTED[of]}, is {_show(node.value)}", _type_remedy(of, key, node))
+        yield Problem(path, f"{key} must be {WANTED[of]}, is {_show(node.value)}", _suggest_type(of, key, node))
     elif of in RANGE:
         limit, words = RANGE[of]
         yield Problem(path, f"{key} must be {words} {exact(context[limit])}, is {_show(node.value)}")
@@ -120,7 +122,7 @@ def _problems(kind: type[Record], root: Node, detail: ErrorDetails) -> Iterator[
         yield Problem(path, f"{key}: {detail['msg']}")
 
 
-def _missing(kind: type[Record], root: Node, path: Path) -> Iterator[Problem]:
+def _report_missing(kind: type[Record], root: Node, path: Path) -> Iterator[Problem]:
     if len(path) == 3 and path[0] == "arms" and path[2] == "setup":
         return  # the common setup is missing, and that is reported
     parent, rest = root.nearest(path[:-1])
@@ -132,7 +134,7 @@ def _missing(kind: type[Record], root: Node, path: Path) -> Iterator[Problem]:
     yield Problem(path, f"missing key {key!r}{where}", f"add it: {field}" if field else "add it")
 
 
-def _path(root: Node, loc: tuple[int | str, ...]) -> Path:
+def _convert_path(root: Node, loc: tuple[int | str, ...]) -> Path:
     """Return pydantic's location as a path of the document, without plug-in tags and pydantic's own marks."""
     path: list[int | str] = []
     node: Node | None = root
@@ -148,24 +150,24 @@ def _path(root: Node, loc: tuple[int | str, ...]) -> Path:
     return tuple(path)
 
 
-def _key_of(path: Path) -> str:
+def _find_key(path: Path) -> str:
     """Return the key by which a reader knows the value; for a list item, the key of the list."""
     return next((step for step in reversed(path) if isinstance(step, str)), "the file")
 
 
-def _unknown_plugin(path: Path, kind: str, name: str, known: list[str]) -> Problem:
+def _report_unknown_plugin(path: Path, kind: str, name: str, known: list[str]) -> Problem:
     return Problem(path, f"no {kind} is called {name!r}{suggest(name, known)}", f"known: {', '.join(known)}")
 
 
-def _choices(expected: str) -> list[str]:
+def _parse_choices(expected: str) -> list[str]:
     return re.findall(r"'([^']*)'", expected)
 
 
-def _or(choices: list[str]) -> str:
+def _join_choices(choices: list[str]) -> str:
     return choices[0] if len(choices) == 1 else f"{', '.join(choices[:-1])} or {choices[-1]}"
 
 
-def _type_remedy(of: str, key: str, node: Node) -> str | None:
+def _suggest_type(of: str, key: str, node: Node) -> str | None:
     value = node.value
     if of == "string_type" and isinstance(value, bool | int | float):
         return f'quote it: "{_show(value)}"'

@@ -18,7 +18,7 @@ def find_known_keys(kind: type[Record], root: Node, path: Path) -> dict[str, str
     current: Any = kind
     node: Node | None = root
     for step in path:
-        current = _step(_resolve(current, node), step)
+        current = _take_step(_resolve(current, node), step)
         node = node.get(step) if node is not None else None
     model = _resolve(current, node)
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
@@ -42,7 +42,7 @@ def _resolve(annotation: Any, node: Node | None) -> Any:
     return annotation
 
 
-def _step(annotation: Any, step: str | int) -> Any:
+def _take_step(annotation: Any, step: str | int) -> Any:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         field = annotation.model_fields.get(str(step))
         return None if field is None else Annotated[field.annotation, field, *field.metadata]

@@ -51,7 +51,7 @@ def write_draft(answers: Answers, schema: str | None = None) -> str:
         UsageError: An answer names no plug-in, or the answers do not make a valid hypothesis; all reasons are given.
     """
     chosen = {
-        family: _chosen(family, name)
+        family: _choose(family, name)
         for family, name in (
             ("datasets", answers.dataset),
             ("models", answers.model),
@@ -59,8 +59,8 @@ def write_draft(answers: Answers, schema: str | None = None) -> str:
             ("criteria", answers.criterion),
         )
     }
-    rules = _chosen("rules", answers.rule), _chosen("rules", answers.baseline)
-    penalty = f"\n    penalty: {write_example(_chosen('penalties', answers.penalty))}" if answers.penalty else ""
+    rules = _choose("rules", answers.rule), _choose("rules", answers.baseline)
+    penalty = f"\n    penalty: {write_example(_choose('penalties', answers.penalty))}" if answers.penalty else ""
     metric, targets = chosen["metrics"], getattr(chosen["criteria"], "targets", "mean")
     share = metric.bounds[0] >= 0 and metric.bounds[1] <= 1  # type: ignore[attr-defined]
     details = [
@@ -95,7 +95,7 @@ def write_draft(answers: Answers, schema: str | None = None) -> str:
         margin=margin,
         unit="percentage points" if share else "the metric's unit",
     )
-    return _sound(_headed(text, schema), answers.id)
+    return _require_valid(_add_head(text, schema), answers.id)
 
 
 def copy_draft(raw: bytes, name: str, new_id: str, schema: str | None = None) -> str:
@@ -117,7 +117,7 @@ def copy_draft(raw: bytes, name: str, new_id: str, schema: str | None = None) ->
     what = seen.get("what")
     before = f" Before that: {str(what.value).strip()}" if what is not None and what.value else ""
     kept = str(level.value) if level is not None and level.value != "none" else "exists_unseen"
-    told = _folded(f"The hypothesis {old_id}, from which this file was copied.{before}")
+    told = _fold(f"The hypothesis {old_id}, from which this file was copied.{before}")
     replaced = {
         "id": f"id: {write_scalar(new_id)}\n",
         "prior_data_seen": f"prior_data_seen:\n  level: {kept}\n  what: >-\n{told}\n",
@@ -131,23 +131,23 @@ def copy_draft(raw: bytes, name: str, new_id: str, schema: str | None = None) ->
         tail = [line for line in section if not line.strip() or line.startswith("#")]  # comments before the next key
         lines[first - 1 : after[first] - 1] = [replaced[key], *tail]
     note = f"# Copied from {old_id}: change title, question and what else differs; then remove this line.\n"
-    return _headed(note + "".join(line for line in lines if not line.startswith(MODELINE)), schema)
+    return _add_head(note + "".join(line for line in lines if not line.startswith(MODELINE)), schema)
 
 
 MODELINE = "# yaml-language-server:"
 
 
-def _folded(text: str) -> str:
+def _fold(text: str) -> str:
     """Return the lines of a folded block scalar, indented by four spaces; YAML joins them again."""
     lines = textwrap.wrap(text, 110, break_long_words=False, break_on_hyphens=False)
     return textwrap.indent("\n".join(lines), "    ")
 
 
-def _headed(text: str, schema: str | None) -> str:
+def _add_head(text: str, schema: str | None) -> str:
     return f"{MODELINE} $schema={schema}\n{text}" if schema is not None else text
 
 
-def _sound(text: str, name: str) -> str:
+def _require_valid(text: str, name: str) -> str:
     try:
         parse(text.encode(), b"", name)
     except InvalidHypothesis as error:
@@ -158,7 +158,7 @@ def _sound(text: str, name: str) -> str:
     return text
 
 
-def _chosen(family: str, name: str) -> type[Plugin]:
+def _choose(family: str, name: str) -> type[Plugin]:
     known = members(family)
     if name not in known:
         noun = f"member of {family}"

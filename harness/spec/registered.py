@@ -45,9 +45,9 @@ def find_changes(root: Node, hypothesis: Hypothesis, known: Known) -> Iterator[P
     severity: Severity = "error" if known.frozen else "warning"
     remedy = "undo the change, amend the registration with harness amend, or ask it under a new id"
     for one in differing[:SHOWN]:
-        message = f"{one.field} was registered on {known.since[:10]} as {_shown(one.before)}, but is {_shown(one.now)}"
+        message = f"{one.field} was registered on {known.since[:10]} as {_show(one.before)}, but is {_show(one.now)}"
         way = SEEDS if one.field == "seeds.count" else remedy
-        yield Problem(_in_file(root, one.path), message, way, severity=severity, rule="amendment")
+        yield Problem(_locate(root, one.path), message, way, severity=severity, rule="amendment")
     if len(differing) > SHOWN:
         message = f"{len(differing) - SHOWN} more values differ from the registration"
         yield Problem(("id",), message, remedy, severity=severity, rule="amendment")
@@ -67,7 +67,7 @@ def find_reruns(hypothesis: Hypothesis, registered: Sequence[Known]) -> Iterator
             continue
         for name, decision in hypothesis.decisions.items():
             mine = describe_question(hypothesis, decision)
-            if any(_alike(mine, describe_question(other, theirs)) for theirs in other.decisions.values()):
+            if any(_are_alike(mine, describe_question(other, theirs)) for theirs in other.decisions.values()):
                 message = f"decision {name!r} asks the same question as {other.id!r}, registered on {known.since[:10]}"
                 remedy = (
                     f"if this is a replication, name {other.id} under prior_data_seen.what; otherwise ask something new"
@@ -90,7 +90,9 @@ def find_opposed(one: Hypothesis, other: Hypothesis) -> Iterator[Problem]:
         return
     for name, band in mine.bands.items():
         for their_name, their_band in theirs.bands.items():
-            shared = next((common for a in band for b in their_band if (common := _common(a, b)) is not None), None)
+            shared = next(
+                (common for a in band for b in their_band if (common := _describe_overlap(a, b)) is not None), None
+            )
             if shared is None:
                 continue
             ours, them = one.implications[name], other.implications[their_name]
@@ -119,29 +121,29 @@ def find_moved_claims(hypothesis: Hypothesis) -> set[str]:
 def describe_question(hypothesis: Hypothesis, decision: DecisionSpec) -> dict[str, Any]:
     """Return the question of a decision without names that authors chose: metric, summaries, arms in full."""
     estimand = hypothesis.estimands[decision.estimand]
-    arms = [_training(hypothesis, name) for name in estimand.arms]
+    arms = [_describe_training(hypothesis, name) for name in estimand.arms]
     plain = estimand.model_dump(mode="json", exclude={"arm", "contrast", "unit", "pairing"})
     return {**plain, "arms": sorted(arms, key=lambda arm: json.dumps(arm, sort_keys=True))}
 
 
-def _training(hypothesis: Hypothesis, name: str) -> dict[str, Any]:
+def _describe_training(hypothesis: Hypothesis, name: str) -> dict[str, Any]:
     arm = hypothesis.arms[name]
     plain = arm.model_dump(mode="json", exclude={"label": True, "setup": {"evaluation", "save"}})
     plain["freeze"] = sorted(set(arm.freeze))
     return plain
 
 
-def _alike(one: Any, other: Any) -> bool:
+def _are_alike(one: Any, other: Any) -> bool:
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_alike(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(_are_alike(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_alike, one, other))
+        return len(one) == len(other) and all(map(_are_alike, one, other))
     if isinstance(one, int | float) and isinstance(other, int | float) and not isinstance(one, bool):
         return math.isclose(one, other, rel_tol=CLOSE)
     return bool(one == other)
 
 
-def _common(one: Interval, other: Interval) -> str | None:
+def _describe_overlap(one: Interval, other: Interval) -> str | None:
     """Describe the overlap of two intervals; None if they share at most a point."""
     low = max((end for end in (one.lower, other.lower) if end is not None), default=-math.inf)
     high = min((end for end in (one.upper, other.upper) if end is not None), default=math.inf)
@@ -156,13 +158,13 @@ def _common(one: Interval, other: Interval) -> str | None:
     )
 
 
-def _in_file(root: Node, path: Path) -> Path:
+def _locate(root: Node, path: Path) -> Path:
     """Return the nearest place in the file: an arm's setup is mostly written in the common one."""
     if root.nearest(path)[1] and path[:1] == ("arms",):
         return path[:2]
     return path if root.get(path[0]) is not None else ("id",)
 
 
-def _shown(value: Any) -> str:
+def _show(value: Any) -> str:
     text = "nothing" if value in (None, ABSENT) else write_value(value)
     return text if len(text) <= 60 else f"{text[:57]}…"

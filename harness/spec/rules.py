@@ -28,31 +28,31 @@ def check_rules(root: Node, claims: Claims | None, whole: Hypothesis | None = No
     """
     draft = Draft(root, whole)
     found = {
-        "version": _version(draft),
-        "arms": _arms(draft),
+        "version": _check_version(draft),
+        "arms": _check_arms(draft),
         "estimands": check_estimands(draft),
         "guards": check_guards(draft),
-        "decisions": _decisions(draft),
-        "worst-case": _worst_case(draft),
+        "decisions": _check_decisions(draft),
+        "worst-case": _check_worst_case(draft),
         "bands": check_bands(draft),
         "combine": check_combination(draft),
         "seeds": check_seeds(draft),
         "stopping": check_stopping(draft),
-        "outcomes": _outcomes(draft),
-        "claims": _claims(draft, claims),
+        "outcomes": _check_outcomes(draft),
+        "claims": _check_claims(draft, claims),
         "contradictions": check_contradictions(draft, claims),
     }
     for rule, broken in found.items():
         yield from (replace(problem, rule=rule) for problem in broken)
 
 
-def _version(draft: Draft) -> Iterator[Problem]:
+def _check_version(draft: Draft) -> Iterator[Problem]:
     node = draft.root.get("schema_version")
     if node is not None and node.value == 1 and type(node.value) is not int:  # true and 1.0 equal 1 in Python
         yield Problem(("schema_version",), "schema_version must be the whole number 1", "write schema_version: 1")
 
 
-def _arms(draft: Draft) -> Iterator[Problem]:
+def _check_arms(draft: Draft) -> Iterator[Problem]:
     for name, arm in draft.arms.items():
         path, setup = ("arms", name), arm.setup
         known = members("metrics")
@@ -78,7 +78,7 @@ def _arms(draft: Draft) -> Iterator[Problem]:
             yield Problem((*path, "freeze"), "everything is frozen: nothing would train", "leave out one part")
 
 
-def _decisions(draft: Draft) -> Iterator[Problem]:
+def _check_decisions(draft: Draft) -> Iterator[Problem]:
     for name, decision in draft.decisions.items():
         path = ("decisions", name)
         if missing := draft.unknown("estimands", "estimand", decision.estimand):
@@ -97,10 +97,10 @@ def _decisions(draft: Draft) -> Iterator[Problem]:
             )
             remedy = f"set seeds: {criterion.targets} in estimand {decision.estimand}, or choose another criterion"
             yield Problem((*path, "criterion"), message, remedy)
-        yield from _fitting(path, decision, estimand)
+        yield from _check_fit(path, decision, estimand)
 
 
-def _fitting(path: Path, decision: DecisionSpec, estimand: Estimand) -> Iterator[Problem]:
+def _check_fit(path: Path, decision: DecisionSpec, estimand: Estimand) -> Iterator[Problem]:
     """Yield the criterion's other demands on the estimand that are not met: pairing and bounds."""
     criterion, about = decision.criterion, decision.estimand
     if criterion.unpaired and estimand.pairing != "unpaired":
@@ -116,7 +116,7 @@ def _fitting(path: Path, decision: DecisionSpec, estimand: Estimand) -> Iterator
         yield Problem((*path, "criterion"), message, "choose another criterion or metric")
 
 
-def _worst_case(draft: Draft) -> Iterator[Problem]:
+def _check_worst_case(draft: Draft) -> Iterator[Problem]:
     """Yield misuse of worst_case: the metric's worst value must make the tested number worse.
 
     Subtracted in a contrast, it would not.
@@ -139,7 +139,7 @@ def _worst_case(draft: Draft) -> Iterator[Problem]:
             yield Problem(path, message, "use invalid or exclude")
 
 
-def _outcomes(draft: Draft) -> Iterator[Problem]:
+def _check_outcomes(draft: Draft) -> Iterator[Problem]:
     if draft.outcomes is None:
         return
     outcomes = list(dict.fromkeys(draft.outcomes))
@@ -162,7 +162,7 @@ def _outcomes(draft: Draft) -> Iterator[Problem]:
             yield Problem(("implications", name), message, known, on_key=True)
 
 
-def _claims(draft: Draft, claims: Claims | None) -> Iterator[Problem]:
+def _check_claims(draft: Draft, claims: Claims | None) -> Iterator[Problem]:
     for name, implication in draft.implications.items():
         moves = {verb: getattr(implication, verb) for verb in VERBS}
         for verb, ids in moves.items():

@@ -77,26 +77,26 @@ def resolve(text: str) -> str | int | float | bool | None:
         return text  # most texts; neither a number nor a word that any version reads as something else
     if INTEGER.fullmatch(text):
         if len(text) > 17 or abs(int(text)) >= LARGEST:
-            raise Surprising(f"{_short(text)} is too large to be represented exactly", "give an integer below 2^53")
+            raise Surprising(f"{_shorten(text)} is too large to be represented exactly", "give an integer below 2^53")
         return int(text)
     if FLOAT.fullmatch(text):
-        return _float(text)
+        return _parse_float(text)
     for pattern, message, remedy in PATTERNS:
         if pattern.fullmatch(text):
-            raise Surprising(f"{_short(text)}: {message}", remedy)
+            raise Surprising(f"{_shorten(text)}: {message}", remedy)
     return text
 
 
-def _float(text: str) -> float:
+def _parse_float(text: str) -> float:
     number = float(text)
     if math.isinf(number):
-        raise Surprising(f"{_short(text)}: not a finite number", "it is beyond the range of 64-bit numbers")
+        raise Surprising(f"{_shorten(text)}: not a finite number", "it is beyond the range of 64-bit numbers")
     if number == 0 and re.search(r"[1-9]", re.split("[eE]", text)[0]):
         raise Surprising(
-            f"{_short(text)}: too close to zero to be represented", "it is beyond the range of 64-bit numbers"
+            f"{_shorten(text)}: too close to zero to be represented", "it is beyond the range of 64-bit numbers"
         )
     return number
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= 40 else f"{text[:37]}…"

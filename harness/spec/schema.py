@@ -55,7 +55,7 @@ def make_schema(kind: type[Record]) -> Json:
     """Return the schema of files that hold a ``kind``."""
     made = kind.model_json_schema(schema_generator=_FileForm)
     if kind is Hypothesis:
-        _arms(made)
+        _adapt_arms(made)
     # Pydantic lists parts as it comes to them, which depends on what else was built before.
     made["$defs"] = dict(sorted(made["$defs"].items()))
     return {"$schema": DRAFT, "title": f"harness {kind.__name__.lower()} file", **made}
@@ -110,32 +110,32 @@ class _FileForm(GenerateJsonSchema):
             "type": "object",
             "required": ["name"],
             "properties": {"name": {"enum": list(made)}},
-            "allOf": [{"if": _named(name), "then": choice} for name, choice in made.items()],
+            "allOf": [{"if": _require_name(name), "then": choice} for name, choice in made.items()],
         }
 
 
-def _named(name: str) -> Json:
+def _require_name(name: str) -> Json:
     return {"properties": {"name": {"const": name}}, "required": ["name"]}
 
 
-def _given(key: str) -> Json:
+def _require_key(key: str) -> Json:
     """Return the schema that demands a key that is not null."""
     return {"required": [key], "properties": {key: {"not": {"type": "null"}}}}
 
 
-def _one_of(*keys: str) -> Callable[[Json], None]:
+def _require_one(*keys: str) -> Callable[[Json], None]:
     def adapt(made: Json) -> None:
-        made["oneOf"] = [_given(key) for key in keys]
+        made["oneOf"] = [_require_key(key) for key in keys]
 
     return adapt
 
 
-def _prior_data(made: Json) -> None:
-    made["anyOf"] = [{"properties": {"level": {"const": "none"}}}, _given("what")]
+def _adapt_prior_data(made: Json) -> None:
+    made["anyOf"] = [{"properties": {"level": {"const": "none"}}}, _require_key("what")]
 
 
-def _estimand(made: Json) -> None:
-    _one_of("arm", "contrast")(made)
+def _adapt_estimand(made: Json) -> None:
+    _require_one("arm", "contrast")(made)
     fields = made["properties"]
     metric, contrast = fields["metric"], fields["contrast"]
     names = list(members("metrics"))
@@ -148,43 +148,43 @@ def _estimand(made: Json) -> None:
     contrast["anyOf"] = [text, *contrast["anyOf"]]
 
 
-def _evaluation(made: Json) -> None:
+def _adapt_evaluation(made: Json) -> None:
     made["properties"]["metrics"]["items"] = {"enum": list(members("metrics"))}
 
 
-def _hypothesis(made: Json) -> None:
+def _adapt_hypothesis(made: Json) -> None:
     made["properties"]["implications"]["required"] = list(RESERVED_OUTCOMES)
 
 
-def _combine(made: Json) -> None:
-    simple = [_given(key) for key in ("holds", "outcome", "otherwise")]
+def _adapt_combine(made: Json) -> None:
+    simple = [_require_key(key) for key in ("holds", "outcome", "otherwise")]
     made["if"] = {"properties": {"rule": {"const": "table"}}}
-    made["then"] = {"allOf": [_given("table"), *({"not": part} for part in simple)]}
-    made["else"] = {"allOf": [{"not": _given("table")}, *simple]}
+    made["then"] = {"allOf": [_require_key("table"), *({"not": part} for part in simple)]}
+    made["else"] = {"allOf": [{"not": _require_key("table")}, *simple]}
 
 
 SHORT_FORMS: dict[type[BaseModel], Callable[[Json], None]] = {
-    Seeds: _one_of("count", "list"),
-    Guard: _one_of("above", "below"),
-    Estimand: _estimand,
-    PriorData: _prior_data,
-    Combine: _combine,
-    EvaluationSpec: _evaluation,
-    Hypothesis: _hypothesis,
+    Seeds: _require_one("count", "list"),
+    Guard: _require_one("above", "below"),
+    Estimand: _adapt_estimand,
+    PriorData: _adapt_prior_data,
+    Combine: _adapt_combine,
+    EvaluationSpec: _adapt_evaluation,
+    Hypothesis: _adapt_hypothesis,
 }
 """Model → function that adds the demands of its validators, and the short forms that the file allows."""
 
 
-def _arms(made: Json) -> None:
+def _adapt_arms(made: Json) -> None:
     """Let an arm's setup hold only the overrides, and let a matrix supply any part of an arm."""
     parts: Json = made["$defs"]
     plain: Json = parts[Arm.__name__]
-    override = _partial(parts["Setup"], parts)
+    override = _make_partial(parts["Setup"], parts)
     override["description"] = (
         "This arm's overrides of the common setup, key by key, at any depth. Write only what differs."
     )
     plain["properties"]["setup"] = override
-    varied = _partial({**plain, "properties": {**plain["properties"], "setup": {}}}, parts)
+    varied = _make_partial({**plain, "properties": {**plain["properties"], "setup": {}}}, parts)
     varied["properties"]["setup"] = override
     varied["properties"]["matrix"] = {
         "description": "A grid of arms: path inside the arm → {suffix of the arm's name: value}.",
@@ -210,20 +210,20 @@ def _arms(made: Json) -> None:
     }
 
 
-def _partial(schema: Json, parts: Json) -> Json:
+def _make_partial(schema: Json, parts: Json) -> Json:
     """Return the schema with every key optional, at any depth, and references resolved."""
     if "$ref" in schema:
         inner = parts[schema["$ref"].removeprefix("#/$defs/")]
-        return _partial({**inner, **{key: value for key, value in schema.items() if key != "$ref"}}, parts)
+        return _make_partial({**inner, **{key: value for key, value in schema.items() if key != "$ref"}}, parts)
     made: Json = {key: copy.deepcopy(value) for key, value in schema.items() if key not in ("required", "default")}
     if "properties" in made:
-        made["properties"] = {name: _partial(field, parts) for name, field in schema["properties"].items()}
+        made["properties"] = {name: _make_partial(field, parts) for name, field in schema["properties"].items()}
     if "allOf" in made and "name" in made.get("properties", {}):  # plug-ins: without a name any of them may be meant
-        branches = [_partial(branch["then"], parts) for branch in schema["allOf"]]
+        branches = [_make_partial(branch["then"], parts) for branch in schema["allOf"]]
         texts: Json = {key: schema[key] for key in ("description", "examples") if key in schema}
         return {**texts, "anyOf": branches}
     if "anyOf" in made:
-        made["anyOf"] = [_partial(branch, parts) for branch in schema["anyOf"]]
+        made["anyOf"] = [_make_partial(branch, parts) for branch in schema["anyOf"]]
     return made
 
 

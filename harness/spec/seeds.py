@@ -38,9 +38,9 @@ def check_seeds(draft: Draft) -> Iterator[Problem]:
     first: list[tuple[int, float, str]] = []
     for name, decision in draft.decisions.items():
         estimand, criterion = draft.estimands.get(decision.estimand), decision.criterion
-        if estimand is None or (criterion.needs_bounds and not _bounded(estimand)):
+        if estimand is None or (criterion.needs_bounds and not _is_bounded(estimand)):
             continue  # reported by their own rules
-        needs = _needs(decision, criterion, estimand, criterion.alpha / parts)
+        needs = _find_needs(decision, criterion, estimand, criterion.alpha / parts)
         fewest, own = max(needs, key=lambda need: (need[0], -need[1]))
         first.append((*min(needs), name))
         if number >= fewest:
@@ -51,7 +51,9 @@ def check_seeds(draft: Draft) -> Iterator[Problem]:
         else:
             message = f"{start} needs {fewest} at level {level(own)}"
         remedies = [f"register {counted(fewest, 'seed')} or more"] if fewest < NEVER else []
-        if able := list(_able(decision, estimand, criterion.alpha / parts, number, draft.stopping.kind == "anytime")):
+        if able := list(
+            _find_able(decision, estimand, criterion.alpha / parts, number, draft.stopping.kind == "anytime")
+        ):
             remedies.append(f"choose a criterion that can decide with {number}: {' or '.join(able)}")
         elif fewest == NEVER:
             remedies.append("choose a larger alpha")
@@ -64,7 +66,9 @@ def check_seeds(draft: Draft) -> Iterator[Problem]:
         yield Problem(("stopping", "at", 0), message, f"look first at {counted(fewest, 'seed')} or more")
 
 
-def _needs(decision: DecisionSpec, criterion: Criterion, estimand: Estimand, alpha: float) -> list[tuple[int, float]]:
+def _find_needs(
+    decision: DecisionSpec, criterion: Criterion, estimand: Estimand, alpha: float
+) -> list[tuple[int, float]]:
     """Return, for each atom, the fewest seeds with which it could be rejected, and the level of its test."""
     bound = criterion.on(estimand.domain)
     atoms = find_atoms(decision.about_signed_summary(estimand).bands, estimand.domain)
@@ -72,7 +76,7 @@ def _needs(decision: DecisionSpec, criterion: Criterion, estimand: Estimand, alp
     return [(bound.smallest_n(level, cut), level) for level, cut in tests] or [(0, alpha)]
 
 
-def _able(decision: DecisionSpec, estimand: Estimand, alpha: float, number: int, anytime: bool) -> Iterator[str]:
+def _find_able(decision: DecisionSpec, estimand: Estimand, alpha: float, number: int, anytime: bool) -> Iterator[str]:
     """Yield other criteria of the same kind that could decide with so many seeds."""
     asked = decision.criterion
     for name, kind in members("criteria").items():
@@ -82,12 +86,12 @@ def _able(decision: DecisionSpec, estimand: Estimand, alpha: float, number: int,
             continue  # it has required parameters
         assert isinstance(other, Criterion)
         alike = (other.targets, other.unpaired) == (asked.targets, asked.unpaired) and (other.anytime or not anytime)
-        possible = _bounded(estimand) or not other.needs_bounds
-        if alike and possible and max(_needs(decision, other, estimand, alpha))[0] <= number:
+        possible = _is_bounded(estimand) or not other.needs_bounds
+        if alike and possible and max(_find_needs(decision, other, estimand, alpha))[0] <= number:
             yield name
 
 
-def _bounded(estimand: Estimand) -> bool:
+def _is_bounded(estimand: Estimand) -> bool:
     """Tell whether the estimand's values lie between known bounds."""
     low, high = estimand.domain
     return math.isfinite(high - low)

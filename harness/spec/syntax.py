@@ -65,7 +65,7 @@ def describe_error(error: yaml.MarkedYAMLError, lines: tuple[str, ...]) -> Wrong
         mark = error.context_mark  # the key that lacks its colon, not the line after it
     place = (mark.line + 1, mark.column + 1) if mark else None
     if "start any token" in problem:
-        return _bad_start(place, lines)
+        return _describe_bad_start(place, lines)
     for pattern, message, remedy in PLAIN:
         if re.search(pattern, problem):
             return Wrong(place, message, remedy)
@@ -74,7 +74,7 @@ def describe_error(error: yaml.MarkedYAMLError, lines: tuple[str, ...]) -> Wrong
     )
 
 
-def _bad_start(place: Place | None, lines: tuple[str, ...]) -> Wrong:
+def _describe_bad_start(place: Place | None, lines: tuple[str, ...]) -> Wrong:
     line, column = place or (0, 0)
     text = lines[line - 1] if 0 < line <= len(lines) else ""
     character = text[column - 1 : column]

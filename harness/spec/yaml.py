@@ -85,7 +85,7 @@ class _Reader:
 
     def _take(self, events: Any) -> Any:
         event = events.get_event()
-        self.place = _place(event.start_mark)
+        self.place = _read_place(event.start_mark)
         return event
 
     def _document(self, events: Any) -> Node | None:
@@ -95,12 +95,16 @@ class _Reader:
             return None
         start = self._take(events)
         if start.version or start.tags:
-            self._note(_place(start.start_mark), "YAML directives (%YAML, %TAG) are not allowed", "remove the line")
+            self._note(
+                _read_place(start.start_mark), "YAML directives (%YAML, %TAG) are not allowed", "remove the line"
+            )
         root = self._node(events, 0, None)
         self._take(events)  # the document's end
         following = events.peek_event()
         if not isinstance(following, yaml.StreamEndEvent):
-            self._stop(_place(following.start_mark), "a second document starts here", "keep one document in a file")
+            self._stop(
+                _read_place(following.start_mark), "a second document starts here", "keep one document in a file"
+            )
         return root
 
     def _node(self, events: Any, depth: int, key_at: Place | None) -> Node:
@@ -175,5 +179,5 @@ class _Reader:
         raise _Fatal
 
 
-def _place(mark: yaml.Mark) -> Place:
+def _read_place(mark: yaml.Mark) -> Place:
     return mark.line + 1, mark.column + 1

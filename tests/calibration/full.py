@@ -62,7 +62,8 @@ thirty thousand simulations of {runs:,} data sets (four standard errors); one ab
 
 {wrong}
 
-Rates far below α are not a defect: an interior band is excluded by two tests at α/2, only one of which can err at a time; a discrete test can't use all of its α; and an anytime-valid test, or one without assumptions, pays for that.
+Rates far below α are not a defect: an interior band is excluded by two tests at α/2, only one of which can err at a
+time; a discrete test can't use all of its α; and an anytime-valid test, or one without assumptions, pays for that.
 
 The distributions:
 
@@ -71,7 +72,9 @@ The distributions:
 
 ### Looking more than once
 
-The run ends at the first look that decides. Each planned look takes α divided by the number of looks (Bonferroni); anytime-valid criteria take the whole α after every seed. The last row shows what an uncorrected t does, and why `check` refuses it.
+The run ends at the first look that decides. Each planned look takes α divided by the number of looks (Bonferroni);
+anytime-valid criteria take the whole α after every seed. The last row shows what an uncorrected t does, and why `check`
+refuses it.
 
 {looks}
 
@@ -86,8 +89,11 @@ seeds is the whole line: sign_flip, wilcoxon and median cannot exclude anything 
 
 Conclusions:
 
-- If one seed in ten collapses, no test of the mean can be trusted before some collapsed seeds have been seen: with ten seeds, a third of all runs see none, and their intervals are short and wrong. No interval reflects a failure mode that did not occur. For this reason, the verdict prints the failure rate that n clean seeds leave possible.
-- `median` keeps its level whatever the distribution, and `wilcoxon` nearly so where asymmetry is mild. They answer another question than the mean: they are about the typical seed, which a collapsed tenth hardly affects.
+- If one seed in ten collapses, no test of the mean can be trusted before some collapsed seeds have been seen: with ten
+  seeds, a third of all runs see none, and their intervals are short and wrong. No interval reflects a failure mode that
+  did not occur. For this reason, the verdict prints the failure rate that n clean seeds leave possible.
+- `median` keeps its level whatever the distribution, and `wilcoxon` nearly so where asymmetry is mild. They answer
+  another question than the mean: they are about the typical seed, which a collapsed tenth hardly affects.
 - Skewness costs t several percentage points at few seeds. A positive, skewed quantity is better decided on a log10
   scale.
 - BCa as Efron gave it is far too narrow for few seeds, even for normal values. The criterion `bca` widens it

@@ -328,7 +328,7 @@ def test_a_plug_in_of_another_package_is_found(monkeypatch: pytest.MonkeyPatch) 
     def points(group: str) -> list[Any]:
         return [SimpleNamespace(name="other", load=lambda: Other)] if group == "harness.penalties" else []
 
-    monkeypatch.setattr(registry, "_installed", lambda: SimpleNamespace(select=points))
+    monkeypatch.setattr(registry, "_find_installed", lambda: SimpleNamespace(select=points))
     registry.members.cache_clear()
     try:
         assert set(members("penalties")) == {"residual_branch", "other"}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ENOUGH = 30  # seeds; with fewer, its interval covers too little (docs/calibration.md)
 CHUNK = 1000  # resamples drawn at once
-BEYOND = 20  # resamples that must lie beyond an end for it to mean anything
+BEYOND = 20  # resamples that must lie beyond an end for it to be meaningful
 
 
 class Bca(Criterion):

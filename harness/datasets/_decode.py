@@ -48,9 +48,9 @@ def decode_file(data: bytes, channels: int, size: int) -> tuple[np.ndarray, str,
         if image.mode not in TAKEN or DEEP.search(str(image.tile)):
             deep = "16 bits per channel, " if image.mode in TAKEN else ""
             raise ValueError(f"{deep}mode {image.mode}, which does not fit into 8 bits per channel")
-        image.load()  # some of a file's notes stand behind its pixels
+        image.load()  # some of a file's metadata follow its pixels
         done = _describe_changes(image, channels)
-        # By way of RGBA, Pillow does not warn of a palette's transparency, which is told here.
+        # Via RGBA, Pillow does not warn about a palette's transparency, which is reported here.
         shown = image.convert("RGBA") if image.mode == "P" and "transparency" in image.info else image
         pixels = np.asarray(shown.convert("L" if channels == 1 else "RGB"))
     return pixels.reshape(size, size, channels).transpose(2, 0, 1), kind, done

@@ -205,7 +205,7 @@ def decode(split: Split, contents: Sequence[bytes], channels: int, size: int) ->
 
 
 def _read(split: Split, index: int) -> bytes:
-    # A text, not a Path, and no buffer: this is done for every file of a data set at every start.
+    # A string, not a Path, and no buffer: this happens for every file of a data set at every start.
     with open(f"{split.folder}/{split.files[index]}", "rb", buffering=0) as file:  # noqa: PTH123
         return file.read()
 

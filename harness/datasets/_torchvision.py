@@ -85,7 +85,7 @@ def _ask(url: str) -> str | None:
         with urlopen(Request(url, headers={"User-Agent": "pytorch/vision"}), timeout=PATIENCE):
             return None
     except HTTPError:
-        return None  # some server is there; whether it has the file is for torchvision, which may know a mirror
+        return None  # a server answers; whether it has the file is up to torchvision, which may know a mirror
     except (OSError, HTTPException) as error:
         return f"{urlsplit(url).hostname}: {getattr(error, 'reason', None) or error}"
 
@@ -122,7 +122,7 @@ def _move(source: Path, target: Path) -> bool:
     try:
         source.rename(target)
     except OSError as error:
-        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # it came just now
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # another process was faster
             raise
         return False
     return True

@@ -76,5 +76,5 @@ class Model(Plugin):
             elif name in known:
                 expanded.add(name)
             else:
-                raise ValueError(f"{name!r} is no part of this model; its parts are blocks, {', '.join(known)}")
+                raise ValueError(f"{name!r} is not a part of this model; its parts are blocks, {', '.join(known)}")
         return frozenset(expanded)

@@ -74,7 +74,7 @@ def _read_below(model: type[BaseModel]) -> dict[str, str]:
 def _read_below_fields(model: type[BaseModel]) -> dict[str, str]:
     try:
         classes = _read_classes(inspect.getfile(model))
-    except (OSError, TypeError):  # no source: made at run time, or installed without it
+    except (OSError, TypeError):  # no source: created at run time, or installed without it
         return {}
     return classes.get(model.__qualname__, {})
 

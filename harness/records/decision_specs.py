@@ -66,7 +66,7 @@ class DecisionSpec(Record):
 
 
 class Combine(Record):
-    """A rule that combines several decisions into one outcome."""
+    """Rule that combines several decisions into one outcome; required if there is more than one."""
 
     rule: Literal["all", "any", "table"]
     """Kind of combination. all, any: every decision, or at least one, must fall into its bands under ``holds``; table:
@@ -112,7 +112,7 @@ class Cell(Record):
 
 
 class Exclusions(Record):
-    """The rule for seeds that have no usable value."""
+    """Rule for seeds that have no usable value."""
 
     diverged: Literal["invalid", "worst_case", "exclude"] = "invalid"
     """Treatment of a seed that diverged in any deciding arm. invalid (default): the outcome is invalid; worst_case: the
@@ -120,7 +120,7 @@ class Exclusions(Record):
 
 
 class Replication(Record):
-    """The rule by which a rerun on another device agrees with a run.
+    """Rule by which a rerun on another device agrees with a run.
 
     On the same device and with the same plan, only the same bits agree.
     """

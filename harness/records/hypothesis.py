@@ -68,13 +68,14 @@ class Hypothesis(Record):
     rationale: Text | None = Field(default=None, examples=["Earlier work reports a gain without a control."])
     """Background of the question. It changes nothing and is printed in the verdict."""
     prior_data_seen: PriorData
-    """The authors' prior knowledge of data that bear on the question."""
+    """The authors' prior knowledge of data that bear on the question (OSF and AsPredicted, question 1)."""
     setup: Setup
     """Training setup that all arms share unless they override parts of it."""
     arms: dict[Name, Arm] = Field(min_length=1)
     """Ways of training that are compared, each under its name."""
     seeds: Seeds
-    """Independent repetitions, shared by all arms."""
+    """Independent repetitions, shared by all arms. Arms at the same seed start from the same weights and see the same
+    batches."""
     estimands: dict[Name, Estimand] = Field(min_length=1)
     """Numbers about arms that decisions and guards are about, each under its name."""
     guards: dict[Name, Guard] = Field(default_factory=dict)
@@ -91,7 +92,8 @@ class Hypothesis(Record):
     implications: dict[Name, Implication]
     """Outcome → what it means. Every outcome needs one, inconclusive and invalid too."""
     replication: Replication = Replication()
-    """Rule by which a rerun on another device agrees with a run."""
+    """Rule by which a rerun on another device agrees with a run. On the same device and with the same plan, only the
+    same bits agree."""
     exploratory: dict[Name, Estimand] = Field(default_factory=dict)
     """Estimands that the verdict reports and that never decide."""
 

@@ -47,7 +47,7 @@ class Seeds(Record):
 
 
 class Stopping(Record):
-    """The stopping rule: when no more seeds are trained."""
+    """Stopping rule, which says when no more seeds are trained. By default, all seeds are trained and judged once."""
 
     kind: Literal["fixed", "looks", "anytime"] = "fixed"
     """Kind of rule. fixed (default): train all seeds, then judge once; looks: a group-sequential design with interim

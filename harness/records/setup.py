@@ -45,7 +45,7 @@ class Optimizer(Record):
 
 
 class EvaluationSpec(Record):
-    """The schedule of evaluations, and their samples and metrics."""
+    """Schedule of evaluations, and their samples and metrics."""
 
     probe_samples: Annotated[int, Unit("samples")] = Field(default=1024, ge=2)
     """Number of test samples in the probe batch, on which metrics with one value per sample are measured. It is the
@@ -58,7 +58,7 @@ class EvaluationSpec(Record):
 
 
 class Setup(Record):
-    """The training setup of an arm. Every arm may override any part of the common setup."""
+    """Training setup that all arms share unless they override parts of it."""
 
     dataset: Annotated[Dataset, Named("datasets")]
     """Images to train and test on, and augmentations of the training images."""
@@ -97,4 +97,4 @@ class Arm(Record):
     freeze: tuple[str, ...] = ()
     """Parts of the model that keep their initial values: embedding, blocks (all of them), block_0 …, head."""
     setup: Setup
-    """This arm's overrides of the common setup. Write only what differs."""
+    """This arm's overrides of the common setup, key by key, at any depth. Write only what differs."""

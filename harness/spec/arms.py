@@ -173,7 +173,7 @@ def _expand_estimand(node: Node) -> Node:
     for key, meaning in SHORT_FORMS.items():
         short = parts.get(key)
         if short is not None and isinstance(short.value, str):
-            with suppress(ValueError):  # the record says so, too
+            with suppress(ValueError):  # the record reports it, too
                 parts[key] = _replace_short(short, meaning(short.value))
     return replace(node, value=parts)
 

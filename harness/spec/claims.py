@@ -18,7 +18,12 @@ def check_claims(claims: Claims) -> Iterator[Problem]:
                 yield Problem(("claims", name, "stands_on", position), message, "add it, or correct the id")
     for cycle in _find_cycles(claims):
         message = f"these claims stand on one another: {' → '.join(cycle)}"
-        yield Problem(("claims", cycle[0], "stands_on"), message, "a claim can't presuppose itself", on_key=True)
+        yield Problem(
+            ("claims", cycle[0], "stands_on"),
+            message,
+            "remove one of these links: a claim can't presuppose itself",
+            on_key=True,
+        )
 
 
 def _find_cycles(claims: Claims) -> Iterator[list[str]]:

@@ -27,7 +27,9 @@ def _check_both_ways(draft: Draft) -> Iterator[Problem]:
             for claim in dict.fromkeys(moves[one]):
                 if claim in moves[other]:
                     message = f"outcome {name!r} {_describe_verb(one)} and {_describe_verb(other)} the claim {claim!r}"
-                    yield Problem(("implications", name), message, "one outcome moves a claim one way", on_key=True)
+                    yield Problem(
+                        ("implications", name), message, "let one outcome move a claim only one way", on_key=True
+                    )
 
 
 def _check_grounds(draft: Draft, claims: Claims | None) -> Iterator[Problem]:
@@ -54,7 +56,7 @@ def _check_reserved(draft: Draft) -> Iterator[Problem]:
                 message = (
                     f"{name!r} means that nothing was shown, but here it {_describe_verb(verb)} the claim {claim!r}"
                 )
-                yield Problem(("implications", name, verb), message, "let it move no claim", severity="warning")
+                yield Problem(("implications", name, verb), message, "remove the claim here", severity="warning")
 
 
 def _check_falsifiable(draft: Draft) -> Iterator[Problem]:

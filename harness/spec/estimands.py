@@ -73,7 +73,7 @@ def _check_arm(path: Path, at: Path, estimand: Estimand, name: str, arm: Arm) ->
         every, last = setup.evaluation.every_epochs, setup.epochs
         message = f"epoch {estimand.epoch} is not evaluated on arm {name!r}"
         remedy = (
-            f"evaluated are epoch 1, multiples of {every} and the last, {last}" if every > 1 else f"the last is {last}"
+            f"epoch 1, multiples of {every} and the last, {last}, are evaluated" if every > 1 else f"the last is {last}"
         )
         yield Problem((*path, "epoch"), message, remedy)
 

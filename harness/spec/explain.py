@@ -75,7 +75,7 @@ def explain(name: str) -> list[Explanation]:
         found.append(Explanation("check", name, CHECKS[name]))
     if not found:
         known = list_names()
-        remedy = "see harness explain without a name for all of them"
+        remedy = "run harness explain without a name to list everything"
         raise UsageError(f"nothing is called {name!r}{suggest(name, known)}", where="harness explain", remedy=remedy)
     return found
 
@@ -115,7 +115,11 @@ def _explain_plugin(family: str, kind: type[Plugin]) -> Explanation:
 def _describe_fewest_seeds(kind: type[Criterion]) -> tuple[str, str, str]:
     criterion = kind.model_validate({"name": make_model_schema(kind)["properties"]["name"]["const"]})
     found = ", ".join(f"{criterion.smallest_n(alpha)} at α = {level(alpha)}" for alpha in (0.05, 0.025, 0.01))
-    return "smallest n", found, "The fewest seeds with which it can exclude a band; bands between two cuts take α/2."
+    return (
+        "smallest n",
+        found,
+        "Fewest seeds with which the criterion can exclude a band; bands between two cuts take α/2.",
+    )
 
 
 def write_example(kind: type[Plugin]) -> str:

@@ -138,7 +138,7 @@ def read_id(raw: bytes) -> str | None:
     node = root.get("id") if root is not None else None
     if node is not None and isinstance(node.value, str):
         return node.value
-    line = ID_LINE.search(raw)  # the rest may be no YAML at all
+    line = ID_LINE.search(raw)  # the rest may not be YAML at all
     return line[1].decode() if line is not None else None
 
 
@@ -179,7 +179,7 @@ def load_folder(
                 findings += claims[folder].findings
             if file.name == CLAIMS:
                 if not claims[folder].exists:
-                    read_bytes(file)  # says what it is instead
+                    read_bytes(file)  # raises an error that says what it is instead
                 continue
             raw = read_bytes(file)
         except UsageError as error:
@@ -218,7 +218,7 @@ def _gather(paths: Sequence[Path]) -> tuple[list[Path], list[Path], list[Finding
             findings.append(report_unread(path, error))
     files: dict[str, Path] = {}
     for file in (file for listing in found for file in listing.files):
-        files.setdefault(os.path.realpath(file), file)  # resolve() raises on links in a circle
+        files.setdefault(os.path.realpath(file), file)  # resolve() raises on cyclic links
     left_out = {os.path.realpath(finding.file): finding for listing in found for finding in listing.findings}
     aside = {os.path.realpath(file): file for listing in found for file in listing.aside}
     findings += [finding for name, finding in left_out.items() if name not in files]
@@ -245,7 +245,7 @@ def _compare(
         problems: list[Problem] = []
         if (entry := registered.get((trail, hypothesis.id))) is not None:
             problems += find_changes(checked.root, hypothesis, entry)
-        else:  # what is registered already was compared when it was new
+        else:  # a registered file was compared when it was new
             problems += find_reruns(hypothesis, [entry for entry in known if entry.trail == trail])
         if len(hypothesis.decisions) == 1:
             asked = json.dumps(describe_question(hypothesis, *hypothesis.decisions.values()), sort_keys=True)
@@ -316,7 +316,7 @@ def _read_claims_beside(path: Path, *, tell: bool = False) -> _ClaimsFile:
     file = (Path(os.path.realpath(path)) if path.is_symlink() else path).with_name(CLAIMS)
     try:
         there = file.is_file()
-    except OSError:  # then the hypothesis beside it can't be reached either, and that is said
+    except OSError:  # then the hypothesis beside it can't be reached either, which is reported
         there = False
     if not there:
         return _ClaimsFile([], Claims(), b"", exists=False)

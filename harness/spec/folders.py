@@ -97,8 +97,8 @@ def read_bytes(path: Path) -> bytes:
     if is_folder(path):
         raise UsageError("this is a folder, not a hypothesis file", where=str(path), remedy="name a file in it")
     if path.is_symlink() and not path.exists():
-        message = f"this link leads nowhere: {path.readlink()} is not there"
-        raise UsageError(message, where=str(path), remedy="let it lead to a file, or remove it")
+        message = f"this link is broken: {path.readlink()} does not exist"
+        raise UsageError(message, where=str(path), remedy="point it to a file, or remove it")
     if not path.exists():
         if near := _find_similar(path):
             raise UsageError(f"no such file {path}; did you mean {near}?", remedy="see 'harness list'")
@@ -164,7 +164,7 @@ def _find_below(folder: Path, levels: int) -> Iterator[Path]:
 
 
 def _report_leftover(entry: Path, reason: str) -> Finding:
-    remedy = "rename it if it is meant as a hypothesis, else remove it or leave it be"
+    remedy = "rename it if it is meant as a hypothesis, otherwise remove it or leave it"
     return Finding(str(entry), 1, 1, f"not checked: {reason}", remedy, None, "note", "unread")
 
 

@@ -124,11 +124,11 @@ def _describe_error(kind: type[Record], root: Node, detail: ErrorDetails) -> Ite
 
 def _report_missing(kind: type[Record], root: Node, path: Path) -> Iterator[Problem]:
     if len(path) == 3 and path[0] == "arms" and path[2] == "setup":
-        return  # the common setup is missing, and that is reported
+        return  # the missing common setup is reported
     parent, rest = root.nearest(path[:-1])
     key = str(path[-1])
     if parent.base is not None and not rest:
-        return  # merged from two mappings: the common one lacks it too, and that is reported
+        return  # merged from two mappings: the common one lacks it too, which is reported
     field = find_known_keys(kind, root, path[:-1]).get(key)
     where = f" in {path[-2]}" if len(path) > 1 else ""
     yield Problem(path, f"missing key {key!r}{where}", f"add it: {field}" if field else "add it")

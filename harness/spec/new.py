@@ -110,7 +110,7 @@ def copy_draft(raw: bytes, name: str, new_id: str, schema: str | None = None) ->
     lines = re.split(r"(?<=\n)", text.replace("\r\n", "\n"))
     starts = sorted(node.key_at for node in entries.values())
     if not {"id", "prior_data_seen"} <= entries.keys() or any(column != 1 for _, column in starts):
-        remedy = "write one key a line, beginning in the first column, and let harness check find nothing"
+        remedy = "write one key per line, beginning in the first column, and correct what harness check finds"
         raise UsageError("this file's layout can't be copied", where=name, remedy=remedy)
     old_id, seen = str(entries["id"].value), entries["prior_data_seen"]
     level = seen.get("level")

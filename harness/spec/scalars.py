@@ -60,7 +60,7 @@ class Surprising(ValueError):
         self.remedy = remedy
 
 
-@lru_cache(maxsize=1024)  # keys and settings come again and again
+@lru_cache(maxsize=1024)  # keys and settings recur
 def resolve(text: str) -> str | int | float | bool | None:
     """Return the value of an unquoted scalar: null, true, false, an integer, a float, or else the string itself.
 
@@ -74,7 +74,7 @@ def resolve(text: str) -> str | int | float | bool | None:
     if text in WORDS:
         return WORDS[text]
     if len(text) > LONGEST_WORD and text[0] not in NUMERIC:
-        return text  # most texts; neither a number nor a word that any version reads as something else
+        return text  # most strings: neither a number nor a word that any version reads as something else
     if INTEGER.fullmatch(text):
         if len(text) > 17 or abs(int(text)) >= LARGEST:
             raise Surprising(f"{_shorten(text)} is too large to be represented exactly", "give an integer below 2^53")
@@ -90,10 +90,10 @@ def resolve(text: str) -> str | int | float | bool | None:
 def _parse_float(text: str) -> float:
     number = float(text)
     if math.isinf(number):
-        raise Surprising(f"{_shorten(text)}: not a finite number", "it is beyond the range of 64-bit numbers")
+        raise Surprising(f"{_shorten(text)}: not a finite number", "give a number within the range of 64-bit floats")
     if number == 0 and re.search(r"[1-9]", re.split("[eE]", text)[0]):
         raise Surprising(
-            f"{_shorten(text)}: too close to zero to be represented", "it is beyond the range of 64-bit numbers"
+            f"{_shorten(text)}: too close to zero to be represented", "give a number within the range of 64-bit floats"
         )
     return number
 

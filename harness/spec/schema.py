@@ -56,7 +56,7 @@ def make_schema(kind: type[Record]) -> Json:
     made = kind.model_json_schema(schema_generator=_FileForm)
     if kind is Hypothesis:
         _adapt_arms(made)
-    # Pydantic lists parts as it comes to them, which depends on what else was built before.
+    # Pydantic lists definitions in the order of its visits, which depends on what was built before.
     made["$defs"] = dict(sorted(made["$defs"].items()))
     return {"$schema": DRAFT, "title": f"harness {kind.__name__.lower()} file", **made}
 

@@ -60,7 +60,7 @@ def describe_error(error: yaml.MarkedYAMLError, lines: tuple[str, ...]) -> Wrong
     problem = error.problem or error.context or ""
     mark = error.problem_mark or error.context_mark
     if "end of stream" in problem and "quoted" in (error.context or "") and error.context_mark:
-        mark = error.context_mark  # where the quote opens says more than where the file ends
+        mark = error.context_mark  # the opening quote tells more than the end of the file
     if "simple key" in (error.context or "") and error.context_mark:
         mark = error.context_mark  # the key that lacks its colon, not the line after it
     place = (mark.line + 1, mark.column + 1) if mark else None

@@ -65,7 +65,9 @@ class _Reader:
     def document(self) -> Node | None:
         """Return the document's root; None if reading had to stop."""
         try:
-            events = SCANNER(self.text)  # parses one event ahead: reading can stop before the rest costs anything
+            events = SCANNER(
+                self.text
+            )  # parses one event ahead, so that reading can stop before the rest costs anything
             try:
                 return self._document(events)
             finally:
@@ -79,7 +81,7 @@ class _Reader:
             else:
                 self._note(wrong.place or self.place, f"not YAML: {wrong.message}", wrong.remedy)
         except (ValueError, OverflowError):
-            # The scanner in Python hands an escape beyond U+10FFFF and an absurd %YAML version to chr() and int().
+            # The Python scanner passes an escape beyond U+10FFFF and an absurd %YAML version to chr() and int().
             self._note(self.place, "not YAML: an escape is out of range after this", "write the character itself")
         return None
 

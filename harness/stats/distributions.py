@@ -37,7 +37,7 @@ def t_exceeded(alpha: float, df: float) -> float:
     """
     if alpha == 0.5:
         return 0.0
-    if alpha == 0:  # what is left of a level that rounds to 1
+    if alpha == 0:  # the rest of a level that rounds to 1
         return math.inf
     z = -NormalDist().inv_cdf(alpha)
     t = z + (z**3 + z) / (4 * df)

@@ -58,7 +58,7 @@ def nodes(df: float, kinks: Iterable[float] = ()) -> tuple[np.ndarray, np.ndarra
     points, weights = _rule()
     half = np.diff(ends)[:, None] / 2
     root = (ends[:-1, None] + half * (points + 1)).ravel()
-    log_density = (2 * df - 1) * np.log(root) - df * root**4 / 2  # of √q, but for a constant
+    log_density = (2 * df - 1) * np.log(root) - df * root**4 / 2  # of √q, up to a constant
     density = (half * weights).ravel() * np.exp(log_density - log_density.max())
     return root**2, density / density.sum()
 
@@ -71,7 +71,7 @@ def noncentral_t_cdf(t: float, df: float, shift: float) -> float:
 
     It integrates Φ(tq − shift) over q, to 1e-11 for whole degrees of freedom, however steep the step is.
     """
-    if math.isinf(shift):  # the weights sum to 1 but for rounding
+    if math.isinf(shift):  # the weights sum to 1 up to rounding
         return 0.0 if shift > 0 else 1.0
     q, w = nodes(df, _steps(t, shift)) if abs(t) > STEEP * math.sqrt(2 * df) else _nodes(df)
     return float(w @ [math.erfc(z) for z in ((shift - t * q) / math.sqrt(2)).tolist()]) / 2

@@ -215,11 +215,11 @@ def test_a_folder_that_is_not_there_or_holds_no_hypothesis(tmp_path: Path, monke
 def test_a_link_that_leads_nowhere(tmp_path: Path, target: str) -> None:
     (tmp_path / "link.yaml").symlink_to(target)
     for call in (lambda: load(tmp_path / "link.yaml"), lambda: load_folder([tmp_path / "link.yaml"])):
-        with pytest.raises(UsageError, match=f"this link leads nowhere: {target} is not there") as refused:
+        with pytest.raises(UsageError, match=f"this link is broken: {target} does not exist") as refused:
             call()
         assert "did you mean" not in str(refused.value)
     (finding,) = load_folder([tmp_path]).findings  # beside other files it stops none of them
-    assert (finding.message, finding.severity) == (f"this link leads nowhere: {target} is not there", "error")
+    assert (finding.message, finding.severity) == (f"this link is broken: {target} does not exist", "error")
 
 
 def test_what_cannot_be_read_stops_no_other_file(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_what_cannot_be_read_stops_no_other_file(tmp_path: Path) -> None:
     for paths in ([tmp_path], sorted(tmp_path.glob("*.yaml"))):
         report = load_folder(paths)
         assert [(Path(f.file).name, f.severity, f.message) for f in report.findings] == [
-            ("circle.yaml", "error", "this link leads nowhere: circle.yaml is not there"),
+            ("circle.yaml", "error", "this link is broken: circle.yaml does not exist"),
             ("latin.yaml", "error", "not UTF-8: byte 0xE9"),
             ("memory.yaml", "error", "can't be read: Input/output error"),
             ("pipe.yaml", "error", "not a regular file"),

@@ -170,7 +170,7 @@ class BandDecision(Record):
     seeds_needed: Annotated[int | None, Unit("seeds")]
     """Total number of seeds that would decide with 80% power if the estimate were the true value."""
     seeds_needed_pessimistic: Annotated[int | None, Unit("seeds")]
-    """That number with the standard deviation at its upper 80% confidence limit."""
+    """Value of ``seeds_needed`` with the standard deviation at its upper 80% confidence limit."""
     steps: tuple[str, ...] = ()
     """The reasoning, one sentence per step."""
     posterior: Annotated[dict[str, float] | None, Unit("probability")] = None

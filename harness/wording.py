@@ -118,7 +118,7 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
 
 
 def with_unit(text: str, unit: str, *, titled: bool = False) -> str:
-    """A written number and its unit; ``titled``: beside a title that says already that it is a logarithm."""
+    """Return a number with its unit; ``titled`` means that a title beside it already says that it is a logarithm."""
     if not unit or (titled and unit == "log10"):
         return text
     return f"{text} ({unit})" if unit == "log10" else f"{text} {unit}"

@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from harness.criteria import Criterion
-from harness.domain.partition import split
+from harness.domain.partition import split_line
 from harness.inference.atoms import run_atom_tests
 from harness.plugins.registry import members
 from harness.records import Band
@@ -19,7 +19,7 @@ NUMBERS = (5, 10, 20, 30, 50, 200)
 
 def seconds(criterion: Criterion, n: int) -> float:
     """Return the seconds of three atom tests and an interval: the best of three runs, each on other values."""
-    atoms = split({name: Band.parse(text) for name, text in BANDS.items()})
+    atoms = split_line({name: Band.parse(text) for name, text in BANDS.items()})
     best = math.inf
     for seed in range(3):
         x = np.random.default_rng(seed).normal(0.3, 1.0, (n, 2) if criterion.unpaired else n).clip(-7, 7)

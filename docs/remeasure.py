@@ -29,7 +29,7 @@ LOOP_NAMES = {"credit_cosine": "cosine", "gradient_norm": "g_norm", "credit_norm
 
 
 def apart(new: np.ndarray, recorded: list[float]) -> float:
-    """The largest relative difference."""
+    """Return the largest relative difference."""
     return float(np.max(np.abs(new / np.array(recorded) - 1.0)))
 
 

@@ -83,7 +83,7 @@ def row(what: str, text: str, sd: float | None, n: int, epochs: int, arms: str, 
 
 
 def first_epochs(run: dict, arm: str, metric: str, low: float, high: float) -> str:
-    """The first evaluated epoch of each seed whose value, in the last layer, lies in (low, high)."""
+    """Return the first evaluated epoch of each seed whose value in the last layer lies in (low, high)."""
     evaluated, seeds = run["replicas"][0]["metrics"][metric]["epochs"], series(run, arm, metric)[..., -1]
     inside = (seeds > low) & (seeds < high)
     found = [evaluated[int(seed.argmax())] if seed.any() else None for seed in inside]

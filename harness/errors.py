@@ -1,4 +1,4 @@
-"""What can go wrong, as types: an invalid file, a run that could not happen, a run that was stopped.
+"""The types of errors: an invalid file, a run that could not happen, a run that was stopped.
 
 Every error says what happened, where, and what to do. Only ``harness.cli`` prints them and turns them into exit codes:
 2 for what the user can mend in a file or on the command line, 1 for what stopped the program, 3 for evidence that was
@@ -27,14 +27,14 @@ class HarnessError(Exception):
 
 
 class UsageError(HarnessError):
-    """The command line, the environment or a missing data set: nothing was started."""
+    """An error of the command line or the environment, or a missing data set: nothing was started."""
 
     exit_code = 2
 
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """One thing that is wrong with a hypothesis file, at a place that an editor can jump to."""
+    """One problem in a hypothesis file, at a place that an editor can jump to."""
 
     file: str
     line: int
@@ -47,7 +47,7 @@ class Finding:
 
     @property
     def kind(self) -> str:
-        """What stands before the message: only errors are not marked."""
+        """Prefix of the message; only errors have none."""
         return "" if self.severity == "error" else f"{self.severity}: "
 
     def __str__(self) -> str:
@@ -58,7 +58,7 @@ class Finding:
 
 
 class InvalidHypothesis(HarnessError):
-    """A hypothesis file that breaks the form or a rule: all findings at once."""
+    """A hypothesis file that breaks the form or a rule, with all findings at once."""
 
     exit_code = 2
 
@@ -68,23 +68,23 @@ class InvalidHypothesis(HarnessError):
 
 
 class DataMissing(UsageError):
-    """A data set that is neither in the data folder nor to be had over the network."""
+    """A data set that is not in the data folder and can't be downloaded."""
 
 
 class DeviationRefused(UsageError):
-    """A hypothesis, or something its result depends on, changed after its registration."""
+    """A change, after its registration, of a hypothesis or of something that its result depends on."""
 
 
 class TrainingFailed(HarnessError):
-    """Training stopped for a reason that a resume will not cure."""
+    """A failure of training that resuming will not cure."""
 
 
 class StorageFailed(HarnessError):
-    """A file could not be written (full disk, no permission). Nothing half-written was left under its final name."""
+    """A file that could not be written (full disk, no permission). No partial file was left under its final name."""
 
 
 class Tampered(HarnessError):
-    """The ledger, or an object or artefact that it names, is not what was written: changed, renamed or missing."""
+    """A ledger, or an object or artefact that it names, that is not as written: changed, renamed or missing."""
 
     exit_code = 3
 
@@ -105,6 +105,6 @@ class Tampered(HarnessError):
 
 
 class Interrupted(HarnessError):
-    """The user stopped the run; what was trained is kept and the next start resumes it."""
+    """An interruption by the user. Completed training is kept, and the next start resumes it."""
 
     exit_code = 130

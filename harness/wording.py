@@ -1,4 +1,4 @@
-"""How numbers, p values and names are written: the same on a page, in a sentence and on a terminal."""
+"""The notation of numbers, p-values and names, the same on a page, in a sentence and on a terminal."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from collections.abc import Iterable, Sequence
 
 SMALLEST_P = 1e-6
 OWN = frozenset({"inconclusive", "invalid"})
-"""Outcomes of ours: words of the language, where a file's names are only names."""
+"""Outcomes that harness itself defines. They are words of the language, whereas a file's names are only names."""
 CARDINALS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 LARGEST_POWER = 300  # of ten that is written as a number
 
 
 def p_value(p: float, alpha: float | None = None) -> str:
-    """A p value without a unit's zero: .0019, 7.7e-6, < 1e-6; with enough digits to lie on its side of ``alpha``."""
+    """Return a p-value without the leading zero: .0019, 7.7e-6, < 1e-6.
+
+    It has enough digits to lie on its side of ``alpha``.
+    """
     if p < SMALLEST_P:
         return "< 1e-6"
     digits = 2
@@ -30,18 +33,18 @@ def p_value(p: float, alpha: float | None = None) -> str:
 
 
 def p_equals(p: float, alpha: float | None = None) -> str:
-    """``p = .0019`` or ``p < 1e-6``."""
+    """Return ``p = .0019`` or ``p < 1e-6``."""
     text = p_value(p, alpha)
     return f"p {text}" if text[0] in "<>" else f"p = {text}"
 
 
 def level(alpha: float) -> str:
-    """A registered level in full, written as the p values beside it: .05, .025."""
+    """Return a registered level in full, in the notation of p-values: .05, .025."""
     return exact(alpha).removeprefix("0")
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number as a person would write it: 0.0123, 27.4, 12,346, 1.2e-8."""
+    """Return a number as a person would write it: 0.0123, 27.4, 12,346, 1.2e-8."""
     if value == 0:
         return "0"
     if 999.5 <= abs(value) < 1e6:
@@ -50,14 +53,14 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def unpadded(text: str) -> str:
-    """``text`` with the exponents of its numbers as people write them: 1e-8 for 1e-08, 2e6 for 2e+06."""
+    """Return ``text`` with the exponents of its numbers as people write them: 1e-8 for 1e-08, 2e6 for 2e+06."""
     return re.sub(r"(?<=\d)e(?:\+|(-))0*(?=\d)", lambda found: f"e{found[1] or ''}", text)
 
 
 def together(values: Sequence[float], cuts: Iterable[float] = ()) -> list[str]:
-    """Numbers that are read side by side, in one form: digits enough to tell them apart.
+    """Return numbers that are read side by side in one notation, with enough digits to distinguish them.
 
-    None is rounded onto or over a cut: a reader could no longer see on which side it lies.
+    No number is rounded onto or over a cut, because a reader could no longer see on which side it lies.
     """
     largest = max(abs(value) for value in values)
     spread = max(values) - min(values)
@@ -79,15 +82,15 @@ def together(values: Sequence[float], cuts: Iterable[float] = ()) -> list[str]:
 
 
 def side(value: float, cut: float) -> int:
-    """-1 below the cut, 0 on it, 1 above it."""
+    """Return -1 below the cut, 0 on it, 1 above it."""
     return (value > cut) - (value < cut)
 
 
 def told_plainly(value: float, interval: tuple[float, float] | None, *, ratio: bool, mean: bool) -> str | None:
-    """What a log10 says without its logarithm: ``a ratio of 3.2 (2.9 to 3.6)``; None if it is too large to write.
+    """Return a log10 without its logarithm: ``a ratio of 3.2 (2.9 to 3.6)``; None if it is too large to write.
 
-    ``ratio``: it is a difference of two. Else it is one arm's own, and the ``mean`` of logarithms is that of a
-    geometric mean.
+    ``ratio`` marks a difference of two logarithms. Otherwise it is one arm's own, and the ``mean`` of logarithms is
+    that of a geometric mean.
     """
     powers = [value, *(interval or ())]
     if max(abs(power) for power in powers) > LARGEST_POWER:
@@ -100,37 +103,37 @@ def told_plainly(value: float, interval: tuple[float, float] | None, *, ratio: b
 
 
 def named(outcome: str) -> str:
-    """An outcome or a band in a sentence: a file's name in quotation marks, ``inconclusive`` and ``invalid`` not."""
+    """Return an outcome or a band as written in a sentence: in quotation marks, except inconclusive and invalid."""
     return outcome if outcome in OWN else f'"{outcome}"'
 
 
 def exact(value: float) -> str:
-    """A number that somebody fixed, in full: 0.001, 25, 1e-9."""
+    """Return a number that somebody chose, in full: 0.001, 25, 1e-9."""
     return unpadded(f"{value:.12g}")
 
 
 def counted(count: int, noun: str, plural: str | None = None) -> str:
-    """``1 seed``, ``10 seeds``, ``1,200 seeds``; ``plural`` where it is not the noun with an s."""
+    """Return ``1 seed``, ``10 seeds``, ``1,200 seeds``; ``plural`` is for nouns that do not just take an s."""
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def with_unit(text: str, unit: str, *, titled: bool = False) -> str:
-    """A written number and its unit; ``titled``: beside a title that says already that it is a logarithm."""
+    """Return a number with its unit; ``titled`` means that a title beside it already says that it is a logarithm."""
     if not unit or (titled and unit == "log10"):
         return text
     return f"{text} ({unit})" if unit == "log10" else f"{text} {unit}"
 
 
 def listing(names: Sequence[str], word: str = "and") -> str:
-    """``a, b and c``."""
+    """Return ``a, b and c``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
 
 
 def cardinal(count: int) -> str:
-    """``two`` for 2, up to nine."""
+    """Return ``two`` for 2, up to nine."""
     return CARDINALS[count] if 0 <= count < len(CARDINALS) else f"{count:,}"
 
 
 def sentence(text: str) -> str:
-    """``text`` with a capital at its beginning."""
+    """Return ``text`` with its first letter capitalised."""
     return f"{text[:1].upper()}{text[1:]}"

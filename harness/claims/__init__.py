@@ -1,7 +1,15 @@
-"""Claims: what verdicts do to the statements in hypotheses/claims.yaml. Pure functions, no files."""
+"""Claims: the effects of verdicts on the statements in hypotheses/claims.yaml. Pure functions, no files."""
 
-from harness.claims.drawing import dot, mermaid
-from harness.claims.graph import consequences
-from harness.claims.standing import banners, changes, fold, known_claims
+from harness.claims.drawing import draw_dot, draw_mermaid
+from harness.claims.graph import find_consequences
+from harness.claims.standing import find_banners, find_changes, find_known_claims, replay_verdicts
 
-__all__ = ["banners", "changes", "consequences", "dot", "fold", "known_claims", "mermaid"]
+__all__ = [
+    "draw_dot",
+    "draw_mermaid",
+    "find_banners",
+    "find_changes",
+    "find_consequences",
+    "find_known_claims",
+    "replay_verdicts",
+]

@@ -1,6 +1,6 @@
-"""Claims as a graph: Mermaid in Markdown, and DOT. Arrows lead from a claim to what it stands on.
+"""The graph of claims as Mermaid in Markdown and as DOT. Arrows lead from a claim to the claims that it stands on.
 
-Statements are text from a file that anyone may have written: everything that either language would read as its own is
+Statements come from a file that anyone may have written, so that everything with a meaning in either language is
 escaped.
 """
 
@@ -13,55 +13,55 @@ from harness.records import Claims, ClaimStanding, Move
 
 COLOURS = {"untested": "#eeeeee", "supported": "#c8e6c9", "in question": "#fff3c4", "walked back": "#ffcdd2"}
 VERDICT_COLOUR = "#dbe7f5"
-WIDTH = 44  # letters per line of a label
+WIDTH = 44  # characters per line of a label
 
 
-def mermaid(claims: Claims, standings: Mapping[str, ClaimStanding], moves: Sequence[Move]) -> str:
-    """A Markdown block that GitHub and others draw.
+def draw_mermaid(claims: Claims, standings: Mapping[str, ClaimStanding], moves: Sequence[Move]) -> str:
+    """Return a Markdown block that GitHub and others draw.
 
-    ``claims``: as ``known_claims`` gives them; ``standings``: of all of them; ``moves``: in ledger order.
+    ``claims`` come from ``find_known_claims``, ``standings`` cover all of them, and ``moves`` are in ledger order.
     """
     lines = ["```mermaid", "flowchart BT"]
     nodes = {name: f"c{number}" for number, name in enumerate(claims.claims)}
     for name, node in nodes.items():
-        label = _label(name, claims, standings, _mermaid_text, "<br/>")
+        label = _write_label(name, claims, standings, _escape_mermaid, "<br/>")
         lines.append(f'    {node}["{label}"]:::{standings[name].status.replace(" ", "_")}')
     for name, node in nodes.items():
         lines += [f"    {node} -->|stands on| {nodes[below]}" for below in claims.claims[name].stands_on]
-    for number, (title, edges) in enumerate(_verdicts(moves)):
-        lines.append(f'    v{number}(["{"<br/>".join(map(_mermaid_text, title))}"]):::verdict')
+    for number, (title, edges) in enumerate(_list_verdicts(moves)):
+        lines.append(f'    v{number}(["{"<br/>".join(map(_escape_mermaid, title))}"]):::verdict')
         lines += [f"    v{number} -.->|{did}| {nodes[claim]}" for did, claim in edges]
     lines += [f"    classDef {name.replace(' ', '_')} fill:{fill},color:#111" for name, fill in COLOURS.items()]
     lines += [f"    classDef verdict fill:{VERDICT_COLOUR},color:#111", "```"]
     return "\n".join(lines) + "\n"
 
 
-def dot(claims: Claims, standings: Mapping[str, ClaimStanding], moves: Sequence[Move]) -> str:
-    """The same graph for Graphviz."""
+def draw_dot(claims: Claims, standings: Mapping[str, ClaimStanding], moves: Sequence[Move]) -> str:
+    """Return the same graph for Graphviz."""
     lines = ["digraph claims {", "    rankdir=BT;", '    node [shape=box, style=filled, fontname="sans-serif"];']
     nodes = {name: f"c{number}" for number, name in enumerate(claims.claims)}
     for name, node in nodes.items():
-        label = _label(name, claims, standings, _dot_text, "\\n")
+        label = _write_label(name, claims, standings, _escape_dot, "\\n")
         lines.append(f'    {node} [label="{label}", fillcolor="{COLOURS[standings[name].status]}"];')
     for name, node in nodes.items():
         lines += [f'    {node} -> {nodes[below]} [label="stands on"];' for below in claims.claims[name].stands_on]
-    for number, (title, edges) in enumerate(_verdicts(moves)):
-        label = "\\n".join(map(_dot_text, title))
+    for number, (title, edges) in enumerate(_list_verdicts(moves)):
+        label = "\\n".join(map(_escape_dot, title))
         lines.append(f'    v{number} [label="{label}", shape=oval, fillcolor="{VERDICT_COLOUR}"];')
         lines += [f'    v{number} -> {nodes[claim]} [label="{did}", style=dashed];' for did, claim in edges]
     return "\n".join([*lines, "}"]) + "\n"
 
 
-def _label(
+def _write_label(
     name: str, claims: Claims, standings: Mapping[str, ClaimStanding], plain: Callable[[str], str], line_end: str
 ) -> str:
-    """Name and standing, then the statement, wrapped."""
+    """Return the name and standing, then the wrapped statement."""
     statement = textwrap.wrap(" ".join(claims.claims[name].statement.split()), WIDTH)
     return line_end.join(plain(line) for line in (f"{name}: {standings[name].status}", *statement))
 
 
-def _verdicts(moves: Sequence[Move]) -> list[tuple[tuple[str, str], list[tuple[str, str]]]]:
-    """Each verdict that moves claims: its two lines, and what it does to which claim."""
+def _list_verdicts(moves: Sequence[Move]) -> list[tuple[tuple[str, str], list[tuple[str, str]]]]:
+    """Return each verdict that moves claims: its two lines, and its edges to claims."""
     found = []
     for move in moves:
         implied = move.implication
@@ -74,10 +74,10 @@ def _verdicts(moves: Sequence[Move]) -> list[tuple[tuple[str, str], list[tuple[s
     return found
 
 
-def _mermaid_text(text: str) -> str:
-    """Everything but letters, digits and harmless signs as Mermaid's own entities."""
-    return "".join(letter if letter.isalnum() or letter in " .,:;=-+'/()" else f"#{ord(letter)};" for letter in text)
+def _escape_mermaid(text: str) -> str:
+    """Return the text with everything but letters, digits and harmless characters as Mermaid's entities."""
+    return "".join(char if char.isalnum() or char in " .,:;=-+'/()" else f"#{ord(char)};" for char in text)
 
 
-def _dot_text(text: str) -> str:
+def _escape_dot(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')

@@ -1,36 +1,36 @@
-"""Which claims an outcome moves, and which of the others stand on one that it walks back."""
+"""The effects of one outcome on claims: those that it moves, and those that stand on one it walks back."""
 
 from __future__ import annotations
 
-from harness.domain.claim_graph import grounds
+from harness.domain.claim_graph import find_grounds
 from harness.records import Claims, Consequences, Implication
 
 
-def consequences(claims: Claims, implication: Implication) -> Consequences:
-    """What an outcome with this implication does to the claims.
+def find_consequences(claims: Claims, implication: Implication) -> Consequences:
+    """Return the effects on the claims of an outcome with this implication.
 
-    A claim comes into question when it stands on a walked-back one, directly or through other claims, unless it is
-    walked back itself. A claim can be supported and in question at once: what supports it does not mend its ground.
+    A claim is in question if it stands on a walked-back one, directly or through other claims, unless it is walked back
+    itself. A claim can be supported and in question at once: support does not restore what it stands on.
     """
     fallen = set(implication.walks_back)
     in_question = {}
     for name in claims.claims:
-        ground = grounds(claims, name) & fallen
+        ground = find_grounds(claims, name) & fallen
         if ground and name not in fallen:
-            in_question[name] = _ordered(claims, ground)
+            in_question[name] = _order(claims, ground)
     return Consequences(
-        supported=_ordered(claims, implication.supports),
-        walked_back=_ordered(claims, implication.walks_back),
-        restored=_ordered(claims, implication.restores),
+        supported=_order(claims, implication.supports),
+        walked_back=_order(claims, implication.walks_back),
+        restored=_order(claims, implication.restores),
         in_question=in_question,
     )
 
 
-def _ordered(claims: Claims, names: set[str] | tuple[str, ...]) -> tuple[str, ...]:
-    """The names in the order of the claims file, each once.
+def _order(claims: Claims, names: set[str] | tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names in the order of the claims file, each once.
 
     Raises:
-        KeyError: a name that is no claim (``harness.spec`` refuses such a file).
+        KeyError: A name is not a claim (``harness.spec`` refuses such a file).
     """
     for name in names:
         claims.claims[name]

@@ -1,53 +1,53 @@
-"""How every claim stands: a pure replay of the verdicts.
+"""The standing of every claim, by a pure replay of the verdicts.
 
-What counts is ancestry, and not the order in which concurrent verdicts happen to be listed: a walk-back is undone only
-by a verdict that was entered in knowledge of it. So branches that are merged in any order give the same standing.
+Ancestry counts, not the order in which concurrent verdicts happen to be listed: only a verdict that was entered in
+knowledge of a walk-back undoes it. Branches merged in any order therefore give the same standing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.domain.claim_graph import grounds
+from harness.domain.claim_graph import find_grounds
 from harness.records import Banner, Change, Claim, Claims, ClaimStanding, Move
 from harness.records.claims import Status
 
 
-def known_claims(claims: Claims, moves: Sequence[Move]) -> Claims:
-    """The claims of the file, then those that a verdict moved and that are not in it any more, as last registered."""
+def find_known_claims(claims: Claims, moves: Sequence[Move]) -> Claims:
+    """Return the claims of the file, then those that verdicts moved and that it no longer holds, as last registered."""
     gone: dict[str, Claim] = {}
     for move in moves:
-        for moved in _moved(move):
+        for moved in _find_moved(move):
             if moved not in claims.claims:
-                gone |= {name: move.claims.claims[name] for name in (moved, *grounds(move.claims, moved))}
+                gone |= {name: move.claims.claims[name] for name in (moved, *find_grounds(move.claims, moved))}
     return Claims(claims={**claims.claims, **{name: gone[name] for name in gone if name not in claims.claims}})
 
 
-def fold(claims: Claims, moves: Sequence[Move]) -> dict[str, ClaimStanding]:
-    """The standing of every claim after these verdicts, in the order of ``known_claims``.
+def replay_verdicts(claims: Claims, moves: Sequence[Move]) -> dict[str, ClaimStanding]:
+    """Return the standing of every claim after these verdicts, in the order of ``find_known_claims``.
 
-    - walked back: a verdict walks it back, and none that came provably later restores it;
+    - walked back: a verdict walks it back, and none that provably came later restores it;
     - in question: it stands, directly or through others, on a claim that is walked back;
     - supported: a verdict supports it; a walk-back that was undone leaves it as it was before;
     - untested: none of these.
 
-    ``moves``: verdicts in ledger order, so that what is provably before a verdict is listed before it. Support alone
-    never undoes a walk-back.
+    ``moves`` are verdicts in ledger order, so that a verdict is listed after all that provably precede it. Support
+    alone never undoes a walk-back.
     """
-    replay = _Replay(known_claims(claims, moves))
+    replay = _Replay(find_known_claims(claims, moves))
     for move in moves:
         replay.add(move)
     return replay.standings()
 
 
-def changes(claims: Claims, moves: Sequence[Move]) -> tuple[Change, ...]:
-    """Every change of standing, verdict by verdict in ledger order."""
-    replay = _Replay(known_claims(claims, moves))
+def find_changes(claims: Claims, moves: Sequence[Move]) -> tuple[Change, ...]:
+    """Return every change of standing, verdict by verdict in ledger order."""
+    replay = _Replay(find_known_claims(claims, moves))
     before = replay.standings()
     found = []
     for move in moves:
         replay.add(move)
-        after = replay.standings() if _moved(move) else before
+        after = replay.standings() if _find_moved(move) else before
         found += [
             Change(claim=name, before=before[name].status, after=after[name].status, verdict=move.verdict)
             for name in before
@@ -58,10 +58,10 @@ def changes(claims: Claims, moves: Sequence[Move]) -> tuple[Change, ...]:
 
 
 class _Replay:
-    """What verdicts did to each claim so far."""
+    """The effects of the verdicts so far on each claim."""
 
     def __init__(self, known: Claims) -> None:
-        self._beneath = {name: grounds(known, name) for name in known.claims}
+        self._beneath = {name: find_grounds(known, name) for name in known.claims}
         self._supports: dict[str, list[str]] = {name: [] for name in known.claims}
         self._backs: dict[str, list[str]] = {name: [] for name in known.claims}
         self._fallen: dict[str, list[str]] = {name: [] for name in known.claims}
@@ -69,7 +69,7 @@ class _Replay:
         self._order: dict[str, int] = {}
 
     def add(self, move: Move) -> None:
-        """The next verdict in ledger order."""
+        """Add the next verdict in ledger order."""
         self._order[move.verdict] = len(self._order)
         for name in move.implication.supports:
             self._supports[name].append(move.verdict)
@@ -82,7 +82,7 @@ class _Replay:
             self._fallen[name] = [verdict for verdict in self._fallen[name] if verdict not in move.earlier]
 
     def standings(self) -> dict[str, ClaimStanding]:
-        """How every claim stands now."""
+        """Return the current standing of every claim."""
         return {name: self._standing(name) for name in self._beneath}
 
     def _standing(self, name: str) -> ClaimStanding:
@@ -107,9 +107,9 @@ class _Replay:
         )
 
 
-def banners(claims: Claims, moves: Sequence[Move], verdict: str) -> tuple[Banner, ...]:
-    """What a reader of a verdict must know of the claims that it moved: those that do not stand as it says."""
-    standings = fold(claims, moves)
+def find_banners(claims: Claims, moves: Sequence[Move], verdict: str) -> tuple[Banner, ...]:
+    """Return notices about the claims that a verdict moved and that no longer stand as it says."""
+    standings = replay_verdicts(claims, moves)
     (move,) = [move for move in moves if move.verdict == verdict]
     found = []
     for did, names in (("supports", move.implication.supports), ("restores", move.implication.restores)):
@@ -124,5 +124,5 @@ def banners(claims: Claims, moves: Sequence[Move], verdict: str) -> tuple[Banner
     return tuple(found)
 
 
-def _moved(move: Move) -> tuple[str, ...]:
+def _find_moved(move: Move) -> tuple[str, ...]:
     return (*move.implication.supports, *move.implication.walks_back, *move.implication.restores)

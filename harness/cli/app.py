@@ -62,11 +62,11 @@ def _describe() -> None:
     """Give the verbs their descriptions, which ``python -OO`` leaves out."""
     from inspect import unwrap
 
-    from harness.plugins.fields import docstring
+    from harness.plugins.fields import read_docstring
 
     for command in app.registered_commands:
         if command.callback is not None:
-            command.help = docstring(unwrap(command.callback))
+            command.help = read_docstring(unwrap(command.callback))
 
 
 def main() -> None:

@@ -53,9 +53,9 @@ def claims(
     if form == "json":
         print(json.dumps(_plain(table, seen), indent=1, ensure_ascii=False))
     elif form == "mermaid":
-        print(drawing.mermaid(table.claims, table.standings, table.moves), end="")
+        print(drawing.draw_mermaid(table.claims, table.standings, table.moves), end="")
     elif form == "dot":
-        print(drawing.dot(table.claims, table.standings, table.moves), end="")
+        print(drawing.draw_dot(table.claims, table.standings, table.moves), end="")
     elif seen is None:
         _print_table(table)
     else:

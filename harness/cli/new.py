@@ -98,9 +98,9 @@ def new(
     path = target if target is not None else hypotheses_here() / f"{given['id'].replace('-', '_')}.yaml"
     if source is not None:
         loaded = spec.load(source)
-        text = spec.copied(loaded.raw, str(source), given["id"], _schema_beside(path))
+        text = spec.copy_draft(loaded.raw, str(source), given["id"], _schema_beside(path))
     else:
-        text = spec.draft(
+        text = spec.write_draft(
             spec.Answers(**{key: value for key, value in given.items() if value is not None}), _schema_beside(path)
         )
     _write(path, text)

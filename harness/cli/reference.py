@@ -33,7 +33,7 @@ def explain(
     from harness import spec
 
     if name is None:
-        known = spec.names()
+        known = spec.list_names()
         if wants_json(form):
             print(json.dumps(known, indent=1, ensure_ascii=False))
             return
@@ -82,7 +82,7 @@ def schema(
     from harness import spec
     from harness.system.storage import write_atomic
 
-    made = spec.schemas()
+    made = spec.make_schemas()
     if folder is not None:
         for file, text in made.items():
             write_atomic(folder / file, text.encode())

@@ -15,20 +15,19 @@ from harness.stats.distributions import t_exceeded
 if TYPE_CHECKING:
     import numpy as np
 
-ENOUGH = 30  # seeds: below, its interval covers too little (docs/calibration.md)
+ENOUGH = 30  # seeds; with fewer, its interval covers too little (docs/calibration.md)
 CHUNK = 1000  # resamples drawn at once
-BEYOND = 20  # resamples that must lie beyond an end for it to mean anything
+BEYOND = 20  # resamples that must lie beyond an end for it to be meaningful
 
 
 class Bca(Criterion):
-    """Bias-corrected and accelerated bootstrap of the mean; approximate, so below 30 seeds it only describes.
+    """Bias-corrected and accelerated bootstrap of the mean. It is approximate, so below 30 seeds it only describes.
 
-    The interval's ends are the resampled means' quantiles at Φ(z₀ + (z₀ ± z)/(1 − a(z₀ ± z))), z₀ the bias and a the
-    acceleration; p is the α at which an end is the cut.
-    Efron's own interval is too narrow for few seeds, as if t were normal, and errs more often than α says even at 30
-    normal values. ``expanded`` (Hesterberg 2015) asks the bootstrap distribution for the quantiles that t would need.
-    The resamples are a function of n and nothing else, and the seeds are sorted first: the same values always give the
-    same bytes. No p is below 1/(resamples + 1).
+    The interval's ends are the quantiles of the resampled means at Φ(z₀ + (z₀ ± z)/(1 − a(z₀ ± z))), where z₀ is the
+    bias and a the acceleration; p is the α at which an end equals the cut. Efron's own interval is too narrow for few
+    seeds, as if t were normal, and errs more often than α says even with 30 normal values. ``expanded`` (Hesterberg
+    2015) takes the quantiles of the bootstrap distribution that t would need. The resamples depend on n alone, and the
+    seeds are sorted first, so that the same values always give the same bytes. No p is below 1/(resamples + 1).
     """
 
     name: Literal["bca"]
@@ -43,40 +42,41 @@ class Bca(Criterion):
     )
 
     resamples: Annotated[int, Unit("samples")] = Field(default=9999, ge=9999, le=99_999)
-    """Bootstrap samples; being the same for all data of n seeds, fewer would shift its error rate."""
+    """Number of bootstrap samples. They are the same for all data of n seeds, so that fewer would shift the error rate.
+    """
     expanded: bool = True
-    """Widened for small n; without it the interval is Efron's own, which never decides."""
+    """True if the interval is widened for small n. Without that it is Efron's own, which never decides."""
 
     def smallest_n(self, alpha: float, cut: float | None = None) -> int:
-        """Thirty, if 20 resamples or more lie beyond the end of an interval at ``alpha``."""
+        """Return 30, if at least 20 resamples lie beyond the end of an interval at ``alpha``; else NEVER."""
         return ENOUGH if self.expanded and alpha * self.resamples >= BEYOND else NEVER
 
     def p_greater(self, x: np.ndarray, cut: float) -> float:
-        """The α at which the interval's lower end is the cut."""
+        """Return the α at which the interval's lower end equals the cut."""
         return self._p(x, cut, 1)
 
     def p_less(self, x: np.ndarray, cut: float) -> float:
-        """The α at which the interval's upper end is the cut."""
+        """Return the α at which the interval's upper end equals the cut."""
         return self._p(x, cut, -1)
 
     def interval(self, x: np.ndarray, level: float) -> tuple[float, float]:
-        """The resampled means' quantiles at Φ(z₀ + (z₀ ± z)/(1 − a(z₀ ± z))), also below n = 30.
+        """Return the quantiles of the resampled means at Φ(z₀ + (z₀ ± z)/(1 − a(z₀ ± z))), also below n = 30.
 
-        z is the normal's quantile for ``level``; expanded √(n/(n − 1)) times that of t.
+        z is the normal quantile for ``level``; if expanded, √(n/(n − 1)) times that of t.
         """
         import numpy as np
         from scipy.special import ndtr, ndtri, stdtrit
 
         alpha, n = (1 - level) / 2, len(x)
         quantile = float(stdtrit(n - 1, alpha)) * math.sqrt(n / (n - 1)) if self.expanded else float(ndtri(alpha))
-        means = _resampled(np.sort(x).tobytes(), self.resamples)
-        bias, acceleration = _corrections(x, means)
+        means = _resample(np.sort(x).tobytes(), self.resamples)
+        bias, acceleration = _estimate_corrections(x, means)
         z = bias + quantile * np.array([1, -1])
         low, high = np.quantile(means, ndtr(bias + z / (1 - acceleration * z))).tolist()
         return low, high
 
     def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
-        """As t's, which it approaches for normal values; it misses always below its smallest n."""
+        """Return the probability for t, which this test approaches for normal values; 1 below its smallest n."""
         if n < self.smallest_n(alpha):
             return 1.0
         return t_misses(distance, sd, n, n - 1, t_exceeded(alpha, n - 1))
@@ -86,9 +86,9 @@ class Bca(Criterion):
         from scipy.special import ndtr, stdtr
 
         n = len(x)
-        means = _resampled(np.sort(x).tobytes(), self.resamples)
-        bias, acceleration = _corrections(x, means)
-        beyond = _quantile_of(means, cut) - bias
+        means = _resample(np.sort(x).tobytes(), self.resamples)
+        bias, acceleration = _estimate_corrections(x, means)
+        beyond = _find_quantile(means, cut) - bias
         stretch = 1 + acceleration * beyond  # the interval's formula, solved for z
         z = beyond / stretch - bias if stretch > 0 else math.copysign(math.inf, beyond)
         p = float(stdtr(n - 1, side * z * math.sqrt((n - 1) / n)) if self.expanded else ndtr(side * z))
@@ -96,8 +96,8 @@ class Bca(Criterion):
 
 
 @lru_cache(maxsize=4)
-def _resampled(data: bytes, resamples: int) -> np.ndarray:
-    """Rising means of resamples of the values, float64 [resamples]."""
+def _resample(data: bytes, resamples: int) -> np.ndarray:
+    """Return the means of resamples of the values in ascending order, float64 [resamples]."""
     import numpy as np
 
     from harness.batched import keyed
@@ -111,8 +111,8 @@ def _resampled(data: bytes, resamples: int) -> np.ndarray:
     return np.sort(np.concatenate(means))
 
 
-def _quantile_of(means: np.ndarray, value: float) -> float:
-    """Φ⁻¹ of the share of resampled means below a value, those equal to it counted half; never infinite."""
+def _find_quantile(means: np.ndarray, value: float) -> float:
+    """Return Φ⁻¹ of the fraction of resampled means below a value, counting equal ones half; never infinite."""
     import numpy as np
     from scipy.special import ndtri
 
@@ -121,13 +121,13 @@ def _quantile_of(means: np.ndarray, value: float) -> float:
     return float(ndtri(min(max(below / len(means), least), 1 - least)))
 
 
-def _corrections(x: np.ndarray, means: np.ndarray) -> tuple[float, float]:
-    """Bias z₀ and acceleration a, by the jackknife: for a mean, a sixth of the skewness over √n."""
+def _estimate_corrections(x: np.ndarray, means: np.ndarray) -> tuple[float, float]:
+    """Return bias z₀ and acceleration a, by the jackknife: for a mean, a sixth of the skewness over √n."""
     import numpy as np
 
     d = x - x.mean()
     d = d / np.abs(d).max()
-    return _quantile_of(means, float(x.mean())), float((d**3).sum()) / (6 * float((d**2).sum()) ** 1.5)
+    return _find_quantile(means, float(x.mean())), float((d**3).sum()) / (6 * float((d**2).sum()) ** 1.5)
 
 
 plugin = Bca

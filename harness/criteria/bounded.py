@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     import numpy as np
 
 MOST_SEEDS = 10_000
-POINTS = 3  # of the rule, in a stretch of π/√n: wealth to 1e-7 of itself
+POINTS = 3  # of the rule in a stretch of π/√n, for a relative error of the wealth of 1e-7
 
 
 class Bounded(Criterion):
     """Distribution-free test of the mean between known bounds [a, b]: p is one over the wealth of a gambler.
 
-    If the mean is at most the cut, betting the share f of one's wealth on "above" multiplies it by
+    If the mean is at most the cut, betting the fraction f of one's wealth on "above" multiplies it by
     1 − f + f(x − a)/(cut − a), at most 1 on average. The wealth is averaged over f ~ Beta(½, ½) (Cover's universal
-    portfolio), so it depends on no order of the seeds, on no tuning, and no random number. Valid at all n together
-    (Ville 1939). It asks for many seeds unless the data lie far from the cut in units of b − a.
+    portfolio), so that it depends on no order of the seeds, no tuning, and no random numbers. It is valid at all n
+    simultaneously (Ville 1939). It needs many seeds unless the data lie far from the cut in units of b − a.
     """
 
     name: Literal["bounded"]
@@ -40,7 +40,7 @@ class Bounded(Criterion):
     _domain: tuple[float, float] = PrivateAttr(default=(-math.inf, math.inf))
 
     def on(self, domain: tuple[float, float]) -> Self:
-        """The criterion for values that lie in ``domain``."""
+        """Return the criterion for values that lie in ``domain``."""
         copy = self.model_copy()
         copy._domain = domain
         return copy
@@ -50,7 +50,10 @@ class Bounded(Criterion):
         return math.isinf(self._domain[1] - self._domain[0])
 
     def smallest_n(self, alpha: float, cut: float | None = None) -> int:
-        """All values on one bound must bring enough wealth; with a cut next to the other bound, one value does."""
+        """Return the fewest seeds whose values, all on one bound, bring enough wealth to reject.
+
+        One value is enough if the cut lies next to the other bound.
+        """
         low, high = self._domain
         if self._boundless:
             return NEVER
@@ -62,19 +65,19 @@ class Bounded(Criterion):
         return _fewest(1 - share, alpha)
 
     def p_greater(self, x: np.ndarray, cut: float) -> float:
-        """One over the wealth won by betting on values above the cut; 1 where the values have no bounds."""
+        """Return one over the wealth won by betting on values above the cut; 1 if the values have no bounds."""
         if self._boundless:
             return 1.0
         return _p(*self._from_bound(x, cut, above=True))
 
     def p_less(self, x: np.ndarray, cut: float) -> float:
-        """One over the wealth won by betting on values below the cut; 1 where the values have no bounds."""
+        """Return one over the wealth won by betting on values below the cut; 1 if the values have no bounds."""
         if self._boundless:
             return 1.0
         return _p(*self._from_bound(x, cut, above=False))
 
     def p_by_look(self, runs: np.ndarray, cut: float, looks: Sequence[int], *, above: bool) -> np.ndarray:
-        """In one pass: the wealth on every share f is a product over the seeds so far."""
+        """Return the p-values in one pass: the wealth at every fraction f is a product over the seeds so far."""
         import numpy as np
 
         seeds = np.array(looks) - 1
@@ -84,14 +87,14 @@ class Bounded(Criterion):
         return np.where(varied, _p_by_look(*self._from_bound(runs, cut, above=above), looks), 1.0)
 
     def _from_bound(self, x: np.ndarray, cut: float, *, above: bool) -> tuple[np.ndarray, float]:
-        """Values and cut as distances from the bound on the null's side, in units of b − a."""
+        """Return values and cut as distances from the bound on the null's side, in units of b − a."""
         low, high = self._domain
         if above:
             return (x - low) / (high - low), (cut - low) / (high - low)
         return (high - x) / (high - low), (high - cut) / (high - low)
 
     def interval(self, x: np.ndarray, level: float) -> tuple[float, float]:
-        """The cuts that neither side's gambler rejects; the bounds themselves where he rejects none."""
+        """Return the cuts that neither side's gambler rejects; the bounds themselves if he rejects none."""
         low, high = self._domain
         if self._boundless:
             return low, high
@@ -103,7 +106,7 @@ class Bounded(Criterion):
 
 
 def _p(y: np.ndarray, cut: float) -> float:
-    """For values y on [0, 1] and the null "mean ≤ cut"."""
+    """Return the p-value for values y on [0, 1] and the null "mean ≤ cut"."""
     if cut >= 1:
         return 1.0
     if cut <= 0:  # then all values are 0
@@ -112,7 +115,10 @@ def _p(y: np.ndarray, cut: float) -> float:
 
 
 def _log_wealth(gain: np.ndarray) -> float:
-    """log of the mean over f of Π(1 − f + f·gain): exact, as Gauss and Chebyshev's rule is for a polynomial in f."""
+    """Return the log of the mean over f of Π(1 − f + f·gain).
+
+    It is exact, because Gauss–Chebyshev quadrature is exact for a polynomial in f.
+    """
     import numpy as np
 
     f = _shares(len(gain) // 2 + 1)
@@ -122,7 +128,7 @@ def _log_wealth(gain: np.ndarray) -> float:
 
 
 def _shares(count: int) -> np.ndarray:
-    """The shares f = cos²(θ/2) at which Gauss and Chebyshev's rule takes the mean: θ evenly spaced."""
+    """Return the nodes f = cos²(θ/2) of Gauss–Chebyshev quadrature, with θ evenly spaced."""
     import numpy as np
 
     theta = (2 * np.arange(count) + 1) * (math.pi / (2 * count))
@@ -130,10 +136,11 @@ def _shares(count: int) -> np.ndarray:
 
 
 def _p_by_look(y: np.ndarray, cut: float, looks: Sequence[int]) -> np.ndarray:
-    """``_p`` of the first values of each row of ``y`` [run, n], float64 [look, run]; once below 1e-300 it may stay 0.
+    """Return ``_p`` of the first values of each row of ``y`` [run, n], float64 [look, run].
 
-    The rule that is exact for n seeds is exact for fewer. In θ no product of n such factors has a peak narrower than
-    about 1/√n, so that of many seeds needs no more than a few points to each.
+    A p-value that was once below 1e-300 may stay 0. The rule that is exact for n seeds is exact for fewer. In θ, no
+    product of n such factors has a peak narrower than about 1/√n, so that the rule for many seeds needs no more than a
+    few points for each.
     """
     import numpy as np
 
@@ -159,7 +166,7 @@ def _p_by_look(y: np.ndarray, cut: float, looks: Sequence[int]) -> np.ndarray:
 
 
 def _fewest(cut: float, alpha: float) -> int:
-    """Smallest n at which n values of 1 reject "mean ≤ cut"."""
+    """Return the smallest n at which n values of 1 reject "mean ≤ cut"."""
     import numpy as np
 
     def enough(n: int) -> bool:

@@ -12,13 +12,13 @@ from harness.stats.distributions import beta_cdf, normal_cdf
 if TYPE_CHECKING:
     import numpy as np
 
-COUNTED = 100  # seeds whose coins are counted in whole numbers, to the last digit
+COUNTED = 100  # seeds up to which binomial coefficients are summed exactly, in integers
 
 
 class Median(Criterion):
-    """Sign test of the median, valid for any distribution: how many seeds lie beyond the cut. One on it does not.
+    """Sign test of the median, valid for any distribution. It counts the seeds beyond the cut, not those on it.
 
-    p of "median ≤ cut" is P(K ≥ #{x_i > cut}), K binomial with n trials of chance ½.
+    The p-value of "median ≤ cut" is P(K ≥ #{x_i > cut}), K binomial with n trials of probability ½.
     """
 
     name: Literal["median"]
@@ -27,19 +27,19 @@ class Median(Criterion):
     source: ClassVar[str] = "Arbuthnott 1710; interval by order statistics, Thompson 1936, doi 10.1214/aoms/1177732502"
 
     def smallest_n(self, alpha: float, cut: float | None = None) -> int:
-        """p is at least 2⁻ⁿ."""
+        """Return the fewest seeds at which the smallest possible p-value, 2⁻ⁿ, is at most ``alpha``."""
         return signs_needed(alpha)
 
     def p_greater(self, x: np.ndarray, cut: float) -> float:
-        """P(at least as many of n fair coins as there are values above the cut)."""
+        """Return P(at least as many heads in n fair coin tosses as there are values above the cut)."""
         return sign_p(int((x > cut).sum()), len(x))
 
     def p_less(self, x: np.ndarray, cut: float) -> float:
-        """P(at least as many of n fair coins as there are values below the cut)."""
+        """Return P(at least as many heads in n fair coin tosses as there are values below the cut)."""
         return sign_p(int((x < cut).sum()), len(x))
 
     def interval(self, x: np.ndarray, level: float) -> tuple[float, float]:
-        """Between two of the values, both included; infinite where 2⁻ⁿ is above (1 − level)/2."""
+        """Return the interval between two of the values, both included; infinite if 2⁻ⁿ is above (1 − level)/2."""
         import numpy as np
 
         n = len(x)
@@ -50,7 +50,7 @@ class Median(Criterion):
         return float(rising[n - fewest]), float(rising[fewest - 1])
 
     def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
-        """P(fewer seeds beyond the cut than the test asks for), each there with probability Φ(distance/sd)."""
+        """Return P(fewer seeds beyond the cut than the test needs), each beyond with probability Φ(distance/sd)."""
         fewest = _fewest(n, alpha)
         if fewest > n:
             return 1.0
@@ -58,14 +58,14 @@ class Median(Criterion):
 
 
 def sign_p(count: int, n: int) -> float:
-    """P(at least ``count`` of ``n`` ≥ 1 fair coins): exact one-sided sign test."""
+    """Return P(at least ``count`` heads in ``n`` ≥ 1 fair coin tosses): the exact one-sided sign test."""
     if n <= COUNTED:
         return float(sum(math.comb(n, heads) for heads in range(count, n + 1)) / 2**n)
     return beta_cdf(0.5, 0.5, count, n - count + 1) if count else 1.0
 
 
 def _fewest(n: int, alpha: float) -> int:
-    """The smallest count beyond the cut whose p is at most ``alpha``; n + 1 if none is."""
+    """Return the smallest count beyond the cut whose p-value is at most ``alpha``; n + 1 if there is none."""
     return bisect_left(range(n + 1), True, key=lambda count: sign_p(count, n) <= alpha)
 
 

@@ -11,17 +11,17 @@ from harness.stats.distributions import t_exceeded
 if TYPE_CHECKING:
     import numpy as np
 
-EXACT = 30  # seeds; 2¹⁵ sums on either side of the middle
+EXACT = 30  # seeds; 2¹⁵ sums for either half
 FINENESS = 50  # grid steps per standard deviation of the sum, for one seed; times n for n seeds
 MOST_CELLS = 2**20
 
 
 class SignFlip(Criterion):
-    """Exact randomisation test of the mean: how many of the 2ⁿ sign patterns give as large a sum.
+    """Exact randomisation test of the mean: the fraction of the 2ⁿ sign patterns that give at least as large a sum.
 
-    With d_i = x_i − cut, p of "mean ≤ cut" is #{signs ε ∈ {−1, 1}ⁿ: Σ ε_i d_i ≥ Σ d_i} / 2ⁿ.
-    Up to 30 seeds all patterns are counted. Beyond, the values are rounded to a grid in the direction that makes p
-    larger, by about 2% of itself at p = .05 up to 300 seeds: never too small, and no random numbers either.
+    With d_i = x_i − cut, the p-value of "mean ≤ cut" is #{signs ε ∈ {−1, 1}ⁿ: Σ ε_i d_i ≥ Σ d_i} / 2ⁿ. Up to 30 seeds,
+    all patterns are counted. Beyond, the values are rounded to a grid in the direction that makes p larger, by about 2%
+    of itself at p = .05 up to 300 seeds. It is never too small, and needs no random numbers either.
     """
 
     name: Literal["sign_flip"]
@@ -30,19 +30,19 @@ class SignFlip(Criterion):
     source: ClassVar[str] = "Fisher 1935; interval by subset means, Hartigan 1969, doi 10.1080/01621459.1969.10501057"
 
     def smallest_n(self, alpha: float, cut: float | None = None) -> int:
-        """p is at least 2⁻ⁿ."""
+        """Return the fewest seeds at which the smallest possible p-value, 2⁻ⁿ, is at most ``alpha``."""
         return signs_needed(alpha)
 
     def p_greater(self, x: np.ndarray, cut: float) -> float:
-        """Share of sign patterns of x − cut whose sum is at least that observed; equal sums count."""
+        """Return the fraction of sign patterns of x − cut whose sum is at least the observed one; equal sums count."""
         return _share_of_flips(x - cut)
 
     def p_less(self, x: np.ndarray, cut: float) -> float:
-        """Share of sign patterns of cut − x whose sum is at least that observed; equal sums count."""
+        """Return the fraction of sign patterns of cut − x whose sum is at least the observed one; equal sums count."""
         return _share_of_flips(cut - x)
 
     def interval(self, x: np.ndarray, level: float) -> tuple[float, float]:
-        """Between two of the means of subsets of ``x``; infinite where 2⁻ⁿ is above (1 − level)/2."""
+        """Return the interval between two means of subsets of ``x``; infinite if 2⁻ⁿ is above (1 − level)/2."""
         alpha = (1 - level) / 2
         if len(x) < signs_needed(alpha):
             return -math.inf, math.inf
@@ -55,14 +55,17 @@ class SignFlip(Criterion):
         )
 
     def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
-        """As t's, which it approaches for normal values; some hundredths too low for few seeds."""
+        """Return the probability for t, which this test approaches for normal values.
+
+        For few seeds it is too low by some hundredths.
+        """
         if n < signs_needed(alpha):
             return 1.0
         return t_misses(distance, sd, n, n - 1, t_exceeded(alpha, n - 1))
 
 
 def _share_of_flips(d: np.ndarray) -> float:
-    """Share of the 2ⁿ subsets of ``d`` whose sum is at most 0.
+    """Return the fraction of the 2ⁿ subsets of ``d`` whose sum is at most 0.
 
     Flipping the signs of a subset leaves the sum of all at least as large if and only if the subset's sum is ≤ 0.
     """
@@ -72,11 +75,11 @@ def _share_of_flips(d: np.ndarray) -> float:
     if scale == 0:
         return 1.0
     d = d / scale
-    return _counted(d) if len(d) <= EXACT else _on_a_grid(d)
+    return _count_exactly(d) if len(d) <= EXACT else _count_on_grid(d)
 
 
-def _counted(d: np.ndarray) -> float:
-    """Exactly: each sum over the first half meets the sorted sums over the second."""
+def _count_exactly(d: np.ndarray) -> float:
+    """Count exactly: each sum over the first half meets the sorted sums over the second."""
     import numpy as np
 
     half = len(d) // 2
@@ -93,8 +96,8 @@ def _subset_sums(d: np.ndarray) -> np.ndarray:
     return sums
 
 
-def _on_a_grid(d: np.ndarray) -> float:
-    """An upper bound: values rounded down to whole steps, whose sums are then counted cell by cell."""
+def _count_on_grid(d: np.ndarray) -> float:
+    """Return an upper bound: values are rounded down to whole steps, whose sums are counted cell by cell."""
     import numpy as np
 
     size = float(np.abs(d).sum())

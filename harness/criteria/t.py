@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class T(Criterion):
-    """One-sample t test of the mean over seeds; a paired contrast is tested on its differences.
+    """One-sample t test of the mean over seeds. A paired contrast is tested on its differences.
 
-    t = (x̄ − cut)/(s/√n); p of "mean ≤ cut" is P(T ≥ t), of "mean ≥ cut" P(T ≤ t), T Student's with n − 1 degrees of
-    freedom.
+    t = (x̄ − cut)/(s/√n). The p-value of "mean ≤ cut" is P(T ≥ t), that of "mean ≥ cut" P(T ≤ t), T
+    Student's with n − 1 degrees of freedom.
     """
 
     name: Literal["t"]
@@ -26,24 +26,24 @@ class T(Criterion):
     t_test: ClassVar[bool] = True
 
     def smallest_n(self, alpha: float, cut: float | None = None) -> int:
-        """Two: one degree of freedom."""
+        """Return 2, which leaves one degree of freedom."""
         return 2
 
     def p_greater(self, x: np.ndarray, cut: float) -> float:
-        """P(T ≥ t) under mean = cut, t = (x̄ − cut)/(s/√n). The spread of ``x`` must not be zero."""
+        """Return P(T ≥ t) under mean = cut, t = (x̄ − cut)/(s/√n). The values of ``x`` must not be all equal."""
         return t_cdf(-_statistic(x, cut), len(x) - 1)
 
     def p_less(self, x: np.ndarray, cut: float) -> float:
-        """P(T ≤ t) under mean = cut. The spread of ``x`` must not be zero."""
+        """Return P(T ≤ t) under mean = cut. The values of ``x`` must not be all equal."""
         return t_cdf(_statistic(x, cut), len(x) - 1)
 
     def interval(self, x: np.ndarray, level: float) -> tuple[float, float]:
-        """x̄ ± t·s/√n."""
+        """Return x̄ ± t·s/√n."""
         half = t_exceeded((1 - level) / 2, len(x) - 1) * _standard_error(x)
         return float(x.mean()) - half, float(x.mean()) + half
 
     def critical_t(self, alpha: float, n: int) -> float:
-        """Return Student's t that is exceeded with probability ``alpha``; n − 1 degrees of freedom."""
+        """Return the t that Student's t with n − 1 degrees of freedom exceeds with probability ``alpha``."""
         return t_exceeded(alpha, n - 1)
 
 

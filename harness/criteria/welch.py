@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class Welch(Criterion):
-    """Two-sample t test of a difference of means without equal variances, where the file registers unpaired arms.
+    """Two-sample t test of a difference of means with unequal variances, for files that register unpaired arms.
 
-    t = (ā − b̄ − cut)/√(s_a²/n + s_b²/m), compared with Student's T of (s_a²/n + s_b²/m)² / [(s_a²/n)²/(n − 1) +
+    t = (ā − b̄ − cut)/√(s_a²/n + s_b²/m) is compared with Student's T of (s_a²/n + s_b²/m)² / [(s_a²/n)²/(n − 1) +
     (s_b²/m)²/(m − 1)] degrees of freedom.
     """
 
@@ -27,51 +27,51 @@ class Welch(Criterion):
     t_test: ClassVar[bool] = True
 
     def smallest_n(self, alpha: float, cut: float | None = None) -> int:
-        """Two in each arm: a degree of freedom for each variance."""
+        """Return 2 in each arm, which leaves one degree of freedom for each variance."""
         return 2
 
     def p_greater(self, x: np.ndarray, cut: float) -> float:
-        """P(T ≥ t) under mean difference = cut; x [n, 2]."""
+        """Return P(T ≥ t) under mean difference = cut; x [n, 2]."""
         found = compare(x[:, 0], x[:, 1])
         return t_cdf(-found.t(cut), found.df)
 
     def p_less(self, x: np.ndarray, cut: float) -> float:
-        """P(T ≤ t) under mean difference = cut; x [n, 2]."""
+        """Return P(T ≤ t) under mean difference = cut; x [n, 2]."""
         found = compare(x[:, 0], x[:, 1])
         return t_cdf(found.t(cut), found.df)
 
     def interval(self, x: np.ndarray, level: float) -> tuple[float, float]:
-        """Difference of means ± t·standard error."""
+        """Return the difference of means ± t·standard error."""
         return compare(x[:, 0], x[:, 1]).interval(level)
 
     def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
-        """P(T < t_α), T noncentral t with 2(n − 1) degrees of freedom, which is Welch's number for equal variances.
+        """Return P(T < t_α), T noncentral t with 2(n − 1) degrees of freedom, Welch's number for equal variances.
 
-        ``sd`` is the root of the sum of the arms' variances.
+        ``sd`` is the square root of the sum of the arms' variances.
         """
         df = 2 * (n - 1)
         return t_misses(distance, sd, n, df, t_exceeded(alpha, df))
 
 
 class Comparison(NamedTuple):
-    """Two samples' difference of means, with its standard error and Welch's degrees of freedom."""
+    """The difference of two samples' means, with its standard error and Welch's degrees of freedom."""
 
     difference: float
     standard_error: float
     df: float
 
     def t(self, cut: float) -> float:
-        """How many standard errors the difference lies above the cut."""
+        """Return the number of standard errors by which the difference lies above the cut."""
         return (self.difference - cut) / self.standard_error
 
     def interval(self, level: float) -> tuple[float, float]:
-        """Two-sided, at ``level``."""
+        """Return the two-sided confidence interval at ``level``."""
         half = t_exceeded((1 - level) / 2, self.df) * self.standard_error
         return self.difference - half, self.difference + half
 
 
 def compare(a: np.ndarray, b: np.ndarray) -> Comparison:
-    """``a`` [n] minus ``b`` [m]; at least one of the two must vary."""
+    """Compare ``a`` [n] with ``b`` [m], first minus second; at least one of the two must vary."""
     errors = float(a.std(ddof=1)) / math.sqrt(len(a)), float(b.std(ddof=1)) / math.sqrt(len(b))
     error = math.hypot(*errors)
     shares = [(part / error) ** 4 / (size - 1) for part, size in zip(errors, (len(a), len(b)), strict=True)]

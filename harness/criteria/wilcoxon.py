@@ -16,11 +16,11 @@ EXACT = 500  # seeds, beyond which the null distribution is taken as normal
 
 
 class Wilcoxon(Criterion):
-    """Signed-rank test of the pseudomedian, the median of the mean of two seeds; not of the mean.
+    """Signed-rank test of the pseudomedian, which is the median of the mean of two seeds; not of the mean.
 
-    The statistic w is the number of Walsh averages (x_i + x_j)/2, i ≤ j, beyond the cut; p = P(W ≥ w), W the sum of
-    those of the ranks 1 … n that n fair coins choose. A Walsh average on the cut, which is what a zero or a tie of two
-    sizes comes to, counts against rejection; the null distribution is that without ties. Spreading tied values by a
+    The statistic w is the number of Walsh averages (x_i + x_j)/2, i ≤ j, beyond the cut; p = P(W ≥ w), where W sums
+    those of the ranks 1 … n that n fair coins choose. A Walsh average on the cut, which results from a zero or from two
+    tied magnitudes, counts against rejection; the null distribution is that without ties. Spreading tied values by
     vanishing symmetric noise shows that p is then never too small.
     """
 
@@ -30,19 +30,19 @@ class Wilcoxon(Criterion):
     source: ClassVar[str] = "Wilcoxon 1945, doi 10.2307/3001968; Hodges and Lehmann 1963, doi 10.1214/aoms/1177704172"
 
     def smallest_n(self, alpha: float, cut: float | None = None) -> int:
-        """p is at least 2⁻ⁿ."""
+        """Return the fewest seeds at which the smallest possible p-value, 2⁻ⁿ, is at most ``alpha``."""
         return signs_needed(alpha)
 
     def p_greater(self, x: np.ndarray, cut: float) -> float:
-        """P(W ≥ w), w the number of Walsh averages above the cut."""
-        return float(upper_tail(len(x))[_above(x - cut)])
+        """Return P(W ≥ w), w the number of Walsh averages above the cut."""
+        return float(upper_tail(len(x))[_count_above(x - cut)])
 
     def p_less(self, x: np.ndarray, cut: float) -> float:
-        """P(W ≥ w), w the number of Walsh averages below the cut."""
-        return float(upper_tail(len(x))[_above(cut - x)])
+        """Return P(W ≥ w), w the number of Walsh averages below the cut."""
+        return float(upper_tail(len(x))[_count_above(cut - x)])
 
     def interval(self, x: np.ndarray, level: float) -> tuple[float, float]:
-        """Between two of the Walsh averages, both included; infinite where 2⁻ⁿ is above (1 − level)/2."""
+        """Return the interval between two Walsh averages, both included; infinite if 2⁻ⁿ is above (1 − level)/2."""
         import numpy as np
 
         rejecting = np.flatnonzero(upper_tail(len(x)) <= (1 - level) / 2)
@@ -53,14 +53,17 @@ class Wilcoxon(Criterion):
         return float(walsh[len(walsh) - fewest]), float(walsh[fewest - 1])
 
     def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
-        """As t's with 3/π of the seeds, the efficiency for many normal values; some hundredths too low for few."""
+        """Return the probability for t with 3/π of the seeds, the efficiency for many normal values.
+
+        For few seeds it is too low by some hundredths.
+        """
         if n < signs_needed(alpha):
             return 1.0
         return t_misses(distance, sd, 3 / math.pi * n, n - 1, t_exceeded(alpha, n - 1))
 
 
-def _above(d: np.ndarray) -> int:
-    """How many Walsh averages of ``d`` are above zero by more than rounding."""
+def _count_above(d: np.ndarray) -> int:
+    """Return the number of Walsh averages of ``d`` that exceed zero by more than rounding."""
     import numpy as np
 
     d = np.sort(d)
@@ -71,7 +74,10 @@ def _above(d: np.ndarray) -> int:
 
 @lru_cache(maxsize=64)
 def upper_tail(n: int) -> np.ndarray:
-    """P(W ≥ w) for w = 0 … n(n + 1)/2 under the null: each of the ranks 1 … n is in the sum with probability ½."""
+    """Return P(W ≥ w) for w = 0 … n(n + 1)/2 under the null.
+
+    Each of the ranks 1 … n is in the sum with probability ½.
+    """
     import numpy as np
 
     most = n * (n + 1) // 2

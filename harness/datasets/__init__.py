@@ -1,4 +1,4 @@
-"""Data sets: real images as uint8 arrays, with their fingerprint and where they came from."""
+"""Data sets: real images as uint8 arrays, with their fingerprint and their origin."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Augmentation = Literal["random_crop", "horizontal_flip"]
 CROP_PADDING = 4
-"""Pixels of zeros on every side of an image that random_crop may move into."""
+"""Width in pixels of the zero padding on every side of an image into which random_crop may move."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Images:
     test_labels: np.ndarray
     classes: tuple[str, ...]
     origin: str
-    """Where the arrays came from, in words for the verdict; no machine path."""
+    """Origin of the arrays, in words for the verdict; it contains no path of the machine."""
     canonical: bool
-    """Whether these are the data set's official files, bit for bit."""
+    """True if these are the data set's official files, bit for bit."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -47,12 +47,12 @@ class Images:
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of accuracies has to know, counted in the arrays: copies across the splits, uneven classes."""
+        """Facts that a reader of accuracies must know, counted in the arrays: copies across splits, uneven classes."""
         import numpy as np
 
         told = []
-        seen = {digest_of(image) for image in self.train_images}
-        if copies := sum(digest_of(image) in seen for image in self.test_images):
+        seen = {digest_image(image) for image in self.train_images}
+        if copies := sum(digest_image(image) in seen for image in self.test_images):
             are = "is a copy of a training image" if copies == 1 else "are copies of training images"
             told.append(f"{copies:,} of {len(self.test_images):,} test images {are}, pixel by pixel")
         for split, labels in (("training", self.train_labels), ("test", self.test_labels)):
@@ -63,7 +63,7 @@ class Images:
         return tuple(told)
 
 
-def digest_of(image: np.ndarray) -> bytes:
+def digest_image(image: np.ndarray) -> bytes:
     """Return a digest of an image's pixels."""
     return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
 
@@ -72,40 +72,46 @@ class Dataset(Plugin):
     """Interface of a data-set plug-in."""
 
     channels: ClassVar[int]
+    """Number of colour channels of an image."""
     size: ClassVar[int]
-    """Height and width of an image, pixels."""
+    """Height and width of an image, in pixels."""
     classes: ClassVar[int]
+    """Number of classes."""
     train_count: ClassVar[int]
+    """Number of training images."""
     test_count: ClassVar[int]
+    """Number of test images."""
     scale: ClassVar[float] = 255.0
-    """Value of a white pixel; pixels are divided by it, then normalised."""
+    """Value of a white pixel. Pixels are divided by it, then normalised."""
     mean: ClassVar[tuple[float, ...]]
+    """Mean of each channel, after division by ``scale``; it is subtracted."""
     std: ClassVar[tuple[float, ...]]
-    """Per channel, after division by ``scale``."""
+    """Standard deviation of each channel, after division by ``scale``; pixels are divided by it."""
 
     bundled: ClassVar[bool] = False
-    """Whether the images come with a package, so that no data folder is read."""
+    """True if the images come with a package, so that no data folder is read."""
 
     augment: tuple[Augmentation, ...] = ()
-    """What is done to training images: crops from zero padding of 4 pixels, horizontal flips."""
+    """Augmentations of the training images: crops from zero padding of 4 pixels, and horizontal flips. By default,
+    none."""
 
     @property
     def features(self) -> int:
-        """Numbers per image."""
+        """Number of values per image."""
         return self.channels * self.size * self.size
 
     @abstractmethod
     def load(self, root: Path, notify: Callable[[str], None]) -> Images:
-        """Read the data set below the data folder ``root``; ``notify`` is told what takes long.
+        """Read the data set below the data folder ``root``, calling ``notify`` before anything slow.
 
         Raises:
-            DataMissing: not there and not to be had, with what to put where.
+            DataMissing: The data are not there and can't be obtained; the error says what to put where.
         """
 
     def present(self, root: Path) -> bool:
-        """Whether ``load`` finds the data without asking the network."""
+        """Tell whether ``load`` finds the data without asking the network."""
         return True
 
     @abstractmethod
     def locate(self, root: Path) -> str:
-        """Where ``load`` would take the data from, in words, without loading; for ``harness plan``."""
+        """Say in words where ``load`` would take the data from, without loading them; for ``harness plan``."""

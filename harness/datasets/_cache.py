@@ -1,8 +1,8 @@
-"""Decoded images, kept between runs outside the repository: one ``.npz`` per split, written whole or not at all.
+"""A cache of decoded images outside the repository: one ``.npz`` per split, written completely or not at all.
 
-Each is named by the contents of the files that it was decoded from, and holds a digest of what is in it, which is
-checked whenever it is read: what was altered on the disk is decoded again. Whoever writes the digest as well is not
-noticed here (docs/decisions/0034).
+Each is named by the contents of the files that it was decoded from. It holds a digest of its own contents, which is
+checked at every read, so that a file altered on the disk is decoded again. An alteration that also replaces the digest
+is not detected here (docs/decisions/0034).
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Decoded:
-    """A split's images as they were decoded."""
+    """The decoded images of a split."""
 
     images: np.ndarray
-    """uint8 [N, channel, size, size]."""
+    """Pixels, uint8 [N, channel, size, size]."""
     formats: tuple[str, ...]
-    """File formats that were found, by what decoded them: "JPEG", "PNG"."""
+    """File formats as their decoders report them: "JPEG", "PNG"."""
     changes: Mapping[str, int]
-    """What was done to files on the way, in words → how many files."""
+    """Conversion in words → number of files that underwent it."""
 
 
 def read_cached(path: Path, shape: tuple[int, ...]) -> Decoded | None:
-    """What is kept under ``path``; None if there is none, or if what is there is not what was written."""
+    """Read the images cached under ``path``; None if there are none or they are not what was written."""
     import numpy as np
 
     try:
@@ -52,10 +52,10 @@ def read_cached(path: Path, shape: tuple[int, ...]) -> Decoded | None:
 
 
 def write_cached(path: Path, decoded: Decoded) -> None:
-    """Keep what was decoded under ``path``.
+    """Write decoded images to ``path``.
 
     Raises:
-        StorageFailed: the cache folder is full or may not be written.
+        StorageFailed: The cache folder is full or may not be written.
     """
     import numpy as np
 
@@ -67,7 +67,7 @@ def write_cached(path: Path, decoded: Decoded) -> None:
 
 
 def _digest(path: Path, images: np.ndarray, told: bytes) -> bytes:
-    """SHA-256 over the name, so that no file stands in for another, over shape and pixels, and over what is told."""
+    """Return the SHA-256 over shape, pixels and notes, and over the name, so that no file can stand in for another."""
     digest = hashlib.sha256(f"{path.name}\n{images.dtype.str}{images.shape}\n".encode())
     digest.update(images.tobytes() if not images.flags.c_contiguous else images.data)
     digest.update(told)

@@ -1,4 +1,4 @@
-"""One image file as pixels of eight bits, and what was done to it on the way: nothing is changed without being told."""
+"""Decoding of one image file to pixels of eight bits, with a note of every conversion."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ CONVERTED = {
     "LAB": "L*a*b*",
     "HSV": "HSV",
 }
-"""Pillow's mode → what the pixels are converted from, for modes whose values are not those that a model sees."""
+"""Pillow's mode → description of the source, for modes whose values are not those that a model sees."""
 TAKEN = {*GREY, *ALPHA, *CONVERTED, "RGB"}
 DEEP = re.compile(r";(16|32)[A-Z]")
-"""Pillow's raw modes with more than eight bits per channel: of colours it keeps the upper eight without a word."""
+"""Pillow's raw modes with more than eight bits per channel. Pillow silently keeps only the upper eight bits of colours.
+"""
 ORIENTATION = 0x0112  # in Exif
 
 
 def decode_file(data: bytes, channels: int, size: int) -> tuple[np.ndarray, str, tuple[str, ...]]:
-    """Decode a file's bytes: uint8 [channels, size, size], the format as decoded ("JPEG"), and what was done to it.
+    """Decode a file's bytes to uint8 [channels, size, size], its format ("JPEG") and its conversions.
 
     Raises:
-        ValueError: another size, several frames, or pixels that eight bits do not hold.
-        Exception: whatever Pillow's decoders raise on damaged files.
+        ValueError: The image has another size, several frames, or more than eight bits per channel.
+        Exception: Pillow's decoders raise various types on damaged files.
     """
     import numpy as np
     from PIL import Image
@@ -47,16 +48,16 @@ def decode_file(data: bytes, channels: int, size: int) -> tuple[np.ndarray, str,
         if image.mode not in TAKEN or DEEP.search(str(image.tile)):
             deep = "16 bits per channel, " if image.mode in TAKEN else ""
             raise ValueError(f"{deep}mode {image.mode}, which does not fit into 8 bits per channel")
-        image.load()  # some of a file's notes stand behind its pixels
-        done = _changes(image, channels)
-        # By way of RGBA, Pillow does not warn of a palette's transparency, which is told here.
+        image.load()  # some of a file's metadata follow its pixels
+        done = _describe_changes(image, channels)
+        # Via RGBA, Pillow does not warn about a palette's transparency, which is reported here.
         shown = image.convert("RGBA") if image.mode == "P" and "transparency" in image.info else image
         pixels = np.asarray(shown.convert("L" if channels == 1 else "RGB"))
     return pixels.reshape(size, size, channels).transpose(2, 0, 1), kind, done
 
 
-def _changes(image: Image.Image, channels: int) -> tuple[str, ...]:
-    """What becomes of a loaded image's pixels, in words that follow a number of files."""
+def _describe_changes(image: Image.Image, channels: int) -> tuple[str, ...]:
+    """Return the conversions of a loaded image, in words that follow a number of files."""
     mode, done = image.mode, []
     if mode in ALPHA or "transparency" in image.info:
         done.append("with transparency that was dropped")

@@ -1,4 +1,4 @@
-"""What the image data sets share: image files in the data folder first, then torchvision's files, then a download."""
+"""Base of the image data sets: image files in the data folder first, then torchvision's files, then a download."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from harness.datasets import Dataset, Images
 from harness.datasets._images import has_tree, list_split, load_images
-from harness.datasets._torchvision import download, why_unreachable
+from harness.datasets._torchvision import download, find_unreachable_reason
 from harness.errors import DataMissing, UsageError
 
 if TYPE_CHECKING:
@@ -21,34 +21,34 @@ Arrays: TypeAlias = "tuple[np.ndarray, np.ndarray]"
 
 
 class ImageDataset(Dataset):
-    """A data set of ``size`` × ``size`` images. Below the data folder it is looked for in this order:
+    """A data set of ``size`` × ``size`` images. The data folder is searched in this order.
 
     1. ``<name>/{train,test}/<class>/*.{jpg,jpeg,png}``: decoded, never called canonical;
-    2. torchvision's own files (``files``), whose checksums are verified at every load, by it or by ``official``;
+    2. torchvision's own files (``files``), whose checksums torchvision or ``official`` verifies at every load;
     3. neither: torchvision downloads its files to there.
     """
 
     title: ClassVar[str]
-    """The data set's name for people."""
+    """Name of the data set for people."""
     labels: ClassVar[tuple[str, ...]]
-    """Class names in official order: label 0 first."""
+    """Names of the classes in official order, label 0 first."""
     files: ClassVar[tuple[str, ...]]
     """Files or folders in the data folder that torchvision reads."""
     url: ClassVar[str]
-    """Where torchvision gets them."""
+    """Address from which torchvision downloads them."""
     to_put: ClassVar[str]
-    """How to get ``files`` by hand, in words."""
+    """Instruction how to obtain ``files`` by hand."""
 
     @abstractmethod
     def official(self, root: Path, split: SplitName, fetch: bool) -> Arrays:
-        """Images [N, channel, height, width] and labels [N] from torchvision's files below ``root``.
+        """Return images [N, channel, height, width] and labels [N] from torchvision's files below ``root``.
 
         Raises:
-            RuntimeError: checksums differ, or files are missing and ``fetch`` is not set.
+            RuntimeError: Checksums differ, or files are missing and ``fetch`` is not set.
         """
 
     def locate(self, root: Path) -> str:
-        """Which of the three sources ``load`` would use."""
+        """Say which of the three sources ``load`` would use."""
         if has_tree(root / self.name):
             return f"image files under {root / self.name}"
         if found := self._present(root):
@@ -56,15 +56,15 @@ class ImageDataset(Dataset):
         return f"would be downloaded by torchvision to {root}"
 
     def present(self, root: Path) -> bool:
-        """Whether one of the first two sources is there."""
+        """Tell whether one of the first two sources is there."""
         return has_tree(root / self.name) or bool(self._present(root))
 
     def load(self, root: Path, notify: Callable[[str], None]) -> Images:
         """Read the first source that is there.
 
         Raises:
-            UsageError: it is there but incomplete or damaged.
-            DataMissing: nothing is there and a download failed, with what to put where.
+            UsageError: The source is there but incomplete or damaged.
+            DataMissing: No source is there and the download failed; the error says what to put where.
         """
         if has_tree(root / self.name):
             return self._from_tree(root / self.name, notify)
@@ -104,7 +104,7 @@ class ImageDataset(Dataset):
 
     def _from_network(self, root: Path, notify: Callable[[str], None]) -> tuple[Arrays, Arrays]:
         notify(f"{self.title} is not in {root}: asking {self.url}")
-        reason = why_unreachable(self.url)
+        reason = find_unreachable_reason(self.url)
         if reason is None:
             notify(f"downloading {self.title} to {root}")
             try:

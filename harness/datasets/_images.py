@@ -1,10 +1,10 @@
 """Image folders, ``<folder>/{train,test}/<class>/*.jpg``, as arrays: listed, read, decoded once, then cached.
 
-All bytes of all files are read every time, a second for 60,000 small files, and what was decoded before is used for
-the same bytes only: names, sizes and times say nothing about what is in a file.
+All bytes of all files are read every time, which takes a second for 60,000 small files, and a decoded copy is used only
+for the same bytes: names, sizes and times say nothing about a file's contents.
 
-Labels follow the official order of the class names, not the order on the disk. A split comes out ordered by class:
-who takes "the first N" of it must shuffle with a fixed key first.
+Labels follow the official order of the class names, not the order on the disk. A split comes out ordered by class, so
+that code that takes "the first N" of it must first shuffle with a fixed key.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ if TYPE_CHECKING:
     import numpy as np
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
-"""Names of image files; what is in them, their decoder says."""
+"""File name extensions of image files. The decoder determines the actual format."""
 CHUNK = 256
-"""Files that one task reads or decodes: large enough to hide the pool's overhead, small enough to stop soon."""
+"""Number of files that one task reads or decodes: large enough to hide the pool's overhead, small enough to stop soon.
+"""
 SHOWN = 5
-"""Names that an error lists before it only counts."""
+"""Number of names that an error lists before it only counts."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,13 @@ class Split:
 
     folder: Path
     files: tuple[str, ...]
-    """Relative to ``folder``."""
+    """Paths relative to ``folder``."""
     labels: np.ndarray
-    """int64 [N]"""
+    """Labels, int64 [N]."""
 
 
 def has_tree(folder: Path) -> bool:
-    """Whether ``folder`` looks like an image folder of the form above."""
+    """Tell whether ``folder`` looks like an image folder of the form above."""
     return (folder / "train").is_dir() or (folder / "test").is_dir()
 
 
@@ -55,13 +56,13 @@ def list_split(folder: Path, classes: Sequence[str], count: int) -> Split:
     """List a split's folder, whose sub-folders are ``classes`` (official order) or their numbers from 0.
 
     Raises:
-        UsageError: a folder or a file that is missing, or not readable, or one too many; nothing is decoded.
+        UsageError: A folder or a file is missing, unreadable, or one too many; nothing is decoded.
     """
     import numpy as np
 
     try:
         folders = sorted(e.name for e in os.scandir(folder) if e.is_dir() and not e.name.startswith("."))
-        listed = [_list_class(folder, name) for name in _in_label_order(folder, folders, classes)]
+        listed = [_list_class(folder, name) for name in _sort_by_label(folder, folders, classes)]
     except OSError as error:
         raise UsageError(
             f"could not be read: {error.strerror or error}",
@@ -83,36 +84,37 @@ def list_split(folder: Path, classes: Sequence[str], count: int) -> Split:
     )
 
 
-def _in_label_order(folder: Path, folders: list[str], classes: Sequence[str]) -> list[str]:
-    named = {_plain(name): name for name in folders}
+def _sort_by_label(folder: Path, folders: list[str], classes: Sequence[str]) -> list[str]:
+    named = {_normalise_name(name): name for name in folders}
     numbered = {str(int(name)): name for name in folders if name.isdecimal()}
     for found, wanted in (
-        (named, [_plain(name) for name in classes]),
+        (named, [_normalise_name(name) for name in classes]),
         (numbered, [str(label) for label in range(len(classes))]),
     ):
         if len(found) == len(folders) and set(found) == set(wanted):
             return [found[name] for name in wanted]
-    missing = [name for name in classes if _plain(name) not in named]
-    unknown = [name for key, name in named.items() if key not in {_plain(name) for name in classes}]
+    missing = [name for name in classes if _normalise_name(name) not in named]
+    unknown = [name for key, name in named.items() if key not in {_normalise_name(name) for name in classes}]
     raise UsageError(
-        f"its folders are not the data set's classes: missing {_some(missing)}; not expected {_some(unknown)}",
+        "its folders are not the data set's classes: "
+        f"missing {_join_some(missing)}; not expected {_join_some(unknown)}",
         where=str(folder),
         remedy=f"expected one folder per class: {', '.join(classes)} (or the labels 0 to {len(classes) - 1})",
     )
 
 
-def _plain(name: str) -> str:
-    """A class name without case and punctuation: "T-shirt/top" cannot be a folder, "t_shirt_top" can."""
+def _normalise_name(name: str) -> str:
+    """Return a class name without case and punctuation: "T-shirt/top" can't be a folder, "t_shirt_top" can."""
     return re.sub(r"[\W_]", "", name).lower()
 
 
-def _some(names: Sequence[str]) -> str:
+def _join_some(names: Sequence[str]) -> str:
     shown = ", ".join(names[:SHOWN]) or "none"
     return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown
 
 
 def _list_class(folder: Path, name: str) -> list[str]:
-    """Files of a class below the split's folder, in numerical order where names are numbers."""
+    """List the files of a class below the split's folder, in numerical order if their names are numbers."""
     found = [
         entry.name
         for entry in os.scandir(folder / name)
@@ -134,7 +136,7 @@ def load_images(split: Split, name: str, channels: int, size: int, notify: Calla
     """Return the split's images: from the cache, else decoded and cached as ``name``.
 
     Raises:
-        UsageError: an image that cannot be read or decoded, or has another size.
+        UsageError: An image can't be read or decoded, or has another size.
     """
     import PIL
     from PIL import features
@@ -163,10 +165,10 @@ def load_images(split: Split, name: str, channels: int, size: int, notify: Calla
 
 
 def read_digests(split: Split) -> list[bytes]:
-    """Return the SHA-256 of every file's content.
+    """Return the SHA-256 of every file's contents.
 
     Raises:
-        UsageError: naming the first file that cannot be read and counting the others.
+        UsageError: A file can't be read. The error names the first and counts the others.
     """
     contents = [b""] * len(split.files)
 
@@ -178,10 +180,12 @@ def read_digests(split: Split) -> list[bytes]:
 
 
 def decode(split: Split, contents: Sequence[bytes], channels: int, size: int) -> Decoded:
-    """Decode all files of a split in threads; grey for one channel, else RGB. ``contents``: their SHA-256 digests.
+    """Decode all files of a split in threads, to grey for one channel, else RGB.
+
+    ``contents`` are the SHA-256 digests of the files.
 
     Raises:
-        UsageError: naming the first bad file, or one whose content changed since, and counting the others.
+        UsageError: A file is bad or its contents have changed. The error names the first and counts the others.
     """
     import numpy as np
 
@@ -201,16 +205,16 @@ def decode(split: Split, contents: Sequence[bytes], channels: int, size: int) ->
 
 
 def _read(split: Split, index: int) -> bytes:
-    # A text, not a Path, and no buffer: this is done for every file of a data set at every start.
+    # A string, not a Path, and no buffer: this happens for every file of a data set at every start.
     with open(f"{split.folder}/{split.files[index]}", "rb", buffering=0) as file:  # noqa: PTH123
         return file.read()
 
 
 def _for_each(split: Split, work: Callable[[int], None]) -> None:
-    """Call ``work`` with the number of every file, in threads.
+    """Call ``work`` with the index of every file, in threads.
 
     Raises:
-        UsageError: naming the first file that it failed for and counting the others.
+        UsageError: It failed for a file. The error names the first and counts the others.
     """
 
     from concurrent.futures import ThreadPoolExecutor
@@ -230,7 +234,7 @@ def _for_each(split: Split, work: Callable[[int], None]) -> None:
         (file, reason), others = bad[0], [name for name, _ in bad[1:]]
         raise UsageError(
             f"not a usable image: {reason}"
-            + (f"; nor are {len(others):,} other files of this split: {_some(others)}" if others else ""),
+            + (f"; nor are {len(others):,} other files of this split: {_join_some(others)}" if others else ""),
             where=str(split.folder / file),
             remedy="restore the file from the data set's source; or save it as one grey or RGB image of 8 bits "
             "per channel",

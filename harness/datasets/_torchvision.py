@@ -1,4 +1,4 @@
-"""torchvision's data sets: importable where its compiled part cannot load, downloaded without partial files."""
+"""torchvision's data sets: importable where its compiled part can't load, downloaded without partial files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from harness.system.storage import storage_failed
 PATIENCE = 10.0
 """Seconds to wait for a server's first answer."""
 STALL = 60.0
-"""Seconds without a byte after which a download is given up."""
+"""Seconds without a byte after which a download is abandoned."""
 
 T = TypeVar("T")
 
@@ -28,18 +28,19 @@ OPERATORS = {
     "nms": "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms": "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 }
-"""What torchvision's Python part describes at import (_meta_registrations.py) and its compiled part defines."""
+"""Operators that torchvision's Python part describes at import (_meta_registrations.py) and its compiled part defines.
+"""
 
 
 def import_torchvision() -> Any:
-    """The module torchvision, with its data sets working, whatever the build.
+    """Import the module torchvision, with its data sets working, whatever the build.
 
-    The wheel on PyPI is built for CUDA. Beside a CPU build of torch its compiled operators don't load, and the import
-    fails on describing two of them. The data sets need none, so these two are declared, without an implementation,
-    and the import is made again. Where the operators load, nothing is declared.
+    The wheel on PyPI is built for CUDA. Beside a CPU build of torch, its compiled operators don't load, and the import
+    fails when it describes two of them. The data sets need none, so these two are declared without an implementation
+    and the import is repeated. If the operators load, nothing is declared.
 
     Raises:
-        UsageError: torchvision cannot be imported for another reason.
+        UsageError: torchvision can't be imported for another reason.
     """
     import torch
 
@@ -61,11 +62,11 @@ def import_torchvision() -> Any:
     return torchvision
 
 
-def why_unreachable(url: str) -> str | None:
-    """Why nothing can be fetched from ``url``'s server, in words; None if it answers.
+def find_unreachable_reason(url: str) -> str | None:
+    """Return the reason why nothing can be fetched from ``url``'s server, in words; None if it answers.
 
-    The whole wait is bounded by ``PATIENCE``: a look-up of the name knows no timeout and a name may have many
-    addresses, hence the thread.
+    A thread bounds the whole wait by ``PATIENCE``, because resolving the name has no timeout and a name may have many
+    addresses.
     """
     answer: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     Thread(target=lambda: answer.put(_ask(url)), daemon=True).start()
@@ -84,7 +85,7 @@ def _ask(url: str) -> str | None:
         with urlopen(Request(url, headers={"User-Agent": "pytorch/vision"}), timeout=PATIENCE):
             return None
     except HTTPError:
-        return None  # some server is there; whether it has the file is for torchvision, which may know a mirror
+        return None  # a server answers; whether it has the file is up to torchvision, which may know a mirror
     except (OSError, HTTPException) as error:
         return f"{urlsplit(url).hostname}: {getattr(error, 'reason', None) or error}"
 
@@ -92,19 +93,19 @@ def _ask(url: str) -> str | None:
 def download(root: Path, files: Sequence[str], read: Callable[[Path, bool], T]) -> T:
     """Let ``read`` download into an empty folder and read from there, then move ``files`` into ``root``.
 
-    ``read`` is given a folder, and whether to fetch what is not there. Another process may have finished the same
-    download meanwhile: its files stay, and are what is read, and verified.
+    ``read`` receives a folder, and whether to fetch missing files. If another process finished the same download
+    meanwhile, its files stay and are read and verified.
 
     Raises:
-        DataMissing: the download failed, and ``root`` holds what it held before; or another process's did.
-        StorageFailed: ``root`` cannot be written.
+        DataMissing: The download failed, and ``root`` holds what it held before; or the other process's files are bad.
+        StorageFailed: ``root`` can't be written.
     """
     from http.client import HTTPException
 
     try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".download-", dir=root, ignore_cleanup_errors=True) as folder:
-            with _unattended():
+            with _silence():
                 result = read(Path(folder), True)
             moved = [_move(Path(folder) / name, root / name) for name in files]
             return result if all(moved) else read(root, False)
@@ -115,21 +116,21 @@ def download(root: Path, files: Sequence[str], read: Callable[[Path, bool], T]) 
 
 
 def _move(source: Path, target: Path) -> bool:
-    """Move a file or a folder to where nothing is yet; tell whether nothing was there."""
+    """Move a file or a folder to a path where nothing exists; tell whether it was moved."""
     if target.exists():
         return False
     try:
         source.rename(target)
     except OSError as error:
-        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # it came just now
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # another process was faster
             raise
         return False
     return True
 
 
 @contextlib.contextmanager
-def _unattended() -> Iterator[None]:
-    """No progress bar on the terminal, which is the command line's, and no waiting for ever on a silent server."""
+def _silence() -> Iterator[None]:
+    """Suppress progress bars, because the terminal belongs to the command line, and bound waits for silent servers."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(STALL)
     try:
@@ -140,13 +141,13 @@ def _unattended() -> Iterator[None]:
 
 
 def read_idx(kind: str, root: Path, train: bool, fetch: bool) -> tuple[Any, Any]:
-    """Images [N, 1, 28, 28] and labels [N] through torchvision's class ``kind``: "MNIST" or "FashionMNIST".
+    """Return images [N, 1, 28, 28] and labels [N] through torchvision's class ``kind``: "MNIST" or "FashionMNIST".
 
-    torchvision checks the checksums of the packed files only when it unpacks them, and would read unpacked ones
-    unchecked. So without ``fetch``, verified packed files are unpacked anew, into a folder that is then dropped.
+    torchvision verifies the checksums of the packed files only when it unpacks them, and would read unpacked ones
+    unchecked. Without ``fetch``, verified packed files are therefore unpacked again into a temporary folder.
 
     Raises:
-        RuntimeError: a packed file is missing or its checksum differs.
+        RuntimeError: A packed file is missing or its checksum differs.
     """
     torchvision = import_torchvision()
     dataset = getattr(torchvision.datasets, kind)

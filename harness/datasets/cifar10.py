@@ -10,7 +10,7 @@ from harness.datasets._torchvision import import_torchvision
 
 
 class Cifar10(ImageDataset):
-    """50,000 training and 10,000 test images, RGB."""
+    """Data set of 50,000 training and 10,000 test images, RGB."""
 
     name: Literal["cifar10"]
     title: ClassVar[str] = "CIFAR-10"
@@ -30,7 +30,7 @@ class Cifar10(ImageDataset):
     to_put: ClassVar[str] = f"cifar-10-batches-py/, unpacked from {url}"
 
     def official(self, root: Path, split: SplitName, fetch: bool) -> Arrays:
-        """From ``cifar-10-batches-py``."""
+        """Read ``cifar-10-batches-py``."""
         import numpy as np
 
         loaded = import_torchvision().datasets.CIFAR10(root, train=split == "train", download=fetch)

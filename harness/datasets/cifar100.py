@@ -10,7 +10,7 @@ from harness.datasets._torchvision import import_torchvision
 
 
 class Cifar100(ImageDataset):
-    """50,000 training and 10,000 test images, RGB."""
+    """Data set of 50,000 training and 10,000 test images, RGB."""
 
     name: Literal["cifar100"]
     title: ClassVar[str] = "CIFAR-100"
@@ -39,7 +39,7 @@ class Cifar100(ImageDataset):
     to_put: ClassVar[str] = f"cifar-100-python/, unpacked from {url}"
 
     def official(self, root: Path, split: SplitName, fetch: bool) -> Arrays:
-        """From ``cifar-100-python``."""
+        """Read ``cifar-100-python``."""
         import numpy as np
 
         loaded = import_torchvision().datasets.CIFAR100(root, train=split == "train", download=fetch)

@@ -1,4 +1,4 @@
-"""Handwritten digits, 8 × 8, shipped with scikit-learn: 1,797 images, the test part of the UCI set (Alpaydin 1998)."""
+"""Handwritten digits, 8 × 8, bundled with scikit-learn: 1,797 images, the test part of the UCI set (Alpaydin 1998)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OFFICIAL = "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
 
 
 class Digits(Dataset):
-    """Split by a fixed key into 1,437 training and 360 test images. Pixels run from 0 to 16."""
+    """Data set of 1,437 training and 360 test images, grey, split by a fixed key. Pixels range from 0 to 16."""
 
     name: Literal["digits"]
     channels: ClassVar[int] = 1
@@ -30,12 +30,12 @@ class Digits(Dataset):
     bundled: ClassVar[bool] = True
 
     def load(self, root: Path, notify: Callable[[str], None]) -> Images:
-        """Nothing is read from ``root``."""
+        """Read the images that scikit-learn bundles; ``root`` is ignored."""
         import numpy as np
 
         from harness.batched.keyed import permutation
 
-        rows = np.loadtxt(_bundled(), delimiter=",")  # 64 pixels and the label
+        rows = np.loadtxt(_find_bundled(), delimiter=",")  # 64 pixels and the label
         images = rows[:, :-1].astype(np.uint8).reshape(-1, 1, self.size, self.size)
         labels = rows[:, -1].astype(np.int64)
         official = hashlib.sha256(images.tobytes() + labels.astype(np.uint8).tobytes()).hexdigest() == OFFICIAL
@@ -53,12 +53,14 @@ class Digits(Dataset):
         )
 
     def locate(self, root: Path) -> str:
-        """Always there."""
+        """Say that the images are bundled, wherever ``root`` is."""
         return "bundled with scikit-learn"
 
 
-def _bundled() -> Path:
-    """Return scikit-learn's file of digits. To import scikit-learn for it takes a second, SciPy comes along.
+def _find_bundled() -> Path:
+    """Return the path of scikit-learn's file of digits.
+
+    Importing scikit-learn for it would take a second, because it imports SciPy.
 
     Raises:
         UsageError: scikit-learn is not installed, or comes without its data.

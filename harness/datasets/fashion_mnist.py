@@ -10,7 +10,7 @@ from harness.datasets._torchvision import read_idx
 
 
 class FashionMnist(ImageDataset):
-    """60,000 training and 10,000 test images, grey."""
+    """Data set of 60,000 training and 10,000 test images, grey."""
 
     name: Literal["fashion_mnist"]
     title: ClassVar[str] = "Fashion-MNIST"
@@ -33,7 +33,7 @@ class FashionMnist(ImageDataset):
     )
 
     def official(self, root: Path, split: SplitName, fetch: bool) -> Arrays:
-        """From the packed files in ``FashionMNIST/raw``."""
+        """Read the packed files in ``FashionMNIST/raw``."""
         return read_idx("FashionMNIST", root, split == "train", fetch)
 
 

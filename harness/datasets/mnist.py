@@ -10,7 +10,7 @@ from harness.datasets._torchvision import read_idx
 
 
 class Mnist(ImageDataset):
-    """60,000 training and 10,000 test images, grey."""
+    """Data set of 60,000 training and 10,000 test images, grey."""
 
     name: Literal["mnist"]
     title: ClassVar[str] = "MNIST"
@@ -31,7 +31,7 @@ class Mnist(ImageDataset):
     )
 
     def official(self, root: Path, split: SplitName, fetch: bool) -> Arrays:
-        """From the packed files in ``MNIST/raw``."""
+        """Read the packed files in ``MNIST/raw``."""
         return read_idx("MNIST", root, split == "train", fetch)
 
 

@@ -10,7 +10,7 @@ from harness.datasets._torchvision import import_torchvision
 
 
 class Svhn(ImageDataset):
-    """73,257 training and 26,032 test images, RGB, without the "extra" split. The digit 0 has label 0."""
+    """Data set of 73,257 training and 26,032 test images, RGB, without the "extra" split. The digit 0 has label 0."""
 
     name: Literal["svhn"]
     title: ClassVar[str] = "SVHN"
@@ -28,7 +28,7 @@ class Svhn(ImageDataset):
     to_put: ClassVar[str] = "train_32x32.mat and test_32x32.mat from http://ufldl.stanford.edu/housenumbers/"
 
     def official(self, root: Path, split: SplitName, fetch: bool) -> Arrays:
-        """From the two ``.mat`` files."""
+        """Read the two ``.mat`` files."""
         loaded = import_torchvision().datasets.SVHN(root, split=split, download=fetch)
         return loaded.data, loaded.labels
 

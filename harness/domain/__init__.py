@@ -1,1 +1,1 @@
-"""Logic about records that several stages need, each piece at one place: below the stages, above the records."""
+"""Logic about records that several stages need, each piece in one place: below the stages, above the records."""

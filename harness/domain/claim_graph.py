@@ -1,15 +1,15 @@
-"""What a claim stands on, directly or through other claims."""
+"""The graph of claims: which claims a claim stands on, directly or through others."""
 
 from __future__ import annotations
 
 from harness.records import Claims
 
 
-def grounds(claims: Claims, name: str) -> set[str]:
-    """Return every claim that ``name`` presupposes, directly or not.
+def find_grounds(claims: Claims, name: str) -> set[str]:
+    """Return every claim that ``name`` presupposes, directly or indirectly.
 
-    Claims that stand on one another in a circle end the walk, they do not hang it. A name that is no claim stands on
-    nothing: what is wrong with the file is for ``harness.spec`` to say.
+    A cycle of claims ends the search instead of looping forever. An unknown claim stands on nothing; reporting what is
+    wrong with the file is up to ``harness.spec``.
     """
     reached: set[str] = set()
     waiting = [name]

@@ -1,4 +1,4 @@
-"""What one form of a hypothesis says otherwise than another, field by field."""
+"""Differences between two forms of a hypothesis, field by field."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Path = tuple[str | int, ...]
 
 
 class Absent:
-    """The value of a field that a form does not have: another thing than a field that is null."""
+    """The value of a field that a form does not have, as distinct from a field that is null."""
 
 
 ABSENT = Absent()
@@ -22,11 +22,11 @@ class Difference:
     """A place at which two forms differ."""
 
     path: Path
-    """Keys and positions from the outermost."""
+    """Keys and positions, outermost first."""
     before: Any
-    """The JSON value there, or ABSENT."""
+    """JSON value there in the first form, or ABSENT."""
     now: Any
-    """The JSON value there, or ABSENT."""
+    """JSON value there in the second form, or ABSENT."""
 
     @property
     def field(self) -> str:
@@ -34,22 +34,22 @@ class Difference:
         return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.path).removeprefix(".")
 
 
-def form_differences(before: Any, now: Any, path: Path = ()) -> Iterator[Difference]:
-    """Yield the places at which two JSON values differ, in the order of ``before``, what only ``now`` has last.
+def find_differences(before: Any, now: Any, path: Path = ()) -> Iterator[Difference]:
+    """Yield the places at which two JSON values differ, in the order of ``before``; new keys come last.
 
     Mappings are compared key by key, lists of the same length item by item; other lists differ as a whole. Numbers are
     equal if they are written alike.
     """
     if isinstance(before, dict) and isinstance(now, dict):
         for key in [*before, *(key for key in now if key not in before)]:
-            yield from form_differences(before.get(key, ABSENT), now.get(key, ABSENT), (*path, key))
+            yield from find_differences(before.get(key, ABSENT), now.get(key, ABSENT), (*path, key))
     elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
         for index, (old, new) in enumerate(zip(before, now, strict=True)):
-            yield from form_differences(old, new, (*path, index))
-    elif written(before) != written(now):
+            yield from find_differences(old, new, (*path, index))
+    elif write_value(before) != write_value(now):
         yield Difference(path, before, now)
 
 
-def written(value: Any) -> str:
-    """Return a value of a form as text: JSON, or ``absent``."""
+def write_value(value: Any) -> str:
+    """Return a value of a form as a string: JSON, or ``absent``."""
     return "absent" if value is ABSENT else json.dumps(value, ensure_ascii=False, sort_keys=True)

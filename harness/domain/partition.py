@@ -1,7 +1,7 @@
-"""The partition of the line by the bands of a decision: into stretches, and into atoms that are tested.
+"""The partition of the real line by the bands of a decision: into stretches, and into atoms that are tested.
 
-Exactly one atom holds the true value, so the null "the true value lies in this atom" of every atom can be tested at α
-without adjustment (partitioning principle; Goeman, Solari and Stijnen 2010, doi 10.1002/sim.4002).
+Exactly one atom holds the true value, so that the null hypothesis "the true value lies in this atom" of every atom can
+be tested at α without adjustment (partitioning principle; Goeman, Solari and Stijnen 2010, doi 10.1002/sim.4002).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from harness.errors import HarnessError
 from harness.records import Band, Interval
-from harness.records.bands import cuts_of
+from harness.records.bands import find_cuts
 
 WHOLE_LINE = (-math.inf, math.inf)
 
@@ -24,9 +24,10 @@ class Stretch:
 
     interval: Interval
     holders: tuple[str, ...]
-    """The bands' names, once for each of their intervals that contains it: one name where the bands tile the line."""
+    """Names of the bands, once for each of their intervals that contains the stretch: one name if the bands tile the
+    line."""
     possible: bool
-    """Whether the estimand can lie in it."""
+    """True if the estimand can lie in the stretch."""
 
 
 @dataclass(frozen=True)
@@ -38,16 +39,16 @@ class Atom:
 
     @property
     def interior(self) -> bool:
-        """Whether it is bounded on both sides; the others are half-lines."""
+        """True if the atom is bounded on both sides; all others are half-lines."""
         return self.interval.lower is not None and self.interval.upper is not None
 
     @property
     def cuts(self) -> tuple[float, ...]:
-        """Its finite ends, rising: where its null is tested."""
+        """Finite ends in ascending order, at which the atom's null hypothesis is tested."""
         return tuple(end for end in (self.interval.lower, self.interval.upper) if end is not None)
 
     def level(self, alpha: float) -> float:
-        """Return the level of each one-sided test that its null is tested with: an interior atom needs two of them."""
+        """Return the level of each one-sided test of the atom's null hypothesis: an interior atom needs two tests."""
         return alpha / 2 if self.interior else alpha
 
     def facing_cut(self, estimate: float) -> float | None:
@@ -57,56 +58,56 @@ class Atom:
         return upper if below or lower is None else lower
 
 
-def stretches(bands: Mapping[str, Band], bounds: tuple[float, float] = WHOLE_LINE) -> list[Stretch]:
+def cut_line(bands: Mapping[str, Band], bounds: tuple[float, float] = WHOLE_LINE) -> list[Stretch]:
     """Cut the line at all ends of ``bands``, and name the bands that contain each part.
 
-    ``bounds`` is the closed interval in which the estimand lies. Neighbours in the same bands are one stretch, but what
-    no band contains is cut at the bounds: it is a gap inside them only.
+    ``bounds`` is the closed interval in which the estimand lies. Neighbouring parts in the same bands form one stretch,
+    but a part in no band is cut at the bounds, because it is a gap only within them.
     """
     found: list[Stretch] = []
-    for piece in _pieces({*cuts_of(bands), *(bound for bound in bounds if math.isfinite(bound))}):
+    for piece in _cut_pieces({*find_cuts(bands), *(bound for bound in bounds if math.isfinite(bound))}):
         holders = tuple(name for name, band in bands.items() for part in band if _covers(part, piece))
         possible = _lies_within(piece, bounds)
         before = found[-1] if found else None
         if before is not None and before.holders == holders and (holders or before.possible == possible):
-            found[-1] = Stretch(_joined(before.interval, piece), holders, before.possible or possible)
+            found[-1] = Stretch(_join(before.interval, piece), holders, before.possible or possible)
         else:
             found.append(Stretch(piece, holders, possible))
     return found
 
 
-def split(bands: Mapping[str, Band], bounds: tuple[float, float] = WHOLE_LINE) -> tuple[Atom, ...]:
-    """Return the atoms of ``bands``, from left to right: ``atoms_of`` for bands that tile the line.
+def split_line(bands: Mapping[str, Band], bounds: tuple[float, float] = WHOLE_LINE) -> tuple[Atom, ...]:
+    """Return the atoms of ``bands`` from left to right: ``find_atoms`` for bands that tile the line.
 
     Raises:
-        HarnessError: a point within the bounds that no band, or more than one, contains.
+        HarnessError: A point within the bounds is in no band, or in more than one.
     """
-    found = stretches(bands, bounds)
+    found = cut_line(bands, bounds)
     for stretch in found:
         if stretch.possible and len(owners := dict.fromkeys(stretch.holders)) != 1:
             belongs = f"{stretch.interval} belongs to the bands {', '.join(owners)}"
             problem = belongs if owners else f"no band contains {stretch.interval}"
             raise HarnessError(problem, where="bands", remedy="let the bands tile the line, no point twice")
-    return _atoms(found)
+    return _make_atoms(found)
 
 
-def atoms_of(bands: Mapping[str, Band], bounds: tuple[float, float] = WHOLE_LINE) -> tuple[Atom, ...]:
+def find_atoms(bands: Mapping[str, Band], bounds: tuple[float, float] = WHOLE_LINE) -> tuple[Atom, ...]:
     """Return the atoms of ``bands``, which need not tile the line: a point goes to the first band that contains it.
 
-    Neighbouring stretches of one band are one atom. Stretches outside ``bounds`` are left out, and the outermost atoms
-    then count as half-lines, because nothing can lie beyond them. What no band contains is an atom without a name.
+    Neighbouring stretches of one band form one atom. Stretches outside ``bounds`` are left out, and the outermost atoms
+    then count as half-lines, because nothing can lie beyond them. A stretch in no band is an atom without a name.
     """
-    return _atoms(stretches(bands, bounds))
+    return _make_atoms(cut_line(bands, bounds))
 
 
-def _atoms(found: Iterable[Stretch]) -> tuple[Atom, ...]:
+def _make_atoms(found: Iterable[Stretch]) -> tuple[Atom, ...]:
     atoms: list[Atom] = []
     for stretch in found:
         if not stretch.possible:
             continue
         interval, owner = stretch.interval, next(iter(stretch.holders), "")
         if atoms and atoms[-1].outcome == owner:
-            interval = _joined(atoms.pop().interval, interval)
+            interval = _join(atoms.pop().interval, interval)
         atoms.append(Atom(interval, owner))
     if atoms:
         first = atoms[0]
@@ -116,8 +117,8 @@ def _atoms(found: Iterable[Stretch]) -> tuple[Atom, ...]:
     return tuple(atoms)
 
 
-def _pieces(cuts: set[float]) -> Iterator[Interval]:
-    """Yield open gaps and single points, in turn: (−∞, c₁), {c₁}, (c₁, c₂), {c₂}, …"""
+def _cut_pieces(cuts: set[float]) -> Iterator[Interval]:
+    """Yield open gaps and single points alternately: (−∞, c₁), {c₁}, (c₁, c₂), {c₂}, …."""
     for lower, upper in pairwise([None, *sorted(cuts), None]):
         yield Interval(lower=lower, upper=upper, lower_closed=False, upper_closed=False)
         if upper is not None:
@@ -133,7 +134,7 @@ def _lies_within(piece: Interval, bounds: tuple[float, float]) -> bool:
 
 
 def _covers(part: Interval, piece: Interval) -> bool:
-    """Tell whether an interval of a band contains a whole piece; the part's ends are among the cuts."""
+    """Tell whether an interval of a band contains a whole piece; the interval's ends are among the cuts."""
     if piece.lower is not None and piece.lower == piece.upper:
         return part.contains(piece.lower)
     reaches_left = part.lower is None or (piece.lower is not None and part.lower <= piece.lower)
@@ -141,7 +142,7 @@ def _covers(part: Interval, piece: Interval) -> bool:
     return reaches_left and reaches_right
 
 
-def _joined(left: Interval, right: Interval) -> Interval:
+def _join(left: Interval, right: Interval) -> Interval:
     return Interval(
         lower=left.lower, upper=right.upper, lower_closed=left.lower_closed, upper_closed=right.upper_closed
     )

@@ -1,4 +1,4 @@
-"""The test that stands for a parameter where a file names none: of guards, and of the intervals beside estimates."""
+"""The tests of parameters for which a file names no criterion: in guards, and in intervals beside estimates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.records import Estimand
 
 
 class StandardTest(NamedTuple):
-    """A test by its name in verdicts."""
+    """A test with its name in verdicts."""
 
     name: str
     criterion: Criterion
@@ -30,11 +30,11 @@ PAIRED: Mapping[Target, StandardTest] = {
 """Summary across seeds → test, for one number per seed."""
 
 
-def standard_test(estimand: Estimand) -> StandardTest:
+def choose_test(estimand: Estimand) -> StandardTest:
     """Return the test of an estimand's own summary across seeds."""
     return WELCH if estimand.pairing == "unpaired" else PAIRED[estimand.seeds]
 
 
-def mean_test(estimand: Estimand) -> StandardTest:
+def choose_mean_test(estimand: Estimand) -> StandardTest:
     """Return the test of an estimand's mean over seeds, whatever summary the file asks for."""
     return WELCH if estimand.pairing == "unpaired" else STUDENT

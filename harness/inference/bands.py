@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from harness.criteria import Criterion
-from harness.domain.partition import Atom, split
+from harness.domain.partition import Atom, split_line
 from harness.inference.atoms import run_atom_tests
 from harness.inference.estimands import Sample, finite
 from harness.inference.seeds import hurdles, sd_limits, seeds_needed
@@ -34,7 +34,7 @@ def judge_bands(
     Raises:
         HarnessError: the bands do not tile ``bounds``.
     """
-    atoms = split(spec.bands, bounds)
+    atoms = split_line(spec.bands, bounds)
     criterion = spec.criterion.on(bounds)
     alpha = criterion.alpha if alpha is None else alpha
     status = _status(atoms, criterion, sample, seeds_applied, alpha)

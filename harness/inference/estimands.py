@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from harness.criteria import estimate as average
-from harness.domain.standard_tests import mean_test
+from harness.domain.standard_tests import choose_mean_test
 from harness.inference.readings import TOO_LARGE, Reading, is_usable, readings
 from harness.records import Estimand, EstimandResult, Flaw, Hypothesis, Measurements, SeedValue
 from harness.wording import exact
@@ -60,7 +60,7 @@ def evaluate(name: str, estimand: Estimand, hypothesis: Hypothesis, measurements
         x, arms, estimand, resolution(estimand, hypothesis, measurements)
     )
     testable = sd is not None and not degenerate and not blocked
-    student = mean_test(estimand).criterion
+    student = choose_mean_test(estimand).criterion
     result = EstimandResult(
         name=name,
         title=title(estimand, hypothesis),

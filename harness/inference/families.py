@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from harness.domain.standard_tests import mean_test
+from harness.domain.standard_tests import choose_mean_test
 from harness.inference.estimands import Sample
 from harness.records import Estimand
 
@@ -55,5 +55,5 @@ def compute_exploratory_p(
 
 def _two_sided(estimand: Estimand, sample: Sample) -> float:
     """Return p of the null that the mean is 0."""
-    criterion = mean_test(estimand).criterion
+    criterion = choose_mean_test(estimand).criterion
     return min(1.0, 2 * min(criterion.p_greater(sample.data, 0.0), criterion.p_less(sample.data, 0.0)))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from harness.criteria import Criterion
-from harness.domain.partition import Atom, split
+from harness.domain.partition import Atom, split_line
 from harness.inference.chances import Chances, ExactT, Simulated, choose_draws, is_t_based
 from harness.inference.power import Spread, chance_with
 from harness.inference.prediction import find_requirements, level
@@ -57,7 +57,7 @@ def find_point_prediction(hypothesis: Hypothesis) -> str | None:
     for name, group in needs.bands.items():
         spec = hypothesis.decisions[name]
         domain = hypothesis.estimands[spec.estimand].domain
-        places = regions(split(spec.bands, domain), group)
+        places = regions(split_line(spec.bands, domain), group)
         if places and all(max(low, domain[0]) == min(high, domain[1]) for low, high in places):
             points.append(name)
     return points[0] if points and (not needs.one or len(points) == len(needs.bands)) else None
@@ -66,7 +66,7 @@ def find_point_prediction(hypothesis: Hypothesis) -> str | None:
 def _at_most(hypothesis: Hypothesis, name: str, group: frozenset[str], sd: float) -> float | None:
     spec = hypothesis.decisions[name]
     domain = hypothesis.estimands[spec.estimand].domain
-    atoms, alpha, looks = split(spec.bands, domain), level(hypothesis, name), hypothesis.looks
+    atoms, alpha, looks = split_line(spec.bands, domain), level(hypothesis, name), hypothesis.looks
     found, n = regions(atoms, group), hypothesis.seeds.number
 
     def best(chances: Chances) -> float:

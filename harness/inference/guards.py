@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.criteria.median import sign_p
-from harness.domain.standard_tests import standard_test
+from harness.domain.standard_tests import choose_test
 from harness.inference.estimands import Sample, title, unit
 from harness.records import Estimand, Guard, GuardPower, GuardResult, Hypothesis
 
@@ -50,7 +50,7 @@ def _p_values(
     sample: Sample, estimand: Estimand, side: str, threshold: float, holding: int
 ) -> tuple[str, float | None, float | None]:
     """Return the name of the test, p that the guard does not hold, p that it does; None if the test is impossible."""
-    name, criterion = standard_test(estimand)
+    name, criterion = choose_test(estimand)
     n = len(sample.x)
     if sample.blocked:
         return f"{name}, not made: a seed has no value", None, None
@@ -89,7 +89,7 @@ def _power_of(name: str, guard: Guard, hypothesis: Hypothesis, truth: Truth) -> 
     threshold = guard.above if guard.above is not None else guard.below
     assert threshold is not None
     distance = truth.value - threshold if guard.above is not None else threshold - truth.value
-    test, criterion = standard_test(estimand)
+    test, criterion = choose_test(estimand)
     missed = [criterion.type_two(way, truth.sd, n, alpha) for way in (distance, -distance)]
     verified, violated = (0.0 if chance is None else round(1 - chance, DIGITS) for chance in missed)
     return GuardPower(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from harness.domain.standard_tests import standard_test
+from harness.domain.standard_tests import choose_test
 from harness.errors import HarnessError
 from harness.inference.bands import judge_bands
 from harness.inference.combine import Combined, combine, find_alpha_divisor
@@ -225,7 +225,7 @@ def _notices(
         found.append(Notice(kind="other_number", count=len(measurements.seeds)))
     guarded = [guard.estimand for guard in hypothesis.guards.values()]
     t_tested = {spec.estimand for spec in hypothesis.decisions.values() if spec.criterion.t_test}
-    t_tested |= {name for name in guarded if standard_test(hypothesis.estimands[name]).criterion.t_test}
+    t_tested |= {name for name in guarded if choose_test(hypothesis.estimands[name]).criterion.t_test}
     for name in _deciding(hypothesis):
         sample = samples[name]
         if len(sample.x) == 2 and name in t_tested:

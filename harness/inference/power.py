@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.domain.partition import Atom, split
+from harness.domain.partition import Atom, split_line
 from harness.inference.chances import Chances, choose_chances
 from harness.inference.estimands import title, unit
 from harness.inference.grids import choose_landmarks, choose_numbers, curve_effects, effects_range, thin_looks
@@ -100,7 +100,7 @@ def power(
 def _of(hypothesis: Hypothesis, name: str) -> tuple[tuple[Atom, ...], Chances]:
     spec = hypothesis.decisions[name]
     domain = hypothesis.estimands[spec.estimand].domain
-    atoms = split(spec.bands, domain)
+    atoms = split_line(spec.bands, domain)
     alpha = level(hypothesis, name)
     if len(hypothesis.looks) > 1 and len(hypothesis.decisions) == 1:
         return atoms, Sequential(spec.criterion, atoms, alpha, hypothesis.looks, domain)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.criteria import NEVER, Criterion
-from harness.domain.partition import split
+from harness.domain.partition import split_line
 from harness.inference.combine import find_alpha_divisor
 from harness.inference.estimands import evaluate
 from harness.inference.looks import decide
@@ -116,7 +116,7 @@ def _smallest(hypothesis: Hypothesis, decision: str, criterion: Criterion) -> in
     alpha = criterion.alpha / find_alpha_divisor(hypothesis.combine, decision) / hypothesis.stopping.parts
     needed = [
         criterion.on(domain).smallest_n(atom.level(alpha), cut)
-        for atom in split(spec.bands, domain)
+        for atom in split_line(spec.bands, domain)
         for cut in (atom.interval.lower, atom.interval.upper)
         if cut is not None
     ]

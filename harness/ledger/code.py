@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import harness
-from harness.plugins.registry import FAMILIES, normalised
+from harness.plugins.registry import FAMILIES, normalise_newlines
 from harness.records import Record
 
 Kind = Literal["numbers", "judgement", "plugins", "words"]
@@ -122,7 +122,7 @@ def package_code(package: Path | None = None) -> Code:
     for path in source_files(package):
         name = path.relative_to(package).as_posix()
         if name != VERSION_FILE:
-            lines[kind_of(name)].append(f"{hashlib.sha256(normalised(path.read_bytes())).hexdigest()}  {name}")
+            lines[kind_of(name)].append(f"{hashlib.sha256(normalise_newlines(path.read_bytes())).hexdigest()}  {name}")
     kinds = {kind: hashlib.sha256("".join(f"{line}\n" for line in lines[kind]).encode()).hexdigest() for kind in lines}
     return Code(digest=digest_of(kinds), kinds=dict(sorted(kinds.items())))
 

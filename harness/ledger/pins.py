@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints
 
 import harness
 from harness.ledger.code import package_code
-from harness.plugins.registry import Plugin, members, normalised, source_digest
+from harness.plugins.registry import Plugin, digest_source, members, normalise_newlines
 from harness.records import Hypothesis, Record
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -38,13 +38,13 @@ class Pins(Record):
 def pins(hypothesis: Hypothesis, template_folder: Path) -> Pins:
     """What a run of ``hypothesis`` uses: all plug-ins of its arms, estimands and decisions, and all templates."""
     paths = sorted(template_folder.rglob("*.j2"))
-    templates = {path.relative_to(template_folder).as_posix(): normalised(path.read_bytes()) for path in paths}
+    templates = {path.relative_to(template_folder).as_posix(): normalise_newlines(path.read_bytes()) for path in paths}
     code = package_code()
     return Pins(
         harness=harness.__version__,
         code=code.digest,
         code_kinds=code.kinds,
-        plugins=dict(sorted((name, source_digest(plugin)) for name, plugin in _used(hypothesis))),
+        plugins=dict(sorted((name, digest_source(plugin)) for name, plugin in _used(hypothesis))),
         templates={name: hashlib.sha256(data).hexdigest() for name, data in templates.items()},
         template_bytes=templates,
     )

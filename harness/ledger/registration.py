@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import rfc8785
 
-from harness.domain.form_differences import form_differences, written
+from harness.domain.form_differences import find_differences, write_value
 from harness.errors import HarnessError, UsageError
 from harness.ledger import carried
 from harness.ledger.bodies import AmendedBody, RegisteredBody
@@ -199,7 +199,9 @@ def meaning_differences(before: dict[str, Any], now: dict[str, Any]) -> tuple[st
 
 def written_differences(before: Any, now: Any) -> tuple[str, ...]:
     """Field by field what one JSON value says otherwise than another, as they are."""
-    return tuple(f"{one.field}: {written(one.before)} → {written(one.now)}" for one in form_differences(before, now))
+    return tuple(
+        f"{one.field}: {write_value(one.before)} → {write_value(one.now)}" for one in find_differences(before, now)
+    )
 
 
 def _in_todays_form(form: dict[str, Any]) -> Any:

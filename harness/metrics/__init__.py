@@ -1,4 +1,4 @@
-"""Metrics: what is measured on one replica at an evaluated epoch.
+"""Metrics, which are measured on every replica at evaluated epochs.
 
 Probe quantities are computed in float64 from the trained weights, because gradients of 1e-10 are data, not noise.
 """
@@ -16,19 +16,22 @@ if TYPE_CHECKING:
 
 
 class Evaluation(Protocol):
-    """What a metric may look at. Everything is computed once, when first asked for, and shared by all metrics."""
+    """The quantities that a metric may read. Each is computed once, on first use, and shared by all metrics."""
 
     @property
     def hidden(self) -> Sequence[Tensor]:
-        """h_l on the probe batch, l = 0 … L, float64 [r, n, d]."""
+        """Hidden states h_l on the probe batch, l = 0 … L, float64 [r, n, d]."""
 
     @property
     def gradients(self) -> Sequence[Tensor]:
-        """g_l = ∂(mean cross entropy of the probe batch)/∂h_l, l = 0 … L, float64 [r, n, d]; each row carries 1/n."""
+        """BP gradients g_l = ∂(mean cross entropy of the probe batch)/∂h_l, l = 0 … L, float64 [r, n, d].
+
+        Each row carries a factor 1/n.
+        """
 
     @property
     def credits(self) -> Sequence[Tensor]:
-        """a_l, what the rule hands layer l instead of g_l, l = 0 … L, float64 [r, n, d]."""
+        """Credit vectors a_l, which the rule gives layer l in place of g_l, l = 0 … L, float64 [r, n, d]."""
 
     @property
     def test_logits(self) -> Tensor:
@@ -36,7 +39,7 @@ class Evaluation(Protocol):
 
     @property
     def test_labels(self) -> Tensor:
-        """int64 [N]."""
+        """Labels of the test split, int64 [N]."""
 
     @property
     def train_loss(self) -> Tensor:
@@ -47,35 +50,36 @@ class Metric(Plugin):
     """Interface of a metric plug-in."""
 
     layered: ClassVar[bool]
-    """One value per layer l = 0 … L (an estimand then names its layer)."""
+    """True if the metric has one value per layer l = 0 … L. An estimand then names its layer."""
     per_sample: ClassVar[bool]
-    """One value per probe sample, summarised as mean, std and median (an estimand then names its summary)."""
+    """True if the metric has one value per probe sample, summarised as mean, std and median. An estimand then names its
+    summary."""
     needs_credit: ClassVar[bool] = False
-    """Defined only for rules that give credit vectors."""
+    """True if the metric is defined only for rules that give credit vectors."""
     bounds: ClassVar[tuple[float, float]] = (float("-inf"), float("inf"))
-    """Closed interval that holds every possible value."""
+    """Closed interval that contains every possible value."""
     worst: ClassVar[float | None] = None
-    """The value that a diverged replica is given under ``exclusions: {diverged: worst_case}``; None: not defined."""
+    """Value that a diverged replica is given under ``exclusions: {diverged: worst_case}``; None if there is none."""
     label: ClassVar[str]
-    """Name on figures and in verdicts."""
+    """Name in figures and verdicts."""
     unit: ClassVar[str] = ""
-    """Unit of the value, empty for pure numbers."""
+    """Unit of the value; empty for dimensionless numbers."""
     log_axis: ClassVar[bool] = False
-    """Figures show it on a logarithmic axis."""
+    """True if figures show the metric on a logarithmic axis."""
 
     curve: ClassVar[bool] = False
-    """Learning curves show it whatever the decisions are about; one value per replica."""
+    """True if learning curves show the metric whatever the decisions are about; only for one value per replica."""
 
     def resolution(self, test_count: int) -> float:
-        """Return the step between possible values, measured on a test split of so many samples; 0 where there is none.
+        """Return the step between possible values on a test split of ``test_count`` samples; 0 if there is none.
 
-        Seeds that differ by less than a step are not told apart by the metric.
+        The metric can't distinguish seeds that differ by less than a step.
         """
         return 0.0
 
     @abstractmethod
     def measure(self, evaluation: Evaluation) -> Tensor:
-        """[r], [r, layer], [r, n] or [r, layer, n], as ``layered`` and ``per_sample`` say.
+        """Return the values, [r], [r, layer], [r, n] or [r, layer, n] according to ``layered`` and ``per_sample``.
 
-        A function of ``evaluation`` alone: on a card it may be recorded once and replayed.
+        They must depend on ``evaluation`` alone: on a GPU, the computation may be captured once and replayed.
         """

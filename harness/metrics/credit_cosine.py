@@ -1,4 +1,4 @@
-"""Direction quality: does a rule's credit vector point along the BP gradient?"""
+"""Direction of the credit: the cosine between a rule's credit vector and the BP gradient."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-FLOOR = 1e-30  # of ‖a‖‖g‖; from here to its inverse nothing is lost
+FLOOR = 1e-30  # of ‖a‖‖g‖; between it and its inverse nothing under- or overflows
 
 
 class CreditCosine(Metric):
-    """Per-sample cosine ⟨a_l, g_l⟩ / (‖a_l‖‖g_l‖), without an eps: gradients at the numerical floor are data. A vector
-    of zeros has no direction, and the cosine then is no number.
+    """Per-sample cosine ⟨a_l, g_l⟩ / (‖a_l‖‖g_l‖), without an eps, because gradients at the numerical floor are data.
+
+    A zero vector has no direction, and its cosine is NaN.
     """
 
     name: Literal["credit_cosine"]
@@ -26,7 +27,7 @@ class CreditCosine(Metric):
     bounds: ClassVar[tuple[float, float]] = (-1.0, 1.0)
 
     def measure(self, evaluation: Evaluation) -> Tensor:
-        """[r, layer, n]."""
+        """Return the cosines [r, layer, n]."""
         import torch
 
         pairs = zip(evaluation.credits, evaluation.gradients, strict=True)
@@ -34,7 +35,10 @@ class CreditCosine(Metric):
 
 
 def cosine(a: Tensor, g: Tensor) -> Tensor:
-    """[r, n, d] twice → [r, n]. Vectors whose squares are lost to float64's range are scaled first, which rounds."""
+    """Return the cosines [r, n] of two arrays of vectors [r, n, d].
+
+    Vectors whose squares would leave float64's range are scaled first, which rounds.
+    """
     import torch
 
     lengths = a.norm(dim=-1) * g.norm(dim=-1)
@@ -45,7 +49,7 @@ def cosine(a: Tensor, g: Tensor) -> Tensor:
 
 
 def scaled(vectors: Tensor) -> Tensor:
-    """Each divided by its largest number; NaN where that is 0."""
+    """Return each vector divided by its largest absolute number; NaN where that is 0."""
     return vectors / vectors.abs().amax(-1, keepdim=True)
 
 

@@ -1,4 +1,4 @@
-"""Size of a rule's credit vectors."""
+"""Magnitude of a rule's credit vectors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class CreditNorm(Metric):
-    """Per-sample ‖a_l‖, l = 0 … L; a_l carries no 1/n, unlike g_l."""
+    """Per-sample norm ‖a_l‖, l = 0 … L. Unlike g_l, a_l carries no factor 1/n."""
 
     name: Literal["credit_norm"]
     layered: ClassVar[bool] = True
@@ -22,7 +22,7 @@ class CreditNorm(Metric):
     log_axis: ClassVar[bool] = True
 
     def measure(self, evaluation: Evaluation) -> Tensor:
-        """[r, layer, n]."""
+        """Return the norms [r, layer, n]."""
         import torch
 
         return torch.stack([vector.norm(dim=-1) for vector in evaluation.credits], dim=1)

@@ -1,4 +1,4 @@
-"""Size of the BP gradient at hidden layers."""
+"""Magnitude of the BP gradient at the hidden states."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class GradientNorm(Metric):
-    """Per-sample ‖g_l‖ of the mean cross entropy, so each row carries 1/n of the probe batch."""
+    """Per-sample norm ‖g_l‖ of the gradient of the mean cross entropy, so that each row carries 1/n."""
 
     name: Literal["gradient_norm"]
     layered: ClassVar[bool] = True
@@ -21,7 +21,7 @@ class GradientNorm(Metric):
     log_axis: ClassVar[bool] = True
 
     def measure(self, evaluation: Evaluation) -> Tensor:
-        """[r, layer, n]."""
+        """Return the norms [r, layer, n]."""
         import torch
 
         return torch.stack([vector.norm(dim=-1) for vector in evaluation.gradients], dim=1)

@@ -1,4 +1,4 @@
-"""Size of the hidden states: the scale of the residual stream."""
+"""Magnitude of the hidden states: the scale of the residual stream."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class HiddenNorm(Metric):
-    """Per-sample ‖h_l‖, l = 0 … L, on the probe batch."""
+    """Per-sample norm ‖h_l‖, l = 0 … L, on the probe batch."""
 
     name: Literal["hidden_norm"]
     layered: ClassVar[bool] = True
@@ -21,7 +21,7 @@ class HiddenNorm(Metric):
     log_axis: ClassVar[bool] = True
 
     def measure(self, evaluation: Evaluation) -> Tensor:
-        """[r, layer, n]."""
+        """Return the norms [r, layer, n]."""
         import torch
 
         return torch.stack([vector.norm(dim=-1) for vector in evaluation.hidden], dim=1)

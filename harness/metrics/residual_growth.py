@@ -1,4 +1,4 @@
-"""How fast the residual stream grows from block to block."""
+"""Growth of the residual stream from block to block."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ResidualGrowth(Metric):
-    """Per sample, the largest ‖h_{l+1}‖ / ‖h_l‖ over the blocks."""
+    """Largest ratio ‖h_{l+1}‖ / ‖h_l‖ over the blocks, for each probe sample."""
 
     name: Literal["residual_growth"]
     layered: ClassVar[bool] = False
@@ -21,7 +21,7 @@ class ResidualGrowth(Metric):
     log_axis: ClassVar[bool] = True
 
     def measure(self, evaluation: Evaluation) -> Tensor:
-        """[r, n]."""
+        """Return the largest ratios [r, n]."""
         import torch
 
         norms = torch.stack([h.norm(dim=-1) for h in evaluation.hidden], dim=1)

@@ -1,4 +1,4 @@
-"""Share of the test split that is classified rightly."""
+"""Fraction of the test split that is classified correctly."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
 
 class TestAccuracy(Metric):
-    """Top-1 accuracy on the whole test split, #{argmax logits = label} / n, in training precision. It is no number
-    where a logit is none: the largest of such logits is at place 0, which would make of them an answer.
+    """Top-1 accuracy on the whole test split, #{argmax logits = label} / n, in training precision.
+
+    It is NaN if any logit is not finite: argmax would take place 0 and count it as an answer.
     """
 
     name: Literal["test_accuracy"]
@@ -24,11 +25,11 @@ class TestAccuracy(Metric):
     curve: ClassVar[bool] = True
 
     def resolution(self, test_count: int) -> float:
-        """Return what one sample counts: 1 of ``test_count``."""
+        """Return the contribution of one sample, 1 / ``test_count``."""
         return 1 / test_count
 
     def measure(self, evaluation: Evaluation) -> Tensor:
-        """[r]."""
+        """Return the accuracies [r]."""
         logits = evaluation.test_logits
         hits = (logits.argmax(-1) == evaluation.test_labels).double().mean(-1)
         return hits.masked_fill(~logits.isfinite().flatten(1).all(1), float("nan"))

@@ -24,7 +24,7 @@ class TrainLoss(Metric):
     curve: ClassVar[bool] = True
 
     def measure(self, evaluation: Evaluation) -> Tensor:
-        """[r]."""
+        """Return the losses [r]."""
         return evaluation.train_loss
 
 

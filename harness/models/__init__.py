@@ -1,8 +1,8 @@
-"""Models: what is trained. A model is an embedding, a chain of blocks and a head, all replica-first.
+"""Models, which are trained. A model is an embedding, a chain of blocks and a head, all replica-first.
 
     h_0 = embed(x);  h_{l+1} = join(h_l, branch_l(h_l)), l = 0 … L−1;  logits = head(h_L)
 
-Learning rules only see these parts, which is what lets one rule train every model.
+Learning rules see only these parts, so that one rule can train every model.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class Model(Plugin):
     """Interface of a model plug-in. ``p`` maps parameter names to stacked tensors [r, …]."""
 
     architecture: ClassVar[Literal["residual_mlp"] | None] = None
-    """Which architecture this is, for steps that compute it without the methods below; None leaves it to autograd.
+    """Architecture, for training steps that compute it without the methods below; None leaves it to autograd.
 
-    ``residual_mlp``: the equations, fields and parameter names of ``models/residual_mlp.py``. A declaration holds for
-    the class that makes it, not for its subclasses.
+    ``residual_mlp`` stands for the equations, fields and parameter names of ``models/residual_mlp.py``. A declaration
+    holds for the class that makes it, not for its subclasses.
     """
 
     @property
@@ -36,37 +36,37 @@ class Model(Plugin):
     @property
     @abstractmethod
     def hidden(self) -> int:
-        """Width of h_l, d."""
+        """Width d of the hidden states h_l."""
 
     @abstractmethod
     def parameters(self, features: int, classes: int) -> tuple[TensorSpec, ...]:
-        """Every trainable tensor of one replica, for inputs of ``features`` numbers and ``classes`` classes."""
+        """Return every trainable tensor of one replica, for inputs of ``features`` numbers and ``classes`` classes."""
 
     @abstractmethod
     def embed(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """x [r, n, i] → h_0 [r, n, d]."""
+        """Map inputs x [r, n, i] to the first hidden state h_0 [r, n, d]."""
 
     @abstractmethod
     def branch(self, p: Mapping[str, Tensor], layer: int, h: Tensor) -> Tensor:
-        """f_l(h) [r, n, d] for h [r, n, d]."""
+        """Return the branch output f_l(h) [r, n, d] of block ``layer`` for h [r, n, d]."""
 
     @abstractmethod
     def join(self, h: Tensor, f: Tensor) -> Tensor:
-        """h_{l+1} from h_l and f_l(h_l), each [r, n, d]."""
+        """Return h_{l+1} from h_l and f_l(h_l), each [r, n, d]."""
 
     @abstractmethod
     def head(self, p: Mapping[str, Tensor], h: Tensor) -> Tensor:
-        """h_L [r, n, d] → logits [r, n, c]."""
+        """Map the last hidden state h_L [r, n, d] to logits [r, n, c]."""
 
     def groups(self) -> tuple[str, ...]:
-        """The parts that can be frozen one by one, in forward order."""
+        """Return the names of the parts that can be frozen separately, in forward order."""
         return ("embedding", *(f"block_{layer}" for layer in range(self.depth)), "head")
 
     def expand_groups(self, names: tuple[str, ...]) -> frozenset[str]:
-        """Group names with ``blocks`` standing for all blocks.
+        """Return the names of the parts, with ``blocks`` replaced by all blocks.
 
         Raises:
-            ValueError: a name that is no part of this model.
+            ValueError: A name is not a part of this model.
         """
         known = self.groups()
         expanded: set[str] = set()
@@ -76,5 +76,5 @@ class Model(Plugin):
             elif name in known:
                 expanded.add(name)
             else:
-                raise ValueError(f"{name!r} is no part of this model; its parts are blocks, {', '.join(known)}")
+                raise ValueError(f"{name!r} is not a part of this model; its parts are blocks, {', '.join(known)}")
         return frozenset(expanded)

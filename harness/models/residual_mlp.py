@@ -1,4 +1,4 @@
-"""The residual MLP of the two protocols: h_{l+1} = h_l + W2·act(W1·LN(h_l)), logits = head(LN_out(h_L))."""
+"""The residual MLP of both protocols: h_{l+1} = h_l + W2·act(W1·LN(h_l)), logits = head(LN_out(h_L))."""
 
 from __future__ import annotations
 
@@ -17,37 +17,38 @@ if TYPE_CHECKING:
 
 
 class ResidualMlp(Model):
-    """Pre-layer-norm residual MLP. Linear layers start as PyTorch's ``nn.Linear`` does, U(±1/√fan_in)."""
+    """A pre-layer-norm residual MLP. Linear layers are initialised like PyTorch's ``nn.Linear``, U(±1/√fan_in)."""
 
     name: Literal["residual_mlp"]
     architecture: ClassVar[Literal["residual_mlp"] | None] = "residual_mlp"
     width: Annotated[int, Unit("units")] = Field(default=256, ge=1, le=65_536)
-    """d, the size of every h_l."""
+    """Width d, the size of every hidden state h_l."""
     blocks: Annotated[int, Unit("blocks")] = Field(default=4, ge=1, le=1_000)
-    """L."""
+    """Depth L, the number of residual blocks."""
     expansion: Annotated[int, Unit("1")] = Field(default=1, ge=1, le=64)
     """Size of a block's inner layer, as a multiple of the width."""
     activation: Literal["gelu", "relu", "tanh"] = "gelu"
-    """Between W1 and W2; gelu is the exact one."""
+    """Activation function between W1 and W2. gelu is the exact one, not the tanh approximation."""
     branch_std: Annotated[float, Unit("1")] = Field(default=0.01, gt=0)
-    """Standard deviation of W2 at the start; its bias starts at zero."""
+    """Standard deviation of W2 at initialisation; its bias starts at zero. Small values start each block near the
+    identity."""
     terminal_norm: bool = True
-    """LN_out before the head."""
+    """True if a layer norm LN_out precedes the head."""
     skip: bool = True
-    """The skip connection; without it h_{l+1} = f_l(h_l)."""
+    """True if blocks have a skip connection. Without it, h_{l+1} = f_l(h_l)."""
 
     @property
     def depth(self) -> int:
-        """L."""
+        """Number of blocks, L."""
         return self.blocks
 
     @property
     def hidden(self) -> int:
-        """The width d."""
+        """Width d."""
         return self.width
 
     def parameters(self, features: int, classes: int) -> tuple[TensorSpec, ...]:
-        """E, per block LN, W1, W2, then LN_out and head; weights are [in, out]."""
+        """Return E, then LN, W1 and W2 of each block, then LN_out and the head. Weights are [in, out]."""
         d, inner = self.width, self.width * self.expansion
         specs = [*_linear("embedding", "embedding", features, d)]
         for layer in range(self.blocks):
@@ -62,13 +63,13 @@ class ResidualMlp(Model):
         return tuple(specs)
 
     def embed(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """E x."""
+        """Return E x."""
         from harness.batched.layers import linear
 
         return linear(x, p["embedding.weight"], p["embedding.bias"])
 
     def branch(self, p: Mapping[str, Tensor], layer: int, h: Tensor) -> Tensor:
-        """W2·act(W1·LN(h))."""
+        """Return W2·act(W1·LN(h))."""
         from harness.batched.layers import activate, layer_norm, linear
 
         at = f"block_{layer}"
@@ -77,11 +78,11 @@ class ResidualMlp(Model):
         return linear(u, p[f"{at}.w2.weight"], p[f"{at}.w2.bias"])
 
     def join(self, h: Tensor, f: Tensor) -> Tensor:
-        """h + f, or f without the skip connection."""
+        """Return h + f, or f without the skip connection."""
         return h + f if self.skip else f
 
     def head(self, p: Mapping[str, Tensor], h: Tensor) -> Tensor:
-        """Linear(LN_out(h)), or Linear(h) without the terminal norm."""
+        """Return Linear(LN_out(h)), or Linear(h) without the terminal norm."""
         from harness.batched.layers import layer_norm, linear
 
         if self.terminal_norm:

@@ -1,4 +1,4 @@
-"""Penalties: what a rule adds to what it minimises, block by block."""
+"""Penalties: terms that a rule adds, block by block, to the loss it minimises."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ class Penalty(Plugin):
     """Interface of a penalty plug-in. The training step multiplies ``value`` by each replica's own strength."""
 
     strength: Annotated[float, Unit("1")] = Field(ge=0, examples=[1.0e-2])
-    """λ, the factor on the penalty; 0 is no penalty."""
+    """Strength λ, the factor on the penalty. 0 turns it off."""
     gradient_factor: ClassVar[float | None] = None
-    """c, where the gradient of ``value`` at a branch output f [r, n, d] is c·f/n; None leaves it to autograd.
+    """Factor c, if the gradient of ``value`` at a branch output f [r, n, d] is c·f/n; None leaves the gradient to
+    autograd.
 
-    Steps with gradients written out take it from here: λ·value then adds λ·c·f/n to what flows into the branch. A
+    Training steps with explicit gradients read it: λ·value then adds λ·c·f/n to the gradient that enters the branch. A
     declaration holds for the class that makes it, not for its subclasses.
     """
 
     @abstractmethod
     def value(self, branch: Tensor) -> Tensor:
-        """The penalty of one block, without its strength: branch output f_l [r, n, d] → [r]."""
+        """Return the penalty of one block, without its strength: branch output f_l [r, n, d] → [r]."""

@@ -1,4 +1,4 @@
-"""λ · mean_n ‖f_l(h_l)‖²: keeps each block's contribution to the residual stream small."""
+"""The penalty λ · mean_n ‖f_l(h_l)‖², which keeps each block's contribution to the residual stream small."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 class ResidualBranch(Penalty):
-    """Squared norm of a block's branch, summed over features, averaged over samples."""
+    """Squared norm of a block's branch output, summed over features and averaged over samples."""
 
     name: Literal["residual_branch"]
     gradient_factor: ClassVar[float | None] = 2.0
 
     def value(self, branch: Tensor) -> Tensor:
-        """[r, n, d] → [r]."""
+        """Return the mean squared norm of the branch output, [r, n, d] → [r]."""
         return branch.square().sum(-1).mean(-1)
 
 

@@ -132,7 +132,7 @@ def folder_report(
         report = spec.load_folder(paths, known, trails.key)
     except UsageError as error:
         (path,) = paths
-        findings = (spec.unread(path, error),) if os.path.lexists(path) and not path.is_dir() else ()
+        findings = (spec.report_unread(path, error),) if os.path.lexists(path) and not path.is_dir() else ()
         report = spec.FolderReport(findings, (), (spec.Seen(path, None),) if findings else ())
         if not (found := absent(paths, trails, report)):
             raise
@@ -175,7 +175,7 @@ def _alone(path: Path, name: str) -> bool:
     if path.stem not in (name, name.replace("-", "_")) or path.suffix != ".yaml" or _id_in(path) is not None:
         return False
     try:
-        beside = spec.listing(path.parent).files
+        beside = spec.list_folder(path.parent).files
     except UsageError:
         return True
     return all(_id_in(file) != name for file in beside)
@@ -183,7 +183,7 @@ def _alone(path: Path, name: str) -> bool:
 
 def _id_in(file: Path) -> str | None:
     try:
-        return spec.id_of(spec.read_bytes(file))
+        return spec.read_id(spec.read_bytes(file))
     except UsageError:
         return None
 

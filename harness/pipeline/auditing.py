@@ -117,7 +117,7 @@ def _files(evidence: Evidence, folder: Path) -> Iterator[AuditFinding]:
             in_force[body.hypothesis] = body
     texts.update(body.raw for body in in_force.values())
     try:
-        there = spec.listing(folder)
+        there = spec.list_folder(folder)
     except HarnessError as error:
         if folder.exists():
             yield AuditFinding("file-not-compared", f"a folder that cannot be read: {error.message}", str(folder))
@@ -160,7 +160,7 @@ def _ids(files: Sequence[Path]) -> dict[str | None, Path]:
     found: dict[str | None, Path] = {}
     for path in files:
         try:
-            found[spec.id_of(spec.read_bytes(path))] = path
+            found[spec.read_id(spec.read_bytes(path))] = path
         except HarnessError:
             found[path.stem.replace("_", "-")] = path
     return found

@@ -147,7 +147,7 @@ def _removed(path: Path, ref: str, missing: set[str]) -> dict[str, Finding]:
         if file.suffix != ".yaml" or file.exists():
             continue
         (content,) = _blobs(folder, [meta.split()[2].decode()])
-        was = spec.id_of(content)
+        was = spec.read_id(content)
         if was in missing:
             message = f"this file held {was!r}, which is registered, and is not here any more"
             remedy = "restore it from git: a registered hypothesis keeps its file"

@@ -79,8 +79,8 @@ def prospect(path: Path, verdicts: Path, outcomes: Sequence[tuple[str, str]]) ->
     now, then = _table(known, done), _table(known, tuple(supposed))
     concerned = []
     for move in done:
-        before = claims.banners(known, done, move.verdict)
-        after = claims.banners(known, supposed, move.verdict)
+        before = claims.find_banners(known, done, move.verdict)
+        after = claims.find_banners(known, supposed, move.verdict)
         concerned += [(move, banner) for banner in after if banner not in before]
     return Prospect(now, then, then.changes[len(now.changes) :], tuple(concerned))
 
@@ -91,7 +91,7 @@ def banner_lines(trail: Ledger, started: Event) -> tuple[str, ...]:
     done = moves(trail)
     by_verdict = {move.verdict: move for move in done}
     (own,) = [move for move in done if move.run == run]
-    found = claims.banners(own.claims, done, own.verdict)
+    found = claims.find_banners(own.claims, done, own.verdict)
     return tuple(told(banner, [by_verdict[verdict] for verdict in banner.because]) for banner in found)
 
 
@@ -161,7 +161,7 @@ def append_walk_backs(trail: Ledger) -> tuple[Event, ...]:
 
 def walk_back_body(move: Move, done: Sequence[Move]) -> dict[str, object]:
     """What the notice of a verdict says: it follows from the verdict and those before it."""
-    moved = claims.consequences(move.claims, move.implication)
+    moved = claims.find_consequences(move.claims, move.implication)
     fallen = {*moved.walked_back, *moved.in_question}
     return {
         "verdict": move.verdict,
@@ -178,7 +178,7 @@ def walk_back_body(move: Move, done: Sequence[Move]) -> dict[str, object]:
 
 
 def _table(known: Claims, done: tuple[Move, ...]) -> Table:
-    everything = claims.known_claims(known, done)
+    everything = claims.find_known_claims(known, done)
     notes = {}
     for move in done:
         for name in (*move.implication.supports, *move.implication.walks_back, *move.implication.restores):
@@ -186,7 +186,7 @@ def _table(known: Claims, done: tuple[Move, ...]) -> Table:
                 notes[name] = "not in the claims file any more"
             elif known.claims[name] != move.claims.claims[name]:
                 notes[name] = f"written otherwise when run {move.run} moved it"
-    return Table(everything, claims.fold(known, done), claims.changes(known, done), done, notes)
+    return Table(everything, claims.replay_verdicts(known, done), claims.find_changes(known, done), done, notes)
 
 
 def _implication(loaded: dict[str, Loaded], name: str, outcome: str, folder: Path) -> Implication:

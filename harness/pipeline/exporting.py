@@ -11,7 +11,7 @@ from harness.errors import UsageError
 from harness.ledger import Event, Ledger
 from harness.pipeline.project import refuse_altered, registered_for, run_folder, stored
 from harness.records import Attempt, Provenance, Registered
-from harness.records.base import canonical_text
+from harness.records.base import write_canonical
 from harness.system.storage import write_atomic
 
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -52,7 +52,7 @@ def export_statement(name: str, verdicts: Path, out: Path) -> None:
     """
     judged = _judged(name, verdicts)
     _free(out)
-    write_atomic(out, canonical_text(statement(judged)).encode())
+    write_atomic(out, write_canonical(statement(judged)).encode())
 
 
 def statement(judged: Judged) -> dict[str, Any]:

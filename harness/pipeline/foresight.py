@@ -184,7 +184,9 @@ def too_few_seeds(loaded: spec.Loaded) -> Finding | None:
             f"no number of seeds confirms the prediction, {named(hypothesis.prediction.outcome)}: decision {point!r} "
             "would have to be shown to be a single value, which data can't tell from its neighbours"
         )
-        return spec.warning(loaded, "power", ("decisions", point, "bands"), message, "give the predicted band a width")
+        return spec.make_warning(
+            loaded, "power", ("decisions", point, "bands"), message, "give the predicted band a width"
+        )
     found = inference.bound_prediction_chance(hypothesis, from_file(hypothesis))
     if found is None or found[1] >= ENOUGH:
         return None
@@ -198,4 +200,4 @@ def too_few_seeds(loaded: spec.Loaded) -> Finding | None:
     )
     key = "count" if seeds.count is not None else "list"
     remedy = f"see how many seeds it takes: harness power {quote(str(loaded.path))}"
-    return spec.warning(loaded, "power", ("seeds", key), message, remedy)
+    return spec.make_warning(loaded, "power", ("seeds", key), message, remedy)

@@ -44,7 +44,7 @@ def judge(
     ``version`` and ``figures`` are those of ``verdict.Form``.
     """
     consequences: dict[str, Consequences] = {
-        outcome: claims.consequences(registered.claims, implication)
+        outcome: claims.find_consequences(registered.claims, implication)
         for outcome, implication in registered.hypothesis.implications.items()
     }
     form = verdict.Form(templates, version, figures)

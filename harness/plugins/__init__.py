@@ -1,1 +1,1 @@
-"""How plug-ins are found, described and read: the registry of their families and the texts of their parameters."""
+"""The registry that finds plug-ins, and the descriptions of their parameters."""

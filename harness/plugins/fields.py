@@ -1,6 +1,6 @@
-"""What a model's fields mean: the description that stands below each, and the unit of its numbers.
+"""Descriptions and units of a model's fields, read from the docstring below each field.
 
-Descriptions are read from the source only when somebody asks for them: pydantic would parse it at every start.
+Descriptions are read from the source only on demand: pydantic would parse it at every start.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pydantic import BaseModel, GetJsonSchemaHandler
 
 @dataclass(frozen=True)
 class Unit:
-    """Annotation for a number: ``epochs: Annotated[int, Unit("epochs")]``. "1" is a pure number, as in metrology."""
+    """An annotation that gives a number its unit: ``epochs: Annotated[int, Unit("epochs")]``. "1" is dimensionless."""
 
     text: str
 
@@ -27,13 +27,13 @@ class Unit:
         return {**handler(schema), "x-unit": self.text}
 
 
-def unit_of(model: type[BaseModel], name: str) -> str | None:
-    """The unit of a model's field; None where it has none."""
+def find_unit(model: type[BaseModel], name: str) -> str | None:
+    """Return the unit of a model's field; None if it has none."""
     return next((extra.text for extra in model.model_fields[name].metadata if isinstance(extra, Unit)), None)
 
 
-def docstring(described: Any) -> str:
-    """The docstring of a module, class or function, without its indentation: from its source under ``python -OO``."""
+def read_docstring(described: Any) -> str:
+    """Return the unindented docstring of a module, class or function; under ``python -OO`` from its source."""
     if described.__doc__ or sys.flags.optimize < 2:
         return inspect.cleandoc(described.__doc__ or "")
     try:
@@ -48,40 +48,40 @@ def docstring(described: Any) -> str:
     return ""
 
 
-def descriptions(model: type[BaseModel]) -> dict[str, str]:
-    """Field → what stands below it in the class that declares it last."""
-    found = _below(model)
+def read_descriptions(model: type[BaseModel]) -> dict[str, str]:
+    """Return field → docstring below it, from the most derived class that declares the field."""
+    found = _read_below(model)
     declared = {name: field.description for name, field in model.model_fields.items() if field.description}
     return {name: text for name, text in {**found, **declared}.items() if name in model.model_fields}
 
 
-def declarations(model: type[BaseModel]) -> dict[str, tuple[Any, str]]:
-    """Class attribute declared as ClassVar → its value and what stands below it; those without a value are left out."""
+def read_declarations(model: type[BaseModel]) -> dict[str, tuple[Any, str]]:
+    """Return class variable → its value and the docstring below it, for those that have a value."""
     order = [name for base in reversed(model.__mro__) for name in inspect.get_annotations(base)]
     names = [name for name in order if name in model.__class_vars__]
-    texts = _below(model)
+    texts = _read_below(model)
     return {name: (getattr(model, name), texts.get(name, "")) for name in dict.fromkeys(names) if hasattr(model, name)}
 
 
-def _below(model: type[BaseModel]) -> dict[str, str]:
+def _read_below(model: type[BaseModel]) -> dict[str, str]:
     found: dict[str, str] = {}
     for base in reversed(model.__mro__):
         if issubclass(base, BaseModel) and base is not BaseModel:
-            found |= _below_fields(base)
+            found |= _read_below_fields(base)
     return found
 
 
-def _below_fields(model: type[BaseModel]) -> dict[str, str]:
+def _read_below_fields(model: type[BaseModel]) -> dict[str, str]:
     try:
-        classes = _classes(inspect.getfile(model))
-    except (OSError, TypeError):  # no source: made at run time, or installed without it
+        classes = _read_classes(inspect.getfile(model))
+    except (OSError, TypeError):  # no source: created at run time, or installed without it
         return {}
     return classes.get(model.__qualname__, {})
 
 
 @cache
-def _classes(file: str) -> dict[str, dict[str, str]]:
-    """Class → field → the text below it, for all classes of a file."""
+def _read_classes(file: str) -> dict[str, dict[str, str]]:
+    """Return class → field → docstring below it, for all classes of a file."""
     found: dict[str, dict[str, str]] = {}
     waiting: list[tuple[str, ast.AST]] = [("", ast.parse(Path(file).read_text(encoding="utf-8")))]
     while waiting:
@@ -89,12 +89,12 @@ def _classes(file: str) -> dict[str, dict[str, str]]:
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.ClassDef):
                 name = f"{prefix}{child.name}"
-                found[name] = _texts(child.body)
+                found[name] = _read_texts(child.body)
                 waiting.append((f"{name}.", child))
     return found
 
 
-def _texts(body: list[ast.stmt]) -> dict[str, str]:
+def _read_texts(body: list[ast.stmt]) -> dict[str, str]:
     texts = {}
     for field, below in pairwise(body):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):

@@ -1,9 +1,9 @@
-"""Finds plug-ins: the file ``harness/<family>/<name>.py`` is the name ``<name>`` in YAML.
+"""The registry of plug-ins: the file ``harness/<family>/<name>.py`` provides the name ``<name>`` in YAML.
 
 A plug-in is one frozen pydantic model whose fields are its parameters in the YAML file and whose methods are its
 behaviour; its module binds it to the name ``plugin``. Another package adds one through the entry-point group
-``harness.<family>``, with the plug-in's name as the entry point's. Plug-in modules import torch, NumPy and SciPy
-inside functions only, so that listing them stays cheap.
+``harness.<family>``, with the plug-in's name as the name of the entry point. Plug-in modules import torch, NumPy and
+SciPy only inside functions, so that listing them stays cheap.
 """
 
 from __future__ import annotations
@@ -27,50 +27,53 @@ FAMILIES = ("rules", "metrics", "models", "datasets", "penalties", "criteria")
 
 
 class Plugin(BaseModel):
-    """Base of every plug-in: parameters as fields, ``name`` as the discriminator."""
+    """Base of every plug-in, with parameters as fields and ``name`` as the discriminator."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     name: str
-    """The plug-in's name: its file's name."""
+    """Name of the plug-in, which is the name of its file."""
 
 
 @cache
 def members(family: str) -> dict[str, type[Plugin]]:
-    """All plug-ins of a family, by name, built-in ones first.
+    """Return all plug-ins of a family by name, built-in ones first.
 
     Raises:
-        HarnessError: a module without ``plugin``, two plug-ins of one name, or one that can't be loaded.
+        HarnessError: A module has no ``plugin``, two plug-ins share a name, or one can't be loaded.
     """
     package = importlib.import_module(f"harness.{family}")
     found: dict[str, type[Plugin]] = {}
     for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
         if not module.name.startswith("_"):
-            _add(found, family, module.name, _plugin_of(f"harness.{family}.{module.name}"))
-    for point in sorted(_installed().select(group=f"harness.{family}"), key=lambda p: p.name):
+            _add(found, family, module.name, _find_plugin(f"harness.{family}.{module.name}"))
+    for point in sorted(_find_installed().select(group=f"harness.{family}"), key=lambda p: p.name):
         _add(found, family, point.name, _load(family, point))
     return found
 
 
 @cache
-def _installed() -> Any:
-    """What all installed packages announce; its class depends on Python's version. Each look takes milliseconds."""
+def _find_installed() -> Any:
+    """Return the entry points of all installed packages.
+
+    Their class depends on Python's version. Each look-up takes milliseconds.
+    """
     return entry_points()
 
 
 def _load(family: str, point: EntryPoint) -> Any:
-    """What another package's entry point names; its code may fail in any way."""
+    """Load the object that another package's entry point names; its code may fail in any way."""
     try:
         return point.load()
     except Exception as error:
         where = f"harness.{family}:{point.name}, from the package {point.dist.name if point.dist else point.module}"
-        remedy = "mend or uninstall that package"
+        remedy = "repair or uninstall that package"
         raise HarnessError(
             f"this plug-in can't be loaded: {type(error).__name__}: {error}", where=where, remedy=remedy
         ) from error
 
 
-def _plugin_of(module: str) -> Any:
+def _find_plugin(module: str) -> Any:
     return getattr(importlib.import_module(module), "plugin", None)
 
 
@@ -85,28 +88,34 @@ def _add(found: dict[str, type[Plugin]], family: str, name: str, plugin: Any) ->
     found[name] = plugin
 
 
-def declared(plugin: Plugin, capability: str) -> Any:
-    """Return what the class of a plug-in itself declares under the name of a capability; None if it does not.
+def read_capability(plugin: Plugin, capability: str) -> Any:
+    """Return the value that a plug-in's class itself declares for a capability; None if it declares none.
 
-    A capability is a class variable that says which equations the class computes, so that code written for these may
-    take its place. What is inherited does not count: a subclass may compute anything else.
+    A capability is a class variable that says which equations the class computes, so that code written for these
+    equations may take its place. An inherited declaration does not count, because a subclass may compute anything else.
     """
     return vars(type(plugin)).get(capability)
 
 
-def source_digest(plugin: Plugin) -> str:
-    """SHA-256 of the file that defines the plug-in: what a registration pins. Line ends are no difference."""
-    return hashlib.sha256(normalised(Path(inspect.getfile(type(plugin))).read_bytes())).hexdigest()
+def digest_source(plugin: Plugin) -> str:
+    """Return the SHA-256 of the file that defines the plug-in, which a registration pins.
+
+    Line endings make no difference.
+    """
+    return hashlib.sha256(normalise_newlines(Path(inspect.getfile(type(plugin))).read_bytes())).hexdigest()
 
 
-def normalised(source: bytes) -> bytes:
-    """The text of a source file or template with the line ends that Python reads in it: a checkout may change them."""
+def normalise_newlines(source: bytes) -> bytes:
+    """Return the contents of a source file or template with newlines as Python reads them.
+
+    A checkout may change them.
+    """
     return source.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 @dataclass(frozen=True)
 class Named:
-    """Annotation for a field that holds a plug-in of a family: ``Annotated[Rule, Named("rules")]``."""
+    """An annotation for a field that holds a plug-in of a family: ``Annotated[Rule, Named("rules")]``."""
 
     family: str
 

@@ -1,4 +1,4 @@
-"""The frozen records that stages hand on: Hypothesis → Plan → Measurements → Decision, and what the trail adds."""
+"""Frozen records that the stages hand on: Hypothesis → Plan → Measurements → Decision, and what the trail adds."""
 
 from harness.records.bands import Band, Interval
 from harness.records.base import Record

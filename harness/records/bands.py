@@ -1,4 +1,4 @@
-"""Intervals and bands: the parts of the line that outcomes are names for."""
+"""Intervals and bands: the parts of the real line that carry the names of outcomes."""
 
 from __future__ import annotations
 
@@ -17,31 +17,33 @@ NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?inf"
 INTERVAL = re.compile(rf"\s*([\[(])\s*({NUMBER})\s*,\s*({NUMBER})\s*([\])])\s*", re.ASCII)
 ONE = rf"\s*[\[(]\s*(?:{NUMBER})\s*,\s*(?:{NUMBER})\s*[\])]\s*"
 JOINED = rf"^{ONE}(?:\|{ONE})*$"
-"""Intervals joined by ``|``, as a JSON Schema's regular expression."""
+"""A regular expression for a JSON Schema that matches intervals joined by ``|``."""
 
 
 class Interval(Record):
-    """One interval of a band; an infinite end is None and open."""
+    """One interval of a band. An infinite end is None and open."""
 
     lower: Annotated[float | None, Unit("the estimand's unit")]
-    """Lower end; None is minus infinity."""
+    """Lower end; None means minus infinity."""
     upper: Annotated[float | None, Unit("the estimand's unit")]
-    """Upper end; None is infinity."""
+    """Upper end; None means infinity."""
     lower_closed: bool
-    """Whether the lower end belongs to it."""
+    """True if the lower end belongs to the interval."""
     upper_closed: bool
-    """Whether the upper end belongs to it."""
+    """True if the upper end belongs to the interval."""
 
     @classmethod
     def parse(cls, text: str) -> Interval:
-        """Read ``[5, 25)``, ``(-inf, 0.2]``.
+        """Parse an interval such as ``[5, 25)`` or ``(-inf, 0.2]``.
 
         Raises:
-            ValueError: not an interval, an empty one, or an infinite end that is closed.
+            ValueError: The text is not an interval, the interval is empty, or an infinite end is closed.
         """
         match = INTERVAL.fullmatch(text)
         if match is None:
-            raise ValueError(f"{text.strip()!r} is no interval; write for example [5, 25), (-inf, 0.2] or (25, inf)")
+            raise ValueError(
+                f"{text.strip()!r} is not an interval; write, for example, [5, 25), (-inf, 0.2] or (25, inf)"
+            )
         left, low, high, right = match.groups()
         lower, upper = float(low), float(high)
         if (
@@ -60,31 +62,34 @@ class Interval(Record):
         )
 
     def contains(self, value: float) -> bool:
-        """Whether ``value`` lies in the interval."""
+        """Tell whether ``value`` lies in the interval."""
         above = self.lower is None or value > self.lower or (self.lower_closed and value == self.lower)
         below = self.upper is None or value < self.upper or (self.upper_closed and value == self.upper)
         return above and below
 
     def __str__(self) -> str:
-        low = "-inf" if self.lower is None else shortest(self.lower)
-        high = "inf" if self.upper is None else shortest(self.upper)
+        low = "-inf" if self.lower is None else write_shortest(self.lower)
+        high = "inf" if self.upper is None else write_shortest(self.upper)
         return f"{'[' if self.lower_closed else '('}{low}, {high}{']' if self.upper_closed else ')'}"
 
 
 class Band(tuple[Interval, ...]):
-    """A union of intervals, written ``"(-0.20, -0.05] | [0.05, 0.20)"``."""
+    """A union of intervals, written as ``"(-0.20, -0.05] | [0.05, 0.20)"``."""
 
     @classmethod
     def parse(cls, text: str) -> Band:
-        """Read intervals joined by ``|``.
+        """Parse intervals joined by ``|``.
 
         Raises:
-            ValueError: as ``Interval.parse``.
+            ValueError: ``Interval.parse`` rejects one of them.
         """
         return cls(Interval.parse(part) for part in text.split("|"))
 
     def mirrored(self) -> Band:
-        """The numbers whose absolute value lies in the band: a statement about |θ| as one about θ."""
+        """Return the numbers whose absolute value lies in the band.
+
+        A statement about |θ| thereby becomes one about θ.
+        """
         parts: list[Interval] = []
         for part in self:
             if part.contains(0.0) and (part.upper is None or part.upper > 0):
@@ -103,7 +108,7 @@ class Band(tuple[Interval, ...]):
         return Band(parts)
 
     def contains(self, value: float) -> bool:
-        """Whether ``value`` lies in one of the intervals."""
+        """Tell whether ``value`` lies in one of the intervals."""
         return any(interval.contains(value) for interval in self)
 
     def __str__(self) -> str:
@@ -112,26 +117,29 @@ class Band(tuple[Interval, ...]):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_before_validator_function(
-            lambda value: value if isinstance(value, Band) else cls.parse(_text(value)),
+            lambda value: value if isinstance(value, Band) else cls.parse(_require_string(value)),
             core_schema.is_instance_schema(cls),
             serialization=core_schema.plain_serializer_function_ser_schema(str),
             json_schema_input_schema=core_schema.str_schema(pattern=JOINED),
         )
 
 
-def cuts_of(bands: Mapping[str, Band]) -> tuple[float, ...]:
-    """Return every boundary of the bands, rising, each once."""
+def find_cuts(bands: Mapping[str, Band]) -> tuple[float, ...]:
+    """Return every boundary of the bands once, in ascending order."""
     ends = [end for band in bands.values() for part in band for end in (part.lower, part.upper)]
     return tuple(sorted({end for end in ends if end is not None}))
 
 
-def shortest(number: float) -> str:
-    """As short as it can be written without becoming another number: no moved threshold may read like the old one."""
+def write_shortest(number: float) -> str:
+    """Return the shortest notation that reads back as the same number.
+
+    A threshold that was moved must never print like the old one.
+    """
     short = f"{number:g}"
     return short if float(short) == number else repr(number)
 
 
-def _text(value: Any) -> str:
+def _require_string(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError('a band is a text such as "[5, 25)"')
+        raise ValueError('a band is a string such as "[5, 25)"')
     return value

@@ -1,4 +1,7 @@
-"""The claims file, and what outcomes do to claims: ``harness.claims`` works it out, verdicts and commands print it."""
+"""The claims file, and the effects of outcomes on claims.
+
+``harness.claims`` computes it; verdicts and commands print it.
+"""
 
 from __future__ import annotations
 
@@ -15,35 +18,36 @@ class Claim(Record):
     """A statement that verdicts support or walk back."""
 
     statement: Text = Field(examples=["Vanilla DFA lets the residual stream grow without bound."])
-    """What is claimed."""
+    """The statement itself, as one sentence."""
     stands_on: tuple[Id, ...] = ()
-    """Claims that it presupposes; it comes into question when one of them is walked back."""
+    """Claims that this one presupposes. When one of them is walked back, this claim is in question."""
     first_made: Text | None = Field(default=None, examples=["the README"])
-    """Where it was made first."""
+    """Place where the claim was first made, such as a paper, a section or a README. It changes nothing; give it if
+    readers should be able to look it up."""
 
 
 class Claims(Record):
-    """The file hypotheses/claims.yaml."""
+    """The file hypotheses/claims.yaml, which lists the claims that verdicts move."""
 
     claims: dict[Id, Claim] = Field(default_factory=dict)
     """Claim id → claim."""
 
 
 class Consequences(Record):
-    """What one outcome does to the claims in hypotheses/claims.yaml, each tuple in the file's order."""
+    """The effects of one outcome on the claims of hypotheses/claims.yaml. Every tuple is in the file's order."""
 
     supported: tuple[str, ...] = ()
     """Claims that the outcome supports."""
     walked_back: tuple[str, ...] = ()
-    """Claims that it walks back."""
+    """Claims that the outcome walks back."""
     restored: tuple[str, ...] = ()
-    """Claims that it restores."""
+    """Claims that the outcome restores."""
     in_question: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Claim → the walked-back claims that it stands on, directly or through others."""
 
     @property
     def moves(self) -> bool:
-        """Whether any claim is touched."""
+        """True if the outcome touches any claim."""
         return bool(self.supported or self.walked_back or self.restored or self.in_question)
 
 
@@ -52,65 +56,65 @@ Status = Literal["untested", "supported", "in question", "walked back"]
 
 @dataclass(frozen=True)
 class Move:
-    """A verdict, as far as claims are concerned."""
+    """A verdict, as far as it concerns claims."""
 
     verdict: str
-    """Digest of its event."""
+    """Digest of the verdict's event."""
     run: str
-    """Short name of its run."""
+    """Short name of the verdict's run."""
     hypothesis: str
     outcome: str
     deviated: bool
-    """Whether the run deviated from its registration in more than words."""
+    """True if the run deviated from its registration in more than wording."""
     implication: Implication
-    """Of its outcome, as registered."""
+    """The registered implication of the verdict's outcome."""
     claims: Claims
-    """As registered: what the verdict speaks of."""
+    """The claims as registered, which are those that the verdict speaks of."""
     earlier: frozenset[str] = frozenset()
-    """Digests of the verdicts that were entered provably before it; left empty where nothing depends on them, because
-    the verdict neither walks back nor restores."""
+    """Digests of the verdicts that provably precede this one in the ledger. It is empty if nothing depends on them,
+    because the verdict neither walks back nor restores a claim."""
 
 
 class ClaimStanding(Record):
-    """How a claim stands, and which verdicts made it so, each tuple in ledger order."""
+    """The standing of a claim, and the verdicts that led to it. Every tuple is in ledger order."""
 
     status: Status
-    """By the last verdict that moved it or its ground."""
+    """The status that the last verdict about the claim, or about a claim it stands on, left it with."""
     supported_by: tuple[str, ...] = ()
-    """Verdicts that support it, in ledger order."""
+    """Verdicts that support the claim."""
     walked_back_by: tuple[str, ...] = ()
-    """Verdicts that walk it back and that no later one undid."""
+    """Verdicts that walk the claim back and that no later verdict has undone."""
     restored_by: tuple[str, ...] = ()
     """Verdicts that undid a walk-back."""
     ground: tuple[str, ...] = ()
-    """Walked-back claims that it stands on, directly or through others."""
+    """Walked-back claims that this one stands on, directly or through others."""
     because: tuple[str, ...] = ()
-    """The verdicts that this status follows from; empty if untested."""
+    """Verdicts from which the status follows; empty if the claim is untested."""
 
 
 class Change(Record):
-    """A claim's change of standing, and the verdict that caused it."""
+    """A change of a claim's standing, with the verdict that caused it."""
 
     claim: str
-    """The claim's id."""
+    """Id of the claim."""
     before: Status
-    """Its standing before the verdict."""
+    """Status before the verdict."""
     after: Status
-    """Its standing after it."""
+    """Status after the verdict."""
     verdict: str
-    """The verdict that changed it."""
+    """Digest of the verdict that changed it."""
 
 
 class Banner(Record):
-    """What later verdicts did to a claim that a verdict had moved."""
+    """A notice on an earlier verdict: what later verdicts did to a claim that it had moved."""
 
     claim: str
-    """The claim's id."""
+    """Id of the claim."""
     did: Literal["supports", "restores", "walks back"]
-    """What the verdict says of the claim."""
+    """Effect on the claim that the earlier verdict states."""
     now: Status
-    """How it stands today."""
+    """Status of the claim today."""
     because: tuple[str, ...]
-    """Verdicts that made it so."""
+    """Verdicts from which that status follows."""
     ground: tuple[str, ...] = ()
-    """The claims that it stands on and that fell."""
+    """Walked-back claims that the claim stands on."""

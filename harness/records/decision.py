@@ -1,4 +1,4 @@
-"""What was decided and why: the core of verdict.json."""
+"""The decision and its reasons: the core of verdict.json."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from harness.records.reasons import Holding, LookedUp, Notice, Reason
 
 
 class Flaw(Record):
-    """What is wrong with a number of an arm at a seed, or with what became of two arms' numbers."""
+    """A flaw in an arm's number at a seed, or in the number computed from two arms."""
 
     label: str = ""
-    """The arm's; empty where it is about both."""
+    """Label of the arm; empty if the flaw concerns both arms."""
     value: Annotated[float | None, Unit("the metric's unit")] = None
-    """The number that it is about, if there is one."""
+    """Number that is flawed, if there is one."""
     problem: str
-    """Why it cannot be used, in words that follow the number."""
+    """Reason why the number can't be used, in words that follow it."""
     stand_in: Annotated[float | None, Unit("the metric's unit")] = None
-    """The worst value of the metric, where that is used instead."""
+    """Worst value of the metric, if that is used instead."""
 
     def told(self, write: Callable[[float], str]) -> str:
-        """Say it, with numbers as ``write`` writes them."""
+        """Return the flaw in words, with numbers as ``write`` formats them."""
         text = self.problem if self.value is None else f"{write(self.value)} {self.problem}"
         whose = f"{self.label}: " if self.label else ""
         instead = "" if self.stand_in is None else f"; the worst value, {write(self.stand_in)}, stands in for it"
@@ -35,194 +35,199 @@ class Flaw(Record):
 
 
 class SeedValue(Record):
-    """An estimand at one seed."""
+    """The value of an estimand at one seed."""
 
     seed_index: Annotated[int, Unit("1")]
-    """Position in the list of seeds, from 0."""
+    """Position in the list of seeds, counted from 0."""
     value: Annotated[float | None, Unit("the estimand's unit")]
-    """None: a replica diverged or the value is not finite."""
+    """The value; None if a replica diverged or the value is not finite."""
     note: str | None = None
-    """Why there is no value, or not the measured one."""
+    """Reason why there is no value, or not the measured one."""
     flaws: tuple[Flaw, ...] = Field(default=(), exclude=True)
-    """The same as data, for the words of verdicts of an earlier form; it is not stored."""
+    """The reasons as data, for the sentences of verdicts of an earlier form; they are not stored."""
 
 
 class EstimandResult(Record):
     """An estimand over all seeds."""
 
     name: str
-    """Its name in the file."""
+    """The estimand's name in the file."""
     title: str
-    """In words, with arms, layer, epoch and summaries."""
+    """The estimand in words, with arms, layer, epoch and summaries."""
     unit: str
-    """"pp", "log10", a metric's unit, or empty."""
+    """Unit of the values: "pp", "log10", the metric's unit, or empty."""
     values: tuple[SeedValue, ...]
-    """Seed by seed."""
+    """Values in the order of the seeds."""
     n: Annotated[int, Unit("seeds")]
-    """Seeds with a finite value."""
+    """Number of seeds with a finite value."""
     mean: Annotated[float | None, Unit("the estimand's unit")]
-    """Over the seeds."""
+    """Mean over the seeds."""
     median: Annotated[float | None, Unit("the estimand's unit")]
-    """Over the seeds."""
+    """Median over the seeds."""
     sd: Annotated[float | None, Unit("the estimand's unit")]
-    """Between seeds, n − 1 degrees of freedom; of unpaired arms the root of the sum of the two variances."""
+    """Standard deviation between seeds, with n − 1 degrees of freedom. For unpaired arms, the square root of the sum of
+    the two variances."""
     interval90: Annotated[tuple[float, float] | None, Unit("the estimand's unit")]
-    """Two-sided 90% interval of the mean (t; of unpaired arms Welch's t)."""
+    """Two-sided 90% confidence interval of the mean, from Student's t; from Welch's t for unpaired arms."""
     interval95: Annotated[tuple[float, float] | None, Unit("the estimand's unit")]
-    """Two-sided 95% interval of the mean, as ``interval90``."""
+    """Two-sided 95% confidence interval of the mean, computed like ``interval90``."""
     correlation: Annotated[float | None, Unit("1")] = None
-    """Of the two arms over seeds: what pairing used; None without a paired contrast."""
+    """Correlation of the two arms over seeds, which is what pairing exploits; None unless the contrast is paired."""
     pseudomedian: Annotated[float | None, Unit("the estimand's unit")] = Field(
         default=None, exclude_if=lambda value: value is None
     )
-    """Hodges and Lehmann's estimate, where the file asks for the pseudomedian; else not written."""
+    """The Hodges–Lehmann estimate; written only if the file asks for the pseudomedian."""
 
     def estimate(self, target: Target) -> float | None:
-        """The point estimate of what a criterion tests; None without values."""
+        """Return the point estimate of the parameter that a criterion tests; None without values."""
         return {"mean": self.mean, "median": self.median, "pseudomedian": self.pseudomedian}[target]
 
 
 class GuardResult(Record):
-    """A guard's test."""
+    """The test of a guard."""
 
     name: str
-    """Its name in the file."""
+    """The guard's name in the file."""
     estimand: EstimandResult
-    """What it is about, over all seeds."""
+    """The guarded estimand over all seeds."""
     side: Literal["above", "below"]
-    """Where the estimand must lie."""
+    """Side of the threshold on which the estimand must lie."""
     threshold: Annotated[float, Unit("the estimand's unit")]
-    """Of what."""
+    """Value that the estimand must lie above or below."""
     alpha: Annotated[float, Unit("probability")]
-    """Level of the test."""
+    """Significance level of the test."""
     test: str
     """Name of the test."""
     holding: Annotated[int, Unit("seeds")]
-    """Seeds on the right side."""
+    """Number of seeds on the required side."""
     p: Annotated[float | None, Unit("probability")]
-    """Of the null that the guard does not hold."""
+    """p-value of the null hypothesis that the guard does not hold."""
     p_reverse: Annotated[float | None, Unit("probability")]
-    """Of the null that it does."""
+    """p-value of the null hypothesis that the guard holds."""
     status: Literal["verified", "unverified", "violated"]
-    """verified: the test says that it holds; violated: that it does not; unverified: neither."""
+    """Result of the test. verified: the guard is shown to hold; violated: it is shown not to hold; unverified: neither.
+    """
     otherwise: str
-    """What the verdict says when it does not hold."""
+    """Sentence that the verdict prints if the guard does not hold."""
 
 
 class AtomTest(Record):
-    """The test of one atom's null, "the true value lies in this atom"."""
+    """The test of one atom's null hypothesis, "the true value lies in this atom"."""
 
     interval: Interval
     """The atom."""
     outcome: str
-    """The band that it belongs to."""
+    """Band that the atom belongs to."""
     p: Annotated[float, Unit("probability")]
-    """Of its null."""
+    """p-value of the atom's null hypothesis."""
     rejected: bool
-    """Whether p is at most α."""
+    """True if p is at most α."""
 
 
 class EffectSize(Record):
-    """A paired difference in units of its own spread over seeds: Hedges' g_z."""
+    """Standardised mean of a paired contrast, in units of its standard deviation over seeds: Hedges' g_z."""
 
     value: Annotated[float, Unit("1")]
-    """Mean over standard deviation of the differences, times ``correction``."""
+    """Mean of the differences over their standard deviation, times ``correction``."""
     interval95: Annotated[tuple[float, float], Unit("1")]
-    """Two-sided 95% interval, from the noncentral t."""
+    """Two-sided 95% confidence interval, from the noncentral t distribution."""
     correction: Annotated[float, Unit("1")]
-    """Hedges' factor for small n."""
+    """Hedges' factor, which corrects the bias of small samples."""
 
 
 class BandDecision(Record):
     """One decision across seeds."""
 
     name: str
-    """Its name in the file."""
+    """The decision's name in the file."""
     estimand: EstimandResult
-    """What it is about, over all seeds."""
+    """The deciding estimand over all seeds."""
     criterion: str
-    """Name of the test."""
+    """Name of the statistical test."""
     alpha: Annotated[float, Unit("probability")]
-    """Level of the atom tests."""
+    """Significance level of the atom tests."""
     status: Literal["tested", "too_few", "degenerate", "diverged", "seed_not_applied"]
-    """tested: the atom tests were made; otherwise why they were not."""
+    """"tested" if the atom tests were made; otherwise the reason why they were not."""
     interval: Annotated[tuple[float, float] | None, Unit("the estimand's unit")]
-    """Confidence interval at level 1 − 2α. The band of a decided outcome always contains it; an interval inside a band
-    need not mean a decision, because excluding a band between two boundaries takes α/2 on each side."""
+    """Confidence interval at level 1 − 2α. The band of a decided outcome always contains it. The converse need not
+    hold: an interval inside a band may still be undecided, because excluding a band between two boundaries takes α/2 on
+    each side."""
     interval_level: Annotated[float, Unit("probability")]
-    """Level of that interval, 1 − 2α."""
+    """Confidence level of that interval, 1 − 2α."""
     atoms: tuple[AtomTest, ...]
-    """All atoms, in rising order."""
+    """Tests of all atoms, from left to right."""
     bands: dict[str, str]
-    """Band → its intervals as text."""
+    """Band → its intervals as a string."""
     outcome: str
-    """A band's name, inconclusive or invalid."""
+    """Name of a band, inconclusive or invalid."""
     alive: tuple[str, ...]
     """Bands that are not excluded."""
     p: Annotated[float | None, Unit("probability")]
-    """Largest p among the atoms of other outcomes than the decided one; for an inconclusive decision, than the
-    estimate's."""
+    """Largest p-value among the atoms of all other outcomes than the decided one; if inconclusive, than that of the
+    band in which the estimate lies."""
     boundary: Annotated[float | None, Unit("the estimand's unit")]
-    """The cut that blocks an inconclusive decision."""
+    """Cut that prevents a decision, if the outcome is inconclusive."""
     seeds_needed: Annotated[int | None, Unit("seeds")]
-    """Seeds in all that would decide it with 80% power if the estimate were the truth."""
+    """Total number of seeds that would decide with 80% power if the estimate were the true value."""
     seeds_needed_pessimistic: Annotated[int | None, Unit("seeds")]
-    """The same with the sd at its upper 80% limit."""
+    """Value of ``seeds_needed`` with the standard deviation at its upper 80% confidence limit."""
     steps: tuple[str, ...] = ()
-    """The reasoning, one sentence each."""
+    """The reasoning, one sentence per step."""
     posterior: Annotated[dict[str, float] | None, Unit("probability")] = None
-    """Band → P(the true mean lies in it | the seeds), Jeffreys' prior: a second opinion that decides nothing. None
-    where nothing was tested or a median is."""
+    """Band → posterior probability that the true mean lies in it, under Jeffreys' prior. It is a second opinion that
+    decides nothing; None if nothing was tested or if the tested parameter is a median."""
     effect_size: EffectSize | None = None
-    """Of a paired contrast."""
+    """Standardised effect size; only for a paired contrast."""
 
 
 class Look(Record):
-    """What the seeds so far said when they were judged before the last of them was trained, or then."""
+    """One look, that is, an interim analysis or the final one: the outcome after the first ``seeds`` seeds."""
 
     seeds: Annotated[int, Unit("seeds")]
-    """The first so many seeds."""
+    """Number of seeds, from the first, that the look judges."""
     outcome: str
-    """As if this were the last look; anything but inconclusive ends the run."""
+    """Outcome if this look were the last. Anything but inconclusive ends the run."""
     p: Annotated[float | None, Unit("probability")]
-    """Of the outcome, on the scale of α: with planned looks after the factor that is their number."""
+    """p-value of the outcome on the scale of α, Bonferroni-adjusted for the number of planned looks."""
 
 
 class Decision(Record):
-    """The outcome of a hypothesis."""
+    """The outcome of a hypothesis, and what led to it."""
 
     outcome: str
-    """A band's or combination's name, inconclusive or invalid."""
+    """Name of a band or of a combination's outcome, inconclusive or invalid."""
     predicted: str
-    """The outcome that the authors expected."""
+    """Outcome that the authors expected."""
     summary: str = ""
-    """One sentence; empty as long as the decision is not worded."""
+    """The decision in one sentence; empty until it has been put into words."""
     guards: tuple[GuardResult, ...]
-    """In the file's order."""
+    """Tests of the guards, in the file's order."""
     decisions: tuple[BandDecision, ...]
-    """In the file's order."""
+    """Decisions, in the file's order."""
     combination: str | None = None
-    """How several decisions made the outcome, in words."""
+    """Explanation in words of how several decisions led to the outcome."""
     p: Annotated[float | None, Unit("probability")]
-    """Of the outcome, on the scale of α: after the factors for several decisions and for planned looks; None where
-    there is none."""
+    """p-value of the outcome on the scale of α, adjusted for several decisions and for planned looks; None if there is
+    none."""
     diverged: Annotated[dict[str, tuple[int, ...]], Unit("seed indices")]
-    """Arm → indices of seeds that diverged, or whose number for a decision or guard could not be used."""
+    """Arm → indices of the seeds that diverged, or whose value for a decision or guard could not be used."""
     divergence_rate: Annotated[dict[str, tuple[float, float, float]], Unit("share of seeds")]
-    """Arm → rate and Clopper–Pearson 95% interval."""
+    """Arm → divergence rate and its Clopper–Pearson 95% interval."""
     clean_rate_limit: Annotated[float | None, Unit("share of seeds")]
-    """The failure rate per seed that n clean seeds leave open, 1 − .05^(1/n); None if a seed diverged."""
+    """Upper limit on the failure rate per seed that n seeds without a failure leave possible, 1 − .05^(1/n); None if a
+    seed diverged."""
     exploratory: tuple[EstimandResult, ...]
-    """Reported, never deciding."""
+    """Exploratory estimands, which are reported and never decide."""
     warnings: tuple[str, ...] = ()
-    """What a reader must know, one sentence each."""
+    """Facts that a reader must know, one sentence each."""
     looks: tuple[Look, ...] = ()
-    """Every look that was taken, in order, where the file asks for looks; the last one is this decision."""
+    """Every look that was taken, in order, if the file asks for looks. The last one is this decision."""
     exploratory_p: Annotated[dict[str, tuple[float, float]], Unit("probability")] = Field(default_factory=dict)
-    """Exploratory contrast → two-sided p of no difference (t or Welch), and adjusted over them (Benjamini–Hochberg)."""
+    """Exploratory contrast → two-sided p-value of no difference (Student's or Welch's t), and the same adjusted over
+    all exploratory contrasts (Benjamini–Hochberg)."""
     reason: Reason | None = None
-    """What gave the outcome; None in verdicts of an earlier form."""
+    """Reason for the outcome; None in verdicts of an earlier form."""
     combined: Annotated[Holding | LookedUp, Field(discriminator="rule")] | None = None
-    """How several decisions made the outcome; None for a single one."""
+    """Reason that several decisions together give the outcome; None for a single decision."""
     notices: tuple[Notice, ...] = ()
-    """What a reader must know; ``warnings`` in words."""
+    """Circumstances that a reader must know; ``warnings`` puts them into words."""

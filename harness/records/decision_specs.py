@@ -1,4 +1,4 @@
-"""What decides a hypothesis: guards, decisions, how they combine, and what their outcomes mean."""
+"""Specifications of guards, decisions and their combination, and of the meaning of their outcomes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from harness.criteria import Criterion
 from harness.plugins.fields import Unit
 from harness.plugins.registry import Named
-from harness.records.bands import Band, cuts_of
+from harness.records.bands import Band, find_cuts
 from harness.records.base import Id, Name, Record, Text
 from harness.records.estimands import Estimand
 
@@ -17,18 +17,18 @@ RESERVED_OUTCOMES = ("inconclusive", "invalid")
 
 
 class Guard(Record):
-    """What must hold for the decisions to mean anything. It is tested across seeds and never filters them."""
+    """A condition without which the decisions mean nothing. It is tested across all seeds and never filters them."""
 
     estimand: Name = Field(examples=["margin"])
-    """Which estimand."""
+    """Name of the estimand that the guard tests."""
     above: Annotated[float | None, Unit("the estimand's unit")] = Field(default=None, examples=[1.0e-7])
-    """It must lie above this, or"""
+    """Value that the estimand must lie above, in the estimand's unit. Give either this or ``below``."""
     below: Annotated[float | None, Unit("the estimand's unit")] = Field(default=None, examples=[2.5])
-    """below this."""
+    """Value that the estimand must lie below, in the estimand's unit. Give either this or ``above``."""
     alpha: Annotated[float, Unit("probability")] = Field(default=0.05, gt=0, lt=0.5)
-    """Level of the guard's own test."""
+    """Significance level of the guard's own one-sided test. The α of the decisions is not spent on it."""
     otherwise: Text = Field(examples=["The network did not train, so the comparison means nothing."])
-    """What the verdict says when the guard does not hold."""
+    """Sentence that the verdict prints if the guard does not hold."""
 
     @model_validator(mode="after")
     def _one_of(self) -> Guard:
@@ -38,21 +38,22 @@ class Guard(Record):
 
 
 class DecisionSpec(Record):
-    """An estimand, a criterion, and bands that tile the line."""
+    """A decision: an estimand, a criterion, and bands that tile the real line."""
 
     estimand: Name = Field(examples=["margin"])
-    """Which estimand decides."""
+    """Name of the estimand that decides."""
     criterion: Annotated[Criterion, Named("criteria")]
-    """The statistical test and its α."""
+    """Statistical test and its significance level α."""
     bands: dict[Name, Band] = Field(
         min_length=2, examples=[{"worse": "(-inf, -1)", "similar": "[-1, 1]", "better": "(1, inf)"}]
     )
-    """Outcome → union of intervals; together they cover the line, no point twice."""
+    """Outcome → union of intervals, in the estimand's unit. Together the bands cover the line, and every point belongs
+    to exactly one of them."""
 
     @property
     def cuts(self) -> tuple[float, ...]:
-        """Every boundary of the bands, rising, each once."""
-        return cuts_of(self.bands)
+        """Every boundary of the bands once, in ascending order."""
+        return find_cuts(self.bands)
 
     def about_signed_summary(self, estimand: Estimand) -> DecisionSpec:
         """Return the decision with its bands as statements about the signed summary of its estimand.
@@ -65,73 +66,82 @@ class DecisionSpec(Record):
 
 
 class Combine(Record):
-    """How several decisions make one outcome."""
+    """Rule that combines several decisions into one outcome; required if there is more than one."""
 
     rule: Literal["all", "any", "table"]
-    """all, any: whether every or some decision falls in its bands of ``holds``; table: combination → outcome."""
+    """Kind of combination. all, any: every decision, or at least one, must fall into its bands under ``holds``; table:
+    the rows of ``table`` assign outcomes to combinations of bands."""
     holds: dict[Name, tuple[Name, ...]] | None = Field(
         default=None, examples=[{"harm": ["worse"], "depth": ["useful"]}]
     )
-    """all, any: decision → its bands that count as holding."""
+    """For all and any: decision → its bands that count as holding."""
     outcome: Name | None = Field(default=None, examples=["credit_fails"])
-    """all, any: the outcome if it holds."""
+    """For all and any: outcome if the combination holds."""
     otherwise: Name | None = Field(default=None, examples=["undecided"])
-    """all, any: the outcome if it does not."""
+    """For all and any: outcome if the combination does not hold."""
     table: tuple[Cell, ...] | None = None
-    """table: the first row that fits gives the outcome."""
+    """For table: rows of which the first that fits gives the outcome."""
 
     @model_validator(mode="after")
     def _complete(self) -> Combine:
         simple = (self.holds, self.outcome, self.otherwise)
         if self.rule == "table":
             if self.table is None or any(part is not None for part in simple):
-                raise ValueError("rule table takes 'table' and nothing else")
+                raise ValueError("rule table takes the key 'table' and no other")
         elif self.table is not None or any(part is None for part in simple):
             raise ValueError(f"rule {self.rule} takes holds, outcome and otherwise")
         return self
 
     @property
     def outcomes(self) -> tuple[str, ...]:
-        """Every outcome it can give, in the file's order, each once."""
+        """Every outcome that the combination can give once, in the file's order."""
         names = [cell.outcome for cell in self.table] if self.table else [self.outcome or "", self.otherwise or ""]
         return tuple(dict.fromkeys(names))
 
 
 class Cell(Record):
-    """One row of a truth table: an outcome for a combination of bands; a decision not named may be anything."""
+    """One row of the table: an outcome for a combination of bands.
+
+    A decision that the row does not name may fall into any band.
+    """
 
     when: dict[Name, Name] = Field(examples=[{"harm": "worse", "depth": "useful"}])
-    """Decision → band."""
+    """Decision → band that it must fall into."""
     outcome: Name = Field(examples=["credit_fails"])
-    """What the combination means."""
+    """Outcome that this combination gives."""
 
 
 class Exclusions(Record):
-    """What happens to seeds that cannot be used."""
+    """Rule for seeds that have no usable value."""
 
     diverged: Literal["invalid", "worst_case", "exclude"] = "invalid"
-    """invalid: no outcome; worst_case: the metric's worst value; exclude: the seed is dropped, and counted."""
+    """Treatment of a seed that diverged in any deciding arm. invalid (default): the outcome is invalid; worst_case: the
+    seed counts with the metric's worst value; exclude: the seed is dropped, and the verdict counts it."""
 
 
 class Replication(Record):
-    """When a rerun on another device agrees with a run; on the same device and plan only the same bits do."""
+    """Rule by which a rerun on another device agrees with a run.
+
+    On the same device and with the same plan, only the same bits agree.
+    """
 
     level: Annotated[float, Unit("probability")] = Field(default=0.99, ge=0.5, lt=1)
-    """The outcome must be the same, and the mean of every deciding or guarding estimand must lie where that of an
-    independent repetition would with this probability."""
+    """Prediction level of the comparison: the outcome must be the same, and the mean of every deciding or guarding
+    estimand must lie in the interval that holds the mean of an independent repetition with this probability. A higher
+    level tolerates larger differences."""
 
 
 class Implication(Record):
-    """What an outcome means for claims made earlier."""
+    """The meaning of an outcome for claims made earlier."""
 
     says: Text = Field(examples=["The penalty helps by more than a point."])
-    """The interpretation, fixed before the data."""
+    """Interpretation of the outcome, fixed before there are data."""
     supports: tuple[Id, ...] = ()
-    """Claims that it supports."""
+    """Claims that the outcome supports."""
     walks_back: tuple[Id, ...] = ()
-    """Claims that it walks back."""
+    """Claims that the outcome walks back."""
     restores: tuple[Id, ...] = ()
-    """Claims walked back earlier that it restores."""
+    """Claims that an earlier verdict walked back and this outcome restores."""
 
 
 Combine.model_rebuild()

@@ -15,45 +15,48 @@ from harness.plugins.registry import Named
 from harness.records.base import Name, Record
 
 
-def _contrasted(text: str) -> tuple[str, str]:
+def _parse_contrast(text: str) -> tuple[str, str]:
     arms = tuple(part.strip() for part in text.split(" - "))
     if len(arms) != 2:
-        raise ValueError(f"{text!r} is no contrast; write two arms: first - second")
+        raise ValueError(f"{text!r} is not a contrast; write two arms: first - second")
     return arms
 
 
-SHORT_FORMS: Mapping[str, Callable[[str], Any]] = {"metric": lambda name: {"name": name}, "contrast": _contrasted}
-"""Key of an estimand → what its text stands for: a metric by its name alone, a contrast as ``first - second``.
+SHORT_FORMS: Mapping[str, Callable[[str], Any]] = {"metric": lambda name: {"name": name}, "contrast": _parse_contrast}
+"""Key of an estimand → function that expands its short form: a metric's name, a contrast as ``first - second``.
 
 Raises:
-    ValueError: no contrast of two arms.
+    ValueError: The string is not a contrast of two arms.
 """
 
 
 class Estimand(Record):
-    """The number about arms that a decision is about: a metric of one arm, or the paired contrast of two."""
+    """A number about arms that a decision or a guard is about: a metric of one arm, or the contrast of two arms."""
 
     metric: Annotated[Metric, Named("metrics")]
-    """What is measured (in the file: its name)."""
+    """Metric that is measured. In the file, its name is enough."""
     arm: Name | None = Field(default=None, examples=["penalized"])
-    """The arm it is measured on, or"""
+    """Arm on which the metric is measured. Give either this or ``contrast``."""
     contrast: tuple[Name, Name] | None = Field(default=None, examples=["penalized - shallow"])
-    """two arms, first minus second, paired by seed (in the file: "first - second")."""
+    """Two arms that are compared, first minus second, written as "first - second". Give either this or ``arm``."""
     layer: Annotated[int | None, Unit("layers")] = Field(default=None, ge=0, examples=[2])
-    """Layer l, for metrics that have one value per layer."""
+    """Layer l at which the metric is taken, from 0; required by metrics that have one value per layer."""
     epoch: Annotated[int | None, Unit("epochs")] = Field(default=None, ge=1, examples=[10])
-    """Evaluated epoch; the last if not given."""
+    """Evaluated epoch, from 1, at which the metric is taken. The default is the last epoch."""
     samples: Literal["mean", "std", "median"] | None = Field(default=None, examples=["mean"])
-    """Summary over probe samples, for metrics with one value per sample."""
+    """Summary over the probe samples; required by metrics that have one value per sample."""
     pairing: Literal["seed", "unpaired"] = Field(default="seed", exclude_if=lambda value: value == "seed")
-    """How a contrast compares its arms: seed by seed, or as two samples of their own (criterion welch)."""
+    """Comparison of the two arms of a contrast. seed (default): seed by seed, which removes the variance that both arms
+    share; unpaired: as two independent samples, for the criterion welch."""
     seeds: Target = "mean"
-    """Summary across seeds: the parameter that is tested. pseudomedian: the median of the mean of two seeds."""
+    """Summary across seeds, which is the parameter that the criterion tests. The pseudomedian is the median of the mean
+    of two seeds (criterion wilcoxon)."""
     transform: Literal["none", "log10", "absolute_after"] = "none"
-    """log10: of each seed's value before any contrast, for positive, skewed quantities; absolute_after: the bands are
-    about |θ|, where θ is the signed summary across seeds (absolute values are never averaged)."""
+    """Transformation. log10: of each seed's value before any contrast, for positive, skewed quantities; absolute_after:
+    the bands are about |θ|, where θ is the signed summary across seeds, because absolute values must not be averaged.
+    """
     unit: Literal["raw", "pp"] = "raw"
-    """pp: multiplied by 100, in percentage points."""
+    """Unit of values and bands. raw: the metric's own; pp: percentage points, the value times 100."""
 
     @model_validator(mode="before")
     @classmethod
@@ -73,12 +76,12 @@ class Estimand(Record):
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """The arms it needs."""
+        """Arms that the estimand needs."""
         return (self.arm,) if self.arm is not None else (self.contrast or ())
 
     @property
     def domain(self) -> tuple[float, float]:
-        """The closed interval of values that it can have at a seed, in its unit and transform.
+        """Closed interval of the values that the estimand can have at a seed, in its unit and transform.
 
         A standard deviation over samples is at most the width of the metric's bounds.
         """
@@ -94,7 +97,7 @@ class Estimand(Record):
 
     @property
     def band_domain(self) -> tuple[float, float]:
-        """The values that its bands speak about: its own, or their absolute values."""
+        """Closed interval of the values that the bands are about: the estimand's own, or their absolute values."""
         low, high = self.domain
         if self.transform != "absolute_after":
             return low, high

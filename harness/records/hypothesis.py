@@ -1,4 +1,4 @@
-"""The pre-registration as a record. ``harness.spec`` reads it from YAML and checks what types cannot."""
+"""The pre-registration as a record. ``harness.spec`` reads it from YAML and checks what types cannot express."""
 
 from __future__ import annotations
 
@@ -25,21 +25,22 @@ from harness.records.setup import Arm, Setup
 
 
 class Prediction(Record):
-    """What is expected, before any data."""
+    """The authors' prediction, made before there are data."""
 
     outcome: Name = Field(examples=["better"])
-    """The outcome that the authors expect."""
+    """Outcome that the authors expect."""
     why: Text = Field(examples=["Earlier runs at other settings gained 2 to 3 points."])
-    """Their reason."""
+    """Reason why they expect it."""
 
 
 class PriorData(Record):
-    """What the authors had seen of data that bear on the question (OSF and AsPredicted, question 1)."""
+    """The authors' prior knowledge of data that bear on the question (OSF and AsPredicted, question 1)."""
 
     level: Literal["none", "exists_unseen", "summaries_seen", "analysed"]
-    """none: no such data exist; exists_unseen: they exist, nobody looked; summaries_seen; analysed."""
+    """Extent of that knowledge. none: no such data exist; exists_unseen: they exist and nobody has looked at them;
+    summaries_seen: summaries were seen; analysed: the data were analysed."""
     what: Text | None = Field(default=None, examples=["Two pilot runs at these settings."])
-    """What was seen; required unless the level is none."""
+    """Description of what exists or was seen; required unless the level is none."""
 
     @model_validator(mode="after")
     def _say_what(self) -> PriorData:
@@ -49,55 +50,59 @@ class PriorData(Record):
 
 
 class Hypothesis(Record):
-    """One pre-registration, complete: defaults filled in, arms expanded, setup merged into every arm."""
+    """One complete pre-registration: defaults filled in, arms expanded, the common setup merged into every arm."""
 
     schema_version: Literal[1]
-    """Version of this form."""
+    """Version of the file format."""
     id: Id = Field(examples=["bp-penalty-control"])
-    """Names the hypothesis everywhere; unique in the folder."""
+    """Name of the hypothesis in commands, folders and the ledger; unique in the project."""
     family: Id | None = Field(default=None, examples=["dfa-penalties"])
-    """Hypotheses that are read together: ``list --family`` corrects their outcomes for being several (Holm)."""
+    """Name of a family of hypotheses that are read together. ``harness list --family`` adjusts their p-values for
+    multiplicity (Holm). Leave it out if the hypothesis stands alone."""
     title: Text = Field(examples=["The penalty itself is not what caps penalised DFA"])
-    """The statement, as a heading."""
+    """The hypothesis as a statement, used as a heading."""
     question: Text = Field(examples=["Does BP under the same penalty still clear the shallow baseline?"])
-    """What is asked."""
+    """Question that the experiment answers."""
     prediction: Prediction
-    """What is expected, before any data."""
+    """The authors' prediction, made before there are data."""
     rationale: Text | None = Field(default=None, examples=["Earlier work reports a gain without a control."])
-    """Background, if the question needs it."""
+    """Background of the question. It changes nothing and is printed in the verdict."""
     prior_data_seen: PriorData
-    """What the authors had seen beforehand."""
+    """The authors' prior knowledge of data that bear on the question (OSF and AsPredicted, question 1)."""
     setup: Setup
-    """How arms are trained unless they say otherwise."""
+    """Training setup that all arms share unless they override parts of it."""
     arms: dict[Name, Arm] = Field(min_length=1)
-    """The ways of training that are compared."""
+    """Ways of training that are compared, each under its name."""
     seeds: Seeds
-    """The independent repetitions."""
+    """Independent repetitions, shared by all arms. Arms at the same seed start from the same weights and see the same
+    batches."""
     estimands: dict[Name, Estimand] = Field(min_length=1)
-    """The numbers that decisions and guards are about."""
+    """Numbers about arms that decisions and guards are about, each under its name."""
     guards: dict[Name, Guard] = Field(default_factory=dict)
-    """What must hold."""
+    """Conditions without which the decisions mean nothing. A violated guard makes the outcome invalid; one that can't
+    be verified makes it inconclusive."""
     decisions: dict[Name, DecisionSpec] = Field(min_length=1)
-    """What decides."""
+    """Decisions, each of which asks into which band an estimand falls."""
     combine: Combine | None = None
-    """How several decisions make one outcome; required if there are several."""
+    """Rule that combines several decisions into one outcome; required if there is more than one."""
     exclusions: Exclusions = Exclusions()
-    """What happens to seeds that cannot be used."""
+    """Rule for seeds that have no usable value."""
     stopping: Stopping = Stopping()
-    """When seeds stop being added."""
+    """Stopping rule, which says when no more seeds are trained. By default, all seeds are trained and judged once."""
     implications: dict[Name, Implication]
-    """Outcome → what it means; one for every outcome, inconclusive and invalid too."""
+    """Outcome → what it means. Every outcome needs one, inconclusive and invalid too."""
     replication: Replication = Replication()
-    """When a rerun elsewhere agrees."""
+    """Rule by which a rerun on another device agrees with a run. On the same device and with the same plan, only the
+    same bits agree."""
     exploratory: dict[Name, Estimand] = Field(default_factory=dict)
-    """Reported, never deciding."""
+    """Estimands that the verdict reports and that never decide."""
 
     @field_validator("decisions")
     @classmethod
     def _about_signed_summaries(
         cls, decisions: dict[str, DecisionSpec], info: ValidationInfo
     ) -> dict[str, DecisionSpec]:
-        """From here on all bands are about the signed summary; the given decisions keep theirs as written."""
+        """Return the decisions with bands about the signed summary; the given ones keep theirs as written."""
         estimands: Mapping[str, Estimand] = info.data.get("estimands", {})  # missing where an estimand is wrong
         return {
             name: decision.about_signed_summary(estimands[decision.estimand])
@@ -108,7 +113,7 @@ class Hypothesis(Record):
 
     @property
     def looks(self) -> tuple[int, ...]:
-        """Numbers of seeds at which the seeds so far are judged; the last is all of them."""
+        """Numbers of seeds after which the seeds so far are judged. The last is all of them."""
         return self.stopping.numbers(self.seeds.number)
 
     @property
@@ -125,10 +130,10 @@ class Registered(Record):
     """A hypothesis together with what its registration fixed."""
 
     hypothesis: Hypothesis
-    """As it is now, in all that was registered."""
+    """The registered hypothesis, read with this version's defaults."""
     claims: Claims
     """The claims as registered."""
     registration: str
-    """Digest of the event that registered it first."""
+    """Digest of the event that first registered the hypothesis."""
     seeds: Annotated[tuple[int, ...], Unit("seed numbers")]
-    """The seed numbers, derived from the registration or listed in the file."""
+    """Seed numbers, derived from the registration or listed in the file."""

@@ -13,61 +13,61 @@ class Series(Record):
     """One metric of one replica over the evaluated epochs."""
 
     epochs: Annotated[tuple[int, ...], Unit("epochs")]
-    """Evaluated epochs, from 1."""
+    """Evaluated epochs, counted from 1."""
     values: Annotated[dict[str, tuple[tuple[float | None, ...], ...]], Unit("the metric's unit")]
-    """Summary ("mean", "std", "median"; "value" for metrics without samples) → ``[epoch][layer]``; one column for
-    metrics without layers; None where the number was not finite."""
+    """Summary ("mean", "std", "median"; "value" for metrics without samples) → ``[epoch][layer]``. Metrics without
+    layers have one column; None marks a number that was not finite."""
 
 
 class ReplicaResult(Record):
-    """What one replica measured."""
+    """The measurements of one replica."""
 
     arm: str
-    """The arm's name."""
+    """Name of the arm."""
     seed_index: Annotated[int, Unit("1")]
-    """Position in the list of seeds, from 0."""
+    """Position in the list of seeds, counted from 0."""
     seed: Annotated[int, Unit("1")]
     """The seed number."""
     status: Literal["finished", "diverged"]
-    """diverged: a loss, a weight, what its update divides by, or a logit stopped being finite."""
+    """"diverged" if a loss, a weight, the denominator of an update, or a logit became non-finite; else "finished"."""
     diverged_epoch: Annotated[int | None, Unit("epochs")] = None
-    """Epoch (from 1) in which that was found."""
+    """Epoch, from 1, in which the divergence was detected."""
     weights_sha256: str
-    """Digest of the final weights: equal digests of two seeds mean that the seed was not applied."""
+    """Digest of the final weights. Two seeds with equal digests show that the seed was not applied."""
     metrics: dict[str, Series]
-    """Metric → what it measured."""
+    """Metric → its values."""
 
 
 class Measurements(Record):
-    """All replicas of a run, arm by arm, seed by seed."""
+    """All replicas of a run, ordered by arm and then by seed."""
 
     v: Literal[1] = 1
-    """Version of this form."""
+    """Version of this record's form."""
     hypothesis: str
-    """The hypothesis's id."""
+    """Id of the hypothesis."""
     registration: str
-    """Digest of the event that registered it first."""
+    """Digest of the event that first registered the hypothesis."""
     pilot: bool = False
-    """Scaled down: never gives an outcome."""
+    """True for a pilot, which is scaled down and never gives an outcome."""
     seeds: Annotated[tuple[int, ...], Unit("seed numbers")]
-    """The seed numbers, in the registration's order."""
+    """Seed numbers, in the registration's order."""
     epochs: Annotated[dict[str, int], Unit("epochs")]
-    """Arm → epochs trained."""
+    """Arm → number of epochs trained."""
     data: dict[str, DataRecord]
-    """Data-set name → what was used."""
+    """Data-set name → the data that were used."""
     replicas: tuple[ReplicaResult, ...]
-    """One per arm and seed."""
+    """Measurements of every arm and seed."""
 
     def first(self, seeds: int) -> Measurements:
-        """The same measurements as they were when only the first ``seeds`` seeds had been trained."""
+        """Return the measurements as they were when only the first ``seeds`` seeds had been trained."""
         kept = tuple(result for result in self.replicas if result.seed_index < seeds)
         return self.model_copy(update={"seeds": self.seeds[:seeds], "replicas": kept})
 
     def replica(self, arm: str, seed_index: int) -> ReplicaResult:
-        """The replica of an arm and a seed.
+        """Return the replica of an arm and a seed.
 
         Raises:
-            KeyError: it is not there.
+            KeyError: There is no such replica.
         """
         for result in self.replicas:
             if result.arm == arm and result.seed_index == seed_index:

@@ -1,4 +1,4 @@
-"""What will be trained: arms × seeds, grouped into cohorts that train as one program each."""
+"""The training plan: arms × seeds, grouped into cohorts that each train as one program."""
 
 from __future__ import annotations
 
@@ -10,37 +10,41 @@ from harness.records.base import Record
 from harness.records.setup import Arm, Setup
 
 PROCESSOR_COHORT = 20
-"""Most replicas that a plan lets train together on a processor: more gain little there, and cores share cohorts."""
+"""Maximum number of replicas that a plan trains together on a CPU. More would gain little, and smaller cohorts share
+the cores better."""
 CHUNK_REPLICAS = 16
-"""Replicas that are measured at a time: bounds memory, and fixes the shapes of the products."""
+"""Number of replicas that are evaluated at a time. It bounds memory and fixes the shapes of the matrix products."""
 CHUNK_SAMPLES = 2500
-"""Test samples that are measured at a time."""
+"""Number of test samples that are evaluated at a time."""
 
 
 class Replica(Record):
     """One (arm, seed) pair."""
 
     arm: str
-    """The arm's name."""
+    """Name of the arm."""
     seed_index: Annotated[int, Unit("1")]
-    """Position in the hypothesis's list of seeds, from 0."""
+    """Position in the hypothesis's list of seeds, counted from 0."""
     seed: Annotated[int, Unit("1")]
     """The seed number."""
 
 
 class Cohort(Record):
-    """Replicas of one program: same model, data, freezing and schedule; rules, rates and strengths may differ."""
+    """Replicas that train as one program.
+
+    They share model, data, freezing and schedule; rules, learning rates and penalty strengths may differ.
+    """
 
     arms: dict[str, Arm]
-    """Arm id → arm, for the arms of its replicas."""
+    """Name → arm, for the arms of the cohort's replicas."""
     replicas: tuple[Replica, ...]
-    """In the order of axis 0: seed by seed within arm by arm, arms of one rule next to each other."""
+    """Replicas in the order of axis 0: by arm and then by seed, with arms of one rule next to each other."""
     memory_bytes: Annotated[int, Unit("bytes")]
     """Predicted peak device memory."""
 
     @property
     def setup(self) -> Setup:
-        """The setup that all its arms share up to per-replica numbers."""
+        """Setup that all arms of the cohort share, except for numbers that may differ between replicas."""
         return next(iter(self.arms.values())).setup
 
 
@@ -48,20 +52,20 @@ class Plan(Record):
     """All cohorts of a run, trained one after the other."""
 
     hypothesis: str
-    """The hypothesis's id."""
+    """Id of the hypothesis."""
     registration: str
-    """Digest of the event that registered it first; empty in a plan that will not be run."""
+    """Digest of the event that first registered the hypothesis; empty in a plan that will not be run."""
     seeds: Annotated[tuple[int, ...], Unit("seed numbers")]
-    """The seed numbers, in order."""
+    """Seed numbers, in order."""
     cohorts: tuple[Cohort, ...]
-    """In the order of training."""
+    """Cohorts in the order of training."""
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the whole plan: what a resumed or repeated run must share to come to the same bits."""
+        """SHA-256 of the whole plan, which a resumed or repeated run must share to reproduce the same bits."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     def steps(self, cohort: Cohort) -> int:
-        """Optimisation steps of a cohort."""
+        """Return the number of optimisation steps of a cohort."""
         setup = cohort.setup
         return setup.epochs * -(-setup.dataset.train_count // setup.batch_size)

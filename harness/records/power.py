@@ -1,4 +1,4 @@
-"""Operating characteristics: how likely each outcome is, before any data, if the truth were so and so."""
+"""Operating characteristics: how likely each outcome is for a range of assumed true effects, before there are data."""
 
 from __future__ import annotations
 
@@ -9,125 +9,133 @@ from harness.records.base import Record
 
 
 class PredictionPower(Record):
-    """The chance of what was predicted, at one true effect."""
+    """The probability that the prediction comes true, at one true effect."""
 
     effect: Annotated[float, Unit("the estimand's unit")]
     """True value of the estimand."""
     where: str
-    """In words: where the effect lies within the predicted bands."""
+    """Position of the effect within the predicted bands, in words."""
     chances: Annotated[tuple[float, ...], Unit("probability")]
-    """With the registered seeds, for every sd."""
+    """Probability with the registered seeds, for every standard deviation."""
     seeds: Annotated[tuple[int | None, ...], Unit("seeds")]
-    """Seeds that give a chance of 80%, for every sd; None: no number that was tried does. With ``looks``, the first by
-    which the chance is 80%."""
+    """Number of seeds that gives a probability of 80%, for every standard deviation; None if no number that was tried
+    does. With ``looks``, the first look by which the probability is 80%."""
 
 
 class DecisionPower(Record):
-    """One decision's operating characteristics."""
+    """The operating characteristics of one decision."""
 
     name: str
-    """Its name in the file."""
+    """The decision's name in the file."""
     title: str
-    """Its estimand, in words."""
+    """The decision's estimand, in words."""
     unit: str
-    """The estimand's: pp, log10, a metric's unit, or empty."""
+    """Unit of the estimand: "pp", "log10", the metric's unit, or empty."""
     criterion: str
-    """Name of the test."""
+    """Name of the statistical test."""
     alpha: Annotated[float, Unit("probability")]
-    """The level that it is made at, after several decisions and looks have shared it."""
+    """Significance level of the decision, after several decisions and looks have shared α."""
     bands: dict[str, str]
-    """Band → its intervals as text."""
+    """Band → its intervals as a string."""
     cuts: Annotated[tuple[float, ...], Unit("the estimand's unit")]
-    """Where one band ends and the next begins, rising."""
+    """Boundaries between the bands, in ascending order."""
     seeds: Annotated[int, Unit("seeds")]
-    """As registered."""
+    """Registered number of seeds."""
     predicted: tuple[str, ...]
-    """Bands that it must fall in for the prediction to come true; empty where nothing is predicted of it alone."""
+    """Bands that the decision must fall into for the prediction to come true; empty if the prediction asks nothing of
+    this decision alone."""
     sds: Annotated[tuple[float, float, float], Unit("the estimand's unit")]
     """Standard deviations between seeds: a small one, the assumed one, a large one."""
     sd_source: str
-    """Where the assumed one comes from, and how the others follow from it."""
+    """Source of the assumed standard deviation, and derivation of the others from it."""
     draws: Annotated[int | None, Unit("samples")]
-    """Samples behind every chance; None: computed without chance."""
+    """Number of simulated samples behind every probability; None if the probabilities are computed without simulation.
+    """
     outcomes: tuple[str, ...]
     """The bands, and inconclusive."""
     numbers: Annotated[tuple[int, ...], Unit("seeds")]
-    """Numbers of seeds; where ``looks`` are counted in, those of looks, and a chance is that of the outcome by then."""
+    """Numbers of seeds. If ``looks`` are counted in, these are the looks, and a probability is that of the outcome by
+    then."""
     effects: Annotated[tuple[float, ...], Unit("the estimand's unit")]
-    """True values of the estimand."""
+    """Assumed true values of the estimand."""
     chances: Annotated[tuple[tuple[tuple[tuple[float, ...], ...], ...], ...], Unit("probability")]
     """P(outcome | true effect, sd, n) as ``[sd][n][effect][outcome]``."""
     curve_effects: Annotated[tuple[float, ...], Unit("the estimand's unit")]
-    """True values, close together near the cuts."""
+    """Assumed true values for the curve, close together near the cuts."""
     curve: Annotated[tuple[tuple[float, ...], ...], Unit("probability")]
-    """P(outcome | true effect) with the assumed sd and the registered seeds, ``[effect][outcome]``."""
+    """P(outcome | true effect) with the assumed standard deviation and the registered seeds, ``[effect][outcome]``."""
     landmarks: Annotated[tuple[float, ...], Unit("the estimand's unit")]
-    """Those of ``curve_effects`` that are worth a row: cuts, middles of bands, one sd off the cuts."""
+    """The ``curve_effects`` that deserve a row in a table: cuts, middles of bands, one standard deviation off the cuts.
+    """
     prediction: tuple[PredictionPower, ...]
-    """At true effects that the prediction allows, the most telling first."""
+    """Probability of the prediction at true effects that it allows, the most telling first."""
     by_number: Annotated[tuple[tuple[float, ...], ...], Unit("probability")]
     """P(predicted bands) at the first effect of ``prediction``, ``[sd][n]``."""
     greatest: Annotated[float | None, Unit("probability")]
-    """The greatest chance of the predicted bands at any true effect, with the assumed sd and the registered seeds."""
+    """Greatest probability of the predicted bands over all true effects, with the assumed standard deviation and the
+    registered seeds."""
     within: Annotated[tuple[tuple[float | None, float | None], ...], Unit("the estimand's unit")]
-    """True effects at which that chance is 80% or more; None: without end."""
+    """Ranges of true effects at which that probability is 80% or more; None marks an end at infinity."""
     looks: Annotated[tuple[int, ...], Unit("seeds")] = ()
-    """Seeds at the looks that every chance counts in; empty where there is one look, or the last one's is meant."""
+    """Numbers of seeds at the looks that every probability counts in; empty if there is only one look or only the last
+    is meant."""
     seeds_trained: Annotated[tuple[float, ...], Unit("seeds")] = ()
-    """With such looks, how many seeds a run takes on average at each of ``landmarks``, with the assumed sd."""
+    """Expected number of seeds that a run with such looks trains, at each of ``landmarks``, with the assumed standard
+    deviation."""
 
 
 class GuardPower(Record):
-    """How likely a guard is to be verified, if the truth is what an earlier run estimated."""
+    """The probability that a guard is verified, if the true value is what an earlier run estimated."""
 
     name: str
-    """Its name in the file."""
+    """The guard's name in the file."""
     title: str
-    """Its estimand, in words."""
+    """The guard's estimand, in words."""
     unit: str
-    """The estimand's, as of a decision."""
+    """Unit of the estimand: "pp", "log10", the metric's unit, or empty."""
     side: Literal["above", "below"]
-    """Where the estimand must lie."""
+    """Side of the threshold on which the estimand must lie."""
     threshold: Annotated[float, Unit("the estimand's unit")]
-    """Of what."""
+    """Value that the estimand must lie above or below."""
     test: str
     """Name of the test."""
     alpha: Annotated[float, Unit("probability")]
-    """Its level, after looks have shared it."""
+    """Significance level of the guard, after looks have shared it."""
     seeds: Annotated[int, Unit("seeds")]
-    """As registered."""
+    """Registered number of seeds."""
     effect: Annotated[float, Unit("the estimand's unit")]
     """Assumed true value."""
     sd: Annotated[float, Unit("the estimand's unit")]
     """Assumed standard deviation between seeds."""
     source: str
-    """Where both come from."""
+    """Source of both assumptions."""
     verified: Annotated[float, Unit("probability")]
-    """Chance that it is shown to hold after all seeds."""
+    """Probability that the guard is shown to hold after all seeds."""
     violated: Annotated[float, Unit("probability")]
-    """Chance that it is shown not to hold, which makes the outcome invalid; else it stays unverified."""
+    """Probability that the guard is shown not to hold, which makes the outcome invalid. Otherwise it remains
+    unverified."""
 
 
 class PowerReport(Record):
-    """What ``harness power`` shows."""
+    """The report that ``harness power`` shows."""
 
     v: Literal[1] = 1
-    """Version of this form."""
+    """Version of this record's form."""
     hypothesis: str
-    """The hypothesis's id."""
+    """Id of the hypothesis."""
     title: str
-    """Its statement."""
+    """The hypothesis as a statement."""
     predicted: str
-    """The outcome that the authors expect."""
+    """Outcome that the authors expect."""
     seeds: Annotated[int, Unit("seeds")]
-    """As registered."""
+    """Registered number of seeds."""
     decisions: tuple[DecisionPower, ...]
-    """In the file's order."""
+    """Operating characteristics of the decisions, in the file's order."""
     together: Annotated[tuple[float, float] | None, Unit("probability")]
-    """Bounds on the chance that the prediction comes true, with the assumed sds, each decision at the first effect of
-    its ``prediction``, and the guards at theirs where all are known; None where the prediction asks for no decision in
-    particular."""
+    """Lower and upper bound on the probability that the prediction comes true, with the assumed standard deviations,
+    each decision at the first effect of its ``prediction``, and the guards at their assumed values if all of them are
+    known. None if the prediction asks nothing of any single decision."""
     notes: tuple[str, ...]
-    """What a reader must know, one sentence each."""
+    """Facts that a reader must know, one sentence each."""
     guards: tuple[GuardPower, ...] = ()
-    """Those of which an earlier run knows something, in the file's order."""
+    """Guards about which an earlier run gives information, in the file's order."""

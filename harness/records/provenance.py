@@ -1,4 +1,7 @@
-"""Where a result came from: env.json. Everything a verdict prints that is neither registered nor measured."""
+"""Provenance of a result: env.json.
+
+It holds everything that a verdict prints and that is neither registered nor measured.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,14 @@ from harness.records.base import Record
 
 
 class DataRecord(Record):
-    """The data that were used."""
+    """The data that a run used."""
 
     fingerprint: str
     """SHA-256 over the decoded arrays of both splits."""
     origin: str
-    """Where they came from, in words."""
+    """Origin of the data, in words."""
     canonical: bool
-    """Whether they are the data set's official files."""
+    """True if they are the data set's official files."""
     train: Annotated[int, Unit("images")]
     """Size of the training split."""
     test: Annotated[int, Unit("images")]
@@ -29,75 +32,79 @@ class Attempt(Record):
     """A run that was started, whatever became of it."""
 
     run: str
-    """Digest of its run_started event, first 12 digits."""
+    """First 12 digits of the digest of its run_started event."""
     status: Literal["open", "finished", "failed", "aborted", "pilot"]
-    """pilot, or how far it came."""
+    """"pilot", or the stage that the run reached."""
     started: str
-    """Claimed time, UTC."""
+    """Claimed time of the start, UTC."""
     outcome: str | None = None
-    """Of its verdict; None where there is none."""
+    """Outcome of its verdict; None without a verdict."""
     reason: str | None = None
-    """Why it was closed without results."""
+    """Reason why it was closed without results."""
 
 
 class Provenance(Record):
-    """What the verdict prints about how the result was made."""
+    """The circumstances of a run that its verdict prints."""
 
     run: str
-    """First 12 digits of the run_started event."""
+    """First 12 digits of the digest of the run_started event."""
     registration: str
-    """Digest of the event that registered the hypothesis first."""
+    """Digest of the event that first registered the hypothesis."""
     registered_time: str
     """Claimed time of that event, UTC."""
     started: str
-    """Claimed time, UTC."""
+    """Claimed time of the start, UTC."""
     finished: str
-    """Claimed time, UTC."""
+    """Claimed time of the end, UTC."""
     commit: str | None
-    """Git commit of the code; None where there is none."""
+    """Git commit of the code; None if there is none."""
     no_commit: str | None = Field(default=None, exclude_if=lambda value: value is None)
-    """Why there is none: "no git", "no repository", …; None also in verdicts written before this was noted."""
+    """Reason why there is no commit ("no git", "no repository", …). None also in verdicts from before it was recorded.
+    """
     dirty: bool | None
-    """Whether tracked files differed from the commit, run folders aside."""
+    """True if tracked files outside the run folders differed from the commit."""
     dirty_digest: str | None
     """SHA-256 of that difference."""
     harness: str
     """Version of this package."""
     code: str = ""
-    """SHA-256 over this package's Python files; empty in verdicts written before it was noted."""
+    """SHA-256 over this package's Python files; empty in verdicts from before it was recorded."""
     packages: dict[str, str]
     """Package → version."""
     python: str
-    """The interpreter's version."""
+    """Version of the Python interpreter."""
     platform: str
     """Operating system and processor."""
     device: str
-    """What trained, in words."""
+    """Device that trained, in words."""
     arithmetic: dict[str, str] = Field(default_factory=dict, exclude_if=lambda value: not value)
-    """What selected its arithmetic besides, as in the run_started event; empty in verdicts from before it was noted."""
+    """Whatever else selected the arithmetic, as in the run_started event; empty in verdicts from before it was
+    recorded."""
     data_notes: dict[str, tuple[str, ...]] = Field(default_factory=dict, exclude_if=lambda value: not value)
-    """Data-set name → what was counted in its images, one sentence each: copies across the splits, uneven classes."""
+    """Data-set name → facts counted in its images, one sentence each: copies across the splits, uneven classes."""
     command: str
     """The command, as another person could give it."""
     durations: Annotated[dict[str, float], Unit("s")]
-    """Stage → seconds."""
+    """Stage → duration."""
     resumed: Annotated[int, Unit("times")]
-    """How many times the attempt was resumed."""
+    """Number of times that the attempt was resumed."""
     hand_picked_seeds: bool
-    """Whether the file lists its seeds."""
+    """True if the file lists its seeds."""
     weights: dict[str, str]
-    """File below the run's weights/ folder → SHA-256, for what ``save`` kept."""
+    """File below the run's weights/ folder → SHA-256, for everything that ``save`` kept."""
     cohorts: Annotated[tuple[int, ...], Unit("replicas")]
-    """Replicas per cohort, in the order trained."""
+    """Number of replicas per cohort, in the order of training."""
     attempts: tuple[Attempt, ...]
     """All attempts at this hypothesis up to this verdict, in ledger order."""
     deviations: tuple[str, ...]
-    """What differed from the registration, one sentence each."""
+    """Deviations from the registration, one sentence each."""
     words: str | None = None
-    """What differed besides and is meant for words: templates, and code that reports, checks and keeps records."""
+    """Differences from the registration that concern wording only: templates, and code that reports, checks and keeps
+    records."""
     tried: tuple[str, ...] = ()
-    """What the results show of deviations in code of which nothing was known before, or what would: a sentence each."""
+    """Evidence from the results about deviations in code whose effect was unknown, or a way to obtain it, one sentence
+    each."""
     undrawn: tuple[str, ...] = ()
-    """Figures that could not be drawn where the verdict was written: names of files below the run's folder."""
+    """Figures that could not be drawn when the verdict was written, as names of files below the run's folder."""
     amendments: tuple[str, ...] = ()
-    """What was amended before this run and is no deviation, one sentence each."""
+    """Amendments before this run that are not deviations, one sentence each."""

@@ -1,4 +1,4 @@
-"""Why an outcome is what it is, as data: ``harness.inference`` finds it, ``harness.verdict`` words it."""
+"""The reasons for an outcome, as data. ``harness.inference`` finds them, ``harness.verdict`` puts them into words."""
 
 from __future__ import annotations
 
@@ -11,50 +11,51 @@ from harness.records.base import Record
 
 
 class Reason(Record):
-    """What gave the outcome."""
+    """The reason for an outcome."""
 
     kind: Literal[
         "pilot", "seed_not_applied", "diverged", "without_value", "guard_violated", "guard_unverified", "decisions"
     ]
-    """pilot: there is no outcome; decisions: they gave it; guard_unverified: it is inconclusive; else it is invalid."""
+    """Kind of the reason. pilot: there is no outcome; decisions: the decisions gave it; guard_unverified: the outcome
+    is inconclusive; all others: it is invalid."""
     seeds: Annotated[dict[str, int], Unit("seeds")] = Field(default_factory=dict)
-    """Arm, or for ``without_value`` estimand → how many of its seeds are concerned."""
+    """Arm → number of its seeds concerned; for ``without_value``, estimand → number of its seeds."""
     measured: Annotated[int, Unit("seeds")]
     """Number of seeds that were judged."""
 
 
 class Holding(Record):
-    """Why a combination by all or any gives its outcome."""
+    """The reason why a combination by all or any gives its outcome."""
 
     rule: Literal["all", "any"]
-    """Whether all decisions must hold, or one of them."""
+    """"all" if all decisions must hold, "any" if one of them is enough."""
     count: Annotated[int, Unit("decisions")]
     """Number of decisions."""
     outcome: str
-    """Outcome that the file gives if they hold."""
+    """Outcome that the file gives if the combination holds."""
     otherwise: str
-    """Outcome that it gives if they do not."""
+    """Outcome that the file gives if it does not hold."""
     given: str
     """Outcome that the decisions give: one of these two, or inconclusive."""
     p: Annotated[float | None, Unit("probability")]
-    """p of the outcome that is given, before the factor for planned looks; None where nothing is shown."""
+    """p-value of the given outcome, before the factor for planned looks; None if nothing is shown."""
     shown: Annotated[dict[str, float] | None, Unit("probability")]
-    """Decision → p after Holm, where a decision on the other side gives the outcome; None elsewhere."""
+    """Decision → p-value after Holm, if a decision on the other side gives the outcome; otherwise None."""
 
 
 class LookedUp(Record):
-    """Why a table gives its outcome."""
+    """The reason why a table gives its outcome."""
 
     rule: Literal["table"] = "table"
-    """The kind of combination."""
+    """Kind of combination."""
     alive: dict[str, tuple[str, ...]]
     """Decision that the table names → its bands that are not excluded."""
     options: tuple[str, ...]
-    """Outcomes that are left, in alphabetical order."""
+    """Outcomes that remain possible, in alphabetical order."""
     given: str
-    """The only one of them, or inconclusive."""
+    """The only remaining outcome, or inconclusive."""
     p: Annotated[float | None, Unit("probability")]
-    """p of the outcome that is given, before the factor for planned looks; None where several are left."""
+    """p-value of the given outcome, before the factor for planned looks; None if several outcomes remain."""
 
 
 class Notice(Record):
@@ -63,12 +64,13 @@ class Notice(Record):
     kind: Literal[
         "pilot", "other_number", "two_seeds", "all_alike", "left_out", "stood_in", "seed_not_applied", "after_look"
     ]
-    """other_number: not as many seeds as registered; two_seeds: of a t test; all_alike: seeds do not differ; left_out,
-    stood_in: seeds without a value, or with the worst one; seed_not_applied: in an arm that decides nothing;
-    after_look: seeds that were measured after the look that ended the run."""
+    """Kind of circumstance. other_number: the number of seeds is not the registered one; two_seeds: a t test with two
+    seeds; all_alike: the seeds do not differ; left_out, stood_in: seeds without a value were dropped, or count with the
+    worst one; seed_not_applied: the seed was not applied in an arm that decides nothing; after_look: seeds were
+    measured after the look that ended the run."""
     about: str | None = None
-    """Estimand or arm, where it is about one."""
+    """Name of the estimand or arm concerned, if any."""
     count: Annotated[int | None, Unit("seeds")] = None
     """Number of seeds concerned."""
     seeds: Annotated[tuple[int, ...], Unit("seed indices")] = ()
-    """The seeds concerned, of seed_not_applied."""
+    """Indices of the seeds concerned, for seed_not_applied."""

@@ -1,4 +1,4 @@
-"""The seeds of a hypothesis: how many there are, and when no more are added."""
+"""The seeds of a hypothesis: their number, and the rule by which no more are added."""
 
 from __future__ import annotations
 
@@ -11,20 +11,26 @@ from harness.records.base import Record, Text
 
 
 class Seeds(Record):
-    """The independent repetitions, shared by all arms."""
+    """Independent repetitions, shared by all arms.
+
+    Arms at the same seed start from the same weights and see the same batches.
+    """
 
     count: Annotated[int | None, Unit("seeds")] = Field(default=None, ge=1, le=10_000, examples=[10])
-    """How many; their numbers are derived from the registration, so nobody can choose them."""
+    """Number of seeds. The seed numbers are derived from the registration, so that nobody can choose them. Give either
+    this or ``list``."""
     list: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**53)], ...] | None, Unit("seed numbers")] = Field(
         default=None, min_length=1, examples=[[1, 2, 3, 4, 5]]
     )
-    """Explicit numbers instead; the verdict marks them as hand-picked."""
+    """Explicit seed numbers, instead of ``count``. The verdict marks them as hand-picked, so use them only to repeat
+    earlier work."""
     justification: Text | None = Field(
         default=None, examples=["With an sd of 1 point, 10 seeds tell 0 from 1 point with a power of .9."]
     )
-    """Why this many."""
+    """Reason why this number of seeds suffices. It changes nothing and is printed in the verdict."""
     sd: Annotated[float | None, Unit("the estimand's unit")] = Field(default=None, gt=0, examples=[1.0])
-    """Standard deviation between seeds that the justification assumes, in the unit of the first decision."""
+    """Standard deviation between seeds that the justification assumes, in the unit of the first decision's estimand.
+    ``harness power`` uses it."""
 
     @model_validator(mode="after")
     def _one_of(self) -> Seeds:
@@ -36,26 +42,34 @@ class Seeds(Record):
 
     @property
     def number(self) -> int:
-        """How many seeds."""
+        """Number of seeds."""
         return self.count if self.count is not None else len(self.list or ())
 
 
 class Stopping(Record):
-    """When seeds stop being added."""
+    """Stopping rule, which says when no more seeds are trained. By default, all seeds are trained and judged once."""
 
     kind: Literal["fixed", "looks", "anytime"] = "fixed"
-    """fixed: all seeds, then judge once; looks: judge at the numbers in ``at``, each time at α over their number;
-    anytime: judge with an anytime-valid criterion, after every seed from the second or at the numbers in ``at``."""
+    """Kind of rule. fixed (default): train all seeds, then judge once; looks: a group-sequential design with interim
+    analyses at the numbers of seeds in ``at``, each at α divided by their number; anytime: judge with an anytime-valid
+    criterion, after every seed from the second or at the numbers in ``at``."""
     at: Annotated[tuple[int, ...] | None, Unit("seeds")] = Field(default=None, examples=[[5, 10]])
-    """Numbers of seeds at which is judged, rising to the number registered. What lies between trains together."""
+    """Numbers of seeds after which the seeds so far are judged, ascending to the registered number. The seeds between
+    two of them train together."""
 
     def numbers(self, registered: int) -> tuple[int, ...]:
-        """Numbers of seeds at which is judged, of ``registered`` in all; fixed: once, after all of them."""
+        """Return the numbers of seeds after which the seeds so far are judged, out of ``registered`` in all.
+
+        A fixed design is judged once, after all of them.
+        """
         if self.kind == "fixed":
             return (registered,)
         return self.at or tuple(range(min(2, registered), registered + 1))
 
     @property
     def parts(self) -> int:
-        """By how much each look divides the α of decisions: planned looks share it, an anytime-valid test does not."""
+        """Number that each look divides the α of decisions by.
+
+        Planned looks share α; an anytime-valid test does not divide it.
+        """
         return len(self.at) if self.kind == "looks" and self.at else 1

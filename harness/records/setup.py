@@ -1,4 +1,4 @@
-"""How arms are trained: data, model, optimizer, what is measured when, and the learning rule."""
+"""Training of arms: data, model, optimizer, learning rule, and the schedule of evaluations."""
 
 from __future__ import annotations
 
@@ -26,58 +26,61 @@ STANDARD_METRICS = (
 
 
 class Optimizer(Record):
-    """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101), its schedule stepped once per epoch."""
+    """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101). Its schedule is stepped once per epoch."""
 
     name: Literal["adamw"]
-    """The only optimizer so far."""
+    """Name of the optimizer. AdamW is the only one so far."""
     lr: Annotated[float, Unit("1")] = Field(gt=0, examples=[1.0e-3])
     """Learning rate at the first epoch."""
     weight_decay: Annotated[float, Unit("1")] = Field(default=0.01, ge=0)
-    """Decoupled weight decay, as a factor on lr × weight."""
+    """Decoupled weight decay: each step subtracts this times lr times the weight. 0 turns it off."""
     beta1: Annotated[float, Unit("1")] = Field(default=0.9, ge=0, lt=1)
-    """Decay of the first moment."""
+    """Decay rate of exp_avg, the running mean of the gradient (Adam's first moment)."""
     beta2: Annotated[float, Unit("1")] = Field(default=0.999, ge=0, lt=1)
-    """Decay of the second moment."""
+    """Decay rate of exp_avg_sq, the running mean of the squared gradient (Adam's second moment)."""
     eps: Annotated[float, Unit("1")] = Field(default=1e-8, gt=0)
-    """Added to the root of the second moment."""
+    """Constant added to the square root of exp_avg_sq, which keeps the division stable."""
     schedule: Literal["cosine", "constant"] = "cosine"
-    """cosine: epoch t of T (from 0) trains at lr·(1 + cos(πt/T))/2; constant: at lr."""
+    """Learning-rate schedule. cosine: epoch t of T, from 0, trains at lr·(1 + cos(πt/T))/2; constant: at lr."""
 
 
 class EvaluationSpec(Record):
-    """When and on what is measured."""
+    """Schedule of evaluations, and their samples and metrics."""
 
     probe_samples: Annotated[int, Unit("samples")] = Field(default=1024, ge=2)
-    """Test samples in the probe batch for per-sample metrics; the same for all replicas, drawn by a fixed key."""
+    """Number of test samples in the probe batch, on which metrics with one value per sample are measured. It is the
+    same for all replicas and drawn by a fixed key. More samples cost memory and time."""
     every_epochs: Annotated[int, Unit("epochs")] = Field(default=5, ge=1)
-    """Measured after epoch 1, every this many epochs, and the last."""
+    """Interval between evaluations. Metrics are measured after epoch 1, after every multiple of this, and after the
+    last epoch."""
     metrics: tuple[Name, ...] = STANDARD_METRICS
-    """What is measured; metrics that are not defined for an arm's rule are left out there."""
+    """Metrics that are measured. Those that are not defined for an arm's rule are left out there."""
 
 
 class Setup(Record):
-    """How an arm is trained; an arm may override any of it."""
+    """Training setup that all arms share unless they override parts of it."""
 
     dataset: Annotated[Dataset, Named("datasets")]
-    """Which images, and how they are augmented."""
+    """Images to train and test on, and augmentations of the training images."""
     model: Annotated[Model, Named("models")]
-    """What is trained."""
+    """Model that is trained."""
     optimizer: Optimizer
-    """How gradients become updates."""
+    """Optimizer that turns gradients into updates."""
     epochs: Annotated[int, Unit("epochs")] = Field(ge=1, le=100_000, examples=[20])
-    """Passes over the training split."""
+    """Number of passes over the training split."""
     batch_size: Annotated[int, Unit("samples")] = Field(ge=1, examples=[64])
-    """Samples per step; the last, smaller batch of an epoch is kept."""
+    """Number of samples per step. The smaller batch at the end of an epoch is kept."""
     precision: Literal["float32", "tf32", "bf16", "float64"] = "float32"
-    """Arithmetic of training: strict float32 unless the file says otherwise."""
+    """Arithmetic of training. float32 is strict; tf32 and bf16 are faster on a GPU and less precise; float64 is for
+    checking whether precision matters."""
     evaluation: EvaluationSpec = EvaluationSpec()
-    """When and on what is measured."""
+    """Schedule of evaluations, and their samples and metrics."""
     save: tuple[Literal["weights", "feedback"], ...] = ()
-    """What is kept of every replica after training, so that measurements can be repeated."""
+    """Tensors to keep of every replica after training, so that measurements can be repeated. By default, nothing."""
 
     @property
     def evaluated_epochs(self) -> tuple[int, ...]:
-        """Epochs (from 1) after which is measured: the first, every so many, the last."""
+        """Epochs, from 1, after which metrics are measured: the first, every ``every_epochs``, and the last."""
         regular = range(self.evaluation.every_epochs, self.epochs, self.evaluation.every_epochs)
         return tuple(sorted({1, *regular, self.epochs}))
 
@@ -86,12 +89,12 @@ class Arm(Record):
     """One way of training."""
 
     label: Text = Field(examples=["Penalised DFA"])
-    """Name on figures and in verdicts."""
+    """Name of the arm in figures and verdicts."""
     rule: Annotated[Rule, Named("rules")]
-    """The learning rule."""
+    """Learning rule."""
     penalty: Annotated[Penalty, Named("penalties")] | None = None
-    """What the rule adds to what it minimises."""
+    """Penalty that the rule adds to the loss it minimises. By default, none."""
     freeze: tuple[str, ...] = ()
-    """Parts that stay at their initial values: embedding, blocks, block_0 …, head."""
+    """Parts of the model that keep their initial values: embedding, blocks (all of them), block_0 …, head."""
     setup: Setup
-    """The common setup with this arm's overrides (in the file: only what differs)."""
+    """This arm's overrides of the common setup, key by key, at any depth. Write only what differs."""

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 class Dfa(Rule):
-    """Block l minimises mean_n ⟨f_l(h_l), â_l⟩ + λ·value(f_l) on detached h_l; the head minimises cross entropy on
+    """Direct feedback alignment with one feedback matrix per block and credit normalised per sample.
+
+    Block l minimises mean_n ⟨f_l(h_l), â_l⟩ + λ·value(f_l) on detached h_l; the head minimises cross entropy on
     detached h_L; the embedding minimises mean_n ⟨E x, â_0⟩. a_l = e B_lᵀ, e = softmax(logits) − onehot(y),
     â_l = a_l / (rms_d(a_l) + 1e-6), B_l ~ N(0, 1/C), one per block.
     """

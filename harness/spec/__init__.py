@@ -1,23 +1,23 @@
-"""From a YAML file to a checked Hypothesis: ``load`` for one file, ``load_folder`` for many; what a file may hold."""
+"""Reading and checking of hypothesis files: ``load`` for one file, ``load_folder`` for many."""
 
 from harness.spec.checks import CHECKS
-from harness.spec.explain import Explanation, explain, names
+from harness.spec.explain import Explanation, explain, list_names
 from harness.spec.files import (
     FolderReport,
     Loaded,
     Seen,
-    id_of,
     load,
     load_claims,
     load_folder,
+    make_warning,
     parse,
     parse_claims,
-    warning,
+    read_id,
 )
-from harness.spec.folders import Listing, listing, read_bytes, unread
-from harness.spec.new import Answers, copied, draft
+from harness.spec.folders import Listing, list_folder, read_bytes, report_unread
+from harness.spec.new import Answers, copy_draft, write_draft
 from harness.spec.registered import Known
-from harness.spec.schema import json_schema, schemas
+from harness.spec.schema import make_schema, make_schemas
 
 __all__ = [
     "CHECKS",
@@ -28,20 +28,20 @@ __all__ = [
     "Listing",
     "Loaded",
     "Seen",
-    "copied",
-    "draft",
+    "copy_draft",
     "explain",
-    "id_of",
-    "json_schema",
-    "listing",
+    "list_folder",
+    "list_names",
     "load",
     "load_claims",
     "load_folder",
-    "names",
+    "make_schema",
+    "make_schemas",
+    "make_warning",
     "parse",
     "parse_claims",
     "read_bytes",
-    "schemas",
-    "unread",
-    "warning",
+    "read_id",
+    "report_unread",
+    "write_draft",
 ]

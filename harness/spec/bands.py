@@ -1,37 +1,37 @@
-"""Bands tile the values that an estimand can have: each value lies in exactly one."""
+"""Checks that bands tile the values that an estimand can have: each value lies in exactly one band."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 
-from harness.domain.partition import WHOLE_LINE, stretches
+from harness.domain.partition import WHOLE_LINE, cut_line
 from harness.records import RESERVED_OUTCOMES, DecisionSpec, Interval
 from harness.spec.draft import Draft
 from harness.spec.tree import Path, Problem
 from harness.wording import exact, unpadded
 
 
-def band_problems(draft: Draft) -> Iterator[Problem]:
-    """What is wrong with the bands of every decision."""
+def check_bands(draft: Draft) -> Iterator[Problem]:
+    """Yield the problems with the bands of every decision."""
     for name, decision in draft.decisions.items():
         path = ("decisions", name, "bands")
         for band in decision.bands:
             if band in RESERVED_OUTCOMES:
-                message = f"{band!r} is the harness's own outcome"
+                message = f"{band!r} is one of harness's own outcomes"
                 yield Problem((*path, band), message, "choose another name", on_key=True)
         estimand = draft.estimands.get(decision.estimand)
-        yield from _tiling(path, decision, estimand.band_domain if estimand is not None else None)
+        yield from _check_tiling(path, decision, estimand.band_domain if estimand is not None else None)
 
 
-def _tiling(path: Path, decision: DecisionSpec, bounds: tuple[float, float] | None) -> Iterator[Problem]:
+def _check_tiling(path: Path, decision: DecisionSpec, bounds: tuple[float, float] | None) -> Iterator[Problem]:
     """Yield gaps, overlaps and bands that can't be reached.
 
-    Without known bounds (an estimand that is wrong itself) only overlaps are looked for.
+    Without known bounds (because the estimand itself is wrong), only overlaps are reported.
     """
-    found = stretches(decision.bands, bounds or WHOLE_LINE)
+    found = cut_line(decision.bands, bounds or WHOLE_LINE)
     for stretch in found:
-        numbers, held = _named(stretch.interval), stretch.holders
+        numbers, held = _describe_stretch(stretch.interval), stretch.holders
         if bounds is not None and stretch.possible and not held:
             remedy = "let one band reach there; [ and ] include a boundary, ( and ) leave it out"
             yield Problem(path, f"{numbers} in no band", remedy, on_key=True)
@@ -41,17 +41,17 @@ def _tiling(path: Path, decision: DecisionSpec, bounds: tuple[float, float] | No
             yield Problem((*path, held[-1]), f"{numbers} in more than one band: {bands}", remedy)
     if bounds is not None:
         for name in decision.bands.keys() - {name for stretch in found if stretch.possible for name in stretch.holders}:
-            message = f"band {name!r} can't be reached: {decision.estimand} lies in {_range(*bounds)}"
+            message = f"band {name!r} can't be reached: {decision.estimand} lies in {_describe_range(*bounds)}"
             yield Problem((*path, name), message, "remove it, or check unit and transform", on_key=True)
 
 
-def _named(stretch: Interval) -> str:
+def _describe_stretch(stretch: Interval) -> str:
     if stretch.lower is not None and stretch.lower == stretch.upper:
         return f"{exact(stretch.lower)} is"
     return f"the numbers in {unpadded(str(stretch))} are"
 
 
-def _range(low: float, high: float) -> str:
+def _describe_range(low: float, high: float) -> str:
     left = "(-inf" if math.isinf(low) else f"[{exact(low)}"
     right = "inf)" if math.isinf(high) else f"{exact(high)}]"
     return f"{left}, {right}"

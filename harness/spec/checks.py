@@ -1,4 +1,4 @@
-"""What is checked, by name: the names that findings carry, ``harness explain`` describes and SARIF lists as rules."""
+"""The checks by name. Findings carry these names, ``harness explain`` describes them, SARIF lists them as rules."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ CHECKS = {
         "The registered number of seeds can reach a decision at the criterion's level, and replicas stay within bounds."
     ),
     "power": (
-        "The registered seeds give the prediction a chance of 80% to be confirmed, at the sd that the file assumes."
+        "The registered seeds confirm the prediction with a probability of 80%, at the sd that the file assumes."
     ),
-    "stopping": "Looks rise and end at the registered number of seeds; a fixed number of seeds takes none.",
+    "stopping": "Looks ascend to the registered number of seeds; a fixed number of seeds has none.",
     "outcomes": "The predicted outcome exists, and every outcome, inconclusive and invalid too, has one implication.",
     "claims": "The claims that are named exist in claims.yaml, and no claim stands on itself through others.",
     "contradictions": (
@@ -42,17 +42,17 @@ CHECKS = {
     ),
     "unread": (
         "Every file in a folder of hypotheses can be read and is one: it lies directly in the folder, is named *.yaml, "
-        "and is no editor's leftover."
+        "and is not an editor's leftover."
     ),
-    "placeholder": "No text is still in angle brackets, as harness new writes what only the author can say.",
-    "unique-id": "An id is used once over all files that are checked together.",
+    "placeholder": "No string is still a placeholder in angle brackets, which harness new leaves to the author.",
+    "unique-id": "An id is used only once in all files that are checked together.",
     "rerun": (
-        "A file that asks what a registered hypothesis asks, under new names, says so: otherwise it is another "
-        "roll of the dice."
+        "A file that asks the question of a registered hypothesis under new names says so: otherwise the question is "
+        "tried again until it gives the wanted outcome."
     ),
     "amendment": (
-        "A registered hypothesis keeps its meaning: it changes by an amendment in the ledger only, and its file stays "
+        "A registered hypothesis keeps its meaning: it changes only by an amendment in the ledger, and its file stays "
         "among the project's hypotheses."
     ),
 }
-"""Check → what holds where it finds nothing."""
+"""Name of a check → condition that holds if it finds nothing."""

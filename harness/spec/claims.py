@@ -1,28 +1,33 @@
-"""claims.yaml: the claims that implications move, and what they stand on."""
+"""Checks of claims.yaml: the claims that implications move, and the claims that those stand on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from harness.records import Claims
-from harness.spec.forms import suggestion
+from harness.spec.forms import suggest
 from harness.spec.tree import Problem
 
 
-def claim_problems(claims: Claims) -> Iterator[Problem]:
-    """Claims that stand on nothing known, or on themselves."""
+def check_claims(claims: Claims) -> Iterator[Problem]:
+    """Yield claims that stand on unknown claims or on themselves."""
     for name, claim in claims.claims.items():
         for position, below in enumerate(claim.stands_on):
             if below not in claims.claims:
-                message = f"there is no claim {below!r}{suggestion(below, claims.claims)}"
+                message = f"there is no claim {below!r}{suggest(below, claims.claims)}"
                 yield Problem(("claims", name, "stands_on", position), message, "add it, or correct the id")
-    for cycle in _cycles(claims):
+    for cycle in _find_cycles(claims):
         message = f"these claims stand on one another: {' → '.join(cycle)}"
-        yield Problem(("claims", cycle[0], "stands_on"), message, "a claim can't presuppose itself", on_key=True)
+        yield Problem(
+            ("claims", cycle[0], "stands_on"),
+            message,
+            "remove one of these links: a claim can't presuppose itself",
+            on_key=True,
+        )
 
 
-def _cycles(claims: Claims) -> Iterator[list[str]]:
-    """Each cycle that a depth-first walk closes, from its first claim back to it."""
+def _find_cycles(claims: Claims) -> Iterator[list[str]]:
+    """Yield each cycle that a depth-first search closes, from its first claim back to it."""
     done: set[str] = set()
     for start in claims.claims:
         trail: list[str] = []

@@ -1,4 +1,4 @@
-"""How several decisions make one outcome: every combination of bands leads to one, every row is needed."""
+"""Checks of the combination of decisions: every combination of bands has an outcome, every row is needed."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from collections.abc import Iterator
 
 from harness.records import RESERVED_OUTCOMES, Combine
 from harness.spec.draft import Draft
-from harness.spec.forms import listed, suggestion
+from harness.spec.forms import join_names, suggest
 from harness.spec.tree import Path, Problem
 
 MAX_COMBINATIONS = 10_000
 SHOWN = 5
 
 
-def combine_problems(draft: Draft) -> Iterator[Problem]:
-    """What is wrong with ``combine``, or with its absence."""
+def check_combination(draft: Draft) -> Iterator[Problem]:
+    """Yield the problems with ``combine``, or with its absence."""
     combine = draft.combine
     if combine is None:
         if not draft.given("combine") and len(draft.names("decisions")) > 1:
             remedy = "add combine: {rule: all, any or table, …}"
             yield Problem(("decisions",), "several decisions need 'combine' to make one outcome", remedy, on_key=True)
         return
-    found = list(_references(draft, combine))
+    found = list(_check_references(draft, combine))
     yield from found
     for name in set(combine.outcomes) & set(RESERVED_OUTCOMES):
-        yield Problem(("combine",), f"{name!r} is the harness's own outcome", "name another outcome", on_key=True)
+        yield Problem(("combine",), f"{name!r} is one of harness's own outcomes", "name another outcome", on_key=True)
     if combine.holds is not None:
         if combine.outcome == combine.otherwise:
             yield Problem(("combine", "otherwise"), "outcome and otherwise are the same", "name two outcomes")
@@ -35,10 +35,10 @@ def combine_problems(draft: Draft) -> Iterator[Problem]:
                 message = f"decision {name!r} is not in holds"
                 yield Problem(("combine", "holds"), message, "say which of its bands count as holding", on_key=True)
     if combine.table is not None and not found and len(draft.decisions) == len(draft.names("decisions")):
-        yield from _coverage(draft, combine)
+        yield from _check_coverage(draft, combine)
 
 
-def _references(draft: Draft, combine: Combine) -> Iterator[Problem]:
+def _check_references(draft: Draft, combine: Combine) -> Iterator[Problem]:
     named: list[tuple[Path, str, tuple[tuple[Path, str], ...]]] = []
     for decision, bands in (combine.holds or {}).items():
         path: Path = ("combine", "holds", decision)
@@ -56,11 +56,11 @@ def _references(draft: Draft, combine: Combine) -> Iterator[Problem]:
             known = list(draft.decisions[decision].bands)
             for at, band in places:
                 if band not in known:
-                    message = f"decision {decision!r} has no band {band!r}{suggestion(band, known)}"
-                    yield Problem(at, message, f"its bands: {listed(known)}")
+                    message = f"decision {decision!r} has no band {band!r}{suggest(band, known)}"
+                    yield Problem(at, message, f"its bands: {join_names(known)}")
 
 
-def _coverage(draft: Draft, combine: Combine) -> Iterator[Problem]:
+def _check_coverage(draft: Draft, combine: Combine) -> Iterator[Problem]:
     bands = {name: tuple(decision.bands) for name, decision in draft.decisions.items()}
     size = math.prod(len(names) for names in bands.values())
     if size > MAX_COMBINATIONS:

@@ -1,46 +1,46 @@
-"""Estimands and guards: what they name exists, is measured, and means something for the arms that they use."""
+"""Checks of estimands and guards: everything they name exists, is measured, and makes sense for the arms concerned."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.domain.standard_tests import standard_test
+from harness.domain.standard_tests import choose_test
 from harness.records import Arm, Estimand
 from harness.spec.draft import Draft
-from harness.spec.forms import listed
+from harness.spec.forms import join_names
 from harness.spec.tree import Path, Problem
 from harness.wording import counted, exact, level
 
 
-def estimand_problems(draft: Draft) -> Iterator[Problem]:
-    """What is wrong with estimands and exploratory estimands."""
+def check_estimands(draft: Draft) -> Iterator[Problem]:
+    """Yield the problems with estimands and exploratory estimands."""
     for section, estimands in (("estimands", draft.estimands), ("exploratory", draft.exploratory)):
         for name, estimand in estimands.items():
             path = (section, name)
-            yield from _shape(path, estimand)
+            yield from _check_shape(path, estimand)
             if estimand.contrast is not None and len(set(estimand.contrast)) == 1:
                 message = f"the contrast of {estimand.contrast[0]!r} with itself is always zero"
                 yield Problem((*path, "contrast"), message, "name two arms")
             for position, arm_name in enumerate(estimand.arms):
                 at = (*path, "contrast", position) if estimand.contrast is not None else (*path, "arm")
                 if missing := draft.unknown("arms", "arm", arm_name):
-                    yield Problem(at, missing, f"arms: {listed(draft.names('arms'))}")
+                    yield Problem(at, missing, f"arms: {join_names(draft.names('arms'))}")
                 elif arm_name in draft.arms:
-                    yield from _on_arm(path, at, estimand, arm_name, draft.arms[arm_name])
+                    yield from _check_arm(path, at, estimand, arm_name, draft.arms[arm_name])
 
 
-def _shape(path: Path, estimand: Estimand) -> Iterator[Problem]:
-    """What the metric alone says about layer, samples, transform and unit."""
+def _check_shape(path: Path, estimand: Estimand) -> Iterator[Problem]:
+    """Yield conflicts of layer, samples, transform and unit with the metric alone."""
     metric = estimand.metric
     if metric.layered and estimand.layer is None:
-        yield Problem((*path, "layer"), f"{metric.name} has a value per layer: say which", "add layer: 0, 1, …")
+        yield Problem((*path, "layer"), f"{metric.name} has one value per layer: say which", "add layer: 0, 1, …")
     if not metric.layered and estimand.layer is not None:
         yield Problem((*path, "layer"), f"{metric.name} has no layers", "remove layer", on_key=True)
     if metric.per_sample and estimand.samples is None:
-        message = f"{metric.name} has a value per probe sample: say how they are summarised"
+        message = f"{metric.name} has one value per probe sample: say how they are summarised"
         yield Problem((*path, "samples"), message, "add samples: mean, std or median")
     if not metric.per_sample and estimand.samples is not None:
-        message = f"{metric.name} has one value per replica, no samples"
+        message = f"{metric.name} has one value per replica, not per sample"
         yield Problem((*path, "samples"), message, "remove samples", on_key=True)
     if estimand.pairing == "unpaired" and estimand.seeds != "mean":
         message = f"unpaired arms have no {estimand.seeds} of differences: only their means are compared"
@@ -53,15 +53,15 @@ def _shape(path: Path, estimand: Estimand) -> Iterator[Problem]:
         if estimand.transform == "log10":
             yield Problem((*path, "unit"), "a logarithm has no percentage points", "remove unit or transform")
         elif low < 0 or high > 1:
-            message = f"percentage points need a share between 0 and 1, which {metric.name} is not"
+            message = f"percentage points need a fraction between 0 and 1, which {metric.name} is not"
             yield Problem((*path, "unit"), message, "remove unit")
 
 
-def _on_arm(path: Path, at: Path, estimand: Estimand, name: str, arm: Arm) -> Iterator[Problem]:
+def _check_arm(path: Path, at: Path, estimand: Estimand, name: str, arm: Arm) -> Iterator[Problem]:
     metric, setup = estimand.metric, arm.setup
     if metric.needs_credit and not arm.rule.gives_credit:
         message = f"{metric.name} is not defined for arm {name!r}: rule {arm.rule.name} gives no credit vector"
-        yield Problem(at, message, "take an arm whose rule hands out credit, or another metric")
+        yield Problem(at, message, "choose an arm whose rule gives credit, or another metric")
     if metric.name not in setup.evaluation.metrics:
         message = f"{metric.name} is not measured on arm {name!r}"
         remedy = f"add it to setup.evaluation.metrics, which are: {', '.join(setup.evaluation.metrics)}"
@@ -73,13 +73,13 @@ def _on_arm(path: Path, at: Path, estimand: Estimand, name: str, arm: Arm) -> It
         every, last = setup.evaluation.every_epochs, setup.epochs
         message = f"epoch {estimand.epoch} is not evaluated on arm {name!r}"
         remedy = (
-            f"evaluated are epoch 1, multiples of {every} and the last, {last}" if every > 1 else f"the last is {last}"
+            f"epoch 1, multiples of {every} and the last, {last}, are evaluated" if every > 1 else f"the last is {last}"
         )
         yield Problem((*path, "epoch"), message, remedy)
 
 
-def guard_problems(draft: Draft) -> Iterator[Problem]:
-    """What is wrong with guards: their estimand, their threshold, and whether enough seeds could ever verify them."""
+def check_guards(draft: Draft) -> Iterator[Problem]:
+    """Yield the problems with guards: estimand, threshold, and too few seeds to ever verify them."""
     for name, guard in draft.guards.items():
         path = ("guards", name)
         if missing := draft.unknown("estimands", "estimand", guard.estimand):
@@ -103,7 +103,7 @@ def guard_problems(draft: Draft) -> Iterator[Problem]:
             )
         if draft.seeds is None:
             continue
-        test, criterion = standard_test(estimand)
+        test, criterion = choose_test(estimand)
         number = draft.seeds.number
         looks = len(draft.stopping.numbers(number))
         alpha = guard.alpha / looks

@@ -1,4 +1,4 @@
-"""What a name in a hypothesis file means: a plug-in, an option or a check, from the models and their own texts."""
+"""Explanations of the names in a hypothesis file (plug-ins, options, checks), from the models and their docstrings."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Any
 
 from harness.criteria import Criterion
 from harness.errors import UsageError
-from harness.plugins.fields import declarations, docstring
+from harness.plugins.fields import read_declarations, read_docstring
 from harness.plugins.registry import FAMILIES, Plugin, members
 from harness.records import Hypothesis
 from harness.spec import arms
 from harness.spec.checks import CHECKS
-from harness.spec.forms import suggestion
+from harness.spec.forms import suggest
 from harness.spec.scalars import Surprising, resolve
-from harness.spec.schema import Json, json_schema, model_schema
+from harness.spec.schema import Json, make_model_schema, make_schema
 from harness.wording import exact, level
 
 NOUNS = {"datasets": "data set", "penalties": "penalty", "criteria": "criterion"}
-"""Family → what one of its members is called, where that is not the name without its s."""
+"""Family → noun for its members, if that is not the family's name without its s."""
 PLAIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 _./()+-]*[A-Za-z0-9.)])?")
-"""Texts that are certain to need no quotes; all others get some."""
+"""A pattern of strings that certainly need no quotes; all others are quoted."""
 OPEN = "*"
-"""Stands in a path for a name that the file's author chooses."""
+"""A path component that stands for a name chosen by the file's author."""
 
 
 @dataclass(frozen=True)
@@ -35,103 +35,109 @@ class Parameter:
 
     name: str
     values: str
-    """What it may be, in words."""
+    """Permitted values, in words."""
     default: str | None
-    """As it is written in YAML; None: it must be given."""
+    """Default as written in YAML; None if a value is required."""
     unit: str | None
     description: str
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a name means."""
+    """The explanation of a name."""
 
     kind: str
-    """"rule", "option", "check", …"""
+    """Kind of thing: "rule", "option", "check", …."""
     name: str
     text: str
-    """What it is, with its equation."""
+    """Description, with the equation if there is one."""
     source: str | None = None
-    """Where it comes from, in the words of its file."""
+    """Origin of the plug-in, from the docstring of its file."""
     facts: tuple[tuple[str, str, str], ...] = ()
-    """Declared property, value, what it means."""
+    """Declared property, its value, and its meaning."""
     parameters: tuple[Parameter, ...] = ()
     example: str | None = None
 
 
 def explain(name: str) -> list[Explanation]:
-    """Everything that ``name`` may mean: a plug-in, an option's path or the end of one, a check.
+    """Return everything that ``name`` may mean: a plug-in, an option's path or the end of one, a check.
 
     Raises:
-        UsageError: nothing has this name.
+        UsageError: Nothing has this name.
     """
     found = []
     for family in FAMILIES:
-        found += [_plugin(family, kind) for key, kind in members(family).items() if name in (key, f"{family}.{key}")]
-    found += [_option(path, part) for path, part in _options() if _means(name, path)]
+        found += [
+            _explain_plugin(family, kind) for key, kind in members(family).items() if name in (key, f"{family}.{key}")
+        ]
+    found += [_explain_option(path, part) for path, part in _walk_options() if _matches(name, path)]
     if name in CHECKS:
         found.append(Explanation("check", name, CHECKS[name]))
     if not found:
-        known = names()
-        remedy = "see harness explain without a name for all of them"
-        raise UsageError(f"nothing is called {name!r}{suggestion(name, known)}", where="harness explain", remedy=remedy)
+        known = list_names()
+        remedy = "run harness explain without a name to list everything"
+        raise UsageError(f"nothing is called {name!r}{suggest(name, known)}", where="harness explain", remedy=remedy)
     return found
 
 
-def names() -> dict[str, str]:
-    """Everything that can be explained → what it is."""
+def list_names() -> dict[str, str]:
+    """Return every name that can be explained → its kind."""
     plugins = {key: NOUNS.get(family, family[:-1]) for family in FAMILIES for key in members(family)}
-    options = {path: "option" for path, _ in _options()}
+    options = {path: "option" for path, _ in _walk_options()}
     return {**plugins, **options, **{name: "check" for name in CHECKS if name not in options}}
 
 
-def _means(name: str, path: str) -> bool:
+def _matches(name: str, path: str) -> bool:
     plain = path.replace(f".{OPEN}", "")
     return name in (path, plain) or (("." in name or "." in plain) and plain.endswith(f".{name}"))
 
 
-def _plugin(family: str, kind: type[Plugin]) -> Explanation:
-    made = model_schema(kind)
-    module = docstring(sys.modules[kind.__module__]).strip()
-    facts = declarations(kind)
+def _explain_plugin(family: str, kind: type[Plugin]) -> Explanation:
+    made = make_model_schema(kind)
+    module = read_docstring(sys.modules[kind.__module__]).strip()
+    facts = read_declarations(kind)
     declared = {key: value for key, value in facts.items() if not callable(value[0]) and key != "source"}
     own = facts.get("source", (None, ""))[0]
-    shown = [(key, scalar(value), " ".join(text.split())) for key, (value, text) in declared.items()]
+    shown = [(key, write_scalar(value), " ".join(text.split())) for key, (value, text) in declared.items()]
     if issubclass(kind, Criterion) and not kind.needs_bounds and set(made.get("required", ())) <= {"name"}:
-        shown.append(_fewest_seeds(kind))
+        shown.append(_describe_fewest_seeds(kind))
     return Explanation(
         kind=NOUNS.get(family, family[:-1]),
         name=str(made["properties"]["name"]["const"]),
-        text=docstring(kind),
+        text=read_docstring(kind),
         source="\n".join(filter(None, (module, own if own and own not in module else None))) or None,
         facts=tuple(shown),
-        parameters=tuple(_parameters(made, made.get("$defs", {}))),
-        example=plugin_example(kind),
+        parameters=tuple(_list_parameters(made, made.get("$defs", {}))),
+        example=write_example(kind),
     )
 
 
-def _fewest_seeds(kind: type[Criterion]) -> tuple[str, str, str]:
-    criterion = kind.model_validate({"name": model_schema(kind)["properties"]["name"]["const"]})
+def _describe_fewest_seeds(kind: type[Criterion]) -> tuple[str, str, str]:
+    criterion = kind.model_validate({"name": make_model_schema(kind)["properties"]["name"]["const"]})
     found = ", ".join(f"{criterion.smallest_n(alpha)} at α = {level(alpha)}" for alpha in (0.05, 0.025, 0.01))
-    return "smallest n", found, "The fewest seeds with which it can exclude a band; bands between two cuts take α/2."
+    return (
+        "smallest n",
+        found,
+        "Fewest seeds with which the criterion can exclude a band; bands between two cuts take α/2.",
+    )
 
 
-def plugin_example(kind: type[Plugin]) -> str:
-    """A plug-in as it stands in a file, with what must be given: ``{name: dfa}``."""
-    made = model_schema(kind)
+def write_example(kind: type[Plugin]) -> str:
+    """Return a plug-in as it is written in a file, with its required parameters: ``{name: dfa}``."""
+    made = make_model_schema(kind)
     required = [key for key in made.get("required", ()) if key != "name"]
-    return scalar({key: _example(made["properties"][key]) for key in ("name", *required)})
+    return write_scalar({key: _find_example(made["properties"][key]) for key in ("name", *required)})
 
 
-def _option(path: str, part: _Part) -> Explanation:
+def _explain_option(path: str, part: _Part) -> Explanation:
     schema, parts = part.schema, part.parts
     text = str(part.schema.get("description", ""))
-    inner = _resolved(schema, parts)
+    inner = _resolve(schema, parts)
     if inner is not schema and inner.get("description") not in (None, text):
         text = f"{text}\n{inner['description']}".strip()
     if path.endswith(".matrix"):
-        text = docstring(arms)
-    parameter = _parameter(path, schema, parts, required=part.required)
+        text = read_docstring(arms)
+    parameter = _describe_parameter(path, schema, parts, required=part.required)
     facts = [("values", parameter.values, ""), ("unit", parameter.unit or "", "")]
     if parameter.default is not None:
         facts.append(("default", parameter.default, ""))
@@ -142,8 +148,8 @@ def _option(path: str, part: _Part) -> Explanation:
         name=path,
         text=text,
         facts=tuple(fact for fact in facts if fact[1]),
-        parameters=tuple(_parameters(inner, parts)),
-        example=scalar(schema["examples"][0]) if schema.get("examples") else None,
+        parameters=tuple(_list_parameters(inner, parts)),
+        example=write_scalar(schema["examples"][0]) if schema.get("examples") else None,
     )
 
 
@@ -154,9 +160,12 @@ class _Part:
     required: bool
 
 
-def _options() -> Iterator[tuple[str, _Part]]:
-    """Every path of the file's form, with its schema. An arm's setup is that of the file and not walked again."""
-    whole = json_schema(Hypothesis)
+def _walk_options() -> Iterator[tuple[str, _Part]]:
+    """Yield every path of the file format with its schema.
+
+    The setup of an arm is that of the file and is not traversed again.
+    """
+    whole = make_schema(Hypothesis)
     plugins = {name for family in FAMILIES for name in members(family)}
     parts: Json = {**whole["$defs"]}
     matrix = parts["ArmWithMatrix"]["properties"]["matrix"]
@@ -170,7 +179,7 @@ def _options() -> Iterator[tuple[str, _Part]]:
                 yield from below(path, field)
 
     def below(path: str, field: Json) -> Iterator[tuple[str, _Part]]:
-        inner = _resolved(field, parts)
+        inner = _resolve(field, parts)
         named = inner.get("properties", {}).get("name", {}).get("const")
         if "allOf" in inner or named in plugins:  # a plug-in's parameters are explained under its own name
             return
@@ -181,36 +190,36 @@ def _options() -> Iterator[tuple[str, _Part]]:
     yield from walk("", whole)
 
 
-def _resolved(schema: Json, parts: Json) -> Json:
-    """What a reference, or the one alternative that is not null, leads to."""
+def _resolve(schema: Json, parts: Json) -> Json:
+    """Return the schema behind a reference, or the only alternative that is not null."""
     if "$ref" in schema:
-        return _resolved(parts[schema["$ref"].removeprefix("#/$defs/")], parts)
+        return _resolve(parts[schema["$ref"].removeprefix("#/$defs/")], parts)
     kept = [part for part in schema.get("anyOf", ()) if part.get("type") != "null" and part.keys() & {"$ref", "type"}]
-    return _resolved(kept[-1], parts) if kept and "properties" not in schema else schema
+    return _resolve(kept[-1], parts) if kept and "properties" not in schema else schema
 
 
-def _parameters(schema: Json, parts: Json) -> Iterator[Parameter]:
+def _list_parameters(schema: Json, parts: Json) -> Iterator[Parameter]:
     for name, field in schema.get("properties", {}).items():
         if not (name == "name" and "const" in field):
-            yield _parameter(name, field, parts, required=name in schema.get("required", ()))
+            yield _describe_parameter(name, field, parts, required=name in schema.get("required", ()))
 
 
-def _parameter(name: str, field: Json, parts: Json, *, required: bool) -> Parameter:
+def _describe_parameter(name: str, field: Json, parts: Json, *, required: bool) -> Parameter:
     return Parameter(
         name=name,
-        values=_values(field, parts),
-        default=None if required else scalar(field.get("default")),
+        values=_describe_values(field, parts),
+        default=None if required else write_scalar(field.get("default")),
         unit=field.get("x-unit"),
         description=" ".join(str(field.get("description", "")).split()),
     )
 
 
-def _values(field: Json, parts: Json) -> str:
-    """``a whole number of 1 or more``, ``mean, std or median``."""
+def _describe_values(field: Json, parts: Json) -> str:
+    """Return the permitted values in words: ``a whole number at least 1``, ``mean or std or median``."""
     if "anyOf" in field:
-        return " or ".join(dict.fromkeys(_values(part, parts) for part in field["anyOf"]))
+        return " or ".join(dict.fromkeys(_describe_values(part, parts) for part in field["anyOf"]))
     if "$ref" in field:
-        return _values(parts[field["$ref"].removeprefix("#/$defs/")], parts)
+        return _describe_values(parts[field["$ref"].removeprefix("#/$defs/")], parts)
     if "const" in field:
         return str(field["const"])
     if "enum" in field:
@@ -218,32 +227,34 @@ def _values(field: Json, parts: Json) -> str:
     if "allOf" in field:
         return "one of " + ", ".join(field["properties"]["name"]["enum"])
     if "prefixItems" in field or "items" in field:
-        return "a list" + (f" of: {_values(field['items'], parts)}" if isinstance(field.get("items"), dict) else "")
-    words = {"integer": "a whole number", "number": "a number", "string": "a text", "object": "a mapping"}
+        return "a list" + (
+            f" of: {_describe_values(field['items'], parts)}" if isinstance(field.get("items"), dict) else ""
+        )
+    words = {"integer": "a whole number", "number": "a number", "string": "a string", "object": "a mapping"}
     words |= {"boolean": "true or false", "null": "null"}
     limits = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
     bounds = [f"{limit} {exact(field[key])}" for key, limit in limits.items() if key in field]
     return " ".join([words.get(str(field.get("type")), "anything"), ", ".join(bounds)]).strip()
 
 
-def _example(field: Json) -> Any:
+def _find_example(field: Json) -> Any:
     return next(iter(field.get("examples", ())), field.get("const", field.get("default")))
 
 
-def scalar(value: Any) -> str:
-    """A value as it is written in a file, on one line."""
+def write_scalar(value: Any) -> str:
+    """Return a value as it is written in a file, on one line."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {scalar(child)}" for key, child in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {write_scalar(child)}" for key, child in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(scalar, value)) + "]"
+        return "[" + ", ".join(map(write_scalar, value)) + "]"
     if isinstance(value, str):
-        return value if PLAIN.fullmatch(value) and not _surprising(value) else json.dumps(value, ensure_ascii=False)
+        return value if PLAIN.fullmatch(value) and not _is_surprising(value) else json.dumps(value, ensure_ascii=False)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return str(value)
 
 
-def _surprising(text: str) -> bool:
+def _is_surprising(text: str) -> bool:
     try:
         return resolve(text) != text
     except Surprising:

@@ -1,4 +1,4 @@
-"""From files to hypotheses: reading, the order of checks, and what several files must not share."""
+"""Loading of hypotheses: reading, the order of checks, and comparison of several files."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from harness.errors import Finding, InvalidHypothesis, UsageError
 from harness.records import Claims, Hypothesis
 from harness.spec import forms, rules, yaml
 from harness.spec.arms import expand
-from harness.spec.claims import claim_problems
-from harness.spec.folders import CLAIMS, Listing, is_folder, named, read_bytes, unread
-from harness.spec.placeholders import placeholders
-from harness.spec.registered import Known, changes, moved, opposed, question, reruns
+from harness.spec.claims import check_claims
+from harness.spec.folders import CLAIMS, Listing, is_folder, list_path, read_bytes, report_unread
+from harness.spec.placeholders import find_placeholders
+from harness.spec.registered import Known, describe_question, find_changes, find_moved_claims, find_opposed, find_reruns
 from harness.spec.tree import MAX_FINDINGS, Node, Place, Problem, Source
 
 ID_LINE = re.compile(rb"^id:[ \t]*['\"]?([a-z0-9-]+)", re.MULTILINE)
@@ -25,41 +25,41 @@ ID_LINE = re.compile(rb"^id:[ \t]*['\"]?([a-z0-9-]+)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Loaded:
-    """A valid hypothesis with the claims beside it, and the bytes that both were read from."""
+    """A valid hypothesis with the claims beside it, and the bytes from which both were read."""
 
     hypothesis: Hypothesis
     claims: Claims
     raw: bytes
     claims_raw: bytes
-    """Empty where there is no claims.yaml."""
+    """Contents of claims.yaml; empty if there is none."""
     path: Path
     warnings: tuple[Finding, ...] = ()
-    """What is odd about the file, but does not stop it."""
+    """Oddities of the file that do not stop it."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A file that was looked at, whatever is wrong with it."""
+    """A file that was examined, whatever is wrong with it."""
 
     path: Path
     id: str | None
-    """That it gives itself; None if it can't be read or gives none."""
+    """Id that the file gives itself; None if it can't be read or gives none."""
     loaded: Loaded | None = None
-    """None if it has errors."""
+    """The loaded hypothesis; None if the file has errors."""
     twin: Path | None = None
-    """The file before it that has the same id."""
+    """An earlier file with the same id."""
     checked: bool = True
-    """Whether it was checked: not where it lies or is named otherwise than hypotheses are."""
+    """True if the file was checked. It is not if its place or name is not that of a hypothesis."""
 
 
 @dataclass(frozen=True)
 class FolderReport:
-    """All files checked together: what is wrong, sorted by place, and the hypotheses that are right."""
+    """The result of checking files together: findings sorted by place, and the valid hypotheses."""
 
     findings: tuple[Finding, ...]
     loaded: tuple[Loaded, ...]
     seen: tuple[Seen, ...] = ()
-    """Every file that is or may be a hypothesis, those that are left out or can't be read among them."""
+    """Every file that is or may be a hypothesis, including those left out or unreadable."""
 
 
 @dataclass(frozen=True)
@@ -85,25 +85,25 @@ def load(path: Path) -> Loaded:
     """Read and check one hypothesis.
 
     Raises:
-        UsageError: no such file, not a file, or unreadable.
-        InvalidHypothesis: with everything that is wrong with it and with the claims.yaml beside it.
+        UsageError: The file does not exist, is not a regular file, or can't be read.
+        InvalidHypothesis: The file or the claims.yaml beside it is invalid; the error holds all findings.
     """
-    claims = _claims_beside(path)
-    return _sound(_check(path, _read(path), claims), claims)
+    claims = _read_claims_beside(path)
+    return _require_sound(_check(path, _read(path), claims), claims)
 
 
 def parse(raw: bytes, claims_raw: bytes, name: str) -> Loaded:
-    """Check a hypothesis and its claims in the bytes that a registration keeps; ``name`` stands in messages.
+    """Check a hypothesis and its claims in the bytes that a registration keeps; messages call it ``name``.
 
     Raises:
-        InvalidHypothesis: they are not valid, or not any more.
+        InvalidHypothesis: They are invalid, or no longer valid.
     """
     claims = _parse_claims(claims_raw, CLAIMS) if claims_raw else _ClaimsFile([], Claims(), b"", exists=False)
-    return _sound(_check(Path(name), raw, claims, registered=True), claims)
+    return _require_sound(_check(Path(name), raw, claims, registered=True), claims)
 
 
-def warning(loaded: Loaded, rule: str, path: tuple[str | int, ...], message: str, remedy: str) -> Finding:
-    """Something about a valid file that its author should think over, at a path of the document."""
+def make_warning(loaded: Loaded, rule: str, path: tuple[str | int, ...], message: str, remedy: str) -> Finding:
+    """Return a warning about a valid file at a path of the document, for its author to consider."""
     document = yaml.read(loaded.raw, str(loaded.path))
     root = document.root
     assert root is not None  # it was read before
@@ -114,17 +114,17 @@ def load_claims(path: Path) -> Claims:
     """Read and check a claims file.
 
     Raises:
-        UsageError: it cannot be read.
-        InvalidHypothesis: with everything that is wrong with it.
+        UsageError: The file can't be read.
+        InvalidHypothesis: The file is invalid; the error holds all findings.
     """
     return parse_claims(read_bytes(path), str(path))
 
 
 def parse_claims(raw: bytes, name: str = CLAIMS) -> Claims:
-    """The claims in a file's bytes, of which there may be none.
+    """Return the claims in a file's bytes, of which there may be none.
 
     Raises:
-        InvalidHypothesis: they are not valid, or not any more.
+        InvalidHypothesis: They are invalid, or no longer valid.
     """
     found = _parse_claims(raw, name) if raw else _ClaimsFile([], Claims(), b"", exists=False)
     if found.claims is None or found.findings:
@@ -132,39 +132,41 @@ def parse_claims(raw: bytes, name: str = CLAIMS) -> Claims:
     return found.claims
 
 
-def id_of(raw: bytes) -> str | None:
-    """The id that a file gives itself, whatever else is wrong with it."""
+def read_id(raw: bytes) -> str | None:
+    """Return the id that a file gives itself, whatever else is wrong with it; None if it gives none."""
     root = yaml.read(raw, "").root
     node = root.get("id") if root is not None else None
     if node is not None and isinstance(node.value, str):
         return node.value
-    line = ID_LINE.search(raw)  # the rest may be no YAML at all
+    line = ID_LINE.search(raw)  # the rest may not be YAML at all
     return line[1].decode() if line is not None else None
 
 
-def _sound(checked: _Checked, claims: _ClaimsFile) -> Loaded:
-    errors = _errors([*checked.findings, *claims.findings])
+def _require_sound(checked: _Checked, claims: _ClaimsFile) -> Loaded:
+    errors = _select_errors([*checked.findings, *claims.findings])
     if errors or checked.loaded is None:
         raise InvalidHypothesis(errors)
     return checked.loaded
 
 
-def _one_trail(_: Path) -> Hashable:
+def _find_one_trail(_: Path) -> Hashable:
     return None
 
 
 def load_folder(
-    paths: Sequence[Path], known: Sequence[Known] = (), trail_of: Callable[[Path], Hashable] = _one_trail
+    paths: Sequence[Path], known: Sequence[Known] = (), trail_of: Callable[[Path], Hashable] = _find_one_trail
 ) -> FolderReport:
-    """Check files, and of a folder all its ``*.yaml``, one by one, against one another, and against ``known``, what is
-    registered: ids differ, a registered file keeps its meaning, and the same question is not asked again in secret.
-    ``trail_of`` tells which trail a file belongs to: files and registrations of different trails are not compared.
-    Of several files one that can't be read is a finding, as is whatever lies in a folder and is left out.
+    """Check files, and all ``*.yaml`` files of folders, one by one, against each other and against ``known``.
+
+    ``known`` is what is registered: ids differ, a registered file keeps its meaning, and the same question is not asked
+    again in secret. ``trail_of`` returns the trail that a file belongs to; files and registrations of different trails
+    are not compared. If there are several files, one that can't be read is a finding, and so is whatever a folder holds
+    that is left out.
 
     Raises:
-        UsageError: the only path does not exist, can't be read, or is a folder without hypotheses.
+        UsageError: The only path does not exist, can't be read, or is a folder without hypotheses.
     """
-    files, aside, findings = _gathered(paths)
+    files, aside, findings = _gather(paths)
     alone = len(paths) == 1 and not is_folder(paths[0])
     claims: dict[str, _ClaimsFile] = {}
     seen: list[Seen] = []
@@ -173,22 +175,22 @@ def load_folder(
     for file in files:
         try:
             if (folder := os.path.dirname(os.path.realpath(file))) not in claims:  # noqa: PTH120
-                claims[folder] = _claims_beside(file, tell=not alone)
+                claims[folder] = _read_claims_beside(file, tell=not alone)
                 findings += claims[folder].findings
             if file.name == CLAIMS:
                 if not claims[folder].exists:
-                    read_bytes(file)  # says what it is instead
+                    read_bytes(file)  # raises an error that says what it is instead
                 continue
             raw = read_bytes(file)
         except UsageError as error:
             if alone:
                 raise
-            findings.append(unread(file, error))
+            findings.append(report_unread(file, error))
             seen.append(Seen(file, None))
             continue
         checked = _check(file, raw, claims[folder])
         findings += checked.findings
-        id_ = checked.id if checked.id is not None else id_of(raw)
+        id_ = checked.id if checked.id is not None else read_id(raw)
         twin = first.setdefault((trail_of(file), checked.id), file) if checked.id is not None else file
         seen.append(Seen(file, id_, checked.loaded, twin if twin != file else None))
         if twin != file:
@@ -197,43 +199,43 @@ def load_folder(
             findings.append(checked.source.finding(checked.id_at, message, remedy, rule="unique-id"))
         elif checked.loaded is not None:
             sound.append(checked)
-    findings += _across(sound, known, trail_of)
+    findings += _compare(sound, known, trail_of)
     loaded = tuple(checked.loaded for checked in sound if checked.loaded is not None)
-    seen += [Seen(file, _id_in(file), checked=False) for file in aside]
-    return FolderReport(tuple(sorted(set(findings), key=_place)), loaded, tuple(seen))
+    seen += [Seen(file, _find_id(file), checked=False) for file in aside]
+    return FolderReport(tuple(sorted(set(findings), key=_find_place)), loaded, tuple(seen))
 
 
-def _gathered(paths: Sequence[Path]) -> tuple[list[Path], list[Path], list[Finding]]:
-    """Every file that paths stand for, once; those that are left out; and why."""
+def _gather(paths: Sequence[Path]) -> tuple[list[Path], list[Path], list[Finding]]:
+    """Return every file that the paths stand for once, the files that are left out, and the findings about them."""
     found: list[Listing] = []
     findings: list[Finding] = []
     for path in paths:
         try:
-            found.append(named(path))
+            found.append(list_path(path))
         except UsageError as error:
             if len(paths) == 1:
                 raise
-            findings.append(unread(path, error))
+            findings.append(report_unread(path, error))
     files: dict[str, Path] = {}
     for file in (file for listing in found for file in listing.files):
-        files.setdefault(os.path.realpath(file), file)  # resolve() raises on links in a circle
+        files.setdefault(os.path.realpath(file), file)  # resolve() raises on cyclic links
     left_out = {os.path.realpath(finding.file): finding for listing in found for finding in listing.findings}
     aside = {os.path.realpath(file): file for listing in found for file in listing.aside}
     findings += [finding for name, finding in left_out.items() if name not in files]
     return list(files.values()), [file for name, file in aside.items() if name not in files], findings
 
 
-def _id_in(path: Path) -> str | None:
+def _find_id(path: Path) -> str | None:
     try:
-        return id_of(read_bytes(path))
+        return read_id(read_bytes(path))
     except UsageError:
         return None
 
 
-def _across(
+def _compare(
     sound: Sequence[_Checked], known: Sequence[Known], trail_of: Callable[[Path], Hashable]
 ) -> Iterator[Finding]:
-    """What several sound files, or files and registrations, of one trail say together."""
+    """Yield findings about several valid files, or files and registrations, of one trail."""
     registered = {(entry.trail, entry.form.id): entry for entry in known}
     alike: dict[tuple[Hashable, str], list[Hypothesis]] = {}
     for checked in sound:
@@ -242,14 +244,14 @@ def _across(
         hypothesis, trail = checked.loaded.hypothesis, trail_of(checked.loaded.path)
         problems: list[Problem] = []
         if (entry := registered.get((trail, hypothesis.id))) is not None:
-            problems += changes(checked.root, hypothesis, entry)
-        else:  # what is registered already was compared when it was new
-            problems += reruns(hypothesis, [entry for entry in known if entry.trail == trail])
+            problems += find_changes(checked.root, hypothesis, entry)
+        else:  # a registered file was compared when it was new
+            problems += find_reruns(hypothesis, [entry for entry in known if entry.trail == trail])
         if len(hypothesis.decisions) == 1:
-            asked = json.dumps(question(hypothesis, *hypothesis.decisions.values()), sort_keys=True)
+            asked = json.dumps(describe_question(hypothesis, *hypothesis.decisions.values()), sort_keys=True)
             same = alike.setdefault((trail, asked), [])
-            problems += next(filter(None, (list(opposed(hypothesis, other)) for other in same)), [])
-            if moved(hypothesis):
+            problems += next(filter(None, (list(find_opposed(hypothesis, other)) for other in same)), [])
+            if find_moved_claims(hypothesis):
                 same.append(hypothesis)
         yield from checked.source.findings(checked.root, problems)
 
@@ -261,7 +263,7 @@ def _read(path: Path) -> bytes:
 
 
 def _check(path: Path, raw: bytes, beside: _ClaimsFile, *, registered: bool = False) -> _Checked:
-    """Everything that can be found in a file; what is ``registered`` was asked before whether it is written out."""
+    """Check a file completely; placeholders are not searched for in a ``registered`` one, which was checked before."""
     document = yaml.read(raw, str(path))
     source, findings = document.source, list(document.findings)
     if document.root is None:
@@ -279,36 +281,42 @@ def _check(path: Path, raw: bytes, beside: _ClaimsFile, *, registered: bool = Fa
     root, problems = expand(document.root)
     findings += source.findings(document.root, (replace(problem, rule="matrix") for problem in problems))
     if not registered:
-        findings += source.findings(document.root, islice(placeholders(document.root), MAX_FINDINGS))
+        findings += source.findings(document.root, islice(find_placeholders(document.root), MAX_FINDINGS))
     hypothesis, misfits = forms.validate(Hypothesis, root)
-    broken = rules.problems(root, beside.claims if beside.exists else None, hypothesis)
+    broken = rules.check_rules(root, beside.claims if beside.exists else None, hypothesis)
     later = source.findings(root, [*misfits, *islice(broken, MAX_FINDINGS)])
-    if not beside.exists and (missing := rules.refers_to_claims(root)):
+    if not beside.exists and (missing := rules.find_claim_reference(root)):
         later += source.findings(root, [missing])
     refused = {(finding.line, finding.column) for finding in findings}
     findings += [finding for finding in dict.fromkeys(later) if (finding.line, finding.column) not in refused]
     loaded = None
-    if hypothesis is not None and beside.claims is not None and not _errors(findings) and not _errors(beside.findings):
+    if (
+        hypothesis is not None
+        and beside.claims is not None
+        and not _select_errors(findings)
+        and not _select_errors(beside.findings)
+    ):
         loaded = Loaded(hypothesis, beside.claims, raw, beside.raw, path, tuple(findings))
     node = root.get("id") or root
     return _Checked(findings, loaded, node.value if isinstance(node.value, str) else None, node.at, source, root)
 
 
-def _errors(findings: Iterable[Finding]) -> list[Finding]:
+def _select_errors(findings: Iterable[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.severity == "error"]
 
 
-def _claims_beside(path: Path, *, tell: bool = False) -> _ClaimsFile:
-    """The claims beside a file, of a link beside what it leads to; with ``tell``, what keeps them from being read is a
-    finding.
+def _read_claims_beside(path: Path, *, tell: bool = False) -> _ClaimsFile:
+    """Return the claims beside a file; for a link, beside its target.
+
+    With ``tell``, an unreadable claims file is a finding instead of an error.
 
     Raises:
-        UsageError: they can't be read.
+        UsageError: The claims can't be read.
     """
     file = (Path(os.path.realpath(path)) if path.is_symlink() else path).with_name(CLAIMS)
     try:
         there = file.is_file()
-    except OSError:  # then the hypothesis beside it can't be reached either, and that is said
+    except OSError:  # then the hypothesis beside it can't be reached either, which is reported
         there = False
     if not there:
         return _ClaimsFile([], Claims(), b"", exists=False)
@@ -317,7 +325,7 @@ def _claims_beside(path: Path, *, tell: bool = False) -> _ClaimsFile:
     except UsageError as error:
         if not tell:
             raise
-        return _ClaimsFile([unread(file, error)], None, b"", exists=True)
+        return _ClaimsFile([report_unread(file, error)], None, b"", exists=True)
 
 
 def _parse_claims(raw: bytes, file: str) -> _ClaimsFile:
@@ -326,12 +334,12 @@ def _parse_claims(raw: bytes, file: str) -> _ClaimsFile:
     if document.root is None:
         return _ClaimsFile(findings, None, raw, exists=True)
     claims, misfits = forms.validate(Claims, document.root)
-    problems = misfits if claims is None else [replace(found, rule="claims") for found in claim_problems(claims)]
+    problems = misfits if claims is None else [replace(found, rule="claims") for found in check_claims(claims)]
     found = document.source.findings(document.root, problems)
     refused = {(finding.line, finding.column) for finding in findings}
     findings += [finding for finding in dict.fromkeys(found) if (finding.line, finding.column) not in refused]
     return _ClaimsFile(findings, claims, raw, exists=True)
 
 
-def _place(finding: Finding) -> tuple[str, int, int, str]:
+def _find_place(finding: Finding) -> tuple[str, int, int, str]:
     return finding.file, finding.line, finding.column, finding.message

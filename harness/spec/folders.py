@@ -1,4 +1,7 @@
-"""Files and folders of hypotheses: what is to be read, what is left out, and why; one that can't be read stops none."""
+"""Files and folders of hypotheses: which files are read, and which are left out and why.
+
+A file that can't be read does not stop the others.
+"""
 
 from __future__ import annotations
 
@@ -19,58 +22,60 @@ NAMED_AS_YAML = re.compile(r"\.ya?ml", re.IGNORECASE)
 COPY = re.compile(
     r"(^copy of .*| \((another |\d+(st|nd|rd|th) )?copy( \d+)?\)| - copy( \(\d+\))?| \(\d+\))\.ya?ml$", re.IGNORECASE
 )
-"""Names that file managers give to copies."""
-DEEPEST, MOST = 8, 1000
-"""Levels below a folder, and files there, that are looked at for misplaced hypotheses."""
+"""A pattern of the names that file managers give to copies."""
+DEEPEST = 8
+"""Number of levels below a folder that are searched for misplaced hypotheses."""
+MOST = 1000
+"""Number of files there that are examined."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies in a folder of hypotheses."""
+    """The contents of a folder of hypotheses."""
 
     files: tuple[Path, ...]
-    """To be checked, sorted: every ``*.yaml`` that is no editor's leftover, claims.yaml among them."""
+    """Files to check, sorted: every ``*.yaml`` that is not an editor's leftover, including claims.yaml."""
     aside: tuple[Path, ...]
-    """Files that look like hypotheses and are not checked: in folders below, of another suffix, copies."""
+    """Files that look like hypotheses and are not checked: in folders below, with another suffix, copies."""
     findings: tuple[Finding, ...]
-    """What is left out, and why."""
+    """Files that are left out, with reasons."""
 
 
-def listing(folder: Path) -> Listing:
+def list_folder(folder: Path) -> Listing:
     """List a folder of hypotheses.
 
     Raises:
-        UsageError: it can't be read.
+        UsageError: The folder can't be read.
     """
     files, aside, findings = [], [], []
-    for entry in _entries(folder):
-        if (reason := _leftover(entry)) is not None:
-            findings.append(_note(entry, reason))
+    for entry in _list_entries(folder):
+        if (reason := _describe_leftover(entry)) is not None:
+            findings.append(_report_leftover(entry, reason))
             aside += [entry] if COPY.search(entry.name) else []
         elif entry.suffix == ".yaml":
             files.append(entry)
         elif entry.suffix.lower() in (".yml", ".yaml"):
             aside.append(entry)
-            findings.append(_misnamed(entry))
+            findings.append(_report_misnamed(entry))
         elif entry.is_dir() and not entry.is_symlink():
-            below = list(islice(_below(entry, DEEPEST), MOST))
+            below = list(islice(_find_below(entry, DEEPEST), MOST))
             aside += below
-            findings += [_misplaced(file, folder) for file in below]
+            findings += [_report_misplaced(file, folder) for file in below]
     return Listing(tuple(files), tuple(aside), tuple(findings))
 
 
-def named(path: Path) -> Listing:
-    """What a path on the command line stands for: a folder's files, or the file itself.
+def list_path(path: Path) -> Listing:
+    """Return the files that a path on the command line stands for: a folder's files, or the file itself.
 
     Raises:
-        UsageError: there is no such folder, it can't be read, or it holds no hypothesis.
+        UsageError: The folder does not exist, can't be read, or holds no hypothesis.
     """
     if is_folder(path):
-        found = listing(path)
+        found = list_folder(path)
         if all(file.name == CLAIMS for file in found.files):
-            raise UsageError(f"no hypothesis files (*.yaml) in {path}", remedy=_way_out(path, found))
+            raise UsageError(f"no hypothesis files (*.yaml) in {path}", remedy=_suggest_remedy(path, found))
         return found
-    if not path.suffix and not os.path.lexists(path) and _near(path) is None:
+    if not path.suffix and not os.path.lexists(path) and _find_similar(path) is None:
         raise UsageError(
             f"there is no folder {path} here",
             remedy="go to the project's folder, name files, or write a first one: harness new",
@@ -78,24 +83,24 @@ def named(path: Path) -> Listing:
     return Listing((path,), (), ())
 
 
-def unread(path: Path, error: UsageError) -> Finding:
-    """What keeps one of several files from being read, as a finding beside those of the others."""
+def report_unread(path: Path, error: UsageError) -> Finding:
+    """Return the reason why one of several files can't be read as a finding."""
     return Finding(str(path), 1, 1, error.message, error.remedy, None, "error", "unread")
 
 
 def read_bytes(path: Path) -> bytes:
-    """The file's bytes, at most one more than may be read.
+    """Return the file's bytes, at most one more than the permitted number.
 
     Raises:
-        UsageError: it can't be read, with names that are near where it isn't there.
+        UsageError: The file can't be read; if it does not exist, the error suggests similar names.
     """
     if is_folder(path):
         raise UsageError("this is a folder, not a hypothesis file", where=str(path), remedy="name a file in it")
     if path.is_symlink() and not path.exists():
-        message = f"this link leads nowhere: {path.readlink()} is not there"
-        raise UsageError(message, where=str(path), remedy="let it lead to a file, or remove it")
+        message = f"this link is broken: {path.readlink()} does not exist"
+        raise UsageError(message, where=str(path), remedy="point it to a file, or remove it")
     if not path.exists():
-        if near := _near(path):
+        if near := _find_similar(path):
             raise UsageError(f"no such file {path}; did you mean {near}?", remedy="see 'harness list'")
         raise UsageError(f"no such file {path}", remedy="check the path")
     if not path.is_file():
@@ -104,30 +109,30 @@ def read_bytes(path: Path) -> bytes:
         with path.open("rb") as stream:
             return stream.read(MAX_BYTES + 1)
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise _make_unreadable(path, error) from error
 
 
 def is_folder(path: Path) -> bool:
     """Tell whether a path is a folder.
 
     Raises:
-        UsageError: nobody can tell, because a folder above it can't be read.
+        UsageError: This can't be determined, because a folder above it can't be read.
     """
     try:
         return path.is_dir()
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise _make_unreadable(path, error) from error
 
 
-def _entries(folder: Path) -> list[Path]:
+def _list_entries(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
     except OSError as error:
-        raise _unreadable(folder, error) from error
+        raise _make_unreadable(folder, error) from error
 
 
-def _leftover(entry: Path) -> str | None:
-    """What a name says that no author gives to a hypothesis; None if it may be one, or concerns nobody."""
+def _describe_leftover(entry: Path) -> str | None:
+    """Return the reason why a name is not that of a hypothesis; None if it may be one, or is of no interest."""
     name = entry.name
     if name.startswith(".git"):  # git's own files
         return None
@@ -136,14 +141,14 @@ def _leftover(entry: Path) -> str | None:
     if name.endswith(("~", "#")) or name.startswith("#"):
         return "an editor's backup"
     if COPY.search(name):
-        return "a copy by its name"
+        return "a copy, judging by its name"
     if entry.suffix.lower() not in (".yaml", ".yml") and NAMED_AS_YAML.search(name):
-        return f"no hypothesis by its suffix, {entry.suffix}"
+        return f"its suffix, {entry.suffix}, is not that of a hypothesis"
     return None
 
 
-def _below(folder: Path, levels: int) -> Iterator[Path]:
-    """YAML files in a folder below that of the hypotheses, and in its own; links are not followed."""
+def _find_below(folder: Path, levels: int) -> Iterator[Path]:
+    """Yield YAML files in and below a subfolder of the hypotheses; links are not followed."""
     try:
         entries = sorted(folder.iterdir())
     except OSError:
@@ -153,30 +158,30 @@ def _below(folder: Path, levels: int) -> Iterator[Path]:
             continue
         if entry.is_dir() and not entry.is_symlink():
             if levels:
-                yield from _below(entry, levels - 1)
-        elif entry.suffix.lower() in (".yaml", ".yml") and entry.name != CLAIMS and _leftover(entry) is None:
+                yield from _find_below(entry, levels - 1)
+        elif entry.suffix.lower() in (".yaml", ".yml") and entry.name != CLAIMS and _describe_leftover(entry) is None:
             yield entry
 
 
-def _note(entry: Path, reason: str) -> Finding:
-    remedy = "rename it if it is meant as a hypothesis, else remove it or leave it be"
+def _report_leftover(entry: Path, reason: str) -> Finding:
+    remedy = "rename it if it is meant as a hypothesis, otherwise remove it or leave it"
     return Finding(str(entry), 1, 1, f"not checked: {reason}", remedy, None, "note", "unread")
 
 
-def _misnamed(file: Path) -> Finding:
+def _report_misnamed(file: Path) -> Finding:
     message = "this file is not checked, and can't be listed: a hypothesis file's name ends in .yaml"
     meant = file.with_suffix(".yaml")
     remedy = f"rename it to {meant.name}" if not os.path.lexists(meant) else f"remove it, or merge it into {meant.name}"
     return Finding(str(file), 1, 1, message, remedy, None, "warning", "unread")
 
 
-def _misplaced(file: Path, folder: Path) -> Finding:
+def _report_misplaced(file: Path, folder: Path) -> Finding:
     message = f"this file lies below {folder}, where it is neither checked nor listed"
     remedy = f"move it to {folder}, or name its folder: harness check {quote(str(file.parent))}"
     return Finding(str(file), 1, 1, message, remedy, None, "warning", "unread")
 
 
-def _way_out(folder: Path, found: Listing) -> str:
+def _suggest_remedy(folder: Path, found: Listing) -> str:
     others = [file for file in found.aside if file.parent == folder and file.suffix != ".yaml"]
     if others:
         return "rename " + ", ".join(f"{file.name} to {file.with_suffix('.yaml').name}" for file in others[:3])
@@ -185,11 +190,11 @@ def _way_out(folder: Path, found: Listing) -> str:
     return "name files, or another folder"
 
 
-def _unreadable(path: Path, error: OSError) -> UsageError:
+def _make_unreadable(path: Path, error: OSError) -> UsageError:
     return UsageError(f"can't be read: {error.strerror}", where=str(path), remedy="check the path and its permissions")
 
 
-def _near(path: Path) -> Path | None:
+def _find_similar(path: Path) -> Path | None:
     try:
         names: Sequence[str] = [file.name for file in path.parent.glob("*.yaml") if file.name != CLAIMS]
     except OSError:

@@ -1,4 +1,4 @@
-"""The form: types, ranges and keys, as the records declare them, with findings in plain words."""
+"""Checks of form: types, ranges and keys as the records declare them, with findings in plain words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from harness.records import Record
-from harness.spec.keys import known_keys
+from harness.spec.keys import find_known_keys
 from harness.spec.tree import MAX_FINDINGS, Node, Path, Problem
 from harness.wording import exact
 
@@ -20,9 +20,9 @@ R = TypeVar("R", bound=Record)
 LONGEST = 100
 LISTED = 30
 NEIGHBOURS = 100
-"""Names that are compared with a wrong one; comparing costs some 20 μs each."""
+"""Maximum number of names that are compared with a wrong one; each comparison costs about 20 μs."""
 WANTED = {
-    "string_type": "a text",
+    "string_type": "a string",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
@@ -41,69 +41,71 @@ RANGE = {
 
 
 def validate(kind: type[R], root: Node) -> tuple[R | None, list[Problem]]:
-    """The record made of a document, or None and what is wrong with its form.
+    """Return the record made from a document, or None and the problems with its form.
 
-    Strict: a text is no number, 5.0 is no whole number, true is not 1.
+    Validation is strict: a string is not a number, 5.0 is not a whole number, true is not 1.
     """
     try:
         record = kind.model_validate(root.plain(), strict=True)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        return None, [problem for detail in details[:MAX_FINDINGS] for problem in _problems(kind, root, detail)]
+        return None, [problem for detail in details[:MAX_FINDINGS] for problem in _describe_error(kind, root, detail)]
     return record, []
 
 
-def part(kind: type[R], node: Node | None) -> R | None:
-    """The record made of a part of a document; None if it is missing or wrong, which ``validate`` reports."""
+def make_part(kind: type[R], node: Node | None) -> R | None:
+    """Return the record made from part of a document; None if it is missing or malformed, as ``validate`` reports."""
     return validate(kind, node)[0] if node is not None else None
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """``, did you mean 'x'?`` or nothing."""
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return ``, did you mean 'x'?``, or an empty string if no known name is similar."""
     close = difflib.get_close_matches(name[:LONGEST], [*known][:NEIGHBOURS], n=1)
     return f", did you mean {close[0]!r}?" if close else ""
 
 
-def listed(names: Collection[str]) -> str:
-    """The names, or the first of very many."""
+def join_names(names: Collection[str]) -> str:
+    """Return the names joined by commas, shortened if there are very many."""
     shown = ", ".join([*names][:LISTED])
     return shown if len(names) <= LISTED else f"{shown} and {len(names) - LISTED} more"
 
 
-def _problems(kind: type[Record], root: Node, detail: ErrorDetails) -> Iterator[Problem]:
-    of, context, path = detail["type"], detail.get("ctx", {}), _path(root, detail["loc"])
+def _describe_error(kind: type[Record], root: Node, detail: ErrorDetails) -> Iterator[Problem]:
+    of, context, path = detail["type"], detail.get("ctx", {}), _convert_path(root, detail["loc"])
     if of == "missing":
-        yield from _missing(kind, root, path)
+        yield from _report_missing(kind, root, path)
         return
     if of == "extra_forbidden":
-        fields = known_keys(kind, root, path[:-1])
+        fields = find_known_keys(kind, root, path[:-1])
         if len(path) == 3 and path[0] == "arms":
             fields["matrix"] = "expanded before the records see it"
-        message = f"unknown key {path[-1]!r}{suggestion(str(path[-1]), fields)}"
+        message = f"unknown key {path[-1]!r}{suggest(str(path[-1]), fields)}"
         yield Problem(path, message, f"keys known here: {', '.join(fields)}" if fields else None, on_key=True)
         return
     node, _ = root.nearest(path)
-    key = f"an entry of {_key_of(path)}" if path and isinstance(path[-1], int) else _key_of(path)
+    key = f"an entry of {_find_key(path)}" if path and isinstance(path[-1], int) else _find_key(path)
     if of == "string_pattern_mismatch":
         joined = "hyphens" if "(-" in context["pattern"] else "underscores"  # both patterns have ranges, a-z
         on_key = detail["loc"][-1] == "[key]"
         shown = path[-1] if on_key else node.value
         remedy = f"use lower-case words (a-z, 0-9) joined by {joined}"
-        yield Problem(path, f"{_show(shown)} is no valid name", remedy, on_key=on_key)
+        yield Problem(path, f"{_show(shown)} is not a valid name", remedy, on_key=on_key)
     elif of == "union_tag_not_found":
         yield Problem(path, f"missing key 'name' in {key}", "say which one: {name: …}", on_key=True)
     elif of == "union_tag_invalid":
-        yield _unknown_plugin((*path, "name"), key, str(context["tag"]), _choices(context["expected_tags"]))
+        yield _report_unknown_plugin(
+            (*path, "name"), key, str(context["tag"]), _parse_choices(context["expected_tags"])
+        )
     elif of == "literal_error":
-        choices = _choices(context["expected"])
+        choices = _parse_choices(context["expected"])
         if path[-1:] == ("name",) and len(path) > 1:
-            yield _unknown_plugin(path, _key_of(path[:-1]), str(node.value), choices)
+            yield _report_unknown_plugin(path, _find_key(path[:-1]), str(node.value), choices)
         else:
-            hint = suggestion(node.value, choices) if isinstance(node.value, str) else ""
-            wanted = _or(choices or [context["expected"]])
+            hint = suggest(node.value, choices) if isinstance(node.value, str) else ""
+            wanted = _join_choices(choices or [context["expected"]])
             yield Problem(path, f"{key} must be {wanted}, is {_show(node.value)}{hint}")
     elif of in WANTED:
-        yield Problem(path, f"{key} must be {WANTED[of]}, is {_show(node.value)}", _type_remedy(of, key, node))
+        yield Problem(path, f"{key} must be {WANTED[of]}, is {_show(node.value)}", _suggest_type(of, key, node))
     elif of in RANGE:
         limit, words = RANGE[of]
         yield Problem(path, f"{key} must be {words} {exact(context[limit])}, is {_show(node.value)}")
@@ -120,20 +122,20 @@ def _problems(kind: type[Record], root: Node, detail: ErrorDetails) -> Iterator[
         yield Problem(path, f"{key}: {detail['msg']}")
 
 
-def _missing(kind: type[Record], root: Node, path: Path) -> Iterator[Problem]:
+def _report_missing(kind: type[Record], root: Node, path: Path) -> Iterator[Problem]:
     if len(path) == 3 and path[0] == "arms" and path[2] == "setup":
-        return  # the common setup is missing, and that is reported
+        return  # the missing common setup is reported
     parent, rest = root.nearest(path[:-1])
     key = str(path[-1])
     if parent.base is not None and not rest:
-        return  # merged from two mappings: the common one lacks it too, and that is reported
-    field = known_keys(kind, root, path[:-1]).get(key)
+        return  # merged from two mappings: the common one lacks it too, which is reported
+    field = find_known_keys(kind, root, path[:-1]).get(key)
     where = f" in {path[-2]}" if len(path) > 1 else ""
     yield Problem(path, f"missing key {key!r}{where}", f"add it: {field}" if field else "add it")
 
 
-def _path(root: Node, loc: tuple[int | str, ...]) -> Path:
-    """Pydantic's location as a path of the document: without plug-in tags and its own marks."""
+def _convert_path(root: Node, loc: tuple[int | str, ...]) -> Path:
+    """Return pydantic's location as a path of the document, without plug-in tags and pydantic's own marks."""
     path: list[int | str] = []
     node: Node | None = root
     for step in loc:
@@ -148,24 +150,24 @@ def _path(root: Node, loc: tuple[int | str, ...]) -> Path:
     return tuple(path)
 
 
-def _key_of(path: Path) -> str:
-    """The key that a reader knows the value by: for a list's item the list's."""
+def _find_key(path: Path) -> str:
+    """Return the key by which a reader knows the value; for a list item, the key of the list."""
     return next((step for step in reversed(path) if isinstance(step, str)), "the file")
 
 
-def _unknown_plugin(path: Path, kind: str, name: str, known: list[str]) -> Problem:
-    return Problem(path, f"no {kind} is called {name!r}{suggestion(name, known)}", f"known: {', '.join(known)}")
+def _report_unknown_plugin(path: Path, kind: str, name: str, known: list[str]) -> Problem:
+    return Problem(path, f"no {kind} is called {name!r}{suggest(name, known)}", f"known: {', '.join(known)}")
 
 
-def _choices(expected: str) -> list[str]:
+def _parse_choices(expected: str) -> list[str]:
     return re.findall(r"'([^']*)'", expected)
 
 
-def _or(choices: list[str]) -> str:
+def _join_choices(choices: list[str]) -> str:
     return choices[0] if len(choices) == 1 else f"{', '.join(choices[:-1])} or {choices[-1]}"
 
 
-def _type_remedy(of: str, key: str, node: Node) -> str | None:
+def _suggest_type(of: str, key: str, node: Node) -> str | None:
     value = node.value
     if of == "string_type" and isinstance(value, bool | int | float):
         return f'quote it: "{_show(value)}"'

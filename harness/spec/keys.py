@@ -1,4 +1,4 @@
-"""Which keys a record takes at a place of a document, read off the records' annotations."""
+"""The keys that a record accepts at a place of a document, from the records' annotations."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from harness.plugins.fields import descriptions
+from harness.plugins.fields import read_descriptions
 from harness.plugins.registry import Named, members
 from harness.records import Record
 from harness.spec.tree import Node, Path
 
 
-def known_keys(kind: type[Record], root: Node, path: Path) -> dict[str, str]:
-    """The keys that the record at ``path`` takes, each with its description; empty where there is no record."""
+def find_known_keys(kind: type[Record], root: Node, path: Path) -> dict[str, str]:
+    """Return the keys that the record at ``path`` accepts, each with its description; empty without a record."""
     current: Any = kind
     node: Node | None = root
     for step in path:
-        current = _step(_resolve(current, node), step)
+        current = _take_step(_resolve(current, node), step)
         node = node.get(step) if node is not None else None
     model = _resolve(current, node)
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         return {}
-    texts = descriptions(model)
+    texts = read_descriptions(model)
     return {name: texts.get(name, "").replace("\n", " ") for name in model.model_fields}
 
 
 def _resolve(annotation: Any, node: Node | None) -> Any:
-    """The type itself: without Annotated and None, and a plug-in's class by the name that the node gives."""
+    """Return the type without Annotated and None; for a plug-in, the class that the node names."""
     if get_origin(annotation) is Annotated:
         inner, *extras = get_args(annotation)
         for extra in extras:
@@ -42,7 +42,7 @@ def _resolve(annotation: Any, node: Node | None) -> Any:
     return annotation
 
 
-def _step(annotation: Any, step: str | int) -> Any:
+def _take_step(annotation: Any, step: str | int) -> Any:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         field = annotation.model_fields.get(str(step))
         return None if field is None else Annotated[field.annotation, field, *field.metadata]

@@ -1,6 +1,7 @@
-"""A new hypothesis file: from a few answers, with placeholders for what only its author can say; or from another file.
+"""New hypothesis files, from a few answers or from another file.
 
-But for the placeholders, which ``harness check`` names one by one, either passes it as it stands.
+A file from answers has placeholders for what only its author can say, and ``harness check`` names each of them. Apart
+from these, the check accepts the new file as it stands.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from dataclasses import dataclass
 from harness.errors import InvalidHypothesis, UsageError
 from harness.plugins.registry import Plugin, members
 from harness.records import Setup
-from harness.records.bands import shortest
+from harness.records.bands import write_shortest
 from harness.spec import yaml
-from harness.spec.explain import plugin_example, scalar
+from harness.spec.explain import write_example, write_scalar
 from harness.spec.files import parse
-from harness.spec.forms import suggestion
+from harness.spec.forms import suggest
 from harness.wording import exact
 
 PROBE = 256
@@ -25,7 +26,7 @@ PROBE = 256
 
 @dataclass(frozen=True)
 class Answers:
-    """What a new hypothesis is about: whether one way of training beats another by a margin."""
+    """The subject of a new hypothesis: whether one way of training beats another by a margin."""
 
     id: str
     title: str
@@ -35,22 +36,22 @@ class Answers:
     rule: str = "dfa"
     baseline: str = "bp"
     penalty: str | None = None
-    """Penalty of the treatment; none by default."""
+    """Penalty of the treatment; by default, none."""
     metric: str = "test_accuracy"
     margin: float = 1.0
-    """Difference that matters, in the metric's unit (percentage points for shares)."""
+    """Smallest difference that matters, in the metric's unit (percentage points for fractions)."""
     criterion: str = "t"
     seeds: int = 10
 
 
-def draft(answers: Answers, schema: str | None = None) -> str:
-    """The commented text of a new file; ``schema`` is where its JSON Schema lies, for editors.
+def write_draft(answers: Answers, schema: str | None = None) -> str:
+    """Return the commented text of a new file; ``schema`` is the location of its JSON Schema, for editors.
 
     Raises:
-        UsageError: an answer names no plug-in, or together they make no hypothesis, with every reason.
+        UsageError: An answer names no plug-in, or the answers do not make a valid hypothesis; all reasons are given.
     """
     chosen = {
-        family: _chosen(family, name)
+        family: _choose(family, name)
         for family, name in (
             ("datasets", answers.dataset),
             ("models", answers.model),
@@ -58,8 +59,8 @@ def draft(answers: Answers, schema: str | None = None) -> str:
             ("criteria", answers.criterion),
         )
     }
-    rules = _chosen("rules", answers.rule), _chosen("rules", answers.baseline)
-    penalty = f"\n    penalty: {plugin_example(_chosen('penalties', answers.penalty))}" if answers.penalty else ""
+    rules = _choose("rules", answers.rule), _choose("rules", answers.baseline)
+    penalty = f"\n    penalty: {write_example(_choose('penalties', answers.penalty))}" if answers.penalty else ""
     metric, targets = chosen["metrics"], getattr(chosen["criteria"], "targets", "mean")
     share = metric.bounds[0] >= 0 and metric.bounds[1] <= 1  # type: ignore[attr-defined]
     details = [
@@ -71,37 +72,37 @@ def draft(answers: Answers, schema: str | None = None) -> str:
     ]
     if not 0 < answers.margin < math.inf:
         raise UsageError(
-            f"{exact(answers.margin)} is no margin",
+            f"{exact(answers.margin)} is not a valid margin",
             where="--margin",
             remedy="give the smallest difference that matters, a number above 0",
         )
-    margin = shortest(answers.margin)
+    margin = write_shortest(answers.margin)
     text = TEMPLATE.format(
-        id=scalar(answers.id),
-        title=scalar(answers.title),
-        question=scalar(answers.question),
-        dataset=plugin_example(chosen["datasets"]),
-        model=plugin_example(chosen["models"]),
+        id=write_scalar(answers.id),
+        title=write_scalar(answers.title),
+        question=write_scalar(answers.question),
+        dataset=write_example(chosen["datasets"]),
+        model=write_example(chosen["models"]),
         probe=min(PROBE, chosen["datasets"].test_count),  # type: ignore[attr-defined]
         precision=Setup.model_fields["precision"].default,
-        rule=plugin_example(rules[0]),
-        baseline=plugin_example(rules[1]),
+        rule=write_example(rules[0]),
+        baseline=write_example(rules[1]),
         penalty=penalty,
         seeds=answers.seeds,
         metric=answers.metric,
         details="".join(f", {detail}" for detail in details if detail),
-        criterion=plugin_example(chosen["criteria"]),
+        criterion=write_example(chosen["criteria"]),
         margin=margin,
         unit="percentage points" if share else "the metric's unit",
     )
-    return _sound(_headed(text, schema), answers.id)
+    return _require_valid(_add_head(text, schema), answers.id)
 
 
-def copied(raw: bytes, name: str, new_id: str, schema: str | None = None) -> str:
-    """The text of another file under a new id, with that file named among what was seen before.
+def copy_draft(raw: bytes, name: str, new_id: str, schema: str | None = None) -> str:
+    """Return the text of another file under a new id, which mentions that file as prior data.
 
     Raises:
-        UsageError: the file's layout can't be copied, or the copy is not valid where it goes.
+        UsageError: The file's layout can't be copied, or the copy is not valid at its new place.
     """
     root = yaml.read(raw, name).root
     entries = root.items() if root is not None else {}
@@ -109,16 +110,16 @@ def copied(raw: bytes, name: str, new_id: str, schema: str | None = None) -> str
     lines = re.split(r"(?<=\n)", text.replace("\r\n", "\n"))
     starts = sorted(node.key_at for node in entries.values())
     if not {"id", "prior_data_seen"} <= entries.keys() or any(column != 1 for _, column in starts):
-        remedy = "write one key a line, beginning in the first column, and let harness check find nothing"
+        remedy = "write one key per line, beginning in the first column, and correct what harness check finds"
         raise UsageError("this file's layout can't be copied", where=name, remedy=remedy)
     old_id, seen = str(entries["id"].value), entries["prior_data_seen"]
     level = seen.get("level")
     what = seen.get("what")
     before = f" Before that: {str(what.value).strip()}" if what is not None and what.value else ""
     kept = str(level.value) if level is not None and level.value != "none" else "exists_unseen"
-    told = _folded(f"The hypothesis {old_id}, from which this file was copied.{before}")
+    told = _fold(f"The hypothesis {old_id}, from which this file was copied.{before}")
     replaced = {
-        "id": f"id: {scalar(new_id)}\n",
+        "id": f"id: {write_scalar(new_id)}\n",
         "prior_data_seen": f"prior_data_seen:\n  level: {kept}\n  what: >-\n{told}\n",
     }
     after = {
@@ -130,44 +131,46 @@ def copied(raw: bytes, name: str, new_id: str, schema: str | None = None) -> str
         tail = [line for line in section if not line.strip() or line.startswith("#")]  # comments before the next key
         lines[first - 1 : after[first] - 1] = [replaced[key], *tail]
     note = f"# Copied from {old_id}: change title, question and what else differs; then remove this line.\n"
-    return _headed(note + "".join(line for line in lines if not line.startswith(MODELINE)), schema)
+    return _add_head(note + "".join(line for line in lines if not line.startswith(MODELINE)), schema)
 
 
 MODELINE = "# yaml-language-server:"
 
 
-def _folded(text: str) -> str:
-    """Lines of a folded block scalar, four spaces in; YAML joins them again."""
+def _fold(text: str) -> str:
+    """Return the lines of a folded block scalar, indented by four spaces; YAML joins them again."""
     lines = textwrap.wrap(text, 110, break_long_words=False, break_on_hyphens=False)
     return textwrap.indent("\n".join(lines), "    ")
 
 
-def _headed(text: str, schema: str | None) -> str:
+def _add_head(text: str, schema: str | None) -> str:
     return f"{MODELINE} $schema={schema}\n{text}" if schema is not None else text
 
 
-def _sound(text: str, name: str) -> str:
+def _require_valid(text: str, name: str) -> str:
     try:
         parse(text.encode(), b"", name)
     except InvalidHypothesis as error:
         reasons = "; ".join(finding.message for finding in error.findings)
-        raise UsageError(f"these answers make no valid hypothesis: {reasons}", remedy="give other options") from error
+        raise UsageError(
+            f"these answers do not make a valid hypothesis: {reasons}", remedy="give other options"
+        ) from error
     return text
 
 
-def _chosen(family: str, name: str) -> type[Plugin]:
+def _choose(family: str, name: str) -> type[Plugin]:
     known = members(family)
     if name not in known:
         noun = f"member of {family}"
-        raise UsageError(f"no {noun} is called {name!r}{suggestion(name, known)}", remedy=f"known: {', '.join(known)}")
+        raise UsageError(f"no {noun} is called {name!r}{suggest(name, known)}", remedy=f"known: {', '.join(known)}")
     return known[name]
 
 
 TEMPLATE = """\
 # A pre-registration. Everything here is fixed before any data are seen; comments may change at any time.
-# What stands in <angle brackets> only you can say: harness check names each until you have written it.
+# Only you can fill in what stands in <angle brackets>: harness check names each until you have.
 #   harness check            what is wrong with it, with places
-#   harness explain NAME     what a name or option means, such as: harness explain {metric}
+#   harness explain NAME     what a name or option means, for example: harness explain {metric}
 #   harness plan FILE        what a run would cost
 schema_version: 1
 id: {id}
@@ -179,7 +182,7 @@ prediction:
 prior_data_seen:
   level: none  # none, exists_unseen, summaries_seen or analysed; all but none need what: …
 
-setup:  # how arms are trained unless they say otherwise
+setup:  # how all arms are trained unless they override it
   dataset: {dataset}
   model: {model}
   optimizer: {{name: adamw, lr: 1.0e-3}}
@@ -188,7 +191,7 @@ setup:  # how arms are trained unless they say otherwise
   precision: {precision}
   evaluation: {{probe_samples: {probe}, every_epochs: 5}}
 
-arms:  # the ways of training that are compared; an arm may override any part of setup
+arms:  # the ways of training that are compared; an arm may override any part of the setup
   treatment:
     label: Treatment
     rule: {rule}{penalty}
@@ -198,12 +201,12 @@ arms:  # the ways of training that are compared; an arm may override any part of
 
 seeds:  # repetitions, shared by all arms; their numbers are derived from the registration
   count: {seeds}
-  # justification: Say why this many; harness power shows what they can tell.
+  # justification: Say why this many; harness power shows how much they can detect.
 
 estimands:  # the numbers that decide: a metric of one arm, or of a contrast of two, paired by seed
   margin: {{metric: {metric}, contrast: treatment - baseline{details}}}
 
-# guards:  # what must hold for the comparison to mean anything
+# guards:  # conditions without which the comparison means nothing
 #   learns: {{estimand: accuracy, above: 0.5, otherwise: The baseline did not learn.}}
 
 decisions:
@@ -218,11 +221,11 @@ decisions:
 exclusions: {{diverged: invalid}}  # or worst_case, exclude
 stopping: {{kind: fixed}}
 
-implications:  # what each outcome means, written before the data; claims.yaml holds what it may support or walk back
+implications:  # what each outcome means, written before the data; claims.yaml lists claims that it may move
   better:
     says: <what it means if the treatment is better than the baseline by more than {margin}>
   similar:
-    says: <what it means if treatment and baseline differ by {margin} at most>
+    says: <what it means if treatment and baseline differ by at most {margin}>
   worse:
     says: <what it means if the treatment is worse than the baseline by more than {margin}>
   inconclusive:

@@ -1,4 +1,4 @@
-"""Files against what is registered: changed without an amendment, or the same question under another name."""
+"""Comparison of files with registrations: changes without an amendment, and the same question under another name."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.domain.form_differences import ABSENT, form_differences, written
+from harness.domain.form_differences import ABSENT, find_differences, write_value
 from harness.records import DecisionSpec, Hypothesis, Interval
-from harness.records.bands import shortest
+from harness.records.bands import write_shortest
 from harness.spec.tree import Node, Path, Problem, Severity
 
 CLOSE = 0.1
-"""Numbers of two arms that differ by no more than this share count as the same setting."""
+"""Relative difference up to which numbers of two arms count as the same setting."""
 SHOWN = 5
 
 SEEDS = (
-    "undo the change, or ask it under a new id, which has fresh seeds; harness amend takes it only as long as no seed "
-    "has been trained"
+    "undo the change, or ask it under a new id, which has fresh seeds; harness amend accepts it only while no seed has "
+    "been trained"
 )
-"""The way out for another number of seeds, which runs refuse."""
+"""Remedy for a changed number of seeds, which runs refuse."""
 
 
 @dataclass(frozen=True)
@@ -30,35 +30,35 @@ class Known:
     """A registered hypothesis."""
 
     form: Hypothesis
-    """As registered, or as last amended."""
+    """The hypothesis as registered, or as last amended."""
     since: str
     """Claimed time of the registration, UTC."""
     frozen: bool = False
-    """Whether a file of another meaning is an error; else it is a warning."""
+    """True if a file with another meaning is an error; otherwise it is a warning."""
     trail: Hashable = None
-    """That holds it; files of another one have nothing to do with it."""
+    """Trail that holds the registration; files of other trails are unrelated to it."""
 
 
-def changes(root: Node, hypothesis: Hypothesis, known: Known) -> Iterator[Problem]:
-    """Where the file's meaning is no longer the registered one."""
-    differing = list(form_differences(known.form.model_dump(mode="json"), hypothesis.model_dump(mode="json")))
+def find_changes(root: Node, hypothesis: Hypothesis, known: Known) -> Iterator[Problem]:
+    """Yield the differences between the file's meaning and the registered one."""
+    differing = list(find_differences(known.form.model_dump(mode="json"), hypothesis.model_dump(mode="json")))
     severity: Severity = "error" if known.frozen else "warning"
     remedy = "undo the change, amend the registration with harness amend, or ask it under a new id"
     for one in differing[:SHOWN]:
-        message = f"{one.field} was registered on {known.since[:10]} as {_shown(one.before)}, is {_shown(one.now)}"
+        message = f"{one.field} was registered on {known.since[:10]} as {_show(one.before)}, but is {_show(one.now)}"
         way = SEEDS if one.field == "seeds.count" else remedy
-        yield Problem(_in_file(root, one.path), message, way, severity=severity, rule="amendment")
+        yield Problem(_locate(root, one.path), message, way, severity=severity, rule="amendment")
     if len(differing) > SHOWN:
         message = f"{len(differing) - SHOWN} more values differ from the registration"
         yield Problem(("id",), message, remedy, severity=severity, rule="amendment")
 
 
-def reruns(hypothesis: Hypothesis, registered: Sequence[Known]) -> Iterator[Problem]:
-    """Decisions that ask what a registered hypothesis asks: the same arms, metric and summaries, whatever their names.
+def find_reruns(hypothesis: Hypothesis, registered: Sequence[Known]) -> Iterator[Problem]:
+    """Yield decisions that ask what a registered hypothesis asks: the same arms, metric and summaries.
 
-    Bands, criterion, pairing and seeds don't make another question, nor do numbers of the arms that differ by a tenth
-    or less.
-    A file that names the registered id under ``prior_data_seen`` says so openly and is left alone.
+    Names do not matter. Bands, criterion, pairing and seeds don't make another question, nor do numbers of the arms
+    that differ by a tenth or less. A file that names the registered id under ``prior_data_seen`` says so openly and is
+    left alone.
     """
     seen = hypothesis.prior_data_seen.what or ""
     for known in registered:
@@ -66,27 +66,33 @@ def reruns(hypothesis: Hypothesis, registered: Sequence[Known]) -> Iterator[Prob
         if other.id == hypothesis.id or re.search(rf"(?<![a-z0-9-]){re.escape(other.id)}(?![a-z0-9-])", seen):
             continue
         for name, decision in hypothesis.decisions.items():
-            mine = question(hypothesis, decision)
-            if any(_alike(mine, question(other, theirs)) for theirs in other.decisions.values()):
-                message = f"decision {name!r} asks what {other.id!r}, registered on {known.since[:10]}, asks"
-                remedy = f"if this is a replication, name {other.id} under prior_data_seen.what; else ask something new"
+            mine = describe_question(hypothesis, decision)
+            if any(_are_alike(mine, describe_question(other, theirs)) for theirs in other.decisions.values()):
+                message = f"decision {name!r} asks the same question as {other.id!r}, registered on {known.since[:10]}"
+                remedy = (
+                    f"if this is a replication, name {other.id} under prior_data_seen.what; otherwise ask something new"
+                )
                 yield Problem(("decisions", name), message, remedy, on_key=True, severity="warning", rule="rerun")
                 break
 
 
-def opposed(one: Hypothesis, other: Hypothesis) -> Iterator[Problem]:
-    """Outcomes of ``one`` that support a claim which the same result of ``other`` walks back, or the reverse.
+def find_opposed(one: Hypothesis, other: Hypothesis) -> Iterator[Problem]:
+    """Yield outcomes of ``one`` that support a claim which the same result of ``other`` walks back, or vice versa.
 
     Only hypotheses with a single decision, whose bands are their outcomes, can be compared.
     """
     if len(one.decisions) > 1 or len(other.decisions) > 1:
         return
     (mine,), (theirs,) = one.decisions.values(), other.decisions.values()
-    if one.estimands[mine.estimand].unit != other.estimands[theirs.estimand].unit or not moved(one) & moved(other):
+    if one.estimands[mine.estimand].unit != other.estimands[theirs.estimand].unit or not find_moved_claims(
+        one
+    ) & find_moved_claims(other):
         return
     for name, band in mine.bands.items():
         for their_name, their_band in theirs.bands.items():
-            shared = next((common for a in band for b in their_band if (common := _common(a, b)) is not None), None)
+            shared = next(
+                (common for a in band for b in their_band if (common := _describe_overlap(a, b)) is not None), None
+            )
             if shared is None:
                 continue
             ours, them = one.implications[name], other.implications[their_name]
@@ -106,55 +112,59 @@ def opposed(one: Hypothesis, other: Hypothesis) -> Iterator[Problem]:
                     )
 
 
-def moved(hypothesis: Hypothesis) -> set[str]:
-    """The claims that any of its outcomes supports or walks back."""
+def find_moved_claims(hypothesis: Hypothesis) -> set[str]:
+    """Return the claims that any of its outcomes supports or walks back."""
     given = hypothesis.implications.values()
     return {claim for implication in given for claim in (*implication.supports, *implication.walks_back)}
 
 
-def question(hypothesis: Hypothesis, decision: DecisionSpec) -> dict[str, Any]:
-    """What a decision is about, without any name that the authors chose: metric, summaries, arms in full."""
+def describe_question(hypothesis: Hypothesis, decision: DecisionSpec) -> dict[str, Any]:
+    """Return the question of a decision without names that authors chose: metric, summaries, arms in full."""
     estimand = hypothesis.estimands[decision.estimand]
-    arms = [_training(hypothesis, name) for name in estimand.arms]
+    arms = [_describe_training(hypothesis, name) for name in estimand.arms]
     plain = estimand.model_dump(mode="json", exclude={"arm", "contrast", "unit", "pairing"})
     return {**plain, "arms": sorted(arms, key=lambda arm: json.dumps(arm, sort_keys=True))}
 
 
-def _training(hypothesis: Hypothesis, name: str) -> dict[str, Any]:
+def _describe_training(hypothesis: Hypothesis, name: str) -> dict[str, Any]:
     arm = hypothesis.arms[name]
     plain = arm.model_dump(mode="json", exclude={"label": True, "setup": {"evaluation", "save"}})
     plain["freeze"] = sorted(set(arm.freeze))
     return plain
 
 
-def _alike(one: Any, other: Any) -> bool:
+def _are_alike(one: Any, other: Any) -> bool:
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_alike(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(_are_alike(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_alike, one, other))
+        return len(one) == len(other) and all(map(_are_alike, one, other))
     if isinstance(one, int | float) and isinstance(other, int | float) and not isinstance(one, bool):
         return math.isclose(one, other, rel_tol=CLOSE)
     return bool(one == other)
 
 
-def _common(one: Interval, other: Interval) -> str | None:
-    """Where two intervals overlap, in words; None if they share a point at most."""
+def _describe_overlap(one: Interval, other: Interval) -> str | None:
+    """Describe the overlap of two intervals; None if they share at most a point."""
     low = max((end for end in (one.lower, other.lower) if end is not None), default=-math.inf)
     high = min((end for end in (one.upper, other.upper) if end is not None), default=math.inf)
     if low >= high:
         return None
     if math.isinf(high):
-        return "everywhere" if math.isinf(low) else f"above {shortest(low)}"
-    return f"below {shortest(high)}" if math.isinf(low) else f"between {shortest(low)} and {shortest(high)}"
+        return "everywhere" if math.isinf(low) else f"above {write_shortest(low)}"
+    return (
+        f"below {write_shortest(high)}"
+        if math.isinf(low)
+        else f"between {write_shortest(low)} and {write_shortest(high)}"
+    )
 
 
-def _in_file(root: Node, path: Path) -> Path:
-    """The nearest place of the file: an arm's setup mostly stands in the common one."""
+def _locate(root: Node, path: Path) -> Path:
+    """Return the nearest place in the file: an arm's setup is mostly written in the common one."""
     if root.nearest(path)[1] and path[:1] == ("arms",):
         return path[:2]
     return path if root.get(path[0]) is not None else ("id",)
 
 
-def _shown(value: Any) -> str:
-    text = "nothing" if value in (None, ABSENT) else written(value)
+def _show(value: Any) -> str:
+    text = "nothing" if value in (None, ABSENT) else write_value(value)
     return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,4 +1,4 @@
-"""Unquoted scalars: the YAML 1.2 core schema, and an error for whatever YAML's versions would take differently."""
+"""Unquoted scalars: the YAML 1.2 core schema, with an error for spellings that YAML versions read differently."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from functools import lru_cache
 INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 LARGEST = 2**53
-"""Integers from here on are not exact in JSON."""
+"""Limit from which on integers are not exact in JSON."""
 
 NUMERIC = frozenset("+-.0123456789")
-"""What every number, date and time begins with."""
+"""Characters with which a number, date or time can begin."""
 LONGEST_WORD = len("false")
 WORDS = {"null": None, "true": True, "false": False}
 SURPRISES = (
-    (r"~", "'~' means null to YAML", "write null for nothing, or quote it if the text is meant"),
-    (r"(?i:null)", "YAML readers disagree on this spelling of null", "write null, or quote it if the text is meant"),
+    (r"~", "'~' means null to YAML", "write null for nothing, or quote it if the string is meant"),
+    (r"(?i:null)", "YAML readers disagree on this spelling of null", "write null, or quote it if the string is meant"),
     (
         r"(?i:true|false)",
         "YAML readers disagree on this spelling of true and false",
-        "write true or false, or quote it if the text is meant",
+        "write true or false, or quote it if the string is meant",
     ),
     (
         r"(?i:yes|no|on|off|y|n)",
         "YAML 1.1 reads this word as true or false",
-        "write true or false, or quote it if the text is meant",
+        "write true or false, or quote it if the string is meant",
     ),
     (r"[-+]?\.(?i:inf)|\.(?i:nan)", "not a finite number", 'give a number; a band\'s "inf" stands in quotes'),
     (r"[-+]?0[xX][0-9a-fA-F_]+", "hexadecimal to some YAML readers", "write it as a decimal number, or quote it"),
@@ -60,39 +60,43 @@ class Surprising(ValueError):
         self.remedy = remedy
 
 
-@lru_cache(maxsize=1024)  # keys and settings come again and again
+@lru_cache(maxsize=1024)  # keys and settings recur
 def resolve(text: str) -> str | int | float | bool | None:
-    """The value of an unquoted scalar: null, true, false, an integer, a float, else the text itself. Empty is null.
+    """Return the value of an unquoted scalar: null, true, false, an integer, a float, or else the string itself.
+
+    An empty scalar is null.
 
     Raises:
-        Surprising: a spelling that YAML versions read differently, or a number that cannot be held.
+        Surprising: YAML versions read the spelling differently, or the number can't be represented.
     """
     if text == "":
         return None
     if text in WORDS:
         return WORDS[text]
     if len(text) > LONGEST_WORD and text[0] not in NUMERIC:
-        return text  # most texts; neither a number nor a word that any version reads as something else
+        return text  # most strings: neither a number nor a word that any version reads as something else
     if INTEGER.fullmatch(text):
         if len(text) > 17 or abs(int(text)) >= LARGEST:
-            raise Surprising(f"{_short(text)} is too large to be held exactly", "give an integer below 2^53")
+            raise Surprising(f"{_shorten(text)} is too large to be represented exactly", "give an integer below 2^53")
         return int(text)
     if FLOAT.fullmatch(text):
-        return _float(text)
+        return _parse_float(text)
     for pattern, message, remedy in PATTERNS:
         if pattern.fullmatch(text):
-            raise Surprising(f"{_short(text)}: {message}", remedy)
+            raise Surprising(f"{_shorten(text)}: {message}", remedy)
     return text
 
 
-def _float(text: str) -> float:
+def _parse_float(text: str) -> float:
     number = float(text)
     if math.isinf(number):
-        raise Surprising(f"{_short(text)}: not a finite number", "it is beyond the range of 64-bit numbers")
+        raise Surprising(f"{_shorten(text)}: not a finite number", "give a number within the range of 64-bit floats")
     if number == 0 and re.search(r"[1-9]", re.split("[eE]", text)[0]):
-        raise Surprising(f"{_short(text)}: too close to zero to be held", "it is beyond the range of 64-bit numbers")
+        raise Surprising(
+            f"{_shorten(text)}: too close to zero to be represented", "give a number within the range of 64-bit floats"
+        )
     return number
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= 40 else f"{text[:37]}…"

@@ -1,8 +1,8 @@
-"""JSON Schema (draft 2020-12) of the files that people write, made from the models and whatever plug-ins there are.
+"""JSON Schemas (draft 2020-12) of the files that people write, from the models and the installed plug-ins.
 
-It describes the file, not the merged record: arms override parts of the setup and may hold a matrix, a metric may be
-given by its name and a contrast as a text. It never refuses what ``harness check`` accepts; rules that tie one part of
-a file to another are beyond it.
+A schema describes the file, not the merged record: arms override parts of the setup and may hold a matrix, a metric may
+be given by its name and a contrast as a string. It never refuses what ``harness check`` accepts; rules that relate one
+part of a file to another are beyond it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from harness.plugins.fields import descriptions, docstring
+from harness.plugins.fields import read_descriptions, read_docstring
 from harness.plugins.registry import members
 from harness.records import (
     RESERVED_OUTCOMES,
@@ -35,28 +35,28 @@ from harness.spec.arms import DOTTED, SUFFIX
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 FILES: dict[str, type[Record]] = {"hypothesis.schema.json": Hypothesis, "claims.schema.json": Claims}
-"""Published file → the model of what it describes."""
+"""Published file → model of the files that it describes."""
 NAME = r"[a-z][a-z0-9_]*"
 
 Json = dict[str, Any]
 
 
-def model_schema(model: type[BaseModel]) -> Json:
-    """The schema of one model, such as a plug-in."""
+def make_model_schema(model: type[BaseModel]) -> Json:
+    """Return the schema of one model, such as a plug-in."""
     return model.model_json_schema(schema_generator=_FileForm)
 
 
-def schemas() -> dict[str, str]:
-    """File name → text of every published schema."""
-    return {name: json.dumps(json_schema(kind), indent=1, ensure_ascii=False) + "\n" for name, kind in FILES.items()}
+def make_schemas() -> dict[str, str]:
+    """Return file name → contents of every published schema."""
+    return {name: json.dumps(make_schema(kind), indent=1, ensure_ascii=False) + "\n" for name, kind in FILES.items()}
 
 
-def json_schema(kind: type[Record]) -> Json:
-    """The schema of the files that hold a ``kind``."""
+def make_schema(kind: type[Record]) -> Json:
+    """Return the schema of files that hold a ``kind``."""
     made = kind.model_json_schema(schema_generator=_FileForm)
     if kind is Hypothesis:
-        _arms(made)
-    # Pydantic lists parts as it comes to them, which depends on what else was built before.
+        _adapt_arms(made)
+    # Pydantic lists definitions in the order of its visits, which depends on what was built before.
     made["$defs"] = dict(sorted(made["$defs"].items()))
     return {"$schema": DRAFT, "title": f"harness {kind.__name__.lower()} file", **made}
 
@@ -65,21 +65,21 @@ class _FileForm(GenerateJsonSchema):
     """Pydantic's generator with descriptions, closed mappings, plug-ins by name and the file's short forms."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
-        """Never: a title made of the key says nothing."""
+        """Return False: a title made from the key says nothing."""
         return False
 
     def sort(self, value: JsonSchemaValue, parent_key: str | None = None) -> JsonSchemaValue:
-        """As declared, which is how people read it."""
+        """Return the value in the order of declaration, in which people read it."""
         return value
 
     def model_schema(self, schema: Any) -> JsonSchemaValue:
-        """With the text below each field; a plug-in's schema says its equation and source too."""
+        """Add the docstring below each field; a plug-in's schema also gives its equation and source."""
         made = super().model_schema(schema)
         model: type[BaseModel] = schema["cls"]
         made.pop("title", None)
-        made["description"] = " ".join(docstring(model).split())
+        made["description"] = " ".join(read_docstring(model).split())
         made |= {key: made.pop(key) for key in ("additionalProperties",) if key in made}  # after it, under -OO too
-        texts = descriptions(model)
+        texts = read_descriptions(model)
         for name, field in made.get("properties", {}).items():
             if name in texts:
                 field["description"] = " ".join(texts[name].split())
@@ -89,53 +89,53 @@ class _FileForm(GenerateJsonSchema):
         return made
 
     def dict_schema(self, schema: Any) -> JsonSchemaValue:
-        """Keys that fit no pattern are refused."""
+        """Refuse keys that match no pattern."""
         made = super().dict_schema(schema)
         if "patternProperties" in made:
             made["additionalProperties"] = False
         return made
 
     def str_schema(self, schema: Any) -> JsonSchemaValue:
-        """Texts that are stripped before they are measured have no limit here."""
+        """Drop the length limit of strings that are stripped before they are measured."""
         made = super().str_schema(schema)
         if schema.get("strip_whitespace"):
             made.pop("maxLength", None)
         return made
 
     def tagged_union_schema(self, schema: Any) -> JsonSchemaValue:
-        """By name, so that an editor says what is wrong with the plug-in that was meant, and not with all of them."""
+        """Choose by name, so that an editor reports errors of the intended plug-in and not of all."""
         choices: dict[str, CoreSchema] = schema["choices"]
         made = {name: self.generate_inner(choice) for name, choice in choices.items()}
         return {
             "type": "object",
             "required": ["name"],
             "properties": {"name": {"enum": list(made)}},
-            "allOf": [{"if": _named(name), "then": choice} for name, choice in made.items()],
+            "allOf": [{"if": _require_name(name), "then": choice} for name, choice in made.items()],
         }
 
 
-def _named(name: str) -> Json:
+def _require_name(name: str) -> Json:
     return {"properties": {"name": {"const": name}}, "required": ["name"]}
 
 
-def _given(key: str) -> Json:
-    """The key is there and not null."""
+def _require_key(key: str) -> Json:
+    """Return the schema that demands a key that is not null."""
     return {"required": [key], "properties": {key: {"not": {"type": "null"}}}}
 
 
-def _one_of(*keys: str) -> Callable[[Json], None]:
+def _require_one(*keys: str) -> Callable[[Json], None]:
     def adapt(made: Json) -> None:
-        made["oneOf"] = [_given(key) for key in keys]
+        made["oneOf"] = [_require_key(key) for key in keys]
 
     return adapt
 
 
-def _prior_data(made: Json) -> None:
-    made["anyOf"] = [{"properties": {"level": {"const": "none"}}}, _given("what")]
+def _adapt_prior_data(made: Json) -> None:
+    made["anyOf"] = [{"properties": {"level": {"const": "none"}}}, _require_key("what")]
 
 
-def _estimand(made: Json) -> None:
-    _one_of("arm", "contrast")(made)
+def _adapt_estimand(made: Json) -> None:
+    _require_one("arm", "contrast")(made)
     fields = made["properties"]
     metric, contrast = fields["metric"], fields["contrast"]
     names = list(members("metrics"))
@@ -148,41 +148,43 @@ def _estimand(made: Json) -> None:
     contrast["anyOf"] = [text, *contrast["anyOf"]]
 
 
-def _evaluation(made: Json) -> None:
+def _adapt_evaluation(made: Json) -> None:
     made["properties"]["metrics"]["items"] = {"enum": list(members("metrics"))}
 
 
-def _hypothesis(made: Json) -> None:
+def _adapt_hypothesis(made: Json) -> None:
     made["properties"]["implications"]["required"] = list(RESERVED_OUTCOMES)
 
 
-def _combine(made: Json) -> None:
-    simple = [_given(key) for key in ("holds", "outcome", "otherwise")]
+def _adapt_combine(made: Json) -> None:
+    simple = [_require_key(key) for key in ("holds", "outcome", "otherwise")]
     made["if"] = {"properties": {"rule": {"const": "table"}}}
-    made["then"] = {"allOf": [_given("table"), *({"not": part} for part in simple)]}
-    made["else"] = {"allOf": [{"not": _given("table")}, *simple]}
+    made["then"] = {"allOf": [_require_key("table"), *({"not": part} for part in simple)]}
+    made["else"] = {"allOf": [{"not": _require_key("table")}, *simple]}
 
 
 SHORT_FORMS: dict[type[BaseModel], Callable[[Json], None]] = {
-    Seeds: _one_of("count", "list"),
-    Guard: _one_of("above", "below"),
-    Estimand: _estimand,
-    PriorData: _prior_data,
-    Combine: _combine,
-    EvaluationSpec: _evaluation,
-    Hypothesis: _hypothesis,
+    Seeds: _require_one("count", "list"),
+    Guard: _require_one("above", "below"),
+    Estimand: _adapt_estimand,
+    PriorData: _adapt_prior_data,
+    Combine: _adapt_combine,
+    EvaluationSpec: _adapt_evaluation,
+    Hypothesis: _adapt_hypothesis,
 }
-"""What the models' validators ask for, and the short forms that the file allows beside a field's own type."""
+"""Model → function that adds the demands of its validators, and the short forms that the file allows."""
 
 
-def _arms(made: Json) -> None:
-    """In the file an arm's setup holds only what differs, and with a matrix any part may be left to the matrix."""
+def _adapt_arms(made: Json) -> None:
+    """Let an arm's setup hold only the overrides, and let a matrix supply any part of an arm."""
     parts: Json = made["$defs"]
     plain: Json = parts[Arm.__name__]
-    override = _partial(parts["Setup"], parts)
-    override["description"] = "What differs from the common setup, key by key, at any depth."
+    override = _make_partial(parts["Setup"], parts)
+    override["description"] = (
+        "This arm's overrides of the common setup, key by key, at any depth. Write only what differs."
+    )
     plain["properties"]["setup"] = override
-    varied = _partial({**plain, "properties": {**plain["properties"], "setup": {}}}, parts)
+    varied = _make_partial({**plain, "properties": {**plain["properties"], "setup": {}}}, parts)
     varied["properties"]["setup"] = override
     varied["properties"]["matrix"] = {
         "description": "A grid of arms: path inside the arm → {suffix of the arm's name: value}.",
@@ -208,25 +210,25 @@ def _arms(made: Json) -> None:
     }
 
 
-def _partial(schema: Json, parts: Json) -> Json:
-    """The schema with every key optional, at any depth; references are written out."""
+def _make_partial(schema: Json, parts: Json) -> Json:
+    """Return the schema with every key optional, at any depth, and references resolved."""
     if "$ref" in schema:
         inner = parts[schema["$ref"].removeprefix("#/$defs/")]
-        return _partial({**inner, **{key: value for key, value in schema.items() if key != "$ref"}}, parts)
+        return _make_partial({**inner, **{key: value for key, value in schema.items() if key != "$ref"}}, parts)
     made: Json = {key: copy.deepcopy(value) for key, value in schema.items() if key not in ("required", "default")}
     if "properties" in made:
-        made["properties"] = {name: _partial(field, parts) for name, field in schema["properties"].items()}
+        made["properties"] = {name: _make_partial(field, parts) for name, field in schema["properties"].items()}
     if "allOf" in made and "name" in made.get("properties", {}):  # plug-ins: without a name any of them may be meant
-        branches = [_partial(branch["then"], parts) for branch in schema["allOf"]]
+        branches = [_make_partial(branch["then"], parts) for branch in schema["allOf"]]
         texts: Json = {key: schema[key] for key in ("description", "examples") if key in schema}
         return {**texts, "anyOf": branches}
     if "anyOf" in made:
-        made["anyOf"] = [_partial(branch, parts) for branch in schema["anyOf"]]
+        made["anyOf"] = [_make_partial(branch, parts) for branch in schema["anyOf"]]
     return made
 
 
-def undescribed(schema: Json) -> Iterator[str]:
-    """Paths of a schema's fields without a description, or of scalar ones without anything that shows a value."""
+def find_undescribed(schema: Json) -> Iterator[str]:
+    """Yield the paths of fields without a description, and of scalar fields that show no example value."""
     for part, made in {"file": schema, **schema["$defs"]}.items():
         for name, field in made.get("properties", {}).items():
             if "description" not in field and "const" not in field:

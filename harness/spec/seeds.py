@@ -1,4 +1,4 @@
-"""The number of seeds: whether it can reach a decision at all, and when looks are taken."""
+"""Checks of the number of seeds, which must suffice for a decision, and of the looks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pydantic import ValidationError
 
 from harness.criteria import NEVER, Criterion
-from harness.domain.partition import atoms_of
+from harness.domain.partition import find_atoms
 from harness.plugins.registry import members
 from harness.records import DecisionSpec, Estimand
 from harness.spec.draft import Draft
@@ -16,11 +16,11 @@ from harness.spec.tree import Problem
 from harness.wording import counted, level
 
 MAX_REPLICAS = 20_000
-"""Far beyond what anybody trains; a plan of that many still takes seconds."""
+"""Maximum number of replicas: far beyond practice, while a plan still takes only seconds."""
 
 
-def seed_problems(draft: Draft) -> Iterator[Problem]:
-    """Decisions that no data from so few seeds could make.
+def check_seeds(draft: Draft) -> Iterator[Problem]:
+    """Yield decisions that no data from so few seeds could reach.
 
     An interior atom is tested two-sided, at α/2 on either side; several decisions under any or table, and planned
     looks, divide α further.
@@ -38,9 +38,9 @@ def seed_problems(draft: Draft) -> Iterator[Problem]:
     first: list[tuple[int, float, str]] = []
     for name, decision in draft.decisions.items():
         estimand, criterion = draft.estimands.get(decision.estimand), decision.criterion
-        if estimand is None or (criterion.needs_bounds and not _bounded(estimand)):
+        if estimand is None or (criterion.needs_bounds and not _is_bounded(estimand)):
             continue  # reported by their own rules
-        needs = _needs(decision, criterion, estimand, criterion.alpha / parts)
+        needs = _find_needs(decision, criterion, estimand, criterion.alpha / parts)
         fewest, own = max(needs, key=lambda need: (need[0], -need[1]))
         first.append((*min(needs), name))
         if number >= fewest:
@@ -51,10 +51,12 @@ def seed_problems(draft: Draft) -> Iterator[Problem]:
         else:
             message = f"{start} needs {fewest} at level {level(own)}"
         remedies = [f"register {counted(fewest, 'seed')} or more"] if fewest < NEVER else []
-        if able := list(_able(decision, estimand, criterion.alpha / parts, number, draft.stopping.kind == "anytime")):
-            remedies.append(f"take a criterion that can decide with {number}: {' or '.join(able)}")
+        if able := list(
+            _find_able(decision, estimand, criterion.alpha / parts, number, draft.stopping.kind == "anytime")
+        ):
+            remedies.append(f"choose a criterion that can decide with {number}: {' or '.join(able)}")
         elif fewest == NEVER:
-            remedies.append("take a larger alpha")
+            remedies.append("choose a larger alpha")
         key = "count" if draft.seeds.count is not None else "list"
         yield Problem(("seeds", key), message, ", or ".join(remedies))
     if draft.stopping.at and first and draft.stopping.at[0] < min(first)[0] <= number:
@@ -64,43 +66,45 @@ def seed_problems(draft: Draft) -> Iterator[Problem]:
         yield Problem(("stopping", "at", 0), message, f"look first at {counted(fewest, 'seed')} or more")
 
 
-def _needs(decision: DecisionSpec, criterion: Criterion, estimand: Estimand, alpha: float) -> list[tuple[int, float]]:
-    """For each atom the fewest seeds with which it could be rejected, and the level of its test."""
+def _find_needs(
+    decision: DecisionSpec, criterion: Criterion, estimand: Estimand, alpha: float
+) -> list[tuple[int, float]]:
+    """Return, for each atom, the fewest seeds with which it could be rejected, and the level of its test."""
     bound = criterion.on(estimand.domain)
-    atoms = atoms_of(decision.about_signed_summary(estimand).bands, estimand.domain)
+    atoms = find_atoms(decision.about_signed_summary(estimand).bands, estimand.domain)
     tests = [(atom.level(alpha), cut) for atom in atoms for cut in atom.cuts]
     return [(bound.smallest_n(level, cut), level) for level, cut in tests] or [(0, alpha)]
 
 
-def _able(decision: DecisionSpec, estimand: Estimand, alpha: float, number: int, anytime: bool) -> Iterator[str]:
-    """Other criteria of the same kind that could decide with so many seeds."""
+def _find_able(decision: DecisionSpec, estimand: Estimand, alpha: float, number: int, anytime: bool) -> Iterator[str]:
+    """Yield other criteria of the same kind that could decide with so many seeds."""
     asked = decision.criterion
     for name, kind in members("criteria").items():
         try:
             other = kind.model_validate({"name": name})
         except ValidationError:
-            continue  # it has parameters to choose
+            continue  # it has required parameters
         assert isinstance(other, Criterion)
         alike = (other.targets, other.unpaired) == (asked.targets, asked.unpaired) and (other.anytime or not anytime)
-        possible = _bounded(estimand) or not other.needs_bounds
-        if alike and possible and max(_needs(decision, other, estimand, alpha))[0] <= number:
+        possible = _is_bounded(estimand) or not other.needs_bounds
+        if alike and possible and max(_find_needs(decision, other, estimand, alpha))[0] <= number:
             yield name
 
 
-def _bounded(estimand: Estimand) -> bool:
-    """Whether its values lie between known bounds."""
+def _is_bounded(estimand: Estimand) -> bool:
+    """Tell whether the estimand's values lie between known bounds."""
     low, high = estimand.domain
     return math.isfinite(high - low)
 
 
-def stopping_problems(draft: Draft) -> Iterator[Problem]:
-    """Looks must rise and end at the registered number, and only an anytime-valid criterion may be judged at any."""
+def check_stopping(draft: Draft) -> Iterator[Problem]:
+    """Yield looks that do not ascend to the registered number, and criteria that may not be judged at any."""
     stopping = draft.stopping
     if stopping.kind == "anytime":
         for name, decision in draft.decisions.items():
             if not decision.criterion.anytime:
                 test = decision.criterion.name
-                message = f"criterion {test} can't be judged at any number of seeds: looking again and again, it would "
+                message = f"criterion {test} can't be judged at any number of seeds: looking repeatedly, it would "
                 message += "decide wrongly more often than its α says"
                 valid = [known for known, kind in members("criteria").items() if getattr(kind, "anytime", False)]
                 remedy = f"use an anytime-valid criterion ({', '.join(valid)}), or planned looks: "
@@ -114,7 +118,7 @@ def stopping_problems(draft: Draft) -> Iterator[Problem]:
             yield Problem(("stopping",), "say at how many seeds the looks are taken", "add at: [5, 10]", on_key=True)
         return
     if list(stopping.at) != sorted(set(stopping.at)) or stopping.at[0] < 2:
-        yield Problem(("stopping", "at"), "looks must rise from 2 or more, each above the last")
+        yield Problem(("stopping", "at"), "looks must ascend from 2 or more, without repetition")
     if draft.seeds is not None and stopping.at[-1] != draft.seeds.number:
         number = draft.seeds.number
         registered = f"{number} {'is' if number == 1 else 'are'} registered"

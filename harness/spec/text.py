@@ -1,4 +1,4 @@
-"""From bytes to lines: UTF-8, no control characters, Unicode's composed form (NFC), bounded sizes."""
+"""Decoding of bytes to lines: UTF-8, no control characters, Unicode's composed form (NFC), bounded sizes."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from harness.spec.tree import MAX_FINDINGS, Source
 
 MAX_BYTES = 1 << 20
 MAX_LINE = 10_000
-"""Characters; sorting combining marks into composed form costs their number squared."""
+"""Maximum number of characters per line; composing combining marks takes quadratic time."""
 CONTROL = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
 )
-"""Control characters, odd line breaks, and marks that make a text read differently than it is stored."""
+"""Control characters, unusual line breaks, and marks that make a text read differently from how it is stored."""
 LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
 
 def decode(data: bytes, file: str) -> tuple[str | None, Source, list[Finding]]:
-    """The text, its lines and what is wrong with its characters; no text where it must not be parsed at all."""
+    """Return the text, its lines, and findings about its characters; no text if it must not be parsed at all."""
     source = Source(file, ())
     if len(data) > MAX_BYTES:
         return None, source, [source.finding((1, 1), "the file is over 1 MiB", "a pre-registration takes kilobytes")]
@@ -48,7 +48,9 @@ def decode(data: bytes, file: str) -> tuple[str | None, Source, list[Finding]]:
         if composed != line:
             same = next((i for i, (a, b) in enumerate(zip(line, composed, strict=False)) if a != b), len(composed))
             message = "not in Unicode's composed form (NFC)"
-            findings.append(source.finding((number, same + 1), message, "retype the letter, or save as NFC"))
+            findings.append(
+                source.finding((number, same + 1), message, "retype the character, or save the file in NFC")
+            )
             if len(findings) >= MAX_FINDINGS:
                 break
     return text, source, findings

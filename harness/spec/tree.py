@@ -10,26 +10,28 @@ from harness.errors import Finding
 
 Path = tuple[str | int, ...]
 MAX_FINDINGS = 100
-"""Of a file, at each stage of its reading; more help nobody, and each costs time."""
+"""Maximum number of findings per file and stage of reading; more help nobody, and each costs time."""
 Severity = Literal["error", "warning", "note"]
 SHOWN = 160
-"""Characters of a line that a finding quotes."""
+"""Number of characters of a line that a finding quotes."""
 Place = tuple[int, int]
-"""Line and column, both from 1."""
+"""Line and column, both counted from 1."""
 
 
-@dataclass(slots=True)  # never changed, but not frozen: making one would take thrice as long, and a file has hundreds
+@dataclass(
+    slots=True
+)  # never changed, but not frozen: creation would take three times as long, and a file has hundreds
 class Node:
-    """A value, its place, and the place of its key (for a list's item: its own)."""
+    """A value, its place, and the place of its key (for a list item, its own)."""
 
     value: str | int | float | bool | dict[str, Node] | list[Node] | None
     at: Place
     key_at: Place
     base: Node | None = None
-    """Of a mapping that overrides another: that other one, where a missing key belongs."""
+    """The overridden mapping, if this one is an override; missing keys are reported there."""
 
     def get(self, part: str | int) -> Node | None:
-        """The child under a key or an index; None if there is none."""
+        """Return the child under a key or an index; None if there is none."""
         if isinstance(self.value, dict) and isinstance(part, str):
             return self.value.get(part)
         if isinstance(self.value, list) and isinstance(part, int) and 0 <= part < len(self.value):
@@ -37,14 +39,14 @@ class Node:
         return None
 
     def items(self, *path: str | int) -> dict[str, Node]:
-        """The entries of the mapping at ``path``; empty if there is no mapping."""
+        """Return the entries of the mapping at ``path``; empty if there is no mapping."""
         node: Node | None = self
         for part in path:
             node = node.get(part) if node is not None else None
         return node.value if node is not None and isinstance(node.value, dict) else {}
 
     def nearest(self, path: Path) -> tuple[Node, Path]:
-        """The deepest node on the way along ``path``, and what of the path it lacks."""
+        """Return the deepest existing node along ``path``, and the rest of the path."""
         node = self
         for position, part in enumerate(path):
             child = node.get(part)
@@ -54,7 +56,7 @@ class Node:
         return node, ()
 
     def plain(self) -> Any:
-        """As plain data; sequences become tuples, which is what the records hold."""
+        """Return the value as plain data; sequences become tuples, as in the records."""
         if isinstance(self.value, dict):
             return {key: child.plain() for key, child in self.value.items()}
         if isinstance(self.value, list):
@@ -64,21 +66,21 @@ class Node:
 
 @dataclass(frozen=True)
 class Problem:
-    """What a rule found, at a path of the expanded document."""
+    """A problem that a rule found, at a path of the expanded document."""
 
     path: Path
     message: str
     remedy: str | None = None
     on_key: bool = False
-    """Point at the key rather than at the value."""
+    """True to point at the key rather than at the value."""
     severity: Severity = "error"
-    """A warning does not stop a run."""
+    """Severity; a warning does not stop a run."""
     rule: str = "form"
-    """Which check found it: a name in ``harness.spec.checks``."""
+    """Name of the check that found it, from ``harness.spec.checks``."""
 
 
 class _Quoting(Finding):
-    """A finding that shows of a long line what stands around its place; ``source`` keeps the whole line."""
+    """A finding that quotes only the surroundings of its place if the line is long; ``source`` keeps the whole line."""
 
     def __str__(self) -> str:
         if self.source is None or len(self.source) <= SHOWN:
@@ -94,7 +96,7 @@ class _Quoting(Finding):
 
 @dataclass(frozen=True)
 class Source:
-    """A file's name and lines: what a finding quotes."""
+    """A file's name and lines, which findings quote."""
 
     file: str
     lines: tuple[str, ...]
@@ -102,13 +104,13 @@ class Source:
     def finding(
         self, at: Place, message: str, remedy: str | None = None, severity: str = "error", rule: str = "syntax"
     ) -> Finding:
-        """A finding at a place of this file, with its line."""
+        """Return a finding at a place of this file, with its line."""
         line, column = at
         text = self.lines[line - 1] if 0 < line <= len(self.lines) else None
         return _Quoting(self.file, line, column, message, remedy, text, severity, rule)
 
     def findings(self, root: Node, problems: Iterable[Problem]) -> list[Finding]:
-        """Problems at their places: the value's, or the nearest existing key's where the path leads to nothing."""
+        """Return problems as findings at the value's place, or at the nearest existing key's if there is no value."""
         found = []
         for problem in problems:
             node, rest = root.nearest(problem.path)

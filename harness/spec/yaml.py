@@ -1,9 +1,9 @@
-"""Strict YAML: what a pre-registration may be written in, read over PyYAML's events without constructing any object.
+"""Strict YAML for pre-registrations, read from PyYAML's events without constructing any object.
 
-Refused, each with its place: more than 1 MiB, 40 levels, 20,000 values or 10,000 characters a line, before they cost
-anything; anchors, aliases, tags, directives, merge keys, several documents, duplicate keys, keys that are no texts,
-control characters, text that is not in Unicode's composed form (NFC), and scalars that YAML versions read differently
-(``harness.spec.scalars``).
+It refuses, each with its place: more than 1 MiB, 40 levels, 20,000 values or 10,000 characters per line, before they
+cost anything; anchors, aliases, tags, directives, merge keys, several documents, duplicate keys, keys that are not
+strings, control characters, text that is not in Unicode's composed form (NFC), and scalars that YAML versions read
+differently (``harness.spec.scalars``).
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ import yaml
 
 from harness.errors import Finding
 from harness.spec.scalars import Surprising, resolve
-from harness.spec.syntax import in_plain_words
+from harness.spec.syntax import describe_error
 from harness.spec.text import CONTROL, MAX_LINE, decode
 from harness.spec.tree import MAX_FINDINGS, Node, Place, Source
 
 MAX_DEPTH = 40
 MAX_NODES = 20_000
 SCANNER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's scanner where PyYAML was built with it, which is 15 times faster. Only events are taken from it."""
+"""libyaml's scanner if PyYAML was built with it, which is 15 times faster. Only its events are used."""
 TOO_DEEP = (f"nested more than {MAX_DEPTH} levels deep", "a pre-registration has about six levels")
 NO_REUSE = "write the value out where it is meant: what is registered must read as it stands"
 
 
 @dataclass(frozen=True)
 class Document:
-    """A file as read. ``root`` is None where nothing could be made of it."""
+    """A file as read. ``root`` is None if it could not be parsed."""
 
     source: Source
     root: Node | None
@@ -38,7 +38,7 @@ class Document:
 
 
 def read(data: bytes, file: str) -> Document:
-    """Read a file's bytes; what is wrong is in the document's findings, never raised."""
+    """Read a file's bytes. Problems are in the document's findings and are never raised."""
     text, source, findings = decode(data, file)
     if text is None:
         return Document(source, None, tuple(findings))
@@ -48,24 +48,26 @@ def read(data: bytes, file: str) -> Document:
 
 
 class _Fatal(Exception):
-    """Nothing after this can be read; the finding is already noted."""
+    """Nothing after this can be read; the finding is already recorded."""
 
 
 @dataclass
 class _Reader:
-    """Composes nodes from events and notes what is not allowed."""
+    """Composes nodes from events and records what is not allowed."""
 
     source: Source
     text: str
     findings: list[Finding]
     count: int = 0
     place: Place = (1, 1)
-    """Of the last event."""
+    """Place of the last event."""
 
     def document(self) -> Node | None:
-        """The document's root; None where reading had to stop."""
+        """Return the document's root; None if reading had to stop."""
         try:
-            events = SCANNER(self.text)  # parses one event ahead: reading can stop before the rest costs anything
+            events = SCANNER(
+                self.text
+            )  # parses one event ahead, so that reading can stop before the rest costs anything
             try:
                 return self._document(events)
             finally:
@@ -73,19 +75,19 @@ class _Reader:
         except _Fatal:
             pass
         except yaml.MarkedYAMLError as error:
-            wrong = in_plain_words(error, self.source.lines)
+            wrong = describe_error(error, self.source.lines)
             if "nesting" in wrong.message:  # scanners read a line ahead, and some meet a limit of their own in it
                 self._note(wrong.place or self.place, *TOO_DEEP)
             else:
                 self._note(wrong.place or self.place, f"not YAML: {wrong.message}", wrong.remedy)
         except (ValueError, OverflowError):
-            # The scanner in Python hands an escape beyond U+10FFFF and an absurd %YAML version to chr() and int().
+            # The Python scanner passes an escape beyond U+10FFFF and an absurd %YAML version to chr() and int().
             self._note(self.place, "not YAML: an escape is out of range after this", "write the character itself")
         return None
 
     def _take(self, events: Any) -> Any:
         event = events.get_event()
-        self.place = _place(event.start_mark)
+        self.place = _read_place(event.start_mark)
         return event
 
     def _document(self, events: Any) -> Node | None:
@@ -95,12 +97,16 @@ class _Reader:
             return None
         start = self._take(events)
         if start.version or start.tags:
-            self._note(_place(start.start_mark), "YAML directives (%YAML, %TAG) are not allowed", "remove the line")
+            self._note(
+                _read_place(start.start_mark), "YAML directives (%YAML, %TAG) are not allowed", "remove the line"
+            )
         root = self._node(events, 0, None)
         self._take(events)  # the document's end
         following = events.peek_event()
         if not isinstance(following, yaml.StreamEndEvent):
-            self._stop(_place(following.start_mark), "a second document starts here", "keep one document in a file")
+            self._stop(
+                _read_place(following.start_mark), "a second document starts here", "keep one document in a file"
+            )
         return root
 
     def _node(self, events: Any, depth: int, key_at: Place | None) -> Node:
@@ -108,7 +114,7 @@ class _Reader:
         at = self.place
         self.count += 1
         if len(self.findings) > MAX_FINDINGS:
-            self._stop(at, f"more than {MAX_FINDINGS} findings", "mend those before this place first")
+            self._stop(at, f"more than {MAX_FINDINGS} findings", "correct those above this place first")
         if self.count > MAX_NODES:
             self._stop(at, f"more than {MAX_NODES:,} values", "a pre-registration has some hundreds")
         if isinstance(event, yaml.AliasEvent):
@@ -140,7 +146,7 @@ class _Reader:
             name = key.value
             if not isinstance(name, str):
                 if len(self.findings) == before:
-                    self._note(key.at, "a key must be a text", "quote it, if a text is meant")
+                    self._note(key.at, "a key must be a string", "quote it if a string is meant")
             elif name == "<<":
                 self._note(key.at, "the merge key << is not allowed", NO_REUSE)
             elif name in entries:
@@ -160,11 +166,11 @@ class _Reader:
                 self._note(at, str(surprise), surprise.remedy)
         elif event.style == '"':  # only here can an escape bring in what the file's own text does not show
             if len(text) > MAX_LINE:
-                self._note(at, f"a text of more than {MAX_LINE:,} characters", "shorten it")
+                self._note(at, f"a string of more than {MAX_LINE:,} characters", "shorten it")
             elif match := CONTROL.search(text):
-                self._note(at, f"control character U+{ord(match.group()):04X} in this text", "remove the escape")
+                self._note(at, f"control character U+{ord(match.group()):04X} in this string", "remove the escape")
             elif not unicodedata.is_normalized("NFC", text) and all(f.line != at[0] for f in self.findings):
-                self._note(at, "this text is not in Unicode's composed form (NFC)", "write the composed character")
+                self._note(at, "this string is not in Unicode's composed form (NFC)", "write the composed character")
         return text
 
     def _note(self, at: Place, message: str, remedy: str) -> None:
@@ -175,5 +181,5 @@ class _Reader:
         raise _Fatal
 
 
-def _place(mark: yaml.Mark) -> Place:
+def _read_place(mark: yaml.Mark) -> Place:
     return mark.line + 1, mark.column + 1

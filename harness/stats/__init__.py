@@ -1,1 +1,1 @@
-"""Distributions in plain floats: what criteria, power and sensitivity calculate with."""
+"""Distributions in plain floats, for criteria, power and sensitivity analyses."""

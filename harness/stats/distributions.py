@@ -1,6 +1,6 @@
-"""Distribution functions of single numbers, in plain floats: loading SciPy's takes longer than a whole verdict.
+"""Distribution functions of single numbers in plain floats: loading SciPy's takes longer than a whole verdict.
 
-Compared with SciPy and, where that has no value, with mpmath in tests/unit/stats/test_distributions.py.
+tests/unit/stats/test_distributions.py compares them with SciPy and, where SciPy has no value, with mpmath.
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ import math
 from functools import lru_cache
 from statistics import NormalDist
 
-LARGEST_T = 1e150  # far enough; its square is still a number
+LARGEST_T = 1e150  # large enough; its square is still finite
 STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
-STEPS = 10_000  # of the continued fraction: hundreds are enough for a million degrees of freedom
+STEPS = 10_000  # limit for the continued fraction: hundreds suffice for a million degrees of freedom
 
 
 def normal_cdf(x: float) -> float:
-    """Φ(x)."""
+    """Return Φ(x)."""
     return math.erfc(-x / math.sqrt(2)) / 2
 
 
 def t_cdf(t: float, df: float) -> float:
-    """P(T ≤ t), T Student's with ``df`` > 0 degrees of freedom, to 12 digits also where it is 1e-300.
+    """Return P(T ≤ t), T Student's with ``df`` > 0 degrees of freedom, to 12 digits even at 1e-300.
 
-    A t beyond ±1e150 counts as that.
+    A t beyond ±1e150 counts as ±1e150.
     """
     square = min(abs(t), LARGEST_T) ** 2
     tail = beta_cdf(df / (df + square), square / (df + square), df / 2, 0.5) / 2
@@ -31,13 +31,13 @@ def t_cdf(t: float, df: float) -> float:
 
 @lru_cache(maxsize=4096)
 def t_exceeded(alpha: float, df: float) -> float:
-    """The t that is exceeded with probability ``alpha`` ≤ ½, at most 1e150; infinite where ``alpha`` is 0.
+    """Return the t that is exceeded with probability ``alpha`` ≤ ½, at most 1e150; infinity if ``alpha`` is 0.
 
-    By Newton's method on log P(T ≥ t) as a function of log t, which is nearly straight in the tails.
+    It uses Newton's method on log P(T ≥ t) as a function of log t, which is nearly straight in the tails.
     """
     if alpha == 0.5:
         return 0.0
-    if alpha == 0:  # what is left of a level that rounds to 1
+    if alpha == 0:  # the rest of a level that rounds to 1
         return math.inf
     z = -NormalDist().inv_cdf(alpha)
     t = z + (z**3 + z) / (4 * df)
@@ -53,9 +53,9 @@ def t_exceeded(alpha: float, df: float) -> float:
 
 
 def beta_cdf(x: float, y: float, a: float, b: float) -> float:
-    """P(X ≤ x), X beta distributed: the regularised incomplete beta function. ``y`` is 1 − x, in full precision.
+    """Return P(X ≤ x) for a beta-distributed X, the regularised incomplete beta function.
 
-    Source: Didonato and Morris 1992, doi 10.1145/131766.131776, their BFRAC.
+    ``y`` is 1 − x, in full precision. Source: Didonato and Morris 1992, doi 10.1145/131766.131776, their BFRAC.
     """
     if x <= 0 or y <= 0:
         return float(y <= 0)
@@ -65,7 +65,7 @@ def beta_cdf(x: float, y: float, a: float, b: float) -> float:
 
 
 def beta_quantile(p: float, a: float, b: float) -> float:
-    """The x with P(X ≤ x) = p, by bisection."""
+    """Return the x with P(X ≤ x) = p, by bisection."""
     low, high = 0.0, 1.0
     while low < (middle := (low + high) / 2) < high:
         if beta_cdf(middle, 1 - middle, a, b) < p:
@@ -76,8 +76,11 @@ def beta_quantile(p: float, a: float, b: float) -> float:
 
 
 def _fraction(x: float, y: float, a: float, b: float) -> float:
-    """x^a·y^b/B(a, b) over I_x(a, b): a continued fraction by Lentz's method (1976, doi 10.1364/AO.15.000668)."""
-    off = a * y - b * x  # nil at the mean
+    """Return x^a·y^b/B(a, b) over I_x(a, b), a continued fraction.
+
+    It is evaluated by Lentz's method (1976, doi 10.1364/AO.15.000668).
+    """
+    off = a * y - b * x  # zero at the mean
     total = c = a * (off + 1) / (a + 1)
     d = 0.0
     for m in range(1, STEPS):
@@ -87,14 +90,14 @@ def _fraction(x: float, y: float, a: float, b: float) -> float:
         d = 1 / (below + above * d)
         c = below + above / c
         total *= c * d
-        if not abs(c * d - 1) > 1e-16:  # nor where it is no number
+        if not abs(c * d - 1) > 1e-16:  # nor if it is NaN
             break
     return total
 
 
 def _density(x: float, y: float, a: float, b: float) -> float:
-    """x^a·y^b/B(a, b), without the digits that large logarithms lose where they cancel (Loader 2000)."""
-    off = b * x - a * y  # nil at the mean
+    """Return x^a·y^b/B(a, b), without the digits lost when large logarithms cancel (Loader 2000)."""
+    off = b * x - a * y  # zero at the mean
     power = a * _log(x * (a + b) / a, off / a) + b * _log(y * (a + b) / b, -off / b)
     return math.exp(power + _stirling_error(a + b) - _stirling_error(a) - _stirling_error(b)) * math.sqrt(
         a * (b / (a + b)) / (2 * math.pi)
@@ -102,12 +105,12 @@ def _density(x: float, y: float, a: float, b: float) -> float:
 
 
 def _log(ratio: float, off: float) -> float:
-    """log(ratio), from off = ratio − 1 where that has more digits."""
+    """Return log(ratio), computed from off = ratio − 1 where that has more digits."""
     return math.log1p(off) if abs(off) < 0.5 else math.log(ratio)
 
 
 def _stirling_error(a: float) -> float:
-    """log Γ(a) less Stirling's formula."""
+    """Return log Γ(a) minus Stirling's formula."""
     if a < 16:
         return math.lgamma(a) - (a - 0.5) * math.log(a) + a - math.log(2 * math.pi) / 2
     return math.fsum(part / a ** (2 * k + 1) for k, part in enumerate(STIRLING))

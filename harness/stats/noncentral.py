@@ -1,7 +1,7 @@
-"""Student's t off centre, by quadrature in NumPy alone: loading SciPy takes longer than all of this.
+"""Student's noncentral t, by quadrature in NumPy alone: loading SciPy takes longer than all of this.
 
-Seeds' values are normal. Then their standard deviation is sd·q with q = √(χ²/df), independent of their mean, which is
-normal: given q, everything about the mean is a normal probability, and what is left is an integral over q alone.
+The values of seeds are normal. Their standard deviation is then sd·q with q = √(χ²/df), independent of their mean,
+which is normal: given q, everything about the mean is a normal probability, and an integral over q alone remains.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ from functools import cache, lru_cache
 
 import numpy as np
 
-SPREADS = 8.5  # the density of q beyond so many of its standard deviations is below 1e-12
-POINTS = 64  # of Gauss and Legendre's rule, in each stretch
-STEEP = 3.0  # steps of Φ narrower than a third of the spread of q need a kink, or the rule sees too little of them
+SPREADS = 8.5  # standard deviations of q beyond which its density is below 1e-12
+POINTS = 64  # of the Gauss–Legendre rule, in each stretch
+STEEP = 3.0  # steps of Φ narrower than a third of the spread of q need a kink for the rule to resolve them
 TABLE_STEP, TABLE_END = 2.0**-12, 8.5
 
 
 def normal_cdf(x: np.ndarray) -> np.ndarray:
-    """Φ(x), to 2e-9: between the points of a table, whose even steps are found sooner than ``np.interp`` looks."""
+    """Return Φ(x), to 2e-9, by interpolation in a table.
+
+    Its even steps are found faster than ``np.interp`` searches.
+    """
     values, slopes = _table()
     x = np.clip(x, -TABLE_END, TABLE_END)
     place = ((x + TABLE_END) / TABLE_STEP).astype(np.intp)
@@ -43,7 +46,7 @@ def _rule() -> tuple[np.ndarray, np.ndarray]:
 
 
 def nodes(df: float, kinks: Iterable[float] = ()) -> tuple[np.ndarray, np.ndarray]:
-    """Points q and weights w, Σw = 1, such that E f(√(χ²/df)) = Σ w·f(q) for an f that is smooth between ``kinks``.
+    """Return points q and weights w, Σw = 1, such that E f(√(χ²/df)) = Σ w·f(q) for f smooth between ``kinks``.
 
     The rule is applied in √q, which puts points close together near zero, where few degrees of freedom need them.
     """
@@ -55,7 +58,7 @@ def nodes(df: float, kinks: Iterable[float] = ()) -> tuple[np.ndarray, np.ndarra
     points, weights = _rule()
     half = np.diff(ends)[:, None] / 2
     root = (ends[:-1, None] + half * (points + 1)).ravel()
-    log_density = (2 * df - 1) * np.log(root) - df * root**4 / 2  # of √q, but for a constant
+    log_density = (2 * df - 1) * np.log(root) - df * root**4 / 2  # of √q, up to a constant
     density = (half * weights).ravel() * np.exp(log_density - log_density.max())
     return root**2, density / density.sum()
 
@@ -64,18 +67,18 @@ _nodes = lru_cache(maxsize=256)(nodes)
 
 
 def noncentral_t_cdf(t: float, df: float, shift: float) -> float:
-    """P(T ≤ t), T noncentral t with ``df`` degrees of freedom and noncentrality ``shift``: Φ(tq − shift) over q.
+    """Return P(T ≤ t), T noncentral t with ``df`` degrees of freedom and noncentrality ``shift``.
 
-    To 1e-11 for whole degrees of freedom, however steep the step is.
+    It integrates Φ(tq − shift) over q, to 1e-11 for whole degrees of freedom, however steep the step is.
     """
-    if math.isinf(shift):  # the weights sum to 1 but for rounding
+    if math.isinf(shift):  # the weights sum to 1 up to rounding
         return 0.0 if shift > 0 else 1.0
     q, w = nodes(df, _steps(t, shift)) if abs(t) > STEEP * math.sqrt(2 * df) else _nodes(df)
     return float(w @ [math.erfc(z) for z in ((shift - t * q) / math.sqrt(2)).tolist()]) / 2
 
 
 def spread_quantile(p: float, df: float) -> float:
-    """The value below which q = √(χ²/df) lies with probability ``p``."""
+    """Return the value below which q = √(χ²/df) lies with probability ``p``."""
 
     def above(limit: float) -> float:
         q, w = nodes(df, [limit])
@@ -85,9 +88,9 @@ def spread_quantile(p: float, df: float) -> float:
 
 
 def noncentrality_limits(t: float, df: int, level: float) -> tuple[float, float]:
-    """Two-sided confidence limits at ``level`` for the noncentrality of which the finite ``t`` is one draw.
+    """Return two-sided confidence limits at ``level`` for the noncentrality, given one finite draw ``t``.
 
-    At each limit a t at least as far out as this one, on its side, has probability (1 − level)/2 (Steiger and Fouladi
+    At each limit, a t at least as extreme as this one, on its side, has probability (1 − level)/2 (Steiger and Fouladi
     1997; Cumming and Finch 2001, doi 10.1177/0013164401614002).
     """
 
@@ -101,12 +104,15 @@ def noncentrality_limits(t: float, df: int, level: float) -> tuple[float, float]
 
 
 def _steps(t: float, shift: float) -> list[float]:
-    """The q at which Φ(tq − shift) begins to rise from 0 to 1, is a half, and has risen; t is not 0."""
+    """Return the q at which Φ(tq − shift) begins to rise from 0 to 1, is one half, and has risen; t is not 0."""
     return [(shift + z) / t for z in (-TABLE_END, 0.0, TABLE_END)]
 
 
 def _where_falling_to(target: float, f: Callable[[float], float], low: float, high: float) -> float:
-    """The x at which the falling ``f`` is ``target``, by bisection; the ends are moved out until it lies between."""
+    """Return the x at which the decreasing ``f`` equals ``target``, by bisection.
+
+    The ends are moved outward until the target lies between.
+    """
     while f(high) > target:
         low, high = high, high + 2 * (high - low)
     while f(low) < target:

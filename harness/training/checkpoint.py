@@ -16,7 +16,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from harness.records import Cohort
-from harness.records.base import canonical_text
+from harness.records.base import write_canonical
 from harness.system.storage import write_atomic
 
 DTYPE_NAMES = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64"}
@@ -111,7 +111,7 @@ class WorkFolder:
 
     def save_result(self, cohort: Cohort, result: dict[str, Any]) -> None:
         """Save a finished cohort's result and remove its checkpoint."""
-        write_atomic(self._path(cohort, ".json"), *seal(canonical_text(result).encode()))
+        write_atomic(self._path(cohort, ".json"), *seal(write_canonical(result).encode()))
         self._path(cohort, ".safetensors").unlink(missing_ok=True)
 
     def load_result(self, cohort: Cohort) -> dict[str, Any] | None:

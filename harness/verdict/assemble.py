@@ -19,7 +19,7 @@ from harness.records import (
     Provenance,
     Registered,
 )
-from harness.records.base import canonical_text
+from harness.records.base import write_canonical
 from harness.verdict import series, tables
 from harness.verdict.bands import band_figure, find_estimate, strip
 from harness.verdict.canvas import CannotDraw, Drawing
@@ -97,7 +97,7 @@ def render(
 
     The page omits figures that ``provenance`` says could not be drawn, and names them.
 
-    ``consequences`` has an entry for every outcome (``harness.claims.consequences``). A pilot's verdict shows
+    ``consequences`` has an entry for every outcome (``harness.claims.find_consequences``). A pilot's verdict shows
     estimates under a watermark and names no outcome anywhere.
 
     Raises:
@@ -264,7 +264,7 @@ def _as_json(
         for part, fields in parts.items() if version < since else ():
             later[part] |= fields
     estimates = tables.collect_estimands(decision) | {result.name: result for result in decision.exploratory}
-    return canonical_text(
+    return write_canonical(
         {
             "v": version,
             "hypothesis": registered.hypothesis.id,

@@ -16,7 +16,7 @@ from harness.criteria.bca import CHUNK, Bca
 from harness.criteria.bounded import Bounded
 from harness.criteria.t_sequence import TSequence
 from harness.criteria.wilcoxon import upper_tail
-from harness.domain.partition import split
+from harness.domain.partition import split_line
 from harness.records import Band
 
 Test = Callable[[float], tuple[np.ndarray, np.ndarray]]
@@ -30,7 +30,7 @@ def one_sided(criterion: Criterion, x: np.ndarray) -> Test:
 
 def outcomes(p: Test, bands: dict[str, str], alpha: float) -> np.ndarray:
     """Index of the band that is the outcome, −1 for inconclusive, int [runs]."""
-    atoms = split({name: Band.parse(text) for name, text in bands.items()})
+    atoms = split_line({name: Band.parse(text) for name, text in bands.items()})
     names = list(bands)
     alive: list[np.ndarray | None] = [None] * len(names)
     sides = {}

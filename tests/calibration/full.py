@@ -62,8 +62,8 @@ thirty thousand simulations of {runs:,} data sets (four standard errors); one ab
 
 {wrong}
 
-Rates far below α are no fault: an interior band is excluded by two tests at α/2 of which only one can err at a time, a
-discrete test cannot use all of its α, and an anytime-valid one or one that assumes nothing pays for it.
+Rates far below α are not a defect: an interior band is excluded by two tests at α/2, only one of which can err at a
+time; a discrete test can't use all of its α; and an anytime-valid test, or one without assumptions, pays for that.
 
 The distributions:
 
@@ -72,8 +72,9 @@ The distributions:
 
 ### Looking more than once
 
-The run ends at the first look that decides. Planned looks take α over their number each (Bonferroni); anytime-valid
-criteria take the whole α after every seed. The last row is what an uncorrected t does, and why `check` refuses it.
+The run ends at the first look that decides. Each planned look takes α divided by the number of looks (Bonferroni);
+anytime-valid criteria take the whole α after every seed. The last row shows what an uncorrected t does, and why `check`
+refuses it.
 
 {looks}
 
@@ -86,19 +87,19 @@ seeds is the whole line: sign_flip, wilcoxon and median cannot exclude anything 
 
 {coverage}
 
-What to take from it:
+Conclusions:
 
-- Where one seed in ten collapses, no test of the mean is to be trusted before some collapsed seeds were seen: with ten
-  seeds, a third of all runs see none, and their intervals are short and wrong. No interval sees a failure mode that did
-  not occur. The verdict prints the failure rate that n clean seeds leave open for this reason.
+- If one seed in ten collapses, no test of the mean can be trusted before some collapsed seeds have been seen: with ten
+  seeds, a third of all runs see none, and their intervals are short and wrong. No interval reflects a failure mode that
+  did not occur. For this reason, the verdict prints the failure rate that n clean seeds leave possible.
 - `median` keeps its level whatever the distribution, and `wilcoxon` nearly so where asymmetry is mild. They answer
-  another question than the mean: the typical seed, which a collapsed tenth hardly moves.
+  another question than the mean: they are about the typical seed, which a collapsed tenth hardly affects.
 - Skewness costs t several percentage points at few seeds. A positive, skewed quantity is better decided on a log10
   scale.
 - BCa as Efron gave it is far too narrow for few seeds, even for normal values. The criterion `bca` widens it
   (Hesterberg 2015) and gives no outcome below 30 seeds.
-- `bounded` assumes none of this, only bounds, and is left out for that: it keeps its level, and decides little.
-- `t_sequence` covers more than it says at any single n: that is the price of looking after every seed.
+- `bounded` assumes only bounds and is therefore left out: it keeps its level and decides little.
+- `t_sequence` covers more than its nominal level at any single n, which is the price of looking after every seed.
 - `welch` compares two arms with the same shape, so that skewness partly cancels.
 
 ![P(wrong outcome) along the true value, and coverage against the number of seeds](calibration.svg)

@@ -19,8 +19,8 @@ from harness.datasets import Dataset
 from harness.metrics import Metric
 from harness.models import Model
 from harness.penalties import Penalty
-from harness.plugins.fields import descriptions
-from harness.plugins.registry import FAMILIES, Plugin, declared, members, source_digest
+from harness.plugins.fields import read_descriptions
+from harness.plugins.registry import FAMILIES, Plugin, digest_source, members, read_capability
 from harness.records import Arm, Cohort, Replica
 from harness.rules import Rule
 from harness.training import open_device
@@ -63,7 +63,7 @@ def draw(model: Model, seeds: tuple[int, ...], requires_grad: bool = True) -> di
 @pytest.mark.parametrize("plugin", everything())
 def test_it_describes_itself(plugin: Plugin) -> None:
     assert type(plugin).__doc__ and len(type(plugin).__doc__ or "") > 20
-    texts = descriptions(type(plugin))
+    texts = read_descriptions(type(plugin))
     for name in type(plugin).model_fields:
         assert texts.get(name), f"{plugin.name}.{name} has no description"
 
@@ -79,7 +79,7 @@ def test_it_survives_being_written_down(plugin: Plugin) -> None:
 
 @pytest.mark.parametrize("plugin", everything())
 def test_its_code_can_be_pinned(plugin: Plugin) -> None:
-    assert re.fullmatch(r"[0-9a-f]{64}", source_digest(plugin))
+    assert re.fullmatch(r"[0-9a-f]{64}", digest_source(plugin))
 
 
 def test_listing_plugins_loads_no_large_library() -> None:
@@ -131,7 +131,7 @@ def test_a_penalty_is_one_number_per_replica(penalty: Penalty) -> None:
 @pytest.mark.parametrize("penalty", every("penalties"))
 def test_the_declared_gradient_of_a_penalty_is_that_of_its_value(penalty: Penalty) -> None:
     """What steps with gradients written out take in place of autograd: c·f/n."""
-    factor = declared(penalty, "gradient_factor")
+    factor = read_capability(penalty, "gradient_factor")
     if factor is None:
         pytest.skip("left to autograd")
     branch = torch.randn(3, 4, 6, dtype=torch.float64).requires_grad_()
@@ -328,7 +328,7 @@ def test_a_plug_in_of_another_package_is_found(monkeypatch: pytest.MonkeyPatch) 
     def points(group: str) -> list[Any]:
         return [SimpleNamespace(name="other", load=lambda: Other)] if group == "harness.penalties" else []
 
-    monkeypatch.setattr(registry, "_installed", lambda: SimpleNamespace(select=points))
+    monkeypatch.setattr(registry, "_find_installed", lambda: SimpleNamespace(select=points))
     registry.members.cache_clear()
     try:
         assert set(members("penalties")) == {"residual_branch", "other"}

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from harness.errors import InvalidHypothesis
 from harness.records import Hypothesis
-from harness.spec import json_schema, load, yaml
+from harness.spec import load, make_schema, yaml
 from tests.fuzz.later import go_on
 from tests.fuzz.mutations import ROOT, hostile, mutated, originals
 
@@ -36,7 +36,7 @@ class Fuzzer:
 
         self.folder = folder
         (folder / "claims.yaml").write_bytes((ROOT / "hypotheses/claims.yaml").read_bytes())
-        self.schema = jsonschema.Draft202012Validator(json_schema(Hypothesis))
+        self.schema = jsonschema.Draft202012Validator(make_schema(Hypothesis))
         self.slowest = (0.0, "")
 
     def check(self, data: bytes, name: str) -> tuple[InvalidHypothesis | None, object]:

@@ -33,7 +33,7 @@ def go_on(loaded: Loaded, rng: random.Random) -> None:
         decision = inference.decide(hypothesis, made_up(hypothesis, seeds, rng))
         assert decision.outcome in hypothesis.outcomes
         implication = hypothesis.implications[decision.outcome]
-        assert isinstance(claims.consequences(loaded.claims, implication), Consequences)
+        assert isinstance(claims.find_consequences(loaded.claims, implication), Consequences)
 
 
 def _program(arm: Arm) -> None:

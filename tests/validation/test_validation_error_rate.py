@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from harness.domain.partition import split
+from harness.domain.partition import split_line
 from harness.inference.atoms import run_atom_tests
 from harness.inference.combine import combine, find_alpha_divisor
 from harness.records import BandDecision, Combine
@@ -48,7 +48,7 @@ def test_one_decision(bands, truth, sd, n):
 
 def part(name, x, bands, alpha):
     spec = spec_of(bands, alpha)
-    tests = run_atom_tests(split(spec.bands), x, spec.criterion, alpha)
+    tests = run_atom_tests(split_line(spec.bands), x, spec.criterion, alpha)
     return BandDecision.model_construct(name=name, alpha=alpha, status="tested", atoms=tests, bands=dict(bands))
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from harness.domain.partition import split
+from harness.domain.partition import split_line
 from harness.inference import decide, holm
 from harness.inference.atoms import run_atom_tests
 from harness.inference.outcome import judge
@@ -63,7 +63,7 @@ def test_without_a_stopping_rule_looking_again_and_again_errs_more_often() -> No
 def test_any_wrong_outcome_of_a_family_that_still_holds(truths: tuple[float, ...]) -> None:
     """Members have seeds of their own, so they err independently."""
     spec, runs, n = spec_of(HALVES, ALPHA), 1000, 5
-    atoms, rng = split(spec.bands), np.random.default_rng(5)
+    atoms, rng = split_line(spec.bands), np.random.default_rng(5)
     wrong = 0
     for _ in range(runs):
         found = []

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from harness.criteria.t import T
-from harness.domain.partition import split
+from harness.domain.partition import split_line
 from harness.inference import decide
 from harness.inference.chances import DRAWS, ExactT, Simulated, compute_t_chances
 from harness.stats.distributions import t_exceeded
@@ -22,8 +22,8 @@ from tests.unit.inference.inference_records import (
     spec_of,
 )
 
-HALVES = split(spec_of({"low": "(-inf, 0]", "high": "(0, inf)"}).bands)
-TOST = split(spec_of({"less": "(-inf, -19.2]", "same": "(-19.2, 19.2)", "more": "[19.2, inf)"}).bands)
+HALVES = split_line(spec_of({"low": "(-inf, 0]", "high": "(0, inf)"}).bands)
+TOST = split_line(spec_of({"less": "(-inf, -19.2]", "same": "(-19.2, 19.2)", "more": "[19.2, inf)"}).bands)
 
 
 def one(chances, band, effect, sd, n):
@@ -62,7 +62,7 @@ def test_agreement_with_the_decisions_own_tests_on_simulated_seeds(bands, truth,
     runs = 1200
     rng = np.random.default_rng(n)
     alive = [decided(x, bands) for x in rng.normal(truth, sd, (runs, n))]
-    atoms = split(spec_of(bands).bands)
+    atoms = split_line(spec_of(bands).bands)
     for band in bands:
         expected = one(ExactT(T(name="t"), atoms, 0.05), band, truth, sd, n)
         share = sum(found == (band,) for found in alive) / runs
@@ -70,7 +70,7 @@ def test_agreement_with_the_decisions_own_tests_on_simulated_seeds(bands, truth,
 
 
 def test_simulation_through_a_criterions_p_values_agrees_with_the_exact_chances():
-    atoms = split(spec_of(DIRECTION).bands)
+    atoms = split_line(spec_of(DIRECTION).bands)
     simulated, exact = Simulated(T(name="t"), atoms, 0.05), ExactT(T(name="t"), atoms, 0.05)
     assert simulated.draws == DRAWS and exact.draws is None
     for truth, sd, n in ((0.0, 0.04, 6), (0.1, 0.05, 5), (0.24, 0.06, 8)):

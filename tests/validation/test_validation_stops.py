@@ -11,15 +11,15 @@ from scipy import stats
 from harness.criteria.t import T
 from harness.criteria.t_sequence import TSequence
 from harness.criteria.welch import Welch
-from harness.domain.partition import split
+from harness.domain.partition import split_line
 from harness.inference import decide
 from harness.inference.chances import ExactT
 from harness.inference.stops import Sequential
 from tests.unit.inference.inference_records import DIRECTION, MARGIN, direction, margins, spec_of
 from tests.unit.inference.inference_records import margin as margin_hypothesis
 
-HALVES = split(spec_of({"low": "(-inf, 0]", "high": "(0, inf)"}).bands)
-THREE = split(spec_of(DIRECTION).bands)
+HALVES = split_line(spec_of({"low": "(-inf, 0]", "high": "(0, inf)"}).bands)
+THREE = split_line(spec_of(DIRECTION).bands)
 
 
 def within(chance: float, draws: int, others: float = 0.0) -> float:
@@ -63,7 +63,7 @@ def test_agreement_with_decide_on_simulated_runs():
     runs, truth, sd = 300, 26.5, 2.0
     x = np.random.default_rng(3).normal(truth, sd, (runs, 9))
     decisions = [decide(h, margins(list(values))) for values in x]
-    found = Sequential(T(name="t"), split(spec_of(MARGIN).bands, (-100.0, 100.0)), 0.05 / 3, (3, 6, 9))
+    found = Sequential(T(name="t"), split_line(spec_of(MARGIN).bands, (-100.0, 100.0)), 0.05 / 3, (3, 6, 9))
     for n in (3, 6, 9):
         share = sum(d.outcome == "real" and d.looks[-1].seeds <= n for d in decisions) / runs
         expected = found([frozenset(["real"])], np.array([truth]), sd, n)[0, 0]

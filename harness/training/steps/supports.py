@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Protocol, cast
 
 from harness.models import Model
-from harness.plugins.registry import declared
+from harness.plugins.registry import read_capability
 from harness.records import Arm, Cohort
 from harness.rules import Rule
 
@@ -50,7 +50,7 @@ class ResidualMlp(Protocol):
 
 def as_residual_mlp(model: Model) -> ResidualMlp | None:
     """Return the model with its fields if it declares itself a residual MLP, otherwise None."""
-    if declared(model, "architecture") != "residual_mlp":
+    if read_capability(model, "architecture") != "residual_mlp":
         return None
     return cast("ResidualMlp", model)
 
@@ -77,9 +77,9 @@ def fits_kernels(cohort: Cohort) -> bool:
 
 def _is_implemented(arm: Arm) -> bool:
     """Tell whether an arm's rule and penalty declare equations that the faster steps implement."""
-    if declared(arm.rule, "backward") is None:
+    if read_capability(arm.rule, "backward") is None:
         return False
-    if arm.penalty is not None and declared(arm.penalty, "gradient_factor") is None:
+    if arm.penalty is not None and read_capability(arm.penalty, "gradient_factor") is None:
         return False
     return _clips_blocks_alike(arm)
 

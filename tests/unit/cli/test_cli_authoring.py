@@ -21,7 +21,7 @@ from harness.cli.check import annotation as annotation_of
 from harness.cli.new import _ask_the_rest
 from harness.errors import Finding
 from harness.plugins.registry import FAMILIES, members
-from harness.spec import CHECKS, Answers, load, names
+from harness.spec import CHECKS, Answers, list_names, load
 
 import harness.cli  # noqa: F401  isort: skip  (registers the verbs)
 
@@ -183,7 +183,7 @@ def test_notes_are_notices_and_fail_nothing(here: Path) -> None:
 @pytest.mark.parametrize("margin", ["0", "-3", "nan", "inf"])
 def test_a_margin_is_a_difference(here: Path, margin: str) -> None:
     said = call("new", "x", "--title", "T", "--question", "Q", "--margin", margin, code=2).output
-    assert "is no margin" in said and not (here / "hypotheses/x.yaml").exists()
+    assert "is not a valid margin" in said and not (here / "hypotheses/x.yaml").exists()
 
 
 @pytest.mark.parametrize("name", ["12", "y", "null", "2024-01-01"])
@@ -316,7 +316,7 @@ def test_what_no_plug_in_is_called_is_asked_for_again(monkeypatch: pytest.Monkey
 
 def test_everything_that_is_listed_can_be_explained() -> None:
     listed = json.loads(call("explain", "--format", "json").stdout)
-    assert listed == names()
+    assert listed == list_names()
     for family in FAMILIES:
         assert set(members(family)) <= set(listed)
     assert set(CHECKS) <= set(listed)

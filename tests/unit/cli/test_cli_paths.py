@@ -55,7 +55,7 @@ def test_a_misplaced_file_is_told_with_a_command_to_paste(tmp_path: Path) -> Non
     below = tmp_path / "Ada's ideas"
     below.mkdir()
     (below / "a.yaml").write_text("x", encoding="utf-8")
-    (finding,) = folders.listing(tmp_path).findings
+    (finding,) = folders.list_folder(tmp_path).findings
     command = (finding.remedy or "").partition("name its folder: ")[2]
     assert shlex.split(command) == ["harness", "check", str(below)]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness.criteria import NEVER, t_misses
-from harness.domain.partition import split
+from harness.domain.partition import split_line
 from harness.errors import HarnessError
 from harness.inference import decide
 from harness.inference.atoms import run_atom_tests
@@ -187,7 +187,7 @@ def test_a_criterion_that_gives_no_probability_is_an_error():
             return math.nan
 
     broken = Broken(name="t")
-    atoms = split({name: Band.parse(text) for name, text in BANDS.items()})
+    atoms = split_line({name: Band.parse(text) for name, text in BANDS.items()})
     with pytest.raises(HarnessError, match="criterion t gave p = nan"):
         run_atom_tests(atoms, np.array([0.1, 0.2]), broken, 0.05)
 

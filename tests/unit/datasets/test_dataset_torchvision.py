@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from harness.datasets import _torchvision
-from harness.datasets._torchvision import import_torchvision, why_unreachable
+from harness.datasets._torchvision import find_unreachable_reason, import_torchvision
 from harness.datasets.cifar10 import Cifar10
 from harness.datasets.cifar100 import Cifar100
 from harness.datasets.fashion_mnist import FashionMnist
@@ -318,7 +318,7 @@ def test_a_silent_server_is_given_up(monkeypatch):
             release.wait()
 
     server = Server(Silent)
-    assert why_unreachable(server.url)  # comes back, although nobody answers before this line is done
+    assert find_unreachable_reason(server.url)  # comes back, although nobody answers before this line is done
     release.set()
     server.shutdown()
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from harness import claims as claim_stage
-from harness.domain.claim_graph import grounds
-from harness.domain.form_differences import ABSENT, form_differences, written
-from harness.domain.partition import atoms_of, split, stretches
-from harness.domain.standard_tests import standard_test
+from harness.domain.claim_graph import find_grounds
+from harness.domain.form_differences import ABSENT, find_differences, write_value
+from harness.domain.partition import cut_line, find_atoms, split_line
+from harness.domain.standard_tests import choose_test
 from harness.errors import HarnessError
 from harness.ledger.registration import differences
 from harness.records import Band, Claim, Claims, Estimand, Hypothesis, Implication
@@ -26,7 +26,7 @@ def banded(**bands: str) -> dict[str, Band]:
 
 
 def test_a_gap_is_cut_at_the_bounds_and_what_bands_contain_is_not() -> None:
-    found = stretches(banded(low="(-inf, 0)", high="(0.5, inf)"), (0.0, 1.0))
+    found = cut_line(banded(low="(-inf, 0)", high="(0.5, inf)"), (0.0, 1.0))
     assert [(str(one.interval), one.holders, one.possible) for one in found] == [
         ("(-inf, 0)", ("low",), False),
         ("[0, 0.5]", (), True),
@@ -36,16 +36,16 @@ def test_a_gap_is_cut_at_the_bounds_and_what_bands_contain_is_not() -> None:
 
 def test_bands_that_do_not_tile_have_atoms_for_planning_and_none_for_judging() -> None:
     bands = banded(low="(-inf, 0)", high="[0, 2)", higher="[1, inf)")
-    assert [(str(atom.interval), atom.outcome) for atom in atoms_of(bands)] == [
+    assert [(str(atom.interval), atom.outcome) for atom in find_atoms(bands)] == [
         ("(-inf, 0)", "low"), ("[0, 2)", "high"), ("[2, inf)", "higher"),
     ]  # fmt: skip
     with pytest.raises(HarnessError, match=r"\[1, 2\) belongs to the bands high, higher"):
-        split(bands)
+        split_line(bands)
 
 
 def test_adjacent_numbers_are_told_apart() -> None:
     after = math.nextafter(1.0, 2.0)
-    (low, gap, high) = stretches(banded(low="(-inf, 1]", high=f"[{after!r}, inf)"))
+    (low, gap, high) = cut_line(banded(low="(-inf, 1]", high=f"[{after!r}, inf)"))
     assert (low.holders, gap.holders, high.holders) == (("low",), (), ("high",))
 
 
@@ -55,14 +55,14 @@ def standing(**below: tuple[str, ...]) -> Claims:
 
 def test_a_circle_of_claims_and_an_unknown_one_end_the_walk() -> None:
     claims = standing(a=("b",), b=("c", "gone"), c=("a",), d=())
-    assert grounds(claims, "a") == {"a", "b", "c", "gone"}
-    assert grounds(claims, "d") == grounds(claims, "gone") == set()
+    assert find_grounds(claims, "a") == {"a", "b", "c", "gone"}
+    assert find_grounds(claims, "d") == find_grounds(claims, "gone") == set()
 
 
 def test_what_comes_into_question_is_what_stands_on_the_fallen_claim() -> None:
     claims = standing(a=("b",), b=("c",), c=(), d=())
-    moved = claim_stage.consequences(claims, Implication(says="It fell.", walks_back=("c",)))
-    assert moved.in_question == {name: ("c",) for name in claims.claims if "c" in grounds(claims, name)}
+    moved = claim_stage.find_consequences(claims, Implication(says="It fell.", walks_back=("c",)))
+    assert moved.in_question == {name: ("c",) for name in claims.claims if "c" in find_grounds(claims, name)}
 
 
 @pytest.mark.parametrize(
@@ -77,11 +77,13 @@ def test_what_comes_into_question_is_what_stands_on_the_fallen_claim() -> None:
     ],
 )
 def test_differences_are_told_field_by_field(before: Any, now: Any, expected: list[tuple[str, str, str]]) -> None:
-    assert [(one.field, written(one.before), written(one.now)) for one in form_differences(before, now)] == expected
+    assert [
+        (one.field, write_value(one.before), write_value(one.now)) for one in find_differences(before, now)
+    ] == expected
 
 
 def test_an_absent_field_is_none_that_is_null() -> None:
-    (one,) = form_differences({"a": None}, {})
+    (one,) = find_differences({"a": None}, {})
     assert one.before is None and one.now is ABSENT
 
 
@@ -110,6 +112,6 @@ def test_check_and_the_ledger_name_the_same_fields() -> None:
 )
 def test_a_guard_is_checked_with_the_test_that_judges_it(more: dict[str, str], name: str) -> None:
     estimand = Estimand.model_validate({"metric": "test_accuracy", "contrast": "a - b", **more})
-    test = standard_test(estimand)
+    test = choose_test(estimand)
     assert test.name == name
     assert test.criterion.targets == estimand.seeds and test.criterion.unpaired == (estimand.pairing == "unpaired")

@@ -8,7 +8,7 @@ import numpy as np
 
 from harness import inference
 from harness.criteria import estimate
-from harness.domain.partition import split
+from harness.domain.partition import split_line
 from harness.inference import Spread
 from harness.inference.atoms import run_atom_tests
 from harness.inference.bands import find_alive_bands, judge_bands
@@ -167,5 +167,5 @@ def judged(data, bands, criterion, domain=(-math.inf, math.inf), alpha=None) -> 
 def decided(x, bands, alpha=0.05, bounds=(-math.inf, math.inf)) -> tuple[str, ...]:
     """Bands that the seeds' values ``x`` leave alive: the core of a decision, without records around it."""
     spec = spec_of(bands, alpha)
-    tests = run_atom_tests(split(spec.bands, bounds), np.asarray(x, dtype=float), spec.criterion, alpha)
+    tests = run_atom_tests(split_line(spec.bands, bounds), np.asarray(x, dtype=float), spec.criterion, alpha)
     return find_alive_bands(spec, tests)

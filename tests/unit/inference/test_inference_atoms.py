@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from harness.criteria.t import T
-from harness.domain.partition import split
+from harness.domain.partition import split_line
 from harness.errors import HarnessError
 from harness.inference import decide
 from harness.inference.atoms import compute_atom_p
@@ -47,7 +47,7 @@ def parsed(bands):
 @given(tilings(), FLOATS)
 def test_every_number_lies_in_exactly_one_atom_and_its_label_is_the_band_that_holds_it(texts, number):
     bands = parsed(texts)
-    atoms = split(bands)
+    atoms = split_line(bands)
     ends = [atom.interval.lower for atom in atoms] + [number]
     for value in (end for end in ends if end is not None):
         for near in (value, math.nextafter(value, -math.inf), math.nextafter(value, math.inf)):
@@ -59,7 +59,7 @@ def test_every_number_lies_in_exactly_one_atom_and_its_label_is_the_band_that_ho
 
 
 def test_a_boundary_belongs_to_one_side_and_pieces_of_a_band_merge():
-    atoms = split(parsed({"low": "(-inf, 1) | [1, 2)", "point": "[2, 2]", "high": "(2, 3] | (3, inf)"}))
+    atoms = split_line(parsed({"low": "(-inf, 1) | [1, 2)", "point": "[2, 2]", "high": "(2, 3] | (3, inf)"}))
     assert [(str(atom.interval), atom.outcome) for atom in atoms] == [
         ("(-inf, 2)", "low"),
         ("[2, 2]", "point"),
@@ -68,29 +68,29 @@ def test_a_boundary_belongs_to_one_side_and_pieces_of_a_band_merge():
 
 
 def test_outside_the_bounds_is_nothing_and_the_outermost_atoms_are_half_lines():
-    whole = split(parsed(DIRECTION))
+    whole = split_line(parsed(DIRECTION))
     bounded = {**DIRECTION, "rejected": "[-1, -0.20] | [0.20, 1]"}
-    assert split(parsed(bounded), (-1.0, 1.0)) == whole
+    assert split_line(parsed(bounded), (-1.0, 1.0)) == whole
     beyond = {**DIRECTION, "rejected": "[-1, -0.20] | [0.20, 1]", "absurd": "(-inf, -1) | (1, inf)"}
-    assert split(parsed(beyond), (-1.0, 1.0)) == whole
+    assert split_line(parsed(beyond), (-1.0, 1.0)) == whole
 
 
 @pytest.mark.parametrize("bands", [{"a": "(-inf, 1)", "b": "(1, inf)"}, {"a": "(-inf, 1]", "b": "[1, inf)"}])
 def test_a_gap_or_an_overlap_is_refused(bands):
     with pytest.raises(HarnessError, match=r"\[1, 1\]"):
-        split(parsed(bands))
+        split_line(parsed(bands))
 
 
 @pytest.mark.parametrize(("estimate", "cut"), [(-3.0, 0.0), (3.0, 1.0), (1.0, 1.0), (0.0, 0.0)])
 def test_the_facing_cut_of_an_atom_is_its_end_on_the_estimates_side(estimate, cut):
-    atom = split(parsed({"a": "(-inf, 0] | [1, inf)", "b": "(0, 1)"}))[1]
+    atom = split_line(parsed({"a": "(-inf, 0] | [1, inf)", "b": "(0, 1)"}))[1]
     assert atom.facing_cut(estimate) == cut
 
 
 def test_an_interior_atom_pays_for_its_two_tests_and_a_half_line_does_not():
     x = np.array([0.04, 0.07, 0.05, 0.09, 0.06])
     student = T(name="t")
-    low, middle, _, high, _ = split(parsed({**DIRECTION, "confirmed": "(-0.05, 0.05)"}))[:5]
+    low, middle, _, high, _ = split_line(parsed({**DIRECTION, "confirmed": "(-0.05, 0.05)"}))[:5]
     assert low.interval.lower is None
     assert compute_atom_p(low, x, student) == student.p_greater(x, -0.20)
     assert compute_atom_p(middle, x, student) == 2 * student.p_greater(x, -0.05)
@@ -145,7 +145,7 @@ def test_an_extra_cut_inside_a_band_changes_nothing(x, bands, cut, left):
                 else [str(part)]
             )
         texts[name] = " | ".join(parts)
-    assert split(parsed(texts)) == split(parsed(bands))
+    assert split_line(parsed(texts)) == split_line(parsed(bands))
     assert decided(x, texts) == decided(x, bands)
 
 
@@ -155,7 +155,7 @@ def test_a_decided_outcome_never_contradicts_its_interval(x, bands, alpha):
     alive = decided(x, bands, alpha)
     low, high = T(name="t").interval(np.asarray(x, dtype=float), 1 - 2 * alpha)
     slack = 1e-9 * max(abs(low), abs(high), 1.0)
-    for atom in split(spec_of(bands).bands):
+    for atom in split_line(spec_of(bands).bands):
         above = atom.interval.lower is not None and atom.interval.lower >= high - slack
         below = atom.interval.upper is not None and atom.interval.upper <= low + slack
         assert atom.outcome in alive or above or below
@@ -179,4 +179,4 @@ def test_a_whole_decision_agrees_with_its_own_atoms(values):
 
 
 def test_the_margin_bands_give_three_atoms():
-    assert [atom.interior for atom in split(parsed(MARGIN))] == [False, True, False]
+    assert [atom.interior for atom in split_line(parsed(MARGIN))] == [False, True, False]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness.criteria.bounded import Bounded
-from harness.domain.partition import split
+from harness.domain.partition import split_line
 from harness.inference import bound_prediction_chance, decide, power
 from harness.inference.atoms import compute_atom_p
 from harness.inference.chances import Simulated
@@ -36,7 +36,7 @@ def hypothesis(bands, decisions=1, estimand=ACCURACY, **more):
 
 def sequential(h):
     (spec,) = h.decisions.values()
-    atoms = split(spec.bands, (0.0, 1.0))
+    atoms = split_line(spec.bands, (0.0, 1.0))
     return Sequential(spec.criterion, atoms, spec.criterion.alpha / h.stopping.parts, h.looks, (0.0, 1.0))
 
 
@@ -87,7 +87,7 @@ def test_the_rule_itself_run_by_run():
 
 
 def test_two_seeds_on_the_same_bound_decide_nothing():
-    atoms = split(hypothesis({"high": "(0.05, inf)", "low": "(-inf, 0.05]"}).decisions["d0"].bands, (0.0, 1.0))
+    atoms = split_line(hypothesis({"high": "(0.05, inf)", "low": "(-inf, 0.05]"}).decisions["d0"].bands, (0.0, 1.0))
     group, at = [frozenset(["high"])], np.array([1.0])
     looks = Sequential(CRITERION, atoms, 0.05, (2, 3), (0.0, 1.0))
     alone = Simulated(CRITERION, atoms, 0.05, (0.0, 1.0))

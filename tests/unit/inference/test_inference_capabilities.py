@@ -11,7 +11,7 @@ import pytest
 from harness.criteria import Criterion, Target
 from harness.criteria.t import T
 from harness.criteria.t_sequence import TSequence
-from harness.domain.partition import split
+from harness.domain.partition import split_line
 from harness.inference import Spread, power
 from harness.inference.chances import ExactT, Simulated, choose_chances
 from harness.inference.estimands import evaluate
@@ -103,14 +103,14 @@ def test_what_it_says_is_enough_for_planning_and_for_looks() -> None:
     for more in ({}, looks):
         foreseen = [bound_prediction_chance(deciding(one, **more), {"direction": SPREAD}) for one in (mine, STUDENT)]
         assert foreseen[0] == foreseen[1] is not None
-    atoms = split(deciding(mine).decisions["direction"].bands)
+    atoms = split_line(deciding(mine).decisions["direction"].bands)
     by_look = [Sequential(one, atoms, 0.025, (4, 8)).by_look(np.array([0.0, 0.1]), 0.03) for one in (mine, STUDENT)]
     assert (by_look[0] == by_look[1]).all() and by_look[0].any()
 
 
 def test_the_t_sequence_at_one_look_is_exact_as_its_simulation_says() -> None:
     criterion = TSequence(name="t_sequence")
-    atoms = split(deciding(criterion).decisions["direction"].bands)
+    atoms = split_line(deciding(criterion).decisions["direction"].bands)
     exact = choose_chances(criterion, atoms, 0.05, (-1.0, 1.0), 8)
     assert isinstance(exact, ExactT)
     groups, effects = [frozenset([band]) for band in DIRECTION], np.array([0.0, 0.1, 0.3])

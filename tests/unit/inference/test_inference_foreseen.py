@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness.criteria.wilcoxon import Wilcoxon
-from harness.domain.partition import split
+from harness.domain.partition import split_line
 from harness.inference import bound_prediction_chance, find_point_prediction, power
 from harness.inference.chances import Simulated
 from harness.plugins.registry import members
@@ -107,7 +107,7 @@ def test_anytime_valid_stopping_is_foreseen():
 
 def test_a_bound_is_not_below_the_simulated_chance():
     h = asking("wilcoxon")
-    criterion, atoms = Wilcoxon(name="wilcoxon"), split(h.decisions["m"].bands)
+    criterion, atoms = Wilcoxon(name="wilcoxon"), split_line(h.decisions["m"].bands)
     for sd in (3.0, 4.5, 6.0):
         simulated = Simulated(criterion, atoms, 0.05)([frozenset(["mid"])], np.zeros(1), sd, 40)[0, 0]
         assert bound_prediction_chance(h, {"m": spread(sd)})[1] >= simulated - 0.05

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from harness.criteria.t import T
-from harness.domain.partition import split
+from harness.domain.partition import split_line
 from harness.inference import Truth, bound_prediction_chance, power
 from harness.inference.chances import ExactT
 from harness.inference.prediction import find_requirements, level
@@ -257,7 +257,7 @@ def test_greatest_chance_without_end_is_one_however_large_the_spread():
 def test_regions_join_neighbours():
     from tests.unit.inference.inference_records import spec_of
 
-    atoms = split(spec_of(DIRECTION).bands)
+    atoms = split_line(spec_of(DIRECTION).bands)
     assert regions(atoms, frozenset(["partial"])) == [(-0.2, -0.05), (0.05, 0.2)]
     assert regions(atoms, frozenset(["partial", "confirmed"])) == [(-0.2, 0.2)]
     assert regions(atoms, frozenset(["rejected"])) == [(-math.inf, -0.2), (0.2, math.inf)]
@@ -267,7 +267,7 @@ def test_regions_join_neighbours():
 def test_a_point_band_is_never_shown():
     from tests.unit.inference.inference_records import spec_of
 
-    atoms = split(spec_of({"out": "(-inf, 0) | (0, inf)", "point": "[0, 0]"}).bands)
+    atoms = split_line(spec_of({"out": "(-inf, 0) | (0, inf)", "point": "[0, 0]"}).bands)
     chances = ExactT(T(name="t"), atoms, 0.05)(
         [frozenset(["point"]), frozenset(["out"])], np.array([0.0, 3.0]), 1.0, 10
     )

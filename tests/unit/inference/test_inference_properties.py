@@ -17,7 +17,7 @@ from harness.criteria.t import T
 from harness.criteria.t_sequence import TSequence
 from harness.criteria.welch import Welch
 from harness.criteria.wilcoxon import Wilcoxon
-from harness.domain.partition import split
+from harness.domain.partition import split_line
 from harness.plugins.registry import members
 from tests.unit.inference.inference_records import judged, spec_of
 from tests.unit.inference.test_inference_atoms import CUTS, moved, parsed, tilings
@@ -114,7 +114,7 @@ def test_no_outcome_contradicts_its_own_interval(criterion, x, bands, alpha):
     low, high = criterion.on(domain(criterion)).interval(data, 1 - 2 * alpha)
     slack = 1e-9 * max(1.0, *(abs(end) for end in (low, high) if math.isfinite(end)), 1000.0)
     slack = max(slack, 1e-2 * (high - low)) if criterion.name == "bca" else slack  # its ends lie between resamples
-    atoms = split(spec_of(bands).bands, domain(criterion))
+    atoms = split_line(spec_of(bands).bands, domain(criterion))
     for atom, test in zip(atoms, decision.atoms, strict=True):
         lower, upper = atom.interval.lower, atom.interval.upper
         outside = (lower is not None and lower >= high - slack) or (upper is not None and upper <= low + slack)

@@ -71,7 +71,7 @@ def test_a_changed_threshold_is_refused_at_its_place(project: Path) -> None:
     name, line, severity, message = found(project)[0]
     assert (name, line, severity) == (path.name, at, "error")
     assert "guards.healthy_reference.above was registered on" in message
-    assert "as 1e-07, is 1e-09" in message
+    assert "as 1e-07, but is 1e-09" in message
     # Without a commit to compare with, harness run is what refuses; check warns.
     assert [severity for _, _, severity, _ in found(project, None)] == ["warning"]
 
@@ -116,7 +116,7 @@ def test_renaming_is_another_roll_of_the_dice_unless_it_is_said(project: Path) -
     path.write_text(text, encoding="utf-8")
     ((name, _, severity, message),) = found(project, None)
     assert (name, severity) == (path.name, "warning")
-    assert message.startswith("decision 'angle' asks what 'mode2-direction', registered on")
+    assert message.startswith("decision 'angle' asks the same question as 'mode2-direction', registered on")
     edit(path, "Accuracies of earlier", "This replicates mode2-direction. Accuracies of earlier")
     report = pipeline.check([path], Settings(verdicts=project / "verdicts"))
     assert report.findings == ()

@@ -114,7 +114,7 @@ def test_claims_are_needed_only_if_named(tmp_path: Path) -> None:
         ),
         ("claims:\n  a: {statement: A., stands_on: [a]}\n", "2: these claims stand on one another: a → a"),
         ("claims:\n  a: {says: A.}\n", "2: unknown key 'says'"),
-        ("claims:\n  A_1: {statement: A.}\n", "2: 'A_1' is no valid name"),
+        ("claims:\n  A_1: {statement: A.}\n", "2: 'A_1' is not a valid name"),
         ("claim: {}\n", "1: unknown key 'claim', did you mean 'claims'?"),
         ("claims:\n  a: {statement: no}\n", "2: no: YAML 1.1 reads this word as true or false"),
         ("[]", "1: the file must be a mapping, such as {key: value}, is a list"),
@@ -136,7 +136,7 @@ def test_the_remedy_for_a_name_leads_to_a_valid_one(tmp_path: Path, line: str, w
     """Ids are joined by hyphens; names inside a file are not, so that "a - b" is a contrast."""
     with pytest.raises(InvalidHypothesis) as refused:
         load(write(tmp_path, "x.yaml", (line, wrong)))
-    (found,) = [finding for finding in refused.value.findings if "no valid name" in finding.message]
+    (found,) = [finding for finding in refused.value.findings if "not a valid name" in finding.message]
     assert found.remedy is not None and found.remedy.endswith(f"joined by {joined}")
 
 
@@ -215,11 +215,11 @@ def test_a_folder_that_is_not_there_or_holds_no_hypothesis(tmp_path: Path, monke
 def test_a_link_that_leads_nowhere(tmp_path: Path, target: str) -> None:
     (tmp_path / "link.yaml").symlink_to(target)
     for call in (lambda: load(tmp_path / "link.yaml"), lambda: load_folder([tmp_path / "link.yaml"])):
-        with pytest.raises(UsageError, match=f"this link leads nowhere: {target} is not there") as refused:
+        with pytest.raises(UsageError, match=f"this link is broken: {target} does not exist") as refused:
             call()
         assert "did you mean" not in str(refused.value)
     (finding,) = load_folder([tmp_path]).findings  # beside other files it stops none of them
-    assert (finding.message, finding.severity) == (f"this link leads nowhere: {target} is not there", "error")
+    assert (finding.message, finding.severity) == (f"this link is broken: {target} does not exist", "error")
 
 
 def test_what_cannot_be_read_stops_no_other_file(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_what_cannot_be_read_stops_no_other_file(tmp_path: Path) -> None:
     for paths in ([tmp_path], sorted(tmp_path.glob("*.yaml"))):
         report = load_folder(paths)
         assert [(Path(f.file).name, f.severity, f.message) for f in report.findings] == [
-            ("circle.yaml", "error", "this link leads nowhere: circle.yaml is not there"),
+            ("circle.yaml", "error", "this link is broken: circle.yaml does not exist"),
             ("latin.yaml", "error", "not UTF-8: byte 0xE9"),
             ("memory.yaml", "error", "can't be read: Input/output error"),
             ("pipe.yaml", "error", "not a regular file"),

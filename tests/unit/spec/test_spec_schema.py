@@ -14,14 +14,14 @@ import pytest
 from pydantic import BaseModel
 
 import harness
-from harness.plugins.fields import descriptions, unit_of
+from harness.plugins.fields import find_unit, read_descriptions
 from harness.plugins.registry import FAMILIES, Plugin, members
 from harness.records import Claims, Hypothesis, Record
-from harness.spec import json_schema, schemas, yaml
-from harness.spec.schema import undescribed
+from harness.spec import make_schema, make_schemas, yaml
+from harness.spec.schema import find_undescribed
 
 ROOT = Path(__file__).parents[3]
-SCHEMA = json_schema(Hypothesis)
+SCHEMA = make_schema(Hypothesis)
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 FOLDERS = ("hypotheses", "tests/corpus/valid", "tests/corpus/odd")
 VALID = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.yaml")) if path.name != "claims.yaml"]
@@ -63,14 +63,14 @@ def content(path: Path) -> Any:
 
 
 def test_the_published_schemas_are_what_the_models_say() -> None:
-    assert {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "schema").glob("*.json")} == schemas(), (
-        "the models or plug-ins changed: run harness schema --out schema, and commit what it writes"
-    )
+    assert {
+        path.name: path.read_text(encoding="utf-8") for path in (ROOT / "schema").glob("*.json")
+    } == make_schemas(), "the models or plug-ins changed: run harness schema --out schema, and commit what it writes"
 
 
 @pytest.mark.parametrize("kind", [Hypothesis, Claims])
 def test_the_schema_is_valid_draft_2020_12(kind: type[Record]) -> None:
-    made = json_schema(kind)
+    made = make_schema(kind)
     assert made["$schema"] == jsonschema.Draft202012Validator.META_SCHEMA["$id"]
     jsonschema.Draft202012Validator.check_schema(made)
 
@@ -84,7 +84,7 @@ def test_good_files_pass(path: Path) -> None:
     "path", [*ROOT.glob("hypotheses/claims.yaml"), *ROOT.glob("tests/corpus/*/claims.yaml")], ids=str
 )
 def test_claims_pass(path: Path) -> None:
-    jsonschema.Draft202012Validator(json_schema(Claims)).validate(content(path))
+    jsonschema.Draft202012Validator(make_schema(Claims)).validate(content(path))
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -94,8 +94,8 @@ def test_bad_files_are_refused_at_their_place(name: str) -> None:
 
 
 def test_everything_in_it_has_a_description_and_shows_a_value() -> None:
-    assert list(undescribed(SCHEMA)) == []
-    assert list(undescribed(json_schema(Claims))) == []
+    assert list(find_undescribed(SCHEMA)) == []
+    assert list(find_undescribed(make_schema(Claims))) == []
 
 
 def test_every_plug_in_is_in_it() -> None:
@@ -133,9 +133,9 @@ def is_number(annotation: Any) -> bool:
 
 @pytest.mark.parametrize("model", models(), ids=lambda kind: kind.__name__)
 def test_every_field_says_what_it_is_and_in_which_unit(model: type[BaseModel]) -> None:
-    texts = descriptions(model)
+    texts = read_descriptions(model)
     for name, field in model.model_fields.items():
         assert texts.get(name), f"{model.__module__}.{model.__name__}.{name}: write below the field what it is"
         if is_number(field.annotation):
             wanted = f'{model.__module__}.{model.__name__}.{name}: say its unit, Annotated[…, Unit("…")]; "1" for none'
-            assert unit_of(model, name), wanted
+            assert find_unit(model, name), wanted

@@ -137,9 +137,9 @@ def test_places_count_characters_from_one() -> None:
         (b"# only this\n", (1, 1, "the file is empty")),
         (b"a: [1, 2\n", (2, 1, "not YAML: expected ',' or ']'")),
         (b"a: 1\na: 2\n", (2, 1, "the key 'a' stands here twice (first on line 1)")),
-        (b"? [a]\n: 1\n", (1, 3, "a key must be a text")),
-        (b"1: x\n", (1, 1, "a key must be a text")),
-        (b"null: x\n", (1, 1, "a key must be a text")),
+        (b"? [a]\n: 1\n", (1, 3, "a key must be a string")),
+        (b"1: x\n", (1, 1, "a key must be a string")),
+        (b"null: x\n", (1, 1, "a key must be a string")),
     ],
 )
 def test_what_is_refused(data: bytes, expected: tuple[int, int, str]) -> None:

@@ -7,7 +7,7 @@ import random
 import statistics
 from typing import Any
 
-from harness.claims import consequences
+from harness.claims import find_consequences
 from harness.records import (
     AtomTest,
     Attempt,
@@ -315,7 +315,7 @@ def decided(values: tuple[float | None, ...] = DECIDED, **changes: Any) -> tuple
 
 
 def moves(hypothesis: Hypothesis) -> dict[str, Any]:
-    return {outcome: consequences(CLAIMS, implied) for outcome, implied in hypothesis.implications.items()}
+    return {outcome: find_consequences(CLAIMS, implied) for outcome, implied in hypothesis.implications.items()}
 
 
 MARGIN: dict[str, Any] = {

@@ -233,10 +233,9 @@ def end_vectors(
     N, BATCH: tl.constexpr, D: tl.constexpr, C: tl.constexpr, CP: tl.constexpr, NORM: tl.constexpr,
     BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Compute the gradients of the vectors at both ends: the embedding's bias Σ dh; the head's bias, norm and weight
-    inᵀ·error/N.
+    """Compute the gradients of the parameters at both ends.
 
-    Grid (D / BN, R).
+    They are the embedding's bias Σ dh and the head's bias, norm and weight inᵀ·error/N. Grid (D / BN, R).
     """
     cols = tl.program_id(0) * BN + tl.arange(0, BN)
     r = tl.program_id(1).to(tl.int64)

@@ -19,7 +19,7 @@ R = TypeVar("R", bound=Record)
 
 LONGEST = 100
 LISTED = 30
-NEIGHBOURS = 100
+NEIGHBOURS = 500
 """Names that are compared with a wrong one; comparing costs some 20 μs each."""
 WANTED = {
     "string_type": "a text",

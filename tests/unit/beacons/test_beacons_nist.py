@@ -192,6 +192,17 @@ def test_other_keys_and_chains_are_refused(signer: Signer) -> None:
     )
 
 
+def test_the_pulse_before_may_be_of_an_older_certificate(signer: Signer) -> None:
+    """The signed pulse holds its output value, which holds its time."""
+    old = Signer()
+    made = registered(datetime(2026, 5, 1, 12, 0, tzinfo=UTC), signer.beacon)
+    before = old.pulse(datetime(2026, 5, 1, 12, 0, tzinfo=UTC))
+    after = signer.pulse(datetime(2026, 5, 1, 12, 1, tzinfo=UTC), before["outputValue"])
+    assert signer.beacon.verify(record(before, after), made)
+    moved = before | {"timeStamp": "2026-05-01T11:59:00.000Z"}
+    refused(record(moved, after), made, "output value of the pulse before is not", signer.beacon)
+
+
 def test_a_signature_is_written_in_one_way_only(signer: Signer) -> None:
     """A signature s below the modulus n: s + n has the same power modulo n."""
     made = registered(datetime(2026, 5, 1, 12, 0, tzinfo=UTC), signer.beacon)

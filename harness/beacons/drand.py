@@ -70,7 +70,7 @@ class Chain(BaseModel):
 
     @property
     def chained(self) -> bool:
-        """Whether a round's message holds the signature of the round before."""
+        """Tell whether a round's message holds the signature of the round before."""
         return self.scheme == "pedersen-bls-chained"
 
     def time(self, number: int) -> datetime:
@@ -155,7 +155,7 @@ class Drand(Beacon):
 
     @property
     def parameters(self) -> Chain:
-        """The chain's parameters."""
+        """Return the chain's parameters."""
         return known()[self.chain] if isinstance(self.chain, str) else self.chain
 
     def rewritten(self, answer: bytes) -> bytes:

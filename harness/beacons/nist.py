@@ -129,7 +129,7 @@ class Fields(Answer):
 
     @property
     def time(self) -> datetime:
-        """When it was due, UTC.
+        """Return when it was due, UTC.
 
         Raises:
             ValueError: its text is no time.

@@ -16,7 +16,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "benchmarks", "docs", "hypotheses", "verdicts")
-FAMILIES = ("rules", "models", "metrics", "datasets", "penalties", "criteria")
+FAMILIES = ("rules", "models", "metrics", "datasets", "penalties", "criteria", "beacons")
 REFERENCE = """# Reference
 
 harness is used from the command line; these pages are for those who write a plug-in, read stored results with code of

@@ -24,6 +24,7 @@ MEANING: Mapping[Kind, str] = {
 KINDS: Mapping[str, Kind] = {
     "__main__": "words",
     "batched": "numbers",
+    "beacons": "words",
     "claims": "judgement",
     "cli": "words",
     "criteria": "judgement",
@@ -85,7 +86,9 @@ KINDS: Mapping[str, Kind] = {
     "system/__init__": "words",
     "system/libraries": "words",
     "system/locks": "numbers",
+    "system/network": "words",
     "system/processes": "numbers",
+    "system/ssh": "words",
     "system/storage": "numbers",
     "system/without": "words",
     "training": "numbers",
@@ -96,8 +99,9 @@ KINDS: Mapping[str, Kind] = {
 ``system/storage`` and ``system/locks`` keep records, and also the checkpoints and decoded images that numbers come
 from; ``plugins/fields`` describes parameters, and is part of the records that hold them.
 
-``ledger`` derives the seeds and ``spec`` reads the file, and yet neither can change a number unseen: the seeds stand in
-the run's event, where an audit derives them again, and the file's whole meaning is compared field by field.
+``ledger`` derives the seeds, ``beacons`` verify what they may be derived from and ``spec`` reads the file, and yet none
+of them can change a number unseen: the seeds stand in the run's event, where an audit derives them again, and the
+file's whole meaning is compared field by field.
 """
 VERSION_FILE = "__init__.py"
 """Holds the version and nothing else. It belongs to no kind: another version of the same code is the same code."""

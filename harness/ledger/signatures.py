@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 from harness.errors import HarnessError, UsageError
 from harness.ledger.evidence import Found
+from harness.system.ssh import keygen
 
 NAMESPACE = "harness-ledger-head"
 """So that a signature made for something else does not pass."""
-SECONDS = 60
+OPTION = "--sign"
 
 
 def fingerprint(key: Path) -> str:
@@ -22,7 +22,7 @@ def fingerprint(key: Path) -> str:
     """
     if not key.is_file():
         raise UsageError("there is no such key", where=str(key), remedy="ssh-keygen -t ed25519 makes one")
-    return _keygen("-l", "-f", str(key)).split()[1].decode()
+    return keygen("-l", "-f", str(key), where=OPTION).split()[1].decode()
 
 
 def signature(key: Path, data: bytes) -> bytes:
@@ -32,7 +32,7 @@ def signature(key: Path, data: bytes) -> bytes:
         UsageError: there is no ssh-keygen.
         HarnessError: it refused.
     """
-    return _keygen("-Y", "sign", "-f", str(key), "-n", NAMESPACE, data=data)
+    return keygen("-Y", "sign", "-f", str(key), "-n", NAMESPACE, data=data, where=OPTION)
 
 
 def check_signature(file: Path, data: bytes, by: str, allowed_signers: Path | None) -> Found:
@@ -40,7 +40,7 @@ def check_signature(file: Path, data: bytes, by: str, allowed_signers: Path | No
     named = ("-n", NAMESPACE, "-s", str(file))
     try:
         # Good "harness-ledger-head" signature with ED25519 key SHA256:…
-        if by not in _keygen("-Y", "check-novalidate", *named, data=data).decode().split():
+        if by not in keygen("-Y", "check-novalidate", *named, data=data, where=OPTION).decode().split():
             return Found("wrong", f"it is not by the key that the ledger names, {by}")
     except UsageError as error:
         return Found("unchecked", error.message)
@@ -50,27 +50,8 @@ def check_signature(file: Path, data: bytes, by: str, allowed_signers: Path | No
         return Found("unchecked", "no allowed signers were given that vouch for the key")
     signers = ("-f", str(allowed_signers))
     try:
-        principal = _keygen("-Y", "find-principals", *signers, "-s", str(file)).decode().splitlines()[0]
-        _keygen("-Y", "verify", *signers, "-I", principal, *named, data=data)
+        principal = keygen("-Y", "find-principals", *signers, "-s", str(file)).decode().splitlines()[0]
+        keygen("-Y", "verify", *signers, "-I", principal, *named, data=data)
     except HarnessError:
         return Found("wrong", f"its key, {by}, is not among the allowed signers")
     return Found("verified")
-
-
-def _keygen(*arguments: str, data: bytes = b"") -> bytes:
-    """Standard output of ssh-keygen.
-
-    Raises:
-        UsageError: there is none.
-        HarnessError: it refused, with what it says.
-    """
-    try:
-        done = subprocess.run(["ssh-keygen", *arguments], input=data, capture_output=True, timeout=SECONDS, check=False)
-    except FileNotFoundError:
-        raise UsageError("there is no ssh-keygen here", where="--sign", remedy="install OpenSSH") from None
-    except subprocess.TimeoutExpired as error:
-        raise HarnessError("ssh-keygen did not answer", remedy="unlock the key first: ssh-add") from error
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip() or done.stdout.decode(errors="replace").strip()
-        raise HarnessError(f"ssh-keygen refused: {said}", remedy="check the key and its passphrase")
-    return done.stdout

@@ -23,7 +23,7 @@ from pydantic_core import CoreSchema
 
 from harness.errors import HarnessError
 
-FAMILIES = ("rules", "metrics", "models", "datasets", "penalties", "criteria")
+FAMILIES = ("rules", "metrics", "models", "datasets", "penalties", "criteria", "beacons")
 
 
 class Plugin(BaseModel):

@@ -19,7 +19,7 @@ R = TypeVar("R", bound=Record)
 
 LONGEST = 100
 LISTED = 30
-NEIGHBOURS = 100
+NEIGHBOURS = 500
 """Maximum number of names that are compared with a wrong one; each comparison costs about 20 μs."""
 WANTED = {
     "string_type": "a string",

@@ -4,6 +4,7 @@ import itertools
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal, get_args
@@ -14,8 +15,10 @@ import torch
 from pydantic import ValidationError
 
 from harness.batched import keyed
+from harness.beacons import Beacon, Registered
 from harness.criteria import Criterion, Target
 from harness.datasets import Dataset
+from harness.errors import HarnessError
 from harness.metrics import Metric
 from harness.models import Model
 from harness.penalties import Penalty
@@ -32,15 +35,16 @@ FEATURES, CLASSES = 64, 10
 
 
 def example(kind: type[Plugin]) -> Any:
-    """The plug-in with its defaults; required numbers are 0.5 or, where that is refused, 1."""
-    required = [name for name, field in kind.model_fields.items() if field.is_required()]
+    """The plug-in with its defaults; required texts are their examples, numbers 0.5 or, where that is refused, 1."""
+    required = {name: field for name, field in kind.model_fields.items() if field.is_required()}
+    texts = {name: field.examples[0] for name, field in required.items() if field.annotation is str and field.examples}
     (name,) = get_args(kind.model_fields["name"].annotation)
     for value in (0.5, 1):
         try:
-            return kind.model_validate(dict.fromkeys(required, value) | {"name": name})
+            return kind.model_validate(dict.fromkeys(required, value) | texts | {"name": name})
         except ValidationError:
             continue
-    raise AssertionError(f"{name} has required parameters that are not numbers: give them defaults")
+    raise AssertionError(f"{name} has required parameters that are neither numbers nor texts with an example")
 
 
 def every(family: str) -> list[Any]:
@@ -85,7 +89,7 @@ def test_its_code_can_be_pinned(plugin: Plugin) -> None:
 def test_listing_plugins_loads_no_large_library() -> None:
     code = (
         "import sys; from harness.plugins.registry import FAMILIES, members; [members(f) for f in FAMILIES];"
-        "large = ('torch', 'torchvision', 'numpy', 'scipy', 'sklearn', 'PIL', 'matplotlib');"
+        "large = ('torch', 'torchvision', 'numpy', 'scipy', 'sklearn', 'PIL', 'matplotlib', 'cryptography');"
         "print([m for m in large if m in sys.modules])"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -314,6 +318,48 @@ def test_a_data_set_declares_itself(dataset: Dataset) -> None:
     assert dataset.train_count > dataset.test_count > dataset.classes
     places = {dataset.locate(Path(folder)) for folder in ("no-such-folder", "nor-this")}
     assert all(places) and dataset.bundled == (len(places) == 1)
+
+
+# Beacons ------------------------------------------------------------------------------------------------------------
+
+REGISTERED = Registered("5f" * 32, datetime(2026, 6, 1, 12, 0, 0, 250_000, tzinfo=timezone(timedelta(hours=2))))
+
+
+@pytest.mark.parametrize("beacon", every("beacons"))
+def test_a_beacon_says_which_round_is_due_and_how_to_get_it(beacon: Beacon) -> None:
+    after = beacon.after(REGISTERED)
+    assert after.utcoffset() == timedelta(0) and after - REGISTERED.time == timedelta(seconds=beacon.delay)
+    assert beacon.earliest(REGISTERED) >= after
+    assert beacon.due(REGISTERED) and beacon.instructions(REGISTERED) and beacon.trusts()
+    for url in beacon.urls(REGISTERED):
+        assert re.fullmatch(r"https?://[!-~]+", url) and url in beacon.instructions(REGISTERED)
+    later = Registered(REGISTERED.digest, REGISTERED.time + timedelta(hours=3))
+    assert beacon.due(later) != beacon.due(REGISTERED)
+    assert type(beacon).model_validate(beacon.model_dump() | {"delay": beacon.delay + 9}).after(REGISTERED) > after
+
+
+@pytest.mark.parametrize("beacon", every("beacons"))
+@pytest.mark.parametrize("year", [1, 1969, 9001, 9999])
+def test_a_beacon_refuses_times_beyond_the_calendar(beacon: Beacon, year: int) -> None:
+    when = Registered(REGISTERED.digest, datetime(year, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC))
+    for ask in (beacon.after, beacon.due, beacon.urls, beacon.instructions, beacon.earliest):
+        if ask != beacon.urls or beacon.urls(REGISTERED):
+            with pytest.raises(HarnessError, match="no round is due"):
+                ask(when)
+
+
+HOSTILE = (b"", b"\0", b"\xff" * 100, b"{}", b"[]", b"null", b"[" * 2**16, b"9" * 2**16, b"{" * 2**15, b" " * 2**16,
+           b"\n" * 2**16, b"x" * (2**16 + 1), b'{"a":1,"a":2}', b"NaN", b"-----BEGIN SSH SIGNATURE-----\n")  # fmt: skip
+
+
+@pytest.mark.parametrize("beacon", every("beacons"))
+@pytest.mark.parametrize("data", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_beacon_refuses_what_is_no_record_in_one_sentence(beacon: Beacon, data: bytes) -> None:
+    for ask in (lambda: beacon.kept(data), lambda: beacon.verify(data, REGISTERED)):
+        with pytest.raises(HarnessError) as caught:
+            ask()
+        assert caught.value.where == f"beacon {beacon.name}" and caught.value.remedy
+        assert "\n" not in caught.value.message and len(caught.value.message) < 400
 
 
 def test_a_plug_in_of_another_package_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,7 +119,7 @@ def test_a_model_keeps_shapes_and_replicas_apart(model: Model) -> None:
 def test_a_models_groups_are_its_parameters_groups(model: Model) -> None:
     assert {spec.group for spec in model.parameters(FEATURES, CLASSES)} == set(model.groups())
     assert model.expand_groups(("blocks",)) == {f"block_{layer}" for layer in range(model.depth)}
-    with pytest.raises(ValueError, match="no part"):
+    with pytest.raises(ValueError, match="not a part"):
         model.expand_groups(("tail",))
 
 

@@ -21,10 +21,10 @@ from typing import Any
 import rfc8785
 from judge import ENVIRONMENT
 
-from harness.ledger import Event, Ledger, run_name
+from harness.ledger import Event, Ledger, name_run
 from harness.ledger.bodies import BODIES
-from harness.ledger.registration import derived_seeds
-from harness.pipeline import Asked, Reporter, Settings, audit_trail
+from harness.ledger.registration import derive_seeds
+from harness.pipeline.audit import audit_trail
 
 PER_HYPOTHESIS = 4  # registered, run_started, run_finished, verdict
 REPOSITORY = Path(__file__).parents[1] / "verdicts"
@@ -65,13 +65,13 @@ def build(root: Path, events: int) -> None:
             "canonical": ledger.store_object(rfc8785.dumps(varied(form, number) | {"id": name})),
         }
         registration = ledger.append("registered", body).digest
-        seeds = derived_seeds(registration, body["seeds"])
+        seeds = derive_seeds(registration, body["seeds"])
         kept = {key: body[key] for key in ("raw", "canonical", "pins", "data")}
         new = {"hypothesis": name, "registration": registration, "seeds": seeds, "deviations": []}
         run = ledger.append("run_started", started | kept | new)
-        files = run_files(name, registration, run_name(run.digest), seeds, list(form["arms"]))
+        files = run_files(name, registration, name_run(run.digest), seeds, list(form["arms"]))
         for file, data in files.items():
-            path = root / name / run_name(run.digest) / file
+            path = root / name / name_run(run.digest) / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         digests = {file: hashlib.sha256(data).hexdigest() for file, data in files.items()}
@@ -141,14 +141,14 @@ def main() -> None:
             print(f"`harness audit`, from the shell to its end: {time.monotonic() - begun:.2f} s")
         for _ in range(3):
             begun, used = time.monotonic(), time.process_time()
-            report = audit_trail(root, Path("none"), Asked(), Settings(), Reporter())
+            report = audit_trail(root, Path("none"))
             seconds, cpu = time.monotonic() - begun, time.process_time() - used
             files = [path.stat().st_size for path in root.rglob("*") if path.is_file()]
             print(
                 f"{report.events} events, {len(files):,} files, {sum(files) / 2**20:.0f} MiB: {seconds:.2f} s, ", end=""
             )
             print(f"{cpu:.2f} s of them on the processor")
-            against = {finding.sort for finding in report.findings if finding.kind not in ("note", "unchecked")}
+            against = {finding.code for finding in report.findings if finding.severity not in ("note", "unchecked")}
             assert against == {"no-history"}, against
         ledger = Ledger(root)
         ledger.heads()

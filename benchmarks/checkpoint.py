@@ -17,7 +17,7 @@ from pathlib import Path
 from compare import HERE, say
 
 from harness import spec
-from harness.pipeline.steps import planned_on
+from harness.pipeline.run_steps import make_plan
 from harness.training import Progress, open_device, train
 
 USUAL = 60.0  # seconds between two checkpoints of ``harness run``
@@ -39,7 +39,7 @@ def main() -> None:
         evaluation = arm.setup.evaluation.model_copy(update={"every_epochs": options.epochs})
         setup = arm.setup.model_copy(update={"epochs": options.epochs, "evaluation": evaluation})
         arms[name] = arm.model_copy(update={"setup": setup})
-    plan = planned_on(device, hypothesis.model_copy(update={"arms": arms}), tuple(range(hypothesis.seeds.number)))
+    plan = make_plan(device, hypothesis.model_copy(update={"arms": arms}), tuple(range(hypothesis.seeds.number)))
     data = setup.dataset
     images = {data.name: data.load(options.data, say)}
 

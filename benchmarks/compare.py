@@ -27,7 +27,7 @@ import torch
 
 from harness import spec
 from harness.datasets import Images
-from harness.pipeline.steps import planned_on
+from harness.pipeline.run_steps import make_plan
 from harness.records import Arm, Cohort, Replica
 from harness.training import Device, open_device
 from harness.training.device import use_one_thread
@@ -224,7 +224,7 @@ def compare(part: str, options: Any, device: Device, known: dict[str, Any]) -> l
             entry["per_replica"] = statistics.median(seconds) / processes
             known.setdefault(f"{name} {text}", []).append(entry)
     seeds = tuple(range(hypothesis.seeds.number))
-    planned = planned_on(device, hypothesis.model_copy(update={"arms": arms}), seeds)
+    planned = make_plan(device, hypothesis.model_copy(update={"arms": arms}), seeds)
     rows = []
     for cohort in cohorts_of(part, arms, planned.cohorts, options.replicas):
         say(f"{part}: the engine, {', '.join(cohort.arms)} × {len(cohort.replicas)}")

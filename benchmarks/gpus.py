@@ -19,7 +19,7 @@ import torch
 from compare import HERE, say
 
 from harness import spec
-from harness.pipeline.steps import planned_on
+from harness.pipeline.run_steps import make_plan
 from harness.training import Device, Progress, open_device, train
 
 
@@ -60,7 +60,7 @@ def main() -> None:
         arms[name] = arm.model_copy(update={"setup": arm.setup.model_copy(update={"epochs": options.epochs})})
     seeds = tuple(range(device.largest_cohort * cards // len(arms)))
     number = hypothesis.seeds.model_copy(update={"count": len(seeds)})
-    plan = planned_on(device, hypothesis.model_copy(update={"arms": arms, "seeds": number}), seeds)
+    plan = make_plan(device, hypothesis.model_copy(update={"arms": arms, "seeds": number}), seeds)
     if len({len(cohort.replicas) for cohort in plan.cohorts}) > 1 or len(plan.cohorts) != cards:
         raise SystemExit("choose other arms: each device should have one cohort, all of one size")
     data = next(iter(arms.values())).setup.dataset

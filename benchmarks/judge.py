@@ -23,13 +23,15 @@ from pathlib import Path
 from typing import Any
 
 from harness import inference, ledger, spec, verdict
-from harness.pipeline.judging import judge, read_run
+from harness.ledger.bodies import RunFinishedBody, RunStartedBody, VerdictBody
+from harness.pipeline.judge import render_verdict
+from harness.pipeline.run_files import read_run
 from harness.records import Measurements, Provenance, Registered
 
 REPOSITORY = Path(__file__).parents[1]
 FILE = REPOSITORY / "hypotheses" / "bp_penalty_control.yaml"
 POWER = (str(REPOSITORY / "hypotheses" / "mode2_direction.yaml"), "--sd", "1.5")
-IMPORTS = "from harness.pipeline import reverdict"
+IMPORTS = "from harness.ledger import Ledger; from harness.pipeline.reverdict import judge_again"
 LIBRARIES = "import jinja2.sandbox, numpy, pydantic, typer; pydantic.BaseModel"
 FIGURE = "import matplotlib.backends.backend_svg, matplotlib.figure"
 # A template that is not the packaged one is not kept compiled.
@@ -73,7 +75,7 @@ def main() -> None:
         }.items():  # fmt: skip
             wall, own = timed(command, options.repeats)
             print(f"| {name} | {wall:.2f} | {own:.2f} |", flush=True)
-        judging = ("reverdict(sys.argv[1], Path(sys.argv[2]))",) * 2
+        judging = ("judge_again(sys.argv[1], Ledger(Path(sys.argv[2])))",) * 2
         # In alternation, because the machine's speed changes.
         times = [inside(LOADED) + inside(judging, run, str(verdicts)) for _ in range(options.repeats)]
         for name, column in zip(STEPS, zip(*times, strict=True), strict=True):
@@ -110,24 +112,24 @@ def store(verdicts: Path, seeds: int) -> tuple[str, int]:
     claims_raw = FILE.with_name("claims.yaml").read_bytes()
     loaded = spec.parse(raw, claims_raw, FILE.name)
     trail = ledger.Ledger(verdicts)
-    pins = ledger.pins(loaded.hypothesis, verdict.default_templates())
+    pins = ledger.pin_code(loaded.hypothesis, verdict.default_templates())
     ledger.register(trail, raw, claims_raw, loaded.hypothesis, pins)
     registration = ledger.find_registration(trail, loaded.hypothesis.id)
     assert registration is not None
-    model = read_run(loaded.hypothesis.id, REPOSITORY / "verdicts")
-    body = {
-        "hypothesis": loaded.hypothesis.id,
-        "registration": registration.digest,
-        "raw": registration.raw,
-        "canonical": registration.canonical,
-        "pins": pins.model_dump(mode="json"),
-        "plan": "0" * 64,
-        "seeds": registration.seeds,
-        "environment": ledger.environment(REPOSITORY).model_dump(mode="json"),
-        "device": "none: made up",
-        "command": "benchmarks/judge.py",
-    }
-    attempt = ledger.start_or_resume(trail, loaded.hypothesis.id, body, resume=False, say=lambda _: None)
+    model = read_run(ledger.Ledger(REPOSITORY / "verdicts"), loaded.hypothesis.id)
+    body = RunStartedBody(
+        hypothesis=loaded.hypothesis.id,
+        registration=registration.digest,
+        raw=registration.raw,
+        canonical=registration.canonical,
+        pins=pins,
+        plan="0" * 64,
+        seeds=registration.seeds,
+        environment=ledger.describe_environment(REPOSITORY),
+        device="none: made up",
+        command="benchmarks/judge.py",
+    )
+    attempt = ledger.start_or_resume(trail, body, resume=False, say=lambda _: None)
     measurements = drawn(model.measurements, registration.seeds, registration.digest)
     registered = Registered(
         hypothesis=loaded.hypothesis, claims=loaded.claims, registration=registration.digest, seeds=registration.seeds
@@ -135,15 +137,15 @@ def store(verdicts: Path, seeds: int) -> tuple[str, int]:
     decision = inference.decide(loaded.hypothesis, measurements)
     made_up: dict[str, Any] = {"run": attempt.name, "registration": registration.digest, "attempts": ()}
     provenance = Provenance.model_validate(model.provenance.model_dump() | made_up)
-    files = judge(registered, measurements, decision, provenance)
+    files = render_verdict(registered, measurements, decision, provenance)
     files["env.json"] = provenance.to_json().encode()
     files["results.json"] = measurements.to_json().encode()
     for name, data in files.items():
         (attempt.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (attempt.folder / name).write_bytes(data)
-    trail.append("run_finished", {"run": attempt.event.digest, "results": _digest(files["results.json"])})
+    trail.record(RunFinishedBody(run=attempt.run.digest, results=_digest(files["results.json"])))
     digests = {name: _digest(data) for name, data in files.items()}
-    trail.append("verdict", {"run": attempt.event.digest, "outcome": decision.outcome, "files": digests})
+    trail.record(VerdictBody(run=attempt.run.digest, outcome=decision.outcome, files=digests))
     return attempt.name, len(files["results.json"])
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import VerdictsOption, err, out, trail_here, verb
+from harness.cli.common import VerdictsOption, err, open_trail_here, out, verb
 from harness.errors import UsageError
 
 
@@ -26,10 +26,10 @@ def anchor(
 
     if tsa is None and sign is None:
         raise UsageError("give either --tsa or --sign", remedy="harness anchor --sign ~/.ssh/id_ed25519")
-    trail = ledger.Ledger(trail_here(verdicts))
-    events = ledger.stamp(trail, tsa) if tsa is not None else ledger.sign(trail, sign or Path())
+    trail = open_trail_here(verdicts)
+    anchored = ledger.stamp(trail, tsa) if tsa is not None else ledger.sign(trail, sign or Path())
     out.only_tells()
-    for event in events:
+    for entry in anchored:
         how = "stamped by" if tsa is not None else "signed with"
-        out.print(f"{event.body['head']}: {how} {event.body['by']}", markup=False)
-    err.print(f"ledger head, worth keeping elsewhere: {events[-1].digest}", markup=False)
+        out.print(f"{entry.body.head}: {how} {entry.body.by}", markup=False)
+    err.print(f"ledger head, worth keeping elsewhere: {anchored[-1].digest}", markup=False)

@@ -47,12 +47,12 @@ def options_of_all_verbs(
         bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """What may stand before the verb."""
+    """Take the options that may stand before the verb."""
     DEBUG["on"] = debug
 
 
-def named_commands() -> dict[str, CommandInfo]:
-    """The verbs by name."""
+def list_commands() -> dict[str, CommandInfo]:
+    """Return the verbs by name."""
     return {
         command.name or command.callback.__name__: command for command in app.registered_commands if command.callback
     }
@@ -76,7 +76,7 @@ def main() -> None:
     os.umask(os.umask(0) & 0o077)  # nobody means to lock himself out of what he writes
     listen(lambda text: err.print(f"note: {text}", markup=False))
     words = [word for word in sys.argv[1:] if word != "--debug"]
-    if words and (asked := named_commands().get(words[0])) is not None:
+    if words and (asked := list_commands().get(words[0])) is not None:
         app.registered_commands = [asked]  # typer prepares the options of all, which takes longer than many a verb
     if sys.flags.optimize > 1:
         _describe()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,20 +15,22 @@ from harness.cli.common import (
     DataOption,
     DeviceOption,
     VerdictsOption,
+    collect_settings,
     err,
-    hypotheses_here,
+    find_hypotheses_here,
+    open_session_here,
+    open_trail_here,
     out,
-    project_here,
-    settings_from,
-    trail_here,
     verb,
 )
-from harness.cli.places import from_top
+from harness.cli.places import show_from_top
 from harness.errors import UsageError
 from harness.wording import counted
 
 if TYPE_CHECKING:
     from harness.ledger.audit import AuditFinding, AuditReport, Line
+    from harness.pipeline.audit import AuditRequest
+    from harness.pipeline.project import Settings
 
 COLOURS = {"PASS": "green", "FAIL": "red", "NOT CHECKED": "yellow"}
 NOTES_SHOWN = 10
@@ -85,54 +87,71 @@ def audit(
     """
     if form not in ("text", "json", "github"):
         raise UsageError(f"unknown format {form!r}", where="--format", remedy="use text, json or github")
-    folder = trail_here(verdicts)
+    folder = open_trail_here(verdicts).root
     if not folder.is_dir():
         raise UsageError("there is no such folder", where=str(folder), remedy="name the trail with --verdicts")
     _refuse_nowhere({"--roots": roots, "--allowed-signers": allowed_signers, "--hypotheses": hypotheses})
+    _refuse_no_head(known_head)
+    from harness.ledger.audit import Kept
+    from harness.pipeline.audit import AuditRequest
+
+    kept = Kept(known_head, require_anchor, roots, allowed_signers)
+    asked = AuditRequest(kept, recompute=recompute)
+    settings = collect_settings(device, data, verdicts)
+    hypotheses = hypotheses if hypotheses is not None else find_hypotheses_here()
+    report = _audit(folder, hypotheses, asked, rerun, settings, restore)
+    _print(report, form)
+    if report.exit_code:
+        raise typer.Exit(report.exit_code)
+
+
+def _refuse_no_head(head: str | None) -> None:
+    """Refuse a text that can be no beginning of a ledger's head."""
     from harness.ledger.audit.anchors import SHORTEST_HEAD
 
-    if known_head is not None and not (SHORTEST_HEAD <= len(known_head) <= 64 and known_head.isalnum()):
+    if head is not None and not (SHORTEST_HEAD <= len(head) <= 64 and head.isalnum()):
         raise UsageError(
             "this is no head of a ledger",
             where="--known-head",
             remedy=f"give at least {SHORTEST_HEAD} of its 64 digits, as run, register and audit print it",
         )
-    from harness import pipeline
-    from harness.ledger.audit import Kept
 
-    kept = Kept(known_head, require_anchor, roots, allowed_signers)
-    asked = pipeline.Asked(kept, recompute=recompute, rerun=rerun)
-    settings = settings_from(device, data, verdicts)
-    settings = project_here(settings).settled(settings)
+
+def _audit(
+    folder: Path, hypotheses: Path, asked: AuditRequest, rerun: str | None, settings: Settings, restore: bool
+) -> AuditReport:
+    """Audit the trail, after files are written back if that is asked for, and train a run again if one is named."""
+    from harness.pipeline.audit import Rerun, audit_trail, refuse_idle_rerun
+    from harness.pipeline.session import Reporter
+
     if rerun is not None:
-        pipeline.refuse_idle_rerun(rerun, folder, settings)
-    hypotheses = hypotheses if hypotheses is not None else hypotheses_here()
+        refuse_idle_rerun(Rerun(rerun, open_session_here(settings, Reporter())))
     if restore:
         _restore(folder)
     if rerun is None:
-        report = pipeline.audit_trail(folder, hypotheses, asked, settings, pipeline.Reporter())
-    else:
-        from harness.cli.run import reporting
+        return audit_trail(folder, hypotheses, asked, settings)
+    from harness.cli.run import reporting
 
-        with reporting() as reporter:
-            report = pipeline.audit_trail(folder, hypotheses, asked, settings, reporter)
+    with reporting() as reporter:
+        again = Rerun(rerun, open_session_here(settings, reporter))
+        return audit_trail(folder, hypotheses, replace(asked, rerun=again), settings)
+
+
+def _print(report: AuditReport, form: str) -> None:
     if form == "json":
         print(json.dumps(_plain(report), indent=1, ensure_ascii=True))
-    else:
-        _print_words(report)
-        for finding in report.findings:
-            if form == "github":
-                print(_annotation(finding))
-        if form == "text":
-            _print_findings(report)
-    if report.exit_code:
-        raise typer.Exit(report.exit_code)
+        return
+    _print_words(report)
+    for finding in report.findings if form == "github" else ():
+        print(_annotation(finding))
+    if form == "text":
+        _print_findings(report)
 
 
 def _restore(folder: Path) -> None:
-    from harness import pipeline
+    from harness.pipeline.audit import restore_files
 
-    changed, command = pipeline.restore(folder)
+    changed, command = restore_files(folder)
     count = counted(len(changed), "file")
     first = f", first {_clean(changed[0])}" if changed else ""
     err.print(f"{count} written back{first}", markup=False)
@@ -176,10 +195,10 @@ def _worded(line: Line) -> str:
 
 
 def _print_findings(report: AuditReport) -> None:
-    """What stands against promises in full; of the notes of a sort the first ones."""
-    grave = [finding for finding in report.findings if finding.kind not in ("note", "unchecked")]
+    """Print what stands against promises in full, and the first notes of each code."""
+    grave = [finding for finding in report.findings if finding.severity not in ("note", "unchecked")]
     for finding in grave:
-        err.print(f"\n{finding.kind}, step {finding.step}: {_clean(finding.what)}", markup=False)
+        err.print(f"\n{finding.severity}, step {finding.step}: {_clean(finding.what)}", markup=False)
         err.print(f"    at {_clean(finding.where)}", markup=False)
         if finding.expected is not None or finding.got is not None:
             wanted, got = _clean(finding.expected or "nothing"), _clean(finding.got or "nothing")
@@ -187,17 +206,17 @@ def _print_findings(report: AuditReport) -> None:
         err.print(f"    → {finding.remedy}", markup=False)
     shown: dict[str, int] = {}
     for finding in report.findings:
-        if finding.kind == "note":
-            shown[finding.sort] = shown.get(finding.sort, 0) + 1
-            if shown[finding.sort] <= NOTES_SHOWN:
+        if finding.severity == "note":
+            shown[finding.code] = shown.get(finding.code, 0) + 1
+            if shown[finding.code] <= NOTES_SHOWN:
                 err.print(f"note, step {finding.step}: {_clean(finding.where)}: {_clean(finding.what)}", markup=False)
-    for sort, count in shown.items():
+    for code, count in shown.items():
         if count > NOTES_SHOWN:
-            err.print(f"{count - NOTES_SHOWN} more notes of sort {sort}: --format json lists all", markup=False)
+            err.print(f"{count - NOTES_SHOWN} more notes of sort {code}: --format json lists all", markup=False)
 
 
 def _plain(report: AuditReport) -> dict[str, object]:
-    """The report as JSON; everything that was found is in it."""
+    """Return the report as plain JSON values; everything that was found is in it."""
     return {
         "exit_code": report.exit_code,
         "events": report.events,
@@ -206,17 +225,18 @@ def _plain(report: AuditReport) -> dict[str, object]:
         "trail": [asdict(line) for line in report.trail],
         "hypotheses": [asdict(subject) | {"counted": subject.counted} for subject in report.hypotheses],
         "findings": [
-            asdict(finding) | {"step": finding.step, "kind": finding.kind, "remedy": finding.remedy}
+            {"sort" if key == "code" else key: value for key, value in asdict(finding).items()}
+            | {"step": finding.step, "kind": finding.severity, "remedy": finding.remedy}
             for finding in report.findings
         ],
     }
 
 
 def _annotation(finding: AuditFinding) -> str:
-    """A workflow command; nothing in a trail can end it and begin another."""
-    level = "notice" if finding.kind in ("note", "unchecked") else "error"
+    """Write a workflow command; nothing in a trail can end it and begin another."""
+    level = "notice" if finding.severity in ("note", "unchecked") else "error"
     text = f"{finding.what}: expected {finding.expected}, got {finding.got}" if finding.expected else finding.what
-    where = finding.where if finding.where.startswith("commit ") else from_top(Path(finding.where)).as_posix()
+    where = finding.where if finding.where.startswith("commit ") else show_from_top(Path(finding.where)).as_posix()
     place = _clean(where).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
     return f"::{level} file={place}::{_clean(f'{text} → {finding.remedy}').replace('%', '%25')}"
 

@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import VerdictsOption, err, hypotheses_here, out, settings_from, trail_of, verb
-from harness.cli.places import from_top
-from harness.cli.sarif import sarif
+from harness.cli.common import VerdictsOption, collect_settings, err, find_hypotheses_here, open_trail_of, out, verb
+from harness.cli.places import show_from_top
+from harness.cli.sarif import write_sarif
 from harness.errors import Finding, UsageError
 from harness.wording import counted
 
@@ -43,21 +43,23 @@ def check(
     if form not in FORMATS:
         raise UsageError(f"unknown format {form!r}", where="--format", remedy="use text, json, github or sarif")
     gc.disable()  # a short process: looking for garbage would be a third of its time
-    from harness import pipeline, spec
+    from harness import spec
+    from harness.pipeline.check import check_files
+    from harness.pipeline.project import Projects
 
-    paths = paths or [hypotheses_here()]
+    paths = paths or [find_hypotheses_here()]
     for path in paths:
         _refuse_no_trail(path, verdicts)
-    report = pipeline.check(paths, settings_from(verdicts=verdicts), against)
+    report = check_files(paths, Projects(collect_settings(verdicts=verdicts)), against)
     if form == "sarif":
-        print(json.dumps(sarif(report.findings, spec.CHECKS), indent=1, ensure_ascii=False))
+        print(json.dumps(write_sarif(report.findings, spec.CHECKS), indent=1, ensure_ascii=False))
     elif form == "json":
         print(json.dumps([vars(finding) for finding in report.findings], indent=1, ensure_ascii=False))
     for finding in report.findings if form in ("text", "github") else ():
         if form == "text":
             out.print(str(finding), markup=False)
         else:
-            print(annotation(finding))
+            print(write_annotation(finding))
     counts = {of: sum(finding.severity == of for finding in report.findings) for of in ("error", "warning", "note")}
     err.print(_summary(len(report.loaded), counts, report.findings), markup=False)
     if counts["error"] or (strict and counts["warning"]):
@@ -67,19 +69,19 @@ def check(
 def _refuse_no_trail(path: Path, verdicts: Path | None) -> None:
     """Refuse an option that names no trail. A variable may be set before anything is registered, and is told."""
     try:
-        trail_of(path / "any.yaml" if path.is_dir() else path, verdicts)
+        open_trail_of(path, verdicts)
     except UsageError as error:
         if error.where != "HARNESS_VERDICTS":
             raise
         err.print(f"note: {error.where}: {error.message}: no registration is compared with", markup=False)
 
 
-def annotation(finding: Finding) -> str:
-    """A workflow command that GitHub shows on the line."""
+def write_annotation(finding: Finding) -> str:
+    """Write a workflow command that GitHub shows on the line."""
     level = "notice" if finding.severity == "note" else finding.severity
     remedy = f" → {finding.remedy}" if finding.remedy else ""
     text = _escaped(f"{finding.message}{remedy}")
-    file = _escaped(from_top(Path(finding.file)).as_posix()).replace(":", "%3A").replace(",", "%2C")
+    file = _escaped(show_from_top(Path(finding.file)).as_posix()).replace(":", "%3A").replace(",", "%2C")
     place = f"file={file},line={finding.line},col={finding.column},title=harness {finding.rule}"
     return f"::{level} {place}::{text}"
 

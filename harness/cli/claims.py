@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import VerdictsOption, escape, hypotheses_here, out, trail_here, trail_of, verb
+from harness.cli.common import VerdictsOption, escape, find_hypotheses_here, open_trail_here, open_trail_of, out, verb
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from harness import pipeline
+    from harness.pipeline.claims import Prospect, Table
 
 FORMATS = ("text", "json", "mermaid", "dot")
 STYLES = {"untested": "dim", "supported": "green", "in question": "yellow", "walked back": "red"}
@@ -34,22 +34,22 @@ def claims(
 ) -> None:
     """Show how every claim stands, by replay of all verdicts; or, with --if, what an outcome would do to them."""
     from harness import claims as drawing
-    from harness import pipeline
+    from harness.pipeline.claims import read_claims, suppose_outcomes
 
     if form not in FORMATS:
         raise UsageError(f"unknown format {form!r}", where="--format", remedy=f"use {', '.join(FORMATS)}")
-    trail = trail_of(file, verdicts) if file is not None else trail_here(verdicts)
-    file = file if file is not None else hypotheses_here() / "claims.yaml"
+    trail = open_trail_of(file, verdicts) if file is not None else open_trail_here(verdicts)
+    file = file if file is not None else find_hypotheses_here() / "claims.yaml"
     if suppose:
         pairs = [_pair(text) for text in suppose]
         if twice := [name for place, (name, _) in enumerate(pairs) if name in dict(pairs[:place])]:
             raise UsageError(
                 f"an outcome of {twice[0]} is supposed twice", where="--if", remedy="suppose one at a time"
             )
-        seen = pipeline.prospect(file, trail, pairs)
+        seen = suppose_outcomes(file, trail, pairs)
         table = seen.then
     else:
-        seen, table = None, pipeline.claims_table(file, trail)
+        seen, table = None, read_claims(file, trail)
     if form == "json":
         print(json.dumps(_plain(table, seen), indent=1, ensure_ascii=False))
     elif form == "mermaid":
@@ -69,10 +69,10 @@ def _pair(text: str) -> tuple[str, str]:
     return name, outcome
 
 
-def _print_table(table: pipeline.Table) -> None:
-    from rich.table import Table
+def _print_table(table: Table) -> None:
+    from rich.table import Table as Grid
 
-    shown = Table(box=None, pad_edge=False)
+    shown = Grid(box=None, pad_edge=False)
     for name in ("claim", "standing"):
         shown.add_column(name, no_wrap=True)
     shown.add_column("statement, what it stands on, and the verdicts that its standing follows from", overflow="fold")
@@ -87,7 +87,7 @@ def _print_table(table: pipeline.Table) -> None:
     out.print(shown)
 
 
-def _print_prospect(seen: pipeline.Prospect) -> None:
+def _print_prospect(seen: Prospect) -> None:
     for change in seen.changes:
         out.print(f"{change.claim}: {change.before} → {change.after}, {change.verdict}", markup=False)
     if not seen.changes:
@@ -97,12 +97,12 @@ def _print_prospect(seen: pipeline.Prospect) -> None:
         out.print(f"would get a banner: {what}, then {banner.now}", markup=False)
 
 
-def _cause(table: pipeline.Table, verdict: str) -> str:
+def _cause(table: Table, verdict: str) -> str:
     (move,) = [move for move in table.moves if move.verdict == verdict]
     return f"{move.hypothesis}: {move.outcome}, run {move.run}{', deviated' if move.deviated else ''}"
 
 
-def _plain(table: pipeline.Table, seen: pipeline.Prospect | None) -> dict[str, object]:
+def _plain(table: Table, seen: Prospect | None) -> dict[str, object]:
     plain: dict[str, object] = {
         "claims": {
             name: {

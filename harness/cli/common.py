@@ -1,4 +1,4 @@
-"""What the verbs share: consoles, options, and how an error becomes a message and an exit code."""
+"""Shared parts of the verbs: consoles, options, and how an error becomes a message and an exit code."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
@@ -23,7 +24,9 @@ from harness.wording import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.pipeline import Project, Settings
+    from harness.ledger import Ledger
+    from harness.pipeline.project import Project, Settings
+    from harness.pipeline.session import Reporter, Session
 
 
 UNLIMITED = 1_000_000
@@ -43,7 +46,10 @@ class Stream:
 
     @property
     def console(self) -> Console:
-        """For what is more than lines of text. From then on the lines go through it too, as a progress bar needs."""
+        """Return the console for what is more than lines of text.
+
+        From then on the lines go through it too, as a progress bar needs.
+        """
         if self._console is None:
             from rich.console import Console
 
@@ -56,11 +62,11 @@ class Stream:
 
     @property
     def on_terminal(self) -> bool:
-        """Whether a person reads this stream as it is: only then is there a width to keep to."""
+        """Tell whether a person reads this stream as it is: only then is there a width to keep to."""
         return self._outlet.isatty()
 
     def only_tells(self) -> None:
-        """What is printed from now on tells of what is done and kept: whether anybody can read it changes nothing."""
+        """Pass over streams that nobody can read from now on: what is printed only tells of what is done and kept."""
         self._outlet.lossy = True
 
     def print(self, *shown: Any, markup: bool = True, style: str | None = None, end: str = "\n") -> None:
@@ -87,7 +93,7 @@ class Stream:
         self._outlet.flush()
 
     def styled(self, text: str, style: str | None) -> str:
-        """Text in a colour, or bold, if whoever reads this stream can see it."""
+        """Return text in a colour, or bold, if whoever reads this stream can see it."""
         if style is None or "NO_COLOR" in os.environ or not self._outlet.isatty():
             return text
         kind: dict[str, Any] = {"bold": True} if style == "bold" else {"fg": style}
@@ -159,10 +165,10 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
         except (typer.Exit, typer.Abort):
             raise
         except Interrupted as error:
-            failed(error)
+            print_error(error)
             raise typer.Exit(signals.code or error.exit_code) from None
         except HarnessError as error:
-            failed(error)
+            print_error(error)
             raise typer.Exit(error.exit_code) from None
         except Ended:
             err.print("interrupted", markup=False)
@@ -170,7 +176,7 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
         except SystemExit as error:  # a library's, as it was loaded: TORCH_LOGS=help ends the program with code 0
             if (told := unloadable(error)) is None:
                 raise
-            failed(told)
+            print_error(told)
             raise typer.Exit(told.exit_code) from None
         except KeyboardInterrupt:
             err.print("interrupted", markup=False)
@@ -185,23 +191,23 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
                 raise typer.Exit(signals.code) from None
             if isinstance(error, OSError) and error.errno in FULL:
                 full = storage_failed(Path(error.filename or "the output"), error)  # stdout led to a file
-                failed(full)
+                print_error(full)
                 raise typer.Exit(full.exit_code) from None
             if (told := unloadable(error)) is not None:
-                failed(told)
+                print_error(told)
                 raise typer.Exit(told.exit_code) from None
             text = f"internal error: {type(error).__name__}: {error}"
             remedy = (
                 "this is a defect of harness: give the command again as harness --debug … and report what it prints"
             )
-            failed(HarnessError(text, remedy=remedy))
+            print_error(HarnessError(text, remedy=remedy))
             raise typer.Exit(1) from None
 
     return guarded
 
 
-def failed(error: HarnessError) -> None:
-    """One message on stderr."""
+def print_error(error: HarnessError) -> None:
+    """Print an error as one message on stderr."""
     if DEBUG["on"] and not isinstance(error, InvalidHypothesis):
         traceback.print_exc()
     if isinstance(error, InvalidHypothesis):
@@ -213,17 +219,17 @@ def failed(error: HarnessError) -> None:
 
 
 def escape(text: str) -> str:
-    """Text that rich shows as it is."""
+    """Return text that rich shows as it is."""
     from rich.markup import escape as plain
 
     return plain(text)
 
 
-def settings_from(
+def collect_settings(
     device: str | None = None, data: Path | None = None, verdicts: Path | None = None, **more: Any
 ) -> Settings:
-    """The options that most verbs take, and the user's variables, for ``harness.pipeline``."""
-    from harness.pipeline import Settings
+    """Collect the options that most verbs take, and the user's variables, for ``harness.pipeline``."""
+    from harness.pipeline.project import Settings
 
     asked = ("data", "compile", "pilot_seeds", "pilot_epochs")
     typed = frozenset(name for name in asked if name in TYPED or f"{name}_programs" in TYPED)
@@ -231,51 +237,71 @@ def settings_from(
     return Settings(**defaults | more)
 
 
-def project_here(settings: Settings | None = None) -> Project:
-    """The project that the current folder lies in: that of verbs which are given no file."""
-    from harness.pipeline import project_at
+def find_project_here(settings: Settings | None = None) -> Project:
+    """Find the project that the current folder lies in: that of verbs which are given no file."""
+    from harness.pipeline.project import find_project_around
 
-    return project_at(Path(), settings_from() if settings is None else settings)
+    return find_project_around(Path(), collect_settings() if settings is None else settings)
 
 
-def trail_here(verdicts: Path | None) -> Path:
-    """The trail of verbs which are given a name: that of the current folder's project, unless an option says which.
+def open_trail_here(verdicts: Path | None) -> Ledger:
+    """Open the trail of verbs which are given a name: of the current folder's project, unless an option names another.
 
     Raises:
         UsageError: an option or a variable names a folder that is not there.
     """
-    from harness.pipeline import named_trail
-
-    return near(named_trail(project_here(settings_from(verdicts=verdicts))).root)
+    return _call_nearby(find_project_here(collect_settings(verdicts=verdicts)).open_named_trail())
 
 
-def trail_of(file: Path, verdicts: Path | None, *, begun: bool = True) -> Path:
-    """The trail that a file belongs to; ``begun``: whether one that an option or a variable names must be there.
+def open_trail_of(path: Path, verdicts: Path | None, *, begun: bool = True) -> Ledger:
+    """Open the trail that a file or a folder belongs to.
+
+    ``begun``: whether one that an option or a variable names must be there.
 
     Raises:
         UsageError: it is not there.
     """
-    from harness.pipeline import named_trail, project_of
+    from harness.pipeline.project import find_project
 
-    project = project_of(file, settings_from(verdicts=verdicts))
-    return near(named_trail(project).root if begun else project.verdicts)
-
-
-def hypotheses_here() -> Path:
-    """The folder of hypothesis files of the current folder's project."""
-    return near(project_here().hypotheses)
+    project = find_project(path, collect_settings(verdicts=verdicts))
+    return _call_nearby(project.open_named_trail() if begun else project.open_trail())
 
 
-def near(path: Path) -> Path:
-    """The path as a person standing here would write it, if it is in the project here or above here."""
+def open_session_here(settings: Settings, reporter: Reporter) -> Session:
+    """Open a session in the current folder's project, for verbs which are given a name.
+
+    Raises:
+        UsageError: an option or a variable names a trail that is not there.
+    """
+    from harness.pipeline.session import Session
+
+    project = find_project_here(settings)
+    trail = _call_nearby(project.open_named_trail())
+    return Session(replace(project, verdicts=trail.root), settings, reporter)
+
+
+def find_hypotheses_here() -> Path:
+    """Find the folder of hypothesis files of the current folder's project."""
+    return shorten_path(find_project_here().hypotheses)
+
+
+def _call_nearby(trail: Ledger) -> Ledger:
+    """Return the trail under the name that a person standing here would call it by."""
+    from harness.ledger import Ledger
+
+    return Ledger(shorten_path(trail.root))
+
+
+def shorten_path(path: Path) -> Path:
+    """Write the path as a person standing here would, if it is in the project here or above here."""
     here = Path.cwd()
     if path.is_absolute() and here.is_relative_to(path.parent):
         return Path(os.path.relpath(path, here))
     return path
 
 
-def shown(path: Path) -> Path:
-    """Relative to here if it is below. A link is called by its own name, wherever it leads."""
+def show_path(path: Path) -> Path:
+    """Write a path relative to here if it is below. A link is called by its own name, wherever it leads."""
     try:
         here = Path.cwd()
     except OSError:  # the folder here is gone
@@ -288,7 +314,7 @@ def shown(path: Path) -> Path:
 
 
 def wants_json(form: str) -> bool:
-    """Whether ``--format`` says json; refuses what is neither text nor json."""
+    """Tell whether ``--format`` says json, and refuse what is neither text nor json."""
     if form not in ("text", "json"):
         raise UsageError(f"unknown format {form!r}", where="--format", remedy="use text or json")
     return form == "json"

@@ -14,8 +14,8 @@ from harness.cli.common import (
     DeviceOption,
     FormatOption,
     VerdictsOption,
+    collect_settings,
     out,
-    settings_from,
     verb,
     wants_json,
 )
@@ -35,10 +35,10 @@ def doctor(
 
     Exit code 2 if something is broken.
     """
-    from harness import pipeline
+    from harness.pipeline.doctor import examine_installation
 
     as_json = wants_json(form)
-    found = pipeline.doctor(Path.cwd(), settings_from(device, data, verdicts))
+    found = examine_installation(Path.cwd(), collect_settings(device, data, verdicts))
     if as_json:
         print(json.dumps([asdict(finding) for finding in found], indent=1, ensure_ascii=False))
     else:

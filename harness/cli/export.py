@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import VerdictsOption, out, shown, trail_here, verb
+from harness.cli.common import VerdictsOption, open_trail_here, out, show_path, verb
 from harness.errors import UsageError
 
 
@@ -21,11 +21,11 @@ def export(
     verdicts: VerdictsOption = None,
 ) -> None:
     """Write a verdict as an in-toto statement, or a run with all attempts and the ledger as an RO-Crate."""
-    from harness import pipeline
+    from harness.pipeline.export import export_crate, export_statement
 
-    exports = {"in-toto": pipeline.export_statement, "ro-crate": pipeline.export_crate}
+    exports = {"in-toto": export_statement, "ro-crate": export_crate}
     if form not in exports:
         raise UsageError(f"unknown form {form!r}", where="--as", remedy=f"use {' or '.join(exports)}")
-    exports[form](name, trail_here(verdicts), to)
+    exports[form](name, open_trail_here(verdicts), to)
     out.only_tells()
-    out.print(str(shown(to)), markup=False)
+    out.print(str(show_path(to)), markup=False)

@@ -13,13 +13,13 @@ from harness.cli.app import app
 from harness.cli.common import (
     FormatOption,
     VerdictsOption,
+    collect_settings,
     err,
     escape,
-    hypotheses_here,
+    find_hypotheses_here,
+    open_trail_here,
     out,
-    settings_from,
-    shown,
-    trail_here,
+    show_path,
     verb,
     wants_json,
 )
@@ -27,7 +27,8 @@ from harness.wording import level, p_value
 
 if TYPE_CHECKING:
     from harness.ledger import Moment
-    from harness.pipeline import Family, Standing
+    from harness.pipeline.families import Family
+    from harness.pipeline.overview import Standing
 
 NAMED = 5
 """Files with findings that are named."""
@@ -46,21 +47,22 @@ def list_hypotheses(
     ] = False,
 ) -> None:
     """List hypotheses with their registration, attempts and last outcome."""
-    from harness import pipeline
+    from harness.pipeline import families, overview
+    from harness.pipeline.project import Projects
 
     as_json = wants_json(form)
-    paths = paths or [hypotheses_here()]
-    settings = settings_from(verdicts=verdicts)
-    found = pipeline.standings(paths, settings)
+    paths = paths or [find_hypotheses_here()]
+    projects = Projects(collect_settings(verdicts=verdicts))
+    found = overview.list_hypotheses(paths, projects)
     if family:
-        list_families(pipeline.families_of(paths, found.loaded, settings), as_json)
+        _print_families(families.list_families(paths, found.loaded, projects), as_json)
         return
     if as_json:
         print(json.dumps([_plain(row) for row in found.rows], indent=1, ensure_ascii=False))
     else:
         _print_table(found.rows)
     if found.findings:
-        files = sorted({str(shown(Path(finding.file))) for finding in found.findings})
+        files = sorted({str(show_path(Path(finding.file))) for finding in found.findings})
         listed = ", ".join(files[:NAMED]) + (f" and {len(files) - NAMED} more" if len(files) > NAMED else "")
         err.print(f"{listed}: {'has' if len(files) == 1 else 'have'} findings, see harness check", markup=False)
 
@@ -70,7 +72,7 @@ def _plain(row: Standing) -> dict[str, Any]:
     return {
         "id": row.hypothesis,
         "title": row.title,
-        "file": str(shown(row.path)) if row.path is not None else None,
+        "file": str(show_path(row.path)) if row.path is not None else None,
         "registered": row.registered,
         "attempts": [attempt.model_dump() | {"deviates": attempt.run in row.deviating} for attempt in row.attempts],
         "predicted": row.predicted,
@@ -113,8 +115,8 @@ def _counted(row: Standing) -> str:
     return f"{len(started)} ({marks})" if marks else str(len(started))
 
 
-def list_families(found: tuple[Family, ...], as_json: bool) -> None:
-    """Every family with its members: what each concluded, its p raw and after Holm, and whether it still holds."""
+def _print_families(found: tuple[Family, ...], as_json: bool) -> None:
+    """Print every family with its members: what each concluded, its p before and after Holm, and whether it holds."""
     from rich.table import Table
 
     if as_json:
@@ -170,19 +172,19 @@ def show(
     form: FormatOption = "text",
 ) -> None:
     """Print the last verdict on a hypothesis; above it, what later verdicts did to the claims that it moved."""
-    from harness import pipeline
+    from harness.pipeline.show import read_history, read_verdict
 
     as_json = wants_json(form)
-    trail = trail_here(verdicts)
+    trail = open_trail_here(verdicts)
     if history:
-        _print_history(pipeline.history(name, trail), as_json)
+        _print_history(read_history(name, trail), as_json)
         return
-    page = pipeline.read_verdict(name, trail, numbers=as_json)
+    page = read_verdict(name, trail, numbers=as_json)
     if as_json:
         plain = {
             "hypothesis": page.hypothesis,
             "run": page.run,
-            "file": str(shown(page.path)),
+            "file": str(show_path(page.path)),
             "banners": page.banners,
             "verdict": page.verdict,
         }
@@ -202,7 +204,7 @@ def show(
         out.print(Page(text))
     else:
         print(text, end="")
-    err.print(str(shown(page.path)), markup=False)
+    err.print(str(show_path(page.path)), markup=False)
 
 
 def _print_history(moments: tuple[Moment, ...], as_json: bool) -> None:

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import err, hypotheses_here, out, settings_from, shown, verb
+from harness.cli.common import collect_settings, err, find_hypotheses_here, out, show_path, verb
 from harness.errors import UsageError
 
 FAMILY_OF = {
@@ -95,7 +95,7 @@ def new(
         _valid_id(given["id"])
     except typer.BadParameter as error:
         raise UsageError(f"{given['id']!r} is no valid id", where="harness new", remedy=error.message) from error
-    path = target if target is not None else hypotheses_here() / f"{given['id'].replace('-', '_')}.yaml"
+    path = target if target is not None else find_hypotheses_here() / f"{given['id'].replace('-', '_')}.yaml"
     if source is not None:
         loaded = spec.load(source)
         text = spec.copy_draft(loaded.raw, str(source), given["id"], _schema_beside(path))
@@ -109,12 +109,12 @@ def new(
     for finding in found:
         if finding.rule != "placeholder":
             err.print(str(finding), markup=False)
-    out.print(str(shown(path)), markup=False)
+    out.print(str(show_path(path)), markup=False)
     todo = "edit it"
     if open_places:
         listed = ", ".join(map(str, open_places[:-1]))
         todo = f"write what stands in <…> in lines {listed} and {open_places[-1]}"
-    err.print(f"now {todo}, then: harness check {quote(str(shown(path)))}", markup=False)
+    err.print(f"now {todo}, then: harness check {quote(str(show_path(path)))}", markup=False)
 
 
 def _valid_id(text: str) -> str:
@@ -146,7 +146,7 @@ def _one_of(known: Sequence[str], text: str) -> str:
 
 
 def _schema_beside(path: Path) -> str | None:
-    """The project's published schema as seen from the new file, if there is one."""
+    """Return the project's published schema as seen from the new file, if there is one."""
     schema = path.parent.parent / "schema" / "hypothesis.schema.json"
     return Path(os.path.relpath(schema, path.parent)).as_posix() if schema.is_file() else None
 
@@ -167,8 +167,9 @@ def _write(path: Path, text: str) -> None:
 
 
 def _findings(path: Path) -> tuple[Any, ...]:
-    """What check finds in the new file beside its neighbours, such as an id that is taken."""
-    from harness import pipeline
+    """Return what check finds in the new file beside its neighbours, such as an id that is taken."""
+    from harness.pipeline.check import check_files
+    from harness.pipeline.project import Projects
 
-    report = pipeline.check([path.parent], settings_from())
+    report = check_files([path.parent], Projects(collect_settings()))
     return tuple(finding for finding in report.findings if Path(finding.file).name == path.name)

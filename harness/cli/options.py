@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperCommand
 
-from harness.cli.common import TYPED, failed, project_here, settings_from
+from harness.cli.common import TYPED, collect_settings, find_project_here, print_error
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Idle:
     needs: str | None = None
     beside: str | None = None
     value: Any = None
-    """Of the other one, if only this value counts; None: any that was given, or any flag that is set."""
+    """Value of the other one, if only this value counts; None: any that was given, or any flag that is set."""
     why: str = ""
 
     @property
@@ -83,7 +83,7 @@ class Command(TyperCommand):
         try:
             refuse_idle(ctx, IDLE.get(self.name or "", ()))
         except UsageError as error:
-            failed(error)
+            print_error(error)
             raise typer.Exit(error.exit_code) from None
         return super().invoke(ctx)
 
@@ -115,18 +115,18 @@ def _typed(context: typer.Context, name: str) -> bool:
 
 
 def _value(context: typer.Context, name: str) -> Any:
-    """A parameter's value, or what the project says where a device was left to it."""
+    """Return a parameter's value, or what the project says where a device was left to it."""
     value = context.params[name]
     if name == "device" and value is None:
-        from harness.pipeline import project_of
+        from harness.pipeline.project import find_project
 
         file = context.params.get("file")
-        return (project_of(file, settings_from()) if file is not None else project_here()).device
+        return (find_project(file, collect_settings()) if file is not None else find_project_here()).device
     return value
 
 
 def _spelled(context: typer.Context, name: str) -> str:
-    """A parameter as it is typed: ``--no-resume``, or an argument's name in capitals."""
+    """Return a parameter as it is typed: ``--no-resume``, or an argument's name in capitals."""
     (parameter,) = [one for one in context.command.params if one.name == name]
     if parameter.param_type_name == "argument":
         return name.upper()

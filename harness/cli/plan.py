@@ -15,17 +15,17 @@ from harness.cli.common import (
     File,
     FormatOption,
     VerdictsOption,
+    collect_settings,
     escape,
-    near,
     out,
-    settings_from,
+    shorten_path,
     verb,
     wants_json,
 )
 from harness.wording import counted
 
 if TYPE_CHECKING:
-    from harness.pipeline import Outlook
+    from harness.pipeline.plan import Preview
 
 
 @app.command()
@@ -45,10 +45,11 @@ def plan(
 
     Where a run would be refused, because the file is not what was registered, this is said as the run says it.
     """
-    from harness import pipeline
+    from harness.pipeline.plan import preview_run
+    from harness.pipeline.session import Session
 
-    settings = settings_from(device, data, verdicts)
-    seen = pipeline.outlook(file, settings, measure=measure)
+    session = Session.open(file, collect_settings(device, data, verdicts))
+    seen = preview_run(file, session, measure=measure)
     cohorts: list[dict[str, Any]] = [
         {
             "arms": list(cohort.arms),
@@ -71,7 +72,7 @@ def plan(
             "seconds_measured": seen.measured,
             "device": seen.device,
             "data": seen.data,
-            "verdicts": str(near(seen.project.verdicts)),
+            "verdicts": str(shorten_path(seen.project.verdicts)),
             "settings_from": origins,
             "refused": seen.refused.message if seen.refused is not None else None,
             "said": seen.said,
@@ -83,7 +84,7 @@ def plan(
         raise seen.refused
 
 
-def _print(seen: Outlook, cohorts: Sequence[dict[str, Any]], origins: Mapping[str, str]) -> None:
+def _print(seen: Preview, cohorts: Sequence[dict[str, Any]], origins: Mapping[str, str]) -> None:
     from rich.table import Table
 
     arms, seeds = len(seen.hypothesis.arms), seen.hypothesis.seeds.number
@@ -112,7 +113,7 @@ def _print(seen: Outlook, cohorts: Sequence[dict[str, Any]], origins: Mapping[st
         f"registered: {seen.registration[:12]}" if seen.registration else "not registered yet: a run registers it first"
     )
     out.print(state, markup=False)
-    out.print(f"trail: {near(seen.project.verdicts)} ({origins['verdicts']})", markup=False)
+    out.print(f"trail: {shorten_path(seen.project.verdicts)} ({origins['verdicts']})", markup=False)
     for line in seen.said:
         out.print(line, markup=False)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import File, VerdictsOption, escape, out, shown, trail_of, verb
+from harness.cli.common import File, VerdictsOption, escape, open_trail_of, out, show_path, verb
 from harness.errors import UsageError
 from harness.wording import counted
 
@@ -43,7 +43,8 @@ def power(
 ) -> None:
     """Show how likely each outcome is, if the truth were so and so, and how many seeds the prediction takes."""
     gc.disable()  # a short process
-    from harness import pipeline, verdict
+    from harness import verdict
+    from harness.pipeline.power import Assumed, compute_power
     from harness.system.storage import write_atomic
 
     if form not in ("text", "json", "markdown"):
@@ -57,9 +58,9 @@ def power(
     if twice := [name for position, (name, _) in enumerate(given) if name in dict(given[:position])]:
         whose = f"of {twice[0]}" if twice[0] else "of all decisions"
         raise UsageError(f"the standard deviation {whose} is given twice", where="--sd", remedy="give it once")
-    assumed = pipeline.Assumed(given=dict(given), run=sd_from)
-    trail = trail_of(file, verdicts, begun=verdicts is not None)
-    report = pipeline.power(file, trail, assumed, effect or ())
+    assumed = Assumed(given=dict(given), run=sd_from)
+    trail = open_trail_of(file, verdicts, begun=verdicts is not None)
+    report = compute_power(file, trail, assumed, effect or ())
     if form == "json":
         print(report.to_json(), end="")
     elif form == "markdown":
@@ -77,7 +78,7 @@ def power(
             data = verdict.power.markdown(report, figure).encode()
         write_atomic(path, data)
         if form == "text":
-            out.print(str(shown(path)), markup=False)
+            out.print(str(show_path(path)), markup=False)
 
 
 def _print(report: PowerReport) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import FormatOption, err, escape, out, shown, verb, wants_json
+from harness.cli.common import FormatOption, err, escape, out, show_path, verb, wants_json
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def schema(
     if folder is not None:
         for file, text in made.items():
             write_atomic(folder / file, text.encode())
-            err.print(str(shown(folder / file)), markup=False)
+            err.print(str(show_path(folder / file)), markup=False)
         return
     if f"{name}.schema.json" not in made:
         raise UsageError(

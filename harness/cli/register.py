@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import DataOption, File, VerdictsOption, err, out, settings_from, trail_here, verb
+from harness.cli.common import DataOption, File, VerdictsOption, collect_settings, err, open_trail_here, out, verb
 from harness.cli.signals import signals
 
 if TYPE_CHECKING:
-    from harness.pipeline import Reporter
+    from harness.pipeline.session import Reporter
 
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it is kept for good.", show_default=False)]
 
@@ -21,9 +21,11 @@ ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it is kept for
 @verb
 def register(file: File, data: DataOption = None, verdicts: VerdictsOption = None) -> None:
     """Register a hypothesis without running it: its file, its meaning, the code and the data are fixed from here on."""
-    from harness import pipeline
+    from harness.pipeline.register import register_hypothesis
+    from harness.pipeline.session import Session
 
-    entered = pipeline.register(file, settings_from(None, data, verdicts), _reporter())
+    session = Session.open(file, collect_settings(None, data, verdicts), _make_reporter())
+    entered = register_hypothesis(file, session)
     out.only_tells()
     out.print(f"{entered.hypothesis.id}: registered as {entered.event.digest[:12]}", markup=False)
     _print_data(entered.data)
@@ -37,18 +39,20 @@ def amend(file: File, reason: ReasonOption, data: DataOption = None, verdicts: V
 
     What is not provably before every run makes later verdicts deviated, and they say so. Comments and words never do.
     """
-    from harness import pipeline
+    from harness.pipeline.register import amend_registration
+    from harness.pipeline.session import Session
 
-    entered = pipeline.amend(file, settings_from(None, data, verdicts), _reporter(), reason)
+    session = Session.open(file, collect_settings(None, data, verdicts), _make_reporter())
+    entered = amend_registration(file, session, reason)
     out.only_tells()
-    body = entered.event.body
+    body = entered.body
     out.print(f"{entered.hypothesis.id}: amended by {entered.event.digest[:12]}", markup=False)
-    for difference in body["differences"]:
+    for difference in body.differences:
         out.print(f"    {difference}", markup=False)
-    if body["kind"] == "comment":
-        alone = "" if body["differences"] else "only comments and layout differ: "
+    if body.kind == "comment":
+        alone = "" if body.differences else "only comments and layout differ: "
         out.print(f"{alone}the meaning is the registered one", markup=False)
-    elif runs := [run[:12] for run, state in body["attempts"].items() if state["status"] != "pilot"]:
+    elif runs := [run[:12] for run, state in body.attempts.items() if state.status != "pilot"]:
         out.print(
             f"after run {', '.join(runs)}: later verdicts deviate from the registration, and say so", markup=False
         )
@@ -66,16 +70,16 @@ def close(
     verdicts: VerdictsOption = None,
 ) -> None:
     """Close an attempt that was left open and will not go on. It stays in the ledger and in every later verdict."""
-    from harness import pipeline
+    from harness.pipeline.register import close_attempt
 
-    event = pipeline.close(run, trail_here(verdicts), reason)
+    closed = close_attempt(run, open_trail_here(verdicts), reason)
     out.only_tells()
-    out.print(f"attempt {event.body['run'][:12]} closed: {event.body['reason']}", markup=False)
-    _print_head(event.digest)
+    out.print(f"attempt {closed.body.run[:12]} closed: {closed.body.reason}", markup=False)
+    _print_head(closed.digest)
 
 
-def _reporter() -> Reporter:
-    from harness.pipeline import Reporter
+def _make_reporter() -> Reporter:
+    from harness.pipeline.session import Reporter
 
     return Reporter(say=lambda text: err.print(text, markup=False), heed=signals.heed)
 

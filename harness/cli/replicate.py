@@ -11,11 +11,10 @@ from harness.cli.common import (
     DataOption,
     DeviceOption,
     VerdictsOption,
+    collect_settings,
     err,
+    open_session_here,
     out,
-    project_here,
-    settings_from,
-    trail_here,
     verb,
 )
 from harness.cli.run import reporting
@@ -36,12 +35,11 @@ def replicate(
 
     It is no new attempt, but it is entered into the ledger, whatever comes out.
     """
-    from harness import pipeline
+    from harness.pipeline.replicate import replicate_run
 
-    settings = settings_from(device, data, verdicts, compile=compile_programs)
-    trail, settings = trail_here(verdicts), project_here(settings).settled(settings)
+    settings = collect_settings(device, data, verdicts, compile=compile_programs)
     with reporting() as reporter:
-        again = pipeline.replicate(name, trail, settings, reporter)
+        again = replicate_run(name, open_session_here(settings, reporter))
     out.only_tells()
     said = {
         "bits": "the same results to the bit",

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import VerdictsOption, err, escape, out, shown, trail_here, verb
+from harness.cli.common import VerdictsOption, err, escape, open_trail_here, out, show_path, verb
 from harness.errors import UsageError
 from harness.wording import counted, level, named, p_value
 
 if TYPE_CHECKING:
-    from harness.pipeline import Sensitivity
+    from harness.pipeline.reverdict import Sensitivity
 
 
 @app.command()
@@ -36,19 +36,19 @@ def reverdict(
     With --criterion or --alpha: what other criteria and levels would have said. That is not the verdict.
     """
     gc.disable()  # a short process
-    from harness import pipeline
+    from harness.pipeline import code_proofs, reverdict
 
-    trail = trail_here(verdicts)
+    trail = open_trail_here(verdicts)
     if criterion and "all" in criterion and set(criterion) != {"all"}:
         others = ", ".join(one for one in criterion if one != "all")
         message = f"{others}: has no effect beside --criterion all, which takes every criterion there is"
         raise UsageError(message, where="--criterion", remedy="leave one of the two out")
     if criterion or alpha:
         names = () if not criterion or "all" in criterion else criterion
-        _print_sensitivity(pipeline.sensitivity(name, trail, names, alpha or ()))
+        _print_sensitivity(reverdict.analyse_sensitivity(name, trail, names, alpha or ()))
         return
-    again = pipeline.reverdict(name, trail, figures=figures)
-    out.print(f"{shown(again.folder)}: {again.outcome}", markup=False)
+    again = reverdict.judge_again(name, trail, figures=figures)
+    out.print(f"{show_path(again.folder)}: {again.outcome}", markup=False)
     if again.added:
         err.print(f"drawn now, which the run did without: {', '.join(again.added)}", markup=False)
     if again.differing:
@@ -56,7 +56,7 @@ def reverdict(
         raise typer.Exit(4)
     if again.rounded:
         err.print(f"the same but for last digits: {', '.join(again.rounded)}", markup=False)
-    if pipeline.other_judging_code(name, trail):
+    if code_proofs.has_other_judging_code(name, trail):
         err.print("the code that judges is not that of the run, and gave the same", markup=False)
     if again.redrawn:
         err.print(f"the same numbers, drawn otherwise here: {', '.join(again.redrawn)}", markup=False)
@@ -71,7 +71,7 @@ def _print_sensitivity(found: Sensitivity) -> None:
     verdict = found.alternatives[0]
     out.print("[bold]Sensitivity analysis: this is not the verdict.[/bold]")
     out.print(
-        f"{shown(found.folder)}: the verdict, with what was registered, is {named(verdict.outcome or '')}.",
+        f"{show_path(found.folder)}: the verdict, with what was registered, is {named(verdict.outcome or '')}.",
         markup=False,
     )
     several = len(found.registered.hypothesis.decisions) > 1

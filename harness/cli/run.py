@@ -18,11 +18,11 @@ from harness.cli.common import (
     DeviceOption,
     File,
     VerdictsOption,
+    collect_settings,
     err,
     escape,
     out,
-    settings_from,
-    shown,
+    show_path,
     verb,
 )
 from harness.cli.signals import signals
@@ -31,7 +31,7 @@ from harness.wording import counted
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-    from harness.pipeline import Reporter
+    from harness.pipeline.session import Reporter
     from harness.training import Progress
 
 
@@ -67,7 +67,7 @@ def run(
 
     A run that was stopped goes on from its last checkpoint when the same command is given again.
     """
-    settings = settings_from(
+    settings = collect_settings(
         device,
         data,
         verdicts,
@@ -76,13 +76,16 @@ def run(
         require_registered=require_registered,
         checkpoint_seconds=checkpoint_every,
     )
-    from harness import pipeline
+    from harness.pipeline.pilot import run_pilot
+    from harness.pipeline.run import run_hypothesis
+    from harness.pipeline.session import Session
 
     with reporting() as reporter:
+        session = Session.open(file, settings, reporter)
         if pilot:
-            report = pipeline.pilot(file, settings, reporter, seeds=pilot_seeds, epochs=pilot_epochs)
+            report = run_pilot(file, session, seeds=pilot_seeds, epochs=pilot_epochs)
         else:
-            report = pipeline.run(file, settings, reporter)
+            report = run_hypothesis(file, session)
     out.only_tells()
     decision = report.decision
     if pilot:
@@ -91,7 +94,7 @@ def run(
         came = "as predicted" if decision.outcome == decision.predicted else f"predicted: {decision.predicted}"
         out.print(f"[bold]{escape(report.hypothesis.id)}: {escape(decision.outcome)}[/bold] ({escape(came)})")
     out.print(decision.summary, markup=False)
-    out.print(str(shown(report.folder / "verdict.md")), markup=False)
+    out.print(str(show_path(report.folder / "verdict.md")), markup=False)
     err.print(f"ledger head, worth keeping elsewhere: {report.head}", markup=False)
 
 
@@ -101,12 +104,12 @@ LEAST_SECONDS = 1.0  # after which a speed says something
 @contextmanager
 def reporting() -> Iterator[Reporter]:
     """Progress on stderr; amid training a first signal stops with a checkpoint, a second at once."""
-    from harness.pipeline import Reporter
+    from harness.pipeline.session import Reporter
 
     def say(text: str) -> None:
         err.print(text, markup=False)
 
-    with signals.listening(), aside(say) as told, progress_bar() as show:
+    with signals.listening(), say_from_thread(say) as told, show_progress() as show:
         yield Reporter(
             say=say,
             progress=show,
@@ -117,8 +120,8 @@ def reporting() -> Iterator[Reporter]:
 
 
 @contextmanager
-def aside(say: Callable[[str], None]) -> Iterator[Callable[[str], None]]:
-    """What a signal's handler may call to have something said, which comes in the middle of anything.
+def say_from_thread(say: Callable[[str], None]) -> Iterator[Callable[[str], None]]:
+    """Give what a signal's handler, which comes in the middle of anything, may call to have something said.
 
     A thread says it: a line takes no other into itself. It runs already, because to start one takes a lock that may be
     held by what the signal came into; the queue is made for that.
@@ -139,8 +142,8 @@ def aside(say: Callable[[str], None]) -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Any]:
-    """A bar on a terminal; elsewhere a line at the start of each cohort and every half minute."""
+def show_progress() -> Iterator[Any]:
+    """Show a bar on a terminal; elsewhere a line at the start of each cohort and every half minute."""
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
@@ -171,7 +174,7 @@ class Shown:
     cohorts: set[int] = field(default_factory=set)
 
     def __call__(self, at: Progress) -> None:
-        """Called after every epoch."""
+        """Show one moment of training; called after every epoch."""
         if at.message:
             err.print(at.message, markup=False)
             return

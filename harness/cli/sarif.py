@@ -8,13 +8,13 @@ from typing import Any
 from urllib.parse import quote
 
 from harness import __version__
-from harness.cli.places import from_top
+from harness.cli.places import show_from_top
 from harness.errors import Finding
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
-def sarif(findings: Sequence[Finding], checks: dict[str, str]) -> dict[str, Any]:
+def write_sarif(findings: Sequence[Finding], checks: dict[str, str]) -> dict[str, Any]:
     """One run of this program with its checks as rules. Columns count Unicode code points, as in text output."""
     names = list(checks)
     return {
@@ -37,7 +37,7 @@ def sarif(findings: Sequence[Finding], checks: dict[str, str]) -> dict[str, Any]
 
 
 def _rule(name: str, text: str) -> dict[str, Any]:
-    """A check with the texts that GitHub's code scanning asks for beyond the standard."""
+    """Describe a check with the texts that GitHub's code scanning asks for beyond the standard."""
     texts = {key: {"text": text} for key in ("shortDescription", "fullDescription")}
     return {"id": name, **texts, "help": {"text": f"harness explain {name}"}}
 
@@ -60,5 +60,5 @@ def _result(finding: Finding, names: list[str]) -> dict[str, Any]:
 
 def _uri(file: str) -> str:
     """Relative to the repository's top, as code hosts want it."""
-    path = from_top(Path(file))
+    path = show_from_top(Path(file))
     return path.as_uri() if path.is_absolute() else quote(path.as_posix())

@@ -1,4 +1,4 @@
-"""What a command does when it is asked to end: by Ctrl-C, by kill or a supervisor, by a terminal that closes.
+"""The end of a command that is asked to: by Ctrl-C, by kill or a supervisor, by a terminal that closes.
 
 While it trains, the first signal is answered with a checkpoint. At any other time nothing would be lost, since whatever
 was begun is durable or leaves nothing behind, and the command ends at once. The exit code is the signal's number + 128.
@@ -28,7 +28,7 @@ SAME = 1.0
 
 
 ALARM = getattr(signal, "SIGALRM", None)
-"""What wakes the process to raise it again; Windows has none."""
+"""Signal that wakes the process to raise it again; Windows has none."""
 
 
 class Ended(SystemExit):
@@ -124,7 +124,7 @@ class Signals:
         return Ended(self.code)
 
     def _dropped(self, what: Any) -> None:
-        """Called by Python with an exception that goes no further, which it would print."""
+        """Take from Python an exception that goes no further, which it would print."""
         if issubclass(what.exc_type, Ended):
             self._set_alarm(AGAIN)
         else:

@@ -1,4 +1,4 @@
-"""What a terminal, a pipe or a file can take: letters that its encoding lacks, streams that end or are full."""
+"""Streams and what they can take: letters that an encoding lacks, streams that end or are full."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SPELT = str.maketrans(
         "╺": "-", "─": "-",
     }
 )  # fmt: skip
-"""How signs of our own texts are written where an encoding has none of them."""
+"""Sign of our own texts → its spelling where an encoding lacks it."""
 
 
 def prepare() -> None:
@@ -37,7 +37,7 @@ def prepare() -> None:
         do_without("the folder that this was started in is gone: relative paths lead nowhere")
 
 
-def spelt(text: str, encoding: str | None) -> str:
+def spell(text: str, encoding: str | None) -> str:
     """``text`` as it is, or with our own signs spelt in ASCII if the encoding lacks a letter of it."""
     try:
         text.encode(encoding or "ascii")
@@ -49,7 +49,7 @@ def spelt(text: str, encoding: str | None) -> str:
 
 
 def _escapes(error: UnicodeError) -> tuple[str, int]:
-    """What cannot be encoded as JSON writes it, so that JSON stays JSON; half a letter of a file's name too."""
+    """Escape what cannot be encoded as JSON does, so that JSON stays JSON; half a letter of a file's name too."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
@@ -57,7 +57,7 @@ def _escapes(error: UnicodeError) -> tuple[str, int]:
 
 
 class Outlet:
-    """What rich writes to: the stream as it is at the moment, with letters that it can take.
+    """The file that rich writes to: the stream as it is at the moment, with letters that it can take.
 
     ``lossy``: nobody can be told that nothing can be written, and nothing depends on it: it is passed over.
     """
@@ -74,7 +74,7 @@ class Outlet:
 
     @property
     def encoding(self) -> str:
-        """Of the stream."""
+        """Return the stream's encoding."""
         return getattr(self.file, "encoding", None) or "utf-8"
 
     def write(self, text: str) -> int:
@@ -85,7 +85,7 @@ class Outlet:
         """
         if (file := self.file) is not None:
             try:
-                file.write(spelt(text, getattr(file, "encoding", None) or "utf-8"))
+                file.write(spell(text, getattr(file, "encoding", None) or "utf-8"))
             except (OSError, ValueError):  # ValueError: the stream was closed
                 if not self.lossy:
                     raise
@@ -105,11 +105,11 @@ class Outlet:
                     raise
 
     def isatty(self) -> bool:
-        """Whether a person reads it as it comes."""
+        """Tell whether a person reads it as it comes."""
         return self.file is not None and self.file.isatty()
 
     def fileno(self) -> int:
-        """The stream's descriptor.
+        """Return the stream's descriptor.
 
         Raises:
             OSError: it has none.

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from harness.errors import DeviationRefused, UsageError
-from harness.ledger.ancestry import Ancestry
-from harness.ledger.bodies import AmendedBody, AttemptState, RegisteredBody
-from harness.ledger.differing import meaningful
+from harness.ledger.bodies import AmendedBody, AttemptState, PilotBody, RegisteredBody
+from harness.ledger.differing import keep_meaningful
 from harness.ledger.event import Event
 from harness.ledger.events import Ledger
-from harness.ledger.history import attempts, run_name
+from harness.ledger.index import Entry, LedgerIndex, StartedRun, name_run
 from harness.ledger.pins import Pins
-from harness.ledger.registration import Registration, canonical, find_registration, fixed_by
+from harness.ledger.registration import Registration, find_registration, make_registration, write_canonical
+from harness.ledger.runs import list_attempts
 from harness.records import Hypothesis, Record
 
 
@@ -22,11 +22,11 @@ class Amendment(Record):
     """An ``amended`` event, and what it came too late for."""
 
     digest: str
-    """Of its event."""
+    """Digest of its event."""
     claimed_time: str
-    """Of its event, UTC."""
+    """Claimed time of its event, UTC."""
     body: AmendedBody
-    """What it says."""
+    """The event's body."""
     after: tuple[str, ...]
     """Runs of the hypothesis that it is a descendant of, in ledger order: their results may have been seen."""
     beside: tuple[str, ...]
@@ -36,68 +36,62 @@ class Amendment(Record):
 
     @property
     def deviates(self) -> bool:
-        """Whether what is run under it deviates: it changed more than words and is not provably before every run."""
+        """Tell whether runs under it deviate: it changed more than words and is not provably before every run."""
         words = self.body.kind == "comment" or (
-            self.body.kind == "surroundings" and not meaningful(self.body.differences)  # from before they had a kind
+            self.body.kind == "surroundings"
+            and not keep_meaningful(self.body.differences)  # from before they had a kind
         )
         return not words and bool(self.after or self.beside)
 
     @property
     def when(self) -> str:
-        """When it was made, as far as ancestry tells."""
+        """Say when it was made, as far as ancestry tells."""
         if self.after:
-            when = f"after run {run_name(self.after[0])} started"
+            when = f"after run {name_run(self.after[0])} started"
         elif self.beside:
-            when = f"not provably before run {run_name(self.beside[0])}"
+            when = f"not provably before run {name_run(self.beside[0])}"
         else:
             when = "before any run"
-        return f"{when}, and not provably before pilot {run_name(self.pilots[0])}" if self.pilots else when
+        return f"{when}, and not provably before pilot {name_run(self.pilots[0])}" if self.pilots else when
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What it changed, one sentence each, with when and why."""
+        """List what it changed, one sentence each, with when and why."""
         return tuple(f"{line}, amended {self.when}: {self.body.reason}" for line in self.body.differences)
 
 
-def amendments(events: Sequence[Event], hypothesis_id: str, ancestry: Ancestry | None = None) -> tuple[Amendment, ...]:
-    """All amendments of a hypothesis in ledger order, classified by ancestry.
-
-    ``events``: parents first; with the ``ancestry`` of a whole ledger, those on the hypothesis are enough.
-    """
-    ancestry = Ancestry(events) if ancestry is None else ancestry
-    own = [event for event in events if event.body.get("hypothesis") == hypothesis_id]
-    runs = [event.digest for event in own if event.type == "run_started"]
-    pilots = [event.digest for event in own if event.type == "pilot"]
+def list_amendments(index: LedgerIndex, hypothesis_id: str) -> tuple[Amendment, ...]:
+    """Return all amendments of a hypothesis in ledger order, classified by ancestry."""
+    runs = [start.digest for start in index.starts(hypothesis_id)]
+    pilots = [pilot.digest for pilot in index.of(hypothesis_id, PilotBody)]
     found = []
-    for event in own:
-        if event.type != "amended":
-            continue
-        not_after = [run for run in runs if not ancestry.before(event.digest, run)]
-        after = [run for run in not_after if ancestry.before(run, event.digest)]
+    for entry in index.of(hypothesis_id, AmendedBody):
+        not_after = [run for run in runs if not index.before(entry.digest, run)]
+        after = [run for run in not_after if index.before(run, entry.digest)]
         found.append(
             Amendment(
-                digest=event.digest,
-                claimed_time=event.claimed_time,
-                body=AmendedBody.model_validate(event.body),
+                digest=entry.digest,
+                claimed_time=entry.claimed_time,
+                body=entry.body,
                 after=tuple(after),
                 beside=tuple(run for run in not_after if run not in after),
-                pilots=tuple(pilot for pilot in pilots if not ancestry.before(event.digest, pilot)),
+                pilots=tuple(pilot for pilot in pilots if not index.before(entry.digest, pilot)),
             )
         )
     return tuple(found)
 
 
-def in_force(ledger: Ledger, hypothesis_id: str) -> Registration | None:
-    """The registration with its amendments: what a run is held against now.
+def find_in_force(ledger: Ledger, hypothesis_id: str) -> Registration | None:
+    """Return the registration with its amendments: what a run is held against now.
 
     Raises:
         DeviationRefused: two branches amended it side by side, and nothing says which one counts.
         Tampered: as ``Ledger.events``.
     """
     first = find_registration(ledger, hypothesis_id)
-    last = last_amendments(ledger, first)
+    last = list_last_amendments(ledger, first)
     if len(last) > 1:
-        names = " and ".join(f"{event.digest[:12]} ({event.body['reason']})" for event in last)
+        names = " and ".join(f"{entry.digest[:12]} ({entry.body.reason})" for entry in last)
         raise DeviationRefused(
             f"two branches amended {hypothesis_id} side by side: {names}",
             where=str(ledger.root),
@@ -106,54 +100,62 @@ def in_force(ledger: Ledger, hypothesis_id: str) -> Registration | None:
     return _amended(first, last[0]) if first is not None and last else first
 
 
-def latest(ledger: Ledger, hypothesis_id: str) -> Registration | None:
-    """As ``in_force``; of amendments that stand side by side the last in ledger order: what the next one amends."""
+def find_latest(ledger: Ledger, hypothesis_id: str) -> Registration | None:
+    """Return the registration that the next amendment amends.
+
+    This is ``find_in_force``; of amendments that stand side by side, the last in ledger order.
+    """
     first = find_registration(ledger, hypothesis_id)
-    last = last_amendments(ledger, first)
+    last = list_last_amendments(ledger, first)
     return _amended(first, last[-1]) if first is not None and last else first
 
 
-def last_amendments(ledger: Ledger, registration: Registration | None) -> tuple[Event, ...]:
-    """A registration's amendments that no other is a descendant of, in ledger order: several after some merges."""
+def list_last_amendments(ledger: Ledger, registration: Registration | None) -> tuple[Entry[AmendedBody], ...]:
+    """Return a registration's amendments that no other descends from, in ledger order: several after some merges."""
     if registration is None:
         return ()
-    events = ledger.events()
-    ancestry = Ancestry(events)
-    own = [e for e in events if e.type == "amended" and e.body["registration"] == registration.digest]
-    return tuple(event for event in own if not any(ancestry.before(event.digest, other.digest) for other in own))
+    index = ledger.index()
+    own = [entry for entry in index.entries(AmendedBody) if entry.body.registration == registration.digest]
+    return tuple(entry for entry in own if not any(index.before(entry.digest, other.digest) for other in own))
 
 
-def registration_of(ledger: Ledger, started: Event) -> Registration:
-    """The registration, with amendments, that an attempt was started under; whatever was amended since.
+def find_registration_of(index: LedgerIndex, run: StartedRun) -> Registration:
+    """Return the registration, with amendments, that a run was started under; whatever was amended since.
 
     Raises:
         UsageError: it is not in this trail.
     """
-    return registration_in({event.digest: event for event in ledger.events()}, started)
+    first = index.entry(run.body.registration)
+    if first is None or not isinstance(first.body, RegisteredBody):
+        raise UsageError(f"the registration of run {run.name} is not in this trail", where=run.body.registration)
+    registration = make_registration(first.digest, first.claimed_time, first.body)
+    if run.body.amendment is None:
+        return registration
+    amendment = index.body(run.body.amendment)
+    if not isinstance(amendment, AmendedBody):
+        raise UsageError(f"the amendment of run {run.name} is not in this trail", where=run.body.amendment)
+    return make_registration(first.digest, first.claimed_time, amendment, run.body.amendment)
 
 
-def registration_in(events: Mapping[str, Event], started: Event) -> Registration:
-    """``registration_of`` over events that were read already, by digest."""
-    found = {}
-    for what, type_ in (("registration", "registered"), ("amendment", "amended")):
-        name = started.body.get(what)
-        found[what] = event = events.get(str(name))
-        if name is not None and (event is None or event.type != type_):
-            raise UsageError(f"the {what} of run {run_name(started.digest)} is not in this trail", where=str(name))
-    first, amendment = found["registration"], found["amendment"]
-    assert first is not None  # the form of run_started asks for it
-    registration = fixed_by(first.digest, first.claimed_time, RegisteredBody.model_validate(first.body))
-    return registration if amendment is None else _amended(registration, amendment)
+class Version(NamedTuple):
+    """A hypothesis as it is to be registered from here on."""
+
+    raw: bytes
+    """The YAML file."""
+    claims_raw: bytes
+    """The claims file."""
+    hypothesis: Hypothesis
+    """The meaning of both."""
+    pins: Pins
+    """The code that later runs will use."""
+    data: Mapping[str, str]
+    """Data set → fingerprint, where it is known."""
 
 
 def amend(
     ledger: Ledger,
     before: Registration,
-    raw: bytes,
-    claims_raw: bytes,
-    hypothesis: Hypothesis,
-    pins: Pins,
-    data: Mapping[str, str],
+    now: Version,
     *,
     kind: Literal["comment", "surroundings", "meaning"],
     differences: Sequence[str],
@@ -166,6 +168,7 @@ def amend(
         DeviationRefused: it would choose other seeds, or another number of them after a run started.
         StorageFailed, Tampered: as ``Ledger.append``.
     """
+    raw, claims_raw, hypothesis, pins, data = now
     if before.raw == hashlib.sha256(raw).hexdigest() and not differences:
         raise UsageError(
             "nothing differs from what is registered",
@@ -194,7 +197,7 @@ def amend(
         registration=before.digest,
         amends=before.amendment or before.digest,
         raw=ledger.store_object(raw),
-        canonical=ledger.store_object(canonical(hypothesis)),
+        canonical=ledger.store_object(write_canonical(hypothesis)),
         claims=ledger.store_object(claims_raw),
         seeds=hypothesis.seeds.list or hypothesis.seeds.number,
         pins=pins,
@@ -204,18 +207,17 @@ def amend(
         reason=reason,
         attempts=seen,
     )
-    return ledger.append("amended", body)
+    return ledger.record(body)
 
 
 def _seen(ledger: Ledger, hypothesis_id: str) -> dict[str, AttemptState]:
-    """Every attempt's full digest → what had become of it."""
-    full = {run_name(event.digest): event.digest for event in ledger.events()}
+    """Return every attempt's full digest → what had become of it."""
+    digests = ledger.index().attempts_and_pilots(hypothesis_id)
     return {
-        full[attempt.run]: AttemptState(status=attempt.status, outcome=attempt.outcome)
-        for attempt in attempts(ledger, hypothesis_id)
+        digest: AttemptState(status=attempt.status, outcome=attempt.outcome)
+        for digest, attempt in zip(digests, list_attempts(ledger, hypothesis_id), strict=True)
     }
 
 
-def _amended(registration: Registration, amendment: Event) -> Registration:
-    body = AmendedBody.model_validate(amendment.body)
-    return fixed_by(registration.digest, registration.claimed_time, body, amendment.digest)
+def _amended(registration: Registration, amendment: Entry[AmendedBody]) -> Registration:
+    return make_registration(registration.digest, registration.claimed_time, amendment.body, amendment.digest)

@@ -1,4 +1,4 @@
-"""Which event is before which: ancestry in the hash DAG, and never a clock."""
+"""The order of events: ancestry in the hash DAG, and never a clock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from harness.ledger.event import Event
 
 
 class Ancestry:
-    """Answers "is this event provably before that one?" over a ledger's events, parents first."""
+    """Answers to "is this event provably before that one?" over a ledger's events, parents first."""
 
     def __init__(self, events: Iterable[Event]) -> None:
         # One integer per event, with a bit for each of its ancestors: 5,000 events take 3 MB and 20 ms.
@@ -23,7 +23,7 @@ class Ancestry:
             self._ancestors.append(above)
 
     def before(self, earlier: str, later: str) -> bool:
-        """Whether ``later`` was appended in knowledge of ``earlier``: an event is not before itself.
+        """Tell whether ``later`` was appended in knowledge of ``earlier``: an event is not before itself.
 
         Raises:
             KeyError: a digest of no event.

@@ -10,16 +10,17 @@ A chain in one place cannot show that its end was cut off or that it was rebuilt
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Container
 from pathlib import Path
 from typing import Literal
 
 from harness.errors import UsageError
 from harness.ledger.bodies import AnchoredBody
 from harness.ledger.durable import publish
-from harness.ledger.event import Event
 from harness.ledger.events import Ledger
 from harness.ledger.evidence import Found
-from harness.ledger.signatures import check_signature, fingerprint, signature
+from harness.ledger.index import Entry
+from harness.ledger.signatures import check_signature, make_signature, read_fingerprint
 from harness.ledger.stamps import check_stamp, request_stamp
 from harness.records import Record
 
@@ -27,7 +28,7 @@ ENDINGS = {"tsa": ".tsr", "ssh": ".sig"}
 
 
 class AnchorCheck(Record):
-    """What became of checking one anchor."""
+    """The result of checking one anchor."""
 
     event: str
     """Digest of the anchored event."""
@@ -36,16 +37,16 @@ class AnchorCheck(Record):
     kind: Literal["tsa", "ssh"]
     """tsa: an RFC 3161 time stamp; ssh: a signature."""
     by: str
-    """Who made it."""
+    """The authority or key that made it."""
     status: Literal["verified", "unchecked", "wrong"]
-    """As in ``harness.ledger.evidence.Found``."""
+    """The status, one of those of ``harness.ledger.evidence.Found``."""
     problem: str | None
-    """Why it does not hold, or could not be checked; None if it holds."""
+    """The reason that it does not hold, or could not be checked; None if it holds."""
     time: str | None
-    """When it was made, UTC, if it says so."""
+    """The time when it was made, UTC, if it says so."""
 
 
-def stamp(ledger: Ledger, url: str) -> tuple[Event, ...]:
+def stamp(ledger: Ledger, url: str) -> tuple[Entry[AnchoredBody], ...]:
     """Have every head stamped by a time-stamp authority and append ``anchored`` events; the last one is the new head.
 
     Raises:
@@ -54,11 +55,11 @@ def stamp(ledger: Ledger, url: str) -> tuple[Event, ...]:
         StorageFailed, Tampered: as ``Ledger.append``.
     """
     heads = _heads(ledger)
-    replies = {head: request_stamp(url, event_bytes(ledger, head)) for head in heads}
+    replies = {head: request_stamp(url, read_event_bytes(ledger, head)) for head in heads}
     return tuple(_anchor(ledger, head, "tsa", reply, url) for head, reply in replies.items())
 
 
-def sign(ledger: Ledger, key: Path) -> tuple[Event, ...]:
+def sign(ledger: Ledger, key: Path) -> tuple[Entry[AnchoredBody], ...]:
     """Sign every head with an SSH key and append ``anchored`` events; the last one is the new head.
 
     Raises:
@@ -66,8 +67,8 @@ def sign(ledger: Ledger, key: Path) -> tuple[Event, ...]:
         HarnessError: ssh-keygen refused.
         StorageFailed, Tampered: as ``Ledger.append``.
     """
-    heads, by = _heads(ledger), fingerprint(key)
-    made = {head: signature(key, event_bytes(ledger, head)) for head in heads}
+    heads, by = _heads(ledger), read_fingerprint(key)
+    made = {head: make_signature(key, read_event_bytes(ledger, head)) for head in heads}
     return tuple(_anchor(ledger, head, "ssh", data, by) for head, data in made.items())
 
 
@@ -83,31 +84,39 @@ def verify_anchors(
         UsageError: ``roots`` are no certificates.
         Tampered: as ``Ledger.events``.
     """
-    events = ledger.events()
-    known = {event.digest for event in events}
+    index = ledger.index()
     found = []
-    for event in events:
-        if event.type == "anchored":
-            body = AnchoredBody.model_validate(event.body)
-            check = _checked(ledger, body, known, roots, allowed_signers)
-            found.append(AnchorCheck(event=event.digest, head=body.head, kind=body.kind, by=body.by, **check._asdict()))
+    for entry in index.entries(AnchoredBody):
+        body = entry.body
+        check = _checked(ledger, body, index.digests, roots, allowed_signers)
+        found.append(
+            AnchorCheck(
+                event=entry.digest,
+                head=body.head,
+                kind=body.kind,
+                by=body.by,
+                status=check.status,
+                problem=check.problem,
+                time=check.time,
+            )
+        )
     return tuple(found)
 
 
-def anchor_path(ledger: Ledger, head: str, kind: str) -> Path:
-    """Where an anchor's file is."""
+def find_anchor(ledger: Ledger, head: str, kind: str) -> Path:
+    """Return where an anchor's file is."""
     return ledger.root / "ledger" / "anchors" / f"{head}{ENDINGS[kind]}"
 
 
-def event_bytes(ledger: Ledger, digest: str) -> bytes:
-    """What is stamped and signed."""
+def read_event_bytes(ledger: Ledger, digest: str) -> bytes:
+    """Read the bytes that are stamped and signed."""
     return (ledger.folder / f"{digest}.json").read_bytes()
 
 
 def _checked(
-    ledger: Ledger, body: AnchoredBody, known: set[str], roots: Path | None, allowed_signers: Path | None
+    ledger: Ledger, body: AnchoredBody, known: Container[str], roots: Path | None, allowed_signers: Path | None
 ) -> Found:
-    path = anchor_path(ledger, body.head, body.kind)
+    path = find_anchor(ledger, body.head, body.kind)
     if body.head not in known:
         return Found("wrong", "it is over an event that is not in the ledger")
     if not path.is_file() or path.is_symlink():
@@ -117,15 +126,16 @@ def _checked(
         return Found("wrong", f"{path.name} is not the file that the ledger names")
     if body.kind == "tsa":
         return check_stamp(data, body.head, roots)
-    return check_signature(path, event_bytes(ledger, body.head), body.by, allowed_signers)
+    return check_signature(path, read_event_bytes(ledger, body.head), body.by, allowed_signers)
 
 
-def _anchor(ledger: Ledger, head: str, kind: Literal["tsa", "ssh"], data: bytes, by: str) -> Event:
-    path = anchor_path(ledger, head, kind)
+def _anchor(ledger: Ledger, head: str, kind: Literal["tsa", "ssh"], data: bytes, by: str) -> Entry[AnchoredBody]:
+    path = find_anchor(ledger, head, kind)
     publish(path, data)
     # A process that was killed before it appended the event left a file here: it stays, and is as good.
     file = hashlib.sha256(path.read_bytes()).hexdigest()
-    return ledger.append("anchored", AnchoredBody(head=head, kind=kind, file=file, by=by))
+    body = AnchoredBody(head=head, kind=kind, file=file, by=by)
+    return Entry(ledger.record(body), body)
 
 
 def _heads(ledger: Ledger) -> tuple[str, ...]:

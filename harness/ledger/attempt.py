@@ -13,42 +13,49 @@ from shutil import rmtree
 from typing import Any
 
 from harness.errors import HarnessError, Interrupted, StorageFailed, UsageError
-from harness.ledger.bodies import BODIES, LookBody
+from harness.ledger.bodies import (
+    LookBody,
+    ReplicatedBody,
+    RunAbortedBody,
+    RunFailedBody,
+    RunFinishedBody,
+    RunStartedBody,
+    VerdictBody,
+)
 from harness.ledger.code import MEANING, Kind
-from harness.ledger.differing import COULD, own_differences
+from harness.ledger.differing import COULD, compare_own_code
 from harness.ledger.environment import CALCULATING, Environment
-from harness.ledger.event import Event
 from harness.ledger.events import Ledger
-from harness.ledger.history import attempts, looks, run_name
+from harness.ledger.index import StartedRun, read_start
+from harness.ledger.runs import list_attempts, list_looks
 from harness.records import Attempt, Measurements
 from harness.system.locks import Busy, Lock, sole_writer
 from harness.system.storage import write_atomic
 
 PINNED = ("registration", "canonical", "pins", "data", "plan", "seeds", "device")
-"""What a resumed attempt must share with its start, so that it comes to the same bits. Of the pins, templates may
-differ, and code that only reports; what judges may not, because the looks of one run are made by one code."""
-PINNED_ENVIRONMENT = ("code", "packages")
+"""Fields that a resumed attempt must share with its start, to come to the same bits. Of the pins, templates may differ,
+and code that only reports; what judges may not, because the looks of one run are made by one code."""
 
 
 @dataclass(frozen=True)
-class Attempted:
+class OpenAttempt:
     """An attempt under way."""
 
-    event: Event
-    """Its run_started event."""
+    run: StartedRun
+    """The attempt, by its run_started event."""
     folder: Path
-    """Where its files go."""
+    """The folder of its files."""
     resumed: int
-    """How often it was resumed."""
+    """The number of times that it was resumed."""
 
     @property
     def name(self) -> str:
-        """The first digits of its event."""
-        return run_name(self.event.digest)
+        """Return its short name, the first digits of its event."""
+        return self.run.name
 
 
 @contextmanager
-def one_at_a_time(trail: Ledger, hypothesis: str) -> Iterator[None]:
+def lock_hypothesis(trail: Ledger, hypothesis: str) -> Iterator[None]:
     """Keep a second process from running the same hypothesis in the same trail.
 
     Raises:
@@ -67,20 +74,18 @@ def one_at_a_time(trail: Ledger, hypothesis: str) -> Iterator[None]:
 
 
 @contextmanager
-def nobody_writing(trail: Ledger, started: Event) -> Iterator[None]:
+def lock_working_files(trail: Ledger, run: StartedRun) -> Iterator[None]:
     """Keep everybody from an attempt's working files, once the processes of a run that was killed have ended.
 
     Raises:
         StorageFailed: somebody keeps writing there.
     """
-    folder = _folder(trail, started) / "work"
+    folder = trail.root / run.folder / "work"
     with sole_writer(folder) if folder.is_dir() else nullcontext():
         yield
 
 
-def start_or_resume(
-    trail: Ledger, hypothesis: str, body: Mapping[str, Any], *, resume: bool, say: Callable[[str], None]
-) -> Attempted:
+def start_or_resume(trail: Ledger, body: RunStartedBody, *, resume: bool, say: Callable[[str], None]) -> OpenAttempt:
     """Go on with an attempt that was left open here, or start one.
 
     ``body`` is that of the run_started event. Attempts whose working files are elsewhere stay open, and that is said.
@@ -88,21 +93,21 @@ def start_or_resume(
     Raises:
         UsageError: an open attempt would not come to the same bits now; without ``resume`` it is closed instead.
     """
-    for entry in attempts(trail, hypothesis):
+    hypothesis = body.hypothesis
+    for entry in list_attempts(trail, hypothesis):
         if entry.outcome is not None:  # judged, by a process that was killed before it had tidied up
             rmtree(trail.root / hypothesis / entry.run / "work", ignore_errors=True)
-    wanted = BODIES["run_started"].model_validate(body).model_dump(mode="json")
-    for event in _unjudged(trail, hypothesis):
-        folder = _folder(trail, event)
+    for run in _unjudged(trail, hypothesis):
+        folder = trail.root / run.folder
         if not (folder / "work").is_dir():
             say(f"attempt {folder.name} is open, but its working files are not here; it stays open")
             continue
         if not resume:
-            with nobody_writing(trail, event):
-                trail.append("run_aborted", {"run": event.digest, "reason": "superseded: started anew on request"})
+            with lock_working_files(trail, run):
+                trail.record(RunAbortedBody(run=run.digest, reason="superseded: started anew on request"))
             say(f"attempt {folder.name} closed: started anew on request")
             continue
-        if changed := changes(event.body, wanted):
+        if changed := list_resumption_changes(run.body, body):
             raise UsageError(
                 f"attempt {folder.name} is open and cannot go on to the same bits:\n    " + "\n    ".join(changed),
                 where=str(folder),
@@ -110,43 +115,67 @@ def start_or_resume(
             )
         resumed = _note_start(folder)
         say(f"resuming attempt {folder.name}")
-        return Attempted(event, folder, resumed)
+        return OpenAttempt(run, folder, resumed)
     # Its folder before its event: whoever is killed in between leaves a folder with nothing in it, and never an attempt
     # that looks as if another machine had its working files.
-    event = trail.append("run_started", body, first=lambda event: _note_start(_folder(trail, event)))
-    return Attempted(event, _folder(trail, event), 0)
+    event = trail.record(body, first=lambda event: _note_start(trail.root / read_start(event).folder))
+    return OpenAttempt(read_start(event), trail.root / read_start(event).folder, 0)
 
 
-def _folder(trail: Ledger, event: Event) -> Path:
-    return trail.root / str(event.body["hypothesis"]) / run_name(event.digest)
+def list_resumption_changes(before: RunStartedBody, now: RunStartedBody) -> tuple[str, ...]:
+    """Name what a resumed attempt must share with its start to come to the same bits, and does not: a sentence each.
 
-
-def changes(before: Mapping[str, Any], now: Mapping[str, Any], keys: Sequence[str] = PINNED) -> tuple[str, ...]:
-    """What one run_started body must share with another to come to the same bits, and does not: one sentence each.
-
-    Where both tell what kinds their code has, only code and packages that are meant to make what comes out count; with
-    "pins" among the keys, built-in plug-ins count if they are used, otherwise all of them.
+    Where both tell what kinds their code has, only code and packages that are meant to make what comes out count, and
+    of the built-in plug-ins those that are used.
     """
-    old, new = before["environment"], now["environment"]
-    told = bool(old.get("code_kinds")) and bool(new.get("code_kinds"))
-    pairs: list[tuple[str, Any, Any]] = [(key, before[key], now[key]) for key in keys if key != "pins" or not told]
-    if told:
-        resumed = "pins" in keys
-        kinds: tuple[Kind, ...] = ("numbers", "judgement") if resumed else ("numbers", "plugins")
-        pairs += [
-            (f"code ({MEANING[kind]})", old["code_kinds"].get(kind), new["code_kinds"].get(kind)) for kind in kinds
-        ]
-        if resumed:
-            pairs.append(("plug-ins", before["pins"]["plugins"], now["pins"]["plugins"]))
-        one, other = ({name: env["packages"].get(name) for name in CALCULATING} for env in (old, new))
-        pairs.append(("packages", one, other))
+    kinds = _kinds_told(before.environment, now.environment)
+    pairs: list[tuple[str, Any, Any]] = [
+        (key, getattr(before, key), getattr(now, key)) for key in PINNED if key != "pins"
+    ]
+    if kinds:
+        pairs += _code_pairs(before.environment, now.environment, ("numbers", "judgement"))
+        pairs.append(("plug-ins", before.pins.plugins, now.pins.plugins))
     else:
-        pairs += [(key, old[key], new[key]) for key in PINNED_ENVIRONMENT]
+        pairs.insert(PINNED.index("pins"), ("pins", before.pins.model_dump(), now.pins.model_dump()))
+    return _named_changes([*pairs, *_package_pairs(before.environment, now.environment)], before, now)
+
+
+def list_rerun_changes(before: RunStartedBody, now: ReplicatedBody) -> tuple[str, ...]:
+    """Name what a rerun must share with its run to come to the same bits, and does not: one sentence each.
+
+    Where both tell what kinds their code has, only code and packages that are meant to make what comes out count, with
+    all built-in plug-ins.
+    """
+    pairs: list[tuple[str, Any, Any]] = [("device", before.device, now.device), ("plan", before.plan, now.plan)]
+    if _kinds_told(before.environment, now.environment):
+        pairs += _code_pairs(before.environment, now.environment, ("numbers", "plugins"))
+    return _named_changes([*pairs, *_package_pairs(before.environment, now.environment)], before, now)
+
+
+def _kinds_told(before: Environment, now: Environment) -> bool:
+    return bool(before.code_kinds) and bool(now.code_kinds)
+
+
+def _code_pairs(before: Environment, now: Environment, kinds: tuple[Kind, ...]) -> list[tuple[str, Any, Any]]:
+    return [(f"code ({MEANING[kind]})", before.code_kinds.get(kind), now.code_kinds.get(kind)) for kind in kinds]
+
+
+def _package_pairs(before: Environment, now: Environment) -> list[tuple[str, Any, Any]]:
+    """Return the packages that calculate; where kinds of code are not told, the whole code and all packages."""
+    if not _kinds_told(before, now):
+        return [("code", before.code, now.code), ("packages", before.packages, now.packages)]
+    one, other = ({name: env.packages.get(name) for name in CALCULATING} for env in (before, now))
+    return [("packages", one, other)]
+
+
+def _named_changes(
+    pairs: Sequence[tuple[str, Any, Any]], before: RunStartedBody, now: RunStartedBody | ReplicatedBody
+) -> tuple[str, ...]:
     found = tuple(_change(key, one, other) for key, one, other in pairs if one != other)
-    return (*found, *arithmetic_changes(before.get("arithmetic"), now.get("arithmetic")))
+    return (*found, *list_arithmetic_changes(before.arithmetic, now.arithmetic))
 
 
-def arithmetic_changes(before: Mapping[str, str] | None, now: Mapping[str, str] | None) -> tuple[str, ...]:
+def list_arithmetic_changes(before: Mapping[str, str] | None, now: Mapping[str, str] | None) -> tuple[str, ...]:
     """Name what selected a device's arithmetic and is not the same: one sentence each; none where one is not known."""
     if before is None or now is None:
         return ()
@@ -168,31 +197,30 @@ def _change(key: str, old: Any, new: Any) -> str:
     return f"its {key} changed{shown}"
 
 
-def code_deviation(trail: Ledger, hypothesis: str, pinned: str | None, now: Environment) -> tuple[str, ...]:
-    """What changed in harness's own code since the first attempt, for registrations that did not pin it."""
+def list_code_deviations(trail: Ledger, hypothesis: str, pinned: str | None, now: Environment) -> tuple[str, ...]:
+    """Say what changed in harness's own code since the first attempt, where a registration did not pin it."""
     if pinned is not None:
         return ()
-    for event in trail.events():
-        if event.type == "run_started" and event.body["hypothesis"] == hypothesis:
-            first = Environment.model_validate(event.body["environment"])
-            changed = own_differences(first.code, first.code_kinds, now.code, now.code_kinds)
-            return tuple(
-                f"{MEANING[kind]} differs from that of attempt {run_name(event.digest)} (harness's own code "
-                f"{changed[kind][0]}): {could}"
-                for kind, could in COULD.items()
-                if kind in changed
-            )
+    for start in trail.index().starts(hypothesis)[:1]:
+        first = start.body.environment
+        changed = compare_own_code(first.code, first.code_kinds, now.code, now.code_kinds)
+        return tuple(
+            f"{MEANING[kind]} differs from that of attempt {start.name} (harness's own code "
+            f"{changed[kind][0]}): {could}"
+            for kind, could in COULD.items()
+            if kind in changed
+        )
     return ()
 
 
-def _unjudged(trail: Ledger, hypothesis: str) -> list[Event]:
-    """Attempts that were started and neither closed for a reason nor judged."""
+def _unjudged(trail: Ledger, hypothesis: str) -> list[StartedRun]:
+    """Return the attempts that were started and neither closed for a reason nor judged."""
     waiting = {
         attempt.run
-        for attempt in attempts(trail, hypothesis)
+        for attempt in list_attempts(trail, hypothesis)
         if attempt.status == "open" or (attempt.status == "finished" and attempt.outcome is None)
     }
-    return [e for e in trail.events() if e.type == "run_started" and run_name(e.digest) in waiting]
+    return [start for start in trail.index().starts() if start.name in waiting]
 
 
 def _note_start(folder: Path) -> int:
@@ -205,7 +233,7 @@ def _note_start(folder: Path) -> int:
 
 
 @contextmanager
-def closing_on_failure(trail: Ledger, attempt: Attempted) -> Iterator[None]:
+def close_on_failure(trail: Ledger, attempt: OpenAttempt) -> Iterator[None]:
     """Close the attempt as failed if it cannot succeed by going on; leave it open if it can."""
     try:
         yield
@@ -213,12 +241,13 @@ def closing_on_failure(trail: Ledger, attempt: Attempted) -> Iterator[None]:
         raise
     except Exception as error:
         reason = error.message if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
-        trail.append("run_failed", {"run": attempt.event.digest, "reason": reason.strip()[:2000] or "no reason given"})
+        reason = reason.strip()[:2000] or "no reason given"
+        trail.record(RunFailedBody(run=attempt.run.digest, reason=reason))
         raise
 
 
 def record_look(
-    trail: Ledger, attempt: Attempted, *, seeds: int, outcome: str | None, p: float | None, results: Measurements
+    trail: Ledger, attempt: OpenAttempt, *, seeds: int, outcome: str | None, p: float | None, results: Measurements
 ) -> None:
     """Enter a look, unless a start of this attempt that was killed did.
 
@@ -228,8 +257,8 @@ def record_look(
         HarnessError: the look was entered before and came out otherwise.
     """
     digest = hashlib.sha256(results.to_json().encode()).hexdigest()
-    wanted = LookBody(run=attempt.event.digest, seeds=seeds, outcome=outcome, p=p, results=digest)
-    for before in looks(trail, attempt.event.digest):
+    wanted = LookBody(run=attempt.run.digest, seeds=seeds, outcome=outcome, p=p, results=digest)
+    for before in list_looks(trail, attempt.run.digest):
         if before.seeds == wanted.seeds:
             if before != wanted:
                 raise HarnessError(
@@ -238,29 +267,28 @@ def record_look(
                     remedy="the results are not the same bits; give --no-resume to close this attempt and start anew",
                 )
             return
-    trail.append("look", wanted)
+    trail.record(wanted)
 
 
-def record_verdict(trail: Ledger, attempt: Attempted, outcome: str, files: Mapping[str, bytes]) -> None:
+def record_verdict(trail: Ledger, attempt: OpenAttempt, outcome: str, files: Mapping[str, bytes]) -> None:
     """Close the attempt, unless a process that was killed here did, and enter its verdict with all files' digests."""
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
-    run = attempt.event.digest
+    run = attempt.run.digest
     with trail.locked():
         refuse_judged(trail, attempt)
-        status = {entry.run: entry.status for entry in attempts(trail, attempt.event.body["hypothesis"])}
+        status = {entry.run: entry.status for entry in list_attempts(trail, attempt.run.hypothesis)}
         if status[attempt.name] == "open":
-            trail.append("run_finished", {"run": run, "results": digests["results.json"]})
-        trail.append("verdict", {"run": run, "outcome": outcome, "files": digests})
+            trail.record(RunFinishedBody(run=run, results=digests["results.json"]))
+        trail.record(VerdictBody(run=run, outcome=outcome, files=digests))
 
 
-def refuse_judged(trail: Ledger, attempt: Attempted) -> None:
+def refuse_judged(trail: Ledger, attempt: OpenAttempt) -> None:
     """Refuse to judge an attempt a second time: another process went on with it, which no lock could tell.
 
     Raises:
         HarnessError: it has a verdict.
     """
-    run = attempt.event.digest
-    if any(event.type == "verdict" and event.body["run"] == run for event in trail.events()):
+    if trail.index().verdict(attempt.run.digest) is not None:
         raise HarnessError(
             "another process has judged this attempt meanwhile",
             where=str(attempt.folder),
@@ -268,9 +296,9 @@ def refuse_judged(trail: Ledger, attempt: Attempted) -> None:
         )
 
 
-def attempts_with(trail: Ledger, attempt: Attempted, outcome: str) -> tuple[Attempt, ...]:
+def list_attempts_with(trail: Ledger, attempt: OpenAttempt, outcome: str) -> tuple[Attempt, ...]:
     """All attempts so far, this one with the outcome that is about to be entered."""
     return tuple(
         entry.model_copy(update={"status": "finished", "outcome": outcome}) if entry.run == attempt.name else entry
-        for entry in attempts(trail, attempt.event.body["hypothesis"])
+        for entry in list_attempts(trail, attempt.run.hypothesis)
     )

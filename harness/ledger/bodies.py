@@ -1,4 +1,4 @@
-"""What each type of event says: its body.
+"""The bodies of events: what each type says.
 
 | type           | appended                             | body                                                       |
 |----------------|--------------------------------------|------------------------------------------------------------|
@@ -21,13 +21,15 @@
 | `anchored`     | when a head was stamped or signed    | head, kind, file, by                                       |
 
 ``run`` is the full digest of the run_started event. Integers stay below 2^53 (RFC 8785); larger ones are written as
-text. A new type is one record here and one line in ``BODIES``; a field added to a type needs a default, because old
-events don't have it.
+text. A new type is one member of ``EventType``, one record here and one line in ``BODIES``; a field added to a type
+needs a default, because old events don't have it.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Literal, NewType
 
 from pydantic import Field, JsonValue, StringConstraints
 
@@ -41,6 +43,28 @@ RelativePath = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$", max_length=255)
 ]
 """A file below a run folder; it cannot lead out of it."""
+RunDigest = NewType("RunDigest", str)
+"""The full digest of a run_started event: how events, and nobody else, name a run."""
+RunName = NewType("RunName", str)
+"""The first 12 digits of it: how people, pages and folders name a run."""
+Run = Annotated[RunDigest, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class EventType(StrEnum):
+    """The types of events that this version writes; the ledger of a later one may hold others."""
+
+    REGISTERED = "registered"
+    AMENDED = "amended"
+    RUN_STARTED = "run_started"
+    LOOK = "look"
+    RUN_FINISHED = "run_finished"
+    RUN_FAILED = "run_failed"
+    RUN_ABORTED = "run_aborted"
+    VERDICT = "verdict"
+    WALK_BACK = "walk_back"
+    REPLICATED = "replicated"
+    PILOT = "pilot"
+    ANCHORED = "anchored"
 
 
 class RegisteredBody(Record):
@@ -51,13 +75,13 @@ class RegisteredBody(Record):
     title: Text
     """Its statement."""
     raw: Digest
-    """Of the YAML file; its bytes are an object."""
+    """Digest of the YAML file; its bytes are an object."""
     canonical: Digest
-    """Of the hypothesis with all defaults as RFC 8785 bytes, which are an object too."""
+    """Digest of the hypothesis with all defaults as RFC 8785 bytes, which are an object too."""
     claims: Digest
-    """Of the claims file; its bytes are an object."""
+    """Digest of the claims file; its bytes are an object."""
     seeds: Annotated[int | tuple[int, ...], Unit("seeds, or seed numbers")]
-    """How many are derived from this event's digest, or the hand-picked ones."""
+    """The number of seeds derived from this event's digest, or the hand-picked seeds."""
     pins: Pins
     """Code that the run will use."""
     data: dict[str, Digest]
@@ -65,12 +89,12 @@ class RegisteredBody(Record):
 
 
 class AttemptState(Record):
-    """What an amendment's author could have seen of an attempt."""
+    """The part of an attempt that an amendment's author could have seen."""
 
     status: Literal["open", "finished", "failed", "aborted", "pilot"]
-    """pilot, or how far it had come."""
+    """pilot, or the stage that it had come to."""
     outcome: Name | None = None
-    """If it was judged."""
+    """The outcome; None if it was not judged."""
 
 
 class AmendedBody(Record):
@@ -87,13 +111,13 @@ class AmendedBody(Record):
     amends: Digest
     """The registration or the amendment that ``differences`` are against."""
     raw: Digest
-    """Of the YAML file as it is from here on; its bytes are an object."""
+    """Digest of the YAML file as it is from here on; its bytes are an object."""
     canonical: Digest
-    """Of its meaning, as in ``registered``."""
+    """Digest of its meaning, as in ``registered``."""
     claims: Digest
-    """Of the claims file; its bytes are an object."""
+    """Digest of the claims file; its bytes are an object."""
     seeds: Annotated[int | tuple[int, ...], Unit("seeds, or seed numbers")]
-    """How many are derived from the first registration, or the hand-picked ones."""
+    """The number of seeds derived from the first registration, or the hand-picked seeds."""
     pins: Pins
     """Code that later runs will use."""
     data: dict[str, Digest]
@@ -127,62 +151,70 @@ class RunStartedBody(Record):
     data: dict[str, Digest] = Field(default_factory=dict)
     """Data-set name → fingerprint of what was loaded, where it was loaded before the start."""
     plan: Digest
-    """Of the plan: arms × seeds and how they are grouped."""
+    """Digest of the plan: arms × seeds and how they are grouped."""
     seeds: Annotated[tuple[int, ...], Unit("seed numbers")]
     """The seed numbers, in order."""
     environment: Environment
     """Versions, machine and settings."""
     device: str
-    """What trains, in words."""
+    """The device that trains, in words."""
     arithmetic: dict[str, str] | None = None
-    """What selects its arithmetic besides: variables that are set, and libraries; None in events from before it was
+    """Variables that are set and libraries, which also select its arithmetic; None in events from before they were
     noted, which says nothing."""
     command: str
     """The command, as another person could give it."""
     deviations: tuple[str, ...] = ()
-    """What differs from the registration, one sentence each."""
+    """Differences from the registration, one sentence each."""
     words: str | None = None
-    """What differs besides and is meant for words: templates, and code that reports, checks and keeps records. Runs
+    """Other differences, in what is meant for words: templates, and code that reports, checks and keeps records. Runs
     from before it was told apart name templates among the deviations."""
 
 
 class LookBody(Record):
     """A judgement of the seeds trained so far, where the file asks for looks."""
 
-    run: Digest
+    run: Run
     """Digest of the run_started event."""
     seeds: Annotated[int, Unit("seeds")]
-    """The first so many seeds."""
+    """The number of seeds that were judged, the first ones."""
     outcome: Name | None
-    """What ended the run; None: nothing was decided, so the next seeds were trained."""
+    """The outcome that ended the run; None: nothing was decided, so the next seeds were trained."""
     p: Annotated[float | None, Unit("probability")]
-    """Of the outcome or, where nothing was decided, of what blocked it; on the scale of α."""
+    """The outcome's p or, where nothing was decided, that of what blocked it; on the scale of α."""
     results: Digest
-    """Of results.json as it was with these seeds."""
+    """Digest of results.json as it was with these seeds."""
 
 
 class RunFinishedBody(Record):
     """The end of an attempt whose results are complete."""
 
-    run: Digest
+    run: Run
     """Digest of the run_started event."""
     results: Digest
-    """Of results.json."""
+    """Digest of results.json."""
 
 
 class RunClosedBody(Record):
-    """The end of an attempt without results: run_failed and run_aborted."""
+    """The end of an attempt without results."""
 
-    run: Digest
+    run: Run
     """Digest of the run_started event."""
     reason: Text
-    """Why it ended without results."""
+    """The reason that it ended without results."""
+
+
+class RunFailedBody(RunClosedBody):
+    """The end of an attempt whose training or judging stopped for good."""
+
+
+class RunAbortedBody(RunClosedBody):
+    """The end of an attempt that a person closed."""
 
 
 class VerdictBody(Record):
-    """What came out of a finished attempt."""
+    """The outcome of a finished attempt."""
 
-    run: Digest
+    run: Run
     """Digest of the run_started event."""
     outcome: Name
     """A band's or combination's name, inconclusive or invalid."""
@@ -199,9 +231,9 @@ class WalkBackBody(Record):
     hypothesis: Id
     """The hypothesis's id."""
     outcome: Name
-    """The verdict's."""
+    """The verdict's outcome."""
     claims: tuple[Id, ...] = Field(min_length=1)
-    """Walked back, in the order of the registered claims file."""
+    """The claims that are walked back, in the order of the registered claims file."""
     in_question: dict[Id, tuple[Id, ...]] = Field(default_factory=dict)
     """Claim → the walked-back claims that it stands on."""
     concerns: tuple[Digest, ...] = ()
@@ -211,28 +243,28 @@ class WalkBackBody(Record):
 class ReplicatedBody(Record):
     """A run trained again from its registered seeds. No attempt: it adds no data and gives no outcome."""
 
-    run: Digest
+    run: Run
     """Digest of the run_started event."""
     expected: Literal["bits", "statistics"]
-    """What was promised: the same bits on the same device, plan, code and packages; elsewhere the same statistics."""
+    """The promise: the same bits on the same device, plan, code and packages; elsewhere the same statistics."""
     agreement: Literal["bits", "statistics", "none"]
-    """What was found."""
+    """The agreement that was found."""
     circumstances: tuple[str, ...] = ()
-    """What differed from the run's circumstances, one sentence each; empty if bits were expected."""
+    """Differences from the run's circumstances, one sentence each; empty if bits were expected."""
     differences: tuple[str, ...] = ()
-    """What came out otherwise, one sentence each."""
+    """Differences in what came out, one sentence each."""
     outcome: Name
-    """That the rerun's results would give."""
+    """The outcome that the rerun's results give."""
     results: Digest
-    """Of the rerun's results.json. Where it is not the run's own, its bytes are an object."""
+    """Digest of the rerun's results.json. Where it is not the run's own, its bytes are an object."""
     plan: Digest
-    """Of the plan that was trained."""
+    """Digest of the plan that was trained."""
     environment: Environment
     """Versions, machine and settings of the rerun."""
     device: str
-    """What trained, in words."""
+    """The device that trained, in words."""
     arithmetic: dict[str, str] | None = None
-    """As in ``run_started``."""
+    """Variables and libraries that also select its arithmetic, as in ``run_started``."""
 
 
 class AnchoredBody(Record):
@@ -243,9 +275,9 @@ class AnchoredBody(Record):
     kind: Literal["tsa", "ssh"]
     """An RFC 3161 time stamp over the head's event file, or an SSH signature of it."""
     file: Digest
-    """Of the anchor file."""
+    """Digest of the anchor file."""
     by: Text
-    """Who: the authority's address, or the public key's fingerprint."""
+    """The one who vouches: the authority's address, or the public key's fingerprint."""
 
 
 class PilotBody(Record):
@@ -254,20 +286,23 @@ class PilotBody(Record):
     hypothesis: Id
     """The hypothesis's id."""
     settings: dict[str, JsonValue]
-    """How it was scaled down."""
+    """The numbers that it was scaled down to."""
 
 
-BODIES: dict[str, type[Record]] = {
-    "registered": RegisteredBody,
-    "amended": AmendedBody,
-    "run_started": RunStartedBody,
-    "look": LookBody,
-    "run_finished": RunFinishedBody,
-    "run_failed": RunClosedBody,
-    "run_aborted": RunClosedBody,
-    "verdict": VerdictBody,
-    "walk_back": WalkBackBody,
-    "replicated": ReplicatedBody,
-    "pilot": PilotBody,
-    "anchored": AnchoredBody,
+BODIES: Mapping[str, type[Record]] = {
+    EventType.REGISTERED: RegisteredBody,
+    EventType.AMENDED: AmendedBody,
+    EventType.RUN_STARTED: RunStartedBody,
+    EventType.LOOK: LookBody,
+    EventType.RUN_FINISHED: RunFinishedBody,
+    EventType.RUN_FAILED: RunFailedBody,
+    EventType.RUN_ABORTED: RunAbortedBody,
+    EventType.VERDICT: VerdictBody,
+    EventType.WALK_BACK: WalkBackBody,
+    EventType.REPLICATED: ReplicatedBody,
+    EventType.PILOT: PilotBody,
+    EventType.ANCHORED: AnchoredBody,
 }
+"""Type of event → its body's record."""
+TYPES: Mapping[type[Record], EventType] = {body: EventType(name) for name, body in BODIES.items()}
+"""Body's record → type of event."""

@@ -1,4 +1,4 @@
-"""Whether git carries a trail as it was written: what tells git to, what keeps it from it, and the commands that help.
+"""Git and a trail: how it is told to carry it as it was written, what keeps it from that, and commands that help.
 
 Nothing here runs a command that changes anything: harness writes two files beside a new trail and names the rest.
 """
@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from shlex import quote
 from typing import Literal
 
-from harness.ledger.git import Repository, git, repository
+from harness.ledger.git import Repository, find_repository, git
 from harness.system.storage import write_atomic
 from harness.wording import counted
 
@@ -46,16 +46,17 @@ SAMPLES = {
     "*/*/*.md": "any/000000000000/verdict.md",
     "*/*/figures/*": "any/000000000000/figures/any.svg",
 }
-"""What git must take, as a pattern below the trail, and a file of that kind that is in no trail yet."""
+"""Pattern below the trail that git must take → a file of that kind that is in no trail yet."""
 
 
 @dataclass(frozen=True)
 class Hindrance:
     """One thing that keeps git from carrying the trail."""
 
-    sort: Literal["ignored", "left-out", "partial"]
+    code: Literal["ignored", "left-out", "partial"]
+    """Its name."""
     what: str
-    """As a clause."""
+    """The hindrance, as a clause."""
     remedy: str
     paths: frozenset[str] = frozenset()
     """left-out: the files that are not here, below the trail."""
@@ -72,18 +73,18 @@ def prepare(root: Path) -> None:
             write_atomic(root / name, text.encode())
 
 
-def hindrances(root: Path, where: Repository | None = None) -> tuple[Hindrance, ...]:
-    """What keeps git from carrying the trail at ``root``, whether or not that folder is there; without git, nothing."""
-    where = where if where is not None else repository(root)
+def find_hindrances(root: Path, where: Repository | None = None) -> tuple[Hindrance, ...]:
+    """Return what keeps git from carrying the trail at ``root``, which need not be there; without git, nothing."""
+    where = where if where is not None else find_repository(root)
     if where.top is None:
         return ()
-    found = (ignored(where), left_out(root, where))
+    found = (find_ignored(where), find_left_out(root, where))
     return tuple(hindrance for hindrance in found if hindrance is not None)
 
 
-def left_out(root: Path, where: Repository | None = None) -> Hindrance | None:
+def find_left_out(root: Path, where: Repository | None = None) -> Hindrance | None:
     """Files of the trail that git has and, as it was told to (a sparse checkout), has not put here."""
-    where = where if where is not None else repository(root)
+    where = where if where is not None else find_repository(root)
     if where.top is None:
         return None
     pathspec = f":(top,literal){where.prefix}" if where.prefix else ":/"
@@ -99,12 +100,12 @@ def left_out(root: Path, where: Repository | None = None) -> Hindrance | None:
     count = counted(len(absent), "file")
     what = f"git has {count} of this trail that {how} leaves out here"
     inside = f"git -C {quote(str(where.top / where.prefix).rstrip('/'))}"
-    unmark = f"{inside} ls-files -z | {inside} update-index -z --no-skip-worktree --stdin && {put_back(where)}"
+    unmark = f"{inside} ls-files -z | {inside} update-index -z --no-skip-worktree --stdin && {write_put_back(where)}"
     return Hindrance("left-out", what, add if sparse else unmark, absent)
 
 
-def put_back(where: Repository) -> str:
-    """The command that puts every file of the trail here as HEAD has it, to the byte.
+def write_put_back(where: Repository) -> str:
+    """Write the command that puts every file of the trail here as HEAD has it, to the byte.
 
     Its entries are dropped from the index first: git takes a file that it converted itself for unchanged, and would
     leave it as it is. Files that HEAD doesn't have are left alone.
@@ -115,13 +116,13 @@ def put_back(where: Repository) -> str:
     return f"git -C {inside} rm -r -q --cached . && git -C {inside} checkout -q HEAD -- ."
 
 
-def partial(top: Path) -> bool:
+def is_partial(top: Path) -> bool:
     """Tell whether the repository is a partial clone, which lacks objects that it could fetch."""
     return bool(git(top, "config", "--get-regexp", r"^remote\..*\.(promisor|partialclonefilter)$"))
 
 
-def ignored(where: Repository) -> Hindrance | None:
-    """Whether an ignore file keeps new files of the trail out of git; ``where``: the trail's repository."""
+def find_ignored(where: Repository) -> Hindrance | None:
+    """Tell whether an ignore file keeps new files of the trail out of git; ``where``: the trail's repository."""
     if where.top is None:
         return None
     top, prefix = where.top, where.prefix
@@ -144,7 +145,7 @@ def ignored(where: Repository) -> Hindrance | None:
 
 
 def _taken_in(top: Path, prefix: str, file: Path, line: str, hit: list[str], folders: list[str]) -> str:
-    """The command by which git takes the trail in again: further lines of the file that keeps it out."""
+    """Write the command by which git takes the trail in again: further lines of the file that keeps it out."""
     trail = top / prefix
     if file.name != ".gitignore":
         file = top / ".gitignore"  # which counts before .git/info/exclude and a user's own file

@@ -38,30 +38,35 @@ KINDS: Mapping[str, Kind] = {
     "models": "numbers",
     "penalties": "numbers",
     "pipeline/__init__": "words",
-    "pipeline/absent": "words",
-    "pipeline/auditing": "words",
+    "pipeline/audit": "words",
     "pipeline/bounded": "words",
-    "pipeline/checking": "words",
-    "pipeline/claiming": "judgement",
-    "pipeline/examining": "words",
-    "pipeline/exporting": "words",
-    "pipeline/foresight": "words",
-    "pipeline/grouping": "words",
-    "pipeline/growing": "numbers",
-    "pipeline/judging": "judgement",
-    "pipeline/looking": "words",
+    "pipeline/check": "words",
+    "pipeline/claims": "judgement",
+    "pipeline/code_proofs": "words",
+    "pipeline/doctor": "words",
+    "pipeline/export": "words",
+    "pipeline/families": "words",
+    "pipeline/garbage": "words",
+    "pipeline/judge": "judgement",
     "pipeline/meaning": "words",
-    "pipeline/places": "words",
+    "pipeline/missing_files": "words",
+    "pipeline/overview": "words",
+    "pipeline/pilot": "numbers",
+    "pipeline/plan": "words",
+    "pipeline/power": "words",
     "pipeline/preload": "words",
-    "pipeline/project": "judgement",
-    "pipeline/proving": "words",
-    "pipeline/recomputing": "words",
-    "pipeline/registering": "words",
-    "pipeline/replicating": "words",
-    "pipeline/running": "numbers",
-    "pipeline/standing": "words",
-    "pipeline/steps": "numbers",
-    "pipeline/trying": "words",
+    "pipeline/project": "words",
+    "pipeline/recompute": "words",
+    "pipeline/register": "words",
+    "pipeline/replicate": "words",
+    "pipeline/reverdict": "judgement",
+    "pipeline/run": "numbers",
+    "pipeline/run_files": "judgement",
+    "pipeline/run_steps": "numbers",
+    "pipeline/sequential": "numbers",
+    "pipeline/session": "words",
+    "pipeline/show": "words",
+    "pipeline/trials": "words",
     "plan": "numbers",
     "plugins": "numbers",
     "records/__init__": "words",
@@ -116,28 +121,30 @@ class Code(Record):
     """Kind → SHA-256 over its files: one line for each, sorted by path, "<digest>  <path>"."""
 
 
-def package_code(package: Path | None = None) -> Code:
-    """The code of this package, or of a copy of it in another folder; the same in a repository and installed.
+def digest_package(package: Path | None = None) -> Code:
+    """Digest the code of this package, or of a copy in another folder; the same in a repository and installed.
 
     Files count by what Python reads in them: line ends are no difference.
     """
     package = Path(harness.__file__).parent if package is None else package
     lines: dict[str, list[str]] = {kind: [] for kind in MEANING}
-    for path in source_files(package):
+    for path in list_source_files(package):
         name = path.relative_to(package).as_posix()
         if name != VERSION_FILE:
-            lines[kind_of(name)].append(f"{hashlib.sha256(normalise_newlines(path.read_bytes())).hexdigest()}  {name}")
+            lines[find_kind(name)].append(
+                f"{hashlib.sha256(normalise_newlines(path.read_bytes())).hexdigest()}  {name}"
+            )
     kinds = {kind: hashlib.sha256("".join(f"{line}\n" for line in lines[kind]).encode()).hexdigest() for kind in lines}
-    return Code(digest=digest_of(kinds), kinds=dict(sorted(kinds.items())))
+    return Code(digest=combine_digests(kinds), kinds=dict(sorted(kinds.items())))
 
 
-def digest_of(kinds: Mapping[str, str]) -> str:
-    """The one digest that follows from those of all kinds."""
+def combine_digests(kinds: Mapping[str, str]) -> str:
+    """Return the one digest that follows from those of all kinds."""
     return hashlib.sha256("".join(f"{kinds[kind]}  {kind}\n" for kind in sorted(kinds)).encode()).hexdigest()
 
 
-def source_files(package: Path) -> Iterator[Path]:
-    """The files below ``package`` that can be imported as its modules, sorted by path.
+def list_source_files(package: Path) -> Iterator[Path]:
+    """Yield the files below ``package`` that can be imported as its modules, sorted by path.
 
     Neither copies that a notebook or an editor leaves (".ipynb_checkpoints/loop-checkpoint.py", "#loop.py#"), nor an
     editor's lock (".#loop.py", a link to nowhere), nor anything else whose name is no module's.
@@ -148,8 +155,8 @@ def source_files(package: Path) -> Iterator[Path]:
             yield path
 
 
-def kind_of(name: str) -> Kind:
-    """The kind of a file by its path below the package; of an unknown one the gravest, so that it cannot hide.
+def find_kind(name: str) -> Kind:
+    """Return the kind of a file by its path below the package; of an unknown one the gravest, so that it can't hide.
 
     A plug-in is any file of a plug-in family whose name does not begin with an underscore, as ``registry`` finds them.
     """
@@ -162,6 +169,6 @@ def kind_of(name: str) -> Kind:
     return "numbers"
 
 
-def plugin_kind(name: str) -> Kind:
-    """What a plug-in is meant for, by its name in the pins, "rules/dfa"."""
+def find_plugin_kind(name: str) -> Kind:
+    """Return what a plug-in is meant for, by its name in the pins, "rules/dfa"."""
     return "judgement" if name.startswith("criteria/") else "numbers"

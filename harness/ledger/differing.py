@@ -1,4 +1,4 @@
-"""How the code of a run differs from what was registered, by what the difference can do: docs/decisions/0033."""
+"""Differences between the code of a run and what was registered, by what they can do: docs/decisions/0033."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from harness.ledger.code import MEANING, Kind, plugin_kind
+from harness.ledger.code import MEANING, Kind, find_plugin_kind
 from harness.ledger.pins import Pins
 from harness.records import Record
 
 COULD: Mapping[Kind, str] = {"numbers": "the numbers could differ", "judgement": "the judgement could differ"}
 WORDS_ONLY = "only what is meant for words differs: "
-"""How the sentence begins that names what is no deviation."""
+"""Beginning of the sentence that names what is no deviation."""
 ABOUT_WORDS = re.compile(
     r"the template \S+ "
     r"(?:differs from the registered one|is used and was not registered|was registered and is not used)"
@@ -24,7 +24,7 @@ line on harness's own code or version from then is not among these, because nobo
 
 
 class CodeDifferences(Record):
-    """What differs in the code, one sentence for each kind of difference; None where nothing does.
+    """Differences in the code, one sentence for each kind of difference; None where nothing does.
 
     A kind says what code is meant for, which is not what it could do: any file that is imported could change a number.
     """
@@ -38,16 +38,16 @@ class CodeDifferences(Record):
 
     @property
     def deviations(self) -> tuple[str, ...]:
-        """What differs in code that makes what comes out."""
+        """Return what differs in code that makes what comes out."""
         return tuple(line for line in (self.numbers, self.judgement) if line is not None)
 
     @property
     def in_words(self) -> tuple[str, ...]:
-        """What differs in all else, as a sentence."""
+        """Return what differs in all else, as a sentence."""
         return (f"{WORDS_ONLY}{self.words}",) if self.words else ()
 
 
-def meaningful(deviations: Iterable[str]) -> tuple[str, ...]:
+def keep_meaningful(deviations: Iterable[str]) -> tuple[str, ...]:
     """Return those of a stored event's deviations that are more than a difference in words, whatever its form.
 
     Every reader of stored runs and amendments asks this, so that all of them call the same runs deviating.
@@ -55,9 +55,9 @@ def meaningful(deviations: Iterable[str]) -> tuple[str, ...]:
     return tuple(line for line in deviations if ABOUT_WORDS.fullmatch(line) is None)
 
 
-def code_differences(before: Pins, now: Pins) -> CodeDifferences:
-    """What ``now`` runs otherwise than ``before`` fixed. Another version of the same code is no difference."""
-    own = own_differences(before.code, before.code_kinds, now.code, now.code_kinds)
+def compare_code(before: Pins, now: Pins) -> CodeDifferences:
+    """Say what ``now`` runs otherwise than ``before`` fixed. Another version of the same code is no difference."""
+    own = compare_own_code(before.code, before.code_kinds, now.code, now.code_kinds)
     templates = [f"the template {text}" for text in _changed(before.templates, now.templates)]
     words = [*templates, *(f"{MEANING['words']} ({text})" for text in own.get("words", ()))]
     version = f"; harness {before.harness} → {now.harness}" if before.harness != now.harness else ""
@@ -68,7 +68,7 @@ def code_differences(before: Pins, now: Pins) -> CodeDifferences:
     )
 
 
-def own_differences(
+def compare_own_code(
     before: str | None, before_kinds: Mapping[str, str], now: str | None, now_kinds: Mapping[str, str]
 ) -> dict[Kind, list[str]]:
     """Kind → what differs in this package's own code. Where kinds were not noted, all of it may train and measure.
@@ -78,9 +78,9 @@ def own_differences(
     if before is None or before == now:
         return {}
     if not before_kinds or not now_kinds:
-        return {"numbers": [f"{shown(before, now)}, and what changed in it is not known"]}
+        return {"numbers": [f"{show_change(before, now)}, and what changed in it is not known"]}
     return {
-        kind: [shown(before_kinds.get(kind), now_kinds.get(kind))]
+        kind: [show_change(before_kinds.get(kind), now_kinds.get(kind))]
         for kind in MEANING
         if kind != "plugins" and before_kinds.get(kind) != now_kinds.get(kind)
     }
@@ -88,7 +88,8 @@ def own_differences(
 
 def _line(kind: Literal["numbers", "judgement"], own: list[str], before: Pins, now: Pins) -> str | None:
     plugins = [
-        {name: digest for name, digest in pins.plugins.items() if plugin_kind(name) == kind} for pins in (before, now)
+        {name: digest for name, digest in pins.plugins.items() if find_plugin_kind(name) == kind}
+        for pins in (before, now)
     ]
     details = [*(f"harness's own code {text}" for text in own), *_changed(plugins[0], plugins[1])]
     if not details:
@@ -109,6 +110,6 @@ def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     return found
 
 
-def shown(before: str | None, now: str | None) -> str:
+def show_change(before: str | None, now: str | None) -> str:
     """Two digests by their first digits: ``0123456789ab → ba9876543210``."""
     return f"{(before or 'none')[:12]} → {(now or 'none')[:12]}"

@@ -1,4 +1,4 @@
-"""What a run runs on: code, packages, platform. No host name, no user name, no path."""
+"""The environment of a run: code, packages, platform. No host name, no user name, no path."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from pydantic import Field
 
 import harness
-from harness.ledger.code import package_code
-from harness.ledger.git import Unanswered, git, repository
+from harness.ledger.code import digest_package
+from harness.ledger.git import Unanswered, find_repository, git
 from harness.records import Record
 
 PACKAGES = (
@@ -29,9 +29,9 @@ PACKAGES = (
     "matplotlib",
     "pillow",
 )
-"""What is noted of a run."""
+"""Packages whose versions are noted of a run."""
 CALCULATING = ("torch", "torchvision", "triton", "numpy", "scipy", "scikit-learn", "pillow", "safetensors", "pydantic")
-"""Those that a result may depend on: they calculate, read data, or keep what is resumed. The others write pages."""
+"""The packages that a result may depend on: they calculate, read data, or keep what is resumed. Others write pages."""
 CODE = (".py", ".yaml", ".j2")
 """Endings of new files that may change what a run does."""
 
@@ -48,9 +48,9 @@ class Environment(Record):
     commit: str | None
     """Git commit; None where there is none."""
     no_commit: Unanswered | None = Field(default=None, exclude_if=lambda value: value is None)
-    """Why there is none; None also in events written before this was noted."""
+    """The reason that there is none; None also in events written before this was noted."""
     dirty: bool | None
-    """Whether files differ from the commit: tracked ones, and new ones that are code, YAML or templates; those below
+    """True if files differ from the commit: tracked ones, and new ones that are code, YAML or templates; those below
     verdicts/ aside."""
     dirty_digest: str | None
     """SHA-256 of that difference, as ``git diff --binary`` prints it, and of the new files; None if there is none."""
@@ -62,11 +62,11 @@ class Environment(Record):
     """System and machine, "Linux x86_64"."""
 
 
-def environment(root: Path) -> Environment:
-    """The environment of a run whose project folder is ``root``. Nothing is imported to find out versions."""
-    where = repository(root)
+def describe_environment(root: Path) -> Environment:
+    """Describe the environment of a run whose project folder is ``root``. Nothing is imported to find out versions."""
+    where = find_repository(root)
     difference = None if where.commit is None else _difference(root)
-    code = package_code()
+    code = digest_package()
     return Environment(
         harness=harness.__version__,
         code=code.digest,
@@ -82,7 +82,7 @@ def environment(root: Path) -> Environment:
 
 
 def _difference(root: Path) -> bytes | None:
-    """What the repository's files differ in, new ones by name and digest; the user's own diff settings have no say."""
+    """Return what the repository's files differ in, new ones by name and digest, whatever the user's diff settings."""
     settings = ("diff.noprefix=false", "diff.mnemonicPrefix=false", "diff.algorithm=myers", "diff.context=3")
     options = ("--binary", "--full-index", "--no-ext-diff", "--no-textconv", "--no-color", "--no-renames")
     chosen = [part for setting in settings for part in ("-c", setting)]

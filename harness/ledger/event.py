@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, NamedTuple
 
 import rfc8785
 from pydantic import StringConstraints, ValidationError, field_validator
@@ -15,7 +15,7 @@ from pydantic_core import from_json, to_json
 
 from harness.errors import HarnessError, Tampered
 from harness.ledger import carried, mending
-from harness.ledger.bodies import BODIES
+from harness.ledger.bodies import BODIES, EventType
 from harness.ledger.pins import Digest
 from harness.records import Record
 
@@ -29,7 +29,7 @@ class Event(Record):
     v: Literal[1] = VERSION
     """Version of this form."""
     type: str
-    """What it says: a key of ``BODIES``."""
+    """The type of the event: a key of ``BODIES``."""
     parents: tuple[Digest, ...]
     """Digests of all heads when it was appended, sorted."""
     claimed_time: Time
@@ -37,7 +37,7 @@ class Event(Record):
     actor: str
     """A name; never an e-mail address."""
     body: dict[str, Any]
-    """As its type's record has it."""
+    """The body, as its type's record has it."""
 
     @field_validator("parents")
     @classmethod
@@ -47,7 +47,7 @@ class Event(Record):
         return parents
 
     def to_bytes(self) -> bytes:
-        """The file's content.
+        """Return the file's content.
 
         Raises:
             ValueError: NaN, an infinity or an integer of 2^53 or more somewhere in the body.
@@ -56,7 +56,7 @@ class Event(Record):
 
     @cached_property
     def content(self) -> Record | None:
-        """The body as its type's record; None for a type that this version does not know.
+        """Return the body as its type's record; None for a type that this version does not know.
 
         Raises:
             ValidationError: a body of another form.
@@ -65,20 +65,12 @@ class Event(Record):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of its bytes: its name."""
+        """Return the SHA-256 of its bytes, which is its name."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
 
-class Entered(Protocol):
-    """Events that were entered by some moment: a ledger's by now, or those that an audit finds before an event."""
-
-    def events(self) -> tuple[Event, ...]:
-        """Return them, parents first."""
-        ...
-
-
 def read_event(path: Path, digest: str, what: str) -> Event:
-    """The event in a file that is named by its digest; ``what`` says in an error which event that is.
+    """Read the event in a file that is named by its digest; ``what`` says in an error which event that is.
 
     Raises:
         Tampered: missing, another content than its name says, not canonical, or not of its type's form.
@@ -87,7 +79,7 @@ def read_event(path: Path, digest: str, what: str) -> Event:
 
 
 def parse_event(data: bytes, where: str) -> Event:
-    """The event that a file holds; ``where`` names the file in errors.
+    """Return the event that a file holds; ``where`` names the file in errors.
 
     Raises:
         Tampered: not canonical, or not of its type's form.
@@ -114,8 +106,31 @@ def parse_event(data: bytes, where: str) -> Event:
     return event
 
 
+class StoredFixing(NamedTuple):
+    """A registration or an amendment, as far as it is read from bytes whose trail is not here."""
+
+    type: EventType
+    """registered or amended."""
+    hypothesis: str
+    """The hypothesis's id."""
+    claimed_time: str
+    """UTC; what the writer's clock said."""
+
+
+def read_fixing(data: bytes) -> StoredFixing | None:
+    """Read which hypothesis an event registers or amends; None if it does neither, or cannot be read."""
+    try:
+        event = json.loads(data)
+        type_ = EventType(event["type"])
+        if type_ in (EventType.REGISTERED, EventType.AMENDED):
+            return StoredFixing(type_, str(event["body"]["hypothesis"]), str(event["claimed_time"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        pass
+    return None
+
+
 def _read(data: bytes) -> tuple[Any, bool]:
-    """The JSON value, and whether the bytes are certainly canonical (RFC 8785); if not, nothing is said.
+    """Read the JSON value, and tell whether the bytes are certainly canonical (RFC 8785); if not, nothing is said.
 
     pydantic reads and writes three times as fast as ``json``, and writes a plain value as RFC 8785 does but for the
     order of keys, which it keeps.
@@ -130,7 +145,7 @@ def _read(data: bytes) -> tuple[Any, bool]:
 
 
 def _plain(value: dict[str, Any] | list[Any]) -> bool:
-    """Whether keys are in order, and numbers of a kind of which there is one way to write them."""
+    """Tell whether keys are in order, and numbers of a kind of which there is one way to write them."""
     inner: Iterable[Any] = value
     if isinstance(value, dict):
         if list(value) != sorted(value):
@@ -146,7 +161,7 @@ def _plain(value: dict[str, Any] | list[Any]) -> bool:
 
 
 def read_named(path: Path, digest: str, what: str) -> bytes:
-    """The bytes of a file that is named by their digest.
+    """Read the bytes of a file that is named by their digest.
 
     Raises:
         Tampered: missing, or other bytes than its name says.
@@ -156,21 +171,21 @@ def read_named(path: Path, digest: str, what: str) -> bytes:
         data = path.read_bytes()
     except FileNotFoundError:
         missing = Tampered(f"{what} is missing", where=str(path), expected=digest, got="no such file")
-        if (lacking := carried.left_out(_root(path))) is not None:
+        if (lacking := carried.find_left_out(_root(path))) is not None:
             missing = Tampered(f"{what} is not here: {lacking.what}", where=str(path), remedy=lacking.remedy)
         raise missing from None
     except OSError as error:
         reason = f"{what} could not be read: {error.strerror or error}"
         raise HarnessError(reason, where=str(path), remedy="check the file's permissions") from error
     if (got := hashlib.sha256(data).hexdigest()) != digest:
-        if (command := mending.advice(path, _root(path), data, digest)) is not None:
+        if (command := mending.advise(path, _root(path), data, digest)) is not None:
             raise Tampered(f"{what}: {mending.CHANGED}", where=str(path), remedy=command)
         raise Tampered(f"{what} is not what its name says", where=str(path), expected=digest, got=got)
     return data
 
 
 def _root(path: Path) -> Path:
-    """The trail of an event's or object's file, which lies two folders below it."""
+    """Return the trail of an event's or object's file, which lies two folders below it."""
     return path.parent.parent.parent
 
 

@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import Tampered
-from harness.ledger.bodies import BODIES
+from harness.ledger.bodies import BODIES, TYPES
 from harness.ledger.durable import publish
 from harness.ledger.event import Event, read_event, read_named
-from harness.ledger.git import actor as current_actor
+from harness.ledger.git import find_actor as current_actor
+from harness.ledger.index import LedgerIndex
 from harness.records import Record
 from harness.system.locks import Lock
 
@@ -43,25 +44,44 @@ class Ledger:
         self._objects = root / "objects" / "sha256"
         self._events = f"{self.folder}{os.sep}"
         self._seen: dict[str, tuple[tuple[int, ...], Event]] = {}
+        self._index = LedgerIndex(())
+
+    def index(self) -> LedgerIndex:
+        """Return all events with their typed bodies, by type, hypothesis and run, as they are at this moment.
+
+        Raises:
+            Tampered: as ``events``.
+        """
+        found = self._read_all()
+        if found.keys() != self._index.digests:
+            self._index = LedgerIndex(in_order(found))
+        return self._index
 
     def events(self) -> tuple[Event, ...]:
-        """All events, parents first; among events that could both come next, the earlier claimed time, then the
+        """Return all events, parents first; among events that could both come next, the earlier claimed time, then the
         smaller digest. Adding events, or merging another branch's, never changes the order of those already there.
 
         Raises:
             Tampered: a file that is not named by its digest, is not canonical, has no valid body, or is missing
                 although another event names it as a parent.
         """
-        return in_order(self._read_all())
+        return self.index().events
 
     def heads(self) -> tuple[str, ...]:
-        """Digests of the events that no other names as a parent, sorted; one after any append.
+        """Return the digests of the events that no other names as a parent, sorted; one after any append.
 
         Raises:
             Tampered: as ``events``.
         """
-        found = self._read_all()
-        return tuple(sorted(set(found) - {parent for event in found.values() for parent in event.parents}))
+        return self.index().heads
+
+    def record(self, body: Record, *, first: Callable[[Event], object] = lambda _: None) -> Event:
+        """Append an event of the type whose body this is.
+
+        Raises:
+            StorageFailed, Tampered: as ``append``.
+        """
+        return self.append(TYPES[type(body)], body, first=first)
 
     def append(
         self,
@@ -71,7 +91,7 @@ class Ledger:
         *,
         first: Callable[[Event], object] = lambda _: None,
     ) -> Event:
-        """Add an event after all heads, durably, and return it. ``actor`` defaults to git's user name; ``first`` is
+        """Append an event after all heads, durably, and return it. ``actor`` defaults to git's user name; ``first`` is
         called with the event before it is written.
 
         Raises:
@@ -123,7 +143,7 @@ class Ledger:
         return digest
 
     def read_object(self, digest: str) -> bytes:
-        """The object of this digest.
+        """Read the object of this digest.
 
         Raises:
             ValueError: not a digest.
@@ -132,7 +152,7 @@ class Ledger:
         return read_named(self.object_path(digest), digest, "a registered object")
 
     def object_path(self, digest: str) -> Path:
-        """Where the object of this digest is kept.
+        """Return where the object of this digest is kept.
 
         Raises:
             ValueError: not a digest.
@@ -158,7 +178,7 @@ class Ledger:
         return found
 
     def _read(self, digest: str, what: str) -> Event:
-        """The event of this digest; read and checked again only if its file was touched since this ledger read it."""
+        """Return the event of this digest; its file is read again only if it was touched since this ledger read it."""
         try:
             # Texts, not Path objects: this is done for every event at every look.
             status = os.stat(f"{self._events}{digest}.json")  # noqa: PTH116

@@ -1,4 +1,4 @@
-"""What checking a piece of outside evidence came to: a time stamp or a signature over a head."""
+"""The result of checking a piece of outside evidence: a time stamp or a signature over a head."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ class Found(NamedTuple):
     """verified: by a root or signer that the reader named; unchecked: it fits the head, but nobody vouches for who made
     it; wrong: it does not fit, or is missing."""
     problem: str | None = None
-    """Why it is not verified."""
+    """The reason that it is not verified."""
     time: str | None = None
     """UTC, by the authority's clock."""

@@ -1,4 +1,4 @@
-"""Which hypotheses are registered as members of a family: whoever was one once stays one."""
+"""Members of families, by registration: whoever was one once stays one."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ class Member(Record):
     """The largest of its decisions'."""
 
 
-def families(ledger: Ledger) -> dict[str, tuple[Member, ...]]:
-    """Family → its members in ledger order. An amendment can add a hypothesis to a family and never take it out, so
-    that nobody makes a family smaller after having seen a verdict.
+def list_families(ledger: Ledger) -> dict[str, tuple[Member, ...]]:
+    """Return family → its members in ledger order.
+
+    An amendment can add a hypothesis to a family and never take it out, so that nobody makes a family smaller after
+    having seen a verdict.
 
     Raises:
         Tampered: as ``Ledger.events``, or a registered form is missing from the objects.
     """
     found: dict[str, dict[str, Member]] = {}
-    for event in ledger.events():
-        if event.type not in ("registered", "amended"):
-            continue
-        form = json.loads(ledger.read_object(event.body["canonical"]))
-        name, family = str(event.body["hypothesis"]), form.get("family")  # registrations from before had no such field
+    for entry in ledger.index().fixing():
+        form = json.loads(ledger.read_object(entry.body.canonical))
+        name, family = entry.body.hypothesis, form.get("family")  # registrations from before had no such field
         if family is not None and name not in found.setdefault(family, {}):
             alpha = max(decision["criterion"]["alpha"] for decision in form["decisions"].values())
-            found[family][name] = Member(hypothesis=name, registered=event.claimed_time, alpha=alpha)
+            found[family][name] = Member(hypothesis=name, registered=entry.claimed_time, alpha=alpha)
     return {family: tuple(members.values()) for family, members in sorted(found.items())}

@@ -36,7 +36,7 @@ REMEDIES: dict[State, str] = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What a git command printed, or why there is no answer."""
+    """The output of a git command, or the reason that there is none."""
 
     out: bytes | None
     """Standard output; None if the command failed."""
@@ -57,9 +57,9 @@ class Repository:
     commit: str | None = None
     """HEAD's commit."""
     problem: str = ""
-    """What is wrong, as a clause: "there is no git on this machine"; empty if git answers."""
+    """The problem, as a clause: "there is no git on this machine"; empty if git answers."""
     remedy: str = ""
-    """What to do about it; empty if git answers."""
+    """A remedy for it; empty if git answers."""
 
 
 def git(folder: Path, *arguments: str, given: bytes = b"") -> bytes | None:
@@ -89,7 +89,7 @@ def ask(folder: Path, *arguments: str, given: bytes = b"") -> Answer:
     return _refused(done.stderr.decode(errors="replace"))
 
 
-def repository(folder: Path, project: Path | None = None) -> Repository:
+def find_repository(folder: Path, project: Path | None = None) -> Repository:
     """Find the repository that a folder lies in. A folder that is not there yet counts where it would be made.
 
     ``project``: the folder of the project that it belongs to. If that is in a repository and ``folder`` in none, then
@@ -120,13 +120,13 @@ def repository(folder: Path, project: Path | None = None) -> Repository:
     return Repository("answers", Path(top_line), prefix, head.out.decode().strip())
 
 
-def whole(folder: Path, how: str = "--refetch --no-filter origin") -> str:
-    """The command that fetches what a partial clone lacks, or by ``--unshallow`` a shallow one."""
+def write_fetch(folder: Path, how: str = "--refetch --no-filter origin") -> str:
+    """Write the command that fetches what a partial clone lacks, or by ``--unshallow`` a shallow one."""
     return f"git -C {quote(str(folder.absolute()))} fetch {how}"
 
 
-def actor(folder: Path) -> str:
-    """Who acts: git's ``user.name`` if there is one, else the user's name on this system; never an e-mail address."""
+def find_actor(folder: Path) -> str:
+    """Return who acts: git's ``user.name``, or else the user's name on this system; never an e-mail address."""
     name = (git(folder, "config", "user.name") or b"").decode(errors="replace").strip()
     if name and "@" not in name:
         return name
@@ -137,7 +137,7 @@ def actor(folder: Path) -> str:
 
 
 def _environment(inherited: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a git command: nothing that redirects it, and no way to fetch what a partial clone lacks."""
+    """Return the environment of a git command: nothing redirects it, and it can't fetch what a partial clone lacks."""
     own = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
     return {name: value for name, value in inherited.items() if name not in REDIRECTING} | own
 

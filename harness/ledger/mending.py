@@ -29,8 +29,8 @@ COMMITS = 10
 MESSAGE = "-m 'The trail as it was written' -- ."
 
 
-def variants(data: bytes) -> Iterator[bytes]:
-    """What a file could have been before its line ends, its final line end or its byte-order mark were changed."""
+def list_variants(data: bytes) -> Iterator[bytes]:
+    """Yield what a file could have been before its line ends, its last line end or its byte-order mark were changed."""
     if len(data) > LARGEST:
         return
     plain = data.replace(b"\r\n", b"\n")
@@ -46,35 +46,35 @@ def variants(data: bytes) -> Iterator[bytes]:
     yield MARK + data
 
 
-def undone(data: bytes, digest: str) -> bytes | None:
-    """The bytes of this digest that ``data`` were made of by a change of line ends; None if they were not."""
-    return next((one for one in variants(data) if hashlib.sha256(one).hexdigest() == digest), None)
+def undo(data: bytes, digest: str) -> bytes | None:
+    """Return the bytes of this digest that ``data`` were made of by a change of line ends; None if they were not."""
+    return next((one for one in list_variants(data) if hashlib.sha256(one).hexdigest() == digest), None)
 
 
-def original(root: Path, path: str, data: bytes, digest: str) -> bytes | None:
-    """The bytes of this digest, by ``undone`` or from git, if ``data`` differ from them in nothing but blanks."""
-    if (found := undone(data, digest)) is not None or len(data) > LARGEST:
+def find_original(root: Path, path: str, data: bytes, digest: str) -> bytes | None:
+    """Return the bytes of this digest, by ``undo`` or from git, if ``data`` differ from them in blanks only."""
+    if (found := undo(data, digest)) is not None or len(data) > LARGEST:
         return found
     kept = next((copy for copy in _copies(root, path) if hashlib.sha256(copy).hexdigest() == digest), None)
     return kept if kept is not None and _bare(kept) == _bare(data) else None
 
 
-def unnamed_original(root: Path, path: str, data: bytes) -> bytes | None:
-    """What git has of a file whose digest nothing names, as a pilot's, if ``data`` differ from it in blanks only."""
+def find_unnamed_original(root: Path, path: str, data: bytes) -> bytes | None:
+    """Return what git has of a file whose digest nothing names, as a pilot's, if ``data`` differ in blanks only."""
     kept = list(_copies(root, path)) if len(data) <= LARGEST else []
     return next((copy for copy in kept if _bare(copy) == _bare(data)), None) if data not in kept else None
 
 
 def _copies(root: Path, path: str) -> Iterator[bytes]:
-    """A file as HEAD and the newest commits that changed it have it."""
+    """Yield a file as HEAD and the newest commits that changed it have it."""
     commits = git(root, "rev-list", f"--max-count={COMMITS}", "HEAD", "--", path) or b""
     for commit in dict.fromkeys(("HEAD", *commits.decode().split())):
         if (kept := git(root, "cat-file", "blob", f"{commit}:./{path}")) is not None:
             yield kept
 
 
-def repair(root: Path) -> str:
-    """The command that writes files back as they were, wherever it is given."""
+def write_repair(root: Path) -> str:
+    """Write the command that writes files back as they were, wherever it is given."""
     return f"harness audit --restore --verdicts {quote(str(root.absolute()))}"
 
 
@@ -92,44 +92,44 @@ def restore(root: Path, files: Mapping[str, bytes]) -> None:
             temporary.replace(root / path)
     attributes = root / ".gitattributes"
     lines = attributes.read_bytes().splitlines()
-    if lines[-1:] != [ATTRIBUTE.encode()] and not protected(root, next(iter(files))):
+    if lines[-1:] != [ATTRIBUTE.encode()] and not is_protected(root, next(iter(files))):
         write_atomic(attributes, b"\n".join([*lines, ATTRIBUTE.encode(), b""]))
 
 
-def to_commit(root: Path) -> str | None:
-    """The command that commits what git finds other in the trail than it has; None if it finds nothing."""
+def write_commit(root: Path) -> str | None:
+    """Write the command that commits what git finds other in the trail than it has; None if it finds nothing."""
     if not git(root, "status", "--porcelain", "--", "."):
         return None
     inside = f"git -C {quote(str(root.absolute()))}"
     return f"{inside} add . && {inside} commit {MESSAGE}"
 
 
-def committing(root: Path, path: str) -> str:
-    """The command that commits the trail's files as they are here, which are right where git's copies are not."""
+def write_renormalising(root: Path, path: str) -> str:
+    """Write the command that commits the trail's files as they are here, which are right where git's copies are not."""
     inside = f"git -C {quote(str(root.absolute()))}"
-    protect = protection(root, path)
+    protect = write_protection(root, path)
     rule = f" && {inside} add .gitattributes" if protect or (root / ".gitattributes").exists() else ""
     return f"{protect}{inside} add --renormalize .{rule} && {inside} commit {MESSAGE}"
 
 
-def protection(root: Path, path: str) -> str:
-    """The beginning of a command: what keeps git from converting the trail's files again; empty if something does."""
-    if protected(root, path):
+def write_protection(root: Path, path: str) -> str:
+    """Begin a command by what keeps git from converting the trail's files again; empty if something does already."""
+    if is_protected(root, path):
         return ""
     return f"printf '%s\\n' {quote(ATTRIBUTE)} >> {quote(str(root.absolute() / '.gitattributes'))} && "
 
 
-def protected(root: Path, path: str) -> bool:
+def is_protected(root: Path, path: str) -> bool:
     """Tell whether git converts no line ends of a file."""
     return (git(root, "check-attr", "-z", "text", "--", path) or b"").endswith(b"\0unset\0")
 
 
-def advice(file: Path, root: Path, data: bytes, digest: str) -> str | None:
-    """The command that repairs a file of a trail if only its line ends or blanks were changed; else None."""
+def advise(file: Path, root: Path, data: bytes, digest: str) -> str | None:
+    """Write the command that repairs a file of a trail if only its line ends or blanks were changed; else None."""
     path = Path(os.path.relpath(file, root)).as_posix()
-    return repair(root) if original(root, path, data, digest) is not None else None
+    return write_repair(root) if find_original(root, path, data, digest) is not None else None
 
 
 def _bare(data: bytes) -> bytes:
-    """A text without blanks at the ends of its lines, empty lines at its end, and a byte-order mark."""
+    """Strip a text of blanks at the ends of its lines, empty lines at its end, and a byte-order mark."""
     return BLANKS.sub(b"", data.removeprefix(MARK)).rstrip(b"\n")

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 OWN_MARKS = ("pyproject.toml", ".git")
-"""What makes a folder a project of its own even inside another. A trail alone does not: it may be the second one."""
+"""Marks of a folder that is a project of its own even inside another. A trail is none: it may be the second one."""
 HYPOTHESES = "hypotheses"
-"""What such a folder must hold besides for its trails to be its own: they could be ours otherwise."""
+"""The folder that such a project must hold besides for its trails to be its own: they could be ours otherwise."""
 ENVIRONMENT = "pyvenv.cfg"
 PASSED_OVER = (
     "node_modules", "__pycache__", "site-packages", ".git", ".cache", ".hypothesis", ".mypy_cache", ".nox",
@@ -38,13 +38,13 @@ class _Search:
     budget: int = MOST_ENTRIES
 
 
-def base_of(project: Path) -> Path:
+def find_base(project: Path) -> Path:
     """Return the folder that a project's trails are searched in: the nearest above it that is a project for sure."""
     above = (project, *project.parents)
     return next((folder for folder in above if any((folder / mark).exists() for mark in OWN_MARKS)), project)
 
 
-def trails(base: Path, own: Path, data: Path | None = None) -> tuple[list[Nearby], bool]:
+def find_trails(base: Path, own: Path, data: Path | None = None) -> tuple[list[Nearby], bool]:
     """Find the folders below ``base`` that hold a ledger, but for ``own``, nearest first, and tell whether all of it
     was searched.
 
@@ -92,7 +92,7 @@ def _below(search: _Search, todo: _Todo) -> tuple[list[Nearby], _Todo]:
     return found, later
 
 
-def unfound(base: Path, trail: Path, data: Path | None) -> str | None:
+def explain_unfound(base: Path, trail: Path, data: Path | None) -> str | None:
     """Say why a search of the project would not come to a trail in this folder, as a clause about it; None if it
     would, or if the folder is outside.
     """
@@ -120,12 +120,12 @@ def _inside(base: Path, path: Path) -> bool:
     return place != top and place.is_relative_to(top)
 
 
-def outside(base: Path, trail: Path) -> bool:
+def is_outside(base: Path, trail: Path) -> bool:
     """Tell whether a trail lies elsewhere than in the project's folder or a folder of it."""
     return not _place(trail).is_relative_to(os.path.realpath(base))
 
 
 def _place(path: Path) -> Path:
-    """Where a path lies: links above it are followed, and itself, which a search finds by its name, is not."""
+    """Return where a path lies: links above it are followed, and itself, which a search finds by its name, is not."""
     whole = Path(os.path.abspath(path))  # noqa: PTH100 (links are followed on the next line)
     return Path(os.path.realpath(whole.parent)) / whole.name

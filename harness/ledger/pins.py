@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 import harness
-from harness.ledger.code import package_code
+from harness.ledger.code import digest_package
 from harness.plugins.registry import Plugin, digest_source, members, normalise_newlines
 from harness.records import Hypothesis, Record
 
@@ -35,11 +35,11 @@ class Pins(Record):
     """The templates themselves, for the ledger's objects; not part of the event."""
 
 
-def pins(hypothesis: Hypothesis, template_folder: Path) -> Pins:
-    """What a run of ``hypothesis`` uses: all plug-ins of its arms, estimands and decisions, and all templates."""
+def pin_code(hypothesis: Hypothesis, template_folder: Path) -> Pins:
+    """Pin what a run of ``hypothesis`` uses: all plug-ins of its arms, estimands and decisions, and all templates."""
     paths = sorted(template_folder.rglob("*.j2"))
     templates = {path.relative_to(template_folder).as_posix(): normalise_newlines(path.read_bytes()) for path in paths}
-    code = package_code()
+    code = digest_package()
     return Pins(
         harness=harness.__version__,
         code=code.digest,

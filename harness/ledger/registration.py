@@ -13,9 +13,9 @@ from harness.domain.form_differences import find_differences, write_value
 from harness.errors import HarnessError, UsageError
 from harness.ledger import carried
 from harness.ledger.bodies import AmendedBody, RegisteredBody
-from harness.ledger.differing import CodeDifferences, code_differences
+from harness.ledger.differing import CodeDifferences, compare_code
 from harness.ledger.events import Event, Ledger
-from harness.ledger.pins import Pins, pins
+from harness.ledger.pins import Pins, pin_code
 from harness.plugins.fields import Unit
 from harness.records import Hypothesis, Record
 
@@ -23,26 +23,26 @@ __all__ = [
     "Comparison",
     "Pins",
     "Registration",
-    "canonical",
+    "choose_seeds",
     "compare",
-    "derived_seeds",
-    "differences",
+    "derive_seeds",
     "find_registration",
-    "pins",
+    "list_differences",
+    "pin_code",
     "register",
-    "seeds",
+    "write_canonical",
 ]
 
 SEED_TAG = b"harness/seed/v1\0"
 
 
 class Registration(Record):
-    """What is registered of a hypothesis: by its first registration, or by an amendment of it."""
+    """A hypothesis as it is registered: by its first registration, or by an amendment of it."""
 
     digest: str
-    """Of the first registration's event."""
+    """Digest of the first registration's event."""
     claimed_time: str
-    """Of the first registration, UTC."""
+    """Claimed time of the first registration, UTC."""
     amendment: str | None = None
     """Digest of the amendment that fixed the rest, if there was one."""
     raw: str
@@ -54,7 +54,7 @@ class Registration(Record):
     seeds: Annotated[tuple[int, ...], Unit("seed numbers")]
     """Derived from the event's digest, or hand-picked."""
     hand_picked_seeds: bool
-    """Whether the file lists its seeds."""
+    """True if the file lists its seeds."""
     pins: Pins
     """The code that it fixed, by digest."""
     data: dict[str, str]
@@ -69,11 +69,11 @@ class Comparison(Record):
     differences: tuple[str, ...]
     """Field by field, "arms.penalized.penalty.strength: 0.01 → 0.02"; empty unless changed."""
     code: CodeDifferences
-    """What differs in the code, by what it is meant for."""
+    """Differences in the code, by what it is meant for."""
 
 
-def canonical(hypothesis: Hypothesis) -> bytes:
-    """The hypothesis with all defaults as RFC 8785 bytes: the same meaning gives the same bytes."""
+def write_canonical(hypothesis: Hypothesis) -> bytes:
+    """Write the hypothesis with all defaults as RFC 8785 bytes: the same meaning gives the same bytes."""
     return rfc8785.dumps(hypothesis.model_dump(mode="json"))
 
 
@@ -105,31 +105,29 @@ def register(
             hypothesis=hypothesis.id,
             title=hypothesis.title,
             raw=ledger.store_object(loaded_raw),
-            canonical=ledger.store_object(canonical(hypothesis)),
+            canonical=ledger.store_object(write_canonical(hypothesis)),
             claims=ledger.store_object(claims_raw),
             seeds=hypothesis.seeds.list or hypothesis.seeds.number,
             pins=pins,
             data=dict(data or {}),
         )
-        return ledger.append("registered", body)
+        return ledger.record(body)
 
 
 def find_registration(ledger: Ledger, hypothesis_id: str) -> Registration | None:
-    """The first registration of the hypothesis in ledger order.
+    """Find the first registration of the hypothesis in ledger order.
 
     Raises:
         Tampered: as ``Ledger.events``.
     """
-    for event in ledger.events():
-        if event.type == "registered" and event.body["hypothesis"] == hypothesis_id:
-            return fixed_by(event.digest, event.claimed_time, RegisteredBody.model_validate(event.body))
-    return None
+    found = ledger.index().of(hypothesis_id, RegisteredBody)
+    return make_registration(found[0].digest, found[0].claimed_time, found[0].body) if found else None
 
 
-def fixed_by(
+def make_registration(
     digest: str, claimed_time: str, body: RegisteredBody | AmendedBody, amendment: str | None = None
 ) -> Registration:
-    """What the registration ``digest`` fixes, or an amendment of it."""
+    """Return what the registration ``digest`` fixes, or an amendment of it."""
     return Registration(
         digest=digest,
         claimed_time=claimed_time,
@@ -137,24 +135,24 @@ def fixed_by(
         raw=body.raw,
         canonical=body.canonical,
         claims=body.claims,
-        seeds=derived_seeds(digest, body.seeds) if isinstance(body.seeds, int) else body.seeds,
+        seeds=derive_seeds(digest, body.seeds) if isinstance(body.seeds, int) else body.seeds,
         hand_picked_seeds=not isinstance(body.seeds, int),
         pins=body.pins,
         data=body.data,
     )
 
 
-def seeds(registration_digest: str, hypothesis: Hypothesis) -> tuple[int, ...]:
-    """The seed numbers of ``hypothesis``: its list as it is, or 48-bit numbers derived from the first registration.
+def choose_seeds(registration_digest: str, hypothesis: Hypothesis) -> tuple[int, ...]:
+    """Return the seeds of ``hypothesis``: its list as it is, or 48-bit numbers derived from the first registration.
 
     Seed i is the first 6 bytes, big-endian, of SHA-256("harness/seed/v1" ‖ 0 ‖ registration ‖ i as 8 bytes), so no
     confirming number can be older than the registration and a rerun cannot roll again.
     """
-    return hypothesis.seeds.list or derived_seeds(registration_digest, hypothesis.seeds.number)
+    return hypothesis.seeds.list or derive_seeds(registration_digest, hypothesis.seeds.number)
 
 
-def derived_seeds(registration_digest: str, count: int) -> tuple[int, ...]:
-    """The first ``count`` seed numbers that follow from a registration's event."""
+def derive_seeds(registration_digest: str, count: int) -> tuple[int, ...]:
+    """Derive the first ``count`` seed numbers that follow from a registration's event."""
     start = SEED_TAG + bytes.fromhex(registration_digest)
     numbers = tuple(
         int.from_bytes(hashlib.sha256(start + index.to_bytes(8, "big")).digest()[:6], "big") for index in range(count)
@@ -165,48 +163,48 @@ def derived_seeds(registration_digest: str, count: int) -> tuple[int, ...]:
 
 
 def compare(registration: Registration, hypothesis: Hypothesis, raw: bytes, pins: Pins, ledger: Ledger) -> Comparison:
-    """What differs between the registration and the file, its meaning and the code as they are now.
+    """Compare the registration with the file, its meaning and the code as they are now.
 
     Raises:
         Tampered: the registered form is missing from the ledger's objects or was changed there.
     """
-    now = canonical(hypothesis)
+    now = write_canonical(hypothesis)
     changed: tuple[str, ...] = ()
     if hashlib.sha256(now).hexdigest() != registration.canonical:
-        changed = meaning_differences(json.loads(ledger.read_object(registration.canonical)), json.loads(now))
+        changed = compare_meanings(json.loads(ledger.read_object(registration.canonical)), json.loads(now))
     same_text = hashlib.sha256(raw).hexdigest() == registration.raw
     return Comparison(
         status="changed" if changed else "identical" if same_text else "comment_only",
         differences=changed,
-        code=code_differences(registration.pins, pins),
+        code=compare_code(registration.pins, pins),
     )
 
 
-def differences(before: Hypothesis, now: Hypothesis) -> tuple[str, ...]:
-    """Field by field what ``now`` says otherwise than ``before``."""
-    return written_differences(before.model_dump(mode="json"), now.model_dump(mode="json"))
+def list_differences(before: Hypothesis, now: Hypothesis) -> tuple[str, ...]:
+    """List field by field what ``now`` says otherwise than ``before``."""
+    return compare_forms(before.model_dump(mode="json"), now.model_dump(mode="json"))
 
 
-def meaning_differences(before: dict[str, Any], now: dict[str, Any]) -> tuple[str, ...]:
-    """Field by field what one canonical form says otherwise than another, fields added to the form since aside.
+def compare_meanings(before: dict[str, Any], now: dict[str, Any]) -> tuple[str, ...]:
+    """List field by field what one canonical form says otherwise than another, fields added to the form since aside.
 
     A file that does not use them means what it meant, so they are no difference. A form that today's records refuse is
     compared as it is.
     """
     old, new = _in_todays_form(before), _in_todays_form(now)
-    return written_differences(before, now) if old is None or new is None else written_differences(old, new)
+    return compare_forms(before, now) if old is None or new is None else compare_forms(old, new)
 
 
-def written_differences(before: Any, now: Any) -> tuple[str, ...]:
-    """Field by field what one JSON value says otherwise than another, as they are."""
+def compare_forms(before: Any, now: Any) -> tuple[str, ...]:
+    """List field by field what one JSON value says otherwise than another, as they are."""
     return tuple(
         f"{one.field}: {write_value(one.before)} → {write_value(one.now)}" for one in find_differences(before, now)
     )
 
 
 def _in_todays_form(form: dict[str, Any]) -> Any:
-    """A canonical form with the fields that were added since, at their defaults; None if today's records refuse it."""
+    """Return a canonical form with the fields that were added since, at their defaults; None if it is refused today."""
     try:
-        return json.loads(canonical(Hypothesis.model_validate(form)))
+        return json.loads(write_canonical(Hypothesis.model_validate(form)))
     except ValueError:
         return None

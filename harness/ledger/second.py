@@ -1,11 +1,10 @@
-"""Whether a hypothesis is registered in another trail of its project, or in what git has of this one.
+"""The refusal of a hypothesis that is registered in another trail of its project, or in what git has of this one.
 
 A registration derives the seeds: whoever may register the same question twice, in two trails, may choose the draw.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator
@@ -14,14 +13,18 @@ from pathlib import Path
 from shlex import quote
 
 from harness.errors import UsageError
-from harness.ledger.carried import left_out, put_back
-from harness.ledger.git import Repository, git, repository
-from harness.ledger.nearby import Nearby, base_of, outside, trails, unfound
-from harness.ledger.versions import OWN, contents, every_version
+from harness.ledger.bodies import EventType
+from harness.ledger.carried import find_left_out, write_put_back
+from harness.ledger.event import read_fixing
+from harness.ledger.git import Repository, find_repository, git
+from harness.ledger.nearby import Nearby, explain_unfound, find_base, find_trails, is_outside
+from harness.ledger.versions import OWN, list_versions, read_contents
 from harness.wording import counted
 
 EVENT = re.compile(r"(?P<trail>(?:.+/)?)ledger/events/(?P<digest>[0-9a-f]{64})\.json")
 ASKING = re.compile(r"(?P<project>.+/)hypotheses/[^/]+\.yaml")
+REGISTERED = f'"{EventType.REGISTERED}"'.encode()
+"""Stands in every registration: events without it are not parsed."""
 EVENTS = ":(top,glob)**/ledger/events/*.json"
 USE_THAT = (
     "use that trail: name it with --verdicts or, for good, as verdicts in [tool.harness]; a new question has a new id"
@@ -48,7 +51,7 @@ class Surroundings:
 
 @dataclass
 class _Asked:
-    """What is looked for, and what is found that does not forbid it."""
+    """The hypothesis that is looked for, and findings that do not forbid it."""
 
     hypothesis: str
     trail: Path
@@ -82,20 +85,20 @@ def refuse_second(around: Surroundings, hypothesis: str) -> tuple[str, ...]:
     """
     entered = {file.stem for file in (around.trail / "ledger" / "events").glob("*.json")}
     asked = _Asked(hypothesis, around.trail, entered)
-    base = base_of(around.project)
+    base = find_base(around.project)
     _refuse_what_folders_hold(asked, base, around)
-    if (why := unfound(base, around.trail, around.data)) is not None:
+    if (why := explain_unfound(base, around.trail, around.data)) is not None:
         raise UsageError(
             f"a later registration would not find this trail: {why}",
             where=str(around.trail),
             remedy="leave --verdicts and HARNESS_VERDICTS out, or name another folder of the project",
         )
-    if outside(base, around.trail) and not _same(around.trail, around.own):
+    if is_outside(base, around.trail) and not _same(around.trail, around.own):
         asked.notes.append(
             f"this trail, {around.trail}, lies outside the project: registrations from elsewhere don't know of it, "
             "unless [tool.harness] names it"
         )
-    where = repository(base)
+    where = find_repository(base)
     if where.state == "git says no":
         asked.notes.append(f"not looked at: whether git holds a registration of this id ({where.problem})")
     if where.state == "answers":
@@ -117,17 +120,20 @@ class Elsewhere:
     """A registration in another trail."""
 
     hypothesis: str
+    """The hypothesis's id."""
     event: str
+    """Digest of the registration."""
     time: str
-    """Claimed, UTC."""
+    """Claimed time, UTC."""
     what: str
-    """What kind of place it is in."""
+    """The kind of place it is in."""
     place: Path
+    """The trail."""
     other_project: bool
-    """Whether it is in another project of the repository, which may well ask the same."""
+    """True if it is in another project of the repository, which may well ask the same."""
 
 
-def registered_elsewhere(around: Surroundings, hypotheses: Collection[str]) -> tuple[list[Elsewhere], list[str]]:
+def find_registered_elsewhere(around: Surroundings, hypotheses: Collection[str]) -> tuple[list[Elsewhere], list[str]]:
     """Find the registrations of these ids in other trails, where ``refuse_second`` would look for them, and say what
     could not be looked at.
 
@@ -138,12 +144,12 @@ def registered_elsewhere(around: Surroundings, hypotheses: Collection[str]) -> t
     found: dict[str, Elsewhere] = {}
 
     def look(events: Iterable[tuple[str, bytes]], what: str, place: Path, other_project: bool = False) -> None:
-        for digest, hypothesis, time in _registrations(events, hypotheses):
+        for digest, hypothesis, time in _read_registrations(events, hypotheses):
             if digest not in entered:
                 found.setdefault(digest, Elsewhere(hypothesis, digest, time, what, place, other_project))
 
-    base = base_of(around.project)
-    beside, whole = trails(base, around.trail, around.data)
+    base = find_base(around.project)
+    beside, whole = find_trails(base, around.trail, around.data)
     if not whole:
         asked.notes.append(TOO_MANY)
     for trail in dict.fromkeys((around.own, *around.named)):
@@ -153,16 +159,16 @@ def registered_elsewhere(around: Surroundings, hypotheses: Collection[str]) -> t
         inner = other.project is not None
         what = "another project of this repository" if inner else "another trail of this project"
         look(_stored(other.trail), what, other.trail, inner)
-    where = repository(base)
+    where = find_repository(base)
     if where.state == "git says no":
         asked.notes.append(f"not looked at: what git holds of other trails ({where.problem})")
     if where.top is None:
         return list(found.values()), asked.notes
-    for other in _in_work_trees(asked, where):
+    for other in _find_in_work_trees(asked, where):
         if other.project is None:
             look(_stored(other.trail), "another work tree of this repository", other.trail)
-    for blobs in _in_git(asked, where) if where.state == "answers" else ():
-        there = contents(where.top, list(blobs)) if blobs else {}
+    for blobs in _find_in_git(asked, where) if where.state == "answers" else ():
+        there = read_contents(where.top, list(blobs)) if blobs else {}
         for blob, kept in blobs.items():
             if blob in there and not _same(where.top / kept.folder, around.trail):
                 what = "HEAD" if kept.commit == "HEAD" else f"commit {kept.commit[:12]}"
@@ -171,7 +177,7 @@ def registered_elsewhere(around: Surroundings, hypotheses: Collection[str]) -> t
 
 
 def _refuse_what_folders_hold(asked: _Asked, base: Path, around: Surroundings) -> None:
-    found, whole = trails(base, around.trail, around.data)
+    found, whole = find_trails(base, around.trail, around.data)
     named = [one for one in dict.fromkeys((around.own, *around.named)) if not _same(one, around.trail)]
     for trail in named:
         _refuse_held(asked, trail, "another trail of this project")
@@ -195,12 +201,12 @@ def _refuse_held(asked: _Asked, trail: Path, what: str) -> None:
 
 
 def _refuse_what_git_holds(asked: _Asked, where: Repository) -> None:
-    for blobs in _in_git(asked, where):
+    for blobs in _find_in_git(asked, where):
         _refuse_blobs(asked, where, blobs)
 
 
-def _in_git(asked: _Asked, where: Repository) -> Iterator[dict[str, _Kept]]:
-    """Events in git that this trail does not have, by their blobs: first what HEAD has, then every commit."""
+def _find_in_git(asked: _Asked, where: Repository) -> Iterator[dict[str, _Kept]]:
+    """Yield the events in git that this trail does not have, by their blobs: first HEAD's, then every commit's."""
     assert where.top is not None
     listed = git(where.top, *OWN, "ls-tree", "-r", "-z", "--full-tree", "HEAD")
     if listed is None:
@@ -219,7 +225,7 @@ def _in_git(asked: _Asked, where: Repository) -> Iterator[dict[str, _Kept]]:
         return _Kept(match["trail"], match["digest"], path, commit, other)
 
     yield {meta.split()[2]: one for meta, path in entries if (one := kept(path)) is not None}
-    everywhere, said = every_version(where.top, "", "--all", "--reflog", files=EVENTS)
+    everywhere, said = list_versions(where.top, "", "--all", "--reflog", files=EVENTS)
     if everywhere is None:
         asked.notes.append(f"not looked at: whether another branch holds a registration of this id ({said})")
         return
@@ -234,7 +240,7 @@ def _in_git(asked: _Asked, where: Repository) -> Iterator[dict[str, _Kept]]:
 def _refuse_blobs(asked: _Asked, where: Repository, blobs: dict[str, _Kept]) -> None:
     """Refuse what events in git hold; ``blobs``: by their blob ids."""
     assert where.top is not None
-    there = contents(where.top, list(blobs)) if blobs else {}
+    there = read_contents(where.top, list(blobs)) if blobs else {}
     for blob, kept in blobs.items():
         if blob in there and (held := _held([(kept.digest, there[blob])], asked.hypothesis)) is not None:
             if kept.other_project:
@@ -291,13 +297,13 @@ def _branches(top: Path, commit: str) -> list[str]:
 
 def _refuse_what_work_trees_hold(asked: _Asked, where: Repository) -> None:
     """Refuse what other work trees of the repository hold, committed or not."""
-    for other in _in_work_trees(asked, where):
+    for other in _find_in_work_trees(asked, where):
         if other.project is None:
             _refuse_held(asked, other.trail, "another work tree of this repository")
 
 
-def _in_work_trees(asked: _Asked, where: Repository) -> Iterator[Nearby]:
-    """Trails in other work trees of the repository."""
+def _find_in_work_trees(asked: _Asked, where: Repository) -> Iterator[Nearby]:
+    """Yield the trails in other work trees of the repository."""
     assert where.top is not None
     listed = os.fsdecode(git(where.top, "worktree", "list", "--porcelain") or b"")
     for line in listed.splitlines():
@@ -305,31 +311,28 @@ def _in_work_trees(asked: _Asked, where: Repository) -> Iterator[Nearby]:
         base = top / where.prefix
         if not line.startswith("worktree ") or _same(top, where.top) or not (top / ".git").exists():
             continue
-        yield from trails(base, asked.trail)[0]
+        yield from find_trails(base, asked.trail)[0]
 
 
 def _back(folder: Path) -> str:
-    where = repository(folder)
-    lacking = left_out(folder, where)
-    return lacking.remedy if lacking is not None else put_back(where)
+    where = find_repository(folder)
+    lacking = find_left_out(folder, where)
+    return lacking.remedy if lacking is not None else write_put_back(where)
 
 
 def _held(events: Iterable[tuple[str, bytes]], hypothesis: str) -> tuple[str, str] | None:
-    """Digest and time of the first registration among events by their digest."""
-    return next(((digest, time) for digest, _, time in _registrations(events, {hypothesis})), None)
+    """Return digest and time of the first registration among events by their digest; None if there is none."""
+    return next(((digest, time) for digest, _, time in _read_registrations(events, {hypothesis})), None)
 
 
-def _registrations(events: Iterable[tuple[str, bytes]], hypotheses: Collection[str]) -> Iterator[tuple[str, str, str]]:
-    """Digest, hypothesis and time of registrations among events by their digest; what cannot be read is none."""
+def _read_registrations(
+    events: Iterable[tuple[str, bytes]], hypotheses: Collection[str]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield digest, hypothesis and time of registrations among events; what cannot be read is none."""
     for digest, data in events:
-        if b'"registered"' not in data:
-            continue
-        try:
-            event = json.loads(data)
-            if event["type"] == "registered" and event["body"]["hypothesis"] in hypotheses:
-                yield digest, str(event["body"]["hypothesis"]), str(event["claimed_time"])
-        except (ValueError, KeyError, TypeError, RecursionError):
-            continue
+        fixing = read_fixing(data) if REGISTERED in data else None
+        if fixing is not None and fixing.type == EventType.REGISTERED and fixing.hypothesis in hypotheses:
+            yield digest, fixing.hypothesis, fixing.claimed_time
 
 
 def _stored(trail: Path) -> Iterator[tuple[str, bytes]]:

@@ -13,8 +13,8 @@ NAMESPACE = "harness-ledger-head"
 OPTION = "--sign"
 
 
-def fingerprint(key: Path) -> str:
-    """A key's fingerprint, "SHA256:…"; without its comment, which often names a machine.
+def read_fingerprint(key: Path) -> str:
+    """Return a key's fingerprint, "SHA256:…"; without its comment, which often names a machine.
 
     Raises:
         UsageError: there is no such key, or no ssh-keygen.
@@ -25,8 +25,8 @@ def fingerprint(key: Path) -> str:
     return keygen("-l", "-f", str(key), where=OPTION).split()[1].decode()
 
 
-def signature(key: Path, data: bytes) -> bytes:
-    """A signature of ``data`` with a private key, or with a public one whose private part an agent holds.
+def make_signature(key: Path, data: bytes) -> bytes:
+    """Sign ``data`` with a private key, or with a public one whose private part an agent holds.
 
     Raises:
         UsageError: there is no ssh-keygen.
@@ -36,7 +36,7 @@ def signature(key: Path, data: bytes) -> bytes:
 
 
 def check_signature(file: Path, data: bytes, by: str, allowed_signers: Path | None) -> Found:
-    """Whether a file signs ``data`` with the key of fingerprint ``by``, and whether ``allowed_signers`` know it."""
+    """Check that a file signs ``data`` with the key of fingerprint ``by``, and that ``allowed_signers`` know it."""
     named = ("-n", NAMESPACE, "-s", str(file))
     try:
         # Good "harness-ledger-head" signature with ED25519 key SHA256:…

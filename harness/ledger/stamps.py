@@ -18,7 +18,7 @@ LARGEST = 2**20  # bytes of an authority's reply
 
 
 def request_stamp(url: str, data: bytes) -> bytes:
-    """An authority's reply that stamps these bytes; who signed it is not checked here.
+    """Request an authority's reply that stamps these bytes; who signed it is not checked here.
 
     Raises:
         UsageError: rfc3161-client is not installed, or this is no address that may be kept in a ledger.
@@ -51,7 +51,7 @@ def request_stamp(url: str, data: bytes) -> bytes:
 
 
 def check_stamp(reply: bytes, head: str, roots: Path | None) -> Found:
-    """Whether a reply stamps ``head``, and whether ``roots`` (PEM certificates) vouch for who signed it.
+    """Tell whether a reply stamps ``head``, and whether ``roots`` (PEM certificates) vouch for who signed it.
 
     Raises:
         UsageError: ``roots`` are no certificates.
@@ -80,7 +80,7 @@ def check_stamp(reply: bytes, head: str, roots: Path | None) -> Found:
 
 
 def _stamp_of(reply: bytes, head: str) -> TimeStampResponse:
-    """A reply that grants a stamp over ``head``."""
+    """Return a reply that grants a stamp over ``head``."""
     from rfc3161_client import decode_timestamp_response
     from rfc3161_client.tsp import PKIStatus
 

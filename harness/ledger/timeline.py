@@ -2,74 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence, Set
 
 from harness.errors import UsageError
-from harness.ledger.amendments import amendments
-from harness.ledger.ancestry import Ancestry
-from harness.ledger.differing import WORDS_ONLY, meaningful
+from harness.ledger.amendments import Amendment, list_amendments
+from harness.ledger.bodies import (
+    AmendedBody,
+    AnchoredBody,
+    LookBody,
+    PilotBody,
+    RegisteredBody,
+    ReplicatedBody,
+    RunAbortedBody,
+    RunFailedBody,
+    RunFinishedBody,
+    RunStartedBody,
+    VerdictBody,
+    WalkBackBody,
+)
+from harness.ledger.differing import WORDS_ONLY, keep_meaningful
 from harness.ledger.event import Event
 from harness.ledger.events import Ledger
-from harness.ledger.history import run_name
+from harness.ledger.index import LedgerIndex, name_run
 from harness.records import Record
 from harness.wording import counted, named
 
 Told = tuple[str, tuple[str, ...]]
-"""What happened, and details of it."""
+"""A sentence about an event, and details of it."""
 
 
 class Moment(Record):
     """One event of a hypothesis's life."""
 
     digest: str
-    """Of the event."""
+    """Digest of the event."""
     type: str
     """The event's type."""
     claimed_time: str
-    """Of the event, UTC."""
+    """Claimed time of the event, UTC."""
     actor: str
-    """Who appended it, by their own account."""
+    """Name of whoever appended it, by their own account."""
     text: str
-    """What happened, in one sentence."""
+    """The event in one sentence."""
     details: tuple[str, ...]
     """More about it, one sentence each."""
     beside: bool
-    """Whether another branch appended it: it is not provably after the moment above it."""
+    """True if another branch appended it: it is not provably after the moment above it."""
 
 
-def timeline(ledger: Ledger, hypothesis_id: str) -> tuple[Moment, ...]:
-    """Registrations, amendments with differences, attempts, looks, verdicts, walk-backs, reruns, anchors.
+def read_timeline(ledger: Ledger, hypothesis_id: str) -> tuple[Moment, ...]:
+    """List registrations, amendments with differences, attempts, looks, verdicts, walk-backs, reruns, anchors.
 
     Raises:
         UsageError: the ledger has nothing about the hypothesis.
         Tampered: as ``Ledger.events``.
     """
-    events = ledger.events()
-    ancestry = Ancestry(events)
-    classified = {amendment.digest: amendment for amendment in amendments(events, hypothesis_id)}
-    own: dict[str, Event] = {}
+    index = ledger.index()
+    classified = {amendment.digest: amendment for amendment in list_amendments(index, hypothesis_id)}
+    own: set[str] = set()
     found: list[Moment] = []
-    for event in events:
-        if not _concerns(event, hypothesis_id, own, ancestry):
+    for event in index.events:
+        if not _concerns(event, hypothesis_id, own, index):
             continue
-        if event.type == "amended":
-            amendment = classified[event.digest]
-            changed = amendment.body.differences or ("only comments and layout differ",)
-            told: Told = (f"amended, {amendment.when}: {amendment.body.reason}", changed)
-        else:
-            told = _told(event.type, event.body, hypothesis_id)
+        text, details = _describe(event, hypothesis_id, classified)
         above = found[-1].digest if found else None
-        own[event.digest] = event
+        own.add(event.digest)
         found.append(
             Moment(
                 digest=event.digest,
                 type=event.type,
                 claimed_time=event.claimed_time,
                 actor=event.actor,
-                text=told[0],
-                details=told[1],
-                beside=above is not None and not ancestry.before(above, event.digest),
+                text=text,
+                details=details,
+                beside=above is not None and not index.before(above, event.digest),
             )
         )
     if not found:
@@ -81,66 +87,84 @@ def timeline(ledger: Ledger, hypothesis_id: str) -> tuple[Moment, ...]:
     return tuple(found)
 
 
-def _concerns(event: Event, hypothesis_id: str, own: Mapping[str, Event], ancestry: Ancestry) -> bool:
-    body = event.body
-    if event.type == "anchored":
-        return any(digest == body["head"] or ancestry.before(digest, body["head"]) for digest in own)
-    if event.type == "walk_back" and any(verdict in own for verdict in body.get("concerns", ())):
+def _concerns(event: Event, hypothesis_id: str, own: Set[str], index: LedgerIndex) -> bool:
+    """Tell whether an event is about the hypothesis, by itself or through an event of ``own``, those before it."""
+    body = event.content
+    if isinstance(body, AnchoredBody):
+        return any(digest == body.head or index.before(digest, body.head) for digest in own)
+    if isinstance(body, WalkBackBody) and any(verdict in own for verdict in body.concerns):
         return True
-    return body.get("hypothesis") == hypothesis_id or body.get("run") in own
+    if body is None:  # of a later version
+        return event.body.get("hypothesis") == hypothesis_id or event.body.get("run") in own
+    return getattr(body, "hypothesis", None) == hypothesis_id or getattr(body, "run", None) in own
 
 
-def _told(type_: str, body: Mapping[str, Any], hypothesis_id: str) -> Told:
-    run = run_name(body["run"]) if "run" in body else ""
-    if type_ == "registered":
-        many = isinstance(body["seeds"], int)
-        seeds = f"{body['seeds']} derived seeds" if many else f"{len(body['seeds'])} hand-picked seeds"
-        return f"registered: {body['title']}", (seeds, *_data(body["data"]))
-    if type_ == "run_started":
-        return f"an attempt started on {body['device']}, with {counted(len(body['seeds']), 'seed')}", _differing(body)
-    if type_ == "look":
-        after = f"run {run} was looked at after {counted(body['seeds'], 'seed')}"
-        return f"{after}: {body['outcome'] or 'nothing is decided, it goes on'}", ()
-    if type_ == "run_finished":
-        return f"run {run} finished", ()
-    if type_ in ("run_failed", "run_aborted"):
-        return f"run {run} {'failed' if type_ == 'run_failed' else 'was closed'}: {body['reason']}", ()
-    if type_ == "verdict":
-        return f"verdict on run {run}: {body['outcome']}", ()
-    if type_ == "walk_back":
-        return _walk_back(body, hypothesis_id)
-    if type_ == "replicated":
-        found = {"bits": "to the same bits", "statistics": "to the same statistics", "none": "and does not agree"}
-        again = f"run {run} was trained again on {body['device']}, {found[body['agreement']]}"
-        return again, tuple(body["differences"])
-    if type_ == "pilot":
-        scale = ", ".join(f"{key} {value}" for key, value in body["settings"].items())
-        return f"a pilot was run: {scale}", ()
-    if type_ == "anchored":
-        how = "stamped by" if body["kind"] == "tsa" else "signed with"
-        return f"everything up to {body['head'][:12]} was {how} {body['by']}", ()
-    return type_, ()  # a type from a later version: it is named, and not passed over
+def _describe(event: Event, hypothesis_id: str, classified: Mapping[str, Amendment]) -> Told:
+    """Say what happened by an event; ``classified``: the hypothesis's amendments by their events."""
+    match event.content:
+        case RegisteredBody() as body:
+            many = body.seeds
+            seeds = f"{many} derived seeds" if isinstance(many, int) else f"{len(many)} hand-picked seeds"
+            return f"registered: {body.title}", (seeds, *_list_data(body.data))
+        case AmendedBody() as body:
+            amendment = classified[event.digest]
+            changed = body.differences or ("only comments and layout differ",)
+            return f"amended, {amendment.when}: {body.reason}", changed
+        case RunStartedBody() as body:
+            text = f"an attempt started on {body.device}, with {counted(len(body.seeds), 'seed')}"
+            return text, _list_deviations(body)
+        case WalkBackBody() as body:
+            return _describe_walk_back(body, hypothesis_id)
+        case PilotBody() as body:
+            return f"a pilot was run: {', '.join(f'{key} {value}' for key, value in body.settings.items())}", ()
+        case AnchoredBody() as body:
+            how = "stamped by" if body.kind == "tsa" else "signed with"
+            return f"everything up to {body.head[:12]} was {how} {body.by}", ()
+        case None:
+            return event.type, ()  # a type from a later version: it is named, and not passed over
+        case body:
+            return _describe_run(body)
 
 
-def _differing(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a run differs in from its registration: what makes it deviate, then what concerns words only."""
-    deviations = body.get("deviations", ())
-    serious = meaningful(deviations)
-    words = [line.removeprefix(WORDS_ONLY) for line in deviations if line not in serious]
-    words += [body["words"]] if body.get("words") else []
+def _describe_run(body: Record) -> Told:
+    """Say what became of a run."""
+    match body:
+        case LookBody():
+            after = f"run {name_run(body.run)} was looked at after {counted(body.seeds, 'seed')}"
+            return f"{after}: {body.outcome or 'nothing is decided, it goes on'}", ()
+        case RunFinishedBody():
+            return f"run {name_run(body.run)} finished", ()
+        case RunFailedBody():
+            return f"run {name_run(body.run)} failed: {body.reason}", ()
+        case RunAbortedBody():
+            return f"run {name_run(body.run)} was closed: {body.reason}", ()
+        case VerdictBody():
+            return f"verdict on run {name_run(body.run)}: {body.outcome}", ()
+        case ReplicatedBody():
+            found = {"bits": "to the same bits", "statistics": "to the same statistics", "none": "and does not agree"}
+            again = f"run {name_run(body.run)} was trained again on {body.device}, {found[body.agreement]}"
+            return again, body.differences
+    raise AssertionError(f"a type of event without words: {type(body).__name__}")
+
+
+def _list_deviations(body: RunStartedBody) -> tuple[str, ...]:
+    """List what a run differs in from its registration: what makes it deviate, then what concerns words only."""
+    serious = keep_meaningful(body.deviations)
+    words = [line.removeprefix(WORDS_ONLY) for line in body.deviations if line not in serious]
+    words += [body.words] if body.words else []
     return (*(f"deviates: {line}" for line in serious), *(f"in what is meant for words only: {line}" for line in words))
 
 
-def _data(data: Mapping[str, str]) -> Sequence[str]:
+def _list_data(data: Mapping[str, str]) -> Sequence[str]:
     return [f"data of {name}: {fingerprint[:12]}" for name, fingerprint in data.items()]
 
 
-def _walk_back(body: Mapping[str, Any], hypothesis_id: str) -> Told:
-    claims = ", ".join(body["claims"])
+def _describe_walk_back(body: WalkBackBody, hypothesis_id: str) -> Told:
+    claims = ", ".join(body.claims)
     question = tuple(
         f"comes into question: {claim}, which stands on {', '.join(ground)}"
-        for claim, ground in body["in_question"].items()
+        for claim, ground in body.in_question.items()
     )
-    if body["hypothesis"] == hypothesis_id:
-        return f"this outcome, {named(body['outcome'])}, walks back {claims}", question
-    return f"{body['hypothesis']} ({body['outcome']}) walks back what a verdict here supported: {claims}", question
+    if body.hypothesis == hypothesis_id:
+        return f"this outcome, {named(body.outcome)}, walks back {claims}", question
+    return f"{body.hypothesis} ({body.outcome}) walks back what a verdict here supported: {claims}", question

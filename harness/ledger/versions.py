@@ -1,4 +1,4 @@
-"""What git's history ever held of files, by blob id: no content of it is read, and no configuration has a say."""
+"""Every version of a file that git's history ever held, by blob id: no content is read, no configuration counts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Versions = dict[str, dict[str, str]]
 """Path → blob id → a commit that has it."""
 
 
-def every_version(folder: Path, prefix: str, *commits: str, files: str = ".") -> tuple[Versions | None, str]:
+def list_versions(folder: Path, prefix: str, *commits: str, files: str = ".") -> tuple[Versions | None, str]:
     """Find every version that these commits ever had of every file; None, and why, if git does not answer.
 
     Every commit is compared with each of its parents, so that what a merge threw away is seen as well.
@@ -54,7 +54,7 @@ def every_version(folder: Path, prefix: str, *commits: str, files: str = ".") ->
     return brought, ""
 
 
-def contents(folder: Path, blobs: list[str]) -> dict[str, bytes]:
+def read_contents(folder: Path, blobs: list[str]) -> dict[str, bytes]:
     """Read blobs that are here by one process; a partial clone lacks some."""
     output = git(folder, *OWN, "cat-file", "--batch", given="".join(f"{blob}\n" for blob in blobs).encode())
     found: dict[str, bytes] = {}

@@ -19,8 +19,10 @@ MEMORY = 4 * 2**30
 Result = TypeVar("Result")
 
 
-def bounded(compute: Callable[[], Result], said: Callable[[Exception], str]) -> Result:
-    """The result of ``compute``, which must survive pickling. Elsewhere than on Linux it is computed here, unbounded.
+def run_bounded(compute: Callable[[], Result], said: Callable[[Exception], str]) -> Result:
+    """Return the result of ``compute``, which must survive pickling.
+
+    Elsewhere than on Linux it is computed here, unbounded.
 
     Raises:
         HarnessError: it failed, with the words that ``said`` has for its error, or it took too long or too much memory.

@@ -1,4 +1,4 @@
-"""What registered texts mean, and what went wrong, in an audit's words."""
+"""The meaning of registered texts, and errors, in an audit's words."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pydantic import ValidationError
 from harness import spec
 from harness.errors import HarnessError, InvalidHypothesis
 from harness.ledger.audit import Evidence
-from harness.ledger.bodies import AmendedBody, RegisteredBody
+from harness.ledger.index import Fixing
 from harness.records import Hypothesis
 
 
-def meaning(evidence: Evidence, canonical: str) -> Hypothesis | None:
-    """A registered canonical form, read with this version's defaults; None if it is not there or not valid."""
+def read_meaning(evidence: Evidence, canonical: str) -> Hypothesis | None:
+    """Read a registered canonical form, read with this version's defaults; None if it is not there or not valid."""
     path = f"objects/sha256/{canonical}"
     try:
         if path not in evidence.files.paths or evidence.files.digest(path) != canonical:
@@ -24,9 +24,9 @@ def meaning(evidence: Evidence, canonical: str) -> Hypothesis | None:
         return None
 
 
-def same_meaning(evidence: Evidence, raw: str, fixed: RegisteredBody | AmendedBody) -> bool:
-    """Whether a text, read by this version, means what a registered canonical form says."""
-    meant = meaning(evidence, fixed.canonical)
+def has_same_meaning(evidence: Evidence, raw: str, fixed: Fixing) -> bool:
+    """Tell whether a text, read by this version, means what a registered canonical form says."""
+    meant = read_meaning(evidence, fixed.canonical)
     try:
         text = evidence.files.read(f"objects/sha256/{raw}")
         claims = evidence.files.read(f"objects/sha256/{fixed.claims}")
@@ -35,8 +35,8 @@ def same_meaning(evidence: Evidence, raw: str, fixed: RegisteredBody | AmendedBo
         return False
 
 
-def said(error: Exception) -> str:
-    """An error in one line."""
+def describe_error(error: Exception) -> str:
+    """Describe an error in one line."""
     if isinstance(error, ValidationError):
         return f"{error.error_count()} faults in a stored record"
     text = error.message if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"

@@ -1,225 +1,310 @@
-"""What a run is told, where a project keeps things, and how their files are read and written."""
+"""Projects: which one a file belongs to, and which device, data and trail hold there. Every use case asks here.
+
+A setting comes from the option, else the ``HARNESS_*`` variable, else ``[tool.harness]``, else the default. All but
+the option belong to the project of the file, wherever one stands: a relative path in pyproject.toml starts at that
+file, one in a variable at the project's folder, and one in an option, as in any shell, at the current folder.
+"""
 
 from __future__ import annotations
 
 import difflib
-import gc
-import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+import tomllib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from harness import ledger, spec
-from harness.errors import Tampered, UsageError
-from harness.ledger import Event, Ledger, mending
-from harness.ledger.nearby import OWN_MARKS, base_of, outside
-from harness.pipeline.places import TABLE, Project, Settings, project_of, project_root
-from harness.records import (
-    Decision,
-    Hypothesis,
-    Registered,
-)
-from harness.system.storage import write_atomic
+from harness import ledger
+from harness.errors import UsageError
+from harness.ledger import Entry, Ledger
+from harness.ledger.index import Fixing
+from harness.ledger.nearby import OWN_MARKS, find_base, is_outside
 
-if TYPE_CHECKING:
-    from harness.training import Progress
-
-__all__ = [
-    "Project",
-    "Report",
-    "Reporter",
-    "Settings",
-    "around",
-    "command",
-    "named_trail",
-    "open_ledger",
-    "project_of",
-    "project_root",
-    "refuse_altered",
-    "registered_for",
-    "run_folder",
-    "save",
-    "stored",
-    "surroundings",
-    "trail_at",
-    "uncollected",
-]
+SETTINGS = ("device", "data", "verdicts")
+MARKS = ("verdicts", "pyproject.toml", ".git")
+TABLE = "[tool.harness]"
+HYPOTHESES = "hypotheses"
+"""The folder of a project that hypothesis files lie in unless somebody names others."""
 
 
 @dataclass(frozen=True)
-class Reporter:
-    """Where progress goes, and who may stop a run."""
+class Settings:
+    """Operational settings. Device and compilation may change last bits; nothing here decides what is concluded."""
 
-    say: Callable[[str], None] = lambda _: None
-    progress: Callable[[Progress], None] = lambda _: None
-    stop: Callable[[], bool] = lambda: False
-    training: Callable[[], AbstractContextManager[None]] = nullcontext
-    """What surrounds training: there, whoever asks to stop waits for a checkpoint."""
-    heed: Callable[[], None] = lambda: None
-    """Called between stages: raises if somebody asked to stop and that was lost, as Python drops it in a callback."""
+    device: str | None = None
+    """auto, cpu, cuda or cuda:<number>; None: as the project says, else auto."""
+    compile: str = "auto"
+    """auto, on or off: whether a card's programs are compiled."""
+    data: Path | None = None
+    """Data folder; None: as the project says, else ``data/`` in it."""
+    verdicts: Path | None = None
+    """Folder of the trail; None: as the project says, else ``verdicts/`` in it."""
+    resume: bool = True
+    """True if an attempt that was left open goes on; if not, it is closed and another one started."""
+    require_registered: bool = False
+    """True if a hypothesis that was not registered before is refused."""
+    checkpoint_seconds: float = 60.0
+    """Seconds between checkpoints."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """The user's environment, or the part of it that is to count."""
+    typed: frozenset[str] = frozenset()
+    """Those of data, compile, pilot_seeds and pilot_epochs that somebody gave with this very command: refused where
+    they have no effect."""
 
 
 @dataclass(frozen=True)
-class Report:
-    """What a run came to."""
+class Project:
+    """A project, and what holds in it."""
 
-    hypothesis: Hypothesis
-    decision: Decision
-    folder: Path
-    head: str
-    """The ledger's head: who keeps it can later show that nothing before it was changed."""
+    root: Path
+    """The project's folder."""
+    device: str
+    """auto, cpu, cuda or cuda:<number>."""
+    data: Path
+    """Data folder."""
+    verdicts: Path
+    """Folder of the trail."""
+    origins: Mapping[str, str]
+    """Setting → where it comes from: "from --data", "from HARNESS_DATA", "from [tool.harness]", "default"."""
+    hypotheses: Path
+    """Folder of the hypothesis files unless somebody names others."""
+
+    def open_trail(self) -> Ledger:
+        """Open the project's trail, which need not be there yet.
+
+        Raises:
+            UsageError: it is not there because git was told to leave it out: it must not pass for an empty one.
+        """
+        root = self.verdicts
+        if not (root / "ledger").is_dir() and (lacking := ledger.find_left_out(root)) is not None:
+            raise UsageError(f"the trail is not here: {lacking.what}", where=str(root), remedy=lacking.remedy)
+        return Ledger(root)
+
+    def open_named_trail(self) -> Ledger:
+        """Open the project's trail for those who only read it.
+
+        Raises:
+            UsageError: as ``open_trail``; or an option or a variable names a folder that is not there: what nobody
+                entered anything in must not pass for a trail in which nothing was found.
+        """
+        trail = self.open_trail()
+        origin = self.origins["verdicts"].removeprefix("from ")
+        if origin in ("default", TABLE) or self.verdicts.is_dir():
+            return trail
+        there = [path for path in _list_folder(self.verdicts.parent) if (path / "ledger").is_dir()]
+        close = difflib.get_close_matches(self.verdicts.name, [path.name for path in there], n=1)
+        meant = f", did you mean {close[0]}?" if close else ": nothing was registered there"
+        remedy = "check the name; harness plan FILE says which trail a file has"
+        raise UsageError(f"there is no folder {self.verdicts}{meant}", where=origin, remedy=remedy)
+
+    def write_command(self, path: Path, *options: str) -> str:
+        """Write ``harness run`` as another person could give it: the file's place in the project, and no folder of
+        this machine.
+        """
+        try:
+            file = path.resolve().relative_to(self.root).as_posix()
+        except ValueError:
+            file = path.name
+        return " ".join(["harness run", file, *options])
 
 
-def command(path: Path, *options: str) -> str:
-    """The command as another person could give it: the file's place in the project, and no folder of this machine."""
+Fixed = Mapping[str, tuple[Entry[Fixing], ...]]
+"""Hypothesis → its registration and amendments, in ledger order: what it means; the last one counts."""
+
+
+class Projects:
+    """The projects that files belong to: each is looked up once per folder, and its trail is read once."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Look projects up with these settings."""
+        self.settings = settings
+        self._projects: dict[Path, Project] = {}
+        self._trails: dict[Path, Ledger] = {}
+        self._fixed: dict[Path, Fixed] = {}
+
+    def find(self, path: Path) -> Project:
+        """Find the project that a file or a folder belongs to.
+
+        Raises:
+            UsageError: as ``find_project``.
+        """
+        folder = _folder_of(path)
+        if folder not in self._projects:
+            self._projects[folder] = find_project(path, self.settings)
+        return self._projects[folder]
+
+    def key(self, path: Path) -> Path:
+        """Return the folder of the trail that a file belongs to, links followed: the same for all files of a trail."""
+        return Path(os.path.realpath(self.find(path).verdicts))
+
+    def trail(self, path: Path) -> Ledger:
+        """Return the trail that a file, or the files of a folder, belong to.
+
+        Raises:
+            UsageError: as ``Project.open_trail``.
+        """
+        key = self.key(path)
+        if key not in self._trails:
+            self._trails[key] = self.find(path).open_trail()
+        return self._trails[key]
+
+    def fixed(self, path: Path) -> Fixed:
+        """Return what is registered in that trail.
+
+        Raises:
+            Tampered: the trail is not what was written.
+        """
+        key = self.key(path)
+        if key not in self._fixed:
+            found: dict[str, tuple[Entry[Fixing], ...]] = {}
+            for entry in self.trail(path).index().fixing():
+                name = entry.body.hypothesis
+                found[name] = (*found.get(name, ()), entry)
+            self._fixed[key] = found
+        return self._fixed[key]
+
+
+def find_surroundings(path: Path, trail: Path, settings: Settings) -> ledger.Surroundings:
+    """Find where trails of a file's project may lie, around the trail that is in use."""
+    project = find_project(path, settings)
+    unnamed = replace(settings, verdicts=None)
+    own = find_project(path, replace(unnamed, variables={})).verdicts
+    named = (find_project(path, unnamed).verdicts, project.root / "verdicts")
+    return ledger.Surroundings(trail, project.root, project.data, own, named)
+
+
+def find_around(path: Path, trail: Path, settings: Settings) -> ledger.Surroundings | None:
+    """Find where other trails may lie, for those who read a trail that is there.
+
+    That is in the project of a file or folder, or in that of a trail that lies in another; None for a trail in none,
+    which is there for trying things out.
+    """
+    if not is_outside(find_base(find_root(path)), trail):
+        return find_surroundings(path, trail, settings)
+    folder = Path(os.path.realpath(trail)).parent
+    if any((above / mark).exists() for above in (folder, *folder.parents) for mark in OWN_MARKS):
+        with suppress(UsageError):  # its settings can't be read
+            return find_surroundings(folder, trail, Settings())
+    return None
+
+
+def _folder_of(path: Path) -> Path:
+    """Return the folder that decides to which project a path belongs: a folder itself, or that of a file.
+
+    Links are followed: by whichever name a file is called, it belongs where it lies.
+    """
+    real = Path(os.path.realpath(path))  # resolve() raises on links in a circle
+    return real if path.is_dir() or path.name == HYPOTHESES else real.parent
+
+
+def find_root(path: Path) -> Path:
+    """Find the folder of the project that a file or folder belongs to: the nearest above it that looks like one."""
+    folder = _folder_of(path)
+    for candidate in (folder, *folder.parents):
+        # os.path.exists(): that of paths raises below a closed folder
+        if any(os.path.exists(candidate / mark) for mark in MARKS) and not _part(candidate):  # noqa: PTH110
+            return candidate
+    return folder.parent if folder.name == HYPOTHESES else folder
+
+
+def _part(folder: Path) -> bool:
+    """Tell whether a folder is the hypotheses/ of the project around it although it is a repository of its own, as a
+    submodule is.
+    """
+    if folder.name != HYPOTHESES or any((folder / mark).exists() for mark in MARKS if mark != ".git"):
+        return False
+    with suppress(OSError, UnicodeDecodeError):  # a repository on its own has a folder there
+        if "/modules/" in (folder / ".git").read_text(encoding="utf-8"):
+            return True
+    return any((folder.parent / mark).exists() for mark in MARKS)
+
+
+def find_project_around(folder: Path, settings: Settings) -> Project:
+    """Find the project of verbs that are given no file: that of the hypothesis files of the project around a folder.
+
+    The two differ where hypotheses/ is a link: what is registered of its files belongs where they lie.
+
+    Raises:
+        UsageError: as ``find_project``.
+    """
+    own = find_root(folder) / HYPOTHESES
+    return replace(find_project(own if own.is_dir() else folder, settings), hypotheses=own)
+
+
+def find_project(path: Path, settings: Settings) -> Project:
+    """Find the project that a file or folder belongs to, with the settings that hold there.
+
+    Raises:
+        UsageError: a setting is empty or cannot be read.
+    """
+    root = find_root(path)
+    home, own = _own_settings(root)
+    found: dict[str, Any] = {"device": "auto", "data": root / "data", "verdicts": root / "verdicts"}
+    origins = dict.fromkeys(SETTINGS, "default")
+    for name in SETTINGS:
+        variable = f"HARNESS_{name.upper()}"
+        given = getattr(settings, name)
+        if given is not None:
+            value, start, origin = str(given), Path(), f"--{name}"
+        elif settings.variables.get(variable):  # an empty one is as good as none
+            value, start, origin = settings.variables[variable], root, variable
+        elif name in own:
+            value, start, origin = own[name], home, TABLE
+        else:
+            continue
+        found[name] = value if name == "device" else _path(value, start, origin)
+        origins[name] = f"from {origin}"
+    return Project(root=root, origins=origins, hypotheses=root / HYPOTHESES, **found)
+
+
+def _path(text: str, start: Path, origin: str) -> Path:
+    if not text.strip():
+        raise UsageError("the folder's name is empty", where=origin, remedy="name a folder, or leave the setting out")
     try:
-        file = path.resolve().relative_to(project_root(path)).as_posix()
-    except ValueError:
-        file = path.name
-    return " ".join(["harness run", file, *options])
+        given = start / Path(text).expanduser()
+    except RuntimeError as error:  # ~somebody who is not here
+        raise UsageError(f"{text!r}: {error}", where=origin, remedy="write the folder's name in full") from error
+    return _without_dots(given)
 
 
-def open_ledger(path: Path, settings: Settings) -> Ledger:
-    """The trail that a hypothesis file belongs to."""
-    return trail_at(project_of(path, settings).verdicts)
-
-
-def trail_at(root: Path) -> Ledger:
-    """The trail in a folder, which need not be there yet.
-
-    Raises:
-        UsageError: it is not there because git was told to leave it out: it must not pass for an empty one.
-    """
-    if not (root / "ledger").is_dir() and (lacking := ledger.left_out(root)) is not None:
-        raise UsageError(f"the trail is not here: {lacking.what}", where=str(root), remedy=lacking.remedy)
-    return Ledger(root)
-
-
-def named_trail(project: Project) -> Ledger:
-    """The trail of a project for those who only read it.
-
-    Raises:
-        UsageError: as ``trail_at``; or an option or a variable names a folder that is not there: what nobody entered
-            anything in must not pass for a trail in which nothing was found.
-    """
-    trail = trail_at(project.verdicts)
-    origin = project.origins["verdicts"].removeprefix("from ")
-    if origin in ("default", TABLE) or project.verdicts.is_dir():
-        return trail
-    there = [path for path in _folders(project.verdicts.parent) if (path / "ledger").is_dir()]
-    close = difflib.get_close_matches(project.verdicts.name, [path.name for path in there], n=1)
-    meant = f", did you mean {close[0]}?" if close else ": nothing was registered there"
-    remedy = "check the name; harness plan FILE says which trail a file has"
-    raise UsageError(f"there is no folder {project.verdicts}{meant}", where=origin, remedy=remedy)
-
-
-def _folders(folder: Path) -> list[Path]:
+def _list_folder(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
     except OSError:
         return []
 
 
-def run_folder(trail: Ledger, started: Event) -> Path:
-    """Where the files of an attempt are."""
-    return trail.root / str(started.body["hypothesis"]) / ledger.run_name(started.digest)
+def _without_dots(path: Path) -> Path:
+    """Return the path without ``..``, where that leads to the same folder: behind a link it would not."""
+    plain = Path(os.path.normpath(path))
+    return plain if os.path.realpath(plain) == os.path.realpath(path) else path
 
 
-def surroundings(path: Path, trail: Path, settings: Settings) -> ledger.Surroundings:
-    """Return where trails of a file's project may lie, around the trail that is in use."""
-    project = project_of(path, settings)
-    unnamed = replace(settings, verdicts=None)
-    own = project_of(path, replace(unnamed, variables={})).verdicts
-    named = (project_of(path, unnamed).verdicts, project.root / "verdicts")
-    return ledger.Surroundings(trail, project.root, project.data, own, named)
+def _own_settings(root: Path) -> tuple[Path, dict[str, str]]:
+    """Return ``[tool.harness]`` of the project's pyproject.toml, and the folder of that file.
 
-
-def around(path: Path, trail: Path, settings: Settings) -> ledger.Surroundings | None:
-    """Return where other trails may lie for those who read a trail that is there: in the project of a file, or in that
-    of a trail that lies in another; None for a trail in none, which is there for trying things out.
+    It may lie above the project's folder: that of a trail, ``study/verdicts/``, is part of what lies around it.
     """
-    if not outside(base_of(project_root(path)), trail):
-        return surroundings(path, trail, settings)
-    folder = Path(os.path.realpath(trail)).parent
-    if any((above / mark).exists() for above in (folder, *folder.parents) for mark in OWN_MARKS):
-        with suppress(UsageError):  # its settings can't be read
-            return surroundings(folder / "any.yaml", trail, Settings())
-    return None
+    for folder in (root, *root.parents):
+        if (folder / "pyproject.toml").exists():
+            return folder, _table(folder / "pyproject.toml")
+        if (folder / ".git").exists():
+            break
+    return root, {}
 
 
-def registered_for(trail: Ledger, started: Event) -> Registered:
-    """The hypothesis and the claims that an attempt was started under, whatever was amended since.
-
-    Raises:
-        UsageError: its registration is not in this trail.
-        Tampered: the registered files are not those that the ledger names.
-    """
-    registration = ledger.registration_of(trail, started)
-    raw, claims_raw = trail.read_object(started.body["raw"]), trail.read_object(registration.claims)
-    loaded = spec.parse(raw, claims_raw, str(started.body["hypothesis"]))
-    return Registered(
-        hypothesis=loaded.hypothesis,
-        claims=loaded.claims,
-        registration=registration.digest,
-        seeds=registration.seeds,
-    )
-
-
-def save(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write a run's files, each whole."""
-    for name, data in files.items():
-        write_atomic(folder / name, data)
-
-
-def stored(path: Path) -> bytes:
-    """A file of a run.
-
-    Raises:
-        UsageError: it cannot be read.
-    """
+def _table(file: Path) -> dict[str, str]:
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(
-            f"the ledger names this file, but it cannot be read: {error.strerror}",
-            where=str(path),
-            remedy="get the run's folder back from git or from whoever ran it",
-        ) from error
-
-
-def refuse_altered(folder: Path, recorded: Mapping[str, str]) -> None:
-    """Refuse a run's files that are not, to the byte, those that its verdict event names.
-
-    Raises:
-        Tampered: a file has another digest.
-        UsageError: a file cannot be read.
-    """
-    for name, expected in recorded.items():
-        data = stored(folder / name)
-        got = hashlib.sha256(data).hexdigest()
-        if got != expected:
-            if (command := mending.advice(folder / name, folder.parent.parent, data, expected)) is not None:
-                raise Tampered(mending.CHANGED, where=str(folder / name), remedy=command)
-            raise Tampered(
-                "this file is not the one that the ledger's verdict names",
-                where=str(folder / name),
-                expected=expected,
-                got=got,
-                remedy="get the file back from git; a verdict is never edited",
-            )
-
-
-@contextmanager
-def uncollected(wanted: bool = True) -> Iterator[None]:
-    """While records are read that live to the end: looking for garbage among thousands takes a quarter of the time."""
-    collecting = wanted and gc.isenabled()
-    if collecting:
-        gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
+        tool = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        remedy = "mend the file: the project's settings may stand in it"
+        raise UsageError(f"cannot be read: {error}", where=str(file), remedy=remedy) from error
+    own = tool.get("harness", {}) if isinstance(tool, dict) else {}
+    if not isinstance(own, dict) or not all(isinstance(value, str) for value in own.values()):
+        raise UsageError(f"{TABLE} takes texts", where=str(file), remedy='write device = "cpu"')
+    if unknown := sorted(set(own) - set(SETTINGS)):
+        remedy = f"known keys: {', '.join(sorted(SETTINGS))}"
+        raise UsageError(f"unknown key {unknown[0]!r}", where=f"{file} {TABLE}", remedy=remedy)
+    return own

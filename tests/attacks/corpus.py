@@ -13,7 +13,7 @@ from typing import Any
 
 import rfc8785
 
-from harness.ledger.code import digest_of
+from harness.ledger.code import combine_digests
 from tests.attacks.trails import Trail, sha
 
 Edit = Callable[[str, dict[str, Any]], dict[str, Any] | None]
@@ -326,7 +326,7 @@ def training_code_exchanged_and_told_by_kind_as_words(trail: Trail) -> None:
 
     def other(body: dict[str, Any]) -> None:
         kinds = body["pins"]["code_kinds"] | {"numbers": "0" * 64}
-        body["pins"] |= {"code_kinds": kinds, "code": digest_of(kinds)}
+        body["pins"] |= {"code_kinds": kinds, "code": combine_digests(kinds)}
         body["words"] = "the code that trains and measures"
 
     trail.rebuild(only(run, other))

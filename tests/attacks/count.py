@@ -15,7 +15,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from harness.pipeline import Asked, Reporter, Settings, audit_trail
+from harness.pipeline.audit import AuditRequest, audit_trail
 from tests.attacks import good
 from tests.attacks.corpus import CORPUS
 from tests.attacks.histories import TRIED, Histories
@@ -33,8 +33,8 @@ def corpus(trail: Trail) -> Iterable[tuple[str, bool]]:
             continue
         with tempfile.TemporaryDirectory() as folder:
             spoiled.write(Path(folder) / "verdicts")
-            asked = Asked(recompute=True)
-            report = audit_trail(Path(folder) / "verdicts", Path("none"), asked, Settings(), Reporter())
+            asked = AuditRequest(recompute=True)
+            report = audit_trail(Path(folder) / "verdicts", Path("none"), asked)
         yield attack.name, attack.finds in sorts(report)
 
 

@@ -20,19 +20,22 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import pipeline
 from harness.ledger import Ledger
 from harness.ledger.audit import AuditReport, Evidence, TrailFiles
-from harness.ledger.audit.artefacts import named_objects
-from harness.ledger.audit.files import aside, temporary
+from harness.ledger.audit.artefacts import list_named_objects
+from harness.ledger.audit.files import is_temporary, is_unlisted
 from harness.ledger.carried import BESIDE
-from harness.pipeline import Asked, Reporter, Settings, audit_trail
+from harness.pipeline.audit import AuditRequest, audit_trail
+from harness.pipeline.project import Settings
+from harness.pipeline.register import register_hypothesis
+from harness.pipeline.run import run_hypothesis
+from harness.pipeline.session import Session
 from tests.attacks import good
 from tests.attacks.trails import sorts
 
 # A server that has loaded torch and never used it: its children start at once, and none inherits a thread.
 server = multiprocessing.get_context("forkserver")
-server.set_forkserver_preload(["torch", "harness.pipeline", "harness.training", "tests.attacks.crashing"])
+server.set_forkserver_preload(["torch", "harness.pipeline.run", "harness.training", "tests.attacks.crashing"])
 
 STEPS = {
     "os.rename": "rename",
@@ -50,16 +53,17 @@ PILOT = {"hypothesis": "second", "settings": {}}
 def registered(root: Path) -> Path:
     """A project with one registered hypothesis, so that every run of it has the same seeds."""
     good.write_files(root)
-    pipeline.register(root / "hypotheses" / "second.yaml", settings(root), pipeline.Reporter())
+    register_hypothesis(root / "hypotheses" / "second.yaml", session(root))
     return root
 
 
-def settings(root: Path) -> Settings:
-    return Settings(device="cpu", verdicts=root / "verdicts", data=root / "data", checkpoint_seconds=0.0, compile="off")
+def session(root: Path) -> Session:
+    own = {"verdicts": root / "verdicts", "data": root / "data"}
+    return Session.open(root / "hypotheses", Settings(device="cpu", checkpoint_seconds=0.0, compile="off", **own))
 
 
 def run(root: Path) -> None:
-    pipeline.run(root / "hypotheses" / "second.yaml", settings(root), Reporter())
+    run_hypothesis(root / "hypotheses" / "second.yaml", session(root))
 
 
 def append(root: Path) -> None:
@@ -108,7 +112,7 @@ def child(what: Callable[[Path], None], root: Path, at: int = 0) -> int | None:
 
 
 def checked(root: Path) -> AuditReport:
-    return audit_trail(root / "verdicts", root / "hypotheses", Asked(), Settings(), Reporter())
+    return audit_trail(root / "verdicts", root / "hypotheses", AuditRequest())
 
 
 def results(root: Path) -> dict[str, bytes]:
@@ -120,12 +124,12 @@ def results(root: Path) -> dict[str, bytes]:
 def assert_strays_are_named(root: Path, report: AuditReport) -> None:
     """Every file that no event names is in the report, working files and weights aside."""
     evidence = Evidence(TrailFiles(root / "verdicts"))
-    known = {*BESIDE} | {f"objects/sha256/{digest}" for _, digest in named_objects(evidence)}
-    known |= {f"{evidence.folder(run)}/{name}" for run, _, verdict in evidence.judged() for name in verdict.files}
-    known |= {f"ledger/events/{digest}.json" for digest in evidence.events}
+    known = {*BESIDE} | {f"objects/sha256/{digest}" for _, digest in list_named_objects(evidence)}
+    known |= {f"{run.folder}/{name}" for run, verdict in evidence.index.judged() for name in verdict.body.files}
+    known |= {f"ledger/events/{digest}.json" for digest in evidence.index.digests}
     told = {finding.where for finding in report.findings}
     for path in evidence.files.paths:
-        expected = path in known or (aside(path) and not temporary(path))
+        expected = path in known or (is_unlisted(path) and not is_temporary(path))
         assert expected or evidence.files.shown(path) in told, path
 
 

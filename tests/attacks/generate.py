@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness.ledger.audit import SORTS
+from harness.ledger.audit import CODES
 from tests.attacks import good
 from tests.attacks.corpus import CORPUS
 from tests.attacks.trails import Trail
@@ -35,8 +35,8 @@ def main(folder: Path, project: Path | None) -> None:
             "attack": (attack.spoil.__doc__ or attack.name).strip(),
             "audit": options,
             "finds": attack.finds,
-            "step": SORTS[attack.finds].step,
-            "kind": SORTS[attack.finds].kind,
+            "step": CODES[attack.finds].step,
+            "kind": CODES[attack.finds].severity,
         }
         (place / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
     print(f"{len(CORPUS)} spoiled trails in {folder}")

@@ -55,31 +55,38 @@ def write_files(root: Path) -> None:
 
 def build(root: Path) -> None:
     """Make the project and its trail in an empty folder."""
-    from harness import pipeline
+    from dataclasses import replace
+
     from harness.errors import Interrupted
     from harness.ledger import Ledger
+    from harness.pipeline.pilot import run_pilot
+    from harness.pipeline.project import Settings
+    from harness.pipeline.register import amend_registration, close_attempt, register_hypothesis
+    from harness.pipeline.replicate import replicate_run
+    from harness.pipeline.run import run_hypothesis
+    from harness.pipeline.session import Reporter, Session
 
     write_files(root)
-    settings = pipeline.Settings(device="cpu", verdicts=root / "verdicts", data=root / "data")
-    quiet = pipeline.Reporter()
+    settings = Settings(device="cpu", verdicts=root / "verdicts", data=root / "data")
+    session = Session.open(root / "hypotheses", settings)
     first, second = root / "hypotheses" / "first.yaml", root / "hypotheses" / "second.yaml"
-    pipeline.pilot(first, settings, quiet, seeds=2, epochs=1)
-    pipeline.register(first, settings, quiet)
+    run_pilot(first, session, seeds=2, epochs=1)
+    register_hypothesis(first, session)
     first.write_text(first.read_text().replace("-90", "-80"))
-    pipeline.amend(first, settings, quiet, "The pilot showed that 80 is far enough.")
-    pipeline.run(first, settings, quiet)
+    amend_registration(first, session, "The pilot showed that 80 is far enough.")
+    run_hypothesis(first, session)
     with contextlib.suppress(Interrupted):
-        pipeline.run(first, settings, pipeline.Reporter(stop=lambda: True))
+        run_hypothesis(first, replace(session, reporter=Reporter(stop=lambda: True)))
     (left_open,) = [a.run for a in _attempts(Ledger(root / "verdicts"), "first") if a.status == "open"]
-    pipeline.close(left_open, root / "verdicts", "It was started by mistake.")
-    pipeline.run(second, settings, quiet)
-    pipeline.replicate("second", root / "verdicts", settings, quiet)
+    close_attempt(left_open, session.trail, "It was started by mistake.")
+    run_hypothesis(second, session)
+    replicate_run("second", session)
 
 
 def _attempts(trail: object, hypothesis: str) -> tuple:
     from harness import ledger
 
-    return ledger.attempts(trail, hypothesis)  # type: ignore[arg-type]
+    return ledger.list_attempts(trail, hypothesis)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

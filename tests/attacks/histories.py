@@ -19,11 +19,11 @@ import rfc8785
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from harness.ledger import Ledger, amendments, attempts, run_name
+from harness.ledger import Ledger, list_amendments, list_attempts, name_run
 from harness.ledger.audit import AuditReport, Kept
 from harness.ledger.bodies import AttemptState
-from harness.ledger.registration import derived_seeds
-from harness.pipeline import Asked, Reporter, Settings, audit_trail
+from harness.ledger.registration import derive_seeds
+from harness.pipeline.audit import AuditRequest, audit_trail
 from tests.attacks.trails import Trail, audited, sha
 
 CLONES = st.sampled_from(["left", "right"])
@@ -78,12 +78,12 @@ class Histories(RuleBasedStateMachine):
             return
         trail, hypothesis = self.ledger(clone), found.body["hypothesis"]
         events = trail.events()
-        full = {run_name(event.digest): event.digest for event in events}
+        full = {name_run(event.digest): event.digest for event in events}
         before = [e for e in events if e.type == "amended" and e.body["hypothesis"] == hypothesis]
         fixed = (before or [found])[-1]
         seen = {
             full[a.run]: AttemptState(status=a.status, outcome=a.outcome).model_dump()
-            for a in attempts(trail, hypothesis)
+            for a in list_attempts(trail, hypothesis)
         }
         differences = [] if kind == "comment" else [f"decisions.margin: {len(events)} → {len(events) + 1}"]
         body = {key: fixed.body[key] for key in ("raw", "canonical", "claims", "seeds", "pins", "data")}
@@ -104,12 +104,12 @@ class Histories(RuleBasedStateMachine):
         events = self.ledger(clone).events()
         amended = [e for e in events if e.type == "amended" and e.body["hypothesis"] == hypothesis]
         fixed = (amended or [found])[-1].body
-        late = [a for a in amendments(events, hypothesis) if a.deviates]
+        late = [a for a in list_amendments(self.ledger(clone).index(), hypothesis) if a.deviates]
         body = self.good.find("run_started", "second")[1]["body"] | {
             "hypothesis": hypothesis,
             "registration": found.digest,
             "amendment": amended[-1].digest if amended else None,
-            "seeds": derived_seeds(found.digest, fixed["seeds"]),
+            "seeds": derive_seeds(found.digest, fixed["seeds"]),
             "deviations": [line for amendment in late for line in amendment.lines],
         }
         self.append(clone, "run_started", body | {key: fixed[key] for key in ("raw", "canonical", "pins", "data")})
@@ -132,9 +132,9 @@ class Histories(RuleBasedStateMachine):
             replica["seed"] = run.body["seeds"][replica["seed_index"]]
         page = json.loads(self.good.files[f"{folder}/env.json"])
         (registered,) = [e for e in trail.events() if e.digest == run.body["registration"]]
-        early = [a for a in amendments(trail.events(), hypothesis) if not a.deviates]
+        early = [a for a in list_amendments(trail.index(), hypothesis) if not a.deviates]
         page |= {
-            "run": run_name(run.digest),
+            "run": name_run(run.digest),
             "started": run.claimed_time,
             "registration": registered.digest,
             "registered_time": registered.claimed_time,
@@ -143,13 +143,13 @@ class Histories(RuleBasedStateMachine):
             "amendments": [line for amendment in early for line in amendment.lines],
             "weights": {},
         }
-        listed = [a.model_dump() for a in attempts(trail, hypothesis)]
+        listed = [a.model_dump() for a in list_attempts(trail, hypothesis)]
         mine = {"status": "finished", "outcome": "better"}
         page["attempts"] = [a | (mine if a["run"] == page["run"] else {}) for a in listed]
         files = {"verdict.md": b"# Second\n", "verdict.json": b"{}\n"}
         files |= {"results.json": json.dumps(results).encode(), "env.json": json.dumps(page).encode()}
         for name, data in files.items():
-            self.write(clone, f"{hypothesis}/{run_name(run.digest)}/{name}", data)
+            self.write(clone, f"{hypothesis}/{name_run(run.digest)}/{name}", data)
         digests = {name: sha(data) for name, data in files.items()}
         self.append(clone, "run_finished", {"run": run.digest, "results": digests["results.json"]})
         if judged:
@@ -179,14 +179,16 @@ class Histories(RuleBasedStateMachine):
     def assert_honest(self, clone: str) -> None:
         report = self.audit(clone)
         events = self.ledger(clone).events()
-        empty = [finding for finding in report.findings if finding.sort == "no-events"]
+        empty = [finding for finding in report.findings if finding.code == "no-events"]
         assert bool(empty) == (not events)
-        bad = [finding for finding in report.findings if finding.kind not in HONEST and finding not in empty]
+        bad = [finding for finding in report.findings if finding.severity not in HONEST and finding not in empty]
         assert not bad, bad
         open_runs = {e.digest for e in events if e.type == "run_started"}
         open_runs -= {e.body["run"] for e in events if e.type in ("run_finished", "run_failed", "run_aborted")}
-        assert sum(finding.sort == "run-open" for finding in report.findings) == len(open_runs)
-        assert (report.exit_code == 5) == (bool(empty) or any(finding.kind == "open" for finding in report.findings))
+        assert sum(finding.code == "run-open" for finding in report.findings) == len(open_runs)
+        assert (report.exit_code == 5) == (
+            bool(empty) or any(finding.severity == "open" for finding in report.findings)
+        )
         started = sum(sum(s.attempts.values()) - s.attempts["pilot"] for s in report.hypotheses)
         assert started == sum(e.type == "run_started" for e in events)
 
@@ -211,14 +213,14 @@ class Histories(RuleBasedStateMachine):
             data[draw // 17 % len(data)] ^= 1 << draw % 8
             spoiled.files[path] = bytes(data)
             found = audited(spoiled)
-            named = {f.where for f in found.findings if f.sort in ("event-bytes", "artefact-bytes")}
+            named = {f.where for f in found.findings if f.code in ("event-bytes", "artefact-bytes")}
             assert named == {f"verdicts/{path}"}, (attack, path)
         elif attack == "delete":
             del spoiled.files[spoiled.path(victim)]
             found = audited(spoiled)
             wanted = {"parent-missing", "head-unknown"}
             head = victim in honest.heads()
-            assert ({f.sort for f in found.findings} & wanted) or (head and victim != honest.known_head), attack
+            assert ({f.code for f in found.findings} & wanted) or (head and victim != honest.known_head), attack
             if head and victim != honest.known_head:
                 return
         elif attack in ("splice", "cut off"):
@@ -227,12 +229,12 @@ class Histories(RuleBasedStateMachine):
             found = audited(spoiled)
             if spoiled.path(honest.known_head) in spoiled.files:
                 return  # nothing before the head that was kept was touched
-            assert "head-unknown" in {f.sort for f in found.findings}, attack
+            assert "head-unknown" in {f.code for f in found.findings}, attack
         else:
             self.git(self.clones["right"], "pull", "-q", "--no-rebase", "-s", "ours", str(self.clones["left"]), "main")
             lost = set(events) - {event.digest for event in self.ledger("right").events()}
             found = self.audit("right")
-            removed = {Path(f.where).stem for f in found.findings if f.sort == "removed" and "/events/" in f.where}
+            removed = {Path(f.where).stem for f in found.findings if f.code == "removed" and "/events/" in f.where}
             assert removed == lost, attack
             if not lost:
                 return
@@ -245,7 +247,7 @@ class Histories(RuleBasedStateMachine):
         return Ledger(self.clones[clone] / "verdicts")
 
     def audit(self, clone: str) -> AuditReport:
-        return audit_trail(self.clones[clone] / "verdicts", Path("none"), Asked(Kept()), Settings(), Reporter())
+        return audit_trail(self.clones[clone] / "verdicts", Path("none"), AuditRequest(Kept()))
 
     def append(self, clone: str, kind: str, body: dict[str, Any]) -> None:
         self.ledger(clone).append(kind, body, actor=clone)

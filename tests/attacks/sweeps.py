@@ -46,7 +46,7 @@ def bytes_flipped(trail: Trail, every: int = 1, start: int = 0) -> Tried:
             # Events are read again only where one was changed: that is most of an audit's time.
             evidence = Evidence(files) if path.startswith(EVENTS) else unchanged
             report = audit(evidence, steps)
-            named = {f.where for f in report.findings if f.kind not in HARMLESS}
+            named = {f.where for f in report.findings if f.severity not in HARMLESS}
             yield f"{path} at {position}", f"verdicts/{path}" in named
         files.swap(path, good)
 

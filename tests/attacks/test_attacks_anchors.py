@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 from harness import ledger
 from harness.ledger.audit import AuditReport, Kept
-from harness.pipeline import Asked, Reporter, Settings, audit_trail
+from harness.pipeline.audit import AuditRequest, audit_trail
 from tests.attacks.corpus import without
 from tests.attacks.trails import Trail, sha, sorts
 
@@ -19,7 +18,7 @@ pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="need
 
 
 def audited(root: Path, **kept: object) -> AuditReport:
-    return audit_trail(root / "verdicts", Path("none"), Asked(Kept(**kept)), Settings(), Reporter())  # type: ignore[arg-type]
+    return audit_trail(root / "verdicts", Path("none"), AuditRequest(Kept(**kept)))  # type: ignore[arg-type]
 
 
 def status(report: AuditReport) -> str:
@@ -44,7 +43,7 @@ def test_a_signature_counts_if_its_key_is_trusted(project: Path, key: Path, tmp_
     trusted = audited(project, require_anchor=True, allowed_signers=signers)
     assert status(trusted) == "PASS"
     assert not {"no-anchor", "nothing-kept"} & sorts(trusted)
-    assert anchored.body["head"] in ledger.Ledger(project / "verdicts").events()[-1].parents
+    assert anchored.body.head in ledger.Ledger(project / "verdicts").events()[-1].parents
 
 
 def test_a_forged_signature_and_one_by_another_key_are_found(project: Path, key: Path, tmp_path: Path) -> None:
@@ -58,9 +57,9 @@ def test_a_forged_signature_and_one_by_another_key_are_found(project: Path, key:
     forged = b"-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----\n"
     spoiled = Trail.read(project / "verdicts")
     spoiled.rebuild(without(anchored.digest))
-    head = anchored.body["head"]
+    head = anchored.body.head
     spoiled.files[f"ledger/anchors/{head}.sig"] = forged
-    spoiled.append("anchored", json.loads(json.dumps(anchored.body)) | {"file": sha(forged)})
+    spoiled.append("anchored", anchored.body.model_dump() | {"file": sha(forged)})
     spoiled.write(tmp_path / "spoiled" / "verdicts")
     found = audited(tmp_path / "spoiled")
     assert "anchor-invalid" in sorts(found) and found.exit_code == 3

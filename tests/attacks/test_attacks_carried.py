@@ -15,7 +15,7 @@ import pytest
 
 from harness.ledger import Ledger, carried
 from harness.ledger.audit import AuditFinding, AuditReport, Kept
-from harness.pipeline import Asked, Reporter, Settings, audit_trail
+from harness.pipeline.audit import AuditRequest, audit_trail
 from tests.attacks.repositories import commit, git, plain_git
 from tests.attacks.trails import sorts
 
@@ -26,16 +26,16 @@ __all__ = ["plain_git"]  # a fixture for every test here
 
 
 def checked(folder: Path) -> AuditReport:
-    return audit_trail(folder / "verdicts", folder / "hypotheses", Asked(Kept()), Settings(), Reporter())
+    return audit_trail(folder / "verdicts", folder / "hypotheses", AuditRequest(Kept()))
 
 
 def against(report: AuditReport) -> list[AuditFinding]:
-    return [finding for finding in report.findings if finding.sort not in FINE]
+    return [finding for finding in report.findings if finding.code not in FINE]
 
 
 def only(report: AuditReport) -> AuditFinding:
     found = against(report)
-    assert len(found) == 1, "\n".join(f"{one.sort}: {one.what} ({one.where}) → {one.remedy}" for one in found)
+    assert len(found) == 1, "\n".join(f"{one.code}: {one.what} ({one.where}) → {one.remedy}" for one in found)
     return found[0]
 
 
@@ -100,7 +100,7 @@ def test_autocrlf_is_one_finding_and_its_command_repairs_it(repository: Path, tm
     clone = tmp_path / "clone"
     report = checked(clone)
     finding = only(report)
-    assert (finding.sort, finding.kind, report.exit_code) == ("line-ends", "tampered", 3)
+    assert (finding.code, finding.severity, report.exit_code) == ("line-ends", "tampered", 3)
     assert "autocrlf" in finding.what and int(finding.what.split()[0]) > 5
     assert not any(line.status == "PASS" for line in report.trail)
     assert not any(line.status == "PASS" for subject in report.hypotheses for line in subject.lines)
@@ -125,7 +125,7 @@ def test_a_fixer_is_no_forger(repository: Path, how: str, committed: bool) -> No
     if committed:
         commit(repository, "fixed by a hook")
     finding = only(checked(repository))
-    assert finding.sort == "line-ends"
+    assert finding.code == "line-ends"
     told = obey(finding.remedy, repository)
     assert against(checked(repository)) == []
     obey(commits(told), repository)  # what git status shows now
@@ -142,7 +142,7 @@ def test_a_fixer_before_the_first_commit_is_undone(project: Path, under_git: boo
         path.write_bytes(data.rstrip(b"\n") + b"\n")
     if under_git:
         git(project, "init", "-q")
-    finding = next(finding for finding in against(checked(project)) if finding.sort == "line-ends")
+    finding = next(finding for finding in against(checked(project)) if finding.code == "line-ends")
     told = obey(f"{finding.remedy} || true", project)  # without a history the audit itself ends with 5
     assert {path: path.read_bytes() for path in written} == written
     assert "line-ends" not in sorts(checked(project))
@@ -159,7 +159,7 @@ def test_only_what_was_changed_by_a_fixer_is_written_back(repository: Path) -> N
         path.write_bytes(path.read_bytes().rstrip(b"\n") + b"\r\n")
     files[0].write_bytes(files[0].read_bytes().replace(b"e", b"3", 1))
     forged = files[0].read_bytes()
-    finding = next(finding for finding in checked(repository).findings if finding.sort == "line-ends")
+    finding = next(finding for finding in checked(repository).findings if finding.code == "line-ends")
     obey(f"{finding.remedy} || true", repository)
     assert files[0].read_bytes() == forged
     assert git(repository, "status", "--porcelain", "--", "*.json").split() == [
@@ -174,7 +174,7 @@ def test_attributes_of_ones_own_are_kept_and_overruled(repository: Path, tmp_pat
     git(tmp_path, "clone", "-q", str(repository), "clone")
     clone = tmp_path / "clone"
     finding = only(checked(clone))
-    assert finding.sort == "line-ends"
+    assert finding.code == "line-ends"
     obey(finding.remedy, clone)
     assert (clone / "verdicts" / ".gitattributes").read_text() == "* text=auto eol=crlf\n** -text\n"
     assert against(checked(clone)) == []
@@ -194,7 +194,7 @@ def test_blanks_that_a_fixer_took_away_are_known_from_gits_copy(project: Path) -
     path = project / "verdicts/objects/sha256" / kept.body["raw"]
     path.chmod(0o644)
     path.write_bytes(raw.replace(b"   \n", b"\n"))
-    (finding,) = [finding for finding in checked(project).findings if finding.sort == "line-ends"]
+    (finding,) = [finding for finding in checked(project).findings if finding.code == "line-ends"]
     obey(f"{finding.remedy} || true", project)  # the run that the test made up ends the audit with 3
     assert path.read_bytes() == raw
     assert "line-ends" not in sorts(checked(project))
@@ -211,7 +211,7 @@ def test_blanks_that_were_taken_away_in_a_commit_are_known_from_an_older_one(rep
     path.chmod(0o644)
     path.write_bytes(raw.replace(b"   \n", b"\n"))
     commit(repository, "fixed by a hook")
-    (finding,) = [finding for finding in checked(repository).findings if finding.sort == "line-ends"]
+    (finding,) = [finding for finding in checked(repository).findings if finding.code == "line-ends"]
     obey(f"{finding.remedy} || true", repository)
     assert path.read_bytes() == raw
 
@@ -235,9 +235,9 @@ def test_line_ends_that_git_took_away_when_it_was_committed(project: Path, tmp_p
     git(project, "init", "-q", "-b", "main")
     git(project, "config", "core.autocrlf", "input")
     commit(project)
-    (here,) = [finding for finding in checked(project).findings if finding.sort == "history-ends"]
+    (here,) = [finding for finding in checked(project).findings if finding.code == "history-ends"]
     git(tmp_path, "clone", "-q", str(project), "clone")
-    (there,) = [finding for finding in checked(tmp_path / "clone").findings if finding.sort == "line-ends"]
+    (there,) = [finding for finding in checked(tmp_path / "clone").findings if finding.code == "line-ends"]
     assert "--restore" in there.remedy
     obey(here.remedy, project)
     assert git(project, "status", "--porcelain") == ""
@@ -258,7 +258,7 @@ def test_a_clone_of_converted_commits_repairs_itself(project: Path, tmp_path: Pa
     commit(project)
     git(tmp_path, "clone", "-q", str(project), "clone")
     clone = tmp_path / "clone"
-    (there,) = [finding for finding in checked(clone).findings if finding.sort == "line-ends"]
+    (there,) = [finding for finding in checked(clone).findings if finding.code == "line-ends"]
     told = obey(f"{there.remedy} || true", clone)
     assert (clone / "verdicts/objects/sha256" / kept.body["raw"]).read_bytes() == raw
     obey(commits(told), clone)
@@ -271,7 +271,7 @@ def test_what_is_gone_comes_back_by_its_command(repository: Path) -> None:
     event.unlink()
     (repository / "verdicts" / "note.md").write_text("a stray file")
     commit(repository, "one event less")
-    (finding,) = [finding for finding in checked(repository).findings if finding.sort == "removed"]
+    (finding,) = [finding for finding in checked(repository).findings if finding.code == "removed"]
     obey(finding.remedy, repository)
     assert against(checked(repository)) == []
 
@@ -280,7 +280,7 @@ def test_a_shallow_clone_is_completed_by_its_command(repository: Path, tmp_path:
     commit(repository, "second")
     git(tmp_path, "clone", "-q", "--depth=1", f"file://{repository}", "clone")
     finding = only(checked(tmp_path / "clone"))
-    assert finding.sort == "shallow"
+    assert finding.code == "shallow"
     obey(finding.remedy.split(", then")[0], tmp_path / "clone")
     assert against(checked(tmp_path / "clone")) == []
 
@@ -292,7 +292,7 @@ def test_a_sparse_checkout_is_incomplete_and_not_tampered_with(repository: Path,
         git(clone, "sparse-checkout", "add", added)
         report = checked(clone)
         finding = only(report)
-        assert (finding.sort, report.exit_code) == ("left-out", 5) and "sparse checkout" in finding.what
+        assert (finding.code, report.exit_code) == ("left-out", 5) and "sparse checkout" in finding.what
         lines = [line for subject in report.hypotheses for line in subject.lines]
         assert not any(line.status == "PASS" for line in (*report.trail, *lines))
     obey(finding.remedy, clone)
@@ -307,7 +307,7 @@ def test_a_skip_worktree_mark_is_found_and_taken_off(repository: Path, which: st
     git(repository, "update-index", "--skip-worktree", str(event.relative_to(repository)))
     event.unlink()
     finding = only(checked(repository))
-    assert finding.sort == "left-out"
+    assert finding.code == "left-out"
     obey(finding.remedy, repository)
     assert against(checked(repository)) == []
 
@@ -318,7 +318,7 @@ def test_a_partial_clone_without_its_history_says_so(repository: Path, tmp_path:
     git(tmp_path, "clone", "-q", "--filter=tree:0", f"file://{repository}", "clone")
     report = checked(tmp_path / "clone")
     finding = only(report)
-    assert (finding.sort, report.exit_code) == ("partial", 5)
+    assert (finding.code, report.exit_code) == ("partial", 5)
     obey(finding.remedy.split(", then")[0], tmp_path / "clone")
     assert against(checked(tmp_path / "clone")) == []
 
@@ -334,7 +334,7 @@ def test_an_ignored_trail_is_named_and_taken_in(project: Path, pattern: str, whe
     git(project, "add", "-f", "pyproject.toml")
     git(project, "commit", "-q", "-m", "first")
     for _ in range(5):
-        found = [finding for finding in checked(project).findings if finding.sort == "ignored"]
+        found = [finding for finding in checked(project).findings if finding.code == "ignored"]
         if not found:
             break
         assert f"line 2 of {project / where}: {pattern}" in found[0].what
@@ -355,7 +355,7 @@ def test_ignored_deeper_down(tmp_path: Path, project: Path) -> None:
     (top / "out" / "large.bin").write_text("large")
     shutil.copytree(project, top / "out" / "deep" / "project")
     commit(top)
-    finding = next(finding for finding in checked(top / "out/deep/project").findings if finding.sort == "ignored")
+    finding = next(finding for finding in checked(top / "out/deep/project").findings if finding.code == "ignored")
     obey(finding.remedy, top)
     git(top, "commit", "-q", "-m", "second")
     assert against(checked(top / "out/deep/project")) == []
@@ -367,7 +367,7 @@ def test_five_reasons_for_no_history_are_five(project: Path, tmp_path: Path, mon
 
     def note() -> None:
         finding = only(checked(project))
-        told[finding.sort] = finding
+        told[finding.code] = finding
 
     note()
     git(project, "init", "-q")
@@ -385,7 +385,7 @@ def test_five_reasons_for_no_history_are_five(project: Path, tmp_path: Path, mon
     assert len({finding.what for finding in told.values()} | {finding.remedy for finding in told.values()}) == 10
     assert "dubious ownership" in told["git-refuses"].what
     assert not any(word in finding.remedy for finding in told.values() for word in ("safe.directory", "chown", "--no"))
-    assert all(finding.kind == "missing" for finding in told.values())
+    assert all(finding.severity == "missing" for finding in told.values())
 
 
 def test_the_variables_of_a_surrounding_hook_lead_nowhere(

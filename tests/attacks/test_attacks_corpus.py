@@ -10,10 +10,13 @@ import pytest
 from harness import inference, verdict
 from harness.errors import UsageError
 from harness.ledger import Ledger, start_or_resume
-from harness.ledger.audit import EXIT, SORTS, AuditReport
-from harness.pipeline import Asked, Reporter, Settings, audit_trail
-from harness.pipeline.judging import judge
-from harness.pipeline.project import registered_for
+from harness.ledger.audit import CODES, EXIT, AuditReport
+from harness.ledger.bodies import RunStartedBody
+from harness.pipeline.audit import AuditRequest, Rerun, audit_trail
+from harness.pipeline.judge import render_verdict
+from harness.pipeline.project import Settings
+from harness.pipeline.run_files import read_registered
+from harness.pipeline.session import Session
 from harness.records import Measurements, Provenance
 from tests.attacks.corpus import CORPUS, Attack, better, forged_file, judged, rename_digests
 from tests.attacks.trails import Trail, audited, sha, sorts
@@ -25,7 +28,7 @@ RECOMPUTED = [attack for attack in CORPUS.values() if attack.recompute]
 
 
 def recomputed(root: Path, hypotheses: Path = Path("no hypotheses")) -> AuditReport:
-    return audit_trail(root, hypotheses, Asked(recompute=True), Settings(), Reporter())
+    return audit_trail(root, hypotheses, AuditRequest(recompute=True))
 
 
 def assert_sound(report: AuditReport) -> None:
@@ -53,11 +56,11 @@ def test_an_attack_is_found(attack: Attack, good_trail: Trail) -> None:
     report = audited(trail)
     assert attack.finds in sorts(report), sorts(report)
     assert_sound(report)
-    kinds = {SORTS[sort].kind for sort in sorts(report)}
+    kinds = {CODES[sort].severity for sort in sorts(report)}
     codes = {EXIT[kind] for kind in kinds} - {0}
     assert report.exit_code == min(codes, default=0)
-    if EXIT[SORTS[attack.finds].kind]:
-        step = SORTS[attack.finds].step
+    if EXIT[CODES[attack.finds].severity]:
+        step = CODES[attack.finds].step
         lines = [line for subject in report.hypotheses for line in subject.lines] + list(report.trail)
         assert any(line.step == step and line.status != "PASS" for line in lines)
 
@@ -85,20 +88,21 @@ def test_what_is_forged_as_a_whole_is_found_by_a_rerun_alone(good_trail: Trail, 
     trail.write(tmp_path / "forged" / "verdicts")
     run, judgement = judged(trail, "second")
     ledger = Ledger(tmp_path / "forged" / "verdicts")
-    (started,) = [event for event in ledger.events() if event.digest == run]
+    started = ledger.index().start(run)
+    assert started is not None
     folder = trail.folder(run)
     measurements = Measurements.model_validate_json(trail.files[f"{folder}/results.json"])
     provenance = Provenance.model_validate_json(trail.files[f"{folder}/env.json"])
-    registered = registered_for(ledger, started)
+    registered = read_registered(ledger, started)
     decision = verdict.worded(registered.hypothesis, inference.decide(registered.hypothesis, measurements))
     renamed = {}
-    for name, data in judge(registered, measurements, decision, provenance).items():
+    for name, data in render_verdict(registered, measurements, decision, provenance).items():
         renamed[judgement["body"]["files"][name]] = sha(data)
         trail.files[f"{folder}/{name}"] = data
     rename_digests(trail, renamed)
     trail.write(tmp_path / "verdicts")
-    asked = Asked(recompute=True, rerun="second")
-    report = audit_trail(tmp_path / "verdicts", Path("none"), asked, Settings(device="cpu"), Reporter())
+    asked = AuditRequest(recompute=True, rerun=again(tmp_path, "second"))
+    report = audit_trail(tmp_path / "verdicts", Path("none"), asked)
     assert_sound(report)
     first, second = report.hypotheses
     assert [(line.step, line.status) for line in second.lines] == [
@@ -112,10 +116,14 @@ def test_what_is_forged_as_a_whole_is_found_by_a_rerun_alone(good_trail: Trail, 
     assert "rerun-differs" in sorts(report) and report.exit_code == 4
 
 
+def again(root: Path, run: str) -> Rerun:
+    return Rerun(run, Session.open(root / "hypotheses", Settings(device="cpu")))
+
+
 def test_a_rerun_that_agrees_passes_and_one_that_cannot_be_is_not_checked(project: Path) -> None:
     for run, expected in (("second", ["NOT CHECKED", "PASS"]), ("nothing", ["NOT CHECKED", "NOT CHECKED"])):
-        asked = Asked(rerun=run)
-        report = audit_trail(project / "verdicts", Path("none"), asked, Settings(device="cpu"), Reporter())
+        asked = AuditRequest(rerun=again(project, run))
+        report = audit_trail(project / "verdicts", Path("none"), asked)
         lines = [line for subject in report.hypotheses for line in subject.lines if line.step == 8]
         assert [line.status for line in lines] == expected
     assert "rerun-failed" in sorts(report)
@@ -133,9 +141,9 @@ def test_every_sort_of_finding_has_an_attack() -> None:
         "anchor-invalid", "anchor-not-verified", "rerun-differs", "rerun-failed", "look-results",
     }  # fmt: skip
     harmless = {*HARMLESS, "deviated", "rounded", "redrawn"}
-    stopped = {sort for sort in SORTS if sort.startswith("stopped")}
+    stopped = {sort for sort in CODES if sort.startswith("stopped")}
     found = {attack.finds for attack in CORPUS.values()}
-    assert set(SORTS) - elsewhere - harmless - stopped == found - elsewhere - harmless
+    assert set(CODES) - elsewhere - harmless - stopped == found - elsewhere - harmless
 
 
 def test_a_moved_threshold_in_the_file_is_seen_and_a_comment_is_not(project: Path) -> None:
@@ -143,7 +151,7 @@ def test_a_moved_threshold_in_the_file_is_seen_and_a_comment_is_not(project: Pat
     text_before = file.read_text()
     for text, sort in (("-80", None), ("-79", "file-changed"), ("oops: [", "file-not-compared")):
         file.write_text("# a comment\n" + text_before.replace("-80", text))
-        found = audit_trail(project / "verdicts", project / "hypotheses", Asked(), Settings(), Reporter())
+        found = audit_trail(project / "verdicts", project / "hypotheses", AuditRequest())
         assert ({"file-changed", "file-not-compared"} & sorts(found)) == ({sort} if sort else set())
 
 
@@ -152,7 +160,7 @@ def test_leftovers_and_absent_weights_are_named(project: Path) -> None:
     (trail / "ledger" / "events" / f".{'0' * 64}.json.abcdef.tmp").write_bytes(b"half an ev")
     for folder in trail.glob("*/*/weights"):
         shutil.rmtree(folder)
-    report = audit_trail(trail, project / "hypotheses", Asked(), Settings(), Reporter())
+    report = audit_trail(trail, project / "hypotheses", AuditRequest())
     assert {"leftover", "weights-absent"} <= sorts(report)
     assert all(line.status == "PASS" for subject in report.hypotheses for line in subject.lines if line.step < 6)
 
@@ -161,9 +169,9 @@ def test_data_that_were_swapped_between_two_starts_are_refused(project: Path) ->
     """Whatever their name, size and time: the fingerprint is over what was decoded."""
     ledger = Ledger(project / "verdicts")
     body = next(e.body for e in ledger.events() if e.type == "run_started" and e.body["hypothesis"] == "second")
-    attempt = start_or_resume(ledger, "second", body, resume=True, say=lambda _: None)
+    attempt = start_or_resume(ledger, RunStartedBody.model_validate(body), resume=True, say=lambda _: None)
     assert (attempt.folder / "work").is_dir()
     swapped = body | {"data": {"digits": "0" * 64}}
     with pytest.raises(UsageError, match="its data changed"):
-        start_or_resume(ledger, "second", swapped, resume=True, say=lambda _: None)
-    assert start_or_resume(ledger, "second", body, resume=True, say=lambda _: None).resumed == 1
+        start_or_resume(ledger, RunStartedBody.model_validate(swapped), resume=True, say=lambda _: None)
+    assert start_or_resume(ledger, RunStartedBody.model_validate(body), resume=True, say=lambda _: None).resumed == 1

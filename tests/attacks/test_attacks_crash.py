@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from harness.errors import StorageFailed
-from harness.ledger import Ledger, attempts, start_or_resume
+from harness.ledger import Ledger, list_attempts, start_or_resume
 from harness.ledger.audit import Evidence, TrailFiles, audit
+from harness.ledger.bodies import RunStartedBody
 from tests.attacks.crashing import append, kills, registered, run
 from tests.attacks.trails import Trail, audited, offline, sorts
 
@@ -78,20 +79,22 @@ def test_an_attempt_killed_before_its_first_file_is_taken_up_by_the_next_start(t
             os.kill(os.getpid(), signal.SIGKILL)
 
         writer.append = killed  # type: ignore[method-assign, assignment]
-        start_or_resume(writer, "first", body, resume=True, say=print)
+        start_or_resume(writer, RunStartedBody.model_validate(body), resume=True, say=print)
 
     process = fork.Process(target=child)
     process.start()
     process.join(30)
     assert process.exitcode == -signal.SIGKILL
-    (left_open,) = attempts(trail, "first")
+    (left_open,) = list_attempts(trail, "first")
     assert left_open.status == "open"
-    taken_up = start_or_resume(trail, "first", body, resume=True, say=lambda _: None)
+    taken_up = start_or_resume(trail, RunStartedBody.model_validate(body), resume=True, say=lambda _: None)
     assert (taken_up.name, taken_up.resumed) == (left_open.run, 1)
     # Of another machine's open attempt there is no folder here: it is not this one's to go on with.
     shutil.rmtree(taken_up.folder)
     said: list[str] = []
-    another = start_or_resume(trail, "first", body | {"command": "another"}, resume=True, say=said.append)
+    another = start_or_resume(
+        trail, RunStartedBody.model_validate(body | {"command": "another"}), resume=True, say=said.append
+    )
     assert another.name != left_open.run and "working files are not here" in said[0]
 
 
@@ -101,7 +104,7 @@ def test_a_start_killed_before_its_event_leaves_a_folder_that_is_named(tmp_path:
     folder.mkdir(parents=True)
     (folder / "starts").write_text("2026-01-01T00:00:00Z 1\n")
     clean(tmp_path, frozenset({"leftover"}))
-    (told,) = [f for f in audit(Evidence(TrailFiles(tmp_path)), offline(Trail({}))).findings if f.sort == "leftover"]
+    (told,) = [f for f in audit(Evidence(TrailFiles(tmp_path)), offline(Trail({}))).findings if f.code == "leftover"]
     assert told.where.endswith("first/" + "0" * 12)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from harness.ledger import Ledger
 from harness.ledger.audit import AuditReport, Kept
-from harness.pipeline import Asked, Reporter, Settings, audit_trail
+from harness.pipeline.audit import AuditRequest, audit_trail
 from tests.attacks.repositories import commit, git, plain_git
 from tests.attacks.sweeps import promised
 from tests.attacks.trails import Trail, sorts
@@ -22,12 +22,12 @@ __all__ = ["plain_git"]  # a fixture for every test here
 
 
 def checked(folder: Path, known_head: str | None = None) -> AuditReport:
-    asked = Asked(Kept(known_head))
-    return audit_trail(folder / "verdicts", folder / "hypotheses", asked, Settings(), Reporter())
+    asked = AuditRequest(Kept(known_head))
+    return audit_trail(folder / "verdicts", folder / "hypotheses", asked)
 
 
 def assert_clean(report: AuditReport) -> None:
-    assert sorts(report) <= FINE, [finding for finding in report.findings if finding.sort not in FINE]
+    assert sorts(report) <= FINE, [finding for finding in report.findings if finding.code not in FINE]
     assert report.exit_code == 0
     (history,) = [line for line in report.trail if line.step == 2]
     assert history.status == "PASS"
@@ -115,7 +115,7 @@ def test_a_merge_that_throws_the_other_side_away_is_found(clones: tuple[Path, Pa
     git(left, "pull", "-q", "--no-rebase", "-s", "ours", str(right), "main")
     report = checked(left)
     assert report.exit_code == 3 and "removed" in sorts(report)
-    assert any(bad in finding.where for finding in report.findings if finding.sort == "removed")
+    assert any(bad in finding.where for finding in report.findings if finding.code == "removed")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_every_file_that_is_flipped_is_found_even_where_no_event_names_it(reposi
         good = file.read_bytes()
         file.write_bytes(good[:-2] + bytes([good[-2] ^ 1]) + good[-1:])
         report = checked(repository)
-        assert any(finding.where == str(file) for finding in report.findings if finding.kind == "tampered")
+        assert any(finding.where == str(file) for finding in report.findings if finding.severity == "tampered")
         file.write_bytes(good)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.pipeline import Asked, Reporter, Settings, audit_trail
+from harness.pipeline.audit import AuditRequest, audit_trail
 from tests.attacks.corpus import CORPUS, only, rename_digests
 from tests.attacks.generate import main as generate
 from tests.attacks.trails import Trail, audited, sha, sorts
@@ -117,8 +117,8 @@ def test_a_template_that_never_ends_ends_no_audit(
     rename_digests(trail, {pinned: trail.keep(template)})
     trail.write(tmp_path / "verdicts")
     begun = time.monotonic()
-    report = audit_trail(tmp_path / "verdicts", Path("none"), Asked(recompute=True), Settings(), Reporter())
-    told = [finding.what for finding in report.findings if finding.sort == "not-recomputed"]
+    report = audit_trail(tmp_path / "verdicts", Path("none"), AuditRequest(recompute=True))
+    told = [finding.what for finding in report.findings if finding.code == "not-recomputed"]
     assert told and all(said in what for what in told)
     assert report.exit_code and time.monotonic() - begun < 60
 

@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
-from harness.pipeline import Asked, Reporter, Settings, audit_trail, replicate, run
+from harness.pipeline.audit import AuditRequest, audit_trail
+from harness.pipeline.project import Settings
+from harness.pipeline.replicate import replicate_run
+from harness.pipeline.run import run_hypothesis
+from harness.pipeline.session import Session
 from tests.attacks.corpus import forged_file, only, without
 from tests.attacks.good import CLAIMS, FILE
 from tests.attacks.trails import Trail, audited, sorts
@@ -27,7 +31,8 @@ def looked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = text.replace("count: 3", "count: 9").replace("name: t}", "name: t_sequence}")
     (root / "hypotheses" / "looked.yaml").write_text(text + "stopping: {kind: anytime}\n")
     settings = Settings(device="cpu", verdicts=root / "verdicts", data=root / "data")
-    run(root / "hypotheses" / "looked.yaml", settings, Reporter())
+    file = root / "hypotheses" / "looked.yaml"
+    run_hypothesis(file, Session.open(file, settings))
     return root
 
 
@@ -40,10 +45,10 @@ def test_the_trail_is_good_and_its_run_can_be_trained_again(looked: Path, trail:
     looks = [event["body"] for _, event in trail.events() if event["type"] == "look"]
     assert [(look["seeds"], look["outcome"]) for look in looks] == [(2, None), (3, None), (4, "better")]
     settings = Settings(device="cpu", data=looked / "data")
-    report = audit_trail(looked / "verdicts", looked / "hypotheses", Asked(recompute=True), settings, Reporter())
+    report = audit_trail(looked / "verdicts", looked / "hypotheses", AuditRequest(recompute=True))
     assert {line.status for line in report.hypotheses[0].lines} <= {"PASS", "NOT CHECKED"}
     assert report.exit_code == 5  # there is no git history here
-    again = replicate("looked", looked / "verdicts", settings, Reporter(), record=False)
+    again = replicate_run("looked", Session.open(looked / "hypotheses", settings), record=False)
     assert (again.expected, again.agreement) == ("bits", "bits")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import harness.ledger.audit
-from harness.ledger.audit import SORTS, AuditFinding
+from harness.ledger.audit import CODES, AuditFinding
 from tests.attacks.corpus import CORPUS
 from tests.attacks.trails import Trail, audited, sorts
 
@@ -23,7 +23,7 @@ NONE = ("anchors._anchor", "amended._untold", "amended._other_seeds")
 def test_without_a_step_its_attacks_are_missed(step: int, good_trail: Trail) -> None:
     missed, shown = [], []
     for attack in CORPUS.values():
-        if attack.recompute or SORTS[attack.finds].step != step:
+        if attack.recompute or CODES[attack.finds].step != step:
             continue
         trail = good_trail.copy()
         attack.spoil(trail)
@@ -41,7 +41,8 @@ def test_without_a_step_its_attacks_are_missed(step: int, good_trail: Trail) -> 
     [
         "attempts._references", "attempts._registrations", "amended.check", "amended._late", "attempts._start",
         "amended._untold", "amended._other_seeds",
-        "attempts._end", "attempts._verdict", "attempts.near_duplicates", "artefacts._objects", "artefacts._artefacts",
+        "attempts._end", "attempts._verdict", "attempts.find_near_duplicates",
+        "artefacts._objects", "artefacts._artefacts",
         "artefacts._weights", "artefacts._strays", "seeds._run", "seeds._results", "anchors._anchor",
     ],
 )  # fmt: skip
@@ -52,7 +53,7 @@ def test_without_a_part_of_a_step_an_attack_is_missed(
     missed = []
     step = {"attempts": 3, "amended": 3, "artefacts": 4, "seeds": 5, "anchors": 7}[check.split(".")[0]]
     for attack in CORPUS.values():
-        if SORTS[attack.finds].step == step and not missed:
+        if CODES[attack.finds].step == step and not missed:
             trail = good_trail.copy()
             attack.spoil(trail)
             if attack.finds not in sorts(audited(trail)):
@@ -71,7 +72,7 @@ SHOWN_ELSEWHERE = (
     "AuditFinding('line-ends'",  # needs git, or a disk: test_attacks_carried.py
     "AuditFinding('left-out'",
     "an anchor by",  # takes keys: test_attacks_anchors.py
-    "AuditFinding(sort, what, where, expected, got)",  # of ``_problem``, whose callers are looked at
+    "AuditFinding(code, what, where, expected, got)",  # of ``_problem``, whose callers are looked at
 )
 
 
@@ -79,7 +80,7 @@ def places() -> Iterator[tuple[str, range]]:
     """Every place in the code of an audit that makes a finding against a trail: its module and lines."""
     for module in sorted(Path(harness.ledger.audit.__file__).parent.glob("*.py")):
         tree = ast.parse(module.read_text())
-        notes = {sort for sort, told in SORTS.items() if told.kind in ("note", "unchecked")}
+        notes = {sort for sort, told in CODES.items() if told.severity in ("note", "unchecked")}
         for node in ast.walk(tree):
             made = isinstance(node, ast.Call) and ast.unparse(node.func) in ("AuditFinding", "self._problem")
             if made and module.name not in ELSEWHERE and getattr(node.args[0], "value", None) not in notes:
@@ -107,7 +108,7 @@ def test_every_place_that_makes_a_finding_is_needed(good_trail: Trail, monkeypat
             trail = good_trail.copy()
             attack.spoil(trail)
             report = audited(trail)
-            found = {made[id(finding)] for finding in report.findings if finding.sort == attack.finds}
+            found = {made[id(finding)] for finding in report.findings if finding.code == attack.finds}
             needed |= found if len(found) == 1 else set()
     idle = [f"{module}:{lines[0]}" for module, lines in places() if not any((module, n) in needed for n in lines)]
     assert idle == []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.pipeline import Asked, Reporter, Settings, audit_trail
+from harness.pipeline.audit import AuditRequest, audit_trail
 from tests.attacks.sweeps import bytes_flipped, events_deleted, events_spliced_out, leaves_amended, leaves_changed
 from tests.attacks.test_attacks_corpus import assert_sound
 from tests.attacks.trails import Trail, audited
@@ -54,8 +54,8 @@ def test_every_changed_leaf_of_the_file_is_seen(project: Path) -> None:
     for old, new in changes.items():
         assert old in text
         file.write_text(text.replace(old, new))
-        report = audit_trail(project / "verdicts", project / "hypotheses", Asked(), Settings(), Reporter())
-        found = [f for f in report.findings if f.sort in ("file-changed", "file-not-compared")]
+        report = audit_trail(project / "verdicts", project / "hypotheses", AuditRequest())
+        found = [f for f in report.findings if f.code in ("file-changed", "file-not-compared")]
         assert found, (old, new)
 
 
@@ -82,7 +82,7 @@ def test_an_amendment_at_every_place_of_the_dag_is_classified(good_trail: Trail,
             trail.append("pilot", {"hypothesis": "first", "settings": {}})
         report = audited(trail)
         assert_sound(report)
-        (told,) = [f.what for f in report.findings if f.sort == "amended" and "Planted." in f.what]
+        (told,) = [f.what for f in report.findings if f.code == "amended" and "Planted." in f.what]
         after = [run for run in runs if run in earlier]
         assert ("after run" in told) == bool(after), (place, told)
         # The trail is a chain, so that a branch off it is beside every run that comes later.

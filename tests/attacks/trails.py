@@ -17,8 +17,7 @@ from harness.ledger.audit.evidence import EVENTS, OBJECTS
 from harness.ledger.carried import BESIDE
 from harness.ledger.event import Event
 from harness.ledger.events import in_order
-from harness.pipeline import Reporter, Settings
-from harness.pipeline.auditing import Asked, steps
+from harness.pipeline.audit import AuditRequest, list_steps
 
 DIGESTS = re.compile(rb"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{12})(?![0-9a-f])")
 
@@ -178,8 +177,8 @@ class InMemory(TrailFiles):
 
 def offline(trail: Trail) -> list[Step]:
     """The steps that need neither git nor a second look at the disk."""
-    asked = Asked(Kept(trail.known_head, trail.require_anchor))
-    return [s for s in steps(Path("no hypotheses"), asked, Settings(), Reporter()) if s.number in (1, 3, 4, 5, 7)]
+    asked = AuditRequest(Kept(trail.known_head, trail.require_anchor))
+    return [s for s in list_steps(Path("no hypotheses"), asked) if s.number in (1, 3, 4, 5, 7)]
 
 
 def audited(trail: Trail, without: int | None = None) -> AuditReport:
@@ -187,4 +186,4 @@ def audited(trail: Trail, without: int | None = None) -> AuditReport:
 
 
 def sorts(report: AuditReport) -> set[str]:
-    return {finding.sort for finding in report.findings}
+    return {finding.code for finding in report.findings}

@@ -8,9 +8,12 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.e2e import commands
+
+if TYPE_CHECKING:
+    from harness.pipeline.session import Report, Reporter
 
 REPOSITORY = Path(__file__).parents[2]
 TINY = """\
@@ -106,3 +109,12 @@ def make_project(root: Path, tiny: str = TINY) -> Project:
     (root / "hypotheses" / "tiny.yaml").write_text(tiny)
     (root / "hypotheses" / "claims.yaml").write_text(CLAIMS)
     return Project(root)
+
+
+def run_file(file: Path, reporter: Reporter | None = None) -> Report:
+    """Run a hypothesis in this process, on the CPU."""
+    from harness.pipeline.project import Settings
+    from harness.pipeline.run import run_hypothesis
+    from harness.pipeline.session import Session
+
+    return run_hypothesis(file, Session.open(file, Settings(device="cpu"), reporter))

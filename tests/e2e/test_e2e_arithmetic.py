@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from harness.ledger import changes
+from harness.ledger.attempt import list_arithmetic_changes
 from tests.e2e.projects import Project
 
 RUN = ["run", "hypotheses/tiny.yaml", "--device", "cpu", "--checkpoint-every", "0"]
@@ -78,8 +77,4 @@ def test_what_is_set_stands_on_the_page(registered_only: Project) -> None:
 def test_unknown_is_no_difference(
     before: dict[str, str] | None, now: dict[str, str] | None, named: tuple[str, ...]
 ) -> None:
-    def body(arithmetic: dict[str, str] | None) -> dict[str, Any]:
-        known = {"device": "CPU", "environment": {"code": "0", "packages": {}}}
-        return known if arithmetic is None else known | {"arithmetic": arithmetic}
-
-    assert changes(body(before), body(now), ("device",)) == named
+    assert list_arithmetic_changes(before, now) == named

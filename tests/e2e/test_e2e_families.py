@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from harness import ledger, pipeline, spec, verdict
+from harness import ledger, spec, verdict
 from harness.cli.app import app
 from harness.errors import Tampered
+from harness.pipeline.families import Family, read_families
 from harness.wording import p_value
-from tests.e2e.projects import Project, make_project
+from tests.e2e.projects import Project, make_project, run_file
 
 
 def another(project: Project, name: str, *, register: bool = True) -> None:
@@ -21,7 +22,7 @@ def another(project: Project, name: str, *, register: bool = True) -> None:
     path.write_text((project.root / "hypotheses/tiny.yaml").read_text().replace("id: tiny", f"id: {name}"))
     if register:
         loaded = spec.load(path)
-        pins = ledger.pins(loaded.hypothesis, verdict.default_templates())
+        pins = ledger.pin_code(loaded.hypothesis, verdict.default_templates())
         trail = ledger.Ledger(project.root / "verdicts")
         ledger.register(trail, loaded.raw, loaded.claims_raw, loaded.hypothesis, pins)
 
@@ -33,15 +34,17 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.edit("epochs: 8", "epochs: 2")
     another(project, "outside")
     project.edit("id: tiny", "id: tiny\nfamily: siblings")
-    pipeline.run(project.root / "hypotheses/tiny.yaml", pipeline.Settings(device="cpu"), pipeline.Reporter())
+    run_file(project.root / "hypotheses/tiny.yaml")
     another(project, "second")
     another(project, "third")
     another(project, "fourth", register=False)
     return project
 
 
-def read(project: Project) -> pipeline.Family:
-    (found,) = pipeline.families(project.root / "verdicts", spec.load_folder([project.root / "hypotheses"]).loaded)
+def read(project: Project) -> Family:
+    (found,) = read_families(
+        ledger.Ledger(project.root / "verdicts"), spec.load_folder([project.root / "hypotheses"]).loaded
+    )
     return found
 
 

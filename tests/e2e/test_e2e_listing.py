@@ -22,9 +22,8 @@ from typer.testing import CliRunner
 
 from harness.cli.app import app
 from harness.errors import Interrupted
-from harness.pipeline import Reporter, Settings
-from harness.pipeline import run as pipeline_run
-from tests.e2e.projects import REPOSITORY, Project, make_project
+from harness.pipeline.session import Reporter
+from tests.e2e.projects import REPOSITORY, Project, make_project, run_file
 from tests.e2e.test_e2e_trail import MOMENT, RUN, done, given
 
 FILE = "hypotheses/tiny.yaml"
@@ -48,19 +47,19 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Four attempts: one finished, one closed, one that deviates, one left open."""
     project = make_project(tmp_path_factory.mktemp("tried") / "project", MOMENT)
     path = project.root / FILE
-    pipeline_run(path, Settings(device="cpu"), Reporter())
+    run_file(path)
     interrupt(path)
     (run,) = [event for event in rows(project)[0]["attempts"] if event["status"] == "open"]
     done(project, "close", run["run"], "--reason", "the machine is needed")
     project.edit("Training the blocks helps.", "Training the blocks always helps.", "claims.yaml")
-    pipeline_run(path, Settings(device="cpu"), Reporter())
+    run_file(path)
     interrupt(path)
     return project
 
 
 def interrupt(path: Path) -> None:
     with pytest.raises(Interrupted):
-        pipeline_run(path, Settings(device="cpu"), Reporter(stop=lambda: True))
+        run_file(path, Reporter(stop=lambda: True))
 
 
 def rows(project: Project, *arguments: str) -> list[dict[str, Any]]:

@@ -14,12 +14,15 @@ from typing import Any
 
 import pytest
 
-from harness import ledger, pipeline
+from harness import ledger
 from harness.errors import DeviationRefused
-from harness.pipeline.judging import other_looks
+from harness.pipeline.pilot import run_pilot
+from harness.pipeline.project import Settings
+from harness.pipeline.reverdict import find_other_looks, judge_again
+from harness.pipeline.session import Report, Reporter, Session
 from harness.records import Measurements
 from harness.spec import load
-from tests.e2e.projects import Project, make_project
+from tests.e2e.projects import Project, make_project, run_file
 
 LOOKS = "stopping: {kind: looks, at: [2, 4, 6]}"
 ANYTIME = "stopping: {kind: anytime}"
@@ -33,19 +36,17 @@ class Watched:
     trained: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Cohort → its replicas, of how many cohorts."""
 
-    def reporter(self) -> pipeline.Reporter:
-        return pipeline.Reporter(say=self.said.append, progress=self.note)
+    def reporter(self) -> Reporter:
+        return Reporter(say=self.said.append, progress=self.note)
 
     def note(self, at: Any) -> None:
         self.trained[at.cohort] = (at.replicas, at.cohorts)
         assert at.steps_done <= at.steps_total
 
 
-def run(project: Project) -> tuple[pipeline.Report, Watched]:
+def run(project: Project) -> tuple[Report, Watched]:
     watched = Watched()
-    return pipeline.run(
-        project.root / "hypotheses/tiny.yaml", pipeline.Settings(device="cpu"), watched.reporter()
-    ), watched
+    return run_file(project.root / "hypotheses/tiny.yaml", watched.reporter()), watched
 
 
 def looking(root: Path, stopping: str) -> Project:
@@ -130,19 +131,19 @@ def test_the_verdict_names_the_looks(stopped: tuple[Project, Watched, Any]) -> N
 
 def test_it_is_judged_again_to_the_same_bytes(stopped: tuple[Project, Watched, Any]) -> None:
     project, _, report = stopped
-    again = pipeline.reverdict("tiny", project.root / "verdicts")
+    again = judge_again("tiny", ledger.Ledger(project.root / "verdicts"))
     assert again.outcome == "better"
     assert not (again.differing or again.rounded or again.redrawn)
     (folder,) = project.runs()
     results = Measurements.model_validate_json((folder / "results.json").read_text())
     (verdict,) = project.events("verdict")
-    entered = ledger.looks(ledger.Ledger(project.root / "verdicts"), verdict["body"]["run"])
-    assert other_looks(entered, report.hypothesis, results, report.decision) == []
+    entered = ledger.list_looks(ledger.Ledger(project.root / "verdicts"), verdict["body"]["run"])
+    assert find_other_looks(entered, report.hypothesis, results, report.decision) == []
     moved = [entered[0].model_copy(update={"outcome": "better"}), *entered[1:]]
-    assert other_looks(moved, report.hypothesis, results, report.decision) == ["ledger: the look at 2 seeds"]
-    assert other_looks(entered[1:], report.hypothesis, results, report.decision) == ["ledger: the look at 2 seeds"]
+    assert find_other_looks(moved, report.hypothesis, results, report.decision) == ["ledger: the look at 2 seeds"]
+    assert find_other_looks(entered[1:], report.hypothesis, results, report.decision) == ["ledger: the look at 2 seeds"]
     more = [*entered, entered[-1].model_copy(update={"seeds": 6})]
-    assert other_looks(more, report.hypothesis, results, report.decision) == ["ledger: the look at 6 seeds"]
+    assert find_other_looks(more, report.hypothesis, results, report.decision) == ["ledger: the look at 6 seeds"]
 
 
 @pytest.mark.parametrize("stopped", [LOOKS], indirect=True, ids=["looks"])
@@ -198,7 +199,7 @@ def test_another_rule_after_the_registration_is_refused(stopped: tuple[Project, 
 def test_a_pilot_of_a_hypothesis_with_looks(tmp_path: Path) -> None:
     project = looking(tmp_path / "project", LOOKS)
     path = project.root / "hypotheses/tiny.yaml"
-    report = pipeline.pilot(path, pipeline.Settings(device="cpu"), pipeline.Reporter(), seeds=3, epochs=1)
+    report = run_pilot(path, Session.open(path, Settings(device="cpu")), seeds=3, epochs=1)
     assert report.decision.summary == "Pilot: no outcome." and report.decision.looks == ()
     assert len(json.loads((report.folder / "results.json").read_text())["seeds"]) == 3
     assert not project.events("look") and "never an outcome" in (report.folder / "verdict.md").read_text()

@@ -420,7 +420,9 @@ def test_a_terminal_that_closes_is_answered_with_a_checkpoint(project: Project, 
 def test_what_fails_amid_a_stop_does_not_close_the_attempt(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """A signal to the group also ends a compiler that was at work for the run, which then fails for that reason."""
     from harness.errors import Interrupted
-    from harness.pipeline import Reporter, Settings, run
+    from harness.pipeline.project import Settings
+    from harness.pipeline.run import run_hypothesis
+    from harness.pipeline.session import Reporter, Session
 
     stopping = []
 
@@ -429,8 +431,10 @@ def test_what_fails_amid_a_stop_does_not_close_the_attempt(project: Project, mon
         raise RuntimeError("ptxas was killed")
 
     monkeypatch.chdir(project.root)
+    file, reporter = Path("hypotheses/tiny.yaml"), Reporter(progress=fail, stop=lambda: bool(stopping))
+    session = Session.open(file, Settings(device="cpu"), reporter)
     with pytest.raises(Interrupted, match="ptxas"):
-        run(Path("hypotheses/tiny.yaml"), Settings(device="cpu"), Reporter(progress=fail, stop=lambda: bool(stopping)))
+        run_hypothesis(file, session)
     assert len(project.events("run_started")) == 1 and not project.events("run_failed")
 
 

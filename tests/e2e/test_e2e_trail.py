@@ -24,10 +24,9 @@ from harness.cli import run as _  # noqa: F401  (the verbs add themselves to the
 from harness.cli.app import app
 from harness.errors import Interrupted
 from harness.ledger import Ledger, verify_anchors
-from harness.pipeline import Reporter, Settings
-from harness.pipeline import run as pipeline_run
-from harness.pipeline.claiming import append_walk_backs
-from tests.e2e.projects import Project, make_project
+from harness.pipeline.claims import append_walk_backs
+from harness.pipeline.session import Reporter
+from tests.e2e.projects import Project, make_project, run_file
 
 RUN = ("run", "hypotheses/tiny.yaml", "--device", "cpu")
 MOMENT = """\
@@ -77,7 +76,7 @@ def moment(tmp_path: Path) -> Project:
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = make_project(tmp_path_factory.mktemp("judged") / "project", MOMENT)
-    pipeline_run(project.root / "hypotheses/tiny.yaml", Settings(device="cpu"), Reporter())
+    run_file(project.root / "hypotheses/tiny.yaml")
     return project
 
 
@@ -203,7 +202,7 @@ def test_a_life_with_amendments(moment: Project) -> None:
 
 def test_an_open_attempt_is_closed_with_a_reason(moment: Project) -> None:
     with pytest.raises(Interrupted):
-        pipeline_run(moment.root / "hypotheses/tiny.yaml", Settings(device="cpu"), Reporter(stop=lambda: True))
+        run_file(moment.root / "hypotheses/tiny.yaml", Reporter(stop=lambda: True))
     (folder,) = [path.parent for path in moment.root.glob("verdicts/tiny/*/work")]
     assert "no attempt" in done(moment, "close", "0000", "--reason", "x", code=2)
     assert f"attempt {folder.name} closed" in done(moment, "close", folder.name[:6], "--reason", "wrong data folder")

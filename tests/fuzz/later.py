@@ -26,7 +26,7 @@ def go_on(loaded: Loaded, rng: random.Random) -> None:
         estimate = plan.estimate(planned, device)
         assert estimate.steps > 0
         assert math.isfinite(estimate.seconds)
-    ledger.canonical(hypothesis)
+    ledger.write_canonical(hypothesis)
     for arm in hypothesis.arms.values():
         _program(arm)
     if len(seeds) * len(hypothesis.arms) <= JUDGED:

@@ -1,4 +1,4 @@
-"""Whether a trail keeps its promises: numbered steps over what lies in the folder and in git's history.
+"""The audit of a trail's promises: numbered steps over what lies in the folder and in git's history.
 
 Every finding is listed and none ends the audit. A trail that somebody else wrote is read as hostile: links are not
 followed, sizes are limited, and only what the ledger names by its digest is parsed.
@@ -7,13 +7,13 @@ followed, sizes are limited, and only what the ledger names by its digest is par
 from harness.ledger.audit.anchors import Kept
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.files import TrailFiles
-from harness.ledger.audit.findings import EXIT, SORTS, AuditFinding
+from harness.ledger.audit.findings import CODES, EXIT, AuditFinding
 from harness.ledger.audit.report import UNDETECTABLE, AuditReport, Line, Subject
-from harness.ledger.audit.steps import Step, audit, ledger_steps
+from harness.ledger.audit.steps import Step, audit, list_ledger_steps
 
 __all__ = [
+    "CODES",
     "EXIT",
-    "SORTS",
     "UNDETECTABLE",
     "AuditFinding",
     "AuditReport",
@@ -24,5 +24,5 @@ __all__ = [
     "Subject",
     "TrailFiles",
     "audit",
-    "ledger_steps",
+    "list_ledger_steps",
 ]

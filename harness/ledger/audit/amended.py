@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from harness.ledger.amendments import Amendment, amendments
+from harness.ledger.amendments import Amendment, list_amendments
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
-from harness.ledger.bodies import AmendedBody, RegisteredBody, RunStartedBody
-from harness.ledger.code import MEANING, digest_of
-from harness.ledger.history import run_name
+from harness.ledger.bodies import AmendedBody, RunStartedBody
+from harness.ledger.code import MEANING, combine_digests
+from harness.ledger.index import Fixing, StartedRun
 from harness.ledger.pins import Pins
-from harness.ledger.registration import meaning_differences, written_differences
+from harness.ledger.registration import compare_forms, compare_meanings
 from harness.wording import counted
 
 
@@ -20,36 +20,34 @@ class Change(NamedTuple):
     """Something that is not what was fixed before."""
 
     name: str
-    """As a deviation must name it."""
+    """The name by which a deviation must name it."""
     before: str
     now: str
     words: bool = False
-    """Whether it is meant for words, so that naming it there is enough."""
+    """True if it is meant for words, so that naming it there is enough."""
 
 
 def check(evidence: Evidence, hypothesis: str) -> Iterator[AuditFinding]:
-    """Whether each amendment was provably before every attempt, and whether it tells of those that it had seen."""
-    attempts = evidence.of(hypothesis, "run_started", "pilot")
-    for digest in evidence.of(hypothesis, "amended"):
-        body = evidence.bodies[digest]
-        assert isinstance(body, AmendedBody)
-        earlier = {run for run in attempts if evidence.before(run, digest)}
+    """Tell whether each amendment was provably before every attempt, and whether it tells of those that it had seen."""
+    index = evidence.index
+    attempts = index.attempts_and_pilots(hypothesis)
+    for digest, body in ((entry.digest, entry.body) for entry in index.of(hypothesis, AmendedBody)):
+        earlier = {run for run in attempts if evidence.index.before(run, digest)}
         if unsaid := earlier - set(body.attempts):
             what = "this amendment does not tell of every attempt before it"
             yield AuditFinding("amendment-attempts", what, evidence.at(digest), min(unsaid), "not named", hypothesis)
-        known = evidence.bodies.get(body.amends)
-        if not isinstance(known, RegisteredBody | AmendedBody) or known.hypothesis != hypothesis:
+        known = index.fixed(body.amends)
+        if known is None or known.body.hypothesis != hypothesis:
             what = "this amendment amends neither the registration nor an amendment of its hypothesis"
             yield AuditFinding("reference", what, evidence.at(digest), hypothesis, body.amends, hypothesis)
             continue
-        if (untold := _untold(evidence, known, body)) is not None:
+        if (untold := _untold(evidence, known.body, body)) is not None:
             what = "this amendment changes something that it does not tell"
             yield AuditFinding("amendment-untold", what, evidence.at(digest), untold, "not named", hypothesis)
-        runs = {run for run in earlier if evidence.start(run) is not None}
-        if (other := _other_seeds(evidence, known, body, runs)) is not None:
+        runs = [run for run in index.starts(hypothesis) if run.digest in earlier]
+        if (other := _other_seeds(known.body, body, runs)) is not None:
             yield AuditFinding("amendment-seeds", other, evidence.at(digest), hypothesis=hypothesis)
-    own = [evidence.events[digest] for digest in evidence.of(hypothesis, "amended", "run_started", "pilot")]
-    for amendment in amendments(own, hypothesis, evidence.ancestry):
+    for amendment in list_amendments(index, hypothesis):
         changed = "; ".join(amendment.body.differences) or "the text alone"
         what = f"amended {amendment.when}: {changed}: {amendment.body.reason}"
         yield AuditFinding("amended", what, evidence.at(amendment.digest), hypothesis=hypothesis)
@@ -57,54 +55,53 @@ def check(evidence: Evidence, hypothesis: str) -> Iterator[AuditFinding]:
 
 
 def _late(evidence: Evidence, amendment: Amendment, hypothesis: str) -> Iterator[AuditFinding]:
-    """Runs under an amendment that came too late, and whether they say so."""
-    for run, body in evidence.starts(hypothesis) if amendment.deviates else ():
-        if not evidence.before(amendment.digest, run):
+    """Check that runs under an amendment that came too late say so."""
+    for run in evidence.index.starts(hypothesis) if amendment.deviates else ():
+        if not evidence.index.before(amendment.digest, run.digest):
             continue
-        said = "\n".join(body.deviations)
+        said = "\n".join(run.body.deviations)
         unsaid = [line for line in amendment.body.differences if line not in said]
         if not unsaid:
             continue
-        too_late_then = any(evidence.before(earlier, run) for earlier in amendment.after + amendment.beside)
-        sort = "deviation-unnamed" if too_late_then else "deviated"
-        what = f"run {run_name(run)} deviates by an amendment {amendment.when}, and does not say so"
-        yield AuditFinding(sort, what, evidence.at(run), unsaid[0], "not named", hypothesis)
+        too_late_then = any(
+            evidence.index.before(earlier, run.digest) for earlier in amendment.after + amendment.beside
+        )
+        code = "deviation-unnamed" if too_late_then else "deviated"
+        what = f"run {run.name} deviates by an amendment {amendment.when}, and does not say so"
+        yield AuditFinding(code, what, evidence.at(run.digest), unsaid[0], "not named", hypothesis)
 
 
-def _untold(evidence: Evidence, known: RegisteredBody | AmendedBody, body: AmendedBody) -> str | None:
-    """The first change that an amendment makes and does not tell; runs under it would not be said to deviate."""
+def _untold(evidence: Evidence, known: Fixing, body: AmendedBody) -> str | None:
+    """Return the first change that an amendment makes and does not tell; runs under it would not be said to deviate."""
     before, now = evidence.form(known.canonical), evidence.form(body.canonical)
     meaning: tuple[str, ...] = ()
     if before is not None and now is not None:  # step 4 says if one is missing
-        meaning = written_differences(before, now)
+        meaning = compare_forms(before, now)
         if meaning and (body.kind != "meaning" or not set(meaning) <= set(body.differences)):
-            meaning = meaning_differences(before, now)  # takes a hundred times as long
+            meaning = compare_meanings(before, now)  # takes a hundred times as long
     said = "\n".join(body.differences)
     for line in meaning:
         if line not in body.differences or body.kind != "meaning":
             return line
-    for change in changes(known, body):
+    for change in list_changes(known, body):
         if change.name not in said or (body.kind == "comment" and not change.words):
             return change.name
     return None
 
 
-def _other_seeds(
-    evidence: Evidence, known: RegisteredBody | AmendedBody, body: AmendedBody, runs: set[str]
-) -> str | None:
-    """Whether an amendment chooses seeds, or their number after a run: a second roll of the dice."""
+def _other_seeds(known: Fixing, body: AmendedBody, runs: Sequence[StartedRun]) -> str | None:
+    """Tell whether an amendment chooses seeds, or their number after a run: a second roll of the dice."""
     if known.seeds == body.seeds:
         return None
     if not (isinstance(known.seeds, int) and isinstance(body.seeds, int)):
         return "this amendment chooses other seeds than were registered"
     if runs:
-        first = min(runs, key=evidence.of(body.hypothesis, "run_started").index)
         change = f"{counted(known.seeds, 'seed')} to {body.seeds}"
-        return f"this amendment changes {change}, after run {run_name(first)} started"
+        return f"this amendment changes {change}, after run {runs[0].name} started"
     return None
 
 
-def changes(fixed: RegisteredBody | AmendedBody, body: AmendedBody | RunStartedBody) -> Iterator[Change]:
+def list_changes(fixed: Fixing, body: AmendedBody | RunStartedBody) -> Iterator[Change]:
     """Plug-ins, templates, code and data that are others than those fixed before."""
     before, now = fixed.pins, body.pins
     for name in sorted({*before.plugins, *now.plugins}):
@@ -122,7 +119,7 @@ def changes(fixed: RegisteredBody | AmendedBody, body: AmendedBody | RunStartedB
 
 def _own_code(before: Pins, now: Pins) -> Iterator[Change]:
     """By kinds, if both tell them and they make up the digest that is told for the whole."""
-    if any(not pins.code_kinds or digest_of(pins.code_kinds) != pins.code for pins in (before, now)):
+    if any(not pins.code_kinds or combine_digests(pins.code_kinds) != pins.code for pins in (before, now)):
         yield Change("code", before.code or "none", now.code or "none")
         return
     for kind, meaning in MEANING.items():

@@ -21,7 +21,7 @@ SHORTEST_HEAD = 12  # digits
 
 @dataclass(frozen=True)
 class Kept:
-    """What the reader brings along."""
+    """Heads, certificates and keys that the reader kept elsewhere and trusts."""
 
     head: str | None = None
     """A head that was kept elsewhere, or its first digits."""
@@ -33,21 +33,23 @@ class Kept:
 
 
 def check(evidence: Evidence, kept: Kept) -> Iterator[AuditFinding]:
-    """Whether the known head and every anchored one are in this ledger."""
+    """Tell whether the known head and every anchored one are in this ledger."""
     root = str(evidence.files.root)
-    if kept.head is not None and not any(digest.startswith(kept.head) for digest in evidence.events):
+    if kept.head is not None and not any(digest.startswith(kept.head) for digest in evidence.index.digests):
         what = "the head that was kept is not in this ledger: it was cut off or rebuilt"
-        yield AuditFinding("head-unknown", what, root, kept.head, ", ".join(evidence.heads) or "an empty ledger")
+        yield AuditFinding("head-unknown", what, root, kept.head, ", ".join(evidence.index.heads) or "an empty ledger")
     for path in sorted(evidence.files.paths):
         head = path.removeprefix(ANCHORS).split(".")[0]
-        if path.startswith(ANCHORS) and not path.removeprefix(ANCHORS).startswith(".") and head not in evidence.events:
+        if (
+            path.startswith(ANCHORS)
+            and not path.removeprefix(ANCHORS).startswith(".")
+            and head not in evidence.index.digests
+        ):
             what = "an anchor of an event that is not in this ledger: it was cut off or rebuilt"
             yield AuditFinding("anchor-of-nothing", what, evidence.files.shown(path), head, "not in the ledger")
     verified = 0
-    for digest in evidence.types["anchored"]:
-        body = evidence.bodies[digest]
-        assert isinstance(body, AnchoredBody)
-        finding = _anchor(evidence, body, kept)
+    for anchor in evidence.index.entries(AnchoredBody):
+        finding = _anchor(evidence, anchor.body, kept)
         verified += finding is None
         if finding is not None:
             yield finding
@@ -59,7 +61,7 @@ def check(evidence: Evidence, kept: Kept) -> Iterator[AuditFinding]:
 
 
 def _anchor(evidence: Evidence, body: AnchoredBody, kept: Kept) -> AuditFinding | None:
-    """What is wrong with an anchor; None if it was verified."""
+    """Say what is wrong with an anchor; None if it was verified."""
     files, path = evidence.files, f"{ANCHORS}{body.head}{ENDINGS[body.kind]}"
     where = files.shown(path)
     if path not in files.paths:
@@ -79,5 +81,5 @@ def _anchor(evidence: Evidence, body: AnchoredBody, kept: Kept) -> AuditFinding 
         found = Found("unchecked", error.message)
     if found.status == "verified":
         return None
-    sort = "anchor-invalid" if found.status == "wrong" else "anchor-not-verified"
-    return AuditFinding(sort, f"an anchor by {body.by}: {found.problem}", where)
+    code = "anchor-invalid" if found.status == "wrong" else "anchor-not-verified"
+    return AuditFinding(code, f"an anchor by {body.by}: {found.problem}", where)

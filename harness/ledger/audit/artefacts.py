@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 
 from harness.ledger.audit.evidence import ANCHORS, DIGEST, EVENTS, OBJECTS, Evidence
-from harness.ledger.audit.files import aside, temporary
+from harness.ledger.audit.files import is_temporary, is_unlisted
 from harness.ledger.audit.findings import AuditFinding
-from harness.ledger.bodies import VerdictBody
+from harness.ledger.bodies import AmendedBody, RegisteredBody, ReplicatedBody, RunStartedBody, VerdictBody
 from harness.ledger.carried import BESIDE
-from harness.ledger.history import RUN_DIGITS, run_name
+from harness.ledger.index import RUN_DIGITS, StartedRun
 from harness.wording import counted
 
 PROMISE = "every registered file and every file of a verdict is the one that the ledger names"
@@ -24,45 +24,43 @@ def check(evidence: Evidence) -> Iterator[AuditFinding]:
     """Files that are missing, changed, or named by nothing."""
     yield from _objects(evidence)
     known: set[str] = set()
-    for run, start, verdict in evidence.judged():
-        yield from _artefacts(evidence, run, start.hypothesis, verdict)
-        known.update(f"{evidence.folder(run)}/{name}" for name in verdict.files)
-        yield from _weights(evidence, run, start.hypothesis, verdict)
+    for run, verdict in evidence.index.judged():
+        yield from _artefacts(evidence, run, verdict.body)
+        known.update(f"{run.folder}/{name}" for name in verdict.body.files)
+        yield from _weights(evidence, run, verdict.body)
     yield from _strays(evidence, known)
 
 
-def named_objects(evidence: Evidence) -> Iterator[tuple[str, str]]:
+def list_named_objects(evidence: Evidence) -> Iterator[tuple[str, str]]:
     """(event, digest) of every object that an event says is kept."""
-    for event in evidence.order:
-        if event.type not in ("registered", "amended", "run_started") or event.digest not in evidence.bodies:
-            continue
-        kept = ("raw",) if event.type == "run_started" else ("raw", "canonical", "claims")
-        for digest in (*(event.body[key] for key in kept), *event.body["pins"]["templates"].values()):
-            yield event.digest, digest
-    for digest in evidence.types["replicated"]:
-        body = evidence.events[digest].body
-        verdicts = evidence.verdicts[str(body["run"])]
-        own = {evidence.events[verdict].body["files"].get("results.json") for verdict in verdicts}
-        if body["results"] not in own:
-            yield digest, body["results"]
+    for event in evidence.index.events:
+        body = event.content
+        if isinstance(body, RegisteredBody | AmendedBody | RunStartedBody):
+            kept = (body.raw,) if isinstance(body, RunStartedBody) else (body.raw, body.canonical, body.claims)
+            for digest in (*kept, *body.pins.templates.values()):
+                yield event.digest, digest
+    for rerun in evidence.index.entries(ReplicatedBody):
+        verdicts = evidence.index.verdicts(rerun.body.run)
+        if rerun.body.results not in {verdict.body.files.get("results.json") for verdict in verdicts}:
+            yield rerun.digest, rerun.body.results
 
 
 def _objects(evidence: Evidence) -> Iterator[AuditFinding]:
     told: set[str] = set()
-    for event, digest in named_objects(evidence):
+    for event, digest in list_named_objects(evidence):
         path = f"{OBJECTS}{digest}"
         if path not in evidence.files.paths and digest not in told and not evidence.left_out(path):
             told.add(digest)
-            what = f"an object that a {evidence.events[event].type} event names is missing"
+            what = f"an object that a {evidence.index.type_of(event)} event names is missing"
             where = evidence.files.shown(path)
-            yield AuditFinding("object-missing", what, where, digest, "no such file", evidence.whose(event))
+            yield AuditFinding("object-missing", what, where, digest, "no such file", evidence.index.subject(event))
 
 
-def _artefacts(evidence: Evidence, run: str, hypothesis: str, verdict: VerdictBody) -> Iterator[AuditFinding]:
-    folder, files = evidence.folder(run), evidence.files
+def _artefacts(evidence: Evidence, run: StartedRun, verdict: VerdictBody) -> Iterator[AuditFinding]:
+    folder, files, hypothesis = run.folder, evidence.files, run.hypothesis
     for name in ALWAYS:
         if name not in verdict.files:
-            what = f"the verdict on run {run_name(run)} does not name its {name}"
+            what = f"the verdict on run {run.name} does not name its {name}"
             yield AuditFinding("artefact-unnamed", what, files.shown(f"{folder}/{name}"), hypothesis=hypothesis)
     for name, digest in verdict.files.items():
         path = f"{folder}/{name}"
@@ -84,14 +82,14 @@ def _artefacts(evidence: Evidence, run: str, hypothesis: str, verdict: VerdictBo
             yield AuditFinding("artefact-bytes", what, where, digest, got, hypothesis)
 
 
-def _weights(evidence: Evidence, run: str, hypothesis: str, verdict: VerdictBody) -> Iterator[AuditFinding]:
+def _weights(evidence: Evidence, run: StartedRun, verdict: VerdictBody) -> Iterator[AuditFinding]:
     """Weights that env.json names: they are not in git, so that their absence is no fault."""
-    folder, files = evidence.folder(run), evidence.files
+    folder, files, hypothesis = run.folder, evidence.files, run.hypothesis
     page = evidence.page(run, verdict.files.get("env.json"))
     named = page.weights if page is not None else {}
     absent = [name for name in named if f"{folder}/weights/{name}" not in files.paths]
     if absent:
-        what = f"{len(absent)} of {len(named)} weight files of run {run_name(run)} are not here: not checked"
+        what = f"{len(absent)} of {len(named)} weight files of run {run.name} are not here: not checked"
         yield AuditFinding("weights-absent", what, files.shown(f"{folder}/weights"), hypothesis=hypothesis)
     for name, digest in named.items():
         if name in absent:
@@ -107,10 +105,10 @@ def _weights(evidence: Evidence, run: str, hypothesis: str, verdict: VerdictBody
 
 
 def _strays(evidence: Evidence, known: set[str]) -> Iterator[AuditFinding]:
-    """What lies in the trail and is named by no event."""
-    folders = {evidence.folder(run): run for run, _ in evidence.starts()}
-    pilots = {f"{evidence.whose(d)}/pilot-{run_name(d)}" for d in evidence.types["pilot"]}
-    objects = {digest for _, digest in named_objects(evidence)}
+    """List what lies in the trail and is named by no event."""
+    folders = {run.folder: run for run in evidence.index.starts()}
+    pilots = {prefix.rstrip("/") for prefix in evidence.pilots}
+    objects = {digest for _, digest in list_named_objects(evidence)}
     orphans: dict[str, int] = {}
     cut_off: set[str] = set()
     for path in sorted(evidence.files.paths):
@@ -119,9 +117,9 @@ def _strays(evidence: Evidence, known: set[str]) -> Iterator[AuditFinding]:
         folder = "/".join(path.split("/")[:2])
         if path in BESIDE:
             continue  # they tell git how to keep the trail
-        if temporary(path):
+        if is_temporary(path):
             yield AuditFinding("leftover", "a temporary file of a write that was cut off", where)
-        elif aside(path):
+        elif is_unlisted(path):
             if WORK.match(path) and folder not in folders:
                 cut_off.add(folder)
         elif path in known or path.startswith((EVENTS, ANCHORS)):
@@ -132,9 +130,9 @@ def _strays(evidence: Evidence, known: set[str]) -> Iterator[AuditFinding]:
                 yield AuditFinding("stray", what, where)
         elif folder in folders:
             run = folders[folder]
-            judged = bool(evidence.verdicts[run])
-            what = f"run {run_name(run)} {'has a verdict that does not name it' if judged else 'has no verdict'}"
-            yield AuditFinding("stray", what, where, hypothesis=evidence.whose(run))
+            judged = evidence.index.verdict(run.digest) is not None
+            what = f"run {run.name} {'has a verdict that does not name it' if judged else 'has no verdict'}"
+            yield AuditFinding("stray", what, where, hypothesis=run.hypothesis)
         elif folder in pilots:
             yield AuditFinding("stray", "a pilot's file; pilots prove nothing", where)
         elif path.count("/") > 1 and path.split("/")[1].removeprefix("pilot-").isalnum():
@@ -147,5 +145,5 @@ def _strays(evidence: Evidence, known: set[str]) -> Iterator[AuditFinding]:
     for folder, count in sorted(orphans.items()):
         what = f"{counted(count, 'file')} of a run that the ledger does not know"
         hypothesis = folder.split("/")[0]
-        whose = hypothesis if hypothesis in evidence.hypotheses else None
+        whose = hypothesis if hypothesis in evidence.index.hypotheses else None
         yield AuditFinding("orphan-run", what, evidence.files.shown(folder), hypothesis=whose)

@@ -8,143 +8,146 @@ from collections.abc import Callable, Iterator
 from harness.ledger.audit import amended, looks, pages
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
-from harness.ledger.audit.similar import near_duplicates
-from harness.ledger.bodies import AmendedBody, RegisteredBody, RunStartedBody, VerdictBody
-from harness.ledger.differing import meaningful
-from harness.ledger.history import run_name
-from harness.ledger.second import registered_elsewhere
+from harness.ledger.audit.similar import find_near_duplicates
+from harness.ledger.bodies import AmendedBody, EventType, RegisteredBody, VerdictBody
+from harness.ledger.differing import keep_meaningful
+from harness.ledger.index import Entry, Fixing, StartedRun
+from harness.ledger.second import find_registered_elsewhere
 
 PROMISE = "it was registered before it was run, every attempt is closed and counted, every deviation is named"
 REFERENCES = ("registration", "amendment", "amends", "run", "verdict", "head")
 """Fields that name another event, which must be there and before."""
 
-SameMeaning = Callable[[Evidence, str, RegisteredBody | AmendedBody], bool]
-"""Whether the text of this digest means what was fixed; only the stage that reads YAML can tell."""
+SameMeaning = Callable[[Evidence, str, Fixing], bool]
+"""Function that tells whether the text of a digest means what was fixed; only the stage that reads YAML can tell."""
 
 
-def check(evidence: Evidence, same_meaning: SameMeaning, shown: pages.Shown) -> Iterator[AuditFinding]:
-    """What is wrong with the order and the number of registrations, amendments and attempts."""
+def check(
+    evidence: Evidence, same_meaning: SameMeaning, describe_trials: pages.DescribeTrials
+) -> Iterator[AuditFinding]:
+    """Check the order and the number of registrations, amendments and attempts."""
     yield from _references(evidence)
-    yield from near_duplicates(evidence)
+    yield from find_near_duplicates(evidence)
     yield from _elsewhere(evidence)
-    for hypothesis in evidence.hypotheses:
+    for hypothesis in evidence.index.hypotheses:
         yield from _registrations(evidence, hypothesis)
         yield from amended.check(evidence, hypothesis)
-        for run, body in evidence.starts(hypothesis):
-            yield from _start(evidence, run, body, same_meaning)
-            yield from _end(evidence, run, body)
-            for verdict in evidence.verdicts[run]:
-                yield from pages.check(evidence, run, verdict, body, shown)
+        for run in evidence.index.starts(hypothesis):
+            yield from _start(evidence, run, same_meaning)
+            yield from _end(evidence, run)
+            for verdict in evidence.index.verdicts(run.digest):
+                yield from pages.check(evidence, run, verdict, describe_trials)
 
 
 def _references(evidence: Evidence) -> Iterator[AuditFinding]:
     """Events that name something which is not there, or which was not before them."""
-    for event in evidence.order:
-        if event.digest not in evidence.bodies:
-            continue
+    for event in evidence.index.events:
         for field in REFERENCES:
-            named = event.body.get(field)
-            if not isinstance(named, str) or evidence.before(named, event.digest):
+            named = getattr(event.content, field, None)
+            if not isinstance(named, str) or evidence.index.before(named, event.digest):
                 continue
-            sort = "not-registered-before" if field == "registration" else "reference"
-            state = "is not in the ledger" if named not in evidence.events else "is not before it"
+            code = "not-registered-before" if field == "registration" else "reference"
+            state = "is not in the ledger" if named not in evidence.index.digests else "is not before it"
             what = f"the {field} that this {event.type} event names {state}"
-            yield AuditFinding(sort, what, evidence.at(event.digest), named, state, evidence.whose(event.digest))
+            yield AuditFinding(
+                code, what, evidence.at(event.digest), named, state, evidence.index.subject(event.digest)
+            )
 
 
 def _registrations(evidence: Evidence, hypothesis: str) -> Iterator[AuditFinding]:
-    registered = evidence.of(hypothesis, "registered")
+    index = evidence.index
+    registered = [entry.digest for entry in index.of(hypothesis, RegisteredBody)]
     if not registered:
-        for run, _ in evidence.starts(hypothesis):
+        for run in index.starts(hypothesis):
             what = "it was run and never registered"
-            yield AuditFinding("not-registered-before", what, evidence.at(run), hypothesis=hypothesis)
+            yield AuditFinding("not-registered-before", what, evidence.at(run.digest), hypothesis=hypothesis)
         return
     first = registered[0]
     for other in registered[1:]:
-        after = evidence.before(first, other)
-        sort = "registered-again" if after else "registered-side-by-side"
+        after = index.before(first, other)
+        code = "registered-again" if after else "registered-side-by-side"
         what = f"a second registration, {'after' if after else 'neither before nor after'} {first[:12]}"
-        yield AuditFinding(sort, what, evidence.at(other), first, other, hypothesis)
-    for run, body in evidence.starts(hypothesis):
-        if evidence.registration(body.registration) is None or evidence.whose(body.registration) != hypothesis:
+        yield AuditFinding(code, what, evidence.at(other), first, other, hypothesis)
+    for run in index.starts(hypothesis):
+        named = run.body.registration
+        if not isinstance(index.body(named), RegisteredBody) or index.subject(named) != hypothesis:
             what = "it names something else than its hypothesis's registration"
-            yield AuditFinding("not-registered-before", what, evidence.at(run), first, body.registration, hypothesis)
+            yield AuditFinding("not-registered-before", what, evidence.at(run.digest), first, named, hypothesis)
 
 
 def _elsewhere(evidence: Evidence) -> Iterator[AuditFinding]:
-    """Registrations of the same hypotheses in other trails of the project or its repository."""
-    if evidence.around is None or not evidence.hypotheses:
+    """Name registrations of the same hypotheses in other trails of the project or its repository."""
+    if evidence.around is None or not evidence.index.hypotheses:
         return
-    found, notes = registered_elsewhere(evidence.around, evidence.hypotheses)
+    found, notes = find_registered_elsewhere(evidence.around, evidence.index.hypotheses)
     for other in found:
-        sort = "registered-by-another" if other.other_project else "registered-elsewhere"
+        code = "registered-by-another" if other.other_project else "registered-elsewhere"
         what = f"{other.hypothesis} is registered in {other.what}, too, by event {other.event[:12]} ({other.time})"
-        yield AuditFinding(sort, what, str(other.place), hypothesis=other.hypothesis)
+        yield AuditFinding(code, what, str(other.place), hypothesis=other.hypothesis)
     for note in notes:
         yield AuditFinding("not-searched", note, str(evidence.around.project))
 
 
-def _start(evidence: Evidence, run: str, body: RunStartedBody, same_meaning: SameMeaning) -> Iterator[AuditFinding]:
-    """A run against what was registered, or amended before it."""
-    fixed = evidence.bodies.get(body.amendment or body.registration)
-    if not isinstance(fixed, RegisteredBody | AmendedBody):
+def _start(evidence: Evidence, run: StartedRun, same_meaning: SameMeaning) -> Iterator[AuditFinding]:
+    """Check a run against what was registered, or amended before it."""
+    body = run.body
+    entry = evidence.index.fixed(body.amendment or body.registration)
+    if entry is None:
         return  # named already
-    where = evidence.at(run)
+    where, fixed = evidence.at(run.digest), entry.body
     if body.raw != fixed.raw and not same_meaning(evidence, body.raw, fixed):
         what = "it was run with another meaning than was registered or amended before it"
         yield AuditFinding("meaning-changed", what, where, fixed.raw, body.raw, body.hypothesis)
-    if body.amendment is None and (skipped := _amended_before(evidence, run, body.hypothesis)):
+    if body.amendment is None and (skipped := _amended_before(evidence, run)):
         what = f"it was run as registered, past the amendment {skipped[:12]}"
         yield AuditFinding("meaning-changed", what, where, skipped, "no amendment named", body.hypothesis)
     said = "\n".join(body.deviations)
-    for change in amended.changes(fixed, body):
+    for change in amended.list_changes(fixed, body):
         if change.name not in (f"{said}\n{body.words}" if change.words else said):
             what = f"{change.name} is not the registered one, and its deviations do not say so"
             yield AuditFinding("deviation-unnamed", what, where, change.before, change.now, body.hypothesis)
-    if deviations := meaningful(body.deviations):
-        what = f"run {run_name(run)} deviates: {'; '.join(deviations)}"
+    if deviations := keep_meaningful(body.deviations):
+        what = f"run {run.name} deviates: {'; '.join(deviations)}"
         yield AuditFinding("deviated", what, where, hypothesis=body.hypothesis)
 
 
-def _amended_before(evidence: Evidence, run: str, hypothesis: str) -> str | None:
-    for digest in evidence.of(hypothesis, "amended"):
-        if evidence.events[digest].body["kind"] == "meaning" and evidence.before(digest, run):
-            return digest
+def _amended_before(evidence: Evidence, run: StartedRun) -> str | None:
+    """Return the first amendment of the meaning before a run; None if there is none."""
+    for entry in evidence.index.of(run.hypothesis, AmendedBody):
+        if entry.body.kind == "meaning" and evidence.index.before(entry.digest, run.digest):
+            return entry.digest
     return None
 
 
-def _end(evidence: Evidence, run: str, body: RunStartedBody) -> Iterator[AuditFinding]:
-    """How a run ended, and whether its verdict follows that end."""
-    closings, verdicts = evidence.closings[run], evidence.verdicts[run]
-    where, name = evidence.at(run), run_name(run)
+def _end(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
+    """Check how a run ended, and whether its verdict follows that end."""
+    closings, verdicts = evidence.index.closings(run.digest), evidence.index.verdicts(run.digest)
+    where, hypothesis = evidence.at(run.digest), run.hypothesis
     if not closings:
-        what = f"attempt {name} was started and neither finished nor closed"
-        yield AuditFinding("run-open", what, where, hypothesis=body.hypothesis)
-    endings = {(evidence.events[digest].type, evidence.events[digest].body.get("results")) for digest in closings}
+        what = f"attempt {run.name} was started and neither finished nor closed"
+        yield AuditFinding("run-open", what, where, hypothesis=hypothesis)
+    endings = {(end.event.type, getattr(end.body, "results", None)) for end in closings}
     if len(endings) > 1:
-        what = f"attempt {name} was closed in {len(endings)} ways: {', '.join(sorted(kind for kind, _ in endings))}"
-        yield AuditFinding("closed-twice", what, evidence.at(closings[1]), hypothesis=body.hypothesis)
-    yield from looks.order(evidence, run, body, closings)
-    finished = [digest for digest in closings if evidence.events[digest].type == "run_finished"]
-    if finished and not verdicts:
-        what = f"attempt {name} was finished and never judged"
-        yield AuditFinding("run-unjudged", what, where, hypothesis=body.hypothesis)
-    said = {json.dumps(evidence.events[digest].body, sort_keys=True) for digest in verdicts} if verdicts[1:] else ()
+        what = f"attempt {run.name} was closed in {len(endings)} ways: {', '.join(sorted(kind for kind, _ in endings))}"
+        yield AuditFinding("closed-twice", what, evidence.at(closings[1].digest), hypothesis=hypothesis)
+    yield from looks.check_order(evidence, run)
+    if evidence.index.finished(run.digest) and not verdicts:
+        what = f"attempt {run.name} was finished and never judged"
+        yield AuditFinding("run-unjudged", what, where, hypothesis=hypothesis)
+    said = {json.dumps(verdict.event.body, sort_keys=True) for verdict in verdicts} if verdicts[1:] else ()
     if len(said) > 1:
-        what = f"attempt {name} has {len(said)} different verdicts"
-        yield AuditFinding("judged-twice", what, evidence.at(verdicts[1]), hypothesis=body.hypothesis)
+        what = f"attempt {run.name} has {len(said)} different verdicts"
+        yield AuditFinding("judged-twice", what, evidence.at(verdicts[1].digest), hypothesis=hypothesis)
     for verdict in verdicts:
-        yield from _verdict(evidence, run, verdict, finished, body)
+        yield from _verdict(evidence, run, verdict)
 
 
-def _verdict(
-    evidence: Evidence, run: str, verdict: str, finished: list[str], start: RunStartedBody
-) -> Iterator[AuditFinding]:
-    body = evidence.bodies[verdict]
-    assert isinstance(body, VerdictBody)
-    where, results = evidence.at(verdict), body.files.get("results.json")
-    before = [d for d in finished if evidence.before(d, verdict)]
-    if results not in {evidence.events[digest].body["results"] for digest in before}:
+def _verdict(evidence: Evidence, run: StartedRun, verdict: Entry[VerdictBody]) -> Iterator[AuditFinding]:
+    """Check that a verdict is on results that were finished before it, and what its page tells of attempts."""
+    index, hypothesis = evidence.index, run.hypothesis
+    where, results = evidence.at(verdict.digest), verdict.body.files.get("results.json")
+    finished = index.finished(run.digest)
+    if results not in {end.body.results for end in finished if index.before(end.digest, verdict.digest)}:
         what = "no run_finished event before this verdict names its results"
         got = results or "no results.json"
-        yield AuditFinding("not-finished-before", what, where, "run_finished", got, start.hypothesis)
+        yield AuditFinding("not-finished-before", what, where, EventType.RUN_FINISHED, got, hypothesis)

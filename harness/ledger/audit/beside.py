@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @contextmanager
 def beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
-    """Does ``work`` in a forked process while the block goes on; what the block is given waits for its result.
+    """Do ``work`` in a forked process while the block goes on; what the block is given waits for its result.
 
     Where there is nothing to fork with, no second core, or a thread that would not survive it, and whenever that
     process ends without a result, the work is done here and the result is the same. It must not calculate by PyTorch
@@ -53,7 +53,7 @@ def _possible() -> bool:
 
 
 def _started(work: Callable[[], Any]) -> tuple[ForkProcess, Connection] | None:
-    """The process at work, and where its result comes from; None if the system grants no process or pipe."""
+    """Return the process at work and the pipe of its result; None if the system grants no process or pipe."""
     from multiprocessing import get_context  # here, because most audits are small
 
     context = get_context("fork")

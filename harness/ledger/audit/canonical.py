@@ -4,52 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.ledger.audit.artefacts import named_objects
+from harness.ledger.audit.artefacts import list_named_objects
 from harness.ledger.audit.evidence import DIGEST, EVENTS, OBJECTS, Evidence
-from harness.ledger.audit.files import aside
+from harness.ledger.audit.files import is_unlisted
 from harness.ledger.audit.findings import AuditFinding
-from harness.ledger.mending import CHANGED, repair
+from harness.ledger.mending import CHANGED, write_repair
 from harness.wording import counted
 
 PROMISE = "every event and object is, to the byte, what its name says, and no event's parent is missing"
 
 
 def _known_causes(evidence: Evidence) -> Iterator[AuditFinding]:
-    """What happened to many files at once and is told once: line ends that were changed, files that were left out."""
+    """Tell once what happened to many files at once: line ends that were changed, files that were left out."""
     root = str(evidence.files.root)
     if changed := evidence.mended:
         count = counted(len(changed), "file")
         what = f"{count}, first {next(iter(changed))}: {CHANGED}"
-        yield AuditFinding("line-ends", what, root, command=repair(evidence.files.root))
+        yield AuditFinding("line-ends", what, root, command=write_repair(evidence.files.root))
     here = evidence.files.paths
-    named = {f"{OBJECTS}{digest}" for _, digest in named_objects(evidence)}
-    parents = {f"{EVENTS}{parent}.json" for event in evidence.order for parent in event.parents}
+    named = {f"{OBJECTS}{digest}" for _, digest in list_named_objects(evidence)}
+    parents = {f"{EVENTS}{parent}.json" for event in evidence.index.events for parent in event.parents}
     missing = evidence.cut or not ({*evidence.files.expected, *named, *parents} <= here)
     if missing and evidence.lacking is not None:
         yield AuditFinding("left-out", evidence.lacking.what, root, command=evidence.lacking.remedy)
 
 
 def check(evidence: Evidence) -> Iterator[AuditFinding]:
-    """What is wrong with single events and objects."""
+    """Check single events and objects."""
     yield from evidence.problems
     yield from _known_causes(evidence)
     files = evidence.files
-    if not evidence.events and not evidence.problems and not evidence.cut:
+    if not evidence.index.events and not evidence.problems and not evidence.cut:
         what = "no event is here: nothing was registered in this trail, and there is nothing to check"
         yield AuditFinding("no-events", what, str(files.root))
     for path, what in sorted(files.odd.items()):
-        if not aside(path):
+        if not is_unlisted(path):
             yield AuditFinding("not-a-file", f"{what} lies in the trail; it was not followed", files.shown(path))
-    read = set(evidence.events)
+    read = evidence.index.digests
     there = {path.removeprefix(EVENTS).removesuffix(".json") for path in files.paths if path.startswith(EVENTS)}
-    for event in evidence.order:
+    for event in evidence.index.events:
         for parent in event.parents:
             if parent not in read and parent not in there:  # one that is there and not readable was named already
                 if evidence.left_out(f"{EVENTS}{parent}.json"):
                     continue
                 what = f"event {event.digest} names a parent that is not in the ledger"
                 yield AuditFinding("parent-missing", what, evidence.at(parent), parent, "no such file")
-        if event.digest not in evidence.bodies:
+        if event.content is None:
             what = f"an event of type {event.type!r}, which this version does not know"
             yield AuditFinding("event-type", what, evidence.at(event.digest))
     for path in files.below(OBJECTS.rstrip("/")):

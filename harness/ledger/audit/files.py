@@ -1,4 +1,4 @@
-"""What lies below a verdicts folder: listed without following a link, read without trusting a size."""
+"""The files below a verdicts folder: listed without following a link, read without trusting a size."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from harness.ledger.carried import Hindrance, left_out
-from harness.ledger.mending import original, undone
+from harness.ledger.carried import Hindrance, find_left_out
+from harness.ledger.mending import find_original, undo
 
 LARGEST_EVENT = 16 * 2**20
 LARGEST_FILE = 2**30
@@ -39,11 +39,11 @@ class TrailFiles:
         self._list()
 
     def shown(self, path: str) -> str:
-        """A path for a person."""
+        """Write a path for a person."""
         return f"{self.root}{os.sep}{path}"
 
     def read(self, path: str, limit: int = LARGEST_FILE) -> bytes:
-        """The bytes of a listed file.
+        """Read the bytes of a listed file.
 
         Raises:
             OSError: it cannot be read, is larger than ``limit``, or is a link by now.
@@ -65,7 +65,7 @@ class TrailFiles:
         return data
 
     def _as_written(self, path: str, data: bytes) -> bytes:
-        """The bytes that were here before git or a fixer changed line ends; what was changed otherwise stays as it is.
+        """Return the bytes from before git or a fixer changed line ends; what was changed otherwise stays as it is.
 
         An audit goes on with them, so that it says once what happened, and what it comes to is of what was written.
         """
@@ -73,18 +73,18 @@ class TrailFiles:
         if wanted is None or hashlib.sha256(data).hexdigest() == wanted:
             return data
         if path not in self.mended and len(self._looked_up) >= MOST_LOOKED_UP:
-            written = undone(data, wanted)  # whoever forged a thousand files must not keep an audit busy
+            written = undo(data, wanted)  # whoever forged a thousand files must not keep an audit busy
         else:
             self._looked_up.add(path)
-            written = original(self.root, path, data, wanted)
+            written = find_original(self.root, path, data, wanted)
         if written is None:
             return data
         self.mended[path] = wanted
         return written
 
     def left_out(self) -> Hindrance | None:
-        """What git has of this trail and was told to leave out here."""
-        return left_out(self.root)
+        """Return what git has of this trail and was told to leave out here."""
+        return find_left_out(self.root)
 
     def digest(self, path: str) -> str:
         """SHA-256 of a listed file.
@@ -99,7 +99,7 @@ class TrailFiles:
         return self._digests[path]
 
     def below(self, folder: str) -> list[str]:
-        """The listed files below a folder, sorted."""
+        """Return the listed files below a folder, sorted."""
         return [path for path in sorted(self.paths) if path.startswith(f"{folder}/")]
 
     def _list(self) -> None:
@@ -125,13 +125,13 @@ class TrailFiles:
                     self.odd[path] = "a device, a pipe or a socket"
 
 
-def aside(path: str) -> bool:
-    """Whether a path belongs to what is not in git: working files, weights, locks."""
+def is_unlisted(path: str) -> bool:
+    """Tell whether a path belongs to what is not in git: working files, weights, locks."""
     parts = path.split("/")
     return (len(parts) > 2 and parts[2] in UNLISTED) or parts[-1] == ".lock"
 
 
-def temporary(path: str) -> bool:
-    """Whether a path is what a cut-off write leaves."""
+def is_temporary(path: str) -> bool:
+    """Tell whether a path is what a cut-off write leaves."""
     name = path.rsplit("/", 1)[-1]
     return name.startswith(".") and name.endswith(".tmp")

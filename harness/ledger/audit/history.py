@@ -14,13 +14,13 @@ from pathlib import Path
 from shlex import quote
 
 from harness.ledger.audit.evidence import ANCHORS, EVENTS, OBJECTS, Evidence
-from harness.ledger.audit.files import aside
+from harness.ledger.audit.files import is_unlisted
 from harness.ledger.audit.findings import AuditFinding
-from harness.ledger.carried import ignored, partial
+from harness.ledger.carried import find_ignored, is_partial
 from harness.ledger.event import parse_event
-from harness.ledger.git import State, git, repository, whole
-from harness.ledger.mending import CHANGED, committing, repair, variants
-from harness.ledger.versions import OWN, Versions, every_version
+from harness.ledger.git import State, find_repository, git, write_fetch
+from harness.ledger.mending import CHANGED, list_variants, write_renormalising, write_repair
+from harness.ledger.versions import OWN, Versions, list_versions
 from harness.wording import counted
 
 PROMISE = "nothing that git's history ever held of the trail is missing or changed now"
@@ -31,18 +31,18 @@ SILENT: dict[State, str] = {
     "outside the repository": "outside-repository",
     "git says no": "git-refuses",
 }
-"""Why there is no history → sort of finding."""
+"""Reason that there is no history → code of the finding."""
 UNREADABLE = "unreadable"
 LISTED = 3
 """Commits or branches that a finding names."""
 
 
 def check(evidence: Evidence) -> Iterator[AuditFinding]:
-    """What history knows and the folder does not."""
+    """Find what history knows and the folder does not."""
     root = evidence.files.root
     shown = str(root)
-    where = repository(root, evidence.project)
-    if (hindrance := ignored(where)) is not None:
+    where = find_repository(root, evidence.project)
+    if (hindrance := find_ignored(where)) is not None:
         yield AuditFinding("ignored", hindrance.what, shown, command=hindrance.remedy)
     if where.state != "answers":
         what = f"{where.problem}: nobody can tell whether something was removed from the trail"
@@ -51,22 +51,22 @@ def check(evidence: Evidence) -> Iterator[AuditFinding]:
         return
     if (_git(root, "rev-parse", "--is-shallow-repository") or b"true").strip() != b"false":
         what = "a shallow clone: only a part of the history can be checked"
-        yield AuditFinding("shallow", what, shown, command=f"{whole(root, '--unshallow')}, then audit again")
-    lacking = partial(where.top) if where.top is not None else False
-    ours, said = every_version(root, where.prefix, "HEAD")
+        yield AuditFinding("shallow", what, shown, command=f"{write_fetch(root, '--unshallow')}, then audit again")
+    lacking = is_partial(where.top) if where.top is not None else False
+    ours, said = list_versions(root, where.prefix, "HEAD")
     if ours is None:
         what = f"{'a partial clone: ' if lacking else ''}git log says no: {said}; the history was not checked"
-        command = f"{whole(root)}, then audit again" if lacking else None
+        command = f"{write_fetch(root)}, then audit again" if lacking else None
         yield AuditFinding("partial" if lacking else "git-refuses", what, shown, command=command)
         return
-    if evidence.events and not any(path.startswith(EVENTS) for path in ours):
+    if evidence.index.events and not any(path.startswith(EVENTS) for path in ours):
         what = "no commit of this branch holds an event: nobody can tell whether one was removed"
         yield AuditFinding("no-history", what, shown)
         return
     algorithm = (_git(root, "rev-parse", "--show-object-format") or b"sha1").strip().decode()
     present = _Present(evidence, algorithm)
     yield from _against_history(evidence, ours, present)
-    others, _ = every_version(root, where.prefix, "--all", "--reflog", "--not", "HEAD")
+    others, _ = list_versions(root, where.prefix, "--all", "--reflog", "--not", "HEAD")
     if others:
         yield from _elsewhere(evidence, ours, others, partial_clone=lacking)
 
@@ -76,7 +76,7 @@ def _against_history(evidence: Evidence, ours: Versions, present: _Present) -> I
     converted: dict[bool, list[str]] = {True: [], False: []}  # whether the file here is the right one → paths
     pilots = evidence.pilots  # history alone tells that their files are what they were
     for path, versions in sorted(ours.items()):
-        fixed = path.startswith((EVENTS, OBJECTS, ANCHORS, *pilots)) and not aside(path)
+        fixed = path.startswith((EVENTS, OBJECTS, ANCHORS, *pilots)) and not is_unlisted(path)
         if not fixed and path not in named:
             continue
         where = evidence.files.shown(path)
@@ -100,14 +100,14 @@ def _against_history(evidence: Evidence, ours: Versions, present: _Present) -> I
             what = f"git's history has {len(versions)} versions of this file; the one here is the one that is named"
             yield AuditFinding("other-version", what, where, hypothesis=whose)
     yield from _converted(evidence, converted)
-    fresh = [digest for digest in evidence.events if f"{EVENTS}{digest}.json" not in ours]
+    fresh = [digest for digest in evidence.index.digests if f"{EVENTS}{digest}.json" not in ours]
     if fresh:
         count = f"{counted(len(fresh), 'event is', 'events are')} in no commit of this branch yet"
         yield AuditFinding("uncommitted", count, evidence.at(fresh[0]))
 
 
 def _checkout(root: Path, path: str, commit: str) -> str:
-    """The command that gets a file back as a commit has it."""
+    """Write the command that gets a file back as a commit has it."""
     return f"git -C {quote(str(root.absolute()))} checkout {commit} -- {quote(path)}"
 
 
@@ -121,9 +121,9 @@ def _converted(evidence: Evidence, converted: dict[bool, list[str]]) -> Iterator
         first = f"{count}, first {paths[0]}"
         if right:
             what = f"{first}: what was committed has other line ends than what was written, which is here"
-            yield AuditFinding("history-ends", what, str(root), command=committing(root, paths[0]))
+            yield AuditFinding("history-ends", what, str(root), command=write_renormalising(root, paths[0]))
         elif not evidence.mended:  # or step 1 has told it; these are pilots' files, whose digests no event names
-            yield AuditFinding("changed", f"{first}: {CHANGED}", str(root), command=repair(root))
+            yield AuditFinding("changed", f"{first}: {CHANGED}", str(root), command=write_repair(root))
 
 
 def _elsewhere(evidence: Evidence, ours: Versions, others: Versions, *, partial_clone: bool) -> Iterator[AuditFinding]:
@@ -131,7 +131,7 @@ def _elsewhere(evidence: Evidence, ours: Versions, others: Versions, *, partial_
     found: dict[tuple[str, str | None], list[str]] = defaultdict(list)
     for path, versions in sorted(others.items()):
         digest = path.removeprefix(EVENTS).removesuffix(".json")
-        if not path.startswith(EVENTS) or digest in evidence.events or path in ours:
+        if not path.startswith(EVENTS) or digest in evidence.index.digests or path in ours:
             continue
         blob, commit = next(iter(versions.items()))
         found[_about(evidence, blob, commit)].append(digest)
@@ -140,9 +140,9 @@ def _elsewhere(evidence: Evidence, ours: Versions, others: Versions, *, partial_
         where = f"commit {commit[:12]}"
         if hypothesis is None and partial_clone:
             what = f"a partial clone: {count} in a commit outside this branch cannot be read here"
-            command = f"{whole(evidence.files.root)}, then audit again"
+            command = f"{write_fetch(evidence.files.root)}, then audit again"
             yield AuditFinding("partial", what, where, got=digests[0], command=command)
-        elif hypothesis in evidence.hypotheses:
+        elif hypothesis in evidence.index.hypotheses:
             what = f"{count} on {hypothesis} in a commit outside this branch: attempts may be missing here"
             yield AuditFinding("attempts-elsewhere", what, where, got=digests[0], hypothesis=hypothesis)
         else:
@@ -151,24 +151,24 @@ def _elsewhere(evidence: Evidence, ours: Versions, others: Versions, *, partial_
 
 
 def _about(evidence: Evidence, blob: str, commit: str) -> tuple[str, str | None]:
-    """The commit, and the hypothesis that an event in it is about, directly or through its run's event."""
+    """Return the commit, and the hypothesis that an event in it is about, directly or through its run's event."""
     data = _git(evidence.files.root, "cat-file", "blob", blob)
     try:
-        body = parse_event(data or b"", blob).body
+        event = parse_event(data or b"", blob)
     except Exception:  # whatever it is, it is no event that could be counted
         return commit, None
-    if isinstance(body.get("hypothesis"), str):
-        return commit, body["hypothesis"]
-    run = body.get("run")
-    return commit, evidence.whose(run) if isinstance(run, str) else None
+    hypothesis, run = event.body.get("hypothesis"), event.body.get("run")  # also of a type that a later version has
+    if isinstance(hypothesis, str):
+        return commit, hypothesis
+    return commit, evidence.index.subject(run) if isinstance(run, str) else None
 
 
 def _named_artefacts(evidence: Evidence) -> dict[str, str]:
     """Path of every file that a verdict names → hypothesis."""
     return {
-        f"{evidence.folder(run)}/{name}": body.hypothesis
-        for run, body, verdict in evidence.judged()
-        for name in verdict.files
+        f"{run.folder}/{name}": run.hypothesis
+        for run, verdict in evidence.index.judged()
+        for name in verdict.body.files
     }
 
 
@@ -179,14 +179,14 @@ class _Present:
         self.files = evidence.files
         self.algorithm = "sha256" if algorithm == "sha256" else "sha1"
         self.recorded = {
-            f"{evidence.folder(run)}/{name}": digest
-            for run, _, verdict in evidence.judged()
-            for name, digest in verdict.files.items()
+            f"{run.folder}/{name}": digest
+            for run, verdict in evidence.index.judged()
+            for name, digest in verdict.body.files.items()
         }
 
     def blob(self, path: str) -> str | None:
-        """The file's blob id; None if it is not there."""
-        if path not in self.files.paths or aside(path):
+        """Return the file's blob id; None if it is not there."""
+        if path not in self.files.paths or is_unlisted(path):
             return None
         try:
             data = self.files.read(path)
@@ -203,11 +203,11 @@ class _Present:
         kept = [_git(self.files.root, "cat-file", "blob", blob) for blob in sorted(versions)[:LISTED]]
         here = self.files.read(path)
         if self.as_named(path):
-            return any(here in variants(copy) for copy in kept if copy is not None)
-        return any(copy in variants(here) for copy in kept if copy is not None)
+            return any(here in list_variants(copy) for copy in kept if copy is not None)
+        return any(copy in list_variants(here) for copy in kept if copy is not None)
 
     def as_recorded(self, path: str) -> bool:
-        """Whether the file is the one that its verdict event names: then it is history's version that was a draft."""
+        """Tell whether the file is the one that its verdict names: then it is history's version that was a draft."""
         try:
             return self.files.digest(path) == self.recorded[path]
         except OSError:

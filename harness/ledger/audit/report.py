@@ -1,4 +1,4 @@
-"""What an audit came to: a status per promise and hypothesis, the attempts, the head to keep, the exit code."""
+"""The report of an audit: a status per promise and hypothesis, the attempts, the head to keep, the exit code."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Literal
 
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import EXIT, AuditFinding
-from harness.ledger.differing import meaningful
-from harness.ledger.history import CLOSING, run_name
+from harness.ledger.bodies import PilotBody
+from harness.ledger.differing import keep_meaningful
+from harness.ledger.runs import name_status
 from harness.wording import counted
 
 Status = Literal["PASS", "FAIL", "NOT CHECKED"]
@@ -28,7 +29,7 @@ class Line:
     promise: str
     status: Status
     reason: str = ""
-    """Why it was not checked, or how many findings stand against it."""
+    """The reason that it was not checked, or the number of findings against it."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class AuditReport:
     @property
     def exit_code(self) -> int:
         """0; 3 tampered before 4 differs before 5 incomplete, whatever was found besides."""
-        return min((EXIT[finding.kind] for finding in self.findings if EXIT[finding.kind]), default=0)
+        return min((EXIT[finding.severity] for finding in self.findings if EXIT[finding.severity]), default=0)
 
     @property
     def head(self) -> str | None:
@@ -73,23 +74,23 @@ class AuditReport:
         return self.heads[0] if len(self.heads) == 1 else None
 
 
-def subject(evidence: Evidence, hypothesis: str, lines: tuple[Line, ...]) -> Subject:
-    """A hypothesis with its attempts counted."""
-    counts = dict.fromkeys(("finished", "failed", "aborted", "open"), 0)
-    outcomes = {}
-    for run in evidence.of(hypothesis, "run_started"):
-        closings = evidence.closings.get(run, [])
-        counts[CLOSING[evidence.events[closings[0]].type] if closings else "open"] += 1
-        for verdict in evidence.verdicts.get(run, [])[:1]:
-            deviated = " (deviates)" if meaningful(evidence.events[run].body.get("deviations", ())) else ""
-            outcomes[run_name(run)] = f"{evidence.events[verdict].body['outcome']}{deviated}"
-    return Subject(hypothesis, counts | {"pilot": len(evidence.of(hypothesis, "pilot"))}, outcomes, lines)
+def describe_subject(evidence: Evidence, hypothesis: str, lines: tuple[Line, ...]) -> Subject:
+    """Describe a hypothesis, with its attempts counted."""
+    counts: dict[str, int] = dict.fromkeys(("finished", "failed", "aborted", "open"), 0)
+    outcomes: dict[str, str] = {}
+    index = evidence.index
+    for run in index.starts(hypothesis):
+        counts[name_status(next(iter(index.closings(run.digest)), None))] += 1
+        if (verdict := index.verdict(run.digest)) is not None:
+            deviated = " (deviates)" if keep_meaningful(run.body.deviations) else ""
+            outcomes[run.name] = f"{verdict.body.outcome}{deviated}"
+    return Subject(hypothesis, counts | {"pilot": len(index.of(hypothesis, PilotBody))}, outcomes, lines)
 
 
 def judge(findings: list[AuditFinding], step: int, promise: str, lacking: str = "") -> Line:
-    """The status of a promise: a finding against it fails it; nothing is passed that could not be checked."""
-    against = [finding for finding in findings if finding.step == step and finding.kind != "note"]
-    failing = [finding for finding in against if finding.kind not in ("missing", "unchecked")]
+    """Judge a promise: a finding against it fails it, and nothing is passed that could not be checked."""
+    against = [finding for finding in findings if finding.step == step and finding.severity != "note"]
+    failing = [finding for finding in against if finding.severity not in ("missing", "unchecked")]
     if failing:
         return Line(step, promise, "FAIL", counted(len(failing), "finding"))
     if lacking:
@@ -99,8 +100,8 @@ def judge(findings: list[AuditFinding], step: int, promise: str, lacking: str = 
     return Line(step, promise, "PASS")
 
 
-def by_hypothesis(findings: tuple[AuditFinding, ...]) -> Mapping[str | None, list[AuditFinding]]:
-    """Findings by whom they concern."""
+def group_by_hypothesis(findings: tuple[AuditFinding, ...]) -> Mapping[str | None, list[AuditFinding]]:
+    """Group findings by whom they concern."""
     found: dict[str | None, list[AuditFinding]] = {}
     for finding in findings:
         found.setdefault(finding.hypothesis, []).append(finding)

@@ -9,8 +9,9 @@ from pydantic import ValidationError
 from harness.ledger.audit import looks
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
-from harness.ledger.bodies import AmendedBody, RegisteredBody, RunStartedBody, VerdictBody
-from harness.ledger.registration import derived_seeds
+from harness.ledger.bodies import RegisteredBody, RunStartedBody, VerdictBody
+from harness.ledger.index import StartedRun
+from harness.ledger.registration import derive_seeds
 from harness.records import Measurements
 from harness.wording import counted
 
@@ -19,21 +20,22 @@ PROMISE = "its seeds follow from its first registration, and its results are of 
 
 def check(evidence: Evidence) -> Iterator[AuditFinding]:
     """Seeds and data of every run and of every judged run's results."""
-    for hypothesis in evidence.hypotheses:
-        for run, start in evidence.starts(hypothesis):
-            yield from _run(evidence, run, start)
-    for run, start, verdict in evidence.judged():
-        yield from _results(evidence, run, start, verdict)
+    for hypothesis in evidence.index.hypotheses:
+        for run in evidence.index.starts(hypothesis):
+            yield from _run(evidence, run)
+    for run, verdict in evidence.index.judged():
+        yield from _results(evidence, run, verdict.body)
 
 
-def _run(evidence: Evidence, run: str, start: RunStartedBody) -> Iterator[AuditFinding]:
-    fixed = evidence.bodies.get(start.amendment or start.registration)
-    if evidence.registration(start.registration) is None or not isinstance(fixed, RegisteredBody | AmendedBody):
+def _run(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
+    index, start = evidence.index, run.body
+    entry = index.fixed(start.amendment or start.registration)
+    if entry is None or not isinstance(index.body(start.registration), RegisteredBody):
         return  # step 3 names it
-    where = evidence.at(run)
+    where, fixed = evidence.at(run.digest), entry.body
     if isinstance(fixed.seeds, int):
         # Of as many as the run says it has: a registration of 10^15 seeds must not keep an audit busy.
-        expected = derived_seeds(start.registration, min(fixed.seeds, len(start.seeds) + 1))
+        expected = derive_seeds(start.registration, min(fixed.seeds, len(start.seeds) + 1))
     else:
         expected = fixed.seeds
         what = f"{counted(len(expected), 'seed was', 'seeds were')} hand-picked, not derived"
@@ -43,8 +45,8 @@ def _run(evidence: Evidence, run: str, start: RunStartedBody) -> Iterator[AuditF
         yield AuditFinding("run-seeds", what, where, _shown(expected), _shown(start.seeds), start.hypothesis)
 
 
-def _results(evidence: Evidence, run: str, start: RunStartedBody, verdict: VerdictBody) -> Iterator[AuditFinding]:
-    path = f"{evidence.folder(run)}/results.json"
+def _results(evidence: Evidence, run: StartedRun, verdict: VerdictBody) -> Iterator[AuditFinding]:
+    path, start = f"{run.folder}/results.json", run.body
     where, hypothesis = evidence.files.shown(path), start.hypothesis
     try:
         if path not in evidence.files.paths or evidence.files.digest(path) != verdict.files.get("results.json"):
@@ -66,7 +68,9 @@ def _results(evidence: Evidence, run: str, start: RunStartedBody, verdict: Verdi
         yield AuditFinding("results-seeds", what, where, expected, got, hypothesis)
     pairs = [(replica.arm, replica.seed_index) for replica in measured.replicas]
     wanted = [(arm, index) for arm in _arms(evidence, start, measured) for index in range(len(measured.seeds))]
-    if sorted(pairs) != sorted(wanted) or (len(measured.seeds) < len(start.seeds) and not _stopped(evidence, run)):
+    if sorted(pairs) != sorted(wanted) or (
+        len(measured.seeds) < len(start.seeds) and not evidence.index.looks(run.digest)
+    ):
         what = "not every arm has one replica at every seed"
         expected = f"{counted(len(wanted), 'replica')} at {counted(len(start.seeds), 'seed')}"
         got = f"{counted(len(pairs), 'replica')} at {counted(len(measured.seeds), 'seed')}"
@@ -77,7 +81,7 @@ def _results(evidence: Evidence, run: str, start: RunStartedBody, verdict: Verdi
         what = f"{counted(len(strange), 'replica has', 'replicas have')} another seed than the index says"
         expected = "the run's seeds by index"
         yield AuditFinding("results-seeds", what, where, expected, f"seed {strange[0].seed}", hypothesis)
-    yield from looks.of_results(evidence, run, start, measured)
+    yield from looks.check_results(evidence, run, measured)
     for name, record in measured.data.items():
         if start.data.get(name, record.fingerprint) != record.fingerprint:
             what = f"the results are of other data of {name} than the run was started with"
@@ -85,14 +89,9 @@ def _results(evidence: Evidence, run: str, start: RunStartedBody, verdict: Verdi
 
 
 def _arms(evidence: Evidence, start: RunStartedBody, measured: Measurements) -> tuple[str, ...]:
-    """The arms of the hypothesis as it was run; of the results themselves where its form is not here."""
+    """Return the arms of the hypothesis as it was run; of the results themselves where its form is not here."""
     outline = evidence.outline(start.canonical)
     return outline.arms if outline is not None and outline.arms is not None else tuple(sorted(measured.epochs))
-
-
-def _stopped(evidence: Evidence, run: str) -> bool:
-    """Whether a look ended the run before its last seed."""
-    return any(evidence.events[look].body.get("run") == run for look in evidence.types["look"])
 
 
 def _shown(seeds: tuple[int, ...]) -> str:

@@ -10,6 +10,7 @@ from pydantic_core import to_json
 
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
+from harness.ledger.bodies import RegisteredBody
 
 ALIKE = 0.95
 """Share of equal leaves from which on two hypotheses are listed."""
@@ -17,7 +18,7 @@ WORDS = ("id", "title", "question", "prediction", "prior_data_seen", "implicatio
 """Keys that say nothing of what is trained and tested."""
 
 
-def near_duplicates(evidence: Evidence) -> Iterator[AuditFinding]:
+def find_near_duplicates(evidence: Evidence) -> Iterator[AuditFinding]:
     """Registrations that train and test nearly the same, each with the first like it.
 
     Sets of which most leaves are the same have one of their rarest in common ("prefix filtering": Chaudhuri, Ganti and
@@ -25,10 +26,10 @@ def near_duplicates(evidence: Evidence) -> Iterator[AuditFinding]:
     """
     numbers: dict[bytes, int] = defaultdict(itertools.count().__next__)  # of leaves: most forms share most of them
     forms: list[tuple[str, frozenset[int]]] = []  # registration, leaves
-    for digest in evidence.types["registered"]:
-        text = _tested(evidence, str(evidence.events[digest].body["canonical"]))
+    for entry in evidence.index.entries(RegisteredBody):
+        text = _tested(evidence, entry.body.canonical)
         if text is not None:
-            forms.append((digest, frozenset(map(numbers.__getitem__, text.split(b",")))))
+            forms.append((entry.digest, frozenset(map(numbers.__getitem__, text.split(b",")))))
     count: Counter[int] = Counter()
     for _, leaves in forms:
         count.update(leaves)
@@ -46,10 +47,10 @@ def near_duplicates(evidence: Evidence) -> Iterator[AuditFinding]:
             for leaf in rarest:
                 having[leaf].append(leaves)
             first[leaves], place[leaves] = digest, len(place)
-        if twin is not None and evidence.whose(twin) != evidence.whose(digest):
-            what = f"it trains and tests nearly the same as {evidence.whose(twin)}"
+        if twin is not None and evidence.index.subject(twin) != evidence.index.subject(digest):
+            what = f"it trains and tests nearly the same as {evidence.index.subject(twin)}"
             where = evidence.at(digest)
-            yield AuditFinding("near-duplicate", what, where, got=twin, hypothesis=evidence.whose(digest))
+            yield AuditFinding("near-duplicate", what, where, got=twin, hypothesis=evidence.index.subject(digest))
 
 
 def _tested(evidence: Evidence, canonical: str) -> bytes | None:

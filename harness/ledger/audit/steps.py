@@ -11,7 +11,7 @@ from harness.ledger.audit import anchors, artefacts, attempts, canonical, histor
 from harness.ledger.audit.beside import beside
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
-from harness.ledger.audit.report import AuditReport, Line, by_hypothesis, judge, subject
+from harness.ledger.audit.report import AuditReport, Line, describe_subject, group_by_hypothesis, judge
 
 Needs = Literal["trail", "registration", "run", "verdict"]
 LARGE = 1000
@@ -26,14 +26,16 @@ class Step:
     promise: str
     check: Callable[[Evidence], Iterable[AuditFinding]]
     needs: Needs
-    """Of what the promise is: the whole trail's, or a hypothesis's as soon as it has one of these."""
+    """The subject of the promise: the whole trail, or a hypothesis as soon as it has one of these."""
     apart: bool = False
-    """Whether it reads many files and may do so in a process of its own."""
+    """True if it reads many files and may do so in a process of its own."""
 
 
-def ledger_steps(same_meaning: attempts.SameMeaning, shown: pages.Shown, kept: anchors.Kept) -> tuple[Step, ...]:
-    """The steps that need nothing but the trail and git."""
-    ordered = partial(attempts.check, same_meaning=same_meaning, shown=shown)
+def list_ledger_steps(
+    same_meaning: attempts.SameMeaning, describe_trials: pages.DescribeTrials, kept: anchors.Kept
+) -> tuple[Step, ...]:
+    """List the steps that need nothing but the trail and git."""
+    ordered = partial(attempts.check, same_meaning=same_meaning, describe_trials=describe_trials)
     return (
         Step(1, canonical.PROMISE, canonical.check, "trail", apart=True),
         Step(2, history.PROMISE, history.check, "trail"),
@@ -47,30 +49,30 @@ def ledger_steps(same_meaning: attempts.SameMeaning, shown: pages.Shown, kept: a
 def audit(evidence: Evidence, steps: Sequence[Step]) -> AuditReport:
     """Go through the steps, all of them, and say which promises are kept."""
     findings = _findings(evidence, [step for step in steps if step.number == 1] if evidence.cut else steps)
-    grouped = by_hypothesis(findings)
+    grouped = group_by_hypothesis(findings)
     own = grouped.get(None, [])
     trail = []
     for step in steps:
         if step.needs == "trail":
             trail.append(judge(own, step.number, step.promise, _changed(own, step)))
-        elif any(finding.step == step.number and finding.kind != "note" for finding in own):
+        elif any(finding.step == step.number and finding.severity != "note" for finding in own):
             trail.append(judge(own, step.number, f"of files that belong to no hypothesis: {step.promise}"))
     holes = next((line for line in trail if line.step == 1 and line.status != "PASS"), None)
     subjects = []
-    for hypothesis in evidence.hypotheses:
+    for hypothesis in evidence.index.hypotheses:
         mine = grouped.get(hypothesis, [])
         lines = tuple(
             judge(mine, step.number, step.promise, _lacking(evidence, hypothesis, step, holes))
             for step in steps
             if step.needs != "trail"
         )
-        subjects.append(subject(evidence, hypothesis, lines))
-    return AuditReport(len(evidence.events), evidence.heads, tuple(trail), tuple(subjects), findings)
+        subjects.append(describe_subject(evidence, hypothesis, lines))
+    return AuditReport(len(evidence.index.events), evidence.index.heads, tuple(trail), tuple(subjects), findings)
 
 
 def _findings(evidence: Evidence, steps: Sequence[Step]) -> tuple[AuditFinding, ...]:
-    """What all steps find, in their order; of a large trail, some of them at the same time."""
-    if len(evidence.order) < LARGE:
+    """Collect what all steps find, in their order; of a large trail, some of them at the same time."""
+    if len(evidence.index.events) < LARGE:
         return tuple(finding for step in steps for finding in _gone(step, evidence))
     apart = [place for place, step in enumerate(steps) if step.apart]
     with beside(lambda: {place: _gone(steps[place], evidence) for place in apart}) as there:
@@ -80,7 +82,7 @@ def _findings(evidence: Evidence, steps: Sequence[Step]) -> tuple[AuditFinding, 
 
 
 def _gone(step: Step, evidence: Evidence) -> list[AuditFinding]:
-    """A step's findings. A step that stops by a defect of its own must not hide what the others find."""
+    """Return a step's findings. One that stops by a defect of its own must not hide what the others find."""
     found = []
     try:
         for finding in step.check(evidence):
@@ -88,28 +90,28 @@ def _gone(step: Step, evidence: Evidence) -> list[AuditFinding]:
     except Exception as error:
         what = f"step {step.number} stopped: {type(error).__name__}: {error}"[:500]
         where = str(evidence.files.root)
-        subjects = [None] if step.needs == "trail" else list(evidence.hypotheses)
+        subjects = [None] if step.needs == "trail" else list(evidence.index.hypotheses)
         found += [AuditFinding(f"stopped-{step.number}", what, where, hypothesis=whose) for whose in subjects]
     return found
 
 
 def _changed(own: list[AuditFinding], step: Step) -> str:
-    """Why a promise about the whole trail is not passed although step 1 could make out what was written."""
+    """Say why a promise about the whole trail is not passed although step 1 could make out what was written."""
     reasons = {
         "line-ends": "files are not, to the byte, what was written (step 1)",
         "left-out": "files were left out here (step 1)",
     }
-    sorts = {finding.sort for finding in own}
-    return next((reason for sort, reason in reasons.items() if sort in sorts and step.number != 1), "")
+    codes = {finding.code for finding in own}
+    return next((reason for code, reason in reasons.items() if code in codes and step.number != 1), "")
 
 
 def _lacking(evidence: Evidence, hypothesis: str, step: Step, holes: Line | None) -> str:
-    """Why a promise cannot be said to be kept although nothing was found against it."""
+    """Say why a promise cannot be said to be kept although nothing was found against it."""
     if holes is not None:
         return "the ledger is not, to the byte and as a whole, what was written (step 1)"
-    runs = evidence.of(hypothesis, "run_started")
+    runs = evidence.index.starts(hypothesis)
     if step.needs in ("run", "verdict") and not runs:
         return "it was not run yet"
-    if step.needs == "verdict" and not any(evidence.verdicts.get(run) for run in runs):
+    if step.needs == "verdict" and not any(evidence.index.verdict(run.digest) for run in runs):
         return "it has no verdict yet"
     return ""

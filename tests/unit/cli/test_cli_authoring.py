@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.cli.app import app
-from harness.cli.check import annotation as annotation_of
+from harness.cli.check import write_annotation as annotation_of
 from harness.cli.new import _ask_the_rest
 from harness.errors import Finding
 from harness.plugins.registry import FAMILIES, members
@@ -294,7 +294,7 @@ def test_on_a_terminal_it_asks(here: Path) -> None:
         command, stdin=child, stdout=subprocess.PIPE, stderr=child, env={**os.environ, "TERM": "dumb"}
     )
     os.close(child)
-    os.write(parent, b"Asked For\nasked-for\nA title\nA question?\n")  # what can't be an id is asked for again
+    os.write(parent, b"AuditRequest For\nasked-for\nA title\nA question?\n")  # what can't be an id is asked for again
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert out.decode().strip() == "hypotheses/asked_for.yaml"

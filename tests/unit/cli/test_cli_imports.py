@@ -21,7 +21,7 @@ except SystemExit as ended:
 print(code, *sys.modules)
 """
 ALWAYS = {"torch", "torchvision", "sklearn", "PIL", "matplotlib", "scipy.stats", "rich.markdown", "harness.training"}
-TRAINING = {"harness.plan", "harness.pipeline.running", "harness.pipeline.replicating", "filelock"}
+TRAINING = {"harness.plan", "harness.pipeline.run", "harness.pipeline.replicate", "filelock"}
 
 
 def loaded(*arguments: str) -> set[str]:
@@ -40,7 +40,7 @@ def loaded(*arguments: str) -> set[str]:
         (("--version",), {"numpy", "pydantic", "yaml", "rich", "harness.records"}),
         (
             ("reverdict", "bp-penalty-control"),
-            {"scipy", "rich", "harness.ledger.audit", "harness.pipeline.auditing"} | TRAINING,
+            {"scipy", "rich", "harness.ledger.audit", "harness.pipeline.audit"} | TRAINING,
         ),
         (
             ("power", "hypotheses/mode2_direction.yaml", "--sd", "1.5"),
@@ -54,12 +54,3 @@ def loaded(*arguments: str) -> set[str]:
 )
 def test_a_short_command_loads_only_what_it_needs(arguments: tuple[str, ...], unneeded: set[str]) -> None:
     assert loaded(*arguments) & (ALWAYS | unneeded) == set()
-
-
-def test_what_the_pipeline_offers_is_there() -> None:
-    from harness import pipeline
-
-    for name in pipeline.__all__:
-        assert getattr(pipeline, name).__module__.startswith("harness.pipeline.")
-    with pytest.raises(AttributeError, match="'nothing'"):
-        pipeline.nothing  # noqa: B018

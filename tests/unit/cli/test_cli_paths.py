@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.common import shown
-from harness.pipeline import Settings
-from harness.pipeline.examining import _git
-from harness.pipeline.places import project_of
+from harness.cli.common import show_path
+from harness.pipeline.doctor import _examine_git
+from harness.pipeline.project import Settings, find_project
 from harness.spec import folders
 
 
@@ -25,7 +24,7 @@ def test_a_link_is_called_by_its_own_name(tmp_path: Path, monkeypatch: pytest.Mo
         link.unlink(missing_ok=True)
         link.symlink_to(leads)
         for written in (link, tmp_path / link, Path("other/../hypotheses/tiny.yaml")):
-            assert shown(written) == link
+            assert show_path(written) == link
 
 
 def test_paths_are_shown_relative_to_here_wherever_links_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,9 +33,9 @@ def test_paths_are_shown_relative_to_here_wherever_links_lie(tmp_path: Path, mon
     (tmp_path / "real" / "link").symlink_to(tmp_path / "elsewhere" / "below")
     (tmp_path / "elsewhere" / "below").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "alias")
-    assert shown(tmp_path / "alias" / "deep" / "a.yaml") == Path("deep/a.yaml")
-    assert shown(tmp_path / "elsewhere" / "a.yaml") == tmp_path / "elsewhere" / "a.yaml"
-    assert shown(Path("link/../a.yaml")) != Path("a.yaml")  # that is elsewhere/a.yaml
+    assert show_path(tmp_path / "alias" / "deep" / "a.yaml") == Path("deep/a.yaml")
+    assert show_path(tmp_path / "elsewhere" / "a.yaml") == tmp_path / "elsewhere" / "a.yaml"
+    assert show_path(Path("link/../a.yaml")) != Path("a.yaml")  # that is elsewhere/a.yaml
 
 
 def test_a_setting_with_dots_is_told_without(tmp_path: Path) -> None:
@@ -46,7 +45,7 @@ def test_a_setting_with_dots_is_told_without(tmp_path: Path) -> None:
     (aside / "deep").mkdir(parents=True)
     (root / "link").symlink_to(aside / "deep")
     for data, leads in (("../shared", tmp_path / "shared"), ("link/../shared", root / "link" / ".." / "shared")):
-        project = project_of(root / "hypotheses" / "a.yaml", Settings(variables={"HARNESS_DATA": data}))
+        project = find_project(root / "hypotheses" / "a.yaml", Settings(variables={"HARNESS_DATA": data}))
         assert project.data == leads and os.path.realpath(leads) == os.path.realpath(root / data)
         assert project.verdicts == tmp_path / "trail"
 
@@ -62,7 +61,7 @@ def test_a_misplaced_file_is_told_with_a_command_to_paste(tmp_path: Path) -> Non
 
 def test_the_doctor_tells_a_command_and_nothing_after_it(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
-    (finding,) = _git(tmp_path)
+    (finding,) = _examine_git(tmp_path)
     inside = f"git -C {shlex.quote(os.path.realpath(tmp_path))}"
     assert (finding.remedy or "").endswith(f": {inside} add . && {inside} commit")
     assert "an audit holds the trail against its history" in finding.found

@@ -14,7 +14,7 @@ from harness.domain.form_differences import ABSENT, find_differences, write_valu
 from harness.domain.partition import cut_line, find_atoms, split_line
 from harness.domain.standard_tests import choose_test
 from harness.errors import HarnessError
-from harness.ledger.registration import differences
+from harness.ledger.registration import list_differences
 from harness.records import Band, Claim, Claims, Estimand, Hypothesis, Implication
 from harness.spec import Known, load, load_folder
 
@@ -94,7 +94,7 @@ def test_check_and_the_ledger_name_the_same_fields() -> None:
     form["arms"]["second"]["freeze"] = ["blocks"]
     form["stopping"] = {"kind": "looks", "at": [3, form["seeds"]["count"]]}
     before = Hypothesis.model_validate(form)
-    named = [line.split(": ")[0] for line in differences(before, known)]
+    named = [line.split(": ")[0] for line in list_differences(before, known)]
     assert named == ["arms.second.freeze", "stopping.kind", "stopping.at"]
     report = load_folder([path], known=[Known(before, "2026-01-01T00:00:00Z")])
     told = [one.message.split(" was registered")[0] for one in report.findings if "was registered on" in one.message]

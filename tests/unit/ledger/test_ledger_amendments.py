@@ -9,20 +9,22 @@ from harness.ledger import (
     Ancestry,
     CodeDifferences,
     Ledger,
+    Version,
     amend,
-    amendments,
-    canonical,
     compare,
-    environment,
+    describe_environment,
+    find_in_force,
+    find_latest,
     find_registration,
-    in_force,
-    latest,
-    pins,
+    find_registration_of,
+    list_amendments,
+    pin_code,
+    read_start,
+    read_timeline,
     register,
-    registration_of,
-    timeline,
+    write_canonical,
 )
-from harness.ledger.registration import seeds as derived
+from harness.ledger.registration import choose_seeds as derived
 
 CLAIMS = b"claims: {}\n"
 DIGEST = "d" * 64
@@ -36,20 +38,22 @@ class Life:
 
     def register(self, *changes):
         hypothesis = self.make(*changes)
-        return register(self.ledger, b"raw", CLAIMS, hypothesis, pins(hypothesis, self.templates), {"digits": "a" * 64})
+        return register(
+            self.ledger, b"raw", CLAIMS, hypothesis, pin_code(hypothesis, self.templates), {"digits": "a" * 64}
+        )
 
     def amend(self, raw: bytes, *changes, reason: str = "because"):
         hypothesis = self.make(*changes)
-        before = latest(self.ledger, "small")
-        now = pins(hypothesis, self.templates)
+        before = find_latest(self.ledger, "small")
+        now = pin_code(hypothesis, self.templates)
         found = compare(before, hypothesis, raw, now, self.ledger)
         differences = (*found.differences, *found.code.deviations, *found.code.in_words)
         kind = "meaning" if found.differences else "surroundings" if found.code.deviations else "comment"
-        return amend(self.ledger, before, raw, CLAIMS, hypothesis, now, before.data,
+        return amend(self.ledger, before, Version(raw, CLAIMS, hypothesis, now, before.data),
                      kind=kind, differences=differences, reason=reason)  # fmt: skip
 
     def start(self):
-        registration = in_force(self.ledger, "small")
+        registration = find_in_force(self.ledger, "small")
         return self.ledger.append("run_started", self.run_body(registration))
 
     def run_body(self, registration):
@@ -59,17 +63,17 @@ class Life:
             "registration": registration.digest,
             "amendment": registration.amendment,
             "raw": registration.raw,
-            "canonical": hashlib.sha256(canonical(hypothesis)).hexdigest(),
-            "pins": pins(hypothesis, self.templates).model_dump(mode="json"),
+            "canonical": hashlib.sha256(write_canonical(hypothesis)).hexdigest(),
+            "pins": pin_code(hypothesis, self.templates).model_dump(mode="json"),
             "plan": DIGEST,
             "seeds": list(registration.seeds),
-            "environment": environment(self.ledger.root).model_dump(mode="json"),
+            "environment": describe_environment(self.ledger.root).model_dump(mode="json"),
             "device": "cpu",
             "command": "harness run",
         }
 
     def classified(self):
-        return amendments(self.ledger.events(), "small")
+        return list_amendments(self.ledger.index(), "small")
 
 
 @pytest.fixture
@@ -84,10 +88,10 @@ CHANGED = "arms.penalized.penalty.strength: 0.01 → 0.02"
 def test_an_amendment_before_every_run_is_in_force_and_no_deviation(life):
     first = life.register()
     event = life.amend(b"new", STRENGTH, reason="a typo")
-    now = in_force(life.ledger, "small")
+    now = find_in_force(life.ledger, "small")
     assert (now.digest, now.amendment) == (first.digest, event.digest)
     assert now.raw == hashlib.sha256(b"new").hexdigest()
-    assert now.canonical == hashlib.sha256(canonical(life.make(STRENGTH))).hexdigest()
+    assert now.canonical == hashlib.sha256(write_canonical(life.make(STRENGTH))).hexdigest()
     assert now.seeds == find_registration(life.ledger, "small").seeds  # the same roll
     assert life.ledger.read_object(now.raw) == b"new"
     assert event.body["amends"] == event.body["registration"] == first.digest
@@ -116,9 +120,9 @@ def test_a_run_keeps_the_registration_that_it_was_started_under(life):
     early = life.start()
     life.amend(b"new", STRENGTH)
     late = life.start()
-    assert registration_of(life.ledger, early).amendment is None
-    assert registration_of(life.ledger, early).raw == hashlib.sha256(b"raw").hexdigest()
-    assert registration_of(life.ledger, late).raw == hashlib.sha256(b"new").hexdigest()
+    assert find_registration_of(life.ledger.index(), read_start(early)).amendment is None
+    assert find_registration_of(life.ledger.index(), read_start(early)).raw == hashlib.sha256(b"raw").hexdigest()
+    assert find_registration_of(life.ledger.index(), read_start(late)).raw == hashlib.sha256(b"new").hexdigest()
 
 
 def test_a_comment_never_deviates(life):
@@ -137,7 +141,8 @@ def test_an_amendment_from_before_words_were_told_apart_deviates_by_more_than_wo
     life.register()
     life.start()
     template = "the template verdict.md.j2 differs from the registered one"
-    amend(life.ledger, latest(life.ledger, "small"), b"raw", CLAIMS, life.make(), pins(life.make(), life.templates), {},
+    now = Version(b"raw", CLAIMS, life.make(), pin_code(life.make(), life.templates), {})
+    amend(life.ledger, find_latest(life.ledger, "small"), now,
           kind="surroundings", differences=(template, *more), reason="a nicer page")  # fmt: skip
     (amendment,) = life.classified()
     assert amendment.after and amendment.deviates == deviates
@@ -153,7 +158,9 @@ def test_changed_words_can_be_taken_in_and_never_deviate(life):
     (amendment,) = life.classified()
     assert amendment.after and not amendment.deviates
     hypothesis = life.make()
-    after = compare(in_force(life.ledger, "small"), hypothesis, b"raw", pins(hypothesis, life.templates), life.ledger)
+    after = compare(
+        find_in_force(life.ledger, "small"), hypothesis, b"raw", pin_code(hypothesis, life.templates), life.ledger
+    )
     assert (after.status, after.code) == ("identical", CodeDifferences())
     assert life.ledger.read_object(event.body["pins"]["templates"]["verdict.md.j2"]) == b"# another\n"
 
@@ -164,7 +171,7 @@ def test_amendments_build_on_one_another(life):
     second = life.amend(b"two", STRENGTH, (("seeds", "count"), 5))
     assert second.body["amends"] == first.digest
     assert second.body["differences"] == ["seeds.count: 3 → 5"]
-    now = in_force(life.ledger, "small")
+    now = find_in_force(life.ledger, "small")
     assert now.amendment == second.digest and len(now.seeds) == 5
     assert now.seeds == derived(now.digest, life.make((("seeds", "count"), 5)))
     assert now.seeds[:3] == find_registration(life.ledger, "small").seeds
@@ -191,7 +198,7 @@ def test_the_number_of_seeds_is_fixed_as_soon_as_it_was_run(life, count):
         life.amend(b"after it was stopped", (("seeds", "count"), count))
     assert [event.type for event in life.ledger.events()].count("amended") == 1
     life.amend(b"the number stays", STRENGTH, (("seeds", "count"), 4))
-    assert len(in_force(life.ledger, "small").seeds) == 4
+    assert len(find_in_force(life.ledger, "small").seeds) == 4
 
 
 def test_listed_seeds_stay_as_they_are(life):
@@ -201,7 +208,7 @@ def test_listed_seeds_stay_as_they_are(life):
     with pytest.raises(DeviationRefused, match="second roll"):
         life.amend(b"new", (("seeds", "count"), 3))
     life.amend(b"new", STRENGTH, (("seeds",), {"list": [7, 8, 9]}))
-    assert in_force(life.ledger, "small").seeds == (7, 8, 9)
+    assert find_in_force(life.ledger, "small").seeds == (7, 8, 9)
 
 
 def test_nothing_to_amend(life):
@@ -237,18 +244,18 @@ def test_two_amendments_side_by_side_are_refused_until_one_follows_both(life, pl
     one = life.amend(b"one", STRENGTH)
     plant(life.ledger, [head], type="amended", body={**one.body, "reason": "another"})
     with pytest.raises(DeviationRefused, match="side by side"):
-        in_force(life.ledger, "small")
+        find_in_force(life.ledger, "small")
     both = life.amend(b"both", (("arms", "penalized", "penalty", "strength"), 0.03))
-    assert in_force(life.ledger, "small").amendment == both.digest
+    assert find_in_force(life.ledger, "small").amendment == both.digest
 
 
 def test_other_hypotheses_are_left_alone(life, make, templates):
     life.register()
     other = make((("id",), "other"))
-    register(life.ledger, b"other", CLAIMS, other, pins(other, templates))
+    register(life.ledger, b"other", CLAIMS, other, pin_code(other, templates))
     life.amend(b"new", STRENGTH)
-    assert in_force(life.ledger, "other").amendment is None
-    assert amendments(life.ledger.events(), "other") == ()
+    assert find_in_force(life.ledger, "other").amendment is None
+    assert list_amendments(life.ledger.index(), "other") == ()
 
 
 def test_ancestry_is_reachability(ledger, plant):
@@ -270,11 +277,11 @@ def test_the_timeline_tells_everything_in_order(life, plant):
     life.ledger.append("run_aborted", {"run": run.digest, "reason": "wrong folder"})
     life.ledger.append("pilot", {"hypothesis": "another", "settings": {}})
     plant(life.ledger, [head], time="2099-01-01T00:00:00Z", body={"hypothesis": "small", "settings": {"epochs": 1}})
-    moments = timeline(life.ledger, "small")
+    moments = read_timeline(life.ledger, "small")
     assert [moment.type for moment in moments] == ["registered", "amended", "run_started", "run_aborted", "pilot"]
     assert moments[1].details == (CHANGED,)
     assert moments[1].text == f"amended, before any run, and not provably before pilot {moments[4].digest[:12]}: a typo"
     assert moments[3].text == f"run {run.digest[:12]} was closed: wrong folder"
     assert [moment.beside for moment in moments] == [False, False, False, False, True]
     with pytest.raises(UsageError, match="nothing about"):
-        timeline(life.ledger, "unheard-of")
+        read_timeline(life.ledger, "unheard-of")

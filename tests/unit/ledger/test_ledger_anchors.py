@@ -14,7 +14,7 @@ import pytest
 
 from harness.errors import HarnessError, UsageError
 from harness.ledger import Ledger, sign, stamp, verify_anchors
-from harness.ledger.anchors import anchor_path, event_bytes
+from harness.ledger.anchors import find_anchor, read_event_bytes
 
 openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
 ssh_keygen = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen")
@@ -105,7 +105,7 @@ def test_a_head_is_stamped_and_the_stamp_verifies(begun, served, authority, tmp_
     (head,) = begun.heads()
     url = served()
     (event,) = stamp(begun, url)
-    assert event.body["head"] == head and event.body["by"] == url and begun.heads() == (event.digest,)
+    assert event.body.head == head and event.body.by == url and begun.heads() == (event.digest,)
     (check,) = verify_anchors(begun, roots=authority / "root.pem")
     assert (check.status, check.problem, check.head) == ("verified", None, head)
     assert check.time is not None and check.time.startswith("20")
@@ -113,7 +113,7 @@ def test_a_head_is_stamped_and_the_stamp_verifies(begun, served, authority, tmp_
     assert unrooted.status == "unchecked" and "no roots" in unrooted.problem
     # The same with nothing but OpenSSL, as the module says:
     said = command("openssl", "ts", "-verify", "-data", begun.folder / f"{head}.json",
-                   "-in", anchor_path(begun, head, "tsa"), "-CAfile", authority / "root.pem")  # fmt: skip
+                   "-in", find_anchor(begun, head, "tsa"), "-CAfile", authority / "root.pem")  # fmt: skip
     assert b"OK" in said
     other = make_authority(tmp_path / "another")
     (foreign,) = verify_anchors(begun, roots=other / "root.pem")
@@ -134,7 +134,7 @@ def test_a_stamp_of_something_else_is_refused_and_found(begun, served, authority
     with pytest.raises(HarnessError, match="other bytes"):
         stamp(begun, served(reply))
     stamp(begun, served())
-    path = anchor_path(begun, head, "tsa")
+    path = find_anchor(begun, head, "tsa")
     good = path.read_bytes()
     path.chmod(0o644)
     path.write_bytes(reply)
@@ -148,7 +148,7 @@ def test_a_stamp_of_something_else_is_refused_and_found(begun, served, authority
 @openssl
 def test_a_replayed_reply_and_a_broken_one_are_refused(begun, served):
     stamp(begun, served())
-    first = anchor_path(begun, begun.events()[0].digest, "tsa").read_bytes()
+    first = find_anchor(begun, begun.events()[0].digest, "tsa").read_bytes()
     for reply, said in ((first, "other bytes"), (b"<html>", "not a reply"), (b"", "not a reply")):
         with pytest.raises(HarnessError, match=said):
             stamp(begun, served(reply))
@@ -188,7 +188,7 @@ def test_a_head_is_signed_and_the_signature_verifies(begun, keys, tmp_path):
     ada, eve = keys
     (head,) = begun.heads()
     (event,) = sign(begun, ada)
-    assert event.body["by"].startswith("SHA256:") and "machine" not in str(event.body)
+    assert event.body.by.startswith("SHA256:") and "machine" not in str(event.body)
     (unknown,) = verify_anchors(begun)
     assert unknown.status == "unchecked" and "no allowed signers" in unknown.problem
     allowed = tmp_path / "allowed"
@@ -197,7 +197,7 @@ def test_a_head_is_signed_and_the_signature_verifies(begun, keys, tmp_path):
     assert (check.status, check.problem) == ("verified", None)
     # The same with nothing but ssh-keygen, as the module says:
     said = command("ssh-keygen", "-Y", "verify", "-f", allowed, "-I", "ada@example.org", "-n", "harness-ledger-head",
-                   "-s", anchor_path(begun, head, "ssh"), data=event_bytes(begun, head))  # fmt: skip
+                   "-s", find_anchor(begun, head, "ssh"), data=read_event_bytes(begun, head))  # fmt: skip
     assert b"Good" in said
     allowed.write_text(f"eve@example.org {eve.with_suffix('.pub').read_text()}")
     (refused,) = verify_anchors(begun, allowed_signers=allowed)
@@ -210,23 +210,23 @@ def test_a_signature_by_another_key_or_of_other_bytes_is_wrong(begun, keys):
     ada, eve = keys
     (head,) = begun.heads()
     (event,) = sign(begun, ada)
-    path = anchor_path(begun, head, "ssh")
+    path = find_anchor(begun, head, "ssh")
 
     def replaced(signature: bytes) -> str:
         path.chmod(0o644)
         path.write_bytes(signature)
         (begun.folder / f"{begun.heads()[0]}.json").unlink()
-        forged = {**event.body, "file": hashlib.sha256(signature).hexdigest()}
+        forged = {**event.body.model_dump(), "file": hashlib.sha256(signature).hexdigest()}
         begun.append("anchored", forged)
         (check,) = verify_anchors(begun)
         assert check.status == "wrong"
         return check.problem
 
     signed = ("ssh-keygen", "-Y", "sign", "-n", "harness-ledger-head")
-    assert "not by the key" in replaced(command(*signed, "-f", eve, data=event_bytes(begun, head)))
+    assert "not by the key" in replaced(command(*signed, "-f", eve, data=read_event_bytes(begun, head)))
     assert "no signature of this head" in replaced(command(*signed, "-f", ada, data=b"other"))
     other_use = ("ssh-keygen", "-Y", "sign", "-n", "file", "-f", ada)
-    assert "no signature of this head" in replaced(command(*other_use, data=event_bytes(begun, head)))
+    assert "no signature of this head" in replaced(command(*other_use, data=read_event_bytes(begun, head)))
 
 
 @ssh_keygen
@@ -234,7 +234,7 @@ def test_every_head_is_anchored_after_a_merge(begun, keys, plant):
     (one,) = begun.heads()
     other = plant(begun, [])
     events = sign(begun, keys[0])
-    assert {event.body["head"] for event in events} == {one, other}
+    assert {event.body.head for event in events} == {one, other}
     assert begun.heads() == (events[-1].digest,)
     assert [check.status for check in verify_anchors(begun)] == ["unchecked", "unchecked"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from harness.ledger import Ledger, carried, mending, one_at_a_time
+from harness.ledger import Ledger, carried, lock_hypothesis, mending
 
 REPOSITORY = Path(__file__).parents[3]
 WORKING = (
@@ -50,7 +50,7 @@ def test_git_takes_no_lock_and_no_working_file(tmp_path: Path, monkeypatch: pyte
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(b"x")
     (root / "small" / "000000000000" / "verdict.json").write_bytes(b"{}")
-    with one_at_a_time(ledger, "small"), ledger.locked():
+    with lock_hypothesis(ledger, "small"), ledger.locked():
         held = sorted(path.relative_to(root).as_posix() for path in root.rglob(".lock.held"))
         assert held == ["ledger/.lock.held", "small/.lock.held"]
         added = git(tmp_path, "add", "-A", "-n").splitlines()
@@ -81,7 +81,9 @@ def test_a_repair_is_obeyed_from_any_folder(tmp_path: Path, monkeypatch: pytest.
     (trail / name).write_bytes(converted if committed else written)
     monkeypatch.chdir(project)
     here = Path("my verdicts")
-    command = f"{mending.repair(here)} || true" if committed else mending.committing(here, name)  # it has no event
+    command = (
+        f"{mending.write_repair(here)} || true" if committed else mending.write_renormalising(here, name)
+    )  # it has no event
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     subprocess.run(["sh", "-ec", command], check=True, cwd=elsewhere, env=os.environ | {"PATH": path})
     assert (trail / name).read_bytes() == written

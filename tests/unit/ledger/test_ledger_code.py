@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness.ledger import environment
-from harness.ledger.code import KINDS, MEANING, VERSION_FILE, kind_of, package_code, source_files
+from harness.ledger import describe_environment
+from harness.ledger.code import KINDS, MEANING, VERSION_FILE, digest_package, find_kind, list_source_files
 
 PACKAGE = Path(harness.__file__).parent
 
@@ -24,22 +24,22 @@ def package(tmp_path: Path) -> Path:
 def by_hand(kind: str) -> str:
     """Of a kind's files, as a shell would give it."""
     names = [path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")]
-    names = sorted((n for n in names if n != VERSION_FILE and kind_of(n) == kind), key=lambda name: name.split("/"))
+    names = sorted((n for n in names if n != VERSION_FILE and find_kind(n) == kind), key=lambda name: name.split("/"))
     shown = subprocess.run(["sha256sum", *names], cwd=PACKAGE, capture_output=True, check=True).stdout
     return hashlib.sha256(shown).hexdigest()
 
 
 def test_the_code_is_digested_file_by_file_and_kind_by_kind(tmp_path: Path) -> None:
-    found = package_code()
+    found = digest_package()
     assert found.kinds == {kind: by_hand(kind) for kind in sorted(MEANING)}
     lines = "".join(f"{digest}  {kind}\n" for kind, digest in sorted(found.kinds.items()))
     assert found.digest == hashlib.sha256(lines.encode()).hexdigest()
-    noted = environment(tmp_path)
+    noted = describe_environment(tmp_path)
     assert (noted.code, noted.code_kinds) == (found.digest, found.kinds)
 
 
 def test_what_python_does_not_read_is_no_difference(package: Path) -> None:
-    before = package_code(package)
+    before = digest_package(package)
     for path in package.rglob("*.py"):
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     for copy in (
@@ -53,7 +53,7 @@ def test_what_python_does_not_read_is_no_difference(package: Path) -> None:
     (package / "training/.#loop.py").symlink_to("somebody@somewhere.123:456")  # an editor's lock
     (package / "training/gone.py").symlink_to("nowhere.py")
     (package / VERSION_FILE).write_text('__version__ = "9.9"\n')
-    assert package_code(package) == before == package_code()
+    assert digest_package(package) == before == digest_package()
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_what_python_does_not_read_is_no_difference(package: Path) -> None:
         ("training/loop.py", "numbers"),
         ("training/steps/kernels/triton/forward.py", "numbers"),
         ("datasets/_images.py", "numbers"),
-        ("pipeline/steps.py", "numbers"),
+        ("pipeline/run_steps.py", "numbers"),
         ("rules/dfa.py", "plugins"),
         ("criteria/t.py", "plugins"),
         ("criteria/__init__.py", "judgement"),
@@ -76,23 +76,23 @@ def test_what_python_does_not_read_is_no_difference(package: Path) -> None:
     ],
 )
 def test_a_changed_file_changes_its_kind_and_no_other(package: Path, name: str, kind: str) -> None:
-    before = package_code(package)
+    before = digest_package(package)
     with (package / name).open("a") as file:
         file.write("# another\n")
-    now = package_code(package)
+    now = digest_package(package)
     assert now.digest != before.digest
     assert [other for other in MEANING if now.kinds[other] != before.kinds[other]] == [kind]
 
 
 def test_every_file_has_a_kind_and_every_entry_a_file() -> None:
     """A new folder or file must be given its kind: until then it counts as the gravest."""
-    names = [path.relative_to(PACKAGE).as_posix().removesuffix(".py") for path in source_files(PACKAGE)]
+    names = [path.relative_to(PACKAGE).as_posix().removesuffix(".py") for path in list_source_files(PACKAGE)]
     fitting = {
         name: [entry for entry in KINDS if f"{name}/".startswith(f"{entry}/")] for name in names if name != "__init__"
     }
-    assert [name for name, entries in fitting.items() if not entries and kind_of(name) != "plugins"] == []
+    assert [name for name, entries in fitting.items() if not entries and find_kind(name) != "plugins"] == []
     assert set(KINDS) == {max(entries, key=len) for entries in fitting.values() if entries}
-    assert kind_of("engine_of_tomorrow/loop.py") == "numbers"
+    assert find_kind("engine_of_tomorrow/loop.py") == "numbers"
 
 
 def test_the_file_that_is_left_out_holds_the_version_and_nothing_else() -> None:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.ledger import CodeDifferences, Ledger, attempts, deviating, meaningful, timeline
-from harness.pipeline import Reporter, Settings
-from harness.pipeline.auditing import Asked, audit_trail
-from harness.pipeline.claiming import moves
+from harness.ledger import CodeDifferences, Ledger, find_deviating, keep_meaningful, list_attempts, read_timeline
+from harness.pipeline.audit import AuditRequest, audit_trail
+from harness.pipeline.claims import list_moves
 
 REPOSITORY = Path(__file__).parents[3]
 TEMPLATE = "the template verdict.md.j2 differs from the registered one"
@@ -36,13 +35,13 @@ IN_MORE = (
 
 @pytest.mark.parametrize("line", IN_WORDS)
 def test_a_template_and_what_only_writes_are_words(line: str) -> None:
-    assert meaningful([line]) == ()
-    assert meaningful([line, IN_MORE[0]]) == (IN_MORE[0],)
+    assert keep_meaningful([line]) == ()
+    assert keep_meaningful([line, IN_MORE[0]]) == (IN_MORE[0],)
 
 
 @pytest.mark.parametrize("line", IN_MORE)
 def test_whatever_else_was_told_is_more_than_words(line: str) -> None:
-    assert meaningful([line]) == (line,)
+    assert keep_meaningful([line]) == (line,)
 
 
 def test_all_readers_of_a_trail_call_the_same_stored_runs_deviating() -> None:
@@ -51,15 +50,15 @@ def test_all_readers_of_a_trail_call_the_same_stored_runs_deviating() -> None:
     in_words = {"76d31344c971", "53b4b3e5bcd6"}
     trail = Ledger(REPOSITORY / "verdicts")
     hypotheses = ("mode2-direction", "bp-penalty-control")
-    assert expected | in_words <= {one.run for name in hypotheses for one in attempts(trail, name)}
-    assert {run for name in hypotheses for run in deviating(trail, name)} == expected
-    assert {move.run for move in moves(trail) if move.deviated} == expected
-    report = audit_trail(trail.root, REPOSITORY / "hypotheses", Asked(), Settings(), Reporter())
+    assert expected | in_words <= {one.run for name in hypotheses for one in list_attempts(trail, name)}
+    assert {run for name in hypotheses for run in find_deviating(trail, name)} == expected
+    assert {move.run for move in list_moves(trail) if move.deviated} == expected
+    report = audit_trail(trail.root, REPOSITORY / "hypotheses", AuditRequest())
     told = {run for one in report.hypotheses for run, outcome in one.outcomes.items() if "deviates" in outcome}
     assert told == expected
-    noted = [finding.what for finding in report.findings if finding.sort == "deviated"]
+    noted = [finding.what for finding in report.findings if finding.code == "deviated"]
     assert len(noted) == 2 and not any("template" in what for what in noted)
-    moments = [moment for name in hypotheses for moment in timeline(trail, name) if moment.type == "run_started"]
+    moments = [moment for name in hypotheses for moment in read_timeline(trail, name) if moment.type == "run_started"]
     details = {moment.digest[:12]: moment.details for moment in moments}
     assert {run for run, lines in details.items() if any(line.startswith("deviates: ") for line in lines)} == expected
     assert all(details[run] == (f"in what is meant for words only: {TEMPLATE}",) for run in in_words)

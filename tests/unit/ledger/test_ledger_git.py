@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.ledger.environment import environment
-from harness.ledger.git import REDIRECTING, actor, ask
-from harness.ledger.git import repository as find
+from harness.ledger.environment import describe_environment
+from harness.ledger.git import REDIRECTING, ask, find_actor
+from harness.ledger.git import find_repository as find
 
 Git = Callable[..., bytes]
 
@@ -41,7 +41,7 @@ def state(prepare: str, folder: Path, tmp_path: Path, git: Git, monkeypatch: pyt
     where = find(folder)
     assert where.commit is None and where.problem and where.remedy
     assert "safe.directory" not in where.remedy
-    found = environment(folder)
+    found = describe_environment(folder)
     assert (found.commit, found.no_commit) == (None, where.state)
     return f"{where.state}: {where.problem}"
 
@@ -64,7 +64,7 @@ def test_no_commit_has_its_reason(
 
 
 def test_a_commit_needs_no_reason_and_older_events_keep_their_form(repository: Path, git: Git) -> None:
-    found = environment(repository)
+    found = describe_environment(repository)
     assert found.commit == git(repository, "rev-parse", "HEAD").decode().strip()
     assert found.no_commit is None and "no_commit" not in found.model_dump(mode="json")
 
@@ -88,7 +88,7 @@ def test_no_variable_of_a_surrounding_git_leads_elsewhere(
 ) -> None:
     git(tmp_path, "init", "-q", "other")
     git(tmp_path / "other", "config", "user.name", "Somebody Else")
-    before = environment(repository)
+    before = describe_environment(repository)
     local = subprocess.run(["git", "rev-parse", "--local-env-vars"], capture_output=True, text=True, check=True)
     assert set(local.stdout.split()) - {"GIT_CONFIG_COUNT"} <= set(REDIRECTING)
     for name in ("GIT_DIR", "GIT_COMMON_DIR"):
@@ -96,8 +96,8 @@ def test_no_variable_of_a_surrounding_git_leads_elsewhere(
     monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path / "other"))
     monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "index"))
     monkeypatch.setenv("GIT_LITERAL_PATHSPECS", "1")
-    assert environment(repository) == before
-    assert actor(repository) == "Ada Example"
+    assert describe_environment(repository) == before
+    assert find_actor(repository) == "Ada Example"
 
 
 def test_git_fetches_nothing(repository: Path, tmp_path: Path, git: Git) -> None:

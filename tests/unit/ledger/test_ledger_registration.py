@@ -9,8 +9,16 @@ import rfc8785
 
 import harness
 from harness.errors import Tampered, UsageError
-from harness.ledger import CodeDifferences, canonical, compare, find_registration, pins, register, seeds
-from harness.ledger.code import package_code
+from harness.ledger import (
+    CodeDifferences,
+    choose_seeds,
+    compare,
+    find_registration,
+    pin_code,
+    register,
+    write_canonical,
+)
+from harness.ledger.code import digest_package
 
 RAW = b"# comment\nid: small\n"
 CLAIMS = b"claims: {}\n"
@@ -29,7 +37,7 @@ def by_hand(registration: str, count: int) -> tuple[int, ...]:
 
 def test_a_registration_holds_the_files_the_meaning_and_the_code(ledger, make, templates):
     hypothesis = make()
-    event = register(ledger, RAW, CLAIMS, hypothesis, pins(hypothesis, templates), data={"digits": "a" * 64})
+    event = register(ledger, RAW, CLAIMS, hypothesis, pin_code(hypothesis, templates), data={"digits": "a" * 64})
     template = (templates / "verdict.md.j2").read_bytes()
     assert event.type == "registered"
     assert event.body["hypothesis"] == "small"
@@ -39,8 +47,8 @@ def test_a_registration_holds_the_files_the_meaning_and_the_code(ledger, make, t
     assert event.body["raw"] == hashlib.sha256(RAW).hexdigest()
     assert event.body["pins"] == {
         "harness": harness.__version__,
-        "code": package_code().digest,
-        "code_kinds": package_code().kinds,
+        "code": digest_package().digest,
+        "code_kinds": digest_package().kinds,
         "plugins": {
             name: hashlib.sha256((Path(harness.__file__).parent / f"{name}.py").read_bytes()).hexdigest()
             for name in (
@@ -59,48 +67,50 @@ def test_a_registration_holds_the_files_the_meaning_and_the_code(ledger, make, t
     assert ledger.read_object(event.body["raw"]) == RAW
     assert ledger.read_object(event.body["claims"]) == CLAIMS
     assert ledger.read_object(event.body["pins"]["templates"]["verdict.md.j2"]) == template
-    assert ledger.read_object(event.body["canonical"]) == canonical(hypothesis)
-    assert json.loads(canonical(hypothesis))["setup"]["optimizer"]["weight_decay"] == 0.01  # a default, spelled out
+    assert ledger.read_object(event.body["canonical"]) == write_canonical(hypothesis)
+    assert (
+        json.loads(write_canonical(hypothesis))["setup"]["optimizer"]["weight_decay"] == 0.01
+    )  # a default, spelled out
 
 
 def test_the_canonical_form_is_the_meaning(make):
     hypothesis = make()
-    again = type(hypothesis).model_validate(json.loads(canonical(hypothesis)))
+    again = type(hypothesis).model_validate(json.loads(write_canonical(hypothesis)))
     assert again == hypothesis
-    assert canonical(again) == canonical(hypothesis)
+    assert write_canonical(again) == write_canonical(hypothesis)
 
 
 def test_a_registration_is_found_and_made_once(ledger, make, templates):
     hypothesis = make()
     assert find_registration(ledger, "small") is None
     other = make((("id",), "other"))
-    register(ledger, b"id: other\n", CLAIMS, other, pins(other, templates))
-    event = register(ledger, RAW, CLAIMS, hypothesis, pins(hypothesis, templates))
+    register(ledger, b"id: other\n", CLAIMS, other, pin_code(other, templates))
+    event = register(ledger, RAW, CLAIMS, hypothesis, pin_code(hypothesis, templates))
     found = find_registration(ledger, "small")
     assert found is not None
     assert (found.digest, found.claimed_time, found.raw) == (event.digest, event.claimed_time, event.body["raw"])
-    assert found.seeds == seeds(event.digest, hypothesis) == by_hand(event.digest, 3)
+    assert found.seeds == choose_seeds(event.digest, hypothesis) == by_hand(event.digest, 3)
     assert not found.hand_picked_seeds
     with pytest.raises(UsageError, match=event.digest[:12]):
-        register(ledger, RAW, CLAIMS, hypothesis, pins(hypothesis, templates))
+        register(ledger, RAW, CLAIMS, hypothesis, pin_code(hypothesis, templates))
     assert len(ledger.events()) == 2
 
 
 def test_seeds_are_what_the_design_says_for_ever(make):
     registration = hashlib.sha256(b"a registration").hexdigest()
-    assert seeds(registration, make()) == by_hand(registration, 3) == GOLDEN
-    many = seeds(registration, make((("seeds", "count"), 10_000)))
+    assert choose_seeds(registration, make()) == by_hand(registration, 3) == GOLDEN
+    many = choose_seeds(registration, make((("seeds", "count"), 10_000)))
     assert many[:3] == GOLDEN  # more seeds go on where fewer ended
     assert many == by_hand(registration, 10_000)
     assert len(set(many)) == 10_000
     assert 2**47 < max(many) < 2**48
-    assert seeds(hashlib.sha256(b"another").hexdigest(), make())[0] != GOLDEN[0]
+    assert choose_seeds(hashlib.sha256(b"another").hexdigest(), make())[0] != GOLDEN[0]
 
 
 def test_listed_seeds_are_taken_as_they_are_and_marked(ledger, make, templates):
     hypothesis = make((("seeds",), {"list": [7, 3, 2**53 - 1]}))
-    assert seeds("0" * 64, hypothesis) == (7, 3, 2**53 - 1)
-    register(ledger, RAW, CLAIMS, hypothesis, pins(hypothesis, templates))
+    assert choose_seeds("0" * 64, hypothesis) == (7, 3, 2**53 - 1)
+    register(ledger, RAW, CLAIMS, hypothesis, pin_code(hypothesis, templates))
     found = find_registration(ledger, "small")
     assert found is not None and found.hand_picked_seeds and found.seeds == (7, 3, 2**53 - 1)
 
@@ -108,17 +118,17 @@ def test_listed_seeds_are_taken_as_they_are_and_marked(ledger, make, templates):
 @pytest.fixture
 def registered(ledger, make, templates):
     hypothesis = make()
-    register(ledger, RAW, CLAIMS, hypothesis, pins(hypothesis, templates))
+    register(ledger, RAW, CLAIMS, hypothesis, pin_code(hypothesis, templates))
     return find_registration(ledger, "small")
 
 
 def test_the_same_bytes_are_identical(registered, ledger, make, templates):
-    found = compare(registered, make(), RAW, pins(make(), templates), ledger)
+    found = compare(registered, make(), RAW, pin_code(make(), templates), ledger)
     assert (found.status, found.differences, found.code) == ("identical", (), CodeDifferences())
 
 
 def test_another_text_of_the_same_meaning_is_comment_only(registered, ledger, make, templates):
-    found = compare(registered, make(), b"# edited\nid: small\n", pins(make(), templates), ledger)
+    found = compare(registered, make(), b"# edited\nid: small\n", pin_code(make(), templates), ledger)
     assert (found.status, found.differences) == ("comment_only", ())
 
 
@@ -139,7 +149,7 @@ def test_another_text_of_the_same_meaning_is_comment_only(registered, ledger, ma
 )  # fmt: skip
 def test_a_changed_leaf_is_named_with_both_values(registered, ledger, make, templates, path, value, line):
     changed = make((path, value))
-    found = compare(registered, changed, b"other", pins(changed, templates), ledger)
+    found = compare(registered, changed, b"other", pin_code(changed, templates), ledger)
     if line is None:  # the leaf's default, written out
         assert found.status == "comment_only"
     else:
@@ -151,7 +161,7 @@ def test_a_changed_leaf_is_named_with_both_values(registered, ledger, make, temp
 def test_arms_that_come_and_go_are_named(registered, ledger, make, templates):
     arms = make().model_dump(mode="json")["arms"]
     changed = make((("arms",), {"plain": arms["vanilla"], "penalized": arms["penalized"]}))
-    found = compare(registered, changed, b"other", pins(changed, templates), ledger)
+    found = compare(registered, changed, b"other", pin_code(changed, templates), ledger)
     gone, come = found.differences
     assert gone.startswith('arms.vanilla: {"freeze": []') and gone.endswith("→ absent")
     assert come.startswith("arms.plain: absent → {")
@@ -177,12 +187,12 @@ OLD = [
 
 
 def test_a_field_that_the_form_gained_since_is_no_difference_at_its_default(registered, ledger, make, templates):
-    before = rfc8785.dumps(without(json.loads(canonical(make())), *OLD))
+    before = rfc8785.dumps(without(json.loads(write_canonical(make())), *OLD))
     registered = registered.model_copy(update={"canonical": ledger.store_object(before)})
-    found = compare(registered, make(), RAW, pins(make(), templates), ledger)
+    found = compare(registered, make(), RAW, pin_code(make(), templates), ledger)
     assert (found.status, found.differences) == ("identical", ())
     used = make((("estimands", "direction", "transform"), "log10"), (("arms", "vanilla", "label"), "Plain"))
-    found = compare(registered, used, b"other", pins(used, templates), ledger)
+    found = compare(registered, used, b"other", pin_code(used, templates), ledger)
     assert found.status == "changed"
     assert found.differences == (
         'arms.vanilla.label: "Vanilla" → "Plain"',
@@ -191,16 +201,16 @@ def test_a_field_that_the_form_gained_since_is_no_difference_at_its_default(regi
 
 
 def test_a_registered_form_that_todays_records_refuse_is_compared_as_it_is(registered, ledger, make, templates):
-    form = json.loads(canonical(make())) | {"dropped": 1}
+    form = json.loads(write_canonical(make())) | {"dropped": 1}
     registered = registered.model_copy(update={"canonical": ledger.store_object(rfc8785.dumps(form))})
-    found = compare(registered, make(), RAW, pins(make(), templates), ledger)
+    found = compare(registered, make(), RAW, pin_code(make(), templates), ledger)
     assert found.differences == ("dropped: 1 → absent",)
 
 
 def test_changed_code_and_templates_are_named_by_what_they_can_change(registered, ledger, make, templates):
     (templates / "verdict.md.j2").write_text("# other\n")
     (templates / "part.j2").write_text("new\n")
-    now = pins(make(), templates)
+    now = pin_code(make(), templates)
     plugins = {**now.plugins, "rules/dfa": "0" * 64, "rules/bp": "1" * 64, "criteria/t": "2" * 64}
     del plugins["metrics/test_accuracy"]
     kinds = {**now.code_kinds, "numbers": "a" * 64, "words": "b" * 64, "plugins": "d" * 64}
@@ -226,7 +236,7 @@ def test_changed_code_and_templates_are_named_by_what_they_can_change(registered
 def test_neither_another_version_nor_a_plug_in_that_is_not_used_is_a_difference(
     registered, ledger, make, templates, changed
 ):
-    now = pins(make(), templates)
+    now = pin_code(make(), templates)
     changed = {**changed, "code_kinds": {**now.code_kinds, **changed.get("code_kinds", {})}}
     found = compare(registered, make(), RAW, now.model_copy(update=changed), ledger)
     assert found.code == CodeDifferences()
@@ -234,7 +244,7 @@ def test_neither_another_version_nor_a_plug_in_that_is_not_used_is_a_difference(
 
 def test_code_from_before_kinds_were_noted_may_change_anything(registered, ledger, make, templates):
     old = registered.pins.model_copy(update={"code": "c" * 64, "code_kinds": {}})
-    now = pins(make(), templates)
+    now = pin_code(make(), templates)
     found = compare(registered.model_copy(update={"pins": old}), make(), RAW, now, ledger)
     assert found.code == CodeDifferences(
         numbers="the code that trains and measures differs from the registered one (harness's own code cccccccccccc → "
@@ -245,8 +255,8 @@ def test_code_from_before_kinds_were_noted_may_change_anything(registered, ledge
 def test_line_ends_of_plug_ins_and_templates_are_no_difference(registered, ledger, make, templates):
     template = templates / "verdict.md.j2"
     template.write_bytes(template.read_bytes().replace(b"\n", b"\r\n"))
-    assert compare(registered, make(), RAW, pins(make(), templates), ledger).code == CodeDifferences()
-    assert pins(make(), templates).template_bytes["verdict.md.j2"] == registered_template(registered, ledger)
+    assert compare(registered, make(), RAW, pin_code(make(), templates), ledger).code == CodeDifferences()
+    assert pin_code(make(), templates).template_bytes["verdict.md.j2"] == registered_template(registered, ledger)
 
 
 def registered_template(registered, ledger):
@@ -257,4 +267,4 @@ def test_a_missing_registered_form_is_not_passed_over(registered, ledger, make, 
     (ledger.root / "objects" / "sha256" / registered.canonical).unlink()
     changed = make((("seeds", "count"), 4))
     with pytest.raises(Tampered, match="missing"):
-        compare(registered, changed, b"other", pins(changed, templates), ledger)
+        compare(registered, changed, b"other", pin_code(changed, templates), ledger)

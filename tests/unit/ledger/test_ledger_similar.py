@@ -8,19 +8,20 @@ from typing import Any
 
 import pytest
 
-from harness.ledger.audit.similar import ALIKE, WORDS, near_duplicates
+from harness.ledger.audit.similar import ALIKE, WORDS, find_near_duplicates
 
 
 def found(forms: dict[str, Any]) -> dict[str, str]:
     """Registration → the first that is like it, where each is of a hypothesis of its own."""
     evidence = SimpleNamespace(
-        types={"registered": list(forms)},
-        events={name: SimpleNamespace(body={"canonical": name}) for name in forms},
+        index=SimpleNamespace(
+            entries=lambda _: [SimpleNamespace(digest=name, body=SimpleNamespace(canonical=name)) for name in forms],
+            subject=lambda name: name,
+        ),
         form=forms.get,
-        whose=lambda name: name,
         at=lambda name: name,
     )
-    return {finding.where: str(finding.got) for finding in near_duplicates(evidence)}  # type: ignore[arg-type]
+    return {finding.where: str(finding.got) for finding in find_near_duplicates(evidence)}  # type: ignore[arg-type]
 
 
 def each_against_each(forms: dict[str, Any]) -> dict[str, str]:

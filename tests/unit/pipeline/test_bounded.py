@@ -12,12 +12,12 @@ import pytest
 CODE = """
 import os, signal, sys, time
 from pathlib import Path
-from harness.pipeline.bounded import bounded
+from harness.pipeline.bounded import run_bounded
 def compute():
     Path(sys.argv[1], "child").write_text(str(os.getpid()))
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(600)
-bounded(compute, str)
+run_bounded(compute, str)
 """
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.ledger.registration import canonical
+from harness.ledger.registration import write_canonical
 from harness.records import DecisionSpec, Estimand, Hypothesis
 from harness.spec import load
 
@@ -25,7 +25,7 @@ DIGESTS = {
 @pytest.mark.parametrize("name", DIGESTS)
 def test_the_canonical_bytes_of_a_file_stay_the_same(name: str) -> None:
     hypothesis = load(ROOT / name).hypothesis
-    assert hashlib.sha256(canonical(hypothesis)).hexdigest() == DIGESTS[name]
+    assert hashlib.sha256(write_canonical(hypothesis)).hexdigest() == DIGESTS[name]
 
 
 def parts() -> dict[str, Any]:

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from harness.errors import StorageFailed, UsageError
-from harness.ledger import Ledger, one_at_a_time
-from harness.pipeline.trying import in_trail
+from harness.ledger import Ledger, lock_hypothesis
+from harness.pipeline.trials import try_trail
 from harness.system.locks import Busy, Lock, sole_writer
 from harness.system.storage import write_atomic
 from harness.system.without import collect_notes
@@ -122,11 +122,11 @@ def test_a_lock_may_be_taken_again_inside(no_locks: None, tmp_path: Path) -> Non
 
 
 def test_the_same_hypothesis_is_run_by_one_process(no_locks: None, tmp_path: Path) -> None:
-    with one_at_a_time(Ledger(tmp_path), "small"):
+    with lock_hypothesis(Ledger(tmp_path), "small"):
         another = pytest.raises(UsageError, match="another process is running this hypothesis")
-        with another, one_at_a_time(Ledger(tmp_path), "small"):
+        with another, lock_hypothesis(Ledger(tmp_path), "small"):
             pass
-    with one_at_a_time(Ledger(tmp_path), "small"):
+    with lock_hypothesis(Ledger(tmp_path), "small"):
         pass
 
 
@@ -253,6 +253,6 @@ def test_where_no_lock_outlives_a_process_that_is_said(tmp_path: Path, monkeypat
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="a descriptor's file is told by Linux only")
 def test_the_doctor_tries_both_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert {tried.what: tried.state for tried in in_trail(tmp_path)}["trail: lock"] == "works"
+    assert {tried.what: tried.state for tried in try_trail(tmp_path)}["trail: lock"] == "works"
     monkeypatch.setattr(fcntl, "flock", refusing_in("work", fcntl.flock))
-    assert {tried.what: tried.state for tried in in_trail(tmp_path)}["trail: lock"] == "note"
+    assert {tried.what: tried.state for tried in try_trail(tmp_path)}["trail: lock"] == "note"

@@ -8,124 +8,132 @@ from typing import Literal
 
 from harness import ledger, spec, verdict
 from harness.errors import UsageError
-from harness.ledger import Event, Ledger
-from harness.pipeline.project import Reporter, Settings, open_ledger, project_of
-from harness.pipeline.steps import data_deviations, data_sets, look_around, registered_claims
-from harness.records import Hypothesis
+from harness.ledger import Entry, Event, Ledger
+from harness.ledger.bodies import AmendedBody, RunAbortedBody
+from harness.pipeline.run_steps import collect_data_sets, list_changed_claims, list_data_deviations, look_around
+from harness.pipeline.session import Session
+from harness.records import Attempt, Hypothesis
 
 LONGEST_REASON = 2000
 
 
 @dataclass(frozen=True)
-class Entered:
-    """What was entered into the ledger about a hypothesis."""
+class Registering:
+    """A registration or an amendment that was entered into the ledger."""
 
     hypothesis: Hypothesis
+    """The hypothesis as it is registered now."""
     event: Event
+    """The event that was appended."""
     data: dict[str, str | None]
     """Data set → fingerprint; None where it would have to be downloaded first."""
 
 
-def register(path: Path, settings: Settings, reporter: Reporter) -> Entered:
+@dataclass(frozen=True)
+class Amending(Registering):
+    """An amendment that was entered into the ledger."""
+
+    body: AmendedBody
+    """The event's body."""
+
+
+def register_hypothesis(file: Path, session: Session) -> Registering:
     """Register a hypothesis without running it. Data are fingerprinted where they can be had without a download.
 
     Raises:
         InvalidHypothesis, UsageError: nothing was entered; also if it is registered already.
     """
-    loaded = spec.load(path)
-    trail = open_ledger(path, settings)
-    pins = ledger.pins(loaded.hypothesis, verdict.default_templates())
-    data = fingerprints(loaded.hypothesis, path, settings, reporter)
+    loaded, trail = spec.load(file), session.trail
+    pins = ledger.pin_code(loaded.hypothesis, verdict.default_templates())
+    data = take_fingerprints(loaded.hypothesis, session)
     known = {name: digest for name, digest in data.items() if digest is not None}
-    look_around(loaded, trail, settings, reporter)
-    with ledger.one_at_a_time(trail, loaded.hypothesis.id):
+    look_around(loaded, session)
+    with ledger.lock_hypothesis(trail, loaded.hypothesis.id):
         event = ledger.register(trail, loaded.raw, loaded.claims_raw, loaded.hypothesis, pins, known)
-    return Entered(loaded.hypothesis, event, data)
+    return Registering(loaded.hypothesis, event, data)
 
 
-def amend(path: Path, settings: Settings, reporter: Reporter, reason: str) -> Entered:
+def amend_registration(file: Path, session: Session, reason: str) -> Amending:
     """Enter what differs between a registration and the file, code, claims and data as they are now, with the reason.
 
     Raises:
         InvalidHypothesis, UsageError: nothing was entered; also if nothing differs or nothing was registered.
         DeviationRefused: it would choose other seeds, or another number of them after a run started.
     """
-    reason = given(reason)
-    loaded = spec.load(path)
+    reason = check_reason(reason)
+    loaded, trail = spec.load(file), session.trail
     hypothesis = loaded.hypothesis
-    trail = open_ledger(path, settings)
-    pins = ledger.pins(hypothesis, verdict.default_templates())
-    data = fingerprints(hypothesis, path, settings, reporter)
+    pins = ledger.pin_code(hypothesis, verdict.default_templates())
+    data = take_fingerprints(hypothesis, session)
     known = {name: digest for name, digest in data.items() if digest is not None}
-    with ledger.one_at_a_time(trail, hypothesis.id), trail.locked():
-        before = ledger.latest(trail, hypothesis.id)
+    with ledger.lock_hypothesis(trail, hypothesis.id), trail.locked():
+        before = ledger.find_latest(trail, hypothesis.id)
         if before is None:
             raise UsageError(
                 "this hypothesis is not registered, so there is nothing to amend",
-                where=str(path),
+                where=str(file),
                 remedy="register it as it is: harness register FILE",
             )
         comparison = ledger.compare(before, hypothesis, loaded.raw, pins, trail)
         around = (
             *comparison.code.deviations,
-            *registered_claims(before, loaded, trail)[1],
-            *data_deviations(before.data, known),
+            *list_changed_claims(before, loaded, trail),
+            *list_data_deviations(before.data, known),
         )
         kind: Literal["comment", "surroundings", "meaning"] = "surroundings" if around else "comment"
+        fixed = {name: known.get(name) or before.data[name] for name in data if name in known or name in before.data}
         event = ledger.amend(
             trail,
             before,
-            loaded.raw,
-            loaded.claims_raw,
-            hypothesis,
-            pins,
-            {name: known.get(name) or before.data[name] for name in data if name in known or name in before.data},
+            ledger.Version(loaded.raw, loaded.claims_raw, hypothesis, pins, fixed),
             kind="meaning" if comparison.differences else kind,
             differences=(*comparison.differences, *around, *comparison.code.in_words),
             reason=reason,
         )
-    return Entered(hypothesis, event, data)
+    body = event.content
+    assert isinstance(body, AmendedBody)
+    return Amending(hypothesis, event, data, body)
 
 
-def close(name: str, verdicts: Path, reason: str) -> Event:
+def close_attempt(name: str, trail: Ledger, reason: str) -> Entry[RunAbortedBody]:
     """Close an attempt that was left open: it stays in the ledger, aborted, with the reason.
 
     Raises:
         UsageError: there is no open attempt of that name, or a process is running it.
     """
-    reason = given(reason)
-    trail = Ledger(verdicts)
-    started = ledger.find_attempt(trail, name)
-    hypothesis = str(started.body["hypothesis"])
-    with ledger.one_at_a_time(trail, hypothesis), trail.locked():
-        status = {attempt.run: attempt for attempt in ledger.attempts(trail, hypothesis)}
-        attempt = status[ledger.run_name(started.digest)]
+    reason = check_reason(reason)
+    run = ledger.find_attempt(trail, name)
+    hypothesis = run.hypothesis
+    with ledger.lock_hypothesis(trail, hypothesis), trail.locked():
+        status: dict[str, Attempt] = {attempt.run: attempt for attempt in ledger.list_attempts(trail, hypothesis)}
+        attempt = status[run.name]
         if attempt.status != "open":
             finished = attempt.status == "finished" and attempt.outcome is None
             raise UsageError(
                 f"attempt {attempt.run} of {hypothesis} is not open: it is {attempt.status}",
-                where=str(verdicts),
+                where=str(trail.root),
                 remedy="give harness run again: it judges what is finished"
                 if finished
                 else "there is nothing to close",
             )
-        with ledger.nobody_writing(trail, started):
-            return trail.append("run_aborted", {"run": started.digest, "reason": reason})
+        with ledger.lock_working_files(trail, run):
+            body = RunAbortedBody(run=run.digest, reason=reason)
+            return Entry(trail.record(body), body)
 
 
-def fingerprints(hypothesis: Hypothesis, path: Path, settings: Settings, reporter: Reporter) -> dict[str, str | None]:
-    """Data set → SHA-256 over its arrays, for every arm; None where it is not here, since nothing is downloaded."""
-    root = project_of(path, settings).data
+def take_fingerprints(hypothesis: Hypothesis, session: Session) -> dict[str, str | None]:
+    """Return data set → SHA-256 over its arrays, for every arm; None where it is not here: nothing is downloaded."""
+    root, reporter = session.project.data, session.reporter
     found = {
         name: dataset.load(root, reporter.say).fingerprint if dataset.present(root) else None
-        for name, dataset in data_sets(hypothesis, settings).items()
+        for name, dataset in collect_data_sets(hypothesis, session.settings).items()
     }
     reporter.heed()
     return found
 
 
-def given(reason: str) -> str:
-    """A reason that says something.
+def check_reason(reason: str) -> str:
+    """Return a reason that says something, without blanks around it.
 
     Raises:
         UsageError: it is empty, or too long for an event.

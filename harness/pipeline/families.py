@@ -9,18 +9,22 @@ from pathlib import Path
 
 from harness import inference, ledger, spec
 from harness.ledger import Ledger
-from harness.pipeline.places import Settings, project_of
-from harness.pipeline.project import refuse_altered, run_folder, stored
+from harness.ledger.bodies import VerdictBody
+from harness.pipeline.project import Projects
+from harness.pipeline.run_files import read_file, refuse_altered
 from harness.records import RESERVED_OUTCOMES
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was concluded, and the p of it."""
+    """A conclusion, and the p of it."""
 
     run: str
+    """The run's short name."""
     outcome: str
+    """The outcome that was concluded."""
     p: float | None
+    """The p of it; None where it has none."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +32,17 @@ class Row:
     """A member of a family."""
 
     hypothesis: str
+    """The hypothesis's id."""
     registered: str
+    """Claimed time of the event that made it a member."""
     verdict: Verdict | None
     """Its last one."""
     p: float
-    """What Holm takes: the outcome's p; 1 where there is no verdict yet or it gives none of the file's outcomes."""
+    """The p that Holm takes: the outcome's; 1 where there is no verdict yet or it gives none of the file's outcomes."""
     adjusted: float
+    """The same after Holm."""
     holds: bool
-    """Whether the outcome stands at the family's α."""
+    """True if the outcome stands at the family's α."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +50,17 @@ class Family:
     """A family, with its members in ledger order."""
 
     name: str
+    """The family's name."""
     alpha: float
     """The smallest of its members'."""
     rows: tuple[Row, ...]
+    """One row per registered member."""
     unregistered: tuple[str, ...]
     """Hypotheses whose files declare the family; they count as soon as they are registered."""
 
 
-def families(verdicts: Path, loaded: Sequence[spec.Loaded]) -> tuple[Family, ...]:
-    """All families of a trail (the folder ``verdicts``), with Holm over their members' verdicts.
+def read_families(trail: Ledger, loaded: Sequence[spec.Loaded]) -> tuple[Family, ...]:
+    """Read all families of a trail, with Holm over their members' verdicts.
 
     Every registered member counts, judged or not, whether or not its file is still there: a family cannot be made
     smaller. ``loaded``: files that may declare a family without being registered.
@@ -59,19 +68,18 @@ def families(verdicts: Path, loaded: Sequence[spec.Loaded]) -> tuple[Family, ...
     Raises:
         Tampered, UsageError: a verdict is not the one in the ledger, or cannot be read.
     """
-    trail = Ledger(verdicts)
-    registered = ledger.families(trail)
+    registered = ledger.list_families(trail)
     declared: dict[str, list[str]] = {}
     for hypothesis in (one.hypothesis for one in loaded):
         members = registered.get(hypothesis.family or "", ())
         if hypothesis.family is not None and hypothesis.id not in {member.hypothesis for member in members}:
             declared.setdefault(hypothesis.family, []).append(hypothesis.id)
-    judged = last_verdicts(trail, {member.hypothesis for members in registered.values() for member in members})
+    judged = read_last_verdicts(trail, {member.hypothesis for members in registered.values() for member in members})
     found = []
     for name in sorted({*registered, *declared}):
         members = registered.get(name, ())
         alpha = min((member.alpha for member in members), default=0.05)
-        p = [_decided(judged.get(member.hypothesis)) for member in members]
+        p = [_p_counted(judged.get(member.hypothesis)) for member in members]
         rows = []
         for member, raw, adjusted in zip(members, p, inference.holm(p), strict=True):
             verdict = judged.get(member.hypothesis)
@@ -81,37 +89,38 @@ def families(verdicts: Path, loaded: Sequence[spec.Loaded]) -> tuple[Family, ...
     return tuple(found)
 
 
-def families_of(paths: Sequence[Path], loaded: Sequence[spec.Loaded], settings: Settings) -> tuple[Family, ...]:
-    """The families of every trail that these files and folders belong to."""
-    trails: dict[Path, tuple[Path, list[spec.Loaded]]] = {}
+def list_families(paths: Sequence[Path], loaded: Sequence[spec.Loaded], projects: Projects) -> tuple[Family, ...]:
+    """List the families of every trail that these files and folders belong to.
+
+    Raises:
+        Tampered, UsageError: as ``read_families``.
+    """
+    trails: dict[Path, tuple[Ledger, list[spec.Loaded]]] = {}
     for path in paths:
-        root = project_of(path / "any.yaml" if path.is_dir() else path, settings).verdicts
-        trails.setdefault(root.resolve(), (root, []))
+        trails.setdefault(projects.key(path), (projects.trail(path), []))
     for one in loaded:
-        root = project_of(one.path, settings).verdicts
-        trails.setdefault(root.resolve(), (root, []))[1].append(one)
-    return tuple(family for root, members in trails.values() for family in families(root, members))
+        trails.setdefault(projects.key(one.path), (projects.trail(one.path), []))[1].append(one)
+    return tuple(family for trail, members in trails.values() for family in read_families(trail, members))
 
 
-def _decided(verdict: Verdict | None) -> float:
+def _p_counted(verdict: Verdict | None) -> float:
     if verdict is None or verdict.p is None or verdict.outcome in RESERVED_OUTCOMES:
         return 1.0
     return verdict.p
 
 
-def last_verdicts(trail: Ledger, hypotheses: set[str]) -> dict[str, Verdict]:
-    """Hypothesis → its last verdict, for those that have one; read from verdict.json, which must be the ledger's."""
+def read_last_verdicts(trail: Ledger, hypotheses: set[str]) -> dict[str, Verdict]:
+    """Read hypothesis → its last verdict, if it has one, from verdict.json, which must be the ledger's."""
+    index = trail.index()
     found = {}
-    events = trail.events()
-    runs = {event.digest: event for event in events if event.type == "run_started"}
-    for event in events:
-        started = runs.get(event.body["run"]) if event.type == "verdict" else None
-        if started is not None and started.body["hypothesis"] in hypotheses:
-            found[str(started.body["hypothesis"])] = (started, event)
+    for verdict in index.entries(VerdictBody):
+        run = index.start(verdict.body.run)
+        if run is not None and run.hypothesis in hypotheses:
+            found[run.hypothesis] = (run, verdict)
     verdicts = {}
-    for hypothesis, (started, event) in found.items():
-        folder = run_folder(trail, started)
-        refuse_altered(folder, {"verdict.json": event.body["files"]["verdict.json"]})
-        decision = json.loads(stored(folder / "verdict.json"))["decision"]
-        verdicts[hypothesis] = Verdict(ledger.run_name(started.digest), decision["outcome"], decision["p"])
+    for hypothesis, (run, verdict) in found.items():
+        folder = trail.root / run.folder
+        refuse_altered(folder, {"verdict.json": verdict.body.files["verdict.json"]})
+        decision = json.loads(read_file(folder / "verdict.json"))["decision"]
+        verdicts[hypothesis] = Verdict(run.name, decision["outcome"], decision["p"])
     return verdicts

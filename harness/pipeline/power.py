@@ -1,4 +1,4 @@
-"""What can be said before any training: whether the seeds are enough for the prediction."""
+"""Power, before any training: whether the seeds are enough for the prediction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from harness import inference, ledger, spec
 from harness.errors import Finding, UsageError
 from harness.inference import Spread, Truth
 from harness.ledger import Ledger
-from harness.pipeline.project import refuse_altered, run_folder, stored
+from harness.ledger.bodies import PilotBody
+from harness.pipeline.run_files import read_file, refuse_altered
 from harness.records import EstimandResult, Hypothesis, PowerReport
 from harness.verdict.text import chance
 from harness.wording import counted, exact, named
@@ -24,7 +25,7 @@ ENOUGH = 0.8
 
 @dataclass(frozen=True)
 class Assumed:
-    """Where standard deviations between seeds come from, the first that knows one: given, an earlier run, the file."""
+    """Sources of standard deviations between seeds; the first that knows one counts: given, a run, the file."""
 
     given: Mapping[str, float] = field(default_factory=dict)
     """Decision → sd; under "" for all."""
@@ -32,24 +33,24 @@ class Assumed:
     """A judged run, a pilot ("pilot-" and its digits), or a hypothesis: its last verdict, else its last pilot."""
 
 
-def power(path: Path, verdicts: Path, assumed: Assumed, effects: Sequence[float] = ()) -> PowerReport:
-    """The operating characteristics of a hypothesis file.
+def compute_power(file: Path, trail: Ledger, assumed: Assumed, effects: Sequence[float] = ()) -> PowerReport:
+    """Compute the operating characteristics of a hypothesis file.
 
     Raises:
         InvalidHypothesis: the file is not valid.
         UsageError: no standard deviation is known, or the run that should say it is not there.
         Tampered: the run's verdict is not the one that the ledger names.
     """
-    hypothesis = spec.load(path).hypothesis
+    hypothesis = spec.load(file).hypothesis
     if unknown := [name for name in assumed.given if name and name not in hypothesis.decisions]:
         known = ", ".join(hypothesis.decisions)
         raise UsageError(f"there is no decision {unknown[0]!r}", where="--sd", remedy=f"decisions: {known}")
     if "" in assumed.given and set(hypothesis.decisions) <= set(assumed.given):
         message = "a value for all decisions has no effect where each of them is given its own"
         raise UsageError(message, where="--sd", remedy="leave it out")
-    spreads, truths = from_file(hypothesis), {}
+    spreads, truths = read_spreads(hypothesis), {}
     if assumed.run is not None:
-        earlier = _Earlier.of(assumed.run, Ledger(verdicts))
+        earlier = _Earlier.read(assumed.run, trail)
         truths = earlier.truths(hypothesis)
         spreads |= earlier.spreads(hypothesis, needed=not truths)
         if ("" in assumed.given or set(hypothesis.decisions) <= set(assumed.given)) and not truths:
@@ -65,14 +66,14 @@ def power(path: Path, verdicts: Path, assumed: Assumed, effects: Sequence[float]
     if not spreads:
         raise UsageError(
             "no standard deviation between seeds is known",
-            where=str(path),
+            where=str(file),
             remedy="give --sd VALUE, take it from an earlier run with --sd-from, or write seeds.sd into the file",
         )
     return inference.power(hypothesis, spreads, effects, truths)
 
 
-def from_file(hypothesis: Hypothesis) -> dict[str, Spread]:
-    """Spreads by the file's ``seeds.sd``: of the first decision, and of others about the same metric in its unit."""
+def read_spreads(hypothesis: Hypothesis) -> dict[str, Spread]:
+    """Read spreads from ``seeds.sd``: of the first decision, and of others about the same metric in its unit."""
     if hypothesis.seeds.sd is None:
         return {}
     about = {name: hypothesis.estimands[decision.estimand] for name, decision in hypothesis.decisions.items()}
@@ -92,34 +93,34 @@ def _around(sd: float, source: str) -> Spread:
 
 @dataclass(frozen=True)
 class _Earlier:
-    """What a stored run estimated."""
+    """The estimates of a stored run."""
 
     name: str
     """"run …" or "pilot …"."""
     estimates: Mapping[str, EstimandResult]
 
     @classmethod
-    def of(cls, name: str, trail: Ledger) -> _Earlier:
-        """The run of a name.
+    def read(cls, name: str, trail: Ledger) -> _Earlier:
+        """Read the run of a name.
 
         Raises:
             UsageError: no such run.
             Tampered: its verdict is not the one that the ledger names.
         """
         folder, kind = _find(name, trail)
-        stored_json: dict[str, Any] = json.loads(stored(folder / "verdict.json"))["estimates"]
-        found = {key: EstimandResult.model_validate_json(json.dumps(value)) for key, value in stored_json.items()}
+        plain: dict[str, Any] = json.loads(read_file(folder / "verdict.json"))["estimates"]
+        found = {key: EstimandResult.model_validate_json(json.dumps(value)) for key, value in plain.items()}
         return cls(f"{kind} {folder.name}", found)
 
     def about(self, estimand: str, hypothesis: Hypothesis) -> EstimandResult | None:
-        """The estimate of an estimand, by its name, if it is in the same unit and has a spread."""
+        """Return the estimate of an estimand, by its name, if it is in the same unit and has a spread."""
         result = self.estimates.get(estimand)
         if result is None or not result.sd or result.n < 2:
             return None
         return result if result.unit == inference.unit(hypothesis.estimands[estimand]) else None
 
     def spreads(self, hypothesis: Hypothesis, *, needed: bool) -> dict[str, Spread]:
-        """Spreads by the estimands' names, each with its 80% limits on either side.
+        """Return spreads by the estimands' names, each with its 80% limits on either side.
 
         Raises:
             UsageError: there are none, although they are ``needed``.
@@ -142,7 +143,7 @@ class _Earlier:
         return found
 
     def truths(self, hypothesis: Hypothesis) -> dict[str, Truth]:
-        """What guards are about, as estimated."""
+        """Return what guards are about, as estimated."""
         found = {}
         for name, guard in hypothesis.guards.items():
             result = self.about(guard.estimand, hypothesis)
@@ -153,28 +154,28 @@ class _Earlier:
 
 
 def _find(name: str, trail: Ledger) -> tuple[Path, str]:
-    """A run's folder, and whether it is a verdict's or a pilot's."""
-    pilots = [event for event in trail.events() if event.type == "pilot"]
+    """Find a run's folder, and tell whether it is a verdict's or a pilot's."""
+    pilots = trail.index().entries(PilotBody)
     asked = name.removeprefix("pilot-")
-    for event in reversed(pilots):
-        folder = trail.root / str(event.body["hypothesis"]) / f"pilot-{ledger.run_name(event.digest)}"
-        if name.startswith("pilot-") and len(asked) > 3 and event.digest.startswith(asked):
+    for one in reversed(pilots):
+        folder = trail.root / one.body.hypothesis / f"pilot-{ledger.name_run(one.digest)}"
+        if name.startswith("pilot-") and len(asked) > 3 and one.digest.startswith(asked):
             return folder, "pilot"
     try:
         started = ledger.find_judged(trail, name)
     except UsageError:
-        mine = [event for event in pilots if event.body["hypothesis"] == name]
+        mine = [one for one in pilots if one.body.hypothesis == name]
         if not mine:
             raise
-        return trail.root / name / f"pilot-{ledger.run_name(mine[-1].digest)}", "pilot"
-    folder = run_folder(trail, started)
-    recorded = ledger.recorded_files(trail, started.digest)
+        return trail.root / name / f"pilot-{ledger.name_run(mine[-1].digest)}", "pilot"
+    folder = trail.root / started.folder
+    recorded = ledger.list_recorded_files(trail, started.digest)
     refuse_altered(folder, {"verdict.json": recorded["verdict.json"]})
     return folder, "run"
 
 
-def too_few_seeds(loaded: spec.Loaded) -> Finding | None:
-    """A warning if the predicted outcome has a chance below 80% even at the true effects that favour it most.
+def warn_of_too_few_seeds(loaded: spec.Loaded) -> Finding | None:
+    """Warn if the predicted outcome has a chance below 80% even at the true effects that favour it most.
 
     Judged by the file's own ``seeds.sd``; without it nothing is said, but of a prediction that is a single value.
     """
@@ -187,7 +188,7 @@ def too_few_seeds(loaded: spec.Loaded) -> Finding | None:
         return spec.make_warning(
             loaded, "power", ("decisions", point, "bands"), message, "give the predicted band a width"
         )
-    found = inference.bound_prediction_chance(hypothesis, from_file(hypothesis))
+    found = inference.bound_prediction_chance(hypothesis, read_spreads(hypothesis))
     if found is None or found[1] >= ENOUGH:
         return None
     name, best = found

@@ -1,4 +1,4 @@
-"""Whether hypotheses can be checked, run and registered here: what works, and what to do about what doesn't."""
+"""The examination of an installation: what works here, and what to do about what doesn't."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Literal
 
 from harness import ledger, spec
 from harness.errors import HarnessError
-from harness.ledger.git import git, repository, whole
-from harness.ledger.second import registered_elsewhere
-from harness.pipeline.places import Project, Settings, project_at
-from harness.pipeline.project import around
-from harness.pipeline.trying import elsewhere, in_trail
+from harness.ledger.bodies import RegisteredBody
+from harness.ledger.git import find_repository, git, write_fetch
+from harness.ledger.second import find_registered_elsewhere
+from harness.pipeline.project import Project, Settings, find_around, find_project_around
+from harness.pipeline.trials import try_elsewhere, try_trail
 from harness.plugins.registry import FAMILIES, members
 from harness.system.libraries import unloadable
 from harness.system.storage import cache_folder
@@ -34,24 +34,27 @@ class Finding:
     """One thing that was looked at."""
 
     what: str
+    """The thing that was looked at."""
     state: State
     """note: works, but the reader should know; broken: something can't be done here."""
     found: str
+    """The state that it was found in, in words."""
     remedy: str | None = None
+    """A remedy, if it needs one."""
 
 
-def doctor(folder: Path, settings: Settings) -> tuple[Finding, ...]:
+def examine_installation(folder: Path, settings: Settings) -> tuple[Finding, ...]:
     """Look at everything that a run in ``folder`` would need; nothing that is wrong stops the rest."""
-    project = project_at(folder, settings)
+    project = find_project_around(folder, settings)
     looks: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
-        ("versions", lambda: _versions(project.root)),
-        ("plug-ins", _plugins),
-        ("device", lambda: _device(project, settings)),
-        ("data", lambda: _data(project.data)),
-        ("cache", _cache),
-        ("beside", _elsewhere),
-        ("git", lambda: _git(project.root)),
-        ("trail", lambda: _trail(project, settings)),
+        ("versions", lambda: _examine_versions(project.root)),
+        ("plug-ins", _examine_plugins),
+        ("device", lambda: _examine_device(project, settings)),
+        ("data", lambda: _examine_data(project.data)),
+        ("cache", _examine_cache),
+        ("beside", _examine_elsewhere),
+        ("git", lambda: _examine_git(project.root)),
+        ("trail", lambda: _examine_trail(project, settings)),
     )
     return tuple(finding for what, look in looks for finding in _guarded(what, look))
 
@@ -71,8 +74,8 @@ def _guarded(what: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Findi
             raise
 
 
-def _versions(root: Path) -> Iterator[Finding]:
-    here = ledger.environment(root)
+def _examine_versions(root: Path) -> Iterator[Finding]:
+    here = ledger.describe_environment(root)
     yield Finding("python", "works", f"{here.python} on {here.platform}, {sys.executable}")
     packages = ", ".join(f"{name} {version}" for name, version in here.packages.items())
     yield Finding("packages", "works", f"harness {here.harness}, {packages}")
@@ -83,7 +86,7 @@ def _versions(root: Path) -> Iterator[Finding]:
         yield Finding("yaml", "note", "PyYAML was built without libyaml", remedy)
 
 
-def _plugins() -> Iterator[Finding]:
+def _examine_plugins() -> Iterator[Finding]:
     for family in FAMILIES:
         found = members(family)
         foreign = [name for name, kind in found.items() if not kind.__module__.startswith("harness.")]
@@ -91,7 +94,7 @@ def _plugins() -> Iterator[Finding]:
         yield Finding(family, "works", ", ".join(found) + told)
 
 
-def _device(project: Project, settings: Settings) -> Iterator[Finding]:
+def _examine_device(project: Project, settings: Settings) -> Iterator[Finding]:
     from harness import training
 
     device = training.open_device(project.device, settings.compile)
@@ -106,22 +109,22 @@ def _device(project: Project, settings: Settings) -> Iterator[Finding]:
         yield Finding("device", "note", f"{device.name}{chosen}", remedy)
 
 
-def _cache() -> Iterator[Finding]:
+def _examine_cache() -> Iterator[Finding]:
     folder = cache_folder()
     if folder is None:
         yield Finding("cache", "note", "none: there is no home folder", "set HARNESS_CACHE to a folder")
         return
-    yield from _writable("cache", folder, "set HARNESS_CACHE to a folder that you may write to", state="note")
+    yield from _examine_writable("cache", folder, "set HARNESS_CACHE to a folder that you may write to", state="note")
 
 
-def _elsewhere() -> Iterator[Finding]:
-    for tried in elsewhere():
+def _examine_elsewhere() -> Iterator[Finding]:
+    for tried in try_elsewhere():
         yield Finding(*tried)
 
 
-def _data(root: Path) -> Iterator[Finding]:
+def _examine_data(root: Path) -> Iterator[Finding]:
     state: State = "note" if root.is_dir() or root.parent.is_dir() else "broken"  # only a download writes there
-    yield from _writable("data folder", root, "name another folder with --data or HARNESS_DATA", state=state)
+    yield from _examine_writable("data folder", root, "name another folder with --data or HARNESS_DATA", state=state)
     for name, kind in members("datasets").items():
         if kind.model_json_schema().get("required", ["name"]) != ["name"]:
             continue  # it has parameters that only a file can give
@@ -133,8 +136,8 @@ def _data(root: Path) -> Iterator[Finding]:
             yield Finding(f"data: {name}", "works", place)
 
 
-def _git(root: Path) -> Iterator[Finding]:
-    where = repository(root)
+def _examine_git(root: Path) -> Iterator[Finding]:
+    where = find_repository(root)
     if where.commit is None:
         why = "runs note the commit they come from, and an audit holds the trail against its history"
         yield Finding("git", "note", f"{where.problem}: {why}", where.remedy)
@@ -149,13 +152,13 @@ def _git(root: Path) -> Iterator[Finding]:
         yield Finding("git", "works", f"commit {head}, nothing changed since")
     if (git(root, "rev-parse", "--is-shallow-repository") or b"").strip() == b"true":
         shallow = "a shallow clone: the ledger's history is part of the evidence"
-        yield Finding("git", "note", shallow, whole(root, "--unshallow"))
+        yield Finding("git", "note", shallow, write_fetch(root, "--unshallow"))
 
 
-def _trail(project: Project, settings: Settings) -> Iterator[Finding]:
+def _examine_trail(project: Project, settings: Settings) -> Iterator[Finding]:
     trail = ledger.Ledger(project.verdicts)
     events = trail.events()
-    registered = {str(event.body["hypothesis"]) for event in events if event.type == "registered"}
+    registered = {entry.body.hypothesis for entry in trail.index().entries(RegisteredBody)}
     heads = len(trail.heads())
     branches = f", {heads} heads, which the next event joins" if heads > 1 else ""
     yield Finding(
@@ -166,21 +169,21 @@ def _trail(project: Project, settings: Settings) -> Iterator[Finding]:
         f"{trail.root} ({project.origins['verdicts']})",
     )
     for name in sorted(registered):
-        opened = len(ledger.open_attempts(trail, name))
+        opened = len(ledger.list_open_attempts(trail, name))
         if opened:
             remedy = "harness run goes on with it; harness run --no-resume closes it"
             yield Finding("trail", "note", f"{name} has {counted(opened, 'attempt')} not closed", remedy)
-    if (surrounding := around(project.hypotheses / "any.yaml", trail.root, settings)) is not None:
-        for other in registered_elsewhere(surrounding, registered)[0]:
+    if (around := find_around(project.hypotheses, trail.root, settings)) is not None:
+        for other in find_registered_elsewhere(around, registered)[0]:
             found = f"{other.hypothesis} is registered in {other.what}, too: {other.place}"
             yield Finding("trail", "note", found, "harness audit says what that means")
-    where = repository(trail.root, project.root)
+    where = find_repository(trail.root, project.root)
     if where.state == "outside the repository":
         yield Finding("trail", "note", where.problem, where.remedy)
-    for hindrance in ledger.hindrances(trail.root, where):
+    for hindrance in ledger.find_hindrances(trail.root, where):
         yield Finding("trail", "note", hindrance.what, hindrance.remedy)
-    yield from _writable("trail folder", trail.root, "name another folder with --verdicts or HARNESS_VERDICTS")
-    for tried in in_trail(trail.root):
+    yield from _examine_writable("trail folder", trail.root, "name another folder with --verdicts or HARNESS_VERDICTS")
+    for tried in try_trail(trail.root):
         yield Finding(*tried)
     folder = project.hypotheses
     if folder.is_dir():
@@ -193,9 +196,11 @@ def _trail(project: Project, settings: Settings) -> Iterator[Finding]:
         yield Finding("hypotheses", "note", "there is no folder hypotheses/ here", "harness new writes a first file")
 
 
-def _writable(what: str, folder: Path, remedy: str, *, state: State = "broken") -> Iterator[Finding]:
-    """Whether a file can be written there, or into the nearest folder above where it is still to be made; ``state`` is
-    what it comes to if not."""
+def _examine_writable(what: str, folder: Path, remedy: str, *, state: State = "broken") -> Iterator[Finding]:
+    """Try whether a file can be written there, or into the nearest folder above where it is still to be made.
+
+    ``state`` is what it comes to if not.
+    """
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     made = "" if there == folder else ", still to be made"
     try:

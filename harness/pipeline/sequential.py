@@ -1,22 +1,21 @@
-"""Training look by look: the next look's seeds, a judgement, and on or out, as the file's stopping rule says."""
+"""Group-sequential training: train the next look's seeds, judge, then stop or go on as the file's rule says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness import inference, ledger, plan
-from harness.ledger import Attempted, Ledger
-from harness.pipeline.project import Reporter, Settings
-from harness.pipeline.steps import measured, train
+from harness.ledger import OpenAttempt
+from harness.pipeline.run_steps import Equipment, collect_measurements, train
+from harness.pipeline.session import Session
 from harness.records import Decision, Measurements, Plan, Registered
 from harness.system.storage import write_atomic
 from harness.wording import counted, p_equals
 
 if TYPE_CHECKING:
-    from harness.datasets import Images
-    from harness.training import Device, Progress, Result
+    from harness.training import Progress, Result
 
 
 @dataclass(frozen=True)
@@ -24,21 +23,21 @@ class Trained:
     """All seeds that the stopping rule asked for, and what they decided."""
 
     result: Result
+    """The replicas of all stages, as if they had been one."""
     seconds: float
-    """Of training, in this session."""
+    """Seconds of training, in this session."""
     measurements: Measurements
+    """The content of results.json."""
     decision: Decision
+    """The decision on them."""
 
 
 def train_and_judge(
     planned: Plan,
     registered: Registered,
-    images: Mapping[str, Images],
-    device: Device,
-    trail: Ledger,
-    attempt: Attempted,
-    settings: Settings,
-    reporter: Reporter,
+    equipment: Equipment,
+    attempt: OpenAttempt,
+    session: Session,
 ) -> Trained:
     """Train up to the first look that decides, or to the last; a fixed number of seeds is one look, after all of them.
 
@@ -49,18 +48,19 @@ def train_and_judge(
         Interrupted, StorageFailed: what was trained is kept, the same call goes on.
         HarnessError: training or judging failed.
     """
-    hypothesis = registered.hypothesis
+    hypothesis, trail, reporter = registered.hypothesis, session.trail, session.reporter
     looks = hypothesis.looks
     stages = plan.stages(planned, looks)
     results: list[Result] = []
     seconds = 0.0
     for number, (seeds, stage) in enumerate(zip(looks, stages, strict=True), 1):
-        with ledger.closing_on_failure(trail, attempt):
-            told = replace(reporter, progress=overall(reporter.progress, stages, results))
-            result, took = train(stage, images, device, attempt.folder, settings, told)
+        with ledger.close_on_failure(trail, attempt):
+            told = replace(reporter, progress=shift_progress(reporter.progress, stages, results))
+            result, took = train(stage, equipment, attempt.folder, replace(session, reporter=told))
             results.append(result)
             seconds += took
-            measurements = measured(registered, images, joined(results), seeds=registered.seeds[:seeds])
+            so_far = join_results(results)
+            measurements = collect_measurements(registered, equipment.images, so_far, seeds=registered.seeds[:seeds])
             write_atomic(attempt.folder / "results.json", measurements.to_json().encode())
         reporter.heed()
         decision = inference.decide(hypothesis, measurements)
@@ -79,13 +79,13 @@ def train_and_judge(
             reporter.say(f"look {number} of {len(looks)}, {counted(seeds, 'seed')}: {said}")
         if not going_on:
             break
-    return Trained(joined(results), seconds, measurements, decision)
+    return Trained(join_results(results), seconds, measurements, decision)
 
 
-def overall(
+def shift_progress(
     report: Callable[[Progress], None], stages: Sequence[Plan], before: Sequence[Result]
 ) -> Callable[[Progress], None]:
-    """Progress of one stage, told as that of the whole plan: as much is to be trained at most."""
+    """Turn the progress of one stage into that of the whole plan: as much is to be trained at most."""
     work = [sum(stage.steps(cohort) * len(cohort.replicas) for cohort in stage.cohorts) for stage in stages]
     done, cohorts = sum(work[: len(before)]), sum(len(result.cohorts) for result in before)
     later = sum(len(stage.cohorts) for stage in stages[len(before) + 1 :])
@@ -104,8 +104,8 @@ def overall(
     return shifted
 
 
-def joined(results: list[Result]) -> Result:
-    """What several parts of a plan yielded, as if it had been one: arm by arm, seed by seed."""
+def join_results(results: list[Result]) -> Result:
+    """Join what several parts of a plan yielded, as if it had been one: arm by arm, seed by seed."""
     from harness.training import Result
 
     arms = list(dict.fromkeys(replica.arm for result in results for replica in result.replicas))

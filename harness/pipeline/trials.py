@@ -22,38 +22,42 @@ class Tried(NamedTuple):
     """An operation, and what came of it."""
 
     what: str
+    """The operation."""
     state: Literal["works", "note", "broken"]
+    """note: done without something; broken: not done."""
     found: str
+    """Its result, in words."""
     remedy: str | None = None
+    """A remedy, if it needs one."""
 
 
-def in_trail(trail: Path) -> Iterator[Tried]:
-    """What a run does in the folder of its trail, or above it where that is still to be made."""
+def try_trail(trail: Path) -> Iterator[Tried]:
+    """Try what a run does in the folder of its trail, or above it where that is still to be made."""
     remedy = "name another folder with --verdicts or HARNESS_VERDICTS"
-    yield from _in_folder("trail: write and rename", trail, _write, remedy)
-    yield from _in_folder("trail: new event", trail, _publish, remedy)
-    yield from _in_folder("trail: lock", trail, _lock, remedy)
+    yield from _try_in_folder("trail: write and rename", trail, _write, remedy)
+    yield from _try_in_folder("trail: new event", trail, _publish, remedy)
+    yield from _try_in_folder("trail: lock", trail, _lock, remedy)
 
 
-def elsewhere() -> Iterator[Tried]:
-    """What a run does beside its trail, and can do without."""
+def try_elsewhere() -> Iterator[Tried]:
+    """Try what a run does beside its trail, and can do without."""
     remedy = "set HARNESS_CACHE to a folder that you may write to"
     if (cache := cache_folder()) is None:
         what = "there is no home folder: images are decoded again by every run, and times measured again"
         yield Tried("cache: write", "note", what, remedy)
     else:
-        for tried in _in_folder("cache: write", cache, _write, remedy):
+        for tried in _try_in_folder("cache: write", cache, _write, remedy):
             told = "; without it images are decoded again by every run, and times measured again"
             yield tried if tried.state != "broken" else tried._replace(state="note", found=f"{tried.found}{told}")
-    yield _tried("temporary files", _write_temporary, "set TMPDIR to a folder that you may write to")
-    yield _tried("training process", _start, "set TMPDIR to a short path on a local disk")
-    drawn = _tried("figure", _draw, "see what it says; verdicts are written without figures until then")
+    yield _try("temporary files", _write_temporary, "set TMPDIR to a folder that you may write to")
+    yield _try("training process", _start, "set TMPDIR to a short path on a local disk")
+    drawn = _try("figure", _draw, "see what it says; verdicts are written without figures until then")
     yield drawn if drawn.state != "broken" else drawn._replace(state="note")
-    yield output()
+    yield try_output()
 
 
-def output() -> Tried:
-    """Whether stdout takes the letters that reports are written with."""
+def try_output() -> Tried:
+    """Try whether stdout takes the letters that reports are written with."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
         SIGNS.encode(encoding)
@@ -63,17 +67,17 @@ def output() -> Tried:
     return Tried("output", "works", encoding)
 
 
-def _in_folder(what: str, folder: Path, operation: Callable[[Path], None], remedy: str) -> Iterator[Tried]:
+def _try_in_folder(what: str, folder: Path, operation: Callable[[Path], None], remedy: str) -> Iterator[Tried]:
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     try:
         with tempfile.TemporaryDirectory(prefix=".harness-doctor-", dir=there) as own:
-            yield _tried(what, lambda: operation(Path(own)), remedy)
+            yield _try(what, lambda: operation(Path(own)), remedy)
     except OSError as error:
         yield Tried(what, "broken", f"{there} can't be written to: {error.strerror or error}", remedy)
 
 
-def _tried(what: str, operation: Callable[[], None], remedy: str) -> Tried:
-    """The operation done; with a note of what is done without."""
+def _try(what: str, operation: Callable[[], None], remedy: str) -> Tried:
+    """Do the operation; with a note of what is done without."""
     with collect_notes() as missed:
         try:
             operation()

@@ -1,4 +1,4 @@
-"""The steps of a run, one function each; ``running`` puts them in order."""
+"""The steps of a run, one function each; ``run`` puts them in order."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from harness import ledger, plan, spec
 from harness.errors import DeviationRefused, HarnessError, Interrupted, UsageError
-from harness.ledger import Ledger, Pins, Registration
-from harness.pipeline.project import Reporter, Settings, project_of, surroundings
+from harness.ledger import Environment, Ledger, Pins, Registration
+from harness.pipeline.project import Settings, find_surroundings
+from harness.pipeline.session import Session
 from harness.records import (
     PROCESSOR_COHORT,
-    Claims,
     DataRecord,
     Hypothesis,
     Measurements,
@@ -31,24 +32,58 @@ if TYPE_CHECKING:
     from harness.training import Device, Result
 
 
-ENVIRONMENT = ("commit", "dirty", "dirty_digest", "harness", "code", "packages", "python", "platform")
-"""What a provenance takes over from the environment."""
 LAYOUT = "only comments or layout differ from the registered file: the meaning is the same"
 
 
-def registered_or_register(
-    loaded: spec.Loaded,
-    trail: Ledger,
-    pins: Pins,
-    fingerprints: Mapping[str, str],
-    settings: Settings,
-    reporter: Reporter,
+@dataclass(frozen=True)
+class Equipment:
+    """Whatever trains, and what it trains on."""
+
+    device: Device
+    """The device."""
+    images: Mapping[str, Images]
+    """Every data set of every arm, by name."""
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Return data set → SHA-256 over its arrays."""
+        return {name: data.fingerprint for name, data in self.images.items()}
+
+
+class Circumstances(TypedDict):
+    """The fields of a provenance that a pilot has too."""
+
+    commit: str | None
+    no_commit: str | None
+    dirty: bool | None
+    dirty_digest: str | None
+    harness: str
+    code: str
+    packages: dict[str, str]
+    python: str
+    platform: str
+    device: str
+    arithmetic: dict[str, str]
+    data_notes: dict[str, tuple[str, ...]]
+    command: str
+    durations: dict[str, float]
+    weights: dict[str, str]
+    cohorts: tuple[int, ...]
+    finished: str
+
+
+def find_or_register(
+    loaded: spec.Loaded, pins: Pins, fingerprints: Mapping[str, str], session: Session
 ) -> Registration:
-    """The hypothesis's registration; made now, before any training, if there is none."""
-    hypothesis = loaded.hypothesis
-    found = ledger.in_force(trail, hypothesis.id)
+    """Find the hypothesis's registration; make it now, before any training, if there is none.
+
+    Raises:
+        UsageError: there is none, and the settings require one.
+    """
+    hypothesis, trail, reporter = loaded.hypothesis, session.trail, session.reporter
+    found = ledger.find_in_force(trail, hypothesis.id)
     if found is None:
-        if settings.require_registered:
+        if session.settings.require_registered:
             raise UsageError(
                 "this hypothesis is not registered",
                 where=str(loaded.path),
@@ -56,29 +91,31 @@ def registered_or_register(
             )
         reporter.heed()
         ledger.register(trail, loaded.raw, loaded.claims_raw, hypothesis, pins, fingerprints)
-        found = ledger.in_force(trail, hypothesis.id)
+        found = ledger.find_in_force(trail, hypothesis.id)
         assert found is not None
         reporter.say(f"registered {hypothesis.id} as {found.digest[:12]}, before any training")
     return found
 
 
-def look_around(loaded: spec.Loaded, trail: Ledger, settings: Settings, reporter: Reporter) -> None:
-    """Before anything is entered: say what keeps git from carrying the trail, and refuse a second registration.
+def look_around(loaded: spec.Loaded, session: Session) -> None:
+    """Before anything is entered, say what keeps git from carrying the trail, and refuse a second registration.
 
     Raises:
         UsageError: another trail of the project, or git, holds a registration that this one does not, or nobody would
             look for one in this trail.
     """
-    for hindrance in ledger.hindrances(trail.root):
-        reporter.say(f"{hindrance.what}\n    → {hindrance.remedy}")
+    trail = session.trail
+    for hindrance in ledger.find_hindrances(trail.root):
+        session.reporter.say(f"{hindrance.what}\n    → {hindrance.remedy}")
     if ledger.find_registration(trail, loaded.hypothesis.id) is not None:
         return
-    for sentence in ledger.refuse_second(surroundings(loaded.path, trail.root, settings), loaded.hypothesis.id):
-        reporter.say(sentence)
+    around = find_surroundings(loaded.path, trail.root, session.settings)
+    for sentence in ledger.refuse_second(around, loaded.hypothesis.id):
+        session.reporter.say(sentence)
 
 
-def deviates(line: str) -> str:
-    """What is said of a deviation before anything trains."""
+def describe_deviation(line: str) -> str:
+    """Write what is said of a deviation before anything trains."""
     return f"this run deviates: {line}"
 
 
@@ -89,7 +126,7 @@ def refuse_changes(
     refuse_other_seeds(registration, loaded)
     comparison = ledger.compare(registration, loaded.hypothesis, loaded.raw, pins, trail)
     if comparison.status == "changed":
-        runs = [attempt for attempt in ledger.attempts(trail, loaded.hypothesis.id) if attempt.status != "pilot"]
+        runs = [attempt for attempt in ledger.list_attempts(trail, loaded.hypothesis.id) if attempt.status != "pilot"]
         when = f"after run {runs[0].run} started" if runs else "before any run"
         raise DeviationRefused(
             f"{loaded.hypothesis.id} was changed after its registration of {registration.claimed_time}:\n    "
@@ -123,29 +160,32 @@ def refuse_other_seeds(registration: Registration, loaded: spec.Loaded) -> None:
     )
 
 
-def amended_lines(trail: Ledger, hypothesis: str, *, late: bool) -> tuple[str, ...]:
-    """What amendments changed that are not provably before every run (``late``), or that are."""
-    found = ledger.amendments(trail.events(), hypothesis)
+def list_amended(trail: Ledger, hypothesis: str, *, late: bool) -> tuple[str, ...]:
+    """List what amendments changed that are not provably before every run (``late``), or that are."""
+    found = ledger.list_amendments(trail.index(), hypothesis)
     return tuple(line for amendment in found if amendment.deviates == late for line in amendment.lines)
 
 
-def registered_claims(registration: Registration, loaded: spec.Loaded, trail: Ledger) -> tuple[Claims, tuple[str, ...]]:
-    """The claims as registered, of which the verdict speaks, and what was changed in them since; new ones are fine."""
+def list_changed_claims(registration: Registration, loaded: spec.Loaded, trail: Ledger) -> tuple[str, ...]:
+    """List the registered claims that were changed since, one sentence each; new ones are fine.
+
+    Raises:
+        Tampered: the registered claims are missing from the ledger's objects, or were changed there.
+    """
     known = spec.parse_claims(trail.read_object(registration.claims))
     changed = [name for name, claim in known.claims.items() if loaded.claims.claims.get(name) != claim]
     told = "was changed after the registration; its registered form is used"
-    return known, tuple(f"the claim {name} {told}" for name in changed)
+    return tuple(f"the claim {name} {told}" for name in changed)
 
 
-def open_device_and_data(
-    hypothesis: Hypothesis, path: Path, settings: Settings, reporter: Reporter
-) -> tuple[Device, dict[str, Images]]:
-    """The device, and every data set of every arm, once.
+def open_equipment(hypothesis: Hypothesis, session: Session) -> Equipment:
+    """Open the device, and load every data set of every arm once.
 
     Raises:
         UsageError: there is no such device, data are missing, or an option has no effect.
     """
-    project, sets = project_of(path, settings), data_sets(hypothesis, settings)
+    project, settings, reporter = session.project, session.settings, session.reporter
+    sets = collect_data_sets(hypothesis, settings)
     several = 2 * len(hypothesis.arms) * hypothesis.seeds.number >= PROCESSOR_COHORT
     if several and project.device in ("auto", "cpu") and (os.cpu_count() or 1) > 1:
         with suppress(OSError, EOFError):  # it is said where processes are to start
@@ -158,11 +198,11 @@ def open_device_and_data(
         raise UsageError(message, where="--compile", remedy="leave it out")
     images = {name: dataset.load(project.data, reporter.say) for name, dataset in sets.items()}
     reporter.heed()
-    return device, images
+    return Equipment(device, images)
 
 
-def data_sets(hypothesis: Hypothesis, settings: Settings) -> dict[str, Dataset]:
-    """The data sets of all arms, by name.
+def collect_data_sets(hypothesis: Hypothesis, settings: Settings) -> dict[str, Dataset]:
+    """Collect the data sets of all arms, by name.
 
     Raises:
         UsageError: a data folder was given, and none of them reads one.
@@ -174,8 +214,8 @@ def data_sets(hypothesis: Hypothesis, settings: Settings) -> dict[str, Dataset]:
     return sets
 
 
-def planned_on(device: Device, hypothesis: Hypothesis, seeds: tuple[int, ...], registration: str = "") -> Plan:
-    """The plan of a hypothesis on a device: what it holds and how it calculates decide what trains together."""
+def make_plan(device: Device, hypothesis: Hypothesis, seeds: tuple[int, ...], registration: str = "") -> Plan:
+    """Make the plan of a hypothesis on a device: what it holds and how it calculates decide what trains together."""
     from harness.training import takes_kernels
 
     return plan.expand(
@@ -189,8 +229,8 @@ def planned_on(device: Device, hypothesis: Hypothesis, seeds: tuple[int, ...], r
     )
 
 
-def data_deviations(registered: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
-    """Data sets whose bytes are not those of the registration."""
+def list_data_deviations(registered: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    """List the data sets whose bytes are not those of the registration, one sentence each."""
     return tuple(
         f"the data of {name} differ from those at registration: {registered[name][:12]} → {fingerprint[:12]}"
         for name, fingerprint in now.items()
@@ -198,10 +238,8 @@ def data_deviations(registered: Mapping[str, str], now: Mapping[str, str]) -> tu
     )
 
 
-def train(
-    planned: Plan, images: Mapping[str, Images], device: Device, folder: Path, settings: Settings, reporter: Reporter
-) -> tuple[Result, float]:
-    """Train the plan, or the rest of it, in a run's folder; the result and the seconds that this took.
+def train(planned: Plan, equipment: Equipment, folder: Path, session: Session) -> tuple[Result, float]:
+    """Train the plan, or the rest of it, in a run's folder; return the result and the seconds that this took.
 
     Raises:
         Interrupted, StorageFailed: what was trained is kept, the same call goes on.
@@ -209,15 +247,15 @@ def train(
     """
     from harness import training
 
-    begun = time.monotonic()
+    begun, reporter = time.monotonic(), session.reporter
     with reporter.training():
         try:
             result = training.train(
                 planned,
-                images,
-                device,
+                equipment.images,
+                equipment.device,
                 folder,
-                checkpoint_seconds=settings.checkpoint_seconds,
+                checkpoint_seconds=session.settings.checkpoint_seconds,
                 report=reporter.progress,
                 stop=reporter.stop,
             )
@@ -232,7 +270,7 @@ def train(
     return result, time.monotonic() - begun
 
 
-def measured(
+def collect_measurements(
     registered: Registered,
     images: Mapping[str, Images],
     result: Result,
@@ -240,7 +278,7 @@ def measured(
     seeds: tuple[int, ...] | None = None,
     pilot: bool = False,
 ) -> Measurements:
-    """The content of results.json; ``seeds`` are those that were trained, if not all of the registered ones."""
+    """Collect the content of results.json; ``seeds`` are those that were trained, if not all registered ones."""
     hypothesis = registered.hypothesis
     return Measurements(
         hypothesis=hypothesis.id,
@@ -262,25 +300,28 @@ def measured(
     )
 
 
-def circumstances(
-    environment: Mapping[str, Any],
-    device: Device,
-    images: Mapping[str, Images],
-    command: str,
-    result: Result,
-    seconds: float,
-    resumed: int = 0,
-) -> dict[str, Any]:
-    """The fields of a provenance that a pilot has too; ``seconds`` are those of the last session."""
-    return {
-        **{key: environment[key] for key in ENVIRONMENT},
-        "no_commit": environment.get("no_commit"),
-        "device": device.name,
-        "arithmetic": dict(device.arithmetic),
-        "data_notes": {name: data.notes for name, data in images.items() if data.notes},
-        "command": command,
-        "durations": {"training since the last resume" if resumed else "training": round(seconds, 3)},
-        "weights": result.weights,
-        "cohorts": result.cohorts,
-        "finished": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-    }
+def describe_circumstances(
+    environment: Environment, equipment: Equipment, command: str, trained: tuple[Result, float], resumed: int = 0
+) -> Circumstances:
+    """Describe what a run ran on and how long it took; ``trained``: the result, and the last session's seconds."""
+    result, seconds = trained
+    device = equipment.device
+    return Circumstances(
+        commit=environment.commit,
+        no_commit=environment.no_commit,
+        dirty=environment.dirty,
+        dirty_digest=environment.dirty_digest,
+        harness=environment.harness,
+        code=environment.code,
+        packages=environment.packages,
+        python=environment.python,
+        platform=environment.platform,
+        device=device.name,
+        arithmetic=dict(device.arithmetic),
+        data_notes={name: data.notes for name, data in equipment.images.items() if data.notes},
+        command=command,
+        durations={"training since the last resume" if resumed else "training": round(seconds, 3)},
+        weights=result.weights,
+        cohorts=result.cohorts,
+        finished=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )

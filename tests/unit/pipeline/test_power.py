@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness import spec
-from harness.pipeline.foresight import too_few_seeds
+from harness.pipeline.power import warn_of_too_few_seeds
 
 ORIGINAL = Path(__file__).parents[3] / "tests/corpus/valid/mode2_direction.yaml"
 
@@ -29,7 +29,7 @@ def test_a_hopeless_bounded_file_is_warned_of_and_a_good_one_is_not(tmp_path: Pa
             text.replace("{count: 10,", f"{{count: {count}, sd: 0.03,").replace("{kind: fixed}", stopping),
             encoding="utf-8",
         )
-        found.append(too_few_seeds(spec.load(path)))
+        found.append(warn_of_too_few_seeds(spec.load(path)))
     hopeless, good = found
     assert hopeless is not None and hopeless.severity == "warning"
     assert hopeless.message.startswith(

@@ -9,7 +9,7 @@ import pytest
 
 from harness import ledger, spec, verdict
 from harness.ledger import Environment, Ledger
-from harness.pipeline.proving import proven, proven_since_first, tried
+from harness.pipeline.code_proofs import add_proofs, add_proofs_since_first, describe_trials
 
 ROOT = Path(__file__).parents[3]
 DIGEST = "d" * 64
@@ -22,12 +22,12 @@ class Trail:
     def __init__(self, root: Path, agreement: str = "bits", again: dict[str, str] | None = None) -> None:
         loaded = spec.load(ROOT / "hypotheses/quickstart_digits.yaml")
         self.ledger = Ledger(root)
-        self.now = ledger.environment(root)
-        self.pins = ledger.pins(loaded.hypothesis, verdict.default_templates())
+        self.now = ledger.describe_environment(root)
+        self.pins = ledger.pin_code(loaded.hypothesis, verdict.default_templates())
         old = {"code": "0" * 64, "code_kinds": {**self.now.code_kinds, "numbers": "1" * 64}}
         self.before = self.pins.model_copy(update=old)
         ledger.register(self.ledger, loaded.raw, loaded.claims_raw, loaded.hypothesis, self.before)
-        self.registration = ledger.in_force(self.ledger, loaded.hypothesis.id)
+        self.registration = ledger.find_in_force(self.ledger, loaded.hypothesis.id)
         assert self.registration is not None
         self.run = self.ledger.append("run_started", self.started(loaded, old))
         kinds = {**self.now.code_kinds, **(again or {})}
@@ -49,8 +49,8 @@ class Trail:
         }  # fmt: skip
 
     def numbers(self) -> str:
-        differing = ledger.code_differences(self.registration.pins, self.pins)
-        found = proven(differing, self.registration, "quickstart-digits", self.ledger, self.now)
+        differing = ledger.compare_code(self.registration.pins, self.pins)
+        found = add_proofs(differing, self.registration, "quickstart-digits", self.ledger, self.now)
         assert found.numbers is not None and found.judgement is None
         return found.numbers
 
@@ -59,7 +59,7 @@ def test_the_same_bits_are_told_with_the_run_and_the_device(tmp_path: Path) -> N
     trail = Trail(tmp_path)
     shown = f"run {trail.run.digest[:12]}, trained again with this code on a card, came to the same bits"
     assert trail.numbers().endswith(f": the numbers could differ; {shown}")
-    told = proven_since_first((LINE,), "quickstart-digits", trail.ledger, trail.now)
+    told = add_proofs_since_first((LINE,), "quickstart-digits", trail.ledger, trail.now)
     assert told == (f"{LINE}; {shown}",)
 
 
@@ -69,7 +69,7 @@ def test_neither_other_bits_nor_a_replication_by_other_code_shows_anything(tmp_p
     ):
         trail = Trail(tmp_path / str(number), **more)  # type: ignore[arg-type]
         assert trail.numbers().endswith(": the numbers could differ")
-        assert proven_since_first((LINE,), "quickstart-digits", trail.ledger, trail.now) == (LINE,)
+        assert add_proofs_since_first((LINE,), "quickstart-digits", trail.ledger, trail.now) == (LINE,)
 
 
 @pytest.mark.parametrize(
@@ -98,6 +98,6 @@ def test_what_a_finished_run_shows_by_its_results(
     lines = ["the code that trains and measures differs from the registered one (x): the numbers could differ"]
     now = {"environment": trail.now.model_dump(mode="json"), "pins": trail.pins.model_dump(mode="json")}
     started = trail.ledger.append("run_started", trail.run.body | now | {"deviations": lines} | changes)
-    (line,) = tried(trail.registration.pins, started, trail.ledger, results)
+    (line,) = describe_trials(trail.registration.pins, ledger.read_start(started), trail.ledger, results)
     assert line.startswith(told)
     assert (trail.run.digest[:12] in line) == ("replicate" not in line and "yet" not in line)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import ledger, pipeline, spec
+from harness import ledger, spec
 from harness.errors import UsageError
-from harness.pipeline import Settings
+from harness.pipeline.check import check_files
+from harness.pipeline.project import Projects, Settings
 
 ROOT = Path(__file__).parents[3]
 ORIGINAL = ROOT / "tests/corpus/valid/mode2_direction.yaml"
@@ -38,7 +39,7 @@ def project(tmp_path: Path) -> Path:
 
 def register(path: Path, verdicts: Path) -> None:
     loaded = spec.load(path)
-    pins = ledger.pins(loaded.hypothesis, ROOT / "templates")
+    pins = ledger.pin_code(loaded.hypothesis, ROOT / "templates")
     ledger.register(ledger.Ledger(verdicts), loaded.raw, loaded.claims_raw, loaded.hypothesis, pins)
 
 
@@ -49,7 +50,7 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def found(project: Path, against: str | None = "HEAD") -> list[tuple[str, int, str, str]]:
-    report = pipeline.check([project / "hypotheses"], Settings(), against)
+    report = check_files([project / "hypotheses"], Projects(Settings()), against)
     return [(Path(f.file).name, f.line, f.severity, f.message) for f in report.findings]
 
 
@@ -78,7 +79,7 @@ def test_a_changed_threshold_is_refused_at_its_place(project: Path) -> None:
 
 def test_another_number_of_seeds_is_not_sent_to_an_amendment_that_refuses_it(project: Path) -> None:
     edit(project / "hypotheses" / ORIGINAL.name, "count: 10", "count: 12")
-    report = pipeline.check([project / "hypotheses"], Settings(), "HEAD")
+    report = check_files([project / "hypotheses"], Projects(Settings()), "HEAD")
     (finding,) = [f for f in report.findings if f.rule == "amendment"]
     assert finding.message.startswith("seeds.count was registered on")
     assert finding.remedy.startswith("undo the change, or ask it under a new id")
@@ -118,7 +119,7 @@ def test_renaming_is_another_roll_of_the_dice_unless_it_is_said(project: Path) -
     assert (name, severity) == (path.name, "warning")
     assert message.startswith("decision 'angle' asks the same question as 'mode2-direction', registered on")
     edit(path, "Accuracies of earlier", "This replicates mode2-direction. Accuracies of earlier")
-    report = pipeline.check([path], Settings(verdicts=project / "verdicts"))
+    report = check_files([path], Projects(Settings(verdicts=project / "verdicts")))
     assert report.findings == ()
 
 

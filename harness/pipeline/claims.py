@@ -11,58 +11,64 @@ from pathlib import Path
 
 from harness import claims, ledger, spec
 from harness.errors import UsageError
-from harness.ledger import Event, Ledger
+from harness.ledger import Event, Ledger, StartedRun
+from harness.ledger.bodies import VerdictBody, WalkBackBody
 from harness.records import Banner, Change, Claims, ClaimStanding, Implication, Move
 from harness.spec import Loaded
 
 
 @dataclass(frozen=True)
 class Table:
-    """How all claims stand after some verdicts."""
+    """All claims as they stand after some verdicts."""
 
     claims: Claims
-    """Of the file, then those that a verdict moved and that are not in it any more."""
+    """The claims of the file, then those that a verdict moved and that are not in it any more."""
     standings: dict[str, ClaimStanding]
+    """Claim → how it stands."""
     changes: tuple[Change, ...]
+    """Changes by the verdicts, in ledger order."""
     moves: tuple[Move, ...]
+    """Moves of claims, one per verdict, in ledger order."""
     notes: dict[str, str]
     """Claim → what was done to its wording since a verdict moved it."""
 
 
 @dataclass(frozen=True)
 class Prospect:
-    """What a hypothesis would do to the claims, looked at beforehand."""
+    """The claims as some supposed outcomes would leave them."""
 
     now: Table
+    """The claims as they stand."""
     then: Table
+    """The claims as they would stand."""
     changes: tuple[Change, ...]
-    """Against now."""
+    """The changes from one to the other."""
     concerned: tuple[tuple[Move, Banner], ...]
     """Verdicts of today that would get a banner."""
 
 
-def claims_table(path: Path, verdicts: Path) -> Table:
-    """How the claims of a claims file stand by the verdicts of a trail.
+def read_claims(file: Path, trail: Ledger) -> Table:
+    """Read the claims of a claims file, and how they stand by the verdicts of a trail.
 
     Raises:
         InvalidHypothesis, UsageError: the claims file cannot be read.
         Tampered: as ``Ledger.events``.
     """
-    return _table(spec.load_claims(path), moves(Ledger(verdicts)))
+    return _tabulate(spec.load_claims(file), list_moves(trail))
 
 
-def prospect(path: Path, verdicts: Path, outcomes: Sequence[tuple[str, str]]) -> Prospect:
-    """The claims as they would stand if hypotheses, from files beside the claims file, had these outcomes.
+def suppose_outcomes(file: Path, trail: Ledger, outcomes: Sequence[tuple[str, str]]) -> Prospect:
+    """Tell how the claims would stand if hypotheses, from files beside the claims file, had these outcomes.
 
     Raises:
         UsageError: no such hypothesis, or it has no such outcome.
     """
-    known = spec.load_claims(path)
-    done = moves(Ledger(verdicts))
-    loaded = {one.hypothesis.id: one for one in spec.load_folder([path.parent]).loaded}
+    known = spec.load_claims(file)
+    done = list_moves(trail)
+    loaded = {one.hypothesis.id: one for one in spec.load_folder([file.parent]).loaded}
     supposed = list(done)
     for name, outcome in outcomes:
-        implication = _implication(loaded, name, outcome, path.parent)
+        implication = _find_implication(loaded, name, outcome, file.parent)
         earlier = frozenset(move.verdict for move in supposed)
         supposed.append(
             Move(
@@ -76,7 +82,7 @@ def prospect(path: Path, verdicts: Path, outcomes: Sequence[tuple[str, str]]) ->
                 earlier=earlier,
             )
         )
-    now, then = _table(known, done), _table(known, tuple(supposed))
+    now, then = _tabulate(known, done), _tabulate(known, tuple(supposed))
     concerned = []
     for move in done:
         before = claims.find_banners(known, done, move.verdict)
@@ -85,18 +91,17 @@ def prospect(path: Path, verdicts: Path, outcomes: Sequence[tuple[str, str]]) ->
     return Prospect(now, then, then.changes[len(now.changes) :], tuple(concerned))
 
 
-def banner_lines(trail: Ledger, started: Event) -> tuple[str, ...]:
-    """What stands above the verdict on a judged run when it is shown, as Markdown; its file stays as it is."""
-    run = ledger.run_name(started.digest)
-    done = moves(trail)
+def write_banners(trail: Ledger, run: StartedRun) -> tuple[str, ...]:
+    """Write what stands above the verdict on a judged run when it is shown, as Markdown; its file stays as it is."""
+    done = list_moves(trail)
     by_verdict = {move.verdict: move for move in done}
-    (own,) = [move for move in done if move.run == run]
+    (own,) = [move for move in done if move.run == run.name]
     found = claims.find_banners(own.claims, done, own.verdict)
-    return tuple(told(banner, [by_verdict[verdict] for verdict in banner.because]) for banner in found)
+    return tuple(write_banner(banner, [by_verdict[verdict] for verdict in banner.because]) for banner in found)
 
 
-def told(banner: Banner, because: Sequence[Move]) -> str:
-    """A banner as a Markdown quotation. It holds ids only, nothing that a file's author could have formatted."""
+def write_banner(banner: Banner, because: Sequence[Move]) -> str:
+    """Write a banner as a Markdown quotation. It holds ids only, nothing that a file's author could have formatted."""
     causes = " and ".join(f"`{move.run}` ({move.hypothesis}: {move.outcome})" for move in because)
     start = f"this verdict {banner.did} the claim `{banner.claim}`"
     if banner.did == "walks back":
@@ -107,15 +112,15 @@ def told(banner: Banner, because: Sequence[Move]) -> str:
     return f"> **IN QUESTION**: {start}, which stands on {ground}, walked back by run {causes}."
 
 
-def moves(trail: Ledger) -> tuple[Move, ...]:
-    """Every verdict with what its registered implication does to claims, in ledger order; of a run the first counts.
+def list_moves(trail: Ledger) -> tuple[Move, ...]:
+    """List every verdict with what its registered implication does to claims, in ledger order.
+
+    Of several verdicts on a run the first counts.
 
     Raises:
         Tampered: an event or a registered file is not what was written.
     """
-    events = trail.events()
-    by_digest = {event.digest: event for event in events}
-    ancestry = ledger.Ancestry(events)
+    index = trail.index()
 
     @cache
     def implications(canonical: str) -> dict[str, Implication]:
@@ -127,22 +132,22 @@ def moves(trail: Ledger) -> tuple[Move, ...]:
         return spec.parse_claims(trail.read_object(digest))
 
     found: dict[str, Move] = {}
-    for event in events:
-        if event.type != "verdict" or event.body["run"] in found:
+    for verdict in index.entries(VerdictBody):
+        run = index.start(verdict.body.run)
+        if run is None or run.digest in found:
             continue
-        started = by_digest[event.body["run"]]
-        registration = ledger.registration_in(by_digest, started)
-        implication = implications(registration.canonical)[event.body["outcome"]]
+        registration = ledger.find_registration_of(index, run)
+        implication = implications(registration.canonical)[verdict.body.outcome]
         earlier = found.values() if implication.walks_back or implication.restores else ()
-        found[started.digest] = Move(
-            verdict=event.digest,
-            run=ledger.run_name(started.digest),
-            hypothesis=started.body["hypothesis"],
-            outcome=event.body["outcome"],
-            deviated=bool(ledger.meaningful(started.body.get("deviations", ()))),
+        found[run.digest] = Move(
+            verdict=verdict.digest,
+            run=run.name,
+            hypothesis=run.hypothesis,
+            outcome=verdict.body.outcome,
+            deviated=bool(ledger.keep_meaningful(run.body.deviations)),
             implication=implication,
             claims=registered_claims(registration.claims),
-            earlier=frozenset(move.verdict for move in earlier if ancestry.before(move.verdict, event.digest)),
+            earlier=frozenset(move.verdict for move in earlier if index.before(move.verdict, verdict.digest)),
         )
     return tuple(found.values())
 
@@ -153,31 +158,31 @@ def append_walk_backs(trail: Ledger) -> tuple[Event, ...]:
     They are owed by the verdict just entered, or by an earlier one if a process was killed between the two.
     """
     with trail.locked():
-        done = moves(trail)
-        noticed = {event.body["verdict"] for event in trail.events() if event.type == "walk_back"}
+        done = list_moves(trail)
+        noticed = {notice.body.verdict for notice in trail.index().entries(WalkBackBody)}
         owed = [move for move in done if move.implication.walks_back and move.verdict not in noticed]
-        return tuple(trail.append("walk_back", walk_back_body(move, done)) for move in owed)
+        return tuple(trail.record(describe_walk_back(move, done)) for move in owed)
 
 
-def walk_back_body(move: Move, done: Sequence[Move]) -> dict[str, object]:
-    """What the notice of a verdict says: it follows from the verdict and those before it."""
+def describe_walk_back(move: Move, done: Sequence[Move]) -> WalkBackBody:
+    """Describe what the notice of a verdict says: it follows from the verdict and those before it."""
     moved = claims.find_consequences(move.claims, move.implication)
     fallen = {*moved.walked_back, *moved.in_question}
-    return {
-        "verdict": move.verdict,
-        "hypothesis": move.hypothesis,
-        "outcome": move.outcome,
-        "claims": moved.walked_back,
-        "in_question": moved.in_question,
-        "concerns": [
+    return WalkBackBody(
+        verdict=move.verdict,
+        hypothesis=move.hypothesis,
+        outcome=move.outcome,
+        claims=moved.walked_back,
+        in_question=moved.in_question,
+        concerns=tuple(
             other.verdict
             for other in done
             if other.verdict in move.earlier and fallen & {*other.implication.supports, *other.implication.restores}
-        ],
-    }
+        ),
+    )
 
 
-def _table(known: Claims, done: tuple[Move, ...]) -> Table:
+def _tabulate(known: Claims, done: tuple[Move, ...]) -> Table:
     everything = claims.find_known_claims(known, done)
     notes = {}
     for move in done:
@@ -189,7 +194,7 @@ def _table(known: Claims, done: tuple[Move, ...]) -> Table:
     return Table(everything, claims.replay_verdicts(known, done), claims.find_changes(known, done), done, notes)
 
 
-def _implication(loaded: dict[str, Loaded], name: str, outcome: str, folder: Path) -> Implication:
+def _find_implication(loaded: dict[str, Loaded], name: str, outcome: str, folder: Path) -> Implication:
     if name not in loaded:
         near = difflib.get_close_matches(name, loaded, n=1)
         raise UsageError(

@@ -1,0 +1,126 @@
+"""Attempts at a hypothesis: what became of each, and which one a name stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from harness.errors import UsageError
+from harness.ledger.bodies import LookBody, PilotBody, RunAbortedBody, RunFailedBody, RunFinishedBody, VerdictBody
+from harness.ledger.differing import keep_meaningful
+from harness.ledger.events import Ledger
+from harness.ledger.index import Closing, Entered, Entry, StartedRun, name_run
+from harness.records import Attempt, Record
+
+SHORTEST_RUN = 4  # digits that a person must give to name a run
+STATUS: Mapping[type[Record], Literal["finished", "failed", "aborted"]] = {
+    RunFinishedBody: "finished",
+    RunFailedBody: "failed",
+    RunAbortedBody: "aborted",
+}
+"""Body of the event that ends an attempt → what became of the attempt."""
+
+
+def list_attempts(ledger: Entered, hypothesis_id: str) -> tuple[Attempt, ...]:
+    """Return all attempts at a hypothesis in ledger order, pilots among them; nothing is left out.
+
+    If two branches closed the same attempt, or judged it, the first in ledger order counts.
+
+    Raises:
+        Tampered: as ``Ledger.events``.
+    """
+    index = ledger.index()
+    found = []
+    for digest in index.attempts_and_pilots(hypothesis_id):
+        entry, end, verdict = index.entry(digest), next(iter(index.closings(digest)), None), index.verdict(digest)
+        assert entry is not None
+        found.append(
+            Attempt(
+                run=name_run(digest),
+                status="pilot" if isinstance(entry.body, PilotBody) else name_status(end),
+                started=entry.claimed_time,
+                outcome=verdict.body.outcome if verdict else None,
+                reason=end.body.reason if end and isinstance(end.body, RunFailedBody | RunAbortedBody) else None,
+            )
+        )
+    return tuple(found)
+
+
+def name_status(end: Entry[Closing] | None) -> Literal["finished", "failed", "aborted", "open"]:
+    """Return what became of an attempt by the event that ended it, if one did."""
+    return "open" if end is None else STATUS[type(end.body)]
+
+
+def find_deviating(ledger: Ledger, hypothesis_id: str) -> frozenset[str]:
+    """Return the short names of the attempts that deviate from what was registered, by their own first event.
+
+    Raises:
+        Tampered: as ``Ledger.events``.
+    """
+    starts = ledger.index().starts(hypothesis_id)
+    return frozenset(start.name for start in starts if keep_meaningful(start.body.deviations))
+
+
+def list_open_attempts(ledger: Ledger, hypothesis_id: str) -> tuple[StartedRun, ...]:
+    """Return the attempts at a hypothesis that no event closes, in ledger order: to be resumed or closed.
+
+    Raises:
+        Tampered: as ``Ledger.events``.
+    """
+    index = ledger.index()
+    return tuple(start for start in index.starts(hypothesis_id) if not index.closings(start.digest))
+
+
+def list_looks(ledger: Ledger, run: str) -> tuple[LookBody, ...]:
+    """Return the looks that a run, named by its full digest, took, in ledger order.
+
+    Raises:
+        Tampered: as ``Ledger.events``.
+    """
+    return tuple(look.body for look in ledger.index().looks(run))
+
+
+def find_attempt(ledger: Ledger, name: str) -> StartedRun:
+    """Find the attempt whose digest begins with ``name``.
+
+    Raises:
+        UsageError: none does, or several do.
+        Tampered: as ``Ledger.events``.
+    """
+    found = [start for start in ledger.index().starts() if start.digest.startswith(name)]
+    if len(found) != 1 or len(name) < SHORTEST_RUN:
+        problem = "no attempt's digest begins" if not found else "it takes more digits to tell which attempt begins"
+        raise UsageError(
+            f"{problem} with {name!r}", where=str(ledger.root), remedy="harness show HYPOTHESIS --history lists them"
+        )
+    return found[0]
+
+
+def list_recorded_files(ledger: Ledger, run: str) -> dict[str, str]:
+    """Return file below the run's folder → digest, as the first verdict on a run, named by its full digest, has it."""
+    verdict = ledger.index().verdict(run)
+    assert verdict is not None
+    return dict(verdict.body.files)
+
+
+def find_judged(ledger: Ledger, name: str) -> StartedRun:
+    """Find the attempt of a hypothesis's last verdict, or the judged one whose first digits are ``name``.
+
+    Raises:
+        UsageError: nothing of that name was judged.
+        Tampered: as ``Ledger.events``.
+    """
+    index = ledger.index()
+    starts = [index.start(verdict.body.run) for verdict in index.entries(VerdictBody)]
+    judged = [start for start in starts if start is not None]
+    for start in reversed(judged):
+        if name == start.hypothesis or (len(name) >= SHORTEST_RUN and start.digest.startswith(name)):
+            return start
+    known = sorted({start.hypothesis for start in judged})
+    raise UsageError(
+        f"there is no verdict on {name!r}",
+        where=str(ledger.root),
+        remedy=f"verdicts here are on: {', '.join(known)}"
+        if known
+        else "name the trail's folder with --verdicts, or run a hypothesis first",
+    )

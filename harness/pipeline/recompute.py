@@ -1,0 +1,123 @@
+"""Step 6 of an audit: everything that follows from registered texts and results, computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from harness import inference, ledger
+from harness.ledger import Ledger
+from harness.ledger.audit import AuditFinding, Evidence
+from harness.ledger.bodies import AmendedBody, RegisteredBody, ReplicatedBody, WalkBackBody
+from harness.ledger.index import Entry, Fixing, StartedRun
+from harness.pipeline.bounded import run_bounded
+from harness.pipeline.claims import describe_walk_back, list_moves
+from harness.pipeline.meaning import describe_error, has_same_meaning
+from harness.pipeline.reverdict import judge_again
+from harness.pipeline.run_files import read_run
+from harness.records import Hypothesis, Measurements, Provenance
+
+
+def recompute(evidence: Evidence) -> Iterator[AuditFinding]:
+    """Yield a finding for each text, verdict, report of a rerun and notice of a walk-back that differs now."""
+    yield from _check_texts(evidence)
+    if evidence.mended:
+        return  # step 1 told it; what judges again would refuse the same files once more
+    _load()
+    for run, verdict in evidence.index.judged():
+        where = evidence.files.shown(run.folder)
+        try:
+            again = run_bounded(partial(judge_again, run.digest, Ledger(evidence.files.root)), describe_error)
+        except Exception as error:  # a hostile trail may do anything but end an audit
+            what = f"it could not be judged again: {describe_error(error)}"
+            yield AuditFinding("not-recomputed", what, where, hypothesis=run.hypothesis)
+            continue
+        if again.outcome != verdict.body.outcome:
+            what = "the recomputed outcome is not the one that was entered"
+            yield AuditFinding("outcome-differs", what, where, again.outcome, verdict.body.outcome, run.hypothesis)
+        for name in again.differing:
+            what = f"{name} does not come out again"
+            yield AuditFinding("page-differs", what, f"{where}/{name}", hypothesis=run.hypothesis)
+        for code, names in (("rounded", again.rounded), ("redrawn", again.redrawn)):
+            if names:
+                what = (
+                    f"{', '.join(names)}: {'the same but for last digits' if code == 'rounded' else 'drawn otherwise'}"
+                )
+                yield AuditFinding(code, what, where, hypothesis=run.hypothesis)
+    yield from _check_reruns(evidence)
+    yield from _check_walk_backs(evidence)
+
+
+def _load() -> None:
+    """Load what judging needs here, once, instead of in each run's own process."""
+    import jinja2.sandbox  # noqa: F401
+
+    for record in (Hypothesis, Measurements, Provenance):
+        record.model_rebuild()
+
+
+def _check_texts(evidence: Evidence) -> Iterator[AuditFinding]:
+    """Check every registered text against the canonical form beside it."""
+    kept = {path.removeprefix("objects/sha256/") for path in evidence.files.paths}
+    fixing: tuple[Entry[Fixing], ...] = (*evidence.index.entries(RegisteredBody), *evidence.index.entries(AmendedBody))
+    for digest, body in ((entry.digest, entry.body) for entry in fixing):
+        if {body.raw, body.canonical, body.claims} <= kept and not has_same_meaning(evidence, body.raw, body):
+            what = "the registered text does not mean what the registered canonical form says"
+            where = evidence.at(digest)
+            yield AuditFinding("text-differs", what, where, body.canonical, body.raw, body.hypothesis)
+
+
+def _check_reruns(evidence: Evidence) -> Iterator[AuditFinding]:
+    """Check what other machines reported of their reruns against the results that they left."""
+    for rerun in evidence.index.entries(ReplicatedBody):
+        body = rerun.body
+        where, hypothesis = evidence.at(rerun.digest), evidence.index.subject(rerun.digest)
+        start = evidence.index.start(body.run)
+        if start is None or evidence.index.verdict(body.run) is None:
+            what = "a rerun of a run that has no verdict"
+            yield AuditFinding("replication-differs", what, where, hypothesis=hypothesis)
+            continue
+        try:
+            expected, agreement, outcome = run_bounded(partial(_describe_rerun, evidence, start, body), describe_error)
+        except Exception as error:
+            what = f"a rerun could not be compared again: {describe_error(error)}"
+            yield AuditFinding("not-recomputed", what, where, hypothesis=hypothesis)
+            continue
+        owed = f"{expected} expected, agreement: {agreement}, outcome: {outcome}"
+        got = f"{body.expected} expected, agreement: {body.agreement}, outcome: {body.outcome}"
+        if owed != got:
+            what = "what a rerun reported does not follow from its results"
+            yield AuditFinding("replication-differs", what, where, owed, got, hypothesis)
+
+
+def _describe_rerun(evidence: Evidence, start: StartedRun, body: ReplicatedBody) -> tuple[str, str, str]:
+    """Return what a rerun's event should say: what was expected, how far it agrees, its outcome."""
+    run = read_run(Ledger(evidence.files.root), body.run)
+    hypothesis = run.registered.hypothesis
+    before = inference.decide(hypothesis, run.measurements)
+    expected = "statistics" if ledger.list_rerun_changes(start.body, body) else "bits"
+    if body.results == evidence.files.digest(f"{start.folder}/results.json"):
+        return expected, "bits", before.outcome
+    again = Measurements.model_validate_json(evidence.files.read(f"objects/sha256/{body.results}"))
+    now = inference.decide(hypothesis, again)
+    same = (again.registration, again.seeds) == (run.measurements.registration, run.measurements.seeds)
+    agrees = same and not inference.list_disagreements(before, now, hypothesis.replication.level)
+    return expected, "statistics" if agrees else "none", now.outcome
+
+
+def _check_walk_backs(evidence: Evidence) -> Iterator[AuditFinding]:
+    """Check the notices of walk-backs: they follow from the verdicts, and every other notice is wrong."""
+    notices = evidence.index.entries(WalkBackBody)
+    if not notices:
+        return
+    try:
+        done = {move.verdict: move for move in list_moves(Ledger(evidence.files.root))}
+    except Exception as error:
+        what = f"the standing of claims could not be computed: {describe_error(error)}"
+        yield AuditFinding("not-recomputed", what, evidence.at(notices[0].digest))
+        return
+    for notice in notices:
+        move = done.get(notice.body.verdict)
+        if move is None or describe_walk_back(move, list(done.values())) != notice.body:
+            what, where = "a notice of a walk-back does not follow from its verdict", evidence.at(notice.digest)
+            yield AuditFinding("walk-back-differs", what, where, hypothesis=notice.body.hypothesis)

@@ -1,0 +1,143 @@
+"""A stored run judged again: as it was registered or, to see what hangs on that, otherwise."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness import inference, verdict
+from harness.errors import UsageError
+from harness.ledger import Ledger, LookBody
+from harness.pipeline.garbage import pause_collection
+from harness.pipeline.judge import render_verdict
+from harness.pipeline.run_files import read_file, read_run
+from harness.records import Decision, Hypothesis, Measurements, Registered
+from harness.system.storage import write_atomic
+from harness.wording import exact
+
+ROUNDING = 1e-9  # relative difference of statistics that two machines may have
+
+
+@dataclass(frozen=True)
+class Recomputed:
+    """A verdict computed again from what is stored."""
+
+    folder: Path
+    outcome: str
+    differing: tuple[str, ...]
+    """Files that came out otherwise than stored."""
+    rounded: tuple[str, ...]
+    """Files with the same content whose numbers differ in their last digits: another machine adds in another order."""
+    redrawn: tuple[str, ...]
+    """Figures with other bytes: another version of matplotlib draws the same numbers otherwise."""
+    drawn: bool
+    """True if the figures were drawn again."""
+    added: tuple[str, ...] = ()
+    """Figures that the run did without, and that are in its folder now."""
+
+
+@pause_collection()
+def judge_again(name: str, trail: Ledger, *, figures: bool = False) -> Recomputed:
+    """Judge a stored run again from its registration, results.json and env.json: no torch, no data, no training.
+
+    The verdict is a pure function of these and of the run's template, so its text must come out to the same bytes, and
+    its numbers too but for a last digit on another machine. Figures are drawn again only if asked for: it takes longer
+    than all else, and another matplotlib draws otherwise, so that nothing rests on it. Those that could not be drawn
+    when the verdict was written are put into the run's folder then; the ledger names them nowhere.
+
+    Raises:
+        UsageError, Tampered: as ``read_run``.
+    """
+    found = read_run(trail, name)
+    folder, hypothesis = found.folder, found.registered.hypothesis
+    version = json.loads(read_file(folder / "verdict.json"))["v"]
+    decision = verdict.worded(hypothesis, inference.decide(hypothesis, found.measurements), version)
+    files = render_verdict(
+        found.registered,
+        found.measurements,
+        decision,
+        found.provenance,
+        found.templates,
+        version=version,
+        figures=figures,
+    )
+    differing = find_other_looks(found.looks, hypothesis, found.measurements, decision)
+    rounded, redrawn, added = [], [], []
+    for file, data in sorted(files.items()):
+        if file in found.provenance.undrawn:
+            write_atomic(folder / file, data)
+            added.append(file)
+            continue
+        before = read_file(folder / file)
+        if before != data:
+            if file.endswith(".svg"):
+                redrawn.append(file)
+            elif file.endswith(".json") and is_close(json.loads(before), json.loads(data)):
+                rounded.append(file)
+            else:
+                differing.append(file)
+    return Recomputed(folder, decision.outcome, tuple(differing), tuple(rounded), tuple(redrawn), figures, tuple(added))
+
+
+def find_other_looks(
+    recorded: Sequence[LookBody], hypothesis: Hypothesis, measurements: Measurements, decision: Decision
+) -> list[str]:
+    """Name the looks that don't follow from the results as the ledger tells them: ``ledger: the look at 5 seeds``."""
+    entered = {look.seeds: look for look in recorded}
+    wrong = [seeds for seeds in entered if seeds not in {look.seeds for look in decision.looks}]
+    for look in decision.looks:
+        before = entered.get(look.seeds)
+        last = look.outcome != "inconclusive" or look.seeds == hypothesis.looks[-1]
+        results = hashlib.sha256(measurements.first(look.seeds).to_json().encode()).hexdigest()
+        if (
+            before is None
+            or (before.outcome, before.results) != (look.outcome if last else None, results)
+            or not is_close(before.p, look.p)
+        ):
+            wrong.append(look.seeds)
+    return [f"ledger: the look at {seeds} seeds" for seeds in sorted(wrong)]
+
+
+def is_close(one: Any, other: Any) -> bool:
+    """Tell whether two JSON values are the same up to 1e-9 of their numbers."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(is_close(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(is_close(a, b) for a, b in zip(one, other, strict=True))
+    if isinstance(one, float) and isinstance(other, float | int) and not isinstance(other, bool):
+        return math.isclose(one, other, rel_tol=ROUNDING, abs_tol=1e-300)
+    return type(one) is type(other) and bool(one == other)
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """Outcomes of a stored run under other criteria and levels; nothing of it is kept."""
+
+    folder: Path
+    registered: Registered
+    alternatives: tuple[inference.Alternative, ...]
+
+
+def analyse_sensitivity(
+    name: str, trail: Ledger, criteria: Sequence[str] = (), alphas: Sequence[float] = ()
+) -> Sensitivity:
+    """Decide a stored run under other criteria (all of them, if none is named) and other levels.
+
+    Raises:
+        UsageError: a criterion or a level that does not exist, or as ``read_run``.
+        Tampered: as ``read_run``.
+    """
+    known = inference.list_criteria()
+    if unknown := [name for name in criteria if name not in known]:
+        remedy = f"criteria: {', '.join(known)}"
+        raise UsageError(f"there is no criterion {unknown[0]!r}", where="--criterion", remedy=remedy)
+    if odd := [alpha for alpha in alphas if not 0 < alpha < 0.5]:
+        raise UsageError(f"{exact(odd[0])} is no level", where="--alpha", remedy="give a number above 0 and below .5")
+    found = read_run(trail, name)
+    made = inference.sensitivity(found.registered.hypothesis, found.measurements, criteria or known, alphas)
+    return Sensitivity(found.folder, found.registered, made)

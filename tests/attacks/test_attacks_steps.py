@@ -71,6 +71,7 @@ SHOWN_ELSEWHERE = (
     "a file that a verdict names cannot be read",
     "AuditFinding('line-ends'",  # needs git, or a disk: test_attacks_carried.py
     "AuditFinding('left-out'",
+    "str(other.place)",  # needs another trail: test_e2e_second.py
     "an anchor by",  # takes keys: test_attacks_anchors.py
     "AuditFinding(code, what, where, expected, got)",  # of ``_problem``, whose callers are looked at
 )

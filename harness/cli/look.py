@@ -47,15 +47,17 @@ def list_hypotheses(
     ] = False,
 ) -> None:
     """List hypotheses with their registration, attempts and last outcome."""
-    from harness.pipeline import families, overview
+    from harness.pipeline.overview import list_hypotheses as find_hypotheses
     from harness.pipeline.project import Projects
 
     as_json = wants_json(form)
     paths = paths or [find_hypotheses_here()]
     projects = Projects(collect_settings(verdicts=verdicts))
-    found = overview.list_hypotheses(paths, projects)
+    found = find_hypotheses(paths, projects)
     if family:
-        _print_families(families.list_families(paths, found.loaded, projects), as_json)
+        from harness.pipeline.families import list_families
+
+        _print_families(list_families(paths, found.loaded, projects), as_json)
         return
     if as_json:
         print(json.dumps([_plain(row) for row in found.rows], indent=1, ensure_ascii=False))

@@ -29,6 +29,11 @@ def page(files: dict[str, bytes]) -> str:
     return files["verdict.md"].decode()
 
 
+def told(*records: Any) -> dict[str, bytes]:
+    """The files without figures, which take most of the time: for tests that look at words only."""
+    return render(*records, Form(figures=False))
+
+
 @pytest.fixture(scope="module")
 def decided() -> dict[str, bytes]:
     return render(*samples.decided())
@@ -147,7 +152,7 @@ def test_json_holds_every_number(decided: dict[str, bytes]) -> None:
 
 def test_numbers_in_the_text_are_the_records() -> None:
     args = samples.margin(REAL)
-    text, part = page(render(*args)), args[2].decisions[0]
+    text, part = page(told(*args)), args[2].decisions[0]
     mean, low, high = re.search(r"is \*\*([\d.]+) pp\*\*, 90% interval ([\d.]+) to ([\d.]+) pp", text).groups()  # type: ignore[union-attr]
     assert [float(mean), float(low), float(high)] == pytest.approx([part.estimand.mean, *part.interval], abs=0.005)
     assert 'The decision\'s p is the largest of those outside "real": p = .0023.' in text
@@ -164,7 +169,7 @@ def test_numbers_in_the_text_are_the_records() -> None:
 
 
 def test_inconclusive_names_what_blocks_and_how_many_seeds() -> None:
-    text = page(render(*samples.margin(OPEN, boundary=25.0, seeds_needed=13, seeds_needed_pessimistic=27)))
+    text = page(told(*samples.margin(OPEN, boundary=25.0, seeds_needed=13, seeds_needed_pessimistic=27)))
     assert '**The outcome is inconclusive: the prediction, "real", was neither shown nor excluded.**' in text
     assert 'own band is .12; the boundary that blocks a decision is 25 pp. Not excluded: "partial" and "real".' in text
     assert "About 13 seeds in all" in text and "27 with the standard deviation" in text
@@ -172,7 +177,7 @@ def test_inconclusive_names_what_blocks_and_how_many_seeds() -> None:
 
 
 def test_other_outcome_than_predicted() -> None:
-    text = page(render(*samples.margin((2.0, 1.5, 2.2, 1.9, 2.4))))
+    text = page(told(*samples.margin((2.0, 1.5, 2.2, 1.9, 2.4))))
     assert '**The outcome is "artifact"; the prediction, "real", was not borne out.**' in text
     assert (
         "| scale-collapse | Vanilla DFA lets the residual stream grow without bound. | **falls**: walked back |" in text
@@ -186,12 +191,12 @@ def test_invalid_by_guard() -> None:
         update={"p": 1.0, "p_reverse": 2**-10}
     )
     invalid = judged.model_copy(update={"outcome": "invalid", "guards": (guard,), "p": None})
-    text = page(render(fixed, measured, invalid, provenance, moved))
+    text = page(told(fixed, measured, invalid, provenance, moved))
     assert "**The outcome is invalid: the run cannot answer the question" in text
     assert "| 4.00e-10 | 0 of 10 | exact sign test, p = 1, α = .05 | **violated** |" in text
     assert "(reverse test: p = .00098). The BP gradient is at the floor" in text
     assert "**That would be this decision by itself; the guards or the seeds say otherwise.**" in text
-    assert "That would be this decision" not in page(render(fixed, measured, judged, provenance, moved))
+    assert "That would be this decision" not in page(told(fixed, measured, judged, provenance, moved))
 
 
 def test_diverged_seeds() -> None:
@@ -264,7 +269,7 @@ def test_several_decisions() -> None:
     assert "\n- direction, cosine of" in head
 
     said = judged.model_copy(update={"outcome": "inconclusive", "combination": "All hold (largest p = 0.00234)."})
-    text = page(render(fixed, samples.measurements(fixed), said, samples.provenance(), samples.moves(found)))
+    text = page(told(fixed, samples.measurements(fixed), said, samples.provenance(), samples.moves(found)))
     assert "### Together\n\nAll hold (largest p = 0.00234).\n" in text
     assert '**The outcome is inconclusive: the prediction, "confirmed", was not shown.**' in text
 
@@ -292,7 +297,7 @@ def test_warnings_for_the_reader() -> None:
     provenance = samples.provenance(
         deviations=("The bands were amended after a run.",), hand_picked_seeds=True, dirty=True, dirty_digest="f" * 64
     )
-    text = page(render(fixed, measured.model_copy(update={"data": data}), judged, provenance, moved))
+    text = page(told(fixed, measured.model_copy(update={"data": data}), judged, provenance, moved))
     head, rest = text.split("## The question")
     assert (
         "deviated from its registration" in head
@@ -314,7 +319,7 @@ def test_earlier_pilots_are_prior_data(decided: dict[str, bytes]) -> None:
     fixed, measured, judged, provenance, moved = samples.decided()
     pilots = tuple(Attempt(run=f"{i:012x}", status="pilot", started="2026-03-30T08:00:00Z") for i in range(2))
     more = provenance.model_copy(update={"attempts": (*pilots, *provenance.attempts)})
-    text = page(render(fixed, measured, judged, more, moved))
+    text = page(told(fixed, measured, judged, more, moved))
     assert "+5.5 pp over vanilla. The ledger holds 2 pilot runs of this hypothesis: they are prior data too.\n" in text
 
 
@@ -332,7 +337,7 @@ def test_what_only_the_author_can_say_is_told_as_the_authors_word(level: str, sa
     seen = fixed.hypothesis.prior_data_seen.model_copy(update={"level": level})
     seeds = fixed.hypothesis.seeds.model_copy(update={"justification": "Ten are enough."})
     form = fixed.hypothesis.model_copy(update={"prior_data_seen": seen, "seeds": seeds})
-    text = page(render(fixed.model_copy(update={"hypothesis": form}), measured, judged, provenance, moved))
+    text = page(told(fixed.model_copy(update={"hypothesis": form}), measured, judged, provenance, moved))
     assert f"- **Earlier data** on this question: the author declares that {said}." in text
     assert "Why this many, as the author says: Ten are enough." in text
     assert "**What it means**, in the words of the registration: " in text
@@ -355,7 +360,7 @@ def test_where_it_comes_from_and_how_to_check(decided: dict[str, bytes]) -> None
 
 def test_provenance_without_a_code_digest_is_printed_as_before() -> None:
     fixed, measured, judged, _, moved = samples.margin(REAL)
-    files = render(fixed, measured, judged, samples.provenance(code=""), moved)
+    files = told(fixed, measured, judged, samples.provenance(code=""), moved)
     assert "code SHA-256" not in page(files) and "code" not in json.loads(files["verdict.json"])["provenance"]
 
 
@@ -416,7 +421,7 @@ def test_hostile_text_stays_text() -> None:
 
 def test_a_template_folder_is_used(tmp_path: Path) -> None:
     (tmp_path / "verdict.md.j2").write_text("{{ decision.outcome }}: {{ decision.p | p }}\n")
-    assert page(render(*samples.margin(REAL), Form(tmp_path))) == "real: .0023\n"
+    assert page(render(*samples.margin(REAL), Form(tmp_path, figures=False))) == "real: .0023\n"
 
 
 @pytest.mark.parametrize(
@@ -461,7 +466,7 @@ EXPLAINED = (
 
 
 def test_what_several_decisions_share_is_explained_once() -> None:
-    one, three = (page(render(*samples.alike(count))) for count in (1, 3))
+    one, three = (page(told(*samples.alike(count))) for count in (1, 3))
     for text in EXPLAINED:
         assert one.count(text) >= 1 and three.count(text) <= one.count(text) + (text == "How to read"), text
     assert three.count("| first | real |") == three.count("| third | real |") == 1  # all in one table
@@ -470,9 +475,7 @@ def test_what_several_decisions_share_is_explained_once() -> None:
 
 def test_a_p_value_reads_alike_in_tables_and_sentences() -> None:
     fixed, measured, judged, provenance, moved = samples.margin((31.2, 31.1, 31.3, 31.0, 31.4), steps=("One.",))
-    text = page(
-        render(fixed, measured, judged.model_copy(update={"summary": "It is so (p < 1e-6)."}), provenance, moved)
-    )
+    text = page(told(fixed, measured, judged.model_copy(update={"summary": "It is so (p < 1e-6)."}), provenance, moved))
     assert "It is so (p < 1e-6)." in text and " | < 1e-6 | yes |" in text
     assert not re.search(r"&lt;|e-0\d| p = 0\.|α = 0\.", text)
 
@@ -486,7 +489,7 @@ def test_the_arms_own_settings_are_told_by_what_differs() -> None:
     arms[third]["setup"]["evaluation"]["metrics"] = ["test_accuracy"]
     fixed, measured, judged, provenance, moved = samples.decided()
     other = fixed.hypothesis.model_validate({**found.model_dump(mode="json"), "arms": arms})
-    files = render(fixed.model_copy(update={"hypothesis": other}), measured, judged, provenance, moved)
+    files = told(fixed.model_copy(update={"hypothesis": other}), measured, judged, provenance, moved)
     table = page(files).split("## How it was trained")[1].split("## Where it comes from")[0]
     assert "| Own settings |" in table and "| lr: 0.5; Batch size: 7; Measured: test\\_accuracy, " in table
     assert re.search(r"\| Optimizer \| adamw: weight decay [^|]*schedule cosine \(lr: see the arms\) \|", table)
@@ -512,13 +515,13 @@ def test_a_logarithm_is_told_as_a_ratio_on_the_page() -> None:
 
 def test_what_differs_in_words_only_is_one_line_and_no_banner() -> None:
     fixed, measured, judged, _, moved = samples.margin(REAL)
-    text = page(render(fixed, measured, judged, samples.provenance(words="the template verdict.md.j2"), moved))
+    text = page(told(fixed, measured, judged, samples.provenance(words="the template verdict.md.j2"), moved))
     assert "deviated from its registration" not in text
     known = "None was found in code that is meant to train, measure or judge. "
     known += "What differs from the registration is meant for words"
     assert f"{known} only: the template verdict.md.j2.\n" in text
     both = samples.provenance(words="the template verdict.md.j2", deviations=("The data differ.",))
-    text = page(render(fixed, measured, judged, both, moved))
+    text = page(told(fixed, measured, judged, both, moved))
     assert "deviated from its registration" in text
     assert "- The data differ.\n- besides, in what is meant for words only: the template verdict.md.j2\n" in text
 

@@ -1,9 +1,9 @@
 """The command line as a process of its own that need not wait for PyTorch.
 
-Most of a short command's time is the import of PyTorch, so one server per pytest process has imported it, and nothing
-of harness, and forks a process for each command: with its own folder, variables, streams and exit code, in which
-harness is imported anew. Tests about how a process starts, or with variables that count from its start on, begin a
-fresh one.
+Nearly all of a short command's time is the import of PyTorch and of harness, so one server per pytest process has
+imported them, but not the command line itself, and forks a process for each command: with its own folder, variables,
+streams and exit code. Tests about how a process starts, or with variables that count from its start on, begin a fresh
+one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import runpy
 import selectors
 import socket
@@ -22,10 +23,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-LARGE = ("torch", "numpy", "pydantic", "typer", "rich.progress", "yaml", "jinja2")
+LARGE = ("torch", "numpy", "scipy.special", "pydantic", "typer", "rich.progress", "yaml", "jinja2.sandbox", "filelock")
+ANEW = ("cli", "__main__", "training.steps.kernels.triton")
+"""Parts of harness that every command imports itself: what looks at variables and streams as it is imported, and what
+only a card needs."""
 LATER = ("HARNESS_", "GIT_", "PYTEST_")
 """Beginnings of variables that nothing reads before a command starts, and below them whole names."""
-LATER_NAMES = {"COLUMNS", "LINES", "HOME", "XDG_CACHE_HOME", "NO_COLOR", "TERM"}
+LATER_NAMES = {"COLUMNS", "LINES", "HOME", "XDG_CACHE_HOME", "NO_COLOR", "TERM", "OMP_NUM_THREADS"}
 
 
 def run(
@@ -111,6 +115,7 @@ def serve(connection: socket.socket) -> None:
     """Start what is asked for, one command after another, until nobody is there to ask."""
     for name in LARGE:
         importlib.import_module(name)
+    _import_harness()
     gc.freeze()
     while True:
         size, streams, _, _ = socket.recv_fds(connection, 8, 2)
@@ -129,6 +134,17 @@ def serve(connection: socket.socket) -> None:
         connection.sendall(code.to_bytes(8, "big", signed=True))
 
 
+def _import_harness() -> None:
+    import harness
+    from harness.verdict.canvas import try_drawing
+
+    anew = tuple(f"harness.{name}" for name in ANEW)
+    for module in pkgutil.walk_packages(harness.__path__, "harness."):
+        if not module.name.startswith(anew):
+            importlib.import_module(module.name)
+    try_drawing()  # which loads matplotlib as harness does, whatever its settings are
+
+
 def become(request: dict[str, Any], streams: list[int]) -> None:
     """Be ``python -m harness.cli`` from here on."""
     null = os.open(os.devnull, os.O_RDONLY)
@@ -137,6 +153,7 @@ def become(request: dict[str, Any], streams: list[int]) -> None:
         os.close(descriptor)
     os.environ.clear()
     os.environ.update(request["environment"])
+    sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # what it was when PyTorch was loaded
     os.chdir(request["folder"])
     sys.path[0] = request["folder"]  # as of python -m, and not of this script
     sys.argv = ["harness", *request["arguments"]]

@@ -24,7 +24,26 @@ def interpreted() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         if not ON_CARD:
             patch.setenv("TRITON_INTERPRET", "1")
+            interpreter = importlib.import_module("triton.runtime.interpreter")
+            patch.setattr(interpreter, "_patch_lang", _at_launch_only(interpreter._patch_lang))
         yield
+
+
+def _at_launch_only(prepare: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a ``prepare`` that does nothing where the interpreter's functions already stand in place of Triton's.
+
+    The interpreter puts them there when a kernel is launched, and again, in vain, whenever a kernel calls a function:
+    a third of its time.
+    """
+
+    def once(function: Callable[..., Any]) -> Any:
+        language = importlib.import_module("triton.language")
+        seen = [
+            value for value in function.__globals__.values() if any(value is part for part in (language, language.core))
+        ]
+        return prepare(function) if any(language.core.is_builtin(part.load) for part in seen) else None
+
+    return once
 
 
 with interpreted():

@@ -28,7 +28,10 @@ from harness.training.steps.interface import StepKind
 from tests.unit.training.interpreted import ON_CARD
 from tests.unit.training.training_inputs import arm, cohort, digits, planned
 
-pytestmark = pytest.mark.usefixtures("interpreter")
+pytestmark = [
+    pytest.mark.usefixtures("interpreter"),
+    pytest.mark.filterwarnings("ignore::RuntimeWarning"),  # of Triton's interpreter, which is NumPy
+]
 DEVICE = "cuda" if ON_CARD else "cpu"
 WAYS: list[StepKind] = ["autograd", "kernels"] if ON_CARD else ["autograd", "explicit", "kernels"]
 SETUP: dict[str, Any] = {
@@ -37,7 +40,6 @@ SETUP: dict[str, Any] = {
     "precision": "float64",
     "model": {"name": "residual_mlp", "width": 20, "blocks": 2},
 }
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of Triton's interpreter, which is NumPy
 
 
 def dfa(clip: float | None = 1.0) -> Arm:

@@ -119,8 +119,9 @@ def _refuse_other_data(run: StartedRun, before: Measurements, equipment: Equipme
 def _train_again(
     planned: Plan, registered: Registered, before: Measurements, equipment: Equipment, work: str, session: Session
 ) -> Measurements:
-    """Train look by look, as the run was trained, and no further than the look that ended it; ``work``: a folder of
-    the hypothesis, by its name.
+    """Train look by look, as the run was trained, and no further than the look that ended it.
+
+    ``work`` is the name of a folder of the hypothesis.
     """
     hypothesis = registered.hypothesis
     folder = session.trail.root / hypothesis.id / work

@@ -16,7 +16,6 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "benchmarks", "docs", "hypotheses", "verdicts")
-FAMILIES = ("rules", "models", "metrics", "datasets", "penalties", "criteria", "beacons")
 REFERENCE = """# Reference
 
 harness is used from the command line; these pages are for those who write a plug-in, read stored results with code of
@@ -37,6 +36,18 @@ In which order they call one another: [architecture](../docs/architecture.md).
 """
 
 
+def families() -> tuple[str, ...]:
+    """Return the families of plug-ins, as the registry names them; it is read and not imported."""
+    for node in ast.parse((ROOT / "harness/plugins/registry.py").read_text(encoding="utf-8")).body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id="FAMILIES")], value=named):
+                return tuple(ast.literal_eval(named))
+    raise LookupError("harness/plugins/registry.py names no FAMILIES")
+
+
+FAMILIES = families()
+
+
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Give the reference its pages in the navigation: the families of plug-ins, then all other packages."""
     (reference,) = (entry["Reference"] for entry in config.nav or [] if "Reference" in entry)
@@ -50,13 +61,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, path, abs_src_path=str(ROOT / path)))
     for name in packages():
         files.append(File.generated(config, f"reference/{name}.md", content=reference(name)))
-    families, others = (
+    plug_ins, others = (
         "\n".join(
             f"- [`harness.{name}`]({name}.md): {summary(name)}" for name in packages() if (name in FAMILIES) is one
         )
         for one in (True, False)
     )
-    index = REFERENCE.format(families=families, packages=others)
+    index = REFERENCE.format(families=plug_ins, packages=others)
     files.append(File.generated(config, "reference/index.md", content=index))
     return files
 

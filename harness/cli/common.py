@@ -152,12 +152,11 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
 
     @wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
-        with (
-            signals.listening()
-        ):  # in a process of its own since before; where verbs are called as functions, from here
-            answered(*args, **kwargs)
+        # A process of its own has listened since it started; where verbs are called as functions, it begins here.
+        with signals.listening():
+            answer(*args, **kwargs)
 
-    def answered(*args: P.args, **kwargs: P.kwargs) -> None:
+    def answer(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             function(*args, **kwargs)
             out.flush()  # nobody may be reading any more

@@ -29,21 +29,20 @@ def named_commands() -> list[list[str]]:
     return [shlex.split(command) for command in found]
 
 
-@pytest.mark.parametrize("place", ["tests", "quick start", "pages CONTRIBUTING.md"])
-def test_ci_runs_the_readmes_two_commands_and_builds_the_pages(place: str) -> None:
+@pytest.mark.parametrize("place", [("tests",), ("quick start",), ("pages", "CONTRIBUTING.md")], ids=" ".join)
+def test_ci_runs_the_readmes_two_commands_and_builds_the_pages(place: tuple[str, ...]) -> None:
     assert block("tests")[-1] == "tests/run" and block("quick start")[-1].startswith("harness run ")
-    arguments = [place] if place in ("tests", "quick start") else place.split()
     script = (REPOSITORY / ".ci/run").read_text()
     (function,) = re.findall(r"^block\(\) .*$", script, re.MULTILINE)
     extracted = subprocess.run(
-        ["bash", "-c", f'{function}\nblock "$@"', "bash", *arguments],
+        ["bash", "-c", f'{function}\nblock "$@"', "bash", *place],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert extracted.stdout.splitlines() == block(*arguments)
-    assert f"$(block {place})" in script.replace('"', "")
+    assert extracted.stdout.splitlines() == block(*place)
+    assert f"$(block {' '.join(place)})" in script.replace('"', "")
 
 
 def test_every_named_command_exists_with_its_options(project: Project) -> None:

@@ -16,6 +16,7 @@ import yaml
 from packaging.version import Version
 
 from harness import __version__
+from tests.e2e.folders import git
 from tests.e2e.projects import REPOSITORY
 
 NAME = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
@@ -26,11 +27,6 @@ def tracked() -> list[Path]:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=True).stdout
     paths = [Path(name) for name in listed.decode().split("\0") if name]
     return [path for path in paths if (REPOSITORY / path).is_file()]
-
-
-def git(folder: Path, *arguments: str) -> str:
-    who = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "core.autocrlf=false"]
-    return subprocess.run(["git", *who, *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
 def test_the_wheel_is_typed_carries_its_templates_and_is_not_called_as_somebody_elses(tmp_path: Path) -> None:
@@ -82,6 +78,7 @@ def copy(tmp_path: Path) -> Path:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / path, folder / path)
     git(folder, "init", "--quiet")
+    git(folder, "config", "core.autocrlf", "false")
     git(folder, "add", "--all", "--force")
     git(folder, "commit", "--quiet", "--message", "As it is")
     return folder

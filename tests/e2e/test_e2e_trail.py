@@ -26,6 +26,7 @@ from harness.errors import Interrupted
 from harness.ledger import Ledger, verify_anchors
 from harness.pipeline.claims import append_walk_backs
 from harness.pipeline.session import Reporter
+from tests.e2e.folders import git
 from tests.e2e.projects import Project, make_project, run_file
 
 RUN = ("run", "hypotheses/tiny.yaml", "--device", "cpu")
@@ -350,10 +351,6 @@ def test_an_amendment_in_another_branch_is_not_before_a_run(moment: Project, tmp
     done(moment, "register", "hypotheses/tiny.yaml")
     moment.edit("epochs: 2", "epochs: 1")
     done(moment, "amend", "hypotheses/tiny.yaml", "--reason", "shorter")
-
-    def git(folder: Path, *arguments: str) -> None:
-        identity = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "commit.gpgsign=false")
-        subprocess.run(["git", "-C", str(folder), *identity, *arguments], check=True, capture_output=True)
 
     git(moment.root, "init", "-q", "-b", "main")
     git(moment.root, "add", ".")

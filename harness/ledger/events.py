@@ -58,9 +58,7 @@ class Ledger:
         return self._index
 
     def events(self) -> tuple[Event, ...]:
-        """Return all events, parents first.
-
-        Of events that could both come next the one with the earlier claimed time comes first, then the one with the
+        """Return all events, parents first; among events that could both come next, the earlier claimed time, then the
         smaller digest. Adding events, or merging another branch's, never changes the order of those already there.
 
         Raises:
@@ -93,9 +91,8 @@ class Ledger:
         *,
         first: Callable[[Event], object] = lambda _: None,
     ) -> Event:
-        """Append an event after all heads, durably, and return it.
-
-        ``actor`` defaults to git's user name; ``first`` is called with the event before it is written.
+        """Append an event after all heads, durably, and return it. ``actor`` defaults to git's user name; ``first`` is
+        called with the event before it is written.
 
         Raises:
             ValueError: an unknown type or a body of another form.

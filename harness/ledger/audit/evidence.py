@@ -94,9 +94,8 @@ class Evidence:
 
     @property
     def cut(self) -> bool:
-        """Tell whether events were left out here: the last ones too, which no other names.
-
-        Then nothing can be said of those that are here.
+        """Tell whether events were left out here, the last ones too, which no other names: then nothing can be said of
+        those that are here.
         """
         return self.lacking is not None and any(path.startswith(EVENTS) for path in self.lacking.paths)
 

@@ -128,7 +128,7 @@ class TrailFiles:
 def is_unlisted(path: str) -> bool:
     """Tell whether a path belongs to what is not in git: working files, weights, locks."""
     parts = path.split("/")
-    return (len(parts) > 2 and parts[2] in UNLISTED) or parts[-1] == ".lock"
+    return (len(parts) > 2 and parts[2] in UNLISTED) or parts[-1] == ".lock" or ".lock.held" in parts
 
 
 def is_temporary(path: str) -> bool:

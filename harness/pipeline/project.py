@@ -81,7 +81,9 @@ class Project:
             UsageError: it is not there because git was told to leave it out: it must not pass for an empty one.
         """
         root = self.verdicts
-        if not (root / "ledger").is_dir() and (lacking := ledger.find_left_out(root)) is not None:
+        # os.path: is_dir() raises below a closed folder, which whoever reads the trail tells
+        there = os.path.isdir(root / "ledger")  # noqa: PTH112
+        if not there and (lacking := ledger.find_left_out(root)) is not None:
             raise UsageError(f"the trail is not here: {lacking.what}", where=str(root), remedy=lacking.remedy)
         return Ledger(root)
 

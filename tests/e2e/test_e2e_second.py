@@ -6,12 +6,14 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.folders import bare_project, git, harness, registrations
+from tests.e2e.folders import bare_project, bound_by_permissions, git, harness, registrations
 from tests.e2e.projects import Project, make_project
 
 REGISTER = ("register", "hypotheses/tiny.yaml")
@@ -440,3 +442,49 @@ def test_of_two_draws_only_the_first_is_run(bare: Project, tmp_path: Path) -> No
     assert ran.returncode == 2 and "is later: the first counts" in ran.stderr and str(root / early) in ran.stderr
     ran = harness(root, "run", "hypotheses/tiny.yaml", "--verdicts", early)
     assert ran.returncode == 0 and "is earlier and counts" in ran.stderr, ran.stderr
+
+
+@pytest.fixture
+def closing() -> Iterator[Callable[[Path], None]]:
+    """Closes a file or folder to everybody until the test is over."""
+    closed = []
+
+    def close(path: Path) -> None:
+        closed.append((path, path.stat().st_mode))
+        path.chmod(0)
+
+    yield close
+    for path, mode in closed:
+        path.chmod(mode)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it gives up capabilities")
+@pytest.mark.parametrize("closed", ["verdicts", "verdicts/ledger/events"])
+def test_a_trail_that_may_not_be_read_is_told_as_that_by_every_reader(
+    closed: str, project: Project, closing: Callable[[Path], None]
+) -> None:
+    root = project.root
+    assert harness(root, *REGISTER).returncode == 0
+    closing(root / closed)
+    for command in (["list"], ["plan", "hypotheses/tiny.yaml"], ["show", "tiny"], ["run", "hypotheses/tiny.yaml"]):
+        ran = bound_by_permissions(root, *command)
+        assert ran.returncode == 1 and "the trail's events can't be read: Permission denied" in ran.stderr, ran.stderr
+        assert "internal error" not in ran.stderr and "give the command as a user who may read the trail" in ran.stderr
+    audit = bound_by_permissions(root, "audit", "--format", "json")
+    found = json.loads(audit.stdout)["findings"]
+    (told,) = [finding for finding in found if finding["kind"] not in ("unchecked", "note")]
+    assert audit.returncode == 5 and told["sort"] == "unreadable" and told["where"] == closed, found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it gives up capabilities")
+@pytest.mark.parametrize(("closed", "code"), [("events", 2), ("file", 2), ("trail", 0)])
+def test_another_trail_that_may_not_be_read_is_no_empty_one(
+    closed: str, code: int, project: Project, closing: Callable[[Path], None]
+) -> None:
+    root = project.root
+    assert harness(root, *REGISTER, "--verdicts", "sub/mine").returncode == 0
+    events = root / "sub" / "mine" / "ledger" / "events"
+    closing({"events": events, "file": next(events.iterdir()), "trail": root / "sub" / "mine"}[closed])
+    ran = bound_by_permissions(root, *REGISTER)
+    assert ran.returncode == code and "can't be read" in ran.stderr and str(root / "sub" / "mine") in ran.stderr
+    assert code == 0 or "nobody can tell what is registered there" in ran.stderr

@@ -37,6 +37,10 @@ def check(evidence: Evidence) -> Iterator[AuditFinding]:
     if not evidence.index.events and not evidence.problems and not evidence.cut:
         what = "no event is here: nothing was registered in this trail, and there is nothing to check"
         yield AuditFinding("no-events", what, str(files.root))
+    for path, why in sorted(files.closed.items()):
+        what = f"a folder that can't be read ({why}): nothing can be said of what is in it"
+        remedy = "audit as a user who may read it, or have its owner allow it"
+        yield AuditFinding("unreadable", what, files.shown(path).rstrip("/"), command=remedy)
     for path, what in sorted(files.odd.items()):
         if not is_unlisted(path):
             yield AuditFinding("not-a-file", f"{what} lies in the trail; it was not followed", files.shown(path))

@@ -129,6 +129,8 @@ def refuse_changes(
     registration: Registration, loaded: spec.Loaded, trail: Ledger, pins: Pins
 ) -> ledger.CodeDifferences:
     """Refuse a file whose meaning is not the registered one; name what differs in the code."""
+    for digest in (registration.raw, registration.canonical, registration.claims):
+        trail.read_object(digest)  # before anything is stored in a trail that isn't what was written
     refuse_other_seeds(registration, loaded)
     comparison = ledger.compare(registration, loaded.hypothesis, loaded.raw, pins, trail)
     if comparison.status == "changed":

@@ -488,3 +488,38 @@ def test_another_trail_that_may_not_be_read_is_no_empty_one(
     ran = bound_by_permissions(root, *REGISTER)
     assert ran.returncode == code and "can't be read" in ran.stderr and str(root / "sub" / "mine") in ran.stderr
     assert code == 0 or "nobody can tell what is registered there" in ran.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it gives up capabilities")
+def test_no_remedy_for_a_read_only_trail_is_a_second_one(project: Project) -> None:
+    assert harness(project.root, *REGISTER).returncode == 0
+    trail = project.root / "verdicts"
+    trail.chmod(0o555)
+    found = json.loads(bound_by_permissions(project.root, "doctor", "--format", "json").stdout)
+    trail.chmod(0o755)
+    (told,) = [finding for finding in found if finding["what"] == "trail folder"]
+    assert told["state"] == "broken" and "have its owner let you write" in told["remedy"]
+    assert not any("--verdicts" in (finding["remedy"] or "") for finding in found), found
+
+
+def test_a_run_that_is_refused_for_converted_objects_stores_nothing(project: Project) -> None:
+    root = project.root
+    assert harness(root, *REGISTER).returncode == 0
+    for file in [*(root / "verdicts" / "objects").rglob("*"), root / "hypotheses" / "tiny.yaml"]:
+        if file.is_file():
+            file.chmod(0o644)
+            file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    before = sorted((root / "verdicts" / "objects").rglob("*"))
+    ran = harness(root, "run", "hypotheses/tiny.yaml")
+    assert ran.returncode == 3 and "line ends" in ran.stderr, ran.stderr
+    assert sorted((root / "verdicts" / "objects").rglob("*")) == before
+
+
+@pytest.mark.parametrize("option", ["--roots", "--allowed-signers"])
+def test_an_audit_says_that_whom_one_trusts_made_no_anchor(option: str, project: Project) -> None:
+    assert harness(project.root, *REGISTER).returncode == 0
+    (project.root / "trusted").write_text("")
+    audit = json.loads(harness(project.root, "audit", option, "trusted", "--format", "json").stdout)
+    assert any(one["sort"] == "trust-unused" and option in one["what"] for one in audit["findings"])
+    audit = json.loads(harness(project.root, "audit", "--format", "json").stdout)
+    assert not any(one["sort"] == "trust-unused" for one in audit["findings"])

@@ -146,6 +146,12 @@ def test_a_project_that_is_added_inside_a_repository_is_told(repository: Project
     assert str(root / "trail") in ran.stderr
 
 
+def reword(root: Path) -> None:
+    """Change the file's text, not its meaning: the same bytes, registered in the same second, are the same event."""
+    file = root / "hypotheses" / "tiny.yaml"
+    file.write_text(file.read_text() + "# asked again\n")
+
+
 def audited(folder: Path, *arguments: str) -> tuple[int, list[dict[str, str]]]:
     """Exit code of an audit, and what it found of other trails."""
     ran = harness(folder, "audit", "--format", "json", *arguments)
@@ -159,6 +165,7 @@ def test_an_audit_names_another_trail_that_holds_the_same_question(repository: P
     assert harness(root, *REGISTER).returncode == 0
     assert audited(root)[1] == []
     (root / "trail").rename(tmp_path / "kept")
+    reword(root)
     assert harness(root, *REGISTER, "--verdicts", "another").returncode == 0
     (tmp_path / "kept").rename(root / "trail")
     for here, there in ((), "another"), (("--verdicts", "another"), "trail"):
@@ -181,6 +188,7 @@ def test_an_audit_looks_where_git_has_other_trails(repository: Project, place: s
     assert harness(beside, *REGISTER, "--verdicts", "another").returncode == 0
     git(root, "worktree", "lock", str(beside))
     beside.rename(tmp_path / "away")  # as if on another machine
+    reword(root)
     assert harness(root, *REGISTER).returncode == 0
     (tmp_path / "away").rename(beside)
     where = beside / "another"
@@ -200,8 +208,7 @@ def test_an_audit_tells_another_project_that_asks_the_same_and_holds_nothing_aga
     root = repository.root
     inner = make_project(root / "course" / "student")
     (inner.root / "pyproject.toml").write_text("")
-    asked = inner.root / "hypotheses" / "tiny.yaml"  # the same bytes in the same second would be the same event
-    asked.write_text(asked.read_text() + "# asked by a student\n")
+    reword(inner.root)
     assert harness(inner.root, *REGISTER).returncode == 0
     assert harness(root, *REGISTER).returncode == 0
     git(root, "add", "-A")
@@ -431,8 +438,7 @@ def test_two_registrations_at_a_time_are_one_after_the_other(repository: Project
 def test_of_two_draws_only_the_first_is_run(bare: Project, tmp_path: Path) -> None:
     root = bare.root
     assert harness(root, *REGISTER, "--verdicts", "../first").returncode == 0
-    file = root / "hypotheses" / "tiny.yaml"
-    file.write_text(file.read_text() + "# the same, asked again\n")
+    reword(root)
     assert harness(root, *REGISTER).returncode == 0
     (tmp_path / "first").rename(root / "first")
     times = {path.parents[2].name: json.loads(path.read_text())["claimed_time"] for path in registrations(root)}

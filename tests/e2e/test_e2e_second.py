@@ -511,8 +511,9 @@ def test_no_remedy_for_a_read_only_trail_is_a_second_one(project: Project) -> No
 def test_a_run_that_is_refused_for_converted_objects_stores_nothing(project: Project) -> None:
     root = project.root
     assert harness(root, *REGISTER).returncode == 0
+    claims = json.loads(registrations(root)[0].read_text())["body"]["claims"]  # those of many projects are empty
     for file in [*(root / "verdicts" / "objects").rglob("*"), root / "hypotheses" / "tiny.yaml"]:
-        if file.is_file():
+        if file.is_file() and file.name != claims:
             file.chmod(0o644)
             file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
     before = sorted((root / "verdicts" / "objects").rglob("*"))

@@ -33,6 +33,7 @@ from harness.ledger.event import StoredFixing, read_fixing
 from harness.ledger.events import Event, Ledger
 from harness.ledger.families import Member, list_families
 from harness.ledger.index import Entry, LedgerIndex, StartedRun, name_run, read_start
+from harness.ledger.nearby import is_own_project
 from harness.ledger.registration import (
     Comparison,
     Pins,
@@ -54,7 +55,7 @@ from harness.ledger.runs import (
     list_open_attempts,
     list_recorded_files,
 )
-from harness.ledger.second import Surroundings, refuse_second
+from harness.ledger.second import Surroundings, lock_project, refuse_later, refuse_second
 from harness.ledger.timeline import Moment, read_timeline
 
 __all__ = [
@@ -94,6 +95,7 @@ __all__ = [
     "find_left_out",
     "find_registration",
     "find_registration_of",
+    "is_own_project",
     "keep_meaningful",
     "list_amendments",
     "list_attempts",
@@ -107,6 +109,7 @@ __all__ = [
     "list_rerun_changes",
     "list_resumption_changes",
     "lock_hypothesis",
+    "lock_project",
     "lock_working_files",
     "name_run",
     "pin_code",
@@ -116,6 +119,7 @@ __all__ = [
     "record_look",
     "record_verdict",
     "refuse_judged",
+    "refuse_later",
     "refuse_second",
     "register",
     "sign",

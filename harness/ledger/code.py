@@ -56,6 +56,7 @@ KINDS: Mapping[str, Kind] = {
     "pipeline/power": "words",
     "pipeline/preload": "words",
     "pipeline/project": "words",
+    "pipeline/roots": "words",
     "pipeline/recompute": "words",
     "pipeline/register": "words",
     "pipeline/replicate": "words",

@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from harness.errors import Tampered
+from harness.errors import HarnessError, Tampered
 from harness.ledger.bodies import BODIES, TYPES
 from harness.ledger.durable import publish
 from harness.ledger.event import Event, read_event, read_named
@@ -58,14 +58,13 @@ class Ledger:
         return self._index
 
     def events(self) -> tuple[Event, ...]:
-        """Return all events, parents first.
-
-        Of events that could both come next the one with the earlier claimed time comes first, then the one with the
+        """Return all events, parents first; among events that could both come next, the earlier claimed time, then the
         smaller digest. Adding events, or merging another branch's, never changes the order of those already there.
 
         Raises:
             Tampered: a file that is not named by its digest, is not canonical, has no valid body, or is missing
                 although another event names it as a parent.
+            HarnessError: no permission to read them.
         """
         return self.index().events
 
@@ -93,9 +92,8 @@ class Ledger:
         *,
         first: Callable[[Event], object] = lambda _: None,
     ) -> Event:
-        """Append an event after all heads, durably, and return it.
-
-        ``actor`` defaults to git's user name; ``first`` is called with the event before it is written.
+        """Append an event after all heads, durably, and return it. ``actor`` defaults to git's user name; ``first`` is
+        called with the event before it is written.
 
         Raises:
             ValueError: an unknown type or a body of another form.
@@ -194,9 +192,16 @@ class Ledger:
         return seen[1]
 
     def _names(self) -> list[str]:
-        if not self.folder.is_dir():
+        try:
+            names = sorted(name for name in os.listdir(self.folder) if not name.startswith("."))  # noqa: PTH208
+        except (FileNotFoundError, NotADirectoryError):
             return []
-        names = sorted(name for name in os.listdir(self.folder) if not name.startswith("."))  # noqa: PTH208
+        except OSError as error:
+            raise HarnessError(
+                f"the trail's events can't be read: {error.strerror or error}",
+                where=str(self.folder),
+                remedy="give the command as a user who may read the trail, or have its owner allow it",
+            ) from error
         for name in names:
             if not (name.endswith(".json") and DIGEST.fullmatch(name[:-5])):
                 remedy = "give it back its name (git status shows it), or move it elsewhere if it is no event"

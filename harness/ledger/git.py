@@ -103,11 +103,11 @@ def find_repository(folder: Path, project: Path | None = None) -> Repository:
             there = next(path for path in (project, *project.absolute().parents) if path.is_dir())
             top = git(there, "rev-parse", "--show-toplevel")
             if top is not None:
-                inside = os.fsdecode(top).rstrip("\n")
+                inside = os.fsdecode(top).removesuffix("\n")
                 problem = f"{folder} is outside the project's repository, {inside}"
                 return Repository("outside the repository", problem=problem, remedy=REMEDIES["outside the repository"])
         return Repository(state, problem=_problem(state, folder, where.said), remedy=_remedy(where))
-    top_line, prefix, *_ = [*os.fsdecode(where.out).split("\n"), ""]
+    top_line, prefix = _split(there, os.fsdecode(where.out))
     missing = folder.resolve().relative_to(there.resolve()) if folder.resolve() != there.resolve() else Path()
     prefix += "" if missing == Path() else f"{missing.as_posix()}/"
     head = ask(there, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
@@ -136,14 +136,24 @@ def find_actor(folder: Path) -> str:
         return "unknown"
 
 
+def _split(folder: Path, shown: str) -> tuple[str, str]:
+    """Split what ``rev-parse`` shows into the top folder and the prefix, either of which may hold line ends."""
+    top, _, prefix = shown.removesuffix("\n").partition("\n")
+    if "\n" in prefix:
+        top = os.fsdecode(git(folder, "rev-parse", "--show-toplevel") or b"").removesuffix("\n")
+        prefix = shown.removesuffix("\n").removeprefix(f"{top}\n")
+    return top, prefix
+
+
 def _environment(inherited: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a git command: nothing redirects it, and it can't fetch what a partial clone lacks."""
     own = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
+    own["GIT_GRAFT_FILE"] = os.devnull  # .git/info/grafts gives commits other parents, and so hides some
     return {name: value for name, value in inherited.items() if name not in REDIRECTING} | own
 
 
 def _refused(stderr: str) -> Answer:
-    lines = [line for line in stderr.splitlines() if line.strip()]
+    lines = [line for line in stderr.splitlines() if line.strip() and not line.startswith("hint:")]
     said = next((line for line in lines if line.startswith(("fatal: ", "error: "))), lines[0] if lines else "")
     said = said.removeprefix("fatal: ").removeprefix("error: ").strip()
     if said.startswith("not a git repository (or any"):  # another ending: a .git that leads nowhere

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 OWN_MARKS = ("pyproject.toml", ".git")
 """Marks of a folder that is a project of its own even inside another. A trail is none: it may be the second one."""
@@ -36,17 +37,40 @@ class _Search:
     data: str | None
     """Real place of the data folder, which is searched last: it may hold more files than all the rest."""
     budget: int = MOST_ENTRIES
+    closed: list[Path] = field(default_factory=list)
+    """Folders that could not be looked into."""
+
+
+class Searched(NamedTuple):
+    """The result of a search for trails."""
+
+    trails: list[Nearby]
+    """Nearest first."""
+    whole: bool
+    """True if all of it was searched, but for what is closed."""
+    closed: list[Path]
+    """Folders that could not be looked into: a trail may be in them."""
 
 
 def find_base(project: Path) -> Path:
-    """Return the folder that a project's trails are searched in: the nearest above it that is a project for sure."""
-    above = (project, *project.parents)
-    return next((folder for folder in above if any((folder / mark).exists() for mark in OWN_MARKS)), project)
+    """Return the folder that a project's trails are searched in: the nearest above it that is a project for sure, or
+    the top of its repository; where there is neither, the nearest with a mark.
+    """
+    marked = [folder for folder in (project, *project.parents) if _has(folder, OWN_MARKS)]
+    return next((folder for folder in marked if _has(folder, (HYPOTHESES, ".git"))), next(iter(marked), project))
 
 
-def find_trails(base: Path, own: Path, data: Path | None = None) -> tuple[list[Nearby], bool]:
-    """Find the folders below ``base`` that hold a ledger, but for ``own``, nearest first, and tell whether all of it
-    was searched.
+def is_own_project(folder: Path) -> bool:
+    """Tell whether a folder is for sure a project of its own, even inside another one."""
+    return _has(folder, OWN_MARKS) and _has(folder, (HYPOTHESES,))
+
+
+def _has(folder: Path, names: tuple[str, ...]) -> bool:
+    return any(os.path.exists(folder / name) for name in names)  # noqa: PTH110 (that of paths raises in a closed one)
+
+
+def find_trails(base: Path, own: Path, data: Path | None = None) -> Searched:
+    """Find the folders below ``base`` that hold a ledger, but for ``own``, and tell how much of it was searched.
 
     Passed over are caches, environments, and what lies very deep. Of a data folder elsewhere, one level is looked at.
     """
@@ -57,7 +81,7 @@ def find_trails(base: Path, own: Path, data: Path | None = None) -> tuple[list[N
     if data is not None and not last and not _inside(base, data):
         last = deque([(str(data), DEEPEST, None)])
     in_data, _ = _below(search, last)
-    return [*found, *in_data], whole and search.budget > 0
+    return Searched([*found, *in_data], whole and search.budget > 0, search.closed)
 
 
 _Todo = deque[tuple[str, int, Path | None]]
@@ -72,13 +96,16 @@ def _below(search: _Search, todo: _Todo) -> tuple[list[Nearby], _Todo]:
         folder, depth, project = todo.popleft()
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError:  # what can't be looked into holds no trail that a run could use
+        except FileNotFoundError:  # it went while others were looked into
+            continue
+        except OSError:
+            search.closed.append(Path(folder))
             continue
         search.budget -= len(entries)
         names = {entry.name for entry in entries}
         if ENVIRONMENT in names:
             continue
-        if folder != str(search.base) and names & {*OWN_MARKS} and HYPOTHESES in names:
+        if not _ours(search.base, folder) and names & {*OWN_MARKS} and HYPOTHESES in names:
             project = Path(folder)
         for entry in entries:
             path = entry.path
@@ -90,6 +117,12 @@ def _below(search: _Search, todo: _Todo) -> tuple[list[Nearby], _Todo]:
             elif depth < DEEPEST and not entry.is_symlink():
                 (later if real == search.data else todo).append((path, depth + 1, project))
     return found, later
+
+
+def _ours(base: Path, folder: str) -> bool:
+    """Tell whether a folder is the searched project's for sure: itself and its hypotheses/, with all that is below."""
+    own = str(base / HYPOTHESES)
+    return folder in (str(base), own) or folder.startswith(own + os.sep)
 
 
 def explain_unfound(base: Path, trail: Path, data: Path | None) -> str | None:

@@ -1,4 +1,4 @@
-"""The refusal of a hypothesis that is registered in another trail of its project, or in what git has of this one.
+"""Whether a hypothesis is registered in another trail of its project, or in what git has of this one.
 
 A registration derives the seeds: whoever may register the same question twice, in two trails, may choose the draw.
 """
@@ -6,32 +6,37 @@ A registration derives the seeds: whoever may register the same question twice, 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from shlex import quote
 
 from harness.errors import UsageError
 from harness.ledger.bodies import EventType
-from harness.ledger.carried import find_left_out, write_put_back
 from harness.ledger.event import read_fixing
 from harness.ledger.git import Repository, find_repository, git
-from harness.ledger.nearby import Nearby, explain_unfound, find_base, find_trails, is_outside
-from harness.ledger.versions import OWN, list_versions, read_contents
+from harness.ledger.in_git import (
+    LISTED,
+    USE_THAT,
+    Kept,
+    describe_kept,
+    explain_unasked,
+    list_kept,
+    list_work_trees,
+    refuse_missing,
+)
+from harness.ledger.nearby import explain_unfound, find_base, find_trails, is_outside, is_own_project
+from harness.ledger.versions import read_contents
+from harness.system.locks import hold_folder
 from harness.wording import counted
 
-EVENT = re.compile(r"(?P<trail>(?:.+/)?)ledger/events/(?P<digest>[0-9a-f]{64})\.json")
-ASKING = re.compile(r"(?P<project>.+/)hypotheses/[^/]+\.yaml")
 REGISTERED = f'"{EventType.REGISTERED}"'.encode()
 """Stands in every registration: events without it are not parsed."""
-EVENTS = ":(top,glob)**/ledger/events/*.json"
-USE_THAT = (
-    "use that trail: name it with --verdicts or, for good, as verdicts in [tool.harness]; a new question has a new id"
-)
 TOO_MANY = "the project has too many files to look for other trails in all of its folders"
-LISTED = 3
-"""Branches or projects that are named."""
+THIS, OTHER = "another trail of this project", "another project of this repository"
+TREE = "another work tree of this repository"
+LOCK_SECONDS = 180
+"""Seconds to wait for another registration in the project, whose search may ask git several times."""
 
 
 @dataclass(frozen=True)
@@ -47,31 +52,51 @@ class Surroundings:
     """The trail that the project's settings name, or its default: a later registration looks at it, wherever it is."""
     named: tuple[Path, ...] = ()
     """Other trails that are looked at, wherever they are."""
+    outer: tuple[Path, ...] = ()
+    """Trails of projects around this one."""
+    name: Callable[[Path], tuple[Path, ...]] = lambda _: ()
+    """The trails that the settings of a project in another work tree name, by its folder."""
 
 
 @dataclass
 class _Asked:
-    """The hypothesis that is looked for, and findings that do not forbid it."""
+    """What is looked for, and what is found that does not forbid it."""
 
     hypothesis: str
-    trail: Path
     entered: set[str]
     """Events of this trail."""
     others: dict[str, str] = field(default_factory=dict)
     """Registrations of the id in other projects: event → place."""
     notes: list[str] = field(default_factory=list)
 
+    def note(self, sentence: str) -> None:
+        """Note what could not be looked at."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
 
 @dataclass(frozen=True)
-class _Kept:
-    """An event in git."""
+class _Place:
+    """A trail on disk, with the kind of place that it is in."""
 
-    folder: str
-    """The trail's, below the repository's top."""
-    digest: str
-    path: str
-    commit: str = "HEAD"
-    other_project: bool = False
+    trail: Path
+    what: str
+    project: Path | None = None
+    """The other project that it belongs to; None: it is one of this project."""
+
+
+@contextmanager
+def lock_project(project: Path) -> Iterator[None]:
+    """Keep others from looking around and registering in the same project, or in a work tree of its repository.
+
+    Raises:
+        StorageFailed: another process does so for long.
+    """
+    base = find_base(project)
+    common = git(base, "rev-parse", "--git-common-dir")
+    folder = base if common is None else base / os.fsdecode(common).rstrip("\n")
+    with hold_folder(folder if folder.is_dir() else base, LOCK_SECONDS):
+        yield
 
 
 def refuse_second(around: Surroundings, hypothesis: str) -> tuple[str, ...]:
@@ -81,12 +106,13 @@ def refuse_second(around: Surroundings, hypothesis: str) -> tuple[str, ...]:
     Returns sentences about what could not be looked at, or won't be by others.
 
     Raises:
-        UsageError: it is registered already; it would not be found; or HEAD has events that cannot be read here.
+        UsageError: it is registered already; it would not be found; or there are events that cannot be read here.
     """
-    entered = {file.stem for file in (around.trail / "ledger" / "events").glob("*.json")}
-    asked = _Asked(hypothesis, around.trail, entered)
+    asked = _Asked(hypothesis, _list_entered(around.trail))
     base = find_base(around.project)
-    _refuse_what_folders_hold(asked, base, around)
+    where = find_repository(base)
+    for place in _list_places(asked, around, base, where):
+        _refuse_place(asked, place)
     if (why := explain_unfound(base, around.trail, around.data)) is not None:
         raise UsageError(
             f"a later registration would not find this trail: {why}",
@@ -94,25 +120,57 @@ def refuse_second(around: Surroundings, hypothesis: str) -> tuple[str, ...]:
             remedy="leave --verdicts and HARNESS_VERDICTS out, or name another folder of the project",
         )
     if is_outside(base, around.trail) and not _same(around.trail, around.own):
-        asked.notes.append(
+        asked.note(
             f"this trail, {around.trail}, lies outside the project: registrations from elsewhere don't know of it, "
             "unless [tool.harness] names it"
         )
-    where = find_repository(base)
-    if where.state == "git says no":
-        asked.notes.append(f"not looked at: whether git holds a registration of this id ({where.problem})")
-    if where.state == "answers":
-        _refuse_what_git_holds(asked, where)
-    if where.top is not None:
-        _refuse_what_work_trees_hold(asked, where)
+    if (why := explain_unasked(base, where)) is not None:
+        asked.note(f"not looked at: whether git holds a registration of this id ({why})")
+    elif where.top is not None:
+        for blobs in list_kept(where, asked.entered, asked.note):
+            _refuse_blobs(asked, where.top, blobs)
     if asked.others:
         places = list(dict.fromkeys(asked.others.values()))
         listed = ", ".join(places[:LISTED]) + (f" and {len(places) - LISTED} more" if len(places) > LISTED else "")
-        asked.notes.append(
+        asked.note(
             f"another project of this repository registered the same id: {listed}; if it asks the same question, that "
             "one has two draws of seeds now, and whoever reports one of them owes the other"
         )
     return tuple(asked.notes)
+
+
+def refuse_later(around: Surroundings, hypothesis: str, event: str, time: str) -> tuple[str, ...]:
+    """Refuse a run of a registration, the ``event`` with its claimed ``time``, if another trail of the project that is
+    here holds an earlier one of the same id: of two draws the first counts.
+
+    Returns sentences about later ones.
+
+    Raises:
+        UsageError: there is an earlier one.
+    """
+    asked = _Asked(hypothesis, _list_entered(around.trail))
+    base = find_base(around.project)
+    said: list[str] = []
+    for place in _list_places(asked, around, base, find_repository(base)):
+        if place.project is not None:
+            continue
+        try:
+            found = list(_find_registrations(_read_events(place.trail), {hypothesis}))
+        except UsageError as error:
+            said.append(f"not looked at: {error.where}: {error.message}")
+            continue
+        for digest, _, registered in found:
+            if digest in asked.entered:
+                continue
+            told = f"{place.what}, {place.trail}, holds another registration of this id, {digest[:12]} ({registered})"
+            if (registered, digest) < (time, event):
+                raise UsageError(
+                    f"{told}, and the one in this trail, {event[:12]} ({time}), is later: the first counts",
+                    where=hypothesis,
+                    remedy=USE_THAT,
+                )
+            said.append(f"{told}: the one in this trail is earlier and counts")
+    return tuple(dict.fromkeys(said))
 
 
 @dataclass(frozen=True)
@@ -139,208 +197,135 @@ def find_registered_elsewhere(around: Surroundings, hypotheses: Collection[str])
 
     What other branches and commits hold of this very trail is not among them.
     """
-    entered = {file.stem for file in (around.trail / "ledger" / "events").glob("*.json")}
-    asked = _Asked("", around.trail, entered)
+    asked = _Asked("", _list_entered(around.trail))
     found: dict[str, Elsewhere] = {}
 
     def look(events: Iterable[tuple[str, bytes]], what: str, place: Path, other_project: bool = False) -> None:
-        for digest, hypothesis, time in _read_registrations(events, hypotheses):
-            if digest not in entered:
+        for digest, hypothesis, time in _find_registrations(events, hypotheses):
+            if digest not in asked.entered:
                 found.setdefault(digest, Elsewhere(hypothesis, digest, time, what, place, other_project))
 
     base = find_base(around.project)
-    beside, whole = find_trails(base, around.trail, around.data)
-    if not whole:
-        asked.notes.append(TOO_MANY)
-    for trail in dict.fromkeys((around.own, *around.named)):
-        if not _same(trail, around.trail):
-            look(_stored(trail), "another trail of this project", trail)
-    for other in beside:
-        inner = other.project is not None
-        what = "another project of this repository" if inner else "another trail of this project"
-        look(_stored(other.trail), what, other.trail, inner)
     where = find_repository(base)
-    if where.state == "git says no":
-        asked.notes.append(f"not looked at: what git holds of other trails ({where.problem})")
-    if where.top is None:
-        return list(found.values()), asked.notes
-    for other in _find_in_work_trees(asked, where):
-        if other.project is None:
-            look(_stored(other.trail), "another work tree of this repository", other.trail)
-    for blobs in _find_in_git(asked, where) if where.state == "answers" else ():
-        there = read_contents(where.top, list(blobs)) if blobs else {}
-        for blob, kept in blobs.items():
-            if blob in there and not _same(where.top / kept.folder, around.trail):
-                what = "HEAD" if kept.commit == "HEAD" else f"commit {kept.commit[:12]}"
-                look([(kept.digest, there[blob])], f"git ({what})", where.top / kept.folder, kept.other_project)
+    for place in _list_places(asked, around, base, where):
+        try:
+            look(_read_events(place.trail), place.what, place.trail, place.project is not None)
+        except UsageError as error:
+            asked.note(f"not looked at: {error.where}: {error.message}")
+    if (why := explain_unasked(base, where)) is not None:
+        asked.note(f"not looked at: what git holds of other trails ({why})")
+    elif where.top is not None:
+        for blobs in list_kept(where, asked.entered, asked.note):
+            there = read_contents(where.top, list(blobs)) if blobs else {}
+            for blob, kept in blobs.items():
+                if blob in there and not _same(where.top / kept.folder, around.trail):
+                    what = "HEAD" if kept.commit == "HEAD" else f"commit {kept.commit[:12]}"
+                    look([(kept.digest, there[blob])], f"git ({what})", where.top / kept.folder, kept.other_project)
     return list(found.values()), asked.notes
 
 
-def _refuse_what_folders_hold(asked: _Asked, base: Path, around: Surroundings) -> None:
-    found, whole = find_trails(base, around.trail, around.data)
-    named = [one for one in dict.fromkeys((around.own, *around.named)) if not _same(one, around.trail)]
-    for trail in named:
-        _refuse_held(asked, trail, "another trail of this project")
-    for other in found:
-        if other.project is None:
-            _refuse_held(asked, other.trail, "another trail of this project")
-        elif (held := _held(_stored(other.trail), asked.hypothesis)) is not None:
-            asked.others[held[0]] = str(other.project)
-    if not whole:
-        asked.notes.append(TOO_MANY)
+def _list_places(asked: _Asked, around: Surroundings, base: Path, where: Repository) -> Iterator[_Place]:
+    """List the other trails on disk: in the project and in those around it, then in other work trees."""
+    searched = find_trails(base, around.trail, around.data)
+    if not searched.whole:
+        asked.note(TOO_MANY)
+    if closed := searched.closed:
+        listed = ", ".join(map(str, closed[:LISTED])) + (" …" if closed[LISTED:] else "")
+        asked.note(f"not looked at: {counted(len(closed), 'folder')} that can't be read ({listed})")
+    places = [_Place(trail, THIS) for trail in (around.own, *around.named)]
+    places += [_Place(other.trail, OTHER if other.project else THIS, other.project) for other in searched.trails]
+    own = is_own_project(base)
+    places += [_Place(trail, OTHER, trail) if own else _Place(trail, THIS) for trail in around.outer]
+    for tree in list_work_trees(where.top, asked.note) if where.top is not None else ():
+        folder = tree / where.prefix
+        named = around.name(folder / around.project.relative_to(base))
+        places += [_Place(trail, TREE) for trail in named]
+        places += [_Place(one.trail, TREE) for one in find_trails(folder, around.trail).trails if one.project is None]
+    seen = {os.path.realpath(around.trail)}
+    for place in places:
+        if (real := os.path.realpath(place.trail)) not in seen:
+            seen.add(real)
+            yield place
 
 
-def _refuse_held(asked: _Asked, trail: Path, what: str) -> None:
-    if (held := _held(_stored(trail), asked.hypothesis)) is not None:
-        event, time = held
-        raise UsageError(
-            f"the hypothesis is registered already in {what}, {trail}, by event {event[:12]} ({time})",
-            where=asked.hypothesis,
-            remedy=USE_THAT,
-        )
-
-
-def _refuse_what_git_holds(asked: _Asked, where: Repository) -> None:
-    for blobs in _find_in_git(asked, where):
-        _refuse_blobs(asked, where, blobs)
-
-
-def _find_in_git(asked: _Asked, where: Repository) -> Iterator[dict[str, _Kept]]:
-    """Yield the events in git that this trail does not have, by their blobs: first HEAD's, then every commit's."""
-    assert where.top is not None
-    listed = git(where.top, *OWN, "ls-tree", "-r", "-z", "--full-tree", "HEAD")
-    if listed is None:
-        asked.notes.append("not looked at: whether git holds a registration of this id (it can't list HEAD's files)")
+def _refuse_place(asked: _Asked, place: _Place) -> None:
+    try:
+        held = _held(_read_events(place.trail), asked.hypothesis)
+    except UsageError as error:
+        if place.project is None:
+            raise
+        asked.note(f"not looked at: {error.where}: {error.message}")
         return
-    entries = [entry.partition("\t")[::2] for entry in os.fsdecode(listed).split("\0") if entry]
-    there = {path for _, path in entries}
-    asking = {match["project"] for path in there if (match := ASKING.fullmatch(path))}
-    inner = tuple(folder for folder in asking if f"{folder}pyproject.toml" in there and len(folder) > len(where.prefix))
-
-    def kept(path: str, commit: str = "HEAD") -> _Kept | None:
-        match = EVENT.fullmatch(path)
-        if match is None or match["digest"] in asked.entered:
-            return None
-        other = not path.startswith(where.prefix) or path.startswith(inner)
-        return _Kept(match["trail"], match["digest"], path, commit, other)
-
-    yield {meta.split()[2]: one for meta, path in entries if (one := kept(path)) is not None}
-    everywhere, said = list_versions(where.top, "", "--all", "--reflog", files=EVENTS)
-    if everywhere is None:
-        asked.notes.append(f"not looked at: whether another branch holds a registration of this id ({said})")
+    if held is None:
         return
-    yield {
-        blob: one
-        for path, blobs in everywhere.items()
-        for blob, commit in blobs.items()
-        if path not in there and (one := kept(path, commit)) is not None
-    }
+    if place.project is not None:
+        asked.others[held[0]] = str(place.project)
+        return
+    event, time = held
+    raise UsageError(
+        f"the hypothesis is registered already in {place.what}, {place.trail}, by event {event[:12]} ({time})",
+        where=asked.hypothesis,
+        remedy=USE_THAT,
+    )
 
 
-def _refuse_blobs(asked: _Asked, where: Repository, blobs: dict[str, _Kept]) -> None:
+def _refuse_blobs(asked: _Asked, top: Path, blobs: dict[str, Kept]) -> None:
     """Refuse what events in git hold; ``blobs``: by their blob ids."""
-    assert where.top is not None
-    there = read_contents(where.top, list(blobs)) if blobs else {}
+    there = read_contents(top, list(blobs)) if blobs else {}
     for blob, kept in blobs.items():
         if blob in there and (held := _held([(kept.digest, there[blob])], asked.hypothesis)) is not None:
             if kept.other_project:
-                asked.others.setdefault(kept.digest, str(where.top / kept.folder))
-            else:
-                raise _registered_in_git(asked, where.top, kept, held[1])
+                asked.others.setdefault(kept.digest, str(top / kept.folder))
+                continue
+            what, remedy = describe_kept(top, kept, held[1])
+            raise UsageError(f"the hypothesis is registered already: {what}", where=asked.hypothesis, remedy=remedy)
     missing = [kept for blob, kept in blobs.items() if blob not in there and not kept.other_project]
-    if missing and missing[0].commit != "HEAD":
-        asked.notes.append(
+    refuse_missing(top, [kept for kept in missing if kept.commit == "HEAD"], asked.hypothesis)
+    if missing:
+        asked.note(
             f"{counted(len(missing), 'event')} of other branches not in this clone: not looked at, whether one of them "
             "registers this id"
         )
-    elif missing:
-        lacking = where.top / missing[0].folder
-        raise UsageError(
-            f"HEAD has {counted(len(missing), 'event')} of the trail {lacking} that this folder lacks, so that nobody "
-            "can tell whether the hypothesis is registered already",
-            where=asked.hypothesis,
-            remedy=f"get them: {_back(lacking)}",
-        )
-
-
-def _registered_in_git(asked: _Asked, top: Path, kept: _Kept, time: str) -> UsageError:
-    folder = top / kept.folder
-    event = f"event {kept.digest[:12]} ({time})"
-    if kept.commit == "HEAD":
-        here = (top / kept.path).exists()
-        what = f"HEAD holds its registration in {folder}, {event}, and it is not {'in this trail' if here else 'here'}"
-        remedy = USE_THAT if here else f"get it back: {_back(folder)}"
-    elif git(top, "merge-base", "--is-ancestor", kept.commit, "HEAD") is not None:
-        what = f"an earlier commit of this branch, {kept.commit[:12]}, holds its registration in {folder}, {event}"
-        remedy = f"get it back: {_checkout(top, kept)}"
-    elif branches := _branches(top, kept.commit):
-        listed = ", ".join(branches[:LISTED])
-        what = f"another branch, {listed}, holds its registration in {folder}, {event}"
-        remedy = (
-            f"go on with that one, since events never conflict: git -C {quote(str(top))} merge {quote(branches[0])}"
-        )
-    else:
-        what = f"a commit that no branch has any more, {kept.commit[:12]}, holds its registration in {folder}, {event}"
-        remedy = f"get it back: {_checkout(top, kept)}"
-    return UsageError(f"the hypothesis is registered already: {what}", where=asked.hypothesis, remedy=remedy)
-
-
-def _checkout(top: Path, kept: _Kept) -> str:
-    return f"git -C {quote(str(top))} checkout {kept.commit} -- {quote(kept.folder or '.')}"
-
-
-def _branches(top: Path, commit: str) -> list[str]:
-    """Branches, of this repository first, and tags that have a commit."""
-    asked = ("for-each-ref", "--format=%(refname:short)", f"--contains={commit}", "refs/heads", "refs/remotes")
-    return os.fsdecode(git(top, *asked, "refs/tags") or b"").split()
-
-
-def _refuse_what_work_trees_hold(asked: _Asked, where: Repository) -> None:
-    """Refuse what other work trees of the repository hold, committed or not."""
-    for other in _find_in_work_trees(asked, where):
-        if other.project is None:
-            _refuse_held(asked, other.trail, "another work tree of this repository")
-
-
-def _find_in_work_trees(asked: _Asked, where: Repository) -> Iterator[Nearby]:
-    """Yield the trails in other work trees of the repository."""
-    assert where.top is not None
-    listed = os.fsdecode(git(where.top, "worktree", "list", "--porcelain") or b"")
-    for line in listed.splitlines():
-        top = Path(line.removeprefix("worktree "))
-        base = top / where.prefix
-        if not line.startswith("worktree ") or _same(top, where.top) or not (top / ".git").exists():
-            continue
-        yield from find_trails(base, asked.trail)[0]
-
-
-def _back(folder: Path) -> str:
-    where = find_repository(folder)
-    lacking = find_left_out(folder, where)
-    return lacking.remedy if lacking is not None else write_put_back(where)
 
 
 def _held(events: Iterable[tuple[str, bytes]], hypothesis: str) -> tuple[str, str] | None:
-    """Return digest and time of the first registration among events by their digest; None if there is none."""
-    return next(((digest, time) for digest, _, time in _read_registrations(events, {hypothesis})), None)
+    """Digest and time of the first registration among events by their digest."""
+    return next(((digest, time) for digest, _, time in _find_registrations(events, {hypothesis})), None)
 
 
-def _read_registrations(
+def _find_registrations(
     events: Iterable[tuple[str, bytes]], hypotheses: Collection[str]
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield digest, hypothesis and time of registrations among events; what cannot be read is none."""
+    """Digest, hypothesis and time of registrations among events by their digest; what is no event is none."""
     for digest, data in events:
         fixing = read_fixing(data) if REGISTERED in data else None
         if fixing is not None and fixing.type == EventType.REGISTERED and fixing.hypothesis in hypotheses:
             yield digest, fixing.hypothesis, fixing.claimed_time
 
 
-def _stored(trail: Path) -> Iterator[tuple[str, bytes]]:
-    for file in sorted((trail / "ledger" / "events").glob("*.json")):
-        try:
-            yield file.stem, file.read_bytes()
-        except OSError:
-            continue
+def _list_entered(trail: Path) -> set[str]:
+    return {file.stem for file in (trail / "ledger" / "events").glob("*.json")}
+
+
+def _read_events(trail: Path) -> Iterator[tuple[str, bytes]]:
+    """Read the events of a trail, by the digest that each is named by; one that is not there has none.
+
+    Raises:
+        UsageError: they are there and cannot be read, so that nobody can tell what is registered.
+    """
+    folder = trail / "ledger" / "events"
+    try:
+        for name in sorted(os.listdir(folder)):  # noqa: PTH208 (a glob passes over what it may not read)
+            if name.endswith(".json") and not name.startswith("."):
+                yield name.removesuffix(".json"), (folder / name).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise UsageError(
+            f"can't be read ({error.strerror or error}), so that nobody can tell what is registered there",
+            where=str(error.filename or trail),
+            remedy="give the command as a user who may read that trail, or have its owner allow it",
+        ) from error
 
 
 def _same(one: Path, other: Path) -> bool:

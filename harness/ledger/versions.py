@@ -13,8 +13,11 @@ LOG = (
     "log", "--raw", "--no-abbrev", "--no-renames", "--root", "--full-history", "--diff-merges=separate",
     "--no-show-signature", "--no-ext-diff", "--no-textconv", "--no-relative", "-z", "--format=commit %H",
 )  # fmt: skip
-OWN = ("--no-replace-objects", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
-"""Settings of every call: no replaced objects, and no helpers of the repository's own."""
+OWN = (
+    "--no-replace-objects",
+    "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.commitGraph=false",
+)  # fmt: skip
+"""Settings of every call: no replaced objects, no graph beside them, and no helpers of the repository's own."""
 RAW = re.compile(r":(\d+) (\d+) ([0-9a-f]+) ([0-9a-f]+) [A-Z]\d*")
 
 Versions = dict[str, dict[str, str]]

@@ -15,7 +15,8 @@ from harness.ledger.bodies import AmendedBody, RegisteredBody, ReplicatedBody
 from harness.ledger.index import Entered, Fixing
 from harness.pipeline.garbage import pause_collection
 from harness.pipeline.meaning import describe_error, has_same_meaning, read_meaning
-from harness.pipeline.project import Settings, find_around, find_root
+from harness.pipeline.project import Settings, find_around
+from harness.pipeline.roots import find_root
 from harness.pipeline.run_files import read_registered
 from harness.pipeline.session import Session
 

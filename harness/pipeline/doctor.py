@@ -16,7 +16,7 @@ from harness.ledger.bodies import RegisteredBody
 from harness.ledger.git import find_repository, git, write_fetch
 from harness.ledger.second import find_registered_elsewhere
 from harness.pipeline.project import Project, Settings, find_around, find_project_around
-from harness.pipeline.trials import try_elsewhere, try_trail
+from harness.pipeline.trials import advise_trail, try_elsewhere, try_trail
 from harness.plugins.registry import FAMILIES, members
 from harness.system.libraries import unloadable
 from harness.system.storage import cache_folder
@@ -182,7 +182,7 @@ def _examine_trail(project: Project, settings: Settings) -> Iterator[Finding]:
         yield Finding("trail", "note", where.problem, where.remedy)
     for hindrance in ledger.find_hindrances(trail.root, where):
         yield Finding("trail", "note", hindrance.what, hindrance.remedy)
-    yield from _examine_writable("trail folder", trail.root, "name another folder with --verdicts or HARNESS_VERDICTS")
+    yield from _examine_writable("trail folder", trail.root, advise_trail(trail.root))
     for tried in try_trail(trail.root):
         yield Finding(*tried)
     folder = project.hypotheses

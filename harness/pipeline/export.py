@@ -86,10 +86,8 @@ def write_statement(judged: Judged) -> dict[str, Any]:
 
 
 def export_crate(name: str, trail: Ledger, out: Path) -> None:
-    """Write a run as an RO-Crate (extra ``crate``).
-
-    It holds the run's files, its registration, the whole ledger, and every attempt at its hypothesis as an action,
-    failed ones included. ``harness reverdict RUN --verdicts OUT/verdicts`` works in it.
+    """Write a run as an RO-Crate (extra ``crate``): its files, its registration, the whole ledger, and every attempt
+    at its hypothesis as an action, failed ones included. ``harness reverdict RUN --verdicts OUT/verdicts`` works in it.
 
     Source: RO-Crate 1.1, doi:10.5281/zenodo.4031327, with the profile Process Run Crate 0.5.
 

@@ -14,7 +14,8 @@ from harness import spec
 from harness.errors import Finding, UsageError
 from harness.ledger import Entry, Ledger
 from harness.ledger.index import Fixing
-from harness.pipeline.project import HYPOTHESES, Projects
+from harness.pipeline.project import Projects
+from harness.pipeline.roots import HYPOTHESES
 from harness.records import Hypothesis
 
 Key = tuple[Path, str]

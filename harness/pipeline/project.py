@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -21,12 +20,16 @@ from harness.errors import UsageError
 from harness.ledger import Entry, Ledger
 from harness.ledger.index import Fixing
 from harness.ledger.nearby import OWN_MARKS, find_base, is_outside
-
-SETTINGS = ("device", "data", "verdicts")
-MARKS = ("verdicts", "pyproject.toml", ".git")
-TABLE = "[tool.harness]"
-HYPOTHESES = "hypotheses"
-"""The folder of a project that hypothesis files lie in unless somebody names others."""
+from harness.pipeline.roots import (
+    HYPOTHESES,
+    SETTINGS,
+    TABLE,
+    find_root,
+    find_settings,
+    get_folder,
+    list_own_trails,
+    list_trails_around,
+)
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,9 @@ class Project:
             UsageError: it is not there because git was told to leave it out: it must not pass for an empty one.
         """
         root = self.verdicts
-        if not (root / "ledger").is_dir() and (lacking := ledger.find_left_out(root)) is not None:
+        # os.path: is_dir() raises below a closed folder, which whoever reads the trail tells
+        there = os.path.isdir(root / "ledger")  # noqa: PTH112
+        if not there and (lacking := ledger.find_left_out(root)) is not None:
             raise UsageError(f"the trail is not here: {lacking.what}", where=str(root), remedy=lacking.remedy)
         return Ledger(root)
 
@@ -130,7 +135,7 @@ class Projects:
         Raises:
             UsageError: as ``find_project``.
         """
-        folder = _folder_of(path)
+        folder = get_folder(path)
         if folder not in self._projects:
             self._projects[folder] = find_project(path, self.settings)
         return self._projects[folder]
@@ -172,7 +177,8 @@ def find_surroundings(path: Path, trail: Path, settings: Settings) -> ledger.Sur
     unnamed = replace(settings, verdicts=None)
     own = find_project(path, replace(unnamed, variables={})).verdicts
     named = (find_project(path, unnamed).verdicts, project.root / "verdicts")
-    return ledger.Surroundings(trail, project.root, project.data, own, named)
+    outer = list_trails_around(project.root)
+    return ledger.Surroundings(trail, project.root, project.data, own, named, outer, list_own_trails)
 
 
 def find_around(path: Path, trail: Path, settings: Settings) -> ledger.Surroundings | None:
@@ -188,37 +194,6 @@ def find_around(path: Path, trail: Path, settings: Settings) -> ledger.Surroundi
         with suppress(UsageError):  # its settings can't be read
             return find_surroundings(folder, trail, Settings())
     return None
-
-
-def _folder_of(path: Path) -> Path:
-    """Return the folder that decides to which project a path belongs: a folder itself, or that of a file.
-
-    Links are followed: by whichever name a file is called, it belongs where it lies.
-    """
-    real = Path(os.path.realpath(path))  # resolve() raises on links in a circle
-    return real if path.is_dir() or path.name == HYPOTHESES else real.parent
-
-
-def find_root(path: Path) -> Path:
-    """Find the folder of the project that a file or folder belongs to: the nearest above it that looks like one."""
-    folder = _folder_of(path)
-    for candidate in (folder, *folder.parents):
-        # os.path.exists(): that of paths raises below a closed folder
-        if any(os.path.exists(candidate / mark) for mark in MARKS) and not _part(candidate):  # noqa: PTH110
-            return candidate
-    return folder.parent if folder.name == HYPOTHESES else folder
-
-
-def _part(folder: Path) -> bool:
-    """Tell whether a folder is the hypotheses/ of the project around it although it is a repository of its own, as a
-    submodule is.
-    """
-    if folder.name != HYPOTHESES or any((folder / mark).exists() for mark in MARKS if mark != ".git"):
-        return False
-    with suppress(OSError, UnicodeDecodeError):  # a repository on its own has a folder there
-        if "/modules/" in (folder / ".git").read_text(encoding="utf-8"):
-            return True
-    return any((folder.parent / mark).exists() for mark in MARKS)
 
 
 def find_project_around(folder: Path, settings: Settings) -> Project:
@@ -240,7 +215,7 @@ def find_project(path: Path, settings: Settings) -> Project:
         UsageError: a setting is empty or cannot be read.
     """
     root = find_root(path)
-    home, own = _own_settings(root)
+    home, own = find_settings(root)
     found: dict[str, Any] = {"device": "auto", "data": root / "data", "verdicts": root / "verdicts"}
     origins = dict.fromkeys(SETTINGS, "default")
     for name in SETTINGS:
@@ -280,31 +255,3 @@ def _without_dots(path: Path) -> Path:
     """Return the path without ``..``, where that leads to the same folder: behind a link it would not."""
     plain = Path(os.path.normpath(path))
     return plain if os.path.realpath(plain) == os.path.realpath(path) else path
-
-
-def _own_settings(root: Path) -> tuple[Path, dict[str, str]]:
-    """Return ``[tool.harness]`` of the project's pyproject.toml, and the folder of that file.
-
-    It may lie above the project's folder: that of a trail, ``study/verdicts/``, is part of what lies around it.
-    """
-    for folder in (root, *root.parents):
-        if (folder / "pyproject.toml").exists():
-            return folder, _table(folder / "pyproject.toml")
-        if (folder / ".git").exists():
-            break
-    return root, {}
-
-
-def _table(file: Path) -> dict[str, str]:
-    try:
-        tool = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        remedy = "mend the file: the project's settings may stand in it"
-        raise UsageError(f"cannot be read: {error}", where=str(file), remedy=remedy) from error
-    own = tool.get("harness", {}) if isinstance(tool, dict) else {}
-    if not isinstance(own, dict) or not all(isinstance(value, str) for value in own.values()):
-        raise UsageError(f"{TABLE} takes texts", where=str(file), remedy='write device = "cpu"')
-    if unknown := sorted(set(own) - set(SETTINGS)):
-        remedy = f"known keys: {', '.join(sorted(SETTINGS))}"
-        raise UsageError(f"unknown key {unknown[0]!r}", where=f"{file} {TABLE}", remedy=remedy)
-    return own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -47,8 +48,10 @@ def register_hypothesis(file: Path, session: Session) -> Registering:
     pins = ledger.pin_code(loaded.hypothesis, verdict.default_templates())
     data = take_fingerprints(loaded.hypothesis, session)
     known = {name: digest for name, digest in data.items() if digest is not None}
-    look_around(loaded, session)
-    with ledger.lock_hypothesis(trail, loaded.hypothesis.id):
+    with ExitStack() as held:
+        held.enter_context(ledger.lock_project(session.project.root))
+        look_around(loaded, session)
+        held.enter_context(ledger.lock_hypothesis(trail, loaded.hypothesis.id))
         event = ledger.register(trail, loaded.raw, loaded.claims_raw, loaded.hypothesis, pins, known)
     return Registering(loaded.hypothesis, event, data)
 

@@ -119,9 +119,8 @@ def _refuse_other_data(run: StartedRun, before: Measurements, equipment: Equipme
 def _train_again(
     planned: Plan, registered: Registered, before: Measurements, equipment: Equipment, work: str, session: Session
 ) -> Measurements:
-    """Train look by look, as the run was trained, and no further than the look that ended it.
-
-    ``work`` is the name of a folder of the hypothesis.
+    """Train look by look, as the run was trained, and no further than the look that ended it; ``work``: a folder of
+    the hypothesis, by its name.
     """
     hypothesis = registered.hypothesis
     folder = session.trail.root / hypothesis.id / work

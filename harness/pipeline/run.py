@@ -10,6 +10,7 @@ trains, the results on disk before they are judged.
 from __future__ import annotations
 
 import hashlib
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
@@ -52,9 +53,11 @@ def run_hypothesis(file: Path, session: Session) -> Report:
     hypothesis, trail, reporter = loaded.hypothesis, session.trail, session.reporter
     equipment = open_equipment(hypothesis, session)
     pins = ledger.pin_code(hypothesis, verdict.default_templates())
-    look_around(loaded, session)
-    with ledger.lock_hypothesis(trail, hypothesis.id):
-        registration = find_or_register(loaded, pins, equipment.fingerprints, session)
+    with ExitStack() as held:
+        with ledger.lock_project(session.project.root):
+            look_around(loaded, session)
+            held.enter_context(ledger.lock_hypothesis(trail, hypothesis.id))
+            registration = find_or_register(loaded, pins, equipment.fingerprints, session)
         differing = refuse_changes(registration, loaded, trail, pins)
         if hashlib.sha256(loaded.raw).hexdigest() != registration.raw:
             reporter.say(LAYOUT)

@@ -100,6 +100,9 @@ def find_or_register(
 def look_around(loaded: spec.Loaded, session: Session) -> None:
     """Before anything is entered, say what keeps git from carrying the trail, and refuse a second registration.
 
+    One that is registered here is refused if another trail of the project holds an earlier registration of it.
+    ``ledger.lock_project`` is to be held from here until the registration is entered.
+
     Raises:
         UsageError: another trail of the project, or git, holds a registration that this one does not, or nobody would
             look for one in this trail.
@@ -107,10 +110,13 @@ def look_around(loaded: spec.Loaded, session: Session) -> None:
     trail = session.trail
     for hindrance in ledger.find_hindrances(trail.root):
         session.reporter.say(f"{hindrance.what}\n    → {hindrance.remedy}")
-    if ledger.find_registration(trail, loaded.hypothesis.id) is not None:
-        return
+    name, found = loaded.hypothesis.id, ledger.find_registration(trail, loaded.hypothesis.id)
     around = find_surroundings(loaded.path, trail.root, session.settings)
-    for sentence in ledger.refuse_second(around, loaded.hypothesis.id):
+    if found is None:
+        sentences = ledger.refuse_second(around, name)
+    else:
+        sentences = ledger.refuse_later(around, name, found.digest, found.claimed_time)
+    for sentence in sentences:
         session.reporter.say(sentence)
 
 
@@ -123,6 +129,8 @@ def refuse_changes(
     registration: Registration, loaded: spec.Loaded, trail: Ledger, pins: Pins
 ) -> ledger.CodeDifferences:
     """Refuse a file whose meaning is not the registered one; name what differs in the code."""
+    for digest in (registration.raw, registration.canonical, registration.claims):
+        trail.read_object(digest)  # before anything is stored in a trail that isn't what was written
     refuse_other_seeds(registration, loaded)
     comparison = ledger.compare(registration, loaded.hypothesis, loaded.raw, pins, trail)
     if comparison.status == "changed":

@@ -31,9 +31,16 @@ class Tried(NamedTuple):
     """A remedy, if it needs one."""
 
 
+def advise_trail(trail: Path) -> str:
+    """Write what helps where a trail can't be written to: never a second trail beside one that is there."""
+    if (trail / "ledger").exists():
+        return "have its owner let you write to it; another folder would be a second trail, and is no way out"
+    return "name another folder with --verdicts or HARNESS_VERDICTS"
+
+
 def try_trail(trail: Path) -> Iterator[Tried]:
     """Try what a run does in the folder of its trail, or above it where that is still to be made."""
-    remedy = "name another folder with --verdicts or HARNESS_VERDICTS"
+    remedy = advise_trail(trail)
     yield from _try_in_folder("trail: write and rename", trail, _write, remedy)
     yield from _try_in_folder("trail: new event", trail, _publish, remedy)
     yield from _try_in_folder("trail: lock", trail, _lock, remedy)

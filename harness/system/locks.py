@@ -56,6 +56,8 @@ class Lock:
         self._seconds = seconds
         self._held = 0
         self._native: BaseFileLock | None = None
+        self._own = ""
+        """Name of this process's file in the stand-in."""
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -97,7 +99,7 @@ class Lock:
             self._native.release()
             self._native = None
         else:
-            _remove(self._stand_in)
+            _remove(self._stand_in, self._own)
 
     @property
     def _stand_in(self) -> Path:
@@ -109,21 +111,24 @@ class Lock:
         try:
             while not self._try_stand_in():
                 if time.monotonic() >= until:
-                    raise self._build_busy(_read_holder(self._stand_in) or "another process")
+                    _, who = _find_holder(self._stand_in)
+                    raise self._build_busy(who or "another process")
                 time.sleep(POLL_SECONDS)
         except OSError as error:
             raise storage_failed(self.path, error) from error
 
     def _try_stand_in(self) -> bool:
         """Rename a folder that names this process into place; it replaces no other's, because none of them is empty."""
-        holder = _read_holder(self._stand_in)
-        if holder is not None and _is_gone(holder):
-            _remove(self._stand_in, holder)
-        own = self.path.with_name(f".{self._stand_in.name}.{secrets.token_hex(6)}.tmp")
+        name, holder = _find_holder(self._stand_in)
+        if holder is None or _is_gone(holder):
+            _remove(self._stand_in, name)
+        token = secrets.token_hex(6)
+        own = self.path.with_name(f".{self._stand_in.name}.{token}.tmp")
         own.mkdir()
         try:
-            (own / ".lock").write_text(str(Holder.current()), encoding="utf-8")
+            (own / f"{token}.lock").write_text(str(Holder.current()), encoding="utf-8")
             own.rename(self._stand_in)
+            self._own = f"{token}.lock"
         except OSError as error:
             rmtree(own, ignore_errors=True)
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
@@ -194,11 +199,13 @@ def _read_start_time(number: int) -> str:
     return stat.rsplit(")", 1)[1].split()[19]
 
 
-def _read_holder(stand_in: Path) -> str | None:
-    """Return the text that names the stand-in's holder; None if there is no stand-in any more."""
+def _find_holder(stand_in: Path) -> tuple[str, str | None]:
+    """Find the file in a stand-in that names its holder, and what it says; no name and None if there is none by now."""
     with suppress(OSError):
-        return (stand_in / ".lock").read_text(encoding="utf-8", errors="replace")
-    return None
+        for file in sorted(stand_in.iterdir()):
+            if file.name.endswith(".lock"):
+                return file.name, file.read_text(encoding="utf-8", errors="replace")
+    return "", None
 
 
 def _is_gone(holder: str) -> bool:
@@ -225,15 +232,61 @@ def _is_gone(holder: str) -> bool:
     return bool(held.started and now and held.started != now)
 
 
-def _remove(stand_in: Path, holder: str | None = None) -> None:
-    """Remove a stand-in if it is still this holder's; rename it first, because removing a folder is not atomic."""
-    aside = stand_in.with_name(f".{stand_in.name}.{secrets.token_hex(6)}.tmp")
+def _remove(stand_in: Path, name: str) -> None:
+    """Remove a stand-in if it is still the one that holds the file of this name, which no other ever has.
+
+    First the file goes, then the folder if it is empty: whichever moment another process puts its own stand-in into
+    this place, that stays. An empty folder that somebody left is taken over.
+    """
     with suppress(OSError):
-        stand_in.rename(aside)
-        if holder is not None and _read_holder(aside) != holder:  # another process was faster, and holds the lock now
-            aside.rename(stand_in)
-            return
-        rmtree(aside)
+        if name:
+            (stand_in / name).unlink()
+        stand_in.rmdir()
+
+
+@contextmanager
+def hold_folder(folder: Path, seconds: float) -> Iterator[None]:
+    """Be the only process that holds this folder, waiting for it as many seconds as were given; nothing is left there.
+
+    Where a folder can't be locked, as on Windows and some network file systems, a file ``.harness.lock`` in it is.
+
+    Raises:
+        Busy: another process holds it for longer.
+        StorageFailed: there is no permission for a file there.
+    """
+    descriptor = _lock_folder(folder, seconds)
+    if descriptor is None:
+        with Lock(folder / ".harness.lock", seconds).held():
+            yield
+        return
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock_folder(folder: Path, seconds: float) -> int | None:
+    """Return a descriptor that holds the folder's lock; None where folders have none."""
+    try:
+        import fcntl
+
+        descriptor = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        return None
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES) and time.monotonic() < until:
+                time.sleep(POLL_SECONDS)
+                continue
+            os.close(descriptor)
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                busy = "another process is looking for other registrations in this project"
+                raise Busy(busy, where=str(folder), remedy="wait for that process, or stop it") from error
+            return None
+        return descriptor
 
 
 @contextmanager

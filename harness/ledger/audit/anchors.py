@@ -53,6 +53,11 @@ def check(evidence: Evidence, kept: Kept) -> Iterator[AuditFinding]:
         verified += finding is None
         if finding is not None:
             yield finding
+    kinds = {anchor.body.kind for anchor in evidence.index.entries(AnchoredBody)}
+    if kept.roots is not None and "tsa" not in kinds:
+        yield AuditFinding("trust-unused", "--roots has no effect: this trail has no time stamp", root)
+    if kept.allowed_signers is not None and kinds <= {"tsa"}:
+        yield AuditFinding("trust-unused", "--allowed-signers has no effect: this trail has no signature", root)
     if kept.require_anchor and not verified:
         yield AuditFinding("no-anchor", "no time stamp and no signature of any head was verified", root)
     if kept.head is None and not verified:

@@ -37,9 +37,18 @@ def check(evidence: Evidence) -> Iterator[AuditFinding]:
     if not evidence.index.events and not evidence.problems and not evidence.cut:
         what = "no event is here: nothing was registered in this trail, and there is nothing to check"
         yield AuditFinding("no-events", what, str(files.root))
-    for path, what in sorted(files.odd.items()):
-        if not is_unlisted(path):
-            yield AuditFinding("not-a-file", f"{what} lies in the trail; it was not followed", files.shown(path))
+    closed = "a folder that can't be read ({}): nothing can be said of what is in it"
+    remedy = "audit as a user who may read it, or have its owner allow it"
+    odd: list[tuple[str, str, str, str | None]] = [
+        (path, "unreadable", closed.format(why), remedy) for path, why in files.closed.items()
+    ]
+    odd += [
+        (path, "not-a-file", f"{what} lies in the trail; it was not followed", None)
+        for path, what in files.odd.items()
+        if not is_unlisted(path)
+    ]
+    for path, code, what, command in sorted(odd):
+        yield AuditFinding(code, what, files.shown(path).rstrip("/"), command=command)
     read = evidence.index.digests
     there = {path.removeprefix(EVENTS).removesuffix(".json") for path in files.paths if path.startswith(EVENTS)}
     for event in evidence.index.events:

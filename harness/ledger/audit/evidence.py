@@ -94,14 +94,17 @@ class Evidence:
 
     @property
     def cut(self) -> bool:
-        """Tell whether events were left out here: the last ones too, which no other names.
-
-        Then nothing can be said of those that are here.
+        """Tell whether events were left out here or may not be read, the last ones too, which no other names: then
+        nothing can be said of those that are here.
         """
+        if any(EVENTS.startswith(folder) for folder in self.files.closed):
+            return True
         return self.lacking is not None and any(path.startswith(EVENTS) for path in self.lacking.paths)
 
     def left_out(self, path: str) -> bool:
-        """Tell whether git has a file that is not here, and was told to leave it out."""
+        """Tell whether git has a file that is not here, and was told to leave it out, or nobody may look for it."""
+        if path.startswith(tuple(self.files.closed)):
+            return True
         return self.lacking is not None and path in self.lacking.paths
 
     def page(self, run: StartedRun, digest: str | None) -> Provenance | None:

@@ -29,6 +29,8 @@ class TrailFiles:
         """Paths below the root."""
         self.odd: dict[str, str] = {}
         """Path → what it is instead of a file or folder: "a link", "a device"."""
+        self.closed: dict[str, str] = {}
+        """Folder, ending in a slash, or empty for the trail's own → why it can't be read."""
         self.expected: dict[str, str] = {}
         """Path → the digest that its content has by its name, or by the event that names it."""
         self.mended: dict[str, str] = {}
@@ -111,7 +113,7 @@ class TrailFiles:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                self.odd[folder.rstrip("/") or "."] = f"a folder that cannot be read ({error.strerror})"
+                self.closed[folder] = error.strerror or str(error)
                 continue
             for entry in entries:
                 path = folder + entry.name
@@ -128,7 +130,7 @@ class TrailFiles:
 def is_unlisted(path: str) -> bool:
     """Tell whether a path belongs to what is not in git: working files, weights, locks."""
     parts = path.split("/")
-    return (len(parts) > 2 and parts[2] in UNLISTED) or parts[-1] == ".lock"
+    return (len(parts) > 2 and parts[2] in UNLISTED) or parts[-1] == ".lock" or ".lock.held" in parts
 
 
 def is_temporary(path: str) -> bool:

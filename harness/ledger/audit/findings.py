@@ -125,6 +125,7 @@ CODES: dict[str, Code] = {
     "anchor-missing": Code(7, "missing", RESTORE),
     "no-anchor": Code(7, "missing", "anchor a head: harness anchor"),
     "anchor-not-verified": Code(7, "note", "name whom you trust: --roots CERTIFICATES, --allowed-signers FILE"),
+    "trust-unused": Code(7, "note", "leave the option out, or anchor a head: harness anchor"),
     "nothing-kept": Code(7, "unchecked", "keep the head that run, register and audit print: --known-head HEAD"),
     # 8: rerun
     "rerun-differs": Code(8, "differs", "compare devices and versions; then doubt the result"),

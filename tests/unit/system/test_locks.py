@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,7 @@ def test_a_holder_that_was_killed_holds_nothing(no_locks: None, tmp_path: Path) 
     assert process.exitcode == -signal.SIGKILL
     assert (tmp_path / ".lock.held").is_dir()
     with Lock(tmp_path / ".lock", 0).held():
-        assert f"process {os.getpid()} on" in (tmp_path / ".lock.held" / ".lock").read_text(encoding="utf-8")
+        assert f"process {os.getpid()} on" in next((tmp_path / ".lock.held").iterdir()).read_text("utf-8")
     assert not (tmp_path / ".lock.held").exists()
 
 
@@ -154,6 +155,25 @@ def test_a_holder_on_another_computer_is_waited_for(no_locks: None, tmp_path: Pa
     assert (tmp_path / ".lock.held").is_dir()
 
 
+def test_who_lost_its_stand_in_leaves_that_of_the_next_holder(no_locks: None, tmp_path: Path) -> None:
+    """Somebody removed it by hand, as a message may say, and another process took the lock since."""
+    with ExitStack() as second:
+        with Lock(tmp_path / ".lock", 0).held():
+            shutil.rmtree(tmp_path / ".lock.held")
+            second.enter_context(Lock(tmp_path / ".lock", 0).held())
+        assert (tmp_path / ".lock.held").is_dir()
+        with pytest.raises(Busy), Lock(tmp_path / ".lock", 0).held():
+            pass
+    assert not (tmp_path / ".lock.held").exists()
+
+
+def test_an_empty_stand_in_holds_nothing(no_locks: None, tmp_path: Path) -> None:
+    """Who removes one is killed between its file and its folder."""
+    (tmp_path / ".lock.held").mkdir()
+    with Lock(tmp_path / ".lock", 0).held():
+        assert (tmp_path / ".lock.held").is_dir()
+
+
 def left_behind(folder: Path) -> Path:
     """The stand-in of a process that was killed: the file that names it."""
 
@@ -164,7 +184,7 @@ def left_behind(folder: Path) -> Path:
     process = fork.Process(target=child)
     process.start()
     process.join(60)
-    return folder / ".lock.held" / ".lock"
+    return next((folder / ".lock.held").iterdir())
 
 
 IN_PROC = pytest.mark.skipif(not os.path.lexists("/proc/self/ns/pid"), reason="Linux tells one from the other")

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from harness.errors import UsageError
 from harness.plugins.registry import Plugin
 
 if TYPE_CHECKING:
@@ -33,6 +34,30 @@ class Images:
     """Origin of the arrays, in words for the verdict; it contains no path of the machine."""
     canonical: bool
     """True if these are the data set's official files, bit for bit."""
+
+    def __post_init__(self) -> None:
+        """Require arrays of the types and shapes above, and labels that are the number of a class.
+
+        Raises:
+            UsageError: They are others. A conversion here would turn them into other numbers in silence.
+        """
+        for split, images, labels in (
+            ("training", self.train_images, self.train_labels),
+            ("test", self.test_images, self.test_labels),
+        ):
+            if images.dtype != "uint8" or images.ndim != 4:
+                wrong = f"images {images.dtype}{images.shape}, expected uint8 [N, channel, height, width]"
+            elif labels.dtype != "int64" or labels.shape != images.shape[:1]:
+                wrong = f"labels {labels.dtype}{labels.shape}, expected int64{images.shape[:1]}"
+            elif bad := labels[(labels < 0) | (labels >= len(self.classes))].tolist():
+                wrong = f"the label {bad[0]}, expected 0 to {len(self.classes) - 1}"
+            else:
+                continue
+            raise UsageError(
+                f"the {split} split has {wrong}",
+                where=self.origin,
+                remedy="correct the files, or the plug-in that reads them",
+            )
 
     @cached_property
     def fingerprint(self) -> str:

@@ -126,10 +126,11 @@ class ImageDataset(Dataset):
 
         for name, (images, labels), count in (("train", train, self.train_count), ("test", test, self.test_count)):
             expected = (count, self.channels, self.size, self.size)
-            if images.shape != expected or images.dtype != np.uint8 or labels.shape != (count,):
+            whole = np.issubdtype(labels.dtype, np.integer)  # int64 would round others in silence
+            if images.shape != expected or images.dtype != np.uint8 or labels.shape != (count,) or not whole:
                 raise UsageError(
-                    f"{self.title} {name}: got images {images.dtype}{images.shape} and labels {labels.shape}, "
-                    f"expected uint8{expected} and {(count,)}",
+                    f"{self.title} {name}: got images {images.dtype}{images.shape} and labels "
+                    f"{labels.dtype}{labels.shape}, expected uint8{expected} and integers{(count,)}",
                     remedy=f"replace the files by {self.to_put}",
                 )
         return Images(

@@ -148,7 +148,7 @@ def load_images(split: Split, name: str, channels: int, size: int, notify: Calla
         notify(f"decoding {counted(len(split.files), 'image')} of {name} (every time: set HARNESS_CACHE to keep them)")
         return decode(split, contents, channels, size)
     decoders = [PIL.__version__, *(str(features.version(codec)) for codec in ("jpg", "libjpeg_turbo", "zlib"))]
-    key = hashlib.sha256(f"2 {channels} {size} {' '.join(decoders)}\n".encode())
+    key = hashlib.sha256(f"3 {channels} {size} {' '.join(decoders)}\n".encode())
     for file, content in zip(split.files, contents, strict=True):
         key.update(file.encode("utf-8", "surrogateescape") + b"\0" + content)
     path = folder / "datasets" / f"{name}-{key.hexdigest()[:32]}.npz"
@@ -236,6 +236,6 @@ def _for_each(split: Split, work: Callable[[int], None]) -> None:
             f"not a usable image: {reason}"
             + (f"; nor are {len(others):,} other files of this split: {_join_some(others)}" if others else ""),
             where=str(split.folder / file),
-            remedy="restore the file from the data set's source; or save it as one grey or RGB image of 8 bits "
-            "per channel",
+            remedy="restore the file from the data set's source; or save it as a PNG file with one grey or RGB "
+            "image of 8 bits per channel",
         )

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.datasets import Dataset, Images
 from harness.errors import UsageError
 
+if TYPE_CHECKING:
+    import numpy as np
+
+WIDTH = 64
+"""Number of pixels of an image."""
 OFFICIAL = "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
 """SHA-256 over pixels and labels, as uint8, in the order in which scikit-learn bundles them."""
 
@@ -35,7 +41,7 @@ class Digits(Dataset):
 
         from harness.batched.keyed import permutation
 
-        rows = np.loadtxt(_find_bundled(), delimiter=",")  # 64 pixels and the label
+        rows = _read_rows(_find_bundled(), self.train_count + self.test_count)
         images = rows[:, :-1].astype(np.uint8).reshape(-1, 1, self.size, self.size)
         labels = rows[:, -1].astype(np.int64)
         official = hashlib.sha256(images.tobytes() + labels.astype(np.uint8).tobytes()).hexdigest() == OFFICIAL
@@ -71,6 +77,38 @@ def _find_bundled() -> Path:
         if path.is_file():
             return path
     raise UsageError("scikit-learn's digits are not installed", where="digits", remedy="pip install scikit-learn")
+
+
+def _read_rows(path: Path, count: int) -> np.ndarray:
+    """Read scikit-learn's file of digits as float64 [N, 65]: 64 pixels from 0 to 16, and the label from 0 to 9.
+
+    Raises:
+        UsageError: The file is damaged, or one of its values is another, which a cast would turn into one of these.
+    """
+    import numpy as np
+
+    remedy = "install scikit-learn again: pip install --force-reinstall scikit-learn"
+    try:
+        rows = np.loadtxt(path, delimiter=",", ndmin=2)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise UsageError(f"could not be read: {error}", where=str(path), remedy=remedy) from error
+    if rows.shape != (count, WIDTH + 1):
+        raise UsageError(
+            f"holds {rows.shape[0]:,} rows of {rows.shape[1]} values, expected {count:,} of {WIDTH + 1}",
+            where=str(path),
+            remedy=remedy,
+        )
+    highest = np.array([16] * WIDTH + [9])
+    wrong = np.argwhere(~((rows >= 0) & (rows <= highest) & (rows == np.floor(rows))))  # NaN is none of these
+    if len(wrong):
+        row, column = wrong[0]
+        raise UsageError(
+            f"row {row + 1}, value {column + 1} is {float(rows[row, column])!r}, "
+            f"expected a whole number from 0 to {highest[column]}",
+            where=str(path),
+            remedy=remedy,
+        )
+    return rows
 
 
 plugin = Digits

@@ -89,19 +89,23 @@ def ask(folder: Path, *arguments: str, given: bytes = b"") -> Answer:
     return _refused(done.stderr.decode(errors="replace"))
 
 
+def find_nearest(folder: Path) -> Path:
+    """Return the folder, or of one that is not there, the nearest above it that is: git can be asked in no other."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+
+
 def find_repository(folder: Path, project: Path | None = None) -> Repository:
     """Find the repository that a folder lies in. A folder that is not there yet counts where it would be made.
 
     ``project``: the folder of the project that it belongs to. If that is in a repository and ``folder`` in none, then
     the folder is outside the repository, which is another thing than a project without one.
     """
-    there = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    there = find_nearest(folder)
     where = ask(there, "rev-parse", "--show-toplevel", "--show-prefix")
     if where.out is None:
         state = where.state
         if state == "no repository" and project is not None:
-            there = next(path for path in (project, *project.absolute().parents) if path.is_dir())
-            top = git(there, "rev-parse", "--show-toplevel")
+            top = git(find_nearest(project), "rev-parse", "--show-toplevel")
             if top is not None:
                 inside = os.fsdecode(top).removesuffix("\n")
                 problem = f"{folder} is outside the project's repository, {inside}"
@@ -122,7 +126,7 @@ def find_repository(folder: Path, project: Path | None = None) -> Repository:
 
 def write_fetch(folder: Path, how: str = "--refetch --no-filter origin") -> str:
     """Write the command that fetches what a partial clone lacks, or by ``--unshallow`` a shallow one."""
-    return f"git -C {quote(str(folder.absolute()))} fetch {how}"
+    return f"git -C {quote(str(find_nearest(folder).absolute()))} fetch {how}"
 
 
 def find_actor(folder: Path) -> str:

@@ -105,7 +105,9 @@ def test_the_workflow_s_check_runs_and_annotates(project: Project) -> None:
     assert ran.stdout.startswith("::error file=hypotheses/tiny.yaml,line=21,")
 
 
-def test_the_workflow_s_audit_waits_for_a_trail(project: Project) -> None:
+@pytest.mark.parametrize("trail", ["verdicts", "trail", "études/trail"])
+def test_the_workflow_audits_the_project_s_trail(trail: str, project: Project) -> None:
+    """The step's own shell text: it waits for the first registration, and misses no trail wherever it is or was."""
     workflow = yaml.safe_load((REPOSITORY / ".github/workflows/hypotheses.yml").read_text())
     audit = next(step for step in workflow["jobs"]["hypotheses"]["steps"] if step.get("name") == "Audit the verdicts")
     script = f'harness() {{ {shlex.join(project.command())} "$@"; }}\n{audit["run"]}'
@@ -114,11 +116,47 @@ def test_the_workflow_s_audit_waits_for_a_trail(project: Project) -> None:
         command = ["bash", "-e", "-c", script]
         return subprocess.run(command, cwd=project.root, env=project.environment(), capture_output=True, text=True)
 
+    def commit() -> None:
+        identity = ("-c", "user.name=Somebody", "-c", "user.email=s@example.org")
+        for arguments in (("add", "-A"), (*identity, "commit", "-q", "--allow-empty", "-m", "a state")):
+            subprocess.run(["git", *arguments], cwd=project.root, check=True)
+
     shutil.rmtree(project.root / "verdicts", ignore_errors=True)
-    assert (step().returncode, step().stdout) == (0, "no verdicts yet\n")
-    (project.root / "verdicts/ledger/events").mkdir(parents=True)
-    (project.root / "verdicts/ledger/events/odd.json").write_text("{}")
+    if trail != "verdicts":
+        (project.root / "pyproject.toml").write_text(f'[tool.harness]\nverdicts = "{trail}"\n', encoding="utf-8")
+    subprocess.run(["git", "init", "-q"], cwd=project.root, check=True)
+    commit()
+    first = step()
+    assert first.returncode == 0, first.stderr
+    assert f"::notice file={trail}::no event is here: nothing was registered in this trail" in first.stdout
+    assert project.harness("register", "hypotheses/tiny.yaml").returncode == 0
+    commit()
+    assert step().returncode == 0
+    (event,) = (project.root / trail / "ledger/events").iterdir()
+    written = event.read_bytes()
+    event.chmod(0o644)
+    event.write_bytes(b"{}")
     assert step().returncode == 3
+    event.write_bytes(written)
+    assert step().returncode == 0
+    shutil.rmtree(project.root / trail)
+    for _ in range(2):  # also when it was committed
+        gone = step()
+        assert gone.returncode == 3
+        assert f"::error file={trail}/ledger/events/{event.name}::git's history has this file" in gone.stdout
+        commit()
+
+
+def test_without_a_trail_an_audit_needs_leave(project: Project) -> None:
+    shutil.rmtree(project.root / "verdicts", ignore_errors=True)
+    subprocess.run(["git", "init", "-q"], cwd=project.root, check=True)
+    without = project.harness("audit")
+    assert without.returncode == 2 and "--allow-empty accepts" in without.stderr
+    typed = project.harness("audit", "--allow-empty", "--verdicts", "verdict")
+    assert typed.returncode == 2 and "there is no folder verdict" in typed.stderr
+    (project.root / "verdicts").write_text("")
+    file = project.harness("audit", "--allow-empty")
+    assert file.returncode == 2 and "there is no such folder" in file.stderr
 
 
 def test_this_repository_calls_its_own_workflow() -> None:

@@ -41,6 +41,7 @@ CODES: dict[str, Code] = {
     "line-ends": Code(1, "tampered", "write the files back: harness audit --restore"),
     "left-out": Code(1, "missing", "have git put the trail here: git sparse-checkout add"),
     "no-events": Code(1, "missing", "name the trail with --verdicts; the first registration begins one"),
+    "nothing-yet": Code(1, "note", "the first registration begins one"),
     # 2: git history
     "no-history": Code(2, "missing", "audit a full clone of the project's repository"),
     "no-git": Code(2, "missing", REMEDIES["no git"]),

@@ -18,7 +18,7 @@ from harness.ledger.audit.files import is_unlisted
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.carried import find_ignored, is_partial
 from harness.ledger.event import parse_event
-from harness.ledger.git import State, find_repository, git, write_fetch
+from harness.ledger.git import State, find_nearest, find_repository, git, write_fetch
 from harness.ledger.mending import CHANGED, list_variants, write_renormalising, write_repair
 from harness.ledger.versions import OWN, Versions, list_versions
 from harness.wording import counted
@@ -53,7 +53,7 @@ def check(evidence: Evidence) -> Iterator[AuditFinding]:
         what = "a shallow clone: only a part of the history can be checked"
         yield AuditFinding("shallow", what, shown, command=f"{write_fetch(root, '--unshallow')}, then audit again")
     lacking = is_partial(where.top) if where.top is not None else False
-    ours, said = list_versions(root, where.prefix, "HEAD")
+    ours, said = list_versions(find_nearest(root), where.prefix, "HEAD")
     if ours is None:
         what = f"{'a partial clone: ' if lacking else ''}git log says no: {said}; the history was not checked"
         command = f"{write_fetch(root)}, then audit again" if lacking else None
@@ -66,7 +66,7 @@ def check(evidence: Evidence) -> Iterator[AuditFinding]:
     algorithm = (_git(root, "rev-parse", "--show-object-format") or b"sha1").strip().decode()
     present = _Present(evidence, algorithm)
     yield from _against_history(evidence, ours, present)
-    others, _ = list_versions(root, where.prefix, "--all", "--reflog", "--not", "HEAD")
+    others, _ = list_versions(find_nearest(root), where.prefix, "--all", "--reflog", "--not", "HEAD")
     if others:
         yield from _elsewhere(evidence, ours, others, partial_clone=lacking)
 
@@ -108,7 +108,9 @@ def _against_history(evidence: Evidence, ours: Versions, present: _Present) -> I
 
 def _checkout(root: Path, path: str, commit: str) -> str:
     """Write the command that gets a file back as a commit has it."""
-    return f"git -C {quote(str(root.absolute()))} checkout {commit} -- {quote(path)}"
+    there = find_nearest(root).absolute()
+    inside = (root.absolute() / path).relative_to(there).as_posix()
+    return f"git -C {quote(str(there))} checkout {commit} -- {quote(inside)}"
 
 
 def _converted(evidence: Evidence, converted: dict[bool, list[str]]) -> Iterator[AuditFinding]:
@@ -216,4 +218,4 @@ class _Present:
 
 def _git(root: Path, *arguments: str) -> bytes | None:
     """git without replaced objects or helpers of the repository's own."""
-    return git(root, *OWN, *arguments)
+    return git(find_nearest(root), *OWN, *arguments)

@@ -68,8 +68,8 @@ ALWAYS = {
     "replicate": {"name", "device", "data", "verdicts"},
     "anchor": {"tsa", "verdicts"},
     "export": {"name", "form", "to", "verdicts"},
-    "audit": {"verdicts", "known_head", "require_anchor", "roots", "allowed_signers", "recompute", "rerun",
-              "restore", "hypotheses", "form"},
+    "audit": {"allow_empty", "verdicts", "known_head", "require_anchor", "roots", "allowed_signers", "recompute",
+              "rerun", "restore", "hypotheses", "form"},
     "doctor": {"device", "data", "verdicts", "form"},
 }  # fmt: skip
 """Verb → its parameters that always have an effect."""

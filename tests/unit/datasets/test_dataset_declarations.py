@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+from harness.datasets import Images
 from harness.datasets._image_dataset import ImageDataset
+from harness.errors import UsageError
 from harness.plugins.registry import members
 
 IMAGE_SETS = {name: plugin for name, plugin in members("datasets").items() if issubclass(plugin, ImageDataset)}
@@ -38,3 +41,25 @@ def test_listing_loads_nothing_heavy():
         "print([m for m in ('torch', 'torchvision', 'PIL', 'scipy', 'sklearn') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"train_images": np.zeros((4, 1, 2, 2))}, r"training split has images float64\(4, 1, 2, 2\), expected uint8"),
+        ({"test_images": np.zeros((4, 2, 2), np.uint8)}, r"test split has images uint8\(4, 2, 2\), expected uint8 \[N"),
+        ({"train_labels": np.zeros(4)}, r"labels float64\(4,\), expected int64\(4,\)"),
+        ({"test_labels": np.zeros(3, np.int64)}, r"labels int64\(3,\), expected int64\(4,\)"),
+        ({"train_labels": np.array([0, 1, 2, 0])}, "the label 2, expected 0 to 1"),
+        ({"test_labels": np.array([0, 1, -1, 0])}, "the label -1, expected 0 to 1"),
+    ],
+)
+def test_arrays_that_no_data_set_may_give_are_refused(changed, told):
+    """Also those of a plug-in that is not ours: nothing later would look at them again."""
+    images, labels = np.zeros((4, 1, 2, 2), np.uint8), np.array([0, 1, 1, 0])
+    right = {"train_images": images, "train_labels": labels, "test_images": images, "test_labels": labels}
+    rest = {"classes": ("no", "yes"), "origin": "made up", "canonical": False}
+    assert Images(**right, **rest).notes
+    with pytest.raises(UsageError, match=told) as caught:
+        Images(**right | changed, **rest)
+    assert caught.value.where == "made up" and caught.value.remedy

@@ -61,3 +61,59 @@ def test_an_installation_without_its_data_is_named(elsewhere: Path) -> None:
     assert list(elsewhere.iterdir()) == []
     with pytest.raises(HarnessError, match="digits are not installed"):
         Digits(name="digits").load(Path(), print)
+
+
+def alter(elsewhere: Path, row: int, column: int, text: str) -> Path:
+    """Write scikit-learn's file of digits with one value replaced."""
+    known = Path(sklearn.__file__).parent / "datasets/data/digits.csv.gz"
+    rows = [line.split(",") for line in gzip.decompress(known.read_bytes()).decode().splitlines()]
+    assert len(text) == 0 or rows[row][column] != text
+    rows[row][column] = text
+    path = elsewhere / known.name
+    path.write_bytes(gzip.compress("".join(",".join(line) + "\n" for line in rows).encode()))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "shown"),
+    [
+        (0, "nan", "nan"),
+        (0, "1e300", "1e+300"),
+        (0, "256", "256.0"),
+        (0, "17", "17.0"),
+        (0, "-1", "-1.0"),
+        (0, "0.5", "0.5"),
+        (0, "inf", "inf"),
+        (64, "10", "10.0"),
+        (64, "-0.5", "-0.5"),
+        (64, "265", "265.0"),
+    ],
+)
+def test_values_that_are_none_are_refused_with_their_place(elsewhere: Path, column: int, text: str, shown: str) -> None:
+    """A cast would make ordinary numbers of them, even those of the official file."""
+    path = alter(elsewhere, 3, column, text)
+    with pytest.raises(HarnessError) as caught:
+        Digits(name="digits").load(Path(), print)
+    most = 9 if column == 64 else 16
+    expected = f"row 4, value {column + 1} is {shown}, expected a whole number from 0 to {most}"
+    assert (caught.value.message, caught.value.where) == (expected, str(path))
+    assert caught.value.remedy and "scikit-learn" in caught.value.remedy
+
+
+@pytest.mark.parametrize("damage", ["not packed", "cut", "text", "rows", "columns"])
+def test_a_damaged_file_is_named(elsewhere: Path, damage: str) -> None:
+    path = alter(elsewhere, 5, 5, "a word" if damage == "text" else "9")
+    data = path.read_bytes()
+    lines = gzip.decompress(data).splitlines(keepends=True)
+    path.write_bytes(
+        {
+            "not packed": b"".join(lines),
+            "cut": data[: len(data) // 2],
+            "text": data,
+            "rows": gzip.compress(b"".join(lines[:-1])),
+            "columns": gzip.compress(b"".join(line.replace(b"\n", b",0\n") for line in lines)),
+        }[damage]
+    )
+    with pytest.raises(HarnessError, match=r"could not be read|holds 1,79[67] rows of 6[56] values") as caught:
+        Digits(name="digits").load(Path(), print)
+    assert caught.value.where == str(path) and caught.value.remedy

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import zlib
 from pathlib import Path
 from typing import ClassVar
 
@@ -226,47 +225,6 @@ def test_the_format_is_what_was_decoded_not_the_suffix(cifar):
     origin = "image files (train 20, test 10 JPEG and PNG), decoded; not the canonical CIFAR-10 files"
     assert load(cifar)[0].origin == origin
     assert load(cifar)[0].origin == origin  # from the cache
-
-
-@pytest.mark.parametrize(
-    ("image", "mode", "suffix"),
-    [
-        (
-            Image.fromarray(np.full((28, 28), 300, np.uint16)),
-            ("I;16", "I"),
-            "png",
-        ),  # what it is called depends on Pillow
-        (Image.fromarray(np.full((28, 28), 300, np.int32)), ("I",), "tiff"),
-        (Image.fromarray(np.full((28, 28), 300.0, np.float32)), ("F",), "tiff"),
-    ],
-)
-def test_more_than_eight_bits_are_refused(tmp_path, image, mode, suffix):
-    """Pillow would clip every value above 255 to white and say nothing."""
-    write_tree(tmp_path / "mnist", Mnist.labels, channels=1, size=28)
-    victim = tmp_path / "mnist/train/3/1.png"
-    image.save(victim, suffix)
-    with Image.open(victim) as opened:
-        assert opened.mode in mode
-    with pytest.raises(UsageError, match=f"mode {opened.mode}, which does not fit into 8 bits") as caught:
-        load(tmp_path, SmallMnist)
-    assert caught.value.where == str(victim) and "8 bits per channel" in caught.value.remedy
-
-
-def test_sixteen_bits_per_colour_are_refused(cifar):
-    """Pillow opens these as RGB and drops the lower eight bits of each."""
-    victim = cifar / "cifar10/test/frog/0.png"
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
-
-    head = (32).to_bytes(4, "big") * 2 + bytes([16, 2, 0, 0, 0])
-    rows = zlib.compress((b"\0" + b"\1\2" * 96) * 32)
-    victim.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
-    with Image.open(victim) as opened:
-        assert opened.mode == "RGB"
-    with pytest.raises(UsageError, match="16 bits per channel, mode RGB") as caught:
-        load(cifar)
-    assert caught.value.where == str(victim)
 
 
 def test_several_frames_are_refused(cifar):

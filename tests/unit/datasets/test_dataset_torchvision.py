@@ -181,6 +181,28 @@ def test_arrays_of_another_count_are_refused(tmp_path, monkeypatch):
         Cifar10(name="cifar10").load(tmp_path, print)
 
 
+@pytest.mark.parametrize(
+    ("label", "told"),
+    [
+        (10, r"has the label 10, expected 0 to 9"),
+        (-1, r"has the label -1, "),
+        (1.5, r"labels float64\(20,\), expected"),
+    ],
+)
+def test_labels_that_are_no_class_are_refused(label, told, tmp_path, monkeypatch):
+    make(tmp_path, Cifar10, monkeypatch)
+    kind = import_torchvision().datasets.CIFAR10
+    entries = [list(entry) for entry in kind.train_list]
+    path = tmp_path / kind.base_folder / entries[1][0]
+    batch = pickle.loads(path.read_bytes())
+    batch["labels"][2] = label
+    path.write_bytes(pickle.dumps(batch))
+    entries[1][1] = md5(path.read_bytes())
+    monkeypatch.setattr(kind, "train_list", entries)
+    with pytest.raises(UsageError, match=told):
+        small(Cifar10).load(tmp_path, print)
+
+
 @pytest.mark.parametrize("plugin", [Cifar10, Cifar100, Mnist, FashionMnist, Svhn])
 def test_without_a_network_one_message_says_what_to_put_where(plugin, tmp_path):
     root = tmp_path / "data"

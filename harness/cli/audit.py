@@ -25,7 +25,7 @@ from harness.cli.common import (
 )
 from harness.cli.places import show_from_top
 from harness.errors import UsageError
-from harness.wording import counted
+from harness.wording import format_count
 
 if TYPE_CHECKING:
     from harness.ledger.audit import AuditFinding, AuditReport, Line
@@ -152,7 +152,7 @@ def _restore(folder: Path) -> None:
     from harness.pipeline.audit import restore_files
 
     changed, command = restore_files(folder)
-    count = counted(len(changed), "file")
+    count = format_count(len(changed), "file")
     first = f", first {_clean(changed[0])}" if changed else ""
     err.print(f"{count} written back{first}", markup=False)
     if changed:
@@ -175,7 +175,7 @@ def _refuse_nowhere(named: Mapping[str, Path | None]) -> None:
 def _print_words(report: AuditReport) -> None:
     from harness.ledger.audit import UNDETECTABLE
 
-    lines = [out.styled(f"the ledger: {counted(report.events, 'event')}", "bold")]
+    lines = [out.styled(f"the ledger: {format_count(report.events, 'event')}", "bold")]
     lines += [_worded(line) for line in report.trail]
     for subject in report.hypotheses:
         lines += ["", out.styled(f"{_clean(subject.hypothesis)}: {subject.counted}", "bold")]

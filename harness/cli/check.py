@@ -15,7 +15,7 @@ from harness.cli.common import VerdictsOption, collect_settings, err, find_hypot
 from harness.cli.places import show_from_top
 from harness.cli.sarif import write_sarif
 from harness.errors import Finding, UsageError
-from harness.wording import counted
+from harness.wording import format_count
 
 FORMATS = ("text", "json", "github", "sarif")
 
@@ -91,8 +91,8 @@ def _escaped(text: str) -> str:
 
 
 def _summary(valid: int, counts: Mapping[str, int], findings: Sequence[Finding]) -> str:
-    parts = [counted(valid, "file") + " valid", counted(counts["error"], "error")]
-    parts += [counted(counts[of], of) for of in ("warning", "note") if counts[of]]
+    parts = [format_count(valid, "file") + " valid", format_count(counts["error"], "error")]
+    parts += [format_count(counts[of], of) for of in ("warning", "note") if counts[of]]
     rules = sorted({finding.rule for finding in findings})
     hint = f" (more about a check: harness explain {rules[0]})" if rules else ""
     return ", ".join(parts) + hint

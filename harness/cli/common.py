@@ -19,7 +19,7 @@ from harness.cli.streams import Outlet
 from harness.errors import HarnessError, Interrupted, InvalidHypothesis, UsageError
 from harness.system.libraries import unloadable
 from harness.system.storage import FULL, storage_failed
-from harness.wording import counted
+from harness.wording import format_count
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -213,7 +213,7 @@ def print_error(error: HarnessError) -> None:
     if isinstance(error, InvalidHypothesis):
         err.print(str(error), markup=False)
         count = len(error.findings)
-        err.print(f"{counted(count, 'finding')}: nothing was started", markup=False)
+        err.print(f"{format_count(count, 'finding')}: nothing was started", markup=False)
     else:
         err.print(f"[red]error:[/red] {escape(str(error))}")
 

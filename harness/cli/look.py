@@ -23,7 +23,7 @@ from harness.cli.common import (
     verb,
     wants_json,
 )
-from harness.wording import level, p_value
+from harness.wording import format_level, format_p
 
 if TYPE_CHECKING:
     from harness.ledger import Moment
@@ -147,13 +147,15 @@ def _print_families(found: tuple[Family, ...], as_json: bool) -> None:
         return
     for one in found:
         size = len(one.rows)
-        out.print(f"[bold]{escape(one.name)}[/bold]: {size} registered, α = {level(one.alpha)} over all, by Holm")
+        out.print(
+            f"[bold]{escape(one.name)}[/bold]: {size} registered, α = {format_level(one.alpha)} over all, by Holm"
+        )
         table = Table("hypothesis", "outcome", "p", "p after Holm", "", box=None, pad_edge=False)
         for row in one.rows:
             outcome = row.verdict.outcome if row.verdict else "not judged: p = 1"
-            raw = "–" if row.verdict is None or row.verdict.p is None else p_value(row.verdict.p)
+            raw = "–" if row.verdict is None or row.verdict.p is None else format_p(row.verdict.p)
             table.add_row(
-                row.hypothesis, outcome, raw, p_value(row.adjusted), "holds" if row.holds else "does not hold"
+                row.hypothesis, outcome, raw, format_p(row.adjusted), "holds" if row.holds else "does not hold"
             )
         out.print(table)
         for name in one.unregistered:

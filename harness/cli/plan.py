@@ -22,7 +22,7 @@ from harness.cli.common import (
     verb,
     wants_json,
 )
-from harness.wording import counted
+from harness.wording import format_count
 
 if TYPE_CHECKING:
     from harness.pipeline.plan import Preview
@@ -89,7 +89,7 @@ def _print(seen: Preview, cohorts: Sequence[dict[str, Any]], origins: Mapping[st
 
     arms, seeds = len(seen.hypothesis.arms), seen.hypothesis.seeds.number
     out.print(f"[bold]{escape(seen.hypothesis.id)}[/bold]: {escape(seen.hypothesis.title)}")
-    out.print(f"{counted(arms, 'arm')} × {counted(seeds, 'seed')} = {counted(arms * seeds, 'replica')}")
+    out.print(f"{format_count(arms, 'arm')} × {format_count(seeds, 'seed')} = {format_count(arms * seeds, 'replica')}")
     if len(looks := seen.hypothesis.looks) > 1:
         listed = f"{looks[0]}, {looks[1]}, … {looks[-1]}" if len(looks) > 6 else ", ".join(map(str, looks))
         out.print(f"looks after {listed} seeds: the first that decides is the last, so this is the most it can take")

@@ -12,7 +12,7 @@ import typer
 from harness.cli.app import app
 from harness.cli.common import File, VerdictsOption, escape, open_trail_of, out, show_path, verb
 from harness.errors import UsageError
-from harness.wording import counted
+from harness.wording import format_count
 
 if TYPE_CHECKING:
     from harness.records import PowerReport
@@ -85,7 +85,7 @@ def _print(report: PowerReport) -> None:
     from harness import verdict
 
     out.print(f"[bold]{escape(report.hypothesis)}[/bold]: {escape(report.title)}")
-    out.print(f"{counted(report.seeds, 'seed')}, predicted: {report.predicted}", markup=False)
+    out.print(f"{format_count(report.seeds, 'seed')}, predicted: {report.predicted}", markup=False)
     for part in report.decisions:
         out.print(f"\n[bold]{escape(part.name)}[/bold]")
         for text in verdict.power.sentences(part):

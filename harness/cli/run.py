@@ -26,7 +26,7 @@ from harness.cli.common import (
     verb,
 )
 from harness.cli.signals import signals
-from harness.wording import counted
+from harness.wording import format_count
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -185,7 +185,7 @@ class Shown:
         # Not from the first moment: several processes may report their first epochs at once.
         speed = (at.steps_done - self.first_step) / seconds if seconds > LEAST_SECONDS else None
         rate = f"{speed:,.0f} replica steps/s" if speed else ""
-        where = f"{', '.join(at.arms)}: {counted(at.replicas, 'replica')}, epoch {at.epoch}/{at.epochs}"
+        where = f"{', '.join(at.arms)}: {format_count(at.replicas, 'replica')}, epoch {at.epoch}/{at.epochs}"
         text = f"cohort {at.cohort}/{at.cohorts} · {where}"
         if err.console.is_terminal:
             if self.task is None:

@@ -12,7 +12,7 @@ from harness.criteria import estimate as average
 from harness.domain.standard_tests import choose_mean_test
 from harness.inference.readings import TOO_LARGE, Reading, is_usable, readings
 from harness.records import Estimand, EstimandResult, Flaw, Hypothesis, Measurements, SeedValue
-from harness.wording import exact
+from harness.wording import format_exact
 
 RELATIVE_SPREAD = 1e-12
 SMALLEST_SPREAD = 1e-150  # the square of a smaller number loses its digits
@@ -96,7 +96,7 @@ def _at_seed(index: int, pair: Sequence[Reading], estimand: Estimand) -> SeedVal
 
 
 def _flawed(index: int, value: float | None, flaws: tuple[Flaw, ...]) -> SeedValue:
-    note = "; ".join(flaw.told(exact) for flaw in flaws) or None
+    note = "; ".join(flaw.told(format_exact) for flaw in flaws) or None
     return SeedValue(seed_index=index, value=value, note=note, flaws=flaws)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from harness.errors import HarnessError
 from harness.inference.outcome import judge, judge_briefly
 from harness.records import Decision, Hypothesis, Look, Measurements, Notice
-from harness.wording import counted
+from harness.wording import format_count
 
 
 def decide(hypothesis: Hypothesis, measurements: Measurements) -> Decision:
@@ -32,7 +32,7 @@ def decide(hypothesis: Hypothesis, measurements: Measurements) -> Decision:
     due = [seeds for seeds in planned if seeds <= measured]
     if not due:
         raise HarnessError(
-            f"{counted(measured, 'seed')} {'was' if measured == 1 else 'were'} measured, but the first look is at "
+            f"{format_count(measured, 'seed')} {'was' if measured == 1 else 'were'} measured, but the first look is at "
             f"{planned[0]}",
             where="results.json",
             remedy="run the hypothesis: it trains the seeds that are missing",

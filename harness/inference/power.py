@@ -19,7 +19,7 @@ from harness.inference.regions import Chance, Region, choose_effects, find_reach
 from harness.inference.seeds import MOST_SEEDS, POWER
 from harness.inference.stops import Sequential
 from harness.records import DecisionPower, Hypothesis, PowerReport, PredictionPower
-from harness.wording import named
+from harness.wording import quote_outcome
 
 DIGITS = 6  # of a probability in the report, as precise as the quadrature
 EFFECTS = 41
@@ -71,7 +71,9 @@ def power(
     if left_out := [name for name in hypothesis.decisions if name not in spreads]:
         notes.append(f"No standard deviation is known for {', '.join(left_out)}: give --sd NAME=VALUE.")
     if not needs.bands:
-        notes.append(f"The predicted outcome, {named(hypothesis.prediction.outcome)}, asks for no band in particular.")
+        notes.append(
+            f"The predicted outcome, {quote_outcome(hypothesis.prediction.outcome)}, asks for no band in particular."
+        )
     if hypothesis.stopping.parts > 1:
         notes.append("Planned looks share α.")
     if len(hypothesis.looks) > 1 and not all(part.looks for part in decisions):

@@ -13,7 +13,7 @@ from harness.inference.estimands import evaluate
 from harness.inference.looks import decide
 from harness.plugins.registry import members
 from harness.records import BandDecision, Hypothesis, Measurements
-from harness.wording import counted
+from harness.wording import format_count
 
 REGISTERED = "as registered"
 
@@ -146,4 +146,7 @@ def _obstacles(
         if smallest == NEVER:
             yield f"{decision}: can't decide at this level, whatever the number of seeds"
         elif n < smallest:
-            yield f"{decision}: needs {counted(smallest, 'seed')} at this level, there {'is' if n == 1 else 'are'} {n}"
+            yield (
+                f"{decision}: needs {format_count(smallest, 'seed')} at this level, there "
+                f"{'is' if n == 1 else 'are'} {n}"
+            )

@@ -13,7 +13,7 @@ from typing import Literal
 
 from harness.ledger.git import Repository, find_repository, git
 from harness.system.storage import write_atomic
-from harness.wording import counted
+from harness.wording import format_count
 
 ATTRIBUTES = "# What is here is named by the digest of its bytes: no conversion of line ends, ever.\n** -text\n"
 IGNORED = """\
@@ -97,7 +97,7 @@ def find_left_out(root: Path, where: Repository | None = None) -> Hindrance | No
     folder = where.prefix.rstrip("/") or "."
     add = f"git -C {quote(str(where.top))} sparse-checkout add {quote(folder)}"
     how = "a sparse checkout" if sparse else "a skip-worktree mark"
-    count = counted(len(absent), "file")
+    count = format_count(len(absent), "file")
     what = f"git has {count} of this trail that {how} leaves out here"
     inside = f"git -C {quote(str(where.top / where.prefix).rstrip('/'))}"
     unmark = f"{inside} ls-files -z | {inside} update-index -z --no-skip-worktree --stdin && {write_put_back(where)}"

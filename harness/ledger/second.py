@@ -19,7 +19,7 @@ from harness.ledger.event import read_fixing
 from harness.ledger.git import Repository, find_repository, git
 from harness.ledger.nearby import Nearby, explain_unfound, find_base, find_trails, is_outside
 from harness.ledger.versions import OWN, list_versions, read_contents
-from harness.wording import counted
+from harness.wording import format_count
 
 EVENT = re.compile(r"(?P<trail>(?:.+/)?)ledger/events/(?P<digest>[0-9a-f]{64})\.json")
 ASKING = re.compile(r"(?P<project>.+/)hypotheses/[^/]+\.yaml")
@@ -250,14 +250,14 @@ def _refuse_blobs(asked: _Asked, where: Repository, blobs: dict[str, _Kept]) -> 
     missing = [kept for blob, kept in blobs.items() if blob not in there and not kept.other_project]
     if missing and missing[0].commit != "HEAD":
         asked.notes.append(
-            f"{counted(len(missing), 'event')} of other branches not in this clone: not looked at, whether one of them "
-            "registers this id"
+            f"{format_count(len(missing), 'event')} of other branches not in this clone: not looked at, whether "
+            "one of them registers this id"
         )
     elif missing:
         lacking = where.top / missing[0].folder
         raise UsageError(
-            f"HEAD has {counted(len(missing), 'event')} of the trail {lacking} that this folder lacks, so that nobody "
-            "can tell whether the hypothesis is registered already",
+            f"HEAD has {format_count(len(missing), 'event')} of the trail {lacking} that this folder lacks, so "
+            "that nobody can tell whether the hypothesis is registered already",
             where=asked.hypothesis,
             remedy=f"get them: {_back(lacking)}",
         )

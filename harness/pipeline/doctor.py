@@ -20,7 +20,7 @@ from harness.pipeline.trials import try_elsewhere, try_trail
 from harness.plugins.registry import FAMILIES, members
 from harness.system.libraries import unloadable
 from harness.system.storage import cache_folder
-from harness.wording import counted
+from harness.wording import format_count
 
 ROOM = 1 << 30
 """Bytes that checkpoints and data sets of small runs need."""
@@ -147,7 +147,7 @@ def _examine_git(root: Path) -> Iterator[Finding]:
     head = where.commit[:12]
     if lines:
         remedy = "commit before a run that matters: the verdict names every difference from the commit"
-        yield Finding("git", "note", f"commit {head}, {counted(lines, 'changed file')}", remedy)
+        yield Finding("git", "note", f"commit {head}, {format_count(lines, 'changed file')}", remedy)
     else:
         yield Finding("git", "works", f"commit {head}, nothing changed since")
     if (git(root, "rev-parse", "--is-shallow-repository") or b"").strip() == b"true":
@@ -164,7 +164,7 @@ def _examine_trail(project: Project, settings: Settings) -> Iterator[Finding]:
     yield Finding(
         "trail",
         "works",
-        f"{counted(len(events), 'event')}, {counted(len(registered), 'hypothesis', 'hypotheses')} registered"
+        f"{format_count(len(events), 'event')}, {format_count(len(registered), 'hypothesis', 'hypotheses')} registered"
         f"{branches}; "
         f"{trail.root} ({project.origins['verdicts']})",
     )
@@ -172,7 +172,7 @@ def _examine_trail(project: Project, settings: Settings) -> Iterator[Finding]:
         opened = len(ledger.list_open_attempts(trail, name))
         if opened:
             remedy = "harness run goes on with it; harness run --no-resume closes it"
-            yield Finding("trail", "note", f"{name} has {counted(opened, 'attempt')} not closed", remedy)
+            yield Finding("trail", "note", f"{name} has {format_count(opened, 'attempt')} not closed", remedy)
     if (around := find_around(project.hypotheses, trail.root, settings)) is not None:
         for other in find_registered_elsewhere(around, registered)[0]:
             found = f"{other.hypothesis} is registered in {other.what}, too: {other.place}"

@@ -19,7 +19,7 @@ from harness.spec.checks import CHECKS
 from harness.spec.forms import suggest
 from harness.spec.scalars import Surprising, resolve
 from harness.spec.schema import Json, make_model_schema, make_schema
-from harness.wording import exact, level
+from harness.wording import format_exact, format_level
 
 NOUNS = {"datasets": "data set", "penalties": "penalty", "criteria": "criterion"}
 """Family → noun for its members, if that is not the family's name without its s."""
@@ -114,7 +114,7 @@ def _explain_plugin(family: str, kind: type[Plugin]) -> Explanation:
 
 def _describe_fewest_seeds(kind: type[Criterion]) -> tuple[str, str, str]:
     criterion = kind.model_validate({"name": make_model_schema(kind)["properties"]["name"]["const"]})
-    found = ", ".join(f"{criterion.smallest_n(alpha)} at α = {level(alpha)}" for alpha in (0.05, 0.025, 0.01))
+    found = ", ".join(f"{criterion.smallest_n(alpha)} at α = {format_level(alpha)}" for alpha in (0.05, 0.025, 0.01))
     return (
         "smallest n",
         found,
@@ -233,7 +233,7 @@ def _describe_values(field: Json, parts: Json) -> str:
     words = {"integer": "a whole number", "number": "a number", "string": "a string", "object": "a mapping"}
     words |= {"boolean": "true or false", "null": "null"}
     limits = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
-    bounds = [f"{limit} {exact(field[key])}" for key, limit in limits.items() if key in field]
+    bounds = [f"{limit} {format_exact(field[key])}" for key, limit in limits.items() if key in field]
     return " ".join([words.get(str(field.get("type")), "anything"), ", ".join(bounds)]).strip()
 
 

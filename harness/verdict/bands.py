@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from harness.criteria import Target
 from harness.records import BandDecision, DecisionSpec, EstimandResult, Interval
 from harness.verdict.canvas import MUTED, TEXT, TINTS, Drawing, place, shorten, svg
-from harness.verdict.text import exact, together
-from harness.wording import counted, number
+from harness.verdict.text import format_exact, format_together
+from harness.wording import format_count, format_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,11 +33,11 @@ def find_estimate(result: EstimandResult, summary: Target) -> float | None:
 
 def strip(decision: BandDecision, spec: DecisionSpec, estimate: float | None) -> str:
     """Return cuts, bands and interval from left to right: ``low |5| high [29.2 *30.6* 32.0]``."""
-    marks: list[tuple[float, int, str]] = [(cut, 0, f"|{exact(cut)}|") for cut in spec.cuts]
+    marks: list[tuple[float, int, str]] = [(cut, 0, f"|{format_exact(cut)}|") for cut in spec.cuts]
     marks += [(part.lower if part.lower is not None else float("-inf"), 1, name) for name, part in list_regions(spec)]
     if estimate is not None:
         ends = decision.interval or ()
-        texts = together([estimate, *ends], spec.cuts)
+        texts = format_together([estimate, *ends], spec.cuts)
         marks.append((estimate, 3, f"*{texts[0]}*"))
         if decision.interval is not None:
             marks += [(decision.interval[0], 2, f"[{texts[1]}"), (decision.interval[1], 4, f"{texts[2]}]")]
@@ -107,7 +107,7 @@ def _draw_bands(axes: Axes, decision: BandDecision, spec: DecisionSpec, pilot: b
     for cut in spec.cuts:
         if low < cut < high:
             axes.axvline(cut, ymin=bottom, ymax=0.86, color=MUTED, linewidth=0.8, linestyle=(0, (4, 2)))
-            axes.text(cut, 1.02, exact(cut), ha="center", va="bottom", color=MUTED, fontsize=8)
+            axes.text(cut, 1.02, format_exact(cut), ha="center", va="bottom", color=MUTED, fontsize=8)
     if unlabelled:
         from matplotlib.patches import Patch
 
@@ -128,7 +128,7 @@ def _beyond(spec: DecisionSpec, edge: float, *, left: bool) -> str:
         hidden = [
             (name, part.lower) for name, part in list_regions(spec) if part.lower is not None and part.lower > edge
         ]
-    words = [f"{name} {'begins ' * (index == 0)}at {exact(end)}" for index, (name, end) in enumerate(hidden)]
+    words = [f"{name} {'begins ' * (index == 0)}at {format_exact(end)}" for index, (name, end) in enumerate(hidden)]
     if not words:
         return ""
     return f"← {', '.join(words)}" if left else f"{', '.join(words)} →"
@@ -165,7 +165,7 @@ def _draw_interval(
     if decision.interval is not None:
         axes.plot(decision.interval, [0.6, 0.6], color=TEXT, linewidth=4.5, solid_capstyle="butt")
     axes.plot([estimate], [0.6], "D", color="white", markeredgecolor=TEXT, markeredgewidth=1.4, markersize=7)
-    text = str(together([estimate, *(decision.interval or ())], spec.cuts)[0])
+    text = str(format_together([estimate, *(decision.interval or ())], spec.cuts)[0])
     halo = [withStroke(linewidth=4, foreground="white")]  # keeps a boundary from crossing the digits
     axes.annotate(
         text, (estimate, 0.6), (0, 8), textcoords="offset points", ha="center", fontweight="bold", path_effects=halo,
@@ -174,7 +174,7 @@ def _draw_interval(
 
 def _alts(decision: BandDecision, spec: DecisionSpec, estimate: float) -> tuple[str, str]:
     """Return the figure's description, in the current form and in that of pages of form 1 or 2."""
-    texts = together([estimate, *(decision.interval or ())], spec.cuts)
+    texts = format_together([estimate, *(decision.interval or ())], spec.cuts)
     bands = "; ".join(f"{name} {band}" for name, band in spec.bands.items())
     level = 100 * decision.interval_level
 
@@ -183,4 +183,4 @@ def _alts(decision: BandDecision, spec: DecisionSpec, estimate: float) -> tuple[
         return f"{seeds}, estimate {texts[0]}{interval}, over the bands {bands}"
 
     seeds = decision.estimand.n
-    return told(counted(seeds, "seed"), number(level)), told(f"{seeds} seeds", f"{level:g}")
+    return told(format_count(seeds, "seed"), format_number(level)), told(f"{seeds} seeds", f"{level:g}")

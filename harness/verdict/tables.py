@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from harness.records import Arm, Consequences, Decision, EstimandResult, Hypothesis, Measurements, Setup
 from harness.verdict import series
-from harness.verdict.text import Markdown, escape, listing, plus_minus, together
+from harness.verdict.text import Markdown, escape, format_plus_minus, format_together, join_words
 
 
 class Table(NamedTuple):
@@ -54,7 +54,7 @@ def _cells(measurements: Measurements, arm: str, name: str, layers: int) -> list
     cells = []
     for values in series.collect_final_values(measurements, arm, name, series.choose_summary(name), layers):
         few = f" (n = {len(values)})" if values and len(values) < trained else ""
-        cells.append(Markdown(plus_minus(*series.compute_mean_sd(values)) + few))
+        cells.append(Markdown(format_plus_minus(*series.compute_mean_sd(values)) + few))
     return cells
 
 
@@ -78,7 +78,7 @@ def collect_estimands(decision: Decision) -> dict[str, EstimandResult]:
 
 def _values(result: EstimandResult) -> dict[int, Markdown]:
     finite = [seed.value for seed in result.values if seed.value is not None]
-    texts = iter(together(finite) if finite else [])
+    texts = iter(format_together(finite) if finite else [])
     return {
         seed.seed_index: next(texts) if seed.value is not None else escape(seed.note or "not finite")
         for seed in result.values
@@ -222,4 +222,4 @@ def describe_effects(moved: Consequences) -> Markdown:
         "restores": moved.restored,
         "brings into question": tuple(moved.in_question),
     }
-    return Markdown("; ".join(f"{verb} {listing(names)}" for verb, names in verbs.items() if names) or "none moves")
+    return Markdown("; ".join(f"{verb} {join_words(names)}" for verb, names in verbs.items() if names) or "none moves")

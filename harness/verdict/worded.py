@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.records import Decision, Hypothesis, Notice
 from harness.verdict.sentences import TODAY, Words
 from harness.verdict.sentences_before import BEFORE
-from harness.wording import listing
+from harness.wording import join_words
 
 VERSION = 3
 """Current form of verdict.json."""
@@ -46,11 +46,11 @@ def _summary(hypothesis: Hypothesis, decision: Decision, words: Words) -> str:
     if kind == "pilot":
         return "Pilot: no outcome."
     if kind == "seed_not_applied":
-        labels = listing([hypothesis.arms[arm].label for arm in counts])
+        labels = join_words([hypothesis.arms[arm].label for arm in counts])
         return f"Invalid: different seeds of {labels} ended with identical weights, so the seed was not applied."
     if kind == "diverged":
         of = f"of {reason.measured} seeds of"
-        lost = listing([f"{count} {of} {hypothesis.arms[arm].label}" for arm, count in counts.items()])
+        lost = join_words([f"{count} {of} {hypothesis.arms[arm].label}" for arm, count in counts.items()])
         return f"Invalid: {lost} diverged, and the file allows no outcome then."
     if kind == "without_value":
         return f"Invalid: {words.without_value(counts)}, and the file allows no outcome then."

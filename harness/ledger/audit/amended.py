@@ -13,7 +13,7 @@ from harness.ledger.code import MEANING, combine_digests
 from harness.ledger.index import Fixing, StartedRun
 from harness.ledger.pins import Pins
 from harness.ledger.registration import compare_forms, compare_meanings
-from harness.wording import counted
+from harness.wording import format_count
 
 
 class Change(NamedTuple):
@@ -96,7 +96,7 @@ def _other_seeds(known: Fixing, body: AmendedBody, runs: Sequence[StartedRun]) -
     if not (isinstance(known.seeds, int) and isinstance(body.seeds, int)):
         return "this amendment chooses other seeds than were registered"
     if runs:
-        change = f"{counted(known.seeds, 'seed')} to {body.seeds}"
+        change = f"{format_count(known.seeds, 'seed')} to {body.seeds}"
         return f"this amendment changes {change}, after run {runs[0].name} started"
     return None
 

@@ -11,7 +11,7 @@ from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import AmendedBody, RegisteredBody, ReplicatedBody, RunStartedBody, VerdictBody
 from harness.ledger.carried import BESIDE
 from harness.ledger.index import RUN_DIGITS, StartedRun
-from harness.wording import counted
+from harness.wording import format_count
 
 PROMISE = "every registered file and every file of a verdict is the one that the ledger names"
 ALWAYS = ("env.json", "results.json", "verdict.json", "verdict.md")
@@ -143,7 +143,7 @@ def _strays(evidence: Evidence, known: set[str]) -> Iterator[AuditFinding]:
         what = "working files of an attempt that the ledger does not know: killed before it was entered"
         yield AuditFinding("leftover", what, evidence.files.shown(folder))
     for folder, count in sorted(orphans.items()):
-        what = f"{counted(count, 'file')} of a run that the ledger does not know"
+        what = f"{format_count(count, 'file')} of a run that the ledger does not know"
         hypothesis = folder.split("/")[0]
         whose = hypothesis if hypothesis in evidence.index.hypotheses else None
         yield AuditFinding("orphan-run", what, evidence.files.shown(folder), hypothesis=whose)

@@ -21,7 +21,7 @@ from harness.ledger.event import parse_event
 from harness.ledger.git import State, find_repository, git, write_fetch
 from harness.ledger.mending import CHANGED, list_variants, write_renormalising, write_repair
 from harness.ledger.versions import OWN, Versions, list_versions
-from harness.wording import counted
+from harness.wording import format_count
 
 PROMISE = "nothing that git's history ever held of the trail is missing or changed now"
 SILENT: dict[State, str] = {
@@ -102,7 +102,7 @@ def _against_history(evidence: Evidence, ours: Versions, present: _Present) -> I
     yield from _converted(evidence, converted)
     fresh = [digest for digest in evidence.index.digests if f"{EVENTS}{digest}.json" not in ours]
     if fresh:
-        count = f"{counted(len(fresh), 'event is', 'events are')} in no commit of this branch yet"
+        count = f"{format_count(len(fresh), 'event is', 'events are')} in no commit of this branch yet"
         yield AuditFinding("uncommitted", count, evidence.at(fresh[0]))
 
 
@@ -117,7 +117,7 @@ def _converted(evidence: Evidence, converted: dict[bool, list[str]]) -> Iterator
     for right, paths in converted.items():
         if not paths:
             continue
-        count = counted(len(paths), "file")
+        count = format_count(len(paths), "file")
         first = f"{count}, first {paths[0]}"
         if right:
             what = f"{first}: what was committed has other line ends than what was written, which is here"
@@ -136,7 +136,7 @@ def _elsewhere(evidence: Evidence, ours: Versions, others: Versions, *, partial_
         blob, commit = next(iter(versions.items()))
         found[_about(evidence, blob, commit)].append(digest)
     for (commit, hypothesis), digests in found.items():
-        count = counted(len(digests), "event")
+        count = format_count(len(digests), "event")
         where = f"commit {commit[:12]}"
         if hypothesis is None and partial_clone:
             what = f"a partial clone: {count} in a commit outside this branch cannot be read here"

@@ -13,7 +13,7 @@ from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import LookBody, RunStartedBody
 from harness.ledger.index import Entry, StartedRun
 from harness.records import Measurements, Stopping
-from harness.wording import counted
+from harness.wording import format_count
 
 
 def plan_looks(evidence: Evidence, start: RunStartedBody) -> tuple[int, ...] | None:
@@ -38,7 +38,9 @@ def check_order(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
         yield AuditFinding("looks", what, where, hypothesis=run.hypothesis)
     for before, look in pairwise(taken):
         if not index.before(before.digest, look.digest):
-            what = f"the look at {counted(look.body.seeds, 'seed')} of run {run.name} is not after the look before it"
+            what = (
+                f"the look at {format_count(look.body.seeds, 'seed')} of run {run.name} is not after the look before it"
+            )
             yield AuditFinding("looks", what, evidence.at(look.digest), hypothesis=run.hypothesis)
     for digest, body in ((look.digest, look.body) for look in taken):
         results = {end.body.results for end in finished if index.before(digest, end.digest)}
@@ -49,7 +51,7 @@ def check_order(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
             "the run's results are not those that it is of" * (ended and bool(results - {body.results})),
         ]
         if told := "; ".join(filter(None, wrong)):
-            what = f"the look at {counted(body.seeds, 'seed')} of run {run.name}: {told}"
+            what = f"the look at {format_count(body.seeds, 'seed')} of run {run.name}: {told}"
             yield AuditFinding("looks", what, evidence.at(digest), hypothesis=run.hypothesis)
 
 
@@ -72,11 +74,11 @@ def check_results(evidence: Evidence, run: StartedRun, measured: Measurements) -
     for digest, body in ((look.digest, look.body) for look in taken):
         of = hashlib.sha256(measured.first(body.seeds).to_json().encode()).hexdigest()
         if of != body.results:
-            what = f"the look at {counted(body.seeds, 'seed')} of run {run.name} is not of these results"
+            what = f"the look at {format_count(body.seeds, 'seed')} of run {run.name} is not of these results"
             yield AuditFinding("look-results", what, evidence.at(digest), of, body.results, run.hypothesis)
     if taken and len(measured.seeds) != taken[-1].body.seeds:
         what = f"run {run.name} has results of other seeds than its last look was of"
-        expected, got = counted(taken[-1].body.seeds, "seed"), counted(len(measured.seeds), "seed")
+        expected, got = format_count(taken[-1].body.seeds, "seed"), format_count(len(measured.seeds), "seed")
         yield AuditFinding("look-results", what, evidence.at(taken[-1].digest), expected, got, run.hypothesis)
 
 

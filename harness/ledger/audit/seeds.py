@@ -13,7 +13,7 @@ from harness.ledger.bodies import RegisteredBody, RunStartedBody, VerdictBody
 from harness.ledger.index import StartedRun
 from harness.ledger.registration import derive_seeds
 from harness.records import Measurements
-from harness.wording import counted
+from harness.wording import format_count
 
 PROMISE = "its seeds follow from its first registration, and its results are of these seeds, arms and data"
 
@@ -38,7 +38,7 @@ def _run(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
         expected = derive_seeds(start.registration, min(fixed.seeds, len(start.seeds) + 1))
     else:
         expected = fixed.seeds
-        what = f"{counted(len(expected), 'seed was', 'seeds were')} hand-picked, not derived"
+        what = f"{format_count(len(expected), 'seed was', 'seeds were')} hand-picked, not derived"
         yield AuditFinding("hand-picked", what, where, hypothesis=start.hypothesis)
     if start.seeds != expected:
         what = "the run's seeds are not those of its registration"
@@ -55,7 +55,10 @@ def _results(evidence: Evidence, run: StartedRun, verdict: VerdictBody) -> Itera
     except OSError:
         return
     except ValidationError as error:
-        what = f"results that cannot be read: {counted(error.error_count(), 'fault')}, first {error.errors()[0]['msg']}"
+        what = (
+            f"results that cannot be read: {format_count(error.error_count(), 'fault')}, first "
+            f"{error.errors()[0]['msg']}"
+        )
         yield AuditFinding("results-unreadable", what, where, hypothesis=hypothesis)
         return
     if (measured.hypothesis, measured.registration, measured.pilot) != (hypothesis, start.registration, False):
@@ -72,13 +75,13 @@ def _results(evidence: Evidence, run: StartedRun, verdict: VerdictBody) -> Itera
         len(measured.seeds) < len(start.seeds) and not evidence.index.looks(run.digest)
     ):
         what = "not every arm has one replica at every seed"
-        expected = f"{counted(len(wanted), 'replica')} at {counted(len(start.seeds), 'seed')}"
-        got = f"{counted(len(pairs), 'replica')} at {counted(len(measured.seeds), 'seed')}"
+        expected = f"{format_count(len(wanted), 'replica')} at {format_count(len(start.seeds), 'seed')}"
+        got = f"{format_count(len(pairs), 'replica')} at {format_count(len(measured.seeds), 'seed')}"
         yield AuditFinding("results-incomplete", what, where, expected, got, hypothesis)
     numbered = set(enumerate(measured.seeds))
     strange = [replica for replica in measured.replicas if (replica.seed_index, replica.seed) not in numbered]
     if strange:
-        what = f"{counted(len(strange), 'replica has', 'replicas have')} another seed than the index says"
+        what = f"{format_count(len(strange), 'replica has', 'replicas have')} another seed than the index says"
         expected = "the run's seeds by index"
         yield AuditFinding("results-seeds", what, where, expected, f"seed {strange[0].seed}", hypothesis)
     yield from looks.check_results(evidence, run, measured)
@@ -95,4 +98,4 @@ def _arms(evidence: Evidence, start: RunStartedBody, measured: Measurements) -> 
 
 
 def _shown(seeds: tuple[int, ...]) -> str:
-    return f"{counted(len(seeds), 'seed')}: {', '.join(map(str, seeds[:3]))}{', …' if len(seeds) > 3 else ''}"
+    return f"{format_count(len(seeds), 'seed')}: {', '.join(map(str, seeds[:3]))}{', …' if len(seeds) > 3 else ''}"

@@ -8,7 +8,7 @@ from harness import inference
 from harness.errors import HarnessError
 from harness.inference import needs_more_seeds
 from harness.inference.outcome import judge
-from harness.wording import p_equals
+from harness.wording import format_p_equals
 from tests.unit.inference.inference_records import (
     COSINE,
     DIRECTION,
@@ -81,7 +81,7 @@ def test_planned_looks_divide_alpha_and_multiply_p():
     assert look.decisions[0].interval_level == pytest.approx(0.95)
     assert look.decisions[0].p == fixed.decisions[0].p
     assert look.p == look.looks[0].p == pytest.approx(2 * fixed.p)
-    assert f"{p_equals(look.p)} over two looks" in look.summary  # the headline says the p that counts
+    assert f"{format_p_equals(look.p)} over two looks" in look.summary  # the headline says the p that counts
     # between p and 2p: enough for one judgement, not for one of two
     for level, outcome in ((1.5 * fixed.p, "inconclusive"), (2.5 * fixed.p, "real")):
         h = make_hypothesis(

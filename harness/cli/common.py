@@ -17,8 +17,8 @@ import typer
 from harness.cli.signals import Ended, signals
 from harness.cli.streams import Outlet
 from harness.errors import HarnessError, Interrupted, InvalidHypothesis, UsageError
-from harness.system.libraries import unloadable
-from harness.system.storage import FULL, storage_failed
+from harness.system.libraries import explain_load_failure
+from harness.system.storage import FULL, build_storage_error
 from harness.wording import format_count
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
             err.print("interrupted", markup=False)
             raise
         except SystemExit as error:  # a library's, as it was loaded: TORCH_LOGS=help ends the program with code 0
-            if (told := unloadable(error)) is None:
+            if (told := explain_load_failure(error)) is None:
                 raise
             print_error(told)
             raise typer.Exit(told.exit_code) from None
@@ -190,10 +190,10 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
                 err.print("interrupted", markup=False)
                 raise typer.Exit(signals.code) from None
             if isinstance(error, OSError) and error.errno in FULL:
-                full = storage_failed(Path(error.filename or "the output"), error)  # stdout led to a file
+                full = build_storage_error(Path(error.filename or "the output"), error)  # stdout led to a file
                 print_error(full)
                 raise typer.Exit(full.exit_code) from None
-            if (told := unloadable(error)) is not None:
+            if (told := explain_load_failure(error)) is not None:
                 print_error(told)
                 raise typer.Exit(told.exit_code) from None
             text = f"internal error: {type(error).__name__}: {error}"

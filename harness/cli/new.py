@@ -125,13 +125,13 @@ def _valid_id(text: str) -> str:
 
 def _ask_the_rest(given: dict[str, Any], answers: Any) -> None:
     """Every other answer; one that can't be is asked for again."""
-    from harness.plugins.registry import members
+    from harness.plugins.registry import find_members
 
     for field in fields(answers):
         if field.name in given and given[field.name] is None:
             default = field.default if field.default is not None else "none"
             if (family := FAMILY_OF.get(field.name)) is not None:
-                known = [*(["none"] if field.default is None else []), *members(family)]
+                known = [*(["none"] if field.default is None else []), *find_members(family)]
                 question = f"{field.name} ({', '.join(known)})"
                 reply = typer.prompt(question, default=default, value_proc=partial(_one_of, known), err=True)
             else:

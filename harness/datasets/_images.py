@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from harness.datasets._cache import Decoded, read_cached, write_cached
 from harness.datasets._decode import decode_file
 from harness.errors import StorageFailed, UsageError
-from harness.system.storage import cache_folder
+from harness.system.storage import find_cache_folder
 from harness.wording import format_count
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def load_images(split: Split, name: str, channels: int, size: int, notify: Calla
 
     contents = read_digests(split)
     # Another Pillow may bring another JPEG decoder, whose pixels differ in the last bit.
-    folder = cache_folder()
+    folder = find_cache_folder()
     if folder is None:
         notify(
             f"decoding {format_count(len(split.files), 'image')} of {name} (every time: set HARNESS_CACHE to keep them)"

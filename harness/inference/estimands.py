@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from harness.criteria import estimate as average
+from harness.criteria import estimate_parameter as average
 from harness.domain.standard_tests import choose_mean_test
 from harness.inference.readings import TOO_LARGE, Reading, is_usable, readings
 from harness.records import Estimand, EstimandResult, Flaw, Hypothesis, Measurements, SeedValue
@@ -63,8 +63,8 @@ def evaluate(name: str, estimand: Estimand, hypothesis: Hypothesis, measurements
     student = choose_mean_test(estimand).criterion
     result = EstimandResult(
         name=name,
-        title=title(estimand, hypothesis),
-        unit=unit(estimand),
+        title=build_title(estimand, hypothesis),
+        unit=name_unit(estimand),
         values=values,
         n=len(x),
         mean=float(x.mean()) if len(x) else None,
@@ -96,7 +96,7 @@ def _at_seed(index: int, pair: Sequence[Reading], estimand: Estimand) -> SeedVal
 
 
 def _flawed(index: int, value: float | None, flaws: tuple[Flaw, ...]) -> SeedValue:
-    note = "; ".join(flaw.told(format_exact) for flaw in flaws) or None
+    note = "; ".join(flaw.describe(format_exact) for flaw in flaws) or None
     return SeedValue(seed_index=index, value=value, note=note, flaws=flaws)
 
 
@@ -137,14 +137,14 @@ def finite(interval: tuple[float, float]) -> tuple[float, float] | None:
     return interval if all(math.isfinite(end) for end in interval) else None
 
 
-def unit(estimand: Estimand) -> str:
+def name_unit(estimand: Estimand) -> str:
     """Return the estimand's unit: "pp", "log10", the metric's unit, or an empty string."""
     if estimand.unit == "pp":
         return "pp"
     return "log10" if estimand.transform == "log10" else estimand.metric.unit
 
 
-def title(estimand: Estimand, hypothesis: Hypothesis) -> str:
+def build_title(estimand: Estimand, hypothesis: Hypothesis) -> str:
     """Return the estimand in words, with the arms' labels."""
     parts = [estimand.metric.label, " − ".join(hypothesis.arms[arm].label for arm in estimand.arms)]
     if estimand.transform == "log10":

@@ -23,7 +23,7 @@ OUTCOMES = {"pilot": "inconclusive", "guard_unverified": "inconclusive"}
 def judge(hypothesis: Hypothesis, measurements: Measurements, *, parts: int = 1, guard_parts: int = 1) -> Decision:
     """Judge a hypothesis: its outcome with everything that it rests on; the same records give the same decision.
 
-    It holds no sentences yet; ``harness.verdict.worded`` adds them.
+    It holds no sentences yet; ``harness.verdict.word_decision`` adds them.
 
     In this order: a seed that was not applied, a replica that diverged where the file does not allow it, or a violated
     guard make the outcome invalid; an unverified guard makes it inconclusive; then the decisions give the outcome. A

@@ -11,7 +11,7 @@ from harness.domain.partition import split_line
 from harness.inference.combine import find_alpha_divisor
 from harness.inference.estimands import evaluate
 from harness.inference.looks import decide
-from harness.plugins.registry import members
+from harness.plugins.registry import find_members
 from harness.records import BandDecision, Hypothesis, Measurements
 from harness.wording import format_count
 
@@ -57,7 +57,7 @@ def sensitivity(
 
 def list_criteria() -> tuple[str, ...]:
     """Return the names of all installed criteria."""
-    return tuple(members("criteria"))
+    return tuple(find_members("criteria"))
 
 
 def _judged(hypothesis: Hypothesis, measurements: Measurements, name: str, alpha: float | None) -> Alternative:
@@ -67,7 +67,7 @@ def _judged(hypothesis: Hypothesis, measurements: Measurements, name: str, alpha
         if name == REGISTERED:  # with another level, it goes by its own name below
             chosen[decision] = spec.criterion.model_copy(update={"alpha": level})
         else:
-            plugin = members("criteria")[name]
+            plugin = find_members("criteria")[name]
             assert issubclass(plugin, Criterion)
             chosen[decision] = plugin.model_validate({"name": name, "alpha": level})
     targets = ", ".join(dict.fromkeys(criterion.targets for criterion in chosen.values()))

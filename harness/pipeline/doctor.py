@@ -17,9 +17,9 @@ from harness.ledger.git import find_repository, git, write_fetch
 from harness.ledger.second import find_registered_elsewhere
 from harness.pipeline.project import Project, Settings, find_around, find_project_around
 from harness.pipeline.trials import try_elsewhere, try_trail
-from harness.plugins.registry import FAMILIES, members
-from harness.system.libraries import unloadable
-from harness.system.storage import cache_folder
+from harness.plugins.registry import FAMILIES, find_members
+from harness.system.libraries import explain_load_failure
+from harness.system.storage import find_cache_folder
 from harness.wording import format_count
 
 ROOM = 1 << 30
@@ -65,7 +65,7 @@ def _guarded(what: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Findi
     except HarnessError as error:
         yield Finding(what, "broken", error.message, error.remedy)
     except (Exception, SystemExit) as error:
-        if (told := unloadable(error)) is not None:
+        if (told := explain_load_failure(error)) is not None:
             where = f"{told.where}: " if told.where else ""
             yield Finding(what, "broken", f"{where}{told.message}", told.remedy)
         elif isinstance(error, OSError | ImportError):
@@ -88,7 +88,7 @@ def _examine_versions(root: Path) -> Iterator[Finding]:
 
 def _examine_plugins() -> Iterator[Finding]:
     for family in FAMILIES:
-        found = members(family)
+        found = find_members(family)
         foreign = [name for name, kind in found.items() if not kind.__module__.startswith("harness.")]
         told = f" ({', '.join(foreign)} from other packages)" if foreign else ""
         yield Finding(family, "works", ", ".join(found) + told)
@@ -110,7 +110,7 @@ def _examine_device(project: Project, settings: Settings) -> Iterator[Finding]:
 
 
 def _examine_cache() -> Iterator[Finding]:
-    folder = cache_folder()
+    folder = find_cache_folder()
     if folder is None:
         yield Finding("cache", "note", "none: there is no home folder", "set HARNESS_CACHE to a folder")
         return
@@ -125,7 +125,7 @@ def _examine_elsewhere() -> Iterator[Finding]:
 def _examine_data(root: Path) -> Iterator[Finding]:
     state: State = "note" if root.is_dir() or root.parent.is_dir() else "broken"  # only a download writes there
     yield from _examine_writable("data folder", root, "name another folder with --data or HARNESS_DATA", state=state)
-    for name, kind in members("datasets").items():
+    for name, kind in find_members("datasets").items():
         if kind.model_json_schema().get("required", ["name"]) != ["name"]:
             continue  # it has parameters that only a file can give
         try:

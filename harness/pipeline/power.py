@@ -117,7 +117,7 @@ class _Earlier:
         result = self.estimates.get(estimand)
         if result is None or not result.sd or result.n < 2:
             return None
-        return result if result.unit == inference.unit(hypothesis.estimands[estimand]) else None
+        return result if result.unit == inference.name_unit(hypothesis.estimands[estimand]) else None
 
     def spreads(self, hypothesis: Hypothesis, *, needed: bool) -> dict[str, Spread]:
         """Return spreads by the estimands' names, each with its 80% limits on either side.

@@ -56,7 +56,7 @@ def judge_again(name: str, trail: Ledger, *, figures: bool = False) -> Recompute
     found = read_run(trail, name)
     folder, hypothesis = found.folder, found.registered.hypothesis
     version = json.loads(read_file(folder / "verdict.json"))["v"]
-    decision = verdict.worded(hypothesis, inference.decide(hypothesis, found.measurements), version)
+    decision = verdict.word_decision(hypothesis, inference.decide(hypothesis, found.measurements), version)
     files = render_verdict(
         found.registered,
         found.measurements,
@@ -93,7 +93,7 @@ def find_other_looks(
     for look in decision.looks:
         before = entered.get(look.seeds)
         last = look.outcome != "inconclusive" or look.seeds == hypothesis.looks[-1]
-        results = hashlib.sha256(measurements.first(look.seeds).to_json().encode()).hexdigest()
+        results = hashlib.sha256(measurements.take_first(look.seeds).to_json().encode()).hexdigest()
         if (
             before is None
             or (before.outcome, before.results) != (look.outcome if last else None, results)

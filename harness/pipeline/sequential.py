@@ -50,7 +50,7 @@ def train_and_judge(
     """
     hypothesis, trail, reporter = registered.hypothesis, session.trail, session.reporter
     looks = hypothesis.looks
-    stages = plan.stages(planned, looks)
+    stages = plan.split_by_look(planned, looks)
     results: list[Result] = []
     seconds = 0.0
     for number, (seeds, stage) in enumerate(zip(looks, stages, strict=True), 1):

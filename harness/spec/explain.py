@@ -12,7 +12,7 @@ from typing import Any
 from harness.criteria import Criterion
 from harness.errors import UsageError
 from harness.plugins.fields import read_declarations, read_docstring
-from harness.plugins.registry import FAMILIES, Plugin, members
+from harness.plugins.registry import FAMILIES, Plugin, find_members
 from harness.records import Hypothesis
 from harness.spec import arms
 from harness.spec.checks import CHECKS
@@ -68,7 +68,9 @@ def explain(name: str) -> list[Explanation]:
     found = []
     for family in FAMILIES:
         found += [
-            _explain_plugin(family, kind) for key, kind in members(family).items() if name in (key, f"{family}.{key}")
+            _explain_plugin(family, kind)
+            for key, kind in find_members(family).items()
+            if name in (key, f"{family}.{key}")
         ]
     found += [_explain_option(path, part) for path, part in _walk_options() if _matches(name, path)]
     if name in CHECKS:
@@ -82,7 +84,7 @@ def explain(name: str) -> list[Explanation]:
 
 def list_names() -> dict[str, str]:
     """Return every name that can be explained → its kind."""
-    plugins = {key: NOUNS.get(family, family[:-1]) for family in FAMILIES for key in members(family)}
+    plugins = {key: NOUNS.get(family, family[:-1]) for family in FAMILIES for key in find_members(family)}
     options = {path: "option" for path, _ in _walk_options()}
     return {**plugins, **options, **{name: "check" for name in CHECKS if name not in options}}
 
@@ -166,7 +168,7 @@ def _walk_options() -> Iterator[tuple[str, _Part]]:
     The setup of an arm is that of the file and is not traversed again.
     """
     whole = make_schema(Hypothesis)
-    plugins = {name for family in FAMILIES for name in members(family)}
+    plugins = {name for family in FAMILIES for name in find_members(family)}
     parts: Json = {**whole["$defs"]}
     matrix = parts["ArmWithMatrix"]["properties"]["matrix"]
     parts["Arm"] = {**parts["Arm"], "properties": {**parts["Arm"]["properties"], "matrix": matrix}}

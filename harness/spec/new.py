@@ -12,7 +12,7 @@ import textwrap
 from dataclasses import dataclass
 
 from harness.errors import InvalidHypothesis, UsageError
-from harness.plugins.registry import Plugin, members
+from harness.plugins.registry import Plugin, find_members
 from harness.records import Setup
 from harness.records.bands import write_shortest
 from harness.spec import yaml
@@ -159,7 +159,7 @@ def _require_valid(text: str, name: str) -> str:
 
 
 def _choose(family: str, name: str) -> type[Plugin]:
-    known = members(family)
+    known = find_members(family)
     if name not in known:
         noun = f"member of {family}"
         raise UsageError(f"no {noun} is called {name!r}{suggest(name, known)}", remedy=f"known: {', '.join(known)}")

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from harness.criteria import NEVER, Criterion
 from harness.domain.partition import find_atoms
-from harness.plugins.registry import members
+from harness.plugins.registry import find_members
 from harness.records import DecisionSpec, Estimand
 from harness.spec.draft import Draft
 from harness.spec.tree import Problem
@@ -79,7 +79,7 @@ def _find_needs(
 def _find_able(decision: DecisionSpec, estimand: Estimand, alpha: float, number: int, anytime: bool) -> Iterator[str]:
     """Yield other criteria of the same kind that could decide with so many seeds."""
     asked = decision.criterion
-    for name, kind in members("criteria").items():
+    for name, kind in find_members("criteria").items():
         try:
             other = kind.model_validate({"name": name})
         except ValidationError:
@@ -106,7 +106,7 @@ def check_stopping(draft: Draft) -> Iterator[Problem]:
                 test = decision.criterion.name
                 message = f"criterion {test} can't be judged at any number of seeds: looking repeatedly, it would "
                 message += "decide wrongly more often than its α says"
-                valid = [known for known, kind in members("criteria").items() if getattr(kind, "anytime", False)]
+                valid = [known for known, kind in find_members("criteria").items() if getattr(kind, "anytime", False)]
                 remedy = f"use an anytime-valid criterion ({', '.join(valid)}), or planned looks: "
                 yield Problem(("decisions", name, "criterion"), message, f"{remedy}{{kind: looks, at: […]}}")
     if stopping.kind == "fixed":

@@ -134,7 +134,7 @@ def _draw_curves(
             ys += [*(found[seed][epoch] for epoch in thinned), math.nan]
         axes.plot(xs, ys, linewidth=0.6, alpha=0.4, color=style["color"])
         for seed, epochs in at.items():
-            if epochs and measurements.replica(arm, seed).status == "diverged":
+            if epochs and measurements.find_replica(arm, seed).status == "diverged":
                 axes.plot(epochs[-1:], [found[seed][epochs[-1]]], "x", color=style["color"], markersize=6)
         every = sorted({epoch for epochs in at.values() for epoch in epochs})
         present = [[found[seed][epoch] for seed, epochs in at.items() if epoch in epochs] for epoch in every]

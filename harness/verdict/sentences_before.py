@@ -25,7 +25,7 @@ class WordsBefore(Words):
         if not any(seed.flaws for seed in result.values):
             return result
         values = tuple(
-            seed.model_copy(update={"note": "; ".join(flaw.told("{:g}".format) for flaw in seed.flaws)})
+            seed.model_copy(update={"note": "; ".join(flaw.describe("{:g}".format) for flaw in seed.flaws)})
             if seed.flaws
             else seed
             for seed in result.values

@@ -13,7 +13,7 @@ FORM_OF_TODAY = 3
 """First form with the current sentences, and with the current format of numbers on its page."""
 
 
-def worded(hypothesis: Hypothesis, decision: Decision, form: int = VERSION) -> Decision:
+def word_decision(hypothesis: Hypothesis, decision: Decision, form: int = VERSION) -> Decision:
     """Return a decision of ``harness.inference.decide`` with its sentences in the given form of verdict.json."""
     words = TODAY if form >= FORM_OF_TODAY else BEFORE
     assert decision.reason is not None

@@ -72,7 +72,7 @@ def check_results(evidence: Evidence, run: StartedRun, measured: Measurements) -
     """Each look against the results as they were with its seeds; the last is of all that there are."""
     taken = evidence.index.looks(run.digest)
     for digest, body in ((look.digest, look.body) for look in taken):
-        of = hashlib.sha256(measured.first(body.seeds).to_json().encode()).hexdigest()
+        of = hashlib.sha256(measured.take_first(body.seeds).to_json().encode()).hexdigest()
         if of != body.results:
             what = f"the look at {format_count(body.seeds, 'seed')} of run {run.name} is not of these results"
             yield AuditFinding("look-results", what, evidence.at(digest), of, body.results, run.hypothesis)

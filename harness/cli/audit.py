@@ -139,11 +139,11 @@ def _audit(
 
 def _print(report: AuditReport, form: str) -> None:
     if form == "json":
-        print(json.dumps(_plain(report), indent=1, ensure_ascii=True))
+        print(json.dumps(_make_plain(report), indent=1, ensure_ascii=True))
         return
     _print_words(report)
     for finding in report.findings if form == "github" else ():
-        print(_annotation(finding))
+        print(_write_annotation(finding))
     if form == "text":
         _print_findings(report)
 
@@ -176,11 +176,11 @@ def _print_words(report: AuditReport) -> None:
     from harness.ledger.audit import UNDETECTABLE
 
     lines = [out.styled(f"the ledger: {format_count(report.events, 'event')}", "bold")]
-    lines += [_worded(line) for line in report.trail]
+    lines += [_word_line(line) for line in report.trail]
     for subject in report.hypotheses:
         lines += ["", out.styled(f"{_clean(subject.hypothesis)}: {subject.counted}", "bold")]
         lines += [f"    run {run}: {_clean(outcome)}" for run, outcome in subject.outcomes.items()]
-        lines += [_worded(line) for line in subject.lines]
+        lines += [_word_line(line) for line in subject.lines]
     lines += ["", out.styled(ENDINGS[report.exit_code], "bold")]
     if report.head is not None:
         lines.append(f"the head to keep elsewhere: {report.head}")
@@ -189,7 +189,7 @@ def _print_words(report: AuditReport) -> None:
     out.print("\n".join([*lines, UNDETECTABLE]), markup=False)
 
 
-def _worded(line: Line) -> str:
+def _word_line(line: Line) -> str:
     reason = f" ({_clean(line.reason)})" if line.reason else ""
     return f"{out.styled(f'  {line.status:<11} ', COLOURS[line.status])}{line.step} {line.promise}{reason}"
 
@@ -215,7 +215,7 @@ def _print_findings(report: AuditReport) -> None:
             err.print(f"{count - NOTES_SHOWN} more notes of sort {code}: --format json lists all", markup=False)
 
 
-def _plain(report: AuditReport) -> dict[str, object]:
+def _make_plain(report: AuditReport) -> dict[str, object]:
     """Return the report as plain JSON values; everything that was found is in it."""
     return {
         "exit_code": report.exit_code,
@@ -232,7 +232,7 @@ def _plain(report: AuditReport) -> dict[str, object]:
     }
 
 
-def _annotation(finding: AuditFinding) -> str:
+def _write_annotation(finding: AuditFinding) -> str:
     """Write a workflow command; nothing in a trail can end it and begin another."""
     level = "notice" if finding.severity in ("note", "unchecked") else "error"
     text = f"{finding.what}: expected {finding.expected}, got {finding.got}" if finding.expected else finding.what
@@ -242,7 +242,7 @@ def _annotation(finding: AuditFinding) -> str:
 
 
 def _clean(text: str) -> str:
-    """Somebody else's words on one line, without anything that a terminal would obey."""
+    """Replace the unprintable characters of other people's text, which a terminal might obey."""
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

@@ -61,7 +61,7 @@ def check(
         else:
             print(write_annotation(finding))
     counts = {of: sum(finding.severity == of for finding in report.findings) for of in ("error", "warning", "note")}
-    err.print(_summary(len(report.loaded), counts, report.findings), markup=False)
+    err.print(_summarise(len(report.loaded), counts, report.findings), markup=False)
     if counts["error"] or (strict and counts["warning"]):
         raise typer.Exit(2)
 
@@ -80,17 +80,17 @@ def write_annotation(finding: Finding) -> str:
     """Write a workflow command that GitHub shows on the line."""
     level = "notice" if finding.severity == "note" else finding.severity
     remedy = f" → {finding.remedy}" if finding.remedy else ""
-    text = _escaped(f"{finding.message}{remedy}")
-    file = _escaped(show_from_top(Path(finding.file)).as_posix()).replace(":", "%3A").replace(",", "%2C")
+    text = _escape_data(f"{finding.message}{remedy}")
+    file = _escape_data(show_from_top(Path(finding.file)).as_posix()).replace(":", "%3A").replace(",", "%2C")
     place = f"file={file},line={finding.line},col={finding.column},title=harness {finding.rule}"
     return f"::{level} {place}::{text}"
 
 
-def _escaped(text: str) -> str:
+def _escape_data(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _summary(valid: int, counts: Mapping[str, int], findings: Sequence[Finding]) -> str:
+def _summarise(valid: int, counts: Mapping[str, int], findings: Sequence[Finding]) -> str:
     parts = [format_count(valid, "file") + " valid", format_count(counts["error"], "error")]
     parts += [format_count(counts[of], of) for of in ("warning", "note") if counts[of]]
     rules = sorted({finding.rule for finding in findings})

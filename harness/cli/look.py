@@ -60,7 +60,7 @@ def list_hypotheses(
         _print_families(list_families(paths, found.loaded, projects), as_json)
         return
     if as_json:
-        print(json.dumps([_plain(row) for row in found.rows], indent=1, ensure_ascii=False))
+        print(json.dumps([_make_plain(row) for row in found.rows], indent=1, ensure_ascii=False))
     else:
         _print_table(found.rows)
     if found.findings:
@@ -69,7 +69,7 @@ def list_hypotheses(
         err.print(f"{listed}: {'has' if len(files) == 1 else 'have'} findings, see harness check", markup=False)
 
 
-def _plain(row: Standing) -> dict[str, Any]:
+def _make_plain(row: Standing) -> dict[str, Any]:
     last = row.judged
     return {
         "id": row.hypothesis,
@@ -95,7 +95,7 @@ def _print_table(rows: Sequence[Standing]) -> None:
         if (last := row.judged) is not None:
             outcome = f"{last.outcome}{' (deviates)' if last.run in row.deviating else ''}"
         since = row.registered[:10] if row.registered else "no"
-        cells = (row.hypothesis, since, _counted(row), row.predicted or "–", outcome)
+        cells = (row.hypothesis, since, _count_attempts(row), row.predicted or "–", outcome)
         lines.append((*cells, *([row.note or ""] if noted else [])))
     table = Table(box=None, pad_edge=False)
     for name in heads:
@@ -107,8 +107,8 @@ def _print_table(rows: Sequence[Standing]) -> None:
     out.print(table)
 
 
-def _counted(row: Standing) -> str:
-    """``3 (1 open, 1 deviating)``: how many attempts, and how many did not end in a verdict or deviate."""
+def _count_attempts(row: Standing) -> str:
+    """Write ``3 (1 open, 1 deviating)``: how many attempts there are, and how many have no verdict or deviate."""
     started = [attempt for attempt in row.attempts if attempt.status != "pilot"]
     kinds = {status: sum(attempt.status == status for attempt in started) for status in ("open", "failed", "aborted")}
     kinds["not judged"] = sum(attempt.status == "finished" and attempt.outcome is None for attempt in started)

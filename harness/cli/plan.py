@@ -100,10 +100,10 @@ def _print(seen: Preview, cohorts: Sequence[dict[str, Any]], origins: Mapping[st
             ", ".join(cohort["arms"]),
             str(cohort["replicas"]),
             f"{cohort['steps']:,}",
-            _bytes(cohort["memory_bytes"]),
+            _format_bytes(cohort["memory_bytes"]),
         )
     out.print(table)
-    time_needed = _duration(seen.estimate.seconds)
+    time_needed = _format_duration(seen.estimate.seconds)
     how = "by steps timed here, about" if seen.measured else "roughly"
     out.print(f"training: {how} {time_needed} on {seen.device} ({origins['device']})", markup=False)
     for name, place in seen.data.items():
@@ -118,11 +118,11 @@ def _print(seen: Preview, cohorts: Sequence[dict[str, Any]], origins: Mapping[st
         out.print(line, markup=False)
 
 
-def _bytes(count: int) -> str:
+def _format_bytes(count: int) -> str:
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
 
 
-def _duration(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

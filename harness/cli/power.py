@@ -54,7 +54,7 @@ def power(
     files = list(to or ())
     if odd := [path for path in files if path.suffix not in (".svg", ".json", ".md")]:
         raise UsageError(f"cannot write {odd[0].name}", where="--out", remedy="name a file in .svg, .json or .md")
-    given = [_given(text) for text in sd or ()]
+    given = [_parse_spread(text) for text in sd or ()]
     if twice := [name for position, (name, _) in enumerate(given) if name in dict(given[:position])]:
         whose = f"of {twice[0]}" if twice[0] else "of all decisions"
         raise UsageError(f"the standard deviation {whose} is given twice", where="--sd", remedy="give it once")
@@ -112,8 +112,8 @@ def _show(table: Rows) -> None:
     out.print(grid)
 
 
-def _given(text: str) -> tuple[str, float]:
-    """``VALUE`` or ``DECISION=VALUE``."""
+def _parse_spread(text: str) -> tuple[str, float]:
+    """Parse ``VALUE`` or ``DECISION=VALUE``; the decision is empty for the first."""
     name, _, value = text.rpartition("=")
     try:
         number = float(value)

@@ -17,7 +17,7 @@ from harness.wording import format_count
 
 
 def plan_looks(evidence: Evidence, start: RunStartedBody) -> tuple[int, ...] | None:
-    """Numbers of seeds at which a run is judged; empty where its file asks for no looks, None where it is not here."""
+    """Return the numbers of seeds at which a run is judged, if its file asks for looks; None if its form is not here."""
     outline = evidence.outline(start.canonical)
     if outline is None:
         return None
@@ -32,7 +32,7 @@ def check_order(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
     """Check that looks come one after another as planned, and that the last is of the results that the run has."""
     index, taken = evidence.index, evidence.index.looks(run.digest)
     closings, finished = index.closings(run.digest), index.finished(run.digest)
-    if said := _unplanned(evidence, run, taken, finished=bool(finished)):
+    if said := _find_unplanned(evidence, run, taken, finished=bool(finished)):
         what = f"the looks of run {run.name}: {said}"
         where = evidence.at(taken[-1].digest if taken else run.digest)
         yield AuditFinding("looks", what, where, hypothesis=run.hypothesis)
@@ -55,21 +55,26 @@ def check_order(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
             yield AuditFinding("looks", what, evidence.at(digest), hypothesis=run.hypothesis)
 
 
-def _unplanned(evidence: Evidence, run: StartedRun, taken: Sequence[Entry[LookBody]], *, finished: bool) -> str | None:
+def _find_unplanned(
+    evidence: Evidence, run: StartedRun, taken: Sequence[Entry[LookBody]], *, finished: bool
+) -> str | None:
     """Say what differs between the looks that were taken and those that the file asks for."""
     wanted = plan_looks(evidence, run.body)
     if wanted is None:
         return None  # step 4 says that the form is not here
     at = [look.body.seeds for look in taken]
     if at != list(wanted[: len(at)]):
-        return f"recorded at {_shown(at)} seeds, and the file asks for {_shown(wanted)}"
+        return f"recorded at {_format_numbers(at)} seeds, and the file asks for {_format_numbers(wanted)}"
     if wanted and finished and (not taken or taken[-1].body.outcome is None):
-        return f"it was finished, and no look ended it: recorded at {_shown(at)} of {_shown(wanted)} seeds"
+        return (
+            f"it was finished, and no look ended it: recorded at {_format_numbers(at)} of "
+            f"{_format_numbers(wanted)} seeds"
+        )
     return None
 
 
 def check_results(evidence: Evidence, run: StartedRun, measured: Measurements) -> Iterator[AuditFinding]:
-    """Each look against the results as they were with its seeds; the last is of all that there are."""
+    """Check each look against the results as they were with its seeds. The last look judges all results."""
     taken = evidence.index.looks(run.digest)
     for digest, body in ((look.digest, look.body) for look in taken):
         of = hashlib.sha256(measured.take_first(body.seeds).to_json().encode()).hexdigest()
@@ -82,6 +87,6 @@ def check_results(evidence: Evidence, run: StartedRun, measured: Measurements) -
         yield AuditFinding("look-results", what, evidence.at(taken[-1].digest), expected, got, run.hypothesis)
 
 
-def _shown(numbers: tuple[int, ...] | list[int]) -> str:
+def _format_numbers(numbers: tuple[int, ...] | list[int]) -> str:
     listed = ", ".join(map(str, numbers[:10]))
     return f"{listed}, …" if len(numbers) > 10 else listed or "no"

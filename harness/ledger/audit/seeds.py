@@ -19,15 +19,15 @@ PROMISE = "its seeds follow from its first registration, and its results are of 
 
 
 def check(evidence: Evidence) -> Iterator[AuditFinding]:
-    """Seeds and data of every run and of every judged run's results."""
+    """Check the seeds and data of every run, and of the results of every judged run."""
     for hypothesis in evidence.index.hypotheses:
         for run in evidence.index.starts(hypothesis):
-            yield from _run(evidence, run)
+            yield from _check_run(evidence, run)
     for run, verdict in evidence.index.judged():
-        yield from _results(evidence, run, verdict.body)
+        yield from _check_results(evidence, run, verdict.body)
 
 
-def _run(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
+def _check_run(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
     index, start = evidence.index, run.body
     entry = index.fixed(start.amendment or start.registration)
     if entry is None or not isinstance(index.body(start.registration), RegisteredBody):
@@ -42,10 +42,12 @@ def _run(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
         yield AuditFinding("hand-picked", what, where, hypothesis=start.hypothesis)
     if start.seeds != expected:
         what = "the run's seeds are not those of its registration"
-        yield AuditFinding("run-seeds", what, where, _shown(expected), _shown(start.seeds), start.hypothesis)
+        yield AuditFinding(
+            "run-seeds", what, where, _format_seeds(expected), _format_seeds(start.seeds), start.hypothesis
+        )
 
 
-def _results(evidence: Evidence, run: StartedRun, verdict: VerdictBody) -> Iterator[AuditFinding]:
+def _check_results(evidence: Evidence, run: StartedRun, verdict: VerdictBody) -> Iterator[AuditFinding]:
     path, start = f"{run.folder}/results.json", run.body
     where, hypothesis = evidence.files.shown(path), start.hypothesis
     try:
@@ -67,10 +69,10 @@ def _results(evidence: Evidence, run: StartedRun, verdict: VerdictBody) -> Itera
         yield AuditFinding("results-of-another", what, where, f"{hypothesis} {start.registration}", got, hypothesis)
     if measured.seeds != start.seeds[: len(measured.seeds)]:
         what = "the results' seeds are not the run's"
-        expected, got = _shown(start.seeds), _shown(measured.seeds)
+        expected, got = _format_seeds(start.seeds), _format_seeds(measured.seeds)
         yield AuditFinding("results-seeds", what, where, expected, got, hypothesis)
     pairs = [(replica.arm, replica.seed_index) for replica in measured.replicas]
-    wanted = [(arm, index) for arm in _arms(evidence, start, measured) for index in range(len(measured.seeds))]
+    wanted = [(arm, index) for arm in _find_arms(evidence, start, measured) for index in range(len(measured.seeds))]
     if sorted(pairs) != sorted(wanted) or (
         len(measured.seeds) < len(start.seeds) and not evidence.index.looks(run.digest)
     ):
@@ -91,11 +93,11 @@ def _results(evidence: Evidence, run: StartedRun, verdict: VerdictBody) -> Itera
             yield AuditFinding("results-data", what, where, start.data[name], record.fingerprint, hypothesis)
 
 
-def _arms(evidence: Evidence, start: RunStartedBody, measured: Measurements) -> tuple[str, ...]:
+def _find_arms(evidence: Evidence, start: RunStartedBody, measured: Measurements) -> tuple[str, ...]:
     """Return the arms of the hypothesis as it was run; of the results themselves where its form is not here."""
     outline = evidence.outline(start.canonical)
     return outline.arms if outline is not None and outline.arms is not None else tuple(sorted(measured.epochs))
 
 
-def _shown(seeds: tuple[int, ...]) -> str:
+def _format_seeds(seeds: tuple[int, ...]) -> str:
     return f"{format_count(len(seeds), 'seed')}: {', '.join(map(str, seeds[:3]))}{', …' if len(seeds) > 3 else ''}"

@@ -48,42 +48,47 @@ def audit(
     verdicts: VerdictsOption = None,
     known_head: Annotated[
         str | None,
-        typer.Option("--known-head", help="A head that was kept elsewhere: it must be in this ledger."),
+        typer.Option("--known-head", help="A ledger head that you noted earlier; this ledger must contain it."),
     ] = None,
     require_anchor: Annotated[
-        bool, typer.Option("--require-anchor", help="A ledger without a stamp or signature is incomplete.")
+        bool, typer.Option("--require-anchor", help="Report a ledger without a time stamp or signature as incomplete.")
     ] = False,
     roots: Annotated[
-        Path | None, typer.Option("--roots", help="PEM certificates of time-stamp authorities that you trust.")
+        Path | None, typer.Option("--roots", help="File of PEM certificates of time-stamp authorities that you trust.")
     ] = None,
     allowed_signers: Annotated[
-        Path | None, typer.Option("--allowed-signers", help="Keys that you trust, as ssh-keygen(1) lists them.")
+        Path | None,
+        typer.Option("--allowed-signers", help="File of SSH keys that you trust, in the format of ssh-keygen(1)."),
     ] = None,
     recompute: Annotated[
-        bool, typer.Option("--recompute", help="Judge every run again and compare outcome, numbers and page.")
+        bool, typer.Option("--recompute", help="Judge every run again and compare outcomes, numbers and pages.")
     ] = False,
     rerun: Annotated[
-        str | None, typer.Option("--rerun", help="Train this run again on this machine and compare.", metavar="RUN")
+        str | None,
+        typer.Option("--rerun", help="Train this run again on this machine and compare the results.", metavar="RUN"),
     ] = None,
     restore: Annotated[
         bool,
         typer.Option(
-            "--restore", help="First write files back of which only line ends or blanks at line ends were changed."
+            "--restore", help="First restore files in which only line ends, or blanks at line ends, were changed."
         ),
     ] = False,
     hypotheses: Annotated[
         Path | None,
         typer.Option(
-            "--hypotheses", help="Folder of the hypothesis files to compare. Default: hypotheses/.", show_default=False
+            "--hypotheses",
+            help="Folder of the hypothesis files to compare with the ledger. Default: hypotheses/.",
+            show_default=False,
         ),
     ] = None,
     device: DeviceOption = None,
     data: DataOption = None,
-    form: Annotated[str, typer.Option("--format", help="text, json or github.")] = "text",
+    form: Annotated[str, typer.Option("--format", help="Output format: text, json or github.")] = "text",
 ) -> None:
-    """Check everything that a trail promises, offline: events, git history, attempts, files, seeds, and more if asked.
+    """Check everything that a trail promises, offline: events, git history, attempts, files, seeds, more on request.
 
-    Exit codes: 0, whatever the outcomes; 3 tampered; 4 a recomputation differs; 5 evidence is incomplete.
+    Exit codes: 0 nothing is wrong, whatever the outcomes; 3 something was tampered with; 4 a recomputation differs;
+    5 evidence is incomplete.
     """
     if form not in ("text", "json", "github"):
         raise UsageError(f"unknown format {form!r}", where="--format", remedy="use text, json or github")

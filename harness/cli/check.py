@@ -24,22 +24,22 @@ FORMATS = ("text", "json", "github", "sarif")
 @verb
 def check(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Files or folders. Default: hypotheses/.", show_default=False)
+        list[Path] | None, typer.Argument(help="Files or folders to check. Default: hypotheses/.", show_default=False)
     ] = None,
-    form: Annotated[str, typer.Option("--format", help="text, json, github or sarif.")] = "text",
-    strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail too.")] = False,
+    form: Annotated[str, typer.Option("--format", help="Output format: text, json, github or sarif.")] = "text",
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings too.")] = False,
     against: Annotated[
         str | None,
         typer.Option(
             "--against",
             metavar="REF",
-            help="A git commit: what is registered must not have changed since, but by an amendment.",
+            help="A git commit. No registered file may have changed since, except by an amendment.",
             show_default=False,
         ),
     ] = None,
     verdicts: VerdictsOption = None,
 ) -> None:
-    """Check hypothesis files: all findings of all files, each with its place. Trains nothing, loads no torch."""
+    """Check hypothesis files and report every problem with its place. Trains nothing and does not load PyTorch."""
     if form not in FORMATS:
         raise UsageError(f"unknown format {form!r}", where="--format", remedy="use text, json, github or sarif")
     gc.disable()  # a short process: looking for garbage would be a third of its time

@@ -23,16 +23,18 @@ STYLES = {"untested": "dim", "supported": "green", "in question": "yellow", "wal
 @verb
 def claims(
     file: Annotated[
-        Path | None, typer.Argument(help="The claims file. Default: hypotheses/claims.yaml.", show_default=False)
+        Path | None, typer.Argument(help="Claims file. Default: hypotheses/claims.yaml.", show_default=False)
     ] = None,
     verdicts: VerdictsOption = None,
     suppose: Annotated[
         list[str] | None,
-        typer.Option("--if", help="HYPOTHESIS=OUTCOME: show what this would change.", show_default=False),
+        typer.Option(
+            "--if", help="Show which claims this outcome would change, as HYPOTHESIS=OUTCOME.", show_default=False
+        ),
     ] = None,
-    form: Annotated[str, typer.Option("--format", help="text, json, mermaid or dot.")] = "text",
+    form: Annotated[str, typer.Option("--format", help="Output format: text, json, mermaid or dot.")] = "text",
 ) -> None:
-    """Show how every claim stands, by replay of all verdicts; or, with --if, what an outcome would do to them."""
+    """Show the standing of every claim after all verdicts or, with --if, how an outcome would change it."""
     from harness import claims as drawing
     from harness.pipeline.claims import read_claims, suppose_outcomes
 

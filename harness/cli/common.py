@@ -118,19 +118,21 @@ DEBUG = {"on": False}
 TYPED: set[str] = set()
 """Parameters of the verb that were given with this command, and not by a variable or as a default."""
 
-File = Annotated[Path, typer.Argument(help="A hypothesis: one YAML file.", show_default=False)]
+File = Annotated[Path, typer.Argument(help="Hypothesis file (YAML).", show_default=False)]
 DeviceOption = Annotated[
     str | None,
     typer.Option(
         "--device",
-        help="auto, cpu, cuda or cuda:<number>. Variable: HARNESS_DEVICE. Default: auto.",
+        help="Device: auto, cpu, cuda or cuda:<number>. Variable: HARNESS_DEVICE. Default: auto.",
         show_default=False,
     ),
 ]
 DataOption = Annotated[
     Path | None,
     typer.Option(
-        "--data", help="Data folder. Variable: HARNESS_DATA. Default: data/ in the project.", show_default=False
+        "--data",
+        help="Folder of the data sets. Variable: HARNESS_DATA. Default: data/ in the project.",
+        show_default=False,
     ),
 ]
 VerdictsOption = Annotated[
@@ -141,7 +143,7 @@ VerdictsOption = Annotated[
         show_default=False,
     ),
 ]
-FormatOption = Annotated[str, typer.Option("--format", help="text or json.")]
+FormatOption = Annotated[str, typer.Option("--format", help="Output format: text or json.")]
 
 
 P = ParamSpec("P")

@@ -38,15 +38,16 @@ NAMED = 5
 @verb
 def list_hypotheses(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Files or folders. Default: hypotheses/.", show_default=False)
+        list[Path] | None, typer.Argument(help="Files or folders to list. Default: hypotheses/.", show_default=False)
     ] = None,
     verdicts: VerdictsOption = None,
     form: FormatOption = "text",
     family: Annotated[
-        bool, typer.Option("--family", help="Families instead, each member's p corrected for being several (Holm).")
+        bool,
+        typer.Option("--family", help="List families instead, with each member's p corrected for multiplicity (Holm)."),
     ] = False,
 ) -> None:
-    """List hypotheses with their registration, attempts and last outcome."""
+    """List hypotheses with their registrations, attempts and last outcomes."""
     from harness.pipeline.overview import list_hypotheses as find_hypotheses
     from harness.pipeline.project import Projects
 
@@ -167,15 +168,15 @@ def _print_families(found: tuple[Family, ...], as_json: bool) -> None:
 @app.command()
 @verb
 def show(
-    name: Annotated[str, typer.Argument(help="A hypothesis's id or a run's first digits.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="Id of a hypothesis, or the first digits of a run.", show_default=False)],
     verdicts: VerdictsOption = None,
-    raw: Annotated[bool, typer.Option("--raw", help="The Markdown as it is, on a terminal too.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Print the Markdown source, even on a terminal.")] = False,
     history: Annotated[
-        bool, typer.Option("--history", help="The hypothesis's life instead: every event about it.")
+        bool, typer.Option("--history", help="Print the hypothesis's history instead: every event about it.")
     ] = False,
     form: FormatOption = "text",
 ) -> None:
-    """Print the last verdict on a hypothesis; above it, what later verdicts did to the claims that it moved."""
+    """Print a hypothesis's last verdict, below a note of later verdicts on the claims that it moved."""
     from harness.pipeline.show import read_history, read_verdict
 
     as_json = wants_json(form)

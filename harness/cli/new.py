@@ -39,28 +39,36 @@ def _make_option(text: str) -> Any:
 @verb
 def new(
     id_: Annotated[
-        str | None, typer.Argument(metavar="ID", help="Its id: lower-case words joined by hyphens.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="ID", help="Id of the hypothesis: lower-case words joined by hyphens.", show_default=False
+        ),
     ] = None,
-    title: Annotated[str | None, _make_option("The statement, as a heading.")] = None,
-    question: Annotated[str | None, _make_option("What is asked.")] = None,
+    title: Annotated[str | None, _make_option("The hypothesis as a statement, for a heading.")] = None,
+    question: Annotated[str | None, _make_option("The question that the experiment answers.")] = None,
     dataset: Annotated[str | None, _make_option("Data set. Default: digits.")] = None,
     model: Annotated[str | None, _make_option("Model. Default: residual_mlp.")] = None,
     rule: Annotated[str | None, _make_option("Learning rule of the treatment. Default: dfa.")] = None,
     baseline: Annotated[str | None, _make_option("Learning rule of the baseline. Default: bp.")] = None,
     penalty: Annotated[str | None, _make_option("Penalty of the treatment. Default: none.")] = None,
-    metric: Annotated[str | None, _make_option("What decides. Default: test_accuracy.")] = None,
-    margin: Annotated[float | None, _make_option("The difference that matters. Default: 1.")] = None,
-    criterion: Annotated[str | None, _make_option("Statistical criterion. Default: t.")] = None,
-    seeds: Annotated[int | None, _make_option("How many repetitions. Default: 10.")] = None,
-    source: Annotated[Path | None, typer.Option("--from", help="Copy this file instead.", show_default=False)] = None,
+    metric: Annotated[str | None, _make_option("Metric that decides. Default: test_accuracy.")] = None,
+    margin: Annotated[
+        float | None, _make_option("Smallest difference that matters. Default: 1.")
+    ] = None,
+    criterion: Annotated[str | None, _make_option("Statistical test. Default: t.")] = None,
+    seeds: Annotated[int | None, _make_option("Number of seeds. Default: 10.")] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Start from a copy of this file.", show_default=False)
+    ] = None,
     target: Annotated[
-        Path | None, typer.Option("--out", help="The new file. Default: hypotheses/<id>.yaml.", show_default=False)
+        Path | None,
+        typer.Option("--out", help="Path of the new file. Default: hypotheses/<id>.yaml.", show_default=False),
     ] = None,
 ) -> None:
     """Write a new hypothesis file with comments. Never overwrites a file.
 
-    What only you can say is left in <angle brackets>; harness check names each place until it is written.
-    On a terminal, what is not given is asked for.
+    Placeholders in <angle brackets> stand for what only you can say; harness check reports each until it is filled in.
+    On a terminal, you are asked for the options that you leave out.
     """
     from harness import spec
 

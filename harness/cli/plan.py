@@ -38,12 +38,14 @@ def plan(
     form: FormatOption = "text",
     measure: Annotated[
         bool,
-        typer.Option("--measure", help="Time some steps of each shape on this device first; the times are remembered."),
+        typer.Option(
+            "--measure", help="First time some training steps of each kind on this device; the times are kept."
+        ),
     ] = False,
 ) -> None:
-    """Show what a run would do: arms and seeds, cohorts, steps, memory, time, and where data come from.
+    """Show what a run would do: its arms and seeds, cohorts, steps, memory and time, and the origin of its data.
 
-    Where a run would be refused, because the file is not what was registered, this is said as the run says it.
+    If the run would be refused because the file is not what was registered, the same message says so.
     """
     from harness.pipeline.plan import preview_run
     from harness.pipeline.session import Session

@@ -25,23 +25,27 @@ def power(
     file: File,
     sd: Annotated[
         list[str] | None,
-        typer.Option("--sd", help="Standard deviation between seeds: VALUE, or DECISION=VALUE.", show_default=False),
+        typer.Option(
+            "--sd", help="Assumed standard deviation between seeds: VALUE, or DECISION=VALUE.", show_default=False
+        ),
     ] = None,
     sd_from: Annotated[
         str | None,
-        typer.Option("--sd-from", help="Take it from a run, a pilot, or a hypothesis.", show_default=False),
+        typer.Option(
+            "--sd-from", help="Estimate it from a run, a pilot, or the last run of a hypothesis.", show_default=False
+        ),
     ] = None,
     effect: Annotated[
-        list[float] | None, typer.Option("--effect", help="A true value to plan for.", show_default=False)
+        list[float] | None, typer.Option("--effect", help="True value to add to the table.", show_default=False)
     ] = None,
     to: Annotated[
         list[Path] | None,
-        typer.Option("--out", help="Write the figure (.svg) or the report (.json, .md).", show_default=False),
+        typer.Option("--out", help="File for the figure (.svg) or the report (.json, .md).", show_default=False),
     ] = None,
     verdicts: VerdictsOption = None,
-    form: Annotated[str, typer.Option("--format", help="text, json or markdown.")] = "text",
+    form: Annotated[str, typer.Option("--format", help="Output format: text, json or markdown.")] = "text",
 ) -> None:
-    """Show how likely each outcome is, if the truth were so and so, and how many seeds the prediction takes."""
+    """Show how likely each outcome is for a range of assumed true effects, and how many seeds the prediction needs."""
     gc.disable()  # a short process
     from harness import verdict
     from harness.pipeline.power import Assumed, compute_power

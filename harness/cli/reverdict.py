@@ -19,21 +19,23 @@ if TYPE_CHECKING:
 @app.command()
 @verb
 def reverdict(
-    name: Annotated[str, typer.Argument(help="A hypothesis's id or a run's first digits.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="Id of a hypothesis, or the first digits of a run.", show_default=False)],
     verdicts: VerdictsOption = None,
-    figures: Annotated[bool, typer.Option("--figures", help="Draw the figures again too, and compare them.")] = False,
+    figures: Annotated[bool, typer.Option("--figures", help="Also draw the figures again and compare them.")] = False,
     criterion: Annotated[
         list[str] | None,
-        typer.Option("--criterion", help="Sensitivity analysis: another criterion, or all.", show_default=False),
+        typer.Option(
+            "--criterion", help="Sensitivity analysis: name of another criterion, or all.", show_default=False
+        ),
     ] = None,
     alpha: Annotated[
         list[float] | None,
-        typer.Option("--alpha", help="Sensitivity analysis: another level.", show_default=False),
+        typer.Option("--alpha", help="Sensitivity analysis: another significance level.", show_default=False),
     ] = None,
 ) -> None:
     """Judge a stored run again from its registration and results, and compare the bytes. Needs no GPU and no data.
 
-    With --criterion or --alpha: what other criteria and levels would have said. That is not the verdict.
+    With --criterion or --alpha, show the outcomes under other criteria and levels instead. They are not the verdict.
     """
     gc.disable()  # a short process
     from harness.pipeline import code_proofs, reverdict

@@ -178,7 +178,8 @@ def amend(
     listed = before.seeds if before.hand_picked_seeds else None
     if hypothesis.seeds.list != listed:
         raise DeviationRefused(
-            "an amendment may change how many seeds are derived, never which: the author could try until the outcome pleases",
+            "an amendment may change how many seeds are derived, never which: whoever chooses seeds can try until "
+            "the outcome pleases",
             where=f"{hypothesis.id}, seeds",
             remedy="keep the registered seeds, or register the question under a new id",
         )

@@ -17,7 +17,7 @@ from harness.wording import format_count
 
 
 def plan_looks(evidence: Evidence, start: RunStartedBody) -> tuple[int, ...] | None:
-    """Return the numbers of seeds at which a run is judged, if its file asks for looks; None if its form is not here."""
+    """Return the numbers of seeds at which a run is judged, if its file asks for looks; None if its form is missing."""
     outline = evidence.outline(start.canonical)
     if outline is None:
         return None

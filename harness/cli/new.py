@@ -52,9 +52,7 @@ def new(
     baseline: Annotated[str | None, _make_option("Learning rule of the baseline. Default: bp.")] = None,
     penalty: Annotated[str | None, _make_option("Penalty of the treatment. Default: none.")] = None,
     metric: Annotated[str | None, _make_option("Metric that decides. Default: test_accuracy.")] = None,
-    margin: Annotated[
-        float | None, _make_option("Smallest difference that matters. Default: 1.")
-    ] = None,
+    margin: Annotated[float | None, _make_option("Smallest difference that matters. Default: 1.")] = None,
     criterion: Annotated[str | None, _make_option("Statistical test. Default: t.")] = None,
     seeds: Annotated[int | None, _make_option("Number of seeds. Default: 10.")] = None,
     source: Annotated[

@@ -47,11 +47,11 @@ def sensitivity(
     keeps its own.
     """
     levels: list[float | None] = [*alphas] if alphas else [None]
-    found = [_judged(hypothesis, measurements, REGISTERED, alpha) for alpha in dict.fromkeys([None, *levels])]
+    found = [_judge_again(hypothesis, measurements, REGISTERED, alpha) for alpha in dict.fromkeys([None, *levels])]
     own = {decision.criterion.name for decision in hypothesis.decisions.values()}
     for name in names:
         if own != {name}:
-            found += [_judged(hypothesis, measurements, name, alpha) for alpha in levels]
+            found += [_judge_again(hypothesis, measurements, name, alpha) for alpha in levels]
     return tuple(found)
 
 
@@ -60,7 +60,7 @@ def list_criteria() -> tuple[str, ...]:
     return tuple(find_members("criteria"))
 
 
-def _judged(hypothesis: Hypothesis, measurements: Measurements, name: str, alpha: float | None) -> Alternative:
+def _judge_again(hypothesis: Hypothesis, measurements: Measurements, name: str, alpha: float | None) -> Alternative:
     chosen: dict[str, Criterion] = {}
     for decision, spec in hypothesis.decisions.items():
         level = spec.criterion.alpha if alpha is None else alpha
@@ -71,9 +71,9 @@ def _judged(hypothesis: Hypothesis, measurements: Measurements, name: str, alpha
             assert issubclass(plugin, Criterion)
             chosen[decision] = plugin.model_validate({"name": name, "alpha": level})
     targets = ", ".join(dict.fromkeys(criterion.targets for criterion in chosen.values()))
-    needed = {decision: _smallest(hypothesis, decision, criterion) for decision, criterion in chosen.items()}
+    needed = {decision: _find_smallest(hypothesis, decision, criterion) for decision, criterion in chosen.items()}
     smallest = max(needed.values())
-    if reasons := list(_obstacles(hypothesis, measurements, chosen, needed)):
+    if reasons := list(_find_obstacles(hypothesis, measurements, chosen, needed)):
         return Alternative(
             name,
             targets,
@@ -84,7 +84,7 @@ def _judged(hypothesis: Hypothesis, measurements: Measurements, name: str, alpha
             (),
             "; ".join(dict.fromkeys(reasons)),
         )
-    made = decide(_with(hypothesis, chosen), measurements)
+    made = decide(_replace_criteria(hypothesis, chosen), measurements)
     if name == REGISTERED and alpha is not None:
         name = ", ".join(dict.fromkeys(criterion.name for criterion in chosen.values()))
     return Alternative(
@@ -92,7 +92,7 @@ def _judged(hypothesis: Hypothesis, measurements: Measurements, name: str, alpha
     )
 
 
-def _with(hypothesis: Hypothesis, chosen: Mapping[str, Criterion]) -> Hypothesis:
+def _replace_criteria(hypothesis: Hypothesis, chosen: Mapping[str, Criterion]) -> Hypothesis:
     """Return the hypothesis with other criteria.
 
     Each decision gets an estimand of its own, so that no guard changes: the parameter that the criterion tests, of arms
@@ -109,7 +109,7 @@ def _with(hypothesis: Hypothesis, chosen: Mapping[str, Criterion]) -> Hypothesis
     return hypothesis.model_copy(update={"estimands": estimands, "decisions": decisions})
 
 
-def _smallest(hypothesis: Hypothesis, decision: str, criterion: Criterion) -> int:
+def _find_smallest(hypothesis: Hypothesis, decision: str, criterion: Criterion) -> int:
     """Return the smallest number of seeds with which each atom could be rejected; NEVER if one cannot be."""
     spec = hypothesis.decisions[decision]
     domain = hypothesis.estimands[spec.estimand].domain
@@ -123,7 +123,7 @@ def _smallest(hypothesis: Hypothesis, decision: str, criterion: Criterion) -> in
     return max(2, *needed)
 
 
-def _obstacles(
+def _find_obstacles(
     hypothesis: Hypothesis,
     measurements: Measurements,
     chosen: Mapping[str, Criterion],

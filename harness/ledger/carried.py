@@ -140,11 +140,11 @@ def find_ignored(where: Repository) -> Hindrance | None:
     file = Path(source) if Path(source).is_absolute() else top / source
     what = f"git ignores new files of this trail, by line {line} of {file}: {pattern}"
     return Hindrance(
-        "ignored", what, _taken_in(top, prefix, file, line, [one for one in asked if one in hits], folders)
+        "ignored", what, _write_inclusion(top, prefix, file, line, [one for one in asked if one in hits], folders)
     )
 
 
-def _taken_in(top: Path, prefix: str, file: Path, line: str, hit: list[str], folders: list[str]) -> str:
+def _write_inclusion(top: Path, prefix: str, file: Path, line: str, hit: list[str], folders: list[str]) -> str:
     """Write the command by which git takes the trail in again: further lines of the file that keeps it out."""
     trail = top / prefix
     if file.name != ".gitignore":

@@ -44,13 +44,13 @@ def pin_code(hypothesis: Hypothesis, template_folder: Path) -> Pins:
         harness=harness.__version__,
         code=code.digest,
         code_kinds=code.kinds,
-        plugins=dict(sorted((name, digest_source(plugin)) for name, plugin in _used(hypothesis))),
+        plugins=dict(sorted((name, digest_source(plugin)) for name, plugin in _list_used(hypothesis))),
         templates={name: hashlib.sha256(data).hexdigest() for name, data in templates.items()},
         template_bytes=templates,
     )
 
 
-def _used(hypothesis: Hypothesis) -> Iterator[tuple[str, Plugin]]:
+def _list_used(hypothesis: Hypothesis) -> Iterator[tuple[str, Plugin]]:
     for arm in hypothesis.arms.values():
         yield f"rules/{arm.rule.name}", arm.rule
         if arm.penalty is not None:

@@ -60,7 +60,7 @@ def choose_range(points: Sequence[float], cuts: Sequence[float]) -> tuple[float,
     return low - pad, high + pad
 
 
-def band_figure(decision: BandDecision, spec: DecisionSpec, estimate: float | None, *, pilot: bool) -> Drawing | None:
+def draw_bands(decision: BandDecision, spec: DecisionSpec, estimate: float | None, *, pilot: bool) -> Drawing | None:
     """Return per-seed points, estimate and interval over the bands; None if nothing is finite."""
     values = sorted(seed.value for seed in decision.estimand.values if seed.value is not None)
     if not values or estimate is None:
@@ -84,7 +84,7 @@ def band_figure(decision: BandDecision, spec: DecisionSpec, estimate: float | No
         missing = f"; {len(values)} of {len(result.values)} seeds" if len(values) < len(result.values) else ""
         axes.set_xlabel(shorten(result.title, 100) + (f" ({result.unit})" if result.unit else "") + missing)
 
-    return Drawing(partial(svg, 2.65, draw, pilot=pilot), *_alts(decision, spec, estimate))
+    return Drawing(partial(svg, 2.65, draw, pilot=pilot), *_describe_figure(decision, spec, estimate))
 
 
 def _draw_bands(axes: Axes, decision: BandDecision, spec: DecisionSpec, pilot: bool) -> None:
@@ -102,7 +102,10 @@ def _draw_bands(axes: Axes, decision: BandDecision, spec: DecisionSpec, pilot: b
             axes.text((left + right) / 2, 0.93, name, ha="center", va="center", fontweight=bold)
         else:
             unlabelled.append(name)
-    beyond = ((_beyond(spec, low, left=True), 0.004, "left"), (_beyond(spec, high, left=False), 0.996, "right"))
+    beyond = (
+        (_describe_beyond(spec, low, left=True), 0.004, "left"),
+        (_describe_beyond(spec, high, left=False), 0.996, "right"),
+    )
     bottom = 0.11 if any(text for text, _, _ in beyond) else 0.0
     for cut in spec.cuts:
         if low < cut < high:
@@ -119,7 +122,7 @@ def _draw_bands(axes: Axes, decision: BandDecision, spec: DecisionSpec, pilot: b
             axes.text(x, 0.02, text, ha=side, va="bottom", fontsize=8, color=MUTED, transform=axes.transAxes)
 
 
-def _beyond(spec: DecisionSpec, edge: float, *, left: bool) -> str:
+def _describe_beyond(spec: DecisionSpec, edge: float, *, left: bool) -> str:
     """Return the bands and cuts out of view: ``← partial begins at 25, artifact at 5``."""
     if left:
         hidden = [(name, part.upper) for name, part in reversed(list_regions(spec)) if part.upper is not None]
@@ -172,7 +175,7 @@ def _draw_interval(
     )  # fmt: skip
 
 
-def _alts(decision: BandDecision, spec: DecisionSpec, estimate: float) -> tuple[str, str]:
+def _describe_figure(decision: BandDecision, spec: DecisionSpec, estimate: float) -> tuple[str, str]:
     """Return the figure's description, in the current form and in that of pages of form 1 or 2."""
     texts = format_together([estimate, *(decision.interval or ())], spec.cuts)
     bands = "; ".join(f"{name} {band}" for name, band in spec.bands.items())

@@ -67,15 +67,15 @@ class CombinationWords:
         """State the requirements of a combination whose decisions must all hold."""
         many = "Both" if count == 2 else f"All {spell_count(count)}"
         return (
-            f"{many} decisions must hold: {quote_outcome(outcome)} needs {_each(count)} shown to hold, each at its α; "
-            f"{quote_outcome(otherwise)} needs one of them shown to fail, at α/{count}."
+            f"{many} decisions must hold: {quote_outcome(outcome)} needs {_say_each(count)} shown to hold, each "
+            f"at its α; {quote_outcome(otherwise)} needs one of them shown to fail, at α/{count}."
         )
 
     def any_holds(self, count: int, outcome: str, otherwise: str) -> str:
         """State the requirements of a combination of which one decision must hold."""
         return (
             f"One of the {spell_count(count)} decisions must hold: {quote_outcome(outcome)} needs one of them "
-            f"shown to hold, at α/{count}; {quote_outcome(otherwise)} needs {_each(count)} shown to fail, each at "
+            f"shown to hold, at α/{count}; {quote_outcome(otherwise)} needs {_say_each(count)} shown to fail, each at "
             "its α."
         )
 
@@ -166,7 +166,7 @@ class Words(CombinationWords):
 
     def _estimate_step(self, decision: BandDecision, spec: DecisionSpec, estimand: Estimand) -> str:
         result = decision.estimand
-        estimate, interval = _written(decision, spec)
+        estimate, interval = _write_estimate(decision, spec)
         many = format_count(result.n, "seed")
         if estimate is None:
             return f"{capitalise(result.title)}: no value from {many}."
@@ -240,7 +240,7 @@ class Words(CombinationWords):
     ) -> str:
         """Return a decision's estimate, interval, outcome and ``p`` (over all planned looks) in one sentence."""
         result = decision.estimand
-        estimate, interval = _written(decision, spec)
+        estimate, interval = _write_estimate(decision, spec)
         lost = len(result.values) - result.n
         count = f"n = {result.n}" + (f" of {len(result.values)} seeds" if lost else "")
         parts = [estimate or "no value", interval, plainly(decision, spec.criterion.targets, estimand), count]
@@ -291,7 +291,7 @@ def plainly(decision: BandDecision, target: Target, estimand: Estimand) -> str |
     return describe_without_log(value, decision.interval, ratio=estimand.contrast is not None, mean=target == "mean")
 
 
-def _written(decision: BandDecision, spec: DecisionSpec) -> tuple[str | None, str | None]:
+def _write_estimate(decision: BandDecision, spec: DecisionSpec) -> tuple[str | None, str | None]:
     """Return ``30.6 pp`` and ``90% interval 29.2 to 32.0 pp`` in one format; None for whichever is missing."""
     result = decision.estimand
     value = result.estimate(spec.criterion.targets)
@@ -305,7 +305,7 @@ def _written(decision: BandDecision, spec: DecisionSpec) -> tuple[str | None, st
     return estimate, f"{format_number(100 * decision.interval_level)}% interval {span}"
 
 
-def _each(count: int) -> str:
+def _say_each(count: int) -> str:
     return "both of them" if count == 2 else "each of them"
 
 

@@ -23,7 +23,7 @@ def word_decision(hypothesis: Hypothesis, decision: Decision, form: int = VERSIO
         spec = hypothesis.decisions[part.name]
         steps = words.explain(part, spec, hypothesis.estimands[spec.estimand], pilot)
         parts.append(part.model_copy(update={"steps": steps, "estimand": words.measured(part.estimand)}))
-    summary = _summary(hypothesis, decision, words)
+    summary = _write_summary(hypothesis, decision, words)
     return decision.model_copy(
         update={
             "decisions": tuple(parts),
@@ -33,12 +33,12 @@ def word_decision(hypothesis: Hypothesis, decision: Decision, form: int = VERSIO
             "exploratory": tuple(words.measured(result) for result in decision.exploratory),
             "summary": f"{summary} {_look(hypothesis, decision)}" if decision.looks else summary,
             "combination": words.combination(decision.combined) if decision.combined is not None else None,
-            "warnings": tuple(_warning(notice, hypothesis, decision, words) for notice in decision.notices),
+            "warnings": tuple(_write_warning(notice, hypothesis, decision, words) for notice in decision.notices),
         }
     )
 
 
-def _summary(hypothesis: Hypothesis, decision: Decision, words: Words) -> str:
+def _write_summary(hypothesis: Hypothesis, decision: Decision, words: Words) -> str:
     """Return a notice as a sentence."""
     reason = decision.reason
     assert reason is not None
@@ -74,7 +74,7 @@ def _look(hypothesis: Hypothesis, decision: Decision) -> str:
     return f"Judged at {judged} of at most {planned[-1]} seeds, by a test that holds at any number of them."
 
 
-def _warning(notice: Notice, hypothesis: Hypothesis, decision: Decision, words: Words) -> str:
+def _write_warning(notice: Notice, hypothesis: Hypothesis, decision: Decision, words: Words) -> str:
     name, count = notice.about or "", notice.count
     measured = decision.reason.measured if decision.reason is not None else 0
     if notice.kind == "seed_not_applied":

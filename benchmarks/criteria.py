@@ -10,7 +10,7 @@ import numpy as np
 from harness.criteria import Criterion
 from harness.domain.partition import split_line
 from harness.inference.atoms import run_atom_tests
-from harness.plugins.registry import members
+from harness.plugins.registry import find_members
 from harness.records import Band
 
 BANDS = {"low": "(-inf, 0]", "middle": "(0, 1)", "high": "[1, inf)"}
@@ -33,7 +33,7 @@ def seconds(criterion: Criterion, n: int) -> float:
 def main() -> None:
     """Print one line per criterion."""
     print("milliseconds  " + "".join(f"{f'n = {n}':>10}" for n in NUMBERS))
-    for name, kind in members("criteria").items():
+    for name, kind in find_members("criteria").items():
         criterion = kind.model_validate({"name": name})
         assert isinstance(criterion, Criterion)
         times = [1000 * seconds(criterion.on((-8.0, 8.0)), n) for n in NUMBERS]

@@ -39,7 +39,7 @@ def measure(changed: dict[str, int], options: Any) -> dict[str, Any]:
     images = arm.setup.dataset.load(options.data, say)
     times = engine_times(cohort, images, device, options.epochs)
     steps = math.ceil(len(images.train_labels) / arm.setup.batch_size)
-    predicted = plan.cohort_bytes(cohort, kernels=takes_kernels(device)(cohort))
+    predicted = plan.estimate_cohort_bytes(cohort, kernels=takes_kernels(device)(cohort))
     return shape | {
         "step_ms": 1e3 * times["median"] / steps,
         "replica_epoch_ms": 1e3 * times["median"] / shape["replicas"],

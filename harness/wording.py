@@ -13,7 +13,7 @@ CARDINALS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight
 LARGEST_POWER = 300  # of ten that is written as a number
 
 
-def p_value(p: float, alpha: float | None = None) -> str:
+def format_p(p: float, alpha: float | None = None) -> str:
     """Return a p-value without the leading zero: .0019, 7.7e-6, < 1e-6.
 
     It has enough digits to lie on its side of ``alpha``.
@@ -21,43 +21,43 @@ def p_value(p: float, alpha: float | None = None) -> str:
     if p < SMALLEST_P:
         return "< 1e-6"
     digits = 2
-    while alpha is not None and digits < 17 and side(float(f"{p:.{digits}g}"), alpha) != side(p, alpha):
+    while alpha is not None and digits < 17 and find_side(float(f"{p:.{digits}g}"), alpha) != find_side(p, alpha):
         digits += 1
     if 0.995 <= p < 1:
         return "> .99"
     if p == 1:
         return "1"
-    return unpadded(f"{p:.{digits}g}" if p < 1e-4 else f"{p:.{digits - 1 - math.floor(math.log10(p))}f}").removeprefix(
-        "0"
-    )
+    return shorten_exponents(
+        f"{p:.{digits}g}" if p < 1e-4 else f"{p:.{digits - 1 - math.floor(math.log10(p))}f}"
+    ).removeprefix("0")
 
 
-def p_equals(p: float, alpha: float | None = None) -> str:
+def format_p_equals(p: float, alpha: float | None = None) -> str:
     """Return ``p = .0019`` or ``p < 1e-6``."""
-    text = p_value(p, alpha)
+    text = format_p(p, alpha)
     return f"p {text}" if text[0] in "<>" else f"p = {text}"
 
 
-def level(alpha: float) -> str:
+def format_level(alpha: float) -> str:
     """Return a registered level in full, in the notation of p-values: .05, .025."""
-    return exact(alpha).removeprefix("0")
+    return format_exact(alpha).removeprefix("0")
 
 
-def number(value: float, digits: int = 3) -> str:
+def format_number(value: float, digits: int = 3) -> str:
     """Return a number as a person would write it: 0.0123, 27.4, 12,346, 1.2e-8."""
     if value == 0:
         return "0"
     if 999.5 <= abs(value) < 1e6:
         return f"{value:,.0f}"
-    return unpadded(f"{value:.{digits}g}")
+    return shorten_exponents(f"{value:.{digits}g}")
 
 
-def unpadded(text: str) -> str:
+def shorten_exponents(text: str) -> str:
     """Return ``text`` with the exponents of its numbers as people write them: 1e-8 for 1e-08, 2e6 for 2e+06."""
     return re.sub(r"(?<=\d)e(?:\+|(-))0*(?=\d)", lambda found: f"e{found[1] or ''}", text)
 
 
-def together(values: Sequence[float], cuts: Iterable[float] = ()) -> list[str]:
+def format_together(values: Sequence[float], cuts: Iterable[float] = ()) -> list[str]:
     """Return numbers that are read side by side in one notation, with enough digits to distinguish them.
 
     No number is rounded onto or over a cut, because a reader could no longer see on which side it lies.
@@ -76,17 +76,17 @@ def together(values: Sequence[float], cuts: Iterable[float] = ()) -> list[str]:
         return text.removeprefix("-") if float(text) == 0 else text
 
     kept = list(cuts)
-    while digits < 17 and any(side(float(write(v)), cut) != side(v, cut) for v in values for cut in kept):
+    while digits < 17 and any(find_side(float(write(v)), cut) != find_side(v, cut) for v in values for cut in kept):
         digits += 1
     return [write(value) for value in values]
 
 
-def side(value: float, cut: float) -> int:
+def find_side(value: float, cut: float) -> int:
     """Return -1 below the cut, 0 on it, 1 above it."""
     return (value > cut) - (value < cut)
 
 
-def told_plainly(value: float, interval: tuple[float, float] | None, *, ratio: bool, mean: bool) -> str | None:
+def describe_without_log(value: float, interval: tuple[float, float] | None, *, ratio: bool, mean: bool) -> str | None:
     """Return a log10 without its logarithm: ``a ratio of 3.2 (2.9 to 3.6)``; None if it is too large to write.
 
     ``ratio`` marks a difference of two logarithms. Otherwise it is one arm's own, and the ``mean`` of logarithms is
@@ -95,45 +95,45 @@ def told_plainly(value: float, interval: tuple[float, float] | None, *, ratio: b
     powers = [value, *(interval or ())]
     if max(abs(power) for power in powers) > LARGEST_POWER:
         return None
-    texts = [unpadded(text) for text in together([10**power for power in powers])]
+    texts = [shorten_exponents(text) for text in format_together([10**power for power in powers])]
     span = f" ({texts[1]} to {texts[2]})" if interval is not None else ""
     if ratio or mean:
         return f"a {'ratio' if ratio else 'geometric mean'} of {texts[0]}{span}"
     return f"{texts[0]}{span} without the logarithm"
 
 
-def named(outcome: str) -> str:
+def quote_outcome(outcome: str) -> str:
     """Return an outcome or a band as written in a sentence: in quotation marks, except inconclusive and invalid."""
     return outcome if outcome in OWN else f'"{outcome}"'
 
 
-def exact(value: float) -> str:
+def format_exact(value: float) -> str:
     """Return a number that somebody chose, in full: 0.001, 25, 1e-9."""
-    return unpadded(f"{value:.12g}")
+    return shorten_exponents(f"{value:.12g}")
 
 
-def counted(count: int, noun: str, plural: str | None = None) -> str:
+def format_count(count: int, noun: str, plural: str | None = None) -> str:
     """Return ``1 seed``, ``10 seeds``, ``1,200 seeds``; ``plural`` is for nouns that do not just take an s."""
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
-def with_unit(text: str, unit: str, *, titled: bool = False) -> str:
+def append_unit(text: str, unit: str, *, titled: bool = False) -> str:
     """Return a number with its unit; ``titled`` means that a title beside it already says that it is a logarithm."""
     if not unit or (titled and unit == "log10"):
         return text
     return f"{text} ({unit})" if unit == "log10" else f"{text} {unit}"
 
 
-def listing(names: Sequence[str], word: str = "and") -> str:
+def join_words(names: Sequence[str], word: str = "and") -> str:
     """Return ``a, b and c``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
 
 
-def cardinal(count: int) -> str:
+def spell_count(count: int) -> str:
     """Return ``two`` for 2, up to nine."""
     return CARDINALS[count] if 0 <= count < len(CARDINALS) else f"{count:,}"
 
 
-def sentence(text: str) -> str:
+def capitalise(text: str) -> str:
     """Return ``text`` with its first letter capitalised."""
     return f"{text[:1].upper()}{text[1:]}"

@@ -138,11 +138,11 @@ class Beacon(Plugin):
         return HarnessError(problem, where=f"beacon {self.name}", remedy=remedy)
 
 
-def shown(time: datetime) -> str:
+def format_time(time: datetime) -> str:
     """Return a time for people, UTC, to the second or, where it has parts of one, as exactly as it is."""
     return time.astimezone(UTC).isoformat(sep=" ").replace("+00:00", " UTC")
 
 
-def downloading(urls: tuple[str, ...]) -> str:
+def write_download(urls: tuple[str, ...]) -> str:
     """Return the command that writes the answers of addresses one after the other into a file."""
     return "curl --fail --silent --show-error " + " ".join(map(quote, urls)) + " > answer"

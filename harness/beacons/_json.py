@@ -21,7 +21,7 @@ Hex = Annotated[str, StringConstraints(pattern=r"^([0-9a-fA-F]{2})*$"), AfterVal
 M = TypeVar("M", bound=Answer)
 
 
-def documents(data: bytes, kind: type[M], count: int) -> list[M]:
+def split_documents(data: bytes, kind: type[M], count: int) -> list[M]:
     """Return ``count`` JSON documents that stand one after the other, with white space around them at most.
 
     Raises:
@@ -52,7 +52,7 @@ def documents(data: bytes, kind: type[M], count: int) -> list[M]:
     return found
 
 
-def written(values: list[dict[str, Any]]) -> bytes:
+def write_documents(values: list[dict[str, Any]]) -> bytes:
     """Return JSON documents, one a line, keys sorted, without white space: the same values give the same bytes."""
     lines = [json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True) for value in values]
     return "".join(f"{line}\n" for line in lines).encode("ascii")

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from harness.beacons import Beacon, Drawn, Registered, shown
+from harness.beacons import Beacon, Drawn, Registered, format_time
 from harness.plugins.fields import Unit
 
 SIZE = 80  # bytes of a header
@@ -41,7 +41,7 @@ class Bitcoin(Beacon):
 
     def due(self, registered: Registered) -> str:
         """Return the rule; the number of the block is not known beforehand."""
-        return f"the first block whose median time is later than {shown(self.after(registered))}"
+        return f"the first block whose median time is later than {format_time(self.after(registered))}"
 
     def trusts(self) -> str:
         """Return what another value costs."""
@@ -82,9 +82,13 @@ class Bitcoin(Beacon):
         times = [int.from_bytes(header[68:72], "little") for header in headers]
         earlier, median = (_median(times[start : start + WINDOW]) for start in (0, 1))
         if median <= after:
-            raise self.refused(f"the block is too old: its median time, {shown(median)}, is not after {shown(after)}")
+            raise self.refused(
+                f"the block is too old: its median time, {format_time(median)}, is not after {format_time(after)}"
+            )
         if earlier > after:
-            raise self.refused(f"an older block is due: the one before has the median time {shown(earlier)} already")
+            raise self.refused(
+                f"an older block is due: the one before has the median time {format_time(earlier)} already"
+            )
         for i in range(WINDOW, len(headers)):
             if _moment(times[i]) <= _median(times[i - WINDOW : i]):
                 raise self.refused(f"the time of header {i + 1} is not after the median of those before it")

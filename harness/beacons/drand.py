@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from harness.beacons import LAST_YEAR, Beacon, Drawn, Registered, downloading, shown
-from harness.beacons._json import Answer, Hex, documents, written
+from harness.beacons import LAST_YEAR, Beacon, Drawn, Registered, format_time, write_download
+from harness.beacons._json import Answer, Hex, split_documents, write_documents
 from harness.errors import UsageError
 from harness.plugins.fields import Unit
 
@@ -147,7 +147,7 @@ class Drand(Beacon):
 
     def instructions(self, registered: Registered) -> str:
         """Return how to get it from the relay."""
-        return f"After {shown(self.earliest(registered))}: {downloading(self.urls(registered))}"
+        return f"After {format_time(self.earliest(registered))}: {write_download(self.urls(registered))}"
 
     def earliest(self, registered: Registered) -> datetime:
         """Return the round's own time: members sign it then, and not before."""
@@ -161,7 +161,7 @@ class Drand(Beacon):
     def rewritten(self, answer: bytes) -> bytes:
         """Return the round as one line of JSON; the randomness, which newer relays leave out, is added."""
         told = self._read(answer).model_dump(exclude_none=True)
-        return written([{"randomness": hashlib.sha256(bytes.fromhex(told["signature"])).hexdigest()} | told])
+        return write_documents([{"randomness": hashlib.sha256(bytes.fromhex(told["signature"])).hexdigest()} | told])
 
     def drawn(self, record: bytes, registered: Registered) -> Drawn:
         """Return SHA-256 of the signature."""
@@ -186,11 +186,11 @@ class Drand(Beacon):
     def _told(self, number: int) -> str:
         chain = self.parameters
         named = f"round {number} of {chain.beacon_id} ({chain.hash[:12]})"
-        return f"{named}, of {shown(chain.time(number))}" if number < chain.first_after(LAST) else named
+        return f"{named}, of {format_time(chain.time(number))}" if number < chain.first_after(LAST) else named
 
     def _read(self, data: bytes) -> Round:
         try:
-            (found,) = documents(data, Round, 1)
+            (found,) = split_documents(data, Round, 1)
         except ValueError as error:
             raise self.refused(f"this is no round as drand answers it: {error}") from None
         size = SIGNATURES[self.parameters.scheme][0]

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator
 
-from harness.beacons import Beacon, Drawn, Registered, downloading, shown
-from harness.beacons._json import Answer, Hex, documents, written
+from harness.beacons import Beacon, Drawn, Registered, format_time, write_download
+from harness.beacons._json import Answer, Hex, split_documents, write_documents
 from harness.errors import UsageError
 from harness.plugins.fields import Unit
 
@@ -178,7 +178,7 @@ class Nist(Beacon):
         """Return the rule: a minute's pulse may be missing."""
         after = self.after(registered)
         self._check_validity(after, "the pulse that is due")
-        return f"the first pulse of chain {self.chain} later than {shown(after)}"
+        return f"the first pulse of chain {self.chain} later than {format_time(after)}"
 
     def trusts(self) -> str:
         """Return who holds the key."""
@@ -199,11 +199,11 @@ class Nist(Beacon):
 
     def instructions(self, registered: Registered) -> str:
         """Return how to get both pulses."""
-        return f"A minute or more after {shown(self.after(registered))}: {downloading(self.urls(registered))}"
+        return f"A minute or more after {format_time(self.after(registered))}: {write_download(self.urls(registered))}"
 
     def rewritten(self, answer: bytes) -> bytes:
         """Return both pulses, each as one line of JSON, without the addresses that nobody signed."""
-        return written([{"pulse": fields.model_dump()} for fields in self._read(answer)])
+        return write_documents([{"pulse": fields.model_dump()} for fields in self._read(answer)])
 
     def drawn(self, record: bytes, registered: Registered) -> Drawn:
         """Return the output value."""
@@ -218,16 +218,16 @@ class Nist(Beacon):
         if pulse.listValues[0].value != before.outputValue:
             raise self.refused("the pulse does not follow on the pulse before")
         if pulse.time <= after:
-            raise self.refused(f"the pulse is of {shown(pulse.time)}, which is not after {shown(after)}")
+            raise self.refused(f"the pulse is of {format_time(pulse.time)}, which is not after {format_time(after)}")
         if before.time > after:
-            raise self.refused(f"an older pulse is due: the one before is of {shown(before.time)} already")
+            raise self.refused(f"an older pulse is due: the one before is of {format_time(before.time)} already")
         self._check_signature(pulse)
-        named = f"pulse {pulse.pulseIndex} of chain {pulse.chainIndex}, of {shown(pulse.time)}"
+        named = f"pulse {pulse.pulseIndex} of chain {pulse.chainIndex}, of {format_time(pulse.time)}"
         return Drawn(bytes.fromhex(pulse.outputValue), named, pulse.time)
 
     def _read(self, data: bytes) -> tuple[Fields, Fields]:
         try:
-            before, pulse = (document.pulse for document in documents(data, Pulse, 2))
+            before, pulse = (document.pulse for document in split_documents(data, Pulse, 2))
             _ = before.time, pulse.time  # texts that are no times are refused here
         except ValueError as error:
             raise self.refused(f"these are not two pulses as the beacon answers them: {error}") from None
@@ -255,7 +255,7 @@ class Nist(Beacon):
         if not held.not_valid_before_utc <= time <= held.not_valid_after_utc:
             span = f"{held.not_valid_before_utc:%Y-%m-%d} to {held.not_valid_after_utc:%Y-%m-%d}"
             remedy = f"pin the one that signs then: {SERVICE}/certificate/ and the certificateId of a pulse"
-            raise self.refused(f"the certificate holds from {span}, and {what} is of {shown(time)}", remedy)
+            raise self.refused(f"the certificate holds from {span}, and {what} is of {format_time(time)}", remedy)
 
     def _loaded(self) -> Certificate:
         try:

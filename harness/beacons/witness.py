@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator
 
-from harness.beacons import Beacon, Drawn, Registered, shown
+from harness.beacons import Beacon, Drawn, Registered, format_time
 from harness.errors import HarnessError, UsageError
 from harness.system.ssh import keygen
 
@@ -55,7 +55,10 @@ class Witness(Beacon):
 
     def due(self, registered: Registered) -> str:
         """Return the rule; there is one statement for a registration."""
-        return f"the statement of {self._who} for {registered.digest[:12]}, later than {shown(self.after(registered))}"
+        return (
+            f"the statement of {self._who} for {registered.digest[:12]}, later than "
+            f"{format_time(self.after(registered))}"
+        )
 
     def trusts(self) -> str:
         """Return who holds the key."""
@@ -64,7 +67,7 @@ class Witness(Beacon):
     def instructions(self, registered: Registered) -> str:
         """Return what the witness does."""
         return (
-            f"After {shown(self.after(registered))}, {self._who} runs, and sends the file answer:\n"
+            f"After {format_time(self.after(registered))}, {self._who} runs, and sends the file answer:\n"
             f"printf 'harness witness 1\\nregistration {registered.digest}\\ntime %s\\nnonce %s\\n' "
             f'"$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$(openssl rand -hex 32)" > statement\n'
             f"ssh-keygen -Y sign -n {NAMESPACE} -f ~/.ssh/id_ed25519 statement\n"
@@ -99,9 +102,11 @@ class Witness(Beacon):
         except ValueError:
             raise self.refused(f"{told} is no time") from None
         if time <= (after := self.after(registered)):
-            raise self.refused(f"it is of {shown(time)}, which is not after {shown(after)}", "ask the witness again")
+            raise self.refused(
+                f"it is of {format_time(time)}, which is not after {format_time(after)}", "ask the witness again"
+            )
         self._check_signature(statement, BEGIN + signature)
-        return Drawn(hashlib.sha256(statement).digest(), f"statement of {self._who}, of {shown(time)}", time)
+        return Drawn(hashlib.sha256(statement).digest(), f"statement of {self._who}, of {format_time(time)}", time)
 
     @property
     def _who(self) -> str:

@@ -18,10 +18,10 @@ def anchor(
     tsa: Annotated[
         str | None, typer.Option("--tsa", help="URL of an RFC 3161 time-stamp authority.", show_default=False)
     ] = None,
-    sign: Annotated[Path | None, typer.Option("--sign", help="An SSH key to sign with.", show_default=False)] = None,
+    sign: Annotated[Path | None, typer.Option("--sign", help="SSH key to sign with.", show_default=False)] = None,
     verdicts: VerdictsOption = None,
 ) -> None:
-    """Have the ledger's head stamped by an authority, or sign it with an SSH key. harness audit checks both."""
+    """Have an authority time-stamp the ledger's head, or sign it with an SSH key. harness audit checks both."""
     from harness import ledger
 
     if tsa is None and sign is None:

@@ -42,7 +42,7 @@ def _print_version(asked: bool) -> None:
 @app.callback()
 @verb
 def options_of_all_verbs(
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[  # eager: answered before a missing verb is a wrong usage
         bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,

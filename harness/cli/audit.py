@@ -26,7 +26,7 @@ from harness.cli.common import (
 )
 from harness.cli.places import show_from_top
 from harness.errors import UsageError
-from harness.wording import counted
+from harness.wording import format_count
 
 if TYPE_CHECKING:
     from harness.ledger.audit import AuditFinding, AuditReport, Line
@@ -49,27 +49,29 @@ def audit(
     verdicts: VerdictsOption = None,
     known_head: Annotated[
         str | None,
-        typer.Option("--known-head", help="A head that was kept elsewhere: it must be in this ledger."),
+        typer.Option("--known-head", help="A ledger head that you noted earlier; this ledger must contain it."),
     ] = None,
     require_anchor: Annotated[
-        bool, typer.Option("--require-anchor", help="A ledger without a stamp or signature is incomplete.")
+        bool, typer.Option("--require-anchor", help="Report a ledger without a time stamp or signature as incomplete.")
     ] = False,
     roots: Annotated[
-        Path | None, typer.Option("--roots", help="PEM certificates of time-stamp authorities that you trust.")
+        Path | None, typer.Option("--roots", help="File of PEM certificates of time-stamp authorities that you trust.")
     ] = None,
     allowed_signers: Annotated[
-        Path | None, typer.Option("--allowed-signers", help="Keys that you trust, as ssh-keygen(1) lists them.")
+        Path | None,
+        typer.Option("--allowed-signers", help="File of SSH keys that you trust, in the format of ssh-keygen(1)."),
     ] = None,
     recompute: Annotated[
-        bool, typer.Option("--recompute", help="Judge every run again and compare outcome, numbers and page.")
+        bool, typer.Option("--recompute", help="Judge every run again and compare outcomes, numbers and pages.")
     ] = False,
     rerun: Annotated[
-        str | None, typer.Option("--rerun", help="Train this run again on this machine and compare.", metavar="RUN")
+        str | None,
+        typer.Option("--rerun", help="Train this run again on this machine and compare the results.", metavar="RUN"),
     ] = None,
     restore: Annotated[
         bool,
         typer.Option(
-            "--restore", help="First write files back of which only line ends or blanks at line ends were changed."
+            "--restore", help="First restore files in which only line ends, or blanks at line ends, were changed."
         ),
     ] = False,
     allow_empty: Annotated[
@@ -79,16 +81,19 @@ def audit(
     hypotheses: Annotated[
         Path | None,
         typer.Option(
-            "--hypotheses", help="Folder of the hypothesis files to compare. Default: hypotheses/.", show_default=False
+            "--hypotheses",
+            help="Folder of the hypothesis files to compare with the ledger. Default: hypotheses/.",
+            show_default=False,
         ),
     ] = None,
     device: DeviceOption = None,
     data: DataOption = None,
-    form: Annotated[str, typer.Option("--format", help="text, json or github.")] = "text",
+    form: Annotated[str, typer.Option("--format", help="Output format: text, json or github.")] = "text",
 ) -> None:
-    """Check everything that a trail promises, offline: events, git history, attempts, files, seeds, and more if asked.
+    """Check everything that a trail promises, offline: events, git history, attempts, files, seeds, more on request.
 
-    Exit codes: 0, whatever the outcomes; 3 tampered; 4 a recomputation differs; 5 evidence is incomplete.
+    Exit codes: 0 nothing is wrong, whatever the outcomes; 3 something was tampered with; 4 a recomputation differs;
+    5 evidence is incomplete.
     """
     if form not in ("text", "json", "github"):
         raise UsageError(f"unknown format {form!r}", where="--format", remedy="use text, json or github")
@@ -152,11 +157,11 @@ def _audit(
 
 def _print(report: AuditReport, form: str) -> None:
     if form == "json":
-        print(json.dumps(_plain(report), indent=1, ensure_ascii=True))
+        print(json.dumps(_make_plain(report), indent=1, ensure_ascii=True))
         return
     _print_words(report)
     for finding in report.findings if form == "github" else ():
-        print(_annotation(finding))
+        print(_write_annotation(finding))
     if form == "text":
         _print_findings(report)
 
@@ -165,7 +170,7 @@ def _restore(folder: Path) -> None:
     from harness.pipeline.audit import restore_files
 
     changed, command = restore_files(folder)
-    count = counted(len(changed), "file")
+    count = format_count(len(changed), "file")
     first = f", first {_clean(changed[0])}" if changed else ""
     err.print(f"{count} written back{first}", markup=False)
     if changed:
@@ -188,12 +193,12 @@ def _refuse_nowhere(named: Mapping[str, Path | None]) -> None:
 def _print_words(report: AuditReport) -> None:
     from harness.ledger.audit import UNDETECTABLE
 
-    lines = [out.styled(f"the ledger: {counted(report.events, 'event')}", "bold")]
-    lines += [_worded(line) for line in report.trail]
+    lines = [out.styled(f"the ledger: {format_count(report.events, 'event')}", "bold")]
+    lines += [_word_line(line) for line in report.trail]
     for subject in report.hypotheses:
         lines += ["", out.styled(f"{_clean(subject.hypothesis)}: {subject.counted}", "bold")]
         lines += [f"    run {run}: {_clean(outcome)}" for run, outcome in subject.outcomes.items()]
-        lines += [_worded(line) for line in subject.lines]
+        lines += [_word_line(line) for line in subject.lines]
     lines += ["", out.styled(ENDINGS[report.exit_code], "bold")]
     if report.head is not None:
         lines.append(f"the head to keep elsewhere: {report.head}")
@@ -202,7 +207,7 @@ def _print_words(report: AuditReport) -> None:
     out.print("\n".join([*lines, UNDETECTABLE]), markup=False)
 
 
-def _worded(line: Line) -> str:
+def _word_line(line: Line) -> str:
     reason = f" ({_clean(line.reason)})" if line.reason else ""
     return f"{out.styled(f'  {line.status:<11} ', COLOURS[line.status])}{line.step} {line.promise}{reason}"
 
@@ -228,7 +233,7 @@ def _print_findings(report: AuditReport) -> None:
             err.print(f"{count - NOTES_SHOWN} more notes of sort {code}: --format json lists all", markup=False)
 
 
-def _plain(report: AuditReport) -> dict[str, object]:
+def _make_plain(report: AuditReport) -> dict[str, object]:
     """Return the report as plain JSON values; everything that was found is in it."""
     return {
         "exit_code": report.exit_code,
@@ -245,7 +250,7 @@ def _plain(report: AuditReport) -> dict[str, object]:
     }
 
 
-def _annotation(finding: AuditFinding) -> str:
+def _write_annotation(finding: AuditFinding) -> str:
     """Write a workflow command; nothing in a trail can end it and begin another."""
     level = "notice" if finding.severity in ("note", "unchecked") else "error"
     text = f"{finding.what}: expected {finding.expected}, got {finding.got}" if finding.expected else finding.what
@@ -255,7 +260,7 @@ def _annotation(finding: AuditFinding) -> str:
 
 
 def _clean(text: str) -> str:
-    """Somebody else's words on one line, without anything that a terminal would obey."""
+    """Replace the unprintable characters of other people's text, which a terminal might obey."""
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

@@ -15,7 +15,7 @@ from harness.cli.common import VerdictsOption, collect_settings, err, find_hypot
 from harness.cli.places import show_from_top
 from harness.cli.sarif import write_sarif
 from harness.errors import Finding, UsageError
-from harness.wording import counted
+from harness.wording import format_count
 
 FORMATS = ("text", "json", "github", "sarif")
 
@@ -24,22 +24,22 @@ FORMATS = ("text", "json", "github", "sarif")
 @verb
 def check(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Files or folders. Default: hypotheses/.", show_default=False)
+        list[Path] | None, typer.Argument(help="Files or folders to check. Default: hypotheses/.", show_default=False)
     ] = None,
-    form: Annotated[str, typer.Option("--format", help="text, json, github or sarif.")] = "text",
-    strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail too.")] = False,
+    form: Annotated[str, typer.Option("--format", help="Output format: text, json, github or sarif.")] = "text",
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings too.")] = False,
     against: Annotated[
         str | None,
         typer.Option(
             "--against",
             metavar="REF",
-            help="A git commit: what is registered must not have changed since, but by an amendment.",
+            help="A git commit. No registered file may have changed since, except by an amendment.",
             show_default=False,
         ),
     ] = None,
     verdicts: VerdictsOption = None,
 ) -> None:
-    """Check hypothesis files: all findings of all files, each with its place. Trains nothing, loads no torch."""
+    """Check hypothesis files and report every problem with its place. Trains nothing and does not load PyTorch."""
     if form not in FORMATS:
         raise UsageError(f"unknown format {form!r}", where="--format", remedy="use text, json, github or sarif")
     gc.disable()  # a short process: looking for garbage would be a third of its time
@@ -61,7 +61,7 @@ def check(
         else:
             print(write_annotation(finding))
     counts = {of: sum(finding.severity == of for finding in report.findings) for of in ("error", "warning", "note")}
-    err.print(_summary(len(report.loaded), counts, report.findings), markup=False)
+    err.print(_summarise(len(report.loaded), counts, report.findings), markup=False)
     if counts["error"] or (strict and counts["warning"]):
         raise typer.Exit(2)
 
@@ -80,19 +80,19 @@ def write_annotation(finding: Finding) -> str:
     """Write a workflow command that GitHub shows on the line."""
     level = "notice" if finding.severity == "note" else finding.severity
     remedy = f" → {finding.remedy}" if finding.remedy else ""
-    text = _escaped(f"{finding.message}{remedy}")
-    file = _escaped(show_from_top(Path(finding.file)).as_posix()).replace(":", "%3A").replace(",", "%2C")
+    text = _escape_data(f"{finding.message}{remedy}")
+    file = _escape_data(show_from_top(Path(finding.file)).as_posix()).replace(":", "%3A").replace(",", "%2C")
     place = f"file={file},line={finding.line},col={finding.column},title=harness {finding.rule}"
     return f"::{level} {place}::{text}"
 
 
-def _escaped(text: str) -> str:
+def _escape_data(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _summary(valid: int, counts: Mapping[str, int], findings: Sequence[Finding]) -> str:
-    parts = [counted(valid, "file") + " valid", counted(counts["error"], "error")]
-    parts += [counted(counts[of], of) for of in ("warning", "note") if counts[of]]
+def _summarise(valid: int, counts: Mapping[str, int], findings: Sequence[Finding]) -> str:
+    parts = [format_count(valid, "file") + " valid", format_count(counts["error"], "error")]
+    parts += [format_count(counts[of], of) for of in ("warning", "note") if counts[of]]
     rules = sorted({finding.rule for finding in findings})
     hint = f" (more about a check: harness explain {rules[0]})" if rules else ""
     return ", ".join(parts) + hint

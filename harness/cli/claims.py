@@ -23,16 +23,18 @@ STYLES = {"untested": "dim", "supported": "green", "in question": "yellow", "wal
 @verb
 def claims(
     file: Annotated[
-        Path | None, typer.Argument(help="The claims file. Default: hypotheses/claims.yaml.", show_default=False)
+        Path | None, typer.Argument(help="Claims file. Default: hypotheses/claims.yaml.", show_default=False)
     ] = None,
     verdicts: VerdictsOption = None,
     suppose: Annotated[
         list[str] | None,
-        typer.Option("--if", help="HYPOTHESIS=OUTCOME: show what this would change.", show_default=False),
+        typer.Option(
+            "--if", help="Show which claims this outcome would change, as HYPOTHESIS=OUTCOME.", show_default=False
+        ),
     ] = None,
-    form: Annotated[str, typer.Option("--format", help="text, json, mermaid or dot.")] = "text",
+    form: Annotated[str, typer.Option("--format", help="Output format: text, json, mermaid or dot.")] = "text",
 ) -> None:
-    """Show how every claim stands, by replay of all verdicts; or, with --if, what an outcome would do to them."""
+    """Show the standing of every claim after all verdicts or, with --if, how an outcome would change it."""
     from harness import claims as drawing
     from harness.pipeline.claims import read_claims, suppose_outcomes
 
@@ -41,7 +43,7 @@ def claims(
     trail = open_trail_of(file, verdicts) if file is not None else open_trail_here(verdicts)
     file = file if file is not None else find_hypotheses_here() / "claims.yaml"
     if suppose:
-        pairs = [_pair(text) for text in suppose]
+        pairs = [_parse_pair(text) for text in suppose]
         if twice := [name for place, (name, _) in enumerate(pairs) if name in dict(pairs[:place])]:
             raise UsageError(
                 f"an outcome of {twice[0]} is supposed twice", where="--if", remedy="suppose one at a time"
@@ -51,7 +53,7 @@ def claims(
     else:
         seen, table = None, read_claims(file, trail)
     if form == "json":
-        print(json.dumps(_plain(table, seen), indent=1, ensure_ascii=False))
+        print(json.dumps(_make_plain(table, seen), indent=1, ensure_ascii=False))
     elif form == "mermaid":
         print(drawing.draw_mermaid(table.claims, table.standings, table.moves), end="")
     elif form == "dot":
@@ -62,7 +64,7 @@ def claims(
         _print_prospect(seen)
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _parse_pair(text: str) -> tuple[str, str]:
     name, equals, outcome = text.partition("=")
     if not (name and equals and outcome):
         raise UsageError(f"{text!r} is not HYPOTHESIS=OUTCOME", where="--if", remedy="write for example tiny=better")
@@ -81,7 +83,7 @@ def _print_table(table: Table) -> None:
         lines = [claim.statement]
         lines += [f"stands on {', '.join(claim.stands_on)}"] if claim.stands_on else []
         lines += [f"walked back below it: {', '.join(now.ground)}"] if now.ground else []
-        lines += [f"{now.status} because of {_cause(table, verdict)}" for verdict in now.because]
+        lines += [f"{now.status} because of {_describe_cause(table, verdict)}" for verdict in now.because]
         lines += [table.notes[name]] if name in table.notes else []
         shown.add_row(name, f"[{STYLES[now.status]}]{now.status}[/]", escape("\n".join(lines)))
     out.print(shown)
@@ -97,12 +99,12 @@ def _print_prospect(seen: Prospect) -> None:
         out.print(f"would get a banner: {what}, then {banner.now}", markup=False)
 
 
-def _cause(table: Table, verdict: str) -> str:
+def _describe_cause(table: Table, verdict: str) -> str:
     (move,) = [move for move in table.moves if move.verdict == verdict]
     return f"{move.hypothesis}: {move.outcome}, run {move.run}{', deviated' if move.deviated else ''}"
 
 
-def _plain(table: Table, seen: Prospect | None) -> dict[str, object]:
+def _make_plain(table: Table, seen: Prospect | None) -> dict[str, object]:
     plain: dict[str, object] = {
         "claims": {
             name: {

@@ -17,9 +17,9 @@ import typer
 from harness.cli.signals import Ended, signals
 from harness.cli.streams import Outlet
 from harness.errors import HarnessError, Interrupted, InvalidHypothesis, UsageError
-from harness.system.libraries import unloadable
-from harness.system.storage import FULL, storage_failed
-from harness.wording import counted
+from harness.system.libraries import explain_load_failure
+from harness.system.storage import FULL, build_storage_error
+from harness.wording import format_count
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -118,19 +118,21 @@ DEBUG = {"on": False}
 TYPED: set[str] = set()
 """Parameters of the verb that were given with this command, and not by a variable or as a default."""
 
-File = Annotated[Path, typer.Argument(help="A hypothesis: one YAML file.", show_default=False)]
+File = Annotated[Path, typer.Argument(help="Hypothesis file (YAML).", show_default=False)]
 DeviceOption = Annotated[
     str | None,
     typer.Option(
         "--device",
-        help="auto, cpu, cuda or cuda:<number>. Variable: HARNESS_DEVICE. Default: auto.",
+        help="Device: auto, cpu, cuda or cuda:<number>. Variable: HARNESS_DEVICE. Default: auto.",
         show_default=False,
     ),
 ]
 DataOption = Annotated[
     Path | None,
     typer.Option(
-        "--data", help="Data folder. Variable: HARNESS_DATA. Default: data/ in the project.", show_default=False
+        "--data",
+        help="Folder of the data sets. Variable: HARNESS_DATA. Default: data/ in the project.",
+        show_default=False,
     ),
 ]
 VerdictsOption = Annotated[
@@ -141,7 +143,7 @@ VerdictsOption = Annotated[
         show_default=False,
     ),
 ]
-FormatOption = Annotated[str, typer.Option("--format", help="text or json.")]
+FormatOption = Annotated[str, typer.Option("--format", help="Output format: text or json.")]
 
 
 P = ParamSpec("P")
@@ -173,7 +175,7 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
             err.print("interrupted", markup=False)
             raise
         except SystemExit as error:  # a library's, as it was loaded: TORCH_LOGS=help ends the program with code 0
-            if (told := unloadable(error)) is None:
+            if (told := explain_load_failure(error)) is None:
                 raise
             print_error(told)
             raise typer.Exit(told.exit_code) from None
@@ -189,10 +191,10 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
                 err.print("interrupted", markup=False)
                 raise typer.Exit(signals.code) from None
             if isinstance(error, OSError) and error.errno in FULL:
-                full = storage_failed(Path(error.filename or "the output"), error)  # stdout led to a file
+                full = build_storage_error(Path(error.filename or "the output"), error)  # stdout led to a file
                 print_error(full)
                 raise typer.Exit(full.exit_code) from None
-            if (told := unloadable(error)) is not None:
+            if (told := explain_load_failure(error)) is not None:
                 print_error(told)
                 raise typer.Exit(told.exit_code) from None
             text = f"internal error: {type(error).__name__}: {error}"
@@ -212,7 +214,7 @@ def print_error(error: HarnessError) -> None:
     if isinstance(error, InvalidHypothesis):
         err.print(str(error), markup=False)
         count = len(error.findings)
-        err.print(f"{counted(count, 'finding')}: nothing was started", markup=False)
+        err.print(f"{format_count(count, 'finding')}: nothing was started", markup=False)
     else:
         err.print(f"[red]error:[/red] {escape(str(error))}")
 

@@ -31,9 +31,9 @@ def doctor(
     verdicts: VerdictsOption = None,
     form: FormatOption = "text",
 ) -> None:
-    """Look at versions, plug-ins, device, data, cache, git and trail: what works here, and how to mend what doesn't.
+    """Examine versions, plug-ins, device, data, cache, git and trail: what works here, and how to fix what doesn't.
 
-    Exit code 2 if something is broken.
+    The exit code is 2 if something is broken.
     """
     from harness.pipeline.doctor import examine_installation
 

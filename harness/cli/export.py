@@ -15,9 +15,11 @@ from harness.errors import UsageError
 @app.command()
 @verb
 def export(
-    name: Annotated[str, typer.Argument(help="A hypothesis's id or a run's first digits.", show_default=False)],
-    form: Annotated[str, typer.Option("--as", help="in-toto or ro-crate.", show_default=False)],
-    to: Annotated[Path, typer.Option("--out", help="A file or folder that is not there yet.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="Id of a hypothesis, or the first digits of a run.", show_default=False)],
+    form: Annotated[str, typer.Option("--as", help="Format of the export: in-toto or ro-crate.", show_default=False)],
+    to: Annotated[
+        Path, typer.Option("--out", help="File or folder to create; it must not exist yet.", show_default=False)
+    ],
     verdicts: VerdictsOption = None,
 ) -> None:
     """Write a verdict as an in-toto statement, or a run with all attempts and the ledger as an RO-Crate."""

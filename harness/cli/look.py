@@ -23,7 +23,7 @@ from harness.cli.common import (
     verb,
     wants_json,
 )
-from harness.wording import level, p_value
+from harness.wording import format_level, format_p
 
 if TYPE_CHECKING:
     from harness.ledger import Moment
@@ -38,15 +38,16 @@ NAMED = 5
 @verb
 def list_hypotheses(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Files or folders. Default: hypotheses/.", show_default=False)
+        list[Path] | None, typer.Argument(help="Files or folders to list. Default: hypotheses/.", show_default=False)
     ] = None,
     verdicts: VerdictsOption = None,
     form: FormatOption = "text",
     family: Annotated[
-        bool, typer.Option("--family", help="Families instead, each member's p corrected for being several (Holm).")
+        bool,
+        typer.Option("--family", help="List families instead, with each member's p corrected for multiplicity (Holm)."),
     ] = False,
 ) -> None:
-    """List hypotheses with their registration, attempts and last outcome."""
+    """List hypotheses with their registrations, attempts and last outcomes."""
     from harness.pipeline.overview import list_hypotheses as find_hypotheses
     from harness.pipeline.project import Projects
 
@@ -60,7 +61,7 @@ def list_hypotheses(
         _print_families(list_families(paths, found.loaded, projects), as_json)
         return
     if as_json:
-        print(json.dumps([_plain(row) for row in found.rows], indent=1, ensure_ascii=False))
+        print(json.dumps([_make_plain(row) for row in found.rows], indent=1, ensure_ascii=False))
     else:
         _print_table(found.rows)
     if found.findings:
@@ -69,7 +70,7 @@ def list_hypotheses(
         err.print(f"{listed}: {'has' if len(files) == 1 else 'have'} findings, see harness check", markup=False)
 
 
-def _plain(row: Standing) -> dict[str, Any]:
+def _make_plain(row: Standing) -> dict[str, Any]:
     last = row.judged
     return {
         "id": row.hypothesis,
@@ -95,7 +96,7 @@ def _print_table(rows: Sequence[Standing]) -> None:
         if (last := row.judged) is not None:
             outcome = f"{last.outcome}{' (deviates)' if last.run in row.deviating else ''}"
         since = row.registered[:10] if row.registered else "no"
-        cells = (row.hypothesis, since, _counted(row), row.predicted or "–", outcome)
+        cells = (row.hypothesis, since, _count_attempts(row), row.predicted or "–", outcome)
         lines.append((*cells, *([row.note or ""] if noted else [])))
     table = Table(box=None, pad_edge=False)
     for name in heads:
@@ -107,8 +108,8 @@ def _print_table(rows: Sequence[Standing]) -> None:
     out.print(table)
 
 
-def _counted(row: Standing) -> str:
-    """``3 (1 open, 1 deviating)``: how many attempts, and how many did not end in a verdict or deviate."""
+def _count_attempts(row: Standing) -> str:
+    """Write ``3 (1 open, 1 deviating)``: how many attempts there are, and how many have no verdict or deviate."""
     started = [attempt for attempt in row.attempts if attempt.status != "pilot"]
     kinds = {status: sum(attempt.status == status for attempt in started) for status in ("open", "failed", "aborted")}
     kinds["not judged"] = sum(attempt.status == "finished" and attempt.outcome is None for attempt in started)
@@ -147,13 +148,15 @@ def _print_families(found: tuple[Family, ...], as_json: bool) -> None:
         return
     for one in found:
         size = len(one.rows)
-        out.print(f"[bold]{escape(one.name)}[/bold]: {size} registered, α = {level(one.alpha)} over all, by Holm")
+        out.print(
+            f"[bold]{escape(one.name)}[/bold]: {size} registered, α = {format_level(one.alpha)} over all, by Holm"
+        )
         table = Table("hypothesis", "outcome", "p", "p after Holm", "", box=None, pad_edge=False)
         for row in one.rows:
             outcome = row.verdict.outcome if row.verdict else "not judged: p = 1"
-            raw = "–" if row.verdict is None or row.verdict.p is None else p_value(row.verdict.p)
+            raw = "–" if row.verdict is None or row.verdict.p is None else format_p(row.verdict.p)
             table.add_row(
-                row.hypothesis, outcome, raw, p_value(row.adjusted), "holds" if row.holds else "does not hold"
+                row.hypothesis, outcome, raw, format_p(row.adjusted), "holds" if row.holds else "does not hold"
             )
         out.print(table)
         for name in one.unregistered:
@@ -165,15 +168,15 @@ def _print_families(found: tuple[Family, ...], as_json: bool) -> None:
 @app.command()
 @verb
 def show(
-    name: Annotated[str, typer.Argument(help="A hypothesis's id or a run's first digits.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="Id of a hypothesis, or the first digits of a run.", show_default=False)],
     verdicts: VerdictsOption = None,
-    raw: Annotated[bool, typer.Option("--raw", help="The Markdown as it is, on a terminal too.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Print the Markdown source, even on a terminal.")] = False,
     history: Annotated[
-        bool, typer.Option("--history", help="The hypothesis's life instead: every event about it.")
+        bool, typer.Option("--history", help="Print the hypothesis's history instead: every event about it.")
     ] = False,
     form: FormatOption = "text",
 ) -> None:
-    """Print the last verdict on a hypothesis; above it, what later verdicts did to the claims that it moved."""
+    """Print a hypothesis's last verdict, below a note of later verdicts on the claims that it moved."""
     from harness.pipeline.show import read_history, read_verdict
 
     as_json = wants_json(form)

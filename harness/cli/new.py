@@ -31,7 +31,7 @@ FAMILY_OF = {
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
-def _option(text: str) -> Any:
+def _make_option(text: str) -> Any:
     return typer.Option(help=text, show_default=False)
 
 
@@ -39,28 +39,34 @@ def _option(text: str) -> Any:
 @verb
 def new(
     id_: Annotated[
-        str | None, typer.Argument(metavar="ID", help="Its id: lower-case words joined by hyphens.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="ID", help="Id of the hypothesis: lower-case words joined by hyphens.", show_default=False
+        ),
     ] = None,
-    title: Annotated[str | None, _option("The statement, as a heading.")] = None,
-    question: Annotated[str | None, _option("What is asked.")] = None,
-    dataset: Annotated[str | None, _option("Data set. Default: digits.")] = None,
-    model: Annotated[str | None, _option("Model. Default: residual_mlp.")] = None,
-    rule: Annotated[str | None, _option("Learning rule of the treatment. Default: dfa.")] = None,
-    baseline: Annotated[str | None, _option("Learning rule of the baseline. Default: bp.")] = None,
-    penalty: Annotated[str | None, _option("Penalty of the treatment. Default: none.")] = None,
-    metric: Annotated[str | None, _option("What decides. Default: test_accuracy.")] = None,
-    margin: Annotated[float | None, _option("The difference that matters. Default: 1.")] = None,
-    criterion: Annotated[str | None, _option("Statistical criterion. Default: t.")] = None,
-    seeds: Annotated[int | None, _option("How many repetitions. Default: 10.")] = None,
-    source: Annotated[Path | None, typer.Option("--from", help="Copy this file instead.", show_default=False)] = None,
+    title: Annotated[str | None, _make_option("The hypothesis as a statement, for a heading.")] = None,
+    question: Annotated[str | None, _make_option("The question that the experiment answers.")] = None,
+    dataset: Annotated[str | None, _make_option("Data set. Default: digits.")] = None,
+    model: Annotated[str | None, _make_option("Model. Default: residual_mlp.")] = None,
+    rule: Annotated[str | None, _make_option("Learning rule of the treatment. Default: dfa.")] = None,
+    baseline: Annotated[str | None, _make_option("Learning rule of the baseline. Default: bp.")] = None,
+    penalty: Annotated[str | None, _make_option("Penalty of the treatment. Default: none.")] = None,
+    metric: Annotated[str | None, _make_option("Metric that decides. Default: test_accuracy.")] = None,
+    margin: Annotated[float | None, _make_option("Smallest difference that matters. Default: 1.")] = None,
+    criterion: Annotated[str | None, _make_option("Statistical test. Default: t.")] = None,
+    seeds: Annotated[int | None, _make_option("Number of seeds. Default: 10.")] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Start from a copy of this file.", show_default=False)
+    ] = None,
     target: Annotated[
-        Path | None, typer.Option("--out", help="The new file. Default: hypotheses/<id>.yaml.", show_default=False)
+        Path | None,
+        typer.Option("--out", help="Path of the new file. Default: hypotheses/<id>.yaml.", show_default=False),
     ] = None,
 ) -> None:
     """Write a new hypothesis file with comments. Never overwrites a file.
 
-    What only you can say is left in <angle brackets>; harness check names each place until it is written.
-    On a terminal, what is not given is asked for.
+    Placeholders in <angle brackets> stand for what only you can say; harness check reports each until it is filled in.
+    On a terminal, you are asked for the options that you leave out.
     """
     from harness import spec
 
@@ -86,25 +92,25 @@ def new(
                 remedy = f"give it as {'an argument' if name == 'id' else f'--{name}'}, or answer on a terminal"
                 raise UsageError(f"a new hypothesis needs its {name}", where="harness new", remedy=remedy)
             if name == "id":
-                given[name] = typer.prompt("id (words-joined-by-hyphens)", value_proc=_valid_id, err=True)
+                given[name] = typer.prompt("id (words-joined-by-hyphens)", value_proc=_check_id, err=True)
             else:
                 given[name] = typer.prompt(name, err=True)
     if source is None and ask and all(value is None for key, value in given.items() if key not in needed):
         _ask_the_rest(given, spec.Answers)
     try:
-        _valid_id(given["id"])
+        _check_id(given["id"])
     except typer.BadParameter as error:
         raise UsageError(f"{given['id']!r} is no valid id", where="harness new", remedy=error.message) from error
     path = target if target is not None else find_hypotheses_here() / f"{given['id'].replace('-', '_')}.yaml"
     if source is not None:
         loaded = spec.load(source)
-        text = spec.copy_draft(loaded.raw, str(source), given["id"], _schema_beside(path))
+        text = spec.copy_draft(loaded.raw, str(source), given["id"], _find_schema_beside(path))
     else:
         text = spec.write_draft(
-            spec.Answers(**{key: value for key, value in given.items() if value is not None}), _schema_beside(path)
+            spec.Answers(**{key: value for key, value in given.items() if value is not None}), _find_schema_beside(path)
         )
     _write(path, text)
-    found = _findings(path)
+    found = _check_new_file(path)
     open_places = [finding.line for finding in found if finding.rule == "placeholder"]
     for finding in found:
         if finding.rule != "placeholder":
@@ -117,35 +123,35 @@ def new(
     err.print(f"now {todo}, then: harness check {quote(str(show_path(path)))}", markup=False)
 
 
-def _valid_id(text: str) -> str:
+def _check_id(text: str) -> str:
     if not ID.fullmatch(text) or len(text) > 64:
         raise typer.BadParameter("use lower-case words (a-z, 0-9) joined by hyphens, 64 characters at most")
     return text
 
 
 def _ask_the_rest(given: dict[str, Any], answers: Any) -> None:
-    """Every other answer; one that can't be is asked for again."""
-    from harness.plugins.registry import members
+    """Ask for every answer that was not given; ask again if one is not valid."""
+    from harness.plugins.registry import find_members
 
     for field in fields(answers):
         if field.name in given and given[field.name] is None:
             default = field.default if field.default is not None else "none"
             if (family := FAMILY_OF.get(field.name)) is not None:
-                known = [*(["none"] if field.default is None else []), *members(family)]
+                known = [*(["none"] if field.default is None else []), *find_members(family)]
                 question = f"{field.name} ({', '.join(known)})"
-                reply = typer.prompt(question, default=default, value_proc=partial(_one_of, known), err=True)
+                reply = typer.prompt(question, default=default, value_proc=partial(_check_choice, known), err=True)
             else:
                 reply = typer.prompt(field.name, default=default, type=type(default), err=True)
             given[field.name] = None if reply == "none" else reply
 
 
-def _one_of(known: Sequence[str], text: str) -> str:
+def _check_choice(known: Sequence[str], text: str) -> str:
     if text not in known:
         raise typer.BadParameter(f"{text!r} is none of these: {', '.join(known)}")
     return text
 
 
-def _schema_beside(path: Path) -> str | None:
+def _find_schema_beside(path: Path) -> str | None:
     """Return the project's published schema as seen from the new file, if there is one."""
     schema = path.parent.parent / "schema" / "hypothesis.schema.json"
     return Path(os.path.relpath(schema, path.parent)).as_posix() if schema.is_file() else None
@@ -166,7 +172,7 @@ def _write(path: Path, text: str) -> None:
         raise UsageError(f"can't be written: {error.strerror}", where=str(path), remedy=remedy) from error
 
 
-def _findings(path: Path) -> tuple[Any, ...]:
+def _check_new_file(path: Path) -> tuple[Any, ...]:
     """Return what check finds in the new file beside its neighbours, such as an id that is taken."""
     from harness.pipeline.check import check_files
     from harness.pipeline.project import Projects

@@ -36,7 +36,7 @@ class Idle:
 
     def applies(self, context: typer.Context) -> bool:
         """Tell whether the parameters have no effect in this command."""
-        got = _value(context, self.other)
+        got = _read_value(context, self.other)
         in_force = got == self.value if self.value is not None else got not in (None, False, [], ())
         return in_force != (self.needs is not None)
 
@@ -79,7 +79,7 @@ class Command(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """Run the verb, or end with exit code 2."""
         TYPED.clear()
-        TYPED.update(name for name in ctx.params if _typed(ctx, name))
+        TYPED.update(name for name in ctx.params if _is_typed(ctx, name))
         try:
             refuse_idle(ctx, IDLE.get(self.name or "", ()))
         except UsageError as error:
@@ -95,10 +95,10 @@ def refuse_idle(context: typer.Context, rules: Sequence[Idle]) -> None:
         UsageError: the first rule that one of them breaks.
     """
     for rule in rules:
-        given = [name for name in rule.parameters if _typed(context, name)]
+        given = [name for name in rule.parameters if _is_typed(context, name)]
         if not given or not rule.applies(context):
             continue
-        named, other = [_spelled(context, name) for name in given], _spelled(context, rule.other)
+        named, other = [_spell_option(context, name) for name in given], _spell_option(context, rule.other)
         if rule.value is not None:
             other = f"{other} {rule.value}"
         verb, them = ("has", "it") if len(named) == 1 else ("have", "them")
@@ -109,12 +109,12 @@ def refuse_idle(context: typer.Context, rules: Sequence[Idle]) -> None:
         raise UsageError(message, where=f"harness {context.info_name}", remedy=remedy)
 
 
-def _typed(context: typer.Context, name: str) -> bool:
+def _is_typed(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
 
 
-def _value(context: typer.Context, name: str) -> Any:
+def _read_value(context: typer.Context, name: str) -> Any:
     """Return a parameter's value, or what the project says where a device was left to it."""
     value = context.params[name]
     if name == "device" and value is None:
@@ -125,7 +125,7 @@ def _value(context: typer.Context, name: str) -> Any:
     return value
 
 
-def _spelled(context: typer.Context, name: str) -> str:
+def _spell_option(context: typer.Context, name: str) -> str:
     """Return a parameter as it is typed: ``--no-resume``, or an argument's name in capitals."""
     (parameter,) = [one for one in context.command.params if one.name == name]
     if parameter.param_type_name == "argument":

@@ -22,7 +22,7 @@ from harness.cli.common import (
     verb,
     wants_json,
 )
-from harness.wording import counted
+from harness.wording import format_count
 
 if TYPE_CHECKING:
     from harness.pipeline.plan import Preview
@@ -38,12 +38,14 @@ def plan(
     form: FormatOption = "text",
     measure: Annotated[
         bool,
-        typer.Option("--measure", help="Time some steps of each shape on this device first; the times are remembered."),
+        typer.Option(
+            "--measure", help="First time some training steps of each kind on this device; the times are kept."
+        ),
     ] = False,
 ) -> None:
-    """Show what a run would do: arms and seeds, cohorts, steps, memory, time, and where data come from.
+    """Show what a run would do: its arms and seeds, cohorts, steps, memory and time, and the origin of its data.
 
-    Where a run would be refused, because the file is not what was registered, this is said as the run says it.
+    If the run would be refused because the file is not what was registered, the same message says so.
     """
     from harness.pipeline.plan import preview_run
     from harness.pipeline.session import Session
@@ -89,7 +91,7 @@ def _print(seen: Preview, cohorts: Sequence[dict[str, Any]], origins: Mapping[st
 
     arms, seeds = len(seen.hypothesis.arms), seen.hypothesis.seeds.number
     out.print(f"[bold]{escape(seen.hypothesis.id)}[/bold]: {escape(seen.hypothesis.title)}")
-    out.print(f"{counted(arms, 'arm')} × {counted(seeds, 'seed')} = {counted(arms * seeds, 'replica')}")
+    out.print(f"{format_count(arms, 'arm')} × {format_count(seeds, 'seed')} = {format_count(arms * seeds, 'replica')}")
     if len(looks := seen.hypothesis.looks) > 1:
         listed = f"{looks[0]}, {looks[1]}, … {looks[-1]}" if len(looks) > 6 else ", ".join(map(str, looks))
         out.print(f"looks after {listed} seeds: the first that decides is the last, so this is the most it can take")
@@ -100,10 +102,10 @@ def _print(seen: Preview, cohorts: Sequence[dict[str, Any]], origins: Mapping[st
             ", ".join(cohort["arms"]),
             str(cohort["replicas"]),
             f"{cohort['steps']:,}",
-            _bytes(cohort["memory_bytes"]),
+            _format_bytes(cohort["memory_bytes"]),
         )
     out.print(table)
-    time_needed = _duration(seen.estimate.seconds)
+    time_needed = _format_duration(seen.estimate.seconds)
     how = "by steps timed here, about" if seen.measured else "roughly"
     out.print(f"training: {how} {time_needed} on {seen.device} ({origins['device']})", markup=False)
     for name, place in seen.data.items():
@@ -118,11 +120,11 @@ def _print(seen: Preview, cohorts: Sequence[dict[str, Any]], origins: Mapping[st
         out.print(line, markup=False)
 
 
-def _bytes(count: int) -> str:
+def _format_bytes(count: int) -> str:
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
 
 
-def _duration(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

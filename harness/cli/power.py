@@ -12,7 +12,7 @@ import typer
 from harness.cli.app import app
 from harness.cli.common import File, VerdictsOption, escape, open_trail_of, out, show_path, verb
 from harness.errors import UsageError
-from harness.wording import counted
+from harness.wording import format_count
 
 if TYPE_CHECKING:
     from harness.records import PowerReport
@@ -25,23 +25,27 @@ def power(
     file: File,
     sd: Annotated[
         list[str] | None,
-        typer.Option("--sd", help="Standard deviation between seeds: VALUE, or DECISION=VALUE.", show_default=False),
+        typer.Option(
+            "--sd", help="Assumed standard deviation between seeds: VALUE, or DECISION=VALUE.", show_default=False
+        ),
     ] = None,
     sd_from: Annotated[
         str | None,
-        typer.Option("--sd-from", help="Take it from a run, a pilot, or a hypothesis.", show_default=False),
+        typer.Option(
+            "--sd-from", help="Estimate it from a run, a pilot, or the last run of a hypothesis.", show_default=False
+        ),
     ] = None,
     effect: Annotated[
-        list[float] | None, typer.Option("--effect", help="A true value to plan for.", show_default=False)
+        list[float] | None, typer.Option("--effect", help="True value to add to the table.", show_default=False)
     ] = None,
     to: Annotated[
         list[Path] | None,
-        typer.Option("--out", help="Write the figure (.svg) or the report (.json, .md).", show_default=False),
+        typer.Option("--out", help="File for the figure (.svg) or the report (.json, .md).", show_default=False),
     ] = None,
     verdicts: VerdictsOption = None,
-    form: Annotated[str, typer.Option("--format", help="text, json or markdown.")] = "text",
+    form: Annotated[str, typer.Option("--format", help="Output format: text, json or markdown.")] = "text",
 ) -> None:
-    """Show how likely each outcome is, if the truth were so and so, and how many seeds the prediction takes."""
+    """Show how likely each outcome is for a range of assumed true effects, and how many seeds the prediction needs."""
     gc.disable()  # a short process
     from harness import verdict
     from harness.pipeline.power import Assumed, compute_power
@@ -54,12 +58,12 @@ def power(
     files = list(to or ())
     if odd := [path for path in files if path.suffix not in (".svg", ".json", ".md")]:
         raise UsageError(f"cannot write {odd[0].name}", where="--out", remedy="name a file in .svg, .json or .md")
-    given = [_given(text) for text in sd or ()]
+    given = [_parse_spread(text) for text in sd or ()]
     if twice := [name for position, (name, _) in enumerate(given) if name in dict(given[:position])]:
         whose = f"of {twice[0]}" if twice[0] else "of all decisions"
         raise UsageError(f"the standard deviation {whose} is given twice", where="--sd", remedy="give it once")
     assumed = Assumed(given=dict(given), run=sd_from)
-    trail = open_trail_of(file, verdicts, begun=verdicts is not None)
+    trail = open_trail_of(file, verdicts, begun=sd_from is not None)
     report = compute_power(file, trail, assumed, effect or ())
     if form == "json":
         print(report.to_json(), end="")
@@ -85,7 +89,7 @@ def _print(report: PowerReport) -> None:
     from harness import verdict
 
     out.print(f"[bold]{escape(report.hypothesis)}[/bold]: {escape(report.title)}")
-    out.print(f"{counted(report.seeds, 'seed')}, predicted: {report.predicted}", markup=False)
+    out.print(f"{format_count(report.seeds, 'seed')}, predicted: {report.predicted}", markup=False)
     for part in report.decisions:
         out.print(f"\n[bold]{escape(part.name)}[/bold]")
         for text in verdict.power.sentences(part):
@@ -112,8 +116,8 @@ def _show(table: Rows) -> None:
     out.print(grid)
 
 
-def _given(text: str) -> tuple[str, float]:
-    """``VALUE`` or ``DECISION=VALUE``."""
+def _parse_spread(text: str) -> tuple[str, float]:
+    """Parse ``VALUE`` or ``DECISION=VALUE``; the decision is empty for the first."""
     name, _, value = text.rpartition("=")
     try:
         number = float(value)

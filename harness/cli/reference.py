@@ -23,13 +23,13 @@ def explain(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="A rule, metric, criterion, model, data set or penalty; an option such as stopping.kind; a check.",
+            help="A rule, metric, criterion, model, data set or penalty, an option such as stopping.kind, or a check.",
             show_default=False,
         ),
     ] = None,
     form: FormatOption = "text",
 ) -> None:
-    """Explain a name in a hypothesis file: its equation, source and parameters. Without a name: list them all."""
+    """Explain a name in a hypothesis file: its equation, source and parameters. Without a name, list all names."""
     from harness import spec
 
     if name is None:
@@ -73,12 +73,13 @@ def _show(explanation: Explanation) -> None:
 @app.command()
 @verb
 def schema(
-    name: Annotated[str, typer.Argument(help="hypothesis or claims.")] = "hypothesis",
+    name: Annotated[str, typer.Argument(help="Kind of file: hypothesis or claims.")] = "hypothesis",
     folder: Annotated[
-        Path | None, typer.Option("--out", help="Write all schemas into this folder instead.", show_default=False)
+        Path | None,
+        typer.Option("--out", help="Write the schemas of all kinds into this folder instead.", show_default=False),
     ] = None,
 ) -> None:
-    """Print the JSON Schema of a file, with all plug-ins that are installed, for editors and other programs."""
+    """Print the JSON Schema of a kind of file, with all installed plug-ins, for editors and other programs."""
     from harness import spec
     from harness.system.storage import write_atomic
 

@@ -14,13 +14,15 @@ from harness.cli.signals import signals
 if TYPE_CHECKING:
     from harness.pipeline.session import Reporter
 
-ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it is kept for good.", show_default=False)]
+ReasonOption = Annotated[
+    str, typer.Option("--reason", help="Reason, which is recorded in the ledger for good.", show_default=False)
+]
 
 
 @app.command()
 @verb
 def register(file: File, data: DataOption = None, verdicts: VerdictsOption = None) -> None:
-    """Register a hypothesis without running it: its file, its meaning, the code and the data are fixed from here on."""
+    """Register a hypothesis without running it. This fixes its file, its meaning, the code and the data."""
     from harness.pipeline.register import register_hypothesis
     from harness.pipeline.session import Session
 
@@ -35,9 +37,10 @@ def register(file: File, data: DataOption = None, verdicts: VerdictsOption = Non
 @app.command()
 @verb
 def amend(file: File, reason: ReasonOption, data: DataOption = None, verdicts: VerdictsOption = None) -> None:
-    """Change a registration: what differs now is entered field by field, with the reason and the attempts so far.
+    """Amend a registration: record each field that differs now, with the reason and the attempts so far.
 
-    What is not provably before every run makes later verdicts deviated, and they say so. Comments and words never do.
+    Unless the amendment provably precedes every run, later verdicts say that they deviate. Changes of comments and
+    wording are no deviation.
     """
     from harness.pipeline.register import amend_registration
     from harness.pipeline.session import Session
@@ -65,11 +68,11 @@ def amend(file: File, reason: ReasonOption, data: DataOption = None, verdicts: V
 @app.command()
 @verb
 def close(
-    run: Annotated[str, typer.Argument(help="The first digits of an open attempt.", show_default=False)],
+    run: Annotated[str, typer.Argument(help="First digits of an open attempt.", show_default=False)],
     reason: ReasonOption,
     verdicts: VerdictsOption = None,
 ) -> None:
-    """Close an attempt that was left open and will not go on. It stays in the ledger and in every later verdict."""
+    """Close an open attempt that will not be resumed. It stays in the ledger and in every later verdict."""
     from harness.pipeline.register import close_attempt
 
     closed = close_attempt(run, open_trail_here(verdicts), reason)

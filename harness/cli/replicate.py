@@ -23,17 +23,17 @@ from harness.cli.run import reporting
 @app.command()
 @verb
 def replicate(
-    name: Annotated[str, typer.Argument(help="A hypothesis's id or a run's first digits.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="Id of a hypothesis, or the first digits of a run.", show_default=False)],
     device: DeviceOption = None,
     data: DataOption = None,
     verdicts: VerdictsOption = None,
     compile_programs: Annotated[
-        str, typer.Option("--compile", help="Compile a card's programs: auto (if it pays), on or off.")
+        str, typer.Option("--compile", help="Compile the programs of a GPU: auto (where it saves time), on or off.")
     ] = "auto",
 ) -> None:
-    """Train a run again from its registered seeds and compare: bits on the same device and plan, statistics elsewhere.
+    """Train a run again with its registered seeds and compare: bits on the same device and plan, else statistics.
 
-    It is no new attempt, but it is entered into the ledger, whatever comes out.
+    This is not a new attempt; it is entered in the ledger whatever the result.
     """
     from harness.pipeline.replicate import replicate_run
 

@@ -10,7 +10,7 @@ import typer
 from harness.cli.app import app
 from harness.cli.common import VerdictsOption, err, escape, open_trail_here, out, show_path, verb
 from harness.errors import UsageError
-from harness.wording import counted, level, named, p_value
+from harness.wording import format_count, format_level, format_p, quote_outcome
 
 if TYPE_CHECKING:
     from harness.pipeline.reverdict import Sensitivity
@@ -19,21 +19,23 @@ if TYPE_CHECKING:
 @app.command()
 @verb
 def reverdict(
-    name: Annotated[str, typer.Argument(help="A hypothesis's id or a run's first digits.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="Id of a hypothesis, or the first digits of a run.", show_default=False)],
     verdicts: VerdictsOption = None,
-    figures: Annotated[bool, typer.Option("--figures", help="Draw the figures again too, and compare them.")] = False,
+    figures: Annotated[bool, typer.Option("--figures", help="Also draw the figures again and compare them.")] = False,
     criterion: Annotated[
         list[str] | None,
-        typer.Option("--criterion", help="Sensitivity analysis: another criterion, or all.", show_default=False),
+        typer.Option(
+            "--criterion", help="Sensitivity analysis: name of another criterion, or all.", show_default=False
+        ),
     ] = None,
     alpha: Annotated[
         list[float] | None,
-        typer.Option("--alpha", help="Sensitivity analysis: another level.", show_default=False),
+        typer.Option("--alpha", help="Sensitivity analysis: another significance level.", show_default=False),
     ] = None,
 ) -> None:
     """Judge a stored run again from its registration and results, and compare the bytes. Needs no GPU and no data.
 
-    With --criterion or --alpha: what other criteria and levels would have said. That is not the verdict.
+    With --criterion or --alpha, show the outcomes under other criteria and levels instead. They are not the verdict.
     """
     gc.disable()  # a short process
     from harness.pipeline import code_proofs, reverdict
@@ -71,7 +73,7 @@ def _print_sensitivity(found: Sensitivity) -> None:
     verdict = found.alternatives[0]
     out.print("[bold]Sensitivity analysis: this is not the verdict.[/bold]")
     out.print(
-        f"{show_path(found.folder)}: the verdict, with what was registered, is {named(verdict.outcome or '')}.",
+        f"{show_path(found.folder)}: the verdict, with what was registered, is {quote_outcome(verdict.outcome or '')}.",
         markup=False,
     )
     several = len(found.registered.hypothesis.decisions) > 1
@@ -86,10 +88,10 @@ def _print_sensitivity(found: Sensitivity) -> None:
         cells = [
             row.criterion,
             row.targets,
-            "as registered" if row.alpha is None else level(row.alpha),
-            counted(row.smallest_n, "seed") if row.smallest_n is not None else "–",
+            "as registered" if row.alpha is None else format_level(row.alpha),
+            format_count(row.smallest_n, "seed") if row.smallest_n is not None else "–",
             f"{row.outcome}{mark}",
-            "–" if row.p is None else p_value(row.p),
+            "–" if row.p is None else format_p(row.p),
             *([parts] if several else []),
         ]
         table.add_row(*(escape(cell) for cell in cells))
@@ -97,7 +99,7 @@ def _print_sensitivity(found: Sensitivity) -> None:
     if barred := [row for row in found.alternatives if row.reason is not None]:
         out.print("These cannot apply:")
         for row in barred:
-            at = "" if row.alpha is None else f" at α = {level(row.alpha)}"
+            at = "" if row.alpha is None else f" at α = {format_level(row.alpha)}"
             out.print(f"  {row.criterion}{at}: {row.reason}", markup=False)
     if any(row.targets != verdict.targets and row.outcome for row in found.alternatives):
         out.print(

@@ -26,7 +26,7 @@ from harness.cli.common import (
     verb,
 )
 from harness.cli.signals import signals
-from harness.wording import counted
+from harness.wording import format_count
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -44,28 +44,29 @@ def run(
     verdicts: VerdictsOption = None,
     resume: Annotated[
         bool,
-        typer.Option(
-            "--resume/--no-resume", help="Go on with an attempt that was stopped, or close it and start anew."
-        ),
+        typer.Option("--resume/--no-resume", help="Resume an attempt that was stopped, or close it and start again."),
     ] = True,
     require_registered: Annotated[
-        bool, typer.Option("--require-registered", help="Refuse to run what was not registered before.")
+        bool, typer.Option("--require-registered", help="Refuse to run a file that is not registered yet.")
     ] = False,
     pilot: Annotated[
-        bool, typer.Option("--pilot", help="Few seeds and epochs, watermarked; never gives an outcome.")
+        bool,
+        typer.Option(
+            "--pilot", help="Train few seeds and epochs to try out the setup; a pilot never gives an outcome."
+        ),
     ] = False,
-    pilot_seeds: Annotated[int, typer.Option("--pilot-seeds", min=1, help="Seeds of a pilot.")] = 2,
-    pilot_epochs: Annotated[int, typer.Option("--pilot-epochs", min=1, help="Epochs of a pilot.")] = 2,
+    pilot_seeds: Annotated[int, typer.Option("--pilot-seeds", min=1, help="Number of seeds of a pilot.")] = 2,
+    pilot_epochs: Annotated[int, typer.Option("--pilot-epochs", min=1, help="Number of epochs of a pilot.")] = 2,
     compile_programs: Annotated[
-        str, typer.Option("--compile", help="Compile a card's programs: auto (if it pays), on or off.")
+        str, typer.Option("--compile", help="Compile the programs of a GPU: auto (where it saves time), on or off.")
     ] = "auto",
     checkpoint_every: Annotated[
         float, typer.Option("--checkpoint-every", min=0, help="Seconds between checkpoints.")
     ] = 60.0,
 ) -> None:
-    """Test a hypothesis: register it, train all arms over all seeds, judge, and write the verdict.
+    """Test a hypothesis: register it, train all arms over all seeds, judge them and write the verdict.
 
-    A run that was stopped goes on from its last checkpoint when the same command is given again.
+    To resume a run that was stopped from its last checkpoint, give the same command again.
     """
     settings = collect_settings(
         device,
@@ -185,7 +186,7 @@ class Shown:
         # Not from the first moment: several processes may report their first epochs at once.
         speed = (at.steps_done - self.first_step) / seconds if seconds > LEAST_SECONDS else None
         rate = f"{speed:,.0f} replica steps/s" if speed else ""
-        where = f"{', '.join(at.arms)}: {counted(at.replicas, 'replica')}, epoch {at.epoch}/{at.epochs}"
+        where = f"{', '.join(at.arms)}: {format_count(at.replicas, 'replica')}, epoch {at.epoch}/{at.epochs}"
         text = f"cohort {at.cohort}/{at.cohorts} · {where}"
         if err.console.is_terminal:
             if self.task is None:

@@ -15,7 +15,7 @@ SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sar
 
 
 def write_sarif(findings: Sequence[Finding], checks: dict[str, str]) -> dict[str, Any]:
-    """One run of this program with its checks as rules. Columns count Unicode code points, as in text output."""
+    """Describe one run of this program, with its checks as rules. Columns count code points, as in text output."""
     names = list(checks)
     return {
         "$schema": SCHEMA,
@@ -26,23 +26,23 @@ def write_sarif(findings: Sequence[Finding], checks: dict[str, str]) -> dict[str
                     "driver": {
                         "name": "harness",
                         "version": __version__,
-                        "rules": [_rule(name, text) for name, text in checks.items()],
+                        "rules": [_describe_rule(name, text) for name, text in checks.items()],
                     }
                 },
                 "columnKind": "unicodeCodePoints",
-                "results": [_result(finding, names) for finding in findings],
+                "results": [_describe_result(finding, names) for finding in findings],
             }
         ],
     }
 
 
-def _rule(name: str, text: str) -> dict[str, Any]:
+def _describe_rule(name: str, text: str) -> dict[str, Any]:
     """Describe a check with the texts that GitHub's code scanning asks for beyond the standard."""
     texts = {key: {"text": text} for key in ("shortDescription", "fullDescription")}
     return {"id": name, **texts, "help": {"text": f"harness explain {name}"}}
 
 
-def _result(finding: Finding, names: list[str]) -> dict[str, Any]:
+def _describe_result(finding: Finding, names: list[str]) -> dict[str, Any]:
     remedy = f" → {finding.remedy}" if finding.remedy else ""
     region: dict[str, Any] = {"startLine": finding.line, "startColumn": finding.column}
     if finding.source is not None:
@@ -53,12 +53,12 @@ def _result(finding: Finding, names: list[str]) -> dict[str, Any]:
         "level": finding.severity,
         "message": {"text": f"{finding.message}{remedy}"},
         "locations": [
-            {"physicalLocation": {"artifactLocation": {"uri": _uri(finding.file)}, "region": region}},
+            {"physicalLocation": {"artifactLocation": {"uri": _write_uri(finding.file)}, "region": region}},
         ],
     }
 
 
-def _uri(file: str) -> str:
-    """Relative to the repository's top, as code hosts want it."""
+def _write_uri(file: str) -> str:
+    """Write a file's address relative to the repository's top, as code hosts expect it."""
     path = show_from_top(Path(file))
     return path.as_uri() if path.is_absolute() else quote(path.as_posix())

@@ -23,8 +23,8 @@ SPELT = str.maketrans(
 
 
 def prepare() -> None:
-    """Let no letter stop the program, and drop what the environment says that stops a library as it is imported."""
-    codecs.register_error(ESCAPES, _escapes)
+    """Let no character that can't be encoded stop the program, and drop variables that stop a library's import."""
+    codecs.register_error(ESCAPES, _escape_unencodable)
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, OSError, ValueError):  # there is none, or another stands in its place
             stream.reconfigure(errors=ESCAPES)  # type: ignore[union-attr]
@@ -38,7 +38,7 @@ def prepare() -> None:
 
 
 def spell(text: str, encoding: str | None) -> str:
-    """``text`` as it is, or with our own signs spelt in ASCII if the encoding lacks a letter of it."""
+    """Return ``text``, with our own signs spelt in ASCII if the encoding lacks one of its characters."""
     try:
         text.encode(encoding or "ascii")
     except UnicodeEncodeError:
@@ -48,8 +48,8 @@ def spell(text: str, encoding: str | None) -> str:
     return text
 
 
-def _escapes(error: UnicodeError) -> tuple[str, int]:
-    """Escape what cannot be encoded as JSON does, so that JSON stays JSON; half a letter of a file's name too."""
+def _escape_unencodable(error: UnicodeError) -> tuple[str, int]:
+    """Escape what cannot be encoded as JSON does, so that JSON stays JSON, even unpaired surrogates in file names."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")

@@ -118,7 +118,7 @@ def t_misses(distance: float, sd: float, n: float, df: float, critical: float) -
     return noncentral_t_cdf(critical, df, shift)
 
 
-def estimate(target: Target, x: np.ndarray) -> float:
+def estimate_parameter(target: Target, x: np.ndarray) -> float:
     """Return the point estimate of a parameter from one number per seed, float64 [n], n ≥ 1."""
     import numpy as np
 

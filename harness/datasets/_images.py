@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 from harness.datasets._cache import Decoded, read_cached, write_cached
 from harness.datasets._decode import decode_file
 from harness.errors import StorageFailed, UsageError
-from harness.system.storage import cache_folder
-from harness.wording import counted
+from harness.system.storage import find_cache_folder
+from harness.wording import format_count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,7 +72,7 @@ def list_split(folder: Path, classes: Sequence[str], count: int) -> Split:
     sizes = [len(files) for files in listed]
     if sum(sizes) != count:
         raise UsageError(
-            f"holds {counted(sum(sizes), 'image')}, expected {count:,}",
+            f"holds {format_count(sum(sizes), 'image')}, expected {count:,}",
             where=str(folder),
             remedy="complete the copy; images per class: "
             + ", ".join(f"{name} {size:,}" for name, size in zip(classes, sizes, strict=True)),
@@ -143,9 +143,11 @@ def load_images(split: Split, name: str, channels: int, size: int, notify: Calla
 
     contents = read_digests(split)
     # Another Pillow may bring another JPEG decoder, whose pixels differ in the last bit.
-    folder = cache_folder()
+    folder = find_cache_folder()
     if folder is None:
-        notify(f"decoding {counted(len(split.files), 'image')} of {name} (every time: set HARNESS_CACHE to keep them)")
+        notify(
+            f"decoding {format_count(len(split.files), 'image')} of {name} (every time: set HARNESS_CACHE to keep them)"
+        )
         return decode(split, contents, channels, size)
     decoders = [PIL.__version__, *(str(features.version(codec)) for codec in ("jpg", "libjpeg_turbo", "zlib"))]
     key = hashlib.sha256(f"3 {channels} {size} {' '.join(decoders)}\n".encode())
@@ -155,7 +157,7 @@ def load_images(split: Split, name: str, channels: int, size: int, notify: Calla
     cached = read_cached(path, (len(split.files), channels, size, size))
     if cached is not None:
         return cached
-    notify(f"decoding {counted(len(split.files), 'image')} of {name} (once; kept in {path.parent})")
+    notify(f"decoding {format_count(len(split.files), 'image')} of {name} (once; kept in {path.parent})")
     decoded = decode(split, contents, channels, size)
     try:
         write_cached(path, decoded)

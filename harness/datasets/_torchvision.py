@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from harness.errors import DataMissing, UsageError
-from harness.system.storage import storage_failed
+from harness.system.storage import build_storage_error
 
 PATIENCE = 10.0
 """Seconds to wait for a server's first answer."""
@@ -111,7 +111,7 @@ def download(root: Path, files: Sequence[str], read: Callable[[Path, bool], T]) 
             return result if all(moved) else read(root, False)
     except (OSError, HTTPException, RuntimeError) as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-            raise storage_failed(root, error) from error
+            raise build_storage_error(root, error) from error
         raise DataMissing(" ".join(str(error).split()) or type(error).__name__, where=str(root)) from error
 
 

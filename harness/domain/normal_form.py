@@ -21,7 +21,7 @@ Form = dict[str, Any]
 
 def normal_form(hypothesis: Hypothesis) -> Form:
     """Return the normal form as a JSON value; names are replaced by what they stand for, or by positions."""
-    judged = {name: _judged(hypothesis, decision) for name, decision in hypothesis.decisions.items()}
+    judged = {name: _describe_decision(hypothesis, decision) for name, decision in hypothesis.decisions.items()}
     decisions = sorted((form for form, _ in judged.values()), key=rfc8785.dumps)  # of equal ones, each shares α
     places = {name: decisions.index(form) for name, (form, _) in judged.items()}
     bands = {name: numbers for name, (_, numbers) in judged.items()}
@@ -29,8 +29,8 @@ def normal_form(hypothesis: Hypothesis) -> Form:
     return {
         "form": 1,
         "decisions": decisions,
-        "combine": None if hypothesis.combine is None else _combined(hypothesis.combine, places, bands),
-        "guards": _distinct(_guarded(hypothesis, guard) for guard in hypothesis.guards.values()),
+        "combine": None if hypothesis.combine is None else _describe_combination(hypothesis.combine, places, bands),
+        "guards": _sort_distinct(_describe_guard(hypothesis, guard) for guard in hypothesis.guards.values()),
         "diverged": hypothesis.exclusions.diverged,
         "seeds": None if seeds is None else list(seeds) if len(hypothesis.looks) > 1 else sorted(seeds),
         "looks": list(hypothesis.looks),
@@ -38,16 +38,16 @@ def normal_form(hypothesis: Hypothesis) -> Form:
     }
 
 
-def normal_bytes(hypothesis: Hypothesis) -> bytes:
+def encode_normal_form(hypothesis: Hypothesis) -> bytes:
     """Return the normal form as RFC 8785 bytes: hypotheses of the same form have the same bytes."""
     return rfc8785.dumps(normal_form(hypothesis))
 
 
-def _judged(hypothesis: Hypothesis, decision: DecisionSpec) -> tuple[Form, dict[str, int]]:
+def _describe_decision(hypothesis: Hypothesis, decision: DecisionSpec) -> tuple[Form, dict[str, int]]:
     """Return a decision, and the numbers of its bands: in the order in which they come on the line."""
     estimand = hypothesis.estimands[decision.estimand]
     found = []
-    for backwards in _ways(estimand):
+    for backwards in _list_ways(estimand):
         atoms = find_atoms(decision.bands, estimand.domain)
         atoms = tuple(reversed(atoms)) if backwards else atoms
         numbers = {name: i for i, name in enumerate(dict.fromkeys(atom.outcome for atom in atoms))}
@@ -65,12 +65,12 @@ def _cut(atom: Atom, estimand: Estimand, backwards: bool) -> list[Any]:
     """Return where an atom ends towards the next one, and whether that point is still its own."""
     if backwards:
         assert atom.interval.lower is not None, "another atom lies below"
-        return [_scaled(-atom.interval.lower, estimand), atom.interval.lower_closed]
+        return [_scale(-atom.interval.lower, estimand), atom.interval.lower_closed]
     assert atom.interval.upper is not None, "another atom lies above"
-    return [_scaled(atom.interval.upper, estimand), atom.interval.upper_closed]
+    return [_scale(atom.interval.upper, estimand), atom.interval.upper_closed]
 
 
-def _guarded(hypothesis: Hypothesis, guard: Guard) -> Form:
+def _describe_guard(hypothesis: Hypothesis, guard: Guard) -> Form:
     estimand = hypothesis.estimands[guard.estimand]
     threshold = guard.above if guard.above is not None else guard.below
     assert threshold is not None, "a guard has one of both"
@@ -78,26 +78,26 @@ def _guarded(hypothesis: Hypothesis, guard: Guard) -> Form:
         {
             "estimand": _read(hypothesis, estimand, backwards),
             "above": (guard.above is not None) != backwards,
-            "threshold": _scaled(-threshold if backwards else threshold, estimand),
+            "threshold": _scale(-threshold if backwards else threshold, estimand),
             "alpha": guard.alpha,
         }
-        for backwards in _ways(estimand)
+        for backwards in _list_ways(estimand)
     ]
     return min(found, key=rfc8785.dumps)
 
 
-def _combined(combine: Combine, places: dict[str, int], bands: dict[str, dict[str, int]]) -> Form:
+def _describe_combination(combine: Combine, places: dict[str, int], bands: dict[str, dict[str, int]]) -> Form:
     """Return how decisions make an outcome; outcomes are numbered in the order in which rows name them."""
     if combine.table is None:
         holds = combine.holds or {}
         numbered = {
             name: sorted({bands[name][one] for one in held if one in bands[name]}) for name, held in holds.items()
         }
-        return {"rule": combine.rule, "holds": _distinct([places[name], held] for name, held in numbered.items())}
+        return {"rule": combine.rule, "holds": _sort_distinct([places[name], held] for name, held in numbered.items())}
     numbers = {name: i for i, name in enumerate(dict.fromkeys(cell.outcome for cell in combine.table))}
     rows = [
         {
-            "when": _distinct([places[name], bands[name].get(band)] for name, band in cell.when.items()),
+            "when": _sort_distinct([places[name], bands[name].get(band)] for name, band in cell.when.items()),
             "outcome": numbers[cell.outcome],
         }
         for cell in combine.table
@@ -110,7 +110,7 @@ def _read(hypothesis: Hypothesis, estimand: Estimand, backwards: bool) -> Form:
     names = tuple(reversed(estimand.arms)) if backwards else estimand.arms
     return {
         "metric": estimand.metric.model_dump(mode="json"),
-        "arms": [_measured(hypothesis.arms[name], estimand) for name in names],
+        "arms": [_describe_measured(hypothesis.arms[name], estimand) for name in names],
         "layer": estimand.layer,
         "samples": estimand.samples,
         "pairing": estimand.pairing,
@@ -119,7 +119,7 @@ def _read(hypothesis: Hypothesis, estimand: Estimand, backwards: bool) -> Form:
     }
 
 
-def _measured(arm: Arm, estimand: Estimand) -> Form:
+def _describe_measured(arm: Arm, estimand: Estimand) -> Form:
     """Return an arm as it is trained, and when and on how much of it is measured."""
     setup, on_probe = arm.setup, estimand.metric.layered or estimand.metric.per_sample
     dataset = setup.dataset.model_dump(mode="json")
@@ -138,17 +138,17 @@ def _measured(arm: Arm, estimand: Estimand) -> Form:
     }
 
 
-def _ways(estimand: Estimand) -> tuple[bool, ...]:
+def _list_ways(estimand: Estimand) -> tuple[bool, ...]:
     """Return the ways in which an estimand can be written: a contrast forwards and backwards."""
     return (False,) if estimand.contrast is None else (False, True)
 
 
-def _scaled(number: float, estimand: Estimand) -> float:
+def _scale(number: float, estimand: Estimand) -> float:
     """Return a number in an estimand's unit as a fraction, without the sign of zero."""
     return (number / 100 if estimand.unit == "pp" else number) or 0.0
 
 
-def _distinct(forms: Iterable[Any]) -> list[Any]:
+def _sort_distinct(forms: Iterable[Any]) -> list[Any]:
     """Return forms in the order of their bytes, each once."""
     by_bytes = {rfc8785.dumps(form): form for form in forms}
     return [by_bytes[key] for key in sorted(by_bytes)]

@@ -1,6 +1,6 @@
 """Inference from measurements to a decision, with NumPy and SciPy only."""
 
-from harness.inference.estimands import unit
+from harness.inference.estimands import name_unit
 from harness.inference.families import holm
 from harness.inference.foreseen import bound_prediction_chance, find_point_prediction
 from harness.inference.guards import Truth
@@ -20,9 +20,9 @@ __all__ = [
     "holm",
     "list_criteria",
     "list_disagreements",
+    "name_unit",
     "needs_more_seeds",
     "power",
     "sd_limits",
     "sensitivity",
-    "unit",
 ]

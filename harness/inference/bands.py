@@ -7,7 +7,7 @@ from typing import Literal
 from harness.criteria import Criterion
 from harness.domain.partition import Atom, split_line
 from harness.inference.atoms import run_atom_tests
-from harness.inference.estimands import Sample, finite
+from harness.inference.estimands import Sample, keep_finite
 from harness.inference.seeds import hurdles, sd_limits, seeds_needed
 from harness.records import AtomTest, BandDecision, DecisionSpec
 
@@ -37,7 +37,7 @@ def judge_bands(
     atoms = split_line(spec.bands, bounds)
     criterion = spec.criterion.on(bounds)
     alpha = criterion.alpha if alpha is None else alpha
-    status = _status(atoms, criterion, sample, seeds_applied, alpha)
+    status = _find_status(atoms, criterion, sample, seeds_applied, alpha)
     tests = run_atom_tests(atoms, sample.data, criterion, alpha) if status == "tested" else ()
     describable = described and status in ("tested", "too_few") and len(sample.x) > 1 and not sample.degenerate
     alive = find_alive_bands(spec, tests)
@@ -57,7 +57,7 @@ def judge_bands(
         and home is not None
         and sample.result.sd is not None
     ):
-        boundary = _blocking_cut(atoms, tests, estimate, home)
+        boundary = _find_blocking_cut(atoms, tests, estimate, home)
         steps = hurdles(atoms, estimate, home, alpha)
         sd = sample.result.sd
         needed = (
@@ -70,7 +70,7 @@ def judge_bands(
         criterion=criterion.name,
         alpha=alpha,
         status=status,
-        interval=finite(criterion.interval(sample.data, 1 - 2 * alpha)) if describable else None,
+        interval=keep_finite(criterion.interval(sample.data, 1 - 2 * alpha)) if describable else None,
         interval_level=1 - 2 * alpha,
         atoms=tests,
         bands={band: str(parts) for band, parts in spec.bands.items()},
@@ -92,7 +92,9 @@ def find_alive_bands(spec: DecisionSpec, tests: tuple[AtomTest, ...]) -> tuple[s
     return tuple(band for band in spec.bands if band in left)
 
 
-def _status(atoms: tuple[Atom, ...], criterion: Criterion, sample: Sample, seeds_applied: bool, alpha: float) -> Status:
+def _find_status(
+    atoms: tuple[Atom, ...], criterion: Criterion, sample: Sample, seeds_applied: bool, alpha: float
+) -> Status:
     """Return "tested" if the atoms can be tested, otherwise the gravest reason why they cannot."""
     if not seeds_applied:
         return "seed_not_applied"
@@ -104,7 +106,9 @@ def _status(atoms: tuple[Atom, ...], criterion: Criterion, sample: Sample, seeds
     return "degenerate" if sample.degenerate else "tested"
 
 
-def _blocking_cut(atoms: tuple[Atom, ...], tests: tuple[AtomTest, ...], estimate: float, home: str) -> float | None:
+def _find_blocking_cut(
+    atoms: tuple[Atom, ...], tests: tuple[AtomTest, ...], estimate: float, home: str
+) -> float | None:
     """Return the cut between the estimate and the atom of another band that is furthest from rejection."""
     blocking = []
     for atom, test in zip(atoms, tests, strict=True):

@@ -11,7 +11,7 @@ from harness.criteria import Criterion
 from harness.domain.partition import Atom, split_line
 from harness.inference.chances import Chances, ExactT, Simulated, choose_draws, is_t_based
 from harness.inference.power import Spread, chance_with
-from harness.inference.prediction import find_requirements, level
+from harness.inference.prediction import find_level, find_requirements
 from harness.inference.regions import greatest, regions
 from harness.inference.seeds import POWER
 from harness.inference.stops import Sequential
@@ -66,7 +66,7 @@ def find_point_prediction(hypothesis: Hypothesis) -> str | None:
 def _at_most(hypothesis: Hypothesis, name: str, group: frozenset[str], sd: float) -> float | None:
     spec = hypothesis.decisions[name]
     domain = hypothesis.estimands[spec.estimand].domain
-    atoms, alpha, looks = split_line(spec.bands, domain), level(hypothesis, name), hypothesis.looks
+    atoms, alpha, looks = split_line(spec.bands, domain), find_level(hypothesis, name), hypothesis.looks
     found, n = regions(atoms, group), hypothesis.seeds.number
 
     def best(chances: Chances) -> float:

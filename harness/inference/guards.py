@@ -8,7 +8,7 @@ from typing import Literal
 
 from harness.criteria.median import sign_p
 from harness.domain.standard_tests import choose_test
-from harness.inference.estimands import Sample, title, unit
+from harness.inference.estimands import Sample, build_title, name_unit
 from harness.records import Estimand, Guard, GuardPower, GuardResult, Hypothesis
 
 DIGITS = 6  # of a probability
@@ -94,8 +94,8 @@ def _power_of(name: str, guard: Guard, hypothesis: Hypothesis, truth: Truth) -> 
     verified, violated = (0.0 if chance is None else round(1 - chance, DIGITS) for chance in missed)
     return GuardPower(
         name=name,
-        title=title(estimand, hypothesis),
-        unit=unit(estimand),
+        title=build_title(estimand, hypothesis),
+        unit=name_unit(estimand),
         side="above" if guard.above is not None else "below",
         threshold=threshold,
         test=test,

@@ -13,14 +13,14 @@ from __future__ import annotations
 from harness.errors import HarnessError
 from harness.inference.outcome import judge, judge_briefly
 from harness.records import Decision, Hypothesis, Look, Measurements, Notice
-from harness.wording import counted
+from harness.wording import format_count
 
 
 def decide(hypothesis: Hypothesis, measurements: Measurements) -> Decision:
     """Return the decision after the seeds measured so far: that of the look which gave an outcome, else of the last.
 
     The first seeds of a longer run give the same: a decision never depends on seeds after the look that it stopped at.
-    It holds no sentences yet; ``harness.verdict.worded`` adds them.
+    It holds no sentences yet; ``harness.verdict.word_decision`` adds them.
 
     Raises:
         HarnessError: there are fewer seeds than at the first look; otherwise as ``judge``.
@@ -32,7 +32,7 @@ def decide(hypothesis: Hypothesis, measurements: Measurements) -> Decision:
     due = [seeds for seeds in planned if seeds <= measured]
     if not due:
         raise HarnessError(
-            f"{counted(measured, 'seed')} {'was' if measured == 1 else 'were'} measured, but the first look is at "
+            f"{format_count(measured, 'seed')} {'was' if measured == 1 else 'were'} measured, but the first look is at "
             f"{planned[0]}",
             where="results.json",
             remedy="run the hypothesis: it trains the seeds that are missing",
@@ -40,11 +40,11 @@ def decide(hypothesis: Hypothesis, measurements: Measurements) -> Decision:
     shares = {"parts": hypothesis.stopping.parts, "guard_parts": len(planned)}
     taken: list[Look] = []
     for seeds in due:
-        outcome, p = judge_briefly(hypothesis, measurements.first(seeds), **shares)
+        outcome, p = judge_briefly(hypothesis, measurements.take_first(seeds), **shares)
         taken.append(Look(seeds=seeds, outcome=outcome, p=p))
         if outcome != "inconclusive":
             break
-    decision = judge(hypothesis, measurements.first(taken[-1].seeds), **shares)
+    decision = judge(hypothesis, measurements.take_first(taken[-1].seeds), **shares)
     notices = decision.notices
     if measured > taken[-1].seeds:
         notices = (*notices, Notice(kind="after_look", count=measured))

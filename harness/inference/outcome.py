@@ -13,7 +13,7 @@ from harness.inference.estimands import Sample, evaluate
 from harness.inference.families import compute_exploratory_p
 from harness.inference.guards import judge_guard
 from harness.inference.opinion import effect_size, posterior
-from harness.inference.readings import diverged, divergence_rate, find_unapplied_seeds
+from harness.inference.readings import estimate_divergence_rate, find_diverged, find_unapplied_seeds
 from harness.records import BandDecision, Decision, GuardResult, Hypothesis, Measurements, Notice, Reason
 
 OUTCOMES = {"pilot": "inconclusive", "guard_unverified": "inconclusive"}
@@ -23,7 +23,7 @@ OUTCOMES = {"pilot": "inconclusive", "guard_unverified": "inconclusive"}
 def judge(hypothesis: Hypothesis, measurements: Measurements, *, parts: int = 1, guard_parts: int = 1) -> Decision:
     """Judge a hypothesis: its outcome with everything that it rests on; the same records give the same decision.
 
-    It holds no sentences yet; ``harness.verdict.worded`` adds them.
+    It holds no sentences yet; ``harness.verdict.word_decision`` adds them.
 
     In this order: a seed that was not applied, a replica that diverged where the file does not allow it, or a violated
     guard make the outcome invalid; an unverified guard makes it inconclusive; then the decisions give the outcome. A
@@ -35,12 +35,12 @@ def judge(hypothesis: Hypothesis, measurements: Measurements, *, parts: int = 1,
     Raises:
         HarnessError: the bands do not tile the line, or several decisions have no rule that combines them.
     """
-    found = _judged(hypothesis, measurements, parts, guard_parts)
+    found = _decide_all(hypothesis, measurements, parts, guard_parts)
     samples = found.samples
-    failed = _failed(hypothesis, measurements, samples)
+    failed = _find_failed(hypothesis, measurements, samples)
     replicas = {arm: sum(result.arm == arm for result in measurements.replicas) for arm in failed}
     clean = not failed and not any(
-        value.note for name in _deciding(hypothesis) for value in samples[name].result.values
+        value.note for name in _list_deciding(hypothesis) for value in samples[name].result.values
     )
     seeds = len(measurements.seeds)
     exploratory = {name: evaluate(name, e, hypothesis, measurements) for name, e in hypothesis.exploratory.items()}
@@ -48,16 +48,16 @@ def judge(hypothesis: Hypothesis, measurements: Measurements, *, parts: int = 1,
         outcome=found.outcome,
         predicted=hypothesis.prediction.outcome,
         guards=found.guards,
-        decisions=tuple(_with_opinion(hypothesis, decision) for decision in found.decisions),
+        decisions=tuple(_add_opinion(hypothesis, decision) for decision in found.decisions),
         p=found.p,
         diverged=failed,
-        divergence_rate={arm: divergence_rate(len(indices), replicas[arm]) for arm, indices in failed.items()},
+        divergence_rate={arm: estimate_divergence_rate(len(indices), replicas[arm]) for arm, indices in failed.items()},
         clean_rate_limit=1 - 0.05 ** (1 / seeds) if clean and seeds else None,
         exploratory=tuple(sample.result for sample in exploratory.values()),
         exploratory_p=compute_exploratory_p(hypothesis.exploratory, exploratory),
         reason=found.reason,
         combined=found.combined.reasoning if found.combined is not None else None,
-        notices=_notices(hypothesis, measurements, samples, found.unapplied),
+        notices=_collect_notices(hypothesis, measurements, samples, found.unapplied),
     )
 
 
@@ -65,7 +65,7 @@ def judge_briefly(
     hypothesis: Hypothesis, measurements: Measurements, *, parts: int, guard_parts: int
 ) -> tuple[str, float | None]:
     """Return the outcome and p of ``judge``, without the details that describe them."""
-    found = _judged(hypothesis, measurements, parts, guard_parts, described=False)
+    found = _decide_all(hypothesis, measurements, parts, guard_parts, described=False)
     return found.outcome, found.p
 
 
@@ -83,7 +83,7 @@ class _Judged:
     p: float | None
 
 
-def _judged(
+def _decide_all(
     hypothesis: Hypothesis,
     measurements: Measurements,
     parts: int,
@@ -101,39 +101,39 @@ def _judged(
         )
         for name, guard in hypothesis.guards.items()
     )
-    decisions = _decisions(hypothesis, samples, unapplied, measurements.pilot, parts, described)
-    combined = None if measurements.pilot else _combined(hypothesis, decisions, parts)
-    reason = _reason(hypothesis, measurements, guards, combined, samples, unapplied)
+    decisions = _make_decisions(hypothesis, samples, unapplied, measurements.pilot, parts, described)
+    combined = None if measurements.pilot else _combine(hypothesis, decisions, parts)
+    reason = _find_reason(hypothesis, measurements, guards, combined, samples, unapplied)
     outcome, p = OUTCOMES.get(reason.kind, "invalid"), None
     if combined is not None and reason.kind == "decisions":
         outcome, p = combined.outcome, combined.p
     return _Judged(samples, unapplied, guards, decisions, combined, outcome, reason, p)
 
 
-def _deciding(hypothesis: Hypothesis) -> tuple[str, ...]:
+def _list_deciding(hypothesis: Hypothesis) -> tuple[str, ...]:
     """Return the estimands that guards or decisions are about, each once."""
     guards = [guard.estimand for guard in hypothesis.guards.values()]
     return tuple(dict.fromkeys([*guards, *(spec.estimand for spec in hypothesis.decisions.values())]))
 
 
-def _arms(hypothesis: Hypothesis) -> tuple[str, ...]:
+def _list_arms(hypothesis: Hypothesis) -> tuple[str, ...]:
     """Return the arms that guards or decisions use, each once."""
-    return tuple(dict.fromkeys(arm for name in _deciding(hypothesis) for arm in hypothesis.estimands[name].arms))
+    return tuple(dict.fromkeys(arm for name in _list_deciding(hypothesis) for arm in hypothesis.estimands[name].arms))
 
 
-def _failed(
+def _find_failed(
     hypothesis: Hypothesis, measurements: Measurements, samples: Mapping[str, Sample]
 ) -> dict[str, tuple[int, ...]]:
     """Return arm → seeds that diverged, or, which counts as much, have no usable number for a deciding estimand."""
     trained = {(result.arm, result.seed_index) for result in measurements.replicas}
-    found = {(arm, index) for arm, indices in diverged(measurements).items() for index in indices}
-    for name in _deciding(hypothesis):
+    found = {(arm, index) for arm, indices in find_diverged(measurements).items() for index in indices}
+    for name in _list_deciding(hypothesis):
         found |= {(arm, index) for arm, indices in samples[name].unusable.items() for index in indices} & trained
     arms = sorted({arm for arm, _ in found}, key=list(hypothesis.arms).index)
     return {arm: tuple(sorted(index for other, index in found if other == arm)) for arm in arms}
 
 
-def _decisions(
+def _make_decisions(
     hypothesis: Hypothesis,
     samples: Mapping[str, Sample],
     unapplied: Mapping[str, tuple[int, ...]],
@@ -160,7 +160,7 @@ def _decisions(
     return tuple(found)
 
 
-def _with_opinion(hypothesis: Hypothesis, decision: BandDecision) -> BandDecision:
+def _add_opinion(hypothesis: Hypothesis, decision: BandDecision) -> BandDecision:
     """Return a decision with its posterior and effect size."""
     spec = hypothesis.decisions[decision.name]
     estimand = hypothesis.estimands[spec.estimand]
@@ -170,7 +170,7 @@ def _with_opinion(hypothesis: Hypothesis, decision: BandDecision) -> BandDecisio
     return decision.model_copy(update={"posterior": posterior(decision), "effect_size": effect})
 
 
-def _combined(hypothesis: Hypothesis, decisions: tuple[BandDecision, ...], parts: int) -> Combined:
+def _combine(hypothesis: Hypothesis, decisions: tuple[BandDecision, ...], parts: int) -> Combined:
     """Combine the decisions; adjust p for the number of looks."""
     if hypothesis.combine is not None:
         together = combine(hypothesis.combine, decisions)
@@ -185,7 +185,7 @@ def _combined(hypothesis: Hypothesis, decisions: tuple[BandDecision, ...], parts
     return replace(together, p=None if together.p is None else min(1.0, parts * together.p))
 
 
-def _reason(
+def _find_reason(
     hypothesis: Hypothesis,
     measurements: Measurements,
     guards: tuple[GuardResult, ...],
@@ -194,15 +194,15 @@ def _reason(
     unapplied: Mapping[str, tuple[int, ...]],
 ) -> Reason:
     """Return the first applicable reason, in the order of ``judge``."""
-    arms, measured = _arms(hypothesis), len(measurements.seeds)
+    arms, measured = _list_arms(hypothesis), len(measurements.seeds)
     if combined is None:
         return Reason(kind="pilot", measured=measured)
     if same := {arm: len(unapplied[arm]) for arm in arms if arm in unapplied}:
         return Reason(kind="seed_not_applied", seeds=same, measured=measured)
-    failed = diverged(measurements)
+    failed = find_diverged(measurements)
     if hypothesis.exclusions.diverged == "invalid" and (lost := {a: len(failed[a]) for a in arms if a in failed}):
         return Reason(kind="diverged", seeds=lost, measured=measured)
-    if blocked := {name: len(samples[name].missing) for name in _deciding(hypothesis) if samples[name].blocked}:
+    if blocked := {name: len(samples[name].missing) for name in _list_deciding(hypothesis) if samples[name].blocked}:
         return Reason(kind="without_value", seeds=blocked, measured=measured)
     if any(guard.status == "violated" for guard in guards):
         return Reason(kind="guard_violated", measured=measured)
@@ -211,7 +211,7 @@ def _reason(
     return Reason(kind="decisions", measured=measured)
 
 
-def _notices(
+def _collect_notices(
     hypothesis: Hypothesis,
     measurements: Measurements,
     samples: Mapping[str, Sample],
@@ -226,7 +226,7 @@ def _notices(
     guarded = [guard.estimand for guard in hypothesis.guards.values()]
     t_tested = {spec.estimand for spec in hypothesis.decisions.values() if spec.criterion.t_test}
     t_tested |= {name for name in guarded if choose_test(hypothesis.estimands[name]).criterion.t_test}
-    for name in _deciding(hypothesis):
+    for name in _list_deciding(hypothesis):
         sample = samples[name]
         if len(sample.x) == 2 and name in t_tested:
             found.append(Notice(kind="two_seeds", about=name, count=2))
@@ -236,7 +236,7 @@ def _notices(
             found.append(Notice(kind="left_out", about=name, count=len(sample.missing)))
         if replaced := sum(v.value is not None and v.note is not None for v in sample.result.values):
             found.append(Notice(kind="stood_in", about=name, count=replaced))
-    used = _arms(hypothesis)
+    used = _list_arms(hypothesis)
     for arm, indices in unapplied.items():
         if arm not in used:
             found.append(Notice(kind="seed_not_applied", about=arm, count=len(indices), seeds=indices))

@@ -11,15 +11,15 @@ import numpy as np
 
 from harness.domain.partition import Atom, split_line
 from harness.inference.chances import Chances, choose_chances
-from harness.inference.estimands import title, unit
+from harness.inference.estimands import build_title, name_unit
 from harness.inference.grids import choose_landmarks, choose_numbers, curve_effects, effects_range, thin_looks
 from harness.inference.guards import Truth, compute_guard_power
-from harness.inference.prediction import Requirements, find_requirements, level
+from harness.inference.prediction import Requirements, find_level, find_requirements
 from harness.inference.regions import Chance, Region, choose_effects, find_reached, greatest, regions
 from harness.inference.seeds import MOST_SEEDS, POWER
 from harness.inference.stops import Sequential
 from harness.records import DecisionPower, Hypothesis, PowerReport, PredictionPower
-from harness.wording import named
+from harness.wording import quote_outcome
 
 DIGITS = 6  # of a probability in the report, as precise as the quadrature
 EFFECTS = 41
@@ -71,7 +71,9 @@ def power(
     if left_out := [name for name in hypothesis.decisions if name not in spreads]:
         notes.append(f"No standard deviation is known for {', '.join(left_out)}: give --sd NAME=VALUE.")
     if not needs.bands:
-        notes.append(f"The predicted outcome, {named(hypothesis.prediction.outcome)}, asks for no band in particular.")
+        notes.append(
+            f"The predicted outcome, {quote_outcome(hypothesis.prediction.outcome)}, asks for no band in particular."
+        )
     if hypothesis.stopping.parts > 1:
         notes.append("Planned looks share α.")
     if len(hypothesis.looks) > 1 and not all(part.looks for part in decisions):
@@ -101,7 +103,7 @@ def _of(hypothesis: Hypothesis, name: str) -> tuple[tuple[Atom, ...], Chances]:
     spec = hypothesis.decisions[name]
     domain = hypothesis.estimands[spec.estimand].domain
     atoms = split_line(spec.bands, domain)
-    alpha = level(hypothesis, name)
+    alpha = find_level(hypothesis, name)
     if len(hypothesis.looks) > 1 and len(hypothesis.decisions) == 1:
         return atoms, Sequential(spec.criterion, atoms, alpha, hypothesis.looks, domain)
     return atoms, choose_chances(spec.criterion, atoms, alpha, domain, hypothesis.seeds.number)
@@ -144,10 +146,10 @@ def _decision(
         curve = np.union1d(grid, landmarks)
     return DecisionPower(
         name=name,
-        title=title(estimand, hypothesis),
-        unit=unit(estimand),
+        title=build_title(estimand, hypothesis),
+        unit=name_unit(estimand),
         criterion=spec.criterion.name,
-        alpha=level(hypothesis, name),
+        alpha=find_level(hypothesis, name),
         bands={band: str(parts) for band, parts in spec.bands.items()},
         cuts=cuts,
         seeds=registered,

@@ -49,7 +49,7 @@ def find_requirements(hypothesis: Hypothesis) -> Requirements:
     return Requirements({name: kept for name, kept in found.items() if kept != bands[name]})
 
 
-def level(hypothesis: Hypothesis, name: str) -> float:
+def find_level(hypothesis: Hypothesis, name: str) -> float:
     """Return the level that a decision is made at, after the combination and planned looks have divided its α."""
     alpha = hypothesis.decisions[name].criterion.alpha / find_alpha_divisor(hypothesis.combine, name)
     needs = find_requirements(hypothesis)

@@ -27,7 +27,9 @@ def is_usable(value: float | None) -> bool:
     return value is not None and math.isfinite(value) and abs(value) <= LARGEST
 
 
-def readings(estimand: Estimand, arm: str, hypothesis: Hypothesis, measurements: Measurements) -> tuple[Reading, ...]:
+def take_readings(
+    estimand: Estimand, arm: str, hypothesis: Hypothesis, measurements: Measurements
+) -> tuple[Reading, ...]:
     """Return one reading per seed of an arm, under the file's policy for diverged replicas.
 
     A value that is missing or not finite although the replica did not diverge is treated as if it had diverged.
@@ -37,23 +39,24 @@ def readings(estimand: Estimand, arm: str, hypothesis: Hypothesis, measurements:
     worst_case = hypothesis.exclusions.diverged == "worst_case"
     label = hypothesis.arms[arm].label
     return tuple(
-        _reading(estimand, by_seed.get(index), epoch, worst_case, label) for index in range(len(measurements.seeds))
+        _take_reading(estimand, by_seed.get(index), epoch, worst_case, label)
+        for index in range(len(measurements.seeds))
     )
 
 
-def _reading(
+def _take_reading(
     estimand: Estimand, replica: ReplicaResult | None, epoch: int | None, worst_case: bool, label: str
 ) -> Reading:
-    raw = _stored(estimand, replica, epoch)
-    problem = _problem(estimand, replica, raw, epoch, worst_case)
+    raw = _find_stored(estimand, replica, epoch)
+    problem = _find_problem(estimand, replica, raw, epoch, worst_case)
     if problem is None:
-        return Reading(_transformed(estimand, raw))
+        return Reading(_transform(estimand, raw))
     worst = estimand.metric.worst if worst_case and estimand.samples != "std" else None
-    value = _transformed(estimand, worst)
+    value = _transform(estimand, worst)
     return Reading(value, problem.model_copy(update={"label": label, "stand_in": None if value is None else worst}))
 
 
-def _problem(
+def _find_problem(
     estimand: Estimand, replica: ReplicaResult | None, raw: float | None, epoch: int | None, worst_case: bool
 ) -> Flaw | None:
     """Return why the measured value cannot be used; None if it can."""
@@ -70,12 +73,12 @@ def _problem(
     low, high = estimand.metric.bounds
     if estimand.samples != "std" and not low - BOUNDS_SLACK <= raw <= high + BOUNDS_SLACK:
         return Flaw(value=raw, problem=f"lies outside the bounds of {estimand.metric.name}")
-    if _transformed(estimand, raw) is None:
+    if _transform(estimand, raw) is None:
         return Flaw(value=raw, problem="has no logarithm" if is_usable(raw) else TOO_LARGE)
     return None
 
 
-def _stored(estimand: Estimand, replica: ReplicaResult | None, epoch: int | None) -> float | None:
+def _find_stored(estimand: Estimand, replica: ReplicaResult | None, epoch: int | None) -> float | None:
     """Return the number in the measurements; None if there is none or it is not finite."""
     series = None if replica is None else replica.metrics.get(estimand.metric.name)
     if series is None or epoch not in series.epochs:
@@ -88,7 +91,7 @@ def _stored(estimand: Estimand, replica: ReplicaResult | None, epoch: int | None
     return value if value is not None and math.isfinite(value) else None
 
 
-def _transformed(estimand: Estimand, raw: float | None) -> float | None:
+def _transform(estimand: Estimand, raw: float | None) -> float | None:
     if raw is None or not is_usable(raw):
         return None
     if estimand.transform != "log10":
@@ -96,7 +99,7 @@ def _transformed(estimand: Estimand, raw: float | None) -> float | None:
     return math.log10(raw) if raw > 0 else None
 
 
-def diverged(measurements: Measurements) -> Mapping[str, tuple[int, ...]]:
+def find_diverged(measurements: Measurements) -> Mapping[str, tuple[int, ...]]:
     """Return arm → indices of the seeds whose replica diverged, for arms that have any."""
     found: dict[str, tuple[int, ...]] = {}
     for result in measurements.replicas:
@@ -105,7 +108,7 @@ def diverged(measurements: Measurements) -> Mapping[str, tuple[int, ...]]:
     return {arm: tuple(sorted(indices)) for arm, indices in found.items()}
 
 
-def divergence_rate(failed: int, replicas: int) -> tuple[float, float, float]:
+def estimate_divergence_rate(failed: int, replicas: int) -> tuple[float, float, float]:
     """Return the rate of divergence and its Clopper–Pearson 95% interval (1934, doi 10.1093/biomet/26.4.404).
 
     The ends of the interval are quantiles of beta distributions.

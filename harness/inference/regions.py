@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.domain.partition import Atom
 from harness.inference.seeds import POWER
-from harness.wording import exact
+from harness.wording import format_exact
 
 INSIDE = 41  # effects tried in a bounded region
 FAR = 1e9
@@ -86,7 +86,7 @@ def choose_effects(
         for steps, words in ((1.0, "1 sd"), (0.5, "half an sd"), (2.0, "2 sd")):
             cut, side = (high, -1) if math.isinf(low) else (low, 1)
             if math.isfinite(cut) and domain[0] <= (at := round_off(cut + side * steps * sd, sd)) <= domain[1]:
-                places.append((at, f"{words} {'below' if side < 0 else 'above'} {exact(cut)}"))
+                places.append((at, f"{words} {'below' if side < 0 else 'above'} {format_exact(cut)}"))
     asked = [(effect, "as asked") for effect in effects if effect not in [place for place, _ in places]]
     return places + asked
 

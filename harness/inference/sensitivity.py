@@ -11,9 +11,9 @@ from harness.domain.partition import split_line
 from harness.inference.combine import find_alpha_divisor
 from harness.inference.estimands import evaluate
 from harness.inference.looks import decide
-from harness.plugins.registry import members
+from harness.plugins.registry import find_members
 from harness.records import BandDecision, Hypothesis, Measurements
-from harness.wording import counted
+from harness.wording import format_count
 
 REGISTERED = "as registered"
 
@@ -47,33 +47,33 @@ def sensitivity(
     keeps its own.
     """
     levels: list[float | None] = [*alphas] if alphas else [None]
-    found = [_judged(hypothesis, measurements, REGISTERED, alpha) for alpha in dict.fromkeys([None, *levels])]
+    found = [_judge_again(hypothesis, measurements, REGISTERED, alpha) for alpha in dict.fromkeys([None, *levels])]
     own = {decision.criterion.name for decision in hypothesis.decisions.values()}
     for name in names:
         if own != {name}:
-            found += [_judged(hypothesis, measurements, name, alpha) for alpha in levels]
+            found += [_judge_again(hypothesis, measurements, name, alpha) for alpha in levels]
     return tuple(found)
 
 
 def list_criteria() -> tuple[str, ...]:
     """Return the names of all installed criteria."""
-    return tuple(members("criteria"))
+    return tuple(find_members("criteria"))
 
 
-def _judged(hypothesis: Hypothesis, measurements: Measurements, name: str, alpha: float | None) -> Alternative:
+def _judge_again(hypothesis: Hypothesis, measurements: Measurements, name: str, alpha: float | None) -> Alternative:
     chosen: dict[str, Criterion] = {}
     for decision, spec in hypothesis.decisions.items():
         level = spec.criterion.alpha if alpha is None else alpha
         if name == REGISTERED:  # with another level, it goes by its own name below
             chosen[decision] = spec.criterion.model_copy(update={"alpha": level})
         else:
-            plugin = members("criteria")[name]
+            plugin = find_members("criteria")[name]
             assert issubclass(plugin, Criterion)
             chosen[decision] = plugin.model_validate({"name": name, "alpha": level})
     targets = ", ".join(dict.fromkeys(criterion.targets for criterion in chosen.values()))
-    needed = {decision: _smallest(hypothesis, decision, criterion) for decision, criterion in chosen.items()}
+    needed = {decision: _find_smallest(hypothesis, decision, criterion) for decision, criterion in chosen.items()}
     smallest = max(needed.values())
-    if reasons := list(_obstacles(hypothesis, measurements, chosen, needed)):
+    if reasons := list(_find_obstacles(hypothesis, measurements, chosen, needed)):
         return Alternative(
             name,
             targets,
@@ -84,7 +84,7 @@ def _judged(hypothesis: Hypothesis, measurements: Measurements, name: str, alpha
             (),
             "; ".join(dict.fromkeys(reasons)),
         )
-    made = decide(_with(hypothesis, chosen), measurements)
+    made = decide(_replace_criteria(hypothesis, chosen), measurements)
     if name == REGISTERED and alpha is not None:
         name = ", ".join(dict.fromkeys(criterion.name for criterion in chosen.values()))
     return Alternative(
@@ -92,7 +92,7 @@ def _judged(hypothesis: Hypothesis, measurements: Measurements, name: str, alpha
     )
 
 
-def _with(hypothesis: Hypothesis, chosen: Mapping[str, Criterion]) -> Hypothesis:
+def _replace_criteria(hypothesis: Hypothesis, chosen: Mapping[str, Criterion]) -> Hypothesis:
     """Return the hypothesis with other criteria.
 
     Each decision gets an estimand of its own, so that no guard changes: the parameter that the criterion tests, of arms
@@ -109,7 +109,7 @@ def _with(hypothesis: Hypothesis, chosen: Mapping[str, Criterion]) -> Hypothesis
     return hypothesis.model_copy(update={"estimands": estimands, "decisions": decisions})
 
 
-def _smallest(hypothesis: Hypothesis, decision: str, criterion: Criterion) -> int:
+def _find_smallest(hypothesis: Hypothesis, decision: str, criterion: Criterion) -> int:
     """Return the smallest number of seeds with which each atom could be rejected; NEVER if one cannot be."""
     spec = hypothesis.decisions[decision]
     domain = hypothesis.estimands[spec.estimand].domain
@@ -123,7 +123,7 @@ def _smallest(hypothesis: Hypothesis, decision: str, criterion: Criterion) -> in
     return max(2, *needed)
 
 
-def _obstacles(
+def _find_obstacles(
     hypothesis: Hypothesis,
     measurements: Measurements,
     chosen: Mapping[str, Criterion],
@@ -146,4 +146,7 @@ def _obstacles(
         if smallest == NEVER:
             yield f"{decision}: can't decide at this level, whatever the number of seeds"
         elif n < smallest:
-            yield f"{decision}: needs {counted(smallest, 'seed')} at this level, there {'is' if n == 1 else 'are'} {n}"
+            yield (
+                f"{decision}: needs {format_count(smallest, 'seed')} at this level, there "
+                f"{'is' if n == 1 else 'are'} {n}"
+            )

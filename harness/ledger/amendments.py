@@ -97,7 +97,7 @@ def find_in_force(ledger: Ledger, hypothesis_id: str) -> Registration | None:
             where=str(ledger.root),
             remedy="decide what is to count, write it into the file, and give harness amend FILE --reason …",
         )
-    return _amended(first, last[0]) if first is not None and last else first
+    return _apply(first, last[0]) if first is not None and last else first
 
 
 def find_latest(ledger: Ledger, hypothesis_id: str) -> Registration | None:
@@ -107,7 +107,7 @@ def find_latest(ledger: Ledger, hypothesis_id: str) -> Registration | None:
     """
     first = find_registration(ledger, hypothesis_id)
     last = list_last_amendments(ledger, first)
-    return _amended(first, last[-1]) if first is not None and last else first
+    return _apply(first, last[-1]) if first is not None and last else first
 
 
 def list_last_amendments(ledger: Ledger, registration: Registration | None) -> tuple[Entry[AmendedBody], ...]:
@@ -178,11 +178,12 @@ def amend(
     listed = before.seeds if before.hand_picked_seeds else None
     if hypothesis.seeds.list != listed:
         raise DeviationRefused(
-            "an amendment may change how many seeds are derived, and never which: that would be a second roll",
+            "an amendment may change how many seeds are derived, never which: whoever chooses seeds can try until "
+            "the outcome pleases",
             where=f"{hypothesis.id}, seeds",
             remedy="keep the registered seeds, or register the question under a new id",
         )
-    seen = _seen(ledger, hypothesis.id)
+    seen = _find_attempts(ledger, hypothesis.id)
     if hypothesis.seeds.number != len(before.seeds) and any(state.status != "pilot" for state in seen.values()):
         raise DeviationRefused(
             f"{hypothesis.id} was run with {len(before.seeds)} registered seeds, and an amendment to "
@@ -210,7 +211,7 @@ def amend(
     return ledger.record(body)
 
 
-def _seen(ledger: Ledger, hypothesis_id: str) -> dict[str, AttemptState]:
+def _find_attempts(ledger: Ledger, hypothesis_id: str) -> dict[str, AttemptState]:
     """Return every attempt's full digest → what had become of it."""
     digests = ledger.index().attempts_and_pilots(hypothesis_id)
     return {
@@ -219,5 +220,5 @@ def _seen(ledger: Ledger, hypothesis_id: str) -> dict[str, AttemptState]:
     }
 
 
-def _amended(registration: Registration, amendment: Entry[AmendedBody]) -> Registration:
+def _apply(registration: Registration, amendment: Entry[AmendedBody]) -> Registration:
     return make_registration(registration.digest, registration.claimed_time, amendment.body, amendment.digest)

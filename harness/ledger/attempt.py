@@ -97,7 +97,7 @@ def start_or_resume(trail: Ledger, body: RunStartedBody, *, resume: bool, say: C
     for entry in list_attempts(trail, hypothesis):
         if entry.outcome is not None:  # judged, by a process that was killed before it had tidied up
             rmtree(trail.root / hypothesis / entry.run / "work", ignore_errors=True)
-    for run in _unjudged(trail, hypothesis):
+    for run in _find_unjudged(trail, hypothesis):
         folder = trail.root / run.folder
         if not (folder / "work").is_dir():
             say(f"attempt {folder.name} is open, but its working files are not here; it stays open")
@@ -128,16 +128,16 @@ def list_resumption_changes(before: RunStartedBody, now: RunStartedBody) -> tupl
     Where both tell what kinds their code has, only code and packages that are meant to make what comes out count, and
     of the built-in plug-ins those that are used.
     """
-    kinds = _kinds_told(before.environment, now.environment)
+    kinds = _tells_kinds(before.environment, now.environment)
     pairs: list[tuple[str, Any, Any]] = [
         (key, getattr(before, key), getattr(now, key)) for key in PINNED if key != "pins"
     ]
     if kinds:
-        pairs += _code_pairs(before.environment, now.environment, ("numbers", "judgement"))
+        pairs += _pair_code(before.environment, now.environment, ("numbers", "judgement"))
         pairs.append(("plug-ins", before.pins.plugins, now.pins.plugins))
     else:
         pairs.insert(PINNED.index("pins"), ("pins", before.pins.model_dump(), now.pins.model_dump()))
-    return _named_changes([*pairs, *_package_pairs(before.environment, now.environment)], before, now)
+    return _name_changes([*pairs, *_pair_packages(before.environment, now.environment)], before, now)
 
 
 def list_rerun_changes(before: RunStartedBody, now: ReplicatedBody) -> tuple[str, ...]:
@@ -147,31 +147,31 @@ def list_rerun_changes(before: RunStartedBody, now: ReplicatedBody) -> tuple[str
     all built-in plug-ins.
     """
     pairs: list[tuple[str, Any, Any]] = [("device", before.device, now.device), ("plan", before.plan, now.plan)]
-    if _kinds_told(before.environment, now.environment):
-        pairs += _code_pairs(before.environment, now.environment, ("numbers", "plugins"))
-    return _named_changes([*pairs, *_package_pairs(before.environment, now.environment)], before, now)
+    if _tells_kinds(before.environment, now.environment):
+        pairs += _pair_code(before.environment, now.environment, ("numbers", "plugins"))
+    return _name_changes([*pairs, *_pair_packages(before.environment, now.environment)], before, now)
 
 
-def _kinds_told(before: Environment, now: Environment) -> bool:
+def _tells_kinds(before: Environment, now: Environment) -> bool:
     return bool(before.code_kinds) and bool(now.code_kinds)
 
 
-def _code_pairs(before: Environment, now: Environment, kinds: tuple[Kind, ...]) -> list[tuple[str, Any, Any]]:
+def _pair_code(before: Environment, now: Environment, kinds: tuple[Kind, ...]) -> list[tuple[str, Any, Any]]:
     return [(f"code ({MEANING[kind]})", before.code_kinds.get(kind), now.code_kinds.get(kind)) for kind in kinds]
 
 
-def _package_pairs(before: Environment, now: Environment) -> list[tuple[str, Any, Any]]:
+def _pair_packages(before: Environment, now: Environment) -> list[tuple[str, Any, Any]]:
     """Return the packages that calculate; where kinds of code are not told, the whole code and all packages."""
-    if not _kinds_told(before, now):
+    if not _tells_kinds(before, now):
         return [("code", before.code, now.code), ("packages", before.packages, now.packages)]
     one, other = ({name: env.packages.get(name) for name in CALCULATING} for env in (before, now))
     return [("packages", one, other)]
 
 
-def _named_changes(
+def _name_changes(
     pairs: Sequence[tuple[str, Any, Any]], before: RunStartedBody, now: RunStartedBody | ReplicatedBody
 ) -> tuple[str, ...]:
-    found = tuple(_change(key, one, other) for key, one, other in pairs if one != other)
+    found = tuple(_describe_change(key, one, other) for key, one, other in pairs if one != other)
     return (*found, *list_arithmetic_changes(before.arithmetic, now.arithmetic))
 
 
@@ -187,7 +187,7 @@ def list_arithmetic_changes(before: Mapping[str, str] | None, now: Mapping[str, 
     )
 
 
-def _change(key: str, old: Any, new: Any) -> str:
+def _describe_change(key: str, old: Any, new: Any) -> str:
     if key in ("packages", "plug-ins"):
         names = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
         if key == "packages":
@@ -213,7 +213,7 @@ def list_code_deviations(trail: Ledger, hypothesis: str, pinned: str | None, now
     return ()
 
 
-def _unjudged(trail: Ledger, hypothesis: str) -> list[StartedRun]:
+def _find_unjudged(trail: Ledger, hypothesis: str) -> list[StartedRun]:
     """Return the attempts that were started and neither closed for a reason nor judged."""
     waiting = {
         attempt.run

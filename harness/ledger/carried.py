@@ -13,7 +13,7 @@ from typing import Literal
 
 from harness.ledger.git import Repository, find_repository, git
 from harness.system.storage import write_atomic
-from harness.wording import counted
+from harness.wording import format_count
 
 ATTRIBUTES = "# What is here is named by the digest of its bytes: no conversion of line ends, ever.\n** -text\n"
 IGNORED = """\
@@ -97,7 +97,7 @@ def find_left_out(root: Path, where: Repository | None = None) -> Hindrance | No
     folder = where.prefix.rstrip("/") or "."
     add = f"git -C {quote(str(where.top))} sparse-checkout add {quote(folder)}"
     how = "a sparse checkout" if sparse else "a skip-worktree mark"
-    count = counted(len(absent), "file")
+    count = format_count(len(absent), "file")
     what = f"git has {count} of this trail that {how} leaves out here"
     inside = f"git -C {quote(str(where.top / where.prefix).rstrip('/'))}"
     unmark = f"{inside} ls-files -z | {inside} update-index -z --no-skip-worktree --stdin && {write_put_back(where)}"
@@ -140,11 +140,11 @@ def find_ignored(where: Repository) -> Hindrance | None:
     file = Path(source) if Path(source).is_absolute() else top / source
     what = f"git ignores new files of this trail, by line {line} of {file}: {pattern}"
     return Hindrance(
-        "ignored", what, _taken_in(top, prefix, file, line, [one for one in asked if one in hits], folders)
+        "ignored", what, _write_inclusion(top, prefix, file, line, [one for one in asked if one in hits], folders)
     )
 
 
-def _taken_in(top: Path, prefix: str, file: Path, line: str, hit: list[str], folders: list[str]) -> str:
+def _write_inclusion(top: Path, prefix: str, file: Path, line: str, hit: list[str], folders: list[str]) -> str:
     """Write the command by which git takes the trail in again: further lines of the file that keeps it out."""
     trail = top / prefix
     if file.name != ".gitignore":

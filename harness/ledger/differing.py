@@ -58,12 +58,12 @@ def keep_meaningful(deviations: Iterable[str]) -> tuple[str, ...]:
 def compare_code(before: Pins, now: Pins) -> CodeDifferences:
     """Say what ``now`` runs otherwise than ``before`` fixed. Another version of the same code is no difference."""
     own = compare_own_code(before.code, before.code_kinds, now.code, now.code_kinds)
-    templates = [f"the template {text}" for text in _changed(before.templates, now.templates)]
+    templates = [f"the template {text}" for text in _list_changed(before.templates, now.templates)]
     words = [*templates, *(f"{MEANING['words']} ({text})" for text in own.get("words", ()))]
     version = f"; harness {before.harness} → {now.harness}" if before.harness != now.harness else ""
     return CodeDifferences(
-        numbers=_line("numbers", own.get("numbers", []), before, now),
-        judgement=_line("judgement", own.get("judgement", []), before, now),
+        numbers=_write_line("numbers", own.get("numbers", []), before, now),
+        judgement=_write_line("judgement", own.get("judgement", []), before, now),
         words=f"{', '.join(words)}{version}" if words else None,
     )
 
@@ -86,18 +86,18 @@ def compare_own_code(
     }
 
 
-def _line(kind: Literal["numbers", "judgement"], own: list[str], before: Pins, now: Pins) -> str | None:
+def _write_line(kind: Literal["numbers", "judgement"], own: list[str], before: Pins, now: Pins) -> str | None:
     plugins = [
         {name: digest for name, digest in pins.plugins.items() if find_plugin_kind(name) == kind}
         for pins in (before, now)
     ]
-    details = [*(f"harness's own code {text}" for text in own), *_changed(plugins[0], plugins[1])]
+    details = [*(f"harness's own code {text}" for text in own), *_list_changed(plugins[0], plugins[1])]
     if not details:
         return None
     return f"{MEANING[kind]} differs from the registered one ({'; '.join(details)}): {COULD[kind]}"
 
 
-def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+def _list_changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """``rules/dfa``, ``rules/bp, which was not registered``."""
     found = []
     for name in sorted({*before, *now}):

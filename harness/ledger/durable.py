@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.system.storage import place_new, written_beside
+from harness.system.storage import place_new, write_beside
 
 
 def publish(path: Path, data: bytes) -> None:
@@ -17,5 +17,5 @@ def publish(path: Path, data: bytes) -> None:
     Raises:
         StorageFailed: a full disk or a missing permission. Nothing is left behind.
     """
-    with written_beside(path, 0o444, data) as temporary:
+    with write_beside(path, 0o444, data) as temporary:
         place_new(temporary, path)

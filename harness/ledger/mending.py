@@ -17,7 +17,7 @@ from shlex import quote
 
 from harness.ledger import carried
 from harness.ledger.git import git
-from harness.system.storage import write_atomic, written_beside
+from harness.system.storage import write_atomic, write_beside
 
 LARGEST = 64 * 2**20
 BLANKS = re.compile(rb"[ \t\r\f\v]+(?=\n|\Z)")
@@ -88,7 +88,7 @@ def restore(root: Path, files: Mapping[str, bytes]) -> None:
         return
     carried.prepare(root)
     for path, data in files.items():
-        with written_beside(root / path, stat.S_IMODE((root / path).stat().st_mode), data) as temporary:
+        with write_beside(root / path, stat.S_IMODE((root / path).stat().st_mode), data) as temporary:
             temporary.replace(root / path)
     attributes = root / ".gitattributes"
     lines = attributes.read_bytes().splitlines()

@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints
 
 import harness
 from harness.ledger.code import digest_package
-from harness.plugins.registry import Plugin, digest_source, members, normalise_newlines
+from harness.plugins.registry import Plugin, digest_source, find_members, normalise_newlines
 from harness.records import Hypothesis, Record
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -44,13 +44,13 @@ def pin_code(hypothesis: Hypothesis, template_folder: Path) -> Pins:
         harness=harness.__version__,
         code=code.digest,
         code_kinds=code.kinds,
-        plugins=dict(sorted((name, digest_source(plugin)) for name, plugin in _used(hypothesis))),
+        plugins=dict(sorted((name, digest_source(plugin)) for name, plugin in _list_used(hypothesis))),
         templates={name: hashlib.sha256(data).hexdigest() for name, data in templates.items()},
         template_bytes=templates,
     )
 
 
-def _used(hypothesis: Hypothesis) -> Iterator[tuple[str, Plugin]]:
+def _list_used(hypothesis: Hypothesis) -> Iterator[tuple[str, Plugin]]:
     for arm in hypothesis.arms.values():
         yield f"rules/{arm.rule.name}", arm.rule
         if arm.penalty is not None:
@@ -58,7 +58,7 @@ def _used(hypothesis: Hypothesis) -> Iterator[tuple[str, Plugin]]:
         yield f"models/{arm.setup.model.name}", arm.setup.model
         yield f"datasets/{arm.setup.dataset.name}", arm.setup.dataset
         for name in arm.setup.evaluation.metrics:
-            yield f"metrics/{name}", members("metrics")[name].model_construct(name=name)
+            yield f"metrics/{name}", find_members("metrics")[name].model_construct(name=name)
     for estimand in (*hypothesis.estimands.values(), *hypothesis.exploratory.values()):
         yield f"metrics/{estimand.metric.name}", estimand.metric
     for decision in hypothesis.decisions.values():

@@ -28,7 +28,7 @@ from harness.ledger.in_git import (
 from harness.ledger.nearby import explain_unfound, find_base, find_trails, is_outside, is_own_project
 from harness.ledger.versions import read_contents
 from harness.system.locks import hold_folder
-from harness.wording import counted
+from harness.wording import format_count
 
 REGISTERED = f'"{EventType.REGISTERED}"'.encode()
 """Stands in every registration: events without it are not parsed."""
@@ -231,7 +231,7 @@ def _list_places(asked: _Asked, around: Surroundings, base: Path, where: Reposit
         asked.note(TOO_MANY)
     if closed := searched.closed:
         listed = ", ".join(map(str, closed[:LISTED])) + (" …" if closed[LISTED:] else "")
-        asked.note(f"not looked at: {counted(len(closed), 'folder')} that can't be read ({listed})")
+        asked.note(f"not looked at: {format_count(len(closed), 'folder')} that can't be read ({listed})")
     places = [_Place(trail, THIS) for trail in (around.own, *around.named)]
     places += [_Place(other.trail, OTHER if other.project else THIS, other.project) for other in searched.trails]
     own = is_own_project(base)
@@ -283,8 +283,8 @@ def _refuse_blobs(asked: _Asked, top: Path, blobs: dict[str, Kept]) -> None:
     refuse_missing(top, [kept for kept in missing if kept.commit == "HEAD"], asked.hypothesis)
     if missing:
         asked.note(
-            f"{counted(len(missing), 'event')} of other branches not in this clone: not looked at, whether one of them "
-            "registers this id"
+            f"{format_count(len(missing), 'event')} of other branches not in this clone: not looked at, whether "
+            "one of them registers this id"
         )
 
 

@@ -25,7 +25,7 @@ from harness.ledger.event import Event
 from harness.ledger.events import Ledger
 from harness.ledger.index import LedgerIndex, name_run
 from harness.records import Record
-from harness.wording import counted, named
+from harness.wording import format_count, quote_outcome
 
 Told = tuple[str, tuple[str, ...]]
 """A sentence about an event, and details of it."""
@@ -111,7 +111,7 @@ def _describe(event: Event, hypothesis_id: str, classified: Mapping[str, Amendme
             changed = body.differences or ("only comments and layout differ",)
             return f"amended, {amendment.when}: {body.reason}", changed
         case RunStartedBody() as body:
-            text = f"an attempt started on {body.device}, with {counted(len(body.seeds), 'seed')}"
+            text = f"an attempt started on {body.device}, with {format_count(len(body.seeds), 'seed')}"
             return text, _list_deviations(body)
         case WalkBackBody() as body:
             return _describe_walk_back(body, hypothesis_id)
@@ -130,7 +130,7 @@ def _describe_run(body: Record) -> Told:
     """Say what became of a run."""
     match body:
         case LookBody():
-            after = f"run {name_run(body.run)} was looked at after {counted(body.seeds, 'seed')}"
+            after = f"run {name_run(body.run)} was looked at after {format_count(body.seeds, 'seed')}"
             return f"{after}: {body.outcome or 'nothing is decided, it goes on'}", ()
         case RunFinishedBody():
             return f"run {name_run(body.run)} finished", ()
@@ -166,5 +166,5 @@ def _describe_walk_back(body: WalkBackBody, hypothesis_id: str) -> Told:
         for claim, ground in body.in_question.items()
     )
     if body.hypothesis == hypothesis_id:
-        return f"this outcome, {named(body.outcome)}, walks back {claims}", question
+        return f"this outcome, {quote_outcome(body.outcome)}, walks back {claims}", question
     return f"{body.hypothesis} ({body.outcome}) walks back what a verdict here supported: {claims}", question

@@ -17,10 +17,10 @@ from harness.ledger.git import find_repository, git, write_fetch
 from harness.ledger.second import find_registered_elsewhere
 from harness.pipeline.project import Project, Settings, find_around, find_project_around
 from harness.pipeline.trials import advise_trail, try_elsewhere, try_trail
-from harness.plugins.registry import FAMILIES, members
-from harness.system.libraries import unloadable
-from harness.system.storage import cache_folder
-from harness.wording import counted
+from harness.plugins.registry import FAMILIES, find_members
+from harness.system.libraries import explain_load_failure
+from harness.system.storage import find_cache_folder
+from harness.wording import format_count
 
 ROOM = 1 << 30
 """Bytes that checkpoints and data sets of small runs need."""
@@ -65,7 +65,7 @@ def _guarded(what: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Findi
     except HarnessError as error:
         yield Finding(what, "broken", error.message, error.remedy)
     except (Exception, SystemExit) as error:
-        if (told := unloadable(error)) is not None:
+        if (told := explain_load_failure(error)) is not None:
             where = f"{told.where}: " if told.where else ""
             yield Finding(what, "broken", f"{where}{told.message}", told.remedy)
         elif isinstance(error, OSError | ImportError):
@@ -88,7 +88,7 @@ def _examine_versions(root: Path) -> Iterator[Finding]:
 
 def _examine_plugins() -> Iterator[Finding]:
     for family in FAMILIES:
-        found = members(family)
+        found = find_members(family)
         foreign = [name for name, kind in found.items() if not kind.__module__.startswith("harness.")]
         told = f" ({', '.join(foreign)} from other packages)" if foreign else ""
         yield Finding(family, "works", ", ".join(found) + told)
@@ -110,7 +110,7 @@ def _examine_device(project: Project, settings: Settings) -> Iterator[Finding]:
 
 
 def _examine_cache() -> Iterator[Finding]:
-    folder = cache_folder()
+    folder = find_cache_folder()
     if folder is None:
         yield Finding("cache", "note", "none: there is no home folder", "set HARNESS_CACHE to a folder")
         return
@@ -125,7 +125,7 @@ def _examine_elsewhere() -> Iterator[Finding]:
 def _examine_data(root: Path) -> Iterator[Finding]:
     state: State = "note" if root.is_dir() or root.parent.is_dir() else "broken"  # only a download writes there
     yield from _examine_writable("data folder", root, "name another folder with --data or HARNESS_DATA", state=state)
-    for name, kind in members("datasets").items():
+    for name, kind in find_members("datasets").items():
         if kind.model_json_schema().get("required", ["name"]) != ["name"]:
             continue  # it has parameters that only a file can give
         try:
@@ -147,7 +147,7 @@ def _examine_git(root: Path) -> Iterator[Finding]:
     head = where.commit[:12]
     if lines:
         remedy = "commit before a run that matters: the verdict names every difference from the commit"
-        yield Finding("git", "note", f"commit {head}, {counted(lines, 'changed file')}", remedy)
+        yield Finding("git", "note", f"commit {head}, {format_count(lines, 'changed file')}", remedy)
     else:
         yield Finding("git", "works", f"commit {head}, nothing changed since")
     if (git(root, "rev-parse", "--is-shallow-repository") or b"").strip() == b"true":
@@ -164,7 +164,7 @@ def _examine_trail(project: Project, settings: Settings) -> Iterator[Finding]:
     yield Finding(
         "trail",
         "works",
-        f"{counted(len(events), 'event')}, {counted(len(registered), 'hypothesis', 'hypotheses')} registered"
+        f"{format_count(len(events), 'event')}, {format_count(len(registered), 'hypothesis', 'hypotheses')} registered"
         f"{branches}; "
         f"{trail.root} ({project.origins['verdicts']})",
     )
@@ -172,7 +172,7 @@ def _examine_trail(project: Project, settings: Settings) -> Iterator[Finding]:
         opened = len(ledger.list_open_attempts(trail, name))
         if opened:
             remedy = "harness run goes on with it; harness run --no-resume closes it"
-            yield Finding("trail", "note", f"{name} has {counted(opened, 'attempt')} not closed", remedy)
+            yield Finding("trail", "note", f"{name} has {format_count(opened, 'attempt')} not closed", remedy)
     if (around := find_around(project.hypotheses, trail.root, settings)) is not None:
         for other in find_registered_elsewhere(around, registered)[0]:
             found = f"{other.hypothesis} is registered in {other.what}, too: {other.place}"

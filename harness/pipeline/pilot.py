@@ -54,7 +54,7 @@ def run_pilot(file: Path, session: Session, *, seeds: int, epochs: int) -> Repor
         raise
     registered = Registered(hypothesis=hypothesis, claims=loaded.claims, registration="", seeds=numbers)
     measurements = collect_measurements(registered, equipment.images, trained[0], pilot=True)
-    decision = verdict.worded(hypothesis, inference.decide(hypothesis, measurements))
+    decision = verdict.word_decision(hypothesis, inference.decide(hypothesis, measurements))
     environment = ledger.describe_environment(session.project.root)
     command = session.project.write_command(file, "--pilot")
     provenance = Provenance(

@@ -16,8 +16,8 @@ from harness.ledger import Ledger
 from harness.ledger.bodies import PilotBody
 from harness.pipeline.run_files import read_file, refuse_altered
 from harness.records import EstimandResult, Hypothesis, PowerReport
-from harness.verdict.text import chance
-from harness.wording import counted, exact, named
+from harness.verdict.text import format_chance
+from harness.wording import format_count, format_exact, quote_outcome
 
 SMALLER, LARGER = 2 / 3, 3 / 2  # of an assumed sd: how far off an assumption may well be
 ENOUGH = 0.8
@@ -117,7 +117,7 @@ class _Earlier:
         result = self.estimates.get(estimand)
         if result is None or not result.sd or result.n < 2:
             return None
-        return result if result.unit == inference.unit(hypothesis.estimands[estimand]) else None
+        return result if result.unit == inference.name_unit(hypothesis.estimands[estimand]) else None
 
     def spreads(self, hypothesis: Hypothesis, *, needed: bool) -> dict[str, Spread]:
         """Return spreads by the estimands' names, each with its 80% limits on either side.
@@ -130,7 +130,8 @@ class _Earlier:
             if (result := self.about(spec_of.estimand, hypothesis)) is not None and result.sd:
                 low, high = inference.sd_limits(result.sd, result.n)
                 source = (
-                    f"estimated from {counted(result.n, 'seed')} of {self.name}; also its lower and upper 80% limits"
+                    f"estimated from {format_count(result.n, 'seed')} of {self.name}; also its lower and "
+                    "upper 80% limits"
                 )
                 found[decision] = Spread(low, result.sd, high, source)
         if not found and needed:
@@ -149,7 +150,7 @@ class _Earlier:
             result = self.about(guard.estimand, hypothesis)
             value = None if result is None else result.estimate(hypothesis.estimands[guard.estimand].seeds)
             if result is not None and value is not None and result.sd:
-                found[name] = Truth(value, result.sd, f"estimated from {counted(result.n, 'seed')} of {self.name}")
+                found[name] = Truth(value, result.sd, f"estimated from {format_count(result.n, 'seed')} of {self.name}")
         return found
 
 
@@ -182,8 +183,8 @@ def warn_of_too_few_seeds(loaded: spec.Loaded) -> Finding | None:
     hypothesis = loaded.hypothesis
     if (point := inference.find_point_prediction(hypothesis)) is not None:
         message = (
-            f"no number of seeds confirms the prediction, {named(hypothesis.prediction.outcome)}: decision {point!r} "
-            "would have to be shown to be a single value, which data can't tell from its neighbours"
+            f"no number of seeds confirms the prediction, {quote_outcome(hypothesis.prediction.outcome)}: "
+            f"decision {point!r} would have to be shown to be a single value, which data can't tell from its neighbours"
         )
         return spec.make_warning(
             loaded, "power", ("decisions", point, "bands"), message, "give the predicted band a width"
@@ -194,9 +195,9 @@ def warn_of_too_few_seeds(loaded: spec.Loaded) -> Finding | None:
     name, best = found
     seeds = hypothesis.seeds
     message = (
-        f"{counted(seeds.number, 'seed')} would confirm the prediction, {named(hypothesis.prediction.outcome)}, with a "
-        f"chance of {chance(best)} at best: with the sd of {exact(seeds.sd or 0)} that the file assumes, decision "
-        f"{name!r} "
+        f"{format_count(seeds.number, 'seed')} would confirm the prediction, "
+        f"{quote_outcome(hypothesis.prediction.outcome)}, with a chance of {format_chance(best)} at best: with "
+        f"the sd of {format_exact(seeds.sd or 0)} that the file assumes, decision {name!r} "
         "often stays open whatever the truth is"
     )
     key = "count" if seeds.count is not None else "list"

@@ -124,7 +124,7 @@ def _train_again(
     """
     hypothesis = registered.hypothesis
     folder = session.trail.root / hypothesis.id / work
-    stages = plan.stages(planned, hypothesis.looks)
+    stages = plan.split_by_look(planned, hypothesis.looks)
     taken = [part for seeds, part in zip(hypothesis.looks, stages, strict=True) if seeds <= len(before.seeds)]
     result = join_results([train(part, equipment, folder, session)[0] for part in taken])
     # The same arrays, as was seen before, whatever files they were in here.

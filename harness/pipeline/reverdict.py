@@ -18,7 +18,7 @@ from harness.pipeline.judge import render_verdict
 from harness.pipeline.run_files import read_file, read_run
 from harness.records import Decision, Hypothesis, Measurements, Registered
 from harness.system.storage import write_atomic
-from harness.wording import exact
+from harness.wording import format_exact
 
 ROUNDING = 1e-9  # relative difference of statistics that two machines may have
 
@@ -56,7 +56,7 @@ def judge_again(name: str, trail: Ledger, *, figures: bool = False) -> Recompute
     found = read_run(trail, name)
     folder, hypothesis = found.folder, found.registered.hypothesis
     version = json.loads(read_file(folder / "verdict.json"))["v"]
-    decision = verdict.worded(hypothesis, inference.decide(hypothesis, found.measurements), version)
+    decision = verdict.word_decision(hypothesis, inference.decide(hypothesis, found.measurements), version)
     files = render_verdict(
         found.registered,
         found.measurements,
@@ -93,7 +93,7 @@ def find_other_looks(
     for look in decision.looks:
         before = entered.get(look.seeds)
         last = look.outcome != "inconclusive" or look.seeds == hypothesis.looks[-1]
-        results = hashlib.sha256(measurements.first(look.seeds).to_json().encode()).hexdigest()
+        results = hashlib.sha256(measurements.take_first(look.seeds).to_json().encode()).hexdigest()
         if (
             before is None
             or (before.outcome, before.results) != (look.outcome if last else None, results)
@@ -137,7 +137,9 @@ def analyse_sensitivity(
         remedy = f"criteria: {', '.join(known)}"
         raise UsageError(f"there is no criterion {unknown[0]!r}", where="--criterion", remedy=remedy)
     if odd := [alpha for alpha in alphas if not 0 < alpha < 0.5]:
-        raise UsageError(f"{exact(odd[0])} is no level", where="--alpha", remedy="give a number above 0 and below .5")
+        raise UsageError(
+            f"{format_exact(odd[0])} is no level", where="--alpha", remedy="give a number above 0 and below .5"
+        )
     found = read_run(trail, name)
     made = inference.sensitivity(found.registered.hypothesis, found.measurements, criteria or known, alphas)
     return Sensitivity(found.folder, found.registered, made)

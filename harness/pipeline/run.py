@@ -73,7 +73,7 @@ def run_hypothesis(file: Path, session: Session) -> Report:
             reporter.say(f"  → {line}")
         registered = read_registered(trail, attempt.run)
         trained = train_and_judge(planned, registered, equipment, attempt, session)
-        decision = verdict.worded(hypothesis, trained.decision)
+        decision = verdict.word_decision(hypothesis, trained.decision)
         results = trained.measurements.to_json().encode()
         provenance = _describe_run(_Finished(attempt, registration, trained, decision, results), equipment, session)
         # An attempt that was started with another template keeps it: the page is written again with that one too.

@@ -25,7 +25,7 @@ from harness.records import (
     Registered,
 )
 from harness.system.processes import start_server
-from harness.wording import counted
+from harness.wording import format_count
 
 if TYPE_CHECKING:
     from harness.datasets import Dataset, Images
@@ -158,13 +158,13 @@ def refuse_other_seeds(registration: Registration, loaded: spec.Loaded) -> None:
         return
     change = "adding" if now > before else "dropping"
     raise DeviationRefused(
-        f"{loaded.hypothesis.id} was registered with {counted(before, 'seed')} on {registration.claimed_time}, and the "
-        f"file now asks for {now}: {change} seeds outside the declared stopping rule is refused, because who may "
-        "choose when to stop can stop when the outcome pleases",
+        f"{loaded.hypothesis.id} was registered with {format_count(before, 'seed')} on "
+        f"{registration.claimed_time}, and the file now asks for {now}: {change} seeds outside the declared "
+        "stopping rule is refused, because who may choose when to stop can stop when the outcome pleases",
         where=str(loaded.path),
-        remedy=f"go back to {counted(before, 'seed')}; while nothing was run, harness amend FILE --reason … changes "
-        f"them; after that, to use {now}, make a fresh registration under a new id, which has fresh seeds, and declare "
-        "looks in 'stopping' if their number should depend on the data",
+        remedy=f"go back to {format_count(before, 'seed')}; while nothing was run, harness amend FILE --reason … "
+        f"changes them; after that, to use {now}, make a fresh registration under a new id, which has fresh "
+        "seeds, and declare looks in 'stopping' if their number should depend on the data",
     )
 
 

@@ -12,7 +12,7 @@ from harness.pipeline.run_steps import Equipment, collect_measurements, train
 from harness.pipeline.session import Session
 from harness.records import Decision, Measurements, Plan, Registered
 from harness.system.storage import write_atomic
-from harness.wording import counted, p_equals
+from harness.wording import format_count, format_p_equals
 
 if TYPE_CHECKING:
     from harness.training import Progress, Result
@@ -50,7 +50,7 @@ def train_and_judge(
     """
     hypothesis, trail, reporter = registered.hypothesis, session.trail, session.reporter
     looks = hypothesis.looks
-    stages = plan.stages(planned, looks)
+    stages = plan.split_by_look(planned, looks)
     results: list[Result] = []
     seconds = 0.0
     for number, (seeds, stage) in enumerate(zip(looks, stages, strict=True), 1):
@@ -74,9 +74,9 @@ def train_and_judge(
                 p=decision.looks[-1].p,
                 results=measurements,
             )
-            p = "" if decision.p is None else f" ({p_equals(decision.p)})"
+            p = "" if decision.p is None else f" ({format_p_equals(decision.p)})"
             said = f"nothing decided{p}, going on to {looks[number]}" if going_on else f"{decision.outcome}{p}"
-            reporter.say(f"look {number} of {len(looks)}, {counted(seeds, 'seed')}: {said}")
+            reporter.say(f"look {number} of {len(looks)}, {format_count(seeds, 'seed')}: {said}")
         if not going_on:
             break
     return Trained(join_results(results), seconds, measurements, decision)

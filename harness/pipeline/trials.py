@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from harness.errors import HarnessError
 from harness.ledger.durable import publish
 from harness.system.locks import Busy, Lock, sole_writer
-from harness.system.storage import cache_folder, write_atomic
+from harness.system.storage import find_cache_folder, write_atomic
 from harness.system.without import collect_notes
 
 SIGNS = "−→≥×α"
@@ -49,7 +49,7 @@ def try_trail(trail: Path) -> Iterator[Tried]:
 def try_elsewhere() -> Iterator[Tried]:
     """Try what a run does beside its trail, and can do without."""
     remedy = "set HARNESS_CACHE to a folder that you may write to"
-    if (cache := cache_folder()) is None:
+    if (cache := find_cache_folder()) is None:
         what = "there is no home folder: images are decoded again by every run, and times measured again"
         yield Tried("cache: write", "note", what, remedy)
     else:

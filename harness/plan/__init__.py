@@ -1,6 +1,6 @@
 """Planning without torch: the replicas that train together, their order, and the cost."""
 
-from harness.plan.cost import Estimate, cohort_bytes, estimate
-from harness.plan.expand import expand, stages
+from harness.plan.cost import Estimate, estimate, estimate_cohort_bytes
+from harness.plan.expand import expand, split_by_look
 
-__all__ = ["Estimate", "cohort_bytes", "estimate", "expand", "stages"]
+__all__ = ["Estimate", "estimate", "estimate_cohort_bytes", "expand", "split_by_look"]

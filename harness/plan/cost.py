@@ -66,7 +66,7 @@ def count_activations(setup: Setup, kernels: bool) -> int:
     return images * setup.dataset.features + (6 * depth + 5 if kernels else 10 * (depth + 1)) * hidden
 
 
-def cohort_bytes(cohort: Cohort, *, kernels: bool) -> int:
+def estimate_cohort_bytes(cohort: Cohort, *, kernels: bool) -> int:
     """Return the predicted peak device memory of a cohort; ``kernels`` tells whether harness's own kernels train it.
 
     The peak consists of the images as bytes and an epoch's schedule, of weights and two moments, of a step's buffers,

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 
-from harness.plan.cost import cohort_bytes, fits_no_kernels
+from harness.plan.cost import estimate_cohort_bytes, fits_no_kernels
 from harness.records import Arm, Cohort, Hypothesis, Plan, Replica
 
 USABLE_MEMORY = 0.85  # of the device's memory; the rest is for libraries and for what the memory model omits
@@ -25,7 +25,8 @@ def expand(
 ) -> Plan:
     """Plan a hypothesis: arms that differ only in rule, rates, weight decay or penalty strength share a cohort.
 
-    Seeds before and after an interim analysis never share one, as the later ones may never be trained (``stages``).
+    Seeds before and after an interim analysis never share one, as the later ones may never be trained
+    (``split_by_look``).
 
     Args:
         hypothesis: the hypothesis to train.
@@ -65,7 +66,7 @@ def expand(
     return Plan(hypothesis=hypothesis.id, registration=registration, seeds=seeds, cohorts=tuple(cohorts))
 
 
-def stages(plan: Plan, looks: tuple[int, ...]) -> tuple[Plan, ...]:
+def split_by_look(plan: Plan, looks: tuple[int, ...]) -> tuple[Plan, ...]:
     """Split a plan into one per look, with the cohorts of the seeds that the look adds to the previous one."""
     return tuple(
         plan.model_copy(update={"cohorts": tuple(c for c in plan.cohorts if first <= c.replicas[0].seed_index < last)})
@@ -117,7 +118,7 @@ def _split_to_fit(
     def build_cohort(chosen: tuple[Replica, ...]) -> Cohort:
         used = {replica.arm: arms[replica.arm] for replica in chosen}
         planned = Cohort(arms=used, replicas=chosen, memory_bytes=0)
-        return planned.model_copy(update={"memory_bytes": cohort_bytes(planned, kernels=on_kernels(planned))})
+        return planned.model_copy(update={"memory_bytes": estimate_cohort_bytes(planned, kernels=on_kernels(planned))})
 
     def split(count: int) -> Iterator[Cohort]:
         ends = [len(replicas) * part // count for part in range(count + 1)]

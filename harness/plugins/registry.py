@@ -36,7 +36,7 @@ class Plugin(BaseModel):
 
 
 @cache
-def members(family: str) -> dict[str, type[Plugin]]:
+def find_members(family: str) -> dict[str, type[Plugin]]:
     """Return all plug-ins of a family by name, built-in ones first.
 
     Raises:
@@ -120,6 +120,6 @@ class Named:
     family: str
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        kinds = tuple(members(self.family).values())
+        kinds = tuple(find_members(self.family).values())
         union = kinds[0] if len(kinds) == 1 else Annotated[Union[kinds], Field(discriminator="name")]  # noqa: UP007 (built at run time)
         return handler.generate_schema(union)

@@ -85,7 +85,7 @@ class Band(tuple[Interval, ...]):
         """
         return cls(Interval.parse(part) for part in text.split("|"))
 
-    def mirrored(self) -> Band:
+    def mirror(self) -> Band:
         """Return the numbers whose absolute value lies in the band.
 
         A statement about |θ| thereby becomes one about θ.

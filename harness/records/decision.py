@@ -26,7 +26,7 @@ class Flaw(Record):
     stand_in: Annotated[float | None, Unit("the metric's unit")] = None
     """Worst value of the metric, if that is used instead."""
 
-    def told(self, write: Callable[[float], str]) -> str:
+    def describe(self, write: Callable[[float], str]) -> str:
         """Return the flaw in words, with numbers as ``write`` formats them."""
         text = self.problem if self.value is None else f"{write(self.value)} {self.problem}"
         whose = f"{self.label}: " if self.label else ""

@@ -62,7 +62,7 @@ class DecisionSpec(Record):
         """
         if estimand.transform != "absolute_after":
             return self
-        return self.model_copy(update={"bands": {name: band.mirrored() for name, band in self.bands.items()}})
+        return self.model_copy(update={"bands": {name: band.mirror() for name, band in self.bands.items()}})
 
 
 class Combine(Record):

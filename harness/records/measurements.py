@@ -58,12 +58,12 @@ class Measurements(Record):
     replicas: tuple[ReplicaResult, ...]
     """Measurements of every arm and seed."""
 
-    def first(self, seeds: int) -> Measurements:
+    def take_first(self, seeds: int) -> Measurements:
         """Return the measurements as they were when only the first ``seeds`` seeds had been trained."""
         kept = tuple(result for result in self.replicas if result.seed_index < seeds)
         return self.model_copy(update={"seeds": self.seeds[:seeds], "replicas": kept})
 
-    def replica(self, arm: str, seed_index: int) -> ReplicaResult:
+    def find_replica(self, arm: str, seed_index: int) -> ReplicaResult:
         """Return the replica of an arm and a seed.
 
         Raises:

@@ -9,7 +9,7 @@ from harness.records import Arm, Estimand
 from harness.spec.draft import Draft
 from harness.spec.forms import join_names
 from harness.spec.tree import Path, Problem
-from harness.wording import counted, exact, level
+from harness.wording import format_count, format_exact, format_level
 
 
 def check_estimands(draft: Draft) -> Iterator[Problem]:
@@ -95,11 +95,11 @@ def check_guards(draft: Draft) -> Iterator[Problem]:
         low, high = estimand.domain
         if guard.above is not None and guard.above >= high:
             yield Problem(
-                (*path, "above"), f"{guard.estimand} is never above {exact(guard.above)}: the guard can't hold"
+                (*path, "above"), f"{guard.estimand} is never above {format_exact(guard.above)}: the guard can't hold"
             )
         if guard.below is not None and guard.below <= low:
             yield Problem(
-                (*path, "below"), f"{guard.estimand} is never below {exact(guard.below)}: the guard can't hold"
+                (*path, "below"), f"{guard.estimand} is never below {format_exact(guard.below)}: the guard can't hold"
             )
         if draft.seeds is None:
             continue
@@ -107,9 +107,13 @@ def check_guards(draft: Draft) -> Iterator[Problem]:
         number = draft.seeds.number
         looks = len(draft.stopping.numbers(number))
         alpha = guard.alpha / looks
-        at = level(alpha) if looks == 1 else f"{level(alpha)}, {level(guard.alpha)} over {looks} looks"
+        at = (
+            format_level(alpha)
+            if looks == 1
+            else f"{format_level(alpha)}, {format_level(guard.alpha)} over {looks} looks"
+        )
         fewest = criterion.smallest_n(alpha)
         if number < fewest:
             of = test if estimand.pairing == "unpaired" else f"the {test} of the {estimand.seeds}"
-            message = f"{counted(number, 'seed')} can't verify guard {name!r}: {of} needs {fewest} at alpha {at}"
-            yield Problem(path, message, f"register {counted(fewest, 'seed')} or more", on_key=True)
+            message = f"{format_count(number, 'seed')} can't verify guard {name!r}: {of} needs {fewest} at alpha {at}"
+            yield Problem(path, message, f"register {format_count(fewest, 'seed')} or more", on_key=True)

@@ -12,14 +12,14 @@ from typing import Any
 from harness.criteria import Criterion
 from harness.errors import UsageError
 from harness.plugins.fields import read_declarations, read_docstring
-from harness.plugins.registry import FAMILIES, Plugin, members
+from harness.plugins.registry import FAMILIES, Plugin, find_members
 from harness.records import Hypothesis
 from harness.spec import arms
 from harness.spec.checks import CHECKS
 from harness.spec.forms import suggest
 from harness.spec.scalars import Surprising, resolve
 from harness.spec.schema import Json, make_model_schema, make_schema
-from harness.wording import exact, level
+from harness.wording import format_exact, format_level
 
 NOUNS = {"datasets": "data set", "penalties": "penalty", "criteria": "criterion"}
 """Family → noun for its members, if that is not the family's name without its s."""
@@ -68,7 +68,9 @@ def explain(name: str) -> list[Explanation]:
     found = []
     for family in FAMILIES:
         found += [
-            _explain_plugin(family, kind) for key, kind in members(family).items() if name in (key, f"{family}.{key}")
+            _explain_plugin(family, kind)
+            for key, kind in find_members(family).items()
+            if name in (key, f"{family}.{key}")
         ]
     found += [_explain_option(path, part) for path, part in _walk_options() if _matches(name, path)]
     if name in CHECKS:
@@ -82,7 +84,7 @@ def explain(name: str) -> list[Explanation]:
 
 def list_names() -> dict[str, str]:
     """Return every name that can be explained → its kind."""
-    plugins = {key: NOUNS.get(family, family[:-1]) for family in FAMILIES for key in members(family)}
+    plugins = {key: NOUNS.get(family, family[:-1]) for family in FAMILIES for key in find_members(family)}
     options = {path: "option" for path, _ in _walk_options()}
     return {**plugins, **options, **{name: "check" for name in CHECKS if name not in options}}
 
@@ -114,7 +116,7 @@ def _explain_plugin(family: str, kind: type[Plugin]) -> Explanation:
 
 def _describe_fewest_seeds(kind: type[Criterion]) -> tuple[str, str, str]:
     criterion = kind.model_validate({"name": make_model_schema(kind)["properties"]["name"]["const"]})
-    found = ", ".join(f"{criterion.smallest_n(alpha)} at α = {level(alpha)}" for alpha in (0.05, 0.025, 0.01))
+    found = ", ".join(f"{criterion.smallest_n(alpha)} at α = {format_level(alpha)}" for alpha in (0.05, 0.025, 0.01))
     return (
         "smallest n",
         found,
@@ -166,7 +168,7 @@ def _walk_options() -> Iterator[tuple[str, _Part]]:
     The setup of an arm is that of the file and is not traversed again.
     """
     whole = make_schema(Hypothesis)
-    plugins = {name for family in FAMILIES for name in members(family)}
+    plugins = {name for family in FAMILIES for name in find_members(family)}
     parts: Json = {**whole["$defs"]}
     matrix = parts["ArmWithMatrix"]["properties"]["matrix"]
     parts["Arm"] = {**parts["Arm"], "properties": {**parts["Arm"]["properties"], "matrix": matrix}}
@@ -233,7 +235,7 @@ def _describe_values(field: Json, parts: Json) -> str:
     words = {"integer": "a whole number", "number": "a number", "string": "a string", "object": "a mapping"}
     words |= {"boolean": "true or false", "null": "null"}
     limits = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
-    bounds = [f"{limit} {exact(field[key])}" for key, limit in limits.items() if key in field]
+    bounds = [f"{limit} {format_exact(field[key])}" for key, limit in limits.items() if key in field]
     return " ".join([words.get(str(field.get("type")), "anything"), ", ".join(bounds)]).strip()
 
 

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from harness.records import Record
 from harness.spec.keys import find_known_keys
 from harness.spec.tree import MAX_FINDINGS, Node, Path, Problem
-from harness.wording import exact
+from harness.wording import format_exact
 
 R = TypeVar("R", bound=Record)
 
@@ -108,7 +108,7 @@ def _describe_error(kind: type[Record], root: Node, detail: ErrorDetails) -> Ite
         yield Problem(path, f"{key} must be {WANTED[of]}, is {_show(node.value)}", _suggest_type(of, key, node))
     elif of in RANGE:
         limit, words = RANGE[of]
-        yield Problem(path, f"{key} must be {words} {exact(context[limit])}, is {_show(node.value)}")
+        yield Problem(path, f"{key} must be {words} {format_exact(context[limit])}, is {_show(node.value)}")
     elif of in ("too_short", "too_long"):
         limit = context["min_length"] if of == "too_short" else context["max_length"]
         words = "at least" if of == "too_short" else "at most"

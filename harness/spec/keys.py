@@ -8,7 +8,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from harness.plugins.fields import read_descriptions
-from harness.plugins.registry import Named, members
+from harness.plugins.registry import Named, find_members
 from harness.records import Record
 from harness.spec.tree import Node, Path
 
@@ -34,7 +34,7 @@ def _resolve(annotation: Any, node: Node | None) -> Any:
         for extra in extras:
             if isinstance(extra, Named):
                 name = node.get("name") if node is not None else None
-                return members(extra.family).get(str(name.value)) if name is not None else None
+                return find_members(extra.family).get(str(name.value)) if name is not None else None
         return _resolve(inner, node)
     if get_origin(annotation) in (Union, UnionType):
         kept = [kind for kind in get_args(annotation) if kind is not type(None)]

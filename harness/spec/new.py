@@ -12,14 +12,14 @@ import textwrap
 from dataclasses import dataclass
 
 from harness.errors import InvalidHypothesis, UsageError
-from harness.plugins.registry import Plugin, members
+from harness.plugins.registry import Plugin, find_members
 from harness.records import Setup
 from harness.records.bands import write_shortest
 from harness.spec import yaml
 from harness.spec.explain import write_example, write_scalar
 from harness.spec.files import parse
 from harness.spec.forms import suggest
-from harness.wording import exact
+from harness.wording import format_exact
 
 PROBE = 256
 
@@ -72,7 +72,7 @@ def write_draft(answers: Answers, schema: str | None = None) -> str:
     ]
     if not 0 < answers.margin < math.inf:
         raise UsageError(
-            f"{exact(answers.margin)} is not a valid margin",
+            f"{format_exact(answers.margin)} is not a valid margin",
             where="--margin",
             remedy="give the smallest difference that matters, a number above 0",
         )
@@ -159,7 +159,7 @@ def _require_valid(text: str, name: str) -> str:
 
 
 def _choose(family: str, name: str) -> type[Plugin]:
-    known = members(family)
+    known = find_members(family)
     if name not in known:
         noun = f"member of {family}"
         raise UsageError(f"no {noun} is called {name!r}{suggest(name, known)}", remedy=f"known: {', '.join(known)}")

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from harness.plugins.registry import members
+from harness.plugins.registry import find_members
 from harness.records import Claims, DecisionSpec, Estimand, Hypothesis
 from harness.spec.bands import check_bands
 from harness.spec.combine import check_combination
@@ -55,7 +55,7 @@ def _check_version(draft: Draft) -> Iterator[Problem]:
 def _check_arms(draft: Draft) -> Iterator[Problem]:
     for name, arm in draft.arms.items():
         path, setup = ("arms", name), arm.setup
-        known = members("metrics")
+        known = find_members("metrics")
         for position, metric in enumerate(setup.evaluation.metrics):
             if metric not in known:
                 message = f"no metric is called {metric!r}{suggest(metric, known)}"

@@ -17,7 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from harness.plugins.fields import read_descriptions, read_docstring
-from harness.plugins.registry import members
+from harness.plugins.registry import find_members
 from harness.records import (
     RESERVED_OUTCOMES,
     Arm,
@@ -138,7 +138,7 @@ def _adapt_estimand(made: Json) -> None:
     _require_one("arm", "contrast")(made)
     fields = made["properties"]
     metric, contrast = fields["metric"], fields["contrast"]
-    names = list(members("metrics"))
+    names = list(find_members("metrics"))
     fields["metric"] = {
         "description": metric.pop("description", ""),
         "examples": names[:1],
@@ -149,7 +149,7 @@ def _adapt_estimand(made: Json) -> None:
 
 
 def _adapt_evaluation(made: Json) -> None:
-    made["properties"]["metrics"]["items"] = {"enum": list(members("metrics"))}
+    made["properties"]["metrics"]["items"] = {"enum": list(find_members("metrics"))}
 
 
 def _adapt_hypothesis(made: Json) -> None:

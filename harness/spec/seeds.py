@@ -9,11 +9,11 @@ from pydantic import ValidationError
 
 from harness.criteria import NEVER, Criterion
 from harness.domain.partition import find_atoms
-from harness.plugins.registry import members
+from harness.plugins.registry import find_members
 from harness.records import DecisionSpec, Estimand
 from harness.spec.draft import Draft
 from harness.spec.tree import Problem
-from harness.wording import counted, level
+from harness.wording import format_count, format_level
 
 MAX_REPLICAS = 20_000
 """Maximum number of replicas: far beyond practice, while a plan still takes only seconds."""
@@ -29,7 +29,7 @@ def check_seeds(draft: Draft) -> Iterator[Problem]:
         return
     number = draft.seeds.number
     if (replicas := number * len(draft.names("arms"))) > MAX_REPLICAS:
-        message = f"{replicas:,} replicas: {counted(number, 'seed')} of {len(draft.names('arms')):,} arms"
+        message = f"{replicas:,} replicas: {format_count(number, 'seed')} of {len(draft.names('arms')):,} arms"
         yield Problem(("seeds",), message, f"at most {MAX_REPLICAS:,} are allowed", on_key=True)
     parts = 1
     if draft.combine is not None and draft.combine.rule != "all":
@@ -45,12 +45,12 @@ def check_seeds(draft: Draft) -> Iterator[Problem]:
         first.append((*min(needs), name))
         if number >= fewest:
             continue
-        start = f"{counted(number, 'seed')} can't decide {name!r}: criterion {criterion.name}"
+        start = f"{format_count(number, 'seed')} can't decide {name!r}: criterion {criterion.name}"
         if fewest == NEVER:
-            message = f"{start} can't test at level {level(own)}, whatever the number of seeds"
+            message = f"{start} can't test at level {format_level(own)}, whatever the number of seeds"
         else:
-            message = f"{start} needs {fewest} at level {level(own)}"
-        remedies = [f"register {counted(fewest, 'seed')} or more"] if fewest < NEVER else []
+            message = f"{start} needs {fewest} at level {format_level(own)}"
+        remedies = [f"register {format_count(fewest, 'seed')} or more"] if fewest < NEVER else []
         if able := list(
             _find_able(decision, estimand, criterion.alpha / parts, number, draft.stopping.kind == "anytime")
         ):
@@ -61,9 +61,9 @@ def check_seeds(draft: Draft) -> Iterator[Problem]:
         yield Problem(("seeds", key), message, ", or ".join(remedies))
     if draft.stopping.at and first and draft.stopping.at[0] < min(first)[0] <= number:
         fewest, own, name = min(first)
-        message = f"nothing can be decided at {counted(draft.stopping.at[0], 'seed')}: {name!r} needs {fewest} to "
-        message += f"exclude anything at level {level(own)}"
-        yield Problem(("stopping", "at", 0), message, f"look first at {counted(fewest, 'seed')} or more")
+        message = f"nothing can be decided at {format_count(draft.stopping.at[0], 'seed')}: {name!r} needs {fewest} to "
+        message += f"exclude anything at level {format_level(own)}"
+        yield Problem(("stopping", "at", 0), message, f"look first at {format_count(fewest, 'seed')} or more")
 
 
 def _find_needs(
@@ -79,7 +79,7 @@ def _find_needs(
 def _find_able(decision: DecisionSpec, estimand: Estimand, alpha: float, number: int, anytime: bool) -> Iterator[str]:
     """Yield other criteria of the same kind that could decide with so many seeds."""
     asked = decision.criterion
-    for name, kind in members("criteria").items():
+    for name, kind in find_members("criteria").items():
         try:
             other = kind.model_validate({"name": name})
         except ValidationError:
@@ -106,7 +106,7 @@ def check_stopping(draft: Draft) -> Iterator[Problem]:
                 test = decision.criterion.name
                 message = f"criterion {test} can't be judged at any number of seeds: looking repeatedly, it would "
                 message += "decide wrongly more often than its α says"
-                valid = [known for known, kind in members("criteria").items() if getattr(kind, "anytime", False)]
+                valid = [known for known, kind in find_members("criteria").items() if getattr(kind, "anytime", False)]
                 remedy = f"use an anytime-valid criterion ({', '.join(valid)}), or planned looks: "
                 yield Problem(("decisions", name, "criterion"), message, f"{remedy}{{kind: looks, at: […]}}")
     if stopping.kind == "fixed":
@@ -122,5 +122,5 @@ def check_stopping(draft: Draft) -> Iterator[Problem]:
     if draft.seeds is not None and stopping.at[-1] != draft.seeds.number:
         number = draft.seeds.number
         registered = f"{number} {'is' if number == 1 else 'are'} registered"
-        message = f"the last look is at {counted(stopping.at[-1], 'seed')}, but {registered}"
+        message = f"the last look is at {format_count(stopping.at[-1], 'seed')}, but {registered}"
         yield Problem(("stopping", "at", len(stopping.at) - 1), message, "end at the number registered")

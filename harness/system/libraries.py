@@ -19,7 +19,7 @@ MAX_MESSAGE_LENGTH = 300
 """Maximum number of characters of a library's message that are passed on; some list every value they would accept."""
 
 
-def unloadable(error: BaseException, variables: Mapping[str, str] = os.environ) -> UsageError | None:
+def explain_load_failure(error: BaseException, variables: Mapping[str, str] = os.environ) -> UsageError | None:
     """Return the message for an error that was raised while a library was loaded; None for any other error."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     own = max((at for at, frame in enumerate(frames) if _find_package(frame) == OWN), default=-1)

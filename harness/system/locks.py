@@ -22,7 +22,7 @@ from shutil import rmtree
 from typing import TYPE_CHECKING
 
 from harness.errors import StorageFailed
-from harness.system.storage import storage_failed
+from harness.system.storage import build_storage_error
 from harness.system.without import do_without
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Lock:
             self._take_stand_in()
         except OSError as error:
             if error.errno not in NO_LOCKS:
-                raise storage_failed(self.path, error) from error
+                raise build_storage_error(self.path, error) from error
             self._take_stand_in()
 
     def _give_back(self) -> None:
@@ -115,7 +115,7 @@ class Lock:
                     raise self._build_busy(who or "another process")
                 time.sleep(POLL_SECONDS)
         except OSError as error:
-            raise storage_failed(self.path, error) from error
+            raise build_storage_error(self.path, error) from error
 
     def _try_stand_in(self) -> bool:
         """Rename a folder that names this process into place; it replaces no other's, because none of them is empty."""
@@ -312,7 +312,7 @@ def sole_writer(folder: Path, seconds: float | None = None) -> Iterator[int | No
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise storage_failed(folder, error) from error
+        raise build_storage_error(folder, error) from error
     try:
         last = time.monotonic() + (END_SECONDS if seconds is None else seconds)
         locked = False
@@ -325,7 +325,7 @@ def sole_writer(folder: Path, seconds: float | None = None) -> Iterator[int | No
                     do_without(NOTE)
                     break
                 if error.errno not in (errno.EAGAIN, errno.EACCES):
-                    raise storage_failed(folder, error) from error
+                    raise build_storage_error(folder, error) from error
                 if time.monotonic() > last:
                     raise Busy(
                         "another process is still writing into this folder",

@@ -14,7 +14,7 @@ LARGEST = 2**16
 PIECE = 2**12
 
 
-def fetched(url: str, largest: int = LARGEST, seconds: float = SECONDS) -> bytes:
+def fetch(url: str, largest: int = LARGEST, seconds: float = SECONDS) -> bytes:
     """Return what an http(s) address answers.
 
     Raises:

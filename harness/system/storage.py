@@ -19,7 +19,7 @@ NO_LINKS = UNSUPPORTED | {errno.EPERM, errno.EACCES, errno.EMLINK, errno.EXDEV}
 """Errors of a file system without hard links, such as that of a memory card."""
 
 
-def cache_folder() -> Path | None:
+def find_cache_folder() -> Path | None:
     """Return ``HARNESS_CACHE``, else the user's cache folder for harness; None if the home folder is unknown."""
     chosen = os.environ.get("HARNESS_CACHE")
     if chosen:
@@ -33,9 +33,9 @@ def cache_folder() -> Path | None:
     return found if found.is_absolute() else None  # older versions of platformdirs keep a ~
 
 
-def working_folder(name: str) -> Path:
+def find_working_folder(name: str) -> Path:
     """Return a folder below the cache for a compiler, or this process's own where the cache is not writable."""
-    folder = cache_folder()
+    folder = find_cache_folder()
     if folder is not None:
         with suppress(OSError):
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -53,12 +53,12 @@ def write_atomic(path: Path, *parts: bytes | memoryview) -> None:
     Raises:
         StorageFailed: the disk is full or permission is missing. Nothing is left behind, and an older file stays.
     """
-    with written_beside(path, 0o644, *parts) as temporary:
+    with write_beside(path, 0o644, *parts) as temporary:
         temporary.replace(path)
 
 
 @contextmanager
-def written_beside(path: Path, mode: int, *parts: bytes | memoryview) -> Iterator[Path]:
+def write_beside(path: Path, mode: int, *parts: bytes | memoryview) -> Iterator[Path]:
     """Yield a temporary file of ``parts`` beside ``path``, already on disk; the body gives it its final name.
 
     Afterwards the folder's entries are made durable, and what is left of the temporary file is removed.
@@ -78,7 +78,7 @@ def written_beside(path: Path, mode: int, *parts: bytes | memoryview) -> Iterato
         yield temporary
         sync_folder(path.parent)
     except OSError as error:
-        raise storage_failed(path, error) from error
+        raise build_storage_error(path, error) from error
     finally:
         with suppress(OSError):  # it was renamed, or the folder itself is unusable
             temporary.unlink()
@@ -131,7 +131,7 @@ def _sync(descriptor: int, path: Path) -> None:
         )
 
 
-def storage_failed(path: Path, error: OSError) -> StorageFailed:
+def build_storage_error(path: Path, error: OSError) -> StorageFailed:
     """Return the error for a file that could not be written."""
     if error.errno in FULL:
         return StorageFailed(

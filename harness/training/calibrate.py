@@ -14,7 +14,7 @@ import torch
 from harness.datasets import Images
 from harness.errors import StorageFailed
 from harness.records import Cohort, Plan
-from harness.system.storage import cache_folder, write_atomic
+from harness.system.storage import find_cache_folder, write_atomic
 from harness.system.without import do_without
 from harness.training.device import Device, use_one_thread
 from harness.training.program import build_program
@@ -86,7 +86,7 @@ def compute_timing_key(cohort: Cohort) -> str:
 
 def find_times_file(device: Device) -> Path | None:
     """Return the file of this device's times under the current training code; None if there is no cache folder."""
-    if (folder := cache_folder()) is None:
+    if (folder := find_cache_folder()) is None:
         return None
     code = hashlib.sha256()
     for path in sorted(file for part in ("training", "batched") for file in (SOURCES / part).rglob("*.py")):

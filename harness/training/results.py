@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from harness.metrics import Metric
-from harness.plugins.registry import members
+from harness.plugins.registry import find_members
 from harness.records import ReplicaResult, Series, Setup
 from harness.system.storage import write_atomic
 from harness.training.checkpoint import serialise
@@ -22,7 +22,7 @@ from harness.training.program import Program
 
 def select_metrics(setup: Setup) -> list[Metric]:
     """Return the metrics that the setup names."""
-    kinds = members("metrics")
+    kinds = find_members("metrics")
     return [cast("Metric", kinds[name](name=name)) for name in setup.evaluation.metrics]
 
 

@@ -4,6 +4,6 @@ from harness.verdict import power
 from harness.verdict.assemble import Form, draw, render
 from harness.verdict.canvas import try_drawing
 from harness.verdict.page import default_templates
-from harness.verdict.worded import VERSION, worded
+from harness.verdict.worded import VERSION, word_decision
 
-__all__ = ["VERSION", "Form", "default_templates", "draw", "power", "render", "try_drawing", "worded"]
+__all__ = ["VERSION", "Form", "default_templates", "draw", "power", "render", "try_drawing", "word_decision"]

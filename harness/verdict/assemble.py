@@ -21,13 +21,13 @@ from harness.records import (
 )
 from harness.records.base import write_canonical
 from harness.verdict import series, tables
-from harness.verdict.bands import band_figure, find_estimate, strip
+from harness.verdict.bands import draw_bands, find_estimate, strip
 from harness.verdict.canvas import CannotDraw, Drawing
 from harness.verdict.page import default_templates, fill
-from harness.verdict.profiles import curve_figure, layer_figure
-from harness.verdict.text import Markdown, escape, together, unpadded, with_unit
+from harness.verdict.profiles import draw_curves, draw_layers
+from harness.verdict.text import Markdown, append_unit, escape, format_together, shorten_exponents
 from harness.verdict.worded import FORM_OF_TODAY, VERSION
-from harness.wording import told_plainly
+from harness.wording import describe_without_log
 
 CURVES, LAYERS = "learning-curves", "-layers"
 LATER: Mapping[int, Mapping[str, Mapping[str, IncEx | bool]]] = {
@@ -146,7 +146,7 @@ def _build_context(
         "effects": {outcome: tables.describe_effects(moved) for outcome, moved in consequences.items()},
         "exploratory": [_estimate_row(result) for result in decision.exploratory],
         "exploratory_plainly": [
-            _plainly(result, hypothesis.exploratory.get(result.name), result.mean, result.interval95)
+            _describe_plainly(result, hypothesis.exploratory.get(result.name), result.mean, result.interval95)
             for result in decision.exploratory
         ],
         "guards": [_guard_row(guard.estimand, guard.threshold) for guard in decision.guards],
@@ -161,7 +161,7 @@ def _build_context(
         "distinct_weights": len({replica.weights_sha256 for replica in measurements.replicas}),
     }
     if not before:
-        context |= {key: unpadded(context[key]) for key in NUMBERS}
+        context |= {key: shorten_exponents(context[key]) for key in NUMBERS}
     return context
 
 
@@ -169,17 +169,17 @@ def _build_view(part: BandDecision, hypothesis: Hypothesis, shown: Mapping[str, 
     spec = hypothesis.decisions[part.name]
     summary = hypothesis.estimands[spec.estimand].seeds
     estimate = find_estimate(part.estimand, summary)
-    texts = together([estimate, *(part.interval or ())], spec.cuts) if estimate is not None else []
+    texts = format_together([estimate, *(part.interval or ())], spec.cuts) if estimate is not None else []
     unit = part.estimand.unit
     return DecisionView(
         record=part,
-        estimate=with_unit(texts[0], unit) if texts else None,
+        estimate=append_unit(texts[0], unit) if texts else None,
         summary=summary,
-        interval=with_unit(f"{texts[1]} to {texts[2]}", unit) if len(texts) == 3 else None,
+        interval=append_unit(f"{texts[1]} to {texts[2]}", unit) if len(texts) == 3 else None,
         strip=strip(part, spec, estimate),
         figure=shown.get(_file(part.name)),
-        plainly=_plainly(part.estimand, hypothesis.estimands[spec.estimand], estimate, part.interval),
-        effect=_effect(part),
+        plainly=_describe_plainly(part.estimand, hypothesis.estimands[spec.estimand], estimate, part.interval),
+        effect=_format_effect(part),
     )
 
 
@@ -203,12 +203,12 @@ def list_drawings(hypothesis: Hypothesis, measurements: Measurements, decision: 
     for part in decision.decisions:
         spec = hypothesis.decisions[part.name]
         estimate = find_estimate(part.estimand, hypothesis.estimands[spec.estimand].seeds)
-        found[part.name] = band_figure(part, spec, estimate, pilot=measurements.pilot)
+        found[part.name] = draw_bands(part, spec, estimate, pilot=measurements.pilot)
     # A decision's name has no hyphen, so that these names are free.
-    found[CURVES] = curve_figure(hypothesis, measurements)
+    found[CURVES] = draw_curves(hypothesis, measurements)
     for name in series.list_metrics(measurements):
         if series.find_metric(name).layered:
-            found[f"{name}{LAYERS}"] = layer_figure(hypothesis, measurements, name)
+            found[f"{name}{LAYERS}"] = draw_layers(hypothesis, measurements, name)
     return {_file(name): drawing for name, drawing in found.items() if drawing is not None}
 
 
@@ -221,24 +221,24 @@ def _estimate_row(result: EstimandResult) -> tuple[str, Markdown, Markdown, str]
     dash = Markdown("–")
     if result.mean is None:
         return result.title, dash, dash, str(result.n)
-    texts = together([result.mean, *(result.interval95 or ())])
-    interval = with_unit(f"{texts[1]} to {texts[2]}", result.unit) if len(texts) == 3 else dash
-    return result.title, with_unit(texts[0], result.unit), interval, str(result.n)
+    texts = format_together([result.mean, *(result.interval95 or ())])
+    interval = append_unit(f"{texts[1]} to {texts[2]}", result.unit) if len(texts) == 3 else dash
+    return result.title, append_unit(texts[0], result.unit), interval, str(result.n)
 
 
-def _plainly(
+def _describe_plainly(
     result: EstimandResult, spec: Estimand | None, value: float | None, interval: tuple[float, float] | None
 ) -> str | None:
     """Return the meaning of ``value``, the estimate or mean over seeds, without its logarithm; None if it has none."""
     if value is None or spec is None or spec.transform != "log10":
         return None
-    return told_plainly(value, interval, ratio=spec.contrast is not None, mean=value == result.mean)
+    return describe_without_log(value, interval, ratio=spec.contrast is not None, mean=value == result.mean)
 
 
-def _effect(decision: BandDecision) -> Markdown | None:
+def _format_effect(decision: BandDecision) -> Markdown | None:
     if decision.effect_size is None:
         return None
-    texts = together([decision.effect_size.value, *decision.effect_size.interval95])
+    texts = format_together([decision.effect_size.value, *decision.effect_size.interval95])
     return Markdown(f"{texts[0]}, 95% interval {texts[1]} to {texts[2]}")
 
 
@@ -246,7 +246,7 @@ def _guard_row(result: EstimandResult, threshold: float) -> Markdown:
     """Return the guard's median over seeds, with enough digits to lie on the right side of its threshold."""
     if result.median is None:
         return escape("not measured")
-    return with_unit(together([result.median], [threshold])[0], result.unit)
+    return append_unit(format_together([result.median], [threshold])[0], result.unit)
 
 
 def _as_json(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from harness.criteria import Target
 from harness.records import BandDecision, DecisionSpec, EstimandResult, Interval
 from harness.verdict.canvas import MUTED, TEXT, TINTS, Drawing, place, shorten, svg
-from harness.verdict.text import exact, together
-from harness.wording import counted, number
+from harness.verdict.text import format_exact, format_together
+from harness.wording import format_count, format_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,11 +33,11 @@ def find_estimate(result: EstimandResult, summary: Target) -> float | None:
 
 def strip(decision: BandDecision, spec: DecisionSpec, estimate: float | None) -> str:
     """Return cuts, bands and interval from left to right: ``low |5| high [29.2 *30.6* 32.0]``."""
-    marks: list[tuple[float, int, str]] = [(cut, 0, f"|{exact(cut)}|") for cut in spec.cuts]
+    marks: list[tuple[float, int, str]] = [(cut, 0, f"|{format_exact(cut)}|") for cut in spec.cuts]
     marks += [(part.lower if part.lower is not None else float("-inf"), 1, name) for name, part in list_regions(spec)]
     if estimate is not None:
         ends = decision.interval or ()
-        texts = together([estimate, *ends], spec.cuts)
+        texts = format_together([estimate, *ends], spec.cuts)
         marks.append((estimate, 3, f"*{texts[0]}*"))
         if decision.interval is not None:
             marks += [(decision.interval[0], 2, f"[{texts[1]}"), (decision.interval[1], 4, f"{texts[2]}]")]
@@ -60,7 +60,7 @@ def choose_range(points: Sequence[float], cuts: Sequence[float]) -> tuple[float,
     return low - pad, high + pad
 
 
-def band_figure(decision: BandDecision, spec: DecisionSpec, estimate: float | None, *, pilot: bool) -> Drawing | None:
+def draw_bands(decision: BandDecision, spec: DecisionSpec, estimate: float | None, *, pilot: bool) -> Drawing | None:
     """Return per-seed points, estimate and interval over the bands; None if nothing is finite."""
     values = sorted(seed.value for seed in decision.estimand.values if seed.value is not None)
     if not values or estimate is None:
@@ -84,7 +84,7 @@ def band_figure(decision: BandDecision, spec: DecisionSpec, estimate: float | No
         missing = f"; {len(values)} of {len(result.values)} seeds" if len(values) < len(result.values) else ""
         axes.set_xlabel(shorten(result.title, 100) + (f" ({result.unit})" if result.unit else "") + missing)
 
-    return Drawing(partial(svg, 2.65, draw, pilot=pilot), *_alts(decision, spec, estimate))
+    return Drawing(partial(svg, 2.65, draw, pilot=pilot), *_describe_figure(decision, spec, estimate))
 
 
 def _draw_bands(axes: Axes, decision: BandDecision, spec: DecisionSpec, pilot: bool) -> None:
@@ -102,12 +102,15 @@ def _draw_bands(axes: Axes, decision: BandDecision, spec: DecisionSpec, pilot: b
             axes.text((left + right) / 2, 0.93, name, ha="center", va="center", fontweight=bold)
         else:
             unlabelled.append(name)
-    beyond = ((_beyond(spec, low, left=True), 0.004, "left"), (_beyond(spec, high, left=False), 0.996, "right"))
+    beyond = (
+        (_describe_beyond(spec, low, left=True), 0.004, "left"),
+        (_describe_beyond(spec, high, left=False), 0.996, "right"),
+    )
     bottom = 0.11 if any(text for text, _, _ in beyond) else 0.0
     for cut in spec.cuts:
         if low < cut < high:
             axes.axvline(cut, ymin=bottom, ymax=0.86, color=MUTED, linewidth=0.8, linestyle=(0, (4, 2)))
-            axes.text(cut, 1.02, exact(cut), ha="center", va="bottom", color=MUTED, fontsize=8)
+            axes.text(cut, 1.02, format_exact(cut), ha="center", va="bottom", color=MUTED, fontsize=8)
     if unlabelled:
         from matplotlib.patches import Patch
 
@@ -119,7 +122,7 @@ def _draw_bands(axes: Axes, decision: BandDecision, spec: DecisionSpec, pilot: b
             axes.text(x, 0.02, text, ha=side, va="bottom", fontsize=8, color=MUTED, transform=axes.transAxes)
 
 
-def _beyond(spec: DecisionSpec, edge: float, *, left: bool) -> str:
+def _describe_beyond(spec: DecisionSpec, edge: float, *, left: bool) -> str:
     """Return the bands and cuts out of view: ``← partial begins at 25, artifact at 5``."""
     if left:
         hidden = [(name, part.upper) for name, part in reversed(list_regions(spec)) if part.upper is not None]
@@ -128,7 +131,7 @@ def _beyond(spec: DecisionSpec, edge: float, *, left: bool) -> str:
         hidden = [
             (name, part.lower) for name, part in list_regions(spec) if part.lower is not None and part.lower > edge
         ]
-    words = [f"{name} {'begins ' * (index == 0)}at {exact(end)}" for index, (name, end) in enumerate(hidden)]
+    words = [f"{name} {'begins ' * (index == 0)}at {format_exact(end)}" for index, (name, end) in enumerate(hidden)]
     if not words:
         return ""
     return f"← {', '.join(words)}" if left else f"{', '.join(words)} →"
@@ -165,16 +168,16 @@ def _draw_interval(
     if decision.interval is not None:
         axes.plot(decision.interval, [0.6, 0.6], color=TEXT, linewidth=4.5, solid_capstyle="butt")
     axes.plot([estimate], [0.6], "D", color="white", markeredgecolor=TEXT, markeredgewidth=1.4, markersize=7)
-    text = str(together([estimate, *(decision.interval or ())], spec.cuts)[0])
+    text = str(format_together([estimate, *(decision.interval or ())], spec.cuts)[0])
     halo = [withStroke(linewidth=4, foreground="white")]  # keeps a boundary from crossing the digits
     axes.annotate(
         text, (estimate, 0.6), (0, 8), textcoords="offset points", ha="center", fontweight="bold", path_effects=halo,
     )  # fmt: skip
 
 
-def _alts(decision: BandDecision, spec: DecisionSpec, estimate: float) -> tuple[str, str]:
+def _describe_figure(decision: BandDecision, spec: DecisionSpec, estimate: float) -> tuple[str, str]:
     """Return the figure's description, in the current form and in that of pages of form 1 or 2."""
-    texts = together([estimate, *(decision.interval or ())], spec.cuts)
+    texts = format_together([estimate, *(decision.interval or ())], spec.cuts)
     bands = "; ".join(f"{name} {band}" for name, band in spec.bands.items())
     level = 100 * decision.interval_level
 
@@ -183,4 +186,4 @@ def _alts(decision: BandDecision, spec: DecisionSpec, estimate: float) -> tuple[
         return f"{seeds}, estimate {texts[0]}{interval}, over the bands {bands}"
 
     seeds = decision.estimand.n
-    return told(counted(seeds, "seed"), number(level)), told(f"{seeds} seeds", f"{level:g}")
+    return told(format_count(seeds, "seed"), format_number(level)), told(f"{seeds} seeds", f"{level:g}")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.errors import HarnessError
-from harness.verdict.text import number, one_line
+from harness.verdict.text import format_number, join_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -172,7 +172,7 @@ def place(figure: Figure, left: float, top: float, width: float, height: float) 
 
 def shorten(label: str, length: int = 44) -> str:
     """Return a label on one line, cut to ``length`` characters."""
-    label = one_line(label)
+    label = join_lines(label)
     return label if len(label) <= length else f"{label[: length - 1].rstrip()}…"
 
 
@@ -216,7 +216,7 @@ def log_ticks(axis: Axis, low: float, high: float) -> None:
 
     few = high < 1e3 * low
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=7))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: str(number(value)) if few else _power(value)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: str(format_number(value)) if few else _power(value)))
     axis.set_minor_locator(NullLocator())
 
 

@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING
 from harness.records import Band, DecisionPower, PowerReport
 from harness.verdict.canvas import LINES, MUTED, TEXT, TINTS, WIDTH, place, shorten, svg
 from harness.verdict.tables import Table
-from harness.verdict.text import Markdown, chance, escape, with_unit
-from harness.wording import counted, exact, level, listing, named, number, unpadded
+from harness.verdict.text import Markdown, append_unit, escape, format_chance
+from harness.wording import (
+    format_count,
+    format_exact,
+    format_level,
+    format_number,
+    join_words,
+    quote_outcome,
+    shorten_exponents,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,14 +30,14 @@ SD_STYLES = ("dotted", "solid", "dashed")
 
 def tables(part: DecisionPower) -> list[Table]:
     """Return a decision's tables: outcomes by true effect; the prediction by true effect, and by number of seeds."""
-    sd, seeds = number(part.sds[1]), _seeds_in_all(part)
+    sd, seeds = format_number(part.sds[1]), _seeds_in_all(part)
     rows = [_outcome_row(part, index) for index in range(len(part.landmarks))]
     heads = ["If the true value is", "it lies in", *part.outcomes, *(["seeds on average"] if part.looks else [])]
     found = [Table(f"Chance of each outcome, with {seeds} and an sd of {sd}", heads, rows)]
     if not part.prediction:
         return found
     predicted = _predicted(part)
-    heads = [f"sd {number(value)}" for value in part.sds]
+    heads = [f"sd {format_number(value)}" for value in part.sds]
     found.append(
         Table(
             f"Chance of {predicted} with {seeds}; in brackets, the "
@@ -37,10 +45,10 @@ def tables(part: DecisionPower) -> list[Table]:
             ["If the true value is", "which is", *heads],
             [
                 [
-                    Markdown(exact(row.effect)),
-                    unpadded(row.where),
+                    Markdown(format_exact(row.effect)),
+                    shorten_exponents(row.where),
                     *(
-                        Markdown(f"{chance(p)} ({_seeds(part, row.effect, n)})")
+                        Markdown(f"{format_chance(p)} ({_seeds(part, row.effect, n)})")
                         for p, n in zip(row.chances, row.seeds, strict=True)
                     ),
                 ]
@@ -50,11 +58,11 @@ def tables(part: DecisionPower) -> list[Table]:
     )
     found.append(
         Table(
-            f"Chance of {predicted} if the true value is {exact(part.prediction[0].effect)}, by "
+            f"Chance of {predicted} if the true value is {format_exact(part.prediction[0].effect)}, by "
             + ("the look after so many seeds" if part.looks else "number of seeds"),
             ["Seeds", *heads],
             [
-                [_number(part, n), *(chance(row[index]) for row in part.by_number)]
+                [_number(part, n), *(format_chance(row[index]) for row in part.by_number)]
                 for index, n in enumerate(part.numbers)
             ],
         )
@@ -63,11 +71,11 @@ def tables(part: DecisionPower) -> list[Table]:
 
 
 def _seeds_in_all(part: DecisionPower) -> str:
-    return f"{'up to ' if part.looks else ''}{counted(part.seeds, 'seed')}"
+    return f"{'up to ' if part.looks else ''}{format_count(part.seeds, 'seed')}"
 
 
 def _predicted(part: DecisionPower) -> str:
-    return listing([named(outcome) for outcome in part.predicted], "or")
+    return join_words([quote_outcome(outcome) for outcome in part.predicted], "or")
 
 
 def _number(part: DecisionPower, n: int) -> str:
@@ -82,16 +90,16 @@ def guards_table(report: PowerReport) -> Table | None:
         return None
     sources = " and ".join(dict.fromkeys(guard.source for guard in report.guards))
     return Table(
-        f"Guards, with {counted(report.seeds, 'seed')}, if the truth is as {sources}",
+        f"Guards, with {format_count(report.seeds, 'seed')}, if the truth is as {sources}",
         ["Guard", "must be", "truth", "sd", "shown to hold", "shown not to"],
         [
             [
                 guard.name,
-                f"{guard.side} {exact(guard.threshold)}",
-                with_unit(number(guard.effect), guard.unit),
-                Markdown(number(guard.sd)),
-                chance(guard.verified),
-                chance(guard.violated),
+                f"{guard.side} {format_exact(guard.threshold)}",
+                append_unit(format_number(guard.effect), guard.unit),
+                Markdown(format_number(guard.sd)),
+                format_chance(guard.verified),
+                format_chance(guard.violated),
             ]
             for guard in report.guards
         ],
@@ -101,7 +109,7 @@ def guards_table(report: PowerReport) -> Table | None:
 def _outcome_row(part: DecisionPower, index: int) -> list[str]:
     effect = part.landmarks[index]
     values = part.curve[part.curve_effects.index(effect)]
-    row: list[str] = [Markdown(exact(effect)), _home(part, effect), *(chance(value) for value in values)]
+    row: list[str] = [Markdown(format_exact(effect)), _home(part, effect), *(format_chance(value) for value in values)]
     return [*row, f"{part.seeds_trained[index]:.1f}"] if part.looks else row
 
 
@@ -122,10 +130,10 @@ def _seeds(part: DecisionPower, effect: float, n: int | None) -> str:
 def sentences(part: DecisionPower) -> list[str]:
     """Return the sentences above and below a decision's tables."""
     said = [
-        f"{part.title}; criterion {part.criterion}, level {level(part.alpha)}; bands: "
-        + "; ".join(f"{name} {unpadded(band)}" for name, band in part.bands.items())
+        f"{part.title}; criterion {part.criterion}, level {format_level(part.alpha)}; bands: "
+        + "; ".join(f"{name} {shorten_exponents(band)}" for name, band in part.bands.items())
         + ".",
-        f"Standard deviation between seeds: {with_unit(number(part.sds[1]), part.unit)}, {part.sd_source}.",
+        f"Standard deviation between seeds: {append_unit(format_number(part.sds[1]), part.unit)}, {part.sd_source}.",
     ]
     if part.draws is not None:
         error = (0.25 / part.draws) ** 0.5
@@ -145,14 +153,16 @@ def sentences(part: DecisionPower) -> list[str]:
 def _within(part: DecisionPower, greatest: float) -> str:
     start = f"With {_seeds_in_all(part)} and this sd, {_predicted(part)}"
     if not part.within:
-        return f"{start} has a chance of {chance(greatest)} at the very best, whatever the truth is."
+        return f"{start} has a chance of {format_chance(greatest)} at the very best, whatever the truth is."
     spans = []
     for low, high in part.within:
         if low is None or high is None:
             end = low if low is not None else high
-            spans.append(f"{number(end, 4)} or {'more' if high is None else 'less'}" if end is not None else "anything")
+            spans.append(
+                f"{format_number(end, 4)} or {'more' if high is None else 'less'}" if end is not None else "anything"
+            )
         else:
-            spans.append(f"between {number(low, 4)} and {number(high, 4)}")
+            spans.append(f"between {format_number(low, 4)} and {format_number(high, 4)}")
     return f"{start} has a chance of 80% or more if the true value is {', or '.join(spans)}."
 
 
@@ -162,18 +172,22 @@ def together(report: PowerReport) -> str | None:
         return None
     low, high = report.together
     at = " and ".join(
-        f"{part.name} = {exact(part.prediction[0].effect)}" for part in report.decisions if part.prediction
+        f"{part.name} = {format_exact(part.prediction[0].effect)}" for part in report.decisions if part.prediction
     )
-    bounds = chance(low) if chance(low) == chance(high) else f"at least {chance(low)} and at most {chance(high)}"
+    bounds = (
+        format_chance(low)
+        if format_chance(low) == format_chance(high)
+        else f"at least {format_chance(low)} and at most {format_chance(high)}"
+    )
     return (
-        f"Together: if {at}, the predicted outcome, {named(report.predicted)}, has a chance of {bounds}, however "
-        f"{'decisions and guards' if report.guards else 'the decisions'} depend on one another."
+        f"Together: if {at}, the predicted outcome, {quote_outcome(report.predicted)}, has a chance of {bounds}, "
+        f"however {'decisions and guards' if report.guards else 'the decisions'} depend on one another."
     )
 
 
 def markdown(report: PowerReport, figure: str | None = None) -> str:
     """Return the whole report as Markdown; ``figure`` is a path to link to."""
-    about = f"Hypothesis {escape(report.hypothesis)}, {counted(report.seeds, 'seed')}"
+    about = f"Hypothesis {escape(report.hypothesis)}, {format_count(report.seeds, 'seed')}"
     lines = [f"# Before any data: {escape(report.title)}", "", f"{about}; predicted: {escape(report.predicted)}.", ""]
     if figure is not None:
         lines += [f"![{escape(alt(report))}]({figure})", ""]
@@ -238,7 +252,7 @@ def _draw_outcomes(axes: Axes, part: DecisionPower) -> None:
     axes.set(xlim=(low, high))
     _chance_axis(axes)
     axes.set_xlabel("true value" + (f" ({part.unit})" if part.unit else ""))
-    axes.set_title(f"Chance of each outcome, {_seeds_in_all(part)}, sd {number(part.sds[1])}", pad=20)
+    axes.set_title(f"Chance of each outcome, {_seeds_in_all(part)}, sd {format_number(part.sds[1])}", pad=20)
     axes.legend(
         loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=len(part.outcomes), fontsize=7.5, handlelength=1.4,
         columnspacing=0.9, borderaxespad=0.2,
@@ -250,7 +264,7 @@ def _draw_prediction(axes: Axes, part: DecisionPower) -> None:
     for values, sd, style in zip(part.by_number, part.sds, SD_STYLES, strict=True):
         axes.plot(
             part.numbers, values, color=LINES[index % len(LINES)], linestyle=style, marker="o", markersize=3.5,
-            label=f"sd {number(sd)}",
+            label=f"sd {format_number(sd)}",
         )  # fmt: skip
     axes.axhline(ENOUGH, color=MUTED, linewidth=0.8, linestyle=(0, (4, 2)))
     axes.axvline(part.seeds, color=MUTED, linewidth=0.8, linestyle=(0, (4, 2)))
@@ -258,7 +272,7 @@ def _draw_prediction(axes: Axes, part: DecisionPower) -> None:
     axes.set_xlabel("seeds")
     _chance_axis(axes)
     axes.set_title(
-        f"Chance of {shorten(' or '.join(part.predicted), 20)} at {exact(part.prediction[0].effect)}", pad=20
+        f"Chance of {shorten(' or '.join(part.predicted), 20)} at {format_exact(part.prediction[0].effect)}", pad=20
     )
     axes.legend(
         loc="lower left", bbox_to_anchor=(-0.04, 0.98), ncols=3, fontsize=7.5, handlelength=2.6, columnspacing=0.7,

@@ -29,7 +29,7 @@ class Panel(NamedTuple):
     layer: int | None
 
 
-def layer_figure(hypothesis: Hypothesis, measurements: Measurements, name: str) -> Drawing | None:
+def draw_layers(hypothesis: Hypothesis, measurements: Measurements, name: str) -> Drawing | None:
     """Draw mean ± sd over seeds per layer, one line per arm, at the last evaluated epoch; None without values."""
     summary = series.choose_summary(name)
     count = series.count_layers(measurements, name)
@@ -60,7 +60,7 @@ def layer_figure(hypothesis: Hypothesis, measurements: Measurements, name: str) 
             axes.fill_between(at, lower, upper, color=style["color"], alpha=0.18, linewidth=0)
             axes.plot(at, middle, linewidth=1.8, **style)
             ends += [end for row in rows for end in row]
-        _finish(axes, ends, log)
+        _finish_axes(axes, ends, log)
         if not log and not series.find_metric(name).log_axis:
             axes.axhline(0, color="#b0b0b0", linewidth=0.8, zorder=0)
         axes.set_xticks(range(0, count, -(-count // 16)))
@@ -82,7 +82,7 @@ def choose_panels(hypothesis: Hypothesis, measurements: Measurements) -> list[Pa
     return [panel for panel in dict.fromkeys(wanted) if panel.metric in there]
 
 
-def curve_figure(hypothesis: Hypothesis, measurements: Measurements) -> Drawing | None:
+def draw_curves(hypothesis: Hypothesis, measurements: Measurements) -> Drawing | None:
     """Draw learning curves: every seed thin, the mean over seeds thick, a cross where a seed diverged."""
     panels = choose_panels(hypothesis, measurements)
     tracks = {
@@ -134,7 +134,7 @@ def _draw_curves(
             ys += [*(found[seed][epoch] for epoch in thinned), math.nan]
         axes.plot(xs, ys, linewidth=0.6, alpha=0.4, color=style["color"])
         for seed, epochs in at.items():
-            if epochs and measurements.replica(arm, seed).status == "diverged":
+            if epochs and measurements.find_replica(arm, seed).status == "diverged":
                 axes.plot(epochs[-1:], [found[seed][epochs[-1]]], "x", color=style["color"], markersize=6)
         every = sorted({epoch for epochs in at.values() for epoch in epochs})
         present = [[found[seed][epoch] for seed, epochs in at.items() if epoch in epochs] for epoch in every]
@@ -142,10 +142,10 @@ def _draw_curves(
         step = -(-len(every) // MEAN_MARKERS) or 1
         first = index * step // len(tracks)  # staggered by arm, so that markers of equal curves stay apart
         axes.plot(every, middle, linewidth=1.8, markevery=(first, step), **style)
-    _finish(axes, everything, log)
+    _finish_axes(axes, everything, log)
 
 
-def _finish(axes: Axes, values: list[float], log: bool) -> None:
+def _finish_axes(axes: Axes, values: list[float], log: bool) -> None:
     """Set scale, ticks and grid of the value axis, and whole numbers on the other axis."""
     from matplotlib.ticker import MaxNLocator
 

@@ -15,19 +15,19 @@ from harness.records import (
     LookedUp,
 )
 from harness.wording import (
-    cardinal,
-    counted,
-    exact,
-    level,
-    listing,
-    named,
-    number,
-    p_equals,
-    sentence,
-    together,
-    told_plainly,
-    unpadded,
-    with_unit,
+    append_unit,
+    capitalise,
+    describe_without_log,
+    format_count,
+    format_exact,
+    format_level,
+    format_number,
+    format_p_equals,
+    format_together,
+    join_words,
+    quote_outcome,
+    shorten_exponents,
+    spell_count,
 )
 
 PILOT = "This is a pilot: it gives no outcome."
@@ -45,7 +45,7 @@ class CombinationWords:
 
     def p(self, p: float, alpha: float | None = None) -> str:
         """Return ``p = .0019``."""
-        return p_equals(p, alpha)
+        return format_p_equals(p, alpha)
 
     def combination(self, reasoning: Holding | LookedUp) -> str:
         """Return the sentences that explain how several decisions gave the outcome."""
@@ -65,28 +65,29 @@ class CombinationWords:
 
     def all_hold(self, count: int, outcome: str, otherwise: str) -> str:
         """State the requirements of a combination whose decisions must all hold."""
-        many = "Both" if count == 2 else f"All {cardinal(count)}"
+        many = "Both" if count == 2 else f"All {spell_count(count)}"
         return (
-            f"{many} decisions must hold: {named(outcome)} needs {_each(count)} shown to hold, each at its α; "
-            f"{named(otherwise)} needs one of them shown to fail, at α/{count}."
+            f"{many} decisions must hold: {quote_outcome(outcome)} needs {_say_each(count)} shown to hold, each "
+            f"at its α; {quote_outcome(otherwise)} needs one of them shown to fail, at α/{count}."
         )
 
     def any_holds(self, count: int, outcome: str, otherwise: str) -> str:
         """State the requirements of a combination of which one decision must hold."""
         return (
-            f"One of the {cardinal(count)} decisions must hold: {named(outcome)} needs one of them shown to hold, at "
-            f"α/{count}; {named(otherwise)} needs {_each(count)} shown to fail, each at its α."
+            f"One of the {spell_count(count)} decisions must hold: {quote_outcome(outcome)} needs one of them "
+            f"shown to hold, at α/{count}; {quote_outcome(otherwise)} needs {_say_each(count)} shown to fail, each at "
+            "its α."
         )
 
     def all_shown(self, asked: str, count: int, p: float, outcome: str) -> str:
         """State that all decisions are shown to do what the outcome requires."""
-        many = "Both are" if count == 2 else f"All {cardinal(count)} are"
-        return f"{asked} {many} shown (largest {self.p(p)}), so the outcome is {named(outcome)}."
+        many = "Both are" if count == 2 else f"All {spell_count(count)} are"
+        return f"{asked} {many} shown (largest {self.p(p)}), so the outcome is {quote_outcome(outcome)}."
 
     def some_shown(self, asked: str, shown: Mapping[str, float], outcome: str) -> str:
         """State that some decisions are shown to do the opposite; ``shown``: decision → p after Holm."""
-        parts = listing([f"{name} ({self.p(p)})" for name, p in shown.items()])
-        return f"{asked} It is shown by {parts}, p after Holm, so the outcome is {named(outcome)}."
+        parts = join_words([f"{name} ({self.p(p)})" for name, p in shown.items()])
+        return f"{asked} It is shown by {parts}, p after Holm, so the outcome is {quote_outcome(outcome)}."
 
     def none_shown(self, asked: str) -> str:
         """State that neither outcome is shown."""
@@ -95,19 +96,21 @@ class CombinationWords:
     def table(self, count: int, alive: Mapping[str, Sequence[str]]) -> str:
         """State how a table of decisions is looked up; ``alive``: decision → bands that are not excluded."""
         bands = [
-            f"{name}: {listing([named(band) for band in left], 'or') if left else 'none'}"
+            f"{name}: {join_words([quote_outcome(band) for band in left], 'or') if left else 'none'}"
             for name, left in alive.items()
         ]
-        return f"A table of {cardinal(count)} decisions, each at α/{count}. Not excluded: {'; '.join(bands)}."
+        return f"A table of {spell_count(count)} decisions, each at α/{count}. Not excluded: {'; '.join(bands)}."
 
     def table_open(self, asked: str, options: Sequence[str]) -> str:
         """State that several rows of the table are left."""
-        rows = listing([named(option) for option in options]) if options else "no row"
+        rows = join_words([quote_outcome(option) for option in options]) if options else "no row"
         return f"{asked} That leaves {rows}, so the outcome is inconclusive."
 
     def table_shown(self, asked: str, count: int, p: float, outcome: str) -> str:
         """State that all that is left means one outcome."""
-        return f"{asked} Every combination of these means {named(outcome)} ({self.p(p)} after the factor {count})."
+        return (
+            f"{asked} Every combination of these means {quote_outcome(outcome)} ({self.p(p)} after the factor {count})."
+        )
 
 
 class Words(CombinationWords):
@@ -127,17 +130,17 @@ class Words(CombinationWords):
 
     def without_value(self, blocked: Mapping[str, int]) -> str:
         """Return estimands with their numbers of seeds without a finite value."""
-        parts = listing([f"{name} ({counted(count, 'seed')})" for name, count in blocked.items()])
+        parts = join_words([f"{name} ({format_count(count, 'seed')})" for name, count in blocked.items()])
         return f"{parts} {'has' if len(blocked) == 1 else 'have'} seeds without a finite value"
 
     def other_number(self, measured: int, registered: int) -> str:
         """State that the number of measured seeds is not the registered one."""
         were, are = ("was" if measured == 1 else "were"), ("is" if registered == 1 else "are")
-        return f"{counted(measured, 'seed')} {were} measured, but {registered:,} {are} registered."
+        return f"{format_count(measured, 'seed')} {were} measured, but {registered:,} {are} registered."
 
     def left_out(self, name: str, dropped: int, measured: int) -> str:
         """State that seeds of an estimand are left out."""
-        return f"{name}: {dropped:,} of {counted(measured, 'seed')} {'is' if dropped == 1 else 'are'} left out."
+        return f"{name}: {dropped:,} of {format_count(measured, 'seed')} {'is' if dropped == 1 else 'are'} left out."
 
     def explain(self, decision: BandDecision, spec: DecisionSpec, estimand: Estimand, pilot: bool) -> tuple[str, ...]:
         """Return a decision's reasoning: estimate, excluded bands, blocking cut, seeds that would have been needed."""
@@ -163,14 +166,14 @@ class Words(CombinationWords):
 
     def _estimate_step(self, decision: BandDecision, spec: DecisionSpec, estimand: Estimand) -> str:
         result = decision.estimand
-        estimate, interval = _written(decision, spec)
-        many = counted(result.n, "seed")
+        estimate, interval = _write_estimate(decision, spec)
+        many = format_count(result.n, "seed")
         if estimate is None:
-            return f"{sentence(result.title)}: no value from {many}."
-        sd = None if result.sd is None else f"standard deviation between seeds {number(result.sd)}"
+            return f"{capitalise(result.title)}: no value from {many}."
+        sd = None if result.sd is None else f"standard deviation between seeds {format_number(result.sd)}"
         beside = "; ".join(text for text in (interval, sd) if text is not None)
         plain = plainly(decision, spec.criterion.targets, estimand)
-        text = f"{sentence(result.title)}: estimated at {estimate} from {many}{f' ({beside})' if beside else ''}."
+        text = f"{capitalise(result.title)}: estimated at {estimate} from {many}{f' ({beside})' if beside else ''}."
         return f"{text} That is {plain}." if plain else text
 
     def _left_out(self, dropped: int, seeds: int) -> str:
@@ -187,10 +190,13 @@ class Words(CombinationWords):
 
     def _excluded(self, band: str, parts: str, p: float, alpha: float) -> str:
         shown = self.p(p, alpha)
-        return f"A true value in {named(band)}, {unpadded(parts)}, is excluded ({shown}, at most α = {level(alpha)})."
+        return (
+            f"A true value in {quote_outcome(band)}, {shorten_exponents(parts)}, is excluded ({shown}, at most "
+            f"α = {format_level(alpha)})."
+        )
 
     def _shown(self, decision: BandDecision) -> str:
-        outcome = named(decision.outcome)
+        outcome = quote_outcome(decision.outcome)
         p = f" (largest {self.p(decision.p, decision.alpha)})" if decision.p is not None else ""
         return f"Every band but {outcome} is excluded{p}, so the outcome is {outcome}."
 
@@ -220,10 +226,13 @@ class Words(CombinationWords):
         return sentences
 
     def _blocked(self, decision: BandDecision) -> str:
-        text = f"Not excluded: {listing([named(band) for band in decision.alive])}. So the outcome is inconclusive"
+        text = (
+            f"Not excluded: {join_words([quote_outcome(band) for band in decision.alive])}. So the outcome is "
+            "inconclusive"
+        )
         if decision.boundary is not None and decision.p is not None:
-            p = f"{self.p(decision.p, decision.alpha)}, above α = {level(decision.alpha)}"
-            text += f": the boundary at {exact(decision.boundary)} blocks ({p})"
+            p = f"{self.p(decision.p, decision.alpha)}, above α = {format_level(decision.alpha)}"
+            text += f": the boundary at {format_exact(decision.boundary)} blocks ({p})"
         return f"{text}."
 
     def summary(
@@ -231,24 +240,24 @@ class Words(CombinationWords):
     ) -> str:
         """Return a decision's estimate, interval, outcome and ``p`` (over all planned looks) in one sentence."""
         result = decision.estimand
-        estimate, interval = _written(decision, spec)
+        estimate, interval = _write_estimate(decision, spec)
         lost = len(result.values) - result.n
         count = f"n = {result.n}" + (f" of {len(result.values)} seeds" if lost else "")
         parts = [estimate or "no value", interval, plainly(decision, spec.criterion.targets, estimand), count]
-        head = f"{sentence(result.title)}: {', '.join(part for part in parts if part is not None)}"
+        head = f"{capitalise(result.title)}: {', '.join(part for part in parts if part is not None)}"
         if decision.status != "tested":
             return f"{head}. {NOT_TESTED[decision.status]}"
-        shown = "" if p is None else f" ({self.p(p)}" + (f" over {cardinal(looks)} looks)" if looks > 1 else ")")
+        shown = "" if p is None else f" ({self.p(p)}" + (f" over {spell_count(looks)} looks)" if looks > 1 else ")")
         if decision.outcome != "inconclusive":
-            return f"{head}; the outcome is {named(decision.outcome)}{shown}."
+            return f"{head}; the outcome is {quote_outcome(decision.outcome)}{shown}."
         if not decision.alive:
             return f"{head}; every band is excluded, so the outcome is inconclusive{shown}."
-        return f"{head}; this leaves {listing([named(band) for band in decision.alive])} open{shown}."
+        return f"{head}; this leaves {join_words([quote_outcome(band) for band in decision.alive])} open{shown}."
 
     def several(self, decisions: Sequence[BandDecision], outcome: str, p: float | None) -> str:
         """Return several decisions and their joint outcome in one sentence."""
-        own = listing([f"{named(decision.outcome)} on {decision.name}" for decision in decisions])
-        gives = "are inconclusive" if outcome == "inconclusive" else f"give {named(outcome)}"
+        own = join_words([f"{quote_outcome(decision.outcome)} on {decision.name}" for decision in decisions])
+        gives = "are inconclusive" if outcome == "inconclusive" else f"give {quote_outcome(outcome)}"
         shown = f" ({self.p(p)})" if p is not None else ""
         return f"The decisions are {own}; together they {gives}{shown}."
 
@@ -259,7 +268,7 @@ class Words(CombinationWords):
             for guard in guards
         ]
         several = len(reasons) > 1
-        return f"Inconclusive, because {'guards are' if several else 'a guard is'} not verified: {listing(reasons)}."
+        return f"Inconclusive, because {'guards are' if several else 'a guard is'} not verified: {join_words(reasons)}."
 
     def violated(self, guards: Sequence[GuardResult]) -> str:
         """Return sentences about guards that are shown not to hold."""
@@ -271,7 +280,7 @@ class Words(CombinationWords):
 
     def seeds(self, indices: Sequence[int]) -> str:
         """Return seeds by their positions."""
-        return f"No. {listing([str(index) for index in indices])}"
+        return f"No. {join_words([str(index) for index in indices])}"
 
 
 def plainly(decision: BandDecision, target: Target, estimand: Estimand) -> str | None:
@@ -279,24 +288,24 @@ def plainly(decision: BandDecision, target: Target, estimand: Estimand) -> str |
     value = decision.estimand.estimate(target)
     if value is None or estimand.transform != "log10":
         return None
-    return told_plainly(value, decision.interval, ratio=estimand.contrast is not None, mean=target == "mean")
+    return describe_without_log(value, decision.interval, ratio=estimand.contrast is not None, mean=target == "mean")
 
 
-def _written(decision: BandDecision, spec: DecisionSpec) -> tuple[str | None, str | None]:
+def _write_estimate(decision: BandDecision, spec: DecisionSpec) -> tuple[str | None, str | None]:
     """Return ``30.6 pp`` and ``90% interval 29.2 to 32.0 pp`` in one format; None for whichever is missing."""
     result = decision.estimand
     value = result.estimate(spec.criterion.targets)
     if value is None:
         return None, None
-    texts = [unpadded(text) for text in together([value, *(decision.interval or ())], spec.cuts)]
-    estimate = with_unit(texts[0], result.unit, titled=True)
+    texts = [shorten_exponents(text) for text in format_together([value, *(decision.interval or ())], spec.cuts)]
+    estimate = append_unit(texts[0], result.unit, titled=True)
     if decision.interval is None:
         return estimate, None
-    span = with_unit(f"{texts[1]} to {texts[2]}", result.unit, titled=True)
-    return estimate, f"{number(100 * decision.interval_level)}% interval {span}"
+    span = append_unit(f"{texts[1]} to {texts[2]}", result.unit, titled=True)
+    return estimate, f"{format_number(100 * decision.interval_level)}% interval {span}"
 
 
-def _each(count: int) -> str:
+def _say_each(count: int) -> str:
     return "both of them" if count == 2 else "each of them"
 
 

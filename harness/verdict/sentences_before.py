@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from harness.criteria import Target
 from harness.records import BandDecision, DecisionSpec, Estimand, EstimandResult, GuardResult
 from harness.verdict.sentences import NOT_TESTED, Words
-from harness.wording import listing
+from harness.wording import join_words
 
 
 class WordsBefore(Words):
@@ -25,7 +25,7 @@ class WordsBefore(Words):
         if not any(seed.flaws for seed in result.values):
             return result
         values = tuple(
-            seed.model_copy(update={"note": "; ".join(flaw.told("{:g}".format) for flaw in seed.flaws)})
+            seed.model_copy(update={"note": "; ".join(flaw.describe("{:g}".format) for flaw in seed.flaws)})
             if seed.flaws
             else seed
             for seed in result.values
@@ -33,7 +33,7 @@ class WordsBefore(Words):
         return result.model_copy(update={"values": values})
 
     def without_value(self, blocked: Mapping[str, int]) -> str:
-        parts = listing([f"{name} ({count} seeds)" for name, count in blocked.items()])
+        parts = join_words([f"{name} ({count} seeds)" for name, count in blocked.items()])
         return f"{parts} has seeds without a finite value"
 
     def other_number(self, measured: int, registered: int) -> str:
@@ -62,7 +62,7 @@ class WordsBefore(Words):
         return f"Every band but {decision.outcome} is excluded{p}, so the outcome is {decision.outcome}."
 
     def _blocked(self, decision: BandDecision) -> str:
-        text = f"Not excluded are {listing(decision.alive)}, so the outcome is inconclusive"
+        text = f"Not excluded are {join_words(decision.alive)}, so the outcome is inconclusive"
         if decision.boundary is not None and decision.p is not None:
             p = f"{self.p(decision.p)}, above α = {decision.alpha:g}"
             text += f": the boundary at {_number(decision.boundary)} blocks ({p})"
@@ -80,21 +80,21 @@ class WordsBefore(Words):
         parts.append(f"n = {decision.estimand.n}" + (f" of {len(decision.estimand.values)} seeds" if lost else ""))
         head = decision.outcome
         if decision.outcome == "inconclusive" and decision.status == "tested" and decision.alive:
-            head += f" between {listing(decision.alive)}"
+            head += f" between {join_words(decision.alive)}"
         elif decision.status != "tested":
             reason = NOT_TESTED[decision.status]
             return f"{head.capitalize()}: {', '.join(parts)}; {reason[0].lower()}{reason[1:]}"
         return f"{head.capitalize()}: {', '.join(parts)}."
 
     def several(self, decisions: Sequence[BandDecision], outcome: str, p: float | None) -> str:
-        own = listing([f"{decision.name} is {decision.outcome}" for decision in decisions])
+        own = join_words([f"{decision.name} is {decision.outcome}" for decision in decisions])
         shown = f" ({self.p(p)})" if p is not None else ""
         return f"{own[0].upper()}{own[1:]}: together {outcome}{shown}."
 
     def unverified(self, guards: Sequence[GuardResult]) -> str:
         reasons = [f"{g.name} ({g.test}{', ' + self.p(g.p) if g.p is not None else ''})" for g in guards]
         noun = "guard is" if len(reasons) == 1 else "guards are"
-        return f"Inconclusive: the {noun} not verified: {listing(reasons)}."
+        return f"Inconclusive: the {noun} not verified: {join_words(reasons)}."
 
     def violated(self, guards: Sequence[GuardResult]) -> str:
         reasons = [f"{guard.name} ({self.p(guard.p_reverse or 0.0)}): {guard.otherwise}" for guard in guards]
@@ -115,7 +115,7 @@ class WordsBefore(Words):
         return f"{asked}. All {count} are shown (largest p = {p:.3g}): {outcome}."
 
     def some_shown(self, asked: str, shown: Mapping[str, float], outcome: str) -> str:
-        parts = listing([f"{name} (p = {p:.3g})" for name, p in shown.items()])
+        parts = join_words([f"{name} (p = {p:.3g})" for name, p in shown.items()])
         return f"{asked}. It is shown by {parts}, p after Holm: {outcome}."
 
     def none_shown(self, asked: str) -> str:

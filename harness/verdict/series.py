@@ -7,13 +7,13 @@ import statistics
 from collections.abc import Sequence
 
 from harness.metrics import Metric
-from harness.plugins.registry import members
+from harness.plugins.registry import find_members
 from harness.records import STANDARD_METRICS, Measurements
 
 
 def find_metric(name: str) -> type[Metric]:
     """Return the metric plug-in of a name, for its label, unit and axis."""
-    found = members("metrics")[name]
+    found = find_members("metrics")[name]
     assert issubclass(found, Metric)
     return found
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from harness.records import Arm, Consequences, Decision, EstimandResult, Hypothesis, Measurements, Setup
 from harness.verdict import series
-from harness.verdict.text import Markdown, escape, listing, plus_minus, together
+from harness.verdict.text import Markdown, escape, format_plus_minus, format_together, join_words
 
 
 class Table(NamedTuple):
@@ -28,7 +28,7 @@ def tabulate_arms(hypothesis: Hypothesis, measurements: Measurements) -> Table:
     for arm, spec in hypothesis.arms.items():
         trained = [replica for replica in measurements.replicas if replica.arm == arm]
         lost = sum(replica.status == "diverged" for replica in trained)
-        cells = [cell for name in names for cell in _cells(measurements, arm, name, 1)]
+        cells = [cell for name in names for cell in _format_cells(measurements, arm, name, 1)]
         rows.append([spec.label, f"{len(trained)}" + (f", {lost} diverged" if lost else ""), *cells])
     return Table("", heads, rows)
 
@@ -41,27 +41,27 @@ def tabulate_layers(hypothesis: Hypothesis, measurements: Measurements) -> list[
             continue
         arms = [arm for arm in hypothesis.arms if series.find_last_epoch(measurements, arm, name) is not None]
         count = series.count_layers(measurements, name)
-        columns = [_cells(measurements, arm, name, count) for arm in arms]
+        columns = [_format_cells(measurements, arm, name, count) for arm in arms]
         rows: list[list[str]] = [[str(layer), *(column[layer] for column in columns)] for layer in range(count)]
         title = series.label_axis(name, series.choose_summary(name))
         tables.append(Table(title, ["Layer", *(hypothesis.arms[arm].label for arm in arms)], rows))
     return tables
 
 
-def _cells(measurements: Measurements, arm: str, name: str, layers: int) -> list[Markdown]:
+def _format_cells(measurements: Measurements, arm: str, name: str, layers: int) -> list[Markdown]:
     """Return a metric in an arm, mean ± sd over seeds, for each layer."""
     trained = sum(replica.arm == arm for replica in measurements.replicas)
     cells = []
     for values in series.collect_final_values(measurements, arm, name, series.choose_summary(name), layers):
         few = f" (n = {len(values)})" if values and len(values) < trained else ""
-        cells.append(Markdown(plus_minus(*series.compute_mean_sd(values)) + few))
+        cells.append(Markdown(format_plus_minus(*series.compute_mean_sd(values)) + few))
     return cells
 
 
 def tabulate_seeds(measurements: Measurements, decision: Decision) -> Table:
     """Return the estimands of decisions and guards, seed by seed."""
     results = collect_estimands(decision)
-    columns = [_values(result) for result in results.values()]
+    columns = [_format_values(result) for result in results.values()]
     heads = [r.name + (f" ({r.unit})" if r.unit else "") for r in results.values()]
     rows: list[list[str]] = [
         [str(index), str(seed), *(column.get(index, Markdown("–")) for column in columns)]
@@ -76,9 +76,9 @@ def collect_estimands(decision: Decision) -> dict[str, EstimandResult]:
     return {result.name: result for result in found}
 
 
-def _values(result: EstimandResult) -> dict[int, Markdown]:
+def _format_values(result: EstimandResult) -> dict[int, Markdown]:
     finite = [seed.value for seed in result.values if seed.value is not None]
-    texts = iter(together(finite) if finite else [])
+    texts = iter(format_together(finite) if finite else [])
     return {
         seed.seed_index: next(texts) if seed.value is not None else escape(seed.note or "not finite")
         for seed in result.values
@@ -93,7 +93,7 @@ def tabulate_settings(hypothesis: Hypothesis, measurements: Measurements) -> tup
     """Return the settings that all arms share, and a table of each arm's own, by parameter."""
     of_arm = {}
     for name, arm in hypothesis.arms.items():
-        rows = _setup(arm.setup, measurements.epochs.get(name))
+        rows = _describe_setup(arm.setup, measurements.epochs.get(name))
         rows["Measured"] = ", ".join(arm.setup.evaluation.metrics)
         of_arm[name] = rows
     shared: list[tuple[str, str]] = []
@@ -109,7 +109,7 @@ def tabulate_settings(hypothesis: Hypothesis, measurements: Measurements) -> tup
         common, differing = _split(list(fields.values()))
         if common:
             listed = ", ".join(_parameter(field) for field in differing)
-            shared.append((key, f"{_listed(common)} ({listed}: see the arms)"))
+            shared.append((key, f"{_join_fields(common)} ({listed}: see the arms)"))
             texts = {
                 name: ", ".join(f"{_parameter(f)}: {_word(one[f])}" for f in differing) for name, one in fields.items()
             }
@@ -117,7 +117,7 @@ def tabulate_settings(hypothesis: Hypothesis, measurements: Measurements) -> tup
             texts = {name: f"{key}: {text}" for name, text in texts.items()}
         for name, text in texts.items():
             own[name].append(text)
-    return shared, _arms(hypothesis, {name: "; ".join(texts) for name, texts in own.items()})
+    return shared, _tabulate_arms(hypothesis, {name: "; ".join(texts) for name, texts in own.items()})
 
 
 def _split(parts: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
@@ -131,7 +131,7 @@ def _split(parts: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
 def tabulate_settings_before(hypothesis: Hypothesis, measurements: Measurements) -> tuple[list[tuple[str, str]], Table]:
     """Return as ``tabulate_settings`` does on pages of form 1 or 2: an arm's own settings, plug-in by plug-in."""
     of_arm = {
-        name: _setup(arm.setup, measurements.epochs.get(name)) | {"Evaluated": _evaluated_before(arm.setup)}
+        name: _describe_setup(arm.setup, measurements.epochs.get(name)) | {"Evaluated": _evaluated_before(arm.setup)}
         for name, arm in hypothesis.arms.items()
     }
     first = next(iter(of_arm.values()))
@@ -141,22 +141,22 @@ def tabulate_settings_before(hypothesis: Hypothesis, measurements: Measurements)
         name: "; ".join(f"{key}: {text}" for key, text in rows.items() if key not in common)
         for name, rows in of_arm.items()
     }
-    return shared, _arms(hypothesis, own)
+    return shared, _tabulate_arms(hypothesis, own)
 
 
-def _arms(hypothesis: Hypothesis, own: Mapping[str, str]) -> Table:
+def _tabulate_arms(hypothesis: Hypothesis, own: Mapping[str, str]) -> Table:
     heads = ["Arm", "Name", "Learning rule", "Penalty", "Frozen"] + ["Own settings"] * any(own.values())
     return Table(
-        "", heads, [_arm(name, arm) + [own[name]] * any(own.values()) for name, arm in hypothesis.arms.items()]
+        "", heads, [_describe_arm(name, arm) + [own[name]] * any(own.values()) for name, arm in hypothesis.arms.items()]
     )
 
 
-def _arm(name: str, arm: Arm) -> list[str]:
+def _describe_arm(name: str, arm: Arm) -> list[str]:
     penalty = describe_plugin(arm.penalty) if arm.penalty is not None else "none"
     return [arm.label, name, describe_plugin(arm.rule), penalty, ", ".join(arm.freeze) or "nothing"]
 
 
-def _setup(setup: Setup, trained: int | None) -> dict[str, str]:
+def _describe_setup(setup: Setup, trained: int | None) -> dict[str, str]:
     evaluation = setup.evaluation
     epochs = str(setup.epochs) if trained in (None, setup.epochs) else f"{trained} trained, {setup.epochs} registered"
     return {
@@ -183,10 +183,10 @@ def _evaluated_before(setup: Setup) -> str:
 
 def describe_plugin(part: BaseModel) -> str:
     """Return a plug-in and its parameters: ``adamw: lr 0.001, weight decay 0.01``."""
-    return _listed(part.model_dump())
+    return _join_fields(part.model_dump())
 
 
-def _listed(fields: Mapping[str, Any]) -> str:
+def _join_fields(fields: Mapping[str, Any]) -> str:
     listed = ", ".join(f"{_parameter(key)} {_word(value)}" for key, value in fields.items() if key != "name")
     return f"{fields['name']}: {listed}" if listed else str(fields["name"])
 
@@ -222,4 +222,4 @@ def describe_effects(moved: Consequences) -> Markdown:
         "restores": moved.restored,
         "brings into question": tuple(moved.in_question),
     }
-    return Markdown("; ".join(f"{verb} {listing(names)}" for verb, names in verbs.items() if names) or "none moves")
+    return Markdown("; ".join(f"{verb} {join_words(names)}" for verb, names in verbs.items() if names) or "none moves")

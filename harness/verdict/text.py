@@ -20,7 +20,7 @@ class Markdown(str):
     __slots__ = ()
 
 
-def one_line(text: str) -> str:
+def join_lines(text: str) -> str:
     """Return ``text`` on one line: white space becomes one space, unprintable characters become U+FFFD."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in re.sub(r"\s+", " ", text))
 
@@ -40,7 +40,7 @@ def escape_before(text: str) -> Markdown:
 
 
 def _without_html(text: str) -> str:
-    return "".join(HTML.get(c, c) for c in one_line(text))
+    return "".join(HTML.get(c, c) for c in join_lines(text))
 
 
 def _escape_rest(text: str) -> Markdown:
@@ -50,26 +50,26 @@ def _escape_rest(text: str) -> Markdown:
     return Markdown(re.sub(r"^( ?\d+)([.)])(?=\s|$)", r"\1\\\2", text))
 
 
-def code(text: str) -> Markdown:
+def format_code(text: str) -> Markdown:
     """Return ``text`` as a code span, whatever backticks it holds; not for table cells with a | in it."""
-    text = one_line(text)
+    text = join_lines(text)
     runs = [len(run) for run in re.findall(r"`+", text)]
     fence = "`" * (max(runs, default=0) + 1)
     space = " " if runs else ""
     return Markdown(f"{fence}{space}{text}{space}{fence}")
 
 
-def verbatim(text: str) -> Markdown:
+def format_verbatim(text: str) -> Markdown:
     """Return ``text`` on one line, for an indented code block."""
-    return Markdown(one_line(text))
+    return Markdown(join_lines(text))
 
 
-def short(digest: str) -> Markdown:
+def shorten_digest(digest: str) -> Markdown:
     """Return the first twelve digits of a digest."""
-    return code(digest[:12])
+    return format_code(digest[:12])
 
 
-def number(value: float, digits: int = 3) -> Markdown:
+def format_number(value: float, digits: int = 3) -> Markdown:
     """Format a number as a person would write it: 0.0123, 27.4, 12,346, 1.2e-08."""
     if value == 0:
         return Markdown("0")
@@ -78,17 +78,17 @@ def number(value: float, digits: int = 3) -> Markdown:
     return Markdown(f"{value:.{digits}g}")
 
 
-def exact(value: float) -> Markdown:
+def format_exact(value: float) -> Markdown:
     """Format a registered number in full: 0.001, 25."""
     return Markdown(f"{value:.12g}")
 
 
-def percent(value: float) -> Markdown:
+def format_percent(value: float) -> Markdown:
     """Format a fraction as a percentage."""
-    return Markdown(f"{number(100 * value)}%")
+    return Markdown(f"{format_number(100 * value)}%")
 
 
-def chance(value: float) -> Markdown:
+def format_chance(value: float) -> Markdown:
     """Format a probability as a percentage that is never rounded to 0 or 100: 80.3%, < 0.1%, > 99.9%."""
     if 0 < value < 0.001:
         return Markdown("< 0.1%")
@@ -97,128 +97,128 @@ def chance(value: float) -> Markdown:
     return Markdown(f"{100 * value:.1f}%")
 
 
-def p_value(p: float, alpha: float | None = None) -> Markdown:
+def format_p(p: float, alpha: float | None = None) -> Markdown:
     """Format a p value, with enough digits to lie on its side of ``alpha``: .0019, < 1e-6."""
-    return Markdown(wording.p_value(p, alpha))
+    return Markdown(wording.format_p(p, alpha))
 
 
-def p_equals(p: float, alpha: float | None = None) -> Markdown:
+def format_p_equals(p: float, alpha: float | None = None) -> Markdown:
     """Format a p value for a sentence: ``p = .0019`` or ``p < 1e-6``."""
-    return Markdown(wording.p_equals(p, alpha))
+    return Markdown(wording.format_p_equals(p, alpha))
 
 
-def p_value_before(p: float, alpha: float | None = None) -> Markdown:
-    """Format as ``p_value`` does on pages of form 1 or 2: 7.7e-06."""
-    return Markdown(re.sub(r"e-(\d)$", r"e-0\1", text) if (text := wording.p_value(p, alpha))[0] != "<" else text)
+def format_p_before(p: float, alpha: float | None = None) -> Markdown:
+    """Format as ``format_p`` does on pages of form 1 or 2: 7.7e-06."""
+    return Markdown(re.sub(r"e-(\d)$", r"e-0\1", text) if (text := wording.format_p(p, alpha))[0] != "<" else text)
 
 
-def p_equals_before(p: float, alpha: float | None = None) -> Markdown:
-    """Format as ``p_equals`` does on pages of form 1 or 2."""
-    text = p_value_before(p, alpha)
+def format_p_equals_before(p: float, alpha: float | None = None) -> Markdown:
+    """Format as ``format_p_equals`` does on pages of form 1 or 2."""
+    text = format_p_before(p, alpha)
     return Markdown(f"p {text}" if text[0] in "<>" else f"p = {text}")
 
 
-def level(alpha: float) -> Markdown:
+def format_level(alpha: float) -> Markdown:
     """Format a registered level like the p values beside it: .05."""
-    return Markdown(wording.level(alpha))
+    return Markdown(wording.format_level(alpha))
 
 
-def counted(count: int, noun: str, plural: str | None = None) -> Markdown:
+def format_count(count: int, noun: str, plural: str | None = None) -> Markdown:
     """Format a count with its noun: ``1 seed``, ``10 seeds``."""
-    return Markdown(wording.counted(count, noun, plural))
+    return Markdown(wording.format_count(count, noun, plural))
 
 
-def named(outcome: str) -> Markdown:
+def quote_outcome(outcome: str) -> Markdown:
     """Format an outcome's or band's name for a sentence: in quotation marks, unless it is one of harness's own."""
-    return escape(wording.named(outcome))
+    return escape(wording.quote_outcome(outcome))
 
 
-def band(parts: object) -> Markdown:
+def format_band(parts: object) -> Markdown:
     """Format a band or one of its intervals: [1e-8, 2)."""
-    return escape(wording.unpadded(str(parts)))
+    return escape(wording.shorten_exponents(str(parts)))
 
 
-def together(values: Sequence[float], cuts: Iterable[float] = ()) -> list[Markdown]:
-    """Format numbers that are read side by side, as ``harness.wording.together`` does."""
-    return [Markdown(text) for text in wording.together(values, cuts)]
+def format_together(values: Sequence[float], cuts: Iterable[float] = ()) -> list[Markdown]:
+    """Format numbers that are read side by side, as ``harness.wording.format_together`` does."""
+    return [Markdown(text) for text in wording.format_together(values, cuts)]
 
 
-def plus_minus(mean: float | None, sd: float | None) -> Markdown:
+def format_plus_minus(mean: float | None, sd: float | None) -> Markdown:
     """Format ``0.3631 ± 0.0041``, with two digits of the standard deviation; a dash where nothing was measured."""
     if mean is None:
         return Markdown("–")
     if not sd:
-        return number(mean, 4)
+        return format_number(mean, 4)
     if max(abs(mean), sd) >= 1e6 or max(abs(mean), sd) < 1e-3:
         return Markdown(f"{mean:.2e} ± {sd:.1e}")
     digits = max(0, 1 - math.floor(math.log10(sd)))
     return Markdown(f"{mean:.{digits}f} ± {sd:.{digits}f}")
 
 
-def with_unit(text: str, unit: str) -> Markdown:
+def append_unit(text: str, unit: str) -> Markdown:
     """Join a formatted number and its unit."""
-    return Markdown(wording.with_unit(text, escape(unit)))
+    return Markdown(wording.append_unit(text, escape(unit)))
 
 
-def duration(seconds: float) -> Markdown:
+def format_duration(seconds: float) -> Markdown:
     """Format a duration: ``2 h 5 min``, ``3 min 20 s``, ``4.2 s``."""
     if seconds < 60:
-        return Markdown(f"{number(seconds)} s")
+        return Markdown(f"{format_number(seconds)} s")
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return Markdown(f"{minutes} min {rest} s")
     return Markdown(f"{minutes // 60} h {minutes % 60} min")
 
 
-def listing(items: Iterable[str]) -> Markdown:
+def join_words(items: Iterable[str]) -> Markdown:
     """Join items, each escaped: ``a``, ``a and b``, ``a, b and c``."""
     parts = [item if isinstance(item, Markdown) else escape(item) for item in items]
     return Markdown(f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts))
 
 
-def unpadded(value: Any) -> Any:
+def shorten_exponents(value: Any) -> Any:
     """Write exponents in a text, or a list, tuple or dictionary of texts, as people do: 1e-8 for 1e-08."""
     if isinstance(value, str):
-        return type(value)(wording.unpadded(value))
+        return type(value)(wording.shorten_exponents(value))
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(unpadded(item) for item in value))
+        return type(value)(*(shorten_exponents(item) for item in value))
     if isinstance(value, list | tuple):
-        return type(value)(unpadded(item) for item in value)
+        return type(value)(shorten_exponents(item) for item in value)
     if isinstance(value, dict):
-        return {key: unpadded(item) for key, item in value.items()}
+        return {key: shorten_exponents(item) for key, item in value.items()}
     return value
 
 
-def _people(write: Callable[..., Markdown]) -> Callable[..., Markdown]:
+def _with_short_exponents(write: Callable[..., Markdown]) -> Callable[..., Markdown]:
     """Return a filter that writes exponents as people do."""
-    return lambda *arguments: Markdown(wording.unpadded(write(*arguments)))
+    return lambda *arguments: Markdown(wording.shorten_exponents(write(*arguments)))
 
 
 FILTERS: dict[str, Callable[..., Markdown]] = {
     "text": escape,
-    "code": code,
-    "verbatim": verbatim,
-    "short": short,
-    "number": _people(number),
-    "exact": _people(exact),
-    "percent": _people(percent),
-    "chance": chance,
-    "p": p_value,
-    "p_equals": p_equals,
-    "level": level,
-    "counted": counted,
-    "named": named,
-    "band": band,
-    "with_unit": with_unit,
-    "duration": duration,
-    "listing": listing,
+    "code": format_code,
+    "verbatim": format_verbatim,
+    "short": shorten_digest,
+    "number": _with_short_exponents(format_number),
+    "exact": _with_short_exponents(format_exact),
+    "percent": _with_short_exponents(format_percent),
+    "chance": format_chance,
+    "p": format_p,
+    "p_equals": format_p_equals,
+    "level": format_level,
+    "counted": format_count,
+    "named": quote_outcome,
+    "band": format_band,
+    "with_unit": append_unit,
+    "duration": format_duration,
+    "listing": join_words,
 }
 FILTERS_BEFORE: dict[str, Callable[..., Markdown]] = FILTERS | {
     "text": escape_before,
-    "number": number,
-    "exact": exact,
-    "percent": percent,
-    "p": p_value_before,
-    "p_equals": p_equals_before,
+    "number": format_number,
+    "exact": format_exact,
+    "percent": format_percent,
+    "p": format_p_before,
+    "p_equals": format_p_equals_before,
 }
 """Filters for pages of form 1 or 2, which are written again unchanged."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.records import Decision, Hypothesis, Notice
 from harness.verdict.sentences import TODAY, Words
 from harness.verdict.sentences_before import BEFORE
-from harness.wording import listing
+from harness.wording import join_words
 
 VERSION = 3
 """Current form of verdict.json."""
@@ -13,7 +13,7 @@ FORM_OF_TODAY = 3
 """First form with the current sentences, and with the current format of numbers on its page."""
 
 
-def worded(hypothesis: Hypothesis, decision: Decision, form: int = VERSION) -> Decision:
+def word_decision(hypothesis: Hypothesis, decision: Decision, form: int = VERSION) -> Decision:
     """Return a decision of ``harness.inference.decide`` with its sentences in the given form of verdict.json."""
     words = TODAY if form >= FORM_OF_TODAY else BEFORE
     assert decision.reason is not None
@@ -23,7 +23,7 @@ def worded(hypothesis: Hypothesis, decision: Decision, form: int = VERSION) -> D
         spec = hypothesis.decisions[part.name]
         steps = words.explain(part, spec, hypothesis.estimands[spec.estimand], pilot)
         parts.append(part.model_copy(update={"steps": steps, "estimand": words.measured(part.estimand)}))
-    summary = _summary(hypothesis, decision, words)
+    summary = _write_summary(hypothesis, decision, words)
     return decision.model_copy(
         update={
             "decisions": tuple(parts),
@@ -33,12 +33,12 @@ def worded(hypothesis: Hypothesis, decision: Decision, form: int = VERSION) -> D
             "exploratory": tuple(words.measured(result) for result in decision.exploratory),
             "summary": f"{summary} {_look(hypothesis, decision)}" if decision.looks else summary,
             "combination": words.combination(decision.combined) if decision.combined is not None else None,
-            "warnings": tuple(_warning(notice, hypothesis, decision, words) for notice in decision.notices),
+            "warnings": tuple(_write_warning(notice, hypothesis, decision, words) for notice in decision.notices),
         }
     )
 
 
-def _summary(hypothesis: Hypothesis, decision: Decision, words: Words) -> str:
+def _write_summary(hypothesis: Hypothesis, decision: Decision, words: Words) -> str:
     """Return a notice as a sentence."""
     reason = decision.reason
     assert reason is not None
@@ -46,11 +46,11 @@ def _summary(hypothesis: Hypothesis, decision: Decision, words: Words) -> str:
     if kind == "pilot":
         return "Pilot: no outcome."
     if kind == "seed_not_applied":
-        labels = listing([hypothesis.arms[arm].label for arm in counts])
+        labels = join_words([hypothesis.arms[arm].label for arm in counts])
         return f"Invalid: different seeds of {labels} ended with identical weights, so the seed was not applied."
     if kind == "diverged":
         of = f"of {reason.measured} seeds of"
-        lost = listing([f"{count} {of} {hypothesis.arms[arm].label}" for arm, count in counts.items()])
+        lost = join_words([f"{count} {of} {hypothesis.arms[arm].label}" for arm, count in counts.items()])
         return f"Invalid: {lost} diverged, and the file allows no outcome then."
     if kind == "without_value":
         return f"Invalid: {words.without_value(counts)}, and the file allows no outcome then."
@@ -74,7 +74,7 @@ def _look(hypothesis: Hypothesis, decision: Decision) -> str:
     return f"Judged at {judged} of at most {planned[-1]} seeds, by a test that holds at any number of them."
 
 
-def _warning(notice: Notice, hypothesis: Hypothesis, decision: Decision, words: Words) -> str:
+def _write_warning(notice: Notice, hypothesis: Hypothesis, decision: Decision, words: Words) -> str:
     name, count = notice.about or "", notice.count
     measured = decision.reason.measured if decision.reason is not None else 0
     if notice.kind == "seed_not_applied":

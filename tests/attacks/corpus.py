@@ -529,7 +529,7 @@ def seeds_picked_by_an_amendment(trail: Trail) -> None:
 
 @attack("near-duplicate")
 def asked_again_under_another_id(trail: Trail) -> None:
-    """A second roll of the dice: the same file with another id and title."""
+    """Register the same file again under another id and title, for a second chance of success."""
     body = trail.find("registered", "first")[1]["body"]
     form = json.loads(trail.kept(body["canonical"])) | {"id": "third", "title": "Another question"}
     raw = trail.kept(body["raw"]).replace(b"id: first", b"id: third")

@@ -94,7 +94,7 @@ def test_what_is_forged_as_a_whole_is_found_by_a_rerun_alone(good_trail: Trail, 
     measurements = Measurements.model_validate_json(trail.files[f"{folder}/results.json"])
     provenance = Provenance.model_validate_json(trail.files[f"{folder}/env.json"])
     registered = read_registered(ledger, started)
-    decision = verdict.worded(registered.hypothesis, inference.decide(registered.hypothesis, measurements))
+    decision = verdict.word_decision(registered.hypothesis, inference.decide(registered.hypothesis, measurements))
     renamed = {}
     for name, data in render_verdict(registered, measurements, decision, provenance).items():
         renamed[judgement["body"]["files"][name]] = sha(data)

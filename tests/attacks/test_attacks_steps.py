@@ -15,7 +15,7 @@ from harness.ledger.audit import CODES, AuditFinding
 from tests.attacks.corpus import CORPUS
 from tests.attacks.trails import Trail, audited, sorts
 
-NONE = ("anchors._anchor", "amended._untold", "amended._other_seeds")
+NONE = ("anchors._check_anchor", "amended._find_untold_change", "amended._find_other_seeds")
 """Checks that return what is wrong; the others yield findings."""
 
 
@@ -39,13 +39,25 @@ def test_without_a_step_its_attacks_are_missed(step: int, good_trail: Trail) -> 
 @pytest.mark.parametrize(
     "check",
     [
-        "attempts._references", "attempts._registrations", "amended.check", "amended._late", "attempts._start",
-        "amended._untold", "amended._other_seeds",
-        "attempts._end", "attempts._verdict", "attempts.find_near_duplicates",
-        "artefacts._objects", "artefacts._artefacts",
-        "artefacts._weights", "artefacts._strays", "seeds._run", "seeds._results", "anchors._anchor",
+        "attempts._check_references",
+        "attempts._check_registrations",
+        "amended.check",
+        "amended._check_late_amendment",
+        "attempts._check_start",
+        "amended._find_untold_change",
+        "amended._find_other_seeds",
+        "attempts._check_end",
+        "attempts._check_verdict",
+        "attempts.find_near_duplicates",
+        "artefacts._find_missing_objects",
+        "artefacts._check_artefacts",
+        "artefacts._check_weights",
+        "artefacts._find_strays",
+        "seeds._check_run",
+        "seeds._check_results",
+        "anchors._check_anchor",
     ],
-)  # fmt: skip
+)
 def test_without_a_part_of_a_step_an_attack_is_missed(
     check: str, good_trail: Trail, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness.criteria.bca import Bca
-from harness.plugins.registry import members
+from harness.plugins.registry import find_members
 from tests.calibration.batch import one_sided, outcomes
 from tests.calibration.scenarios import COLLAPSED, CRITERIA, EXPONENTIAL, SYMMETRIC, WITHIN, coverage, stopped, worst
 from tests.unit.inference.inference_records import judged
@@ -23,7 +23,7 @@ def limit(runs: int = RUNS, standard_errors: float = 4) -> float:
 
 
 def test_every_criterion_is_calibrated():
-    assert set(CRITERIA) == set(members("criteria"))
+    assert set(CRITERIA) == set(find_members("criteria"))
 
 
 @pytest.mark.parametrize("name", CRITERIA)

@@ -23,7 +23,7 @@ from harness.metrics import Metric
 from harness.models import Model
 from harness.penalties import Penalty
 from harness.plugins.fields import read_descriptions
-from harness.plugins.registry import FAMILIES, Plugin, digest_source, members, read_capability
+from harness.plugins.registry import FAMILIES, Plugin, digest_source, find_members, read_capability
 from harness.records import Arm, Cohort, Replica
 from harness.rules import Rule
 from harness.training import open_device
@@ -48,7 +48,7 @@ def example(kind: type[Plugin]) -> Any:
 
 
 def every(family: str) -> list[Any]:
-    return [pytest.param(example(kind), id=f"{family}/{name}") for name, kind in members(family).items()]
+    return [pytest.param(example(kind), id=f"{family}/{name}") for name, kind in find_members(family).items()]
 
 
 def everything() -> list[Any]:
@@ -88,7 +88,7 @@ def test_its_code_can_be_pinned(plugin: Plugin) -> None:
 
 def test_listing_plugins_loads_no_large_library() -> None:
     code = (
-        "import sys; from harness.plugins.registry import FAMILIES, members; [members(f) for f in FAMILIES];"
+        "import sys; from harness.plugins.registry import FAMILIES, find_members; [find_members(f) for f in FAMILIES];"
         "large = ('torch', 'torchvision', 'numpy', 'scipy', 'sklearn', 'PIL', 'matplotlib', 'cryptography');"
         "print([m for m in large if m in sys.modules])"
     )
@@ -208,7 +208,7 @@ def trained(rule: Rule, epochs: int = 1) -> Program:
 
 @pytest.fixture(scope="module")
 def evaluation() -> ReplicaEvaluation:
-    program = trained(example(members("rules")["dfa"]))
+    program = trained(example(find_members("rules")["dfa"]))
     return ReplicaEvaluation(program, program.state.rule_groups[0], slice(0, 2))
 
 
@@ -230,7 +230,9 @@ ONE_CUT = {"low": "(-inf, 2]", "high": "(2, inf)"}
 
 
 def criteria() -> list[Any]:
-    return [pytest.param(example(kind).on(DOMAIN), id=f"criteria/{name}") for name, kind in members("criteria").items()]
+    return [
+        pytest.param(example(kind).on(DOMAIN), id=f"criteria/{name}") for name, kind in find_members("criteria").items()
+    ]
 
 
 def values(criterion: Criterion, n: int, generator: np.random.Generator, truth: float = 2.0) -> np.ndarray:
@@ -375,8 +377,8 @@ def test_a_plug_in_of_another_package_is_found(monkeypatch: pytest.MonkeyPatch) 
         return [SimpleNamespace(name="other", load=lambda: Other)] if group == "harness.penalties" else []
 
     monkeypatch.setattr(registry, "_find_installed", lambda: SimpleNamespace(select=points))
-    registry.members.cache_clear()
+    registry.find_members.cache_clear()
     try:
-        assert set(members("penalties")) == {"residual_branch", "other"}
+        assert set(find_members("penalties")) == {"residual_branch", "other"}
     finally:
-        registry.members.cache_clear()
+        registry.find_members.cache_clear()

@@ -12,7 +12,7 @@ from harness import ledger, spec, verdict
 from harness.cli.app import app
 from harness.errors import Tampered
 from harness.pipeline.families import Family, read_families
-from harness.wording import p_value
+from harness.wording import format_p
 from tests.e2e.projects import Project, make_project, run_file
 
 
@@ -86,7 +86,7 @@ def test_list_family_as_text_and_json(family: Project, monkeypatch: pytest.Monke
         ("third", False),
     ]
     assert found["members"][0]["p_adjusted"] == pytest.approx(3 * found["members"][0]["p"])
-    assert p_value(found["members"][0]["p"]) in as_text and p_value(found["members"][0]["p_adjusted"]) in as_text
+    assert format_p(found["members"][0]["p"]) in as_text and format_p(found["members"][0]["p_adjusted"]) in as_text
 
 
 def test_the_verdict_tells_of_its_family(family: Project) -> None:

@@ -101,7 +101,7 @@ def test_a_run_stops_at_the_look_that_decides(stopped: tuple[Project, Watched, A
         (arm, seed) for arm in ("bp", "dfa", "shallow") for seed in range(seeds)
     ]
     for look in looks:  # each names the results that it judged, which the final ones still hold
-        assert look["results"] == hashlib.sha256(results.first(look["seeds"]).to_json().encode()).hexdigest()
+        assert look["results"] == hashlib.sha256(results.take_first(look["seeds"]).to_json().encode()).hexdigest()
     trained = [replicas for replicas, _ in watched.trained.values()]
     assert sum(trained) == 3 * seeds, "every replica once"
     assert {cohorts for _, cohorts in watched.trained.values()} == {2 * len(numbers)}

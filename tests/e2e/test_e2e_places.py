@@ -287,7 +287,7 @@ def test_a_repository_of_its_own_called_hypotheses_is_a_project(tmp_path: Path) 
 
 READING = (
     ["list"], ["show", "tiny"], ["audit"], ["claims"], ["check"], ["reverdict", "tiny"],
-    ["power", "hypotheses/tiny.yaml"], ["close", "0123", "--reason", "none"],
+    ["power", "hypotheses/tiny.yaml", "--sd-from", "tiny"], ["close", "0123", "--reason", "none"],
     ["export", "tiny", "--as", "in-toto", "--out", "statement.json"],
 )  # fmt: skip
 
@@ -299,7 +299,7 @@ def test_a_misspelled_trail_is_refused_by_whoever_reads_it(command: list[str], r
     assert "did you mean verdicts?" in ran.stderr
     ran = harness(registered_only.root, *command, HARNESS_VERDICTS="nowhere")
     assert "did you mean" not in ran.stderr
-    if command[0] not in ("power", "check"):  # which are given before anything is registered, too
+    if command[0] != "check":  # which is given before anything is registered, too
         assert ran.returncode == 2 and "HARNESS_VERDICTS: there is no folder" in ran.stderr, ran.stderr
     if command[0] == "check":
         assert ran.returncode == 0 and "note: HARNESS_VERDICTS: there is no folder" in ran.stderr, ran.stderr

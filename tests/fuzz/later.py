@@ -6,7 +6,7 @@ import math
 import random
 
 from harness import claims, inference, ledger, plan
-from harness.plugins.registry import members
+from harness.plugins.registry import find_members
 from harness.records import Arm, Estimand, Hypothesis, Measurements
 from harness.records.claims import Consequences
 from harness.spec import Loaded
@@ -76,11 +76,11 @@ def made_up(hypothesis: Hypothesis, seeds: tuple[int, ...], rng: random.Random) 
 
 
 def _defined(metric: str, arm: Arm) -> bool:
-    return arm.rule.gives_credit or not members("metrics")[metric].needs_credit  # type: ignore[attr-defined]
+    return arm.rule.gives_credit or not find_members("metrics")[metric].needs_credit  # type: ignore[attr-defined]
 
 
 def _series(metric: str, arm: Arm, asked: tuple[Estimand, ...], rng: random.Random) -> dict[str, object]:
-    kind = members("metrics")[metric]
+    kind = find_members("metrics")[metric]
     low, high = (max(-10.0, kind.bounds[0]), min(10.0, kind.bounds[1]))  # type: ignore[attr-defined]
     named = {estimand.epoch for estimand in asked if estimand.epoch is not None}
     epochs = sorted({1, arm.setup.epochs, *(named & set(arm.setup.evaluated_epochs))})

@@ -223,9 +223,9 @@ def test_diagnostics_agree_with_the_reference(device: str, model: str, images: I
             skip=one.setup.model.skip,  # type: ignore[attr-defined]
             terminal_norm=one.setup.model.terminal_norm,  # type: ignore[attr-defined]
         )
-        from harness.plugins.registry import members
+        from harness.plugins.registry import find_members
 
-        kinds = members("metrics")
+        kinds = find_members("metrics")
         for ours, theirs in {
             "credit_cosine": "cosine",
             "gradient_norm": "g_norm",

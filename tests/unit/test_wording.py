@@ -8,17 +8,17 @@ import pytest
 
 from harness.verdict.text import FILTERS, escape
 from harness.wording import (
-    cardinal,
-    counted,
-    exact,
-    level,
-    listing,
-    named,
-    number,
-    p_equals,
-    p_value,
-    told_plainly,
-    unpadded,
+    describe_without_log,
+    format_count,
+    format_exact,
+    format_level,
+    format_number,
+    format_p,
+    format_p_equals,
+    join_words,
+    quote_outcome,
+    shorten_exponents,
+    spell_count,
 )
 
 
@@ -35,14 +35,19 @@ from harness.wording import (
     ],
 )
 def test_a_p_value_is_written_one_way_and_reads_the_same_in_a_table_and_in_a_sentence(p: float, text: str) -> None:
-    assert p_equals(p) == text
-    assert FILTERS["p_equals"](p) == escape(p_equals(p)) == text
-    assert FILTERS["p"](p) in escape(f"It is excluded ({p_equals(p)}, at most α).")
+    assert format_p_equals(p) == text
+    assert FILTERS["p_equals"](p) == escape(format_p_equals(p)) == text
+    assert FILTERS["p"](p) in escape(f"It is excluded ({format_p_equals(p)}, at most α).")
 
 
 def test_a_p_value_beside_its_level_has_digits_enough() -> None:
-    assert p_value(0.0500001, 0.05) == ".0500001"
-    assert (level(0.05), level(0.025), level(0.05 / 3), level(1e-8)) == (".05", ".025", ".0166666666667", "1e-8")
+    assert format_p(0.0500001, 0.05) == ".0500001"
+    assert (format_level(0.05), format_level(0.025), format_level(0.05 / 3), format_level(1e-8)) == (
+        ".05",
+        ".025",
+        ".0166666666667",
+        "1e-8",
+    )
 
 
 @pytest.mark.parametrize(
@@ -50,38 +55,43 @@ def test_a_p_value_beside_its_level_has_digits_enough() -> None:
     [("1e-07", "1e-7"), ("5.50e-04 ± 5.4e-05", "5.50e-4 ± 5.4e-5"), ("2.0e+06", "2.0e6"), ("1e-10", "1e-10")],
 )
 def test_exponents_are_written_as_people_write_them(text: str, people: str) -> None:
-    assert unpadded(text) == people
+    assert shorten_exponents(text) == people
 
 
 @pytest.mark.parametrize("text", ["cake-07", "1.5", "commit 9e-x", ""])
 def test_nothing_else_is_an_exponent(text: str) -> None:
-    assert unpadded(text) == text
+    assert shorten_exponents(text) == text
 
 
 def test_a_difference_of_logarithms_is_told_as_a_ratio() -> None:
-    told = told_plainly(math.log10(3.2), (math.log10(2.9), math.log10(3.6)), ratio=True, mean=True)
+    told = describe_without_log(math.log10(3.2), (math.log10(2.9), math.log10(3.6)), ratio=True, mean=True)
     assert told == "a ratio of 3.200 (2.900 to 3.600)"
-    assert told_plainly(2.0, None, ratio=False, mean=True) == "a geometric mean of 100"
-    assert told_plainly(2.0, (1.0, 3.0), ratio=False, mean=False) == "100 (10 to 1000) without the logarithm"
-    assert told_plainly(400.0, None, ratio=True, mean=True) is None
+    assert describe_without_log(2.0, None, ratio=False, mean=True) == "a geometric mean of 100"
+    assert describe_without_log(2.0, (1.0, 3.0), ratio=False, mean=False) == "100 (10 to 1000) without the logarithm"
+    assert describe_without_log(400.0, None, ratio=True, mean=True) is None
 
 
 def test_names_of_a_file_are_quoted_and_words_of_the_language_are_not() -> None:
-    assert [named(outcome) for outcome in ("holds", "inconclusive", "invalid")] == [
+    assert [quote_outcome(outcome) for outcome in ("holds", "inconclusive", "invalid")] == [
         '"holds"',
         "inconclusive",
         "invalid",
     ]
-    assert listing([named("small"), named("wide")]) == '"small" and "wide"'
+    assert join_words([quote_outcome("small"), quote_outcome("wide")]) == '"small" and "wide"'
 
 
 def test_what_is_counted_agrees_with_its_number() -> None:
-    assert [counted(count, "seed") for count in (0, 1, 2, 12_000)] == ["0 seeds", "1 seed", "2 seeds", "12,000 seeds"]
-    assert [counted(count, "event is", "events are") for count in (1, 3)] == ["1 event is", "3 events are"]
+    assert [format_count(count, "seed") for count in (0, 1, 2, 12_000)] == [
+        "0 seeds",
+        "1 seed",
+        "2 seeds",
+        "12,000 seeds",
+    ]
+    assert [format_count(count, "event is", "events are") for count in (1, 3)] == ["1 event is", "3 events are"]
 
 
 def test_a_fixed_number_is_written_in_full() -> None:
-    assert [exact(value) for value in (0.001, 25.0, 1e-9, 2e16, 0.123456789)] == [
+    assert [format_exact(value) for value in (0.001, 25.0, 1e-9, 2e16, 0.123456789)] == [
         "0.001",
         "25",
         "1e-9",
@@ -91,8 +101,8 @@ def test_a_fixed_number_is_written_in_full() -> None:
 
 
 def test_small_numbers_are_words() -> None:
-    assert [cardinal(2), cardinal(9), cardinal(10), cardinal(1000)] == ["two", "nine", "10", "1,000"]
-    assert number(1.2e-8) == "1.2e-8"
+    assert [spell_count(2), spell_count(9), spell_count(10), spell_count(1000)] == ["two", "nine", "10", "1,000"]
+    assert format_number(1.2e-8) == "1.2e-8"
 
 
 @pytest.mark.parametrize(

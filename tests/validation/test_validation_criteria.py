@@ -12,7 +12,7 @@ from scipy import integrate, stats
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
-from harness.criteria import estimate
+from harness.criteria import estimate_parameter
 from harness.criteria.bca import Bca
 from harness.criteria.bounded import Bounded
 from harness.criteria.median import Median, sign_p
@@ -53,7 +53,7 @@ def test_sleep():
     assert STUDENT.p_greater(SLEEP, -0.5) == pytest.approx(0.989241, abs=5e-7)
     assert STUDENT.p_less(SLEEP, 0.5) == pytest.approx(0.000231903, abs=5e-10)
     assert two_sided(FLIPS, SLEEP) == 0.00390625
-    assert estimate("pseudomedian", SLEEP) == pytest.approx(-1.3, abs=1e-12)
+    assert estimate_parameter("pseudomedian", SLEEP) == pytest.approx(-1.3, abs=1e-12)
     assert SIGNS.interval(SLEEP, 0.95) == (-2.4, -0.8)
 
 
@@ -91,7 +91,7 @@ def test_darwin():
     assert STUDENT.interval(DARWIN, 0.95) == pytest.approx((0.031193, 41.835473), abs=5e-7)
     assert two_sided(FLIPS, DARWIN) == 1726 / 32768 == pytest.approx(0.052673, abs=5e-7)
     assert FLIPS.interval(DARWIN, 0.95) == pytest.approx((-0.166667, 41), abs=5e-7)
-    assert estimate("pseudomedian", DARWIN) == 25
+    assert estimate_parameter("pseudomedian", DARWIN) == 25
     assert RANKS.interval(DARWIN, 0.95) == (4, 41.5)
 
 

@@ -6,14 +6,14 @@ import pytest
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from harness.inference.readings import divergence_rate
+from harness.inference.readings import estimate_divergence_rate
 
 COUNTS = [(failed, replicas) for replicas in (1, 2, 3, 10, 50, 1000) for failed in {0, 1, replicas // 2, replicas}]
 
 
 @pytest.mark.parametrize(("failed", "replicas"), COUNTS)
 def test_divergence_rates_have_the_exact_interval(failed: int, replicas: int) -> None:
-    rate, low, high = divergence_rate(failed, replicas)
+    rate, low, high = estimate_divergence_rate(failed, replicas)
     assert rate == failed / replicas
     searched = stats.binomtest(failed, replicas).proportion_ci(confidence_level=0.95, method="exact")
     assert (low, high) == pytest.approx((searched.low, searched.high), rel=1e-8)

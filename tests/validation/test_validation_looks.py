@@ -54,7 +54,7 @@ def test_without_a_stopping_rule_looking_again_and_again_errs_more_often() -> No
     h = hypothesis("looks", "t")
     wrong = 0
     for x in np.random.default_rng(21).normal(1.0, 0.5, (RUNS, AT[-1])):
-        peeks = (judge(h, measured(x).first(n)).outcome for n in AT)
+        peeks = (judge(h, measured(x).take_first(n)).outcome for n in AT)
         wrong += next((outcome for outcome in peeks if outcome != "inconclusive"), None) == "high"
     assert wrong / RUNS > limit(RUNS)
 

@@ -13,18 +13,18 @@ from harness.ledger.code import MEANING, combine_digests
 from harness.ledger.index import Fixing, StartedRun
 from harness.ledger.pins import Pins
 from harness.ledger.registration import compare_forms, compare_meanings
-from harness.wording import counted
+from harness.wording import format_count
 
 
 class Change(NamedTuple):
-    """Something that is not what was fixed before."""
+    """A plug-in, template, data set or kind of code that differs from what was fixed before."""
 
     name: str
     """The name by which a deviation must name it."""
     before: str
     now: str
     words: bool = False
-    """True if it is meant for words, so that naming it there is enough."""
+    """True if it affects wording only, so that naming it in the amendment is enough."""
 
 
 def check(evidence: Evidence, hypothesis: str) -> Iterator[AuditFinding]:
@@ -41,20 +41,20 @@ def check(evidence: Evidence, hypothesis: str) -> Iterator[AuditFinding]:
             what = "this amendment amends neither the registration nor an amendment of its hypothesis"
             yield AuditFinding("reference", what, evidence.at(digest), hypothesis, body.amends, hypothesis)
             continue
-        if (untold := _untold(evidence, known.body, body)) is not None:
+        if (untold := _find_untold_change(evidence, known.body, body)) is not None:
             what = "this amendment changes something that it does not tell"
             yield AuditFinding("amendment-untold", what, evidence.at(digest), untold, "not named", hypothesis)
         runs = [run for run in index.starts(hypothesis) if run.digest in earlier]
-        if (other := _other_seeds(known.body, body, runs)) is not None:
+        if (other := _find_other_seeds(known.body, body, runs)) is not None:
             yield AuditFinding("amendment-seeds", other, evidence.at(digest), hypothesis=hypothesis)
     for amendment in list_amendments(index, hypothesis):
         changed = "; ".join(amendment.body.differences) or "the text alone"
         what = f"amended {amendment.when}: {changed}: {amendment.body.reason}"
         yield AuditFinding("amended", what, evidence.at(amendment.digest), hypothesis=hypothesis)
-        yield from _late(evidence, amendment, hypothesis)
+        yield from _check_late_amendment(evidence, amendment, hypothesis)
 
 
-def _late(evidence: Evidence, amendment: Amendment, hypothesis: str) -> Iterator[AuditFinding]:
+def _check_late_amendment(evidence: Evidence, amendment: Amendment, hypothesis: str) -> Iterator[AuditFinding]:
     """Check that runs under an amendment that came too late say so."""
     for run in evidence.index.starts(hypothesis) if amendment.deviates else ():
         if not evidence.index.before(amendment.digest, run.digest):
@@ -71,8 +71,8 @@ def _late(evidence: Evidence, amendment: Amendment, hypothesis: str) -> Iterator
         yield AuditFinding(code, what, evidence.at(run.digest), unsaid[0], "not named", hypothesis)
 
 
-def _untold(evidence: Evidence, known: Fixing, body: AmendedBody) -> str | None:
-    """Return the first change that an amendment makes and does not tell; runs under it would not be said to deviate."""
+def _find_untold_change(evidence: Evidence, known: Fixing, body: AmendedBody) -> str | None:
+    """Return the first change that an amendment makes without naming it; runs under it would hide that they deviate."""
     before, now = evidence.form(known.canonical), evidence.form(body.canonical)
     meaning: tuple[str, ...] = ()
     if before is not None and now is not None:  # step 4 says if one is missing
@@ -89,20 +89,23 @@ def _untold(evidence: Evidence, known: Fixing, body: AmendedBody) -> str | None:
     return None
 
 
-def _other_seeds(known: Fixing, body: AmendedBody, runs: Sequence[StartedRun]) -> str | None:
-    """Tell whether an amendment chooses seeds, or their number after a run: a second roll of the dice."""
+def _find_other_seeds(known: Fixing, body: AmendedBody, runs: Sequence[StartedRun]) -> str | None:
+    """Return the fault if an amendment chooses seeds, or changes their number after a run; else None.
+
+    Either lets the author try again until the outcome pleases.
+    """
     if known.seeds == body.seeds:
         return None
     if not (isinstance(known.seeds, int) and isinstance(body.seeds, int)):
         return "this amendment chooses other seeds than were registered"
     if runs:
-        change = f"{counted(known.seeds, 'seed')} to {body.seeds}"
+        change = f"{format_count(known.seeds, 'seed')} to {body.seeds}"
         return f"this amendment changes {change}, after run {runs[0].name} started"
     return None
 
 
 def list_changes(fixed: Fixing, body: AmendedBody | RunStartedBody) -> Iterator[Change]:
-    """Plug-ins, templates, code and data that are others than those fixed before."""
+    """Yield the plug-ins, templates, code and data that differ from those fixed before."""
     before, now = fixed.pins, body.pins
     for name in sorted({*before.plugins, *now.plugins}):
         if before.plugins.get(name) != now.plugins.get(name):
@@ -111,14 +114,14 @@ def list_changes(fixed: Fixing, body: AmendedBody | RunStartedBody) -> Iterator[
         if before.templates.get(name) != now.templates.get(name):
             yield Change(name, before.templates.get(name, "none"), now.templates.get(name, "none"), words=True)
     if before.code is not None and before.code != now.code:
-        yield from _own_code(before, now)
+        yield from _list_code_changes(before, now)
     for name, fingerprint in body.data.items():
         if fixed.data.get(name, fingerprint) != fingerprint:
             yield Change(name, fixed.data[name], fingerprint)
 
 
-def _own_code(before: Pins, now: Pins) -> Iterator[Change]:
-    """By kinds, if both tell them and they make up the digest that is told for the whole."""
+def _list_code_changes(before: Pins, now: Pins) -> Iterator[Change]:
+    """Yield changes by kind of code if both sides name the kinds and these add up to the whole's digest."""
     if any(not pins.code_kinds or combine_digests(pins.code_kinds) != pins.code for pins in (before, now)):
         yield Change("code", before.code or "none", now.code or "none")
         return

@@ -49,7 +49,7 @@ def check(evidence: Evidence, kept: Kept) -> Iterator[AuditFinding]:
             yield AuditFinding("anchor-of-nothing", what, evidence.files.shown(path), head, "not in the ledger")
     verified = 0
     for anchor in evidence.index.entries(AnchoredBody):
-        finding = _anchor(evidence, anchor.body, kept)
+        finding = _check_anchor(evidence, anchor.body, kept)
         verified += finding is None
         if finding is not None:
             yield finding
@@ -65,7 +65,7 @@ def check(evidence: Evidence, kept: Kept) -> Iterator[AuditFinding]:
         yield AuditFinding("nothing-kept", what, root)
 
 
-def _anchor(evidence: Evidence, body: AnchoredBody, kept: Kept) -> AuditFinding | None:
+def _check_anchor(evidence: Evidence, body: AnchoredBody, kept: Kept) -> AuditFinding | None:
     """Say what is wrong with an anchor; None if it was verified."""
     files, path = evidence.files, f"{ANCHORS}{body.head}{ENDINGS[body.kind]}"
     where = files.shown(path)

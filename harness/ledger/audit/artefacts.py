@@ -11,7 +11,7 @@ from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import AmendedBody, RegisteredBody, ReplicatedBody, RunStartedBody, VerdictBody
 from harness.ledger.carried import BESIDE
 from harness.ledger.index import RUN_DIGITS, StartedRun
-from harness.wording import counted
+from harness.wording import format_count
 
 PROMISE = "every registered file and every file of a verdict is the one that the ledger names"
 ALWAYS = ("env.json", "results.json", "verdict.json", "verdict.md")
@@ -21,18 +21,18 @@ WORK = re.compile(rf"[^/]+/[0-9a-f]{{{RUN_DIGITS}}}/work/")
 
 
 def check(evidence: Evidence) -> Iterator[AuditFinding]:
-    """Files that are missing, changed, or named by nothing."""
-    yield from _objects(evidence)
+    """Find files that are missing, changed, or named by no event."""
+    yield from _find_missing_objects(evidence)
     known: set[str] = set()
     for run, verdict in evidence.index.judged():
-        yield from _artefacts(evidence, run, verdict.body)
+        yield from _check_artefacts(evidence, run, verdict.body)
         known.update(f"{run.folder}/{name}" for name in verdict.body.files)
-        yield from _weights(evidence, run, verdict.body)
-    yield from _strays(evidence, known)
+        yield from _check_weights(evidence, run, verdict.body)
+    yield from _find_strays(evidence, known)
 
 
 def list_named_objects(evidence: Evidence) -> Iterator[tuple[str, str]]:
-    """(event, digest) of every object that an event says is kept."""
+    """Yield (event, digest) for every object that an event says is kept."""
     for event in evidence.index.events:
         body = event.content
         if isinstance(body, RegisteredBody | AmendedBody | RunStartedBody):
@@ -45,7 +45,7 @@ def list_named_objects(evidence: Evidence) -> Iterator[tuple[str, str]]:
             yield rerun.digest, rerun.body.results
 
 
-def _objects(evidence: Evidence) -> Iterator[AuditFinding]:
+def _find_missing_objects(evidence: Evidence) -> Iterator[AuditFinding]:
     told: set[str] = set()
     for event, digest in list_named_objects(evidence):
         path = f"{OBJECTS}{digest}"
@@ -56,7 +56,7 @@ def _objects(evidence: Evidence) -> Iterator[AuditFinding]:
             yield AuditFinding("object-missing", what, where, digest, "no such file", evidence.index.subject(event))
 
 
-def _artefacts(evidence: Evidence, run: StartedRun, verdict: VerdictBody) -> Iterator[AuditFinding]:
+def _check_artefacts(evidence: Evidence, run: StartedRun, verdict: VerdictBody) -> Iterator[AuditFinding]:
     folder, files, hypothesis = run.folder, evidence.files, run.hypothesis
     for name in ALWAYS:
         if name not in verdict.files:
@@ -82,8 +82,8 @@ def _artefacts(evidence: Evidence, run: StartedRun, verdict: VerdictBody) -> Ite
             yield AuditFinding("artefact-bytes", what, where, digest, got, hypothesis)
 
 
-def _weights(evidence: Evidence, run: StartedRun, verdict: VerdictBody) -> Iterator[AuditFinding]:
-    """Weights that env.json names: they are not in git, so that their absence is no fault."""
+def _check_weights(evidence: Evidence, run: StartedRun, verdict: VerdictBody) -> Iterator[AuditFinding]:
+    """Check the weights that env.json names. They are not in git, so their absence is no fault."""
     folder, files, hypothesis = run.folder, evidence.files, run.hypothesis
     page = evidence.page(run, verdict.files.get("env.json"))
     named = page.weights if page is not None else {}
@@ -104,7 +104,7 @@ def _weights(evidence: Evidence, run: StartedRun, verdict: VerdictBody) -> Itera
             yield AuditFinding("weights-bytes", what, where, digest, got, hypothesis)
 
 
-def _strays(evidence: Evidence, known: set[str]) -> Iterator[AuditFinding]:
+def _find_strays(evidence: Evidence, known: set[str]) -> Iterator[AuditFinding]:
     """List what lies in the trail and is named by no event."""
     folders = {run.folder: run for run in evidence.index.starts()}
     pilots = {prefix.rstrip("/") for prefix in evidence.pilots}
@@ -143,7 +143,7 @@ def _strays(evidence: Evidence, known: set[str]) -> Iterator[AuditFinding]:
         what = "working files of an attempt that the ledger does not know: killed before it was entered"
         yield AuditFinding("leftover", what, evidence.files.shown(folder))
     for folder, count in sorted(orphans.items()):
-        what = f"{counted(count, 'file')} of a run that the ledger does not know"
+        what = f"{format_count(count, 'file')} of a run that the ledger does not know"
         hypothesis = folder.split("/")[0]
         whose = hypothesis if hypothesis in evidence.index.hypotheses else None
         yield AuditFinding("orphan-run", what, evidence.files.shown(folder), hypothesis=whose)

@@ -26,21 +26,21 @@ def check(
     evidence: Evidence, same_meaning: SameMeaning, describe_trials: pages.DescribeTrials
 ) -> Iterator[AuditFinding]:
     """Check the order and the number of registrations, amendments and attempts."""
-    yield from _references(evidence)
+    yield from _check_references(evidence)
     yield from find_near_duplicates(evidence)
-    yield from _elsewhere(evidence)
+    yield from _find_elsewhere(evidence)
     for hypothesis in evidence.index.hypotheses:
-        yield from _registrations(evidence, hypothesis)
+        yield from _check_registrations(evidence, hypothesis)
         yield from amended.check(evidence, hypothesis)
         for run in evidence.index.starts(hypothesis):
-            yield from _start(evidence, run, same_meaning)
-            yield from _end(evidence, run)
+            yield from _check_start(evidence, run, same_meaning)
+            yield from _check_end(evidence, run)
             for verdict in evidence.index.verdicts(run.digest):
                 yield from pages.check(evidence, run, verdict, describe_trials)
 
 
-def _references(evidence: Evidence) -> Iterator[AuditFinding]:
-    """Events that name something which is not there, or which was not before them."""
+def _check_references(evidence: Evidence) -> Iterator[AuditFinding]:
+    """Find events that name something that is not in the ledger, or that was not there before them."""
     for event in evidence.index.events:
         for field in REFERENCES:
             named = getattr(event.content, field, None)
@@ -54,7 +54,7 @@ def _references(evidence: Evidence) -> Iterator[AuditFinding]:
             )
 
 
-def _registrations(evidence: Evidence, hypothesis: str) -> Iterator[AuditFinding]:
+def _check_registrations(evidence: Evidence, hypothesis: str) -> Iterator[AuditFinding]:
     index = evidence.index
     registered = [entry.digest for entry in index.of(hypothesis, RegisteredBody)]
     if not registered:
@@ -75,7 +75,7 @@ def _registrations(evidence: Evidence, hypothesis: str) -> Iterator[AuditFinding
             yield AuditFinding("not-registered-before", what, evidence.at(run.digest), first, named, hypothesis)
 
 
-def _elsewhere(evidence: Evidence) -> Iterator[AuditFinding]:
+def _find_elsewhere(evidence: Evidence) -> Iterator[AuditFinding]:
     """Name registrations of the same hypotheses in other trails of the project or its repository."""
     if evidence.around is None or not evidence.index.hypotheses:
         return
@@ -88,7 +88,7 @@ def _elsewhere(evidence: Evidence) -> Iterator[AuditFinding]:
         yield AuditFinding("not-searched", note, str(evidence.around.project))
 
 
-def _start(evidence: Evidence, run: StartedRun, same_meaning: SameMeaning) -> Iterator[AuditFinding]:
+def _check_start(evidence: Evidence, run: StartedRun, same_meaning: SameMeaning) -> Iterator[AuditFinding]:
     """Check a run against what was registered, or amended before it."""
     body = run.body
     entry = evidence.index.fixed(body.amendment or body.registration)
@@ -98,7 +98,7 @@ def _start(evidence: Evidence, run: StartedRun, same_meaning: SameMeaning) -> It
     if body.raw != fixed.raw and not same_meaning(evidence, body.raw, fixed):
         what = "it was run with another meaning than was registered or amended before it"
         yield AuditFinding("meaning-changed", what, where, fixed.raw, body.raw, body.hypothesis)
-    if body.amendment is None and (skipped := _amended_before(evidence, run)):
+    if body.amendment is None and (skipped := _find_amendment_before(evidence, run)):
         what = f"it was run as registered, past the amendment {skipped[:12]}"
         yield AuditFinding("meaning-changed", what, where, skipped, "no amendment named", body.hypothesis)
     said = "\n".join(body.deviations)
@@ -111,7 +111,7 @@ def _start(evidence: Evidence, run: StartedRun, same_meaning: SameMeaning) -> It
         yield AuditFinding("deviated", what, where, hypothesis=body.hypothesis)
 
 
-def _amended_before(evidence: Evidence, run: StartedRun) -> str | None:
+def _find_amendment_before(evidence: Evidence, run: StartedRun) -> str | None:
     """Return the first amendment of the meaning before a run; None if there is none."""
     for entry in evidence.index.of(run.hypothesis, AmendedBody):
         if entry.body.kind == "meaning" and evidence.index.before(entry.digest, run.digest):
@@ -119,7 +119,7 @@ def _amended_before(evidence: Evidence, run: StartedRun) -> str | None:
     return None
 
 
-def _end(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
+def _check_end(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
     """Check how a run ended, and whether its verdict follows that end."""
     closings, verdicts = evidence.index.closings(run.digest), evidence.index.verdicts(run.digest)
     where, hypothesis = evidence.at(run.digest), run.hypothesis
@@ -139,10 +139,10 @@ def _end(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
         what = f"attempt {run.name} has {len(said)} different verdicts"
         yield AuditFinding("judged-twice", what, evidence.at(verdicts[1].digest), hypothesis=hypothesis)
     for verdict in verdicts:
-        yield from _verdict(evidence, run, verdict)
+        yield from _check_verdict(evidence, run, verdict)
 
 
-def _verdict(evidence: Evidence, run: StartedRun, verdict: Entry[VerdictBody]) -> Iterator[AuditFinding]:
+def _check_verdict(evidence: Evidence, run: StartedRun, verdict: Entry[VerdictBody]) -> Iterator[AuditFinding]:
     """Check that a verdict is on results that were finished before it, and what its page tells of attempts."""
     index, hypothesis = evidence.index, run.hypothesis
     where, results = evidence.at(verdict.digest), verdict.body.files.get("results.json")

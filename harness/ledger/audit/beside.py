@@ -26,7 +26,7 @@ def beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
     process ends without a result, the work is done here and the result is the same. It must not calculate by PyTorch
     or NumPy, whose own threads do not survive a fork either.
     """
-    started = _started(work) if _possible() else None
+    started = _start_process(work) if _can_fork() else None
     if started is None:
         yield work
         return
@@ -47,12 +47,12 @@ def beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
         process.join()
 
 
-def _possible() -> bool:
+def _can_fork() -> bool:
     # macOS's own libraries may not be used after a fork.
     return sys.platform == "linux" and len(os.sched_getaffinity(0)) > 1 and threading.active_count() == 1
 
 
-def _started(work: Callable[[], Any]) -> tuple[ForkProcess, Connection] | None:
+def _start_process(work: Callable[[], Any]) -> tuple[ForkProcess, Connection] | None:
     """Return the process at work and the pipe of its result; None if the system grants no process or pipe."""
     from multiprocessing import get_context  # here, because most audits are small
 
@@ -60,7 +60,7 @@ def _started(work: Callable[[], Any]) -> tuple[ForkProcess, Connection] | None:
     ends: tuple[Connection, ...] = ()
     try:
         ends = receiving, sending = context.Pipe(duplex=False)
-        process = context.Process(target=_send, args=(receiving, sending, work), daemon=True)
+        process = context.Process(target=_send_result, args=(receiving, sending, work), daemon=True)
         process.start()
     except OSError:
         for end in ends:
@@ -70,7 +70,7 @@ def _started(work: Callable[[], Any]) -> tuple[ForkProcess, Connection] | None:
     return process, receiving
 
 
-def _send(receiving: Connection, sending: Connection, work: Callable[[], Any]) -> None:
+def _send_result(receiving: Connection, sending: Connection, work: Callable[[], Any]) -> None:
     receiving.close()  # or sending to a parent that is gone would wait for ever
     leave_signals_to_parent()
     end_with_parent()

@@ -9,16 +9,16 @@ from harness.ledger.audit.evidence import DIGEST, EVENTS, OBJECTS, Evidence
 from harness.ledger.audit.files import is_unlisted
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.mending import CHANGED, write_repair
-from harness.wording import counted
+from harness.wording import format_count
 
 PROMISE = "every event and object is, to the byte, what its name says, and no event's parent is missing"
 
 
-def _known_causes(evidence: Evidence) -> Iterator[AuditFinding]:
+def _report_known_causes(evidence: Evidence) -> Iterator[AuditFinding]:
     """Tell once what happened to many files at once: line ends that were changed, files that were left out."""
     root = str(evidence.files.root)
     if changed := evidence.mended:
-        count = counted(len(changed), "file")
+        count = format_count(len(changed), "file")
         what = f"{count}, first {next(iter(changed))}: {CHANGED}"
         yield AuditFinding("line-ends", what, root, command=write_repair(evidence.files.root))
     here = evidence.files.paths
@@ -32,7 +32,7 @@ def _known_causes(evidence: Evidence) -> Iterator[AuditFinding]:
 def check(evidence: Evidence) -> Iterator[AuditFinding]:
     """Check single events and objects."""
     yield from evidence.problems
-    yield from _known_causes(evidence)
+    yield from _report_known_causes(evidence)
     files = evidence.files
     if not evidence.index.events and not evidence.problems and not evidence.cut:
         what = "no event is here: nothing was registered in this trail, and there is nothing to check"

@@ -21,7 +21,7 @@ from harness.ledger.event import parse_event
 from harness.ledger.git import State, find_nearest, find_repository, git, write_fetch
 from harness.ledger.mending import CHANGED, list_variants, write_renormalising, write_repair
 from harness.ledger.versions import OWN, Versions, list_versions
-from harness.wording import counted
+from harness.wording import format_count
 
 PROMISE = "nothing that git's history ever held of the trail is missing or changed now"
 SILENT: dict[State, str] = {
@@ -49,7 +49,7 @@ def check(evidence: Evidence) -> Iterator[AuditFinding]:
         command = where.remedy if where.state in ("git says no", "no commit yet") else None
         yield AuditFinding(SILENT[where.state], what, shown, command=command)
         return
-    if (_git(root, "rev-parse", "--is-shallow-repository") or b"true").strip() != b"false":
+    if (_run_git(root, "rev-parse", "--is-shallow-repository") or b"true").strip() != b"false":
         what = "a shallow clone: only a part of the history can be checked"
         yield AuditFinding("shallow", what, shown, command=f"{write_fetch(root, '--unshallow')}, then audit again")
     lacking = is_partial(where.top) if where.top is not None else False
@@ -63,16 +63,16 @@ def check(evidence: Evidence) -> Iterator[AuditFinding]:
         what = "no commit of this branch holds an event: nobody can tell whether one was removed"
         yield AuditFinding("no-history", what, shown)
         return
-    algorithm = (_git(root, "rev-parse", "--show-object-format") or b"sha1").strip().decode()
+    algorithm = (_run_git(root, "rev-parse", "--show-object-format") or b"sha1").strip().decode()
     present = _Present(evidence, algorithm)
-    yield from _against_history(evidence, ours, present)
+    yield from _compare_with_history(evidence, ours, present)
     others, _ = list_versions(find_nearest(root), where.prefix, "--all", "--reflog", "--not", "HEAD")
     if others:
-        yield from _elsewhere(evidence, ours, others, partial_clone=lacking)
+        yield from _find_elsewhere(evidence, ours, others, partial_clone=lacking)
 
 
-def _against_history(evidence: Evidence, ours: Versions, present: _Present) -> Iterator[AuditFinding]:
-    named = _named_artefacts(evidence)
+def _compare_with_history(evidence: Evidence, ours: Versions, present: _Present) -> Iterator[AuditFinding]:
+    named = _list_named_artefacts(evidence)
     converted: dict[bool, list[str]] = {True: [], False: []}  # whether the file here is the right one → paths
     pilots = evidence.pilots  # history alone tells that their files are what they were
     for path, versions in sorted(ours.items()):
@@ -87,39 +87,39 @@ def _against_history(evidence: Evidence, ours: Versions, present: _Present) -> I
             continue  # step 1 names them all
         if now is None:
             what = f"git's history has this file (commit {commits}), and it is gone"
-            command = _checkout(evidence.files.root, path, next(iter(versions.values())))
+            command = _write_checkout(evidence.files.root, path, next(iter(versions.values())))
             yield AuditFinding("removed", what, where, f"blob {min(versions)}", "no such file", whose, command)
-        elif now not in versions and not (not fixed and present.as_recorded(path)):
-            if now != UNREADABLE and present.converted(path, versions):
-                converted[present.as_named(path)].append(path)
+        elif now not in versions and not (not fixed and present.matches_verdict(path)):
+            if now != UNREADABLE and present.is_converted(path, versions):
+                converted[present.matches_name(path)].append(path)
                 continue
             what = f"git's history has another content of this file (commit {commits})"
-            only = _checkout(evidence.files.root, path, *versions.values()) if len(versions) == 1 else None
+            only = _write_checkout(evidence.files.root, path, *versions.values()) if len(versions) == 1 else None
             yield AuditFinding("changed", what, where, f"blob {min(versions)}", f"blob {now}", whose, only)
         elif len(versions) > 1 and path not in evidence.files.mended:
             what = f"git's history has {len(versions)} versions of this file; the one here is the one that is named"
             yield AuditFinding("other-version", what, where, hypothesis=whose)
-    yield from _converted(evidence, converted)
+    yield from _report_converted(evidence, converted)
     fresh = [digest for digest in evidence.index.digests if f"{EVENTS}{digest}.json" not in ours]
     if fresh:
-        count = f"{counted(len(fresh), 'event is', 'events are')} in no commit of this branch yet"
+        count = f"{format_count(len(fresh), 'event is', 'events are')} in no commit of this branch yet"
         yield AuditFinding("uncommitted", count, evidence.at(fresh[0]))
 
 
-def _checkout(root: Path, path: str, commit: str) -> str:
+def _write_checkout(root: Path, path: str, commit: str) -> str:
     """Write the command that gets a file back as a commit has it."""
     there = find_nearest(root).absolute()
     inside = (root.absolute() / path).relative_to(there).as_posix()
     return f"git -C {quote(str(there))} checkout {commit} -- {quote(inside)}"
 
 
-def _converted(evidence: Evidence, converted: dict[bool, list[str]]) -> Iterator[AuditFinding]:
-    """Files of which history has copies that differ in their line ends and nothing else."""
+def _report_converted(evidence: Evidence, converted: dict[bool, list[str]]) -> Iterator[AuditFinding]:
+    """Report files whose copies in git's history differ from them in line ends only."""
     root = evidence.files.root
     for right, paths in converted.items():
         if not paths:
             continue
-        count = counted(len(paths), "file")
+        count = format_count(len(paths), "file")
         first = f"{count}, first {paths[0]}"
         if right:
             what = f"{first}: what was committed has other line ends than what was written, which is here"
@@ -128,17 +128,19 @@ def _converted(evidence: Evidence, converted: dict[bool, list[str]]) -> Iterator
             yield AuditFinding("changed", f"{first}: {CHANGED}", str(root), command=write_repair(root))
 
 
-def _elsewhere(evidence: Evidence, ours: Versions, others: Versions, *, partial_clone: bool) -> Iterator[AuditFinding]:
-    """Events that only other branches, stashes or the reflog hold: work in progress, or attempts that were left out."""
+def _find_elsewhere(
+    evidence: Evidence, ours: Versions, others: Versions, *, partial_clone: bool
+) -> Iterator[AuditFinding]:
+    """Report events that only other branches, stashes or the reflog hold: work in progress, or attempts left out."""
     found: dict[tuple[str, str | None], list[str]] = defaultdict(list)
     for path, versions in sorted(others.items()):
         digest = path.removeprefix(EVENTS).removesuffix(".json")
         if not path.startswith(EVENTS) or digest in evidence.index.digests or path in ours:
             continue
         blob, commit = next(iter(versions.items()))
-        found[_about(evidence, blob, commit)].append(digest)
+        found[_describe_blob(evidence, blob, commit)].append(digest)
     for (commit, hypothesis), digests in found.items():
-        count = counted(len(digests), "event")
+        count = format_count(len(digests), "event")
         where = f"commit {commit[:12]}"
         if hypothesis is None and partial_clone:
             what = f"a partial clone: {count} in a commit outside this branch cannot be read here"
@@ -152,9 +154,9 @@ def _elsewhere(evidence: Evidence, ours: Versions, others: Versions, *, partial_
             yield AuditFinding("events-elsewhere", what, where, got=digests[0])
 
 
-def _about(evidence: Evidence, blob: str, commit: str) -> tuple[str, str | None]:
+def _describe_blob(evidence: Evidence, blob: str, commit: str) -> tuple[str, str | None]:
     """Return the commit, and the hypothesis that an event in it is about, directly or through its run's event."""
-    data = _git(evidence.files.root, "cat-file", "blob", blob)
+    data = _run_git(evidence.files.root, "cat-file", "blob", blob)
     try:
         event = parse_event(data or b"", blob)
     except Exception:  # whatever it is, it is no event that could be counted
@@ -165,8 +167,8 @@ def _about(evidence: Evidence, blob: str, commit: str) -> tuple[str, str | None]
     return commit, evidence.index.subject(run) if isinstance(run, str) else None
 
 
-def _named_artefacts(evidence: Evidence) -> dict[str, str]:
-    """Path of every file that a verdict names → hypothesis."""
+def _list_named_artefacts(evidence: Evidence) -> dict[str, str]:
+    """Return the hypothesis of every file that a verdict names, by path."""
     return {
         f"{run.folder}/{name}": run.hypothesis
         for run, verdict in evidence.index.judged()
@@ -196,19 +198,19 @@ class _Present:
             return UNREADABLE
         return hashlib.new(self.algorithm, b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
-    def as_named(self, path: str) -> bool:
+    def matches_name(self, path: str) -> bool:
         """Tell whether the file here has the digest that its name, or an event, says."""
         return path in self.files.expected and self.files.digest(path) == self.files.expected[path]
 
-    def converted(self, path: str, versions: Collection[str]) -> bool:
+    def is_converted(self, path: str, versions: Collection[str]) -> bool:
         """Tell whether history's copies and the file here differ by a conversion of line ends."""
-        kept = [_git(self.files.root, "cat-file", "blob", blob) for blob in sorted(versions)[:LISTED]]
+        kept = [_run_git(self.files.root, "cat-file", "blob", blob) for blob in sorted(versions)[:LISTED]]
         here = self.files.read(path)
-        if self.as_named(path):
+        if self.matches_name(path):
             return any(here in list_variants(copy) for copy in kept if copy is not None)
         return any(copy in list_variants(here) for copy in kept if copy is not None)
 
-    def as_recorded(self, path: str) -> bool:
+    def matches_verdict(self, path: str) -> bool:
         """Tell whether the file is the one that its verdict names: then it is history's version that was a draft."""
         try:
             return self.files.digest(path) == self.recorded[path]
@@ -216,6 +218,6 @@ class _Present:
             return False
 
 
-def _git(root: Path, *arguments: str) -> bytes | None:
-    """git without replaced objects or helpers of the repository's own."""
+def _run_git(root: Path, *arguments: str) -> bytes | None:
+    """Run git without replaced objects and without the repository's own helpers."""
     return git(find_nearest(root), *OWN, *arguments)

@@ -28,14 +28,14 @@ def check(
     if page is None:
         return  # step 4 says what is wrong with the file
     start, where = run.body, evidence.at(verdict.digest)
-    yield from _attempts(evidence, run, verdict, page)
-    yield from _deviations(run, page, where)
+    yield from _check_attempts(evidence, run, verdict, page)
+    yield from _check_deviations(run, page, where)
     for name, owed, got in _compare(evidence, run, page):
         what = f"the verdict's page tells another {name} than the events"
         yield AuditFinding("page-otherwise", what, where, str(owed), str(got), start.hypothesis)
     # As of the verdict, or of the start: another branch's events may have come in between.
     moments = [evidence.index.past(start.hypothesis, event) for event in (verdict.digest, run.digest)]
-    yield from _amendments(moments, run, page, where)
+    yield from _check_amendments(moments, run, page, where)
     fixed = evidence.index.fixed(start.amendment or start.registration)
     if fixed is not None:
         results = verdict.body.files.get("results.json", "")
@@ -47,7 +47,7 @@ def check(
             yield AuditFinding("page-otherwise", what, where, expected, got, start.hypothesis)
 
 
-def _attempts(
+def _check_attempts(
     evidence: Evidence, run: StartedRun, verdict: Entry[VerdictBody], page: Provenance
 ) -> Iterator[AuditFinding]:
     """Name attempts that the page leaves out, makes up, or tells another end of."""
@@ -76,7 +76,7 @@ def _attempts(
                 yield AuditFinding("attempts-hidden", what, where, str(owed[0]), str(got), hypothesis)
 
 
-def _deviations(run: StartedRun, page: Provenance, where: str) -> Iterator[AuditFinding]:
+def _check_deviations(run: StartedRun, page: Provenance, where: str) -> Iterator[AuditFinding]:
     start = run.body
     if unsaid := [text for text in start.deviations if text not in page.deviations]:
         what = "the verdict's page leaves out a deviation of its run"
@@ -116,7 +116,9 @@ def _compare(evidence: Evidence, run: StartedRun, page: Provenance) -> Iterator[
             yield name.replace("_", " "), value, getattr(page, name)
 
 
-def _amendments(moments: list[LedgerIndex], run: StartedRun, page: Provenance, where: str) -> Iterator[AuditFinding]:
+def _check_amendments(
+    moments: list[LedgerIndex], run: StartedRun, page: Provenance, where: str
+) -> Iterator[AuditFinding]:
     """Name amendments that the page leaves out or makes up; code from then may have told otherwise which deviate."""
     known = [list_amendments(past, run.hypothesis) for past in moments]
     lines = [line for found in known for amendment in found for line in amendment.lines]

@@ -11,7 +11,7 @@ from harness.ledger.audit.findings import EXIT, AuditFinding
 from harness.ledger.bodies import PilotBody
 from harness.ledger.differing import keep_meaningful
 from harness.ledger.runs import name_status
-from harness.wording import counted
+from harness.wording import format_count
 
 Status = Literal["PASS", "FAIL", "NOT CHECKED"]
 UNDETECTABLE = (
@@ -50,7 +50,7 @@ class Subject:
         parts = [f"{count} {status}" for status, count in self.attempts.items() if status != "pilot" and count]
         text = f"{started} started{': ' if parts else ''}{', '.join(parts)}"
         pilots = self.attempts.get("pilot", 0)
-        return f"{text}; {counted(pilots, 'pilot')}" if pilots else text
+        return f"{text}; {format_count(pilots, 'pilot')}" if pilots else text
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def judge(findings: list[AuditFinding], step: int, promise: str, lacking: str = 
     against = [finding for finding in findings if finding.step == step and finding.severity != "note"]
     failing = [finding for finding in against if finding.severity not in ("missing", "unchecked")]
     if failing:
-        return Line(step, promise, "FAIL", counted(len(failing), "finding"))
+        return Line(step, promise, "FAIL", format_count(len(failing), "finding"))
     if lacking:
         return Line(step, promise, "NOT CHECKED", lacking)
     if against:

@@ -13,21 +13,21 @@ from harness.ledger.bodies import RegisteredBody, RunStartedBody, VerdictBody
 from harness.ledger.index import StartedRun
 from harness.ledger.registration import derive_seeds
 from harness.records import Measurements
-from harness.wording import counted
+from harness.wording import format_count
 
 PROMISE = "its seeds follow from its first registration, and its results are of these seeds, arms and data"
 
 
 def check(evidence: Evidence) -> Iterator[AuditFinding]:
-    """Seeds and data of every run and of every judged run's results."""
+    """Check the seeds and data of every run, and of the results of every judged run."""
     for hypothesis in evidence.index.hypotheses:
         for run in evidence.index.starts(hypothesis):
-            yield from _run(evidence, run)
+            yield from _check_run(evidence, run)
     for run, verdict in evidence.index.judged():
-        yield from _results(evidence, run, verdict.body)
+        yield from _check_results(evidence, run, verdict.body)
 
 
-def _run(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
+def _check_run(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
     index, start = evidence.index, run.body
     entry = index.fixed(start.amendment or start.registration)
     if entry is None or not isinstance(index.body(start.registration), RegisteredBody):
@@ -38,14 +38,16 @@ def _run(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
         expected = derive_seeds(start.registration, min(fixed.seeds, len(start.seeds) + 1))
     else:
         expected = fixed.seeds
-        what = f"{counted(len(expected), 'seed was', 'seeds were')} hand-picked, not derived"
+        what = f"{format_count(len(expected), 'seed was', 'seeds were')} hand-picked, not derived"
         yield AuditFinding("hand-picked", what, where, hypothesis=start.hypothesis)
     if start.seeds != expected:
         what = "the run's seeds are not those of its registration"
-        yield AuditFinding("run-seeds", what, where, _shown(expected), _shown(start.seeds), start.hypothesis)
+        yield AuditFinding(
+            "run-seeds", what, where, _format_seeds(expected), _format_seeds(start.seeds), start.hypothesis
+        )
 
 
-def _results(evidence: Evidence, run: StartedRun, verdict: VerdictBody) -> Iterator[AuditFinding]:
+def _check_results(evidence: Evidence, run: StartedRun, verdict: VerdictBody) -> Iterator[AuditFinding]:
     path, start = f"{run.folder}/results.json", run.body
     where, hypothesis = evidence.files.shown(path), start.hypothesis
     try:
@@ -55,7 +57,10 @@ def _results(evidence: Evidence, run: StartedRun, verdict: VerdictBody) -> Itera
     except OSError:
         return
     except ValidationError as error:
-        what = f"results that cannot be read: {counted(error.error_count(), 'fault')}, first {error.errors()[0]['msg']}"
+        what = (
+            f"results that cannot be read: {format_count(error.error_count(), 'fault')}, first "
+            f"{error.errors()[0]['msg']}"
+        )
         yield AuditFinding("results-unreadable", what, where, hypothesis=hypothesis)
         return
     if (measured.hypothesis, measured.registration, measured.pilot) != (hypothesis, start.registration, False):
@@ -64,21 +69,21 @@ def _results(evidence: Evidence, run: StartedRun, verdict: VerdictBody) -> Itera
         yield AuditFinding("results-of-another", what, where, f"{hypothesis} {start.registration}", got, hypothesis)
     if measured.seeds != start.seeds[: len(measured.seeds)]:
         what = "the results' seeds are not the run's"
-        expected, got = _shown(start.seeds), _shown(measured.seeds)
+        expected, got = _format_seeds(start.seeds), _format_seeds(measured.seeds)
         yield AuditFinding("results-seeds", what, where, expected, got, hypothesis)
     pairs = [(replica.arm, replica.seed_index) for replica in measured.replicas]
-    wanted = [(arm, index) for arm in _arms(evidence, start, measured) for index in range(len(measured.seeds))]
+    wanted = [(arm, index) for arm in _find_arms(evidence, start, measured) for index in range(len(measured.seeds))]
     if sorted(pairs) != sorted(wanted) or (
         len(measured.seeds) < len(start.seeds) and not evidence.index.looks(run.digest)
     ):
         what = "not every arm has one replica at every seed"
-        expected = f"{counted(len(wanted), 'replica')} at {counted(len(start.seeds), 'seed')}"
-        got = f"{counted(len(pairs), 'replica')} at {counted(len(measured.seeds), 'seed')}"
+        expected = f"{format_count(len(wanted), 'replica')} at {format_count(len(start.seeds), 'seed')}"
+        got = f"{format_count(len(pairs), 'replica')} at {format_count(len(measured.seeds), 'seed')}"
         yield AuditFinding("results-incomplete", what, where, expected, got, hypothesis)
     numbered = set(enumerate(measured.seeds))
     strange = [replica for replica in measured.replicas if (replica.seed_index, replica.seed) not in numbered]
     if strange:
-        what = f"{counted(len(strange), 'replica has', 'replicas have')} another seed than the index says"
+        what = f"{format_count(len(strange), 'replica has', 'replicas have')} another seed than the index says"
         expected = "the run's seeds by index"
         yield AuditFinding("results-seeds", what, where, expected, f"seed {strange[0].seed}", hypothesis)
     yield from looks.check_results(evidence, run, measured)
@@ -88,11 +93,11 @@ def _results(evidence: Evidence, run: StartedRun, verdict: VerdictBody) -> Itera
             yield AuditFinding("results-data", what, where, start.data[name], record.fingerprint, hypothesis)
 
 
-def _arms(evidence: Evidence, start: RunStartedBody, measured: Measurements) -> tuple[str, ...]:
+def _find_arms(evidence: Evidence, start: RunStartedBody, measured: Measurements) -> tuple[str, ...]:
     """Return the arms of the hypothesis as it was run; of the results themselves where its form is not here."""
     outline = evidence.outline(start.canonical)
     return outline.arms if outline is not None and outline.arms is not None else tuple(sorted(measured.epochs))
 
 
-def _shown(seeds: tuple[int, ...]) -> str:
-    return f"{counted(len(seeds), 'seed')}: {', '.join(map(str, seeds[:3]))}{', …' if len(seeds) > 3 else ''}"
+def _format_seeds(seeds: tuple[int, ...]) -> str:
+    return f"{format_count(len(seeds), 'seed')}: {', '.join(map(str, seeds[:3]))}{', …' if len(seeds) > 3 else ''}"

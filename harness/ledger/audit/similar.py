@@ -1,4 +1,4 @@
-"""Renamed near-duplicates: the same question registered under another id would be a second roll of the dice."""
+"""Near-duplicates under other names: registering one question twice would give it a second chance to succeed."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ WORDS = ("id", "title", "question", "prediction", "prior_data_seen", "implicatio
 
 
 def find_near_duplicates(evidence: Evidence) -> Iterator[AuditFinding]:
-    """Registrations that train and test nearly the same, each with the first like it.
+    """Report each registration that trains and tests nearly the same as an earlier one, with the first such one.
 
-    Sets of which most leaves are the same have one of their rarest in common ("prefix filtering": Chaudhuri, Ganti and
-    Kaushik 2006, doi:10.1109/ICDE.2006.9), so that not each of thousands is held against each.
+    Sets that share most leaves share at least one of their rarest leaves ("prefix filtering": Chaudhuri, Ganti and
+    Kaushik 2006, doi:10.1109/ICDE.2006.9), so only pairs that do are compared.
     """
     numbers: dict[bytes, int] = defaultdict(itertools.count().__next__)  # of leaves: most forms share most of them
     forms: list[tuple[str, frozenset[int]]] = []  # registration, leaves
     for entry in evidence.index.entries(RegisteredBody):
-        text = _tested(evidence, entry.body.canonical)
+        text = _extract_tested(evidence, entry.body.canonical)
         if text is not None:
             forms.append((entry.digest, frozenset(map(numbers.__getitem__, text.split(b",")))))
     count: Counter[int] = Counter()
@@ -53,10 +53,11 @@ def find_near_duplicates(evidence: Evidence) -> Iterator[AuditFinding]:
             yield AuditFinding("near-duplicate", what, where, got=twin, hypothesis=evidence.index.subject(digest))
 
 
-def _tested(evidence: Evidence, canonical: str) -> bytes | None:
-    """Everything that is trained and tested, as JSON; None if the form cannot be read.
+def _extract_tested(evidence: Evidence, canonical: str) -> bytes | None:
+    """Return everything that is trained and tested, as JSON; None if the form cannot be read.
 
-    It is cut at its commas and compared: rough, because it need not be exact, and fast, because there may be thousands.
+    The text is cut at its commas and the pieces are compared. That is inexact, which is enough here, and fast, because
+    there may be thousands of registrations.
     """
     form = evidence.form(canonical)
     return None if form is None else to_json({key: value for key, value in form.items() if key not in WORDS})

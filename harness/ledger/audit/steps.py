@@ -48,13 +48,13 @@ def list_ledger_steps(
 
 def audit(evidence: Evidence, steps: Sequence[Step]) -> AuditReport:
     """Go through the steps, all of them, and say which promises are kept."""
-    findings = _findings(evidence, [step for step in steps if step.number == 1] if evidence.cut else steps)
+    findings = _collect_findings(evidence, [step for step in steps if step.number == 1] if evidence.cut else steps)
     grouped = group_by_hypothesis(findings)
     own = grouped.get(None, [])
     trail = []
     for step in steps:
         if step.needs == "trail":
-            trail.append(judge(own, step.number, step.promise, _changed(own, step)))
+            trail.append(judge(own, step.number, step.promise, _explain_unchecked_trail(own, step)))
         elif any(finding.step == step.number and finding.severity != "note" for finding in own):
             trail.append(judge(own, step.number, f"of files that belong to no hypothesis: {step.promise}"))
     holes = next((line for line in trail if line.step == 1 and line.status != "PASS"), None)
@@ -62,7 +62,7 @@ def audit(evidence: Evidence, steps: Sequence[Step]) -> AuditReport:
     for hypothesis in evidence.index.hypotheses:
         mine = grouped.get(hypothesis, [])
         lines = tuple(
-            judge(mine, step.number, step.promise, _lacking(evidence, hypothesis, step, holes))
+            judge(mine, step.number, step.promise, _explain_unchecked(evidence, hypothesis, step, holes))
             for step in steps
             if step.needs != "trail"
         )
@@ -70,18 +70,18 @@ def audit(evidence: Evidence, steps: Sequence[Step]) -> AuditReport:
     return AuditReport(len(evidence.index.events), evidence.index.heads, tuple(trail), tuple(subjects), findings)
 
 
-def _findings(evidence: Evidence, steps: Sequence[Step]) -> tuple[AuditFinding, ...]:
+def _collect_findings(evidence: Evidence, steps: Sequence[Step]) -> tuple[AuditFinding, ...]:
     """Collect what all steps find, in their order; of a large trail, some of them at the same time."""
     if len(evidence.index.events) < LARGE:
-        return tuple(finding for step in steps for finding in _gone(step, evidence))
+        return tuple(finding for step in steps for finding in _run_step(step, evidence))
     apart = [place for place, step in enumerate(steps) if step.apart]
-    with beside(lambda: {place: _gone(steps[place], evidence) for place in apart}) as there:
-        found = {place: _gone(step, evidence) for place, step in enumerate(steps) if place not in apart}
+    with beside(lambda: {place: _run_step(steps[place], evidence) for place in apart}) as there:
+        found = {place: _run_step(step, evidence) for place, step in enumerate(steps) if place not in apart}
         found |= there()
     return tuple(finding for place in range(len(steps)) for finding in found[place])
 
 
-def _gone(step: Step, evidence: Evidence) -> list[AuditFinding]:
+def _run_step(step: Step, evidence: Evidence) -> list[AuditFinding]:
     """Return a step's findings. One that stops by a defect of its own must not hide what the others find."""
     found = []
     try:
@@ -95,7 +95,7 @@ def _gone(step: Step, evidence: Evidence) -> list[AuditFinding]:
     return found
 
 
-def _changed(own: list[AuditFinding], step: Step) -> str:
+def _explain_unchecked_trail(own: list[AuditFinding], step: Step) -> str:
     """Say why a promise about the whole trail is not passed although step 1 could make out what was written."""
     reasons = {
         "line-ends": "files are not, to the byte, what was written (step 1)",
@@ -105,7 +105,7 @@ def _changed(own: list[AuditFinding], step: Step) -> str:
     return next((reason for code, reason in reasons.items() if code in codes and step.number != 1), "")
 
 
-def _lacking(evidence: Evidence, hypothesis: str, step: Step, holes: Line | None) -> str:
+def _explain_unchecked(evidence: Evidence, hypothesis: str, step: Step, holes: Line | None) -> str:
     """Say why a promise cannot be said to be kept although nothing was found against it."""
     if holes is not None:
         return "the ledger is not, to the byte and as a whole, what was written (step 1)"

@@ -20,7 +20,7 @@ from harness.cli.app import app
 from harness.cli.check import write_annotation as annotation_of
 from harness.cli.new import _ask_the_rest
 from harness.errors import Finding
-from harness.plugins.registry import FAMILIES, members
+from harness.plugins.registry import FAMILIES, find_members
 from harness.spec import CHECKS, Answers, list_names, load
 
 import harness.cli  # noqa: F401  isort: skip  (registers the verbs)
@@ -245,7 +245,7 @@ def test_every_plug_in_can_be_in_a_new_file(here: Path) -> None:
         ("criteria", "--criterion"),
         ("models", "--model"),
     ):
-        for name in members(family):
+        for name in find_members(family):
             extra = {"metrics": ("--baseline", "dfa"), "criteria": ("--seeds", "100", "--margin", "20")}.get(family, ())
             call(
                 "new",
@@ -318,7 +318,7 @@ def test_everything_that_is_listed_can_be_explained() -> None:
     listed = json.loads(call("explain", "--format", "json").stdout)
     assert listed == list_names()
     for family in FAMILIES:
-        assert set(members(family)) <= set(listed)
+        assert set(find_members(family)) <= set(listed)
     assert set(CHECKS) <= set(listed)
     for name in ("dfa", "t", "stopping.kind", "setup.optimizer.lr", "arms.*.matrix", "rerun"):
         assert name in listed

@@ -12,12 +12,12 @@ from harness.domain.partition import split_line
 from harness.errors import HarnessError
 from harness.inference import decide
 from harness.inference.atoms import run_atom_tests
-from harness.plugins.registry import members
+from harness.plugins.registry import find_members
 from harness.records import Band, Decision, Hypothesis
 from harness.stats.distributions import t_exceeded
 from tests.unit.inference.inference_records import judged, make_hypothesis, make_measurements
 
-ALL = [kind.model_validate({"name": name}) for name, kind in members("criteria").items()]
+ALL = [kind.model_validate({"name": name}) for name, kind in find_members("criteria").items()]
 EVERY = pytest.mark.parametrize("criterion", ALL, ids=lambda criterion: criterion.name)
 pytestmark = pytest.mark.filterwarnings("error")
 STATUSES = {"tested", "too_few", "degenerate", "diverged", "seed_not_applied"}
@@ -163,12 +163,12 @@ def test_a_cut_at_the_end_of_the_numbers_is_far_away(criterion):
     assert part.outcome in ("low", "inconclusive") and part.atoms[1].p > 0
 
 
-@pytest.mark.parametrize("name", sorted(set(members("criteria")) - {"bca", "sign_flip"}))
+@pytest.mark.parametrize("name", sorted(set(find_members("criteria")) - {"bca", "sign_flip"}))
 def test_an_underflow_is_not_a_proof(name):
     """Two thousand seeds far from the cut: p would be below the smallest float. (bca's p is never so small; sign_flip
     counts patterns, which takes long for so many seeds.)
     """
-    criterion = members("criteria")[name].model_validate({"name": name})
+    criterion = find_members("criteria")[name].model_validate({"name": name})
     rng = np.random.default_rng(1)
     x = rng.normal(0.9, 1e-6, 2000)
     data = np.stack([x, rng.normal(0, 1e-6, 2000)], axis=1) if criterion.unpaired else x

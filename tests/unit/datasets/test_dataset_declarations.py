@@ -11,9 +11,9 @@ import pytest
 from harness.datasets import Images
 from harness.datasets._image_dataset import ImageDataset
 from harness.errors import UsageError
-from harness.plugins.registry import members
+from harness.plugins.registry import find_members
 
-IMAGE_SETS = {name: plugin for name, plugin in members("datasets").items() if issubclass(plugin, ImageDataset)}
+IMAGE_SETS = {name: plugin for name, plugin in find_members("datasets").items() if issubclass(plugin, ImageDataset)}
 
 
 def test_all_five_are_found():
@@ -37,7 +37,7 @@ def test_official_label_order_of_cifar_is_alphabetical(name):
 
 def test_listing_loads_nothing_heavy():
     program = (
-        "import sys; from harness.plugins.registry import members; members('datasets'); "
+        "import sys; from harness.plugins.registry import find_members; find_members('datasets'); "
         "print([m for m in ('torch', 'torchvision', 'PIL', 'scipy', 'sklearn') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout.strip() == "[]"

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.domain.normal_form import normal_bytes, normal_form
+from harness.domain.normal_form import encode_normal_form, normal_form
 from harness.records import Hypothesis
 from harness.records.bands import Band
 from harness.spec import load
@@ -49,7 +49,7 @@ EVERY = sorted(FORMS)
 
 
 def of(form: Form) -> bytes:
-    return normal_bytes(Hypothesis.model_validate(form))
+    return encode_normal_form(Hypothesis.model_validate(form))
 
 
 def renamed(form: Form, names: dict[str, str]) -> Form:
@@ -293,7 +293,7 @@ def test_the_forms_differ_from_one_another_and_hold_no_name() -> None:
 def test_it_is_the_same_in_another_process_and_loads_no_torch() -> None:
     code = (
         "import sys; from pathlib import Path; from harness.spec import load; from harness.domain.normal_form import "
-        "normal_bytes; sys.stdout.buffer.write(normal_bytes(load(Path(sys.argv[1])).hypothesis)); "
+        "encode_normal_form; sys.stdout.buffer.write(encode_normal_form(load(Path(sys.argv[1])).hypothesis)); "
         "assert 'torch' not in sys.modules"
     )
     path = ROOT / "hypotheses/quickstart_digits.yaml"

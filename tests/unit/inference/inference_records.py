@@ -7,14 +7,14 @@ import math
 import numpy as np
 
 from harness import inference
-from harness.criteria import estimate
+from harness.criteria import estimate_parameter
 from harness.domain.partition import split_line
 from harness.inference import Spread
 from harness.inference.atoms import run_atom_tests
 from harness.inference.bands import find_alive_bands, judge_bands
 from harness.inference.estimands import Sample
 from harness.records import BandDecision, Decision, DecisionSpec, EstimandResult, Hypothesis, Measurements
-from harness.verdict import VERSION, worded
+from harness.verdict import VERSION, word_decision
 
 SETUP = {
     "dataset": {"name": "digits"},
@@ -111,7 +111,7 @@ def make_measurements(values, *, n=None, diverged=None, epochs=(1, 10), same_wei
 
 def decide(hypothesis: Hypothesis, measurements: Measurements, form: int = VERSION) -> Decision:
     """A decision with its sentences."""
-    return worded(hypothesis, inference.decide(hypothesis, measurements), form)
+    return word_decision(hypothesis, inference.decide(hypothesis, measurements), form)
 
 
 def direction(**more) -> Hypothesis:
@@ -153,7 +153,7 @@ def sample_of(data) -> Sample:
     sd = math.hypot(*np.atleast_1d(data.std(axis=0, ddof=1))) if n > 1 else None
     result = EstimandResult(
         name="e", title="e", unit="", values=(), n=n, mean=x.mean() if n else None, median=np.median(x) if n else None,
-        sd=sd, interval90=None, interval95=None, pseudomedian=estimate("pseudomedian", x) if n else None,
+        sd=sd, interval90=None, interval95=None, pseudomedian=estimate_parameter("pseudomedian", x) if n else None,
     )  # fmt: skip
     degenerate = sd is not None and sd <= 1e-12 * abs(x.mean())
     return Sample(result=result, x=x, data=data, missing=(), blocked=False, degenerate=degenerate)

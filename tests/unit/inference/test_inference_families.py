@@ -9,7 +9,7 @@ from statsmodels.stats.multitest import multipletests
 
 from harness.inference import holm
 from harness.inference.families import benjamini_hochberg
-from harness.wording import p_equals
+from harness.wording import format_p_equals
 from tests.unit.inference.inference_records import decide, make_hypothesis, make_measurements
 
 ONE = {"metric": "test_accuracy", "contrast": "bp_penalty - shallow", "unit": "pp"}
@@ -68,7 +68,10 @@ def test_any_says_by_holm_which_decisions_hold():
     adjusted = multipletests(p, alpha=0.05, method="holm")
     assert list(adjusted[0]) == [True, True, False]  # the data are made so
     assert d.outcome == "yes" and d.p == pytest.approx(min(adjusted[1]))
-    assert f"one ({p_equals(adjusted[1][0])}) and two ({p_equals(adjusted[1][1])}), p after Holm" in d.combination
+    assert (
+        f"one ({format_p_equals(adjusted[1][0])}) and two ({format_p_equals(adjusted[1][1])}), p after Holm"
+        in d.combination
+    )
     assert "and three (" not in d.combination
 
 

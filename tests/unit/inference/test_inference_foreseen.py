@@ -11,7 +11,7 @@ from harness.criteria.wilcoxon import Wilcoxon
 from harness.domain.partition import split_line
 from harness.inference import bound_prediction_chance, find_point_prediction, power
 from harness.inference.chances import Simulated
-from harness.plugins.registry import members
+from harness.plugins.registry import find_members
 from tests.unit.inference.inference_records import ACCURACY, MARGIN_PP, make_hypothesis, spread
 
 BANDS = {"mid": "(-2, 2)", "low": "(-inf, -2]", "high": "[2, inf)"}
@@ -68,7 +68,7 @@ class Counted(np.random.Generator):
 def test_what_makes_it_quick(criterion, stopping, monkeypatch):
     """No p of a single run is computed, formulas are asked at few places, and little is simulated."""
     counts = dict.fromkeys(("p_greater", "p_less", "p_by_look", "type_two"), 0)
-    kind = members("criteria")[criterion]
+    kind = find_members("criteria")[criterion]
     for method in counts:
         real = getattr(kind, method)
 

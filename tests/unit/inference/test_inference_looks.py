@@ -8,7 +8,7 @@ from harness import inference
 from harness.errors import HarnessError
 from harness.inference import needs_more_seeds
 from harness.inference.outcome import judge
-from harness.wording import p_equals
+from harness.wording import format_p_equals
 from tests.unit.inference.inference_records import (
     COSINE,
     DIRECTION,
@@ -81,7 +81,7 @@ def test_planned_looks_divide_alpha_and_multiply_p():
     assert look.decisions[0].interval_level == pytest.approx(0.95)
     assert look.decisions[0].p == fixed.decisions[0].p
     assert look.p == look.looks[0].p == pytest.approx(2 * fixed.p)
-    assert f"{p_equals(look.p)} over two looks" in look.summary  # the headline says the p that counts
+    assert f"{format_p_equals(look.p)} over two looks" in look.summary  # the headline says the p that counts
     # between p and 2p: enough for one judgement, not for one of two
     for level, outcome in ((1.5 * fixed.p, "inconclusive"), (2.5 * fixed.p, "real")):
         h = make_hypothesis(
@@ -114,7 +114,7 @@ def test_guards_divide_their_alpha_in_both_rules():
         plain["decisions"]["direction"]["criterion"]["name"] = criterion
         values = {("penalized", "credit_cosine"): [0.012, -0.008, 0.021, 0.004, -0.015, 0.01] * 2}
         values |= {("penalized", "gradient_norm"): [1e-4] * 5 + [1e-9] + [1e-4] * 6}
-        return decide(type(h).model_validate(plain), make_measurements(values).first(n))
+        return decide(type(h).model_validate(plain), make_measurements(values).take_first(n))
 
     # 5 of 6: p = 7/64; all but one of 12: 13/4096. Both at .05/2.
     for kind, criterion in (("looks", "t"), ("anytime", "t_sequence")):
@@ -151,8 +151,8 @@ def test_a_pilot_takes_no_look():
 
 def test_the_first_seeds_of_measurements_are_those_of_a_shorter_run():
     whole, part = margins(CLEAR + LATER), margins(CLEAR)
-    assert whole.first(5).to_json() == part.to_json()
-    assert whole.first(10) == whole
+    assert whole.take_first(5).to_json() == part.to_json()
+    assert whole.take_first(10) == whole
 
 
 @pytest.mark.parametrize("values", [CLEAR + LATER, OPEN + LATER, [24.9, 25.1] * 5, [26.0] * 10])
@@ -161,6 +161,6 @@ def test_what_is_said_of_an_earlier_look_is_what_would_have_been_judged_then(val
     for h, parts in ((looks(), 2), (anytime(), 1), (anytime([5, 10]), 1)):
         decision = inference.decide(h, margins(values))
         shares = {"parts": parts, "guard_parts": len(h.looks)}
-        full = [judge(h, margins(values).first(look.seeds), **shares) for look in decision.looks]
+        full = [judge(h, margins(values).take_first(look.seeds), **shares) for look in decision.looks]
         assert [(look.outcome, look.p) for look in decision.looks] == [(each.outcome, each.p) for each in full]
         assert decision.decisions == full[-1].decisions

@@ -11,10 +11,10 @@ from harness.criteria.t import T
 from harness.domain.partition import split_line
 from harness.inference import Truth, bound_prediction_chance, power
 from harness.inference.chances import ExactT
-from harness.inference.prediction import find_requirements, level
+from harness.inference.prediction import find_level, find_requirements
 from harness.inference.regions import regions
 from harness.inference.seeds import sd_limits
-from harness.plugins.registry import members
+from harness.plugins.registry import find_members
 from harness.records import PowerReport
 from tests.unit.inference.inference_records import (
     COSINE,
@@ -51,7 +51,7 @@ def test_what_a_combination_asks_of_each_decision(combine, predicted, bands, one
     h = both(combine, predicted)
     found = find_requirements(h)
     assert (dict(found.bands), found.one) == (bands, one)
-    assert level(h, "a") == pytest.approx(0.025 if one else 0.05)
+    assert find_level(h, "a") == pytest.approx(0.025 if one else 0.05)
 
 
 TABLE = {
@@ -71,11 +71,11 @@ TABLE = {
 def test_what_a_table_asks_of_each_decision(predicted, bands):
     h = both(TABLE, predicted)
     assert dict(find_requirements(h).bands) == bands
-    assert level(h, "b") == 0.025
+    assert find_level(h, "b") == 0.025
 
 
 def test_planned_looks_share_the_level():
-    assert level(direction(count=10, stopping={"kind": "looks", "at": [5, 10]}), "direction") == 0.025
+    assert find_level(direction(count=10, stopping={"kind": "looks", "at": [5, 10]}), "direction") == 0.025
 
 
 def test_an_earlier_look_can_decide_too_so_no_chance_at_the_last_one_is_a_bound():
@@ -285,7 +285,9 @@ def test_limits_of_a_standard_deviation():
 def test_other_criteria_are_simulated_with_their_own_code(criterion):
     h = direction(count=8)
     spec = h.decisions["direction"]
-    other = spec.model_copy(update={"criterion": members("criteria")[criterion].model_validate({"name": criterion})})
+    other = spec.model_copy(
+        update={"criterion": find_members("criteria")[criterion].model_validate({"name": criterion})}
+    )
     part = power(h.model_copy(update={"decisions": {"direction": other}}), {"direction": spread(0.02)}).decisions[0]
     exact = power(h, {"direction": spread(0.02)}).decisions[0]
     assert part.draws == 200 and part.numbers == (4, 8, 16)

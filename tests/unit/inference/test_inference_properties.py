@@ -18,7 +18,7 @@ from harness.criteria.t_sequence import TSequence
 from harness.criteria.welch import Welch
 from harness.criteria.wilcoxon import Wilcoxon
 from harness.domain.partition import split_line
-from harness.plugins.registry import members
+from harness.plugins.registry import find_members
 from tests.unit.inference.inference_records import judged, spec_of
 from tests.unit.inference.test_inference_atoms import CUTS, moved, parsed, tilings
 
@@ -38,7 +38,7 @@ BOUNDS = (-1000.0, 1000.0)
 
 
 def test_these_are_all_criteria():
-    assert {criterion.name for criterion in ALL} == set(members("criteria"))
+    assert {criterion.name for criterion in ALL} == set(find_members("criteria"))
 
 
 def domain(criterion, factor=1.0, shift=0.0):

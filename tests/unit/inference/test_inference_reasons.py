@@ -9,7 +9,7 @@ import pytest
 from harness import inference
 from harness.inference.combine import Combined, combine
 from harness.records import BandDecision, Combine, EstimandResult, Holding, LookedUp, Notice, Reason
-from harness.verdict import worded
+from harness.verdict import word_decision
 from harness.verdict.sentences import TODAY
 from harness.verdict.sentences_before import BEFORE
 from tests.unit.inference.inference_records import ACCURACY, cosines, direction, make_hypothesis
@@ -93,7 +93,7 @@ def test_a_decision_says_what_gave_it_before_it_is_in_words() -> None:
     assert (bare.summary, bare.warnings, bare.decisions[0].steps) == ("", (), ())
     assert bare.reason == Reason(kind="decisions", measured=5)
     assert bare.notices == (Notice(kind="left_out", about="direction", count=1),)
-    told = worded(h, bare)
+    told = word_decision(h, bare)
     assert told.warnings == ("direction: 1 of 5 seeds is left out.",) and told.summary and told.decisions[0].steps
     blank = {"summary": "", "warnings": (), "decisions": bare.decisions}
     assert told.model_copy(update=blank) == bare  # nothing but words is added

@@ -116,7 +116,7 @@ def test_parameters_are_counted_from_the_model(hypothesis: Hypothesis) -> None:
 def test_seeds_of_different_looks_never_share_a_cohort(hypothesis: Hypothesis) -> None:
     looks = hypothesis.model_copy(update={"stopping": Stopping(kind="looks", at=(2, 3, 10))})
     planned = plan.expand(looks, tuple(range(10)))
-    stages = plan.stages(planned, looks.looks)
+    stages = plan.split_by_look(planned, looks.looks)
     assert [len(stage.cohorts) for stage in stages] == [2, 2, 2]
     assert tuple(cohort for stage in stages for cohort in stage.cohorts) == planned.cohorts
     for stage, seeds in zip(stages, ({0, 1}, {2}, set(range(3, 10))), strict=True):
@@ -126,4 +126,4 @@ def test_seeds_of_different_looks_never_share_a_cohort(hypothesis: Hypothesis) -
 
 def test_a_fixed_number_of_seeds_is_one_stage(hypothesis: Hypothesis) -> None:
     planned = plan.expand(hypothesis, tuple(range(10)))
-    assert plan.stages(planned, hypothesis.looks) == (planned,)
+    assert plan.split_by_look(planned, hypothesis.looks) == (planned,)

@@ -31,8 +31,8 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
     ],
 )
 def test_a_band_on_an_absolute_value_becomes_symmetric(text: str, mirrored: str) -> None:
-    assert str(Band.parse(text).mirrored()) == mirrored
-    assert Band.parse(mirrored).mirrored() == Band.parse(mirrored)  # once is enough
+    assert str(Band.parse(text).mirror()) == mirrored
+    assert Band.parse(mirrored).mirror() == Band.parse(mirrored)  # once is enough
 
 
 @given(FINITE, FINITE, st.booleans(), st.booleans(), FINITE)
@@ -44,7 +44,7 @@ def test_it_holds_the_numbers_whose_absolute_value_the_band_holds(
         left = right = True
     band = Band.parse(f"{'[' if left else '('}{low!r}, {high!r}{']' if right else ')'}")
     for value in (number, low, high, -low, -high, 0.0):
-        assert band.mirrored().contains(value) == band.contains(abs(value))
+        assert band.mirror().contains(value) == band.contains(abs(value))
 
 
 @given(FINITE)

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 import harness
 from harness.plugins.fields import find_unit, read_descriptions
-from harness.plugins.registry import FAMILIES, Plugin, members
+from harness.plugins.registry import FAMILIES, Plugin, find_members
 from harness.records import Claims, Hypothesis, Record
 from harness.spec import make_schema, make_schemas, yaml
 from harness.spec.schema import find_undescribed
@@ -103,7 +103,7 @@ def test_every_plug_in_is_in_it() -> None:
     for family in FAMILIES:
         if family == "beacons":  # no part of a hypothesis file yet
             continue
-        for name in members(family):
+        for name in find_members(family):
             assert f'"{name}"' in text
 
 

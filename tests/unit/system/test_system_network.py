@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError, UsageError
-from harness.system.network import fetched
+from harness.system.network import fetch
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -66,8 +66,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_an_answer_is_returned(server: str) -> None:
-    assert fetched(f"{server}/good") == b"good" == fetched(f"{server}/round")
-    assert fetched(f"{server}/5000", largest=5000) == b"x" * 5000
+    assert fetch(f"{server}/good") == b"good" == fetch(f"{server}/round")
+    assert fetch(f"{server}/5000", largest=5000) == b"x" * 5000
 
 
 @pytest.mark.parametrize(
@@ -86,13 +86,13 @@ def test_an_answer_is_returned(server: str) -> None:
 )
 def test_what_is_no_answer_says_why(server: str, path: str, match: str) -> None:
     with pytest.raises(HarnessError, match=match) as caught:
-        fetched(f"{server}/{path}", largest=5000, seconds=0.5)
+        fetch(f"{server}/{path}", largest=5000, seconds=0.5)
     assert caught.value.where == f"{server}/{path}" and caught.value.remedy
 
 
 def test_nobody_there() -> None:
     with pytest.raises(HarnessError, match="did not answer as it should"):
-        fetched("http://127.0.0.1:9/x", seconds=5)
+        fetch("http://127.0.0.1:9/x", seconds=5)
 
 
 @pytest.mark.parametrize(
@@ -100,4 +100,4 @@ def test_nobody_there() -> None:
 )
 def test_other_addresses_are_refused(url: str) -> None:
     with pytest.raises(UsageError, match=r"no http\(s\) address"):
-        fetched(url)
+        fetch(url)

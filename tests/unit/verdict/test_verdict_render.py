@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 from harness.errors import HarnessError
 from harness.records import Attempt, Consequences, Decision
 from harness.verdict import Form, default_templates, render, tables
-from harness.verdict.bands import band_figure
+from harness.verdict.bands import draw_bands
 from harness.verdict.canvas import line_style
 from harness.verdict.page import fill
 from tests.unit.verdict import verdict_samples as samples
@@ -563,6 +563,6 @@ def test_what_is_evaluated_after_every_epoch_is_said_so_and_stored_pages_keep_th
 def test_a_figure_is_told_in_numbers_as_people_write_them() -> None:
     found = samples.decided()
     part = found[2].decisions[0].model_copy(update={"interval_level": 1 - 0.1 / 3})
-    figure = band_figure(part, found[0].hypothesis.decisions[part.name], 0.1, pilot=False)
+    figure = draw_bands(part, found[0].hypothesis.decisions[part.name], 0.1, pilot=False)
     assert figure is not None
     assert ", 96.7% interval" in figure.alt and ", 96.6667% interval" in figure.told_before

@@ -79,6 +79,6 @@ def test_the_page_is_the_same_without_its_figures():
     ("value", "text"), [(0, "0.0%"), (1e-9, "< 0.1%"), (0.5, "50.0%"), (1 - 1e-9, "> 99.9%"), (1, "100.0%")]
 )
 def test_a_chance_never_rounds_to_certainty(value, text):
-    from harness.verdict.text import chance
+    from harness.verdict.text import format_chance
 
-    assert chance(value) == text
+    assert format_chance(value) == text

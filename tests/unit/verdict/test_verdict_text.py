@@ -6,17 +6,17 @@ import pytest
 from markdown_it import MarkdownIt
 
 from harness.verdict.text import (
-    code,
-    duration,
+    append_unit,
     escape,
-    listing,
-    number,
-    p_equals,
-    p_value,
-    percent,
-    plus_minus,
-    together,
-    with_unit,
+    format_code,
+    format_duration,
+    format_number,
+    format_p,
+    format_p_equals,
+    format_percent,
+    format_plus_minus,
+    format_together,
+    join_words,
 )
 
 
@@ -34,7 +34,7 @@ from harness.verdict.text import (
     ],
 )
 def test_number(value: float, text: str) -> None:
-    assert number(value) == text
+    assert format_number(value) == text
 
 
 @pytest.mark.parametrize(
@@ -50,46 +50,46 @@ def test_number(value: float, text: str) -> None:
     ],
 )
 def test_p(p: float, text: str) -> None:
-    assert p_value(p) == text
+    assert format_p(p) == text
 
 
 @pytest.mark.parametrize("p", [0.0500001, 0.0499999, 0.051, 0.05])
 def test_p_is_printed_on_its_side_of_alpha(p: float) -> None:
-    printed = float(p_value(p, 0.05))
+    printed = float(format_p(p, 0.05))
     assert math.copysign(1, printed - 0.05) == math.copysign(1, p - 0.05) and (printed == 0.05) == (p == 0.05)
 
 
 def test_p_in_a_sentence() -> None:
-    assert p_equals(0.0019354) == "p = .0019"
-    assert p_equals(1e-9) == "p < 1e-6"
+    assert format_p_equals(0.0019354) == "p = .0019"
+    assert format_p_equals(1e-9) == "p < 1e-6"
 
 
 def test_numbers_side_by_side_share_their_decimals() -> None:
-    assert together([30.62, 28.8847, 32.3553]) == ["30.62", "28.88", "32.36"]
-    assert together([-0.00041, -0.01, 0.02]) == ["-0.0004", "-0.0100", "0.0200"]
-    assert together([4e-10, 5e-10]) == ["4.00e-10", "5.00e-10"]
-    assert together([2e-9, 5.0]) == ["2.00e-09", "5.00e+00"]
-    assert together([0.0]) == ["0"]
-    assert together([-0.0001, 5.0]) == ["0.00", "5.00"]  # no minus zero
+    assert format_together([30.62, 28.8847, 32.3553]) == ["30.62", "28.88", "32.36"]
+    assert format_together([-0.00041, -0.01, 0.02]) == ["-0.0004", "-0.0100", "0.0200"]
+    assert format_together([4e-10, 5e-10]) == ["4.00e-10", "5.00e-10"]
+    assert format_together([2e-9, 5.0]) == ["2.00e-09", "5.00e+00"]
+    assert format_together([0.0]) == ["0"]
+    assert format_together([-0.0001, 5.0]) == ["0.00", "5.00"]  # no minus zero
 
 
 def test_no_number_is_rounded_onto_a_cut() -> None:
-    (low, high) = together([0.01, 0.0499996], cuts=[0.05])
+    (low, high) = format_together([0.01, 0.0499996], cuts=[0.05])
     assert float(high) < 0.05 and high != "0.050" and len(low) == len(high)
 
 
 def test_mean_and_spread() -> None:
-    assert plus_minus(0.36312, 0.00412) == "0.3631 ± 0.0041"
-    assert plus_minus(5.1e8, 2.04e7) == "5.10e+08 ± 2.0e+07"
-    assert plus_minus(0.5, None) == "0.5"
-    assert plus_minus(None, None) == "–"
+    assert format_plus_minus(0.36312, 0.00412) == "0.3631 ± 0.0041"
+    assert format_plus_minus(5.1e8, 2.04e7) == "5.10e+08 ± 2.0e+07"
+    assert format_plus_minus(0.5, None) == "0.5"
+    assert format_plus_minus(None, None) == "–"
 
 
 def test_small_things() -> None:
-    assert [duration(4.21), duration(200), duration(7501)] == ["4.21 s", "3 min 20 s", "2 h 5 min"]
-    assert [listing([]), listing(["a"]), listing(["a", "b", "c"])] == ["", "a", "a, b and c"]
-    assert [with_unit("3", "pp"), with_unit("3", ""), with_unit("3", "log10")] == ["3 pp", "3", "3 (log10)"]
-    assert percent(0.259) == "25.9%"
+    assert [format_duration(4.21), format_duration(200), format_duration(7501)] == ["4.21 s", "3 min 20 s", "2 h 5 min"]
+    assert [join_words([]), join_words(["a"]), join_words(["a", "b", "c"])] == ["", "a", "a, b and c"]
+    assert [append_unit("3", "pp"), append_unit("3", ""), append_unit("3", "log10")] == ["3 pp", "3", "3 (log10)"]
+    assert format_percent(0.259) == "25.9%"
 
 
 HOSTILE = [
@@ -137,5 +137,5 @@ def test_unprintable_characters_are_shown_as_replaced() -> None:
 
 @pytest.mark.parametrize("text", ["plain", "a`b", "``", "x\ny"])
 def test_code_span_holds_anything(text: str) -> None:
-    (child,) = MarkdownIt("commonmark").parse(code(text))[1].children or []
+    (child,) = MarkdownIt("commonmark").parse(format_code(text))[1].children or []
     assert child.type == "code_inline" and child.content == text.replace("\n", " ")

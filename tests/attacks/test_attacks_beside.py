@@ -19,7 +19,7 @@ from tests.attacks.trails import Trail, audited
 from harness.ledger.audit import beside, steps
 
 tried = 0
-assert beside._possible()
+assert beside._can_fork()
 good = Trail.read(Path(sys.argv[1]))
 for attack in [attack for attack in CORPUS.values() if not attack.recompute]:
     trail = good.copy()

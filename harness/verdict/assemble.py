@@ -25,7 +25,7 @@ from harness.verdict.bands import draw_bands, find_estimate, strip
 from harness.verdict.canvas import CannotDraw, Drawing
 from harness.verdict.page import default_templates, fill
 from harness.verdict.profiles import draw_curves, draw_layers
-from harness.verdict.text import Markdown, append_unit, escape, format_together, shorten_exponents
+from harness.verdict.text import Markdown, append_unit, escape, format_together, typeset
 from harness.verdict.worded import FORM_OF_TODAY, VERSION
 from harness.wording import describe_without_log
 
@@ -161,7 +161,7 @@ def _build_context(
         "distinct_weights": len({replica.weights_sha256 for replica in measurements.replicas}),
     }
     if not before:
-        context |= {key: shorten_exponents(context[key]) for key in NUMBERS}
+        context |= {key: typeset(context[key]) for key in NUMBERS}
     return context
 
 

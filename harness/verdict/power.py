@@ -15,7 +15,7 @@ from harness.wording import (
     format_number,
     join_words,
     quote_outcome,
-    shorten_exponents,
+    typeset,
 )
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ def tables(part: DecisionPower) -> list[Table]:
             [
                 [
                     Markdown(format_exact(row.effect)),
-                    shorten_exponents(row.where),
+                    typeset(row.where),
                     *(
-                        Markdown(f"{format_chance(p)} ({_seeds(part, row.effect, n)})")
+                        Markdown(f"{format_chance(p, part.draws)} ({_seeds(part, row.effect, n)})")
                         for p, n in zip(row.chances, row.seeds, strict=True)
                     ),
                 ]
@@ -62,7 +62,7 @@ def tables(part: DecisionPower) -> list[Table]:
             + ("the look after so many seeds" if part.looks else "number of seeds"),
             ["Seeds", *heads],
             [
-                [_number(part, n), *(format_chance(row[index]) for row in part.by_number)]
+                [_number(part, n), *(format_chance(row[index], part.draws) for row in part.by_number)]
                 for index, n in enumerate(part.numbers)
             ],
         )
@@ -109,7 +109,11 @@ def guards_table(report: PowerReport) -> Table | None:
 def _outcome_row(part: DecisionPower, index: int) -> list[str]:
     effect = part.landmarks[index]
     values = part.curve[part.curve_effects.index(effect)]
-    row: list[str] = [Markdown(format_exact(effect)), _home(part, effect), *(format_chance(value) for value in values)]
+    row: list[str] = [
+        Markdown(format_exact(effect)),
+        _home(part, effect),
+        *(format_chance(value, part.draws) for value in values),
+    ]
     return [*row, f"{part.seeds_trained[index]:.1f}"] if part.looks else row
 
 
@@ -131,7 +135,7 @@ def sentences(part: DecisionPower) -> list[str]:
     """Return the sentences above and below a decision's tables."""
     said = [
         f"{part.title}; criterion {part.criterion}, level {format_level(part.alpha)}; bands: "
-        + "; ".join(f"{name} {shorten_exponents(band)}" for name, band in part.bands.items())
+        + "; ".join(f"{name} {typeset(band)}" for name, band in part.bands.items())
         + ".",
         f"Standard deviation between seeds: {append_unit(format_number(part.sds[1]), part.unit)}, {part.sd_source}.",
     ]
@@ -153,7 +157,7 @@ def sentences(part: DecisionPower) -> list[str]:
 def _within(part: DecisionPower, greatest: float) -> str:
     start = f"With {_seeds_in_all(part)} and this sd, {_predicted(part)}"
     if not part.within:
-        return f"{start} has a chance of {format_chance(greatest)} at the very best, whatever the truth is."
+        return f"{start} has a chance of {format_chance(greatest, part.draws)} at the very best, whatever the truth is."
     spans = []
     for low, high in part.within:
         if low is None or high is None:
@@ -174,11 +178,9 @@ def together(report: PowerReport) -> str | None:
     at = " and ".join(
         f"{part.name} = {format_exact(part.prediction[0].effect)}" for part in report.decisions if part.prediction
     )
-    bounds = (
-        format_chance(low)
-        if format_chance(low) == format_chance(high)
-        else f"at least {format_chance(low)} and at most {format_chance(high)}"
-    )
+    draws = min((part.draws for part in report.decisions if part.draws is not None), default=None)
+    least, most = format_chance(low, draws), format_chance(high, draws)
+    bounds = most if least == most else f"at most {most}" if low == 0 else f"at least {least} and at most {most}"
     return (
         f"Together: if {at}, the predicted outcome, {quote_outcome(report.predicted)}, has a chance of {bounds}, "
         f"however {'decisions and guards' if report.guards else 'the decisions'} depend on one another."

@@ -26,8 +26,8 @@ from harness.wording import (
     format_together,
     join_words,
     quote_outcome,
-    shorten_exponents,
     spell_count,
+    typeset,
 )
 
 PILOT = "This is a pilot: it gives no outcome."
@@ -191,7 +191,7 @@ class Words(CombinationWords):
     def _excluded(self, band: str, parts: str, p: float, alpha: float) -> str:
         shown = self.p(p, alpha)
         return (
-            f"A true value in {quote_outcome(band)}, {shorten_exponents(parts)}, is excluded ({shown}, at most "
+            f"A true value in {quote_outcome(band)}, {typeset(parts)}, is excluded ({shown}, at most "
             f"α = {format_level(alpha)})."
         )
 
@@ -297,7 +297,7 @@ def _write_estimate(decision: BandDecision, spec: DecisionSpec) -> tuple[str | N
     value = result.estimate(spec.criterion.targets)
     if value is None:
         return None, None
-    texts = [shorten_exponents(text) for text in format_together([value, *(decision.interval or ())], spec.cuts)]
+    texts = [typeset(text) for text in format_together([value, *(decision.interval or ())], spec.cuts)]
     estimate = append_unit(texts[0], result.unit, titled=True)
     if decision.interval is None:
         return estimate, None

@@ -42,11 +42,11 @@ def test_tables():
     outcomes, prediction, numbers = power.tables(part())
     assert outcomes.rows == [
         ["5", "low", "10.0%", "10.0%", "80.0%"],
-        ["6", "high", "0.0%", "> 99.9%", "< 0.1%"],
+        ["6", "high", "< 0.1%", "> 99.9%", "< 0.1%"],
     ]
-    assert prediction.rows[0] == ["6", "1 sd above 5", "100.0% (4)", "85.0% (9)", "20.0% (over 10,000)"]
-    assert prediction.rows[1][2:] == ["0.0% (no number)"] * 3
-    assert numbers.rows[1] == ["10 (registered)", "100.0%", "85.0%", "20.0%"]
+    assert prediction.rows[0] == ["6", "1 sd above 5", "> 99.9% (4)", "85.0% (9)", "20.0% (over 10,000)"]
+    assert prediction.rows[1][2:] == ["< 0.1% (no number)"] * 3
+    assert numbers.rows[1] == ["10 (registered)", "> 99.9%", "85.0%", "20.0%"]
     assert len(power.tables(part(prediction=(), by_number=(), greatest=None, within=()))) == 1
 
 
@@ -70,7 +70,7 @@ def test_guards_are_told():
     assert power.guards_table(report(part())) is None and power.together(report(part())) is None
     table = power.guards_table(said)
     assert table.title == "Guards, with 10 seeds, if the truth is as estimated from 5 seeds of run x"
-    assert table.rows == [["healthy", "above 1e-7", "2e-7", "1e-8", "99.0%", "0.0%"]]
+    assert table.rows == [["healthy", "above 1e-7", "2e-7", "1e-8", "99.0%", "< 0.1%"]]
     assert "decisions and guards depend" in power.together(said) and "| healthy |" in power.markdown(said)
 
 
@@ -78,7 +78,7 @@ def test_guards_are_told():
     ("within", "said"),
     [
         (((5.9, None),), "has a chance of 80% or more if the true value is 5.9 or more."),
-        (((None, -2.0), (2.0, 3.0)), "if the true value is -2 or less, or between 2 and 3."),
+        (((None, -2.0), (2.0, 3.0)), "if the true value is −2 or less, or between 2 and 3."),
         ((), "has a chance of 43.0% at the very best, whatever the truth is."),
     ],
 )
@@ -93,13 +93,25 @@ def test_numbers_and_names_are_written_as_on_a_verdict():
         predicted=("high", "inconclusive"),
     )  # fmt: skip
     text = power.markdown(report(one, part(name="other")).model_copy(update={"seeds": 1, "title": "T"}))
-    assert "level .025; bands: low (-inf, 1e-9\\]; high (1e-9, inf)." in text
+    assert "level .025; bands: low (−inf, 1e-9\\]; high (1e-9, inf)." in text
     assert "Hypothesis h, 1 seed; predicted: high." in text
     assert 'With 1 seed and this sd, "high" or inconclusive has a chance' in text
     assert '**Chance of "high" or inconclusive with 1 seed; in brackets' in text
     assert 'the predicted outcome, "high", has a chance of' in text
-    assert "| -1e-8 | 1 sd above 1e-9 | > 99.9% (4) | < 0.1% (no number) | 50.0% (9) |" in text
+    assert "| −1e-8 | 1 sd above 1e-9 | > 99.9% (4) | < 0.1% (no number) | 50.0% (9) |" in text
     assert not any(wrong in text for wrong in ("e-0", "&lt;", "&gt;", "1 seeds"))
+
+
+def test_no_chance_that_was_computed_or_simulated_is_nothing_or_certain():
+    cells = [cell for table in power.tables(part()) for row in table.rows for cell in row]
+    assert not any(cell.startswith(("100.0%", "0.0%")) for cell in cells)
+    rare = [row for table in power.tables(part(draws=200)) for row in table.rows]
+    assert any("> 99.5%" in cell for row in rare for cell in row) and any(
+        "< 0.5%" in cell for row in rare for cell in row
+    )
+    assert not any(bound in cell for row in rare for cell in row for bound in ("99.9%", "< 0.1%"))
+    said = power.together(report(part(), part(name="other"), together=(0.0, 0.2)))
+    assert "has a chance of at most 20.0%, however" in said
 
 
 def test_simulation_is_said():

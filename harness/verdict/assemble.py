@@ -106,7 +106,7 @@ def render(
     """
     before = form.version < FORM_OF_TODAY
     drawings = list_drawings(registered.hypothesis, measurements, decision)
-    files = {name: drawing.svg() for name, drawing in drawings.items()} if form.figures else {}
+    files = {name: drawing.svg(before=before) for name, drawing in drawings.items()} if form.figures else {}
     shown = {
         name: Picture(Markdown(name), drawing.told_before if before else drawing.alt)
         for name, drawing in drawings.items()

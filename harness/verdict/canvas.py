@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.errors import HarnessError
 from harness.verdict.text import format_number, join_lines
+from harness.wording import typeset
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +46,6 @@ STYLE = {
     "axes.titlesize": 9,
     "axes.titlelocation": "left",
     "axes.formatter.useoffset": False,
-    "axes.unicode_minus": False,
     "xtick.color": MUTED,
     "ytick.color": MUTED,
     "xtick.labelcolor": TEXT,
@@ -59,7 +59,8 @@ STYLE = {
 class Drawing(NamedTuple):
     """A figure that is drawn when its bytes are requested; a page needs only its description."""
 
-    svg: Callable[[], bytes]
+    svg: Callable[..., bytes]
+    """Draw it; ``before``: as for pages of form 1 or 2."""
     alt: str
     """Description for readers who cannot see it."""
     alt_before: str | None = None
@@ -75,14 +76,16 @@ class CannotDraw(HarnessError):
     """A figure could not be drawn here; no conclusion depends on one."""
 
 
-def svg(height: float, draw: Callable[[Figure], None], *, pilot: bool) -> bytes:
+def svg(height: float, draw: Callable[[Figure], None], *, pilot: bool, before: bool = False) -> bytes:
     """Return the figure that ``draw`` makes, ``height`` inches tall, as SVG; watermarked if it is a pilot's.
+
+    ``before``: with hyphens for minus signs, as the figures of form 1 or 2 have them.
 
     Raises:
         CannotDraw: matplotlib is not there, or fails, for a reason that lies in this computer more likely than here.
     """
     try:
-        return _svg(height, draw, pilot)
+        return _svg(height, draw, pilot, before)
     except Exception as error:  # matplotlib and its libraries may raise anything
         raise CannotDraw(
             f"the figure could not be drawn: {type(error).__name__}: {error}",
@@ -91,16 +94,21 @@ def svg(height: float, draw: Callable[[Figure], None], *, pilot: bool) -> bytes:
         ) from error
 
 
-def _svg(height: float, draw: Callable[[Figure], None], pilot: bool) -> bytes:
+def _svg(height: float, draw: Callable[[Figure], None], pilot: bool, before: bool) -> bytes:
     _prepare()
     import matplotlib.style
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
+    style = STYLE | {"axes.unicode_minus": not before}
     # A style context starts from matplotlib's own defaults instead of the user's matplotlibrc, and restores it.
-    with matplotlib.style.context(["default", STYLE]), warnings.catch_warnings():
+    with matplotlib.style.context(["default", style]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations and missing glyphs are no errors here
         figure = Figure(figsize=(WIDTH, height), facecolor="white")
         draw(figure)
+        for text in figure.findobj(Text) if not before else ():
+            assert isinstance(text, Text)
+            text.set_text(typeset(text.get_text()))
         if pilot:
             figure.text(
                 0.5, 0.5, "PILOT — never an outcome", ha="center", va="center", fontsize=30, fontweight="bold",

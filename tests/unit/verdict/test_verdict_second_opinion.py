@@ -96,3 +96,13 @@ def test_a_chance_on_a_page_of_an_earlier_form_is_written_as_it_was():
     nothing = judged(posterior={"artifact": 0.0, "partial": 0.0, "real": 1.0})
     assert "| 0.0% |" in page(*nothing, version=2) and "| 100.0% |" in page(*nothing, version=2)
     assert "| < 0.1% |" in page(*nothing) and "| > 99.9% |" in page(*nothing)
+
+
+def test_a_figure_has_the_minus_sign_of_its_page():
+    name = "figures/direction.svg"
+    today, earlier = (
+        " ".join(re.findall(r"<!-- (.+?) -->", render(*samples.decided(), Form(version=version))[name].decode()))
+        for version in (VERSION, 2)
+    )
+    assert "−0.05" in today and not re.search(r"-\d", today)
+    assert "-0.05" in earlier and "−" not in earlier

@@ -102,14 +102,23 @@ class Stream:
     def _print(self, shown: tuple[Any, ...], markup: bool, style: str | None, end: str) -> None:
         if markup or self._console is not None:
             plain = all(isinstance(one, str) for one in shown)  # lines are left to the terminal; what is drawn fits it
-            for column in (column for one in shown for column in getattr(one, "columns", ())):
-                if not column.no_wrap:  # a table's words that are too wide go on below, and don't end in dots
-                    column.overflow = "fold"
+            for table in (one for one in shown if hasattr(one, "columns")):
+                self._fit(table)
             self.console.print(*shown, markup=markup, style=style, end=end, soft_wrap=plain)
             return
         self._outlet.write(self.styled(" ".join(map(str, shown)), style) + end)
         if self._stderr:
             self.flush()
+
+    def _fit(self, table: Any) -> None:
+        """Let a table's words stay whole where they can, and go on below where not, but never end in dots."""
+        from harness.cli.tables import fit_columns
+
+        for column in table.columns:
+            if not column.no_wrap:
+                column.overflow = "fold"
+        if self.on_terminal:
+            fit_columns(table, self.console, self.console.options)
 
 
 out = Stream()

@@ -68,18 +68,18 @@ def power(
     if form == "json":
         print(report.to_json(), end="")
     elif form == "markdown":
-        print(verdict.power.markdown(report), end="")
+        print(verdict.power.write_markdown(report), end="")
     else:
         _print(report)
     out.flush()  # loading matplotlib takes as long as all before it
     figure = next((path.name for path in files if path.suffix == ".svg"), None)
     for path in files:
         if path.suffix == ".svg":
-            data = verdict.power.figure(report)
+            data = verdict.power.draw_figure(report)
         elif path.suffix == ".json":
             data = report.to_json().encode()
         else:
-            data = verdict.power.markdown(report, figure).encode()
+            data = verdict.power.write_markdown(report, figure).encode()
         write_atomic(path, data)
         if form == "text":
             out.print(str(show_path(path)), markup=False)
@@ -92,14 +92,14 @@ def _print(report: PowerReport) -> None:
     out.print(f"{format_count(report.seeds, 'seed')}, predicted: {report.predicted}", markup=False)
     for part in report.decisions:
         out.print(f"\n[bold]{escape(part.name)}[/bold]")
-        for text in verdict.power.sentences(part):
+        for text in verdict.power.describe_decision(part):
             out.print(text, markup=False)
-        for table in verdict.power.tables(part):
+        for table in verdict.power.tabulate_decision(part):
             _show(table)
-    if (guards := verdict.power.guards_table(report)) is not None:
+    if (guards := verdict.power.tabulate_guards(report)) is not None:
         _show(guards)
     out.print()
-    for line in (verdict.power.together(report), *report.notes):
+    for line in (verdict.power.describe_together(report), *report.notes):
         if line:
             out.print(line, markup=False)
 

@@ -21,7 +21,7 @@ from harness.records import (
 )
 from harness.records.base import write_canonical
 from harness.verdict import series, tables
-from harness.verdict.bands import draw_bands, find_estimate, strip
+from harness.verdict.bands import draw_bands, find_estimate, write_strip
 from harness.verdict.canvas import CannotDraw, Drawing
 from harness.verdict.page import default_templates, fill
 from harness.verdict.profiles import draw_curves, draw_layers
@@ -176,7 +176,7 @@ def _build_view(part: BandDecision, hypothesis: Hypothesis, shown: Mapping[str, 
         estimate=append_unit(texts[0], unit) if texts else None,
         summary=summary,
         interval=append_unit(f"{texts[1]} to {texts[2]}", unit) if len(texts) == 3 else None,
-        strip=strip(part, spec, estimate),
+        strip=write_strip(part, spec, estimate),
         figure=shown.get(_file(part.name)),
         plainly=_describe_plainly(part.estimand, hypothesis.estimands[spec.estimand], estimate, part.interval),
         effect=_format_effect(part),

@@ -63,7 +63,7 @@ class Bitcoin(Beacon):
             digits = "".join(answer.decode("ascii").split()).lower()
             headers = bytes.fromhex(digits)
         except ValueError:
-            raise self.refused("these are no block headers in hexadecimal digits") from None
+            raise self.refused("these are not block headers in hexadecimal digits") from None
         wanted = WINDOW + 1 + self.confirmations
         if len(headers) != wanted * SIZE:
             told = f"{wanted} headers of {SIZE} bytes, {WINDOW} before the block and {self.confirmations} after it"

@@ -194,7 +194,7 @@ class Drand(Beacon):
         try:
             (found,) = split_documents(data, Round, 1)
         except ValueError as error:
-            raise self.refused(f"this is no round as drand answers it: {error}") from None
+            raise self.refused(f"this is not a round as drand answers it: {error}") from None
         size = SIGNATURES[self.parameters.scheme][0]
         if len(found.signature) != 2 * size:
             raise self.refused(f"signatures of {self.parameters.scheme} have {size} bytes")

@@ -50,7 +50,7 @@ class Witness(Beacon):
     def _holds_a_key(cls, text: str) -> str:
         _, kind, key = text.split(" ")
         if next(_split_strings(base64.b64decode(key, validate=True)), None) != kind.encode():
-            raise ValueError(f"this is no key of the kind {kind}")
+            raise ValueError(f"this is not a key of the kind {kind}")
         return text
 
     def due(self, registered: Registered) -> str:
@@ -83,7 +83,7 @@ class Witness(Beacon):
         except ValueError:
             blob = b""
         if not (STATEMENT.fullmatch(statement) and found and ended and blob) or beyond.strip():
-            raise self.refused("this is no witness's statement with an SSH signature below it")
+            raise self.refused("this is not a witness's statement with an SSH signature below it")
         text = base64.b64encode(blob)
         lines = b"".join(text[start : start + WIDTH] + b"\n" for start in range(0, len(text), WIDTH))
         return statement + BEGIN + lines + END
@@ -100,7 +100,7 @@ class Witness(Beacon):
         try:
             time = datetime.strptime(told, TIME).replace(tzinfo=UTC)
         except ValueError:
-            raise self.refused(f"{told} is no time") from None
+            raise self.refused(f"{told} is not a time") from None
         if time <= (after := self.after(registered)):
             raise self.refused(
                 f"it is of {format_time(time)}, which is not after {format_time(after)}", "ask the witness again"

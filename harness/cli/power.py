@@ -54,7 +54,9 @@ def power(
     if form not in ("text", "json", "markdown"):
         raise UsageError(f"unknown format {form!r}", where="--format", remedy="use text, json or markdown")
     if odd_effects := [value for value in effect or () if not math.isfinite(value)]:
-        raise UsageError(f"{odd_effects[0]} is no true value", where="--effect", remedy="give a finite number")
+        raise UsageError(
+            f"a true value is finite, and {odd_effects[0]} is not", where="--effect", remedy="give a finite number"
+        )
     files = list(to or ())
     if odd := [path for path in files if path.suffix not in (".svg", ".json", ".md")]:
         raise UsageError(f"cannot write {odd[0].name}", where="--out", remedy="name a file in .svg, .json or .md")
@@ -124,5 +126,7 @@ def _parse_spread(text: str) -> tuple[str, float]:
     except ValueError:
         number = -1.0
     if not 0 < number < float("inf"):
-        raise UsageError(f"{text!r} is no standard deviation", where="--sd", remedy="write --sd 0.3 or --sd margin=0.8")
+        raise UsageError(
+            f"{text!r} is not a standard deviation", where="--sd", remedy="write --sd 0.3 or --sd margin=0.8"
+        )
     return name, number

@@ -41,8 +41,8 @@ class Known:
 
 def find_changes(root: Node, hypothesis: Hypothesis, known: Known) -> Iterator[Problem]:
     """Yield the differences between the file's meaning and the registered one."""
-    forms = (form.model_dump(mode="json") for form in (known.form, hypothesis))
-    differing = drop_inherited(find_differences(*forms))
+    before, now = (form.model_dump(mode="json") for form in (known.form, hypothesis))
+    differing = drop_inherited(find_differences(before, now))
     severity: Severity = "error" if known.frozen else "warning"
     remedy = "undo the change, amend the registration with harness amend, or ask it under a new id"
     for one in differing[:SHOWN]:

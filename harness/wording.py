@@ -44,17 +44,26 @@ def format_level(alpha: float) -> str:
 
 
 def format_number(value: float, digits: int = 3) -> str:
-    """Return a number as a person would write it: 0.0123, 27.4, 12,346, 1.2e-8."""
+    """Return a number as a person would write it: 0.0123, −27.4, 12,346, 1.2e-8."""
     if value == 0:
         return "0"
     if 999.5 <= abs(value) < 1e6:
-        return f"{value:,.0f}"
-    return shorten_exponents(f"{value:.{digits}g}")
+        return typeset(f"{value:,.0f}")
+    return typeset(f"{value:.{digits}g}")
 
 
 def shorten_exponents(text: str) -> str:
     """Return ``text`` with the exponents of its numbers as people write them: 1e-8 for 1e-08, 2e6 for 2e+06."""
     return re.sub(r"(?<=\d)e(?:\+|(-))0*(?=\d)", lambda found: f"e{found[1] or ''}", text)
+
+
+def typeset(text: str) -> str:
+    """Return ``text`` with its numbers as people write them: exponents in short, and minus signs, which hyphens aren't.
+
+    Whatever people read is written so: −0.5, (−inf, −2], 1e-8. What programs read keeps the hyphen: files, JSON and
+    commands.
+    """
+    return re.sub(r"(?<![\w.)\]\-])\\?-(?=\.?\d|inf\b)", "\N{MINUS SIGN}", shorten_exponents(text))
 
 
 def format_together(values: Sequence[float], cuts: Iterable[float] = ()) -> list[str]:
@@ -108,8 +117,27 @@ def quote_outcome(outcome: str) -> str:
 
 
 def format_exact(value: float) -> str:
-    """Return a number that somebody chose, in full: 0.001, 25, 1e-9."""
+    """Return a number that somebody chose, in full: 0.001, −25, 1e-9."""
+    return typeset(format_for_file(value))
+
+
+def format_for_file(value: float) -> str:
+    """Return a number in full as one writes it into a file or a command: 0.001, -25, 1e-9."""
     return shorten_exponents(f"{value:.12g}")
+
+
+def format_chance(chance: float, draws: int | None = None) -> str:
+    """Return a probability as a percentage that is never rounded to 0 or 100: 80.3%, < 0.1%, > 99.9%.
+
+    It was computed or simulated, and neither shows that something is impossible or certain. Of ``draws`` simulated
+    samples, less than one is the bound.
+    """
+    bound = 0.001 if draws is None else max(0.001, 1 / draws)
+    if chance < bound:
+        return f"< {100 * bound:.2g}%"
+    if chance > 1 - bound:
+        return f"> {100 - float(f'{100 * bound:.2g}'):.4g}%"
+    return f"{100 * chance:.1f}%"
 
 
 def format_count(count: int, noun: str, plural: str | None = None) -> str:

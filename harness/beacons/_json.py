@@ -29,10 +29,13 @@ def split_documents(data: bytes, kind: type[M], count: int) -> list[M]:
     """
     text = data.decode("utf-8")
     decoder = json.JSONDecoder(
-        object_pairs_hook=_once, parse_int=_whole, parse_float=_no_number, parse_constant=_no_number
+        object_pairs_hook=_refuse_repeated_keys,
+        parse_int=_parse_whole_number,
+        parse_float=_refuse_number,
+        parse_constant=_refuse_number,
     )
     found: list[M] = []
-    at = _after_space(text, 0)
+    at = _skip_space(text, 0)
     while at < len(text):
         if len(found) == count:
             raise ValueError(f"something follows after {count} JSON document(s)")
@@ -46,7 +49,7 @@ def split_documents(data: bytes, kind: type[M], count: int) -> list[M]:
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(map(str, first["loc"])) or "the document"
             raise ValueError(f"{place}: {first['msg']}") from None
-        at = _after_space(text, at)
+        at = _skip_space(text, at)
     if len(found) < count:
         raise ValueError(f"{count} JSON document(s) are expected and there are {len(found)}")
     return found
@@ -58,24 +61,24 @@ def write_documents(values: list[dict[str, Any]]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode("ascii")
 
 
-def _after_space(text: str, at: int) -> int:
+def _skip_space(text: str, at: int) -> int:
     while at < len(text) and text[at] in " \t\r\n":
         at += 1
     return at
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a key stands twice in one object")
     return found
 
 
-def _whole(digits: str) -> int:
+def _parse_whole_number(digits: str) -> int:
     if len(digits) > LONGEST_NUMBER or digits.startswith("-"):
         raise ValueError("a number is negative or too long")
     return int(digits)
 
 
-def _no_number(text: str) -> Any:
+def _refuse_number(text: str) -> Any:
     raise ValueError(f"{text[:20]} is not a whole number")

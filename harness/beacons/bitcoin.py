@@ -50,7 +50,7 @@ class Bitcoin(Beacon):
 
     def instructions(self, registered: Registered) -> str:
         """Return how to get the headers from a node."""
-        seconds = (self.after(registered) - _moment(0)) // timedelta(seconds=1)  # median times are whole
+        seconds = (self.after(registered) - _convert_time(0)) // timedelta(seconds=1)  # median times are whole
         return (
             f"Find the first block whose mediantime is greater than {seconds} (bitcoin-cli getblockheader HASH). "
             f"From {WINDOW} blocks before it to {self.confirmations} after it, oldest first: "
@@ -63,24 +63,24 @@ class Bitcoin(Beacon):
             digits = "".join(answer.decode("ascii").split()).lower()
             headers = bytes.fromhex(digits)
         except ValueError:
-            raise self.refused("these are no block headers in hexadecimal digits") from None
+            raise self.refused("these are not block headers in hexadecimal digits") from None
         wanted = WINDOW + 1 + self.confirmations
         if len(headers) != wanted * SIZE:
             told = f"{wanted} headers of {SIZE} bytes, {WINDOW} before the block and {self.confirmations} after it"
             raise self.refused(f"{told}, are expected, and this is {len(headers)} bytes")
-        return "".join(f"{header.hex()}\n" for header in _headers(headers)).encode()
+        return "".join(f"{header.hex()}\n" for header in _split_headers(headers)).encode()
 
     def drawn(self, record: bytes, registered: Registered) -> Drawn:
         """Return the block's hash, as it is usually written: the most significant byte first."""
-        headers = _headers(bytes.fromhex(record.decode().replace("\n", "")))
+        headers = _split_headers(bytes.fromhex(record.decode().replace("\n", "")))
         for i, header in enumerate(headers):
             self._check_work(i, header)
         for i, (before, header) in enumerate(pairwise(headers), 1):
-            if header[4:36] != _hash(before):
+            if header[4:36] != _hash_twice(before):
                 raise self.refused(f"header {i + 1} does not follow on header {i}")
         after = self.after(registered)
         times = [int.from_bytes(header[68:72], "little") for header in headers]
-        earlier, median = (_median(times[start : start + WINDOW]) for start in (0, 1))
+        earlier, median = (_find_median(times[start : start + WINDOW]) for start in (0, 1))
         if median <= after:
             raise self.refused(
                 f"the block is too old: its median time, {format_time(median)}, is not after {format_time(after)}"
@@ -90,31 +90,31 @@ class Bitcoin(Beacon):
                 f"an older block is due: the one before has the median time {format_time(earlier)} already"
             )
         for i in range(WINDOW, len(headers)):
-            if _moment(times[i]) <= _median(times[i - WINDOW : i]):
+            if _convert_time(times[i]) <= _find_median(times[i - WINDOW : i]):
                 raise self.refused(f"the time of header {i + 1} is not after the median of those before it")
-        value = _hash(headers[WINDOW])[::-1]
+        value = _hash_twice(headers[WINDOW])[::-1]
         return Drawn(value, f"block {value.hex()}", median)
 
     def _check_work(self, i: int, header: bytes) -> None:
-        target = _target(int.from_bytes(header[72:76], "little"))
+        target = _decode_target(int.from_bytes(header[72:76], "little"))
         if target is None:
             raise self.refused(f"header {i + 1} has no target as Bitcoin writes it")
-        if int.from_bytes(_hash(header), "little") > target:
+        if int.from_bytes(_hash_twice(header), "little") > target:
             raise self.refused(f"the hash of header {i + 1} is above its target")
         if target * self.difficulty > UNIT:
             told = f"{UNIT / target:.3g}, and {self.difficulty:.3g} is the least"
             raise self.refused(f"the difficulty of header {i + 1} is {told}")
 
 
-def _headers(data: bytes) -> list[bytes]:
+def _split_headers(data: bytes) -> list[bytes]:
     return [data[start : start + SIZE] for start in range(0, len(data), SIZE)]
 
 
-def _hash(header: bytes) -> bytes:
+def _hash_twice(header: bytes) -> bytes:
     return hashlib.sha256(hashlib.sha256(header).digest()).digest()
 
 
-def _target(bits: int) -> int | None:
+def _decode_target(bits: int) -> int | None:
     """Return the target that four bytes stand for, a mantissa below 2²³ times a power of 256; None for other ways."""
     size, mantissa = bits >> 24, bits & 0xFFFFFF
     if not (4 <= size <= 32 and 0x8000 <= mantissa < 0x800000):
@@ -122,11 +122,11 @@ def _target(bits: int) -> int | None:
     return mantissa << 8 * (size - 3)
 
 
-def _median(times: list[int]) -> datetime:
-    return _moment(sorted(times)[WINDOW // 2])
+def _find_median(times: list[int]) -> datetime:
+    return _convert_time(sorted(times)[WINDOW // 2])
 
 
-def _moment(seconds: int) -> datetime:
+def _convert_time(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 

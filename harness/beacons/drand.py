@@ -75,11 +75,13 @@ class Chain(BaseModel):
 
     def time(self, number: int) -> datetime:
         """Return when a round is due, UTC."""
-        return _moment(self.genesis_time) + timedelta(seconds=self.period) * (number - 1)
+        return _convert_time(self.genesis_time) + timedelta(seconds=self.period) * (number - 1)
 
     def first_after(self, moment: datetime) -> int:
         """Return the number of the first round that is due later than a moment."""
-        passed = (moment - _moment(self.genesis_time)) // timedelta(seconds=self.period)  # whole periods, rounded down
+        passed = (moment - _convert_time(self.genesis_time)) // timedelta(
+            seconds=self.period
+        )  # whole periods, rounded down
         return max(1, passed + 2)
 
 
@@ -93,7 +95,7 @@ class Round(Answer):
 
 
 @cache
-def known() -> dict[str, Chain]:
+def list_known_chains() -> dict[str, Chain]:
     """Return the League of Entropy's chains, by their names there."""
     return {
         "default": Chain(
@@ -156,7 +158,7 @@ class Drand(Beacon):
     @property
     def parameters(self) -> Chain:
         """Return the chain's parameters."""
-        return known()[self.chain] if isinstance(self.chain, str) else self.chain
+        return list_known_chains()[self.chain] if isinstance(self.chain, str) else self.chain
 
     def rewritten(self, answer: bytes) -> bytes:
         """Return the round as one line of JSON; the randomness, which newer relays leave out, is added."""
@@ -192,7 +194,7 @@ class Drand(Beacon):
         try:
             (found,) = split_documents(data, Round, 1)
         except ValueError as error:
-            raise self.refused(f"this is no round as drand answers it: {error}") from None
+            raise self.refused(f"this is not a round as drand answers it: {error}") from None
         size = SIGNATURES[self.parameters.scheme][0]
         if len(found.signature) != 2 * size:
             raise self.refused(f"signatures of {self.parameters.scheme} have {size} bytes")
@@ -214,17 +216,17 @@ class Drand(Beacon):
         key_bytes = bytes.fromhex(self.parameters.public_key)
         try:
             if size == G1:
-                key, made = _point(G2Point, key_bytes), _point(G1Point, signature)
+                key, made = _read_point(G2Point, key_bytes), _read_point(G1Point, signature)
                 left, right = [made, G1Point.hash_to_curve(message, tag)], [-G2Point(), key]
             else:
-                key, made = _point(G1Point, key_bytes), _point(G2Point, signature)
+                key, made = _read_point(G1Point, key_bytes), _read_point(G2Point, signature)
                 left, right = [-G1Point(), key], [made, G2Point.hash_to_curve(message, tag)]
         except ValueError:
             return False
         return GT.pairing_check(left, right)
 
 
-def _point(kind: type[G1Point] | type[G2Point], data: bytes) -> Any:
+def _read_point(kind: type[G1Point] | type[G2Point], data: bytes) -> Any:
     """Return a point of the right order, from the one way of writing it; never the point at infinity.
 
     Raises:
@@ -236,7 +238,7 @@ def _point(kind: type[G1Point] | type[G2Point], data: bytes) -> Any:
     return point
 
 
-def _moment(seconds: int) -> datetime:
+def _convert_time(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 

@@ -140,11 +140,12 @@ class Fields(Answer):
         """Return the bytes that are signed."""
         return b"".join(
             (
-                _text(self.uri), _text(self.version), _four(self.cipherSuite), _four(self.period),
-                _string(self.certificateId), _eight(self.chainIndex), _eight(self.pulseIndex), _text(self.timeStamp),
-                _string(self.localRandomValue), _string(self.external.sourceId), _four(self.external.statusCode),
-                _string(self.external.value), *(_string(value.value) for value in self.listValues),
-                _string(self.precommitmentValue), _four(self.statusCode),
+                _pack_text(self.uri), _pack_text(self.version), _pack4(self.cipherSuite), _pack4(self.period),
+                _pack_hex(self.certificateId), _pack8(self.chainIndex), _pack8(self.pulseIndex),
+                _pack_text(self.timeStamp), _pack_hex(self.localRandomValue),
+                _pack_hex(self.external.sourceId), _pack4(self.external.statusCode),
+                _pack_hex(self.external.value), *(_pack_hex(value.value) for value in self.listValues),
+                _pack_hex(self.precommitmentValue), _pack4(self.statusCode),
             )
         )  # fmt: skip
 
@@ -171,7 +172,7 @@ class Nist(Beacon):
     @field_validator("certificate")
     @classmethod
     def _one_certificate(cls, text: str) -> str:
-        _der(text)
+        _decode_pem(text)
         return text
 
     def due(self, registered: Registered) -> str:
@@ -182,9 +183,9 @@ class Nist(Beacon):
 
     def trusts(self) -> str:
         """Return who holds the key."""
-        if _der(self.certificate) == _der(CERTIFICATE):
+        if _decode_pem(self.certificate) == _decode_pem(CERTIFICATE):
             return "NIST, which makes the values"
-        digest = hashlib.sha512(_der(self.certificate)).hexdigest()[:12]
+        digest = hashlib.sha512(_decode_pem(self.certificate)).hexdigest()[:12]
         return (
             f"whoever holds the key of the certificate {digest}, which this version of harness does not know as NIST's"
         )
@@ -240,7 +241,7 @@ class Nist(Beacon):
         from cryptography.hazmat.primitives.hashes import SHA512
 
         self._check_validity(pulse.time, "the pulse")
-        if pulse.certificateId != hashlib.sha512(_der(self.certificate)).hexdigest():
+        if pulse.certificateId != hashlib.sha512(_decode_pem(self.certificate)).hexdigest():
             raise self.refused(f"the pulse is signed with another certificate, {pulse.certificateId[:12]}")
         key = self._loaded().public_key()
         if not isinstance(key, RSAPublicKey) or key.key_size < SMALLEST_KEY:
@@ -264,12 +265,12 @@ class Nist(Beacon):
             remedy = "pip install 'prereg-harness[beacons]'"
             raise UsageError("cryptography is not installed", where="beacon nist", remedy=remedy) from None
         try:
-            return load_der_x509_certificate(_der(self.certificate))
+            return load_der_x509_certificate(_decode_pem(self.certificate))
         except ValueError as error:
             raise self.refused(f"its certificate can't be read: {error}", "pin the beacon's own certificate") from None
 
 
-def _der(text: str) -> bytes:
+def _decode_pem(text: str) -> bytes:
     """Return the bytes of the one certificate in a PEM text.
 
     Raises:
@@ -282,20 +283,20 @@ def _der(text: str) -> bytes:
     return base64.b64decode("".join(body.split()), validate=True)
 
 
-def _four(number: int) -> bytes:
+def _pack4(number: int) -> bytes:
     return number.to_bytes(4, "big")
 
 
-def _eight(number: int) -> bytes:
+def _pack8(number: int) -> bytes:
     return number.to_bytes(8, "big")
 
 
-def _text(text: str) -> bytes:
-    return _four(len(text)) + text.encode("ascii")
+def _pack_text(text: str) -> bytes:
+    return _pack4(len(text)) + text.encode("ascii")
 
 
-def _string(digits: str) -> bytes:
-    return _four(len(digits) // 2) + bytes.fromhex(digits)
+def _pack_hex(digits: str) -> bytes:
+    return _pack4(len(digits) // 2) + bytes.fromhex(digits)
 
 
 plugin = Nist

@@ -49,8 +49,8 @@ class Witness(Beacon):
     @classmethod
     def _holds_a_key(cls, text: str) -> str:
         _, kind, key = text.split(" ")
-        if next(_strings(base64.b64decode(key, validate=True)), None) != kind.encode():
-            raise ValueError(f"this is no key of the kind {kind}")
+        if next(_split_strings(base64.b64decode(key, validate=True)), None) != kind.encode():
+            raise ValueError(f"this is not a key of the kind {kind}")
         return text
 
     def due(self, registered: Registered) -> str:
@@ -83,7 +83,7 @@ class Witness(Beacon):
         except ValueError:
             blob = b""
         if not (STATEMENT.fullmatch(statement) and found and ended and blob) or beyond.strip():
-            raise self.refused("this is no witness's statement with an SSH signature below it")
+            raise self.refused("this is not a witness's statement with an SSH signature below it")
         text = base64.b64encode(blob)
         lines = b"".join(text[start : start + WIDTH] + b"\n" for start in range(0, len(text), WIDTH))
         return statement + BEGIN + lines + END
@@ -100,7 +100,7 @@ class Witness(Beacon):
         try:
             time = datetime.strptime(told, TIME).replace(tzinfo=UTC)
         except ValueError:
-            raise self.refused(f"{told} is no time") from None
+            raise self.refused(f"{told} is not a time") from None
         if time <= (after := self.after(registered)):
             raise self.refused(
                 f"it is of {format_time(time)}, which is not after {format_time(after)}", "ask the witness again"
@@ -115,7 +115,7 @@ class Witness(Beacon):
     def _check_signature(self, statement: bytes, armoured: bytes) -> None:
         who, _, key = self.signer.split(" ")
         body = armoured.removeprefix(BEGIN).removesuffix(END).replace(b"\n", b"")
-        if not _plain(base64.b64decode(body), base64.b64decode(key)):
+        if not _has_form_of_keygen(base64.b64decode(body), base64.b64decode(key)):
             raise self.refused(f"its signature is not by the key of {who}, or not made for {NAMESPACE}")
         with TemporaryDirectory(prefix="harness-witness-") as folder:
             file, signers = Path(folder, "signature"), Path(folder, "signers")
@@ -130,18 +130,18 @@ class Witness(Beacon):
                 raise self.refused(f"its signature does not verify: {error.message}") from error
 
 
-def _plain(blob: bytes, key: bytes) -> bool:
+def _has_form_of_keygen(blob: bytes, key: bytes) -> bool:
     """Tell whether a signature has the form that ssh-keygen writes, by this key: it reads some others as well.
 
     SSHSIG, version 1, then strings: the public key, the namespace, nothing, a hash's name, the signature.
     """
     if not blob.startswith(b"SSHSIG" + (1).to_bytes(4, "big")):
         return False
-    parts = list(_strings(blob[10:]))
+    parts = list(_split_strings(blob[10:]))
     return len(parts) == 5 and parts[:3] == [key, NAMESPACE.encode(), b""] and parts[3] in (b"sha512", b"sha256")
 
 
-def _strings(data: bytes) -> Iterator[bytes | None]:
+def _split_strings(data: bytes) -> Iterator[bytes | None]:
     """Yield the strings that stand one after the other, each behind its length in 4 bytes; None for a broken one."""
     while data:
         size = int.from_bytes(data[:4], "big")

@@ -129,7 +129,7 @@ def _refuse_no_head(head: str | None) -> None:
 
     if head is not None and not (SHORTEST_HEAD <= len(head) <= 64 and head.isalnum()):
         raise UsageError(
-            "this is no head of a ledger",
+            "this is not the head of a ledger",
             where="--known-head",
             remedy=f"give at least {SHORTEST_HEAD} of its 64 digits, as run, register and audit print it",
         )

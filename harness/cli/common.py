@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 
 UNLIMITED = 1_000_000
-"""Columns of a table that goes to a file or another program."""
+"""Width in columns of whatever goes to a file or another program, which have none."""
 
 
 class Stream:
-    """stdout or stderr: lines as they are, all else drawn by rich, which is loaded when it is first needed.
+    """One of stdout and stderr. It writes lines unchanged and has rich draw everything else.
 
-    A report may have ten thousand lines, of which rich would make seconds.
+    rich is loaded when it is first needed, and lines bypass it: a report of ten thousand lines would take it seconds.
     """
 
     def __init__(self, *, stderr: bool = False) -> None:
@@ -62,15 +62,18 @@ class Stream:
 
     @property
     def on_terminal(self) -> bool:
-        """Tell whether a person reads this stream as it is: only then is there a width to keep to."""
+        """Tell whether the stream is a terminal. Only a terminal has a width."""
         return self._outlet.isatty()
 
     def only_tells(self) -> None:
-        """Pass over streams that nobody can read from now on: what is printed only tells of what is done and kept."""
+        """Ignore from now on that nobody can read the stream, because all that is printed later is already stored."""
         self._outlet.lossy = True
 
     def print(self, *shown: Any, markup: bool = True, style: str | None = None, end: str = "\n") -> None:
-        """Print texts and what rich can draw; ``markup``: whether texts hold any. ``style``: a colour, or bold."""
+        """Print texts and whatever rich can draw.
+
+        ``markup`` tells whether the texts contain rich's markup. ``style`` is a colour, or bold.
+        """
         if self._stderr:
             with suppress(OSError):  # what stands in its way is told when the verb is done
                 out.flush()  # both may end in one place
@@ -81,7 +84,7 @@ class Stream:
                 raise
 
     def write(self, text: str) -> None:
-        """Write the bytes of a file of ours, which is UTF-8 whatever the stream's encoding is."""
+        """Write the text of one of harness's files as UTF-8, whatever the stream's encoding is."""
         self.flush()
         if (bytes_of := getattr(self._outlet.file, "buffer", None)) is not None:
             bytes_of.write(text.encode())
@@ -89,11 +92,11 @@ class Stream:
             self._outlet.write(text)
 
     def flush(self) -> None:
-        """Let whoever reads have all of it now."""
+        """Write out everything that is still buffered."""
         self._outlet.flush()
 
     def styled(self, text: str, style: str | None) -> str:
-        """Return text in a colour, or bold, if whoever reads this stream can see it."""
+        """Return text in a colour, or bold, if the stream can show it."""
         if style is None or "NO_COLOR" in os.environ or not self._outlet.isatty():
             return text
         kind: dict[str, Any] = {"bold": True} if style == "bold" else {"fg": style}
@@ -102,14 +105,23 @@ class Stream:
     def _print(self, shown: tuple[Any, ...], markup: bool, style: str | None, end: str) -> None:
         if markup or self._console is not None:
             plain = all(isinstance(one, str) for one in shown)  # lines are left to the terminal; what is drawn fits it
-            for column in (column for one in shown for column in getattr(one, "columns", ())):
-                if not column.no_wrap:  # a table's words that are too wide go on below, and don't end in dots
-                    column.overflow = "fold"
+            for table in (one for one in shown if hasattr(one, "columns")):
+                self._fit(table)
             self.console.print(*shown, markup=markup, style=style, end=end, soft_wrap=plain)
             return
         self._outlet.write(self.styled(" ".join(map(str, shown)), style) + end)
         if self._stderr:
             self.flush()
+
+    def _fit(self, table: Any) -> None:
+        """Keep the words of a table whole where they fit; fold those that do not, so that none ends in dots."""
+        from harness.cli.tables import fit_columns
+
+        for column in table.columns:
+            if not column.no_wrap:
+                column.overflow = "fold"
+        if self.on_terminal:
+            fit_columns(table, self.console, self.console.options)
 
 
 out = Stream()
@@ -150,7 +162,7 @@ P = ParamSpec("P")
 
 
 def verb(function: Callable[P, None]) -> Callable[P, None]:
-    """Turn a verb's errors into one message and an exit code."""
+    """Wrap a verb so that its errors become one message and an exit code."""
 
     @wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -220,7 +232,7 @@ def print_error(error: HarnessError) -> None:
 
 
 def escape(text: str) -> str:
-    """Return text that rich shows as it is."""
+    """Return text with its brackets escaped, so that rich prints it unchanged."""
     from rich.markup import escape as plain
 
     return plain(text)
@@ -239,14 +251,14 @@ def collect_settings(
 
 
 def find_project_here(settings: Settings | None = None) -> Project:
-    """Find the project that the current folder lies in: that of verbs which are given no file."""
+    """Find the project around the current folder, which verbs use that are given no file."""
     from harness.pipeline.project import find_project_around
 
     return find_project_around(Path(), collect_settings() if settings is None else settings)
 
 
 def open_trail_here(verdicts: Path | None) -> Ledger:
-    """Open the trail of verbs which are given a name: of the current folder's project, unless an option names another.
+    """Open the trail for verbs that are given a name: the current project's, unless an option names another.
 
     Raises:
         UsageError: an option or a variable names a folder that is not there.
@@ -269,7 +281,7 @@ def open_trail_of(path: Path, verdicts: Path | None, *, begun: bool = True) -> L
 
 
 def open_session_here(settings: Settings, reporter: Reporter) -> Session:
-    """Open a session in the current folder's project, for verbs which are given a name.
+    """Open a session in the current folder's project, for verbs that are given a name.
 
     Raises:
         UsageError: an option or a variable names a trail that is not there.
@@ -287,14 +299,14 @@ def find_hypotheses_here() -> Path:
 
 
 def _call_nearby(trail: Ledger) -> Ledger:
-    """Return the trail under the name that a person standing here would call it by."""
+    """Return the trail under its path as seen from the current folder."""
     from harness.ledger import Ledger
 
     return Ledger(shorten_path(trail.root))
 
 
 def shorten_path(path: Path) -> Path:
-    """Write the path as a person standing here would, if it is in the project here or above here."""
+    """Return the path relative to the current folder if its folder is the current one or above it."""
     here = Path.cwd()
     if path.is_absolute() and here.is_relative_to(path.parent):
         return Path(os.path.relpath(path, here))
@@ -302,7 +314,7 @@ def shorten_path(path: Path) -> Path:
 
 
 def show_path(path: Path) -> Path:
-    """Write a path relative to here if it is below. A link is called by its own name, wherever it leads."""
+    """Return a path relative to the current folder if it is below it. A link keeps its own name, wherever it leads."""
     try:
         here = Path.cwd()
     except OSError:  # the folder here is gone
@@ -315,7 +327,7 @@ def show_path(path: Path) -> Path:
 
 
 def wants_json(form: str) -> bool:
-    """Tell whether ``--format`` says json, and refuse what is neither text nor json."""
+    """Tell whether ``--format`` is json; refuse anything but text and json."""
     if form not in ("text", "json"):
         raise UsageError(f"unknown format {form!r}", where="--format", remedy="use text or json")
     return form == "json"

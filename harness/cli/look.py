@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from harness.pipeline.families import Family
     from harness.pipeline.overview import Standing
 
+LEAST_TITLE = 16
+"""Columns of a title that still says something; a terminal with less room is left to what cannot be cut."""
 NAMED = 5
 """Files with findings that are named."""
 
@@ -101,10 +103,16 @@ def _print_table(rows: Sequence[Standing]) -> None:
     table = Table(box=None, pad_edge=False)
     for name in heads:
         table.add_column(name, overflow="fold")
-    taken = sum(max(map(len, column)) + len("  ") for column in zip(heads, *lines, strict=True))
-    table.add_column("title", no_wrap=True, overflow="ellipsis", max_width=max(10, out.console.width - taken))
+    columns = list(zip(heads, *lines, strict=True))
+    spare = out.console.width - sum(max(map(len, column)) + len("  ") for column in columns)
+    if spare < LEAST_TITLE:  # cells of several words may take several lines
+        words = [[word for cell in column for word in cell.split()] for column in columns]
+        spare = min(LEAST_TITLE, out.console.width - sum(max(map(len, found)) + len("  ") for found in words))
+    titled = spare >= LEAST_TITLE
+    if titled:
+        table.add_column("title", no_wrap=True, overflow="ellipsis", max_width=spare)
     for row, line in zip(rows, lines, strict=True):
-        table.add_row(*map(escape, line), escape(row.title or "–"))
+        table.add_row(*map(escape, line), *([escape(row.title or "–")] if titled else []))
     out.print(table)
 
 

@@ -100,7 +100,7 @@ def new(
     try:
         _check_id(given["id"])
     except typer.BadParameter as error:
-        raise UsageError(f"{given['id']!r} is no valid id", where="harness new", remedy=error.message) from error
+        raise UsageError(f"{given['id']!r} is not a valid id", where="harness new", remedy=error.message) from error
     path = target if target is not None else find_hypotheses_here() / f"{given['id'].replace('-', '_')}.yaml"
     if source is not None:
         loaded = spec.load(source)
@@ -147,7 +147,7 @@ def _ask_the_rest(given: dict[str, Any], answers: Any) -> None:
 
 def _check_choice(known: Sequence[str], text: str) -> str:
     if text not in known:
-        raise typer.BadParameter(f"{text!r} is none of these: {', '.join(known)}")
+        raise typer.BadParameter(f"{text!r} is not one of these: {', '.join(known)}")
     return text
 
 

@@ -54,7 +54,9 @@ def power(
     if form not in ("text", "json", "markdown"):
         raise UsageError(f"unknown format {form!r}", where="--format", remedy="use text, json or markdown")
     if odd_effects := [value for value in effect or () if not math.isfinite(value)]:
-        raise UsageError(f"{odd_effects[0]} is no true value", where="--effect", remedy="give a finite number")
+        raise UsageError(
+            f"a true value is finite, and {odd_effects[0]} is not", where="--effect", remedy="give a finite number"
+        )
     files = list(to or ())
     if odd := [path for path in files if path.suffix not in (".svg", ".json", ".md")]:
         raise UsageError(f"cannot write {odd[0].name}", where="--out", remedy="name a file in .svg, .json or .md")
@@ -68,18 +70,18 @@ def power(
     if form == "json":
         print(report.to_json(), end="")
     elif form == "markdown":
-        print(verdict.power.markdown(report), end="")
+        print(verdict.power.write_markdown(report), end="")
     else:
         _print(report)
     out.flush()  # loading matplotlib takes as long as all before it
     figure = next((path.name for path in files if path.suffix == ".svg"), None)
     for path in files:
         if path.suffix == ".svg":
-            data = verdict.power.figure(report)
+            data = verdict.power.draw_figure(report)
         elif path.suffix == ".json":
             data = report.to_json().encode()
         else:
-            data = verdict.power.markdown(report, figure).encode()
+            data = verdict.power.write_markdown(report, figure).encode()
         write_atomic(path, data)
         if form == "text":
             out.print(str(show_path(path)), markup=False)
@@ -92,14 +94,14 @@ def _print(report: PowerReport) -> None:
     out.print(f"{format_count(report.seeds, 'seed')}, predicted: {report.predicted}", markup=False)
     for part in report.decisions:
         out.print(f"\n[bold]{escape(part.name)}[/bold]")
-        for text in verdict.power.sentences(part):
+        for text in verdict.power.describe_decision(part):
             out.print(text, markup=False)
-        for table in verdict.power.tables(part):
+        for table in verdict.power.tabulate_decision(part):
             _show(table)
-    if (guards := verdict.power.guards_table(report)) is not None:
+    if (guards := verdict.power.tabulate_guards(report)) is not None:
         _show(guards)
     out.print()
-    for line in (verdict.power.together(report), *report.notes):
+    for line in (verdict.power.describe_together(report), *report.notes):
         if line:
             out.print(line, markup=False)
 
@@ -124,5 +126,7 @@ def _parse_spread(text: str) -> tuple[str, float]:
     except ValueError:
         number = -1.0
     if not 0 < number < float("inf"):
-        raise UsageError(f"{text!r} is no standard deviation", where="--sd", remedy="write --sd 0.3 or --sd margin=0.8")
+        raise UsageError(
+            f"{text!r} is not a standard deviation", where="--sd", remedy="write --sd 0.3 or --sd margin=0.8"
+        )
     return name, number

@@ -104,7 +104,7 @@ LEAST_SECONDS = 1.0  # after which a speed says something
 
 @contextmanager
 def reporting() -> Iterator[Reporter]:
-    """Progress on stderr; amid training a first signal stops with a checkpoint, a second at once."""
+    """Report progress on stderr. During training, a first signal stops with a checkpoint, a second at once."""
     from harness.pipeline.session import Reporter
 
     def say(text: str) -> None:

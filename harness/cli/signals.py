@@ -1,10 +1,10 @@
-"""The end of a command that is asked to: by Ctrl-C, by kill or a supervisor, by a terminal that closes.
+"""Signals end a command: Ctrl-C, kill, a supervisor such as Slurm, or a terminal that closes sends them.
 
 While it trains, the first signal is answered with a checkpoint. At any other time nothing would be lost, since whatever
 was begun is durable or leaves nothing behind, and the command ends at once. The exit code is the signal's number + 128.
 
-It ends by an exception, and Python drops those of destructors, of weak references' callbacks and of what C calls. A
-dropped one is raised again a moment later, and whoever asks between two stages (``heed``) raises it too.
+The command ends by an exception. Python drops exceptions that are raised in destructors, in callbacks of weak
+references and in callbacks from C. A dropped one is raised again a moment later, or by ``heed`` between two stages.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from typing import Any
 from harness.system.processes import END_SIGNALS
 
 AGAIN = 0.02
-"""Seconds until what Python dropped is raised again."""
+"""Seconds until an exception that Python dropped is raised again."""
 SAME = 1.0
-"""Seconds in which a signal that comes again is the same request: timeout(1) signals a process, and then its group."""
+"""Seconds within which a repeated signal is the same request: timeout(1) signals a process, then its group."""
 
 
 ALARM = getattr(signal, "SIGALRM", None)
-"""Signal that wakes the process to raise it again; Windows has none."""
+"""Signal that wakes the process to raise the exception again; None on Windows, which has no such signal."""
 
 
 class Ended(SystemExit):
-    """A signal ends the command at once."""
+    """Raised when a signal ends the command at once."""
 
 
 class Signals:
-    """The signals that came so far, and whether the first is to be answered with a checkpoint."""
+    """Keeps the signals that came so far, and whether the first is answered with a checkpoint."""
 
     def __init__(self) -> None:
         self._listening = False
@@ -51,7 +51,7 @@ class Signals:
 
     @property
     def code(self) -> int | None:
-        """The exit code of a command that a signal ended; None if none came."""
+        """Exit code of a command that a signal ended; None if no signal came."""
         return None if self._number is None else 128 + self._number
 
     def asked(self) -> bool:
@@ -59,7 +59,7 @@ class Signals:
         return self._number is not None
 
     def heed(self) -> None:
-        """End here if a signal asked for it and its exception was lost; not where a checkpoint answers it.
+        """End the command if a signal asked for that and its exception was lost, unless a checkpoint answers it.
 
         Raises:
             Ended: a signal came.
@@ -69,7 +69,7 @@ class Signals:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Answer signals inside, those excepted that whoever started this process had it ignore, as nohup does."""
+        """Answer signals inside the block, except those that the process was started to ignore, as under nohup."""
         if self._listening or threading.current_thread() is not threading.main_thread():  # others hear no signals
             yield
             return
@@ -91,7 +91,9 @@ class Signals:
 
     @contextmanager
     def gently(self, told: Callable[[], None]) -> Iterator[None]:
-        """Inside, the first signal only makes ``asked`` true, and calls ``told``; whoever asks, ends with a checkpoint.
+        """Let the first signal inside the block only call ``told`` and make ``asked`` true.
+
+        Whoever calls ``asked`` ends with a checkpoint.
 
         Raises:
             Ended: a signal came, and nobody had asked.
@@ -124,7 +126,7 @@ class Signals:
         return Ended(self.code)
 
     def _dropped(self, what: Any) -> None:
-        """Take from Python an exception that goes no further, which it would print."""
+        """Handle an exception that Python drops and would print."""
         if issubclass(what.exc_type, Ended):
             self._set_alarm(AGAIN)
         else:

@@ -107,10 +107,10 @@ class Criterion(Plugin):
         critical = self.critical_t(alpha, n)
         if critical is None or math.isinf(critical):
             return None if critical is None else 1.0
-        return t_misses(distance, sd, n, n - 1, critical)
+        return compute_t_misses(distance, sd, n, n - 1, critical)
 
 
-def t_misses(distance: float, sd: float, n: float, df: float, critical: float) -> float:
+def compute_t_misses(distance: float, sd: float, n: float, df: float, critical: float) -> float:
     """Return P(T < critical), T noncentral t with ``df`` degrees of freedom and noncentrality √n·distance/sd."""
     from harness.stats.noncentral import noncentral_t_cdf  # loads NumPy
 
@@ -139,7 +139,7 @@ def walsh_averages(x: np.ndarray) -> np.ndarray:
     return np.sort(x[first] / 2 + x[second] / 2)
 
 
-def signs_needed(alpha: float) -> int:
+def count_signs_needed(alpha: float) -> int:
     """Return the fewest seeds for a test whose smallest p-value, 2⁻ⁿ, needs all values on one side of the cut."""
     n = 1
     while 0.5**n > alpha:
@@ -147,7 +147,7 @@ def signs_needed(alpha: float) -> int:
     return n
 
 
-def last_rejected(
+def find_last_rejected(
     p: Callable[[float], float], rejected: float, kept: float, alpha: float, precision: float = 1e-12
 ) -> float:
     """Return the point between a rejected and a kept cut at which a one-sided p-value crosses ``alpha``.

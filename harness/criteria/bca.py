@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from harness.criteria import NEVER, Criterion, Target, t_misses
+from harness.criteria import NEVER, Criterion, Target, compute_t_misses
 from harness.plugins.fields import Unit
 from harness.stats.distributions import t_exceeded
 
@@ -79,7 +79,7 @@ class Bca(Criterion):
         """Return the probability for t, which this test approaches for normal values; 1 below its smallest n."""
         if n < self.smallest_n(alpha):
             return 1.0
-        return t_misses(distance, sd, n, n - 1, t_exceeded(alpha, n - 1))
+        return compute_t_misses(distance, sd, n, n - 1, t_exceeded(alpha, n - 1))
 
     def _p(self, x: np.ndarray, cut: float, side: int) -> float:
         import numpy as np

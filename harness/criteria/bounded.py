@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import PrivateAttr
 
-from harness.criteria import NEVER, Criterion, Target, last_rejected
+from harness.criteria import NEVER, Criterion, Target, find_last_rejected
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,7 +62,7 @@ class Bounded(Criterion):
         if not low < cut < high:
             return NEVER
         share = min((cut - low) / (high - low), (high - cut) / (high - low))
-        return _fewest(1 - share, alpha)
+        return _count_fewest(1 - share, alpha)
 
     def p_greater(self, x: np.ndarray, cut: float) -> float:
         """Return one over the wealth won by betting on values above the cut; 1 if the values have no bounds."""
@@ -100,8 +100,8 @@ class Bounded(Criterion):
             return low, high
         alpha, mean = (1 - level) / 2, float(x.mean())
         return (
-            last_rejected(lambda cut: self.p_greater(x, cut), low, mean, alpha),
-            last_rejected(lambda cut: self.p_less(x, cut), high, mean, alpha),
+            find_last_rejected(lambda cut: self.p_greater(x, cut), low, mean, alpha),
+            find_last_rejected(lambda cut: self.p_less(x, cut), high, mean, alpha),
         )
 
 
@@ -121,13 +121,13 @@ def _log_wealth(gain: np.ndarray) -> float:
     """
     import numpy as np
 
-    f = _shares(len(gain) // 2 + 1)
+    f = _choose_shares(len(gain) // 2 + 1)
     logs = np.log1p(f[:, None] * (gain - 1)).sum(axis=1)
     most = float(logs.max())
     return most + math.log(float(np.exp(logs - most).mean()))
 
 
-def _shares(count: int) -> np.ndarray:
+def _choose_shares(count: int) -> np.ndarray:
     """Return the nodes f = cos²(θ/2) of Gauss–Chebyshev quadrature, with θ evenly spaced."""
     import numpy as np
 
@@ -150,7 +150,7 @@ def _p_by_look(y: np.ndarray, cut: float, looks: Sequence[int]) -> np.ndarray:
         positive = np.logical_or.accumulate(y > 0, axis=1)[:, np.array(looks) - 1].T
         return np.where(positive | (cut < 0), 0.0, 1.0)
     n = looks[-1]
-    f = _shares(min(n // 2 + 1, math.ceil(POINTS * math.sqrt(n))))[:, None]
+    f = _choose_shares(min(n // 2 + 1, math.ceil(POINTS * math.sqrt(n))))[:, None]
     extra = y.T / max(cut, 1e-300) - 1  # [seed, run]
     evenly = np.full(len(f), 1 / len(f))
     wealth, found = np.ones((len(f), len(y))), []
@@ -165,7 +165,7 @@ def _p_by_look(y: np.ndarray, cut: float, looks: Sequence[int]) -> np.ndarray:
     return np.minimum(1.0, 1 / np.array(found))
 
 
-def _fewest(cut: float, alpha: float) -> int:
+def _count_fewest(cut: float, alpha: float) -> int:
     """Return the smallest n at which n values of 1 reject "mean ≤ cut"."""
     import numpy as np
 

@@ -6,7 +6,7 @@ import math
 from bisect import bisect_left
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from harness.criteria import Criterion, Target, signs_needed
+from harness.criteria import Criterion, Target, count_signs_needed
 from harness.stats.distributions import beta_cdf, normal_cdf
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Median(Criterion):
 
     def smallest_n(self, alpha: float, cut: float | None = None) -> int:
         """Return the fewest seeds at which the smallest possible p-value, 2⁻ⁿ, is at most ``alpha``."""
-        return signs_needed(alpha)
+        return count_signs_needed(alpha)
 
     def p_greater(self, x: np.ndarray, cut: float) -> float:
         """Return P(at least as many heads in n fair coin tosses as there are values above the cut)."""
@@ -43,7 +43,7 @@ class Median(Criterion):
         import numpy as np
 
         n = len(x)
-        fewest = _fewest(n, (1 - level) / 2)
+        fewest = _count_fewest(n, (1 - level) / 2)
         if fewest > n:
             return -math.inf, math.inf
         rising = np.sort(x)
@@ -51,7 +51,7 @@ class Median(Criterion):
 
     def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
         """Return P(fewer seeds beyond the cut than the test needs), each beyond with probability Φ(distance/sd)."""
-        fewest = _fewest(n, alpha)
+        fewest = _count_fewest(n, alpha)
         if fewest > n:
             return 1.0
         return beta_cdf(normal_cdf(-distance / sd), normal_cdf(distance / sd), n - fewest + 1, fewest)
@@ -64,7 +64,7 @@ def sign_p(count: int, n: int) -> float:
     return beta_cdf(0.5, 0.5, count, n - count + 1) if count else 1.0
 
 
-def _fewest(n: int, alpha: float) -> int:
+def _count_fewest(n: int, alpha: float) -> int:
     """Return the smallest count beyond the cut whose p-value is at most ``alpha``; n + 1 if there is none."""
     return bisect_left(range(n + 1), True, key=lambda count: sign_p(count, n) <= alpha)
 

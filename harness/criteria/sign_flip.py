@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from harness.criteria import TIE, Criterion, Target, last_rejected, signs_needed, t_misses
+from harness.criteria import TIE, Criterion, Target, compute_t_misses, count_signs_needed, find_last_rejected
 from harness.stats.distributions import t_exceeded
 
 if TYPE_CHECKING:
@@ -31,27 +31,27 @@ class SignFlip(Criterion):
 
     def smallest_n(self, alpha: float, cut: float | None = None) -> int:
         """Return the fewest seeds at which the smallest possible p-value, 2⁻ⁿ, is at most ``alpha``."""
-        return signs_needed(alpha)
+        return count_signs_needed(alpha)
 
     def p_greater(self, x: np.ndarray, cut: float) -> float:
         """Return the fraction of sign patterns of x − cut whose sum is at least the observed one; equal sums count."""
-        return _share_of_flips(x - cut)
+        return _compute_share_of_flips(x - cut)
 
     def p_less(self, x: np.ndarray, cut: float) -> float:
         """Return the fraction of sign patterns of cut − x whose sum is at least the observed one; equal sums count."""
-        return _share_of_flips(cut - x)
+        return _compute_share_of_flips(cut - x)
 
     def interval(self, x: np.ndarray, level: float) -> tuple[float, float]:
         """Return the interval between two means of subsets of ``x``; infinite if 2⁻ⁿ is above (1 − level)/2."""
         alpha = (1 - level) / 2
-        if len(x) < signs_needed(alpha):
+        if len(x) < count_signs_needed(alpha):
             return -math.inf, math.inf
         low, high = float(x.min()), float(x.max())
         beyond = (high - low) * 1e-3  # where all values lie on one side
         precision = 1e-12 if len(x) <= EXACT else 1e-6
         return (
-            last_rejected(lambda cut: self.p_greater(x, cut), low - beyond, high, alpha, precision),
-            last_rejected(lambda cut: self.p_less(x, cut), high + beyond, low, alpha, precision),
+            find_last_rejected(lambda cut: self.p_greater(x, cut), low - beyond, high, alpha, precision),
+            find_last_rejected(lambda cut: self.p_less(x, cut), high + beyond, low, alpha, precision),
         )
 
     def type_two(self, distance: float, sd: float, n: int, alpha: float) -> float | None:
@@ -59,12 +59,12 @@ class SignFlip(Criterion):
 
         For few seeds it is too low by some hundredths.
         """
-        if n < signs_needed(alpha):
+        if n < count_signs_needed(alpha):
             return 1.0
-        return t_misses(distance, sd, n, n - 1, t_exceeded(alpha, n - 1))
+        return compute_t_misses(distance, sd, n, n - 1, t_exceeded(alpha, n - 1))
 
 
-def _share_of_flips(d: np.ndarray) -> float:
+def _compute_share_of_flips(d: np.ndarray) -> float:
     """Return the fraction of the 2ⁿ subsets of ``d`` whose sum is at most 0.
 
     Flipping the signs of a subset leaves the sum of all at least as large if and only if the subset's sum is ≤ 0.
@@ -83,11 +83,11 @@ def _count_exactly(d: np.ndarray) -> float:
     import numpy as np
 
     half = len(d) // 2
-    left, right = _subset_sums(d[:half]), np.sort(_subset_sums(d[half:]))
+    left, right = _list_subset_sums(d[:half]), np.sort(_list_subset_sums(d[half:]))
     return float(np.searchsorted(right, TIE - left, side="right").sum()) / 2.0 ** len(d)
 
 
-def _subset_sums(d: np.ndarray) -> np.ndarray:
+def _list_subset_sums(d: np.ndarray) -> np.ndarray:
     import numpy as np
 
     sums = np.zeros(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
-from harness.criteria import Criterion, Target, t_misses
+from harness.criteria import Criterion, Target, compute_t_misses
 from harness.stats.distributions import t_cdf, t_exceeded
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Welch(Criterion):
         ``sd`` is the square root of the sum of the arms' variances.
         """
         df = 2 * (n - 1)
-        return t_misses(distance, sd, n, df, t_exceeded(alpha, df))
+        return compute_t_misses(distance, sd, n, df, t_exceeded(alpha, df))
 
 
 class Comparison(NamedTuple):

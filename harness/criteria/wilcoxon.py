@@ -6,7 +6,7 @@ import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from harness.criteria import TIE, Criterion, Target, signs_needed, t_misses, walsh_averages
+from harness.criteria import TIE, Criterion, Target, compute_t_misses, count_signs_needed, walsh_averages
 from harness.stats.distributions import t_exceeded
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Wilcoxon(Criterion):
 
     def smallest_n(self, alpha: float, cut: float | None = None) -> int:
         """Return the fewest seeds at which the smallest possible p-value, 2⁻ⁿ, is at most ``alpha``."""
-        return signs_needed(alpha)
+        return count_signs_needed(alpha)
 
     def p_greater(self, x: np.ndarray, cut: float) -> float:
         """Return P(W ≥ w), w the number of Walsh averages above the cut."""
@@ -57,9 +57,9 @@ class Wilcoxon(Criterion):
 
         For few seeds it is too low by some hundredths.
         """
-        if n < signs_needed(alpha):
+        if n < count_signs_needed(alpha):
             return 1.0
-        return t_misses(distance, sd, 3 / math.pi * n, n - 1, t_exceeded(alpha, n - 1))
+        return compute_t_misses(distance, sd, 3 / math.pi * n, n - 1, t_exceeded(alpha, n - 1))
 
 
 def _count_above(d: np.ndarray) -> int:

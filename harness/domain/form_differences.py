@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,17 @@ def find_differences(before: Any, now: Any, path: Path = ()) -> Iterator[Differe
             yield from find_differences(old, new, (*path, index))
     elif write_value(before) != write_value(now):
         yield Difference(path, before, now)
+
+
+def drop_inherited(differences: Iterable[Difference]) -> list[Difference]:
+    """Return the differences without those of arms that only repeat one of the set-up that all arms inherit."""
+    found = list(differences)
+    shared = {(one.path, write_value(one.before), write_value(one.now)) for one in found if one.path[0] == "setup"}
+    return [
+        one
+        for one in found
+        if one.path[0] != "arms" or (one.path[2:], write_value(one.before), write_value(one.now)) not in shared
+    ]
 
 
 def write_value(value: Any) -> str:

@@ -7,7 +7,7 @@ from harness.inference.guards import Truth
 from harness.inference.looks import decide, needs_more_seeds
 from harness.inference.power import Spread, power
 from harness.inference.replication import list_disagreements
-from harness.inference.seeds import sd_limits
+from harness.inference.seeds import compute_sd_limits
 from harness.inference.sensitivity import Alternative, list_criteria, sensitivity
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Spread",
     "Truth",
     "bound_prediction_chance",
+    "compute_sd_limits",
     "decide",
     "find_point_prediction",
     "holm",
@@ -23,6 +24,5 @@ __all__ = [
     "name_unit",
     "needs_more_seeds",
     "power",
-    "sd_limits",
     "sensitivity",
 ]

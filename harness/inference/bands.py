@@ -8,7 +8,7 @@ from harness.criteria import Criterion
 from harness.domain.partition import Atom, split_line
 from harness.inference.atoms import run_atom_tests
 from harness.inference.estimands import Sample, keep_finite
-from harness.inference.seeds import hurdles, sd_limits, seeds_needed
+from harness.inference.seeds import compute_sd_limits, count_seeds_needed, find_hurdles
 from harness.records import AtomTest, BandDecision, DecisionSpec
 
 Status = Literal["tested", "too_few", "degenerate", "diverged", "seed_not_applied"]
@@ -58,11 +58,11 @@ def judge_bands(
         and sample.result.sd is not None
     ):
         boundary = _find_blocking_cut(atoms, tests, estimate, home)
-        steps = hurdles(atoms, estimate, home, alpha)
+        steps = find_hurdles(atoms, estimate, home, alpha)
         sd = sample.result.sd
         needed = (
-            seeds_needed(criterion, steps, sd),
-            seeds_needed(criterion, steps, sd_limits(sd, len(sample.x))[1]),
+            count_seeds_needed(criterion, steps, sd),
+            count_seeds_needed(criterion, steps, compute_sd_limits(sd, len(sample.x))[1]),
         )
     return BandDecision(
         name=name,

@@ -12,7 +12,7 @@ from harness.domain.partition import Atom, split_line
 from harness.inference.chances import Chances, ExactT, Simulated, choose_draws, is_t_based
 from harness.inference.power import Spread, chance_with
 from harness.inference.prediction import find_level, find_requirements
-from harness.inference.regions import greatest, regions
+from harness.inference.regions import find_greatest, find_regions
 from harness.inference.seeds import POWER
 from harness.inference.stops import Sequential
 from harness.records import Hypothesis
@@ -57,7 +57,7 @@ def find_point_prediction(hypothesis: Hypothesis) -> str | None:
     for name, group in needs.bands.items():
         spec = hypothesis.decisions[name]
         domain = hypothesis.estimands[spec.estimand].domain
-        places = regions(split_line(spec.bands, domain), group)
+        places = find_regions(split_line(spec.bands, domain), group)
         if places and all(max(low, domain[0]) == min(high, domain[1]) for low, high in places):
             points.append(name)
     return points[0] if points and (not needs.one or len(points) == len(needs.bands)) else None
@@ -67,13 +67,13 @@ def _at_most(hypothesis: Hypothesis, name: str, group: frozenset[str], sd: float
     spec = hypothesis.decisions[name]
     domain = hypothesis.estimands[spec.estimand].domain
     atoms, alpha, looks = split_line(spec.bands, domain), find_level(hypothesis, name), hypothesis.looks
-    found, n = regions(atoms, group), hypothesis.seeds.number
+    found, n = find_regions(atoms, group), hypothesis.seeds.number
 
     def best(chances: Chances) -> float:
         chance = chance_with(chances, group, sd, n)
         if chances.draws is None:
-            return greatest(chance, found, domain)[0]
-        return _upper(greatest(chance, found, domain, places=PLACES)[0], chances.draws)
+            return find_greatest(chance, found, domain)[0]
+        return _upper(find_greatest(chance, found, domain, places=PLACES)[0], chances.draws)
 
     if is_t_based(spec.criterion) and len(looks) == 1:
         return best(ExactT(spec.criterion, atoms, alpha))
@@ -86,7 +86,7 @@ def _at_most(hypothesis: Hypothesis, name: str, group: frozenset[str], sd: float
         def ever(effects: np.ndarray) -> np.ndarray:
             return np.array([_ever_left(runs, outside, effect, sd, looks) for effect in effects.tolist()])
 
-        share = greatest(ever, found, domain, places=PLACES)[0]
+        share = find_greatest(ever, found, domain, places=PLACES)[0]
         if share < POWER:  # with barely enough seeds, the range of effects that excludes both sides is narrow
             share = max([share, *ever(np.array([_between(runs, outside, sd, looks, place) for place in found]))])
         return _upper(share, runs.draws)
@@ -98,7 +98,7 @@ def _at_most(hypothesis: Hypothesis, name: str, group: frozenset[str], sd: float
     def bound(effects: np.ndarray) -> np.ndarray:
         return np.array([_passing(spec.criterion, atoms, group, effect, sd, looks, alpha) for effect in effects])
 
-    value = greatest(bound, found, domain)[0]
+    value = find_greatest(bound, found, domain)[0]
     return None if math.isnan(value) else value
 
 

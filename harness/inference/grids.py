@@ -26,7 +26,7 @@ def thin_looks(looks: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(looks[round(place)] for place in np.linspace(0, len(looks) - 1, SHOWN_LOOKS).tolist())
 
 
-def effects_range(cuts: Sequence[float], sd: float, n: int, domain: Region) -> Region:
+def choose_range(cuts: Sequence[float], sd: float, n: int, domain: Region) -> Region:
     """Return the range of effects to show: all cuts, and enough on either side for the outer bands to become likely."""
     pad = max((cuts[-1] - cuts[0]) / 4, 2.5 * sd, 5 * sd / math.sqrt(n)) if cuts else 1.0
     low, high = (cuts[0], cuts[-1]) if cuts else (0.0, 0.0)
@@ -42,7 +42,9 @@ def choose_landmarks(atoms: tuple[Atom, ...], cuts: Sequence[float], sd: float, 
     return tuple(sorted(point for point in points if shown[0] <= point <= shown[1]))
 
 
-def curve_effects(cuts: Sequence[float], landmarks: Sequence[float], shown: Region, sd: float, n: int) -> np.ndarray:
+def choose_curve_effects(
+    cuts: Sequence[float], landmarks: Sequence[float], shown: Region, sd: float, n: int
+) -> np.ndarray:
     """Return effects for a figure, dense where ``n`` seeds just distinguish the bands, landmarks included."""
     error = sd / math.sqrt(n)
     near = [cut + error * step for cut in cuts for step in np.arange(-4, 4.1, 0.5)]

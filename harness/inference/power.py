@@ -12,10 +12,10 @@ import numpy as np
 from harness.domain.partition import Atom, split_line
 from harness.inference.chances import Chances, choose_chances
 from harness.inference.estimands import build_title, name_unit
-from harness.inference.grids import choose_landmarks, choose_numbers, curve_effects, effects_range, thin_looks
+from harness.inference.grids import choose_curve_effects, choose_landmarks, choose_numbers, choose_range, thin_looks
 from harness.inference.guards import Truth, compute_guard_power
 from harness.inference.prediction import Requirements, find_level, find_requirements
-from harness.inference.regions import Chance, Region, choose_effects, find_reached, greatest, regions
+from harness.inference.regions import Chance, Region, choose_effects, find_greatest, find_reached, find_regions
 from harness.inference.seeds import MOST_SEEDS, POWER
 from harness.inference.stops import Sequential
 from harness.records import DecisionPower, Hypothesis, PowerReport, PredictionPower
@@ -137,9 +137,12 @@ def _decision(
         table = np.clip(np.concatenate([single, left], axis=1), 0, 1).round(DIGITS)
         return tuple(tuple(row) for row in table.tolist())
 
-    low, high = effects_range(cuts, spread.value, registered, estimand.domain)
+    low, high = choose_range(cuts, spread.value, registered, estimand.domain)
     landmarks = choose_landmarks(atoms, cuts, spread.value, (low, high))
-    grid, curve = np.linspace(low, high, EFFECTS), curve_effects(cuts, landmarks, (low, high), spread.value, registered)
+    grid, curve = (
+        np.linspace(low, high, EFFECTS),
+        choose_curve_effects(cuts, landmarks, (low, high), spread.value, registered),
+    )
     if spec.criterion.needs_bounds:  # it is simulated anew for every effect
         grid = curve = np.array(landmarks)
     elif looks:  # each effect simulates all runs through all looks
@@ -184,7 +187,7 @@ def _prediction(
     """Return the fields of ``DecisionPower`` about the probability of the predicted bands."""
     sds = (spread.low, spread.value, spread.high)
     chance = chance_with(chances, group, spread.value, registered)
-    found = regions(chances.atoms, group)
+    found = find_regions(chances.atoms, group)
     noise = 0.0 if chances.draws is None else 1 / math.sqrt(chances.draws)
     places = choose_effects(chance, found, domain, spread.value, effects, noise)
     if not found or not places:
@@ -204,7 +207,7 @@ def _prediction(
             for effect, where in places
         ),
         "by_number": tuple(tuple(at(places[0][0], sd, n) for n in numbers) for sd in sds),
-        "greatest": round(greatest(chance, found, domain, noise)[0], DIGITS),
+        "greatest": round(find_greatest(chance, found, domain, noise)[0], DIGITS),
         "within": find_reached(chance, found, domain),
     }
 

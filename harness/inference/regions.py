@@ -20,7 +20,7 @@ Chance = Callable[[np.ndarray], np.ndarray]
 """Function from true effects to probabilities of the predicted bands."""
 
 
-def regions(atoms: tuple[Atom, ...], group: frozenset[str]) -> list[Region]:
+def find_regions(atoms: tuple[Atom, ...], group: frozenset[str]) -> list[Region]:
     """Return the regions of the group's bands, from left to right."""
     found: list[Region] = []
     for before, atom in pairwise([None, *atoms]):
@@ -34,7 +34,7 @@ def regions(atoms: tuple[Atom, ...], group: frozenset[str]) -> list[Region]:
     return found
 
 
-def greatest(
+def find_greatest(
     chance: Chance, found: Sequence[Region], domain: Region, noise: float = 0.0, places: int = INSIDE
 ) -> tuple[float, float | None]:
     """Return the greatest probability in any region, and its effect; no effect for an unbounded region, where it rises.
@@ -46,7 +46,7 @@ def greatest(
     for low, high in found:
         low, high = max(low, domain[0]), min(high, domain[1])
         if math.isinf(high - low):
-            value = float(chance(np.array([_far_inside(low, high)]))[0])
+            value = float(chance(np.array([_choose_far_effect(low, high)]))[0])
             best = max(best, (value, None), key=lambda one: one[0])
             continue
         inside = np.linspace(low, high, places)
@@ -58,7 +58,7 @@ def greatest(
     return best
 
 
-def _far_inside(low: float, high: float) -> float:
+def _choose_far_effect(low: float, high: float) -> float:
     """Return an effect in an unbounded region that is far from every cut."""
     if math.isfinite(low):
         return low + FAR * max(1.0, abs(low))
@@ -80,7 +80,7 @@ def choose_effects(
     places: list[tuple[float, str]] = []
     for low, high in found:
         if math.isfinite(high - low):
-            top = greatest(chance, [(low, high)], domain, noise)[1]
+            top = find_greatest(chance, [(low, high)], domain, noise)[1]
             places.append((low if top is None else top, "where the chance is greatest"))
             continue
         for steps, words in ((1.0, "1 sd"), (0.5, "half an sd"), (2.0, "2 sd")):
@@ -102,15 +102,15 @@ def find_reached(
     """Return the range of true effects in each region at which the probability is 80% or more."""
     spans: list[tuple[float | None, float | None]] = []
     for low, high in found:
-        value, top = greatest(chance, [(low, high)], domain)
+        value, top = find_greatest(chance, [(low, high)], domain)
         if value < POWER:
             continue
-        inner = _far_inside(low, high) if top is None else top
-        spans.append((_edge(chance, low, inner), _edge(chance, high, inner)))
+        inner = _choose_far_effect(low, high) if top is None else top
+        spans.append((_find_edge(chance, low, inner), _find_edge(chance, high, inner)))
     return tuple(spans)
 
 
-def _edge(chance: Chance, end: float, inner: float) -> float | None:
+def _find_edge(chance: Chance, end: float, inner: float) -> float | None:
     """Return the last effect from ``inner`` towards a region's end at which the probability is still 80% or more."""
     if math.isinf(end):
         return None

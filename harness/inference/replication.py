@@ -6,7 +6,7 @@ import math
 
 from harness.records import Decision, EstimandResult
 from harness.stats.distributions import t_exceeded
-from harness.wording import format_number, format_together, quote_outcome, shorten_exponents
+from harness.wording import format_number, format_together, quote_outcome, typeset
 
 SAME = 1e-9  # relative difference of means that count as equal
 
@@ -34,7 +34,7 @@ def list_disagreements(before: Decision, now: Decision, level: float) -> tuple[s
         elif old.mean is not None and new.mean is not None:
             limit = _shift(old, new, level)
             if not abs(new.mean - old.mean) <= max(limit, SAME * abs(old.mean)):
-                was, now_is = (shorten_exponents(text) for text in format_together([old.mean, new.mean]))
+                was, now_is = (typeset(text) for text in format_together([old.mean, new.mean]))
                 found.append(f"{old.name}: the mean moved from {was} to {now_is}, by more than {format_number(limit)}")
     return tuple(found)
 

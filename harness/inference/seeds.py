@@ -20,7 +20,7 @@ class Hurdle:
     level: float
 
 
-def hurdles(atoms: tuple[Atom, ...], estimate: float, band: str, alpha: float) -> tuple[Hurdle, ...]:
+def find_hurdles(atoms: tuple[Atom, ...], estimate: float, band: str, alpha: float) -> tuple[Hurdle, ...]:
     """Return the atoms of other bands than the estimate's as hurdles."""
     found = []
     for atom in atoms:
@@ -30,7 +30,7 @@ def hurdles(atoms: tuple[Atom, ...], estimate: float, band: str, alpha: float) -
     return tuple(found)
 
 
-def seeds_needed(criterion: Criterion, steps: tuple[Hurdle, ...], sd: float) -> int | None:
+def count_seeds_needed(criterion: Criterion, steps: tuple[Hurdle, ...], sd: float) -> int | None:
     """Return the smallest n at which the probabilities of failing at each hurdle add up to at most 1 − power.
 
     The sum bounds the probability of failing at any, so the power is at least as asked. Return None above 10,000 seeds,
@@ -55,7 +55,7 @@ def seeds_needed(criterion: Criterion, steps: tuple[Hurdle, ...], sd: float) -> 
     return high
 
 
-def sd_limits(sd: float, n: int) -> tuple[float, float]:
+def compute_sd_limits(sd: float, n: int) -> tuple[float, float]:
     """Return lower and upper one-sided 80% confidence limits of a standard deviation from n ≥ 2 normal values.
 
     The limits are s·√((n − 1)/χ²) with the 0.8 and the 0.2 quantile of χ² with n − 1 degrees of freedom.

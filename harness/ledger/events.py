@@ -101,7 +101,7 @@ class Ledger:
             StorageFailed: it could not be written; the ledger is as it was.
         """
         if type not in BODIES:
-            raise ValueError(f"{type!r} is no type of event; known are {', '.join(BODIES)}")
+            raise ValueError(f"{type!r} is not a type of event; known are {', '.join(BODIES)}")
         content = BODIES[type].model_validate(body).model_dump(mode="json")
         with self.locked():
             event = Event(
@@ -204,7 +204,7 @@ class Ledger:
             ) from error
         for name in names:
             if not (name.endswith(".json") and DIGEST.fullmatch(name[:-5])):
-                remedy = "give it back its name (git status shows it), or move it elsewhere if it is no event"
+                remedy = "give it back its name (git status shows it), or move it elsewhere if it is not an event"
                 where = str(self.folder / name)
                 raise Tampered("a file that is not named as an event", where=where, remedy=remedy)
         return [name[:-5] for name in names]

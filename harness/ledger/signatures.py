@@ -45,7 +45,7 @@ def check_signature(file: Path, data: bytes, by: str, allowed_signers: Path | No
     except UsageError as error:
         return Found("unchecked", error.message)
     except HarnessError:
-        return Found("wrong", "it is no signature of this head")
+        return Found("wrong", "it is not a signature of this head")
     if allowed_signers is None:
         return Found("unchecked", "no allowed signers were given that vouch for the key")
     signers = ("-f", str(allowed_signers))

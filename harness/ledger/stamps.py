@@ -27,7 +27,9 @@ def request_stamp(url: str, data: bytes) -> bytes:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
         raise UsageError(
-            f"{url!r} is no address of an authority", where="--tsa", remedy="give an http(s) URL without a password"
+            f"{url!r} is not the address of an authority",
+            where="--tsa",
+            remedy="give an http(s) URL without a password",
         )
     try:
         from rfc3161_client import HashAlgorithm, TimestampRequestBuilder

@@ -128,7 +128,7 @@ class _Earlier:
         found = {}
         for decision, spec_of in hypothesis.decisions.items():
             if (result := self.about(spec_of.estimand, hypothesis)) is not None and result.sd:
-                low, high = inference.sd_limits(result.sd, result.n)
+                low, high = inference.compute_sd_limits(result.sd, result.n)
                 source = (
                     f"estimated from {format_count(result.n, 'seed')} of {self.name}; also its lower and "
                     "upper 80% limits"

@@ -18,7 +18,7 @@ from harness.pipeline.judge import render_verdict
 from harness.pipeline.run_files import read_file, read_run
 from harness.records import Decision, Hypothesis, Measurements, Registered
 from harness.system.storage import write_atomic
-from harness.wording import format_exact
+from harness.wording import format_for_file
 
 ROUNDING = 1e-9  # relative difference of statistics that two machines may have
 
@@ -138,7 +138,9 @@ def analyse_sensitivity(
         raise UsageError(f"there is no criterion {unknown[0]!r}", where="--criterion", remedy=remedy)
     if odd := [alpha for alpha in alphas if not 0 < alpha < 0.5]:
         raise UsageError(
-            f"{format_exact(odd[0])} is no level", where="--alpha", remedy="give a number above 0 and below .5"
+            f"a significance level lies above 0 and below .5, and {format_for_file(odd[0])} does not",
+            where="--alpha",
+            remedy="give for example --alpha 0.01",
         )
     found = read_run(trail, name)
     made = inference.sensitivity(found.registered.hypothesis, found.measurements, criteria or known, alphas)

@@ -9,7 +9,7 @@ from harness.domain.partition import WHOLE_LINE, cut_line
 from harness.records import RESERVED_OUTCOMES, DecisionSpec, Interval
 from harness.spec.draft import Draft
 from harness.spec.tree import Path, Problem
-from harness.wording import format_exact, shorten_exponents
+from harness.wording import format_for_file, shorten_exponents
 
 
 def check_bands(draft: Draft) -> Iterator[Problem]:
@@ -47,11 +47,11 @@ def _check_tiling(path: Path, decision: DecisionSpec, bounds: tuple[float, float
 
 def _describe_stretch(stretch: Interval) -> str:
     if stretch.lower is not None and stretch.lower == stretch.upper:
-        return f"{format_exact(stretch.lower)} is"
+        return f"{format_for_file(stretch.lower)} is"
     return f"the numbers in {shorten_exponents(str(stretch))} are"
 
 
 def _describe_range(low: float, high: float) -> str:
-    left = "(-inf" if math.isinf(low) else f"[{format_exact(low)}"
-    right = "inf)" if math.isinf(high) else f"{format_exact(high)}]"
+    left = "(-inf" if math.isinf(low) else f"[{format_for_file(low)}"
+    right = "inf)" if math.isinf(high) else f"{format_for_file(high)}]"
     return f"{left}, {right}"

@@ -19,7 +19,7 @@ from harness.spec import yaml
 from harness.spec.explain import write_example, write_scalar
 from harness.spec.files import parse
 from harness.spec.forms import suggest
-from harness.wording import format_exact
+from harness.wording import format_for_file
 
 PROBE = 256
 
@@ -72,7 +72,7 @@ def write_draft(answers: Answers, schema: str | None = None) -> str:
     ]
     if not 0 < answers.margin < math.inf:
         raise UsageError(
-            f"{format_exact(answers.margin)} is not a valid margin",
+            f"{format_for_file(answers.margin)} is not a valid margin",
             where="--margin",
             remedy="give the smallest difference that matters, a number above 0",
         )

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.domain.form_differences import ABSENT, find_differences, write_value
+from harness.domain.form_differences import ABSENT, drop_inherited, find_differences, write_value
 from harness.records import DecisionSpec, Hypothesis, Interval
 from harness.records.bands import write_shortest
 from harness.spec.tree import Node, Path, Problem, Severity
@@ -41,7 +41,8 @@ class Known:
 
 def find_changes(root: Node, hypothesis: Hypothesis, known: Known) -> Iterator[Problem]:
     """Yield the differences between the file's meaning and the registered one."""
-    differing = list(find_differences(known.form.model_dump(mode="json"), hypothesis.model_dump(mode="json")))
+    before, now = (form.model_dump(mode="json") for form in (known.form, hypothesis))
+    differing = drop_inherited(find_differences(before, now))
     severity: Severity = "error" if known.frozen else "warning"
     remedy = "undo the change, amend the registration with harness amend, or ask it under a new id"
     for one in differing[:SHOWN]:

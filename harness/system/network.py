@@ -1,4 +1,4 @@
-"""Gets files over the network: in one place, of bounded size and in bounded time."""
+"""The one place that gets files over the network. It bounds their size and the time that it waits for them."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from urllib.parse import urlsplit
 from harness.errors import HarnessError, UsageError
 
 SECONDS = 30.0
-"""The longest that an address may take, all in all."""
+"""Longest time in which an address must have answered completely."""
 LARGEST = 2**16
-"""The largest answer, in bytes."""
+"""Largest answer that is accepted, in bytes."""
 PIECE = 2**12
 
 
 def fetch(url: str, largest: int = LARGEST, seconds: float = SECONDS) -> bytes:
-    """Return what an http(s) address answers.
+    """Return the bytes that an http(s) address answers with.
 
     Raises:
-        UsageError: this is no such address.
-        HarnessError: it did not answer, not in time, not with a success, or with more than ``largest`` bytes.
+        UsageError: the address is not an http(s) address.
+        HarnessError: there was no answer, it came too late or reported a failure, or it is larger than ``largest``
+            bytes.
     """
     if urlsplit(url).scheme not in ("http", "https"):
-        raise UsageError("this is no http(s) address", where=url, remedy="give one, or get the file yourself")
+        raise UsageError("this is not an http(s) address", where=url, remedy="give one, or get the file yourself")
     import urllib.request as web  # here, because hardly any command needs it
     from http.client import HTTPException
 

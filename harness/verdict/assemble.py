@@ -21,11 +21,11 @@ from harness.records import (
 )
 from harness.records.base import write_canonical
 from harness.verdict import series, tables
-from harness.verdict.bands import draw_bands, find_estimate, strip
+from harness.verdict.bands import draw_bands, find_estimate, write_strip
 from harness.verdict.canvas import CannotDraw, Drawing
 from harness.verdict.page import default_templates, fill
 from harness.verdict.profiles import draw_curves, draw_layers
-from harness.verdict.text import Markdown, append_unit, escape, format_together, shorten_exponents
+from harness.verdict.text import Markdown, append_unit, escape, format_together, typeset
 from harness.verdict.worded import FORM_OF_TODAY, VERSION
 from harness.wording import describe_without_log
 
@@ -106,7 +106,7 @@ def render(
     """
     before = form.version < FORM_OF_TODAY
     drawings = list_drawings(registered.hypothesis, measurements, decision)
-    files = {name: drawing.svg() for name, drawing in drawings.items()} if form.figures else {}
+    files = {name: drawing.svg(before=before) for name, drawing in drawings.items()} if form.figures else {}
     shown = {
         name: Picture(Markdown(name), drawing.told_before if before else drawing.alt)
         for name, drawing in drawings.items()
@@ -161,7 +161,7 @@ def _build_context(
         "distinct_weights": len({replica.weights_sha256 for replica in measurements.replicas}),
     }
     if not before:
-        context |= {key: shorten_exponents(context[key]) for key in NUMBERS}
+        context |= {key: typeset(context[key]) for key in NUMBERS}
     return context
 
 
@@ -176,7 +176,7 @@ def _build_view(part: BandDecision, hypothesis: Hypothesis, shown: Mapping[str, 
         estimate=append_unit(texts[0], unit) if texts else None,
         summary=summary,
         interval=append_unit(f"{texts[1]} to {texts[2]}", unit) if len(texts) == 3 else None,
-        strip=strip(part, spec, estimate),
+        strip=write_strip(part, spec, estimate),
         figure=shown.get(_file(part.name)),
         plainly=_describe_plainly(part.estimand, hypothesis.estimands[spec.estimand], estimate, part.interval),
         effect=_format_effect(part),

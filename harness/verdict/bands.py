@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.criteria import Target
 from harness.records import BandDecision, DecisionSpec, EstimandResult, Interval
-from harness.verdict.canvas import MUTED, TEXT, TINTS, Drawing, place, shorten, svg
+from harness.verdict.canvas import MUTED, TEXT, TINTS, Drawing, draw_svg, place, shorten
 from harness.verdict.text import format_exact, format_together
 from harness.wording import format_count, format_number
 
@@ -31,7 +31,7 @@ def find_estimate(result: EstimandResult, summary: Target) -> float | None:
     return result.estimate(summary)
 
 
-def strip(decision: BandDecision, spec: DecisionSpec, estimate: float | None) -> str:
+def write_strip(decision: BandDecision, spec: DecisionSpec, estimate: float | None) -> str:
     """Return cuts, bands and interval from left to right: ``low |5| high [29.2 *30.6* 32.0]``."""
     marks: list[tuple[float, int, str]] = [(cut, 0, f"|{format_exact(cut)}|") for cut in spec.cuts]
     marks += [(part.lower if part.lower is not None else float("-inf"), 1, name) for name, part in list_regions(spec)]
@@ -84,7 +84,7 @@ def draw_bands(decision: BandDecision, spec: DecisionSpec, estimate: float | Non
         missing = f"; {len(values)} of {len(result.values)} seeds" if len(values) < len(result.values) else ""
         axes.set_xlabel(shorten(result.title, 100) + (f" ({result.unit})" if result.unit else "") + missing)
 
-    return Drawing(partial(svg, 2.65, draw, pilot=pilot), *_describe_figure(decision, spec, estimate))
+    return Drawing(partial(draw_svg, 2.65, draw, pilot=pilot), *_describe_figure(decision, spec, estimate))
 
 
 def _draw_bands(axes: Axes, decision: BandDecision, spec: DecisionSpec, pilot: bool) -> None:

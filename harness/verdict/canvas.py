@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.errors import HarnessError
 from harness.verdict.text import format_number, join_lines
+from harness.wording import typeset
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +46,6 @@ STYLE = {
     "axes.titlesize": 9,
     "axes.titlelocation": "left",
     "axes.formatter.useoffset": False,
-    "axes.unicode_minus": False,
     "xtick.color": MUTED,
     "ytick.color": MUTED,
     "xtick.labelcolor": TEXT,
@@ -59,7 +59,8 @@ STYLE = {
 class Drawing(NamedTuple):
     """A figure that is drawn when its bytes are requested; a page needs only its description."""
 
-    svg: Callable[[], bytes]
+    svg: Callable[..., bytes]
+    """Draw it; ``before``: as for pages of form 1 or 2."""
     alt: str
     """Description for readers who cannot see it."""
     alt_before: str | None = None
@@ -75,14 +76,16 @@ class CannotDraw(HarnessError):
     """A figure could not be drawn here; no conclusion depends on one."""
 
 
-def svg(height: float, draw: Callable[[Figure], None], *, pilot: bool) -> bytes:
+def draw_svg(height: float, draw: Callable[[Figure], None], *, pilot: bool, before: bool = False) -> bytes:
     """Return the figure that ``draw`` makes, ``height`` inches tall, as SVG; watermarked if it is a pilot's.
+
+    ``before``: with hyphens for minus signs, as the figures of form 1 or 2 have them.
 
     Raises:
         CannotDraw: matplotlib is not there, or fails, for a reason that lies in this computer more likely than here.
     """
     try:
-        return _svg(height, draw, pilot)
+        return _draw_svg(height, draw, pilot, before)
     except Exception as error:  # matplotlib and its libraries may raise anything
         raise CannotDraw(
             f"the figure could not be drawn: {type(error).__name__}: {error}",
@@ -91,16 +94,21 @@ def svg(height: float, draw: Callable[[Figure], None], *, pilot: bool) -> bytes:
         ) from error
 
 
-def _svg(height: float, draw: Callable[[Figure], None], pilot: bool) -> bytes:
+def _draw_svg(height: float, draw: Callable[[Figure], None], pilot: bool, before: bool) -> bytes:
     _prepare()
     import matplotlib.style
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
+    style = STYLE | {"axes.unicode_minus": not before}
     # A style context starts from matplotlib's own defaults instead of the user's matplotlibrc, and restores it.
-    with matplotlib.style.context(["default", STYLE]), warnings.catch_warnings():
+    with matplotlib.style.context(["default", style]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations and missing glyphs are no errors here
         figure = Figure(figsize=(WIDTH, height), facecolor="white")
         draw(figure)
+        for text in figure.findobj(Text) if not before else ():
+            assert isinstance(text, Text)
+            text.set_text(typeset(text.get_text()))
         if pilot:
             figure.text(
                 0.5, 0.5, "PILOT — never an outcome", ha="center", va="center", fontsize=30, fontweight="bold",
@@ -116,19 +124,19 @@ def try_drawing() -> None:
     """Draw something small to test whether figures can be drawn.
 
     Raises:
-        CannotDraw: as ``svg``.
+        CannotDraw: as ``draw_svg``.
     """
 
     def write(figure: Figure) -> None:
         figure.text(0.5, 0.5, "a figure")
 
-    svg(0.5, write, pilot=False)
+    draw_svg(0.5, write, pilot=False)
 
 
 @cache
 def _prepare() -> None:
     """Load matplotlib and rename its own font so that no other is mistaken for it."""
-    with _without_settings(), warnings.catch_warnings():
+    with _hide_settings(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from matplotlib import font_manager, get_data_path
 
@@ -139,7 +147,7 @@ def _prepare() -> None:
 
 
 @contextmanager
-def _without_settings() -> Iterator[None]:
+def _hide_settings() -> Iterator[None]:
     """Make matplotlib load without the user's settings, since a backend or a file that it rejects would stop it.
 
     It looks for a file of settings in the folder that it is loaded in first, then where the environment says.
@@ -176,7 +184,7 @@ def shorten(label: str, length: int = 44) -> str:
     return label if len(label) <= length else f"{label[: length - 1].rstrip()}…"
 
 
-def line_style(index: int) -> dict[str, Any]:
+def choose_line_style(index: int) -> dict[str, Any]:
     """Return colour, dashes and marker of the arm at a position; the first is solid with a filled marker.
 
     The others' markers are larger and hollow, so that none hides another where lines coincide. The numbers of dashes
@@ -189,36 +197,36 @@ def line_style(index: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def legend_rows(labels: Mapping[int, str]) -> int:
+def count_legend_rows(labels: Mapping[int, str]) -> int:
     """Return the number of rows that the legend of these labels takes."""
-    return -(-len(labels) // _columns(labels))
+    return -(-len(labels) // _count_columns(labels))
 
 
-def legend(figure: Figure, labels: Mapping[int, str]) -> None:
+def add_legend(figure: Figure, labels: Mapping[int, str]) -> None:
     """Add a legend with one entry per arm (its position → its label) above all panels, where it covers no data."""
     from matplotlib.lines import Line2D
 
-    handles: list[Line2D] = [Line2D([], [], linewidth=1.8, **line_style(index)) for index in labels]
+    handles: list[Line2D] = [Line2D([], [], linewidth=1.8, **choose_line_style(index)) for index in labels]
     figure.legend(
         handles, [shorten(label) for label in labels.values()], loc="upper left", bbox_to_anchor=(0.01, 1.0),
-        ncols=_columns(labels), handlelength=2.9, columnspacing=1.6, borderaxespad=0.3,
+        ncols=_count_columns(labels), handlelength=2.9, columnspacing=1.6, borderaxespad=0.3,
     )  # fmt: skip
 
 
-def _columns(labels: Mapping[int, str]) -> int:
+def _count_columns(labels: Mapping[int, str]) -> int:
     widest = max(len(shorten(label)) for label in labels.values()) * 0.075 + 0.6
     return max(1, min(len(labels), int((WIDTH - 0.2) / widest)))
 
 
-def log_ticks(axis: Axis, low: float, high: float) -> None:
+def set_log_ticks(axis: Axis, low: float, high: float) -> None:
     """Set readable ticks on a log axis over positive values from ``low`` to ``high``."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     few = high < 1e3 * low
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=7))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: str(format_number(value)) if few else _power(value)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: str(format_number(value)) if few else _write_power(value)))
     axis.set_minor_locator(NullLocator())
 
 
-def _power(value: float) -> str:
+def _write_power(value: float) -> str:
     return "10" + str(round(math.log10(value))).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

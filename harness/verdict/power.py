@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.records import Band, DecisionPower, PowerReport
-from harness.verdict.canvas import LINES, MUTED, TEXT, TINTS, WIDTH, place, shorten, svg
+from harness.verdict.canvas import LINES, MUTED, TEXT, TINTS, WIDTH, draw_svg, place, shorten
 from harness.verdict.tables import Table
 from harness.verdict.text import Markdown, append_unit, escape, format_chance
 from harness.wording import (
@@ -15,7 +15,7 @@ from harness.wording import (
     format_number,
     join_words,
     quote_outcome,
-    shorten_exponents,
+    typeset,
 )
 
 if TYPE_CHECKING:
@@ -28,15 +28,15 @@ ENOUGH = 0.8
 SD_STYLES = ("dotted", "solid", "dashed")
 
 
-def tables(part: DecisionPower) -> list[Table]:
+def tabulate_decision(part: DecisionPower) -> list[Table]:
     """Return a decision's tables: outcomes by true effect; the prediction by true effect, and by number of seeds."""
-    sd, seeds = format_number(part.sds[1]), _seeds_in_all(part)
-    rows = [_outcome_row(part, index) for index in range(len(part.landmarks))]
+    sd, seeds = format_number(part.sds[1]), _count_seeds(part)
+    rows = [_build_outcome_row(part, index) for index in range(len(part.landmarks))]
     heads = ["If the true value is", "it lies in", *part.outcomes, *(["seeds on average"] if part.looks else [])]
     found = [Table(f"Chance of each outcome, with {seeds} and an sd of {sd}", heads, rows)]
     if not part.prediction:
         return found
-    predicted = _predicted(part)
+    predicted = _name_predicted(part)
     heads = [f"sd {format_number(value)}" for value in part.sds]
     found.append(
         Table(
@@ -46,9 +46,9 @@ def tables(part: DecisionPower) -> list[Table]:
             [
                 [
                     Markdown(format_exact(row.effect)),
-                    shorten_exponents(row.where),
+                    typeset(row.where),
                     *(
-                        Markdown(f"{format_chance(p)} ({_seeds(part, row.effect, n)})")
+                        Markdown(f"{format_chance(p, part.draws)} ({_format_needed_seeds(part, row.effect, n)})")
                         for p, n in zip(row.chances, row.seeds, strict=True)
                     ),
                 ]
@@ -62,7 +62,7 @@ def tables(part: DecisionPower) -> list[Table]:
             + ("the look after so many seeds" if part.looks else "number of seeds"),
             ["Seeds", *heads],
             [
-                [_number(part, n), *(format_chance(row[index]) for row in part.by_number)]
+                [_format_number_of_seeds(part, n), *(format_chance(row[index], part.draws) for row in part.by_number)]
                 for index, n in enumerate(part.numbers)
             ],
         )
@@ -70,21 +70,21 @@ def tables(part: DecisionPower) -> list[Table]:
     return found
 
 
-def _seeds_in_all(part: DecisionPower) -> str:
+def _count_seeds(part: DecisionPower) -> str:
     return f"{'up to ' if part.looks else ''}{format_count(part.seeds, 'seed')}"
 
 
-def _predicted(part: DecisionPower) -> str:
+def _name_predicted(part: DecisionPower) -> str:
     return join_words([quote_outcome(outcome) for outcome in part.predicted], "or")
 
 
-def _number(part: DecisionPower, n: int) -> str:
+def _format_number_of_seeds(part: DecisionPower, n: int) -> str:
     if part.looks:
         return f"{n:,} (look {part.looks.index(n) + 1} of {len(part.looks)})"
     return f"{n:,} (registered)" if n == part.seeds else f"{n:,}"
 
 
-def guards_table(report: PowerReport) -> Table | None:
+def tabulate_guards(report: PowerReport) -> Table | None:
     """Return the probabilities that guards are verified, if anything is known about them."""
     if not report.guards:
         return None
@@ -106,32 +106,36 @@ def guards_table(report: PowerReport) -> Table | None:
     )
 
 
-def _outcome_row(part: DecisionPower, index: int) -> list[str]:
+def _build_outcome_row(part: DecisionPower, index: int) -> list[str]:
     effect = part.landmarks[index]
     values = part.curve[part.curve_effects.index(effect)]
-    row: list[str] = [Markdown(format_exact(effect)), _home(part, effect), *(format_chance(value) for value in values)]
+    row: list[str] = [
+        Markdown(format_exact(effect)),
+        _find_band(part, effect),
+        *(format_chance(value, part.draws) for value in values),
+    ]
     return [*row, f"{part.seeds_trained[index]:.1f}"] if part.looks else row
 
 
-def _home(part: DecisionPower, effect: float) -> str:
+def _find_band(part: DecisionPower, effect: float) -> str:
     return next((name for name, band in part.bands.items() if Band.parse(band).contains(effect)), "no band")
 
 
-def _seeds(part: DecisionPower, effect: float, n: int | None) -> str:
+def _format_needed_seeds(part: DecisionPower, effect: float, n: int | None) -> str:
     if n is not None:
         return f"{n:,}"
     if part.looks:
         return "none"
-    if _home(part, effect) not in part.predicted:
+    if _find_band(part, effect) not in part.predicted:
         return "no number"
     return "over 10,000" if part.draws is None else f"over {part.numbers[-1]:,}"
 
 
-def sentences(part: DecisionPower) -> list[str]:
+def describe_decision(part: DecisionPower) -> list[str]:
     """Return the sentences above and below a decision's tables."""
     said = [
         f"{part.title}; criterion {part.criterion}, level {format_level(part.alpha)}; bands: "
-        + "; ".join(f"{name} {shorten_exponents(band)}" for name, band in part.bands.items())
+        + "; ".join(f"{name} {typeset(band)}" for name, band in part.bands.items())
         + ".",
         f"Standard deviation between seeds: {append_unit(format_number(part.sds[1]), part.unit)}, {part.sd_source}.",
     ]
@@ -146,14 +150,14 @@ def sentences(part: DecisionPower) -> list[str]:
             + f"a standard error of up to {100 * error:.1f} points."
         )
     if part.prediction and part.greatest is not None:
-        said.append(_within(part, part.greatest))
+        said.append(_describe_range(part, part.greatest))
     return said
 
 
-def _within(part: DecisionPower, greatest: float) -> str:
-    start = f"With {_seeds_in_all(part)} and this sd, {_predicted(part)}"
+def _describe_range(part: DecisionPower, greatest: float) -> str:
+    start = f"With {_count_seeds(part)} and this sd, {_name_predicted(part)}"
     if not part.within:
-        return f"{start} has a chance of {format_chance(greatest)} at the very best, whatever the truth is."
+        return f"{start} has a chance of {format_chance(greatest, part.draws)} at the very best, whatever the truth is."
     spans = []
     for low, high in part.within:
         if low is None or high is None:
@@ -166,7 +170,7 @@ def _within(part: DecisionPower, greatest: float) -> str:
     return f"{start} has a chance of 80% or more if the true value is {', or '.join(spans)}."
 
 
-def together(report: PowerReport) -> str | None:
+def describe_together(report: PowerReport) -> str | None:
     """Return a sentence about the prediction's joint probability if several decisions make it."""
     if report.together is None or len(report.decisions) + len(report.guards) < 2:
         return None
@@ -174,49 +178,47 @@ def together(report: PowerReport) -> str | None:
     at = " and ".join(
         f"{part.name} = {format_exact(part.prediction[0].effect)}" for part in report.decisions if part.prediction
     )
-    bounds = (
-        format_chance(low)
-        if format_chance(low) == format_chance(high)
-        else f"at least {format_chance(low)} and at most {format_chance(high)}"
-    )
+    draws = min((part.draws for part in report.decisions if part.draws is not None), default=None)
+    least, most = format_chance(low, draws), format_chance(high, draws)
+    bounds = most if least == most else f"at most {most}" if low == 0 else f"at least {least} and at most {most}"
     return (
         f"Together: if {at}, the predicted outcome, {quote_outcome(report.predicted)}, has a chance of {bounds}, "
         f"however {'decisions and guards' if report.guards else 'the decisions'} depend on one another."
     )
 
 
-def markdown(report: PowerReport, figure: str | None = None) -> str:
+def write_markdown(report: PowerReport, figure: str | None = None) -> str:
     """Return the whole report as Markdown; ``figure`` is a path to link to."""
     about = f"Hypothesis {escape(report.hypothesis)}, {format_count(report.seeds, 'seed')}"
     lines = [f"# Before any data: {escape(report.title)}", "", f"{about}; predicted: {escape(report.predicted)}.", ""]
     if figure is not None:
-        lines += [f"![{escape(alt(report))}]({figure})", ""]
+        lines += [f"![{escape(describe_figure(report))}]({figure})", ""]
     for part in report.decisions:
-        lines += [f"## {escape(part.name)}", "", *(escape(text) + "\n" for text in sentences(part))]
-        for table in tables(part):
-            lines += _table(table)
-    if (guards := guards_table(report)) is not None:
-        lines += ["## Guards", "", *_table(guards)]
-    lines += [escape(text) + "\n" for text in (together(report), *report.notes) if text]
+        lines += [f"## {escape(part.name)}", "", *(escape(text) + "\n" for text in describe_decision(part))]
+        for table in tabulate_decision(part):
+            lines += _write_table(table)
+    if (guards := tabulate_guards(report)) is not None:
+        lines += ["## Guards", "", *_write_table(guards)]
+    lines += [escape(text) + "\n" for text in (describe_together(report), *report.notes) if text]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _table(table: Table) -> list[str]:
-    heads = [f"**{escape(table.title)}**", "", _row(table.heads), "|" + "---|" * len(table.heads)]
-    return [*heads, *(_row(row) for row in table.rows), ""]
+def _write_table(table: Table) -> list[str]:
+    heads = [f"**{escape(table.title)}**", "", _write_row(table.heads), "|" + "---|" * len(table.heads)]
+    return [*heads, *(_write_row(row) for row in table.rows), ""]
 
 
-def _row(cells: list[str]) -> str:
+def _write_row(cells: list[str]) -> str:
     return f"| {' | '.join(cell if isinstance(cell, Markdown) else escape(cell) for cell in cells)} |"
 
 
-def alt(report: PowerReport) -> str:
+def describe_figure(report: PowerReport) -> str:
     """Return a description of the figure."""
     names = ", ".join(part.name for part in report.decisions)
     return f"Chance of each outcome over true effects, and of the predicted one over numbers of seeds: {names}"
 
 
-def figure(report: PowerReport) -> bytes:
+def draw_figure(report: PowerReport) -> bytes:
     """Draw one row per decision: outcomes over true effects, and the prediction over numbers of seeds; return SVG."""
 
     def draw(canvas: Figure) -> None:
@@ -230,7 +232,7 @@ def figure(report: PowerReport) -> bytes:
             if part.prediction:
                 _draw_prediction(place(canvas, LEFT + 4.35, top, 2.5, HEIGHT), part)
 
-    return svg(len(report.decisions) * ROW, draw, pilot=False)
+    return draw_svg(len(report.decisions) * ROW, draw, pilot=False)
 
 
 def _draw_outcomes(axes: Axes, part: DecisionPower) -> None:
@@ -250,9 +252,9 @@ def _draw_outcomes(axes: Axes, part: DecisionPower) -> None:
     for cut in part.cuts:
         axes.axvline(cut, color=MUTED, linewidth=0.8, linestyle=(0, (4, 2)))
     axes.set(xlim=(low, high))
-    _chance_axis(axes)
+    _set_chance_axis(axes)
     axes.set_xlabel("true value" + (f" ({part.unit})" if part.unit else ""))
-    axes.set_title(f"Chance of each outcome, {_seeds_in_all(part)}, sd {format_number(part.sds[1])}", pad=20)
+    axes.set_title(f"Chance of each outcome, {_count_seeds(part)}, sd {format_number(part.sds[1])}", pad=20)
     axes.legend(
         loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=len(part.outcomes), fontsize=7.5, handlelength=1.4,
         columnspacing=0.9, borderaxespad=0.2,
@@ -270,7 +272,7 @@ def _draw_prediction(axes: Axes, part: DecisionPower) -> None:
     axes.axvline(part.seeds, color=MUTED, linewidth=0.8, linestyle=(0, (4, 2)))
     axes.text(part.seeds, 0.03, " registered", color=MUTED, fontsize=8)
     axes.set_xlabel("seeds")
-    _chance_axis(axes)
+    _set_chance_axis(axes)
     axes.set_title(
         f"Chance of {shorten(' or '.join(part.predicted), 20)} at {format_exact(part.prediction[0].effect)}", pad=20
     )
@@ -280,5 +282,5 @@ def _draw_prediction(axes: Axes, part: DecisionPower) -> None:
     )  # fmt: skip
 
 
-def _chance_axis(axes: Axes) -> None:
+def _set_chance_axis(axes: Axes) -> None:
     axes.set(ylim=(0, 1.03), yticks=[0, 0.2, 0.4, 0.6, 0.8, 1.0], yticklabels=["0", "20%", "40%", "60%", "80%", "100%"])

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from harness.records import Hypothesis, Measurements
 from harness.verdict import series
-from harness.verdict.canvas import Drawing, legend, legend_rows, line_style, log_ticks, place, svg
+from harness.verdict.canvas import (
+    Drawing,
+    add_legend,
+    choose_line_style,
+    count_legend_rows,
+    draw_svg,
+    place,
+    set_log_ticks,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,14 +55,14 @@ def draw_layers(hypothesis: Hypothesis, measurements: Measurements, name: str) -
     if not shown:
         return None
     labels = {index: hypothesis.arms[arm].label for index, arm in shown}
-    top = 0.1 + ROW * legend_rows(labels)
+    top = 0.1 + ROW * count_legend_rows(labels)
 
     def draw(figure: Figure) -> None:
-        legend(figure, labels)
+        add_legend(figure, labels)
         axes = place(figure, 0.85, top + 0.3, 6.4, 1.7)
         ends: list[float] = []
         for (index, _), kept in shown.items():
-            style = line_style(index)
+            style = choose_line_style(index)
             at, rows = list(kept), [series.compute_centre_and_spread(values, log) for values in kept.values()]
             middle, lower, upper = zip(*rows, strict=True)
             axes.fill_between(at, lower, upper, color=style["color"], alpha=0.18, linewidth=0)
@@ -69,7 +77,7 @@ def draw_layers(hypothesis: Hypothesis, measurements: Measurements, name: str) -
 
     kind = "geometric mean and sd factor" if log else "mean ± sd"
     alt = f"{series.label_axis(name, summary)} at each of {count} layers, {kind} over seeds, one line per arm"
-    return Drawing(partial(svg, top + 2.55, draw, pilot=measurements.pilot), alt)
+    return Drawing(partial(draw_svg, top + 2.55, draw, pilot=measurements.pilot), alt)
 
 
 def choose_panels(hypothesis: Hypothesis, measurements: Measurements) -> list[Panel]:
@@ -96,10 +104,10 @@ def draw_curves(hypothesis: Hypothesis, measurements: Measurements) -> Drawing |
     if not panels:
         return None
     labels = {index: arm.label for index, arm in enumerate(hypothesis.arms.values())}
-    top = 0.1 + ROW * legend_rows(labels)
+    top = 0.1 + ROW * count_legend_rows(labels)
 
     def draw(figure: Figure) -> None:
-        legend(figure, labels)
+        add_legend(figure, labels)
         for index, panel in enumerate(panels):
             column, row = index % 2, index // 2
             axes = place(figure, 0.75 + column * 3.6, top + 0.45 + row * 2.9, 2.85, 1.9)
@@ -111,7 +119,7 @@ def draw_curves(hypothesis: Hypothesis, measurements: Measurements) -> Drawing |
     names = "; ".join(series.label_axis(*panel) for panel in panels)
     alt = f"Learning curves over epochs: {names}; thin lines are seeds, thick lines their mean, one colour per arm"
     height = top + 2.9 * -(-len(panels) // 2) + 0.05
-    return Drawing(partial(svg, height, draw, pilot=measurements.pilot), alt)
+    return Drawing(partial(draw_svg, height, draw, pilot=measurements.pilot), alt)
 
 
 def _draw_curves(
@@ -124,7 +132,7 @@ def _draw_curves(
     vertices = sum(len(tracks[arm][seed]) for arm, kept in seeds.items() for seed in kept)
     stride = -(-vertices // SEED_VERTICES) or 1
     for index, (arm, found) in enumerate(tracks.items()):
-        style = line_style(index)
+        style = choose_line_style(index)
         at = {seed: [epoch for epoch in track if track[epoch] > 0 or not log] for seed, track in found.items()}
         xs: list[float] = []
         ys: list[float] = []
@@ -155,4 +163,4 @@ def _finish_axes(axes: Axes, values: list[float], log: bool) -> None:
     if log:
         positive = [value for value in values if value > 0]
         axes.set_yscale("log")
-        log_ticks(axes.yaxis, min(positive), max(positive))
+        set_log_ticks(axes.yaxis, min(positive), max(positive))

@@ -26,8 +26,8 @@ from harness.wording import (
     format_together,
     join_words,
     quote_outcome,
-    shorten_exponents,
     spell_count,
+    typeset,
 )
 
 PILOT = "This is a pilot: it gives no outcome."
@@ -172,7 +172,7 @@ class Words(CombinationWords):
             return f"{capitalise(result.title)}: no value from {many}."
         sd = None if result.sd is None else f"standard deviation between seeds {format_number(result.sd)}"
         beside = "; ".join(text for text in (interval, sd) if text is not None)
-        plain = plainly(decision, spec.criterion.targets, estimand)
+        plain = tell_without_log(decision, spec.criterion.targets, estimand)
         text = f"{capitalise(result.title)}: estimated at {estimate} from {many}{f' ({beside})' if beside else ''}."
         return f"{text} That is {plain}." if plain else text
 
@@ -191,7 +191,7 @@ class Words(CombinationWords):
     def _excluded(self, band: str, parts: str, p: float, alpha: float) -> str:
         shown = self.p(p, alpha)
         return (
-            f"A true value in {quote_outcome(band)}, {shorten_exponents(parts)}, is excluded ({shown}, at most "
+            f"A true value in {quote_outcome(band)}, {typeset(parts)}, is excluded ({shown}, at most "
             f"α = {format_level(alpha)})."
         )
 
@@ -243,7 +243,7 @@ class Words(CombinationWords):
         estimate, interval = _write_estimate(decision, spec)
         lost = len(result.values) - result.n
         count = f"n = {result.n}" + (f" of {len(result.values)} seeds" if lost else "")
-        parts = [estimate or "no value", interval, plainly(decision, spec.criterion.targets, estimand), count]
+        parts = [estimate or "no value", interval, tell_without_log(decision, spec.criterion.targets, estimand), count]
         head = f"{capitalise(result.title)}: {', '.join(part for part in parts if part is not None)}"
         if decision.status != "tested":
             return f"{head}. {NOT_TESTED[decision.status]}"
@@ -283,7 +283,7 @@ class Words(CombinationWords):
         return f"No. {join_words([str(index) for index in indices])}"
 
 
-def plainly(decision: BandDecision, target: Target, estimand: Estimand) -> str | None:
+def tell_without_log(decision: BandDecision, target: Target, estimand: Estimand) -> str | None:
     """Return the meaning of an estimate in log10 without its logarithm; None for other estimates."""
     value = decision.estimand.estimate(target)
     if value is None or estimand.transform != "log10":
@@ -297,7 +297,7 @@ def _write_estimate(decision: BandDecision, spec: DecisionSpec) -> tuple[str | N
     value = result.estimate(spec.criterion.targets)
     if value is None:
         return None, None
-    texts = [shorten_exponents(text) for text in format_together([value, *(decision.interval or ())], spec.cuts)]
+    texts = [typeset(text) for text in format_together([value, *(decision.interval or ())], spec.cuts)]
     estimate = append_unit(texts[0], result.unit, titled=True)
     if decision.interval is None:
         return estimate, None

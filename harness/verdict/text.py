@@ -88,8 +88,13 @@ def format_percent(value: float) -> Markdown:
     return Markdown(f"{format_number(100 * value)}%")
 
 
-def format_chance(value: float) -> Markdown:
+def format_chance(value: float, draws: int | None = None) -> Markdown:
     """Format a probability as a percentage that is never rounded to 0 or 100: 80.3%, < 0.1%, > 99.9%."""
+    return Markdown(wording.format_chance(value, draws))
+
+
+def format_chance_before(value: float) -> Markdown:
+    """Format as ``format_chance`` does on pages of form 1 or 2: 0.0% for what is nothing in floating point."""
     if 0 < value < 0.001:
         return Markdown("< 0.1%")
     if 0.999 < value < 1:
@@ -134,7 +139,12 @@ def quote_outcome(outcome: str) -> Markdown:
 
 
 def format_band(parts: object) -> Markdown:
-    """Format a band or one of its intervals: [1e-8, 2)."""
+    """Format a band or one of its intervals: [−1e-8, 2)."""
+    return escape(wording.typeset(str(parts)))
+
+
+def format_band_before(parts: object) -> Markdown:
+    """Format as ``format_band`` does on pages of form 1 or 2: [-1e-8, 2)."""
     return escape(wording.shorten_exponents(str(parts)))
 
 
@@ -176,22 +186,22 @@ def join_words(items: Iterable[str]) -> Markdown:
     return Markdown(f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts))
 
 
-def shorten_exponents(value: Any) -> Any:
-    """Write exponents in a text, or a list, tuple or dictionary of texts, as people do: 1e-8 for 1e-08."""
+def typeset(value: Any) -> Any:
+    """Write the numbers in a text, or a list, tuple or dictionary of texts, as ``harness.wording.typeset`` does."""
     if isinstance(value, str):
-        return type(value)(wording.shorten_exponents(value))
+        return type(value)(wording.typeset(value))
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(shorten_exponents(item) for item in value))
+        return type(value)(*(typeset(item) for item in value))
     if isinstance(value, list | tuple):
-        return type(value)(shorten_exponents(item) for item in value)
+        return type(value)(typeset(item) for item in value)
     if isinstance(value, dict):
-        return {key: shorten_exponents(item) for key, item in value.items()}
+        return {key: typeset(item) for key, item in value.items()}
     return value
 
 
-def _with_short_exponents(write: Callable[..., Markdown]) -> Callable[..., Markdown]:
-    """Return a filter that writes exponents as people do."""
-    return lambda *arguments: Markdown(wording.shorten_exponents(write(*arguments)))
+def _make_typesetter(write: Callable[..., Markdown]) -> Callable[..., Markdown]:
+    """Return a filter that writes numbers as people do."""
+    return lambda *arguments: Markdown(wording.typeset(write(*arguments)))
 
 
 FILTERS: dict[str, Callable[..., Markdown]] = {
@@ -199,9 +209,9 @@ FILTERS: dict[str, Callable[..., Markdown]] = {
     "code": format_code,
     "verbatim": format_verbatim,
     "short": shorten_digest,
-    "number": _with_short_exponents(format_number),
-    "exact": _with_short_exponents(format_exact),
-    "percent": _with_short_exponents(format_percent),
+    "number": _make_typesetter(format_number),
+    "exact": _make_typesetter(format_exact),
+    "percent": _make_typesetter(format_percent),
     "chance": format_chance,
     "p": format_p,
     "p_equals": format_p_equals,
@@ -220,5 +230,7 @@ FILTERS_BEFORE: dict[str, Callable[..., Markdown]] = FILTERS | {
     "percent": format_percent,
     "p": format_p_before,
     "p_equals": format_p_equals_before,
+    "chance": format_chance_before,
+    "band": format_band_before,
 }
 """Filters for pages of form 1 or 2, which are written again unchanged."""

@@ -165,8 +165,8 @@ def test_the_command_says_what_it_wants(tmp_path: Path) -> None:
     (tmp_path / "verdicts").mkdir()
     for options, said in (
         (("--format", "xml"), "unknown format"),
-        (("--known-head", "abc"), "no head of a ledger"),
-        (("--known-head", "../../../etc/passwd"), "no head of a ledger"),
+        (("--known-head", "abc"), "not the head of a ledger"),
+        (("--known-head", "../../../etc/passwd"), "not the head of a ledger"),
     ):
         ran = audit(tmp_path / "verdicts", *options)
         assert ran.returncode == 2 and said in ran.stderr

@@ -73,7 +73,7 @@ def test_power_says_where_the_sd_comes_from(copy: Project) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--sd", "wide"], "is no standard deviation"),
+        (["--sd", "wide"], "is not a standard deviation"),
         (["--sd", "nothing=1"], "there is no decision 'nothing'"),
         (["--sd-from", "mode2-direction"], "has no spread of margin"),
         (["--sd-from", "nowhere"], "there is no verdict on 'nowhere'"),
@@ -123,7 +123,7 @@ def test_other_criteria_and_levels_are_no_verdict_and_leave_no_trace(copy: Proje
     refused = harness(copy, "reverdict", name, "--criterion", "oracle")
     assert refused.exit_code == 2 and "there is no criterion 'oracle'" in refused.stderr
     refused = harness(copy, "reverdict", name, "--alpha", "0.7")
-    assert refused.exit_code == 2 and "0.7 is no level" in refused.stderr
+    assert refused.exit_code == 2 and "lies above 0 and below .5, and 0.7 does not" in refused.stderr
 
 
 def test_a_sensitivity_analysis_shows_what_hangs_on_the_level(copy: Project) -> None:

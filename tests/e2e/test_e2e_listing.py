@@ -415,6 +415,28 @@ def test_tables_are_folded_on_a_narrow_terminal_and_not_cut(arguments: tuple[str
     assert letters(wide) == letters(narrow)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (("list",), ("bp-penalty-control", "quickstart-digits", "credit_fails", "registered", "(deviates)")),
+        (("show", "mode2-direction"), ("healthy_reference", "Registration", "inconclusive", "65f2e4c2d262 (this one)")),
+    ],
+    ids=lambda part: part[0],
+)
+def test_tables_of_a_terminal_break_no_name_while_there_is_room(
+    arguments: tuple[str, ...], names: tuple[str, ...]
+) -> None:
+    lines = terminal(Project(REPOSITORY), 80, *arguments)
+    assert max(map(len, lines.splitlines())) <= 80
+    assert [name for name in names if name not in lines] == []
+
+
+def test_show_on_a_terminal_has_no_markup_left_and_names_what_a_page_unfolds() -> None:
+    page = " ".join(terminal(Project(REPOSITORY), 80, "show", "mode2-direction").split())
+    assert "over the bands confirmed (-0.05, 0.05)" in page and "\\" not in page
+    assert "Values per seed" in page and "Numbers per layer" in page
+
+
 def test_on_a_terminal_only_the_title_of_a_hypothesis_is_shortened() -> None:
     lines = terminal(Project(REPOSITORY), 110, "list").splitlines()
     assert len(lines) == 1 + len(list(REPOSITORY.glob("hypotheses/*.yaml"))) - 1

@@ -9,8 +9,10 @@ import pytest
 from harness.verdict.text import FILTERS, escape
 from harness.wording import (
     describe_without_log,
+    format_chance,
     format_count,
     format_exact,
+    format_for_file,
     format_level,
     format_number,
     format_p,
@@ -19,6 +21,7 @@ from harness.wording import (
     quote_outcome,
     shorten_exponents,
     spell_count,
+    typeset,
 )
 
 
@@ -56,6 +59,30 @@ def test_a_p_value_beside_its_level_has_digits_enough() -> None:
 )
 def test_exponents_are_written_as_people_write_them(text: str, people: str) -> None:
     assert shorten_exponents(text) == people
+
+
+@pytest.mark.parametrize(
+    ("text", "people"),
+    [
+        ("-0.5", "−0.5"),
+        ("\\-0.5", "−0.5"),  # escaped for Markdown, where a hyphen at the beginning is a list
+        ("(-inf, -0.2] | [0.2, inf)", "(−inf, −0.2] | [0.2, inf)"),
+        ("low |-.05| [-0.1 *-0.05* 2e-07]", "low |−.05| [−0.1 *−0.05* 2e-7]"),
+        ("2026-11-22, ISO 8601-1, SHA-256, adamw-2, 1-3, --seeds -inferred", None),
+    ],
+)
+def test_negative_numbers_have_a_minus_sign_and_nothing_else_has(text: str, people: str | None) -> None:
+    assert typeset(text) == (text if people is None else people)
+
+
+def test_a_number_has_a_minus_sign_where_it_is_read_and_a_hyphen_where_it_is_written_into_a_file() -> None:
+    assert (format_number(-27.4), format_exact(-25.0), format_for_file(-25.0)) == ("−27.4", "−25", "-25")
+
+
+def test_a_chance_is_bounded_by_what_its_simulation_can_tell() -> None:
+    assert [format_chance(chance) for chance in (0.0, 0.0009, 0.8034, 1.0)] == ["< 0.1%", "< 0.1%", "80.3%", "> 99.9%"]
+    assert [format_chance(chance, 200) for chance in (0.0, 0.005, 0.995, 1.0)] == ["< 0.5%", "0.5%", "99.5%", "> 99.5%"]
+    assert [format_chance(chance, 300) for chance in (0.0, 1.0)] == ["< 0.33%", "> 99.67%"]
 
 
 @pytest.mark.parametrize("text", ["cake-07", "1.5", "commit 9e-x", ""])

@@ -178,7 +178,7 @@ def test_work_is_checked() -> None:
 
 @pytest.mark.parametrize("answer", [b"zz", b"\xff", b"abc", "٣٣".encode()])
 def test_what_is_no_answer_says_why(answer: bytes) -> None:
-    refused(answer, MADE, "no block headers in hexadecimal digits")
+    refused(answer, MADE, "not block headers in hexadecimal digits")
 
 
 def test_a_block_has_one_record() -> None:

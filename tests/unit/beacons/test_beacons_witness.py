@@ -121,7 +121,7 @@ def test_statements_for_other_registrations_and_before_it_are_refused(
     refused(beacon, kept, registered(TIME + timedelta(days=1), beacon), "which is not after")
     for told in ("2026-02-30T04:00:00Z", "2026-11-29T24:00:00Z", "0000-01-01T00:00:00Z"):
         other = statement().replace(b"2026-11-29T04:00:00Z", told.encode())
-        refused(beacon, other + sign(keys["ed25519"], other), made, "is no time")
+        refused(beacon, other + sign(keys["ed25519"], other), made, "is not a time")
 
 
 def test_other_keys_and_purposes_are_refused(
@@ -189,7 +189,7 @@ def test_a_signature_written_otherwise_gives_no_other_value(beacon: Witness, kep
     ],
 )
 def test_what_is_no_answer_says_why(beacon: Witness, made: Registered, answer: bytes) -> None:
-    refused(beacon, answer, made, "no witness's statement with an SSH signature below it")
+    refused(beacon, answer, made, "not a witness's statement with an SSH signature below it")
 
 
 def test_a_statement_has_one_record(beacon: Witness, kept: bytes, made: Registered) -> None:

@@ -264,7 +264,7 @@ def test_every_plug_in_can_be_in_a_new_file(here: Path) -> None:
 
 def test_what_makes_no_hypothesis_is_refused(here: Path) -> None:
     about = ("--title", "T", "--question", "Q")
-    assert "no valid id" in call("new", "My_Idea", *about, code=2).output
+    assert "not a valid id" in call("new", "My_Idea", *about, code=2).output
     assert "credit_cosine is not defined" in call("new", "a", *about, "--metric", "credit_cosine", code=2).output
     assert "did you mean 'digits'" in call("new", "a", *about, "--dataset", "digit", code=2).output
     assert "needs its title" in call("new", "a", code=2).output
@@ -310,7 +310,7 @@ def test_what_no_plug_in_is_called_is_asked_for_again(monkeypatch: pytest.Monkey
     _ask_the_rest(given, Answers)
     assert given == {"metric": "train_loss", "penalty": None, "seeds": 12}
     said = capsys.readouterr().err
-    assert "metric (credit_cosine, " in said and "'accuracy' is none of these: credit_cosine" in said
+    assert "metric (credit_cosine, " in said and "'accuracy' is not one of these: credit_cosine" in said
     assert "penalty (none, residual_branch) [none]" in said
 
 

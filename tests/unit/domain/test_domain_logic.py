@@ -87,6 +87,20 @@ def test_an_absent_field_is_none_that_is_null() -> None:
     assert one.before is None and one.now is ABSENT
 
 
+def test_check_names_a_change_of_the_common_setup_once_and_not_again_for_every_arm() -> None:
+    path = ROOT / "tests/corpus/valid/criteria.yaml"
+    known = load(path).hypothesis
+    form = known.model_dump(mode="json")
+    last = list(form["arms"])[-1]
+    for setup in (form["setup"], *(arm["setup"] for arm in form["arms"].values())):
+        setup["epochs"] += 1
+    form["arms"][last]["setup"]["batch_size"] += 1
+    before = Hypothesis.model_validate(form)
+    report = load_folder([path], known=[Known(before, "2026-01-01T00:00:00Z")])
+    told = [one.message.split(" was registered")[0] for one in report.findings if "was registered on" in one.message]
+    assert sorted(told) == [f"arms.{last}.setup.batch_size", "setup.epochs"]
+
+
 def test_check_and_the_ledger_name_the_same_fields() -> None:
     path = ROOT / "tests/corpus/valid/criteria.yaml"
     known = load(path).hypothesis

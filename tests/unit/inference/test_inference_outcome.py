@@ -158,7 +158,7 @@ def test_a_decision_is_the_same_for_the_same_records():
 def test_the_steps_name_estimate_exclusions_block_and_seeds():
     steps = decide(margin(), margins([26, 31, 24, 29, 27])).decisions[0].steps
     assert "estimated at 27.40 pp from 5 seeds" in steps[0] and "90% interval 24.82 to 29.98" in steps[0]
-    assert any('in "artifact", (-inf, 5), is excluded' in step for step in steps)
+    assert any('in "artifact", (−inf, 5), is excluded' in step for step in steps)
     assert any("boundary at 25 blocks (p = .12, above α = .05)" in step for step in steps)
     assert any("13 seeds in all" in step and "27 if" in step for step in steps)
 

@@ -12,8 +12,8 @@ from harness.domain.partition import split_line
 from harness.inference import Truth, bound_prediction_chance, power
 from harness.inference.chances import ExactT
 from harness.inference.prediction import find_level, find_requirements
-from harness.inference.regions import regions
-from harness.inference.seeds import sd_limits
+from harness.inference.regions import find_regions
+from harness.inference.seeds import compute_sd_limits
 from harness.plugins.registry import find_members
 from harness.records import PowerReport
 from tests.unit.inference.inference_records import (
@@ -258,10 +258,10 @@ def test_regions_join_neighbours():
     from tests.unit.inference.inference_records import spec_of
 
     atoms = split_line(spec_of(DIRECTION).bands)
-    assert regions(atoms, frozenset(["partial"])) == [(-0.2, -0.05), (0.05, 0.2)]
-    assert regions(atoms, frozenset(["partial", "confirmed"])) == [(-0.2, 0.2)]
-    assert regions(atoms, frozenset(["rejected"])) == [(-math.inf, -0.2), (0.2, math.inf)]
-    assert regions(atoms, frozenset(DIRECTION)) == [(-math.inf, math.inf)]
+    assert find_regions(atoms, frozenset(["partial"])) == [(-0.2, -0.05), (0.05, 0.2)]
+    assert find_regions(atoms, frozenset(["partial", "confirmed"])) == [(-0.2, 0.2)]
+    assert find_regions(atoms, frozenset(["rejected"])) == [(-math.inf, -0.2), (0.2, math.inf)]
+    assert find_regions(atoms, frozenset(DIRECTION)) == [(-math.inf, math.inf)]
 
 
 def test_a_point_band_is_never_shown():
@@ -276,7 +276,7 @@ def test_a_point_band_is_never_shown():
 
 
 def test_limits_of_a_standard_deviation():
-    low, high = sd_limits(2.0, 10)
+    low, high = compute_sd_limits(2.0, 10)
     expected = [2 * (9 / stats.chi2.ppf(p, 9)) ** 0.5 for p in (0.8, 0.2)]
     assert [low, high] == pytest.approx(expected)
 

@@ -130,7 +130,7 @@ def test_the_sentences_of_stored_forms_are_as_they_were(form: int) -> None:
 
 
 TOLD = {
-    3: ("-2e-5 lies outside", "margin (1 seed) has seeds", "1 seed was measured, but 5 are registered."),
+    3: ("−2e-5 lies outside", "margin (1 seed) has seeds", "1 seed was measured, but 5 are registered."),
     2: ("-2e-05 lies outside", "margin (1 seeds) has seeds", "1 seeds were measured, but 5 are registered."),
 }
 

@@ -159,7 +159,7 @@ def test_a_replayed_reply_and_a_broken_one_are_refused(begun, served):
     "url", ["ftp://example.org", "file:///etc/passwd", "http://", "https://me:word@example.org/tsr"]
 )
 def test_what_is_no_address_is_refused(begun, url):
-    with pytest.raises(UsageError, match="no address"):
+    with pytest.raises(UsageError, match="not the address"):
         stamp(begun, url)
 
 
@@ -224,9 +224,9 @@ def test_a_signature_by_another_key_or_of_other_bytes_is_wrong(begun, keys):
 
     signed = ("ssh-keygen", "-Y", "sign", "-n", "harness-ledger-head")
     assert "not by the key" in replaced(command(*signed, "-f", eve, data=read_event_bytes(begun, head)))
-    assert "no signature of this head" in replaced(command(*signed, "-f", ada, data=b"other"))
+    assert "not a signature of this head" in replaced(command(*signed, "-f", ada, data=b"other"))
     other_use = ("ssh-keygen", "-Y", "sign", "-n", "file", "-f", ada)
-    assert "no signature of this head" in replaced(command(*other_use, data=read_event_bytes(begun, head)))
+    assert "not a signature of this head" in replaced(command(*other_use, data=read_event_bytes(begun, head)))
 
 
 @ssh_keygen

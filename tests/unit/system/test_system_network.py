@@ -99,5 +99,5 @@ def test_nobody_there() -> None:
     "url", ["file:///etc/hostname", "ftp://127.0.0.1/x", "data:,x", "", "/etc/hostname", "HTTPX://x"]
 )
 def test_other_addresses_are_refused(url: str) -> None:
-    with pytest.raises(UsageError, match=r"no http\(s\) address"):
+    with pytest.raises(UsageError, match=r"not an http\(s\) address"):
         fetch(url)

@@ -17,7 +17,7 @@ from harness.errors import HarnessError
 from harness.records import Attempt, Consequences, Decision
 from harness.verdict import Form, default_templates, render, tables
 from harness.verdict.bands import draw_bands
-from harness.verdict.canvas import line_style
+from harness.verdict.canvas import choose_line_style
 from harness.verdict.page import fill
 from tests.unit.verdict import verdict_samples as samples
 
@@ -365,7 +365,7 @@ def test_provenance_without_a_code_digest_is_printed_as_before() -> None:
 
 
 def test_arms_look_different_without_colour() -> None:
-    looks = [line_style(index) for index in range(30)]
+    looks = [choose_line_style(index) for index in range(30)]
     assert looks[0]["linestyle"] == "solid"
     assert len({(look["linestyle"], look["marker"]) for look in looks}) == len(looks)
 

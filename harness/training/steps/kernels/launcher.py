@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from harness.system.storage import give_working_folder
+
 COMPILERS = 8  # kernels that are compiled in parallel
 
 
@@ -32,6 +34,7 @@ class Launcher:
         """
         from triton import AsyncCompileMode, FutureKernel
 
+        give_working_folder("TRITON_CACHE_DIR", "triton")
         with ThreadPoolExecutor(COMPILERS, initializer=torch.cuda.set_device, initargs=(device,)) as pool:
             self._compiled = []
             with AsyncCompileMode(pool):

@@ -1,9 +1,10 @@
-"""What all tests share: one thread for PyTorch, signals that are not ignored, CUDA tests that say why they skip."""
+"""What all tests share: one thread for PyTorch, bytecode that is kept, signals that are heard, CUDA tests that skip."""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 
 import pytest
 
@@ -11,6 +12,11 @@ import pytest
 # PyTorch has threads, so a test that wants several asks for them; and threads of several pytest workers would wait for
 # one another.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# Some hundred processes import harness, and several collect the tests: where a container's settings keep bytecode from
+# being written, each of them would compile all of it anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A shell that starts something in the background, nohup and some CI servers have it ignore these signals, and so would
 # every command that a test starts and then signals.

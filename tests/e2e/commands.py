@@ -1,9 +1,8 @@
 """The command line as a process of its own that need not wait for PyTorch.
 
 Nearly all of a short command's time is the import of PyTorch and of harness, so one server per pytest process has
-imported them, but not the command line itself, and forks a process for each command: with its own folder, variables,
-streams and exit code. Tests about how a process starts, or with variables that count from its start on, begin a fresh
-one.
+imported them and forks a process for each command: with its own folder, variables, streams and exit code. Tests about
+how a process starts, or with variables that count from its start on, begin a fresh one.
 """
 
 from __future__ import annotations
@@ -24,9 +23,8 @@ from pathlib import Path
 from typing import Any
 
 LARGE = ("torch", "numpy", "scipy.special", "pydantic", "typer", "rich.progress", "yaml", "jinja2.sandbox", "filelock")
-ANEW = ("cli", "__main__", "training.steps.kernels.triton")
-"""Parts of harness that every command imports itself: what looks at variables and streams as it is imported, and what
-only a card needs."""
+ANEW = ("__main__", "cli.__main__", "training.steps.kernels.triton")
+"""Parts of harness that are not imported for all commands: their beginning, and what only a card needs."""
 LATER = ("HARNESS_", "GIT_", "PYTEST_")
 """Beginnings of variables that nothing reads before a command starts, and below them whole names."""
 LATER_NAMES = {"COLUMNS", "LINES", "HOME", "XDG_CACHE_HOME", "NO_COLOR", "TERM", "OMP_NUM_THREADS"}
@@ -116,6 +114,7 @@ def serve(connection: socket.socket) -> None:
     for name in LARGE:
         importlib.import_module(name)
     _import_harness()
+    _end_measuring()
     gc.freeze()
     while True:
         size, streams, _, _ = socket.recv_fds(connection, 8, 2)
@@ -132,6 +131,13 @@ def serve(connection: socket.socket) -> None:
         connection.sendall(pid.to_bytes(8, "big", signed=True))
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         connection.sendall(code.to_bytes(8, "big", signed=True))
+
+
+def _end_measuring() -> None:
+    """Write down the coverage of the imports, once and not again with every command, which is measured on its own."""
+    if "COVERAGE_PROCESS_CONFIG" in os.environ and (measured := importlib.import_module("coverage").Coverage.current()):
+        measured.stop()
+        measured.save()
 
 
 def _import_harness() -> None:

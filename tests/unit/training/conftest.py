@@ -13,7 +13,9 @@ except ModuleNotFoundError as missing:
     if missing.name != "triton":
         raise
     # Triton is made for Linux only; there, too, PyTorch may come without it.
-    collect_ignore += [f"test_training_{name}.py" for name in ("branches", "not_numbers", "supports", "twins")]
+    collect_ignore += [
+        f"test_training_{name}.py" for name in ("branches", "interpreted", "not_numbers", "supports", "twins")
+    ]
 else:
 
     @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,20 @@ def two_cohorts() -> Plan:
     )
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """The results of a plan that nothing stopped, each trained once."""
+    found: dict[tuple[str, str], str] = {}
+
+    def results_of(plan: Plan, device: str = "cpu") -> str:
+        key = (plan.model_dump_json(), device)
+        if key not in found:
+            found[key] = results(plan, tmp_path_factory.mktemp("whole"), device)
+        return found[key]
+
+    return results_of
+
+
 @pytest.mark.parametrize("device", WAYS)
 def test_the_same_plan_gives_the_same_bits(device: str, tmp_path: Path) -> None:
     assert results(two_cohorts(), tmp_path / "a", device) == results(two_cohorts(), tmp_path / "b", device)
@@ -63,8 +78,10 @@ def test_the_same_plan_gives_the_same_bits(device: str, tmp_path: Path) -> None:
         *[pytest.param("cuda-kernels", epochs, marks=pytest.mark.gpu) for epochs in (1, 2, 4)],
     ],
 )
-def test_a_stopped_run_goes_on_to_the_same_bits(device: str, stop_after: int, tmp_path: Path) -> None:
-    whole = results(two_cohorts(), tmp_path / "whole", device)
+def test_a_stopped_run_goes_on_to_the_same_bits(
+    device: str, stop_after: int, undisturbed: Callable[..., str], tmp_path: Path
+) -> None:
+    whole = undisturbed(two_cohorts(), device)
     epochs = {"done": 0}
 
     def stop() -> bool:
@@ -78,11 +95,13 @@ def test_a_stopped_run_goes_on_to_the_same_bits(device: str, stop_after: int, tm
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])  # gradients written out, and by autograd
 @pytest.mark.parametrize("asked", [1, 4, 5, 7, 12])
-def test_a_run_that_is_stopped_within_an_epoch_goes_on_from_there(asked: int, precision: str, tmp_path: Path) -> None:
+def test_a_run_that_is_stopped_within_an_epoch_goes_on_from_there(
+    asked: int, precision: str, undisturbed: Callable[..., str], tmp_path: Path
+) -> None:
     """An epoch may take longer than whoever wants the run to end will wait."""
     setup = {"precision": precision, "evaluation": {"metrics": ["train_loss"], "every_epochs": 1}}
     one = cohort({"dfa": arm("dfa", setup=setup), "bp": arm("bp", 0.01, setup=setup)}, [1, 2])
-    whole = results(planned(one), tmp_path / "whole")
+    whole = undisturbed(planned(one))
     times = iter(range(1, 100))
     with pytest.raises(Interrupted):
         results(planned(one), tmp_path / "parts", stop=lambda: next(times) >= asked)
@@ -108,8 +127,8 @@ def test_checkpoints_come_as_often_as_asked_within_an_epoch_too(tmp_path: Path) 
     assert often == results(planned(one), tmp_path / "seldom")
 
 
-def test_a_damaged_checkpoint_is_not_used(tmp_path: Path) -> None:
-    whole = results(two_cohorts(), tmp_path / "whole")
+def test_a_damaged_checkpoint_is_not_used(undisturbed: Callable[..., str], tmp_path: Path) -> None:
+    whole = undisturbed(two_cohorts())
     with pytest.raises(Interrupted):
         results(two_cohorts(), tmp_path / "parts", stop=lambda: True)
     (checkpoint,) = (tmp_path / "parts" / "work").glob("*.safetensors")
@@ -117,9 +136,9 @@ def test_a_damaged_checkpoint_is_not_used(tmp_path: Path) -> None:
     assert results(two_cohorts(), tmp_path / "parts") == whole
 
 
-def test_working_files_that_were_swapped_are_not_used(tmp_path: Path) -> None:
+def test_working_files_that_were_swapped_are_not_used(undisturbed: Callable[..., str], tmp_path: Path) -> None:
     """Same name, size and time, other bytes: a finished cohort's result and another one's checkpoint."""
-    whole = results(two_cohorts(), tmp_path / "whole")
+    whole = undisturbed(two_cohorts())
     seen: list[Progress] = []
 
     def stop() -> bool:

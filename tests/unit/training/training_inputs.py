@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,18 @@ SETUP: dict[str, Any] = {
 }
 
 
+@cache
+def load_digits() -> Images:
+    return Digits(name="digits").load(Path(), print)
+
+
 def digits(train: int = 300) -> Images:
-    full = Digits(name="digits").load(Path(), print)
+    full = load_digits()
     return Images(
-        full.train_images[:train],
-        full.train_labels[:train],
-        full.test_images,
-        full.test_labels,
+        full.train_images[:train].copy(),
+        full.train_labels[:train].copy(),
+        full.test_images.copy(),
+        full.test_labels.copy(),
         full.classes,
         "digits, cut",
         False,

@@ -1,3 +1,3 @@
 """Pre-registered hypothesis tests for machine-learning experiments."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

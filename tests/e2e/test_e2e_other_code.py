@@ -70,7 +70,7 @@ def test_a_run_that_differs_in_words_only_does_not_deviate(judged: Project, othe
     assert body["deviations"] == []
     assert "to see whether" not in said
     assert body["words"].startswith("the template verdict.md.j2, the code that reports and keeps records (")
-    assert body["words"].endswith("harness 0.1.0 → 1.1.0")
+    assert body["words"].endswith("harness 0.2.0 → 1.2.0")
     assert BANNER not in page
     section = page.split("## Deviations")[1].split("##")[0].strip()
     known = "None was found in code that is meant to train, measure or judge. "

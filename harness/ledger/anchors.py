@@ -126,7 +126,7 @@ def _checked(
         return Found("wrong", f"{path.name} is not the file that the ledger names")
     if body.kind == "tsa":
         return check_stamp(data, body.head, roots)
-    return check_signature(path, read_event_bytes(ledger, body.head), body.by, allowed_signers)
+    return check_signature(data, read_event_bytes(ledger, body.head), body.by, allowed_signers)
 
 
 def _anchor(ledger: Ledger, head: str, kind: Literal["tsa", "ssh"], data: bytes, by: str) -> Entry[AnchoredBody]:

@@ -79,7 +79,7 @@ def _check_anchor(evidence: Evidence, body: AnchoredBody, kept: Kept) -> AuditFi
             found = check_stamp(data, body.head, kept.roots)
         else:
             event = files.read(f"{EVENTS}{body.head}.json")
-            found = check_signature(Path(where), event, body.by, kept.allowed_signers)
+            found = check_signature(data, event, body.by, kept.allowed_signers)
     except (OSError, KeyError):
         found = Found("unchecked", "it cannot be read, or its event cannot")
     except HarnessError as error:

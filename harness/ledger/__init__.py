@@ -34,6 +34,7 @@ from harness.ledger.events import Event, Ledger
 from harness.ledger.families import Member, list_families
 from harness.ledger.index import Entry, LedgerIndex, StartedRun, name_run, read_start
 from harness.ledger.nearby import is_own_project
+from harness.ledger.pins import find_modules_behind
 from harness.ledger.registration import (
     Comparison,
     Pins,
@@ -93,6 +94,7 @@ __all__ = [
     "find_judged",
     "find_latest",
     "find_left_out",
+    "find_modules_behind",
     "find_registration",
     "find_registration_of",
     "is_own_project",

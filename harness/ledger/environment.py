@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from pydantic import Field
 import harness
 from harness.ledger.code import digest_package
 from harness.ledger.git import Unanswered, find_repository, git
+from harness.plugins.distributions import Package, describe_packages, list_modules
 from harness.records import Record
 
 PACKAGES = (
@@ -56,14 +58,20 @@ class Environment(Record):
     """SHA-256 of that difference, as ``git diff --binary`` prints it, and of the new files; None if there is none."""
     packages: dict[str, str]
     """Installed package → version."""
+    foreign: dict[str, Package] = Field(default_factory=dict, exclude_if=lambda value: not value)
+    """Other people's packages, none that harness requires, that were loaded or are behind a plug-in; empty too where it
+    was not noted yet."""
     python: str
     """The interpreter's version."""
     platform: str
     """System and machine, "Linux x86_64"."""
 
 
-def describe_environment(root: Path) -> Environment:
-    """Describe the environment of a run whose project folder is ``root``. Nothing is imported to find out versions."""
+def describe_environment(root: Path, behind: Iterable[str] = ()) -> Environment:
+    """Describe the environment of a run whose project folder is ``root``. Nothing is imported to find out versions.
+
+    ``behind``: other people's modules that the run will use, loaded or not (``pins.find_modules_behind``).
+    """
     where = find_repository(root)
     difference = None if where.commit is None else _difference(root)
     code = digest_package()
@@ -76,6 +84,7 @@ def describe_environment(root: Path) -> Environment:
         dirty=None if difference is None else difference != b"",
         dirty_digest=hashlib.sha256(difference).hexdigest() if difference else None,
         packages={name: found for name in PACKAGES if (found := _version(name)) is not None},
+        foreign=describe_packages({*list_modules(), *behind}),
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",
     )

@@ -105,7 +105,7 @@ def _describe_start(start: _Start, session: Session) -> RunStartedBody:
     loaded, registration, trail = start.loaded, start.registration, session.trail
     hypothesis, device = loaded.hypothesis, start.equipment.device
     fingerprints = start.equipment.fingerprints
-    environment = ledger.describe_environment(session.project.root)
+    environment = ledger.describe_environment(session.project.root, ledger.find_modules_behind(hypothesis))
     moved = list_changed_claims(registration, loaded, trail)
     differing = add_proofs(start.differing, registration, hypothesis.id, trail, environment)
     since = ledger.list_code_deviations(trail, hypothesis.id, registration.pins.code, environment)

@@ -16,6 +16,7 @@ from harness.errors import DeviationRefused, HarnessError, Interrupted, UsageErr
 from harness.ledger import Environment, Ledger, Pins, Registration
 from harness.pipeline.project import Settings, find_surroundings
 from harness.pipeline.session import Session
+from harness.plugins.distributions import Package, describe_packages, list_modules
 from harness.records import (
     PROCESSOR_COHORT,
     DataRecord,
@@ -60,6 +61,7 @@ class Circumstances(TypedDict):
     harness: str
     code: str
     packages: dict[str, str]
+    loaded: dict[str, Package]
     python: str
     platform: str
     device: str
@@ -322,6 +324,7 @@ def describe_circumstances(
         harness=environment.harness,
         code=environment.code,
         packages=environment.packages,
+        loaded=describe_packages({*list_modules(), *result.modules}),
         python=environment.python,
         platform=environment.platform,
         device=device.name,

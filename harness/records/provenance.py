@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from harness.plugins.distributions import Package
 from harness.plugins.fields import Unit
 from harness.records.base import Record
 
@@ -71,6 +72,9 @@ class Provenance(Record):
     """SHA-256 over this package's Python files; empty in verdicts from before it was recorded."""
     packages: dict[str, str]
     """Package → version."""
+    loaded: dict[str, Package] | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Other people's packages, none that harness requires, that were loaded when the run had been trained and judged;
+    None in verdicts from before it was recorded."""
     python: str
     """Version of the Python interpreter."""
     platform: str

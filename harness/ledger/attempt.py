@@ -159,6 +159,15 @@ def list_rerun_changes(before: RunStartedBody, now: ReplicatedBody) -> tuple[str
     return _name_changes([*pairs, *_pair_packages(before.environment, now.environment)], before, now)
 
 
+def list_environment_changes(before: RunStartedBody, now: RunStartedBody) -> tuple[str, ...]:
+    """Name the packages that calculate, or are behind plug-ins, and the judging code that are not the same."""
+    pairs = [*_pair_packages(before.environment, now.environment), _pair_foreign(before.environment, now.environment)]
+    pairs.append(("packages behind plug-ins", *list_packages(before.pins, now.pins)))
+    if _tells_kinds(before.environment, now.environment):
+        pairs += _pair_code(before.environment, now.environment, ("judgement",))
+    return tuple(_describe_change(key, one, other) for key, one, other in pairs if one != other)
+
+
 def _pair_foreign(before: Environment, now: Environment) -> tuple[str, Any, Any]:
     """Return the other people's packages that both name, with their digests: of others, nobody knows if they matter."""
     both = before.foreign.keys() & now.foreign.keys()

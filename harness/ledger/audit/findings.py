@@ -69,6 +69,10 @@ CODES: dict[str, Code] = {
     "meaning-changed": Code(3, "tampered", "run what was registered, or amend it with a reason first"),
     "deviation-unnamed": Code(3, "tampered", "run it again with a harness that names what differs"),
     "run-open": Code(3, "open", "resume it: harness run; or close it with a reason: harness close"),
+    "attempts-disagree": Code(
+        3, "differs", "train it again and see which of them comes out: harness replicate RUN; doubt the other"
+    ),
+    "attempts-differ": Code(3, "note", "what else was not the same may be why: harness replicate RUN"),
     "looks": Code(3, "tampered", "harness reverdict says which look the results are of"),
     "run-unjudged": Code(3, "open", "give the harness run command again: it judges what is there"),
     "closed-twice": Code(3, "open", "look at both events; the first in ledger order counts"),

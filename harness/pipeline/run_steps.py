@@ -56,6 +56,7 @@ class Circumstances(TypedDict):
 
     commit: str | None
     no_commit: str | None
+    of_commit: bool | None
     dirty: bool | None
     dirty_digest: str | None
     harness: str
@@ -319,6 +320,7 @@ def describe_circumstances(
     return Circumstances(
         commit=environment.commit,
         no_commit=environment.no_commit,
+        of_commit=environment.of_commit,
         dirty=environment.dirty,
         dirty_digest=environment.dirty_digest,
         harness=environment.harness,

@@ -62,6 +62,9 @@ class Provenance(Record):
     no_commit: str | None = Field(default=None, exclude_if=lambda value: value is None)
     """Reason why there is no commit ("no git", "no repository", …). None also in verdicts from before it was recorded.
     """
+    of_commit: bool | None = Field(default=None, exclude_if=lambda value: value is None)
+    """True if that commit holds this very code of harness, False if it holds other code of harness; None if it holds
+    none, and in verdicts from before it was recorded."""
     dirty: bool | None
     """True if tracked files outside the run folders differed from the commit."""
     dirty_digest: str | None

@@ -73,6 +73,10 @@ CODES: dict[str, Code] = {
         3, "differs", "train it again and see which of them comes out: harness replicate RUN; doubt the other"
     ),
     "attempts-differ": Code(3, "note", "what else was not the same may be why: harness replicate RUN"),
+    "code-not-of-commit": Code(
+        3, "differs", "ask whoever ran it for the code, or train it again: harness replicate RUN"
+    ),
+    "code-not-compared": Code(3, "note", "audit in a clone whose history holds the commit; or harness replicate RUN"),
     "looks": Code(3, "tampered", "harness reverdict says which look the results are of"),
     "run-unjudged": Code(3, "open", "give the harness run command again: it judges what is there"),
     "closed-twice": Code(3, "open", "look at both events; the first in ledger order counts"),

@@ -17,7 +17,18 @@ from harness.records import Provenance
 
 DescribeTrials = Callable[[Pins, StartedRun, Entered, str], tuple[str, ...]]
 """Says what a run with this results.json shows of its deviations in code; only a stage that knows them all can tell."""
-ENVIRONMENT = ("commit", "no_commit", "dirty", "dirty_digest", "harness", "code", "packages", "python", "platform")
+ENVIRONMENT = (
+    "commit",
+    "no_commit",
+    "of_commit",
+    "dirty",
+    "dirty_digest",
+    "harness",
+    "code",
+    "packages",
+    "python",
+    "platform",
+)
 
 
 def check(

@@ -27,6 +27,8 @@ from harness.ledger.attempt import (
 )
 from harness.ledger.bodies import LookBody
 from harness.ledger.carried import Hindrance, find_hindrances, find_left_out
+from harness.ledger.covered import describe_cover
+from harness.ledger.covered import list_before as list_anchors_before
 from harness.ledger.differing import CodeDifferences, compare_code, keep_meaningful
 from harness.ledger.environment import Environment, describe_environment
 from harness.ledger.event import StoredFixing, read_fixing
@@ -86,6 +88,7 @@ __all__ = [
     "close_on_failure",
     "compare",
     "compare_code",
+    "describe_cover",
     "describe_environment",
     "find_attempt",
     "find_deviating",
@@ -100,6 +103,7 @@ __all__ = [
     "is_own_project",
     "keep_meaningful",
     "list_amendments",
+    "list_anchors_before",
     "list_attempts",
     "list_attempts_with",
     "list_code_deviations",

@@ -169,6 +169,7 @@ def _describe_run(finished: _Finished, equipment: Equipment, session: Session) -
         deviations=run.body.deviations,
         words=run.body.words,
         tried=describe_trials(registration.pins, run, trail, hashlib.sha256(finished.results).hexdigest()),
+        anchors=ledger.list_anchors_before(trail.index(), run),
         amendments=list_amended(trail, run.hypothesis, late=False),
         hand_picked_seeds=registration.hand_picked_seeds,
         **describe_circumstances(

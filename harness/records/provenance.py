@@ -29,6 +29,19 @@ class DataRecord(Record):
     """Size of the test split."""
 
 
+class Anchor(Record):
+    """Evidence from outside that a registration existed before a run was started."""
+
+    head: str
+    """Digest of the event that it is over; it covers this event and all before it."""
+    kind: Literal["tsa", "ssh"]
+    """tsa: an RFC 3161 time stamp; ssh: a signature."""
+    by: str
+    """The authority's address, or the key's fingerprint."""
+    time: str | None = None
+    """The time that the stamp tells, UTC; None for a signature, which tells none."""
+
+
 class Attempt(Record):
     """A run that was started, whatever became of it."""
 
@@ -113,5 +126,8 @@ class Provenance(Record):
     each."""
     undrawn: tuple[str, ...] = ()
     """Figures that could not be drawn when the verdict was written, as names of files below the run's folder."""
+    anchors: tuple[Anchor, ...] | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Anchors that cover the registration and were entered before the run was started; None in verdicts from before
+    they were recorded."""
     amendments: tuple[str, ...] = ()
     """Amendments before this run that are not deviations, one sentence each."""

@@ -450,6 +450,8 @@ for name, fields in {
     "packages": {"packages": {"torch": "99"}},
     "harness": {"harness": "99"},
     "code": {"code": "0" * 64},
+    "of_commit": {"of_commit": True},
+    "anchors": {"anchors": [{"head": "0" * 64, "kind": "tsa", "by": "https://example.org", "time": None}]},
     "arithmetic": {"arithmetic": {"MKL_CBWR": "AVX2"}},
     "started": {"started": "2020-01-01T00:00:00Z"},
     "registered_time": {"registered_time": "2020-01-01T00:00:00Z"},

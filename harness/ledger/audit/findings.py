@@ -133,6 +133,7 @@ CODES: dict[str, Code] = {
     "anchor-invalid": Code(7, "tampered", "believe it only from whoever made it"),
     "anchor-missing": Code(7, "missing", RESTORE),
     "no-anchor": Code(7, "missing", "anchor a head: harness anchor"),
+    "anchored": Code(7, "note", "what came later is not covered: harness anchor covers the head of then"),
     "anchor-not-verified": Code(7, "note", "name whom you trust: --roots CERTIFICATES, --allowed-signers FILE"),
     "trust-unused": Code(7, "note", "leave the option out, or anchor a head: harness anchor"),
     "nothing-kept": Code(7, "unchecked", "keep the head that run, register and audit print: --known-head HEAD"),

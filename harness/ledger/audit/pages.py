@@ -10,6 +10,7 @@ from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import RegisteredBody, VerdictBody
 from harness.ledger.code import MEANING
+from harness.ledger.covered import list_before
 from harness.ledger.index import Entered, Entry, LedgerIndex, StartedRun
 from harness.ledger.pins import Pins
 from harness.ledger.runs import list_attempts
@@ -118,6 +119,8 @@ def _compare(evidence: Evidence, run: StartedRun, page: Provenance) -> Iterator[
         del owed["code"]  # it was noted in events first
     if start.arithmetic is not None:
         owed["arithmetic"] = start.arithmetic
+    if page.anchors is not None:
+        owed["anchors"] = list_before(evidence.index, run)
     registered = evidence.index.entry(start.registration)
     if registered is not None and isinstance(registered.body, RegisteredBody):
         owed["registered_time"] = registered.claimed_time

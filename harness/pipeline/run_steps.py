@@ -202,12 +202,13 @@ def open_equipment(hypothesis: Hypothesis, session: Session) -> Equipment:
         with suppress(OSError, EOFError):  # it is said where processes are to start
             start_server()  # before PyTorch is imported here, so that both imports run at a time
     from harness import training
+    from harness.datasets import recognise
 
     device = training.open_device(project.device, settings.compile)
     if "compile" in settings.typed and not device.is_cuda:
         message = f"has no effect on {device.name}: only a card's programs are compiled"
         raise UsageError(message, where="--compile", remedy="leave it out")
-    images = {name: dataset.load(project.data, reporter.say) for name, dataset in sets.items()}
+    images = {name: recognise(dataset, dataset.load(project.data, reporter.say)) for name, dataset in sets.items()}
     reporter.heed()
     return Equipment(device, images)
 
@@ -223,6 +224,19 @@ def collect_data_sets(hypothesis: Hypothesis, settings: Settings) -> dict[str, D
         message = f"has no effect: no folder is read for {', '.join(sorted(sets))}, which comes with a package"
         raise UsageError(message, where="--data", remedy="leave it out")
     return sets
+
+
+def locate_with_doubt(dataset: Dataset, root: Path) -> str:
+    """Say where a data set would be loaded from, and why a verdict would not call it the official files, if so.
+
+    A file that can't be read is named by whoever loads it.
+    """
+    place = dataset.locate(root)
+    try:
+        doubt = dataset.doubt(root)
+    except UsageError as error:
+        doubt = error.message
+    return place if doubt is None else f"{place}; {doubt}"
 
 
 def make_plan(device: Device, hypothesis: Hypothesis, seeds: tuple[int, ...], registration: str = "") -> Plan:

@@ -112,6 +112,8 @@ CODES: dict[str, Code] = {
     "results-incomplete": Code(5, "tampered", "run it again: every arm is trained at every seed"),
     "look-results": Code(5, "tampered", "harness reverdict says which look the results are of"),
     "results-data": Code(5, "tampered", "run it again with the registered data"),
+    "data-not-official": Code(5, "tampered", "read the data's row on that page as if it said: not the official files"),
+    "data-by-word": Code(5, "note", "load the data with your own files: harness plan, then harness replicate RUN"),
     "hand-picked": Code(5, "note", "let a new registration count its seeds: they are then derived, not chosen"),
     # 6: recomputation
     "text-differs": Code(6, "tampered", "no remedy: the registered text never meant this"),

@@ -16,7 +16,7 @@ from harness.errors import HarnessError
 from harness.ledger import CodeDifferences, Environment, Ledger, Pins, Registration, StartedRun
 from harness.ledger.bodies import ReplicatedBody, RunFinishedBody, RunStartedBody
 from harness.ledger.code import MEANING
-from harness.ledger.differing import COULD
+from harness.ledger.differing import COULD, list_packages
 from harness.ledger.index import Entered
 from harness.pipeline.reverdict import judge_again
 from harness.pipeline.run_files import read_file, read_registered
@@ -86,7 +86,10 @@ def has_other_judging_code(name: str, trail: Ledger) -> bool:
     started = ledger.find_judged(trail, name)
     before = started.body.pins
     now = ledger.pin_code(read_registered(trail, started).hypothesis, verdict.default_templates())
-    return bool(before.code_kinds) and ledger.compare_code(before, now).judgement is not None
+    if not before.code_kinds:
+        return False
+    one, other = list_packages(before, now)  # any of them may hold a criterion
+    return one != other or ledger.compare_code(before, now).judgement is not None
 
 
 def add_proofs_since_first(lines: tuple[str, ...], hypothesis: str, trail: Ledger, now: Environment) -> tuple[str, ...]:

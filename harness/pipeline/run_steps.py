@@ -340,7 +340,8 @@ def describe_circumstances(
         harness=environment.harness,
         code=environment.code,
         packages=environment.packages,
-        loaded=describe_packages({*list_modules(), *result.modules}),
+        # What was loaded at the start runs as it was then.
+        loaded=describe_packages({*list_modules(), *result.modules}) | environment.foreign,
         python=environment.python,
         platform=environment.platform,
         device=device.name,

@@ -182,8 +182,9 @@ def _find_places(module: str) -> tuple[Path, ...]:
     """Return where a top-level module lies: its folder or its file; nothing for what several distributions share."""
     try:
         spec = find_spec(module)
-    except (ImportError, ValueError, AttributeError):
-        return ()
+    except (ImportError, ValueError, AttributeError):  # ValueError: it was loaded by other means, and has no spec
+        file = getattr(sys.modules.get(module), "__file__", None)
+        return (Path(file),) if isinstance(file, str) else ()
     if spec is None or spec.origin is None or not spec.has_location:
         return ()
     origin = Path(spec.origin)

@@ -89,8 +89,8 @@ class Provenance(Record):
     packages: dict[str, str]
     """Package → version."""
     loaded: dict[str, Package] | None = Field(default=None, exclude_if=lambda value: value is None)
-    """Other people's packages, none that harness requires, that were loaded when the run had been trained and judged;
-    None in verdicts from before it was recorded."""
+    """Other people's packages, none that harness requires, that were loaded when the run had been trained and judged,
+    or are behind a plug-in; None in verdicts from before it was recorded."""
     python: str
     """Version of the Python interpreter."""
     platform: str

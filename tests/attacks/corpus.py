@@ -451,6 +451,7 @@ for name, fields in {
     "harness": {"harness": "99"},
     "code": {"code": "0" * 64},
     "of_commit": {"of_commit": True},
+    "loaded": {"loaded": {}},
     "anchors": {"anchors": [{"head": "0" * 64, "kind": "tsa", "by": "https://example.org", "time": None}]},
     "arithmetic": {"arithmetic": {"MKL_CBWR": "AVX2"}},
     "started": {"started": "2020-01-01T00:00:00Z"},

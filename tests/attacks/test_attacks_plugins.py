@@ -121,11 +121,13 @@ def test_a_run_with_other_code_behind_its_plug_in_says_so(registered: Path, tmp_
 def test_what_was_loaded_is_told_though_no_import_names_it(registered: Path, tmp_path: Path) -> None:
     """``maths_by_night`` is loaded while a worker trains, ``sitecustomize`` by Python itself."""
     root = Path(shutil.copytree(registered, tmp_path / "project"))
-    (root / "site/sitecustomize.py").write_text("HERE = True\n")
+    (root / "site/sitecustomize.py").write_text("import no_spec\n")
+    (root / "site/no_spec.py").write_text("__spec__ = None\n")  # so that nobody finds it by its name
     assert "deviates" not in run(root)
     (folder,) = root.glob("verdicts/thin/*/")
     loaded = json.loads((folder / "env.json").read_text())["loaded"]
     assert {"thin-plugins", "maths-elsewhere", "maths_without_a_home", "maths_by_night", "sitecustomize"} <= set(loaded)
+    assert "no_spec" in loaded
     assert (loaded["thin-plugins"]["version"], loaded["maths-elsewhere"]["version"]) == ("1.0", "2.5")
     assert not {"torch", "numpy", "harness", "prereg-harness", "scikit-learn"} & set(loaded)
     page = (folder / "verdict.md").read_text()

@@ -119,6 +119,8 @@ def _compare(evidence: Evidence, run: StartedRun, page: Provenance) -> Iterator[
         del owed["code"]  # it was noted in events first
     if start.arithmetic is not None:
         owed["arithmetic"] = start.arithmetic
+    if page.loaded is not None:
+        owed["loaded"] = page.loaded | start.environment.foreign  # and whatever was loaded later, which no event tells
     if page.anchors is not None:
         owed["anchors"] = list_before(evidence.index, run)
     registered = evidence.index.entry(start.registration)

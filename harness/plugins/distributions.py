@@ -24,9 +24,10 @@ from harness.plugins.registry import FAMILIES, Plugin, find_entry_points, normal
 REQUIRED = (
     "torch", "torchvision", "numpy", "scipy", "pydantic", "pyyaml", "jinja2", "matplotlib", "typer", "rich",
     "safetensors", "scikit-learn", "pillow", "rfc8785", "filelock", "platformdirs",
-    "rfc3161-client", "py-arkworks-bls12381", "cryptography", "rocrate", "prereg-harness",
+    "triton", "rfc3161-client", "py-arkworks-bls12381", "cryptography", "rocrate", "prereg-harness",
 )  # fmt: skip
-"""What harness requires, with its extras for users; as in pyproject.toml, which an installation may lack."""
+"""What harness requires, with its extras for users; as in pyproject.toml, which an installation may lack. triton comes
+with builds of PyTorch for a card, and its version is noted of every run."""
 UNTOLD = {"harness", "__main__", "__mp_main__"}
 STANDARD = sysconfig.get_path("stdlib")
 SITE = {"site-packages", "dist-packages"}
@@ -102,22 +103,29 @@ def _find_owners(module: str) -> tuple[str, ...]:
         if point.dist is not None and point.module.partition(".")[0] == module
     ]
     if owners:
-        return tuple(sorted({_normalise(owner) for owner in owners} - _list_required()))
-    for place in _find_places(module):
-        if place.is_relative_to(STANDARD) and SITE.isdisjoint(place.parts):
-            return ()
-        inside = _find_package_around(place)  # what Cython compiles is loaded under its last name alone
-        return _find_owners(inside) if inside not in (None, module) else (module,)
-    return ()
+        foreign = {_normalise(owner) for owner in owners} - _list_required()
+        return tuple(sorted(owner for owner in foreign if not _is_brought_along(owner)))
+    places = _find_places(module)
+    ours = any(
+        (place.is_relative_to(STANDARD) and SITE.isdisjoint(place.parts)) or _is_within_ours(place) for place in places
+    )
+    return (module,) if places and not ours else ()
 
 
-def _find_package_around(place: Path) -> str | None:
-    """Return the top-level package that a file or folder lies in; None if it lies in none."""
-    for folder in sorted(sys.path, key=len, reverse=True):
-        if folder and place.is_relative_to(folder):
-            top = place.relative_to(folder).parts[:1]
-            return top[0].partition(".")[0] if top else None
-    return None
+def _is_brought_along(name: str) -> bool:
+    """Tell whether a distribution is installed within a package that harness requires, as setuptools brings some."""
+    held = _find_distribution(name)
+    return held is not None and _is_within_ours(Path(str(held.locate_file(""))))
+
+
+def _is_within_ours(place: Path) -> bool:
+    """Tell whether a file or folder lies in a package that harness requires.
+
+    What Cython compiles is loaded under its last name alone.
+    """
+    inside = [place.relative_to(folder).parts[:1] for folder in sys.path if folder and place.is_relative_to(folder)]
+    owners = [_map_modules().get(top[0].partition(".")[0], []) for top in inside if top]
+    return any(found and {_normalise(owner) for owner in found} <= _list_required() for found in owners)
 
 
 @cache

@@ -13,6 +13,7 @@ import pytest
 from harness.ledger.code import digest_package
 from tests.attacks.good import CLAIMS, FILE
 from tests.attacks.repositories import commit, git, plain_git  # noqa: F401 (a fixture)
+from tests.attacks.trails import Trail, audited
 
 SOURCE = Path(__file__).parents[2]
 
@@ -95,6 +96,20 @@ def test_a_run_by_the_code_of_its_commit_is_held_against_it(clone: Path) -> None
     shutil.rmtree(clone / ".git")
     audited = harness(clone, clone, "audit")
     assert "is not compared with a commit: commit " in audited.stderr  # said, where it can't be seen
+
+
+def test_a_trail_that_names_any_number_of_commits_keeps_no_audit_busy(
+    good_trail: Trail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.ledger.audit.commits.MOST_LOOKED_UP", 2)
+    trail = good_trail.copy()
+    started = trail.find("run_started", "second")[1]["body"]
+    for number in range(4):
+        environment = started["environment"] | {"commit": f"{number}" * 40, "dirty": False}
+        trail.append("run_started", started | {"environment": environment})
+    told = [finding.what for finding in audited(trail).findings if finding.code == "code-not-compared"]
+    assert len([what for what in told if " is not in the repository here" in what or " not at hand" in what]) == 2
+    assert len([what for what in told if "the trail names more than 2 commits" in what]) == 1
 
 
 def test_other_code_that_calls_itself_the_commits_is_found(clone: Path, altered: Path) -> None:

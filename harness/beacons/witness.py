@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +19,7 @@ from pydantic import Field, StringConstraints, field_validator
 
 from harness.beacons import Beacon, Drawn, Registered, format_time
 from harness.errors import HarnessError, UsageError
-from harness.system.ssh import keygen
+from harness.system.ssh import BEGIN, END, keygen, read_signer, split_strings
 
 NAMESPACE = "harness-witness"
 """So that a signature made for something else does not pass."""
@@ -31,7 +30,6 @@ STATEMENT = re.compile(
     rb"time ([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)\n"
     rb"nonce ([0-9a-f]{64})\n"
 )
-BEGIN, END = b"-----BEGIN SSH SIGNATURE-----\n", b"-----END SSH SIGNATURE-----\n"
 WIDTH = 70  # of a line of base64, as ssh-keygen breaks them
 SIGNER = r"^[A-Za-z0-9][A-Za-z0-9@._+-]* (ssh|ecdsa|sk-ssh|sk-ecdsa)-[A-Za-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}$"
 
@@ -49,7 +47,7 @@ class Witness(Beacon):
     @classmethod
     def _holds_a_key(cls, text: str) -> str:
         _, kind, key = text.split(" ")
-        if next(_split_strings(base64.b64decode(key, validate=True)), None) != kind.encode():
+        if next(split_strings(base64.b64decode(key, validate=True)), None) != kind.encode():
             raise ValueError(f"this is not a key of the kind {kind}")
         return text
 
@@ -114,8 +112,7 @@ class Witness(Beacon):
 
     def _check_signature(self, statement: bytes, armoured: bytes) -> None:
         who, _, key = self.signer.split(" ")
-        body = armoured.removeprefix(BEGIN).removesuffix(END).replace(b"\n", b"")
-        if not _has_form_of_keygen(base64.b64decode(body), base64.b64decode(key)):
+        if read_signer(armoured, NAMESPACE) != base64.b64decode(key):
             raise self.refused(f"its signature is not by the key of {who}, or not made for {NAMESPACE}")
         with TemporaryDirectory(prefix="harness-witness-") as folder:
             file, signers = Path(folder, "signature"), Path(folder, "signers")
@@ -128,25 +125,6 @@ class Witness(Beacon):
                 raise
             except HarnessError as error:
                 raise self.refused(f"its signature does not verify: {error.message}") from error
-
-
-def _has_form_of_keygen(blob: bytes, key: bytes) -> bool:
-    """Tell whether a signature has the form that ssh-keygen writes, by this key: it reads some others as well.
-
-    SSHSIG, version 1, then strings: the public key, the namespace, nothing, a hash's name, the signature.
-    """
-    if not blob.startswith(b"SSHSIG" + (1).to_bytes(4, "big")):
-        return False
-    parts = list(_split_strings(blob[10:]))
-    return len(parts) == 5 and parts[:3] == [key, NAMESPACE.encode(), b""] and parts[3] in (b"sha512", b"sha256")
-
-
-def _split_strings(data: bytes) -> Iterator[bytes | None]:
-    """Yield the strings that stand one after the other, each behind its length in 4 bytes; None for a broken one."""
-    while data:
-        size = int.from_bytes(data[:4], "big")
-        yield data[4 : 4 + size] if len(data) >= 4 + size else None
-        data = data[4 + size :]
 
 
 plugin = Witness

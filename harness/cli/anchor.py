@@ -29,7 +29,10 @@ def anchor(
     trail = open_trail_here(verdicts)
     anchored = ledger.stamp(trail, tsa) if tsa is not None else ledger.sign(trail, sign or Path())
     out.only_tells()
+    index = trail.index()
     for entry in anchored:
         how = "stamped by" if tsa is not None else "signed with"
-        out.print(f"{entry.body.head}: {how} {entry.body.by}", markup=False)
+        when = f" at {entry.body.time}" if entry.body.time else "; a signature tells no time"
+        out.print(f"{entry.body.head}: {how} {entry.body.by}{when}", markup=False)
+        out.print(f"    {ledger.describe_cover(index, entry.body.head)}", markup=False)
     err.print(f"ledger head, worth keeping elsewhere: {anchored[-1].digest}", markup=False)

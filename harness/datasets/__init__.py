@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -88,6 +88,21 @@ class Images:
         return tuple(told)
 
 
+def recognise(dataset: Dataset, images: Images) -> Images:
+    """Return what a data set loaded, called official only if that is known here, whatever its plug-in says.
+
+    Built-in plug-ins compare the fingerprint, or checksums of the files where it is not known. Of a plug-in from
+    another package nothing is known.
+    """
+    if not images.canonical:
+        return images
+    if not type(dataset).__module__.startswith("harness."):
+        return replace(images, canonical=False, origin=f"{images.origin}; official by the word of its plug-in alone")
+    if dataset.official_fingerprint in (None, images.fingerprint):
+        return images
+    return replace(images, canonical=False, origin=f"{images.origin}; not the official files by their fingerprint")
+
+
 def digest_image(image: np.ndarray) -> bytes:
     """Return a digest of an image's pixels."""
     return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
@@ -113,6 +128,8 @@ class Dataset(Plugin):
     std: ClassVar[tuple[float, ...]]
     """Standard deviation of each channel, after division by ``scale``; pixels are divided by it."""
 
+    official_fingerprint: ClassVar[str | None] = None
+    """Fingerprint of the official files, as ``load`` reads them; None where it is not known here."""
     bundled: ClassVar[bool] = False
     """True if the images come with a package, so that no data folder is read."""
 
@@ -136,6 +153,14 @@ class Dataset(Plugin):
     def present(self, root: Path) -> bool:
         """Tell whether ``load`` finds the data without asking the network."""
         return True
+
+    def doubt(self, root: Path) -> str | None:
+        """Say why ``load`` would call the data something else than the official files, or None; without decoding them.
+
+        Raises:
+            UsageError: They are there and can't be read.
+        """
+        return None
 
     @abstractmethod
     def locate(self, root: Path) -> str:

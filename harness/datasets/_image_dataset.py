@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
@@ -24,7 +25,8 @@ class ImageDataset(Dataset):
     """A data set of ``size`` × ``size`` images. The data folder is searched in this order.
 
     1. ``<name>/{train,test}/<class>/*.{jpg,jpeg,png}``: decoded, never called canonical;
-    2. torchvision's own files (``files``), whose checksums torchvision or ``official`` verifies at every load;
+    2. torchvision's own files (``files``), whose checksums torchvision or ``official`` verifies at every load, and this
+       class again;
     3. neither: torchvision downloads its files to there.
     """
 
@@ -34,6 +36,8 @@ class ImageDataset(Dataset):
     """Names of the classes in official order, label 0 first."""
     files: ClassVar[tuple[str, ...]]
     """Files or folders in the data folder that torchvision reads."""
+    checksums: ClassVar[Mapping[str, str]]
+    """File in the data folder → MD5 of the official one. torchvision has the same, and may be another one."""
     url: ClassVar[str]
     """Address from which torchvision downloads them."""
     to_put: ClassVar[str]
@@ -69,7 +73,28 @@ class ImageDataset(Dataset):
         if has_tree(root / self.name):
             return self._from_tree(root / self.name, notify)
         train, test = self._from_files(root) if self._present(root) else self._from_network(root, notify)
-        return self._images(train, test, "torchvision, checksums verified", canonical=True)
+        if self._find_strange(root) is None:
+            return self._images(train, test, "torchvision, checksums verified", canonical=True)
+        origin = f"torchvision, by checksums that are not those of the canonical {self.title} files"
+        return self._images(train, test, origin, canonical=False)
+
+    def doubt(self, root: Path) -> str | None:
+        """Say that image files are none of the official files, or which of torchvision's files is another."""
+        if has_tree(root / self.name):
+            return f"not the canonical {self.title} files"
+        strange = self._find_strange(root) if self._present(root) else None
+        return None if strange is None else f"{strange} is missing or not that of the canonical {self.title} files"
+
+    def _find_strange(self, root: Path) -> str | None:
+        """Return the first of torchvision's files that is not the official one; None if all are."""
+        for name, checksum in self.checksums.items():
+            try:
+                with (root / name).open("rb") as file:
+                    if hashlib.file_digest(file, "md5").hexdigest() != checksum:
+                        return name
+            except OSError:
+                return name
+        return None
 
     def _present(self, root: Path) -> list[str]:
         return [name for name in self.files if (root / name).exists()]

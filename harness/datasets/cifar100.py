@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -35,6 +36,10 @@ class Cifar100(ImageDataset):
         "tractor", "train", "trout", "tulip", "turtle", "wardrobe", "whale", "willow_tree", "wolf", "woman", "worm",
     )  # fmt: skip
     files: ClassVar[tuple[str, ...]] = ("cifar-100-python",)
+    checksums: ClassVar[Mapping[str, str]] = {
+        "cifar-100-python/train": "16019d7e3df5f24257cddd939b257f8d",
+        "cifar-100-python/test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
+    }
     url: ClassVar[str] = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
     to_put: ClassVar[str] = f"cifar-100-python/, unpacked from {url}"
 

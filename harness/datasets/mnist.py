@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -24,6 +25,12 @@ class Mnist(ImageDataset):
     std: ClassVar[tuple[float, ...]] = (0.3081,)
     labels: ClassVar[tuple[str, ...]] = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
     files: ClassVar[tuple[str, ...]] = ("MNIST",)
+    checksums: ClassVar[Mapping[str, str]] = {
+        "MNIST/raw/train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        "MNIST/raw/train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+        "MNIST/raw/t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+        "MNIST/raw/t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+    }
     url: ClassVar[str] = "https://ossci-datasets.s3.amazonaws.com/mnist/train-images-idx3-ubyte.gz"
     to_put: ClassVar[str] = (
         "MNIST/raw/ with {train,t10k}-{images-idx3,labels-idx1}-ubyte.gz "

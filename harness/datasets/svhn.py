@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -24,6 +25,10 @@ class Svhn(ImageDataset):
     std: ClassVar[tuple[float, ...]] = (0.1980, 0.2010, 0.1970)
     labels: ClassVar[tuple[str, ...]] = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
     files: ClassVar[tuple[str, ...]] = ("train_32x32.mat", "test_32x32.mat")
+    checksums: ClassVar[Mapping[str, str]] = {
+        "train_32x32.mat": "e26dedcc434d2e4c54c9b2d4a06d8373",
+        "test_32x32.mat": "eb5a983be6a315427106f1b164d9cef3",
+    }
     url: ClassVar[str] = "http://ufldl.stanford.edu/housenumbers/train_32x32.mat"
     to_put: ClassVar[str] = "train_32x32.mat and test_32x32.mat from http://ufldl.stanford.edu/housenumbers/"
 

@@ -27,6 +27,8 @@ from harness.ledger.attempt import (
 )
 from harness.ledger.bodies import LookBody
 from harness.ledger.carried import Hindrance, find_hindrances, find_left_out
+from harness.ledger.covered import describe_cover
+from harness.ledger.covered import list_before as list_anchors_before
 from harness.ledger.differing import CodeDifferences, compare_code, keep_meaningful
 from harness.ledger.environment import Environment, describe_environment
 from harness.ledger.event import StoredFixing, read_fixing
@@ -34,6 +36,7 @@ from harness.ledger.events import Event, Ledger
 from harness.ledger.families import Member, list_families
 from harness.ledger.index import Entry, LedgerIndex, StartedRun, name_run, read_start
 from harness.ledger.nearby import is_own_project
+from harness.ledger.pins import find_modules_behind
 from harness.ledger.registration import (
     Comparison,
     Pins,
@@ -85,6 +88,7 @@ __all__ = [
     "close_on_failure",
     "compare",
     "compare_code",
+    "describe_cover",
     "describe_environment",
     "find_attempt",
     "find_deviating",
@@ -93,11 +97,13 @@ __all__ = [
     "find_judged",
     "find_latest",
     "find_left_out",
+    "find_modules_behind",
     "find_registration",
     "find_registration_of",
     "is_own_project",
     "keep_meaningful",
     "list_amendments",
+    "list_anchors_before",
     "list_attempts",
     "list_attempts_with",
     "list_code_deviations",

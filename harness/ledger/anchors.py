@@ -113,6 +113,13 @@ def read_event_bytes(ledger: Ledger, digest: str) -> bytes:
     return (ledger.folder / f"{digest}.json").read_bytes()
 
 
+def check_time(found: Found, body: AnchoredBody) -> Found:
+    """Return what was found of a stamp, unless its event tells another time than the stamp itself."""
+    if body.time is None or found.time is None or body.time == found.time:
+        return found
+    return Found("wrong", f"it is of {found.time}, and its event says {body.time}", found.time)
+
+
 def _checked(
     ledger: Ledger, body: AnchoredBody, known: Container[str], roots: Path | None, allowed_signers: Path | None
 ) -> Found:
@@ -125,8 +132,8 @@ def _checked(
     if hashlib.sha256(data).hexdigest() != body.file:
         return Found("wrong", f"{path.name} is not the file that the ledger names")
     if body.kind == "tsa":
-        return check_stamp(data, body.head, roots)
-    return check_signature(path, read_event_bytes(ledger, body.head), body.by, allowed_signers)
+        return check_time(check_stamp(data, body.head, roots), body)
+    return check_signature(data, read_event_bytes(ledger, body.head), body.by, allowed_signers)
 
 
 def _anchor(ledger: Ledger, head: str, kind: Literal["tsa", "ssh"], data: bytes, by: str) -> Entry[AnchoredBody]:
@@ -134,7 +141,8 @@ def _anchor(ledger: Ledger, head: str, kind: Literal["tsa", "ssh"], data: bytes,
     publish(path, data)
     # A process that was killed before it appended the event left a file here: it stays, and is as good.
     file = hashlib.sha256(path.read_bytes()).hexdigest()
-    body = AnchoredBody(head=head, kind=kind, file=file, by=by)
+    time = check_stamp(path.read_bytes(), head, None).time if kind == "tsa" else None
+    body = AnchoredBody(head=head, kind=kind, file=file, by=by, time=time)
     return Entry(ledger.record(body), body)
 
 

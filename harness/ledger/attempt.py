@@ -23,7 +23,7 @@ from harness.ledger.bodies import (
     VerdictBody,
 )
 from harness.ledger.code import MEANING, Kind
-from harness.ledger.differing import COULD, compare_own_code
+from harness.ledger.differing import COULD, compare_own_code, list_packages
 from harness.ledger.environment import CALCULATING, Environment
 from harness.ledger.events import Ledger
 from harness.ledger.index import StartedRun, read_start
@@ -35,6 +35,10 @@ from harness.system.storage import write_atomic
 PINNED = ("registration", "canonical", "pins", "data", "plan", "seeds", "device")
 """Fields that a resumed attempt must share with its start, to come to the same bits. Of the pins, templates may differ,
 and code that only reports; what judges may not, because the looks of one run are made by one code."""
+
+
+NAMED = ("packages", "plug-ins", "packages behind plug-ins", "other people's packages")
+"""What is compared piece by piece, by name."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,8 @@ def list_resumption_changes(before: RunStartedBody, now: RunStartedBody) -> tupl
     if kinds:
         pairs += _pair_code(before.environment, now.environment, ("numbers", "judgement"))
         pairs.append(("plug-ins", before.pins.plugins, now.pins.plugins))
+        one, other = list_packages(before.pins, now.pins)
+        pairs.append(("packages behind plug-ins", one, other))
     else:
         pairs.insert(PINNED.index("pins"), ("pins", before.pins.model_dump(), now.pins.model_dump()))
     return _name_changes([*pairs, *_pair_packages(before.environment, now.environment)], before, now)
@@ -149,7 +155,24 @@ def list_rerun_changes(before: RunStartedBody, now: ReplicatedBody) -> tuple[str
     pairs: list[tuple[str, Any, Any]] = [("device", before.device, now.device), ("plan", before.plan, now.plan)]
     if _tells_kinds(before.environment, now.environment):
         pairs += _pair_code(before.environment, now.environment, ("numbers", "plugins"))
+    pairs.append(_pair_foreign(before.environment, now.environment))
     return _name_changes([*pairs, *_pair_packages(before.environment, now.environment)], before, now)
+
+
+def list_environment_changes(before: RunStartedBody, now: RunStartedBody) -> tuple[str, ...]:
+    """Name the packages that calculate, or are behind plug-ins, and the judging code that are not the same."""
+    pairs = [*_pair_packages(before.environment, now.environment), _pair_foreign(before.environment, now.environment)]
+    pairs.append(("packages behind plug-ins", *list_packages(before.pins, now.pins)))
+    if _tells_kinds(before.environment, now.environment):
+        pairs += _pair_code(before.environment, now.environment, ("judgement",))
+    return tuple(_describe_change(key, one, other) for key, one, other in pairs if one != other)
+
+
+def _pair_foreign(before: Environment, now: Environment) -> tuple[str, Any, Any]:
+    """Return the other people's packages that both name, with their digests: of others, nobody knows if they matter."""
+    both = before.foreign.keys() & now.foreign.keys()
+    one, other = ({name: env.foreign[name].files for name in both} for env in (before, now))
+    return "other people's packages", one, other
 
 
 def _tells_kinds(before: Environment, now: Environment) -> bool:
@@ -188,7 +211,7 @@ def list_arithmetic_changes(before: Mapping[str, str] | None, now: Mapping[str, 
 
 
 def _describe_change(key: str, old: Any, new: Any) -> str:
-    if key in ("packages", "plug-ins"):
+    if key in NAMED:
         names = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
         if key == "packages":
             names = [f"{name} {old.get(name) or 'none'} → {new.get(name) or 'none'}" for name in names]

@@ -18,7 +18,7 @@
 | `replicated`   | when a run was trained again         | run, expected, agreement, differences, outcome, results,   |
 |                |                                      | plan, environment, device, arithmetic                      |
 | `pilot`        | before a scaled-down, exploratory run | hypothesis, settings                                       |
-| `anchored`     | when a head was stamped or signed    | head, kind, file, by                                       |
+| `anchored`     | when a head was stamped or signed    | head, kind, file, by, time                                 |
 
 ``run`` is the full digest of the run_started event. Integers stay below 2^53 (RFC 8785); larger ones are written as
 text. A new type is one member of ``EventType``, one record here and one line in ``BODIES``; a field added to a type
@@ -43,6 +43,8 @@ RelativePath = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$", max_length=255)
 ]
 """A file below a run folder; it cannot lead out of it."""
+Time = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")]
+"""A time, UTC."""
 RunDigest = NewType("RunDigest", str)
 """The full digest of a run_started event: how events, and nobody else, name a run."""
 RunName = NewType("RunName", str)
@@ -278,6 +280,8 @@ class AnchoredBody(Record):
     """Digest of the anchor file."""
     by: Text
     """The one who vouches: the authority's address, or the public key's fingerprint."""
+    time: Time | None = Field(default=None, exclude_if=lambda value: value is None)
+    """The time that a stamp tells, UTC; None for a signature, and in events from before it was noted."""
 
 
 class PilotBody(Record):

@@ -70,6 +70,7 @@ KINDS: Mapping[str, Kind] = {
     "pipeline/trials": "words",
     "plan": "numbers",
     "plugins": "numbers",
+    "plugins/distributions": "words",
     "records/__init__": "words",
     "records/bands": "judgement",
     "records/base": "numbers",

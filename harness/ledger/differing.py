@@ -91,10 +91,27 @@ def _write_line(kind: Literal["numbers", "judgement"], own: list[str], before: P
         {name: digest for name, digest in pins.plugins.items() if find_plugin_kind(name) == kind}
         for pins in (before, now)
     ]
+    if kind == "numbers":  # a package may hold anything, and what may train counts as that
+        for named, noted in zip(plugins, list_packages(before, now), strict=True):
+            named |= noted
     details = [*(f"harness's own code {text}" for text in own), *_list_changed(plugins[0], plugins[1])]
     if not details:
         return None
     return f"{MEANING[kind]} differs from the registered one ({'; '.join(details)}): {COULD[kind]}"
+
+
+def list_packages(before: Pins, now: Pins) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the packages behind plug-ins, as a deviation names them, with their digests; none if one side noted none.
+
+    Registrations from before packages were noted did not fix them.
+    """
+    if before.packages is None or now.packages is None:
+        return {}, {}
+    one, other = (
+        {f"the package {name}": digest for name, digest in packages.items()}
+        for packages in (before.packages, now.packages)
+    )
+    return one, other
 
 
 def _list_changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pydantic import Field
 
 import harness
-from harness.ledger.code import digest_package
+from harness.ledger.code import Code, digest_package
+from harness.ledger.committed import CommittedCode, read_committed
 from harness.ledger.git import Unanswered, find_repository, git
+from harness.plugins.distributions import Package, describe_packages, list_modules
 from harness.records import Record
 
 PACKAGES = (
@@ -49,6 +52,9 @@ class Environment(Record):
     """Git commit; None where there is none."""
     no_commit: Unanswered | None = Field(default=None, exclude_if=lambda value: value is None)
     """The reason that there is none; None also in events written before this was noted."""
+    of_commit: bool | None = Field(default=None, exclude_if=lambda value: value is None)
+    """True if the commit holds this very code of harness, False if it holds other code of harness; None if it holds
+    none, if there is no commit, or where it was not noted yet."""
     dirty: bool | None
     """True if files differ from the commit: tracked ones, and new ones that are code, YAML or templates; those below
     verdicts/ aside."""
@@ -56,14 +62,20 @@ class Environment(Record):
     """SHA-256 of that difference, as ``git diff --binary`` prints it, and of the new files; None if there is none."""
     packages: dict[str, str]
     """Installed package → version."""
+    foreign: dict[str, Package] = Field(default_factory=dict, exclude_if=lambda value: not value)
+    """Other people's packages, none that harness requires, that were loaded or are behind a plug-in; empty too where it
+    was not noted yet."""
     python: str
     """The interpreter's version."""
     platform: str
     """System and machine, "Linux x86_64"."""
 
 
-def describe_environment(root: Path) -> Environment:
-    """Describe the environment of a run whose project folder is ``root``. Nothing is imported to find out versions."""
+def describe_environment(root: Path, behind: Iterable[str] = ()) -> Environment:
+    """Describe the environment of a run whose project folder is ``root``. Nothing is imported to find out versions.
+
+    ``behind``: other people's modules that the run will use, loaded or not (``pins.find_modules_behind``).
+    """
     where = find_repository(root)
     difference = None if where.commit is None else _difference(root)
     code = digest_package()
@@ -73,12 +85,18 @@ def describe_environment(root: Path) -> Environment:
         code_kinds=code.kinds,
         commit=where.commit,
         no_commit=None if where.state == "answers" else where.state,
+        of_commit=None if where.commit is None else _compare(read_committed(root, where.commit), code),
         dirty=None if difference is None else difference != b"",
         dirty_digest=hashlib.sha256(difference).hexdigest() if difference else None,
         packages={name: found for name in PACKAGES if (found := _version(name)) is not None},
+        foreign=describe_packages({*list_modules(), *behind}),
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",
     )
+
+
+def _compare(held: CommittedCode, code: Code) -> bool | None:
+    return None if held.problem else held.is_that_of(code.digest, code.kinds)
 
 
 def _difference(root: Path) -> bytes | None:

@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints
 
 import harness
 from harness.ledger.code import digest_package
+from harness.plugins.distributions import describe_packages, list_behind
 from harness.plugins.registry import Plugin, digest_source, find_members, normalise_newlines
 from harness.records import Hypothesis, Record
 
@@ -29,6 +30,9 @@ class Pins(Record):
     """Kind of code → digest of its files (``harness.ledger.code``); empty in registrations from before it was noted."""
     plugins: dict[str, Digest]
     """"family/name" → digest of the file that defines it."""
+    packages: dict[str, Digest] | None = None
+    """Package of other people that a plug-in comes from, or that its code imports → digest of all its files; None in
+    registrations from before it was noted."""
     templates: dict[str, Digest]
     """Template's path below the template folder → digest."""
     template_bytes: dict[str, bytes] = Field(default_factory=dict, exclude=True, repr=False)
@@ -45,9 +49,15 @@ def pin_code(hypothesis: Hypothesis, template_folder: Path) -> Pins:
         code=code.digest,
         code_kinds=code.kinds,
         plugins=dict(sorted((name, digest_source(plugin)) for name, plugin in _list_used(hypothesis))),
+        packages={name: package.files for name, package in describe_packages(find_modules_behind(hypothesis)).items()},
         templates={name: hashlib.sha256(data).hexdigest() for name, data in templates.items()},
         template_bytes=templates,
     )
+
+
+def find_modules_behind(hypothesis: Hypothesis) -> tuple[str, ...]:
+    """Return the top-level names of other people's modules that the plug-ins of ``hypothesis`` come from or import."""
+    return list_behind(plugin for _, plugin in _list_used(hypothesis))
 
 
 def _list_used(hypothesis: Hypothesis) -> Iterator[tuple[str, Plugin]]:

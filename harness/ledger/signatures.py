@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from harness.errors import HarnessError, UsageError
 from harness.ledger.evidence import Found
-from harness.system.ssh import keygen
+from harness.system.ssh import keygen, read_signer
 
 NAMESPACE = "harness-ledger-head"
 """So that a signature made for something else does not pass."""
@@ -35,8 +36,17 @@ def make_signature(key: Path, data: bytes) -> bytes:
     return keygen("-Y", "sign", "-f", str(key), "-n", NAMESPACE, data=data, where=OPTION)
 
 
-def check_signature(file: Path, data: bytes, by: str, allowed_signers: Path | None) -> Found:
-    """Check that a file signs ``data`` with the key of fingerprint ``by``, and that ``allowed_signers`` know it."""
+def check_signature(signature: bytes, data: bytes, by: str, allowed_signers: Path | None) -> Found:
+    """Check that a signature is of ``data`` with the key of fingerprint ``by``, which ``allowed_signers`` know."""
+    if read_signer(signature, NAMESPACE) is None:
+        return Found("wrong", "it is no signature of this head in the form that ssh-keygen writes")
+    with TemporaryDirectory(prefix="harness-anchor-") as folder:
+        file = Path(folder, "signature")
+        file.write_bytes(signature)
+        return _ask(file, data, by, allowed_signers)
+
+
+def _ask(file: Path, data: bytes, by: str, allowed_signers: Path | None) -> Found:
     named = ("-n", NAMESPACE, "-s", str(file))
     try:
         # Good "harness-ledger-head" signature with ED25519 key SHA256:…

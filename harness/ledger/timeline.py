@@ -20,6 +20,7 @@ from harness.ledger.bodies import (
     VerdictBody,
     WalkBackBody,
 )
+from harness.ledger.covered import HEAD_DIGITS
 from harness.ledger.differing import WORDS_ONLY, keep_meaningful
 from harness.ledger.event import Event
 from harness.ledger.events import Ledger
@@ -119,7 +120,8 @@ def _describe(event: Event, hypothesis_id: str, classified: Mapping[str, Amendme
             return f"a pilot was run: {', '.join(f'{key} {value}' for key, value in body.settings.items())}", ()
         case AnchoredBody() as body:
             how = "stamped by" if body.kind == "tsa" else "signed with"
-            return f"everything up to {body.head[:12]} was {how} {body.by}", ()
+            when = f" at {body.time}" if body.time else ""
+            return f"everything up to {body.head[:HEAD_DIGITS]} was {how} {body.by}{when}", ()
         case None:
             return event.type, ()  # a type from a later version: it is named, and not passed over
         case body:

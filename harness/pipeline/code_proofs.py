@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from harness import ledger, verdict
 from harness.errors import HarnessError
 from harness.ledger import CodeDifferences, Environment, Ledger, Pins, Registration, StartedRun
 from harness.ledger.bodies import ReplicatedBody, RunFinishedBody, RunStartedBody
 from harness.ledger.code import MEANING
-from harness.ledger.differing import COULD
+from harness.ledger.differing import COULD, list_packages
 from harness.ledger.index import Entered
 from harness.pipeline.reverdict import judge_again
 from harness.pipeline.run_files import read_file, read_registered
@@ -34,7 +34,8 @@ def add_proofs(
     numbers, judgement = differing.numbers, differing.judgement
     if numbers is not None:
         runs = tuple(_find_runs(registration.pins, hypothesis, trail, "numbers"))
-        if shown := _find_same_bits(runs, trail, registration.pins.code_kinds, now):
+        pins = registration.pins
+        if shown := _find_same_bits(runs, trail, _Code(pins.code_kinds, pins.packages or {}), now):
             numbers = f"{numbers}; {shown}"
     if judgement is not None and (shown := _try_judging(registration, hypothesis, trail)):
         judgement = f"{judgement}; {shown}"
@@ -85,33 +86,43 @@ def has_other_judging_code(name: str, trail: Ledger) -> bool:
     started = ledger.find_judged(trail, name)
     before = started.body.pins
     now = ledger.pin_code(read_registered(trail, started).hypothesis, verdict.default_templates())
-    return bool(before.code_kinds) and ledger.compare_code(before, now).judgement is not None
+    if not before.code_kinds:
+        return False
+    one, other = list_packages(before, now)  # any of them may hold a criterion
+    return one != other or ledger.compare_code(before, now).judgement is not None
 
 
 def add_proofs_since_first(lines: tuple[str, ...], hypothesis: str, trail: Ledger, now: Environment) -> tuple[str, ...]:
     """Return what ``ledger.list_code_deviations`` says, with what a run by the first attempt's code shows of it."""
     runs = trail.index().starts(hypothesis)
     first = [run for run in runs if run.body.environment.code == runs[0].body.environment.code]
-    shown = _find_same_bits(first, trail, runs[0].body.environment.code_kinds, now) if lines else None
+    shown = _find_same_bits(first, trail, _read_code(runs[0].body.environment), now) if lines else None
     return tuple(f"{line}; {shown}" if shown and line.startswith(MEANING["numbers"]) else line for line in lines)
 
 
-def _find_same_bits(
-    started: Iterable[StartedRun], trail: Ledger, before: Mapping[str, str], now: Environment
-) -> str | None:
-    """Say what shows that today's code trains to the same bits as that of ``started``, whose kinds are ``before``."""
-    index = trail.index()
+class _Code(NamedTuple):
+    """The code that trains, by digest."""
+
+    kinds: Mapping[str, str]
+    """Kind of harness's own code → digest."""
+    packages: Mapping[str, str]
+    """Other people's package → digest."""
+
+
+def _read_code(environment: Environment) -> _Code:
+    return _Code(environment.code_kinds, {name: package.files for name, package in environment.foreign.items()})
+
+
+def _find_same_bits(started: Iterable[StartedRun], trail: Ledger, before: _Code, now: Environment) -> str | None:
+    """Say what shows that today's code trains to the same bits as that of ``started``, which is ``before``."""
+    index, ours_now = trail.index(), _read_code(now)
     runs = [run.digest for run in started]
-    ours = [
-        run.digest
-        for run in reversed(index.starts())
-        if run.digest not in runs and _trains_as(run.body, now.code_kinds)
-    ]
+    ours = [run.digest for run in reversed(index.starts()) if run.digest not in runs and _trains_as(run.body, ours_now)]
     for rerun in (entry.body for entry in reversed(index.entries(ReplicatedBody))):
         if rerun.agreement != "bits":
             continue
         run, device = ledger.name_run(rerun.run), rerun.device
-        if rerun.run in runs and _trains_as(rerun, now.code_kinds):
+        if rerun.run in runs and _trains_as(rerun, ours_now):
             return f"run {run}, trained again with this code on {device}, came to the same bits"
         if rerun.run in ours and _trains_as(rerun, before):
             return f"run {run}, by this code, trained again with that one on {device}, came to the same bits"
@@ -143,10 +154,13 @@ def _name_run(run: StartedRun) -> str:
     return f"run {run.name}, which the registered code trained on {run.body.device}"
 
 
-def _trains_as(trained: RunStartedBody | ReplicatedBody, kinds: Mapping[str, str]) -> bool:
-    """Tell whether what trained in a run, or trained it again, is code of these kinds' digests."""
-    noted = trained.environment.code_kinds
-    return all(kinds.get(kind) is not None and noted.get(kind) == kinds[kind] for kind in ("numbers", "plugins"))
+def _trains_as(trained: RunStartedBody | ReplicatedBody, code: _Code) -> bool:
+    """Tell whether what trained in a run, or trained it again, is this code, as far as both name it."""
+    noted = _read_code(trained.environment)
+    if any(noted.packages.get(name, digest) != digest for name, digest in code.packages.items()):
+        return False
+    kinds = ("numbers", "plugins")
+    return all(code.kinds.get(kind) is not None and noted.kinds.get(kind) == code.kinds[kind] for kind in kinds)
 
 
 def _read_finished(trail: Entered) -> dict[str, str]:

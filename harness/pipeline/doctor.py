@@ -129,11 +129,16 @@ def _examine_data(root: Path) -> Iterator[Finding]:
         if kind.model_json_schema().get("required", ["name"]) != ["name"]:
             continue  # it has parameters that only a file can give
         try:
-            place = kind(name=name).locate(root)  # type: ignore[attr-defined]
+            dataset = kind(name=name)
+            place, doubt = dataset.locate(root), dataset.doubt(root)  # type: ignore[attr-defined]
         except HarnessError as error:
             yield Finding(f"data: {name}", "note", error.message, error.remedy)
         else:
-            yield Finding(f"data: {name}", "works", place)
+            if doubt is None:
+                yield Finding(f"data: {name}", "works", place)
+            else:
+                remedy = "a run takes them, and its verdict says that they are not the official files"
+                yield Finding(f"data: {name}", "note", f"{place}: {doubt}", remedy)
 
 
 def _examine_git(root: Path) -> Iterator[Finding]:

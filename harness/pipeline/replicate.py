@@ -66,7 +66,8 @@ def replicate_run(name: str, session: Session, *, record: bool = True) -> Replic
     equipment = open_equipment(registered.hypothesis, session)
     _refuse_other_data(run, before, equipment)
     planned = make_plan(equipment.device, registered.hypothesis, registered.seeds, registered.registration)
-    environment = ledger.describe_environment(trail.root.parent.resolve())  # of the project whose trail it is
+    behind = ledger.find_modules_behind(registered.hypothesis)
+    environment = ledger.describe_environment(trail.root.parent.resolve(), behind)  # of the project whose trail it is
     folder = trail.root / run.hypothesis / f"replicating-{run.name}"
     with ledger.lock_hypothesis(trail, run.hypothesis):
         again = _train_again(planned, registered, before, equipment, folder.name, session)

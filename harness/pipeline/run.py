@@ -16,7 +16,7 @@ from pathlib import Path
 from shutil import rmtree
 
 from harness import ledger, spec, verdict
-from harness.ledger import CodeDifferences, OpenAttempt, Pins, Registration
+from harness.ledger import CodeDifferences, Environment, OpenAttempt, Pins, Registration
 from harness.ledger.bodies import RunStartedBody
 from harness.pipeline.claims import append_walk_backs
 from harness.pipeline.code_proofs import add_proofs, add_proofs_since_first, describe_trials, suggest_trials
@@ -69,6 +69,8 @@ def run_hypothesis(file: Path, session: Session) -> Report:
         attempt = ledger.start_or_resume(trail, body, resume=session.settings.resume, say=reporter.say)
         for line in attempt.run.body.deviations:
             reporter.say(describe_deviation(line))
+        if (other := _name_other_commit(attempt.run.body.environment)) is not None:
+            reporter.say(other)
         for line in suggest_trials(registration, attempt.run, trail):
             reporter.say(f"  → {line}")
         registered = read_registered(trail, attempt.run)
@@ -88,6 +90,13 @@ def run_hypothesis(file: Path, session: Session) -> Report:
     return Report(hypothesis, decision, attempt.folder, trail.heads()[0])
 
 
+def _name_other_commit(noted: Environment) -> str | None:
+    """Say that the code which runs is another than the project's clean commit holds; None if there is no such thing."""
+    if noted.of_commit is not False or noted.dirty is not False:
+        return None
+    return f"the code that runs is not that of commit {str(noted.commit)[:12]}, and its verdict will say so"
+
+
 @dataclass(frozen=True)
 class _Start:
     """A run that is about to start."""
@@ -105,7 +114,7 @@ def _describe_start(start: _Start, session: Session) -> RunStartedBody:
     loaded, registration, trail = start.loaded, start.registration, session.trail
     hypothesis, device = loaded.hypothesis, start.equipment.device
     fingerprints = start.equipment.fingerprints
-    environment = ledger.describe_environment(session.project.root)
+    environment = ledger.describe_environment(session.project.root, ledger.find_modules_behind(hypothesis))
     moved = list_changed_claims(registration, loaded, trail)
     differing = add_proofs(start.differing, registration, hypothesis.id, trail, environment)
     since = ledger.list_code_deviations(trail, hypothesis.id, registration.pins.code, environment)
@@ -160,6 +169,7 @@ def _describe_run(finished: _Finished, equipment: Equipment, session: Session) -
         deviations=run.body.deviations,
         words=run.body.words,
         tried=describe_trials(registration.pins, run, trail, hashlib.sha256(finished.results).hexdigest()),
+        anchors=ledger.list_anchors_before(trail.index(), run),
         amendments=list_amended(trail, run.hypothesis, late=False),
         hand_picked_seeds=registration.hand_picked_seeds,
         **describe_circumstances(

@@ -16,6 +16,7 @@ from harness.errors import DeviationRefused, HarnessError, Interrupted, UsageErr
 from harness.ledger import Environment, Ledger, Pins, Registration
 from harness.pipeline.project import Settings, find_surroundings
 from harness.pipeline.session import Session
+from harness.plugins.distributions import Package, describe_packages, list_modules
 from harness.records import (
     PROCESSOR_COHORT,
     DataRecord,
@@ -55,11 +56,13 @@ class Circumstances(TypedDict):
 
     commit: str | None
     no_commit: str | None
+    of_commit: bool | None
     dirty: bool | None
     dirty_digest: str | None
     harness: str
     code: str
     packages: dict[str, str]
+    loaded: dict[str, Package]
     python: str
     platform: str
     device: str
@@ -199,12 +202,13 @@ def open_equipment(hypothesis: Hypothesis, session: Session) -> Equipment:
         with suppress(OSError, EOFError):  # it is said where processes are to start
             start_server()  # before PyTorch is imported here, so that both imports run at a time
     from harness import training
+    from harness.datasets import recognise
 
     device = training.open_device(project.device, settings.compile)
     if "compile" in settings.typed and not device.is_cuda:
         message = f"has no effect on {device.name}: only a card's programs are compiled"
         raise UsageError(message, where="--compile", remedy="leave it out")
-    images = {name: dataset.load(project.data, reporter.say) for name, dataset in sets.items()}
+    images = {name: recognise(dataset, dataset.load(project.data, reporter.say)) for name, dataset in sets.items()}
     reporter.heed()
     return Equipment(device, images)
 
@@ -220,6 +224,19 @@ def collect_data_sets(hypothesis: Hypothesis, settings: Settings) -> dict[str, D
         message = f"has no effect: no folder is read for {', '.join(sorted(sets))}, which comes with a package"
         raise UsageError(message, where="--data", remedy="leave it out")
     return sets
+
+
+def locate_with_doubt(dataset: Dataset, root: Path) -> str:
+    """Say where a data set would be loaded from, and why a verdict would not call it the official files, if so.
+
+    A file that can't be read is named by whoever loads it.
+    """
+    place = dataset.locate(root)
+    try:
+        doubt = dataset.doubt(root)
+    except UsageError as error:
+        doubt = error.message
+    return place if doubt is None else f"{place}; {doubt}"
 
 
 def make_plan(device: Device, hypothesis: Hypothesis, seeds: tuple[int, ...], registration: str = "") -> Plan:
@@ -317,11 +334,14 @@ def describe_circumstances(
     return Circumstances(
         commit=environment.commit,
         no_commit=environment.no_commit,
+        of_commit=environment.of_commit,
         dirty=environment.dirty,
         dirty_digest=environment.dirty_digest,
         harness=environment.harness,
         code=environment.code,
         packages=environment.packages,
+        # What was loaded at the start runs as it was then.
+        loaded=describe_packages({*list_modules(), *result.modules}) | environment.foreign,
         python=environment.python,
         platform=environment.platform,
         device=device.name,

@@ -114,6 +114,6 @@ def join_results(results: list[Result]) -> Result:
         key=lambda replica: (arms.index(replica.arm), replica.seed_index),
     )
     weights = {name: digest for result in results for name, digest in result.weights.items()}
-    return Result(
-        tuple(replicas), dict(sorted(weights.items())), tuple(n for result in results for n in result.cohorts)
-    )
+    sizes = tuple(n for result in results for n in result.cohorts)
+    modules = tuple(sorted({name for result in results for name in result.modules}))
+    return Result(tuple(replicas), dict(sorted(weights.items())), sizes, modules)

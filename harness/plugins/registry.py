@@ -47,9 +47,14 @@ def find_members(family: str) -> dict[str, type[Plugin]]:
     for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
         if not module.name.startswith("_"):
             _add(found, family, module.name, _find_plugin(f"harness.{family}.{module.name}"))
-    for point in sorted(_find_installed().select(group=f"harness.{family}"), key=lambda p: p.name):
+    for point in sorted(find_entry_points(family), key=lambda p: p.name):
         _add(found, family, point.name, _load(family, point))
     return found
+
+
+def find_entry_points(family: str) -> tuple[EntryPoint, ...]:
+    """Return the entry points by which other packages add plug-ins to a family."""
+    return tuple(_find_installed().select(group=f"harness.{family}"))
 
 
 @cache

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from harness.plugins.distributions import Package
 from harness.plugins.fields import Unit
 from harness.records.base import Record
 
@@ -26,6 +27,19 @@ class DataRecord(Record):
     """Size of the training split."""
     test: Annotated[int, Unit("images")]
     """Size of the test split."""
+
+
+class Anchor(Record):
+    """Evidence from outside that a registration existed before a run was started."""
+
+    head: str
+    """Digest of the event that it is over; it covers this event and all before it."""
+    kind: Literal["tsa", "ssh"]
+    """tsa: an RFC 3161 time stamp; ssh: a signature."""
+    by: str
+    """The authority's address, or the key's fingerprint."""
+    time: str | None = None
+    """The time that the stamp tells, UTC; None for a signature, which tells none."""
 
 
 class Attempt(Record):
@@ -61,6 +75,9 @@ class Provenance(Record):
     no_commit: str | None = Field(default=None, exclude_if=lambda value: value is None)
     """Reason why there is no commit ("no git", "no repository", …). None also in verdicts from before it was recorded.
     """
+    of_commit: bool | None = Field(default=None, exclude_if=lambda value: value is None)
+    """True if that commit holds this very code of harness, False if it holds other code of harness; None if it holds
+    none, and in verdicts from before it was recorded."""
     dirty: bool | None
     """True if tracked files outside the run folders differed from the commit."""
     dirty_digest: str | None
@@ -71,6 +88,9 @@ class Provenance(Record):
     """SHA-256 over this package's Python files; empty in verdicts from before it was recorded."""
     packages: dict[str, str]
     """Package → version."""
+    loaded: dict[str, Package] | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Other people's packages, none that harness requires, that were loaded when the run had been trained and judged,
+    or are behind a plug-in; None in verdicts from before it was recorded."""
     python: str
     """Version of the Python interpreter."""
     platform: str
@@ -106,5 +126,8 @@ class Provenance(Record):
     each."""
     undrawn: tuple[str, ...] = ()
     """Figures that could not be drawn when the verdict was written, as names of files below the run's folder."""
+    anchors: tuple[Anchor, ...] | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Anchors that cover the registration and were entered before the run was started; None in verdicts from before
+    they were recorded."""
     amendments: tuple[str, ...] = ()
     """Amendments before this run that are not deviations, one sentence each."""

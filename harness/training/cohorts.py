@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import torch
 
 from harness.errors import Interrupted
+from harness.plugins.distributions import list_modules
 from harness.records import Cohort
 from harness.training.checkpoint import CheckpointWriter, WorkFolder
 from harness.training.device import use_one_thread
@@ -109,7 +110,7 @@ def _train_cohort(cohort: Cohort, run: Run, work: WorkFolder) -> None:
                 writer.finish()
                 raise build_interruption(f"after epoch {epoch + 1} of {setup.epochs}")
         writer.finish()
-    work.save_result(cohort, finish(program, log, run.folder / "weights"))
+    work.save_result(cohort, finish(program, log, run.folder / "weights") | {"modules": list_modules()})
     if run.stop():
         raise build_interruption("after a cohort")
 

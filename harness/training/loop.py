@@ -57,7 +57,9 @@ def _train(plan: Plan, run: Run) -> Result:
     weights = {name: digest for result in results for name, digest in result["weights"].items()}
     arms = list(dict.fromkeys(replica.arm for cohort in plan.cohorts for replica in cohort.replicas))
     replicas.sort(key=lambda result: (arms.index(result.arm), result.seed_index))
-    return Result(tuple(replicas), dict(sorted(weights.items())), tuple(len(cohort.replicas) for cohort in cohorts))
+    modules = {name for result in results for name in result.get("modules", ())}  # not noted by older versions
+    sizes = tuple(len(cohort.replicas) for cohort in cohorts)
+    return Result(tuple(replicas), dict(sorted(weights.items())), sizes, tuple(sorted(modules)))
 
 
 def train_all(plan: Plan, waiting: list[Cohort], run: Run, work: WorkFolder) -> list[Cohort]:

@@ -45,6 +45,8 @@ class Result:
     """File below the weights folder → SHA-256."""
     cohorts: tuple[int, ...]
     """Number of replicas of each cohort, as trained."""
+    modules: tuple[str, ...] = ()
+    """Top-level names of other people's modules that were loaded where a cohort was trained, sorted."""
 
 
 @dataclass(frozen=True)

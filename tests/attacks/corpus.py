@@ -377,6 +377,13 @@ def look_that_the_file_does_not_ask_for(trail: Trail) -> None:
     trail.append("look", {"run": run, "seeds": 2, "outcome": None, "p": 0.2, "results": results})
 
 
+@attack("attempts-disagree")
+def trained_again_to_other_results(trail: Trail) -> None:
+    """By its events the same training; test_attacks_agreement.py judges it and makes its page, too."""
+    again = trail.append("run_started", trail.find("run_started", "second")[1]["body"])
+    trail.append("run_finished", {"run": again, "results": "0" * 64})
+
+
 @attack("judged-twice")
 def judged_in_two_ways(trail: Trail) -> None:
     _, event = trail.find("verdict", "second")
@@ -441,6 +448,16 @@ def forged_page(**fields: Any) -> Callable[[Trail], None]:
     return lambda trail: forged_file(trail, "env.json", change)
 
 
+@attack("data-not-official")
+def altered_data_called_official(trail: Trail) -> None:
+    forged_file(trail, "results.json", lambda value: value["data"]["digits"].update(fingerprint="ab" * 32))
+
+
+@attack("data-by-word")
+def data_that_nobody_knows_called_official(trail: Trail) -> None:
+    forged_file(trail, "results.json", lambda value: value.update(data={"mnist": value["data"]["digits"]}))
+
+
 MADE_UP = {"run": "0" * 12, "status": "failed", "started": "2026-01-01T00:00:00Z", "outcome": None, "reason": "x"}
 for name, fields in {
     "tried": {"tried": ["the same numbers: results.json is, to the byte, that of run 123456789abc"]},
@@ -450,6 +467,9 @@ for name, fields in {
     "packages": {"packages": {"torch": "99"}},
     "harness": {"harness": "99"},
     "code": {"code": "0" * 64},
+    "of_commit": {"of_commit": True},
+    "loaded": {"loaded": {}},
+    "anchors": {"anchors": [{"head": "0" * 64, "kind": "tsa", "by": "https://example.org", "time": None}]},
     "arithmetic": {"arithmetic": {"MKL_CBWR": "AVX2"}},
     "started": {"started": "2020-01-01T00:00:00Z"},
     "registered_time": {"registered_time": "2020-01-01T00:00:00Z"},

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,13 @@ import pytest
 from harness import ledger
 from harness.ledger.audit import AuditReport, Kept
 from harness.pipeline.audit import AuditRequest, audit_trail
+from harness.pipeline.project import Settings
+from harness.pipeline.register import register_hypothesis
+from harness.pipeline.session import Session
+from harness.system.ssh import BEGIN, END
 from tests.attacks.corpus import without
 from tests.attacks.trails import Trail, sha, sorts
+from tests.e2e.projects import run_file
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen")
 
@@ -64,3 +71,70 @@ def test_a_forged_signature_and_one_by_another_key_are_found(project: Path, key:
     found = audited(tmp_path / "spoiled")
     assert "anchor-invalid" in sorts(found) and found.exit_code == 3
     assert status(found) == "FAIL"
+
+
+def told(report: AuditReport, code: str) -> list[str]:
+    return [finding.what for finding in report.findings if finding.code == code]
+
+
+def test_a_late_anchor_says_how_late_it_is(project: Path, key: Path, tmp_path: Path) -> None:
+    """Anchored after the verdicts, the registrations are as good as anchored before them to whoever reads PASS."""
+    trail = ledger.Ledger(project / "verdicts")
+    (anchored,) = ledger.sign(trail, key)
+    text = (project / "hypotheses/second.yaml").read_text().replace("id: second", "id: third")
+    (project / "hypotheses/third.yaml").write_text(text)
+    register_hypothesis(project / "hypotheses/third.yaml", Session.open(project / "hypotheses", Settings(device="cpu")))
+    signers = tmp_path / "signers"
+    signers.write_text(f"ada@example.org {key.with_suffix('.pub').read_text()}")
+    (what,) = told(audited(project, allowed_signers=signers), "anchored")
+    assert f"a signature by {anchored.body.by} over head {anchored.body.head}, entered 20" in what
+    covered = f"it covers {len(trail.events()) - 2} events: first (registered, 2 attempts, 1 verdict), "
+    assert covered + "second (registered, 1 attempt, 1 verdict)" in what
+    assert what.endswith("; and not what came later, the registration of third")
+    (what,) = told(
+        audited(project), "anchor-not-verified"
+    )  # nobody vouches for it, and yet it says what it would cover
+    assert covered in what and anchored.body.head in what
+
+
+def test_a_page_names_the_anchors_that_cover_its_registration(project: Path, key: Path) -> None:
+    """Whoever reads "registered at" on a page can't see on whose word."""
+    (before,) = project.glob("verdicts/second/*/verdict.md")
+    assert "rests on the author's word" in before.read_text()
+    (anchored,) = ledger.sign(ledger.Ledger(project / "verdicts"), key)
+    report = run_file(project / "hypotheses/second.yaml")
+    page = (report.folder / "verdict.md").read_text()
+    assert f"signature with {anchored.body.by}, over head `{anchored.body.head[:32]}`, which covers the regis" in page
+    assert "page-otherwise" not in sorts(audited(project))
+
+
+def older_version(blob: bytes) -> bytes:
+    return blob.replace(b"SSHSIG" + (1).to_bytes(4, "big"), b"SSHSIG" + (0).to_bytes(4, "big"), 1)
+
+
+def used_reserve(blob: bytes) -> bytes:
+    """Words in the field after the namespace, which nobody signs."""
+    namespace = len(b"harness-ledger-head").to_bytes(4, "big") + b"harness-ledger-head"
+    words = b"and also of anything else"
+    return blob.replace(namespace + bytes(4), namespace + len(words).to_bytes(4, "big") + words, 1)
+
+
+@pytest.mark.parametrize("change", [older_version, used_reserve])
+def test_a_signature_in_another_form_is_found_though_ssh_keygen_takes_it(
+    project: Path, key: Path, tmp_path: Path, change: Callable[[bytes], bytes]
+) -> None:
+    """Whoever may write one signature in many ways can give what was signed once another file, and another digest."""
+    (anchored,) = ledger.sign(ledger.Ledger(project / "verdicts"), key)
+    signers = tmp_path / "signers"
+    signers.write_text(f"ada@example.org {key.with_suffix('.pub').read_text()}")
+    assert status(audited(project, allowed_signers=signers)) == "PASS"
+    spoiled = Trail.read(project / "verdicts")
+    name = f"ledger/anchors/{anchored.body.head}.sig"
+    blob = base64.b64decode(spoiled.files[name].removeprefix(BEGIN).removesuffix(END))
+    assert change(blob) != blob
+    spoiled.files[name] = BEGIN + base64.encodebytes(change(blob)) + END
+    spoiled.rebuild(without(anchored.digest))
+    spoiled.append("anchored", anchored.body.model_dump() | {"file": sha(spoiled.files[name])})
+    spoiled.write(tmp_path / "spoiled" / "verdicts")
+    found = audited(tmp_path / "spoiled", allowed_signers=signers)
+    assert "anchor-invalid" in sorts(found) and found.exit_code == 3

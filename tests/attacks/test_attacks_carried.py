@@ -19,7 +19,10 @@ from harness.pipeline.audit import AuditRequest, audit_trail
 from tests.attacks.repositories import commit, git, plain_git
 from tests.attacks.trails import sorts
 
-FINE = {"amended", "stray", "replicated", "nothing-kept", "not-asked", "not-rerun", "uncommitted", "weights-absent"}
+FINE = {
+    "amended", "stray", "replicated", "nothing-kept", "not-asked", "not-rerun", "code-not-compared",
+    "uncommitted", "weights-absent",
+}  # fmt: skip
 FINE |= {"other-version", "not-searched"}
 
 __all__ = ["plain_git"]  # a fixture for every test here

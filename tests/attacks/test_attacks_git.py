@@ -15,7 +15,10 @@ from tests.attacks.repositories import commit, git, plain_git
 from tests.attacks.sweeps import promised
 from tests.attacks.trails import Trail, sorts
 
-FINE = {"amended", "stray", "replicated", "nothing-kept", "not-asked", "not-rerun", "uncommitted", "events-elsewhere"}
+FINE = {
+    "amended", "stray", "replicated", "nothing-kept", "not-asked", "not-rerun", "code-not-compared",
+    "uncommitted", "events-elsewhere",
+}  # fmt: skip
 FINE |= {"weights-absent"}
 
 __all__ = ["plain_git"]  # a fixture for every test here

@@ -164,6 +164,7 @@ def test_the_command_says_what_it_wants(tmp_path: Path) -> None:
     for options, said in (
         (("--format", "xml"), "unknown format"),
         (("--known-head", "abc"), "not the head of a ledger"),
+        (("--known-head", "0123456789ab"), "give at least 32 of its 64 digits"),  # 48 bits can be searched for
         (("--known-head", "../../../etc/passwd"), "not the head of a ledger"),
     ):
         ran = audit(tmp_path / "verdicts", *options)

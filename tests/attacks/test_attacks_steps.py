@@ -74,6 +74,7 @@ def test_without_a_part_of_a_step_an_attack_is_missed(
 
 
 ELSEWHERE = {
+    "commits.py",  # test_attacks_commits.py
     "history.py",  # test_attacks_git.py
     "looks.py",  # test_attacks_looks.py
     "steps.py",  # a defect of a step
@@ -84,7 +85,7 @@ SHOWN_ELSEWHERE = (
     "AuditFinding('line-ends'",  # needs git, or a disk: test_attacks_carried.py
     "AuditFinding('left-out'",
     "str(other.place)",  # needs another trail: test_e2e_second.py
-    "an anchor by",  # takes keys: test_attacks_anchors.py
+    "AuditFinding(code, what, where)",  # of anchors, takes keys: test_attacks_anchors.py
     "AuditFinding(code, what, where, expected, got)",  # of ``_problem``, whose callers are looked at
 )
 

@@ -340,10 +340,12 @@ def test_a_head_is_signed_on_the_command_line(copy: Project, tmp_path: Path) -> 
     assert "either --tsa or --sign" in done(copy, "anchor", code=2)
     trail = Ledger(copy.root / "verdicts")
     (head,) = trail.heads()
-    assert f"{head}: signed with SHA256:" in done(copy, "anchor", "--sign", str(key))
+    said = done(copy, "anchor", "--sign", str(key))
+    assert f"{head}: signed with SHA256:" in said and "; a signature tells no time\n" in said
+    assert "    it covers 4 events: tiny (registered, 1 attempt, 1 verdict)\n" in said
     (check,) = verify_anchors(trail)
     assert (check.head, check.status) == (head, "unchecked")
-    assert f"everything up to {head[:12]} was signed with" in done(copy, "show", "tiny", "--history")
+    assert f"everything up to {head[:32]} was signed with" in done(copy, "show", "tiny", "--history")
 
 
 def test_an_amendment_in_another_branch_is_not_before_a_run(moment: Project, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import AmendedBody, RunStartedBody
 from harness.ledger.code import MEANING, combine_digests
+from harness.ledger.differing import list_packages
 from harness.ledger.index import Fixing, StartedRun
 from harness.ledger.pins import Pins
 from harness.ledger.registration import compare_forms, compare_meanings
@@ -17,7 +18,7 @@ from harness.wording import format_count
 
 
 class Change(NamedTuple):
-    """A plug-in, template, data set or kind of code that differs from what was fixed before."""
+    """A plug-in, package, template, data set or kind of code that differs from what was fixed before."""
 
     name: str
     """The name by which a deviation must name it."""
@@ -105,11 +106,15 @@ def _find_other_seeds(known: Fixing, body: AmendedBody, runs: Sequence[StartedRu
 
 
 def list_changes(fixed: Fixing, body: AmendedBody | RunStartedBody) -> Iterator[Change]:
-    """Yield the plug-ins, templates, code and data that differ from those fixed before."""
+    """Yield the plug-ins, packages, templates, code and data that differ from those fixed before."""
     before, now = fixed.pins, body.pins
     for name in sorted({*before.plugins, *now.plugins}):
         if before.plugins.get(name) != now.plugins.get(name):
             yield Change(name, before.plugins.get(name, "none"), now.plugins.get(name, "none"))
+    one, other = list_packages(before, now)
+    for name in sorted({*one, *other}):
+        if one.get(name) != other.get(name):
+            yield Change(name, one.get(name, "none"), other.get(name, "none"))
     for name in sorted({*before.templates, *now.templates}):
         if before.templates.get(name) != now.templates.get(name):
             yield Change(name, before.templates.get(name, "none"), now.templates.get(name, "none"), words=True)

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.ledger.anchors import ENDINGS
+from harness.ledger.anchors import ENDINGS, check_time
 from harness.ledger.audit.evidence import ANCHORS, EVENTS, Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import AnchoredBody
+from harness.ledger.covered import HEAD_DIGITS, describe_cover
 from harness.ledger.evidence import Found
+from harness.ledger.index import Entry
 from harness.ledger.signatures import check_signature
 from harness.ledger.stamps import check_stamp
 
 PROMISE = "the ledger still contains what was kept elsewhere: a noted head, a time stamp, a signature"
-SHORTEST_HEAD = 12  # digits
+SHORTEST_HEAD = HEAD_DIGITS
+"""Digits of a kept head: of fewer, somebody could make another ledger that begins as it does."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,9 @@ def check(evidence: Evidence, kept: Kept) -> Iterator[AuditFinding]:
             yield AuditFinding("anchor-of-nothing", what, evidence.files.shown(path), head, "not in the ledger")
     verified = 0
     for anchor in evidence.index.entries(AnchoredBody):
-        finding = _check_anchor(evidence, anchor.body, kept)
-        verified += finding is None
-        if finding is not None:
-            yield finding
+        finding = _check_anchor(evidence, anchor, kept)
+        verified += finding.code == "anchored"
+        yield finding
     kinds = {anchor.body.kind for anchor in evidence.index.entries(AnchoredBody)}
     if kept.roots is not None and "tsa" not in kinds:
         yield AuditFinding("trust-unused", "--roots has no effect: this trail has no time stamp", root)
@@ -65,9 +67,10 @@ def check(evidence: Evidence, kept: Kept) -> Iterator[AuditFinding]:
         yield AuditFinding("nothing-kept", what, root)
 
 
-def _check_anchor(evidence: Evidence, body: AnchoredBody, kept: Kept) -> AuditFinding | None:
-    """Say what is wrong with an anchor; None if it was verified."""
-    files, path = evidence.files, f"{ANCHORS}{body.head}{ENDINGS[body.kind]}"
+def _check_anchor(evidence: Evidence, anchor: Entry[AnchoredBody], kept: Kept) -> AuditFinding:
+    """Say what an anchor covers, and from when, if it was verified; else what is wrong with it."""
+    body, files = anchor.body, evidence.files
+    path = f"{ANCHORS}{body.head}{ENDINGS[body.kind]}"
     where = files.shown(path)
     if path not in files.paths:
         return AuditFinding("anchor-missing", "an anchor that an event names is missing", where, body.file, "no file")
@@ -76,15 +79,25 @@ def _check_anchor(evidence: Evidence, body: AnchoredBody, kept: Kept) -> AuditFi
         if (got := files.digest(path)) != body.file:
             return AuditFinding("anchor-bytes", "an anchor is not the one that its event names", where, body.file, got)
         if body.kind == "tsa":
-            found = check_stamp(data, body.head, kept.roots)
+            found = check_time(check_stamp(data, body.head, kept.roots), body)
         else:
             event = files.read(f"{EVENTS}{body.head}.json")
-            found = check_signature(Path(where), event, body.by, kept.allowed_signers)
+            found = check_signature(data, event, body.by, kept.allowed_signers)
     except (OSError, KeyError):
         found = Found("unchecked", "it cannot be read, or its event cannot")
     except HarnessError as error:
         found = Found("unchecked", error.message)
-    if found.status == "verified":
-        return None
-    code = "anchor-invalid" if found.status == "wrong" else "anchor-not-verified"
-    return AuditFinding(code, f"an anchor by {body.by}: {found.problem}", where)
+    code = {"verified": "anchored", "wrong": "anchor-invalid", "unchecked": "anchor-not-verified"}[found.status]
+    what = _name(body, found.time, anchor.claimed_time)
+    if found.problem is not None:
+        what = f"{what}: {found.problem}"
+    if found.status != "wrong":
+        what = f"{what}: {describe_cover(evidence.index, body.head)}"
+    return AuditFinding(code, what, where)
+
+
+def _name(body: AnchoredBody, time: str | None, claimed: str) -> str:
+    """Name an anchor with its time: the authority's, or for a signature what its event's writer claimed."""
+    if body.kind == "tsa":
+        return f"a time stamp by {body.by} over head {body.head}, of {time or 'a time that was not read'}"
+    return f"a signature by {body.by} over head {body.head}, entered {claimed} by the writer's own clock"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 
-from harness.ledger.audit import amended, looks, pages
+from harness.ledger.audit import agreement, amended, commits, looks, pages
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.audit.similar import find_near_duplicates
@@ -32,6 +32,8 @@ def check(
     for hypothesis in evidence.index.hypotheses:
         yield from _check_registrations(evidence, hypothesis)
         yield from amended.check(evidence, hypothesis)
+        yield from agreement.check(evidence, hypothesis)
+        yield from commits.check(evidence, hypothesis)
         for run in evidence.index.starts(hypothesis):
             yield from _check_start(evidence, run, same_meaning)
             yield from _check_end(evidence, run)

@@ -18,6 +18,7 @@ from harness.ledger.audit.files import LARGEST_EVENT, TrailFiles
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import AnchoredBody, PilotBody
 from harness.ledger.carried import Hindrance
+from harness.ledger.committed import CommittedCode
 from harness.ledger.event import Event, parse_event
 from harness.ledger.events import in_order
 from harness.ledger.index import LedgerIndex, StartedRun, name_run
@@ -54,6 +55,8 @@ class Evidence:
         """Findings of step 1 about events."""
         self.index = LedgerIndex(in_order(dict(self._events())))
         """The events that are what they say, with their bodies."""
+        self.committed: dict[str, CommittedCode] = {}
+        """Commit → its code, of those that were looked up."""
         self._outlines: dict[str, Outline] = {}
         self._pages: dict[str, Provenance] = {}
         for run, verdict in self.index.judged():

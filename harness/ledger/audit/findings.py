@@ -69,6 +69,14 @@ CODES: dict[str, Code] = {
     "meaning-changed": Code(3, "tampered", "run what was registered, or amend it with a reason first"),
     "deviation-unnamed": Code(3, "tampered", "run it again with a harness that names what differs"),
     "run-open": Code(3, "open", "resume it: harness run; or close it with a reason: harness close"),
+    "attempts-disagree": Code(
+        3, "differs", "train it again and see which of them comes out: harness replicate RUN; doubt the other"
+    ),
+    "attempts-differ": Code(3, "note", "what else was not the same may be why: harness replicate RUN"),
+    "code-not-of-commit": Code(
+        3, "differs", "ask whoever ran it for the code, or train it again: harness replicate RUN"
+    ),
+    "code-not-compared": Code(3, "note", "audit in a clone whose history holds the commit; or harness replicate RUN"),
     "looks": Code(3, "tampered", "harness reverdict says which look the results are of"),
     "run-unjudged": Code(3, "open", "give the harness run command again: it judges what is there"),
     "closed-twice": Code(3, "open", "look at both events; the first in ledger order counts"),
@@ -104,6 +112,8 @@ CODES: dict[str, Code] = {
     "results-incomplete": Code(5, "tampered", "run it again: every arm is trained at every seed"),
     "look-results": Code(5, "tampered", "harness reverdict says which look the results are of"),
     "results-data": Code(5, "tampered", "run it again with the registered data"),
+    "data-not-official": Code(5, "tampered", "read the data's row on that page as if it said: not the official files"),
+    "data-by-word": Code(5, "note", "load the data with your own files: harness plan, then harness replicate RUN"),
     "hand-picked": Code(5, "note", "let a new registration count its seeds: they are then derived, not chosen"),
     # 6: recomputation
     "text-differs": Code(6, "tampered", "no remedy: the registered text never meant this"),
@@ -125,6 +135,7 @@ CODES: dict[str, Code] = {
     "anchor-invalid": Code(7, "tampered", "believe it only from whoever made it"),
     "anchor-missing": Code(7, "missing", RESTORE),
     "no-anchor": Code(7, "missing", "anchor a head: harness anchor"),
+    "anchored": Code(7, "note", "what came later is not covered: harness anchor covers the head of then"),
     "anchor-not-verified": Code(7, "note", "name whom you trust: --roots CERTIFICATES, --allowed-signers FILE"),
     "trust-unused": Code(7, "note", "leave the option out, or anchor a head: harness anchor"),
     "nothing-kept": Code(7, "unchecked", "keep the head that run, register and audit print: --known-head HEAD"),

@@ -10,6 +10,7 @@ from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import RegisteredBody, VerdictBody
 from harness.ledger.code import MEANING
+from harness.ledger.covered import list_before
 from harness.ledger.index import Entered, Entry, LedgerIndex, StartedRun
 from harness.ledger.pins import Pins
 from harness.ledger.runs import list_attempts
@@ -17,7 +18,18 @@ from harness.records import Provenance
 
 DescribeTrials = Callable[[Pins, StartedRun, Entered, str], tuple[str, ...]]
 """Says what a run with this results.json shows of its deviations in code; only a stage that knows them all can tell."""
-ENVIRONMENT = ("commit", "no_commit", "dirty", "dirty_digest", "harness", "code", "packages", "python", "platform")
+ENVIRONMENT = (
+    "commit",
+    "no_commit",
+    "of_commit",
+    "dirty",
+    "dirty_digest",
+    "harness",
+    "code",
+    "packages",
+    "python",
+    "platform",
+)
 
 
 def check(
@@ -107,6 +119,10 @@ def _compare(evidence: Evidence, run: StartedRun, page: Provenance) -> Iterator[
         del owed["code"]  # it was noted in events first
     if start.arithmetic is not None:
         owed["arithmetic"] = start.arithmetic
+    if page.loaded is not None:
+        owed["loaded"] = page.loaded | start.environment.foreign  # and whatever was loaded later, which no event tells
+    if page.anchors is not None:
+        owed["anchors"] = list_before(evidence.index, run)
     registered = evidence.index.entry(start.registration)
     if registered is not None and isinstance(registered.body, RegisteredBody):
         owed["registered_time"] = registered.claimed_time

@@ -12,7 +12,8 @@ from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import RegisteredBody, RunStartedBody, VerdictBody
 from harness.ledger.index import StartedRun
 from harness.ledger.registration import derive_seeds
-from harness.records import Measurements
+from harness.plugins.registry import find_members
+from harness.records import DataRecord, Measurements
 from harness.wording import format_count
 
 PROMISE = "its seeds follow from its first registration, and its results are of these seeds, arms and data"
@@ -91,6 +92,20 @@ def _check_results(evidence: Evidence, run: StartedRun, verdict: VerdictBody) ->
         if start.data.get(name, record.fingerprint) != record.fingerprint:
             what = f"the results are of other data of {name} than the run was started with"
             yield AuditFinding("results-data", what, where, start.data[name], record.fingerprint, hypothesis)
+        yield from _check_official(name, record, where, hypothesis)
+
+
+def _check_official(name: str, record: DataRecord, where: str, hypothesis: str) -> Iterator[AuditFinding]:
+    """Check data that results call official: by the known fingerprint, or it is said that there is none here."""
+    known = getattr(find_members("datasets").get(name), "official_fingerprint", None)
+    if not record.canonical or record.fingerprint == known:
+        return
+    if known is not None:
+        what = f"the results call data of {name} the official files that are not, by their fingerprint"
+        yield AuditFinding("data-not-official", what, where, known, record.fingerprint, hypothesis)
+        return
+    what = f"that the data of {name}, {record.fingerprint}, are the official files is told by whoever ran it alone"
+    yield AuditFinding("data-by-word", what, where, hypothesis=hypothesis)
 
 
 def _find_arms(evidence: Evidence, start: RunStartedBody, measured: Measurements) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -32,9 +32,11 @@ RNG = np.random.default_rng(2)
 NOWHERE = "http://nothing.invalid/data"  # .invalid has no addresses, RFC 2606
 
 
-def small(plugin, url=NOWHERE):
-    fields = {"train_count": 20, "test_count": 10, "url": url}
-    annotations = {"train_count": ClassVar[int], "test_count": ClassVar[int], "url": ClassVar[str]}
+def small(plugin, url=NOWHERE, files: Path | None = None):
+    """A smaller data set; ``files``: the folder of those that harness is to take for the official ones."""
+    known = plugin.checksums if files is None else {name: md5((files / name).read_bytes()) for name in plugin.checksums}
+    fields = {"train_count": 20, "test_count": 10, "url": url, "checksums": known}
+    annotations = dict.fromkeys(fields, ClassVar[Any])
     kind = type(
         f"Small{plugin.__name__}", (plugin,), {**fields, "__annotations__": annotations, "__module__": __name__}
     )
@@ -121,14 +123,23 @@ def make(folder: Path, plugin, monkeypatch):
 @pytest.mark.parametrize("plugin", [Cifar10, Cifar100, Mnist, FashionMnist, Svhn])
 def test_files_are_read(plugin, tmp_path, monkeypatch):
     images, labels = make(tmp_path, plugin, monkeypatch)
-    dataset = small(plugin)
-    assert dataset.locate(tmp_path).startswith(f"torchvision files under {tmp_path} (")
+    dataset = small(plugin, files=tmp_path)
+    assert dataset.locate(tmp_path).startswith(f"torchvision files under {tmp_path} (") and not dataset.doubt(tmp_path)
     loaded = dataset.load(tmp_path, lambda text: pytest.fail(text))
     assert (loaded.train_images == images).all() and loaded.train_images.dtype == np.uint8
     assert (loaded.train_labels == labels).all() and loaded.train_labels.dtype == np.int64
     assert len(loaded.test_images) == 10
     assert loaded.canonical and loaded.origin == "torchvision, checksums verified"
     assert loaded.classes == plugin.labels
+
+
+@pytest.mark.parametrize("plugin", [Cifar10, Cifar100, Mnist, FashionMnist, Svhn])
+def test_a_torchvision_that_takes_other_files_makes_them_no_official_ones(plugin, tmp_path, monkeypatch):
+    """Its table of checksums was altered with the files."""
+    make(tmp_path, plugin, monkeypatch)
+    loaded = small(plugin).load(tmp_path, print)
+    assert not loaded.canonical and "checksums that are not those of the canonical" in loaded.origin
+    assert f"not that of the canonical {plugin.title} files" in small(plugin).doubt(tmp_path)
 
 
 @pytest.mark.parametrize("plugin", [Cifar10, Cifar100, Mnist, FashionMnist, Svhn])
@@ -248,16 +259,16 @@ def archive(tmp_path, monkeypatch):
     return served, served / "cifar-10-python.tar.gz", images
 
 
-def from_server(handler, monkeypatch):
+def from_server(handler, monkeypatch, files: Path | None = None):
     server = Server(handler)
     url = f"{server.url}/cifar-10-python.tar.gz"
     monkeypatch.setattr(import_torchvision().datasets.CIFAR10, "url", url)
-    return server, small(Cifar10, url)
+    return server, small(Cifar10, url, files)
 
 
 def test_download(archive, tmp_path, monkeypatch, capfd):
     served, _, images = archive
-    server, dataset = from_server(partial(Quiet, directory=served), monkeypatch)
+    server, dataset = from_server(partial(Quiet, directory=served), monkeypatch, tmp_path / "made")
     root, told = tmp_path / "data", []
     loaded = dataset.load(root, told.append)
     server.shutdown()
@@ -275,7 +286,7 @@ def test_two_downloads_that_end_together(complete, archive, tmp_path, monkeypatc
     Were they not whole, that would be said, and not the other download's arrays used under their name.
     """
     served, _, images = archive
-    _, dataset = from_server(partial(Quiet, directory=served), monkeypatch)
+    _, dataset = from_server(partial(Quiet, directory=served), monkeypatch, tmp_path / "made")
     root = tmp_path / "data"
     rename = Path.rename
 

@@ -108,7 +108,7 @@ def test_a_head_is_stamped_and_the_stamp_verifies(begun, served, authority, tmp_
     assert event.body.head == head and event.body.by == url and begun.heads() == (event.digest,)
     (check,) = verify_anchors(begun, roots=authority / "root.pem")
     assert (check.status, check.problem, check.head) == ("verified", None, head)
-    assert check.time is not None and check.time.startswith("20")
+    assert check.time is not None and check.time.startswith("20") and event.body.time == check.time
     (unrooted,) = verify_anchors(begun)
     assert unrooted.status == "unchecked" and "no roots" in unrooted.problem
     # The same with nothing but OpenSSL, as the module says:
@@ -120,6 +120,17 @@ def test_a_head_is_stamped_and_the_stamp_verifies(begun, served, authority, tmp_
     assert foreign.status == "wrong" and "does not verify" in foreign.problem
     with pytest.raises(UsageError, match="no PEM certificates"):
         verify_anchors(begun, roots=tmp_path / "nothing.pem")
+
+
+@openssl
+def test_a_stamp_of_another_time_than_its_event_tells_is_wrong(begun, served, authority):
+    (event,) = stamp(begun, served())
+    (begun.folder / f"{event.digest}.json").unlink()
+    begun.append("anchored", {**event.body.model_dump(), "time": "2020-01-01T00:00:00Z"})
+    (check,) = verify_anchors(begun, roots=authority / "root.pem")
+    assert (
+        check.status == "wrong" and check.problem == f"it is of {check.time}, and its event says 2020-01-01T00:00:00Z"
+    )
 
 
 @openssl

@@ -62,6 +62,7 @@ def test_a_registration_holds_the_files_the_meaning_and_the_code(ledger, make, t
                 "rules/dfa",
             )
         },
+        "packages": {},  # no plug-in of another package is used
         "templates": {"verdict.md.j2": hashlib.sha256(template).hexdigest()},
     }
     assert ledger.read_object(event.body["raw"]) == RAW

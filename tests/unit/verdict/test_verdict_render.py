@@ -302,7 +302,7 @@ def test_warnings_for_the_reader() -> None:
     assert (
         "deviated from its registration" in head
         and "hand-picked" in head
-        and "not the official files of digits" in head
+        and "not known to be the official files of digits" in head
     )
     assert "- The bands were amended after a run." in rest
     assert "5 seeds, **hand-picked**" in rest and "**NON-CANONICAL" in rest and "**with uncommitted changes**" in rest
@@ -352,7 +352,8 @@ def test_the_page_says_of_time_and_attempts_what_the_ledger_holds(decided: dict[
 
 def test_where_it_comes_from_and_how_to_check(decided: dict[str, bytes]) -> None:
     text = page(decided)
-    assert f"| Code | project commit `{'ef' * 20}`, unchanged; harness 0.1.0, code SHA-256 `9f9f9f9f9f9f` |" in text
+    code = "harness 0.1.0, code SHA-256 `9f9f9f9f9f9f`, of which that commit holds none"
+    assert f"| Code | project commit `{'ef' * 20}`, unchanged; {code} |" in text
     assert "    harness run hypotheses/mode2-direction.yaml  # the training again" in text
     assert "The criterion `t` assumes: seeds are independent" in text and "Its source: Student 1908" in text
     assert "30 files were written to `weights/` in the run's folder on the machine that ran it" in text

@@ -31,6 +31,7 @@ KINDS: Mapping[str, Kind] = {
     "datasets": "numbers",
     "domain": "judgement",
     "domain/form_differences": "words",
+    "domain/templates": "words",
     "errors": "words",
     "inference": "judgement",
     "ledger": "words",

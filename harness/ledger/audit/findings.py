@@ -109,6 +109,7 @@ CODES: dict[str, Code] = {
     "text-differs": Code(6, "tampered", "no remedy: the registered text never meant this"),
     "outcome-differs": Code(6, "differs", "believe the recomputed outcome, and ask whoever entered the other"),
     "page-differs": Code(6, "differs", "compare with harness reverdict"),
+    "template-unknown": Code(6, "missing", "believe the ledger's outcome, not that page: harness claims, harness list"),
     "not-recomputed": Code(6, "differs", "judge it with the version of harness that its env.json names"),
     "replication-differs": Code(6, "differs", "believe its results, not what it says of them: harness replicate RUN"),
     "walk-back-differs": Code(6, "differs", "believe the registered implications: harness claims"),

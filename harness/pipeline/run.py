@@ -82,7 +82,8 @@ def run_hypothesis(file: Path, session: Session) -> Report:
         reporter.heed()
         ledger.refuse_judged(trail, attempt)  # before its files are written over
         save_files(attempt.folder, files)
-        ledger.record_verdict(trail, attempt, decision.outcome, files | {"results.json": results})
+        files |= {"results.json": results}
+        ledger.record_verdict(trail, attempt, decision.outcome, files, provenance.attempts)
         rmtree(attempt.folder / "work", ignore_errors=True)
         append_walk_backs(trail)
     return Report(hypothesis, decision, attempt.folder, trail.heads()[0])

@@ -470,6 +470,44 @@ for field, told in {"outcome": "worse", "started": "2020-01-01T00:00:00Z", "reas
     )
 
 
+@attack("page-unreadable")
+def page_with_a_field_that_no_form_has(trail: Trail) -> None:
+    """Nothing of it was compared with the events then."""
+    forged_file(trail, "env.json", lambda value: value.update(reviewed="by everybody"))
+
+
+@attack("page-otherwise")
+def page_with_an_end_before_its_start(trail: Trail) -> None:
+    forged_file(trail, "env.json", lambda value: value.update(finished="2020-01-01T00:00:00Z"))
+
+
+@attack("page-otherwise")
+def page_with_an_end_that_is_no_time(trail: Trail) -> None:
+    forged_file(trail, "env.json", lambda value: value.update(finished="yesterday"))
+
+
+@attack("page-otherwise")
+def page_that_counts_an_attempt_twice(trail: Trail) -> None:
+    forged_file(trail, "env.json", lambda value: value.update(attempts=[*value["attempts"], value["attempts"][-1]]))
+
+
+@attack("attempts-hidden")
+def attempt_beside_the_run_left_out_of_the_page(trail: Trail) -> None:
+    """While the run trained, another branch tried as well, and failed; it was merged before the verdict."""
+    run, _ = judged(trail, "second")
+    (started,) = [event for digest, event in trail.events() if digest == run]
+    beside = trail.append("run_started", started["body"] | {"command": "elsewhere"}, started["parents"])
+    failed = trail.append("run_failed", {"run": beside, "reason": "It came out badly."}, [beside])
+    verdict, _ = trail.find("verdict", "second")
+
+    def merged(digest: str, event: dict[str, Any]) -> dict[str, Any]:
+        if digest == verdict:
+            event["parents"] = [*event["parents"], failed]
+        return event
+
+    trail.rebuild(merged)
+
+
 @attack("amendment-attempts")
 def amendment_that_saw_nothing(trail: Trail) -> None:
     amended, event = trail.find("amended")

@@ -77,6 +77,7 @@ CODES: dict[str, Code] = {
     "attempts-hidden": Code(3, "tampered", "read the attempts here, not on that page"),
     "deviations-hidden": Code(3, "tampered", "read the deviations in the run_started event, not on that page"),
     "page-otherwise": Code(3, "tampered", "believe the events, not that page"),
+    "page-unreadable": Code(3, "missing", "update harness if a later one wrote it; until then, believe the events"),
     "amendment-attempts": Code(3, "tampered", "read the attempts here, not in that amendment"),
     "amendment-untold": Code(3, "tampered", "believe the forms, not its differences: runs under it may deviate unsaid"),
     "amendment-seeds": Code(3, "tampered", "no remedy: a new question under a new id has fresh seeds"),

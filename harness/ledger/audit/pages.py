@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Any
 
 from harness.ledger.amendments import list_amendments
@@ -17,6 +19,8 @@ from harness.records import Provenance
 
 DescribeTrials = Callable[[Pins, StartedRun, Entered, str], tuple[str, ...]]
 """Says what a run with this results.json shows of its deviations in code; only a stage that knows them all can tell."""
+SLACK = timedelta(days=1)
+"""How far the clocks of one run may be set back or forth between its events."""
 ENVIRONMENT = ("commit", "no_commit", "dirty", "dirty_digest", "harness", "code", "packages", "python", "platform")
 
 
@@ -26,10 +30,15 @@ def check(
     """Find what the page of a verdict leaves out, or tells otherwise than the events do."""
     page = evidence.page(run, verdict.body.files.get("env.json"))
     if page is None:
-        return  # step 4 says what is wrong with the file
+        yield from _check_readable(evidence, run, verdict)
+        return
     start, where = run.body, evidence.at(verdict.digest)
     yield from _check_attempts(evidence, run, verdict, page)
     yield from _check_deviations(run, page, where)
+    if not _is_between(run.claimed_time, page.finished, verdict.claimed_time):
+        what = "the verdict's page tells of an end that is not between its start and its verdict"
+        span = f"{run.claimed_time} to {verdict.claimed_time}"
+        yield AuditFinding("page-otherwise", what, where, span, page.finished, start.hypothesis)
     for name, owed, got in _compare(evidence, run, page):
         what = f"the verdict's page tells another {name} than the events"
         yield AuditFinding("page-otherwise", what, where, str(owed), str(got), start.hypothesis)
@@ -47,6 +56,16 @@ def check(
             yield AuditFinding("page-otherwise", what, where, expected, got, start.hypothesis)
 
 
+def _check_readable(evidence: Evidence, run: StartedRun, verdict: Entry[VerdictBody]) -> Iterator[AuditFinding]:
+    """Find an env.json that is what the verdict names and can't be read; step 4 says what else is wrong with it."""
+    path = f"{run.folder}/env.json"
+    named = verdict.body.files.get("env.json")
+    with suppress(OSError):
+        if path in evidence.files.paths and evidence.files.digest(path) == named:
+            what = "what the verdict's page tells of its run is in no form that this version reads"
+            yield AuditFinding("page-unreadable", what, evidence.files.shown(path), hypothesis=run.hypothesis)
+
+
 def _check_attempts(
     evidence: Evidence, run: StartedRun, verdict: Entry[VerdictBody], page: Provenance
 ) -> Iterator[AuditFinding]:
@@ -56,9 +75,13 @@ def _check_attempts(
         {attempt.run: attempt for attempt in list_attempts(evidence.index.past(hypothesis, event), hypothesis)}
         for event in (run.digest, verdict.digest)
     )
-    if hidden := {*before, str(run.name)} - {attempt.run for attempt in page.attempts}:
+    told = [attempt.run for attempt in page.attempts]
+    if hidden := {*by_now, str(run.name)} - {*told}:
         what = f"the verdict's page leaves out {len(hidden)} of the attempts before it"
         yield AuditFinding("attempts-hidden", what, where, min(hidden), "not listed", hypothesis)
+    if twice := [name for name in told if told.count(name) > 1]:
+        what = "the verdict's page tells of an attempt more than once"
+        yield AuditFinding("page-otherwise", what, where, "once", twice[0], hypothesis)
     for attempt in page.attempts:
         if attempt.run not in by_now:
             what = f"the verdict's page tells of attempt {attempt.run}, which no event before the verdict began"
@@ -74,6 +97,15 @@ def _check_attempts(
                 name = "end" if field == "status" else field
                 what = f"the verdict's page tells another {name} of attempt {attempt.run}"
                 yield AuditFinding("attempts-hidden", what, where, str(owed[0]), str(got), hypothesis)
+
+
+def _is_between(start: str, moment: str, end: str) -> bool:
+    """Tell whether a moment lies between two others, or outside by less than a clock may have been set meanwhile."""
+    try:
+        first, told, last = (datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z") for text in (start, moment, end))
+    except ValueError:
+        return False
+    return first - SLACK <= told <= last + SLACK
 
 
 def _check_deviations(run: StartedRun, page: Provenance, where: str) -> Iterator[AuditFinding]:

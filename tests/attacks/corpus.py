@@ -575,6 +575,47 @@ def asked_again_under_another_id(trail: Trail) -> None:
     trail.append("registered", body | new)
 
 
+def asked_again(trail: Trail, change: Callable[[dict[str, Any]], None]) -> None:
+    """Register the second question once more under another id, changed."""
+    body = trail.find("registered", "second")[1]["body"]
+    form = json.loads(trail.kept(body["canonical"])) | {"id": "third", "title": "Another question"}
+    change(form)
+    trail.append("registered", body | {"hypothesis": "third", "canonical": trail.keep(rfc8785.dumps(form))})
+
+
+@attack("near-duplicate")
+def asked_again_under_other_names_and_the_other_way_round(trail: Trail) -> None:
+    def rename(form: dict[str, Any]) -> None:
+        form["arms"] = {"whole": form["arms"]["bp"] | {"label": "Whole"}, "rest": form["arms"]["frozen"]}
+        estimand = form["estimands"].pop("margin")
+        form["estimands"]["gap"] = estimand | {"contrast": ["rest", "whole"]}
+        decision = form["decisions"].pop("margin")
+        form["decisions"]["gap"] = decision | {
+            "estimand": "gap",
+            "bands": {"yes": "(-inf, -90)", "no": "[-90, inf)"},
+        }
+        form["prediction"]["outcome"] = "yes"
+        names = {"better": "yes", "worse": "no"}
+        form["implications"] = {names.get(name, name): told for name, told in form["implications"].items()}
+
+    asked_again(trail, rename)
+
+
+@attack("near-duplicate")
+def asked_again_with_every_number_a_little_apart(trail: Trail) -> None:
+    def nudge(form: dict[str, Any]) -> None:
+        for setup in (form["setup"], *(arm["setup"] for arm in form["arms"].values())):
+            setup["optimizer"] |= {
+                key: value * 0.99 for key, value in setup["optimizer"].items() if type(value) is float
+            }
+            setup["batch_size"] -= 2
+        form["decisions"]["margin"]["criterion"]["alpha"] = 0.049
+        form["decisions"]["margin"]["bands"] = {"worse": "(-inf, 91]", "better": "(91, inf)"}
+        form["seeds"]["count"] = 4
+
+    asked_again(trail, nudge)
+
+
 # Step 4: files -------------------------------------------------------------------------------------------------------
 
 

@@ -47,6 +47,7 @@ from harness.ledger.registration import (
     write_canonical,
 )
 from harness.ledger.runs import (
+    describe_state,
     find_attempt,
     find_deviating,
     find_judged,
@@ -86,6 +87,7 @@ __all__ = [
     "compare",
     "compare_code",
     "describe_environment",
+    "describe_state",
     "find_attempt",
     "find_deviating",
     "find_hindrances",

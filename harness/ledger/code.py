@@ -68,6 +68,7 @@ KINDS: Mapping[str, Kind] = {
     "pipeline/sequential": "numbers",
     "pipeline/session": "words",
     "pipeline/show": "words",
+    "pipeline/siblings": "words",
     "pipeline/trials": "words",
     "plan": "numbers",
     "plugins": "numbers",

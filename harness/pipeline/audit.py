@@ -20,6 +20,7 @@ from harness.pipeline.project import Settings, find_around
 from harness.pipeline.roots import find_root
 from harness.pipeline.run_files import read_registered
 from harness.pipeline.session import Session
+from harness.pipeline.siblings import Siblings
 
 RECOMPUTED = "its outcome, statistics and page follow again from its registered text and results"
 RERUN = "a run trained again here agrees within the registered tolerance"
@@ -117,7 +118,7 @@ def list_steps(hypotheses: Path, asked: AuditRequest) -> Sequence[Step]:
         if asked.rerun is not None:
             yield from _rerun(evidence, asked.rerun, again)
 
-    own = list_ledger_steps(has_same_meaning, _describe_trials, asked.kept)
+    own = list_ledger_steps(has_same_meaning, _describe_trials, _find_siblings, asked.kept)
     more = (
         Step(6, RECOMPUTED, recomputation, "verdict"),
         Step(8, RERUN, rerun, "verdict"),
@@ -129,6 +130,10 @@ def _describe_trials(pins: Pins, run: StartedRun, trail: Entered, results: str) 
     from harness.pipeline.code_proofs import describe_trials  # here, because it judges, and most trails don't need it
 
     return describe_trials(pins, run, trail, results)
+
+
+def _find_siblings(evidence: Evidence) -> Siblings:
+    return Siblings(evidence.index, evidence.object)
 
 
 def _find_unknown_templates(evidence: Evidence) -> Iterator[AuditFinding]:

@@ -38,6 +38,7 @@ from harness.pipeline.run_steps import (
 )
 from harness.pipeline.sequential import Trained, train_and_judge
 from harness.pipeline.session import Report, Session
+from harness.pipeline.siblings import list_siblings_now
 from harness.records import Decision, Plan, Provenance
 
 
@@ -163,6 +164,7 @@ def _describe_run(finished: _Finished, equipment: Equipment, session: Session) -
         tried=describe_trials(registration.pins, run, trail, hashlib.sha256(finished.results).hexdigest()),
         amendments=list_amended(trail, run.hypothesis, late=False),
         hand_picked_seeds=registration.hand_picked_seeds,
+        siblings=list_siblings_now(trail, run.hypothesis),
         **describe_circumstances(
             run.body.environment,
             equipment,

@@ -32,7 +32,7 @@ def fill(name: str, context: Mapping[str, Any], templates: Path | Mapping[str, b
     from jinja2 import TemplateError
 
     try:
-        text = _environment(_read_texts(templates), before).get_template(name).render(context)
+        text = _environment(_texts(templates), before).get_template(name).render(context)
     except (TemplateError, TypeError) as error:
         raise HarnessError(
             f"the template cannot be filled: {type(error).__name__}: {error}",
@@ -43,7 +43,7 @@ def fill(name: str, context: Mapping[str, Any], templates: Path | Mapping[str, b
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
-def _read_texts(templates: Path | Mapping[str, bytes]) -> Templates:
+def _texts(templates: Path | Mapping[str, bytes]) -> Templates:
     if isinstance(templates, Path):
         return tuple(read_texts(templates).items())
     return tuple((name, unify_line_ends(data)) for name, data in templates.items())
@@ -56,7 +56,7 @@ def _environment(templates: Templates, before: bool) -> Environment:
 
     from harness.verdict.compiled import TemplateBytecodeCache
 
-    packaged = templates == _read_texts(default_templates())
+    packaged = templates == _texts(default_templates())
     # Sandboxed, because an audit renders templates that somebody else registered.
     environment = ImmutableSandboxedEnvironment(
         loader=DictLoader(dict(templates)),

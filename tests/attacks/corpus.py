@@ -508,6 +508,35 @@ def attempt_beside_the_run_left_out_of_the_page(trail: Trail) -> None:
     trail.rebuild(merged)
 
 
+@attack("siblings-hidden")
+def sibling_left_out_of_the_page(trail: Trail) -> None:
+    """The first hypothesis is about the same claim, and was run twice."""
+    forged_file(trail, "env.json", lambda value: value.update(siblings=[]), "second")
+
+
+@attack("siblings-hidden")
+def sibling_told_to_have_been_run_once(trail: Trail) -> None:
+    forged_file(trail, "env.json", lambda value: value["siblings"][0].update(attempts=9), "second")
+
+
+@attack("siblings-hidden")
+def sibling_told_to_be_about_something_else(trail: Trail) -> None:
+    forged_file(trail, "env.json", lambda value: value["siblings"][0].update(claims=["another"]), "second")
+
+
+@attack("page-otherwise")
+def sibling_made_up(trail: Trail) -> None:
+    def add(value: Any) -> None:
+        value["siblings"].append(value["siblings"][0] | {"hypothesis": "third"})
+
+    forged_file(trail, "env.json", add, "second")
+
+
+@attack("siblings-untold")
+def page_that_pretends_to_be_of_an_earlier_form(trail: Trail) -> None:
+    forged_file(trail, "env.json", lambda value: value.pop("siblings"), "second")
+
+
 @attack("amendment-attempts")
 def amendment_that_saw_nothing(trail: Trail) -> None:
     amended, event = trail.find("amended")

@@ -125,3 +125,15 @@ def test_a_file_beside_the_page_that_harness_never_writes_does_not_come_out_agai
     report = audited_on_disk(trail, tmp_path / "verdicts")
     assert [f.where.rsplit("/", 1)[1] for f in report.findings if f.code == "page-differs"] == ["summary.md"]
     assert step(report, 6) == "FAIL"
+
+
+def test_a_page_lists_what_else_was_registered_on_its_claims(good_project: Path) -> None:
+    """The first hypothesis was run twice, and one attempt aborted; the second one's page says what became of it."""
+    (page,) = (good_project / "verdicts" / "second").glob("*/verdict.md")
+    (told,) = json.loads(page.with_name("env.json").read_text())["siblings"]
+    assert told["hypothesis"] == "first" and told["claims"] == ["it-helps"]
+    assert (told["attempts"], told["became"], told["outcome"], told["asks"]) == (2, "judged", "better", None)
+    rows = [line for line in page.read_text().splitlines() if line.startswith("| first | it-helps | another |")]
+    assert len(rows) == 1 and rows[0].endswith("| 2 | better |")
+    (first,) = (good_project / "verdicts" / "first").glob("[0-9a-f]*/verdict.md")
+    assert "held no other hypothesis that could move one of the same claims" in first.read_text()

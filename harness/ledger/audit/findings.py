@@ -77,6 +77,8 @@ CODES: dict[str, Code] = {
     "attempts-hidden": Code(3, "tampered", "read the attempts here, not on that page"),
     "deviations-hidden": Code(3, "tampered", "read the deviations in the run_started event, not on that page"),
     "page-otherwise": Code(3, "tampered", "believe the events, not that page"),
+    "siblings-hidden": Code(3, "tampered", "read of them with harness claims and harness list, not on that page"),
+    "siblings-untold": Code(3, "note", "see what became of them: harness claims, harness list"),
     "page-unreadable": Code(3, "missing", "update harness if a later one wrote it; until then, believe the events"),
     "amendment-attempts": Code(3, "tampered", "read the attempts here, not in that amendment"),
     "amendment-untold": Code(3, "tampered", "believe the forms, not its differences: runs under it may deviate unsaid"),

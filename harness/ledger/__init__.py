@@ -47,6 +47,7 @@ from harness.ledger.registration import (
     write_canonical,
 )
 from harness.ledger.runs import (
+    State,
     describe_state,
     find_attempt,
     find_deviating,
@@ -78,6 +79,7 @@ __all__ = [
     "Pins",
     "Registration",
     "StartedRun",
+    "State",
     "StoredFixing",
     "Surroundings",
     "Version",

@@ -18,7 +18,7 @@ from harness.domain.near_copies import Copy, Described, compare, describe, sketc
 from harness.errors import HarnessError
 from harness.ledger import Ledger
 from harness.ledger.index import Entry, Fixing, LedgerIndex
-from harness.records import Hypothesis, Sibling
+from harness.records import Claim, Hypothesis, Sibling
 
 Read = Callable[[str], bytes | None]
 """Reads an object by its digest; None if it is not there as it was written."""
@@ -70,6 +70,10 @@ class Siblings:
         keys = {key for claims in moved for pair in claims.items() for key in pair}
         return frozenset().union(*(self._on_claim.get(key, ()) for key in keys)) - {hypothesis}
 
+    def list_on(self, name: str, claim: Claim) -> frozenset[str]:
+        """Return the hypotheses that could move a claim, by its name or by its statement."""
+        return frozenset().union(*(self._on_claim.get(key, ()) for key in (name, normalise(claim.statement))))
+
     @cached_property
     def _on_claim(self) -> dict[str, set[str]]:
         """Return claim, by id and by statement → the hypotheses that could move it."""
@@ -112,7 +116,12 @@ class Siblings:
 
 
 def list_siblings_now(trail: Ledger, hypothesis: str) -> tuple[Sibling, ...]:
-    """Return the siblings of a hypothesis that a ledger holds. What is wrong with one's files stops nothing here."""
+    """Return the siblings of a hypothesis that a ledger holds."""
+    return read_siblings(trail).list_at(hypothesis)
+
+
+def read_siblings(trail: Ledger) -> Siblings:
+    """Return the siblings of a ledger's hypotheses. What is wrong with one's files stops nothing here."""
 
     def read(digest: str) -> bytes | None:
         try:
@@ -120,7 +129,7 @@ def list_siblings_now(trail: Ledger, hypothesis: str) -> tuple[Sibling, ...]:
         except (HarnessError, OSError):
             return None
 
-    return Siblings(trail.index(), read).list_at(hypothesis)
+    return Siblings(trail.index(), read)
 
 
 def read_version(canonical: bytes | None, claims: bytes | None) -> Version:

@@ -12,6 +12,7 @@ from harness import inference, verdict
 from harness.ledger import Ledger
 from harness.ledger.audit import AuditReport
 from harness.pipeline.audit import AuditRequest, audit_trail
+from harness.pipeline.claims import read_claims
 from harness.pipeline.judge import render_verdict
 from harness.pipeline.reverdict import judge_again
 from harness.pipeline.run_files import read_registered
@@ -137,3 +138,17 @@ def test_a_page_lists_what_else_was_registered_on_its_claims(good_project: Path)
     assert len(rows) == 1 and rows[0].endswith("| 2 | better |")
     (first,) = (good_project / "verdicts" / "first").glob("[0-9a-f]*/verdict.md")
     assert "held no other hypothesis that could move one of the same claims" in first.read_text()
+
+
+def test_the_claims_count_who_asked_and_never_ran(good_trail: Trail, good_project: Path, tmp_path: Path) -> None:
+    """The same claim under another name, by a hypothesis that was registered and not run."""
+    trail = good_trail.copy()
+    body = trail.find("registered", "second")[1]["body"]
+    text = trail.kept(body["canonical"]).replace(b'"it-helps"', b'"it-surely-helps"')
+    claims = trail.kept(body["claims"]).replace(b"it-helps:", b"it-surely-helps:")
+    other = {"hypothesis": "third", "canonical": trail.keep(text), "claims": trail.keep(claims)}
+    trail.append("registered", body | other)
+    trail.write(tmp_path / "verdicts")
+    table = read_claims(good_project / "hypotheses" / "claims.yaml", Ledger(tmp_path / "verdicts"))
+    told = [str(one) for one in table.asked["it-helps"]]
+    assert told == ["first (better, 2 attempts)", "second (worse, 1 attempt)", "third (never run)"]

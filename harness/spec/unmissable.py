@@ -19,6 +19,9 @@ ROOM = 0.05
 def check_unmissable(draft: Draft) -> Iterator[Problem]:
     """Yield warnings for a prediction or a claim that every result would confirm, nearly all of them at least."""
     yield from _check_same_arms(draft)
+    combine = draft.combine
+    if combine is not None and combine.rule != "table" and combine.outcome == combine.otherwise:
+        return  # an error, which is told
     if (
         draft.prediction is None
         or draft.outcomes is None

@@ -16,15 +16,21 @@ VERDICT_COLOUR = "#dbe7f5"
 WIDTH = 44  # characters per line of a label
 
 
-def draw_mermaid(claims: Claims, standings: Mapping[str, ClaimStanding], moves: Sequence[Move]) -> str:
+def draw_mermaid(
+    claims: Claims,
+    standings: Mapping[str, ClaimStanding],
+    moves: Sequence[Move],
+    asked: Mapping[str, str] | None = None,
+) -> str:
     """Return a Markdown block that GitHub and others draw.
 
-    ``claims`` come from ``find_known_claims``, ``standings`` cover all of them, and ``moves`` are in ledger order.
+    ``claims`` come from ``find_known_claims``, ``standings`` cover all of them, ``moves`` are in ledger order,
+    and ``asked`` says in words how often each claim was asked.
     """
     lines = ["```mermaid", "flowchart BT"]
     nodes = {name: f"c{number}" for number, name in enumerate(claims.claims)}
     for name, node in nodes.items():
-        label = _write_label(name, claims, standings, _escape_mermaid, "<br/>")
+        label = _write_label(name, claims, standings, _escape_mermaid, "<br/>", asked)
         lines.append(f'    {node}["{label}"]:::{standings[name].status.replace(" ", "_")}')
     for name, node in nodes.items():
         lines += [f"    {node} -->|stands on| {nodes[below]}" for below in claims.claims[name].stands_on]
@@ -36,12 +42,17 @@ def draw_mermaid(claims: Claims, standings: Mapping[str, ClaimStanding], moves: 
     return "\n".join(lines) + "\n"
 
 
-def draw_dot(claims: Claims, standings: Mapping[str, ClaimStanding], moves: Sequence[Move]) -> str:
+def draw_dot(
+    claims: Claims,
+    standings: Mapping[str, ClaimStanding],
+    moves: Sequence[Move],
+    asked: Mapping[str, str] | None = None,
+) -> str:
     """Return the same graph for Graphviz."""
     lines = ["digraph claims {", "    rankdir=BT;", '    node [shape=box, style=filled, fontname="sans-serif"];']
     nodes = {name: f"c{number}" for number, name in enumerate(claims.claims)}
     for name, node in nodes.items():
-        label = _write_label(name, claims, standings, _escape_dot, "\\n")
+        label = _write_label(name, claims, standings, _escape_dot, "\\n", asked)
         lines.append(f'    {node} [label="{label}", fillcolor="{COLOURS[standings[name].status]}"];')
     for name, node in nodes.items():
         lines += [f'    {node} -> {nodes[below]} [label="stands on"];' for below in claims.claims[name].stands_on]
@@ -53,11 +64,17 @@ def draw_dot(claims: Claims, standings: Mapping[str, ClaimStanding], moves: Sequ
 
 
 def _write_label(
-    name: str, claims: Claims, standings: Mapping[str, ClaimStanding], plain: Callable[[str], str], line_end: str
+    name: str,
+    claims: Claims,
+    standings: Mapping[str, ClaimStanding],
+    plain: Callable[[str], str],
+    line_end: str,
+    asked: Mapping[str, str] | None,
 ) -> str:
-    """Return the name and standing, then the wrapped statement."""
+    """Return the name and standing, then the wrapped statement and how often it was asked."""
     statement = textwrap.wrap(" ".join(claims.claims[name].statement.split()), WIDTH)
-    return line_end.join(plain(line) for line in (f"{name}: {standings[name].status}", *statement))
+    counted = [asked[name]] if asked and name in asked else []
+    return line_end.join(plain(line) for line in (f"{name}: {standings[name].status}", *statement, *counted))
 
 
 def _list_verdicts(moves: Sequence[Move]) -> list[tuple[tuple[str, str], list[tuple[str, str]]]]:

@@ -11,6 +11,7 @@ import typer
 from harness.cli.app import app
 from harness.cli.common import VerdictsOption, escape, find_hypotheses_here, open_trail_here, open_trail_of, out, verb
 from harness.errors import UsageError
+from harness.wording import format_count
 
 if TYPE_CHECKING:
     from harness.pipeline.claims import Prospect, Table
@@ -55,13 +56,22 @@ def claims(
     if form == "json":
         print(json.dumps(_make_plain(table, seen), indent=1, ensure_ascii=False))
     elif form == "mermaid":
-        print(drawing.draw_mermaid(table.claims, table.standings, table.moves), end="")
+        print(drawing.draw_mermaid(table.claims, table.standings, table.moves, _count(table)), end="")
     elif form == "dot":
-        print(drawing.draw_dot(table.claims, table.standings, table.moves), end="")
+        print(drawing.draw_dot(table.claims, table.standings, table.moves, _count(table)), end="")
     elif seen is None:
         _print_table(table)
     else:
         _print_prospect(seen)
+
+
+def _count(table: Table) -> dict[str, str]:
+    """Count who asked each claim, and how many of them have an answer."""
+    counts = {}
+    for name, asked in ((name, asked) for name, asked in table.asked.items() if asked):
+        judged = sum(one.state.outcome is not None for one in asked)
+        counts[name] = f"asked {format_count(len(asked), 'time')}, {judged} judged"
+    return counts
 
 
 def _parse_pair(text: str) -> tuple[str, str]:
@@ -84,6 +94,8 @@ def _print_table(table: Table) -> None:
         lines += [f"stands on {', '.join(claim.stands_on)}"] if claim.stands_on else []
         lines += [f"walked back below it: {', '.join(now.ground)}"] if now.ground else []
         lines += [f"{now.status} because of {_describe_cause(table, verdict)}" for verdict in now.because]
+        if asked := table.asked.get(name, ()):
+            lines += [f"asked {format_count(len(asked), 'time')}: {', '.join(map(str, asked))}"]
         lines += [table.notes[name]] if name in table.notes else []
         shown.add_row(name, f"[{STYLES[now.status]}]{now.status}[/]", escape("\n".join(lines)))
     out.print(shown)
@@ -112,6 +124,7 @@ def _make_plain(table: Table, seen: Prospect | None) -> dict[str, object]:
                 "stands_on": claim.stands_on,
                 **table.standings[name].model_dump(mode="json"),
                 "note": table.notes.get(name),
+                "asked": [{"hypothesis": one.hypothesis, **one.state._asdict()} for one in table.asked.get(name, ())],
             }
             for name, claim in table.claims.claims.items()
         },

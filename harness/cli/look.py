@@ -197,6 +197,7 @@ def show(
         plain = {
             "hypothesis": page.hypothesis,
             "run": page.run,
+            "outcome": page.outcome,
             "file": str(show_path(page.path)),
             "banners": page.banners,
             "verdict": page.verdict,

@@ -56,6 +56,8 @@ def reverdict(
     if again.differing:
         err.print(f"differs from what is stored: {', '.join(again.differing)}", markup=False)
         raise typer.Exit(4)
+    if again.unknown:
+        err.print(f"the page says what its author lets it say: {again.unknown}", markup=False)
     if again.rounded:
         err.print(f"the same but for last digits: {', '.join(again.rounded)}", markup=False)
     if code_proofs.has_other_judging_code(name, trail):

@@ -50,6 +50,8 @@ from harness.ledger.registration import (
     write_canonical,
 )
 from harness.ledger.runs import (
+    State,
+    describe_state,
     find_attempt,
     find_deviating,
     find_judged,
@@ -80,6 +82,7 @@ __all__ = [
     "Pins",
     "Registration",
     "StartedRun",
+    "State",
     "StoredFixing",
     "Surroundings",
     "Version",
@@ -90,6 +93,7 @@ __all__ = [
     "compare_code",
     "describe_cover",
     "describe_environment",
+    "describe_state",
     "find_attempt",
     "find_deviating",
     "find_hindrances",

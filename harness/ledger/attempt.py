@@ -293,12 +293,26 @@ def record_look(
     trail.record(wanted)
 
 
-def record_verdict(trail: Ledger, attempt: OpenAttempt, outcome: str, files: Mapping[str, bytes]) -> None:
-    """Close the attempt, unless a process that was killed here did, and enter its verdict with all files' digests."""
+def record_verdict(
+    trail: Ledger, attempt: OpenAttempt, outcome: str, files: Mapping[str, bytes], told: Sequence[Attempt]
+) -> None:
+    """Close the attempt, unless a process that was killed here did, and enter its verdict with all files' digests.
+
+    ``told`` are the attempts that its page lists.
+
+    Raises:
+        HarnessError: another process judged it, or entered other attempts while the page was written.
+    """
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
     run = attempt.run.digest
     with trail.locked():
         refuse_judged(trail, attempt)
+        if {entry.run for entry in list_attempts(trail, attempt.run.hypothesis)} != {entry.run for entry in told}:
+            raise HarnessError(
+                "another attempt was entered while the page of this one was written",
+                where=str(attempt.folder),
+                remedy="give the same command again: it judges what is there, and lists that attempt, too",
+            )
         status = {entry.run: entry.status for entry in list_attempts(trail, attempt.run.hypothesis)}
         if status[attempt.name] == "open":
             trail.record(RunFinishedBody(run=run, results=digests["results.json"]))

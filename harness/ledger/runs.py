@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple
 
 from harness.errors import UsageError
 from harness.ledger.bodies import LookBody, PilotBody, RunAbortedBody, RunFailedBody, RunFinishedBody, VerdictBody
@@ -49,6 +49,25 @@ def list_attempts(ledger: Entered, hypothesis_id: str) -> tuple[Attempt, ...]:
 def name_status(end: Entry[Closing] | None) -> Literal["finished", "failed", "aborted", "open"]:
     """Return what became of an attempt by the event that ended it, if one did."""
     return "open" if end is None else STATUS[type(end.body)]
+
+
+class State(NamedTuple):
+    """What became of a hypothesis: number of attempts without pilots, state of the last, and last outcome."""
+
+    attempts: int
+    became: Literal["never run", "open", "finished", "failed", "aborted", "judged"]
+    outcome: str | None
+
+
+def describe_state(attempts: Iterable[Attempt]) -> State:
+    """Return what became of a hypothesis by its attempts."""
+    started = [attempt for attempt in attempts if attempt.status != "pilot"]
+    outcomes = [attempt.outcome for attempt in started if attempt.outcome is not None]
+    if outcomes:
+        return State(len(started), "judged", outcomes[-1])
+    last = started[-1].status if started else "never run"
+    assert last != "pilot"
+    return State(len(started), last, None)
 
 
 def find_deviating(ledger: Ledger, hypothesis_id: str) -> frozenset[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness import ledger, spec
+from harness.domain.templates import describe_unknown
 from harness.errors import HarnessError, Interrupted
 from harness.ledger import Pins, StartedRun, mending
 from harness.ledger.audit import AuditFinding, AuditReport, Evidence, Kept, Step, TrailFiles, audit, list_ledger_steps
@@ -19,6 +20,7 @@ from harness.pipeline.project import Settings, find_around
 from harness.pipeline.roots import find_root
 from harness.pipeline.run_files import read_registered
 from harness.pipeline.session import Session
+from harness.pipeline.siblings import Siblings
 
 RECOMPUTED = "its outcome, statistics and page follow again from its registered text and results"
 RERUN = "a run trained again here agrees within the registered tolerance"
@@ -94,6 +96,7 @@ def list_steps(hypotheses: Path, asked: AuditRequest) -> Sequence[Step]:
 
     def recomputation(evidence: Evidence) -> Iterator[AuditFinding]:
         yield from _compare_files(evidence, hypotheses)
+        yield from _find_unknown_templates(evidence)
         if asked.recompute:
             from harness.pipeline.recompute import recompute  # here, because most audits recompute nothing
 
@@ -115,7 +118,7 @@ def list_steps(hypotheses: Path, asked: AuditRequest) -> Sequence[Step]:
         if asked.rerun is not None:
             yield from _rerun(evidence, asked.rerun, again)
 
-    own = list_ledger_steps(has_same_meaning, _describe_trials, asked.kept)
+    own = list_ledger_steps(has_same_meaning, _describe_trials, _find_siblings, asked.kept)
     more = (
         Step(6, RECOMPUTED, recomputation, "verdict"),
         Step(8, RERUN, rerun, "verdict"),
@@ -127,6 +130,19 @@ def _describe_trials(pins: Pins, run: StartedRun, trail: Entered, results: str) 
     from harness.pipeline.code_proofs import describe_trials  # here, because it judges, and most trails don't need it
 
     return describe_trials(pins, run, trail, results)
+
+
+def _find_siblings(evidence: Evidence) -> Siblings:
+    return Siblings(evidence.index, evidence.object)
+
+
+def _find_unknown_templates(evidence: Evidence) -> Iterator[AuditFinding]:
+    """Name the pages of templates that no release knows: whatever follows from such a one, its author wrote."""
+    for run, entered in evidence.index.judged():
+        if (unknown := describe_unknown(run.body.pins.templates)) is not None:
+            what = f"the page of run {run.name} says what its author lets it say: {unknown}"
+            where = evidence.files.shown(f"{run.folder}/verdict.md")
+            yield AuditFinding("template-unknown", what, where, got=entered.body.outcome, hypothesis=run.hypothesis)
 
 
 def _compare_files(evidence: Evidence, folder: Path) -> Iterator[AuditFinding]:

@@ -13,8 +13,26 @@ from harness import claims, ledger, spec
 from harness.errors import UsageError
 from harness.ledger import Event, Ledger, StartedRun
 from harness.ledger.bodies import VerdictBody, WalkBackBody
+from harness.pipeline.siblings import read_siblings
 from harness.records import Banner, Change, Claims, ClaimStanding, Implication, Move
 from harness.spec import Loaded
+from harness.wording import format_count
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A registered hypothesis that could move a claim."""
+
+    hypothesis: str
+    """Its id."""
+    state: ledger.State
+    """What became of it."""
+
+    def __str__(self) -> str:
+        """Return it in words: ``tiny (better, 2 attempts)``."""
+        count = format_count(self.state.attempts, "attempt")
+        became = self.state.outcome or self.state.became
+        return f"{self.hypothesis} ({became}{f', {count}' if self.state.attempts else ''})"
 
 
 @dataclass(frozen=True)
@@ -31,6 +49,8 @@ class Table:
     """Moves of claims, one per verdict, in ledger order."""
     notes: dict[str, str]
     """Claim → what was done to its wording since a verdict moved it."""
+    asked: dict[str, tuple[Asked, ...]]
+    """Claim → the registered hypotheses that could move it, by id, whatever became of them."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +74,8 @@ def read_claims(file: Path, trail: Ledger) -> Table:
         InvalidHypothesis, UsageError: the claims file cannot be read.
         Tampered: as ``Ledger.events``.
     """
-    return _tabulate(spec.load_claims(file), list_moves(trail))
+    known = spec.load_claims(file)
+    return _tabulate(known, list_moves(trail), _list_asked(known, trail))
 
 
 def suppose_outcomes(file: Path, trail: Ledger, outcomes: Sequence[tuple[str, str]]) -> Prospect:
@@ -82,7 +103,8 @@ def suppose_outcomes(file: Path, trail: Ledger, outcomes: Sequence[tuple[str, st
                 earlier=earlier,
             )
         )
-    now, then = _tabulate(known, done), _tabulate(known, tuple(supposed))
+    asked = _list_asked(known, trail)
+    now, then = _tabulate(known, done, asked), _tabulate(known, tuple(supposed), asked)
     concerned = []
     for move in done:
         before = claims.find_banners(known, done, move.verdict)
@@ -182,7 +204,17 @@ def describe_walk_back(move: Move, done: Sequence[Move]) -> WalkBackBody:
     )
 
 
-def _tabulate(known: Claims, done: tuple[Move, ...]) -> Table:
+def _list_asked(known: Claims, trail: Ledger) -> dict[str, tuple[Asked, ...]]:
+    """List who could move each claim of a claims file, by its name or its statement."""
+    siblings = read_siblings(trail)
+    found = {}
+    for name, claim in known.claims.items():
+        states = {one: ledger.describe_state(ledger.list_attempts(trail, one)) for one in siblings.list_on(name, claim)}
+        found[name] = tuple(Asked(one, state) for one, state in sorted(states.items()))
+    return found
+
+
+def _tabulate(known: Claims, done: tuple[Move, ...], asked: dict[str, tuple[Asked, ...]]) -> Table:
     everything = claims.find_known_claims(known, done)
     notes = {}
     for move in done:
@@ -191,7 +223,7 @@ def _tabulate(known: Claims, done: tuple[Move, ...]) -> Table:
                 notes[name] = "not in the claims file any more"
             elif known.claims[name] != move.claims.claims[name]:
                 notes[name] = f"written otherwise when run {move.run} moved it"
-    return Table(everything, claims.replay_verdicts(known, done), claims.find_changes(known, done), done, notes)
+    return Table(everything, claims.replay_verdicts(known, done), claims.find_changes(known, done), done, notes, asked)
 
 
 def _find_implication(loaded: dict[str, Loaded], name: str, outcome: str, folder: Path) -> Implication:

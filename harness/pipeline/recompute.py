@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from harness import inference, ledger
+from harness.domain.templates import describe_unknown
 from harness.ledger import Ledger
 from harness.ledger.audit import AuditFinding, Evidence
 from harness.ledger.bodies import AmendedBody, RegisteredBody, ReplicatedBody, WalkBackBody
@@ -24,7 +25,7 @@ def recompute(evidence: Evidence) -> Iterator[AuditFinding]:
     if evidence.mended:
         return  # step 1 told it; what judges again would refuse the same files once more
     _load()
-    for run, verdict in evidence.index.judged():
+    for run, entered in evidence.index.judged():
         where = evidence.files.shown(run.folder)
         try:
             again = run_bounded(partial(judge_again, run.digest, Ledger(evidence.files.root)), describe_error)
@@ -32,9 +33,12 @@ def recompute(evidence: Evidence) -> Iterator[AuditFinding]:
             what = f"it could not be judged again: {describe_error(error)}"
             yield AuditFinding("not-recomputed", what, where, hypothesis=run.hypothesis)
             continue
-        if again.outcome != verdict.body.outcome:
+        if again.outcome != entered.body.outcome:
             what = "the recomputed outcome is not the one that was entered"
-            yield AuditFinding("outcome-differs", what, where, again.outcome, verdict.body.outcome, run.hypothesis)
+            yield AuditFinding("outcome-differs", what, where, again.outcome, entered.body.outcome, run.hypothesis)
+        if again.unknown is not None and describe_unknown(run.body.pins.templates) is None:
+            what = f"the page of run {run.name} is not of its time: {again.unknown}"
+            yield AuditFinding("template-unknown", what, where, got=entered.body.outcome, hypothesis=run.hypothesis)
         for name in again.differing:
             what = f"{name} does not come out again"
             yield AuditFinding("page-differs", what, f"{where}/{name}", hypothesis=run.hypothesis)

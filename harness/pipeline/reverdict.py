@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from harness import inference, verdict
+from harness.domain.templates import describe_unknown
 from harness.errors import UsageError
 from harness.ledger import Ledger, LookBody
 from harness.pipeline.garbage import pause_collection
 from harness.pipeline.judge import render_verdict
-from harness.pipeline.run_files import read_file, read_run
+from harness.pipeline.run_files import StoredRun, read_file, read_run
 from harness.records import Decision, Hypothesis, Measurements, Registered
 from harness.system.storage import write_atomic
 from harness.wording import format_for_file
@@ -39,6 +40,8 @@ class Recomputed:
     """True if the figures were drawn again."""
     added: tuple[str, ...] = ()
     """Figures that the run did without, and that are in its folder now."""
+    unknown: str | None = None
+    """What no release knows of the page: its template, or its form; None if all is known."""
 
 
 @pause_collection()
@@ -66,7 +69,10 @@ def judge_again(name: str, trail: Ledger, *, figures: bool = False) -> Recompute
         version=version,
         figures=figures,
     )
+    digests = {template: hashlib.sha256(data).hexdigest() for template, data in found.templates.items()}
     differing = find_other_looks(found.looks, hypothesis, found.measurements, decision)
+    due = {"env.json", "results.json", "verdict.json", "verdict.md", *_list_figures(found, decision)}
+    differing += sorted(due ^ found.recorded.keys())
     rounded, redrawn, added = [], [], []
     for file, data in sorted(files.items()):
         if file in found.provenance.undrawn:
@@ -81,7 +87,22 @@ def judge_again(name: str, trail: Ledger, *, figures: bool = False) -> Recompute
                 rounded.append(file)
             else:
                 differing.append(file)
-    return Recomputed(folder, decision.outcome, tuple(differing), tuple(rounded), tuple(redrawn), figures, tuple(added))
+    return Recomputed(
+        folder,
+        decision.outcome,
+        tuple(differing),
+        tuple(rounded),
+        tuple(redrawn),
+        figures,
+        tuple(added),
+        describe_unknown(digests, version),
+    )
+
+
+def _list_figures(found: StoredRun, decision: Decision) -> set[str]:
+    """Return the names of the figures that belong to a stored run's page."""
+    drawings = verdict.list_drawings(found.registered.hypothesis, found.measurements, decision)
+    return set(drawings) - {*found.provenance.undrawn}
 
 
 def find_other_looks(

@@ -38,6 +38,7 @@ from harness.pipeline.run_steps import (
 )
 from harness.pipeline.sequential import Trained, train_and_judge
 from harness.pipeline.session import Report, Session
+from harness.pipeline.siblings import list_siblings_now
 from harness.records import Decision, Plan, Provenance
 
 
@@ -84,7 +85,8 @@ def run_hypothesis(file: Path, session: Session) -> Report:
         reporter.heed()
         ledger.refuse_judged(trail, attempt)  # before its files are written over
         save_files(attempt.folder, files)
-        ledger.record_verdict(trail, attempt, decision.outcome, files | {"results.json": results})
+        files |= {"results.json": results}
+        ledger.record_verdict(trail, attempt, decision.outcome, files, provenance.attempts)
         rmtree(attempt.folder / "work", ignore_errors=True)
         append_walk_backs(trail)
     return Report(hypothesis, decision, attempt.folder, trail.heads()[0])
@@ -172,6 +174,7 @@ def _describe_run(finished: _Finished, equipment: Equipment, session: Session) -
         anchors=ledger.list_anchors_before(trail.index(), run),
         amendments=list_amended(trail, run.hypothesis, late=False),
         hand_picked_seeds=registration.hand_picked_seeds,
+        siblings=list_siblings_now(trail, run.hypothesis),
         **describe_circumstances(
             run.body.environment,
             equipment,

@@ -26,6 +26,8 @@ class StoredRun:
     """The content of results.json."""
     provenance: Provenance
     """The content of env.json."""
+    recorded: Mapping[str, str]
+    """File below its folder → digest, as its verdict names them."""
     templates: Mapping[str, bytes]
     """The run's templates by name."""
     looks: tuple[LookBody, ...]
@@ -41,9 +43,11 @@ def read_run(trail: Ledger, name: str) -> StoredRun:
     """
     run = ledger.find_judged(trail, name)
     folder = trail.root / run.folder
-    refuse_altered(folder, ledger.list_recorded_files(trail, run.digest))
+    recorded = ledger.list_recorded_files(trail, run.digest)
+    refuse_altered(folder, recorded)
     return StoredRun(
         folder=folder,
+        recorded=recorded,
         registered=read_registered(trail, run),
         measurements=Measurements.model_validate_json(read_file(folder / "results.json")),
         provenance=Provenance.model_validate_json(read_file(folder / "env.json")),

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from harness import ledger
-from harness.ledger import Ledger
+from harness.domain.templates import describe_unknown
+from harness.ledger import Ledger, StartedRun
 from harness.pipeline.claims import write_banners
 from harness.pipeline.run_files import read_file, refuse_altered
 
@@ -30,6 +31,8 @@ class Page:
     """The hypothesis's id."""
     run: str
     """The run's short name."""
+    outcome: str
+    """The outcome that the ledger holds."""
     path: Path
     """The file."""
     text: str
@@ -37,7 +40,7 @@ class Page:
     verdict: dict[str, Any] | None
     """The same as numbers: its verdict.json, if that was asked for."""
     banners: tuple[str, ...]
-    """Markdown quotations, to be shown above it."""
+    """Markdown quotations, to be shown above it; first what the ledger says, if the page might say anything."""
 
 
 def read_verdict(name: str, trail: Ledger, *, numbers: bool = False) -> Page:
@@ -48,14 +51,31 @@ def read_verdict(name: str, trail: Ledger, *, numbers: bool = False) -> Page:
     """
     run = ledger.find_judged(trail, name)
     folder = trail.root / run.folder
+    entered = trail.index().verdict(run.digest)
+    assert entered is not None
     recorded = ledger.list_recorded_files(trail, run.digest)
-    wanted = ("verdict.md", "verdict.json") if numbers else ("verdict.md",)
-    refuse_altered(folder, {file: recorded[file] for file in wanted})
+    refuse_altered(folder, {file: recorded[file] for file in ("verdict.md", "verdict.json")})
+    stored = json.loads(read_file(folder / "verdict.json"))
     return Page(
         hypothesis=run.hypothesis,
         run=run.name,
+        outcome=entered.body.outcome,
         path=folder / "verdict.md",
         text=read_file(folder / "verdict.md").decode(),
-        verdict=json.loads(read_file(folder / "verdict.json")) if numbers else None,
-        banners=write_banners(trail, run),
+        verdict=stored if numbers else None,
+        banners=(*_write_doubt(run, entered.body.outcome, stored), *write_banners(trail, run)),
     )
+
+
+def _write_doubt(run: StartedRun, outcome: str, stored: object) -> tuple[str, ...]:
+    """Write what the ledger says, above a page that may say anything; ``stored`` is its verdict.json.
+
+    It holds ids and digests only, nothing that a file's author could have formatted.
+    """
+    told = stored if isinstance(stored, dict) else {}
+    doubt = describe_unknown(run.body.pins.templates, told.get("v", ""))
+    if doubt is None and told.get("outcome") != outcome:
+        doubt = "its verdict.json names another outcome"
+    if doubt is None:
+        return ()
+    return (f"> **THE LEDGER'S OUTCOME IS `{outcome}`**. The page below says what its author lets it say: {doubt}.",)

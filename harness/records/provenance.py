@@ -57,6 +57,25 @@ class Attempt(Record):
     """Reason why it was closed without results."""
 
 
+class Sibling(Record):
+    """Another registered hypothesis that moves one of the same claims, or asks nearly the same question."""
+
+    hypothesis: str
+    """Its id."""
+    registered: str
+    """Claimed time of its first registration, UTC."""
+    claims: tuple[str, ...]
+    """Claims that both move, by the names that this one has for them."""
+    asks: Literal["same", "near"] | None
+    """same: it trains and decides the same; near: one of its decisions asks nearly the same as one here."""
+    attempts: Annotated[int, Unit("attempts")]
+    """Number of its attempts, without pilots."""
+    became: Literal["never run", "open", "finished", "failed", "aborted", "judged"]
+    """What became of it: "judged" if it has a verdict, otherwise the state of its last attempt."""
+    outcome: str | None = None
+    """Outcome of its last verdict; None without one."""
+
+
 class Provenance(Record):
     """The circumstances of a run that its verdict prints."""
 
@@ -131,3 +150,6 @@ class Provenance(Record):
     they were recorded."""
     amendments: tuple[str, ...] = ()
     """Amendments before this run that are not deviations, one sentence each."""
+    siblings: tuple[Sibling, ...] | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Other registered hypotheses on the same claims, or nearly the same, at the end of the run; None in verdicts from
+    before they were listed, and in pilots."""

@@ -40,6 +40,10 @@ CHECKS = {
         "No outcome moves a claim two ways; no file, and no two files about the same question, contradict each "
         "other in what a result means."
     ),
+    "unmissable": (
+        "Some result could miss the prediction: other outcomes take 5% of the possible values at least, not every "
+        "likely outcome confirms the same claim, and compared arms train differently."
+    ),
     "unread": (
         "Every file in a folder of hypotheses can be read and is one: it lies directly in the folder, is named *.yaml, "
         "and is not an editor's leftover."

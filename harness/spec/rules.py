@@ -19,6 +19,7 @@ from harness.spec.estimands import check_estimands, check_guards
 from harness.spec.forms import join_names, suggest
 from harness.spec.seeds import check_seeds, check_stopping
 from harness.spec.tree import Node, Path, Problem
+from harness.spec.unmissable import check_unmissable
 
 
 def check_rules(root: Node, claims: Claims | None, whole: Hypothesis | None = None) -> Iterator[Problem]:
@@ -41,6 +42,7 @@ def check_rules(root: Node, claims: Claims | None, whole: Hypothesis | None = No
         "outcomes": _check_outcomes(draft),
         "claims": _check_claims(draft, claims),
         "contradictions": check_contradictions(draft, claims),
+        "unmissable": check_unmissable(draft),
     }
     for rule, broken in found.items():
         yield from (replace(problem, rule=rule) for problem in broken)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic.main import IncEx
 
+from harness.domain.templates import VERSION, default_templates
 from harness.records import (
     BandDecision,
     Consequences,
@@ -23,10 +24,10 @@ from harness.records.base import write_canonical
 from harness.verdict import series, tables
 from harness.verdict.bands import draw_bands, find_estimate, write_strip
 from harness.verdict.canvas import CannotDraw, Drawing
-from harness.verdict.page import default_templates, fill
+from harness.verdict.page import fill
 from harness.verdict.profiles import draw_curves, draw_layers
 from harness.verdict.text import Markdown, append_unit, escape, format_together, typeset
-from harness.verdict.worded import FORM_OF_TODAY, VERSION
+from harness.verdict.worded import FORM_OF_TODAY
 from harness.wording import describe_without_log
 
 CURVES, LAYERS = "learning-curves", "-layers"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import wording
+from harness.domain.templates import default_templates, read_texts, unify_line_ends
 from harness.errors import HarnessError
 from harness.verdict import text as filters
 from harness.verdict.text import FILTERS, FILTERS_BEFORE, Markdown, escape, escape_before
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
 
 Templates = tuple[tuple[str, str], ...]
 """Name and text of each template."""
-
-
-def default_templates() -> Path:
-    """Return the folder of the packaged templates: inside the package in a wheel, at the top of a checkout."""
-    packaged = Path(__file__).parents[1] / "_templates"
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "templates"
 
 
 def fill(name: str, context: Mapping[str, Any], templates: Path | Mapping[str, bytes], *, before: bool = False) -> str:
@@ -50,9 +45,8 @@ def fill(name: str, context: Mapping[str, Any], templates: Path | Mapping[str, b
 
 def _texts(templates: Path | Mapping[str, bytes]) -> Templates:
     if isinstance(templates, Path):
-        paths = sorted(templates.rglob("*.j2"))
-        templates = {path.relative_to(templates).as_posix(): path.read_bytes() for path in paths}
-    return tuple((name, re.sub(r"\r\n?", "\n", data.decode())) for name, data in templates.items())
+        return tuple(read_texts(templates).items())
+    return tuple((name, unify_line_ends(data)) for name, data in templates.items())
 
 
 @lru_cache(maxsize=4)  # compiling takes longer than filling, and a process may judge several runs

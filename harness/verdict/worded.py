@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from harness.domain.templates import VERSION
 from harness.records import Decision, Hypothesis, Notice
 from harness.verdict.sentences import TODAY, Words
 from harness.verdict.sentences_before import BEFORE
 from harness.wording import join_words
 
-VERSION = 3
-"""Current form of verdict.json."""
 FORM_OF_TODAY = 3
 """First form with the current sentences, and with the current format of numbers on its page."""
 

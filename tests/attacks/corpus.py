@@ -490,6 +490,73 @@ for field, told in {"outcome": "worse", "started": "2020-01-01T00:00:00Z", "reas
     )
 
 
+@attack("page-unreadable")
+def page_with_a_field_that_no_form_has(trail: Trail) -> None:
+    """Nothing of it was compared with the events then."""
+    forged_file(trail, "env.json", lambda value: value.update(reviewed="by everybody"))
+
+
+@attack("page-otherwise")
+def page_with_an_end_before_its_start(trail: Trail) -> None:
+    forged_file(trail, "env.json", lambda value: value.update(finished="2020-01-01T00:00:00Z"))
+
+
+@attack("page-otherwise")
+def page_with_an_end_that_is_no_time(trail: Trail) -> None:
+    forged_file(trail, "env.json", lambda value: value.update(finished="yesterday"))
+
+
+@attack("page-otherwise")
+def page_that_counts_an_attempt_twice(trail: Trail) -> None:
+    forged_file(trail, "env.json", lambda value: value.update(attempts=[*value["attempts"], value["attempts"][-1]]))
+
+
+@attack("attempts-hidden")
+def attempt_beside_the_run_left_out_of_the_page(trail: Trail) -> None:
+    """While the run trained, another branch tried as well, and failed; it was merged before the verdict."""
+    run, _ = judged(trail, "second")
+    (started,) = [event for digest, event in trail.events() if digest == run]
+    beside = trail.append("run_started", started["body"] | {"command": "elsewhere"}, started["parents"])
+    failed = trail.append("run_failed", {"run": beside, "reason": "It came out badly."}, [beside])
+    verdict, _ = trail.find("verdict", "second")
+
+    def merged(digest: str, event: dict[str, Any]) -> dict[str, Any]:
+        if digest == verdict:
+            event["parents"] = [*event["parents"], failed]
+        return event
+
+    trail.rebuild(merged)
+
+
+@attack("siblings-hidden")
+def sibling_left_out_of_the_page(trail: Trail) -> None:
+    """The first hypothesis is about the same claim, and was run twice."""
+    forged_file(trail, "env.json", lambda value: value.update(siblings=[]), "second")
+
+
+@attack("siblings-hidden")
+def sibling_told_to_have_been_run_once(trail: Trail) -> None:
+    forged_file(trail, "env.json", lambda value: value["siblings"][0].update(attempts=9), "second")
+
+
+@attack("siblings-hidden")
+def sibling_told_to_be_about_something_else(trail: Trail) -> None:
+    forged_file(trail, "env.json", lambda value: value["siblings"][0].update(claims=["another"]), "second")
+
+
+@attack("page-otherwise")
+def sibling_made_up(trail: Trail) -> None:
+    def add(value: Any) -> None:
+        value["siblings"].append(value["siblings"][0] | {"hypothesis": "third"})
+
+    forged_file(trail, "env.json", add, "second")
+
+
+@attack("siblings-untold")
+def page_that_pretends_to_be_of_an_earlier_form(trail: Trail) -> None:
+    forged_file(trail, "env.json", lambda value: value.pop("siblings"), "second")
+
+
 @attack("amendment-attempts")
 def amendment_that_saw_nothing(trail: Trail) -> None:
     amended, event = trail.find("amended")
@@ -555,6 +622,47 @@ def asked_again_under_another_id(trail: Trail) -> None:
     raw = trail.kept(body["raw"]).replace(b"id: first", b"id: third")
     new = {"hypothesis": "third", "canonical": trail.keep(rfc8785.dumps(form)), "raw": trail.keep(raw)}
     trail.append("registered", body | new)
+
+
+def asked_again(trail: Trail, change: Callable[[dict[str, Any]], None]) -> None:
+    """Register the second question once more under another id, changed."""
+    body = trail.find("registered", "second")[1]["body"]
+    form = json.loads(trail.kept(body["canonical"])) | {"id": "third", "title": "Another question"}
+    change(form)
+    trail.append("registered", body | {"hypothesis": "third", "canonical": trail.keep(rfc8785.dumps(form))})
+
+
+@attack("near-duplicate")
+def asked_again_under_other_names_and_the_other_way_round(trail: Trail) -> None:
+    def rename(form: dict[str, Any]) -> None:
+        form["arms"] = {"whole": form["arms"]["bp"] | {"label": "Whole"}, "rest": form["arms"]["frozen"]}
+        estimand = form["estimands"].pop("margin")
+        form["estimands"]["gap"] = estimand | {"contrast": ["rest", "whole"]}
+        decision = form["decisions"].pop("margin")
+        form["decisions"]["gap"] = decision | {
+            "estimand": "gap",
+            "bands": {"yes": "(-inf, -90)", "no": "[-90, inf)"},
+        }
+        form["prediction"]["outcome"] = "yes"
+        names = {"better": "yes", "worse": "no"}
+        form["implications"] = {names.get(name, name): told for name, told in form["implications"].items()}
+
+    asked_again(trail, rename)
+
+
+@attack("near-duplicate")
+def asked_again_with_every_number_a_little_apart(trail: Trail) -> None:
+    def nudge(form: dict[str, Any]) -> None:
+        for setup in (form["setup"], *(arm["setup"] for arm in form["arms"].values())):
+            setup["optimizer"] |= {
+                key: value * 0.99 for key, value in setup["optimizer"].items() if type(value) is float
+            }
+            setup["batch_size"] -= 2
+        form["decisions"]["margin"]["criterion"]["alpha"] = 0.049
+        form["decisions"]["margin"]["bands"] = {"worse": "(-inf, 91]", "better": "(91, inf)"}
+        form["seeds"]["count"] = 4
+
+    asked_again(trail, nudge)
 
 
 # Step 4: files -------------------------------------------------------------------------------------------------------

@@ -131,14 +131,15 @@ def test_a_rerun_that_agrees_passes_and_one_that_cannot_be_is_not_checked(projec
 
 def test_every_sort_of_finding_has_an_attack() -> None:
     # test_attacks_git.py, test_attacks_carried.py, test_attacks_hostile.py, test_attacks_looks.py, below,
-    # test_attacks_agreement.py, test_attacks_commits.py, test_attacks_anchors.py, test_e2e_listing.py,
-    # test_e2e_second.py, and test_e2e_authoring.py
+    # test_attacks_agreement.py, test_attacks_commits.py, test_attacks_anchors.py, test_attacks_page.py,
+    # test_e2e_listing.py, test_e2e_second.py, and test_e2e_authoring.py
     elsewhere = {
         "line-ends", "left-out", "no-git", "no-repository", "no-commit", "outside-repository", "git-refuses", "ignored",
         "partial", "history-ends",
         "no-history", "shallow", "removed", "changed", "attempts-elsewhere", "events-elsewhere", "other-version",
         "uncommitted", "leftover", "weights-absent", "file-changed", "file-missing", "file-not-compared",
         "registered-elsewhere", "registered-by-another", "not-searched", "nothing-yet", "trust-unused",
+        "template-unknown",
         "anchor-invalid", "anchor-not-verified", "rerun-differs", "rerun-failed", "look-results",
         "attempts-differ", "code-not-of-commit", "anchored",
     }  # fmt: skip

@@ -23,12 +23,16 @@ SameMeaning = Callable[[Evidence, str, Fixing], bool]
 
 
 def check(
-    evidence: Evidence, same_meaning: SameMeaning, describe_trials: pages.DescribeTrials
+    evidence: Evidence,
+    same_meaning: SameMeaning,
+    describe_trials: pages.DescribeTrials,
+    find_siblings: pages.FindSiblings,
 ) -> Iterator[AuditFinding]:
     """Check the order and the number of registrations, amendments and attempts."""
     yield from _check_references(evidence)
     yield from find_near_duplicates(evidence)
     yield from _find_elsewhere(evidence)
+    siblings = find_siblings(evidence)
     for hypothesis in evidence.index.hypotheses:
         yield from _check_registrations(evidence, hypothesis)
         yield from amended.check(evidence, hypothesis)
@@ -38,7 +42,8 @@ def check(
             yield from _check_start(evidence, run, same_meaning)
             yield from _check_end(evidence, run)
             for verdict in evidence.index.verdicts(run.digest):
-                yield from pages.check(evidence, run, verdict, describe_trials)
+                yield from pages.check(evidence, run, verdict, describe_trials, siblings)
+        yield from pages.find_untold_siblings(evidence, hypothesis, siblings)
 
 
 def _check_references(evidence: Evidence) -> Iterator[AuditFinding]:

@@ -124,6 +124,16 @@ class Evidence:
         except (OSError, ValidationError):
             return None
 
+    def object(self, digest: str) -> bytes | None:
+        """Read a registered object; None if it is missing or altered."""
+        path = f"{OBJECTS}{digest}"
+        try:
+            if path not in self.files.paths or self.files.digest(path) != digest:
+                return None
+            return self.files.read(path)
+        except OSError:
+            return None
+
     def form(self, digest: str) -> dict[str, Any] | None:
         """Read a registered canonical form as plain data; None if it is missing, altered, or no mapping."""
         path = f"{OBJECTS}{digest}"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import suppress
+from datetime import datetime, timedelta
+from heapq import nsmallest
+from typing import Any, Protocol
 
 from harness.ledger.amendments import list_amendments
 from harness.ledger.audit.evidence import Evidence
@@ -13,11 +17,29 @@ from harness.ledger.code import MEANING
 from harness.ledger.covered import list_before
 from harness.ledger.index import Entered, Entry, LedgerIndex, StartedRun
 from harness.ledger.pins import Pins
-from harness.ledger.runs import list_attempts
-from harness.records import Provenance
+from harness.ledger.runs import describe_state, list_attempts
+from harness.records import Provenance, Sibling
 
+
+class Siblings(Protocol):
+    """What else a ledger holds on the claims of its hypotheses; only a stage that reads YAML can tell."""
+
+    def list_at(self, hypothesis: str, moment: str) -> tuple[Sibling, ...]:
+        """Return the siblings of a hypothesis that an event's past holds."""
+        ...
+
+    def list_on_claims(self, hypothesis: str) -> frozenset[str]:
+        """Return the other hypotheses that could move one of the same claims."""
+        ...
+
+
+FindSiblings = Callable[[Evidence], Siblings]
 DescribeTrials = Callable[[Pins, StartedRun, Entered, str], tuple[str, ...]]
 """Says what a run with this results.json shows of its deviations in code; only a stage that knows them all can tell."""
+SHOWN = 5
+"""Other hypotheses that a note names."""
+SLACK = timedelta(days=1)
+"""How far the clocks of one run may be set back or forth between its events."""
 ENVIRONMENT = (
     "commit",
     "no_commit",
@@ -33,15 +55,26 @@ ENVIRONMENT = (
 
 
 def check(
-    evidence: Evidence, run: StartedRun, verdict: Entry[VerdictBody], describe_trials: DescribeTrials
+    evidence: Evidence,
+    run: StartedRun,
+    verdict: Entry[VerdictBody],
+    describe_trials: DescribeTrials,
+    siblings: Siblings,
 ) -> Iterator[AuditFinding]:
     """Find what the page of a verdict leaves out, or tells otherwise than the events do."""
     page = evidence.page(run, verdict.body.files.get("env.json"))
     if page is None:
-        return  # step 4 says what is wrong with the file
+        yield from _check_readable(evidence, run, verdict)
+        return
     start, where = run.body, evidence.at(verdict.digest)
     yield from _check_attempts(evidence, run, verdict, page)
+    if page.siblings is not None:
+        yield from _check_siblings(evidence, run, verdict, page.siblings, siblings)
     yield from _check_deviations(run, page, where)
+    if not _is_between(run.claimed_time, page.finished, verdict.claimed_time):
+        what = "the verdict's page tells of an end that is not between its start and its verdict"
+        span = f"{run.claimed_time} to {verdict.claimed_time}"
+        yield AuditFinding("page-otherwise", what, where, span, page.finished, start.hypothesis)
     for name, owed, got in _compare(evidence, run, page):
         what = f"the verdict's page tells another {name} than the events"
         yield AuditFinding("page-otherwise", what, where, str(owed), str(got), start.hypothesis)
@@ -59,6 +92,16 @@ def check(
             yield AuditFinding("page-otherwise", what, where, expected, got, start.hypothesis)
 
 
+def _check_readable(evidence: Evidence, run: StartedRun, verdict: Entry[VerdictBody]) -> Iterator[AuditFinding]:
+    """Find an env.json that is what the verdict names and can't be read; step 4 says what else is wrong with it."""
+    path = f"{run.folder}/env.json"
+    named = verdict.body.files.get("env.json")
+    with suppress(OSError):
+        if path in evidence.files.paths and evidence.files.digest(path) == named:
+            what = "what the verdict's page tells of its run is in no form that this version reads"
+            yield AuditFinding("page-unreadable", what, evidence.files.shown(path), hypothesis=run.hypothesis)
+
+
 def _check_attempts(
     evidence: Evidence, run: StartedRun, verdict: Entry[VerdictBody], page: Provenance
 ) -> Iterator[AuditFinding]:
@@ -68,9 +111,13 @@ def _check_attempts(
         {attempt.run: attempt for attempt in list_attempts(evidence.index.past(hypothesis, event), hypothesis)}
         for event in (run.digest, verdict.digest)
     )
-    if hidden := {*before, str(run.name)} - {attempt.run for attempt in page.attempts}:
+    told = [attempt.run for attempt in page.attempts]
+    if hidden := {*by_now, str(run.name)} - {*told}:
         what = f"the verdict's page leaves out {len(hidden)} of the attempts before it"
         yield AuditFinding("attempts-hidden", what, where, min(hidden), "not listed", hypothesis)
+    if twice := [name for name in told if told.count(name) > 1]:
+        what = "the verdict's page tells of an attempt more than once"
+        yield AuditFinding("page-otherwise", what, where, "once", twice[0], hypothesis)
     for attempt in page.attempts:
         if attempt.run not in by_now:
             what = f"the verdict's page tells of attempt {attempt.run}, which no event before the verdict began"
@@ -86,6 +133,72 @@ def _check_attempts(
                 name = "end" if field == "status" else field
                 what = f"the verdict's page tells another {name} of attempt {attempt.run}"
                 yield AuditFinding("attempts-hidden", what, where, str(owed[0]), str(got), hypothesis)
+
+
+def _check_siblings(
+    evidence: Evidence,
+    run: StartedRun,
+    verdict: Entry[VerdictBody],
+    told: tuple[Sibling, ...],
+    siblings: Siblings,
+) -> Iterator[AuditFinding]:
+    """Name other hypotheses that the page leaves out, makes up, or tells another story of.
+
+    Others may have been registered or run while this one trained: then the page holds what was known at some moment
+    between its start and its verdict.
+    """
+    where, hypothesis, index = evidence.at(verdict.digest), run.hypothesis, evidence.index
+    before, by_now = (
+        {one.hypothesis: one for one in siblings.list_at(hypothesis, event)} for event in (run.digest, verdict.digest)
+    )
+    if hidden := before.keys() - {one.hypothesis for one in told}:
+        what = f"the verdict's page leaves out {len(hidden)} other hypotheses on its claims"
+        yield AuditFinding("siblings-hidden", what, where, min(hidden), "not listed", hypothesis)
+    for one in told:
+        known = [other[one.hypothesis] for other in (by_now, before) if one.hypothesis in other]
+        if not known:
+            what = f"the verdict's page tells of {one.hypothesis}, which is no hypothesis on its claims"
+            yield AuditFinding("page-otherwise", what, where, "no such hypothesis", one.hypothesis, hypothesis)
+        elif one not in known and not any(_was_so(index, one, other, verdict.digest) for other in known):
+            what = f"the verdict's page tells of {one.hypothesis} otherwise than the events"
+            owed, got = (json.dumps(entry.model_dump(mode="json"), ensure_ascii=False) for entry in (known[0], one))
+            yield AuditFinding("siblings-hidden", what, where, owed, got, hypothesis)
+
+
+def find_untold_siblings(evidence: Evidence, hypothesis: str, siblings: Siblings) -> Iterator[AuditFinding]:
+    """Name what pages of earlier forms don't tell: other hypotheses on their claims."""
+    runs = [run for run in evidence.index.starts(hypothesis) if evidence.index.verdict(run.digest) is not None]
+    for run in runs:
+        entered = evidence.index.verdict(run.digest)
+        page = evidence.page(run, entered.body.files.get("env.json")) if entered is not None else None
+        if page is not None and page.siblings is None and (others := siblings.list_on_claims(hypothesis)):
+            listed = ", ".join(nsmallest(SHOWN, others)) + (", …" if len(others) > SHOWN else "")
+            what = f"its page, of a form without them, does not list other hypotheses on its claims: {listed}"
+            where = evidence.files.shown(f"{run.folder}/verdict.md")
+            yield AuditFinding("siblings-untold", what, where, hypothesis=hypothesis)
+            return
+
+
+def _was_so(index: LedgerIndex, told: Sibling, known: Sibling, moment: str) -> bool:
+    """Tell whether a sibling was as the page has it at some time before a moment, and is the one that is known."""
+    same = known.model_copy(update={"attempts": told.attempts, "became": told.became, "outcome": told.outcome})
+    if told != same:
+        return False
+    events = index.past(told.hypothesis, moment).events
+    for end in range(len(events)):
+        attempts = list_attempts(LedgerIndex(events[:end], index.ancestry), told.hypothesis)
+        if describe_state(attempts) == (told.attempts, told.became, told.outcome):
+            return True
+    return False
+
+
+def _is_between(start: str, moment: str, end: str) -> bool:
+    """Tell whether a moment lies between two others, or outside by less than a clock may have been set meanwhile."""
+    try:
+        first, told, last = (datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z") for text in (start, moment, end))
+    except ValueError:
+        return False
+    return first - SLACK <= told <= last + SLACK
 
 
 def _check_deviations(run: StartedRun, page: Provenance, where: str) -> Iterator[AuditFinding]:

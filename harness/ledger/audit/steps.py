@@ -32,10 +32,15 @@ class Step:
 
 
 def list_ledger_steps(
-    same_meaning: attempts.SameMeaning, describe_trials: pages.DescribeTrials, kept: anchors.Kept
+    same_meaning: attempts.SameMeaning,
+    describe_trials: pages.DescribeTrials,
+    find_siblings: pages.FindSiblings,
+    kept: anchors.Kept,
 ) -> tuple[Step, ...]:
     """List the steps that need nothing but the trail and git."""
-    ordered = partial(attempts.check, same_meaning=same_meaning, describe_trials=describe_trials)
+    ordered = partial(
+        attempts.check, same_meaning=same_meaning, describe_trials=describe_trials, find_siblings=find_siblings
+    )
     return (
         Step(1, canonical.PROMISE, canonical.check, "trail", apart=True),
         Step(2, history.PROMISE, history.check, "trail"),

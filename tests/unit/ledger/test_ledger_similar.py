@@ -1,22 +1,29 @@
-"""Near-duplicates are found through an index of rare leaves: the same ones as by holding each against each."""
+"""Near-copies in a ledger are found by sketches first: the same ones as by holding each against each."""
 
 from __future__ import annotations
 
+import copy
 import random
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from harness.ledger.audit.similar import ALIKE, WORDS, find_near_duplicates
+from harness.domain.near_copies import compare, describe
+from harness.ledger.audit.similar import find_near_duplicates
+from harness.records import Hypothesis
+from tests.unit.domain.test_near_copies import FORMS, changed
 
 
 def found(forms: dict[str, Any]) -> dict[str, str]:
-    """Registration → the first that is like it, where each is of a hypothesis of its own."""
+    """Event → the first event whose hypothesis is like its own; "a.2" is an amendment of the hypothesis "a"."""
     evidence = SimpleNamespace(
         index=SimpleNamespace(
-            entries=lambda _: [SimpleNamespace(digest=name, body=SimpleNamespace(canonical=name)) for name in forms],
-            subject=lambda name: name,
+            fixing=lambda: [
+                SimpleNamespace(digest=name, body=SimpleNamespace(canonical=name, hypothesis=name.split(".")[0]))
+                for name in forms
+            ],
+            subject=lambda name: name.split(".")[0],
         ),
         form=forms.get,
         at=lambda name: name,
@@ -24,39 +31,46 @@ def found(forms: dict[str, Any]) -> dict[str, str]:
     return {finding.where: str(finding.got) for finding in find_near_duplicates(evidence)}  # type: ignore[arg-type]
 
 
-def each_against_each(forms: dict[str, Any]) -> dict[str, str]:
-    texts = {name: str({key: value for key, value in form.items() if key not in WORDS}) for name, form in forms.items()}
-    leaves = {name: frozenset(text.split(", ")) for name, text in texts.items()}
-    expected = {}
-    for place, name in enumerate(forms):
-        earlier = list(forms)[:place]
-        same = [other for other in earlier if leaves[other] == leaves[name]]
-        alike = [
-            other
-            for other in earlier
-            if len(leaves[name] & leaves[other]) >= ALIKE * max(len(leaves[name]), len(leaves[other]))
-        ]
-        if same or alike:
-            expected[name] = (same or alike)[0]
-    return expected
+def each_against_each(forms: dict[str, Any]) -> set[str]:
+    """The events of hypotheses that are like one that is like none before it."""
+    described = {name: describe(Hypothesis.model_validate(form)) for name, form in forms.items()}
+    heads: list[str] = []
+    alike = set()
+    for name in forms:
+        if any(compare(described[other], described[name]) for other in heads):
+            alike.add(name)
+        else:
+            heads.append(name)
+    return alike
 
 
-@pytest.mark.parametrize("size", [1, 19, 20, 21, 100])
-@pytest.mark.parametrize("changed", [0.0, 0.01, 0.05, 0.06, 0.5])
-def test_the_index_finds_what_holding_each_against_each_finds(size: int, changed: float) -> None:
-    draw = random.Random(f"{size} {changed}")
+@pytest.mark.parametrize("seed", range(3))
+def test_sketches_find_what_holding_each_against_each_finds(seed: int) -> None:
+    draw = random.Random(seed)
     forms = {}
-    for number in range(40):
-        leaves = {f"k{place}": 1.0 if draw.random() > changed else draw.random() for place in range(size)}
-        forms[f"h{number}"] = {"id": f"h{number}", "title": "T" * number} | leaves
-    assert found(forms) == each_against_each(forms)
-    if changed == 0.0:
-        assert found(forms) == dict.fromkeys(list(forms)[1:], "h0")
+    for number in range(30):
+        form = copy.deepcopy(FORMS[draw.choice(sorted(FORMS))])
+        settings = {
+            "optimizer__lr": draw.choice([0.001, 0.00105, 0.1]),
+            "model__width": draw.choice([256, 260, 64]),
+            "epochs": draw.choice([30, 31, 3]),
+            "batch_size": draw.choice([128, 16]),
+            "optimizer__weight_decay": draw.choice([0.01, 0.3]),
+        }
+        for decision in form["decisions"].values():
+            decision["criterion"]["alpha"] = draw.choice([0.05, 0.01])
+        forms[f"h{number}"] = changed(form, **settings) | {"id": f"h{number}", "exploratory": {}}
+    assert set(found(forms)) == each_against_each(forms)
+    assert 0 < len(found(forms)) < 29
 
 
-def test_one_leaf_of_twenty_is_alike_and_two_are_not() -> None:
-    base = {f"k{place}": place for place in range(20)}
-    one, two = base | {"k3": -1}, base | {"k3": -1, "k4": -1}
-    assert found({"a": base, "b": one}) == {"b": "a"}
-    assert found({"a": base, "b": two}) == {}
-    assert found({"a": base, "b": base | {"title": "another", "question": "another?"}}) == {"b": "a"}
+def test_a_copy_that_an_amendment_makes_is_found_once() -> None:
+    base = FORMS["bp_penalty_control"]
+    forms = {"first": base, "other": FORMS["mode2_direction"], "other.2": changed(base, epochs=31), "other.3": base}
+    assert found(forms) == {"other.2": "first"}
+
+
+def test_what_todays_records_refuse_is_compared_as_it_is() -> None:
+    base = FORMS["bp_penalty_control"]
+    old = {**base, "arms": {name: {**arm, "gone": 1} for name, arm in base["arms"].items()}}
+    assert found({"a": old, "b": {**old, "title": "Another"}, "c": base}) == {"b": "a"}

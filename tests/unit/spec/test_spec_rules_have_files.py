@@ -101,7 +101,13 @@ RULES = {
     "implications don't contradict one another": [
         "odd/supports_without_ground",
         "odd/cannot_lose",
+        "odd/claim_nobody_refutes",
         "together/opposite_meanings",
+    ],
+    "a prediction can be missed": [
+        "odd/bands_nobody_misses",
+        "odd/holds_whatever_comes",
+        "odd/arms_of_one_training",
     ],
     "what shows nothing moves nothing": ["odd/inconclusive_supports", "odd/invalid_walks_back"],
     "ids are unique over the folder": ["together/same_id"],

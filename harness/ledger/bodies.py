@@ -3,12 +3,15 @@
 | type           | appended                             | body                                                       |
 |----------------|--------------------------------------|------------------------------------------------------------|
 | `registered`   | before anything is run               | hypothesis, title, raw, canonical, claims, seeds, pins,    |
-|                |                                      | data                                                       |
+|                |                                      | data, beacon                                               |
 | `amended`      | when a registration is changed       | hypothesis, registration, amends, raw, canonical, claims,  |
-|                |                                      | seeds, pins, data, kind, differences, reason, attempts     |
-| `run_started`  | before the first seed trains         | hypothesis, registration, amendment, raw, canonical, pins, |
-|                |                                      | data, plan, seeds, environment, device, arithmetic,        |
-|                |                                      | command, deviations, words                                 |
+|                |                                      | seeds, pins, data, kind, differences, reason, attempts,    |
+|                |                                      | beacon                                                     |
+| `seeded`       | when the beacon's round is there     | hypothesis, registration, amendment, form, record, value,  |
+|                |                                      | time, derivation                                           |
+| `run_started`  | before the first seed trains         | hypothesis, registration, amendment, seeded, raw,          |
+|                |                                      | canonical, pins, data, plan, seeds, environment, device,   |
+|                |                                      | arithmetic, command, deviations, words                     |
 | `look`         | when the seeds so far were judged    | run, seeds, outcome, p, results                            |
 | `run_finished` | when results.json is durable         | run, results                                               |
 | `run_failed`   | when training stopped for good       | run, reason                                                |
@@ -47,6 +50,9 @@ RunDigest = NewType("RunDigest", str)
 """The full digest of a run_started event: how events, and nobody else, name a run."""
 RunName = NewType("RunName", str)
 """The first 12 digits of it: how people, pages and folders name a run."""
+Parameters = dict[str, JsonValue]
+"""A plug-in by its parameters; a reader may not have it."""
+NO_BEACON = Field(default=None, exclude_if=lambda value: value is None)
 Run = Annotated[RunDigest, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -55,6 +61,7 @@ class EventType(StrEnum):
 
     REGISTERED = "registered"
     AMENDED = "amended"
+    SEEDED = "seeded"
     RUN_STARTED = "run_started"
     LOOK = "look"
     RUN_FINISHED = "run_finished"
@@ -81,11 +88,13 @@ class RegisteredBody(Record):
     claims: Digest
     """Digest of the claims file; its bytes are an object."""
     seeds: Annotated[int | tuple[int, ...], Unit("seeds, or seed numbers")]
-    """The number of seeds derived from this event's digest, or the hand-picked seeds."""
+    """The number of seeds that are derived, or the hand-picked seeds."""
     pins: Pins
     """Code that the run will use."""
     data: dict[str, Digest]
     """Data-set name → fingerprint, where it was known."""
+    beacon: Parameters | None = NO_BEACON
+    """The beacon from which seeds are derived, with its parameters; None: they are derived from this event's digest."""
 
 
 class AttemptState(Record):
@@ -117,7 +126,7 @@ class AmendedBody(Record):
     claims: Digest
     """Digest of the claims file; its bytes are an object."""
     seeds: Annotated[int | tuple[int, ...], Unit("seeds, or seed numbers")]
-    """The number of seeds derived from the first registration, or the hand-picked seeds."""
+    """The number of seeds that are derived, or the hand-picked seeds."""
     pins: Pins
     """Code that later runs will use."""
     data: dict[str, Digest]
@@ -131,6 +140,32 @@ class AmendedBody(Record):
     """The author's, in words."""
     attempts: dict[Digest, AttemptState]
     """Every attempt and pilot of the hypothesis up to here: run_started or pilot event → what had become of it."""
+    beacon: Parameters | None = NO_BEACON
+    """The beacon that the registration fixed, which no amendment changes."""
+
+
+class SeededBody(Record):
+    """The draw of a registration's seeds: a beacon's round, and what it was drawn for.
+
+    Seeds follow from ``form`` and ``value`` alone, so that nothing else in the ledger can be varied to get others.
+    """
+
+    hypothesis: Id
+    """The hypothesis's id."""
+    registration: Digest
+    """Event that registered the hypothesis first, and fixed the beacon and with it the round."""
+    amendment: Digest | None = None
+    """The last amendment before, if there was one; ``form`` is of it."""
+    form: Digest
+    """Digest of the normal form (``harness.domain.normal_form``); its bytes are an object."""
+    record: Digest
+    """Digest of the round's record, from which anybody verifies it; its bytes are an object."""
+    value: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64}|[0-9a-f]{128})$")]
+    """The round's value, hexadecimal."""
+    time: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]{1,6})?Z$")]
+    """The beacon's own time of the round, UTC."""
+    derivation: Annotated[str, StringConstraints(pattern=r"^[a-z0-9/._-]+$", max_length=64)]
+    """Name of the rule by which seeds follow from ``form`` and ``value``."""
 
 
 class RunStartedBody(Record):
@@ -142,6 +177,8 @@ class RunStartedBody(Record):
     """Event that registered the hypothesis first."""
     amendment: Digest | None = None
     """The last amendment, if there was one; the attempt is held against it."""
+    seeded: Digest | None = Field(default=None, exclude_if=lambda value: value is None)
+    """The event that drew the seeds; None if they follow from the registration alone, or are hand-picked."""
     raw: Digest
     """The YAML file as it is run."""
     canonical: Digest
@@ -292,6 +329,7 @@ class PilotBody(Record):
 BODIES: Mapping[str, type[Record]] = {
     EventType.REGISTERED: RegisteredBody,
     EventType.AMENDED: AmendedBody,
+    EventType.SEEDED: SeededBody,
     EventType.RUN_STARTED: RunStartedBody,
     EventType.LOOK: LookBody,
     EventType.RUN_FINISHED: RunFinishedBody,

@@ -41,7 +41,7 @@ def list_ledger_steps(
         Step(2, history.PROMISE, history.check, "trail"),
         Step(3, attempts.PROMISE, ordered, "registration"),
         Step(4, artefacts.PROMISE, artefacts.check, "registration", apart=True),
-        Step(5, seeds.PROMISE, seeds.check, "run"),
+        Step(5, seeds.PROMISE, partial(seeds.check, kept=kept), "run"),
         Step(7, anchors.PROMISE, partial(anchors.check, kept=kept), "trail"),
     )
 

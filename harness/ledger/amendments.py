@@ -25,7 +25,6 @@ from harness.ledger.runs import list_attempts
 from harness.ledger.seeding import explain_known, find_seeded, is_same_beacon, read_time
 from harness.records import Hypothesis, Record
 
-
 KNOWN_ALWAYS = "its seeds were known since its registration, so whoever amended it could have trained them first"
 """What is said of an amendment of a registration without a beacon that came before any run."""
 

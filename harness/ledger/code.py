@@ -44,6 +44,7 @@ KINDS: Mapping[str, Kind] = {
     "pipeline/claims": "judgement",
     "pipeline/code_proofs": "words",
     "pipeline/doctor": "words",
+    "pipeline/draw": "words",
     "pipeline/export": "words",
     "pipeline/families": "words",
     "pipeline/garbage": "words",

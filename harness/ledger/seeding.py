@@ -23,6 +23,7 @@ from harness.plugins.registry import find_members
 
 FROM_REGISTRATION = "harness/seed/v1"
 FROM_ROUND = "harness/seed/v2"
+NEVER = datetime.max.replace(tzinfo=UTC)
 CHOOSABLE = "seeds its author could have chosen"
 """What every page, listing and audit says of seeds that follow from the registration alone."""
 
@@ -130,8 +131,11 @@ def read_registered(digest: str, claimed_time: str) -> Registered:
 
 
 def read_time(text: str) -> datetime:
-    """Return the time that an event tells."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    """Return the time that an event tells; one that no calendar has is later than all others."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return NEVER
 
 
 def write_time(time: datetime) -> str:
@@ -142,7 +146,10 @@ def write_time(time: datetime) -> str:
 def find_delay_end(claimed_time: str, beacon: Mapping[str, Any]) -> datetime:
     """Return the time that a registration's round is later than, which needs no plug-in: registration and delay."""
     delay = beacon.get("delay")
-    return read_time(claimed_time) + timedelta(seconds=delay if isinstance(delay, int) and 0 < delay < 2**31 else 0)
+    try:
+        return read_time(claimed_time) + timedelta(seconds=delay if isinstance(delay, int) else 0)
+    except OverflowError:
+        return NEVER
 
 
 def describe_round(drawn: Drawn) -> dict[str, str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from harness import ledger
-from harness.ledger import Ledger
+from harness.ledger import Ledger, StartedRun
+from harness.ledger.seeding import CHOOSABLE
 from harness.pipeline.claims import write_banners
 from harness.pipeline.run_files import read_file, refuse_altered
 
@@ -51,11 +52,20 @@ def read_verdict(name: str, trail: Ledger, *, numbers: bool = False) -> Page:
     recorded = ledger.list_recorded_files(trail, run.digest)
     wanted = ("verdict.md", "verdict.json") if numbers else ("verdict.md",)
     refuse_altered(folder, {file: recorded[file] for file in wanted})
+    text = read_file(folder / "verdict.md").decode()
     return Page(
         hypothesis=run.hypothesis,
         run=run.name,
         path=folder / "verdict.md",
-        text=read_file(folder / "verdict.md").decode(),
+        text=text,
         verdict=json.loads(read_file(folder / "verdict.json")) if numbers else None,
-        banners=write_banners(trail, run),
+        banners=(*write_banners(trail, run), *_write_seeds(trail, run, text)),
     )
+
+
+def _write_seeds(trail: Ledger, run: StartedRun, text: str) -> tuple[str, ...]:
+    """Return a banner on seeds that the author could have chosen, for pages from before they said so themselves."""
+    body = ledger.find_registration_of(trail.index(), run)
+    if body.beacon is not None or body.hand_picked_seeds or CHOOSABLE in text:
+        return ()
+    return (f"> **{CHOOSABLE.capitalize()}**: they follow from the registration alone.",)

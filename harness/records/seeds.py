@@ -19,9 +19,9 @@ class Seeds(Record):
     """
 
     count: Annotated[int | None, Unit("seeds")] = Field(default=None, ge=1, le=10_000, examples=[10])
-    """Number of seeds. The seed numbers are derived: from a round of ``beacon`` and from what is trained and decided, so
-    that nobody could have chosen them; without a beacon from the registration, so that only its author could have. Give
-    either this or ``list``."""
+    """Number of seeds. The seed numbers are derived: with a ``beacon`` from its round and from what is trained and
+    decided, so that nobody could have chosen them; without one from the registration, so that its author could have.
+    Give either this or ``list``."""
     beacon: Annotated[Beacon, Named("beacons")] | None = Field(
         default=None, exclude_if=lambda value: value is None, examples=[{"name": "drand", "delay": 60}]
     )

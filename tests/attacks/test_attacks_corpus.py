@@ -21,7 +21,7 @@ from harness.records import Measurements, Provenance
 from tests.attacks.corpus import CORPUS, Attack, better, forged_file, judged, rename_digests
 from tests.attacks.trails import Trail, audited, sha, sorts
 
-HARMLESS = {"not-asked", "not-rerun", "amended", "stray", "replicated", "nothing-kept"}
+HARMLESS = {"choosable", "not-asked", "not-rerun", "amended", "stray", "replicated", "nothing-kept"}
 """What is found in the good trail, too: nothing of it is held against it."""
 MEMORY = [attack for attack in CORPUS.values() if not attack.recompute]
 RECOMPUTED = [attack for attack in CORPUS.values() if attack.recompute]

@@ -23,7 +23,7 @@ def describe_cover(
     """
     index = evidence.index
     if beacon.names_registration and fixing == seeded.body.registration:
-        return f"its registration was shown before the round, to whoever made it: {beacon.trusts()}"
+        return f"its round names its registration, so that whoever made the round ({beacon.name}) had seen it"
     for anchor in index.entries(AnchoredBody):
         body = anchor.body
         if body.head != fixing and not index.before(fixing, body.head):

@@ -8,12 +8,12 @@ from typing import Any
 from harness.ledger.amendments import list_amendments
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
-from harness.ledger.bodies import RegisteredBody, VerdictBody
+from harness.ledger.bodies import RegisteredBody, SeededBody, VerdictBody
 from harness.ledger.code import MEANING
 from harness.ledger.index import Entered, Entry, LedgerIndex, StartedRun
 from harness.ledger.pins import Pins
 from harness.ledger.runs import list_attempts
-from harness.records import Provenance
+from harness.records import Draw, Provenance
 
 DescribeTrials = Callable[[Pins, StartedRun, Entered, str], tuple[str, ...]]
 """Says what a run with this results.json shows of its deviations in code; only a stage that knows them all can tell."""
@@ -111,6 +111,13 @@ def _compare(evidence: Evidence, run: StartedRun, page: Provenance) -> Iterator[
     if registered is not None and isinstance(registered.body, RegisteredBody):
         owed["registered_time"] = registered.claimed_time
         owed["hand_picked_seeds"] = not isinstance(registered.body.seeds, int)
+    seeded = evidence.index.entry(start.seeded or "")
+    body = None if seeded is None else seeded.body
+    owed["drawn"] = (
+        Draw(event=start.seeded or "", time=body.time, value=body.value, record=body.record)
+        if isinstance(body, SeededBody)
+        else None
+    )
     for name, value in owed.items():
         if getattr(page, name) != value:
             yield name.replace("_", " "), value, getattr(page, name)

@@ -105,11 +105,10 @@ def _check_normal_form(evidence: Evidence, seeded: Entry[SeededBody]) -> Iterato
     index, body, where = evidence.index, seeded.body, evidence.at(seeded.digest)
     drawn_for = body.amendment or body.registration
     for fixing in index.fixing(body.hypothesis):
-        known = index.before(fixing.digest, seeded.digest) and fixing.digest != drawn_for
-        if known and getattr(fixing.body, "registration", None) == body.registration:
-            if not index.before(fixing.digest, drawn_for):
-                what = f"seeds were drawn past the amendment {fixing.digest[:12]}"
-                yield AuditFinding("draw-of-another", what, where, fixing.digest, drawn_for, body.hypothesis)
+        own = getattr(fixing.body, "registration", None) == body.registration and fixing.digest != drawn_for
+        if own and index.before(fixing.digest, seeded.digest) and not index.before(fixing.digest, drawn_for):
+            what = f"seeds were drawn past the amendment {fixing.digest[:12]}"
+            yield AuditFinding("draw-of-another", what, where, fixing.digest, drawn_for, body.hypothesis)
     fixed = index.fixed(drawn_for)
     form = None if fixed is None else evidence.form(fixed.body.canonical)
     if fixed is None or form is None:

@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from harness.ledger import Ledger
 from harness.ledger.event import Event
 from harness.pipeline.draw import draw_seeds
@@ -17,6 +19,7 @@ from harness.pipeline.project import Settings
 from harness.pipeline.register import register_hypothesis
 from harness.pipeline.run import run_hypothesis
 from harness.pipeline.session import Session
+from harness.records import Seeds
 from tests.attacks.good import CLAIMS, FILE
 from tests.attacks.trails import Trail
 
@@ -36,6 +39,14 @@ def make_key(folder: Path, name: str = "witness") -> tuple[Path, str]:
     subprocess.run(command, check=True, capture_output=True)
     public = " ".join(key.with_suffix(".pub").read_text(encoding="ascii").split()[:2])
     return key, f'name: witness, delay: 1, signer: "ada@example.org {public}"'
+
+
+def make_beacon(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Make an SSH key; return its file, and the beacon whose witness holds it, by its parameters as events have it."""
+    key, told = make_key(folder)
+    return key, Seeds.model_validate(yaml.safe_load(f"{{count: 3, beacon: {{{told}}}}}")).model_dump(mode="json")[
+        "beacon"
+    ]
 
 
 def witness(key: Path, registration: str, time: datetime, nonce: str = "7a" * 32) -> bytes:

@@ -25,8 +25,8 @@ HARMLESS = {"choosable", "not-asked", "not-rerun", "amended", "stray", "replicat
 """What is found in the good trail, too: nothing of it is held against it."""
 DRAWN = {
     "run-undrawn", "beacon-otherwise", "draw-of-another", "drawn-otherwise", "drawn-twice", "drawn-again", "same-draw",
-    "round-refused", "round-otherwise", "round-known", "round-unverified", "derivation-unknown", "form-unmade", "trusts",
-    "shown-before", "authors-word",
+    "round-refused", "round-otherwise", "round-known", "round-unverified", "derivation-unknown", "form-unmade",
+    "trusts", "shown-before", "authors-word",
 }  # fmt: skip
 """Findings on seeds from a beacon: test_attacks_seeds.py."""
 MEMORY = [attack for attack in CORPUS.values() if not attack.recompute]
@@ -145,7 +145,7 @@ def test_every_sort_of_finding_has_an_attack() -> None:
         "uncommitted", "leftover", "weights-absent", "file-changed", "file-missing", "file-not-compared",
         "registered-elsewhere", "registered-by-another", "not-searched", "nothing-yet", "trust-unused",
         "anchor-invalid", "anchor-not-verified", "rerun-differs", "rerun-failed", "look-results",
-        *DRAWN,
+        "trust-unused", "nothing-yet", *DRAWN,
     }  # fmt: skip
     harmless = {*HARMLESS, "deviated", "rounded", "redrawn"}
     stopped = {sort for sort in CODES if sort.startswith("stopped")}

@@ -74,20 +74,33 @@ def draw_seeds(file: Path, session: Session) -> Drawing:
     return Drawing(hypothesis, describe_seeds(hypothesis, drawn, trail), before.seeded is None)
 
 
+def refuse_idle_round(hypothesis: Hypothesis, session: Session) -> None:
+    """Refuse a round that was handed over for a hypothesis that has none: before anything is entered.
+
+    Raises:
+        UsageError: it names no beacon, or is not registered.
+    """
+    if session.settings.round_file is None:
+        return
+    if hypothesis.seeds.beacon is None:
+        message = "it has no effect: the file names no beacon, and no round is drawn for it"
+        raise UsageError(message, where=OPTION, remedy="leave it out")
+    if ledger.find_registration(session.trail, hypothesis.id) is None:
+        message = f"{hypothesis.id} is not registered, so that no round can be its own"
+        raise UsageError(message, where=OPTION, remedy="register it first: harness register FILE")
+
+
 def find_or_draw(registration: Registration, hypothesis: Hypothesis, session: Session) -> Registration:
     """Return a registration with its seeds; if a beacon's round is still to be drawn, draw it and enter that.
 
     ``hypothesis`` means what is registered. A draw that is there is verified again: somebody else may have entered it.
 
     Raises:
-        UsageError: a file was handed over that is not the round's record, or that would change nothing.
+        UsageError: a file was handed over that is not the round's record.
         HarnessError: the round is not due or not to be had, or the draw that is there is not the round's.
     """
     given = session.settings.round_file
     if registration.beacon is None:
-        if given is not None:
-            message = "it has no effect: the registration names no beacon, and no round is drawn for it"
-            raise UsageError(message, where=OPTION, remedy="leave it out")
         return registration
     trail, beacon = session.trail, read_beacon(registration.beacon)
     made = read_registered(registration.digest, registration.claimed_time)

@@ -20,7 +20,7 @@ from harness.ledger import CodeDifferences, OpenAttempt, Pins, Registration
 from harness.ledger.bodies import RunStartedBody
 from harness.pipeline.claims import append_walk_backs
 from harness.pipeline.code_proofs import add_proofs, add_proofs_since_first, describe_trials, suggest_trials
-from harness.pipeline.draw import describe_draw, find_or_draw
+from harness.pipeline.draw import describe_draw, find_or_draw, refuse_idle_round
 from harness.pipeline.judge import render_first_verdict
 from harness.pipeline.run_files import read_registered, read_templates, save_files
 from harness.pipeline.run_steps import (
@@ -53,6 +53,7 @@ def run_hypothesis(file: Path, session: Session) -> Report:
     """
     loaded = spec.load(file)
     hypothesis, trail, reporter = loaded.hypothesis, session.trail, session.reporter
+    refuse_idle_round(hypothesis, session)
     equipment = open_equipment(hypothesis, session)
     pins = ledger.pin_code(hypothesis, verdict.default_templates())
     with ExitStack() as held:

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,7 +24,8 @@ from harness.domain.normal_form import encode_normal_form
 from harness.ledger import Ledger, list_amendments, list_attempts, name_run
 from harness.ledger.amendments import list_last_amendments
 from harness.ledger.audit import AuditReport, Kept
-from harness.ledger.bodies import AttemptState, SeededBody
+from harness.ledger.bodies import BODIES, AttemptState, SeededBody
+from harness.ledger.event import Event
 from harness.ledger.registration import find_registration
 from harness.ledger.seeding import (
     derive_from_round,
@@ -70,6 +71,7 @@ class Histories(RuleBasedStateMachine):
                 self.write("left", path, data)
         self.commit("left")
         self.git(self.root, "clone", "-q", "left", "right")
+        self.clock = datetime(2026, 1, 1, tzinfo=UTC)
         self.count = 0
         self.merges = 0
 
@@ -119,7 +121,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(clone=CLONES, which=st.integers(0, 9))
     def draw(self, clone: str, which: int) -> None:
-        """Draw seeds a day after the registration. Both clones may: the witness makes one statement for it."""
+        """Draw seeds some hours after the registration. Both clones may: the witness makes one statement for it."""
         found = self.one(clone, "registered", which)
         trail = self.ledger(clone)
         if found is None or "beacon" not in found.body or find_seeded(trail.index(), found.digest) is not None:
@@ -128,7 +130,9 @@ class Histories(RuleBasedStateMachine):
         if len(amended) > 1:
             return  # harness asks which of them counts
         made = read_registered(found.digest, found.claimed_time)
-        record = witness(self.key, found.digest, made.time + timedelta(days=1), found.digest)
+        round_time = made.time + timedelta(hours=3, minutes=30)
+        self.clock = max(self.clock, round_time)  # until then nobody knows it
+        record = witness(self.key, found.digest, round_time, found.digest)
         body = {
             "hypothesis": found.body["hypothesis"],
             "registration": found.digest,
@@ -146,6 +150,7 @@ class Histories(RuleBasedStateMachine):
         if (found := self.one(clone, "registered", which)) is None:
             return
         hypothesis = found.body["hypothesis"]
+        self.draw(clone, which)  # as a run does
         seeded = find_seeded(self.ledger(clone).index(), found.digest)
         if "beacon" in found.body and seeded is None:
             return
@@ -304,7 +309,16 @@ class Histories(RuleBasedStateMachine):
         return audit_trail(self.clones[clone] / "verdicts", Path("none"), AuditRequest(Kept()))
 
     def append(self, clone: str, kind: str, body: dict[str, Any]) -> None:
-        self.ledger(clone).append(kind, body, actor=clone)
+        """Append an event, an hour after the one before by both clones' clock."""
+        self.clock += timedelta(hours=1)
+        event = Event(
+            type=kind,
+            parents=self.ledger(clone).heads(),
+            claimed_time=f"{self.clock:%Y-%m-%dT%H:%M:%SZ}",
+            actor=clone,
+            body=BODIES[kind].model_validate(body).model_dump(mode="json"),
+        )
+        self.write(clone, f"ledger/events/{event.digest}.json", event.to_bytes())
 
     def write(self, clone: str, path: str, data: bytes) -> None:
         file = self.clones[clone] / "verdicts" / path

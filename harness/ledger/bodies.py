@@ -20,6 +20,8 @@
 | `walk_back`    | after a verdict that walks back      | verdict, hypothesis, outcome, claims, in_question, concerns|
 | `replicated`   | when a run was trained again         | run, expected, agreement, differences, outcome, results,   |
 |                |                                      | plan, environment, device, arithmetic                      |
+| `repeated`     | when a reader repeated a run         | run, nonce, form, results, outcome, differences,           |
+|                |                                      | combined, plan, environment, device, arithmetic            |
 | `pilot`        | before a scaled-down, exploratory run | hypothesis, settings                                       |
 | `anchored`     | when a head was stamped or signed    | head, kind, file, by                                       |
 
@@ -30,6 +32,7 @@ needs a default, because old events don't have it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, NewType
@@ -42,6 +45,8 @@ from harness.plugins.fields import Unit
 from harness.records import Record
 from harness.records.base import Id, Name, Text
 
+NONCE = re.compile(r"[A-Za-z0-9-]{16,128}")
+"""A nonce that a reader chooses."""
 RelativePath = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$", max_length=255)
 ]
@@ -70,6 +75,7 @@ class EventType(StrEnum):
     VERDICT = "verdict"
     WALK_BACK = "walk_back"
     REPLICATED = "replicated"
+    REPEATED = "repeated"
     PILOT = "pilot"
     ANCHORED = "anchored"
 
@@ -304,6 +310,33 @@ class ReplicatedBody(Record):
     """Variables and libraries that also select its arithmetic, as in ``run_started``."""
 
 
+class RepeatedBody(Record):
+    """A run repeated with seeds that follow from a reader's nonce. The run's verdict stays."""
+
+    run: Run
+    """Digest of the run_started event."""
+    nonce: Annotated[str, StringConstraints(pattern=f"^{NONCE.pattern}$")]
+    """The reader's choice, made after the verdict."""
+    form: Digest
+    """Digest of the normal form of the run's hypothesis; seeds follow from it and the nonce."""
+    results: Digest
+    """Digest of the repetition's results.json, whose bytes are an object."""
+    outcome: Name
+    """The outcome that its results give."""
+    differences: tuple[str, ...] = ()
+    """Where it does not agree with the run, one sentence each."""
+    combined: dict[Name, tuple[float, ...]]
+    """Decision → the mean over all seeds of both, and the ends of its 95% interval."""
+    plan: Digest
+    """Digest of the plan that was trained."""
+    environment: Environment
+    """Versions, machine and settings of the repetition."""
+    device: str
+    """The device that trained, in words."""
+    arithmetic: dict[str, str] | None = None
+    """Variables and libraries that also select its arithmetic, as in ``run_started``."""
+
+
 class AnchoredBody(Record):
     """Evidence from outside that a head existed: ledger/anchors/<head>.tsr or .sig."""
 
@@ -338,6 +371,7 @@ BODIES: Mapping[str, type[Record]] = {
     EventType.VERDICT: VerdictBody,
     EventType.WALK_BACK: WalkBackBody,
     EventType.REPLICATED: ReplicatedBody,
+    EventType.REPEATED: RepeatedBody,
     EventType.PILOT: PilotBody,
     EventType.ANCHORED: AnchoredBody,
 }

@@ -60,6 +60,7 @@ KINDS: Mapping[str, Kind] = {
     "pipeline/roots": "words",
     "pipeline/recompute": "words",
     "pipeline/register": "words",
+    "pipeline/repeat": "words",
     "pipeline/replicate": "words",
     "pipeline/reverdict": "judgement",
     "pipeline/run": "numbers",

@@ -23,6 +23,7 @@ from harness.plugins.registry import find_members
 
 FROM_REGISTRATION = "harness/seed/v1"
 FROM_ROUND = "harness/seed/v2"
+FROM_NONCE = "harness/seed/fresh-v1"
 NEVER = datetime.max.replace(tzinfo=UTC)
 CHOOSABLE = "seeds its author could have chosen"
 """What every page, listing and audit says of seeds that follow from the registration alone."""
@@ -43,6 +44,16 @@ def derive_from_round(form_digest: str, value: str, count: int) -> tuple[int, ..
     The form's digest stands for the form, so that the event alone gives the seeds.
     """
     return _derive(FROM_ROUND, bytes.fromhex(form_digest) + bytes.fromhex(value), count)
+
+
+def derive_from_nonce(form_digest: str, nonce: str, count: int) -> tuple[int, ...]:
+    """Derive the seeds of a repetition, which follow from a normal form and a nonce that a reader chose.
+
+    Seed i is the first 6 bytes, big-endian, of SHA-256("harness/seed/fresh-v1" ‖ 0 ‖ SHA-256(form) ‖ SHA-256(nonce) ‖
+    i as 8 bytes).
+    """
+    material = bytes.fromhex(form_digest) + hashlib.sha256(nonce.encode()).digest()
+    return _derive(FROM_NONCE, material, count)
 
 
 def _derive(name: str, material: bytes, count: int) -> tuple[int, ...]:

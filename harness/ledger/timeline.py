@@ -13,6 +13,7 @@ from harness.ledger.bodies import (
     LookBody,
     PilotBody,
     RegisteredBody,
+    RepeatedBody,
     ReplicatedBody,
     RunAbortedBody,
     RunFailedBody,
@@ -155,6 +156,10 @@ def _describe_run(body: Record) -> Told:
             return f"run {name_run(body.run)} was closed: {body.reason}", ()
         case VerdictBody():
             return f"verdict on run {name_run(body.run)}: {body.outcome}", ()
+        case RepeatedBody():
+            agrees = "it does not agree" if body.differences else "it agrees"
+            again = f"run {name_run(body.run)} was repeated with seeds from the nonce {body.nonce}: {body.outcome}"
+            return f"{again}; {agrees}", body.differences
         case ReplicatedBody():
             found = {"bits": "to the same bits", "statistics": "to the same statistics", "none": "and does not agree"}
             again = f"run {name_run(body.run)} was trained again on {body.device}, {found[body.agreement]}"

@@ -21,7 +21,7 @@ from harness.records import Measurements, Provenance
 from tests.attacks.corpus import CORPUS, Attack, better, forged_file, judged, rename_digests
 from tests.attacks.trails import Trail, audited, sha, sorts
 
-HARMLESS = {"choosable", "not-asked", "not-rerun", "amended", "stray", "replicated", "nothing-kept"}
+HARMLESS = {"choosable", "not-repeated", "not-asked", "not-rerun", "amended", "stray", "replicated", "nothing-kept"}
 """What is found in the good trail, too: nothing of it is held against it."""
 DRAWN = {
     "run-undrawn", "beacon-otherwise", "draw-of-another", "drawn-otherwise", "drawn-twice", "drawn-again", "same-draw",
@@ -29,6 +29,8 @@ DRAWN = {
     "trusts", "shown-before", "authors-word",
 }  # fmt: skip
 """Findings on seeds from a beacon: test_attacks_seeds.py."""
+REPEATED = {"repeated-seeds", "repetition-differs", "repetition-unchecked", "repeated-by-author", "repeated"}
+"""Findings on repetitions: test_attacks_fresh.py."""
 MEMORY = [attack for attack in CORPUS.values() if not attack.recompute]
 RECOMPUTED = [attack for attack in CORPUS.values() if attack.recompute]
 
@@ -145,7 +147,7 @@ def test_every_sort_of_finding_has_an_attack() -> None:
         "uncommitted", "leftover", "weights-absent", "file-changed", "file-missing", "file-not-compared",
         "registered-elsewhere", "registered-by-another", "not-searched", "nothing-yet", "trust-unused",
         "anchor-invalid", "anchor-not-verified", "rerun-differs", "rerun-failed", "look-results",
-        "trust-unused", "nothing-yet", *DRAWN,
+        "trust-unused", "nothing-yet", *DRAWN, *REPEATED,
     }  # fmt: skip
     harmless = {*HARMLESS, "deviated", "rounded", "redrawn"}
     stopped = {sort for sort in CODES if sort.startswith("stopped")}

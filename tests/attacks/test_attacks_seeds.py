@@ -25,7 +25,6 @@ from tests.attacks.draws import (
     RECORDED,
     RECORDED_TIME,
     REGISTERED_TIME,
-    build,
     draw,
     make_key,
     open_session,
@@ -35,7 +34,6 @@ from tests.attacks.draws import (
     write_file,
 )
 from tests.attacks.trails import Trail, audited, sha, sorts
-from tests.once import made_once
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen")
 HARMLESS = {"nothing-kept", "trusts", "shown-before", "not-asked", "not-rerun", "no-repository", "stray"}
@@ -50,20 +48,6 @@ EDITS: dict[str, Callable[[str], str]] = {
     .replace('worse: "(-inf, 90]", better: "(90, inf)"', 'better: "(-inf, -90)", worse: "[-90, inf)"'),
     "an exploratory part": lambda text: text + "exploratory:\n  loss: {metric: train_loss, arm: bp}\n",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def drawn_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    def make(folder: Path) -> None:
-        folder.mkdir()
-        build(folder)
-
-    return made_once(tmp_path_factory, "drawn-project", make)
-
-
-@pytest.fixture
-def drawn(drawn_project: Path) -> Trail:
-    return Trail.read(drawn_project / "verdicts")
 
 
 def report(root: Path, **kept: Any) -> AuditReport:
@@ -341,6 +325,10 @@ def test_a_late_amendment_that_a_run_does_not_tell_is_found(drawn: Trail) -> Non
     amended = drawn.append("amended", body, parents=[drawn.find("seeded")[0]])
     drawn.append("run_started", drawn.find("run_started")[1]["body"] | {"amendment": amended}, parents=[amended])
     assert "deviation-unnamed" in sorts(audited(drawn))
+    stranger = drawn.copy()
+    other = stranger.append("amended", body | {"registration": amended}, parents=[amended])
+    stranger.append("seeded", drawn.find("seeded")[1]["body"] | {"amendment": other}, parents=[other])
+    assert any("an amendment of another registration" in finding.what for finding in audited(stranger).findings)
     early = drawn.copy()
     early.append("seeded", drawn.find("seeded")[1]["body"], parents=[amended])
     assert "draw-of-another" in sorts(audited(early))  # past an amendment

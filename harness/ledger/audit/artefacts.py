@@ -11,6 +11,7 @@ from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import (
     AmendedBody,
     RegisteredBody,
+    RepeatedBody,
     ReplicatedBody,
     RunStartedBody,
     SeededBody,
@@ -46,6 +47,8 @@ def list_named_objects(evidence: Evidence) -> Iterator[tuple[str, str]]:
             kept = (body.raw,) if isinstance(body, RunStartedBody) else (body.raw, body.canonical, body.claims)
             for digest in (*kept, *body.pins.templates.values()):
                 yield event.digest, digest
+        elif isinstance(body, RepeatedBody):
+            yield event.digest, body.results
         elif isinstance(body, SeededBody):
             yield from ((event.digest, digest) for digest in (body.form, body.record))
     for rerun in evidence.index.entries(ReplicatedBody):

@@ -151,11 +151,17 @@ CODES: dict[str, Code] = {
     "rerun-differs": Code(8, "differs", "compare devices and versions; then doubt the result"),
     "rerun-failed": Code(8, "missing", "mend what stopped it and audit again"),
     "not-rerun": Code(8, "unchecked", "audit with --rerun RUN"),
+    "repeated-seeds": Code(9, "tampered", "believe no such repetition: repeat the run yourself"),
+    "repetition-differs": Code(9, "differs", "believe its results, not what it says of them"),
+    "repetition-unchecked": Code(9, "missing", RESTORE),
+    "repeated-by-author": Code(9, "unchecked", "have somebody else do it: harness replicate RUN --fresh NONCE"),
+    "not-repeated": Code(9, "unchecked", "harness replicate RUN --fresh NONCE, with a nonce of your own"),
+    "repeated": Code(9, "note", "what another machine reported is not what this audit saw: repeat it yourself"),
     "replicated": Code(8, "note", "what another machine reported is not what this audit saw: --rerun RUN"),
 }
 CODES |= {
     f"stopped-{step}": Code(step, "missing", "this is a defect of harness: report it, with the trail")
-    for step in range(1, 9)
+    for step in range(1, 10)
 }
 
 

@@ -67,7 +67,7 @@ ALWAYS = {
     "seed": {"file", "round_file", "verdicts"},
     "close": {"run", "reason", "verdicts"},
     "reverdict": {"name", "verdicts", "criterion", "alpha"},
-    "replicate": {"name", "device", "data", "verdicts"},
+    "replicate": {"name", "device", "data", "verdicts", "fresh"},
     "anchor": {"tsa", "verdicts"},
     "export": {"name", "form", "to", "verdicts"},
     "audit": {"allow_empty", "verdicts", "known_head", "require_anchor", "roots", "allowed_signers", "recompute",

@@ -28,6 +28,7 @@ from harness.ledger.bodies import BODIES, AttemptState, SeededBody
 from harness.ledger.event import Event
 from harness.ledger.registration import find_registration
 from harness.ledger.seeding import (
+    derive_from_nonce,
     derive_from_round,
     derive_seeds,
     describe_round,
@@ -214,6 +215,23 @@ class Histories(RuleBasedStateMachine):
         if judged:
             self.append(clone, "verdict", {"run": run.digest, "outcome": "better", "files": digests})
         assert event
+
+    @rule(clone=CLONES, which=st.integers(0, 9), nonce=st.text("0123456789abcdef", min_size=16, max_size=16))
+    def repeat(self, clone: str, which: int, nonce: str) -> None:
+        """Repeat a judged run with other seeds; its results are the good trail's, at these."""
+        if (verdict := self.one(clone, "verdict", which)) is None:
+            return
+        trail = self.ledger(clone)
+        run = trail.index().start(verdict.body["run"])
+        hypothesis = Hypothesis.model_validate_json(trail.read_object(run.body.canonical))
+        form = sha(encode_normal_form(hypothesis))
+        results = json.loads((trail.root / run.folder / "results.json").read_bytes())
+        results["seeds"] = derive_from_nonce(form, nonce, len(run.body.seeds))
+        for replica in results["replicas"]:
+            replica["seed"] = results["seeds"][replica["seed_index"]]
+        body = {"run": run.digest, "nonce": nonce, "form": form, "outcome": "better", "combined": {}}
+        body |= {key: run.event.body[key] for key in ("plan", "environment", "device", "arithmetic")}
+        self.append(clone, "repeated", body | {"results": trail.store_object(json.dumps(results).encode())})
 
     @precondition(lambda self: self.merges < 3)
     @rule(clone=CLONES, how=st.sampled_from(["--no-rebase", "--rebase"]))

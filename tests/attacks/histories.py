@@ -218,7 +218,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(clone=CLONES, which=st.integers(0, 9), nonce=st.text("0123456789abcdef", min_size=16, max_size=16))
     def repeat(self, clone: str, which: int, nonce: str) -> None:
-        """Repeat a judged run with other seeds; its results are the good trail's, at these. There is one if possible."""
+        """Repeat a judged run, after one is judged if there is none; results are the good trail's, at other seeds."""
         if self.one(clone, "verdict", which) is None:
             self.start(clone, which)
             self.finish(clone, which, True)

@@ -325,7 +325,7 @@ class RepeatedBody(Record):
     """The outcome that its results give."""
     differences: tuple[str, ...] = ()
     """Where it does not agree with the run, one sentence each."""
-    combined: dict[Name, tuple[float, ...]]
+    combined: Annotated[dict[Name, tuple[float, ...]], Unit("the estimand's unit")]
     """Decision → the mean over all seeds of both, and the ends of its 95% interval."""
     plan: Digest
     """Digest of the plan that was trained."""

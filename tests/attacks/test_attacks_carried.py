@@ -20,7 +20,7 @@ from tests.attacks.repositories import commit, git, plain_git
 from tests.attacks.trails import sorts
 
 FINE = {"amended", "stray", "replicated", "nothing-kept", "not-asked", "not-rerun", "uncommitted", "weights-absent"}
-FINE |= {"other-version", "not-searched"}
+FINE |= {"other-version", "not-searched", "choosable", "not-repeated"}
 
 __all__ = ["plain_git"]  # a fixture for every test here
 

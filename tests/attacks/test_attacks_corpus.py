@@ -119,6 +119,7 @@ def test_what_is_forged_as_a_whole_is_found_by_a_rerun_alone(good_trail: Trail, 
         (5, "PASS"),
         (6, "PASS"),
         (8, "FAIL"),
+        (9, "NOT CHECKED"),
     ]
     assert [line.status for line in first.lines if line.step == 8] == ["NOT CHECKED"]  # another one was trained again
     assert "rerun-differs" in sorts(report) and report.exit_code == 4

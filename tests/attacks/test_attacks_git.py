@@ -16,6 +16,7 @@ from tests.attacks.sweeps import promised
 from tests.attacks.trails import Trail, sorts
 
 FINE = {"amended", "stray", "replicated", "nothing-kept", "not-asked", "not-rerun", "uncommitted", "events-elsewhere"}
+FINE |= {"choosable", "not-repeated"}
 FINE |= {"weights-absent"}
 
 __all__ = ["plain_git"]  # a fixture for every test here

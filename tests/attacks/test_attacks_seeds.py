@@ -265,14 +265,19 @@ def test_a_registration_later_than_its_round_is_found_out_by_what_is_before_it(t
 
 def test_a_signature_covers_a_registration_if_it_is_before_the_draw(tmp_path: Path) -> None:
     key, _ = make_key(tmp_path)
-    for name, signed_first in (("before", True), ("after", False)):
+    for name, signed_first in (("before", True), ("forged", False), ("after", False)):
         root = tmp_path / name
         write_file(root, DRAND)
         register_at(root, REGISTERED_TIME)
         if signed_first:
             ledger.sign(Ledger(root / "verdicts"), key)
+        if name == "forged":
+            (entry,) = ledger.sign(Ledger(root / "verdicts"), key)
+            anchor = root / "verdicts" / "ledger" / "anchors" / f"{entry.body.head}.sig"
+            anchor.chmod(0o644)
+            anchor.write_bytes(b"forged")
         draw(root, ANSWER)
-        if not signed_first:
+        if name == "after":
             ledger.sign(Ledger(root / "verdicts"), key)
         found = sorts(report(root))
         assert ("shown-before" in found, "authors-word" in found) == (signed_first, not signed_first)

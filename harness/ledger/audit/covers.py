@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from harness.beacons import Beacon
 from harness.errors import HarnessError
 from harness.ledger.anchors import ENDINGS
 from harness.ledger.audit.anchors import Kept
-from harness.ledger.audit.evidence import ANCHORS, Evidence
+from harness.ledger.audit.evidence import ANCHORS, EVENTS, Evidence
 from harness.ledger.bodies import AnchoredBody, SeededBody
 from harness.ledger.index import Entry
 from harness.ledger.seeding import read_time
+from harness.ledger.signatures import check_signature
 from harness.ledger.stamps import check_stamp
 
 
@@ -34,11 +37,30 @@ def describe_cover(
                 known = "" if verified else ", by an authority that nobody vouches for here (--roots)"
                 return f"a time stamp of {told} by {body.by} covers its registration before the round{known}"
         if body.kind == "ssh" and index.before(body.head, seeded.digest):
+            if (vouched := _verify_signature(evidence, body, kept)) is None:
+                continue
+            known = "" if vouched else ", a key that nobody vouches for here (--allowed-signers),"
             return (
-                f"a signature by {body.by} covers its registration before the draw: it is worth what its owner's word "
-                "is that they are not the author and signed before the round"
+                f"a signature by {body.by}{known} covers its registration before the draw: it is worth what its "
+                "owner's word is that they are not the author and signed before the round"
             )
     return None
+
+
+def _verify_signature(evidence: Evidence, body: AnchoredBody, kept: Kept) -> bool | None:
+    """Tell whether the reader's keys vouch for a signature; None if it is wrong, unreadable or cannot be checked."""
+    path = f"{ANCHORS}{body.head}{ENDINGS[body.kind]}"
+    try:
+        if path not in evidence.files.paths or evidence.files.digest(path) != body.file:
+            return None  # step 7 names it
+        event = evidence.files.read(f"{EVENTS}{body.head}.json")
+        found = check_signature(Path(evidence.files.shown(path)), event, body.by, None)
+        if found.status == "wrong" or kept.allowed_signers is None:
+            return None if found.status == "wrong" else False
+        told = check_signature(Path(evidence.files.shown(path)), event, body.by, kept.allowed_signers)
+    except (OSError, KeyError, HarnessError):
+        return None
+    return told.status == "verified"
 
 
 def _read_stamp(evidence: Evidence, body: AnchoredBody, kept: Kept) -> tuple[str, bool] | None:

@@ -59,6 +59,8 @@ class Beacon(Plugin):
 
     largest: ClassVar[int] = 2**16
     """The largest answer that is read, in bytes."""
+    names_registration: ClassVar[bool] = False
+    """True if a round names the registration that it is for, so that whoever made it had seen the registration."""
 
     delay: Annotated[int, Unit("s")] = Field(default=60, ge=1, le=YEAR, examples=[60])
     """How long after the registration the round may be at the earliest: time to publish the registration in."""

@@ -37,22 +37,32 @@ SIGNATURES = {
 """Scheme → bytes of a signature, and the tag with which messages are hashed to its curve (RFC 9380)."""
 
 
+QUICKNET = "52db9ba70e0cc0f6eaf7803dd07447a1f5477735fd3f661792ba94600c84e971"
+QUICKNET_KEY = (
+    "83cf0f2896adee7eb8b5f01fcad3912212c437e0073e911fb90022d3e760183c8c4b450b6a0a6c3ac6a5776a2d1064510d1fec758c921cc"
+    "22b0e17e63aaf4bcb5ed66304de9cf809bd274ca73bab4af5a6e9c76a4bc09e76eae8991ef5ece45a"
+)
+QUICKNET_GROUP = "f477d5c89f21a17c863a7f937c6a6d15859414d2be09cd448d4279af331c5d3e"
+
+
 class Chain(BaseModel):
     """A chain's parameters, as ``/info`` of its relays shows them; they must add up to its hash."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    hash: Annotated[str, StringConstraints(pattern=DIGEST)]
+    hash: Annotated[str, StringConstraints(pattern=DIGEST)] = Field(examples=[QUICKNET])
     """The chain hash, 64 hexadecimal digits: SHA-256 over the period, genesis time, public key, group hash and name."""
     scheme: Literal["pedersen-bls-chained", "pedersen-bls-unchained", "bls-unchained-on-g1", "bls-unchained-g1-rfc9380"]
     """How it signs."""
-    public_key: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{96}|[0-9a-f]{192})$")]
+    public_key: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{96}|[0-9a-f]{192})$")] = Field(
+        examples=[QUICKNET_KEY]
+    )
     """The members' common public key: a compressed point, in hexadecimal digits."""
-    period: Annotated[int, Unit("s")] = Field(ge=1, le=24 * 60 * 60)
+    period: Annotated[int, Unit("s")] = Field(ge=1, le=24 * 60 * 60, examples=[3])
     """How long a round takes."""
-    genesis_time: Annotated[int, Unit("s")] = Field(ge=0, le=2**32)
+    genesis_time: Annotated[int, Unit("s")] = Field(ge=0, le=2**32, examples=[1692803367])
     """When its first round was due, Unix time."""
-    group_hash: Annotated[str, StringConstraints(pattern=DIGEST)]
+    group_hash: Annotated[str, StringConstraints(pattern=DIGEST)] = Field(examples=[QUICKNET_GROUP])
     """Digest of the first group of members, what round 1 of a chained scheme is chained to."""
     beacon_id: Annotated[str, StringConstraints(max_length=100)] = "default"
     """The chain's name among its members."""
@@ -108,14 +118,12 @@ def list_known_chains() -> dict[str, Chain]:
             group_hash="176f93498eac9ca337150b46d21dd58673ea4e3581185f869672e59fa4cb390a",
         ),
         "quicknet": Chain(
-            hash="52db9ba70e0cc0f6eaf7803dd07447a1f5477735fd3f661792ba94600c84e971",
+            hash=QUICKNET,
             scheme="bls-unchained-g1-rfc9380",
-            public_key="83cf0f2896adee7eb8b5f01fcad3912212c437e0073e911fb90022d3e760183c"
-            "8c4b450b6a0a6c3ac6a5776a2d1064510d1fec758c921cc22b0e17e63aaf4bcb"
-            "5ed66304de9cf809bd274ca73bab4af5a6e9c76a4bc09e76eae8991ef5ece45a",
+            public_key=QUICKNET_KEY,
             period=3,
             genesis_time=1692803367,
-            group_hash="f477d5c89f21a17c863a7f937c6a6d15859414d2be09cd448d4279af331c5d3e",
+            group_hash=QUICKNET_GROUP,
             beacon_id="quicknet",
         ),
     }

@@ -13,7 +13,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, field_validator
 
@@ -36,6 +36,8 @@ SIGNER = r"^[A-Za-z0-9][A-Za-z0-9@._+-]* (ssh|ecdsa|sk-ssh|sk-ecdsa)-[A-Za-z0-9@
 
 class Witness(Beacon):
     """A number that a witness signed for this registration, after it and the delay."""
+
+    names_registration: ClassVar[bool] = True
 
     name: Literal["witness"]
     signer: Annotated[str, StringConstraints(pattern=SIGNER, max_length=2000)] = Field(

@@ -155,6 +155,14 @@ VerdictsOption = Annotated[
         show_default=False,
     ),
 ]
+RoundOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--round",
+        help="File with the round of the file's beacon, as the beacon answers it. Default: it is fetched.",
+        show_default=False,
+    ),
+]
 FormatOption = Annotated[str, typer.Option("--format", help="Output format: text or json.")]
 
 

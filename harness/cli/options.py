@@ -49,7 +49,7 @@ IDLE: dict[str, tuple[Idle, ...]] = {
     "run": (
         Idle(("pilot_seeds", "pilot_epochs"), needs="pilot"),
         Idle(
-            ("resume", "require_registered", "checkpoint_every"),
+            ("resume", "require_registered", "checkpoint_every", "round_file"),
             beside="pilot",
             why="a pilot is neither registered nor resumed",
         ),

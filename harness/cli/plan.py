@@ -66,6 +66,7 @@ def plan(
         plain = {
             "hypothesis": seen.hypothesis.id,
             "registration": seen.registration,
+            "seeds": seen.seeds,
             "cohorts": cohorts,
             "looks": seen.hypothesis.looks,
             "steps": seen.estimate.steps,
@@ -115,6 +116,7 @@ def _print(seen: Preview, cohorts: Sequence[dict[str, Any]], origins: Mapping[st
         f"registered: {seen.registration[:12]}" if seen.registration else "not registered yet: a run registers it first"
     )
     out.print(state, markup=False)
+    out.print(seen.seeds, markup=False)
     out.print(f"trail: {shorten_path(seen.project.verdicts)} ({origins['verdicts']})", markup=False)
     for line in seen.said:
         out.print(line, markup=False)

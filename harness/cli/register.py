@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import DataOption, File, VerdictsOption, collect_settings, err, open_trail_here, out, verb
+from harness.cli.common import (
+    DataOption,
+    File,
+    RoundOption,
+    VerdictsOption,
+    collect_settings,
+    err,
+    open_trail_here,
+    out,
+    verb,
+)
 from harness.cli.signals import signals
 
 if TYPE_CHECKING:
@@ -30,6 +40,7 @@ def register(file: File, data: DataOption = None, verdicts: VerdictsOption = Non
     entered = register_hypothesis(file, session)
     out.only_tells()
     out.print(f"{entered.hypothesis.id}: registered as {entered.event.digest[:12]}", markup=False)
+    out.print(entered.seeds, markup=False)
     _print_data(entered.data)
     _print_head(entered.event.digest)
 
@@ -39,8 +50,8 @@ def register(file: File, data: DataOption = None, verdicts: VerdictsOption = Non
 def amend(file: File, reason: ReasonOption, data: DataOption = None, verdicts: VerdictsOption = None) -> None:
     """Amend a registration: record each field that differs now, with the reason and the attempts so far.
 
-    Unless the amendment provably precedes every run, later verdicts say that they deviate. Changes of comments and
-    wording are no deviation.
+    Unless the amendment provably precedes every run, and the round of the file's beacon if it names one, later verdicts
+    say that they deviate. Changes of comments and wording are no deviation.
     """
     from harness.pipeline.register import amend_registration
     from harness.pipeline.session import Session
@@ -59,10 +70,29 @@ def amend(file: File, reason: ReasonOption, data: DataOption = None, verdicts: V
         out.print(
             f"after run {', '.join(runs)}: later verdicts deviate from the registration, and say so", markup=False
         )
+    elif entered.known is not None:
+        out.print(f"{entered.known}: later verdicts deviate from the registration, and say so", markup=False)
     else:
-        out.print("before any run in this trail", markup=False)
+        out.print(f"before any run in this trail{f'; {entered.remark}' if entered.remark else ''}", markup=False)
     _print_data(entered.data)
     _print_head(entered.event.digest)
+
+
+@app.command()
+@verb
+def seed(file: File, round_file: RoundOption = None, verdicts: VerdictsOption = None) -> None:
+    """Draw the seeds of a registered hypothesis from its beacon's round, without running it.
+
+    A run does this by itself. Use this verb where the machine that trains has no network.
+    """
+    from harness.pipeline.draw import draw_seeds
+    from harness.pipeline.session import Session
+
+    session = Session.open(file, collect_settings(None, None, verdicts, round_file=round_file), _make_reporter())
+    found = draw_seeds(file, session)
+    out.only_tells()
+    out.print(f"{found.hypothesis.id}: {found.seeds}{'' if found.fresh else ', already'}", markup=False)
+    _print_head(session.trail.heads()[0])
 
 
 @app.command()

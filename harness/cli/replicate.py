@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,10 @@ from harness.cli.common import (
     verb,
 )
 from harness.cli.run import reporting
+from harness.wording import format_together
+
+if TYPE_CHECKING:
+    from harness.pipeline.project import Settings
 
 
 @app.command()
@@ -30,6 +34,14 @@ def replicate(
     compile_programs: Annotated[
         str, typer.Option("--compile", help="Compile the programs of a GPU: auto (where it saves time), on or off.")
     ] = "auto",
+    fresh: Annotated[
+        str | None,
+        typer.Option(
+            "--fresh",
+            help="Repeat it with other seeds instead, which follow from a nonce of your own (openssl rand -hex 16).",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Train a run again with its registered seeds and compare: bits on the same device and plan, else statistics.
 
@@ -38,6 +50,9 @@ def replicate(
     from harness.pipeline.replicate import replicate_run
 
     settings = collect_settings(device, data, verdicts, compile=compile_programs)
+    if fresh is not None:
+        _repeat(name, fresh, settings)
+        return
     with reporting() as reporter:
         again = replicate_run(name, open_session_here(settings, reporter))
     out.only_tells()
@@ -57,4 +72,25 @@ def replicate(
             out.print(f"    {sentence}", markup=False)
     err.print(f"ledger head, worth keeping elsewhere: {again.head}", markup=False)
     if not again.holds:
+        raise typer.Exit(4)
+
+
+def _repeat(name: str, nonce: str, settings: Settings) -> None:
+    """Repeat a run with seeds from a nonce, and print how both agree and what they estimate together."""
+    from harness.pipeline.repeat import repeat_run
+
+    with reporting() as reporter:
+        again = repeat_run(name, nonce, open_session_here(settings, reporter))
+    out.only_tells()
+    agrees = "it does not agree" if again.body.differences else "it agrees"
+    told = f"{again.body.outcome} with seeds from the nonce, {again.verdict} by the verdict, which stays: {agrees}"
+    out.print(f"{again.hypothesis} {again.run}: {told}", markup=False)
+    for sentence in again.body.differences:
+        out.print(f"    {sentence}", markup=False)
+    for decision, numbers in again.body.combined.items():
+        texts = format_together(list(numbers))
+        interval = f", 95% interval {texts[1]} to {texts[2]}" if len(texts) == 3 else ""
+        out.print(f"{decision}, over the seeds of both: {texts[0]}{interval}", markup=False)
+    err.print(f"ledger head, worth keeping elsewhere: {again.head}", markup=False)
+    if again.body.differences:
         raise typer.Exit(4)

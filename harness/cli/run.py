@@ -17,6 +17,7 @@ from harness.cli.common import (
     DataOption,
     DeviceOption,
     File,
+    RoundOption,
     VerdictsOption,
     collect_settings,
     err,
@@ -63,10 +64,12 @@ def run(
     checkpoint_every: Annotated[
         float, typer.Option("--checkpoint-every", min=0, help="Seconds between checkpoints.")
     ] = 60.0,
+    round_file: RoundOption = None,
 ) -> None:
     """Test a hypothesis: register it, train all arms over all seeds, judge them and write the verdict.
 
-    To resume a run that was stopped from its last checkpoint, give the same command again.
+    If the file names a beacon, its round is waited for first, up to ten minutes. To resume a run that was stopped from
+    its last checkpoint, give the same command again.
     """
     settings = collect_settings(
         device,
@@ -76,6 +79,7 @@ def run(
         resume=resume,
         require_registered=require_registered,
         checkpoint_seconds=checkpoint_every,
+        round_file=round_file,
     )
     from harness.pipeline.pilot import run_pilot
     from harness.pipeline.run import run_hypothesis

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from datetime import UTC, datetime
+from typing import Literal, NamedTuple, cast
 
 from harness.errors import DeviationRefused, UsageError
-from harness.ledger.bodies import AmendedBody, AttemptState, PilotBody, RegisteredBody
+from harness.ledger.bodies import AmendedBody, AttemptState, PilotBody, RegisteredBody, SeededBody
 from harness.ledger.differing import keep_meaningful
 from harness.ledger.event import Event
 from harness.ledger.events import Ledger
 from harness.ledger.index import Entry, LedgerIndex, StartedRun, name_run
 from harness.ledger.pins import Pins
-from harness.ledger.registration import Registration, find_registration, make_registration, write_canonical
+from harness.ledger.registration import (
+    Registration,
+    find_registration,
+    list_parameters,
+    make_registration,
+    write_canonical,
+)
 from harness.ledger.runs import list_attempts
+from harness.ledger.seeding import explain_known, find_seeded, is_same_beacon, read_time
 from harness.records import Hypothesis, Record
+
+KNOWN_ALWAYS = "its seeds were known since its registration, so whoever amended it could have trained them first"
+"""What is said of an amendment of a registration without a beacon that came before any run."""
 
 
 class Amendment(Record):
@@ -33,15 +44,33 @@ class Amendment(Record):
     """Runs that are neither before nor after it, because another branch started them."""
     pilots: tuple[str, ...]
     """Pilots that it is not provably before."""
+    known: str | None = None
+    """Since when the seeds that a beacon drew could be known when it was made; None if they could not be, or if the
+    registration has no beacon."""
+    drawn: bool = False
+    """True if a beacon draws the seeds; otherwise they could be known from the registration on."""
 
     @property
     def deviates(self) -> bool:
-        """Tell whether runs under it deviate: it changed more than words and is not provably before every run."""
-        words = self.body.kind == "comment" or (
+        """Tell whether runs under it deviate: it changed more than words, and not provably before every run and before
+        anybody could know what a beacon drew. Without a beacon that was always possible, which ``remark`` says."""
+        return not self.in_words and bool(self.after or self.beside or self.known)
+
+    @property
+    def in_words(self) -> bool:
+        """Tell whether it changed words only."""
+        return self.body.kind == "comment" or (
             self.body.kind == "surroundings"
             and not keep_meaningful(self.body.differences)  # from before they had a kind
         )
-        return not words and bool(self.after or self.beside)
+
+    @property
+    def remark(self) -> str | None:
+        """Say of an amendment that is no deviation what its author could have known; None if there is nothing to say.
+
+        It is no part of ``lines``, which stored pages repeat.
+        """
+        return None if self.drawn or self.in_words or self.deviates else KNOWN_ALWAYS
 
     @property
     def when(self) -> str:
@@ -50,8 +79,10 @@ class Amendment(Record):
             when = f"after run {name_run(self.after[0])} started"
         elif self.beside:
             when = f"not provably before run {name_run(self.beside[0])}"
+        elif self.known:
+            when = self.known
         else:
-            when = "before any run"
+            when = "before its seeds could be known" if self.drawn else "before any run"
         return f"{when}, and not provably before pilot {name_run(self.pilots[0])}" if self.pilots else when
 
     @property
@@ -66,6 +97,8 @@ def list_amendments(index: LedgerIndex, hypothesis_id: str) -> tuple[Amendment, 
     pilots = [pilot.digest for pilot in index.of(hypothesis_id, PilotBody)]
     found = []
     for entry in index.of(hypothesis_id, AmendedBody):
+        moment = (entry.digest, read_time(entry.claimed_time))
+        first = index.body(entry.body.registration)
         not_after = [run for run in runs if not index.before(entry.digest, run)]
         after = [run for run in not_after if index.before(run, entry.digest)]
         found.append(
@@ -76,6 +109,8 @@ def list_amendments(index: LedgerIndex, hypothesis_id: str) -> tuple[Amendment, 
                 after=tuple(after),
                 beside=tuple(run for run in not_after if run not in after),
                 pilots=tuple(pilot for pilot in pilots if not index.before(entry.digest, pilot)),
+                known=explain_known(index, entry.body.registration, moment),
+                drawn=isinstance(first, RegisteredBody) and first.beacon is not None,
             )
         )
     return tuple(found)
@@ -97,7 +132,7 @@ def find_in_force(ledger: Ledger, hypothesis_id: str) -> Registration | None:
             where=str(ledger.root),
             remedy="decide what is to count, write it into the file, and give harness amend FILE --reason …",
         )
-    return _apply(first, last[0]) if first is not None and last else first
+    return _apply(ledger, last[0]) if last else first
 
 
 def find_latest(ledger: Ledger, hypothesis_id: str) -> Registration | None:
@@ -107,7 +142,7 @@ def find_latest(ledger: Ledger, hypothesis_id: str) -> Registration | None:
     """
     first = find_registration(ledger, hypothesis_id)
     last = list_last_amendments(ledger, first)
-    return _apply(first, last[-1]) if first is not None and last else first
+    return _apply(ledger, last[-1]) if last else first
 
 
 def list_last_amendments(ledger: Ledger, registration: Registration | None) -> tuple[Entry[AmendedBody], ...]:
@@ -128,13 +163,16 @@ def find_registration_of(index: LedgerIndex, run: StartedRun) -> Registration:
     first = index.entry(run.body.registration)
     if first is None or not isinstance(first.body, RegisteredBody):
         raise UsageError(f"the registration of run {run.name} is not in this trail", where=run.body.registration)
-    registration = make_registration(first.digest, first.claimed_time, first.body)
-    if run.body.amendment is None:
-        return registration
-    amendment = index.body(run.body.amendment)
-    if not isinstance(amendment, AmendedBody):
+    amendment, seeded = index.entry(run.body.amendment or ""), index.entry(run.body.seeded or "")
+    if run.body.amendment is not None and (amendment is None or not isinstance(amendment.body, AmendedBody)):
         raise UsageError(f"the amendment of run {run.name} is not in this trail", where=run.body.amendment)
-    return make_registration(first.digest, first.claimed_time, amendment, run.body.amendment)
+    if run.body.seeded is not None and (seeded is None or not isinstance(seeded.body, SeededBody)):
+        raise UsageError(f"the draw of seeds of run {run.name} is not in this trail", where=run.body.seeded)
+    return make_registration(
+        cast("Entry[RegisteredBody]", first),
+        cast("Entry[AmendedBody] | None", amendment),
+        cast("Entry[SeededBody] | None", seeded),
+    )
 
 
 class Version(NamedTuple):
@@ -165,7 +203,7 @@ def amend(
 
     Raises:
         UsageError: nothing differs.
-        DeviationRefused: it would choose other seeds, or another number of them after a run started.
+        DeviationRefused: it would choose other seeds, or another number of them after a run started or they were known.
         StorageFailed, Tampered: as ``Ledger.append``.
     """
     raw, claims_raw, hypothesis, pins, data = now
@@ -175,19 +213,23 @@ def amend(
             where=hypothesis.id,
             remedy="change the file first; the amendment then records what was changed, and why",
         )
-    listed = before.seeds if before.hand_picked_seeds else None
-    if hypothesis.seeds.list != listed:
+    listed, parameters = before.seeds if before.hand_picked_seeds else None, list_parameters(hypothesis)
+    if hypothesis.seeds.list != listed or not is_same_beacon(parameters, before.beacon):
         raise DeviationRefused(
-            "an amendment may change how many seeds are derived, never which: whoever chooses seeds can try until "
-            "the outcome pleases",
+            "an amendment may change how many seeds are derived, never which, nor the beacon that draws them: whoever "
+            "chooses seeds can try until the outcome pleases",
             where=f"{hypothesis.id}, seeds",
-            remedy="keep the registered seeds, or register the question under a new id",
+            remedy="keep the registered seeds and beacon, or register the question under a new id",
         )
     seen = _find_attempts(ledger, hypothesis.id)
-    if hypothesis.seeds.number != len(before.seeds) and any(state.status != "pilot" for state in seen.values()):
+    started = any(state.status != "pilot" for state in seen.values())
+    known = explain_known(ledger.index(), before.digest, (None, datetime.now(UTC)))
+    if hypothesis.seeds.number != before.number and (started or known):
+        state = "was run with" if started else "has"
         raise DeviationRefused(
-            f"{hypothesis.id} was run with {len(before.seeds)} registered seeds, and an amendment to "
-            f"{hypothesis.seeds.number} is refused: who may choose when to stop can stop when the outcome pleases",
+            f"{hypothesis.id} {state} {before.number} registered seeds, and an amendment to {hypothesis.seeds.number} "
+            f"{f'{known} ' if known and not started else ''}is refused: who may choose when to stop can stop when the "
+            "outcome pleases",
             where=f"{hypothesis.id}, seeds",
             remedy="keep the registered number, or register the question under a new id, which has fresh seeds",
         )
@@ -207,6 +249,7 @@ def amend(
         differences=tuple(differences),
         reason=reason,
         attempts=seen,
+        beacon=before.beacon,
     )
     return ledger.record(body)
 
@@ -220,5 +263,9 @@ def _find_attempts(ledger: Ledger, hypothesis_id: str) -> dict[str, AttemptState
     }
 
 
-def _apply(registration: Registration, amendment: Entry[AmendedBody]) -> Registration:
-    return make_registration(registration.digest, registration.claimed_time, amendment.body, amendment.digest)
+def _apply(ledger: Ledger, amendment: Entry[AmendedBody]) -> Registration:
+    index = ledger.index()
+    first = index.entry(amendment.body.registration)
+    return make_registration(
+        cast("Entry[RegisteredBody]", first), amendment, find_seeded(index, amendment.body.registration)
+    )

@@ -3,12 +3,15 @@
 | type           | appended                             | body                                                       |
 |----------------|--------------------------------------|------------------------------------------------------------|
 | `registered`   | before anything is run               | hypothesis, title, raw, canonical, claims, seeds, pins,    |
-|                |                                      | data                                                       |
+|                |                                      | data, beacon                                               |
 | `amended`      | when a registration is changed       | hypothesis, registration, amends, raw, canonical, claims,  |
-|                |                                      | seeds, pins, data, kind, differences, reason, attempts     |
-| `run_started`  | before the first seed trains         | hypothesis, registration, amendment, raw, canonical, pins, |
-|                |                                      | data, plan, seeds, environment, device, arithmetic,        |
-|                |                                      | command, deviations, words                                 |
+|                |                                      | seeds, pins, data, kind, differences, reason, attempts,    |
+|                |                                      | beacon                                                     |
+| `seeded`       | when the beacon's round is there     | hypothesis, registration, amendment, form, record, value,  |
+|                |                                      | time, derivation                                           |
+| `run_started`  | before the first seed trains         | hypothesis, registration, amendment, seeded, raw,          |
+|                |                                      | canonical, pins, data, plan, seeds, environment, device,   |
+|                |                                      | arithmetic, command, deviations, words                     |
 | `look`         | when the seeds so far were judged    | run, seeds, outcome, p, results                            |
 | `run_finished` | when results.json is durable         | run, results                                               |
 | `run_failed`   | when training stopped for good       | run, reason                                                |
@@ -17,6 +20,8 @@
 | `walk_back`    | after a verdict that walks back      | verdict, hypothesis, outcome, claims, in_question, concerns|
 | `replicated`   | when a run was trained again         | run, expected, agreement, differences, outcome, results,   |
 |                |                                      | plan, environment, device, arithmetic                      |
+| `repeated`     | when a reader repeated a run         | run, nonce, form, results, outcome, differences,           |
+|                |                                      | combined, plan, environment, device, arithmetic            |
 | `pilot`        | before a scaled-down, exploratory run | hypothesis, settings                                       |
 | `anchored`     | when a head was stamped or signed    | head, kind, file, by, time                                 |
 
@@ -27,6 +32,7 @@ needs a default, because old events don't have it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, NewType
@@ -39,6 +45,8 @@ from harness.plugins.fields import Unit
 from harness.records import Record
 from harness.records.base import Id, Name, Text
 
+NONCE = re.compile(r"[A-Za-z0-9-]{16,128}")
+"""A nonce that a reader chooses."""
 RelativePath = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$", max_length=255)
 ]
@@ -49,6 +57,9 @@ RunDigest = NewType("RunDigest", str)
 """The full digest of a run_started event: how events, and nobody else, name a run."""
 RunName = NewType("RunName", str)
 """The first 12 digits of it: how people, pages and folders name a run."""
+Parameters = dict[str, JsonValue]
+"""A plug-in by its parameters; a reader may not have it."""
+NO_BEACON = Field(default=None, exclude_if=lambda value: value is None)
 Run = Annotated[RunDigest, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -57,6 +68,7 @@ class EventType(StrEnum):
 
     REGISTERED = "registered"
     AMENDED = "amended"
+    SEEDED = "seeded"
     RUN_STARTED = "run_started"
     LOOK = "look"
     RUN_FINISHED = "run_finished"
@@ -65,6 +77,7 @@ class EventType(StrEnum):
     VERDICT = "verdict"
     WALK_BACK = "walk_back"
     REPLICATED = "replicated"
+    REPEATED = "repeated"
     PILOT = "pilot"
     ANCHORED = "anchored"
 
@@ -83,11 +96,13 @@ class RegisteredBody(Record):
     claims: Digest
     """Digest of the claims file; its bytes are an object."""
     seeds: Annotated[int | tuple[int, ...], Unit("seeds, or seed numbers")]
-    """The number of seeds derived from this event's digest, or the hand-picked seeds."""
+    """The number of seeds that are derived, or the hand-picked seeds."""
     pins: Pins
     """Code that the run will use."""
     data: dict[str, Digest]
     """Data-set name → fingerprint, where it was known."""
+    beacon: Parameters | None = NO_BEACON
+    """The beacon from which seeds are derived, with its parameters; None: they are derived from this event's digest."""
 
 
 class AttemptState(Record):
@@ -119,7 +134,7 @@ class AmendedBody(Record):
     claims: Digest
     """Digest of the claims file; its bytes are an object."""
     seeds: Annotated[int | tuple[int, ...], Unit("seeds, or seed numbers")]
-    """The number of seeds derived from the first registration, or the hand-picked seeds."""
+    """The number of seeds that are derived, or the hand-picked seeds."""
     pins: Pins
     """Code that later runs will use."""
     data: dict[str, Digest]
@@ -133,6 +148,32 @@ class AmendedBody(Record):
     """The author's, in words."""
     attempts: dict[Digest, AttemptState]
     """Every attempt and pilot of the hypothesis up to here: run_started or pilot event → what had become of it."""
+    beacon: Parameters | None = NO_BEACON
+    """The beacon that the registration fixed, which no amendment changes."""
+
+
+class SeededBody(Record):
+    """The draw of a registration's seeds: a beacon's round, and what it was drawn for.
+
+    Seeds follow from ``form`` and ``value`` alone, so that nothing else in the ledger can be varied to get others.
+    """
+
+    hypothesis: Id
+    """The hypothesis's id."""
+    registration: Digest
+    """Event that registered the hypothesis first, and fixed the beacon and with it the round."""
+    amendment: Digest | None = None
+    """The last amendment before, if there was one; ``form`` is of it."""
+    form: Digest
+    """Digest of the normal form (``harness.domain.normal_form``); its bytes are an object."""
+    record: Digest
+    """Digest of the round's record, from which anybody verifies it; its bytes are an object."""
+    value: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64}|[0-9a-f]{128})$")]
+    """The round's value, hexadecimal."""
+    time: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]{1,6})?Z$")]
+    """The beacon's own time of the round, UTC."""
+    derivation: Annotated[str, StringConstraints(pattern=r"^[a-z0-9/._-]+$", max_length=64)]
+    """Name of the rule by which seeds follow from ``form`` and ``value``."""
 
 
 class RunStartedBody(Record):
@@ -144,6 +185,8 @@ class RunStartedBody(Record):
     """Event that registered the hypothesis first."""
     amendment: Digest | None = None
     """The last amendment, if there was one; the attempt is held against it."""
+    seeded: Digest | None = Field(default=None, exclude_if=lambda value: value is None)
+    """The event that drew the seeds; None if they follow from the registration alone, or are hand-picked."""
     raw: Digest
     """The YAML file as it is run."""
     canonical: Digest
@@ -269,6 +312,33 @@ class ReplicatedBody(Record):
     """Variables and libraries that also select its arithmetic, as in ``run_started``."""
 
 
+class RepeatedBody(Record):
+    """A run repeated with seeds that follow from a reader's nonce. The run's verdict stays."""
+
+    run: Run
+    """Digest of the run_started event."""
+    nonce: Annotated[str, StringConstraints(pattern=f"^{NONCE.pattern}$")]
+    """The reader's choice, made after the verdict."""
+    form: Digest
+    """Digest of the normal form of the run's hypothesis; seeds follow from it and the nonce."""
+    results: Digest
+    """Digest of the repetition's results.json, whose bytes are an object."""
+    outcome: Name
+    """The outcome that its results give."""
+    differences: tuple[str, ...] = ()
+    """Where it does not agree with the run, one sentence each."""
+    combined: Annotated[dict[Name, tuple[float, ...]], Unit("the estimand's unit")]
+    """Decision → the mean over all seeds of both, and the ends of its 95% interval."""
+    plan: Digest
+    """Digest of the plan that was trained."""
+    environment: Environment
+    """Versions, machine and settings of the repetition."""
+    device: str
+    """The device that trained, in words."""
+    arithmetic: dict[str, str] | None = None
+    """Variables and libraries that also select its arithmetic, as in ``run_started``."""
+
+
 class AnchoredBody(Record):
     """Evidence from outside that a head existed: ledger/anchors/<head>.tsr or .sig."""
 
@@ -296,6 +366,7 @@ class PilotBody(Record):
 BODIES: Mapping[str, type[Record]] = {
     EventType.REGISTERED: RegisteredBody,
     EventType.AMENDED: AmendedBody,
+    EventType.SEEDED: SeededBody,
     EventType.RUN_STARTED: RunStartedBody,
     EventType.LOOK: LookBody,
     EventType.RUN_FINISHED: RunFinishedBody,
@@ -304,6 +375,7 @@ BODIES: Mapping[str, type[Record]] = {
     EventType.VERDICT: VerdictBody,
     EventType.WALK_BACK: WalkBackBody,
     EventType.REPLICATED: ReplicatedBody,
+    EventType.REPEATED: RepeatedBody,
     EventType.PILOT: PilotBody,
     EventType.ANCHORED: AnchoredBody,
 }

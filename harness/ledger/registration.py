@@ -10,12 +10,14 @@ from typing import Annotated, Any, Literal
 import rfc8785
 
 from harness.domain.form_differences import find_differences, write_value
-from harness.errors import HarnessError, UsageError
+from harness.errors import UsageError
 from harness.ledger import carried
-from harness.ledger.bodies import AmendedBody, RegisteredBody
+from harness.ledger.bodies import AmendedBody, RegisteredBody, SeededBody
 from harness.ledger.differing import CodeDifferences, compare_code
 from harness.ledger.events import Event, Ledger
+from harness.ledger.index import Entry
 from harness.ledger.pins import Pins, pin_code
+from harness.ledger.seeding import derive_seeds, find_seeded, list_seeds
 from harness.plugins.fields import Unit
 from harness.records import Hypothesis, Record
 
@@ -32,8 +34,6 @@ __all__ = [
     "register",
     "write_canonical",
 ]
-
-SEED_TAG = b"harness/seed/v1\0"
 
 
 class Registration(Record):
@@ -52,9 +52,15 @@ class Registration(Record):
     claims: str
     """Digest of the claims file, which is an object."""
     seeds: Annotated[tuple[int, ...], Unit("seed numbers")]
-    """Derived from the event's digest, or hand-picked."""
+    """Derived from the event's digest or a beacon's round, or hand-picked; empty while the round was not drawn."""
+    number: Annotated[int, Unit("seeds")]
+    """Number of seeds."""
     hand_picked_seeds: bool
     """True if the file lists its seeds."""
+    beacon: dict[str, Any] | None = None
+    """The beacon from which seeds are derived, with its parameters; None: they are not derived from one."""
+    seeded: str | None = None
+    """Digest of the event that drew them; None before it, and without a beacon."""
     pins: Pins
     """The code that it fixed, by digest."""
     data: dict[str, str]
@@ -110,8 +116,15 @@ def register(
             seeds=hypothesis.seeds.list or hypothesis.seeds.number,
             pins=pins,
             data=dict(data or {}),
+            beacon=list_parameters(hypothesis),
         )
         return ledger.record(body)
+
+
+def list_parameters(hypothesis: Hypothesis) -> dict[str, Any] | None:
+    """Return the beacon of a hypothesis by its parameters, as events have it; None if it names none."""
+    beacon = hypothesis.seeds.beacon
+    return None if beacon is None else beacon.model_dump(mode="json")
 
 
 def find_registration(ledger: Ledger, hypothesis_id: str) -> Registration | None:
@@ -120,46 +133,38 @@ def find_registration(ledger: Ledger, hypothesis_id: str) -> Registration | None
     Raises:
         Tampered: as ``Ledger.events``.
     """
-    found = ledger.index().of(hypothesis_id, RegisteredBody)
-    return make_registration(found[0].digest, found[0].claimed_time, found[0].body) if found else None
+    index = ledger.index()
+    found = index.of(hypothesis_id, RegisteredBody)
+    return make_registration(found[0], seeded=find_seeded(index, found[0].digest)) if found else None
 
 
 def make_registration(
-    digest: str, claimed_time: str, body: RegisteredBody | AmendedBody, amendment: str | None = None
+    first: Entry[RegisteredBody],
+    amendment: Entry[AmendedBody] | None = None,
+    seeded: Entry[SeededBody] | None = None,
 ) -> Registration:
-    """Return what the registration ``digest`` fixes, or an amendment of it."""
+    """Return what a registration fixes, or an amendment of it, with the seeds if they are known yet."""
+    body: RegisteredBody | AmendedBody = first.body if amendment is None else amendment.body
     return Registration(
-        digest=digest,
-        claimed_time=claimed_time,
-        amendment=amendment,
+        digest=first.digest,
+        claimed_time=first.claimed_time,
+        amendment=None if amendment is None else amendment.digest,
         raw=body.raw,
         canonical=body.canonical,
         claims=body.claims,
-        seeds=derive_seeds(digest, body.seeds) if isinstance(body.seeds, int) else body.seeds,
+        seeds=list_seeds(first.digest, body, None if seeded is None else seeded.body),
+        number=body.seeds if isinstance(body.seeds, int) else len(body.seeds),
         hand_picked_seeds=not isinstance(body.seeds, int),
+        beacon=body.beacon,
+        seeded=None if seeded is None else seeded.digest,
         pins=body.pins,
         data=body.data,
     )
 
 
 def choose_seeds(registration_digest: str, hypothesis: Hypothesis) -> tuple[int, ...]:
-    """Return the seeds of ``hypothesis``: its list as it is, or 48-bit numbers derived from the first registration.
-
-    Seed i is the first 6 bytes, big-endian, of SHA-256("harness/seed/v1" ‖ 0 ‖ registration ‖ i as 8 bytes), so no
-    confirming number can be older than the registration and a rerun cannot roll again.
-    """
+    """Return the seeds of a hypothesis without a beacon: its list as it is, or derived from the first registration."""
     return hypothesis.seeds.list or derive_seeds(registration_digest, hypothesis.seeds.number)
-
-
-def derive_seeds(registration_digest: str, count: int) -> tuple[int, ...]:
-    """Derive the first ``count`` seed numbers that follow from a registration's event."""
-    start = SEED_TAG + bytes.fromhex(registration_digest)
-    numbers = tuple(
-        int.from_bytes(hashlib.sha256(start + index.to_bytes(8, "big")).digest()[:6], "big") for index in range(count)
-    )
-    if len(set(numbers)) < count:  # two equal among 10,000: one in five million registrations
-        raise HarnessError("two seeds of this registration are equal", remedy="register it again")
-    return numbers
 
 
 def compare(registration: Registration, hypothesis: Hypothesis, raw: bytes, pins: Pins, ledger: Ledger) -> Comparison:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 
+from harness.beacons import format_time
 from harness.errors import UsageError
 from harness.ledger.amendments import Amendment, list_amendments
 from harness.ledger.bodies import (
@@ -12,11 +13,13 @@ from harness.ledger.bodies import (
     LookBody,
     PilotBody,
     RegisteredBody,
+    RepeatedBody,
     ReplicatedBody,
     RunAbortedBody,
     RunFailedBody,
     RunFinishedBody,
     RunStartedBody,
+    SeededBody,
     VerdictBody,
     WalkBackBody,
 )
@@ -25,6 +28,7 @@ from harness.ledger.differing import WORDS_ONLY, keep_meaningful
 from harness.ledger.event import Event
 from harness.ledger.events import Ledger
 from harness.ledger.index import LedgerIndex, name_run
+from harness.ledger.seeding import CHOOSABLE, find_delay_end
 from harness.records import Record
 from harness.wording import format_count, quote_outcome
 
@@ -104,13 +108,15 @@ def _describe(event: Event, hypothesis_id: str, classified: Mapping[str, Amendme
     """Say what happened by an event; ``classified``: the hypothesis's amendments by their events."""
     match event.content:
         case RegisteredBody() as body:
-            many = body.seeds
-            seeds = f"{many} derived seeds" if isinstance(many, int) else f"{len(many)} hand-picked seeds"
-            return f"registered: {body.title}", (seeds, *_list_data(body.data))
+            return f"registered: {body.title}", (_describe_seeds(event, body), *_list_data(body.data))
+        case SeededBody() as body:
+            text = f"seeds were drawn from the round of {body.time}"
+            return text, (f"value {body.value[:12]}…, record {body.record[:12]}, normal form {body.form[:12]}",)
         case AmendedBody() as body:
             amendment = classified[event.digest]
             changed = body.differences or ("only comments and layout differ",)
-            return f"amended, {amendment.when}: {body.reason}", changed
+            remark = (amendment.remark,) if amendment.remark else ()
+            return f"amended, {amendment.when}: {body.reason}", (*changed, *remark)
         case RunStartedBody() as body:
             text = f"an attempt started on {body.device}, with {format_count(len(body.seeds), 'seed')}"
             return text, _list_deviations(body)
@@ -128,6 +134,16 @@ def _describe(event: Event, hypothesis_id: str, classified: Mapping[str, Amendme
             return _describe_run(body)
 
 
+def _describe_seeds(event: Event, body: RegisteredBody) -> str:
+    """Say what seeds a registration has, and who could have chosen them."""
+    if not isinstance(body.seeds, int):
+        return f"{len(body.seeds)} hand-picked seeds"
+    if body.beacon is None:
+        return f"{body.seeds} derived seeds, {CHOOSABLE}"
+    end = format_time(find_delay_end(event.claimed_time, body.beacon))
+    return f"{body.seeds} seeds, to be drawn from the first round of {body.beacon.get('name')} later than {end}"
+
+
 def _describe_run(body: Record) -> Told:
     """Say what became of a run."""
     match body:
@@ -142,6 +158,10 @@ def _describe_run(body: Record) -> Told:
             return f"run {name_run(body.run)} was closed: {body.reason}", ()
         case VerdictBody():
             return f"verdict on run {name_run(body.run)}: {body.outcome}", ()
+        case RepeatedBody():
+            agrees = "it does not agree" if body.differences else "it agrees"
+            again = f"run {name_run(body.run)} was repeated with seeds from the nonce {body.nonce}: {body.outcome}"
+            return f"{again}; {agrees}", body.differences
         case ReplicatedBody():
             found = {"bits": "to the same bits", "statistics": "to the same statistics", "none": "and does not agree"}
             again = f"run {name_run(body.run)} was trained again on {body.device}, {found[body.agreement]}"

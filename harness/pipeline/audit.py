@@ -92,7 +92,7 @@ def restore_files(verdicts: Path) -> tuple[tuple[str, ...], str | None]:
 
 
 def list_steps(hypotheses: Path, asked: AuditRequest) -> Sequence[Step]:
-    """List all eight steps, those that were not asked for among them, in the order of their numbers."""
+    """List all nine steps, those that were not asked for among them, in the order of their numbers."""
 
     def recomputation(evidence: Evidence) -> Iterator[AuditFinding]:
         yield from _compare_files(evidence, hypotheses)

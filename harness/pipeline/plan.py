@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness import ledger, plan, spec, verdict
 from harness.errors import DeviationRefused, HarnessError, UsageError
+from harness.pipeline.draw import describe_seeds
 from harness.pipeline.project import Project
 from harness.pipeline.run_steps import (
     LAYOUT,
@@ -32,6 +33,8 @@ class Preview:
     """The hypothesis of the file."""
     registration: str | None
     """Digest of its registration; None if there is none."""
+    seeds: str
+    """Which seeds a run will have, and who could have chosen them."""
     planned: Plan
     """The cohorts that would train."""
     estimate: plan.Estimate
@@ -66,13 +69,15 @@ def preview_run(file: Path, session: Session, *, measure: bool = False) -> Previ
     from harness import training
 
     device = training.open_device(project.device, session.settings.compile)
-    seeds = registration.seeds if registration and refused is None else tuple(range(hypothesis.seeds.number))
+    known = registration.seeds if registration and refused is None else ()  # none while they are not drawn
+    seeds = known or tuple(range(hypothesis.seeds.number))
     planned = make_plan(device, hypothesis, seeds)
     estimate = plan.estimate(planned, device.torch.type, on_kernels=training.takes_kernels(device))
     seconds = training.estimate_training_seconds(planned, device, measure=measure)
     return Preview(
         hypothesis=hypothesis,
         registration=registration.digest if registration else None,
+        seeds=describe_seeds(hypothesis, registration, trail),
         planned=planned,
         estimate=estimate if seconds is None else replace(estimate, seconds=seconds),
         measured=seconds is not None,

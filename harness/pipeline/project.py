@@ -50,6 +50,8 @@ class Settings:
     """True if a hypothesis that was not registered before is refused."""
     checkpoint_seconds: float = 60.0
     """Seconds between checkpoints."""
+    round_file: Path | None = None
+    """File with a beacon's round, for seeds that are to be drawn from it; None: it is fetched."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """The user's environment, or the part of it that is to count."""
     typed: frozenset[str] = frozenset()

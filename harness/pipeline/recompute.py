@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 from harness import inference, ledger
 from harness.domain.templates import describe_unknown
 from harness.ledger import Ledger
 from harness.ledger.audit import AuditFinding, Evidence
-from harness.ledger.bodies import AmendedBody, RegisteredBody, ReplicatedBody, WalkBackBody
+from harness.ledger.bodies import AmendedBody, RegisteredBody, RepeatedBody, ReplicatedBody, WalkBackBody
 from harness.ledger.index import Entry, Fixing, StartedRun
 from harness.pipeline.bounded import run_bounded
 from harness.pipeline.claims import describe_walk_back, list_moves
 from harness.pipeline.meaning import describe_error, has_same_meaning
+from harness.pipeline.repeat import compare_repetition
 from harness.pipeline.reverdict import judge_again
 from harness.pipeline.run_files import read_run
 from harness.records import Hypothesis, Measurements, Provenance
@@ -49,6 +51,7 @@ def recompute(evidence: Evidence) -> Iterator[AuditFinding]:
                 )
                 yield AuditFinding(code, what, where, hypothesis=run.hypothesis)
     yield from _check_reruns(evidence)
+    yield from _check_repetitions(evidence)
     yield from _check_walk_backs(evidence)
 
 
@@ -92,6 +95,29 @@ def _check_reruns(evidence: Evidence) -> Iterator[AuditFinding]:
         if owed != got:
             what = "what a rerun reported does not follow from its results"
             yield AuditFinding("replication-differs", what, where, owed, got, hypothesis)
+
+
+def _check_repetitions(evidence: Evidence) -> Iterator[AuditFinding]:
+    """Check what repetitions with other seeds report against the results that they left."""
+    for entry in evidence.index.entries(RepeatedBody):
+        where, hypothesis = evidence.at(entry.digest), evidence.index.subject(entry.digest)
+        try:
+            owed = run_bounded(partial(_describe_repetition, evidence, entry.body), describe_error)
+        except Exception as error:
+            what = f"a repetition could not be judged again: {describe_error(error)}"
+            yield AuditFinding("not-recomputed", what, where, hypothesis=hypothesis)
+            continue
+        got = {name: getattr(entry.body, name) for name in owed}
+        if owed != got:
+            what = "what a repetition reported does not follow from its results"
+            yield AuditFinding("repetition-differs", what, where, str(owed), str(got), hypothesis)
+
+
+def _describe_repetition(evidence: Evidence, body: RepeatedBody) -> dict[str, Any]:
+    """Return what a repetition's event should say of its results."""
+    run = read_run(Ledger(evidence.files.root), body.run)
+    again = Measurements.model_validate_json(evidence.files.read(f"objects/sha256/{body.results}"))
+    return compare_repetition(run.registered.hypothesis, run.measurements, again)
 
 
 def _describe_rerun(evidence: Evidence, start: StartedRun, body: ReplicatedBody) -> tuple[str, str, str]:

@@ -11,6 +11,7 @@ from harness import ledger, spec, verdict
 from harness.errors import UsageError
 from harness.ledger import Entry, Event, Ledger
 from harness.ledger.bodies import AmendedBody, RunAbortedBody
+from harness.pipeline.draw import describe_seeds
 from harness.pipeline.run_steps import collect_data_sets, list_changed_claims, list_data_deviations, look_around
 from harness.pipeline.session import Session
 from harness.records import Attempt, Hypothesis
@@ -28,6 +29,8 @@ class Registering:
     """The event that was appended."""
     data: dict[str, str | None]
     """Data set → fingerprint; None where it would have to be downloaded first."""
+    seeds: str
+    """Which seeds a run will have, and who could have chosen them."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,10 @@ class Amending(Registering):
 
     body: AmendedBody
     """The event's body."""
+    known: str | None
+    """Since when the seeds could be known from the beacon's round; None if they could not be yet."""
+    remark: str | None
+    """What is to be said of it although it is no deviation."""
 
 
 def register_hypothesis(file: Path, session: Session) -> Registering:
@@ -53,7 +60,8 @@ def register_hypothesis(file: Path, session: Session) -> Registering:
         look_around(loaded, session)
         held.enter_context(ledger.lock_hypothesis(trail, loaded.hypothesis.id))
         event = ledger.register(trail, loaded.raw, loaded.claims_raw, loaded.hypothesis, pins, known)
-    return Registering(loaded.hypothesis, event, data)
+    found = ledger.find_registration(trail, loaded.hypothesis.id)
+    return Registering(loaded.hypothesis, event, data, describe_seeds(loaded.hypothesis, found, trail))
 
 
 def amend_registration(file: Path, session: Session, reason: str) -> Amending:
@@ -61,7 +69,7 @@ def amend_registration(file: Path, session: Session, reason: str) -> Amending:
 
     Raises:
         InvalidHypothesis, UsageError: nothing was entered; also if nothing differs or nothing was registered.
-        DeviationRefused: it would choose other seeds, or another number of them after a run started.
+        DeviationRefused: it would choose other seeds, or another number of them after a run started or they were known.
     """
     reason = check_reason(reason)
     loaded, trail = spec.load(file), session.trail
@@ -95,7 +103,9 @@ def amend_registration(file: Path, session: Session, reason: str) -> Amending:
         )
     body = event.content
     assert isinstance(body, AmendedBody)
-    return Amending(hypothesis, event, data, body)
+    (made,) = [one for one in ledger.list_amendments(trail.index(), hypothesis.id) if one.digest == event.digest]
+    seeds = describe_seeds(hypothesis, before, trail)
+    return Amending(hypothesis, event, data, seeds, body, made.known, made.remark)
 
 
 def close_attempt(name: str, trail: Ledger, reason: str) -> Entry[RunAbortedBody]:

@@ -64,7 +64,7 @@ def replicate_run(name: str, session: Session, *, record: bool = True) -> Replic
     before = Measurements.model_validate_json(read_file(trail.root / run.folder / "results.json"))
     registered = read_registered(trail, run)
     equipment = open_equipment(registered.hypothesis, session)
-    _refuse_other_data(run, before, equipment)
+    refuse_other_data(run, before, equipment)
     planned = make_plan(equipment.device, registered.hypothesis, registered.seeds, registered.registration)
     behind = ledger.find_modules_behind(registered.hypothesis)
     environment = ledger.describe_environment(trail.root.parent.resolve(), behind)  # of the project whose trail it is
@@ -105,7 +105,12 @@ def replicate_run(name: str, session: Session, *, record: bool = True) -> Replic
     )
 
 
-def _refuse_other_data(run: StartedRun, before: Measurements, equipment: Equipment) -> None:
+def refuse_other_data(run: StartedRun, before: Measurements, equipment: Equipment) -> None:
+    """Refuse other data than a run's.
+
+    Raises:
+        DeviationRefused: a data set here has another fingerprint.
+    """
     for data, used in before.data.items():
         here = equipment.images[data].fingerprint
         if here != used.fingerprint:

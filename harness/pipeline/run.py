@@ -1,10 +1,10 @@
 """The whole story on one page: from a YAML file to a verdict in the ledger.
 
-    load → register, or compare with the registration → plan → start or resume an attempt
+    load → register, or compare with the registration → draw the seeds → plan → start or resume an attempt
         → train → decide, and again for every look that the file asks for → render → record
 
-The order is the point: the registration is in the ledger before an attempt starts, the attempt before its first seed
-trains, the results on disk before they are judged.
+The order is the point: the registration is in the ledger before its beacon's round is drawn, the draw before an attempt
+starts, the attempt before its first seed trains, the results on disk before they are judged.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from harness.ledger import CodeDifferences, Environment, OpenAttempt, Pins, Regi
 from harness.ledger.bodies import RunStartedBody
 from harness.pipeline.claims import append_walk_backs
 from harness.pipeline.code_proofs import add_proofs, add_proofs_since_first, describe_trials, suggest_trials
+from harness.pipeline.draw import describe_draw, find_or_draw, refuse_idle_round
 from harness.pipeline.judge import render_first_verdict
 from harness.pipeline.run_files import read_registered, read_templates, save_files
 from harness.pipeline.run_steps import (
@@ -47,11 +48,13 @@ def run_hypothesis(file: Path, session: Session) -> Report:
 
     Raises:
         InvalidHypothesis, UsageError: nothing was started.
+        HarnessError: the beacon's round is not there yet; the registration is, and the same call goes on.
         Interrupted, StorageFailed: what was trained is kept, the same call goes on.
         TrainingFailed: the attempt is closed as failed.
     """
     loaded = spec.load(file)
     hypothesis, trail, reporter = loaded.hypothesis, session.trail, session.reporter
+    refuse_idle_round(hypothesis, session)
     equipment = open_equipment(hypothesis, session)
     pins = ledger.pin_code(hypothesis, verdict.default_templates())
     with ExitStack() as held:
@@ -62,6 +65,7 @@ def run_hypothesis(file: Path, session: Session) -> Report:
         differing = refuse_changes(registration, loaded, trail, pins)
         if hashlib.sha256(loaded.raw).hexdigest() != registration.raw:
             reporter.say(LAYOUT)
+        registration = find_or_draw(registration, hypothesis, session)
         planned = make_plan(equipment.device, hypothesis, registration.seeds, registration.digest)
         body = _describe_start(_Start(loaded, registration, pins, differing, equipment, planned), session)
         for template in pins.template_bytes.values():
@@ -130,6 +134,7 @@ def _describe_start(start: _Start, session: Session) -> RunStartedBody:
         data=fingerprints,
         plan=start.planned.digest,
         seeds=registration.seeds,
+        seeded=registration.seeded,
         environment=environment,
         device=device.name,
         arithmetic=dict(device.arithmetic),
@@ -175,6 +180,7 @@ def _describe_run(finished: _Finished, equipment: Equipment, session: Session) -
         amendments=list_amended(trail, run.hypothesis, late=False),
         hand_picked_seeds=registration.hand_picked_seeds,
         siblings=list_siblings_now(trail, run.hypothesis),
+        drawn=describe_draw(trail, registration),
         **describe_circumstances(
             run.body.environment,
             equipment,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypedDict
 from harness import ledger, plan, spec
 from harness.errors import DeviationRefused, HarnessError, Interrupted, UsageError
 from harness.ledger import Environment, Ledger, Pins, Registration
+from harness.ledger.seeding import explain_known
 from harness.pipeline.project import Settings, find_surroundings
 from harness.pipeline.session import Session
 from harness.plugins.distributions import Package, describe_packages, list_modules
@@ -138,13 +139,14 @@ def refuse_changes(
     comparison = ledger.compare(registration, loaded.hypothesis, loaded.raw, pins, trail)
     if comparison.status == "changed":
         runs = [attempt for attempt in ledger.list_attempts(trail, loaded.hypothesis.id) if attempt.status != "pilot"]
-        when = f"after run {runs[0].run} started" if runs else "before any run"
+        known = explain_known(trail.index(), registration.digest, (None, datetime.now(UTC)))
+        when = f"after run {runs[0].run} started" if runs else known or "before any run"
         raise DeviationRefused(
             f"{loaded.hypothesis.id} was changed after its registration of {registration.claimed_time}:\n    "
             + "\n    ".join(f"{difference}, {when}" for difference in comparison.differences),
             where=str(loaded.path),
             remedy="undo the change; or enter it with harness amend FILE --reason …"
-            + (", and every verdict from then on says that it deviates" if runs else "")
+            + (", and every verdict from then on says that it deviates" if runs or known else "")
             + "; or ask the changed question under a new id",
         )
     return comparison.code
@@ -156,7 +158,7 @@ def refuse_other_seeds(registration: Registration, loaded: spec.Loaded) -> None:
     Raises:
         DeviationRefused: the file asks for another number.
     """
-    before, now = len(registration.seeds), loaded.hypothesis.seeds.number
+    before, now = registration.number, loaded.hypothesis.seeds.number
     if before == now:
         return
     change = "adding" if now > before else "dropping"

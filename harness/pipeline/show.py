@@ -10,6 +10,7 @@ from typing import Any
 from harness import ledger
 from harness.domain.templates import describe_unknown
 from harness.ledger import Ledger, StartedRun
+from harness.ledger.seeding import CHOOSABLE
 from harness.pipeline.claims import write_banners
 from harness.pipeline.run_files import read_file, refuse_altered
 
@@ -56,14 +57,19 @@ def read_verdict(name: str, trail: Ledger, *, numbers: bool = False) -> Page:
     recorded = ledger.list_recorded_files(trail, run.digest)
     refuse_altered(folder, {file: recorded[file] for file in ("verdict.md", "verdict.json")})
     stored = json.loads(read_file(folder / "verdict.json"))
+    text = read_file(folder / "verdict.md").decode()
     return Page(
         hypothesis=run.hypothesis,
         run=run.name,
         outcome=entered.body.outcome,
         path=folder / "verdict.md",
-        text=read_file(folder / "verdict.md").decode(),
+        text=text,
         verdict=stored if numbers else None,
-        banners=(*_write_doubt(run, entered.body.outcome, stored), *write_banners(trail, run)),
+        banners=(
+            *_write_doubt(run, entered.body.outcome, stored),
+            *write_banners(trail, run),
+            *_write_seeds(trail, run, text),
+        ),
     )
 
 
@@ -79,3 +85,11 @@ def _write_doubt(run: StartedRun, outcome: str, stored: object) -> tuple[str, ..
     if doubt is None:
         return ()
     return (f"> **THE LEDGER'S OUTCOME IS `{outcome}`**. The page below says what its author lets it say: {doubt}.",)
+
+
+def _write_seeds(trail: Ledger, run: StartedRun, text: str) -> tuple[str, ...]:
+    """Return a banner on seeds that the author could have chosen, for pages from before they said so themselves."""
+    body = ledger.find_registration_of(trail.index(), run)
+    if body.beacon is not None or body.hand_picked_seeds or CHOOSABLE in text:
+        return ()
+    return (f"> **{CHOOSABLE.capitalize()}**: they follow from the registration alone.",)

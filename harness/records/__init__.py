@@ -27,7 +27,7 @@ from harness.records.hypothesis import Hypothesis, Prediction, PriorData, Regist
 from harness.records.measurements import Measurements, ReplicaResult, Series
 from harness.records.plan import PROCESSOR_COHORT, Cohort, Plan, Replica
 from harness.records.power import DecisionPower, GuardPower, PowerReport, PredictionPower
-from harness.records.provenance import Anchor, Attempt, DataRecord, Provenance, Sibling
+from harness.records.provenance import Anchor, Attempt, DataRecord, Draw, Provenance, Sibling
 from harness.records.reasons import Holding, LookedUp, Notice, Reason
 from harness.records.seeds import Seeds, Stopping
 from harness.records.setup import STANDARD_METRICS, Arm, EvaluationSpec, Optimizer, Setup
@@ -54,6 +54,7 @@ __all__ = [
     "Decision",
     "DecisionPower",
     "DecisionSpec",
+    "Draw",
     "EffectSize",
     "Estimand",
     "EstimandResult",

@@ -76,6 +76,19 @@ class Sibling(Record):
     """Outcome of its last verdict; None without one."""
 
 
+class Draw(Record):
+    """The beacon's round that a run's seeds follow from."""
+
+    event: str
+    """Digest of the event that drew them."""
+    time: str
+    """The beacon's own time of the round, UTC."""
+    value: str
+    """Value of the round, hexadecimal."""
+    record: str
+    """Digest of the round's record, which is an object of the trail."""
+
+
 class Provenance(Record):
     """The circumstances of a run that its verdict prints."""
 
@@ -129,6 +142,9 @@ class Provenance(Record):
     """Number of times that the attempt was resumed."""
     hand_picked_seeds: bool
     """True if the file lists its seeds."""
+    drawn: Draw | None = Field(default=None, exclude_if=lambda value: value is None)
+    """The beacon's round that the seeds follow from; None if they follow from the registration alone, or are
+    hand-picked."""
     weights: dict[str, str]
     """File below the run's weights/ folder → SHA-256, for everything that ``save`` kept."""
     cohorts: Annotated[tuple[int, ...], Unit("replicas")]

@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from harness.beacons import Beacon
 from harness.plugins.fields import Unit
+from harness.plugins.registry import Named
 from harness.records.base import Record, Text
 
 
@@ -17,8 +19,15 @@ class Seeds(Record):
     """
 
     count: Annotated[int | None, Unit("seeds")] = Field(default=None, ge=1, le=10_000, examples=[10])
-    """Number of seeds. The seed numbers are derived from the registration, so that nobody can choose them. Give either
-    this or ``list``."""
+    """Number of seeds. The seed numbers are derived: with a ``beacon`` from its round and from what is trained and
+    decided, so that nobody could have chosen them; without one from the registration, so that its author could have.
+    Give either this or ``list``."""
+    beacon: Annotated[Beacon, Named("beacons")] | None = Field(
+        default=None, exclude_if=lambda value: value is None, examples=[{"name": "drand", "delay": 60}]
+    )
+    """Source of public randomness that the seed numbers of ``count`` are derived from. The round is the first whose own
+    time is later than the registration and the beacon's ``delay``; a run waits for it or takes it from a file. Leave it
+    out to work offline: pages and audits then say that the seeds are ones that the author could have chosen."""
     list: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**53)], ...] | None, Unit("seed numbers")] = Field(
         default=None, min_length=1, examples=[[1, 2, 3, 4, 5]]
     )
@@ -38,6 +47,8 @@ class Seeds(Record):
             raise ValueError("give either count (derived seeds) or list (hand-picked seeds)")
         if self.list is not None and len(set(self.list)) != len(self.list):
             raise ValueError("a seed is listed twice")
+        if self.beacon is not None and self.list is not None:
+            raise ValueError("a beacon draws the seeds of count; seeds under list are hand-picked: give one of both")
         return self
 
     @property

@@ -23,6 +23,8 @@ SEEDS = (
     "been trained"
 )
 """Remedy for a changed number of seeds, which runs refuse."""
+BEACON = "undo the change, or ask it under a new id: no amendment changes which seeds are drawn"
+"""Remedy for a changed beacon."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def find_changes(root: Node, hypothesis: Hypothesis, known: Known) -> Iterator[P
     remedy = "undo the change, amend the registration with harness amend, or ask it under a new id"
     for one in differing[:SHOWN]:
         message = f"{one.field} was registered on {known.since[:10]} as {_show(one.before)}, but is {_show(one.now)}"
-        way = SEEDS if one.field == "seeds.count" else remedy
+        way = SEEDS if one.field == "seeds.count" else BEACON if one.field.startswith("seeds.beacon") else remedy
         yield Problem(_locate(root, one.path), message, way, severity=severity, rule="amendment")
     if len(differing) > SHOWN:
         message = f"{len(differing) - SHOWN} more values differ from the registration"

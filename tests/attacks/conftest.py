@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.attacks.draws import build
 from tests.attacks.trails import Trail
 from tests.once import made_once
 
@@ -38,3 +39,20 @@ def good_trail(good_project: Path) -> Trail:
 def project(good_project: Path, tmp_path: Path) -> Path:
     """A copy of the good project."""
     return Path(shutil.copytree(good_project, tmp_path / "project"))
+
+
+@pytest.fixture(scope="session")
+def drawn_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose one run has seeds from a witness. Copy it before changing it."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        build(folder)
+
+    return made_once(tmp_path_factory, "drawn-project", make)
+
+
+@pytest.fixture
+def drawn(drawn_project: Path) -> Trail:
+    """The trail of that project in memory."""
+    return Trail.read(drawn_project / "verdicts")

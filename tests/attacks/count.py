@@ -18,6 +18,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from harness.pipeline.audit import AuditRequest, audit_trail
 from tests.attacks import good
 from tests.attacks.corpus import CORPUS
+from tests.attacks.draws import make_beacon
 from tests.attacks.histories import TRIED, Histories
 from tests.attacks.sweeps import bytes_flipped, events_deleted, events_spliced_out, leaves_amended, leaves_changed
 from tests.attacks.trails import Trail, audited, sorts
@@ -67,7 +68,9 @@ def main() -> int:
     plan = settings(
         max_examples=chosen.histories, deadline=None, database=None, suppress_health_check=list(HealthCheck)
     )
-    run_state_machine_as_test(Histories, settings=plan)  # raises where one is missed
+    with tempfile.TemporaryDirectory() as folder:
+        Histories.key, Histories.beacon = make_beacon(Path(folder))
+        run_state_machine_as_test(Histories, settings=plan)  # raises where one is missed
     print(f"random histories: {sum(TRIED.values())} attacks tried, all found: {dict(TRIED)}")
     tried, found = tried + sum(TRIED.values()), found + sum(TRIED.values())
     print(f"{tried} attacks tried, {found} found")

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,11 +20,25 @@ import rfc8785
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from harness.domain.normal_form import encode_normal_form
 from harness.ledger import Ledger, list_amendments, list_attempts, name_run
+from harness.ledger.amendments import list_last_amendments
 from harness.ledger.audit import AuditReport, Kept
-from harness.ledger.bodies import AttemptState
-from harness.ledger.registration import derive_seeds
+from harness.ledger.bodies import BODIES, AttemptState, SeededBody
+from harness.ledger.event import Event
+from harness.ledger.registration import find_registration
+from harness.ledger.seeding import (
+    derive_from_nonce,
+    derive_from_round,
+    derive_seeds,
+    describe_round,
+    find_seeded,
+    read_beacon,
+    read_registered,
+)
 from harness.pipeline.audit import AuditRequest, audit_trail
+from harness.records import Hypothesis
+from tests.attacks.draws import witness
 from tests.attacks.trails import Trail, audited, sha
 
 CLONES = st.sampled_from(["left", "right"])
@@ -42,6 +57,10 @@ class Histories(RuleBasedStateMachine):
 
     good: ClassVar[Trail]
     """Where bodies, texts and results are taken from."""
+    key: ClassVar[Path]
+    """The SSH key of a witness, from whom seeds are drawn."""
+    beacon: ClassVar[dict[str, Any]]
+    """The beacon of that witness, by its parameters."""
 
     @initialize()
     def clone(self) -> None:
@@ -53,19 +72,23 @@ class Histories(RuleBasedStateMachine):
                 self.write("left", path, data)
         self.commit("left")
         self.git(self.root, "clone", "-q", "left", "right")
+        self.clock = datetime(2026, 1, 1, tzinfo=UTC)
         self.count = 0
         self.merges = 0
 
     # What an honest person does ------------------------------------------------------------------------------------
 
-    @rule(clone=CLONES)
-    def register(self, clone: str) -> None:
+    @rule(clone=CLONES, drawn=st.booleans())
+    def register(self, clone: str, drawn: bool) -> None:
         self.count += 1
         name = f"{clone}-{self.count}"
         body = self.good.find("registered", "second")[1]["body"]
         form = json.loads(self.good.kept(body["canonical"])) | {"id": name}
         form["setup"]["optimizer"]["lr"] = 1e-3 * self.count  # so that none is a near-duplicate of another
+        if drawn:
+            form["seeds"]["beacon"] = self.beacon
         new = {
+            **({"beacon": self.beacon} if drawn else {}),
             "hypothesis": name,
             "raw": self.ledger(clone).store_object(self.good.kept(body["raw"]).replace(b"second", name.encode())),
             "canonical": self.ledger(clone).store_object(rfc8785.dumps(form)),
@@ -87,6 +110,7 @@ class Histories(RuleBasedStateMachine):
         }
         differences = [] if kind == "comment" else [f"decisions.margin: {len(events)} → {len(events) + 1}"]
         body = {key: fixed.body[key] for key in ("raw", "canonical", "claims", "seeds", "pins", "data")}
+        body |= {"beacon": fixed.body.get("beacon")}
         body |= {"hypothesis": hypothesis, "registration": found.digest, "amends": fixed.digest, "kind": kind}
         body |= {"differences": differences, "reason": "Because.", "attempts": seen}
         self.append(clone, "amended", body)
@@ -97,10 +121,40 @@ class Histories(RuleBasedStateMachine):
             self.append(clone, "pilot", {"hypothesis": found.body["hypothesis"], "settings": {"epochs": 1}})
 
     @rule(clone=CLONES, which=st.integers(0, 9))
+    def draw(self, clone: str, which: int) -> None:
+        """Draw seeds some hours after the registration. Both clones may: the witness makes one statement for it."""
+        found = self.one(clone, "registered", which)
+        trail = self.ledger(clone)
+        if found is None or "beacon" not in found.body or find_seeded(trail.index(), found.digest) is not None:
+            return
+        amended = list_last_amendments(trail, find_registration(trail, found.body["hypothesis"]))
+        if len(amended) > 1:
+            return  # harness asks which of them counts
+        made = read_registered(found.digest, found.claimed_time)
+        round_time = made.time + timedelta(hours=3, minutes=30)
+        self.clock = max(self.clock, round_time)  # until then nobody knows it
+        record = witness(self.key, found.digest, round_time, found.digest)
+        body = {
+            "hypothesis": found.body["hypothesis"],
+            "registration": found.digest,
+            "amendment": amended[0].digest if amended else None,
+            "form": trail.store_object(
+                encode_normal_form(Hypothesis.model_validate_json(trail.read_object(found.body["canonical"])))
+            ),
+            "record": trail.store_object(record),
+            **describe_round(read_beacon(self.beacon).verify(record, made)),
+        }
+        self.append(clone, "seeded", body)
+
+    @rule(clone=CLONES, which=st.integers(0, 9))
     def start(self, clone: str, which: int) -> None:
         if (found := self.one(clone, "registered", which)) is None:
             return
         hypothesis = found.body["hypothesis"]
+        self.draw(clone, which)  # as a run does
+        seeded = find_seeded(self.ledger(clone).index(), found.digest)
+        if "beacon" in found.body and seeded is None:
+            return
         events = self.ledger(clone).events()
         amended = [e for e in events if e.type == "amended" and e.body["hypothesis"] == hypothesis]
         fixed = (amended or [found])[-1].body
@@ -109,7 +163,10 @@ class Histories(RuleBasedStateMachine):
             "hypothesis": hypothesis,
             "registration": found.digest,
             "amendment": amended[-1].digest if amended else None,
-            "seeds": derive_seeds(found.digest, fixed["seeds"]),
+            "seeds": derive_seeds(found.digest, fixed["seeds"])
+            if seeded is None
+            else derive_from_round(seeded.body.form, seeded.body.value, fixed["seeds"]),
+            **({} if seeded is None else {"seeded": seeded.digest}),
             "deviations": [line for amendment in late for line in amendment.lines],
         }
         self.append(clone, "run_started", body | {key: fixed[key] for key in ("raw", "canonical", "pins", "data")})
@@ -132,6 +189,7 @@ class Histories(RuleBasedStateMachine):
             replica["seed"] = run.body["seeds"][replica["seed_index"]]
         page = json.loads(self.good.files[f"{folder}/env.json"])
         (registered,) = [e for e in trail.events() if e.digest == run.body["registration"]]
+        drawn = trail.index().body(run.body.get("seeded", ""))
         early = [a for a in list_amendments(trail.index(), hypothesis) if not a.deviates]
         page |= {
             "run": name_run(run.digest),
@@ -143,6 +201,8 @@ class Histories(RuleBasedStateMachine):
             "amendments": [line for amendment in early for line in amendment.lines],
             "weights": {},
         }
+        if isinstance(drawn, SeededBody):
+            page["drawn"] = {"event": run.body["seeded"], **{k: getattr(drawn, k) for k in ("time", "value", "record")}}
         listed = [a.model_dump() for a in list_attempts(trail, hypothesis)]
         mine = {"status": "finished", "outcome": "better"}
         page["attempts"] = [a | (mine if a["run"] == page["run"] else {}) for a in listed]
@@ -155,6 +215,26 @@ class Histories(RuleBasedStateMachine):
         if judged:
             self.append(clone, "verdict", {"run": run.digest, "outcome": "better", "files": digests})
         assert event
+
+    @rule(clone=CLONES, which=st.integers(0, 9), nonce=st.text("0123456789abcdef", min_size=16, max_size=16))
+    def repeat(self, clone: str, which: int, nonce: str) -> None:
+        """Repeat a judged run, after one is judged if there is none; results are the good trail's, at other seeds."""
+        if self.one(clone, "verdict", which) is None:
+            self.start(clone, which)
+            self.finish(clone, which, True)
+        if (verdict := self.one(clone, "verdict", which)) is None:
+            return
+        trail = self.ledger(clone)
+        run = trail.index().start(verdict.body["run"])
+        hypothesis = Hypothesis.model_validate_json(trail.read_object(run.body.canonical))
+        form = sha(encode_normal_form(hypothesis))
+        results = json.loads((trail.root / run.folder / "results.json").read_bytes())
+        results["seeds"] = derive_from_nonce(form, nonce, len(run.body.seeds))
+        for replica in results["replicas"]:
+            replica["seed"] = results["seeds"][replica["seed_index"]]
+        body = {"run": run.digest, "nonce": nonce, "form": form, "outcome": "better", "combined": {}}
+        body |= {key: run.event.body[key] for key in ("plan", "environment", "device", "arithmetic")}
+        self.append(clone, "repeated", body | {"results": trail.store_object(json.dumps(results).encode())})
 
     @precondition(lambda self: self.merges < 3)
     @rule(clone=CLONES, how=st.sampled_from(["--no-rebase", "--rebase"]))
@@ -250,7 +330,16 @@ class Histories(RuleBasedStateMachine):
         return audit_trail(self.clones[clone] / "verdicts", Path("none"), AuditRequest(Kept()))
 
     def append(self, clone: str, kind: str, body: dict[str, Any]) -> None:
-        self.ledger(clone).append(kind, body, actor=clone)
+        """Append an event, an hour after the one before by both clones' clock."""
+        self.clock += timedelta(hours=1)
+        event = Event(
+            type=kind,
+            parents=self.ledger(clone).heads(),
+            claimed_time=f"{self.clock:%Y-%m-%dT%H:%M:%SZ}",
+            actor=clone,
+            body=BODIES[kind].model_validate(body).model_dump(mode="json"),
+        )
+        self.write(clone, f"ledger/events/{event.digest}.json", event.to_bytes())
 
     def write(self, clone: str, path: str, data: bytes) -> None:
         file = self.clones[clone] / "verdicts" / path

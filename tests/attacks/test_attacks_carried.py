@@ -24,6 +24,7 @@ FINE = {
     "uncommitted", "weights-absent",
 }  # fmt: skip
 FINE |= {"other-version", "not-searched"}
+FINE |= {"choosable", "not-repeated"}
 
 __all__ = ["plain_git"]  # a fixture for every test here
 

@@ -19,6 +19,7 @@ FINE = {
     "amended", "stray", "replicated", "nothing-kept", "not-asked", "not-rerun", "code-not-compared",
     "uncommitted", "events-elsewhere",
 }  # fmt: skip
+FINE |= {"choosable", "not-repeated"}
 FINE |= {"weights-absent"}
 
 __all__ = ["plain_git"]  # a fixture for every test here

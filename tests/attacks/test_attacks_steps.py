@@ -78,6 +78,8 @@ ELSEWHERE = {
     "history.py",  # test_attacks_git.py
     "looks.py",  # test_attacks_looks.py
     "steps.py",  # a defect of a step
+    "seeded.py",  # test_attacks_seeds.py
+    "fresh.py",  # test_attacks_fresh.py
 }
 SHOWN_ELSEWHERE = (
     "an object that cannot be read",  # on a disk: test_attacks_hostile.py
@@ -86,6 +88,7 @@ SHOWN_ELSEWHERE = (
     "AuditFinding('left-out'",
     "str(other.place)",  # needs another trail: test_e2e_second.py
     "AuditFinding(code, what, where)",  # of anchors, takes keys: test_attacks_anchors.py
+    "AuditFinding('run-undrawn'",  # takes a beacon: test_attacks_seeds.py
     "AuditFinding(code, what, where, expected, got)",  # of ``_problem``, whose callers are looked at
 )
 

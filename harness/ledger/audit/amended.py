@@ -14,6 +14,7 @@ from harness.ledger.differing import list_packages
 from harness.ledger.index import Fixing, StartedRun
 from harness.ledger.pins import Pins
 from harness.ledger.registration import compare_forms, compare_meanings
+from harness.ledger.seeding import explain_known, is_same_beacon, read_time
 from harness.wording import format_count
 
 
@@ -32,7 +33,8 @@ def check(evidence: Evidence, hypothesis: str) -> Iterator[AuditFinding]:
     """Tell whether each amendment was provably before every attempt, and whether it tells of those that it had seen."""
     index = evidence.index
     attempts = index.attempts_and_pilots(hypothesis)
-    for digest, body in ((entry.digest, entry.body) for entry in index.of(hypothesis, AmendedBody)):
+    for entry in index.of(hypothesis, AmendedBody):
+        digest, body = entry.digest, entry.body
         earlier = {run for run in attempts if evidence.index.before(run, digest)}
         if unsaid := earlier - set(body.attempts):
             what = "this amendment does not tell of every attempt before it"
@@ -46,11 +48,13 @@ def check(evidence: Evidence, hypothesis: str) -> Iterator[AuditFinding]:
             what = "this amendment changes something that it does not tell"
             yield AuditFinding("amendment-untold", what, evidence.at(digest), untold, "not named", hypothesis)
         runs = [run for run in index.starts(hypothesis) if run.digest in earlier]
-        if (other := _find_other_seeds(known.body, body, runs)) is not None:
+        since = explain_known(index, body.registration, (digest, read_time(entry.claimed_time)))
+        if (other := _find_other_seeds(known.body, body, runs, since)) is not None:
             yield AuditFinding("amendment-seeds", other, evidence.at(digest), hypothesis=hypothesis)
     for amendment in list_amendments(index, hypothesis):
         changed = "; ".join(amendment.body.differences) or "the text alone"
-        what = f"amended {amendment.when}: {changed}: {amendment.body.reason}"
+        remark = f" ({amendment.remark})" if amendment.remark else ""
+        what = f"amended {amendment.when}: {changed}: {amendment.body.reason}{remark}"
         yield AuditFinding("amended", what, evidence.at(amendment.digest), hypothesis=hypothesis)
         yield from _check_late_amendment(evidence, amendment, hypothesis)
 
@@ -64,9 +68,8 @@ def _check_late_amendment(evidence: Evidence, amendment: Amendment, hypothesis: 
         unsaid = [line for line in amendment.body.differences if line not in said]
         if not unsaid:
             continue
-        too_late_then = any(
-            evidence.index.before(earlier, run.digest) for earlier in amendment.after + amendment.beside
-        )
+        then = list_amendments(evidence.index.past(hypothesis, run.digest), hypothesis)  # as far as the run could know
+        too_late_then = any(known.digest == amendment.digest and known.deviates for known in then)
         code = "deviation-unnamed" if too_late_then else "deviated"
         what = f"run {run.name} deviates by an amendment {amendment.when}, and does not say so"
         yield AuditFinding(code, what, evidence.at(run.digest), unsaid[0], "not named", hypothesis)
@@ -90,11 +93,13 @@ def _find_untold_change(evidence: Evidence, known: Fixing, body: AmendedBody) ->
     return None
 
 
-def _find_other_seeds(known: Fixing, body: AmendedBody, runs: Sequence[StartedRun]) -> str | None:
-    """Return the fault if an amendment chooses seeds, or changes their number after a run; else None.
+def _find_other_seeds(known: Fixing, body: AmendedBody, runs: Sequence[StartedRun], since: str | None) -> str | None:
+    """Return the fault if an amendment chooses seeds or a beacon, or changes their number when they could be known.
 
-    Either lets the author try again until the outcome pleases.
+    Either lets the author try again until the outcome pleases. ``since`` says since when seeds from a beacon could be.
     """
+    if not is_same_beacon(known.beacon, body.beacon):
+        return "this amendment chooses another beacon than was registered"
     if known.seeds == body.seeds:
         return None
     if not (isinstance(known.seeds, int) and isinstance(body.seeds, int)):
@@ -102,6 +107,8 @@ def _find_other_seeds(known: Fixing, body: AmendedBody, runs: Sequence[StartedRu
     if runs:
         change = f"{format_count(known.seeds, 'seed')} to {body.seeds}"
         return f"this amendment changes {change}, after run {runs[0].name} started"
+    if since is not None:
+        return f"this amendment changes {format_count(known.seeds, 'seed')} to {body.seeds}, {since}"
     return None
 
 

@@ -8,7 +8,15 @@ from collections.abc import Iterator
 from harness.ledger.audit.evidence import ANCHORS, DIGEST, EVENTS, OBJECTS, Evidence
 from harness.ledger.audit.files import is_temporary, is_unlisted
 from harness.ledger.audit.findings import AuditFinding
-from harness.ledger.bodies import AmendedBody, RegisteredBody, ReplicatedBody, RunStartedBody, VerdictBody
+from harness.ledger.bodies import (
+    AmendedBody,
+    RegisteredBody,
+    RepeatedBody,
+    ReplicatedBody,
+    RunStartedBody,
+    SeededBody,
+    VerdictBody,
+)
 from harness.ledger.carried import BESIDE
 from harness.ledger.index import RUN_DIGITS, StartedRun
 from harness.wording import format_count
@@ -39,6 +47,10 @@ def list_named_objects(evidence: Evidence) -> Iterator[tuple[str, str]]:
             kept = (body.raw,) if isinstance(body, RunStartedBody) else (body.raw, body.canonical, body.claims)
             for digest in (*kept, *body.pins.templates.values()):
                 yield event.digest, digest
+        elif isinstance(body, RepeatedBody):
+            yield event.digest, body.results
+        elif isinstance(body, SeededBody):
+            yield from ((event.digest, digest) for digest in (body.form, body.record))
     for rerun in evidence.index.entries(ReplicatedBody):
         verdicts = evidence.index.verdicts(rerun.body.run)
         if rerun.body.results not in {verdict.body.files.get("results.json") for verdict in verdicts}:

@@ -15,7 +15,7 @@ from harness.ledger.index import Entry, Fixing, StartedRun
 from harness.ledger.second import find_registered_elsewhere
 
 PROMISE = "it was registered before it was run, every attempt is closed and counted, every deviation is named"
-REFERENCES = ("registration", "amendment", "amends", "run", "verdict", "head")
+REFERENCES = ("registration", "amendment", "amends", "seeded", "run", "verdict", "head")
 """Fields that name another event, which must be there and before."""
 
 SameMeaning = Callable[[Evidence, str, Fixing], bool]

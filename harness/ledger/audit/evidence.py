@@ -39,6 +39,8 @@ class Outline(NamedTuple):
     """Their names, sorted; None if the form has none."""
     stopping: Any
     """The stopping rule as the form has it."""
+    beacon: Any
+    """The beacon that seeds are derived from as the form has it; None if it names none."""
 
 
 class Evidence:
@@ -145,8 +147,10 @@ class Evidence:
             return None
         if not isinstance(form, dict):
             return None
-        arms = form.get("arms")
-        self._outlines[digest] = Outline(tuple(sorted(arms)) if isinstance(arms, dict) else None, form.get("stopping"))
+        arms, seeds = form.get("arms"), form.get("seeds")
+        names = tuple(sorted(arms)) if isinstance(arms, dict) else None
+        beacon = seeds.get("beacon") if isinstance(seeds, dict) else None
+        self._outlines[digest] = Outline(names, form.get("stopping"), beacon)
         return form
 
     def outline(self, digest: str) -> Outline | None:

@@ -117,6 +117,25 @@ CODES: dict[str, Code] = {
     "results-data": Code(5, "tampered", "run it again with the registered data"),
     "data-not-official": Code(5, "tampered", "read the data's row on that page as if it said: not the official files"),
     "data-by-word": Code(5, "note", "load the data with your own files: harness plan, then harness replicate RUN"),
+    "run-undrawn": Code(5, "tampered", "run it again: harness run draws the seeds first"),
+    "beacon-otherwise": Code(5, "tampered", "no remedy: register the question under a new id"),
+    "draw-of-another": Code(5, "tampered", "no remedy: a new question under a new id has a draw of its own"),
+    "drawn-otherwise": Code(
+        5, "tampered", "no remedy: the first draw counts; a new question under a new id has its own"
+    ),
+    "round-refused": Code(5, "tampered", "get the round's record from the beacon itself, or from another clone"),
+    "round-otherwise": Code(5, "tampered", "believe the record, not that event: its seeds are not the round's"),
+    "round-known": Code(5, "tampered", "no remedy: the registration is later than it says, and its seeds were known"),
+    "round-unverified": Code(5, "missing", RESTORE),
+    "derivation-unknown": Code(5, "missing", "update harness"),
+    "form-unmade": Code(5, "missing", "audit it with the version of harness that drew the seeds"),
+    "drawn-twice": Code(5, "note", "nothing: two branches drew the same round"),
+    "same-draw": Code(5, "note", "count the two results as one"),
+    "drawn-again": Code(5, "note", "count it as one more attempt at the same question"),
+    "trusts": Code(5, "note", "judge for yourself whether the author is among these"),
+    "shown-before": Code(5, "note", "ask whoever stamped or signed it whether they saw others"),
+    "authors-word": Code(5, "note", "anchor a registration before its round: harness anchor, or publish it"),
+    "choosable": Code(5, "note", "name a beacon in the file, under seeds, before a question is registered"),
     "hand-picked": Code(5, "note", "let a new registration count its seeds: they are then derived, not chosen"),
     # 6: recomputation
     "text-differs": Code(6, "tampered", "no remedy: the registered text never meant this"),
@@ -147,11 +166,17 @@ CODES: dict[str, Code] = {
     "rerun-differs": Code(8, "differs", "compare devices and versions; then doubt the result"),
     "rerun-failed": Code(8, "missing", "mend what stopped it and audit again"),
     "not-rerun": Code(8, "unchecked", "audit with --rerun RUN"),
+    "repeated-seeds": Code(9, "tampered", "believe no such repetition: repeat the run yourself"),
+    "repetition-differs": Code(9, "differs", "believe its results, not what it says of them"),
+    "repetition-unchecked": Code(9, "missing", RESTORE),
+    "repeated-by-author": Code(9, "unchecked", "have somebody else do it: harness replicate RUN --fresh NONCE"),
+    "not-repeated": Code(9, "unchecked", "harness replicate RUN --fresh NONCE, with a nonce of your own"),
+    "repeated": Code(9, "note", "what another machine reported is not what this audit saw: repeat it yourself"),
     "replicated": Code(8, "note", "what another machine reported is not what this audit saw: --rerun RUN"),
 }
 CODES |= {
     f"stopped-{step}": Code(step, "missing", "this is a defect of harness: report it, with the trail")
-    for step in range(1, 9)
+    for step in range(1, 10)
 }
 
 

@@ -12,13 +12,13 @@ from typing import Any, Protocol
 from harness.ledger.amendments import list_amendments
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
-from harness.ledger.bodies import RegisteredBody, VerdictBody
+from harness.ledger.bodies import RegisteredBody, SeededBody, VerdictBody
 from harness.ledger.code import MEANING
 from harness.ledger.covered import list_before
 from harness.ledger.index import Entered, Entry, LedgerIndex, StartedRun
 from harness.ledger.pins import Pins
 from harness.ledger.runs import describe_state, list_attempts
-from harness.records import Provenance, Sibling
+from harness.records import Draw, Provenance, Sibling
 
 
 class Siblings(Protocol):
@@ -240,6 +240,13 @@ def _compare(evidence: Evidence, run: StartedRun, page: Provenance) -> Iterator[
     if registered is not None and isinstance(registered.body, RegisteredBody):
         owed["registered_time"] = registered.claimed_time
         owed["hand_picked_seeds"] = not isinstance(registered.body.seeds, int)
+    seeded = evidence.index.entry(start.seeded or "")
+    body = None if seeded is None else seeded.body
+    owed["drawn"] = (
+        Draw(event=start.seeded or "", time=body.time, value=body.value, record=body.record)
+        if isinstance(body, SeededBody)
+        else None
+    )
     for name, value in owed.items():
         if getattr(page, name) != value:
             yield name.replace("_", " "), value, getattr(page, name)

@@ -11,9 +11,12 @@ from harness.ledger.audit.findings import EXIT, AuditFinding
 from harness.ledger.bodies import PilotBody
 from harness.ledger.differing import keep_meaningful
 from harness.ledger.runs import name_status
+from harness.ledger.seeding import CHOOSABLE
 from harness.wording import format_count
 
 Status = Literal["PASS", "FAIL", "NOT CHECKED"]
+SAID = {"choosable": CHOOSABLE, "hand-picked": "hand-picked seeds, which its author chose"}
+"""Notes without which a promise that is kept would seem to say more than it does → what its line says of them."""
 UNDETECTABLE = (
     "Nobody can tell from a trail: a run in a private clone whose events were never pushed; a ledger that was cut off "
     "or rebuilt as a whole, unless its head was kept elsewhere (--known-head); and whether what a machine reported is "
@@ -97,7 +100,8 @@ def judge(findings: list[AuditFinding], step: int, promise: str, lacking: str = 
         return Line(step, promise, "NOT CHECKED", lacking)
     if against:
         return Line(step, promise, "NOT CHECKED", against[0].what)
-    return Line(step, promise, "PASS")
+    said = (SAID[finding.code] for finding in findings if finding.code in SAID and finding.step == step)
+    return Line(step, promise, "PASS", next(said, ""))
 
 
 def group_by_hypothesis(findings: tuple[AuditFinding, ...]) -> Mapping[str | None, list[AuditFinding]]:

@@ -6,21 +6,23 @@ from collections.abc import Iterator
 
 from pydantic import ValidationError
 
-from harness.ledger.audit import looks
+from harness.ledger.audit import looks, seeded
+from harness.ledger.audit.anchors import Kept
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
-from harness.ledger.bodies import RegisteredBody, RunStartedBody, VerdictBody
+from harness.ledger.bodies import RegisteredBody, RunStartedBody, SeededBody, VerdictBody
 from harness.ledger.index import StartedRun
-from harness.ledger.registration import derive_seeds
+from harness.ledger.seeding import list_seeds
 from harness.plugins.registry import find_members
 from harness.records import DataRecord, Measurements
 from harness.wording import format_count
 
-PROMISE = "its seeds follow from its first registration, and its results are of these seeds, arms and data"
+PROMISE = "its seeds follow from what was registered first, and its results are of these seeds, arms and data"
 
 
-def check(evidence: Evidence) -> Iterator[AuditFinding]:
+def check(evidence: Evidence, kept: Kept) -> Iterator[AuditFinding]:
     """Check the seeds and data of every run, and of the results of every judged run."""
+    yield from seeded.check(evidence, kept)
     for hypothesis in evidence.index.hypotheses:
         for run in evidence.index.starts(hypothesis):
             yield from _check_run(evidence, run)
@@ -34,11 +36,17 @@ def _check_run(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
     if entry is None or not isinstance(index.body(start.registration), RegisteredBody):
         return  # step 3 names it
     where, fixed = evidence.at(run.digest), entry.body
-    if isinstance(fixed.seeds, int):
-        # Of as many as the run says it has: a registration of 10^15 seeds must not keep an audit busy.
-        expected = derive_seeds(start.registration, min(fixed.seeds, len(start.seeds) + 1))
-    else:
-        expected = fixed.seeds
+    drawn = index.body(start.seeded or "")
+    owed = fixed.beacon is not None
+    if owed != (isinstance(drawn, SeededBody) and drawn.registration == start.registration):
+        what = (
+            "the run names no draw of its registration's seeds" if owed else "the run names a draw that is not its own"
+        )
+        yield AuditFinding("run-undrawn", what, where, str(owed), str(start.seeded), start.hypothesis)
+    # Of as many as the run says it has: a registration of 10^15 seeds must not keep an audit busy.
+    known = drawn if isinstance(drawn, SeededBody) else None
+    expected = list_seeds(start.registration, fixed, known, len(start.seeds) + 1)
+    if not isinstance(fixed.seeds, int):
         what = f"{format_count(len(expected), 'seed was', 'seeds were')} hand-picked, not derived"
         yield AuditFinding("hand-picked", what, where, hypothesis=start.hypothesis)
     if start.seeds != expected:

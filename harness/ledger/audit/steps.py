@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from harness.ledger.audit import anchors, artefacts, attempts, canonical, history, pages, seeds
+from harness.ledger.audit import anchors, artefacts, attempts, canonical, fresh, history, pages, seeds
 from harness.ledger.audit.beside import beside
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
@@ -46,8 +46,9 @@ def list_ledger_steps(
         Step(2, history.PROMISE, history.check, "trail"),
         Step(3, attempts.PROMISE, ordered, "registration"),
         Step(4, artefacts.PROMISE, artefacts.check, "registration", apart=True),
-        Step(5, seeds.PROMISE, seeds.check, "run"),
+        Step(5, seeds.PROMISE, partial(seeds.check, kept=kept), "run"),
         Step(7, anchors.PROMISE, partial(anchors.check, kept=kept), "trail"),
+        Step(9, fresh.PROMISE, fresh.check, "verdict"),
     )
 
 

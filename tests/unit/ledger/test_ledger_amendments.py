@@ -24,6 +24,7 @@ from harness.ledger import (
     register,
     write_canonical,
 )
+from harness.ledger.amendments import KNOWN_ALWAYS
 from harness.ledger.registration import choose_seeds as derived
 
 CLAIMS = b"claims: {}\n"
@@ -279,7 +280,7 @@ def test_the_timeline_tells_everything_in_order(life, plant):
     plant(life.ledger, [head], time="2099-01-01T00:00:00Z", body={"hypothesis": "small", "settings": {"epochs": 1}})
     moments = read_timeline(life.ledger, "small")
     assert [moment.type for moment in moments] == ["registered", "amended", "run_started", "run_aborted", "pilot"]
-    assert moments[1].details == (CHANGED,)
+    assert moments[1].details == (CHANGED, KNOWN_ALWAYS)
     assert moments[1].text == f"amended, before any run, and not provably before pilot {moments[4].digest[:12]}: a typo"
     assert moments[3].text == f"run {run.digest[:12]} was closed: wrong folder"
     assert [moment.beside for moment in moments] == [False, False, False, False, True]

@@ -57,6 +57,11 @@ RULES = {
         "matrix_too_large",
     ],
     "seeds: a count or a list": ["seeds_both", "seeds_neither", "seeds_twice", "zero_seeds", "seeds_empty"],
+    "seeds: a known beacon draws those of count": [
+        "seeds_beacon_and_list",
+        "seeds_unknown_beacon",
+        "seeds_beacon_without_delay",
+    ],
     "the number of seeds can reach a decision at all": ["too_few_seeds", "guard_too_few"],
     "replicas stay within bounds": ["too_many_replicas", "too_many_seeds"],
     "arms exist": ["unknown_arm", "exploratory_of_nothing", "bad_contrast", "same_arm"],

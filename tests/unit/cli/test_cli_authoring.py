@@ -207,8 +207,8 @@ def test_an_unknown_format(here: Path) -> None:
         [],
         ["--rule", "bp", "--baseline", "dfa", "--penalty", "residual_branch"],
         ["--dataset", "cifar10", "--metric", "train_loss", "--margin", "0.05"],
-        ["--metric", "hidden_norm", "--baseline", "dfa", "--seeds", "5"],
-        ["--metric", "credit_cosine", "--rule", "dfa", "--baseline", "dfa", "--margin", "0.1"],
+        ["--metric", "hidden_norm", "--baseline", "dfa", "--seeds", "5", "--penalty", "residual_branch"],
+        ["--metric", "credit_cosine", "--baseline", "dfa", "--penalty", "residual_branch", "--margin", "0.1"],
     ],
 )
 def test_a_new_file_passes_when_its_placeholders_are_written(here: Path, options: list[str]) -> None:

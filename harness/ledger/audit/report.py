@@ -20,7 +20,8 @@ SAID = {"choosable": CHOOSABLE, "hand-picked": "hand-picked seeds, which its aut
 UNDETECTABLE = (
     "Nobody can tell from a trail: a run in a private clone whose events were never pushed; a ledger that was cut off "
     "or rebuilt as a whole, unless its head was kept elsewhere (--known-head); and whether what a machine reported is "
-    "what it computed, unless the run is trained again (--rerun)."
+    "what it computed, unless the run is trained again (--rerun). Attacks, what shows them and what remains: "
+    "docs/threat-model.md of harness."
 )
 
 

@@ -18,7 +18,7 @@ from harness.cli.common import (
     verb,
 )
 from harness.cli.run import reporting
-from harness.wording import format_together
+from harness.wording import append_unit, format_together, typeset
 
 if TYPE_CHECKING:
     from harness.pipeline.project import Settings
@@ -88,9 +88,11 @@ def _repeat(name: str, nonce: str, settings: Settings) -> None:
     for sentence in again.body.differences:
         out.print(f"    {sentence}", markup=False)
     for decision, numbers in again.body.combined.items():
-        texts = format_together(list(numbers))
-        interval = f", 95% interval {texts[1]} to {texts[2]}" if len(texts) == 3 else ""
-        out.print(f"{decision}, over the seeds of both: {texts[0]}{interval}", markup=False)
+        mean, *ends = format_together(list(numbers))
+        told = append_unit(mean, again.units[decision])
+        if ends:
+            told += ", 95% interval " + append_unit(" to ".join(ends), again.units[decision])
+        out.print(typeset(f"{decision}, over the seeds of both: {told}"), markup=False)
     err.print(f"ledger head, worth keeping elsewhere: {again.head}", markup=False)
     if again.body.differences:
         raise typer.Exit(4)

@@ -32,6 +32,8 @@ class Repetition:
     """The outcome of the run's verdict, which stays."""
     body: RepeatedBody
     """The event's body."""
+    units: dict[str, str]
+    """Decision → unit of its estimate, empty if it has none."""
     head: str
     """The ledger's head afterwards."""
 
@@ -81,7 +83,11 @@ def repeat_run(name: str, nonce: str, session: Session) -> Repetition:
         rmtree(folder, ignore_errors=True)
     verdict = trail.index().verdict(run.digest)
     assert verdict is not None
-    return Repetition(run.hypothesis, run.name, verdict.body.outcome, body, trail.heads()[0])
+    units = {
+        name: inference.name_unit(hypothesis.estimands[decision.estimand])
+        for name, decision in hypothesis.decisions.items()
+    }
+    return Repetition(run.hypothesis, run.name, verdict.body.outcome, body, units, trail.heads()[0])
 
 
 def compare_repetition(hypothesis: Hypothesis, before: Measurements, again: Measurements) -> dict[str, Any]:

@@ -79,7 +79,8 @@ def test_a_run_says_what_it_waits_for_and_takes_a_witness_s_answer(tmp_path: Pat
     assert harness(project, "replicate", "tiny", "--fresh", "short").returncode == 2
     again = harness(project, "replicate", "tiny", "--fresh", "0123456789abcdef")
     assert again.returncode in (0, 4), again.stderr  # one repetition in twenty does not agree
-    assert "by the verdict, which stays: it " in again.stdout and "over the seeds of both: " in again.stdout
+    assert "by the verdict, which stays: it " in again.stdout
+    assert "over the seeds of both: " in again.stdout and " pp, 95% interval " in again.stdout
     history = harness(project, "show", "tiny", "--history").stdout
     assert "repeated with seeds from the nonce 0123456789abcdef" in history
     assert "to be drawn from the first round of witness" in history and "seeds were drawn from the round" in history

@@ -10,6 +10,7 @@ import typer
 from harness.cli.app import app
 from harness.cli.common import DataOption, File, VerdictsOption, collect_settings, err, open_trail_here, out, verb
 from harness.cli.signals import signals
+from harness.wording import make_plain_line
 
 if TYPE_CHECKING:
     from harness.pipeline.session import Reporter
@@ -77,7 +78,7 @@ def close(
 
     closed = close_attempt(run, open_trail_here(verdicts), reason)
     out.only_tells()
-    out.print(f"attempt {closed.body.run[:12]} closed: {closed.body.reason}", markup=False)
+    out.print(f"attempt {closed.body.run[:12]} closed: {make_plain_line(closed.body.reason)}", markup=False)
     _print_head(closed.digest)
 
 

@@ -28,6 +28,7 @@ from harness.ledger.in_git import (
 from harness.ledger.nearby import explain_unfound, find_base, find_trails, is_outside, is_own_project
 from harness.ledger.versions import read_contents
 from harness.system.locks import hold_folder
+from harness.system.reading import LARGEST_EVENT, read_regular
 from harness.wording import format_count
 
 REGISTERED = f'"{EventType.REGISTERED}"'.encode()
@@ -317,7 +318,7 @@ def _read_events(trail: Path) -> Iterator[tuple[str, bytes]]:
     try:
         for name in sorted(os.listdir(folder)):  # noqa: PTH208 (a glob passes over what it may not read)
             if name.endswith(".json") and not name.startswith("."):
-                yield name.removesuffix(".json"), (folder / name).read_bytes()
+                yield name.removesuffix(".json"), read_regular(folder / name, LARGEST_EVENT)
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:

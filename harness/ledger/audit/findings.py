@@ -29,7 +29,7 @@ class Code(NamedTuple):
 
 CODES: dict[str, Code] = {
     # 1: canonical bytes, names, parents
-    "not-a-file": Code(1, "tampered", "put the file itself there; a trail holds no links and no devices"),
+    "not-a-file": Code(1, "tampered", "put the file itself there; a trail holds no links, pipes or devices"),
     "unreadable": Code(1, "missing", "check the file's permissions and size"),
     "event-name": Code(1, "tampered", "give it back its name (git status shows it), or move it elsewhere"),
     "event-bytes": Code(1, "tampered", RESTORE),

@@ -105,6 +105,12 @@ def audit(
             remedy="name the trail with --verdicts; before the first registration, --allow-empty accepts that there is "
             "none",
         )
+    if folder.is_symlink():
+        raise UsageError(
+            f"this is a link to {os.path.realpath(folder)}: whoever reads the report would take it for that folder",
+            where=str(folder),
+            remedy="name the folder itself: --verdicts",
+        )
     _refuse_nowhere({"--roots": roots, "--allowed-signers": allowed_signers, "--hypotheses": hypotheses})
     _refuse_no_head(known_head)
     from harness.ledger.audit import Kept
@@ -193,7 +199,9 @@ def _refuse_nowhere(named: Mapping[str, Path | None]) -> None:
 def _print_words(report: AuditReport) -> None:
     from harness.ledger.audit import UNDETECTABLE
 
-    out.print(f"the ledger: {format_count(report.events, 'event')}", markup=False, style="bold")
+    head = f", head {report.head[:12]}" if report.head is not None else ""
+    where = f"the ledger in {make_plain_line(report.folder)}"
+    out.print(f"{where}: {format_count(report.events, 'event')}{head}", markup=False, style="bold")
     _print_lines(report.trail)
     for subject in report.hypotheses:
         out.print(f"\n{make_plain_line(subject.hypothesis)}: {subject.counted}", markup=False, style="bold")
@@ -244,6 +252,7 @@ def _make_plain(report: AuditReport) -> dict[str, object]:
     """Return the report as plain JSON values; everything that was found is in it."""
     return {
         "exit_code": report.exit_code,
+        "folder": report.folder,
         "events": report.events,
         "heads": list(report.heads),
         "head": report.head,

@@ -225,6 +225,35 @@ def find_registered_elsewhere(around: Surroundings, hypotheses: Collection[str])
     return list(found.values()), asked.notes
 
 
+@dataclass(frozen=True)
+class OtherLedger:
+    """Another ledger that lies around a trail."""
+
+    trail: Path
+    """The folder that it is in."""
+    events: dict[str, bytes]
+    """Digest, by the file's name → content."""
+    other_project: bool
+    """True if it is another project's of the repository."""
+    work_tree: bool
+    """True if it lies in another work tree of the repository."""
+
+
+def find_other_ledgers(around: Surroundings) -> tuple[OtherLedger, ...]:
+    """Find the other ledgers on disk, where ``refuse_second`` would look for them, as far as they can be read."""
+    asked = _Asked("", _list_entered(around.trail))
+    base = find_base(around.project)
+    found = []
+    for place in _list_places(asked, around, base, find_repository(base)):
+        try:
+            events = dict(_read_events(place.trail))
+        except UsageError:
+            continue  # step 3 names it
+        if events:
+            found.append(OtherLedger(place.trail, events, place.project is not None, place.what == TREE))
+    return tuple(found)
+
+
 def _list_places(asked: _Asked, around: Surroundings, base: Path, where: Repository) -> Iterator[_Place]:
     """List the other trails on disk: in the project and in those around it, then in other work trees."""
     searched = find_trails(base, around.trail, around.data)

@@ -131,7 +131,8 @@ def test_a_rerun_that_agrees_passes_and_one_that_cannot_be_is_not_checked(projec
 
 def test_every_sort_of_finding_has_an_attack() -> None:
     # test_attacks_git.py, test_attacks_carried.py, test_attacks_hostile.py, test_attacks_looks.py, below,
-    # test_e2e_listing.py, test_e2e_second.py, and test_e2e_authoring.py
+    # test_attacks_searched.py, test_attacks_given_up.py, test_e2e_listing.py, test_e2e_second.py, and
+    # test_e2e_authoring.py
     elsewhere = {
         "line-ends", "left-out", "no-git", "no-repository", "no-commit", "outside-repository", "git-refuses", "ignored",
         "partial", "history-ends",
@@ -139,6 +140,7 @@ def test_every_sort_of_finding_has_an_attack() -> None:
         "uncommitted", "leftover", "weights-absent", "file-changed", "file-missing", "file-not-compared",
         "registered-elsewhere", "registered-by-another", "not-searched", "nothing-yet", "trust-unused",
         "anchor-invalid", "anchor-not-verified", "rerun-differs", "rerun-failed", "look-results",
+        "other-ledger", "ledger-beside", "history-unread",
     }  # fmt: skip
     harmless = {*HARMLESS, "deviated", "rounded", "redrawn"}
     stopped = {sort for sort in CODES if sort.startswith("stopped")}

@@ -94,6 +94,9 @@ class TrailFiles:
         return [path for path in sorted(self.paths) if path.startswith(f"{folder}/")]
 
     def _list(self) -> None:
+        if self.root.is_symlink():  # whoever reads about this folder would take it for the one that was read
+            self.odd[""] = "a link"
+            return
         todo = [""]
         while todo:
             folder = todo.pop()

@@ -56,6 +56,11 @@ CODES: dict[str, Code] = {
     "removed": Code(2, "tampered", "restore it: git checkout <commit> -- <file>"),
     "changed": Code(2, "tampered", "restore it: git checkout <commit> -- <file>"),
     "attempts-elsewhere": Code(2, "missing", "merge the branch that holds them: events never conflict"),
+    "other-ledger": Code(
+        2, "missing", "a project has one trail: audit that one too, --verdicts, and say why it is there"
+    ),
+    "ledger-beside": Code(2, "note", "it was not audited: --verdicts"),
+    "history-unread": Code(2, "note", "audit where git can tell all that it has"),
     "events-elsewhere": Code(2, "note", "merge the branch that holds them, or audit it too"),
     "other-version": Code(2, "note", "look at it with git log --full-history -- <file>"),
     "uncommitted": Code(2, "note", "commit and push: until then only this folder knows of them"),

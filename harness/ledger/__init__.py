@@ -34,6 +34,7 @@ from harness.ledger.events import Event, Ledger
 from harness.ledger.families import Member, list_families
 from harness.ledger.index import Entry, LedgerIndex, StartedRun, name_run, read_start
 from harness.ledger.nearby import is_own_project
+from harness.ledger.progress import read_progress
 from harness.ledger.registration import (
     Comparison,
     Pins,
@@ -47,6 +48,7 @@ from harness.ledger.registration import (
     write_canonical,
 )
 from harness.ledger.runs import (
+    describe_end,
     find_attempt,
     find_deviating,
     find_judged,
@@ -85,6 +87,7 @@ __all__ = [
     "close_on_failure",
     "compare",
     "compare_code",
+    "describe_end",
     "describe_environment",
     "find_attempt",
     "find_deviating",
@@ -114,6 +117,7 @@ __all__ = [
     "name_run",
     "pin_code",
     "read_fixing",
+    "read_progress",
     "read_start",
     "read_timeline",
     "record_look",

@@ -32,6 +32,30 @@ def read_regular(path: str | Path, limit: int, *, follow: bool = False) -> bytes
         NotAFile: it is a link, a pipe, a socket, a device or a folder.
         OSError: it is not there, cannot be read, or is larger.
     """
+    descriptor, size = _open_regular(path, follow=follow)
+    try:
+        if size > limit:
+            raise OSError(f"it has {size:,} bytes, more than the {limit:,} that are read")
+        return _read_bytes(descriptor, size)
+    finally:
+        os.close(descriptor)
+
+
+def read_beginning(path: str | Path, size: int) -> bytes:
+    """Read the first bytes of a regular file, up to ``size``, however many it has.
+
+    Raises:
+        OSError: as ``read_regular``, but for its size.
+    """
+    descriptor, _ = _open_regular(path, follow=False)
+    try:
+        return _read_bytes(descriptor, size)[:size]
+    finally:
+        os.close(descriptor)
+
+
+def _open_regular(path: str | Path, *, follow: bool) -> tuple[int, int]:
+    """Open a regular file; return its descriptor and its size."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW))
     except OSError as error:
@@ -40,17 +64,17 @@ def read_regular(path: str | Path, limit: int, *, follow: bool = False) -> bytes
         if error.errno == errno.ELOOP and not follow:
             raise NotAFile("a link, not a file") from error
         raise
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise NotAFile(f"{_name_kind(status.st_mode)}, not a file")
-        if status.st_size > limit:
-            raise OSError(f"it has {status.st_size:,} bytes, more than the {limit:,} that are read")
-        parts = [os.read(descriptor, status.st_size + 1)]
-        while parts[-1] and sum(map(len, parts)) < status.st_size:
-            parts.append(os.read(descriptor, status.st_size + 1))
-    finally:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
+        raise NotAFile(f"{_name_kind(status.st_mode)}, not a file")
+    return descriptor, status.st_size
+
+
+def _read_bytes(descriptor: int, size: int) -> bytes:
+    parts = [os.read(descriptor, size + 1)]
+    while parts[-1] and sum(map(len, parts)) < size:
+        parts.append(os.read(descriptor, size + 1))
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 

@@ -140,7 +140,7 @@ def test_every_sort_of_finding_has_an_attack() -> None:
         "uncommitted", "leftover", "weights-absent", "file-changed", "file-missing", "file-not-compared",
         "registered-elsewhere", "registered-by-another", "not-searched", "nothing-yet", "trust-unused",
         "anchor-invalid", "anchor-not-verified", "rerun-differs", "rerun-failed", "look-results",
-        "other-ledger", "ledger-beside", "history-unread",
+        "other-ledger", "ledger-beside", "history-unread", "resumed", "given-up-late",
     }  # fmt: skip
     harmless = {*HARMLESS, "deviated", "rounded", "redrawn"}
     stopped = {sort for sort in CODES if sort.startswith("stopped")}

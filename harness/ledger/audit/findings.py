@@ -76,6 +76,8 @@ CODES: dict[str, Code] = {
     "run-open": Code(3, "open", "resume it: harness run; or close it with a reason: harness close"),
     "looks": Code(3, "tampered", "harness reverdict says which look the results are of"),
     "run-unjudged": Code(3, "open", "give the harness run command again: it judges what is there"),
+    "resumed": Code(3, "note", "harness show HYPOTHESIS --history tells when"),
+    "given-up-late": Code(3, "note", "ask why: whoever had read its values could close it because of them"),
     "closed-twice": Code(3, "open", "look at both events; the first in ledger order counts"),
     "judged-twice": Code(3, "tampered", "harness reverdict says which of them follows from the results"),
     "not-finished-before": Code(3, "tampered", "harness reverdict says whether the verdict follows from the results"),

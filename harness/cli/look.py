@@ -112,8 +112,8 @@ def _print_table(rows: Sequence[Standing]) -> None:
     if titled:
         table.add_column("title", no_wrap=True, overflow="ellipsis", max_width=spare)
     for row, line in zip(rows, lines, strict=True):
-        cells = (*line, *([row.title or "–"] if titled else []))
-        table.add_row(*(escape(make_plain_line(cell)) for cell in cells))
+        shown = (*line, *([row.title or "–"] if titled else []))
+        table.add_row(*(escape(make_plain_line(cell)) for cell in shown))
     out.print(table)
 
 

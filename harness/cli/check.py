@@ -95,7 +95,7 @@ def write_annotation(finding: Finding) -> str:
 
 
 def _escape_data(text: str) -> str:
-    return make_plain(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return make_plain(text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A"))
 
 
 def _summarise(valid: int, counts: Mapping[str, int], findings: Sequence[Finding]) -> str:

@@ -94,6 +94,7 @@ KINDS: Mapping[str, Kind] = {
     "system/locks": "numbers",
     "system/network": "words",
     "system/processes": "numbers",
+    "system/reading": "numbers",
     "system/ssh": "words",
     "system/storage": "numbers",
     "system/without": "words",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 SMALLEST_P = 1e-6
 OWN = frozenset({"inconclusive", "invalid"})
 """Outcomes that harness itself defines. They are words of the language, whereas a file's names are only names."""
 CARDINALS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+COMMAND = re.compile(r"^(?P<before>[ \t]*):(?=:)|#(?=#\w*\[)", re.MULTILINE)
+"""The first character of what GitHub, Azure or TeamCity would take for a command, with the blanks before it."""
 LARGEST_POWER = 300  # of ten that is written as a number
 
 
@@ -165,3 +168,31 @@ def spell_count(count: int) -> str:
 def capitalise(text: str) -> str:
     """Return ``text`` with its first letter capitalised."""
     return f"{text[:1].upper()}{text[1:]}"
+
+
+def make_plain(text: str) -> str:
+    """Return other people's text with nothing in it that whoever shows it would obey; its line ends stay.
+
+    Control characters, those that turn the direction of reading, and others that nobody sees are written as escapes
+    (``\\x1b``, ``\\u202e``). So is the first character of what a log of continuous integration takes for a command:
+    ``::error::`` where a line begins, and ``##[error]``.
+    """
+    seen = "\n".join(_escape_unseen(line) for line in text.split("\n"))
+    return COMMAND.sub(lambda found: f"{found['before'] or ''}\\x{ord(found[0][-1]):02x}", seen)
+
+
+def make_plain_line(text: str) -> str:
+    """Return other people's text as ``make_plain`` does, on one line: no part of it may pass for a line of our own."""
+    return make_plain(text.replace("\n", "\\n"))
+
+
+def _escape_unseen(line: str) -> str:
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() or c == "\t" else _escape(c) for c in line)
+
+
+def _escape(character: str) -> str:
+    if unicodedata.category(character) == "Zs":  # a blank that joins, or is narrow
+        return " "
+    return character.encode("unicode_escape").decode()

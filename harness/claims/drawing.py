@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 
 from harness.records import Claims, ClaimStanding, Move
+from harness.wording import make_plain_line
 
 COLOURS = {"untested": "#eeeeee", "supported": "#c8e6c9", "in question": "#fff3c4", "walked back": "#ffcdd2"}
 VERDICT_COLOUR = "#dbe7f5"
@@ -93,8 +94,9 @@ def _list_verdicts(moves: Sequence[Move]) -> list[tuple[tuple[str, str], list[tu
 
 def _escape_mermaid(text: str) -> str:
     """Return the text with everything but letters, digits and harmless characters as Mermaid's entities."""
-    return "".join(char if char.isalnum() or char in " .,:;=-+'/()" else f"#{ord(char)};" for char in text)
+    seen = make_plain_line(text)
+    return "".join(char if char.isalnum() or char in " .,:;=-+'/()" else f"#{ord(char)};" for char in seen)
 
 
 def _escape_dot(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
+    return make_plain_line(text).replace("\\", "\\\\").replace('"', '\\"')

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,11 +21,12 @@ from harness.cli.common import (
     open_session_here,
     open_trail_here,
     out,
+    print_json,
     verb,
 )
 from harness.cli.places import show_from_top
 from harness.errors import UsageError
-from harness.wording import format_count
+from harness.wording import format_count, make_plain_line
 
 if TYPE_CHECKING:
     from harness.ledger.audit import AuditFinding, AuditReport, Line
@@ -105,6 +105,12 @@ def audit(
             remedy="name the trail with --verdicts; before the first registration, --allow-empty accepts that there is "
             "none",
         )
+    if folder.is_symlink():
+        raise UsageError(
+            f"this is a link to {os.path.realpath(folder)}: whoever reads the report would take it for that folder",
+            where=str(folder),
+            remedy="name the folder itself: --verdicts",
+        )
     _refuse_nowhere({"--roots": roots, "--allowed-signers": allowed_signers, "--hypotheses": hypotheses})
     _refuse_no_head(known_head)
     from harness.ledger.audit import Kept
@@ -157,7 +163,7 @@ def _audit(
 
 def _print(report: AuditReport, form: str) -> None:
     if form == "json":
-        print(json.dumps(_make_plain(report), indent=1, ensure_ascii=True))
+        print_json(_make_plain(report))
         return
     _print_words(report)
     for finding in report.findings if form == "github" else ():
@@ -171,7 +177,7 @@ def _restore(folder: Path) -> None:
 
     changed, command = restore_files(folder)
     count = format_count(len(changed), "file")
-    first = f", first {_clean(changed[0])}" if changed else ""
+    first = f", first {make_plain_line(changed[0])}" if changed else ""
     err.print(f"{count} written back{first}", markup=False)
     if changed:
         err.print(
@@ -193,33 +199,39 @@ def _refuse_nowhere(named: Mapping[str, Path | None]) -> None:
 def _print_words(report: AuditReport) -> None:
     from harness.ledger.audit import UNDETECTABLE
 
-    lines = [out.styled(f"the ledger: {format_count(report.events, 'event')}", "bold")]
-    lines += [_word_line(line) for line in report.trail]
+    head = f", head {report.head[:12]}" if report.head is not None else ""
+    where = f"the ledger in {make_plain_line(report.folder)}"
+    out.print(f"{where}: {format_count(report.events, 'event')}{head}", markup=False, style="bold")
+    _print_lines(report.trail)
     for subject in report.hypotheses:
-        lines += ["", out.styled(f"{_clean(subject.hypothesis)}: {subject.counted}", "bold")]
-        lines += [f"    run {run}: {_clean(outcome)}" for run, outcome in subject.outcomes.items()]
-        lines += [_word_line(line) for line in subject.lines]
-    lines += ["", out.styled(ENDINGS[report.exit_code], "bold")]
+        out.print(f"\n{make_plain_line(subject.hypothesis)}: {subject.counted}", markup=False, style="bold")
+        for run, outcome in subject.outcomes.items():
+            out.print(f"    run {run}: {make_plain_line(outcome)}", markup=False)
+        _print_lines(subject.lines)
+    out.print(f"\n{ENDINGS[report.exit_code]}", markup=False, style="bold")
     if report.head is not None:
-        lines.append(f"the head to keep elsewhere: {report.head}")
+        out.print(f"the head to keep elsewhere: {report.head}", markup=False)
     elif report.heads:
-        lines.append(f"{len(report.heads)} heads, which the next event joins: {', '.join(report.heads)}")
-    out.print("\n".join([*lines, UNDETECTABLE]), markup=False)
+        heads = f"{len(report.heads)} heads, which the next event joins: {', '.join(report.heads)}"
+        out.print(heads, markup=False)
+    out.print(UNDETECTABLE, markup=False)
 
 
-def _word_line(line: Line) -> str:
-    reason = f" ({_clean(line.reason)})" if line.reason else ""
-    return f"{out.styled(f'  {line.status:<11} ', COLOURS[line.status])}{line.step} {line.promise}{reason}"
+def _print_lines(lines: Sequence[Line]) -> None:
+    for line in lines:
+        reason = f" ({make_plain_line(line.reason)})" if line.reason else ""
+        out.print(f"  {line.status:<11} ", markup=False, style=COLOURS[line.status], end="")
+        out.print(f"{line.step} {line.promise}{reason}", markup=False)
 
 
 def _print_findings(report: AuditReport) -> None:
     """Print what stands against promises in full, and the first notes of each code."""
     grave = [finding for finding in report.findings if finding.severity not in ("note", "unchecked")]
     for finding in grave:
-        err.print(f"\n{finding.severity}, step {finding.step}: {_clean(finding.what)}", markup=False)
-        err.print(f"    at {_clean(finding.where)}", markup=False)
+        err.print(f"\n{finding.severity}, step {finding.step}: {make_plain_line(finding.what)}", markup=False)
+        err.print(f"    at {make_plain_line(finding.where)}", markup=False)
         if finding.expected is not None or finding.got is not None:
-            wanted, got = _clean(finding.expected or "nothing"), _clean(finding.got or "nothing")
+            wanted, got = make_plain_line(finding.expected or "nothing"), make_plain_line(finding.got or "nothing")
             err.print(f"    expected {wanted}, got {got}", markup=False)
         err.print(f"    → {finding.remedy}", markup=False)
     shown: dict[str, int] = {}
@@ -227,7 +239,10 @@ def _print_findings(report: AuditReport) -> None:
         if finding.severity == "note":
             shown[finding.code] = shown.get(finding.code, 0) + 1
             if shown[finding.code] <= NOTES_SHOWN:
-                err.print(f"note, step {finding.step}: {_clean(finding.where)}: {_clean(finding.what)}", markup=False)
+                err.print(
+                    f"note, step {finding.step}: {make_plain_line(finding.where)}: {make_plain_line(finding.what)}",
+                    markup=False,
+                )
     for code, count in shown.items():
         if count > NOTES_SHOWN:
             err.print(f"{count - NOTES_SHOWN} more notes of sort {code}: --format json lists all", markup=False)
@@ -237,6 +252,7 @@ def _make_plain(report: AuditReport) -> dict[str, object]:
     """Return the report as plain JSON values; everything that was found is in it."""
     return {
         "exit_code": report.exit_code,
+        "folder": report.folder,
         "events": report.events,
         "heads": list(report.heads),
         "head": report.head,
@@ -255,12 +271,5 @@ def _write_annotation(finding: AuditFinding) -> str:
     level = "notice" if finding.severity in ("note", "unchecked") else "error"
     text = f"{finding.what}: expected {finding.expected}, got {finding.got}" if finding.expected else finding.what
     where = finding.where if finding.where.startswith("commit ") else show_from_top(Path(finding.where)).as_posix()
-    place = _clean(where).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
-    return f"::{level} file={place}::{_clean(f'{text} → {finding.remedy}').replace('%', '%25')}"
-
-
-def _clean(text: str) -> str:
-    """Replace the unprintable characters of other people's text, which a terminal might obey."""
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    place = make_plain_line(where).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
+    return f"::{level} file={place}::{make_plain_line(f'{text} → {finding.remedy}').replace('%', '%25')}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -11,11 +10,20 @@ from typing import Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import VerdictsOption, collect_settings, err, find_hypotheses_here, open_trail_of, out, verb
+from harness.cli.common import (
+    VerdictsOption,
+    collect_settings,
+    err,
+    find_hypotheses_here,
+    open_trail_of,
+    out,
+    print_json,
+    verb,
+)
 from harness.cli.places import show_from_top
 from harness.cli.sarif import write_sarif
 from harness.errors import Finding, UsageError
-from harness.wording import format_count
+from harness.wording import format_count, make_plain
 
 FORMATS = ("text", "json", "github", "sarif")
 
@@ -52,9 +60,9 @@ def check(
         _refuse_no_trail(path, verdicts)
     report = check_files(paths, Projects(collect_settings(verdicts=verdicts)), against)
     if form == "sarif":
-        print(json.dumps(write_sarif(report.findings, spec.CHECKS), indent=1, ensure_ascii=False))
+        print_json(write_sarif(report.findings, spec.CHECKS))
     elif form == "json":
-        print(json.dumps([vars(finding) for finding in report.findings], indent=1, ensure_ascii=False))
+        print_json([vars(finding) for finding in report.findings])
     for finding in report.findings if form in ("text", "github") else ():
         if form == "text":
             out.print(str(finding), markup=False)
@@ -87,7 +95,7 @@ def write_annotation(finding: Finding) -> str:
 
 
 def _escape_data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return make_plain(text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A"))
 
 
 def _summarise(valid: int, counts: Mapping[str, int], findings: Sequence[Finding]) -> str:

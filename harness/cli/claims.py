@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import VerdictsOption, escape, find_hypotheses_here, open_trail_here, open_trail_of, out, verb
+from harness.cli.common import (
+    VerdictsOption,
+    escape,
+    find_hypotheses_here,
+    open_trail_here,
+    open_trail_of,
+    out,
+    print_json,
+    verb,
+)
 from harness.errors import UsageError
-from harness.wording import format_count
+from harness.wording import format_count, make_plain_line
 
 if TYPE_CHECKING:
     from harness.pipeline.claims import Prospect, Table
@@ -54,11 +62,11 @@ def claims(
     else:
         seen, table = None, read_claims(file, trail)
     if form == "json":
-        print(json.dumps(_make_plain(table, seen), indent=1, ensure_ascii=False))
+        print_json(_make_plain(table, seen))
     elif form == "mermaid":
-        print(drawing.draw_mermaid(table.claims, table.standings, table.moves, _count(table)), end="")
+        out.print(drawing.draw_mermaid(table.claims, table.standings, table.moves, _count(table)), markup=False, end="")
     elif form == "dot":
-        print(drawing.draw_dot(table.claims, table.standings, table.moves, _count(table)), end="")
+        out.print(drawing.draw_dot(table.claims, table.standings, table.moves, _count(table)), markup=False, end="")
     elif seen is None:
         _print_table(table)
     else:
@@ -97,7 +105,7 @@ def _print_table(table: Table) -> None:
         if asked := table.asked.get(name, ()):
             lines += [f"asked {format_count(len(asked), 'time')}: {', '.join(map(str, asked))}"]
         lines += [table.notes[name]] if name in table.notes else []
-        shown.add_row(name, f"[{STYLES[now.status]}]{now.status}[/]", escape("\n".join(lines)))
+        shown.add_row(name, f"[{STYLES[now.status]}]{now.status}[/]", escape("\n".join(map(make_plain_line, lines))))
     out.print(shown)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import re
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,7 +21,7 @@ from harness.cli.streams import Outlet
 from harness.errors import HarnessError, Interrupted, InvalidHypothesis, UsageError
 from harness.system.libraries import explain_load_failure
 from harness.system.storage import FULL, build_storage_error
-from harness.wording import format_count
+from harness.wording import format_count, make_plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,8 +74,10 @@ class Stream:
     def print(self, *shown: Any, markup: bool = True, style: str | None = None, end: str = "\n") -> None:
         """Print texts and whatever rich can draw.
 
-        ``markup`` tells whether the texts contain rich's markup. ``style`` is a colour, or bold.
+        ``markup`` tells whether the texts contain rich's markup. ``style`` is a colour, or bold. Nothing in a text is
+        obeyed, whoever wrote it; what goes into a table is made plain by ``escape``.
         """
+        shown = tuple(make_plain(one) if isinstance(one, str) else one for one in shown)
         if self._stderr:
             with suppress(OSError):  # what stands in its way is told when the verb is done
                 out.flush()  # both may end in one place
@@ -95,8 +99,7 @@ class Stream:
         """Write out everything that is still buffered."""
         self._outlet.flush()
 
-    def styled(self, text: str, style: str | None) -> str:
-        """Return text in a colour, or bold, if the stream can show it."""
+    def _style(self, text: str, style: str | None) -> str:
         if style is None or "NO_COLOR" in os.environ or not self._outlet.isatty():
             return text
         kind: dict[str, Any] = {"bold": True} if style == "bold" else {"fg": style}
@@ -109,7 +112,7 @@ class Stream:
                 self._fit(table)
             self.console.print(*shown, markup=markup, style=style, end=end, soft_wrap=plain)
             return
-        self._outlet.write(self.styled(" ".join(map(str, shown)), style) + end)
+        self._outlet.write(self._style(" ".join(map(str, shown)), style) + end)
         if self._stderr:
             self.flush()
 
@@ -240,10 +243,21 @@ def print_error(error: HarnessError) -> None:
 
 
 def escape(text: str) -> str:
-    """Return text with its brackets escaped, so that rich prints it unchanged."""
+    """Return text that rich prints unchanged and nobody obeys."""
     from rich.markup import escape as plain
 
-    return plain(text)
+    return plain(make_plain(text))
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON to stdout; of its texts, what nobody sees or somebody obeys is escaped as JSON does."""
+    print(escape_json(json.dumps(value, indent=1, ensure_ascii=False)))
+
+
+def escape_json(text: str) -> str:
+    """Return JSON of the same value in which nothing is unseen or obeyed."""
+    seen = "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+    return re.sub(r"#(?=#\w*\[)", r"\\u0023", seen)  # a log of continuous integration would take it for a command
 
 
 def collect_settings(

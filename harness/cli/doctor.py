@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from harness.cli.common import (
     VerdictsOption,
     collect_settings,
     out,
+    print_json,
     verb,
     wants_json,
 )
@@ -40,7 +40,7 @@ def doctor(
     as_json = wants_json(form)
     found = examine_installation(Path.cwd(), collect_settings(device, data, verdicts))
     if as_json:
-        print(json.dumps([asdict(finding) for finding in found], indent=1, ensure_ascii=False))
+        print_json([asdict(finding) for finding in found])
     else:
         for finding in found:
             out.print(f"{SIGNS[finding.state]} {finding.what}: {finding.found}", markup=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,11 +18,12 @@ from harness.cli.common import (
     find_hypotheses_here,
     open_trail_here,
     out,
+    print_json,
     show_path,
     verb,
     wants_json,
 )
-from harness.wording import format_level, format_p
+from harness.wording import format_level, format_p, make_plain, make_plain_line
 
 if TYPE_CHECKING:
     from harness.ledger import Moment
@@ -63,7 +63,7 @@ def list_hypotheses(
         _print_families(list_families(paths, found.loaded, projects), as_json)
         return
     if as_json:
-        print(json.dumps([_make_plain(row) for row in found.rows], indent=1, ensure_ascii=False))
+        print_json([_make_plain(row) for row in found.rows])
     else:
         _print_table(found.rows)
     if found.findings:
@@ -112,7 +112,8 @@ def _print_table(rows: Sequence[Standing]) -> None:
     if titled:
         table.add_column("title", no_wrap=True, overflow="ellipsis", max_width=spare)
     for row, line in zip(rows, lines, strict=True):
-        table.add_row(*map(escape, line), *([escape(row.title or "–")] if titled else []))
+        shown = (*line, *([row.title or "–"] if titled else []))
+        table.add_row(*(escape(make_plain_line(cell)) for cell in shown))
     out.print(table)
 
 
@@ -152,7 +153,7 @@ def _print_families(found: tuple[Family, ...], as_json: bool) -> None:
             }
             for one in found
         ]
-        print(json.dumps(plain, indent=1, ensure_ascii=False))
+        print_json(plain)
         return
     for one in found:
         size = len(one.rows)
@@ -202,17 +203,17 @@ def show(
             "banners": page.banners,
             "verdict": page.verdict,
         }
-        print(json.dumps(plain, indent=1, ensure_ascii=False))
+        print_json(plain)
         return
-    text = page.text
+    text = make_plain(page.text)
     if raw:  # the page to the byte; what happened since goes beside it
         for banner in page.banners:
             err.print(banner, markup=False)
     elif page.banners:
-        text = "\n>\n".join(page.banners) + f"\n\n{text}"
-    if raw:
-        out.write(text)
-    elif out.on_terminal:
+        text = make_plain("\n>\n".join(page.banners)) + f"\n\n{text}"
+    if raw and not out.on_terminal:
+        out.write(page.text)
+    elif out.on_terminal and not raw:
         from harness.cli.markdown import Page
 
         out.print(Page(text))
@@ -223,10 +224,11 @@ def show(
 
 def _print_history(moments: tuple[Moment, ...], as_json: bool) -> None:
     if as_json:
-        print(json.dumps([moment.model_dump() for moment in moments], indent=1, ensure_ascii=False))
+        print_json([moment.model_dump() for moment in moments])
         return
     for moment in moments:
         beside = " (in another branch: not provably after the line above)" if moment.beside else ""
-        out.print(f"{moment.claimed_time}  {moment.digest[:12]}  {moment.text}{beside}", markup=False)
+        text = make_plain_line(moment.text)
+        out.print(f"{moment.claimed_time}  {moment.digest[:12]}  {text}{beside}", markup=False)
         for detail in moment.details:
-            out.print(f"    {detail}", markup=False)
+            out.print(f"    {make_plain_line(detail)}", markup=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +17,7 @@ from harness.cli.common import (
     collect_settings,
     escape,
     out,
+    print_json,
     shorten_path,
     verb,
     wants_json,
@@ -80,7 +80,7 @@ def plan(
             "refused": seen.refused.message if seen.refused is not None else None,
             "said": seen.said,
         }
-        print(json.dumps(plain, indent=1))
+        print_json(plain)
     else:
         _print(seen, cohorts, origins)
     if seen.refused is not None:  # the plan of what an amended registration would cost; a run ends with this code

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import File, VerdictsOption, escape, open_trail_of, out, show_path, verb
+from harness.cli.common import File, VerdictsOption, escape, escape_json, open_trail_of, out, show_path, verb
 from harness.errors import UsageError
 from harness.wording import format_count
 
@@ -68,9 +68,9 @@ def power(
     trail = open_trail_of(file, verdicts, begun=sd_from is not None)
     report = compute_power(file, trail, assumed, effect or ())
     if form == "json":
-        print(report.to_json(), end="")
+        print(escape_json(report.to_json()), end="")
     elif form == "markdown":
-        print(verdict.power.write_markdown(report), end="")
+        out.print(verdict.power.write_markdown(report), markup=False, end="")
     else:
         _print(report)
     out.flush()  # loading matplotlib takes as long as all before it

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import FormatOption, err, escape, out, show_path, verb, wants_json
+from harness.cli.common import FormatOption, err, escape, out, print_json, show_path, verb, wants_json
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,14 +34,14 @@ def explain(
     if name is None:
         known = spec.list_names()
         if wants_json(form):
-            print(json.dumps(known, indent=1, ensure_ascii=False))
+            print_json(known)
             return
         for kind in dict.fromkeys(known.values()):
             out.print(f"[bold]{kind}[/bold]: {escape(', '.join(key for key in known if known[key] == kind))}")
         return
     found = spec.explain(name)
     if wants_json(form):
-        print(json.dumps([asdict(explanation) for explanation in found], indent=1, ensure_ascii=False))
+        print_json([asdict(explanation) for explanation in found])
         return
     for position, explanation in enumerate(found):
         if position:

@@ -20,6 +20,7 @@ from harness.cli.common import (
     verb,
 )
 from harness.cli.signals import signals
+from harness.wording import make_plain_line
 
 if TYPE_CHECKING:
     from harness.pipeline.session import Reporter
@@ -103,11 +104,12 @@ def close(
     verdicts: VerdictsOption = None,
 ) -> None:
     """Close an open attempt that will not be resumed. It stays in the ledger and in every later verdict."""
+    from harness.ledger import describe_end
     from harness.pipeline.register import close_attempt
 
     closed = close_attempt(run, open_trail_here(verdicts), reason)
     out.only_tells()
-    out.print(f"attempt {closed.body.run[:12]} closed: {closed.body.reason}", markup=False)
+    out.print(f"attempt {closed.body.run[:12]} closed: {make_plain_line(str(describe_end(closed.body)))}", markup=False)
     _print_head(closed.digest)
 
 

@@ -37,6 +37,7 @@ from harness.ledger.families import Member, list_families
 from harness.ledger.index import Entry, LedgerIndex, StartedRun, name_run, read_start
 from harness.ledger.nearby import is_own_project
 from harness.ledger.pins import find_modules_behind
+from harness.ledger.progress import read_progress
 from harness.ledger.registration import (
     Comparison,
     Pins,
@@ -51,6 +52,7 @@ from harness.ledger.registration import (
 )
 from harness.ledger.runs import (
     State,
+    describe_end,
     describe_state,
     find_attempt,
     find_deviating,
@@ -92,6 +94,7 @@ __all__ = [
     "compare",
     "compare_code",
     "describe_cover",
+    "describe_end",
     "describe_environment",
     "describe_state",
     "find_attempt",
@@ -124,6 +127,7 @@ __all__ = [
     "name_run",
     "pin_code",
     "read_fixing",
+    "read_progress",
     "read_start",
     "read_timeline",
     "record_look",

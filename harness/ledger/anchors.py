@@ -17,12 +17,14 @@ from typing import Literal
 from harness.errors import UsageError
 from harness.ledger.bodies import AnchoredBody
 from harness.ledger.durable import publish
+from harness.ledger.event import read_named
 from harness.ledger.events import Ledger
 from harness.ledger.evidence import Found
 from harness.ledger.index import Entry
 from harness.ledger.signatures import check_signature, make_signature, read_fingerprint
 from harness.ledger.stamps import check_stamp, request_stamp
 from harness.records import Record
+from harness.system.reading import LARGEST_EVENT, read_regular
 
 ENDINGS = {"tsa": ".tsr", "ssh": ".sig"}
 
@@ -109,8 +111,12 @@ def find_anchor(ledger: Ledger, head: str, kind: str) -> Path:
 
 
 def read_event_bytes(ledger: Ledger, digest: str) -> bytes:
-    """Read the bytes that are stamped and signed."""
-    return (ledger.folder / f"{digest}.json").read_bytes()
+    """Read the bytes that are stamped and signed.
+
+    Raises:
+        Tampered, HarnessError: as ``read_named``.
+    """
+    return read_named(ledger.folder / f"{digest}.json", digest, "an event", LARGEST_EVENT)
 
 
 def check_time(found: Found, body: AnchoredBody) -> Found:
@@ -126,9 +132,12 @@ def _checked(
     path = find_anchor(ledger, body.head, body.kind)
     if body.head not in known:
         return Found("wrong", "it is over an event that is not in the ledger")
-    if not path.is_file() or path.is_symlink():
+    try:
+        data = read_regular(path, LARGEST_EVENT)
+    except FileNotFoundError:
         return Found("wrong", f"{path.name} is missing")
-    data = path.read_bytes()
+    except OSError as error:
+        return Found("wrong", f"{path.name} can't be read: {error.strerror or error}")
     if hashlib.sha256(data).hexdigest() != body.file:
         return Found("wrong", f"{path.name} is not the file that the ledger names")
     if body.kind == "tsa":
@@ -140,9 +149,9 @@ def _anchor(ledger: Ledger, head: str, kind: Literal["tsa", "ssh"], data: bytes,
     path = find_anchor(ledger, head, kind)
     publish(path, data)
     # A process that was killed before it appended the event left a file here: it stays, and is as good.
-    file = hashlib.sha256(path.read_bytes()).hexdigest()
-    time = check_stamp(path.read_bytes(), head, None).time if kind == "tsa" else None
-    body = AnchoredBody(head=head, kind=kind, file=file, by=by, time=time)
+    kept = read_regular(path, LARGEST_EVENT)
+    time = check_stamp(kept, head, None).time if kind == "tsa" else None
+    body = AnchoredBody(head=head, kind=kind, file=hashlib.sha256(kept).hexdigest(), by=by, time=time)
     return Entry(ledger.record(body), body)
 
 

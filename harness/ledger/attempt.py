@@ -19,6 +19,7 @@ from harness.ledger.bodies import (
     RunAbortedBody,
     RunFailedBody,
     RunFinishedBody,
+    RunResumedBody,
     RunStartedBody,
     VerdictBody,
 )
@@ -27,10 +28,12 @@ from harness.ledger.differing import COULD, compare_own_code, list_packages
 from harness.ledger.environment import CALCULATING, Environment
 from harness.ledger.events import Ledger
 from harness.ledger.index import StartedRun, read_start
+from harness.ledger.progress import read_progress
 from harness.ledger.runs import list_attempts, list_looks
 from harness.records import Attempt, Measurements
 from harness.system.locks import Busy, Lock, sole_writer
-from harness.system.storage import write_atomic
+from harness.system.reading import LARGEST_SETTINGS, read_regular
+from harness.system.storage import build_storage_error, write_atomic
 
 PINNED = ("registration", "canonical", "pins", "data", "plan", "seeds", "device")
 """Fields that a resumed attempt must share with its start, to come to the same bits. Of the pins, templates may differ,
@@ -108,7 +111,8 @@ def start_or_resume(trail: Ledger, body: RunStartedBody, *, resume: bool, say: C
             continue
         if not resume:
             with lock_working_files(trail, run):
-                trail.record(RunAbortedBody(run=run.digest, reason="superseded: started anew on request"))
+                reason, progress = "superseded: started anew on request", read_progress(trail, run)
+                trail.record(RunAbortedBody(run=run.digest, reason=reason, progress=progress))
             say(f"attempt {folder.name} closed: started anew on request")
             continue
         if changed := list_resumption_changes(run.body, body):
@@ -117,7 +121,9 @@ def start_or_resume(trail: Ledger, body: RunStartedBody, *, resume: bool, say: C
                 where=str(folder),
                 remedy="run it as it was started, or give --no-resume: that closes it for good and starts anew",
             )
-        resumed = _note_start(folder)
+        trail.record(RunResumedBody(run=run.digest, progress=read_progress(trail, run)))
+        # Attempts from before resuming was an event have only lines in a working file.
+        resumed = max(_note_start(folder), len(trail.index().resumptions(run.digest)))
         say(f"resuming attempt {folder.name}")
         return OpenAttempt(run, folder, resumed)
     # Its folder before its event: whoever is killed in between leaves a folder with nothing in it, and never an attempt
@@ -249,7 +255,12 @@ def _find_unjudged(trail: Ledger, hypothesis: str) -> list[StartedRun]:
 def _note_start(folder: Path) -> int:
     """Add a line for this start of the attempt; how many there were before."""
     starts = folder / "work" / "starts"
-    before = starts.read_text(encoding="utf-8").splitlines() if starts.exists() else []
+    try:
+        before = read_regular(starts, LARGEST_SETTINGS).decode(errors="replace").splitlines()
+    except FileNotFoundError:
+        before = []
+    except OSError as error:
+        raise build_storage_error(starts, error) from error
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     write_atomic(starts, "".join(f"{line}\n" for line in [*before, f"{now} {os.getpid()}"]).encode())
     return len(before)
@@ -265,7 +276,8 @@ def close_on_failure(trail: Ledger, attempt: OpenAttempt) -> Iterator[None]:
     except Exception as error:
         reason = error.message if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
         reason = reason.strip()[:2000] or "no reason given"
-        trail.record(RunFailedBody(run=attempt.run.digest, reason=reason))
+        progress = read_progress(trail, attempt.run)
+        trail.record(RunFailedBody(run=attempt.run.digest, reason=reason, progress=progress))
         raise
 
 

@@ -13,9 +13,10 @@
 |                |                                      | canonical, pins, data, plan, seeds, environment, device,   |
 |                |                                      | arithmetic, command, deviations, words                     |
 | `look`         | when the seeds so far were judged    | run, seeds, outcome, p, results                            |
+| `run_resumed`  | when a stopped attempt goes on       | run, progress                                              |
 | `run_finished` | when results.json is durable         | run, results                                               |
-| `run_failed`   | when training stopped for good       | run, reason                                                |
-| `run_aborted`  | when a person closes an attempt      | run, reason                                                |
+| `run_failed`   | when training stopped for good       | run, reason, progress                                      |
+| `run_aborted`  | when a person closes an attempt      | run, reason, progress                                      |
 | `verdict`      | when a finished run was judged       | run, outcome, files                                        |
 | `walk_back`    | after a verdict that walks back      | verdict, hypothesis, outcome, claims, in_question, concerns|
 | `replicated`   | when a run was trained again         | run, expected, agreement, differences, outcome, results,   |
@@ -71,6 +72,7 @@ class EventType(StrEnum):
     SEEDED = "seeded"
     RUN_STARTED = "run_started"
     LOOK = "look"
+    RUN_RESUMED = "run_resumed"
     RUN_FINISHED = "run_finished"
     RUN_FAILED = "run_failed"
     RUN_ABORTED = "run_aborted"
@@ -230,6 +232,30 @@ class LookBody(Record):
     """Digest of results.json as it was with these seeds."""
 
 
+class AttemptProgress(Record):
+    """How far an attempt had come, as its working files and its looks had it."""
+
+    replicas: Annotated[int | None, Unit("replicas")]
+    """All that were to be trained; None if the registered form was not at hand."""
+    trained: Annotated[int, Unit("replicas")]
+    """Those that were trained to the end."""
+    under_way: Annotated[int, Unit("replicas")]
+    """Those that a checkpoint held."""
+    epoch: Annotated[int, Unit("epochs")]
+    """Whole epochs of the checkpoint that had come farthest."""
+    readable: bool
+    """True if measured values could be read: of a trained replica, of a checkpoint, or of a look."""
+
+
+class RunResumedBody(Record):
+    """The beginning of another session of an attempt that had been stopped."""
+
+    run: Run
+    """Digest of the run_started event."""
+    progress: AttemptProgress | None = None
+    """How far it had come; None if nobody could tell."""
+
+
 class RunFinishedBody(Record):
     """The end of an attempt whose results are complete."""
 
@@ -246,6 +272,8 @@ class RunClosedBody(Record):
     """Digest of the run_started event."""
     reason: Text
     """The reason that it ended without results."""
+    progress: AttemptProgress | None = None
+    """How far it had come; None if its working files were elsewhere, and in events from before it was noted."""
 
 
 class RunFailedBody(RunClosedBody):
@@ -369,6 +397,7 @@ BODIES: Mapping[str, type[Record]] = {
     EventType.SEEDED: SeededBody,
     EventType.RUN_STARTED: RunStartedBody,
     EventType.LOOK: LookBody,
+    EventType.RUN_RESUMED: RunResumedBody,
     EventType.RUN_FINISHED: RunFinishedBody,
     EventType.RUN_FAILED: RunFailedBody,
     EventType.RUN_ABORTED: RunAbortedBody,

@@ -99,6 +99,7 @@ KINDS: Mapping[str, Kind] = {
     "system/locks": "numbers",
     "system/network": "words",
     "system/processes": "numbers",
+    "system/reading": "numbers",
     "system/ssh": "words",
     "system/storage": "numbers",
     "system/without": "words",

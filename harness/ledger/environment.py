@@ -115,7 +115,9 @@ def _difference(root: Path) -> bytes | None:
     for name in sorted(filter(None, listed.decode(errors="surrogateescape").split("\0"))):
         path = Path(top.decode(errors="surrogateescape").strip()) / name
         if path.suffix in CODE and path.is_file():
-            new += f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name}\n".encode(errors="surrogateescape")
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            new += f"{digest}  {name}\n".encode(errors="surrogateescape")
     return tracked + new
 
 

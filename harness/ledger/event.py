@@ -18,8 +18,10 @@ from harness.ledger import carried, mending
 from harness.ledger.bodies import BODIES, EventType
 from harness.ledger.pins import Digest
 from harness.records import Record
+from harness.system.reading import LARGEST_EVENT, LARGEST_FILE, NotAFile, read_regular
 
 VERSION: Literal[1] = 1
+PUT_FILE = "put the file itself there; a trail holds no links, pipes or devices"
 Time = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")]
 
 
@@ -75,7 +77,7 @@ def read_event(path: Path, digest: str, what: str) -> Event:
     Raises:
         Tampered: missing, another content than its name says, not canonical, or not of its type's form.
     """
-    return parse_event(read_named(path, digest, what), str(path))
+    return parse_event(read_named(path, digest, what, LARGEST_EVENT), str(path))
 
 
 def parse_event(data: bytes, where: str) -> Event:
@@ -160,23 +162,25 @@ def _plain(value: dict[str, Any] | list[Any]) -> bool:
     return True
 
 
-def read_named(path: Path, digest: str, what: str) -> bytes:
+def read_named(path: Path, digest: str, what: str, limit: int = LARGEST_FILE) -> bytes:
     """Read the bytes of a file that is named by their digest.
 
     Raises:
-        Tampered: missing, or other bytes than its name says.
-        HarnessError: no permission to read it.
+        Tampered: missing, no file at all, or other bytes than its name says.
+        HarnessError: no permission to read it, or it has more bytes than ``limit``.
     """
     try:
-        data = path.read_bytes()
+        data = read_regular(path, limit)
     except FileNotFoundError:
         missing = Tampered(f"{what} is missing", where=str(path), expected=digest, got="no such file")
         if (lacking := carried.find_left_out(_root(path))) is not None:
             missing = Tampered(f"{what} is not here: {lacking.what}", where=str(path), remedy=lacking.remedy)
         raise missing from None
+    except NotAFile as error:
+        raise Tampered(f"{what} is {error}", where=str(path), remedy=PUT_FILE) from error
     except OSError as error:
         reason = f"{what} could not be read: {error.strerror or error}"
-        raise HarnessError(reason, where=str(path), remedy="check the file's permissions") from error
+        raise HarnessError(reason, where=str(path), remedy="check the file's permissions and size") from error
     if (got := hashlib.sha256(data).hexdigest()) != digest:
         if (command := mending.advise(path, _root(path), data, digest)) is not None:
             raise Tampered(f"{what}: {mending.CHANGED}", where=str(path), remedy=command)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -15,9 +15,10 @@ from harness.ledger.git import Repository, find_repository, git, write_fetch
 from harness.ledger.nearby import HYPOTHESES
 from harness.ledger.versions import OWN, list_versions
 
-EVENT = re.compile(r"(?P<trail>(?:.+/)?)ledger/events/(?P<digest>[0-9a-f]{64})\.json", re.DOTALL)
+EVENT = re.compile(r"(?P<trail>(?:.+?/)??)(?:(?:ledger/)?events/)?(?P<digest>[0-9a-f]{64})\.json", re.DOTALL)
+"""An event by its name, wherever somebody moved it."""
 ASKING = re.compile(rf"(?P<project>.+/){HYPOTHESES}/[^/]+\.yaml", re.DOTALL)
-EVENTS = ":(top,glob)**/ledger/events/*.json"
+EVENTS = f":(top,glob)**/{'[0-9a-f]' * 64}.json"
 USE_THAT = (
     "use that trail: name it with --verdicts or, for good, as verdicts in [tool.harness]; a new question has a new id"
 )
@@ -41,13 +42,25 @@ class Kept:
     """True if it is in another project of the repository."""
 
 
-def list_kept(where: Repository, entered: Collection[str], note: Callable[[str], None]) -> Iterator[dict[str, Kept]]:
-    """List the events in git that are not among the ``entered`` ones, by their blobs: first what HEAD has, then what
-    every commit has. What could not be looked at is noted.
-    """
-    assert where.top is not None
-    entries = _list_head(where, note)
-    there = {path for _, path in entries}
+@dataclass(frozen=True)
+class Layout:
+    """What HEAD has where, and which of it belongs to another project."""
+
+    there: Mapping[str, str]
+    """File, below the repository's top → its blob."""
+    prefix: str
+    """The project's folder, ending in a slash; empty at the top."""
+    inner: tuple[str, ...]
+    """Folders of projects inside it."""
+
+    def is_other(self, path: str) -> bool:
+        """Tell whether a file is another project's."""
+        return not path.startswith(self.prefix) or path.startswith(self.inner)
+
+
+def read_layout(where: Repository, note: Callable[[str], None]) -> Layout:
+    """Read what HEAD has; ``where``: the repository, with the project's folder as its prefix."""
+    there = {path: meta.split()[2] for meta, path in _list_head(where, note)}
     asking = {match["project"] for path in there if (match := ASKING.fullmatch(path))}
     ours = f"{where.prefix}{HYPOTHESES}/"
     inner = tuple(
@@ -55,15 +68,23 @@ def list_kept(where: Repository, entered: Collection[str], note: Callable[[str],
         for folder in asking
         if f"{folder}pyproject.toml" in there and len(folder) > len(where.prefix) and not folder.startswith(ours)
     )
+    return Layout(there, where.prefix, inner)
+
+
+def list_kept(where: Repository, entered: Collection[str], note: Callable[[str], None]) -> Iterator[dict[str, Kept]]:
+    """List the events in git that are not among the ``entered`` ones, by their blobs: first what HEAD has, then what
+    every commit has. What could not be looked at is noted.
+    """
+    assert where.top is not None
+    layout = read_layout(where, note)
 
     def keep(path: str, commit: str = "HEAD") -> Kept | None:
         match = EVENT.fullmatch(path)
         if match is None or match["digest"] in entered:
             return None
-        other = not path.startswith(where.prefix) or path.startswith(inner)
-        return Kept(match["trail"], match["digest"], path, commit, other)
+        return Kept(match["trail"], match["digest"], path, commit, layout.is_other(path))
 
-    yield {meta.split()[2]: one for meta, path in entries if (one := keep(path)) is not None}
+    yield {blob: one for path, blob in layout.there.items() if (one := keep(path)) is not None}
     if (git(where.top, "rev-parse", "--is-shallow-repository") or b"").strip() == b"true":
         note(
             "not looked at: commits that this shallow clone lacks; one of them may hold a registration of this id: "
@@ -77,7 +98,7 @@ def list_kept(where: Repository, entered: Collection[str], note: Callable[[str],
         blob: one
         for path, blobs in everywhere.items()
         for blob, commit in blobs.items()
-        if path not in there and (one := keep(path, commit)) is not None
+        if path not in layout.there and (one := keep(path, commit)) is not None
     }
 
 

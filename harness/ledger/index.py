@@ -22,6 +22,7 @@ from harness.ledger.bodies import (
     RunFailedBody,
     RunFinishedBody,
     RunName,
+    RunResumedBody,
     RunStartedBody,
     VerdictBody,
 )
@@ -251,6 +252,10 @@ class LedgerIndex:
     def looks(self, run: str) -> tuple[Entry[LookBody], ...]:
         """Return the looks that an attempt took, in ledger order."""
         return self._about(run, LookBody)
+
+    def resumptions(self, run: str) -> tuple[Entry[RunResumedBody], ...]:
+        """Return the events by which an attempt went on, in ledger order."""
+        return self._about(run, RunResumedBody)
 
     def judged(self) -> tuple[tuple[StartedRun, Entry[VerdictBody]], ...]:
         """Return the attempts that have a verdict, with the first of it, in the order of the attempts."""

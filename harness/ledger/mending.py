@@ -17,6 +17,7 @@ from shlex import quote
 
 from harness.ledger import carried
 from harness.ledger.git import git
+from harness.system.reading import LARGEST_SETTINGS, read_regular
 from harness.system.storage import write_atomic, write_beside
 
 LARGEST = 64 * 2**20
@@ -91,7 +92,7 @@ def restore(root: Path, files: Mapping[str, bytes]) -> None:
         with write_beside(root / path, stat.S_IMODE((root / path).stat().st_mode), data) as temporary:
             temporary.replace(root / path)
     attributes = root / ".gitattributes"
-    lines = attributes.read_bytes().splitlines()
+    lines = read_regular(attributes, LARGEST_SETTINGS).splitlines()
     if lines[-1:] != [ATTRIBUTE.encode()] and not is_protected(root, next(iter(files))):
         write_atomic(attributes, b"\n".join([*lines, ATTRIBUTE.encode(), b""]))
 

@@ -10,6 +10,7 @@ from harness.ledger.bodies import LookBody, PilotBody, RunAbortedBody, RunFailed
 from harness.ledger.differing import keep_meaningful
 from harness.ledger.events import Ledger
 from harness.ledger.index import Closing, Entered, Entry, StartedRun, name_run
+from harness.ledger.progress import describe_progress
 from harness.records import Attempt, Record
 
 SHORTEST_RUN = 4  # digits that a person must give to name a run
@@ -40,7 +41,7 @@ def list_attempts(ledger: Entered, hypothesis_id: str) -> tuple[Attempt, ...]:
                 status="pilot" if isinstance(entry.body, PilotBody) else name_status(end),
                 started=entry.claimed_time,
                 outcome=verdict.body.outcome if verdict else None,
-                reason=end.body.reason if end and isinstance(end.body, RunFailedBody | RunAbortedBody) else None,
+                reason=describe_end(end.body) if end is not None else None,
             )
         )
     return tuple(found)
@@ -68,6 +69,14 @@ def describe_state(attempts: Iterable[Attempt]) -> State:
     last = started[-1].status if started else "never run"
     assert last != "pilot"
     return State(len(started), last, None)
+
+
+def describe_end(body: Closing) -> str | None:
+    """Say why an attempt ended without results and how far it had come, as its event has it; None if it has results."""
+    if isinstance(body, RunFinishedBody):
+        return None
+    came = describe_progress(body.progress)
+    return f"{body.reason} ({came})" if came else body.reason
 
 
 def find_deviating(ledger: Ledger, hypothesis_id: str) -> frozenset[str]:

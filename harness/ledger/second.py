@@ -28,6 +28,7 @@ from harness.ledger.in_git import (
 from harness.ledger.nearby import explain_unfound, find_base, find_trails, is_outside, is_own_project
 from harness.ledger.versions import read_contents
 from harness.system.locks import hold_folder
+from harness.system.reading import LARGEST_EVENT, read_regular
 from harness.wording import format_count
 
 REGISTERED = f'"{EventType.REGISTERED}"'.encode()
@@ -224,6 +225,35 @@ def find_registered_elsewhere(around: Surroundings, hypotheses: Collection[str])
     return list(found.values()), asked.notes
 
 
+@dataclass(frozen=True)
+class OtherLedger:
+    """Another ledger that lies around a trail."""
+
+    trail: Path
+    """The folder that it is in."""
+    events: dict[str, bytes]
+    """Digest, by the file's name → content."""
+    other_project: bool
+    """True if it is another project's of the repository."""
+    work_tree: bool
+    """True if it lies in another work tree of the repository."""
+
+
+def find_other_ledgers(around: Surroundings) -> tuple[OtherLedger, ...]:
+    """Find the other ledgers on disk, where ``refuse_second`` would look for them, as far as they can be read."""
+    asked = _Asked("", _list_entered(around.trail))
+    base = find_base(around.project)
+    found = []
+    for place in _list_places(asked, around, base, find_repository(base)):
+        try:
+            events = dict(_read_events(place.trail))
+        except UsageError:
+            continue  # step 3 names it
+        if events:
+            found.append(OtherLedger(place.trail, events, place.project is not None, place.what == TREE))
+    return tuple(found)
+
+
 def _list_places(asked: _Asked, around: Surroundings, base: Path, where: Repository) -> Iterator[_Place]:
     """List the other trails on disk: in the project and in those around it, then in other work trees."""
     searched = find_trails(base, around.trail, around.data)
@@ -317,7 +347,7 @@ def _read_events(trail: Path) -> Iterator[tuple[str, bytes]]:
     try:
         for name in sorted(os.listdir(folder)):  # noqa: PTH208 (a glob passes over what it may not read)
             if name.endswith(".json") and not name.startswith("."):
-                yield name.removesuffix(".json"), (folder / name).read_bytes()
+                yield name.removesuffix(".json"), read_regular(folder / name, LARGEST_EVENT)
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:

@@ -10,6 +10,7 @@ from harness.ledger.amendments import Amendment, list_amendments
 from harness.ledger.bodies import (
     AmendedBody,
     AnchoredBody,
+    AttemptProgress,
     LookBody,
     PilotBody,
     RegisteredBody,
@@ -18,6 +19,7 @@ from harness.ledger.bodies import (
     RunAbortedBody,
     RunFailedBody,
     RunFinishedBody,
+    RunResumedBody,
     RunStartedBody,
     SeededBody,
     VerdictBody,
@@ -28,6 +30,7 @@ from harness.ledger.differing import WORDS_ONLY, keep_meaningful
 from harness.ledger.event import Event
 from harness.ledger.events import Ledger
 from harness.ledger.index import LedgerIndex, name_run
+from harness.ledger.progress import describe_progress
 from harness.ledger.seeding import CHOOSABLE, find_delay_end
 from harness.records import Record
 from harness.wording import format_count, quote_outcome
@@ -153,9 +156,11 @@ def _describe_run(body: Record) -> Told:
         case RunFinishedBody():
             return f"run {name_run(body.run)} finished", ()
         case RunFailedBody():
-            return f"run {name_run(body.run)} failed: {body.reason}", ()
+            return f"run {name_run(body.run)} failed: {body.reason}", _list_progress(body.progress)
         case RunAbortedBody():
-            return f"run {name_run(body.run)} was closed: {body.reason}", ()
+            return f"run {name_run(body.run)} was closed: {body.reason}", _list_progress(body.progress)
+        case RunResumedBody():
+            return f"run {name_run(body.run)} was resumed", _list_progress(body.progress)
         case VerdictBody():
             return f"verdict on run {name_run(body.run)}: {body.outcome}", ()
         case RepeatedBody():
@@ -167,6 +172,10 @@ def _describe_run(body: Record) -> Told:
             again = f"run {name_run(body.run)} was trained again on {body.device}, {found[body.agreement]}"
             return again, body.differences
     raise AssertionError(f"a type of event without words: {type(body).__name__}")
+
+
+def _list_progress(progress: AttemptProgress | None) -> tuple[str, ...]:
+    return (came,) if (came := describe_progress(progress)) else ()
 
 
 def _list_deviations(body: RunStartedBody) -> tuple[str, ...]:

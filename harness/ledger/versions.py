@@ -24,16 +24,20 @@ Versions = dict[str, dict[str, str]]
 """Path → blob id → a commit that has it."""
 
 
-def list_versions(folder: Path, prefix: str, *commits: str, files: str = ".") -> tuple[Versions | None, str]:
+def list_versions(
+    folder: Path, prefix: str, *commits: str, files: str = ".", how: tuple[str, ...] = ()
+) -> tuple[Versions | None, str]:
     """Find every version that these commits ever had of every file; None, and why, if git does not answer.
 
     Every commit is compared with each of its parents, so that what a merge threw away is seen as well.
 
     ``folder``: where git is asked; ``prefix``: the beginning of the paths that count, which is cut off; ``files``: a
-    pathspec. The commit beside a version is the newest that brought it; of one that was only seen as it was taken away,
+    pathspec; ``how``: options of git itself.
+
+    The commit beside a version is the newest that brought it; of one that was only seen as it was taken away,
     as in a shallow clone, the one that took it.
     """
-    answer = ask(folder, *OWN, *LOG, *commits, "--", files)
+    answer = ask(folder, *OWN, *how, *LOG, *commits, "--", files)
     if answer.out is None:
         return None, answer.said or answer.state
     brought: Versions = defaultdict(dict)
@@ -57,9 +61,9 @@ def list_versions(folder: Path, prefix: str, *commits: str, files: str = ".") ->
     return brought, ""
 
 
-def read_contents(folder: Path, blobs: list[str]) -> dict[str, bytes]:
-    """Read blobs that are here by one process; a partial clone lacks some."""
-    output = git(folder, *OWN, "cat-file", "--batch", given="".join(f"{blob}\n" for blob in blobs).encode())
+def read_contents(folder: Path, blobs: list[str], how: tuple[str, ...] = ()) -> dict[str, bytes]:
+    """Read blobs that are here by one process; a partial clone lacks some. ``how``: options of git itself."""
+    output = git(folder, *OWN, *how, "cat-file", "--batch", given="".join(f"{blob}\n" for blob in blobs).encode())
     found: dict[str, bytes] = {}
     rest = output or b""
     for blob in blobs:

@@ -130,7 +130,7 @@ def close_attempt(name: str, trail: Ledger, reason: str) -> Entry[RunAbortedBody
                 else "there is nothing to close",
             )
         with ledger.lock_working_files(trail, run):
-            body = RunAbortedBody(run=run.digest, reason=reason)
+            body = RunAbortedBody(run=run.digest, reason=reason, progress=ledger.read_progress(trail, run))
             return Entry(trail.record(body), body)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness import ledger
 from harness.errors import UsageError
+from harness.system.reading import LARGEST_SETTINGS, read_regular
 
 SETTINGS = ("device", "data", "verdicts")
 MARKS = ("verdicts", "pyproject.toml", ".git")
@@ -94,7 +95,7 @@ def _is_part(folder: Path) -> bool:
 
 def _is_submodule(folder: Path) -> bool:
     with suppress(OSError, UnicodeDecodeError):  # a repository on its own has a folder there
-        return "/modules/" in (folder / ".git").read_text(encoding="utf-8")
+        return "/modules/" in read_regular(folder / ".git", LARGEST_SETTINGS).decode()
     return False
 
 
@@ -126,7 +127,7 @@ def _exists(path: Path) -> bool:
 
 def _read_table(file: Path) -> dict[str, str]:
     try:
-        tool = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {})
+        tool = tomllib.loads(read_regular(file, LARGEST_SETTINGS, follow=True).decode()).get("tool", {})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         remedy = "mend the file: the project's settings may stand in it"
         raise UsageError(f"cannot be read: {error}", where=str(file), remedy=remedy) from error

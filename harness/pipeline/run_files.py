@@ -11,6 +11,7 @@ from harness import ledger, spec
 from harness.errors import Tampered, UsageError
 from harness.ledger import Ledger, LookBody, StartedRun, mending
 from harness.records import Measurements, Provenance, Registered
+from harness.system.reading import LARGEST_FILE, read_regular
 from harness.system.storage import write_atomic
 
 
@@ -96,10 +97,10 @@ def read_file(path: Path) -> bytes:
         UsageError: it cannot be read.
     """
     try:
-        return path.read_bytes()
+        return read_regular(path, LARGEST_FILE)
     except OSError as error:
         raise UsageError(
-            f"the ledger names this file, but it cannot be read: {error.strerror}",
+            f"the ledger names this file, but it cannot be read: {error.strerror or error}",
             where=str(path),
             remedy="get the run's folder back from git or from whoever ran it",
         ) from error

@@ -314,11 +314,7 @@ def _read_claims_beside(path: Path, *, tell: bool = False) -> _ClaimsFile:
         UsageError: The claims can't be read.
     """
     file = (Path(os.path.realpath(path)) if path.is_symlink() else path).with_name(CLAIMS)
-    try:
-        there = file.is_file()
-    except OSError:  # then the hypothesis beside it can't be reached either, which is reported
-        there = False
-    if not there:
+    if not os.path.lexists(file):  # nor if the hypothesis beside it can't be reached either, which is reported
         return _ClaimsFile([], Claims(), b"", exists=False)
     try:
         return _parse_claims(read_bytes(file), str(file))

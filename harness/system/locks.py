@@ -22,6 +22,7 @@ from shutil import rmtree
 from typing import TYPE_CHECKING
 
 from harness.errors import StorageFailed
+from harness.system.reading import LARGEST_SETTINGS, read_regular
 from harness.system.storage import build_storage_error
 from harness.system.without import do_without
 
@@ -204,7 +205,7 @@ def _find_holder(stand_in: Path) -> tuple[str, str | None]:
     with suppress(OSError):
         for file in sorted(stand_in.iterdir()):
             if file.name.endswith(".lock"):
-                return file.name, file.read_text(encoding="utf-8", errors="replace")
+                return file.name, read_regular(file, LARGEST_SETTINGS).decode(errors="replace")
     return "", None
 
 
@@ -310,7 +311,7 @@ def sole_writer(folder: Path, seconds: float | None = None) -> Iterator[int | No
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     except OSError as error:
         raise build_storage_error(folder, error) from error
     try:

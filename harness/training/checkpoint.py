@@ -17,8 +17,11 @@ from torch import Tensor
 
 from harness.records import Cohort
 from harness.records.base import write_canonical
+from harness.system.reading import read_regular
 from harness.system.storage import write_atomic
 
+LARGEST_CHECKPOINT = 2**40
+"""Bytes of a checkpoint, which may be as large as a card's memory."""
 DTYPE_NAMES = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64"}
 
 
@@ -161,7 +164,7 @@ def seal(*parts: bytes | memoryview) -> tuple[bytes | memoryview, ...]:
 def read_sealed(path: Path) -> bytes | None:
     """Return the contents of a sealed file; None if it is missing or was altered since it was written."""
     try:
-        digest, _, data = path.read_bytes().partition(b"\n")
+        digest, _, data = read_regular(path, LARGEST_CHECKPOINT).partition(b"\n")
     except FileNotFoundError:
         return None
     return data if hashlib.sha256(data).hexdigest().encode() == digest else None

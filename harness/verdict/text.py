@@ -46,7 +46,7 @@ def _without_html(text: str) -> str:
 def _escape_rest(text: str) -> Markdown:
     text = SPECIAL.sub(r"\\\1", text)
     text = text.replace("://", "\\://").replace("www.", "www\\.")  # otherwise a bare address would become a link
-    text = re.sub(r"^( ?)([-+=])", r"\1\\\2", text)
+    text = re.sub(r"^( ?)([-+=]|:(?=:))", r"\1\\\2", text)  # a list, a rule, or a command of a log
     return Markdown(re.sub(r"^( ?\d+)([.)])(?=\s|$)", r"\1\\\2", text))
 
 
@@ -61,7 +61,7 @@ def format_code(text: str) -> Markdown:
 
 def format_verbatim(text: str) -> Markdown:
     """Return ``text`` on one line, for an indented code block."""
-    return Markdown(join_lines(text))
+    return Markdown(wording.make_plain(join_lines(text)))
 
 
 def shorten_digest(digest: str) -> Markdown:

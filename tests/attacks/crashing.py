@@ -47,6 +47,7 @@ STEPS = {
 """Audit events of Python that are durable steps; os.replace is a rename to it."""
 ALLOWED = {"no-repository", "nothing-kept", "not-asked", "not-rerun", "stray", "leftover", "run-open", "run-unjudged"}
 ALLOWED |= {"choosable", "not-repeated", "code-not-compared"}
+ALLOWED |= {"resumed", "given-up-late"}
 """What an audit may find where a writer was killed: everything there is whole, something may be unfinished."""
 PILOT = {"hypothesis": "second", "settings": {}}
 

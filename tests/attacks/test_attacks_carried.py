@@ -369,8 +369,8 @@ def test_ignored_deeper_down(tmp_path: Path, project: Path) -> None:
 def test_five_reasons_for_no_history_are_five(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: dict[str, AuditFinding] = {}
 
-    def note() -> None:
-        finding = only(checked(project))
+    def note(trail: Path = project / "verdicts") -> None:
+        finding = only(audit_trail(trail, project / "hypotheses"))
         told[finding.code] = finding
 
     note()
@@ -381,10 +381,9 @@ def test_five_reasons_for_no_history_are_five(project: Path, tmp_path: Path, mon
     note()
     monkeypatch.delenv("GIT_TEST_ASSUME_DIFFERENT_OWNER")
     shutil.move(project / "verdicts", tmp_path / "elsewhere")
-    (project / "verdicts").symlink_to(tmp_path / "elsewhere")
-    note()
+    note(tmp_path / "elsewhere")
     monkeypatch.setenv("PATH", str(tmp_path))
-    note()
+    note(tmp_path / "elsewhere")
     assert set(told) == {"no-repository", "no-commit", "git-refuses", "outside-repository", "no-git"}
     assert len({finding.what for finding in told.values()} | {finding.remedy for finding in told.values()}) == 10
     assert "dubious ownership" in told["git-refuses"].what

@@ -144,6 +144,7 @@ def test_a_rerun_that_agrees_passes_and_one_that_cannot_be_is_not_checked(projec
 def test_every_sort_of_finding_has_an_attack() -> None:
     # test_attacks_git.py, test_attacks_carried.py, test_attacks_hostile.py, test_attacks_looks.py, below,
     # test_attacks_agreement.py, test_attacks_commits.py, test_attacks_anchors.py, test_attacks_page.py,
+    # test_attacks_searched.py, test_attacks_given_up.py,
     # test_e2e_listing.py, test_e2e_second.py, and test_e2e_authoring.py
     elsewhere = {
         "line-ends", "left-out", "no-git", "no-repository", "no-commit", "outside-repository", "git-refuses", "ignored",
@@ -155,6 +156,7 @@ def test_every_sort_of_finding_has_an_attack() -> None:
         "anchor-invalid", "anchor-not-verified", "rerun-differs", "rerun-failed", "look-results",
         "attempts-differ", "code-not-of-commit", "anchored",
         *DRAWN, *REPEATED,
+        "other-ledger", "ledger-beside", "history-unread", "resumed", "given-up-late",
     }  # fmt: skip
     harmless = {*HARMLESS, "deviated", "rounded", "redrawn"}
     stopped = {sort for sort in CODES if sort.startswith("stopped")}

@@ -9,10 +9,12 @@ from harness.ledger.audit import agreement, amended, commits, looks, pages
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.audit.similar import find_near_duplicates
-from harness.ledger.bodies import AmendedBody, EventType, RegisteredBody, VerdictBody
+from harness.ledger.bodies import AmendedBody, EventType, RegisteredBody, RunFinishedBody, VerdictBody
 from harness.ledger.differing import keep_meaningful
 from harness.ledger.index import Entry, Fixing, StartedRun
+from harness.ledger.progress import describe_progress
 from harness.ledger.second import find_registered_elsewhere
+from harness.wording import format_count
 
 PROMISE = "it was registered before it was run, every attempt is closed and counted, every deviation is named"
 REFERENCES = ("registration", "amendment", "amends", "seeded", "run", "verdict", "head")
@@ -133,6 +135,15 @@ def _check_end(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
     if not closings:
         what = f"attempt {run.name} was started and neither finished nor closed"
         yield AuditFinding("run-open", what, where, hypothesis=hypothesis)
+    if resumed := evidence.index.resumptions(run.digest):
+        came = "; ".join(filter(None, (describe_progress(entry.body.progress) for entry in resumed)))
+        what = f"attempt {run.name} was resumed {format_count(len(resumed), 'time')}{f', {came}' if came else ''}"
+        yield AuditFinding("resumed", what, evidence.at(resumed[-1].digest), hypothesis=hypothesis)
+    for end in closings:
+        progress = None if isinstance(end.body, RunFinishedBody) else end.body.progress
+        if not isinstance(end.body, RunFinishedBody) and progress is not None and progress.readable:
+            what = f"attempt {run.name} was given up {describe_progress(progress)}: {end.body.reason}"
+            yield AuditFinding("given-up-late", what, evidence.at(end.digest), hypothesis=hypothesis)
     endings = {(end.event.type, getattr(end.body, "results", None)) for end in closings}
     if len(endings) > 1:
         what = f"attempt {run.name} was closed in {len(endings)} ways: {', '.join(sorted(kind for kind, _ in endings))}"

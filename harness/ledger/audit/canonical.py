@@ -43,7 +43,7 @@ def check(evidence: Evidence) -> Iterator[AuditFinding]:
         (path, "unreadable", closed.format(why), remedy) for path, why in files.closed.items()
     ]
     odd += [
-        (path, "not-a-file", f"{what} lies in the trail; it was not followed", None)
+        (path, "not-a-file", f"{what} {'lies in' if path else 'stands for'} the trail; it was not followed", None)
         for path, what in files.odd.items()
         if not is_unlisted(path)
     ]

@@ -14,7 +14,7 @@ from pydantic_core import from_json
 
 from harness.errors import HarnessError, Tampered
 from harness.ledger.anchors import ENDINGS
-from harness.ledger.audit.files import LARGEST_EVENT, TrailFiles
+from harness.ledger.audit.files import TrailFiles
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import AnchoredBody, PilotBody
 from harness.ledger.carried import Hindrance
@@ -25,6 +25,7 @@ from harness.ledger.index import LedgerIndex, StartedRun, name_run
 from harness.ledger.mending import find_unnamed_original
 from harness.ledger.second import Surroundings
 from harness.records import Provenance
+from harness.system.reading import LARGEST_EVENT
 
 EVENTS = "ledger/events/"
 OBJECTS = "objects/sha256/"

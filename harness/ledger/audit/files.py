@@ -8,9 +8,8 @@ from pathlib import Path
 
 from harness.ledger.carried import Hindrance, find_left_out
 from harness.ledger.mending import find_original, undo
+from harness.system.reading import LARGEST_FILE, read_regular
 
-LARGEST_EVENT = 16 * 2**20
-LARGEST_FILE = 2**30
 SMALL, KEPT = 2**14, 2**12  # bytes of a file, and files, that are kept until they are read once hashed
 CONTENT = ("/results.json", "/env.json", *"0123456789abcdef")
 """Ends of paths whose content is likely to be asked for: of a run's files these, and objects."""
@@ -52,17 +51,7 @@ class TrailFiles:
         """
         if (small := self._small.pop(path, None)) is not None and len(small) <= limit:
             return small
-        descriptor = os.open(f"{self.root}{os.sep}{path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        try:
-            size = os.fstat(descriptor).st_size
-            if size > limit:
-                raise OSError(f"it has {size:,} bytes, more than the {limit:,} that are read")
-            parts = [os.read(descriptor, size + 1)]
-            while parts[-1] and sum(map(len, parts)) < size:
-                parts.append(os.read(descriptor, size + 1))
-        finally:
-            os.close(descriptor)
-        data = self._as_written(path, parts[0] if len(parts) == 1 else b"".join(parts))
+        data = self._as_written(path, read_regular(f"{self.root}{os.sep}{path}", limit))
         self._digests[path] = hashlib.sha256(data).hexdigest()
         return data
 
@@ -105,6 +94,9 @@ class TrailFiles:
         return [path for path in sorted(self.paths) if path.startswith(f"{folder}/")]
 
     def _list(self) -> None:
+        if self.root.is_symlink():  # whoever reads about this folder would take it for the one that was read
+            self.odd[""] = "a link"
+            return
         todo = [""]
         while todo:
             folder = todo.pop()

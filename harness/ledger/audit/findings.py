@@ -29,7 +29,7 @@ class Code(NamedTuple):
 
 CODES: dict[str, Code] = {
     # 1: canonical bytes, names, parents
-    "not-a-file": Code(1, "tampered", "put the file itself there; a trail holds no links and no devices"),
+    "not-a-file": Code(1, "tampered", "put the file itself there; a trail holds no links, pipes or devices"),
     "unreadable": Code(1, "missing", "check the file's permissions and size"),
     "event-name": Code(1, "tampered", "give it back its name (git status shows it), or move it elsewhere"),
     "event-bytes": Code(1, "tampered", RESTORE),
@@ -56,6 +56,11 @@ CODES: dict[str, Code] = {
     "removed": Code(2, "tampered", "restore it: git checkout <commit> -- <file>"),
     "changed": Code(2, "tampered", "restore it: git checkout <commit> -- <file>"),
     "attempts-elsewhere": Code(2, "missing", "merge the branch that holds them: events never conflict"),
+    "other-ledger": Code(
+        2, "missing", "a project has one trail: audit that one too, --verdicts, and say why it is there"
+    ),
+    "ledger-beside": Code(2, "note", "it was not audited: --verdicts"),
+    "history-unread": Code(2, "note", "audit where git can tell all that it has"),
     "events-elsewhere": Code(2, "note", "merge the branch that holds them, or audit it too"),
     "other-version": Code(2, "note", "look at it with git log --full-history -- <file>"),
     "uncommitted": Code(2, "note", "commit and push: until then only this folder knows of them"),
@@ -79,6 +84,8 @@ CODES: dict[str, Code] = {
     "code-not-compared": Code(3, "note", "audit in a clone whose history holds the commit; or harness replicate RUN"),
     "looks": Code(3, "tampered", "harness reverdict says which look the results are of"),
     "run-unjudged": Code(3, "open", "give the harness run command again: it judges what is there"),
+    "resumed": Code(3, "note", "harness show HYPOTHESIS --history tells when"),
+    "given-up-late": Code(3, "note", "ask why: whoever had read its values could close it because of them"),
     "closed-twice": Code(3, "open", "look at both events; the first in ledger order counts"),
     "judged-twice": Code(3, "tampered", "harness reverdict says which of them follows from the results"),
     "not-finished-before": Code(3, "tampered", "harness reverdict says whether the verdict follows from the results"),

@@ -8,16 +8,15 @@ has a say.
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from shlex import quote
 
+from harness.ledger.audit import searched
 from harness.ledger.audit.evidence import ANCHORS, EVENTS, OBJECTS, Evidence
 from harness.ledger.audit.files import is_unlisted
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.carried import find_ignored, is_partial
-from harness.ledger.event import parse_event
 from harness.ledger.git import State, find_nearest, find_repository, git, write_fetch
 from harness.ledger.mending import CHANGED, list_variants, write_renormalising, write_repair
 from harness.ledger.versions import OWN, Versions, list_versions
@@ -66,9 +65,7 @@ def check(evidence: Evidence) -> Iterator[AuditFinding]:
     algorithm = (_run_git(root, "rev-parse", "--show-object-format") or b"sha1").strip().decode()
     present = _Present(evidence, algorithm)
     yield from _compare_with_history(evidence, ours, present)
-    others, _ = list_versions(find_nearest(root), where.prefix, "--all", "--reflog", "--not", "HEAD")
-    if others:
-        yield from _find_elsewhere(evidence, ours, others, partial_clone=lacking)
+    yield from searched.check(evidence, where, ours, partial_clone=lacking)
 
 
 def _compare_with_history(evidence: Evidence, ours: Versions, present: _Present) -> Iterator[AuditFinding]:
@@ -126,45 +123,6 @@ def _report_converted(evidence: Evidence, converted: dict[bool, list[str]]) -> I
             yield AuditFinding("history-ends", what, str(root), command=write_renormalising(root, paths[0]))
         elif not evidence.mended:  # or step 1 has told it; these are pilots' files, whose digests no event names
             yield AuditFinding("changed", f"{first}: {CHANGED}", str(root), command=write_repair(root))
-
-
-def _find_elsewhere(
-    evidence: Evidence, ours: Versions, others: Versions, *, partial_clone: bool
-) -> Iterator[AuditFinding]:
-    """Report events that only other branches, stashes or the reflog hold: work in progress, or attempts left out."""
-    found: dict[tuple[str, str | None], list[str]] = defaultdict(list)
-    for path, versions in sorted(others.items()):
-        digest = path.removeprefix(EVENTS).removesuffix(".json")
-        if not path.startswith(EVENTS) or digest in evidence.index.digests or path in ours:
-            continue
-        blob, commit = next(iter(versions.items()))
-        found[_describe_blob(evidence, blob, commit)].append(digest)
-    for (commit, hypothesis), digests in found.items():
-        count = format_count(len(digests), "event")
-        where = f"commit {commit[:12]}"
-        if hypothesis is None and partial_clone:
-            what = f"a partial clone: {count} in a commit outside this branch cannot be read here"
-            command = f"{write_fetch(evidence.files.root)}, then audit again"
-            yield AuditFinding("partial", what, where, got=digests[0], command=command)
-        elif hypothesis in evidence.index.hypotheses:
-            what = f"{count} on {hypothesis} in a commit outside this branch: attempts may be missing here"
-            yield AuditFinding("attempts-elsewhere", what, where, got=digests[0], hypothesis=hypothesis)
-        else:
-            what = f"{count} on {hypothesis or 'something else'} in a commit outside this branch"
-            yield AuditFinding("events-elsewhere", what, where, got=digests[0])
-
-
-def _describe_blob(evidence: Evidence, blob: str, commit: str) -> tuple[str, str | None]:
-    """Return the commit, and the hypothesis that an event in it is about, directly or through its run's event."""
-    data = _run_git(evidence.files.root, "cat-file", "blob", blob)
-    try:
-        event = parse_event(data or b"", blob)
-    except Exception:  # whatever it is, it is no event that could be counted
-        return commit, None
-    hypothesis, run = event.body.get("hypothesis"), event.body.get("run")  # also of a type that a later version has
-    if isinstance(hypothesis, str):
-        return commit, hypothesis
-    return commit, evidence.index.subject(run) if isinstance(run, str) else None
 
 
 def _list_named_artefacts(evidence: Evidence) -> dict[str, str]:

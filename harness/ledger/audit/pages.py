@@ -78,6 +78,9 @@ def check(
     for name, owed, got in _compare(evidence, run, page):
         what = f"the verdict's page tells another {name} than the events"
         yield AuditFinding("page-otherwise", what, where, str(owed), str(got), start.hypothesis)
+    if page.resumed < (owed := len(evidence.index.past(start.hypothesis, verdict.digest).resumptions(run.digest))):
+        what = "the verdict's page tells of fewer sessions of its run than the events"
+        yield AuditFinding("page-otherwise", what, where, str(owed), str(page.resumed), start.hypothesis)
     # As of the verdict, or of the start: another branch's events may have come in between.
     moments = [evidence.index.past(start.hypothesis, event) for event in (verdict.digest, run.digest)]
     yield from _check_amendments(moments, run, page, where)

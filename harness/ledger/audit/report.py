@@ -66,6 +66,8 @@ class AuditReport:
     trail: tuple[Line, ...]
     hypotheses: tuple[Subject, ...]
     findings: tuple[AuditFinding, ...]
+    folder: str
+    """The folder that was audited, links followed."""
 
     @property
     def exit_code(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -73,7 +74,9 @@ def audit(evidence: Evidence, steps: Sequence[Step]) -> AuditReport:
             if step.needs != "trail"
         )
         subjects.append(describe_subject(evidence, hypothesis, lines))
-    return AuditReport(len(evidence.index.events), evidence.index.heads, tuple(trail), tuple(subjects), findings)
+    folder = os.path.realpath(evidence.files.root)
+    heads = evidence.index.heads
+    return AuditReport(len(evidence.index.events), heads, tuple(trail), tuple(subjects), findings, folder)
 
 
 def _collect_findings(evidence: Evidence, steps: Sequence[Step]) -> tuple[AuditFinding, ...]:

@@ -39,5 +39,5 @@ def test_a_link_put_in_place_of_a_listed_file_is_not_followed(tmp_path: Path) ->
     files = TrailFiles(tmp_path)
     (tmp_path / "file").unlink()
     (tmp_path / "file").symlink_to("/etc/hostname")
-    with pytest.raises(OSError, match=r"symbolic links"):
+    with pytest.raises(OSError, match=r"a link, not a file"):
         files.read("file")

@@ -16,6 +16,7 @@ from harness.verdict.text import (
     format_percent,
     format_plus_minus,
     format_together,
+    format_verbatim,
     join_words,
 )
 
@@ -139,3 +140,11 @@ def test_unprintable_characters_are_shown_as_replaced() -> None:
 def test_code_span_holds_anything(text: str) -> None:
     (child,) = MarkdownIt("commonmark").parse(format_code(text))[1].children or []
     assert child.type == "code_inline" and child.content == text.replace("\n", " ")
+
+
+def test_no_text_becomes_a_command_of_a_log_that_shows_the_page() -> None:
+    assert escape("::error::forged") == "\\::error::forged"
+    assert escape(" ::error::forged") == " \\::error::forged"
+    assert escape("a ::b::, ::c") == "a ::b::, ::c"
+    assert format_verbatim("::error::forged") == "\\x3a:error::forged"
+    assert "##[" not in escape("##[error]forged") and "##[" not in format_verbatim("##[error]forged")

@@ -97,20 +97,7 @@ def audit(
     """
     if form not in ("text", "json", "github"):
         raise UsageError(f"unknown format {form!r}", where="--format", remedy="use text, json or github")
-    folder = open_trail_here(verdicts).root
-    if not folder.is_dir() and (not allow_empty or os.path.lexists(folder)):
-        raise UsageError(
-            "there is no such folder",
-            where=str(folder),
-            remedy="name the trail with --verdicts; before the first registration, --allow-empty accepts that there is "
-            "none",
-        )
-    if folder.is_symlink():
-        raise UsageError(
-            f"this is a link to {os.path.realpath(folder)}: whoever reads the report would take it for that folder",
-            where=str(folder),
-            remedy="name the folder itself: --verdicts",
-        )
+    folder = _find_folder(verdicts, allow_empty=allow_empty)
     _refuse_nowhere({"--roots": roots, "--allowed-signers": allowed_signers, "--hypotheses": hypotheses})
     _refuse_no_head(known_head)
     from harness.ledger.audit import Kept
@@ -127,6 +114,25 @@ def audit(
     _print(report, form)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
+
+
+def _find_folder(verdicts: Path | None, *, allow_empty: bool) -> Path:
+    """Return the trail's folder, unless it is a link or is not there."""
+    folder = open_trail_here(verdicts).root
+    if not folder.is_dir() and (not allow_empty or os.path.lexists(folder)):
+        raise UsageError(
+            "there is no such folder",
+            where=str(folder),
+            remedy="name the trail with --verdicts; before the first registration, --allow-empty accepts that there is "
+            "none",
+        )
+    if folder.is_symlink():
+        raise UsageError(
+            f"this is a link to {os.path.realpath(folder)}: whoever reads the report would take it for that folder",
+            where=str(folder),
+            remedy="name the folder itself: --verdicts",
+        )
+    return folder
 
 
 def _refuse_no_head(head: str | None) -> None:

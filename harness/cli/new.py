@@ -110,6 +110,11 @@ def new(
             spec.Answers(**{key: value for key, value in given.items() if value is not None}), _find_schema_beside(path)
         )
     _write(path, text)
+    _say_what_is_left(path)
+
+
+def _say_what_is_left(path: Path) -> None:
+    """Check the new file, and print its path and what its author has to write in it."""
     found = _check_new_file(path)
     open_places = [finding.line for finding in found if finding.rule == "placeholder"]
     for finding in found:

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Literal, NamedTuple, cast
 
 from harness.errors import DeviationRefused, UsageError
-from harness.ledger.bodies import AmendedBody, AttemptState, PilotBody, RegisteredBody, SeededBody
+from harness.ledger.attempt_records import AttemptState
+from harness.ledger.bodies import AmendedBody, PilotBody, RegisteredBody, SeededBody
 from harness.ledger.differing import keep_meaningful
 from harness.ledger.event import Event
 from harness.ledger.events import Ledger

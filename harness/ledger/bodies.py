@@ -40,6 +40,7 @@ from typing import Annotated, Literal, NewType
 
 from pydantic import Field, JsonValue, StringConstraints
 
+from harness.ledger.attempt_records import AttemptProgress, AttemptState
 from harness.ledger.environment import Environment
 from harness.ledger.pins import Digest, Pins
 from harness.plugins.fields import Unit
@@ -105,15 +106,6 @@ class RegisteredBody(Record):
     """Data-set name → fingerprint, where it was known."""
     beacon: Parameters | None = NO_BEACON
     """The beacon from which seeds are derived, with its parameters; None: they are derived from this event's digest."""
-
-
-class AttemptState(Record):
-    """The part of an attempt that an amendment's author could have seen."""
-
-    status: Literal["open", "finished", "failed", "aborted", "pilot"]
-    """pilot, or the stage that it had come to."""
-    outcome: Name | None = None
-    """The outcome; None if it was not judged."""
 
 
 class AmendedBody(Record):
@@ -230,21 +222,6 @@ class LookBody(Record):
     """The outcome's p or, where nothing was decided, that of what blocked it; on the scale of α."""
     results: Digest
     """Digest of results.json as it was with these seeds."""
-
-
-class AttemptProgress(Record):
-    """How far an attempt had come, as its working files and its looks had it."""
-
-    replicas: Annotated[int | None, Unit("replicas")]
-    """All that were to be trained; None if the registered form was not at hand."""
-    trained: Annotated[int, Unit("replicas")]
-    """Those that were trained to the end."""
-    under_way: Annotated[int, Unit("replicas")]
-    """Those that a checkpoint held."""
-    epoch: Annotated[int, Unit("epochs")]
-    """Whole epochs of the checkpoint that had come farthest."""
-    readable: bool
-    """True if measured values could be read: of a trained replica, of a checkpoint, or of a look."""
 
 
 class RunResumedBody(Record):

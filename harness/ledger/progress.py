@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
-from harness.ledger.bodies import AttemptProgress
+from harness.ledger.attempt_records import AttemptProgress
 from harness.ledger.events import Ledger
 from harness.ledger.index import StartedRun
 from harness.system.reading import LARGEST_FILE, read_beginning, read_regular

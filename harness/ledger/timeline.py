@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence, Set
 from harness.beacons import format_time
 from harness.errors import UsageError
 from harness.ledger.amendments import Amendment, list_amendments
+from harness.ledger.attempt_records import AttemptProgress
 from harness.ledger.bodies import (
     AmendedBody,
     AnchoredBody,
-    AttemptProgress,
     LookBody,
     PilotBody,
     RegisteredBody,

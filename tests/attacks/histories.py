@@ -23,8 +23,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from harness.domain.normal_form import encode_normal_form
 from harness.ledger import Ledger, list_amendments, list_attempts, name_run
 from harness.ledger.amendments import list_last_amendments
+from harness.ledger.attempt_records import AttemptState
 from harness.ledger.audit import AuditReport, Kept
-from harness.ledger.bodies import BODIES, AttemptState, SeededBody
+from harness.ledger.bodies import BODIES, SeededBody
 from harness.ledger.event import Event
 from harness.ledger.registration import find_registration
 from harness.ledger.seeding import (

@@ -39,7 +39,7 @@ def make_signature(key: Path, data: bytes) -> bytes:
 def check_signature(signature: bytes, data: bytes, by: str, allowed_signers: Path | None) -> Found:
     """Check that a signature is of ``data`` with the key of fingerprint ``by``, which ``allowed_signers`` know."""
     if read_signer(signature, NAMESPACE) is None:
-        return Found("wrong", "it is no signature of this head in the form that ssh-keygen writes")
+        return Found("wrong", "it is not a signature of this head in the form that ssh-keygen writes")
     with TemporaryDirectory(prefix="harness-anchor-") as folder:
         file = Path(folder, "signature")
         file.write_bytes(signature)

@@ -38,6 +38,7 @@ from harness.ledger.seeding import (
     read_registered,
 )
 from harness.pipeline.audit import AuditRequest, audit_trail
+from harness.pipeline.siblings import list_siblings_now
 from harness.records import Hypothesis
 from tests.attacks.draws import witness
 from tests.attacks.trails import Trail, audited, sha
@@ -195,6 +196,8 @@ class Histories(RuleBasedStateMachine):
         page |= {
             "run": name_run(run.digest),
             "started": run.claimed_time,
+            "finished": run.claimed_time,
+            "siblings": [one.model_dump(mode="json") for one in list_siblings_now(trail, hypothesis)],
             "registration": registered.digest,
             "registered_time": registered.claimed_time,
             "hand_picked_seeds": not isinstance(registered.body["seeds"], int),

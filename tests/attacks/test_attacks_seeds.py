@@ -37,6 +37,7 @@ from tests.attacks.trails import Trail, audited, sha, sorts
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen")
 HARMLESS = {"nothing-kept", "trusts", "shown-before", "not-asked", "not-rerun", "no-repository", "stray"}
+HARMLESS |= {"code-not-compared"}
 ANSWER = json.dumps(RECORDED).encode()
 EDITS: dict[str, Callable[[str], str]] = {
     "a comment": lambda text: text + "# again\n",

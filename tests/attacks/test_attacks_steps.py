@@ -77,6 +77,7 @@ ELSEWHERE = {
     "commits.py",  # test_attacks_commits.py
     "history.py",  # test_attacks_git.py
     "looks.py",  # test_attacks_looks.py
+    "searched.py",  # test_attacks_searched.py
     "steps.py",  # a defect of a step
     "seeded.py",  # test_attacks_seeds.py
     "fresh.py",  # test_attacks_fresh.py
@@ -88,6 +89,7 @@ SHOWN_ELSEWHERE = (
     "AuditFinding('left-out'",
     "str(other.place)",  # needs another trail: test_e2e_second.py
     "AuditFinding(code, what, where)",  # of anchors, takes keys: test_attacks_anchors.py
+    "str(page.resumed)",  # needs a run that was resumed: test_attacks_given_up.py
     "AuditFinding('run-undrawn'",  # takes a beacon: test_attacks_seeds.py
     "AuditFinding(code, what, where, expected, got)",  # of ``_problem``, whose callers are looked at
 )

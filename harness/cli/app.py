@@ -70,7 +70,7 @@ def _describe() -> None:
 
 
 def main() -> None:
-    """Entry point. The process ends here: to take apart what PyTorch and matplotlib hold would take two seconds."""
+    """Run the command line, and end the process: to take apart what PyTorch and matplotlib hold would take seconds."""
     code: object = 0
     prepare()
     os.umask(os.umask(0) & 0o077)  # nobody means to lock himself out of what he writes

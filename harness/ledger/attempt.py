@@ -346,7 +346,7 @@ def refuse_judged(trail: Ledger, attempt: OpenAttempt) -> None:
 
 
 def list_attempts_with(trail: Ledger, attempt: OpenAttempt, outcome: str) -> tuple[Attempt, ...]:
-    """All attempts so far, this one with the outcome that is about to be entered."""
+    """List all attempts so far, this one with the outcome that is about to be entered."""
     return tuple(
         entry.model_copy(update={"status": "finished", "outcome": outcome}) if entry.run == attempt.name else entry
         for entry in list_attempts(trail, attempt.run.hypothesis)

@@ -83,7 +83,7 @@ def find_hindrances(root: Path, where: Repository | None = None) -> tuple[Hindra
 
 
 def find_left_out(root: Path, where: Repository | None = None) -> Hindrance | None:
-    """Files of the trail that git has and, as it was told to (a sparse checkout), has not put here."""
+    """Find files of the trail that git has and, as it was told to (a sparse checkout), has not put here."""
     where = where if where is not None else find_repository(root)
     if where.top is None:
         return None

@@ -71,7 +71,7 @@ def compare_code(before: Pins, now: Pins) -> CodeDifferences:
 def compare_own_code(
     before: str | None, before_kinds: Mapping[str, str], now: str | None, now_kinds: Mapping[str, str]
 ) -> dict[Kind, list[str]]:
-    """Kind → what differs in this package's own code. Where kinds were not noted, all of it may train and measure.
+    """Return, by kind, what differs in this package's own code; where kinds were not noted, all may train and measure.
 
     Built-in plug-ins are left out: a registration pins those that it uses one by one.
     """
@@ -115,7 +115,7 @@ def list_packages(before: Pins, now: Pins) -> tuple[dict[str, str], dict[str, st
 
 
 def _list_changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """``rules/dfa``, ``rules/bp, which was not registered``."""
+    """List what changed: ``rules/dfa``, ``rules/bp, which was not registered``."""
     found = []
     for name in sorted({*before, *now}):
         if name not in now:
@@ -128,5 +128,5 @@ def _list_changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str
 
 
 def show_change(before: str | None, now: str | None) -> str:
-    """Two digests by their first digits: ``0123456789ab → ba9876543210``."""
+    """Write two digests by their first digits: ``0123456789ab → ba9876543210``."""
     return f"{(before or 'none')[:12]} → {(now or 'none')[:12]}"

@@ -194,6 +194,6 @@ def _root(path: Path) -> Path:
 
 
 def _integer(text: str) -> int | float:
-    """RFC 8785 knows doubles only: 1e20 is written as an integer, which Python would read as another number."""
+    """Read an integer as RFC 8785 means it, which knows doubles only: Python would take 1e20 for another number."""
     number = int(text)
     return number if abs(number) < 2**53 else float(number)

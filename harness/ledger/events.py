@@ -54,7 +54,7 @@ class Ledger:
         """
         found = self._read_all()
         if found.keys() != self._index.digests:
-            self._index = LedgerIndex(in_order(found))
+            self._index = LedgerIndex(sort_events(found))
         return self._index
 
     def events(self) -> tuple[Event, ...]:
@@ -210,8 +210,8 @@ class Ledger:
         return [name[:-5] for name in names]
 
 
-def in_order(found: Mapping[str, Event]) -> tuple[Event, ...]:
-    """Events in the order that ``Ledger.events`` promises; parents that are not among them are passed over."""
+def sort_events(found: Mapping[str, Event]) -> tuple[Event, ...]:
+    """Sort events into the order that ``Ledger.events`` promises; parents that are not among them are passed over."""
     parents = {digest: [parent for parent in event.parents if parent in found] for digest, event in found.items()}
     waiting = {digest: len(known) for digest, known in parents.items()}
     children: dict[str, list[str]] = {digest: [] for digest in found}

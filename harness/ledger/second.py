@@ -326,7 +326,7 @@ def _held(events: Iterable[tuple[str, bytes]], hypothesis: str) -> tuple[str, st
 def _find_registrations(
     events: Iterable[tuple[str, bytes]], hypotheses: Collection[str]
 ) -> Iterator[tuple[str, str, str]]:
-    """Digest, hypothesis and time of registrations among events by their digest; what is no event is none."""
+    """Yield digest, hypothesis and time of the registrations among events by their digest; what is no event is none."""
     for digest, data in events:
         fixing = read_fixing(data) if REGISTERED in data else None
         if fixing is not None and fixing.type == EventType.REGISTERED and fixing.hypothesis in hypotheses:

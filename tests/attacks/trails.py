@@ -16,7 +16,7 @@ from harness.ledger.audit import AuditReport, Evidence, Kept, Step, TrailFiles, 
 from harness.ledger.audit.evidence import EVENTS, OBJECTS
 from harness.ledger.carried import BESIDE
 from harness.ledger.event import Event
-from harness.ledger.events import in_order
+from harness.ledger.events import sort_events
 from harness.pipeline.audit import AuditRequest, list_steps
 
 DIGESTS = re.compile(rb"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{12})(?![0-9a-f])")
@@ -60,7 +60,7 @@ class Trail:
             if path.startswith(EVENTS):
                 event = Event.model_validate(json.loads(data))
                 found[path.removeprefix(EVENTS).removesuffix(".json")] = event
-        return [(event.digest, event.model_dump(mode="json")) for event in in_order(found)]
+        return [(event.digest, event.model_dump(mode="json")) for event in sort_events(found)]
 
     def find(self, kind: str, hypothesis: str | None = None, place: int = 0) -> tuple[str, dict[str, Any]]:
         runs = {d: e["body"]["hypothesis"] for d, e in self.events() if e["type"] == "run_started"}

@@ -20,7 +20,7 @@ from harness.ledger.bodies import AnchoredBody, PilotBody
 from harness.ledger.carried import Hindrance
 from harness.ledger.committed import CommittedCode
 from harness.ledger.event import Event, parse_event
-from harness.ledger.events import in_order
+from harness.ledger.events import sort_events
 from harness.ledger.index import LedgerIndex, StartedRun, name_run
 from harness.ledger.mending import find_unnamed_original
 from harness.ledger.second import Surroundings
@@ -56,7 +56,7 @@ class Evidence:
         self._expect_names()
         self.problems: list[AuditFinding] = []
         """Findings of step 1 about events."""
-        self.index = LedgerIndex(in_order(dict(self._events())))
+        self.index = LedgerIndex(sort_events(dict(self._events())))
         """The events that are what they say, with their bodies."""
         self.committed: dict[str, CommittedCode] = {}
         """Commit → its code, of those that were looked up."""
@@ -84,7 +84,7 @@ class Evidence:
         return tuple(f"{pilot.body.hypothesis}/pilot-{name_run(pilot.digest)}/" for pilot in pilots)
 
     def as_written(self) -> dict[str, bytes]:
-        """Path → what was written, of every file of which only line ends or blanks were changed since."""
+        """Return path → what was written, of every file of which only line ends or blanks were changed since."""
         found = {path: self.files.read(path) for path in self.mended}
         for path in sorted(self.files.paths):
             if path.startswith(self.pilots):

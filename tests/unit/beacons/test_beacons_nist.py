@@ -57,7 +57,10 @@ class Signer:
     """A beacon of our own."""
 
     def __init__(self, bits: int = 2048) -> None:
-        self.key = rsa.generate_private_key(65537, bits)
+        while True:  # until the modulus leaves room for a signature that is larger by it, as most do
+            self.key = rsa.generate_private_key(65537, bits)
+            if self.key.public_key().public_numbers().n >> bits - 3 < 0b111:
+                break
         self.certificate = certificate(self.key)
         self.id = identity(self.certificate)
         self.beacon = Nist(name="nist", certificate=self.certificate)

@@ -42,7 +42,7 @@ class Segment(NamedTuple):
     body: bytes
     start: int
     end: int
-    """Where the coded data that follow a scan's head start and end, without their restart markers."""
+    """End of the coded data that follow a scan's head, from ``start`` on, without their restart markers."""
 
 
 def name_format(data: bytes) -> str | None:

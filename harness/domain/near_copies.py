@@ -32,7 +32,7 @@ class Question:
     """A decision in normal form."""
 
     asked: bytes
-    """What is equal in near-copies: metric, layer, and of each arm rule, penalty, frozen parts, data set and model."""
+    """The part equal in near-copies: metric, layer, and of each arm rule, penalty, frozen parts, data set and model."""
     values: Mapping[str, tuple[Any, ...]]
     """Path of all other values → the values there, sorted."""
     size: int

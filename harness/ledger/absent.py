@@ -28,7 +28,7 @@ SEARCHES: tuple[tuple[Standing, tuple[str, ...]], ...] = (
     ("dropped", ("--reflog", "--not", "--all", "HEAD")),
 )
 BARE = ("--git-dir=.", "--work-tree=.")
-"""How git is asked in a git folder, whose own settings may name a work tree that is gone."""
+"""Options of git in a git folder, whose own settings may name a work tree that is gone."""
 BEGINNING = b'{"actor":'
 """Beginning of every event, whose keys are in order."""
 LARGEST_UNNAMED = 2**20

@@ -27,7 +27,7 @@ from harness.ledger.seeding import explain_known, find_seeded, is_same_beacon, r
 from harness.records import Hypothesis, Record
 
 KNOWN_ALWAYS = "its seeds were known since its registration, so whoever amended it could have trained them first"
-"""What is said of an amendment of a registration without a beacon that came before any run."""
+"""Remark on an amendment before any run, of a registration without a beacon."""
 
 
 class Amendment(Record):

@@ -41,7 +41,7 @@ and code that only reports; what judges may not, because the looks of one run ar
 
 
 NAMED = ("packages", "plug-ins", "packages behind plug-ins", "other people's packages")
-"""What is compared piece by piece, by name."""
+"""Names of the parts that are compared piece by piece."""
 
 
 @dataclass(frozen=True)

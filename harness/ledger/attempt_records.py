@@ -1,4 +1,4 @@
-"""What the bodies of events hold of attempts: how they stood, and how far they had come."""
+"""Records of attempts in the bodies of events: the state of an attempt, and its progress."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class AttemptState(Record):
 
 
 class AttemptProgress(Record):
-    """How far an attempt had come, as its working files and its looks had it."""
+    """The progress of an attempt, as its working files and its looks had it."""
 
     replicas: Annotated[int | None, Unit("replicas")]
-    """All that were to be trained; None if the registered form was not at hand."""
+    """Number of replicas that were to be trained; None if the registered form was not at hand."""
     trained: Annotated[int, Unit("replicas")]
-    """Those that were trained to the end."""
+    """Number of replicas that were trained to the end."""
     under_way: Annotated[int, Unit("replicas")]
-    """Those that a checkpoint held."""
+    """Number of replicas that a checkpoint held."""
     epoch: Annotated[int, Unit("epochs")]
     """Whole epochs of the checkpoint that had come farthest."""
     readable: bool

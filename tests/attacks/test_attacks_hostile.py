@@ -13,7 +13,7 @@ import pytest
 from harness.pipeline.audit import AuditRequest, audit_trail
 from tests.attacks.corpus import CORPUS, only, rename_digests
 from tests.attacks.generate import main as generate
-from tests.attacks.trails import Trail, audited, sha, sorts
+from tests.attacks.trails import Trail, audited, sha, sorts, write_words
 
 ESCAPES = "\x1b[2J\x1b]0;owned\x07"
 HOSTILE = (
@@ -33,16 +33,8 @@ def listed(folder: Path) -> dict[str, bytes]:
 
 def spoilt_page(trail: Trail) -> None:
     """Hostile words wherever a trail has words: reasons, titles, device names, what differs."""
-    run, event = trail.find("run_started", "first")
-    body = event["body"] | {"deviations": [HOSTILE], "command": HOSTILE, "device": HOSTILE}
-    started = trail.append("run_started", body)
-    trail.append("run_failed", {"run": started, "reason": HOSTILE})
-    amended, event = trail.find("amended")
-    seen = [d for d, e in trail.events() if e["type"] in ("run_started", "pilot")]
-    states = {digest: {"status": "open", "outcome": None} for digest in seen}
-    trail.append("amended", event["body"] | {"amends": amended, "reason": HOSTILE, "attempts": states})
+    write_words(trail, HOSTILE)
     trail.append(ESCAPES, {"anything": HOSTILE})
-    assert run
 
 
 @pytest.mark.parametrize("form", ["text", "json", "github"])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.attacks.corpus import only
-from tests.attacks.trails import Trail, sha
+from tests.attacks.trails import Trail, sha, write_words
 
 OBEYED = (
     "\x1b[2J\x1b]0;owned\x07 \x9b1m \u202egnihton\u2066 \u200b\r"
@@ -44,14 +44,7 @@ for number, verb in enumerate(json.load(sys.stdin)):
 
 def spoil(trail: Trail, project: Path) -> None:
     """Write them wherever a trail and the files beside it have words."""
-    _, event = trail.find("run_started", "first")
-    body = event["body"] | {"deviations": [OBEYED], "command": OBEYED, "device": OBEYED}
-    started = trail.append("run_started", body)
-    trail.append("run_failed", {"run": started, "reason": OBEYED})
-    amended, event = trail.find("amended")
-    seen = [digest for digest, one in trail.events() if one["type"] in ("run_started", "pilot")]
-    states = {digest: {"status": "open", "outcome": None} for digest in seen}
-    trail.append("amended", event["body"] | {"amends": amended, "reason": OBEYED, "attempts": states})
+    write_words(trail, OBEYED)
     trail.append(OBEYED, {"anything": OBEYED, "hypothesis": "first"})
     verdict, event = trail.find("verdict", "second")
     trail.files[f"{trail.folder(event['body']['run'])}/verdict.md"] = PAGE.encode()

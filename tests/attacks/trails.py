@@ -187,3 +187,14 @@ def audited(trail: Trail, without: int | None = None) -> AuditReport:
 
 def sorts(report: AuditReport) -> set[str]:
     return {finding.code for finding in report.findings}
+
+
+def write_words(trail: Trail, words: str) -> None:
+    """Enter a failed attempt and an amendment that have these words wherever a person writes some."""
+    _, event = trail.find("run_started", "first")
+    started = trail.append("run_started", event["body"] | {"deviations": [words], "command": words, "device": words})
+    trail.append("run_failed", {"run": started, "reason": words})
+    amended, event = trail.find("amended")
+    seen = [digest for digest, one in trail.events() if one["type"] in ("run_started", "pilot")]
+    states = {digest: {"status": "open", "outcome": None} for digest in seen}
+    trail.append("amended", event["body"] | {"amends": amended, "reason": words, "attempts": states})

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -99,6 +100,14 @@ class Relay(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
+    def __enter__(self) -> Self:
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        super().__exit__(*_)
+
     def find(self, path: str) -> bytes | None:
         return self.answers.get(path)
 
@@ -119,9 +128,7 @@ class Answering(BaseHTTPRequestHandler):
 @pytest.fixture
 def relay() -> Iterator[Relay]:
     with Relay() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
-        server.shutdown()
 
 
 def date_back(project: Project) -> str:
@@ -194,9 +201,7 @@ class Chain(Relay):
 @pytest.fixture
 def chain() -> Iterator[Chain]:
     with Chain() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
-        server.shutdown()
 
 
 def test_a_run_waits_for_a_round_that_is_due_soon(tmp_path: Path, chain: Chain) -> None:

@@ -1,4 +1,4 @@
-"""Whether anything but its author's word shows that a registration was there before its round was."""
+"""Covers of a registration: anchors that show, beside its author's word, that it was there before its round was."""
 
 from __future__ import annotations
 
@@ -47,12 +47,10 @@ def describe_cover(
 
 def _verify_signature(evidence: Evidence, body: AnchoredBody, kept: Kept) -> bool | None:
     """Tell whether the reader's keys vouch for a signature; None if it is wrong, unreadable or cannot be checked."""
-    path = f"{ANCHORS}{body.head}{ENDINGS[body.kind]}"
+    if (signature := _read_anchor(evidence, body)) is None:
+        return None
     try:
-        if path not in evidence.files.paths or evidence.files.digest(path) != body.file:
-            return None  # step 7 names it
         event = evidence.files.read(f"{EVENTS}{body.head}.json")
-        signature = evidence.files.read(path)
         found = check_signature(signature, event, body.by, None)
         if found.status == "wrong" or kept.allowed_signers is None:
             return None if found.status == "wrong" else False
@@ -62,14 +60,18 @@ def _verify_signature(evidence: Evidence, body: AnchoredBody, kept: Kept) -> boo
     return told.status == "verified"
 
 
+def _read_anchor(evidence: Evidence, body: AnchoredBody) -> bytes | None:
+    """Read an anchor; None if it is not here as its event names it, which step 7 reports."""
+    return evidence.read_kept(f"{ANCHORS}{body.head}{ENDINGS[body.kind]}", body.file)
+
+
 def _read_stamp(evidence: Evidence, body: AnchoredBody, kept: Kept) -> tuple[str, bool] | None:
     """Return the time of a stamp, and whether the reader's roots vouch for it; None if it is wrong or unreadable."""
-    path = f"{ANCHORS}{body.head}{ENDINGS[body.kind]}"
+    if (reply := _read_anchor(evidence, body)) is None:
+        return None
     try:
-        if path not in evidence.files.paths or evidence.files.digest(path) != body.file:
-            return None  # step 7 names it
-        found = check_stamp(evidence.files.read(path), body.head, kept.roots)
-    except (OSError, HarnessError):
+        found = check_stamp(reply, body.head, kept.roots)
+    except HarnessError:
         return None
     if found.status == "wrong" or found.time is None:
         return None

@@ -127,9 +127,8 @@ class Evidence:
         except (OSError, ValidationError):
             return None
 
-    def object(self, digest: str) -> bytes | None:
-        """Read a registered object; None if it is missing or altered."""
-        path = f"{OBJECTS}{digest}"
+    def read_kept(self, path: str, digest: str) -> bytes | None:
+        """Read a file of the trail; None if it is missing, unreadable, or not the one of this digest."""
         try:
             if path not in self.files.paths or self.files.digest(path) != digest:
                 return None
@@ -137,14 +136,17 @@ class Evidence:
         except OSError:
             return None
 
+    def object(self, digest: str) -> bytes | None:
+        """Read a registered object; None if it is missing or altered."""
+        return self.read_kept(f"{OBJECTS}{digest}", digest)
+
     def form(self, digest: str) -> dict[str, Any] | None:
         """Read a registered canonical form as plain data; None if it is missing, altered, or no mapping."""
-        path = f"{OBJECTS}{digest}"
+        if (data := self.object(digest)) is None:
+            return None
         try:
-            if path not in self.files.paths or self.files.digest(path) != digest:
-                return None
-            form = from_json(self.files.read(path))  # twice as fast as json
-        except (OSError, ValueError, RecursionError):
+            form = from_json(data)  # twice as fast as json
+        except (ValueError, RecursionError):
             return None
         if not isinstance(form, dict):
             return None

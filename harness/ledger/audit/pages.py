@@ -22,7 +22,7 @@ from harness.records import Draw, Provenance, Sibling
 
 
 class Siblings(Protocol):
-    """What else a ledger holds on the claims of its hypotheses; only a stage that reads YAML can tell."""
+    """The other hypotheses that a ledger holds on the claims of one; only a stage that reads YAML can tell."""
 
     def list_at(self, hypothesis: str, moment: str) -> tuple[Sibling, ...]:
         """Return the siblings of a hypothesis that an event's past holds."""
@@ -39,7 +39,7 @@ DescribeTrials = Callable[[Pins, StartedRun, Entered, str], tuple[str, ...]]
 SHOWN = 5
 """Other hypotheses that a note names."""
 SLACK = timedelta(days=1)
-"""How far the clocks of one run may be set back or forth between its events."""
+"""Time by which the clocks of one run may be set back or forth between its events."""
 ENVIRONMENT = (
     "commit",
     "no_commit",

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,9 @@ class Chain(Ledger):
         return event
 
 
-def build(root: Path, events: int) -> None:
-    """Append hypotheses of four events each, with small results, modelled on the repository's own protocols."""
+def build(root: Path, events: int, make: Callable[..., dict[str, bytes]] | None = None) -> None:
+    """Append hypotheses of four events each, modelled on the repository's own protocols; ``make``: a run's files."""
+    make = run_files if make is None else make
     model = Ledger(REPOSITORY).events()
     registered = next(event for event in model if event.type == "registered").body
     started = next(event for event in model if event.type == "run_started").body
@@ -69,7 +71,7 @@ def build(root: Path, events: int) -> None:
         kept = {key: body[key] for key in ("raw", "canonical", "pins", "data")}
         new = {"hypothesis": name, "registration": registration, "seeds": seeds, "deviations": []}
         run = ledger.append("run_started", started | kept | new)
-        files = run_files(name, registration, name_run(run.digest), seeds, list(form["arms"]))
+        files = make(name, registration, name_run(run.digest), seeds, list(form["arms"]))
         for file, data in files.items():
             path = root / name / name_run(run.digest) / file
             path.parent.mkdir(parents=True, exist_ok=True)

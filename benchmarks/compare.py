@@ -31,7 +31,7 @@ from harness.pipeline.run_steps import make_plan
 from harness.records import Arm, Cohort, Replica
 from harness.training import Device, open_device
 from harness.training.device import use_one_thread
-from harness.training.evaluate import Diagnostics
+from harness.training.diagnostics import Diagnostics
 from harness.training.program import build_program
 from harness.training.results import select_metrics
 from harness.training.steps.choose import choose_step_kind
@@ -190,7 +190,7 @@ def roofline(cohort: Cohort, measured: float, options: Any) -> str:
     moved = operations = 0.0
     for arm in (cohort.arms[replica.arm] for replica in cohort.replicas):
         frozen = setup.model.expand_groups(arm.freeze)
-        for tensor in setup.model.parameters(setup.dataset.features, setup.dataset.classes):
+        for tensor in setup.model.parameters(setup.dataset.features, setup.classes):
             size = math.prod(tensor.shape)
             trained = tensor.group not in frozen
             passes = tensor.group != "embedding" and (trained or arm.rule.name == "bp")

@@ -18,8 +18,9 @@ ROOT = Path(__file__).parents[1]
 PUBLISHED = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "benchmarks", "docs", "hypotheses", "verdicts")
 REFERENCE = """# Reference
 
-harness is used from the command line; these pages are for those who write a plug-in, read stored results with code of
-their own, or change harness. They are built from the docstrings.
+harness is used from the command line, and from notebooks and scripts by [`harness.api`](api.md)
+([tutorial](../docs/tutorial.md)); the other pages are for those who write a plug-in or change harness. They are built
+from the docstrings.
 
 ## Plug-ins
 
@@ -59,6 +60,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the repository's files under their paths there, and a page of reference for each package."""
     for path in tracked():
         files.append(File.generated(config, path, abs_src_path=str(ROOT / path)))
+        if path.endswith(".ipynb"):
+            files.append(
+                File.generated(config, f"{path.removesuffix('.ipynb')}.md", content=read_notebook(ROOT / path))
+            )
     for name in packages():
         files.append(File.generated(config, f"reference/{name}.md", content=reference(name)))
     plug_ins, others = (
@@ -78,6 +83,15 @@ def tracked() -> Iterator[str]:
     for path in filter(None, listed.stdout.split("\0")):
         if not path.startswith(("docs/site/", "verdicts/ledger/")) and (ROOT / path).is_file():
             yield path
+
+
+def read_notebook(path: Path) -> str:
+    """Return a notebook as a page: its texts, and its code without outputs."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    parts = ["".join(cell["source"]) for cell in cells]
+    kinds = [cell["cell_type"] for cell in cells]
+    pages = [part if kind == "markdown" else f"```python\n{part}\n```" for kind, part in zip(kinds, parts, strict=True)]
+    return "\n\n".join([*pages, f"[This page as a notebook]({path.name})"]) + "\n"
 
 
 def packages() -> list[str]:

@@ -32,6 +32,10 @@ class UsageError(HarnessError):
     exit_code = 2
 
 
+class NoHypotheses(UsageError):
+    """A folder without any hypothesis file, as a new project has one."""
+
+
 @dataclass(frozen=True, order=True)
 class Finding:
     """One problem in a hypothesis file, at a place that an editor can jump to."""
@@ -77,6 +81,13 @@ class DeviationRefused(UsageError):
 
 class TrainingFailed(HarnessError):
     """A failure of training that resuming will not cure."""
+
+
+class LaunchFailed(HarnessError):
+    """Jobs on other machines that were refused, or ended without results.
+
+    The experiment did not fail, so an attempt stays open, and the same command goes on.
+    """
 
 
 class StorageFailed(HarnessError):

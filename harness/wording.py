@@ -13,6 +13,9 @@ OWN = frozenset({"inconclusive", "invalid"})
 CARDINALS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 COMMAND = re.compile(r"^(?P<before>[ \t]*):(?=:)|#(?=#\w*\[)", re.MULTILINE)
 """The first character of what GitHub, Azure or TeamCity would take for a command, with the blanks before it."""
+RATIO_UNIT = "ratio"
+"""Unit of ratios of arms, which needs no word beside a number. Their standard deviations are those of the log10."""
+DIGIT = re.compile(r"\d")
 LARGEST_POWER = 300  # of ten that is written as a number
 
 
@@ -69,11 +72,16 @@ def typeset(text: str) -> str:
     return re.sub(r"(?<![\w.)\]\-])\\?-(?=\.?\d|inf\b)", "\N{MINUS SIGN}", shorten_exponents(text))
 
 
-def format_together(values: Sequence[float], cuts: Iterable[float] = ()) -> list[str]:
+def format_together(
+    values: Sequence[float], cuts: Iterable[float] = (), never: tuple[str, str] | None = None
+) -> list[str]:
     """Return numbers that are read side by side in one notation, with enough digits to distinguish them.
 
-    No number is rounded onto or over a cut, because a reader could no longer see on which side it lies.
+    No number is rounded onto or over a cut, because a reader could no longer see on which side it lies. With ``never``,
+    the numbers are epochs, which are written in full, and minus infinity and infinity are written in these words.
     """
+    if never is not None:
+        return [format_for_file(value) if math.isfinite(value) else never[value > 0] for value in values]
     largest = max(abs(value) for value in values)
     spread = max(values) - min(values)
     if largest == 0:
@@ -98,20 +106,39 @@ def find_side(value: float, cut: float) -> int:
     return (value > cut) - (value < cut)
 
 
-def describe_without_log(value: float, interval: tuple[float, float] | None, *, ratio: bool, mean: bool) -> str | None:
+def describe_without_log(
+    value: float, interval: tuple[float, float] | None, *, ratio: bool, mean: bool, per: str = ""
+) -> str | None:
     """Return a log10 without its logarithm: ``a ratio of 3.2 (2.9 to 3.6)``; None if it is too large to write.
 
-    ``ratio`` marks a difference of two logarithms. Otherwise it is one arm's own, and the ``mean`` of logarithms is
-    that of a geometric mean.
+    ``ratio`` marks a difference of logarithms. Otherwise it is one arm's own, and the ``mean`` of logarithms is that of
+    a geometric mean. ``per`` says what a slope is taken over: the value is then a factor per layer, epoch or step.
     """
     powers = [value, *(interval or ())]
     if max(abs(power) for power in powers) > LARGEST_POWER:
         return None
     texts = [shorten_exponents(text) for text in format_together([10**power for power in powers])]
     span = f" ({texts[1]} to {texts[2]})" if interval is not None else ""
+    if per:
+        return f"a {'ratio of factors' if ratio else 'factor'} of {texts[0]} {per}{span}"
     if ratio or mean:
         return f"a {'ratio' if ratio else 'geometric mean'} of {texts[0]}{span}"
     return f"{texts[0]}{span} without the logarithm"
+
+
+def describe_as_log(value: float, interval: tuple[float, float] | None) -> str | None:
+    """Return the log10 of a ratio and of its interval, for readers of its standard deviation; None if it has none."""
+    ends = (value, *(interval or ()))
+    if min(ends) <= 0:
+        return None
+    texts = [typeset(text) for text in format_together([math.log10(end) for end in ends])]
+    span = f" ({texts[1]} to {texts[2]})" if interval is not None else ""
+    return f"{texts[0]}{span} in log10, the scale of the test and of the standard deviation"
+
+
+def name_target(target: str) -> str:
+    """Return the parameter that a criterion tests in words: mean, median, pseudomedian, interquartile mean."""
+    return "interquartile mean" if target == "iqm" else target
 
 
 def quote_outcome(outcome: str) -> str:
@@ -149,10 +176,32 @@ def format_count(count: int, noun: str, plural: str | None = None) -> str:
 
 
 def append_unit(text: str, unit: str, *, titled: bool = False) -> str:
-    """Return a number with its unit; ``titled`` means that a title beside it already says that it is a logarithm."""
-    if not unit or (titled and unit == "log10"):
+    """Return a number with its unit; ``titled`` means that a title beside it already says that it is a logarithm.
+
+    Words in place of a number, such as "never", have none.
+    """
+    if not unit or unit == RATIO_UNIT or (titled and unit == "log10") or not DIGIT.search(text):
         return text
+    if unit == "epochs" and text in ("1", "-1", "\N{MINUS SIGN}1"):
+        unit = "epoch"
     return f"{text} ({unit})" if unit == "log10" else f"{text} {unit}"
+
+
+def write_span(low: str, high: str, unit: str, *, titled: bool = False) -> str:
+    """Return an interval from the texts of its ends: ``29.2 to 32.0 pp``, ``5 epochs to never``."""
+    if DIGIT.search(low) and DIGIT.search(high):
+        return append_unit(f"{low} to {high}", unit, titled=titled)
+    return f"{append_unit(low, unit, titled=titled)} to {append_unit(high, unit, titled=titled)}"
+
+
+def write_possible(low: float, high: float, unit: str) -> str:
+    """Return what an onset may be, in words: ``26 to 30 epochs``, ``7 epochs or more``, ``anything``."""
+    least, greatest = format_for_file(low), format_for_file(high)
+    if math.isinf(low) and math.isinf(high):
+        return "anything"
+    if math.isinf(high):
+        return f"{append_unit(least, unit)} or more"
+    return f"{append_unit(greatest, unit)} or less" if math.isinf(low) else write_span(least, greatest, unit)
 
 
 def join_words(names: Sequence[str], word: str = "and") -> str:

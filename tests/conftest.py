@@ -1,9 +1,14 @@
-"""What all tests share: one thread for PyTorch, bytecode that is kept, signals that are heard, CUDA tests that skip."""
+"""What all tests share: one thread for PyTorch, bytecode that is kept, signals that are heard, tests that skip, and
+garbage collection that leaves alone what stays."""
 
 from __future__ import annotations
 
+import gc
+import importlib.util
 import os
+import shutil
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -24,15 +29,89 @@ for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
+FEW = 50
+"""So many modules may be loaded before what they hold is set aside."""
+loaded = 0
+"""How many were loaded when that was last done."""
+gc.disable()  # until all tests are collected
+
+
+def pytest_collection_finish() -> None:
+    """Set aside what was imported and collected."""
+    _set_aside()
+    gc.enable()
+
+
+def pytest_runtest_logreport() -> None:
+    """Set aside what a test or its fixtures loaded, such as PyTorch."""
+    if len(sys.modules) - loaded > FEW:
+        _set_aside()
+
+
+def pytest_unconfigure() -> None:
+    """Have Python end as ever: some libraries take what is left then for a leak of theirs."""
+    gc.unfreeze()
+
+
+def _set_aside() -> None:
+    """Keep the collector from visiting what lives to the end.
+
+    harness asks for a whole collection with every cohort. Each would look at some hundred thousand objects of PyTorch
+    and of pytest, and together they would be half the time of the tests that train.
+    """
+    global loaded
+    gc.collect()
+    gc.freeze()
+    loaded = len(sys.modules)
+
+
+BROWSER = "HARNESS_TESTS_BROWSER"
+"""Variable by which whoever has installed a browser insists that the tests which need it run."""
+LATEX = "HARNESS_TESTS_LATEX"
+"""The same of whoever has installed LaTeX."""
+TEX_FILES = ("booktabs.sty", "lmodern.sty")
+"""What papers need of LaTeX beside its base."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip ``gpu`` tests, with the reason, on a machine without a CUDA device."""
+    """Skip ``gpu`` tests without a CUDA device, ``browser`` tests without a browser, ``latex`` tests without LaTeX."""
+    if not os.environ.get(LATEX) and any(item.get_closest_marker("latex") for item in items):
+        without = _find_lacking_latex()
+        if without:
+            _skip(items, "latex", f"needs LaTeX and poppler-utils, and there is no {without} here")
+    lacking = _find_lacking_browser()
+    if lacking and not os.environ.get(BROWSER):
+        _skip(items, "browser", f"needs a browser, and there is no {lacking} here")
     if not any(item.get_closest_marker("gpu") for item in items):
         return
     import torch
 
-    if torch.cuda.is_available():
-        return
+    if not torch.cuda.is_available():
+        _skip(items, "gpu", "needs a CUDA device, and there is none here")
+
+
+def _skip(items: list[pytest.Item], mark: str, reason: str) -> None:
     for item in items:
-        if item.get_closest_marker("gpu"):
-            item.add_marker(pytest.mark.skip(reason="needs a CUDA device, and there is none here"))
+        if item.get_closest_marker(mark):
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def find_chromium() -> str | None:
+    """Return the path of Chromium, under the names that systems have for it; None if there is none."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def _find_lacking_latex() -> str:
+    """Return what is missing to compile a paper and to read its pages; nothing if all is there."""
+    programs = [name for name in ("pdflatex", "kpsewhich", "pdftotext", "pdftoppm") if shutil.which(name) is None]
+    if programs:
+        return programs[0]
+    found = subprocess.run(["kpsewhich", *TEX_FILES], capture_output=True, text=True, check=False).stdout
+    return next((name for name in TEX_FILES if name not in found), "")
+
+
+def _find_lacking_browser() -> str:
+    """Return what is missing to look at pages in a browser; nothing if all is there."""
+    programs = ["Chromium"] * (find_chromium() is None) + ["chromedriver"] * (shutil.which("chromedriver") is None)
+    packages = [name for name in ("selenium", "axe_core_python") if importlib.util.find_spec(name) is None]
+    return next(iter((*programs, *packages)), "")

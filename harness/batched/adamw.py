@@ -34,6 +34,20 @@ class Rates:
     1 − 0.999 has a relative error of 2e-5."""
 
 
+def correct_bias(step: Tensor, beta1: float, beta2: float, like: Tensor) -> dict[str, Tensor]:
+    """Return the bias corrections of a step, float64 with one element, from 1, in the type of ``like``."""
+    return {
+        "correction1": (1.0 - beta1**step).to(like.dtype),
+        "correction2": ((1.0 - beta2**step) ** 0.5).to(like.dtype),
+    }
+
+
+@cache
+def keep_constants(beta1: float, beta2: float, eps: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return ``constants``, made once: a card captures no copy from the processor."""
+    return constants(beta1, beta2, eps, torch.empty((), dtype=dtype, device=device))
+
+
 def constants(beta1: float, beta2: float, eps: float, like: Tensor) -> Tensor:
     """Return the ``constants`` of ``Rates``, rounded once, from float64."""
     return torch.tensor([beta1, 1.0 - beta1, beta2, 1.0 - beta2, eps], dtype=like.dtype, device=like.device)

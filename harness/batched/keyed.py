@@ -19,9 +19,18 @@ from harness.batched.specs import TensorSpec
 
 def words(count: int, seed: int, purpose: str, index: int = 0) -> np.ndarray:
     """Return ``count`` uniform 64-bit words, uint64 [count]."""
-    digest = hashlib.sha256(f"harness/v1\0{seed}\0{purpose}\0{index}".encode()).digest()
-    key = np.frombuffer(digest[:16], dtype="<u8").astype(np.uint64)
+    key = np.frombuffer(_digest(seed, purpose, index)[:16], dtype="<u8").astype(np.uint64)
     return np.random.Philox(key=key).random_raw(count)
+
+
+def short_key(seed: int, purpose: str, index: int = 0) -> tuple[int, int]:
+    """Return the key of ``fresh``'s streams, two words of 32 bits."""
+    low, high = np.frombuffer(_digest(seed, purpose, index)[:8], dtype="<u4")
+    return int(low), int(high)
+
+
+def _digest(seed: int, purpose: str, index: int) -> bytes:
+    return hashlib.sha256(f"harness/v1\0{seed}\0{purpose}\0{index}".encode()).digest()
 
 
 def uniform(count: int, seed: int, purpose: str, index: int = 0) -> np.ndarray:
@@ -39,17 +48,31 @@ def integers(high: int, count: int, seed: int, purpose: str, index: int = 0) -> 
     return (words(count, seed, purpose, index) % np.uint64(high)).astype(np.int64)
 
 
-def tensor(spec: TensorSpec, seed: int, purpose: str) -> np.ndarray:
+def tensor(spec: TensorSpec, seed: int, purpose: str, index: int = 0) -> np.ndarray:
     """Draw the tensor that ``spec`` describes for one seed, float64, shape ``spec.shape``.
 
     Normals come from the inverse distribution function, so that entry k depends on word k alone.
     """
     from scipy.special import ndtri  # imported here, because checking a file must not wait for SciPy
 
-    count = math.prod(spec.shape)
+    count, scale = math.prod(spec.shape), spec.init.scale
     if spec.init.kind == "constant":
-        flat = np.full(count, spec.init.scale)
+        flat = np.full(count, scale)
+    elif spec.init.kind == "integer":
+        flat = integers(int(scale), count, seed, f"{purpose}/{spec.name}", index)
+    elif spec.init.kind == "orthogonal":
+        normal = ndtri(uniform(count, seed, f"{purpose}/{spec.name}", index))
+        flat = scale * _orthogonalise(normal.reshape(-1, spec.shape[-1]))
     else:
-        u = uniform(count, seed, f"{purpose}/{spec.name}")
-        flat = spec.init.scale * (ndtri(u) if spec.init.kind == "normal" else 2.0 * u - 1.0)
+        u = uniform(count, seed, f"{purpose}/{spec.name}", index)
+        plain = {"normal": ndtri, "uniform": lambda u: 2.0 * u - 1.0, "sign": lambda u: np.where(u < 0.5, -1.0, 1.0)}
+        flat = scale * plain[spec.init.kind](u)
     return np.asarray(flat, dtype=np.float64).reshape(spec.shape)
+
+
+def _orthogonalise(normal: np.ndarray) -> np.ndarray:
+    """Return the uniformly random orthogonal matrix [i, o] that a matrix of normals gives (Mezzadri 2007)."""
+    wide = normal.shape[0] < normal.shape[1]
+    q, r = np.linalg.qr(normal.T if wide else normal)
+    q = q * np.sign(np.diag(r))  # so that the result is uniform, and the same whichever signs LAPACK chooses
+    return q.T if wide else q

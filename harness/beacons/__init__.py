@@ -84,6 +84,11 @@ class Beacon(Plugin):
         A beacon whose key is a parameter may be the author's own: then it says that it is nobody's known key.
         """
 
+    @property
+    def foreign_key(self) -> str | None:
+        """Return the key that a parameter names and harness does not know, or None: its author may hold it."""
+        return None
+
     def urls(self, registered: Registered) -> tuple[str, ...]:
         """Return the addresses whose answers, one after the other, ``kept`` reads; none where no address has them."""
         return ()

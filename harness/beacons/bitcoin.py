@@ -30,6 +30,16 @@ class Bitcoin(Beacon):
 
     Its record is the headers of the eleven blocks before, of the block, and of those that confirm it, oldest first.
     Median times are about an hour behind the clock, and so comes the block.
+
+    Source:
+        Nakamoto 2008, Bitcoin: a peer-to-peer electronic cash system.
+
+    Use:
+        Where nobody is to be trusted, only work.
+
+    Traps:
+        Blocks come about every ten minutes and are confirmed an hour later. A miner could throw away a block whose
+        hash displeases, at the price of its reward.
     """
 
     name: Literal["bitcoin"]

@@ -130,7 +130,18 @@ def list_known_chains() -> dict[str, Chain]:
 
 
 class Drand(Beacon):
-    """A round of a drand chain: the first that is due after the registration and the delay."""
+    """A round of a drand chain: the first that is due after the registration and the delay.
+
+    Source:
+        drand, the League of Entropy, https://drand.love.
+
+    Use:
+        The usual choice: a round every 3 or 30 seconds, checked by one signature.
+
+    Traps:
+        If a threshold of the members conspired, they could know rounds beforehand. Rounds of a chain that was switched
+        off can't be fetched: keep the record.
+    """
 
     name: Literal["drand"]
     chain: Literal["default", "quicknet"] | Chain = "quicknet"
@@ -150,6 +161,11 @@ class Drand(Beacon):
         if isinstance(self.chain, str):
             return "that fewer than a threshold of the League of Entropy's members work together"
         return f"whoever holds the key of the chain {self.chain.hash}, which is none of the League of Entropy's"
+
+    @property
+    def foreign_key(self) -> str | None:
+        """Return the hash of a chain that is none of the League of Entropy's."""
+        return None if isinstance(self.chain, str) else self.chain.hash
 
     def urls(self, registered: Registered) -> tuple[str, ...]:
         """Return the round's address at the relay."""

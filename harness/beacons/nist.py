@@ -160,6 +160,16 @@ class Nist(Beacon):
     """A pulse of NIST's beacon: the first whose time is later than the registration and the delay.
 
     Its record is two pulses: the one before, and the one that is due.
+
+    Source:
+        NISTIR 8213, A reference for randomness beacons, https://beacon.nist.gov.
+
+    Use:
+        Where a public authority is more trusted than a league.
+
+    Traps:
+        One institution knows its numbers first. Its certificate changes about once a year, and the file must name the
+        one that will sign.
     """
 
     name: Literal["nist"]
@@ -183,12 +193,18 @@ class Nist(Beacon):
 
     def trusts(self) -> str:
         """Return who holds the key."""
-        if _decode_pem(self.certificate) == _decode_pem(CERTIFICATE):
+        if self.foreign_key is None:
             return "NIST, which makes the values"
-        digest = hashlib.sha512(_decode_pem(self.certificate)).hexdigest()[:12]
         return (
-            f"whoever holds the key of the certificate {digest}, which this version of harness does not know as NIST's"
+            f"whoever holds the key of the certificate {self.foreign_key[:12]}, which this version of harness does not "
+            "know as NIST's"
         )
+
+    @property
+    def foreign_key(self) -> str | None:
+        """Return the digest of a certificate that is not known as NIST's."""
+        known = _decode_pem(self.certificate) == _decode_pem(CERTIFICATE)
+        return None if known else hashlib.sha512(_decode_pem(self.certificate)).hexdigest()
 
     def urls(self, registered: Registered) -> tuple[str, ...]:
         """Return the addresses of the last pulse that is not later than the registration and delay, and of the next."""

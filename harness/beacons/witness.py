@@ -35,7 +35,17 @@ SIGNER = r"^[A-Za-z0-9][A-Za-z0-9@._+-]* (ssh|ecdsa|sk-ssh|sk-ecdsa)-[A-Za-z0-9@
 
 
 class Witness(Beacon):
-    """A number that a witness signed for this registration, after it and the delay."""
+    """A number that a witness signed for this registration, after it and the delay.
+
+    Source:
+        SSH signatures (``ssh-keygen -Y``), OpenSSH.
+
+    Use:
+        Without a network or a public beacon: a colleague signs a number of their own.
+
+    Traps:
+        All trust is in the witness: that they aren't the author, and sign one statement only.
+    """
 
     names_registration: ClassVar[bool] = True
 
@@ -107,6 +117,11 @@ class Witness(Beacon):
             )
         self._check_signature(statement, BEGIN + signature)
         return Drawn(hashlib.sha256(statement).digest(), f"statement of {self._who}, of {format_time(time)}", time)
+
+    @property
+    def foreign_key(self) -> str:
+        """Return the witness's public key."""
+        return self.signer.split(" ")[2]
 
     @property
     def _who(self) -> str:

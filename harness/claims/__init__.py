@@ -2,7 +2,7 @@
 
 from harness.claims.drawing import draw_dot, draw_mermaid
 from harness.claims.graph import find_consequences
-from harness.claims.standing import find_banners, find_changes, find_known_claims, replay_verdicts
+from harness.claims.standing import find_banners, find_changes, find_known_claims, replay_verdicts, suppose_each
 
 __all__ = [
     "draw_dot",
@@ -12,4 +12,5 @@ __all__ = [
     "find_consequences",
     "find_known_claims",
     "replay_verdicts",
+    "suppose_each",
 ]

@@ -7,6 +7,7 @@ knowledge of a walk-back undoes it. Branches merged in any order therefore give 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 from harness.domain.claim_graph import find_grounds
 from harness.records import Banner, Change, Claim, Claims, ClaimStanding, Move
@@ -57,6 +58,30 @@ def find_changes(claims: Claims, moves: Sequence[Move]) -> tuple[Change, ...]:
     return tuple(found)
 
 
+def suppose_each(claims: Claims, moves: Sequence[Move], supposed: Sequence[Move]) -> tuple[tuple[Change, ...], ...]:
+    """Return, for each of several supposed verdicts, the changes that it alone would bring after ``moves``."""
+    replay = _Replay(find_known_claims(claims, [*moves, *supposed]))
+    for move in moves:
+        replay.add(move)
+    before = replay.standings()
+    found: list[tuple[Change, ...]] = []
+    for move in supposed:
+        if not _find_moved(move):
+            found.append(())
+            continue
+        then = replay.copy()
+        then.add(move)
+        after = then.standings()
+        found.append(
+            tuple(
+                Change(claim=name, before=before[name].status, after=after[name].status, verdict=move.verdict)
+                for name in before
+                if before[name].status != after[name].status
+            )
+        )
+    return tuple(found)
+
+
 class _Replay:
     """The effects of the verdicts so far on each claim."""
 
@@ -67,6 +92,16 @@ class _Replay:
         self._fallen: dict[str, list[str]] = {name: [] for name in known.claims}
         self._restored: dict[str, list[str]] = {name: [] for name in known.claims}
         self._order: dict[str, int] = {}
+
+    def copy(self) -> _Replay:
+        """Return a replay that goes on from here by itself."""
+        twin = copy(self)
+        twin._supports, twin._backs, twin._fallen, twin._restored = (
+            {name: list(verdicts) for name, verdicts in kept.items()}
+            for kept in (self._supports, self._backs, self._fallen, self._restored)
+        )
+        twin._order = dict(self._order)
+        return twin
 
     def add(self, move: Move) -> None:
         """Add the next verdict in ledger order."""

@@ -33,6 +33,10 @@ app = typer.Typer(
 )
 
 
+VERBS: list[CommandInfo] = []
+"""All verbs, in the order of ``--help``; the program itself may be left with the one that is asked for."""
+
+
 def _print_version(asked: bool) -> None:
     if asked:
         out.print(f"harness {__version__}", markup=False)

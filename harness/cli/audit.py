@@ -15,6 +15,7 @@ from harness.cli.common import (
     DataOption,
     DeviceOption,
     VerdictsOption,
+    YesOption,
     collect_settings,
     err,
     find_hypotheses_here,
@@ -26,6 +27,7 @@ from harness.cli.common import (
 )
 from harness.cli.places import show_from_top
 from harness.errors import UsageError
+from harness.system.reading import LARGEST_SETTINGS, read_regular
 from harness.wording import format_count, make_plain_line
 
 if TYPE_CHECKING:
@@ -88,6 +90,7 @@ def audit(
     ] = None,
     device: DeviceOption = None,
     data: DataOption = None,
+    yes: YesOption = False,
     form: Annotated[str, typer.Option("--format", help="Output format: text, json or github.")] = "text",
 ) -> None:
     """Check everything that a trail promises, offline: events, git history, attempts, files, seeds, more on request.
@@ -99,13 +102,14 @@ def audit(
         raise UsageError(f"unknown format {form!r}", where="--format", remedy="use text, json or github")
     folder = _find_folder(verdicts, allow_empty=allow_empty)
     _refuse_nowhere({"--roots": roots, "--allowed-signers": allowed_signers, "--hypotheses": hypotheses})
+    _refuse_unreadable({"--roots": roots, "--allowed-signers": allowed_signers})
     _refuse_no_head(known_head)
     from harness.ledger.audit import Kept
     from harness.pipeline.audit import AuditRequest
 
     kept = Kept(known_head, require_anchor, roots, allowed_signers)
     asked = AuditRequest(kept, recompute=recompute)
-    settings = collect_settings(device, data, verdicts)
+    settings = collect_settings(device, data, verdicts, yes=yes)
     hypotheses = hypotheses if hypotheses is not None else find_hypotheses_here()
     report = _audit(folder, hypotheses, asked, rerun, settings, restore)
     if allow_empty:
@@ -202,6 +206,17 @@ def _refuse_nowhere(named: Mapping[str, Path | None]) -> None:
             raise UsageError(f"there is no {path}", where=option, remedy="check the path, or leave the option out")
 
 
+def _refuse_unreadable(named: Mapping[str, Path | None]) -> None:
+    """Refuse pipes, devices and endless files, which ssh-keygen and others would wait for."""
+    for option, path in named.items():
+        try:
+            if path is not None:
+                read_regular(path, LARGEST_SETTINGS, follow=True)
+        except OSError as error:
+            message = f"{path} can't be read: {error.strerror or error}"
+            raise UsageError(message, where=option, remedy="name a file") from error
+
+
 def _print_words(report: AuditReport) -> None:
     from harness.ledger.audit import UNDETECTABLE
 
@@ -255,7 +270,9 @@ def _print_findings(report: AuditReport) -> None:
 
 
 def _make_plain(report: AuditReport) -> dict[str, object]:
-    """Return the report as plain JSON values; everything that was found is in it."""
+    """Return the report as plain JSON values; everything that was found is in it, and what can't be."""
+    from harness.ledger.audit import UNDETECTABLE
+
     return {
         "exit_code": report.exit_code,
         "folder": report.folder,
@@ -269,6 +286,7 @@ def _make_plain(report: AuditReport) -> dict[str, object]:
             | {"step": finding.step, "kind": finding.severity, "remedy": finding.remedy}
             for finding in report.findings
         ],
+        "undetectable": UNDETECTABLE,
     }
 
 

@@ -22,7 +22,7 @@ from harness.cli.common import (
 )
 from harness.cli.places import show_from_top
 from harness.cli.sarif import write_sarif
-from harness.errors import Finding, UsageError
+from harness.errors import Finding, NoHypotheses, UsageError
 from harness.wording import format_count, make_plain
 
 FORMATS = ("text", "json", "github", "sarif")
@@ -45,6 +45,9 @@ def check(
             show_default=False,
         ),
     ] = None,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="Accept a project that has no hypothesis yet: for CI and hooks.")
+    ] = False,
     verdicts: VerdictsOption = None,
 ) -> None:
     """Check hypothesis files and report every problem with its place. Trains nothing and does not load PyTorch."""
@@ -58,7 +61,13 @@ def check(
     paths = paths or [find_hypotheses_here()]
     for path in paths:
         _refuse_no_trail(path, verdicts)
-    report = check_files(paths, Projects(collect_settings(verdicts=verdicts)), against)
+    try:
+        report = check_files(paths, Projects(collect_settings(verdicts=verdicts)), against)
+    except NoHypotheses as empty:
+        if not allow_empty:
+            raise
+        err.print(empty.message, markup=False)
+        report = spec.FolderReport((), ())
     if form == "sarif":
         print_json(write_sarif(report.findings, spec.CHECKS))
     elif form == "json":

@@ -113,7 +113,7 @@ def _print_prospect(seen: Prospect) -> None:
     for change in seen.changes:
         out.print(f"{change.claim}: {change.before} → {change.after}, {change.verdict}", markup=False)
     if not seen.changes:
-        out.print("no claim would stand otherwise than it does", markup=False)
+        out.print("no claim would change its standing", markup=False)
     for move, banner in seen.concerned:
         what = f"run {move.run} ({move.hypothesis}: {move.outcome}) {banner.did} {banner.claim}"
         out.print(f"would get a banner: {what}, then {banner.now}", markup=False)

@@ -134,6 +134,7 @@ TYPED: set[str] = set()
 """Parameters of the verb that were given with this command, and not by a variable or as a default."""
 
 File = Annotated[Path, typer.Argument(help="Hypothesis file (YAML).", show_default=False)]
+Files = Annotated[list[Path], typer.Argument(help="Hypothesis files (YAML), or folders of them.", show_default=False)]
 DeviceOption = Annotated[
     str | None,
     typer.Option(
@@ -158,12 +159,30 @@ VerdictsOption = Annotated[
         show_default=False,
     ),
 ]
+OnOption = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        help="Train at a place of [tool.harness.on], such as a cluster. Variable: HARNESS_ON. Default: here.",
+        show_default=False,
+        envvar="HARNESS_ON",
+    ),
+]
 RoundOption = Annotated[
     Path | None,
     typer.Option(
         "--round",
         help="File with the round of the file's beacon, as the beacon answers it. Default: it is fetched.",
         show_default=False,
+    ),
+]
+YesOption = Annotated[
+    bool, typer.Option("--yes", help="Let a program's commands run here for the first time without asking.")
+]
+ParallelOption = Annotated[
+    int | None,
+    typer.Option(
+        "--parallel", min=1, help="Number of a program's replicas that run at a time.", show_default="one per core"
     ),
 ]
 FormatOption = Annotated[str, typer.Option("--format", help="Output format: text or json.")]

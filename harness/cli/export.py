@@ -10,24 +10,38 @@ import typer
 from harness.cli.app import app
 from harness.cli.common import VerdictsOption, open_trail_here, out, show_path, verb
 from harness.errors import UsageError
+from harness.exporters import find_exporter, list_formats
 
 
 @app.command()
 @verb
 def export(
     name: Annotated[str, typer.Argument(help="Id of a hypothesis, or the first digits of a run.", show_default=False)],
-    form: Annotated[str, typer.Option("--as", help="Format of the export: in-toto or ro-crate.", show_default=False)],
+    form: Annotated[
+        str | None,
+        typer.Option("--as", help=f"Format of the export: {', '.join(list_formats())}.", show_default=False),
+    ] = None,
     to: Annotated[
-        Path, typer.Option("--out", help="File or folder to create; it must not exist yet.", show_default=False)
-    ],
+        Path | None,
+        typer.Option("--out", help="File or folder to create; nothing is overwritten.", show_default=False),
+    ] = None,
     verdicts: VerdictsOption = None,
 ) -> None:
-    """Write a verdict as an in-toto statement, or a run with all attempts and the ledger as an RO-Crate."""
-    from harness.pipeline.export import export_crate, export_statement
+    """Write a run for other programs: as statement or crate, as tidy tables, or for a tracker. Nothing is read back.
 
-    exports = {"in-toto": export_statement, "ro-crate": export_crate}
-    if form not in exports:
-        raise UsageError(f"unknown form {form!r}", where="--as", remedy=f"use {' or '.join(exports)}")
-    exports[form](name, open_trail_here(verdicts), to)
+    Without --as, the formats are listed, each with what it writes and where to.
+    """
+    if form is None:
+        raise UsageError("an export needs a format", where="--as", remedy=f"use one of these:\n{_list_formats()}")
+    exporter = find_exporter(form)
+    if to is None:
+        remedy = f"add --out PATH; {form} writes {exporter.about}"
+        raise UsageError("an export needs a place", where="--out", remedy=remedy)
+    written = exporter.write(name, open_trail_here(verdicts), to)
     out.only_tells()
-    out.print(str(show_path(to)), markup=False)
+    for path in written:
+        out.print(str(show_path(path)), markup=False)
+
+
+def _list_formats() -> str:
+    return "\n".join(f"      {form}: {find_exporter(form).about}" for form in list_formats())

@@ -83,6 +83,7 @@ def _make_plain(row: Standing) -> dict[str, Any]:
         "predicted": row.predicted,
         "outcome": last.outcome if last is not None else None,
         "deviates": last.run in row.deviating if last is not None else None,
+        "measured": row.measured,
         "note": row.note,
     }
 
@@ -96,7 +97,9 @@ def _print_table(rows: Sequence[Standing]) -> None:
     for row in rows:
         outcome = "–"
         if (last := row.judged) is not None:
-            outcome = f"{last.outcome}{' (deviates)' if last.run in row.deviating else ''}"
+            marks = ["deviates"] if last.run in row.deviating else []
+            marks += ["measured again" + (f" {row.measured} times" if row.measured > 1 else "")] if row.measured else []
+            outcome = f"{last.outcome} ({', '.join(marks)})" if marks else str(last.outcome)
         since = row.registered[:10] if row.registered else "no"
         cells = (row.hypothesis, since, _count_attempts(row), row.predicted or "–", outcome)
         lines.append((*cells, *([row.note or ""] if noted else [])))

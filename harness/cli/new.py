@@ -26,6 +26,7 @@ FAMILY_OF = {
     "penalty": "penalties",
     "metric": "metrics",
     "criterion": "criteria",
+    "beacon": "beacons",
 }
 """Question → family of the plug-ins that answer it."""
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -55,6 +56,11 @@ def new(
     margin: Annotated[float | None, _make_option("Smallest difference that matters. Default: 1.")] = None,
     criterion: Annotated[str | None, _make_option("Statistical test. Default: t.")] = None,
     seeds: Annotated[int | None, _make_option("Number of seeds. Default: 10.")] = None,
+    beacon: Annotated[str | None, _make_option("Beacon that draws the seeds, such as drand. Default: none.")] = None,
+    program: Annotated[
+        str | None,
+        _make_option("Command that trains in harness's place, such as 'python train.py --seed {seed} --out {out}'."),
+    ] = None,
     source: Annotated[
         Path | None, typer.Option("--from", help="Start from a copy of this file.", show_default=False)
     ] = None,
@@ -83,6 +89,7 @@ def new(
         "margin": margin,
         "criterion": criterion,
         "seeds": seeds,
+        "beacon": beacon,
     }
     ask = sys.stdin.isatty() and sys.stderr.isatty()
     needed = ["id"] if source is not None else ["id", "title", "question"]
@@ -95,7 +102,8 @@ def new(
                 given[name] = typer.prompt("id (words-joined-by-hyphens)", value_proc=_check_id, err=True)
             else:
                 given[name] = typer.prompt(name, err=True)
-    if source is None and ask and all(value is None for key, value in given.items() if key not in needed):
+    asked = any(value is not None for key, value in given.items() if key not in needed)
+    if source is None and program is None and ask and not asked:
         _ask_the_rest(given, spec.Answers)
     try:
         _check_id(given["id"])
@@ -105,6 +113,9 @@ def new(
     if source is not None:
         loaded = spec.load(source)
         text = spec.copy_draft(loaded.raw, str(source), given["id"], _find_schema_beside(path))
+    elif program is not None:
+        answers = spec.Answers(**{key: value for key, value in given.items() if value is not None})
+        text = spec.write_program_draft(answers, program, _find_schema_beside(path))
     else:
         text = spec.write_draft(
             spec.Answers(**{key: value for key, value in given.items() if value is not None}), _find_schema_beside(path)

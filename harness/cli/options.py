@@ -43,7 +43,9 @@ class Idle:
 
 NOT_COPIED = (
     "title", "question", "dataset", "model", "rule", "baseline", "penalty", "metric", "margin", "criterion", "seeds",
+    "beacon", "program",
 )  # fmt: skip
+TRAINED = ("dataset", "model", "rule", "baseline", "penalty", "criterion", "beacon")
 COMPILE = Idle(("compile_programs",), beside="device", value="cpu", why="only a card's programs are compiled")
 IDLE: dict[str, tuple[Idle, ...]] = {
     "run": (
@@ -53,11 +55,16 @@ IDLE: dict[str, tuple[Idle, ...]] = {
             beside="pilot",
             why="a pilot is neither registered nor resumed",
         ),
+        Idle(("together",), beside="pilot", why="a pilot trains alone"),
         COMPILE,
     ),
+    "plan": (Idle(("measure",), beside="on", why="steps are timed on this machine"),),
     "replicate": (COMPILE,),
     "power": (Idle(("verdicts",), needs="sd_from", why="no trail is read"),),
-    "new": (Idle(NOT_COPIED, beside="source", why="the copy has those of the file that it is from"),),
+    "new": (
+        Idle(NOT_COPIED, beside="source", why="the copy has those of the file that it is from"),
+        Idle(TRAINED, beside="program", why="edit the new file, whose program trains"),
+    ),
     "show": (
         Idle(("raw",), beside="history", why="it concerns the verdict's page"),
         Idle(("raw",), beside="form", value="json", why="it concerns the verdict's page"),
@@ -68,7 +75,7 @@ IDLE: dict[str, tuple[Idle, ...]] = {
         for analysis in ("criterion", "alpha")
     ),
     "anchor": (Idle(("sign",), beside="tsa", why="give either --tsa or --sign"),),
-    "audit": (Idle(("device", "data"), needs="rerun", why="nothing is trained and no data are read"),),
+    "audit": (Idle(("device", "data", "yes"), needs="rerun", why="nothing is trained and no data are read"),),
 }
 """Verb → what would change nothing. What depends on a file's content is refused where the file is read."""
 
@@ -120,7 +127,7 @@ def _read_value(context: typer.Context, name: str) -> Any:
     if name == "device" and value is None:
         from harness.pipeline.project import find_project
 
-        file = context.params.get("file")
+        file = context.params.get("file") or next(iter(context.params.get("files") or ()), None)
         return (find_project(file, collect_settings()) if file is not None else find_project_here()).device
     return value
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,8 +12,9 @@ from harness.cli.app import app
 from harness.cli.common import (
     DataOption,
     DeviceOption,
-    File,
+    Files,
     FormatOption,
+    OnOption,
     VerdictsOption,
     collect_settings,
     escape,
@@ -22,19 +24,22 @@ from harness.cli.common import (
     verb,
     wants_json,
 )
-from harness.wording import format_count
+from harness.wording import format_count, make_plain_line
 
 if TYPE_CHECKING:
     from harness.pipeline.plan import Preview
+    from harness.pipeline.plan_set import SetPreview
+    from harness.records import Cohort
 
 
 @app.command()
 @verb
 def plan(
-    file: File,
+    files: Files,
     device: DeviceOption = None,
     data: DataOption = None,
     verdicts: VerdictsOption = None,
+    on: OnOption = None,
     form: FormatOption = "text",
     measure: Annotated[
         bool,
@@ -45,59 +50,107 @@ def plan(
 ) -> None:
     """Show what a run would do: its arms and seeds, cohorts, steps, memory and time, and the origin of its data.
 
-    If the run would be refused because the file is not what was registered, the same message says so.
+    If the run would be refused because the file is not what was registered, the same message says so. Of several files,
+    or of a folder, each is shown, and then what they would share in harness run --together, and what that saves.
     """
     from harness.pipeline.plan import preview_run
     from harness.pipeline.session import Session
+    from harness.spec.folders import is_folder
 
-    session = Session.open(file, collect_settings(device, data, verdicts))
-    seen = preview_run(file, session, measure=measure)
-    cohorts: list[dict[str, Any]] = [
-        {
-            "arms": list(cohort.arms),
-            "replicas": len(cohort.replicas),
-            "steps": seen.planned.steps(cohort),
-            "memory_bytes": cohort.memory_bytes,
-        }
-        for cohort in seen.planned.cohorts
-    ]
-    origins = dict(seen.project.origins)
-    if wants_json(form):
-        plain = {
-            "hypothesis": seen.hypothesis.id,
-            "registration": seen.registration,
-            "seeds": seen.seeds,
-            "cohorts": cohorts,
-            "looks": seen.hypothesis.looks,
-            "steps": seen.estimate.steps,
-            "memory_bytes": seen.estimate.memory_bytes,
-            "seconds": seen.estimate.seconds,
-            "seconds_measured": seen.measured,
-            "device": seen.device,
-            "data": seen.data,
-            "verdicts": str(shorten_path(seen.project.verdicts)),
-            "settings_from": origins,
-            "refused": seen.refused.message if seen.refused is not None else None,
-            "said": seen.said,
-        }
-        print_json(plain)
+    settings = collect_settings(device, data, verdicts, on=on)
+    if len(files) > 1 or is_folder(files[0]):
+        from harness.pipeline.plan_set import preview_set
+
+        whole = preview_set(files, settings, measure=measure)
+        if wants_json(form):
+            print_json({"hypotheses": [_collect(seen) for seen in whole.previews], "together": _collect_set(whole)})
+        else:
+            for seen in whole.previews:
+                _print(seen)
+                out.print("")
+            _print_set(whole)
+        seen = next((one for one in whole.previews if one.refused is not None), whole.previews[0])
     else:
-        _print(seen, cohorts, origins)
+        seen = preview_run(files[0], Session.open(files[0], settings), measure=measure)
+        if wants_json(form):
+            print_json(_collect(seen))
+        else:
+            _print(seen)
     if seen.refused is not None:  # the plan of what an amended registration would cost; a run ends with this code
         raise seen.refused
 
 
-def _print(seen: Preview, cohorts: Sequence[dict[str, Any]], origins: Mapping[str, str]) -> None:
+def _collect(seen: Preview) -> dict[str, Any]:
+    """Collect what is shown of one hypothesis, for ``--format json``."""
+    return {
+        "hypothesis": seen.hypothesis.id,
+        "registration": seen.registration,
+        "seeds": seen.seeds,
+        "cohorts": _collect_cohorts(seen.planned.cohorts),
+        "looks": seen.hypothesis.looks,
+        "steps": seen.estimate.steps,
+        "memory_bytes": seen.estimate.memory_bytes,
+        "seconds": seen.estimate.seconds,
+        "seconds_measured": seen.measured,
+        "device": seen.device,
+        "commands": dict(seen.commands),
+        "costs": seen.costs,
+        "searched": seen.searched,
+        "data": seen.data,
+        "data_used": seen.parts,
+        "verdicts": str(shorten_path(seen.project.verdicts)),
+        "settings_from": dict(seen.project.origins),
+        "refused": seen.refused.message if seen.refused is not None else None,
+        "said": seen.said,
+    }
+
+
+def _collect_cohorts(cohorts: Sequence[Cohort]) -> list[dict[str, Any]]:
+    return [
+        {
+            "arms": list(cohort.arms),
+            "replicas": len(cohort.replicas),
+            "steps": cohort.steps,
+            "memory_bytes": cohort.memory_bytes,
+        }
+        for cohort in cohorts
+    ]
+
+
+def _collect_set(whole: SetPreview) -> dict[str, Any]:
+    return {
+        "companies": whole.companies,
+        "shared_cohorts": _collect_cohorts(whole.shared),
+        "alone": whole.alone,
+        "separate": asdict(whole.separate),
+        "sharing": asdict(whole.together),
+    }
+
+
+def _print_set(whole: SetPreview) -> None:
+    for company in whole.companies:
+        out.print(f"together in harness run --together: {', '.join(company)}", markup=False)
+    if whole.shared:
+        _print_cohorts(whole.shared)
+    for name, reason in whole.alone.items():
+        out.print(f"{name} trains alone: {reason}", markup=False)
+    if whole.shared:
+        one, other = whole.together, whole.separate
+        pairs = (
+            (format_count(one.cohorts, "cohort"), str(other.cohorts)),
+            (f"{one.steps:,} steps", f"{other.steps:,}"),
+            (f"about {_format_duration(one.seconds)}", _format_duration(other.seconds)),
+            (f"{_format_bytes(one.memory_bytes)} for the largest", _format_bytes(other.memory_bytes)),
+        )
+        saved = ", ".join(f"{now} instead of {before}" for now, before in pairs)
+        out.print(f"with shared cohorts: {saved}", markup=False)
+
+
+def _print_cohorts(cohorts: Sequence[Cohort]) -> None:
     from rich.table import Table
 
-    arms, seeds = len(seen.hypothesis.arms), seen.hypothesis.seeds.number
-    out.print(f"[bold]{escape(seen.hypothesis.id)}[/bold]: {escape(seen.hypothesis.title)}")
-    out.print(f"{format_count(arms, 'arm')} × {format_count(seeds, 'seed')} = {format_count(arms * seeds, 'replica')}")
-    if len(looks := seen.hypothesis.looks) > 1:
-        listed = f"{looks[0]}, {looks[1]}, … {looks[-1]}" if len(looks) > 6 else ", ".join(map(str, looks))
-        out.print(f"looks after {listed} seeds: the first that decides is the last, so this is the most it can take")
     table = Table("cohort", "arms", "replicas", "steps", "memory", box=None, pad_edge=False)
-    for number, cohort in enumerate(cohorts, 1):
+    for number, cohort in enumerate(_collect_cohorts(cohorts), 1):
         table.add_row(
             str(number),
             ", ".join(cohort["arms"]),
@@ -106,12 +159,37 @@ def _print(seen: Preview, cohorts: Sequence[dict[str, Any]], origins: Mapping[st
             _format_bytes(cohort["memory_bytes"]),
         )
     out.print(table)
+
+
+def _print(seen: Preview) -> None:
+    origins = seen.project.origins
+    arms, seeds = len(seen.hypothesis.arms), seen.hypothesis.seeds.number
+    out.print(f"[bold]{escape(seen.hypothesis.id)}[/bold]: {escape(seen.hypothesis.title)}")
+    out.print(f"{format_count(arms, 'arm')} × {format_count(seeds, 'seed')} = {format_count(arms * seeds, 'replica')}")
+    if len(looks := seen.hypothesis.looks) > 1:
+        listed = f"{looks[0]}, {looks[1]}, … {looks[-1]}" if len(looks) > 6 else ", ".join(map(str, looks))
+        out.print(f"looks after {listed} seeds: the first that decides is the last, so this is the most it can take")
     time_needed = _format_duration(seen.estimate.seconds)
-    how = "by steps timed here, about" if seen.measured else "roughly"
-    out.print(f"training: {how} {time_needed} on {seen.device} ({origins['device']})", markup=False)
+    if seen.commands:
+        for name, command in seen.commands.items():
+            out.print(make_plain_line(f"{name}: {command}"), markup=False)
+        out.print(f"each replica runs by itself; all of them take at most {time_needed} on this machine", markup=False)
+    else:
+        _print_cohorts(seen.planned.cohorts)
+        how = "by steps timed here, about" if seen.measured else "roughly"
+        out.print(f"training: {how} {time_needed} on {seen.device} ({origins['device']})", markup=False)
+    costs: dict[str, list[str]] = {}
+    for name, cost in seen.costs.items():
+        costs.setdefault(cost, []).append(name)
+    for told, among in costs.items():
+        out.print(f"each replica of {', '.join(among)}: {told}", markup=False)
+    for told in seen.searched:
+        out.print(told, markup=False)
     for name, place in seen.data.items():
         origin = "" if name in seen.bundled else f" ({origins['data']})"
         out.print(f"data: {name}, {place}{origin}", markup=False)
+    for names, told in seen.parts.items():
+        out.print(f"data of {names}: {told}", markup=False)
     state = (
         f"registered: {seen.registration[:12]}" if seen.registration else "not registered yet: a run registers it first"
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,10 +28,20 @@ def explain(
         ),
     ] = None,
     form: FormatOption = "text",
+    folder: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write a page of each family of plug-ins here instead.", show_default=False),
+    ] = None,
 ) -> None:
-    """Explain a name in a hypothesis file: its equation, source and parameters. Without a name, list all names."""
+    """Explain a name: its equation, source, use, traps and parameters. Without a name, list all names."""
     from harness import spec
 
+    if folder is not None:
+        if name is not None:
+            message, remedy = "--out writes the pages of all plug-ins", "leave out the name, or --out"
+            raise UsageError(message, where="harness explain", remedy=remedy)
+        _write_files(folder, spec.make_pages())
+        return
     if name is None:
         known = spec.list_names()
         if wants_json(form):
@@ -43,20 +54,28 @@ def explain(
     if wants_json(form):
         print_json([asdict(explanation) for explanation in found])
         return
-    for position, explanation in enumerate(found):
+    alike: dict[Explanation, list[str]] = {}  # an option of estimands is also one of exploratory ones
+    for explanation in found:
+        alike.setdefault(replace(explanation, name=""), []).append(explanation.name)
+    for position, (explanation, names) in enumerate(alike.items()):
         if position:
             out.print()
-        _show(explanation)
+        _show(explanation, names)
 
 
-def _show(explanation: Explanation) -> None:
+def _show(explanation: Explanation, names: list[str]) -> None:
     from rich.table import Table
 
-    out.print(f"[bold]{escape(explanation.name)}[/bold] ({explanation.kind})")
+    out.print(", ".join(f"[bold]{escape(name)}[/bold]" for name in names) + f" ({explanation.kind})")
     out.print(explanation.text, markup=False)
-    if explanation.source:
-        out.print(f"source: {explanation.source}", markup=False)
+    if explanation.equation:
+        out.print("equation: " + explanation.equation.replace("\n", "\n          "), markup=False)
+    for part in ("source", "use", "traps"):
+        if told := getattr(explanation, part):
+            out.print(f"{part}: {told}", markup=False)
     for key, value, meaning in explanation.facts:
+        if value in ("null", "[]") and meaning:  # a plug-in declares nothing for the steps that would compute it
+            continue
         out.print(f"{key}: {value}" + (f"  ({meaning})" if meaning else ""), markup=False)
     if explanation.parameters:
         table = Table("parameter", "values", "default", "unit", "what it is", box=None, pad_edge=False)
@@ -80,16 +99,22 @@ def schema(
 ) -> None:
     """Print the JSON Schema of a kind of file, with all installed plug-ins, for editors and other programs."""
     from harness import spec
-    from harness.system.storage import write_atomic
 
     made = spec.make_schemas()
     if folder is not None:
-        for file, text in made.items():
-            write_atomic(folder / file, text.encode())
-            err.print(str(show_path(folder / file)), markup=False)
+        _write_files(folder, made)
         return
     if f"{name}.schema.json" not in made:
         raise UsageError(
             f"there is no schema of {name!r}", where="harness schema", remedy="ask for hypothesis or claims"
         )
     print(made[f"{name}.schema.json"], end="")
+
+
+def _write_files(folder: Path, made: Mapping[str, str]) -> None:
+    """Write files, given by name and contents, into a folder, and tell which."""
+    from harness.system.storage import write_atomic
+
+    for file, text in made.items():
+        write_atomic(folder / file, text.encode())
+        err.print(str(show_path(folder / file)), markup=False)

@@ -10,7 +10,9 @@ from harness.cli.app import app
 from harness.cli.common import (
     DataOption,
     DeviceOption,
+    ParallelOption,
     VerdictsOption,
+    YesOption,
     collect_settings,
     err,
     open_session_here,
@@ -42,6 +44,8 @@ def replicate(
             show_default=False,
         ),
     ] = None,
+    yes: YesOption = False,
+    parallel: ParallelOption = None,
 ) -> None:
     """Train a run again with its registered seeds and compare: bits on the same device and plan, else statistics.
 
@@ -49,7 +53,7 @@ def replicate(
     """
     from harness.pipeline.replicate import replicate_run
 
-    settings = collect_settings(device, data, verdicts, compile=compile_programs)
+    settings = collect_settings(device, data, verdicts, compile=compile_programs, yes=yes, parallel=parallel)
     if fresh is not None:
         _repeat(name, fresh, settings)
         return

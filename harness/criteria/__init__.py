@@ -15,7 +15,7 @@ from harness.plugins.registry import Plugin
 if TYPE_CHECKING:
     import numpy as np
 
-Target = Literal["mean", "median", "pseudomedian"]
+Target = Literal["mean", "median", "pseudomedian", "iqm"]
 NEVER = 10**9
 """A smallest number of seeds that stands for "never": more than any file may register."""
 LARGEST_SHIFT = 1e6  # noncentrality beyond which no probability changes
@@ -26,7 +26,7 @@ class Criterion(Plugin):
     """Interface of a criterion plug-in.
 
     ``x`` holds one finite number per seed, float64 [n], not all equal; for criteria of unpaired arms, the numbers of
-    both arms, float64 [n, 2].
+    both arms, float64 [n, 2]; for criteria that pool tasks, also the numbers of all tasks, float64 [n, tasks].
     """
 
     targets: ClassVar[Target]
@@ -46,11 +46,18 @@ class Criterion(Plugin):
     """True if the criterion is a t test. With two seeds it relies entirely on their values being normal, of which a
     verdict warns."""
 
+    pools: ClassVar[bool] = False
+    """True if the criterion can pool tasks: it then tests a parameter of the values of all tasks at all seeds."""
+
     alpha: Annotated[float, Unit("probability")] = Field(default=0.05, gt=0, lt=0.5)
     """Significance level α: the largest acceptable probability of a wrong outcome."""
 
     def on(self, domain: tuple[float, float]) -> Self:
         """Return the criterion for values that lie in ``domain``; only criteria that need bounds use it."""
+        return self
+
+    def over(self, tasks: int) -> Self:
+        """Return the criterion for the values of so many tasks at each seed; only criteria that pool tasks use it."""
         return self
 
     @abstractmethod
@@ -119,13 +126,26 @@ def compute_t_misses(distance: float, sd: float, n: float, df: float, critical: 
 
 
 def estimate_parameter(target: Target, x: np.ndarray) -> float:
-    """Return the point estimate of a parameter from one number per seed, float64 [n], n ≥ 1."""
+    """Return the point estimate of a parameter from one number per seed, float64 [n], n ≥ 1.
+
+    The interquartile mean is also taken of several tasks' numbers, float64 [n, tasks].
+    """
     import numpy as np
 
     if target == "mean":
         return float(x.mean())
+    if target == "iqm":
+        return float(trim_quarters(x.ravel()).mean())
     rising = np.sort(x) if target == "median" else walsh_averages(x)
     return float(rising[(len(rising) - 1) // 2] + rising[len(rising) // 2]) / 2  # np.median loads masked arrays
+
+
+def trim_quarters(x: np.ndarray) -> np.ndarray:
+    """Return the middle half of the values along the last axis, ascending: ⌊n/4⌋ of n are left out on either side."""
+    import numpy as np
+
+    left_out = x.shape[-1] // 4
+    return np.sort(x, axis=-1)[..., left_out : x.shape[-1] - left_out]
 
 
 def walsh_averages(x: np.ndarray) -> np.ndarray:

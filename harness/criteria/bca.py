@@ -28,6 +28,15 @@ class Bca(Criterion):
     seeds, as if t were normal, and errs more often than α says even with 30 normal values. ``expanded`` (Hesterberg
     2015) takes the quantiles of the bootstrap distribution that t would need. The resamples depend on n alone, and the
     seeds are sorted first, so that the same values always give the same bytes. No p is below 1/(resamples + 1).
+
+    Equation:
+        interval ends: quantiles at Φ(z₀ + (z₀ ± z)/(1 − a(z₀ ± z))) of the resampled means
+
+    Use:
+        With 30 seeds and more, if values are skewed.
+
+    Traps:
+        Below 30 seeds it only describes: bootstraps of small samples are too narrow.
     """
 
     name: Literal["bca"]

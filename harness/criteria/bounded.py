@@ -25,6 +25,15 @@ class Bounded(Criterion):
     1 − f + f(x − a)/(cut − a), at most 1 on average. The wealth is averaged over f ~ Beta(½, ½) (Cover's universal
     portfolio), so that it depends on no order of the seeds, no tuning, and no random numbers. It is valid at all n
     simultaneously (Ville 1939). It needs many seeds unless the data lie far from the cut in units of b − a.
+
+    Equation:
+        p = 1/∫ Π_i [1 − f + f(x_i − a)/(cut − a)] dBeta(½, ½)(f)
+
+    Use:
+        Where only the bounds of the metric are known, and where one wants to look after every seed.
+
+    Traps:
+        It needs many seeds unless the values lie far from the cut in units of the bounds' distance.
     """
 
     name: Literal["bounded"]

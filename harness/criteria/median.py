@@ -19,6 +19,15 @@ class Median(Criterion):
     """Sign test of the median, valid for any distribution. It counts the seeds beyond the cut, not those on it.
 
     The p-value of "median ≤ cut" is P(K ≥ #{x_i > cut}), K binomial with n trials of probability ½.
+
+    Equation:
+        k = #{x_i > cut};  p = P(K ≥ k), K ~ Binomial(n, ½)
+
+    Use:
+        Where nothing is known of the distribution.
+
+    Traps:
+        It ignores how far a value lies beyond the cut and therefore needs more seeds than the others.
     """
 
     name: Literal["median"]

@@ -22,6 +22,16 @@ class SignFlip(Criterion):
     With d_i = x_i − cut, the p-value of "mean ≤ cut" is #{signs ε ∈ {−1, 1}ⁿ: Σ ε_i d_i ≥ Σ d_i} / 2ⁿ. Up to 30 seeds,
     all patterns are counted. Beyond, the values are rounded to a grid in the direction that makes p larger, by about 2%
     of itself at p = .05 up to 300 seeds. It is never too small, and needs no random numbers either.
+
+    Equation:
+        p = #{ε ∈ {−1, 1}ⁿ: Σ ε_i d_i ≥ Σ d_i}/2ⁿ,  d = x − cut
+
+    Use:
+        An exact test of the mean where ``t`` seems too bold.
+
+    Traps:
+        It needs symmetry, for which no number of seeds makes up exactly. At α = .05 fewer than 5 seeds can't decide
+        anything.
     """
 
     name: Literal["sign_flip"]

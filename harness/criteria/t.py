@@ -17,6 +17,16 @@ class T(Criterion):
 
     t = (x̄ − cut)/(s/√n). The p-value of "mean ≤ cut" is P(T ≥ t), that of "mean ≥ cut" P(T ≤ t), T
     Student's with n − 1 degrees of freedom.
+
+    Equation:
+        t = (x̄ − cut)/(s/√n);  p = P(T_{n−1} ≥ t)
+
+    Use:
+        The default. For paired contrasts it tests the differences of each seed.
+
+    Traps:
+        With few seeds it rests on normality: bounded or skewed values, such as accuracies near a floor, break it. With
+        two seeds it rests on nothing else.
     """
 
     name: Literal["t"]

@@ -22,6 +22,15 @@ class TSequence(Criterion):
     r = c²/(n + c²). It is a mixture of scale-invariant likelihood ratios over effect sizes δ ~ N(0, 1/c²). Both
     one-sided tests use the two-sided sequence at their own α: halving α would require that the two errors exclude each
     other over time, which they do not quite do.
+
+    Equation:
+        p = √(1/r)·[(1 + rm)/(1 + m)]^(n/2),  m = t²/(n − 1),  r = c²/(n + c²)
+
+    Use:
+        To look after every seed and stop at the first decision.
+
+    Traps:
+        It pays for the looks: at a fixed number of seeds ``t`` needs fewer. Normality is assumed at all n.
     """
 
     name: Literal["t_sequence"]

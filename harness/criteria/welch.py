@@ -17,6 +17,15 @@ class Welch(Criterion):
 
     t = (ā − b̄ − cut)/√(s_a²/n + s_b²/m) is compared with Student's T of (s_a²/n + s_b²/m)² / [(s_a²/n)²/(n − 1) +
     (s_b²/m)²/(m − 1)] degrees of freedom.
+
+    Equation:
+        t = (ā − b̄ − cut)/√(s_a²/n + s_b²/m), Welch–Satterthwaite degrees of freedom
+
+    Use:
+        For arms that share no seeds, so that nothing can be paired.
+
+    Traps:
+        It throws away the pairing where there is one, and with it most of the power.
     """
 
     name: Literal["welch"]

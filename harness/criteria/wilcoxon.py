@@ -22,6 +22,15 @@ class Wilcoxon(Criterion):
     those of the ranks 1 … n that n fair coins choose. A Walsh average on the cut, which results from a zero or from two
     tied magnitudes, counts against rejection; the null distribution is that without ties. Spreading tied values by
     vanishing symmetric noise shows that p is then never too small.
+
+    Equation:
+        w = #{(x_i + x_j)/2 > cut, i ≤ j};  p = P(W ≥ w)
+
+    Use:
+        Where values may have heavy tails but are symmetric.
+
+    Traps:
+        It tests the pseudomedian and not the mean. Few seeds give coarse p-values: the least is 2⁻ⁿ.
     """
 
     name: Literal["wilcoxon"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.errors import UsageError
 from harness.plugins.registry import Plugin
+from harness.plugins.splits import SplitName
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +20,27 @@ if TYPE_CHECKING:
 Augmentation = Literal["random_crop", "horizontal_flip"]
 CROP_PADDING = 4
 """Width in pixels of the zero padding on every side of an image into which random_crop may move."""
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The part of a whole data set that ``Images`` hold, and the images that were set apart for validation."""
+
+    train_index: np.ndarray
+    """Place of each training image in the training split of the whole data set, ascending, int64 [N]."""
+    train_total: int
+    """Number of images of that split."""
+    validation_images: np.ndarray
+    """Images of the validation split, uint8 [N, channel, height, width]; of length 0 if there is none."""
+    validation_labels: np.ndarray
+    """Labels of the validation split, int64 [N]."""
+
+    @cached_property
+    def validation_fingerprint(self) -> str | None:
+        """SHA-256 over shape, type and bytes of the validation split's arrays; None if there is none."""
+        if not len(self.validation_labels):
+            return None
+        return digest_arrays(self.validation_images, self.validation_labels)
 
 
 @dataclass(frozen=True)
@@ -34,6 +56,8 @@ class Images:
     """Origin of the arrays, in words for the verdict; it contains no path of the machine."""
     canonical: bool
     """True if these are the data set's official files, bit for bit."""
+    selected: Selected | None = None
+    """The selection from a data set, if these are a part of it; None for a whole one."""
 
     def __post_init__(self) -> None:
         """Require arrays of the types and shapes above, and labels that are the number of a class.
@@ -59,16 +83,17 @@ class Images:
                 remedy="correct the files, or the plug-in that reads them",
             )
 
+    def get(self, split: SplitName) -> tuple[np.ndarray, np.ndarray]:
+        """Return the images and labels of a split; there is a validation split only where one was ``selected``."""
+        if split == "validation":
+            assert self.selected is not None
+            return self.selected.validation_images, self.selected.validation_labels
+        return (self.train_images, self.train_labels) if split == "train" else (self.test_images, self.test_labels)
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over shape, type and bytes of the four arrays."""
-        import numpy as np
-
-        digest = hashlib.sha256()
-        for array in (self.train_images, self.train_labels, self.test_images, self.test_labels):
-            digest.update(f"{array.dtype.str}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
-        return digest.hexdigest()
+        return digest_arrays(self.train_images, self.train_labels, self.test_images, self.test_labels)
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
@@ -103,6 +128,17 @@ def recognise(dataset: Dataset, images: Images) -> Images:
     return replace(images, canonical=False, origin=f"{images.origin}; not the official files by their fingerprint")
 
 
+def digest_arrays(*arrays: np.ndarray) -> str:
+    """Return the SHA-256 over shape, type and bytes of some arrays."""
+    import numpy as np
+
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
 def digest_image(image: np.ndarray) -> bytes:
     """Return a digest of an image's pixels."""
     return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
@@ -121,6 +157,11 @@ class Dataset(Plugin):
     """Number of training images."""
     test_count: ClassVar[int]
     """Number of test images."""
+    train_class_counts: ClassVar[tuple[int, ...] | None] = None
+    """Number of training images of each class, in the order of their numbers; None if it is the same for all, or not
+    known before the data are loaded."""
+    test_class_counts: ClassVar[tuple[int, ...] | None] = None
+    """Number of test images of each class, likewise."""
     scale: ClassVar[float] = 255.0
     """Value of a white pixel. Pixels are divided by it, then normalised."""
     mean: ClassVar[tuple[float, ...]]

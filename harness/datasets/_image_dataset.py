@@ -89,6 +89,8 @@ class ImageDataset(Dataset):
         """Return the first of torchvision's files that is not the official one; None if all are."""
         for name, checksum in self.checksums.items():
             try:
+                if not (root / name).is_file():  # a pipe would be waited for
+                    return name
                 with (root / name).open("rb") as file:
                     if hashlib.file_digest(file, "md5").hexdigest() != checksum:
                         return name
@@ -117,6 +119,9 @@ class ImageDataset(Dataset):
         return self._images(train, test, origin, canonical=False)
 
     def _from_files(self, root: Path) -> tuple[Arrays, Arrays]:
+        for name in self.checksums:
+            if (root / name).exists() and not (root / name).is_file():
+                raise DataMissing("not a file", where=str(root / name), remedy=f"replace it by {self.to_put}")
         try:
             return self._official(root, fetch=False)
         except (RuntimeError, OSError) as error:

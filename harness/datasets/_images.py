@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from harness.datasets._cache import Decoded, read_cached, write_cached
 from harness.datasets._decode import decode_file
 from harness.errors import StorageFailed, UsageError
+from harness.system.reading import read_regular
 from harness.system.storage import find_cache_folder
 from harness.wording import format_count
 
@@ -32,6 +33,8 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 CHUNK = 256
 """Number of files that one task reads or decodes: large enough to hide the pool's overhead, small enough to stop soon.
 """
+LARGEST_IMAGE = 2**26
+"""Bytes of an image file that are read."""
 SHOWN = 5
 """Number of names that an error lists before it only counts."""
 
@@ -207,9 +210,8 @@ def decode(split: Split, contents: Sequence[bytes], channels: int, size: int) ->
 
 
 def _read(split: Split, index: int) -> bytes:
-    # A string, not a Path, and no buffer: this happens for every file of a data set at every start.
-    with open(f"{split.folder}/{split.files[index]}", "rb", buffering=0) as file:  # noqa: PTH123
-        return file.read()
+    # A string, not a Path: this happens for every file of a data set at every start.
+    return read_regular(f"{split.folder}/{split.files[index]}", LARGEST_IMAGE, follow=True)
 
 
 def _for_each(split: Split, work: Callable[[int], None]) -> None:

@@ -11,7 +11,17 @@ from harness.datasets._torchvision import import_torchvision
 
 
 class Cifar100(ImageDataset):
-    """Data set of 50,000 training and 10,000 test images, RGB."""
+    """Data set of 50,000 training and 10,000 test images, RGB.
+
+    Source:
+        Krizhevsky 2009, Learning multiple layers of features from tiny images.
+
+    Use:
+        As CIFAR-10 with a hundred classes: direct feedback is then of rank 100.
+
+    Traps:
+        Labels are the fine ones. A class has 100 test images, and chance is 1%.
+    """
 
     name: Literal["cifar100"]
     title: ClassVar[str] = "CIFAR-100"

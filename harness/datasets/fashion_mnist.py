@@ -11,7 +11,17 @@ from harness.datasets._torchvision import read_idx
 
 
 class FashionMnist(ImageDataset):
-    """Data set of 60,000 training and 10,000 test images, grey."""
+    """Data set of 60,000 training and 10,000 test images, grey.
+
+    Source:
+        Xiao, Rasul and Vollgraf 2017, arXiv 1708.07747.
+
+    Use:
+        In place of MNIST where rules shall differ visibly at the same cost.
+
+    Traps:
+        Flips leave most classes meaningful, crops less so. Figures from MNIST don't carry over.
+    """
 
     name: Literal["fashion_mnist"]
     title: ClassVar[str] = "Fashion-MNIST"

@@ -11,7 +11,18 @@ from harness.datasets._torchvision import read_idx
 
 
 class Mnist(ImageDataset):
-    """Data set of 60,000 training and 10,000 test images, grey."""
+    """Data set of 60,000 training and 10,000 test images, grey.
+
+    Source:
+        LeCun, Cortes and Burges 1998.
+
+    Use:
+        To compare with published figures of feedback alignment.
+
+    Traps:
+        Differences between rules are a few tenths of a percentage point, which takes many seeds. Published codes scale
+        inputs to [0, 1] without standardising them.
+    """
 
     name: Literal["mnist"]
     title: ClassVar[str] = "MNIST"
@@ -20,6 +31,8 @@ class Mnist(ImageDataset):
     classes: ClassVar[int] = 10
     train_count: ClassVar[int] = 60_000
     test_count: ClassVar[int] = 10_000
+    train_class_counts: ClassVar[tuple[int, ...] | None] = (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949)
+    test_class_counts: ClassVar[tuple[int, ...] | None] = (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009)
     # Over all pixels of the training images; as in pytorch/examples, mnist/main.py.
     mean: ClassVar[tuple[float, ...]] = (0.1307,)
     std: ClassVar[tuple[float, ...]] = (0.3081,)

@@ -11,7 +11,18 @@ from harness.datasets._torchvision import import_torchvision
 
 
 class Svhn(ImageDataset):
-    """Data set of 73,257 training and 26,032 test images, RGB, without the "extra" split. The digit 0 has label 0."""
+    """Data set of 73,257 training and 26,032 test images, RGB, without the "extra" split. The digit 0 has label 0.
+
+    Source:
+        Netzer et al. 2011, Reading digits in natural images with unsupervised feature learning.
+
+    Use:
+        A second set of colour images, of the size of CIFAR-10.
+
+    Traps:
+        The usual figures also train on the split "extra", which is left out. Classes are not balanced: always choosing
+        1 gives 20%. Flips change digits.
+    """
 
     name: Literal["svhn"]
     title: ClassVar[str] = "SVHN"
@@ -20,6 +31,19 @@ class Svhn(ImageDataset):
     classes: ClassVar[int] = 10
     train_count: ClassVar[int] = 73_257
     test_count: ClassVar[int] = 26_032
+    train_class_counts: ClassVar[tuple[int, ...] | None] = (
+        4948,
+        13_861,
+        10_585,
+        8497,
+        7458,
+        6882,
+        5727,
+        5595,
+        5045,
+        4659,
+    )
+    test_class_counts: ClassVar[tuple[int, ...] | None] = (1744, 5099, 4149, 2882, 2523, 2384, 1977, 2019, 1660, 1595)
     # Over all pixels of the training images, as customary.
     mean: ClassVar[tuple[float, ...]] = (0.4377, 0.4438, 0.4728)
     std: ClassVar[tuple[float, ...]] = (0.1980, 0.2010, 0.1970)

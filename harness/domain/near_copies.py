@@ -32,7 +32,8 @@ class Question:
     """A decision in normal form."""
 
     asked: bytes
-    """The part equal in near-copies: metric, layer, and of each arm rule, penalty, frozen parts, data set and model."""
+    """The part equal in near-copies: metric and its kind of feedback, layer, and of each arm rule, penalty, frozen
+    parts, data set with its classes and kind of labels, and model."""
     values: Mapping[str, tuple[Any, ...]]
     """Path of all other values → the values there, sorted."""
     size: int
@@ -77,9 +78,17 @@ def sketch(form: Mapping[str, Any]) -> frozenset[str]:
 def _sketch_decisions(form: Mapping[str, Any]) -> Iterator[str]:
     for decision in form["decisions"].values():
         estimand = form["estimands"][decision["estimand"]]
-        names = estimand["contrast"] or [estimand["arm"]]
+        compared = estimand["contrast"] or estimand.get("ratio") or (estimand.get("trend") or {}).get("arms")
+        pooled = [arm for task in estimand.get("tasks") or () for arm in task]
+        names = compared or pooled or [estimand["arm"]]  # of weights and numbers, the keys
         arms = sorted(_sketch_arm(form["arms"][name]) for name in names)
-        yield " ".join((estimand["metric"]["name"], str(estimand["layer"]), *arms))
+        yield " ".join((estimand["metric"]["name"], _sketch_layer(estimand["layer"]), *arms))
+
+
+def _sketch_layer(layer: Any) -> str:
+    """Return one layer, or that there are several: which they are may differ in near-copies."""
+    distinct = set(layer) if isinstance(layer, list) else {layer}
+    return str(next(iter(distinct))) if len(distinct) == 1 else "several"
 
 
 def _sketch_arm(arm: Mapping[str, Any]) -> str:
@@ -97,9 +106,19 @@ def _describe_decision(decision: Mapping[str, Any]) -> Question:
             "dataset": arm["dataset"]["name"],
             "model": arm["model"]["name"],
         }
+        | _describe_interventions(arm)
         for arm in estimand["arms"]
     ]
-    asked = {"metric": estimand["metric"]["name"], "layer": estimand["layer"], "arms": sorted(arms, key=rfc8785.dumps)}
+    layer = "several" if isinstance(estimand["layer"], list) else estimand["layer"]
+    metric = estimand["metric"]
+    asked = {
+        "metric": metric["name"],
+        "feedback": metric.get("feedback"),  # absent where it is that of training, which is another question
+        "layer": layer,
+        "arms": sorted(arms, key=rfc8785.dumps),
+    }
+    if "onset" in estimand:
+        asked["onset"] = True
     values: dict[str, list[Any]] = {}
     for path, value in _list_values(decision):
         # A contrast of nearly the same arms may be written the other way round: its cuts have other signs then.
@@ -108,10 +127,20 @@ def _describe_decision(decision: Mapping[str, Any]) -> Question:
     return Question(rfc8785.dumps(asked), ordered, sum(map(len, ordered.values())))
 
 
+def _describe_interventions(arm: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the interventions that make another question of the same data set; a little noise does not."""
+    labels = arm.get("labels", {}).get("name")
+    found = {"labels": labels} if labels in ("shuffled", "random") else {}
+    found |= {"starts": "stored"} if "init_from" in arm else {}
+    return found | ({"classes": arm["classes"]} if "classes" in arm else {})
+
+
 def _list_values(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield all values in a form with their paths; what stands in a list has the list's path."""
     if isinstance(value, Mapping):
         for key, child in value.items():
+            if key in ("measured_epoch", "of") and isinstance(child, list):
+                child = [child[0], child[-1]]  # many epochs must not outweigh what else may differ
             yield from _list_values(child, f"{path}.{key}" if path else key)
     elif isinstance(value, list):
         for child in value:

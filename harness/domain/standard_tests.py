@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from harness.criteria import Criterion, Target
+from harness.criteria.iqm_bootstrap import IqmBootstrap
 from harness.criteria.median import Median
 from harness.criteria.t import T
 from harness.criteria.welch import Welch
@@ -26,13 +27,15 @@ PAIRED: Mapping[Target, StandardTest] = {
     "mean": STUDENT,
     "median": StandardTest("exact sign test", Median(name="median")),
     "pseudomedian": StandardTest("signed-rank test", Wilcoxon(name="wilcoxon")),
+    "iqm": StandardTest("bootstrap of the interquartile mean", IqmBootstrap(name="iqm_bootstrap")),
 }
 """Summary across seeds → test, for one number per seed."""
 
 
 def choose_test(estimand: Estimand) -> StandardTest:
     """Return the test of an estimand's own summary across seeds."""
-    return WELCH if estimand.pairing == "unpaired" else PAIRED[estimand.seeds]
+    name, criterion = WELCH if estimand.pairing == "unpaired" else PAIRED[estimand.seeds]
+    return StandardTest(name, criterion.over(estimand.task_count))
 
 
 def choose_mean_test(estimand: Estimand) -> StandardTest:

@@ -6,21 +6,24 @@ from harness.inference.foreseen import bound_prediction_chance, find_point_predi
 from harness.inference.guards import Truth
 from harness.inference.looks import decide, needs_more_seeds
 from harness.inference.power import Spread, power
-from harness.inference.replication import list_disagreements
+from harness.inference.replication import list_disagreements, list_search_disagreements
 from harness.inference.seeds import compute_sd_limits
 from harness.inference.sensitivity import Alternative, list_criteria, sensitivity
+from harness.inference.tuning import choose
 
 __all__ = [
     "Alternative",
     "Spread",
     "Truth",
     "bound_prediction_chance",
+    "choose",
     "compute_sd_limits",
     "decide",
     "find_point_prediction",
     "holm",
     "list_criteria",
     "list_disagreements",
+    "list_search_disagreements",
     "name_unit",
     "needs_more_seeds",
     "power",

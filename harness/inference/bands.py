@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from harness.criteria import Criterion
 from harness.domain.partition import Atom, split_line
+from harness.domain.scales import PLAIN, Scale
 from harness.inference.atoms import run_atom_tests
-from harness.inference.estimands import Sample, keep_finite
+from harness.inference.onsets import restore_infinity
+from harness.inference.samples import Sample, keep_finite
 from harness.inference.seeds import compute_sd_limits, count_seeds_needed, find_hurdles
 from harness.records import AtomTest, BandDecision, DecisionSpec
 
@@ -23,56 +26,52 @@ def judge_bands(
     *,
     seeds_applied: bool = True,
     described: bool = True,
+    scale: Scale = PLAIN,
 ) -> BandDecision:
     """Test every atom's null at α; the outcome is k if and only if every atom not labelled k is rejected.
 
     P(wrong outcome) ≤ α: a wrong outcome requires the rejection of the atom that holds the true value, a single test at
     level α (an intersection–union test; TOST is the special case of one interior band). ``alpha`` is the criterion's,
     unless a combination of decisions requires a smaller one. The interval, the blocking cut and the seeds needed are
-    omitted unless ``described``.
+    omitted unless ``described``. ``bounds`` and the result are in the estimand's unit, the sample's data on the
+    ``scale`` of the test.
 
     Raises:
         HarnessError: the bands do not tile ``bounds``.
     """
-    atoms = split_line(spec.bands, bounds)
-    criterion = spec.criterion.on(bounds)
+    own_atoms = split_line(spec.bands, bounds)
+    atoms = scale.enter_atoms(own_atoms)
+    criterion = spec.criterion.on((scale.enter(bounds[0]), scale.enter(bounds[1]))).over(sample.tasks)
     alpha = criterion.alpha if alpha is None else alpha
     status = _find_status(atoms, criterion, sample, seeds_applied, alpha)
-    tests = run_atom_tests(atoms, sample.data, criterion, alpha) if status == "tested" else ()
+    tests = run_atom_tests(atoms, sample.data, criterion, alpha, sample.upper) if status == "tested" else ()
     describable = described and status in ("tested", "too_few") and len(sample.x) > 1 and not sample.degenerate
     alive = find_alive_bands(spec, tests)
     estimate = sample.result.estimate(criterion.targets)
-    home = next((atom.outcome for atom in atoms if estimate is not None and atom.interval.contains(estimate)), None)
+    home = next((atom.outcome for atom in own_atoms if estimate is not None and atom.interval.contains(estimate)), None)
     outcome = alive[0] if tests and len(alive) == 1 else "inconclusive"
     if status in ("diverged", "seed_not_applied"):
         outcome = "invalid"
     standard = outcome if outcome in spec.bands else home
     needed: tuple[int | None, int | None] = (None, None)
     boundary = None
-    if (
-        described
-        and tests
-        and outcome == "inconclusive"
-        and estimate is not None
-        and home is not None
-        and sample.result.sd is not None
-    ):
-        boundary = _find_blocking_cut(atoms, tests, estimate, home)
-        steps = find_hurdles(atoms, estimate, home, alpha)
-        sd = sample.result.sd
-        needed = (
-            count_seeds_needed(criterion, steps, sd),
-            count_seeds_needed(criterion, steps, compute_sd_limits(sd, len(sample.x))[1]),
-        )
+    if described and tests and outcome == "inconclusive" and estimate is not None and home is not None:
+        boundary = _find_blocking_cut(own_atoms, tests, estimate, home)
+        steps, sd = find_hurdles(atoms, scale.enter(estimate), home, alpha), sample.result.sd
+        if sd is not None:
+            needed = (
+                count_seeds_needed(criterion, steps, sd),
+                count_seeds_needed(criterion, steps, compute_sd_limits(sd, len(sample.x))[1]),
+            )
     return BandDecision(
         name=name,
         estimand=sample.result,
         criterion=criterion.name,
         alpha=alpha,
         status=status,
-        interval=keep_finite(criterion.interval(sample.data, 1 - 2 * alpha)) if describable else None,
+        interval=find_interval(criterion, sample, 1 - 2 * alpha, scale) if describable else None,
         interval_level=1 - 2 * alpha,
-        atoms=tests,
+        atoms=_leave_scale(tests, own_atoms),
         bands={band: str(parts) for band, parts in spec.bands.items()},
         outcome=outcome,
         alive=alive,
@@ -82,6 +81,23 @@ def judge_bands(
         seeds_needed_pessimistic=needed[1],
         steps=(),
     )
+
+
+def _leave_scale(tests: tuple[AtomTest, ...], atoms: tuple[Atom, ...]) -> tuple[AtomTest, ...]:
+    """Return tests, of which there may be none, with their atoms in the estimand's unit."""
+    return tuple(
+        test.model_copy(update={"interval": atom.interval})
+        for test, atom in zip(tests, atoms if tests else (), strict=True)
+    )
+
+
+def find_interval(criterion: Criterion, sample: Sample, level: float, scale: Scale) -> tuple[float, float] | None:
+    """Return the confidence interval; None if an end is not finite, or of onsets, which may never come, if both are."""
+    if sample.upper is None:
+        return keep_finite(scale.leave_interval(criterion.interval(sample.data, level)))
+    ends = criterion.interval(sample.data, level)[0], criterion.interval(sample.upper, level)[1]
+    low, high = (restore_infinity(end) for end in ends)
+    return None if math.isinf(low) and math.isinf(high) else (low, high)
 
 
 def find_alive_bands(spec: DecisionSpec, tests: tuple[AtomTest, ...]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.domain.standard_tests import choose_mean_test
-from harness.inference.estimands import Sample
+from harness.inference.samples import Sample
 from harness.records import Estimand
 
 
@@ -48,7 +48,7 @@ def compute_exploratory_p(
     raw = {
         name: _two_sided(estimand, samples[name])
         for name, estimand in estimands.items()
-        if estimand.contrast is not None and estimand.seeds == "mean" and samples[name].result.interval95 is not None
+        if estimand.compares and estimand.seeds == "mean" and samples[name].result.interval95 is not None
     }
     return dict(zip(raw, zip(raw.values(), benjamini_hochberg(tuple(raw.values())), strict=True), strict=True))
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from harness.criteria import Criterion
-from harness.domain.partition import Atom, split_line
+from harness.domain.partition import Atom
+from harness.domain.scales import split_bands
 from harness.inference.chances import Chances, ExactT, Simulated, choose_draws, is_t_based
 from harness.inference.power import Spread, chance_with
 from harness.inference.prediction import find_level, find_requirements
@@ -56,8 +57,9 @@ def find_point_prediction(hypothesis: Hypothesis) -> str | None:
     points = []
     for name, group in needs.bands.items():
         spec = hypothesis.decisions[name]
-        domain = hypothesis.estimands[spec.estimand].domain
-        places = find_regions(split_line(spec.bands, domain), group)
+        estimand = hypothesis.estimands[spec.estimand]
+        domain = estimand.test_domain
+        places = find_regions(split_bands(spec.bands, estimand), group)
         if places and all(max(low, domain[0]) == min(high, domain[1]) for low, high in places):
             points.append(name)
     return points[0] if points and (not needs.one or len(points) == len(needs.bands)) else None
@@ -65,9 +67,11 @@ def find_point_prediction(hypothesis: Hypothesis) -> str | None:
 
 def _at_most(hypothesis: Hypothesis, name: str, group: frozenset[str], sd: float) -> float | None:
     spec = hypothesis.decisions[name]
-    domain = hypothesis.estimands[spec.estimand].domain
-    atoms, alpha, looks = split_line(spec.bands, domain), find_level(hypothesis, name), hypothesis.looks
+    estimand = hypothesis.estimands[spec.estimand]
+    domain, atoms = estimand.test_domain, split_bands(spec.bands, estimand)
+    alpha, looks = find_level(hypothesis, name), hypothesis.looks
     found, n = find_regions(atoms, group), hypothesis.seeds.number
+    criterion = spec.criterion.over(estimand.task_count)
 
     def best(chances: Chances) -> float:
         chance = chance_with(chances, group, sd, n)
@@ -75,12 +79,12 @@ def _at_most(hypothesis: Hypothesis, name: str, group: frozenset[str], sd: float
             return find_greatest(chance, found, domain)[0]
         return _upper(find_greatest(chance, found, domain, places=PLACES)[0], chances.draws)
 
-    if is_t_based(spec.criterion) and len(looks) == 1:
-        return best(ExactT(spec.criterion, atoms, alpha))
-    if spec.criterion.needs_bounds:
+    if is_t_based(criterion) and len(looks) == 1:
+        return best(ExactT(criterion, atoms, alpha))
+    if criterion.needs_bounds:
         if n > MOST_BOUNDED:
             return None
-        runs = Simulated(spec.criterion, atoms, alpha, domain, choose_draws(spec.criterion, n))
+        runs = Simulated(criterion, atoms, alpha, domain, choose_draws(criterion, n))
         outside = [atom for atom in atoms if atom.outcome not in group]
 
         def ever(effects: np.ndarray) -> np.ndarray:
@@ -90,13 +94,13 @@ def _at_most(hypothesis: Hypothesis, name: str, group: frozenset[str], sd: float
         if share < POWER:  # with barely enough seeds, the range of effects that excludes both sides is narrow
             share = max([share, *ever(np.array([_between(runs, outside, sd, looks, place) for place in found]))])
         return _upper(share, runs.draws)
-    if len(looks) > 1 and len(hypothesis.decisions) == 1 and is_t_based(spec.criterion):
-        return best(Sequential(spec.criterion, atoms, alpha, looks))
+    if len(looks) > 1 and len(hypothesis.decisions) == 1 and is_t_based(criterion):
+        return best(Sequential(criterion, atoms, alpha, looks))
     if len(looks) > MOST_LOOKS:
         return None
 
     def bound(effects: np.ndarray) -> np.ndarray:
-        return np.array([_passing(spec.criterion, atoms, group, effect, sd, looks, alpha) for effect in effects])
+        return np.array([_passing(criterion, atoms, group, effect, sd, looks, alpha) for effect in effects])
 
     value = find_greatest(bound, found, domain)[0]
     return None if math.isnan(value) else value

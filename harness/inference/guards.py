@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.criteria.median import sign_p
+from harness.domain.scales import choose_scale
 from harness.domain.standard_tests import choose_test
-from harness.inference.estimands import Sample, build_title, name_unit
+from harness.inference.estimands import build_title, name_unit
+from harness.inference.samples import Sample
 from harness.records import Estimand, Guard, GuardPower, GuardResult, Hypothesis
 
 DIGITS = 6  # of a probability
@@ -23,9 +25,11 @@ def judge_guard(name: str, guard: Guard, sample: Sample, estimand: Estimand) -> 
     side: Literal["above", "below"] = "above" if guard.above is not None else "below"
     threshold = guard.above if guard.above is not None else guard.below
     assert threshold is not None
-    x = sample.x
-    holding = int(((x > threshold) if side == "above" else (x < threshold)).sum())
-    test, p, reverse = _p_values(sample, estimand, side, threshold, holding)
+    cut = choose_scale(estimand).enter(threshold)
+    least, greatest = (sample.x, sample.x) if sample.upper is None else (sample.data, sample.upper)
+    holding = int(((least > cut) if side == "above" else (greatest < cut)).sum())
+    failing = int(((greatest <= cut) if side == "above" else (least >= cut)).sum())
+    test, p, reverse = _p_values(sample, estimand, side, cut, (holding, failing))
     status: Literal["verified", "unverified", "violated"] = "unverified"
     if p is not None and p <= guard.alpha:
         status = "verified"
@@ -47,9 +51,13 @@ def judge_guard(name: str, guard: Guard, sample: Sample, estimand: Estimand) -> 
 
 
 def _p_values(
-    sample: Sample, estimand: Estimand, side: str, threshold: float, holding: int
+    sample: Sample, estimand: Estimand, side: str, threshold: float, counts: tuple[int, int]
 ) -> tuple[str, float | None, float | None]:
-    """Return the name of the test, p that the guard does not hold, p that it does; None if the test is impossible."""
+    """Return the name of the test, p that the guard does not hold, p that it does; None if the test is impossible.
+
+    ``counts``: seeds at which it is certain that it holds, and that it does not.
+    """
+    holding, failing = counts
     name, criterion = choose_test(estimand)
     n = len(sample.x)
     if sample.blocked:
@@ -57,12 +65,12 @@ def _p_values(
     if (
         estimand.seeds == "median"
     ):  # the reverse of "above" is "on the threshold or below", which no criterion's side is
-        return (name, sign_p(holding, n), sign_p(n - holding, n)) if n else (f"{name}, not made: no seeds", None, None)
+        return (name, sign_p(holding, n), sign_p(failing, n)) if n else (f"{name}, not made: no seeds", None, None)
     if n < 2:
         return f"{name}, not made: fewer than 2 seeds", None, None
     if sample.degenerate:
         return f"{name}, not made: the seeds do not differ", None, None
-    above, below = criterion.p_greater(sample.data, threshold), criterion.p_less(sample.data, threshold)
+    above, below = criterion.p_greater(sample.data, threshold), criterion.p_less(sample.greatest, threshold)
     return (name, above, below) if side == "above" else (name, below, above)
 
 
@@ -88,7 +96,8 @@ def _power_of(name: str, guard: Guard, hypothesis: Hypothesis, truth: Truth) -> 
     alpha = guard.alpha / len(hypothesis.looks)
     threshold = guard.above if guard.above is not None else guard.below
     assert threshold is not None
-    distance = truth.value - threshold if guard.above is not None else threshold - truth.value
+    value, cut = map(choose_scale(estimand).enter, (truth.value, threshold))
+    distance = value - cut if guard.above is not None else cut - value
     test, criterion = choose_test(estimand)
     missed = [criterion.type_two(way, truth.sd, n, alpha) for way in (distance, -distance)]
     verified, violated = (0.0 if chance is None else round(1 - chance, DIGITS) for chance in missed)

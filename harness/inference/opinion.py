@@ -5,11 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from harness.domain.partition import Atom
+from harness.domain.scales import PLAIN, Scale
 from harness.records import BandDecision, EffectSize
 from harness.stats.distributions import t_cdf
 from harness.stats.noncentral import noncentrality_limits
 
 LEVEL = 0.95
+
+
+def put_on_scale(decision: BandDecision, scale: Scale) -> BandDecision:
+    """Return a decision with its mean and its atoms on the scale of the test, on which its standard deviation is."""
+    mean = decision.estimand.mean
+    if scale is PLAIN or mean is None or mean <= 0:
+        return decision
+    atoms = scale.enter_atoms(tuple(Atom(test.interval, test.outcome) for test in decision.atoms))
+    tests = zip(decision.atoms, atoms, strict=True)
+    return decision.model_copy(
+        update={
+            "estimand": decision.estimand.model_copy(update={"mean": scale.enter(mean)}),
+            "atoms": tuple(test.model_copy(update={"interval": atom.interval}) for test, atom in tests),
+        }
+    )
 
 
 def posterior(decision: BandDecision) -> Mapping[str, float] | None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from harness.domain.scales import choose_scale
 from harness.domain.standard_tests import choose_test
 from harness.errors import HarnessError
 from harness.inference.bands import judge_bands
 from harness.inference.combine import Combined, combine, find_alpha_divisor
-from harness.inference.estimands import Sample, evaluate
+from harness.inference.estimands import evaluate
+from harness.inference.exploratory import describe_exploratory
 from harness.inference.families import compute_exploratory_p
 from harness.inference.guards import judge_guard
-from harness.inference.opinion import effect_size, posterior
+from harness.inference.opinion import effect_size, posterior, put_on_scale
 from harness.inference.readings import estimate_divergence_rate, find_diverged, find_unapplied_seeds
+from harness.inference.samples import Sample
 from harness.records import BandDecision, Decision, GuardResult, Hypothesis, Measurements, Notice, Reason
 
 OUTCOMES = {"pilot": "inconclusive", "guard_unverified": "inconclusive"}
@@ -53,7 +57,7 @@ def judge(hypothesis: Hypothesis, measurements: Measurements, *, parts: int = 1,
         diverged=failed,
         divergence_rate={arm: estimate_divergence_rate(len(indices), replicas[arm]) for arm, indices in failed.items()},
         clean_rate_limit=1 - 0.05 ** (1 / seeds) if clean and seeds else None,
-        exploratory=tuple(sample.result for sample in exploratory.values()),
+        exploratory=tuple(describe_exploratory(hypothesis.exploratory[name], one) for name, one in exploratory.items()),
         exploratory_p=compute_exploratory_p(hypothesis.exploratory, exploratory),
         reason=found.reason,
         combined=found.combined.reasoning if found.combined is not None else None,
@@ -155,6 +159,7 @@ def _make_decisions(
             alpha,
             seeds_applied=applied,
             described=described,
+            scale=choose_scale(estimand),
         )
         found.append(decision.model_copy(update={"outcome": "inconclusive"}) if pilot else decision)
     return tuple(found)
@@ -166,8 +171,9 @@ def _add_opinion(hypothesis: Hypothesis, decision: BandDecision) -> BandDecision
     estimand = hypothesis.estimands[spec.estimand]
     if spec.criterion.targets != "mean" or estimand.pairing != "seed":
         return decision
-    effect = effect_size(decision) if estimand.contrast is not None else None
-    return decision.model_copy(update={"posterior": posterior(decision), "effect_size": effect})
+    tested = put_on_scale(decision, choose_scale(estimand))
+    effect = effect_size(tested) if estimand.compares else None
+    return decision.model_copy(update={"posterior": posterior(tested), "effect_size": effect})
 
 
 def _combine(hypothesis: Hypothesis, decisions: tuple[BandDecision, ...], parts: int) -> Combined:
@@ -199,9 +205,12 @@ def _find_reason(
         return Reason(kind="pilot", measured=measured)
     if same := {arm: len(unapplied[arm]) for arm in arms if arm in unapplied}:
         return Reason(kind="seed_not_applied", seeds=same, measured=measured)
-    failed = find_diverged(measurements)
-    if hypothesis.exclusions.diverged == "invalid" and (lost := {a: len(failed[a]) for a in arms if a in failed}):
+    diverged = find_diverged(measurements, ("diverged",))
+    if hypothesis.exclusions.diverged == "invalid" and (lost := {a: len(diverged[a]) for a in arms if a in diverged}):
         return Reason(kind="diverged", seeds=lost, measured=measured)
+    failed = find_diverged(measurements, ("failed",))
+    if hypothesis.exclusions.failed == "invalid" and (lost := {a: len(failed[a]) for a in arms if a in failed}):
+        return Reason(kind="failed", seeds=lost, measured=measured)
     if blocked := {name: len(samples[name].missing) for name in _list_deciding(hypothesis) if samples[name].blocked}:
         return Reason(kind="without_value", seeds=blocked, measured=measured)
     if any(guard.status == "violated" for guard in guards):
@@ -209,6 +218,19 @@ def _find_reason(
     if any(guard.status == "unverified" for guard in guards):
         return Reason(kind="guard_unverified", measured=measured)
     return Reason(kind="decisions", measured=measured)
+
+
+def _collect_onset_notices(name: str, sample: Sample) -> list[Notice]:
+    """Return how many seeds' onsets are known up to the evaluations around them only, and how many never come."""
+    if sample.upper is None:
+        return []
+    known = [seed for seed in sample.result.values if seed.value is not None]
+    kinds = {
+        "between_evaluations": sum(all(map(math.isfinite, seed.between)) for seed in known if seed.between is not None),
+        "never": sum(math.isinf(seed.value or 0.0) for seed in known),
+        "both_never": sum(seed.anything for seed in known),
+    }
+    return [Notice.model_validate({"kind": kind, "about": name, "count": n}) for kind, n in kinds.items() if n]
 
 
 def _collect_notices(
@@ -234,6 +256,7 @@ def _collect_notices(
             found.append(Notice(kind="all_alike", about=name))
         if sample.missing and not sample.blocked:
             found.append(Notice(kind="left_out", about=name, count=len(sample.missing)))
+        found += _collect_onset_notices(name, sample)
         if replaced := sum(v.value is not None and v.note is not None for v in sample.result.values):
             found.append(Notice(kind="stood_in", about=name, count=replaced))
     used = _list_arms(hypothesis)

@@ -9,16 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from harness.domain.partition import Atom, split_line
+from harness.domain.partition import Atom
+from harness.domain.scales import choose_scale, split_bands
 from harness.inference.chances import Chances, choose_chances
 from harness.inference.estimands import build_title, name_unit
 from harness.inference.grids import choose_curve_effects, choose_landmarks, choose_numbers, choose_range, thin_looks
 from harness.inference.guards import Truth, compute_guard_power
 from harness.inference.prediction import Requirements, find_level, find_requirements
-from harness.inference.regions import Chance, Region, choose_effects, find_greatest, find_reached, find_regions
+from harness.inference.regions import Chance, choose_effects, find_greatest, find_reached, find_regions
 from harness.inference.seeds import MOST_SEEDS, POWER
 from harness.inference.stops import Sequential
-from harness.records import DecisionPower, Hypothesis, PowerReport, PredictionPower
+from harness.records import DecisionPower, Estimand, Hypothesis, PowerReport, PredictionPower
+from harness.records.readings import EpochWhen
 from harness.wording import quote_outcome
 
 DIGITS = 6  # of a probability in the report, as precise as the quadrature
@@ -26,7 +28,15 @@ EFFECTS = 41
 SIMULATED_FRACTIONS = (0.5, 1.0, 2.0)
 FRACTIONS = (0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # of the registered seeds, for the other numbers that are shown
 ASSUMED = "Seeds are taken to be independent and normal; seeds that diverge are not counted in."
+UNREACHED = (
+    "every seed is taken to come so far: one of which an arm never does has no value, and with it the decision is "
+    "made of fewer seeds, or of none at all if the file does not exclude them."
+)
 MOVED_BACK = "Values that would lie beyond the metric's bounds are moved back onto them."
+POOLED = (
+    "For an estimand over tasks, one normal number per seed stands for its values of all tasks: of how these spread, "
+    "nothing is known before they are measured."
+)
 GUARDED = (
     "An outcome also needs every guard verified: one that is not leaves it inconclusive, one that is shown not to hold "
     "makes it invalid."
@@ -68,8 +78,23 @@ def power(
     notes = [ASSUMED]
     if any(hypothesis.decisions[part.name].criterion.needs_bounds for part in decisions):
         notes.append(MOVED_BACK)
-    if left_out := [name for name in hypothesis.decisions if name not in spreads]:
+    if any(hypothesis.estimands[decision.estimand].tasks for decision in hypothesis.decisions.values()):
+        notes.append(POOLED)
+    onsets = [
+        name
+        for name, decision in hypothesis.decisions.items()
+        if hypothesis.estimands[decision.estimand].onset is not None
+    ]
+    if onsets:
+        notes.append(f"Not computed for {', '.join(onsets)}: an onset may be never and has no standard deviation.")
+    if left_out := [name for name in hypothesis.decisions if name not in (*spreads, *onsets)]:
         notes.append(f"No standard deviation is known for {', '.join(left_out)}: give --sd NAME=VALUE.")
+    if reached := [
+        name
+        for name, decision in hypothesis.decisions.items()
+        if isinstance(hypothesis.estimands[decision.estimand].epoch, EpochWhen)
+    ]:
+        notes.append(f"For {', '.join(reached)}, {UNREACHED}")
     if not needs.bands:
         notes.append(
             f"The predicted outcome, {quote_outcome(hypothesis.prediction.outcome)}, asks for no band in particular."
@@ -101,12 +126,12 @@ def power(
 
 def _of(hypothesis: Hypothesis, name: str) -> tuple[tuple[Atom, ...], Chances]:
     spec = hypothesis.decisions[name]
-    domain = hypothesis.estimands[spec.estimand].domain
-    atoms = split_line(spec.bands, domain)
-    alpha = find_level(hypothesis, name)
+    estimand = hypothesis.estimands[spec.estimand]
+    domain, atoms = estimand.test_domain, split_bands(spec.bands, estimand)
+    alpha, criterion = find_level(hypothesis, name), spec.criterion.over(estimand.task_count)
     if len(hypothesis.looks) > 1 and len(hypothesis.decisions) == 1:
-        return atoms, Sequential(spec.criterion, atoms, alpha, hypothesis.looks, domain)
-    return atoms, choose_chances(spec.criterion, atoms, alpha, domain, hypothesis.seeds.number)
+        return atoms, Sequential(criterion, atoms, alpha, hypothesis.looks, domain)
+    return atoms, choose_chances(criterion, atoms, alpha, domain, hypothesis.seeds.number)
 
 
 def chance_with(chances: Chances, group: frozenset[str], sd: float, n: int) -> Chance:
@@ -119,6 +144,7 @@ def _decision(
 ) -> DecisionPower:
     spec = hypothesis.decisions[name]
     estimand = hypothesis.estimands[spec.estimand]
+    scale = choose_scale(estimand)
     atoms, chances = _of(hypothesis, name)
     sds = (spread.low, spread.value, spread.high)
     registered = hypothesis.seeds.number
@@ -137,8 +163,9 @@ def _decision(
         table = np.clip(np.concatenate([single, left], axis=1), 0, 1).round(DIGITS)
         return tuple(tuple(row) for row in table.tolist())
 
-    low, high = choose_range(cuts, spread.value, registered, estimand.domain)
+    low, high = choose_range(cuts, spread.value, registered, estimand.test_domain)
     landmarks = choose_landmarks(atoms, cuts, spread.value, (low, high))
+    landmarks = scale.tidy_places(landmarks, cuts, (low, high))
     grid, curve = (
         np.linspace(low, high, EFFECTS),
         choose_curve_effects(cuts, landmarks, (low, high), spread.value, registered),
@@ -154,7 +181,7 @@ def _decision(
         criterion=spec.criterion.name,
         alpha=find_level(hypothesis, name),
         bands={band: str(parts) for band, parts in spec.bands.items()},
-        cuts=cuts,
+        cuts=tuple(map(scale.show, cuts)),
         seeds=registered,
         predicted=tuple(band for band in spec.bands if band in group),
         sds=sds,
@@ -162,16 +189,16 @@ def _decision(
         draws=chances.draws,
         outcomes=(*spec.bands, "inconclusive"),
         numbers=numbers,
-        effects=tuple(grid.tolist()),
+        effects=tuple(map(scale.show, grid.tolist())),
         chances=tuple(tuple(rows(grid, sd, n) for n in numbers) for sd in sds),
-        curve_effects=tuple(curve.tolist()),
+        curve_effects=tuple(map(scale.show, curve.tolist())),
         curve=rows(curve, spread.value, registered),
-        landmarks=landmarks,
+        landmarks=tuple(map(scale.show, landmarks)),
         looks=looks,
         seeds_trained=tuple(chances.seeds_trained(np.array(landmarks), spread.value).round(1).tolist())
         if isinstance(chances, Sequential)
         else (),
-        **_prediction(chances, group, spread, numbers, registered, estimand.domain, effects),
+        **_prediction(chances, group, spread, numbers, registered, estimand, effects),
     )
 
 
@@ -181,7 +208,7 @@ def _prediction(
     spread: Spread,
     numbers: Sequence[int],
     registered: int,
-    domain: Region,
+    estimand: Estimand,
     effects: Sequence[float],
 ) -> dict[str, Any]:
     """Return the fields of ``DecisionPower`` about the probability of the predicted bands."""
@@ -189,7 +216,12 @@ def _prediction(
     chance = chance_with(chances, group, spread.value, registered)
     found = find_regions(chances.atoms, group)
     noise = 0.0 if chances.draws is None else 1 / math.sqrt(chances.draws)
-    places = choose_effects(chance, found, domain, spread.value, effects, noise)
+    scale, domain = choose_scale(estimand), estimand.test_domain
+    asked = [scale.enter(effect) for effect in effects if scale.has(effect)]
+    places = [
+        (effect if effect in asked else scale.tidy(effect), where)
+        for effect, where in choose_effects(chance, found, domain, spread.value, asked, noise, scale.show)
+    ]
     if not found or not places:
         return {"prediction": (), "by_number": (), "greatest": None, "within": ()}
 
@@ -199,7 +231,7 @@ def _prediction(
     return {
         "prediction": tuple(
             PredictionPower(
-                effect=effect,
+                effect=scale.show(effect),
                 where=where,
                 chances=tuple(at(effect, sd, registered) for sd in sds),
                 seeds=tuple(_seeds_for(chances, group, effect, sd, numbers) for sd in sds),
@@ -208,7 +240,10 @@ def _prediction(
         ),
         "by_number": tuple(tuple(at(places[0][0], sd, n) for n in numbers) for sd in sds),
         "greatest": round(find_greatest(chance, found, domain, noise)[0], DIGITS),
-        "within": find_reached(chance, found, domain),
+        "within": tuple(
+            (None if low is None else scale.show(low), None if high is None else scale.show(high))
+            for low, high in find_reached(chance, found, domain)
+        ),
     }
 
 

@@ -72,8 +72,11 @@ def choose_effects(
     sd: float,
     effects: Sequence[float],
     noise: float = 0.0,
+    show: Callable[[float], float] = float,
 ) -> list[tuple[float, str]]:
     """Return the true effects at which the prediction's probability is given, each with words.
+
+    ``show`` returns a number in the unit in which people read it.
 
     These are the best effect in a bounded region, otherwise one, half and two sd from the cut; then those asked for.
     """
@@ -86,7 +89,7 @@ def choose_effects(
         for steps, words in ((1.0, "1 sd"), (0.5, "half an sd"), (2.0, "2 sd")):
             cut, side = (high, -1) if math.isinf(low) else (low, 1)
             if math.isfinite(cut) and domain[0] <= (at := round_off(cut + side * steps * sd, sd)) <= domain[1]:
-                places.append((at, f"{words} {'below' if side < 0 else 'above'} {format_exact(cut)}"))
+                places.append((at, f"{words} {'below' if side < 0 else 'above'} {format_exact(show(cut))}"))
     asked = [(effect, "as asked") for effect in effects if effect not in [place for place, _ in places]]
     return places + asked
 

@@ -7,13 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.criteria import NEVER, Criterion
-from harness.domain.partition import split_line
+from harness.domain.places import find_censoring
+from harness.domain.scales import split_bands
 from harness.inference.combine import find_alpha_divisor
 from harness.inference.estimands import evaluate
 from harness.inference.looks import decide
 from harness.plugins.registry import find_members
 from harness.records import BandDecision, Hypothesis, Measurements
-from harness.wording import format_count
+from harness.records.contrasts import is_difference
+from harness.wording import format_count, name_target
 
 REGISTERED = "as registered"
 
@@ -70,7 +72,7 @@ def _judge_again(hypothesis: Hypothesis, measurements: Measurements, name: str, 
             plugin = find_members("criteria")[name]
             assert issubclass(plugin, Criterion)
             chosen[decision] = plugin.model_validate({"name": name, "alpha": level})
-    targets = ", ".join(dict.fromkeys(criterion.targets for criterion in chosen.values()))
+    targets = ", ".join(dict.fromkeys(name_target(criterion.targets) for criterion in chosen.values()))
     needed = {decision: _find_smallest(hypothesis, decision, criterion) for decision, criterion in chosen.items()}
     smallest = max(needed.values())
     if reasons := list(_find_obstacles(hypothesis, measurements, chosen, needed)):
@@ -112,11 +114,11 @@ def _replace_criteria(hypothesis: Hypothesis, chosen: Mapping[str, Criterion]) -
 def _find_smallest(hypothesis: Hypothesis, decision: str, criterion: Criterion) -> int:
     """Return the smallest number of seeds with which each atom could be rejected; NEVER if one cannot be."""
     spec = hypothesis.decisions[decision]
-    domain = hypothesis.estimands[spec.estimand].domain
+    estimand = hypothesis.estimands[spec.estimand]
     alpha = criterion.alpha / find_alpha_divisor(hypothesis.combine, decision) / hypothesis.stopping.parts
     needed = [
-        criterion.on(domain).smallest_n(atom.level(alpha), cut)
-        for atom in split_line(spec.bands, domain)
+        criterion.on(estimand.test_domain).over(estimand.task_count).smallest_n(atom.level(alpha), cut)
+        for atom in split_bands(spec.bands, estimand)
         for cut in (atom.interval.lower, atom.interval.upper)
         if cut is not None
     ]
@@ -132,11 +134,15 @@ def _find_obstacles(
     """Yield the reasons why a criterion cannot decide here, decision by decision."""
     for decision, criterion in chosen.items():
         estimand = hypothesis.estimands[hypothesis.decisions[decision].estimand]
-        if criterion.needs_bounds and not all(math.isfinite(end) for end in estimand.domain):
+        if criterion.needs_bounds and not all(math.isfinite(end) for end in estimand.test_domain):
             yield f"{decision}: needs a metric with bounds"
             continue
-        if criterion.unpaired and estimand.contrast is None:
-            yield f"{decision}: compares two arms, and this is about one"
+        if estimand.onset is not None and (why := find_censoring(estimand, criterion.targets)) is not None:
+            yield f"{decision}: {why}"
+            continue
+        if criterion.unpaired and not is_difference(estimand.weights):
+            about = "a contrast of weighted arms" if estimand.compares else "about one"
+            yield f"{decision}: compares two arms, and this is {about}"
             continue
         if hypothesis.stopping.kind == "anytime" and not criterion.anytime:
             yield f"{decision}: can't be judged at any number of seeds, as the stopping rule asks"

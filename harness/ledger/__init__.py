@@ -14,19 +14,23 @@ from harness.ledger.anchors import AnchorCheck, sign, stamp, verify_anchors
 from harness.ledger.attempt import (
     OpenAttempt,
     close_on_failure,
+    find_resumable,
     list_attempts_with,
     list_code_deviations,
     list_rerun_changes,
     list_resumption_changes,
+    list_shared_changes,
     lock_hypothesis,
     lock_working_files,
     record_look,
+    record_tuned,
     record_verdict,
     refuse_judged,
     start_or_resume,
 )
-from harness.ledger.bodies import LookBody
+from harness.ledger.bodies import LookBody, TunedBody
 from harness.ledger.carried import Hindrance, find_hindrances, find_left_out
+from harness.ledger.company import find_company
 from harness.ledger.covered import describe_cover
 from harness.ledger.covered import list_before as list_anchors_before
 from harness.ledger.differing import CodeDifferences, compare_code, keep_meaningful
@@ -34,8 +38,17 @@ from harness.ledger.environment import Environment, describe_environment
 from harness.ledger.event import StoredFixing, read_fixing
 from harness.ledger.events import Event, Ledger
 from harness.ledger.families import Member, list_families
+from harness.ledger.frozen import (
+    digest_input,
+    find_missing,
+    list_program_differences,
+    pin_program,
+    read_frozen,
+    refuse_other_program,
+)
 from harness.ledger.index import Entry, LedgerIndex, StartedRun, name_run, read_start
 from harness.ledger.nearby import is_own_project
+from harness.ledger.partial import list_partial
 from harness.ledger.pins import find_modules_behind
 from harness.ledger.progress import read_progress
 from harness.ledger.registration import (
@@ -52,6 +65,7 @@ from harness.ledger.registration import (
 )
 from harness.ledger.runs import (
     State,
+    count_peeks,
     describe_end,
     describe_state,
     find_attempt,
@@ -59,8 +73,10 @@ from harness.ledger.runs import (
     find_judged,
     list_attempts,
     list_looks,
+    list_measurements,
     list_open_attempts,
     list_recorded_files,
+    record_peek,
 )
 from harness.ledger.second import Surroundings, lock_project, refuse_later, refuse_second
 from harness.ledger.timeline import Moment, read_timeline
@@ -87,26 +103,32 @@ __all__ = [
     "State",
     "StoredFixing",
     "Surroundings",
+    "TunedBody",
     "Version",
     "amend",
     "choose_seeds",
     "close_on_failure",
     "compare",
     "compare_code",
+    "count_peeks",
     "describe_cover",
     "describe_end",
     "describe_environment",
     "describe_state",
+    "digest_input",
     "find_attempt",
+    "find_company",
     "find_deviating",
     "find_hindrances",
     "find_in_force",
     "find_judged",
     "find_latest",
     "find_left_out",
+    "find_missing",
     "find_modules_behind",
     "find_registration",
     "find_registration_of",
+    "find_resumable",
     "is_own_project",
     "keep_meaningful",
     "list_amendments",
@@ -117,23 +139,32 @@ __all__ = [
     "list_differences",
     "list_families",
     "list_looks",
+    "list_measurements",
     "list_open_attempts",
+    "list_partial",
+    "list_program_differences",
     "list_recorded_files",
     "list_rerun_changes",
     "list_resumption_changes",
+    "list_shared_changes",
     "lock_hypothesis",
     "lock_project",
     "lock_working_files",
     "name_run",
     "pin_code",
+    "pin_program",
     "read_fixing",
+    "read_frozen",
     "read_progress",
     "read_start",
     "read_timeline",
     "record_look",
+    "record_peek",
+    "record_tuned",
     "record_verdict",
     "refuse_judged",
     "refuse_later",
+    "refuse_other_program",
     "refuse_second",
     "register",
     "sign",

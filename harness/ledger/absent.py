@@ -76,18 +76,22 @@ class Absent:
         return f"git {folder} cat-file blob {self.blob} > {quote(str(file))}"
 
 
-def list_absent(where: Repository, entered: Collection[str], note: Callable[[str], None]) -> list[Absent]:
+def list_absent(
+    where: Repository, entered: Collection[str], unread: Callable[[str], None], unnamed: Callable[[str], None]
+) -> list[Absent]:
     """List the events that git holds and that are not among the ``entered`` ones, each once.
 
-    ``where``: the trail's repository, which has a commit. What could not be looked at is noted.
+    ``where``: the trail's repository, which has a commit. A part of the history that could not be looked at is told to
+    ``unread``; if objects that nothing reaches could not be, that is told to ``unnamed``.
     """
     assert where.top is not None
     found: dict[str, Absent] = {}
-    layout = read_layout(where, note)
-    for one in _search(where.top, (), entered, layout, note, whole=True):
+    layout = read_layout(where, unread)
+    lost = _list_unreachable(where.top, unnamed)
+    for one in _search(where.top, (), entered, layout, unread, lost):
         found.setdefault(one.digest, one)
     for folder, how in _list_repositories(where.top):
-        for one in _search(folder, how, entered, None, note, whole=False):
+        for one in _search(folder, how, entered, None, unread, ([], [])):
             found.setdefault(one.digest, one)
     return list(found.values())
 
@@ -97,25 +101,22 @@ def _search(
     how: tuple[str, ...],
     entered: Collection[str],
     layout: Layout | None,
-    note: Callable[[str], None],
-    *,
-    whole: bool,
+    unread: Callable[[str], None],
+    lost: tuple[list[str], list[str]],
 ) -> Iterator[Absent]:
-    """Search one repository; ``whole``: objects that nothing reaches, too."""
+    """Search one repository; ``lost``: commits and blobs that nothing reaches."""
     head = git(top, *how, "rev-parse", "--verify", "--quiet", "HEAD^{commit}") is not None
     searches = [(standing, tuple(c for c in commits if head or c != "HEAD")) for standing, commits in SEARCHES]
-    loose: list[str] = []
-    if whole:
-        lost, loose = _list_unreachable(top, note)
-        parts = (lost[start : start + AT_ONCE] for start in range(0, len(lost), AT_ONCE))
-        searches += [("dropped", (*part, "--not", "--all", "--reflog")) for part in parts]
+    commits, loose = lost
+    parts = (commits[start : start + AT_ONCE] for start in range(0, len(commits), AT_ONCE))
+    searches += [("dropped", (*part, "--not", "--all", "--reflog")) for part in parts]
     named: dict[str, tuple[Standing, str, str | None]] = {}
-    for standing, commits in searches:
-        if not commits:
+    for standing, chosen in searches:
+        if not chosen:
             continue
-        versions, said = list_versions(top, "", *commits, files=EVENTS, how=how)
+        versions, said = list_versions(top, "", *chosen, files=EVENTS, how=how)
         if versions is None:
-            note(f"not looked at: a part of the history of {top} ({said})")
+            unread(f"not looked at: a part of the history of {top} ({said})")
             continue
         for path, blobs in versions.items():
             for blob, commit in blobs.items():

@@ -9,12 +9,13 @@ from typing import Literal, NamedTuple, cast
 
 from harness.errors import DeviationRefused, UsageError
 from harness.ledger.attempt_records import AttemptState
-from harness.ledger.bodies import AmendedBody, PilotBody, RegisteredBody, SeededBody
+from harness.ledger.bodies import AmendedBody, RegisteredBody, SeededBody
 from harness.ledger.differing import keep_meaningful
 from harness.ledger.event import Event
 from harness.ledger.events import Ledger
 from harness.ledger.index import Entry, LedgerIndex, StartedRun, name_run
 from harness.ledger.pins import Pins
+from harness.ledger.prior_data_bodies import PilotBody
 from harness.ledger.registration import (
     Registration,
     find_registration,
@@ -229,8 +230,8 @@ def amend(
         state = "was run with" if started else "has"
         raise DeviationRefused(
             f"{hypothesis.id} {state} {before.number} registered seeds, and an amendment to {hypothesis.seeds.number} "
-            f"{f'{known} ' if known and not started else ''}is refused: who may choose when to stop can stop when the "
-            "outcome pleases",
+            f"{f'{known} ' if known and not started else ''}is refused: whoever may choose when to stop can stop when "
+            "the outcome pleases",
             where=f"{hypothesis.id}, seeds",
             remedy="keep the registered number, or register the question under a new id, which has fresh seeds",
         )

@@ -65,7 +65,7 @@ def sign(ledger: Ledger, key: Path) -> tuple[Entry[AnchoredBody], ...]:
     """Sign every head with an SSH key and append ``anchored`` events; the last one is the new head.
 
     Raises:
-        UsageError: there is no ssh-keygen or no such key, or the ledger is empty.
+        UsageError: there is no ssh-keygen, it does nothing for this user, there is no such key, or the ledger is empty.
         HarnessError: ssh-keygen refused.
         StorageFailed, Tampered: as ``Ledger.append``.
     """

@@ -12,7 +12,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-from harness.errors import HarnessError, Interrupted, StorageFailed, UsageError
+from harness.errors import HarnessError, Interrupted, LaunchFailed, StorageFailed, UsageError
 from harness.ledger.bodies import (
     LookBody,
     ReplicatedBody,
@@ -21,6 +21,7 @@ from harness.ledger.bodies import (
     RunFinishedBody,
     RunResumedBody,
     RunStartedBody,
+    TunedBody,
     VerdictBody,
 )
 from harness.ledger.code import MEANING, Kind
@@ -165,6 +166,19 @@ def list_rerun_changes(before: RunStartedBody, now: ReplicatedBody) -> tuple[str
     return _name_changes([*pairs, *_pair_packages(before.environment, now.environment)], before, now)
 
 
+def list_shared_changes(one: RunStartedBody, other: RunStartedBody) -> tuple[str, ...]:
+    """Name what attempts at two hypotheses must share to train a cohort of both to the same bits, and do not."""
+    plugins, data = (one.pins.plugins, other.pins.plugins), (one.data, other.data)
+    pairs: list[tuple[str, Any, Any]] = [("device", one.device, other.device)]
+    for key, (ours, theirs) in {"plug-ins": plugins, "data": data}.items():
+        both = ours.keys() & theirs.keys()
+        pairs.append((key, {name: ours[name] for name in both}, {name: theirs[name] for name in both}))
+    if _tells_kinds(one.environment, other.environment):
+        pairs += _pair_code(one.environment, other.environment, ("numbers",))
+    pairs.append(_pair_foreign(one.environment, other.environment))
+    return _name_changes([*pairs, *_pair_packages(one.environment, other.environment)], one, other)
+
+
 def list_environment_changes(before: RunStartedBody, now: RunStartedBody) -> tuple[str, ...]:
     """Name the packages that calculate, or are behind plug-ins, and the judging code that are not the same."""
     pairs = [*_pair_packages(before.environment, now.environment), _pair_foreign(before.environment, now.environment)]
@@ -252,6 +266,12 @@ def _find_unjudged(trail: Ledger, hypothesis: str) -> list[StartedRun]:
     return [start for start in trail.index().starts() if start.name in waiting]
 
 
+def find_resumable(trail: Ledger, hypothesis: str) -> StartedRun | None:
+    """Find the attempt that ``start_or_resume`` would go on with: one that is open, with its working files here."""
+    waiting = _find_unjudged(trail, hypothesis)
+    return next((run for run in waiting if (trail.root / run.folder / "work").is_dir()), None)
+
+
 def _note_start(folder: Path) -> int:
     """Add a line for this start of the attempt; how many there were before."""
     starts = folder / "work" / "starts"
@@ -271,7 +291,7 @@ def close_on_failure(trail: Ledger, attempt: OpenAttempt) -> Iterator[None]:
     """Close the attempt as failed if it cannot succeed by going on; leave it open if it can."""
     try:
         yield
-    except (Interrupted, StorageFailed):
+    except (Interrupted, StorageFailed, LaunchFailed):
         raise
     except Exception as error:
         reason = error.message if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
@@ -279,6 +299,27 @@ def close_on_failure(trail: Ledger, attempt: OpenAttempt) -> Iterator[None]:
         progress = read_progress(trail, attempt.run)
         trail.record(RunFailedBody(run=attempt.run.digest, reason=reason, progress=progress))
         raise
+
+
+def record_tuned(
+    trail: Ledger, attempt: OpenAttempt, search: Measurements, chosen: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Enter the choice of a search, unless a start of this attempt that was killed did.
+
+    Raises:
+        HarnessError: the search was entered before and came out otherwise.
+    """
+    digest = hashlib.sha256(search.to_json().encode()).hexdigest()
+    wanted = TunedBody(run=attempt.run.digest, search=digest, chosen={name: {**one} for name, one in chosen.items()})
+    before = trail.index().tuned(attempt.run.digest)
+    if before is None:
+        trail.record(wanted)
+    elif before.body != wanted:
+        raise HarnessError(
+            "the search came out otherwise than before this attempt was resumed",
+            where=str(attempt.folder),
+            remedy="the results are not the same bits; give --no-resume to close this attempt and start anew",
+        )
 
 
 def record_look(

@@ -11,7 +11,8 @@
 |                |                                      | time, derivation                                           |
 | `run_started`  | before the first seed trains         | hypothesis, registration, amendment, seeded, raw,          |
 |                |                                      | canonical, pins, data, plan, seeds, environment, device,   |
-|                |                                      | arithmetic, command, deviations, words                     |
+|                |                                      | arithmetic, command, deviations, words, together           |
+| `tuned`        | when a search has chosen             | run, search, chosen                                        |
 | `look`         | when the seeds so far were judged    | run, seeds, outcome, p, results                            |
 | `run_resumed`  | when a stopped attempt goes on       | run, progress                                              |
 | `run_finished` | when results.json is durable         | run, results                                               |
@@ -20,49 +21,40 @@
 | `verdict`      | when a finished run was judged       | run, outcome, files                                        |
 | `walk_back`    | after a verdict that walks back      | verdict, hypothesis, outcome, claims, in_question, concerns|
 | `replicated`   | when a run was trained again         | run, expected, agreement, differences, outcome, results,   |
-|                |                                      | plan, environment, device, arithmetic                      |
+|                |                                      | search, plan, environment, device, arithmetic              |
 | `repeated`     | when a reader repeated a run         | run, nonce, form, results, outcome, differences,           |
 |                |                                      | combined, plan, environment, device, arithmetic            |
+| `measured`     | when stored weights were remeasured  | run, metrics, epochs, weights, results, plugins, data,     |
+|                |                                      | environment, device, arithmetic                            |
 | `pilot`        | before a scaled-down, exploratory run | hypothesis, settings                                       |
+| `peeked`       | before values of an open attempt are | run, progress                                              |
+|                | shown                                |                                                            |
 | `anchored`     | when a head was stamped or signed    | head, kind, file, by, time                                 |
 
-``run`` is the full digest of the run_started event. Integers stay below 2^53 (RFC 8785); larger ones are written as
-text. A new type is one member of ``EventType``, one record here and one line in ``BODIES``; a field added to a type
-needs a default, because old events don't have it.
+``run`` is the digest of the run_started event. Integers stay below 2^53 (RFC 8785); larger ones are text. A new type is
+one member of ``EventType``, one record here and one line in ``BODIES``; an added field needs a default for old events.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal, NewType
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, StringConstraints
 
 from harness.ledger.attempt_records import AttemptProgress, AttemptState
+from harness.ledger.body_fields import NONCE, RelativePath, Run, Time
 from harness.ledger.environment import Environment
+from harness.ledger.measured_body import MeasuredBody
 from harness.ledger.pins import Digest, Pins
+from harness.ledger.prior_data_bodies import PeekedBody, PilotBody
 from harness.plugins.fields import Unit
-from harness.records import Record
+from harness.records import Companion, Record
 from harness.records.base import Id, Name, Text
 
-NONCE = re.compile(r"[A-Za-z0-9-]{16,128}")
-"""A nonce that a reader chooses."""
-RelativePath = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$", max_length=255)
-]
-"""A file below a run folder; it cannot lead out of it."""
-Time = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")]
-"""A time, UTC."""
-RunDigest = NewType("RunDigest", str)
-"""The full digest of a run_started event: how events, and nobody else, name a run."""
-RunName = NewType("RunName", str)
-"""The first 12 digits of it: how people, pages and folders name a run."""
-Parameters = dict[str, JsonValue]
-"""A plug-in by its parameters; a reader may not have it."""
-NO_BEACON = Field(default=None, exclude_if=lambda value: value is None)
-Run = Annotated[RunDigest, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Parameters = dict[str, JsonValue]  # a plug-in's; a reader may not have it
+ABSENT = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class EventType(StrEnum):
@@ -72,6 +64,7 @@ class EventType(StrEnum):
     AMENDED = "amended"
     SEEDED = "seeded"
     RUN_STARTED = "run_started"
+    TUNED = "tuned"
     LOOK = "look"
     RUN_RESUMED = "run_resumed"
     RUN_FINISHED = "run_finished"
@@ -81,7 +74,9 @@ class EventType(StrEnum):
     WALK_BACK = "walk_back"
     REPLICATED = "replicated"
     REPEATED = "repeated"
+    MEASURED = "measured"
     PILOT = "pilot"
+    PEEKED = "peeked"
     ANCHORED = "anchored"
 
 
@@ -104,7 +99,7 @@ class RegisteredBody(Record):
     """Code that the run will use."""
     data: dict[str, Digest]
     """Data-set name → fingerprint, where it was known."""
-    beacon: Parameters | None = NO_BEACON
+    beacon: Parameters | None = ABSENT
     """The beacon from which seeds are derived, with its parameters; None: they are derived from this event's digest."""
 
 
@@ -142,7 +137,7 @@ class AmendedBody(Record):
     """The author's, in words."""
     attempts: dict[Digest, AttemptState]
     """Every attempt and pilot of the hypothesis up to here: run_started or pilot event → what had become of it."""
-    beacon: Parameters | None = NO_BEACON
+    beacon: Parameters | None = ABSENT
     """The beacon that the registration fixed, which no amendment changes."""
 
 
@@ -179,7 +174,7 @@ class RunStartedBody(Record):
     """Event that registered the hypothesis first."""
     amendment: Digest | None = None
     """The last amendment, if there was one; the attempt is held against it."""
-    seeded: Digest | None = Field(default=None, exclude_if=lambda value: value is None)
+    seeded: Digest | None = ABSENT
     """The event that drew the seeds; None if they follow from the registration alone, or are hand-picked."""
     raw: Digest
     """The YAML file as it is run."""
@@ -191,6 +186,9 @@ class RunStartedBody(Record):
     """Data-set name → fingerprint of what was loaded, where it was loaded before the start."""
     plan: Digest
     """Digest of the plan: arms × seeds and how they are grouped."""
+    together: tuple[Companion, ...] = Field(default=(), exclude_if=lambda value: not value)
+    """The hypotheses whose replicas train in cohorts with those of this attempt, itself among them, in the order from
+    which the plan follows; empty if it trains alone."""
     seeds: Annotated[tuple[int, ...], Unit("seed numbers")]
     """The seed numbers, in order."""
     environment: Environment
@@ -207,6 +205,17 @@ class RunStartedBody(Record):
     words: str | None = None
     """Other differences, in what is meant for words: templates, and code that reports, checks and keeps records. Runs
     from before it was told apart name templates among the deviations."""
+
+
+class TunedBody(Record):
+    """The choice of a search, before the first deciding seed trains."""
+
+    run: Run
+    """Digest of the run_started event."""
+    search: Digest
+    """Digest of search.json: what all candidates came to."""
+    chosen: Annotated[dict[Name, dict[str, bool | int | float | str]], Unit("that of the setting")]
+    """Arm → path inside it → chosen value."""
 
 
 class LookBody(Record):
@@ -307,6 +316,8 @@ class ReplicatedBody(Record):
     """The outcome that the rerun's results give."""
     results: Digest
     """Digest of the rerun's results.json. Where it is not the run's own, its bytes are an object."""
+    search: Digest | None = ABSENT
+    """The same of its search.json; None if nothing was tuned."""
     plan: Digest
     """Digest of the plan that was trained."""
     environment: Environment
@@ -355,17 +366,8 @@ class AnchoredBody(Record):
     """Digest of the anchor file."""
     by: Text
     """The one who vouches: the authority's address, or the public key's fingerprint."""
-    time: Time | None = Field(default=None, exclude_if=lambda value: value is None)
+    time: Time | None = ABSENT
     """The time that a stamp tells, UTC; None for a signature, and in events from before it was noted."""
-
-
-class PilotBody(Record):
-    """Prior data: somebody looked."""
-
-    hypothesis: Id
-    """The hypothesis's id."""
-    settings: dict[str, JsonValue]
-    """The numbers that it was scaled down to."""
 
 
 BODIES: Mapping[str, type[Record]] = {
@@ -373,6 +375,7 @@ BODIES: Mapping[str, type[Record]] = {
     EventType.AMENDED: AmendedBody,
     EventType.SEEDED: SeededBody,
     EventType.RUN_STARTED: RunStartedBody,
+    EventType.TUNED: TunedBody,
     EventType.LOOK: LookBody,
     EventType.RUN_RESUMED: RunResumedBody,
     EventType.RUN_FINISHED: RunFinishedBody,
@@ -382,7 +385,9 @@ BODIES: Mapping[str, type[Record]] = {
     EventType.WALK_BACK: WalkBackBody,
     EventType.REPLICATED: ReplicatedBody,
     EventType.REPEATED: RepeatedBody,
+    EventType.MEASURED: MeasuredBody,
     EventType.PILOT: PilotBody,
+    EventType.PEEKED: PeekedBody,
     EventType.ANCHORED: AnchoredBody,
 }
 """Type of event → its body's record."""

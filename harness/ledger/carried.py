@@ -27,9 +27,10 @@ IGNORED = """\
 !/*/*/*.json
 !/*/*/*.md
 !/*/*/figures/*
-# Working files, locks, and trained weights: large, reproducible, and named by digest in env.json.
+# Working files, locks, trained weights and output of programs: named by digest in env.json, and not for everybody.
 /*/*/work/
 /*/*/weights/
+/*/*/logs/
 /*/replicating-*/
 /ledger/.lock
 /*/.lock

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 import harness
-from harness.plugins.registry import FAMILIES, normalise_newlines
+from harness.plugins.digests import digest_code
+from harness.plugins.registry import FAMILIES
 from harness.records import Record
 
 Kind = Literal["numbers", "judgement", "plugins", "words"]
@@ -23,6 +24,7 @@ MEANING: Mapping[Kind, str] = {
 }
 KINDS: Mapping[str, Kind] = {
     "__main__": "words",
+    "api": "words",
     "batched": "numbers",
     "beacons": "words",
     "claims": "judgement",
@@ -31,32 +33,61 @@ KINDS: Mapping[str, Kind] = {
     "datasets": "numbers",
     "domain": "judgement",
     "domain/form_differences": "words",
+    "domain/measured": "numbers",
+    "domain/selection": "numbers",
     "domain/templates": "words",
+    "domain/draws": "numbers",
+    "domain/trained": "numbers",
+    "domain/tuning": "numbers",
     "errors": "words",
+    "exporters": "words",
     "inference": "judgement",
+    "inference/tuning": "numbers",
+    "launchers": "words",
     "ledger": "words",
+    "losses": "numbers",
     "metrics": "numbers",
     "models": "numbers",
+    "optimizers": "numbers",
+    "paper": "words",
     "penalties": "numbers",
     "pipeline/__init__": "words",
     "pipeline/audit": "words",
+    "pipeline/begin": "words",
     "pipeline/bounded": "words",
     "pipeline/check": "words",
+    "pipeline/circumstances": "words",
     "pipeline/claims": "judgement",
+    "pipeline/data_sets": "words",
+    "pipeline/device_facts": "numbers",
+    "pipeline/job_list": "words",
+    "pipeline/jobs": "numbers",
+    "pipeline/places": "words",
+    "pipeline/spread": "numbers",
+    "pipeline/remote": "numbers",
+    "pipeline/worker": "numbers",
     "pipeline/code_proofs": "words",
+    "pipeline/compare": "words",
     "pipeline/doctor": "words",
     "pipeline/draw": "words",
-    "pipeline/export": "words",
     "pipeline/families": "words",
+    "pipeline/fixing": "numbers",
+    "pipeline/following": "words",
     "pipeline/garbage": "words",
     "pipeline/judge": "judgement",
     "pipeline/meaning": "words",
+    "pipeline/measure": "words",
     "pipeline/missing_files": "words",
     "pipeline/overview": "words",
+    "pipeline/paper": "words",
+    "pipeline/paper_audit": "words",
+    "pipeline/paper_manifest": "words",
     "pipeline/pilot": "numbers",
     "pipeline/plan": "words",
+    "pipeline/plan_set": "words",
     "pipeline/power": "words",
     "pipeline/preload": "words",
+    "pipeline/program": "numbers",
     "pipeline/project": "words",
     "pipeline/roots": "words",
     "pipeline/recompute": "words",
@@ -69,30 +100,51 @@ KINDS: Mapping[str, Kind] = {
     "pipeline/run_steps": "numbers",
     "pipeline/sequential": "numbers",
     "pipeline/session": "words",
+    "pipeline/several": "words",
+    "pipeline/sharing": "numbers",
     "pipeline/show": "words",
     "pipeline/siblings": "words",
+    "pipeline/starts": "numbers",
+    "pipeline/telling": "words",
+    "pipeline/tidy": "words",
+    "pipeline/together": "numbers",
     "pipeline/trials": "words",
+    "pipeline/tuning": "numbers",
+    "pipeline/verdicts": "words",
+    "pipeline/weights": "numbers",
     "plan": "numbers",
     "plugins": "numbers",
+    "plugins/digests": "words",
     "plugins/distributions": "words",
+    "preconditions": "words",
+    "programs": "numbers",
     "records/__init__": "words",
     "records/bands": "judgement",
     "records/base": "numbers",
     "records/claims": "judgement",
+    "records/contrasts": "judgement",
+    "records/data": "numbers",
     "records/decision": "judgement",
     "records/decision_specs": "judgement",
     "records/estimands": "judgement",
     "records/hypothesis": "numbers",
     "records/measurements": "numbers",
     "records/plan": "numbers",
+    "records/program": "numbers",
     "records/power": "words",
     "records/provenance": "words",
+    "records/readings": "judgement",
     "records/reasons": "judgement",
     "records/seeds": "numbers",
     "records/setup": "numbers",
+    "records/trends": "judgement",
+    "records/tuning": "numbers",
+    "records/weights": "numbers",
     "rules": "numbers",
+    "schedules": "numbers",
     "spec": "words",
     "spec/claims": "judgement",
+    "site": "words",
     "stats": "judgement",
     "system/__init__": "words",
     "system/libraries": "words",
@@ -102,6 +154,7 @@ KINDS: Mapping[str, Kind] = {
     "system/reading": "numbers",
     "system/ssh": "words",
     "system/storage": "numbers",
+    "system/variables": "numbers",
     "system/without": "words",
     "training": "numbers",
     "verdict": "words",
@@ -138,9 +191,7 @@ def digest_package(package: Path | None = None) -> Code:
     for path in list_source_files(package):
         name = path.relative_to(package).as_posix()
         if name != VERSION_FILE:
-            lines[find_kind(name)].append(
-                f"{hashlib.sha256(normalise_newlines(path.read_bytes())).hexdigest()}  {name}"
-            )
+            lines[find_kind(name)].append(f"{digest_code(path, text=True)}  {name}")
     kinds = {kind: hashlib.sha256("".join(f"{line}\n" for line in lines[kind]).encode()).hexdigest() for kind in lines}
     return Code(digest=combine_digests(kinds), kinds=dict(sorted(kinds.items())))
 
@@ -156,9 +207,9 @@ def list_source_files(package: Path) -> Iterator[Path]:
     Neither copies that a notebook or an editor leaves (".ipynb_checkpoints/loop-checkpoint.py", "#loop.py#"), nor an
     editor's lock (".#loop.py", a link to nowhere), nor anything else whose name is no module's.
     """
-    for path in sorted(package.rglob("*.py"), key=lambda path: path.relative_to(package).parts):
-        folders = path.relative_to(package).parent.parts
-        if path.is_file() and all(part.isidentifier() for part in (*folders, path.stem)):
+    paths = {path.relative_to(package).parts: path for path in package.rglob("*.py")}
+    for (*folders, _), path in sorted(paths.items()):
+        if all(part.isidentifier() for part in (*folders, path.stem)) and path.is_file():
             yield path
 
 
@@ -178,4 +229,5 @@ def find_kind(name: str) -> Kind:
 
 def find_plugin_kind(name: str) -> Kind:
     """Return what a plug-in is meant for, by its name in the pins, "rules/dfa"."""
-    return "judgement" if name.startswith("criteria/") else "numbers"
+    kinds: dict[str, Kind] = {"criteria": "judgement", "preconditions": "words"}
+    return kinds.get(name.partition("/")[0], "numbers")

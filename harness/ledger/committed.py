@@ -17,7 +17,7 @@ from typing import Any
 from harness.ledger.code import VERSION_FILE, combine_digests
 from harness.ledger.git import ask
 from harness.ledger.versions import OWN, read_contents
-from harness.plugins.registry import normalise_newlines
+from harness.plugins.digests import normalise_newlines
 
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 PACKAGE = "harness/"

@@ -59,7 +59,8 @@ def compare_code(before: Pins, now: Pins) -> CodeDifferences:
     """Say what ``now`` runs otherwise than ``before`` fixed. Another version of the same code is no difference."""
     own = compare_own_code(before.code, before.code_kinds, now.code, now.code_kinds)
     templates = [f"the template {text}" for text in _list_changed(before.templates, now.templates)]
-    words = [*templates, *(f"{MEANING['words']} ({text})" for text in own.get("words", ()))]
+    plugins = [_select_plugins(pins, "words") for pins in (before, now)]
+    words = [*templates, *_list_changed(*plugins), *(f"{MEANING['words']} ({text})" for text in own.get("words", ()))]
     version = f"; harness {before.harness} → {now.harness}" if before.harness != now.harness else ""
     return CodeDifferences(
         numbers=_write_line("numbers", own.get("numbers", []), before, now),
@@ -87,10 +88,7 @@ def compare_own_code(
 
 
 def _write_line(kind: Literal["numbers", "judgement"], own: list[str], before: Pins, now: Pins) -> str | None:
-    plugins = [
-        {name: digest for name, digest in pins.plugins.items() if find_plugin_kind(name) == kind}
-        for pins in (before, now)
-    ]
+    plugins = [_select_plugins(pins, kind) for pins in (before, now)]
     if kind == "numbers":  # a package may hold anything, and what may train counts as that
         for named, noted in zip(plugins, list_packages(before, now), strict=True):
             named |= noted
@@ -98,6 +96,11 @@ def _write_line(kind: Literal["numbers", "judgement"], own: list[str], before: P
     if not details:
         return None
     return f"{MEANING[kind]} differs from the registered one ({'; '.join(details)}): {COULD[kind]}"
+
+
+def _select_plugins(pins: Pins, kind: Kind) -> dict[str, str]:
+    """Return the pinned plug-ins that are meant for one thing, with their digests."""
+    return {name: digest for name, digest in pins.plugins.items() if find_plugin_kind(name) == kind}
 
 
 def list_packages(before: Pins, now: Pins) -> tuple[dict[str, str], dict[str, str]]:

@@ -16,6 +16,7 @@ from harness.ledger.committed import CommittedCode, read_committed
 from harness.ledger.git import Unanswered, find_repository, git
 from harness.plugins.distributions import Package, describe_packages, list_modules
 from harness.records import Record
+from harness.system.reading import LARGEST_FILE
 
 PACKAGES = (
     "torch",
@@ -115,10 +116,17 @@ def _difference(root: Path) -> bytes | None:
     for name in sorted(filter(None, listed.decode(errors="surrogateescape").split("\0"))):
         path = Path(top.decode(errors="surrogateescape").strip()) / name
         if path.suffix in CODE and path.is_file():
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            new += f"{digest}  {name}\n".encode(errors="surrogateescape")
+            new += f"{_digest_file(path)}  {name}\n".encode(errors="surrogateescape")
     return tracked + new
+
+
+def _digest_file(path: Path) -> str:
+    """Return a file's SHA-256; of one that is no file of code by its size, the size alone."""
+    size = path.stat().st_size
+    if size > LARGEST_FILE:
+        return f"{size} bytes"
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _version(package: str) -> str | None:

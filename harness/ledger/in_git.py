@@ -138,7 +138,7 @@ def describe_kept(top: Path, kept: Kept, time: str) -> tuple[str, str]:
     if git(top, "merge-base", "--is-ancestor", kept.commit, "HEAD") is not None:
         what = f"an earlier commit of this branch, {kept.commit[:12]}, holds its registration in {folder}, {event}"
         return what, f"get it back: {_checkout(top, kept)}"
-    if branches := _list_branches(top, kept.commit):
+    if branches := list_branches(top, kept.commit):
         listed = ", ".join(branches[:LISTED])
         what = f"another branch, {listed}, holds its registration in {folder}, {event}"
         if git(top, "merge-base", "HEAD", kept.commit) is None:  # no commit here, or no common one
@@ -190,7 +190,7 @@ def _checkout(top: Path, kept: Kept) -> str:
     return f"git -C {quote(str(top))} checkout {kept.commit} -- {quote(kept.folder or '.')}"
 
 
-def _list_branches(top: Path, commit: str) -> list[str]:
+def list_branches(top: Path, commit: str) -> list[str]:
     """List the branches that have a commit, those of this repository first, and the tags."""
     asked = ("for-each-ref", "--format=%(refname:short)", f"--contains={commit}", "refs/heads", "refs/remotes")
     return os.fsdecode(git(top, *asked, "refs/tags") or b"").split()

@@ -15,18 +15,19 @@ from harness.ledger.ancestry import Ancestry
 from harness.ledger.bodies import (
     AmendedBody,
     LookBody,
-    PilotBody,
     RegisteredBody,
     RunAbortedBody,
-    RunDigest,
     RunFailedBody,
     RunFinishedBody,
-    RunName,
     RunResumedBody,
     RunStartedBody,
+    TunedBody,
     VerdictBody,
+    WalkBackBody,
 )
+from harness.ledger.body_fields import RunDigest, RunName
 from harness.ledger.event import Event
+from harness.ledger.prior_data_bodies import PeekedBody, PilotBody
 from harness.records import Record
 
 Body = TypeVar("Body", bound=Record, covariant=True)
@@ -146,6 +147,20 @@ class LedgerIndex:
                 found[hypothesis].append(event)
         return found
 
+    def may_concern(self, hypothesis: str) -> list[Event]:
+        """Return the events that may concern a hypothesis, in ledger order: those about it, and those about several."""
+        found = {event.digest: event for event in (*self._stories.get(hypothesis, ()), *self._shared)}
+        return sorted(found.values(), key=lambda event: self._places[event.digest])
+
+    @cached_property
+    def _shared(self) -> tuple[Event, ...]:
+        """Return the events that are about no hypothesis, or may be about others than the one that they name."""
+        return tuple(
+            event
+            for event in self.events
+            if isinstance(event.content, WalkBackBody) or self.subject(event.digest) is None
+        )
+
     @property
     def digests(self) -> KeysView[str]:
         """Return the digests of all events."""
@@ -249,13 +264,27 @@ class LedgerIndex:
         """Return the verdict on an attempt that counts; None if it has none."""
         return next(iter(self._about(run, VerdictBody)), None)
 
+    def tuned(self, run: str) -> Entry[TunedBody] | None:
+        """Return the choice of an attempt's search, the first; None if it has none."""
+        return next(iter(self._about(run, TunedBody)), None)
+
     def looks(self, run: str) -> tuple[Entry[LookBody], ...]:
         """Return the looks that an attempt took, in ledger order."""
         return self._about(run, LookBody)
 
+    def peeks(self, run: str) -> tuple[Entry[PeekedBody], ...]:
+        """Return the events that say that values of an attempt were shown before its end, in ledger order."""
+        return self._about(run, PeekedBody)
+
     def resumptions(self, run: str) -> tuple[Entry[RunResumedBody], ...]:
         """Return the events by which an attempt went on, in ledger order."""
         return self._about(run, RunResumedBody)
+
+    @cached_property
+    def judged_runs(self) -> tuple[StartedRun, ...]:
+        """Return the attempts that verdicts are on, in the order of the verdicts; one for each verdict."""
+        found = (self.start(verdict.body.run) for verdict in self.entries(VerdictBody))
+        return tuple(start for start in found if start is not None)
 
     def judged(self) -> tuple[tuple[StartedRun, Entry[VerdictBody]], ...]:
         """Return the attempts that have a verdict, with the first of it, in the order of the attempts."""

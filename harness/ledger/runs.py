@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from harness.errors import UsageError
-from harness.ledger.bodies import LookBody, PilotBody, RunAbortedBody, RunFailedBody, RunFinishedBody, VerdictBody
+from harness.ledger.bodies import LookBody, RunAbortedBody, RunFailedBody, RunFinishedBody
 from harness.ledger.differing import keep_meaningful
 from harness.ledger.events import Ledger
 from harness.ledger.index import Closing, Entered, Entry, StartedRun, name_run
-from harness.ledger.progress import describe_progress
+from harness.ledger.measured_body import MeasuredBody
+from harness.ledger.prior_data_bodies import PeekedBody, PilotBody
+from harness.ledger.progress import describe_progress, read_progress
 from harness.records import Attempt, Record
 
 SHORTEST_RUN = 4  # digits that a person must give to name a run
@@ -108,6 +110,39 @@ def list_looks(ledger: Ledger, run: str) -> tuple[LookBody, ...]:
     return tuple(look.body for look in ledger.index().looks(run))
 
 
+def count_peeks(ledger: Entered, hypothesis_id: str) -> int:
+    """Count how often values of attempts at a hypothesis were shown before their end.
+
+    Raises:
+        Tampered: as ``Ledger.events``.
+    """
+    index = ledger.index()
+    return sum(len(index.peeks(start.digest)) for start in index.starts(hypothesis_id))
+
+
+def record_peek(ledger: Ledger, run: StartedRun) -> bool:
+    """Enter that values of an open attempt are shown from here on; False, and nothing is entered, if it has ended.
+
+    Raises:
+        StorageFailed: it could not be written: nothing may be shown then.
+        Tampered: as ``Ledger.events``.
+    """
+    with ledger.locked():
+        if ledger.index().closings(run.digest):
+            return False
+        ledger.record(PeekedBody(run=run.digest, progress=read_progress(ledger, run)))
+    return True
+
+
+def list_measurements(ledger: Entered, run: str | None = None) -> tuple[Entry[MeasuredBody], ...]:
+    """Return what was measured again on the stored weights of a run, or of all, in ledger order.
+
+    Raises:
+        Tampered: as ``Ledger.events``.
+    """
+    return tuple(entry for entry in ledger.index().entries(MeasuredBody) if run in (None, entry.body.run))
+
+
 def find_attempt(ledger: Ledger, name: str) -> StartedRun:
     """Find the attempt whose digest begins with ``name``.
 
@@ -139,16 +174,15 @@ def find_judged(ledger: Ledger, name: str) -> StartedRun:
         Tampered: as ``Ledger.events``.
     """
     index = ledger.index()
-    starts = [index.start(verdict.body.run) for verdict in index.entries(VerdictBody)]
-    judged = [start for start in starts if start is not None]
+    judged = index.judged_runs
     for start in reversed(judged):
         if name == start.hypothesis or (len(name) >= SHORTEST_RUN and start.digest.startswith(name)):
             return start
     known = sorted({start.hypothesis for start in judged})
-    raise UsageError(
-        f"there is no verdict on {name!r}",
-        where=str(ledger.root),
-        remedy=f"verdicts here are on: {', '.join(known)}"
-        if known
-        else "name the trail's folder with --verdicts, or run a hypothesis first",
-    )
+    if name in index.hypotheses:
+        remedy = f"harness show {name} --history lists what was done; harness run with its file leads to one"
+    elif known:
+        remedy = f"verdicts here are on: {', '.join(known)}"
+    else:
+        remedy = "name the trail's folder with --verdicts, or run a hypothesis first"
+    raise UsageError(f"there is no verdict on {name!r}", where=str(ledger.root), remedy=remedy)

@@ -24,6 +24,7 @@ from harness.plugins.registry import find_members
 FROM_REGISTRATION = "harness/seed/v1"
 FROM_ROUND = "harness/seed/v2"
 FROM_NONCE = "harness/seed/fresh-v1"
+FOR_TUNING = "harness/seed/tuning-v1"
 NEVER = datetime.max.replace(tzinfo=UTC)
 CHOOSABLE = "seeds its author could have chosen"
 """What every page, listing and audit says of seeds that follow from the registration alone."""
@@ -54,6 +55,17 @@ def derive_from_nonce(form_digest: str, nonce: str, count: int) -> tuple[int, ..
     """
     material = bytes.fromhex(form_digest) + hashlib.sha256(nonce.encode()).digest()
     return _derive(FROM_NONCE, material, count)
+
+
+def derive_tuning_seeds(deciding: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """Derive the seeds of a search from those that decide, all that are registered, whatever these follow from.
+
+    They are the first that are none of these among the first 6 bytes, big-endian, of SHA-256("harness/seed/tuning-v1" ‖
+    0 ‖ each deciding seed as 8 bytes ‖ i as 8 bytes).
+    """
+    material = b"".join(seed.to_bytes(8, "big") for seed in deciding)
+    numbers = _derive(FOR_TUNING, material, count + len(deciding))
+    return tuple(number for number in numbers if number not in {*deciding})[:count]
 
 
 def _derive(name: str, material: bytes, count: int) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ def read_fingerprint(key: Path) -> str:
     """Return a key's fingerprint, "SHA256:…"; without its comment, which often names a machine.
 
     Raises:
-        UsageError: there is no such key, or no ssh-keygen.
+        UsageError: there is no such key, no ssh-keygen, or it does nothing for this user.
         HarnessError: it is no key.
     """
     if not key.is_file():
@@ -30,7 +30,7 @@ def make_signature(key: Path, data: bytes) -> bytes:
     """Sign ``data`` with a private key, or with a public one whose private part an agent holds.
 
     Raises:
-        UsageError: there is no ssh-keygen.
+        UsageError: there is no ssh-keygen, or it does nothing for this user.
         HarnessError: it refused.
     """
     return keygen("-Y", "sign", "-f", str(key), "-n", NAMESPACE, data=data, where=OPTION)
@@ -53,15 +53,15 @@ def _ask(file: Path, data: bytes, by: str, allowed_signers: Path | None) -> Foun
         if by not in keygen("-Y", "check-novalidate", *named, data=data, where=OPTION).decode().split():
             return Found("wrong", f"it is not by the key that the ledger names, {by}")
     except UsageError as error:
-        return Found("unchecked", error.message)
+        return Found("unchecked", error.message, remedy=error.remedy)
     except HarnessError:
         return Found("wrong", "it is not a signature of this head")
     if allowed_signers is None:
-        return Found("unchecked", "no allowed signers were given that vouch for the key")
+        return Found("unchecked", "no allowed signers were given that vouch for the key", fits=True)
     signers = ("-f", str(allowed_signers))
     try:
         principal = keygen("-Y", "find-principals", *signers, "-s", str(file)).decode().splitlines()[0]
         keygen("-Y", "verify", *signers, "-I", principal, *named, data=data)
     except HarnessError:
-        return Found("wrong", f"its key, {by}, is not among the allowed signers")
-    return Found("verified")
+        return Found("wrong", f"its key, {by}, is not among the allowed signers", fits=True)
+    return Found("verified", fits=True)

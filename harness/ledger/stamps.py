@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from harness.errors import HarnessError, UsageError
 from harness.ledger.evidence import Found
+from harness.system.reading import LARGEST_SETTINGS, read_regular
 
 if TYPE_CHECKING:
     from rfc3161_client import TimeStampResponse
@@ -62,23 +63,23 @@ def check_stamp(reply: bytes, head: str, roots: Path | None) -> Found:
         from cryptography.x509 import load_pem_x509_certificates
         from rfc3161_client import VerificationError, VerifierBuilder
     except ImportError:
-        return Found("unchecked", "rfc3161-client is not installed: pip install 'prereg-harness[tsa]'")
+        return Found("unchecked", "rfc3161-client is not installed", remedy="pip install 'prereg-harness[tsa]'")
     try:
         stamped = _stamp_of(reply, head)
     except HarnessError as error:
         return Found("wrong", error.message)
     time = stamped.tst_info.gen_time.strftime("%Y-%m-%dT%H:%M:%SZ")
     if roots is None:
-        return Found("unchecked", "no roots were given that vouch for the authority", time)
+        return Found("unchecked", "no roots were given that vouch for the authority", time, fits=True)
     try:
-        certificates = load_pem_x509_certificates(roots.read_bytes())
+        certificates = load_pem_x509_certificates(read_regular(roots, LARGEST_SETTINGS, follow=True))
     except (OSError, ValueError) as error:
         raise UsageError(f"no PEM certificates: {error}", where=str(roots), remedy="give the roots") from error
     try:
         VerifierBuilder(roots=certificates).build().verify(stamped, bytes.fromhex(head))
     except VerificationError as error:
-        return Found("wrong", f"the authority's signature does not verify: {error}", time)
-    return Found("verified", None, time)
+        return Found("wrong", f"the authority's signature does not verify: {error}", time, fits=True)
+    return Found("verified", None, time, fits=True)
 
 
 def _stamp_of(reply: bytes, head: str) -> TimeStampResponse:

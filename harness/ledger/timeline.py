@@ -12,7 +12,6 @@ from harness.ledger.bodies import (
     AmendedBody,
     AnchoredBody,
     LookBody,
-    PilotBody,
     RegisteredBody,
     RepeatedBody,
     ReplicatedBody,
@@ -22,6 +21,7 @@ from harness.ledger.bodies import (
     RunResumedBody,
     RunStartedBody,
     SeededBody,
+    TunedBody,
     VerdictBody,
     WalkBackBody,
 )
@@ -30,6 +30,8 @@ from harness.ledger.differing import WORDS_ONLY, keep_meaningful
 from harness.ledger.event import Event
 from harness.ledger.events import Ledger
 from harness.ledger.index import LedgerIndex, name_run
+from harness.ledger.measured_body import MeasuredBody
+from harness.ledger.prior_data_bodies import PeekedBody, PilotBody
 from harness.ledger.progress import describe_progress
 from harness.ledger.seeding import CHOOSABLE, find_delay_end
 from harness.records import Record
@@ -69,7 +71,7 @@ def read_timeline(ledger: Ledger, hypothesis_id: str) -> tuple[Moment, ...]:
     classified = {amendment.digest: amendment for amendment in list_amendments(index, hypothesis_id)}
     own: set[str] = set()
     found: list[Moment] = []
-    for event in index.events:
+    for event in index.may_concern(hypothesis_id):
         if not _concerns(event, hypothesis_id, own, index):
             continue
         text, details = _describe(event, hypothesis_id, classified)
@@ -150,9 +152,15 @@ def _describe_seeds(event: Event, body: RegisteredBody) -> str:
 def _describe_run(body: Record) -> Told:
     """Say what became of a run."""
     match body:
+        case TunedBody():
+            chosen = [f"{arm}: {path} {value}" for arm, one in body.chosen.items() for path, value in one.items()]
+            return f"run {name_run(body.run)} chose the settings of its arms", tuple(chosen)
         case LookBody():
             after = f"run {name_run(body.run)} was looked at after {format_count(body.seeds, 'seed')}"
             return f"{after}: {body.outcome or 'nothing is decided, it goes on'}", ()
+        case PeekedBody():
+            shown = f"values of run {name_run(body.run)} were looked at before its end, from here on: prior data"
+            return shown, _list_progress(body.progress)
         case RunFinishedBody():
             return f"run {name_run(body.run)} finished", ()
         case RunFailedBody():
@@ -167,11 +175,23 @@ def _describe_run(body: Record) -> Told:
             agrees = "it does not agree" if body.differences else "it agrees"
             again = f"run {name_run(body.run)} was repeated with seeds from the nonce {body.nonce}: {body.outcome}"
             return f"{again}; {agrees}", body.differences
+        case MeasuredBody():
+            return describe_measurement(body), ()
         case ReplicatedBody():
             found = {"bits": "to the same bits", "statistics": "to the same statistics", "none": "and does not agree"}
             again = f"run {name_run(body.run)} was trained again on {body.device}, {found[body.agreement]}"
             return again, body.differences
     raise AssertionError(f"a type of event without words: {type(body).__name__}")
+
+
+def describe_measurement(body: MeasuredBody) -> str:
+    """Say what was measured on stored weights, and on which."""
+    by_epoch: dict[int, list[str]] = {}
+    for arm, epoch in body.epochs.items():
+        by_epoch.setdefault(epoch, []).append(arm)
+    of = "; ".join(f"{', '.join(arms)} at epoch {epoch}" for epoch, arms in by_epoch.items())
+    weights = f"{format_count(len(body.weights), 'file')} of weights"
+    return f"run {name_run(body.run)} was measured again, exploratory: {', '.join(body.metrics)} ({of}; {weights})"
 
 
 def _list_progress(progress: AttemptProgress | None) -> tuple[str, ...]:

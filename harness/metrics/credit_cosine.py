@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from harness.metrics import Evaluation, Metric
+from harness.metrics import CreditMetric, Evaluation
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-FLOOR = 1e-30  # of ‖a‖‖g‖; between it and its inverse nothing under- or overflows
-
-
-class CreditCosine(Metric):
+class CreditCosine(CreditMetric):
     """Per-sample cosine ⟨a_l, g_l⟩ / (‖a_l‖‖g_l‖), without an eps, because gradients at the numerical floor are data.
 
     A zero vector has no direction, and its cosine is NaN.
+
+    Equation:
+        ⟨a_l, g_l⟩/(‖a_l‖‖g_l‖) per sample
+
+    Source:
+        A metric of the protocols that this project replicates.
+
+    Use:
+        To compare with published figures of that protocol, and with stored verdicts.
+
+    Traps:
+        It pairs B_l with h_l, although B_l trains what ends in h_{l+1}: between the first and the last layer it
+        understates alignment. ``site_cosine`` measures where credit acts, and the two must not be compared. Check the
+        gradient's norm beside it.
     """
 
     name: Literal["credit_cosine"]
@@ -30,27 +41,10 @@ class CreditCosine(Metric):
         """Return the cosines [r, layer, n]."""
         import torch
 
+        from harness.batched.geometry import cosine
+
         pairs = zip(evaluation.credits, evaluation.gradients, strict=True)
         return torch.stack([cosine(a, g) for a, g in pairs], dim=1)
-
-
-def cosine(a: Tensor, g: Tensor) -> Tensor:
-    """Return the cosines [r, n] of two arrays of vectors [r, n, d].
-
-    Vectors whose squares would leave float64's range are scaled first, which rounds.
-    """
-    import torch
-
-    lengths = a.norm(dim=-1) * g.norm(dim=-1)
-    near, far = scaled(a), scaled(g)
-    exact = (near * far).sum(-1) / (near.norm(dim=-1) * far.norm(dim=-1))
-    within = (lengths >= FLOOR) & (lengths <= 1 / FLOOR)
-    return torch.where(within, (a * g).sum(-1) / lengths, exact)
-
-
-def scaled(vectors: Tensor) -> Tensor:
-    """Return each vector divided by its largest absolute number; NaN where that is 0."""
-    return vectors / vectors.abs().amax(-1, keepdim=True)
 
 
 plugin = CreditCosine

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from harness.metrics import Evaluation, Metric
+from harness.metrics import Evaluation, ProbeMetric
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class HiddenNorm(Metric):
-    """Per-sample norm ‖h_l‖, l = 0 … L, on the probe batch."""
+class HiddenNorm(ProbeMetric):
+    """Per-sample norm ‖h_l‖, l = 0 … L, on the probe batch.
+
+    Equation:
+        ‖h_l‖₂ per sample, l = 0 … L
+
+    Source:
+        A metric of the protocols that this project replicates.
+
+    Use:
+        To see the residual stream grow, and to tell a vanishing gradient from a growing state.
+
+    Traps:
+        Behind a terminal norm the loss doesn't change with ‖h_L‖. Norms grow with √d: compare arms of one width.
+    """
 
     name: Literal["hidden_norm"]
     layered: ClassVar[bool] = True

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from harness.metrics import Evaluation, Metric
+from harness.metrics import Evaluation, ProbeMetric
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class ResidualGrowth(Metric):
-    """Largest ratio ‖h_{l+1}‖ / ‖h_l‖ over the blocks, for each probe sample."""
+class ResidualGrowth(ProbeMetric):
+    """Largest ratio ‖h_{l+1}‖ / ‖h_l‖ over the blocks, for each probe sample.
+
+    Equation:
+        max_l ‖h_{l+1}‖/‖h_l‖ per sample
+
+    Source:
+        A metric of the protocols that this project replicates.
+
+    Use:
+        As a flag for a stream that explodes in some block.
+
+    Traps:
+        Thresholds in the literature are of one set-up each. A large ratio at a small h_0 need not be a failure. NaN
+        for a state of zero.
+    """
 
     name: Literal["residual_growth"]
     layered: ClassVar[bool] = False

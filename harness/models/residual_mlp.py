@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from harness.batched.specs import Init, TensorSpec
-from harness.models import Model
+from harness.models import Model, Product
 from harness.plugins.fields import Unit
 
 if TYPE_CHECKING:
@@ -17,7 +17,24 @@ if TYPE_CHECKING:
 
 
 class ResidualMlp(Model):
-    """A pre-layer-norm residual MLP. Linear layers are initialised like PyTorch's ``nn.Linear``, U(±1/√fan_in)."""
+    """A pre-layer-norm residual MLP. Linear layers are initialised like PyTorch's ``nn.Linear``, U(±1/√fan_in).
+
+    Equation:
+        h_0 = E x,  h_{l+1} = h_l + W2·act(W1·LN(h_l)),  logits = W·LN_out(h_L)
+
+    Source:
+        Pre-layer-norm residual blocks (Xiong et al. 2020, arXiv 2002.04745; He et al. 2016, arXiv 1512.03385) on flat
+        inputs, as in the protocols that this project replicates.
+
+    Use:
+        For questions of depth: blocks begin near the identity, all states have one width, and every rule trains it. It
+        has the fastest training step.
+
+    Traps:
+        Behind the terminal norm the output depends on the direction of h_L only, so that ‖g_L‖·‖h_L‖ is constant: a
+        vanishing gradient there may be nothing but a growing state. Report the product. Near-identity blocks make a
+        network with frozen blocks a strong baseline.
+    """
 
     name: Literal["residual_mlp"]
     architecture: ClassVar[Literal["residual_mlp"] | None] = "residual_mlp"
@@ -61,6 +78,15 @@ class ResidualMlp(Model):
             specs += _norm("head.norm", "head", d)
         specs += _linear("head", "head", d, classes)
         return tuple(specs)
+
+    def products(self, features: int, classes: int) -> tuple[Product, ...]:
+        """Return E, W1 and W2 of each block, which follow its LN, and the head, which follows LN_out if it is there."""
+        d, inner = self.width, self.width * self.expansion
+        found = [Product("embedding", features, d, follows=False)]
+        for layer in range(self.blocks):
+            group = f"block_{layer}"
+            found += [Product(group, d, inner, follows=True), Product(group, inner, d, follows=True)]
+        return (*found, Product("head", d, classes, follows=self.terminal_norm))
 
     def embed(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Return E x."""

@@ -16,6 +16,7 @@ from harness.ledger.bodies import AmendedBody, RegisteredBody, ReplicatedBody
 from harness.ledger.index import Entered, Fixing
 from harness.pipeline.garbage import pause_collection
 from harness.pipeline.meaning import describe_error, has_same_meaning, read_meaning
+from harness.pipeline.paper_manifest import PROMISE, find_papers
 from harness.pipeline.project import Settings, find_around
 from harness.pipeline.roots import find_root
 from harness.pipeline.run_files import read_registered
@@ -46,6 +47,9 @@ class AuditRequest:
     """True if every run is to be judged again."""
     rerun: Rerun | None = None
     """A run to train again."""
+    remembered: frozenset[str] = frozenset()
+    """Judged runs that an earlier audit found sound in step 5 (``AuditReport.sound``), by this very code. Nobody's
+    evidence: for whoever looks at one trail again and again, and keeps them himself."""
 
 
 def audit_trail(
@@ -59,7 +63,9 @@ def audit_trail(
     asked = AuditRequest() if asked is None else asked
     with pause_collection(not asked.recompute and asked.rerun is None):
         evidence = Evidence(TrailFiles(verdicts), find_root(hypotheses), find_around(hypotheses, verdicts, settings))
-        return audit(evidence, list_steps(hypotheses, asked))
+        evidence.remembered = asked.remembered
+        papers = find_papers(find_root(hypotheses), verdicts)
+        return audit(evidence, [*list_steps(hypotheses, asked), *list_paper_steps(papers)])
 
 
 def refuse_idle_rerun(asked: Rerun) -> None:
@@ -68,7 +74,7 @@ def refuse_idle_rerun(asked: Rerun) -> None:
     Raises:
         UsageError: it has no effect. Whatever else is wrong with the run, the audit tells.
     """
-    from harness.pipeline.run_steps import collect_data_sets
+    from harness.pipeline.data_sets import collect_data_sets
 
     try:
         trail = asked.session.trail
@@ -92,7 +98,10 @@ def restore_files(verdicts: Path) -> tuple[tuple[str, ...], str | None]:
 
 
 def list_steps(hypotheses: Path, asked: AuditRequest) -> Sequence[Step]:
-    """List all nine steps, those that were not asked for among them, in the order of their numbers."""
+    """List all steps, those that were not asked for among them, in the order of their numbers.
+
+    The tenth is there only if the project has papers of this trail.
+    """
 
     def recomputation(evidence: Evidence) -> Iterator[AuditFinding]:
         yield from _compare_files(evidence, hypotheses)
@@ -124,6 +133,18 @@ def list_steps(hypotheses: Path, asked: AuditRequest) -> Sequence[Step]:
         Step(8, RERUN, rerun, "verdict"),
     )
     return sorted((*own, *more), key=lambda step: step.number)
+
+
+def list_paper_steps(papers: Sequence[Path]) -> Iterator[Step]:
+    """List the step that holds papers against the trail; none if there are none."""
+
+    def numbers(evidence: Evidence) -> Iterator[AuditFinding]:
+        from harness.pipeline.paper_audit import check  # here, because most projects have no paper
+
+        yield from check(evidence, papers)
+
+    if papers:
+        yield Step(10, PROMISE, numbers, "trail")
 
 
 def _describe_trials(pins: Pins, run: StartedRun, trail: Entered, results: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from harness.errors import UsageError
 from harness.ledger import Event, Ledger, StartedRun
 from harness.ledger.bodies import VerdictBody, WalkBackBody
 from harness.pipeline.siblings import read_siblings
-from harness.records import Banner, Change, Claims, ClaimStanding, Implication, Move
+from harness.records import Banner, Change, Claims, ClaimStanding, Hypothesis, Implication, Move
 from harness.spec import Loaded
 from harness.wording import format_count
 
@@ -74,7 +74,15 @@ def read_claims(file: Path, trail: Ledger) -> Table:
         InvalidHypothesis, UsageError: the claims file cannot be read.
         Tampered: as ``Ledger.events``.
     """
-    known = spec.load_claims(file)
+    return tabulate_claims(spec.load_claims(file), trail)
+
+
+def tabulate_claims(known: Claims, trail: Ledger) -> Table:
+    """Tell how the claims of a claims file stand by the verdicts of a trail.
+
+    Raises:
+        Tampered: as ``Ledger.events``.
+    """
     return _tabulate(known, list_moves(trail), _list_asked(known, trail))
 
 
@@ -111,6 +119,56 @@ def suppose_outcomes(file: Path, trail: Ledger, outcomes: Sequence[tuple[str, st
         after = claims.find_banners(known, supposed, move.verdict)
         concerned += [(move, banner) for banner in after if banner not in before]
     return Prospect(now, then, then.changes[len(now.changes) :], tuple(concerned))
+
+
+def foresee_outcomes(
+    known: Claims, trail: Ledger, hypotheses: Sequence[Hypothesis]
+) -> dict[tuple[str, str], tuple[Change, ...]]:
+    """Tell what each outcome of each hypothesis would change about the claims: (hypothesis, outcome) → changes.
+
+    Each outcome is supposed alone, in knowledge of all verdicts. ``known`` is the claims file. A claim that a
+    hypothesis moves and that the file no longer holds is left out.
+    """
+    done = list_moves(trail)
+    everything = claims.find_known_claims(known, done)
+    earlier = frozenset(move.verdict for move in done)
+    supposed = [
+        Move(
+            verdict=f"if {one.id}={outcome}",
+            run="not run",
+            hypothesis=one.id,
+            outcome=outcome,
+            deviated=False,
+            implication=_keep_known(implication, everything),
+            claims=everything,
+            earlier=earlier,
+        )
+        for one in hypotheses
+        for outcome, implication in one.implications.items()
+    ]
+    changes = claims.suppose_each(known, done, supposed)
+    return {(move.hypothesis, move.outcome): found for move, found in zip(supposed, changes, strict=True)}
+
+
+def _keep_known(implication: Implication, known: Claims) -> Implication:
+    """Return an implication without the claims that are not known any more."""
+    kept = {
+        field: tuple(name for name in getattr(implication, field) if name in known.claims)
+        for field in ("supports", "walks_back", "restores")
+    }
+    return implication.model_copy(update=kept)
+
+
+def list_banners(trail: Ledger) -> dict[str, tuple[tuple[Banner, tuple[Move, ...]], ...]]:
+    """List what later verdicts did to the claims that each verdict moved: run → notices, each with its causes."""
+    done = list_moves(trail)
+    by_verdict = {move.verdict: move for move in done}
+    found = {}
+    for move in done:
+        if move.implication.supports or move.implication.restores or move.implication.walks_back:
+            banners = claims.find_banners(move.claims, done, move.verdict)
+            found[move.run] = tuple((one, tuple(by_verdict[verdict] for verdict in one.because)) for one in banners)
+    return found
 
 
 def write_banners(trail: Ledger, run: StartedRun) -> tuple[str, ...]:

@@ -191,7 +191,10 @@ def _examine_trail(project: Project, settings: Settings) -> Iterator[Finding]:
     for tried in try_trail(trail.root):
         yield Finding(*tried)
     folder = project.hypotheses
-    if folder.is_dir():
+    listing = spec.list_folder(folder) if folder.is_dir() else None
+    if listing and not listing.aside and all(file.name == spec.CLAIMS for file in listing.files):
+        yield Finding("hypotheses", "note", "no hypothesis in hypotheses/ yet", "harness new writes a first file")
+    elif listing:
         report = spec.load_folder([folder])
         wrong = {finding.file for finding in report.findings if finding.severity == "error"}
         state: Literal["works", "broken"] = "broken" if wrong else "works"

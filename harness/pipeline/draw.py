@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from harness import ledger, spec, verdict
+from harness import ledger, spec
 from harness.beacons import Beacon, Drawn, Registered, format_time
 from harness.domain.normal_form import encode_normal_form
 from harness.errors import HarnessError, UsageError
@@ -25,10 +25,12 @@ from harness.ledger.seeding import (
     read_registered,
     read_time,
 )
+from harness.pipeline.program import pin
 from harness.pipeline.run_steps import refuse_changes
 from harness.pipeline.session import Session
 from harness.records import Draw, Hypothesis
 from harness.system.network import fetch
+from harness.system.reading import read_regular
 
 PATIENCE = timedelta(minutes=10)
 """How long a round is waited for; nobody should have to hold a machine for longer."""
@@ -65,7 +67,7 @@ def draw_seeds(file: Path, session: Session) -> Drawing:
         if before is None:
             remedy = "register it first: harness register FILE"
             raise UsageError("this hypothesis is not registered", where=str(file), remedy=remedy)
-        refuse_changes(before, loaded, trail, ledger.pin_code(hypothesis, verdict.default_templates()))
+        refuse_changes(before, loaded, trail, pin(hypothesis, session))
         if before.beacon is None:
             message = f"its file names no beacon: it has {describe_seeds(hypothesis, before)}"
             remedy = "name a beacon under seeds before a question is registered"
@@ -200,8 +202,7 @@ def _take(given: Path, beacon: Beacon, made: Registered) -> tuple[bytes, Drawn]:
 
 def _read_file(given: Path, beacon: Beacon) -> bytes:
     try:
-        with given.open("rb") as file:
-            return file.read(beacon.largest + 1)
+        return read_regular(given, beacon.largest, follow=True)
     except OSError as error:
         message = f"this file can't be read: {error.strerror or error}"
         raise UsageError(message, where=str(given), remedy="check the path") from error

@@ -33,6 +33,8 @@ class Standing:
     """All attempts, pilots among them, in ledger order."""
     deviating: frozenset[str]
     """Attempts that deviate from what was registered."""
+    measured: int
+    """Number of times that stored weights of its runs were measured again."""
     note: str | None
     """A fault of its file, in a few words."""
 
@@ -119,5 +121,6 @@ def _describe(
         registered=fixed[0].claimed_time if fixed else None,
         attempts=ledger.list_attempts(trail, name),
         deviating=ledger.find_deviating(trail, name),
+        measured=sum(trail.index().subject(one.digest) == name for one in ledger.list_measurements(trail)),
         note=note,
     )

@@ -9,13 +9,14 @@ from shutil import rmtree
 
 from harness import inference, ledger, spec, verdict
 from harness.errors import Interrupted, UsageError
-from harness.ledger.bodies import PilotBody
+from harness.ledger.prior_data_bodies import PilotBody
+from harness.pipeline.circumstances import describe_circumstances
 from harness.pipeline.judge import render_first_verdict
+from harness.pipeline.program import pin
 from harness.pipeline.project import Settings
 from harness.pipeline.run_files import save_files
 from harness.pipeline.run_steps import (
     collect_measurements,
-    describe_circumstances,
     make_plan,
     open_equipment,
     train,
@@ -38,12 +39,13 @@ def run_pilot(file: Path, session: Session, *, seeds: int, epochs: int) -> Repor
     loaded = spec.load(file)
     _refuse_more(loaded.hypothesis, {"seeds": seeds, "epochs": epochs}, session.settings)
     hypothesis, trail = scale_down(loaded.hypothesis, epochs), session.trail
-    equipment = open_equipment(hypothesis, session)
+    pinned = pin(hypothesis, session).program if hypothesis.program is not None else None
+    equipment = open_equipment(hypothesis, session, pinned)
     numbers = derive_pilot_seeds(hypothesis.id, min(seeds, hypothesis.seeds.number))
     scale = {"seeds": len(numbers), "epochs": epochs, "device": equipment.device.name}
     event = trail.record(PilotBody(hypothesis=hypothesis.id, settings=scale))
     folder = trail.root / hypothesis.id / f"pilot-{ledger.name_run(event.digest)}"
-    planned = make_plan(equipment.device, hypothesis, numbers)
+    planned = make_plan(equipment.device, hypothesis, numbers, sources=equipment.sources)
     try:
         trained = train(planned, equipment, folder, session)
     except Interrupted:
@@ -66,12 +68,13 @@ def run_pilot(file: Path, session: Session, *, seeds: int, epochs: int) -> Repor
         attempts=ledger.list_attempts(trail, hypothesis.id),
         deviations=(),
         hand_picked_seeds=False,
-        **describe_circumstances(environment, equipment, command, trained),
+        **describe_circumstances(environment, equipment, command, trained, folder),
     )
     files = render_first_verdict(registered, measurements, decision, provenance, session.reporter.say)
     files["results.json"] = measurements.to_json().encode()
     save_files(folder, files)
     rmtree(folder / "work", ignore_errors=True)
+    equipment.remove_jobs(folder)
     return Report(hypothesis, decision, folder, trail.heads()[0])
 
 
@@ -95,10 +98,14 @@ def derive_pilot_seeds(hypothesis_id: str, count: int) -> tuple[int, ...]:
 
 
 def scale_down(hypothesis: Hypothesis, epochs: int) -> Hypothesis:
-    """Return the same hypothesis with at most ``epochs`` epochs, keeping no weights, judged once, at the last epoch."""
+    """Return the same hypothesis with at most ``epochs`` epochs, keeping no weights, judged once.
+
+    It is read at the last epoch, at the best one, or over all evaluated epochs, as the file asks for.
+    """
     plain = hypothesis.model_dump(mode="json") | {"stopping": {"kind": "fixed"}}
     for setup in (plain["setup"], *(arm["setup"] for arm in plain["arms"].values())):
-        setup |= {"epochs": min(epochs, setup["epochs"]), "save": []}
+        setup |= {"epochs": min(epochs, setup["epochs"]), "save": [], "save_epochs": []}
     for estimand in (*plain["estimands"].values(), *plain["exploratory"].values()):
-        estimand["epoch"] = None
+        if not (isinstance(estimand["epoch"], dict) and "best" in estimand["epoch"]):
+            estimand["epoch"] = None
     return Hypothesis.model_validate(plain)

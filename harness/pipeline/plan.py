@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness import ledger, plan, spec, verdict
-from harness.errors import DeviationRefused, HarnessError, UsageError
+from harness import ledger, plan, spec
+from harness.domain.costs import describe_costs
+from harness.domain.selection import foretell_parts
+from harness.domain.tuning import count_candidates, describe_values, is_drawn
+from harness.errors import HarnessError, UsageError
+from harness.pipeline.data_sets import collect_data_sets, locate_with_doubt
+from harness.pipeline.device_facts import make_device
 from harness.pipeline.draw import describe_seeds
+from harness.pipeline.program import count_cores, describe_host, list_commands, pin, refuse_idle
 from harness.pipeline.project import Project
+from harness.pipeline.remote import ask_device, find_remote
 from harness.pipeline.run_steps import (
     LAYOUT,
-    collect_data_sets,
     describe_deviation,
     list_amended,
     list_changed_claims,
-    locate_with_doubt,
     look_around,
-    make_plan,
     refuse_changes,
 )
 from harness.pipeline.session import Reporter, Session
+from harness.pipeline.starts import describe_sources, find_sources
+from harness.pipeline.together import read_company
+from harness.pipeline.tuning import make_whole_plan
 from harness.records import Hypothesis, Plan
+from harness.wording import format_count
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,12 @@ class Preview:
     """The device, in words."""
     data: dict[str, str]
     """Data set → where it would come from."""
+    parts: dict[str, str]
+    """Arms → what they use of their data set, in words, for arms that don't use all of it."""
+    costs: dict[str, str]
+    """Arm → what training one replica costs in steps and floating-point operations, in words."""
+    searched: tuple[str, ...]
+    """Sentences on what is searched before, for which arms, with how many candidates and seeds."""
     bundled: frozenset[str]
     """Data sets that come with a package, wherever data lie."""
     project: Project
@@ -52,7 +68,10 @@ class Preview:
     refused: HarnessError | None
     """The reason that a run would not start: the file's meaning is not the registered one, or another trail has it."""
     said: tuple[str, ...]
-    """Sentences of a run about other differences from the registration, those of data aside."""
+    """Sentences about the weights that arms start from, and those of a run about other differences from the
+    registration, those of data aside."""
+    commands: Mapping[str, str] = field(default_factory=dict)
+    """Arm → command of the program that trains it; empty where harness trains."""
 
 
 def preview_run(file: Path, session: Session, *, measure: bool = False) -> Preview:
@@ -66,14 +85,22 @@ def preview_run(file: Path, session: Session, *, measure: bool = False) -> Previ
     registration = ledger.find_in_force(trail, hypothesis.id)
     refused, said = _compare(loaded, registration, session)
     sets = collect_data_sets(hypothesis, session.settings)
+    if hypothesis.program is not None:
+        return _preview_program(hypothesis, registration, refused, said, session)
     from harness import training
 
-    device = training.open_device(project.device, session.settings.compile)
+    sources = find_sources(hypothesis, trail)
+    if (remote := find_remote(hypothesis, session)) is None:
+        device = training.open_device(project.device, session.settings.compile)
+    else:
+        device = make_device(ask_device(remote, session))
     known = registration.seeds if registration and refused is None else ()  # none while they are not drawn
     seeds = known or tuple(range(hypothesis.seeds.number))
-    planned = make_plan(device, hypothesis, seeds)
+    going_on = ledger.find_resumable(trail, hypothesis.id) if session.settings.resume else None
+    company = () if going_on is None or refused is not None else read_company(trail, going_on.body.together)
+    planned = make_whole_plan(device, hypothesis, seeds, sources=sources, company=company)
     estimate = plan.estimate(planned, device.torch.type, on_kernels=training.takes_kernels(device))
-    seconds = training.estimate_training_seconds(planned, device, measure=measure)
+    seconds = None if remote else training.estimate_training_seconds(planned, device, measure=measure)
     return Preview(
         hypothesis=hypothesis,
         registration=registration.digest if registration else None,
@@ -84,10 +111,67 @@ def preview_run(file: Path, session: Session, *, measure: bool = False) -> Previ
         device=device.name,
         project=project,
         data={name: locate_with_doubt(dataset, project.data) for name, dataset in sets.items()},
+        parts=foretell_parts(hypothesis),
+        costs=describe_costs(hypothesis),
+        searched=tuple(foretell_search(hypothesis)),
         bundled=frozenset(name for name, dataset in sets.items() if dataset.bundled),
         refused=refused,
-        said=said,
+        said=(*said, *describe_sources(sources)),
     )
+
+
+def _preview_program(
+    hypothesis: Hypothesis,
+    registration: ledger.Registration | None,
+    refused: HarnessError | None,
+    said: tuple[str, ...],
+    session: Session,
+) -> Preview:
+    """Show what a run of a program would do; nothing of it runs, and its longest time is all that is known of it."""
+    assert hypothesis.program is not None
+    refuse_idle(session)
+    seeds = registration.seeds if registration and refused is None and registration.seeds else None
+    planned = plan.expand_replicas(hypothesis, seeds or tuple(range(hypothesis.seeds.number)))
+    if refused is None and registration is None:
+        try:
+            pin(hypothesis, session)
+        except UsageError as error:
+            refused = error
+    parallel = session.settings.parallel or count_cores()
+    most = -(-len(planned.cohorts) // parallel) * hypothesis.program.seconds
+    return Preview(
+        hypothesis=hypothesis,
+        registration=registration.digest if registration else None,
+        seeds=describe_seeds(hypothesis, registration, session.trail),
+        planned=planned,
+        estimate=plan.Estimate(len(planned.cohorts), 0, most),
+        measured=False,
+        device=describe_host().name,
+        data={f"input {name}": told.path for name, told in hypothesis.program.inputs.items()},
+        parts={},
+        costs={},
+        searched=(),
+        bundled=frozenset(f"input {name}" for name in hypothesis.program.inputs),
+        project=session.project,
+        refused=refused,
+        said=said,
+        commands={name: shlex.join(command) for name, command in list_commands(hypothesis).items()},
+    )
+
+
+def foretell_search(hypothesis: Hypothesis) -> Iterator[str]:
+    """Say of tuned arms what is searched before any seed decides; one line for arms with the same space."""
+    tuning = hypothesis.tuning
+    if tuning is None:
+        return
+    alike: dict[str, list[str]] = {}
+    for name in tuning.space:
+        told = f"{format_count(count_candidates(tuning, name), 'candidate')} × {format_count(tuning.seeds, 'seed')}"
+        how = "drawn when the seeds are fixed" if is_drawn(tuning, name) else "listed"
+        ranges = "; ".join(f"{path} {describe_values(values)}" for path, values in tuning.space[name].items())
+        alike.setdefault(f"{told}, {how}: {ranges}", []).append(name)
+    for told, arms in alike.items():
+        yield f"search for {'each of ' * (len(arms) > 1)}{', '.join(arms)}: {told}"
 
 
 def _compare(
@@ -107,9 +191,9 @@ def _compare(
         return None, tuple(told)
     name = loaded.hypothesis.id
     try:
-        pins = ledger.pin_code(loaded.hypothesis, verdict.default_templates())
+        pins = pin(loaded.hypothesis, session)
         differing = refuse_changes(registration, loaded, trail, pins)
-    except DeviationRefused as refused:
+    except UsageError as refused:
         return refused, ()
     layout = [LAYOUT] if hashlib.sha256(loaded.raw).hexdigest() != registration.raw else []
     deviations = (

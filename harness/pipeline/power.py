@@ -13,9 +13,9 @@ from harness import inference, ledger, spec
 from harness.errors import Finding, UsageError
 from harness.inference import Spread, Truth
 from harness.ledger import Ledger
-from harness.ledger.bodies import PilotBody
+from harness.ledger.prior_data_bodies import PilotBody
 from harness.pipeline.run_files import read_file, refuse_altered
-from harness.records import EstimandResult, Hypothesis, PowerReport
+from harness.records import Estimand, EstimandResult, Hypothesis, PowerReport
 from harness.verdict.text import format_chance
 from harness.wording import format_count, format_exact, quote_outcome
 
@@ -48,6 +48,11 @@ def compute_power(file: Path, trail: Ledger, assumed: Assumed, effects: Sequence
     if "" in assumed.given and set(hypothesis.decisions) <= set(assumed.given):
         message = "a value for all decisions has no effect where each of them is given its own"
         raise UsageError(message, where="--sd", remedy="leave it out")
+    _refuse_onsets(file, hypothesis, assumed)
+    ratios = all(hypothesis.estimands[one.estimand].ratio is not None for one in hypothesis.decisions.values())
+    if ratios and (wrong := [effect for effect in effects if effect <= 0]):
+        message = f"no ratio is {format_exact(wrong[0])}: the effects of this file are ratios"
+        raise UsageError(message, where="--effect", remedy="give a number above 0, such as 1.5")
     spreads, truths = read_spreads(hypothesis), {}
     if assumed.run is not None:
         earlier = _Earlier.read(assumed.run, trail)
@@ -61,7 +66,8 @@ def compute_power(file: Path, trail: Ledger, assumed: Assumed, effects: Sequence
                 remedy="leave one of the two out, or give --sd DECISION=VALUE for some decisions only",
             )
     for name in hypothesis.decisions:
-        if (sd := assumed.given.get(name, assumed.given.get(""))) is not None:
+        onset = hypothesis.estimands[hypothesis.decisions[name].estimand].onset
+        if onset is None and (sd := assumed.given.get(name, assumed.given.get(""))) is not None:
             spreads[name] = _around(sd, "given by --sd")
     if not spreads:
         raise UsageError(
@@ -72,19 +78,46 @@ def compute_power(file: Path, trail: Ledger, assumed: Assumed, effects: Sequence
     return inference.power(hypothesis, spreads, effects, truths)
 
 
+def _refuse_onsets(file: Path, hypothesis: Hypothesis, assumed: Assumed) -> None:
+    """Refuse to compute the power of decisions about onsets, whose seeds are not normal and may be never.
+
+    Of several decisions, those about values are computed, unless a standard deviation is given for an onset.
+    """
+    about = {
+        name
+        for name, decision in hypothesis.decisions.items()
+        if hypothesis.estimands[decision.estimand].onset is not None
+    }
+    given = sorted(about & assumed.given.keys())
+    if given or about == hypothesis.decisions.keys():
+        raise UsageError(
+            f"decision {given[0] if given else next(iter(hypothesis.decisions))!r} is about an onset, which has no "
+            "standard deviation: it may be never",
+            where="--sd" if given else str(file),
+            remedy="count seeds instead: by a sign test each counts that certainly lies beyond the boundary, 5 of 5, "
+            "7 of 8 or 9 of 10 of them exclude a side at .05; a pilot shows how many do",
+        )
+
+
 def read_spreads(hypothesis: Hypothesis) -> dict[str, Spread]:
-    """Read spreads from ``seeds.sd``: of the first decision, and of others about the same metric in its unit."""
-    if hypothesis.seeds.sd is None:
-        return {}
+    """Read spreads from ``seeds.sd``: of the first decision, and of others about the same metric in its unit.
+
+    Their arms have the same weights: a difference of differences varies more than a difference.
+    """
     about = {name: hypothesis.estimands[decision.estimand] for name, decision in hypothesis.decisions.items()}
+    about = {name: estimand for name, estimand in about.items() if estimand.onset is None}
+    if hypothesis.seeds.sd is None or not about:
+        return {}
     first = next(iter(about.values()))
     spread = _around(hypothesis.seeds.sd, "assumed in the file (seeds.sd)")
-    return {
-        name: spread
-        for name, estimand in about.items()
-        if (estimand.metric.name, estimand.unit, estimand.transform, estimand.samples, len(estimand.arms))
-        == (first.metric.name, first.unit, first.transform, first.samples, len(first.arms))
-    }
+    return {name: spread for name, estimand in about.items() if _list_scales(estimand) == _list_scales(first)}
+
+
+def _list_scales(estimand: Estimand) -> tuple[object, ...]:
+    """Return what must agree for two estimands to spread alike between seeds."""
+    taken = (estimand.samples, estimand.layers, estimand.epochs)
+    sizes = tuple(sorted(abs(weight) for weight in estimand.weights.values()))
+    return estimand.metric.key, estimand.unit, estimand.transform, *taken, estimand.ratio is not None, sizes
 
 
 def _around(sd: float, source: str) -> Spread:

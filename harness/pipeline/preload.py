@@ -7,4 +7,6 @@ as a traceback.
 from contextlib import suppress
 
 with suppress(Exception, SystemExit):
+    import scipy.special  # noqa: F401  # every cohort's first weights need it
+
     import harness.training.loop  # noqa: F401

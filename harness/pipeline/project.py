@@ -50,10 +50,18 @@ class Settings:
     """True if a hypothesis that was not registered before is refused."""
     checkpoint_seconds: float = 60.0
     """Seconds between checkpoints."""
+    on: str | None = None
+    """Name of a place to train at, in ``[tool.harness.on]``; None: here."""
+    together: bool = False
+    """True if hypotheses that are run with one command share cohorts where they match."""
     round_file: Path | None = None
     """File with a beacon's round, for seeds that are to be drawn from it; None: it is fetched."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """The user's environment, or the part of it that is to count."""
+    parallel: int | None = None
+    """Number of replicas of a program that run at a time; None: one for each core."""
+    yes: bool = False
+    """True if a program's commands may run on this machine without anybody being asked."""
     typed: frozenset[str] = frozenset()
     """Those of data, compile, pilot_seeds and pilot_epochs that somebody gave with this very command: refused where
     they have no effect."""

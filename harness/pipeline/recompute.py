@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from harness import inference, ledger
+from harness import inference
 from harness.domain.templates import describe_unknown
+from harness.domain.tuning import apply_choices
 from harness.ledger import Ledger
 from harness.ledger.audit import AuditFinding, Evidence
 from harness.ledger.bodies import AmendedBody, RegisteredBody, RepeatedBody, ReplicatedBody, WalkBackBody
@@ -16,6 +17,7 @@ from harness.pipeline.bounded import run_bounded
 from harness.pipeline.claims import describe_walk_back, list_moves
 from harness.pipeline.meaning import describe_error, has_same_meaning
 from harness.pipeline.repeat import compare_repetition
+from harness.pipeline.replicate import list_circumstances
 from harness.pipeline.reverdict import judge_again
 from harness.pipeline.run_files import read_run
 from harness.records import Hypothesis, Measurements, Provenance
@@ -41,6 +43,10 @@ def recompute(evidence: Evidence) -> Iterator[AuditFinding]:
         if again.unknown is not None and describe_unknown(run.body.pins.templates) is None:
             what = f"the page of run {run.name} is not of its time: {again.unknown}"
             yield AuditFinding("template-unknown", what, where, got=entered.body.outcome, hypothesis=run.hypothesis)
+        if any(name.endswith(".svg") for name in entered.body.files):
+            what = f"the figures of run {run.name} were compared with their digests, and not drawn again"
+            command = f"harness reverdict {run.name} --figures"
+            yield AuditFinding("figures-not-drawn", what, where, hypothesis=run.hypothesis, command=command)
         for name in again.differing:
             what = f"{name} does not come out again"
             yield AuditFinding("page-differs", what, f"{where}/{name}", hypothesis=run.hypothesis)
@@ -123,15 +129,26 @@ def _describe_repetition(evidence: Evidence, body: RepeatedBody) -> dict[str, An
 def _describe_rerun(evidence: Evidence, start: StartedRun, body: ReplicatedBody) -> tuple[str, str, str]:
     """Return what a rerun's event should say: what was expected, how far it agrees, its outcome."""
     run = read_run(Ledger(evidence.files.root), body.run)
-    hypothesis = run.registered.hypothesis
+    hypothesis, found = run.registered.hypothesis, run.search
     before = inference.decide(hypothesis, run.measurements)
-    expected = "statistics" if ledger.list_rerun_changes(start.body, body) else "bits"
+    searched = body.search is None or body.search == evidence.files.digest(f"{start.folder}/search.json")
+    if not searched:
+        other = Measurements.model_validate_json(evidence.files.read(f"objects/sha256/{body.search}"))
+        found = inference.choose(hypothesis, other)
+        hypothesis = apply_choices(hypothesis, found.choices)
+    expected = "statistics" if list_circumstances(hypothesis, start.body, body) else "bits"
     if body.results == evidence.files.digest(f"{start.folder}/results.json"):
+        again = run.measurements
+    else:
+        again = Measurements.model_validate_json(evidence.files.read(f"objects/sha256/{body.results}"))
+    if searched and again is run.measurements:
         return expected, "bits", before.outcome
-    again = Measurements.model_validate_json(evidence.files.read(f"objects/sha256/{body.results}"))
     now = inference.decide(hypothesis, again)
     same = (again.registration, again.seeds) == (run.measurements.registration, run.measurements.seeds)
-    agrees = same and not inference.list_disagreements(before, now, hypothesis.replication.level)
+    level = hypothesis.replication.level
+    differences = inference.list_disagreements(before, now, level)
+    differences += inference.list_search_disagreements(run.search, found, level)
+    agrees = same and not differences
     return expected, "statistics" if agrees else "none", now.outcome
 
 

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness import ledger, spec, verdict
+from harness import ledger, spec
 from harness.errors import UsageError
 from harness.ledger import Entry, Event, Ledger
 from harness.ledger.bodies import AmendedBody, RunAbortedBody
+from harness.pipeline.data_sets import collect_data_sets
 from harness.pipeline.draw import describe_seeds
-from harness.pipeline.run_steps import collect_data_sets, list_changed_claims, list_data_deviations, look_around
+from harness.pipeline.program import pin
+from harness.pipeline.run_steps import list_changed_claims, list_data_deviations, look_around
 from harness.pipeline.session import Session
+from harness.pipeline.starts import find_sources
 from harness.records import Attempt, Hypothesis
 
 LONGEST_REASON = 2000
@@ -52,7 +55,7 @@ def register_hypothesis(file: Path, session: Session) -> Registering:
         InvalidHypothesis, UsageError: nothing was entered; also if it is registered already.
     """
     loaded, trail = spec.load(file), session.trail
-    pins = ledger.pin_code(loaded.hypothesis, verdict.default_templates())
+    pins = pin(loaded.hypothesis, session)
     data = take_fingerprints(loaded.hypothesis, session)
     known = {name: digest for name, digest in data.items() if digest is not None}
     with ExitStack() as held:
@@ -74,7 +77,7 @@ def amend_registration(file: Path, session: Session, reason: str) -> Amending:
     reason = check_reason(reason)
     loaded, trail = spec.load(file), session.trail
     hypothesis = loaded.hypothesis
-    pins = ledger.pin_code(hypothesis, verdict.default_templates())
+    pins = pin(hypothesis, session)
     data = take_fingerprints(hypothesis, session)
     known = {name: digest for name, digest in data.items() if digest is not None}
     with ledger.lock_hypothesis(trail, hypothesis.id), trail.locked():
@@ -88,6 +91,7 @@ def amend_registration(file: Path, session: Session, reason: str) -> Amending:
         comparison = ledger.compare(before, hypothesis, loaded.raw, pins, trail)
         around = (
             *comparison.code.deviations,
+            *ledger.list_program_differences(before.pins.program, pins.program),
             *list_changed_claims(before, loaded, trail),
             *list_data_deviations(before.data, known),
         )
@@ -135,14 +139,17 @@ def close_attempt(name: str, trail: Ledger, reason: str) -> Entry[RunAbortedBody
 
 
 def take_fingerprints(hypothesis: Hypothesis, session: Session) -> dict[str, str | None]:
-    """Return data set → SHA-256 over its arrays, for every arm; None where it is not here: nothing is downloaded."""
+    """Return data set → SHA-256 over its arrays, for every arm; None where it is not here: nothing is downloaded.
+
+    Stored weights that arms start from are among them, by what their run's env.json names.
+    """
     root, reporter = session.project.data, session.reporter
     found = {
         name: dataset.load(root, reporter.say).fingerprint if dataset.present(root) else None
         for name, dataset in collect_data_sets(hypothesis, session.settings).items()
     }
     reporter.heed()
-    return found
+    return found | find_sources(hypothesis, session.trail).fingerprints
 
 
 def check_reason(reason: str) -> str:

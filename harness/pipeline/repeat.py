@@ -10,13 +10,15 @@ from typing import Any
 from harness import inference, ledger, plan
 from harness.domain.normal_form import encode_normal_form
 from harness.errors import UsageError
-from harness.ledger.bodies import NONCE, RepeatedBody
+from harness.ledger.bodies import RepeatedBody
+from harness.ledger.body_fields import NONCE
 from harness.ledger.seeding import derive_from_nonce
 from harness.pipeline.replicate import refuse_other_data
 from harness.pipeline.run_files import read_file, read_registered, refuse_altered
-from harness.pipeline.run_steps import collect_measurements, make_plan, open_equipment, train
+from harness.pipeline.run_steps import collect_measurements, open_equipment, plan_registered, train
 from harness.pipeline.sequential import join_results
 from harness.pipeline.session import Session
+from harness.pipeline.tuning import make_whole_plan, train_search
 from harness.records import Decision, Hypothesis, Measurements, Seeds, Stopping
 
 
@@ -59,12 +61,14 @@ def repeat_run(name: str, nonce: str, session: Session) -> Repetition:
     hypothesis = registered.hypothesis
     form = hashlib.sha256(encode_normal_form(hypothesis)).hexdigest()
     fresh = registered.model_copy(update={"seeds": derive_from_nonce(form, nonce, hypothesis.seeds.number)})
-    equipment = open_equipment(hypothesis, session)
+    equipment = open_equipment(hypothesis, session, run.body.pins.program)
     refuse_other_data(run, before, equipment)
-    planned = make_plan(equipment.device, hypothesis, fresh.seeds, fresh.registration)
+    whole = make_whole_plan(equipment.device, hypothesis, fresh.seeds, fresh.registration, sources=equipment.sources)
     folder = trail.root / run.hypothesis / f"repeating-{run.name}"
     with ledger.lock_hypothesis(trail, run.hypothesis):
-        parts = plan.split_by_look(planned, hypothesis.looks)
+        if (tuned := train_search(fresh, equipment, folder, session)) is not None:
+            fresh = tuned.registered
+        parts = plan.split_by_look(plan_registered(fresh, equipment), hypothesis.looks)
         result = join_results([train(part, equipment, folder, session)[0] for part in parts])
         measured = collect_measurements(fresh, equipment.images, result)
         session.reporter.heed()
@@ -74,7 +78,7 @@ def repeat_run(name: str, nonce: str, session: Session) -> Repetition:
             form=form,
             results=trail.store_object(measured.to_json().encode()),
             **compare_repetition(hypothesis, before, measured),
-            plan=planned.digest,
+            plan=whole.digest,
             environment=ledger.describe_environment(trail.root.parent.resolve()),
             device=equipment.device.name,
             arithmetic=dict(equipment.device.arithmetic),

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from shutil import rmtree
 from typing import Literal
 
 from harness import inference, ledger, plan
+from harness.domain.tuning import apply_choices
 from harness.errors import DeviationRefused
 from harness.ledger import StartedRun
-from harness.ledger.bodies import ReplicatedBody
+from harness.ledger.bodies import ReplicatedBody, RunStartedBody
 from harness.pipeline.run_files import read_file, read_registered, refuse_altered
-from harness.pipeline.run_steps import Equipment, collect_measurements, make_plan, open_equipment, train
+from harness.pipeline.run_steps import Equipment, collect_measurements, open_equipment, plan_registered, train
 from harness.pipeline.sequential import join_results
 from harness.pipeline.session import Session
-from harness.records import Measurements, Plan, Registered
+from harness.pipeline.together import read_company
+from harness.pipeline.tuning import SEARCH, make_whole_plan, train_search
+from harness.records import Decision, Hypothesis, Measurements, Registered, Search
+
+Measured = tuple[Measurements, Measurements | None]
+"""The content of results.json and, of a tuned run, of search.json."""
+FILES = ("results.json", SEARCH)
 
 
 @dataclass(frozen=True)
@@ -59,20 +68,22 @@ def replicate_run(name: str, session: Session, *, record: bool = True) -> Replic
     """
     trail = session.trail
     run = ledger.find_judged(trail, name)
-    recorded = ledger.list_recorded_files(trail, run.digest)["results.json"]
-    refuse_altered(trail.root / run.folder, {"results.json": recorded})
-    before = Measurements.model_validate_json(read_file(trail.root / run.folder / "results.json"))
-    registered = read_registered(trail, run)
-    equipment = open_equipment(registered.hypothesis, session)
-    refuse_other_data(run, before, equipment)
-    planned = make_plan(equipment.device, registered.hypothesis, registered.seeds, registered.registration)
+    recorded = ledger.list_recorded_files(trail, run.digest)
+    first, registered = _read_first(trail.root / run.folder, recorded), read_registered(trail, run)
+    equipment = open_equipment(registered.hypothesis, session, run.body.pins.program)
+    equipment = replace(equipment, company=read_company(trail, run.body.together))
+    refuse_other_data(run, first[0], equipment)
+    fixed = registered.hypothesis, registered.seeds, registered.registration
+    planned = make_whole_plan(equipment.device, *fixed, sources=equipment.sources, company=equipment.company)
     behind = ledger.find_modules_behind(registered.hypothesis)
     environment = ledger.describe_environment(trail.root.parent.resolve(), behind)  # of the project whose trail it is
     folder = trail.root / run.hypothesis / f"replicating-{run.name}"
     with ledger.lock_hypothesis(trail, run.hypothesis):
-        again = _train_again(planned, registered, before, equipment, folder.name, session)
-        results = again.to_json().encode()
-        agreement, differences, outcome = _compare(registered, before, again, recorded)
+        again = _train_again(registered, first, equipment, folder.name, session)
+        files = {name: trained.to_json().encode() for name, trained in zip(FILES, again, strict=True) if trained}
+        digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+        same = all(recorded[file] == digest for file, digest in digests.items())
+        agreement, differences, outcome = compare_rerun(registered, first, again, same=same)
         session.reporter.heed()
         body = ReplicatedBody(
             run=run.digest,
@@ -80,17 +91,18 @@ def replicate_run(name: str, session: Session, *, record: bool = True) -> Replic
             agreement=agreement,
             differences=differences,
             outcome=outcome,
-            results=hashlib.sha256(results).hexdigest() if agreement != "bits" else recorded,
+            results=digests["results.json"],
+            search=digests.get(SEARCH),
             plan=planned.digest,
             environment=environment,
             device=equipment.device.name,
             arithmetic=dict(equipment.device.arithmetic),
         )
-        circumstances = ledger.list_rerun_changes(run.body, body)
+        circumstances = list_circumstances(registered.hypothesis, run.body, body)
         expected: Literal["bits", "statistics"] = "statistics" if circumstances else "bits"
         if record:
-            if agreement != "bits":
-                trail.store_object(results)
+            for data in (files[file] for file, digest in digests.items() if digest != recorded[file]):
+                trail.store_object(data)
             trail.record(body.model_copy(update={"circumstances": circumstances, "expected": expected}))
         rmtree(folder, ignore_errors=True)
     return Replication(
@@ -103,6 +115,14 @@ def replicate_run(name: str, session: Session, *, record: bool = True) -> Replic
         outcome=outcome,
         head=trail.heads()[0],
     )
+
+
+def list_circumstances(hypothesis: Hypothesis, before: RunStartedBody, now: ReplicatedBody) -> tuple[str, ...]:
+    """List why a rerun need not give the same bits, one sentence each: what differs, or a program promises none."""
+    changes = ledger.list_rerun_changes(before, now)
+    if hypothesis.program is not None and not hypothesis.program.deterministic:
+        return (*changes, "its program does not promise the same results to the byte")
+    return changes
 
 
 def refuse_other_data(run: StartedRun, before: Measurements, equipment: Equipment) -> None:
@@ -122,30 +142,67 @@ def refuse_other_data(run: StartedRun, before: Measurements, equipment: Equipmen
             )
 
 
+def _read_first(folder: Path, recorded: Mapping[str, str]) -> Measured:
+    """Read what a run measured, of files that are as the ledger names them."""
+    named = {name: recorded[name] for name in FILES if name in recorded}
+    refuse_altered(folder, named)
+    found = [Measurements.model_validate_json(read_file(folder / name)) if name in named else None for name in FILES]
+    assert found[0] is not None, "a judged run has results"
+    return found[0], found[1]
+
+
 def _train_again(
-    planned: Plan, registered: Registered, before: Measurements, equipment: Equipment, work: str, session: Session
-) -> Measurements:
+    registered: Registered, first: Measured, equipment: Equipment, work: str, session: Session
+) -> Measured:
     """Train look by look, as the run was trained, and no further than the look that ended it; ``work``: a folder of
     the hypothesis, by its name.
     """
+    folder = session.trail.root / registered.hypothesis.id / work
+    (before, _), searched = first, None
+    if (tuned := train_search(registered, equipment, folder, session)) is not None:
+        registered, searched = tuned.registered, tuned.measurements
     hypothesis = registered.hypothesis
-    folder = session.trail.root / hypothesis.id / work
-    stages = plan.split_by_look(planned, hypothesis.looks)
+    stages = plan.split_by_look(plan_registered(registered, equipment), hypothesis.looks)
     taken = [part for seeds, part in zip(hypothesis.looks, stages, strict=True) if seeds <= len(before.seeds)]
     result = join_results([train(part, equipment, folder, session)[0] for part in taken])
     # The same arrays, as was seen before, whatever files they were in here.
     again = collect_measurements(registered, equipment.images, result, seeds=before.seeds)
-    return again.model_copy(update={"data": before.data})
+    again = _take_over_raw(before, again.model_copy(update={"data": before.data}))
+    if searched is None or first[1] is None:
+        return again, searched
+    return again, searched.model_copy(update={"data": first[1].data})
 
 
-def _compare(
-    registered: Registered, before: Measurements, again: Measurements, recorded: str
+def _take_over_raw(before: Measurements, again: Measurements) -> Measurements:
+    """Return a rerun's measurements with the run's own digests of results files, where what was read is the same.
+
+    A program may write the time into its file, say, which is no measurement.
+    """
+    known = {(one.arm, one.seed_index): one.raw for one in before.replicas}
+    replicas = []
+    for one in again.replicas:
+        taken = one.model_copy(update={"raw": known.get((one.arm, one.seed_index))})
+        replicas.append(taken if taken in before.replicas else one)
+    return again.model_copy(update={"replicas": tuple(replicas)})
+
+
+def compare_rerun(
+    registered: Registered, first: Measured, again: Measured, *, same: bool
 ) -> tuple[Literal["bits", "statistics", "none"], tuple[str, ...], str]:
-    """Return how far a rerun agrees, what differs, and its outcome; ``recorded``: the digest of the run's results."""
-    hypothesis = registered.hypothesis
-    decision = inference.decide(hypothesis, again)
-    if hashlib.sha256(again.to_json().encode()).hexdigest() == recorded:
-        return "bits", (), decision.outcome
-    first = inference.decide(hypothesis, before)
-    differences = inference.list_disagreements(first, decision, hypothesis.replication.level)
-    return "none" if differences else "statistics", differences, decision.outcome
+    """Return how far a rerun agrees, what differs, and its outcome; ``same``: all files have the run's digests."""
+    level = registered.hypothesis.replication.level
+    (before, searched), (now, searched_again) = ((_judge(registered.hypothesis, one)) for one in (first, again))
+    if same:
+        return "bits", (), now.outcome
+    differences = inference.list_disagreements(before, now, level)
+    differences = (*inference.list_search_disagreements(searched, searched_again, level), *differences)
+    return "none" if differences else "statistics", differences, now.outcome
+
+
+def _judge(hypothesis: Hypothesis, measured: Measured) -> tuple[Decision, Search | None]:
+    """Return the decision on a hypothesis, of tuned arms as they were chosen, and the search."""
+    results, searched = measured
+    if searched is None:
+        return inference.decide(hypothesis, results), None
+    search = inference.choose(hypothesis, searched)
+    return inference.decide(apply_choices(hypothesis, search.choices), results), search

@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import inference, verdict
+from harness import inference, programs, verdict
 from harness.domain.templates import describe_unknown
+from harness.domain.trained import name_replica
 from harness.errors import UsageError
 from harness.ledger import Ledger, LookBody
+from harness.ledger.seeding import derive_tuning_seeds
 from harness.pipeline.garbage import pause_collection
 from harness.pipeline.judge import render_verdict
+from harness.pipeline.program import RAW, read_raw
 from harness.pipeline.run_files import StoredRun, read_file, read_run
-from harness.records import Decision, Hypothesis, Measurements, Registered
+from harness.records import Decision, Hypothesis, Measurements, Registered, Replica
 from harness.system.storage import write_atomic
 from harness.wording import format_for_file
 
@@ -59,7 +62,8 @@ def judge_again(name: str, trail: Ledger, *, figures: bool = False) -> Recompute
     found = read_run(trail, name)
     folder, hypothesis = found.folder, found.registered.hypothesis
     version = json.loads(read_file(folder / "verdict.json"))["v"]
-    decision = verdict.word_decision(hypothesis, inference.decide(hypothesis, found.measurements), version)
+    decided = inference.decide(hypothesis, found.measurements).model_copy(update={"search": found.search})
+    decision = verdict.word_decision(hypothesis, decided, version)
     files = render_verdict(
         found.registered,
         found.measurements,
@@ -71,7 +75,11 @@ def judge_again(name: str, trail: Ledger, *, figures: bool = False) -> Recompute
     )
     digests = {template: hashlib.sha256(data).hexdigest() for template, data in found.templates.items()}
     differing = find_other_looks(found.looks, hypothesis, found.measurements, decision)
+    differing += find_other_choice(found)
+    differing += find_other_readings(found)
     due = {"env.json", "results.json", "verdict.json", "verdict.md", *_list_figures(found, decision)}
+    due |= {"search.json"} if found.search is not None else set()
+    due |= {RAW} if hypothesis.program is not None else set()
     differing += sorted(due ^ found.recorded.keys())
     rounded, redrawn, added = [], [], []
     for file, data in sorted(files.items()):
@@ -103,6 +111,43 @@ def _list_figures(found: StoredRun, decision: Decision) -> set[str]:
     """Return the names of the figures that belong to a stored run's page."""
     drawings = verdict.list_drawings(found.registered.hypothesis, found.measurements, decision)
     return set(drawings) - {*found.provenance.undrawn}
+
+
+def find_other_choice(found: StoredRun) -> list[str]:
+    """Name the choice of a run's search if it doesn't follow from search.json as the ledger tells it, or its seeds."""
+    if found.search is None or found.searched is None:
+        return [] if found.tuned is None else ["ledger: the choice of a search that there is not"]
+    wrong = found.tuned is None or found.tuned.chosen != found.search.choices
+    wrong = wrong or found.tuned is None or found.tuned.search != found.recorded.get("search.json")
+    other = found.search.seeds != derive_tuning_seeds(found.registered.seeds, len(found.search.seeds))
+    return ["ledger: the choice of the search"] * wrong + ["search.json: its seeds"] * other
+
+
+def find_other_readings(found: StoredRun) -> list[str]:
+    """Name the replicas of a program whose results are not what its results files say, read again.
+
+    A replica that failed for another reason than its file is taken at the word of whoever ran it.
+    """
+    hypothesis = found.registered.hypothesis
+    if hypothesis.results is None or RAW not in found.recorded:
+        return []
+    try:
+        raw = read_raw(read_file(found.folder / RAW))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return [f"{RAW}: it holds no results files"]
+    wrong, known = [], set()
+    for one in found.measurements.replicas:
+        name = name_replica(one.arm, one.seed_index)
+        known.add(name)
+        content = raw.get(name)
+        if content is None:
+            wrong += [f"{RAW}: {name} is missing"] * (one.raw is not None or one.status != "failed")
+            continue
+        replica = Replica(arm=one.arm, seed_index=one.seed_index, seed=one.seed)
+        again = programs.read_replica(replica, hypothesis.arms[one.arm], content, hypothesis.results)
+        if again != one and not (one.status == "failed" and one.raw == again.raw and again.status != "failed"):
+            wrong.append(f"{RAW}: {name} does not say what results.json has")
+    return [*wrong, *(f"{RAW}: {name} is no replica of the run" for name in sorted(raw.keys() - known))]
 
 
 def find_other_looks(

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from harness import ledger
 from harness.errors import UsageError
@@ -15,6 +16,8 @@ from harness.system.reading import LARGEST_SETTINGS, read_regular
 SETTINGS = ("device", "data", "verdicts")
 MARKS = ("verdicts", "pyproject.toml", ".git")
 TABLE = "[tool.harness]"
+ON = "tool.harness.on"
+"""Table of the places to train at, one table each."""
 HYPOTHESES = "hypotheses"
 """The folder of a project that hypothesis files lie in unless somebody names others."""
 
@@ -64,12 +67,28 @@ def find_settings(root: Path) -> tuple[Path, dict[str, str]]:
     Raises:
         UsageError: the file cannot be read, or the table holds what it may not.
     """
+    home = _find_home(root)
+    return (root, {}) if home is None else (home, _read_table(home / "pyproject.toml"))
+
+
+def find_places(root: Path) -> tuple[Path, dict[str, dict[str, Any]]]:
+    """Return the tables of ``[tool.harness.on]`` of the project's pyproject.toml, by name, and the folder of that file.
+
+    Raises:
+        UsageError: the file cannot be read, or the table holds what it may not.
+    """
+    home = _find_home(root)
+    return (root, {}) if home is None else (home, _read_whole_table(home / "pyproject.toml")[1])
+
+
+def _find_home(root: Path) -> Path | None:
+    """Return the folder of the pyproject.toml that holds for a project; None if there is none."""
     for folder in (root, *root.parents):
         if _exists(folder / "pyproject.toml"):
-            return folder, _read_table(folder / "pyproject.toml")
+            return folder
         if _exists(folder / ".git"):
             break
-    return root, {}
+    return None
 
 
 def _is_marked(folder: Path) -> bool:
@@ -126,15 +145,24 @@ def _exists(path: Path) -> bool:
 
 
 def _read_table(file: Path) -> dict[str, str]:
+    return _read_whole_table(file)[0]
+
+
+def _read_whole_table(file: Path) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+    """Return the settings of a project, and the tables of its places."""
     try:
         tool = tomllib.loads(read_regular(file, LARGEST_SETTINGS, follow=True).decode()).get("tool", {})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         remedy = "mend the file: the project's settings may stand in it"
         raise UsageError(f"cannot be read: {error}", where=str(file), remedy=remedy) from error
     own = tool.get("harness", {}) if isinstance(tool, dict) else {}
+    places = own.pop("on", {}) if isinstance(own, dict) else {}
+    if not isinstance(places, dict) or not all(isinstance(place, dict) for place in places.values()):
+        remedy = f"write a table for each: [{ON}.cluster]"
+        raise UsageError(f"[{ON}] takes tables", where=str(file), remedy=remedy)
     if not isinstance(own, dict) or not all(isinstance(value, str) for value in own.values()):
         raise UsageError(f"{TABLE} takes texts", where=str(file), remedy='write device = "cpu"')
     if unknown := sorted(set(own) - set(SETTINGS)):
         remedy = f"known keys: {', '.join(sorted(SETTINGS))}"
         raise UsageError(f"unknown key {unknown[0]!r}", where=f"{file} {TABLE}", remedy=remedy)
-    return own
+    return own, places

@@ -11,36 +11,62 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import rmtree
 
 from harness import ledger, spec, verdict
-from harness.ledger import CodeDifferences, Environment, OpenAttempt, Pins, Registration
+from harness.ledger import Environment, OpenAttempt, Registration
 from harness.ledger.bodies import RunStartedBody
+from harness.pipeline.circumstances import describe_circumstances
 from harness.pipeline.claims import append_walk_backs
 from harness.pipeline.code_proofs import add_proofs, add_proofs_since_first, describe_trials, suggest_trials
 from harness.pipeline.draw import describe_draw, find_or_draw, refuse_idle_round
+from harness.pipeline.fixing import Fixed, fix_meaning
 from harness.pipeline.judge import render_first_verdict
+from harness.pipeline.program import RAW, write_raw
 from harness.pipeline.run_files import read_registered, read_templates, save_files
 from harness.pipeline.run_steps import (
     LAYOUT,
     Equipment,
-    describe_circumstances,
     describe_deviation,
-    find_or_register,
     list_amended,
     list_changed_claims,
     list_data_deviations,
-    look_around,
-    make_plan,
-    open_equipment,
-    refuse_changes,
+    plan_registered,
 )
 from harness.pipeline.sequential import Trained, train_and_judge
 from harness.pipeline.session import Report, Session
 from harness.pipeline.siblings import list_siblings_now
-from harness.records import Decision, Plan, Provenance
+from harness.pipeline.telling import tell_progress
+from harness.pipeline.together import hand_over_shared, read_company, refuse_unstarted
+from harness.pipeline.tuning import SEARCH, Tuned, make_whole_plan, shift_after, tune
+from harness.records import Companion, Decision, Plan, Provenance
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run before its attempt: nothing but its attempt is missing in the ledger."""
+
+    loaded: spec.Loaded
+    registration: Registration
+    """The registration with the seeds that were drawn for it."""
+    fixed: Fixed
+    session: Session
+
+    @property
+    def equipment(self) -> Equipment:
+        """Return what trains, and what it trains on."""
+        return self.fixed.equipment
+
+
+@dataclass(frozen=True)
+class Started:
+    """A run whose attempt is in the ledger."""
+
+    prepared: Prepared
+    attempt: OpenAttempt
+    planned: Plan
 
 
 def run_hypothesis(file: Path, session: Session) -> Report:
@@ -52,48 +78,98 @@ def run_hypothesis(file: Path, session: Session) -> Report:
         Interrupted, StorageFailed: what was trained is kept, the same call goes on.
         TrainingFailed: the attempt is closed as failed.
     """
-    loaded = spec.load(file)
-    hypothesis, trail, reporter = loaded.hypothesis, session.trail, session.reporter
-    refuse_idle_round(hypothesis, session)
-    equipment = open_equipment(hypothesis, session)
-    pins = ledger.pin_code(hypothesis, verdict.default_templates())
     with ExitStack() as held:
-        with ledger.lock_project(session.project.root):
-            look_around(loaded, session)
-            held.enter_context(ledger.lock_hypothesis(trail, hypothesis.id))
-            registration = find_or_register(loaded, pins, equipment.fingerprints, session)
-        differing = refuse_changes(registration, loaded, trail, pins)
-        if hashlib.sha256(loaded.raw).hexdigest() != registration.raw:
-            reporter.say(LAYOUT)
-        registration = find_or_draw(registration, hypothesis, session)
-        planned = make_plan(equipment.device, hypothesis, registration.seeds, registration.digest)
-        body = _describe_start(_Start(loaded, registration, pins, differing, equipment, planned), session)
-        for template in pins.template_bytes.values():
-            trail.store_object(template)
-        reporter.heed()
-        attempt = ledger.start_or_resume(trail, body, resume=session.settings.resume, say=reporter.say)
-        for line in attempt.run.body.deviations:
-            reporter.say(describe_deviation(line))
-        if (other := _name_other_commit(attempt.run.body.environment)) is not None:
-            reporter.say(other)
-        for line in suggest_trials(registration, attempt.run, trail):
-            reporter.say(f"  → {line}")
-        registered = read_registered(trail, attempt.run)
-        trained = train_and_judge(planned, registered, equipment, attempt, session)
-        decision = verdict.word_decision(hypothesis, trained.decision)
-        results = trained.measurements.to_json().encode()
-        provenance = _describe_run(_Finished(attempt, registration, trained, decision, results), equipment, session)
-        # An attempt that was started with another template keeps it: the page is written again with that one too.
-        templates = read_templates(trail, attempt.run)
-        files = render_first_verdict(registered, trained.measurements, decision, provenance, reporter.say, templates)
-        reporter.heed()
-        ledger.refuse_judged(trail, attempt)  # before its files are written over
-        save_files(attempt.folder, files)
-        files |= {"results.json": results}
-        ledger.record_verdict(trail, attempt, decision.outcome, files, provenance.attempts)
-        rmtree(attempt.folder / "work", ignore_errors=True)
-        append_walk_backs(trail)
-    return Report(hypothesis, decision, attempt.folder, trail.heads()[0])
+        prepared = prepare_run(file, session, held)
+        return finish_run(start_run(join_company(prepared, find_open_company(prepared))))
+
+
+def prepare_run(file: Path, session: Session, held: ExitStack) -> Prepared:
+    """Do what comes before an attempt; the hypothesis stays locked until ``held`` ends."""
+    loaded = spec.load(file)
+    refuse_idle_round(loaded.hypothesis, session)
+    fixed = fix_meaning(loaded, session, held)
+    if hashlib.sha256(loaded.raw).hexdigest() != fixed.registration.raw:
+        session.reporter.say(LAYOUT)
+    return Prepared(loaded, find_or_draw(fixed.registration, loaded.hypothesis, session), fixed, session)
+
+
+def find_open_company(prepared: Prepared) -> tuple[Companion, ...]:
+    """Find the company of the attempt that would go on; empty if it trains alone, or if none would."""
+    if not prepared.session.settings.resume:
+        return ()
+    found = ledger.find_resumable(prepared.session.trail, prepared.loaded.hypothesis.id)
+    return () if found is None else found.body.together
+
+
+def join_company(prepared: Prepared, company: tuple[Companion, ...]) -> Prepared:
+    """Return the run as one that trains together with others, by their registered forms."""
+    equipment = replace(prepared.equipment, company=read_company(prepared.session.trail, company))
+    return replace(prepared, fixed=replace(prepared.fixed, equipment=equipment))
+
+
+def start_run(prepared: Prepared) -> Started:
+    """Enter the attempt, or go on with the one that is open."""
+    session, registration, equipment = prepared.session, prepared.registration, prepared.equipment
+    trail, reporter = session.trail, session.reporter
+    parts = prepared.loaded.hypothesis, registration.seeds, registration.digest
+    planned = make_whole_plan(equipment.device, *parts, sources=equipment.sources, company=equipment.company)
+    body = _describe_start(prepared, planned)
+    for template in prepared.fixed.pins.template_bytes.values():
+        trail.store_object(template)
+    reporter.heed()
+    attempt = ledger.start_or_resume(trail, body, resume=session.settings.resume, say=reporter.say)
+    for line in attempt.run.body.deviations:
+        reporter.say(describe_deviation(line))
+    if (other := _name_other_commit(attempt.run.body.environment)) is not None:
+        reporter.say(other)
+    for line in suggest_trials(registration, attempt.run, trail):
+        reporter.say(f"  → {line}")
+    return Started(prepared, attempt, planned)
+
+
+def finish_run(started: Started) -> Report:
+    """Train and judge a started attempt, and enter its verdict."""
+    with tell_progress(started.prepared.session, started.attempt.folder) as session:
+        return _finish_run(started, session)
+
+
+def _finish_run(started: Started, session: Session) -> Report:
+    prepared, attempt, planned, equipment = (
+        started.prepared,
+        started.attempt,
+        started.planned,
+        started.prepared.equipment,
+    )
+    trail, reporter = session.trail, session.reporter
+    refuse_unstarted(trail, attempt.run)
+    registered = read_registered(trail, attempt.run)
+    if (tuned := tune(registered, equipment, attempt, session)) is not None:
+        registered = tuned.registered
+        planned = plan_registered(registered, equipment)
+    deciding = session if tuned is None else shift_after(tuned, planned, session)
+    trained = _add_search(train_and_judge(planned, registered, equipment, attempt, deciding), tuned)
+    decision = verdict.word_decision(registered.hypothesis, trained.decision)
+    results = trained.measurements.to_json().encode()
+    finished = _Finished(attempt, prepared.registration, trained, decision, results)
+    provenance = _describe_run(finished, equipment, session)
+    # An attempt that was started with another template keeps it: the page is written again with that one too.
+    templates = read_templates(trail, attempt.run)
+    files = render_first_verdict(registered, trained.measurements, decision, provenance, reporter.say, templates)
+    reporter.heed()
+    ledger.refuse_judged(trail, attempt)  # before its files are written over
+    save_files(attempt.folder, files)
+    files |= {"results.json": results}
+    if tuned is not None:
+        files |= {SEARCH: tuned.measurements.to_json().encode()}
+    if equipment.program is not None:
+        files |= {RAW: write_raw(trained.result)}
+        save_files(attempt.folder, {RAW: files[RAW]})
+    hand_over_shared(trail, attempt.run, planned)  # while they lie here
+    ledger.record_verdict(trail, attempt, decision.outcome, files, provenance.attempts)
+    rmtree(attempt.folder / "work", ignore_errors=True)
+    equipment.remove_jobs(attempt.folder)
+    append_walk_backs(trail)
+    return Report(registered.hypothesis, decision, attempt.folder, trail.heads()[0])
 
 
 def _name_other_commit(noted: Environment) -> str | None:
@@ -103,26 +179,23 @@ def _name_other_commit(noted: Environment) -> str | None:
     return f"the code that runs is not that of commit {str(noted.commit)[:12]}, and its verdict will say so"
 
 
-@dataclass(frozen=True)
-class _Start:
-    """A run that is about to start."""
-
-    loaded: spec.Loaded
-    registration: Registration
-    pins: Pins
-    differing: CodeDifferences
-    equipment: Equipment
-    planned: Plan
+def _add_search(trained: Trained, tuned: Tuned | None) -> Trained:
+    """Return what was trained and decided together with the search before."""
+    if tuned is None:
+        return trained
+    result = replace(trained.result, cohorts=(*tuned.result.cohorts, *trained.result.cohorts))
+    decision = trained.decision.model_copy(update={"search": tuned.search})
+    return replace(trained, result=result, seconds=tuned.seconds + trained.seconds, decision=decision)
 
 
-def _describe_start(start: _Start, session: Session) -> RunStartedBody:
+def _describe_start(prepared: Prepared, planned: Plan) -> RunStartedBody:
     """Describe the start of a run: what runs, on what, and how it deviates from its registration."""
-    loaded, registration, trail = start.loaded, start.registration, session.trail
-    hypothesis, device = loaded.hypothesis, start.equipment.device
-    fingerprints = start.equipment.fingerprints
+    loaded, registration, fixed = prepared.loaded, prepared.registration, prepared.fixed
+    session, trail = prepared.session, prepared.session.trail
+    hypothesis, device, fingerprints = loaded.hypothesis, fixed.equipment.device, fixed.equipment.fingerprints
     environment = ledger.describe_environment(session.project.root, ledger.find_modules_behind(hypothesis))
     moved = list_changed_claims(registration, loaded, trail)
-    differing = add_proofs(start.differing, registration, hypothesis.id, trail, environment)
+    differing = add_proofs(fixed.differing, registration, hypothesis.id, trail, environment)
     since = ledger.list_code_deviations(trail, hypothesis.id, registration.pins.code, environment)
     return RunStartedBody(
         hypothesis=hypothesis.id,
@@ -130,9 +203,10 @@ def _describe_start(start: _Start, session: Session) -> RunStartedBody:
         amendment=registration.amendment,
         raw=trail.store_object(loaded.raw),
         canonical=hashlib.sha256(ledger.write_canonical(hypothesis)).hexdigest(),
-        pins=start.pins,
+        pins=fixed.pins,
         data=fingerprints,
-        plan=start.planned.digest,
+        plan=planned.digest,
+        together=planned.together,
         seeds=registration.seeds,
         seeded=registration.seeded,
         environment=environment,
@@ -172,6 +246,7 @@ def _describe_run(finished: _Finished, equipment: Equipment, session: Session) -
         registered_time=registration.claimed_time,
         started=run.claimed_time,
         resumed=attempt.resumed,
+        peeks=ledger.count_peeks(trail, run.hypothesis),
         attempts=ledger.list_attempts_with(trail, attempt, finished.decision.outcome),
         deviations=run.body.deviations,
         words=run.body.words,
@@ -181,11 +256,13 @@ def _describe_run(finished: _Finished, equipment: Equipment, session: Session) -
         hand_picked_seeds=registration.hand_picked_seeds,
         siblings=list_siblings_now(trail, run.hypothesis),
         drawn=describe_draw(trail, registration),
+        together=run.body.together,
         **describe_circumstances(
             run.body.environment,
             equipment,
             run.body.command,
             (trained.result, trained.seconds),
+            attempt.folder,
             attempt.resumed,
         ),
     )

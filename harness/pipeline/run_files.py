@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import ledger, spec
+from harness.domain.tuning import apply_choices
 from harness.errors import Tampered, UsageError
-from harness.ledger import Ledger, LookBody, StartedRun, mending
-from harness.records import Measurements, Provenance, Registered
+from harness.ledger import Ledger, LookBody, StartedRun, TunedBody, mending
+from harness.records import Measurements, Provenance, Registered, Search
 from harness.system.reading import LARGEST_FILE, read_regular
 from harness.system.storage import write_atomic
 
@@ -33,6 +34,12 @@ class StoredRun:
     """The run's templates by name."""
     looks: tuple[LookBody, ...]
     """The looks that the ledger tells of."""
+    search: Search | None = None
+    """Choice of its search, by its search.json; None if nothing was tuned. ``registered`` has the chosen arms."""
+    searched: Measurements | None = None
+    """The content of search.json."""
+    tuned: TunedBody | None = None
+    """The choice that the ledger tells of."""
 
 
 def read_run(trail: Ledger, name: str) -> StoredRun:
@@ -46,10 +53,22 @@ def read_run(trail: Ledger, name: str) -> StoredRun:
     folder = trail.root / run.folder
     recorded = ledger.list_recorded_files(trail, run.digest)
     refuse_altered(folder, recorded)
+    registered, searched, search = read_registered(trail, run), None, None
+    if registered.hypothesis.tuning is not None:
+        from harness import inference  # which an audit that recomputes nothing does without
+
+        searched = Measurements.model_validate_json(read_file(folder / "search.json"))
+        search = inference.choose(registered.hypothesis, searched)
+        chosen = apply_choices(registered.hypothesis, search.choices)
+        registered = registered.model_copy(update={"hypothesis": chosen})
+    tuned = trail.index().tuned(run.digest)
     return StoredRun(
         folder=folder,
         recorded=recorded,
-        registered=read_registered(trail, run),
+        registered=registered,
+        search=search,
+        searched=searched,
+        tuned=tuned.body if tuned is not None else None,
         measurements=Measurements.model_validate_json(read_file(folder / "results.json")),
         provenance=Provenance.model_validate_json(read_file(folder / "env.json")),
         templates=read_templates(trail, run),

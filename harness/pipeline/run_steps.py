@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from shutil import rmtree
+from typing import TYPE_CHECKING, Any
 
 from harness import ledger, plan, spec
+from harness.domain.selection import describe_used
 from harness.errors import DeviationRefused, HarnessError, Interrupted, UsageError
-from harness.ledger import Environment, Ledger, Pins, Registration
+from harness.ledger import Ledger, Pins, Registration
 from harness.ledger.seeding import explain_known
-from harness.pipeline.project import Settings, find_surroundings
+from harness.pipeline.data_sets import collect_data_sets
+from harness.pipeline.device_facts import make_device
+from harness.pipeline.program import Runnable, describe_host, prepare_program, refuse_parallel, run_program
+from harness.pipeline.project import find_surroundings
+from harness.pipeline.remote import Remote, ask_device, find_jobs_folder, find_remote
 from harness.pipeline.session import Session
-from harness.plugins.distributions import Package, describe_packages, list_modules
+from harness.pipeline.spread import Spread
+from harness.pipeline.starts import Sources, find_sources
 from harness.records import (
     PROCESSOR_COHORT,
     DataRecord,
@@ -26,12 +32,14 @@ from harness.records import (
     Plan,
     Registered,
 )
-from harness.system.processes import start_server
+from harness.records.program import ProgramPins
+from harness.system.processes import has_several_cores, start_server
 from harness.wording import format_count
 
 if TYPE_CHECKING:
-    from harness.datasets import Dataset, Images
-    from harness.training import Device, Result
+    from harness.datasets import Images
+    from harness.domain.trained import Result
+    from harness.training import Device
 
 
 LAYOUT = "only comments or layout differ from the registered file: the meaning is the same"
@@ -45,35 +53,31 @@ class Equipment:
     """The device."""
     images: Mapping[str, Images]
     """Every data set of every arm, by name."""
+    sources: Sources
+    """The stored weights that arms start from."""
+    company: tuple[plan.Member, ...] = ()
+    """The hypotheses that it trains together with, itself among them; empty if it trains alone."""
+    remote: Remote | None = None
+    """Where cohorts are trained, if not here."""
+    program: Runnable | None = None
+    """The program that trains; None if harness does."""
 
     @property
     def fingerprints(self) -> dict[str, str]:
-        """Return data set → SHA-256 over its arrays."""
-        return {name: data.fingerprint for name, data in self.images.items()}
+        """Return data set → SHA-256 over its arrays, and the same of stored weights that arms start from."""
+        inputs = {} if self.program is None else {f"input {k}": v for k, v in self.program.pins.inputs.items()}
+        return {name: data.fingerprint for name, data in self.images.items()} | self.sources.fingerprints | inputs
 
+    def remove_jobs(self, folder: Path) -> None:
+        """Remove the files of the jobs that trained the run in ``folder``, once everything is in the trail."""
+        if self.remote is not None:
+            rmtree(find_jobs_folder(self.remote, folder), ignore_errors=True)
 
-class Circumstances(TypedDict):
-    """The fields of a provenance that a pilot has too."""
-
-    commit: str | None
-    no_commit: str | None
-    of_commit: bool | None
-    dirty: bool | None
-    dirty_digest: str | None
-    harness: str
-    code: str
-    packages: dict[str, str]
-    loaded: dict[str, Package]
-    python: str
-    platform: str
-    device: str
-    arithmetic: dict[str, str]
-    data_notes: dict[str, tuple[str, ...]]
-    command: str
-    durations: dict[str, float]
-    weights: dict[str, str]
-    cohorts: tuple[int, ...]
-    finished: str
+    def spread_out(self, folder: Path, session: Session) -> Spread | None:
+        """Return what trains the cohorts of the run in ``folder`` elsewhere; None if they are trained here."""
+        if self.remote is None:
+            return None
+        return self.remote.spread_out(self.device, self.fingerprints, self.sources.paths, folder, session)
 
 
 def find_or_register(
@@ -102,7 +106,9 @@ def find_or_register(
 
 
 def look_around(loaded: spec.Loaded, session: Session) -> None:
-    """Before anything is entered, say what keeps git from carrying the trail, and refuse a second registration.
+    """Before anything is entered, say what should be known, and refuse a second registration.
+
+    That is what keeps git from carrying the trail, and which preconditions are not met.
 
     One that is registered here is refused if another trail of the project holds an earlier registration of it.
     ``ledger.lock_project`` is to be held from here until the registration is entered.
@@ -112,6 +118,9 @@ def look_around(loaded: spec.Loaded, session: Session) -> None:
             look for one in this trail.
     """
     trail = session.trail
+    for finding in loaded.warnings:
+        if finding.rule == "preconditions":
+            session.reporter.say(str(finding))
     for hindrance in ledger.find_hindrances(trail.root):
         session.reporter.say(f"{hindrance.what}\n    → {hindrance.remedy}")
     name, found = loaded.hypothesis.id, ledger.find_registration(trail, loaded.hypothesis.id)
@@ -137,6 +146,8 @@ def refuse_changes(
         trail.read_object(digest)  # before anything is stored in a trail that isn't what was written
     refuse_other_seeds(registration, loaded)
     comparison = ledger.compare(registration, loaded.hypothesis, loaded.raw, pins, trail)
+    if comparison.status != "changed":
+        ledger.refuse_other_program(registration.pins.program, pins.program, loaded.hypothesis.id, loaded.path)
     if comparison.status == "changed":
         runs = [attempt for attempt in ledger.list_attempts(trail, loaded.hypothesis.id) if attempt.status != "pilot"]
         known = explain_known(trail.index(), registration.digest, (None, datetime.now(UTC)))
@@ -165,7 +176,7 @@ def refuse_other_seeds(registration: Registration, loaded: spec.Loaded) -> None:
     raise DeviationRefused(
         f"{loaded.hypothesis.id} was registered with {format_count(before, 'seed')} on "
         f"{registration.claimed_time}, and the file now asks for {now}: {change} seeds outside the declared "
-        "stopping rule is refused, because who may choose when to stop can stop when the outcome pleases",
+        "stopping rule is refused, because whoever may choose when to stop can stop when the outcome pleases",
         where=str(loaded.path),
         remedy=f"go back to {format_count(before, 'seed')}; while nothing was run, harness amend FILE --reason … "
         f"changes them; after that, to use {now}, make a fresh registration under a new id, which has fresh "
@@ -191,69 +202,79 @@ def list_changed_claims(registration: Registration, loaded: spec.Loaded, trail: 
     return tuple(f"the claim {name} {told}" for name in changed)
 
 
-def open_equipment(hypothesis: Hypothesis, session: Session) -> Equipment:
-    """Open the device, and load every data set of every arm once.
+def open_equipment(
+    hypothesis: Hypothesis, session: Session, pinned: ProgramPins | None = None, *, trains: bool = True
+) -> Equipment:
+    """Open the device, and load every data set of every arm once; read the weights that arms start from, if it trains.
+
+    ``pinned``: what is pinned of the program that trains, if one does; it is then made ready to run instead.
 
     Raises:
-        UsageError: there is no such device, data are missing, or an option has no effect.
+        UsageError: there is no such device, data or weights are missing, or an option has no effect.
+        Tampered: weights that an arm starts from are not those of their digest.
     """
+    sources = find_sources(hypothesis, session.trail)
+    if pinned is not None:
+        return Equipment(describe_host(), {}, sources, program=prepare_program(hypothesis, pinned, session))
     project, settings, reporter = session.project, session.settings, session.reporter
+    refuse_parallel(settings)
     sets = collect_data_sets(hypothesis, settings)
-    several = 2 * len(hypothesis.arms) * hypothesis.seeds.number >= PROCESSOR_COHORT
-    if several and project.device in ("auto", "cpu") and (os.cpu_count() or 1) > 1:
+    several = 2 * len(hypothesis.arms) * hypothesis.seeds.number >= PROCESSOR_COHORT and settings.on is None
+    if several and project.device in ("auto", "cpu") and has_several_cores():
         with suppress(OSError, EOFError):  # it is said where processes are to start
             start_server()  # before PyTorch is imported here, so that both imports run at a time
     from harness import training
     from harness.datasets import recognise
 
-    device = training.open_device(project.device, settings.compile)
+    remote = find_remote(hypothesis, session) if trains else None
+    if remote is None:
+        device = training.open_device(project.device, settings.compile)
+    else:
+        device = make_device(ask_device(remote, session))
     if "compile" in settings.typed and not device.is_cuda:
         message = f"has no effect on {device.name}: only a card's programs are compiled"
         raise UsageError(message, where="--compile", remedy="leave it out")
     images = {name: recognise(dataset, dataset.load(project.data, reporter.say)) for name, dataset in sets.items()}
+    if trains:
+        sources.verify()
     reporter.heed()
-    return Equipment(device, images)
+    return Equipment(device, images, sources, remote=remote)
 
 
-def collect_data_sets(hypothesis: Hypothesis, settings: Settings) -> dict[str, Dataset]:
-    """Collect the data sets of all arms, by name.
-
-    Raises:
-        UsageError: a data folder was given, and none of them reads one.
-    """
-    sets = {arm.setup.dataset.name: arm.setup.dataset for arm in hypothesis.arms.values()}
-    if "data" in settings.typed and all(dataset.bundled for dataset in sets.values()):
-        message = f"has no effect: no folder is read for {', '.join(sorted(sets))}, which comes with a package"
-        raise UsageError(message, where="--data", remedy="leave it out")
-    return sets
-
-
-def locate_with_doubt(dataset: Dataset, root: Path) -> str:
-    """Say where a data set would be loaded from, and why a verdict would not call it the official files, if so.
-
-    A file that can't be read is named by whoever loads it.
-    """
-    place = dataset.locate(root)
-    try:
-        doubt = dataset.doubt(root)
-    except UsageError as error:
-        doubt = error.message
-    return place if doubt is None else f"{place}; {doubt}"
-
-
-def make_plan(device: Device, hypothesis: Hypothesis, seeds: tuple[int, ...], registration: str = "") -> Plan:
+def make_plan(
+    device: Device,
+    hypothesis: Hypothesis,
+    seeds: tuple[int, ...],
+    registration: str = "",
+    sources: Sources | None = None,
+    company: Sequence[plan.Member] = (),
+) -> Plan:
     """Make the plan of a hypothesis on a device: what it holds and how it calculates decide what trains together."""
+    if hypothesis.program is not None:
+        return plan.expand_replicas(hypothesis, seeds, registration)
+    options = describe_limits(device)
+    if company:
+        return plan.expand_together(hypothesis.id, company, **options)
+    starts = None if sources is None else sources.starts
+    return plan.expand(hypothesis, seeds, registration=registration, starts=starts, **options)
+
+
+def describe_limits(device: Device) -> dict[str, Any]:
+    """Describe what a device asks of cohorts, as options of planning."""
     from harness.training import takes_kernels
 
-    return plan.expand(
-        hypothesis,
-        seeds,
-        registration=registration,
-        memory_bytes=device.memory_bytes,
-        on_kernels=takes_kernels(device),
-        largest=device.largest_cohort,
-        prefer_even_cohorts=device.prefer_even_cohorts,
-    )
+    return {
+        "memory_bytes": device.memory_bytes,
+        "on_kernels": takes_kernels(device),
+        "largest": device.largest_cohort,
+        "prefer_even_cohorts": device.prefer_even_cohorts,
+    }
+
+
+def plan_registered(registered: Registered, equipment: Equipment) -> Plan:
+    """Make the plan of a registered hypothesis on what trains it."""
+    fixed = registered.hypothesis, registered.seeds, registered.registration
+    return make_plan(equipment.device, *fixed, equipment.sources, equipment.company)
 
 
 def list_data_deviations(registered: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
@@ -272,9 +293,12 @@ def train(planned: Plan, equipment: Equipment, folder: Path, session: Session) -
         Interrupted, StorageFailed: what was trained is kept, the same call goes on.
         HarnessError: training failed.
     """
+    begun, reporter = time.monotonic(), session.reporter
+    if equipment.program is not None:
+        with reporter.training():
+            return run_program(planned, equipment.program, folder, session), time.monotonic() - begun
     from harness import training
 
-    begun, reporter = time.monotonic(), session.reporter
     with reporter.training():
         try:
             result = training.train(
@@ -285,6 +309,8 @@ def train(planned: Plan, equipment: Equipment, folder: Path, session: Session) -
                 checkpoint_seconds=session.settings.checkpoint_seconds,
                 report=reporter.progress,
                 stop=reporter.stop,
+                weights=equipment.sources.paths,
+                elsewhere=equipment.spread_out(folder, session),
             )
         except HarnessError:
             raise
@@ -320,38 +346,9 @@ def collect_measurements(
                 canonical=data.canonical,
                 train=len(data.train_labels),
                 test=len(data.test_labels),
+                used=describe_used(hypothesis, name, data),
             )
             for name, data in images.items()
         },
         replicas=result.replicas,
-    )
-
-
-def describe_circumstances(
-    environment: Environment, equipment: Equipment, command: str, trained: tuple[Result, float], resumed: int = 0
-) -> Circumstances:
-    """Describe what a run ran on and how long it took; ``trained``: the result, and the last session's seconds."""
-    result, seconds = trained
-    device = equipment.device
-    return Circumstances(
-        commit=environment.commit,
-        no_commit=environment.no_commit,
-        of_commit=environment.of_commit,
-        dirty=environment.dirty,
-        dirty_digest=environment.dirty_digest,
-        harness=environment.harness,
-        code=environment.code,
-        packages=environment.packages,
-        # What was loaded at the start runs as it was then.
-        loaded=describe_packages({*list_modules(), *result.modules}) | environment.foreign,
-        python=environment.python,
-        platform=environment.platform,
-        device=device.name,
-        arithmetic=dict(device.arithmetic),
-        data_notes={name: data.notes for name, data in equipment.images.items() if data.notes},
-        command=command,
-        durations={"training since the last resume" if resumed else "training": round(seconds, 3)},
-        weights=result.weights,
-        cohorts=result.cohorts,
-        finished=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )

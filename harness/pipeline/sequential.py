@@ -15,7 +15,7 @@ from harness.system.storage import write_atomic
 from harness.wording import format_count, format_p_equals
 
 if TYPE_CHECKING:
-    from harness.training import Progress, Result
+    from harness.domain.trained import Progress, Result
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def shift_progress(
 
 def join_results(results: list[Result]) -> Result:
     """Join what several parts of a plan yielded, as if it had been one: arm by arm, seed by seed."""
-    from harness.training import Result
+    from harness.domain.trained import Result
 
     arms = list(dict.fromkeys(replica.arm for result in results for replica in result.replicas))
     replicas = sorted(
@@ -116,4 +116,8 @@ def join_results(results: list[Result]) -> Result:
     weights = {name: digest for result in results for name, digest in result.weights.items()}
     sizes = tuple(n for result in results for n in result.cohorts)
     modules = tuple(sorted({name for result in results for name in result.modules}))
-    return Result(tuple(replicas), dict(sorted(weights.items())), sizes, modules)
+    runs = sorted(
+        (run for result in results for run in result.runs), key=lambda run: (arms.index(run.arm), run.seed_index)
+    )
+    raw = {name: content for result in results for name, content in result.raw.items()}
+    return Result(tuple(replicas), dict(sorted(weights.items())), sizes, modules, tuple(runs), raw)

@@ -14,7 +14,7 @@ from harness.pipeline.project import Project, Settings, find_project
 from harness.records import Decision, Hypothesis
 
 if TYPE_CHECKING:
-    from harness.training import Progress
+    from harness.domain.trained import Progress
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Reporter:
     """Tells whether training is to stop with a checkpoint."""
     training: Callable[[], AbstractContextManager[None]] = nullcontext
     """Surrounds training: inside, whoever asks to stop waits for a checkpoint."""
+    allow: Callable[[str, tuple[str, ...]], bool] = lambda _, __: False
+    """Asks whether the commands of a hypothesis, given by its id, may run on this machine."""
     heed: Callable[[], None] = lambda: None
     """Called between stages: raises if somebody asked to stop and that was lost, as Python drops it in a callback."""
 

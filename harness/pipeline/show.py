@@ -69,6 +69,7 @@ def read_verdict(name: str, trail: Ledger, *, numbers: bool = False) -> Page:
             *_write_doubt(run, entered.body.outcome, stored),
             *write_banners(trail, run),
             *_write_seeds(trail, run, text),
+            *_write_measured(trail, run),
         ),
     )
 
@@ -93,3 +94,15 @@ def _write_seeds(trail: Ledger, run: StartedRun, text: str) -> tuple[str, ...]:
     if body.beacon is not None or body.hand_picked_seeds or CHOOSABLE in text:
         return ()
     return (f"> **{CHOOSABLE.capitalize()}**: they follow from the registration alone.",)
+
+
+def _write_measured(trail: Ledger, run: StartedRun) -> tuple[str, ...]:
+    """Return a banner on what was measured since on the run's stored weights, which decides nothing."""
+    found = ledger.list_measurements(trail, run.digest)
+    if not found:
+        return ()
+    keys = list(dict.fromkeys(key for entry in found for key in entry.body.metrics))
+    named = ", ".join(f"`{key}`" for key in keys)
+    numbers = ", ".join(f"`objects/sha256/{entry.body.results}`" for entry in found)
+    told = f"{named}. This is exploratory and decides nothing; the numbers are in {numbers}"
+    return (f"> **Measured again since, on stored weights**: {told}.",)

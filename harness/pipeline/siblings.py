@@ -7,7 +7,7 @@ have moved its claims, whatever became of it, and an audit lists them again.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -41,6 +41,7 @@ class Siblings:
         """Look for siblings in ``index``, with the registered files that ``read`` gives."""
         self._index, self._read = index, read
         self._versions: dict[tuple[str, str], Version] = {}
+        self._statements: dict[str, Mapping[str, str] | None] = {}
         self._described: dict[str, Described | None] = {}
 
     def list_at(self, hypothesis: str, moment: str | None = None) -> tuple[Sibling, ...]:
@@ -102,15 +103,22 @@ class Siblings:
     def _version(self, entry: Entry[Fixing]) -> Version:
         key = (entry.body.canonical, entry.body.claims)
         if key not in self._versions:
-            self._versions[key] = read_version(*map(self._read, key))
+            self._versions[key] = read_version(self._read(entry.body.canonical), self._list_statements(entry))
         return self._versions[key]
+
+    def _list_statements(self, entry: Entry[Fixing]) -> Mapping[str, str] | None:
+        """Return claim → statement of a registered claims file, which many registrations share."""
+        digest = entry.body.claims
+        if digest not in self._statements:
+            self._statements[digest] = read_statements(self._read(digest))
+        return self._statements[digest]
 
     def _describe(self, entry: Entry[Fixing]) -> Described | None:
         digest = entry.body.canonical
         if digest not in self._described:
             try:
                 self._described[digest] = describe(Hypothesis.model_validate_json(self._read(digest) or b""))
-            except (ValidationError, ValueError):
+            except (ValidationError, HarnessError):
                 self._described[digest] = None
         return self._described[digest]
 
@@ -132,7 +140,16 @@ def read_siblings(trail: Ledger) -> Siblings:
     return Siblings(trail.index(), read)
 
 
-def read_version(canonical: bytes | None, claims: bytes | None) -> Version:
+def read_statements(claims: bytes | None) -> dict[str, str] | None:
+    """Read claim → statement, without what makes no difference, of a claims file; None if it can't be read."""
+    try:
+        known = {} if claims is None else spec.parse_claims(claims).claims
+    except (HarnessError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return {name: normalise(claim.statement) for name, claim in known.items()}
+
+
+def read_version(canonical: bytes | None, statements: Mapping[str, str] | None) -> Version:
     """Read what siblings are told by; of what can't be read, nothing."""
     try:
         form = json.loads(canonical or b"")
@@ -142,9 +159,9 @@ def read_version(canonical: bytes | None, claims: bytes | None) -> Version:
             for verb in ("supports", "walks_back", "restores")
             for claim in implication[verb]
         }
-        known = spec.parse_claims(claims).claims if moved and claims is not None else {}
-        statements = {claim: known[claim].statement if claim in known else claim for claim in sorted(moved)}
-        return Version({claim: normalise(text) for claim, text in statements.items()}, sketch(form))
+        if statements is None:
+            return Version({}, frozenset() if moved else sketch(form))
+        return Version({claim: statements.get(claim, normalise(claim)) for claim in sorted(moved)}, sketch(form))
     except (HarnessError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return Version({})
 

@@ -1,6 +1,19 @@
 """Planning without torch: the replicas that train together, their order, and the cost."""
 
 from harness.plan.cost import Estimate, estimate, estimate_cohort_bytes
-from harness.plan.expand import expand, split_by_look
+from harness.plan.expand import expand, expand_replicas, split_by_look
+from harness.plan.together import Member, expand_together, explain_alone, find_companies, is_shared
 
-__all__ = ["Estimate", "estimate", "estimate_cohort_bytes", "expand", "split_by_look"]
+__all__ = [
+    "Estimate",
+    "Member",
+    "estimate",
+    "estimate_cohort_bytes",
+    "expand",
+    "expand_replicas",
+    "expand_together",
+    "explain_alone",
+    "find_companies",
+    "is_shared",
+    "split_by_look",
+]

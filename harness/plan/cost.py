@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.datasets import CROP_PADDING
-from harness.records import Cohort, Plan, Setup
-from harness.records.plan import CHUNK_REPLICAS, CHUNK_SAMPLES
+from harness.records import Arm, Cohort, Plan, Setup
+from harness.records.plan import count_chunk_replicas, count_chunk_samples
+from harness.rules import RuleTensors, find_backward
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,21 @@ class Estimate:
 
 def count_parameters(setup: Setup) -> int:
     """Return the number of parameters of one replica, including frozen ones."""
-    specs = setup.model.parameters(setup.dataset.features, setup.dataset.classes)
+    specs = setup.model.parameters(setup.dataset.features, setup.classes)
     return sum(math.prod(spec.shape) for spec in specs)
+
+
+def _count_rule_numbers(arm: Arm) -> int:
+    """Return the numbers that a rule keeps of one replica, with their gradients and optimizer state.
+
+    Feedback of rules that faster steps train is left out: it is small beside the rest.
+    """
+    setup = arm.setup
+    tensors = RuleTensors.of(arm.rule, setup.model, setup.dataset.features, setup.classes)
+    own = sum(math.prod(spec.shape) for spec in tensors.own)
+    sizes = [[setup.batch_size if size is None else size for size in spec.shape] for spec in tensors.draws]
+    given = 0 if find_backward(arm.rule) else sum(math.prod(spec.shape) for spec in tensors.feedback)
+    return own * (2 + len(setup.optimizer.state)) + sum(map(math.prod, sizes)) + given
 
 
 def count_activations(setup: Setup, kernels: bool) -> int:
@@ -62,16 +76,27 @@ def count_activations(setup: Setup, kernels: bool) -> int:
     The kernels keep the images of two steps, at two bytes per number instead of four.
     """
     depth, hidden = setup.model.depth, setup.model.hidden
-    images = 2 if kernels and setup.precision == "float64" else 1
-    return images * setup.dataset.features + (6 * depth + 5 if kernels else 10 * (depth + 1)) * hidden
+    if not kernels:
+        return setup.dataset.features + setup.model.footprint.trained
+    images = 2 if setup.precision == "float64" else 1
+    return images * setup.dataset.features + (6 * depth + 5) * hidden
+
+
+def count_other_logits(setup: Setup) -> int:
+    """Return the number of samples besides the test split of which metrics read logits."""
+    validated = any(metric.split == "validation" for metric in setup.evaluation.measured)
+    trained = any(metric.split == "train" and metric.name != "train_loss" for metric in setup.evaluation.measured)
+    return validated * setup.validation_count + trained * setup.train_count
 
 
 def estimate_cohort_bytes(cohort: Cohort, *, kernels: bool) -> int:
     """Return the predicted peak device memory of a cohort; ``kernels`` tells whether harness's own kernels train it.
 
-    The peak consists of the images as bytes and an epoch's schedule, of weights and two moments, of a step's buffers,
-    and of what evaluation takes for up to 16 replicas: the images of probe and test batch, and either a float64 copy of
-    the weights with some numbers per hidden unit, layer and probe sample, or the activations of part of the test split.
+    The peak consists of the images as bytes and an epoch's schedule, of weights and the optimizer's state, of a rule's
+    own tensors, of a step's buffers, and of what evaluation takes for some replicas (16, or fewer of large models): the
+    images of probe and test batch, and either a float64 copy of the weights with some numbers per probe sample, or the
+    activations of part of the test split. What passes hold of a sample is the model's ``footprint``: measured for
+    residual MLPs, and only estimated for others.
     A step's memory is kept during an evaluation, as the buffers of the kernels or of a processor's step, or in a
     captured graph. benchmarks/README.md compares the prediction with measured peaks.
     """
@@ -79,20 +104,36 @@ def estimate_cohort_bytes(cohort: Cohort, *, kernels: bool) -> int:
     width = 8 if setup.precision == "float64" else 4
     parameters, model, dataset = count_parameters(setup), setup.model, setup.dataset
     side = dataset.size + (2 * CROP_PADDING if "random_crop" in dataset.augment else 0)
-    images = dataset.channels * (dataset.train_count * side**2 + dataset.test_count * dataset.size**2)
-    schedule = 16 * dataset.train_count * len({replica.seed for replica in cohort.replicas})
-    stored = replicas * width * 3 * parameters
+    images = dataset.channels * (
+        setup.train_count * side**2 + (setup.validation_count + setup.test_count) * dataset.size**2
+    )
+    seeds = len({replica.seed for replica in cohort.replicas})
+    schedule = (24 if setup.labels.changed else 16) * setup.train_count * seeds  # labels of each seed's own beside it
+    stored = replicas * width * (1 + len(setup.optimizer.state)) * parameters
+    stored += width * sum(_count_rule_numbers(cohort.arms[replica.arm]) for replica in cohort.replicas)
     gradients = parameters
     if kernels:  # the kernels never store the gradient of the embedding's weight
         gradients -= dataset.features * model.hidden
     stepping = replicas * width * (gradients + setup.batch_size * count_activations(setup, kernels))
-    measured = min(replicas, CHUNK_REPLICAS)
-    per_sample = dataset.features // 8 + 5 * (model.depth + 1) * model.hidden // 2
-    probing = measured * 8 * (parameters + setup.evaluation.probe_samples * per_sample)
-    testing = measured * width * 3 * CHUNK_SAMPLES * model.hidden
-    inputs = dataset.features * (8 * setup.evaluation.probe_samples + 2 * width * CHUNK_SAMPLES)
+    measured = min(replicas, count_chunk_replicas(setup))
+    per_sample = dataset.features // 8 + model.footprint.probed
+    probes = [setup.evaluation.probe_samples, *_list_other_probes(setup)]
+    probing = measured * 8 * (parameters + sum(probes) * per_sample)
+    samples = count_chunk_samples(setup)
+    testing = measured * width * samples * model.footprint.passed
+    testing += measured * width * 2 * setup.classes * count_other_logits(setup)
+    inputs = dataset.features * (8 * sum(probes) + 2 * width * samples)
     measuring = max(probing, testing) + inputs
     return images + schedule + stored + stepping + measuring
+
+
+def _list_other_probes(setup: Setup) -> list[int]:
+    """Return the sizes of the probe batches that metrics have of their own.
+
+    Fresh feedback takes as much memory as that of training, which is small beside the rest.
+    """
+    own = {(metric.conditions.probe_split, metric.conditions.probe_samples) for metric in setup.evaluation.measured}
+    return [samples or setup.evaluation.probe_samples for split, samples in own if (split, samples) != ("test", None)]
 
 
 def fits_no_kernels(cohort: Cohort) -> bool:
@@ -119,7 +160,9 @@ def estimate_step_seconds(cohort: Cohort, speed: DeviceSpeed) -> float:
     setup, replicas = cohort.setup, len(cohort.replicas)
     parameters = count_parameters(setup)
     moved = replicas * 4 * (9 * parameters + 4 * setup.batch_size * count_activations(setup, kernels=True))
-    operations = replicas * 6 * parameters * setup.batch_size
+    products = setup.model.products(setup.dataset.features, setup.classes)
+    forward = 2 * parameters if products is None else sum(product.flops for product in products)
+    operations = replicas * 3 * forward * setup.batch_size
     work = max(moved / speed.bytes_per_second, operations / speed.operations_per_second)
     slower = 2.0 if setup.precision == "float64" else 1.0
     return slower * work + speed.seconds_per_step + speed.seconds_per_block * setup.model.depth

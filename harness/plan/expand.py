@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
+from harness.penalties import find_gradient_factor
 from harness.plan.cost import estimate_cohort_bytes, fits_no_kernels
-from harness.records import Arm, Cohort, Hypothesis, Plan, Replica
+from harness.records import Arm, Cohort, Hypothesis, Plan, Replica, Start
+from harness.rules import find_backward
 
 USABLE_MEMORY = 0.85  # of the device's memory; the rest is for libraries and for what the memory model omits
 
@@ -22,6 +25,7 @@ def expand(
     on_kernels: Callable[[Cohort], bool] = fits_no_kernels,
     largest: int | None = None,
     prefer_even_cohorts: bool = False,
+    starts: Mapping[str, Sequence[Start]] | None = None,
 ) -> Plan:
     """Plan a hypothesis: arms that differ only in rule, rates, weight decay or penalty strength share a cohort.
 
@@ -37,37 +41,77 @@ def expand(
         prefer_even_cohorts: make an odd number of cohorts even, before memory splits them further, if a group with an
             odd number of cohorts has at least half a largest cohort's replicas: a processor has at least two cores, and
             neither should wait for the other's last cohort.
+        starts: arm → stored weights that it starts from, one per seed, for arms that ask for some.
         on_kernels: predicate for cohorts that are trained by harness's own kernels, which take other amounts of memory.
     """
-    groups: dict[str, dict[str, Arm]] = {}
-    for name, arm in _order_by_rule(hypothesis.arms).items():
-        groups.setdefault(_compute_program_key(arm), {})[name] = arm
+    starts = starts or {}
+    division = Division(memory_bytes, on_kernels, largest, prefer_even_cohorts)
     cohorts: list[Cohort] = []
     numbered = list(enumerate(seeds))
     for first, last in pairwise([0, *(look for look in hypothesis.looks if look < len(seeds)), len(seeds)]):
-        together = [chosen for arms in groups.values() for chosen in _split_by_penalty(arms)]
-        replicas = [
-            tuple(
-                Replica(arm=name, seed_index=index, seed=seed)
-                for name in chosen
+        replicas = {
+            name: tuple(
+                Replica(arm=name, seed_index=index, seed=seed, start=starts[name][index] if name in starts else None)
                 for index, seed in numbered[first:last]
             )
-            for chosen in together
-        ]
-        counts = [-(-len(some) // (largest or len(some))) for some in replicas]
-        if prefer_even_cohorts and largest is not None and sum(counts) % 2:
-            pairs = zip(replicas, counts, strict=True)
-            large = [2 * len(some) >= largest and len(some) > count for some, count in pairs]
-            odd = [k for k, count in enumerate(counts) if count % 2 and large[k]]
-            if odd:
-                counts[odd[-1]] += 1
-        for chosen, some, fewest in zip(together, replicas, counts, strict=True):
-            cohorts += _split_to_fit(chosen, some, memory_bytes, on_kernels, fewest)
+            for name in hypothesis.arms
+        }
+        cohorts += divide(hypothesis.arms, replicas, division)
     return Plan(hypothesis=hypothesis.id, registration=registration, seeds=seeds, cohorts=tuple(cohorts))
+
+
+def expand_replicas(hypothesis: Hypothesis, seeds: tuple[int, ...], registration: str = "") -> Plan:
+    """Plan a hypothesis that a program trains: every replica by itself, seed by seed."""
+    cohorts = tuple(
+        Cohort(arms={name: arm}, replicas=(Replica(arm=name, seed_index=index, seed=seed),), memory_bytes=0)
+        for index, seed in enumerate(seeds)
+        for name, arm in hypothesis.arms.items()
+    )
+    return Plan(hypothesis=hypothesis.id, registration=registration, seeds=seeds, cohorts=cohorts)
+
+
+@dataclass(frozen=True)
+class Division:
+    """What bounds a cohort; ``expand`` says what each of these means."""
+
+    memory_bytes: int | None = None
+    on_kernels: Callable[[Cohort], bool] = fits_no_kernels
+    largest: int | None = None
+    prefer_even_cohorts: bool = False
+
+
+def divide(
+    arms: Mapping[str, Arm], replicas: Mapping[str, tuple[Replica, ...]], division: Division
+) -> tuple[Cohort, ...]:
+    """Divide the replicas of arms (name → arm, name → its replicas) into cohorts."""
+    largest = division.largest
+    together = [chosen for group in group_by_program(arms).values() for chosen in _split_by_penalty(group)]
+    chosen_replicas = [tuple(replica for name in chosen for replica in replicas[name]) for chosen in together]
+    counts = [-(-len(some) // (largest or len(some))) for some in chosen_replicas]
+    if division.prefer_even_cohorts and largest is not None and sum(counts) % 2:
+        pairs = zip(chosen_replicas, counts, strict=True)
+        large = [2 * len(some) >= largest and len(some) > count for some, count in pairs]
+        odd = [k for k, count in enumerate(counts) if count % 2 and large[k]]
+        if odd:
+            counts[odd[-1]] += 1
+    cohorts: list[Cohort] = []
+    for chosen, some, fewest in zip(together, chosen_replicas, counts, strict=True):
+        cohorts += _split_to_fit(chosen, some, division.memory_bytes, division.on_kernels, fewest)
+    return tuple(cohorts)
+
+
+def group_by_program(arms: Mapping[str, Arm]) -> dict[str, dict[str, Arm]]:
+    """Group arms that can share a program, by a key that is equal for arms of any hypotheses that can."""
+    groups: dict[str, dict[str, Arm]] = {}
+    for name, arm in _order_by_rule(arms).items():
+        groups.setdefault(_compute_program_key(arm), {})[name] = arm
+    return groups
 
 
 def split_by_look(plan: Plan, looks: tuple[int, ...]) -> tuple[Plan, ...]:
     """Split a plan into one per look, with the cohorts of the seeds that the look adds to the previous one."""
+    if len(looks) == 1:
+        return (plan,)
     return tuple(
         plan.model_copy(update={"cohorts": tuple(c for c in plan.cohorts if first <= c.replicas[0].seed_index < last)})
         for first, last in pairwise([0, *looks])
@@ -83,12 +127,18 @@ def _order_by_rule(arms: Mapping[str, Arm]) -> dict[str, Arm]:
 def _compute_program_key(arm: Arm) -> str:
     """Return a key that is equal for arms that can share a program.
 
-    It holds everything but the rule and the numbers that are vectors over replicas.
+    It holds everything but the rule, the weights to start from, and the numbers that are vectors over replicas. Arms
+    with other labels don't share one: the seeds of a cohort have their own labels, and its arms have those of their
+    seed. Nor do arms of which only some have a rule and a penalty that faster steps know: all of them would be left to
+    autograd.
     """
-    program = arm.model_dump(mode="json", exclude={"label": True, "penalty": True, "rule": True})
+    program = arm.model_dump(mode="json", exclude={"label", "penalty", "rule", "init_from"})
     for rate in ("lr", "weight_decay"):
         del program["setup"]["optimizer"][rate]
-    return json.dumps(program, sort_keys=True)
+    known = find_backward(arm.rule) is not None
+    if arm.penalty is not None and find_gradient_factor(arm.penalty) is None:
+        known = False
+    return json.dumps([known, program], sort_keys=True)
 
 
 def _split_by_penalty(arms: dict[str, Arm]) -> list[dict[str, Arm]]:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 import re
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, packages_distributions, requires
 from importlib.util import find_spec
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from harness.plugins.registry import FAMILIES, Plugin, find_entry_points, normalise_newlines
+from harness.plugins.digests import digest_code
+from harness.plugins.registry import FAMILIES, Plugin, find_entry_points
 
 REQUIRED = (
     "torch", "torchvision", "numpy", "scipy", "pydantic", "pyyaml", "jinja2", "matplotlib", "typer", "rich",
@@ -52,13 +54,18 @@ def list_modules() -> tuple[str, ...]:
     return tuple(sorted(name for name in tops if _is_other(name)))
 
 
-def describe_packages(modules: Iterable[str]) -> dict[str, Package]:
-    """Return the packages that modules of these top-level names belong to: name → version and digest."""
+def describe_packages(modules: Iterable[str], known: Mapping[str, Package] | None = None) -> dict[str, Package]:
+    """Return the packages that modules of these top-level names belong to: name → version and digest.
+
+    ``known``: those that were described before; they are returned as they were then.
+    """
+    known = known or {}
     found: dict[str, set[str]] = {}
     for module in modules:
         for owner in _find_owners(module):
             found.setdefault(owner, set()).add(module)
-    return {owner: _describe(owner, frozenset(found[owner])) for owner in sorted(found)}
+    new = {owner: _describe(owner, frozenset(found[owner])) for owner in sorted(found.keys() - known.keys())}
+    return {**new, **known}
 
 
 def list_behind(plugins: Iterable[Plugin]) -> tuple[str, ...]:
@@ -160,30 +167,46 @@ def _describe(owner: str, modules: frozenset[str]) -> Package:
     return Package(version="" if found is None else found.version, files=hashlib.sha256(lines.encode()).hexdigest())
 
 
-def _digest(path: Path) -> str:
+def _digest(path: str) -> str:
     try:
-        data = path.read_bytes()
+        return digest_code(path, text=path.endswith(".py"))
     except OSError:
         return "missing"
-    return hashlib.sha256(normalise_newlines(data) if path.suffix == ".py" else data).hexdigest()
 
 
-def _list_files(owner: str, modules: frozenset[str]) -> dict[str, Path]:
+def _list_files(owner: str, modules: frozenset[str]) -> dict[str, str]:
     """Return the files of a distribution, or of a module without one, by their path below where it is installed.
 
     Those that are installed with it, and whatever else lies in the folders of its modules: one that is installed for
     editing has its code elsewhere. Without what differs from machine to machine.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, str] = {}
     held = _find_distribution(owner)
     for file in (held.files or ()) if held is not None else ():
-        found[file.as_posix()] = Path(str(file.locate()))
+        if _counts(name := file.as_posix()):
+            found[name] = str(file.locate())
     for module in {*modules, *(name for name, owners in _map_modules().items() if owner in map(_normalise, owners))}:
         for place in _find_places(module):
-            for path in sorted(place.rglob("*")) if place.is_dir() else (place,):
-                if path.is_file():
-                    found.setdefault(path.relative_to(place.parent).as_posix(), path)
-    return {name: path for name, path in found.items() if _counts(PurePosixPath(name))}
+            for name, path in _walk(place):
+                if name not in found and _counts(name) and os.path.isfile(path):  # noqa: PTH113
+                    found[name] = path
+    return found
+
+
+def _walk(place: Path) -> Iterator[tuple[str, str]]:
+    """Yield a module's file, or all below its folder: the path below where it is installed, and the file's own.
+
+    Notebooks have loaded packages of thousands of files, for each of which a ``Path`` would cost ten times a text.
+    """
+    if not place.is_dir():
+        yield place.name, str(place)
+        return
+    top = len(os.path.join(place.parent, ""))  # noqa: PTH118
+    for folder, folders, files in os.walk(place):
+        if "__pycache__" in folders:
+            folders.remove("__pycache__")
+        below = folder[top:].replace(os.sep, "/")
+        yield from ((f"{below}/{file}", os.path.join(folder, file)) for file in files)  # noqa: PTH118
 
 
 def _find_places(module: str) -> tuple[Path, ...]:
@@ -206,18 +229,19 @@ def _find_distribution(name: str) -> Distribution | None:
         return None
 
 
-def _counts(path: PurePosixPath) -> bool:
+def _counts(name: str) -> bool:
     """Tell whether a file is code or data, and no note of an installer, nor what Python compiled from another."""
-    if ".." in path.parts or path.suffix in (".pyc", ".pth") or "__pycache__" in path.parts:
+    parts = name.split("/")
+    if ".." in parts or parts[-1].endswith((".pyc", ".pth")) or "__pycache__" in parts:
         return False
-    notes = any(part.endswith((".dist-info", ".egg-info")) for part in path.parts)
-    return not notes and not path.name.startswith("__editable__")
+    notes = any(part.endswith((".dist-info", ".egg-info")) for part in parts)
+    return not notes and not parts[-1].startswith("__editable__")
 
 
-def _list_imports(file: Path) -> Iterator[str]:
+def _list_imports(file: str) -> Iterator[str]:
     """Yield the top-level names that a source file imports by their full name, wherever in it."""
     try:
-        tree = ast.parse(file.read_bytes())
+        tree = ast.parse(Path(file).read_bytes())
     except (OSError, ValueError, SyntaxError, RecursionError):
         return  # if it can't be parsed, it can't be imported
     for node in ast.walk(tree):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import sys
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, GetJsonSchemaHandler
+
+SECTIONS = ("Equation", "Source", "Use", "Traps")
+"""Sections at the end of a plug-in's class docstring: what it computes, who published it, when to use it, and what to
+beware of. Each is a line of its own, ``Use:``, above indented lines."""
+SECTION = re.compile(rf"^({'|'.join(SECTIONS)}):\n((?: +.*(?:\n|\Z)|\n)+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,17 @@ def read_docstring(described: Any) -> str:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == described.__name__:
             return ast.get_docstring(node) or ""
     return ""
+
+
+def read_sections(described: Any) -> tuple[str, dict[str, str]]:
+    """Return a class's docstring without its sections, and section → text for those that it has.
+
+    Line ends mean something in an equation and nothing in the other sections, whose lines are joined.
+    """
+    docstring = read_docstring(described)
+    found = {name: inspect.cleandoc(f"\n{body}").strip() for name, body in SECTION.findall(docstring)}
+    texts = {name: body if name == "Equation" else " ".join(body.split()) for name, body in found.items()}
+    return SECTION.sub("", docstring).strip(), texts
 
 
 def read_descriptions(model: type[BaseModel]) -> dict[str, str]:

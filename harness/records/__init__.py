@@ -3,6 +3,7 @@
 from harness.records.bands import Band, Interval
 from harness.records.base import Record
 from harness.records.claims import Banner, Change, Claim, Claims, ClaimStanding, Consequences, Move
+from harness.records.data import Labels, Subset, Validation
 from harness.records.decision import (
     AtomTest,
     BandDecision,
@@ -10,6 +11,7 @@ from harness.records.decision import (
     EffectSize,
     EstimandResult,
     Flaw,
+    Ground,
     GuardResult,
     Look,
     SeedValue,
@@ -25,12 +27,13 @@ from harness.records.decision_specs import (
 from harness.records.estimands import Estimand
 from harness.records.hypothesis import Hypothesis, Prediction, PriorData, Registered
 from harness.records.measurements import Measurements, ReplicaResult, Series
-from harness.records.plan import PROCESSOR_COHORT, Cohort, Plan, Replica
+from harness.records.plan import PROCESSOR_COHORT, Cohort, Companion, Plan, Replica, Start
 from harness.records.power import DecisionPower, GuardPower, PowerReport, PredictionPower
-from harness.records.provenance import Anchor, Attempt, DataRecord, Draw, Provenance, Sibling
+from harness.records.provenance import Anchor, Attempt, DataRecord, Draw, Provenance, Sibling, UsedData
 from harness.records.reasons import Holding, LookedUp, Notice, Reason
 from harness.records.seeds import Seeds, Stopping
-from harness.records.setup import STANDARD_METRICS, Arm, EvaluationSpec, Optimizer, Setup
+from harness.records.setup import STANDARD_METRICS, Arm, EvaluationSpec, InitFrom, Setup
+from harness.records.tuning import Candidate, Distribution, Search, TunedArm, Tuning
 
 __all__ = [
     "PROCESSOR_COHORT",
@@ -43,17 +46,20 @@ __all__ = [
     "Band",
     "BandDecision",
     "Banner",
+    "Candidate",
     "Change",
     "Claim",
     "ClaimStanding",
     "Claims",
     "Cohort",
     "Combine",
+    "Companion",
     "Consequences",
     "DataRecord",
     "Decision",
     "DecisionPower",
     "DecisionSpec",
+    "Distribution",
     "Draw",
     "EffectSize",
     "Estimand",
@@ -61,19 +67,21 @@ __all__ = [
     "EvaluationSpec",
     "Exclusions",
     "Flaw",
+    "Ground",
     "Guard",
     "GuardPower",
     "GuardResult",
     "Holding",
     "Hypothesis",
     "Implication",
+    "InitFrom",
     "Interval",
+    "Labels",
     "Look",
     "LookedUp",
     "Measurements",
     "Move",
     "Notice",
-    "Optimizer",
     "Plan",
     "PowerReport",
     "Prediction",
@@ -85,10 +93,17 @@ __all__ = [
     "Registered",
     "Replica",
     "ReplicaResult",
+    "Search",
     "SeedValue",
     "Seeds",
     "Series",
     "Setup",
     "Sibling",
+    "Start",
     "Stopping",
+    "Subset",
+    "TunedArm",
+    "Tuning",
+    "UsedData",
+    "Validation",
 ]

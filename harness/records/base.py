@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
 
 
 class Record(BaseModel):
@@ -29,3 +30,31 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length
 """The name of something inside a file: lower-case words joined by underscores, so that "a - b" is a contrast."""
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4000, strip_whitespace=True)]
 """Free text for people."""
+
+
+INFINITE = {"-inf": -math.inf, "inf": math.inf}
+"""Infinite numbers as files and verdict.json write them, since JSON has none."""
+
+
+def _read_ordered(value: Any) -> Any:
+    return INFINITE.get(value, value) if isinstance(value, str) else value
+
+
+def _refuse_nan(value: float) -> float:
+    if math.isnan(value):
+        raise ValueError("not a number has no place in an order")
+    return value
+
+
+def _write_ordered(value: float) -> float | str:
+    return value if math.isfinite(value) else "inf" if value > 0 else "-inf"
+
+
+Ordered = Annotated[
+    float,
+    Field(allow_inf_nan=True),
+    BeforeValidator(_read_ordered),
+    AfterValidator(_refuse_nan),
+    PlainSerializer(_write_ordered, when_used="json"),
+]
+"""A number that may lie beyond all others: an onset that never comes. In JSON, "inf" and "-inf" are strings."""

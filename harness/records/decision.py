@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Annotated, Literal
 
@@ -10,8 +11,9 @@ from pydantic import Field
 from harness.criteria import Target
 from harness.plugins.fields import Unit
 from harness.records.bands import Interval
-from harness.records.base import Record
+from harness.records.base import Ordered, Record
 from harness.records.reasons import Holding, LookedUp, Notice, Reason
+from harness.records.tuning import Search
 
 
 class Flaw(Record):
@@ -39,12 +41,33 @@ class SeedValue(Record):
 
     seed_index: Annotated[int, Unit("1")]
     """Position in the list of seeds, counted from 0."""
-    value: Annotated[float | None, Unit("the estimand's unit")]
-    """The value; None if a replica diverged or the value is not finite."""
+    value: Annotated[Ordered | None, Unit("the estimand's unit")]
+    """The value; None if a replica diverged or the value is not finite. Of onsets, infinite where one never comes."""
+    between: Annotated[tuple[Ordered, Ordered] | None, Unit("the estimand's unit")] = Field(
+        default=None, exclude_if=lambda value: value is None
+    )
+    """Ends of the interval in which the value is known to lie, both included, where it is not known exactly: an onset
+    comes between two evaluations, or after the end of training."""
     note: str | None = None
     """Reason why there is no value, or not the measured one."""
     flaws: tuple[Flaw, ...] = Field(default=(), exclude=True)
     """The reasons as data, for the sentences of verdicts of an earlier form; they are not stored."""
+
+    @property
+    def anything(self) -> bool:
+        """True if the value may be anything: the difference of two onsets neither of which ever came."""
+        return self.between is not None and all(map(math.isinf, self.between))
+
+
+class Ground(Record):
+    """Epochs at which the replicas of an arm were read, so that they are compared having come, or spent, as much."""
+
+    arm: str
+    """Name of the arm."""
+    epochs: Annotated[tuple[int | None, ...], Unit("epochs")]
+    """Epoch at which each seed was read, in the order of the seeds; None where there is none."""
+    amounts: Annotated[tuple[float | None, ...], Unit("the unit of what it came to")]
+    """Value of each seed there: of the metric that a condition is about, or what had been spent."""
 
 
 class EstimandResult(Record):
@@ -55,32 +78,52 @@ class EstimandResult(Record):
     title: str
     """The estimand in words, with arms, layer, epoch and summaries."""
     unit: str
-    """Unit of the values: "pp", "log10", the metric's unit, or empty."""
+    """Unit of the values: "pp", "log10", "ratio", the metric's unit, or empty; of a slope, with what it is per."""
     values: tuple[SeedValue, ...]
     """Values in the order of the seeds."""
     n: Annotated[int, Unit("seeds")]
     """Number of seeds with a finite value."""
     mean: Annotated[float | None, Unit("the estimand's unit")]
-    """Mean over the seeds."""
-    median: Annotated[float | None, Unit("the estimand's unit")]
-    """Median over the seeds."""
+    """Mean over the seeds; of ratios the geometric mean."""
+    median: Annotated[Ordered | None, Unit("the estimand's unit")]
+    """Median over the seeds; of onsets, infinite if it lies among those that never come."""
     sd: Annotated[float | None, Unit("the estimand's unit")]
-    """Standard deviation between seeds, with n − 1 degrees of freedom. For unpaired arms, the square root of the sum of
-    the two variances."""
+    """Standard deviation between seeds, with n − 1 degrees of freedom; of ratios that of their log10. For unpaired
+    arms, the square root of the sum of the two variances."""
     interval90: Annotated[tuple[float, float] | None, Unit("the estimand's unit")]
     """Two-sided 90% confidence interval of the mean, from Student's t; from Welch's t for unpaired arms."""
     interval95: Annotated[tuple[float, float] | None, Unit("the estimand's unit")]
     """Two-sided 95% confidence interval of the mean, computed like ``interval90``."""
     correlation: Annotated[float | None, Unit("1")] = None
     """Correlation of the two arms over seeds, which is what pairing exploits; None unless the contrast is paired."""
-    pseudomedian: Annotated[float | None, Unit("the estimand's unit")] = Field(
+    pseudomedian: Annotated[Ordered | None, Unit("the estimand's unit")] = Field(
         default=None, exclude_if=lambda value: value is None
     )
     """The Hodges–Lehmann estimate; written only if the file asks for the pseudomedian."""
+    iqm: Annotated[float | None, Unit("the estimand's unit")] = Field(
+        default=None, exclude_if=lambda value: value is None
+    )
+    """Interquartile mean, of all tasks where there are several; written only if the file asks for it."""
+    between: Annotated[tuple[Ordered, Ordered] | None, Unit("the estimand's unit")] = Field(
+        default=None, exclude_if=lambda value: value is None
+    )
+    """Ends of the interval in which the estimate is known to lie, where the seeds' values are not known exactly."""
+    summary95: Annotated[tuple[Ordered, Ordered] | None, Unit("the estimand's unit")] = Field(
+        default=None, exclude_if=lambda value: value is None
+    )
+    """Two-sided 95% confidence interval of the summary over seeds that the file asks for, of exploratory estimands that
+    ask for another than the mean."""
+    never: tuple[str, str] | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Words for minus infinity and infinity among the values of an onset, which stand for an arm that never comes to
+    it; None for other estimands."""
+
+    ground: tuple[Ground, ...] = Field(default=(), exclude_if=lambda value: not value)
+    """Epochs at which each arm was read, of an estimand whose replicas are each read at an epoch of their own."""
 
     def estimate(self, target: Target) -> float | None:
         """Return the point estimate of the parameter that a criterion tests; None without values."""
-        return {"mean": self.mean, "median": self.median, "pseudomedian": self.pseudomedian}[target]
+        found = {"mean": self.mean, "median": self.median, "pseudomedian": self.pseudomedian, "iqm": self.iqm}
+        return found[target]
 
 
 class GuardResult(Record):
@@ -148,7 +191,7 @@ class BandDecision(Record):
     """Significance level of the atom tests."""
     status: Literal["tested", "too_few", "degenerate", "diverged", "seed_not_applied"]
     """"tested" if the atom tests were made; otherwise the reason why they were not."""
-    interval: Annotated[tuple[float, float] | None, Unit("the estimand's unit")]
+    interval: Annotated[tuple[Ordered, Ordered] | None, Unit("the estimand's unit")]
     """Confidence interval at level 1 − 2α. The band of a decided outcome always contains it. The converse need not
     hold: an interval inside a band may still be undecided, because excluding a band between two boundaries takes α/2 on
     each side."""
@@ -231,3 +274,5 @@ class Decision(Record):
     """Reason that several decisions together give the outcome; None for a single decision."""
     notices: tuple[Notice, ...] = ()
     """Circumstances that a reader must know; ``warnings`` puts them into words."""
+    search: Search | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Search for the settings of tuned arms, and its choice; None if nothing is tuned."""

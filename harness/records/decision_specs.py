@@ -117,6 +117,10 @@ class Exclusions(Record):
     diverged: Literal["invalid", "worst_case", "exclude"] = "invalid"
     """Treatment of a seed that diverged in any deciding arm. invalid (default): the outcome is invalid; worst_case: the
     seed counts with the metric's worst value; exclude: the seed is dropped, and the verdict counts it."""
+    failed: Literal["invalid", "worst_case"] = Field(default="invalid", exclude_if=lambda value: value == "invalid")
+    """Treatment of a seed whose program failed in any deciding arm: it crashed, took too long, or wrote no valid
+    results. invalid (default): the outcome is invalid; worst_case: the seed counts with the metric's worst value. Only
+    in files with ``program``."""
 
 
 class Replication(Record):
@@ -127,8 +131,8 @@ class Replication(Record):
 
     level: Annotated[float, Unit("probability")] = Field(default=0.99, ge=0.5, lt=1)
     """Prediction level of the comparison: the outcome must be the same, and the mean of every deciding or guarding
-    estimand must lie in the interval that holds the mean of an independent repetition with this probability. A higher
-    level tolerates larger differences."""
+    estimand (of onsets, the median) must lie in the interval that holds that of an independent repetition with this
+    probability. A higher level tolerates larger differences."""
 
 
 class Implication(Record):

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from harness.plugins.fields import Unit
+from harness.plugins.registry import Named
+from harness.preconditions import Precondition
 from harness.records.base import Id, Name, Record, Text
 from harness.records.claims import Claims
 from harness.records.decision_specs import (
@@ -20,8 +22,10 @@ from harness.records.decision_specs import (
     Replication,
 )
 from harness.records.estimands import Estimand
+from harness.records.program import MetricSpec, Program, Results
 from harness.records.seeds import Seeds, Stopping
 from harness.records.setup import Arm, Setup
+from harness.records.tuning import Tuning
 
 
 class Prediction(Record):
@@ -69,10 +73,22 @@ class Hypothesis(Record):
     """Background of the question. It changes nothing and is printed in the verdict."""
     prior_data_seen: PriorData
     """The authors' prior knowledge of data that bear on the question (OSF and AsPredicted, question 1)."""
+    program: Program | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Command that trains and measures the arms in harness's place. The file then has no setup, and arms differ in
+    their parameters alone. By default, none: harness trains."""
+    metrics: dict[Name, MetricSpec] = Field(
+        default_factory=dict, exclude_if=lambda value: not value, examples=[{"test_accuracy": {"bounds": [0, 1]}}]
+    )
+    """Metrics that the program measures, each under its name in the program's results; only with ``program``."""
+    results: Results | None = Field(default=None, exclude_if=lambda value: value is None)
+    """File into which the program writes what it measured; only with ``program``."""
     setup: Setup
     """Training setup that all arms share unless they override parts of it."""
     arms: dict[Name, Arm] = Field(min_length=1)
     """Ways of training that are compared, each under its name."""
+    tuning: Tuning | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Search for the settings of arms, on a validation split and on seeds of its own. By default, none: every arm has
+    the settings that the file gives."""
     seeds: Seeds
     """Independent repetitions, shared by all arms. Arms at the same seed start from the same weights and see the same
     batches."""
@@ -94,6 +110,11 @@ class Hypothesis(Record):
     replication: Replication = Replication()
     """Rule by which a rerun on another device agrees with a run. On the same device and with the same plan, only the
     same bits agree."""
+    preconditions: tuple[Annotated[Precondition, Named("preconditions")], ...] = Field(
+        default=(), exclude_if=lambda value: not value, examples=[[{"name": "equal_steps"}]]
+    )
+    """Conditions on the set-up without which it can't answer the question, looked at whenever the file is checked and
+    so before it is registered. By default, none."""
     exploratory: dict[Name, Estimand] = Field(default_factory=dict)
     """Estimands that the verdict reports and that never decide."""
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
+from pydantic import Field
+
 from harness.plugins.fields import Unit
-from harness.records.base import Record
+from harness.records.base import Record, write_canonical
 from harness.records.provenance import DataRecord
 
 
@@ -19,6 +23,12 @@ class Series(Record):
     layers have one column; None marks a number that was not finite."""
 
 
+def digest_measured(metrics: Mapping[str, Series]) -> str:
+    """Return the SHA-256 over everything that was measured on a replica."""
+    told = {name: series.model_dump(mode="json") for name, series in metrics.items()}
+    return hashlib.sha256(write_canonical(told).encode()).hexdigest()
+
+
 class ReplicaResult(Record):
     """The measurements of one replica."""
 
@@ -28,12 +38,21 @@ class ReplicaResult(Record):
     """Position in the list of seeds, counted from 0."""
     seed: Annotated[int, Unit("1")]
     """The seed number."""
-    status: Literal["finished", "diverged"]
-    """"diverged" if a loss, a weight, the denominator of an update, or a logit became non-finite; else "finished"."""
+    status: Literal["finished", "diverged", "failed"]
+    """"diverged" if a loss, a weight, the denominator of an update, or a logit became non-finite; "failed" if a program
+    came to no valid results; else "finished"."""
+    failure: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Why a program came to no valid results; None if it did."""
+    raw: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    """SHA-256 of the results file as a program wrote it, which is an object of the trail; None without one."""
     diverged_epoch: Annotated[int | None, Unit("epochs")] = None
     """Epoch, from 1, in which the divergence was detected."""
+    stopped_epoch: Annotated[int | None, Unit("epochs")] = Field(default=None, exclude_if=lambda value: value is None)
+    """Epoch, from 1, at whose evaluation the setup's ``until`` came to hold: the replica's last. Its weights are those
+    of that epoch."""
     weights_sha256: str
-    """Digest of the final weights. Two seeds with equal digests show that the seed was not applied."""
+    """Digest of the final weights. Two seeds with equal digests show that the seed was not applied. Of a program that
+    names none, the digest of what it measured, which by itself shows that only if all seeds are equal."""
     metrics: dict[str, Series]
     """Metric → its values."""
 
@@ -52,7 +71,7 @@ class Measurements(Record):
     seeds: Annotated[tuple[int, ...], Unit("seed numbers")]
     """Seed numbers, in the registration's order."""
     epochs: Annotated[dict[str, int], Unit("epochs")]
-    """Arm → number of epochs trained."""
+    """Arm → number of epochs trained; of replicas that stopped earlier, at most so many."""
     data: dict[str, DataRecord]
     """Data-set name → the data that were used."""
     replicas: tuple[ReplicaResult, ...]

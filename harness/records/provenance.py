@@ -11,7 +11,29 @@ from pydantic import Field
 
 from harness.plugins.distributions import Package
 from harness.plugins.fields import Unit
+from harness.plugins.splits import SplitName
 from harness.records.base import Record
+from harness.records.plan import Companion
+from harness.records.program import ProgramRun
+
+
+class UsedData(Record):
+    """The part of a data set that some arms used."""
+
+    arms: tuple[str, ...]
+    """Names of these arms, in the order of the file."""
+    fingerprint: str
+    """SHA-256 over the arrays that were trained and tested on."""
+    train: Annotated[int, Unit("images")]
+    """Number of images that were trained on."""
+    test: Annotated[int, Unit("images")]
+    """Number of test images."""
+    classes: tuple[str, ...]
+    """Names of the classes."""
+    validation: Annotated[int | None, Unit("images")] = None
+    """Number of images of the validation split; None if there is none."""
+    validation_fingerprint: str | None = None
+    """SHA-256 over the arrays of the validation split; None if there is none."""
 
 
 class DataRecord(Record):
@@ -27,6 +49,16 @@ class DataRecord(Record):
     """Size of the training split."""
     test: Annotated[int, Unit("images")]
     """Size of the test split."""
+    used: tuple[UsedData, ...] = Field(default=(), exclude_if=lambda value: not value)
+    """Parts of it that arms used, for arms with a subset or a validation split; empty if all arms used all of it."""
+
+    def count(self, split: SplitName, arm: str) -> int:
+        """Return the size of a split as an arm used it; 0 for a validation split that there is not."""
+        whole = {"train": self.train, "validation": 0, "test": self.test}
+        for part in self.used:
+            if arm in part.arms:
+                whole = {"train": part.train, "validation": part.validation or 0, "test": part.test}
+        return whole[split]
 
 
 class Anchor(Record):
@@ -89,6 +121,19 @@ class Draw(Record):
     """Digest of the round's record, which is an object of the trail."""
 
 
+class Launch(Record):
+    """The jobs that a run's cohorts were trained in, elsewhere than in the process that wrote its verdict."""
+
+    launcher: str
+    """Name of the launcher."""
+    jobs: Annotated[int, Unit("jobs")]
+    """Number of jobs."""
+    tries: Annotated[int, Unit("tries")]
+    """Number of times that one was started."""
+    ended: Annotated[dict[str, int], Unit("tries")]
+    """How tries ended other than with results, for people → how many did."""
+
+
 class Provenance(Record):
     """The circumstances of a run that its verdict prints."""
 
@@ -140,6 +185,8 @@ class Provenance(Record):
     """Stage → duration."""
     resumed: Annotated[int, Unit("times")]
     """Number of times that the attempt was resumed."""
+    peeks: Annotated[int, Unit("times")] = Field(default=0, exclude_if=lambda value: not value)
+    """Number of times that values of attempts at this hypothesis were shown before their end, up to this verdict."""
     hand_picked_seeds: bool
     """True if the file lists its seeds."""
     drawn: Draw | None = Field(default=None, exclude_if=lambda value: value is None)
@@ -149,6 +196,11 @@ class Provenance(Record):
     """File below the run's weights/ folder → SHA-256, for everything that ``save`` kept."""
     cohorts: Annotated[tuple[int, ...], Unit("replicas")]
     """Number of replicas per cohort, in the order of training."""
+    launch: Launch | None = Field(default=None, exclude_if=lambda value: value is None)
+    """The jobs that trained the cohorts; None if they were trained where the run was started."""
+    together: tuple[Companion, ...] = Field(default=(), exclude_if=lambda value: not value)
+    """The hypotheses whose replicas trained in cohorts with those of this run, itself among them, as in the run_started
+    event; empty if it trained alone. The numbers in ``cohorts`` count them all."""
     attempts: tuple[Attempt, ...]
     """All attempts at this hypothesis up to this verdict, in ledger order."""
     deviations: tuple[str, ...]
@@ -166,6 +218,8 @@ class Provenance(Record):
     they were recorded."""
     amendments: tuple[str, ...] = ()
     """Amendments before this run that are not deviations, one sentence each."""
+    program: ProgramRun | None = Field(default=None, exclude_if=lambda value: value is None)
+    """How the program was run that trained and measured in harness's place; None where harness did."""
     siblings: tuple[Sibling, ...] | None = Field(default=None, exclude_if=lambda value: value is None)
     """Other registered hypotheses on the same claims, or nearly the same, at the end of the run; None in verdicts from
     before they were listed, and in pilots."""

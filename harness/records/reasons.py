@@ -14,7 +14,14 @@ class Reason(Record):
     """The reason for an outcome."""
 
     kind: Literal[
-        "pilot", "seed_not_applied", "diverged", "without_value", "guard_violated", "guard_unverified", "decisions"
+        "pilot",
+        "seed_not_applied",
+        "diverged",
+        "failed",
+        "without_value",
+        "guard_violated",
+        "guard_unverified",
+        "decisions",
     ]
     """Kind of the reason. pilot: there is no outcome; decisions: the decisions gave it; guard_unverified: the outcome
     is inconclusive; all others: it is invalid."""
@@ -62,12 +69,23 @@ class Notice(Record):
     """A circumstance that a reader must know."""
 
     kind: Literal[
-        "pilot", "other_number", "two_seeds", "all_alike", "left_out", "stood_in", "seed_not_applied", "after_look"
+        "pilot",
+        "other_number",
+        "two_seeds",
+        "all_alike",
+        "left_out",
+        "stood_in",
+        "seed_not_applied",
+        "after_look",
+        "between_evaluations",
+        "never",
+        "both_never",
     ]
     """Kind of circumstance. other_number: the number of seeds is not the registered one; two_seeds: a t test with two
     seeds; all_alike: the seeds do not differ; left_out, stood_in: seeds without a value were dropped, or count with the
     worst one; seed_not_applied: the seed was not applied in an arm that decides nothing; after_look: seeds were
-    measured after the look that ended the run."""
+    measured after the look that ended the run; between_evaluations: seeds at which an onset is only known to lie
+    between two evaluations; never, both_never: seeds at which an arm never came to it, or neither did."""
     about: str | None = None
     """Name of the estimand or arm concerned, if any."""
     count: Annotated[int | None, Unit("seeds")] = None

@@ -2,6 +2,7 @@
 
 from harness.spec.checks import CHECKS
 from harness.spec.explain import Explanation, explain, list_names
+from harness.spec.family_pages import make_pages
 from harness.spec.files import (
     FolderReport,
     Loaded,
@@ -9,18 +10,21 @@ from harness.spec.files import (
     load,
     load_claims,
     load_folder,
+    make_error,
     make_warning,
     parse,
     parse_claims,
     read_id,
 )
-from harness.spec.folders import Listing, list_folder, read_bytes, report_unread
+from harness.spec.folders import CLAIMS, Listing, list_folder, read_bytes, report_unread
 from harness.spec.new import Answers, copy_draft, write_draft
+from harness.spec.new_program import write_program_draft
 from harness.spec.registered import Known
 from harness.spec.schema import make_schema, make_schemas
 
 __all__ = [
     "CHECKS",
+    "CLAIMS",
     "Answers",
     "Explanation",
     "FolderReport",
@@ -35,6 +39,8 @@ __all__ = [
     "load",
     "load_claims",
     "load_folder",
+    "make_error",
+    "make_pages",
     "make_schema",
     "make_schemas",
     "make_warning",
@@ -44,4 +50,5 @@ __all__ = [
     "read_id",
     "report_unread",
     "write_draft",
+    "write_program_draft",
 ]

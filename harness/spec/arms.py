@@ -9,11 +9,17 @@ becomes the arms ``penalized_weak`` and ``penalized_strong``, labelled "Penalise
 (strong)". Several paths form their grid, the last varying fastest: ``penalized_weak_slow``, "… (weak, slow)". A path
 must not lead to a value that the arm gives already; missing mappings on the way to it are created.
 
+**program.** A program in place of setup and rules; ``harness.spec.programs``.
+
+**for_each.** Estimands, guards and decisions may stand for several; ``harness.spec.for_each`` expands them.
+
+**tuning.** The first values of an arm's space go into the arm; ``harness.spec.tuning``.
+
 **setup.** The common setup goes into every arm; an arm's own ``setup`` overrides it key by key, at any depth. If the
 override gives a plug-in another ``name``, that plug-in replaces the common one together with its parameters.
 
-**estimands.** A metric given by its name alone and a contrast given as ``first - second`` are expanded by the
-``SHORT_FORMS`` of the records.
+**estimands.** A metric given by its name alone and a contrast given as an expression, ``first - second``, or as a list
+of two are expanded by the ``SHORT_FORMS`` of the records; trends by ``harness.spec.trends``.
 """
 
 from __future__ import annotations
@@ -26,12 +32,15 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from harness.records.contrasts import read_weights
 from harness.records.estimands import SHORT_FORMS
-from harness.spec.tree import Node, Problem
+from harness.spec.for_each import FOR_EACH, MAX_GRID, WORD, expand_entries
+from harness.spec.programs import expand_program
+from harness.spec.tree import Node, Path, Problem
+from harness.spec.trends import expand_trends
+from harness.spec.tuning import TUNING, expand_space, set_node
 
 MAX_PATHS = 8
-MAX_GRID = 1_000
-SUFFIX = re.compile(r"[a-z0-9][a-z0-9_]*")
 DOTTED = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 
 
@@ -44,26 +53,57 @@ def expand(root: Node) -> tuple[Node, list[Problem]]:
     if not isinstance(root.value, dict):
         return root, []
     problems: list[Problem] = []
-    parts = dict(root.value)
+    matrices: dict[str, list[str]] = {}
+    parts, unclear = expand_entries(root.value, _list_axes(root))
     setup = parts.get("setup")
     if "arms" in parts and isinstance(parts["arms"].value, dict):
         arms: dict[str, Node] = {}
         for name, arm in parts["arms"].value.items():
             expanded = _expand_matrix(name, arm, problems)
+            if arm.get("matrix") is not None:
+                matrices[name] = list(expanded)
             others = (arms.keys() | parts["arms"].value.keys()) - {name}
             problems += [
                 Problem(("arms", name), f"the matrix makes a second arm named {taken!r}", "rename one", on_key=True)
                 for taken in expanded.keys() & others
             ]
-            arms.update({key: _merge_setup(value, setup) for key, value in expanded.items()})
-        parts["arms"] = replace(parts["arms"], value=arms)
+            arms.update(expanded)
+        if "tuning" in parts:
+            parts["tuning"], arms, misplaced = expand_space(parts["tuning"], arms, matrices)
+            problems += misplaced
+        merged = {name: _merge_setup(arm, setup) for name, arm in arms.items()}
+        parts["arms"] = replace(parts["arms"], value=merged if parts.get("program") is None else arms)
+    parts, mixed = expand_program(parts)
     for section in ("estimands", "exploratory"):
         if section in parts and isinstance(parts[section].value, dict):
             short = parts[section].items()
             parts[section] = replace(
                 parts[section], value={name: _expand_estimand(node) for name, node in short.items()}
             )
-    return replace(root, value=parts), problems
+    parts, unordered = expand_trends(parts, matrices)
+    problems = [problem if problem.rule == TUNING else replace(problem, rule="matrix") for problem in problems]
+    unordered = [replace(problem, path=_find_written(root, problem.path)) for problem in unordered]
+    return replace(root, value=parts), [*problems, *mixed, *unclear, *unordered]
+
+
+def _find_written(root: Node, path: Path) -> Path:
+    """Return the path of an entry as it was written, of one that ``for_each`` made."""
+    section, name, *rest = (*path, "")[: max(len(path), 2)]
+    entries = root.items(str(section))
+    if name in entries:
+        return path
+    made_by = [one for one in entries if entries[one].get(FOR_EACH) is not None and str(name).startswith(f"{one}_")]
+    return (section, max(made_by, key=len), *rest) if made_by else path
+
+
+def _list_axes(root: Node) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Return arm with a matrix → path inside it → the suffixes that the matrix gives."""
+    matrices = {name: arm.get("matrix") for name, arm in root.items("arms").items()}
+    return {
+        name: {dotted: tuple(axis.items()) for dotted, axis in matrix.items().items()}
+        for name, matrix in matrices.items()
+        if matrix is not None
+    }
 
 
 def _merge_setup(arm: Node, setup: Node | None) -> Node:
@@ -108,7 +148,7 @@ def _expand_matrix(name: str, arm: Node, problems: list[Problem]) -> dict[str, N
     for cell in itertools.product(*axes):
         one = plain
         for dotted, _, value in cell:
-            one = _set_value(one, dotted.split("."), value, varied[dotted])
+            one = set_node(one, dotted.split("."), value, varied[dotted])
         suffixes = [suffix for _, suffix, _ in cell]
         expanded["_".join([name, *suffixes])] = _add_suffix(one, ", ".join(suffixes))
     return expanded
@@ -138,7 +178,7 @@ def _check_matrix(path: tuple[str, ...], arm: Node, matrix: Node) -> Iterable[Pr
         if not axis.items():
             yield Problem(at, f"{dotted} needs values: suffix → value", example)
         for suffix in axis.items():
-            if not SUFFIX.fullmatch(suffix):
+            if not WORD.fullmatch(suffix):
                 remedy = "a suffix is made of a-z, 0-9 and _; the value stands after it"
                 yield Problem((*at, suffix), f"{suffix!r} can't end an arm's name", remedy, on_key=True)
     for dotted in matrix.items():
@@ -149,14 +189,6 @@ def _check_matrix(path: tuple[str, ...], arm: Node, matrix: Node) -> Iterable[Pr
                 )
     if (size := math.prod(len(axis.items()) for axis in matrix.items().values())) > MAX_GRID:
         yield Problem(path, f"this grid has {size:,} arms", f"at most {MAX_GRID:,} are allowed")
-
-
-def _set_value(node: Node, path: list[str], value: Node, by: Node) -> Node:
-    """Return ``node`` with ``value`` at ``path``; mappings created on the way get the place of ``by``'s key."""
-    if not path:
-        return value
-    below = node.get(path[0]) or Node({}, by.key_at, by.key_at)
-    return replace(node, value={**node.items(), path[0]: _set_value(below, path[1:], value, by)})
 
 
 def _add_suffix(arm: Node, suffix: str) -> Node:
@@ -175,7 +207,33 @@ def _expand_estimand(node: Node) -> Node:
         if short is not None and isinstance(short.value, str):
             with suppress(ValueError):  # the record reports it, too
                 parts[key] = _replace_short(short, meaning(short.value))
+    for key in ("contrast", "ratio"):
+        listed = parts.get(key)
+        if listed is not None and isinstance(listed.value, list):
+            with suppress(ValueError):
+                parts[key] = _place_arms(listed)
+    tasks = parts.get("tasks")
+    if tasks is not None and isinstance(tasks.value, list):
+        parts["tasks"] = replace(tasks, value=[_expand_task(task) for task in tasks.value])
     return replace(node, value=parts)
+
+
+def _expand_task(task: Node) -> Node:
+    """Return one of the contrasts under tasks as arm → weight; as it is if it isn't one, which the record reports."""
+    with suppress(ValueError):
+        if isinstance(task.value, str):
+            return _replace_short(task, SHORT_FORMS["contrast"](task.value))
+        if isinstance(task.value, list):
+            return _place_arms(task)
+    return task
+
+
+def _place_arms(listed: Node) -> Node:
+    """Return a list of two arms as arm → weight, with each arm at its place in the list."""
+    weights = _replace_short(listed, read_weights(listed.plain())).items()
+    own = dict(zip(weights, listed.value, strict=False)) if isinstance(listed.value, list) else {}
+    placed = {arm: replace(weight, at=own[arm].at, key_at=own[arm].at) for arm, weight in weights.items()}
+    return replace(listed, value=placed)
 
 
 def _replace_short(short: Node, value: Any) -> Node:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 from harness.domain.partition import WHOLE_LINE, cut_line
 from harness.records import RESERVED_OUTCOMES, DecisionSpec, Interval
+from harness.records.estimands import SMALLEST_RATIO
 from harness.spec.draft import Draft
+from harness.spec.onsets import check_onset_bands
 from harness.spec.tree import Path, Problem
 from harness.wording import format_for_file, shorten_exponents
 
@@ -22,6 +24,8 @@ def check_bands(draft: Draft) -> Iterator[Problem]:
                 yield Problem((*path, band), message, "choose another name", on_key=True)
         estimand = draft.estimands.get(decision.estimand)
         yield from _check_tiling(path, decision, estimand.band_domain if estimand is not None else None)
+        if estimand is not None:
+            yield from check_onset_bands(path, decision, estimand, draft)
 
 
 def _check_tiling(path: Path, decision: DecisionSpec, bounds: tuple[float, float] | None) -> Iterator[Problem]:
@@ -46,12 +50,14 @@ def _check_tiling(path: Path, decision: DecisionSpec, bounds: tuple[float, float
 
 
 def _describe_stretch(stretch: Interval) -> str:
+    if stretch.lower == SMALLEST_RATIO:
+        stretch = stretch.model_copy(update={"lower": 0.0, "lower_closed": False})
     if stretch.lower is not None and stretch.lower == stretch.upper:
         return f"{format_for_file(stretch.lower)} is"
     return f"the numbers in {shorten_exponents(str(stretch))} are"
 
 
 def _describe_range(low: float, high: float) -> str:
-    left = "(-inf" if math.isinf(low) else f"[{format_for_file(low)}"
+    left = "(-inf" if math.isinf(low) else "(0" if low == SMALLEST_RATIO else f"[{format_for_file(low)}"
     right = "inf)" if math.isinf(high) else f"{format_for_file(high)}]"
     return f"{left}, {right}"

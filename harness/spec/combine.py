@@ -6,12 +6,12 @@ import itertools
 import math
 from collections.abc import Iterator
 
+from harness.domain.normal_combination import MAX_COMBINATIONS
 from harness.records import RESERVED_OUTCOMES, Combine
 from harness.spec.draft import Draft
 from harness.spec.forms import join_names, suggest
 from harness.spec.tree import Path, Problem
 
-MAX_COMBINATIONS = 10_000
 SHOWN = 5
 
 

@@ -19,6 +19,7 @@ from harness.records import (
     Record,
     Seeds,
     Stopping,
+    Tuning,
 )
 from harness.spec.forms import make_part, suggest
 from harness.spec.tree import Node
@@ -99,6 +100,11 @@ class Draft:
             if self.whole is not None
             else make_part(Stopping, self.root.get("stopping")) or Stopping()
         )
+
+    @cached_property
+    def tuning(self) -> Tuning | None:
+        """Tuning, if given and well-formed."""
+        return self.whole.tuning if self.whole is not None else make_part(Tuning, self.root.get("tuning"))
 
     @cached_property
     def outcomes(self) -> tuple[str, ...] | None:

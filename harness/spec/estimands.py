@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 
+from harness.domain.measured import explain_undefined, find_lack
 from harness.domain.standard_tests import choose_test
-from harness.records import Arm, Estimand
+from harness.metrics import Metric
+from harness.metrics._declared import DeclaredMetric
+from harness.records import Arm, Estimand, Setup
+from harness.spec.comparisons import check_comparison, check_likeness, check_losses, check_units
 from harness.spec.draft import Draft
 from harness.spec.forms import join_names
+from harness.spec.onsets import check_onset, check_onset_on_arm, find_too_late
+from harness.spec.readings import check_budget, check_chooser, check_places, check_summaries
 from harness.spec.tree import Path, Problem
-from harness.wording import format_count, format_exact, format_level
+from harness.wording import format_count, format_exact, format_level, name_target
+
+KEYS: Mapping[str, Path] = {
+    "arm": ("arm",), "contrast": ("contrast",), "ratio": ("ratio",), "trend": ("trend", "arms"), "tasks": ("tasks",)
+}  # fmt: skip
+"""Kind of comparison → keys that lead to its arms."""
 
 
 def check_estimands(draft: Draft) -> Iterator[Problem]:
@@ -18,64 +30,80 @@ def check_estimands(draft: Draft) -> Iterator[Problem]:
         for name, estimand in estimands.items():
             path = (section, name)
             yield from _check_shape(path, estimand)
-            if estimand.contrast is not None and len(set(estimand.contrast)) == 1:
-                message = f"the contrast of {estimand.contrast[0]!r} with itself is always zero"
-                yield Problem((*path, "contrast"), message, "name two arms")
-            for position, arm_name in enumerate(estimand.arms):
-                at = (*path, "contrast", position) if estimand.contrast is not None else (*path, "arm")
+            yield from check_summaries(path, estimand)
+            yield from check_chooser(path, estimand)
+            yield from check_budget(path, estimand, draft)
+            yield from check_onset(path, estimand)
+            yield from check_comparison(path, estimand)
+            yield from check_units((*path, estimand.comparison), estimand, draft.arms)
+            yield from check_losses((*path, estimand.comparison), estimand, draft.arms)
+            yield from check_likeness((*path, "tasks"), estimand.tasks or (), draft.arms)
+            for arm_name in estimand.arms:
+                at = (*path, *_locate_arm(estimand, arm_name))
                 if missing := draft.unknown("arms", "arm", arm_name):
                     yield Problem(at, missing, f"arms: {join_names(draft.names('arms'))}")
                 elif arm_name in draft.arms:
                     yield from _check_arm(path, at, estimand, arm_name, draft.arms[arm_name])
 
 
+def _locate_arm(estimand: Estimand, arm: str) -> Path:
+    """Return the path inside an estimand at which it first names an arm."""
+    for position, task in enumerate(estimand.tasks or ()):
+        if arm in task:
+            return ("tasks", position, arm)
+    return (*KEYS[estimand.comparison], *([arm] if estimand.compares else []))
+
+
 def _check_shape(path: Path, estimand: Estimand) -> Iterator[Problem]:
     """Yield conflicts of layer, samples, transform and unit with the metric alone."""
     metric = estimand.metric
     if metric.layered and estimand.layer is None:
-        yield Problem((*path, "layer"), f"{metric.name} has one value per layer: say which", "add layer: 0, 1, …")
+        yield Problem((*path, "layer"), f"{metric.called} has one value per layer: say which", "add layer: 0, 1, …")
     if not metric.layered and estimand.layer is not None:
-        yield Problem((*path, "layer"), f"{metric.name} has no layers", "remove layer", on_key=True)
+        yield Problem((*path, "layer"), f"{metric.called} has no layers", "remove layer", on_key=True)
     if metric.per_sample and estimand.samples is None:
-        message = f"{metric.name} has one value per probe sample: say how they are summarised"
+        message = f"{metric.called} has one value per probe sample: say how they are summarised"
         yield Problem((*path, "samples"), message, "add samples: mean, std or median")
     if not metric.per_sample and estimand.samples is not None:
-        message = f"{metric.name} has one value per replica, not per sample"
+        message = f"{metric.called} has one value per replica, not per sample"
         yield Problem((*path, "samples"), message, "remove samples", on_key=True)
     if estimand.pairing == "unpaired" and estimand.seeds != "mean":
-        message = f"unpaired arms have no {estimand.seeds} of differences: only their means are compared"
+        message = f"unpaired arms have no {name_target(estimand.seeds)} of differences: only their means are compared"
         yield Problem((*path, "seeds"), message, "set seeds: mean, or remove pairing")
     low, high = metric.bounds
     if estimand.transform == "log10" and low < 0 and estimand.samples != "std":
-        message = f"log10 needs a metric that is never negative; {metric.name} can be"
+        message = f"log10 needs a metric that is never negative; {metric.called} can be"
         yield Problem((*path, "transform"), message, "remove transform")
-    if estimand.unit == "pp":
+    if estimand.unit == "pp" and estimand.ratio is None:
         if estimand.transform == "log10":
             yield Problem((*path, "unit"), "a logarithm has no percentage points", "remove unit or transform")
         elif low < 0 or high > 1:
-            message = f"percentage points need a fraction between 0 and 1, which {metric.name} is not"
+            message = f"percentage points need a fraction between 0 and 1, which {metric.called} is not"
             yield Problem((*path, "unit"), message, "remove unit")
 
 
 def _check_arm(path: Path, at: Path, estimand: Estimand, name: str, arm: Arm) -> Iterator[Problem]:
     metric, setup = estimand.metric, arm.setup
-    if metric.needs_credit and not arm.rule.gives_credit:
-        message = f"{metric.name} is not defined for arm {name!r}: rule {arm.rule.name} gives no credit vector"
-        yield Problem(at, message, "choose an arm whose rule gives credit, or another metric")
-    if metric.name not in setup.evaluation.metrics:
-        message = f"{metric.name} is not measured on arm {name!r}"
-        remedy = f"add it to setup.evaluation.metrics, which are: {', '.join(setup.evaluation.metrics)}"
+    undefined = explain_undefined(metric, arm.rule, setup)
+    if undefined is not None:
+        asked = metric.name if find_lack(metric, arm.rule) is not None else metric.key
+        yield Problem(at, f"{asked} is not defined for arm {name!r}: {undefined[0]}", undefined[1])
+    if metric.key not in setup.evaluation.keys and not isinstance(metric, DeclaredMetric):
+        message = f"{metric.key} is not measured on arm {name!r}"
+        remedy = f"add {_write_metric(metric)} to setup.evaluation.metrics, which are: {_list_measured(setup)}"
         yield Problem((*path, "metric"), message, remedy)
-    if metric.layered and estimand.layer is not None and estimand.layer > setup.model.depth:
-        message = f"there is no layer {estimand.layer} in arm {name!r}: layers run from 0 to {setup.model.depth}"
-        yield Problem((*path, "layer"), message)
-    if estimand.epoch is not None and estimand.epoch not in setup.evaluated_epochs:
-        every, last = setup.evaluation.every_epochs, setup.epochs
-        message = f"epoch {estimand.epoch} is not evaluated on arm {name!r}"
-        remedy = (
-            f"epoch 1, multiples of {every} and the last, {last}, are evaluated" if every > 1 else f"the last is {last}"
-        )
-        yield Problem((*path, "epoch"), message, remedy)
+    yield from check_places(path, estimand, name, arm)
+    yield from check_onset_on_arm(path, estimand, name, arm)
+
+
+def _write_metric(metric: Metric) -> str:
+    """Write a metric as a list of metrics in a file has it."""
+    parts = [f"{name}: {json.dumps(value)}" for name, value in metric.parameters.items()]
+    return f"{{name: {metric.name}, {', '.join(parts)}}}".replace('"', "") if parts else "it"
+
+
+def _list_measured(setup: Setup) -> str:
+    return ", ".join(setup.evaluation.keys) or "none"
 
 
 def check_guards(draft: Draft) -> Iterator[Problem]:
@@ -93,6 +121,9 @@ def check_guards(draft: Draft) -> Iterator[Problem]:
             message = f"a guard has one threshold, but {guard.estimand} is judged by its absolute value"
             yield Problem((*path, "estimand"), message, "guard an estimand without absolute_after")
         low, high = estimand.domain
+        if estimand.ratio is not None and (guard.above is not None and guard.above <= 0):
+            message = f"{guard.estimand} is a ratio, which is always above {format_exact(guard.above)}"
+            yield Problem((*path, "above"), message, "guard it with a ratio above 0, such as 1")
         if guard.above is not None and guard.above >= high:
             yield Problem(
                 (*path, "above"), f"{guard.estimand} is never above {format_exact(guard.above)}: the guard can't hold"
@@ -101,6 +132,9 @@ def check_guards(draft: Draft) -> Iterator[Problem]:
             yield Problem(
                 (*path, "below"), f"{guard.estimand} is never below {format_exact(guard.below)}: the guard can't hold"
             )
+        threshold, side = (guard.above, "above") if guard.above is not None else (guard.below, "below")
+        if threshold is not None and (late := find_too_late(threshold, estimand, draft)) is not None:
+            yield Problem((*path, side), *late)
         if draft.seeds is None:
             continue
         test, criterion = choose_test(estimand)
@@ -114,6 +148,7 @@ def check_guards(draft: Draft) -> Iterator[Problem]:
         )
         fewest = criterion.smallest_n(alpha)
         if number < fewest:
-            of = test if estimand.pairing == "unpaired" else f"the {test} of the {estimand.seeds}"
+            of = f"the {test} of the {estimand.seeds}" if estimand.pairing == "seed" else test
+            of = f"the {test}" if estimand.seeds == "iqm" else of
             message = f"{format_count(number, 'seed')} can't verify guard {name!r}: {of} needs {fewest} at alpha {at}"
             yield Problem(path, message, f"register {format_count(fewest, 'seed')} or more", on_key=True)

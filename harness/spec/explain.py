@@ -11,17 +11,19 @@ from typing import Any
 
 from harness.criteria import Criterion
 from harness.errors import UsageError
-from harness.plugins.fields import read_declarations, read_docstring
-from harness.plugins.registry import FAMILIES, Plugin, find_members
+from harness.plugins.fields import read_declarations, read_docstring, read_sections
+from harness.plugins.registry import FAMILIES, OPERATIONAL, Plugin, find_members
 from harness.records import Hypothesis
-from harness.spec import arms
+from harness.spec import arms, for_each
 from harness.spec.checks import CHECKS
+from harness.spec.for_each import FOR_EACH
 from harness.spec.forms import suggest
 from harness.spec.scalars import Surprising, resolve
 from harness.spec.schema import Json, make_model_schema, make_schema
 from harness.wording import format_exact, format_level
 
-NOUNS = {"datasets": "data set", "penalties": "penalty", "criteria": "criterion"}
+EXPLAINED = (*FAMILIES, *OPERATIONAL)
+NOUNS = {"datasets": "data set", "penalties": "penalty", "criteria": "criterion", "losses": "loss"}
 """Family → noun for its members, if that is not the family's name without its s."""
 PLAIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 _./()+-]*[A-Za-z0-9.)])?")
 """A pattern of strings that certainly need no quotes; all others are quoted."""
@@ -50,9 +52,15 @@ class Explanation:
     """Kind of thing: "rule", "option", "check", …."""
     name: str
     text: str
-    """Description, with the equation if there is one."""
+    """Description."""
+    equation: str | None = None
+    """What the plug-in computes, on one line or several."""
     source: str | None = None
-    """Origin of the plug-in, from the docstring of its file."""
+    """Origin of the plug-in; where its class doesn't tell, the docstring of its file."""
+    use: str | None = None
+    """When to use the plug-in."""
+    traps: str | None = None
+    """What to beware of."""
     facts: tuple[tuple[str, str, str], ...] = ()
     """Declared property, its value, and its meaning."""
     parameters: tuple[Parameter, ...] = ()
@@ -62,19 +70,22 @@ class Explanation:
 def explain(name: str) -> list[Explanation]:
     """Return everything that ``name`` may mean: a plug-in, an option's path or the end of one, a check.
 
+    If it is none of these, but a parameter of plug-ins or one of an option's values, return those plug-ins or options.
+
     Raises:
         UsageError: Nothing has this name.
     """
     found = []
-    for family in FAMILIES:
+    for family in EXPLAINED:
         found += [
             _explain_plugin(family, kind)
             for key, kind in find_members(family).items()
-            if name in (key, f"{family}.{key}")
+            if name in (key, f"{family}.{key}", f"{name_member(family, '')}.{key}")
         ]
     found += [_explain_option(path, part) for path, part in _walk_options() if _matches(name, path)]
     if name in CHECKS:
         found.append(Explanation("check", name, CHECKS[name]))
+    found = found or _find_mentions(name)
     if not found:
         known = list_names()
         remedy = "run harness explain without a name to list everything"
@@ -82,11 +93,25 @@ def explain(name: str) -> list[Explanation]:
     return found
 
 
+def _find_mentions(name: str) -> list[Explanation]:
+    """Return the plug-ins that have a parameter of this name, or else the options that have it as a value."""
+    plugins = [plugin for family in EXPLAINED for plugin in explain_family(family)]
+    found = [plugin for plugin in plugins if any(parameter.name == name for parameter in plugin.parameters)]
+    return found or [
+        _explain_option(path, part) for path, part in _walk_options() if name in part.schema.get("enum", ())
+    ]
+
+
 def list_names() -> dict[str, str]:
     """Return every name that can be explained → its kind."""
-    plugins = {key: NOUNS.get(family, family[:-1]) for family in FAMILIES for key in find_members(family)}
+    plugins = {key: name_member(family) for family in EXPLAINED for key in find_members(family)}
     options = {path: "option" for path, _ in _walk_options()}
     return {**plugins, **options, **{name: "check" for name in CHECKS if name not in options}}
+
+
+def name_member(family: str, space: str = " ") -> str:
+    """Return the noun for the members of a family, with this in place of a space: "rule", "data set" or "dataset"."""
+    return NOUNS.get(family, family[:-1]).replace(" ", space)
 
 
 def _matches(name: str, path: str) -> bool:
@@ -94,9 +119,14 @@ def _matches(name: str, path: str) -> bool:
     return name in (path, plain) or (("." in name or "." in plain) and plain.endswith(f".{name}"))
 
 
+def explain_family(family: str) -> list[Explanation]:
+    """Return the explanations of all plug-ins of a family, by name."""
+    return [_explain_plugin(family, kind) for _, kind in sorted(find_members(family).items())]
+
+
 def _explain_plugin(family: str, kind: type[Plugin]) -> Explanation:
     made = make_model_schema(kind)
-    module = read_docstring(sys.modules[kind.__module__]).strip()
+    text, sections = read_sections(kind)
     facts = read_declarations(kind)
     declared = {key: value for key, value in facts.items() if not callable(value[0]) and key != "source"}
     own = facts.get("source", (None, ""))[0]
@@ -104,13 +134,16 @@ def _explain_plugin(family: str, kind: type[Plugin]) -> Explanation:
     if issubclass(kind, Criterion) and not kind.needs_bounds and set(made.get("required", ())) <= {"name"}:
         shown.append(_describe_fewest_seeds(kind))
     return Explanation(
-        kind=NOUNS.get(family, family[:-1]),
+        kind=name_member(family),
         name=str(made["properties"]["name"]["const"]),
-        text=read_docstring(kind),
-        source="\n".join(filter(None, (module, own if own and own not in module else None))) or None,
+        text=text,
+        equation=sections.get("Equation"),
+        source=sections.get("Source") or own or read_docstring(sys.modules[kind.__module__]).strip() or None,
+        use=sections.get("Use"),
+        traps=sections.get("Traps"),
         facts=tuple(shown),
         parameters=tuple(_list_parameters(made, made.get("$defs", {}))),
-        example=write_example(kind),
+        example=None if family in OPERATIONAL else write_example(kind),  # these stand in pyproject.toml
     )
 
 
@@ -134,11 +167,14 @@ def write_example(kind: type[Plugin]) -> str:
 def _explain_option(path: str, part: _Part) -> Explanation:
     schema, parts = part.schema, part.parts
     text = str(part.schema.get("description", ""))
-    inner = _resolve(schema, parts)
-    if inner is not schema and inner.get("description") not in (None, text):
-        text = f"{text}\n{inner['description']}".strip()
+    shapes = _list_shapes(schema, parts)
+    for inner in shapes:
+        if inner is not schema and inner.get("description") not in (None, text):
+            text = f"{text}\n{inner['description']}".strip()
     if path.endswith(".matrix"):
         text = read_docstring(arms)
+    if path.endswith(f".{FOR_EACH}"):
+        text = read_docstring(for_each)
     parameter = _describe_parameter(path, schema, parts, required=part.required)
     facts = [("values", parameter.values, ""), ("unit", parameter.unit or "", "")]
     if parameter.default is not None:
@@ -150,7 +186,7 @@ def _explain_option(path: str, part: _Part) -> Explanation:
         name=path,
         text=text,
         facts=tuple(fact for fact in facts if fact[1]),
-        parameters=tuple(_list_parameters(inner, parts)),
+        parameters=tuple(parameter for inner in shapes for parameter in _list_parameters(inner, parts)),
         example=write_scalar(schema["examples"][0]) if schema.get("examples") else None,
     )
 
@@ -168,10 +204,14 @@ def _walk_options() -> Iterator[tuple[str, _Part]]:
     The setup of an arm is that of the file and is not traversed again.
     """
     whole = make_schema(Hypothesis)
-    plugins = {name for family in FAMILIES for name in find_members(family)}
+    plugins = {name for family in EXPLAINED for name in find_members(family)}
     parts: Json = {**whole["$defs"]}
     matrix = parts["ArmWithMatrix"]["properties"]["matrix"]
     parts["Arm"] = {**parts["Arm"], "properties": {**parts["Arm"]["properties"], "matrix": matrix}}
+    for each in [name for name in parts if name.endswith("ForEach")]:
+        plain = each.removesuffix("ForEach")
+        added = {FOR_EACH: parts[each]["properties"][FOR_EACH]}
+        parts[plain] = {**parts[plain], "properties": {**parts[plain]["properties"], **added}}
 
     def walk(prefix: str, schema: Json) -> Iterator[tuple[str, _Part]]:
         for name, field in schema.get("properties", {}).items():
@@ -181,9 +221,13 @@ def _walk_options() -> Iterator[tuple[str, _Part]]:
                 yield from below(path, field)
 
     def below(path: str, field: Json) -> Iterator[tuple[str, _Part]]:
-        inner = _resolve(field, parts)
+        for inner in _list_shapes(field, parts):
+            yield from inside(path, inner)
+
+    def inside(path: str, inner: Json) -> Iterator[tuple[str, _Part]]:
         named = inner.get("properties", {}).get("name", {}).get("const")
         if "allOf" in inner or named in plugins:  # a plug-in's parameters are explained under its own name
+            yield from walk(f"{path}.", {"properties": _find_shared(inner, parts)})
             return
         yield from walk(f"{path}.", inner)
         for entry in (*inner.get("patternProperties", {}).values(), *([inner["items"]] if "items" in inner else ())):
@@ -192,12 +236,26 @@ def _walk_options() -> Iterator[tuple[str, _Part]]:
     yield from walk("", whole)
 
 
+def _find_shared(union: Json, parts: Json) -> Json:
+    """Return the parameters that all of several plug-ins have and that are the same in all, by name."""
+    members = [_resolve(branch["then"], parts).get("properties", {}) for branch in union.get("allOf", ())]
+    if not members:
+        return {}
+    return {name: field for name, field in members[0].items() if all(one.get(name) == field for one in members)}
+
+
 def _resolve(schema: Json, parts: Json) -> Json:
     """Return the schema behind a reference, or the only alternative that is not null."""
     if "$ref" in schema:
         return _resolve(parts[schema["$ref"].removeprefix("#/$defs/")], parts)
     kept = [part for part in schema.get("anyOf", ()) if part.get("type") != "null" and part.keys() & {"$ref", "type"}]
     return _resolve(kept[-1], parts) if kept and "properties" not in schema else schema
+
+
+def _list_shapes(schema: Json, parts: Json) -> list[Json]:
+    """Return the schemas of all mappings that a value may be, or else the only one that ``_resolve`` finds."""
+    mappings = [_resolve(part, parts) for part in schema.get("anyOf", ()) if "$ref" in part]
+    return mappings if len(mappings) > 1 else [_resolve(schema, parts)]
 
 
 def _list_parameters(schema: Json, parts: Json) -> Iterator[Parameter]:

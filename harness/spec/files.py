@@ -16,6 +16,7 @@ from harness.spec import forms, rules, yaml
 from harness.spec.arms import expand
 from harness.spec.claims import check_claims
 from harness.spec.folders import CLAIMS, Listing, is_folder, list_path, read_bytes, report_unread
+from harness.spec.for_each import FOR_EACH
 from harness.spec.placeholders import find_placeholders
 from harness.spec.registered import Known, describe_question, find_changes, find_moved_claims, find_opposed, find_reruns
 from harness.spec.tree import MAX_FINDINGS, Node, Place, Problem, Source
@@ -108,6 +109,14 @@ def make_warning(loaded: Loaded, rule: str, path: tuple[str | int, ...], message
     root = document.root
     assert root is not None  # it was read before
     return document.source.findings(root, [Problem(path, message, remedy, severity="warning", rule=rule)])[0]
+
+
+def make_error(loaded: Loaded, rule: str, path: tuple[str | int, ...], message: str, remedy: str) -> Finding:
+    """Return a finding about a file that is valid by itself, at a path of the document, that stops a run."""
+    document = yaml.read(loaded.raw, str(loaded.path))
+    assert document.root is not None  # it was read before
+    expanded, _ = expand(document.root)
+    return document.source.findings(expanded, [Problem(path, message, remedy, rule=rule)])[0]
 
 
 def load_claims(path: Path) -> Claims:
@@ -263,7 +272,7 @@ def _read(path: Path) -> bytes:
 
 
 def _check(path: Path, raw: bytes, beside: _ClaimsFile, *, registered: bool = False) -> _Checked:
-    """Check a file completely; placeholders are not searched for in a ``registered`` one, which was checked before."""
+    """Check a file completely; of a ``registered`` one, neither placeholders nor preconditions, checked before."""
     document = yaml.read(raw, str(path))
     source, findings = document.source, list(document.findings)
     if document.root is None:
@@ -279,15 +288,18 @@ def _check(path: Path, raw: bytes, beside: _ClaimsFile, *, registered: bool = Fa
         )
         return _Checked(findings, None, None, (1, 1), source)
     root, problems = expand(document.root)
-    findings += source.findings(document.root, (replace(problem, rule="matrix") for problem in problems))
+    findings += source.findings(document.root, problems)
     if not registered:
         findings += source.findings(document.root, islice(find_placeholders(document.root), MAX_FINDINGS))
     hypothesis, misfits = forms.validate(Hypothesis, root)
-    broken = rules.check_rules(root, beside.claims if beside.exists else None, hypothesis)
+    broken = rules.check_rules(root, beside.claims if beside.exists else None, hypothesis, registered=registered)
+    if unexpanded := {problem.path[:2] for problem in problems if problem.rule == FOR_EACH}:
+        # What would follow from entries that are not there says nothing.
+        misfits, broken = [misfit for misfit in misfits if misfit.path[:2] not in unexpanded], iter(())
     later = source.findings(root, [*misfits, *islice(broken, MAX_FINDINGS)])
     if not beside.exists and (missing := rules.find_claim_reference(root)):
         later += source.findings(root, [missing])
-    refused = {(finding.line, finding.column) for finding in findings}
+    refused = {(finding.line, finding.column) for finding in _select_errors(findings)}
     findings += [finding for finding in dict.fromkeys(later) if (finding.line, finding.column) not in refused]
     loaded = None
     if (

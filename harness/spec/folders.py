@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from shlex import quote
 
-from harness.errors import Finding, UsageError
+from harness.errors import Finding, NoHypotheses, UsageError
 from harness.spec.text import MAX_BYTES
 
 CLAIMS = "claims.yaml"
@@ -73,7 +73,7 @@ def list_path(path: Path) -> Listing:
     if is_folder(path):
         found = list_folder(path)
         if all(file.name == CLAIMS for file in found.files):
-            raise UsageError(f"no hypothesis files (*.yaml) in {path}", remedy=_suggest_remedy(path, found))
+            raise NoHypotheses(f"no hypothesis files (*.yaml) in {path}", remedy=_suggest_remedy(path, found))
         return found
     if not path.suffix and not os.path.lexists(path) and _find_similar(path) is None:
         raise UsageError(
@@ -102,7 +102,7 @@ def read_bytes(path: Path) -> bytes:
     if not path.exists():
         if near := _find_similar(path):
             raise UsageError(f"no such file {path}; did you mean {near}?", remedy="see 'harness list'")
-        raise UsageError(f"no such file {path}", remedy="check the path")
+        raise UsageError(f"no such file {path}", remedy=_suggest_file(path))
     if not path.is_file():
         raise UsageError("not a regular file", where=str(path), remedy="name a YAML file")
     try:
@@ -187,15 +187,29 @@ def _suggest_remedy(folder: Path, found: Listing) -> str:
         return "rename " + ", ".join(f"{file.name} to {file.with_suffix('.yaml').name}" for file in others[:3])
     if found.aside:
         return "move here, or rename, " + ", ".join(str(file.relative_to(folder)) for file in found.aside[:3])
-    return "name files, or another folder"
+    return "name files, or another folder, or write a first one: harness new"
 
 
 def _make_unreadable(path: Path, error: OSError) -> UsageError:
     return UsageError(f"can't be read: {error.strerror}", where=str(path), remedy="check the path and its permissions")
 
 
+def _suggest_file(path: Path) -> str:
+    """Return the remedy for a file that does not exist and that no name beside it resembles."""
+    if path.name == CLAIMS:
+        return "write what your hypotheses are about into it, claims: {NAME: {statement: …}}, or name another file"
+    if not path.suffix:
+        return f"name the hypothesis's file, such as hypotheses/{path.name.replace('-', '_')}.yaml"
+    return "check the path"
+
+
 def _find_similar(path: Path) -> Path | None:
+    """Return the file that a missing name most likely means: the file of an id, or the one of the most similar name."""
     try:
+        of_id = f"{path.name.replace('-', '_')}.yaml"
+        for meant in (path.with_name(of_id), path.parent / "hypotheses" / of_id):
+            if not path.suffix and meant.is_file():
+                return meant
         names: Sequence[str] = [file.name for file in path.parent.glob("*.yaml") if file.name != CLAIMS]
     except OSError:
         return None

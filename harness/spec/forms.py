@@ -5,22 +5,34 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from harness.plugins.registry import BARE, find_members
 from harness.records import Record
-from harness.spec.keys import find_known_keys
+from harness.records.readings import SHAPES
+from harness.spec.keys import find_known_keys, find_record
 from harness.spec.tree import MAX_FINDINGS, Node, Path, Problem
 from harness.wording import format_exact
 
 R = TypeVar("R", bound=Record)
 
+DISTRIBUTIONS = ("uniform", "loguniform", "integer")
 LONGEST = 100
 LISTED = 30
 NEIGHBOURS = 500
 """Maximum number of names that are compared with a wrong one; each comparison costs about 20 μs."""
+EXPANDED = {
+    "arms": "matrix",
+    "estimands": "for_each",
+    "guards": "for_each",
+    "decisions": "for_each",
+    "exploratory": "for_each",
+}
+"""Section of the file → key by which one entry stands for several."""
 WANTED = {
     "string_type": "a string",
     "int_type": "a whole number",
@@ -32,6 +44,7 @@ WANTED = {
     "model_type": "a mapping, such as {key: value}",
     "model_attributes_type": "a mapping, such as {name: …}",
 }
+NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 RANGE = {
     "greater_than": ("gt", "greater than"),
     "greater_than_equal": ("ge", "at least"),
@@ -59,9 +72,10 @@ def make_part(kind: type[R], node: Node | None) -> R | None:
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Return ``, did you mean 'x'?``, or an empty string if no known name is similar."""
-    close = difflib.get_close_matches(name[:LONGEST], [*known][:NEIGHBOURS], n=1)
-    return f", did you mean {close[0]!r}?" if close else ""
+    """Return ``, did you mean 'x'?``, or an empty string if no known name is similar, whatever its case."""
+    names = {other.lower(): other for other in reversed([*known][:NEIGHBOURS])}
+    close = difflib.get_close_matches(name[:LONGEST].lower(), names, n=1)
+    return f", did you mean {names[close[0]]!r}?" if close else ""
 
 
 def join_names(names: Collection[str]) -> str:
@@ -77,25 +91,21 @@ def _describe_error(kind: type[Record], root: Node, detail: ErrorDetails) -> Ite
         return
     if of == "extra_forbidden":
         fields = find_known_keys(kind, root, path[:-1])
-        if len(path) == 3 and path[0] == "arms":
-            fields["matrix"] = "expanded before the records see it"
-        message = f"unknown key {path[-1]!r}{suggest(str(path[-1]), fields)}"
+        if len(path) == 3 and (key := EXPANDED.get(str(path[0]))) is not None:
+            fields[key] = "expanded before the records see it"
+        message = _explain_unknown(root, path) or f"unknown key {path[-1]!r}{suggest(str(path[-1]), fields)}"
         yield Problem(path, message, f"keys known here: {', '.join(fields)}" if fields else None, on_key=True)
         return
     node, _ = root.nearest(path)
     key = f"an entry of {_find_key(path)}" if path and isinstance(path[-1], int) else _find_key(path)
     if of == "string_pattern_mismatch":
-        joined = "hyphens" if "(-" in context["pattern"] else "underscores"  # both patterns have ranges, a-z
-        on_key = detail["loc"][-1] == "[key]"
-        shown = path[-1] if on_key else node.value
-        remedy = f"use lower-case words (a-z, 0-9) joined by {joined}"
-        yield Problem(path, f"{_show(shown)} is not a valid name", remedy, on_key=on_key)
+        yield _report_bad_name(path, node, detail)
     elif of == "union_tag_not_found":
         yield Problem(path, f"missing key 'name' in {key}", "say which one: {name: …}", on_key=True)
     elif of == "union_tag_invalid":
-        yield _report_unknown_plugin(
-            (*path, "name"), key, str(context["tag"]), _parse_choices(context["expected_tags"])
-        )
+        noun = key.removeprefix("an entry of ").removesuffix("s") if isinstance(path[-1], int) else key
+        known = [name for name in _parse_choices(context["expected_tags"]) if name not in (BARE, "program", "declared")]
+        yield _report_unknown_plugin((*path, "name"), noun, str(context["tag"]), known)
     elif of == "literal_error":
         choices = _parse_choices(context["expected"])
         if path[-1:] == ("name",) and len(path) > 1:
@@ -103,9 +113,12 @@ def _describe_error(kind: type[Record], root: Node, detail: ErrorDetails) -> Ite
         else:
             hint = suggest(node.value, choices) if isinstance(node.value, str) else ""
             wanted = _join_choices(choices or [context["expected"]])
-            yield Problem(path, f"{key} must be {wanted}, is {_show(node.value)}{hint}")
+            meant = "write unit: pp for percentage points" if key == "unit" and not hint else None
+            yield Problem(path, f"{key} must be {wanted}, is {_show(node.value)}{hint}", meant)
     elif of in WANTED:
-        yield Problem(path, f"{key} must be {WANTED[of]}, is {_show(node.value)}", _suggest_type(of, key, node))
+        yield Problem(
+            path, f"{key} must be {WANTED[of]}, is {_show(node.value)}", _suggest_type(kind, root, path, of, key)
+        )
     elif of in RANGE:
         limit, words = RANGE[of]
         yield Problem(path, f"{key} must be {words} {format_exact(context[limit])}, is {_show(node.value)}")
@@ -117,9 +130,38 @@ def _describe_error(kind: type[Record], root: Node, detail: ErrorDetails) -> Ite
         wrong = "is empty" if of == "string_too_short" else f"is longer than {context['max_length']:,} characters"
         yield Problem(path, f"{key} {wrong}")
     elif of == "value_error":
-        yield Problem(path, str(context["error"]))
+        yield Problem(path, str(context["error"]), getattr(context["error"], "remedy", None))
     else:  # a plug-in's own types
         yield Problem(path, f"{key}: {detail['msg']}")
+
+
+def _report_bad_name(path: Path, node: Node, detail: ErrorDetails) -> Problem:
+    """Return the problem that a string does not have the form that its place asks for."""
+    shown = _show(node.value)
+    if path[-1:] == ("run",):
+        remedy = 'give the first 12 digits or more, in quotes: run: "76d31344c971"'
+        return Problem(path, f"{shown} is not a run, which has digits 0-9 and a-f", remedy)
+    if detail["loc"][-1] == BARE:
+        remedy = "parameters have keys of their own, such as {name: credit_cosine, feedback: fresh}"
+        return Problem(path, f"{shown} is not the name of a metric", remedy)
+    joined = "hyphens" if "(-" in detail["ctx"]["pattern"] else "underscores"  # both patterns have ranges, a-z
+    on_key = detail["loc"][-1] == "[key]"
+    shown = _show(path[-1]) if on_key else shown
+    remedy = f"use lower-case words (a-z, 0-9) joined by {joined}"
+    return Problem(path, f"{shown} is not a valid name", remedy, on_key=on_key)
+
+
+def _explain_unknown(root: Node, path: Path) -> str | None:
+    """Return why a metric doesn't have a parameter that other metrics have; None if it is not such a parameter."""
+    name = root.nearest((*path[:-1], "name"))[0].value
+    kind = find_members("metrics").get(name) if isinstance(name, str) else None
+    if kind is None:
+        return None
+    if path[-1] in ("feedback", "draw"):
+        return f"{name} has no {path[-1]!r}: it reads no credit vectors, which feedback matrices would make"
+    if path[-1] in ("probe_samples", "probe_split"):
+        return f"{name} has no {path[-1]!r}: it is not measured on a probe batch"
+    return None
 
 
 def _report_missing(kind: type[Record], root: Node, path: Path) -> Iterator[Problem]:
@@ -130,20 +172,21 @@ def _report_missing(kind: type[Record], root: Node, path: Path) -> Iterator[Prob
     if parent.base is not None and not rest:
         return  # merged from two mappings: the common one lacks it too, which is reported
     field = find_known_keys(kind, root, path[:-1]).get(key)
-    where = f" in {path[-2]}" if len(path) > 1 else ""
+    where = f" in {_find_key(path[:-1])}" if len(path) > 1 else ""
     yield Problem(path, f"missing key {key!r}{where}", f"add it: {field}" if field else "add it")
 
 
 def _convert_path(root: Node, loc: tuple[int | str, ...]) -> Path:
-    """Return pydantic's location as a path of the document, without plug-in tags and pydantic's own marks."""
+    """Return pydantic's location as a path of the document, without its tags (of plug-ins, of shapes) and marks."""
     path: list[int | str] = []
     node: Node | None = root
     for step in loc:
-        if step == "[key]":
+        if step in ("[key]", BARE):
             break
         child = node.get(step) if node is not None else None
         name = node.get("name") if node is not None else None
-        if child is None and name is not None and name.value == step:
+        short = node is not None and node.value == step  # a plug-in that is given by its name alone
+        if child is None and (step in SHAPES or short or (name is not None and name.value == step)):
             continue
         path.append(step)
         node = child
@@ -167,17 +210,56 @@ def _join_choices(choices: list[str]) -> str:
     return choices[0] if len(choices) == 1 else f"{', '.join(choices[:-1])} or {choices[-1]}"
 
 
-def _suggest_type(of: str, key: str, node: Node) -> str | None:
-    value = node.value
+def _suggest_type(kind: type[Record], root: Node, path: Path, of: str, key: str) -> str | None:
+    """Return what to write in place of a value of the wrong type; None if that can't be told."""
+    value = root.nearest(path)[0].value
+    where = f"{key}: " if path and isinstance(path[-1], str) else ""
     if of == "string_type" and isinstance(value, bool | int | float):
         return f'quote it: "{_show(value)}"'
-    if of == "model_attributes_type" and isinstance(value, str):
-        return f"write {key}: {{name: {value}}}"
-    if of in ("int_type", "float_type", "int_from_float") and isinstance(value, str):
+    if isinstance(value, str) and key in ("when", "until"):
+        return f"write {where}{{metric: train_loss, below: 0.5}}, for example"
+    if (
+        of in ("model_type", "model_attributes_type")
+        and isinstance(value, str | int | float)
+        and not isinstance(value, bool)
+    ):
+        written = _write_mapping(find_record(kind, root, path), value)
+        return None if written is None else f"write {where}{written}"
+    if isinstance(value, str) and path[:2] == ("tuning", "space") and value in DISTRIBUTIONS:
+        return f"write {where}{{distribution: {value}, low: …, high: …}}"
+    if isinstance(value, str) and key == "epoch" and value in ("best", "when", "spent", "last"):
+        given = {"best": "{best: METRIC}", "when": "{when: {metric: …, below: …}}", "spent": "{spent: steps}"}
+        return f"write {where}{given[value]}" if value in given else "leave it out: the last epoch is the default"
+    if of in ("int_type", "float_type", "int_from_float") and isinstance(value, str) and NUMBER.fullmatch(value):
         return "write the number without quotes"
     if of == "tuple_type" and not isinstance(value, dict):
-        return f"write {key}: [{_show(value)}]"
+        return f"write {where}[{_show(value)}]"
     return None
+
+
+def _write_mapping(record: type[BaseModel] | None, value: str | float) -> str | None:
+    """Return the mapping that a bare value most likely stands for: a plug-in by its name, or a record's first value."""
+    if record is None:
+        return f"{{name: {value}}}" if isinstance(value, str) else None
+    fields = record.model_fields
+    required = [name for name, field in fields.items() if field.is_required()]
+    ordered = sorted(fields, key=lambda name: (name != "name", name not in required))
+    fitting = next((name for name in ordered if _fits(fields[name], value)), None)
+    if fitting is None:
+        return None
+    more = ", …" * any(name != fitting for name in required)
+    shown = format_exact(value) if not isinstance(value, str) else value if value[:1].isalpha() else f'"{value}"'
+    return f"{{{fitting}: {shown}{more}}}"
+
+
+def _fits(field: FieldInfo, value: object) -> bool:
+    """Tell whether a field takes a value."""
+    wanted: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+    try:
+        TypeAdapter(wanted).validate_python(value, strict=True)
+    except ValidationError:
+        return False
+    return True
 
 
 def _show(value: Any) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from harness.errors import InvalidHypothesis, UsageError
 from harness.plugins.registry import Plugin, find_members
-from harness.records import Setup
+from harness.records import STANDARD_METRICS, Setup
 from harness.records.bands import write_shortest
 from harness.spec import yaml
 from harness.spec.explain import write_example, write_scalar
@@ -42,6 +42,8 @@ class Answers:
     """Smallest difference that matters, in the metric's unit (percentage points for fractions)."""
     criterion: str = "t"
     seeds: int = 10
+    beacon: str | None = None
+    """Beacon that the seeds are drawn from; by default, none."""
 
 
 def write_draft(answers: Answers, schema: str | None = None) -> str:
@@ -77,25 +79,59 @@ def write_draft(answers: Answers, schema: str | None = None) -> str:
             remedy="give the smallest difference that matters, a number above 0",
         )
     margin = write_shortest(answers.margin)
+    entry = write_example(metric) if _needs_parameters(metric) else answers.metric
     text = TEMPLATE.format(
         id=write_scalar(answers.id),
         title=write_scalar(answers.title),
         question=write_scalar(answers.question),
-        dataset=write_example(chosen["datasets"]),
+        dataset=write_example(chosen["datasets"]) + _set_apart(metric),
         model=write_example(chosen["models"]),
+        metrics=_list_metrics(entry),
         probe=min(PROBE, chosen["datasets"].test_count),  # type: ignore[attr-defined]
         precision=Setup.model_fields["precision"].default,
         rule=write_example(rules[0]),
         baseline=write_example(rules[1]),
         penalty=penalty,
         seeds=answers.seeds,
-        metric=answers.metric,
+        origin=ORIGINS[answers.beacon is not None],
+        beacon=_write_beacon(answers.beacon) if answers.beacon else "",
+        metric=entry,
+        named=answers.metric,
         details="".join(f", {detail}" for detail in details if detail),
         criterion=write_example(chosen["criteria"]),
         margin=margin,
+        **_name_sides(answers.metric, getattr(metric, "better", None)),
         unit="percentage points" if share else "the metric's unit",
     )
-    return _require_valid(_add_head(text, schema), answers.id)
+    return finish_draft(text, schema, answers.id)
+
+
+def _name_sides(metric: str, better: str | None) -> dict[str, str]:
+    """Return what stands for the bands on both sides of similar: a lower value may be the better one, or neither is."""
+    below, above = SIDES[better]
+    return {
+        "below": below,
+        "above": above,
+        "wanted": below if better == "lower" else above,
+        "other": above if better == "lower" else below,
+        "direction": f" ({better} is better)" if better else "",
+        "treatment": "the treatment" if better else f"the treatment's {metric}",
+        "reference": "the baseline" if better else "the baseline's",
+    }
+
+
+def _needs_parameters(kind: type[Plugin]) -> bool:
+    return any(field.is_required() for key, field in kind.model_fields.items() if key != "name")
+
+
+def _set_apart(metric: type[Plugin]) -> str:
+    """Return the lines of the setup that set a validation split apart, if the metric needs one."""
+    return "\n  validation: {share: 0.1}" if getattr(metric, "split", None) == "validation" else ""
+
+
+def _list_metrics(metric: str) -> str:
+    """Return the key that has a metric measured; nothing if it is measured unasked."""
+    return "" if metric in STANDARD_METRICS else f", metrics: [{', '.join((*STANDARD_METRICS, metric))}]"
 
 
 def copy_draft(raw: bytes, name: str, new_id: str, schema: str | None = None) -> str:
@@ -147,6 +183,15 @@ def _add_head(text: str, schema: str | None) -> str:
     return f"{MODELINE} $schema={schema}\n{text}" if schema is not None else text
 
 
+def finish_draft(text: str, schema: str | None, name: str) -> str:
+    """Return a draft under the head of a new file.
+
+    Raises:
+        UsageError: It is no valid hypothesis.
+    """
+    return _require_valid(_add_head(text, schema), name)
+
+
 def _require_valid(text: str, name: str) -> str:
     try:
         parse(text.encode(), b"", name)
@@ -166,18 +211,33 @@ def _choose(family: str, name: str) -> type[Plugin]:
     return known[name]
 
 
+def _write_beacon(name: str) -> str:
+    """Return the line of a beacon; a parameter that it needs is an example, which the author has to replace."""
+    told = write_example(_choose("beacons", name))
+    return f"\n  beacon: {told}{'' if told == write_scalar({'name': name}) else '  # an example: write your own'}"
+
+
+SIDES = {"higher": ("worse", "better"), "lower": ("better", "worse"), None: ("lower", "higher")}
+"""Direction in which a metric is better → names of the bands below and above similar."""
+
+ORIGINS = {
+    False: "their numbers follow from the registration, whose author could have chosen them",
+    True: "their numbers are drawn from the beacon's first round after the registration",
+}
+"""True if a beacon draws the seeds → what a new file says of them."""
+
 TEMPLATE = """\
 # A pre-registration. Everything here is fixed before any data are seen; comments may change at any time.
 # Only you can fill in what stands in <angle brackets>: harness check names each until you have.
 #   harness check            what is wrong with it, with places
-#   harness explain NAME     what a name or option means, for example: harness explain {metric}
+#   harness explain NAME     what a name or option means, for example: harness explain {named}
 #   harness plan FILE        what a run would cost
 schema_version: 1
 id: {id}
 title: {title}
 question: {question}
 prediction:
-  outcome: better  # one of the outcomes below
+  outcome: {wanted}  # one of the outcomes below
   why: <why you expect this outcome>
 prior_data_seen:
   level: none  # none, exists_unseen, summaries_seen or analysed; all but none need what: …
@@ -189,7 +249,7 @@ setup:  # how all arms are trained unless they override it
   epochs: 20
   batch_size: 64
   precision: {precision}
-  evaluation: {{probe_samples: {probe}, every_epochs: 5}}
+  evaluation: {{probe_samples: {probe}, every_epochs: 5{metrics}}}
 
 arms:  # the ways of training that are compared; an arm may override any part of the setup
   treatment:
@@ -199,8 +259,8 @@ arms:  # the ways of training that are compared; an arm may override any part of
     label: Baseline
     rule: {baseline}
 
-seeds:  # repetitions, shared by all arms; their numbers are derived from the registration
-  count: {seeds}
+seeds:  # repetitions, shared by all arms; {origin}
+  count: {seeds}{beacon}
   # justification: Say why this many; harness power shows how much they can detect.
 
 estimands:  # the numbers that decide: a metric of one arm, or of a contrast of two, paired by seed
@@ -213,21 +273,21 @@ decisions:
   margin:
     estimand: margin
     criterion: {criterion}
-    bands:  # in {unit}; [ and ] include a boundary, ( and ) leave it out
-      worse: "(-inf, -{margin})"
+    bands:  # in {unit}{direction}; [ and ] include a boundary, ( and ) leave it out
+      {below}: "(-inf, -{margin})"
       similar: "[-{margin}, {margin}]"
-      better: "({margin}, inf)"
+      {above}: "({margin}, inf)"
 
 exclusions: {{diverged: invalid}}  # or worst_case, exclude
 stopping: {{kind: fixed}}
 
 implications:  # what each outcome means, written before the data; claims.yaml lists claims that it may move
-  better:
-    says: <what it means if the treatment is better than the baseline by more than {margin}>
+  {wanted}:
+    says: <what it means if {treatment} is {wanted} than {reference} by more than {margin}>
   similar:
     says: <what it means if treatment and baseline differ by at most {margin}>
-  worse:
-    says: <what it means if the treatment is worse than the baseline by more than {margin}>
+  {other}:
+    says: <what it means if {treatment} is {other} than {reference} by more than {margin}>
   inconclusive:
     says: These seeds don't tell the bands apart. Nothing is concluded.
   invalid:

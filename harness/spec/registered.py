@@ -7,16 +7,20 @@ import math
 import re
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from typing import Any
 
 from harness.domain.form_differences import ABSENT, drop_inherited, find_differences, write_value
-from harness.records import DecisionSpec, Hypothesis, Interval
+from harness.records import DecisionSpec, Estimand, Hypothesis, Interval
 from harness.records.bands import write_shortest
 from harness.spec.tree import Node, Path, Problem, Severity
 
 CLOSE = 0.1
 """Relative difference up to which numbers of two arms count as the same setting."""
 SHOWN = 5
+DIGITS = 12
+"""Decimals of a weight: rounding must not make two forms of one question."""
 
 SEEDS = (
     "undo the change, or ask it under a new id, which has fresh seeds; harness amend accepts it only while no seed has "
@@ -91,10 +95,14 @@ def find_opposed(one: Hypothesis, other: Hypothesis) -> Iterator[Problem]:
         one
     ) & find_moved_claims(other):
         return
+    about, estimand = one.estimands[mine.estimand], other.estimands[theirs.estimand]
+    factor = _find_factor(other, estimand) / _find_factor(one, about)
+    turn = partial(_turn, factor=factor, ratio=about.ratio is not None)
     for name, band in mine.bands.items():
         for their_name, their_band in theirs.bands.items():
+            turned = map(turn, their_band)
             shared = next(
-                (common for a in band for b in their_band if (common := _describe_overlap(a, b)) is not None), None
+                (common for a, b in product(band, turned) if (common := _describe_overlap(a, b)) is not None), None
             )
             if shared is None:
                 continue
@@ -121,12 +129,47 @@ def find_moved_claims(hypothesis: Hypothesis) -> set[str]:
     return {claim for implication in given for claim in (*implication.supports, *implication.walks_back)}
 
 
+NAMING = {"arm", "contrast", "ratio", "trend", "tasks", "unit", "pairing"}
+"""Keys of an estimand that hold names, or follow from what it compares."""
+
+
 def describe_question(hypothesis: Hypothesis, decision: DecisionSpec) -> dict[str, Any]:
     """Return the question of a decision without names that authors chose: metric, summaries, arms in full."""
     estimand = hypothesis.estimands[decision.estimand]
     arms = [_describe_training(hypothesis, name) for name in estimand.arms]
-    plain = estimand.model_dump(mode="json", exclude={"arm", "contrast", "unit", "pairing"})
+    if len({abs(weight) for weight in estimand.weights.values()}) > 1 or len(arms) > 2:
+        factor = _find_factor(hypothesis, estimand)
+        weights = [round(factor * weight, DIGITS) for weight in estimand.weights.values()]
+        arms = [{"of": arm, "weight": weight} for arm, weight in zip(arms, weights, strict=True)]
+    plain = estimand.model_dump(mode="json", exclude=NAMING)
+    if estimand.ratio is not None:
+        plain["comparison"] = "ratio"
+    if estimand.tasks is not None:
+        plain["tasks"] = estimand.task_count
     return {**plain, "arms": sorted(arms, key=lambda arm: json.dumps(arm, sort_keys=True))}
+
+
+def _find_factor(hypothesis: Hypothesis, estimand: Estimand) -> float:
+    """Return the factor that gives a contrast the direction and the size which all ways to write it share.
+
+    The first of its arms, by what they train, then has a positive weight, and the sizes of all weights sum to 2.
+    """
+    if not estimand.compares or estimand.trend is not None or estimand.tasks is not None:
+        return 1.0
+    trained = {name: json.dumps(_describe_training(hypothesis, name), sort_keys=True) for name in estimand.arms}
+    first = min(estimand.weights, key=lambda name: (trained[name], estimand.weights[name]))
+    return math.copysign(2 / math.fsum(map(abs, estimand.weights.values())), estimand.weights[first])
+
+
+def _turn(band: Interval, factor: float, *, ratio: bool) -> Interval:
+    """Return a band of a contrast that is ``factor`` times as large; of a ratio, the other way round if negative."""
+    if ratio and factor > 0:
+        return band
+    if ratio:
+        low, high = (None if not end else 1 / end for end in (band.upper, band.lower))
+        return band.model_copy(update={"lower": low if low is not None else 0.0, "upper": high})
+    low, high = (None if end is None else end * factor for end in (band.lower, band.upper))
+    return band.model_copy(update={"lower": low, "upper": high} if factor > 0 else {"lower": high, "upper": low})
 
 
 def _describe_training(hypothesis: Hypothesis, name: str) -> dict[str, Any]:

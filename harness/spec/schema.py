@@ -16,8 +16,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from harness.plugins.fields import read_descriptions, read_docstring
-from harness.plugins.registry import find_members
+from harness.plugins.fields import read_descriptions, read_sections
+from harness.plugins.registry import BARE, HIDDEN, find_members
 from harness.records import (
     RESERVED_OUTCOMES,
     Arm,
@@ -27,23 +27,33 @@ from harness.records import (
     EvaluationSpec,
     Guard,
     Hypothesis,
+    Labels,
     PriorData,
     Record,
     Seeds,
 )
-from harness.spec.arms import DOTTED, SUFFIX
+from harness.records.readings import Condition, Onset
+from harness.records.trends import Trend
+from harness.spec.arms import DOTTED
+from harness.spec.for_each import FOR_EACH, SECTIONS, USE, VARIABLE, WORD
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 FILES: dict[str, type[Record]] = {"hypothesis.schema.json": Hypothesis, "claims.schema.json": Claims}
 """Published file → model of the files that it describes."""
-NAME = r"[a-z][a-z0-9_]*"
+NAME = VARIABLE.pattern
+STAND_INS = frozenset(name for hidden in HIDDEN.values() for name in hidden)
+"""Plug-ins that no file names."""
+DECLARED = "a metric that the file declares, where a program measures"
 
 Json = dict[str, Any]
 
 
 def make_model_schema(model: type[BaseModel]) -> Json:
     """Return the schema of one model, such as a plug-in."""
-    return model.model_json_schema(schema_generator=_FileForm)
+    made = model.model_json_schema(schema_generator=_FileForm)
+    if "$ref" not in made:
+        return made
+    return {**made["$defs"][made["$ref"].removeprefix("#/$defs/")], "$defs": made["$defs"]}  # it holds one of its kind
 
 
 def make_schemas() -> dict[str, str]:
@@ -56,6 +66,8 @@ def make_schema(kind: type[Record]) -> Json:
     made = kind.model_json_schema(schema_generator=_FileForm)
     if kind is Hypothesis:
         _adapt_arms(made)
+        _adapt_entries(made)
+        _adapt_program(made)
     # Pydantic lists definitions in the order of its visits, which depends on what was built before.
     made["$defs"] = dict(sorted(made["$defs"].items()))
     return {"$schema": DRAFT, "title": f"harness {kind.__name__.lower()} file", **made}
@@ -73,11 +85,11 @@ class _FileForm(GenerateJsonSchema):
         return value
 
     def model_schema(self, schema: Any) -> JsonSchemaValue:
-        """Add the docstring below each field; a plug-in's schema also gives its equation and source."""
+        """Add the docstring below each field; and that of the class, of a plug-in without its sections."""
         made = super().model_schema(schema)
         model: type[BaseModel] = schema["cls"]
         made.pop("title", None)
-        made["description"] = " ".join(read_docstring(model).split())
+        made["description"] = " ".join(read_sections(model)[0].split())
         made |= {key: made.pop(key) for key in ("additionalProperties",) if key in made}  # after it, under -OO too
         texts = read_descriptions(model)
         for name, field in made.get("properties", {}).items():
@@ -103,15 +115,23 @@ class _FileForm(GenerateJsonSchema):
         return made
 
     def tagged_union_schema(self, schema: Any) -> JsonSchemaValue:
-        """Choose by name, so that an editor reports errors of the intended plug-in and not of all."""
-        choices: dict[str, CoreSchema] = schema["choices"]
+        """Choose by name, so that an editor reports errors of the intended plug-in and not of all; or by shape."""
+        choices: dict[str, CoreSchema] = {
+            name: choice for name, choice in schema["choices"].items() if name not in STAND_INS
+        }
+        if not isinstance(schema["discriminator"], str) and BARE not in choices:  # by its shape, not by a name
+            return {"anyOf": [self.generate_inner(choice) for choice in choices.values()]}
         made = {name: self.generate_inner(choice) for name, choice in choices.items()}
         return {
             "type": "object",
             "required": ["name"],
             "properties": {"name": {"enum": list(made)}},
-            "allOf": [{"if": _require_name(name), "then": choice} for name, choice in made.items()],
+            "allOf": [_choose(name, choice) for name, choice in made.items()],
         }
+
+
+def _choose(name: str, choice: Json) -> Json:
+    return {"if": _require_name(name), "then": choice}
 
 
 def _require_name(name: str) -> Json:
@@ -135,21 +155,46 @@ def _adapt_prior_data(made: Json) -> None:
 
 
 def _adapt_estimand(made: Json) -> None:
-    _require_one("arm", "contrast")(made)
+    _require_one("arm", "contrast", "ratio", "trend", "tasks")(made)
     fields = made["properties"]
-    metric, contrast = fields["metric"], fields["contrast"]
+    metric = fields["metric"]
     names = list(find_members("metrics"))
     fields["metric"] = {
         "description": metric.pop("description", ""),
         "examples": names[:1],
-        "anyOf": [{"enum": names}, metric],
+        "anyOf": [{"enum": names}, {"type": "string", "pattern": f"^{NAME}$", "description": DECLARED}, metric],
     }
-    text = {"type": "string", "pattern": rf"^\s*{NAME}\s* - \s*{NAME}\s*$", "description": "first - second"}
-    contrast["anyOf"] = [text, *contrast["anyOf"]]
+    pair = {"type": "array", "items": {"type": "string", "pattern": f"^{NAME}$"}, "minItems": 2, "maxItems": 2}
+    for key, pattern, form in (
+        ("contrast", r"^[a-z0-9_.,+*/()\s-]+$", "first - second; mean(a, b) - c"),
+        ("ratio", r"^[a-z0-9_*/()\s]+$", "first / second"),
+    ):
+        text = {"type": "string", "pattern": pattern, "description": form}
+        fields[key]["anyOf"] = [text, pair, *fields[key]["anyOf"]]
+    fields["epoch"]["anyOf"].insert(1, {"const": "last"})
+    listed = fields["tasks"]["anyOf"][0]
+    listed["minItems"] = 2
+    listed["items"] = {"anyOf": [*fields["contrast"]["anyOf"][:2], listed["items"]]}
+
+
+def _adapt_trend(made: Json) -> None:
+    fields = made["properties"]
+    numbers = fields["arms"]
+    name = {"type": "string", "pattern": f"^{NAME}$"}
+    fields["arms"] = {
+        "description": numbers.pop("description", ""),
+        "examples": numbers.pop("examples"),
+        "anyOf": [name, {"type": "array", "items": name, "minItems": 1}, numbers],
+    }
+    fields["shape"]["enum"] = [*fields["shape"]["enum"], "monotone"]
 
 
 def _adapt_evaluation(made: Json) -> None:
-    made["properties"]["metrics"]["items"] = {"enum": list(find_members("metrics"))}
+    items: Json = made["properties"]["metrics"]["items"]
+    names = list(find_members("metrics"))
+    items["properties"] = {"name": {"enum": names}}
+    items["allOf"] = [choice for choice in items["allOf"] if choice != _choose(BARE, choice["then"])]
+    made["properties"]["metrics"]["items"] = {"anyOf": [{"enum": names}, items]}
 
 
 def _adapt_hypothesis(made: Json) -> None:
@@ -163,13 +208,23 @@ def _adapt_combine(made: Json) -> None:
     made["else"] = {"allOf": [{"not": _require_key("table")}, *simple]}
 
 
+def _adapt_labels(made: Json) -> None:
+    made["if"] = {"properties": {"name": {"const": "noisy"}}, "required": ["name"]}
+    made["then"] = _require_key("share")
+    made["else"] = {"not": _require_key("share")}
+
+
 SHORT_FORMS: dict[type[BaseModel], Callable[[Json], None]] = {
     Seeds: _require_one("count", "list"),
     Guard: _require_one("above", "below"),
+    Onset: _require_one("above", "below"),
+    Condition: _require_one("above", "below"),
     Estimand: _adapt_estimand,
+    Trend: _adapt_trend,
     PriorData: _adapt_prior_data,
     Combine: _adapt_combine,
     EvaluationSpec: _adapt_evaluation,
+    Labels: _adapt_labels,
     Hypothesis: _adapt_hypothesis,
 }
 """Model → function that adds the demands of its validators, and the short forms that the file allows."""
@@ -197,7 +252,7 @@ def _adapt_arms(made: Json) -> None:
                 "type": "object",
                 "minProperties": 1,
                 "additionalProperties": False,
-                "patternProperties": {f"^{SUFFIX.pattern}$": {}},
+                "patternProperties": {f"^{WORD.pattern}$": {}},
             }
         },
     }
@@ -210,20 +265,92 @@ def _adapt_arms(made: Json) -> None:
     }
 
 
-def _make_partial(schema: Json, parts: Json) -> Json:
-    """Return the schema with every key optional, at any depth, and references resolved."""
+def _adapt_program(made: Json) -> None:
+    """Let a program stand in place of the setup and the arms' rules, and its metrics in place of harness's."""
+    made["required"].remove("setup")
+    made["$defs"][Arm.__name__]["required"].remove("rule")
+    known = {"if": {"type": "string"}, "then": {"anyOf": [{"enum": list(find_members("metrics"))}, {"pattern": "[{]"}]}}
+    measured = {"additionalProperties": {"properties": {"metric": known}}}
+    trained = {"anyOf": [{"required": ["rule"]}, {"required": ["matrix"]}]}
+    made["if"] = _require_key("program")
+    made["then"] = {"required": ["metrics", "results"], "not": {"required": ["setup"]}}
+    made["else"] = {
+        "required": ["setup"],
+        "properties": {
+            "arms": {"additionalProperties": trained},
+            "estimands": measured,
+            "exploratory": measured,
+        },
+    }
+
+
+def _adapt_entries(made: Json) -> None:
+    """Let an entry with ``for_each`` hold variables in its texts and in the place of its values."""
+    parts: Json = made["$defs"]
+    for section in SECTIONS:
+        (pattern, entry), *_ = made["properties"][section]["patternProperties"].items()
+        name = entry["$ref"].removeprefix("#/$defs/")
+        each = f"{name}ForEach"
+        parts[each] = {
+            **{key: parts[name][key] for key in ("type", "description", "additionalProperties")},
+            "properties": {
+                FOR_EACH: _describe_for_each(),
+                **{
+                    key: {
+                        "description": field["description"],
+                        "anyOf": [
+                            {"type": "string", "pattern": USE.pattern},
+                            {"$ref": f"#/$defs/{name}/properties/{key}"},
+                        ],
+                    }
+                    for key, field in parts[name]["properties"].items()
+                },
+            },
+            "required": [FOR_EACH, *parts[name].get("required", ())],
+        }
+        made["properties"][section]["patternProperties"] = {
+            pattern: {"if": {"required": [FOR_EACH]}, "then": {"$ref": f"#/$defs/{each}"}, "else": entry}
+        }
+
+
+def _describe_for_each() -> Json:
+    value = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": f"^{WORD.pattern}$"}]}
+    return {
+        "description": (
+            "Variables for whose values the entry stands, one after the other: variable → arm whose matrix gives its "
+            "values, or a list of them. {variable} in a text becomes the value."
+        ),
+        "examples": [{"strength": "penalized"}, {"layer": [1, 2, 3]}],
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": False,
+        "patternProperties": {
+            f"^{VARIABLE.pattern}$": {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": value}]}
+        },
+    }
+
+
+def _make_partial(schema: Json, parts: Json, within: tuple[str, ...] = ()) -> Json:
+    """Return the schema with every key optional, at any depth, references resolved, and no key demanding another.
+
+    A plug-in within a plug-in of its kind may be anything.
+    """
     if "$ref" in schema:
-        inner = parts[schema["$ref"].removeprefix("#/$defs/")]
-        return _make_partial({**inner, **{key: value for key, value in schema.items() if key != "$ref"}}, parts)
-    made: Json = {key: copy.deepcopy(value) for key, value in schema.items() if key not in ("required", "default")}
+        name = schema["$ref"].removeprefix("#/$defs/")
+        inner = parts[name] if name not in within else {}
+        own = {key: value for key, value in schema.items() if key != "$ref"}
+        return _make_partial({**inner, **own}, parts, (*within, name))
+    left_out = ("required", "default", "if", "then", "else")
+    made: Json = {key: copy.deepcopy(value) for key, value in schema.items() if key not in left_out}
     if "properties" in made:
-        made["properties"] = {name: _make_partial(field, parts) for name, field in schema["properties"].items()}
+        fields = schema["properties"].items()
+        made["properties"] = {name: _make_partial(field, parts, within) for name, field in fields}
     if "allOf" in made and "name" in made.get("properties", {}):  # plug-ins: without a name any of them may be meant
-        branches = [_make_partial(branch["then"], parts) for branch in schema["allOf"]]
+        branches = [_make_partial(branch["then"], parts, within) for branch in schema["allOf"]]
         texts: Json = {key: schema[key] for key in ("description", "examples") if key in schema}
         return {**texts, "anyOf": branches}
     if "anyOf" in made:
-        made["anyOf"] = [_make_partial(branch, parts) for branch in schema["anyOf"]]
+        made["anyOf"] = [_make_partial(branch, parts, within) for branch in schema["anyOf"]]
     return made
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pydantic import ValidationError
 
 from harness.criteria import NEVER, Criterion
-from harness.domain.partition import find_atoms
+from harness.domain.scales import find_tested_atoms
+from harness.domain.tuning import count_candidates
 from harness.plugins.registry import find_members
 from harness.records import DecisionSpec, Estimand
 from harness.spec.draft import Draft
@@ -28,8 +29,11 @@ def check_seeds(draft: Draft) -> Iterator[Problem]:
     if draft.seeds is None:
         return
     number = draft.seeds.number
-    if (replicas := number * len(draft.names("arms"))) > MAX_REPLICAS:
+    tuning = draft.tuning
+    searched = 0 if tuning is None else tuning.seeds * sum(count_candidates(tuning, name) for name in tuning.space)
+    if (replicas := number * len(draft.names("arms")) + searched) > MAX_REPLICAS:
         message = f"{replicas:,} replicas: {format_count(number, 'seed')} of {len(draft.names('arms')):,} arms"
+        message += f", and {searched:,} of the search" if searched else ""
         yield Problem(("seeds",), message, f"at most {MAX_REPLICAS:,} are allowed", on_key=True)
     parts = 1
     if draft.combine is not None and draft.combine.rule != "all":
@@ -70,8 +74,8 @@ def _find_needs(
     decision: DecisionSpec, criterion: Criterion, estimand: Estimand, alpha: float
 ) -> list[tuple[int, float]]:
     """Return, for each atom, the fewest seeds with which it could be rejected, and the level of its test."""
-    bound = criterion.on(estimand.domain)
-    atoms = find_atoms(decision.about_signed_summary(estimand).bands, estimand.domain)
+    bound = criterion.on(estimand.test_domain).over(estimand.task_count)
+    atoms = find_tested_atoms(decision.about_signed_summary(estimand).bands, estimand)
     tests = [(atom.level(alpha), cut) for atom in atoms for cut in atom.cuts]
     return [(bound.smallest_n(level, cut), level) for level, cut in tests] or [(0, alpha)]
 
@@ -93,7 +97,7 @@ def _find_able(decision: DecisionSpec, estimand: Estimand, alpha: float, number:
 
 def _is_bounded(estimand: Estimand) -> bool:
     """Tell whether the estimand's values lie between known bounds."""
-    low, high = estimand.domain
+    low, high = estimand.test_domain
     return math.isfinite(high - low)
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Iterator, Mapping
 
+from harness.domain.normal_combination import MAX_COMBINATIONS
 from harness.domain.partition import cut_line
+from harness.domain.tuning import describe_draws, find_corner, is_drawn, list_candidates, set_values
 from harness.records import RESERVED_OUTCOMES, Arm, Combine, DecisionSpec, Estimand
-from harness.spec.combine import MAX_COMBINATIONS
+from harness.records.contrasts import sums_to_zero
+from harness.records.tuning import Values
 from harness.spec.draft import VERBS, Draft
 from harness.spec.tree import Problem
 
@@ -50,17 +54,37 @@ def _check_same_arms(draft: Draft) -> Iterator[Problem]:
     deciding = dict.fromkeys(decision.estimand for decision in draft.decisions.values())
     for name in deciding:
         estimand = draft.estimands.get(name)
-        if estimand is None or estimand.contrast is None or not all(arm in draft.arms for arm in estimand.contrast):
+        if estimand is None or not estimand.compares or not all(arm in draft.arms for arm in estimand.arms):
             continue
-        first, second = (_describe_training(draft.arms[arm]) for arm in estimand.contrast)
-        if first == second and estimand.contrast[0] != estimand.contrast[1]:
-            message = f"{' and '.join(estimand.contrast)} train the same, so that their difference is 0 at every seed"
+        alike: dict[str, list[str]] = {}
+        for arm in estimand.arms:
+            alike.setdefault(_describe_training(draft, arm), []).append(arm)
+        sums = [sums_to_zero({arm: estimand.weights[arm] for arm in arms}) for arms in alike.values()]
+        if all(sums) and len(alike) < len(estimand.arms):
+            same = "; ".join(" and ".join(arms) for arms in alike.values())
+            zero = "ratio is 1" if estimand.ratio is not None else "difference is 0"
+            message = f"{same} train the same, so that their {zero} at every seed"
             remedy = "say how the arms differ"
-            yield Problem(("estimands", name, "contrast"), message, remedy, severity="warning")
+            yield Problem(("estimands", name, estimand.comparison), message, remedy, severity="warning")
 
 
-def _describe_training(arm: Arm) -> dict[str, object]:
-    plain = arm.model_dump(mode="json", exclude={"label": True, "setup": {"evaluation", "save"}})
+def _describe_training(draft: Draft, name: str) -> str:
+    """Return what is equal for arms that train the same: they are, or have the same candidates in the same order."""
+    arm, tuning = draft.arms[name], draft.tuning
+    if tuning is not None and is_drawn(tuning, name):
+        candidates: tuple[Values, ...] = (find_corner(tuning, name),)
+        drawn = [describe_draws(tuning, name)]
+    else:
+        candidates, drawn = list_candidates(tuning, name), []
+    try:
+        described = [_describe_arm(set_values(arm, values)) for values in candidates]
+    except (LookupError, TypeError, ValueError):  # values that an arm can't have, which are reported
+        described = [_describe_arm(arm)]
+    return json.dumps([*described, *drawn], sort_keys=True)
+
+
+def _describe_arm(arm: Arm) -> dict[str, object]:
+    plain = arm.model_dump(mode="json", exclude={"label": True, "setup": {"evaluation", "save", "save_epochs"}})
     if arm.penalty is not None and arm.penalty.strength == 0:
         plain["penalty"] = None
     return plain | {"freeze": sorted(set(arm.freeze))}

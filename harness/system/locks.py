@@ -121,7 +121,7 @@ class Lock:
     def _try_stand_in(self) -> bool:
         """Rename a folder that names this process into place; it replaces no other's, because none of them is empty."""
         name, holder = _find_holder(self._stand_in)
-        if holder is None or _is_gone(holder):
+        if holder is None or is_gone(holder):
             _remove(self._stand_in, name)
         token = secrets.token_hex(6)
         own = self.path.with_name(f".{self._stand_in.name}.{token}.tmp")
@@ -209,7 +209,7 @@ def _find_holder(stand_in: Path) -> tuple[str, str | None]:
     return "", None
 
 
-def _is_gone(holder: str) -> bool:
+def is_gone(holder: str) -> bool:
     """Tell whether a holder is certainly gone; False where that cannot be known here.
 
     No process survives a restart of this computer, nor an earlier life of this container, which keeps its name. Another

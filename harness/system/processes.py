@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from harness.system.variables import use_variables
 from harness.system.without import do_without
 
 if TYPE_CHECKING:
@@ -57,6 +58,16 @@ def start_server() -> Any:
     return context
 
 
+def has_several_cores() -> bool:
+    """Tell whether PyTorch, which need not be loaded yet, will probably train on several cores of this processor.
+
+    It takes those that this process may use, or as many as the environment says.
+    """
+    named = os.environ.get("MKL_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS") or ""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores > 1 and named.split(",")[0].strip() != "1"
+
+
 @contextmanager
 def _use_same_modules() -> Iterator[None]:
     """Make Python processes that start inside this context search for modules exactly where this process does.
@@ -65,16 +76,25 @@ def _use_same_modules() -> Iterator[None]:
     another copy of this package, would train instead of the recorded code.
     """
     own = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(os.path.abspath(part) for part in sys.path)}  # noqa: PTH100
-    before = {name: os.environ.get(name) for name in own}
-    os.environ.update(own)
+    with use_variables(own):
+        yield
+
+
+@contextmanager
+def hide_main() -> Iterator[None]:
+    """Keep processes that are started inside this context from running the program's main file first.
+
+    Python would have them import it, for what they might find there. What they need is in harness's own modules, and a
+    person's script that calls ``harness.api.run`` would train from its first line again in each of them.
+    """
+    from types import ModuleType
+
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")  # it comes from no file
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        sys.modules["__main__"] = main
 
 
 def can_start(stop: Callable[[], bool] = lambda: False) -> bool:
@@ -109,7 +129,8 @@ class _Trial:
     def run(self) -> None:
         try:
             process = start_server().Process(target=_do_nothing, daemon=True)
-            process.start()
+            with hide_main():
+                process.start()
             self.process = process
             process.join()
         except (OSError, EOFError, ImportError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import subprocess
 from collections.abc import Iterator
 
@@ -11,6 +12,8 @@ from harness.errors import HarnessError, UsageError
 SECONDS = 60
 BEGIN, END = b"-----BEGIN SSH SIGNATURE-----\n", b"-----END SSH SIGNATURE-----\n"
 """The lines around a signature, which is base64 in between."""
+NAMELESS = "No user exists for uid"
+"""Beginning of ssh-keygen's answer, whatever it is asked, to a user that the system has no entry for."""
 MAGIC = b"SSHSIG" + (1).to_bytes(4, "big")
 """Begins every signature: its kind and its version."""
 
@@ -19,7 +22,7 @@ def keygen(*arguments: str, data: bytes = b"", where: str | None = None) -> byte
     """Return what ssh-keygen writes on its standard output; ``where`` is what asks, for messages.
 
     Raises:
-        UsageError: there is no ssh-keygen.
+        UsageError: there is no ssh-keygen, or it does nothing for this user.
         HarnessError: it refused, with what it says.
     """
     try:
@@ -30,6 +33,9 @@ def keygen(*arguments: str, data: bytes = b"", where: str | None = None) -> byte
         raise HarnessError("ssh-keygen did not answer", where=where, remedy="unlock the key first: ssh-add") from error
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip() or done.stdout.decode(errors="replace").strip()
+        if said.startswith(NAMELESS):
+            problem = f"ssh-keygen does nothing for a user that this system has no entry for (uid {os.geteuid()})"
+            raise UsageError(problem, where=where, remedy="run as a user that `getent passwd` lists")
         raise HarnessError(f"ssh-keygen refused: {said}", where=where, remedy="check the key and its passphrase")
     return done.stdout
 

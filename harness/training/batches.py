@@ -11,6 +11,7 @@ from torch import Tensor
 
 from harness.batched import keyed
 from harness.datasets import CROP_PADDING, Dataset, Images
+from harness.plugins.splits import SplitName
 
 PROBE_SEED = 0  # the probe batch is the same for every replica of every run on a data set
 
@@ -21,8 +22,8 @@ class DeviceImages:
 
     images: Tensor
     """Pixels, uint8 [N, channel, height, width], padded if the split is cropped."""
-    labels: Tensor
-    """Class indices, int64 [N]."""
+    original_labels: Tensor
+    """Class indices as the data set has them, int64 [N]. Training reads those of ``labels.TrainingLabels``."""
     factor: Tensor
     shift: Tensor
     """Offset of normalised value = pixel·factor + shift, each [channel, 1, 1] in the training type."""
@@ -31,35 +32,46 @@ class DeviceImages:
 
 
 def move_to_device(
-    dataset: Dataset, images: Images, split: str, device: torch.device, dtype: torch.dtype
+    dataset: Dataset, images: Images, split: SplitName, device: torch.device, dtype: torch.dtype
 ) -> DeviceImages:
-    """Move one split ("train" or "test") to the device."""
-    pixels, labels = (
-        (images.train_images, images.train_labels) if split == "train" else (images.test_images, images.test_labels)
-    )
+    """Move one split ("train", "validation" or "test") to the device."""
+    pixels, labels = images.get(split)
     if split == "train" and "random_crop" in dataset.augment:
         pixels = np.pad(pixels, ((0, 0), (0, 0), (CROP_PADDING, CROP_PADDING), (CROP_PADDING, CROP_PADDING)))
     mean, std = torch.tensor(dataset.mean, dtype=torch.float64), torch.tensor(dataset.std, dtype=torch.float64)
     column = (-1, 1, 1)
     return DeviceImages(
         images=torch.from_numpy(np.ascontiguousarray(pixels)).to(device),
-        labels=torch.from_numpy(np.ascontiguousarray(labels)).to(device),
+        original_labels=torch.from_numpy(np.ascontiguousarray(labels)).to(device),
         factor=(1.0 / (dataset.scale * std)).view(column).to(device, dtype),
         shift=(-mean / std).view(column).to(device, dtype),
         size=dataset.size,
     )
 
 
-def draw_probe_batch(dataset: Dataset, test: DeviceImages, samples: int) -> tuple[Tensor, Tensor]:
-    """Return the probe batch: x float64 [1, n, features] and y int64 [1, n], test images drawn with a fixed key."""
-    order = keyed.permutation(len(test.labels), PROBE_SEED, "probe")
-    chosen = torch.from_numpy(np.sort(order[:samples])).to(test.labels.device)
-    pixels = test.images[chosen].double() / dataset.scale
+def draw_probe_batch(
+    dataset: Dataset, images: DeviceImages, samples: int, split: SplitName = "test"
+) -> tuple[Tensor, Tensor]:
+    """Return a probe batch: x float64 [1, n, features] and y int64 [1, n], images of a split drawn with a fixed key.
+
+    Images are taken without their padding, and labels are the data set's own.
+    """
+    purpose = "probe" if split == "test" else f"probe/{split}"
+    order = keyed.permutation(len(images.original_labels), PROBE_SEED, purpose)
+    chosen = torch.from_numpy(np.sort(order[:samples])).to(images.original_labels.device)
+    pixels = unpad(images)[chosen].double() / dataset.scale
     mean, std = (
         torch.tensor(values, dtype=torch.float64, device=pixels.device).view(-1, 1, 1)
         for values in (dataset.mean, dataset.std)
     )
-    return ((pixels - mean) / std).flatten(1).unsqueeze(0), test.labels[chosen].unsqueeze(0)
+    return ((pixels - mean) / std).flatten(1).unsqueeze(0), images.original_labels[chosen].unsqueeze(0)
+
+
+def unpad(split: DeviceImages) -> Tensor:
+    """Return the pixels, uint8 [N, channel, height, width], without the padding for crops."""
+    padding = (split.images.shape[-1] - split.size) // 2
+    inner = slice(padding, padding + split.size)
+    return split.images[..., inner, inner]
 
 
 def draw_schedule(
@@ -91,10 +103,12 @@ def draw_schedule(
     return schedule
 
 
-def fetch(split: DeviceImages, dataset: Dataset, rows: Tensor, copies: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def fetch(
+    split: DeviceImages, labels: Tensor, dataset: Dataset, rows: Tensor, copies: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Turn schedule rows int32 [s, n, 4] into x [s, n, features], normalised, and y int64 [s, n].
 
-    Images are cropped first, then flipped.
+    Images are cropped first, then flipped. ``labels`` is int64 [N] or [s, N], see ``look_up_labels``.
 
     ``copies``, int32 [r], gives the index into s for each replica; with it, x is [r, n, features] and y [r, n].
     """
@@ -113,8 +127,15 @@ def fetch(split: DeviceImages, dataset: Dataset, rows: Tensor, copies: Tensor | 
             lines[..., None, :, None].long(),
             columns[..., None, None, :].long(),
         ]
-    x, y = normalise(split, pixels).flatten(2), split.labels.index_select(0, index.flatten()).view(index.shape)
+    x, y = normalise(split, pixels).flatten(2), look_up_labels(labels, index)
     return (x, y) if copies is None else (x.index_select(0, copies), y.index_select(0, copies))
+
+
+def look_up_labels(labels: Tensor, index: Tensor) -> Tensor:
+    """Return the labels int64 [s, n] of images int64 [s, n], from labels that all rows share, [N], or [s, N]."""
+    if labels.dim() == 1:
+        return labels.index_select(0, index.flatten()).view(index.shape)
+    return labels.gather(1, index)
 
 
 def normalise(split: DeviceImages, pixels: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from harness.datasets import Images
+from harness.datasets import Images, Selected
 from harness.errors import StorageFailed
 from harness.records import Cohort, Plan
 from harness.system.storage import find_cache_folder, write_atomic
@@ -65,15 +65,17 @@ def measure_step_seconds(cohort: Cohort, device: Device, steps: int) -> float:
 
 def make_random_images(cohort: Cohort) -> Images:
     """Return random images of the data set's size, enough for eight batches."""
-    dataset, generator = cohort.setup.dataset, np.random.default_rng(0)
+    setup, generator = cohort.setup, np.random.default_rng(0)
+    dataset = setup.dataset
 
     def split(count: int) -> tuple[np.ndarray, np.ndarray]:
         pixels = generator.integers(0, 256, (count, dataset.channels, dataset.size, dataset.size), dtype=np.uint8)
-        return pixels, generator.integers(0, dataset.classes, count)
+        return pixels, generator.integers(0, setup.classes, count)
 
     train, test = split(BATCHES * cohort.setup.batch_size), split(cohort.setup.evaluation.probe_samples)
-    names = tuple(str(number) for number in range(dataset.classes))
-    return Images(*train, *test, names, "made up", False)
+    names = tuple(str(number) for number in setup.class_numbers)
+    selected = Selected(np.arange(len(train[1])), len(train[1]), *test)  # so that these images are taken as they are
+    return Images(*train, *test, names, "made up", False, selected)
 
 
 def compute_timing_key(cohort: Cohort) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
@@ -87,8 +88,7 @@ class WorkFolder:
         self.folder = folder
 
     def _path(self, cohort: Cohort, suffix: str) -> Path:
-        digest = hashlib.sha256(cohort.model_dump_json(exclude={"memory_bytes"}).encode()).hexdigest()
-        return self.folder / f"{digest[:16]}{suffix}"
+        return self.folder / f"{cohort.digest[:16]}{suffix}"
 
     def save_checkpoint(self, cohort: Cohort, checkpoint: Checkpoint) -> None:
         """Replace the cohort's checkpoint.
@@ -112,10 +112,15 @@ class WorkFolder:
         except (SafetensorError, ValueError, KeyError):
             return None
 
+    def name_values(self, cohort: Cohort) -> Path:
+        """Return the path of what a cohort in training tells of its values."""
+        return self._path(cohort, ".values")
+
     def save_result(self, cohort: Cohort, result: dict[str, Any]) -> None:
-        """Save a finished cohort's result and remove its checkpoint."""
+        """Save a finished cohort's result and remove its checkpoint, and what it told of its values."""
         write_atomic(self._path(cohort, ".json"), *seal(write_canonical(result).encode()))
         self._path(cohort, ".safetensors").unlink(missing_ok=True)
+        self.name_values(cohort).unlink(missing_ok=True)
 
     def load_result(self, cohort: Cohort) -> dict[str, Any] | None:
         """Return a finished cohort's result; None if it is not finished or its file was altered since."""
@@ -125,13 +130,52 @@ class WorkFolder:
         result: dict[str, Any] = json.loads(data)
         return result
 
+    def take(self, cohorts: Iterable[Cohort], other: WorkFolder) -> int:
+        """Take over the results of cohorts that another folder has and this one lacks; return how many there were.
+
+        How the other one split a cohort that did not fit is taken over, too, because the same replicas then train
+        together.
+
+        Raises:
+            StorageFailed: one could not be written.
+        """
+        count = 0
+        for cohort in cohorts:
+            if other.was_split(cohort):
+                self.mark_split(cohort)
+                count += self.take(split_in_two(cohort), other)
+            elif self.load_result(cohort) is None and (result := other.load_result(cohort)) is not None:
+                self.save_result(cohort, result)
+                count += 1
+        return count
+
     def mark_split(self, cohort: Cohort) -> None:
         """Record that the cohort did not fit the device, so that a resumed run splits it in the same way."""
         write_atomic(self._path(cohort, ".split"), b"")
+        self.name_values(cohort).unlink(missing_ok=True)
 
     def was_split(self, cohort: Cohort) -> bool:
         """Tell whether the cohort was found not to fit."""
         return self._path(cohort, ".split").exists()
+
+
+def split_in_two(cohort: Cohort) -> list[Cohort]:
+    """Split a cohort into two with half the replicas each."""
+    middle = (len(cohort.replicas) + 1) // 2
+    halves = []
+    for replicas in (cohort.replicas[:middle], cohort.replicas[middle:]):
+        arms = {replica.arm: cohort.arms[replica.arm] for replica in replicas}
+        memory = cohort.memory_bytes * len(replicas) // len(cohort.replicas)
+        halves.append(Cohort(arms=arms, replicas=replicas, memory_bytes=memory))
+    return halves
+
+
+def digest_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 over tensors on the CPU, in the order of their names: the ``weights_sha256`` of a replica."""
+    digest = hashlib.sha256()
+    for _, tensor in sorted(tensors.items()):
+        digest.update(tensor.contiguous().numpy().data)
+    return digest.hexdigest()
 
 
 def serialise(tensors: dict[str, Tensor], metadata: dict[str, str]) -> list[bytes | memoryview]:

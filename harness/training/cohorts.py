@@ -6,19 +6,34 @@ import gc
 import sys
 import time
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import torch
 
+from harness.domain.selection import select_images
+from harness.domain.trained import Progress
 from harness.errors import Interrupted
 from harness.plugins.distributions import list_modules
 from harness.records import Cohort
-from harness.training.checkpoint import CheckpointWriter, WorkFolder
+from harness.training.checkpoint import CheckpointWriter, WorkFolder, split_in_two
 from harness.training.device import use_one_thread
-from harness.training.evaluate import Diagnostics
+from harness.training.diagnostics import Diagnostics
 from harness.training.program import build_program
-from harness.training.results import finish, new_log, record_divergence, record_values, select_metrics
-from harness.training.run import Progress, Run
+from harness.training.results import (
+    finish,
+    keep_weights,
+    list_stops,
+    new_log,
+    record_divergence,
+    record_stops,
+    record_values,
+    select_metrics,
+)
+from harness.training.run import Run
 from harness.training.steps.choose import choose_step_kind
+from harness.training.stored import start_from_stored
+from harness.training.telling import Told
 
 
 def apply_splits(cohorts: Iterable[Cohort], work: WorkFolder) -> list[Cohort]:
@@ -27,17 +42,6 @@ def apply_splits(cohorts: Iterable[Cohort], work: WorkFolder) -> list[Cohort]:
     for cohort in cohorts:
         found += apply_splits(split_in_two(cohort), work) if work.was_split(cohort) else [cohort]
     return found
-
-
-def split_in_two(cohort: Cohort) -> list[Cohort]:
-    """Split a cohort into two with half the replicas each."""
-    middle = (len(cohort.replicas) + 1) // 2
-    halves = []
-    for replicas in (cohort.replicas[:middle], cohort.replicas[middle:]):
-        arms = {replica.arm: cohort.arms[replica.arm] for replica in replicas}
-        memory = cohort.memory_bytes * len(replicas) // len(cohort.replicas)
-        halves.append(Cohort(arms=arms, replicas=replicas, memory_bytes=memory))
-    return halves
 
 
 def train_cohort(cohort: Cohort, run: Run) -> None:
@@ -58,7 +62,7 @@ def _train_cohort(cohort: Cohort, run: Run, work: WorkFolder) -> None:
         if "torch._dynamo" in sys.modules:  # importing it just to ask would take seconds
             torch.compiler.reset()
         torch.cuda.empty_cache()
-    images = run.images[setup.dataset.name]
+    images = select_images(run.images[setup.dataset.name], setup)
     steps = -(-len(images.train_labels) // setup.batch_size)
     program = build_program(cohort, images, run.device, kind=choose_step_kind(cohort, run.device, steps * setup.epochs))
     diagnostics = Diagnostics(program, select_metrics(setup))
@@ -70,7 +74,9 @@ def _train_cohort(cohort: Cohort, run: Run, work: WorkFolder) -> None:
         trained = (steps * epoch + step) * len(cohort.replicas)
         run.report(Progress(1, 1, *shape, epoch, setup.epochs, trained, steps * setup.epochs * len(cohort.replicas)))
 
-    if (checkpoint := work.load_checkpoint(cohort)) is not None:
+    if (checkpoint := work.load_checkpoint(cohort)) is None:
+        start_from_stored(program, run.weights)
+    else:
         program.load(checkpoint.tensors)
         start, done, log = checkpoint.epoch, checkpoint.step, checkpoint.log
         report_progress(start, done)
@@ -81,8 +87,11 @@ def _train_cohort(cohort: Cohort, run: Run, work: WorkFolder) -> None:
         return 0 < run.checkpoint_seconds <= time.monotonic() - saved_at
 
     schedule = program.draw(start)
-    with CheckpointWriter(work, cohort) as writer:
+    with CheckpointWriter(work, cohort) as writer, Told(work.name_values(cohort), cohort, log) as told:
         for epoch in range(start, setup.epochs):
+            if None not in list_stops(log):
+                report_progress(setup.epochs)
+                break
             program.begin_epoch(epoch, schedule, done if epoch == start else 0)
             while not program.run_epoch(lambda: run.stop() or is_due()):
                 stopping = run.stop()
@@ -96,11 +105,8 @@ def _train_cohort(cohort: Cohort, run: Run, work: WorkFolder) -> None:
             last = epoch + 1 == setup.epochs
             if not last:  # drawn while the device still works on this epoch
                 schedule = program.draw(epoch + 1)
-            record_divergence(log, program.find_finite(), epoch + 1)
-            if epoch + 1 in setup.evaluated_epochs:
-                values = diagnostics.evaluate()
-                record_divergence(log, diagnostics.finite, epoch + 1)
-                record_values(log, epoch + 1, values)
+            _end_epoch(diagnostics, log, epoch + 1, run.folder / "weights")
+            told.tell(log)
             report_progress(epoch + 1)
             stopping = run.stop()
             if not last and (stopping or time.monotonic() - saved_at >= run.checkpoint_seconds):
@@ -113,6 +119,20 @@ def _train_cohort(cohort: Cohort, run: Run, work: WorkFolder) -> None:
     work.save_result(cohort, finish(program, log, run.folder / "weights") | {"modules": list_modules()})
     if run.stop():
         raise build_interruption("after a cohort")
+
+
+def _end_epoch(diagnostics: Diagnostics, log: dict[str, Any], epoch: int, weights: Path) -> None:
+    """Record what an epoch, from 1, came to: divergences, and what the setup has measured or kept after it."""
+    program, setup = diagnostics.program, diagnostics.program.state.setup
+    record_divergence(log, program.find_finite(), epoch)
+    if epoch in setup.evaluated_epochs:
+        values = diagnostics.evaluate()
+        record_divergence(log, diagnostics.finite, epoch)
+        record_values(log, epoch, values)
+        for r in record_stops(log, setup.until) if setup.until is not None else ():
+            program.keep(r)
+    if epoch in setup.kept_epochs:
+        keep_weights(program, log, epoch, weights)
 
 
 def build_interruption(where: str) -> Interrupted:

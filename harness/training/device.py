@@ -169,14 +169,23 @@ def _keep_freed_memory() -> None:
 def use_precision(kind: str, device: Device) -> Iterator[None]:
     """Compute in the given precision; restore PyTorch's global switches afterwards.
 
-    float32 is strict: TF32 is used nowhere. tf32 lets matrix products round their inputs; bf16 runs them under autocast
-    with float32 weights.
+    float32 is strict: TF32 is used nowhere, neither in products of matrices nor in convolutions, for which cuDNN has a
+    switch of its own. tf32 lets both round their inputs; bf16 runs them under autocast with float32 weights. cuDNN is
+    told to give the same bits at every call, and not to choose by timing, because a resumed run could choose otherwise.
     """
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if kind == "tf32" else "highest")
+    cudnn = torch.backends.cudnn
+    before = torch.get_float32_matmul_precision(), cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark
+    _set_switches("high" if kind == "tf32" else "highest", kind == "tf32", deterministic=True, benchmark=False)
     try:
         # No cache: a cached cast of a weight would outlive the step and hold the old weight.
         with torch.autocast(device.torch.type, torch.bfloat16, enabled=kind == "bf16", cache_enabled=False):
             yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        _set_switches(*before)
+
+
+def _set_switches(products: str, convolutions_in_tf32: bool, deterministic: bool, benchmark: bool) -> None:
+    """Set PyTorch's global switches of the arithmetic of matrix products and of cuDNN."""
+    cudnn = torch.backends.cudnn
+    torch.set_float32_matmul_precision(products)
+    cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark = convolutions_in_tf32, deterministic, benchmark

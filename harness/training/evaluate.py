@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-import gc
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache, cached_property
+from collections.abc import Iterable
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from harness.batched.losses import cross_entropy, softmax_error
-from harness.metrics import Metric
-from harness.records.plan import CHUNK_REPLICAS, CHUNK_SAMPLES
-from harness.rules import Rule
-from harness.training.batches import normalise
+from harness.batched.fresh import draw
+from harness.batched.geometry import join_samples
+from harness.domain.measured import is_defined
+from harness.errors import UsageError
+from harness.metrics import Conditions, Metric, UpdateOf
+from harness.models import Model
+from harness.plugins.splits import SplitName
+from harness.records.plan import count_chunk_replicas, count_chunk_samples
+from harness.rules import descend_through
+from harness.training.batches import DeviceImages, normalise, unpad
 from harness.training.device import use_precision
+from harness.training.probed import ProbedNetwork, find_pairs, find_updates
 from harness.training.program import Program
 from harness.training.steps.state import RuleGroup
+from harness.training.taps import Descend, tap
 
 FINITE = "finite?"  # not a metric's name; 1 where a replica's logits are finite
 
+ProbePass = tuple[list[Tensor], list[Tensor], Tensor]
+"""Hidden states and gradients, one per layer, and the output error, each float64 [r, n, d] or [r, n, c]."""
 Values = dict[str, np.ndarray]
 """Summary → values, float64 [r, layer]."""
 Measured = tuple[str, str, slice, Tensor]
-"""Metric, summary, replicas, and the replicas' values [r, layer], on the device."""
+"""Key of a metric, summary, replicas, and the replicas' values [r, layer], on the device."""
 
 
 class ReplicaEvaluation:
@@ -36,17 +42,37 @@ class ReplicaEvaluation:
         self._program = program
         self._state = program.state
         self._group = group
-        self._replicas = replicas
+        self.replicas = replicas
+        self._within_group = slice(replicas.start - group.replicas.start, replicas.stop - group.replicas.start)
         self._params = {name: tensor.detach()[replicas] for name, tensor in program.state.params.items()}
+        self._conditions = Conditions()
+        self._passes: dict[tuple[SplitName, int | None], ProbePass] = {}
+        self._networks: dict[tuple[SplitName, int | None], ProbedNetwork] = {}
+        self._views: dict[Conditions, ReplicaEvaluation] = {self._conditions: self}
 
-    @cached_property
-    def _probe(self) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    def under(self, conditions: Conditions) -> ReplicaEvaluation:
+        """Return the evaluation of the same replicas under other conditions, which shares what they leave as it is."""
+        if conditions not in self._views:
+            view = ReplicaEvaluation(self._program, self._group, self.replicas)
+            view._conditions, view._views = conditions, self._views
+            view._passes, view._networks = self._passes, self._networks
+            self._views[conditions] = view
+        return self._views[conditions]
+
+    def defines(self, metric: Metric) -> bool:
+        """Tell whether a metric is defined for these replicas' rule and model."""
+        return is_defined(metric, self._group.rule, self._state.setup)
+
+    @property
+    def _probe(self) -> ProbePass:
         """Hidden states h_l and gradients g_l, l = 0 … L, and the output error, on the probe batch."""
-        program, model = self._program, self._state.model
-        params = {name: tensor.double() for name, tensor in self._params.items()}
-        x, y = program.probe
-        count = len(next(iter(params.values())))
-        x, y = x.expand(count, -1, -1), y.expand(count, -1)
+        key = self._conditions.probe_split, self._conditions.probe_samples
+        if key not in self._passes:
+            self._passes[key] = self._pass_probe(self.network)
+        return self._passes[key]
+
+    def _pass_probe(self, network: ProbedNetwork) -> ProbePass:
+        model, params, x, y = network.model, network.params, network.inputs, network.labels
         with torch.enable_grad():
             h = model.embed(params, x).requires_grad_()
             hidden = [h]
@@ -54,9 +80,13 @@ class ReplicaEvaluation:
                 h = model.join(h, model.branch(params, layer, h))
                 hidden.append(h)
             logits = model.head(params, h)
-            loss = cross_entropy(logits, y).mean(-1).sum()
-            gradients = torch.autograd.grad(loss, hidden)
-        return [h.detach() for h in hidden], list(gradients), softmax_error(logits.detach(), y)
+            kind = self._state.setup.loss
+            gradients = torch.autograd.grad(kind.value(logits, y).mean(-1).sum(), hidden)
+        return (
+            [join_samples(h.detach()) for h in hidden],
+            [join_samples(gradient) for gradient in gradients],
+            kind.error(logits.detach(), y),
+        )
 
     @property
     def hidden(self) -> list[Tensor]:
@@ -71,19 +101,145 @@ class ReplicaEvaluation:
     @cached_property
     def credits(self) -> list[Tensor]:
         """The rule's credit signals, see ``harness.metrics.Evaluation``."""
-        model = self._state.model
-        start = self._group.replicas.start
-        own = slice(self._replicas.start - start, self._replicas.stop - start)
-        feedback = {name: tensor[own].double() for name, tensor in self._group.feedback.items()}
+        model, feedback = self._state.model, self._read_feedback()
         layers = range(model.depth + 1)
-        return [self._group.rule.credit(model, feedback, self._probe[2], layer) for layer in layers]
+        return [join_samples(self._group.rule.credit(model, feedback, self._probe[2], layer)) for layer in layers]
+
+    def _read_feedback(self) -> dict[str, Tensor]:
+        """Return these replicas' feedback, float64: that of training, or fresh."""
+        drawn = self._group.feedback
+        if self._conditions.feedback == "fresh":
+            drawn = self._program.get_fresh_feedback(self._group, self._conditions.draw)
+        return {name: tensor[self._within_group].double() for name, tensor in drawn.items()}
+
+    @cached_property
+    def site_credits(self) -> list[Tensor]:
+        """Credit where it acts, see ``harness.metrics.Evaluation``."""
+        return self._tap(self._descend)
+
+    def _descend(self, model: Model, p: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        """Compute the rule's objective, with draws of their own key."""
+        return self._group.rule.objective(model, p, self._give(x), x, y, None, self._state.setup.loss).descend
+
+    def _give(self, x: Tensor) -> dict[str, Tensor]:
+        """Return all that a rule is given beside parameters, for a batch x [r, n, i]."""
+        keys, own = self._program.get_probe_keys(self._group), self._within_group
+        step = torch.zeros((), dtype=torch.int64, device=x.device)
+        fresh = {
+            spec.name: draw(spec, keys[spec.name][own], step, x.shape[1], torch.float64)
+            for spec in self._group.tensors.draws
+        }
+        strengths = self._group.rule.strengths.items()
+        still = {name: torch.full((), value, dtype=torch.float64, device=x.device) for name, (value, _) in strengths}
+        return {**self._read_feedback(), **still, **fresh}
+
+    def _descend_through(self, model: Model, p: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        return descend_through(model, p, x, y, None, self._state.setup.loss).descend
+
+    @cached_property
+    def site_gradients(self) -> list[Tensor]:
+        """Credit of backpropagation, see ``harness.metrics.Evaluation``."""
+        return self._tap(self._descend_through)
+
+    def _tap(self, descend: Descend) -> list[Tensor]:
+        network = self.network
+        return tap(network.model, descend, self._read_all(), network.inputs, network.labels)
+
+    def _read_all(self) -> dict[str, Tensor]:
+        """Return the model's parameters and what the rule trains along, float64."""
+        own = {name: tensor.detach()[self._within_group].double() for name, tensor in self._group.own.items()}
+        return {**self.network.params, **own}
+
+    @property
+    def network(self) -> ProbedNetwork:
+        """The network on the probe batch, see ``harness.metrics.Evaluation``."""
+        key = self._conditions.probe_split, self._conditions.probe_samples
+        if key not in self._networks:
+            params = {name: tensor.double() for name, tensor in self._params.items()}
+            model = self._settle(params, torch.float64)
+            self._networks[key] = ProbedNetwork(self._state, model, params, *self._program.get_probe(*key))
+        return self._networks[key]
+
+    def _settle(self, params: dict[str, Tensor], dtype: torch.dtype) -> Model:
+        """Return the model as it is evaluated with these parameters."""
+        model = self._state.model
+        if not model.couples_samples:
+            return model
+        x = self._program.settling_inputs.to(dtype).expand(len(next(iter(params.values()))), -1, -1)
+        with torch.no_grad():
+            return model.settle(params, x)
+
+    @cached_property
+    def pairs(self) -> list[tuple[Tensor, Tensor]]:
+        """Weights and what stands in for them, see ``harness.metrics.Evaluation``."""
+        return find_pairs(self._state, self.network, self._descend, self._read_all())
+
+    @cached_property
+    def updates(self) -> list[tuple[Tensor, Tensor]]:
+        """Gradients of both rules, see ``harness.metrics.Evaluation``."""
+        return self._all_updates[:-1]
+
+    @property
+    def head_updates(self) -> tuple[Tensor, Tensor]:
+        """Gradients of both rules in the head, see ``harness.metrics.Evaluation``."""
+        return self._all_updates[-1]
+
+    @cached_property
+    def _all_updates(self) -> list[tuple[Tensor, Tensor]]:
+        network = self.network
+        own, exact = (
+            find_updates(self._state, network.model, descend, self._read_all(), network.inputs, network.labels)
+            for descend in (self._descend, self._descend_through)
+        )
+        return list(zip(own, exact, strict=True))
+
+    def split_updates(self, batches: int, of: UpdateOf) -> list[Tensor]:
+        """Gradients on parts of the probe batch, see ``harness.metrics.Evaluation``."""
+        descend = self._descend if of == "rule" else self._descend_through
+        network, params = self.network, self._read_all()
+        size = network.inputs.shape[1] // batches
+        parts = [slice(k * size, (k + 1) * size) for k in range(batches if size else 0)]
+        found = [
+            find_updates(self._state, network.model, descend, params, network.inputs[:, part], network.labels[:, part])
+            for part in parts
+        ]
+        if not found:
+            return [network.inputs.new_full((len(network.inputs), 0, 0), 0.0)] * (self._state.model.depth + 1)
+        return [torch.stack(gradients, dim=1) for gradients in list(zip(*found, strict=True))[:-1]]
+
+    @cached_property
+    def matrices(self) -> list[Tensor]:
+        """The matrices of direct feedback, see ``harness.metrics.Evaluation``."""
+        network, classes = self.network, self._state.classes
+        unit = torch.eye(classes, dtype=torch.float64, device=network.inputs.device)
+        feedback, params = self._give(network.inputs), self._read_all()
+        unit = unit.expand(len(network.inputs), -1, -1)
+        return list(self._group.rule.project_classes(self._state.model, params, feedback, unit))
 
     @cached_property
     def test_logits(self) -> Tensor:
         """Logits on the test split, see ``harness.metrics.Evaluation``."""
-        test = self._program.test
-        chunks = torch.split(test.images, CHUNK_SAMPLES)
-        return torch.cat([self._logits(normalise(test, pixels).flatten(1)) for pixels in chunks], dim=1)
+        return self._split_logits(self._program.test)
+
+    @cached_property
+    def train_logits(self) -> Tensor:
+        """Logits on the training split, see ``harness.metrics.Evaluation``."""
+        return self._split_logits(self._state.train)
+
+    @cached_property
+    def validation_logits(self) -> Tensor:
+        """Logits on the validation split, see ``harness.metrics.Evaluation``."""
+        return self._split_logits(self._program.get_split("validation"))
+
+    @property
+    def validation_labels(self) -> Tensor:
+        """Labels of the validation split, see ``harness.metrics.Evaluation``."""
+        return self._program.get_split("validation").original_labels
+
+    def _split_logits(self, split: DeviceImages) -> Tensor:
+        """Compute logits [r, N, c] of a whole split, chunk by chunk, without the padding for crops."""
+        chunks = torch.split(unpad(split), count_chunk_samples(self._state.setup))
+        return torch.cat([self._logits(normalise(split, pixels).flatten(1)) for pixels in chunks], dim=1)
 
     def _logits(self, x: Tensor) -> Tensor:
         """Compute logits [r, n, c] in training precision for samples x [n, i].
@@ -91,16 +247,22 @@ class ReplicaEvaluation:
         Logits are NaN where the norm of a hidden state is not finite in that precision: layer norm divides by it and
         would turn such a state into zeros, from which the network would go on as if nothing had happened.
         """
-        state, model = self._state, self._state.model
+        state = self._state
         x = x.expand(len(next(iter(self._params.values()))), -1, -1)
         with torch.no_grad(), use_precision(state.setup.precision, state.device):
+            model = self._settled
             h = model.embed(self._params, x)
-            norms = [torch.linalg.vector_norm(h, dim=-1)]
+            norms = [torch.linalg.vector_norm(join_samples(h), dim=-1)]
             for layer in range(model.depth):
                 h = model.join(h, model.branch(self._params, layer, h))
-                norms.append(torch.linalg.vector_norm(h, dim=-1))
+                norms.append(torch.linalg.vector_norm(join_samples(h), dim=-1))
             lost = ~torch.stack(norms).isfinite().all(0)
             return model.head(self._params, h).masked_fill(lost.unsqueeze(-1), float("nan"))
+
+    @cached_property
+    def _settled(self) -> Model:
+        """The model as it is evaluated, in training precision."""
+        return self._settle(self._params, self._state.dtype)
 
     @property
     def finite(self) -> Tensor:
@@ -117,104 +279,38 @@ class ReplicaEvaluation:
     @property
     def test_labels(self) -> Tensor:
         """Labels of the test split, see ``harness.metrics.Evaluation``."""
-        return self._program.test.labels
+        return self._program.test.original_labels
+
+    @property
+    def original_train_labels(self) -> Tensor:
+        """Original labels of the training split, see ``harness.metrics.Evaluation``."""
+        return self._state.train.original_labels
 
     @property
     def train_loss(self) -> Tensor:
         """Mean training loss of the epoch, see ``harness.metrics.Evaluation``."""
-        return self._state.loss_sum[self._replicas] / self._state.count
+        if not self._program.trains:
+            raise UsageError(
+                "a metric reads the loss of the epoch's steps, which stored weights don't tell",
+                where="train_loss",
+                remedy="measure train_loss_original, which is computed from the weights",
+            )
+        return self._state.loss_sum[self.replicas] / self._state.count
 
 
-def is_defined(metric: Metric, rule: Rule) -> bool:
-    """Tell whether a rule provides what the metric needs."""
-    return rule.gives_credit or not metric.needs_credit
-
-
-class Diagnostics:
-    """A cohort's diagnostics, epoch after epoch.
-
-    Diagnostics of a few replicas are some hundred small launches, which take the CPU longer to issue than the card to
-    execute. A small cohort's diagnostics are therefore captured as a CUDA graph once they have run, unless a metric
-    synchronises with the device or there is not enough memory.
-    """
-
-    def __init__(self, program: Program, metrics: list[Metric]) -> None:
-        self.program, self.metrics = program, metrics
-        self._total = program.state.replicas
-        self._capture_untried = program.state.device.is_cuda and self._total <= CHUNK_REPLICAS
-        self._captured: tuple[torch.cuda.CUDAGraph, list[Measured]] | None = None
-        self.finite = np.ones(self._total, dtype=bool)
-        """True where a replica's logits were finite at the last evaluation."""
-
-    def evaluate(self) -> dict[str, Values]:
-        """Measure all metrics as the function ``evaluate`` does, and record which replicas are ``finite``."""
-        values = self._evaluate()
-        self.finite = values.pop(FINITE)["value"][:, 0] == 1.0
-        return values
-
-    def _evaluate(self) -> dict[str, Values]:
-        if self._captured is not None:
-            graph, measured = self._captured
-            graph.replay()
-            return merge(measured, self._total)
-        if not self._capture_untried:
-            return merge(measure(self.program, self.metrics), self._total)
-        self._capture_untried = False
-        _ = self.program.probe  # created on the CPU, once, before the side stream waits for this one
-        stream = get_side_stream(self.program.state.device.torch)
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            values = self._evaluate_without_synchronising()
-        if values is None:
-            return merge(measure(self.program, self.metrics), self._total)
-        gc.collect()  # destroying a graph during a capture would invalidate the capture
-        self._capture(stream)
-        return values
-
-    def _evaluate_without_synchronising(self) -> dict[str, Values] | None:
-        """Return the values; None if a metric synchronises or fails, which measuring again reports."""
-        try:
-            with forbid_synchronisation():
-                measured = measure(self.program, self.metrics)
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError:
-            return None
-        return merge(measured, self._total)
-
-    def _capture(self, stream: torch.cuda.Stream) -> None:
-        """Capture one measurement as a CUDA graph; keep none if that fails."""
-        graph = torch.cuda.CUDAGraph()
-        try:
-            here = torch.cuda.stream(torch.cuda.current_stream())  # restored here, as a failed capture would not
-            with here, torch.cuda.graph(graph, stream=stream):
-                measured = measure(self.program, self.metrics)
-        except RuntimeError:  # an undetected synchronisation, or not enough memory
-            return
-        self._captured = graph, measured
-
-
-@cache
-def get_side_stream(device: torch.device) -> torch.cuda.Stream:
-    """Return the stream on which diagnostics first run and are then captured.
-
-    It is always the same one, because cuBLAS keeps a workspace for each stream that it has seen (32 MiB on an H100)
-    until the process ends.
-    """
-    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # PyTorch gives it no types
-
-
-@contextmanager
-def forbid_synchronisation() -> Iterator[None]:
-    """Raise RuntimeError wherever code inside this context synchronises with the device."""
-    before = torch.cuda.get_sync_debug_mode()
-    with warnings.catch_warnings():  # PyTorch warns that it may miss some, which the capture would not
-        warnings.simplefilter("ignore")
-        torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode(before)
+def prepare(program: Program, metrics: Iterable[Metric]) -> None:
+    """Draw, on the CPU, the probe batches and the feedback that the metrics read, so that measuring only computes."""
+    _ = program.probe
+    if program.state.model.couples_samples:
+        _ = program.settling_inputs
+    for group in program.state.rule_groups:
+        program.get_probe_keys(group)
+    for metric in metrics:
+        conditions = metric.conditions
+        program.get_probe(conditions.probe_split, conditions.probe_samples)
+        for group in program.state.rule_groups:
+            if conditions.feedback == "fresh" and is_defined(metric, group.rule, program.state.setup):
+                program.get_fresh_feedback(group, conditions.draw)
 
 
 def evaluate(program: Program, metrics: list[Metric]) -> dict[str, Values]:
@@ -230,16 +326,23 @@ def evaluate(program: Program, metrics: list[Metric]) -> dict[str, Values]:
 def measure(program: Program, metrics: list[Metric]) -> list[Measured]:
     """Measure all metrics, and last finiteness, on all replicas in chunks; the values stay on the device."""
     measured: list[Measured] = []
-    for group in program.state.rule_groups:
-        for start in range(group.replicas.start, group.replicas.stop, CHUNK_REPLICAS):
-            replicas = slice(start, min(start + CHUNK_REPLICAS, group.replicas.stop))
-            evaluation = ReplicaEvaluation(program, group, replicas)
-            for metric in metrics:
-                if is_defined(metric, group.rule):
-                    summaries = summarise(metric, metric.measure(evaluation))
-                    measured += [(metric.name, summary, replicas, values) for summary, values in summaries.items()]
-            measured.append((FINITE, "value", replicas, evaluation.finite.double().unsqueeze(1)))
+    size = count_chunk_replicas(program.state.setup)
+    with use_precision("float64", program.state.device):  # on a card, cuDNN gives the same bits only if told to
+        for group in program.state.rule_groups:
+            for start in range(group.replicas.start, group.replicas.stop, size):
+                replicas = slice(start, min(start + size, group.replicas.stop))
+                measured += _measure_some(ReplicaEvaluation(program, group, replicas), metrics)
     return measured
+
+
+def _measure_some(evaluation: ReplicaEvaluation, metrics: list[Metric]) -> list[Measured]:
+    """Measure some replicas of a rule group."""
+    measured, replicas = [], evaluation.replicas
+    for metric in metrics:
+        if evaluation.defines(metric):
+            summaries = summarise(metric, metric.measure(evaluation.under(metric.conditions)))
+            measured += [(metric.key, summary, replicas, values) for summary, values in summaries.items()]
+    return [*measured, (FINITE, "value", replicas, evaluation.finite.double().unsqueeze(1))]
 
 
 def merge(measured: list[Measured], total: int) -> dict[str, Values]:

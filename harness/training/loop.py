@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from harness.datasets import Images
+from harness.domain.trained import Progress, Result
 from harness.errors import Interrupted, TrainingFailed
 from harness.records import Cohort, Plan, ReplicaResult
+from harness.records.plan import read_shared_arm
 from harness.system.locks import sole_writer
 from harness.system.processes import can_start
 from harness.training.checkpoint import WorkFolder
 from harness.training.cohorts import apply_splits, train_cohort
 from harness.training.device import Device
-from harness.training.run import Progress, Result, Run
+from harness.training.run import Elsewhere, Run
 from harness.training.workers import train_in_processes
 
 
@@ -30,20 +33,26 @@ def train(
     checkpoint_seconds: float = 60.0,
     report: Callable[[Progress], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
+    weights: Mapping[str, Path] | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Result:
     """Train every cohort of the plan, or resume from what an earlier call left in ``folder``.
 
-    ``report`` is called after every epoch and when a checkpoint is resumed; ``stop`` is asked after every step,
-    or after every epoch where the kernels train.
+    ``weights`` maps SHA-256 to file, for replicas that start from stored weights. ``report`` is called after every
+    epoch and when a checkpoint is resumed; ``stop`` is asked after every step, or after every epoch where the kernels
+    train. ``elsewhere`` trains cohorts in the place of this machine.
 
     Raises:
         Interrupted: ``stop`` requested it; a checkpoint was written.
         StorageFailed: a checkpoint could not be written and the previous one is still there, or another process
             writes to the folder.
         TrainingFailed: a single replica does not fit the device.
+        UsageError, Tampered: stored weights are not there, or not those of their digest.
     """
     with sole_writer(folder / "work") as lock:
-        return _train(plan, Run(images, device, folder, checkpoint_seconds, report, stop, lock))
+        return _train(
+            plan, Run(images, device, folder, checkpoint_seconds, report, stop, weights or {}, lock, elsewhere)
+        )
 
 
 def _train(plan: Plan, run: Run) -> Result:
@@ -53,13 +62,34 @@ def _train(plan: Plan, run: Run) -> Result:
             work.mark_split(cohort)
     cohorts = apply_splits(plan.cohorts, work)
     results = [result for cohort in cohorts if (result := work.load_result(cohort)) is not None]
-    replicas = [ReplicaResult.model_validate(entry) for result in results for entry in result["replicas"]]
+    replicas = [
+        own for result in results for entry in result["replicas"] if (own := _read_own(plan, entry)) is not None
+    ]
     weights = {name: digest for result in results for name, digest in result["weights"].items()}
-    arms = list(dict.fromkeys(replica.arm for cohort in plan.cohorts for replica in cohort.replicas))
+    names = (read_shared_arm(replica.arm, plan.hypothesis) for cohort in plan.cohorts for replica in cohort.replicas)
+    arms = list(dict.fromkeys(name for name in names if name is not None))
     replicas.sort(key=lambda result: (arms.index(result.arm), result.seed_index))
     modules = {name for result in results for name in result.get("modules", ())}  # not noted by older versions
     sizes = tuple(len(cohort.replicas) for cohort in cohorts)
     return Result(tuple(replicas), dict(sorted(weights.items())), sizes, tuple(sorted(modules)))
+
+
+def _read_own(plan: Plan, entry: Mapping[str, Any]) -> ReplicaResult | None:
+    """Read the result of a replica by its arm's own name; None if it is that of another hypothesis."""
+    name = read_shared_arm(entry["arm"], plan.hypothesis)
+    return None if name is None else ReplicaResult.model_validate({**entry, "arm": name})
+
+
+def hand_over(cohorts: Iterable[Cohort], folder: Path, other: Path) -> int:
+    """Copy what one attempt trained of cohorts to another's working files; return how many trained cohorts it was.
+
+    ``folder`` and ``other`` are the folders of the two attempts.
+
+    Raises:
+        StorageFailed: somebody else writes to the other's working files, or they can't be written.
+    """
+    with sole_writer(other / "work", seconds=0):
+        return WorkFolder(other / "work").take(cohorts, WorkFolder(folder / "work"))
 
 
 def train_all(plan: Plan, waiting: list[Cohort], run: Run, work: WorkFolder) -> list[Cohort]:
@@ -74,6 +104,9 @@ def train_all(plan: Plan, waiting: list[Cohort], run: Run, work: WorkFolder) -> 
         finished = sum(done.values())
         run.report(replace(at, cohort=number + 1, cohorts=len(cohorts), steps_done=finished, steps_total=total))
 
+    if run.elsewhere is not None:
+        run.elsewhere(plan, waiting, run, report_progress)
+        return []
     several = run.device.workers > 1 and len(waiting) > 1
     in_processes = several and can_start(run.stop)
     if several and not in_processes and run.stop():

@@ -22,10 +22,11 @@ from typing import Any, cast
 
 import torch
 
+from harness.domain.trained import Progress
 from harness.errors import HarnessError, Interrupted
 from harness.records import Cohort
-from harness.system.processes import Descriptor, leave_signals_to_parent, start_server
-from harness.training.run import Progress, Run
+from harness.system.processes import Descriptor, hide_main, leave_signals_to_parent, start_server
+from harness.training.run import Run
 
 POLL_SECONDS = 0.1  # between two looks at whether the run is to stop
 STOP = "stop"
@@ -92,7 +93,8 @@ def start_worker(run: Run, train_one: Callable[[Cohort, Run], None], number: int
         line, worker_end = context.Pipe()
         with worker_end:
             process = context.Process(target=_work, args=(detached, train_one, number, worker_end, held), daemon=True)
-            process.start()
+            with hide_main():
+                process.start()
     except (OSError, EOFError) as error:
         raise Interrupted(f"a training process could not be started: {error}", remedy=SAME_COMMAND) from error
     return Worker(process, line)

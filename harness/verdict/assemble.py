@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic.main import IncEx
 
+from harness.domain.costs import describe_costs
+from harness.domain.selection import note_used
 from harness.domain.templates import VERSION, default_templates
+from harness.metrics import parse_metric
 from harness.records import (
     BandDecision,
     Consequences,
@@ -24,13 +28,20 @@ from harness.records.base import write_canonical
 from harness.verdict import series, tables
 from harness.verdict.bands import draw_bands, find_estimate, write_strip
 from harness.verdict.canvas import CannotDraw, Drawing
+from harness.verdict.exploratory import find_shown, write_between, write_notes, write_row
+from harness.verdict.ground import tabulate_ground
 from harness.verdict.page import fill
 from harness.verdict.profiles import draw_curves, draw_layers
-from harness.verdict.text import Markdown, append_unit, escape, format_together, typeset
+from harness.verdict.programs import describe_program, tabulate_program
+from harness.verdict.search_figure import draw_search
+from harness.verdict.searches import describe_search
+from harness.verdict.text import Markdown, append_unit, escape, format_together, typeset, write_span
 from harness.verdict.worded import FORM_OF_TODAY
-from harness.wording import describe_without_log
+from harness.wording import RATIO_UNIT, describe_as_log, describe_without_log
 
-CURVES, LAYERS = "learning-curves", "-layers"
+CURVES, LAYERS, SEARCH = "learning-curves", "-layers", "search-of-settings"
+NOT_IN_FILES = re.compile(r"[^A-Za-z0-9_.]+")
+"""Characters that a metric's key may have and a figure's name may not."""
 LATER: Mapping[int, Mapping[str, Mapping[str, IncEx | bool]]] = {
     2: {
         "decision": {"decisions": {"__all__": {"posterior", "effect_size"}}, "looks": True, "exploratory_p": True},
@@ -44,8 +55,8 @@ LATER: Mapping[int, Mapping[str, Mapping[str, IncEx | bool]]] = {
 """Version → fields of verdict.json that it added; a verdict stored before is written again without them."""
 
 NUMBERS = (
-    "decisions", "exploratory", "guards", "curves", "profiles", "per_seed", "per_arm", "per_layer", "shared_settings",
-    "arm_settings",
+    "search", "decisions", "exploratory", "guards", "curves", "profiles", "per_seed", "per_arm", "per_layer",
+    "exploratory_notes", "shared_settings", "arm_settings",
 )  # fmt: skip
 """Template variables that contain formatted numbers."""
 
@@ -64,13 +75,13 @@ class DecisionView(NamedTuple):
     estimate: Markdown | None
     """Estimate with its unit."""
     summary: str
-    """Summary over seeds: mean, median or pseudomedian."""
+    """Summary over seeds: mean, geometric mean, median, pseudomedian or interquartile mean."""
     interval: Markdown | None
     """Interval at the decision's own level: ``29.2 to 32.0 pp``."""
     strip: str
     figure: Picture | None
     plainly: str | None
-    """Meaning of an estimate in log10 without its logarithm: ``a ratio of 3.2 (2.9 to 3.6)``."""
+    """Meaning of an estimate in log10 without its logarithm: ``a ratio of 3.2 (2.9 to 3.6)``; of a ratio with it."""
     effect: Markdown | None
     """Standardised effect: ``-3.34, 95% interval -4.94 to -1.71``."""
 
@@ -134,7 +145,7 @@ def _build_context(
     """Return the template's variables, which templates/README.md lists; ``before``: for form 1 or 2."""
     hypothesis = registered.hypothesis
     settings = tables.tabulate_settings_before if before else tables.tabulate_settings
-    shared, arms = settings(hypothesis, measurements)
+    shared, arms = settings(hypothesis, measurements) if hypothesis.program is None else tabulate_program(hypothesis)
     context: dict[str, Any] = {
         "hypothesis": hypothesis,
         "registered": registered,
@@ -142,23 +153,32 @@ def _build_context(
         "measurements": measurements,
         "decision": decision,
         "decisions": [_build_view(part, hypothesis, shown) for part in decision.decisions],
-        "provenance": provenance,
+        "provenance": _note_used_data(provenance, measurements),
         "consequences": dict(consequences),
         "effects": {outcome: tables.describe_effects(moved) for outcome, moved in consequences.items()},
-        "exploratory": [_estimate_row(result) for result in decision.exploratory],
+        "exploratory": [_estimate_row(result) for result in decision.exploratory]
+        if before
+        else [write_row(result, hypothesis.exploratory.get(result.name)) for result in decision.exploratory],
         "exploratory_plainly": [
-            _describe_plainly(result, hypothesis.exploratory.get(result.name), result.mean, result.interval95)
+            _describe_plainly(result, spec, *((result.mean, result.interval95) if before else find_shown(result, spec)))
             for result in decision.exploratory
+            for spec in [hypothesis.exploratory.get(result.name)]
         ],
+        "exploratory_notes": [] if before else write_notes(decision.exploratory, hypothesis.exploratory),
         "guards": [_guard_row(guard.estimand, guard.threshold) for guard in decision.guards],
         "attempts": tables.count_attempts(attempt.status for attempt in provenance.attempts),
+        "search": describe_search(hypothesis, decision.search),
+        "search_figure": shown.get(_file(SEARCH)),
         "curves": shown.get(_file(CURVES)),
         "profiles": [picture for name, picture in shown.items() if name.endswith(f"{LAYERS}.svg")],
         "per_seed": tables.tabulate_seeds(measurements, decision),
+        "ground": tabulate_ground(hypothesis, measurements, decision),
+        "costs": ({hypothesis.arms[arm].label: cost for arm, cost in describe_costs(hypothesis, measurements).items()}),
         "per_arm": tables.tabulate_arms(hypothesis, measurements),
         "per_layer": tables.tabulate_layers(hypothesis, measurements),
-        "shared_settings": shared,
+        "shared_settings": [*shared, *tables.describe_company(hypothesis.id, provenance)],
         "arm_settings": arms,
+        "program": describe_program(hypothesis, measurements, provenance),
         "distinct_weights": len({replica.weights_sha256 for replica in measurements.replicas}),
     }
     if not before:
@@ -166,20 +186,31 @@ def _build_context(
     return context
 
 
+def _note_used_data(provenance: Provenance, measurements: Measurements) -> Provenance:
+    """Return the provenance with notes on the parts of data sets that arms used; as it is if they used all."""
+    used = {name: note_used(record) for name, record in measurements.data.items() if record.used}
+    if not used:
+        return provenance
+    notes = {name: (*used.get(name, ()), *provenance.data_notes.get(name, ())) for name in measurements.data}
+    return provenance.model_copy(update={"data_notes": notes})
+
+
 def _build_view(part: BandDecision, hypothesis: Hypothesis, shown: Mapping[str, Picture]) -> DecisionView:
     spec = hypothesis.decisions[part.name]
     summary = hypothesis.estimands[spec.estimand].seeds
     estimate = find_estimate(part.estimand, summary)
-    texts = format_together([estimate, *(part.interval or ())], spec.cuts) if estimate is not None else []
-    unit = part.estimand.unit
+    unit, never = part.estimand.unit, part.estimand.never
+    texts = format_together([estimate, *(part.interval or ())], spec.cuts, never) if estimate is not None else []
     return DecisionView(
         record=part,
-        estimate=append_unit(texts[0], unit) if texts else None,
-        summary=summary,
-        interval=append_unit(f"{texts[1]} to {texts[2]}", unit) if len(texts) == 3 else None,
+        estimate=Markdown(append_unit(texts[0], unit) + write_between(part.estimand)) if texts else None,
+        summary=hypothesis.estimands[spec.estimand].summary,
+        interval=write_span(texts[1], texts[2], unit) if len(texts) == 3 else None,
         strip=write_strip(part, spec, estimate),
         figure=shown.get(_file(part.name)),
-        plainly=_describe_plainly(part.estimand, hypothesis.estimands[spec.estimand], estimate, part.interval),
+        plainly=describe_as_log(estimate, part.interval)
+        if estimate is not None and unit == RATIO_UNIT
+        else _describe_plainly(part.estimand, hypothesis.estimands[spec.estimand], estimate, part.interval),
         effect=_format_effect(part),
     )
 
@@ -207,9 +238,10 @@ def list_drawings(hypothesis: Hypothesis, measurements: Measurements, decision: 
         found[part.name] = draw_bands(part, spec, estimate, pilot=measurements.pilot)
     # A decision's name has no hyphen, so that these names are free.
     found[CURVES] = draw_curves(hypothesis, measurements)
+    found[SEARCH] = draw_search(hypothesis, decision.search, pilot=measurements.pilot)
     for name in series.list_metrics(measurements):
-        if series.find_metric(name).layered:
-            found[f"{name}{LAYERS}"] = draw_layers(hypothesis, measurements, name)
+        if parse_metric(name).layered:
+            found[f"{NOT_IN_FILES.sub('-', name)}{LAYERS}"] = draw_layers(hypothesis, measurements, name)
     return {_file(name): drawing for name, drawing in found.items() if drawing is not None}
 
 
@@ -218,7 +250,7 @@ def _file(name: str) -> str:
 
 
 def _estimate_row(result: EstimandResult) -> tuple[str, Markdown, Markdown, str]:
-    """Return title, estimate, 95% interval and number of seeds."""
+    """Return title, mean, 95% interval and number of seeds, as pages of form 1 or 2 have them."""
     dash = Markdown("–")
     if result.mean is None:
         return result.title, dash, dash, str(result.n)
@@ -233,7 +265,8 @@ def _describe_plainly(
     """Return the meaning of ``value``, the estimate or mean over seeds, without its logarithm; None if it has none."""
     if value is None or spec is None or spec.transform != "log10":
         return None
-    return describe_without_log(value, interval, ratio=spec.contrast is not None, mean=value == result.mean)
+    mean = value == result.mean
+    return describe_without_log(value, interval, ratio=spec.is_log_ratio, mean=mean, per=spec.per)
 
 
 def _format_effect(decision: BandDecision) -> Markdown | None:
@@ -247,7 +280,8 @@ def _guard_row(result: EstimandResult, threshold: float) -> Markdown:
     """Return the guard's median over seeds, with enough digits to lie on the right side of its threshold."""
     if result.median is None:
         return escape("not measured")
-    return append_unit(format_together([result.median], [threshold])[0], result.unit)
+    text = append_unit(format_together([result.median], [threshold], result.never)[0], result.unit)
+    return Markdown(text + write_between(result))
 
 
 def _as_json(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.errors import HarnessError
-from harness.verdict.text import format_number, join_lines
+from harness.verdict.text import format_exact, format_number, join_lines
 from harness.wording import typeset
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
+ONE_DECADE, MANY_DECADES = 10, 1000  # of ratios: wider axes are labelled by 1, 2, 5, 10, and by powers of ten alone
 WIDTH = 7.5  # inches; an SVG point is 4/3 of a pixel, so that GitHub shows 720 pixels
 TEXT, MUTED = "#1a1a1a", "#5f5f5f"
 # Okabe and Ito's palette, which colour-blind readers can distinguish; yellow is too pale for lines and omitted.
@@ -53,14 +55,24 @@ STYLE = {
     "legend.frameon": False,
     "svg.fonttype": "path",
     "svg.hashsalt": "harness",
+    "pdf.fonttype": 42,  # TrueType: publishers take no Type 3
 }
+METADATA: Mapping[str, Mapping[str, None]] = {
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+"""Format of a figure → what its file must not say, since it would depend on the day or on matplotlib's version."""
 
 
 class Drawing(NamedTuple):
-    """A figure that is drawn when its bytes are requested; a page needs only its description."""
+    """A figure that is drawn when it is asked for; a page needs only its description."""
 
-    svg: Callable[..., bytes]
-    """Draw it; ``before``: as for pages of form 1 or 2."""
+    height: float
+    """Height in inches."""
+    draw: Callable[[Figure], None]
+    """What draws on an empty figure."""
+    pilot: bool
+    """True for a pilot's figure, which has a watermark."""
     alt: str
     """Description for readers who cannot see it."""
     alt_before: str | None = None
@@ -71,21 +83,66 @@ class Drawing(NamedTuple):
         """Description on pages of form 1 or 2."""
         return self.alt if self.alt_before is None else self.alt_before
 
+    def svg(self, *, before: bool = False, form: str = "svg") -> bytes:
+        """Draw the figure as SVG; ``before``: as for pages of form 1 or 2; ``form``: as ``pdf`` instead.
+
+        Raises:
+            CannotDraw: as ``draw_svg``.
+        """
+        return draw_svg(self.height, self.draw, pilot=self.pilot, before=before, form=form)
+
+    def figure(self) -> Figure:
+        """Draw the figure as an object of matplotlib, which can be changed and saved in any format.
+
+        Raises:
+            CannotDraw: as ``draw_svg``.
+        """
+        return draw_figure(self.height, self.draw, pilot=self.pilot)
+
 
 class CannotDraw(HarnessError):
     """A figure could not be drawn here; no conclusion depends on one."""
 
 
-def draw_svg(height: float, draw: Callable[[Figure], None], *, pilot: bool, before: bool = False) -> bytes:
+def draw_svg(
+    height: float, draw: Callable[[Figure], None], *, pilot: bool, before: bool = False, form: str = "svg"
+) -> bytes:
     """Return the figure that ``draw`` makes, ``height`` inches tall, as SVG; watermarked if it is a pilot's.
 
-    ``before``: with hyphens for minus signs, as the figures of form 1 or 2 have them.
+    ``before``: with hyphens for minus signs, as the figures of form 1 or 2 have them. ``form``: ``pdf`` for PDF.
 
     Raises:
         CannotDraw: matplotlib is not there, or fails, for a reason that lies in this computer more likely than here.
     """
+    stream = io.BytesIO()
+    metadata: dict[str, Any] = dict(METADATA[form])
+    with _drawing(before=before):
+        _make_figure(height, draw, pilot=pilot, before=before).savefig(stream, format=form, metadata=metadata)
+    return stream.getvalue()
+
+
+def draw_figure(height: float, draw: Callable[[Figure], None], *, pilot: bool) -> Figure:
+    """Return the same figure as an object of matplotlib.
+
+    Raises:
+        CannotDraw: as ``draw_svg``.
+    """
+    with _drawing(before=False):
+        return _make_figure(height, draw, pilot=pilot, before=False)
+
+
+@contextmanager
+def _drawing(*, before: bool) -> Iterator[None]:
+    """Have matplotlib draw in harness's style, and its failures told as ``CannotDraw``."""
     try:
-        return _draw_svg(height, draw, pilot, before)
+        _prepare()
+        import matplotlib.style
+
+        style = STYLE | {"axes.unicode_minus": not before}
+        # A style context starts from matplotlib's own defaults instead of the user's matplotlibrc, and restores it.
+        with matplotlib.style.context(["default", style]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # deprecations and missing glyphs are no errors here
+            yield
     except Exception as error:  # matplotlib and its libraries may raise anything
         raise CannotDraw(
             f"the figure could not be drawn: {type(error).__name__}: {error}",
@@ -94,30 +151,24 @@ def draw_svg(height: float, draw: Callable[[Figure], None], *, pilot: bool, befo
         ) from error
 
 
-def _draw_svg(height: float, draw: Callable[[Figure], None], pilot: bool, before: bool) -> bytes:
-    _prepare()
-    import matplotlib.style
+def _make_figure(height: float, draw: Callable[[Figure], None], *, pilot: bool, before: bool) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
-    style = STYLE | {"axes.unicode_minus": not before}
-    # A style context starts from matplotlib's own defaults instead of the user's matplotlibrc, and restores it.
-    with matplotlib.style.context(["default", style]), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # deprecations and missing glyphs are no errors here
-        figure = Figure(figsize=(WIDTH, height), facecolor="white")
-        draw(figure)
-        for text in figure.findobj(Text) if not before else ():
-            assert isinstance(text, Text)
-            text.set_text(typeset(text.get_text()))
-        if pilot:
-            figure.text(
-                0.5, 0.5, "PILOT — never an outcome", ha="center", va="center", fontsize=30, fontweight="bold",
-                rotation=12, color="#c00000", alpha=0.25, zorder=10,
-            )  # fmt: skip
-        stream = io.BytesIO()
-        metadata: dict[str, Any] = {"Date": None, "Creator": None}
-        figure.savefig(stream, format="svg", metadata=metadata)
-    return stream.getvalue()
+    figure = Figure(figsize=(WIDTH, height), facecolor="white")
+    draw(figure)
+    for axes in figure.axes if not before else ():
+        write_ticks_in_full(axes.xaxis)
+        write_ticks_in_full(axes.yaxis)
+    for text in figure.findobj(Text) if not before else ():
+        assert isinstance(text, Text)
+        text.set_text(typeset(text.get_text()))
+    if pilot:
+        figure.text(
+            0.5, 0.5, "PILOT — never an outcome", ha="center", va="center", fontsize=30, fontweight="bold",
+            rotation=12, color="#c00000", alpha=0.25, zorder=10,
+        )  # fmt: skip
+    return figure
 
 
 def try_drawing() -> None:
@@ -228,5 +279,33 @@ def set_log_ticks(axis: Axis, low: float, high: float) -> None:
     axis.set_minor_locator(NullLocator())
 
 
+def write_ticks_in_full(axis: Axis) -> None:
+    """Write each tick's number in full where a common factor, ``1e-6``, would stand beside the axis, over its label."""
+    from matplotlib.ticker import FuncFormatter, ScalarFormatter
+
+    formatter = axis.get_major_formatter()
+    if isinstance(formatter, ScalarFormatter):
+        formatter.set_locs(axis.get_majorticklocs().tolist())
+        if formatter.get_offset():
+            axis.set_major_formatter(FuncFormatter(lambda value, _: typeset(_write_short(value))))
+
+
+def _write_short(value: float) -> str:
+    return re.sub(r"e([+-])0*", lambda found: "e" + found[1].strip("+"), f"{value:.6g}")
+
+
 def _write_power(value: float) -> str:
     return "10" + str(round(math.log10(value))).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def set_ratio_axis(axes: Axes) -> None:
+    """Let a horizontal axis of ratios be logarithmic, after its limits were set: 0.5 and 2 are as far from 1."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+    low, high = axes.get_xlim()
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    wide = LogLocator(subs=(1, 2, 5) if high / low < MANY_DECADES else (1,), numticks=8)
+    axes.xaxis.set_major_locator(wide if high / low > ONE_DECADE else MaxNLocator(nbins=6, prune="both"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_exact(value)))

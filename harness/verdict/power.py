@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.records import Band, DecisionPower, PowerReport
-from harness.verdict.canvas import LINES, MUTED, TEXT, TINTS, WIDTH, draw_svg, place, shorten
+from harness.verdict.canvas import LINES, MUTED, TEXT, TINTS, WIDTH, Drawing, place, set_ratio_axis, shorten
 from harness.verdict.tables import Table
 from harness.verdict.text import Markdown, append_unit, escape, format_chance
 from harness.wording import (
+    RATIO_UNIT,
     format_count,
     format_exact,
     format_level,
@@ -97,7 +98,7 @@ def tabulate_guards(report: PowerReport) -> Table | None:
                 guard.name,
                 f"{guard.side} {format_exact(guard.threshold)}",
                 append_unit(format_number(guard.effect), guard.unit),
-                Markdown(format_number(guard.sd)),
+                append_unit(format_number(guard.sd), "log10" if guard.unit == RATIO_UNIT else ""),
                 format_chance(guard.verified),
                 format_chance(guard.violated),
             ]
@@ -133,11 +134,12 @@ def _format_needed_seeds(part: DecisionPower, effect: float, n: int | None) -> s
 
 def describe_decision(part: DecisionPower) -> list[str]:
     """Return the sentences above and below a decision's tables."""
+    sd = append_unit(format_number(part.sds[1]), "log10" if part.unit == RATIO_UNIT else part.unit)
     said = [
         f"{part.title}; criterion {part.criterion}, level {format_level(part.alpha)}; bands: "
         + "; ".join(f"{name} {typeset(band)}" for name, band in part.bands.items())
         + ".",
-        f"Standard deviation between seeds: {append_unit(format_number(part.sds[1]), part.unit)}, {part.sd_source}.",
+        f"Standard deviation between seeds: {sd}, {part.sd_source}.",
     ]
     if part.draws is not None:
         error = (0.25 / part.draws) ** 0.5
@@ -220,6 +222,11 @@ def describe_figure(report: PowerReport) -> str:
 
 def draw_figure(report: PowerReport) -> bytes:
     """Draw one row per decision: outcomes over true effects, and the prediction over numbers of seeds; return SVG."""
+    return make_drawing(report).svg()
+
+
+def make_drawing(report: PowerReport) -> Drawing:
+    """Return the report's figure, to be drawn as SVG or as an object of matplotlib."""
 
     def draw(canvas: Figure) -> None:
         for index, part in enumerate(report.decisions):
@@ -232,7 +239,7 @@ def draw_figure(report: PowerReport) -> bytes:
             if part.prediction:
                 _draw_prediction(place(canvas, LEFT + 4.35, top, 2.5, HEIGHT), part)
 
-    return draw_svg(len(report.decisions) * ROW, draw, pilot=False)
+    return Drawing(len(report.decisions) * ROW, draw, False, describe_figure(report))
 
 
 def _draw_outcomes(axes: Axes, part: DecisionPower) -> None:
@@ -252,6 +259,8 @@ def _draw_outcomes(axes: Axes, part: DecisionPower) -> None:
     for cut in part.cuts:
         axes.axvline(cut, color=MUTED, linewidth=0.8, linestyle=(0, (4, 2)))
     axes.set(xlim=(low, high))
+    if part.unit == RATIO_UNIT:
+        set_ratio_axis(axes)
     _set_chance_axis(axes)
     axes.set_xlabel("true value" + (f" ({part.unit})" if part.unit else ""))
     axes.set_title(f"Chance of each outcome, {_count_seeds(part)}, sd {format_number(part.sds[1])}", pad=20)

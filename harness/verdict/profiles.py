@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import textwrap
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from harness.metrics import parse_metric
 from harness.records import Hypothesis, Measurements
+from harness.stats.summaries import LayerSummary
 from harness.verdict import series
 from harness.verdict.canvas import (
+    MUTED,
     Drawing,
     add_legend,
     choose_line_style,
     count_legend_rows,
-    draw_svg,
     place,
     set_log_ticks,
 )
@@ -34,7 +35,13 @@ class Panel(NamedTuple):
 
     metric: str
     summary: str
-    layer: int | None
+    layer: int | tuple[int, ...] | None
+    layers: LayerSummary | None = None
+    """Summary over several layers."""
+    log10: bool = False
+    """True if it is one of logarithms."""
+    threshold: float | None = None
+    """Threshold of an onset's condition, which is drawn as a line."""
 
 
 def draw_layers(hypothesis: Hypothesis, measurements: Measurements, name: str) -> Drawing | None:
@@ -69,7 +76,7 @@ def draw_layers(hypothesis: Hypothesis, measurements: Measurements, name: str) -
             axes.plot(at, middle, linewidth=1.8, **style)
             ends += [end for row in rows for end in row]
         _finish_axes(axes, ends, log)
-        if not log and not series.find_metric(name).log_axis:
+        if not log and not parse_metric(name).log_axis:
             axes.axhline(0, color="#b0b0b0", linewidth=0.8, zorder=0)
         axes.set_xticks(range(0, count, -(-count // 16)))
         axes.set_xlabel(f"layer (0: after the embedding, {count - 1}: before the head)")
@@ -77,16 +84,19 @@ def draw_layers(hypothesis: Hypothesis, measurements: Measurements, name: str) -
 
     kind = "geometric mean and sd factor" if log else "mean ± sd"
     alt = f"{series.label_axis(name, summary)} at each of {count} layers, {kind} over seeds, one line per arm"
-    return Drawing(partial(draw_svg, top + 2.55, draw, pilot=measurements.pilot), alt)
+    return Drawing(top + 2.55, draw, measurements.pilot, alt)
 
 
 def choose_panels(hypothesis: Hypothesis, measurements: Measurements) -> list[Panel]:
     """Return the metrics that always have curves, and those that the decisions are about, if they were measured."""
     there = series.list_metrics(measurements)
-    wanted = [Panel(name, series.choose_summary(name), None) for name in there if series.find_metric(name).curve]
+    wanted = [Panel(name, series.choose_summary(name), None) for name in there if parse_metric(name).curve]
     for spec in hypothesis.decisions.values():
         estimand = hypothesis.estimands[spec.estimand]
-        wanted.append(Panel(estimand.metric.name, estimand.samples or "value", estimand.layer))
+        log10 = estimand.layers is not None and estimand.in_logs
+        summary = estimand.samples or "value"
+        threshold = None if estimand.onset is None else estimand.onset.threshold
+        wanted.append(Panel(estimand.metric.key, summary, estimand.layer, estimand.layers, log10, threshold))
     return [panel for panel in dict.fromkeys(wanted) if panel.metric in there]
 
 
@@ -95,7 +105,9 @@ def draw_curves(hypothesis: Hypothesis, measurements: Measurements) -> Drawing |
     panels = choose_panels(hypothesis, measurements)
     tracks = {
         panel: {
-            arm: series.collect_tracks(measurements, arm, panel.metric, panel.summary, panel.layer or 0)
+            arm: series.collect_tracks(
+                measurements, arm, panel.metric, panel.summary, panel.layer or 0, panel.layers, panel.log10
+            )
             for arm in hypothesis.arms
         }
         for panel in panels
@@ -112,21 +124,21 @@ def draw_curves(hypothesis: Hypothesis, measurements: Measurements) -> Drawing |
             column, row = index % 2, index // 2
             axes = place(figure, 0.75 + column * 3.6, top + 0.45 + row * 2.9, 2.85, 1.9)
             _draw_curves(axes, measurements, panel, tracks[panel])
-            title = series.label_axis(panel.metric, panel.summary, panel.layer)
+            title = series.label_axis(*panel[:5])
             axes.set_title("\n".join(textwrap.wrap(title, 40)))
             axes.set_xlabel("epoch")
 
-    names = "; ".join(series.label_axis(*panel) for panel in panels)
+    names = "; ".join(series.label_axis(*panel[:5]) for panel in panels)
     alt = f"Learning curves over epochs: {names}; thin lines are seeds, thick lines their mean, one colour per arm"
     height = top + 2.9 * -(-len(panels) // 2) + 0.05
-    return Drawing(partial(draw_svg, height, draw, pilot=measurements.pilot), alt)
+    return Drawing(height, draw, measurements.pilot, alt)
 
 
 def _draw_curves(
     axes: Axes, measurements: Measurements, panel: Panel, tracks: dict[str, dict[int, dict[int, float]]]
 ) -> None:
     everything = [value for arm in tracks.values() for track in arm.values() for value in track.values()]
-    log = series.needs_log_axis(panel.metric, everything)
+    log = panel.layers != "slope" and not panel.log10 and series.needs_log_axis(panel.metric, everything)
     per_arm = max(3, SEED_LINES // len(tracks))
     seeds = {arm: list(found)[:: -(-len(found) // per_arm) or 1] for arm, found in tracks.items()}
     vertices = sum(len(tracks[arm][seed]) for arm, kept in seeds.items() for seed in kept)
@@ -150,6 +162,9 @@ def _draw_curves(
         step = -(-len(every) // MEAN_MARKERS) or 1
         first = index * step // len(tracks)  # staggered by arm, so that markers of equal curves stay apart
         axes.plot(every, middle, linewidth=1.8, markevery=(first, step), **style)
+    if panel.threshold is not None and (panel.threshold > 0 or not log):
+        axes.axhline(panel.threshold, color=MUTED, linewidth=0.8, linestyle=(0, (4, 2)))
+        everything.append(panel.threshold)
     _finish_axes(axes, everything, log)
 
 

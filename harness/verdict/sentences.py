@@ -17,6 +17,7 @@ from harness.records import (
 from harness.wording import (
     append_unit,
     capitalise,
+    describe_as_log,
     describe_without_log,
     format_count,
     format_exact,
@@ -28,6 +29,8 @@ from harness.wording import (
     quote_outcome,
     spell_count,
     typeset,
+    write_possible,
+    write_span,
 )
 
 PILOT = "This is a pilot: it gives no outcome."
@@ -160,7 +163,7 @@ class Words(CombinationWords):
         elif decision.outcome != "inconclusive":
             steps.append(self._shown(decision))
         else:
-            plans = spec.criterion.type_two(1.0, 1.0, 2, decision.alpha) is not None
+            plans = estimand.onset is None and spec.criterion.type_two(1.0, 1.0, 2, decision.alpha) is not None
             steps += self._undecided(decision, plans)
         return tuple(steps)
 
@@ -174,7 +177,8 @@ class Words(CombinationWords):
         beside = "; ".join(text for text in (interval, sd) if text is not None)
         plain = tell_without_log(decision, spec.criterion.targets, estimand)
         text = f"{capitalise(result.title)}: estimated at {estimate} from {many}{f' ({beside})' if beside else ''}."
-        return f"{text} That is {plain}." if plain else text
+        text = f"{text} That is {plain}." if plain else text
+        return f"{text} {open_between}" if (open_between := tell_between(result)) is not None else text
 
     def _left_out(self, dropped: int, seeds: int) -> str:
         they_are, they_have = ("is", "it has") if dropped == 1 else ("are", "they have")
@@ -243,7 +247,8 @@ class Words(CombinationWords):
         estimate, interval = _write_estimate(decision, spec)
         lost = len(result.values) - result.n
         count = f"n = {result.n}" + (f" of {len(result.values)} seeds" if lost else "")
-        parts = [estimate or "no value", interval, tell_without_log(decision, spec.criterion.targets, estimand), count]
+        plain = tell_without_log(decision, spec.criterion.targets, estimand) if estimand.ratio is None else None
+        parts = [estimate or "no value", interval, plain, count]
         head = f"{capitalise(result.title)}: {', '.join(part for part in parts if part is not None)}"
         if decision.status != "tested":
             return f"{head}. {NOT_TESTED[decision.status]}"
@@ -284,11 +289,22 @@ class Words(CombinationWords):
 
 
 def tell_without_log(decision: BandDecision, target: Target, estimand: Estimand) -> str | None:
-    """Return the meaning of an estimate in log10 without its logarithm; None for other estimates."""
+    """Return the meaning of an estimate in log10 without its logarithm, and of a ratio with it; None for all others."""
     value = decision.estimand.estimate(target)
+    if value is not None and estimand.ratio is not None:
+        return describe_as_log(value, decision.interval)
     if value is None or estimand.transform != "log10":
         return None
-    return describe_without_log(value, decision.interval, ratio=estimand.contrast is not None, mean=target == "mean")
+    return describe_without_log(
+        value, decision.interval, ratio=estimand.is_log_ratio, mean=target == "mean", per=estimand.per
+    )
+
+
+def tell_between(result: EstimandResult) -> str | None:
+    """Return how far the evaluations tell an onset; None if they tell it exactly, and for other estimands."""
+    if result.between is None:
+        return None
+    return f"By the evaluations it may be {typeset(write_possible(*result.between, result.unit))}."
 
 
 def _write_estimate(decision: BandDecision, spec: DecisionSpec) -> tuple[str | None, str | None]:
@@ -297,11 +313,12 @@ def _write_estimate(decision: BandDecision, spec: DecisionSpec) -> tuple[str | N
     value = result.estimate(spec.criterion.targets)
     if value is None:
         return None, None
-    texts = [typeset(text) for text in format_together([value, *(decision.interval or ())], spec.cuts)]
+    numbers = [value, *(decision.interval or ())]
+    texts = [typeset(text) for text in format_together(numbers, spec.cuts, result.never)]
     estimate = append_unit(texts[0], result.unit, titled=True)
     if decision.interval is None:
         return estimate, None
-    span = append_unit(f"{texts[1]} to {texts[2]}", result.unit, titled=True)
+    span = write_span(texts[1], texts[2], result.unit, titled=True)
     return estimate, f"{format_number(100 * decision.interval_level)}% interval {span}"
 
 

@@ -6,28 +6,22 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from harness.metrics import Metric
-from harness.plugins.registry import find_members
+from harness.domain.places import describe_layers
+from harness.metrics import parse_metric
 from harness.records import STANDARD_METRICS, Measurements
-
-
-def find_metric(name: str) -> type[Metric]:
-    """Return the metric plug-in of a name, for its label, unit and axis."""
-    found = find_members("metrics")[name]
-    assert issubclass(found, Metric)
-    return found
+from harness.stats.summaries import LayerSummary, summarise
 
 
 def choose_summary(name: str) -> str:
     """Return the summary of probe samples to show: the median of skewed quantities, the mean of others."""
-    kind = find_metric(name)
+    kind = parse_metric(name)
     if not kind.per_sample:
         return "value"
     return "median" if kind.log_axis else "mean"
 
 
 def list_metrics(measurements: Measurements) -> tuple[str, ...]:
-    """Return the names of all metrics of a run: the standard ones in their usual order, then others by name.
+    """Return the keys of all metrics of a run: the standard ones in their usual order, then others by name.
 
     The order in which results.json lists them must not matter, because it is sorted there.
     """
@@ -36,30 +30,60 @@ def list_metrics(measurements: Measurements) -> tuple[str, ...]:
     return (*standard, *sorted(found.difference(standard)))
 
 
-def label_axis(name: str, summary: str, layer: int | None = None) -> str:
+def label_axis(
+    name: str,
+    summary: str,
+    layer: int | tuple[int, ...] | None = None,
+    layers: LayerSummary | None = None,
+    log10: bool = False,
+) -> str:
     """Return a metric in words: ``BP gradient norm, layer 2, median over samples``."""
-    kind = find_metric(name)
-    parts = [kind.label + (f" ({kind.unit})" if kind.unit else "")]
+    kind = parse_metric(name)
+    parts = [("log10 of " if log10 else "") + kind.title + (f" ({kind.unit})" if kind.unit else "")]
     if layer is not None:
-        parts.append(f"layer {layer}")
+        parts.append(describe_layers(layer, layers))
     if summary != "value":
         parts.append(f"{summary} over samples")
     return ", ".join(parts)
 
 
 def collect_tracks(
-    measurements: Measurements, arm: str, name: str, summary: str, layer: int
+    measurements: Measurements,
+    arm: str,
+    name: str,
+    summary: str,
+    layer: int | tuple[int, ...],
+    layers: LayerSummary | None = None,
+    log10: bool = False,
 ) -> dict[int, dict[int, float]]:
-    """Return seed index → epoch → finite value, for one arm, metric and layer (0 for metrics without layers)."""
+    """Return seed index → epoch → finite value, for one arm, metric and layer (0 for metrics without layers).
+
+    Of several layers, it is their summary; with ``log10`` that of the logarithms.
+    """
+    places = sorted(set(layer)) if isinstance(layer, tuple) else [layer]
     found: dict[int, dict[int, float]] = {}
     for replica in measurements.replicas:
         series = replica.metrics.get(name)
         if replica.arm != arm or series is None or summary not in series.values:
             continue
         rows = zip(series.epochs, series.values[summary], strict=True)
-        values = ((epoch, row[layer]) for epoch, row in rows if layer < len(row))
+        values = ((epoch, _take_layers(row, places, layers, log10)) for epoch, row in rows)
         found[replica.seed_index] = {epoch: value for epoch, value in values if value is not None}
     return found
+
+
+def _take_layers(
+    row: Sequence[float | None], places: Sequence[int], layers: LayerSummary | None, log10: bool
+) -> float | None:
+    """Return an epoch's value in one layer, or the summary of several; None if one of them has none."""
+    values = [row[place] if place < len(row) else None for place in places]
+    if layers is None:
+        return values[0]
+    known = [value for value in values if value is not None and (value > 0 or not log10)]
+    if len(known) < len(values):
+        return None
+    logs = [math.log10(value) if log10 else value for value in known]
+    return summarise(layers, places, logs, less_is_better=False)
 
 
 def count_layers(measurements: Measurements, name: str) -> int:
@@ -82,16 +106,28 @@ def collect_final_values(
     measurements: Measurements, arm: str, name: str, summary: str, layers: int = 1
 ) -> list[list[float]]:
     """Return each layer's finite values at the last evaluated epoch, one per seed that has one."""
-    epoch = find_last_epoch(measurements, arm, name)
     found: list[list[float]] = [[] for _ in range(layers)]
-    for replica in measurements.replicas:
-        series = replica.metrics.get(name)
-        if replica.arm != arm or series is None or summary not in series.values or epoch not in series.epochs:
-            continue
-        row = series.values[summary][series.epochs.index(epoch)]
+    for row in collect_final_rows(measurements, arm, name, summary).values():
         for values, value in zip(found, row, strict=False):
             if value is not None:
                 values.append(value)
+    return found
+
+
+def collect_final_rows(
+    measurements: Measurements, arm: str, name: str, summary: str
+) -> dict[int, tuple[float | None, ...]]:
+    """Return seed index → the values of all layers at the last evaluated epoch; None where one is not finite."""
+    epoch = find_last_epoch(measurements, arm, name)
+    found: dict[int, tuple[float | None, ...]] = {}
+    for replica in measurements.replicas:
+        series = replica.metrics.get(name)
+        if replica.arm != arm or series is None or summary not in series.values:
+            continue
+        last = epoch if replica.stopped_epoch is None else replica.stopped_epoch
+        if last not in series.epochs:
+            continue
+        found[replica.seed_index] = series.values[summary][series.epochs.index(last)]
     return found
 
 
@@ -117,4 +153,4 @@ def compute_centre_and_spread(values: Sequence[float], log: bool) -> tuple[float
 def needs_log_axis(name: str, values: Sequence[float]) -> bool:
     """Tell whether a figure needs a log axis: the metric asks for one and its values span a decade or more."""
     positive = [value for value in values if value > 0]
-    return find_metric(name).log_axis and bool(positive) and max(positive) >= 10 * min(positive)
+    return parse_metric(name).log_axis and bool(positive) and max(positive) >= 10 * min(positive)

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from harness.records import Arm, Consequences, Decision, EstimandResult, Hypothesis, Measurements, Setup
+from harness.domain.places import describe_condition
+from harness.losses import is_default_loss
+from harness.metrics import parse_metric
+from harness.records import (
+    Arm,
+    Consequences,
+    Decision,
+    EstimandResult,
+    Hypothesis,
+    InitFrom,
+    Labels,
+    Measurements,
+    Provenance,
+    ReplicaResult,
+    SeedValue,
+    Setup,
+    Subset,
+)
+from harness.records.weights import RUN_DIGITS
 from harness.verdict import series
 from harness.verdict.text import Markdown, escape, format_plus_minus, format_together, join_words
+from harness.wording import format_count, write_possible
 
 
 class Table(NamedTuple):
@@ -22,22 +41,36 @@ class Table(NamedTuple):
 
 def tabulate_arms(hypothesis: Hypothesis, measurements: Measurements) -> Table:
     """Return metrics without layers at the last evaluated epoch, mean ± sd over seeds, one row per arm."""
-    names = [name for name in series.list_metrics(measurements) if not series.find_metric(name).layered]
+    names = [name for name in series.list_metrics(measurements) if not parse_metric(name).layered]
     heads = ["Arm", "Seeds", *(series.label_axis(name, series.choose_summary(name)) for name in names)]
     rows: list[list[str]] = []
     for arm, spec in hypothesis.arms.items():
         trained = [replica for replica in measurements.replicas if replica.arm == arm]
         lost = sum(replica.status == "diverged" for replica in trained)
+        failed = sum(replica.status == "failed" for replica in trained)
         cells = [cell for name in names for cell in _format_cells(measurements, arm, name, 1)]
-        rows.append([spec.label, f"{len(trained)}" + (f", {lost} diverged" if lost else ""), *cells])
+        seeds = f"{len(trained)}" + (f", {lost} diverged" if lost else "") + (f", {failed} failed" if failed else "")
+        seeds += _describe_stops(trained, spec.setup)
+        rows.append([spec.label, seeds, *cells])
     return Table("", heads, rows)
+
+
+def _describe_stops(trained: Sequence[ReplicaResult], setup: Setup) -> str:
+    """Return how many of an arm's replicas stopped before the end, and when; nothing without a condition."""
+    if setup.until is None:
+        return ""
+    epochs = sorted(replica.stopped_epoch for replica in trained if replica.stopped_epoch is not None)
+    if not epochs:
+        return ", none stopped"
+    when = f"epoch {epochs[0]}" if epochs[0] == epochs[-1] else f"epochs {epochs[0]} to {epochs[-1]}"
+    return f", {len(epochs)} stopped at {when}"
 
 
 def tabulate_layers(hypothesis: Hypothesis, measurements: Measurements) -> list[Table]:
     """Return a table per metric with layers: one row per layer, one column per arm in which it is defined."""
     tables = []
     for name in series.list_metrics(measurements):
-        if not series.find_metric(name).layered:
+        if not parse_metric(name).layered:
             continue
         arms = [arm for arm in hypothesis.arms if series.find_last_epoch(measurements, arm, name) is not None]
         count = series.count_layers(measurements, name)
@@ -77,6 +110,8 @@ def collect_estimands(decision: Decision) -> dict[str, EstimandResult]:
 
 
 def _format_values(result: EstimandResult) -> dict[int, Markdown]:
+    if result.never is not None:
+        return {seed.seed_index: _format_onset(seed, result.never) for seed in result.values}
     finite = [seed.value for seed in result.values if seed.value is not None]
     texts = iter(format_together(finite) if finite else [])
     return {
@@ -85,20 +120,56 @@ def _format_values(result: EstimandResult) -> dict[int, Markdown]:
     }
 
 
+def _format_onset(seed: SeedValue, never: tuple[str, str]) -> Markdown:
+    """Return an onset with the epochs in which it may lie: ``30 (26 to 30)``, ``first arm never (71 or more)``."""
+    if seed.value is None:
+        return escape(seed.note or "not finite")
+    if seed.anything:
+        return Markdown("both never")
+    low, high = seed.between or (seed.value, seed.value)
+    (text,) = format_together([seed.value], never=never)
+    if low == high:
+        return text
+    return Markdown(f"{text} ({write_possible(low, high, '')})")
+
+
 PARTS = {"Data": "dataset", "Model": "model", "Optimizer": "optimizer"}
 """Rows of the settings that have parameters of their own."""
+DRAWN = "drawn by the seed"
+INTERVENTIONS = {
+    "Initial weights": DRAWN,
+    "Subset": "none",
+    "Validation split": "none",
+    "Labels": "original",
+    "Loss": "cross_entropy",
+}
+"""Rows of interventions on weights, data and loss → what they say of an arm without one."""
 
 
 def tabulate_settings(hypothesis: Hypothesis, measurements: Measurements) -> tuple[list[tuple[str, str]], Table]:
     """Return the settings that all arms share, and a table of each arm's own, by parameter."""
+    shared, own = _part_settings(hypothesis, measurements.epochs)
+    if hypothesis.preconditions:
+        shared.append(("Preconditions", "; ".join(map(describe_plugin, hypothesis.preconditions))))
+    return shared, _tabulate_arms(hypothesis, own)
+
+
+def list_own_settings(hypothesis: Hypothesis) -> dict[str, str]:
+    """Return arm → the settings in which arms differ, as they are registered; empty if they share all."""
+    return _part_settings(hypothesis, {})[1]
+
+
+def _part_settings(hypothesis: Hypothesis, trained: Mapping[str, int]) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    """Return the settings that all arms share, and those of each arm in which they differ, in one text."""
     of_arm = {}
     for name, arm in hypothesis.arms.items():
-        rows = _describe_setup(arm.setup, measurements.epochs.get(name))
-        rows["Measured"] = ", ".join(arm.setup.evaluation.metrics)
+        rows = _describe_setup(arm.setup, trained.get(name))
+        rows["Initial weights"] = _describe_start(arm.init_from)
+        rows["Measured"] = ", ".join(arm.setup.evaluation.keys)
         of_arm[name] = rows
     shared: list[tuple[str, str]] = []
     own: dict[str, list[str]] = {name: [] for name in of_arm}
-    for key in next(iter(of_arm.values())):
+    for key in _list_rows(of_arm):
         texts = {name: rows[key] for name, rows in of_arm.items()}
         if len(set(texts.values())) == 1:
             shared.append((key, next(iter(texts.values()))))
@@ -117,7 +188,30 @@ def tabulate_settings(hypothesis: Hypothesis, measurements: Measurements) -> tup
             texts = {name: f"{key}: {text}" for name, text in texts.items()}
         for name, text in texts.items():
             own[name].append(text)
-    return shared, _tabulate_arms(hypothesis, {name: "; ".join(texts) for name, texts in own.items()})
+    return shared, {name: "; ".join(texts) for name, texts in own.items()}
+
+
+def describe_company(hypothesis: str, provenance: Provenance) -> list[tuple[str, str]]:
+    """Return a row that names the hypotheses whose replicas trained in cohorts with those of this one, if any did."""
+    others = [
+        f"{one.hypothesis} (registration {one.registration[:12]})"
+        for one in provenance.together
+        if one.hypothesis != hypothesis
+    ]
+    if not others:
+        return []
+    told = "; their replicas are counted in the cohorts below, and last bits may depend on them"
+    return [("Trained in cohorts with", f"{', '.join(others)}{told}")]
+
+
+def _list_rows(of_arm: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Return the rows of the settings, without interventions on the data that no arm asks for."""
+    first = next(iter(of_arm.values()))
+    return [
+        key
+        for key in first
+        if key not in INTERVENTIONS or any(rows[key] != INTERVENTIONS[key] for rows in of_arm.values())
+    ]
 
 
 def _split(parts: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
@@ -131,14 +225,17 @@ def _split(parts: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
 def tabulate_settings_before(hypothesis: Hypothesis, measurements: Measurements) -> tuple[list[tuple[str, str]], Table]:
     """Return as ``tabulate_settings`` does on pages of form 1 or 2: an arm's own settings, plug-in by plug-in."""
     of_arm = {
-        name: _describe_setup(arm.setup, measurements.epochs.get(name)) | {"Evaluated": _evaluated_before(arm.setup)}
+        name: _describe_setup(arm.setup, measurements.epochs.get(name))
+        | {"Evaluated": _evaluated_before(arm.setup), "Initial weights": _describe_start(arm.init_from)}
         for name, arm in hypothesis.arms.items()
     }
     first = next(iter(of_arm.values()))
-    shared = [(key, text) for key, text in first.items() if all(rows[key] == text for rows in of_arm.values())]
+    shared = [
+        (key, first[key]) for key in _list_rows(of_arm) if all(rows[key] == first[key] for rows in of_arm.values())
+    ]
     common = {key for key, _ in shared}
     own = {
-        name: "; ".join(f"{key}: {text}" for key, text in rows.items() if key not in common)
+        name: "; ".join(f"{key}: {rows[key]}" for key in _list_rows(of_arm) if key not in common)
         for name, rows in of_arm.items()
     }
     return shared, _tabulate_arms(hypothesis, own)
@@ -158,18 +255,60 @@ def _describe_arm(name: str, arm: Arm) -> list[str]:
 
 def _describe_setup(setup: Setup, trained: int | None) -> dict[str, str]:
     evaluation = setup.evaluation
+    stop = "" if setup.until is None else f", or until {describe_condition(setup.until)}"
     epochs = str(setup.epochs) if trained in (None, setup.epochs) else f"{trained} trained, {setup.epochs} registered"
     return {
         "Data": describe_plugin(setup.dataset),
+        "Subset": _describe_subset(setup.subset),
+        "Validation split": _describe_validation(setup),
+        "Labels": _describe_labels(setup.labels),
         "Model": describe_plugin(setup.model),
         "Optimizer": describe_plugin(setup.optimizer),
-        "Epochs": epochs,
+        "Loss": INTERVENTIONS["Loss"] if is_default_loss(setup.loss) else describe_plugin(setup.loss),
+        "Epochs": epochs + stop,
         "Batch size": str(setup.batch_size),
         "Precision": setup.precision,
         "Evaluated": _evaluated(setup),
         "Probe batch": f"{evaluation.probe_samples} test samples, the same for all replicas",
-        "Kept of every replica": ", ".join(setup.save) or "measurements only",
+        "Kept of every replica": _describe_kept(setup),
     }
+
+
+def _describe_kept(setup: Setup) -> str:
+    kept = ", ".join(setup.save) or "measurements only"
+    epochs = [str(epoch) for epoch in setup.kept_epochs]
+    return f"{kept}; weights after epoch {join_words(epochs)} too" if epochs else kept
+
+
+def _describe_start(start: InitFrom | None) -> str:
+    if start is None:
+        return DRAWN
+    epoch = "its last epoch" if start.epoch is None else f"epoch {start.epoch}"
+    feedback = "" if start.feedback == "kept" else ", with fresh feedback"
+    stored = (
+        f"run {start.run[:RUN_DIGITS]}, arm {start.arm}, after {epoch}, each seed from the stored seed of its number"
+    )
+    return f"{stored}{feedback}, with a new optimizer"
+
+
+def _describe_subset(subset: Subset | None) -> str:
+    if subset is None:
+        return "none"
+    classes = None if subset.classes is None else f"classes {', '.join(map(str, sorted(subset.classes)))}"
+    size = None if subset.size is None else f"{format_count(subset.size, 'training image')}"
+    return " of ".join(part for part in (size, classes) if part is not None)
+
+
+def _describe_validation(setup: Setup) -> str:
+    if setup.validation is None:
+        return "none"
+    count, share = setup.validation.count, setup.validation.share
+    told = f"{_word(share)} of the training images" if count is None else format_count(count, "training image")
+    return f"{told}, the same for all replicas"
+
+
+def _describe_labels(labels: Labels) -> str:
+    return labels.name if labels.share is None else f"{labels.name}, share {_word(labels.share)}"
 
 
 def _evaluated(setup: Setup) -> str:
@@ -187,8 +326,12 @@ def describe_plugin(part: BaseModel) -> str:
 
 
 def _join_fields(fields: Mapping[str, Any]) -> str:
-    listed = ", ".join(f"{_parameter(key)} {_word(value)}" for key, value in fields.items() if key != "name")
+    listed = _list_fields(fields)
     return f"{fields['name']}: {listed}" if listed else str(fields["name"])
+
+
+def _list_fields(fields: Mapping[str, Any]) -> str:
+    return ", ".join(f"{_parameter(key)} {_word(value)}" for key, value in fields.items() if key != "name")
 
 
 def _parameter(name: str) -> str:
@@ -204,6 +347,11 @@ def _word(value: Any) -> str:
         return f"{value:.12g}"
     if isinstance(value, (list, tuple)):
         return " + ".join(_word(item) for item in value) or "none"
+    if isinstance(value, Mapping) and "name" not in value:  # a part of a plug-in, such as a layer
+        return f"({_list_fields(value)})"
+    if isinstance(value, Mapping):  # a plug-in within another
+        told, _, parameters = _join_fields(value).partition(": ")
+        return f"{told} ({parameters})" if parameters else told
     return str(value)
 
 

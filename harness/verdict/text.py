@@ -148,9 +148,11 @@ def format_band_before(parts: object) -> Markdown:
     return escape(wording.shorten_exponents(str(parts)))
 
 
-def format_together(values: Sequence[float], cuts: Iterable[float] = ()) -> list[Markdown]:
+def format_together(
+    values: Sequence[float], cuts: Iterable[float] = (), never: tuple[str, str] | None = None
+) -> list[Markdown]:
     """Format numbers that are read side by side, as ``harness.wording.format_together`` does."""
-    return [Markdown(text) for text in wording.format_together(values, cuts)]
+    return [Markdown(text) for text in wording.format_together(values, cuts, never)]
 
 
 def format_plus_minus(mean: float | None, sd: float | None) -> Markdown:
@@ -168,6 +170,11 @@ def format_plus_minus(mean: float | None, sd: float | None) -> Markdown:
 def append_unit(text: str, unit: str) -> Markdown:
     """Join a formatted number and its unit."""
     return Markdown(wording.append_unit(text, escape(unit)))
+
+
+def write_span(low: str, high: str, unit: str) -> Markdown:
+    """Join the formatted ends of an interval and their unit."""
+    return Markdown(wording.write_span(low, high, escape(unit)))
 
 
 def format_duration(seconds: float) -> Markdown:

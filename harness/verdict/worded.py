@@ -6,7 +6,7 @@ from harness.domain.templates import VERSION
 from harness.records import Decision, Hypothesis, Notice
 from harness.verdict.sentences import TODAY, Words
 from harness.verdict.sentences_before import BEFORE
-from harness.wording import join_words
+from harness.wording import format_count, join_words
 
 FORM_OF_TODAY = 3
 """First form with the current sentences, and with the current format of numbers on its page."""
@@ -46,11 +46,12 @@ def _write_summary(hypothesis: Hypothesis, decision: Decision, words: Words) -> 
         return "Pilot: no outcome."
     if kind == "seed_not_applied":
         labels = join_words([hypothesis.arms[arm].label for arm in counts])
-        return f"Invalid: different seeds of {labels} ended with identical weights, so the seed was not applied."
-    if kind == "diverged":
+        same = "identical weights" if hypothesis.program is None else "identical weights or measurements"
+        return f"Invalid: different seeds of {labels} ended with {same}, so the seed was not applied."
+    if kind in ("diverged", "failed"):
         of = f"of {reason.measured} seeds of"
         lost = join_words([f"{count} {of} {hypothesis.arms[arm].label}" for arm, count in counts.items()])
-        return f"Invalid: {lost} diverged, and the file allows no outcome then."
+        return f"Invalid: {lost} {kind}, and the file allows no outcome then."
     if kind == "without_value":
         return f"Invalid: {words.without_value(counts)}, and the file allows no outcome then."
     if kind == "guard_violated":
@@ -77,7 +78,8 @@ def _write_warning(notice: Notice, hypothesis: Hypothesis, decision: Decision, w
     name, count = notice.about or "", notice.count
     measured = decision.reason.measured if decision.reason is not None else 0
     if notice.kind == "seed_not_applied":
-        return f"{hypothesis.arms[name].label}: seeds {words.seeds(notice.seeds)} ended with identical weights."
+        same = "identical weights" if hypothesis.program is None else "identical weights or measurements"
+        return f"{hypothesis.arms[name].label}: seeds {words.seeds(notice.seeds)} ended with {same}."
     if notice.kind == "after_look":
         return f"{count} seeds were measured; those after the look at {decision.looks[-1].seeds} do not count."
     return {
@@ -86,5 +88,19 @@ def _write_warning(notice: Notice, hypothesis: Hypothesis, decision: Decision, w
         "two_seeds": f"{name}: with 2 seeds, a t test rests wholly on the values being normal.",
         "all_alike": f"{name}: all seeds give the same value up to rounding.",
         "left_out": words.left_out(name, count or 0, measured),
+        **_write_onset_warnings(name, count or 0, measured),
         "stood_in": f"{name}: the worst value stands in at {count} of {measured} seeds.",
     }[notice.kind]
+
+
+def _write_onset_warnings(name: str, count: int, measured: int) -> dict[str, str]:
+    """Return what a reader must know of onsets, by the kind of notice."""
+    where = f"{name}: at {count} of {format_count(measured, 'seed')}"
+    return {
+        "between_evaluations": f"{where} it is only known between which evaluations the onset lies, if what has begun "
+        "goes on until the next; every test takes the possible epoch that speaks least for it.",
+        "never": f"{where} an arm never comes to it in its training, which counts as later than every epoch; of a "
+        'contrast, "first arm never" and "second arm never" say which of the two arms does not.',
+        "both_never": f"{where} neither arm ever comes to it: which would have been later is not known, and they speak "
+        "for no band.",
+    }

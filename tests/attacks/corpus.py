@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import rfc8785
@@ -425,6 +426,30 @@ def aborted_attempt_told_otherwise(trail: Trail) -> None:
     digests = {name: sha(data) for name, data in files.items()}
     trail.append("run_finished", {"run": again, "results": digests["results.json"]})
     trail.append("verdict", {"run": again, "outcome": "better", "files": digests})
+
+
+PROOFS = (
+    "run {run}, trained again with this code on a card, came to the same bits",
+    "run {run}, by this code, trained again with that one on a card, came to the same bits",
+    "run {run}, by this code, has the same results.json as run {other}, by that one",
+    "judging the stored results of run {other} again with this code gave the same decision",
+)
+"""What a run may say of its deviation in code, although nobody has shown it."""
+
+
+def make_up_proof(trail: Trail, sentence: str) -> None:
+    """Let another attempt say that its code is harmless, by reruns and runs that were never entered before it."""
+    run, event = trail.find("run_started", "second")
+    told = sentence.format(run=run[:12], other="ab" * 6)
+    line = "the code that trains and measures differs from the registered one (rules/bp): the numbers could differ"
+    line = f"{line}; {told}"
+    started = trail.append("run_started", event["body"] | {"deviations": [line]})
+    trail.append("run_failed", {"run": started, "reason": "It was stopped."})
+
+
+for _number, _sentence in enumerate(PROOFS):
+    _name = f"proof_made_up_{_number}"
+    CORPUS[_name] = Attack(_name, "proof-unfounded", partial(make_up_proof, sentence=_sentence))
 
 
 @attack("deviations-hidden")

@@ -35,7 +35,7 @@ from tests.attacks.trails import sorts
 
 # A server that has loaded torch and never used it: its children start at once, and none inherits a thread.
 server = multiprocessing.get_context("forkserver")
-server.set_forkserver_preload(["torch", "harness.pipeline.run", "harness.training", "tests.attacks.crashing"])
+server.set_forkserver_preload(["harness.pipeline.preload", "harness.pipeline.run", "tests.attacks.crashing"])
 
 STEPS = {
     "os.rename": "rename",

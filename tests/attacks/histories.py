@@ -1,7 +1,8 @@
 """Random honest histories in two real git clones, as the real ledger writes them, then one random attack.
 
 Training is left out: a finished run gets the good trail's results, at its own seeds. Everything else is what harness
-writes: registrations, amendments before, beside and after runs, pilots, aborted, failed, unfinished and judged runs.
+writes: registrations, amendments before, beside and after runs, draws from a beacon, pilots, aborted, failed,
+unfinished, resumed and judged runs, and repetitions by a reader's nonce.
 """
 
 from __future__ import annotations
@@ -178,6 +179,15 @@ class Histories(RuleBasedStateMachine):
         if (run := self.own_open_run(clone, which)) is not None:
             self.append(clone, end, {"run": run.digest, "reason": "Because."})
 
+    @rule(clone=CLONES, which=st.integers(0, 9), epoch=st.integers(0, 3))
+    def resume(self, clone: str, which: int, epoch: int) -> None:
+        """Go on with an attempt that was stopped, perhaps after its values were read; start one if none is."""
+        if self.own_open_run(clone, which) is None:
+            self.start(clone, which)
+        if (run := self.own_open_run(clone, which)) is not None:
+            progress = {"replicas": 6, "trained": 0, "under_way": 6, "epoch": epoch, "readable": epoch > 0}
+            self.append(clone, "run_resumed", {"run": run.digest, "progress": progress})
+
     @rule(clone=CLONES, which=st.integers(0, 9), judged=st.booleans())
     def finish(self, clone: str, which: int, judged: bool) -> None:
         if (run := self.own_open_run(clone, which)) is None:
@@ -204,6 +214,7 @@ class Histories(RuleBasedStateMachine):
             "deviations": run.body["deviations"],
             "amendments": [line for amendment in early for line in amendment.lines],
             "weights": {},
+            "resumed": len(trail.index().resumptions(run.digest)),
         }
         if isinstance(drawn, SeededBody):
             page["drawn"] = {"event": run.body["seeded"], **{k: getattr(drawn, k) for k in ("time", "value", "record")}}
@@ -273,6 +284,8 @@ class Histories(RuleBasedStateMachine):
         assert (report.exit_code == 5) == (
             bool(empty) or any(finding.severity == "open" for finding in report.findings)
         )
+        resumed = {e.body["run"] for e in events if e.type == "run_resumed"}
+        assert sum(finding.code == "resumed" for finding in report.findings) == len(resumed)
         started = sum(sum(s.attempts.values()) - s.attempts["pilot"] for s in report.hypotheses)
         assert started == sum(e.type == "run_started" for e in events)
 
@@ -357,7 +370,7 @@ class Histories(RuleBasedStateMachine):
     def own_open_run(self, clone: str, which: int) -> Any:
         """A run that this clone started: two clones that end one attempt differently are no honest history."""
         events = self.ledger(clone).events()
-        ended = {event.body.get("run") for event in events}
+        ended = {event.body.get("run") for event in events if event.type != "run_resumed"}
         found = [e for e in events if e.type == "run_started" and e.digest not in ended and e.actor == clone]
         return found[which % len(found)] if found else None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +19,9 @@ from harness.system.ssh import BEGIN, END
 from tests.attacks.corpus import without
 from tests.attacks.trails import Trail, sha, sorts
 from tests.e2e.projects import run_file
+from tests.ssh import needs_ssh_keygen
 
-pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen")
+pytestmark = needs_ssh_keygen
 
 
 def audited(root: Path, **kept: object) -> AuditReport:

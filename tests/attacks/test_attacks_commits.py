@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from harness.ledger.code import digest_package
 from tests.attacks.good import CLAIMS, FILE
 from tests.attacks.repositories import commit, git, plain_git  # noqa: F401 (a fixture)
 from tests.attacks.trails import Trail, audited
+from tests.e2e import commands
 
 SOURCE = Path(__file__).parents[2]
 
@@ -25,13 +25,12 @@ def harness(folder: Path, code: Path, *arguments: str) -> subprocess.CompletedPr
         "OMP_NUM_THREADS": "1",
         "COLUMNS": "200",
     }
-    command = [sys.executable, "-m", "harness.cli", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    return commands.run(arguments, folder, environment)
 
 
 def copy_code(target: Path) -> Path:
     for part in ("harness", "templates"):
-        shutil.copytree(SOURCE / part, target / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(SOURCE / part, target / part)  # with its bytecode
     return target
 
 

@@ -29,11 +29,19 @@ HARMLESS = {
 DRAWN = {
     "run-undrawn", "beacon-otherwise", "draw-of-another", "drawn-otherwise", "drawn-twice", "drawn-again", "same-draw",
     "round-refused", "round-otherwise", "round-known", "round-unverified", "derivation-unknown", "form-unmade",
-    "trusts", "shown-before", "authors-word",
+    "trusts", "key-unknown", "shown-before", "authors-word", "cover-unchecked",
 }  # fmt: skip
 """Findings on seeds from a beacon: test_attacks_seeds.py."""
 REPEATED = {"repeated-seeds", "repetition-differs", "repetition-unchecked", "repeated-by-author", "repeated"}
 """Findings on repetitions: test_attacks_fresh.py."""
+MEASURED = {"measured-otherwise", "measured-unchecked", "measured"}
+"""Findings on stored weights that were measured again: test_attacks_measured.py."""
+INITIAL = {"initial-otherwise", "initial-unchecked"}
+"""Findings on stored weights that runs start from: test_attacks_initial.py."""
+PAPERS = {
+    "paper-number", "paper-outdated", "paper-figure", "paper-missing", "paper-unreadable", "paper-words",
+}  # fmt: skip
+"""Findings on papers that were written from a trail: test_attacks_paper.py."""
 MEMORY = [attack for attack in CORPUS.values() if not attack.recompute]
 RECOMPUTED = [attack for attack in CORPUS.values() if attack.recompute]
 
@@ -155,10 +163,14 @@ def test_every_sort_of_finding_has_an_attack() -> None:
         "template-unknown",
         "anchor-invalid", "anchor-not-verified", "rerun-differs", "rerun-failed", "look-results",
         "attempts-differ", "code-not-of-commit", "anchored",
-        *DRAWN, *REPEATED,
-        "other-ledger", "ledger-beside", "history-unread", "resumed", "given-up-late",
+        "program-missing", "program-otherwise", "program-unchecked", "output-bytes",  # test_attacks_programs.py
+        *DRAWN, *REPEATED, *MEASURED, *INITIAL, *PAPERS,
+        "tuned",  # test_e2e_tuning.py
+        "peeked",  # test_site_view.py
+        "company-otherwise", "company-unstarted",  # test_attacks_together.py
+        "other-ledger", "ledger-beside", "history-unread", "objects-unread", "resumed", "given-up-late",
     }  # fmt: skip
-    harmless = {*HARMLESS, "deviated", "rounded", "redrawn"}
+    harmless = {*HARMLESS, "deviated", "rounded", "redrawn", "figures-not-drawn"}
     stopped = {sort for sort in CODES if sort.startswith("stopped")}
     found = {attack.finds for attack in CORPUS.values()}
     assert set(CODES) - elsewhere - harmless - stopped == found - elsewhere - harmless

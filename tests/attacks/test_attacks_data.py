@@ -6,7 +6,6 @@ import gzip
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ import sklearn.datasets
 from tests.attacks.corpus import rename_digests, rewrite_json
 from tests.attacks.good import CLAIMS, FILE
 from tests.attacks.trails import Trail, audited, sorts
+from tests.e2e import commands
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = '''\
@@ -52,8 +52,7 @@ class Better(Dataset):
 def harness(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join((str(root / "site"), str(ROOT)))
     environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    command = [sys.executable, "-m", "harness.cli", *arguments]
-    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
+    return commands.run(arguments, root, environment)
 
 
 @pytest.fixture

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.attacks.draws import make_beacon
 from tests.attacks.histories import TRIED, Histories
 from tests.attacks.trails import Trail
+from tests.ssh import needs_ssh_keygen
 
 SEED = 6
 
 
-@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen")
+@needs_ssh_keygen
 def test_random_histories_are_clean_and_attacks_on_them_found(good_trail: Trail, tmp_path: Path) -> None:
     Histories.good = good_trail
     Histories.key, Histories.beacon = make_beacon(tmp_path)

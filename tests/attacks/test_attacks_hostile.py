@@ -17,7 +17,7 @@ from tests.attacks.trails import Trail, audited, sha, sorts, write_words
 
 ESCAPES = "\x1b[2J\x1b]0;owned\x07"
 HOSTILE = (
-    "<script>alert(1)</script> {{ 7 * 7 }} {% include '/etc/passwd' %} " + ESCAPES + "\n::error::forged [red]x[/red]"
+    "<script>alert(1)</script> {{ 97 * 787 }} {% include '/etc/passwd' %} " + ESCAPES + "\n::error::forged [red]x[/red]"
 )
 
 
@@ -49,7 +49,7 @@ def test_words_are_shown_as_text(good_trail: Trail, tmp_path: Path, form: str) -
     assert "\x1b" not in ran.stdout + ran.stderr and "\x07" not in ran.stdout + ran.stderr
     assert not [line for line in ran.stdout.splitlines() if line.startswith("::error::forged")]
     shown = ran.stdout + ran.stderr
-    assert "{{ 7 * 7 }}" in shown and "49" not in shown.replace("0", "").split()
+    assert "{{ 97 * 787 }}" in shown and str(7919 * 7907) not in shown
     if form == "json":
         assert any(HOSTILE in finding["what"] for finding in json.loads(ran.stdout)["findings"])
     assert listed(tmp_path) == before

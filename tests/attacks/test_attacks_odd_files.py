@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,12 +13,17 @@ from pathlib import Path
 import pytest
 
 from harness.ledger import Ledger
+from harness.ledger.bodies import SeededBody
 from harness.system.reading import NotAFile, read_regular
+from tests.attacks.trails import LOADED
+from tests.ssh import needs_ssh_keygen
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="devices and limits as Linux has them")
 SECONDS = 300
 """More than all verbs here take on a busy machine; before they were guarded, some never ended."""
-EVERY_VERB = """
+EVERY_VERB = (
+    LOADED
+    + """
 import os, resource, sys
 from harness.cli import main
 
@@ -26,7 +32,7 @@ run, out = sys.argv[1:]
 for verb in (
     ["list"], ["list", "--family"], ["show", "second"], ["show", "second", "--history"], ["claims"], ["check"],
     ["reverdict", "second"], ["export", "second", "--as", "in-toto", "--out", out],
-    ["close", run, "--reason", "why"], ["audit"],
+    ["paper", "second"], ["site", "site"], ["close", run, "--reason", "why"], ["audit"],
 ):
     if (child := os.fork()) == 0:
         sys.argv = ["harness", *verb]
@@ -34,6 +40,7 @@ for verb in (
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     print(f"<{verb[0]} ended with {code}>", flush=True)
 """
+)
 
 
 def make_pipe(path: Path) -> None:
@@ -111,7 +118,72 @@ def test_no_verb_waits_for_what_is_no_file(project: Path, kind: str, place: str)
     )  # fmt: skip
     said = ran.stdout + ran.stderr
     assert ran.returncode == 0, said
-    assert ran.stdout.count(" ended with ") == 10 and "ended with -" not in ran.stdout, said
+    assert ran.stdout.count(" ended with ") == 12 and "ended with -" not in ran.stdout, said
+    assert "Traceback" not in said and "internal error" not in said, said
+    assert path.name in said
+
+
+TRAINING_VERBS = (
+    LOADED
+    + """
+import gc, os, resource, sys
+import scipy.special
+import torch
+import harness.training.loop
+from harness.cli import main
+from harness.plugins.distributions import list_modules
+from harness.verdict.canvas import try_drawing
+
+try_drawing()  # which loads matplotlib
+list_modules()  # which reads of all installed packages what they hold
+gc.freeze()
+resource.setrlimit(resource.RLIMIT_AS, (12 * 2**30, 12 * 2**30))
+file, nonce = "hypotheses/drawn.yaml", "0123456789abcdef"
+for verb in (
+    ["plan", file], ["power", file, "--sd-from", "drawn", "--format", "json"], ["register", file],
+    ["seed", file, "--round", "answer"], ["amend", file, "--reason", "why"], ["anchor", "--sign", "witness"],
+    ["audit", "--allowed-signers", "signers", "--roots", "roots"], ["new", "again", "--from", file],
+    ["replicate", "drawn"], ["replicate", "drawn", "--fresh", nonce], ["run", file, "--round", "answer"], ["doctor"],
+):
+    if (child := os.fork()) == 0:
+        sys.argv = ["harness", *verb]
+        main()
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    print(f"<{verb[0]} ended with {code}>", flush=True)
+"""
+)
+TRAINING_PLACES = {
+    "an event": ("verdicts/ledger/events", "a pipe"),
+    "a record": ("verdicts/objects/sha256", "a link to a device"),
+    "results": ("verdicts/drawn/*/results.json", "40 GiB"),
+    "a hypothesis": ("hypotheses/drawn.yaml", "a pipe"),
+    "a round": ("answer", "a pipe"),
+    "allowed signers": ("signers", "a pipe"),
+    "roots": ("roots", "a link to a device"),
+}
+
+
+@needs_ssh_keygen
+@pytest.mark.parametrize("what", TRAINING_PLACES)
+def test_no_verb_that_trains_or_draws_waits_for_what_is_no_file(drawn_project: Path, tmp_path: Path, what: str) -> None:
+    project = Path(shutil.copytree(drawn_project, tmp_path / "project"))
+    for name in ("signers", "roots"):
+        (project / name).touch()
+    place, kind = TRAINING_PLACES[what]
+    trail = Ledger(project / "verdicts")
+    (seeded,) = trail.index().entries(SeededBody)
+    path = next(iter(project.glob(place)))
+    if path.is_dir():
+        path = trail.object_path(seeded.body.record) if what == "a record" else path / f"{seeded.digest}.json"
+    path.unlink()
+    KINDS[kind](path)
+    environment = os.environ | {"NO_COLOR": "1", "COLUMNS": "300", "GIT_CEILING_DIRECTORIES": str(tmp_path)}
+    ran = subprocess.run(
+        [sys.executable, "-c", TRAINING_VERBS],
+        capture_output=True, text=True, env=environment | {"OMP_NUM_THREADS": "1"}, cwd=project, timeout=SECONDS,
+    )  # fmt: skip
+    said = ran.stdout + ran.stderr
+    assert ran.returncode == 0 and ran.stdout.count(" ended with ") == 12 and "ended with -" not in ran.stdout, said
     assert "Traceback" not in said and "internal error" not in said, said
     assert path.name in said
 

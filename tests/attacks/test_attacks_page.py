@@ -152,3 +152,17 @@ def test_the_claims_count_who_asked_and_never_ran(good_trail: Trail, good_projec
     table = read_claims(good_project / "hypotheses" / "claims.yaml", Ledger(tmp_path / "verdicts"))
     told = [str(one) for one in table.asked["it-helps"]]
     assert told == ["first (better, 2 attempts)", "second (worse, 1 attempt)", "third (never run)"]
+
+
+def test_a_figure_that_somebody_painted_is_no_part_of_what_passes(good_trail: Trail, tmp_path: Path) -> None:
+    """Its digest fits, and no audit draws figures again: the promise says so."""
+    trail = good_trail.copy()
+    run, event = judged(trail, "second")
+    path = f"{trail.folder(run)}/figures/margin.svg"
+    trail.files[path] = trail.files[path].replace(b"</svg>", b"<text>better</text></svg>")
+    rename_digests(trail, {event["body"]["files"]["figures/margin.svg"]: sha(trail.files[path])})
+    trail.write(tmp_path / "verdicts")
+    report = audit_trail(tmp_path / "verdicts", Path("none"), AuditRequest(recompute=True))
+    lines = [line for subject in report.hypotheses for line in subject.lines if line.step == 6]
+    assert {line.status for line in lines} == {"PASS"} and "figures-not-drawn" in sorts(report)
+    assert {line.reason for line in lines} == {"but for its figures, which were not drawn again"}

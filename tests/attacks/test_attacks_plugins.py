@@ -6,12 +6,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.attacks.good import CLAIMS, FILE
+from tests.e2e import commands
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = '''\
@@ -60,8 +60,7 @@ FILES = {
 def harness(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join((str(root / "site"), str(ROOT)))
     environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    command = [sys.executable, "-m", "harness.cli", *arguments]
-    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
+    return commands.run(arguments, root, environment)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from harness.ledger.audit import AuditReport
 from harness.pipeline.audit import audit_trail
 from harness.pipeline.project import Settings
 from tests.attacks.repositories import commit, git, plain_git
-from tests.attacks.trails import sorts
+from tests.attacks.trails import Trail, sorts
 
 __all__ = ["plain_git"]  # a fixture for every test here
 
@@ -43,12 +43,17 @@ def repository(project: Path) -> Path:
 
 
 def attempt(folder: Path, verdicts: str = "verdicts") -> list[Path]:
-    """A real attempt's events: started like the one before, and closed; their files."""
-    ledger = Ledger(folder / verdicts)
-    (body, *_) = [e.body for e in ledger.events() if e.type == "run_started" and e.body["hypothesis"] == "first"]
-    started = ledger.append("run_started", body)
-    failed = ledger.append("run_failed", {"run": started.digest, "reason": "came out badly"})
-    return [ledger.folder / f"{event.digest}.json" for event in (started, failed)]
+    """Enter a real attempt's events: started like the one before, and closed; return their files.
+
+    Both are in the first form of such events, which the versions of harness before this one read as well.
+    """
+    trail = Trail.read(folder / verdicts)
+    started = trail.append("run_started", trail.find("run_started", "first")[1]["body"])
+    failed = trail.append("run_failed", {"run": started, "reason": "came out badly"})
+    files = [folder / verdicts / trail.path(digest) for digest in (started, failed)]
+    for file in files:
+        file.write_bytes(trail.files[file.relative_to(folder / verdicts).as_posix()])
+    return files
 
 
 def drop(files: list[Path]) -> None:
@@ -182,6 +187,23 @@ def test_a_removed_event_is_put_back_by_the_command_that_is_named(repository: Pa
     assert "removed" not in sorts(report) and report.exit_code == 0
 
 
+def test_an_attempt_on_another_branch_is_told_by_the_branch_and_merged_by_the_command(repository: Path) -> None:
+    """Whoever reads a digest of a commit has to search for its branch, and a reader may take that for nothing."""
+    git(repository, "switch", "-q", "-c", "tried-out")
+    attempt(repository)
+    commit(repository, "came out badly")
+    git(repository, "switch", "-q", "main")
+    (repository / "note.txt").write_text("note")
+    commit(repository, "a note")
+    report = checked(repository)
+    (found,) = [finding for finding in report.findings if finding.code == "attempts-elsewhere"]
+    assert report.exit_code == 5 and found.what.startswith("2 events on first on tried-out, and not on this branch")
+    assert "attempts may be missing here" in found.what
+    subprocess.run(str(found.command), shell=True, check=True)
+    report = checked(repository)
+    assert report.exit_code == 0 and steps(report)[2] == "PASS"
+
+
 def put_in_submodule(repository: Path, tmp_path: Path) -> Path:
     """A submodule that holds what this trail lacks."""
     source = tmp_path / "attempts"
@@ -209,7 +231,8 @@ def test_a_submodule_hides_nothing(repository: Path, tmp_path: Path, how: str) -
     assert "removed" in sorts(report) and report.exit_code == 3, report.findings
 
 
-def test_a_project_in_a_submodule_is_searched_in_the_repository_around(repository: Path, tmp_path: Path) -> None:
+def put_around(repository: Path, tmp_path: Path) -> Path:
+    """Make the project a submodule of a repository that held what its trail lacks; return it there."""
     outer = tmp_path / "outer"
     outer.mkdir()
     git(outer, "init", "-q", "-b", "main")
@@ -220,7 +243,11 @@ def test_a_project_in_a_submodule_is_searched_in_the_repository_around(repositor
     git(outer, "-c", "protocol.file.allow=always", "submodule", "-q", "add", str(repository), "project")
     git(outer, "rm", "-rq", "kept")
     commit(outer, "tidied up")
-    report = checked(outer / "project")
+    return outer / "project"
+
+
+def test_a_project_in_a_submodule_is_searched_in_the_repository_around(repository: Path, tmp_path: Path) -> None:
+    report = checked(put_around(repository, tmp_path))
     assert "removed" in sorts(report) and report.exit_code == 3, report.findings
 
 
@@ -304,3 +331,17 @@ def test_an_audit_says_which_folder_and_which_head_it_is_about(repository: Path)
     assert os.path.realpath(repository / "verdicts") in first and head[:12] in first
     plain = json.loads(audited(repository, "--format", "json").stdout)
     assert plain["folder"] == os.path.realpath(repository / "verdicts") and plain["head"] == head
+
+
+def test_a_ref_that_git_cannot_follow_hides_no_branch(repository: Path) -> None:
+    """Git then lists nothing of any branch, and nobody has looked whether one holds an attempt."""
+    git(repository, "switch", "-q", "-c", "bad")
+    attempt(repository)
+    commit(repository)
+    git(repository, "switch", "-q", "main")
+    report = checked(repository)
+    assert "attempts-elsewhere" in sorts(report) and steps(report)[2] == "NOT CHECKED"
+    (repository / ".git" / "refs" / "heads" / "broken").write_text("1" * 40 + "\n")
+    report = checked(repository)
+    assert {"history-unread", "objects-unread"} <= sorts(report) and report.exit_code == 5
+    assert steps(report)[2] == "NOT CHECKED"

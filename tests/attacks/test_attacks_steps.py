@@ -81,6 +81,11 @@ ELSEWHERE = {
     "steps.py",  # a defect of a step
     "seeded.py",  # test_attacks_seeds.py
     "fresh.py",  # test_attacks_fresh.py
+    "initial.py",  # test_attacks_initial.py
+    "remeasured.py",  # test_attacks_measured.py
+    "tuned.py",  # test_e2e_tuning.py, test_attacks_tuned.py
+    "programs.py",  # test_attacks_programs.py
+    "company.py",  # test_attacks_together.py
 }
 SHOWN_ELSEWHERE = (
     "an object that cannot be read",  # on a disk: test_attacks_hostile.py
@@ -88,7 +93,7 @@ SHOWN_ELSEWHERE = (
     "AuditFinding('line-ends'",  # needs git, or a disk: test_attacks_carried.py
     "AuditFinding('left-out'",
     "str(other.place)",  # needs another trail: test_e2e_second.py
-    "AuditFinding(code, what, where)",  # of anchors, takes keys: test_attacks_anchors.py
+    "AuditFinding(code, what, where, command=found.remedy)",  # of anchors, takes keys: test_attacks_anchors.py
     "str(page.resumed)",  # needs a run that was resumed: test_attacks_given_up.py
     "AuditFinding('run-undrawn'",  # takes a beacon: test_attacks_seeds.py
     "AuditFinding(code, what, where, expected, got)",  # of ``_problem``, whose callers are looked at

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.attacks.corpus import only
-from tests.attacks.trails import Trail, sha, write_words
+from tests.attacks.trails import LOADED, Trail, sha, write_words
 
 OBEYED = (
     "\x1b[2J\x1b]0;owned\x07 \x9b1m \u202egnihton\u2066 \u200b\r"
@@ -28,7 +28,9 @@ VERBS = (
     ["show", OBEYED], ["audit"], ["audit", "--format", "json"], ["audit", "--format", "github"],
 )  # fmt: skip
 HISTORY = VERBS.index(["show", "first", "--history", "--format", "json"])
-EVERY_VERB = """
+EVERY_VERB = (
+    LOADED
+    + """
 import json, os, sys
 from harness.cli import main
 
@@ -40,6 +42,7 @@ for number, verb in enumerate(json.load(sys.stdin)):
         main()
     os.waitpid(child, 0)
 """
+)
 
 
 def spoil(trail: Trail, project: Path) -> None:

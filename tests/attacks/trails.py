@@ -19,6 +19,13 @@ from harness.ledger.event import Event
 from harness.ledger.events import sort_events
 from harness.pipeline.audit import AuditRequest, list_steps
 
+LOADED = """
+import importlib, pkgutil, harness.pipeline
+for module in pkgutil.iter_modules(harness.pipeline.__path__):
+    if module.name != "preload":
+        importlib.import_module(f"harness.pipeline.{module.name}")
+"""
+"""Begins a program that forks many verbs, and loads what they need once for all of them."""
 DIGESTS = re.compile(rb"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{12})(?![0-9a-f])")
 
 

@@ -11,9 +11,10 @@ from scipy import stats
 from scipy.special import ndtr, ndtri, stdtr
 
 from harness.batched import keyed
-from harness.criteria import TIE, Criterion
+from harness.criteria import TIE, Criterion, trim_quarters
 from harness.criteria.bca import CHUNK, Bca
 from harness.criteria.bounded import Bounded
+from harness.criteria.iqm_bootstrap import IqmBootstrap
 from harness.criteria.t_sequence import TSequence
 from harness.criteria.wilcoxon import upper_tail
 from harness.domain.partition import split_line
@@ -167,6 +168,48 @@ def _bca(criterion: Criterion, x: np.ndarray) -> Test:
     return p
 
 
+@cache
+def _shares(n: int, resamples: int) -> np.ndarray:
+    """Share of each seed, in ascending order, in each resample's interquartile mean: float32 [n, resamples]."""
+    rows = []
+    for chunk, start in enumerate(range(0, resamples, CHUNK)):
+        count = min(CHUNK, resamples - start)
+        rows.append(keyed.integers(n, count * n, 0, "criteria/iqm_bootstrap", chunk).reshape(count, n))
+    middle = trim_quarters(np.concatenate(rows))
+    counts = np.zeros((resamples, n))
+    np.add.at(counts, (np.arange(resamples)[:, None], middle), 1)
+    return (counts.T / middle.shape[1]).astype(np.float32)
+
+
+def _iqm_bootstrap(criterion: Criterion, x: np.ndarray) -> Test:
+    assert isinstance(criterion, IqmBootstrap)
+    n, least = x.shape[1], 1 / (criterion.resamples + 1)
+    x = np.sort(x, axis=1)
+    means = np.sort(x.astype(np.float32) @ _shares(n, criterion.resamples), axis=1)
+    rounding = np.float32(1e-6 * np.abs(x).max())
+
+    def quantile(value: np.ndarray) -> np.ndarray:
+        ends = np.stack([value - rounding, value + rounding], axis=1).astype(np.float32)
+        below = np.array([row.searchsorted(end) for row, end in zip(means, ends, strict=True)]).sum(axis=1)
+        return ndtri(np.clip(below / 2 / criterion.resamples, least, 1 - least))
+
+    left_out = np.stack([trim_quarters(np.delete(x, seed, axis=1)).mean(axis=1) for seed in range(n)], axis=1)
+    d = left_out.mean(axis=1, keepdims=True) - left_out
+    bias = quantile(trim_quarters(x).mean(axis=1))
+    squares = (d**2).sum(axis=1)
+    acceleration = np.where(squares > 0, (d**3).sum(axis=1) / np.maximum(6 * squares**1.5, 1e-300), 0.0)
+    middle = trim_quarters(x)
+    alike = middle[:, -1] - middle[:, 0] <= TIE * np.abs(middle).max(axis=1)
+
+    def p(cut: float) -> tuple[np.ndarray, np.ndarray]:
+        beyond = quantile(np.full(len(x), cut)) - bias
+        z = (beyond / (1 + acceleration * beyond) - bias) * math.sqrt((n - 1) / n)
+        sides = (np.maximum(stdtr(n - 1, side * z), least) for side in (1, -1))
+        return tuple(np.where(alike, 1.0, side) for side in sides)  # type: ignore[return-value]
+
+    return p
+
+
 def _bounded(criterion: Criterion, x: np.ndarray) -> Test:
     assert isinstance(criterion, Bounded)
     low, high = criterion._domain
@@ -194,5 +237,6 @@ KINDS = {
     "wilcoxon": _wilcoxon,
     "sign_flip": _sign_flip,
     "bca": _bca,
+    "iqm_bootstrap": _iqm_bootstrap,
     "bounded": _bounded,
 }

@@ -10,6 +10,7 @@ import numpy as np
 from harness.criteria import Criterion
 from harness.criteria.bca import Bca
 from harness.criteria.bounded import Bounded
+from harness.criteria.iqm_bootstrap import IqmBootstrap
 from harness.criteria.median import Median
 from harness.criteria.sign_flip import SignFlip
 from harness.criteria.t import T
@@ -32,6 +33,7 @@ CRITERIA: dict[str, Criterion] = {
     "wilcoxon": Wilcoxon(name="wilcoxon"),
     "median": Median(name="median"),
     "bca": Bca(name="bca"),
+    "iqm_bootstrap": IqmBootstrap(name="iqm_bootstrap"),
     "bounded": Bounded(name="bounded").on((-1.0, 1.0)),
     "t_sequence": TSequence(name="t_sequence"),
     "welch": Welch(name="welch"),
@@ -40,12 +42,13 @@ CRITERIA: dict[str, Criterion] = {
 
 @dataclass(frozen=True)
 class Distribution:
-    """Seeds' values with a known mean, median and pseudomedian, in units in which the spread is about 1."""
+    """Seeds' values with known parameters, in units in which the spread is about 1."""
 
     words: str
     mean: float
     median: float
     pseudomedian: float
+    iqm: float
 
     def draw(self, rng: np.random.Generator, runs: int, n: int) -> np.ndarray:
         """float64 [runs, n]."""
@@ -70,18 +73,30 @@ def _normal_quantile(share: float) -> float:
     return float(ndtri(share))
 
 
-SYMMETRIC = {name: Distribution(name, 0, 0, 0) for name in ("normal", "t, 3 df", "uniform", "two humps")}
+def _normal_mean(low: float, high: float) -> float:
+    """Mean of a standard normal between two of its quantiles."""
+    from scipy.stats import norm
+
+    return float(norm.pdf(norm.ppf(low)) - norm.pdf(norm.ppf(high))) / (high - low)
+
+
+SYMMETRIC = {name: Distribution(name, 0, 0, 0, 0) for name in ("normal", "t, 3 df", "uniform", "two humps")}
 # A pair of seeds is clean with probability .81, and below all clean ones otherwise.
 COLLAPSED = Distribution(
-    "10% collapsed", -4.3, _normal_quantile((0.5 - 0.1) / 0.9), _normal_quantile((0.5 - 0.19) / 0.81) / math.sqrt(2)
+    "10% collapsed", -4.3, _normal_quantile((0.5 - 0.1) / 0.9), _normal_quantile((0.5 - 0.19) / 0.81) / math.sqrt(2),
+    _normal_mean((0.25 - 0.1) / 0.9, (0.75 - 0.1) / 0.9),
+)  # fmt: skip
+# The middle half of an exponential lies between log(4/3) and log 4.
+EXPONENTIAL = Distribution(
+    "exponential", 1.0, math.log(2), 1.6783469900166605 / 2, 1 + 1.5 * math.log(4 / 3) - 0.5 * math.log(4)
 )
-EXPONENTIAL = Distribution("exponential", 1.0, math.log(2), 1.6783469900166605 / 2)
 WITHIN: dict[str, tuple[Distribution, ...]] = {
     "t": (SYMMETRIC["normal"],),
     "sign_flip": tuple(SYMMETRIC.values()),
     "wilcoxon": tuple(SYMMETRIC.values()),
     "median": (SYMMETRIC["normal"], EXPONENTIAL, COLLAPSED),
     "bca": (SYMMETRIC["normal"],),
+    "iqm_bootstrap": (SYMMETRIC["normal"], EXPONENTIAL, SYMMETRIC["t, 3 df"], COLLAPSED),
     "t_sequence": (SYMMETRIC["normal"],),
     "welch": (SYMMETRIC["normal"],),
 }

@@ -14,6 +14,7 @@ from tests.calibration.scenarios import COLLAPSED, CRITERIA, EXPONENTIAL, SYMMET
 from tests.unit.inference.inference_records import judged
 
 ALPHA, RUNS = 0.05, 2000
+RESAMPLED = ("bca", "iqm_bootstrap")
 WIDE = {"low": "(-inf, -0.3)", "middle": "[-0.3, 0.3]", "high": "(0.3, inf)"}
 
 
@@ -31,24 +32,24 @@ def test_the_batch_is_the_criterion_itself(name):
     """The same p values and the same outcomes, on random data with ties and without."""
     criterion = CRITERIA[name]
     rng = np.random.default_rng(8)
-    n, runs = (30, 12) if name == "bca" else (9, 40)
+    n, runs = (30, 12) if name in RESAMPLED else (9, 40)
     x = rng.normal(0, 0.1, (runs, n, 2) if criterion.unpaired else (runs, n))
     middle = rng.choice([-0.85, 0.0, 0.3, 0.85], (runs, 1))
     if criterion.unpaired:
         x[:, :, 0] += middle
     else:
         x += middle
-    x[::2] = x[::2].round(1 if name != "bca" else 4)
+    x[::2] = x[::2].round(1 if name not in RESAMPLED else 4)
     x = x.clip(-1, 1)
     for cut in (-0.3, 0.1, 0.3):
         above, below = one_sided(criterion, x)(cut)
-        rel = 1e-2 if name == "bca" else 1e-9  # its batch is in single precision
+        rel = 1e-2 if name in RESAMPLED else 1e-9  # its batch is in single precision
         assert above == pytest.approx([criterion.p_greater(row, cut) for row in x], rel=rel)
         assert below == pytest.approx([criterion.p_less(row, cut) for row in x], rel=rel)
     domain = (-1.0, 1.0) if criterion.needs_bounds else (-math.inf, math.inf)
     found = outcomes(one_sided(criterion, x), WIDE, 0.3)
     assert len(set(found.tolist())) > 1
-    if name != "bca":  # single precision may tip one near α
+    if name not in RESAMPLED:  # single precision may tip one near α
         real = [judged(row, WIDE, criterion, domain, 0.3).outcome for row in x]
         assert real == [[*WIDE, "inconclusive"][index] for index in found]
 
@@ -56,8 +57,8 @@ def test_the_batch_is_the_criterion_itself(name):
 @pytest.mark.parametrize("name", CRITERIA)
 def test_wrong_outcomes_are_as_rare_as_alpha_says(name):
     criterion = CRITERIA[name]
-    n, runs = (30, 1000) if name == "bca" else (8, RUNS)
-    for distribution in WITHIN.get(name, (SYMMETRIC["normal"],))[:2]:
+    n, runs = (30 if name == "bca" else 8, 1000 if name in RESAMPLED else RUNS)
+    for distribution in WITHIN.get(name, (SYMMETRIC["normal"],))[: None if name == "iqm_bootstrap" else 2]:
         rate = worst(criterion, distribution, n, ALPHA, runs, spreads=(0.1,))
         assert rate <= limit(runs), distribution.words
 

@@ -22,8 +22,9 @@ from harness.errors import HarnessError
 from harness.metrics import Metric
 from harness.models import Model
 from harness.penalties import Penalty
-from harness.plugins.fields import read_descriptions
-from harness.plugins.registry import FAMILIES, Plugin, digest_source, find_members, read_capability
+from harness.plugins.fields import read_descriptions, read_sections
+from harness.plugins.registry import FAMILIES, OPERATIONAL, Plugin, digest_source, find_members, read_capability
+from harness.preconditions import Asked, AskedArm, AskedEstimand, Precondition
 from harness.records import Arm, Cohort, Replica
 from harness.rules import Rule
 from harness.training import open_device
@@ -35,20 +36,30 @@ FEATURES, CLASSES = 64, 10
 
 
 def example(kind: type[Plugin]) -> Any:
-    """The plug-in with its defaults; required texts are their examples, numbers 0.5 or, where that is refused, 1."""
+    """The plug-in with its defaults; required numbers are 0.5 or, where that is refused, 1, all else its example.
+
+    A model is on images of 8 × 8 pixels.
+    """
     required = {name: field for name, field in kind.model_fields.items() if field.is_required()}
-    texts = {name: field.examples[0] for name, field in required.items() if field.annotation is str and field.examples}
+    told = {name: field for name, field in required.items() if field.annotation not in (int, float)}
+    texts = {name: field.examples[0] for name, field in told.items() if field.examples}
     (name,) = get_args(kind.model_fields["name"].annotation)
     for value in (0.5, 1):
         try:
-            return kind.model_validate(dict.fromkeys(required, value) | texts | {"name": name})
+            made = kind.model_validate(dict.fromkeys(required, value) | texts | {"name": name})
+            return made.on(1, 8) if isinstance(made, Model) else made
         except ValidationError:
             continue
-    raise AssertionError(f"{name} has required parameters that are neither numbers nor texts with an example")
+    raise AssertionError(f"{name} has required parameters that are no numbers and have no example")
 
 
 def every(family: str) -> list[Any]:
     return [pytest.param(example(kind), id=f"{family}/{name}") for name, kind in find_members(family).items()]
+
+
+def own(plugin: Plugin) -> bool:
+    """Tell whether a plug-in is a built-in one, and not of a package that is installed beside."""
+    return type(plugin).__module__.startswith("harness.")
 
 
 def everything() -> list[Any]:
@@ -62,6 +73,23 @@ def draw(model: Model, seeds: tuple[int, ...], requires_grad: bool = True) -> di
 
 
 # All families -------------------------------------------------------------------------------------------------------
+
+
+WITHOUT_EQUATION = ("datasets", "beacons", "preconditions", "launchers")
+
+
+@pytest.mark.parametrize("plugin", [*everything(), *(one for family in OPERATIONAL for one in every(family))])
+def test_it_tells_equation_source_use_and_traps(plugin: Plugin) -> None:
+    if not own(plugin):
+        pytest.skip("of another package, which may say less")
+    _, sections = read_sections(type(plugin))
+    family = type(plugin).__module__.split(".")[1]
+    wanted = {"Equation", "Source", "Use", "Traps"}
+    wanted -= {"Equation"} if family in WITHOUT_EQUATION else set()
+    wanted -= {"Source"} if hasattr(plugin, "source") else set()  # it is declared
+    assert set(sections) == wanted
+    for name in ("Use", "Traps"):
+        assert len(sections[name].split()) >= 4 and sections[name].endswith("."), name
 
 
 @pytest.mark.parametrize("plugin", everything())
@@ -104,10 +132,11 @@ def test_a_model_keeps_shapes_and_replicas_apart(model: Model) -> None:
     p = draw(model, (1, 2))
     x = torch.randn(2, 5, FEATURES, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     h = model.embed(p, x)
+    assert h.shape == (2, 5, *model.shape(0))
     for layer in range(model.depth):
         f = model.branch(p, layer, h)
         h = model.join(h, f)
-        assert f.shape == h.shape == (2, 5, model.hidden)
+        assert f.shape == h.shape == (2, 5, *model.shape(layer + 1))
     logits = model.head(p, h)
     assert logits.shape == (2, 5, CLASSES)
     for name, gradient in zip(p, torch.autograd.grad(logits[0].square().sum(), list(p.values())), strict=True):
@@ -128,6 +157,7 @@ def test_a_penalty_is_one_number_per_replica(penalty: Penalty) -> None:
     branch = torch.randn(3, 4, 6, dtype=torch.float64).requires_grad_()
     value = penalty.value(branch)
     assert value.shape == (3,) and (value > 0).all()
+    assert torch.equal(penalty.value(branch.view(3, 4, 1, 2, 3)), value), "of maps, it is that of their units"
     (gradient,) = torch.autograd.grad(value[0], branch)
     assert gradient[0].any() and not gradient[1:].any()
 
@@ -143,46 +173,29 @@ def test_the_declared_gradient_of_a_penalty_is_that_of_its_value(penalty: Penalt
     torch.testing.assert_close(gradient, branch.detach() * (factor / branch.shape[1]), rtol=1e-12, atol=0)
 
 
-@pytest.mark.parametrize("model", every("models"))
-@pytest.mark.parametrize("rule", every("rules"))
-def test_a_rule_trains_every_parameter_and_keeps_replicas_apart(rule: Rule, model: Model) -> None:
-    p = draw(model, (1, 2))
-    specs = rule.feedback(model, CLASSES)
-    feedback = {
-        s.name: torch.from_numpy(np.stack([keyed.tensor(s, seed, "feedback") for seed in (1, 2)])) for s in specs
-    }
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(2, 6, FEATURES, dtype=torch.float64, generator=generator)
-    y = torch.randint(CLASSES, (2, 6), generator=generator)
-    objective = rule.objective(model, p, feedback, x, y, lambda branch: 0.1 * branch.square().mean((1, 2)))
-    assert objective.descend.shape == objective.cross_entropy.shape == (2,)
-    assert not objective.cross_entropy.requires_grad
-    for name, gradient in zip(p, torch.autograd.grad(objective.descend[0], list(p.values())), strict=True):
-        assert gradient[0].abs().sum() > 0, f"{name} is not trained"
-        assert not gradient[1].any(), f"{name} of one replica touches another"
-    assert set(rule.clip_norms(model)) <= set(model.groups())
-    error = torch.randn(2, 6, CLASSES, dtype=torch.float64)
-    if rule.gives_credit:
-        for layer in range(model.depth + 1):
-            assert rule.credit(model, feedback, error, layer).shape == (2, 6, model.hidden)
-    else:
-        with pytest.raises(NotImplementedError):
-            rule.credit(model, feedback, error, 0)
+KNOWN_GOOD: dict[str, dict[str, Any]] = {
+    "drtp": {"center": True},  # on states with layer norm, what it pushes all samples by alike swamps the rest
+    "forward_gradient": {"directions": 8},  # of 6,826 parameters: along one, ten epochs are a random walk
+    "weight_perturbation": {"directions": 8},
+}
+"""Rule → parameters under which it learns on this model, where its defaults are not expected to."""
 
 
 @pytest.mark.parametrize("rule", every("rules"))
 def test_a_rule_learns_something(rule: Rule) -> None:
     """Ten epochs on digits beat chance clearly: an update with the wrong sign would not."""
-    program = trained(rule, epochs=10)
+    if not rule.learns:
+        pytest.skip("a control, which is not expected to")
+    program = trained(rule.model_copy(update=KNOWN_GOOD.get(rule.name, {})), epochs=10)
     logits = ReplicaEvaluation(program, program.state.rule_groups[0], slice(0, 2)).test_logits
-    accuracy = (logits.argmax(-1) == program.test.labels).double().mean(-1)
+    accuracy = (logits.argmax(-1) == program.test.original_labels).double().mean(-1)
     assert (accuracy > 0.4).all()
 
 
 # Metrics ------------------------------------------------------------------------------------------------------------
 
 
-def trained(rule: Rule, epochs: int = 1) -> Program:
+def trained(rule: Rule, epochs: int = 1, **parts: Any) -> Program:
     from harness.datasets.digits import Digits
     from harness.training.batches import draw_schedule
 
@@ -193,7 +206,7 @@ def trained(rule: Rule, epochs: int = 1) -> Program:
         "epochs": epochs,
         "batch_size": 64,
         "evaluation": {"probe_samples": 30},
-    }
+    } | parts
     arm = Arm.model_validate({"label": "an arm", "rule": rule.model_dump(), "setup": setup})
     replicas = tuple(Replica(arm="a", seed_index=i, seed=i + 1) for i in range(2))
     images = Digits(name="digits").load(Path(), print)
@@ -207,14 +220,26 @@ def trained(rule: Rule, epochs: int = 1) -> Program:
 
 
 @pytest.fixture(scope="module")
-def evaluation() -> ReplicaEvaluation:
-    program = trained(example(find_members("rules")["dfa"]))
-    return ReplicaEvaluation(program, program.state.rule_groups[0], slice(0, 2))
+def evaluations() -> dict[str, ReplicaEvaluation]:
+    """One with a validation split, and one of a rule with pairs, which only metrics that declare it may read."""
+    found = {}
+    settings = {"test": ("dfa", {}), "validation": ("dfa", {"validation": {"share": 0.2}}), "pairs": ("fa", {})}
+    for name, (rule, parts) in settings.items():
+        program = trained(example(find_members("rules")[rule]), epochs=5, **parts)
+        found[name] = ReplicaEvaluation(program, program.state.rule_groups[0], slice(0, 2))
+    return found
+
+
+SEEN_UNDER = {"head_update_cosine": "pairs"}
+"""Metric → rule under which seeds differ; under dfa it is exactly 1."""
 
 
 @pytest.mark.parametrize("metric", every("metrics"))
-def test_a_metric_has_the_shape_and_bounds_it_declares(metric: Metric, evaluation: ReplicaEvaluation) -> None:
-    values = metric.measure(evaluation)
+def test_a_metric_has_the_shape_and_bounds_it_declares(
+    metric: Metric, evaluations: dict[str, ReplicaEvaluation]
+) -> None:
+    name = "pairs" if metric.needs_pairs else "validation" if metric.split == "validation" else "test"
+    values = metric.measure(evaluations[SEEN_UNDER.get(metric.name, name)])
     shape = [2, *([3] if metric.layered else []), *([30] if metric.per_sample else [])]
     assert list(values.shape) == shape
     low, high = metric.bounds
@@ -350,6 +375,38 @@ def test_a_beacon_refuses_times_beyond_the_calendar(beacon: Beacon, year: int) -
                 ask(when)
 
 
+# Preconditions ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("precondition", every("preconditions"))
+def test_a_precondition_is_met_or_says_why_not(precondition: Precondition) -> None:
+    """By arms of which one trains nothing for one epoch; and by arms that all train alike."""
+    good, bad = (asked(idle) for idle in (False, True))
+    assert list(precondition.find_obstacles(good)) == []
+    obstacles = list(precondition.find_obstacles(bad))
+    assert obstacles == list(precondition.find_obstacles(bad)) != []
+    for obstacle in obstacles:
+        assert re.match(r"[a-z0-9].*[^.]$", obstacle.message) and obstacle.remedy
+        assert not obstacle.at or obstacle.at[0] in ("arms", "estimands", "seeds")
+
+
+def asked(idle: bool) -> Asked:
+    parts = {"dataset": {"name": "digits"}, "model": {"name": "residual_mlp", "width": 8, "blocks": 2}}
+    dataset, model = (find_members(f"{key}s")[str(part["name"])].model_validate(part) for key, part in parts.items())
+    frozen = model.expand_groups(("blocks",))
+    arms = {
+        name: AskedArm(
+            name, example(find_members("rules")["dfa"]), None, frozen if idle else frozenset(), dataset,
+            dataset.train_count, model,
+            epochs=1 if idle and name == "other" else 3, batch_size=64, probe_samples=64, at=("arms", name),
+        )
+        for name in ("penalized", "other")
+    }  # fmt: skip
+    metric = example(find_members("metrics")["hidden_norm"])
+    estimand = AskedEstimand(metric, {"penalized": 1.0, "other": -1.0}, (2,), ("estimands", "e", "contrast"))
+    return Asked(arms, {"e": estimand}, seeds=1)
+
+
 HOSTILE = (b"", b"\0", b"\xff" * 100, b"{}", b"[]", b"null", b"[" * 2**16, b"9" * 2**16, b"{" * 2**15, b" " * 2**16,
            b"\n" * 2**16, b"x" * (2**16 + 1), b'{"a":1,"a":2}', b"NaN", b"-----BEGIN SSH SIGNATURE-----\n")  # fmt: skip
 
@@ -376,9 +433,10 @@ def test_a_plug_in_of_another_package_is_found(monkeypatch: pytest.MonkeyPatch) 
     def points(group: str) -> list[Any]:
         return [SimpleNamespace(name="other", load=lambda: Other)] if group == "harness.penalties" else []
 
+    known = set(find_members("penalties"))
     monkeypatch.setattr(registry, "_find_installed", lambda: SimpleNamespace(select=points))
     registry.find_members.cache_clear()
     try:
-        assert set(find_members("penalties")) == {"residual_branch", "other"}
+        assert set(find_members("penalties")) == known | {"other"}
     finally:
         registry.find_members.cache_clear()

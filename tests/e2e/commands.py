@@ -1,93 +1,195 @@
 """The command line as a process of its own that need not wait for PyTorch.
 
 Nearly all of a short command's time is the import of PyTorch and of harness, so one server per pytest process has
-imported them and forks a process for each command: with its own folder, variables, streams and exit code. Tests about
-how a process starts, or with variables that count from its start on, begin a fresh one.
+imported them and forks a process for each command: with its own folder, variables, streams and exit code. Where another
+harness or other packages are to be found first, a second server forks it, which has imported neither. Tests about how a
+process starts, or with variables that count from its start on, begin a fresh one.
 """
 
 from __future__ import annotations
 
 import gc
 import importlib
+import importlib.util
 import json
 import os
 import pkgutil
 import runpy
-import selectors
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 LARGE = ("torch", "numpy", "scipy.special", "pydantic", "typer", "rich.progress", "yaml", "jinja2.sandbox", "filelock")
 ANEW = ("__main__", "cli.__main__", "training.steps.kernels.triton")
 """Parts of harness that are not imported for all commands: their beginning, and what only a card needs."""
-LATER = ("HARNESS_", "GIT_", "PYTEST_")
+LATER = ("HARNESS_", "GIT_", "PYTEST_", "SLURM_")
 """Beginnings of variables that nothing reads before a command starts, and below them whole names."""
-LATER_NAMES = {"COLUMNS", "LINES", "HOME", "XDG_CACHE_HOME", "NO_COLOR", "TERM", "OMP_NUM_THREADS"}
+LATER_NAMES = {
+    "NO_PROXY",
+    "no_proxy",
+    "COLUMNS",
+    "LINES",
+    "HOME",
+    "XDG_CACHE_HOME",
+    "NO_COLOR",
+    "TERM",
+    "OMP_NUM_THREADS",
+}
+PLACES = ("PYTHONPATH", "PYTHONSAFEPATH")
+"""Variables that count once harness is imported, if they don't lead to another of the libraries."""
+CUSTOM = ("sitecustomize", "usercustomize")  # what Python itself imports as it starts
+WHOLE, LIBRARIES = "whole", "libraries"
+LOCK = threading.Lock()  # one question to the server at a time
+
+
+PIPE, NULL = subprocess.PIPE, subprocess.DEVNULL
+STARTED_WITH = dict(os.environ)
+"""This process's variables, as they were before a run inside it could change them while its processes start."""
+RUNNING = 1 << 16
+"""The server's answer in place of an exit code while a command has none."""
+
+
+class Forked:
+    """A command that the server forked, to be used as ``subprocess.Popen`` is; its stdin is empty."""
+
+    def __init__(self, server: str, request: dict[str, Any], stdout: int, stderr: int) -> None:
+        self.server = server
+        self.args = [sys.executable, "-m", "harness.cli", *request["arguments"]]
+        self.returncode: int | None = None
+        null = os.open(os.devnull, os.O_RDWR)
+        near, far, own = [], [null], [null]
+        for wanted in (stdout, stderr):
+            ours, theirs = os.pipe() if wanted == PIPE else (None, null if wanted == NULL else wanted)
+            near.append(None if ours is None else os.fdopen(ours, encoding="utf-8"))
+            far.append(theirs)
+            own += [] if ours is None else [theirs]
+        self.stdout, self.stderr = near
+        self.pid = _ask(server, request, far)
+        for descriptor in own:
+            os.close(descriptor)
+
+    def poll(self) -> int | None:
+        """Return the exit code; None while there is none."""
+        if self.returncode is None and (code := _ask(self.server, {"wait": self.pid})) != RUNNING:
+            self.returncode = code
+        return self.returncode
+
+    def wait(self, timeout: float = 240) -> int:
+        """Return the exit code once there is one."""
+        last = time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if time.monotonic() > last:
+                raise subprocess.TimeoutExpired(self.args, timeout)
+            time.sleep(0.001)
+        return code
+
+    def communicate(self, timeout: float = 240) -> tuple[str, str]:
+        """Return what it still says on both streams, and end it if nobody has closed them after so many seconds."""
+        said = {stream: "" for stream in (self.stdout, self.stderr) if stream is not None}
+
+        def read(stream: TextIO) -> None:
+            with stream:
+                said[stream] = stream.read()
+
+        readers = [threading.Thread(target=read, args=[stream], daemon=True) for stream in said]
+        last = time.monotonic() + timeout
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join(max(0.0, last - time.monotonic()))
+        if any(reader.is_alive() for reader in readers):
+            self.kill()
+            raise subprocess.TimeoutExpired(self.args, timeout)
+        self.wait(max(1.0, last - time.monotonic()))
+        out, err = ("" if stream is None else said[stream] for stream in (self.stdout, self.stderr))
+        return out, err
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it."""
+        self.send_signal(signal.SIGKILL)
+
+
+def start(
+    arguments: tuple[str, ...],
+    folder: Path,
+    environment: dict[str, str],
+    stdout: int = PIPE,
+    stderr: int = PIPE,
+    start_new_session: bool = False,
+) -> Forked | subprocess.Popen[str]:
+    """``harness`` with these arguments, as ``subprocess.Popen`` would start it with text."""
+    server = _find_server(environment)
+    if server is None:
+        command = [sys.executable, "-m", "harness.cli", *arguments]
+        return subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=NULL,
+            stdout=stdout,
+            stderr=stderr,
+            text=True,
+            start_new_session=start_new_session,
+        )
+    request = {"arguments": arguments, "folder": str(folder), "environment": environment, "session": start_new_session}
+    return Forked(server, request, stdout, stderr)
 
 
 def run(
     arguments: tuple[str, ...], folder: Path, environment: dict[str, str], timeout: float = 240
 ) -> subprocess.CompletedProcess[str]:
     """``harness`` with these arguments, as ``subprocess.run`` would have it with text and captured output."""
-    command = [sys.executable, "-m", "harness.cli", *arguments]
-    if not hasattr(os, "fork") or not _only_later(environment):
-        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout)
-    ours, theirs = zip(os.pipe(), os.pipe(), strict=True)
-    server = _server()
-    request = {"arguments": arguments, "folder": str(folder), "environment": environment}
-    body = json.dumps(request).encode()
-    socket.send_fds(server, [len(body).to_bytes(8, "big")], list(theirs))
-    server.sendall(body)
-    for descriptor in theirs:
-        os.close(descriptor)
-    pid = _number(server)
+    process = start(arguments, folder, environment)
     try:
-        out, err = _read_all(ours, timeout)
-    except TimeoutError:
-        os.kill(pid, 9)
-        raise subprocess.TimeoutExpired(command, timeout) from None
-    finally:
-        code = _number(server)
-        for descriptor in ours:
-            os.close(descriptor)
-    return subprocess.CompletedProcess(command, code, _text(out), _text(err))
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return subprocess.CompletedProcess(process.args, process.wait(), out, err)
 
 
-def _only_later(environment: dict[str, str]) -> bool:
+def _find_server(environment: dict[str, str]) -> str | None:
+    """The server that can fork a command with these variables; None: it has to be a fresh process."""
     names = {name for name in environment.keys() | os.environ.keys() if environment.get(name) != os.environ.get(name)}
-    return all(name in LATER_NAMES or name.startswith(LATER) for name in names)
+    rest = {name for name in names if name not in LATER_NAMES and not name.startswith(LATER)}
+    if not hasattr(os, "fork") or not rest <= {*PLACES}:
+        return None
+    if not rest:
+        return WHOLE
+    new = [Path(path) for path in _split(environment.get("PYTHONPATH")) if path not in sys.path]
+    names = {file.name.split(".")[0] for path in new if path.is_dir() for file in path.iterdir()} - {"harness"}
+    return None if any(name in CUSTOM or _is_module(name) for name in names) else LIBRARIES
 
 
-def _text(said: bytes) -> str:
-    return said.decode().replace("\r\n", "\n").replace("\r", "\n")
+def _is_module(name: str) -> bool:
+    """Whether there is another module of this name, not merely a folder."""
+    spec = importlib.util.find_spec(name) if name.isidentifier() else None
+    return spec is not None and spec.has_location
 
 
-def _read_all(descriptors: tuple[int, int], timeout: float) -> list[bytes]:
-    """What comes through the pipes until nobody holds their other ends any more."""
-    last = time.monotonic() + timeout
-    found = {descriptor: bytearray() for descriptor in descriptors}
-    with selectors.DefaultSelector() as selector:
-        for descriptor in descriptors:
-            selector.register(descriptor, selectors.EVENT_READ)
-        while selector.get_map():
-            ready = selector.select(max(0.0, last - time.monotonic()))
-            if not ready:
-                raise TimeoutError
-            for key, _ in ready:
-                if part := os.read(key.fd, 1 << 16):
-                    found[key.fd] += part
-                else:
-                    selector.unregister(key.fd)
-    return [bytes(said) for said in found.values()]
+def _split(path: str | None) -> list[str]:
+    return [part for part in (path or "").split(os.pathsep) if part]
 
 
-def _number(server: socket.socket) -> int:
-    return int.from_bytes(_receive(server, 8), "big", signed=True)
+def _ask(kind: str, request: dict[str, Any], streams: list[int] | None = None) -> int:
+    """The server's answer, a number: of a process that it started with these streams, or an exit code."""
+    server = _server(kind)
+    body = json.dumps(request).encode()
+    with LOCK:
+        socket.send_fds(server, [len(body).to_bytes(8, "big")], streams or [])
+        server.sendall(body)
+        return int.from_bytes(_receive(server, 8), "big", signed=True)
 
 
 def _receive(connection: socket.socket, count: int) -> bytes:
@@ -101,36 +203,40 @@ def _receive(connection: socket.socket, count: int) -> bytes:
 
 
 @cache
-def _server() -> socket.socket:
-    """The connection to this process's server, which ends with it."""
+def _server(kind: str) -> socket.socket:
+    """The connection to this process's server of a kind, which ends with it."""
     ours, theirs = socket.socketpair()
-    subprocess.Popen([sys.executable, __file__, str(theirs.fileno())], pass_fds=[theirs.fileno()])
+    command = [sys.executable, __file__, kind, str(theirs.fileno())]
+    subprocess.Popen(command, env=STARTED_WITH, pass_fds=[theirs.fileno()])
     theirs.close()
     return ours
 
 
-def serve(connection: socket.socket) -> None:
+def serve(kind: str, connection: socket.socket) -> None:
     """Start what is asked for, one command after another, until nobody is there to ask."""
     for name in LARGE:
         importlib.import_module(name)
-    _import_harness()
+    if kind == WHOLE:
+        _import_harness()
     _end_measuring()
     gc.freeze()
     while True:
-        size, streams, _, _ = socket.recv_fds(connection, 8, 2)
+        size, streams, _, _ = socket.recv_fds(connection, 8, 3)
         if not size:
             return
         size += _receive(connection, 8 - len(size))
         request = json.loads(_receive(connection, int.from_bytes(size, "big")))
-        pid = os.fork()
-        if not pid:
-            connection.close()
-            become(request, streams)
+        if "wait" in request:
+            pid, status = os.waitpid(request["wait"], os.WNOHANG)
+            answer = os.waitstatus_to_exitcode(status) if pid else RUNNING
+        else:
+            answer = os.fork()
+            if not answer:
+                connection.close()
+                become(request, streams)
         for descriptor in streams:
             os.close(descriptor)
-        connection.sendall(pid.to_bytes(8, "big", signed=True))
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        connection.sendall(code.to_bytes(8, "big", signed=True))
+        connection.sendall(answer.to_bytes(8, "big", signed=True))
 
 
 def _end_measuring() -> None:
@@ -142,30 +248,48 @@ def _end_measuring() -> None:
 
 def _import_harness() -> None:
     import harness
+    from harness.ledger.code import digest_package
+    from harness.plugins.distributions import describe_packages, list_modules
     from harness.verdict.canvas import try_drawing
 
     anew = tuple(f"harness.{name}" for name in ANEW)
     for module in pkgutil.walk_packages(harness.__path__, "harness."):
         if not module.name.startswith(anew):
             importlib.import_module(module.name)
+    _build_validators(importlib.import_module("pydantic").BaseModel)
     try_drawing()  # which loads matplotlib as harness does, whatever its settings are
+    describe_packages(list_modules())  # reads of all installed packages what they hold, and those that are loaded
+    digest_package()
+
+
+def _build_validators(record: Any) -> None:
+    """Build what checks records of harness, which each command would do for itself when it first needs it."""
+    for kind in record.__subclasses__():
+        if kind.__module__.startswith("harness.") and not kind.__pydantic_complete__:
+            kind.model_rebuild()
+        _build_validators(kind)
 
 
 def become(request: dict[str, Any], streams: list[int]) -> None:
     """Be ``python -m harness.cli`` from here on."""
-    null = os.open(os.devnull, os.O_RDONLY)
-    for number, descriptor in enumerate((null, *streams)):
+    if request["session"]:
+        os.setsid()
+    for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
+    for descriptor in streams:
         os.close(descriptor)
+    before = _split(os.environ.get("PYTHONPATH"))
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # what it was when PyTorch was loaded
     os.chdir(request["folder"])
-    sys.path[0] = request["folder"]  # as of python -m, and not of this script
+    sys.path[: 1 + len(before)] = [request["folder"], *_split(os.environ.get("PYTHONPATH"))]  # as python -m has it
+    if "PYTHONSAFEPATH" in os.environ:
+        del sys.path[0]
     sys.argv = ["harness", *request["arguments"]]
     runpy.run_module("harness.cli", run_name="__main__", alter_sys=True)
     os._exit(70)  # it never gets here
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(sys.argv[1], socket.socket(fileno=int(sys.argv[2])))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import harness
 
 NOBODY = (
     "setpriv --reuid=12345 --regid=12345 --clear-groups "
@@ -68,7 +72,7 @@ class Surroundings:
     says: tuple[str, ...] = ()
     """What is said on stderr, once each."""
     needs: str | None = None
-    """root, or full (a device that is always full)."""
+    """root; full (a device that is always full); or ascii (a path of the code that Python can read in this locale)."""
 
 
 def settings_file(text: bytes) -> Callable[[Path], None]:
@@ -122,9 +126,11 @@ ALL = {
     "cp1252": Surroundings(set={"PYTHONIOENCODING": "cp1252"}),
     "ascii, strictly": Surroundings(set={"PYTHONIOENCODING": "ascii:strict"}),
     "utf-16": Surroundings(set={"PYTHONIOENCODING": "utf-16"}),
-    "POSIX, no UTF-8": Surroundings(set={"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}),
+    "POSIX, no UTF-8": Surroundings(
+        set={"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, needs="ascii"
+    ),
     "a locale and a time zone that nobody knows": Surroundings(
-        set={"LC_ALL": "tr_TR.UTF-8", "LANG": "xx", "TZ": "Nowhere/Town", "PYTHONUTF8": "1"}
+        set={"LC_ALL": "tr_TR.UTF-8", "LANG": "xx", "TZ": "Nowhere/Town", "PYTHONUTF8": "1"}, needs="ascii"
     ),
     "colours in cp1252": Surroundings(set={"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1", "PYTHONIOENCODING": "cp1252"}),
     "no streams": closed("<&- >&- 2>&-"),
@@ -192,25 +198,30 @@ ALL = {
 
 TOGETHER = (
     # What does not touch the same thing is tried in one run: what is printed to, Python, matplotlib, homes, limits,
-    # file systems, paths. What hides what a run says, or clears what others set, stands alone.
+    # file systems, paths, users. What hides what a run says on stderr goes with nothing else that shows there, and what
+    # clears or ignores variables with nothing that sets some.
     ("cp1252", "matplotlib's settings, strange", "no hard links", "spaces, signs and letters"),
-    ("ascii, strictly", "a backend that nobody knows", "no sync of folders", "no home"),
+    (
+        "ascii, strictly", "a backend that nobody knows", "no sync of folders", "no home", "an endless terminal",
+        "a temporary folder too far down for a socket", "far down",
+    ),
     ("POSIX, no UTF-8", "a dumb terminal", "no locks", "no UTF-8"),
-    ("a locale and a time zone that nobody knows", "-OO", "no reading of folders", "no temporary folder"),
+    (
+        "a locale and a time zone that nobody knows", "-OO", "no reading of folders", "no temporary folder",
+        "settings of libraries that no run needs",
+    ),
     ("colours in cp1252", "no bytecode", "a memory card", "few open files"),
-    ("-X dev, warnings are errors", "numbers of threads that are none", "a home that is a file", "no lock server"),
-    ("a temporary folder too far down for a socket", "an endless terminal", "far down"),
-    ("a folder that is gone", "matplotlib's settings, no text"),
-    ("-I", "a leading dash", "settings of libraries that no run needs"),
-    ("utf-16",),
-    ("no streams",),
-    ("stdout full",),
-    ("stderr full",),
-    ("readers that are gone",),
-    ("env -i",),
-    ("a user without a name",),
+    (
+        "-X dev, warnings are errors", "numbers of threads that are none", "a home that is a file", "no lock server",
+        "stdout full",
+    ),
+    ("a folder that is gone", "matplotlib's settings, no text", "env -i"),
+    ("-I", "a leading dash", "a user without a name"),
     ("a project to read only, but for its trail",),
-)
+    ("utf-16", "stderr full"),
+    ("no streams",),
+    ("readers that are gone",),
+)  # fmt: skip
 
 
 def combined(names: tuple[str, ...]) -> Surroundings:
@@ -218,8 +229,7 @@ def combined(names: tuple[str, ...]) -> Surroundings:
     parts = [ALL[name] for name in names]
     variables = [name for part in parts for name in (*part.set, *part.unset)]
     folders = [part.folder for part in parts if part.folder != Surroundings().folder]
-    needs = {part.needs for part in parts} - {None}
-    assert len(variables) == len(set(variables)) and len(folders) <= 1 and len(needs) <= 1, names
+    assert len(variables) == len(set(variables)) and len(folders) <= 1, names
     return Surroundings(
         set={name: value for part in parts for name, value in part.set.items()},
         unset=tuple(name for part in parts for name in part.unset),
@@ -228,8 +238,18 @@ def combined(names: tuple[str, ...]) -> Surroundings:
         folder=folders[0] if folders else Surroundings().folder,
         prepare=tuple(prepare for part in parts for prepare in part.prepare),
         says=tuple(said for part in parts for said in part.says),
-        needs=next(iter(needs), None),
     )
+
+
+def missing(around: Surroundings) -> str | None:
+    """Why these can't be made here; None if they can."""
+    if around.needs == "root" and (os.name == "nt" or os.geteuid() or shutil.which("setpriv") is None):
+        return "only root can become somebody else, with setpriv"
+    if around.needs == "full" and not Path("/dev/full").exists():
+        return "needs a device that is always full"
+    if around.needs == "ascii" and sys.version_info < (3, 13) and not harness.__file__.isascii():
+        return "before 3.13, Python reads the path of an editable install in the locale's encoding, or not at all"
+    return None
 
 
 def start(

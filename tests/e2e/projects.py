@@ -73,16 +73,12 @@ class Project:
     def harness(self, *arguments: str, timeout: float = 240, **more: str) -> subprocess.CompletedProcess[str]:
         return commands.run(arguments, self.root, self.environment(**more), timeout)
 
-    def start_until(self, beginning: str, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, **options: Any) -> commands.Forked | subprocess.Popen[str]:
+        return commands.start(arguments, self.root, self.environment(), **options)
+
+    def start_until(self, beginning: str, *arguments: str) -> commands.Forked | subprocess.Popen[str]:
         """Start a command and wait for a line on stderr that begins so."""
-        process = subprocess.Popen(
-            self.command(*arguments),
-            cwd=self.root,
-            env=self.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = self.start(*arguments)
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith(beginning):

@@ -11,12 +11,12 @@ import pytest
 from harness.ledger.attempt import list_arithmetic_changes
 from tests.e2e.projects import Project
 
-RUN = ["run", "hypotheses/tiny.yaml", "--device", "cpu", "--checkpoint-every", "0"]
+RUN = ["run", "hypotheses/tiny.yaml", "--device", "cpu"]
 OTHER = {"MKL_CBWR": "COMPATIBLE", "ONEDNN_MAX_CPU_ISA": "SSE41"}
 
 
 def test_an_attempt_does_not_go_on_with_another_arithmetic(finished: Project, registered_only: Project) -> None:
-    process = registered_only.start_until("cohort 2", *RUN)
+    process = registered_only.start_until("cohort 2", *RUN, "--checkpoint-every", "0")
     process.kill()
     process.communicate()
     refused = registered_only.harness(*RUN, **OTHER)

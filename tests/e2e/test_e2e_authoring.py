@@ -26,13 +26,19 @@ def test_the_page_leads_from_an_idea_to_a_verdict(tmp_path: Path) -> None:
     project.root.mkdir()
     shutil.copytree(REPOSITORY / "schema", project.root / "schema")
     subprocess.run(["git", "init", "-q", str(project.root)], check=True)
-    page = PAGE[: PAGE.index("## The same in CI")]
+    page = PAGE[: PAGE.index("## The same in CI")] + PAGE[PAGE.index("## Questions of the field") :]
     given = []
     for block in BLOCK.finditer(page):
         note, kind, body = block["note"] or "", block["kind"], block["body"]
         if kind == "yaml":
-            path = project.root / note.removeprefix("file: ")
+            name, _, rest = note.removeprefix("file: ").partition(", run of ")
+            path = project.root / name
             assert note.startswith("file: "), "every file on the page has a name"
+            if rest:  # a run's name is not known before it was started
+                earlier, _, written = rest.partition(" for ")
+                (page_of_run,) = (project.root / "verdicts" / earlier).glob("*/verdict.md")
+                assert written in body
+                body = body.replace(written, page_of_run.parent.name)
             path.write_text(body, encoding="utf-8")
             continue
         if found := re.fullmatch(r"replace: (\S+) by (\S+) in (\S+)", note):
@@ -53,7 +59,18 @@ def test_the_page_leads_from_an_idea_to_a_verdict(tmp_path: Path) -> None:
             else:
                 assert line in said, f"the page shows {line!r}, the program said {said!r}"
     assert {"doctor", "new", "check", "explain", "plan", "run", "show"} <= set(given)
-    assert "penalty-cost" in project.harness("list").stdout
+    listed = project.harness("list").stdout
+    names = (
+        "penalty-cost",
+        "dose-response",
+        "layer-norm-interaction",
+        "norm-ratio",
+        "collapse-delayed",
+        "replicates-wide",
+    )
+    more = ("credit-over-depth", "random-labels", "deep-over-tasks", "fresh-feedback", "going-on")
+    assert all(name in listed for name in (*names, *more))
+    assert "(measured again 2 times)" in listed
 
 
 def test_the_file_that_new_writes_is_the_one_that_the_page_goes_on_with(tmp_path: Path) -> None:

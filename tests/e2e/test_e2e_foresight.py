@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from harness import spec
 from harness.cli.app import app
 from tests.e2e.projects import REPOSITORY, TINY, Project
 
 FILES = sorted(path.name for path in (REPOSITORY / "hypotheses").glob("*.yaml") if path.name != "claims.yaml")
+ONE_SCALE = ("bp_penalty_control.yaml", "mode2_direction.yaml", "quickstart_digits.yaml")  # all decisions have one sd
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +39,19 @@ def state(folder: Path) -> dict[str, str]:
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_power_of_every_hypothesis(copy: Project, name: str) -> None:
+def test_power_of_every_hypothesis_tells_or_says_what_it_lacks(copy: Project) -> None:
+    for name in FILES:
+        ran = harness(copy, "power", f"hypotheses/{name}", "--format", "json")
+        assert ran.exit_code == 0, ran.stderr
+        report = json.loads(ran.stdout)
+        told = {part["name"] for part in report["decisions"]}
+        lacking = next((note for note in report["notes"] if note.startswith("No standard deviation is known for")), "")
+        decisions = spec.load(copy.root / "hypotheses" / name).hypothesis.decisions
+        assert told and all(decision in told or decision in lacking for decision in decisions), name
+
+
+@pytest.mark.parametrize("name", ONE_SCALE)
+def test_power_of_a_hypothesis_with_one_sd(copy: Project, name: str) -> None:
     out = copy.root / "out"
     ran = harness(
         copy, "power", f"hypotheses/{name}", "--format", "json", "--out", str(out / "p.svg"), "--out", str(out / "p.md")

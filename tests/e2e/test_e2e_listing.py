@@ -351,6 +351,14 @@ def test_the_audit_notes_a_missing_file_and_passes_as_before(tried: Project, tmp
     assert not {"file-missing", "file-not-compared"} & {finding["sort"] for finding in alone["findings"]}
 
 
+def test_show_says_of_what_was_never_judged_what_there_is(moment: Project) -> None:
+    done(moment, "register", FILE)
+    shown = moment.harness("show", "tiny")
+    assert shown.returncode == 2
+    assert "there is no verdict on 'tiny'\n  → harness show tiny --history lists what was done; " in shown.stderr
+    assert "registered: " in done(moment, "show", "tiny", "--history")
+
+
 def test_show_gives_a_verdict_as_json(tried: Project) -> None:
     shown = json.loads(given(tried, "show", "tiny", "--format", "json")[0])
     last = tried.root / shown["file"]
@@ -438,9 +446,9 @@ def test_show_on_a_terminal_has_no_markup_left_and_names_what_a_page_unfolds() -
 
 
 def test_on_a_terminal_only_the_title_of_a_hypothesis_is_shortened() -> None:
-    lines = terminal(Project(REPOSITORY), 110, "list").splitlines()
+    lines = terminal(Project(REPOSITORY), 130, "list").splitlines()
     assert len(lines) == 1 + len(list(REPOSITORY.glob("hypotheses/*.yaml"))) - 1
-    assert all(len(line) <= 110 for line in lines)
+    assert all(len(line) <= 130 for line in lines)
     assert any(re.match(r"bp-penalty-control .* 3 \(1 deviating\) .* partial \(deviates\) .*…", line) for line in lines)
 
 

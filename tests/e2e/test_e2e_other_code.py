@@ -20,7 +20,7 @@ class Other:
     def __init__(self, root: Path) -> None:
         self.root = root
         for part in ("harness", "templates"):
-            shutil.copytree(SOURCE / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(SOURCE / part, root / part)  # with its bytecode
 
     def comment(self, *files: str) -> None:
         for file in files:

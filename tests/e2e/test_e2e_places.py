@@ -288,7 +288,7 @@ def test_a_repository_of_its_own_called_hypotheses_is_a_project(tmp_path: Path) 
 READING = (
     ["list"], ["show", "tiny"], ["audit"], ["claims"], ["check"], ["reverdict", "tiny"],
     ["power", "hypotheses/tiny.yaml", "--sd-from", "tiny"], ["close", "0123", "--reason", "none"],
-    ["export", "tiny", "--as", "in-toto", "--out", "statement.json"],
+    ["export", "tiny", "--as", "in-toto", "--out", "statement.json"], ["paper", "tiny"],
 )  # fmt: skip
 
 

@@ -38,7 +38,12 @@ def test_the_wheel_is_typed_carries_its_templates_and_is_not_called_as_somebody_
         (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
         described = archive.read(metadata).decode()
         entries = archive.read(metadata.replace("METADATA", "entry_points.txt")).decode()
-    assert {"harness/py.typed", "harness/_templates/verdict.md.j2", "harness/cli/app.py"} <= names
+    assert {
+        "harness/py.typed",
+        "harness/_templates/verdict.md.j2",
+        "harness/_templates/site/base.html",
+        "harness/cli/app.py",
+    } <= names
     assert all(re.match(r"(harness|prereg_harness-[\d.a-z]+\.dist-info)/", name) for name in names)
     assert f"\nName: {NAME}\n" in described and f"\nVersion: {__version__}\n" in described
     assert "harness = harness.cli:main" in entries

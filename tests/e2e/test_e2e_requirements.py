@@ -25,7 +25,11 @@ def asked(*, development: bool) -> Iterator[Requirement]:
     texts = list(PROJECT["dependencies"])
     if development:
         extras = PROJECT["optional-dependencies"]
-        texts += [text for name in ("dev", "tsa", "beacons", "crate") for text in extras[name]]
+        texts += [
+            text
+            for name in ("dev", "tsa", "beacons", "crate", "notebook", "parquet", "tensorboard", "mlflow")
+            for text in extras[name]
+        ]
     for requirement in map(Requirement, texts):
         if requirement.name != PROJECT["name"]:
             yield requirement

@@ -73,7 +73,7 @@ def test_a_rerun_has_the_same_seeds_and_bits_and_is_counted(finished: Project, t
 
 def test_killed_at_random_moments_it_resumes_to_the_same_bytes(finished: Project, registered_only: Project) -> None:
     moments = random.Random(11)
-    command = registered_only.command("run", "hypotheses/tiny.yaml", "--device", "cpu", "--checkpoint-every", "0")
+    command = ("run", "hypotheses/tiny.yaml", "--device", "cpu", "--checkpoint-every", "0")
     kills = kills_in_training = 0
     resumed_once = False
 
@@ -88,14 +88,7 @@ def test_killed_at_random_moments_it_resumes_to_the_same_bytes(finished: Project
 
     for start in range(40):
         before = trained()
-        process = subprocess.Popen(
-            command,
-            cwd=registered_only.root,
-            env=registered_only.environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = registered_only.start(*command, stdout=subprocess.DEVNULL)
         # Most of a short run is start-up: at every other start wait for training, so that kills fall everywhere. The
         # first ones come as soon as it left something, since a fast machine would be done.
         deadline = time.monotonic() + moments.uniform(0.5, 6.0) + 0.4 * kills

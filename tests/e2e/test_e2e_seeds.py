@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 import signal
 import subprocess
 import threading
@@ -16,16 +15,17 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+import yaml
 
 from harness.ledger.seeding import derive_from_round
 from tests.attacks.draws import RECORDED, REGISTERED_TIME, make_key
 from tests.e2e.projects import Project, make_project
+from tests.ssh import needs_ssh_keygen
 from tests.unit.beacons.test_beacons_drand import own_chain, record, signed
 
 CHOOSABLE = "seeds its author could have chosen"
 SCHEME = "bls-unchained-g1-rfc9380"
 NOWHERE = "http://127.0.0.1:9"
-needs_ssh = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen")
 
 
 def drawing(root: Path, beacon: str) -> Project:
@@ -39,6 +39,21 @@ def harness(project: Project, *arguments: str) -> subprocess.CompletedProcess[st
     return project.harness(*arguments, no_proxy="127.0.0.1", NO_PROXY="127.0.0.1")
 
 
+@pytest.mark.parametrize("beacon", ["drand", "nist", "bitcoin", "witness"])
+def test_a_new_file_names_its_beacon(tmp_path: Path, beacon: str) -> None:
+    project = Project(tmp_path)
+    made = harness(project, "new", "one", "--title", "T", "--question", "Q?", "--beacon", beacon)
+    assert made.returncode == 0, made.stderr
+    text = (tmp_path / "hypotheses" / "one.yaml").read_text()
+    seeds = yaml.safe_load(text)["seeds"]
+    assert seeds["count"] == 10 and seeds["beacon"]["name"] == beacon
+    assert ("signer" in seeds["beacon"]) == ("# an example: write your own" in text) == (beacon == "witness")
+    found = json.loads(harness(project, "check", "--format", "json").stdout)
+    assert {finding["rule"] for finding in found} == {"placeholder"}
+    refused = harness(project, "new", "two", "--title", "T", "--question", "Q?", "--beacon", "drond")
+    assert refused.returncode == 2 and "did you mean 'drand'" in refused.stderr
+
+
 def seeds_of(project: Project) -> list[int]:
     """The seeds of the one run, which follow from the one draw."""
     (seeded,), (started,) = project.events("seeded"), project.events("run_started")
@@ -47,7 +62,7 @@ def seeds_of(project: Project) -> list[int]:
     return list(started["body"]["seeds"])
 
 
-@needs_ssh
+@needs_ssh_keygen
 def test_a_run_says_what_it_waits_for_and_takes_a_witness_s_answer(tmp_path: Path) -> None:
     key, beacon = make_key(tmp_path)
     project = drawing(tmp_path / "project", beacon)
@@ -73,8 +88,9 @@ def test_a_run_says_what_it_waits_for_and_takes_a_witness_s_answer(tmp_path: Pat
     assert "a round of the beacon `witness`" in page.read_text() and CHOOSABLE not in page.read_text()
     audit = harness(project, "audit", "--recompute", "--format", "json")
     (subject,) = json.loads(audit.stdout)["hypotheses"]
+    assert "docs/threat-model.md" in json.loads(audit.stdout)["undetectable"]
     assert {line["status"] for line in subject["lines"]} == {"PASS", "NOT CHECKED"}
-    assert {line["step"]: line["reason"] for line in subject["lines"]}[5] == ""
+    assert {line["step"]: line["reason"] for line in subject["lines"]}[5].startswith("drawn by a key")
     same = harness(project, "replicate", "tiny")
     assert same.returncode == 0 and "the same results to the bit" in same.stdout
     assert harness(project, "replicate", "tiny", "--fresh", "short").returncode == 2

@@ -6,9 +6,11 @@ import math
 import random
 
 from harness import claims, inference, ledger, plan
-from harness.plugins.registry import find_members
+from harness.domain.measured import is_defined
+from harness.metrics import Metric
 from harness.records import Arm, Estimand, Hypothesis, Measurements
 from harness.records.claims import Consequences
+from harness.rules import RuleTensors
 from harness.spec import Loaded
 
 JUDGED = 400
@@ -20,15 +22,12 @@ def go_on(loaded: Loaded, rng: random.Random) -> None:
     """Plan, estimate, build what programs are made of, judge made-up measurements, and move claims."""
     hypothesis = loaded.hypothesis
     seeds = hypothesis.seeds.list or tuple(range(hypothesis.seeds.number))
-    planned = plan.expand(hypothesis, seeds, memory_bytes=CARD)
-    assert sum(len(cohort.replicas) for cohort in planned.cohorts) == len(seeds) * len(hypothesis.arms)
-    for device in ("cpu", "cuda"):
-        estimate = plan.estimate(planned, device)
-        assert estimate.steps > 0
-        assert math.isfinite(estimate.seconds)
     ledger.write_canonical(hypothesis)
-    for arm in hypothesis.arms.values():
-        _program(arm)
+    if hypothesis.program is None:
+        _plan(hypothesis, seeds)
+    else:
+        planned = plan.expand_replicas(hypothesis, seeds)
+        assert sum(len(cohort.replicas) for cohort in planned.cohorts) == len(seeds) * len(hypothesis.arms)
     if len(seeds) * len(hypothesis.arms) <= JUDGED:
         decision = inference.decide(hypothesis, made_up(hypothesis, seeds, rng))
         assert decision.outcome in hypothesis.outcomes
@@ -36,14 +35,25 @@ def go_on(loaded: Loaded, rng: random.Random) -> None:
         assert isinstance(claims.find_consequences(loaded.claims, implication), Consequences)
 
 
+def _plan(hypothesis: Hypothesis, seeds: tuple[int, ...]) -> None:
+    planned = plan.expand(hypothesis, seeds, memory_bytes=CARD)
+    assert sum(len(cohort.replicas) for cohort in planned.cohorts) == len(seeds) * len(hypothesis.arms)
+    for device in ("cpu", "cuda"):
+        estimate = plan.estimate(planned, device)
+        assert estimate.steps > 0
+        assert math.isfinite(estimate.seconds)
+    for arm in hypothesis.arms.values():
+        _program(arm)
+
+
 def _program(arm: Arm) -> None:
     """What the engine asks of the plug-ins before the first step."""
     setup = arm.setup
-    specs = setup.model.parameters(setup.dataset.features, setup.dataset.classes)
+    specs = setup.model.parameters(setup.dataset.features, setup.classes)
     groups = set(setup.model.groups())
     assert {spec.group for spec in specs} <= groups
     assert setup.model.expand_groups(arm.freeze) < groups
-    arm.rule.feedback(setup.model, setup.dataset.classes)
+    RuleTensors.of(arm.rule, setup.model, setup.dataset.features, setup.classes)
     assert set(arm.rule.clip_norms(setup.model)) <= groups
     assert setup.evaluated_epochs[-1] == setup.epochs
 
@@ -58,7 +68,11 @@ def made_up(hypothesis: Hypothesis, seeds: tuple[int, ...], rng: random.Random) 
             "seed": seed,
             "status": "finished",
             "weights_sha256": f"{rng.getrandbits(256):064x}",
-            "metrics": {m: _series(m, arm, asked, rng) for m in arm.setup.evaluation.metrics if _defined(m, arm)},
+            "metrics": {
+                metric.key: _series(metric, arm, asked, rng)
+                for metric in arm.setup.evaluation.measured
+                if is_defined(metric, arm.rule, arm.setup)
+            },
         }
         for name, arm in hypothesis.arms.items()
         for index, seed in enumerate(seeds)
@@ -75,17 +89,12 @@ def made_up(hypothesis: Hypothesis, seeds: tuple[int, ...], rng: random.Random) 
     )
 
 
-def _defined(metric: str, arm: Arm) -> bool:
-    return arm.rule.gives_credit or not find_members("metrics")[metric].needs_credit  # type: ignore[attr-defined]
-
-
-def _series(metric: str, arm: Arm, asked: tuple[Estimand, ...], rng: random.Random) -> dict[str, object]:
-    kind = find_members("metrics")[metric]
-    low, high = (max(-10.0, kind.bounds[0]), min(10.0, kind.bounds[1]))  # type: ignore[attr-defined]
+def _series(metric: Metric, arm: Arm, asked: tuple[Estimand, ...], rng: random.Random) -> dict[str, object]:
+    low, high = (max(-10.0, metric.bounds[0]), min(10.0, metric.bounds[1]))
     named = {estimand.epoch for estimand in asked if estimand.epoch is not None}
     epochs = sorted({1, arm.setup.epochs, *(named & set(arm.setup.evaluated_epochs))})
-    columns = arm.setup.model.depth + 1 if kind.layered else 1  # type: ignore[attr-defined]
-    summaries = ("mean", "std", "median") if kind.per_sample else ("value",)  # type: ignore[attr-defined]
+    columns = arm.setup.model.depth + 1 if metric.layered else 1
+    summaries = ("mean", "std", "median") if metric.per_sample else ("value",)
     values = {
         summary: [[rng.uniform(0 if summary == "std" else low, high) for _ in range(columns)] for _ in epochs]
         for summary in summaries

@@ -11,12 +11,13 @@ import torch
 
 from harness.batched import keyed
 from harness.datasets import CROP_PADDING, Images
-from harness.records import Arm, Cohort, Replica
+from harness.records import Arm, Cohort, Replica, Setup
 from harness.training import open_device
 from harness.training.batches import draw_schedule
 from harness.training.evaluate import ReplicaEvaluation
 from harness.training.program import Program, build_program
 from harness.training.steps.interface import StepKind
+from tests.oracles.reference_data import split_training, training_labels
 from tests.oracles.reference_loop import direction, train
 
 BATCH, EPOCHS = 16, 5  # 72 samples: four full batches and one of 8, so 25 steps with 5 ragged ones
@@ -61,8 +62,14 @@ def images() -> Images:
     )
 
 
-def arm(model: str, augment: tuple[str, ...] = (), schedule: str = "cosine", **parts: Any) -> Arm:
-    setup = {
+def arm(
+    model: str,
+    augment: tuple[str, ...] = (),
+    schedule: str = "cosine",
+    data: dict[str, Any] | None = None,
+    **parts: Any,
+) -> Arm:
+    setup = (data or {}) | {
         "dataset": {"name": "digits", "augment": augment},
         "model": MODELS[model],
         "optimizer": {"name": "adamw", "lr": 0.01, "weight_decay": 0.05, "schedule": schedule},
@@ -88,9 +95,18 @@ def run_engine(
     return program
 
 
-def plain_batches(images: Images, seed: int, augment: tuple[str, ...]) -> list[list[tuple[np.ndarray, np.ndarray]]]:
-    """The same batches by loops over single images: shuffle, crop from zero padding, flip, normalise."""
-    pixels = images.train_images.astype(np.float64)
+def plain_batches(images: Images, seed: int, setup: Setup) -> list[list[tuple[np.ndarray, np.ndarray]]]:
+    """The same batches by loops over single images: select, shuffle, crop, flip, normalise, and relabel."""
+    whole, augment, labels = images.train_labels.tolist(), setup.dataset.augment, setup.labels
+    classes = sorted((setup.subset and setup.subset.classes) or range(10))
+    places, _ = split_training(
+        whole,
+        classes,
+        validation=(setup.validation and setup.validation.count) or 0,
+        size=setup.subset and setup.subset.size,
+    )
+    own = [classes.index(whole[place]) for place in places]
+    pixels = images.train_images[places].astype(np.float64)
     epochs = []
     for epoch in range(EPOCHS):
         order = keyed.permutation(len(pixels), seed, "order", epoch)
@@ -107,14 +123,18 @@ def plain_batches(images: Images, seed: int, augment: tuple[str, ...]) -> list[l
             if "horizontal_flip" in augment and flip[position]:
                 image = image[:, ::-1]
             rows.append((image / 16.0 - 0.3053) / 0.3760)
-        x, y = np.stack(rows).reshape(len(rows), -1), images.train_labels[order]
+        told = training_labels(
+            own, labels.name, seed=seed, epoch=epoch, classes=len(classes), share=labels.share or 0.0,
+            places=places, total=len(whole),
+        )  # fmt: skip
+        x, y = np.stack(rows).reshape(len(rows), -1), np.array([told[index] for index in order])
         epochs.append([(x[at : at + BATCH], y[at : at + BATCH]) for at in range(0, len(rows), BATCH)])
     return epochs
 
 
 def initial(program: Program, one: Arm, seed: int) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
     weights = {spec.name: keyed.tensor(spec, seed, "weights") for spec in program.state.specs}
-    specs = one.rule.feedback(program.state.model, program.state.dataset.classes)
+    specs = one.rule.feedback(program.state.model, program.state.dataset.features, program.state.classes)
     return weights, [keyed.tensor(spec, seed, "feedback") for spec in specs]
 
 
@@ -124,13 +144,13 @@ def reference(program: Program, one: Arm, seed: int, images: Images) -> dict[str
     return train(
         weights=weights,
         feedback=feedback,
-        batches=plain_batches(images, seed, one.setup.dataset.augment),
+        batches=plain_batches(images, seed, one.setup),
         rule=one.rule.name,
         strength=one.penalty.strength if one.penalty else 0.0,
         frozen=set(model.expand_groups(one.freeze)),
         lr=optimizer.lr,
         weight_decay=optimizer.weight_decay,
-        schedule=optimizer.schedule,
+        schedule=optimizer.schedule.name,
         activation=model.activation,  # type: ignore[attr-defined]
         skip=model.skip,  # type: ignore[attr-defined]
         terminal_norm=model.terminal_norm,  # type: ignore[attr-defined]
@@ -185,6 +205,54 @@ def test_rules_of_one_cohort_keep_apart(device: str, way: StepKind, images: Imag
     arms = {kind: arm("plain", **ARMS[kind], augment=("random_crop", "horizontal_flip")) for kind in kinds}
     program = run_engine(arms, [5, 6], images, device, way)
     assert [share.rule.name for share in program.state.rule_groups] == ["dfa", "bp"]
+    for r, replica in enumerate(program.state.cohort.replicas):
+        assert_same(program, r, reference(program, arms[replica.arm], replica.seed, images))
+
+
+LABELS: dict[str, dict[str, Any]] = {
+    "shuffled": {"name": "shuffled"},
+    "random": {"name": "random"},
+    "noisy": {"name": "noisy", "share": 0.4},
+}
+
+
+@pytest.mark.parametrize(("device", "way"), [*WAYS, pytest.param("cuda", "kernels", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("augment", [(), ("random_crop", "horizontal_flip")], ids=["plain", "augmented"])
+@pytest.mark.parametrize("kind", LABELS)
+def test_interventions_on_labels_agree_too(
+    kind: str, augment: tuple[str, ...], device: str, way: StepKind, images: Images
+) -> None:
+    """Two rules and two seeds in one cohort: labels of another seed, epoch or image lead elsewhere."""
+    data = {"labels": LABELS[kind]}
+    arms = {name: arm("plain", augment, data=data, **ARMS[name]) for name in ("dfa", "bp_penalty")}
+    program = run_engine(arms, [5, 6], images, device, way)
+    for r, replica in enumerate(program.state.cohort.replicas):
+        one = arms[replica.arm]
+        expected = reference(program, one, replica.seed, images)
+        assert_same(program, r, expected)
+    true = reference(program, arm("plain", augment, **ARMS["bp_penalty"]), 6, images)
+    moved = max(np.abs(true[name] - expected[name]).max() for name in true)
+    assert moved > 1e-3, "the data set's own labels lead to the same weights, so the comparison proved nothing"
+
+
+PARTS: dict[str, dict[str, Any]] = {
+    "classes": {"subset": {"classes": [8, 1, 4, 5]}, "evaluation": {"probe_samples": 20}},
+    "size": {"subset": {"size": 40}},
+    "validation": {"validation": {"count": 15}},
+    "all": {
+        "subset": {"classes": [0, 1, 2, 3, 4, 5], "size": 30},
+        "validation": {"count": 10},
+        "labels": {"name": "noisy", "share": 0.3},
+    },
+}
+
+
+@pytest.mark.parametrize(("device", "way"), [*WAYS, pytest.param("cuda", "kernels", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("part", PARTS)
+def test_parts_of_the_data_agree_too(part: str, device: str, way: StepKind, images: Images) -> None:
+    arms = {name: arm("plain", ("random_crop",), data=PARTS[part], **ARMS[name]) for name in ("dfa", "bp_penalty")}
+    program = run_engine(arms, [5, 6], images, device, way)
+    assert program.state.count < 72
     for r, replica in enumerate(program.state.cohort.replicas):
         assert_same(program, r, reference(program, arms[replica.arm], replica.seed, images))
 

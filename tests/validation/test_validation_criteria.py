@@ -6,15 +6,13 @@ import itertools
 import math
 
 import numpy as np
-import pingouin
 import pytest
 from scipy import integrate, stats
-from statsmodels.stats.power import TTestPower
-from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from harness.criteria import estimate_parameter
 from harness.criteria.bca import Bca
 from harness.criteria.bounded import Bounded
+from harness.criteria.iqm_bootstrap import IqmBootstrap
 from harness.criteria.median import Median, sign_p
 from harness.criteria.sign_flip import SignFlip
 from harness.criteria.t import T
@@ -22,8 +20,11 @@ from harness.criteria.t_sequence import TSequence
 from harness.criteria.welch import Welch, compare
 from harness.criteria.wilcoxon import Wilcoxon
 
+# pingouin and statsmodels are imported by the tests that compare with them: whatever is loaded in this process, any
+# run that a test makes in it describes file by file, as other people's packages.
 STUDENT, FLIPS, RANKS, SIGNS = T(name="t"), SignFlip(name="sign_flip"), Wilcoxon(name="wilcoxon"), Median(name="median")
 WELCH, SEQUENCE, BETS = Welch(name="welch"), TSequence(name="t_sequence"), Bounded(name="bounded")
+QUARTERS = IqmBootstrap(name="iqm_bootstrap", resamples=99_999)
 EFRON = Bca(name="bca", resamples=99_999, expanded=False)
 
 # Student 1908, R's sleep: extra hours of sleep, first drug minus second.
@@ -134,10 +135,74 @@ def test_without_bias_and_acceleration_bca_is_the_percentile_interval():
     assert EFRON.interval(x, 0.95) == pytest.approx((expected.low, expected.high), rel=0.02)
 
 
+# The interquartile mean ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [1, 3, 4, 7, 8, 10, 31])
+def test_the_interquartile_mean_is_scipys_trimmed_mean(n):
+    """As rliable has it: scipy.stats.trim_mean(scores, proportiontocut=0.25, axis=None)."""
+    x = np.random.default_rng(n).normal(size=(n, 3))
+    assert estimate_parameter("iqm", x[:, 0]) == pytest.approx(stats.trim_mean(x[:, 0], 0.25), rel=1e-12)
+    assert estimate_parameter("iqm", x) == pytest.approx(stats.trim_mean(x, 0.25, axis=None), rel=1e-12)
+    assert estimate_parameter("iqm", SLEEP) == pytest.approx(np.mean([-1.0, -1.2, -1.3, -1.3, -1.4, -1.8]), rel=1e-12)
+
+
+@pytest.mark.parametrize("tasks", [1, 3])
+def test_the_bootstrap_of_the_interquartile_mean_is_scipys_at_a_wider_level(tasks):
+    """Of its own resamples, hence the tolerance: a fiftieth of the interval. Seeds are drawn with all their tasks."""
+    n = 30
+    x = np.random.default_rng(5).exponential(2.0, (n, tasks)) + 3 * np.arange(tasks)
+    inner = 1 - 2 * stats.norm.sf(stats.t.isf(0.05, n - 1) * math.sqrt(n / (n - 1)))
+    expected = stats.bootstrap(
+        tuple(x.T), lambda *drawn, axis: trimmed(np.stack(drawn, axis=-1)), paired=True, vectorized=True, method="BCa",
+        confidence_level=inner, n_resamples=20_000, batch=2000, rng=3,
+    ).confidence_interval  # fmt: skip
+    width = expected.high - expected.low
+    found = QUARTERS.over(tasks).interval(x[:, 0] if tasks == 1 else x, 0.9)
+    assert found == pytest.approx((expected.low, expected.high), abs=0.03 * width)
+
+
+def trimmed(drawn):
+    """The trimmed mean of all values of the last two axes."""
+    return stats.trim_mean(drawn.reshape(*drawn.shape[:-2], -1), 0.25, axis=-1)
+
+
+def test_a_middle_half_without_spread_decides_nothing():
+    x = np.array([-9.0, -5, 0.3, 0.3, 0.3, 0.3 + 1e-16, 0.3, 0.3, 4, 8])
+    assert QUARTERS.p_greater(x, -1.0) == QUARTERS.p_less(x, 1.0) == 1
+    assert QUARTERS.interval(x, 0.9) == (-math.inf, math.inf)
+    x[3:5] += (0.1, 0.2)
+    assert QUARTERS.p_greater(x, -1.0) < 0.2 and all(map(math.isfinite, QUARTERS.interval(x, 0.9)))
+
+
+def test_one_seed_that_collapses_hardly_moves_it():
+    x = np.random.default_rng(2).normal(5, 1, 12)
+    low, high = QUARTERS.interval(x, 0.9)
+    x[3] = -1e6
+    again = QUARTERS.interval(x, 0.9)
+    assert abs(again[0] - low) < 1 and abs(again[1] - high) < 1
+    assert STUDENT.interval(x, 0.9)[0] < -1e5
+
+
+def test_too_few_seeds_have_an_interval_and_no_p():
+    x = np.random.default_rng(1).normal(3, 0.1, (29, 4))
+    assert QUARTERS.p_greater(x[:7, 0], 0.0) == 1 > QUARTERS.p_greater(x[:8, 0], 0.0)
+    assert QUARTERS.over(4).p_greater(x, 0.0) == 1 and QUARTERS.over(4).interval(x, 0.9)[0] > 2
+    assert QUARTERS.p_greater(x, 0.0) < 0.01, "the same data as one task's would decide"
+
+
+def test_seeds_and_tasks_have_no_order():
+    x = np.random.default_rng(4).normal(size=(30, 4))
+    shuffled = np.random.default_rng(5).permutation(x)[:, [2, 0, 3, 1]]
+    assert QUARTERS.over(4).interval(shuffled, 0.9) == QUARTERS.over(4).interval(x, 0.9)
+
+
 # Reference 5: power -------------------------------------------------------------------------------------------------
 
 
 def test_power_of_a_one_sided_t_test():
+    from statsmodels.stats.power import TTestPower
+
     assert 1 - STUDENT.type_two(0.8, 1.0, 10, 0.05) == pytest.approx(0.754425, abs=5e-7)
     for n, effect, alpha in ((5, 0.5, 0.05), (12, 1.1, 0.025), (40, 0.2, 0.1)):
         expected = TTestPower().power(effect, n, alpha, alternative="larger")
@@ -173,6 +238,9 @@ DATA = [pytest.param(RNG.normal(0.4, 1, n), round(float(RNG.normal()), 3), id=f"
 
 @pytest.mark.parametrize(("x", "cut"), DATA)
 def test_t_agrees(x, cut):
+    import pingouin
+    from statsmodels.stats.weightstats import DescrStatsW
+
     for side in ("greater", "less"):
         p = STUDENT.p_greater(x, cut) if side == "greater" else STUDENT.p_less(x, cut)
         assert p == pytest.approx(stats.ttest_1samp(x, cut, alternative=side).pvalue, rel=1e-12)
@@ -183,6 +251,8 @@ def test_t_agrees(x, cut):
 
 @pytest.mark.parametrize(("x", "cut"), DATA)
 def test_wilcoxon_agrees_where_there_are_no_ties(x, cut):
+    import pingouin
+
     for side, test in (("greater", RANKS.p_greater), ("less", RANKS.p_less)):
         assert test(x, cut) == pytest.approx(stats.wilcoxon(x - cut, alternative=side, method="exact").pvalue, rel=1e-9)
         found = float(pingouin.wilcoxon(x - cut, alternative=side, method="exact").iloc[0]["p_val"])
@@ -253,6 +323,9 @@ def test_sign_flip_beyond_30_seeds_is_an_upper_bound_and_close():
 
 @pytest.mark.parametrize("sizes", [(2, 2), (5, 5), (4, 30)])
 def test_welch_agrees(sizes):
+    import pingouin
+    from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
+
     rng = np.random.default_rng(sum(sizes))
     a, b = rng.normal(1, 1, sizes[0]), rng.normal(0, 3, sizes[1])
     found = compare(a, b)
@@ -298,7 +371,15 @@ def test_the_wealth_of_a_gambler_is_at_most_one_on_average():
 
 @pytest.mark.parametrize(
     ("criterion", "n", "slack"),
-    [(WELCH, 9, 0.01), (SEQUENCE, 9, 0), (SIGNS, 10, 0), (SIGNS, 15, 0), (FLIPS, 10, 0.03), (RANKS, 10, 0.06)],
+    [
+        (WELCH, 9, 0.01),
+        (SEQUENCE, 9, 0),
+        (SIGNS, 10, 0),
+        (SIGNS, 15, 0),
+        (FLIPS, 10, 0.03),
+        (RANKS, 10, 0.06),
+        (IqmBootstrap(name="iqm_bootstrap"), 16, 0.08),
+    ],
     ids=lambda value: getattr(value, "name", None),
 )
 def test_type_two_is_the_share_of_simulated_samples_that_miss(criterion, n, slack):

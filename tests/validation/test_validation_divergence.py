@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from scipy import stats
-from statsmodels.stats.proportion import proportion_confint
 
 from harness.inference.readings import estimate_divergence_rate
 
@@ -13,6 +12,8 @@ COUNTS = [(failed, replicas) for replicas in (1, 2, 3, 10, 50, 1000) for failed 
 
 @pytest.mark.parametrize(("failed", "replicas"), COUNTS)
 def test_divergence_rates_have_the_exact_interval(failed: int, replicas: int) -> None:
+    from statsmodels.stats.proportion import proportion_confint
+
     rate, low, high = estimate_divergence_rate(failed, replicas)
     assert rate == failed / replicas
     searched = stats.binomtest(failed, replicas).proportion_ci(confidence_level=0.95, method="exact")

@@ -11,6 +11,7 @@ from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import AmendedBody, RunStartedBody
 from harness.ledger.code import MEANING, combine_digests
 from harness.ledger.differing import list_packages
+from harness.ledger.frozen import list_program_differences
 from harness.ledger.index import Fixing, StartedRun
 from harness.ledger.pins import Pins
 from harness.ledger.registration import compare_forms, compare_meanings
@@ -127,6 +128,10 @@ def list_changes(fixed: Fixing, body: AmendedBody | RunStartedBody) -> Iterator[
             yield Change(name, before.templates.get(name, "none"), now.templates.get(name, "none"), words=True)
     if before.code is not None and before.code != now.code:
         yield from _list_code_changes(before, now)
+    if (before.program is None) != (now.program is None):
+        yield Change("the program", "pinned" if before.program else "none", "pinned" if now.program else "none")
+    for line in list_program_differences(before.program, now.program):
+        yield Change(line, "registered", "other")
     for name, fingerprint in body.data.items():
         if fixed.data.get(name, fingerprint) != fingerprint:
             yield Change(name, fixed.data[name], fingerprint)

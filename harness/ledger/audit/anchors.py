@@ -10,7 +10,7 @@ from harness.errors import HarnessError
 from harness.ledger.anchors import ENDINGS, check_time
 from harness.ledger.audit.evidence import ANCHORS, EVENTS, Evidence
 from harness.ledger.audit.findings import AuditFinding
-from harness.ledger.bodies import AnchoredBody
+from harness.ledger.bodies import AnchoredBody, RegisteredBody
 from harness.ledger.covered import HEAD_DIGITS, describe_cover
 from harness.ledger.evidence import Found
 from harness.ledger.index import Entry
@@ -58,7 +58,8 @@ def check(evidence: Evidence, kept: Kept) -> Iterator[AuditFinding]:
     kinds = {anchor.body.kind for anchor in evidence.index.entries(AnchoredBody)}
     if kept.roots is not None and "tsa" not in kinds:
         yield AuditFinding("trust-unused", "--roots has no effect: this trail has no time stamp", root)
-    if kept.allowed_signers is not None and kinds <= {"tsa"}:
+    witnesses = [entry for entry in evidence.index.entries(RegisteredBody) if entry.body.beacon is not None]
+    if kept.allowed_signers is not None and kinds <= {"tsa"} and not witnesses:
         yield AuditFinding("trust-unused", "--allowed-signers has no effect: this trail has no signature", root)
     if kept.require_anchor and not verified:
         yield AuditFinding("no-anchor", "no time stamp and no signature of any head was verified", root)
@@ -86,14 +87,14 @@ def _check_anchor(evidence: Evidence, anchor: Entry[AnchoredBody], kept: Kept) -
     except (OSError, KeyError):
         found = Found("unchecked", "it cannot be read, or its event cannot")
     except HarnessError as error:
-        found = Found("unchecked", error.message)
+        found = Found("unchecked", error.message, remedy=error.remedy)
     code = {"verified": "anchored", "wrong": "anchor-invalid", "unchecked": "anchor-not-verified"}[found.status]
     what = _name(body, found.time, anchor.claimed_time)
     if found.problem is not None:
         what = f"{what}: {found.problem}"
     if found.status != "wrong":
         what = f"{what}: {describe_cover(evidence.index, body.head)}"
-    return AuditFinding(code, what, where)
+    return AuditFinding(code, what, where, command=found.remedy)
 
 
 def _name(body: AnchoredBody, time: str | None, claimed: str) -> str:

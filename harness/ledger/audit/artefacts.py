@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from harness.ledger.audit import initial, programs, remeasured
 from harness.ledger.audit.evidence import ANCHORS, DIGEST, EVENTS, OBJECTS, Evidence
 from harness.ledger.audit.files import is_temporary, is_unlisted
 from harness.ledger.audit.findings import AuditFinding
@@ -19,6 +20,7 @@ from harness.ledger.bodies import (
 )
 from harness.ledger.carried import BESIDE
 from harness.ledger.index import RUN_DIGITS, StartedRun
+from harness.ledger.measured_body import MeasuredBody
 from harness.wording import format_count
 
 PROMISE = "every registered file and every file of a verdict is the one that the ledger names"
@@ -36,6 +38,9 @@ def check(evidence: Evidence) -> Iterator[AuditFinding]:
         yield from _check_artefacts(evidence, run, verdict.body)
         known.update(f"{run.folder}/{name}" for name in verdict.body.files)
         yield from _check_weights(evidence, run, verdict.body)
+    yield from initial.check(evidence)
+    yield from remeasured.check(evidence)
+    yield from programs.check(evidence)
     yield from _find_strays(evidence, known)
 
 
@@ -47,14 +52,15 @@ def list_named_objects(evidence: Evidence) -> Iterator[tuple[str, str]]:
             kept = (body.raw,) if isinstance(body, RunStartedBody) else (body.raw, body.canonical, body.claims)
             for digest in (*kept, *body.pins.templates.values()):
                 yield event.digest, digest
-        elif isinstance(body, RepeatedBody):
+        elif isinstance(body, RepeatedBody | MeasuredBody):
             yield event.digest, body.results
         elif isinstance(body, SeededBody):
             yield from ((event.digest, digest) for digest in (body.form, body.record))
     for rerun in evidence.index.entries(ReplicatedBody):
         verdicts = evidence.index.verdicts(rerun.body.run)
-        if rerun.body.results not in {verdict.body.files.get("results.json") for verdict in verdicts}:
-            yield rerun.digest, rerun.body.results
+        for name, digest in (("results.json", rerun.body.results), ("search.json", rerun.body.search)):
+            if digest is not None and digest not in {verdict.body.files.get(name) for verdict in verdicts}:
+                yield rerun.digest, digest
 
 
 def _find_missing_objects(evidence: Evidence) -> Iterator[AuditFinding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 
-from harness.ledger.audit import agreement, amended, commits, looks, pages
+from harness.ledger.audit import agreement, amended, commits, company, looks, pages, proofs, tuned
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.audit.similar import find_near_duplicates
@@ -42,6 +42,7 @@ def check(
         yield from commits.check(evidence, hypothesis)
         for run in evidence.index.starts(hypothesis):
             yield from _check_start(evidence, run, same_meaning)
+            yield from proofs.check(evidence, run)
             yield from _check_end(evidence, run)
             for verdict in evidence.index.verdicts(run.digest):
                 yield from pages.check(evidence, run, verdict, describe_trials, siblings)
@@ -139,6 +140,10 @@ def _check_end(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
         came = "; ".join(filter(None, (describe_progress(entry.body.progress) for entry in resumed)))
         what = f"attempt {run.name} was resumed {format_count(len(resumed), 'time')}{f', {came}' if came else ''}"
         yield AuditFinding("resumed", what, evidence.at(resumed[-1].digest), hypothesis=hypothesis)
+    if peeks := evidence.index.peeks(run.digest):
+        came = describe_progress(peeks[0].body.progress)
+        what = f"values of run {run.name} were looked at before its end{f', {came}' if came else ''}"
+        yield AuditFinding("peeked", what, evidence.at(peeks[0].digest), hypothesis=hypothesis)
     for end in closings:
         progress = None if isinstance(end.body, RunFinishedBody) else end.body.progress
         if not isinstance(end.body, RunFinishedBody) and progress is not None and progress.readable:
@@ -149,6 +154,8 @@ def _check_end(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
         what = f"attempt {run.name} was closed in {len(endings)} ways: {', '.join(sorted(kind for kind, _ in endings))}"
         yield AuditFinding("closed-twice", what, evidence.at(closings[1].digest), hypothesis=hypothesis)
     yield from looks.check_order(evidence, run)
+    yield from tuned.check_order(evidence, run)
+    yield from company.check(evidence, run)
     if evidence.index.finished(run.digest) and not verdicts:
         what = f"attempt {run.name} was finished and never judged"
         yield AuditFinding("run-unjudged", what, where, hypothesis=hypothesis)

@@ -48,6 +48,10 @@ def beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
 
 
 def _can_fork() -> bool:
+    from multiprocessing import current_process
+
+    if current_process().daemon:  # it is itself beside another, and may start none
+        return False
     # macOS's own libraries may not be used after a fork.
     return sys.platform == "linux" and len(os.sched_getaffinity(0)) > 1 and threading.active_count() == 1
 

@@ -16,13 +16,14 @@ from harness.errors import HarnessError, Tampered
 from harness.ledger.anchors import ENDINGS
 from harness.ledger.audit.files import TrailFiles
 from harness.ledger.audit.findings import AuditFinding
-from harness.ledger.bodies import AnchoredBody, PilotBody
+from harness.ledger.bodies import AnchoredBody
 from harness.ledger.carried import Hindrance
 from harness.ledger.committed import CommittedCode
 from harness.ledger.event import Event, parse_event
 from harness.ledger.events import sort_events
 from harness.ledger.index import LedgerIndex, StartedRun, name_run
 from harness.ledger.mending import find_unnamed_original
+from harness.ledger.prior_data_bodies import PilotBody
 from harness.ledger.second import Surroundings
 from harness.records import Provenance
 from harness.system.reading import LARGEST_EVENT
@@ -42,6 +43,8 @@ class Outline(NamedTuple):
     """The stopping rule as the form has it."""
     beacon: Any
     """The beacon that seeds are derived from as the form has it; None if it names none."""
+    tuning: Any
+    """The search for the settings of arms as the form has it; None without one."""
 
 
 class Evidence:
@@ -60,6 +63,10 @@ class Evidence:
         """The events that are what they say, with their bodies."""
         self.committed: dict[str, CommittedCode] = {}
         """Commit → its code, of those that were looked up."""
+        self.remembered: frozenset[str] = frozenset()
+        """Judged runs that this very code found nothing against in step 5: see ``seeds``."""
+        self.sound: set[str] = set()
+        """Judged runs that step 5 found nothing against, in the same notation."""
         self._outlines: dict[str, Outline] = {}
         self._pages: dict[str, Provenance] = {}
         for run, verdict in self.index.judged():
@@ -153,7 +160,7 @@ class Evidence:
         arms, seeds = form.get("arms"), form.get("seeds")
         names = tuple(sorted(arms)) if isinstance(arms, dict) else None
         beacon = seeds.get("beacon") if isinstance(seeds, dict) else None
-        self._outlines[digest] = Outline(names, form.get("stopping"), beacon)
+        self._outlines[digest] = Outline(names, form.get("stopping"), beacon, form.get("tuning"))
         return form
 
     def outline(self, digest: str) -> Outline | None:

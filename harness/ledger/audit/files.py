@@ -15,7 +15,7 @@ CONTENT = ("/results.json", "/env.json", *"0123456789abcdef")
 """Ends of paths whose content is likely to be asked for: of a run's files these, and objects."""
 MOST_LOOKED_UP = 100
 """Changed files for which git is asked for a copy."""
-UNLISTED = ("work", "weights")
+UNLISTED = ("work", "weights", "logs")
 """Folders of a run that hold large, reproducible files and are not in git."""
 
 
@@ -51,18 +51,18 @@ class TrailFiles:
         """
         if (small := self._small.pop(path, None)) is not None and len(small) <= limit:
             return small
-        data = self._as_written(path, read_regular(f"{self.root}{os.sep}{path}", limit))
+        data = read_regular(f"{self.root}{os.sep}{path}", limit)
         self._digests[path] = hashlib.sha256(data).hexdigest()
+        if self.expected.get(path, self._digests[path]) != self._digests[path]:
+            data = self._as_written(path, data, self.expected[path])
+            self._digests[path] = hashlib.sha256(data).hexdigest()
         return data
 
-    def _as_written(self, path: str, data: bytes) -> bytes:
+    def _as_written(self, path: str, data: bytes, wanted: str) -> bytes:
         """Return the bytes from before git or a fixer changed line ends; what was changed otherwise stays as it is.
 
         An audit goes on with them, so that it says once what happened, and what it comes to is of what was written.
         """
-        wanted = self.expected.get(path)
-        if wanted is None or hashlib.sha256(data).hexdigest() == wanted:
-            return data
         if path not in self.mended and len(self._looked_up) >= MOST_LOOKED_UP:
             written = undo(data, wanted)  # whoever forged a thousand files must not keep an audit busy
         else:

@@ -60,7 +60,8 @@ CODES: dict[str, Code] = {
         2, "missing", "a project has one trail: audit that one too, --verdicts, and say why it is there"
     ),
     "ledger-beside": Code(2, "note", "it was not audited: --verdicts"),
-    "history-unread": Code(2, "note", "audit where git can tell all that it has"),
+    "history-unread": Code(2, "missing", "mend what git says, or audit a clone of your own"),
+    "objects-unread": Code(2, "unchecked", "audit where git can tell all that it has"),
     "events-elsewhere": Code(2, "note", "merge the branch that holds them, or audit it too"),
     "other-version": Code(2, "note", "look at it with git log --full-history -- <file>"),
     "uncommitted": Code(2, "note", "commit and push: until then only this folder knows of them"),
@@ -73,6 +74,7 @@ CODES: dict[str, Code] = {
     "reference": Code(3, "tampered", RESTORE),
     "meaning-changed": Code(3, "tampered", "run what was registered, or amend it with a reason first"),
     "deviation-unnamed": Code(3, "tampered", "run it again with a harness that names what differs"),
+    "proof-unfounded": Code(3, "tampered", "believe no such sentence: harness replicate RUN shows what differs"),
     "run-open": Code(3, "open", "resume it: harness run; or close it with a reason: harness close"),
     "attempts-disagree": Code(
         3, "differs", "train it again and see which of them comes out: harness replicate RUN; doubt the other"
@@ -82,6 +84,11 @@ CODES: dict[str, Code] = {
         3, "differs", "ask whoever ran it for the code, or train it again: harness replicate RUN"
     ),
     "code-not-compared": Code(3, "note", "audit in a clone whose history holds the commit; or harness replicate RUN"),
+    "company-otherwise": Code(3, "tampered", "believe the registrations: harness replicate RUN shows what comes out"),
+    "company-unstarted": Code(
+        3, "tampered", "ask why: whoever had read its values could leave it unrun because of them"
+    ),
+    "tuned": Code(3, "tampered", "harness reverdict says what follows from the search"),
     "looks": Code(3, "tampered", "harness reverdict says which look the results are of"),
     "run-unjudged": Code(3, "open", "give the harness run command again: it judges what is there"),
     "resumed": Code(3, "note", "harness show HYPOTHESIS --history tells when"),
@@ -100,6 +107,7 @@ CODES: dict[str, Code] = {
     "amendment-seeds": Code(3, "tampered", "no remedy: a new question under a new id has fresh seeds"),
     "amended": Code(3, "note", "read its reason: harness show HYPOTHESIS --history"),
     "deviated": Code(3, "note", "read them on the verdict's page"),
+    "peeked": Code(3, "note", "prior data: what was decided after it may have been decided because of it"),
     "registered-elsewhere": Code(3, "missing", "audit that trail too: it has its own draw of seeds and attempts"),
     "registered-by-another": Code(3, "note", "if it asks the same question, it is another draw of seeds: audit it too"),
     "not-searched": Code(3, "note", "audit other trails by name: --verdicts"),
@@ -111,6 +119,17 @@ CODES: dict[str, Code] = {
     "artefact-unnamed": Code(4, "tampered", "harness reverdict says whether the verdict follows from the results"),
     "weights-bytes": Code(4, "tampered", "get the file back from whoever ran it, or remove it"),
     "weights-absent": Code(4, "note", "train them again: harness replicate RUN"),
+    "initial-otherwise": Code(4, "tampered", "run it again: it did not start from the weights that it names"),
+    "initial-unchecked": Code(4, "missing", "audit the trail that holds the run whose weights it started from"),
+    "measured-otherwise": Code(
+        4, "tampered", "believe no such measurement: harness measure RUN, with the run's weights"
+    ),
+    "measured-unchecked": Code(4, "missing", RESTORE),
+    "measured": Code(4, "note", "exploratory: what another machine measured is not what this audit saw"),
+    "program-otherwise": Code(4, "tampered", "believe the event, not that page"),
+    "program-missing": Code(4, "missing", "fetch the commit that it names, or use a full clone"),
+    "program-unchecked": Code(4, "note", "audit it in a clone of the project's repository"),
+    "output-bytes": Code(4, "tampered", "get the file back from whoever ran it, or remove it"),
     "orphan-run": Code(4, "tampered", "find its run_started event in another clone, or move the folder elsewhere"),
     "stray": Code(4, "note", "no event names it: nothing can be said about it"),
     "leftover": Code(4, "note", "a write that was cut off left it; it may be removed"),
@@ -140,7 +159,9 @@ CODES: dict[str, Code] = {
     "same-draw": Code(5, "note", "count the two results as one"),
     "drawn-again": Code(5, "note", "count it as one more attempt at the same question"),
     "trusts": Code(5, "note", "judge for yourself whether the author is among these"),
+    "key-unknown": Code(5, "note", "ask whose it is; a witness whom you trust goes into --allowed-signers FILE"),
     "shown-before": Code(5, "note", "ask whoever stamped or signed it whether they saw others"),
+    "cover-unchecked": Code(5, "note", "audit it where its anchors can be checked"),
     "authors-word": Code(5, "note", "anchor a registration before its round: harness anchor, or publish it"),
     "choosable": Code(5, "note", "name a beacon in the file, under seeds, before a question is registered"),
     "hand-picked": Code(5, "note", "let a new registration count its seeds: they are then derived, not chosen"),
@@ -157,6 +178,7 @@ CODES: dict[str, Code] = {
     "file-not-compared": Code(6, "note", "see harness check"),
     "not-asked": Code(6, "unchecked", "audit with --recompute"),
     "rounded": Code(6, "note", "another machine adds in another order"),
+    "figures-not-drawn": Code(6, "note", "draw them again: harness reverdict RUN --figures"),
     "redrawn": Code(6, "note", "another version of matplotlib draws the same numbers otherwise"),
     # 7: what was kept elsewhere
     "head-unknown": Code(7, "tampered", "get the ledger from whoever kept that head: this one was cut off or rebuilt"),
@@ -180,10 +202,17 @@ CODES: dict[str, Code] = {
     "not-repeated": Code(9, "unchecked", "harness replicate RUN --fresh NONCE, with a nonce of your own"),
     "repeated": Code(9, "note", "what another machine reported is not what this audit saw: repeat it yourself"),
     "replicated": Code(8, "note", "what another machine reported is not what this audit saw: --rerun RUN"),
+    # 10: papers
+    "paper-number": Code(10, "differs", "believe the trail, and write the paper again: harness paper"),
+    "paper-outdated": Code(10, "differs", "write the paper again: harness paper, with the same names"),
+    "paper-figure": Code(10, "differs", "write the paper again: harness paper"),
+    "paper-missing": Code(10, "missing", "write the paper again: harness paper"),
+    "paper-unreadable": Code(10, "missing", "write the paper again from a trail that holds its runs: harness paper"),
+    "paper-words": Code(10, "note", "read what was edited; the numbers were compared"),
 }
 CODES |= {
     f"stopped-{step}": Code(step, "missing", "this is a defect of harness: report it, with the trail")
-    for step in range(1, 10)
+    for step in range(1, 11)
 }
 
 

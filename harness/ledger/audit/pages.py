@@ -229,6 +229,7 @@ def _compare(evidence: Evidence, run: StartedRun, page: Provenance) -> Iterator[
         "started": run.claimed_time,
         "device": start.device,
         "command": start.command,
+        "together": start.together,
         **{name: getattr(start.environment, name) for name in ENVIRONMENT},
     }
     if not page.code and not start.environment.code_kinds:

@@ -8,20 +8,27 @@ from typing import Literal
 
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import EXIT, AuditFinding
-from harness.ledger.bodies import PilotBody
 from harness.ledger.differing import keep_meaningful
+from harness.ledger.prior_data_bodies import PilotBody
 from harness.ledger.runs import name_status
 from harness.ledger.seeding import CHOOSABLE
 from harness.wording import format_count
 
 Status = Literal["PASS", "FAIL", "NOT CHECKED"]
-SAID = {"choosable": CHOOSABLE, "hand-picked": "hand-picked seeds, which its author chose"}
+SAID = {
+    "choosable": CHOOSABLE,
+    "hand-picked": "hand-picked seeds, which its author chose",
+    "key-unknown": "drawn by a key that nobody vouches for here",
+    "authors-word": "that it was registered before its round rests on the author's word",
+    "figures-not-drawn": "but for its figures, which were not drawn again",
+    "repeated": "by the word of whoever repeated it: nobody trained that again here",
+}
 """Notes without which a promise that is kept would seem to say more than it does → what its line says of them."""
 UNDETECTABLE = (
-    "Nobody can tell from a trail: a run in a private clone whose events were never pushed; a ledger that was cut off "
-    "or rebuilt as a whole, unless its head was kept elsewhere (--known-head); and whether what a machine reported is "
-    "what it computed, unless the run is trained again (--rerun). Attacks, what shows them and what remains: "
-    "docs/threat-model.md of harness."
+    "Nobody can tell from a trail: a run in a private clone whose events were never pushed, of the same seeds on "
+    "another device or with other versions, too; a ledger that was cut off or rebuilt as a whole, unless its head was "
+    "kept elsewhere (--known-head); and whether what a machine reported is what it computed, unless the run is trained "
+    "again (--rerun). Attacks, what shows them and what remains: docs/threat-model.md of harness."
 )
 
 
@@ -68,6 +75,8 @@ class AuditReport:
     findings: tuple[AuditFinding, ...]
     folder: str
     """The folder that was audited, links followed."""
+    sound: frozenset[str] = frozenset()
+    """Judged runs whose results step 5 found nothing against, each with the digest of the results."""
 
     @property
     def exit_code(self) -> int:

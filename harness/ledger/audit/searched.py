@@ -9,21 +9,23 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterator
+from shlex import quote
 from typing import Literal
 
 from harness.ledger.absent import Absent, list_absent
 from harness.ledger.audit.evidence import EVENTS, Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.event import Event, parse_event
-from harness.ledger.git import Repository, find_repository, write_fetch
+from harness.ledger.git import Repository, find_repository, git, write_fetch
+from harness.ledger.in_git import list_branches
 from harness.ledger.nearby import find_base
 from harness.ledger.second import OtherLedger, find_other_ledgers
-from harness.ledger.versions import Versions
+from harness.ledger.versions import OWN, Versions
 from harness.wording import format_count
 
 Code = Literal["removed", "attempts-elsewhere", "events-elsewhere", "partial"]
 LISTED = 5
-"""Hypotheses of another ledger that are named."""
+"""Hypotheses of another ledger, or branches, that are named."""
 
 
 def check(evidence: Evidence, where: Repository, ours: Versions, *, partial_clone: bool) -> Iterator[AuditFinding]:
@@ -32,16 +34,19 @@ def check(evidence: Evidence, where: Repository, ours: Versions, *, partial_clon
     project = find_repository(base)
     if project.top != where.top:  # the trail lies in a repository of its own
         project = where
-    notes: list[str] = []
+    unread: list[str] = []
+    unnamed: list[str] = []
     entered = {path.removeprefix(EVENTS).removesuffix(".json") for path in evidence.files.paths}
-    absent = [one for one in list_absent(project, entered, notes.append) if not _is_told(evidence, where, ours, one)]
+    found = list_absent(project, entered, unread.append, unnamed.append)
+    absent = [one for one in found if not _is_told(evidence, where, ours, one)]
     beside = find_other_ledgers(evidence.around) if evidence.around is not None else ()
     family = _Family(evidence, absent, beside)
     yield from _report_absent(evidence, absent, family, where, partial_clone=partial_clone)
     for ledger in beside:
         yield from _report_ledger(evidence, ledger, family)
-    for note in dict.fromkeys(notes):
-        yield AuditFinding("history-unread", note, str(evidence.files.root))
+    for code, problems in (("history-unread", unread), ("objects-unread", unnamed)):
+        for problem in dict.fromkeys(problems):
+            yield AuditFinding(code, problem, str(evidence.files.root))
 
 
 def _is_told(evidence: Evidence, where: Repository, ours: Versions, one: Absent) -> bool:
@@ -118,9 +123,21 @@ def _report_absent(
             what = f"a partial clone: {count} in a commit outside this branch cannot be read here"
             command = f"{write_fetch(evidence.files.root)}, then audit again"
         else:
-            what = f"{about} in a commit outside this branch"
-            what += ": attempts may be missing here" if code == "attempts-elsewhere" else ""
+            outside, command = _describe_outside(first)
+            what = f"{about} {outside}"
+            what += ": attempts may be missing here, until it is merged" if code == "attempts-elsewhere" else ""
         yield AuditFinding(code, what, place, got=first.digest, hypothesis=whose, command=command)
+
+
+def _describe_outside(one: Absent) -> tuple[str, str | None]:
+    """Describe where git holds an event that is on no commit of this branch; and the command that merges it."""
+    branches = list_branches(one.top, one.commit) if one.commit is not None and not one.around else []
+    if not branches:  # a stash, or another repository
+        return "in a commit outside this branch", None
+    more = f" and {len(branches) - LISTED} more" if branches[LISTED:] else ""
+    related = git(one.top, *OWN, "merge-base", "HEAD", branches[0]) is not None
+    command = f"git -C {quote(str(one.top))} merge {quote(branches[0])}" if related else None
+    return f"on {', '.join(branches[:LISTED])}{more}, and not on this branch", command
 
 
 def _choose_code(evidence: Evidence, one: Absent, subject: str | None, *, own: bool) -> Code | None:

@@ -12,7 +12,7 @@ from harness.beacons import Beacon, Registered
 from harness.domain.normal_form import encode_normal_form
 from harness.errors import HarnessError, UsageError
 from harness.ledger.audit.anchors import Kept
-from harness.ledger.audit.covers import describe_cover
+from harness.ledger.audit.covers import find_cover, vouches_for
 from harness.ledger.audit.evidence import OBJECTS, Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import RegisteredBody, SeededBody
@@ -92,12 +92,20 @@ def _check_draw(evidence: Evidence, seeded: Entry[SeededBody], kept: Kept) -> It
     yield AuditFinding(
         "trusts", f"its seeds rest on {beacon.name}: {beacon.trusts()}", where, hypothesis=body.hypothesis
     )
-    cover = describe_cover(evidence, body.amendment or body.registration, seeded, beacon, kept)
-    what = cover or (
-        "that its registration was shown to anybody before the round rests on the author's word: no time stamp, and "
-        f"nobody else's signature, from before {body.time} covers it"
-    )
-    yield AuditFinding("shown-before" if cover else "authors-word", what, where, hypothesis=body.hypothesis)
+    if (key := beacon.foreign_key) is not None and not vouches_for(kept, key):
+        what = (
+            f"the beacon's key is one that nobody vouches for here: whoever chose {beacon.name} may hold it, and draw"
+        )
+        yield AuditFinding("key-unknown", f"{what} until it pleases", where, hypothesis=body.hypothesis)
+    cover = find_cover(evidence, body.amendment or body.registration, seeded, beacon, kept)
+    what = "that its registration was shown to anybody before the round rests on the author's word: "
+    if cover is None:
+        what += f"no time stamp, and nobody else's signature, from before {body.time} covers it"
+    else:
+        what = f"{what}{cover.what}" if cover.worth == "unknown" else cover.what
+    code = {"vouched": "shown-before", "unchecked": "cover-unchecked"}.get(cover.worth if cover else "", "authors-word")
+    remedy = cover.remedy if cover is not None else None
+    yield AuditFinding(code, what, where, hypothesis=body.hypothesis, command=remedy)
 
 
 def _check_normal_form(evidence: Evidence, seeded: Entry[SeededBody]) -> Iterator[AuditFinding]:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from harness.domain.near_copies import Copy, Described, compare, describe, sketch
+from harness.errors import HarnessError
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.records import Hypothesis
@@ -71,7 +72,7 @@ def _describe(evidence: Evidence, canonical: str) -> Described | None:
     """Return what a registered form is compared by; None if today's records refuse it."""
     try:
         return describe(Hypothesis.model_validate(evidence.form(canonical)))
-    except (ValidationError, ValueError, KeyError):
+    except (ValidationError, HarnessError):
         return None
 
 

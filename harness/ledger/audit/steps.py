@@ -60,8 +60,8 @@ def audit(evidence: Evidence, steps: Sequence[Step]) -> AuditReport:
     own = grouped.get(None, [])
     trail = []
     for step in steps:
-        if step.needs == "trail":
-            trail.append(judge(own, step.number, step.promise, _explain_unchecked_trail(own, step)))
+        if step.needs == "trail":  # also by what concerns one hypothesis: nowhere else does this promise have a line
+            trail.append(judge(list(findings), step.number, step.promise, _explain_unchecked_trail(own, step)))
         elif any(finding.step == step.number and finding.severity != "note" for finding in own):
             trail.append(judge(own, step.number, f"of files that belong to no hypothesis: {step.promise}"))
     holes = next((line for line in trail if line.step == 1 and line.status != "PASS"), None)
@@ -76,7 +76,9 @@ def audit(evidence: Evidence, steps: Sequence[Step]) -> AuditReport:
         subjects.append(describe_subject(evidence, hypothesis, lines))
     folder = os.path.realpath(evidence.files.root)
     heads = evidence.index.heads
-    return AuditReport(len(evidence.index.events), heads, tuple(trail), tuple(subjects), findings, folder)
+    return AuditReport(
+        len(evidence.index.events), heads, tuple(trail), tuple(subjects), findings, folder, frozenset(evidence.sound)
+    )
 
 
 def _collect_findings(evidence: Evidence, steps: Sequence[Step]) -> tuple[AuditFinding, ...]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from harness.batched.layers import LAYER_NORM_EPS
-from harness.training.batches import fetch, normalise
+from harness.training.batches import fetch, look_up_labels, normalise
 from harness.training.steps.explicit_buffers import BlockActivations, BlockViews, Buffers, GroupViews, Norm, Views
 from harness.training.steps.explicit_storage import Clip, NormGradients, StackedStorage
 from harness.training.steps.explicit_update import FusedAdamW
@@ -53,13 +53,15 @@ class ExplicitStep(TrainingStep):
         self.feedback: list[Tensor | None] = []
 
     def begin_epoch(self, epoch: int) -> None:
-        """Read the epoch's learning rates, number of previous steps, schedules and feedback."""
+        """Read the epoch's learning rates, number of previous steps, schedules, labels and feedback."""
         state = self.state
         self.update.lr = state.lr.tolist()
         self.update.step.fill_(state.steps.item())
-        self.schedule = state.schedule
+        self.schedule, self.labels = state.schedule, state.labels
         if self.rows_by_replica is not None:
             self.schedule = state.schedule.index_select(0, self.rows_by_replica)
+            if state.labels.dim() > 1:
+                self.labels = state.labels.index_select(0, self.rows_by_replica)
         self.index = self.schedule[..., 0].long()
         self.feedback = [
             torch.cat(list(group.feedback.values()), -1) if group.rule.backward == "direct_feedback" else None
@@ -102,10 +104,10 @@ class ExplicitStep(TrainingStep):
         """Look up x [r, n, i] and labels [r, n] of ``size`` schedule rows."""
         train, rows = self.state.train, slice(start, start + size)
         if self.images is None:
-            return fetch(train, self.state.dataset, self.schedule[:, rows])
-        index = self.index[:, rows].flatten()
-        x, y = self.images.index_select(0, index), train.labels.index_select(0, index)
-        return x.view(-1, size, x.shape[-1]), y.view(-1, size)
+            return fetch(train, self.labels, self.state.dataset, self.schedule[:, rows])
+        index = self.index[:, rows]
+        x = self.images.index_select(0, index.flatten())
+        return x.view(-1, size, x.shape[-1]), look_up_labels(self.labels, index)
 
     def _forward(self, buffers: Buffers, x: Tensor) -> Tensor:
         """Compute the input of the head [r, n, d] from a batch x [r, n, i]."""

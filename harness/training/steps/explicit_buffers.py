@@ -61,7 +61,7 @@ class Buffers:
     """Memory for steps on batches of one size, for all replicas; each step overwrites it."""
 
     def __init__(self, state: TrainingState[StackedStorage], model: ResidualMlp, views: Views, size: int) -> None:
-        d, inner, classes = model.width, model.width * model.expansion, state.dataset.classes
+        d, inner, classes = model.width, model.width * model.expansion, state.classes
 
         def new(*shape: int) -> Tensor:
             return state.lr.new_empty(state.replicas, *shape)

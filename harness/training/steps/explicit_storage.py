@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from harness.batched.specs import TensorSpec
+from harness.optimizers import Optimizer
 from harness.training.steps.interface import allocate_separately
 
 ALIGNED = 16  # numbers, so that each kind begins at a cache line
@@ -23,7 +24,12 @@ class StackedStorage:
     """Flat tensors of all replicas, trained ones first; each tensor [r, …] is contiguous for products to write into."""
 
     def __init__(
-        self, specs: tuple[TensorSpec, ...], trained: tuple[str, ...], replicas: int, factory_kwargs: Mapping[str, Any]
+        self,
+        specs: tuple[TensorSpec, ...],
+        trained: tuple[str, ...],
+        replicas: int,
+        factory_kwargs: Mapping[str, Any],
+        optimizer: Optimizer,
     ) -> None:
         self.replicas, self.factory_kwargs = replicas, factory_kwargs
         self.shapes = {spec.name: spec.shape for spec in specs}
@@ -54,6 +60,11 @@ class StackedStorage:
         self.exp_avg, self.exp_avg_sq = (
             {name: self.view(flat, name) for name in trained} for flat in (self.flat_exp_avg, self.flat_exp_avg_sq)
         )
+
+    @property
+    def optimizer_state(self) -> dict[str, dict[str, Tensor]]:
+        """AdamW's moments, by the names that its plug-in gives them."""
+        return {"exp_avg": self.exp_avg, "exp_avg_sq": self.exp_avg_sq}
 
     def allocate_feedback(self, specs: tuple[TensorSpec, ...], replicas: slice) -> dict[str, Tensor]:
         """Allocate a separate tensor for each of a rule group's fixed ones."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from harness.training.steps.explicit_storage import StackedStorage
 from harness.training.steps.state import TrainingState
+from harness.training.steps.supports import as_adamw
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,9 @@ class FusedAdamW:
     """The update of all replicas by the function behind ``torch.optim.AdamW(fused=True)``."""
 
     def __init__(self, state: TrainingState[StackedStorage]) -> None:
-        self.optimizer = state.setup.optimizer
+        optimizer = as_adamw(state.optimizer)
+        assert optimizer is not None
+        self.optimizer = optimizer
         self.groups = _rate_groups(state)
         self.lr: list[float] = []
         """Learning rate of each replica in this epoch."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from harness.batched.specs import TensorSpec
+from harness.optimizers import Optimizer
 
 StepKind = Literal["autograd", "compiled", "explicit", "kernels"]
 """Kind of computation of a step: by autograd, by autograd with elementwise work fused by torch.compile, with explicit
@@ -20,19 +21,15 @@ gradients, or by this package's own kernels."""
 
 
 class Storage(Protocol):
-    """Weights, Adam moments and feedback of all replicas, in the memory layout that a step reads fastest."""
+    """Weights, optimizer state and feedback of all replicas, in the memory layout that a step reads fastest."""
 
     @property
     def params(self) -> Mapping[str, Tensor]:
         """All tensors of the model by name, [r, …]."""
 
     @property
-    def exp_avg(self) -> Mapping[str, Tensor]:
-        """First moments of the trained tensors, [r, …]."""
-
-    @property
-    def exp_avg_sq(self) -> Mapping[str, Tensor]:
-        """Second moments of the trained tensors, [r, …]."""
+    def optimizer_state(self) -> Mapping[str, Mapping[str, Tensor]]:
+        """The optimizer's tensors, ``Optimizer.state``: name → trained tensor → its own, [r, …]."""
 
     def allocate_feedback(self, specs: tuple[TensorSpec, ...], replicas: slice) -> dict[str, Tensor]:
         """Allocate the fixed tensors of a rule group, each [r of the group, …]; their values are drawn later."""
@@ -42,7 +39,7 @@ class Storage(Protocol):
 
     @property
     def screened(self) -> tuple[list[Tensor], list[Tensor]]:
-        """Weights and second moments, [r, …] each, all of which are finite for a replica that still learns."""
+        """Weights and denominators of updates, [r, …], all of which are finite for a replica that still learns."""
 
 
 class TrainingStep(Protocol):
@@ -83,3 +80,15 @@ def allocate_separately(
 ) -> dict[str, Tensor]:
     """Allocate a separate tensor for each spec, [r, …]; ``factory_kwargs`` are device and dtype."""
     return {spec.name: torch.empty((replicas, *spec.shape), **factory_kwargs) for spec in specs}
+
+
+def allocate_optimizer_state(optimizer: Optimizer, trained: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Allocate what an optimizer keeps of each trained tensor: name → trained tensor → its own, uninitialised."""
+    return {kind: {name: torch.empty_like(tensor) for name, tensor in trained.items()} for kind in optimizer.state}
+
+
+def list_screened(
+    trained: Mapping[str, Tensor], state: Mapping[str, Mapping[str, Tensor]], optimizer: Optimizer
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Return trained tensors and the denominators of their updates, as ``Storage.screened``."""
+    return list(trained.values()), [tensor for kind in optimizer.denominators for tensor in state[kind].values()]

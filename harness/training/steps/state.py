@@ -2,37 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
+from harness.batched import fresh, keyed
 from harness.batched.specs import TensorSpec
 from harness.datasets import Dataset, Images
 from harness.models import Model
+from harness.optimizers import Optimizer
 from harness.penalties import Penalty
-from harness.records import Arm, Cohort, Setup
-from harness.rules import Rule
+from harness.records import Arm, Cohort, Replica, Setup
+from harness.rules import Rule, RuleTensors
 from harness.training.batches import DeviceImages, move_to_device
 from harness.training.device import DTYPES, Device
-from harness.training.steps.interface import Storage
+from harness.training.labels import TrainingLabels
+from harness.training.steps.interface import Storage, allocate_optimizer_state, allocate_separately
 
+EVOLVED = "evolved/"
+"""Beginning of the names under which feedback that a rule changes is stored among weights."""
 Stored = TypeVar("Stored", bound=Storage, covariant=True)
-CreateStorage = Callable[[tuple[TensorSpec, ...], tuple[str, ...], int, Mapping[str, Any]], Stored]
-"""Constructor of a storage from all specs, the names of trained tensors, the number of replicas, device and dtype."""
+CreateStorage = Callable[[tuple[TensorSpec, ...], tuple[str, ...], int, Mapping[str, Any], Optimizer], Stored]
+"""Constructor of a storage from all specs, the names of trained tensors, the number of replicas, device and dtype, and
+the optimizer."""
 
 
 @dataclass(frozen=True)
 class RuleGroup:
-    """Neighbouring replicas of a cohort that learn by the same rule."""
+    """Neighbouring replicas of a cohort that learn by the same rule, with the rule's tensors, [r of the group, …]."""
 
     rule: Rule
     replicas: slice
     feedback: Mapping[str, Tensor]
-    """The rule's fixed tensors, [r of the group, …]."""
+    """Fixed tensors, and those that the rule changes itself."""
+    tensors: RuleTensors = field(default_factory=RuleTensors)
+    """Specs of the rule's tensors."""
+    own: Mapping[str, Tensor] = field(default_factory=dict)
+    """Tensors that are trained along; a frozen one takes no gradient."""
+    own_state: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    """The optimizer's tensors of those that are trained: name → tensor → its own."""
+    strengths: Mapping[str, Tensor] = field(default_factory=dict)
+    """Numbers of the rule that follow a schedule: name → this epoch's, a tensor without axes."""
+    draw_keys: Mapping[str, Tensor] = field(default_factory=dict)
+    """Tensor that is drawn anew at every step → its keys, int64 [r of the group, 2], see ``fresh.draw``."""
+
+    @property
+    def own_trained(self) -> dict[str, Tensor]:
+        """The tensors that are trained along and not frozen."""
+        return {name: tensor for name, tensor in self.own.items() if tensor.requires_grad}
+
+    @property
+    def learned(self) -> dict[str, Tensor]:
+        """What training changes beside the model's weights, by the names that it is stored under."""
+        evolved = self.feedback if self.rule.evolves else {}
+        return {**self.own, **{f"{EVOLVED}{name}": tensor for name, tensor in evolved.items()}}
+
+    def set_strengths(self, epoch: int, epochs: int) -> None:
+        """Set the numbers that follow a schedule to those of an epoch, from 0."""
+        for name, (value, schedule) in self.rule.strengths.items():
+            self.strengths[name].fill_(value * schedule.factor(epoch, epochs))
+
+    def draw(self, step: Tensor, batch: int, dtype: torch.dtype) -> dict[str, Tensor]:
+        """Draw this step's fresh tensors; ``step`` is the number of steps before it, int64, one element."""
+        drawn = self.tensors.draws
+        return {spec.name: fresh.draw(spec, self.draw_keys[spec.name], step, batch, dtype) for spec in drawn}
 
 
 @dataclass(frozen=True)
@@ -43,6 +80,10 @@ class TrainingState(Generic[Stored]):
     device: Device
     train: DeviceImages
     """Training split, on the device."""
+    labels: Tensor
+    """Labels that are trained on in this epoch, int64 [N], or [s, N] where each seed has its own."""
+    training_labels: TrainingLabels
+    """Source of ``labels``."""
     count: int
     """Number of images of the training split."""
     seeds: tuple[int, ...]
@@ -66,7 +107,7 @@ class TrainingState(Generic[Stored]):
     penalty: Penalty | None
     """Penalty of any arm that has one, for its equation; each replica has its own strength."""
     penalty_strength: Tensor
-    """Penalty strength λ, [r]; 0 for an arm without a penalty."""
+    """Penalty strength λ of this epoch, [r]; 0 for an arm without a penalty."""
     seed_of_replica: Tensor
     """Index into ``seeds``, int32 [r]."""
     schedule: Tensor
@@ -87,6 +128,11 @@ class TrainingState(Generic[Stored]):
     def dataset(self) -> Dataset:
         """Data set that all arms are trained on."""
         return self.setup.dataset
+
+    @property
+    def classes(self) -> int:
+        """Number of classes that all arms are trained on."""
+        return self.setup.classes
 
     @property
     def model(self) -> Model:
@@ -114,14 +160,14 @@ class TrainingState(Generic[Stored]):
         return self.storage.params
 
     @property
-    def exp_avg(self) -> Mapping[str, Tensor]:
-        """First moments of the trained tensors, [r, …]."""
-        return self.storage.exp_avg
+    def optimizer(self) -> Optimizer:
+        """Optimizer of all arms, up to learning rate and weight decay, which each replica has its own of."""
+        return self.setup.optimizer
 
     @property
-    def exp_avg_sq(self) -> Mapping[str, Tensor]:
-        """Second moments of the trained tensors, [r, …]."""
-        return self.storage.exp_avg_sq
+    def optimizer_state(self) -> Mapping[str, Mapping[str, Tensor]]:
+        """The optimizer's tensors: name → trained tensor → its own, [r, …]."""
+        return self.storage.optimizer_state
 
     @property
     def arms(self) -> list[Arm]:
@@ -134,14 +180,32 @@ class TrainingState(Generic[Stored]):
         in_order = [self.seeds.index(replica.seed) for replica in self.cohort.replicas] == list(range(len(self.seeds)))
         return None if in_order else self.seed_of_replica
 
+    def set_strengths(self, epoch: int) -> None:
+        """Set everything that follows a schedule to its value in an epoch, from 0: rates and strengths."""
+        epochs = self.setup.epochs
+        factor = self.optimizer.schedule.factor(epoch, epochs)
+        self.lr.copy_(torch.tensor([lr * factor for lr in self.base_lr], dtype=self.dtype))
+        if any(arm.penalty is not None and arm.penalty.schedule is not None for arm in self.arms):
+            strengths = [0.0 if arm.penalty is None else arm.penalty.strength_in(epoch, epochs) for arm in self.arms]
+            self.penalty_strength.copy_(torch.tensor(strengths, dtype=self.dtype))
+        for group in self.rule_groups:
+            group.set_strengths(epoch, epochs)
+
     def find_rule_group(self, r: int) -> RuleGroup:
         """Return the rule group that a replica belongs to."""
         return next(group for group in self.rule_groups if r < group.replicas.stop)
 
     def list_clip_groups(self, group: RuleGroup) -> list[tuple[list[str], float]]:
-        """Return the names of a rule group's trained tensors that are clipped together, with their maximum norm."""
+        """Return the names of a rule group's trained tensors that are clipped together, with their maximum norm.
+
+        Those that the rule trains along are clipped apart, in groups that are no part of the model.
+        """
+        parts = set(self.model.groups())
         return [
-            ([spec.name for spec in self.specs if spec.group == name], largest)
+            (
+                [spec.name for spec in (self.specs if name in parts else group.tensors.own) if spec.group == name],
+                largest,
+            )
             for name, largest in group.rule.clip_norms(self.model).items()
             if name not in self.frozen
         ]
@@ -157,22 +221,25 @@ def allocate_state(
     seeds = tuple(dict.fromkeys(replica.seed for replica in cohort.replicas))
     arms = [cohort.arms[replica.arm] for replica in cohort.replicas]
     optimizers = [arm.setup.optimizer for arm in arms]
-    specs = setup.model.parameters(setup.dataset.features, setup.dataset.classes)
+    specs = setup.model.parameters(setup.dataset.features, setup.classes)
     frozen = setup.model.expand_groups(arms[0].freeze)
     trained = tuple(spec.name for spec in specs if spec.group not in frozen)
-    storage = create_storage(specs, trained, len(arms), factory_kwargs)
+    storage = create_storage(specs, trained, len(arms), factory_kwargs, setup.optimizer)
     count = len(images.train_labels)
+    labels = TrainingLabels.of(setup.labels, images, seeds)
     return TrainingState(
         cohort=cohort,
         device=device,
         train=move_to_device(setup.dataset, images, "train", device.torch, dtype),
+        labels=torch.from_numpy(labels.draw(0)).to(device.torch),
+        training_labels=labels,
         count=count,
         seeds=seeds,
         specs=specs,
         frozen=frozen,
         trained=trained,
         storage=storage,
-        rule_groups=_split_by_rule(arms, setup, storage),
+        rule_groups=_split_by_rule(arms, cohort, storage, frozen, factory_kwargs),
         base_lr=tuple(optimizer.lr for optimizer in optimizers),
         lr=torch.zeros(len(arms), **factory_kwargs),
         weight_decay=torch.tensor([optimizer.weight_decay for optimizer in optimizers], **factory_kwargs),
@@ -188,12 +255,40 @@ def allocate_state(
     )
 
 
-def _split_by_rule(arms: list[Arm], setup: Setup, storage: Storage) -> tuple[RuleGroup, ...]:
+def _split_by_rule(
+    arms: list[Arm], cohort: Cohort, storage: Storage, frozen: frozenset[str], factory_kwargs: Mapping[str, Any]
+) -> tuple[RuleGroup, ...]:
+    setup = cohort.setup
     groups: list[RuleGroup] = []
     start = 0
     for rule, neighbours in groupby(arm.rule for arm in arms):
         replicas = slice(start, start + len(list(neighbours)))
-        specs = rule.feedback(setup.model, setup.dataset.classes)
-        groups.append(RuleGroup(rule, replicas, storage.allocate_feedback(specs, replicas)))
+        count = replicas.stop - replicas.start
+        tensors = RuleTensors.of(rule, setup.model, setup.dataset.features, setup.classes)
+        own = allocate_separately(tensors.own, count, factory_kwargs)
+        for spec in tensors.own:
+            own[spec.name].requires_grad_(spec.group not in frozen)
+        trained = {name: tensor.detach() for name, tensor in own.items() if tensor.requires_grad}
+        groups.append(
+            RuleGroup(
+                rule=rule,
+                replicas=replicas,
+                tensors=tensors,
+                feedback=storage.allocate_feedback(tensors.feedback, replicas),
+                strengths={name: torch.zeros((), **factory_kwargs) for name in rule.strengths},
+                own=own,
+                own_state=allocate_optimizer_state(setup.optimizer, trained),
+                draw_keys={
+                    spec.name: make_draw_keys(cohort.replicas[replicas], spec.name, "draws", factory_kwargs["device"])
+                    for spec in tensors.draws
+                },
+            )
+        )
         start = replicas.stop
     return tuple(groups)
+
+
+def make_draw_keys(replicas: Sequence[Replica], name: str, purpose: str, device: torch.device) -> Tensor:
+    """Return the keys by which a tensor is drawn anew for replicas, int64 [r, 2]."""
+    keys = [keyed.short_key(replica.seed, f"{purpose}/{name}") for replica in replicas]
+    return torch.tensor(keys, dtype=torch.int64, device=device)

@@ -16,11 +16,14 @@ from pydantic import ValidationError
 from harness.beacons import Registered
 from harness.beacons.witness import BEGIN, END, NAMESPACE, Witness
 from harness.errors import HarnessError, UsageError
+from tests.ssh import needs_ssh_keygen
 from tests.unit.beacons.beacons_vectors import DIGEST, registered
 
 TIME = datetime(2026, 11, 29, 4, 0, 0, tzinfo=UTC)
 KINDS = (("ed25519", "256"), ("ecdsa", "256"), ("rsa", "3072"))
 Key = tuple[Path, str]
+
+pytestmark = needs_ssh_keygen
 
 
 def make_key(folder: Path, name: str, kind: str = "ed25519", bits: str = "256") -> Key:

@@ -220,9 +220,12 @@ def test_a_new_file_passes_when_its_placeholders_are_written(here: Path, options
     assert [(one["line"], one["rule"], one["severity"]) for one in found] == [
         (number, "placeholder", "error") for number in waiting
     ]
+    outcomes = ("better", "similar", "worse")
+    if {"hidden_norm", "credit_cosine"} & set(options):
+        outcomes = ("higher", "similar", "lower")
     assert [one["message"].split(" is ")[0] for one in found] == [
         "prediction.why",
-        *(f"implications.{outcome}.says" for outcome in ("better", "similar", "worse")),
+        *(f"implications.{outcome}.says" for outcome in outcomes),
     ]
     assert f"lines {', '.join(map(str, waiting[:-1]))} and {waiting[-1]}, then: harness check" in made.stderr
     for verb in ("run", "register", "plan"):
@@ -238,6 +241,26 @@ def test_a_new_file_passes_when_its_placeholders_are_written(here: Path, options
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("metric", "predicted", "bands"),
+    [
+        ("test_accuracy", "better", ["worse", "similar", "better"]),
+        ("train_loss", "better", ["better", "similar", "worse"]),
+        ("hidden_norm", "higher", ["lower", "similar", "higher"]),
+    ],
+)
+def test_a_new_file_calls_better_what_is_better_in_its_metric(
+    here: Path, metric: str, predicted: str, bands: list[str]
+) -> None:
+    call("new", "a-question", "--title", "A", "--question", "B?", "--metric", metric)
+    write_out(here / "hypotheses")
+    hypothesis = load(here / "hypotheses/a_question.yaml").hypothesis
+    parts = hypothesis.decisions["margin"].bands
+    assert [name for name in parts if str(parts[name]).startswith("(-inf")] == bands[:1]
+    assert [name for name in parts if str(parts[name]).endswith("inf)")] == bands[2:]
+    assert hypothesis.prediction.outcome == predicted
+
+
 def test_every_plug_in_can_be_in_a_new_file(here: Path) -> None:
     for family, option in (
         ("datasets", "--dataset"),
@@ -245,8 +268,10 @@ def test_every_plug_in_can_be_in_a_new_file(here: Path) -> None:
         ("criteria", "--criterion"),
         ("models", "--model"),
     ):
-        for name in find_members(family):
+        for name, kind in find_members(family).items():
             extra = {"metrics": ("--baseline", "dfa"), "criteria": ("--seeds", "100", "--margin", "20")}.get(family, ())
+            if getattr(kind, "needs_pairs", False):
+                extra = ("--rule", "kolen_pollack", "--baseline", "fa")  # others have no second matrix
             call(
                 "new",
                 f"{family}-{name.replace('_', '-')}",
@@ -310,8 +335,9 @@ def test_what_no_plug_in_is_called_is_asked_for_again(monkeypatch: pytest.Monkey
     _ask_the_rest(given, Answers)
     assert given == {"metric": "train_loss", "penalty": None, "seeds": 12}
     said = capsys.readouterr().err
-    assert "metric (credit_cosine, " in said and "'accuracy' is not one of these: credit_cosine" in said
-    assert "penalty (none, residual_branch) [none]" in said
+    listed = ", ".join(find_members("metrics"))
+    assert f"metric ({listed})" in said and f"'accuracy' is not one of these: {listed}" in said
+    assert "penalty (none, hidden_norm, residual_branch) [none]" in said
 
 
 def test_everything_that_is_listed_can_be_explained() -> None:
@@ -332,12 +358,34 @@ def test_an_explanation_has_equation_source_parameters_and_units() -> None:
     assert "arXiv 1609.01596" in said
     assert re.search(r"clip a number above 0 or null 1\.0 1 Largest", said)
     assert "example: {name: dfa}" in said
+    assert "equations:" not in call("explain", "sgd").stdout and "equations: adamw" in call("explain", "adamw").stdout
     assert "smallest n: 5 at α = .05, 6 at α = .025, 7 at α = .01" in call("explain", "sign_flip").stdout
     assert "smallest n" not in call("explain", "bounded").stdout  # it depends on the bounds
     option = call("explain", "evaluation.every_epochs").stdout
     assert "unit: epochs" in option
     assert "default: 5" in option
     assert "did you mean 'stopping'" in call("explain", "stoping", code=2).output
+    assert "did you mean 'sgd'" in call("explain", "SGD", code=2).output
+
+
+def test_an_option_of_several_sections_is_explained_once() -> None:
+    said = call("explain", "onset").stdout
+    assert said.startswith("estimands.*.onset, exploratory.*.onset (option)\n")
+    assert said.count("makes the estimand the epoch at which it begins to hold") == 1
+    assert len(json.loads(call("explain", "onset", "--format", "json").stdout)) == 2
+
+
+@pytest.mark.parametrize(
+    ("word", "where"),
+    [
+        ("momentum", "sgd (optimizer)"),
+        ("milestones", "step (schedule)"),
+        ("loguniform", "tuning.space.*.*.distribution (option)"),
+        ("pp", "estimands.*.unit, exploratory.*.unit (option)"),
+    ],
+)
+def test_a_word_that_a_plug_in_or_an_option_knows_is_explained_there(word: str, where: str) -> None:
+    assert where in call("explain", word).stdout
 
 
 def test_the_schema_is_printed_and_written(here: Path) -> None:
@@ -357,9 +405,27 @@ def test_the_doctor_names_what_is_broken(here: Path) -> None:
     (here / "hypotheses/bad.yaml").write_text("id: x\n")
     (here / "blocked").write_text("a file, no folder")
     said = call("doctor", "--device", "cuda:99", "--data", "blocked/data", code=2).output
-    assert "BROKEN hypotheses: 3 valid, 1 with errors" in said
+    valid = len(list((ROOT / "hypotheses").glob("*.yaml"))) - 1  # one of them lists claims
+    assert f"BROKEN hypotheses: {valid} valid, 1 with errors" in said
     assert "BROKEN device" in said
     assert "BROKEN data folder" in said
+
+
+def test_a_project_without_a_hypothesis_yet_is_not_broken(here: Path) -> None:
+    (here / "hypotheses/claims.yaml").write_text("claims: {}\n")
+    said = call("doctor", "--device", "cpu").output
+    assert "note   hypotheses: no hypothesis in hypotheses/ yet\n       → harness new writes a first file" in said
+    assert "or write a first one: harness new" in call("list", code=2).output
+
+
+def test_a_hypothesis_named_by_its_id_instead_of_its_file(here: Path) -> None:
+    (here / "hypotheses/the_cost.yaml").write_text("")
+    assert "no such file the-cost; did you mean hypotheses/the_cost.yaml?" in call("plan", "the-cost", code=2).output
+    assert "no such file the-cost; did you mean hypotheses/the_cost.yaml?" in call("check", "the-cost", code=2).output
+    said = " ".join(call("plan", "the-loss", code=2).output.split())
+    assert "no such file the-loss → name the hypothesis's file, such as hypotheses/the_loss.yaml" in said
+    said = " ".join(call("claims", code=2).output.split())
+    assert "no such file hypotheses/claims.yaml → write what your hypotheses are about into it" in said
 
 
 def test_what_there_is_one_of_is_counted_as_one(here: Path) -> None:

@@ -20,7 +20,10 @@ except SystemExit as ended:
     code = ended.code
 print(code, *sys.modules)
 """
-ALWAYS = {"torch", "torchvision", "sklearn", "PIL", "matplotlib", "scipy.stats", "rich.markdown", "harness.training"}
+ALWAYS = {
+    *("torch", "torchvision", "sklearn", "PIL", "matplotlib", "scipy.stats", "rich.markdown", "harness.training"),
+    *("pandas", "polars", "pyarrow", "tensorboard", "mlflow", "wandb", "rocrate", "harness.api"),
+}
 TRAINING = {"harness.plan", "harness.pipeline.run", "harness.pipeline.replicate", "filelock"}
 
 

@@ -29,8 +29,10 @@ TABLE = [
     (("run", NOWHERE, "--pilot", "--require-registered"), "--require-registered has no effect beside --pilot"),
     (("run", NOWHERE, "--pilot", "--checkpoint-every", "60"), "--checkpoint-every has no effect beside --pilot"),
     (("run", NOWHERE, "--pilot", "--round", "answer"), "--round has no effect beside --pilot"),
+    (("run", NOWHERE, "--pilot", "--together"), "--together has no effect beside --pilot"),
     (("run", NOWHERE, "--device", "cpu", "--compile", "on"), "--compile has no effect beside --device cpu"),
     (("replicate", "x", "--compile", "off", "--device", "cpu"), "--compile has no effect beside --device cpu"),
+    (("plan", NOWHERE, "--measure", "--on", "x"), "--measure has no effect beside --on"),
     (("new", "x", "--from", NOWHERE, "--title", "T"), "--title has no effect beside --from"),
     (("new", "x", "--from", NOWHERE, *ABOUT), "--title, --question have no effect beside --from"),
     *(
@@ -38,7 +40,14 @@ TABLE = [
         for name, value in (
             ("dataset", "digits"), ("model", "residual_mlp"), ("rule", "dfa"), ("baseline", "bp"),
             ("penalty", "residual_branch"), ("metric", "train_loss"), ("margin", "1"), ("criterion", "t"),
-            ("seeds", "10"),
+            ("seeds", "10"), ("beacon", "drand"), ("program", "./train {seed}"),
+        )
+    ),
+    *(
+        (("new", "x", "--program", "./train {seed}", f"--{name}", value), f"--{name} has no effect beside --program")
+        for name, value in (
+            ("dataset", "digits"), ("model", "residual_mlp"), ("rule", "dfa"), ("baseline", "bp"),
+            ("penalty", "residual_branch"), ("criterion", "t"), ("beacon", "drand"),
         )
     ),
     (("show", "x", "--raw", "--history"), "--raw has no effect beside --history"),
@@ -50,29 +59,41 @@ TABLE = [
     (("power", NOWHERE, "--sd", "1", "--verdicts", "verdicts"), "--verdicts has no effect without --sd-from"),
     (("audit", "--device", "cpu"), "--device has no effect without --rerun"),
     (("audit", "--data", "data", "--recompute"), "--data has no effect without --rerun"),
+    (("audit", "--yes"), "--yes has no effect without --rerun"),
 ]  # fmt: skip
 ALWAYS = {
-    "run": {"file", "device", "data", "verdicts", "pilot"},
-    "plan": {"file", "device", "data", "verdicts", "form", "measure"},
+    "run": {"files", "device", "data", "verdicts", "on", "pilot", "yes", "parallel"},
+    "plan": {"files", "device", "data", "verdicts", "form", "on"},
+    "jobs": {"on", "cancel", "form"},
+    "worker": {"folder"},
     "power": {"file", "sd", "sd_from", "effect", "to", "form"},  # --sd and --sd-from: test_e2e_foresight.py
+    "init": {"folder", "keep"},
     "new": {"id_", "source", "target"},
-    "check": {"paths", "form", "strict", "against", "verdicts"},
-    "explain": {"name", "form"},
+    "check": {"paths", "form", "strict", "against", "allow_empty", "verdicts"},
+    "explain": {"name", "form", "folder"},
     "schema": {"folder"},
     "list": {"paths", "verdicts", "form", "family"},
     "show": {"name", "verdicts", "history", "form"},
+    "compare": {"first", "second", "verdicts", "form"},
     "claims": {"file", "verdicts", "suppose", "form"},
     "register": {"file", "data", "verdicts"},
     "amend": {"file", "reason", "data", "verdicts"},
     "seed": {"file", "round_file", "verdicts"},
     "close": {"run", "reason", "verdicts"},
     "reverdict": {"name", "verdicts", "criterion", "alpha"},
-    "replicate": {"name", "device", "data", "verdicts", "fresh"},
+    "replicate": {"name", "device", "data", "verdicts", "fresh", "yes", "parallel"},
+    "measure": {"name", "metric", "arm", "epoch", "weights", "device", "data", "verdicts", "form"},
     "anchor": {"tsa", "verdicts"},
     "export": {"name", "form", "to", "verdicts"},
+    "site": {"folder", "verdicts", "title"},
+    "paper": {"names", "to", "form", "verdicts"},
+    "badge": {"file", "verdicts", "summary"},
+    "view": {"folder", "verdicts", "port", "peek", "title"},
     "audit": {"allow_empty", "verdicts", "known_head", "require_anchor", "roots", "allowed_signers", "recompute",
               "rerun", "restore", "hypotheses", "form"},
     "doctor": {"device", "data", "verdicts", "form"},
+    "completion": {"shell"},
+    "complete": {"words"},
 }  # fmt: skip
 """Verb → its parameters that always have an effect."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +35,7 @@ def test_a_closed_pipe_is_no_traceback(arguments: list[str]) -> None:
     ("closed", "arguments", "code"), [("2", "list", 0), ("1", "list", 0), ("2", "run nonesuch", 2)]
 )
 def test_a_closed_stream_changes_no_exit_code(closed: str, arguments: str, code: int) -> None:
-    command = f"exec {sys.executable} -m harness.cli {arguments} {closed}>&-"
+    command = f"exec {shlex.quote(sys.executable)} -m harness.cli {arguments} {closed}>&-"
     assert subprocess.run(["sh", "-c", command], cwd=REPOSITORY, capture_output=True).returncode == code
 
 
@@ -42,7 +43,7 @@ def test_a_closed_stream_changes_no_exit_code(closed: str, arguments: str, code:
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_output_that_fills_the_disk_says_so(unbuffered: str) -> None:
     """Whether it is noticed with the first line or, as by default, when all is written at once."""
-    command = f"exec {sys.executable} -m harness.cli list > /dev/full"
+    command = f"exec {shlex.quote(sys.executable)} -m harness.cli list > /dev/full"
     environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     ended = subprocess.run(["sh", "-c", command], cwd=REPOSITORY, capture_output=True, text=True, env=environment)
     assert ended.returncode == 1

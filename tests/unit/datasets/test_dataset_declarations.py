@@ -28,6 +28,14 @@ def test_declarations_agree(name):
     assert all(0 < value < 1 for value in dataset.mean + dataset.std)
     assert dataset.features == dataset.channels * dataset.size**2
     assert dataset.train_count > dataset.test_count > 0
+    for total, by_class in (
+        (dataset.train_count, dataset.train_class_counts),
+        (dataset.test_count, dataset.test_class_counts),
+    ):
+        assert by_class is None or (sum(by_class) == total and len(by_class) == dataset.classes)
+        assert by_class is not None or total % dataset.classes == 0, (
+            "classes are not alike, so their sizes are declared"
+        )
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])

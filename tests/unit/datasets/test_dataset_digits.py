@@ -33,6 +33,8 @@ def test_they_are_what_scikit_learn_loads() -> None:
     order = permutation(1797, 0, "digits/split")
     assert np.array_equal(np.concatenate([images.train_images, images.test_images])[:, 0], bunch.images[order])
     assert np.array_equal(np.concatenate([images.train_labels, images.test_labels]), bunch.target[order])
+    assert Digits.train_class_counts == tuple(np.bincount(images.train_labels))
+    assert Digits.test_class_counts == tuple(np.bincount(images.test_labels))
 
 
 def test_scikit_learn_is_not_imported_for_them() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import struct
+import threading
 import warnings
 import zlib
 from functools import cache
@@ -131,6 +133,21 @@ def test_file_and_remedy_are_named(tmp_path):
     with pytest.raises(UsageError, match="not a usable image: a PPM file, expected PNG or JPEG") as caught:
         decode(split, read_digests(split), 3, 32)
     assert caught.value.where == str(tmp_path / "cat/0.png") and "save it as a PNG file" in (caught.value.remedy or "")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_among_images_is_not_waited_for(tmp_path):
+    (tmp_path / "cat").mkdir()
+    pipe = tmp_path / "cat/0.png"
+    os.mkfifo(pipe)
+    threading.Thread(target=_write, args=(pipe,), daemon=True).start()  # or whoever waits would do so for ever
+    with pytest.raises(UsageError, match="a pipe, not a file"):
+        read_digests(list_split(tmp_path, ["cat"], 1))
+
+
+def _write(pipe):
+    with contextlib.suppress(OSError):
+        pipe.write_bytes(b"anything")
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])

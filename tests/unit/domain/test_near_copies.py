@@ -64,6 +64,23 @@ def test_every_number_a_little_apart_is_near() -> None:
     assert found(BASE, form) == "near"
 
 
+def test_a_layer_or_an_epoch_more_is_near() -> None:
+    def about(**places: Any) -> dict[str, Any]:
+        form = copy.deepcopy(FORMS["mode2_direction"])
+        for estimand in form["estimands"].values():
+            estimand.update(places)
+        return form
+
+    assert found(about(layer=[1, 2, 3, 4]), about(layer=[4, 3, 2, 1])) == "same"
+    assert found(about(layer=[1, 2, 3, 4]), about(layer=[1, 2, 3])) == "near"
+    assert found(about(layer=[1, 2, 3, 4]), about(layer=[1, 2, 3, 4], layers="min")) == "near"
+    assert found(about(layer=[2]), about(layer=2)) == "same"
+    assert found(about(layer=[1, 2]), about(layer=2)) is None
+    assert found(about(layer=2), about(layer=2, epoch=50)) == "near"
+    assert found(about(layer=2, epoch=[50, 100]), about(layer=2, epoch=[45, 100])) == "near"
+    assert found(about(layer=2), about(layer=2, epoch={"best": "train_loss"})) is not None
+
+
 def test_another_criterion_other_bands_and_a_guard_more_are_near() -> None:
     form = copy.deepcopy(BASE)
     (decision,) = form["decisions"].values()
@@ -91,6 +108,56 @@ def test_the_contrast_the_other_way_round_with_another_number_is_near() -> None:
 )
 def test_another_experiment_is_no_copy(other: dict[str, Any]) -> None:
     assert found(BASE, changed(BASE, **other)) is None
+
+
+@pytest.mark.parametrize(
+    ("parts", "near"),
+    [
+        ({"labels": {"name": "shuffled"}}, None),
+        ({"labels": {"name": "random"}}, None),
+        ({"subset": {"classes": [0, 1]}}, None),
+        ({"labels": {"name": "noisy", "share": 0.001}}, "near"),
+        ({"subset": {"size": 49_000}}, "near"),
+        ({"validation": {"count": 10}}, "near"),
+    ],
+)
+def test_other_labels_and_classes_are_another_question_and_a_little_of_either_is_none(
+    parts: dict[str, Any], near: str | None
+) -> None:
+    form = copy.deepcopy(BASE)
+    for arm in form["arms"].values():
+        arm["setup"].update(parts)
+    assert found(BASE, form) == near
+
+
+@pytest.mark.parametrize(
+    ("metric", "near"),
+    [
+        ({"feedback": "fresh"}, None),
+        ({"probe_samples": 512}, "near"),
+        ({"probe_split": "train"}, "near"),
+        ({"probe_samples": 1024}, "same"),
+    ],
+)
+def test_fresh_feedback_is_another_question_and_another_probe_batch_is_none(
+    metric: dict[str, Any], near: str | None
+) -> None:
+    form = copy.deepcopy(FORMS["mode2_direction"])
+    for estimand in form["estimands"].values():
+        estimand["metric"] |= metric if estimand["metric"]["name"] == "credit_cosine" else {}
+    assert found(FORMS["mode2_direction"], form) == near
+
+
+def test_stored_weights_are_another_question_and_those_of_another_run_are_none() -> None:
+    def start(run: str) -> dict[str, Any]:
+        form = copy.deepcopy(BASE)
+        for arm in form["arms"].values():
+            arm["init_from"] = {"run": run, "arm": "dfa"}
+        return form
+
+    assert found(BASE, start("76d31344c971")) is None
+    assert found(start("76d31344c971"), start("76d31344c971")) == "same"
+    assert found(start("76d31344c971"), start("ffffffffffff")) == "near"
 
 
 def test_another_rule_penalty_or_frozen_part_is_no_copy() -> None:

@@ -12,7 +12,7 @@ from harness.domain.partition import split_line
 from harness.inference import Spread
 from harness.inference.atoms import run_atom_tests
 from harness.inference.bands import find_alive_bands, judge_bands
-from harness.inference.estimands import Sample
+from harness.inference.samples import Sample
 from harness.records import BandDecision, Decision, DecisionSpec, EstimandResult, Hypothesis, Measurements
 from harness.verdict import VERSION, word_decision
 
@@ -154,6 +154,7 @@ def sample_of(data) -> Sample:
     result = EstimandResult(
         name="e", title="e", unit="", values=(), n=n, mean=x.mean() if n else None, median=np.median(x) if n else None,
         sd=sd, interval90=None, interval95=None, pseudomedian=estimate_parameter("pseudomedian", x) if n else None,
+        iqm=estimate_parameter("iqm", x) if n else None,
     )  # fmt: skip
     degenerate = sd is not None and sd <= 1e-12 * abs(x.mean())
     return Sample(result=result, x=x, data=data, missing=(), blocked=False, degenerate=degenerate)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from harness.inference import holm
 from harness.inference.families import benjamini_hochberg
@@ -26,6 +25,8 @@ def test_holm_s_reference_values():
 
 @pytest.mark.parametrize(("ours", "theirs"), [(holm, "holm"), (benjamini_hochberg, "fdr_bh")])
 def test_agreement_with_statsmodels_on_random_p(ours, theirs):
+    from statsmodels.stats.multitest import multipletests
+
     rng = np.random.default_rng(8)
     for _ in range(20):  # statsmodels collects garbage at every call, of the whole test session
         p = rng.uniform(0, rng.choice([1e-6, 0.05, 1.0]), rng.integers(1, 30))
@@ -62,6 +63,8 @@ def data():
 
 
 def test_any_says_by_holm_which_decisions_hold():
+    from statsmodels.stats.multitest import multipletests
+
     holds = {"one": ["high"], "two": ["high"], "three": ["high"]}
     d = shown({"rule": "any", "holds": holds, "outcome": "yes", "otherwise": "no"}, values=data())
     p = [next(atom.p for atom in decision.atoms if atom.outcome == "low") for decision in d.decisions]
@@ -76,6 +79,8 @@ def test_any_says_by_holm_which_decisions_hold():
 
 
 def test_exploratory_contrasts_of_means_have_an_adjusted_p_and_nothing_else_has():
+    from statsmodels.stats.multitest import multipletests
+
     values = data()
     d = shown({"rule": "any", "holds": {"one": ["high"]}, "outcome": "yes", "otherwise": "no"}, values=values)
     assert list(d.exploratory_p) == ["a", "b", "e"]

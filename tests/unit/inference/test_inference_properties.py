@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from harness.criteria.bca import Bca
 from harness.criteria.bounded import Bounded
+from harness.criteria.iqm_bootstrap import IqmBootstrap
 from harness.criteria.median import Median
 from harness.criteria.sign_flip import SignFlip
 from harness.criteria.t import T
@@ -31,8 +32,10 @@ ALL = [
     TSequence(name="t_sequence"),
     Welch(name="welch"),
     Bca(name="bca"),
+    IqmBootstrap(name="iqm_bootstrap"),
 ]
 EVERY = pytest.mark.parametrize("criterion", ALL, ids=lambda criterion: criterion.name)
+RESAMPLED = ("bca", "iqm_bootstrap")
 LOOSE = 0.3  # so that ten seeds decide something, by any criterion
 BOUNDS = (-1000.0, 1000.0)
 
@@ -50,7 +53,7 @@ def domain(criterion, factor=1.0, shift=0.0):
 def shaped(criterion, x):
     """The drawn numbers as data: for unpaired arms beside a second arm; enough of them for a bootstrap."""
     x = np.asarray(x, dtype=float)
-    if criterion.name == "bca":
+    if criterion.name in RESAMPLED:
         return np.concatenate([x, x + 1, x - 2, x, x + 3])
     return np.stack([x, np.arange(len(x)) % 3], axis=1) if criterion.unpaired else x
 
@@ -113,7 +116,7 @@ def test_no_outcome_contradicts_its_own_interval(criterion, x, bands, alpha):
         return
     low, high = criterion.on(domain(criterion)).interval(data, 1 - 2 * alpha)
     slack = 1e-9 * max(1.0, *(abs(end) for end in (low, high) if math.isfinite(end)), 1000.0)
-    slack = max(slack, 1e-2 * (high - low)) if criterion.name == "bca" else slack  # its ends lie between resamples
+    slack = max(slack, 1e-2 * (high - low)) if criterion.name in RESAMPLED else slack  # its ends lie between resamples
     atoms = split_line(spec_of(bands).bands, domain(criterion))
     for atom, test in zip(atoms, decision.atoms, strict=True):
         lower, upper = atom.interval.lower, atom.interval.upper
@@ -137,11 +140,13 @@ def test_a_mirror_changes_nothing_even_with_a_seed_on_the_cut(criterion, x, whic
     """A seed on the cut lies neither above nor below it."""
     data = shaped(criterion, x)
     cut = float(x[which])
-    if criterion.name == "bca":  # the mirror's seeds are sorted the other way, so others are drawn: as many as can be
+    if (
+        criterion.name in RESAMPLED
+    ):  # the mirror's seeds are sorted the other way, so others are drawn: as many as can be
         criterion = criterion.model_copy(update={"resamples": 99_999})
     on = criterion.on(domain(criterion))
     greater, less = on.p_greater(data, cut), on.p_less(-data, -cut)
-    if criterion.name == "bca":
+    if criterion.name in RESAMPLED:
         assert greater == pytest.approx(less, abs=2e-2)
     else:
         assert greater == pytest.approx(less, rel=1e-9, abs=1e-12)

@@ -4,58 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import ExitStack
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
 from harness.errors import HarnessError, UsageError
 from harness.ledger import Ledger, sign, stamp, verify_anchors
 from harness.ledger.anchors import find_anchor, read_event_bytes
+from tests.authorities import command, make_authority, serve_stamps
+from tests.ssh import needs_ssh_keygen
 
 openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
-ssh_keygen = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen")
-
-# No ``certs =`` here: it would add the root to every reply, and the client refuses replies with two certificates.
-CONFIGURATION = """\
-[tsa]
-default_tsa = authority
-[authority]
-dir = {folder}
-serial = {folder}/serial
-crypto_device = builtin
-signer_cert = {folder}/tsa.pem
-signer_key = {folder}/tsa.key
-signer_digest = sha256
-default_policy = 1.2.3.4.1
-digests = sha256, sha512
-accuracy = secs:1
-ess_cert_id_chain = no
-"""
-EXTENSIONS = "extendedKeyUsage=critical,timeStamping\nkeyUsage=critical,digitalSignature\nbasicConstraints=CA:FALSE\n"
-
-
-def command(*arguments: str | Path, data: bytes = b"") -> bytes:
-    return subprocess.run([str(a) for a in arguments], input=data, capture_output=True, check=True).stdout
-
-
-def make_authority(folder: Path) -> Path:
-    """A root and a time-stamping certificate that it signed."""
-    folder.mkdir()
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-    root, tsa = folder / "root", folder / "tsa"
-    command("openssl", "req", "-x509", *key, "-keyout", f"{root}.key", "-out", f"{root}.pem", "-days", "30",
-            "-subj", "/CN=Test root")  # fmt: skip
-    command("openssl", "req", *key, "-keyout", f"{tsa}.key", "-out", f"{tsa}.csr", "-subj", "/CN=Test authority")
-    (folder / "extensions").write_text(EXTENSIONS)
-    command("openssl", "x509", "-req", "-in", f"{tsa}.csr", "-CA", f"{root}.pem", "-CAkey", f"{root}.key",
-            "-out", f"{tsa}.pem", "-days", "30", "-extfile", folder / "extensions", "-set_serial", "7")  # fmt: skip
-    (folder / "serial").write_text("01\n")
-    (folder / "openssl.cnf").write_text(CONFIGURATION.format(folder=folder))
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -64,34 +25,10 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def served(authority: Path, tmp_path: Path) -> Iterator[Callable[[bytes | None], str]]:
+def served(authority: Path) -> Iterator[Callable[[bytes | None], str]]:
     """The authority behind HTTP; or, if it is given a reply, one that always says the same."""
-    servers = []
-
-    def serve(reply: bytes | None = None) -> str:
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                query = tmp_path / "query.tsq"
-                query.write_bytes(self.rfile.read(int(self.headers["Content-Length"])))
-                answer = reply if reply is not None else command(
-                    "openssl", "ts", "-reply", "-config", authority / "openssl.cnf", "-queryfile", query
-                )  # fmt: skip
-                self.send_response(200)
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        server = HTTPServer(("127.0.0.1", 0), Handler)
-        Thread(target=server.serve_forever, daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}/tsr"
-
-    yield serve
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    with ExitStack() as stack:
+        yield lambda reply=None: stack.enter_context(serve_stamps(authority, reply))
 
 
 @pytest.fixture
@@ -194,7 +131,7 @@ def keys(tmp_path: Path) -> tuple[Path, Path]:
     return made[0], made[1]
 
 
-@ssh_keygen
+@needs_ssh_keygen
 def test_a_head_is_signed_and_the_signature_verifies(begun, keys, tmp_path):
     ada, eve = keys
     (head,) = begun.heads()
@@ -215,7 +152,7 @@ def test_a_head_is_signed_and_the_signature_verifies(begun, keys, tmp_path):
     assert refused.status == "wrong" and "not among the allowed signers" in refused.problem
 
 
-@ssh_keygen
+@needs_ssh_keygen
 def test_a_signature_by_another_key_or_of_other_bytes_is_wrong(begun, keys):
     """Somebody replaces the signature and forges the event that names it: its key or its bytes tell."""
     ada, eve = keys
@@ -240,7 +177,7 @@ def test_a_signature_by_another_key_or_of_other_bytes_is_wrong(begun, keys):
     assert "not a signature of this head" in replaced(command(*other_use, data=read_event_bytes(begun, head)))
 
 
-@ssh_keygen
+@needs_ssh_keygen
 def test_every_head_is_anchored_after_a_merge(begun, keys, plant):
     (one,) = begun.heads()
     other = plant(begun, [])
@@ -250,7 +187,7 @@ def test_every_head_is_anchored_after_a_merge(begun, keys, plant):
     assert [check.status for check in verify_anchors(begun)] == ["unchecked", "unchecked"]
 
 
-@ssh_keygen
+@needs_ssh_keygen
 def test_a_file_left_by_a_killed_process_is_taken_over(begun, keys):
     sign(begun, keys[0])
     (begun.folder / f"{begun.heads()[0]}.json").unlink()  # it was killed before it appended the event
@@ -258,7 +195,7 @@ def test_a_file_left_by_a_killed_process_is_taken_over(begun, keys):
     assert [check.status for check in verify_anchors(begun)] == ["unchecked"]
 
 
-@ssh_keygen
+@needs_ssh_keygen
 def test_a_key_that_is_not_there(begun, tmp_path):
     with pytest.raises(UsageError, match="no such key"):
         sign(begun, tmp_path / "nowhere")

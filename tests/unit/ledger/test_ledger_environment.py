@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import subprocess
 import sys
@@ -102,3 +103,12 @@ def test_it_imports_nothing_large(repository):
     )
     done = subprocess.run([sys.executable, "-c", code, str(repository)], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_new_file_without_an_end_counts_by_its_size(repository):
+    """It is a hole, which takes no room, and minutes to be digested."""
+    size = 2**30 + 1
+    (repository / "new.py").touch()
+    os.truncate(repository / "new.py", size)
+    found = describe_environment(repository)
+    assert found.dirty_digest == hashlib.sha256(f"{size} bytes  new.py\n".encode()).hexdigest()

@@ -54,12 +54,15 @@ def test_a_registration_holds_the_files_the_meaning_and_the_code(ledger, make, t
             for name in (
                 "criteria/t",
                 "datasets/digits",
+                "losses/cross_entropy",
                 "metrics/credit_cosine",
                 "metrics/gradient_norm",
                 "metrics/test_accuracy",
                 "models/residual_mlp",
+                "optimizers/adamw",
                 "penalties/residual_branch",
                 "rules/dfa",
+                "schedules/cosine",
             )
         },
         "packages": {},  # no plug-in of another package is used

@@ -108,6 +108,31 @@ def test_steps_count_the_ragged_batch(hypothesis: Hypothesis) -> None:
     assert estimate.steps == 2 * 20 * 23 and estimate.seconds > 0
 
 
+def test_parts_of_the_data_are_what_is_planned(hypothesis: Hypothesis) -> None:
+    """Steps, parameters and memory are those of the images and classes that are used."""
+    (whole,) = plan.expand(hypothesis, (5,)).cohorts[-1:]
+    setup = {"subset": {"classes": [0, 1, 2], "size": 200}, "validation": {"share": 0.1}}
+    small = plan.expand(changed(hypothesis, "shallow", setup=setup), (5,))
+    (part,) = small.cohorts[-1:]
+    assert list(part.arms) == list(whole.arms) == ["shallow"]
+    assert small.steps(part) == part.setup.epochs * -(-200 // part.setup.batch_size)
+    assert part.setup.validation_count == 42  # a tenth of 143 + 141 + 140
+    width = part.setup.model.hidden
+    assert count_parameters(whole.setup) - count_parameters(part.setup) == 7 * (width + 1)
+    assert part.memory_bytes < whole.memory_bytes
+    noisy = changed(hypothesis, "shallow", setup={"labels": {"name": "noisy", "share": 0.5}})
+    assert plan.expand(noisy, (5,)).cohorts[-1].memory_bytes == whole.memory_bytes + 8 * 1437
+
+
+@pytest.mark.parametrize(
+    "parts", [{"labels": {"name": "random"}}, {"subset": {"size": 500}}, {"validation": {"share": 0.1}}]
+)
+def test_arms_on_other_data_are_another_cohort(hypothesis: Hypothesis, parts: dict[str, Any]) -> None:
+    assert grouped(changed(hypothesis, "penalized", setup=parts)) == [
+        ("vanilla", "bp_penalty"), ("penalized",), ("shallow",),
+    ]  # fmt: skip
+
+
 def test_parameters_are_counted_from_the_model(hypothesis: Hypothesis) -> None:
     linear = 64 * 64 + 64
     assert count_parameters(hypothesis.setup) == linear + 3 * (2 * 64 + 2 * linear) + 2 * 64 + 64 * 10 + 10

@@ -112,7 +112,7 @@ def test_the_second_protocol_is_complete() -> None:
     hypothesis = load(ROOT / "hypotheses/bp_penalty_control.yaml").hypothesis
     assert (hypothesis.setup.epochs, hypothesis.setup.evaluation.every_epochs) == (30, 5)
     assert hypothesis.arms["shallow"].freeze == hypothesis.arms["bp_shallow"].freeze == ("blocks",)
-    assert hypothesis.estimands["margin"].contrast == ("bp_penalty", "shallow")
+    assert hypothesis.estimands["margin"].contrast == {"bp_penalty": 1, "shallow": -1}
     assert hypothesis.estimands["margin"].unit == "pp"
     bands = hypothesis.decisions["margin"].bands
     for value, name in ((4.9, "artifact"), (5, "partial"), (25, "partial"), (25.1, "real")):

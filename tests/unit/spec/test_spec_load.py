@@ -373,3 +373,27 @@ def test_no_single_change_of_a_value_breaks_the_checker(tmp_path: Path) -> None:
     for error in refused:
         assert error.findings
         assert all(finding.line >= 1 and "Input should" not in finding.message for finding in error.findings)
+
+
+def test_an_entry_stands_for_one_per_cell_of_its_grid() -> None:
+    hypothesis = load(VALID / "for_each.yaml").hypothesis
+    assert list(hypothesis.estimands) == ["gain_weak", "gain_strong", "scale_1", "scale_2"]
+    contrast = {"penalized_strong_slow": 0.5, "penalized_strong_fast": 0.5, "vanilla": -1.0}
+    assert hypothesis.estimands["gain_strong"].contrast == contrast
+    assert [hypothesis.estimands[f"scale_{layer}"].layer for layer in (1, 2)] == [1, 2]  # numbers, not texts
+    assert hypothesis.guards["bounded_2"].otherwise == "The stream grew at layer 2."
+    assert hypothesis.combine is not None
+    assert hypothesis.combine.holds == {"gain_weak": ("helps",), "gain_strong": ("helps",)}
+    cells = [f"cell_{strength}_{lr}" for strength in ("weak", "strong") for lr in ("slow", "fast")]
+    assert list(hypothesis.exploratory) == cells
+    assert [hypothesis.exploratory[cell].arm for cell in cells] == [cell.replace("cell", "penalized") for cell in cells]
+
+
+def test_an_entry_for_each_means_what_its_copies_mean(tmp_path: Path) -> None:
+    """Entries that are written out have the same canonical form, so that nobody need read the short one."""
+    text = (VALID / "for_each.yaml").read_text(encoding="utf-8")
+    start, end = text.index("  scale:\n"), text.index("guards:\n")
+    one = "metric: hidden_norm, arm: penalized_strong_slow, samples: median, seeds: median"
+    copies = "".join(f"  scale_{n}: {{{one}, layer: {n}}}\n" for n in (1, 2))
+    (tmp_path / "x.yaml").write_text(text[:start] + copies + text[end:], encoding="utf-8")
+    assert load(tmp_path / "x.yaml").hypothesis == load(VALID / "for_each.yaml").hypothesis

@@ -23,7 +23,7 @@ from harness.spec.schema import find_undescribed
 ROOT = Path(__file__).parents[3]
 SCHEMA = make_schema(Hypothesis)
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
-FOLDERS = ("hypotheses", "tests/corpus/valid", "tests/corpus/odd")
+FOLDERS = ("hypotheses", "tests/corpus/valid", "tests/corpus/odd", "tests/questions")
 VALID = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.yaml")) if path.name != "claims.yaml"]
 # What the form alone says: the schema refuses these too, with the place of the key that is wrong.
 REFUSED = {
@@ -48,6 +48,10 @@ REFUSED = {
     "prior_data": "$.prior_data_seen",
     "combine_without_holds": "$.combine",
     "combine_rule_and_table": "$.combine",
+    "for_each_bad_value": "$.estimands.scale.for_each.layer",
+    "for_each_no_values": "$.estimands.scale.for_each.layer",
+    "for_each_not_mapping": "$.exploratory.cell.for_each",
+    "for_each_on_an_arm": "$.arms.vanilla",
     "matrix_not_mapping": "$.arms.reference.matrix",
     "matrix_suffix": "$.arms.reference.matrix['setup.epochs']",
     "number_as_text": "$.setup.optimizer.lr",

@@ -41,6 +41,15 @@ def test_a_shape_is_measured_once_and_remembered() -> None:
     assert load_times(device) == {}
 
 
+def test_a_part_of_the_data_is_measured_in_its_own_shape() -> None:
+    """The images are made up: they have the classes of the part, and need not be selected from a whole."""
+    parts = {"subset": {"classes": [2, 7], "size": 40}, "validation": {"share": 0.3}, "batch_size": 16}
+    plan = planned(cohort({"a": arm(setup=parts | {"labels": {"name": "random"}})}, [1, 2]))
+    seconds = estimate_training_seconds(plan, open_device("cpu"), measure=True)
+    assert seconds is not None and seconds > 0
+    assert compute_timing_key(plan.cohorts[0]) != compute_timing_key(cohort({"a": arm()}, [1, 2]))
+
+
 def test_what_is_trained_otherwise_is_another_shape() -> None:
     one = cohort({"a": arm()}, [1, 2])
     assert compute_timing_key(one) == compute_timing_key(cohort({"b": arm()}, [3, 4]))

@@ -20,7 +20,8 @@ from harness.records import Arm, ReplicaResult
 from harness.rules.dfa import Dfa
 from harness.training import open_device, train
 from harness.training.batches import draw_schedule
-from harness.training.evaluate import Diagnostics, evaluate, summarise
+from harness.training.diagnostics import Diagnostics
+from harness.training.evaluate import evaluate, summarise
 from harness.training.program import Program, build_program
 from harness.training.results import select_metrics
 from harness.training.steps.explicit_storage import Clip
@@ -72,8 +73,8 @@ def spared(program: Program) -> list[torch.Tensor]:
         tensor[0]
         for tensor in (
             *program.state.params.values(),
-            *program.state.exp_avg.values(),
-            *program.state.exp_avg_sq.values(),
+            *program.state.optimizer_state["exp_avg"].values(),
+            *program.state.optimizer_state["exp_avg_sq"].values(),
         )
     ]
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
 import numpy as np
 import pytest
 import torch
 
+from harness.batched.convolution import convolve, pool_max
+from harness.batched.windows import Window
 from harness.metrics import Evaluation
 from harness.metrics.credit_cosine import CreditCosine
 from harness.metrics.gradient_norm import GradientNorm
 from harness.metrics.test_accuracy import TestAccuracy as Accuracy
+from harness.records import STANDARD_METRICS
 from harness.records.plan import CHUNK_REPLICAS
 from harness.training import open_device
 from harness.training.batches import draw_schedule, fetch, move_to_device
 from harness.training.device import use_precision
-from harness.training.evaluate import Diagnostics, evaluate, summarise
+from harness.training.diagnostics import Diagnostics
+from harness.training.evaluate import evaluate, summarise
 from harness.training.program import build_program
 from harness.training.results import select_metrics
 from harness.training.steps.interface import StepKind
@@ -43,7 +48,7 @@ def test_no_augmentation_leaves_images_as_they_are() -> None:
     split = move_to_device(plain, images, "train", torch.device("cpu"), torch.float64)
     schedule = draw_schedule(plain, 300, (1,), 0)
     assert not schedule[..., 1:].any()
-    x, y = fetch(split, plain, torch.from_numpy(schedule[:, :5]))
+    x, y = fetch(split, split.original_labels, plain, torch.from_numpy(schedule[:, :5]))
     expected = (images.train_images[schedule[0, :5, 0]].reshape(5, -1) / 16.0 - 0.3053) / 0.3760
     np.testing.assert_allclose(x[0], expected, rtol=1e-12, atol=1e-12)
     assert y[0].tolist() == images.train_labels[schedule[0, :5, 0]].tolist()
@@ -91,7 +96,9 @@ class WaitingUnnoticed(Accuracy):
 @pytest.mark.parametrize("way", ["autograd", "kernels"])
 @pytest.mark.parametrize("odd", [None, Waiting, WaitingUnnoticed])
 def test_captured_diagnostics_have_the_bits_of_measured_ones(odd: type[Accuracy] | None, way: StepKind) -> None:
-    arms = {"a": arm("dfa", 0.01), "b": arm("bp")}
+    fresh, probe = {"name": "credit_cosine", "feedback": "fresh"}, {"name": "hidden_norm", "probe_split": "train"}
+    setup = {"evaluation": {"probe_samples": 50, "metrics": [*STANDARD_METRICS, fresh, fresh | {"draw": 1}, probe]}}
+    arms = {"a": arm("dfa", 0.01, setup=setup), "b": arm("bp", setup=setup)}
     program = build_program(cohort(arms, [1, 2]), digits(), open_device("cuda"), kind=way)
     metrics = select_metrics(program.state.setup) + ([] if odd is None else [odd(name="test_accuracy")])
     diagnostics = Diagnostics(program, metrics)
@@ -165,3 +172,47 @@ def test_strict_float32_is_not_tf32() -> None:
             product = a.cuda() @ b.cuda()
         errors[kind] = float((product.cpu().double() - exact).norm() / exact.norm())
     assert errors["float32"] < 1e-6 < 1e-4 < errors["tf32"]
+
+
+def read_switches() -> tuple[str, bool, bool, bool]:
+    cudnn = torch.backends.cudnn
+    return torch.get_float32_matmul_precision(), cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark
+
+
+@pytest.mark.parametrize("kind", ["float32", "tf32", "bf16", "float64"])
+def test_precision_covers_convolutions_and_is_given_back(kind: str) -> None:
+    """cuDNN has switches of its own, and rounds to TF32 unless told not to; an error gives them back too."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.benchmark
+    try:
+        cudnn.deterministic, cudnn.benchmark = False, True
+        outside = read_switches()
+        with suppress(KeyError), use_precision(kind, open_device("cpu")):
+            inside = read_switches()
+            raise KeyError
+        assert inside == ("high" if kind == "tf32" else "highest", kind == "tf32", True, False)
+        assert read_switches() == outside
+    finally:
+        cudnn.deterministic, cudnn.benchmark = before
+
+
+@pytest.mark.gpu
+def test_strict_convolutions_are_not_tf32_and_the_same_twice() -> None:
+    """Forwards and backwards, grouped as the replicas are, on numbers that TF32 would round."""
+    generator = torch.Generator().manual_seed(1)
+    x, weight = torch.randn(4, 32, 16, 16, 16, generator=generator), torch.randn(4, 144, 16, generator=generator) / 12
+    window = Window(3, 1, 1)
+    exact = convolve(x.double(), weight.double(), None, window)
+    errors = {}
+    for kind in ("float32", "tf32"):
+        with use_precision(kind, open_device("cuda")):
+            found = convolve(x.cuda(), weight.cuda(), None, window)
+        errors[kind] = float((found.cpu().double() - exact).norm() / exact.norm())
+    assert errors["float32"] < 1e-6 < 1e-4 < errors["tf32"]
+    gradients = []
+    with use_precision("float32", open_device("cuda")):
+        for _ in range(4):
+            leaves = [tensor.cuda().requires_grad_() for tensor in (x, weight)]
+            pooled = pool_max(convolve(*leaves, None, window), Window(3, 2))
+            gradients.append(torch.autograd.grad(pooled.square().sum(), leaves))
+    assert all(torch.equal(one, first) for found in gradients for one, first in zip(found, gradients[0], strict=True))

@@ -165,8 +165,8 @@ def test_making_a_step_changes_nothing_of_its_state(storage: Any, step: Any) -> 
 
 def tensors_of(state: TrainingState[Any]) -> dict[str, Tensor]:
     found = {f"weights/{name}": tensor for name, tensor in state.params.items()}
-    found |= {f"exp_avg/{name}": tensor for name, tensor in state.exp_avg.items()}
-    found |= {f"exp_avg_sq/{name}": tensor for name, tensor in state.exp_avg_sq.items()}
+    found |= {f"exp_avg/{name}": tensor for name, tensor in state.optimizer_state["exp_avg"].items()}
+    found |= {f"exp_avg_sq/{name}": tensor for name, tensor in state.optimizer_state["exp_avg_sq"].items()}
     for group in state.rule_groups:
         found |= {f"feedback/{name}": tensor for name, tensor in group.feedback.items()}
     return found | {"lr": state.lr, "steps": state.steps, "cursor": state.cursor, "loss": state.loss_sum}

@@ -147,7 +147,7 @@ def test_working_files_that_were_swapped_are_not_used(undisturbed: Callable[...,
     with pytest.raises(Interrupted):
         results(two_cohorts(), tmp_path / "parts", stop=stop, report=seen.append)
     swapped = 0
-    for path in (tmp_path / "parts" / "work").glob("[!.]*"):  # not the lock
+    for path in (tmp_path / "parts" / "work").glob("[!.]*"):  # not the lock; nothing goes on from the values
         data, status = bytearray(path.read_bytes()), path.stat()
         for position in range(len(data)):
             if chr(data[position]).isdigit() and position > len(data) // 2:
@@ -156,7 +156,7 @@ def test_working_files_that_were_swapped_are_not_used(undisturbed: Callable[...,
         path.write_bytes(data)
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
         swapped += 1
-    assert swapped == 2
+    assert swapped == 3
     assert results(two_cohorts(), tmp_path / "parts") == whole
 
 
@@ -254,7 +254,7 @@ def test_saved_weights_are_those_that_were_measured(tmp_path: Path) -> None:
     for name in sorted(name for name in kept if name.startswith("weights/")):
         digest.update(np.ascontiguousarray(kept[name]).data)
     assert digest.hexdigest() == done.replicas[1].weights_sha256
-    specs = plan.cohorts[0].arms["dfa"].rule.feedback(plan.cohorts[0].setup.model, 10)
+    specs = plan.cohorts[0].arms["dfa"].rule.feedback(plan.cohorts[0].setup.model, 64, 10)
     np.testing.assert_array_equal(kept["feedback/feedback_0"], keyed.tensor(specs[0], 2, "feedback").astype(np.float32))
 
 

@@ -78,6 +78,7 @@ SLOW: dict[str, dict[str, Arm]] = {  # for Triton's interpreter
     "frozen blocks": {"a": one("dfa", freeze=["blocks"]), "b": one("bp", freeze=["blocks"])},
     "frozen ends": {"a": one("dfa", freeze=["embedding", "head"]), "b": one("bp", freeze=["embedding", "head"])},
 }
+SLOW_LABELS = ("shuffled", "random")
 
 
 @pytest.mark.parametrize("name", [*COHORTS, *[pytest.param(name, marks=pytest.mark.gpu) for name in SLOW]])
@@ -89,6 +90,20 @@ def test_kernels_do_what_the_plain_step_does(name: str) -> None:
     assert_same(fused, plain, start)
     start.load(fused.checkpoint())  # where tensors lie in memory is a program's own business
     assert all(torch.equal(start.checkpoint()[name], tensor) for name, tensor in fused.checkpoint().items())
+
+
+@pytest.mark.parametrize("augmented", [True, pytest.param(False, marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("kind", ["noisy", *[pytest.param(kind, marks=pytest.mark.gpu) for kind in SLOW_LABELS]])
+def test_kernels_train_on_each_seeds_own_labels(kind: str, augmented: bool) -> None:
+    """Two seeds at least, so that the labels of one that are taken for another's show."""
+    labels = {"name": kind} | ({"share": 0.5} if kind == "noisy" else {})
+    setup = SMALL | {"model": MODELS["wide"], "labels": labels}
+    setup |= {"dataset": AUGMENTED} if augmented else {}
+    arms = {"a": arm("dfa", 0.02, setup), "b": arm("bp", 0.02, setup)}
+    plain, fused = trained(arms, "autograd", [5, 6]), trained(arms, "kernels", [5, 6])
+    assert len({tuple(row) for row in plain.state.labels.tolist()}) == 2
+    start = build_program(cohort(arms, [5, 6]), digits(20), open_device(DEVICE))
+    assert_same(fused, plain, start)
 
 
 def test_a_reset_leaves_nothing_of_what_ran_before() -> None:
@@ -124,7 +139,9 @@ def test_kernels_are_as_exact_as_their_precision(
         program = build_program(cohort(arms, list(range(replicas))), digits(512), open_device("cuda"), kind=way)
         program.begin_epoch(0, draw_schedule(program.state.dataset, program.state.count, program.state.seeds, 0))
         program.run_epoch()
-        errors[precision, way] = {name: tensor.double() for name, tensor in program.state.exp_avg.items()}
+        errors[precision, way] = {
+            name: tensor.double() for name, tensor in program.state.optimizer_state["exp_avg"].items()
+        }
     assert isinstance(program.step, KernelsStep)
     assert program.step.work.cuts.tiles.use_fp16x3 == (kind == "float32" and near and replicas > 2)
     exact = errors["float64", "autograd"]
@@ -173,7 +190,9 @@ def test_parts_of_float16_hold_what_float32_holds(
                 tensor.detach().mul_(apart ** int("block_1" in name))
         program.begin_epoch(0, draw_schedule(program.state.dataset, program.state.count, program.state.seeds, 0))
         program.run_epoch()
-        moments[precision, way] = {name: tensor.double() for name, tensor in program.state.exp_avg.items()}
+        moments[precision, way] = {
+            name: tensor.double() for name, tensor in program.state.optimizer_state["exp_avg"].items()
+        }
         steps.append(program.step)
     fused = steps[-1]
     assert isinstance(fused, KernelsStep) and fused.work.cuts.tiles.use_fp16x3

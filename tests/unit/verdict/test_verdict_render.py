@@ -498,6 +498,25 @@ def test_the_arms_own_settings_are_told_by_what_differs() -> None:
     assert table.count("Measured: test\\_accuracy |") == 1
 
 
+def test_labels_are_told_where_an_arm_changes_them_and_nowhere_else() -> None:
+    found = samples.hypothesis()
+    arms = {name: arm.model_dump(mode="json") for name, arm in found.arms.items()}
+    first, second, *_ = arms
+    fixed, measured, judged, provenance, moved = samples.decided()
+    assert "Labels" not in page(told(fixed, measured, judged, provenance, moved))
+    arms[first]["setup"]["labels"] = {"name": "shuffled"}
+    arms[second]["setup"]["labels"] = {"name": "noisy", "share": 0.25}
+    other = found.model_validate({**found.model_dump(mode="json"), "arms": arms})
+    files = told(fixed.model_copy(update={"hypothesis": other}), measured, judged, provenance, moved)
+    table = page(files).split("## How it was trained")[1].split("## Where it comes from")[0]
+    assert "| Labels: shuffled |" in table and "| Labels: noisy, share 0.25 |" in table
+    assert table.count("| Labels: original |") == len(arms) - 2
+    everywhere = {name: arm | {"setup": arm["setup"] | {"labels": {"name": "random"}}} for name, arm in arms.items()}
+    other = found.model_validate({**found.model_dump(mode="json"), "arms": everywhere})
+    files = told(fixed.model_copy(update={"hypothesis": other}), measured, judged, provenance, moved)
+    assert "| Labels | random |" in page(files) and "| Own settings |" not in page(files)
+
+
 def test_a_logarithm_is_told_as_a_ratio_on_the_page() -> None:
     fixed, measured, judged, provenance, moved = samples.margin(REAL)
     plain = fixed.hypothesis.model_dump(mode="json")

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.records import Optimizer
+from harness.optimizers import Optimizer
 
 FP16X3 = "fp16x3"
 """Precision of ``triton.common.product`` that adds three products of float16 parts."""

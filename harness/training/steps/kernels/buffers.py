@@ -16,7 +16,7 @@ from harness.training.steps.kernels.launcher import Launcher
 from harness.training.steps.kernels.layout import FlatStorage, Layout
 from harness.training.steps.kernels.tiles import Cuts, Tiles
 from harness.training.steps.state import TrainingState
-from harness.training.steps.supports import ResidualMlp, as_residual_mlp, find_block_clip, next_power_of_two
+from harness.training.steps.supports import ResidualMlp, as_adamw, as_residual_mlp, find_block_clip, next_power_of_two
 
 State = TrainingState[FlatStorage]
 
@@ -43,7 +43,7 @@ class Shape:
             layers=model.blocks,
             width=model.width,
             inner=model.width * model.expansion,
-            classes=state.dataset.classes,
+            classes=state.classes,
             features=state.dataset.features,
             batch=state.setup.batch_size,
         )
@@ -94,9 +94,7 @@ class Activations:
         exact = state.dtype if state.dtype == torch.float64 else torch.bfloat16
         images = shape.seeds * shape.features * shape.batch
         self.images = torch.empty((2, images), device=state.device.torch, dtype=exact)
-        self.labels = torch.zeros(
-            (2, shape.seeds, shape.batch), device=state.device.torch, dtype=state.train.labels.dtype
-        )
+        self.labels = torch.zeros((2, shape.seeds, shape.batch), device=state.device.torch, dtype=state.labels.dtype)
 
     def get(self, name: str, size: int) -> Tensor:
         """Return the part of a buffer that a batch of ``size`` fills."""
@@ -152,7 +150,8 @@ class UpdateTables:
     """Inputs of AdamW besides weights, moments and gradients, on the device."""
 
     def __init__(self, state: State, steps: int) -> None:
-        optimizer, layout = state.setup.optimizer, state.storage.layout
+        optimizer, layout = as_adamw(state.optimizer), state.storage.layout
+        assert optimizer is not None
         self.state = state
         self.betas = (optimizer.beta1, optimizer.beta2)
         self.constants = adamw.constants(*self.betas, optimizer.eps, state.lr)
@@ -195,7 +194,8 @@ class Workspace:
         self.state, self.model = state, model
         self.shape = shape = Shape.from_state(state, model)
         self.flows = Flows.from_state(state, shape.layers)
-        optimizer = state.setup.optimizer
+        optimizer = as_adamw(state.optimizer)
+        assert optimizer is not None
         steps = -(-state.count // shape.batch)
         self.max_update = adamw.max_update(optimizer.beta1, optimizer.beta2) * steps
         """Largest distance that an epoch can move a weight, in units of the learning rate."""

@@ -28,8 +28,8 @@ def fetch(w: Workspace, size: int, ahead: int) -> None:
     state, train, dataset = w.state, w.state.train, w.state.dataset
     w.launch(
         kernels.fetch, (size, w.shape.seeds),
-        train.images, train.labels, state.schedule, state.cursor, w.centre, *w.activations.inputs(size, ahead),
-        ahead * size, state.count,
+        train.images, state.labels, state.schedule, state.cursor, w.centre, *w.activations.inputs(size, ahead),
+        ahead * size, state.count, state.count if state.labels.dim() > 1 else 0,
         N=size, CHANNELS=dataset.channels, SIZE=train.size, STORED=train.images.shape[-1],
         BLOCK=min(1024, next_power_of_two(w.shape.features)),
     )  # fmt: skip

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from harness.batched.specs import TensorSpec
+from harness.optimizers import Optimizer
 
 CHUNK = 1024
 """Weights per program of the flat update; every parameter group begins at a multiple of it."""
@@ -90,7 +91,12 @@ class FlatStorage:
     """Weights and moments of all replicas, [r, P] each, and views of them by name."""
 
     def __init__(
-        self, specs: tuple[TensorSpec, ...], trained: tuple[str, ...], replicas: int, factory_kwargs: Mapping[str, Any]
+        self,
+        specs: tuple[TensorSpec, ...],
+        trained: tuple[str, ...],
+        replicas: int,
+        factory_kwargs: Mapping[str, Any],
+        optimizer: Optimizer,
     ) -> None:
         self.layout, self.factory_kwargs = Layout.from_specs(specs), factory_kwargs
         self.specs = {spec.name: spec for spec in specs}
@@ -115,6 +121,11 @@ class FlatStorage:
         shape = (layers, replicas, math.prod(self.specs[f"block_0.{name}"].shape))
         at = self.layout.blocks_offset + self.layout.locate(name)
         return self.weights.as_strided(shape, (self.layout.block_stride, stride, 1), at)
+
+    @property
+    def optimizer_state(self) -> dict[str, dict[str, Tensor]]:
+        """AdamW's moments, by the names that its plug-in gives them."""
+        return {"exp_avg": self.exp_avg, "exp_avg_sq": self.exp_avg_sq}
 
     def allocate_feedback(self, specs: tuple[TensorSpec, ...], replicas: slice) -> dict[str, Tensor]:
         """Allocate one tensor for a rule group's feedback to all blocks, and return views of it by name."""

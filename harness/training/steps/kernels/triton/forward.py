@@ -18,15 +18,16 @@ from harness.training.steps.kernels.triton.common import (
 )
 
 
-@triton.jit(do_not_specialize=["ahead", "count"])
+@triton.jit(do_not_specialize=["ahead", "count", "label_stride"])
 def fetch(
-    images, labels, schedule, cursor, centre, x, y, ahead, count,
+    images, labels, schedule, cursor, centre, x, y, ahead, count, label_stride,
     N, CHANNELS: tl.constexpr, SIZE: tl.constexpr, STORED: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Crop x[s, n] from image schedule[s, cursor + ahead + n] (index, row, column, flip) and subtract the centre.
 
     images uint8 [·, channel, STORED, STORED]; a crop is SIZE wide and flipped after cropping. centre [F] holds a whole
-    number for each feature; y[s, n] is the label. Grid (N, S).
+    number for each feature; y[s, n] is the label, from labels [s, ·] or, with a label_stride of 0, [·] that all seeds
+    share. Grid (N, S).
     """
     n, s = tl.program_id(0), tl.program_id(1)
     row = schedule + (s.to(tl.int64) * count + tl.load(cursor) + ahead + n) * 4
@@ -42,7 +43,7 @@ def fetch(
         middle = tl.load(centre + at, mask=inside, other=0.0)
         value = tl.load(pixel, mask=inside, other=0).to(middle.dtype) - middle
         tl.store(here, value.to(x.dtype.element_ty), mask=inside)
-    tl.store(y + s * N + n, tl.load(labels + index))
+    tl.store(y + s * N + n, tl.load(labels + s.to(tl.int64) * label_stride + index))
 
 
 @triton.jit(do_not_specialize=["replicas"])

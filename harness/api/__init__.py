@@ -1,0 +1,234 @@
+"""The public face for notebooks and scripts: the verbs of the command line as functions that return objects.
+
+    from harness import api
+
+    file = api.load("hypotheses/quickstart_digits.yaml")
+    api.check(file.path)
+    file.plan()
+    file.power(sd=1.5)
+    verdict = file.run()
+    verdict.measurements().to_pandas()
+
+Each function calls the use case in ``harness.pipeline`` that the verb of its name calls, with the same settings, and
+raises what the verb would print: an error of ``harness.errors`` with its place and its remedy. Nothing is printed.
+Libraries are loaded when they are first needed: PyTorch by whatever trains or plans, matplotlib by figures, pandas
+(extra ``notebook``) by ``to_pandas`` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.api.comparisons import ComparisonView
+from harness.api.files import HypothesisFile
+from harness.api.reports import CheckReport, PowerAnalysis, RunPlan
+from harness.api.tables import Table
+from harness.api.verdicts import DecisionView, Verdict
+
+if TYPE_CHECKING:
+    from harness.ledger import Ledger
+    from harness.pipeline.project import Settings
+
+__all__ = [
+    "CheckReport",
+    "ComparisonView",
+    "DecisionView",
+    "HypothesisFile",
+    "PowerAnalysis",
+    "RunPlan",
+    "Table",
+    "Verdict",
+    "check",
+    "compare",
+    "export",
+    "list_verdicts",
+    "load",
+    "open_verdict",
+    "plan",
+    "power",
+    "run",
+]
+
+Place = str | PathLike[str]
+"""A path as text or as an object."""
+
+
+def load(file: Place) -> HypothesisFile:
+    """Load a hypothesis file.
+
+    Raises:
+        InvalidHypothesis: the file is not valid; ``findings`` of the error holds every problem with its place.
+    """
+    from harness import spec
+
+    return HypothesisFile(spec.load(Path(file)))
+
+
+def check(*paths: Place, against: str | None = None, verdicts: Place | None = None) -> CheckReport:
+    """Check files and folders, also against one another and against the trail, as ``harness check`` does.
+
+    Without a path, the hypotheses of the project around the current folder are checked. ``against``: a git commit;
+    whatever was registered there must not have changed since.
+
+    Raises:
+        UsageError: there is no such path or commit.
+        Tampered: the trail is not what was written.
+    """
+    from harness.pipeline.check import check_files
+    from harness.pipeline.project import Projects, find_project_around
+
+    settings = _collect_settings(verdicts=verdicts)
+    chosen = [Path(path) for path in paths] or [find_project_around(Path(), settings).hypotheses]
+    return CheckReport(check_files(chosen, Projects(settings), against))
+
+
+def plan(
+    file: Place,
+    *,
+    device: str | None = None,
+    data: Place | None = None,
+    verdicts: Place | None = None,
+    measure: bool = False,
+) -> RunPlan:
+    """Show what a run would do, without training: cohorts, steps, memory and time.
+
+    ``device``, ``data`` and ``verdicts`` are the settings of the command line, and come from the same places if they
+    are left out. ``measure``: time some steps first.
+
+    Raises:
+        InvalidHypothesis, UsageError: the file is not valid, or there is no such device.
+    """
+    from harness.pipeline.plan import preview_run
+    from harness.pipeline.session import Session
+
+    settings = _collect_settings(device=device, data=data, verdicts=verdicts)
+    return RunPlan(preview_run(Path(file), Session.open(Path(file), settings), measure=measure))
+
+
+def power(
+    file: Place,
+    *,
+    sd: float | Mapping[str, float] | None = None,
+    sd_from: str | None = None,
+    effects: Iterable[float] = (),
+    verdicts: Place | None = None,
+) -> PowerAnalysis:
+    """Compute how likely each outcome is for a range of assumed true effects.
+
+    ``sd``: the standard deviation between seeds, in the estimand's unit, of all decisions or by decision; ``sd_from``:
+    a run, a pilot or a hypothesis to estimate it from; ``effects``: true values to add to the table.
+
+    Raises:
+        InvalidHypothesis: the file is not valid.
+        UsageError: no standard deviation is known, or one is not above 0.
+    """
+    from harness.errors import UsageError
+    from harness.pipeline.power import Assumed, compute_power
+    from harness.pipeline.project import find_project
+
+    given = dict(sd) if isinstance(sd, Mapping) else {} if sd is None else {"": sd}
+    if odd := [value for value in given.values() if not 0 < value < float("inf")]:
+        raise UsageError(f"{odd[0]!r} is not a standard deviation", where="sd", remedy="give a number above 0")
+    project = find_project(Path(file), _collect_settings(verdicts=verdicts))
+    trail = project.open_named_trail() if sd_from is not None else project.open_trail()
+    return PowerAnalysis(compute_power(Path(file), trail, Assumed(given=given, run=sd_from), tuple(effects)))
+
+
+def run(
+    file: Place,
+    *,
+    device: str | None = None,
+    data: Place | None = None,
+    verdicts: Place | None = None,
+    resume: bool = True,
+    say: Callable[[str], None] | None = None,
+) -> Verdict:
+    """Test a hypothesis as ``harness run`` does: register it if it is new, train, judge, and enter the verdict.
+
+    ``say`` is called with each sentence that the command line would print on the way, such as ``print``. An interrupt
+    leaves the attempt open, and the same call goes on from its last checkpoint.
+
+    Raises:
+        InvalidHypothesis, UsageError: nothing was started.
+        HarnessError: as ``harness.pipeline.run.run_hypothesis``.
+    """
+    from harness.pipeline.run import run_hypothesis
+    from harness.pipeline.session import Reporter, Session
+
+    settings = _collect_settings(device=device, data=data, verdicts=verdicts, resume=resume)
+    reporter = Reporter() if say is None else Reporter(say=say)
+    session = Session.open(Path(file), settings, reporter)
+    report = run_hypothesis(Path(file), session)
+    return Verdict.read(session.trail, report.folder.name)
+
+
+def open_verdict(name: str, *, project: Place = ".", verdicts: Place | None = None) -> Verdict:
+    """Open the last verdict on a hypothesis, or that of a run by its first digits.
+
+    ``project``: any folder of the project; ``verdicts``: the folder of the trail, if it is another than the project's.
+
+    Raises:
+        UsageError: nothing of that name was judged.
+        Tampered: its files are not those that the ledger names.
+    """
+    return Verdict.read(_open_trail(project, verdicts), name)
+
+
+def list_verdicts(*, project: Place = ".", verdicts: Place | None = None) -> Sequence[str]:
+    """Return the short names of all judged runs of a trail, in the order of the ledger.
+
+    Raises:
+        UsageError: there is no such trail.
+        Tampered: the trail is not what was written.
+    """
+    from harness.ledger.bodies import VerdictBody
+
+    index = _open_trail(project, verdicts).index()
+    starts = (index.start(entry.body.run) for entry in index.entries(VerdictBody))
+    return tuple(dict.fromkeys(start.name for start in starts if start is not None))
+
+
+def compare(first: str, second: str, *, project: Place = ".", verdicts: Place | None = None) -> ComparisonView:
+    """Put two judged runs side by side, each by its first digits or as the last verdict on a hypothesis.
+
+    Raises:
+        UsageError: nothing of one of these names was judged, or both name the same run.
+        Tampered: their files are not those that the ledger names.
+    """
+    from harness.pipeline.compare import compare_runs
+
+    return ComparisonView(compare_runs(first, second, _open_trail(project, verdicts)))
+
+
+def export(
+    name: str, form: str, out: Place, *, project: Place = ".", verdicts: Place | None = None
+) -> tuple[Path, ...]:
+    """Write a run for other programs, as ``harness export --as`` does; return what was written.
+
+    ``form``: csv, parquet, tensorboard, mlflow, wandb, in-toto or ro-crate.
+
+    Raises:
+        UsageError: there is no such format, its library is not installed, or something is there already.
+        Tampered: the run's files are not those that the ledger names.
+    """
+    from harness.exporters import find_exporter
+
+    return find_exporter(form).write(name, _open_trail(project, verdicts), Path(out))
+
+
+def _open_trail(project: Place, verdicts: Place | None) -> Ledger:
+    from harness.pipeline.project import find_project_around
+
+    return find_project_around(Path(project), _collect_settings(verdicts=verdicts)).open_named_trail()
+
+
+def _collect_settings(*, data: Place | None = None, verdicts: Place | None = None, **more: Any) -> Settings:
+    import os
+
+    from harness.pipeline.project import Settings
+
+    folders = [None if path is None else Path(path) for path in (data, verdicts)]
+    return Settings(data=folders[0], verdicts=folders[1], variables=os.environ, **more)

@@ -1,0 +1,73 @@
+"""What a verdict or a run is written as for other people's programs: one file each, which provides the format's name.
+
+An exporter reads what is stored, by the same read models as verbs and notebooks, and nothing is ever read back from
+what it wrote. Its library is an extra of the distribution and is loaded when something is exported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.ledger import Ledger
+
+
+class Exporter(ABC):
+    """A format; its module binds an instance to the name ``exporter``."""
+
+    about: ClassVar[str]
+    """What is written, in a few words for ``harness export --help``."""
+    extra: ClassVar[str | None] = None
+    """Extra of the distribution that brings its library; None if it needs none."""
+
+    @abstractmethod
+    def write(self, name: str, trail: Ledger, out: Path) -> tuple[Path, ...]:
+        """Write the last verdict on a hypothesis, or that of a run by its first digits; return what was written.
+
+        Raises:
+            UsageError: nothing of that name was judged, a library is missing, or something is there already.
+            Tampered: the run's files are not those that the ledger names.
+        """
+
+    def refuse_missing(self, library: str) -> UsageError:
+        """Return the error of a library that is not installed."""
+        remedy = f"pip install 'prereg-harness[{self.extra}]'"
+        return UsageError(f"{library} is not installed", where="--as", remedy=remedy)
+
+
+def list_formats() -> list[str]:
+    """Return the names of all formats, sorted; no exporter is loaded."""
+    names = (module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+    return sorted(name.replace("_", "-") for name in names)
+
+
+@cache
+def find_exporter(form: str) -> Exporter:
+    """Return the exporter of a format.
+
+    Raises:
+        UsageError: there is no such format.
+    """
+    known = list_formats()
+    if form not in known:
+        raise UsageError(f"unknown form {form!r}", where="--as", remedy=f"use {', '.join(known[:-1])} or {known[-1]}")
+    found: Exporter = importlib.import_module(f"harness.exporters.{form.replace('-', '_')}").exporter
+    return found
+
+
+def refuse_taken(*paths: Path) -> None:
+    """Refuse to write where something is already.
+
+    Raises:
+        UsageError: one of the paths is taken.
+    """
+    for path in paths:
+        if path.exists() or path.is_symlink():
+            raise UsageError("there is something already", where=str(path), remedy="name a path that is free")

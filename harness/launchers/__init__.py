@@ -1,0 +1,90 @@
+"""Launchers: places other than this process that train cohorts, as pyproject.toml names them.
+
+A launcher starts commands and says which of them are still there; it knows nothing of cohorts. A job is done when its
+results lie in its folder, whatever a scheduler says of it, so that an accounting database is never needed.
+
+``[tool.harness.on.NAME]`` has a launcher's parameters, with its name under ``kind``. Nothing of it belongs in a
+hypothesis, and nothing of it decides what is concluded.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from harness.errors import LaunchFailed
+from harness.plugins.fields import Unit
+from harness.plugins.registry import Plugin
+
+FAMILY = "launchers"
+State = Literal["waiting", "running"]
+LOG = "log"
+"""File in a job's folder that takes what its command prints."""
+
+
+class SchedulerSilent(LaunchFailed):
+    """A scheduler that gave no answer. What it runs may go on all the same."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command to be started elsewhere."""
+
+    folder: str
+    """Absolute path of the job's own folder, which both sides see; its log goes there."""
+    command: tuple[str, ...]
+    """Program and arguments; no shell reads them."""
+
+
+class Launcher(Plugin):
+    """Interface of a launcher."""
+
+    folder: str = Field(examples=["/shared/harness-work"])
+    """Folder for the files of jobs, which every machine that trains sees under this path. A relative one starts at
+    pyproject.toml. What is kept there while a run lasts can be read by its owner alone."""
+    device: str | None = Field(default=None, examples=["cuda"])
+    """Device of a job: auto, cpu, cuda or cuda:<number>. By default, as for a run here."""
+    python: str | None = Field(default=None, examples=["/shared/venv/bin/python"])
+    """Python that has harness, by its path there. By default, the one that runs this command."""
+    cohorts_per_job: Annotated[int, Unit("cohorts")] = Field(default=1, ge=1, examples=[4])
+    """Number of cohorts that a job trains one after the other. A job pays for its start, so that cohorts of seconds
+    are better bundled."""
+    again: Annotated[int, Unit("times")] = Field(default=3, ge=0, examples=[3])
+    """Number of times that a job that ended without its results is started again. One that has come further than before
+    doesn't count: a time limit or a preemption takes it off, and it goes on from its checkpoint."""
+    poll_seconds: Annotated[float, Unit("s")] = Field(default=5.0, gt=0, examples=[5.0])
+    """Time between two looks at the jobs."""
+    grace_seconds: Annotated[float, Unit("s")] = Field(default=30.0, ge=0, examples=[30.0])
+    """Time that the results of a job that is gone may take to be seen here, as on a network file system."""
+
+    @abstractmethod
+    def submit(self, jobs: Sequence[Job]) -> list[str]:
+        """Start jobs, or have them wait for their turn; return what identifies each, in their order.
+
+        Raises:
+            LaunchFailed: they were refused, and none was started.
+        """
+
+    @abstractmethod
+    def find_alive(self, jobs: Collection[str]) -> Mapping[str, State]:
+        """Tell which of these jobs wait or run; those that have ended are left out.
+
+        Raises:
+            SchedulerSilent: it can't be told at the moment.
+        """
+
+    @abstractmethod
+    def cancel(self, jobs: Collection[str]) -> None:
+        """Ask jobs to end; they have the time to write a checkpoint.
+
+        Raises:
+            SchedulerSilent: it can't be asked at the moment.
+        """
+
+    def find_reason(self, job: str) -> str | None:
+        """Return why a job waits or how it ended, in the launcher's words; None if it can't tell."""
+        return None

@@ -1,0 +1,63 @@
+"""What a paper tells of one judged run: its registered form, its verdict, and what the ledger holds beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.ledger import Amendment, Registration, StartedRun
+from harness.ledger.bodies import RepeatedBody, ReplicatedBody
+from harness.records import Anchor, Attempt, Decision, Hypothesis, Measurements, Provenance
+
+
+@dataclass(frozen=True)
+class Family:
+    """The family that a hypothesis was registered in, as it stands."""
+
+    name: str
+    members: int
+    alpha: float
+    adjusted: float | None
+    """p after Holm; None if the run is not that of its hypothesis's last verdict."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A judged run, its files compared with the ledger's digests, and its hypothesis's story."""
+
+    form: Hypothesis
+    """The hypothesis as it was run; tuned arms as they were chosen."""
+    registration: Registration
+    """What the run was held against."""
+    run: StartedRun
+    verdict: str
+    """Digest of the verdict event."""
+    files: Mapping[str, str]
+    """File below the run's folder → digest, as the verdict names them."""
+    decision: Decision
+    measurements: Measurements
+    provenance: Provenance
+    attempts: tuple[Attempt, ...]
+    """All attempts that the ledger holds by now, pilots among them."""
+    deviating: frozenset[str]
+    """Short names of those that deviate."""
+    anchors: tuple[Anchor, ...]
+    """Anchors that cover the registration and were entered before the run was started."""
+    later_anchors: tuple[Anchor, ...]
+    """Those that cover it and came later."""
+    amendments: tuple[Amendment, ...]
+    replicated: tuple[ReplicatedBody, ...]
+    repeated: tuple[RepeatedBody, ...]
+    family: Family | None
+    number: int = 1
+    """Place in the paper, from 1."""
+
+    @property
+    def short(self) -> str:
+        """Name in the paper: H1."""
+        return f"H{self.number}"
+
+    @property
+    def started(self) -> tuple[Attempt, ...]:
+        """Attempts without pilots."""
+        return tuple(attempt for attempt in self.attempts if attempt.status != "pilot")

@@ -1,0 +1,148 @@
+"""The files of a job, by which whoever spreads a run and whoever trains a part of it understand one another.
+
+A job has a folder of its own below its run's, which its worker alone writes to while it trains:
+
+    task.json      what to train, on what, and by which code          (written by the run)
+    ready.json     the device and the environment that it found       (all others by the worker)
+    progress.json  how far it has come
+    ended.json     how it ended; without it, it was killed
+    work/, weights/  checkpoints, sealed results and stored weights, as in a run's folder
+    job.json       what identifies it, and what became of it before   (written by the run)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import ValidationError
+
+from harness.ledger import Environment
+from harness.plugins.fields import Unit
+from harness.records import Plan
+from harness.records.base import Record
+from harness.system.reading import LARGEST_FILE, read_regular
+from harness.system.storage import write_atomic
+
+TASK, READY, PROGRESS, ENDED, JOB = "task.json", "ready.json", "progress.json", "ended.json", "job.json"
+
+
+class DeviceFacts(Record):
+    """A device of another machine, as far as plans, verdicts and bits depend on it."""
+
+    kind: Literal["cpu", "cuda"]
+    """Type of device, in PyTorch's words."""
+    name: str
+    """Name of the processor or card."""
+    memory_bytes: Annotated[int | None, Unit("bytes")]
+    """Total memory of the card; None for a processor."""
+    kernels: bool
+    """True if cohorts that fit harness's own kernels are trained with them."""
+    compile_steps: Annotated[int | None, Unit("steps")]
+    """Number of steps from which other cohorts are compiled; None if none is."""
+    largest_cohort: Annotated[int, Unit("replicas")]
+    """Maximum number of replicas per cohort."""
+    prefer_even_cohorts: bool
+    """True if an even number of cohorts is preferred."""
+    arithmetic: dict[str, str]
+    """Variables and libraries that determine its arithmetic."""
+
+
+class Task(Record):
+    """A part of a plan that a worker trains; without cohorts, it only tells of its device."""
+
+    plan: Plan
+    """The plan, with the cohorts of this job alone."""
+    device: str
+    """Device to open: auto, cpu, cuda or cuda:<number>."""
+    compile: str
+    """auto, on or off: whether a card's programs are compiled."""
+    expected: DeviceFacts | None
+    """The device that the plan was made for; None to be told of one."""
+    environment: Environment
+    """The code and packages of the run."""
+    modules: tuple[str, ...]
+    """Other people's modules behind plug-ins that the run uses."""
+    data: dict[str, str]
+    """Data set → SHA-256 over its arrays."""
+    data_folder: str
+    """Folder of the data sets."""
+    weights: dict[str, str]
+    """SHA-256 → file of stored weights that replicas start from."""
+    checkpoint_seconds: Annotated[float, Unit("s")]
+    """Seconds between two checkpoints."""
+
+
+class Ready(Record):
+    """A worker that has found its device and compared its environment."""
+
+    device: DeviceFacts
+    """The device."""
+    differences: tuple[str, ...]
+    """Differences of its environment from the run's, one sentence each."""
+
+
+class JobProgress(Record):
+    """The progress of a worker."""
+
+    arms: tuple[str, ...]
+    """Arms of the cohort at hand."""
+    replicas: Annotated[int, Unit("replicas")]
+    """Number of its replicas."""
+    epoch: Annotated[int, Unit("epochs")]
+    """Epochs done in it."""
+    epochs: Annotated[int, Unit("epochs")]
+    """Epochs that it is trained for."""
+    steps: Annotated[int, Unit("steps")]
+    """Steps done over all cohorts of the job; a step of r replicas counts r times."""
+
+
+class JobEnd(Record):
+    """The end of a worker that came to one in order."""
+
+    how: Literal["done", "stopped", "differs", "failed"]
+    """stopped: with a checkpoint; differs: the device, code or data are others, and nothing was trained."""
+    message: str = ""
+    """Account of what happened, for people."""
+    where: str | None = None
+    """The place of a failure."""
+    remedy: str | None = None
+    """Remedy, if one is known."""
+
+
+class Try(Record):
+    """A time that a job was started."""
+
+    id: str
+    """Name by which its launcher knows it."""
+    steps: Annotated[int, Unit("steps")] = 0
+    """Steps that it had come to when it ended."""
+    ended: str | None = None
+    """Way in which it ended, for people; None while it may go on."""
+
+
+class JobRecord(Record):
+    """The part of a job that its run keeps."""
+
+    tries: tuple[Try, ...]
+    """The times that it was started, the last one at the end."""
+
+
+Found = TypeVar("Found", bound=Record)
+
+
+def write(folder: Path, name: str, record: Record) -> None:
+    """Write a file of a job.
+
+    Raises:
+        StorageFailed: it could not be written; an older one is still there.
+    """
+    write_atomic(folder / name, record.model_dump_json().encode())
+
+
+def read(folder: Path, name: str, kind: type[Found]) -> Found | None:
+    """Read a file of a job; None if it is not there, or is no such file."""
+    try:
+        return kind.model_validate_json(read_regular(folder / name, LARGEST_FILE))
+    except (OSError, ValidationError):
+        return None

@@ -1,0 +1,231 @@
+"""Programs in a session: what is pinned of one, whether it may run here, and what runs it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shlex
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from harness import ledger, programs, verdict
+from harness.domain.trained import Result
+from harness.errors import UsageError
+from harness.ledger import Pins
+from harness.pipeline.project import Settings
+from harness.pipeline.session import Session
+from harness.records import Hypothesis, Plan
+from harness.records.base import write_canonical
+from harness.records.program import Program, ProgramPins, ProgramRun
+from harness.system.storage import find_cache_folder, write_atomic
+
+if TYPE_CHECKING:
+    from harness.training import Device
+
+RAW = "raw.json"
+"""File of a run that holds the results files of a program as they were written, by replica."""
+ALLOWED = "programs"
+"""Folder below the user's cache with a file for each program that was allowed to run on this machine."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """A machine that runs programs, as far as plans and verdicts name one; PyTorch is not asked."""
+
+    name: str
+    arithmetic: Mapping[str, str]
+    memory_bytes: None = None
+    is_cuda: bool = False
+
+
+@dataclass(frozen=True)
+class Runnable:
+    """A program that may run: what is pinned of it, its commands, and its files."""
+
+    pins: ProgramPins
+    commands: Mapping[str, tuple[str, ...]]
+    """Arm → command, with the arm's parameters."""
+    work: programs.Work
+
+    def describe(self, result: Result) -> ProgramRun:
+        """Describe how it was run."""
+        return ProgramRun(commands=dict(self.commands), pins=self.pins, replicas=result.runs)
+
+
+def pin(hypothesis: Hypothesis, session: Session) -> Pins:
+    """Pin everything that a run of a hypothesis uses, as it is now.
+
+    Raises:
+        UsageError: The code of its program is not committed, or a file of it is missing or another one.
+    """
+    program = hypothesis.program
+    root, trail = session.project.root, session.project.verdicts
+    pinned = None if program is None else ledger.pin_program(program, root, trail)
+    return ledger.pin_code(hypothesis, verdict.default_templates(), pinned)
+
+
+def list_commands(hypothesis: Hypothesis) -> dict[str, tuple[str, ...]]:
+    """Return arm → command with the arm's parameters, and all other placeholders as they are."""
+    program = hypothesis.program
+    assert program is not None, "asked of programs only"
+    return {name: programs.show_command(program, arm) for name, arm in hypothesis.arms.items()}
+
+
+def prepare_program(hypothesis: Hypothesis, pins: ProgramPins, session: Session) -> Runnable:
+    """Return a program ready to run, after whoever is at this machine has allowed it.
+
+    Raises:
+        UsageError: It was not allowed, an option has no effect, or its command, lock file or inputs are not here.
+        Tampered: git does not have its code.
+    """
+    program, results = hypothesis.program, hypothesis.results
+    assert program is not None, "a checked file has both"
+    assert results is not None, "a checked file has both"
+    refuse_idle(session)
+    root, settings = session.project.root, session.settings
+    if os.name == "nt":
+        raise UsageError("programs run on Linux and macOS", where="program", remedy="use one of these, or WSL")
+    for name in program.inputs:
+        ledger.digest_input(name, program, root)
+    frozen = ledger.read_frozen(pins, root)
+    commands = list_commands(hypothesis)
+    _refuse_missing(program, frozen, settings.variables)
+    _ask(hypothesis, pins, commands, session)
+    work = programs.Work(
+        program=program,
+        results=results,
+        frozen=frozen,
+        inputs={name: root / told.path for name, told in program.inputs.items()},
+        root=root,
+        environment=settings.variables or dict(os.environ),
+        parallel=settings.parallel or count_cores(),
+    )
+    return Runnable(pins, commands, work)
+
+
+def run_program(planned: Plan, runnable: Runnable, folder: Path, session: Session) -> Result:
+    """Run the replicas of a plan, or the rest of them, in a run's folder; say what should be known of them.
+
+    Raises:
+        Interrupted, StorageFailed, TrainingFailed: as ``programs.run_replicas``.
+    """
+    reporter = session.reporter
+    result = programs.run_replicas(planned, runnable.work, folder, report=reporter.progress, stop=reporter.stop)
+    unpinned = sorted({name for run in result.runs for name in run.unpinned})
+    if unpinned:
+        reporter.say(f"opened, but not pinned: {', '.join(unpinned)}")
+    for run, replica in zip(result.runs, result.replicas, strict=True):
+        if run.changed:
+            reporter.say(f"{run.arm}, seed {run.seed_index}: it changed its own code: {', '.join(run.changed)}")
+        if replica.failure is not None:
+            reporter.say(f"{replica.arm}, seed {replica.seed_index} failed: {replica.failure}")
+    return result
+
+
+def write_raw(result: Result) -> bytes:
+    """Return the content of raw.json: replica → its results file; those that are not UTF-8, in hexadecimal."""
+    told: dict[str, str | dict[str, str]] = {}
+    for name, raw in programs.list_files(result).items():
+        try:
+            told[name] = raw.decode()
+        except UnicodeDecodeError:
+            told[name] = {"hexadecimal": raw.hex()}
+    return write_canonical(told).encode()
+
+
+def read_raw(content: bytes) -> dict[str, bytes]:
+    """Return replica → its results file, from the content of raw.json.
+
+    Raises:
+        ValueError: It is not such a content.
+    """
+    told = json.loads(content)
+    return {
+        name: raw.encode() if isinstance(raw, str) else bytes.fromhex(raw["hexadecimal"]) for name, raw in told.items()
+    }
+
+
+def describe_host() -> Device:
+    """Return this machine as a plan and a verdict name it."""
+    import platform
+
+    model = ""
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    name = f"{model or platform.processor() or platform.machine() or 'CPU'}, by a program of its own"
+    return cast("Device", Host(name, {}))
+
+
+def count_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def refuse_idle(session: Session) -> None:
+    """Refuse options that change nothing where a program trains."""
+    settings = session.settings
+    given = {"--device": settings.device is not None, "--data": "data" in settings.typed}
+    given |= {"--compile": "compile" in settings.typed}
+    if settings.on is not None:
+        message = "programs run on this machine only, so far"
+        raise UsageError(message, where="--on", remedy="leave it out; --parallel says how many replicas run at a time")
+    for option, there in given.items():
+        if there:
+            message = "has no effect: a program trains, with devices and data of its own"
+            raise UsageError(message, where=option, remedy="leave it out")
+
+
+def refuse_parallel(settings: Settings) -> None:
+    """Refuse a number of replicas at a time where harness trains.
+
+    Raises:
+        UsageError: One was given.
+    """
+    if settings.parallel is not None:
+        message = "has no effect: harness trains the replicas of this file as one program"
+        raise UsageError(message, where="--parallel", remedy="leave it out")
+
+
+def _refuse_missing(program: Program, frozen: Mapping[str, tuple[int, bytes]], variables: Mapping[str, str]) -> None:
+    """Refuse a command that is neither on this machine nor among the code."""
+    name = program.command[0]
+    if "/" in name:
+        beside = os.path.normpath(f"{program.folder}/{name}")
+        there = "{" in name or Path(name).exists() if Path(name).is_absolute() else beside in frozen
+    else:
+        there = "{" in name or shutil.which(name, path=variables.get("PATH", os.environ.get("PATH"))) is not None
+    if not there:
+        message = f"there is no command {name!r} here"
+        raise UsageError(message, where="program.command", remedy="install it, or correct the command")
+
+
+def _ask(hypothesis: Hypothesis, pins: ProgramPins, commands: Mapping[str, tuple[str, ...]], session: Session) -> None:
+    """Have a person allow the commands, the first time that they are to run on this machine.
+
+    Raises:
+        UsageError: Nobody did.
+    """
+    assert hypothesis.program is not None
+    told = {"program": hypothesis.program.model_dump(mode="json"), "commands": commands, "trees": pins.trees}
+    mark = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    folder = find_cache_folder()
+    known = None if folder is None else folder / ALLOWED / mark
+    if known is not None and known.exists():
+        return
+    lines = [f"{name}: {shlex.join(command)}" for name, command in commands.items()]
+    if not session.settings.yes and not session.reporter.allow(hypothesis.id, tuple(lines)):
+        raise UsageError(
+            f"the commands of {hypothesis.id} have not run on this machine yet, and nobody allowed them:\n    "
+            + "\n    ".join(lines),
+            where="program.command",
+            remedy="read them and the code, then give the same command with --yes",
+        )
+    if known is not None:
+        with suppress(Exception):  # it is asked again
+            write_atomic(known, b"")

@@ -1,0 +1,292 @@
+"""A run's cohorts, spread over the jobs of a launcher: submitted, followed, started again, and their results fetched.
+
+The run alone writes to its own folder and to the ledger. Each job has a folder of its own, from which sealed results
+are taken over; whoever looks at the folder knows all, so that a run whose command ended attaches to its jobs when the
+same command is given again.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import Interrupted, LaunchFailed, TrainingFailed
+from harness.launchers import LOG, Job, SchedulerSilent
+from harness.ledger.progress import ELSEWHERE
+from harness.pipeline.jobs import ENDED, JOB, PROGRESS, TASK, JobEnd, JobProgress, JobRecord, Task, Try, read, write
+from harness.pipeline.places import Place
+from harness.records import Cohort, Plan
+from harness.system.storage import write_atomic
+from harness.wording import format_count
+
+if TYPE_CHECKING:
+    from harness.training import Progress
+    from harness.training.checkpoint import WorkFolder
+    from harness.training.run import Run
+
+STOP_SECONDS = 0.1  # between two looks at whether the command is to end
+LOG_BYTES = 2000
+"""Bytes of a log's end that are shown."""
+DONE = "done"
+"""How a try ended after which nothing of its job is lacking."""
+SAME = "give the same command again: it attaches to what is running, and goes on with the rest"
+
+
+@dataclass
+class Following:
+    """A job that is under way or over."""
+
+    folder: Path
+    cohorts: list[Cohort]
+    tries: tuple[Try, ...] = ()
+    """The times that it was started so far; the last one may go on."""
+    gone: float | None = None
+    """When it was first missed, by the clock of this process."""
+    given_up: str | None = None
+    """Why it is not started again."""
+
+    @property
+    def id(self) -> str:
+        """Name by which its launcher knows it."""
+        return self.tries[-1].id
+
+    @property
+    def is_open(self) -> bool:
+        """True while it may go on."""
+        return bool(self.tries) and self.tries[-1].ended is None
+
+    @property
+    def is_to_go_on(self) -> bool:
+        """True if it ended without all of its results and is not given up."""
+        return self.given_up is None and self.tries[-1].ended not in (None, DONE)
+
+
+@dataclass
+class Spread:
+    """The jobs of a run at one place."""
+
+    place: Place
+    task: Task
+    """What all jobs have in common: a task without cohorts."""
+    root: Path
+    """Folder of the run's jobs."""
+    say: Callable[[str], None]
+    silent: bool = field(default=False, init=False)
+    """True while the scheduler gives no answer."""
+
+    def __call__(self, plan: Plan, waiting: list[Cohort], run: Run, tell: Callable[[int, Progress], None]) -> None:
+        """Have cohorts trained; their results, or how they were split, lie in the run's folder afterwards.
+
+        Raises:
+            Interrupted: the command is to end, and jobs go on.
+            LaunchFailed: jobs were refused or ended without results as often as they may, or the machines there have
+                another device, code or data than the plan was made for.
+            TrainingFailed: a worker says that training failed.
+        """
+        from harness.training import checkpoint
+
+        work = checkpoint.WorkFolder(run.folder / "work")
+        write_atomic(work.folder / ELSEWHERE, str(self.root).encode())  # for who closes the attempt
+        jobs = self._prepare(plan, waiting)
+        numbers = {cohort.digest: number for number, cohort in enumerate(waiting)}
+        self._submit([job for job in jobs if not job.is_open])
+        try:
+            while any(job.is_open for job in jobs):
+                self._wait(run.stop, jobs)
+                self._look(jobs, run.folder, work)
+                self._tell(jobs, numbers, tell)
+                self._submit([job for job in jobs if job.is_to_go_on])
+        except (LaunchFailed, TrainingFailed):
+            self._cancel(jobs)
+            raise
+        lost = [job for job in jobs if job.given_up is not None]
+        if lost:
+            raise LaunchFailed(
+                f"{format_count(len(lost), 'job')} of {len(jobs)} ended without results: {lost[0].given_up}",
+                where=f"--on {self.place.name}",
+                remedy=f"see {lost[0].folder / LOG}; {SAME}",
+            )
+
+    def _prepare(self, plan: Plan, waiting: list[Cohort]) -> list[Following]:
+        """Attach to the jobs that may still train some of the cohorts, and make new ones of the others."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        missing = {cohort.digest for cohort in waiting}
+        found: list[Following] = []
+        covered: set[str] = set()
+        for folder in sorted(self.root.glob("job-*")):
+            task, record = read(folder, TASK, Task), read(folder, JOB, JobRecord)
+            if task is None or record is None:
+                continue
+            job = Following(folder, [one for one in task.plan.cohorts if one.digest in missing], record.tries)
+            if job.cohorts and job.is_open:
+                found.append(job)
+                covered |= {cohort.digest for cohort in job.cohorts}
+        if found:
+            self.say(f"attached to {format_count(len(found), 'job')} of {self.place.name}")
+        rest = [cohort for cohort in waiting if cohort.digest not in covered]
+        size = self.place.launcher.cohorts_per_job
+        return found + [self._make(plan, rest[first : first + size]) for first in range(0, len(rest), size)]
+
+    def _make(self, plan: Plan, cohorts: list[Cohort]) -> Following:
+        """Make the folder of a job; one that was there with the same cohorts keeps its checkpoints and its tries."""
+        part = plan.model_copy(update={"cohorts": tuple(cohorts)})
+        folder = self.root / f"job-{part.digest[:16]}"
+        folder.mkdir(exist_ok=True)
+        record = read(folder, JOB, JobRecord)
+        write(folder, TASK, self.task.model_copy(update={"plan": part}))
+        return Following(folder, cohorts, () if record is None else record.tries)
+
+    def _submit(self, jobs: Sequence[Following]) -> None:
+        if not jobs:
+            return
+        for job in jobs:
+            (job.folder / ENDED).unlink(missing_ok=True)
+        ids = self.place.launcher.submit([make_job(job.folder, self.place) for job in jobs])
+        for job, name in zip(jobs, ids, strict=True):
+            job.tries, job.gone = (*job.tries, Try(id=name)), None
+            write(job.folder, JOB, JobRecord(tries=job.tries))
+        self.say(f"{format_count(len(jobs), 'job')} submitted to {self.place.name}")
+
+    def _wait(self, stop: Callable[[], bool], jobs: Sequence[Following]) -> None:
+        until = time.monotonic() + self.place.launcher.poll_seconds
+        while time.monotonic() < until:
+            if stop():
+                count = format_count(sum(job.is_open for job in jobs), "job")
+                remedy = f"{SAME}; harness jobs --cancel ends them with checkpoints"
+                raise Interrupted(f"{count} of {self.place.name} go on without this command", remedy=remedy)
+            time.sleep(STOP_SECONDS)
+
+    def _look(self, jobs: Sequence[Following], folder: Path, work: WorkFolder) -> None:
+        """Fetch results, and find out which jobs have ended."""
+        going = [job for job in jobs if job.is_open]
+        alive = self._find_alive([job.id for job in going])
+        for job in going:
+            self._fetch(job, folder, work)
+            if alive is None or job.id in alive:
+                job.gone = None
+                continue
+            job.gone = time.monotonic() if job.gone is None else job.gone
+            end = read(job.folder, ENDED, JobEnd)
+            waited = time.monotonic() - job.gone
+            if end is None and self._lacks(job, work) and waited < self.place.launcher.grace_seconds:
+                continue  # what it wrote last may be on its way
+            self._fetch(job, folder, work)
+            self._close(job, end, work)
+
+    def _find_alive(self, ids: Sequence[str]) -> set[str] | None:
+        """Return which jobs wait or run; None if nobody can tell now, and what runs may go on."""
+        try:
+            found = set(self.place.launcher.find_alive(ids))
+        except SchedulerSilent as error:
+            if not self.silent:
+                self.say(f"{self.place.name} gives no answer, what runs may go on: {error.message}")
+            self.silent = True
+            return None
+        self.silent = False
+        return found
+
+    def _close(self, job: Following, end: JobEnd | None, work: WorkFolder) -> None:
+        """Record how a job ended, and decide whether it is started again.
+
+        Raises:
+        LaunchFailed, TrainingFailed: as its worker says.
+        """
+        told = read(job.folder, PROGRESS, JobProgress)
+        steps = 0 if told is None else told.steps
+        done = not self._lacks(job, work)
+        if done:
+            how = DONE
+        elif end is None:
+            how = self.place.launcher.find_reason(job.id) or "ended without a word, as what is killed"
+        else:
+            how = f"{end.how}: {end.message}"
+        job.tries = (*job.tries[:-1], job.tries[-1].model_copy(update={"ended": how, "steps": steps}))
+        write(job.folder, JOB, JobRecord(tries=job.tries))
+        if done:
+            for name in ("work", "weights"):  # all of it lies in the run's folder
+                shutil.rmtree(job.folder / name, ignore_errors=True)
+        elif end is not None and end.how == "differs":
+            remedy = "make the machines alike, or choose those that are: by a partition, a constraint or an image"
+            raise LaunchFailed(end.message, where=f"--on {self.place.name}", remedy=remedy)
+        elif end is not None and end.how == "failed":
+            raise TrainingFailed(end.message, where=end.where, remedy=end.remedy)
+        elif count_idle_tries(job.tries) > self.place.launcher.again:
+            log = read_end(job.folder / LOG)
+            job.given_up = f"{how}, after {format_count(len(job.tries), 'try', 'tries')}"
+            job.given_up += f"; its log ends with:\n{log}" if log else ""
+            self.say(f"given up: {job.folder.name}, {how}")
+        else:
+            self.say(f"{job.folder.name}: {how}; it is started again")
+
+    def _lacks(self, job: Following, work: WorkFolder) -> bool:
+        """Tell whether a cohort of the job has no result yet."""
+        from harness.training.cohorts import apply_splits
+
+        return any(work.load_result(cohort) is None for cohort in apply_splits(job.cohorts, work))
+
+    def _fetch(self, job: Following, folder: Path, work: WorkFolder) -> None:
+        """Take over stored weights and then the results that name them."""
+        from harness.training import checkpoint
+
+        theirs = checkpoint.WorkFolder(job.folder / "work")
+        if not any(theirs.folder.glob("*.json")):
+            return
+        for file in sorted((job.folder / "weights").glob("**/*.safetensors")):
+            target = folder / "weights" / file.relative_to(job.folder / "weights")
+            if not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                write_atomic(target, file.read_bytes())
+        work.take(job.cohorts, theirs)
+
+    def _tell(
+        self, jobs: Sequence[Following], numbers: Mapping[str, int], tell: Callable[[int, Progress], None]
+    ) -> None:
+        """Tell how far each job has come, as the training of its first cohort.
+
+        ``numbers`` maps digests of cohorts to their positions.
+        """
+        from harness.training import Progress
+
+        for job in jobs:
+            told = read(job.folder, PROGRESS, JobProgress)
+            if told is not None:
+                shape = (told.arms, told.replicas, told.epoch, told.epochs)
+                tell(numbers[job.cohorts[0].digest], Progress(1, 1, *shape, told.steps, 0))
+
+    def _cancel(self, jobs: Sequence[Following]) -> None:
+        try:
+            self.place.launcher.cancel([job.id for job in jobs if job.is_open])
+        except SchedulerSilent as error:
+            self.say(f"jobs of {self.place.name} may go on: {error.message}")
+
+
+def count_idle_tries(tries: Sequence[Try]) -> int:
+    """Count the tries at the end that came no further than one before."""
+    count, best = 0, 0
+    for one in tries:
+        count, best = (0, one.steps) if one.steps > best else (count + 1, best)
+    return count
+
+
+def make_job(folder: Path, place: Place) -> Job:
+    """Return the job that trains what lies in a folder."""
+    python = place.launcher.python or sys.executable
+    return Job(str(folder), (python, "-P", "-m", "harness.cli", "worker", str(folder)))
+
+
+def read_end(log: Path) -> str:
+    """Return the end of a job's log, whole lines only; empty if there is none."""
+    try:
+        with log.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - LOG_BYTES))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    lines = text.splitlines()[size > LOG_BYTES :]
+    return "\n".join(lines).strip()

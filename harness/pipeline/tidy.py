@@ -1,0 +1,201 @@
+"""A run's numbers as tidy tables: one row per number, each with its unit, and what every column means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from harness.metrics import parse_metric
+from harness.pipeline.verdicts import JudgedRun
+from harness.records import Decision, EstimandResult, Measurements
+
+DIMENSIONLESS = "1"
+"""Unit of plain numbers, so that no cell is empty."""
+SUMMARIES = {
+    "value": "the value itself",
+    "mean": "the mean over the samples of the probe batch",
+    "std": "the standard deviation over the samples of the probe batch",
+    "median": "the median over the samples of the probe batch",
+}
+
+
+class Column(NamedTuple):
+    """A column of a table."""
+
+    name: str
+    """Its name."""
+    type: str
+    """Type of its values: string, integer or number."""
+    unit: str
+    """Unit of its values, or the column that says it; empty for strings."""
+    meaning: str
+    """What it holds."""
+    values: tuple[tuple[str, str], ...] = ()
+    """Values that need an explanation, each with it."""
+
+
+class MeasuredValue(NamedTuple):
+    """One number that was measured: a metric of a replica at an epoch."""
+
+    hypothesis: str
+    run: str
+    arm: str
+    seed_index: int
+    seed: int
+    status: str
+    metric: str
+    summary: str
+    layer: int | None
+    epoch: int
+    value: float | None
+    unit: str
+
+
+class SeedEstimate(NamedTuple):
+    """The value of an estimand at one seed: what decisions, guards and exploratory estimates are made from."""
+
+    hypothesis: str
+    run: str
+    estimand: str
+    role: str
+    seed_index: int
+    seed: int
+    value: float | None
+    low: float | None
+    high: float | None
+    unit: str
+    note: str | None
+
+
+Row = TypeVar("Row", MeasuredValue, SeedEstimate)
+
+
+@dataclass(frozen=True)
+class TidyTable(Generic[Row]):
+    """A table with a dictionary of its columns."""
+
+    name: str
+    """What its rows are: measurements or estimands."""
+    columns: tuple[Column, ...]
+    """Its columns, in the order of the rows' fields."""
+    rows: tuple[Row, ...]
+    """Its rows."""
+
+
+def tabulate_measurements(run: JudgedRun) -> TidyTable[MeasuredValue]:
+    """Return everything that was measured of a run, in the order of results.json."""
+    measurements = run.stored.measurements
+    rows = tuple(list_measured(measurements, run.run.name))
+    keys = dict.fromkeys(row.metric for row in rows)
+    return TidyTable("measurements", _describe_measured(tuple(keys)), rows)
+
+
+def list_measured(measurements: Measurements, run: str) -> Iterator[MeasuredValue]:
+    """Yield everything that was measured, one number at a time; ``run``: the run's short name."""
+    kinds = {key: parse_metric(key) for replica in measurements.replicas for key in replica.metrics}
+    for replica in measurements.replicas:
+        own = (measurements.hypothesis, run, replica.arm, replica.seed_index, replica.seed, replica.status)
+        for key, series in replica.metrics.items():
+            unit, layered = kinds[key].unit or DIMENSIONLESS, kinds[key].layered
+            for summary, by_epoch in series.values.items():
+                for epoch, row in zip(series.epochs, by_epoch, strict=True):
+                    for layer, value in enumerate(row):
+                        place = layer if layered else None
+                        yield MeasuredValue(*own, key, summary, place, epoch, value, unit)
+
+
+def tabulate_estimands(run: JudgedRun) -> TidyTable[SeedEstimate]:
+    """Return the value of every estimand at every seed: those of decisions, then guards, then exploratory ones."""
+    hypothesis, seeds = run.stored.registered.hypothesis, run.stored.measurements.seeds
+    rows = []
+    for role, result in list_estimands(run.decision):
+        for one in result.values:
+            ends = one.between or (one.value, one.value)
+            own = (hypothesis.id, run.run.name, result.name, role, one.seed_index, seeds[one.seed_index])
+            rows.append(SeedEstimate(*own, one.value, *ends, result.unit or DIMENSIONLESS, one.note))
+    titles = tuple((result.name, result.title) for _, result in list_estimands(run.decision))
+    return TidyTable("estimands", _describe_estimands(titles), tuple(rows))
+
+
+def list_estimands(decision: Decision) -> Iterator[tuple[str, EstimandResult]]:
+    """Yield each estimand once, with its gravest role: decision, guard or exploratory."""
+    seen = set()
+    results = (
+        *(("decision", part.estimand) for part in decision.decisions),
+        *(("guard", guard.estimand) for guard in decision.guards),
+        *(("exploratory", result) for result in decision.exploratory),
+    )
+    for role, result in results:
+        if result.name not in seen:
+            seen.add(result.name)
+            yield role, result
+
+
+RUN_COLUMNS = (
+    Column("hypothesis", "string", "", "Id of the hypothesis."),
+    Column("run", "string", "", "The run: the first 12 digits of the digest of the event that started it."),
+)
+SEED_COLUMNS = (
+    Column("seed_index", "integer", DIMENSIONLESS, "Position in the list of seeds, counted from 0."),
+    Column("seed", "integer", DIMENSIONLESS, "The seed number. Arms with the same seed start from the same weights."),
+)
+STATUSES = (
+    ("finished", "trained to its end"),
+    ("diverged", "a loss, a weight, the denominator of an update, or a logit became non-finite"),
+)
+ROLES = (
+    ("decision", "a decision rests on it"),
+    ("guard", "the decisions mean nothing if it is out of bounds"),
+    ("exploratory", "it is reported and never decides"),
+)
+UNITS = (
+    (DIMENSIONLESS, "a plain number"),
+    ("pp", "percentage points"),
+    ("log10", "decimal logarithm"),
+    ("epochs", "epochs, counted from 1"),
+    ("ratio", "one arm's value over another's; the mean over seeds is the geometric mean"),
+)
+
+
+def _describe_measured(keys: tuple[str, ...]) -> tuple[Column, ...]:
+    metrics = tuple((key, parse_metric(key).title) for key in keys)
+    return (
+        *RUN_COLUMNS,
+        Column("arm", "string", "", "Name of the arm."),
+        *SEED_COLUMNS,
+        Column("status", "string", "", "What became of the replica.", STATUSES),
+        Column("metric", "string", "", "What was measured.", metrics),
+        Column("summary", "string", "", "How it was summarised over samples.", tuple(SUMMARIES.items())),
+        Column("layer", "integer", DIMENSIONLESS, "Layer, from 0; empty for metrics that have one value per replica."),
+        Column("epoch", "integer", "epochs", "Epoch after which it was measured, counted from 1."),
+        Column("value", "number", "see column unit", "The number; empty if it was not finite."),
+        Column("unit", "string", "", "Unit of the value.", UNITS[:1]),
+    )
+
+
+def _describe_estimands(titles: tuple[tuple[str, str], ...]) -> tuple[Column, ...]:
+    infinite = "; inf or -inf where an onset never comes"
+    return (
+        *RUN_COLUMNS,
+        Column("estimand", "string", "", "Name of the estimand in the hypothesis file.", titles),
+        Column("role", "string", "", "What the estimand is for.", ROLES),
+        *SEED_COLUMNS,
+        Column("value", "number", "see column unit", f"Its value at the seed; empty if there is none{infinite}."),
+        Column("low", "number", "see column unit", "Lower end of the interval in which the value is known to lie."),
+        Column("high", "number", "see column unit", "Upper end of that interval; both are the value if it is exact."),
+        Column("unit", "string", "", "Unit of the values; of a slope, with what it is per.", UNITS),
+        Column("note", "string", "", "Reason why there is no value, or not the measured one; empty without a reason."),
+    )
+
+
+def list_dictionary(*tables: TidyTable[Any]) -> list[dict[str, str]]:
+    """Return the data dictionary of tables: a row per column, and one per value that needs an explanation."""
+    found = []
+    for table in tables:
+        for column in table.columns:
+            own = {"table": table.name, "column": column.name, "value": ""}
+            found.append(own | {"type": column.type, "unit": column.unit, "meaning": column.meaning})
+            for value, meaning in column.values:
+                found.append(own | {"value": value, "type": column.type, "unit": "", "meaning": meaning})
+    return found

@@ -1,0 +1,139 @@
+"""A worker: trains the part of a plan that lies in a job's folder, on whatever machine it was started on.
+
+It trains nothing unless device, code, packages and data are those of the run, because the run's verdict says on what
+it was trained, and because other devices or versions give other bits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness import ledger
+from harness.datasets import Dataset, Images, recognise
+from harness.errors import HarnessError, Interrupted, UsageError
+from harness.pipeline.device_facts import describe_device
+from harness.pipeline.jobs import ENDED, PROGRESS, READY, TASK, JobEnd, JobProgress, Ready, Task, read, write
+from harness.pipeline.session import Reporter
+from harness.plugins.distributions import describe_packages
+from harness.system.locks import sole_writer
+
+if TYPE_CHECKING:
+    from harness.training import Device, Progress
+
+TELL_SECONDS = 1.0
+"""Seconds between two notes of how far a worker has come."""
+
+
+def work(folder: Path, reporter: Reporter) -> JobEnd:
+    """Train what a job's folder asks for, or the rest of it; return the end, which the folder has then, too.
+
+    Raises:
+        UsageError: there is no task in the folder.
+        StorageFailed: the end could not be written, or another worker is at this job.
+    """
+    task = read(folder, TASK, Task)
+    if task is None:
+        remedy = "this verb is started by harness run --on"
+        raise UsageError("there is no task that this version can read", where=str(folder / TASK), remedy=remedy)
+    with sole_writer(folder / "lock"):
+        end = _try(folder, task, reporter)
+        write(folder, ENDED, end)
+    return end
+
+
+def _try(folder: Path, task: Task, reporter: Reporter) -> JobEnd:
+    try:
+        return _work(folder, task, reporter)
+    except Interrupted as error:
+        return JobEnd(how="stopped", message=error.message)
+    except HarnessError as error:
+        return JobEnd(how="failed", message=error.message, where=error.where, remedy=error.remedy)
+    except Exception as error:
+        if reporter.stop():  # a signal may break anything off, a compiler for example
+            return JobEnd(how="stopped", message=f"{type(error).__name__}: {error}")
+        return JobEnd(how="failed", message=f"{type(error).__name__}: {error}", where="worker")
+
+
+def _work(folder: Path, task: Task, reporter: Reporter) -> JobEnd:
+    from harness import training
+
+    device = training.open_device(task.device, task.compile)
+    found = tuple(_find_differences(task, device, folder))
+    write(folder, READY, Ready(device=describe_device(device), differences=found))
+    if found:
+        return JobEnd(how="differs", message="; ".join(found))
+    if not task.plan.cohorts:
+        return JobEnd(how="done")
+    images = _load(task, reporter)
+    if found := tuple(_find_other_data(task, images)):
+        return JobEnd(how="differs", message="; ".join(found))
+    with reporter.training():
+        training.train(
+            task.plan,
+            images,
+            # On a processor, cohorts of one job follow one another: how many cores it has is the scheduler's to say.
+            device if device.is_cuda else replace(device, workers=1),
+            folder,
+            checkpoint_seconds=task.checkpoint_seconds,
+            report=_Teller(folder),
+            stop=reporter.stop,
+            weights={digest: Path(file) for digest, file in task.weights.items()},
+        )
+    return JobEnd(how="done")
+
+
+def _load(task: Task, reporter: Reporter) -> dict[str, Images]:
+    sets: dict[str, Dataset] = {}
+    for cohort in task.plan.cohorts:
+        sets[cohort.setup.dataset.name] = cohort.setup.dataset
+    folder = Path(task.data_folder)
+    return {name: recognise(dataset, dataset.load(folder, reporter.say)) for name, dataset in sets.items()}
+
+
+def _find_differences(task: Task, device: Device, folder: Path) -> Iterator[str]:
+    """Say in what this machine is another than the run was planned for."""
+    here, there = ledger.describe_environment(folder), task.environment
+    if here.code != there.code:
+        yield f"the code of harness is another here: {here.code[:12]}, not {there.code[:12]}"
+    if here.python != there.python:
+        yield f"Python is {here.python} here, not {there.python}"
+    for name in sorted({*here.packages, *there.packages}):
+        if (mine := here.packages.get(name)) != (theirs := there.packages.get(name)):
+            yield f"{name} is {mine or 'missing'} here, not {theirs or 'missing'}"
+    behind = describe_packages(task.modules)
+    for name in sorted(behind):
+        if behind[name] != there.foreign.get(name):
+            yield f"the package {name}, which a plug-in comes from, is another here"
+    expected, facts = task.expected, describe_device(device)
+    if expected is not None:
+        yield from (
+            f"the device's {name.replace('_', ' ')} is {value!r} here, not {getattr(expected, name)!r}"
+            for name, value in facts
+            if value != getattr(expected, name)
+        )
+
+
+def _find_other_data(task: Task, images: dict[str, Images]) -> Iterator[str]:
+    for name, data in images.items():
+        if data.fingerprint != task.data[name]:
+            yield f"the data of {name} are others here: {data.fingerprint[:12]}, not {task.data[name][:12]}"
+
+
+class _Teller:
+    """Notes how far training has come, but not after every epoch of a short one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._told = folder, -TELL_SECONDS
+
+    def __call__(self, at: Progress) -> None:
+        now = time.monotonic()
+        if at.message is None and now - self._told >= TELL_SECONDS:
+            self._told = now
+            told = JobProgress(
+                arms=at.arms, replicas=at.replicas, epoch=at.epoch, epochs=at.epochs, steps=at.steps_done
+            )
+            write(self._folder, PROGRESS, told)

@@ -1,0 +1,20 @@
+"""Programs that train and measure in harness's place: started, watched, ended, and their results read.
+
+Nothing here decides whether a program may run, or what of it is pinned; that is the pipeline's and the ledger's.
+"""
+
+from harness.programs.jobs import list_files, run_replicas
+from harness.programs.parse import BadResults, Parsed, parse_results, read_replica
+from harness.programs.process import show_command
+from harness.programs.work import Work
+
+__all__ = [
+    "BadResults",
+    "Parsed",
+    "Work",
+    "list_files",
+    "parse_results",
+    "read_replica",
+    "run_replicas",
+    "show_command",
+]

@@ -1,0 +1,218 @@
+"""The replicas of a program: several at a time, each in a folder of its own, sealed when its results were read."""
+
+from __future__ import annotations
+
+import os
+import selectors
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.domain.trained import Progress, Result, name_replica
+from harness.errors import Interrupted, TrainingFailed
+from harness.programs.folders import ReplicaFolder, Sealed
+from harness.programs.growth import find_epoch
+from harness.programs.parse import LARGEST, fail_replica, read_replica
+from harness.programs.process import End, Running, start
+from harness.programs.work import Work
+from harness.records import Arm, Plan, Replica, ReplicaResult
+from harness.records.program import Program, ReplicaRun, Results
+from harness.system.locks import sole_writer
+
+POLL_SECONDS = 0.1
+AMBIGUOUS = "the system's answer to too much memory, perhaps"
+
+
+@dataclass
+class _State:
+    """Where a run is: replicas that wait, run, and are done."""
+
+    plan: Plan
+    work: Work
+    folder: Path
+    report: Callable[[Progress], None]
+    waiting: list[tuple[Replica, Arm]]
+    running: dict[int, tuple[Running, ReplicaFolder, Replica, Arm]] = field(default_factory=dict)
+    done: int = 0
+    epochs: dict[str, int] = field(default_factory=dict)
+    """Replica that runs → epoch that its results file tells of."""
+
+
+def run_replicas(
+    plan: Plan,
+    work: Work,
+    folder: Path,
+    *,
+    report: Callable[[Progress], None] = lambda _: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Result:
+    """Run every replica of a plan in ``folder``, or those that an earlier call left to do; read their results.
+
+    Replicas that a call has sealed are never run again. What they leave running is ended with them.
+
+    Raises:
+        Interrupted: ``stop`` asked for it; whatever ran was ended, and is run again by the same call.
+        StorageFailed: a file could not be written, or another process works in the folder.
+        TrainingFailed: the command can't be started at all.
+    """
+    replicas = [(replica, cohort.arms[replica.arm]) for cohort in plan.cohorts for replica in cohort.replicas]
+    with sole_writer(folder / "work"):
+        found = {name_replica(r.arm, r.seed_index): ReplicaFolder(folder, r).load() for r, _ in replicas}
+        left = [(r, arm) for r, arm in replicas if found[name_replica(r.arm, r.seed_index)] is None]
+        left.sort(key=lambda pair: pair[0].seed_index)  # seed by seed: a comparison is whole as early as can be
+        state = _State(plan, work, folder, report, left, done=len(replicas) - len(left))
+        try:
+            _run_all(state, stop)
+        finally:
+            for running, *_ in state.running.values():
+                running.end()
+        sealed = [ReplicaFolder(folder, replica).load() for replica, _ in replicas]
+    return _join(plan, [one for one in sealed if one is not None])
+
+
+def _run_all(state: _State, stop: Callable[[], bool]) -> None:
+    with selectors.DefaultSelector() as selector:
+        while state.waiting or state.running:
+            while state.waiting and len(state.running) < state.work.parallel and not stop():
+                replica, arm = state.waiting.pop(0)
+                _begin(state, selector, replica, arm)
+            if stop():
+                raise Interrupted("stopped: what ran was ended", remedy="give the same command again: it goes on")
+            for key, _ in selector.select(POLL_SECONDS):
+                running, folder, replica, arm = state.running[key.fd]
+                if running.read():
+                    continue
+                selector.unregister(key.fd)
+                del state.running[key.fd]
+                if _finish(state, running.end(), folder, replica, arm):
+                    state.waiting.insert(0, (replica, arm))
+            _look_at_growth(state)
+
+
+def _look_at_growth(state: _State) -> None:
+    """Report replicas whose results file tells of another epoch than before."""
+    if state.work.results.form == "json" or state.work.results.epochs == 1:
+        return
+    for _, folder, replica, arm in state.running.values():
+        epoch = find_epoch(folder.results / state.work.results.file, state.work.results)
+        if epoch > state.epochs.get(folder.name, 0) and epoch < arm.setup.epochs:
+            state.epochs[folder.name] = epoch
+            _tell(state, replica, epoch)
+
+
+def _begin(state: _State, selector: selectors.BaseSelector, replica: Replica, arm: Arm) -> None:
+    folder = ReplicaFolder(state.folder, replica)
+    folder.begin(state.work.frozen)
+    running = start(folder, replica, arm, state.work)
+    state.running[running.report] = running, folder, replica, arm
+    selector.register(running.report, selectors.EVENT_READ)
+    state.epochs[folder.name] = 0
+    _tell(state, replica, 0)
+
+
+def _finish(state: _State, end: End, folder: ReplicaFolder, replica: Replica, arm: Arm) -> bool:
+    """Note how a replica ended, and seal it; return True if it is to be run again instead."""
+    program = state.work.program
+    kind, sentence = classify(end, program)
+    tries = folder.end(sentence if kind in ("preempted", "killed") else None)
+    if kind == "start":
+        raise TrainingFailed(
+            f"the command can't be started: {end.said}",
+            where=f"arm {replica.arm}",
+            remedy="install what it needs, then give the same command again",
+        )
+    if kind in ("preempted", "killed"):
+        repeats = sum(one is not None and not one.startswith("harness ended") for one in tries)
+        if program.again is not None and kind in program.again.when and repeats <= program.again.times:
+            return True
+    raw = _read_raw(folder.results / state.work.results.file)
+    if kind == "finished":
+        result = _judge_file(replica, arm, raw, folder, state.work.results)
+    else:
+        named = None if raw is None else read_replica(replica, arm, raw, state.work.results).raw
+        result = fail_replica(replica, sentence, named)
+    run = ReplicaRun(
+        arm=replica.arm,
+        seed_index=replica.seed_index,
+        log=folder.keep_log(),
+        repeated=tuple(one for one in tries[: -1 if kind in ("preempted", "killed") else None] if one is not None),
+        unpinned=folder.list_unpinned(state.work.root, set(state.work.inputs.values())),
+        changed=folder.list_changed(state.work.frozen),
+    )
+    folder.seal(Sealed(result, run, raw or b""))
+    state.done += 1
+    state.epochs.pop(folder.name, None)
+    _tell(state, replica, arm.setup.epochs)
+    return False
+
+
+def _judge_file(
+    replica: Replica, arm: Arm, raw: bytes | None, folder: ReplicaFolder, results: Results
+) -> ReplicaResult:
+    if raw is not None:
+        return read_replica(replica, arm, raw, results)
+    why = "is no regular file" if os.path.lexists(folder.results / results.file) else "is not there"
+    return fail_replica(replica, f"it ended with exit code 0, and its results file {results.file} {why}")
+
+
+def classify(end: End, program: Program) -> tuple[str, str]:
+    """Return the kind of a program's end, and a sentence that is the same on every machine.
+
+    Kinds: finished, preempted, killed, failed (by the program), start (it never ran).
+    """
+    if end.kind == "exit" and end.code == 0:
+        return "finished", "it ended with exit code 0"
+    if end.kind == "exit" and end.code == os.EX_TEMPFAIL:
+        return "preempted", "it was preempted: exit code 75"
+    if end.kind == "signal" and end.code == 15:
+        return "preempted", "it was preempted: SIGTERM"
+    if end.kind == "signal" and end.code == 9:
+        return "killed", f"it was killed: SIGKILL, {AMBIGUOUS}"
+    if end.kind == "lost":
+        return "killed", "it was killed: so was the process that watched it"
+    if end.kind == "timeout":
+        return "failed", f"it took longer than {program.timeout}"
+    if end.kind == "size":
+        return "failed", f"it wrote more than {program.size}"
+    if end.kind == "start":
+        return "start", end.said
+    if end.kind == "signal":
+        return "failed", f"it ended by signal {end.code}"
+    return "failed", f"it ended with exit code {end.code}"
+
+
+def list_files(result: Result) -> dict[str, bytes]:
+    """Return the results files of a run by the names of their replicas."""
+    return dict(sorted(result.raw.items()))
+
+
+def _read_raw(path: Path) -> bytes | None:
+    """Return a results file, cut off where it is too large to be one; None if it is no regular file."""
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            if path.is_file():
+                return file.read(LARGEST + 1)
+    return None
+
+
+def _tell(state: _State, replica: Replica, epoch: int) -> None:
+    """Report that a replica begins, has come to an epoch, or has ended; a step is an epoch of one replica."""
+    replicas, each = sum(len(cohort.replicas) for cohort in state.plan.cohorts), state.work.results.epochs
+    steps = state.done * each + sum(state.epochs.values())
+    name = name_replica(replica.arm, replica.seed_index)
+    state.report(Progress(state.done, replicas, (replica.arm,), 1, epoch, each, steps, replicas * each, replica=name))
+
+
+def _join(plan: Plan, sealed: list[Sealed]) -> Result:
+    arms = list(dict.fromkeys(replica.arm for cohort in plan.cohorts for replica in cohort.replicas))
+    sealed.sort(key=lambda one: (arms.index(one.result.arm), one.result.seed_index))
+    raw = {name_replica(one.result.arm, one.result.seed_index): one.raw for one in sealed if one.result.raw is not None}
+    return Result(
+        replicas=tuple(one.result for one in sealed),
+        weights={},
+        cohorts=tuple(1 for _ in sealed),
+        runs=tuple(one.run for one in sealed),
+        raw=raw,
+    )

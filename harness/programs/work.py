@@ -1,0 +1,27 @@
+"""What runs, besides the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.records.program import Program, Results
+
+
+@dataclass(frozen=True)
+class Work:
+    """What runs, besides the plan: the program, where its files are, and how many replicas at a time."""
+
+    program: Program
+    results: Results
+    frozen: Mapping[str, tuple[int, bytes]]
+    """Path below the project → mode and content of every file of the code."""
+    inputs: Mapping[str, Path]
+    """Input → where it is."""
+    root: Path
+    """The project's folder, below which opened files are told by their path."""
+    environment: Mapping[str, str]
+    """The user's environment, of which a command is given what its file names."""
+    parallel: int = 1
+    """Number of replicas that run at a time."""

@@ -1,0 +1,280 @@
+"""Building the site into a folder: only what changed is written, and nothing of somebody else's is touched."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness.errors import HarnessError, UsageError
+from harness.ledger import Ledger
+from harness.ledger.audit import AuditReport
+from harness.ledger.audit.beside import beside
+from harness.ledger.code import digest_package
+from harness.ledger.git import git
+from harness.pipeline.audit import AuditRequest, audit_trail
+from harness.pipeline.garbage import pause_collection
+from harness.pipeline.project import Settings
+from harness.pipeline.verdicts import JudgedRun
+from harness.site.pages import (
+    Row,
+    make_common,
+    write_audit,
+    write_check,
+    write_claims,
+    write_hypothesis,
+    write_index,
+)
+from harness.site.reading import Trail
+from harness.site.rendering import ASSETS, find_folder
+from harness.site.verdicts import RunView, describe_run
+from harness.system.reading import LARGEST_FILE, read_regular
+from harness.system.storage import write_atomic
+
+STAMP = ".harness-site.json"
+"""File that marks a folder as a site of harness, and says what each of its files was made from."""
+FORM = 1
+"""Form of that file."""
+WORKING = ("work", "weights")
+"""Folders of a run that no page depends on."""
+
+
+MANY = 16
+"""Pages from which a second process is worth its while."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A built site."""
+
+    written: tuple[str, ...]
+    """Files that were written, because they are new or say something else."""
+    removed: tuple[str, ...]
+    """Files of an earlier build that are no part of the site any more."""
+    pages: int
+    """Number of pages."""
+    problems: tuple[HarnessError, ...]
+    """What could not be shown; the pages say so."""
+    ending: int | None
+    """Exit code of the audit that the site reports; None if nothing had changed and none was made."""
+
+
+@pause_collection()
+def build_site(
+    out: Path, trail: Ledger, hypotheses: Path, title: str = "Verdicts", settings: Settings | None = None
+) -> Built:
+    """Build the site of a trail, with the hypothesis files in a folder beside it, in the folder ``out``.
+
+    If nothing has changed since it was built there, nothing is done. ``settings`` say where an audit looks for other
+    trails.
+
+    Raises:
+        UsageError: ``out`` holds other files than a site's, or lies where it can't.
+        Tampered: the ledger's events are not what was written.
+        InvalidHypothesis: the claims file is invalid.
+        StorageFailed: a file could not be written.
+    """
+    before = _read_stamp(out, trail, hypotheses)
+    digests = _digest_files(trail.root, hypotheses)
+    key = _digest_everything(digests, hypotheses, title)
+    files: dict[str, str] = before.get("files", {})
+    if before.get("key") == key and all((out / name).is_file() for name in files):
+        return Built((), (), sum(name.endswith(".html") for name in files), (), None)
+    made = _Site(out, Trail(trail, hypotheses), title, before, digests, settings)
+    pages = made.write()
+    removed = _remove_others(out, files, made.files)
+    stamp = {"form": FORM, "key": key, "files": made.files, "keys": made.keys, "code": made.code, "sound": made.sound}
+    write_atomic(out / STAMP, json.dumps(stamp, indent=1, sort_keys=True).encode())
+    return Built(tuple(made.written), removed, pages, tuple(made.trail.problems), made.ending)
+
+
+class _Site:
+    """A site while it is built."""
+
+    def __init__(
+        self,
+        out: Path,
+        trail: Trail,
+        title: str,
+        before: Mapping[str, Any],
+        digests: Mapping[Path, str],
+        settings: Settings | None,
+    ) -> None:
+        self.out, self.trail, self.before, self.digests, self.settings = out, trail, before, digests, settings
+        heads = self.trail.ledger.index().heads
+        self.common = make_common(title, heads[0] if len(heads) == 1 else None)
+        self.files: dict[str, str] = {}
+        self.keys: dict[str, str] = {}
+        self.written: list[str] = []
+        self.ending = 0
+        self.code = _digest_site()
+        self.sound: list[str] = []
+        """Judged runs whose results the audit found sound."""
+
+    def write(self) -> int:
+        """Write all files that say something else than before; return the number of pages."""
+        for name in ASSETS:
+            self._put(name, (find_folder() / name).read_bytes())
+        with beside(self._audit) as audited:  # which takes about as long as all else
+            self._write_pages()
+            report = audited()
+        self.ending, self.sound = report.exit_code, sorted(report.sound)
+        date = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        root = self.trail.ledger.root
+        self._put("audit.html", write_audit(report, date, str(root), self.common).encode())
+        self._put("check.html", write_check(Path(os.path.realpath(root)).name, self.common).encode())
+        return sum(name.endswith(".html") for name in self.files)
+
+    def _audit(self) -> AuditReport:
+        """Audit the trail; of results whose very bytes this code found sound before, only the digests."""
+        sound = self.before.get("sound") if self.before.get("code") == self.code else None
+        remembered = frozenset(map(str, sound)) if isinstance(sound, list) else frozenset()
+        asked = AuditRequest(remembered=remembered)
+        return audit_trail(self.trail.ledger.root, self.trail.hypotheses, asked, self.settings)
+
+    def _write_pages(self) -> None:
+        """Write the pages that the trail's index gives."""
+        rows = [Row(sheet) for sheet in self.trail.sheets]
+        self._write_hypotheses(rows)
+        self._put("index.html", write_index(rows, self.common).encode())
+        self._put("claims.html", write_claims(self.trail, rows, self.common).encode())
+
+    def _write_hypotheses(self, rows: Sequence[Row]) -> None:
+        """Write the pages of hypotheses, unless all that a page is made from is as before; of many, half beside us."""
+        due = []
+        for row in rows:
+            name, key = _name_page(row), self._make_key(row)
+            self.keys[name] = key
+            if self.before.get("keys", {}).get(name) == key and (self.out / name).is_file():
+                self.files[name] = self.before["files"][name]
+            else:
+                due.append(row)
+        for row, (page, problem) in zip(due, self._render_all(due), strict=True):
+            self._put(_name_page(row), page)
+            if problem is not None:
+                self.trail.problems.append(problem)
+                del self.keys[_name_page(row)]  # it may be mended without any change to the ledger
+
+    def _render_all(self, rows: Sequence[Row]) -> list[tuple[bytes, HarnessError | None]]:
+        if len(rows) < MANY:
+            return [self._render(row) for row in rows]
+        half = len(rows) // 2
+        with beside(lambda: [self._render(row) for row in rows[half:]]) as rest:
+            return [*[self._render(row) for row in rows[:half]], *rest()]
+
+    def _render(self, row: Row) -> tuple[bytes, HarnessError | None]:
+        """Return the page of a hypothesis, and why its verdict can't be shown, if it can't."""
+        run = self.trail.read_judged(row.sheet)
+        view = self._describe(run) if isinstance(run, JudgedRun) else run
+        page = write_hypothesis(row, view, {**self.common, "head": None}).encode()
+        return page, view if isinstance(view, HarnessError) else None
+
+    def _make_key(self, row: Row) -> str:
+        """Digest all that the page of a hypothesis is made from."""
+        common = {key: value for key, value in self.common.items() if key != "head"}
+        recorded = self.trail.list_recorded(row.sheet)
+        parts = (self.code, repr(row.sheet), repr(sorted(recorded.items())), repr(common), self._look_at(row, recorded))
+        return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()
+
+    def _describe(self, run: JudgedRun) -> RunView | HarnessError:
+        """Describe a run, unless its files say what can't be: their author had the ledger name them all the same."""
+        try:
+            return describe_run(run)
+        except Exception as error:  # a hostile trail may do anything but end a site
+            told = f"its numbers do not fit its registration: {type(error).__name__}: {error}"
+            return HarnessError(told, where=str(run.stored.folder), remedy="harness audit --recompute")
+
+    def _look_at(self, row: Row, recorded: Mapping[str, str]) -> str:
+        """Return what the files of a run are by their own bytes, whatever the ledger says."""
+        folder = self.trail.ledger.root / row.id / row.judged.run if row.judged is not None else None
+        return "" if folder is None else "\n".join(self.digests.get(folder / name, "-") for name in sorted(recorded))
+
+    def _put(self, name: str, data: bytes) -> None:
+        """Write a file of the site, unless it is there as it should be."""
+        self.files[name] = hashlib.sha256(data).hexdigest()
+        path = self.out / name
+        if not path.is_file() or path.read_bytes() != data:
+            write_atomic(path, data)
+            self.written.append(name)
+
+
+def _name_page(row: Row) -> str:
+    return f"h/{row.id}.html"
+
+
+def _read_stamp(out: Path, trail: Ledger, hypotheses: Path) -> dict[str, Any]:
+    """Read what an earlier build said; nothing if there was none.
+
+    Raises:
+        UsageError: the folder is somebody's who would not want a site in it.
+    """
+    remedy = "name a new folder, or an empty one: harness site OUT"
+    if os.path.lexists(out) and not out.is_dir():
+        raise UsageError("this is not a folder", where=str(out), remedy=remedy)
+    own, root = Path(os.path.realpath(out)), Path(os.path.realpath(trail.root))
+    for taken, what in ((root, "the trail"), (Path(os.path.realpath(hypotheses)), "the hypothesis files")):
+        if own == taken or own.is_relative_to(taken) or taken.is_relative_to(own):
+            raise UsageError(f"this folder and that of {what} lie in one another", where=str(out), remedy=remedy)
+    try:
+        stamp = json.loads((out / STAMP).read_bytes())
+        return stamp if isinstance(stamp, dict) and stamp.get("form") == FORM else {}
+    except FileNotFoundError:
+        if out.is_dir() and any(out.iterdir()):
+            raise UsageError("there are other files here than a site's", where=str(out), remedy=remedy) from None
+        return {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _digest_files(*folders: Path) -> dict[Path, str]:
+    """Return the digest of every file in these folders."""
+    return {path: _digest_file(path) for folder in folders for path in list_files(folder)}
+
+
+def _digest_everything(digests: Mapping[Path, str], hypotheses: Path, title: str) -> str:
+    """Digest all that the site depends on: the trail's files by their content, the project's, its history, the code."""
+    digest = hashlib.sha256()
+    commit = git(hypotheses.parent, "rev-parse", "HEAD") or b""
+    for part in (_digest_site(), title, commit.decode(errors="replace")):
+        digest.update(f"{part}\0".encode())
+    for path, found in digests.items():
+        digest.update(f"{path}\0{found}\0".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def _digest_site() -> str:
+    """Digest what makes pages from a trail: this package's code, and the templates."""
+    files = {path.name: path.read_bytes() for path in sorted(find_folder().iterdir()) if path.is_file()}
+    parts = [digest_package().digest, *(f"{name} {hashlib.sha256(data).hexdigest()}" for name, data in files.items())]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def list_files(folder: Path) -> Iterable[Path]:
+    """List the files below a folder, but for working files and what is hidden, in one order."""
+    for path, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name not in WORKING and not name.startswith("."))
+        yield from (Path(path) / name for name in sorted(files) if not name.startswith("."))
+
+
+def _digest_file(path: Path) -> str:
+    try:
+        return hashlib.sha256(read_regular(path, LARGEST_FILE)).hexdigest()
+    except OSError as error:
+        return f"not read: {error.strerror}"
+
+
+def _remove_others(out: Path, before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    """Remove the files of an earlier build that are no part of the site any more, if nobody changed them."""
+    removed = []
+    for name in before:
+        path = out / name
+        inside = Path(os.path.normpath(path)).is_relative_to(os.path.normpath(out))
+        if name not in now and inside and path.is_file() and _digest_file(path) == before[name]:
+            path.unlink()
+            removed.append(name)
+    return tuple(removed)

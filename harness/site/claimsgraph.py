@@ -1,0 +1,89 @@
+"""The figure of the claims: a box per claim, coloured and signed by its standing, an arrow to what it stands on."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from harness.pipeline.claims import Table
+from harness.site.layout import Layout, lay_out
+from harness.site.marks import element, group, join, label, number, wrap
+from harness.wording import format_count
+
+SIGNS = {"untested": "○", "supported": "✓", "in question": "?", "walked back": "✗"}
+"""Standing → its sign, so that it shows without colours."""
+BOX, TALL, GAP, MARGIN = 208.0, 84.0, 56.0, 12.0
+"""Width and height of a box, the gap between layers, and the margin."""
+LETTERS, LINES = 30, 3
+"""Letters in a line of a statement, and lines."""
+
+
+def draw_claims(table: Table) -> Markup:
+    """Draw the claims as they stand."""
+    known = table.claims.claims
+    layout = lay_out({name: claim.stands_on for name, claim in known.items()})
+    width = 2 * MARGIN + max(1.0, layout.width) * BOX
+    height = 2 * MARGIN + layout.layers * TALL + max(0, layout.layers - 1) * GAP
+    arrow = element("path", d="M0 0L8 4L0 8Z", class_="head")
+    marker = element(
+        "marker", arrow, id="arrow", viewBox="0 0 8 8", refX=7.0, refY=4.0, markerWidth=8.0, markerHeight=8.0,
+        orient="auto",
+    )  # fmt: skip
+    edges = [_draw_edge(layout, upper, lower) for upper, lower in layout.bends]
+    boxes = [_draw_box(table, name, *_find_place(layout, *layout.places[name])) for name in known]
+    count = format_count(len(known), "claim")
+    return element(
+        "svg",
+        join((element("defs", marker), group(*edges), group(*boxes))),
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {number(width)} {number(height)}",
+        width=number(width),
+        height=number(height),
+        class_="claims",
+        role="group",
+        aria_label=f"{count}; an arrow leads from a claim to each claim that it stands on",
+    )
+
+
+def _find_place(layout: Layout, x: float, layer: int) -> tuple[float, float]:
+    """Return the middle of a place in pixels."""
+    row = layout.layers - 1 - layer
+    return MARGIN + x * BOX, MARGIN + TALL / 2 + row * (TALL + GAP)
+
+
+def _draw_edge(layout: Layout, upper: str, lower: str) -> Markup:
+    """Draw an edge from the lower side of a box to the upper side of another, straight past the layers between."""
+    x, y = _find_place(layout, *layout.places[upper])
+    written, at = f"M{number(x)} {number(y + TALL / 2)}", (x, y + TALL / 2)
+    stops = [_find_place(layout, *bend) for bend in layout.bends[upper, lower]]
+    end = _find_place(layout, *layout.places[lower])
+    for x, y in (*stops, end):
+        top, half = y - TALL / 2, (at[1] + y - TALL / 2) / 2
+        written += f"C{number(at[0])} {number(half)} {number(x)} {number(half)} {number(x)} {number(top)}"
+        at = (x, top)
+        if (x, y) != end:
+            written += f"L{number(x)} {number(y + TALL / 2)}"
+            at = (x, y + TALL / 2)
+    told = element("title", f"{upper} stands on {lower}")
+    return element("path", told, d=written, class_="edge", marker_end="url(#arrow)")
+
+
+def _draw_box(table: Table, name: str, x: float, y: float) -> Markup:
+    status = table.standings[name].status
+    left, top = x - BOX / 2, y - TALL / 2
+    lines = wrap(table.claims.claims[name].statement, LETTERS, LINES)
+    parts = [
+        element("title", f"{name}: {status}. {table.claims.claims[name].statement}"),
+        element("rect", x=left, y=top, width=BOX, height=TALL, rx=6.0),
+        element("text", SIGNS[status], x=left + 10, y=top + 19, class_="sign"),
+        label(left + 27, top + 18, name, length=26, class_="name"),
+        *(label(left + 10, top + 37 + 14 * row, line, class_="small") for row, line in enumerate(lines)),
+        element("text", status, x=left + BOX - 10, y=top + TALL - 6, class_="small status", text_anchor="end"),
+    ]
+    return element(
+        "a",
+        join(parts),
+        href=f"#claim-{name}",
+        class_=f"claim {status.replace(' ', '-')}",
+        data_claim=name,
+        data_status=status,
+    )

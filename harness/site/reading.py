@@ -1,0 +1,268 @@
+"""The read model of the site: what a trail holds, arranged by page. Nothing is computed that a verb doesn't tell."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from harness import ledger, spec
+from harness.errors import HarnessError
+from harness.ledger import Ledger, Moment
+from harness.ledger.bodies import RegisteredBody
+from harness.ledger.index import Entry, Fixing, LedgerIndex
+from harness.pipeline.claims import Table, foresee_outcomes, list_banners, read_claims, tabulate_claims
+from harness.pipeline.families import Row, read_families
+from harness.pipeline.missing_files import read_form
+from harness.pipeline.verdicts import JudgedRun, read_judged_run
+from harness.records import Attempt, Banner, Change, Claims, Hypothesis, Move
+from harness.wording import format_count
+
+DIFF_LINES = 400
+"""Longest difference of a file that is shown whole."""
+
+
+class Snapshot(Ledger):
+    """A ledger as it was when it was first read: all pages tell of the same events, and none reads them again."""
+
+    @cached_property
+    def _read_once(self) -> LedgerIndex:
+        return super().index()
+
+    def index(self) -> LedgerIndex:
+        """Return the events as they were.
+
+        Raises:
+            Tampered: as ``Ledger.events``.
+        """
+        return self._read_once
+
+
+@dataclass(frozen=True)
+class CurrentFile:
+    """The hypothesis file as it is now, beside what is registered."""
+
+    name: str
+    """Name of the file; empty if there is none."""
+    diff: tuple[str, ...]
+    """Lines of a unified diff from the registered text to the file; empty if they are the same."""
+    differences: tuple[str, ...]
+    """The same field by field, as far as the meaning differs; of an invalid file, what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A hypothesis as the ledger tells it, without the numbers of its runs."""
+
+    id: str
+    """The hypothesis's id."""
+    title: str
+    """Its statement, or its id if no registration says it."""
+    form: Hypothesis | None
+    """The registration in force; None if it can't be read."""
+    registered: str | None
+    """Claimed time of the registration, UTC; None if there were only pilots."""
+    seeds: str
+    """Kind of the seeds, in a few words."""
+    attempts: tuple[Attempt, ...]
+    """All attempts, pilots among them, in ledger order."""
+    deviating: frozenset[str]
+    """Short names of the attempts that deviate from the registration."""
+    moments: tuple[Moment, ...]
+    """All events about it, in ledger order."""
+    text: str | None
+    """The registered file; None if it is not in the trail."""
+    now: CurrentFile
+    """The file as it is now."""
+    banners: tuple[tuple[Banner, tuple[Move, ...]], ...]
+    """What later verdicts did to the claims that its last verdict moved, with these verdicts."""
+    prospects: Mapping[str, tuple[Change, ...]]
+    """Outcome → what it would change about the claims, from where they stand now."""
+    memberships: tuple[tuple[str, Row], ...]
+    """Families that it belongs to, each with its row there."""
+
+    @property
+    def judged(self) -> Attempt | None:
+        """Return the last judged attempt; None if there is none."""
+        return next((attempt for attempt in reversed(self.attempts) if attempt.outcome is not None), None)
+
+    @property
+    def started(self) -> tuple[Attempt, ...]:
+        """Return the attempts without pilots."""
+        return tuple(attempt for attempt in self.attempts if attempt.status != "pilot")
+
+
+class Trail:
+    """A trail and the hypothesis files beside it, as the site tells them."""
+
+    def __init__(self, trail: Ledger, hypotheses: Path) -> None:
+        """Read ``trail`` with the files in the folder ``hypotheses``, which need not be there."""
+        self.ledger = Snapshot(trail.root)
+        self.hypotheses = hypotheses
+        self.problems: list[HarnessError] = []
+        """What could not be shown, to be told to whoever builds the site."""
+
+    @cached_property
+    def claims(self) -> Table:
+        """Return the claims as they stand.
+
+        Raises:
+            InvalidHypothesis: the claims file is invalid.
+            Tampered: as ``Ledger.events``.
+        """
+        there = self.claims_file.exists()  # a trail may be shown without the files that it is about
+        return read_claims(self.claims_file, self.ledger) if there else tabulate_claims(Claims(), self.ledger)
+
+    @property
+    def claims_file(self) -> Path:
+        """Return the path of the claims file."""
+        return self.hypotheses / "claims.yaml"
+
+    @cached_property
+    def sheets(self) -> tuple[Sheet, ...]:
+        """Return every hypothesis that an event names, in the order of registration, the newest first.
+
+        Raises:
+            Tampered: as ``Ledger.events``.
+        """
+        index = self.ledger.index()
+        fixed = {name: index.fixing(name) for name in index.hypotheses}
+        forms = {name: self._read_form(entries) for name, entries in fixed.items()}
+        prospects = foresee_outcomes(
+            self.claims.claims, self.ledger, [form for form in forms.values() if form is not None]
+        )
+        banners = list_banners(self.ledger)
+        files, members = self._find_files(), self._find_memberships()
+        found = [
+            self._describe(name, fixed[name], forms[name], files.get(name), members.get(name, ()), banners, prospects)
+            for name in index.hypotheses
+        ]
+        place = {event.digest: number for number, event in enumerate(index.events)}
+        found.sort(key=lambda sheet: place[sheet.moments[0].digest], reverse=True)
+        return tuple(found)
+
+    def read_judged(self, sheet: Sheet) -> JudgedRun | HarnessError | None:
+        """Read the run of a hypothesis's last verdict; None if there is none, the error if it can't be shown."""
+        if sheet.judged is None:
+            return None
+        try:
+            return read_judged_run(self.ledger, sheet.judged.run)
+        except HarnessError as error:
+            return error
+
+    def list_recorded(self, sheet: Sheet) -> Mapping[str, str]:
+        """Return file → digest of the run that a page shows, as the ledger has it."""
+        if sheet.judged is None:
+            return {}
+        starts = self.ledger.index().starts(sheet.id)
+        return ledger.list_recorded_files(
+            self.ledger, next(run for run in starts if run.name == sheet.judged.run).digest
+        )
+
+    def _read_form(self, fixed: Sequence[Entry[Fixing]]) -> Hypothesis | None:
+        if not fixed:
+            return None
+        try:
+            return read_form(self.ledger, fixed)
+        except HarnessError as error:
+            self.problems.append(error)
+            return None
+
+    def _find_memberships(self) -> dict[str, list[tuple[str, Row]]]:
+        found: dict[str, list[tuple[str, Row]]] = {}
+        try:
+            for family in read_families(self.ledger, ()):
+                for row in family.rows:
+                    found.setdefault(row.hypothesis, []).append((family.name, row))
+        except HarnessError as error:  # of one member: no p of its family holds without it
+            self.problems.append(error)
+        return found
+
+    def _find_files(self) -> dict[str, Path]:
+        """Find hypothesis → its file as it is now."""
+        found: dict[str, Path] = {}
+        try:
+            there = spec.list_folder(self.hypotheses)
+        except HarnessError:  # a trail may be shown without the files that it is about
+            return found
+        for path in there.files:
+            try:
+                name = spec.read_id(spec.read_bytes(path)) if path != self.claims_file else None
+            except HarnessError:  # ``harness check`` says what is wrong with it
+                continue
+            if name is not None:
+                found.setdefault(name, path)
+        return found
+
+    def _describe(
+        self,
+        name: str,
+        fixed: Sequence[Entry[Fixing]],
+        form: Hypothesis | None,
+        file: Path | None,
+        memberships: Sequence[tuple[str, Row]],
+        banners: Mapping[str, tuple[tuple[Banner, tuple[Move, ...]], ...]],
+        prospects: Mapping[tuple[str, str], tuple[Change, ...]],
+    ) -> Sheet:
+        attempts = ledger.list_attempts(self.ledger, name)
+        judged = next((attempt.run for attempt in reversed(attempts) if attempt.outcome is not None), "")
+        text = self._read_text(fixed)
+        first = next((entry.body for entry in fixed if isinstance(entry.body, RegisteredBody)), None)
+        title = form.title if form is not None else first.title if first is not None else name
+        return Sheet(
+            id=name,
+            title=title,
+            form=form,
+            registered=fixed[0].claimed_time if fixed else None,
+            seeds=describe_seeds(first) if first is not None else "none yet",
+            attempts=attempts,
+            deviating=ledger.find_deviating(self.ledger, name),
+            moments=ledger.read_timeline(self.ledger, name),
+            text=text,
+            now=_compare(text, form, file),
+            banners=banners.get(judged, ()),
+            prospects={} if form is None else {outcome: prospects[name, outcome] for outcome in form.implications},
+            memberships=tuple(memberships),
+        )
+
+    def _read_text(self, fixed: Sequence[Entry[Fixing]]) -> str | None:
+        if not fixed:
+            return None
+        try:
+            return self.ledger.read_object(fixed[-1].body.raw).decode(errors="replace")
+        except HarnessError as error:
+            self.problems.append(error)
+            return None
+
+
+def describe_seeds(body: RegisteredBody) -> str:
+    """Return the kind of a registration's seeds: who could have chosen them."""
+    if not isinstance(body.seeds, int):
+        return "hand-picked"
+    if body.beacon is not None:
+        return f"beacon {body.beacon.get('name')}"
+    return "derived, choosable"
+
+
+def _compare(text: str | None, form: Hypothesis | None, file: Path | None) -> CurrentFile:
+    """Compare the registered text with the file as it is now."""
+    if file is None:
+        return CurrentFile("", (), ())
+    try:
+        raw = spec.read_bytes(file)
+    except HarnessError as error:
+        return CurrentFile(file.name, (), (error.message,))
+    if text is None or hashlib.sha256(raw).digest() == hashlib.sha256(text.encode()).digest():
+        return CurrentFile(file.name, (), ())
+    now = raw.decode(errors="replace")
+    lines = list(difflib.unified_diff(text.splitlines(), now.splitlines(), "registered", file.name, n=2, lineterm=""))
+    if len(lines) > DIFF_LINES:
+        lines = [*lines[:DIFF_LINES], f"… and {format_count(len(lines) - DIFF_LINES, 'more line')}"]
+    try:
+        meant = spec.load(file).hypothesis
+    except HarnessError as error:
+        return CurrentFile(file.name, tuple(lines), (f"the file is not valid any more: {error.message}",))
+    return CurrentFile(file.name, tuple(lines), ledger.list_differences(form, meant) if form is not None else ())

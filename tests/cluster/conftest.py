@@ -1,0 +1,151 @@
+"""Projects that train at a place: processes of this machine, or a real Slurm."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+import pytest
+
+from tests.cluster.slurm import Slurm, find_lack, wait_until
+from tests.e2e import commands
+from tests.e2e.projects import TINY, Project, make_project
+from tests.once import made_once
+
+FAULTY = Path(__file__).with_name("faulty.py")
+SEEDS = ("seeds: {count: 6}", "seeds: {list: [11, 12, 13, 14, 15, 16]}")
+"""Seeds that are the same in every project, so that the same is measured."""
+INSISTS = "HARNESS_TESTS_SLURM"
+"""Variable of whoever has installed Slurm and wants its tests to run."""
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
+    """A Slurm, for as long as this process of tests lives."""
+    if (lack := find_lack()) is not None:
+        assert INSISTS not in os.environ, lack
+        pytest.skip(lack)
+    found = Slurm(tmp_path_factory.mktemp("slurm"))
+    try:
+        found.start()
+    except (OSError, subprocess.SubprocessError, AssertionError) as error:
+        found.stop()
+        if INSISTS in os.environ:
+            raise
+        pytest.skip(f"Slurm doesn't start here: {error}")
+    yield found
+    found.stop()
+
+
+@dataclass
+class Remote:
+    """A project with a place called "there", whose jobs can be struck by faults."""
+
+    project: Project
+    jobs: Path
+    """Folder of the place."""
+    variables: dict[str, str]
+
+    def prepare(self, *faults: str) -> None:
+        """Have the next jobs that start struck, in this order."""
+        (self.jobs / "faults").write_text("\n".join(faults))
+
+    def start(self) -> Popen[str] | commands.Forked:
+        """Start the run, and leave it to the test."""
+        return commands.start(tuple(self.arguments()), self.project.root, self.project.environment(**self.variables))
+
+    def call(self, *arguments: str) -> tuple[int, str]:
+        """Call a verb; return its exit code and what it printed."""
+        ran = self.project.harness(*arguments, **self.variables)
+        return ran.returncode, ran.stdout + ran.stderr
+
+    def run(self, *more: str) -> tuple[int, str]:
+        return self.call(*self.arguments(*more))
+
+    def arguments(self, *more: str) -> list[str]:
+        return ["run", "hypotheses/tiny.yaml", "--device", "cpu", "--on", "there", "--checkpoint-every", "0", *more]
+
+    def await_held(self) -> Path:
+        """Wait for a job that is held after its first checkpoint; return its folder."""
+        wait_until(lambda: list(self.jobs.glob("tiny-*/job-*/reached")), "a job is held")
+        (found,) = self.jobs.glob("tiny-*/job-*/reached")
+        found.unlink()
+        return found.parent
+
+    def page(self) -> str:
+        (page,) = self.project.root.glob("verdicts/tiny/*/verdict.md")
+        return page.read_text()
+
+    def replicas(self) -> Any:
+        """What was measured, in results.json's own form."""
+        (results,) = self.project.root.glob("verdicts/tiny/*/results.json")
+        return json.loads(results.read_bytes())["replicas"]
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What is measured where no job is."""
+
+    def make(folder: Path) -> None:
+        project = make_project(folder / "project", TINY.replace(*SEEDS))
+        assert project.harness("run", "hypotheses/tiny.yaml", "--device", "cpu").returncode == 0
+
+    found = Project(made_once(tmp_path_factory, "trained-here", make) / "project")
+    return Remote(found, found.root, {}).replicas()
+
+
+def make_remote(root: Path, jobs: Path, kind: str, variables: dict[str, str], options: str = "") -> Remote:
+    project = make_project(root / "project", TINY.replace(*SEEDS))
+    shim = jobs / "python"
+    shim.write_text(f'#!/bin/sh\nexec {sys.executable} {FAULTY} {jobs}/faults "$@"\n')
+    shim.chmod(0o755)
+    (project.root / "pyproject.toml").write_text(
+        f"""\
+[tool.harness.on.there]
+kind = "{kind}"
+folder = "{jobs}"
+python = "{shim}"
+poll_seconds = 0.2
+grace_seconds = 0.5
+at_most = 2
+{options}
+"""
+    )
+    return Remote(project, jobs, variables)
+
+
+@pytest.fixture(scope="session")
+def local_jobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of all jobs of this machine; its device is asked for once."""
+    return tmp_path_factory.mktemp("local")
+
+
+@pytest.fixture
+def here(tmp_path: Path, local_jobs: Path) -> Remote:
+    """A project whose place is this machine."""
+    return make_remote(tmp_path, local_jobs, "local", {})
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, slurm: Slurm) -> Remote:
+    """A project whose place is a Slurm."""
+    asked = f"""\
+setup = "echo $CUDA_VISIBLE_DEVICES >>{slurm.folder}/seen"
+options = ["--gres=gpu:1", "--time=10", "--mem=100", "--requeue"]
+"""
+    (slurm.folder / "jobs").mkdir(exist_ok=True)
+    return make_remote(tmp_path, slurm.folder / "jobs", "slurm", slurm.environment, asked)
+
+
+@pytest.fixture(params=["local", "slurm"])
+def remote(request: pytest.FixtureRequest) -> Remote:
+    """One project per launcher."""
+    found: Remote = request.getfixturevalue({"local": "here", "slurm": "cluster"}[request.param])
+    return found

@@ -1,0 +1,76 @@
+"""Python as a launcher starts it, with faults: the worker of a job is killed, stopped or held where a test says so.
+
+Called as ``faulty.py FAULTS -P -m harness.cli worker FOLDER``. The file FAULTS has a line per start, which is used up:
+nothing, or one of
+
+    kill   SIGKILL to itself right after its first checkpoint
+    term   SIGTERM to itself there, as Slurm sends it before a time limit
+    hold   wait there until the job's folder has a file "go"; that it waits, a file "reached" tells
+    die    SIGKILL before anything else
+    other  train on with other vector instructions, as on another machine
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import runpy
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+HELD_SECONDS = 300.0
+
+
+def take_fault(faults: Path) -> str:
+    """Take the first line off the file, which several workers may ask at a time."""
+    if not faults.exists():
+        return ""
+    with faults.open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        first, *rest = [*file.read().split("\n"), ""]
+        file.seek(0)
+        file.truncate()
+        file.write("\n".join(rest).rstrip("\n"))
+    return first
+
+
+def strike_after_checkpoint(fault: str, folder: Path) -> None:
+    from harness.training.checkpoint import CheckpointWriter
+
+    save = CheckpointWriter.save
+    struck: list[bool] = []
+
+    def save_and_strike(self: CheckpointWriter, *arguments: Any) -> None:
+        save(self, *arguments)
+        if struck:
+            return
+        struck.append(True)
+        self.finish()
+        if fault == "hold":
+            (folder / "reached").touch()
+            last = time.monotonic() + HELD_SECONDS
+            while not (folder / "go").exists():
+                if time.monotonic() > last:  # the test that wanted it is gone
+                    os._exit(1)
+                time.sleep(0.05)
+        else:
+            os.kill(os.getpid(), {"kill": signal.SIGKILL, "term": signal.SIGTERM}[fault])
+
+    CheckpointWriter.save = save_and_strike  # type: ignore[method-assign]
+
+
+faults, arguments = Path(sys.argv[1]), sys.argv[2:]
+folder = Path(arguments[-1])
+if not folder.name.startswith("device-"):  # whose job only tells of its device
+    fault = take_fault(faults)
+    if fault == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif fault == "other":
+        os.environ["ATEN_CPU_CAPABILITY"] = "default"
+    elif fault:
+        strike_after_checkpoint(fault, folder)
+sys.argv = ["harness", *arguments[3:]]
+runpy.run_module("harness.cli", run_name="__main__")

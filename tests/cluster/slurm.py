@@ -1,0 +1,162 @@
+"""A real Slurm on one machine, without systemd and cgroups: munged, slurmctld and slurmd with two fake cards."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol")
+KEY = Path("/etc/munge/munge.key")
+PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+"""Where daemons are found, whoever's PATH it is."""
+
+
+def find_lack() -> str | None:
+    """Return why no Slurm can be started here; None if one can."""
+    missing = [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]
+    if missing:
+        return f"needs Slurm, and {missing[0]} is not here"
+    return None if os.geteuid() == 0 else "needs to be root, who starts Slurm"
+
+
+def find_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+class Slurm:
+    """A controller and a node, with their files in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.host = socket.gethostname().partition(".")[0]
+        for name in ("state", "spool", "log", "run", "cards"):
+            (folder / name).mkdir(parents=True)
+        for card in range(2):
+            (folder / f"cards/card{card}").touch()
+        (folder / "gres.conf").write_text(f"Name=gpu File={folder}/cards/card[0-1]\n")
+        (folder / "slurm.conf").write_text(self._configure())
+        self.environment = {"SLURM_CONF": str(folder / "slurm.conf")}
+
+    def _configure(self) -> str:
+        d = self.folder
+        return f"""\
+ClusterName=one
+SlurmctldHost={self.host}(127.0.0.1)
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+CryptoType=crypto/munge
+SlurmctldPort={find_port()}
+SlurmdPort={find_port()}
+StateSaveLocation={d}/state
+SlurmdSpoolDir={d}/spool
+SlurmctldPidFile={d}/run/slurmctld.pid
+SlurmdPidFile={d}/run/slurmd.pid
+SlurmctldLogFile={d}/log/slurmctld.log
+SlurmdLogFile={d}/log/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none
+MpiDefault=none
+GresTypes=gpu
+ReturnToService=2
+SlurmdTimeout=10
+KillWait=5
+SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0
+NodeName={self.host} NodeAddr=127.0.0.1 CPUs={os.cpu_count()} RealMemory=2000 Gres=gpu:2 State=UNKNOWN
+PartitionName=all Nodes={self.host} Default=YES MaxTime=INFINITE State=UP OverSubscribe=FORCE:4
+"""
+
+    def call(self, *command: str) -> str:
+        ran = subprocess.run(
+            command, capture_output=True, text=True, env={**os.environ, **self.environment, "PATH": PATH}, check=False
+        )
+        return ran.stdout
+
+    def start(self) -> None:
+        """Start munged, the controller and the node, and wait until it takes jobs."""
+        start_munge()
+        self.call("slurmctld", "-c")
+        self.start_node()
+
+    def start_node(self) -> None:
+        self.call("slurmd")
+        wait_until(lambda: self.call("sinfo", "-h", "-o", "%t").strip() in ("idle", "mix", "alloc"), "a node is up", 60)
+
+    def kill_node(self) -> None:
+        """Kill the node as a power cut does: slurmd, the steps of jobs, and what they run."""
+        for name in ("slurmd", "slurmstepd"):
+            for number in self._find(name):
+                for child in find_children(number):
+                    os.kill(child, signal.SIGKILL)
+                os.kill(number, signal.SIGKILL)
+
+    def stop(self) -> None:
+        self.call("scancel", "--me")
+        for name in ("slurmd", "slurmstepd", "slurmctld"):
+            for number in self._find(name):
+                os.kill(number, signal.SIGKILL)
+
+    def _find(self, name: str) -> list[int]:
+        """Find the processes of this Slurm by their variable, since another one may run here."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    own = (entry / "comm").read_text().strip() == name
+                    ours = str(self.folder).encode() in (entry / "environ").read_bytes()
+                except OSError:
+                    continue
+                if own and ours:
+                    found.append(int(entry.name))
+        return found
+
+
+def find_children(number: int) -> list[int]:
+    told = subprocess.run(["pgrep", "-P", str(number)], capture_output=True, text=True, check=False).stdout
+    children = [int(one) for one in told.split()]
+    return [*children, *(one for child in children for one in find_children(child))]
+
+
+def start_munge() -> None:
+    """Start munged, which signs what Slurm's programs tell one another, unless it runs."""
+    if subprocess.run(["munge", "-n"], capture_output=True, check=False).returncode == 0:
+        return
+    if not KEY.exists():
+        KEY.write_bytes(os.urandom(1024))
+    shutil.chown(KEY, "munge", "munge")
+    KEY.chmod(0o400)
+    run = Path("/run/munge")
+    run.mkdir(exist_ok=True)
+    shutil.chown(run, "munge", "munge")
+    run.chmod(0o755)
+    subprocess.run(
+        [
+            shutil.which("runuser", path=PATH) or "runuser",
+            "-u",
+            "munge",
+            "--",
+            shutil.which("munged", path=PATH) or "munged",
+        ],
+        check=True,
+    )
+
+
+def wait_until(holds: object, what: str, seconds: float = 240) -> None:
+    """Wait until something holds; the limit is for what never comes."""
+    assert callable(holds)
+    last = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < last, f"never: {what}"
+        time.sleep(0.05)

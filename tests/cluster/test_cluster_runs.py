@@ -1,0 +1,106 @@
+"""Runs whose cohorts are trained in jobs, whatever becomes of jobs, nodes and the command itself: the same bits."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+from harness.pipeline.jobs import JOB, JobRecord, read
+from tests.cluster.conftest import Remote
+from tests.cluster.slurm import Slurm, wait_until
+
+
+def test_jobs_and_their_command_may_be_killed(remote: Remote, reference: Any) -> None:
+    remote.prepare("kill", "hold", "term")
+    command = remote.start()
+    held = remote.await_held()
+    command.kill()
+    command.wait()
+    code, listed = remote.call("jobs", "--on", "there")
+    assert code == 0 and "running" in listed, listed
+    (held / "go").touch()
+    code, said = remote.run()
+    assert code == 0 and "attached to" in said and "it is started again" in said, said
+    assert len(remote.project.events("run_started")) == 1
+    assert "| Trained in | 2 jobs of " in remote.page() and "started 4 times in all" in remote.page()
+    assert not list(remote.jobs.glob("tiny-*"))
+    (weights,) = remote.project.root.glob("verdicts/tiny/*/weights")
+    assert len(list(weights.rglob("*.safetensors"))) == 18
+    assert remote.replicas() == reference
+    assert remote.project.harness("audit").returncode in (0, 5)  # 5: nothing here is in git
+
+
+def test_an_interrupted_command_leaves_its_jobs_which_can_be_cancelled(remote: Remote, reference: Any) -> None:
+    remote.prepare("hold")
+    command = remote.start()
+    held = remote.await_held()
+    command.send_signal(signal.SIGINT)
+    _, told = command.communicate()
+    assert command.returncode == 130 and "go on without this command" in told, told
+    code, said = remote.call("jobs", "--on", "there", "--cancel")
+    assert code == 0 and "ended at there" in said, said
+    (held / "go").touch()
+    code, said = remote.run("--no-resume")
+    assert code == 0, said
+    assert remote.replicas() == reference
+    (closed,) = remote.project.events("run_aborted")  # what lay with the jobs could be read
+    progress = closed["body"]["progress"]
+    assert progress["readable"] or progress["trained"] + progress["under_way"] > 0, progress
+
+
+def test_a_job_that_always_dies_is_given_up_while_others_finish(here: Remote, reference: Any) -> None:
+    settings = here.project.root / "pyproject.toml"
+    settings.write_text(settings.read_text() + "again = 1\n")
+    here.prepare("die", "", "die")
+    code, said = here.run()
+    assert code == 1 and "ended without results" in said and "2 tries" in said, said
+    assert len(list(here.project.root.glob("verdicts/tiny/*/work/*.json"))) == 1
+    assert not here.project.events("run_failed")
+    code, said = here.run()
+    assert code == 0, said
+    assert here.replicas() == reference
+
+
+def test_a_machine_with_another_device_trains_nothing(here: Remote) -> None:
+    code, planned = here.call("plan", "hypotheses/tiny.yaml", "--device", "cpu", "--on", "there")
+    assert code == 0 and "cohort" in planned, planned
+    here.prepare("other", "other")
+    code, said = here.run()
+    assert code == 1 and "--on there: the device's name is" in said, said
+    assert not list(here.project.root.glob("verdicts/tiny/*/work/*.json"))
+    assert not here.project.events("run_failed")
+
+
+def test_a_job_that_slurm_requeues_goes_on_and_sees_its_card(cluster: Remote, slurm: Slurm, reference: Any) -> None:
+    cluster.prepare("hold")
+    command = cluster.start()
+    job = read_job(cluster.await_held())
+    slurm.call("scontrol", "requeue", job)
+    # Slurm starts it two minutes later unless it is asked to at once, which it hears only of a pending job.
+    wait_until(lambda: "PENDING" in slurm.call("squeue", "-h", "-r", "-j", job, "-o", "%T"), "it waits again")
+    slurm.call("scontrol", "update", f"JobId={job}", "StartTime=now")
+    told, error = command.communicate()
+    assert command.returncode == 0, told + error
+    assert cluster.replicas() == reference
+    assert set((slurm.folder / "seen").read_text().split()) <= {"0", "1"}
+
+
+def test_a_node_that_is_lost_costs_no_more_than_its_jobs(cluster: Remote, slurm: Slurm, reference: Any) -> None:
+    options = cluster.project.root / "pyproject.toml"
+    options.write_text(options.read_text().replace(', "--requeue"', ""))
+    cluster.prepare("hold")
+    command = cluster.start()
+    cluster.await_held()
+    slurm.kill_node()
+    slurm.start_node()
+    told, error = command.communicate()
+    assert command.returncode == 0, told + error
+    assert "it is started again" in error
+    assert cluster.replicas() == reference
+
+
+def read_job(folder: Path) -> str:
+    record = read(folder, JOB, JobRecord)
+    assert record is not None
+    return record.tries[-1].id

@@ -1,0 +1,58 @@
+"""A project in git whose hypothesis a small program trains."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import yaml
+
+from tests.e2e.projects import Project
+from tests.unit.programs.toys import BASE, GOOD
+
+
+class ProgramProject(Project):
+    """A project folder with a program, committed; programs that were allowed are noted beside it, not by the user."""
+
+    def environment(self, **more: str) -> dict[str, str]:
+        return super().environment(HARNESS_CACHE=str(self.root.parent / f"{self.root.name}-cache"), **more)
+
+    def git(self, *arguments: str) -> str:
+        who = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
+        done = subprocess.run(
+            ["git", "-C", str(self.root), *who, *arguments], capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    def commit(self) -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", "x")
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the only run."""
+        (found,) = self.root.glob("verdicts/toy/*/verdict.json")
+        return found.parent
+
+
+def make_program_project(root: Path, script: str = GOOD, **changes: object) -> ProgramProject:
+    """Make a project whose only code is ``toy.py``."""
+    (root / "hypotheses").mkdir(parents=True)
+    told = yaml.safe_load(BASE)
+    program = {"command": ["python3", "toy.py", "{alpha}"], "lock": "uv.lock", "timeout": "1 min"}
+    told |= {"program": program | changes.pop("program", {})}  # type: ignore[operator]
+    (root / "hypotheses/toy.yaml").write_text(yaml.safe_dump(told | changes, sort_keys=False))
+    (root / "toy.py").write_text(script)
+    (root / "uv.lock").write_text("# nothing is needed\n")
+    project = ProgramProject(root)
+    project.git("init", "--quiet")
+    project.commit()
+    return project
+
+
+def make_judged_project(root: Path) -> None:
+    """Make a project whose program was run and judged, all of it committed."""
+    project = make_program_project(root, program={"deterministic": True})
+    ran = project.harness("run", "hypotheses/toy.yaml", "--yes")
+    assert ran.returncode == 0, ran.stderr
+    project.commit()

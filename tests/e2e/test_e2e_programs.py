@@ -1,0 +1,287 @@
+"""Hypotheses that a program trains, from the file to the audit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+
+from tests.e2e.programs import ProgramProject, make_judged_project, make_program_project
+from tests.e2e.projects import CLAIMS, TINY
+from tests.once import made_once
+from tests.unit.programs.toys import GOOD
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="programs run on Linux and macOS")
+FILE = "hypotheses/toy.yaml"
+
+
+@pytest.fixture(scope="session")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose program was run and judged, all of it committed. Copy it before changing it."""
+    return made_once(tmp_path_factory, "judged-program", make_judged_project)
+
+
+@pytest.fixture
+def project(judged: Path, tmp_path: Path) -> ProgramProject:
+    shutil.copytree(judged, tmp_path / "project")
+    return ProgramProject(tmp_path / "project")
+
+
+def assert_sound(project: ProgramProject, *more: str) -> None:
+    """Commit what was entered, and have it audited."""
+    project.commit()
+    audited = project.harness("audit", "--recompute", *more)
+    assert audited.returncode == 0, audited.stdout
+
+
+def test_a_program_is_judged_as_harness_s_own_arms_are(project: ProgramProject) -> None:
+    results = json.loads((project.folder / "results.json").read_text())
+    verdict = json.loads((project.folder / "verdict.json").read_text())
+    (event,) = project.events("verdict")
+    raw = json.loads((project.folder / "raw.json").read_text())
+    values: dict[str, list[float]] = {"strong": [], "weak": []}
+    assert len(results["replicas"]) == 6
+    for one in results["replicas"]:
+        text = raw[f"{one['arm']}-{one['seed_index']}"]
+        assert one["raw"] == hashlib.sha256(text.encode()).hexdigest()
+        (series,) = one["metrics"].values()
+        assert series["values"]["value"] == [[json.loads(text)["metrics"]["test_accuracy"]]]
+        values[one["arm"]] += series["values"]["value"][0]
+    mean = 100 * (fmean(values["strong"]) - fmean(values["weak"]))
+    (decision,) = verdict["decision"]["decisions"]
+    assert decision["estimand"]["mean"] == pytest.approx(mean)
+    assert event["body"]["outcome"] == verdict["decision"]["outcome"] == "worse"  # by 5 points, whatever the seeds
+    assert event["body"]["files"]["raw.json"] == hashlib.sha256((project.folder / "raw.json").read_bytes()).hexdigest()
+    page = (project.folder / "verdict.md").read_text()
+    assert "Measured by the program itself" in page
+    assert "harness saw its files, not its training" in page
+    environment = json.loads((project.folder / "env.json").read_text())["program"]
+    blob = project.git("rev-parse", "HEAD:toy.py").strip()
+    assert environment["pins"]["trees"] == {"toy.py": blob, "uv.lock": project.git("rev-parse", "HEAD:uv.lock").strip()}
+    for one in environment["replicas"]:
+        log = project.folder / "logs" / f"{one['arm']}-{one['seed_index']}.log"
+        assert one["log"] == hashlib.sha256(log.read_bytes()).hexdigest()
+    assert not (project.folder / "work").exists()
+    assert "logs" not in project.git("ls-files", "verdicts")
+
+
+def test_it_is_judged_again_audited_and_replicated(project: ProgramProject) -> None:
+    judged = project.harness("reverdict", "toy")
+    assert "the same to the byte" in judged.stderr + judged.stdout, judged.stderr
+    assert_sound(project)
+    again = project.harness("replicate", "toy", "--yes")
+    assert again.returncode == 0, again.stderr
+    assert "the same results to the bit" in again.stdout
+    assert "expected: the same bits" in again.stdout
+    fresh = project.harness("replicate", "toy", "--fresh", "0123456789abcdef0123456789abcdef")
+    assert fresh.returncode == 0, fresh.stderr
+    assert "worse with seeds from the nonce" in fresh.stdout
+    assert_sound(project, "--rerun", "toy")
+
+
+def test_nothing_runs_unless_somebody_runs_it_and_the_first_time_it_is_asked(tmp_path: Path) -> None:
+    mark = tmp_path / "it-ran"
+    project = make_program_project(tmp_path / "project", f"open({str(mark)!r}, 'w')\n{GOOD}")
+    for verb in (
+        ["check"],
+        ["plan", FILE],
+        ["power", FILE, "--sd", "1"],
+        ["register", FILE],
+        ["list"],
+        ["audit"],
+        ["site", "../out"],
+    ):
+        project.commit()
+        done = project.harness(*verb)
+        assert done.returncode == 0, (verb, done.stderr)
+        assert not mark.exists(), verb
+    before = len(project.events())
+    project.commit()
+    refused = project.harness("run", FILE)
+    assert refused.returncode == 2
+    assert "weak: python3 toy.py 0.25" in refused.stderr
+    assert "--yes" in refused.stderr
+    assert not mark.exists()
+    assert len(project.events()) == before
+    assert project.harness("run", FILE, "--yes").returncode == 0
+    assert mark.exists()
+    allowed = project.harness("run", FILE)  # another attempt, whose commands have run here
+    assert allowed.returncode == 0, allowed.stderr
+
+
+def test_code_that_is_not_committed_or_not_the_registered_one_is_refused_by_name(project: ProgramProject) -> None:
+    (project.root / "toy.py").write_text(GOOD + "# changed\n")
+    (project.root / "helper.py").write_text("")
+    before = len(project.events())
+    refused = project.harness("run", FILE, "--yes")
+    assert refused.returncode == 2
+    assert "2 files of the program's code are not committed" in refused.stderr
+    assert "changed: toy.py" in refused.stderr
+    assert "new: helper.py" in refused.stderr
+    project.commit()
+    refused = project.harness("run", FILE, "--yes")
+    assert refused.returncode == 2
+    assert "the program of toy is not the one that was registered" in refused.stderr
+    assert "toy.py: " in refused.stderr
+    assert "helper.py: none → " in refused.stderr
+    assert len(project.events()) == before
+    amended = project.harness("amend", FILE, "--reason", "A comment.")
+    assert amended.returncode == 0, amended.stderr
+    ran = project.harness("run", FILE, "--yes")
+    assert ran.returncode == 0, ran.stderr
+    assert "this run deviates" in ran.stderr
+    assert_sound(project)
+
+
+def test_inputs_and_the_lock_file_are_held_against_what_was_said(tmp_path: Path) -> None:
+    data = b"1,2\n"
+    (tmp_path / "data.csv").write_bytes(data)
+    told = {"inputs": {"data": {"path": "../data.csv", "sha256": hashlib.sha256(data).hexdigest()}}}
+    script = GOOD + "assert open(sys.argv[2]).read() == '1,2\\n'\n"
+    told["command"] = ["python3", "toy.py", "{alpha}", "{input.data}"]  # type: ignore[assignment]
+    project = make_program_project(tmp_path / "project", script, program=told)
+    ran = project.harness("run", FILE, "--yes")
+    assert ran.returncode == 0, ran.stderr
+    assert "not pinned" not in ran.stderr
+    (tmp_path / "data.csv").write_bytes(b"3,4\n")
+    refused = project.harness("run", FILE)
+    assert refused.returncode == 2
+    assert "../data.csv is not the file that the hypothesis names" in refused.stderr
+    (tmp_path / "data.csv").write_bytes(data)
+    (project.root / "uv.lock").write_text("other\n")
+    project.commit()
+    assert "the lock file: " in project.harness("run", FILE).stderr
+
+
+def test_a_program_that_ignores_its_seed_makes_the_outcome_invalid(tmp_path: Path) -> None:
+    project = make_program_project(tmp_path / "project", GOOD.replace('int(os.environ["HARNESS_SEED"])', "7"))
+    ran = project.harness("run", FILE, "--yes")
+    assert ran.returncode == 0, ran.stderr
+    assert "toy: invalid" in ran.stdout
+    assert "identical weights or measurements, so the seed was not applied" in ran.stdout
+
+
+def test_a_seed_whose_program_failed_makes_the_outcome_invalid_and_is_named(tmp_path: Path) -> None:
+    fails = "import os\nif os.environ['HARNESS_OUT'].endswith('weak-1/out'): raise SystemExit(3)\n"
+    project = make_program_project(tmp_path / "project", fails + GOOD)
+    ran = project.harness("run", FILE, "--yes")
+    assert ran.returncode == 0, ran.stderr
+    assert "weak, seed 1 failed: it ended with exit code 3" in ran.stderr
+    assert "Invalid: 1 of 3 seeds of Weak failed, and the file allows no outcome then." in ran.stdout
+    assert "Weak, seed 1: it ended with exit code 3" in (project.folder / "verdict.md").read_text()
+    assert project.harness("reverdict", "toy").returncode == 0
+    assert_sound(project)
+
+
+def test_every_program_may_fail_at_every_seed(tmp_path: Path) -> None:
+    project = make_program_project(tmp_path / "project", "raise SystemExit(1)")
+    ran = project.harness("run", FILE, "--yes")
+    assert ran.returncode == 0, ran.stderr
+    assert "toy: invalid" in ran.stdout
+    assert project.harness("reverdict", "toy").returncode == 0
+    assert project.harness("site", "../out").returncode == 0
+
+
+def test_a_failed_seed_may_count_as_the_worst(tmp_path: Path) -> None:
+    fails = "import os\nif os.environ['HARNESS_OUT'].endswith('weak-1/out'): raise SystemExit(3)\n"
+    bands = {"worse": "[0, 50)", "similar": "[50, 60]", "better": "(60, 100]"}
+    project = make_program_project(
+        tmp_path / "project",
+        fails + GOOD,
+        metrics={"test_accuracy": {"bounds": [0, 1], "worst": 0.0}},
+        estimands={"margin": {"metric": "test_accuracy", "arm": "weak", "unit": "pp"}},
+        exclusions={"failed": "worst_case"},
+        decisions={"margin": {"estimand": "margin", "criterion": {"name": "t"}, "bands": bands}},
+        prediction={"outcome": "worse", "why": "It fails."},
+    )
+    ran = project.harness("run", FILE, "--yes")
+    assert ran.returncode == 0, ran.stderr
+    (decision,) = json.loads((project.folder / "verdict.json").read_text())["decision"]["decisions"]
+    values = [one["value"] for one in decision["estimand"]["values"]]
+    assert values[1] == 0
+    assert min(values[0], values[2]) > 80
+    assert decision["status"] == "tested"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_a_run_that_was_killed_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    """What was sealed is not run again: each replica notes that it ran."""
+    ran, go = tmp_path / "ran", tmp_path / "go"
+    ran.mkdir()
+    waits = (
+        "import os, pathlib, time, uuid\n"
+        "name = pathlib.Path(os.environ['HARNESS_OUT']).parent.name\n"
+        f"pathlib.Path({str(ran)!r}, f'{{name}}.{{uuid.uuid4()}}').touch()\n"
+        f"while name == 'weak-1' and not os.path.exists({str(go)!r}): time.sleep(0.05)\n"
+    )
+    project = make_program_project(tmp_path / "project", waits + GOOD, seeds={"list": [3, 5, 7]})
+    process = project.start("run", FILE, "--yes", "--parallel", "1")
+    while not any(path.name.startswith("weak-1.") for path in ran.iterdir()):
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    go.touch()
+    again = project.harness("run", FILE, "--parallel", "2")
+    assert again.returncode == 0, again.stderr
+    counts = {name: sum(path.name.startswith(f"{name}.") for path in ran.iterdir()) for name in ("strong-0", "weak-1")}
+    assert counts == {"strong-0": 1, "weak-1": 2}
+    page = json.loads((project.folder / "env.json").read_text())
+    (begun,) = [one for one in page["program"]["replicas"] if (one["arm"], one["seed_index"]) == ("weak", 1)]
+    assert begun["repeated"] == ["harness ended before it did"]
+    whole = project.harness("run", FILE, "--no-resume")
+    assert whole.returncode == 0, whole.stderr
+    first, second = {path.read_bytes() for path in project.root.glob("verdicts/toy/*/results.json")}, page
+    assert len(first) == 1, second["run"]
+    assert_sound(project)
+
+
+def test_looks_stop_a_program_s_run_when_they_decide(tmp_path: Path) -> None:
+    project = make_program_project(tmp_path / "project", stopping={"kind": "looks", "at": [3, 6]}, seeds={"count": 6})
+    ran = project.harness("run", FILE, "--yes")
+    assert ran.returncode == 0, ran.stderr
+    results = json.loads((project.folder / "results.json").read_text())
+    assert len(results["replicas"]) == 6  # of two arms, three seeds: 5 points lie far beyond the first look
+    assert_sound(project)
+
+
+def test_options_that_change_nothing_are_refused(project: ProgramProject) -> None:
+    for option in (["--device", "cpu"], ["--data", "."], ["--compile", "off"]):
+        refused = project.harness("run", FILE, "--yes", *option)
+        assert refused.returncode == 2
+        assert "has no effect: a program trains" in refused.stderr
+
+
+def test_a_pilot_of_a_program_gives_no_outcome(tmp_path: Path) -> None:
+    project = make_program_project(tmp_path / "project")
+    ran = project.harness("run", FILE, "--pilot", "--yes")
+    assert ran.returncode == 0, ran.stderr
+    assert "pilot, no outcome" in ran.stdout
+    assert project.events("run_started") == []
+
+
+def test_programs_are_planned_and_run_among_other_hypotheses_of_a_folder(tmp_path: Path) -> None:
+    """They share no cohort with others, and are planned without a time of their own."""
+    project = make_program_project(tmp_path / "project", program={"code": {"git": ["toy.py"]}})
+    text = (project.root / FILE).read_text()
+    (project.root / "hypotheses/other.yaml").write_text(text.replace("id: toy", "id: other"))
+    (project.root / "hypotheses/tiny.yaml").write_text(TINY.replace("epochs: 8", "epochs: 2"))
+    (project.root / "hypotheses/claims.yaml").write_text(CLAIMS)
+    planned = project.harness("plan", "hypotheses")
+    assert planned.returncode == 0, planned.stderr
+    assert "toy trains alone: a program trains it" in planned.stdout
+    refused = project.harness("run", "hypotheses/tiny.yaml", "--parallel", "2")
+    assert "has no effect: harness trains the replicas of this file as one program" in refused.stderr
+    ran = project.harness("run", "hypotheses", "--together", "--yes", "--parallel", "2")
+    assert ran.returncode == 0, ran.stderr
+    assert {path.parent.parent.name for path in project.root.glob("verdicts/*/*/verdict.json")} == {
+        "toy", "other", "tiny"
+    }  # fmt: skip

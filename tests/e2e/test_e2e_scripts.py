@@ -1,0 +1,55 @@
+"""docs/scripts.md: its commands, in its order, do what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from harness.spec import load
+from tests.e2e.projects import REPOSITORY
+from tests.e2e.test_e2e_docs import block
+
+PAGE = "docs/scripts.md"
+
+
+@pytest.mark.skipif(shutil.which("awk") is None or os.name == "nt", reason="the example is a shell program with awk")
+def test_from_a_script_to_a_verdict_as_the_page_says(tmp_path: Path) -> None:
+    shutil.copytree(REPOSITORY / "examples", tmp_path / "examples")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "harness").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m harness.cli "$@"\n')
+    (tools / "harness").chmod(0o755)
+    who = {f"GIT_{role}_{part}": "a@example.org" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
+    own = {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "HARNESS_CACHE": str(tmp_path / "cache")}
+    own |= {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("HARNESS_")}
+    said, folder = {}, tmp_path
+    for mark in ("a project", "a run", "afterwards", "a new file"):
+        script = "\n".join(block(mark, PAGE))
+        done = subprocess.run(
+            ["bash", "-euc", script], cwd=folder, env=inherited | who | own, capture_output=True, text=True, timeout=280
+        )
+        assert done.returncode == 0, f"{mark}: {done.stdout}{done.stderr}"
+        said[mark] = done.stdout + done.stderr
+        folder = tmp_path / "antithetic"
+    assert "antithetic: ./estimate.sh antithetic 1000 '{seed}' '{out}/error.csv'" in said["a run"]
+    assert re.search(r"^antithetic: \w+ \((as predicted|predicted: smaller)\)$", said["a run"], re.MULTILINE)
+    assert "Measured by the program itself" in said["a run"]
+    assert "the same to the byte" in said["afterwards"]
+    assert "the same results to the bit" in said["afterwards"]
+    assert (folder / "hypotheses/sgd_decay.yaml").exists()
+
+
+def test_the_page_shows_the_example_s_own_file() -> None:
+    (shown,) = re.findall(r"```yaml\n(program:.*?)```", (REPOSITORY / PAGE).read_text(), re.DOTALL)
+    path = REPOSITORY / "examples/antithetic/hypotheses/antithetic.yaml"
+    whole = yaml.safe_load(path.read_text())
+    assert yaml.safe_load(shown).items() <= whole.items()
+    assert load(path).hypothesis.program is not None

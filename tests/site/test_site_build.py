@@ -1,0 +1,305 @@
+"""What the site is built from, when it is built again, and what it never touches."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness.claims import suppose_each
+from harness.ledger import Ledger, timeline
+from harness.pipeline.audit import AuditRequest, audit_trail
+from harness.records import Claim, Claims, Implication, Move
+from harness.site import build
+from harness.site.layout import Layout, lay_out
+from harness.site.marks import Scale, list_ticks
+from tests.e2e.projects import REPOSITORY, Project, make_project
+
+
+def read(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def copied(hostile: Project, pages: Path, tmp_path: Path) -> Project:
+    """A copy of the project, and of its site, to be changed."""
+    shutil.copytree(hostile.root, tmp_path / "project")
+    project = Project(tmp_path / "project")
+    done = project.harness("site", "site")
+    assert done.returncode == 0, done.stderr
+    return project
+
+
+def test_every_hypothesis_of_the_trail_has_a_page_that_tells_its_life(pages: Path) -> None:
+    files = read(pages)
+    assert {name for name in files if name.endswith(".html")} == {
+        "index.html", "claims.html", "audit.html", "check.html", "h/tiny.html", "h/other.html",
+    }  # fmt: skip
+    page = files["h/tiny.html"].decode()
+    for told in (
+        "amended, after run",
+        "chose the settings of its arms",
+        "an attempt started",
+        "walks back what a verdict here",
+    ):
+        assert told in page
+    assert "WALKED BACK" in page
+    assert "is not valid any more" in page
+    assert "setup.epochs" in files["h/other.html"].decode()
+    assert "not as predicted" in files["index.html"].decode()
+    assert "after Holm" in page
+
+
+def test_a_timeline_lacks_no_event_that_concerns_it(hostile: Project) -> None:
+    trail = Ledger(hostile.root / "verdicts")
+    index = trail.index()
+    for name in ("tiny", "other"):
+        own: set[str] = set()
+        wanted = []
+        for event in index.events:  # each is asked
+            if timeline._concerns(event, name, own, index):
+                own.add(event.digest)
+                wanted.append(event.digest)
+        assert [moment.digest for moment in timeline.read_timeline(trail, name)] == wanted
+        assert {index.type_of(digest) for digest in wanted} >= {"registered", "walk_back", "verdict"}
+
+
+def test_a_site_is_built_again_only_where_something_changed(copied: Project) -> None:
+    before = read(copied.root / "site")
+    done = copied.harness("site", "site")
+    assert "nothing written" in done.stderr
+    assert read(copied.root / "site") == before, "not even the date of the audit"
+    copied.edit("epochs: 5", "epochs: 6", "other.yaml")
+    done = copied.harness("site", "site")
+    assert done.returncode == 0, done.stderr
+    after = read(copied.root / "site")
+    changed = {name for name in after if after[name] != before.get(name)}
+    assert "h/other.html" in changed
+    assert "h/tiny.html" not in changed
+    copied.harness("site", "site", "--title", "Another")
+    assert b"Another" in (copied.root / "site/h/tiny.html").read_bytes()
+
+
+def test_what_was_found_sound_is_looked_at_again_when_it_changes(copied: Project) -> None:
+    """Results are not read again if their bytes are known, and other bytes under their name are not taken for them."""
+    stamp = json.loads((copied.root / "site/.harness-site.json").read_text())
+    (sound,) = stamp["sound"]  # of the other run, the results of a search count too
+    run, digest = sound.split()
+    (path,) = [path for path in copied.root.glob("verdicts/other/*/results.json") if run.startswith(path.parent.name)]
+    assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
+    trail, hypotheses = copied.root / "verdicts", copied.root / "hypotheses"
+    known = AuditRequest(remembered=frozenset(stamp["sound"]))
+    assert audit_trail(trail, hypotheses, known).findings == audit_trail(trail, hypotheses).findings
+    path.chmod(0o644)
+    before = path.read_text()
+    path.write_text(re.sub(r'("seed_index":\s*)1\b', r"\g<1>2", before, count=1))
+    assert path.read_text() != before
+    assert audit_trail(trail, hypotheses, known).findings == audit_trail(trail, hypotheses).findings
+    done = copied.harness("site", "site")
+    assert done.returncode == 3, done.stderr
+    assert "tampered" in (copied.root / "site/audit.html").read_text()
+    assert json.loads((copied.root / "site/.harness-site.json").read_text())["sound"] == []
+
+
+def test_a_page_that_somebody_lost_is_written_again(copied: Project) -> None:
+    before = read(copied.root / "site")
+    (copied.root / "site/h/tiny.html").unlink()
+    assert copied.harness("site", "site").returncode == 0
+    assert read(copied.root / "site")["h/tiny.html"] == before["h/tiny.html"]
+
+
+def test_the_same_trail_gives_the_same_pages(copied: Project) -> None:
+    copied.harness("site", "twin")
+    one, other = read(copied.root / "site"), read(copied.root / "twin")
+    for name in ("audit.html", ".harness-site.json"):  # these hold when it was
+        del one[name], other[name]
+    assert one == other
+
+
+def test_pages_that_are_made_beside_others_are_the_same(copied: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in copied.root.glob("verdicts/*/*/verdict.json"):  # a problem in either half
+        path.chmod(0o644)
+        path.write_text(path.read_text() + " ")
+    trail, hypotheses = Ledger(copied.root / "verdicts"), copied.root / "hypotheses"
+    alone = build.build_site(copied.root / "alone", trail, hypotheses)
+    monkeypatch.setattr(build, "MANY", 1)
+    halved = build.build_site(copied.root / "halved", trail, hypotheses)
+    assert read(copied.root / "alone/h") == read(copied.root / "halved/h")
+    assert [str(one) for one in halved.problems] == [str(one) for one in alone.problems]
+    assert len([one for one in halved.problems if one.exit_code == 3]) >= 2
+
+
+def test_a_folder_of_somebody_else_is_left_alone(hostile: Project, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/index.html").write_text("mine")
+    done = hostile.harness("site", str(tmp_path / "mine"))
+    assert done.returncode == 2
+    assert "other files here than a site's" in done.stderr
+    assert read(tmp_path / "mine") == {"index.html": b"mine"}
+    for taken in ("verdicts", "verdicts/site", ".", "hypotheses"):
+        done = hostile.harness("site", taken)
+        assert done.returncode == 2, taken
+        assert "lie in one another" in done.stderr
+    done = hostile.harness("site", "hypotheses/tiny.yaml")
+    assert done.returncode == 2
+
+
+def test_what_was_added_to_a_site_stays_and_what_left_the_trail_goes(copied: Project) -> None:
+    site = copied.root / "site"
+    (site / "CNAME").write_text("example.org")
+    stamp = json.loads((site / ".harness-site.json").read_text())
+    (site / "h/gone.html").write_text("gone")
+    (site / "h/edited.html").write_text("edited by hand")
+    stamp["files"] |= {"h/gone.html": hashlib.sha256(b"gone").hexdigest(), "h/edited.html": "0" * 64}
+    stamp["files"]["../hypotheses/tiny.yaml"] = hashlib.sha256(
+        (copied.root / "hypotheses/tiny.yaml").read_bytes()
+    ).hexdigest()
+    stamp["key"] = ""
+    (site / ".harness-site.json").write_text(json.dumps(stamp))
+    assert copied.harness("site", "site").returncode == 0
+    assert (site / "CNAME").exists()
+    assert (site / "h/edited.html").exists()
+    assert not (site / "h/gone.html").exists()
+    assert (copied.root / "hypotheses/tiny.yaml").exists()
+
+
+def test_a_verdict_that_was_changed_is_not_shown(copied: Project) -> None:
+    (path,) = copied.root.glob("verdicts/other/*/verdict.json")
+    path.chmod(0o644)
+    path.write_text(path.read_text().replace('"outcome": "worse"', '"outcome": "better"'))
+    done = copied.harness("site", "site")
+    assert done.returncode == 3
+    assert "not shown" in done.stderr
+    page = html.unescape((copied.root / "site/h/other.html").read_text())
+    assert "The verdict can't be shown." in page
+    assert "his file is not the one that the ledger's verdict names" in page
+    assert str(copied.root) not in page
+    assert "tampered" in (copied.root / "site/audit.html").read_text()
+
+
+def test_numbers_that_do_not_fit_their_registration_end_no_site(copied: Project) -> None:
+    """Their author had the ledger name them, so that no digest differs."""
+    (verdict,) = [event for event in copied.events("verdict") if event["body"]["outcome"] == "worse"]
+    for path in copied.root.glob("verdicts/ledger/events/*.json"):
+        event = json.loads(path.read_text())
+        if event["type"] == "walk_back" or event == verdict:
+            path.unlink()
+    (path,) = copied.root.glob("verdicts/other/*/verdict.json")
+    path.chmod(0o644)
+    path.write_text(path.read_text().replace('"name": "margin"', '"name": "nobody_registered_this"'))
+    files = verdict["body"]["files"] | {"verdict.json": hashlib.sha256(path.read_bytes()).hexdigest()}
+    Ledger(copied.root / "verdicts").append("verdict", verdict["body"] | {"files": files})
+    done = copied.harness("site", "site")
+    assert done.returncode == 1
+    assert "do not fit its registration" in done.stderr
+    assert "its numbers do not fit its registration" in (copied.root / "site/h/other.html").read_text().lower()
+    assert "Search" in (copied.root / "site/h/tiny.html").read_text()
+
+
+def test_a_trail_without_a_verdict_and_without_files_has_a_site(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    project.harness("register", "hypotheses/tiny.yaml")
+    shutil.rmtree(project.root / "hypotheses")
+    done = project.harness("site", "out", "--verdicts", "verdicts")
+    assert done.returncode == 0, done.stderr
+    page = (project.root / "out/h/tiny.html").read_text()
+    assert "None was started." in page
+    assert "BP beats frozen blocks" in page
+    empty = make_project(tmp_path / "empty")
+    assert empty.harness("site", "out").returncode == 0
+    assert "0 registered hypotheses" in (empty.root / "out/index.html").read_text()
+
+
+def test_the_site_of_this_projects_own_trail_is_small_and_never_loads_torch(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom harness.ledger import Ledger\nfrom harness.site import build_site\n"
+        f"build_site(Path({str(tmp_path / 'site')!r}), Ledger(Path('verdicts')), Path('hypotheses'))\n"
+        "assert not {'torch', 'matplotlib', 'scipy'} & set(sys.modules), 'loaded'\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, check=True)
+    files = read(tmp_path / "site")
+    assert sum(map(len, files.values())) < 2_000_000
+    assert max(map(len, files.values())) < 250_000
+    assert "h/mode2-direction.html" in files
+
+
+def hits(layout: Layout, box: str) -> list[tuple[str, str]]:
+    """Return the edges that pass a box which is not theirs."""
+    x, layer = layout.places[box]
+    return [
+        edge
+        for edge, bends in layout.bends.items()
+        if box not in edge and any(at == layer and abs(place - x) < 0.5 for place, at in bends)
+    ]
+
+
+def test_an_edge_of_the_claims_graph_passes_no_box() -> None:
+    below = {"a": [], "b": ["a"], "c": ["b", "a"], "d": ["c", "a", "b"], "e": ["a"], "f": ["e", "d", "a"], "g": []}
+    layout = lay_out(below)
+    assert layout == lay_out(below)
+    assert len(layout.bends) == 10
+    for name, stands_on in below.items():
+        assert hits(layout, name) == []
+        assert all(layout.places[name][1] > layout.places[one][1] for one in stands_on)
+    for one, (x, layer) in layout.places.items():
+        assert all(abs(x - y) > 0.999 for other, (y, at) in layout.places.items() if at == layer and other != one)
+
+
+def test_claims_that_stand_on_one_another_are_drawn_once() -> None:
+    layout = lay_out({"a": ["b"], "b": ["c"], "c": ["a", "nowhere"], "d": ["d"]})
+    assert set(layout.places) == {"a", "b", "c", "d"}
+    assert len(layout.bends) == 2
+    assert lay_out({}).layers == 0
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "wanted"),
+    [
+        (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+        (-0.07, 0.31, [0, 0.1, 0.2, 0.3]),
+        (2, 2.05, [2, 2.01, 2.02, 2.03, 2.04, 2.05]),
+    ],
+)
+def test_ticks_are_round(low: float, high: float, wanted: list[float]) -> None:
+    assert list_ticks(low, high) == wanted
+
+
+def test_logarithmic_ticks_are_written_alike() -> None:
+    scale = Scale(3e-10, 2e-3, 0, 1, log=True)
+    assert [scale.write(tick) for tick in scale.list_ticks()] == ["10⁻⁸", "10⁻⁶", "10⁻⁴"]
+    scale = Scale(0.4, 6, 0, 1, log=True)
+    assert [scale.write(tick) for tick in scale.list_ticks()] == ["0.5", "1", "2", "5"]
+
+
+def test_supposed_outcomes_are_as_if_each_came_alone() -> None:
+    claims = Claims(
+        claims={
+            "base": Claim(statement="It holds."),
+            "above": Claim(statement="It rests.", stands_on=("base",)),
+        }
+    )
+
+    def move(name: str, earlier: frozenset[str] = frozenset(), **does: tuple[str, ...]) -> Move:
+        return Move(name, name, name, "o", False, Implication(says="x", **does), claims, earlier)
+
+    done = [move("one", supports=("base",))]
+    known = frozenset({"one"})
+    supposed = [
+        move("back", known, walks_back=("base",)),
+        move("nothing", known),
+        move("more", known, supports=("above", "base")),
+    ]
+    found = suppose_each(claims, done, supposed)
+    assert [[(one.claim, one.before, one.after) for one in changes] for changes in found] == [
+        [("base", "supported", "walked back"), ("above", "untested", "in question")],
+        [],
+        [("above", "untested", "supported")],
+    ]

@@ -1,0 +1,56 @@
+"""[tool.harness.on] in pyproject.toml: what it may hold, and what is said of the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UsageError
+from harness.launchers.slurm import Slurm
+from harness.pipeline.places import Place, find_place
+from harness.pipeline.project import Settings, find_project
+
+TABLE = '[tool.harness.on.cluster]\nkind = "slurm"\nfolder = "jobs"\n'
+
+
+def read(folder: Path, text: str, name: str = "cluster") -> Place:
+    (folder / "pyproject.toml").write_text(text)
+    return find_place(name, find_project(folder, Settings()))
+
+
+def test_a_place_has_its_launcher_and_an_absolute_folder(tmp_path: Path) -> None:
+    place = read(tmp_path, f'[tool.harness]\ndevice = "cpu"\n{TABLE}options = ["--gres=gpu:1"]\n')
+    assert isinstance(place.launcher, Slurm) and place.launcher.options == ("--gres=gpu:1",)
+    assert place.launcher.folder == str(tmp_path / "jobs")
+    assert find_project(tmp_path, Settings()).device == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "told"),
+    [
+        ("", "cluster", "no place is called 'cluster'"),
+        (TABLE, "clustre", "did you mean 'cluster'?"),
+        ('[tool.harness.on.cluster]\nfolder = "jobs"\n', "cluster", "kind is missing"),
+        ('[tool.harness.on.cluster]\nkind = "pbs"\nfolder = "jobs"\n', "cluster", "'pbs' is no kind of launcher"),
+        ('[tool.harness.on.cluster]\nkind = "slurm"\n', "cluster", "folder: field required"),
+        (f"{TABLE}option = []\n", "cluster", "option: extra inputs are not permitted"),
+        (f"{TABLE}at_most = 0\n", "cluster", "at_most: input should be greater than or equal to 1"),
+        ('[tool.harness]\non = "cluster"\n', "cluster", "[tool.harness.on] takes tables"),
+    ],
+)
+def test_what_is_wrong_with_a_place_is_said_with_its_remedy(tmp_path: Path, text: str, name: str, told: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        read(tmp_path, text, name)
+    assert told in refused.value.message and refused.value.remedy and refused.value.where
+
+
+def test_jobs_are_counted_as_idle_only_if_they_came_no_further() -> None:
+    from harness.pipeline.jobs import Try
+    from harness.pipeline.spread import count_idle_tries
+
+    def count(*steps: int) -> int:
+        return count_idle_tries([Try(id="1", steps=one, ended="killed") for one in steps])
+
+    assert count() == 0 and count(0) == 1 and count(0, 0, 0) == 3
+    assert count(10, 20, 30) == 0 and count(10, 10) == 1 and count(0, 0, 5, 5) == 1

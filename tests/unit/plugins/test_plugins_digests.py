@@ -1,0 +1,60 @@
+"""Digests of files of code are those of what the files hold now, although a file that stayed as it is is not read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from harness.plugins import digests
+from harness.plugins.digests import digest_code
+from harness.plugins.distributions import Package, describe_packages
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def replace_unseen(path: Path, data: bytes) -> None:
+    """Write a file anew with the times that it had."""
+    before = path.stat()
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_a_file_that_was_just_written_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    for number in range(50):  # many of them within one tick of the file system's clock
+        data = f"a = {number:03}\n".encode()
+        path.write_bytes(data) if number == 0 else replace_unseen(path, data)
+        assert digest_code(path, text=True) == sha256(data)
+
+
+def test_a_file_that_stays_as_it_is_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digests, "SETTLING", -(10**12))  # as if all files had been written a while ago
+    path = tmp_path / "module.py"
+    path.write_bytes(b"a = 1\r\n")
+    as_text, as_bytes = digest_code(path, text=True), digest_code(path, text=False)
+    assert (as_text, as_bytes) == (sha256(b"a = 1\n"), sha256(b"a = 1\r\n"))
+    read: list[str] = []
+    monkeypatch.setattr(Path, "read_bytes", lambda self: read.append(str(self)) or b"")
+    assert (digest_code(path, text=True), digest_code(str(path), text=False)) == (as_text, as_bytes)
+    assert read == []
+    monkeypatch.undo()
+    other = tmp_path / "other.py"
+    other.write_bytes(b"a = 2\r\n")
+    before = path.stat()
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(path)
+    assert digest_code(path, text=True) == sha256(b"a = 2\n")
+    path.unlink()
+    with pytest.raises(OSError):
+        digest_code(path, text=True)
+
+
+def test_a_package_that_was_described_before_stays_as_it_was_then() -> None:
+    now = describe_packages(["pytest", "iniconfig"])
+    before = {"pytest": Package(version="0", files="0" * 64), "gone": Package(version="1", files="1" * 64)}
+    assert describe_packages(["pytest", "iniconfig"], before) == {"iniconfig": now["iniconfig"], **before}

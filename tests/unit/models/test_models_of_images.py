@@ -48,7 +48,7 @@ def check_bytes(name: str, device: str, folder: Path) -> None:
             break
         except Interrupted:
             stops += 1
-    assert stops >= 3
+    assert stops >= (2 if device == "cuda" else 3)  # captured, whole batches are one launch
     for other in (again, found):
         assert other.weights == expected.weights
         assert [one.model_dump() for one in other.replicas] == [one.model_dump() for one in expected.replicas]

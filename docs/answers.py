@@ -17,7 +17,7 @@ from harness import spec
 from harness.ledger import Ledger
 from harness.pipeline.families import Row, read_families
 from harness.records import Hypothesis
-from harness.wording import format_count
+from harness.wording import format_count, format_p, join_words, typeset
 
 FAMILY = "field-claims"
 # File of each question, the most important first.
@@ -122,10 +122,10 @@ def _write_row(question: Question) -> str:
         state = "not run" if question.row else "not registered"
         return f"| {asked.id} | {asked.prediction.outcome} | {state} | – | – | {size} | – | – |"
     row, kilobytes = question.row, (question.folder / "results.json").stat().st_size / 1000
-    raw = "–" if row.verdict is None or row.verdict.p is None else _format_p(row.verdict.p)
+    raw = "–" if row.verdict is None or row.verdict.p is None else format_p(row.verdict.p)
     outcome = question.verdict["outcome"]
     return (
-        f"| {asked.id} | {asked.prediction.outcome} | {outcome} | {raw} | {_format_p(row.adjusted)} | {size} | "
+        f"| {asked.id} | {asked.prediction.outcome} | {outcome} | {raw} | {format_p(row.adjusted)} | {size} | "
         f"{_format_seconds(question)} | {kilobytes:,.0f} kB |"
     )
 
@@ -146,20 +146,21 @@ def _tell_what_is_missing(questions: list[Question]) -> Iterator[str]:
 
 def _word_answer(question: Question) -> str:
     asked = question.hypothesis
-    parts = [f"### {asked.title}", f"`{asked.id}`: {asked.question}"]
+    # The title says what was predicted, which need not have come true: the heading says what came out.
+    outcome = "not run" if question.folder is None else question.verdict["outcome"]
+    parts = [f"### {asked.id}: {outcome}", f"*{asked.title}?* {asked.question}"]
     if question.folder is None:
         parts.append(f"Not run yet. Predicted: {asked.prediction.outcome}. Known before: {asked.prior_data_seen.what}")
         return "\n\n".join(parts)
     verdict, row = question.verdict, question.row
     assert row is not None
-    outcome = verdict["outcome"]
     says = asked.implications[outcome].says if outcome in asked.implications else ""
     as_said = "as predicted" if outcome == asked.prediction.outcome else f"predicted: {asked.prediction.outcome}"
     run = question.folder.relative_to(question.root)
     size = f"{format_count(len(asked.arms), 'arm')}, {asked.seeds.number} seeds, {_format_seconds(question)}"
     parts.append(
         f"**{outcome}** ({as_said}). {says} {verdict['decision']['summary']} After Holm over the family: p "
-        f"{_format_p(row.adjusted)}. {size} of training ([the whole verdict](../{run}/verdict.md))."
+        f"{format_p(row.adjusted)}. {size} of training ([the whole verdict](../{run}/verdict.md))."
     )
     parts.append("\n".join(_list_numbers(verdict)))
     first = verdict["decision"]["decisions"][0]["name"]
@@ -178,6 +179,11 @@ def _list_numbers(verdict: dict[str, Any]) -> Iterator[str]:
     for found in verdict["decision"]["exploratory"]:
         if found["name"] not in deciding:
             yield f"- not deciding, {found['title']}: {_format_estimate(found)}"
+    for arm, found in ((verdict["decision"].get("search") or {}).get("arms") or {}).items():
+        chosen = found["candidates"][found["chosen"]]["values"]
+        values = join_words([f"{name} {value:g}" for name, value in sorted(chosen.items())])
+        edge = ", at the edge of what was searched, so that a better value may lie beyond" if found["edges"] else ""
+        yield typeset(f"- chosen for `{arm}` of {format_count(len(found['candidates']), 'candidate')}: {values}{edge}")
 
 
 def _format_seconds(question: Question) -> str:
@@ -185,6 +191,10 @@ def _format_seconds(question: Question) -> str:
 
 
 def _format_estimate(found: dict[str, Any]) -> str:
+    return typeset(_write_estimate(found))
+
+
+def _write_estimate(found: dict[str, Any]) -> str:
     unit = f" {found['unit']}" if found["unit"] else ""
     if found["mean"] is None:  # of onsets, which may be never
         middle = found["median"]
@@ -192,7 +202,3 @@ def _format_estimate(found: dict[str, Any]) -> str:
     low, high = found["interval90"] or (None, None)
     ends = "" if low is None else f" (90% {low:.4g} to {high:.4g})"
     return f"{found['mean']:.4g}{unit}{ends}, {found['n']} seeds"
-
-
-def _format_p(p: float) -> str:
-    return "< 1e-6" if p < 1e-6 else f"{p:.2g}"

@@ -38,7 +38,11 @@ RELEASES: Mapping[str, tuple[Template, ...]] = {
         Template("verdict.md.j2", "76f6e7d7e725809f5fed3ba2f7e1d2d2e241c65cb2f59430a9085d05b3de6c61", 1),
         Template("verdict.md.j2", "f69cc2a15fdecdf94b0559e0a3008b0f4f1c8b3e485eae954d5a10a3a45199fc", 1),
     ),
-    "0.2.0": (Template("verdict.md.j2", "a4946f87600d4cf291888c3385855fba0323de1c0e919021542c20df6425d52f", 3),),
+    "0.2.0": (
+        Template("verdict.md.j2", "a4946f87600d4cf291888c3385855fba0323de1c0e919021542c20df6425d52f", 3),
+        # Of no release, but of stored verdicts that were run under this number.
+        Template("verdict.md.j2", "fcf3648a5d5ba1a135c0d2907ca1d25dadb10bb16d792a7dee7b553f7d91b39f", 3),
+    ),
 }
 """Release → the templates that it was the first to have."""
 

@@ -118,7 +118,7 @@ def test_a_folder_that_would_lose_something_is_refused(
 
 
 BAD = (
-    (("no-such",), 2, "there is no verdict on 'no-such'", "verdicts here are on: bp-penalty-control, mode2-direction"),
+    (("no-such",), 2, "there is no verdict on 'no-such'", "verdicts here are on: alignment-at-floor, bp-penalty"),
     (("tiny",), 2, "there is no verdict on 'tiny'", "harness show tiny --history"),
     (("mode2-direction", "65f2e4c2d262"), 2, "run 65f2e4c2d262 of mode2-direction is named twice", "once"),
     (("mode2-direction", "--out", "hypotheses"), 2, "there are other files here than a paper's", "--out FOLDER"),

@@ -41,7 +41,8 @@ def philox(counter: Four, key: tuple[Tensor, Tensor]) -> Four:
 
 def words(keys: Tensor, step: Tensor, count: int) -> Tensor:
     """Return ``count`` words per replica: keys int64 [r, 2], step int64 with one element → int64 [r, count]."""
-    block = torch.arange(-(-count // 4), device=keys.device)
+    # Of a bare arange torch.compile knows that it is an index: it would multiply it as one, of 32 bits, on a card.
+    block = torch.arange(-(-count // 4), device=keys.device) + (step & 0)
     zero = torch.zeros_like(block)
     counter = (block, zero, zero + (step & MASK), zero + (step >> WORD))
     four = philox(counter, (keys[:, :1], keys[:, 1:]))

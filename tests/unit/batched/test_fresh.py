@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+
 import pytest
 import torch
 
@@ -48,6 +51,26 @@ def test_draws_depend_on_seed_name_and_step_alone(kind: str) -> None:
         share = (other == first[0]).double().mean()
         assert share < (0.52 if kind == "sign" else 0.2)
     assert (draw(kind, scale, dtype=torch.float32) - first).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        pytest.param("cpu", marks=pytest.mark.skipif(shutil.which("g++") is None, reason="needs a compiler of C++")),
+        pytest.param("cuda", marks=pytest.mark.gpu),
+    ],
+)
+def test_compiled_words_are_the_same_and_no_index_is_multiplied(device: str) -> None:
+    """Triton keeps an index in 32 bits, and refuses to multiply it by a word that does not fit them."""
+    from torch._inductor.utils import run_and_get_code  # takes a second
+
+    keys, step = KEYS.to(device), torch.tensor([2**33 + 5], device=device)
+    compiled = torch.compile(lambda keys, step: fresh.words(keys, step, 37), fullgraph=True, dynamic=False)
+    found, code = run_and_get_code(compiled, keys, step)
+    assert torch.equal(found, fresh.words(keys, step, 37))
+    multiplier = fresh.MULTIPLIERS[0]
+    assert any(str(multiplier) in part for part in code)
+    assert not any(re.search(rf"{multiplier}L?\s*\*\s*\(?x\d", part) for part in code)
 
 
 @pytest.mark.parametrize(

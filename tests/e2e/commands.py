@@ -21,7 +21,7 @@ import subprocess
 import sys
 import threading
 import time
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -127,8 +127,12 @@ def start(
     stdout: int = PIPE,
     stderr: int = PIPE,
     start_new_session: bool = False,
+    memory: int | None = None,
 ) -> Forked | subprocess.Popen[str]:
-    """``harness`` with these arguments, as ``subprocess.Popen`` would start it with text."""
+    """``harness`` with these arguments, as ``subprocess.Popen`` would start it with text.
+
+    ``memory``: as many bytes it may address.
+    """
     server = _find_server(environment)
     if server is None:
         command = [sys.executable, "-m", "harness.cli", *arguments]
@@ -141,16 +145,34 @@ def start(
             stderr=stderr,
             text=True,
             start_new_session=start_new_session,
+            preexec_fn=None if memory is None else partial(_limit, memory),
         )
-    request = {"arguments": arguments, "folder": str(folder), "environment": environment, "session": start_new_session}
+    request = {
+        "arguments": arguments,
+        "folder": str(folder),
+        "environment": environment,
+        "session": start_new_session,
+        "memory": memory,
+    }
     return Forked(server, request, stdout, stderr)
 
 
+def _limit(memory: int | None) -> None:
+    """Let this process address so many bytes at most."""
+    if memory is not None:
+        resource = importlib.import_module("resource")  # which only POSIX has
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+
+
 def run(
-    arguments: tuple[str, ...], folder: Path, environment: dict[str, str], timeout: float = 240
+    arguments: tuple[str, ...],
+    folder: Path,
+    environment: dict[str, str],
+    timeout: float = 240,
+    memory: int | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """``harness`` with these arguments, as ``subprocess.run`` would have it with text and captured output."""
-    process = start(arguments, folder, environment)
+    process = start(arguments, folder, environment, memory=memory)
     try:
         out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
@@ -272,6 +294,7 @@ def _build_validators(record: Any) -> None:
 
 def become(request: dict[str, Any], streams: list[int]) -> None:
     """Be ``python -m harness.cli`` from here on."""
+    _limit(request["memory"])
     if request["session"]:
         os.setsid()
     for number, descriptor in enumerate(streams):

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from harness.plugins.registry import find_members
+from tests.e2e import commands
 from tests.e2e.projects import TINY, Project, make_project
 
 
@@ -33,6 +34,7 @@ def list_checkpoints(project: Project) -> dict[Path, int]:
 
 
 def test_killed_while_any_rule_trains_it_resumes_to_the_same_bytes(tmp_path: Path) -> None:
+    commands.load("torch._dynamo")  # which PyTorch takes a second to load where it differentiates forward
     killed, whole = make_project(tmp_path / "killed"), Project(tmp_path / "whole")
     write_all_rules(killed)
     assert killed.harness("register", "hypotheses/tiny.yaml").returncode == 0

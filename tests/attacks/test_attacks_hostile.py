@@ -14,6 +14,7 @@ from harness.pipeline.audit import AuditRequest, audit_trail
 from tests.attacks.corpus import CORPUS, only, rename_digests
 from tests.attacks.generate import main as generate
 from tests.attacks.trails import Trail, audited, sha, sorts, write_words
+from tests.e2e import commands
 
 ESCAPES = "\x1b[2J\x1b]0;owned\x07"
 HOSTILE = (
@@ -22,9 +23,8 @@ HOSTILE = (
 
 
 def audit(verdicts: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "harness.cli", "audit", "--verdicts", str(verdicts), *options]
     environment = os.environ | {"COLUMNS": "200", "NO_COLOR": "1", "GIT_CEILING_DIRECTORIES": str(verdicts.parent)}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=verdicts.parent, timeout=120)
+    return commands.run(("audit", "--verdicts", str(verdicts), *options), verdicts.parent, environment, timeout=120)
 
 
 def listed(folder: Path) -> dict[str, bytes]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,32 +14,26 @@ import pytest
 from harness.ledger import Ledger
 from harness.ledger.bodies import SeededBody
 from harness.system.reading import NotAFile, read_regular
-from tests.attacks.trails import LOADED
+from tests.e2e import commands
 from tests.ssh import needs_ssh_keygen
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="devices and limits as Linux has them")
 SECONDS = 300
 """More than all verbs here take on a busy machine; before they were guarded, some never ended."""
-EVERY_VERB = (
-    LOADED
-    + """
-import os, resource, sys
-from harness.cli import main
+SMALL, LARGE = 4 * 2**30, 12 * 2**30
+"""Bytes that a verb may address: without PyTorch at work, and with it."""
 
-resource.setrlimit(resource.RLIMIT_AS, (4 * 2**30, 4 * 2**30))
-run, out = sys.argv[1:]
-for verb in (
-    ["list"], ["list", "--family"], ["show", "second"], ["show", "second", "--history"], ["claims"], ["check"],
-    ["reverdict", "second"], ["export", "second", "--as", "in-toto", "--out", out],
-    ["paper", "second"], ["site", "site"], ["close", run, "--reason", "why"], ["audit"],
-):
-    if (child := os.fork()) == 0:
-        sys.argv = ["harness", *verb]
-        main()
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    print(f"<{verb[0]} ended with {code}>", flush=True)
-"""
-)
+
+def run_verbs(verbs: tuple[tuple[str, ...], ...], project: Path, memory: int) -> str:
+    """Return what verbs say, one after another, each in a process of its own; none crashes or waits."""
+    variables = {"NO_COLOR": "1", "COLUMNS": "300", "GIT_CEILING_DIRECTORIES": str(project.parent)}
+    told = ""
+    for verb in verbs:
+        ran = commands.run(verb, project, os.environ | variables, SECONDS, memory)
+        told += f"<{verb[0]} ended with {ran.returncode}>\n{ran.stdout}{ran.stderr}"
+        assert ran.returncode >= 0, told
+    assert "Traceback" not in told and "internal error" not in told, told
+    return told
 
 
 def make_pipe(path: Path) -> None:
@@ -111,47 +104,23 @@ def test_no_verb_waits_for_what_is_no_file(project: Path, kind: str, place: str)
     path = find_places(project)[place]
     path.unlink()
     KINDS[kind](path)
-    environment = os.environ | {"NO_COLOR": "1", "COLUMNS": "300", "GIT_CEILING_DIRECTORIES": str(project.parent)}
-    ran = subprocess.run(
-        [sys.executable, "-c", EVERY_VERB, run, str(project.parent / "out.json")],
-        capture_output=True, text=True, env=environment, cwd=project, timeout=SECONDS,
+    out = str(project.parent / "out.json")
+    verbs = (
+        ("list",), ("list", "--family"), ("show", "second"), ("show", "second", "--history"), ("claims",), ("check",),
+        ("reverdict", "second"), ("export", "second", "--as", "in-toto", "--out", out),
+        ("paper", "second"), ("site", "site"), ("close", run, "--reason", "why"), ("audit",),
     )  # fmt: skip
-    said = ran.stdout + ran.stderr
-    assert ran.returncode == 0, said
-    assert ran.stdout.count(" ended with ") == 12 and "ended with -" not in ran.stdout, said
-    assert "Traceback" not in said and "internal error" not in said, said
+    said = run_verbs(verbs, project, SMALL)
     assert path.name in said
 
 
+FILE, NONCE = "hypotheses/drawn.yaml", "0123456789abcdef"
 TRAINING_VERBS = (
-    LOADED
-    + """
-import gc, os, resource, sys
-import scipy.special
-import torch
-import harness.training.loop
-from harness.cli import main
-from harness.plugins.distributions import list_modules
-from harness.verdict.canvas import try_drawing
-
-try_drawing()  # which loads matplotlib
-list_modules()  # which reads of all installed packages what they hold
-gc.freeze()
-resource.setrlimit(resource.RLIMIT_AS, (12 * 2**30, 12 * 2**30))
-file, nonce = "hypotheses/drawn.yaml", "0123456789abcdef"
-for verb in (
-    ["plan", file], ["power", file, "--sd-from", "drawn", "--format", "json"], ["register", file],
-    ["seed", file, "--round", "answer"], ["amend", file, "--reason", "why"], ["anchor", "--sign", "witness"],
-    ["audit", "--allowed-signers", "signers", "--roots", "roots"], ["new", "again", "--from", file],
-    ["replicate", "drawn"], ["replicate", "drawn", "--fresh", nonce], ["run", file, "--round", "answer"], ["doctor"],
-):
-    if (child := os.fork()) == 0:
-        sys.argv = ["harness", *verb]
-        main()
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    print(f"<{verb[0]} ended with {code}>", flush=True)
-"""
-)
+    ("plan", FILE), ("power", FILE, "--sd-from", "drawn", "--format", "json"), ("register", FILE),
+    ("seed", FILE, "--round", "answer"), ("amend", FILE, "--reason", "why"), ("anchor", "--sign", "witness"),
+    ("audit", "--allowed-signers", "signers", "--roots", "roots"), ("new", "again", "--from", FILE),
+    ("replicate", "drawn"), ("replicate", "drawn", "--fresh", NONCE), ("run", FILE, "--round", "answer"), ("doctor",),
+)  # fmt: skip
 TRAINING_PLACES = {
     "an event": ("verdicts/ledger/events", "a pipe"),
     "a record": ("verdicts/objects/sha256", "a link to a device"),
@@ -177,14 +146,7 @@ def test_no_verb_that_trains_or_draws_waits_for_what_is_no_file(drawn_project: P
         path = trail.object_path(seeded.body.record) if what == "a record" else path / f"{seeded.digest}.json"
     path.unlink()
     KINDS[kind](path)
-    environment = os.environ | {"NO_COLOR": "1", "COLUMNS": "300", "GIT_CEILING_DIRECTORIES": str(tmp_path)}
-    ran = subprocess.run(
-        [sys.executable, "-c", TRAINING_VERBS],
-        capture_output=True, text=True, env=environment | {"OMP_NUM_THREADS": "1"}, cwd=project, timeout=SECONDS,
-    )  # fmt: skip
-    said = ran.stdout + ran.stderr
-    assert ran.returncode == 0 and ran.stdout.count(" ended with ") == 12 and "ended with -" not in ran.stdout, said
-    assert "Traceback" not in said and "internal error" not in said, said
+    said = run_verbs(TRAINING_VERBS, project, LARGE)
     assert path.name in said
 
 

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from harness.pipeline.audit import audit_trail
 from harness.pipeline.project import Settings
 from tests.attacks.repositories import commit, git, plain_git
 from tests.attacks.trails import Trail, sorts
+from tests.e2e import commands
 
 __all__ = ["plain_git"]  # a fixture for every test here
 
@@ -308,8 +308,7 @@ def test_what_honest_work_leaves_in_git_is_fine(repository: Path, how: str) -> N
 
 
 def audited(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "harness.cli", "audit", *options]
-    return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"NO_COLOR": "1"}, cwd=folder)
+    return commands.run(("audit", *options), folder, os.environ | {"NO_COLOR": "1"})
 
 
 def test_a_link_is_refused_as_a_trail(repository: Path) -> None:

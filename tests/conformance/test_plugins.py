@@ -179,14 +179,19 @@ KNOWN_GOOD: dict[str, dict[str, Any]] = {
     "weight_perturbation": {"directions": 8},
 }
 """Rule → parameters under which it learns on this model, where its defaults are not expected to."""
+EPOCHS = {
+    "activity_perturbation": 4, "bp": 2, "dtp": 4, "fa": 5, "kolen_pollack": 4, "local_greedy": 5, "sign_symmetric": 2,
+    "weight_mirror": 2,
+}  # fmt: skip
+"""Rule → fewer epochs than ten, after which it is right about 80% of the images."""
 
 
 @pytest.mark.parametrize("rule", every("rules"))
 def test_a_rule_learns_something(rule: Rule) -> None:
-    """Ten epochs on digits beat chance clearly: an update with the wrong sign would not."""
+    """Ten epochs on digits, or fewer, beat chance clearly: an update with the wrong sign would not."""
     if not rule.learns:
         pytest.skip("a control, which is not expected to")
-    program = trained(rule.model_copy(update=KNOWN_GOOD.get(rule.name, {})), epochs=10)
+    program = trained(rule.model_copy(update=KNOWN_GOOD.get(rule.name, {})), epochs=EPOCHS.get(rule.name, 10))
     logits = ReplicaEvaluation(program, program.state.rule_groups[0], slice(0, 2)).test_logits
     accuracy = (logits.argmax(-1) == program.test.original_labels).double().mean(-1)
     assert (accuracy > 0.4).all()

@@ -2,8 +2,9 @@
 
 Nearly all of a short command's time is the import of PyTorch and of harness, so one server per pytest process has
 imported them and forks a process for each command: with its own folder, variables, streams and exit code. Where another
-harness or other packages are to be found first, a second server forks it, which has imported neither. Tests about how a
-process starts, or with variables that count from its start on, begin a fresh one.
+harness or other packages are to be found first, a second server forks it, which has imported neither; tests that give
+many commands with the same packages ask for a server that has imported harness with them. Tests about how a process
+starts, or with variables that count from its start on, begin a fresh one.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import threading
 import time
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -127,9 +128,17 @@ def start(
     stdout: int = PIPE,
     stderr: int = PIPE,
     start_new_session: bool = False,
+    memory: int | None = None,
+    packages: str | None = None,
 ) -> Forked | subprocess.Popen[str]:
-    """``harness`` with these arguments, as ``subprocess.Popen`` would start it with text."""
-    server = _find_server(environment)
+    """``harness`` with these arguments, as ``subprocess.Popen`` would start it with text.
+
+    ``memory``: as many bytes it may address. ``packages``: PYTHONPATH of a server of its own, which stays.
+    """
+    if packages is None:
+        server = _find_server(environment)
+    else:
+        server, environment = packages, environment | {"PYTHONPATH": packages}
     if server is None:
         command = [sys.executable, "-m", "harness.cli", *arguments]
         return subprocess.Popen(
@@ -141,22 +150,46 @@ def start(
             stderr=stderr,
             text=True,
             start_new_session=start_new_session,
+            preexec_fn=None if memory is None else partial(_limit, memory),
         )
-    request = {"arguments": arguments, "folder": str(folder), "environment": environment, "session": start_new_session}
+    request = {
+        "arguments": arguments,
+        "folder": str(folder),
+        "environment": environment,
+        "session": start_new_session,
+        "memory": memory,
+    }
     return Forked(server, request, stdout, stderr)
 
 
+def _limit(memory: int | None) -> None:
+    """Let this process address so many bytes at most."""
+    if memory is not None:
+        resource = importlib.import_module("resource")  # which only POSIX has
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+
+
 def run(
-    arguments: tuple[str, ...], folder: Path, environment: dict[str, str], timeout: float = 240
+    arguments: tuple[str, ...],
+    folder: Path,
+    environment: dict[str, str],
+    timeout: float = 240,
+    memory: int | None = None,
+    packages: str | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """``harness`` with these arguments, as ``subprocess.run`` would have it with text and captured output."""
-    process = start(arguments, folder, environment)
+    process = start(arguments, folder, environment, memory=memory, packages=packages)
     try:
         out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
         process.kill()
         raise
     return subprocess.CompletedProcess(process.args, process.wait(), out, err)
+
+
+def load(module: str) -> None:
+    """Have the server load what several commands to come would each load for themselves."""
+    _ask(WHOLE, {"load": module})
 
 
 def _find_server(environment: dict[str, str]) -> str | None:
@@ -204,10 +237,11 @@ def _receive(connection: socket.socket, count: int) -> bytes:
 
 @cache
 def _server(kind: str) -> socket.socket:
-    """The connection to this process's server of a kind, which ends with it."""
+    """The connection to this process's server of a kind, or with a PYTHONPATH, which ends with it."""
     ours, theirs = socket.socketpair()
-    command = [sys.executable, __file__, kind, str(theirs.fileno())]
-    subprocess.Popen(command, env=STARTED_WITH, pass_fds=[theirs.fileno()])
+    with_packages = {} if kind in (WHOLE, LIBRARIES) else {"PYTHONPATH": kind}
+    command = [sys.executable, __file__, WHOLE if with_packages else kind, str(theirs.fileno())]
+    subprocess.Popen(command, env=STARTED_WITH | with_packages, pass_fds=[theirs.fileno()])
     theirs.close()
     return ours
 
@@ -229,6 +263,10 @@ def serve(kind: str, connection: socket.socket) -> None:
         if "wait" in request:
             pid, status = os.waitpid(request["wait"], os.WNOHANG)
             answer = os.waitstatus_to_exitcode(status) if pid else RUNNING
+        elif "load" in request:
+            importlib.import_module(request["load"])
+            gc.freeze()
+            answer = 0
         else:
             answer = os.fork()
             if not answer:
@@ -272,6 +310,7 @@ def _build_validators(record: Any) -> None:
 
 def become(request: dict[str, Any], streams: list[int]) -> None:
     """Be ``python -m harness.cli`` from here on."""
+    _limit(request["memory"])
     if request["session"]:
         os.setsid()
     for number, descriptor in enumerate(streams):

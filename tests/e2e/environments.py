@@ -200,7 +200,10 @@ TOGETHER = (
     # What does not touch the same thing is tried in one run: what is printed to, Python, matplotlib, homes, limits,
     # file systems, paths, users. What hides what a run says on stderr goes with nothing else that shows there, and what
     # clears or ignores variables with nothing that sets some.
-    ("cp1252", "matplotlib's settings, strange", "no hard links", "spaces, signs and letters"),
+    (
+        "cp1252", "matplotlib's settings, strange", "no hard links", "spaces, signs and letters",
+        "a project to read only, but for its trail",
+    ),
     (
         "ascii, strictly", "a backend that nobody knows", "no sync of folders", "no home", "an endless terminal",
         "a temporary folder too far down for a socket", "far down",
@@ -217,7 +220,6 @@ TOGETHER = (
     ),
     ("a folder that is gone", "matplotlib's settings, no text", "env -i"),
     ("-I", "a leading dash", "a user without a name"),
-    ("a project to read only, but for its trail",),
     ("utf-16", "stderr full"),
     ("no streams",),
     ("readers that are gone",),

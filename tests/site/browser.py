@@ -92,6 +92,16 @@ class Browser:
         urls = [one["params"]["request"]["url"] for one in messages if one["method"] == "Network.requestWillBeSent"]
         return [url for url in urls if not url.startswith("about:")]
 
+    def gather_requests(self, expected: set[str]) -> set[str]:
+        """Return what pages have asked for once all that is expected is among it; it may be told late."""
+        found: set[str] = set()
+        for _ in range(PATIENCE):
+            found |= set(self.list_requests())
+            if expected <= found:
+                break
+            time.sleep(0.05)
+        return found | set(self.list_requests())
+
     def find_violations(self) -> dict[str, list[str]]:
         """Return what axe-core finds: rule → the elements that break it."""
         self.run((files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8"))

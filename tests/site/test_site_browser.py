@@ -29,9 +29,8 @@ def test_a_page_opens_from_a_file_and_asks_for_nothing_else(browser: Browser, pa
     browser.open(pages / page)
     assert browser.driver.title
     assert browser.list_complaints() == []
-    asked = [Path(url.removeprefix("file://")) for url in browser.list_requests()]
-    assert asked
-    assert set(asked) == {pages / page, pages / "site.css", pages / "site.js"}
+    expected = {(pages / name).as_uri() for name in (page, "site.css", "site.js")}
+    assert browser.gather_requests(expected) == expected
     text = browser.run("return document.querySelector('footer').textContent")
     assert "Nothing on this page is evidence; check it by harness audit" in text
 
@@ -226,10 +225,10 @@ def test_it_works_below_a_path_of_a_server(browser: Browser, pages: Path, tmp_pa
             top = f"http://127.0.0.1:{server.server_port}/project/verdicts"
             browser.driver.get(f"{top}/index.html")
             browser.driver.find_element("link text", "other").click()
-            assert browser.driver.current_url == f"{top}/h/other.html"
-            assert browser.run("return document.querySelector('#seed').options.length") == 7
+            assert browser.wait_for("return location.href == arguments[0]", f"{top}/h/other.html")
+            assert browser.wait_for("return document.querySelector('#seed')?.options.length == 7")
             browser.driver.find_element("link text", "Claims").click()
-            assert browser.driver.current_url == f"{top}/claims.html"
+            assert browser.wait_for("return location.href == arguments[0]", f"{top}/claims.html")
             assert all(url.startswith(top) for url in browser.list_requests() if "favicon" not in url)
         finally:
             server.shutdown()

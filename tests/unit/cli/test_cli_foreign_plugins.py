@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.e2e import commands
+from tests.once import made_once
 
 ROOT = Path(__file__).parents[3]
 FILES = {
@@ -212,21 +213,23 @@ class Absolute(Loss):
 
 
 def harness(site: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(site), str(ROOT)))}
-    return commands.run(arguments, folder, environment)
+    return commands.run(arguments, folder, {**os.environ}, packages=os.pathsep.join((str(site), str(ROOT))))
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder into which pip built and installed the package, offline."""
-    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
-    for name, text in FILES.items():
-        (source / name).write_text(text)
-    options = ["--no-build-isolation", "--no-deps", "--no-index", "--quiet", "--disable-pip-version-check"]
-    command = [sys.executable, "-m", "pip", "install", *options, "--target", str(target), str(source)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return target
+
+    def make(target: Path) -> None:
+        source = tmp_path_factory.mktemp("source")
+        for name, text in FILES.items():
+            (source / name).write_text(text)
+        options = ["--no-build-isolation", "--no-deps", "--no-index", "--quiet", "--disable-pip-version-check"]
+        command = [sys.executable, "-m", "pip", "install", *options, "--target", str(target), str(source)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+    return made_once(tmp_path_factory, "tiny-plugins", make)
 
 
 @pytest.fixture
@@ -249,7 +252,8 @@ def test_check_takes_it_and_reports_its_mistakes(site: Path, folder: Path) -> No
     said = harness(site, folder, "check", "x.yaml")
     assert said.returncode == 2
     assert "unknown key 'knees', did you mean 'knee'?" in said.stdout
-    assert "no penalty is called 'cubed_branch'" in harness(folder, folder, "check", "x.yaml").stdout  # not installed
+    without = commands.run(("check", "x.yaml"), folder, {**os.environ}).stdout
+    assert "no penalty is called 'cubed_branch'" in without  # not installed
 
 
 def test_schema_and_explain_have_it(site: Path, folder: Path) -> None:
@@ -296,33 +300,22 @@ def test_a_rule_with_tensors_of_its_own_trains_resumes_and_is_pinned(site: Path,
     text = text.replace("rule: {name: bp}", "rule: {name: restless, stride: 0.1}")
     (line,) = (line for line in text.splitlines() if line.startswith("  optimizer: "))
     text = text.replace(line, f"  {TRAINED}\n  save: [weights, feedback]")
-    folders = tmp_path / "whole", tmp_path / "stopped"
-    for folder in folders:
-        folder.mkdir()
-        (folder / "x.yaml").write_text(text)
-        shutil.copy(ROOT / "tests/corpus/valid/claims.yaml", folder)
-    whole, stopped = folders
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    (whole / "x.yaml").write_text(text)
+    shutil.copy(ROOT / "tests/corpus/valid/claims.yaml", whole)
     said = harness(site, whole, "register", "x.yaml")
     assert said.returncode == 0, said.stderr
-    shutil.copytree(whole / "verdicts", stopped / "verdicts")
+    registered = Path(shutil.copytree(whole, tmp_path / "registered"))
     said = harness(site, whole, "run", "x.yaml", "--device", "cpu")
     assert list(whole.glob("verdicts/*/*/results.json")), said.stderr
     (event,) = (e for e in read_events(whole) if e["type"] == "registered")
     pins = event["body"]["pins"]
     named = {"rules/restless", "optimizers/sign_sgd", "schedules/warmup", "schedules/halves", "losses/absolute"}
     assert named <= pins["plugins"].keys() and "tiny-plugins" in pins["packages"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(site), str(ROOT)))}
-    command = ("run", "x.yaml", "--device", "cpu", "--checkpoint-every", "0.001")
-    process = commands.start(command, stopped, environment, stdout=subprocess.DEVNULL)
-    while process.poll() is None and not list(stopped.glob("verdicts/*/*/work/*.safetensors")):
-        time.sleep(0.005)
-    process.kill()
-    process.communicate()
-    assert not [event for event in read_events(stopped) if event["type"] == "verdict"], (
-        "it was done before it was killed"
-    )
-    harness(site, stopped, *command)
-    one, two = (next(folder.glob("verdicts/*/*/results.json")).read_bytes() for folder in folders)
+    stopped = stop_amid_training(site, registered, tmp_path)
+    harness(site, stopped, *RESUMED)
+    one, two = (next(folder.glob("verdicts/*/*/results.json")).read_bytes() for folder in (whole, stopped))
     assert one == two
     from safetensors.torch import load_file
 
@@ -330,6 +323,28 @@ def test_a_rule_with_tensors_of_its_own_trains_resumes_and_is_pinned(site: Path,
     own = [tensors for tensors in kept if "weights/rule/temperature" in tensors]
     assert own and all((tensors["weights/rule/temperature"] != 1).all() for tensors in own)
     assert all("weights/evolved/head.weight" in tensors for tensors in own)
+
+
+RESUMED = ("run", "x.yaml", "--device", "cpu", "--checkpoint-every", "0.001")
+
+
+def stop_amid_training(site: Path, registered: Path, below: Path) -> Path:
+    """Return a copy in which a run was killed after a checkpoint.
+
+    On a busy machine a run may be done before it is killed, so others are started until one is not.
+    """
+    packages = os.pathsep.join((str(site), str(ROOT)))
+    for number in range(20):
+        stopped = Path(shutil.copytree(registered, below / f"stopped-{number}"))
+        process = commands.start(RESUMED, stopped, {**os.environ}, stdout=subprocess.DEVNULL, packages=packages)
+        while process.poll() is None and not list(stopped.glob("verdicts/*/*/work/*.safetensors")):
+            time.sleep(0.005)
+        process.kill()
+        process.communicate()
+        if not {"run_finished", "run_failed", "verdict"} & {event["type"] for event in read_events(stopped)}:
+            assert list(stopped.glob("verdicts/*/*/work/*")), "it left nothing to go on from"
+            return stopped
+    raise AssertionError("whatever was started was done before it was killed")
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:
@@ -384,7 +399,8 @@ def test_a_plug_in_that_cannot_be_loaded_is_named(site: Path, folder: Path, tmp_
     (broken / "bad_plugins-1.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: bad-plugins\nVersion: 1\n")
     (broken / "bad_plugins-1.dist-info/entry_points.txt").write_text("[harness.rules]\nbad = bad_plugins:Bad\n")
     (broken / "bad_plugins.py").write_text("raise RuntimeError('half installed')\n")
-    said = harness(broken, folder, "check", "x.yaml")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(broken), str(ROOT)))}
+    said = commands.run(("check", "x.yaml"), folder, environment)
     assert said.returncode == 1
     assert "harness.rules:bad, from the package bad-plugins: this plug-in can't be loaded" in said.stderr
     assert "half installed" in said.stderr

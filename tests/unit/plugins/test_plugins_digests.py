@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
 from harness.plugins import digests
 from harness.plugins.digests import digest_code
-from harness.plugins.distributions import Package, describe_packages
+from harness.plugins.distributions import Package, _find_places, _map_modules, describe_packages
 
 
 def sha256(data: bytes) -> str:
@@ -58,3 +61,34 @@ def test_a_package_that_was_described_before_stays_as_it_was_then() -> None:
     now = describe_packages(["pytest", "iniconfig"])
     before = {"pytest": Package(version="0", files="0" * 64), "gone": Package(version="1", files="1" * 64)}
     assert describe_packages(["pytest", "iniconfig"], before) == {"iniconfig": now["iniconfig"], **before}
+
+
+def test_modules_belong_to_whom_the_standard_library_says() -> None:
+    """It may know more names: of folders that can't be imported, on some versions of Python."""
+    ours, theirs = _map_modules(), packages_distributions()
+    assert {"torch", "numpy", "pydantic", "yaml"} <= ours.keys() <= theirs.keys()
+    assert {module: sorted(owners) for module, owners in ours.items()} == {
+        module: sorted(theirs[module]) for module in ours
+    }
+    assert not [module for module in theirs.keys() - ours.keys() if _find_places(module)]
+
+
+def test_modules_are_found_whatever_a_distribution_writes_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = {
+        "declared": {"top_level.txt": "one\ntwo\n", "RECORD": "other.py,,\n"},
+        "recorded": {
+            "RECORD": '"odd, name/__init__.py",,\nfolder/deep/part.py,,\nalone.py,sha256=x,1\nold.dist-info/x.py,,\n'
+            f"compiled{EXTENSION_SUFFIXES[0]},,\ndata/table.csv,,\n../../bin/tool,,\n"
+        },
+        "nothing": {},
+    }
+    for name, files in written.items():
+        folder = tmp_path / f"{name}-1.dist-info"
+        folder.mkdir()
+        header = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n\nIn its description stands\nName: another\n"
+        for file, text in {"METADATA": header, **files}.items():
+            (folder / file).write_text(text)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    expected = {"one": ["declared"], "two": ["declared"]}
+    expected |= {name: ["recorded"] for name in ("folder", "alone", "compiled")}
+    assert _map_modules.__wrapped__() == expected

@@ -81,6 +81,12 @@ def test_a_site_is_built_again_only_where_something_changed(copied: Project) -> 
     changed = {name for name in after if after[name] != before.get(name)}
     assert "h/other.html" in changed
     assert "h/tiny.html" not in changed
+    (copied.root / "paper").mkdir()
+    (copied.root / "paper/harness-paper.json").write_text("{}")
+    assert copied.harness("site", "site").returncode == 0
+    papers = read(copied.root / "site")
+    assert {name for name in papers if papers[name] != after[name]} == {"audit.html", ".harness-site.json"}
+    assert b"a paper that can" in papers["audit.html"], "the audit's page tells of a paper that was changed alone"
     copied.harness("site", "site", "--title", "Another")
     assert b"Another" in (copied.root / "site/h/tiny.html").read_bytes()
 

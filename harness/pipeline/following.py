@@ -127,7 +127,7 @@ def read_values(trail: Ledger, run: StartedRun, registered: Registered) -> Measu
     hypothesis, found = registered.hypothesis, dict[tuple[str, int], ReplicaResult]()
     theirs = [trail.root / one.folder for one in ledger.find_company(trail, run).values() if one is not None]
     own = trail.root / run.folder
-    for place, folder in ((place, folder) for place in (*theirs, own) for folder in _list_working(place)):
+    for place, folder in ((one, folder) for one in (*theirs, own) for folder in _list_working(one)):
         for result in _list_results(folder):
             name = read_shared_arm(result.arm, run.hypothesis)
             mine = name is not None and (place == own or "/" in result.arm)

@@ -225,9 +225,7 @@ def _describe_search(keys: tuple[str, ...]) -> tuple[Column, ...]:
     seed = measured["seed"]._replace(meaning="The tuning seed; no seed that decides is among them.")
     own = {
         "candidate": Column("candidate", "integer", DIMENSIONLESS, "Position among the arm's candidates, from 0."),
-        "settings": Column(
-            "settings", "string", "", "What the candidate sets: path inside the arm and value, as JSON."
-        ),
+        "settings": Column("settings", "string", "", "What the candidate sets, as JSON: path inside the arm, value."),
         "role": Column("role", "string", "", "What the search made of the candidate.", CANDIDATE_ROLES),
         "seed": seed,
     }

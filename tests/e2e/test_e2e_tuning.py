@@ -97,13 +97,10 @@ def test_the_whole_search_is_exported_and_read_back(finished: Project, tmp_path:
     for form in ("csv", "parquet"):
         done = finished.harness("export", "q10-tuned-rates", "--as", form, "--out", str(tmp_path / form))
         assert done.returncode == 0, done.stderr
-        assert [Path(line).stem for line in done.stdout.split()] == [
-            "measurements",
-            "estimands",
-            "search",
-            "dictionary",
-        ]
-    read = pandas.read_csv(tmp_path / "csv/search.csv", dtype={"run": str})
+        named = [Path(line).stem for line in done.stdout.split()]
+        assert named == ["measurements", "estimands", "search", "dictionary"]
+    read = pandas.read_csv(tmp_path / "csv/search.csv", dtype={"run": str, "value": str})
+    read["value"] = read["value"].map(float)
     typed = pandas.read_parquet(tmp_path / "parquet/search.parquet")
     for frame in (read, typed):
         values = frame["value"].astype(object).where(frame["value"].notna(), None).tolist()

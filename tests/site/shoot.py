@@ -23,6 +23,12 @@ SHOTS = {
         "h/mode2-direction.html", "dark", 1200, "#figures", 1010,
         "document.querySelector('#seed').value = 9; document.querySelector('#seed').dispatchEvent(new Event('input'))",
     ),
+    "viewing-claims.png": (
+        "claims.html", "light", 1280, 0, 660,
+        "const list = document.querySelector('#suppose');"
+        "list.value = [...list.options].find(one => one.text === 'mode2-direction = rejected').value;"
+        "list.dispatchEvent(new Event('input'))",
+    ),
 }  # fmt: skip
 """File → the page, the scheme, the width, where it begins, its height, and what is done before."""
 

@@ -17,6 +17,12 @@ from harness.ledger import Ledger
 from harness.site import build_site
 from tests.site.browser import Browser, open_browser
 
+CHOOSE = """
+const list = document.querySelector('#suppose');
+list.value = [...list.options].find(one => one.text === '{}').value;
+list.dispatchEvent(new Event('input'));
+"""
+"""Script that supposes an outcome."""
 SHOTS = {
     "viewing-verdict.png": ("h/bp-penalty-control.html", "light", 960, 0, 1180, ""),
     "viewing-figures.png": (
@@ -25,9 +31,7 @@ SHOTS = {
     ),
     "viewing-claims.png": (
         "claims.html", "light", 1280, 0, 660,
-        "const list = document.querySelector('#suppose');"
-        "list.value = [...list.options].find(one => one.text === 'mode2-direction = rejected').value;"
-        "list.dispatchEvent(new Event('input'))",
+        CHOOSE.format("mode2-direction = rejected"),
     ),
 }  # fmt: skip
 """File → the page, the scheme, the width, where it begins, its height, and what is done before."""

@@ -28,6 +28,7 @@ def test_jobs_and_their_command_may_be_killed(remote: Remote, reference: Any) ->
     assert len(shown.jobs) == 2 and any(job.state == "running" for job in shown.jobs)
     page = write_live([shown], True, None, make_common("Verdicts", None))
     assert "Jobs that train its cohorts elsewhere" in page and 'class="mean' in page
+    wait_until(lambda: follower.follow()[0].told is not None, "the command tells how far its jobs have come")
     command.kill()
     command.wait()
     wait_until(lambda: "may go on" in follower.follow()[0].state, "a view says that the command has ended")

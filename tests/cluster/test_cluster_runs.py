@@ -36,7 +36,7 @@ def test_jobs_and_their_command_may_be_killed(remote: Remote, reference: Any) ->
     assert code == 0 and "running" in listed, listed
     (held / "go").touch()
     code, said = remote.run()
-    assert code == 0 and "attached to" in said and "it is started again" in said, said
+    assert code == 0 and "attached to" in said, said  # whichever command started a job again: they are counted below
     assert len(remote.project.events("run_started")) == 1
     assert "| Trained in | 2 jobs of " in remote.page() and "started 4 times in all" in remote.page()
     assert not list(remote.jobs.glob("tiny-*"))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from harness.ledger import Ledger
     from harness.pipeline.show import Page
-    from harness.pipeline.tidy import MeasuredValue, SeedEstimate
+    from harness.pipeline.tidy import MeasuredValue, SeedEstimate, TriedValue
     from harness.pipeline.verdicts import JudgedRun
     from harness.records import BandDecision, Decision, EstimandResult, Hypothesis
 
@@ -199,6 +199,12 @@ class Verdict:
         from harness.pipeline.tidy import tabulate_estimands
 
         return Table(tabulate_estimands(self._judged))
+
+    def search(self) -> Table[TriedValue]:
+        """Return everything that was measured in the search for tuned arms; empty if nothing was tuned."""
+        from harness.pipeline.tidy import tabulate_search
+
+        return Table(tabulate_search(self._judged))
 
     def figures(self, *names: str) -> dict[str, Figure]:
         """Draw the verdict's figures as objects of matplotlib: name → figure; all of them if none is named.

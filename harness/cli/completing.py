@@ -179,6 +179,16 @@ def _list_names(_: Sequence[str]) -> Iterator[Candidate]:
     return iter(spec.list_names().items())
 
 
+def _list_places(_: Sequence[str]) -> Iterator[Candidate]:
+    """Yield the places to train at that the project's settings describe."""
+    from harness.cli.common import find_project_here
+    from harness.pipeline.places import KIND
+    from harness.pipeline.roots import find_places
+
+    places = find_places(find_project_here().root)[1]
+    return ((name, f"place of kind {table.get(KIND, '?')}") for name, table in sorted(places.items()))
+
+
 def _list_plugins(family: str) -> Callable[[Sequence[str]], Iterator[Candidate]]:
     def find(_: Sequence[str]) -> Iterator[Candidate]:
         from harness.plugins.registry import find_members
@@ -204,6 +214,7 @@ SOURCES: dict[tuple[str, str], Callable[[Sequence[str]], Iterator[Candidate]]] =
     ("export", "form"): _list_formats,
     ("explain", "name"): _list_names,
     ("completion", "shell"): _list_shells,
+    ("", "on"): _list_places,
     ("reverdict", "criterion"): _list_plugins("criteria"),
     ("measure", "metric"): _list_plugins("metrics"),
     **{("new", name): _list_plugins(family) for name, family in FAMILY_OF.items()},

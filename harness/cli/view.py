@@ -64,7 +64,7 @@ def view(
         problems: list[str | None] = [None]
         pages = Pages(site, Follower(trail, peek=peek), make_common(title, None), lambda: problems[0])
         server = stack.enter_context(open_server(pages, port))  # before what takes long: the port may be taken
-        watcher = Watcher([trail.root, hypotheses], arguments)
+        watcher = Watcher(trail.root, hypotheses, arguments)
         stack.callback(watcher.close)
         built = build_site(site, trail, hypotheses, title, collect_settings(verdicts=verdicts))
         for problem in built.problems:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from harness.exporters import refuse_taken
 from harness.ledger import Ledger
-from harness.pipeline.tidy import Column, list_dictionary, tabulate_estimands, tabulate_measurements
+from harness.pipeline.tidy import (
+    Column,
+    TidyTable,
+    list_dictionary,
+    tabulate_estimands,
+    tabulate_measurements,
+    tabulate_search,
+)
 from harness.pipeline.verdicts import JudgedRun, read_judged_run
 from harness.system.storage import write_atomic
 
@@ -25,10 +33,12 @@ DICTIONARY = (
 
 
 def write_tables(name: str, trail: Ledger, out: Path, suffix: str, encode: Encode) -> tuple[Path, ...]:
-    """Write measurements, estimands and data dictionary of a run, each to a file of its own."""
+    """Write measurements, estimands, the search if arms were tuned, and the data dictionary, each to a file."""
     run = read_judged_run(trail, name)
-    tables = (tabulate_measurements(run), tabulate_estimands(run))
-    paths = name_files(out, suffix)
+    tables: list[TidyTable[Any]] = [tabulate_measurements(run), tabulate_estimands(run)]
+    if run.stored.search is not None:
+        tables.append(tabulate_search(run))
+    paths = name_files(out, suffix, [*(table.name for table in tables), "dictionary"])
     refuse_taken(out, *paths)
     parts: list[tuple[tuple[Column, ...], Cells]] = [(table.columns, table.rows) for table in tables]
     parts.append((DICTIONARY, tuple(tuple(row.values()) for row in list_dictionary(*tables))))
@@ -38,9 +48,8 @@ def write_tables(name: str, trail: Ledger, out: Path, suffix: str, encode: Encod
     return paths
 
 
-def name_files(out: Path, suffix: str) -> tuple[Path, Path, Path]:
-    """Return the files of measurements, estimands and dictionary: in a folder, or beside a file that ``out`` names."""
+def name_files(out: Path, suffix: str, parts: Sequence[str]) -> tuple[Path, ...]:
+    """Return the files of the parts: in a folder, or the first as a file that ``out`` names, the others beside it."""
     if out.suffix != suffix:
-        return out / f"measurements{suffix}", out / f"estimands{suffix}", out / f"dictionary{suffix}"
-    estimands, dictionary = (out.with_name(f"{out.stem}-{part}{suffix}") for part in ("estimands", "dictionary"))
-    return out, estimands, dictionary
+        return tuple(out / f"{part}{suffix}" for part in parts)
+    return (out, *(out.with_name(f"{out.stem}-{part}{suffix}") for part in parts[1:]))

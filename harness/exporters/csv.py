@@ -25,7 +25,8 @@ class Csv(Exporter):
     def write(self, name: str, trail: Ledger, out: Path) -> tuple[Path, ...]:
         """Write ``measurements.csv``, ``estimands.csv`` and ``dictionary.csv`` to a folder.
 
-        If ``out`` ends in .csv, the measurements go there, and the others beside it.
+        Of a run whose arms were tuned there is ``search.csv`` too, with all candidates. If ``out`` ends in .csv, the
+        measurements go there, and the others beside it.
         """
         return write_tables(name, trail, out, ".csv", _encode)
 

@@ -22,7 +22,8 @@ class Parquet(Exporter):
     def write(self, name: str, trail: Ledger, out: Path) -> tuple[Path, ...]:
         """Write ``measurements.parquet``, ``estimands.parquet`` and ``dictionary.parquet`` to a folder.
 
-        If ``out`` ends in .parquet, the measurements go there, and the others beside it.
+        Of a run whose arms were tuned there is ``search.parquet`` too, with all candidates. If ``out`` ends in
+        .parquet, the measurements go there, and the others beside it.
         """
         try:
             import pyarrow.parquet

@@ -40,7 +40,7 @@ def read_progress(trail: Ledger, run: StartedRun) -> AttemptProgress | None:
     epoch, readable = 0, bool(trail.index().looks(run.digest))
     # What trains in cohorts with others may lie in their folders, too: whoever reads it there has read it.
     theirs = [trail.root / one.folder / "work" for one in find_company(trail, run).values() if one is not None]
-    places = (folder, *_find_jobs(folder), *theirs)
+    places = (folder, *(job / "work" for job in find_jobs(folder)), *theirs)
     for file in sorted(file for place in places if place.is_dir() for file in place.iterdir()):
         with suppress(OSError, ValueError, KeyError, TypeError):  # a damaged one is trained again
             if file.suffix == ".json":
@@ -68,10 +68,10 @@ def read_progress(trail: Ledger, run: StartedRun) -> AttemptProgress | None:
     return AttemptProgress(replicas=replicas, trained=done, under_way=count, epoch=epoch, readable=readable)
 
 
-def _find_jobs(folder: Path) -> list[Path]:
-    """Find the working files of jobs on other machines, where results lie until they are fetched."""
+def find_jobs(folder: Path) -> list[Path]:
+    """Find the folders of jobs on other machines, where results lie until they are fetched into ``folder``."""
     with suppress(OSError, ValueError):
-        return sorted(Path(read_regular(folder / ELSEWHERE, LARGEST_FILE).decode()).glob("job-*/work"))
+        return sorted(Path(read_regular(folder / ELSEWHERE, LARGEST_FILE).decode()).glob("job-*"))
     return []
 
 

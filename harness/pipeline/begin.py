@@ -95,6 +95,7 @@ jobs:
       - uses: actions/checkout@v4
         with:
           fetch-depth: 0  # the trail's history, and the commit to compare with
+          persist-credentials: false
       - uses: actions/setup-python@v5
         with:
           python-version: "3.12"

@@ -121,15 +121,13 @@ def suppose_outcomes(file: Path, trail: Ledger, outcomes: Sequence[tuple[str, st
     return Prospect(now, then, then.changes[len(now.changes) :], tuple(concerned))
 
 
-def foresee_outcomes(
-    known: Claims, trail: Ledger, hypotheses: Sequence[Hypothesis]
-) -> dict[tuple[str, str], tuple[Change, ...]]:
+def foresee_outcomes(table: Table, hypotheses: Sequence[Hypothesis]) -> dict[tuple[str, str], tuple[Change, ...]]:
     """Tell what each outcome of each hypothesis would change about the claims: (hypothesis, outcome) → changes.
 
-    Each outcome is supposed alone, in knowledge of all verdicts. ``known`` is the claims file. A claim that a
-    hypothesis moves and that the file no longer holds is left out.
+    Each outcome is supposed alone, in knowledge of all verdicts. A claim that a hypothesis moves and that the table
+    doesn't hold is left out.
     """
-    done = list_moves(trail)
+    known, done = table.claims, table.moves
     everything = claims.find_known_claims(known, done)
     earlier = frozenset(move.verdict for move in done)
     supposed = [
@@ -159,9 +157,8 @@ def _keep_known(implication: Implication, known: Claims) -> Implication:
     return implication.model_copy(update=kept)
 
 
-def list_banners(trail: Ledger) -> dict[str, tuple[tuple[Banner, tuple[Move, ...]], ...]]:
+def list_banners(done: Sequence[Move]) -> dict[str, tuple[tuple[Banner, tuple[Move, ...]], ...]]:
     """List what later verdicts did to the claims that each verdict moved: run → notices, each with its causes."""
-    done = list_moves(trail)
     by_verdict = {move.verdict: move for move in done}
     found = {}
     for move in done:

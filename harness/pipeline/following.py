@@ -17,13 +17,15 @@ from pydantic import ValidationError
 from harness import ledger
 from harness.errors import HarnessError
 from harness.ledger import Ledger, LookBody, StartedRun
-from harness.ledger.progress import SEAL
+from harness.ledger.progress import SEAL, find_jobs
+from harness.pipeline.job_list import ListedJob, follow_jobs
 from harness.pipeline.run_files import read_registered
 from harness.pipeline.telling import RunProgress, read_told
 from harness.records import Hypothesis, Measurements, Registered, ReplicaResult
 from harness.records.plan import read_shared_arm
 from harness.system.locks import is_gone
 from harness.system.reading import LARGEST_FILE, read_regular
+from harness.wording import format_count
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Followed:
     """What its registered looks showed."""
     measurements: Measurements | None
     """Its values so far; None unless it was peeked at."""
+    jobs: tuple[ListedJob, ...] = ()
+    """The jobs in which its cohorts train elsewhere, as their files tell."""
     problem: str | None = None
     """Why its values are not shown although they were asked for."""
 
@@ -55,9 +59,12 @@ class Followed:
         """Return what it does, in words."""
         if not self.here:
             return "its working files are not here"
+        open_jobs = sum(job.state != "ended" for job in self.jobs)
         if self.told is None:
-            return "started, nothing is trained yet"
+            return "started, its jobs wait" if open_jobs else "started, nothing is trained yet"
         if self.told.stopped or is_gone(self.told.holder):
+            if open_jobs:
+                return f"its command has ended, {format_count(open_jobs, 'job')} may go on: the same command attaches"
             return "stopped: the same command goes on with it"
         return "trained, being judged" if self.told.steps_done == self.told.steps_total else "training"
 
@@ -94,7 +101,8 @@ class Follower:
                 problem = f"its values are not shown, because that could not be entered in the ledger: {error.message}"
         looks = ledger.list_looks(self.trail, run.digest)
         here = (folder / "work").is_dir()
-        return Followed(run, registered, read_told(folder), here, looks, measurements, problem)
+        jobs = follow_jobs(find_jobs(folder / "work"))
+        return Followed(run, registered, read_told(folder), here, looks, measurements, jobs, problem)
 
     def _may_show(self, run: StartedRun) -> bool:
         """Tell whether values of an attempt may be shown: they may as soon as the ledger says that they are."""
@@ -119,10 +127,10 @@ def read_values(trail: Ledger, run: StartedRun, registered: Registered) -> Measu
     hypothesis, found = registered.hypothesis, dict[tuple[str, int], ReplicaResult]()
     theirs = [trail.root / one.folder for one in ledger.find_company(trail, run).values() if one is not None]
     own = trail.root / run.folder
-    for folder in (*(place / "work" for place in theirs), own / "work"):
+    for place, folder in ((one, folder) for one in (*theirs, own) for folder in _list_working(one)):
         for result in _list_results(folder):
             name = read_shared_arm(result.arm, run.hypothesis)
-            mine = name is not None and (folder.parent == own or "/" in result.arm)
+            mine = name is not None and (place == own or "/" in result.arm)
             if mine and name in hypothesis.arms and result.seed in run.body.seeds:
                 found[name, result.seed_index] = result.model_copy(update={"arm": name})
     order = list(hypothesis.arms)
@@ -134,6 +142,11 @@ def read_values(trail: Ledger, run: StartedRun, registered: Registered) -> Measu
         data={},
         replicas=tuple(found[key] for key in sorted(found, key=lambda key: (order.index(key[0]), key[1]))),
     )
+
+
+def _list_working(folder: Path) -> tuple[Path, ...]:
+    """List the working files of an attempt's jobs, and then its own, where what was trained is fetched to."""
+    return (*(job / "work" for job in find_jobs(folder / "work")), folder / "work")
 
 
 def _list_results(folder: Path) -> list[ReplicaResult]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from harness.launchers import State
-from harness.pipeline.jobs import JOB, PROGRESS, TASK, JobProgress, JobRecord, Task, read
+from harness.pipeline.jobs import JOB, PROGRESS, READY, TASK, JobProgress, JobRecord, Task, read
 from harness.pipeline.places import Place
 from harness.pipeline.spread import DONE
 from harness.plugins.fields import Unit
@@ -55,26 +56,45 @@ def list_jobs(place: Place) -> list[ListedJob]:
     records = {folder: record for folder in folders if (record := read(folder, JOB, JobRecord)) and record.tries}
     alive = place.launcher.find_alive([record.tries[-1].id for record in records.values()])
     for folder, record in records.items():
-        task = read(folder, TASK, Task)
-        if task is None:
-            continue
-        last, told = record.tries[-1], read(folder, PROGRESS, JobProgress)
-        cohorts = task.plan.cohorts
-        total = sum(cohort.steps * len(cohort.replicas) for cohort in cohorts)
-        found.append(
-            ListedJob(
-                run=folder.parent.name,
-                job=last.id,
-                state="ended" if last.ended else alive.get(last.id, "ended"),
-                arms=tuple(dict.fromkeys(name for cohort in cohorts for name in cohort.arms)),
-                replicas=sum(len(cohort.replicas) for cohort in cohorts),
-                done=1.0 if last.ended == DONE else (told.steps if told else 0) / total,
-                tries=len(record.tries),
-                ended=last.ended,
-                folder=str(folder),
-            )
-        )
+        listed = _describe(folder, record, alive.get(record.tries[-1].id, "ended"))
+        if listed is not None:
+            found.append(listed)
     return found
+
+
+def follow_jobs(folders: Sequence[Path]) -> tuple[ListedJob, ...]:
+    """Describe the jobs in these folders as their own files do, without asking a scheduler.
+
+    A job that was killed is called running until its run's command has noticed.
+    """
+    found = []
+    for folder in folders:
+        record = read(folder, JOB, JobRecord)
+        if record is not None and record.tries:
+            begun = (folder / READY).exists()
+            found.append(_describe(folder, record, "running" if begun else "waiting"))
+    return tuple(one for one in found if one is not None)
+
+
+def _describe(folder: Path, record: JobRecord, state: State | Literal["ended"]) -> ListedJob | None:
+    """Describe a job that is in a state unless its record says that it ended; None if it has no task."""
+    task = read(folder, TASK, Task)
+    if task is None:
+        return None
+    last, told = record.tries[-1], read(folder, PROGRESS, JobProgress)
+    cohorts = task.plan.cohorts
+    total = sum(cohort.steps * len(cohort.replicas) for cohort in cohorts)
+    return ListedJob(
+        run=folder.parent.name,
+        job=last.id,
+        state="ended" if last.ended else state,
+        arms=tuple(dict.fromkeys(name for cohort in cohorts for name in cohort.arms)),
+        replicas=sum(len(cohort.replicas) for cohort in cohorts),
+        done=1.0 if last.ended == DONE else (told.steps if told else 0) / max(1, total),
+        tries=len(record.tries),
+        ended=last.ended,
+        folder=str(folder),
+    )
 
 
 def cancel_jobs(place: Place) -> str:

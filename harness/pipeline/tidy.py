@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from harness.domain.tuning import name_candidate
 from harness.metrics import parse_metric
 from harness.pipeline.verdicts import JudgedRun
 from harness.records import Decision, EstimandResult, Measurements
@@ -68,7 +70,27 @@ class SeedEstimate(NamedTuple):
     note: str | None
 
 
-Row = TypeVar("Row", MeasuredValue, SeedEstimate)
+class TriedValue(NamedTuple):
+    """One number of a search: a metric of a candidate of a tuned arm, at a tuning seed and an epoch."""
+
+    hypothesis: str
+    run: str
+    arm: str
+    candidate: int
+    settings: str
+    role: str
+    seed_index: int
+    seed: int
+    status: str
+    metric: str
+    summary: str
+    layer: int | None
+    epoch: int
+    value: float | None
+    unit: str
+
+
+Row = TypeVar("Row", MeasuredValue, SeedEstimate, TriedValue)
 
 
 @dataclass(frozen=True)
@@ -76,7 +98,7 @@ class TidyTable(Generic[Row]):
     """A table with a dictionary of its columns."""
 
     name: str
-    """What its rows are: measurements or estimands."""
+    """What its rows are: measurements, estimands or search."""
     columns: tuple[Column, ...]
     """Its columns, in the order of the rows' fields."""
     rows: tuple[Row, ...]
@@ -132,6 +154,25 @@ def list_estimands(decision: Decision) -> Iterator[tuple[str, EstimandResult]]:
             yield role, result
 
 
+def tabulate_search(run: JudgedRun) -> TidyTable[TriedValue]:
+    """Return everything that was measured in the search for tuned arms, candidate by candidate; empty without one."""
+    search, searched = run.stored.search, run.stored.searched
+    rows: list[TriedValue] = []
+    if search is not None and searched is not None:
+        known = {
+            name_candidate(name, position): (name, position, json.dumps(one.values, sort_keys=True), tuned)
+            for name, tuned in search.arms.items()
+            for position, one in enumerate(tuned.candidates)
+        }
+        for row in list_measured(searched, run.run.name):
+            arm, position, settings, tuned = known[row.arm]
+            role = {tuned.runner_up: "runner-up", tuned.chosen: "chosen"}.get(position, "other")
+            own = {"arm": arm, "candidate": position, "settings": settings, "role": role}
+            rows.append(TriedValue(**{**row._asdict(), **own}))
+    keys = dict.fromkeys(row.metric for row in rows)
+    return TidyTable("search", _describe_search(tuple(keys)), tuple(rows))
+
+
 RUN_COLUMNS = (
     Column("hypothesis", "string", "", "Id of the hypothesis."),
     Column("run", "string", "", "The run: the first 12 digits of the digest of the event that started it."),
@@ -148,6 +189,11 @@ ROLES = (
     ("decision", "a decision rests on it"),
     ("guard", "the decisions mean nothing if it is out of bounds"),
     ("exploratory", "it is reported and never decides"),
+)
+CANDIDATE_ROLES = (
+    ("chosen", "the arm was trained with it on the seeds that decide"),
+    ("runner-up", "the next best"),
+    ("other", "neither of the two"),
 )
 UNITS = (
     (DIMENSIONLESS, "a plain number"),
@@ -172,6 +218,18 @@ def _describe_measured(keys: tuple[str, ...]) -> tuple[Column, ...]:
         Column("value", "number", "see column unit", "The number; empty if it was not finite."),
         Column("unit", "string", "", "Unit of the value.", UNITS[:1]),
     )
+
+
+def _describe_search(keys: tuple[str, ...]) -> tuple[Column, ...]:
+    measured = {column.name: column for column in _describe_measured(keys)}
+    seed = measured["seed"]._replace(meaning="The tuning seed; no seed that decides is among them.")
+    own = {
+        "candidate": Column("candidate", "integer", DIMENSIONLESS, "Position among the arm's candidates, from 0."),
+        "settings": Column("settings", "string", "", "What the candidate sets, as JSON: path inside the arm, value."),
+        "role": Column("role", "string", "", "What the search made of the candidate.", CANDIDATE_ROLES),
+        "seed": seed,
+    }
+    return tuple((measured | own)[name] for name in TriedValue._fields)
 
 
 def _describe_estimands(titles: tuple[tuple[str, str], ...]) -> tuple[Column, ...]:

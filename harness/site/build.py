@@ -19,7 +19,9 @@ from harness.ledger.code import digest_package
 from harness.ledger.git import git
 from harness.pipeline.audit import AuditRequest, audit_trail
 from harness.pipeline.garbage import pause_collection
+from harness.pipeline.paper_manifest import find_papers
 from harness.pipeline.project import Settings
+from harness.pipeline.roots import find_root
 from harness.pipeline.verdicts import JudgedRun
 from harness.site.pages import (
     Row,
@@ -80,7 +82,7 @@ def build_site(
         StorageFailed: a file could not be written.
     """
     before = _read_stamp(out, trail, hypotheses)
-    digests = _digest_files(trail.root, hypotheses)
+    digests = _digest_files(*list_sources(trail.root, hypotheses))
     key = _digest_everything(digests, hypotheses, title)
     files: dict[str, str] = before.get("files", {})
     if before.get("key") == key and all((out / name).is_file() for name in files):
@@ -229,6 +231,14 @@ def _read_stamp(out: Path, trail: Ledger, hypotheses: Path) -> dict[str, Any]:
         return {}
     except (OSError, ValueError):
         return {}
+
+
+def list_sources(trail: Path, hypotheses: Path) -> tuple[Path, ...]:
+    """List the folders that a site is made from: the trail, the hypothesis files, and the papers that its audit reads.
+
+    A paper is looked for as an audit does, so that one that comes later is found.
+    """
+    return (trail, hypotheses, *find_papers(find_root(hypotheses), trail))
 
 
 def _digest_files(*folders: Path) -> dict[Path, str]:

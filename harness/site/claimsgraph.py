@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from harness.pipeline.claims import Table
-from harness.site.layout import Layout, lay_out
+from harness.site.layout import Part, lay_out_parts
 from harness.site.marks import element, group, join, label, number, wrap
 from harness.wording import format_count
 
@@ -20,16 +20,21 @@ LETTERS, LINES = 30, 3
 def draw_claims(table: Table) -> Markup:
     """Draw the claims as they stand."""
     known = table.claims.claims
-    layout = lay_out({name: claim.stands_on for name, claim in known.items()})
-    width = 2 * MARGIN + max(1.0, layout.width) * BOX
-    height = 2 * MARGIN + layout.layers * TALL + max(0, layout.layers - 1) * GAP
+    parts = lay_out_parts({name: claim.stands_on for name, claim in known.items()})
+    layers = max((part.top + part.layout.layers for part in parts), default=0)
+    width = 2 * MARGIN + max((part.left + part.layout.width for part in parts), default=1.0) * BOX
+    height = 2 * MARGIN + layers * TALL + max(0, layers - 1) * GAP
     arrow = element("path", d="M0 0L8 4L0 8Z", class_="head")
     marker = element(
         "marker", arrow, id="arrow", viewBox="0 0 8 8", refX=7.0, refY=4.0, markerWidth=8.0, markerHeight=8.0,
         orient="auto",
     )  # fmt: skip
-    edges = [_draw_edge(layout, upper, lower) for upper, lower in layout.bends]
-    boxes = [_draw_box(table, name, *_find_place(layout, *layout.places[name])) for name in known]
+    edges = [_draw_edge(part, upper, lower) for part in parts for upper, lower in part.layout.bends]
+    boxes = [
+        _draw_box(table, name, *_find_place(part, *place))
+        for part in parts
+        for name, place in part.layout.places.items()
+    ]
     count = format_count(len(known), "claim")
     return element(
         "svg",
@@ -44,18 +49,19 @@ def draw_claims(table: Table) -> Markup:
     )
 
 
-def _find_place(layout: Layout, x: float, layer: int) -> tuple[float, float]:
+def _find_place(part: Part, x: float, layer: int) -> tuple[float, float]:
     """Return the middle of a place in pixels."""
-    row = layout.layers - 1 - layer
-    return MARGIN + x * BOX, MARGIN + TALL / 2 + row * (TALL + GAP)
+    row = part.top + part.layout.layers - 1 - layer
+    return MARGIN + (part.left + x) * BOX, MARGIN + TALL / 2 + row * (TALL + GAP)
 
 
-def _draw_edge(layout: Layout, upper: str, lower: str) -> Markup:
+def _draw_edge(part: Part, upper: str, lower: str) -> Markup:
     """Draw an edge from the lower side of a box to the upper side of another, straight past the layers between."""
-    x, y = _find_place(layout, *layout.places[upper])
+    layout = part.layout
+    x, y = _find_place(part, *layout.places[upper])
     written, at = f"M{number(x)} {number(y + TALL / 2)}", (x, y + TALL / 2)
-    stops = [_find_place(layout, *bend) for bend in layout.bends[upper, lower]]
-    end = _find_place(layout, *layout.places[lower])
+    stops = [_find_place(part, *bend) for bend in layout.bends[upper, lower]]
+    end = _find_place(part, *layout.places[lower])
     for x, y in (*stops, end):
         top, half = y - TALL / 2, (at[1] + y - TALL / 2) / 2
         written += f"C{number(at[0])} {number(half)} {number(x)} {number(half)} {number(x)} {number(top)}"
@@ -75,7 +81,7 @@ def _draw_box(table: Table, name: str, x: float, y: float) -> Markup:
         element("title", f"{name}: {status}. {table.claims.claims[name].statement}"),
         element("rect", x=left, y=top, width=BOX, height=TALL, rx=6.0),
         element("text", SIGNS[status], x=left + 10, y=top + 19, class_="sign"),
-        label(left + 27, top + 18, name, length=26, class_="name"),
+        label(left + 27, top + 18, name, length=24, class_="name"),
         *(label(left + 10, top + 37 + 14 * row, line, class_="small") for row, line in enumerate(lines)),
         element("text", status, x=left + BOX - 10, y=top + TALL - 6, class_="small status", text_anchor="end"),
     ]

@@ -16,6 +16,8 @@ DUMMY = 0.3
 """Width of a dummy node, in boxes."""
 GAP = 0.12
 """Distance between neighbours, in boxes."""
+SHELF = 4.4
+"""Width of a row of parts, in boxes, unless one part alone is wider."""
 
 Node = str | tuple[str, str, int]
 """A node by its name, or a dummy node: the edge's ends and the layer."""
@@ -33,6 +35,45 @@ class Layout:
     """Width of the whole, in boxes."""
     layers: int
     """Number of layers."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a graph that no edge joins to the others, and where its drawing begins."""
+
+    layout: Layout
+    """Its drawing."""
+    left: float
+    """Left end, in boxes."""
+    top: int
+    """Number of layers of other parts above it."""
+
+
+def lay_out_parts(below: Mapping[str, Sequence[str]]) -> tuple[Part, ...]:
+    """Lay the parts of a graph out in rows, the largest first, so that little of the drawing is empty."""
+    layouts = [lay_out(part) for part in _split(below)]
+    room = max([SHELF, *(layout.width for layout in layouts)])
+    parts: list[Part] = []
+    left, top, tall = 0.0, 0, 0
+    for layout in layouts:
+        if left and left + layout.width > room + 1e-9:
+            left, top, tall = 0.0, top + tall, 0
+        parts.append(Part(layout, left, top))
+        left, tall = left + layout.width + GAP, max(tall, layout.layers)
+    return tuple(parts)
+
+
+def _split(below: Mapping[str, Sequence[str]]) -> list[dict[str, Sequence[str]]]:
+    """Return the parts that no edge joins, the largest first, each in the order of the whole."""
+    part = {name: {name} for name in below}
+    for name, lower in below.items():
+        for one in lower:
+            if one in part and part[one] is not part[name]:
+                joined = part[name] | part[one]
+                part |= dict.fromkeys(joined, joined)
+    names = {id(found): found for found in part.values()}
+    parts = [{name: below[name] for name in below if name in found} for found in names.values()]
+    return sorted(parts, key=lambda found: -len(found))
 
 
 def lay_out(below: Mapping[str, Sequence[str]]) -> Layout:

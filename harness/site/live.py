@@ -30,6 +30,8 @@ class LiveView:
     """Steps done, in per cent."""
     cohorts: tuple[tuple[str, ...], ...]
     """Number, arms, replicas and epochs of each cohort that trains or has trained."""
+    jobs: tuple[tuple[str, ...], ...]
+    """Name, state, arms, replicas and share of each job that trains a part of it elsewhere."""
     looks: tuple[tuple[str, ...], ...]
     """What its registered looks showed."""
     arms: list[dict[str, Any]]
@@ -70,6 +72,10 @@ def _describe(one: Followed, peek: bool) -> LiveView:
         facts=tuple(facts.items()),
         share=_count_share(one),
         cohorts=_tabulate_cohorts(one),
+        jobs=tuple(
+            (job.job, job.ended or job.state, ", ".join(job.arms), str(job.replicas), f"{job.done:.0%}")
+            for job in one.jobs
+        ),
         looks=tuple(
             (str(look.seeds), look.outcome or "nothing is decided, it goes on", _write_p(look.p)) for look in one.looks
         ),

@@ -29,6 +29,21 @@ class Snapshot(Ledger):
     """A ledger as it was when it was first read: all pages tell of the same events, and none reads them again."""
 
     @cached_property
+    def _objects_read(self) -> dict[str, bytes]:
+        return {}
+
+    def read_object(self, digest: str) -> bytes:
+        """Read the object of this digest, once.
+
+        Raises:
+            ValueError: not a digest.
+            Tampered: it is missing or its content is another.
+        """
+        if (known := self._objects_read.get(digest)) is None:
+            known = self._objects_read[digest] = super().read_object(digest)
+        return known
+
+    @cached_property
     def _read_once(self) -> LedgerIndex:
         return super().index()
 
@@ -131,10 +146,8 @@ class Trail:
         index = self.ledger.index()
         fixed = {name: index.fixing(name) for name in index.hypotheses}
         forms = {name: self._read_form(entries) for name, entries in fixed.items()}
-        prospects = foresee_outcomes(
-            self.claims.claims, self.ledger, [form for form in forms.values() if form is not None]
-        )
-        banners = list_banners(self.ledger)
+        prospects = foresee_outcomes(self.claims, [form for form in forms.values() if form is not None])
+        banners = list_banners(self.claims.moves)
         files, members = self._find_files(), self._find_memberships()
         found = [
             self._describe(name, fixed[name], forms[name], files.get(name), members.get(name, ()), banners, prospects)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.site.build import list_files
+from harness.site.build import list_files, list_sources
 
 SECONDS = 0.5
 """Seconds between two looks at the files."""
@@ -27,9 +27,9 @@ class Watcher:
     large trail is gone afterwards.
     """
 
-    def __init__(self, folders: Sequence[Path], arguments: Sequence[str]) -> None:
-        """Watch ``folders``; ``arguments``: those of the command line that builds the site again."""
-        self._folders, self._arguments = folders, arguments
+    def __init__(self, trail: Path, hypotheses: Path, arguments: Sequence[str]) -> None:
+        """Watch what a site is made from; ``arguments``: those of the command line that builds it again."""
+        self._trail, self._hypotheses, self._arguments = trail, hypotheses, arguments
         self._built = self._stamp()
         self._process: subprocess.Popen[str] | None = None
         self.problem: str | None = None
@@ -71,7 +71,7 @@ class Watcher:
 
     def _stamp(self) -> Stamp:
         found = set()
-        for folder in self._folders:
+        for folder in list_sources(self._trail, self._hypotheses):
             for path in list_files(folder):
                 try:
                     status = os.stat(path)  # noqa: PTH116

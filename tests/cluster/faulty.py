@@ -5,7 +5,8 @@ nothing, or one of
 
     kill   SIGKILL to itself right after its first checkpoint
     term   SIGTERM to itself there, as Slurm sends it before a time limit
-    hold   wait there until the job's folder has a file "go"; that it waits, a file "reached" tells
+    hold   wait after its second one, when values were measured, until the job's folder has a file "go"; that it
+           waits, a file "reached" tells
     die    SIGKILL before anything else
     other  train on with other vector instructions, as on another machine
 """
@@ -22,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 HELD_SECONDS = 300.0
+SAVED = {"hold": 2}
+"""Fault → the checkpoint after which it strikes, if that isn't the first."""
 
 
 def take_fault(faults: Path) -> str:
@@ -41,11 +44,15 @@ def strike_after_checkpoint(fault: str, folder: Path) -> None:
     from harness.training.checkpoint import CheckpointWriter
 
     save = CheckpointWriter.save
+    saved: list[bool] = []
     struck: list[bool] = []
 
     def save_and_strike(self: CheckpointWriter, *arguments: Any) -> None:
         save(self, *arguments)
         if struck:
+            return
+        saved.append(True)
+        if len(saved) < SAVED.get(fault, 1):
             return
         struck.append(True)
         self.finish()

@@ -6,7 +6,11 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from harness.pipeline.jobs import JOB, JobRecord, read
+from harness.ledger import Ledger
+from harness.pipeline.following import Follower
+from harness.pipeline.jobs import JOB, TASK, JobRecord, Task, read
+from harness.site.live import write_live
+from harness.site.pages import make_common
 from tests.cluster.conftest import Remote
 from tests.cluster.slurm import Slurm, wait_until
 
@@ -15,13 +19,24 @@ def test_jobs_and_their_command_may_be_killed(remote: Remote, reference: Any) ->
     remote.prepare("kill", "hold", "term")
     command = remote.start()
     held = remote.await_held()
+    follower = Follower(Ledger(remote.project.root / "verdicts"), peek=True)
+    (shown,) = follower.follow()
+    task = read(held, TASK, Task)
+    assert task is not None and shown.measurements is not None
+    own = {(one.arm, one.seed_index) for cohort in task.plan.cohorts for one in cohort.replicas}
+    assert own <= {(one.arm, one.seed_index) for one in shown.measurements.replicas if one.metrics}, "it is not fetched"
+    assert len(shown.jobs) == 2 and any(job.state == "running" for job in shown.jobs)
+    page = write_live([shown], True, None, make_common("Verdicts", None))
+    assert "Jobs that train its cohorts elsewhere" in page and 'class="mean' in page
+    wait_until(lambda: follower.follow()[0].told is not None, "the command tells how far its jobs have come")
     command.kill()
     command.wait()
+    wait_until(lambda: "may go on" in follower.follow()[0].state, "a view says that the command has ended")
     code, listed = remote.call("jobs", "--on", "there")
     assert code == 0 and "running" in listed, listed
     (held / "go").touch()
     code, said = remote.run()
-    assert code == 0 and "attached to" in said and "it is started again" in said, said
+    assert code == 0 and "attached to" in said, said  # whichever command started a job again: they are counted below
     assert len(remote.project.events("run_started")) == 1
     assert "| Trained in | 2 jobs of " in remote.page() and "started 4 times in all" in remote.page()
     assert not list(remote.jobs.glob("tiny-*"))

@@ -27,6 +27,7 @@ SETUP = {
     "zsh": (["-f", "-i"], 'PS1="> "; autoload -Uz compinit; compinit -u -D; eval "$(harness completion zsh)"'),
 }
 READY = "all-is-set-up"
+PLACES = ("machine-room", "own-cluster")
 PATIENCE = 120.0
 
 
@@ -86,9 +87,9 @@ def plain(text: str) -> str:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
-def test_the_tabulator_completes_verbs_ids_runs_and_values(shell: str, finished: Project, tmp_path: Path) -> None:
-    (run,) = (path.name for path in finished.runs())
-    terminal = Terminal(shell, finished.root, tmp_path)
+def test_the_tabulator_completes_verbs_ids_runs_and_values(shell: str, placed: Project, tmp_path: Path) -> None:
+    (run,) = (path.name for path in placed.runs())
+    terminal = Terminal(shell, placed.root, tmp_path)
     try:
         for typed, whole in (
             ("harness reve", "harness reverdict "),
@@ -100,21 +101,24 @@ def test_the_tabulator_completes_verbs_ids_runs_and_values(shell: str, finished:
             terminal.type(f"{typed}\t")
             terminal.wait_for(whole)
             terminal.type("\x15")  # the line is taken back
+        terminal.type(f"harness run hypotheses/tiny.yaml --on {PLACES[0][:3]}\t")
+        terminal.wait_for(f"--on {PLACES[0]}")
+        terminal.type("\x15")
         terminal.type("harness export tiny --as \t\t")
         terminal.wait_for(*list_formats())
     finally:
         terminal.close()
 
 
-def test_fish_completes_verbs_ids_runs_and_values(finished: Project, tmp_path: Path) -> None:
-    (run,) = (path.name for path in finished.runs())
+def test_fish_completes_verbs_ids_runs_and_values(placed: Project, tmp_path: Path) -> None:
+    (run,) = (path.name for path in placed.runs())
     shell = find_shell("fish")
 
     def complete(line: str) -> list[str]:
         script = f"harness completion fish | source; complete --do-complete '{line}'"
         done = subprocess.run(
             [shell, "--no-config", "-c", script],
-            cwd=finished.root, env=environment(tmp_path), capture_output=True, text=True, timeout=PATIENCE,
+            cwd=placed.root, env=environment(tmp_path), capture_output=True, text=True, timeout=PATIENCE,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return [candidate.partition("\t")[0] for candidate in done.stdout.splitlines()]
@@ -122,7 +126,18 @@ def test_fish_completes_verbs_ids_runs_and_values(finished: Project, tmp_path: P
     assert complete("harness reve") == ["reverdict"]
     assert set(complete("harness show ")) == {"tiny", run}
     assert set(complete("harness export tiny --as ")) == set(list_formats())
+    assert set(complete("harness run hypotheses/tiny.yaml --on ")) == set(PLACES)
     assert complete("harness check hypotheses/ti") == ["hypotheses/tiny.yaml"]
+
+
+@pytest.fixture(scope="module")
+def placed(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The finished project with places to train at."""
+    root = tmp_path_factory.mktemp("placed") / "project"
+    shutil.copytree(finished.root, root)
+    tables = (f'[tool.harness.on.{name}]\nkind = "local"\nfolder = "build/{name}"\n' for name in PLACES)
+    (root / "pyproject.toml").write_text("".join(tables))
+    return Project(root)
 
 
 def ask(project: Project, *words: str) -> dict[str, str]:
@@ -131,7 +146,7 @@ def ask(project: Project, *words: str) -> dict[str, str]:
     return dict(line.split("\t") for line in done.stdout.splitlines())
 
 
-def test_what_may_come_next_is_what_there_is(finished: Project) -> None:
+def test_what_may_come_next_is_what_there_is(finished: Project, placed: Project) -> None:
     (run,) = (path.name for path in finished.runs())
     shown = finished.harness("--help", COLUMNS="200").stdout
     verbs = re.findall(r"^│ ([a-z]+) ", shown[shown.index("Commands") :], re.MULTILINE)
@@ -146,6 +161,9 @@ def test_what_may_come_next_is_what_there_is(finished: Project) -> None:
     assert set(ask(finished, "export", "tiny", "--as=c")) == {"--as=csv"}
     assert set(ask(finished, "export", "tiny", "--as", "=", "c")) == {"csv"}  # as bash takes it apart
     assert set(ask(finished, "new", "--rule", "df")) == {"dfa"}
+    assert ask(finished, "run", "--on", "") == {}, "there is no place"
+    for verb in ("run", "plan", "jobs"):
+        assert ask(placed, verb, "--on", "") == dict.fromkeys(PLACES, "place of kind local"), verb
     assert set(ask(finished, "completion", "")) == {"bash", "zsh", "fish"}
     for words in (("run", ""), ("close", ""), ("show", "tiny", ""), ("nothing", ""), ("show", "x")):
         assert ask(finished, *words) == {}, words

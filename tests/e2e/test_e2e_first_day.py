@@ -138,9 +138,13 @@ def test_the_first_day_needs_nothing_but_the_wheel(installed: Path, tmp_path: Pa
     assert "DFA is no worse than BP" in give("harness", "show", "dfa-on-digits", "--raw")
     give("harness", "site", "build/site")
     assert (root / "build/site/index.html").is_file()
-    # harness paper has its place here.
+    give("harness", "paper", "dfa-on-digits")
+    assert (root / "paper/paper.tex").is_file() and "DFA is no worse than BP" in (root / "paper/paper.md").read_text()
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--message", "The paper's numbers")
     give("harness", "export", "dfa-on-digits", "--as", "csv", "--out", "build/numbers")
     assert (root / "build/numbers/measurements.csv").is_file()
     audited = subprocess.run(["harness", "audit"], cwd=root, env=environment, capture_output=True, text=True)
     assert audited.returncode == 0, audited.stdout + audited.stderr
+    assert "the numbers of the papers that were written from it are its own" in audited.stdout
     assert git(root, "status", "--porcelain") == ""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from harness import api
 from harness.errors import HarnessError
 from harness.ledger import Ledger, OpenAttempt, find_attempt, record_tuned
 from harness.ledger.bodies import RunFinishedBody
@@ -87,6 +88,36 @@ def test_a_search_that_comes_out_otherwise_stops_the_attempt(finished: Project, 
     other = search.model_copy(update={"seeds": search.seeds[::-1]})
     with pytest.raises(HarnessError, match="the search came out otherwise"):
         record_tuned(trail, OpenAttempt(run, find_run(again), 1), other, tuned(finished)["chosen"])
+
+
+def test_the_whole_search_is_exported_and_read_back(finished: Project, tmp_path: Path) -> None:
+    import pandas
+
+    verdict = api.open_verdict("q10-tuned-rates", project=finished.root)
+    for form in ("csv", "parquet"):
+        done = finished.harness("export", "q10-tuned-rates", "--as", form, "--out", str(tmp_path / form))
+        assert done.returncode == 0, done.stderr
+        named = [Path(line).stem for line in done.stdout.split()]
+        assert named == ["measurements", "estimands", "search", "dictionary"]
+    read = pandas.read_csv(tmp_path / "csv/search.csv", dtype={"run": str, "value": str})
+    read["value"] = read["value"].map(float)
+    typed = pandas.read_parquet(tmp_path / "parquet/search.parquet")
+    for frame in (read, typed):
+        values = frame["value"].astype(object).where(frame["value"].notna(), None).tolist()
+        assert values == [row.value for row in verdict.search()]
+    stored = json.loads((find_run(finished) / "search.json").read_bytes())["replicas"]
+    written = [v for one in stored for s in one["metrics"].values() for e in s["values"].values() for r in e for v in r]
+    assert sorted(read["value"].dropna()) == sorted(value for value in written if value is not None)
+    ends = read[(read["metric"] == "validation_accuracy") & (read["epoch"] == read["epoch"].max())]
+    for arm, tried in ends.groupby("arm"):
+        means = tried.groupby("candidate")["value"].mean()
+        (chosen,) = set(tried.loc[tried["role"] == "chosen", "candidate"])
+        assert means[chosen] == pytest.approx(means.max()) and len(means) == 3
+        (settings,) = set(tried.loc[tried["role"] == "chosen", "settings"])
+        assert json.loads(settings) == tuned(finished)["chosen"][arm]
+    dictionary = pandas.read_csv(tmp_path / "csv/dictionary.csv", keep_default_na=False)
+    explained = dictionary[(dictionary["table"] == "search") & (dictionary["value"] == "")]["column"].tolist()
+    assert explained == list(read.columns)
 
 
 @pytest.mark.parametrize("change", [{"search": "0" * 64}, {"chosen": {"bp": {"setup.optimizer.lr": 0.5}}}])

@@ -17,11 +17,21 @@ from harness.ledger import Ledger
 from harness.site import build_site
 from tests.site.browser import Browser, open_browser
 
+CHOOSE = """
+const list = document.querySelector('#suppose');
+list.value = [...list.options].find(one => one.text === '{}').value;
+list.dispatchEvent(new Event('input'));
+"""
+"""Script that supposes an outcome."""
 SHOTS = {
     "viewing-verdict.png": ("h/bp-penalty-control.html", "light", 960, 0, 1180, ""),
     "viewing-figures.png": (
         "h/mode2-direction.html", "dark", 1200, "#figures", 1010,
         "document.querySelector('#seed').value = 9; document.querySelector('#seed').dispatchEvent(new Event('input'))",
+    ),
+    "viewing-claims.png": (
+        "claims.html", "light", 1280, 0, 660,
+        CHOOSE.format("mode2-direction = rejected"),
     ),
 }  # fmt: skip
 """File → the page, the scheme, the width, where it begins, its height, and what is done before."""

@@ -16,7 +16,7 @@ from harness.ledger import Ledger, timeline
 from harness.pipeline.audit import AuditRequest, audit_trail
 from harness.records import Claim, Claims, Implication, Move
 from harness.site import build
-from harness.site.layout import Layout, lay_out
+from harness.site.layout import SHELF, Layout, lay_out, lay_out_parts
 from harness.site.marks import Scale, list_ticks
 from tests.e2e.projects import REPOSITORY, Project, make_project
 
@@ -81,6 +81,12 @@ def test_a_site_is_built_again_only_where_something_changed(copied: Project) -> 
     changed = {name for name in after if after[name] != before.get(name)}
     assert "h/other.html" in changed
     assert "h/tiny.html" not in changed
+    (copied.root / "paper").mkdir()
+    (copied.root / "paper/harness-paper.json").write_text("{}")
+    assert copied.harness("site", "site").returncode == 0
+    papers = read(copied.root / "site")
+    assert {name for name in papers if papers[name] != after[name]} == {"audit.html", ".harness-site.json"}
+    assert b"a paper that can" in papers["audit.html"], "the audit's page tells of a paper that was changed alone"
     copied.harness("site", "site", "--title", "Another")
     assert b"Another" in (copied.root / "site/h/tiny.html").read_bytes()
 
@@ -226,7 +232,8 @@ def test_the_site_of_this_projects_own_trail_is_small_and_never_loads_torch(tmp_
     )
     subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, check=True)
     files = read(tmp_path / "site")
-    assert sum(map(len, files.values())) < 2_000_000
+    plain = sum(len(re.sub(rb"<svg.*?</svg>", b"", data, flags=re.DOTALL)) for data in files.values())
+    assert plain < 2_000_000, "without figures, of which every verdict brings its own"
     assert max(map(len, files.values())) < 250_000
     assert "h/mode2-direction.html" in files
 
@@ -251,6 +258,22 @@ def test_an_edge_of_the_claims_graph_passes_no_box() -> None:
         assert all(layout.places[name][1] > layout.places[one][1] for one in stands_on)
     for one, (x, layer) in layout.places.items():
         assert all(abs(x - y) > 0.999 for other, (y, at) in layout.places.items() if at == layer and other != one)
+
+
+def test_parts_of_the_claims_graph_lie_in_rows_without_overlap() -> None:
+    below = {f"alone-{at}": () for at in range(9)} | {"a": ("b",), "b": (), "c": ("b",), "d": ("e",), "e": ()}
+    parts = lay_out_parts(below)
+    assert sorted(name for part in parts for name in part.layout.places) == sorted(below)
+    assert set(parts[0].layout.places) == {"a", "b", "c"} and (parts[0].left, parts[0].top) == (0.0, 0)
+    assert max(part.left + part.layout.width for part in parts) <= SHELF
+    boxes = [
+        (part.left + x, part.top + part.layout.layers - 1 - layer)
+        for part in parts
+        for x, layer in part.layout.places.values()
+    ]
+    for at, (x, row) in enumerate(boxes):
+        assert all(abs(x - y) > 0.999 for y, other in boxes[at + 1 :] if other == row)
+    assert lay_out_parts({}) == ()
 
 
 def test_claims_that_stand_on_one_another_are_drawn_once() -> None:

@@ -11,7 +11,7 @@ from typing import assert_type
 
 from harness import api
 from harness.errors import Finding
-from harness.pipeline.tidy import MeasuredValue, SeedEstimate
+from harness.pipeline.tidy import MeasuredValue, SeedEstimate, TriedValue
 from harness.records import BandDecision, Decision, DecisionPower, EstimandResult, Hypothesis, PowerReport
 
 
@@ -37,6 +37,7 @@ def use_a_verdict(verdict: api.Verdict) -> None:
     assert_type(verdict.estimates, Mapping[str, EstimandResult])
     assert_type(verdict.measurements(), api.Table[MeasuredValue])
     assert_type(verdict.estimands(), api.Table[SeedEstimate])
+    assert_type(verdict.search(), api.Table[TriedValue])
     assert_type(verdict.measurements()[0].layer, int | None)
     assert_type(verdict.measurements()[:2], Sequence[MeasuredValue])
     assert_type(api.list_verdicts(project="."), Sequence[str])

@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[3] / "benchmarks"
-SMALL = (
-    "--device=cpu --replicas=2 --width=16 --blocks=2 --batch=32 --images=96 --engine=0 --loop-steps=1"
-    " --loader-batches=0"
-).split()
+SIZES = {"replicas": 2, "width": 16, "blocks": 2, "batch": 32, "images": 96, "loop-steps": 1, "loader-batches": 0}
+SMALL = ["--device=cpu", "--engine=0", *(f"--{name}={size}" for name, size in SIZES.items())]
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The forms of a convolution over stacked replicas beside one another, and beside a loop over single replicas.
 
     python benchmarks/conv.py --device cuda
+    python benchmarks/conv.py --device cuda --replicas 40 --seconds 60 --out conv.json
     python benchmarks/conv.py --device cpu --replicas 1 4 --samples 16
 
 Each is timed forwards and backwards (the gradients of weight and bias, and of the input but for a first layer), in
@@ -103,7 +104,7 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Print a table as Markdown, row by row."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="auto")
@@ -111,16 +112,23 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1, help="threads of a processor")
-    parser.add_argument("--out", type=Path, help="write every number as JSON")
-    options = parser.parse_args()
+    parser.add_argument("--shapes", nargs="+", choices=[shape.name for shape in SHAPES], help="default: all")
+    parser.add_argument("--seconds", type=float, default=600.0, help="begin no row after so long")
+    parser.add_argument("--out", type=Path, help="write every number as JSON, anew after every row")
+    options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     device = open_device(options.device)
     print(f"{device.name}, PyTorch {torch.__version__}, {options.samples} samples, ms forwards and backwards\n")
     print(f"| layer | replicas | {' | '.join(FORMS)} | loop | loop / chosen |")
     print(f"| -- | -- | {' | '.join('--' for _ in FORMS)} | -- | -- |")
-    rows = []
-    for shape in SHAPES:
-        for replicas in options.replicas:
+    rows: list[dict[str, Any]] = []
+    shapes = [shape for shape in SHAPES if options.shapes is None or shape.name in options.shapes]
+    began = time.monotonic()
+    for replicas in options.replicas:
+        for shape in shapes:
+            if time.monotonic() - began > options.seconds:
+                print(f"\nNo time for {shape.name} with {replicas} replicas, and what follows.")
+                return
             found = {form: measure(shape, form, options, replicas) for form in (*FORMS, "loop")}
             like = torch.empty(
                 replicas, 1, shape.channels, shape.side, shape.side, device=device.torch
@@ -131,8 +139,9 @@ def main() -> None:
             ratio = "–" if both[0] is None or both[1] is None else f"{both[0] / both[1]:.2f}"
             print(f"| {shape.name} | {replicas} | {' | '.join(shown)} | {ratio} |", flush=True)
             rows.append({"layer": shape.name, "replicas": replicas, "chosen": chosen, **found})
-    if options.out:
-        options.out.write_text(json.dumps({"device": device.name, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+            if options.out:
+                result = {"device": device.name, "torch": torch.__version__, "samples": options.samples, "rows": rows}
+                options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -140,6 +140,27 @@ class InMemory(Dataset):
         return self.transform(self.pairs[index][0]), self.pairs[index][1]
 
 
+def import_torchvision() -> Any:
+    """Import torchvision; with a CPU build of torch, its import misses two operators, which nothing here calls."""
+    try:
+        import torchvision
+    except RuntimeError:
+        for operator in ("nms", "qnms"):
+            torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float t) -> Tensor")
+        import torchvision
+    return torchvision
+
+
+def make_transform() -> Any:
+    """Return what is done to a training image of CIFAR-10: crop, flip, scale, flatten."""
+    import_torchvision()
+    from torchvision import transforms
+
+    normalise = transforms.Normalize((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+    crop, flip = transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()
+    return transforms.Compose([crop, flip, transforms.ToTensor(), normalise, torch.flatten])
+
+
 def load(name: str, folder: Path) -> Data:
     """Load ``digits`` from scikit-learn, or ``cifar10`` from <folder>/cifar10/train/<class>/ or torchvision's files."""
     if name == "digits":
@@ -149,22 +170,12 @@ def load(name: str, folder: Path) -> Data:
         x = torch.tensor(bunch.data[:1437] / 16.0, dtype=torch.float32)
         dataset = TensorDataset((x - 0.3053) / 0.3760, torch.tensor(bunch.target[:1437]))
         return Data(dataset, shape=(64, 64, 3), batch=64, workers=0, epochs=20)
-    try:
-        import torchvision
-    except RuntimeError:  # with a CPU build of torch, its import misses two operators, which nothing here calls
-        for operator in ("nms", "qnms"):
-            torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float t) -> Tensor")
-        import torchvision
-    from torchvision import transforms
-
+    torchvision = import_torchvision()
     if (folder / "cifar10" / "train").is_dir():
         source = torchvision.datasets.ImageFolder(str(folder / "cifar10" / "train"))
     else:
         source = torchvision.datasets.CIFAR10(str(folder), train=True)
-    normalise = transforms.Normalize((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
-    crop, flip = transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()
-    transform = transforms.Compose([crop, flip, transforms.ToTensor(), normalise, torch.flatten])
-    dataset = InMemory([source[index] for index in range(len(source))], transform)
+    dataset = InMemory([source[index] for index in range(len(source))], make_transform())
     return Data(dataset, shape=(3072, 256, 4), batch=128, workers=2, epochs=100)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from harness.datasets import CROP_PADDING
 from harness.records import Arm, Cohort, Plan, Setup
 from harness.records.plan import count_chunk_replicas, count_chunk_samples
-from harness.rules import RuleTensors, find_backward
+from harness.rules import FixedCredit, RuleTensors, find_backward
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,14 @@ def count_parameters(setup: Setup) -> int:
 def _count_rule_numbers(arm: Arm) -> int:
     """Return the numbers that a rule keeps of one replica, with their gradients and optimizer state.
 
-    Feedback of rules that faster steps train is left out: it is small beside the rest.
+    Feedback of a matrix per block for rules that faster steps train is left out: it is small beside the rest.
     """
     setup = arm.setup
     tensors = RuleTensors.of(arm.rule, setup.model, setup.dataset.features, setup.classes)
     own = sum(math.prod(spec.shape) for spec in tensors.own)
     sizes = [[setup.batch_size if size is None else size for size in spec.shape] for spec in tensors.draws]
-    given = 0 if find_backward(arm.rule) else sum(math.prod(spec.shape) for spec in tensors.feedback)
+    left_out = find_backward(arm.rule) and (arm.rule.fixed_credit or FixedCredit()).per_block
+    given = 0 if left_out else sum(math.prod(spec.shape) for spec in tensors.feedback)
     return own * (2 + len(setup.optimizer.state)) + sum(map(math.prod, sizes)) + given
 
 

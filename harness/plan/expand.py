@@ -11,7 +11,7 @@ from itertools import pairwise
 from harness.penalties import find_gradient_factor
 from harness.plan.cost import estimate_cohort_bytes, fits_no_kernels
 from harness.records import Arm, Cohort, Hypothesis, Plan, Replica, Start
-from harness.rules import find_backward
+from harness.rules import FixedCredit, find_backward
 
 USABLE_MEMORY = 0.85  # of the device's memory; the rest is for libraries and for what the memory model omits
 
@@ -130,12 +130,15 @@ def _compute_program_key(arm: Arm) -> str:
     It holds everything but the rule, the weights to start from, and the numbers that are vectors over replicas. Arms
     with other labels don't share one: the seeds of a cohort have their own labels, and its arms have those of their
     seed. Nor do arms of which only some have a rule and a penalty that faster steps know: all of them would be left to
-    autograd.
+    autograd. Arms whose rules have credit of another kind than direct feedback has by default share one among
+    themselves, so that those which faster steps have always trained keep their neighbours, and their bits.
     """
     program = arm.model_dump(mode="json", exclude={"label", "penalty", "rule", "init_from"})
     for rate in ("lr", "weight_decay"):
         del program["setup"]["optimizer"][rate]
-    known = find_backward(arm.rule) is not None
+    known: bool | str = find_backward(arm.rule) is not None
+    if find_backward(arm.rule) == "direct_feedback" and arm.rule.fixed_credit != FixedCredit():
+        known = "other credit"
     if arm.penalty is not None and find_gradient_factor(arm.penalty) is None:
         known = False
     return json.dumps([known, program], sort_keys=True)

@@ -65,6 +65,21 @@ class Flops(NamedTuple):
         return self.forward + self.backward
 
 
+class FixedCredit(NamedTuple):
+    """Credit c_l = u M_l of every site, with matrices M_l [C, d] that no step changes.
+
+    It says what ``direct_feedback`` feeds back, for steps that compute it without ``objective``.
+    """
+
+    fed: Literal["error", "sign", "targets", "centred"] = "error"
+    """Vector u of a sample: the error e, its sign, −t for t = onehot(y), or 1/C − t."""
+    normalize: Literal["sample", "batch", "none"] = "sample"
+    """Divisor of credit: its root mean square + 1e-6, over the units of a sample or all samples of a replica."""
+    per_block: bool = True
+    """True if feedback is a matrix per block, in order, and the embedding takes the first. Otherwise
+    ``Rule.project_classes`` returns M_0 … M_L."""
+
+
 class Rule(Plugin):
     """Interface of a learning-rule plug-in. Only ``objective`` must be there."""
 
@@ -88,10 +103,10 @@ class Rule(Plugin):
     """Path of the error to the weights, for steps that compute it without ``objective``; None leaves it to autograd.
 
     ``through``: the gradient of mean cross entropy + Σ_l penalty(f_l) through the whole network, as ``rules/bp.py``.
-    ``direct_feedback``: every block descends on its own projection of the error, as ``rules/dfa.py``. A declaration
-    holds for the class that makes it, not for its subclasses, and only while no parameter changes the equations
-    (``has_plain_backward``); clipping is declared by ``clip_norms``. A rule that declares one has no tensors but
-    feedback.
+    ``direct_feedback``: every block descends on its own projection of the error, as ``rules/dfa.py``; a class that
+    defines ``fixed_credit`` has it too. A declaration holds for the class that makes it, not for its subclasses, and
+    only while no parameter changes the equations (``has_plain_backward``); clipping is declared by ``clip_norms``. A
+    rule that declares one has no tensors but feedback.
     """
 
     clip: Annotated[float | None, Unit("1")] = Field(
@@ -133,6 +148,14 @@ class Rule(Plugin):
     def has_plain_backward(self) -> bool:
         """True if the equations that ``backward`` declares are the rule's with these parameters; by default, always."""
         return True
+
+    @property
+    def fixed_credit(self) -> FixedCredit | None:
+        """What is fed back under ``direct_feedback``; None if these parameters have credit of another form.
+
+        By default, that of ``rules/dfa.py`` as it is by default.
+        """
+        return FixedCredit()
 
     @property
     def defines_credit(self) -> bool:
@@ -225,8 +248,12 @@ class Rule(Plugin):
 
 def find_backward(rule: Rule) -> Literal["through", "direct_feedback"] | None:
     """Return the equations that steps may compute without the rule's ``objective``; None leaves it to autograd."""
+    if not rule.has_plain_backward:
+        return None
     declared: Literal["through", "direct_feedback"] | None = read_capability(rule, "backward")
-    return declared if rule.has_plain_backward else None
+    if declared == "direct_feedback" or "fixed_credit" in vars(type(rule)):
+        return None if rule.fixed_credit is None else "direct_feedback"
+    return declared
 
 
 class RuleTensors(NamedTuple):

@@ -15,7 +15,7 @@ from pydantic import Field
 from harness.batched.specs import Init, TensorSpec
 from harness.models import Model
 from harness.plugins.fields import Unit
-from harness.rules import Flops
+from harness.rules import FixedCredit, Flops
 from harness.rules._local import (
     OF_EMBEDDING,
     LocalPass,
@@ -88,10 +88,12 @@ class Dfa(LocalRule):
     backward: ClassVar[Literal["through", "direct_feedback"] | None] = "direct_feedback"
 
     @property
-    def has_plain_backward(self) -> bool:
-        """True if credit is e B_l, with a matrix per block and normalised by sample, however it is drawn."""
-        plain = self.matrices == "per_layer" and self.normalize == "sample" and self.error == "softmax"
-        return plain and self.has_plain_credit
+    def fixed_credit(self) -> FixedCredit | None:
+        """What is fed back; None if credit has a factor of its own."""
+        fed: dict[str, Literal["error", "sign", "targets"]] = {"softmax": "error", "sign": "sign", "target": "targets"}
+        if not self.has_plain_credit:
+            return None
+        return FixedCredit(fed[self.error], self.normalize, per_block=self.matrices == "per_layer")
 
     @property
     def defines_credit(self) -> bool:

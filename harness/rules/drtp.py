@@ -10,7 +10,7 @@ from pydantic import Field
 from harness.batched.specs import Init, TensorSpec
 from harness.models import Model
 from harness.plugins.fields import Unit
-from harness.rules import Flops
+from harness.rules import FixedCredit, Flops
 from harness.rules._local import LocalPass, LocalRule, Normalize, count_direct, count_local, list_direct, project
 
 if TYPE_CHECKING:
@@ -49,6 +49,11 @@ class Drtp(LocalRule):
     batch (batch), or none (the default)."""
     clip: Annotated[float | None, Unit("1")] = Field(default=None, gt=0, examples=[1.0])
     """Largest gradient norm per block; null (default) switches clipping off."""
+
+    @property
+    def fixed_credit(self) -> FixedCredit | None:
+        """Targets, centred or not; None if credit has a factor of its own."""
+        return FixedCredit("centred" if self.center else "targets", self.normalize) if self.has_plain_credit else None
 
     def feedback(self, model: Model, features: int, classes: int) -> tuple[TensorSpec, ...]:
         """Return B_l [C, d_{l+1}]."""

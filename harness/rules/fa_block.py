@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.batched.specs import Init, TensorSpec
 from harness.models import Model
-from harness.rules import Flops
+from harness.rules import FixedCredit, Flops
 from harness.rules._local import LocalPass, LocalRule, count_local, shape_credit
 
 if TYPE_CHECKING:
@@ -39,6 +39,11 @@ class FaBlock(LocalRule):
     """
 
     name: Literal["fa_block"]
+
+    @property
+    def fixed_credit(self) -> FixedCredit | None:
+        """The error: down the chain of fixed matrices, c_l = e (B D_{L−1} … D_l). None if credit has a factor."""
+        return FixedCredit("error", self.normalize, per_block=False) if self.has_plain_credit else None
 
     def feedback(self, model: Model, features: int, classes: int) -> tuple[TensorSpec, ...]:
         """Return B [C, d_L] and D_l [d_{l+1}, d_l], l = 0 … L − 1."""
@@ -72,6 +77,15 @@ class FaBlock(LocalRule):
         y: Tensor,
     ) -> Sequence[Tensor]:
         """Return c_0 … c_L, computed from the last to the first."""
+        return self._chain(model, feedback, error)
+
+    def project_classes(
+        self, model: Model, p: Mapping[str, Tensor], feedback: Mapping[str, Tensor], classes: Tensor
+    ) -> Sequence[Tensor]:
+        """Return the product of B and the D above every state."""
+        return self._chain(model, feedback, classes)
+
+    def _chain(self, model: Model, feedback: Mapping[str, Tensor], error: Tensor) -> list[Tensor]:
         credit = error @ feedback["feedback_out"]
         found = [credit]
         for layer in reversed(range(model.depth)):

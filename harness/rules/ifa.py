@@ -38,6 +38,8 @@ class Ifa(LocalRule):
     Traps:
         Credit equals the gradient only where every Jacobian is orthogonal. Where blocks expand or contract, credit
         grows or vanishes with depth; under SGD that changes the effective learning rate of each block.
+        In a plain network c_{l+1} = (c_l W) ⊙ φ′, and the layer that it trains multiplies by its φ′ once more, as it
+        does with all credit: what saturated units get is smaller by that factor.
     """
 
     name: Literal["ifa"]

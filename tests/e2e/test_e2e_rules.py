@@ -43,7 +43,7 @@ def test_killed_while_any_rule_trains_it_resumes_to_the_same_bytes(tmp_path: Pat
     assert ran.returncode == 0, ran.stderr
     command = ("run", "hypotheses/tiny.yaml", "--device", "cpu", "--checkpoint-every", "0.001")
     kills = 0
-    for _ in range(6):
+    for _ in range(4):
         before = list_checkpoints(killed)
         process = killed.start(*command, stdout=subprocess.DEVNULL)
         while process.poll() is None and list_checkpoints(killed) == before:

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from harness.batched.layers import LAYER_NORM_EPS
 from harness.training.batches import fetch, look_up_labels, normalise
+from harness.training.steps.credit import project_sites, read_credit
 from harness.training.steps.explicit_buffers import BlockActivations, BlockViews, Buffers, GroupViews, Norm, Views
 from harness.training.steps.explicit_storage import Clip, NormGradients, StackedStorage
 from harness.training.steps.explicit_update import FusedAdamW
 from harness.training.steps.interface import TrainingStep
-from harness.training.steps.state import TrainingState
+from harness.training.steps.state import RuleGroup, TrainingState
 from harness.training.steps.supports import as_residual_mlp, find_block_clip
 
 MAX_NORMALISED = 2**22  # largest split, in numbers, that is normalised once instead of in every step: 16 MB
@@ -63,10 +64,16 @@ class ExplicitStep(TrainingStep):
             if state.labels.dim() > 1:
                 self.labels = state.labels.index_select(0, self.rows_by_replica)
         self.index = self.schedule[..., 0].long()
-        self.feedback = [
-            torch.cat(list(group.feedback.values()), -1) if group.rule.backward == "direct_feedback" else None
-            for group in state.rule_groups
-        ]
+        self.feedback = [self._join_feedback(group) for group in state.rule_groups]
+
+    def _join_feedback(self, group: RuleGroup) -> Tensor | None:
+        """Return the matrices of a rule group's sites side by side, [r, c, sites·d]; None if it has none."""
+        credit = read_credit(group)
+        if credit is None:
+            return None
+        if credit.per_block:
+            return torch.cat(list(group.feedback.values()), -1)
+        return torch.cat(list(project_sites(group, self.state.model, self.state.classes)), -1)
 
     def end_epoch(self) -> None:
         """Write the number of steps to the state."""
@@ -88,7 +95,7 @@ class ExplicitStep(TrainingStep):
             self._head(buffers, head_input, y.unsqueeze(1))
             for group, feedback in zip(buffers.groups, self.feedback, strict=True):
                 if feedback is not None:
-                    self._local(buffers, group, feedback)
+                    self._local(buffers, group, feedback, y)
                 else:
                     self._backward(group)
             if "embedding.weight" in self.gradients:
@@ -150,14 +157,19 @@ class ExplicitStep(TrainingStep):
             torch.sum(dhn, 1, out=self.gradients["head.norm.bias"])
             torch.sum(dhn.mul_(buffers.head.normalised), 1, out=self.gradients["head.norm.weight"])
 
-    def _local(self, buffers: Buffers, group: GroupViews, feedback: Tensor) -> None:
-        """Send â_l/n directly to each block's branch and â_0/n to the embedding; feedback [r, c, blocks·d]."""
-        credit, rms = group.credit, group.rms
-        torch.bmm(group.error, feedback[..., : credit.shape[-1]], out=credit)
-        torch.linalg.vector_norm(group.by_layer, dim=-1, keepdim=True, out=rms)
-        rms.mul_(buffers.size / math.sqrt(self.model.width)).add_(1e-6 * buffers.size)
-        group.by_layer.div_(rms)
-        for block, df in zip(group.blocks, group.credits, strict=False):
+    def _local(self, buffers: Buffers, group: GroupViews, feedback: Tensor, y: Tensor) -> None:
+        """Send ĉ_{l+1}/n directly to each block's branch and ĉ_0/n to the embedding; feedback [r, c, sites·d]."""
+        credit, rms, size = group.credit, group.rms, buffers.size
+        assert group.form is not None
+        torch.bmm(group.feed(y), feedback[..., : credit.shape[-1]], out=credit)
+        if group.form.normalize == "none":
+            group.by_layer.div_(size)
+        else:
+            over, count = (-1, 1) if group.form.normalize == "sample" else ((1, 3), size)
+            torch.linalg.vector_norm(group.by_layer, dim=over, keepdim=True, out=rms)
+            rms.mul_(size / math.sqrt(count * self.model.width)).add_(1e-6 * size)
+            group.by_layer.div_(rms)
+        for block, df in zip(group.blocks, group.block_credits, strict=False):
             if block.trained:
                 self._block_back(group, block, df)
         group.dh.copy_(group.credits[0])

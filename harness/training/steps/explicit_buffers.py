@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from harness.training.steps.credit import read_credit
 from harness.training.steps.explicit_storage import StackedStorage
 from harness.training.steps.state import RuleGroup, TrainingState
 from harness.training.steps.supports import ResidualMlp
@@ -111,8 +112,9 @@ class GroupViews:
 
     def __init__(self, model: ResidualMlp, views: Views, buffers: Buffers, group: RuleGroup) -> None:
         own, width = group.replicas, model.width
-        self.rule = group.rule
+        self.form = read_credit(group)
         self.dh, self.scratch, self.dz = buffers.dh[own], buffers.scratch[own], buffers.dz[own]
+        self.minus_one = buffers.minus_one[own]
         self.error, self.penalty_slope = buffers.error[own].mT, buffers.penalty_slope[own]
         self.head_weight = views.head_weight[own]
         self.blocks = [BlockViews(views, block, layer, own) for layer, block in enumerate(buffers.blocks)]
@@ -121,9 +123,26 @@ class GroupViews:
             self.head_rstd = buffers.head.rstd[own]
         self.zero_mean = torch.zeros_like(buffers.per_row[own])
         self.unit_rstd = torch.ones_like(self.zero_mean)
-        # A frozen block needs no credit, and the embedding takes that of the first block.
-        layers = 1 + max((layer for layer, block in enumerate(self.blocks) if block.trained), default=0)
-        self.rms = self.zero_mean.new_empty(*self.zero_mean.shape[:2], layers, 1)
+        # A frozen block needs no credit, and the embedding may take that of the first block.
+        apart = int(self.form is not None and not self.form.per_block)
+        layers = apart + 1 + max((layer for layer, block in enumerate(self.blocks) if block.trained), default=0)
+        over_batch = self.form is not None and self.form.normalize == "batch"
+        self.rms = self.zero_mean.new_empty(len(self.zero_mean), 1 if over_batch else buffers.size, layers, 1)
         self.by_layer = self.zero_mean.new_empty(*self.zero_mean.shape[:2], layers, width)
         self.credit = self.by_layer.flatten(2)
         self.credits = list(self.by_layer.unbind(2))
+        """Credit of the embedding, and of the blocks: the first serves both if each block has a matrix of its own."""
+        self.block_credits = self.credits[apart:]
+        self.replicas = own
+        self.fed = torch.empty_like(buffers.error[own])
+
+    def feed(self, labels: Tensor) -> Tensor:
+        """Return what is fed back, [r, n, c]; labels [r, n] of all replicas."""
+        assert self.form is not None
+        if self.form.fed == "error":
+            return self.error
+        if self.form.fed == "sign":
+            return torch.sign(self.error.mT, out=self.fed).mT
+        self.fed.fill_(1.0 / self.fed.shape[1] if self.form.fed == "centred" else 0.0)
+        label = labels[self.replicas].unsqueeze(1)
+        return self.fed.scatter_add_(1, label, self.minus_one).mT

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from harness.batched import keyed
 from harness.batched.specs import Init, TensorSpec
+from harness.losses.cross_entropy import CrossEntropy
 from harness.models.mlp import Mlp
 from harness.rules.dfa import Dfa
+from harness.rules.ifa import Ifa
 from harness.training import open_device
 from harness.training.program import build_program
 from tests.unit.training.training_inputs import arm, cohort, digits
@@ -153,6 +155,34 @@ def test_direct_feedback_leaves_zero_weights_and_passes_through_the_activation()
     a = error @ group.feedback["feedback_0"]
     a = a / (a.square().mean(-1, keepdim=True).sqrt() + 1e-6)
     torch.testing.assert_close(found, (a * (1 - u.tanh().square())).mean(1), rtol=1e-10, atol=1e-14)
+
+
+def test_indirect_feedback_goes_up_through_weights_and_activations() -> None:
+    """c_0 = e B and c_{l+1} = (c_l W) ⊙ φ′, each of which trains its layer through that layer's own φ′."""
+    model, rule, generator = mlp(width=5, layers=3), Ifa(name="ifa"), torch.Generator().manual_seed(3)
+
+    def make(*shape: int) -> Tensor:
+        return torch.randn(1, *shape, generator=generator, dtype=torch.float64)
+
+    p = {spec.name: make(*spec.shape).requires_grad_() for spec in model.parameters(7, 4)}
+    (spec,) = rule.feedback(model, 7, 4)
+    feedback, x, y = {spec.name: make(*spec.shape)}, make(6, 7), torch.arange(6).unsqueeze(0) % 4
+    loss = CrossEntropy(name="cross_entropy")
+    value = rule.objective(model, p, feedback, x, y, None, loss).descend.sum()
+    found = dict(zip(p, torch.autograd.grad(value, list(p.values())), strict=True))
+    h, slopes = [x], []
+    for layer in ("embedding", "block_0", "block_1"):
+        h.append((h[-1] @ p[f"{layer}.weight"] + p[f"{layer}.bias"].unsqueeze(1)).tanh())
+        slopes.append(1 - h[-1].square())
+    logits = h[-1] @ p["head.weight"] + p["head.bias"].unsqueeze(1)
+    error = logits.softmax(-1) - nn.functional.one_hot(y, 4)
+    credit = error @ feedback[spec.name]
+    for number, layer in enumerate(("embedding", "block_0", "block_1")):
+        if number:
+            credit = (credit @ p[f"{layer}.weight"]) * slopes[number]
+        delta = credit * slopes[number]
+        torch.testing.assert_close(found[f"{layer}.weight"], h[number].mT @ delta / 6, rtol=1e-11, atol=1e-13)
+        torch.testing.assert_close(found[f"{layer}.bias"], delta.mean(1), rtol=1e-11, atol=1e-13)
 
 
 def test_dfa_has_a_credit_for_the_one_hidden_layer() -> None:

@@ -97,6 +97,76 @@ def test_metrics_and_taps_see_the_network_as_it_is_evaluated() -> None:
     assert torch.equal(samples.lose(1, change)[:, 1:], alone[:, 1:])
 
 
+class Settled:
+    """One replica of ``SMALL`` in PyTorch's own functions, whose batch norms have the statistics of training images."""
+
+    def __init__(self, program: Program, replica: int) -> None:
+        state = program.state
+        self.p = {name: tensor.detach()[replica].requires_grad_() for name, tensor in state.params.items()}
+        self.feedback = {name: tensor[replica] for name, tensor in state.rule_groups[0].feedback.items()}
+        self.statistics: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+        with torch.no_grad():
+            self.pass_through(program.settling_inputs[0], noting=True)
+
+    def convolve(self, name: str, h: torch.Tensor, noting: bool, stride: int = 1) -> torch.Tensor:
+        weight, norm = self.p[f"{name}.weight"], (self.p[f"{name}.norm.weight"], self.p[f"{name}.norm.bias"])
+        u = torch.nn.functional.conv2d(h, weight.T.reshape(-1, h.shape[1], 3, 3), None, stride, 1)
+        if noting:
+            self.statistics[name] = u.mean((0, 2, 3)), u.var((0, 2, 3), correction=0)
+        return torch.nn.functional.batch_norm(u, *self.statistics[name], *norm)
+
+    def pass_through(
+        self, x: torch.Tensor, noting: bool = False, local: bool = False
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Return h_0 … h_2 and logits; ``local`` lets no gradient pass from part to part."""
+        hidden = [self.convolve("embedding", x.view(len(x), 1, 8, 8), noting).relu()]
+        for block, stride in enumerate((1, 2)):
+            h = hidden[-1].detach() if local else hidden[-1]
+            f = self.convolve(f"block_{block}.w1", h, noting, stride).relu()
+            f = self.convolve(f"block_{block}.w2", f, noting)
+            short = h[..., ::stride, ::stride]
+            hidden.append((torch.cat([short, torch.zeros_like(f[:, short.shape[1] :])], dim=1) + f).relu())
+        top = hidden[-1].detach() if local else hidden[-1]
+        return hidden, top.mean((2, 3)) @ self.p["head.weight"] + self.p["head.bias"]
+
+    def differentiate(self, x: torch.Tensor, y: torch.Tensor, rule: str) -> list[torch.Tensor]:
+        """Return the gradients of embedding and blocks under backpropagation or direct feedback, flat."""
+        hidden, logits = self.pass_through(x, local=rule == "dfa")
+        value = torch.nn.functional.cross_entropy(logits, y)
+        if rule == "dfa":
+            error = logits.detach().softmax(1) - torch.nn.functional.one_hot(y, 10)
+            for h, number in zip(hidden, (0, 0, 1), strict=True):
+                a = error @ self.feedback[f"feedback_{number}"]
+                a = a / (a.square().mean(1, keepdim=True).sqrt() + 1e-6)
+                value = value + (h.flatten(1) * a).sum(1).mean()
+        found = dict(zip(self.p, torch.autograd.grad(value, list(self.p.values())), strict=True))
+        parts = ("embedding", "block_0", "block_1")
+        return [torch.cat([g.flatten() for name, g in found.items() if name.startswith(part)]) for part in parts]
+
+
+@pytest.mark.parametrize("rule", ["bp", "dfa"])
+def test_updates_and_gradients_are_those_of_the_settled_network(rule: str) -> None:
+    """Parts of the probe are normalised by the statistics of training images, not by their own; norms are of maps."""
+    program = trained(rule)
+    (x, y), snr = (one[0] for one in program.probe), f"gradient_snr:batches=3,of={'rule' if rule == 'dfa' else 'bp'}"
+    found = evaluate(program, [parse_metric(key) for key in (snr, "update_cosine", "gradient_norm", "hidden_norm")])
+    for r in range(2):
+        network = Settled(program, r)
+        parts = zip(*(network.differentiate(x[at : at + 4], y[at : at + 4], rule) for at in (0, 4, 8)), strict=True)
+        for layer, gradients in enumerate(map(torch.stack, parts)):
+            noise = gradients.var(0).sum() / 3
+            expected = (gradients.mean(0).square().sum() - noise) / noise
+            assert found[parse_metric(snr).key]["value"][r, layer] == pytest.approx(expected.item(), rel=1e-8)
+        whole = zip(network.differentiate(x, y, rule), network.differentiate(x, y, "bp"), strict=True)
+        cosines = [torch.cosine_similarity(own, exact, dim=0).item() for own, exact in whole]
+        assert found["update_cosine"]["value"][r, :3].tolist() == pytest.approx(cosines, rel=1e-8)
+        hidden, logits = network.pass_through(x)
+        gradients = torch.autograd.grad(torch.nn.functional.cross_entropy(logits, y), hidden)
+        for metric, maps in (("gradient_norm", gradients), ("hidden_norm", hidden)):
+            norms = [one.square().sum((1, 2, 3)).sqrt().mean().item() for one in maps]
+            assert found[metric]["mean"][r].tolist() == pytest.approx(norms, rel=1e-8)
+
+
 def test_batch_norm_keeps_its_statistics_to_a_replica_and_needs_rules_that_allow_it() -> None:
     one, other = trained(), trained()
     assert torch.equal(one.state.params["head.weight"], other.state.params["head.weight"])

@@ -54,6 +54,16 @@ def test_rules_share_a_cohort_and_stand_next_to_each_other(hypothesis: Hypothesi
     assert [cohort.arms[replica.arm].rule.name for replica in cohort.replicas] == ["dfa", "dfa", "bp"]
 
 
+def test_arms_with_other_credit_leave_plain_direct_feedback_its_neighbours(hypothesis: Hypothesis) -> None:
+    """So its cohorts are those that it had before the faster steps trained the others."""
+    targets = changed(hypothesis, "vanilla", rule={"name": "drtp"})
+    assert grouped(targets) == [("vanilla",), ("penalized", "bp_penalty"), ("shallow",)]
+    both = changed(targets, "bp_penalty", rule={"name": "fa_block"})
+    assert grouped(both) == [("vanilla", "bp_penalty"), ("penalized",), ("shallow",)]
+    left = changed(targets, "bp_penalty", rule={"name": "ifa"})  # which autograd trains
+    assert grouped(left) == [("vanilla",), ("penalized",), ("shallow",), ("bp_penalty",)]
+
+
 @pytest.mark.parametrize(
     "parts",
     [

@@ -16,7 +16,10 @@ from tests.unit.training.training_inputs import arm, cohort, digits, small_tiles
 import triton.language as tl  # isort:skip
 
 from harness.records import Arm
+from harness.rules import Rule
 from harness.rules.dfa import Dfa
+from harness.rules.drtp import Drtp
+from harness.rules.fa_block import FaBlock
 from harness.training import open_device
 from harness.training.batches import draw_schedule
 from harness.training.program import Program, build_program
@@ -37,6 +40,7 @@ SMALL: dict[str, Any] = {"batch_size": 16, "epochs": 2, "precision": "float64"}
 PLAIN: dict[str, Any] = {"name": "residual_mlp", "width": 20, "blocks": 3}
 MODELS: dict[str, dict[str, Any]] = {
     "plain": PLAIN,
+    "two": PLAIN | {"blocks": 2},
     "wide": PLAIN | {"blocks": 1, "expansion": 2, "activation": "relu", "branch_std": 0.3},
     "bare": PLAIN | {"blocks": 1, "terminal_norm": False, "skip": False, "branch_std": 0.5},
 }
@@ -48,7 +52,11 @@ def one(rule: str, strength: float | None = None, model: str = "plain", **parts:
 
 
 def clipped(largest: float | None) -> Arm:
-    return one("dfa").model_copy(update={"rule": Dfa(name="dfa", clip=largest)})
+    return fed(Dfa(name="dfa", clip=largest))
+
+
+def fed(rule: Rule, strength: float | None = None, **parts: Any) -> Arm:
+    return one("dfa", strength, **parts).model_copy(update={"rule": rule})
 
 
 def trained(arms: dict[str, Arm], way: StepKind, seeds: list[int], device: str = DEVICE) -> Program:
@@ -72,9 +80,20 @@ COHORTS: dict[str, dict[str, Arm]] = {
     },
     "wide": {"a": one("dfa", 0.02, "wide"), "b": one("bp", 0.02, "wide")},
     "bare": {"a": one("dfa", 0.02, "bare"), "b": one("bp", 0.02, "bare")},
+    "other credit": {
+        "a": fed(Drtp(name="drtp", center=True, normalize="batch", clip=0.01), 0.05, model="two"),
+        "b": fed(FaBlock(name="fa_block"), model="two"),
+        "c": fed(Dfa(name="dfa", matrices="nested", error="sign", normalize="none"), model="two"),
+    },
     "frozen block": {"a": one("dfa", 0.1, freeze=["block_1"]), "b": one("bp", 0.1, freeze=["block_1"])},
 }
 SLOW: dict[str, dict[str, Arm]] = {  # for Triton's interpreter
+    "more credit": {
+        "a": fed(Drtp(name="drtp"), freeze=["block_2"]),
+        "b": fed(FaBlock(name="fa_block", normalize="batch"), 0.05, freeze=["block_2"]),
+        "c": fed(FaBlock(name="fa_block", normalize="none", clip=None), freeze=["block_2"]),
+        "d": fed(Dfa(name="dfa", matrices="shared", normalize="batch", error="target"), freeze=["block_2"]),
+    },
     "frozen blocks": {"a": one("dfa", freeze=["blocks"]), "b": one("bp", freeze=["blocks"])},
     "frozen ends": {"a": one("dfa", freeze=["embedding", "head"]), "b": one("bp", freeze=["embedding", "head"])},
 }
@@ -99,7 +118,8 @@ def test_kernels_train_on_each_seeds_own_labels(kind: str, augmented: bool) -> N
     labels = {"name": kind} | ({"share": 0.5} if kind == "noisy" else {})
     setup = SMALL | {"model": MODELS["wide"], "labels": labels}
     setup |= {"dataset": AUGMENTED} if augmented else {}
-    arms = {"a": arm("dfa", 0.02, setup), "b": arm("bp", 0.02, setup)}
+    targets = arm("dfa", 0.02, setup).model_copy(update={"rule": Drtp(name="drtp")})  # reads labels by itself
+    arms = {"a": targets, "b": arm("bp", 0.02, setup)}
     plain, fused = trained(arms, "autograd", [5, 6]), trained(arms, "kernels", [5, 6])
     assert len({tuple(row) for row in plain.state.labels.tolist()}) == 2
     start = build_program(cohort(arms, [5, 6]), digits(20), open_device(DEVICE))

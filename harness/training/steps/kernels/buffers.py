@@ -11,11 +11,12 @@ from torch import Tensor
 
 from harness.batched import adamw
 from harness.training.batches import DeviceImages
+from harness.training.steps.credit import read_credit
 from harness.training.steps.kernels import amax
 from harness.training.steps.kernels.launcher import Launcher
 from harness.training.steps.kernels.layout import FlatStorage, Layout
 from harness.training.steps.kernels.tiles import Cuts, Tiles
-from harness.training.steps.state import TrainingState
+from harness.training.steps.state import RuleGroup, TrainingState
 from harness.training.steps.supports import ResidualMlp, as_adamw, as_residual_mlp, find_block_clip, next_power_of_two
 
 State = TrainingState[FlatStorage]
@@ -214,7 +215,19 @@ class Workspace:
         self.penalty_slope = state.penalty_strength * (factor or 0.0)
         """Factor λ·c, [r], which times f/N is the penalty's gradient (``Penalty.gradient_factor``)."""
         self.loss = torch.zeros((shape.replicas, cuts.row_tiles), dtype=torch.float64, **on_device)
+        self.matrices = {group.replicas.start: self._find_matrices(group) for group in state.rule_groups}
+        """First replica of a rule group → the matrices of its sites, [site, r of the group, c, d]; None under BP."""
         self.launch = Launcher()
+
+    def _find_matrices(self, group: RuleGroup) -> Tensor | None:
+        """Return a rule group's matrices as they lie in storage, or memory for those that an epoch computes."""
+        credit, shape = read_credit(group), self.shape
+        if credit is None:
+            return None
+        if credit.per_block:
+            return self.state.storage.stacked_feedback[group.replicas.start]
+        count = group.replicas.stop - group.replicas.start
+        return torch.zeros((shape.layers + 1, count, shape.classes, shape.width), **self.state.factory_kwargs)
 
     def _cuts(self) -> Cuts:
         state, shape = self.state, self.shape

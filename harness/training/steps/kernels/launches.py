@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from harness.batched.layers import LAYER_NORM_EPS
+from harness.rules import FixedCredit
 from harness.training.steps.kernels.buffers import Workspace
 from harness.training.steps.kernels.layout import CHUNK
 from harness.training.steps.kernels.streams import Lane
@@ -123,17 +124,32 @@ def head(w: Workspace, size: int, ahead: int, replicas: range) -> None:
 # Backward -------------------------------------------------------------------------------------------------------------
 
 
-def credit(w: Workspace, size: int, lane: Lane) -> None:
-    """Direct feedback: project the error onto every block, all blocks at once."""
+def credit(w: Workspace, size: int, ahead: int, lane: Lane, form: FixedCredit) -> None:
+    """Direct feedback: project the error onto every block, all blocks at once, and onto the embedding."""
+    matrices = w.matrices[lane.group.replicas.start]
+    assert matrices is not None
+    if form.per_block:
+        _credit(w, size, ahead, lane, form, matrices, embedding=True, blocks=True)
+    else:
+        _credit(w, size, ahead, lane, form, matrices[:1], embedding=True, blocks=False)
+        _credit(w, size, ahead, lane, form, matrices[1:], embedding=False, blocks=True)
+
+
+def _credit(
+    w: Workspace, size: int, ahead: int, lane: Lane, form: FixedCredit, matrices: Tensor, *,
+    embedding: bool, blocks: bool,
+) -> None:  # fmt: skip
     from harness.training.steps.kernels.triton import backward as kernels
 
     error, f, df, dh = w.activations.get_all(size, "error", "f", "df", "dh")
+    _, labels = w.activations.inputs(size, ahead)
     own = lane.group.replicas
     w.launch(
-        kernels.credit, (-(-size // HEAD_ROWS), w.shape.layers, len(lane.replicas)),
-        error, w.state.storage.stacked_feedback[own.start], f, w.penalty_slope, df, dh, w.amax["df"], w.shape.replicas,
+        kernels.credit, (-(-size // HEAD_ROWS), len(matrices), len(lane.replicas)),
+        error, w.state.seed_of_replica, labels, matrices, f, w.penalty_slope, df, dh, w.amax["df"], w.shape.replicas,
         lane.replicas.start, own.start, own.stop - own.start,
-        N=size, PENALTY=w.penalised, BM=HEAD_ROWS, **w.shape.rows, **w.shape.head, **w.cuts.scaled, **w.cuts.exact,
+        N=size, PENALTY=w.penalised, FED=form.fed, NORMALIZE=form.normalize, EMBEDDING=embedding, BLOCKS=blocks,
+        BM=HEAD_ROWS, **w.shape.rows, **w.shape.head, **w.cuts.scaled, **w.cuts.exact,
     )  # fmt: skip
 
 

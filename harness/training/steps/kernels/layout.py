@@ -13,6 +13,7 @@ from torch import Tensor
 
 from harness.batched.specs import TensorSpec
 from harness.optimizers import Optimizer
+from harness.training.steps.interface import allocate_separately
 
 CHUNK = 1024
 """Weights per program of the flat update; every parameter group begins at a multiple of it."""
@@ -128,10 +129,15 @@ class FlatStorage:
         return {"exp_avg": self.exp_avg, "exp_avg_sq": self.exp_avg_sq}
 
     def allocate_feedback(self, specs: tuple[TensorSpec, ...], replicas: slice) -> dict[str, Tensor]:
-        """Allocate one tensor for a rule group's feedback to all blocks, and return views of it by name."""
+        """Allocate one tensor for a rule group's feedback to all blocks, and return views of it by name.
+
+        Matrices of several shapes lie apart.
+        """
         if not specs:
             return {}
         count = replicas.stop - replicas.start
+        if len({spec.shape for spec in specs}) > 1:
+            return allocate_separately(specs, count, self.factory_kwargs)
         stacked = torch.empty((len(specs), count, *specs[0].shape), **self.factory_kwargs)
         self.stacked_feedback[replicas.start] = stacked
         return {spec.name: tensor for spec, tensor in zip(specs, stacked, strict=True)}

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from harness.training.steps.credit import project_sites, read_credit
 from harness.training.steps.graphs import HIGH_PRIORITY, LOW_PRIORITY
 from harness.training.steps.interface import TrainingStep
 from harness.training.steps.kernels import launches, streams
@@ -68,6 +69,10 @@ class KernelsStep(TrainingStep):
         tables.corrections.copy_(torch.from_numpy(table))
         tables.epoch_step.zero_()
         work.loss.zero_()
+        for group in self.state.rule_groups:
+            form, matrices = read_credit(group), work.matrices[group.replicas.start]
+            if form is not None and matrices is not None and not form.per_block:
+                matrices.copy_(project_sites(group, self.state.model, work.shape.classes))
         if work.cuts.tiles.use_fp16x3:
             storage, layers = self.state.storage, work.shape.layers
             names = ("norm.weight", "norm.bias", "w1.weight", "w2.weight")
@@ -146,9 +151,10 @@ class KernelsStep(TrainingStep):
             with stream.fork() as lane_stream:
                 if not self.single_forward_launch:
                     self._launch_forward(lane_stream, size, ahead, lane.replicas)
-                local = lane.group.rule.backward == "direct_feedback"
-                if local:
-                    launches.credit(work, size, lane)
+                form = read_credit(lane.group)
+                local = form is not None
+                if form is not None:
+                    launches.credit(work, size, ahead, lane, form)
                 elif self.trains_blocks or self.trains_embedding:
                     self._launch_backward(size, lane)
                 if self.trains_embedding and work.cuts.tiles.update_embedding_early:

@@ -9,39 +9,63 @@ from harness.training.steps.kernels.triton.common import locate_tile, multiply, 
 from harness.training.steps.kernels.triton.update import adamw_step
 
 
+@triton.jit
+def feed(error, seed_of_replica, y, r, rows, N, C: tl.constexpr, CP: tl.constexpr, FED: tl.constexpr):
+    """Load what is fed back of some samples: the error, its sign, −t for t = onehot(y), or 1/C − t for ``centred``."""
+    classes = tl.arange(0, CP)
+    known = (rows < N)[:, None] & (classes < C)[None, :]
+    e = tl.load(error + (r * N + rows[:, None]) * C + classes[None, :], mask=known, other=0.0)
+    if FED == "sign":  # what is no number stays none
+        e = tl.where(e > 0, 1.0, tl.where(e < 0, -1.0, 0.0)).to(e.dtype) + e * 0.0
+    if FED == "targets" or FED == "centred":
+        label = tl.load(y + tl.load(seed_of_replica + r) * N + rows, mask=rows < N, other=0)
+        hit = tl.where(classes[None, :] == label[:, None], 1.0, 0.0).to(e.dtype)
+        e = tl.where(known, (1.0 - hit * C) / C if FED == "centred" else -hit, 0.0)
+    return e
+
+
 @triton.jit(do_not_specialize=["first_replica", "group_start", "group_size", "replicas"])
 def credit(
-    error, feedback, f, slope, df, dh, amax_df, replicas, first_replica, group_start, group_size,
+    error, seed_of_replica, y, feedback, f, slope, df, dh, amax_df, replicas, first_replica, group_start, group_size,
     N, D: tl.constexpr, C: tl.constexpr, DP: tl.constexpr, CP: tl.constexpr, PENALTY: tl.constexpr,
+    FED: tl.constexpr, NORMALIZE: tl.constexpr, EMBEDDING: tl.constexpr, BLOCKS: tl.constexpr,
     SCALED: tl.constexpr, BM: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Compute direct feedback: a_l = error·B_l, â_l = a_l / (rms(a_l) + 1e-6), df_l = (â_l + slope·f_l)/N, dh = â_0/N.
 
-    feedback [l, ``group_size`` replicas from ``group_start`` on, C, D]. Grid (row tiles, L, replicas from
-    ``first_replica`` on).
+    What ``FED`` says takes the error's place, and the root mean square is that of a sample, of all samples, or 1, as
+    ``NORMALIZE`` says. dh is written with EMBEDDING, df with BLOCKS. feedback [l, ``group_size`` replicas from
+    ``group_start`` on, C, D]. Grid (row tiles, matrices, replicas from ``first_replica`` on).
     """
     rows = tl.program_id(0) * BM + tl.arange(0, BM)
     layer, r = tl.program_id(1), (first_replica + tl.program_id(2)).to(tl.int64)
     wide, classes = tl.arange(0, DP), tl.arange(0, CP)
     inside = rows < N
     known = classes < C
-    e = tl.load(
-        error + (r * N + rows[:, None]) * C + classes[None, :], mask=inside[:, None] & known[None, :], other=0.0
-    )
+    e = feed(error, seed_of_replica, y, r, rows, N, C, CP, FED)
     matrix = feedback + (layer * group_size + r - group_start) * (C * D)
     b = tl.load(matrix + classes[:, None] * D + wide[None, :], mask=known[:, None] & (wide < D)[None, :], other=0.0)
     a = multiply(e, b, tl.zeros((BM, DP), dtype=error.dtype.element_ty), PRECISION)
-    a = a / (tl.sqrt(tl.sum(a * a, 1) / D) + 1e-6)[:, None]
+    if NORMALIZE == "sample":
+        a = a / (tl.sqrt(tl.sum(a * a, 1) / D) + 1e-6)[:, None]
+    if NORMALIZE == "batch":  # each program adds up all samples: a few small products, and no wait for the others
+        squares = tl.zeros((BM,), dtype=error.dtype.element_ty)
+        for first in range(0, N, BM):
+            others = feed(error, seed_of_replica, y, r, first + tl.arange(0, BM), N, C, CP, FED)
+            again = multiply(others, b, tl.zeros((BM, DP), dtype=error.dtype.element_ty), PRECISION)
+            squares += tl.sum(again * again, 1)
+        a = a / (tl.sqrt(tl.sum(squares, 0) / N / D) + 1e-6)
     real = inside[:, None] & (wide < D)[None, :]
     at = rows[:, None] * D + wide[None, :]
-    if layer == 0:
+    if EMBEDDING and layer == 0:
         tl.store(dh + r * (N * D) + at, a / N, mask=real)
-    at += (layer * replicas + r) * (N * D)
-    if PENALTY:
-        a += tl.load(f + at, mask=real, other=0.0) * tl.load(slope + r)
-    a = a / N
-    tl.store(df + at, a, mask=real)
-    raise_amax(amax_df, layer * replicas + r, a, SCALED)
+    if BLOCKS:
+        at += (layer * replicas + r) * (N * D)
+        if PENALTY:
+            a += tl.load(f + at, mask=real, other=0.0) * tl.load(slope + r)
+        a = a / N
+        tl.store(df + at, a, mask=real)
+        raise_amax(amax_df, layer * replicas + r, a, SCALED)
 
 
 @triton.jit(do_not_specialize=["first_replica", "first_layer", "replicas", "layer_stride"])

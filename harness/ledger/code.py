@@ -104,6 +104,7 @@ KINDS: Mapping[str, Kind] = {
     "pipeline/sharing": "numbers",
     "pipeline/show": "words",
     "pipeline/siblings": "words",
+    "pipeline/stages": "numbers",
     "pipeline/starts": "numbers",
     "pipeline/telling": "words",
     "pipeline/tidy": "words",

@@ -137,6 +137,8 @@ def find_other_readings(found: StoredRun) -> list[str]:
         return [f"{RAW}: it holds no results files"]
     wrong, known = [], set()
     for one in found.measurements.replicas:
+        if not hypothesis.arms[one.arm].is_program:
+            continue
         name = name_replica(one.arm, one.seed_index)
         known.add(name)
         content = raw.get(name)

@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from harness.metrics import Metric
 from harness.metrics._declared import DeclaredMetric
 from harness.records import Arm, ReplicaResult, Series
 from harness.records.measurements import digest_measured
@@ -55,7 +56,7 @@ class Parsed:
     weights: str | None = None
 
 
-def parse_results(raw: bytes, results: Results, declared: Mapping[str, DeclaredMetric]) -> Parsed:
+def parse_results(raw: bytes, results: Results, declared: Mapping[str, Metric]) -> Parsed:
     """Read a results file; metrics that are not declared are left out.
 
     Raises:
@@ -85,7 +86,7 @@ def parse_results(raw: bytes, results: Results, declared: Mapping[str, DeclaredM
 
 def read_replica(replica: Replica, arm: Arm, raw: bytes, results: Results) -> ReplicaResult:
     """Return a replica as its results file tells it; one that failed, if the file is not valid."""
-    declared = {metric.metric: metric for metric in arm.setup.evaluation.measured if isinstance(metric, DeclaredMetric)}
+    declared = {metric.called: metric for metric in arm.setup.evaluation.measured}
     digest = hashlib.sha256(raw).hexdigest()
     try:
         parsed = parse_results(raw, results, declared)
@@ -228,9 +229,7 @@ def _read_number(text: str, row: int, name: str) -> float | int | None:
         raise BadResults(f"{name} in row {row} of its results is no number") from error
 
 
-def _take_values(
-    values: Values, given: Mapping[str, Any], declared: Mapping[str, DeclaredMetric], results: Results
-) -> None:
+def _take_values(values: Values, given: Mapping[str, Any], declared: Mapping[str, Metric], results: Results) -> None:
     """Add what an entry says of declared metrics at evaluated epochs."""
     for name, by_epoch in given.items():
         metric = declared.get(name)
@@ -247,24 +246,30 @@ def _take_values(
                 there[layer] = _require_number(name, metric, epoch, number)
 
 
-def _spread(name: str, metric: DeclaredMetric, epoch: int, value: Any) -> Iterator[tuple[int, Any]]:
+def _count_layers(metric: Metric) -> int | None:
+    """Return how many layers have a value; None of a metric with one value, as those of harness's own all are here."""
+    return metric.layers if isinstance(metric, DeclaredMetric) else None
+
+
+def _spread(name: str, metric: Metric, epoch: int, value: Any) -> Iterator[tuple[int, Any]]:
     """Yield layer and number of a value, which is one or, of a metric by layer, one for each."""
+    layers = _count_layers(metric)
     if isinstance(value, dict):  # a table's row
         layer = next(iter(value))
-        if metric.layers is None or layer >= metric.layers:
+        if layers is None or layer >= layers:
             raise BadResults(f"{name} has no layer {layer}")
         yield from value.items()
-    elif metric.layers is None:
+    elif layers is None:
         yield 0, value
     elif value is None:
-        yield from ((layer, None) for layer in range(metric.layers))
-    elif isinstance(value, list) and len(value) == metric.layers:
+        yield from ((layer, None) for layer in range(layers))
+    elif isinstance(value, list) and len(value) == layers:
         yield from enumerate(value)
     else:
-        raise BadResults(f"{name} at epoch {epoch} is no list of {metric.layers} numbers, one for each layer")
+        raise BadResults(f"{name} at epoch {epoch} is no list of {layers} numbers, one for each layer")
 
 
-def _require_number(name: str, metric: DeclaredMetric, epoch: int, value: Any) -> float | None:
+def _require_number(name: str, metric: Metric, epoch: int, value: Any) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -312,14 +317,15 @@ def _read_weights(value: Any) -> str | None:
     return value
 
 
-def _make_series(name: str, metric: DeclaredMetric, parsed: Parsed, epochs: tuple[int, ...]) -> Series:
+def _make_series(name: str, metric: Metric, parsed: Parsed, epochs: tuple[int, ...]) -> Series:
     """Return the values at the evaluated epochs; of a replica that diverged, null where there is none."""
     rows: list[tuple[float | None, ...]] = []
     for epoch in epochs:
         there = parsed.values[name].get(epoch, {})
-        layers = range(metric.layers or 1)
+        count = _count_layers(metric)
+        layers = range(count or 1)
         if parsed.status != "diverged" and (missing := [layer for layer in layers if layer not in there]):
-            where = f" in layer {missing[0]}" if metric.layers and there else ""
+            where = f" in layer {missing[0]}" if count and there else ""
             raise BadResults(f"its results have no {name}{where} at epoch {epoch}")
         rows.append(tuple(there.get(layer) for layer in layers))
     return Series(epochs=epochs, values={"value": tuple(rows)})

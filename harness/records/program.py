@@ -191,6 +191,10 @@ def write_parameter(value: Parameter) -> str:
 class MetricSpec(Record):
     """A metric that a program measures, as far as harness must know it."""
 
+    built_in: bool = Field(default=False, exclude_if=lambda value: not value)
+    """True if it is harness's own metric of that name, which arms that harness trains have too: it can then be compared
+    between both kinds of arms. Its bounds and so on are harness's, and the program must measure what that metric is. By
+    default, it is the program's own."""
     bounds: Annotated[tuple[Bound, Bound], Unit("the metric's unit")] = Field(
         default=(-math.inf, math.inf), examples=[[0, 1]]
     )
@@ -225,6 +229,8 @@ class MetricSpec(Record):
 
     @model_validator(mode="after")
     def _in_order(self) -> MetricSpec:
+        if self.built_in and self.model_dump(exclude={"built_in"}) != type(self)().model_dump(exclude={"built_in"}):
+            raise ValueError("of a metric of harness's own nothing else is declared: it has its bounds and so on")
         low, high = self.bounds
         if low >= high:
             raise ValueError(f"the bounds {low} and {high} are not in order: write [smallest, greatest]")

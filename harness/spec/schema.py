@@ -266,14 +266,14 @@ def _adapt_arms(made: Json) -> None:
 
 
 def _adapt_program(made: Json) -> None:
-    """Let a program stand in place of the setup and the arms' rules, and its metrics in place of harness's."""
+    """Let a program stand in place of the setup and the arms' rules, or beside them, and its metrics likewise."""
     made["required"].remove("setup")
     made["$defs"][Arm.__name__]["required"].remove("rule")
     known = {"if": {"type": "string"}, "then": {"anyOf": [{"enum": list(find_members("metrics"))}, {"pattern": "[{]"}]}}
     measured = {"additionalProperties": {"properties": {"metric": known}}}
     trained = {"anyOf": [{"required": ["rule"]}, {"required": ["matrix"]}]}
     made["if"] = _require_key("program")
-    made["then"] = {"required": ["metrics", "results"], "not": {"required": ["setup"]}}
+    made["then"] = {"required": ["metrics", "results"]}
     made["else"] = {
         "required": ["setup"],
         "properties": {

@@ -28,6 +28,7 @@ class Block(nn.Module):
         nn.init.zeros_(self.w2.bias)
 
     def forward(self, h):
+        """Return f(h)."""
         return self.w2(functional.gelu(self.w1(self.norm(h))))
 
 
@@ -41,6 +42,7 @@ class Network(nn.Module):
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 10))
 
     def forward(self, x):
+        """Return the logits, and Σ_l mean ‖f_l‖²."""
         h, penalty = self.embedding(x), 0.0
         for block in self.blocks:
             f = block(h)
@@ -82,6 +84,7 @@ def load_digits():
 
 
 def main():
+    """Train once, by the command's arguments."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--strength", type=float, required=True)

@@ -45,6 +45,7 @@ KINDS: Mapping[str, Kind] = {
     "inference/tuning": "numbers",
     "launchers": "words",
     "ledger": "words",
+    "adapters": "numbers",
     "losses": "numbers",
     "metrics": "numbers",
     "models": "numbers",

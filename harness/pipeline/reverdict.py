@@ -138,6 +138,9 @@ def find_other_readings(found: StoredRun) -> list[str]:
     wrong, known = [], set()
     for one in found.measurements.replicas:
         if not hypothesis.arms[one.arm].is_program:
+            wrong += [
+                f"results.json: {one.arm}, seed {one.seed_index}, which harness trained, names a results file"
+            ] * (one.raw is not None)
             continue
         name = name_replica(one.arm, one.seed_index)
         known.add(name)

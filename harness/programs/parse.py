@@ -12,6 +12,9 @@ any of them. A line without an epoch is about the last one.
 csv: a header, and either columns epoch, metric, value and perhaps layer, or a column per metric and perhaps epoch. An
 empty field or NA is null.
 
+Any other form is an adapter's (``harness.adapters``): its points at evaluated epochs count, or, in a file that asks for
+one evaluation, the only one that a metric has. A number that is not finite is a null there.
+
 A null stands for a value that was not finite. Numbers must be finite and within the declared bounds.
 """
 
@@ -26,24 +29,20 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from harness.adapters import LARGEST
 from harness.metrics import Metric
 from harness.metrics._declared import DeclaredMetric
+from harness.programs.adapted import BadResults, read_adapted
 from harness.records import Arm, ReplicaResult, Series
 from harness.records.measurements import digest_measured
 from harness.records.plan import Replica
-from harness.records.program import Results
+from harness.records.program import FORMS, Results
 from harness.wording import format_exact
 
-LARGEST = 2**23
-"""Most bytes of a results file."""
 SLACK = 1e-9
 STATUS, DIVERGED, WEIGHTS = "status", "diverged_epoch", "weights_sha256"
 Values = dict[str, dict[int, dict[int, float | None]]]
 """Metric → epoch → layer → value."""
-
-
-class BadResults(Exception):
-    """Results that are not valid; the message says why, without anything that differs from machine to machine."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +64,17 @@ def parse_results(raw: bytes, results: Results, declared: Mapping[str, Metric]) 
     if len(raw) > LARGEST:
         raise BadResults(f"its results have more than {LARGEST:,} bytes")
     try:
-        text = raw.decode()
+        text = raw.decode() if results.form in FORMS else ""
     except UnicodeDecodeError as error:
         raise BadResults("its results are not UTF-8") from error
     read: dict[str, Callable[[str, Results], Iterator[Mapping[str, Any]]]] = {
         "json": _read_json, "jsonl": _read_lines, "csv": _read_csv
     }  # fmt: skip
+    adapter = results.adapter
+    entries = read[results.form](text, results) if adapter is None else read_adapted(raw, results, adapter, declared)
     told: dict[str, Any] = {}
     values: Values = {name: {} for name in declared}
-    for entry in read[results.form](text, results):
+    for entry in entries:
         for key in (STATUS, DIVERGED, WEIGHTS):
             if entry.get(key) is not None:
                 told[key] = entry[key]
@@ -231,11 +232,8 @@ def _read_number(text: str, row: int, name: str) -> float | int | None:
 
 def _take_values(values: Values, given: Mapping[str, Any], declared: Mapping[str, Metric], results: Results) -> None:
     """Add what an entry says of declared metrics at evaluated epochs."""
-    for name, by_epoch in given.items():
-        metric = declared.get(name)
-        if metric is None:
-            continue
-        for epoch, value in by_epoch.items():
+    for name, metric in declared.items():
+        for epoch, value in given.get(results.names.get(name, name), {}).items():
             plain = _read_number(value.text, value.row, name) if isinstance(value, _Text) else value
             if isinstance(value, _Text) and plain is None and value.text == "":
                 continue  # a table may measure this at other epochs than that

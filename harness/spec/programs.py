@@ -219,6 +219,11 @@ def _check_metrics(draft: Draft) -> Iterator[Problem]:
             able = [one for one in find_members("metrics") if find_shared(one) is not None]
             message = f"{name} is no metric of harness's that a program can measure too: one number for each replica"
             yield Problem(("metrics", name, "built_in"), message, f"these are: {', '.join(able)}")
+    results = draft.root.get("results")
+    for name in results.items("names") if results is not None else ():
+        if name not in declared:
+            message = f"no metric {name!r} is declared{suggest(name, declared)}"
+            yield Problem(("results", "names", name), message, f"metrics: {join_names(declared)}", on_key=True)
     for section, estimands in (("estimands", draft.estimands), ("exploratory", draft.exploratory)):
         for name, estimand in estimands.items():
             yield from _check_estimand((section, name), estimand, declared, draft)

@@ -25,6 +25,8 @@ def tabulate_program(hypothesis: Hypothesis, measurements: Measurements) -> tupl
     if program.again is not None:
         again = f"{' or '.join(program.again.when)}, at most {format_count(program.again.times, 'time')}"
     read = f"{results.file} ({results.form}), epochs up to {results.epochs}"
+    if results.names:
+        read += f"; {', '.join(f'{name} as {own}' for name, own in results.names.items())}"
     shared = [
         ("Measured", SELF),
         ("Command", " ".join(program.command)),

@@ -108,3 +108,22 @@ def test_a_program_that_fails_beside_harness_s_arms_makes_the_outcome_invalid(tm
     assert "toy: invalid" in ran.stdout
     assert "weak, seed 0 failed: it ended with exit code 3" in ran.stderr
     assert project.harness("reverdict", "toy").returncode == 0
+
+
+def test_the_scikit_learn_example_is_valid_and_runs(tmp_path: Path) -> None:
+    """A pilot of one seed: all twenty take a minute, most of it imports."""
+    pytest.importorskip("sklearn")
+    shutil.copytree(REPOSITORY / "examples/scikit-learn", tmp_path / "project")
+    project = ProgramProject(tmp_path / "project")
+    project.git("init", "--quiet")
+    project.commit()
+    ran = project.harness("run", "hypotheses/neighbours.yaml", "--pilot", "--pilot-seeds", "1", "--yes")
+    assert ran.returncode == 0, ran.stderr
+    (results,) = project.root.glob("verdicts/neighbours/pilot-*/results.json")
+    values = {
+        one["arm"]: series["values"]["value"][0][0]
+        for one in json.loads(results.read_text())["replicas"]
+        for series in one["metrics"].values()
+    }
+    assert set(values) == {"neighbours", "logistic"}
+    assert all(0.9 < value < 1 for value in values.values())

@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from harness import inference
 from harness.batched.keyed import permutation
-from harness.records import Measurements
+from harness.pipeline.plan import preview_run
+from harness.pipeline.project import Settings
+from harness.pipeline.session import Session
+from harness.programs import read_replica, show_command
+from harness.records import Measurements, Replica
+from harness.records.program import fill
 from harness.spec import load
 from tests.e2e.programs import ProgramProject, make_program_project
 from tests.e2e.projects import REPOSITORY
@@ -68,9 +75,6 @@ def test_a_plain_script_and_harness_s_own_arm_agree_within_the_replication_toler
     page = (folder / "verdict.md").read_text()
     assert "**Measured by the program itself**, BP with penalty in plain PyTorch" in page
     assert "| Work | of each replica: BP with penalty 230 steps" in page
-    project.commit()
-    audited = project.harness("audit", "--recompute")
-    assert audited.returncode == 0, audited.stdout
 
 
 def test_the_example_sets_the_images_apart_that_harness_does() -> None:
@@ -81,9 +85,10 @@ def test_the_example_sets_the_images_apart_that_harness_does() -> None:
 def test_both_kinds_of_arms_are_stopped_by_one_look_and_repeated(tmp_path: Path) -> None:
     looks = {"stopping": {"kind": "looks", "at": [3, 6]}, "seeds": {"list": [1, 2, 3, 4, 5, 6]}}
     project = make_program_project(tmp_path / "project", program={"deterministic": True}, **BESIDE, **looks)
-    planned = project.harness("plan", FILE)
-    assert "weak: python3 toy.py 0.25" in planned.stdout, planned.stderr
-    assert "cohort" in planned.stdout
+    seen = preview_run(project.root / FILE, Session.open(project.root / FILE, Settings()))
+    assert seen.commands == {"weak": "python3 toy.py 0.25"}
+    assert {cohort.is_program for cohort in seen.planned.cohorts} == {True, False}
+    assert seen.estimate.steps == 6 * 2  # of harness's cohorts, one before and one after the look
     refused = project.harness("run", FILE, "--yes", "--on", "there")
     assert refused.returncode == 2
     assert "programs run on this machine only" in refused.stderr
@@ -107,23 +112,22 @@ def test_a_program_that_fails_beside_harness_s_arms_makes_the_outcome_invalid(tm
     assert ran.returncode == 0, ran.stderr
     assert "toy: invalid" in ran.stdout
     assert "weak, seed 0 failed: it ended with exit code 3" in ran.stderr
-    assert project.harness("reverdict", "toy").returncode == 0
 
 
-def test_the_scikit_learn_example_is_valid_and_runs(tmp_path: Path) -> None:
-    """A pilot of one seed: all twenty take a minute, most of it imports."""
+def test_the_scikit_learn_example_is_valid_and_its_command_gives_results(tmp_path: Path) -> None:
+    """One replica: all forty take a minute and a half of a processor, most of it imports."""
     pytest.importorskip("sklearn")
-    shutil.copytree(REPOSITORY / "examples/scikit-learn", tmp_path / "project")
-    project = ProgramProject(tmp_path / "project")
-    project.git("init", "--quiet")
-    project.commit()
-    ran = project.harness("run", "hypotheses/neighbours.yaml", "--pilot", "--pilot-seeds", "1", "--yes")
-    assert ran.returncode == 0, ran.stderr
-    (results,) = project.root.glob("verdicts/neighbours/pilot-*/results.json")
-    values = {
-        one["arm"]: series["values"]["value"][0][0]
-        for one in json.loads(results.read_text())["replicas"]
-        for series in one["metrics"].values()
-    }
-    assert set(values) == {"neighbours", "logistic"}
-    assert all(0.9 < value < 1 for value in values.values())
+    folder = REPOSITORY / "examples/scikit-learn"
+    hypothesis = load(folder / "hypotheses/neighbours.yaml").hypothesis
+    assert hypothesis.program is not None
+    assert hypothesis.results is not None
+    assert hypothesis.seeds.number == 20
+    arm = hypothesis.arms["neighbours"]
+    command = fill(show_command(hypothesis.program, arm), {"seed": "1", "out": str(tmp_path)})
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run([sys.executable, *command[1:]], cwd=folder, env=environment, check=True, timeout=280)
+    raw = (tmp_path / "metrics.json").read_bytes()
+    result = read_replica(Replica(arm="neighbours", seed_index=0, seed=1), arm, raw, hypothesis.results)
+    ((accuracy,),) = (series.values["value"][0] for series in result.metrics.values())
+    assert accuracy is not None
+    assert 0.9 < accuracy < 1

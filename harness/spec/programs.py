@@ -80,6 +80,9 @@ def _find_foreign(parts: dict[str, Node]) -> Iterator[Problem]:
                 if arm.get(key) is not None:
                     message = f"arm {name!r} has {key!r} and no rule, so that the program trains it"
                     yield Problem(("arms", name, key), message, remedy, on_key=True)
+        elif (called := arm.items("rule").get("name")) is not None and called.value in HIDDEN["rules"]:
+            message = f"no rule is called {called.value!r}"
+            yield Problem(("arms", name, "rule", "name"), message, f"known: {', '.join(find_members('rules'))}")
         elif arm.get("parameters") is not None:
             message = f"arm {name!r} has a rule, and parameters, which are a program's"
             yield Problem(("arms", name, "parameters"), message, remedy, on_key=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from harness.records.program import fill
 from harness.spec import load
 from tests.e2e.programs import ProgramProject, make_program_project
 from tests.e2e.projects import REPOSITORY
+from tests.unit.programs.toys import GOOD
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="programs run on Linux and macOS")
 EXAMPLE = REPOSITORY / "examples/protocol-2"
@@ -112,6 +115,34 @@ def test_a_program_that_fails_beside_harness_s_arms_makes_the_outcome_invalid(tm
     assert ran.returncode == 0, ran.stderr
     assert "toy: invalid" in ran.stdout
     assert "weak, seed 0 failed: it ended with exit code 3" in ran.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="waits for a mark that a replica leaves")
+def test_a_run_that_was_stopped_amid_its_program_goes_on_there(tmp_path: Path) -> None:
+    """What harness had trained is sealed, and only the replica that ran is begun again."""
+    began, go = tmp_path / "began", tmp_path / "go"
+    waits = (
+        f"import os, time\nopen({str(began)!r}, 'a').write('x')\n"
+        f"while not os.path.exists({str(go)!r}): time.sleep(0.05)\n"
+    )
+    project = make_program_project(tmp_path / "project", waits + GOOD, **BESIDE, seeds={"list": [1, 2, 3]})
+    process = project.start("run", FILE, "--yes", "--parallel", "1")
+    while not began.exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    (sealed,) = project.root.glob("verdicts/toy/*/work/*.json")
+    trained = json.loads(sealed.read_bytes().partition(b"\n")[2])["replicas"]
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 130
+    go.touch()
+    again = project.harness("run", FILE)
+    assert again.returncode == 0, again.stderr
+    results = json.loads((project.folder / "results.json").read_text())["replicas"]
+    assert [one for one in results if one["arm"] == "own"] == trained
+    noted = json.loads((project.folder / "env.json").read_text())
+    assert noted["resumed"] == 1
+    assert [len(one["repeated"]) for one in noted["program"]["replicas"]] == [1, 0, 0]
+    assert began.read_text() == "x" * 4
 
 
 def test_the_scikit_learn_example_is_valid_and_its_command_gives_results(tmp_path: Path) -> None:

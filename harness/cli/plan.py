@@ -169,14 +169,15 @@ def _print(seen: Preview) -> None:
     if len(looks := seen.hypothesis.looks) > 1:
         listed = f"{looks[0]}, {looks[1]}, … {looks[-1]}" if len(looks) > 6 else ", ".join(map(str, looks))
         out.print(f"looks after {listed} seeds: the first that decides is the last, so this is the most it can take")
-    time_needed = _format_duration(seen.estimate.seconds)
     if seen.commands:
         for name, command in seen.commands.items():
             out.print(make_plain_line(f"{name}: {command}"), markup=False)
-        out.print(f"each replica runs by itself; all of them take at most {time_needed} on this machine", markup=False)
-    else:
-        _print_cohorts(seen.planned.cohorts)
+        most = _format_duration(seen.longest_seconds)
+        out.print(f"each replica runs by itself; all of them take at most {most} on this machine", markup=False)
+    if own := [cohort for cohort in seen.planned.cohorts if not cohort.is_program]:
+        _print_cohorts(own)
         how = "by steps timed here, about" if seen.measured else "roughly"
+        time_needed = _format_duration(seen.estimate.seconds)
         out.print(f"training: {how} {time_needed} on {seen.device} ({origins['device']})", markup=False)
     costs: dict[str, list[str]] = {}
     for name, cost in seen.costs.items():

@@ -84,6 +84,8 @@ def describe_costs(hypothesis: Hypothesis, measured: Measurements | None = None)
     """Return arm → what training one replica costs in steps and, if they are known, in floating-point operations."""
     found = {}
     for name, arm in hypothesis.arms.items():
+        if arm.is_program:
+            continue  # what it spends is not known
         last, images = _find_extent(name, arm, measured)
         costs: tuple[Cost, ...] = ("steps", "flops")
         each = [(cost, count_per_epoch(arm, cost, images)) for cost in costs]

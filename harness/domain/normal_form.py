@@ -253,7 +253,7 @@ def _describe_program(hypothesis: Hypothesis, arm: Arm) -> Form:
 
     What only says when a replica has failed, or what harness does then, trains nothing otherwise.
     """
-    if hypothesis.program is None:
+    if hypothesis.program is None or not arm.is_program:
         return {}
     program = hypothesis.program.model_dump(mode="json", exclude={"timeout", "size", "again", "deterministic"})
     used = {

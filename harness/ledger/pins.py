@@ -86,6 +86,8 @@ def _list_parts(hypothesis: Hypothesis) -> Iterator[tuple[str, Plugin]]:
         yield f"losses/{arm.setup.loss.name}", arm.setup.loss
         for metric in arm.setup.evaluation.measured:
             yield f"metrics/{metric.name}", metric
+    if hypothesis.results is not None and (adapter := hypothesis.results.adapter) is not None:
+        yield f"adapters/{adapter.name}", adapter
     for estimand in (*hypothesis.estimands.values(), *hypothesis.exploratory.values()):
         yield f"metrics/{estimand.metric.name}", estimand.metric
     for precondition in hypothesis.preconditions:

@@ -11,14 +11,14 @@ from harness.records import Hypothesis
 
 
 def collect_data_sets(hypothesis: Hypothesis, settings: Settings) -> dict[str, Dataset]:
-    """Collect the data sets of all arms, by name.
+    """Collect the data sets of all arms that harness trains, by name.
 
     Raises:
         UsageError: a data folder was given, and none of them reads one.
     """
-    if hypothesis.program is not None:
+    if (own := hypothesis.built_in) is None:
         return {}
-    sets = {arm.setup.dataset.name: arm.setup.dataset for arm in hypothesis.arms.values()}
+    sets = {arm.setup.dataset.name: arm.setup.dataset for arm in own.arms.values()}
     if "data" in settings.typed and all(dataset.bundled for dataset in sets.values()):
         message = f"has no effect: no folder is read for {', '.join(sorted(sets))}, which comes with a package"
         raise UsageError(message, where="--data", remedy="leave it out")

@@ -144,7 +144,7 @@ def _choose_arms(stored: StoredRun, metrics: Sequence[Metric], named: Sequence[s
         if name not in arms:
             message = f"it has no arm {name!r}"
             raise UsageError(message, where=f"run {stored.provenance.run}", remedy=f"its arms: {', '.join(arms)}")
-    chosen = {name: arm for name, arm in arms.items() if not named or name in named}
+    chosen = {name: arm for name, arm in arms.items() if name in named or not (named or arm.is_program)}
     for metric in metrics:
         lacks = [explain_undefined(metric, arm.rule, arm.setup) for arm in chosen.values()]
         reasons = [lack for lack in dict.fromkeys(lacks) if lack is not None]

@@ -72,6 +72,8 @@ class Preview:
     registration, those of data aside."""
     commands: Mapping[str, str] = field(default_factory=dict)
     """Arm → command of the program that trains it; empty where harness trains."""
+    longest_seconds: float = 0.0
+    """Longest time that all replicas of the program may take here."""
 
 
 def preview_run(file: Path, session: Session, *, measure: bool = False) -> Preview:
@@ -85,8 +87,11 @@ def preview_run(file: Path, session: Session, *, measure: bool = False) -> Previ
     registration = ledger.find_in_force(trail, hypothesis.id)
     refused, said = _compare(loaded, registration, session)
     sets = collect_data_sets(hypothesis, session.settings)
-    if hypothesis.program is not None:
+    if hypothesis.built_in is None:
         return _preview_program(hypothesis, registration, refused, said, session)
+    if hypothesis.program is not None:
+        refuse_idle(hypothesis, session)
+        refused = refused or _find_unpinned(hypothesis, registration, session)
     from harness import training
 
     sources = find_sources(hypothesis, trail)
@@ -99,8 +104,9 @@ def preview_run(file: Path, session: Session, *, measure: bool = False) -> Previ
     going_on = ledger.find_resumable(trail, hypothesis.id) if session.settings.resume else None
     company = () if going_on is None or refused is not None else read_company(trail, going_on.body.together)
     planned = make_whole_plan(device, hypothesis, seeds, sources=sources, company=company)
-    estimate = plan.estimate(planned, device.torch.type, on_kernels=training.takes_kernels(device))
-    seconds = None if remote else training.estimate_training_seconds(planned, device, measure=measure)
+    own = plan.split_by_trainer(planned)[0]
+    estimate = plan.estimate(own, device.torch.type, on_kernels=training.takes_kernels(device))
+    seconds = None if remote else training.estimate_training_seconds(own, device, measure=measure)
     return Preview(
         hypothesis=hypothesis,
         registration=registration.digest if registration else None,
@@ -110,14 +116,51 @@ def preview_run(file: Path, session: Session, *, measure: bool = False) -> Previ
         measured=seconds is not None,
         device=device.name,
         project=project,
-        data={name: locate_with_doubt(dataset, project.data) for name, dataset in sets.items()},
+        data={name: locate_with_doubt(dataset, project.data) for name, dataset in sets.items()}
+        | _list_inputs(hypothesis),
         parts=foretell_parts(hypothesis),
         costs=describe_costs(hypothesis),
         searched=tuple(foretell_search(hypothesis)),
-        bundled=frozenset(name for name, dataset in sets.items() if dataset.bundled),
+        bundled=frozenset([*(name for name, one in sets.items() if one.bundled), *_list_inputs(hypothesis)]),
         refused=refused,
         said=(*said, *describe_sources(sources)),
+        commands=_write_commands(hypothesis),
+        longest_seconds=_find_longest(planned, hypothesis, session),
     )
+
+
+def _find_longest(planned: Plan, hypothesis: Hypothesis, session: Session) -> float:
+    """Return the longest time that all replicas of the program may take here; 0 without one."""
+    if hypothesis.program is None:
+        return 0.0
+    parallel = session.settings.parallel or count_cores()
+    return -(-len(plan.split_by_trainer(planned)[1].cohorts) // parallel) * hypothesis.program.seconds
+
+
+def _write_commands(hypothesis: Hypothesis) -> dict[str, str]:
+    """Return arm → command of the program that trains it, as a shell would be given it."""
+    if hypothesis.program is None:
+        return {}
+    return {name: shlex.join(command) for name, command in list_commands(hypothesis).items()}
+
+
+def _list_inputs(hypothesis: Hypothesis) -> dict[str, str]:
+    """Return the inputs of the program, by their names among the data, and where they are."""
+    if hypothesis.program is None:
+        return {}
+    return {f"input {name}": told.path for name, told in hypothesis.program.inputs.items()}
+
+
+def _find_unpinned(
+    hypothesis: Hypothesis, registration: ledger.Registration | None, session: Session
+) -> HarnessError | None:
+    """Return why the program can't be pinned as it is, of a hypothesis that isn't registered."""
+    if registration is None:
+        try:
+            pin(hypothesis, session)
+        except UsageError as error:
+            return error
+    return None
 
 
 def _preview_program(
@@ -129,16 +172,11 @@ def _preview_program(
 ) -> Preview:
     """Show what a run of a program would do; nothing of it runs, and its longest time is all that is known of it."""
     assert hypothesis.program is not None
-    refuse_idle(session)
+    refuse_idle(hypothesis, session)
     seeds = registration.seeds if registration and refused is None and registration.seeds else None
     planned = plan.expand_replicas(hypothesis, seeds or tuple(range(hypothesis.seeds.number)))
-    if refused is None and registration is None:
-        try:
-            pin(hypothesis, session)
-        except UsageError as error:
-            refused = error
-    parallel = session.settings.parallel or count_cores()
-    most = -(-len(planned.cohorts) // parallel) * hypothesis.program.seconds
+    refused = refused or _find_unpinned(hypothesis, registration, session)
+    most = _find_longest(planned, hypothesis, session)
     return Preview(
         hypothesis=hypothesis,
         registration=registration.digest if registration else None,
@@ -147,15 +185,16 @@ def _preview_program(
         estimate=plan.Estimate(len(planned.cohorts), 0, most),
         measured=False,
         device=describe_host().name,
-        data={f"input {name}": told.path for name, told in hypothesis.program.inputs.items()},
+        data=_list_inputs(hypothesis),
         parts={},
         costs={},
         searched=(),
-        bundled=frozenset(f"input {name}" for name in hypothesis.program.inputs),
+        bundled=frozenset(_list_inputs(hypothesis)),
         project=session.project,
         refused=refused,
         said=said,
-        commands={name: shlex.join(command) for name, command in list_commands(hypothesis).items()},
+        commands=_write_commands(hypothesis),
+        longest_seconds=most,
     )
 
 

@@ -73,7 +73,7 @@ def list_commands(hypothesis: Hypothesis) -> dict[str, tuple[str, ...]]:
     """Return arm → command with the arm's parameters, and all other placeholders as they are."""
     program = hypothesis.program
     assert program is not None, "asked of programs only"
-    return {name: programs.show_command(program, arm) for name, arm in hypothesis.arms.items()}
+    return {name: programs.show_command(program, arm) for name, arm in hypothesis.programmed.items()}
 
 
 def prepare_program(hypothesis: Hypothesis, pins: ProgramPins, session: Session) -> Runnable:
@@ -86,7 +86,7 @@ def prepare_program(hypothesis: Hypothesis, pins: ProgramPins, session: Session)
     program, results = hypothesis.program, hypothesis.results
     assert program is not None, "a checked file has both"
     assert results is not None, "a checked file has both"
-    refuse_idle(session)
+    refuse_idle(hypothesis, session)
     root, settings = session.project.root, session.settings
     if os.name == "nt":
         raise UsageError("programs run on Linux and macOS", where="program", remedy="use one of these, or WSL")
@@ -167,8 +167,8 @@ def count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def refuse_idle(session: Session) -> None:
-    """Refuse options that change nothing where a program trains."""
+def refuse_idle(hypothesis: Hypothesis, session: Session) -> None:
+    """Refuse options that change nothing where a program trains all arms, and other machines where it trains some."""
     settings = session.settings
     given = {"--device": settings.device is not None, "--data": "data" in settings.typed}
     given |= {"--compile": "compile" in settings.typed}
@@ -176,7 +176,7 @@ def refuse_idle(session: Session) -> None:
         message = "programs run on this machine only, so far"
         raise UsageError(message, where="--on", remedy="leave it out; --parallel says how many replicas run at a time")
     for option, there in given.items():
-        if there:
+        if there and hypothesis.built_in is None:
             message = "has no effect: a program trains, with devices and data of its own"
             raise UsageError(message, where=option, remedy="leave it out")
 

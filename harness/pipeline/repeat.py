@@ -16,8 +16,8 @@ from harness.ledger.seeding import derive_from_nonce
 from harness.pipeline.replicate import refuse_other_data
 from harness.pipeline.run_files import read_file, read_registered, refuse_altered
 from harness.pipeline.run_steps import collect_measurements, open_equipment, plan_registered, train
-from harness.pipeline.sequential import join_results
 from harness.pipeline.session import Session
+from harness.pipeline.stages import join_results
 from harness.pipeline.tuning import make_whole_plan, train_search
 from harness.records import Decision, Hypothesis, Measurements, Seeds, Stopping
 

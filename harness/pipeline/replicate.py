@@ -16,8 +16,8 @@ from harness.ledger import StartedRun
 from harness.ledger.bodies import ReplicatedBody, RunStartedBody
 from harness.pipeline.run_files import read_file, read_registered, refuse_altered
 from harness.pipeline.run_steps import Equipment, collect_measurements, open_equipment, plan_registered, train
-from harness.pipeline.sequential import join_results
 from harness.pipeline.session import Session
+from harness.pipeline.stages import join_results
 from harness.pipeline.together import read_company
 from harness.pipeline.tuning import SEARCH, make_whole_plan, train_search
 from harness.records import Decision, Hypothesis, Measurements, Registered, Search

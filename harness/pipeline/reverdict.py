@@ -137,6 +137,11 @@ def find_other_readings(found: StoredRun) -> list[str]:
         return [f"{RAW}: it holds no results files"]
     wrong, known = [], set()
     for one in found.measurements.replicas:
+        if not hypothesis.arms[one.arm].is_program:
+            wrong += [
+                f"results.json: {one.arm}, seed {one.seed_index}, which harness trained, names a results file"
+            ] * (one.raw is not None)
+            continue
         name = name_replica(one.arm, one.seed_index)
         known.add(name)
         content = raw.get(name)

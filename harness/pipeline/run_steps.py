@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import rmtree
@@ -23,6 +23,7 @@ from harness.pipeline.project import find_surroundings
 from harness.pipeline.remote import Remote, ask_device, find_jobs_folder, find_remote
 from harness.pipeline.session import Session
 from harness.pipeline.spread import Spread
+from harness.pipeline.stages import join_results, shift_progress
 from harness.pipeline.starts import Sources, find_sources
 from harness.records import (
     PROCESSOR_COHORT,
@@ -52,7 +53,7 @@ class Equipment:
     device: Device
     """The device."""
     images: Mapping[str, Images]
-    """Every data set of every arm, by name."""
+    """Every data set of every arm that harness trains, by name."""
     sources: Sources
     """The stored weights that arms start from."""
     company: tuple[plan.Member, ...] = ()
@@ -60,7 +61,7 @@ class Equipment:
     remote: Remote | None = None
     """Where cohorts are trained, if not here."""
     program: Runnable | None = None
-    """The program that trains; None if harness does."""
+    """The program that trains; None if harness trains all arms."""
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -207,17 +208,20 @@ def open_equipment(
 ) -> Equipment:
     """Open the device, and load every data set of every arm once; read the weights that arms start from, if it trains.
 
-    ``pinned``: what is pinned of the program that trains, if one does; it is then made ready to run instead.
+    ``pinned``: what is pinned of the program that trains, if one does; it is made ready to run, and device and data are
+    those of the arms that harness trains beside it.
 
     Raises:
         UsageError: there is no such device, data or weights are missing, or an option has no effect.
         Tampered: weights that an arm starts from are not those of their digest.
     """
     sources = find_sources(hypothesis, session.trail)
-    if pinned is not None:
-        return Equipment(describe_host(), {}, sources, program=prepare_program(hypothesis, pinned, session))
+    program = None if pinned is None else prepare_program(hypothesis, pinned, session)
+    if hypothesis.built_in is None:
+        return Equipment(describe_host(), {}, sources, program=program)
     project, settings, reporter = session.project, session.settings, session.reporter
-    refuse_parallel(settings)
+    if program is None:
+        refuse_parallel(settings)
     sets = collect_data_sets(hypothesis, settings)
     several = 2 * len(hypothesis.arms) * hypothesis.seeds.number >= PROCESSOR_COHORT and settings.on is None
     if several and project.device in ("auto", "cpu") and has_several_cores():
@@ -238,7 +242,7 @@ def open_equipment(
     if trains:
         sources.verify()
     reporter.heed()
-    return Equipment(device, images, sources, remote=remote)
+    return Equipment(device, images, sources, remote=remote, program=program)
 
 
 def make_plan(
@@ -250,13 +254,15 @@ def make_plan(
     company: Sequence[plan.Member] = (),
 ) -> Plan:
     """Make the plan of a hypothesis on a device: what it holds and how it calculates decide what trains together."""
-    if hypothesis.program is not None:
+    if (own := hypothesis.built_in) is None:
         return plan.expand_replicas(hypothesis, seeds, registration)
     options = describe_limits(device)
     if company:
         return plan.expand_together(hypothesis.id, company, **options)
     starts = None if sources is None else sources.starts
-    return plan.expand(hypothesis, seeds, registration=registration, starts=starts, **options)
+    planned = plan.expand(own, seeds, registration=registration, starts=starts, **options)
+    others = plan.expand_replicas(hypothesis, seeds, registration).cohorts
+    return planned.model_copy(update={"cohorts": (*planned.cohorts, *others)}) if others else planned
 
 
 def describe_limits(device: Device) -> dict[str, Any]:
@@ -294,33 +300,54 @@ def train(planned: Plan, equipment: Equipment, folder: Path, session: Session) -
         HarnessError: training failed.
     """
     begun, reporter = time.monotonic(), session.reporter
-    if equipment.program is not None:
+    if equipment.program is None:
+        with reporter.training():
+            return train_built_in(planned, equipment, folder, session), time.monotonic() - begun
+    parts = plan.split_by_trainer(planned)
+    if not parts[0].cohorts:
         with reporter.training():
             return run_program(planned, equipment.program, folder, session), time.monotonic() - begun
+    results: list[Result] = []
+    with reporter.training():
+        for part in parts:
+            told = replace(reporter, progress=shift_progress(reporter.progress, parts, results))
+            this = replace(session, reporter=told)
+            if results:
+                results.append(run_program(part, equipment.program, folder, this))
+            else:
+                results.append(train_built_in(part, equipment, folder, this))
+    return join_results(results), time.monotonic() - begun
+
+
+def train_built_in(planned: Plan, equipment: Equipment, folder: Path, session: Session) -> Result:
+    """Train the cohorts of a plan that harness trains itself, or the rest of them, in a run's folder.
+
+    Raises:
+        Interrupted, StorageFailed, HarnessError: as ``train``.
+    """
     from harness import training
 
-    with reporter.training():
-        try:
-            result = training.train(
-                planned,
-                equipment.images,
-                equipment.device,
-                folder,
-                checkpoint_seconds=session.settings.checkpoint_seconds,
-                report=reporter.progress,
-                stop=reporter.stop,
-                weights=equipment.sources.paths,
-                elsewhere=equipment.spread_out(folder, session),
-            )
-        except HarnessError:
+    reporter = session.reporter
+    try:
+        return training.train(
+            planned,
+            equipment.images,
+            equipment.device,
+            folder,
+            checkpoint_seconds=session.settings.checkpoint_seconds,
+            report=reporter.progress,
+            stop=reporter.stop,
+            weights=equipment.sources.paths,
+            elsewhere=equipment.spread_out(folder, session),
+        )
+    except HarnessError:
+        raise
+    except Exception as error:
+        if not reporter.stop():
             raise
-        except Exception as error:
-            if not reporter.stop():
-                raise
-            # The signal went to the whole group, and with it to a compiler or whoever else was at work for this run.
-            said = f"stopped amid a step that then failed: {type(error).__name__}: {error}"
-            raise Interrupted(said, remedy="give the same command again: it goes on") from error
-    return result, time.monotonic() - begun
+        # The signal went to the whole group, and with it to a compiler or whoever else was at work for this run.
+        said = f"stopped amid a step that then failed: {type(error).__name__}: {error}"
+        raise Interrupted(said, remedy="give the same command again: it goes on") from error
 
 
 def collect_measurements(

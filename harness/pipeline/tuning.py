@@ -12,8 +12,8 @@ from harness.domain.tuning import apply_choices, make_search, write_settings
 from harness.ledger import OpenAttempt
 from harness.ledger.seeding import derive_tuning_seeds
 from harness.pipeline.run_steps import Equipment, collect_measurements, make_plan, plan_registered, train
-from harness.pipeline.sequential import shift_progress
 from harness.pipeline.session import Session
+from harness.pipeline.stages import shift_progress
 from harness.pipeline.starts import Sources
 from harness.plan import Member
 from harness.records import Hypothesis, Measurements, Plan, Registered, Search

@@ -61,13 +61,20 @@ def expand(
 
 
 def expand_replicas(hypothesis: Hypothesis, seeds: tuple[int, ...], registration: str = "") -> Plan:
-    """Plan a hypothesis that a program trains: every replica by itself, seed by seed."""
+    """Plan the arms of a hypothesis that a program trains: every replica by itself, seed by seed."""
     cohorts = tuple(
         Cohort(arms={name: arm}, replicas=(Replica(arm=name, seed_index=index, seed=seed),), memory_bytes=0)
         for index, seed in enumerate(seeds)
-        for name, arm in hypothesis.arms.items()
+        for name, arm in hypothesis.programmed.items()
     )
     return Plan(hypothesis=hypothesis.id, registration=registration, seeds=seeds, cohorts=cohorts)
+
+
+def split_by_trainer(plan: Plan) -> tuple[Plan, Plan]:
+    """Split a plan into the cohorts that harness trains and the replicas that a program trains."""
+    own = tuple(cohort for cohort in plan.cohorts if not cohort.is_program)
+    others = tuple(cohort for cohort in plan.cohorts if cohort.is_program)
+    return plan.model_copy(update={"cohorts": own}), plan.model_copy(update={"cohorts": others})
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from harness.plugins.digests import digest_code
 
 FAMILIES = (
     "rules", "metrics", "models", "datasets", "penalties", "criteria", "beacons", "preconditions", "optimizers",
-    "schedules", "losses",
+    "schedules", "losses", "adapters",
 )  # fmt: skip
 
 """Families whose plug-ins a hypothesis file names."""

@@ -3,8 +3,9 @@
 Nothing here decides whether a program may run, or what of it is pinned; that is the pipeline's and the ledger's.
 """
 
+from harness.programs.adapted import BadResults
 from harness.programs.jobs import list_files, run_replicas
-from harness.programs.parse import BadResults, Parsed, parse_results, read_replica
+from harness.programs.parse import Parsed, parse_results, read_replica
 from harness.programs.process import show_command
 from harness.programs.work import Work
 

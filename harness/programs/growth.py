@@ -15,7 +15,7 @@ TAIL = 65536
 
 def find_epoch(path: Path, results: Results) -> int:
     """Return the epoch that the last whole line tells of; 0 while it tells none, and in a file that doesn't grow."""
-    if results.form == "json":
+    if results.form not in ("jsonl", "csv"):
         return 0
     with suppress(OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

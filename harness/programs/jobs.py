@@ -9,11 +9,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.adapters import LARGEST
 from harness.domain.trained import Progress, Result, name_replica
 from harness.errors import Interrupted, TrainingFailed
 from harness.programs.folders import ReplicaFolder, Sealed
 from harness.programs.growth import find_epoch
-from harness.programs.parse import LARGEST, fail_replica, read_replica
+from harness.programs.parse import fail_replica, read_replica
 from harness.programs.process import End, Running, start
 from harness.programs.work import Work
 from harness.records import Arm, Plan, Replica, ReplicaResult
@@ -92,7 +93,7 @@ def _run_all(state: _State, stop: Callable[[], bool]) -> None:
 
 def _look_at_growth(state: _State) -> None:
     """Report replicas whose results file tells of another epoch than before."""
-    if state.work.results.form == "json" or state.work.results.epochs == 1:
+    if state.work.results.form not in ("jsonl", "csv") or state.work.results.epochs == 1:
         return
     for _, folder, replica, arm in state.running.values():
         epoch = find_epoch(folder.results / state.work.results.file, state.work.results)
@@ -126,7 +127,7 @@ def _finish(state: _State, end: End, folder: ReplicaFolder, replica: Replica, ar
         repeats = sum(one is not None and not one.startswith("harness ended") for one in tries)
         if program.again is not None and kind in program.again.when and repeats <= program.again.times:
             return True
-    raw = _read_raw(folder.results / state.work.results.file)
+    raw = _gather(folder.results, state.work.results)
     if kind == "finished":
         result = _judge_file(replica, arm, raw, folder, state.work.results)
     else:
@@ -152,6 +153,8 @@ def _judge_file(
 ) -> ReplicaResult:
     if raw is not None:
         return read_replica(replica, arm, raw, results)
+    if results.adapter is not None:
+        return fail_replica(replica, f"it ended with exit code 0, and not exactly one {results.file} is there")
     why = "is no regular file" if os.path.lexists(folder.results / results.file) else "is not there"
     return fail_replica(replica, f"it ended with exit code 0, and its results file {results.file} {why}")
 
@@ -185,6 +188,16 @@ def classify(end: End, program: Program) -> tuple[str, str]:
 def list_files(result: Result) -> dict[str, bytes]:
     """Return the results files of a run by the names of their replicas."""
     return dict(sorted(result.raw.items()))
+
+
+def _gather(folder: Path, results: Results) -> bytes | None:
+    """Return the results that a program wrote below its folder; None if they are not there, or not as the file says."""
+    adapter = results.adapter
+    if adapter is None:
+        return _read_raw(folder / results.file)
+    with suppress(OSError):
+        return adapter.gather(folder, results.file)
+    return None
 
 
 def _read_raw(path: Path) -> bytes | None:

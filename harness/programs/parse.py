@@ -12,6 +12,9 @@ any of them. A line without an epoch is about the last one.
 csv: a header, and either columns epoch, metric, value and perhaps layer, or a column per metric and perhaps epoch. An
 empty field or NA is null.
 
+Any other form is an adapter's (``harness.adapters``): its points at evaluated epochs count, or, in a file that asks for
+one evaluation, the only one that a metric has. A number that is not finite is a null there.
+
 A null stands for a value that was not finite. Numbers must be finite and within the declared bounds.
 """
 
@@ -26,23 +29,20 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from harness.adapters import LARGEST
+from harness.metrics import Metric
 from harness.metrics._declared import DeclaredMetric
+from harness.programs.adapted import BadResults, read_adapted
 from harness.records import Arm, ReplicaResult, Series
 from harness.records.measurements import digest_measured
 from harness.records.plan import Replica
-from harness.records.program import Results
+from harness.records.program import FORMS, Results
 from harness.wording import format_exact
 
-LARGEST = 2**23
-"""Most bytes of a results file."""
 SLACK = 1e-9
 STATUS, DIVERGED, WEIGHTS = "status", "diverged_epoch", "weights_sha256"
 Values = dict[str, dict[int, dict[int, float | None]]]
 """Metric → epoch → layer → value."""
-
-
-class BadResults(Exception):
-    """Results that are not valid; the message says why, without anything that differs from machine to machine."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Parsed:
     weights: str | None = None
 
 
-def parse_results(raw: bytes, results: Results, declared: Mapping[str, DeclaredMetric]) -> Parsed:
+def parse_results(raw: bytes, results: Results, declared: Mapping[str, Metric]) -> Parsed:
     """Read a results file; metrics that are not declared are left out.
 
     Raises:
@@ -64,15 +64,17 @@ def parse_results(raw: bytes, results: Results, declared: Mapping[str, DeclaredM
     if len(raw) > LARGEST:
         raise BadResults(f"its results have more than {LARGEST:,} bytes")
     try:
-        text = raw.decode()
+        text = raw.decode() if results.form in FORMS else ""
     except UnicodeDecodeError as error:
         raise BadResults("its results are not UTF-8") from error
     read: dict[str, Callable[[str, Results], Iterator[Mapping[str, Any]]]] = {
         "json": _read_json, "jsonl": _read_lines, "csv": _read_csv
     }  # fmt: skip
+    adapter = results.adapter
+    entries = read[results.form](text, results) if adapter is None else read_adapted(raw, results, adapter, declared)
     told: dict[str, Any] = {}
     values: Values = {name: {} for name in declared}
-    for entry in read[results.form](text, results):
+    for entry in entries:
         for key in (STATUS, DIVERGED, WEIGHTS):
             if entry.get(key) is not None:
                 told[key] = entry[key]
@@ -85,7 +87,7 @@ def parse_results(raw: bytes, results: Results, declared: Mapping[str, DeclaredM
 
 def read_replica(replica: Replica, arm: Arm, raw: bytes, results: Results) -> ReplicaResult:
     """Return a replica as its results file tells it; one that failed, if the file is not valid."""
-    declared = {metric.metric: metric for metric in arm.setup.evaluation.measured if isinstance(metric, DeclaredMetric)}
+    declared = {metric.called: metric for metric in arm.setup.evaluation.measured}
     digest = hashlib.sha256(raw).hexdigest()
     try:
         parsed = parse_results(raw, results, declared)
@@ -228,15 +230,10 @@ def _read_number(text: str, row: int, name: str) -> float | int | None:
         raise BadResults(f"{name} in row {row} of its results is no number") from error
 
 
-def _take_values(
-    values: Values, given: Mapping[str, Any], declared: Mapping[str, DeclaredMetric], results: Results
-) -> None:
+def _take_values(values: Values, given: Mapping[str, Any], declared: Mapping[str, Metric], results: Results) -> None:
     """Add what an entry says of declared metrics at evaluated epochs."""
-    for name, by_epoch in given.items():
-        metric = declared.get(name)
-        if metric is None:
-            continue
-        for epoch, value in by_epoch.items():
+    for name, metric in declared.items():
+        for epoch, value in given.get(results.names.get(name, name), {}).items():
             plain = _read_number(value.text, value.row, name) if isinstance(value, _Text) else value
             if isinstance(value, _Text) and plain is None and value.text == "":
                 continue  # a table may measure this at other epochs than that
@@ -247,24 +244,30 @@ def _take_values(
                 there[layer] = _require_number(name, metric, epoch, number)
 
 
-def _spread(name: str, metric: DeclaredMetric, epoch: int, value: Any) -> Iterator[tuple[int, Any]]:
+def _count_layers(metric: Metric) -> int | None:
+    """Return how many layers have a value; None of a metric with one value, as those of harness's own all are here."""
+    return metric.layers if isinstance(metric, DeclaredMetric) else None
+
+
+def _spread(name: str, metric: Metric, epoch: int, value: Any) -> Iterator[tuple[int, Any]]:
     """Yield layer and number of a value, which is one or, of a metric by layer, one for each."""
+    layers = _count_layers(metric)
     if isinstance(value, dict):  # a table's row
         layer = next(iter(value))
-        if metric.layers is None or layer >= metric.layers:
+        if layers is None or layer >= layers:
             raise BadResults(f"{name} has no layer {layer}")
         yield from value.items()
-    elif metric.layers is None:
+    elif layers is None:
         yield 0, value
     elif value is None:
-        yield from ((layer, None) for layer in range(metric.layers))
-    elif isinstance(value, list) and len(value) == metric.layers:
+        yield from ((layer, None) for layer in range(layers))
+    elif isinstance(value, list) and len(value) == layers:
         yield from enumerate(value)
     else:
-        raise BadResults(f"{name} at epoch {epoch} is no list of {metric.layers} numbers, one for each layer")
+        raise BadResults(f"{name} at epoch {epoch} is no list of {layers} numbers, one for each layer")
 
 
-def _require_number(name: str, metric: DeclaredMetric, epoch: int, value: Any) -> float | None:
+def _require_number(name: str, metric: Metric, epoch: int, value: Any) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -312,14 +315,15 @@ def _read_weights(value: Any) -> str | None:
     return value
 
 
-def _make_series(name: str, metric: DeclaredMetric, parsed: Parsed, epochs: tuple[int, ...]) -> Series:
+def _make_series(name: str, metric: Metric, parsed: Parsed, epochs: tuple[int, ...]) -> Series:
     """Return the values at the evaluated epochs; of a replica that diverged, null where there is none."""
     rows: list[tuple[float | None, ...]] = []
     for epoch in epochs:
         there = parsed.values[name].get(epoch, {})
-        layers = range(metric.layers or 1)
+        count = _count_layers(metric)
+        layers = range(count or 1)
         if parsed.status != "diverged" and (missing := [layer for layer in layers if layer not in there]):
-            where = f" in layer {missing[0]}" if metric.layers and there else ""
+            where = f" in layer {missing[0]}" if count and there else ""
             raise BadResults(f"its results have no {name}{where} at epoch {epoch}")
         rows.append(tuple(there.get(layer) for layer in layers))
     return Series(epochs=epochs, values={"value": tuple(rows)})

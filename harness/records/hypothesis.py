@@ -74,8 +74,8 @@ class Hypothesis(Record):
     prior_data_seen: PriorData
     """The authors' prior knowledge of data that bear on the question (OSF and AsPredicted, question 1)."""
     program: Program | None = Field(default=None, exclude_if=lambda value: value is None)
-    """Command that trains and measures the arms in harness's place. The file then has no setup, and arms differ in
-    their parameters alone. By default, none: harness trains."""
+    """Command that trains and measures, in harness's place, the arms that have no rule. They differ in their parameters
+    alone; a setup is for arms that have a rule. By default, none: harness trains all."""
     metrics: dict[Name, MetricSpec] = Field(
         default_factory=dict, exclude_if=lambda value: not value, examples=[{"test_accuracy": {"bounds": [0, 1]}}]
     )
@@ -131,6 +131,19 @@ class Hypothesis(Record):
             else decision
             for name, decision in decisions.items()
         }
+
+    @property
+    def built_in(self) -> Hypothesis | None:
+        """The hypothesis with those arms alone that harness trains; None if a program trains all of them."""
+        if self.program is None:
+            return self
+        own = {name: arm for name, arm in self.arms.items() if not arm.is_program}
+        return self.model_copy(update={"arms": own}) if own else None
+
+    @property
+    def programmed(self) -> dict[str, Arm]:
+        """Arms that a program trains."""
+        return {name: arm for name, arm in self.arms.items() if arm.is_program}
 
     @property
     def looks(self) -> tuple[int, ...]:

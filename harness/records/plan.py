@@ -87,6 +87,11 @@ class Cohort(Record):
         return next(iter(self.arms.values())).setup
 
     @property
+    def is_program(self) -> bool:
+        """True if a program trains it in harness's place."""
+        return any(arm.is_program for arm in self.arms.values())
+
+    @property
     def steps(self) -> int:
         """Number of optimisation steps."""
         setup = self.setup

@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
+from harness.adapters import Adapter
 from harness.plugins.fields import Unit
+from harness.plugins.registry import find_members
 from harness.records.base import Name, Ordered, Record, Text
 
 PARSER = 1
@@ -191,6 +193,10 @@ def write_parameter(value: Parameter) -> str:
 class MetricSpec(Record):
     """A metric that a program measures, as far as harness must know it."""
 
+    built_in: bool = Field(default=False, exclude_if=lambda value: not value)
+    """True if it is harness's own metric of that name, which arms that harness trains have too: it can then be compared
+    between both kinds of arms. Its bounds and so on are harness's, and the program must measure what that metric is. By
+    default, it is the program's own."""
     bounds: Annotated[tuple[Bound, Bound], Unit("the metric's unit")] = Field(
         default=(-math.inf, math.inf), examples=[[0, 1]]
     )
@@ -225,6 +231,8 @@ class MetricSpec(Record):
 
     @model_validator(mode="after")
     def _in_order(self) -> MetricSpec:
+        if self.built_in and self.model_dump(exclude={"built_in"}) != type(self)().model_dump(exclude={"built_in"}):
+            raise ValueError("of a metric of harness's own nothing else is declared: it has its bounds and so on")
         low, high = self.bounds
         if low >= high:
             raise ValueError(f"the bounds {low} and {high} are not in order: write [smallest, greatest]")
@@ -248,19 +256,60 @@ class MetricSpec(Record):
         }
 
 
+FORMS = ("json", "jsonl", "csv")
+"""Forms of results that are harness's own."""
+
+
+def _require_form(form: str) -> str:
+    known = [*FORMS, *find_members("adapters")]
+    if form not in known:
+        raise ValueError(f"no form of results is called {form!r}: known are {', '.join(known)}")
+    return form
+
+
+Form = Annotated[str, AfterValidator(_require_form)]
+
+
 class Results(Record):
     """The file into which the program writes what it measured."""
 
-    form: Literal["json", "jsonl", "csv"] = "json"
+    form: Form = Field(default="json", examples=["json"])
     """Form of the file. json (default): one object; jsonl: one object a line, {"epoch": 1, "test_accuracy": 0.9}; csv:
-    a header and a row for each value (epoch, metric, layer, value) or for each epoch (epoch, test_accuracy, …)."""
+    a header and a row for each value (epoch, metric, layer, value) or for each epoch (epoch, test_accuracy, …). Or an
+    adapter, which reads what another tool writes: tensorboard, lightning_csv and so on."""
     file: RelativePath = Field(default="metrics.json", examples=["metrics.json"])
-    """Path of the file below {out}."""
+    """Path of the file below {out}. For an adapter it may hold ``*`` for a part that differs from run to run; exactly
+    one file must fit."""
+    names: dict[Name, Annotated[str, _matching(PLAIN, "name", "val/accuracy")]] = Field(
+        default_factory=dict, exclude_if=lambda value: not value, examples=[{"test_accuracy": "val/accuracy"}]
+    )
+    """Metric → its name in the file, where that is another one. By default, none is."""
+    steps_per_epoch: Annotated[int, Unit("steps")] = Field(
+        default=1, ge=1, le=10**9, exclude_if=lambda value: value == 1, examples=[100]
+    )
+    """Number of the tool's steps in an epoch, for adapters of tools that count steps. What is at other steps than its
+    multiples is left out. By default, a step is an epoch."""
     epochs: Annotated[int, Unit("epochs")] = Field(default=1, ge=1, le=100_000)
     """Last epoch at which the program measures. By default, 1: it measures once, in the end, and names no epoch."""
     every_epochs: Annotated[int, Unit("epochs")] = Field(default=1, ge=1)
     """Interval between evaluations: epoch 1, every multiple of this and the last must be in the file. Others may be,
     and are left out."""
+
+    @property
+    def adapter(self) -> Adapter | None:
+        """The adapter that reads the file; None if it has a form of harness's own."""
+        if self.form in FORMS:
+            return None
+        return cast("Adapter", find_members("adapters")[self.form].model_validate({"name": self.form}))
+
+    @model_validator(mode="after")
+    def _for_adapters(self) -> Results:
+        adapter = self.adapter
+        if adapter is not None and "**" in self.file:
+            raise ValueError("** in the file fits any number of folders: write a * for each of them")
+        if self.steps_per_epoch != 1 and (adapter is None or not adapter.counts_steps):
+            raise ValueError(f"steps_per_epoch is for adapters of tools that count steps, and {self.form} has epochs")
+        return self
 
 
 class ProgramPins(Record):

@@ -208,3 +208,8 @@ class Arm(Record):
     """Stored weights of an earlier run, from which this arm starts. By default, weights are drawn by the seed."""
     setup: Setup
     """This arm's overrides of the common setup, key by key, at any depth. Write only what differs."""
+
+    @property
+    def is_program(self) -> bool:
+        """True if a program trains the arm in harness's place."""
+        return self.rule.name == "program"

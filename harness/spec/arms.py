@@ -35,7 +35,7 @@ from typing import Any
 from harness.records.contrasts import read_weights
 from harness.records.estimands import SHORT_FORMS
 from harness.spec.for_each import FOR_EACH, MAX_GRID, WORD, expand_entries
-from harness.spec.programs import expand_program
+from harness.spec.programs import expand_program, is_built_in
 from harness.spec.tree import Node, Path, Problem
 from harness.spec.trends import expand_trends
 from harness.spec.tuning import TUNING, expand_space, set_node
@@ -71,8 +71,9 @@ def expand(root: Node) -> tuple[Node, list[Problem]]:
         if "tuning" in parts:
             parts["tuning"], arms, misplaced = expand_space(parts["tuning"], arms, matrices)
             problems += misplaced
-        merged = {name: _merge_setup(arm, setup) for name, arm in arms.items()}
-        parts["arms"] = replace(parts["arms"], value=merged if parts.get("program") is None else arms)
+        own = parts.get("program") is None
+        merged = {name: _merge_setup(arm, setup) if own or is_built_in(arm) else arm for name, arm in arms.items()}
+        parts["arms"] = replace(parts["arms"], value=merged)
     parts, mixed = expand_program(parts)
     for section in ("estimands", "exploratory"):
         if section in parts and isinstance(parts[section].value, dict):

@@ -135,6 +135,8 @@ def check_units(path: Path, estimand: Estimand, arms: Mapping[str, Arm]) -> Iter
     """Yield a warning for a comparison across data sets: only differences within each of them have a common unit."""
     if not estimand.compares or not all(arm in arms for arm in estimand.arms):
         return
+    if {arms[arm].is_program for arm in estimand.arms} == {True, False}:
+        return  # the file says that the program measures what harness does, and on what is not known
     within: dict[str, dict[str, float]] = {}
     for arm, weight in estimand.weights.items():
         within.setdefault(_name_task(arms[arm].setup), {})[arm] = weight

@@ -16,7 +16,7 @@ from harness.wording import format_count
 
 def check_data(draft: Draft) -> Iterator[Problem]:
     """Yield what an arm asks of its data set that the data set doesn't have."""
-    for name, arm in draft.arms.items():
+    for name, arm in draft.built_in.items():
         path, setup = ("arms", name, "setup"), arm.setup
         missing = list(_check_classes(path, setup))
         yield from missing

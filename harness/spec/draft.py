@@ -43,6 +43,11 @@ class Draft:
         return self._parts("arms", Arm)
 
     @cached_property
+    def built_in(self) -> dict[str, Arm]:
+        """Well-formed arms that harness trains: without a program all, even one that names a program's rule."""
+        return {name: arm for name, arm in self.arms.items() if not (self.given("program") and arm.is_program)}
+
+    @cached_property
     def estimands(self) -> dict[str, Estimand]:
         """Well-formed estimands."""
         return self._parts("estimands", Estimand)

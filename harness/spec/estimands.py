@@ -88,7 +88,7 @@ def _check_arm(path: Path, at: Path, estimand: Estimand, name: str, arm: Arm) ->
     if undefined is not None:
         asked = metric.name if find_lack(metric, arm.rule) is not None else metric.key
         yield Problem(at, f"{asked} is not defined for arm {name!r}: {undefined[0]}", undefined[1])
-    if metric.key not in setup.evaluation.keys and not isinstance(metric, DeclaredMetric):
+    if metric.key not in setup.evaluation.keys and not arm.is_program and not isinstance(metric, DeclaredMetric):
         message = f"{metric.key} is not measured on arm {name!r}"
         remedy = f"add {_write_metric(metric)} to setup.evaluation.metrics, which are: {_list_measured(setup)}"
         yield Problem((*path, "metric"), message, remedy)

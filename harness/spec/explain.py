@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from harness.criteria import Criterion
 from harness.errors import UsageError
@@ -22,6 +22,8 @@ from harness.spec.scalars import Surprising, resolve
 from harness.spec.schema import Json, make_model_schema, make_schema
 from harness.wording import format_exact, format_level
 
+BY_NAME = ("adapters",)
+"""Families whose members have no parameters, and are named by a text."""
 EXPLAINED = (*FAMILIES, *OPERATIONAL)
 NOUNS = {"datasets": "data set", "penalties": "penalty", "criteria": "criterion", "losses": "loss"}
 """Family → noun for its members, if that is not the family's name without its s."""
@@ -143,7 +145,7 @@ def _explain_plugin(family: str, kind: type[Plugin]) -> Explanation:
         traps=sections.get("Traps"),
         facts=tuple(shown),
         parameters=tuple(_list_parameters(made, made.get("$defs", {}))),
-        example=None if family in OPERATIONAL else write_example(kind),  # these stand in pyproject.toml
+        example=_write_use(family, kind),
     )
 
 
@@ -155,6 +157,13 @@ def _describe_fewest_seeds(kind: type[Criterion]) -> tuple[str, str, str]:
         found,
         "Fewest seeds with which the criterion can exclude a band; bands between two cuts take α/2.",
     )
+
+
+def _write_use(family: str, kind: type[Plugin]) -> str | None:
+    """Return how a file names a plug-in; None of one that stands in pyproject.toml."""
+    if family in OPERATIONAL:
+        return None
+    return str(get_args(kind.model_fields["name"].annotation)[0]) if family in BY_NAME else write_example(kind)
 
 
 def write_example(kind: type[Plugin]) -> str:

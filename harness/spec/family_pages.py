@@ -17,7 +17,8 @@ KEYS = {
     "rules": "`rule`", "metrics": "`metric` and `setup.evaluation.metrics`", "models": "`setup.model`",
     "datasets": "`setup.dataset`", "penalties": "`penalty`", "criteria": "`criterion`", "beacons": "`seeds.beacon`",
     "preconditions": "`preconditions`", "optimizers": "`setup.optimizer`", "schedules": "`setup.optimizer.schedule`",
-    "losses": "`setup.loss`", "launchers": "`[tool.harness.on.NAME]` of pyproject.toml, and not a hypothesis",
+    "losses": "`setup.loss`", "adapters": "`results.form`",
+    "launchers": "`[tool.harness.on.NAME]` of pyproject.toml, and not a hypothesis",
 }  # fmt: skip
 """Family → where files name its members."""
 

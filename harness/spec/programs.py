@@ -2,15 +2,17 @@
 
 **program.** ``program``, ``metrics`` and ``results`` stand in place of the setup and of the arms' rules. They expand to
 plug-ins named ``program``, for what the program does by itself, and ``declared``, for what it measures; everything else
-of a file means what it means elsewhere.
+of a file means what it means elsewhere. Arms with a rule are harness's own; the setup is theirs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
+from harness.metrics import Metric
 from harness.metrics._declared import DeclaredMetric
 from harness.plugins.registry import HIDDEN, find_members
 from harness.records import Arm, Estimand
@@ -23,14 +25,20 @@ from harness.spec.tree import Node, Path, Problem
 
 SECTIONS = ("metrics", "results")
 """Sections that only a file with a program has."""
-FOREIGN = ("rule", "penalty", "freeze", "init_from", "setup")
-"""Keys of arms that harness trains."""
+FOREIGN = ("penalty", "freeze", "init_from", "setup")
+"""Keys of arms that harness trains, beside their rule."""
+
+
+def is_built_in(arm: Node) -> bool:
+    """Tell whether harness trains an arm of a file with a program: it has a rule."""
+    return arm.get("rule") is not None
 
 
 def expand_program(parts: dict[str, Node]) -> tuple[dict[str, Node], list[Problem]]:
     """Return the parts of a file with a program in the records' form; as they are, without one.
 
-    Arms have no matrix any more, and estimands their short forms still.
+    Arms have no matrix any more, and those that harness trains have the common setup; estimands have their short forms
+    still.
     """
     program = parts.get("program")
     if program is None or program.value is None:
@@ -43,9 +51,10 @@ def expand_program(parts: dict[str, Node]) -> tuple[dict[str, Node], list[Proble
         expanded["setup"] = setup
     if isinstance((arms := parts.get("arms", program)).value, dict) and "arms" in parts:
         expanded["arms"] = replace(arms, value={name: _complete(arm, setup) for name, arm in arms.items().items()})
+    known = find_members("metrics") if any(map(is_built_in, _items(parts.get("arms")).values())) else {}
     for section in ("estimands", "exploratory"):
         if section in parts and isinstance(parts[section].value, dict):
-            found = {name: _name_metric(node, declared) for name, node in parts[section].items().items()}
+            found = {name: _name_metric(node, declared, known) for name, node in parts[section].items().items()}
             expanded[section] = replace(parts[section], value=found)
     return expanded, problems
 
@@ -55,25 +64,55 @@ def _items(node: Node | None) -> dict[str, Node]:
 
 
 def _find_foreign(parts: dict[str, Node]) -> Iterator[Problem]:
-    """Yield keys of arms that harness trains, in a file with a program."""
-    remedy = "a file is trained by its program or by harness: register two hypotheses, or leave out one of them"
-    if "setup" in parts:
-        message = "a file with a program has no setup: the program has its own data, model and optimizer"
-        yield Problem(("setup",), message, remedy, on_key=True)
-    for name, arm in _items(parts.get("arms")).items():
-        for key in FOREIGN:
-            if arm.get(key) is not None:
-                message = f"arm {name!r} has {key!r}, but the program trains it: arms differ in their parameters"
-                yield Problem(("arms", name, key), message, remedy, on_key=True)
+    """Yield keys of arms that harness trains, in arms of a program, and the reverse."""
+    remedy = "an arm with a rule is trained by harness; one without is trained by the program, and has parameters"
+    arms = _items(parts.get("arms"))
+    own = {name for name, arm in arms.items() if is_built_in(arm)}
+    if "setup" in parts and not own:
+        message = "no arm has a rule, so that nothing uses the setup: the program has its own data, model and optimizer"
+        yield Problem(("setup",), message, "remove it, or give the arms a rule that harness trains", on_key=True)
+    if own and not own < arms.keys():
+        message = "every arm has a rule, so that nothing uses the program"
+        yield Problem(("program",), message, "remove it, or the rules of arms that it trains", on_key=True)
+    for name, arm in arms.items():
+        if name not in own:
+            for key in FOREIGN:
+                if arm.get(key) is not None:
+                    message = f"arm {name!r} has {key!r} and no rule, so that the program trains it"
+                    yield Problem(("arms", name, key), message, remedy, on_key=True)
+        elif (called := arm.items("rule").get("name")) is not None and called.value in HIDDEN["rules"]:
+            message = f"no rule is called {called.value!r}"
+            yield Problem(("arms", name, "rule", "name"), message, f"known: {', '.join(find_members('rules'))}")
+        elif arm.get("parameters") is not None:
+            message = f"arm {name!r} has a rule, and parameters, which are a program's"
+            yield Problem(("arms", name, "parameters"), message, remedy, on_key=True)
+        elif "setup" not in parts:
+            message = f"arm {name!r} has a rule, so that harness trains it, and the file has no setup"
+            yield Problem(("arms", name, "rule"), message, "add setup, or remove the rule", on_key=True)
 
 
 def _declare(name: str, node: Node) -> Node:
     """Return what stands for a declared metric."""
     spec = make_part(MetricSpec, node)
     told: dict[str, Any] = {"low": 0.0, "high": 1.0}  # of a malformed one, so that nothing else is reported
+    if _says_built_in(node) and find_shared(name) is not None:
+        return _place(node, {"name": name})
     if spec is not None:
         told = {key: value for key, value in spec.describe().items() if value is not None}
     return _place(node, {"name": "declared", "metric": name, **told})
+
+
+def _says_built_in(node: Node) -> bool:
+    flag = node.get("built_in")
+    return flag is not None and flag.value is True
+
+
+def find_shared(name: str) -> type[Metric] | None:
+    """Return harness's metric of a name, if it is one value per replica, which a program can measure too."""
+    found = find_members("metrics").get(name)
+    if found is None or not issubclass(found, Metric) or found.layered or found.per_sample:
+        return None
+    return None if any(field.is_required() for key, field in found.model_fields.items() if key != "name") else found
 
 
 def _make_setup(program: Node, results: Node | None, declared: list[Node]) -> Node:
@@ -97,17 +136,21 @@ def _make_setup(program: Node, results: Node | None, declared: list[Node]) -> No
 
 
 def _complete(arm: Node, setup: Node) -> Node:
-    if not isinstance(arm.value, dict):
+    if not isinstance(arm.value, dict) or is_built_in(arm):
         return arm
     added = {"rule": _place(setup, {"name": "program"}), "setup": setup}
     return replace(arm, value={**added, **arm.value})
 
 
-def _name_metric(node: Node, declared: dict[str, Node]) -> Node:
+def _name_metric(node: Node, declared: dict[str, Node], known: Collection[str]) -> Node:
+    """Return an estimand with what was declared of its metric; as it is, if it names one of harness's (``known``)."""
     metric = node.get("metric")
     if metric is None or not isinstance(metric.value, str) or not isinstance(node.value, dict):
         return node
     meant = declared.get(metric.value)
+    own = meant is None and re.split(r"[:{]", metric.value)[0] in known
+    if own or (meant is not None and meant.items()["name"].value != "declared"):
+        return node
     unknown = {"name": "declared", "metric": metric.value, "low": 0.0, "high": 1.0}  # so that nothing else is reported
     value = meant.value if meant is not None else _place(metric, unknown).value
     return replace(node, value={**node.value, "metric": replace(metric, value=value)})
@@ -138,8 +181,11 @@ def check_program(draft: Draft) -> Iterator[Problem]:
     if draft.given("tuning"):
         message = "tuning of a program's parameters is not possible yet: every arm has the values that the file gives"
         yield Problem(("tuning",), message, "compare the settings as arms, or tune in an earlier hypothesis", True)
+    for name, arm in draft.arms.items():
+        if not arm.is_program:
+            yield from _check_built_in(name, arm)
     if draft.given("preconditions"):
-        message = "preconditions are about harness's own training, which this file doesn't use"
+        message = "preconditions are about harness's own training, and a program trains some arms of this file or all"
         yield Problem(("preconditions",), message, "remove them", on_key=True)
     program = make_part(Program, draft.root.get("program")) if whole is None else whole.program
     if program is None:
@@ -171,6 +217,16 @@ def _check_metrics(draft: Draft) -> Iterator[Problem]:
     if not draft.given("results"):
         remedy = "add, for example, results: {form: json, file: metrics.json}"
         yield Problem(("results",), "a file with a program says where its results are, under 'results'", remedy)
+    for name, node in draft.root.items("metrics").items():
+        if _says_built_in(node) and find_shared(name) is None:
+            able = [one for one in find_members("metrics") if find_shared(one) is not None]
+            message = f"{name} is no metric of harness's that a program can measure too: one number for each replica"
+            yield Problem(("metrics", name, "built_in"), message, f"these are: {', '.join(able)}")
+    results = draft.root.get("results")
+    for name in results.items("names") if results is not None else ():
+        if name not in declared:
+            message = f"no metric {name!r} is declared{suggest(name, declared)}"
+            yield Problem(("results", "names", name), message, f"metrics: {join_names(declared)}", on_key=True)
     for section, estimands in (("estimands", draft.estimands), ("exploratory", draft.exploratory)):
         for name, estimand in estimands.items():
             yield from _check_estimand((section, name), estimand, declared, draft)
@@ -178,15 +234,33 @@ def _check_metrics(draft: Draft) -> Iterator[Problem]:
 
 def _check_estimand(path: Path, estimand: Estimand, declared: list[str], draft: Draft) -> Iterator[Problem]:
     metric, layer = estimand.metric, estimand.layer
-    if metric.called not in declared or not isinstance(metric, DeclaredMetric):
+    arms = {name: draft.arms[name] for name in estimand.arms if name in draft.arms}
+    of_program = [name for name, arm in arms.items() if arm.is_program]
+    if not of_program and arms and not isinstance(metric, DeclaredMetric):
+        return  # harness trains and measures all of them
+    if isinstance(metric, DeclaredMetric) and metric.called in declared:
+        for name in arms.keys() - set(of_program):
+            message = f"{metric.called} is the program's own metric, and harness trains arm {name!r}"
+            remedy = "compare by a metric of harness's own: {built_in: true} says that the program measures it too"
+            yield Problem((*path, "metric"), message, remedy)
+    elif metric.called not in declared:
         known = f"metrics: {join_names(declared)}" if declared else None
+        if find_shared(metric.called) is not None:
+            known = (
+                f"if the program measures it as harness does, add it to metrics: {metric.called}: {{built_in: true}}"
+            )
         yield Problem(
             (*path, "metric"), f"no metric {metric.called!r} is declared{suggest(metric.called, declared)}", known
         )
         return
-    most = next((arm.setup.model.depth for arm in draft.arms.values()), 0)  # beyond it, another check tells
+    most = next((arms[name].setup.model.depth for name in of_program), 0)  # beyond it, another check tells
     for one in layer if isinstance(layer, tuple) else (layer,):
-        if metric.layers is not None and one is not None and metric.layers <= one <= most:
+        if (
+            isinstance(metric, DeclaredMetric)
+            and metric.layers is not None
+            and one is not None
+            and metric.layers <= one <= most
+        ):
             yield Problem(
                 (*path, "layer"), f"{metric.called} has no layer {one}: they run from 0 to {metric.layers - 1}"
             )
@@ -204,6 +278,8 @@ def _check_command(program: Program, draft: Draft) -> Iterator[Problem]:
     inputs = [f"input.{name}" for name in program.inputs]
     own = [name for name in OWN_PLACEHOLDERS if name != "image" or program.image is not None]
     for name, arm in draft.arms.items():
+        if not arm.is_program:
+            continue
         given = arm.parameters or {}
         for placeholder in used:
             if placeholder not in (*own, *inputs, *given):

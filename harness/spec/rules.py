@@ -75,11 +75,9 @@ def _check_version(draft: Draft) -> Iterator[Problem]:
 
 
 def _check_arms(draft: Draft) -> Iterator[Problem]:
-    if draft.given("program"):
-        return  # its arms are checked by themselves
     yield from check_data(draft)
     yield from check_until(draft)
-    for name, arm in draft.arms.items():
+    for name, arm in draft.built_in.items():
         path, setup = ("arms", name), arm.setup
         yield from check_schedules(path, arm)
         yield from _check_kept((*path, "setup"), setup)

@@ -32,6 +32,7 @@ from harness.records import (
     Record,
     Seeds,
 )
+from harness.records.program import FORMS, Results
 from harness.records.readings import Condition, Onset
 from harness.records.trends import Trend
 from harness.spec.arms import DOTTED
@@ -266,14 +267,15 @@ def _adapt_arms(made: Json) -> None:
 
 
 def _adapt_program(made: Json) -> None:
-    """Let a program stand in place of the setup and the arms' rules, and its metrics in place of harness's."""
+    """Let a program stand in place of the setup and the arms' rules, or beside them, and its metrics likewise."""
     made["required"].remove("setup")
     made["$defs"][Arm.__name__]["required"].remove("rule")
     known = {"if": {"type": "string"}, "then": {"anyOf": [{"enum": list(find_members("metrics"))}, {"pattern": "[{]"}]}}
     measured = {"additionalProperties": {"properties": {"metric": known}}}
     trained = {"anyOf": [{"required": ["rule"]}, {"required": ["matrix"]}]}
+    made["$defs"][Results.__name__]["properties"]["form"]["enum"] = [*FORMS, *find_members("adapters")]
     made["if"] = _require_key("program")
-    made["then"] = {"required": ["metrics", "results"], "not": {"required": ["setup"]}}
+    made["then"] = {"required": ["metrics", "results"]}
     made["else"] = {
         "required": ["setup"],
         "properties": {

@@ -145,7 +145,9 @@ def _build_context(
     """Return the template's variables, which templates/README.md lists; ``before``: for form 1 or 2."""
     hypothesis = registered.hypothesis
     settings = tables.tabulate_settings_before if before else tables.tabulate_settings
-    shared, arms = settings(hypothesis, measurements) if hypothesis.program is None else tabulate_program(hypothesis)
+    if hypothesis.program is not None:
+        settings = tabulate_program
+    shared, arms = settings(hypothesis, measurements)
     context: dict[str, Any] = {
         "hypothesis": hypothesis,
         "registered": registered,

@@ -7,14 +7,17 @@ from typing import Any
 from harness.metrics import parse_metric
 from harness.records import Hypothesis, Measurements, Provenance
 from harness.records.program import write_parameter
-from harness.verdict.tables import Table
+from harness.verdict.tables import Table, tabulate_settings
 from harness.wording import format_count
 
 SELF = "by the program itself: harness saw its files, not its training"
 
 
-def tabulate_program(hypothesis: Hypothesis) -> tuple[list[tuple[str, str]], Table]:
-    """Return the settings that all arms of a program share, and a table of each arm's parameters."""
+def tabulate_program(hypothesis: Hypothesis, measurements: Measurements) -> tuple[list[tuple[str, str]], Table]:
+    """Return the settings that all arms of a program share, and a table of each arm's parameters.
+
+    Of a hypothesis with arms that harness trains, both hold theirs too.
+    """
     program, results = hypothesis.program, hypothesis.results
     assert program is not None, "a checked file has both"
     assert results is not None, "a checked file has both"
@@ -22,6 +25,8 @@ def tabulate_program(hypothesis: Hypothesis) -> tuple[list[tuple[str, str]], Tab
     if program.again is not None:
         again = f"{' or '.join(program.again.when)}, at most {format_count(program.again.times, 'time')}"
     read = f"{results.file} ({results.form}), epochs up to {results.epochs}"
+    if results.names:
+        read += f"; {', '.join(f'{name} as {own}' for name, own in results.names.items())}"
     shared = [
         ("Measured", SELF),
         ("Command", " ".join(program.command)),
@@ -39,11 +44,18 @@ def tabulate_program(hypothesis: Hypothesis) -> tuple[list[tuple[str, str]], Tab
         shared.append(("Variables of the user's environment", ", ".join(program.environment)))
     shared += [(f"Input {name}", f"{told.path}, SHA-256 {told.sha256}") for name, told in program.inputs.items()]
     names = list(dict.fromkeys(name for arm in hypothesis.arms.values() for name in arm.parameters or {}))
+    heads: list[str] = []
+    own: dict[str, list[str]] = {}
+    if (built_in := hypothesis.built_in) is not None:
+        settings, table = tabulate_settings(built_in, measurements)
+        shared += [(f"{key}, of arms that harness trains", text) for key, text in settings]
+        heads, own = table.heads[2:], {row[1]: row[2:] for row in table.rows}
     rows = []
     for name, arm in hypothesis.arms.items():
         given = arm.parameters or {}
-        rows.append([arm.label, name, *(write_parameter(given[one]) if one in given else "–" for one in names)])
-    return shared, Table("", ["Arm", "Name", *names], rows)
+        cells = [write_parameter(given[one]) if one in given else "–" for one in names]
+        rows.append([arm.label, name, *cells, *own.get(name, ["–"] * len(heads))])
+    return shared, Table("", ["Arm", "Name", *names, *heads], rows)
 
 
 def describe_program(hypothesis: Hypothesis, measurements: Measurements, provenance: Provenance) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from harness.ledger import Ledger
 from harness.pipeline.audit import AuditRequest, audit_trail
 from harness.pipeline.reverdict import find_other_readings
 from harness.pipeline.run_files import read_run
+from harness.plugins.registry import find_members
 from tests.attacks.trails import Trail, audited, sha, sorts
 from tests.e2e.programs import ProgramProject, make_judged_project
 from tests.once import made_once
@@ -110,4 +111,17 @@ def test_results_that_are_not_those_of_the_files_are_found(project: ProgramProje
     measured = stored.measurements.model_copy(update={"replicas": tuple(rest)})
     assert find_other_readings(replace(stored, measurements=measured)) == [
         "raw.json: strong-0 is no replica of the run"
+    ]
+
+
+def test_results_files_of_arms_that_harness_trains_are_found(project: ProgramProject) -> None:
+    """Neither may results.json name one for such an arm, nor raw.json hold one."""
+    stored = read_run(Ledger(project.root / "verdicts"), "toy")
+    hypothesis = stored.registered.hypothesis
+    strong = hypothesis.arms["strong"].model_copy(update={"rule": find_members("rules")["bp"](name="bp")})
+    mixed = hypothesis.model_copy(update={"arms": {**hypothesis.arms, "strong": strong}})
+    registered = stored.registered.model_copy(update={"hypothesis": mixed})
+    assert find_other_readings(replace(stored, registered=registered)) == [
+        *(f"results.json: strong, seed {index}, which harness trained, names a results file" for index in range(3)),
+        *(f"raw.json: strong-{index} is no replica of the run" for index in range(3)),
     ]

@@ -285,3 +285,31 @@ def test_programs_are_planned_and_run_among_other_hypotheses_of_a_folder(tmp_pat
     assert {path.parent.parent.name for path in project.root.glob("verdicts/*/*/verdict.json")} == {
         "toy", "other", "tiny"
     }  # fmt: skip
+
+
+EVENTS = """\
+import os, pathlib, random, struct, sys
+value = 0.9 - 0.2 * float(sys.argv[1]) + 0.02 * random.Random(int(os.environ["HARNESS_SEED"])).random()
+folder = pathlib.Path(os.environ["HARNESS_OUT"], "logs")
+folder.mkdir()
+scalar = b"\\x0a\\x07val/acc\\x15" + struct.pack("<f", value)
+summary = b"\\x0a" + bytes([len(scalar)]) + scalar
+event = b"\\x10\\x05\\x2a" + bytes([len(summary)]) + summary
+record = struct.pack("<Q", len(event)) + b"\\xff" * 4 + event + b"\\xff" * 4
+(folder / f"events.out.tfevents.{os.getpid()}").write_bytes(record)
+"""
+
+
+def test_what_another_tool_wrote_is_kept_and_read_again(tmp_path: Path) -> None:
+    """TensorBoard's files are no text, and their names differ from run to run."""
+    results = {"form": "tensorboard", "file": "logs/events.out.tfevents.*", "names": {"test_accuracy": "val/acc"}}
+    project = make_program_project(tmp_path / "project", EVENTS, results=results)
+    ran = project.harness("run", FILE, "--yes")
+    assert ran.returncode == 0, ran.stderr
+    assert "toy: worse" in ran.stdout
+    raw = json.loads((project.folder / "raw.json").read_text())
+    assert all(bytes.fromhex(one["hexadecimal"]).count(b"val/acc") == 1 for one in raw.values())
+    (event,) = project.events("registered")
+    assert "adapters/tensorboard" in event["body"]["pins"]["plugins"]
+    assert "test_accuracy as val/acc" in (project.folder / "verdict.md").read_text().replace("\\", "")
+    assert_sound(project)

@@ -35,7 +35,7 @@ def test_a_program_s_canonical_form_gives_the_same_hypothesis_again() -> None:
 @pytest.mark.parametrize("path", sorted(CORPUS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_files_without_a_program_have_no_trace_of_one(path: Path) -> None:
     """Their canonical form, and so their digest, is what it was before there were programs."""
-    if path.stem in ("program", "claims"):
+    if path.stem in ("program", "program_beside", "claims"):
         return
     form = json.loads(write_canonical(load(path).hypothesis))
     assert not {"program", "metrics", "results"} & form.keys()
@@ -66,3 +66,15 @@ def test_a_new_file_from_a_command_is_valid_but_for_its_placeholders() -> None:
 def test_a_command_that_is_none_is_refused(command: str) -> None:
     with pytest.raises(UsageError, match="is no command"):
         write_program_draft(ANSWERS, command)
+
+
+def test_both_kinds_of_arms_share_a_metric_of_harness_s_own() -> None:
+    hypothesis = load(CORPUS / "program_beside.yaml").hypothesis
+    assert list(hypothesis.programmed) == ["weak"]
+    assert hypothesis.built_in is not None
+    assert list(hypothesis.built_in.arms) == ["strong"]
+    assert hypothesis.estimands["margin"].metric.key == "test_accuracy"
+    assert "test_accuracy" in hypothesis.arms["weak"].setup.evaluation.keys
+    assert hypothesis.arms["strong"].setup == hypothesis.setup
+    form = json.loads(write_canonical(hypothesis))
+    assert Hypothesis.model_validate_json(json.dumps(form)) == hypothesis

@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -43,9 +43,14 @@ class Job:
 class Launcher(Plugin):
     """Interface of a launcher."""
 
+    carries: ClassVar[bool] = False
+    """True if a job's files travel with it. Otherwise all machines see its folder under the same path."""
+
     folder: str = Field(examples=["/shared/harness-work"])
-    """Folder for the files of jobs, which every machine that trains sees under this path. A relative one starts at
-    pyproject.toml. What is kept there while a run lasts can be read by its owner alone."""
+    """Folder for the files of jobs, which every machine that trains sees under this path, unless they travel with it. A
+    relative one starts at pyproject.toml. What is kept there while a run lasts can be read by its owner alone."""
+    data: str | None = Field(default=None, examples=["/data"])
+    """Folder of the data sets, by its path there. By default, that of a run here."""
     device: str | None = Field(default=None, examples=["cuda"])
     """Device of a job: auto, cpu, cuda or cuda:<number>. By default, as for a run here."""
     python: str | None = Field(default=None, examples=["/shared/venv/bin/python"])

@@ -134,7 +134,7 @@ def make_task(place: Place, hypothesis: Hypothesis, session: Session) -> Task:
         environment=ledger.describe_environment(project.root, modules),
         modules=modules,
         data={},
-        data_folder=str(project.data.absolute()),
+        data_folder=place.launcher.data or str(project.data.absolute()),
         weights={},
         checkpoint_seconds=settings.checkpoint_seconds,
     )

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 STOP_SECONDS = 0.1  # between two looks at whether the command is to end
 LOG_BYTES = 2000
 """Bytes of a log's end that are shown."""
+STARTS = "starts"
+"""Folder in a job's folder with the stored weights that its replicas start from, where they travel with it."""
 DONE = "done"
 """How a try ended after which nothing of its job is lacking."""
 SAME = "give the same command again: it attaches to what is running, and goes on with the rest"
@@ -138,7 +140,12 @@ class Spread:
         folder = self.root / f"job-{part.digest[:16]}"
         folder.mkdir(exist_ok=True)
         record = read(folder, JOB, JobRecord)
-        write(folder, TASK, self.task.model_copy(update={"plan": part}))
+        weights = self.task.weights
+        if self.place.launcher.carries:  # what the job reads has to lie in its folder
+            for digest, file in weights.items():
+                write_atomic(folder / STARTS / digest, Path(file).read_bytes())
+            weights = {digest: f"{STARTS}/{digest}" for digest in weights}
+        write(folder, TASK, self.task.model_copy(update={"plan": part, "weights": weights}))
         return Following(folder, cohorts, () if record is None else record.tries)
 
     def _submit(self, jobs: Sequence[Following]) -> None:

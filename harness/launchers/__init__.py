@@ -58,6 +58,9 @@ class Launcher(Plugin):
     cohorts_per_job: Annotated[int, Unit("cohorts")] = Field(default=1, ge=1, examples=[4])
     """Number of cohorts that a job trains one after the other. A job pays for its start, so that cohorts of seconds
     are better bundled."""
+    queued_at_most: Annotated[int, Unit("jobs")] = Field(default=5000, ge=1, examples=[1000])
+    """Number of jobs that wait or run at a time; the rest is submitted as these end. A site refuses more than it
+    allows, and Slurm more than 10,000 of all users together unless it was told otherwise."""
     again: Annotated[int, Unit("times")] = Field(default=3, ge=0, examples=[3])
     """Number of times that a job that ended without its results is started again. One that has come further than before
     doesn't count: a time limit or a preemption takes it off, and it goes on from its checkpoint."""

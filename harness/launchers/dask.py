@@ -102,7 +102,7 @@ class Dask(Launcher):
                 )
                 for name, job in zip(ids, jobs, strict=True)
             }
-            client.publish_dataset(futures)  # so that they go on without this command
+            client.publish_dataset(**futures)  # so that they go on without this command
             self._futures |= futures
         return ids
 

@@ -58,6 +58,9 @@ class Launcher(Plugin):
     cohorts_per_job: Annotated[int, Unit("cohorts")] = Field(default=1, ge=1, examples=[4])
     """Number of cohorts that a job trains one after the other. A job pays for its start, so that cohorts of seconds
     are better bundled."""
+    minutes_per_job: Annotated[float | None, Unit("min")] = Field(default=None, gt=0, examples=[20.0])
+    """Minutes of training, as ``harness plan`` estimates it, up to which cohorts are bundled in a job; a longer one has
+    a job of its own, and ``cohorts_per_job`` has no say. By default, cohorts are bundled by their number."""
     queued_at_most: Annotated[int, Unit("jobs")] = Field(default=5000, ge=1, examples=[1000])
     """Number of jobs that wait or run at a time; the rest is submitted as these end. A site refuses more than it
     allows, and Slurm more than 10,000 of all users together unless it was told otherwise."""

@@ -10,12 +10,13 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, PrivateAttr, ValidationInfo, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
 from harness.errors import LaunchFailed
 from harness.launchers import LOG, Job, Launcher, SchedulerSilent, State
@@ -51,11 +52,11 @@ class Dask(Launcher):
     source: ClassVar[str] = "Dask's package distributed, 2026.3 and later."
     carries: ClassVar[bool] = True
     name: Literal["dask"] = "dask"
-    tls_ca: str | None = Field(default=None, examples=["~/.harness/ca.pem"])
+    tls_ca: str = Field(default="~/.harness/ca.pem", examples=["~/.harness/ca.pem"])
     """File of the authority's certificate, by which scheduler and workers are recognised."""
-    tls_cert: str | None = Field(default=None, examples=["~/.harness/me.pem"])
+    tls_cert: str = Field(default="~/.harness/me.pem", examples=["~/.harness/me.pem"])
     """File of the certificate that this command shows."""
-    tls_key: str | None = Field(default=None, examples=["~/.harness/me.key"])
+    tls_key: str = Field(default="~/.harness/me.key", examples=["~/.harness/me.key"])
     """File of that certificate's key."""
     address: str = Field(examples=["tls://lab7:8786"])
     """Address of the scheduler, ``tls://HOST:PORT``; on this machine also ``tcp://127.0.0.1:PORT``."""
@@ -70,17 +71,12 @@ class Dask(Launcher):
 
     @field_validator("address")
     @classmethod
-    def _require_proof(cls, address: str, info: ValidationInfo) -> str:
+    def _require_proof(cls, address: str) -> str:
         """Refuse an address at which anybody could answer."""
         parts = urlsplit(address)
-        if parts.scheme == "tls" and parts.port is not None:
-            lacking = [key for key in ("tls_ca", "tls_cert", "tls_key") if info.data.get(key) is None]
-            if lacking:
-                raise ValueError(f"tls:// needs {', '.join(lacking)}")
-            return address
-        if parts.scheme != "tcp" or parts.port is None:
+        if parts.scheme not in ("tls", "tcp") or not parts.hostname or parts.port is None:
             raise ValueError("it is written tls://HOST:PORT, or tcp://127.0.0.1:PORT")
-        if not _is_own(parts.hostname or ""):
+        if parts.scheme == "tcp" and not _is_own(parts.hostname):
             raise ValueError("without TLS only 127.0.0.1 is taken, since whoever answers could run programs here")
         return address
 
@@ -142,9 +138,7 @@ class Dask(Launcher):
             if future is None or future.status == "pending":
                 continue
             if future.status == "finished":
-                found = client.gather(future, errors="skip")
-                if not isinstance(found, dict):
-                    continue  # it was lost with its worker, and is made again
+                found = client.gather(future)
                 write_files(Path(job.rpartition("#")[0]), found)
             elif future.status == "error":
                 self._reasons[job] = " ".join(f"{future.exception()}".split())
@@ -166,7 +160,7 @@ class Dask(Launcher):
         client = self._connect()
         try:
             yield client
-        except (OSError, TimeoutError, ValueError, RuntimeError) as error:  # what Dask raises when it breaks off
+        except (OSError, TimeoutError, ValueError, RuntimeError, CancelledError) as error:  # what Dask then raises
             raise SchedulerSilent(f"{self.address} broke off: {type(error).__name__}: {error}") from error
         if client.status != "running":  # its jobs look cancelled then
             raise SchedulerSilent(f"{self.address} broke off")
@@ -176,27 +170,17 @@ class Dask(Launcher):
             return self._client
         try:
             from distributed import Client
-            from distributed.security import Security
         except ImportError as error:
             remedy = "pip install 'prereg-harness[dask]', here and where workers are"
             raise LaunchFailed("Dask is not installed", where="launcher dask", remedy=remedy) from error
         self._close()
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it reports normal ends as errors
         try:
-            security = None
-            if urlsplit(self.address).scheme == "tls":
-                files = {
-                    "tls_ca_file": self.tls_ca, "tls_client_cert": self.tls_cert, "tls_client_key": self.tls_key,
-                }  # fmt: skip
-                for key, file in files.items():
-                    files[key] = str(Path(file or "").expanduser())
-                    Path(files[key] or "").read_bytes()  # what can't be read has a name then
-                security = Security(**files, require_encryption=True)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # other versions are compared before anything trains
                 client = Client(
-                    self.address, security=security, timeout=self.answer_seconds, set_as_default=False
-                )  # fmt: skip
+                    self.address, security=self._find_proof(), timeout=self.answer_seconds, set_as_default=False
+                )
             client.subscribe_topic(TOPIC, self._take_news)
         except (OSError, TimeoutError, ValueError) as error:
             raise SchedulerSilent(
@@ -206,6 +190,17 @@ class Dask(Launcher):
             ) from error
         self._client = client
         return client
+
+    def _find_proof(self) -> Any:
+        """Return what both ends prove themselves by; None on this machine's own address."""
+        from distributed.security import Security
+
+        if urlsplit(self.address).scheme == "tcp":
+            return None
+        ca, cert, key = (str(Path(file).expanduser()) for file in (self.tls_ca, self.tls_cert, self.tls_key))
+        for file in (ca, cert, key):
+            Path(file).read_bytes()  # what can't be read has a name then
+        return Security(tls_ca_file=ca, tls_client_cert=cert, tls_client_key=key, require_encryption=True)
 
     def _close(self) -> None:
         if self._client is not None:

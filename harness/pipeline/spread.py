@@ -79,6 +79,8 @@ class Spread:
     root: Path
     """Folder of the run's jobs."""
     say: Callable[[str], None]
+    estimate: Callable[[Cohort], float] = lambda _: 0.0
+    """Rough seconds that a cohort trains there."""
     silent: bool = field(default=False, init=False)
     """True while the scheduler gives no answer."""
 
@@ -135,8 +137,12 @@ class Spread:
         if found:
             self.say(f"attached to {format_count(len(found), 'job')} of {self.place.name}")
         rest = [cohort for cohort in waiting if cohort.digest not in covered]
-        size = self.place.launcher.cohorts_per_job
-        return found + [self._make(plan, rest[first : first + size]) for first in range(0, len(rest), size)]
+        launcher = self.place.launcher
+        if launcher.minutes_per_job is None:
+            bundles = bundle(rest, lambda _: 1.0, launcher.cohorts_per_job)
+        else:
+            bundles = bundle(rest, self.estimate, 60 * launcher.minutes_per_job)
+        return found + [self._make(plan, cohorts) for cohorts in bundles]
 
     def _make(self, plan: Plan, cohorts: list[Cohort]) -> Following:
         """Make the folder of a job; one that was there with the same cohorts keeps its checkpoints and its tries."""
@@ -283,6 +289,21 @@ class Spread:
             self.place.launcher.cancel([job.id for job in jobs if job.is_open])
         except SchedulerSilent as error:
             self.say(f"jobs of {self.place.name} may go on: {error.message}")
+
+
+def bundle(cohorts: Sequence[Cohort], measure: Callable[[Cohort], float], limit: float) -> list[list[Cohort]]:
+    """Bundle cohorts in their order, so that none but a single one measures more than the limit."""
+    found: list[list[Cohort]] = []
+    total = 0.0
+    for cohort in cohorts:
+        size = measure(cohort)
+        if found and total + size <= limit:
+            found[-1].append(cohort)
+            total += size
+        else:
+            found.append([cohort])
+            total = size
+    return found
 
 
 def count_idle_tries(tries: Sequence[Try]) -> int:

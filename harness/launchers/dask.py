@@ -174,7 +174,8 @@ class Dask(Launcher):
             remedy = "pip install 'prereg-harness[dask]', here and where workers are"
             raise LaunchFailed("Dask is not installed", where="launcher dask", remedy=remedy) from error
         self._close()
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it reports normal ends as errors
+        for name in ("distributed", "distributed.client"):  # which report normal ends as errors
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # other versions are compared before anything trains

@@ -163,7 +163,8 @@ OnOption = Annotated[
     str | None,
     typer.Option(
         "--on",
-        help="Train at a place of [tool.harness.on], such as a cluster. Variable: HARNESS_ON. Default: here.",
+        help="Train at a place of [tool.harness.on], such as a cluster, or at tls://HOST:PORT, a Dask. "
+        "Variable: HARNESS_ON. Default: here.",
         show_default=False,
         envvar="HARNESS_ON",
     ),

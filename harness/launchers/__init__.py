@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -43,9 +43,14 @@ class Job:
 class Launcher(Plugin):
     """Interface of a launcher."""
 
+    carries: ClassVar[bool] = False
+    """True if a job's files travel with it. Otherwise all machines see its folder under the same path."""
+
     folder: str = Field(examples=["/shared/harness-work"])
-    """Folder for the files of jobs, which every machine that trains sees under this path. A relative one starts at
-    pyproject.toml. What is kept there while a run lasts can be read by its owner alone."""
+    """Folder for the files of jobs, which every machine that trains sees under this path, unless they travel with it. A
+    relative one starts at pyproject.toml. What is kept there while a run lasts can be read by its owner alone."""
+    data: str | None = Field(default=None, examples=["/data"])
+    """Folder of the data sets, by its path there. By default, that of a run here."""
     device: str | None = Field(default=None, examples=["cuda"])
     """Device of a job: auto, cpu, cuda or cuda:<number>. By default, as for a run here."""
     python: str | None = Field(default=None, examples=["/shared/venv/bin/python"])
@@ -53,6 +58,12 @@ class Launcher(Plugin):
     cohorts_per_job: Annotated[int, Unit("cohorts")] = Field(default=1, ge=1, examples=[4])
     """Number of cohorts that a job trains one after the other. A job pays for its start, so that cohorts of seconds
     are better bundled."""
+    minutes_per_job: Annotated[float | None, Unit("min")] = Field(default=None, gt=0, examples=[20.0])
+    """Minutes of training, as ``harness plan`` estimates it, up to which cohorts are bundled in a job; a longer one has
+    a job of its own, and ``cohorts_per_job`` has no say. By default, cohorts are bundled by their number."""
+    queued_at_most: Annotated[int, Unit("jobs")] = Field(default=5000, ge=1, examples=[1000])
+    """Number of jobs that wait or run at a time; the rest is submitted as these end. A site refuses more than it
+    allows, and Slurm more than 10,000 of all users together unless it was told otherwise."""
     again: Annotated[int, Unit("times")] = Field(default=3, ge=0, examples=[3])
     """Number of times that a job that ended without its results is started again. One that has come further than before
     doesn't count: a time limit or a preemption takes it off, and it goes on from its checkpoint."""

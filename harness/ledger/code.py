@@ -156,6 +156,7 @@ KINDS: Mapping[str, Kind] = {
     "system/reading": "numbers",
     "system/ssh": "words",
     "system/storage": "numbers",
+    "system/tied": "words",
     "system/variables": "numbers",
     "system/without": "words",
     "training": "numbers",

@@ -68,7 +68,7 @@ class Task(Record):
     data_folder: str
     """Folder of the data sets."""
     weights: dict[str, str]
-    """SHA-256 → file of stored weights that replicas start from."""
+    """SHA-256 → file of stored weights that replicas start from; a relative path starts at the job's folder."""
     checkpoint_seconds: Annotated[float, Unit("s")]
     """Seconds between two checkpoints."""
 

@@ -25,6 +25,9 @@ from harness.plugins.registry import find_members
 KIND = "kind"
 """Key of the launcher's name. A launcher's own field for it is called ``name``, as in every plug-in."""
 
+ADDRESSED = "dask"
+"""Launcher that is reached by an address, which may be named in the place of a place."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -37,11 +40,16 @@ class Place:
 
 
 def find_place(name: str, project: Project) -> Place:
-    """Find the place that somebody names.
+    """Find the place that somebody names, or that is at an address.
 
     Raises:
         UsageError: the project's settings have no such place, or describe it wrongly.
     """
+    if "://" in name:
+        from platformdirs import user_state_path
+
+        own = {KIND: ADDRESSED, "address": name, "folder": str((user_state_path("harness") / "jobs").absolute())}
+        return Place(name, _read_launcher(own, "--on"))
     home, places = find_places(project.root)
     if name not in places:
         known = ", ".join(sorted(places)) or "none yet"
@@ -68,7 +76,8 @@ def _read_launcher(table: Mapping[str, Any], where: str) -> Launcher:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
+        told = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"].lower()
         known = ", ".join(sorted(set(kinds[kind].model_fields) - {"name"}))
-        raise UsageError(f"{key}: {first['msg'].lower()}", where=where, remedy=f"keys of {kind}: {known}") from error
+        raise UsageError(f"{key}: {told}", where=where, remedy=f"keys of {kind}: {known}") from error
     assert isinstance(found, Launcher)
     return found

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import ledger
+from harness import ledger, plan
 from harness.errors import LaunchFailed
 from harness.launchers import LOG, SchedulerSilent
 from harness.pipeline.device_facts import describe_device
 from harness.pipeline.jobs import ENDED, JOB, READY, TASK, DeviceFacts, JobEnd, JobRecord, Ready, Task, Try, read, write
 from harness.pipeline.places import Place, find_place
 from harness.pipeline.spread import DONE, STOP_SECONDS, Spread, make_job, read_end
-from harness.records import Hypothesis, Plan
+from harness.records import Cohort, Hypothesis, Plan
 from harness.records.provenance import Launch
 
 if TYPE_CHECKING:
@@ -52,7 +52,13 @@ class Remote:
                 "weights": {digest: str(file.absolute()) for digest, file in weights.items()},
             }
         )
-        return Spread(self.place, task, find_jobs_folder(self, folder), session.reporter.say)
+        from harness.training import takes_kernels
+
+        def estimate(cohort: Cohort) -> float:
+            part = task.plan.model_copy(update={"cohorts": (cohort,)})
+            return plan.estimate(part, device.torch.type, on_kernels=takes_kernels(device)).seconds
+
+        return Spread(self.place, task, find_jobs_folder(self, folder), session.reporter.say, estimate)
 
 
 def find_remote(hypothesis: Hypothesis, session: Session) -> Remote | None:
@@ -134,7 +140,7 @@ def make_task(place: Place, hypothesis: Hypothesis, session: Session) -> Task:
         environment=ledger.describe_environment(project.root, modules),
         modules=modules,
         data={},
-        data_folder=str(project.data.absolute()),
+        data_folder=place.launcher.data or str(project.data.absolute()),
         weights={},
         checkpoint_seconds=settings.checkpoint_seconds,
     )

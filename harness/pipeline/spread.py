@@ -10,13 +10,14 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import Interrupted, LaunchFailed, TrainingFailed
-from harness.launchers import LOG, Job, SchedulerSilent
+from harness.launchers import LOG, Job, SchedulerSilent, State
 from harness.ledger.progress import ELSEWHERE
 from harness.pipeline.jobs import ENDED, JOB, PROGRESS, TASK, JobEnd, JobProgress, JobRecord, Task, Try, read, write
 from harness.pipeline.places import Place
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 STOP_SECONDS = 0.1  # between two looks at whether the command is to end
 LOG_BYTES = 2000
 """Bytes of a log's end that are shown."""
+STARTS = "starts"
+"""Folder in a job's folder with the stored weights that its replicas start from, where they travel with it."""
 DONE = "done"
 """How a try ended after which nothing of its job is lacking."""
 SAME = "give the same command again: it attaches to what is running, and goes on with the rest"
@@ -76,6 +79,8 @@ class Spread:
     root: Path
     """Folder of the run's jobs."""
     say: Callable[[str], None]
+    estimate: Callable[[Cohort], float] = lambda _: 0.0
+    """Rough seconds that a cohort trains there."""
     silent: bool = field(default=False, init=False)
     """True while the scheduler gives no answer."""
 
@@ -94,13 +99,16 @@ class Spread:
         write_atomic(work.folder / ELSEWHERE, str(self.root).encode())  # for who closes the attempt
         jobs = self._prepare(plan, waiting)
         numbers = {cohort.digest: number for number, cohort in enumerate(waiting)}
-        self._submit([job for job in jobs if not job.is_open])
+        to_start = deque(job for job in jobs if not job.is_open)
+        going = [job for job in jobs if job.is_open]
         try:
-            while any(job.is_open for job in jobs):
-                self._wait(run.stop, jobs)
-                self._look(jobs, run.folder, work)
-                self._tell(jobs, numbers, tell)
-                self._submit([job for job in jobs if job.is_to_go_on])
+            self._submit(to_start, going)
+            while going:
+                self._wait(run.stop, going)
+                self._tell(self._look(going, run.folder, work), numbers, tell)
+                to_start.extend(job for job in going if job.is_to_go_on)
+                going = [job for job in going if job.is_open]
+                self._submit(to_start, going)
         except (LaunchFailed, TrainingFailed):
             self._cancel(jobs)
             raise
@@ -129,8 +137,12 @@ class Spread:
         if found:
             self.say(f"attached to {format_count(len(found), 'job')} of {self.place.name}")
         rest = [cohort for cohort in waiting if cohort.digest not in covered]
-        size = self.place.launcher.cohorts_per_job
-        return found + [self._make(plan, rest[first : first + size]) for first in range(0, len(rest), size)]
+        launcher = self.place.launcher
+        if launcher.minutes_per_job is None:
+            bundles = bundle(rest, lambda _: 1.0, launcher.cohorts_per_job)
+        else:
+            bundles = bundle(rest, self.estimate, 60 * launcher.minutes_per_job)
+        return found + [self._make(plan, cohorts) for cohorts in bundles]
 
     def _make(self, plan: Plan, cohorts: list[Cohort]) -> Following:
         """Make the folder of a job; one that was there with the same cohorts keeps its checkpoints and its tries."""
@@ -138,10 +150,18 @@ class Spread:
         folder = self.root / f"job-{part.digest[:16]}"
         folder.mkdir(exist_ok=True)
         record = read(folder, JOB, JobRecord)
-        write(folder, TASK, self.task.model_copy(update={"plan": part}))
+        weights = self.task.weights
+        if self.place.launcher.carries:  # what the job reads has to lie in its folder
+            for digest, file in weights.items():
+                write_atomic(folder / STARTS / digest, Path(file).read_bytes())
+            weights = {digest: f"{STARTS}/{digest}" for digest in weights}
+        write(folder, TASK, self.task.model_copy(update={"plan": part, "weights": weights}))
         return Following(folder, cohorts, () if record is None else record.tries)
 
-    def _submit(self, jobs: Sequence[Following]) -> None:
+    def _submit(self, to_start: deque[Following], going: list[Following]) -> None:
+        """Submit jobs that are to start, as many as the place takes; they are taken off there and are going then."""
+        free = max(self.place.launcher.queued_at_most - len(going), 0)
+        jobs = [to_start.popleft() for _ in range(min(free, len(to_start)))]
         if not jobs:
             return
         for job in jobs:
@@ -150,25 +170,30 @@ class Spread:
         for job, name in zip(jobs, ids, strict=True):
             job.tries, job.gone = (*job.tries, Try(id=name)), None
             write(job.folder, JOB, JobRecord(tries=job.tries))
+        going += jobs
         self.say(f"{format_count(len(jobs), 'job')} submitted to {self.place.name}")
 
-    def _wait(self, stop: Callable[[], bool], jobs: Sequence[Following]) -> None:
+    def _wait(self, stop: Callable[[], bool], going: Sequence[Following]) -> None:
         until = time.monotonic() + self.place.launcher.poll_seconds
         while time.monotonic() < until:
             if stop():
-                count = format_count(sum(job.is_open for job in jobs), "job")
+                count = format_count(len(going), "job")
                 remedy = f"{SAME}; harness jobs --cancel ends them with checkpoints"
                 raise Interrupted(f"{count} of {self.place.name} go on without this command", remedy=remedy)
             time.sleep(STOP_SECONDS)
 
-    def _look(self, jobs: Sequence[Following], folder: Path, work: WorkFolder) -> None:
-        """Fetch results, and find out which jobs have ended."""
-        going = [job for job in jobs if job.is_open]
+    def _look(self, going: Sequence[Following], folder: Path, work: WorkFolder) -> list[Following]:
+        """Fetch results, and find out which jobs have ended; return those that may have come further."""
         alive = self._find_alive([job.id for job in going])
+        begun = []
         for job in going:
-            self._fetch(job, folder, work)
             if alive is None or job.id in alive:
                 job.gone = None
+            if alive is not None and alive.get(job.id) == "waiting":
+                continue
+            begun.append(job)
+            self._fetch(job, folder, work)
+            if alive is None or job.id in alive:
                 continue
             job.gone = time.monotonic() if job.gone is None else job.gone
             end = read(job.folder, ENDED, JobEnd)
@@ -177,11 +202,12 @@ class Spread:
                 continue  # what it wrote last may be on its way
             self._fetch(job, folder, work)
             self._close(job, end, work)
+        return begun
 
-    def _find_alive(self, ids: Sequence[str]) -> set[str] | None:
+    def _find_alive(self, ids: Sequence[str]) -> Mapping[str, State] | None:
         """Return which jobs wait or run; None if nobody can tell now, and what runs may go on."""
         try:
-            found = set(self.place.launcher.find_alive(ids))
+            found = self.place.launcher.find_alive(ids)
         except SchedulerSilent as error:
             if not self.silent:
                 self.say(f"{self.place.name} gives no answer, what runs may go on: {error.message}")
@@ -263,6 +289,21 @@ class Spread:
             self.place.launcher.cancel([job.id for job in jobs if job.is_open])
         except SchedulerSilent as error:
             self.say(f"jobs of {self.place.name} may go on: {error.message}")
+
+
+def bundle(cohorts: Sequence[Cohort], measure: Callable[[Cohort], float], limit: float) -> list[list[Cohort]]:
+    """Bundle cohorts in their order, so that none but a single one measures more than the limit."""
+    found: list[list[Cohort]] = []
+    total = 0.0
+    for cohort in cohorts:
+        size = measure(cohort)
+        if found and total + size <= limit:
+            found[-1].append(cohort)
+            total += size
+        else:
+            found.append([cohort])
+            total = size
+    return found
 
 
 def count_idle_tries(tries: Sequence[Try]) -> int:

@@ -81,7 +81,7 @@ def _work(folder: Path, task: Task, reporter: Reporter) -> JobEnd:
             checkpoint_seconds=task.checkpoint_seconds,
             report=_Teller(folder),
             stop=reporter.stop,
-            weights={digest: Path(file) for digest, file in task.weights.items()},
+            weights={digest: folder / file for digest, file in task.weights.items()},  # a path may start there
         )
     return JobEnd(how="done")
 

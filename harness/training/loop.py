@@ -96,12 +96,16 @@ def train_all(plan: Plan, waiting: list[Cohort], run: Run, work: WorkFolder) -> 
     """Train cohorts, one after the other or in several processes; return those that did not fit the device."""
     cohorts = apply_splits(plan.cohorts, work)
     total = sum(plan.steps(cohort) * len(cohort.replicas) for cohort in cohorts)
-    done = {cohorts.index(c): plan.steps(c) * len(c.replicas) for c in cohorts if c not in waiting}
+    numbers = {cohort.digest: number for number, cohort in enumerate(cohorts)}
+    tasks = [numbers[cohort.digest] for cohort in waiting]
+    done = dict.fromkeys(tasks, 0)
+    finished = total - sum(plan.steps(cohort) * len(cohort.replicas) for cohort in waiting)
 
     def report_progress(task: int, at: Progress) -> None:
-        number = cohorts.index(waiting[task])
+        nonlocal finished
+        number = tasks[task]
+        finished += at.steps_done - done[number]
         done[number] = at.steps_done
-        finished = sum(done.values())
         run.report(replace(at, cohort=number + 1, cohorts=len(cohorts), steps_done=finished, steps_total=total))
 
     if run.elsewhere is not None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.cluster.dask import Dask
 from tests.cluster.slurm import Slurm, find_lack, wait_until
 from tests.e2e import commands
 from tests.e2e.projects import TINY, Project, make_project
@@ -74,10 +75,15 @@ class Remote:
 
     def await_held(self) -> Path:
         """Wait for a job that is held after its first checkpoint; return its folder."""
-        wait_until(lambda: list(self.jobs.glob("tiny-*/job-*/reached")), "a job is held")
-        (found,) = self.jobs.glob("tiny-*/job-*/reached")
+        wait_until(lambda: list(self.jobs.glob("*.reached")), "a job is held")
+        (found,) = self.jobs.glob("*.reached")
         found.unlink()
-        return found.parent
+        (folder,) = self.jobs.glob(f"tiny-*/{found.stem}")
+        return folder
+
+    def let_go(self, held: Path) -> None:
+        """Have a job that is held go on."""
+        (self.jobs / f"{held.name}.go").touch()
 
     def page(self) -> str:
         (page,) = self.project.root.glob("verdicts/tiny/*/verdict.md")
@@ -101,7 +107,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return Remote(found, found.root, {}).replicas()
 
 
-def make_remote(root: Path, jobs: Path, kind: str, variables: dict[str, str], options: str = "") -> Remote:
+def make_remote(root: Path, jobs: Path, kind: str, variables: dict[str, str], options: str) -> Remote:
     project = make_project(root / "project", TINY.replace(*SEEDS))
     shim = jobs / "python"
     shim.write_text(f'#!/bin/sh\nexec {sys.executable} {FAULTY} {jobs}/faults "$@"\n')
@@ -114,7 +120,6 @@ folder = "{jobs}"
 python = "{shim}"
 poll_seconds = 0.2
 grace_seconds = 0.5
-at_most = 2
 {options}
 """
     )
@@ -130,18 +135,39 @@ def local_jobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def here(tmp_path: Path, local_jobs: Path) -> Remote:
     """A project whose place is this machine."""
-    return make_remote(tmp_path, local_jobs, "local", {})
+    return make_remote(tmp_path, local_jobs, "local", {}, "at_most = 2")
 
 
 @pytest.fixture
 def cluster(tmp_path: Path, slurm: Slurm) -> Remote:
     """A project whose place is a Slurm."""
     asked = f"""\
+at_most = 2
 setup = "echo $CUDA_VISIBLE_DEVICES >>{slurm.folder}/seen"
 options = ["--gres=gpu:1", "--time=10", "--mem=100", "--requeue"]
 """
     (slurm.folder / "jobs").mkdir(exist_ok=True)
     return make_remote(tmp_path, slurm.folder / "jobs", "slurm", slurm.environment, asked)
+
+
+@pytest.fixture(scope="session")
+def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dask]:
+    """A Dask with one worker, for as long as this process of tests lives."""
+    found = Dask(tmp_path_factory.mktemp("dask"))
+    try:
+        found.start()
+        yield found
+    finally:
+        found.stop()
+
+
+@pytest.fixture
+def lab(tmp_path: Path, dask: Dask) -> Remote:
+    """A project whose place is a Dask, to which all of its cohorts go in one job."""
+    settings = "\n".join(f"{key} = {json.dumps(value)}" for key, value in dask.settings.items())
+    jobs = dask.folder / "jobs"
+    jobs.mkdir(exist_ok=True)
+    return make_remote(tmp_path, jobs, "dask", {}, f"{settings}\ncohorts_per_job = 9\n")
 
 
 @pytest.fixture(params=["local", "slurm"])

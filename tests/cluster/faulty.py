@@ -5,8 +5,8 @@ nothing, or one of
 
     kill   SIGKILL to itself right after its first checkpoint
     term   SIGTERM to itself there, as Slurm sends it before a time limit
-    hold   wait after its second one, when values were measured, until the job's folder has a file "go"; that it
-           waits, a file "reached" tells
+    hold   wait after its second one, when values were measured, until beside FAULTS there is a file JOB.go; that it
+           waits, a file JOB.reached tells
     die    SIGKILL before anything else
     other  train on with other vector instructions, as on another machine
 """
@@ -57,12 +57,14 @@ def strike_after_checkpoint(fault: str, folder: Path) -> None:
         struck.append(True)
         self.finish()
         if fault == "hold":
-            (folder / "reached").touch()
+            go = faults.with_name(f"{folder.name}.go")
+            faults.with_name(f"{folder.name}.reached").touch()
             last = time.monotonic() + HELD_SECONDS
-            while not (folder / "go").exists():
+            while not go.exists():
                 if time.monotonic() > last:  # the test that wanted it is gone
                     os._exit(1)
                 time.sleep(0.05)
+            go.unlink()
         else:
             os.kill(os.getpid(), {"kill": signal.SIGKILL, "term": signal.SIGTERM}[fault])
 

@@ -1,4 +1,9 @@
-"""A real Slurm on one machine, without systemd and cgroups: munged, slurmctld and slurmd with two fake cards."""
+"""A real Slurm on one machine, without systemd and cgroups: munged, slurmctld and slurmd with two fake cards.
+
+    python3 tests/cluster/slurm.py
+
+tells whether one can be started here and runs a job: 0 if it does, else 1 and why, in one line. It needs no package.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +12,12 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol")
-KEY = Path("/etc/munge/munge.key")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "srun")
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 """Where daemons are found, whoever's PATH it is."""
 
@@ -37,6 +43,7 @@ class Slurm:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.host = socket.gethostname().partition(".")[0]
+        self.munge = Path(tempfile.mkdtemp(prefix="munge-"))  # a socket's path has to be short
         for name in ("state", "spool", "log", "run", "cards"):
             (folder / name).mkdir(parents=True)
         for card in range(2):
@@ -53,6 +60,7 @@ SlurmctldHost={self.host}(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
+AuthInfo=socket={self.munge}/socket
 CryptoType=crypto/munge
 SlurmctldPort={find_port()}
 SlurmdPort={find_port()}
@@ -72,9 +80,10 @@ MpiDefault=none
 GresTypes=gpu
 ReturnToService=2
 SlurmdTimeout=10
+SlurmdParameters=config_overrides
 KillWait=5
 SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0
-NodeName={self.host} NodeAddr=127.0.0.1 CPUs={os.cpu_count()} RealMemory=2000 Gres=gpu:2 State=UNKNOWN
+NodeName={self.host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=2000 Gres=gpu:2 State=UNKNOWN
 PartitionName=all Nodes={self.host} Default=YES MaxTime=INFINITE State=UP OverSubscribe=FORCE:4
 """
 
@@ -86,7 +95,7 @@ PartitionName=all Nodes={self.host} Default=YES MaxTime=INFINITE State=UP OverSu
 
     def start(self) -> None:
         """Start munged, the controller and the node, and wait until it takes jobs."""
-        start_munge()
+        self._start_munge()
         self.call("slurmctld", "-c")
         self.start_node()
 
@@ -103,10 +112,28 @@ PartitionName=all Nodes={self.host} Default=YES MaxTime=INFINITE State=UP OverSu
                 os.kill(number, signal.SIGKILL)
 
     def stop(self) -> None:
+        """End all of it, and what it runs."""
         self.call("scancel", "--me")
-        for name in ("slurmd", "slurmstepd", "slurmctld"):
+        self.kill_node()
+        for name in ("slurmctld", "munged"):
             for number in self._find(name):
                 os.kill(number, signal.SIGKILL)
+        shutil.rmtree(self.munge, ignore_errors=True)
+
+    def _start_munge(self) -> None:
+        """Start a munged of its own, which signs what Slurm's programs tell one another: another may run here, or none.
+
+        It is told to bear with a folder that others can't enter, since all of it is root's.
+        """
+        key = self.munge / "key"
+        key.write_bytes(os.urandom(1024))
+        key.chmod(0o400)
+        files = [f"--{name}-file={self.munge / name}" for name in ("key", "pid", "log", "seed")]
+        ran = subprocess.run(
+            ["munged", "--force", f"--socket={self.munge}/socket", *files],
+            capture_output=True, text=True, env={**os.environ, **self.environment, "PATH": PATH}, check=False,
+        )  # fmt: skip
+        assert ran.returncode == 0, f"munged: {ran.stderr.strip()}"
 
     def _find(self, name: str) -> list[int]:
         """Find the processes of this Slurm by their variable, since another one may run here."""
@@ -129,30 +156,6 @@ def find_children(number: int) -> list[int]:
     return [*children, *(one for child in children for one in find_children(child))]
 
 
-def start_munge() -> None:
-    """Start munged, which signs what Slurm's programs tell one another, unless it runs."""
-    if subprocess.run(["munge", "-n"], capture_output=True, check=False).returncode == 0:
-        return
-    if not KEY.exists():
-        KEY.write_bytes(os.urandom(1024))
-    shutil.chown(KEY, "munge", "munge")
-    KEY.chmod(0o400)
-    run = Path("/run/munge")
-    run.mkdir(exist_ok=True)
-    shutil.chown(run, "munge", "munge")
-    run.chmod(0o755)
-    subprocess.run(
-        [
-            shutil.which("runuser", path=PATH) or "runuser",
-            "-u",
-            "munge",
-            "--",
-            shutil.which("munged", path=PATH) or "munged",
-        ],
-        check=True,
-    )
-
-
 def wait_until(holds: object, what: str, seconds: float = 240) -> None:
     """Wait until something holds; the limit is for what never comes."""
     assert callable(holds)
@@ -160,3 +163,29 @@ def wait_until(holds: object, what: str, seconds: float = 240) -> None:
     while not holds():
         assert time.monotonic() < last, f"never: {what}"
         time.sleep(0.05)
+
+
+def probe() -> str | None:
+    """Start a Slurm and run a job that asks for a card; return why that can't be done, or None."""
+    if (lack := find_lack()) is not None:
+        return lack
+    with tempfile.TemporaryDirectory() as folder:
+        one = Slurm(Path(folder))
+        try:
+            one.start()
+            ran = subprocess.run(
+                ["srun", "--gres=gpu:1", "--immediate=60", "echo", "it runs"],
+                env={**os.environ, **one.environment, "PATH": PATH},
+                capture_output=True, text=True, timeout=90, check=False,
+            )  # fmt: skip
+            return None if ran.stdout == "it runs\n" else f"a job doesn't run: {' '.join(ran.stderr.split())}"
+        except (OSError, subprocess.SubprocessError, AssertionError) as error:
+            return f"it doesn't start: {error}"
+        finally:
+            one.stop()
+
+
+if __name__ == "__main__":
+    why = probe()
+    print(why or "Slurm runs here")
+    sys.exit(why is not None)

@@ -34,7 +34,7 @@ def test_jobs_and_their_command_may_be_killed(remote: Remote, reference: Any) ->
     wait_until(lambda: "may go on" in follower.follow()[0].state, "a view says that the command has ended")
     code, listed = remote.call("jobs", "--on", "there")
     assert code == 0 and "running" in listed, listed
-    (held / "go").touch()
+    remote.let_go(held)
     code, said = remote.run()
     assert code == 0 and "attached to" in said, said  # whichever command started a job again: they are counted below
     assert len(remote.project.events("run_started")) == 1
@@ -55,7 +55,7 @@ def test_an_interrupted_command_leaves_its_jobs_which_can_be_cancelled(remote: R
     assert command.returncode == 130 and "go on without this command" in told, told
     code, said = remote.call("jobs", "--on", "there", "--cancel")
     assert code == 0 and "ended at there" in said, said
-    (held / "go").touch()
+    remote.let_go(held)
     code, said = remote.run("--no-resume")
     assert code == 0, said
     assert remote.replicas() == reference

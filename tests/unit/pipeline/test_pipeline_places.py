@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.errors import UsageError
+from harness.launchers.dask import Dask
 from harness.launchers.slurm import Slurm
 from harness.pipeline.places import Place, find_place
 from harness.pipeline.project import Settings, find_project
+from harness.pipeline.spread import bundle
 
 TABLE = '[tool.harness.on.cluster]\nkind = "slurm"\nfolder = "jobs"\n'
+DASK = '[tool.harness.on.lab]\nkind = "dask"\nfolder = "jobs"\n'
 
 
 def read(folder: Path, text: str, name: str = "cluster") -> Place:
@@ -37,6 +41,11 @@ def test_a_place_has_its_launcher_and_an_absolute_folder(tmp_path: Path) -> None
         (f"{TABLE}option = []\n", "cluster", "option: extra inputs are not permitted"),
         (f"{TABLE}at_most = 0\n", "cluster", "at_most: input should be greater than or equal to 1"),
         ('[tool.harness]\non = "cluster"\n', "cluster", "[tool.harness.on] takes tables"),
+        (f'{DASK}address = "tcp://lab7:8786"\n', "lab", "without TLS only 127.0.0.1 is taken"),
+        (f'{DASK}address = "tcp://0.0.0.0:8786"\n', "lab", "without TLS only 127.0.0.1 is taken"),
+        (f'{DASK}address = "lab7:8786"\n', "lab", "it is written tls://HOST:PORT"),
+        (f'{DASK}address = "tls://lab7"\n', "lab", "it is written tls://HOST:PORT"),
+        ("", "tcp://lab7:8786", "without TLS only 127.0.0.1 is taken"),
     ],
 )
 def test_what_is_wrong_with_a_place_is_said_with_its_remedy(tmp_path: Path, text: str, name: str, told: str) -> None:
@@ -54,3 +63,19 @@ def test_jobs_are_counted_as_idle_only_if_they_came_no_further() -> None:
 
     assert count() == 0 and count(0) == 1 and count(0, 0, 0) == 3
     assert count(10, 20, 30) == 0 and count(10, 10) == 1 and count(0, 0, 5, 5) == 1
+
+
+def test_cohorts_are_bundled_in_their_order_up_to_a_limit() -> None:
+    def bundled(limit: float, *sizes: float) -> list[list[float]]:
+        cohorts: list[Any] = list(sizes)  # what is bundled is nothing to whoever bundles
+        return bundle(cohorts, float, limit)  # type: ignore[return-value]
+
+    assert bundled(3, 1, 1, 1, 1) == [[1, 1, 1], [1]]
+    assert bundled(3, 1, 9, 1, 2) == [[1], [9], [1, 2]]
+    assert bundled(3) == [] and bundled(0.5, 1, 1) == [[1], [1]]
+
+
+def test_a_place_may_be_an_address(tmp_path: Path) -> None:
+    place = read(tmp_path, "", "tls://lab7:8786")
+    assert isinstance(place.launcher, Dask) and place.launcher.address == place.name == "tls://lab7:8786"
+    assert Path(place.launcher.folder).is_absolute()

@@ -23,11 +23,11 @@ def go_on(loaded: Loaded, rng: random.Random) -> None:
     hypothesis = loaded.hypothesis
     seeds = hypothesis.seeds.list or tuple(range(hypothesis.seeds.number))
     ledger.write_canonical(hypothesis)
-    if hypothesis.program is None:
-        _plan(hypothesis, seeds)
-    else:
+    if (own := hypothesis.built_in) is not None:
+        _plan(own, seeds)
+    if hypothesis.program is not None:
         planned = plan.expand_replicas(hypothesis, seeds)
-        assert sum(len(cohort.replicas) for cohort in planned.cohorts) == len(seeds) * len(hypothesis.arms)
+        assert sum(len(cohort.replicas) for cohort in planned.cohorts) == len(seeds) * len(hypothesis.programmed)
     if len(seeds) * len(hypothesis.arms) <= JUDGED:
         decision = inference.decide(hypothesis, made_up(hypothesis, seeds, rng))
         assert decision.outcome in hypothesis.outcomes

@@ -26,8 +26,10 @@ def read_onsets(answer: Answer, arm: str) -> np.ndarray:
         below = np.array(series["values"]["median"])[:, 2] < 6.0e-4
         twice = np.flatnonzero(below[:-1] & below[1:])
         before = np.concatenate([[0], epochs])
-        row = (before[twice[0]] + 1, epochs[twice[0]], epochs[twice[0]]) if len(twice) else (13, math.inf, math.inf)
-        found.append(row)
+        if len(twice):
+            found.append((before[twice[0]] + 1, epochs[twice[0]], epochs[twice[0]]))
+        else:  # what is below at the last evaluation may have begun just before it, and be the onset
+            found.append((before[-2 if below[-1] else -1] + 1, math.inf, math.inf))
     return np.array(found, dtype=float)
 
 

@@ -303,12 +303,22 @@ def test_what_makes_no_hypothesis_is_refused(here: Path) -> None:
     assert list((here / "hypotheses").iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["bp_penalty_control", "quickstart_digits", "mode2_direction"])
-def test_a_copy_passes_too_and_says_where_it_is_from(here: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "siblings"),
+    [
+        ("bp_penalty_control", ()),
+        ("quickstart_digits", ()),
+        ("mode2_direction", ("mode2-boundary", "scale-without-direction")),
+    ],
+)
+def test_a_copy_passes_too_and_says_where_it_is_from(here: Path, name: str, siblings: tuple[str, ...]) -> None:
+    """What it is copied from is declared; of others that ask the same its author is told."""
     for folder in ("hypotheses", "verdicts", "schema"):
         shutil.copytree(ROOT / folder, here / folder, dirs_exist_ok=True)
     call("new", "a-copy", "--from", f"hypotheses/{name}.yaml")
-    call("check", "--strict")
+    told = call("check", "--strict", code=2 if siblings else 0).output
+    assert told.count("warning:") == len(siblings)
+    assert all(f"asks the same question as '{sibling}'" in told for sibling in siblings)
     copied, original = (load(here / f"hypotheses/{file}.yaml").hypothesis for file in ("a_copy", name))
     assert copied.id == "a-copy"
     assert f"The hypothesis {original.id}, from which this file was copied." in (copied.prior_data_seen.what or "")

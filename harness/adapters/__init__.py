@@ -37,7 +37,7 @@ class Adapter(Plugin):
     """Interface of an adapter plug-in."""
 
     tool: ClassVar[str]
-    """What writes such files, for messages."""
+    """Name of the tool that writes such files, for messages."""
     counts_steps: ClassVar[bool] = False
     """True if points are at the tool's steps, of which the file says how many make an epoch."""
 

@@ -26,7 +26,7 @@ LAST_YEAR = 9000
 
 @dataclass(frozen=True)
 class Registered:
-    """What a round is drawn for."""
+    """Purpose that a round is drawn for."""
 
     digest: str
     """SHA-256 of the registration's event, 64 hexadecimal digits."""
@@ -63,7 +63,7 @@ class Beacon(Plugin):
     """True if a round names the registration that it is for, so that whoever made it had seen the registration."""
 
     delay: Annotated[int, Unit("s")] = Field(default=60, ge=1, le=YEAR, examples=[60])
-    """How long after the registration the round may be at the earliest: time to publish the registration in."""
+    """Least time from the registration to the round: time to publish the registration in."""
 
     @abstractmethod
     def due(self, registered: Registered) -> str:

@@ -47,7 +47,7 @@ class Bitcoin(Beacon):
     """The least difficulty that every header must have: about 2³² times as many hashes were made for it. Chains with
     less work, other currencies' among them, are refused. Bitcoin's own was 5·10¹³ in 2023 and is above since."""
     confirmations: Annotated[int, Unit("blocks")] = Field(default=6, ge=1, le=100, examples=[6])
-    """How many blocks must follow, so that the block stays in the chain."""
+    """Number of blocks that must follow, so that the block stays in the chain."""
 
     def due(self, registered: Registered) -> str:
         """Return the rule; the number of the block is not known beforehand."""

@@ -53,13 +53,13 @@ class Chain(BaseModel):
     hash: Annotated[str, StringConstraints(pattern=DIGEST)] = Field(examples=[QUICKNET])
     """The chain hash, 64 hexadecimal digits: SHA-256 over the period, genesis time, public key, group hash and name."""
     scheme: Literal["pedersen-bls-chained", "pedersen-bls-unchained", "bls-unchained-on-g1", "bls-unchained-g1-rfc9380"]
-    """How it signs."""
+    """Scheme by which it signs."""
     public_key: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{96}|[0-9a-f]{192})$")] = Field(
         examples=[QUICKNET_KEY]
     )
     """The members' common public key: a compressed point, in hexadecimal digits."""
     period: Annotated[int, Unit("s")] = Field(ge=1, le=24 * 60 * 60, examples=[3])
-    """How long a round takes."""
+    """Length of a round."""
     genesis_time: Annotated[int, Unit("s")] = Field(ge=0, le=2**32, examples=[1692803367])
     """When its first round was due, Unix time."""
     group_hash: Annotated[str, StringConstraints(pattern=DIGEST)] = Field(examples=[QUICKNET_GROUP])
@@ -150,7 +150,7 @@ class Drand(Beacon):
     relay: Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._/-]*)?$")] = Field(
         default="https://api.drand.sh", examples=["https://api.drand.sh"]
     )
-    """Where rounds are to be had. Nothing rests on it: whoever answers, the signature is checked."""
+    """Address at which rounds are to be had. Nothing rests on it: whoever answers, the signature is checked."""
 
     def due(self, registered: Registered) -> str:
         """Return its number and time."""

@@ -75,7 +75,7 @@ egN2zxtMqRb2/0xq/JGVQ8l7pF7X/2LpjCwzsCBBhX898vqrY6rmlZkrUzYzfz4x
 ZnymNn1aFlU45iP/GunIT86pqzS/sXmuh7EaXpCTzAhTs18PrD/46FJiP7NIBS2M
 -----END CERTIFICATE-----
 """
-"""What NIST signed with from 2025-08-28 to 2026-09-04, CN=engine.beacon.nist.gov."""
+"""Certificate that NIST signed with from 2025-08-28 to 2026-09-04, CN=engine.beacon.nist.gov."""
 
 Bytes64 = Annotated[Hex, StringConstraints(min_length=128, max_length=128)]
 Number4 = Annotated[int, Field(ge=0, lt=2**32)]
@@ -84,7 +84,7 @@ Word = Annotated[str, StringConstraints(pattern=r"^[ -~]*$", max_length=200)]
 
 
 class External(Answer):
-    """What a pulse takes in from another source."""
+    """Value that a pulse takes in from another source."""
 
     sourceId: Bytes64  # noqa: N815 (NIST's names)
     statusCode: Number4  # noqa: N815

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Candidate = tuple[str, str]
 """A word that may be typed, and what it is."""
 CHOICES = re.compile(r"(?:format|Format of the export|Device|Kind of file): ([\w<>:, -]+?)(?: \(|\.|$)")
-"""Where the help of an option or an argument lists its values."""
+"""Pattern of the place at which the help of an option or an argument lists its values."""
 OPTIONS_OF_ALL = (
     ("--help", "Show this message and exit."),
     ("--version", "Print the version and exit."),

@@ -13,7 +13,7 @@ from harness.cli.run import reporting
 from harness.errors import UsageError
 
 CODES = {"done": 0, "stopped": 75, "differs": 78, "failed": 1}
-"""How a worker ended → its exit code: those of sysexits.h for what may be tried again, and for other settings."""
+"""End of a worker → its exit code: those of sysexits.h for what may be tried again, and for other settings."""
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""What training tells whoever asked for it, whether harness trains or a program does: progress, and results."""
+"""Progress and results, as training tells them to whoever asked for it, whether harness trains or a program does."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Result:
     modules: tuple[str, ...] = ()
     """Top-level names of other people's modules that were loaded where a cohort was trained, sorted."""
     runs: tuple[ReplicaRun, ...] = ()
-    """How each replica of a program was run, in the order of ``replicas``; empty where harness trained."""
+    """Circumstances of each replica of a program, in the order of ``replicas``; empty where harness trained."""
     raw: dict[str, bytes] = field(default_factory=dict)
     """Name of a replica of a program (``name_replica``) → its results file, of those that wrote one."""
 

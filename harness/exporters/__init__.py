@@ -1,4 +1,4 @@
-"""What a verdict or a run is written as for other people's programs: one file each, which provides the format's name.
+"""Formats that verdicts and runs are written in for other people's programs: one file each, named for its format.
 
 An exporter reads what is stored, by the same read models as verbs and notebooks, and nothing is ever read back from
 what it wrote. Its library is an extra of the distribution and is loaded when something is exported.
@@ -23,7 +23,7 @@ class Exporter(ABC):
     """A format; its module binds an instance to the name ``exporter``."""
 
     about: ClassVar[str]
-    """What is written, in a few words for ``harness export --help``."""
+    """Contents of what is written, in a few words for ``harness export --help``."""
     extra: ClassVar[str | None] = None
     """Extra of the distribution that brings its library; None if it needs none."""
 

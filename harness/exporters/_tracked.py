@@ -1,4 +1,4 @@
-"""What trackers are told of a run: of each replica its curves, and of the verdict what it concluded."""
+"""All that trackers are told of a run: of each replica its curves, and of the verdict what it concluded."""
 
 from __future__ import annotations
 

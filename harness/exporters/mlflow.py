@@ -13,9 +13,9 @@ from harness.ledger import Ledger
 from harness.system.variables import use_variables
 
 VARIABLES = {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}
-"""What MLflow is told: that a folder will do, where it would ask for a database, and that nobody is to be told."""
+"""Settings of MLflow: a folder will do, where it would ask for a database, and nobody is to be told."""
 NOT_IN_NAMES = re.compile(r"[^\w\-. :/]")
-"""What MLflow takes in no name of a metric."""
+"""Characters that MLflow takes in no name of a metric."""
 MOST = 1000
 """Numbers that MLflow takes at once."""
 

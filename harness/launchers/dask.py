@@ -61,7 +61,7 @@ class Dask(Launcher):
     address: str = Field(examples=["tls://lab7:8786"])
     """Address of the scheduler, ``tls://HOST:PORT``; on this machine also ``tcp://127.0.0.1:PORT``."""
     resources: Annotated[dict[str, float], Unit("1")] = Field(default={}, examples=[{"GPU": 1}])
-    """What a job takes of what workers were started with, as ``dask worker --resources "GPU=1"`` has it."""
+    """Resources that a job takes of those that workers have, as ``dask worker --resources "GPU=1"`` declares them."""
     answer_seconds: Annotated[float, Unit("s")] = Field(default=30.0, gt=0, examples=[30.0])
     """Time within which the scheduler has to answer."""
 

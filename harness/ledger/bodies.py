@@ -239,7 +239,7 @@ class RunResumedBody(Record):
     run: Run
     """Digest of the run_started event."""
     progress: AttemptProgress | None = None
-    """How far it had come; None if nobody could tell."""
+    """Its progress by then; None if nobody could tell."""
 
 
 class RunFinishedBody(Record):
@@ -259,7 +259,7 @@ class RunClosedBody(Record):
     reason: Text
     """The reason that it ended without results."""
     progress: AttemptProgress | None = None
-    """How far it had come; None if its working files were elsewhere, and in events from before it was noted."""
+    """Its progress by then; None if its working files were elsewhere, and in events from before it was noted."""
 
 
 class RunFailedBody(RunClosedBody):
@@ -342,7 +342,7 @@ class RepeatedBody(Record):
     outcome: Name
     """The outcome that its results give."""
     differences: tuple[str, ...] = ()
-    """Where it does not agree with the run, one sentence each."""
+    """Points in which it does not agree with the run, one sentence each."""
     combined: Annotated[dict[Name, tuple[float, ...]], Unit("the estimand's unit")]
     """Decision → the mean over all seeds of both, and the ends of its 95% interval."""
     plan: Digest

@@ -1,4 +1,4 @@
-"""What an anchor covers: the event that it is over, and all that this event's writer had before them."""
+"""Events that an anchor covers: the one that it is over, and all that this one's writer had before them."""
 
 from __future__ import annotations
 

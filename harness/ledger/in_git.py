@@ -44,7 +44,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Layout:
-    """What HEAD has where, and which of it belongs to another project."""
+    """Files of HEAD by their place, and those among them that belong to another project."""
 
     there: Mapping[str, str]
     """File, below the repository's top → its blob."""

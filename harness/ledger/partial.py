@@ -1,4 +1,4 @@
-"""What a cohort in training has measured so far, as its run writes it down epoch by epoch for whoever follows it.
+"""Values of a cohort in training so far, as its run writes them down epoch by epoch for whoever follows it.
 
 A file of lines, each JSON: first which replicas the cohort has, then one line for each evaluated epoch. It is no
 evidence and nothing resumes from it; it is read without PyTorch, and without trusting what lies there.
@@ -23,7 +23,7 @@ UNKNOWN = "0" * 64
 
 @dataclass(frozen=True)
 class Partial:
-    """What a cohort had measured when its file was read."""
+    """Values that a cohort had measured when its file was read."""
 
     replicas: tuple[tuple[str, int, int], ...]
     """Arm, seed index and seed of each replica."""

@@ -25,4 +25,4 @@ class PeekedBody(Record):
     run: Run
     """Digest of the run_started event."""
     progress: AttemptProgress | None = None
-    """How far it had come; None if nobody could tell."""
+    """Its progress by then; None if nobody could tell."""

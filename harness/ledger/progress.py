@@ -1,4 +1,4 @@
-"""How far an attempt had come, by its working files: read without PyTorch, and without trusting what lies there.
+"""Progress of an attempt, by its working files: read without PyTorch, and without trusting what lies there.
 
 Whoever closes an attempt after its first values could be read may have closed it because of them.
 """

@@ -55,7 +55,7 @@ def name_status(end: Entry[Closing] | None) -> Literal["finished", "failed", "ab
 
 
 class State(NamedTuple):
-    """What became of a hypothesis: number of attempts without pilots, state of the last, and last outcome."""
+    """State of a hypothesis: number of attempts without pilots, state of the last, and last outcome."""
 
     attempts: int
     became: Literal["never run", "open", "finished", "failed", "aborted", "judged"]

@@ -1,4 +1,4 @@
-"""Whether a hypothesis is registered in another trail of its project, or in what git has of this one.
+"""Second registrations of a hypothesis, in another trail of its project or in what git has of this one.
 
 A registration derives the seeds: whoever may register the same question twice, in two trails, may choose the draw.
 """
@@ -61,7 +61,7 @@ class Surroundings:
 
 @dataclass
 class _Asked:
-    """What is looked for, and what is found that does not forbid it."""
+    """The registration that is looked for, and all that is found without forbidding it."""
 
     hypothesis: str
     entered: set[str]

@@ -27,7 +27,7 @@ FROM_NONCE = "harness/seed/fresh-v1"
 FOR_TUNING = "harness/seed/tuning-v1"
 NEVER = datetime.max.replace(tzinfo=UTC)
 CHOOSABLE = "seeds its author could have chosen"
-"""What every page, listing and audit says of seeds that follow from the registration alone."""
+"""Words of every page, listing and audit for seeds that follow from the registration alone."""
 
 
 def derive_seeds(registration_digest: str, count: int) -> tuple[int, ...]:

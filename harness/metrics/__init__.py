@@ -63,7 +63,7 @@ class Network(Protocol):
 
     @property
     def features(self) -> Tensor:
-        """What the head's last weight is multiplied by, [r, n, k]: h_L, or behind a terminal norm what that returns."""
+        """Factor of the head's last weight, [r, n, k]: h_L, or behind a terminal norm what that returns."""
 
     @property
     def readout(self) -> Tensor:

@@ -35,7 +35,7 @@ class NeuralCollapse(ProbeMetric):
 
     name: Literal["neural_collapse"]
     of: Literal["within", "norms", "angles", "disagreement", "duality"] = Field(default="within", examples=["angles"])
-    """What is measured. within (default, NC1): tr(Σ_W Σ_B⁺)/C, variability within classes beside that between them;
+    """Measured quantity. within (default, NC1): tr(Σ_W Σ_B⁺)/C, variability within classes beside that between them;
     norms (NC2): sd over mean of the means' distances from their mean; angles (NC2): mean of |cosine + 1/(C − 1)|
     between them; disagreement (NC4): share of samples whose nearest class mean is not what the network chooses;
     duality (NC3): ‖W/‖W‖ − M/‖M‖‖² of the head's last weight W and the centred means M at the features, from 0 to 4."""

@@ -49,11 +49,11 @@ class Footprint(NamedTuple):
     """
 
     trained: int
-    """Of a training step: what autograd keeps between forward and backward pass."""
+    """Numbers that autograd keeps between forward and backward pass of a training step."""
     passed: int
-    """Of a forward pass without gradients."""
+    """Numbers of a forward pass without gradients."""
     probed: int
-    """Of a pass with gradients at the states alone, and these states and gradients."""
+    """Numbers of a pass with gradients at the states alone, and of these states and gradients."""
 
 
 class Model(Plugin):

@@ -1,4 +1,4 @@
-"""What stands for the model of an arm that a program trains; see ``harness.records.program``."""
+"""Stand-in for the model of an arm that a program trains; see ``harness.records.program``."""
 
 from __future__ import annotations
 

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rates:
-    """What an update needs besides its tensors, on the device and in the weights' type."""
+    """Numbers that an update needs besides its tensors, on the device and in the weights' type."""
 
     lr: Tensor
     """Learning rate of this epoch per replica, [r]."""
     weight_decay: Tensor
     """Weight decay per replica, [r]."""
     numbers: Mapping[str, Tensor]
-    """What ``Optimizer.begin_step`` computed for this step."""
+    """Numbers that ``Optimizer.begin_step`` computed for this step."""
 
 
 class Optimizer(Plugin):

@@ -39,7 +39,7 @@ class Marked(NamedTuple):
     place: str
     """The place in the run's verdict.json."""
     text: str
-    """What is written there."""
+    """Text that is written there."""
     line: int
     """Line of the file, from 1."""
 

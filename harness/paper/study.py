@@ -1,4 +1,4 @@
-"""What a paper tells of one judged run: its registered form, its verdict, and what the ledger holds beside it."""
+"""All that a paper tells of one judged run: its registered form, its verdict, and what the ledger holds beside it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Study:
     form: Hypothesis
     """The hypothesis as it was run; tuned arms as they were chosen."""
     registration: Registration
-    """What the run was held against."""
+    """Registration that the run was held against."""
     run: StartedRun
     verdict: str
     """Digest of the verdict event."""
@@ -44,7 +44,7 @@ class Study:
     anchors: tuple[Anchor, ...]
     """Anchors that cover the registration and were entered before the run was started."""
     later_anchors: tuple[Anchor, ...]
-    """Those that cover it and came later."""
+    """Anchors that cover it and came later."""
     amendments: tuple[Amendment, ...]
     replicated: tuple[ReplicatedBody, ...]
     repeated: tuple[RepeatedBody, ...]

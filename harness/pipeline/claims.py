@@ -26,7 +26,7 @@ class Asked:
     hypothesis: str
     """Its id."""
     state: ledger.State
-    """What became of it."""
+    """State that it came to."""
 
     def __str__(self) -> str:
         """Return it in words: ``tiny (better, 2 attempts)``."""

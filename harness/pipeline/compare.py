@@ -77,13 +77,13 @@ class DecisionPair:
     name: str
     """Its name in the files."""
     first: Part | None
-    """What it came to in the first; None if that has no such decision."""
+    """Its outcome in the first; None if that has no such decision."""
     second: Part | None
-    """What it came to in the second; None if that has no such decision."""
+    """Its outcome in the second; None if that has no such decision."""
     relation: Relation | None
-    """How the two stand to each other; None if one of them has no such decision."""
+    """Relation of the two to each other; None if one of them has no such decision."""
     why: str
-    """What the relation rests on, in words; empty if one of them has no such decision."""
+    """Grounds of the relation, in words; empty if one of them has no such decision."""
     difference: float | None = None
     """Estimate of the second minus that of the first; of ratios the one over the other. None unless both are means of
     the same comparison."""
@@ -98,9 +98,9 @@ class ClaimPull:
     claim: str
     """Its id."""
     first: Literal["supports", "walks back"]
-    """What the first outcome does to it."""
+    """Effect of the first outcome on it."""
     second: Literal["supports", "walks back"]
-    """What the second outcome does to it."""
+    """Effect of the second outcome on it."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Side:
     seeds: int
     """Number of seeds."""
     deviations: tuple[str, ...]
-    """What it did otherwise than registered, one sentence each, without what concerns wording alone."""
+    """Its deviations from the registration, one sentence each, without those that concern wording alone."""
 
 
 @dataclass(frozen=True)
@@ -132,9 +132,9 @@ class Comparison:
     same_seeds: bool
     """True if both have the same seeds, so that they are no independent evidence."""
     settings: tuple[Difference, ...]
-    """What their files say otherwise, as far as it is trained or decided."""
+    """Differences of their files, as far as something is trained or decided by them."""
     circumstances: tuple[Difference, ...]
-    """What they ran on and with otherwise: device, data, code, versions."""
+    """Differences of what they ran on and with: device, data, code, versions."""
     decisions: tuple[DecisionPair, ...]
     """Their decisions by name, in the order of the first file, then those that only the second has."""
     claims: tuple[ClaimPull, ...]
@@ -147,7 +147,7 @@ class Comparison:
 
     @property
     def conclusion(self) -> str:
-        """Whether the two contradict each other, in one sentence."""
+        """Tell in one sentence whether the two contradict each other."""
         if self.contradict:
             named = [pair.name for pair in self.decisions if pair.relation == "contradict"]
             return f"They contradict each other on {join_words(named)}: {SAID['contradict']}."

@@ -33,9 +33,9 @@ from harness.system.network import fetch
 from harness.system.reading import read_regular
 
 PATIENCE = timedelta(minutes=10)
-"""How long a round is waited for; nobody should have to hold a machine for longer."""
+"""Longest time for which a round is waited for; nobody should have to hold a machine for longer."""
 OVERDUE = timedelta(minutes=1)
-"""How long after it is due a round is asked for again: clocks differ, and relays are late."""
+"""Time after it is due for which a round is asked for again: clocks differ, and relays are late."""
 PAUSE = 3.0  # seconds between two requests
 BLINK = 0.2  # seconds after which somebody who asked to stop is heeded
 OPTION = "--round"
@@ -48,7 +48,7 @@ class Drawing:
     hypothesis: Hypothesis
     """The hypothesis."""
     seeds: str
-    """Where its seeds are from."""
+    """Origin of its seeds."""
     fresh: bool
     """True if they were drawn just now."""
 

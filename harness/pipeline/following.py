@@ -37,11 +37,11 @@ class Followed:
     registered: Registered | None
     """The hypothesis that it was started under; None if that can't be read."""
     told: RunProgress | None
-    """How far it has come; None if it has told nothing yet, or its working files are elsewhere."""
+    """Its progress; None if it has told nothing yet, or its working files are elsewhere."""
     here: bool
     """True if its working files are here."""
     looks: tuple[LookBody, ...]
-    """What its registered looks showed."""
+    """Outcomes of its registered looks."""
     measurements: Measurements | None
     """Its values so far; None unless it was peeked at."""
     jobs: tuple[ListedJob, ...] = ()

@@ -223,7 +223,7 @@ def _make_manifest(
 
 
 class Values:
-    """What the trail has at the places that numbers are marked with."""
+    """Values of the trail at the places that numbers are marked with."""
 
     def __init__(self, trail: Ledger, studies: Sequence[Study]) -> None:
         self.trail = trail

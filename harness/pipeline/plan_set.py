@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Total:
-    """What training a set takes, one hypothesis after the other."""
+    """Time and memory that training a set takes, one hypothesis after the other."""
 
     cohorts: int
     steps: int
@@ -45,9 +45,9 @@ class SetPreview:
     alone: dict[str, str]
     """Hypothesis that trains with no other → the reason, as a clause."""
     separate: Total
-    """What the set takes without shared cohorts."""
+    """Estimate for the set without shared cohorts."""
     together: Total
-    """What it takes with them."""
+    """Estimate for it with them."""
 
 
 def preview_set(paths: Sequence[Path], settings: Settings, *, measure: bool = False) -> SetPreview:

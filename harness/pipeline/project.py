@@ -63,7 +63,7 @@ class Settings:
     yes: bool = False
     """True if a program's commands may run on this machine without anybody being asked."""
     typed: frozenset[str] = frozenset()
-    """Those of data, compile, pilot_seeds and pilot_epochs that somebody gave with this very command: refused where
+    """Names of those of data, compile, pilot_seeds and pilot_epochs that this very command was given: refused where
     they have no effect."""
 
 

@@ -45,7 +45,7 @@ class Amending(Registering):
     known: str | None
     """Since when the seeds could be known from the beacon's round; None if they could not be yet."""
     remark: str | None
-    """What is to be said of it although it is no deviation."""
+    """Remark on it that is no deviation; None if there is none."""
 
 
 def register_hypothesis(file: Path, session: Session) -> Registering:

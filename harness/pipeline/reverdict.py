@@ -44,7 +44,7 @@ class Recomputed:
     added: tuple[str, ...] = ()
     """Figures that the run did without, and that are in its folder now."""
     unknown: str | None = None
-    """What no release knows of the page: its template, or its form; None if all is known."""
+    """Part of the page that no release knows: its template, or its form; None if all is known."""
 
 
 @pause_collection()

@@ -59,7 +59,7 @@ class Equipment:
     company: tuple[plan.Member, ...] = ()
     """The hypotheses that it trains together with, itself among them; empty if it trains alone."""
     remote: Remote | None = None
-    """Where cohorts are trained, if not here."""
+    """Place at which cohorts are trained, if not here."""
     program: Runnable | None = None
     """The program that trains; None if harness trains all arms."""
 

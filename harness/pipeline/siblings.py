@@ -26,7 +26,7 @@ Read = Callable[[str], bytes | None]
 
 @dataclass(frozen=True)
 class Version:
-    """What was registered of a hypothesis, as far as siblings are told by it."""
+    """Part of a registered hypothesis by which siblings are told."""
 
     claims: dict[str, str]
     """Claims that an outcome moves → their statements, without what makes no difference."""

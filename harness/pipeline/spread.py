@@ -36,7 +36,7 @@ LOG_BYTES = 2000
 STARTS = "starts"
 """Folder in a job's folder with the stored weights that its replicas start from, where they travel with it."""
 DONE = "done"
-"""How a try ended after which nothing of its job is lacking."""
+"""End of a try after which nothing of its job is lacking."""
 SAME = "give the same command again: it attaches to what is running, and goes on with the rest"
 
 
@@ -75,7 +75,7 @@ class Spread:
 
     place: Place
     task: Task
-    """What all jobs have in common: a task without cohorts."""
+    """Task without cohorts, which all jobs have in common."""
     root: Path
     """Folder of the run's jobs."""
     say: Callable[[str], None]

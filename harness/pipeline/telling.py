@@ -1,4 +1,4 @@
-"""How far a run has come, written into its working files for whoever follows it; no measured value is among it."""
+"""Progress of a run, written into its working files for whoever follows it; no measured value is among it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LEAST_SECONDS = 1.0
 
 
 class CohortProgress(Record):
-    """How far a cohort has come."""
+    """Progress of a cohort."""
 
     cohort: Annotated[int, Unit("cohorts")]
     """Its number in the plan, from 1."""
@@ -46,7 +46,7 @@ class CohortProgress(Record):
 
 
 class RunProgress(Record):
-    """How far a run has come."""
+    """Progress of a run."""
 
     time: str
     """When this was written, UTC."""

@@ -32,7 +32,7 @@ class Column(NamedTuple):
     unit: str
     """Unit of its values, or the column that says it; empty for strings."""
     meaning: str
-    """What it holds."""
+    """Meaning of its values."""
     values: tuple[tuple[str, str], ...] = ()
     """Values that need an explanation, each with it."""
 
@@ -98,7 +98,7 @@ class TidyTable(Generic[Row]):
     """A table with a dictionary of its columns."""
 
     name: str
-    """What its rows are: measurements, estimands or search."""
+    """Kind of its rows: measurements, estimands or search."""
     columns: tuple[Column, ...]
     """Its columns, in the order of the rows' fields."""
     rows: tuple[Row, ...]

@@ -79,7 +79,7 @@ def split_by_trainer(plan: Plan) -> tuple[Plan, Plan]:
 
 @dataclass(frozen=True)
 class Division:
-    """What bounds a cohort; ``expand`` says what each of these means."""
+    """Bounds of a cohort; ``expand`` says what each of these means."""
 
     memory_bytes: int | None = None
     on_kernels: Callable[[Cohort], bool] = fits_no_kernels

@@ -16,7 +16,7 @@ class Member:
     """A hypothesis of a set that trains together."""
 
     companion: Companion
-    """What the plans of all members name of it."""
+    """Companion that the plans of all members name for it."""
     hypothesis: Hypothesis
     """Its registered meaning."""
 

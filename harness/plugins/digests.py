@@ -18,7 +18,7 @@ SETTLING = 5 * 10**9
 
 
 class _State(NamedTuple):
-    """What a file system says of a file; a change of its content changes some of it."""
+    """Attributes that a file system has of a file; a change of its content changes some of them."""
 
     device: int
     inode: int

@@ -30,8 +30,8 @@ REQUIRED = (
     "safetensors", "scikit-learn", "pillow", "rfc8785", "filelock", "platformdirs",
     "triton", "rfc3161-client", "py-arkworks-bls12381", "cryptography", "rocrate", "prereg-harness",
 )  # fmt: skip
-"""What harness requires, with its extras for users; as in pyproject.toml, which an installation may lack. triton comes
-with builds of PyTorch for a card, and its version is noted of every run."""
+"""Packages that harness requires, with its extras for users; as in pyproject.toml, which an installation may lack.
+triton comes with builds of PyTorch for a card, and its version is noted of every run."""
 UNTOLD = {"harness", "__main__", "__mp_main__"}
 STANDARD = sysconfig.get_path("stdlib")
 SITE = {"site-packages", "dist-packages"}

@@ -1,4 +1,4 @@
-"""How far a program has come, by the last whole line of a results file that grows while it runs."""
+"""Progress of a program, by the last whole line of a results file that grows while it runs."""
 
 from __future__ import annotations
 

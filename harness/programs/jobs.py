@@ -27,7 +27,7 @@ AMBIGUOUS = "the system's answer to too much memory, perhaps"
 
 @dataclass
 class _State:
-    """Where a run is: replicas that wait, run, and are done."""
+    """Progress of a run: replicas that wait, run, and are done."""
 
     plan: Plan
     work: Work

@@ -30,7 +30,7 @@ Kind = Literal["exit", "signal", "timeout", "size", "start", "lost"]
 
 @dataclass(frozen=True)
 class End:
-    """How a program ended, as its guard tells it."""
+    """End of a program, as its guard tells it."""
 
     kind: Kind
     """lost: the guard ended without a word."""

@@ -1,4 +1,4 @@
-"""What runs, besides the plan."""
+"""The program, its files and its limits: all that a run of a program needs besides the plan."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.records.program import Program, Results
 
 @dataclass(frozen=True)
 class Work:
-    """What runs, besides the plan: the program, where its files are, and how many replicas at a time."""
+    """All that a run needs besides the plan: the program, its files, and the number of replicas at a time."""
 
     program: Program
     results: Results

@@ -313,7 +313,7 @@ class Results(Record):
 
 
 class ProgramPins(Record):
-    """What a registration fixes of a program, and a run is held against."""
+    """All that a registration fixes of a program, and that a run is held against."""
 
     commit: str
     """Git commit whose contents are pinned."""
@@ -330,7 +330,7 @@ class ProgramPins(Record):
 
 
 class ReplicaRun(Record):
-    """How a replica of a program was run."""
+    """Circumstances in which a replica of a program was run."""
 
     arm: Name
     """Name of the arm."""
@@ -347,12 +347,12 @@ class ReplicaRun(Record):
 
 
 class ProgramRun(Record):
-    """How the program of a run was run: the part of the circumstances that no built-in arm has."""
+    """Circumstances of a run's program: the part that no built-in arm has."""
 
     commands: dict[Name, tuple[str, ...]]
     """Arm → command with the arm's parameters, and other placeholders as they are."""
     pins: ProgramPins
-    """What ran."""
+    """The program that ran."""
     replicas: tuple[ReplicaRun, ...]
     """Every replica, in the order of results.json."""
 

@@ -103,7 +103,7 @@ class Sibling(Record):
     attempts: Annotated[int, Unit("attempts")]
     """Number of its attempts, without pilots."""
     became: Literal["never run", "open", "finished", "failed", "aborted", "judged"]
-    """What became of it: "judged" if it has a verdict, otherwise the state of its last attempt."""
+    """State: "judged" if it has a verdict, otherwise that of its last attempt."""
     outcome: str | None = None
     """Outcome of its last verdict; None without one."""
 
@@ -131,7 +131,7 @@ class Launch(Record):
     tries: Annotated[int, Unit("tries")]
     """Number of times that one was started."""
     ended: Annotated[dict[str, int], Unit("tries")]
-    """How tries ended other than with results, for people → how many did."""
+    """End of a try other than with results, for people → number of tries that ended so."""
 
 
 class Provenance(Record):
@@ -219,7 +219,7 @@ class Provenance(Record):
     amendments: tuple[str, ...] = ()
     """Amendments before this run that are not deviations, one sentence each."""
     program: ProgramRun | None = Field(default=None, exclude_if=lambda value: value is None)
-    """How the program was run that trained and measured in harness's place; None where harness did."""
+    """Circumstances of the program that trained and measured in harness's place; None where harness did."""
     siblings: tuple[Sibling, ...] | None = Field(default=None, exclude_if=lambda value: value is None)
     """Other registered hypotheses on the same claims, or nearly the same, at the end of the run; None in verdicts from
     before they were listed, and in pilots."""

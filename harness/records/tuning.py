@@ -50,7 +50,7 @@ Searched = Annotated[
     Annotated[tuple[Value, ...], Field(min_length=1), Tag("(several)")] | Annotated[Distribution, Tag("(draws)")],
     Discriminator(_find_shape),
 ]
-"""What is tried at one path: listed values, or numbers that are drawn."""
+"""Values that are tried at one path: listed ones, or numbers that are drawn."""
 
 
 class Tuning(Record):

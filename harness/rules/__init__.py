@@ -151,7 +151,7 @@ class Rule(Plugin):
 
     @property
     def fixed_credit(self) -> FixedCredit | None:
-        """What is fed back under ``direct_feedback``; None if these parameters have credit of another form.
+        """Error that is fed back under ``direct_feedback``; None if these parameters have credit of another form.
 
         By default, that of ``rules/dfa.py`` as it is by default.
         """

@@ -1,4 +1,4 @@
-"""What stands for the learning rule of an arm that a program trains; see ``harness.records.program``."""
+"""Stand-in for the learning rule of an arm that a program trains; see ``harness.records.program``."""
 
 from __future__ import annotations
 

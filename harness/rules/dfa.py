@@ -82,14 +82,14 @@ class Dfa(LocalRule):
     """Divisor of credit: its root mean square over the units of a sample (sample, the default), that over the units and
     samples of a batch (batch), or none. With sample, a right answer pushes as hard as a wrong one."""
     error: Literal["softmax", "sign", "target"] = Field(default="softmax", exclude_if=lambda value: value == "softmax")
-    """What is fed back. softmax (default): the error e of the loss, of which the softmax is part under cross entropy;
+    """Fed-back signal. softmax (default): the error e of the loss, of which the softmax is part under cross entropy;
     sign: the sign of each entry of e; target: −onehot(y), as ``drtp`` does."""
     gives_credit: ClassVar[bool] = True
     backward: ClassVar[Literal["through", "direct_feedback"] | None] = "direct_feedback"
 
     @property
     def fixed_credit(self) -> FixedCredit | None:
-        """What is fed back; None if credit has a factor of its own."""
+        """Signal that is fed back; None if credit has a factor of its own."""
         fed: dict[str, Literal["error", "sign", "targets"]] = {"softmax": "error", "sign": "sign", "target": "targets"}
         if not self.has_plain_credit:
             return None

@@ -1,4 +1,4 @@
-"""What an audit has just proved, as a picture for a README and as a summary for a job: never more than that."""
+"""Badge and job summary of what an audit has just proved: a picture for a README and a text, never more than that."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Built:
     pages: int
     """Number of pages."""
     problems: tuple[HarnessError, ...]
-    """What could not be shown; the pages say so."""
+    """Errors of what could not be shown; the pages say so."""
     ending: int | None
     """Exit code of the audit that the site reports; None if nothing had changed and none was made."""
 

@@ -56,7 +56,7 @@ class Panel:
     name: str
     """Name of the figure, unique on its page."""
     title: str
-    """What is shown, with its unit."""
+    """Quantity that is shown, with its unit."""
     across: str
     """Title of the horizontal axis."""
     alt: str

@@ -33,7 +33,7 @@ class LiveView:
     jobs: tuple[tuple[str, ...], ...]
     """Name, state, arms, replicas and share of each job that trains a part of it elsewhere."""
     looks: tuple[tuple[str, ...], ...]
-    """What its registered looks showed."""
+    """Outcomes of its registered looks."""
     arms: list[dict[str, Any]]
     curves: list[Drawn]
     withheld: str

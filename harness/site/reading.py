@@ -93,7 +93,7 @@ class Sheet:
     now: CurrentFile
     """The file as it is now."""
     banners: tuple[tuple[Banner, tuple[Move, ...]], ...]
-    """What later verdicts did to the claims that its last verdict moved, with these verdicts."""
+    """Effects of later verdicts on the claims that its last verdict moved, with these verdicts."""
     prospects: Mapping[str, tuple[Change, ...]]
     """Outcome → what it would change about the claims, from where they stand now."""
     memberships: tuple[tuple[str, Row], ...]
@@ -118,7 +118,7 @@ class Trail:
         self.ledger = Snapshot(trail.root)
         self.hypotheses = hypotheses
         self.problems: list[HarnessError] = []
-        """What could not be shown, to be told to whoever builds the site."""
+        """Errors of what could not be shown, to be told to whoever builds the site."""
 
     @cached_property
     def claims(self) -> Table:

@@ -36,7 +36,7 @@ POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-"""What a page may do: as in the pages themselves, and ask this server whether it has changed."""
+"""Policy for pages: as in the pages themselves, and they may ask this server whether something has changed."""
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",

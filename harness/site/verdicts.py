@@ -1,4 +1,4 @@
-"""What a page shows of a judged run: figures, and numbers in words, ready for its template."""
+"""Parts of a page about a judged run: figures, and numbers in words, ready for its template."""
 
 from __future__ import annotations
 

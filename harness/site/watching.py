@@ -33,7 +33,7 @@ class Watcher:
         self._built = self._stamp()
         self._process: subprocess.Popen[str] | None = None
         self.problem: str | None = None
-        """What the last building said; None if all went well."""
+        """Message of the last building; None if all went well."""
 
     def wait(self) -> str | None:
         """Wait until the files were looked at once; return what a building said that has just failed."""

@@ -56,13 +56,13 @@ class Explanation:
     text: str
     """Description."""
     equation: str | None = None
-    """What the plug-in computes, on one line or several."""
+    """Equation of what the plug-in computes, on one line or several."""
     source: str | None = None
     """Origin of the plug-in; where its class doesn't tell, the docstring of its file."""
     use: str | None = None
     """When to use the plug-in."""
     traps: str | None = None
-    """What to beware of."""
+    """Traps to beware of."""
     facts: tuple[tuple[str, str, str], ...] = ()
     """Declared property, its value, and its meaning."""
     parameters: tuple[Parameter, ...] = ()

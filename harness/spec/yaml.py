@@ -48,7 +48,7 @@ def read(data: bytes, file: str) -> Document:
 
 
 class _Fatal(Exception):
-    """Nothing after this can be read; the finding is already recorded."""
+    """Error after which nothing can be read; the finding is already recorded."""
 
 
 @dataclass

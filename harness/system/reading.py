@@ -20,7 +20,7 @@ LARGEST_SETTINGS = 2**20
 
 
 class NotAFile(OSError):
-    """What lies there is no regular file."""
+    """Error for something that is no regular file."""
 
 
 def read_regular(path: str | Path, limit: int, *, follow: bool = False) -> bytes:

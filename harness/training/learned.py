@@ -1,4 +1,4 @@
-"""What training changes of a replica: the model's weights, and what its rule trains along or changes itself."""
+"""Tensors of a replica that training changes: the model's weights, and those that its rule trains or changes itself."""
 
 from __future__ import annotations
 

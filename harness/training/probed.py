@@ -49,7 +49,7 @@ class ProbedNetwork:
 
     @cached_property
     def features(self) -> Tensor:
-        """What the head's last weight is multiplied by: what the head returns with the identity in its place."""
+        """Factor of the head's last weight: what the head returns with the identity in its place."""
         weight = self.readout
         size = weight.shape[1]
         unit = torch.eye(size, dtype=weight.dtype, device=weight.device).expand(len(weight), -1, -1)

@@ -32,7 +32,7 @@ class Run:
     lock: int | None = None
     """Lock on the work folder, held by every process that writes there."""
     elsewhere: Elsewhere | None = None
-    """What trains cohorts on other machines; None to train them here."""
+    """Function that trains cohorts on other machines; None to train them here."""
 
 
 Elsewhere = Callable[[Plan, list[Cohort], Run, Callable[[int, Progress], None]], None]

@@ -1,4 +1,4 @@
-"""What a cohort has measured so far, written down for whoever follows the run: ``harness.ledger.partial`` reads it."""
+"""Values of a cohort so far, written down for whoever follows the run: ``harness.ledger.partial`` reads them."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class Drawing(NamedTuple):
     height: float
     """Height in inches."""
     draw: Callable[[Figure], None]
-    """What draws on an empty figure."""
+    """Function that draws on an empty figure."""
     pilot: bool
     """True for a pilot's figure, which has a watermark."""
     alt: str

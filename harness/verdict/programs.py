@@ -1,4 +1,4 @@
-"""What a page says of a program that trained and measured in harness's place."""
+"""Part of a page about a program that trained and measured in harness's place."""
 
 from __future__ import annotations
 

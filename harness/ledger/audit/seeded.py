@@ -1,4 +1,4 @@
-"""What seeds follow from, for step 5: the beacon's round verified from its record, and who could have chosen it."""
+"""Origin of seeds, for step 5: the beacon's round verified from its record, and who could have chosen it."""
 
 from __future__ import annotations
 

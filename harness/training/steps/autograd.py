@@ -63,7 +63,7 @@ class SeparateStorage:
 
 
 Draws = list[dict[str, Tensor]]
-"""What each rule group draws anew in a step, by name."""
+"""Tensors that each rule group draws anew in a step, by name."""
 
 
 @dataclass(frozen=True)

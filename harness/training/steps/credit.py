@@ -1,4 +1,4 @@
-"""What direct feedback sends to the parts of a residual MLP, for steps that compute it without a rule's objective."""
+"""Credit that direct feedback sends to the parts of a residual MLP, for steps that compute it without an objective."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class RuleGroup:
 
     @property
     def learned(self) -> dict[str, Tensor]:
-        """What training changes beside the model's weights, by the names that it is stored under."""
+        """Tensors beside the model's weights that training changes, by the names that they are stored under."""
         evolved = self.feedback if self.rule.evolves else {}
         return {**self.own, **{f"{EVOLVED}{name}": tensor for name, tensor in evolved.items()}}
 

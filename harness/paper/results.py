@@ -22,7 +22,7 @@ from harness.wording import (
 )
 
 HEADS = ("Decision", "Estimate", "Interval", "n", "p", "p adjusted", "Outcome")
-WIDTHS = (0.16, 0.16, 0.22, 0.05, 0.1, 0.12, 0.19)
+WIDTHS = (0.16, 0.15, 0.21, 0.08, 0.1, 0.12, 0.18)  # n has room for four digits
 DASH = "–"
 
 
@@ -214,11 +214,11 @@ def tabulate_exploratory(studies: Sequence[Study]) -> Table | None:
         return None
     caption = "Exploratory estimands, which were registered and never decide. Intervals are those of t tests."
     heads: tuple[str, ...] = ("Estimand", "Mean over seeds", "95% interval", "n")
-    widths: tuple[float, ...] = (0.48, 0.2, 0.26, 0.06)
+    widths: tuple[float, ...] = (0.46, 0.2, 0.26, 0.08)
     if any(study.decision.exploratory_p for study in studies):
         caption += " So are the p-values, of no difference, adjusted over the contrasts of one hypothesis"
         caption += " (Benjamini–Hochberg)."
-        heads, widths = (*heads, "p", "p adjusted"), (0.36, 0.16, 0.2, 0.06, 0.1, 0.12)
+        heads, widths = (*heads, "p", "p adjusted"), (0.34, 0.16, 0.2, 0.08, 0.1, 0.12)
     return Table(caption, "tab:exploratory", heads, widths, tuple(row[: len(heads)] for row in rows))
 
 

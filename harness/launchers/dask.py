@@ -200,7 +200,13 @@ class Dask(Launcher):
             return None
         ca, cert, key = (str(Path(file).expanduser()) for file in (self.tls_ca, self.tls_cert, self.tls_key))
         for file in (ca, cert, key):
-            Path(file).read_bytes()  # what can't be read has a name then
+            try:
+                Path(file).read_bytes()
+            except OSError as error:
+                remedy = "name the files of your certificates as tls_cert, tls_key and tls_ca of the place"
+                raise LaunchFailed(
+                    f"{file} can't be read: {error.strerror}", where="launcher dask", remedy=remedy
+                ) from error
         return Security(tls_ca_file=ca, tls_client_cert=cert, tls_client_key=key, require_encryption=True)
 
     def _close(self) -> None:

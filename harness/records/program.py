@@ -7,6 +7,7 @@ it measures (``harness.plugins.registry.HIDDEN``); ``harness.spec.programs`` put
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Mapping
@@ -258,12 +259,16 @@ class MetricSpec(Record):
 
 FORMS = ("json", "jsonl", "csv")
 """Forms of results that are harness's own."""
+LONGEST_FORM = 100
+"""Characters of an unknown form by which a similar one is looked for."""
 
 
 def _require_form(form: str) -> str:
     known = [*FORMS, *find_members("adapters")]
     if form not in known:
-        raise ValueError(f"no form of results is called {form!r}: known are {', '.join(known)}")
+        close = difflib.get_close_matches(form[:LONGEST_FORM].lower(), known, n=1)
+        meant = f", did you mean {close[0]!r}?" if close else ":"
+        raise ValueError(f"no form of results is called {form!r}{meant} known are {', '.join(known)}")
     return form
 
 

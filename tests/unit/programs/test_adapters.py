@@ -223,7 +223,8 @@ def test_a_program_s_results_are_gathered_from_where_its_tool_put_them(tmp_path:
 @pytest.mark.parametrize(
     ("results", "said"),
     [
-        ({"form": "excel"}, "no form of results is called 'excel'"),
+        ({"form": "excel"}, "no form of results is called 'excel': known are json, jsonl"),
+        ({"form": "tensorbord"}, "no form of results is called 'tensorbord', did you mean 'tensorboard'?"),
         ({"form": "lm_eval", "file": "**/results.json"}, "fits any number of folders"),
         ({"form": "lm_eval", "steps_per_epoch": 5}, "lm_eval has epochs"),
         ({"steps_per_epoch": 5}, "json has epochs"),

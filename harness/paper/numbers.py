@@ -17,7 +17,8 @@ from harness.paper.characters import clean_number
 
 OPEN, BETWEEN, CLOSE = "\ue002", "\ue003", "\ue004"
 """Characters that enclose a marked number in a text that is neither LaTeX nor Markdown yet."""
-TEX = re.compile(r"\\fromtrail\{([^{}]*)\}\{((?:[^{}]|\{[^{}]*\})*)\}")
+TEX = re.compile(r"\\fromtrail\s*\{([^{}]*)\}\s*")
+"""Mark of a number in LaTeX, which allows white space before either argument; the second follows."""
 COMMENT = re.compile(r"(?<!\\)%.*")
 MARKDOWN = re.compile(r"<!--fromtrail ([^>]*?)-->(.*?)<!--/-->")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?")
@@ -27,6 +28,8 @@ ANY_NUMBER = re.compile(
 STEP = re.compile(r"([A-Za-z_][\w-]*)|\[(\d+)\]|\[\"([^\"]*)\"\]")
 FAMILY = "family.adjusted"
 """Place of the p-value after Holm, which is in no verdict: it follows from those of all members."""
+LONGEST_NUMBER = 1000
+"""Characters within which the braces of a marked number have to close."""
 LEAST_DIGITS = 2
 """Digits that a rounded number has at the least."""
 
@@ -54,7 +57,19 @@ def find_marked(text: str, *, tex: bool) -> Iterator[Marked]:
     text = COMMENT.sub("", text) if tex else text
     for found in (TEX if tex else MARKDOWN).finditer(text):
         run, _, place = found[1].partition(":")
-        yield Marked(run.strip(), place.strip(), clean_number(found[2]), text.count("\n", 0, found.start()) + 1)
+        number = _read_group(text, found.end()) if tex else found[2]
+        yield Marked(run.strip(), place.strip(), clean_number(number), text.count("\n", 0, found.start()) + 1)
+
+
+def _read_group(text: str, at: int) -> str:
+    """Return what LaTeX's braces enclose from a place on, braces within and all; nothing if none do."""
+    depth = 0
+    for place in range(at, min(len(text), at + LONGEST_NUMBER)):
+        if text[place] in "{}" and text[place - 1] != "\\":
+            depth += 1 if text[place] == "{" else -1
+        if depth == 0:
+            return text[at + 1 : place]
+    return ""
 
 
 def list_numbers(text: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 import unicodedata
@@ -15,6 +16,10 @@ COMMAND = re.compile(r"^(?P<before>[ \t]*):(?=:)|#(?=#\w*\[)", re.MULTILINE)
 """The first character of what GitHub, Azure or TeamCity would take for a command, with the blanks before it."""
 RATIO_UNIT = "ratio"
 """Unit of ratios of arms, which needs no word beside a number. Their standard deviations are those of the log10."""
+LONGEST = 100
+"""Characters of a wrong name that are compared with known ones."""
+NEIGHBOURS = 500
+"""Maximum number of names that are compared with a wrong one; each comparison costs about 20 μs."""
 DIGIT = re.compile(r"\d")
 LARGEST_POWER = 300  # of ten that is written as a number
 
@@ -207,6 +212,13 @@ def write_possible(low: float, high: float, unit: str) -> str:
 def join_words(names: Sequence[str], word: str = "and") -> str:
     """Return ``a, b and c``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return ``, did you mean 'x'?``, or an empty string if no known name is similar, whatever its case."""
+    names = {other.lower(): other for other in reversed([*known][:NEIGHBOURS])}
+    close = difflib.get_close_matches(name[:LONGEST].lower(), names, n=1)
+    return f", did you mean {names[close[0]]!r}?" if close else ""
 
 
 def spell_count(count: int) -> str:

@@ -107,14 +107,14 @@ class Dask(Launcher):
         with self._asking() as client:
             self._attach(client, jobs)
             self._collect_ended(client, jobs)
-            begun = {key for keys in client.processing().values() for key in keys}
+            begun = _list_begun(client)
             return {job: "running" if job in begun else "waiting" for job in jobs if job in self._futures}
 
     def cancel(self, jobs: Collection[str]) -> None:
         """Have workers send SIGTERM to the jobs that run, and take back those that wait."""
         with self._asking() as client:
             self._attach(client, jobs)
-            begun = {key for keys in client.processing().values() for key in keys}
+            begun = _list_begun(client)
             for job in jobs:
                 if job in self._futures and job not in begun and self._futures[job].status == "pending":
                     self._forget(client, job, cancel=True)
@@ -304,6 +304,11 @@ def write_files(folder: Path, files: Files) -> None:
         if ".." in path.parts or not path.is_relative_to(folder):
             raise LaunchFailed(f"{name!r} is no file of a job", where="launcher dask")
         write_atomic(path, content)
+
+
+def _list_begun(client: Any) -> set[str]:
+    """List the jobs that workers have been given, in Dask's words its keys."""
+    return {key for keys in client.processing().values() for key in keys}
 
 
 def _is_own(host: str) -> bool:

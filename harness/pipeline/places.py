@@ -8,7 +8,6 @@ options = ["--partition=gpu", "--gres=gpu:1", "--time=02:00:00"]
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from harness.launchers import FAMILY, Launcher
 from harness.pipeline.project import Project
 from harness.pipeline.roots import ON, find_places
 from harness.plugins.registry import find_members
+from harness.wording import suggest
 
 KIND = "kind"
 """Key of the launcher's name. A launcher's own field for it is called ``name``, as in every plug-in."""
@@ -53,10 +53,8 @@ def find_place(name: str, project: Project) -> Place:
     home, places = find_places(project.root)
     if name not in places:
         known = ", ".join(sorted(places)) or "none yet"
-        close = difflib.get_close_matches(name, places, n=1)
-        meant = f", did you mean {close[0]!r}?" if close else ""
         remedy = f"describe it in pyproject.toml under [{ON}.{name}], see docs/cluster.md; known places: {known}"
-        raise UsageError(f"no place is called {name!r}{meant}", where="--on", remedy=remedy)
+        raise UsageError(f"no place is called {name!r}{suggest(name, places)}", where="--on", remedy=remedy)
     launcher = _read_launcher(places[name], f"{home / 'pyproject.toml'} [{ON}.{name}]")
     folder = (home / Path(launcher.folder).expanduser()).absolute()
     return Place(name, launcher.model_copy(update={"folder": str(folder)}))

@@ -7,7 +7,6 @@ it measures (``harness.plugins.registry.HIDDEN``); ``harness.spec.programs`` put
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from harness.adapters import Adapter
 from harness.plugins.fields import Unit
 from harness.plugins.registry import find_members
 from harness.records.base import Name, Ordered, Record, Text
+from harness.wording import suggest
 
 PARSER = 1
 """Version of the rules by which a program's results become measurements (``harness.programs.parse``)."""
@@ -259,15 +259,12 @@ class MetricSpec(Record):
 
 FORMS = ("json", "jsonl", "csv")
 """Forms of results that are harness's own."""
-LONGEST_FORM = 100
-"""Characters of an unknown form by which a similar one is looked for."""
 
 
 def _require_form(form: str) -> str:
     known = [*FORMS, *find_members("adapters")]
     if form not in known:
-        close = difflib.get_close_matches(form[:LONGEST_FORM].lower(), known, n=1)
-        meant = f", did you mean {close[0]!r}?" if close else ":"
+        meant = suggest(form, known) or ":"
         raise ValueError(f"no form of results is called {form!r}{meant} known are {', '.join(known)}")
     return form
 

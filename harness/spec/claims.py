@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.records import Claims
-from harness.spec.forms import suggest
 from harness.spec.tree import Problem
+from harness.wording import suggest
 
 
 def check_claims(claims: Claims) -> Iterator[Problem]:

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from harness.domain.normal_combination import MAX_COMBINATIONS
 from harness.records import RESERVED_OUTCOMES, Combine
 from harness.spec.draft import Draft
-from harness.spec.forms import join_names, suggest
+from harness.spec.forms import join_names
 from harness.spec.tree import Path, Problem
+from harness.wording import suggest
 
 SHOWN = 5
 

@@ -10,9 +10,8 @@ from harness.metrics import Metric
 from harness.plugins.registry import find_members
 from harness.records import Arm
 from harness.records.readings import Onset
-from harness.spec.forms import suggest
 from harness.spec.tree import Path, Problem
-from harness.wording import format_count, format_for_file
+from harness.wording import format_count, format_for_file, suggest
 
 
 def check_threshold(

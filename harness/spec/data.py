@@ -9,9 +9,8 @@ from harness.metrics import parse_metric
 from harness.plugins.registry import find_members
 from harness.records import Setup
 from harness.spec.draft import Draft
-from harness.spec.forms import suggest
 from harness.spec.tree import Path, Problem
-from harness.wording import format_count
+from harness.wording import format_count, suggest
 
 
 def check_data(draft: Draft) -> Iterator[Problem]:

@@ -21,8 +21,9 @@ from harness.records import (
     Stopping,
     Tuning,
 )
-from harness.spec.forms import make_part, suggest
+from harness.spec.forms import make_part
 from harness.spec.tree import Node
+from harness.wording import suggest
 
 R = TypeVar("R", bound=Record)
 VERBS = ("supports", "walks_back", "restores")

@@ -17,10 +17,9 @@ from harness.records import Hypothesis
 from harness.spec import arms, for_each
 from harness.spec.checks import CHECKS
 from harness.spec.for_each import FOR_EACH
-from harness.spec.forms import suggest
 from harness.spec.scalars import Surprising, resolve
 from harness.spec.schema import Json, make_model_schema, make_schema
-from harness.wording import format_exact, format_level
+from harness.wording import format_exact, format_level, suggest
 
 BY_NAME = ("adapters",)
 """Families whose members have no parameters, and are named by a text."""

@@ -28,8 +28,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from harness.spec.forms import EXPANDED, join_names, suggest
+from harness.spec.forms import EXPANDED, join_names
 from harness.spec.tree import Node, Path, Problem
+from harness.wording import suggest
 
 FOR_EACH = "for_each"
 SECTIONS = tuple(section for section, key in EXPANDED.items() if key == FOR_EACH)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -16,15 +15,12 @@ from harness.records import Record
 from harness.records.readings import SHAPES
 from harness.spec.keys import find_known_keys, find_record
 from harness.spec.tree import MAX_FINDINGS, Node, Path, Problem
-from harness.wording import format_exact
+from harness.wording import format_exact, suggest
 
 R = TypeVar("R", bound=Record)
 
 DISTRIBUTIONS = ("uniform", "loguniform", "integer")
-LONGEST = 100
 LISTED = 30
-NEIGHBOURS = 500
-"""Maximum number of names that are compared with a wrong one; each comparison costs about 20 μs."""
 EXPANDED = {
     "arms": "matrix",
     "estimands": "for_each",
@@ -69,13 +65,6 @@ def validate(kind: type[R], root: Node) -> tuple[R | None, list[Problem]]:
 def make_part(kind: type[R], node: Node | None) -> R | None:
     """Return the record made from part of a document; None if it is missing or malformed, as ``validate`` reports."""
     return validate(kind, node)[0] if node is not None else None
-
-
-def suggest(name: str, known: Iterable[str]) -> str:
-    """Return ``, did you mean 'x'?``, or an empty string if no known name is similar, whatever its case."""
-    names = {other.lower(): other for other in reversed([*known][:NEIGHBOURS])}
-    close = difflib.get_close_matches(name[:LONGEST].lower(), names, n=1)
-    return f", did you mean {names[close[0]]!r}?" if close else ""
 
 
 def join_names(names: Collection[str]) -> str:

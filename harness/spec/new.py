@@ -18,8 +18,7 @@ from harness.records.bands import write_shortest
 from harness.spec import yaml
 from harness.spec.explain import write_example, write_scalar
 from harness.spec.files import parse
-from harness.spec.forms import suggest
-from harness.wording import format_for_file
+from harness.wording import format_for_file, suggest
 
 PROBE = 256
 

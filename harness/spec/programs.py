@@ -20,8 +20,9 @@ from harness.records.hypothesis import Hypothesis
 from harness.records.program import OWN_PLACEHOLDERS, OWN_VARIABLES, MetricSpec, Program, Results
 from harness.records.readings import EpochSpent, find_choice
 from harness.spec.draft import Draft
-from harness.spec.forms import join_names, make_part, suggest
+from harness.spec.forms import join_names, make_part
 from harness.spec.tree import Node, Path, Problem
+from harness.wording import suggest
 
 SECTIONS = ("metrics", "results")
 """Sections that only a file with a program has."""

@@ -22,7 +22,7 @@ from harness.spec.data import check_data
 from harness.spec.draft import VERBS, Draft
 from harness.spec.effects import check_effects, check_schedules, check_stuck
 from harness.spec.estimands import check_estimands, check_guards
-from harness.spec.forms import join_names, suggest
+from harness.spec.forms import join_names
 from harness.spec.onsets import check_censored
 from harness.spec.preconditions import check_preconditions
 from harness.spec.programs import check_program
@@ -31,7 +31,7 @@ from harness.spec.seeds import check_seeds, check_stopping
 from harness.spec.tree import Node, Path, Problem
 from harness.spec.tuning import check_search
 from harness.spec.unmissable import check_unmissable
-from harness.wording import name_target
+from harness.wording import name_target, suggest
 
 
 def check_rules(

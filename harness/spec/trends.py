@@ -17,9 +17,9 @@ from pydantic import BaseModel
 from harness.records import Arm
 from harness.records.contrasts import ROUNDING
 from harness.records.trends import PER, Trend
-from harness.spec.forms import make_part, suggest
+from harness.spec.forms import make_part
 from harness.spec.tree import Node, Path, Problem
-from harness.wording import format_exact, join_words
+from harness.wording import format_exact, join_words, suggest
 
 SECTIONS = ("estimands", "exploratory")
 SHAPES = (*PER, "monotone")

@@ -19,10 +19,10 @@ from harness.records.tuning import Value
 from harness.spec.conditions import find_metric, is_single, list_choosers
 from harness.spec.data import check_data
 from harness.spec.draft import Draft
-from harness.spec.forms import join_names, suggest, validate
+from harness.spec.forms import join_names, validate
 from harness.spec.readings import check_places
 from harness.spec.tree import Node, Path, Problem
-from harness.wording import format_count
+from harness.wording import format_count, suggest
 
 FIXED = {
     "setup.dataset": "the data must be the same for all candidates",

@@ -289,7 +289,8 @@ def test_programs_are_planned_and_run_among_other_hypotheses_of_a_folder(tmp_pat
 
 EVENTS = """\
 import os, pathlib, random, struct, sys
-value = 0.9 - 0.2 * float(sys.argv[1]) + 0.02 * random.Random(int(os.environ["HARNESS_SEED"])).random()
+alpha, seed = float(sys.argv[1]), int(os.environ["HARNESS_SEED"])
+value = 0.9 - 0.2 * alpha + 0.02 * random.Random(seed).random() + 0.001 * random.Random(seed + 1).random() * alpha
 folder = pathlib.Path(os.environ["HARNESS_OUT"], "logs")
 folder.mkdir()
 scalar = b"\\x0a\\x07val/acc\\x15" + struct.pack("<f", value)

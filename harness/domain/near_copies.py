@@ -82,7 +82,8 @@ def _sketch_decisions(form: Mapping[str, Any]) -> Iterator[str]:
         pooled = [arm for task in estimand.get("tasks") or () for arm in task]
         names = compared or pooled or [estimand["arm"]]  # of weights and numbers, the keys
         arms = sorted(_sketch_arm(form["arms"][name]) for name in names)
-        yield " ".join((estimand["metric"]["name"], _sketch_layer(estimand["layer"]), *arms))
+        metrics = sorted(estimand[key]["name"] for key in ("metric", "minus") if key in estimand)  # either way round
+        yield " ".join((*metrics, _sketch_layer(estimand["layer"]), *arms))
 
 
 def _sketch_layer(layer: Any) -> str:
@@ -110,10 +111,10 @@ def _describe_decision(decision: Mapping[str, Any]) -> Question:
         for arm in estimand["arms"]
     ]
     layer = "several" if isinstance(estimand["layer"], list) else estimand["layer"]
-    metric = estimand["metric"]
+    metrics = sorted((estimand[key] for key in ("metric", "minus") if key in estimand), key=rfc8785.dumps)
     asked = {
-        "metric": metric["name"],
-        "feedback": metric.get("feedback"),  # absent where it is that of training, which is another question
+        # The feedback is absent where it is that of training, which is another question.
+        "metrics": [[metric["name"], metric.get("feedback")] for metric in metrics],
         "layer": layer,
         "arms": sorted(arms, key=rfc8785.dumps),
     }
@@ -121,7 +122,8 @@ def _describe_decision(decision: Mapping[str, Any]) -> Question:
         asked["onset"] = True
     values: dict[str, list[Any]] = {}
     for path, value in _list_values(decision):
-        # A contrast of nearly the same arms may be written the other way round: its cuts have other signs then.
+        # A contrast of nearly the same arms, or a difference of metrics, may be written the other way round: its cuts
+        # have other signs then.
         values.setdefault(path, []).append(abs(value) if path == "cuts" and _is_number(value) else value)
     ordered = {path: tuple(sorted(found, key=_order)) for path, found in values.items()}
     return Question(rfc8785.dumps(asked), ordered, sum(map(len, ordered.values())))

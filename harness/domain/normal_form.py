@@ -2,17 +2,18 @@
 
 Two hypotheses have the same form if their outcomes follow from the same numbers in the same way. What stands in a file
 beside that makes no difference: comments, names, titles, reasons, predictions, claims, the order of anything, what is
-only explored, defaults that are written out, a contrast the other way round with its bands mirrored or multiplied with
-its bands, percentage points or fractions, an interval in two parts, rows of a table. Nor does what changes nothing that
-is decided: guards that hold whatever comes, batches larger than the data, epochs after the one that is measured, a
-penalty on frozen blocks. So none of it can be varied to get other seeds from one public value.
+only explored, defaults that are written out, a contrast, or a difference of metrics, the other way round with its bands
+mirrored, a contrast multiplied with its bands, percentage points or fractions, an interval in two parts, rows of a
+table. Nor does what changes nothing that is decided: guards that hold whatever comes, batches larger than the data,
+epochs after the one that is measured, a penalty on frozen blocks. So none of it can be varied to get other seeds from
+one public value.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import rfc8785
 
@@ -23,10 +24,11 @@ from harness.domain.places import centre_cut, list_epochs, list_layers
 from harness.domain.tuning import describe_draws, find_corner, is_drawn, list_candidates, set_values
 from harness.errors import HarnessError
 from harness.losses import is_default_loss
-from harness.metrics import ProbeMetric
+from harness.metrics import Metric, ProbeMetric
 from harness.plugins.registry import Plugin
 from harness.records import Arm, DecisionSpec, Estimand, Guard, Hypothesis, Setup
 from harness.records.contrasts import is_difference
+from harness.records.estimands import exchange_metrics
 from harness.records.readings import BestEpoch, EpochSpent, EpochWhen, find_choice
 from harness.records.weights import RUN_DIGITS
 from harness.schedules import Schedule
@@ -86,15 +88,15 @@ def _describe_decision(hypothesis: Hypothesis, decision: DecisionSpec) -> tuple[
     """Return a decision, and the numbers of its bands: in the order in which they come on the line."""
     estimand = hypothesis.estimands[decision.estimand]
     found = []
-    for backwards in _list_ways(estimand):
+    for way in _list_ways(estimand):
         atoms = find_atoms(decision.bands, estimand.domain)
-        atoms = tuple(reversed(atoms)) if backwards else atoms
+        atoms = tuple(reversed(atoms)) if way.backwards else atoms
         numbers = {name: i for i, name in enumerate(dict.fromkeys(atom.outcome for atom in atoms))}
         form: Form = {
-            "estimand": _read(hypothesis, estimand, backwards),
+            "estimand": _read(hypothesis, way.estimand, way.turned),
             "criterion": decision.criterion.model_dump(mode="json"),
             "bands": [numbers[atom.outcome] for atom in atoms],
-            "cuts": [_cut(atom, estimand, backwards) for atom in atoms[:-1]],
+            "cuts": [_cut(atom, estimand, way.backwards) for atom in atoms[:-1]],
         }
         found.append((form, numbers))
     return min(found, key=lambda one: rfc8785.dumps(one[0]))
@@ -121,12 +123,12 @@ def _describe_guard(hypothesis: Hypothesis, guard: Guard) -> Form:
     assert threshold is not None, "a guard has one of both"
     found = [
         {
-            "estimand": _read(hypothesis, estimand, backwards),
-            "above": (guard.above is not None) != backwards,
-            "threshold": _scale(threshold, estimand, backwards),
+            "estimand": _read(hypothesis, way.estimand, way.turned),
+            "above": (guard.above is not None) != way.backwards,
+            "threshold": _scale(threshold, estimand, way.backwards),
             "alpha": guard.alpha,
         }
-        for backwards in _list_ways(estimand)
+        for way in _list_ways(estimand)
     ]
     return min(found, key=rfc8785.dumps)
 
@@ -134,9 +136,8 @@ def _describe_guard(hypothesis: Hypothesis, guard: Guard) -> Form:
 def _read(hypothesis: Hypothesis, estimand: Estimand, backwards: bool) -> Form:
     """Return an estimand without names, its arms as what they are; bands and thresholds are in fractions."""
     layers = list_layers(estimand) if estimand.layer is not None else ()
-    said_of_arms = {"probe_samples"} if estimand.metric.conditions.probe_samples is not None else None
     form: Form = {
-        "metric": estimand.metric.model_dump(mode="json", exclude=said_of_arms),
+        **{key: _describe_metric(metric) for key, metric in estimand.metrics.items()},
         **_describe_weighted(hypothesis, estimand, backwards),
         "layer": list(layers) if len(layers) > 1 else next(iter(layers), None),
         "samples": estimand.samples,
@@ -152,6 +153,12 @@ def _read(hypothesis: Hypothesis, estimand: Estimand, backwards: bool) -> Form:
     if most > 1:  # of two epochs, the area is the mean
         form["epochs"] = "mean" if estimand.epochs == "area" and most == 2 else estimand.epochs
     return form
+
+
+def _describe_metric(metric: Metric) -> Form:
+    """Return a metric without the size of its probe batch, which is said of the arms."""
+    said_of_arms = {"probe_samples"} if metric.conditions.probe_samples is not None else None
+    return metric.model_dump(mode="json", exclude=said_of_arms)
 
 
 def _describe_weighted(hypothesis: Hypothesis, estimand: Estimand, backwards: bool) -> Form:
@@ -213,8 +220,7 @@ def _describe_measured(hypothesis: Hypothesis, name: str, arm: Arm, estimand: Es
     if isinstance(estimand.epoch, EpochSpent):  # the epoch that a budget comes to, however the budget is written
         affordable = find_affordable(estimand, name, {**hypothesis.arms, name: arm})
         estimand = estimand.model_copy(update={"epoch": affordable.epoch})
-    setup, on_probe = arm.setup, isinstance(estimand.metric, ProbeMetric)
-    samples = estimand.metric.conditions.probe_samples or setup.evaluation.probe_samples
+    setup = arm.setup
     dataset = setup.dataset.model_dump(mode="json")
     frozen = setup.model.expand_groups(arm.freeze)
     last = _find_last_epoch(estimand, setup)
@@ -236,9 +242,18 @@ def _describe_measured(hypothesis: Hypothesis, name: str, arm: Arm, estimand: Es
         "batch_size": min(setup.batch_size, setup.train_count),
         "precision": "float32" if setup.precision == "tf32" else setup.precision,  # the same bits on a processor
         "measured_epoch": _describe_epochs(estimand, setup),
-        "probe_samples": samples if on_probe else None,
+        "probe_samples": _count_probe_samples(estimand.metric, setup),
     }
+    if estimand.minus is not None:
+        form["minus_probe_samples"] = _count_probe_samples(estimand.minus, setup)
     return form | _describe_interventions(setup) | _describe_start(arm) | _describe_program(hypothesis, arm)
+
+
+def _count_probe_samples(metric: Metric, setup: Setup) -> int | None:
+    """Return the size of the probe batch that a metric is measured on; None if it is measured on none."""
+    if not isinstance(metric, ProbeMetric):
+        return None
+    return metric.conditions.probe_samples or setup.evaluation.probe_samples
 
 
 def _describe_start(arm: Arm) -> Form:
@@ -334,9 +349,24 @@ def _find_last_epoch(estimand: Estimand, setup: Setup) -> int:
     return setup.epochs if setup.until is not None else max(list_epochs(estimand, setup))
 
 
-def _list_ways(estimand: Estimand) -> tuple[bool, ...]:
-    """Return the ways in which an estimand can be written: a contrast forwards and backwards."""
-    return (False, True) if estimand.compares else (False,)
+class _Way(NamedTuple):
+    """A way in which an estimand can be written."""
+
+    estimand: Estimand
+    """The estimand, its two metrics exchanged or not."""
+    turned: bool
+    """True if its arms are read in the opposite order."""
+    backwards: bool
+    """True if its values then have the opposite sign."""
+
+
+def _list_ways(estimand: Estimand) -> list[_Way]:
+    """Return the ways in which an estimand can be written: a contrast, or a difference of metrics, in either order."""
+    ways = [_Way(estimand, turned, turned) for turned in ((False, True) if estimand.compares else (False,))]
+    exchanged = exchange_metrics(estimand)
+    if exchanged is None:
+        return ways
+    return [*ways, *(_Way(exchanged, way.turned, not way.backwards) for way in ways)]
 
 
 def _scale(number: float, estimand: Estimand, backwards: bool = False) -> float:

@@ -64,8 +64,10 @@ def list_evaluated(setup: Setup, trained: int | None = None) -> tuple[int, ...]:
 
 def is_worst_known(estimand: Estimand) -> bool:
     """Tell whether the metric's worst value is the worst case of what is read, not better than a measured one."""
-    return estimand.onset is None and all(
-        summary is None or summary in MONOTONE for summary in (estimand.layers, estimand.epochs)
+    return (
+        estimand.onset is None
+        and estimand.minus is None
+        and all(summary is None or summary in MONOTONE for summary in (estimand.layers, estimand.epochs))
     )
 
 

@@ -127,10 +127,14 @@ def find_resolution(estimand: Estimand, hypothesis: Hypothesis, measurements: Me
         return 0.0
     steps = []
     for arm, weight in estimand.weights.items():
-        setup, split = hypothesis.arms[arm].setup, estimand.metric.measured_split
+        setup = hypothesis.arms[arm].setup
         record = measurements.data.get(setup.dataset.name)
-        count = record.count(split, arm) if record is not None else setup.count(split)
-        step = estimand.metric.resolution(count) if count else 0.0
+        resolutions = []
+        for metric in estimand.metrics.values():
+            split = metric.measured_split
+            count = record.count(split, arm) if record is not None else setup.count(split)
+            resolutions.append(metric.resolution(count) if count else 0.0)
+        step = max(resolutions) if all(resolutions) else 0.0  # less a number without steps, it has none
         step *= find_finest_step(estimand, setup, measurements.epochs.get(arm))
         steps.append(abs(weight) * step)
     return max(steps) * (100 if estimand.unit == "pp" else 1)
@@ -186,7 +190,8 @@ def name_unit(estimand: Estimand) -> str:
 def build_title(estimand: Estimand, hypothesis: Hypothesis) -> str:
     """Return the estimand in words, with the arms' labels."""
     labels = {arm: hypothesis.arms[arm].label for arm in estimand.arms}
-    parts = [estimand.metric.title, describe_comparison(estimand, labels)]
+    metrics = " minus ".join(metric.title for metric in estimand.metrics.values())
+    parts = [metrics, describe_comparison(estimand, labels)]
     if estimand.transform == "log10":
         parts[0] = f"log10 of {parts[0]}"
     if estimand.onset is not None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from harness.domain.places import is_worst_known, list_layers
 from harness.inference.epochs import Chosen, choose_epochs
+from harness.metrics import Metric
 from harness.records import Estimand, Flaw, Hypothesis, Measurements, ReplicaResult
 from harness.records.measurements import digest_measured
 from harness.stats.distributions import beta_quantile
@@ -36,6 +37,8 @@ class Cell(NamedTuple):
 
     value: float | None
     flaw: Flaw | None
+    size: float = 0.0
+    """Largest magnitude of what the value was computed from."""
 
 
 def is_usable(value: float | None) -> bool:
@@ -97,7 +100,12 @@ def _take_reading(
     value = _summarise(estimand, epochs, layers, values)
     if not is_usable(value):
         return Reading(None, Flaw(label=label, value=value if math.isfinite(value) else None, problem=TOO_LARGE))
-    return Reading(value, flaw, max(abs(value) for row in values for value in row))
+    sizes = (
+        max(abs(value), cell.size)
+        for row, cells in zip(values, rows, strict=True)
+        for value, cell in zip(row, cells, strict=True)
+    )
+    return Reading(value, flaw, max(sizes))
 
 
 def _find_flaw(
@@ -125,7 +133,7 @@ def _find_flaw(
 def _summarise(
     estimand: Estimand, epochs: Sequence[int], layers: Sequence[int], values: Sequence[Sequence[float]]
 ) -> float:
-    less = estimand.metric.better == "lower"
+    less = estimand.better == "lower"
     over_layers = [
         row[0] if estimand.layers is None else summarise(estimand.layers, layers, row, less_is_better=less)
         for row in values
@@ -150,9 +158,18 @@ def read_curve(
 
 
 def _read_cell(estimand: Estimand, replica: ReplicaResult | None, epoch: int, layer: int, worst_case: bool) -> Cell:
-    raw = _find_stored(estimand, replica, epoch, layer)
-    problem = _find_failure(replica, epoch, worst_case) or _find_problem(estimand, raw, epoch, layer)
-    return Cell(None, problem) if problem is not None else Cell(_transform(estimand, raw), None)
+    """Read the metric of one epoch and layer, less the other where there is one."""
+    failure = _find_failure(replica, epoch, worst_case)
+    numbers = []
+    for metric in estimand.metrics.values():
+        raw = _find_stored(estimand, metric, replica, epoch, layer)
+        problem = failure or _find_problem(estimand, metric, raw, epoch, layer)
+        number = _transform(estimand, raw)
+        if problem is not None or number is None:
+            return Cell(None, problem)
+        numbers.append(number)
+    first, *subtracted = numbers
+    return Cell(first - math.fsum(subtracted), None, max(map(abs, numbers)))
 
 
 def _find_failure(replica: ReplicaResult | None, epoch: int | None, worst_case: bool) -> Flaw | None:
@@ -171,29 +188,31 @@ def _find_failure(replica: ReplicaResult | None, epoch: int | None, worst_case: 
     return None
 
 
-def _find_problem(estimand: Estimand, raw: float | None, epoch: int, layer: int) -> Flaw | None:
+def _find_problem(estimand: Estimand, metric: Metric, raw: float | None, epoch: int, layer: int) -> Flaw | None:
     """Return why a measured value cannot be used; None if it can."""
     if raw is None:
         where = f" in layer {layer}" if isinstance(estimand.layer, tuple) else ""
-        return Flaw(problem=f"no finite {estimand.metric.called}{where} at epoch {epoch}")
-    low, high = estimand.metric.bounds
-    if estimand.samples != "std" and not low - BOUNDS_SLACK <= raw <= high + BOUNDS_SLACK:
-        return Flaw(value=raw, problem=f"lies outside the bounds of {estimand.metric.called}")
+        return Flaw(problem=f"no finite {metric.called}{where} at epoch {epoch}")
+    low, high = metric.bounds
+    if estimand.choose_samples(metric) != "std" and not low - BOUNDS_SLACK <= raw <= high + BOUNDS_SLACK:
+        return Flaw(value=raw, problem=f"lies outside the bounds of {metric.called}")
     if _transform(estimand, raw) is None:
         return Flaw(value=raw, problem="has no logarithm" if is_usable(raw) else TOO_LARGE)
     return None
 
 
-def _find_stored(estimand: Estimand, replica: ReplicaResult | None, epoch: int, layer: int) -> float | None:
+def _find_stored(
+    estimand: Estimand, metric: Metric, replica: ReplicaResult | None, epoch: int, layer: int
+) -> float | None:
     """Return the number in the measurements; None if there is none or it is not finite."""
-    series = None if replica is None else replica.metrics.get(estimand.metric.key)
+    series = None if replica is None else replica.metrics.get(metric.key)
     if series is None or epoch not in series.epochs:
         return None
-    rows = series.values.get(estimand.samples or "value", ())
-    row = series.epochs.index(epoch)
-    if row >= len(rows) or layer >= len(rows[row]):
+    rows = series.values.get(estimand.choose_samples(metric) or "value", ())
+    row, place = series.epochs.index(epoch), layer if metric.layered else 0
+    if row >= len(rows) or place >= len(rows[row]):
         return None
-    value = rows[row][layer]
+    value = rows[row][place]
     return value if value is not None and math.isfinite(value) else None
 
 

@@ -89,7 +89,7 @@ def _list_parts(hypothesis: Hypothesis) -> Iterator[tuple[str, Plugin]]:
     if hypothesis.results is not None and (adapter := hypothesis.results.adapter) is not None:
         yield f"adapters/{adapter.name}", adapter
     for estimand in (*hypothesis.estimands.values(), *hypothesis.exploratory.values()):
-        yield f"metrics/{estimand.metric.name}", estimand.metric
+        yield from ((f"metrics/{metric.name}", metric) for metric in estimand.metrics.values())
     for precondition in hypothesis.preconditions:
         yield f"preconditions/{precondition.name}", precondition
     for decision in hypothesis.decisions.values():

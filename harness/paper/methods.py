@@ -243,7 +243,7 @@ def list_components(form: Hypothesis) -> list[str]:
         }  # fmt: skip
         found |= {(kind, part.name): part for kind, part in parts.items() if part is not None}
     for estimand in form.estimands.values():
-        found["metric", estimand.metric.name] = estimand.metric
+        found |= {("metric", metric.name): metric for metric in estimand.metrics.values()}
     for spec in form.decisions.values():
         found["criterion", spec.criterion.name] = spec.criterion
     return [_describe_component(kind, part) for (kind, _), part in sorted(found.items(), key=lambda item: item[0][0])]

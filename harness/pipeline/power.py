@@ -117,7 +117,8 @@ def _list_scales(estimand: Estimand) -> tuple[object, ...]:
     """Return what must agree for two estimands to spread alike between seeds."""
     taken = (estimand.samples, estimand.layers, estimand.epochs)
     sizes = tuple(sorted(abs(weight) for weight in estimand.weights.values()))
-    return estimand.metric.key, estimand.unit, estimand.transform, *taken, estimand.ratio is not None, sizes
+    metrics = tuple(metric.key for metric in estimand.metrics.values())
+    return metrics, estimand.unit, estimand.transform, *taken, estimand.ratio is not None, sizes
 
 
 def _around(sd: float, source: str) -> Spread:

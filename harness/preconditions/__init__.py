@@ -65,6 +65,8 @@ class AskedEstimand:
     """Layers at which the metric is taken; empty for a metric without layers."""
     at: Place
     """Place in the file where its arms are named."""
+    minus: Metric | None = None
+    """Metric of the same replica that is subtracted, if any."""
 
 
 @dataclass(frozen=True)

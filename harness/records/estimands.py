@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -21,6 +21,7 @@ from harness.wording import name_target
 
 SHORT_FORMS: Mapping[str, Callable[[str], Any]] = {
     "metric": lambda name: {"name": name},
+    "minus": lambda name: {"name": name},
     "contrast": parse_contrast,
     "ratio": parse_ratio,
     "epoch": lambda word: None if word == "last" else word,
@@ -31,6 +32,9 @@ the word ``last`` for the last epoch.
 Raises:
     ValueError: The string is not a contrast or a ratio.
 """
+Comparison = Literal["arm", "contrast", "ratio", "trend", "tasks"]
+COMPARISONS: tuple[Comparison, ...] = get_args(Comparison)
+"""Keys of an estimand of which one names its arms."""
 SMALLEST_RATIO = math.nextafter(0.0, 1.0)
 """Lower end of a ratio's domain, because the domain is closed and zero is no ratio of positive numbers."""
 
@@ -54,6 +58,11 @@ class Estimand(Record):
 
     metric: Annotated[Metric, Named("metrics")]
     """Metric that is measured. In the file, its name is enough."""
+    minus: Annotated[Metric | None, Named("metrics")] = Field(
+        default=None, exclude_if=lambda value: value is None, examples=["stacked_cosine"]
+    )
+    """Another metric of the same replica, in the same unit, which is subtracted at each layer and epoch, before any
+    summary over them and any comparison of arms. ``layer`` and ``samples`` are those of both, where they have such."""
     arm: Name | None = Field(default=None, examples=["penalized"])
     """Arm on which the metric is measured. Give this, ``contrast``, ``ratio``, ``trend`` or ``tasks``."""
     contrast: Annotated[Contrast | None, Unit("1")] = Field(default=None, examples=["penalized - shallow"])
@@ -125,14 +134,14 @@ class Estimand(Record):
     def _short_forms(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        own = ("metric", "epoch")  # a comparison's own field reads its forms
+        own = ("metric", "minus", "epoch")  # a comparison's own field reads its forms
         short = {key: SHORT_FORMS[key](text) for key in own if isinstance(text := data.get(key), str)}
         data = {**data, **short}
         return data | _fill_summaries(data)
 
     @model_validator(mode="after")
     def _one_of(self) -> Estimand:
-        if sum(given is not None for given in (self.arm, self.contrast, self.ratio, self.trend, self.tasks)) != 1:
+        if sum(getattr(self, key) is not None for key in COMPARISONS) != 1:
             raise ValueError("give one of arm, contrast, ratio, trend and tasks")
         if self.pairing == "unpaired" and self.arm is not None:
             remedy = "remove pairing, or compare two arms: contrast: first - second"
@@ -140,11 +149,28 @@ class Estimand(Record):
         return self
 
     @property
-    def comparison(self) -> Literal["arm", "contrast", "ratio", "trend", "tasks"]:
+    def metrics(self) -> Mapping[str, Metric]:
+        """Key of the file → metric that is read on a replica: ``metric``, and ``minus`` where that is subtracted."""
+        return {"metric": self.metric} | ({} if self.minus is None else {"minus": self.minus})
+
+    @property
+    def called(self) -> str:
+        """Name by which messages call what is read on a replica."""
+        return " minus ".join(metric.called for metric in self.metrics.values())
+
+    @property
+    def better(self) -> Literal["higher", "lower"] | None:
+        """Direction in which what is read is better; a difference of two metrics has none."""
+        return self.metric.better if self.minus is None else None
+
+    def choose_samples(self, metric: Metric) -> Literal["mean", "std", "median"] | None:
+        """Return the summary over the probe samples of one of the metrics; None if it has one value per replica."""
+        return self.samples if metric.per_sample else None
+
+    @property
+    def comparison(self) -> Comparison:
         """Key that names the arms."""
-        keys: tuple[Literal["arm", "contrast", "ratio", "trend", "tasks"], ...]
-        keys = ("arm", "contrast", "ratio", "trend", "tasks")
-        return next(key for key in keys if getattr(self, key) is not None)
+        return next(key for key in COMPARISONS if getattr(self, key) is not None)
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -191,12 +217,8 @@ class Estimand(Record):
     def summary(self) -> str:
         """Summary over seeds in words; the mean of logarithms is the geometric mean of ratios."""
         geometric = self.ratio is not None and self.seeds in ("mean", "iqm")
-        return f"{'geometric ' if geometric else ''}{name_target(self.seeds)}{self._of_tasks}"
-
-    @property
-    def _of_tasks(self) -> str:
-        """End of the summary over seeds where tasks are pooled with them."""
-        return "" if self.tasks is None else f" of {self.task_count} tasks"
+        tasks = "" if self.tasks is None else f" of {self.task_count} tasks"
+        return f"{'geometric ' if geometric else ''}{name_target(self.seeds)}{tasks}"
 
     @property
     def reading_domain(self) -> tuple[float, float]:
@@ -204,18 +226,7 @@ class Estimand(Record):
 
         A standard deviation over samples is at most the width of the metric's bounds.
         """
-        low, high = self.metric.bounds
-        if self.samples == "std":
-            low, high = 0.0, high - low
-        if self.in_logs:
-            low, high = (math.log10(end) if end > 0 else -math.inf for end in (low, high))
-        less_is_better = self.metric.better == "lower"
-        if self.layers is not None:
-            layers = tuple(sorted(set(self.layer))) if isinstance(self.layer, tuple) else None
-            low, high = bound(self.layers, layers, low, high, less_is_better=less_is_better)
-        if self.epochs is not None:
-            low, high = bound(self.epochs, None, low, high, less_is_better=less_is_better)
-        return low, high
+        return _bound_reading(self)
 
     @property
     def test_domain(self) -> tuple[float, float]:
@@ -242,6 +253,42 @@ class Estimand(Record):
         if self.transform != "absolute_after":
             return low, high
         return max(0.0, low, -high), max(-low, high)
+
+
+def exchange_metrics(estimand: Estimand) -> Estimand | None:
+    """Return the negative of a difference of two metrics, which are exchanged; None if there is none.
+
+    The greatest of some differences is the smallest of their negatives; a peak has no such counterpart.
+    """
+    if estimand.minus is None or estimand.epochs == "peak_minus_last":
+        return None
+    update: dict[str, Any] = {"metric": estimand.minus, "minus": estimand.metric}
+    for key, summary in (("layers", estimand.layers), ("epochs", estimand.epochs)):
+        update[key] = {"min": "max", "max": "min"}.get(summary or "", summary)
+    return estimand.model_copy(update=update)
+
+
+def _bound_reading(estimand: Estimand) -> tuple[float, float]:
+    """Return the closed interval of what an estimand reads on one replica."""
+    low, high = _bound_metric(estimand, estimand.metric)
+    if estimand.minus is not None:
+        least, most = _bound_metric(estimand, estimand.minus)
+        low, high = low - most, high - least
+    if estimand.in_logs:
+        low, high = (math.log10(end) if end > 0 else -math.inf for end in (low, high))
+    less_is_better = estimand.better == "lower"
+    if estimand.layers is not None:
+        layers = tuple(sorted(set(estimand.layer))) if isinstance(estimand.layer, tuple) else None
+        low, high = bound(estimand.layers, layers, low, high, less_is_better=less_is_better)
+    if estimand.epochs is not None:
+        low, high = bound(estimand.epochs, None, low, high, less_is_better=less_is_better)
+    return low, high
+
+
+def _bound_metric(estimand: Estimand, metric: Metric) -> tuple[float, float]:
+    """Return the closed interval of a metric's values, summarised over samples as an estimand has it."""
+    low, high = metric.bounds
+    return (0.0, high - low) if estimand.choose_samples(metric) == "std" else (low, high)
 
 
 def _sum_ends(weights: Mapping[str, float], low: float, high: float) -> float:

@@ -141,7 +141,7 @@ def check_units(path: Path, estimand: Estimand, arms: Mapping[str, Arm]) -> Iter
     for arm, weight in estimand.weights.items():
         within.setdefault(_name_task(arms[arm].setup), {})[arm] = weight
     if len(within) > 1 and not all(map(sums_to_zero, within.values())):
-        message = f"{estimand.metric.called} on {join_words(list(within))} is compared: units of different data sets "
+        message = f"{estimand.called} on {join_words(list(within))} is compared: units of different data sets "
         message += "don't match"
         within_each = {"trend": "", "ratio": ", or ratios within each: (a / b) / (c / d)"}
         otherwise = ", or differences within each: (a - b) - (c - d)"
@@ -159,7 +159,7 @@ def check_losses(path: Path, estimand: Estimand, arms: Mapping[str, Arm]) -> Ite
     losses = list(dict.fromkeys(_name_loss(arms[arm].setup) for arm in estimand.arms))
     if len(losses) < 2:
         return
-    what = estimand.metric.name if estimand.metric.of_loss else ""
+    what = next((metric.name for metric in estimand.metrics.values() if metric.of_loss), "")
     if isinstance(estimand.epoch, EpochWhen) and _is_of_loss(estimand.epoch.when.metric):
         what = what or f"epochs of equal {estimand.epoch.when.metric}"
     stops = {arms[arm].setup.until for arm in estimand.arms}

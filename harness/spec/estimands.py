@@ -13,6 +13,7 @@ from harness.records import Arm, Estimand, Setup
 from harness.spec.comparisons import check_comparison, check_likeness, check_losses, check_units
 from harness.spec.draft import Draft
 from harness.spec.forms import join_names
+from harness.spec.minus import check_minus
 from harness.spec.onsets import check_onset, check_onset_on_arm, find_too_late
 from harness.spec.readings import check_budget, check_chooser, check_places, check_summaries
 from harness.spec.tree import Path, Problem
@@ -30,6 +31,7 @@ def check_estimands(draft: Draft) -> Iterator[Problem]:
         for name, estimand in estimands.items():
             path = (section, name)
             yield from _check_shape(path, estimand)
+            yield from check_minus(path, estimand)
             yield from check_summaries(path, estimand)
             yield from check_chooser(path, estimand)
             yield from check_budget(path, estimand, draft)
@@ -56,34 +58,42 @@ def _locate_arm(estimand: Estimand, arm: str) -> Path:
 
 def _check_shape(path: Path, estimand: Estimand) -> Iterator[Problem]:
     """Yield conflicts of layer, samples, transform and unit with the metric alone."""
-    metric = estimand.metric
-    if metric.layered and estimand.layer is None:
-        yield Problem((*path, "layer"), f"{metric.called} has one value per layer: say which", "add layer: 0, 1, …")
-    if not metric.layered and estimand.layer is not None:
-        yield Problem((*path, "layer"), f"{metric.called} has no layers", "remove layer", on_key=True)
-    if metric.per_sample and estimand.samples is None:
-        message = f"{metric.called} has one value per probe sample: say how they are summarised"
+    metrics, called = estimand.metrics.values(), estimand.called
+    if estimand.layer is None and (layered := [metric.called for metric in metrics if metric.layered]):
+        yield Problem((*path, "layer"), f"{layered[0]} has one value per layer: say which", "add layer: 0, 1, …")
+    if estimand.layer is not None and not any(metric.layered for metric in metrics):
+        yield Problem((*path, "layer"), f"{called} has no layers", "remove layer", on_key=True)
+    if estimand.samples is None and (sampled := [metric.called for metric in metrics if metric.per_sample]):
+        message = f"{sampled[0]} has one value per probe sample: say how they are summarised"
         yield Problem((*path, "samples"), message, "add samples: mean, std or median")
-    if not metric.per_sample and estimand.samples is not None:
-        message = f"{metric.called} has one value per replica, not per sample"
+    if estimand.samples is not None and not any(metric.per_sample for metric in metrics):
+        message = f"{called} has one value per replica, not per sample"
         yield Problem((*path, "samples"), message, "remove samples", on_key=True)
     if estimand.pairing == "unpaired" and estimand.seeds != "mean":
         message = f"unpaired arms have no {name_target(estimand.seeds)} of differences: only their means are compared"
         yield Problem((*path, "seeds"), message, "set seeds: mean, or remove pairing")
-    low, high = metric.bounds
-    if estimand.transform == "log10" and low < 0 and estimand.samples != "std":
-        message = f"log10 needs a metric that is never negative; {metric.called} can be"
+    low, high = (end(metric.bounds[i] for metric in metrics) for i, end in enumerate((min, max)))
+    if estimand.transform == "log10" and low < 0 and estimand.samples != "std" and estimand.minus is None:
+        message = f"log10 needs a metric that is never negative; {called} can be"
         yield Problem((*path, "transform"), message, "remove transform")
     if estimand.unit == "pp" and estimand.ratio is None:
         if estimand.transform == "log10":
             yield Problem((*path, "unit"), "a logarithm has no percentage points", "remove unit or transform")
         elif low < 0 or high > 1:
-            message = f"percentage points need a fraction between 0 and 1, which {metric.called} is not"
+            message = f"percentage points need a fraction between 0 and 1, which {called} is not"
             yield Problem((*path, "unit"), message, "remove unit")
 
 
 def _check_arm(path: Path, at: Path, estimand: Estimand, name: str, arm: Arm) -> Iterator[Problem]:
-    metric, setup = estimand.metric, arm.setup
+    for key, metric in estimand.metrics.items():
+        yield from _check_measured((*path, key), at, metric, name, arm)
+    yield from check_places(path, estimand, name, arm)
+    yield from check_onset_on_arm(path, estimand, name, arm)
+
+
+def _check_measured(path: Path, at: Path, metric: Metric, name: str, arm: Arm) -> Iterator[Problem]:
+    """Yield a metric that is not defined for an arm, whose place is ``at``, or not measured on it."""
+    setup = arm.setup
     undefined = explain_undefined(metric, arm.rule, setup)
     if undefined is not None:
         asked = metric.name if find_lack(metric, arm.rule) is not None else metric.key
@@ -91,9 +101,7 @@ def _check_arm(path: Path, at: Path, estimand: Estimand, name: str, arm: Arm) ->
     if metric.key not in setup.evaluation.keys and not arm.is_program and not isinstance(metric, DeclaredMetric):
         message = f"{metric.key} is not measured on arm {name!r}"
         remedy = f"add {_write_metric(metric)} to setup.evaluation.metrics, which are: {_list_measured(setup)}"
-        yield Problem((*path, "metric"), message, remedy)
-    yield from check_places(path, estimand, name, arm)
-    yield from check_onset_on_arm(path, estimand, name, arm)
+        yield Problem(path, message, remedy)
 
 
 def _write_metric(metric: Metric) -> str:

@@ -93,6 +93,7 @@ def _describe_error(kind: type[Record], root: Node, detail: ErrorDetails) -> Ite
         yield Problem(path, f"missing key 'name' in {key}", "say which one: {name: …}", on_key=True)
     elif of == "union_tag_invalid":
         noun = key.removeprefix("an entry of ").removesuffix("s") if isinstance(path[-1], int) else key
+        noun = "metric" if noun == "minus" else noun
         known = [name for name in _parse_choices(context["expected_tags"]) if name not in (BARE, "program", "declared")]
         yield _report_unknown_plugin((*path, "name"), noun, str(context["tag"]), known)
     elif of == "literal_error":

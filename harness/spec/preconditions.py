@@ -72,6 +72,7 @@ def _describe_arm(name: str, arm: Arm) -> AskedArm:
 def _describe_estimand(name: str, estimand: Estimand) -> AskedEstimand:
     return AskedEstimand(
         metric=estimand.metric,
+        minus=estimand.minus,
         weights=estimand.weights,
         layers=() if estimand.layer is None else list_layers(estimand),
         at=("estimands", name, estimand.comparison),

@@ -8,7 +8,7 @@ of a file means what it means elsewhere. Arms with a rule are harness's own; the
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -55,7 +55,7 @@ def expand_program(parts: dict[str, Node]) -> tuple[dict[str, Node], list[Proble
     known = find_members("metrics") if any(map(is_built_in, _items(parts.get("arms")).values())) else {}
     for section in ("estimands", "exploratory"):
         if section in parts and isinstance(parts[section].value, dict):
-            found = {name: _name_metric(node, declared, known) for name, node in parts[section].items().items()}
+            found = {name: _name_metrics(node, declared, known) for name, node in parts[section].items().items()}
             expanded[section] = replace(parts[section], value=found)
     return expanded, problems
 
@@ -143,18 +143,23 @@ def _complete(arm: Node, setup: Node) -> Node:
     return replace(arm, value={**added, **arm.value})
 
 
-def _name_metric(node: Node, declared: dict[str, Node], known: Collection[str]) -> Node:
-    """Return an estimand with what was declared of its metric; as it is, if it names one of harness's (``known``)."""
-    metric = node.get("metric")
-    if metric is None or not isinstance(metric.value, str) or not isinstance(node.value, dict):
+def _name_metrics(node: Node, declared: dict[str, Node], known: Collection[str]) -> Node:
+    """Return an estimand with what was declared of its metrics; as it is, if it names harness's own (``known``)."""
+    if not isinstance(node.value, dict):
         return node
+    named = {key: metric for key in ("metric", "minus") if (metric := node.get(key)) is not None}
+    return replace(node, value=node.value | {key: _name_metric(one, declared, known) for key, one in named.items()})
+
+
+def _name_metric(metric: Node, declared: dict[str, Node], known: Collection[str]) -> Node:
+    if not isinstance(metric.value, str):
+        return metric
     meant = declared.get(metric.value)
     own = meant is None and re.split(r"[:{]", metric.value)[0] in known
     if own or (meant is not None and meant.items()["name"].value != "declared"):
-        return node
+        return metric
     unknown = {"name": "declared", "metric": metric.value, "low": 0.0, "high": 1.0}  # so that nothing else is reported
-    value = meant.value if meant is not None else _place(metric, unknown).value
-    return replace(node, value={**node.value, "metric": replace(metric, value=value)})
+    return replace(metric, value=meant.value if meant is not None else _place(metric, unknown).value)
 
 
 def _place(at: Node, value: Any) -> Node:
@@ -234,43 +239,50 @@ def _check_metrics(draft: Draft) -> Iterator[Problem]:
 
 
 def _check_estimand(path: Path, estimand: Estimand, declared: list[str], draft: Draft) -> Iterator[Problem]:
-    metric, layer = estimand.metric, estimand.layer
     arms = {name: draft.arms[name] for name in estimand.arms if name in draft.arms}
     of_program = [name for name, arm in arms.items() if arm.is_program]
-    if not of_program and arms and not isinstance(metric, DeclaredMetric):
-        return  # harness trains and measures all of them
-    if isinstance(metric, DeclaredMetric) and metric.called in declared:
-        for name in arms.keys() - set(of_program):
-            message = f"{metric.called} is the program's own metric, and harness trains arm {name!r}"
-            remedy = "compare by a metric of harness's own: {built_in: true} says that the program measures it too"
-            yield Problem((*path, "metric"), message, remedy)
-    elif metric.called not in declared:
-        known = f"metrics: {join_names(declared)}" if declared else None
-        if find_shared(metric.called) is not None:
-            known = (
-                f"if the program measures it as harness does, add it to metrics: {metric.called}: {{built_in: true}}"
-            )
-        yield Problem(
-            (*path, "metric"), f"no metric {metric.called!r} is declared{suggest(metric.called, declared)}", known
-        )
+    metrics = {
+        key: metric
+        for key, metric in estimand.metrics.items()
+        if of_program or not arms or isinstance(metric, DeclaredMetric)
+    }  # harness trains and measures all others
+    undeclared = {key: metric for key, metric in metrics.items() if metric.called not in declared}
+    yield from (_report_undeclared((*path, key), metric, declared) for key, metric in undeclared.items())
+    for key in metrics.keys() - undeclared.keys():
+        yield from _check_declared(path, key, estimand, arms)
+    if undeclared or not metrics:
         return
-    most = next((arms[name].setup.model.depth for name in of_program), 0)  # beyond it, another check tells
-    for one in layer if isinstance(layer, tuple) else (layer,):
-        if (
-            isinstance(metric, DeclaredMetric)
-            and metric.layers is not None
-            and one is not None
-            and metric.layers <= one <= most
-        ):
-            yield Problem(
-                (*path, "layer"), f"{metric.called} has no layer {one}: they run from 0 to {metric.layers - 1}"
-            )
     if isinstance(estimand.epoch, EpochSpent):
         message = "what a program spends is not known to harness"
         yield Problem((*path, "epoch"), message, "compare at a fixed epoch")
     elif find_choice(estimand.epoch) is not None:
         message = "an epoch can't be chosen by a program's metric yet"
         yield Problem((*path, "epoch"), message, "name the epochs, or have the program choose and write one value")
+
+
+def _report_undeclared(at: Path, metric: Metric, declared: list[str]) -> Problem:
+    known = f"metrics: {join_names(declared)}" if declared else None
+    if find_shared(metric.called) is not None:
+        known = f"if the program measures it as harness does, add it to metrics: {metric.called}: {{built_in: true}}"
+    return Problem(at, f"no metric {metric.called!r} is declared{suggest(metric.called, declared)}", known)
+
+
+def _check_declared(path: Path, key: str, estimand: Estimand, arms: Mapping[str, Arm]) -> Iterator[Problem]:
+    """Yield a program's metric on an arm that harness trains, and a layer that it does not have."""
+    metric, layer = estimand.metrics[key], estimand.layer
+    if not isinstance(metric, DeclaredMetric):
+        return
+    for name in (name for name, arm in arms.items() if not arm.is_program):
+        message = f"{metric.called} is the program's own metric, and harness trains arm {name!r}"
+        remedy = "compare by a metric of harness's own: {built_in: true} says that the program measures it too"
+        yield Problem((*path, key), message, remedy)
+    if metric.layers is None:
+        return
+    most = next((arm.setup.model.depth for arm in arms.values() if arm.is_program), 0)  # beyond it, another check tells
+    for one in layer if isinstance(layer, tuple) else (layer,):
+        if one is not None and metric.layers <= one <= most:
+            message = f"{metric.called} has no layer {one}: they run from 0 to {metric.layers - 1}"
+            yield Problem((*path, "layer"), message)
 
 
 def _check_command(program: Program, draft: Draft) -> Iterator[Problem]:

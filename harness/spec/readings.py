@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.domain.costs import describe_spent, find_affordable
 from harness.domain.places import list_epochs, list_layers
+from harness.metrics import Metric
 from harness.metrics._declared import DeclaredMetric
 from harness.records import Arm, Estimand, Setup
 from harness.records.readings import BestEpoch, ChosenEpoch, EpochRange, EpochSpent, EpochWhen, find_choice
@@ -37,8 +38,8 @@ def check_summaries(path: Path, estimand: Estimand) -> Iterator[Problem]:
     if estimand.layers is not None and isinstance(layer, int):
         message = f"layers: {estimand.layers} summarises several layers, and layer names one"
         yield Problem((*path, "layers"), message, "write layer: [1, 2, 3], or remove layers", on_key=True)
-    elif estimand.layers is not None and not estimand.metric.layered:
-        message = f"{estimand.metric.called} has no layers to summarise"
+    elif estimand.layers is not None and not any(metric.layered for metric in estimand.metrics.values()):
+        message = f"{estimand.called} has no layers to summarise"
         yield Problem((*path, "layers"), message, "remove layers", on_key=True)
     elif estimand.layers in NEED_TWO and len(list_layers(estimand)) < 2:
         message = f"a {estimand.layers} over depth needs two layers or more"
@@ -63,7 +64,7 @@ def _find_repeated(path: Path, places: tuple[int | str, ...]) -> Iterator[Proble
 def check_places(path: Path, estimand: Estimand, name: str, arm: Arm) -> Iterator[Problem]:
     """Yield layers that an arm's model does not have, and epochs that are not evaluated on it."""
     setup = arm.setup
-    if estimand.metric.layered and estimand.layer is not None:
+    if estimand.layer is not None and any(metric.layered for metric in estimand.metrics.values()):
         yield from _check_layers(path, estimand.layer, name, setup)
     if isinstance(estimand.epoch, EpochRange):
         yield from _check_range(path, estimand.epoch, name, setup)
@@ -215,18 +216,30 @@ def check_tuning(draft: Draft) -> Iterator[Problem]:
             yield Problem(("arms", name, "setup", "until", "metric"), message, remedy)
     for section, estimands in (("estimands", draft.estimands), ("exploratory", draft.exploratory)):
         for name, estimand in estimands.items():
-            path, metric = (section, name), estimand.metric
-            if isinstance(metric, DeclaredMetric) and isinstance(estimand.epoch, ChosenEpoch):
+            path = (section, name)
+            if isinstance(estimand.metric, DeclaredMetric) and isinstance(estimand.epoch, ChosenEpoch):
                 continue  # see check_program
             if isinstance(estimand.epoch, ChosenEpoch) and reads_test(_find_chooser(estimand.epoch)[0]):
                 chooser, at = _find_chooser(estimand.epoch)
                 message = f"tuning on the test split: {chooser} reads it, and would choose the epoch that is judged"
                 remedy = f"choose by a metric that does not: {list_choosers()}; or fix the epoch beforehand"
                 yield Problem((*path, *at), message, remedy)
-            elif metric.measured_split == "test" and metric.better and estimand.epochs == EXTREME[metric.better]:
+            elif (metric := _find_maximised(estimand)) is not None:
                 message = f"tuning on the test split: the best of several epochs is chosen by {metric.called} itself"
                 remedy = "fix the epoch beforehand, choose it by another metric (epoch: {best: …}), or take their mean"
                 yield Problem((*path, "epochs"), message, remedy)
+
+
+def _find_maximised(estimand: Estimand) -> Metric | None:
+    """Return a metric of the test split that is best at the epoch which an extreme over epochs picks; None without.
+
+    Of what is subtracted, the smallest difference picks the greatest.
+    """
+    sought = {"metric": estimand.epochs, "minus": {"min": "max", "max": "min"}.get(estimand.epochs or "")}
+    for key, metric in estimand.metrics.items():
+        if metric.measured_split == "test" and metric.better and sought[key] == EXTREME[metric.better]:
+            return metric
+    return None
 
 
 def _list_evaluated(setup: Setup) -> str:

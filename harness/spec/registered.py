@@ -14,6 +14,7 @@ from typing import Any
 from harness.domain.form_differences import ABSENT, drop_inherited, find_differences, write_value
 from harness.records import DecisionSpec, Estimand, Hypothesis, Interval
 from harness.records.bands import write_shortest
+from harness.records.estimands import exchange_metrics
 from harness.spec.tree import Node, Path, Problem, Severity
 
 CLOSE = 0.1
@@ -97,6 +98,7 @@ def find_opposed(one: Hypothesis, other: Hypothesis) -> Iterator[Problem]:
         return
     about, estimand = one.estimands[mine.estimand], other.estimands[theirs.estimand]
     factor = _find_factor(other, estimand) / _find_factor(one, about)
+    factor *= _orient_metrics(estimand)[1] * _orient_metrics(about)[1]
     turn = partial(_turn, factor=factor, ratio=about.ratio is not None)
     for name, band in mine.bands.items():
         for their_name, their_band in theirs.bands.items():
@@ -135,7 +137,7 @@ NAMING = {"arm", "contrast", "ratio", "trend", "tasks", "unit", "pairing"}
 
 def describe_question(hypothesis: Hypothesis, decision: DecisionSpec) -> dict[str, Any]:
     """Return the question of a decision without names that authors chose: metric, summaries, arms in full."""
-    estimand = hypothesis.estimands[decision.estimand]
+    estimand, _ = _orient_metrics(hypothesis.estimands[decision.estimand])
     arms = [_describe_training(hypothesis, name) for name in estimand.arms]
     if len({abs(weight) for weight in estimand.weights.values()}) > 1 or len(arms) > 2:
         factor = _find_factor(hypothesis, estimand)
@@ -159,6 +161,14 @@ def _find_factor(hypothesis: Hypothesis, estimand: Estimand) -> float:
     trained = {name: json.dumps(_describe_training(hypothesis, name), sort_keys=True) for name in estimand.arms}
     first = min(estimand.weights, key=lambda name: (trained[name], estimand.weights[name]))
     return math.copysign(2 / math.fsum(map(abs, estimand.weights.values())), estimand.weights[first])
+
+
+def _orient_metrics(estimand: Estimand) -> tuple[Estimand, float]:
+    """Return an estimand with its two metrics in the order that both ways to write them share, and its sign so."""
+    exchanged = exchange_metrics(estimand)
+    if exchanged is None or estimand.metric.key < exchanged.metric.key:
+        return estimand, 1.0
+    return exchanged, -1.0
 
 
 def _turn(band: Interval, factor: float, *, ratio: bool) -> Interval:

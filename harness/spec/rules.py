@@ -189,6 +189,8 @@ def _check_worst_case(draft: Draft) -> Iterator[Problem]:
             why = "a slope or a peak minus last of worse values may be better"
             if estimand.onset is not None:
                 why = "there is no worst epoch for an onset"
+            elif estimand.minus is not None:
+                why = "what is worst for a difference of two metrics is not known"
             message = f"worst_case can't serve {noun} {name!r}: {why}"
             yield Problem(path, message, remedy)
         elif noun == "decision" and estimand.metric.worst is None:

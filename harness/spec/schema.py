@@ -158,13 +158,18 @@ def _adapt_prior_data(made: Json) -> None:
 def _adapt_estimand(made: Json) -> None:
     _require_one("arm", "contrast", "ratio", "trend", "tasks")(made)
     fields = made["properties"]
-    metric = fields["metric"]
     names = list(find_members("metrics"))
-    fields["metric"] = {
-        "description": metric.pop("description", ""),
-        "examples": names[:1],
-        "anyOf": [{"enum": names}, {"type": "string", "pattern": f"^{NAME}$", "description": DECLARED}, metric],
-    }
+    for key in ("metric", "minus"):
+        metric = fields[key]
+        fields[key] = {
+            "description": metric.pop("description", ""),
+            "examples": metric.pop("examples", names[:1]),
+            "anyOf": [
+                {"enum": names},
+                {"type": "string", "pattern": f"^{NAME}$", "description": DECLARED},
+                *metric.pop("anyOf", [metric]),
+            ],
+        }
     pair = {"type": "array", "items": {"type": "string", "pattern": f"^{NAME}$"}, "minItems": 2, "maxItems": 2}
     for key, pattern, form in (
         ("contrast", r"^[a-z0-9_.,+*/()\s-]+$", "first - second; mean(a, b) - c"),
@@ -271,7 +276,7 @@ def _adapt_program(made: Json) -> None:
     made["required"].remove("setup")
     made["$defs"][Arm.__name__]["required"].remove("rule")
     known = {"if": {"type": "string"}, "then": {"anyOf": [{"enum": list(find_members("metrics"))}, {"pattern": "[{]"}]}}
-    measured = {"additionalProperties": {"properties": {"metric": known}}}
+    measured = {"additionalProperties": {"properties": {"metric": known, "minus": known}}}
     trained = {"anyOf": [{"required": ["rule"]}, {"required": ["matrix"]}]}
     made["$defs"][Results.__name__]["properties"]["form"]["enum"] = [*FORMS, *find_members("adapters")]
     made["if"] = _require_key("program")

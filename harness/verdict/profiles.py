@@ -94,9 +94,11 @@ def choose_panels(hypothesis: Hypothesis, measurements: Measurements) -> list[Pa
     for spec in hypothesis.decisions.values():
         estimand = hypothesis.estimands[spec.estimand]
         log10 = estimand.layers is not None and estimand.in_logs
-        summary = estimand.samples or "value"
         threshold = None if estimand.onset is None else estimand.onset.threshold
-        wanted.append(Panel(estimand.metric.key, summary, estimand.layer, estimand.layers, log10, threshold))
+        for metric in estimand.metrics.values():
+            summary = estimand.choose_samples(metric) or "value"
+            layer, layers = (estimand.layer, estimand.layers) if metric.layered else (None, None)
+            wanted.append(Panel(metric.key, summary, layer, layers, log10, threshold))
     return [panel for panel in dict.fromkeys(wanted) if panel.metric in there]
 
 

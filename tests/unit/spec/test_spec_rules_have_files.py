@@ -213,6 +213,27 @@ RULES = {
         "ratio_unknown_arm",
         "ratio_and_contrast",
     ],
+    "two metrics of a replica are subtracted if they are on one scale": [
+        "minus_itself",
+        "minus_other_bounds",
+        "minus_other_unit",
+        "minus_no_scale",
+        "minus_unknown",
+        "minus_not_measured",
+        "minus_undefined",
+    ],
+    "a difference of metrics has no ratio, logarithm, onset or worst case, and its parts choose no epoch": [
+        "minus_in_a_ratio",
+        "minus_log10",
+        "minus_onset",
+        "minus_worst_case",
+        "minus_best_test_epoch",
+    ],
+    "layer, samples and unit fit what is subtracted": [
+        "minus_layer_of_neither",
+        "minus_samples_unsaid",
+        "minus_in_points",
+    ],
     "a ratio is of positive numbers, and bands and guards are ratios": [
         "ratio_of_a_signed_metric",
         "ratio_in_pp",

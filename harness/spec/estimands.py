@@ -31,7 +31,7 @@ def check_estimands(draft: Draft) -> Iterator[Problem]:
         for name, estimand in estimands.items():
             path = (section, name)
             yield from _check_shape(path, estimand)
-            yield from check_minus(path, estimand)
+            yield from check_minus(path, estimand, draft.names("metrics"))
             yield from check_summaries(path, estimand)
             yield from check_chooser(path, estimand)
             yield from check_budget(path, estimand, draft)

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from harness.metrics import Metric
+from harness.metrics._declared import DeclaredMetric
 from harness.records import Estimand
 from harness.spec.tree import Path, Problem
 from harness.wording import format_exact
 
 
-def check_minus(path: Path, estimand: Estimand) -> Iterator[Problem]:
-    """Yield what keeps two metrics from being subtracted, and what is not defined for their difference."""
+def check_minus(path: Path, estimand: Estimand, declared: Collection[str]) -> Iterator[Problem]:
+    """Yield what keeps two metrics from being subtracted, and what is not defined for their difference.
+
+    ``declared``: the metrics that the file declares of a program; of any other one of its own, another check tells.
+    """
     metric, minus = estimand.metric, estimand.minus
     if minus is None:
         return
     at = (*path, "minus")
+    known = all(one.called in declared for one in (metric, minus) if isinstance(one, DeclaredMetric))
     if metric.key == minus.key:
         yield Problem(at, f"{metric.called} minus itself is always zero", "name another metric, or remove minus")
-    elif (why := _explain_mismatch(metric, minus)) is not None:
+    elif known and (why := _explain_mismatch(metric, minus)) is not None:
         remedy = "subtract a metric with the same unit and bounds, or decide about each of the two"
         yield Problem(at, f"{minus.called} can't be subtracted from {metric.called}: {why}", remedy)
     needs = "remove minus, or"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import UsageError
+from harness.errors import InvalidHypothesis, UsageError
 from harness.ledger import write_canonical
 from harness.records import Hypothesis
 from harness.spec import Answers, list_names, load, parse, write_program_draft
@@ -41,6 +41,24 @@ def test_files_without_a_program_have_no_trace_of_one(path: Path) -> None:
     assert not {"program", "metrics", "results"} & form.keys()
     assert all("parameters" not in arm for arm in form["arms"].values())
     assert "failed" not in form["exclusions"]
+
+
+def test_a_program_s_metrics_are_subtracted_if_both_are_declared_on_one_scale() -> None:
+    text = (CORPUS / "program.yaml").read_text("utf-8")
+    line = "  margin: {metric: test_accuracy, contrast: swept_high - swept_low, unit: pp}\n"
+    declared = "metrics:\n  fit: {bounds: [0, 1], unit: fraction}\n"
+    assert line in text
+    whole = text.replace("metrics:\n", declared, 1).replace(line, line.replace("accuracy,", "accuracy, minus: fit,"))
+    estimand = parse(whole.encode(), b"", "x").hypothesis.estimands["margin"]
+    assert estimand.called == "test_accuracy minus fit" and estimand.domain == (-200, 200)
+    for wrong, message in (
+        (whole.replace("minus: fit", "minus: fat"), "no metric 'fat' is declared, did you mean 'fit'?"),
+        (whole.replace("unit: fraction}\n  test", "unit: bits}\n  test"), "their units differ, fraction and bits"),
+    ):
+        with pytest.raises(InvalidHypothesis) as refused:
+            parse(wrong.encode(), b"", "x")
+        (finding,) = [found for found in refused.value.findings if found.kind == ""]
+        assert message in finding.message and finding.line == whole[: whole.index("margin: {")].count("\n") + 1
 
 
 def test_what_stands_in_for_a_program_is_no_plug_in_that_a_file_could_name() -> None:

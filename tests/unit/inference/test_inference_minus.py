@@ -184,6 +184,7 @@ def test_another_difference_is_another_question() -> None:
         asked(UP, **{"metric": "perturbation_correlation", "minus": "sign_agreement", "layer": 2} | ARM),
         asked(UP, **BOTH | {"minus": {"name": "stacked_cosine", "feedback": "fresh"}} | ARM),
         asked(UP, **BOTH | {"minus": {"name": "stacked_cosine", "probe_samples": 64}} | ARM),
+        asked(UP, **BOTH | {"metric": {"name": "perturbation_correlation", "probe_samples": 64}} | ARM),
     ]
     # The second and the third are one another's mirror image.
     assert len({encode_normal_form(one) for one in kinds}) == len(kinds) - 1

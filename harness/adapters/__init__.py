@@ -7,10 +7,10 @@ said by the file and by the rules of ``harness.programs.parse``.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from harness.plugins.registry import Plugin
 
@@ -31,6 +31,29 @@ class Point(NamedTuple):
     """Epoch, from 1; or the tool's step, of an adapter that counts steps."""
     value: float
     """The number, which may be NaN or infinite."""
+
+
+class ToldRun(NamedTuple):
+    """A run as an export tells it, of which nothing was seen."""
+
+    name: str
+    """Id by which the tool calls it, or its name."""
+    seed: int | None
+    """Seed that it says it used; None if it says none, or no whole number."""
+    started: str
+    """Time at which it says it began; empty if it says none."""
+    ended: str
+    """End that it came to: finished, diverged, failed, killed, preempted, or another word of the tool's."""
+    parameters: Mapping[str, Any]
+    """Parameter → value, of all that it tells."""
+    metrics: Mapping[str, Any]
+    """Metric → the last number, or ``{"epochs": […], "value": […]}`` as in a results file."""
+    arm: str | None = None
+    """Arm that it says it is of."""
+    commit: str | None = None
+    """Git commit of the code that it says it ran."""
+    diverged_epoch: Any = None
+    weights_sha256: Any = None
 
 
 class Adapter(Plugin):
@@ -59,6 +82,25 @@ class Adapter(Plugin):
             return None
         with found.open("rb") as file:
             return file.read(LARGEST + 1)
+
+
+class RunsAdapter(Adapter):
+    """Interface of an adapter for files that tell of several runs: for ``harness link``, and no form of results."""
+
+    apart: ClassVar[bool] = True
+    """True if such a file tells parameters and metrics apart."""
+
+    @abstractmethod
+    def read_runs(self, raw: bytes) -> Iterator[ToldRun]:
+        """Yield the runs, in the order of the file. Bytes may be anything.
+
+        Raises:
+            BadRecord: They are not what the tool writes, or were cut off.
+        """
+
+    def read(self, raw: bytes) -> Iterator[Point]:
+        """Refuse to read one run's results."""
+        raise BadRecord(f"{self.tool} tells of several runs, and one is asked for")
 
 
 def find_one(folder: Path, place: str) -> Path | None:

@@ -97,7 +97,7 @@ def _print_table(rows: Sequence[Standing]) -> None:
     for row in rows:
         outcome = "–"
         if (last := row.judged) is not None:
-            marks = ["deviates"] if last.run in row.deviating else []
+            marks = [row.deviating[last.run]] if last.run in row.deviating else []
             marks += ["measured again" + (f" {row.measured} times" if row.measured > 1 else "")] if row.measured else []
             outcome = f"{last.outcome} ({', '.join(marks)})" if marks else str(last.outcome)
         since = row.registered[:10] if row.registered else "no"

@@ -69,6 +69,7 @@ IDLE: dict[str, tuple[Idle, ...]] = {
         Idle(("raw",), beside="history", why="it concerns the verdict's page"),
         Idle(("raw",), beside="form", value="json", why="it concerns the verdict's page"),
     ),
+    "link": (Idle(("form", "incomplete"), needs="exports", why="the runs to make are listed"),),
     "schema": (Idle(("name",), beside="folder", why="all schemas are written"),),
     "reverdict": tuple(
         Idle(("figures",), beside=analysis, why="a sensitivity analysis has no figures")

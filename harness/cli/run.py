@@ -125,23 +125,25 @@ def run(
     with reporting() as reporter:
         session = Session.open(files[0], settings, reporter)
         report = (pilot_of or run_hypothesis)(files[0], session)
-    _print_report(report, pilot=pilot)
-    _print_head(report)
+    print_report(report, pilot=pilot)
+    print_head(report)
 
 
-def _print_report(report: Report, *, pilot: bool) -> None:
+def print_report(report: Report, *, pilot: bool, mark: str = "") -> None:
+    """Print what a run came to, in a sentence, and where its page is; ``mark``: what must stand beside the outcome."""
     out.only_tells()
     decision = report.decision
     if pilot:
         out.print(f"{report.hypothesis.id}: pilot, no outcome", markup=False)
     else:
         came = "as predicted" if decision.outcome == decision.predicted else f"predicted: {decision.predicted}"
-        out.print(f"[bold]{escape(report.hypothesis.id)}: {escape(decision.outcome)}[/bold] ({escape(came)})")
+        out.print(f"[bold]{escape(report.hypothesis.id)}: {escape(decision.outcome)}[/bold] ({escape(came)}{mark})")
     out.print(decision.summary, markup=False)
     out.print(str(show_path(report.folder / "verdict.md")), markup=False)
 
 
-def _print_head(report: Report) -> None:
+def print_head(report: Report) -> None:
+    """Print the ledger's head."""
     err.print(f"ledger head, worth keeping elsewhere: {report.head}", markup=False)
 
 
@@ -157,7 +159,7 @@ def _print_all(ended: Iterator[Ended], *, pilot: bool) -> None:
     for one in ended:
         if one.report is not None:
             last = one.report
-            _print_report(last, pilot=pilot)
+            print_report(last, pilot=pilot)
             counts["judged"] += 1
         elif one.judged is not None:
             told = f"{one.hypothesis}: {one.judged.outcome}, run {one.judged.run}, judged before: nothing was run"
@@ -169,7 +171,7 @@ def _print_all(ended: Iterator[Ended], *, pilot: bool) -> None:
             counts["failed"] += 1
             code = code or one.error.exit_code
     if last is not None:
-        _print_head(last)
+        print_head(last)
     kinds = {"judged": "tried out"} if pilot else {}
     parts = [f"{count} {kinds.get(kind, kind)}" for kind, count in counts.items() if count]
     total = format_count(sum(counts.values()), "hypothesis", "hypotheses")

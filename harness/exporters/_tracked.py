@@ -51,6 +51,7 @@ class Tracked:
             "harness.outcome": self.outcome,
             "harness.predicted": registered.hypothesis.prediction.outcome,
             "harness.summary": self.judged.decision.summary,
+            **({} if self.judged.stored.provenance.linked is None else {"harness.trained": "outside harness"}),
         }
 
     @property

@@ -39,6 +39,7 @@ from harness.ledger.event import StoredFixing, read_fixing
 from harness.ledger.events import Event, Ledger
 from harness.ledger.families import Member, list_families
 from harness.ledger.frozen import (
+    compare_commit,
     digest_input,
     find_missing,
     list_program_differences,
@@ -47,6 +48,7 @@ from harness.ledger.frozen import (
     refuse_other_program,
 )
 from harness.ledger.index import Entry, LedgerIndex, StartedRun, name_run, read_start
+from harness.ledger.linked import describe_link, find_since
 from harness.ledger.nearby import is_own_project
 from harness.ledger.partial import list_partial
 from harness.ledger.pins import find_modules_behind
@@ -110,10 +112,12 @@ __all__ = [
     "close_on_failure",
     "compare",
     "compare_code",
+    "compare_commit",
     "count_peeks",
     "describe_cover",
     "describe_end",
     "describe_environment",
+    "describe_link",
     "describe_state",
     "digest_input",
     "find_attempt",
@@ -129,6 +133,7 @@ __all__ = [
     "find_registration",
     "find_registration_of",
     "find_resumable",
+    "find_since",
     "is_own_project",
     "keep_meaningful",
     "list_amendments",

@@ -150,6 +150,7 @@ def list_resumption_changes(before: RunStartedBody, now: RunStartedBody) -> tupl
         pairs.append(("packages behind plug-ins", one, other))
     else:
         pairs.insert(PINNED.index("pins"), ("pins", before.pins.model_dump(), now.pins.model_dump()))
+    pairs.append(("runs made elsewhere", before.linked, now.linked))
     return _name_changes([*pairs, *_pair_packages(before.environment, now.environment)], before, now)
 
 

@@ -11,7 +11,7 @@
 |                |                                      | time, derivation                                           |
 | `run_started`  | before the first seed trains         | hypothesis, registration, amendment, seeded, raw,          |
 |                |                                      | canonical, pins, data, plan, seeds, environment, device,   |
-|                |                                      | arithmetic, command, deviations, words, together           |
+|                |                                      | arithmetic, command, deviations, words, together, linked   |
 | `tuned`        | when a search has chosen             | run, search, chosen                                        |
 | `look`         | when the seeds so far were judged    | run, seeds, outcome, p, results                            |
 | `run_resumed`  | when a stopped attempt goes on       | run, progress                                              |
@@ -52,6 +52,7 @@ from harness.ledger.prior_data_bodies import PeekedBody, PilotBody
 from harness.plugins.fields import Unit
 from harness.records import Companion, Record
 from harness.records.base import Id, Name, Text
+from harness.records.linked import Link
 
 Parameters = dict[str, JsonValue]  # a plug-in's; a reader may not have it
 ABSENT = Field(default=None, exclude_if=lambda value: value is None)
@@ -189,6 +190,8 @@ class RunStartedBody(Record):
     together: tuple[Companion, ...] = Field(default=(), exclude_if=lambda value: not value)
     """The hypotheses whose replicas train in cohorts with those of this attempt, itself among them, in the order from
     which the plan follows; empty if it trains alone."""
+    linked: Link | None = ABSENT
+    """The files that tell of runs made elsewhere, from which its results were taken; None if it was trained here."""
     seeds: Annotated[tuple[int, ...], Unit("seed numbers")]
     """The seed numbers, in order."""
     environment: Environment

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from harness.errors import DeviationRefused, Tampered, UsageError
@@ -12,7 +14,8 @@ from harness.ledger.git import Repository, ask, find_repository, git
 from harness.records.program import Program, ProgramPins
 from harness.wording import format_count
 
-LISTED = 20
+LISTED, FEW = 20, 5
+COMMIT = re.compile(r"[0-9a-f]{7,64}")
 LARGEST = 2**30
 """Most bytes of code, which is held in memory and copied for every replica."""
 PLAIN = "--no-replace-objects"
@@ -146,6 +149,24 @@ def find_missing(pins: ProgramPins, root: Path) -> Iterator[str]:
             yield path
 
 
+def compare_commit(commit: str, code: tuple[str, ...], pins: ProgramPins, root: Path, trail: Path) -> str | None:
+    """Say how the code of a commit differs from what was pinned of the paths ``code``; empty if it doesn't.
+
+    None if git here has no such commit.
+    """
+    if not COMMIT.fullmatch(commit):
+        return f"it names the code {commit}, which is no git commit"
+    if git(root, PLAIN, "cat-file", "-e", f"{commit}^{{commit}}") is None:
+        return None
+    where, aside, trees = find_repository(root), _list_aside(root, trail), dict[str, str]()
+    for path in code:
+        with suppress(UsageError):  # it is not there, and so differs
+            trees |= _find_trees(root, where, path, aside, commit)
+    other = sorted({path for path, _ in trees.items() ^ pins.trees.items()})
+    more = f" and {len(other) - FEW} more" if len(other) > FEW else ""
+    return f"it ran other code, of commit {commit[:12]}: {', '.join(other[:FEW])}{more}" if other else ""
+
+
 def _list_aside(root: Path, trail: Path) -> tuple[str, ...]:
     """Return the parts of a project that are no code of a program, by their paths below it."""
     names = set(LEFT_OUT)
@@ -153,17 +174,19 @@ def _list_aside(root: Path, trail: Path) -> tuple[str, ...]:
     return tuple(sorted(names | ({inside[0]} if len(inside) == 1 and inside[0] not in ("..", ".") else set())))
 
 
-def _find_trees(root: Path, where: Repository, path: str, aside: tuple[str, ...]) -> dict[str, str]:
+def _find_trees(
+    root: Path, where: Repository, path: str, aside: tuple[str, ...], commit: str = "HEAD"
+) -> dict[str, str]:
     """Return the object of a path; of the whole project, those of its entries but for the trail and hypotheses."""
     if path == ".":
-        whole = f"HEAD:{where.prefix}".removesuffix("/")
+        whole = f"{commit}:{where.prefix}".removesuffix("/")
         listed = [one for one in _list_tree(root, whole, "", deep=False) if one[0] not in (*aside, ".gitmodules")]
         within = [one for one in _list_tree(root, whole, "") if one[0].split("/")[0] not in aside]
     else:
         parent, _, last = f"{where.prefix}{path}".rpartition("/")
         above = path.removesuffix(last).rstrip("/")
-        listed = [one for one in _list_tree(root, f"HEAD:{parent}", above, deep=False) if one[0] == path]
-        within = [one for one in listed if one[1] != TREE] + _list_tree(root, f"HEAD:{where.prefix}{path}", path)
+        listed = [one for one in _list_tree(root, f"{commit}:{parent}", above, deep=False) if one[0] == path]
+        within = [one for one in listed if one[1] != TREE] + _list_tree(root, f"{commit}:{where.prefix}{path}", path)
         if not listed:
             message = f"git has no {path} in commit {(where.commit or '')[:12]}"
             raise UsageError(message, where="program.code", remedy="commit it, or correct the path")

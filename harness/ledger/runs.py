@@ -10,6 +10,7 @@ from harness.ledger.bodies import LookBody, RunAbortedBody, RunFailedBody, RunFi
 from harness.ledger.differing import keep_meaningful
 from harness.ledger.events import Ledger
 from harness.ledger.index import Closing, Entered, Entry, StartedRun, name_run
+from harness.ledger.linked import describe_deviating
 from harness.ledger.measured_body import MeasuredBody
 from harness.ledger.prior_data_bodies import PeekedBody, PilotBody
 from harness.ledger.progress import describe_progress, read_progress
@@ -81,14 +82,14 @@ def describe_end(body: Closing) -> str | None:
     return f"{body.reason} ({came})" if came else body.reason
 
 
-def find_deviating(ledger: Ledger, hypothesis_id: str) -> frozenset[str]:
-    """Return the short names of the attempts that deviate from what was registered, by their own first event.
+def find_deviating(ledger: Ledger, hypothesis_id: str) -> Mapping[str, str]:
+    """Return the attempts that deviate from what was registered, by their own first event: short name → a word or two.
 
     Raises:
         Tampered: as ``Ledger.events``.
     """
     starts = ledger.index().starts(hypothesis_id)
-    return frozenset(start.name for start in starts if keep_meaningful(start.body.deviations))
+    return {start.name: describe_deviating(start.body) for start in starts if keep_meaningful(start.body.deviations)}
 
 
 def list_open_attempts(ledger: Ledger, hypothesis_id: str) -> tuple[StartedRun, ...]:

@@ -162,6 +162,8 @@ def tell_results(study: Study) -> list[str]:
     implication = study.form.implications.get(decision.outcome)
     if implication is not None:
         told.append(f"What it means, in the words of the registration: {foreign(implication.says)}")
+    if study.provenance.linked is not None:
+        told.append("Its runs were trained outside harness and told afterwards: nobody here saw them.")
     if study.run.name in study.deviating:
         told.append("This run deviated from its registration; the deviations are listed below.")
     return told + [foreign(typeset(warning)) for warning in decision.warnings]

@@ -26,11 +26,11 @@ def tabulate_attempts(studies: Sequence[Study]) -> Table:
         rows.append((head(study.short, study.form.title),))
         shown = {other.run.name for other in studies if other.form.id == study.form.id}
         for attempt in study.attempts:
-            marks = ["reported here"] * (attempt.run in shown) + ["deviates"] * (attempt.run in study.deviating)
+            marks = ["reported here"] * (attempt.run in shown) + [study.deviating.get(attempt.run, "")]
             became = attempt.status + (f", {attempt.outcome}" if attempt.outcome else "")
             rows.append((
                 code(attempt.run), attempt.started, foreign(became), foreign(attempt.reason or DASH),
-                ", ".join(marks) or DASH,
+                ", ".join(filter(None, marks)) or DASH,
             ))  # fmt: skip
     caption = (
         "All attempts that the ledger holds at the hypotheses of this paper, whatever became of them, pilots "

@@ -39,8 +39,8 @@ class Study:
     provenance: Provenance
     attempts: tuple[Attempt, ...]
     """All attempts that the ledger holds by now, pilots among them."""
-    deviating: frozenset[str]
-    """Short names of those that deviate."""
+    deviating: Mapping[str, str]
+    """Short names of those that deviate, with a word or two about it."""
     anchors: tuple[Anchor, ...]
     """Anchors that cover the registration and were entered before the run was started."""
     later_anchors: tuple[Anchor, ...]

@@ -10,6 +10,7 @@ from harness.ledger import Environment
 from harness.pipeline.remote import describe_launch
 from harness.pipeline.run_steps import Equipment
 from harness.plugins.distributions import Package, describe_packages, list_modules
+from harness.records.linked import LinkedRuns
 from harness.records.program import ProgramRun
 from harness.records.provenance import Launch
 
@@ -39,6 +40,7 @@ class Circumstances(TypedDict):
     weights: dict[str, str]
     cohorts: tuple[int, ...]
     launch: Launch | None
+    linked: LinkedRuns | None
     program: ProgramRun | None
     finished: str
 
@@ -78,6 +80,7 @@ def describe_circumstances(
         weights=result.weights,
         cohorts=result.cohorts,
         launch=None if equipment.remote is None else describe_launch(equipment.remote, folder),
+        linked=None if equipment.linked is None else equipment.linked.accounted.told,
         program=None if equipment.program is None else equipment.program.describe(result),
         finished=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )

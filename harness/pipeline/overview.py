@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,8 +31,8 @@ class Standing:
     """Claimed time of the registration."""
     attempts: tuple[Attempt, ...]
     """All attempts, pilots among them, in ledger order."""
-    deviating: frozenset[str]
-    """Attempts that deviate from what was registered."""
+    deviating: Mapping[str, str]
+    """Attempts that deviate from what was registered, with a word or two about it."""
     measured: int
     """Number of times that stored weights of its runs were measured again."""
     note: str | None

@@ -21,6 +21,7 @@ from harness.pipeline.project import Settings
 from harness.pipeline.session import Session
 from harness.records import Hypothesis, Plan
 from harness.records.base import write_canonical
+from harness.records.linked import Link
 from harness.records.program import Program, ProgramPins, ProgramRun
 from harness.system.storage import find_cache_folder, write_atomic
 
@@ -55,6 +56,31 @@ class Runnable:
     def describe(self, result: Result) -> ProgramRun:
         """Describe how it was run."""
         return ProgramRun(commands=dict(self.commands), pins=self.pins, replicas=result.runs)
+
+    def run(self, planned: Plan, folder: Path, session: Session) -> Result:
+        """Run it, as ``run_program`` does."""
+        return run_program(planned, self, folder, session)
+
+
+@dataclass(frozen=True)
+class Linked:
+    """Runs that were made elsewhere, in place of a program that would run here."""
+
+    pins: ProgramPins
+    """The registered program."""
+    link: Link
+    """The files that tell of them."""
+    accounted: programs.Accounted
+    """The account of all of them."""
+
+    def describe(self, _: Result) -> ProgramRun:
+        """Describe what ran here: nothing."""
+        return ProgramRun(commands={}, pins=self.pins, replicas=())
+
+    def run(self, _: Plan, __: Path, ___: Session) -> Result:
+        """Return the registered replicas as they were told."""
+        replicas = self.accounted.replicas
+        return Result(replicas, {}, tuple(1 for _ in replicas), raw=dict(self.accounted.raw))
 
 
 def pin(hypothesis: Hypothesis, session: Session) -> Pins:
@@ -160,6 +186,11 @@ def describe_host() -> Device:
         model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
     name = f"{model or platform.processor() or platform.machine() or 'CPU'}, by a program of its own"
     return cast("Device", Host(name, {}))
+
+
+def describe_elsewhere() -> Device:
+    """Return where linked runs were made, as a plan and a verdict name it."""
+    return cast("Device", Host("elsewhere, outside harness", {}))
 
 
 def count_cores() -> int:

@@ -114,15 +114,15 @@ class Project:
         remedy = "check the name; harness plan FILE says which trail a file has"
         raise UsageError(f"there is no folder {self.verdicts}{meant}", where=origin, remedy=remedy)
 
-    def write_command(self, path: Path, *options: str) -> str:
-        """Write ``harness run`` as another person could give it: the file's place in the project, and no folder of
-        this machine.
+    def write_command(self, path: Path, *options: str, verb: str = "run") -> str:
+        """Write ``harness run``, or another verb, as another person could give it: the file's place in the project, and
+        no folder of this machine.
         """
         try:
             file = path.resolve().relative_to(self.root).as_posix()
         except ValueError:
             file = path.name
-        return " ".join(["harness run", file, *options])
+        return " ".join([f"harness {verb}", file, *options])
 
 
 Fixed = Mapping[str, tuple[Entry[Fixing], ...]]

@@ -120,6 +120,8 @@ def replicate_run(name: str, session: Session, *, record: bool = True) -> Replic
 def list_circumstances(hypothesis: Hypothesis, before: RunStartedBody, now: ReplicatedBody) -> tuple[str, ...]:
     """List why a rerun need not give the same bits, one sentence each: what differs, or a program promises none."""
     changes = ledger.list_rerun_changes(before, now)
+    if before.linked is not None:
+        changes = ("the run was made outside harness", *changes)
     if hypothesis.program is not None and not hypothesis.program.deterministic:
         return (*changes, "its program does not promise the same results to the byte")
     return changes

@@ -129,6 +129,8 @@ def find_other_readings(found: StoredRun) -> list[str]:
     A replica that failed for another reason than its file is taken at the word of whoever ran it.
     """
     hypothesis = found.registered.hypothesis
+    if found.linked is not None:
+        return find_other_links(found, found.linked)
     if hypothesis.results is None or RAW not in found.recorded:
         return []
     try:
@@ -153,6 +155,18 @@ def find_other_readings(found: StoredRun) -> list[str]:
         if again != one and not (one.status == "failed" and one.raw == again.raw and again.status != "failed"):
             wrong.append(f"{RAW}: {name} does not say what results.json has")
     return [*wrong, *(f"{RAW}: {name} is no replica of the run" for name in sorted(raw.keys() - known))]
+
+
+def find_other_links(found: StoredRun, linked: programs.Accounted) -> list[str]:
+    """Name what of a run that was made elsewhere does not follow from the exports that the ledger names."""
+    wrong = [] if found.provenance.linked == linked.told else ["env.json: the account of runs made elsewhere"]
+    if found.measurements.replicas != linked.replicas:
+        wrong.append("results.json: the replicas of runs made elsewhere")
+    try:
+        raw = read_raw(read_file(found.folder / RAW))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return [*wrong, f"{RAW}: it holds no results files"]
+    return wrong if raw == dict(linked.raw) else [*wrong, f"{RAW}: it is not what the exports tell"]
 
 
 def find_other_looks(

@@ -13,6 +13,7 @@ import hashlib
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from shutil import rmtree
 
 from harness import ledger, spec, verdict
@@ -24,7 +25,7 @@ from harness.pipeline.code_proofs import add_proofs, add_proofs_since_first, des
 from harness.pipeline.draw import describe_draw, find_or_draw, refuse_idle_round
 from harness.pipeline.fixing import Fixed, fix_meaning
 from harness.pipeline.judge import render_first_verdict
-from harness.pipeline.program import RAW, write_raw
+from harness.pipeline.program import RAW, Linked, write_raw
 from harness.pipeline.run_files import read_registered, read_templates, save_files
 from harness.pipeline.run_steps import (
     LAYOUT,
@@ -42,6 +43,7 @@ from harness.pipeline.telling import tell_progress
 from harness.pipeline.together import hand_over_shared, read_company, refuse_unstarted
 from harness.pipeline.tuning import SEARCH, Tuned, make_whole_plan, shift_after, tune
 from harness.records import Companion, Decision, Plan, Provenance
+from harness.records.linked import Link
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,8 @@ def _describe_start(prepared: Prepared, planned: Plan) -> RunStartedBody:
     session, trail = prepared.session, prepared.session.trail
     hypothesis, device, fingerprints = loaded.hypothesis, fixed.equipment.device, fixed.equipment.fingerprints
     environment = ledger.describe_environment(session.project.root, ledger.find_modules_behind(hypothesis))
+    linked = fixed.equipment.linked
+    given = () if linked is None else _write_exports(linked.link)
     moved = list_changed_claims(registration, loaded, trail)
     differing = add_proofs(fixed.differing, registration, hypothesis.id, trail, environment)
     since = ledger.list_code_deviations(trail, hypothesis.id, registration.pins.code, environment)
@@ -207,13 +211,15 @@ def _describe_start(prepared: Prepared, planned: Plan) -> RunStartedBody:
         data=fingerprints,
         plan=planned.digest,
         together=planned.together,
+        linked=None if linked is None else linked.link,
         seeds=registration.seeds,
         seeded=registration.seeded,
         environment=environment,
         device=device.name,
         arithmetic=dict(device.arithmetic),
-        command=session.project.write_command(loaded.path),
+        command=session.project.write_command(loaded.path, *given, verb="run" if linked is None else "link"),
         deviations=(
+            *(_list_outside(linked, hypothesis.id, trail) if linked is not None else ()),
             *list_amended(trail, hypothesis.id, late=True),
             *differing.deviations,
             *moved,
@@ -222,6 +228,16 @@ def _describe_start(prepared: Prepared, planned: Plan) -> RunStartedBody:
         ),
         words=differing.words,
     )
+
+
+def _write_exports(link: Link) -> tuple[str, ...]:
+    """Write the arguments that name exports and their form, as another person could give them."""
+    return *(quote(file.name) for file in link.exports), "--form", link.exports[0].form
+
+
+def _list_outside(linked: Linked, hypothesis: str, trail: ledger.Ledger) -> tuple[str, ...]:
+    """Say that runs were made elsewhere; of amendments, nobody then knows that they came before the runs."""
+    return ledger.describe_link(linked.link), *list_amended(trail, hypothesis, late=False)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import ledger, spec
+from harness import ledger, programs, spec
 from harness.domain.tuning import apply_choices
 from harness.errors import Tampered, UsageError
 from harness.ledger import Ledger, LookBody, StartedRun, TunedBody, mending
@@ -40,6 +40,8 @@ class StoredRun:
     """The content of search.json."""
     tuned: TunedBody | None = None
     """The choice that the ledger tells of."""
+    linked: programs.Accounted | None = None
+    """The account of runs that were made elsewhere, made again from their exports; None if it was trained here."""
 
 
 def read_run(trail: Ledger, name: str) -> StoredRun:
@@ -73,6 +75,7 @@ def read_run(trail: Ledger, name: str) -> StoredRun:
         provenance=Provenance.model_validate_json(read_file(folder / "env.json")),
         templates=read_templates(trail, run),
         looks=ledger.list_looks(trail, run.digest),
+        linked=read_linked(trail, run, registered),
     )
 
 
@@ -92,6 +95,23 @@ def read_registered(trail: Ledger, run: StartedRun) -> Registered:
         registration=registration.digest,
         seeds=registration.seeds,
     )
+
+
+def read_linked(trail: Ledger, run: StartedRun, registered: Registered) -> programs.Accounted | None:
+    """Account again for runs that were made elsewhere, from their exports; None if a run was trained here.
+
+    Raises:
+        Tampered: an export is missing from the ledger's objects, or is not what it was read as.
+    """
+    link = run.body.linked
+    if link is None:
+        return None
+    try:
+        told = [programs.read_export(trail.read_object(file.sha256), file.form) for file in link.exports]
+    except programs.BadResults as error:
+        raise Tampered(f"an export is not what its run was made from: {error}", where=run.name) from error
+    since = ledger.find_since(trail.index(), run.body.registration, run.digest)
+    return programs.account(registered.hypothesis, registered.seeds, since, link, told)
 
 
 def read_templates(trail: Ledger, run: StartedRun) -> dict[str, bytes]:

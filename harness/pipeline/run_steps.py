@@ -18,7 +18,7 @@ from harness.ledger import Ledger, Pins, Registration
 from harness.ledger.seeding import explain_known
 from harness.pipeline.data_sets import collect_data_sets
 from harness.pipeline.device_facts import make_device
-from harness.pipeline.program import Runnable, describe_host, prepare_program, refuse_parallel, run_program
+from harness.pipeline.program import Linked, Runnable, describe_host, prepare_program, refuse_parallel
 from harness.pipeline.project import find_surroundings
 from harness.pipeline.remote import Remote, ask_device, find_jobs_folder, find_remote
 from harness.pipeline.session import Session
@@ -60,8 +60,13 @@ class Equipment:
     """The hypotheses that it trains together with, itself among them; empty if it trains alone."""
     remote: Remote | None = None
     """Place at which cohorts are trained, if not here."""
-    program: Runnable | None = None
-    """The program that trains; None if harness trains all arms."""
+    program: Runnable | Linked | None = None
+    """The program that trains, or runs of it that were made elsewhere; None if harness trains all arms."""
+
+    @property
+    def linked(self) -> Linked | None:
+        """Return the runs that were made elsewhere; None if there are none."""
+        return self.program if isinstance(self.program, Linked) else None
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -306,14 +311,14 @@ def train(planned: Plan, equipment: Equipment, folder: Path, session: Session) -
     parts = plan.split_by_trainer(planned)
     if not parts[0].cohorts:
         with reporter.training():
-            return run_program(planned, equipment.program, folder, session), time.monotonic() - begun
+            return equipment.program.run(planned, folder, session), time.monotonic() - begun
     results: list[Result] = []
     with reporter.training():
         for part in parts:
             told = replace(reporter, progress=shift_progress(reporter.progress, parts, results))
             this = replace(session, reporter=told)
             if results:
-                results.append(run_program(part, equipment.program, folder, this))
+                results.append(equipment.program.run(part, folder, this))
             else:
                 results.append(train_built_in(part, equipment, folder, this))
     return join_results(results), time.monotonic() - begun

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
-from harness.adapters import Adapter
+from harness.adapters import Adapter, RunsAdapter
 from harness.plugins.fields import Unit
 from harness.plugins.registry import find_members
 from harness.records.base import Name, Ordered, Record, Text
@@ -261,8 +261,14 @@ FORMS = ("json", "jsonl", "csv")
 """Forms of results that are harness's own."""
 
 
+def list_forms() -> tuple[str, ...]:
+    """Return the forms that results may have: harness's own, and adapters that read one run."""
+    adapters = find_members("adapters").items()
+    return (*FORMS, *(name for name, kind in adapters if not issubclass(kind, RunsAdapter)))
+
+
 def _require_form(form: str) -> str:
-    known = [*FORMS, *find_members("adapters")]
+    known = list_forms()
     if form not in known:
         meant = suggest(form, known) or ":"
         raise ValueError(f"no form of results is called {form!r}{meant} known are {', '.join(known)}")

@@ -13,6 +13,7 @@ from harness.plugins.distributions import Package
 from harness.plugins.fields import Unit
 from harness.plugins.splits import SplitName
 from harness.records.base import Record
+from harness.records.linked import LinkedRuns
 from harness.records.plan import Companion
 from harness.records.program import ProgramRun
 
@@ -218,6 +219,8 @@ class Provenance(Record):
     they were recorded."""
     amendments: tuple[str, ...] = ()
     """Amendments before this run that are not deviations, one sentence each."""
+    linked: LinkedRuns | None = Field(default=None, exclude_if=lambda value: value is None)
+    """The account of runs that were made elsewhere; None where harness trained, or ran the program."""
     program: ProgramRun | None = Field(default=None, exclude_if=lambda value: value is None)
     """Circumstances of the program that trained and measured in harness's place; None where harness did."""
     siblings: tuple[Sibling, ...] | None = Field(default=None, exclude_if=lambda value: value is None)

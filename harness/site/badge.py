@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 from harness.errors import HarnessError
 from harness.ledger import Ledger
 from harness.ledger.audit import AuditReport
+from harness.ledger.linked import OUTSIDE
 from harness.pipeline.verdicts import JudgedRun
 from harness.site.marks import element, group, join, label
 from harness.site.pages import ENDINGS, Row
@@ -28,7 +29,10 @@ def draw_badge(report: AuditReport, date: str) -> str:
     word, colour = WORDS.get(report.exit_code, ("failed", "#a40e26"))
     lines = [*report.trail, *(line for one in report.hypotheses for line in one.lines)]
     unchecked = sum(line.status == "NOT CHECKED" for line in lines)
-    verdicts = format_count(sum(len(one.outcomes) for one in report.hypotheses), "verdict")
+    outcomes = [outcome for one in report.hypotheses for outcome in one.outcomes.values()]
+    verdicts = format_count(len(outcomes), "verdict")
+    if outside := sum(OUTSIDE in outcome for outcome in outcomes):
+        verdicts += f" ({outside} {OUTSIDE})"
     rest = f" ({unchecked} not checked)" if unchecked else ""
     told = f"{word}{rest}, {verdicts}, {date}"
     width = LEFT + CHARACTER * len(told) + 12
@@ -62,7 +66,7 @@ def _write_row(site: Trail, row: Row) -> str:
     told = typeset(run.decision.summary) if isinstance(run, JudgedRun) else ""
     if isinstance(run, HarnessError):
         told = "its verdict can't be shown: harness audit says why"
-    deviates = " (deviates)" if row.deviates else ""
+    deviates = f" ({row.deviates})" if row.deviates else ""
     cells = (row.id, row.predicted, f"{row.sign} {row.outcome}{deviates}", shorten(told, 2000))
     return "<tr>" + "".join(f"<td>{_write_text(cell)}</td>" for cell in cells) + "</tr>"
 

@@ -70,7 +70,7 @@ class Row:
         self.sign = STATES[self.state][0]
         last = sheet.started[-1].status if sheet.started else "never run"
         self.outcome = judged.outcome if judged is not None else last
-        self.deviates = judged is not None and judged.run in sheet.deviating
+        self.deviates = None if judged is None else sheet.deviating.get(judged.run)
         self.count = len(sheet.started)
         self.counted = _count_attempts(sheet)
         self.families = [family for family, _ in sheet.memberships]

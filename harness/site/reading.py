@@ -84,8 +84,8 @@ class Sheet:
     """Kind of the seeds, in a few words."""
     attempts: tuple[Attempt, ...]
     """All attempts, pilots among them, in ledger order."""
-    deviating: frozenset[str]
-    """Short names of the attempts that deviate from the registration."""
+    deviating: Mapping[str, str]
+    """Short names of the attempts that deviate from the registration, with a word or two about it."""
     moments: tuple[Moment, ...]
     """All events about it, in ledger order."""
     text: str | None

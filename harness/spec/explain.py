@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from harness.adapters import RunsAdapter
 from harness.criteria import Criterion
 from harness.errors import UsageError
 from harness.plugins.fields import read_declarations, read_docstring, read_sections
@@ -159,8 +160,8 @@ def _describe_fewest_seeds(kind: type[Criterion]) -> tuple[str, str, str]:
 
 
 def _write_use(family: str, kind: type[Plugin]) -> str | None:
-    """Return how a file names a plug-in; None of one that stands in pyproject.toml."""
-    if family in OPERATIONAL:
+    """Return how a file names a plug-in; None of one that stands in pyproject.toml, or in a command."""
+    if family in OPERATIONAL or issubclass(kind, RunsAdapter):
         return None
     return str(get_args(kind.model_fields["name"].annotation)[0]) if family in BY_NAME else write_example(kind)
 

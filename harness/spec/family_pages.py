@@ -17,7 +17,7 @@ KEYS = {
     "rules": "`rule`", "metrics": "`metric` and `setup.evaluation.metrics`", "models": "`setup.model`",
     "datasets": "`setup.dataset`", "penalties": "`penalty`", "criteria": "`criterion`", "beacons": "`seeds.beacon`",
     "preconditions": "`preconditions`", "optimizers": "`setup.optimizer`", "schedules": "`setup.optimizer.schedule`",
-    "losses": "`setup.loss`", "adapters": "`results.form`",
+    "losses": "`setup.loss`", "adapters": "`results.form` and `harness link --form`",
     "launchers": "`[tool.harness.on.NAME]` of pyproject.toml, and not a hypothesis",
 }  # fmt: skip
 """Family → where files name its members."""

@@ -32,7 +32,7 @@ from harness.records import (
     Record,
     Seeds,
 )
-from harness.records.program import FORMS, Results
+from harness.records.program import Results, list_forms
 from harness.records.readings import Condition, Onset
 from harness.records.trends import Trend
 from harness.spec.arms import DOTTED
@@ -278,7 +278,7 @@ def _adapt_program(made: Json) -> None:
     known = {"if": {"type": "string"}, "then": {"anyOf": [{"enum": list(find_members("metrics"))}, {"pattern": "[{]"}]}}
     measured = {"additionalProperties": {"properties": {"metric": known, "minus": known}}}
     trained = {"anyOf": [{"required": ["rule"]}, {"required": ["matrix"]}]}
-    made["$defs"][Results.__name__]["properties"]["form"]["enum"] = [*FORMS, *find_members("adapters")]
+    made["$defs"][Results.__name__]["properties"]["form"]["enum"] = [*list_forms()]
     made["if"] = _require_key("program")
     made["then"] = {"required": ["metrics", "results"]}
     made["else"] = {

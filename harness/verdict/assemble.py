@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -146,7 +147,7 @@ def _build_context(
     hypothesis = registered.hypothesis
     settings = tables.tabulate_settings_before if before else tables.tabulate_settings
     if hypothesis.program is not None:
-        settings = tabulate_program
+        settings = partial(tabulate_program, linked=provenance.linked is not None)
     shared, arms = settings(hypothesis, measurements)
     context: dict[str, Any] = {
         "hypothesis": hypothesis,

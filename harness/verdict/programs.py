@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from harness.metrics import parse_metric
 from harness.records import Hypothesis, Measurements, Provenance
+from harness.records.linked import LinkedRun
 from harness.records.program import write_parameter
 from harness.verdict.tables import Table, tabulate_settings
 from harness.wording import format_count
 
 SELF = "by the program itself: harness saw its files, not its training"
+ELSEWHERE = "elsewhere, by whoever made these runs: harness saw numbers that were told afterwards, and no training"
 
 
-def tabulate_program(hypothesis: Hypothesis, measurements: Measurements) -> tuple[list[tuple[str, str]], Table]:
+def tabulate_program(
+    hypothesis: Hypothesis, measurements: Measurements, *, linked: bool = False
+) -> tuple[list[tuple[str, str]], Table]:
     """Return the settings that all arms of a program share, and a table of each arm's parameters.
 
     Of a hypothesis with arms that harness trains, both hold theirs too.
@@ -28,7 +33,7 @@ def tabulate_program(hypothesis: Hypothesis, measurements: Measurements) -> tupl
     if results.names:
         read += f"; {', '.join(f'{name} as {own}' for name, own in results.names.items())}"
     shared = [
-        ("Measured", SELF),
+        ("Measured", ELSEWHERE if linked else SELF),
         ("Command", " ".join(program.command)),
         ("Run in", program.folder),
         ("Lock file", program.lock if program.has_lock else "none: the versions of its packages are not pinned"),
@@ -58,6 +63,12 @@ def tabulate_program(hypothesis: Hypothesis, measurements: Measurements) -> tupl
     return shared, Table("", ["Arm", "Name", *names, *heads], rows)
 
 
+def _write_run(run: LinkedRun, labels: Mapping[str, str]) -> str:
+    place = "" if run.arm is None else f", {labels.get(run.arm, run.arm)}"
+    place += "" if run.seed_index is None else f", seed {run.seed_index}"
+    return f"{run.run} of {run.export}{place}: {run.why}"
+
+
 def describe_program(hypothesis: Hypothesis, measurements: Measurements, provenance: Provenance) -> dict[str, Any]:
     """Return what a page says of how a program was run; empty where harness trained."""
     run = provenance.program
@@ -73,7 +84,9 @@ def describe_program(hypothesis: Hypothesis, measurements: Measurements, provena
     changed = [
         f"{labels[one.arm]}, seed {one.seed_index}: {', '.join(one.changed)}" for one in run.replicas if one.changed
     ]
+    runs = provenance.linked.runs if provenance.linked is not None else ()
     return {
+        **{fate: [_write_run(one, labels) for one in runs if one.fate == fate] for fate in ("rejected", "excluded")},
         "failed": failed,
         "repeated": repeated,
         "changed": changed,

@@ -30,7 +30,8 @@ def _name_training(run: StartedRun) -> Any:
     body, code = run.body, run.body.environment
     own = tuple(code.code_kinds.get(kind) for kind in TRAINING) if code.code_kinds else code.code
     plugins, data = (tuple(sorted(named.items())) for named in (body.pins.plugins, body.data))
-    return body.registration, body.plan, body.seeds, body.device, own, plugins, data
+    elsewhere = None if body.linked is None else body.linked.exports
+    return body.registration, body.plan, body.seeds, body.device, own, plugins, data, elsewhere
 
 
 def _describe(

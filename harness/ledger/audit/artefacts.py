@@ -49,6 +49,8 @@ def list_named_objects(evidence: Evidence) -> Iterator[tuple[str, str]]:
     for event in evidence.index.events:
         body = event.content
         if isinstance(body, RegisteredBody | AmendedBody | RunStartedBody):
+            if isinstance(body, RunStartedBody) and body.linked is not None:
+                yield from ((event.digest, file.sha256) for file in body.linked.exports)
             kept = (body.raw,) if isinstance(body, RunStartedBody) else (body.raw, body.canonical, body.claims)
             for digest in (*kept, *body.pins.templates.values()):
                 yield event.digest, digest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 
-from harness.ledger.audit import agreement, amended, commits, company, looks, pages, proofs, tuned
+from harness.ledger.audit import agreement, amended, commits, company, linked, looks, pages, proofs, tuned
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.audit.similar import find_near_duplicates
@@ -43,6 +43,7 @@ def check(
         for run in evidence.index.starts(hypothesis):
             yield from _check_start(evidence, run, same_meaning)
             yield from proofs.check(evidence, run)
+            yield from linked.check(evidence, run)
             yield from _check_end(evidence, run)
             for verdict in evidence.index.verdicts(run.digest):
                 yield from pages.check(evidence, run, verdict, describe_trials, siblings)

@@ -74,6 +74,10 @@ CODES: dict[str, Code] = {
     "reference": Code(3, "tampered", RESTORE),
     "meaning-changed": Code(3, "tampered", "run what was registered, or amend it with a reason first"),
     "deviation-unnamed": Code(3, "tampered", "run it again with a harness that names what differs"),
+    "link-untold": Code(3, "tampered", "believe its exports, not its deviations: it was trained outside harness"),
+    "link-otherwise": Code(3, "tampered", "believe the event and git, not that page: harness replicate RUN"),
+    "link-unchecked": Code(3, "note", "fetch the commit that the runs name, then audit again"),
+    "linked": Code(3, "note", "have somebody run the registered program: harness replicate RUN"),
     "proof-unfounded": Code(3, "tampered", "believe no such sentence: harness replicate RUN shows what differs"),
     "run-open": Code(3, "open", "resume it: harness run; or close it with a reason: harness close"),
     "attempts-disagree": Code(
@@ -143,6 +147,7 @@ CODES: dict[str, Code] = {
     "results-data": Code(5, "tampered", "run it again with the registered data"),
     "data-not-official": Code(5, "tampered", "read the data's row on that page as if it said: not the official files"),
     "data-by-word": Code(5, "note", "load the data with your own files: harness plan, then harness replicate RUN"),
+    "seeds-by-word": Code(5, "note", "have somebody run the registered program: harness replicate RUN"),
     "run-undrawn": Code(5, "tampered", "run it again: harness run draws the seeds first"),
     "beacon-otherwise": Code(5, "tampered", "no remedy: register the question under a new id"),
     "draw-of-another": Code(5, "tampered", "no remedy: a new question under a new id has a draw of its own"),

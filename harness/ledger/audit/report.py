@@ -9,6 +9,7 @@ from typing import Literal
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import EXIT, AuditFinding
 from harness.ledger.differing import keep_meaningful
+from harness.ledger.linked import describe_deviating
 from harness.ledger.prior_data_bodies import PilotBody
 from harness.ledger.runs import name_status
 from harness.ledger.seeding import CHOOSABLE
@@ -16,6 +17,8 @@ from harness.wording import format_count
 
 Status = Literal["PASS", "FAIL", "NOT CHECKED"]
 SAID = {
+    "linked": "trained outside harness: times and code are those that its exports tell",
+    "seeds-by-word": "trained outside harness: that runs used these seeds is what its exports tell",
     "choosable": CHOOSABLE,
     "hand-picked": "hand-picked seeds, which its author chose",
     "key-unknown": "drawn by a key that nobody vouches for here",
@@ -24,6 +27,8 @@ SAID = {
     "repeated": "by the word of whoever repeated it: nobody trained that again here",
 }
 """Notes without which a promise that is kept would seem to say more than it does → what its line says of them."""
+OUTSIDE = ("linked", "seeds-by-word")
+"""Notes on runs that harness did not make, which stand beside any other."""
 UNDETECTABLE = (
     "Nobody can tell from a trail: a run in a private clone whose events were never pushed, of the same seeds on "
     "another device or with other versions, too; a ledger that was cut off or rebuilt as a whole, unless its head was "
@@ -97,7 +102,7 @@ def describe_subject(evidence: Evidence, hypothesis: str, lines: tuple[Line, ...
     for run in index.starts(hypothesis):
         counts[name_status(next(iter(index.closings(run.digest)), None))] += 1
         if (verdict := index.verdict(run.digest)) is not None:
-            deviated = " (deviates)" if keep_meaningful(run.body.deviations) else ""
+            deviated = f" ({describe_deviating(run.body)})" if keep_meaningful(run.body.deviations) else ""
             outcomes[run.name] = f"{verdict.body.outcome}{deviated}"
     return Subject(hypothesis, counts | {"pilot": len(index.of(hypothesis, PilotBody))}, outcomes, lines)
 
@@ -112,8 +117,11 @@ def judge(findings: list[AuditFinding], step: int, promise: str, lacking: str = 
         return Line(step, promise, "NOT CHECKED", lacking)
     if against:
         return Line(step, promise, "NOT CHECKED", against[0].what)
+    there = {finding.code for finding in findings if finding.step == step}
+    outside = [SAID[code] for code in OUTSIDE if code in there]
     said = (SAID[finding.code] for finding in findings if finding.code in SAID and finding.step == step)
-    return Line(step, promise, "PASS", next(said, ""))
+    other = next((text for text in said if text not in outside), None)
+    return Line(step, promise, "PASS", "; ".join([*outside, *([] if other is None else [other])]))
 
 
 def group_by_hypothesis(findings: tuple[AuditFinding, ...]) -> Mapping[str | None, list[AuditFinding]]:

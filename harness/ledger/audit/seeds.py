@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 
-from harness.ledger.audit import looks, seeded, tuned
+from harness.ledger.audit import linked, looks, seeded, tuned
 from harness.ledger.audit.anchors import Kept
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
@@ -25,6 +25,7 @@ def check(evidence: Evidence, kept: Kept) -> Iterator[AuditFinding]:
     for hypothesis in evidence.index.hypotheses:
         for run in evidence.index.starts(hypothesis):
             yield from _check_run(evidence, run)
+            yield from linked.check_seeds(evidence, run)
     for run, verdict in evidence.index.judged():
         yield from _check_judged(evidence, run, verdict.body)
 

@@ -1,0 +1,62 @@
+"""Runs that were made elsewhere, for steps 3 and 5: they say so, and git says the same of the code that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.ledger.audit.evidence import Evidence
+from harness.ledger.audit.findings import AuditFinding
+from harness.ledger.frozen import compare_commit
+from harness.ledger.git import find_nearest, find_repository
+from harness.ledger.index import StartedRun
+from harness.ledger.linked import describe_link
+from harness.wording import format_count
+
+
+def check(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
+    """Find runs that don't say that they were made elsewhere, and pages and commits that tell otherwise."""
+    link, where = run.body.linked, evidence.at(run.digest)
+    for verdict in evidence.index.verdicts(run.digest):
+        page = evidence.page(run, verdict.body.files.get("env.json"))
+        told = None if page is None or page.linked is None else page.linked.exports
+        owed = None if link is None else link.exports
+        if page is not None and told != owed:
+            what = "the verdict's page tells of other runs made elsewhere than the run's event"
+            expected, got = (", ".join(file.name for file in files or ()) or "none" for files in (owed, told))
+            yield AuditFinding("link-otherwise", what, evidence.at(verdict.digest), expected, got, run.hypothesis)
+    if link is None:
+        return
+    count = format_count(len(link.exports), "file tells", "files tell")
+    what = f"run {run.name} was trained outside harness: {count} of its numbers, times and code"
+    yield AuditFinding("linked", what, where, hypothesis=run.hypothesis)
+    if describe_link(link) not in run.body.deviations:
+        what = f"run {run.name} was trained outside harness, and its deviations do not say so"
+        yield AuditFinding("link-untold", what, where, describe_link(link), "not named", run.hypothesis)
+    yield from _check_commits(evidence, run, where)
+
+
+def check_seeds(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
+    """Note that nobody saw the seeds of a run that was made elsewhere."""
+    if run.body.linked is not None:
+        what = f"that run {run.name} used its seeds is told by its exports alone"
+        yield AuditFinding("seeds-by-word", what, evidence.at(run.digest), hypothesis=run.hypothesis)
+
+
+def _check_commits(evidence: Evidence, run: StartedRun, where: str) -> Iterator[AuditFinding]:
+    """Hold what the event says of commits against git, as far as it has them here."""
+    link, pins = run.body.linked, run.body.pins.program
+    form = evidence.form(run.body.canonical)
+    if link is None or pins is None or form is None or not link.commits:
+        return
+    trail = evidence.files.root
+    project = find_nearest(evidence.project or trail.parent)
+    code = form.get("program", {}).get("code", {}).get("git", ["."])
+    there = find_repository(project).commit is not None
+    for commit, told in link.commits.items():
+        differs = compare_commit(commit, tuple(code), pins, project, trail) if there else None
+        if differs is None:
+            what = f"the code that linked runs name was not compared: git here has no commit {commit[:12]}"
+            yield AuditFinding("link-unchecked", what, where, hypothesis=run.hypothesis)
+        elif differs and not told:
+            what = f"linked runs count as of the registered code, and git says otherwise: {differs}"
+            yield AuditFinding("link-otherwise", what, where, "the registered code", commit, run.hypothesis)

@@ -1,0 +1,323 @@
+"""Runs that were made elsewhere: every one of them is counted, excluded by a rule of the file, or rejected.
+
+The account is a function of the files, the registration, and what git said of their code: an audit comes to the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from harness.adapters import BadRecord, RunsAdapter, ToldRun
+from harness.domain.trained import name_replica
+from harness.plugins.registry import find_members
+from harness.programs.adapted import MISFIT, MOST, BadResults
+from harness.programs.parse import fail_replica, read_replica
+from harness.records import Arm, Hypothesis, Replica, ReplicaResult
+from harness.records.linked import Link, LinkedRun, LinkedRuns
+from harness.records.program import Parameter, Results, write_parameter
+from harness.wording import format_count, make_plain_line
+
+VALID = ("finished", "diverged")
+ENDED = (*VALID, "failed", "killed", "preempted")
+OWN = ("seed", "arm", "commit")
+"""Parameters of an export that name a run's seed, arm and code."""
+LISTED = 5
+LONGEST = 200
+
+
+@dataclass(frozen=True)
+class Accounted:
+    """The account of all runs, and what the registered replicas came to by it."""
+
+    told: LinkedRuns
+    replicas: tuple[ReplicaResult, ...]
+    """Every registered replica; one without a run that counts has failed."""
+    raw: Mapping[str, bytes]
+    """Replica → its results, as the export tells them."""
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """Return what keeps registered replicas from having a value, one clause each."""
+        return tuple(f"{one.arm}, seed {one.seed_index}: {one.failure}" for one in self.replicas if one.failure)
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A run with its place among the registered replicas, or reasons why it has none."""
+
+    told: ToldRun
+    export: str
+    arm: str | None
+    seed_index: int | None
+    reasons: tuple[str, ...]
+
+
+def list_forms() -> dict[str, RunsAdapter]:
+    """Return the adapters that read exports of several runs, by name."""
+    members = find_members("adapters")
+    found = {name: kind.model_validate({"name": name}) for name, kind in members.items()}
+    return {name: one for name, one in found.items() if isinstance(one, RunsAdapter)}
+
+
+def read_export(raw: bytes, form: str) -> tuple[ToldRun, ...]:
+    """Return the runs of an export.
+
+    Raises:
+        BadResults: It is not what the adapter reads, or holds no run.
+    """
+    adapter = list_forms()[form]
+    found: list[ToldRun] = []
+    try:
+        for run in adapter.read_runs(raw):
+            texts = [run.name, run.started, run.ended, run.arm or "", run.commit or ""]
+            if any(len(text) > LONGEST or not text.isprintable() for text in texts):
+                raise BadResults(f"run {len(found) + 1} has a name, time, status, arm or commit that is no short text")
+            found.append(run)
+            if len(found) > MOST:
+                raise BadResults(f"it tells of more than {MOST:,} runs")
+    except BadRecord as error:
+        raise BadResults(str(error)) from error
+    except MISFIT as error:
+        raise BadResults(f"it is not {adapter.tool}: cut off, or another file") from error
+    if not found:
+        raise BadResults("it tells of no run")
+    return tuple(found)
+
+
+def adapt_results(results: Results) -> Results:
+    """Return how results that were told by an export are read: as JSON, by the names that the file gives metrics."""
+    return results.model_copy(update={"form": "json", "steps_per_epoch": 1})
+
+
+def account(
+    hypothesis: Hypothesis, seeds: Sequence[int], since: str, link: Link, exports: Sequence[Sequence[ToldRun]]
+) -> Accounted:
+    """Account for every run of the exports, which are those of ``link`` in its order.
+
+    ``since``: time before which no run could know what was registered.
+    """
+    placed: list[_Placed] = []
+    known: dict[str, str] = {}
+    for file, runs in zip(link.exports, exports, strict=True):
+        for run in runs:
+            whole = json.dumps(run, sort_keys=True, default=str)
+            one = _place(run, file.name, hypothesis, seeds, since, link.commits)
+            if whole in known:
+                again = f"it is told twice, in {known[whole]} before"
+                one = _Placed(run, file.name, one.arm, one.seed_index, (again,))
+            known.setdefault(whole, file.name)
+            placed.append(one)
+    fates, chosen = _decide(placed, hypothesis)
+    replicas, raw, failed = _fill(hypothesis, seeds, placed, fates, chosen)
+    apart = {file.name: list_forms()[file.form].apart for file in link.exports}
+    counted = [placed[number] for number in sorted(chosen.values())]
+    told = LinkedRuns(
+        exports=link.exports,
+        since=since,
+        runs=tuple(
+            LinkedRun(
+                run=one.told.name,
+                export=one.export,
+                arm=one.arm,
+                seed_index=one.seed_index,
+                started=one.told.started,
+                fate=fates[number][0],
+                why=fates[number][1] or failed.get(number, ""),
+            )
+            for number, one in enumerate(placed)
+        ),
+        missing=tuple(
+            f"{one.arm}, seed {one.seed_index}: {one.failure}"
+            for one in replicas
+            if (one.arm, one.seed_index) not in chosen
+        ),
+        varying=tuple(_list_varying([one for one in counted if apart[one.export]], hypothesis)),
+        untold=sum(one.told.commit is None for one in counted),
+    )
+    return Accounted(told, replicas, raw)
+
+
+def list_commits(exports: Sequence[Sequence[ToldRun]]) -> tuple[str, ...]:
+    """Return the commits that runs name, each once."""
+    return tuple(sorted({run.commit for runs in exports for run in runs if run.commit is not None}))
+
+
+def _place(
+    run: ToldRun, export: str, hypothesis: Hypothesis, seeds: Sequence[int], since: str, commits: Mapping[str, str]
+) -> _Placed:
+    """Find a run's arm and seed, and every reason why it can't count."""
+    reasons = []
+    arm, other = _find_arm(run, hypothesis)
+    if other:
+        reasons.append(other)
+    index = seeds.index(run.seed) if run.seed in seeds else None
+    if run.seed is None:
+        reasons.append("it tells no seed that is a whole number")
+    elif index is None:
+        reasons.append(f"its seed {run.seed} is not registered")
+    if (late := _explain_start(run.started, since)) is not None:
+        reasons.append(late)
+    if run.commit is not None and (differs := commits.get(run.commit, "its code was not compared")):
+        reasons.append(differs)
+    if run.ended not in ENDED:
+        reasons.append(f"its status is {run.ended}")
+    return _Placed(run, export, arm, index, tuple(reasons))
+
+
+def _explain_start(started: str, since: str) -> str | None:
+    try:
+        began = datetime.fromisoformat(started)
+    except ValueError:
+        began = None
+    if began is None or began.tzinfo is None:
+        shown = f"{started} is no such time" if started else "it tells none"
+        return f"it must tell when it began, with a time zone, and {shown}"
+    return f"it began before the registration: {started}, {since}" if began < datetime.fromisoformat(since) else None
+
+
+def _find_arm(run: ToldRun, hypothesis: Hypothesis) -> tuple[str | None, str | None]:
+    """Return the arm whose parameters a run has, and a reason if it is of none."""
+    differing = {name: _list_other(run, arm) for name, arm in hypothesis.arms.items()}
+    if run.arm is not None:
+        if run.arm not in differing:
+            return None, f"there is no arm {run.arm}"
+        other = differing[run.arm]
+        return run.arm, f"it has other parameters than arm {run.arm}: {', '.join(other)}" if other else None
+    fitting = [name for name, other in differing.items() if not other]
+    if len(fitting) == 1:
+        return fitting[0], None
+    if fitting:
+        return None, f"its parameters are those of {' and '.join(fitting)}, and it doesn't say which arm it is of"
+    nearest = min(differing, key=lambda name: len(differing[name]))
+    return None, f"it has the parameters of no arm; of {nearest} differ {', '.join(differing[nearest])}"
+
+
+def _list_other(run: ToldRun, arm: Arm) -> list[str]:
+    """Return the parameters of an arm that a run doesn't have, one clause each."""
+    return [
+        f"{name} (registered {write_parameter(value)}, told {_show(run.parameters.get(name, 'nothing'))})"
+        for name, value in (arm.parameters or {}).items()
+        if name not in run.parameters or not _is_same(value, run.parameters[name])
+    ]
+
+
+def _is_same(registered: Parameter, told: Any) -> bool:
+    """Tell whether a value is the registered one; trackers keep numbers and truth values as texts."""
+    if isinstance(registered, bool) or isinstance(told, bool):
+        return str(told).lower() == str(registered).lower()
+    if isinstance(registered, int | float):
+        try:
+            return float(told) == float(registered)
+        except (TypeError, ValueError, OverflowError):
+            return False
+    return str(told) == registered
+
+
+def _show(told: object) -> str:
+    """Write what an export tells on one short line."""
+    return make_plain_line(str(told))[:60]
+
+
+Fate = tuple[Literal["counted", "excluded", "rejected"], str]
+
+
+def _decide(placed: Sequence[_Placed], hypothesis: Hypothesis) -> tuple[dict[int, Fate], dict[tuple[str, int], int]]:
+    """Return each run's fate, and replica → the number of the run that counts for it.
+
+    Of several runs of one seed none is chosen, because choosing is selection by outcome; but runs that were preempted
+    or killed make way for the next where the file said beforehand that such a seed is run again.
+    """
+    assert hypothesis.program is not None, "a checked file has one"
+    again = hypothesis.program.again
+    fates: dict[int, Fate] = {n: ("rejected", "; ".join(one.reasons)) for n, one in enumerate(placed) if one.reasons}
+    grouped: dict[tuple[str, int], list[int]] = {}
+    for number, one in enumerate(placed):
+        if not one.reasons:
+            assert one.arm is not None, "it has no reason against it"
+            assert one.seed_index is not None, "it has no reason against it"
+            grouped.setdefault((one.arm, one.seed_index), []).append(number)
+    chosen: dict[tuple[str, int], int] = {}
+    for key, numbers in grouped.items():
+        numbers.sort(key=lambda n: (datetime.fromisoformat(placed[n].told.started), n))
+        if again is not None:
+            for number in numbers[: min(again.times, len(numbers) - 1)]:
+                if (ended := placed[number].told.ended) not in again.when:
+                    break
+                fates[number] = "excluded", f"it was {ended}, and the file has such a seed run again"
+        left = [number for number in numbers if number not in fates]
+        if len(left) == 1:
+            chosen[key] = left[0]
+            fates[left[0]] = "counted", ""
+        for number in left if len(left) > 1 else ():
+            fates[number] = "rejected", f"its seed has {len(left)} runs, and none is chosen"
+    return fates, chosen
+
+
+def _fill(
+    hypothesis: Hypothesis,
+    seeds: Sequence[int],
+    placed: Sequence[_Placed],
+    fates: Mapping[int, Fate],
+    chosen: Mapping[tuple[str, int], int],
+) -> tuple[tuple[ReplicaResult, ...], dict[str, bytes], dict[int, str]]:
+    """Return every registered replica, its results as told, and run → how it failed."""
+    assert hypothesis.results is not None, "a checked file has both"
+    results = adapt_results(hypothesis.results)
+    replicas, raw, failed = [], {}, {}
+    for name, arm in hypothesis.arms.items():
+        for index, seed in enumerate(seeds):
+            replica = Replica(arm=name, seed_index=index, seed=seed)
+            number = chosen.get((name, index))
+            if number is None:
+                replicas.append(fail_replica(replica, _explain_gap(name, index, placed, fates)))
+                continue
+            told = placed[number].told
+            if told.ended not in VALID:
+                replicas.append(fail_replica(replica, f"its export says that it {_tell_end(told.ended)}"))
+            else:
+                content = _write_results(told, arm, results)
+                raw[name_replica(name, index)] = content
+                replicas.append(read_replica(replica, arm, content, results))
+            if (why := replicas[-1].failure) is not None:
+                failed[number] = why
+    return tuple(replicas), raw, failed
+
+
+def _tell_end(ended: str) -> str:
+    return ended if ended == "failed" else f"was {ended}"
+
+
+def _explain_gap(arm: str, index: int, placed: Sequence[_Placed], fates: Mapping[int, Fate]) -> str:
+    """Say why a registered seed has no run that counts."""
+    tried = [n for n, one in enumerate(placed) if (one.arm, one.seed_index) == (arm, index)]
+    rejected = [fates[number][1] for number in tried if fates[number][0] == "rejected"]
+    if not rejected:
+        return "no run of it was linked"
+    return rejected[0] if len(set(rejected)) == 1 else f"none of its {len(rejected)} runs counts: {rejected[0]}"
+
+
+def _write_results(run: ToldRun, arm: Arm, results: Results) -> bytes:
+    """Write what a run tells of declared metrics, as a results file of harness's own form."""
+    names = {results.names.get(metric.called, metric.called) for metric in arm.setup.evaluation.measured}
+    told: dict[str, Any] = {"metrics": {name: run.metrics[name] for name in sorted(names & run.metrics.keys())}}
+    own = {"status": run.ended, "diverged_epoch": run.diverged_epoch, "weights_sha256": run.weights_sha256}
+    told |= {key: value for key, value in own.items() if value is not None}
+    return (json.dumps(told, sort_keys=True, indent=1) + "\n").encode()  # ASCII: texts of others may be no UTF-8
+
+
+def _list_varying(counted: Sequence[_Placed], hypothesis: Hypothesis) -> Iterator[str]:
+    """Yield what runs that count have in different values and the hypothesis doesn't name."""
+    named = {name for arm in hypothesis.arms.values() for name in arm.parameters or {}} | {*OWN}
+    for name in sorted({name for one in counted for name in one.told.parameters} - named):
+        values: dict[str, list[str]] = {}
+        for one in counted:
+            value = _show(one.told.parameters.get(name, "not told"))
+            values.setdefault(value, []).append(f"{one.arm} {one.seed_index}")
+        if len(values) > 1:
+            shown = [f"{value} ({format_count(len(where), 'run')})" for value, where in list(values.items())[:LISTED]]
+            more = f" and {len(values) - LISTED} more values" if len(values) > LISTED else ""
+            yield f"{_show(name)}: {', '.join(shown)}{more}"

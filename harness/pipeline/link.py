@@ -60,6 +60,7 @@ def link_runs(file: Path, exports: Sequence[Path], form: str | None, session: Se
         if accounted.gaps and not incomplete:
             raise UsageError(_write_gaps(accounted), where=str(file), remedy=GAPS)
         assert registration.pins.program is not None, "the file has a program"
+        _refuse_open(loaded.hypothesis.id, link, session)
         linked = Linked(registration.pins.program, link, accounted)
         equipment = Equipment(describe_elsewhere(), {}, find_sources(loaded.hypothesis, trail), program=linked)
         for raw in raws:
@@ -135,6 +136,18 @@ def _find_registration(loaded: spec.Loaded, session: Session) -> Registration:
         message = "its seeds are not drawn yet, so no run can have used them"
         raise UsageError(message, where=str(loaded.path), remedy="draw them first: harness seed FILE")
     return found
+
+
+def _refuse_open(hypothesis: str, link: Link, session: Session) -> None:
+    """Refuse to begin beside an attempt that would go on with something else.
+
+    Raises:
+        UsageError: There is one.
+    """
+    found = ledger.find_resumable(session.trail, hypothesis)
+    if found is not None and found.body.linked != link:
+        remedy = f"let it go on by the command that began it, or close it: harness close {found.name} --reason …"
+        raise UsageError(f"attempt {found.name} is open", where=hypothesis, remedy=remedy)
 
 
 def _read_all(

@@ -101,17 +101,17 @@ def read_linked(trail: Ledger, run: StartedRun, registered: Registered) -> progr
     """Account again for runs that were made elsewhere, from their exports; None if a run was trained here.
 
     Raises:
-        Tampered: an export is missing from the ledger's objects, or is not what it was read as.
+        Tampered: an export is missing from the ledger's objects, or no run can have been made from it.
     """
     link = run.body.linked
     if link is None:
         return None
+    since = ledger.find_since(trail.index(), run.body.registration, run.digest)
     try:
         told = [programs.read_export(trail.read_object(file.sha256), file.form) for file in link.exports]
-    except programs.BadResults as error:
-        raise Tampered(f"an export is not what its run was made from: {error}", where=run.name) from error
-    since = ledger.find_since(trail.index(), run.body.registration, run.digest)
-    return programs.account(registered.hypothesis, registered.seeds, since, link, told)
+        return programs.account(registered.hypothesis, registered.seeds, since, link, told)
+    except (programs.BadResults, KeyError, ValueError, AssertionError) as error:  # an event may say anything
+        raise Tampered(f"its exports are none that a run is made from: {error}", where=run.name) from error
 
 
 def read_templates(trail: Ledger, run: StartedRun) -> dict[str, bytes]:

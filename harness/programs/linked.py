@@ -100,12 +100,13 @@ def account(
 
     ``since``: time before which no run could know what was registered.
     """
+    positions = {seed: index for index, seed in enumerate(seeds)}
     placed: list[_Placed] = []
     known: dict[str, str] = {}
     for file, runs in zip(link.exports, exports, strict=True):
         for run in runs:
             whole = json.dumps(run, sort_keys=True, default=str)
-            one = _place(run, file.name, hypothesis, seeds, since, link.commits)
+            one = _place(run, file.name, hypothesis, positions, (since, link.commits))
             if whole in known:
                 again = f"it is told twice, in {known[whole]} before"
                 one = _Placed(run, file.name, one.arm, one.seed_index, (again,))
@@ -147,14 +148,21 @@ def list_commits(exports: Sequence[Sequence[ToldRun]]) -> tuple[str, ...]:
 
 
 def _place(
-    run: ToldRun, export: str, hypothesis: Hypothesis, seeds: Sequence[int], since: str, commits: Mapping[str, str]
+    run: ToldRun,
+    export: str,
+    hypothesis: Hypothesis,
+    positions: Mapping[int, int],
+    known: tuple[str, Mapping[str, str]],
 ) -> _Placed:
-    """Find a run's arm and seed, and every reason why it can't count."""
-    reasons = []
+    """Find a run's arm and seed, and every reason why it can't count; ``known``: since when it could be, and commits.
+
+    ``positions``: seed → its position among the registered ones.
+    """
+    (since, commits), reasons = known, []
     arm, other = _find_arm(run, hypothesis)
     if other:
         reasons.append(other)
-    index = seeds.index(run.seed) if run.seed in seeds else None
+    index = None if run.seed is None else positions.get(run.seed)
     if run.seed is None:
         reasons.append("it tells no seed that is a whole number")
     elif index is None:
@@ -268,12 +276,16 @@ def _fill(
     assert hypothesis.results is not None, "a checked file has both"
     results = adapt_results(hypothesis.results)
     replicas, raw, failed = [], {}, {}
+    rejected: dict[tuple[str | None, int | None], list[str]] = {}
+    for which, (fate, why) in fates.items():
+        if fate == "rejected":
+            rejected.setdefault((placed[which].arm, placed[which].seed_index), []).append(why)
     for name, arm in hypothesis.arms.items():
         for index, seed in enumerate(seeds):
             replica = Replica(arm=name, seed_index=index, seed=seed)
             number = chosen.get((name, index))
             if number is None:
-                replicas.append(fail_replica(replica, _explain_gap(name, index, placed, fates)))
+                replicas.append(fail_replica(replica, _explain_gap(rejected.get((name, index), []))))
                 continue
             told = placed[number].told
             if told.ended not in VALID:
@@ -282,8 +294,8 @@ def _fill(
                 content = _write_results(told, arm, results)
                 raw[name_replica(name, index)] = content
                 replicas.append(read_replica(replica, arm, content, results))
-            if (why := replicas[-1].failure) is not None:
-                failed[number] = why
+            if (failure := replicas[-1].failure) is not None:
+                failed[number] = failure
     return tuple(replicas), raw, failed
 
 
@@ -291,10 +303,8 @@ def _tell_end(ended: str) -> str:
     return ended if ended == "failed" else f"was {ended}"
 
 
-def _explain_gap(arm: str, index: int, placed: Sequence[_Placed], fates: Mapping[int, Fate]) -> str:
-    """Say why a registered seed has no run that counts."""
-    tried = [n for n, one in enumerate(placed) if (one.arm, one.seed_index) == (arm, index)]
-    rejected = [fates[number][1] for number in tried if fates[number][0] == "rejected"]
+def _explain_gap(rejected: Sequence[str]) -> str:
+    """Say why a registered seed has no run that counts, by the reasons against those that it has."""
     if not rejected:
         return "no run of it was linked"
     return rejected[0] if len(set(rejected)) == 1 else f"none of its {len(rejected)} runs counts: {rejected[0]}"

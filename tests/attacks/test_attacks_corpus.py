@@ -38,6 +38,8 @@ MEASURED = {"measured-otherwise", "measured-unchecked", "measured"}
 """Findings on stored weights that were measured again: test_attacks_measured.py."""
 INITIAL = {"initial-otherwise", "initial-unchecked"}
 """Findings on stored weights that runs start from: test_attacks_initial.py."""
+LINKED = {"link-untold", "link-otherwise", "link-unchecked", "linked", "seeds-by-word"}
+"""Findings on runs that were made elsewhere: test_attacks_linked.py."""
 PAPERS = {
     "paper-number", "paper-outdated", "paper-figure", "paper-missing", "paper-unreadable", "paper-words",
 }  # fmt: skip
@@ -164,7 +166,7 @@ def test_every_sort_of_finding_has_an_attack() -> None:
         "anchor-invalid", "anchor-not-verified", "rerun-differs", "rerun-failed", "look-results",
         "attempts-differ", "code-not-of-commit", "anchored",
         "program-missing", "program-otherwise", "program-unchecked", "output-bytes",  # test_attacks_programs.py
-        *DRAWN, *REPEATED, *MEASURED, *INITIAL, *PAPERS,
+        *DRAWN, *REPEATED, *MEASURED, *INITIAL, *PAPERS, *LINKED,
         "tuned",  # test_e2e_tuning.py
         "peeked",  # test_site_view.py
         "company-otherwise", "company-unstarted",  # test_attacks_together.py

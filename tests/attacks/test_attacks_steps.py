@@ -85,6 +85,7 @@ ELSEWHERE = {
     "remeasured.py",  # test_attacks_measured.py
     "tuned.py",  # test_e2e_tuning.py, test_attacks_tuned.py
     "programs.py",  # test_attacks_programs.py
+    "linked.py",  # test_attacks_linked.py
     "company.py",  # test_attacks_together.py
 }
 SHOWN_ELSEWHERE = (

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
+import rfc8785
 import yaml
 
+from harness.ledger.seeding import derive_seeds
 from tests.e2e.projects import Project
+from tests.unit.programs.told import Row, list_rows
 from tests.unit.programs.toys import BASE, GOOD
 
 
@@ -55,4 +61,33 @@ def make_judged_project(root: Path) -> None:
     project = make_program_project(root, program={"deterministic": True})
     ran = project.harness("run", "hypotheses/toy.yaml", "--yes")
     assert ran.returncode == 0, ran.stderr
+    project.commit()
+
+
+def register_toy(root: Path, **changes: object) -> ProgramProject:
+    """Make a project whose program is registered and was not run, all of it committed."""
+    project = make_program_project(root, **changes)
+    registered = project.harness("register", "hypotheses/toy.yaml")
+    assert registered.returncode == 0, registered.stderr
+    project.commit()
+    return project
+
+
+def tell_runs(project: ProgramProject, **more: object) -> list[Row]:
+    """Return runs of the registered toy as somebody elsewhere would tell them, who made them just now."""
+    (event,) = project.events("registered")
+    digest = hashlib.sha256(rfc8785.dumps(event)).hexdigest()
+    started = datetime.now(UTC).isoformat()
+    commit = event["body"]["pins"]["program"]["commit"]
+    return list_rows(derive_seeds(digest, 3), started, **{"commit": commit, **more})
+
+
+def make_linked_project(root: Path) -> None:
+    """Make a project with runs that were made elsewhere, linked and judged, all of it committed."""
+    project = register_toy(root, program={"deterministic": True})
+    rows = tell_runs(project)
+    (project.root / "runs.json").write_text(json.dumps({"runs": [*rows, {**rows[0], "run": "extra", "seed": 7}]}))
+    linked = project.harness("link", "hypotheses/toy.yaml", "runs.json")
+    assert linked.returncode == 0, linked.stderr
+    (project.root / "runs.json").unlink()  # the trail has it
     project.commit()

@@ -31,7 +31,7 @@ def test_from_a_script_to_a_verdict_as_the_page_says(tmp_path: Path) -> None:
     own |= {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("HARNESS_")}
     said, folder = {}, tmp_path
-    for mark in ("a project", "a run", "afterwards", "a new file"):
+    for mark in ("a project", "a run", "afterwards", "elsewhere", "the other cluster", "linked", "a new file"):
         script = "\n".join(block(mark, PAGE))
         done = subprocess.run(
             ["bash", "-euc", script], cwd=folder, env=inherited | who | own, capture_output=True, text=True, timeout=280
@@ -44,6 +44,9 @@ def test_from_a_script_to_a_verdict_as_the_page_says(tmp_path: Path) -> None:
     assert "Measured by the program itself" in said["a run"]
     assert "the same to the byte" in said["afterwards"]
     assert "the same results to the bit" in said["afterwards"]
+    assert "40 runs told: 40 counted" in said["linked"]
+    assert re.search(r"^antithetic-elsewhere: \w+ \(.*; trained outside harness\)$", said["linked"], re.MULTILINE)
+    assert "Trained outside harness" in said["linked"]
     assert (folder / "hypotheses/sgd_decay.yaml").exists()
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pydantic import ValidationError
+
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.frozen import compare_commit
 from harness.ledger.git import find_nearest, find_repository
 from harness.ledger.index import StartedRun
 from harness.ledger.linked import describe_link
+from harness.records.program import Program
 from harness.wording import format_count
 
 
@@ -48,12 +51,15 @@ def _check_commits(evidence: Evidence, run: StartedRun, where: str) -> Iterator[
     form = evidence.form(run.body.canonical)
     if link is None or pins is None or form is None or not link.commits:
         return
+    try:
+        code = Program.model_validate(form.get("program")).code.git
+    except ValidationError:
+        return  # what no version wrote can't be judged again: step 6
     trail = evidence.files.root
     project = find_nearest(evidence.project or trail.parent)
-    code = form.get("program", {}).get("code", {}).get("git", ["."])
     there = find_repository(project).commit is not None
     for commit, told in link.commits.items():
-        differs = compare_commit(commit, tuple(code), pins, project, trail) if there else None
+        differs = compare_commit(commit, code, pins, project, trail) if there else None
         if differs is None:
             what = f"the code that linked runs name was not compared: git here has no commit {commit[:12]}"
             yield AuditFinding("link-unchecked", what, where, hypothesis=run.hypothesis)

@@ -18,7 +18,7 @@ from harness.metrics._declared import DeclaredMetric
 from harness.plugins.registry import find_members
 from harness.programs import BadResults, parse_results
 from harness.programs.adapted import read_adapted
-from harness.records.program import FORMS, Results
+from harness.records.program import FORMS, Results, list_forms
 from harness.spec import load
 from tests.unit.programs.toys import make, write_hypothesis
 
@@ -161,7 +161,7 @@ def damage() -> Iterator[bytes]:
         yield struct.pack("<Q", len(message)) + b"\0" * 4 + message + b"\0" * 4
 
 
-@pytest.mark.parametrize("form", sorted(find_members("adapters")))
+@pytest.mark.parametrize("form", sorted({*list_forms()} - {*FORMS}))
 def test_bytes_that_no_tool_writes_give_results_or_one_sentence(form: str) -> None:
     said = [why for raw in damage() if (why := explain_bad(raw, form)) is not None]
     assert len(said) > 20

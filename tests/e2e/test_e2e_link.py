@@ -14,7 +14,11 @@ from typing import Any
 
 import pytest
 
+from harness.errors import Interrupted
+from harness.pipeline.link import link_runs
+from harness.pipeline.session import Reporter, Session
 from tests.e2e.programs import ProgramProject, make_linked_project, make_program_project, register_toy, tell_runs
+from tests.e2e.projects import REPOSITORY
 from tests.once import made_once
 from tests.unit.programs.told import Row
 
@@ -48,8 +52,9 @@ def waiting(registered: Path, tmp_path: Path) -> ProgramProject:
 
 
 def write_runs(project: ProgramProject, rows: list[Row], name: str = "runs.json") -> str:
-    (project.root / name).write_text(json.dumps({"runs": rows}))
-    return name
+    """Write what is told beside the project, all of which is code, and return how the command line names it."""
+    (project.root.parent / name).write_text(json.dumps({"runs": rows}))
+    return f"../{name}"
 
 
 def list_files(project: ProgramProject) -> set[Path]:
@@ -102,7 +107,7 @@ def test_site_badge_and_paper_say_so_too(project: ProgramProject, tmp_path: Path
     assert badge.returncode == 0, badge.stderr
     assert f"1 verdict (1 {OUTSIDE})" in (tmp_path / "badge.svg").read_text()
     assert f"(deviates: {OUTSIDE})" in html.unescape((tmp_path / "summary.md").read_text())
-    paper = project.harness("paper", "toy", "--to", str(tmp_path / "paper"))
+    paper = project.harness("paper", "toy", "--out", str(tmp_path / "paper"))
     assert paper.returncode == 0, paper.stderr
     text = "".join(path.read_text() for path in (tmp_path / "paper").rglob("*.tex"))
     assert "trained outside harness and told afterwards: nobody here saw them" in " ".join(text.split())
@@ -206,7 +211,7 @@ def test_after_an_amendment_only_later_runs_count_and_it_is_a_deviation(waiting:
 def test_what_can_t_be_read_is_refused_in_one_message(
     waiting: ProgramProject, arguments: list[str], message: str
 ) -> None:
-    write_runs(waiting, tell_runs(waiting), "good.json")
+    (waiting.root / "good.json").write_text(json.dumps({"runs": tell_runs(waiting)}))
     shutil.copy(waiting.root / "good.json", waiting.root / "copy.json")
     (waiting.root / "odd.txt").write_text("Name,State\n")
     (waiting.root / "empty.json").write_text('{"runs": []}')
@@ -224,10 +229,47 @@ def test_hypotheses_whose_runs_nobody_can_tell_of_are_refused(tmp_path: Path) ->
     assert refused.returncode == 2
     assert "it is not registered, so no run can be one of it" in refused.stderr
     assert not (project.root / "verdicts").exists()
+    (mixed,) = (REPOSITORY / "examples/protocol-2/hypotheses").glob("*.yaml")
+    shutil.copy(mixed, project.root / "hypotheses")
+    refused = project.harness("link", f"hypotheses/{mixed.name}")
+    assert refused.returncode == 2
+    assert "only runs of a program can be made elsewhere" in refused.stderr
+    drawn = register_toy(tmp_path / "drawn", seeds={"count": 3, "beacon": {"name": "drand"}})
+    refused = drawn.harness("link", FILE)
+    assert refused.returncode == 2
+    assert "its seeds are not drawn yet, so no run can have used them" in refused.stderr
     looks = register_toy(tmp_path / "looks", stopping={"kind": "looks", "at": [3, 6]}, seeds={"count": 6})
     refused = looks.harness("link", FILE)
     assert refused.returncode == 2
     assert "its seeds are judged in looks" in refused.stderr
+
+
+def test_what_was_interrupted_goes_on_and_nothing_else_takes_its_place(waiting: ProgramProject) -> None:
+    """Whoever stops it after its attempt is in the ledger gives the same command again."""
+    rows = tell_runs(waiting)
+    path, file = waiting.root / write_runs(waiting, rows), waiting.root / FILE
+
+    def stop() -> None:
+        if waiting.events("run_started"):
+            raise Interrupted("stopped")
+
+    session = Session.open(file, reporter=Reporter(heed=stop))
+    with pytest.raises(Interrupted):
+        link_runs(file, [path], None, session, incomplete=False)
+    (started,) = waiting.events("run_started")
+    assert waiting.events("verdict") == []
+    other = waiting.harness("link", FILE, write_runs(waiting, [*rows, {**rows[0], "seed": 99}], "other.json"))
+    assert other.returncode == 2
+    assert "is open" in other.stderr
+    assert "harness close" in other.stderr
+    ran = waiting.harness("run", FILE, "--yes")
+    assert ran.returncode == 2
+    assert "its runs made elsewhere changed" in ran.stderr
+    again = waiting.harness("link", FILE, "../runs.json")
+    assert again.returncode == 0, again.stderr
+    assert "resuming attempt" in again.stderr
+    assert waiting.events("run_started") == [started]
+    assert len(waiting.events("verdict")) == 1
 
 
 def test_a_run_by_harness_stays_what_it_is_beside_linked_ones(project: ProgramProject) -> None:

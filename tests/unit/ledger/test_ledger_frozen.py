@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import Tampered, UsageError
-from harness.ledger import find_missing, list_program_differences, pin_program, read_frozen
+from harness.ledger import compare_commit, find_missing, list_program_differences, pin_program, read_frozen
 from harness.records.program import Program
 
 
@@ -148,3 +148,30 @@ def test_a_replaced_object_is_not_taken_for_the_pinned_one(project: Path) -> Non
     assert read_frozen(pins, project) == before
     git(project, "replace", tree, other)
     assert read_frozen(pins, project) == before
+
+
+def test_a_commit_s_code_is_compared_with_what_was_pinned(project: Path) -> None:
+    trail = project / "verdicts"
+    pins, first = pin_program(program(), project, trail), git(project, "rev-parse", "HEAD").strip()
+    (trail / "more.json").write_text("x\n")
+    commit(project)
+    second = git(project, "rev-parse", "HEAD").strip()
+    (project / "run.sh").chmod(0o644)
+    (project / "new.py").write_text("")
+    commit(project)
+    third = git(project, "rev-parse", "HEAD").strip()
+
+    def compare(told: str, *paths: str) -> str | None:
+        kept = pins if not paths else pins.model_copy(update={"trees": {"src": pins.trees["src"]}})
+        return compare_commit(told, paths or (".",), kept, project, trail)
+
+    assert (compare(first), compare(first[:8]), compare(second)) == ("", "", "")  # the trail is no code
+    assert compare(third) == f"it ran other code, of commit {third[:12]}: new.py, run.sh"
+    assert compare(third, "src") == ""
+    assert compare("0" * 40) is None
+    assert compare("--help") == "it names the code --help, which is no git commit"
+    assert compare(pins.trees["src"]) is None  # a tree, and no commit
+    git(project, "rm", "-r", "--quiet", "src")
+    commit(project)
+    gone = git(project, "rev-parse", "HEAD").strip()
+    assert compare(gone, "src") == f"it ran other code, of commit {gone[:12]}: src"

@@ -1,5 +1,5 @@
-"""What all tests share: one thread for PyTorch, bytecode that is kept, signals that are heard, tests that skip, and
-garbage collection that leaves alone what stays."""
+"""What all tests share: one thread for PyTorch, draws that are the same in every run, bytecode that is kept, signals
+that are heard, tests that skip, and garbage collection that leaves alone what stays."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Set before anything imports PyTorch, and for every process that a test starts. harness trains in as many processes as
 # PyTorch has threads, so a test that wants several asks for them; and threads of several pytest workers would wait for
@@ -29,6 +30,11 @@ for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
+# Tests of properties try the same examples in every run, however slow the machine is: one run in many would else fail on
+# a change that has nothing to do with it. With --hypothesis-profile=default each run tries others, to look for more.
+settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("same")
+
 FEW = 50
 """So many modules may be loaded before what they hold is set aside."""
 loaded = 0
@@ -40,6 +46,12 @@ def pytest_collection_finish() -> None:
     """Set aside what was imported and collected."""
     _set_aside()
     gc.enable()
+
+
+def pytest_runtest_setup() -> None:
+    """Have PyTorch's own generator draw the same in every run, whichever tests ran before in this process."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 def pytest_runtest_logreport() -> None:

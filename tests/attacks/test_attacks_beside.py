@@ -80,7 +80,7 @@ def test_work_whose_process_ends_early_is_done_here(there: str, done_here: bool)
 
 def test_a_process_with_threads_is_not_forked() -> None:
     code = ENDED.format(there="pass").replace(
-        "with beside", "threading.Thread(target=time.sleep, args=(1,)).start()\nwith beside"
+        "with beside", "threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\nwith beside"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (ran.stdout.strip(), ran.stderr) == ("True", "")
@@ -110,7 +110,9 @@ from harness.ledger.audit.beside import beside
 def work():
     if os.getpid() == here:
         return None
-    Path({str(tmp_path / "child")!r}).write_text(str(os.getpid()))
+    half = Path({str(tmp_path / "half")!r})
+    half.write_text(str(os.getpid()))
+    half.rename({str(tmp_path / "child")!r})
     return b"x" * 300_000  # more than a pipe holds
 here = os.getpid()
 with beside(work):
@@ -118,9 +120,9 @@ with beside(work):
         pass
     os.kill(here, signal.SIGKILL)
 """
-    subprocess.run([sys.executable, "-c", code], timeout=30)  # waits, too, for whoever else holds its streams
+    subprocess.run([sys.executable, "-c", code], timeout=240)  # waits, too, for whoever else holds its streams
     child = Path("/proc") / (tmp_path / "child").read_text() / "stat"
-    for _ in range(200):
+    for _ in range(1200):
         if not child.exists() or child.read_text().split()[2] == "Z":
             return
         time.sleep(0.05)

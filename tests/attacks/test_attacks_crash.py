@@ -83,7 +83,7 @@ def test_an_attempt_killed_before_its_first_file_is_taken_up_by_the_next_start(t
 
     process = fork.Process(target=child)
     process.start()
-    process.join(30)
+    process.join(240)
     assert process.exitcode == -signal.SIGKILL
     (left_open,) = list_attempts(trail, "first")
     assert left_open.status == "open"
@@ -117,7 +117,7 @@ def test_eight_writers_at_once_leave_a_clean_trail(tmp_path: Path) -> None:
     for process in writers:
         process.start()
     for process in writers:
-        process.join(60)
+        process.join(240)
         assert process.exitcode == 0
     clean(tmp_path)
     assert len(Ledger(tmp_path).events()) == 40 and len(Ledger(tmp_path).heads()) == 1
@@ -137,7 +137,7 @@ def test_a_full_disk_leaves_a_clean_trail(tmp_path: Path) -> None:
 
     process = fork.Process(target=child)
     process.start()
-    process.join(30)
+    process.join(240)
     assert process.exitcode == 0
     clean(tmp_path)
     assert audited(Trail({})).exit_code == 5  # nothing is there to be checked

@@ -74,6 +74,14 @@ class Browser:
         for key in keys:
             ActionChains(self.driver, duration=0).send_keys(getattr(Keys, key.upper())).perform()
 
+    def choose(self, selector: str, beginning: str) -> None:
+        """Choose the option of a list whose text begins so. A list forgets what is typed too slowly."""
+        from selenium.webdriver.support.select import Select
+
+        found = Select(self.driver.find_element("css selector", selector))
+        (place,) = (number for number, one in enumerate(found.options) if one.text.startswith(beginning))
+        found.select_by_index(place)
+
     def hover(self, selector: str) -> None:
         """Move the pointer over an element."""
         from selenium.webdriver import ActionChains

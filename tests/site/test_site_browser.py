@@ -136,7 +136,7 @@ def test_hypotheses_are_filtered_and_sorted_by_keyboard(browser: Browser, pages:
     assert browser.run(rows) == ["other"]
     assert browser.run("return document.querySelector('#count').textContent") == "1 of 2 shown"
     browser.driver.find_element("css selector", "#find").clear()
-    browser.driver.find_element("css selector", "#state").send_keys("as pred")
+    browser.choose("#state", "as pred")
     assert browser.run(rows) == ["tiny"]
 
 
@@ -181,7 +181,7 @@ def test_an_outcome_shows_what_it_would_walk_back(browser: Browser, pages: Path)
     assert before["digits-can"] == "✓ supported claim supported"
     assert before["depth-helps"] == "✗ walked back claim walked-back"
     assert before["above-all"] == "? in question claim in-question"
-    browser.driver.find_element("css selector", "#suppose").send_keys("tiny = worse")
+    browser.choose("#suppose", "tiny = worse")
     after = browser.run(states)
     assert after["digits-can"] == "✗ walked back claim walked-back then"
     assert after["on-digits"] == "? in question claim in-question then"

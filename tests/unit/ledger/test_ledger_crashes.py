@@ -35,7 +35,7 @@ def test_eight_processes_at_once_make_one_chain(ledger):
     for process in writers:
         process.start()
     for process in writers:
-        process.join(60)
+        process.join(240)
         assert process.exitcode == 0
     events = ledger.events()
     written = {(event.body["settings"]["writer"], event.body["settings"]["number"]) for event in events}
@@ -50,7 +50,7 @@ def test_without_the_lock_they_fork_and_nothing_is_lost(ledger, monkeypatch):
     real = durable.publish
 
     def together(path: Path, data: bytes) -> None:
-        barrier.wait(30)  # all have read the heads before any writes
+        barrier.wait(240)  # all have read the heads before any writes
         real(path, data)
 
     monkeypatch.setattr("harness.ledger.events.publish", together)
@@ -60,7 +60,7 @@ def test_without_the_lock_they_fork_and_nothing_is_lost(ledger, monkeypatch):
     for process in writers:
         process.start()
     for process in writers:
-        process.join(60)
+        process.join(240)
         assert process.exitcode == 0
     assert len(ledger.events()) == len(ledger.heads()) == 4
 
@@ -88,7 +88,7 @@ def test_a_writer_killed_at_any_moment_leaves_a_readable_ledger(ledger):
             time.sleep(0.002)  # on a busy machine none might have got to write
         time.sleep(draw.uniform(0, 0.08))
         process.kill()
-        process.join(30)
+        process.join(240)
         assert process.exitcode == -signal.SIGKILL
         events = ledger.events()
         assert events[: len(before)] == before
@@ -122,7 +122,7 @@ def test_a_writer_killed_at_a_step_leaves_the_whole_event_or_none(ledger, step, 
 
     process = fork.Process(target=child)
     process.start()
-    process.join(30)
+    process.join(240)
     assert process.exitcode == -signal.SIGKILL
     assert len(strays(ledger)) == 1
     assert len(ledger.events()) == 1 + kept
@@ -146,7 +146,7 @@ def test_a_file_size_limit_leaves_nothing_behind(ledger):
 
     process = fork.Process(target=child)
     process.start()
-    process.join(30)
+    process.join(240)
     assert process.exitcode == 0
     assert len(ledger.events()) == 1
     assert strays(ledger) == []

@@ -138,7 +138,7 @@ def test_a_holder_that_was_killed_holds_nothing(no_locks: None, tmp_path: Path) 
 
     process = fork.Process(target=child)
     process.start()
-    process.join(60)
+    process.join(240)
     assert process.exitcode == -signal.SIGKILL
     assert (tmp_path / ".lock.held").is_dir()
     with Lock(tmp_path / ".lock", 0).held():
@@ -183,7 +183,7 @@ def left_behind(folder: Path) -> Path:
 
     process = fork.Process(target=child)
     process.start()
-    process.join(60)
+    process.join(240)
     return next((folder / ".lock.held").iterdir())
 
 

@@ -16,12 +16,18 @@ CODE = """
 import os, signal, time
 from multiprocessing import forkserver, resource_tracker
 from harness.system.processes import END_SIGNALS, start_server
+told = []
+def answer(*_):
+    os.write(1, b"heard\\n")  # print refuses amid another print
+    told.append(True)
 for number in END_SIGNALS:
-    signal.signal(number, lambda *_: os.write(1, b"heard\\n"))  # print refuses amid another print
+    signal.signal(number, answer)
 start_server()
 time.sleep(0.7)  # the server is importing now
 print("under way", flush=True)
-time.sleep(1.5)
+while not told:
+    time.sleep(0.01)
+time.sleep(1)  # whoever does not ignore the signal has ended by now
 for pid in (forkserver._forkserver._forkserver_pid, resource_tracker._resource_tracker._pid):
     print("alive" if os.waitpid(pid, os.WNOHANG) == (0, 0) else "ended", flush=True)
 """

@@ -85,14 +85,15 @@ def test_an_answer_is_returned(server: str) -> None:
     ],
 )
 def test_what_is_no_answer_says_why(server: str, path: str, match: str) -> None:
+    seconds = 0.5 if path == "drips" else 60  # more than a busy machine takes to answer the others
     with pytest.raises(HarnessError, match=match) as caught:
-        fetch(f"{server}/{path}", largest=5000, seconds=0.5)
+        fetch(f"{server}/{path}", largest=5000, seconds=seconds)
     assert caught.value.where == f"{server}/{path}" and caught.value.remedy
 
 
 def test_nobody_there() -> None:
     with pytest.raises(HarnessError, match="did not answer as it should"):
-        fetch("http://127.0.0.1:9/x", seconds=5)
+        fetch("http://127.0.0.1:9/x", seconds=60)
 
 
 @pytest.mark.parametrize(

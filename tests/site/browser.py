@@ -75,12 +75,14 @@ class Browser:
             ActionChains(self.driver, duration=0).send_keys(getattr(Keys, key.upper())).perform()
 
     def choose(self, selector: str, beginning: str) -> None:
-        """Choose the option of a list whose text begins so. A list forgets what is typed too slowly."""
-        from selenium.webdriver.support.select import Select
+        """Go down a list by keyboard to the option whose text begins so: what is typed too slowly, a list forgets."""
+        from selenium.webdriver.common.keys import Keys
 
-        found = Select(self.driver.find_element("css selector", selector))
-        (place,) = (number for number, one in enumerate(found.options) if one.text.startswith(beginning))
-        found.select_by_index(place)
+        found = self.driver.find_element("css selector", selector)
+        options = "return [...document.querySelector(arguments[0]).options].map(one => one.text)"
+        (place,) = (at for at, text in enumerate(self.run(options, selector)) if text.startswith(beginning))
+        for _ in range(place - int(self.run("return arguments[0].selectedIndex", found))):
+            found.send_keys(Keys.ARROW_DOWN)
 
     def hover(self, selector: str) -> None:
         """Move the pointer over an element."""

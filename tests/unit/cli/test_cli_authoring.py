@@ -336,7 +336,7 @@ def test_on_a_terminal_it_asks(here: Path) -> None:
     )
     os.close(child)
     os.write(parent, b"AuditRequest For\nasked-for\nA title\nA question?\n")  # what can't be an id is asked for again
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=240)
     assert process.returncode == 0
     assert out.decode().strip() == "hypotheses/asked_for.yaml"
     write_out(here / "hypotheses")

@@ -30,8 +30,8 @@ for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
-# Tests of properties try the same examples in every run, however slow the machine is: one run in many would else fail on
-# a change that has nothing to do with it. With --hypothesis-profile=default each run tries others, to look for more.
+# Tests of properties try the same examples in every run, however slow the machine is: one run in many would else fail
+# on a change that has nothing to do with it. With --hypothesis-profile=default each run tries others, to look for more.
 settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("same")
 

@@ -1,4 +1,4 @@
-"""Random honest histories in two real git clones, as the real ledger writes them, then one random attack.
+"""Random honest histories in two real git clones, as the real ledger writes them, then an attack of every kind.
 
 Training is left out: a finished run gets the good trail's results, at its own seeds. Everything else is what harness
 writes: registrations, amendments before, beside and after runs, draws from a beacon, pilots, aborted, failed,
@@ -49,6 +49,8 @@ HONEST = {"note", "unchecked", "open"}
 """Kinds of findings that an honest history may have: an attempt that is still open is one."""
 TRIED: Counter[str] = Counter()
 """Attacks that were tried, each of them found."""
+KINDS = ("flip", "delete", "splice", "cut off", "artefact", "ours")
+"""Kinds of attacks; the last one changes the clone itself."""
 GIT = {
     "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null", "GIT_AUTHOR_NAME": "Ada",
     "GIT_AUTHOR_EMAIL": "a@example.org", "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "a@example.org",
@@ -290,14 +292,18 @@ class Histories(RuleBasedStateMachine):
         assert started == sum(e.type == "run_started" for e in events)
 
     def attacked(self) -> None:
-        """One attack, drawn from what the history itself is, so that a failure is shrunk with it."""
+        """One attack of every kind, on what the history itself says, so that a failure is shrunk with it."""
         honest = Trail.read(self.clones["left"] / "verdicts")
         events = [digest for digest, _ in honest.events()]
         if not events:
             return
         draw = int(events[-1], 16)
         honest.known_head = honest.heads()[draw % len(honest.heads())]
-        attack = ["flip", "delete", "splice", "cut off", "artefact", "ours"][draw // 7 % 6]
+        for attack in KINDS:  # not one that is drawn: which events have which digests differs from run to run
+            self.attack(attack, honest, events, draw)
+
+    def attack(self, attack: str, honest: Trail, events: list[str], draw: int) -> None:
+        """Carry out an attack on a victim that is drawn, and count it if there was something to be found."""
         victim = events[draw // 11 % len(events)]
         spoiled = honest.copy()
         if attack in ("flip", "artefact"):

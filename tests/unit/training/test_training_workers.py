@@ -51,12 +51,12 @@ def stop_amid_training(below: Path) -> Path:
     until one is amid them.
     """
     for number in range(20):
-        seen: list[Progress] = []
+        folder, seen = below / f"parts-{number}", list[Progress]()
+        options = {"report": seen.append, "stop": lambda seen=seen: bool(seen)}
         with pytest.raises(Interrupted, match="same command"):
-            options: dict[str, Any] = {"report": seen.append, "stop": lambda seen=seen: bool(seen)}
-            results(three_cohorts(LONG), below / f"parts-{number}", 2, **options)
-        if list((below / f"parts-{number}/work").glob("*.safetensors")):
-            return below / f"parts-{number}"
+            results(three_cohorts(LONG), folder, 2, **options)
+        if list(folder.glob("work/*.safetensors")):
+            return folder
     raise AssertionError("whatever was started was trained before it was stopped")
 
 

@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-HELD_SECONDS = 300.0
+HELD_SECONDS = 900.0
 SAVED = {"hold": 2}
 """Fault → the checkpoint after which it strikes, if that isn't the first."""
 

@@ -49,6 +49,8 @@ WHOLE, LIBRARIES = "whole", "libraries"
 LOCK = threading.Lock()  # one question to the server at a time
 
 
+PATIENCE = 600.0
+"""Seconds after which a test gives up on a process that ought to have ended. None asserts how long anything takes."""
 PIPE, NULL = subprocess.PIPE, subprocess.DEVNULL
 STARTED_WITH = dict(os.environ)
 """This process's variables, as they were before a run inside it could change them while its processes start."""
@@ -81,7 +83,7 @@ class Forked:
             self.returncode = code
         return self.returncode
 
-    def wait(self, timeout: float = 240) -> int:
+    def wait(self, timeout: float = PATIENCE) -> int:
         """Return the exit code once there is one."""
         last = time.monotonic() + timeout
         while (code := self.poll()) is None:
@@ -90,7 +92,7 @@ class Forked:
             time.sleep(0.001)
         return code
 
-    def communicate(self, timeout: float = 240) -> tuple[str, str]:
+    def communicate(self, timeout: float = PATIENCE) -> tuple[str, str]:
         """Return what it still says on both streams, and end it if nobody has closed them after so many seconds."""
         said = {stream: "" for stream in (self.stdout, self.stderr) if stream is not None}
 
@@ -173,7 +175,7 @@ def run(
     arguments: tuple[str, ...],
     folder: Path,
     environment: dict[str, str],
-    timeout: float = 240,
+    timeout: float = PATIENCE,
     memory: int | None = None,
     packages: str | None = None,
 ) -> subprocess.CompletedProcess[str]:

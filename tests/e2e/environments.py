@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import harness
+from tests.e2e.commands import PATIENCE
 
 NOBODY = (
     "setpriv --reuid=12345 --regid=12345 --clear-groups "
@@ -271,5 +272,5 @@ def start(
         capture_output=True,
         text=True,
         encoding="latin-1",
-        timeout=240,
+        timeout=PATIENCE,
     )

@@ -56,7 +56,7 @@ def bound_by_permissions(folder: Path, *arguments: str) -> subprocess.CompletedP
     kept = {key: value for key, value in os.environ.items() if not key.startswith("HARNESS_")}
     environment = kept | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=commands.PATIENCE, check=False
     )
     if "permissions do not bind" in done.stderr:
         pytest.skip("root may not give up what it may")

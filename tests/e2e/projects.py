@@ -70,7 +70,9 @@ class Project:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("HARNESS_")}
         return inherited | {"OMP_NUM_THREADS": "1", "COLUMNS": "120"} | more
 
-    def harness(self, *arguments: str, timeout: float = 240, **more: str) -> subprocess.CompletedProcess[str]:
+    def harness(
+        self, *arguments: str, timeout: float = commands.PATIENCE, **more: str
+    ) -> subprocess.CompletedProcess[str]:
         return commands.run(arguments, self.root, self.environment(**more), timeout)
 
     def start(self, *arguments: str, **options: Any) -> commands.Forked | subprocess.Popen[str]:

@@ -16,6 +16,7 @@ import pytest
 
 from harness import api
 from harness.errors import InvalidHypothesis, UsageError
+from tests.e2e.commands import PATIENCE
 from tests.e2e.projects import REPOSITORY, Project, make_project
 
 HOSTILE = "<script>alert(1)</script>"
@@ -165,7 +166,9 @@ def run_script(text: str, folder: Path, **variables: str) -> subprocess.Complete
     (folder / "script.py").write_text(text)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HARNESS_")}
     command = [sys.executable, "script.py"]
-    return subprocess.run(command, cwd=folder, env=environment | variables, capture_output=True, text=True, timeout=240)
+    return subprocess.run(
+        command, cwd=folder, env=environment | variables, capture_output=True, text=True, timeout=PATIENCE
+    )
 
 
 LOADED = """
@@ -219,7 +222,8 @@ def test_the_tutorial_runs_from_its_first_cell_to_its_last(tmp_path: Path) -> No
     notebook = nbformat.read(REPOSITORY / "docs/tutorial.ipynb", as_version=4)
     nbformat.validate(notebook)
     assert all(not cell.get("outputs") for cell in notebook.cells), "the tutorial is kept without outputs"
-    client = nbclient.NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(tmp_path)}})
+    patience = {"timeout": int(PATIENCE), "startup_timeout": int(PATIENCE)}
+    client = nbclient.NotebookClient(notebook, **patience, resources={"metadata": {"path": str(tmp_path)}})
     client.execute()
     shown = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert any("text/html" in output.get("data", {}) for output in shown)

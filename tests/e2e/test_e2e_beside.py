@@ -22,6 +22,7 @@ from harness.programs import read_replica, show_command
 from harness.records import Measurements, Replica
 from harness.records.program import fill
 from harness.spec import load
+from tests.e2e.commands import PATIENCE
 from tests.e2e.programs import ProgramProject, make_program_project
 from tests.e2e.projects import REPOSITORY
 from tests.unit.programs.toys import GOOD
@@ -156,7 +157,7 @@ def test_the_scikit_learn_example_is_valid_and_its_command_gives_results(tmp_pat
     arm = hypothesis.arms["neighbours"]
     command = fill(show_command(hypothesis.program, arm), {"seed": "1", "out": str(tmp_path)})
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
-    subprocess.run([sys.executable, *command[1:]], cwd=folder, env=environment, check=True, timeout=280)
+    subprocess.run([sys.executable, *command[1:]], cwd=folder, env=environment, check=True, timeout=PATIENCE)
     raw = (tmp_path / "metrics.json").read_bytes()
     result = read_replica(Replica(arm="neighbours", seed_index=0, seed=1), arm, raw, hypothesis.results)
     ((accuracy,),) = (series.values["value"][0] for series in result.metrics.values())

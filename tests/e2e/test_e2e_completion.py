@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from harness.exporters import list_formats
+from tests.e2e.commands import PATIENCE
 from tests.e2e.projects import Project
 
 PROGRAMS = Path(sys.executable).parent
@@ -28,7 +29,6 @@ SETUP = {
 }
 READY = "all-is-set-up"
 PLACES = ("machine-room", "own-cluster")
-PATIENCE = 120.0
 
 
 def environment(home: Path) -> dict[str, str]:

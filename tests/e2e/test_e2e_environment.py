@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.commands import PATIENCE
 from tests.e2e.environments import (
     ALL,
     FILE_SYSTEM,
@@ -217,7 +218,7 @@ def test_every_verb_says_what_it_has_to_say(
     encoding = variables.get("PYTHONIOENCODING", "utf-8")
     command = [sys.executable, "-c", VERB_BY_VERB, json.dumps(VERBS), str(tmp_path)]
     environment = plain.environment(**variables)
-    hard = subprocess.run(command, cwd=plain.root, env=environment, capture_output=True, text=True, timeout=240)
+    hard = subprocess.run(command, cwd=plain.root, env=environment, capture_output=True, text=True, timeout=PATIENCE)
     codes = hard.stdout.split()
     assert len(codes) == len(VERBS), hard.stderr
     for at, (verb, code) in enumerate(zip(VERBS, codes, strict=True)):

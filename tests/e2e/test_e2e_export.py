@@ -14,6 +14,7 @@ import pytest
 
 from harness import api
 from harness.errors import UsageError
+from tests.e2e.commands import PATIENCE
 from tests.e2e.projects import Project
 
 TEXTS = ["hypothesis", "run", "arm", "status", "metric", "summary", "unit"]
@@ -83,7 +84,7 @@ def test_r_reads_the_same_numbers(tables: Path, verdict: api.Verdict, tmp_path: 
         pytest.skip("needs R, and there is no Rscript here")
     (tmp_path / "read.R").write_text(R)
     command = [program, "read.R", str(tables / "csv/measurements.csv")]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=240)
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=PATIENCE)
     values, seeds, arms = ((tmp_path / f"{name}.txt").read_text().splitlines() for name in ("values", "seeds", "arms"))
     expected = verdict.measurements()
     assert [int(seed) for seed in seeds] == [row.seed for row in expected]

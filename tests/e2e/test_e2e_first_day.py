@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.e2e.commands import PATIENCE
 from tests.e2e.folders import git, harness
 from tests.e2e.projects import REPOSITORY
 
@@ -110,7 +111,7 @@ def test_the_first_day_needs_nothing_but_the_wheel(installed: Path, tmp_path: Pa
     }
 
     def give(*command: str) -> str:
-        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=280)
+        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=PATIENCE)
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 

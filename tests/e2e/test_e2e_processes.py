@@ -70,7 +70,7 @@ class Session:
 
     def servers(self) -> list[int]:
         """Those that fork others to train; not what they fork, which has their command line."""
-        named = [pid for pid in self.members() if b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        named = [pid for pid in self.members() if b"forkserver" in command_line(pid)]
         return [pid for pid in named if parent(pid) == self.process.pid]
 
     def workers(self) -> list[int]:
@@ -83,12 +83,20 @@ class Session:
 
     def end(self) -> str:
         """Wait until the command has ended; what it said on stderr since."""
-        said = self.process.communicate(timeout=240)[1]
+        said = self.process.communicate(timeout=commands.PATIENCE)[1]
         self.lines += said.splitlines(keepends=True)
         return said
 
     def all_gone(self) -> None:
         wait_for(lambda: not self.members())
+
+
+def command_line(pid: int) -> bytes:
+    """The words that a process was started with; none once it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def parent(pid: int) -> int | None:
@@ -100,7 +108,7 @@ def parent(pid: int) -> int | None:
 
 def wait_for(condition: Callable[[], object]) -> None:
     """No test asserts how long anything takes; this only gives up."""
-    last = time.monotonic() + 120
+    last = time.monotonic() + commands.PATIENCE
     while not condition():
         assert time.monotonic() < last, "it never came to that"
         time.sleep(0.02)
@@ -241,6 +249,7 @@ def test_a_killed_run_goes_on_at_once(project: Project, expected: bytes) -> None
     running.until("cohort")
     wait_for(lambda: checkpoints(project))
     running.process.kill()
+    running.process.wait()  # for itself, and not for those who trained for it
     finish(project, expected)
     running.all_gone()
 
@@ -301,12 +310,7 @@ def held(path: Path) -> Iterator[None]:
 def test_who_waits_for_the_ledger_ends_at_once(project: Project, expected: bytes) -> None:
     with held(project.root / "verdicts/ledger/.lock"):
         running = Session(project, *RUN)
-        wait_for(
-            lambda: (
-                list(project.root.glob("verdicts/tiny/*/work/starts"))
-                or ((project.root / "verdicts/tiny/.lock").exists() and not running.process.poll())
-            )
-        )
+        wait_for(lambda: opened(running.process.pid, project.root / "verdicts/tiny/.lock"))  # which it holds to its end
         time.sleep(0.5)  # from here on it waits for a minute
         running.signal_group(signal.SIGTERM)
         said = running.end()
@@ -378,7 +382,7 @@ def test_who_waits_for_the_server_of_processes_ends_at_a_signal(project: Project
     time.sleep(1.0)  # from here on it waits
     try:
         running.signal_group(signal.SIGTERM)
-        code = running.process.wait(timeout=240)
+        code = running.process.wait(timeout=commands.PATIENCE)
     finally:
         running.signal_group(signal.SIGKILL)  # the server sleeps on, and holds stderr
     said = running.end()
@@ -421,7 +425,7 @@ def test_a_run_goes_on_when_nobody_reads_its_progress_any_more(project: Project,
     running.until("cohort 1")
     assert running.process.stderr is not None
     running.process.stderr.close()
-    running.process.wait(timeout=240)
+    running.process.wait(timeout=commands.PATIENCE)
     assert project.events("verdict") and not project.events("run_failed")
     (folder,) = project.runs()
     assert (folder / "results.json").read_bytes() == expected
@@ -442,7 +446,7 @@ def test_a_terminal_that_closes_is_answered_with_a_checkpoint(project: Project, 
     while b"epoch" not in said:
         said += os.read(ours, 1000)
     os.close(ours)
-    assert running.process.wait(timeout=240) == 128 + signal.SIGHUP
+    assert running.process.wait(timeout=commands.PATIENCE) == 128 + signal.SIGHUP
     running.all_gone()
     assert checkpoints(project) and not project.events("run_failed")
     finish(project, expected)

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from harness.spec import load
+from tests.e2e.commands import PATIENCE
 from tests.e2e.projects import REPOSITORY
 from tests.e2e.test_e2e_docs import block
 
@@ -33,9 +34,9 @@ def test_from_a_script_to_a_verdict_as_the_page_says(tmp_path: Path) -> None:
     said, folder = {}, tmp_path
     for mark in ("a project", "a run", "afterwards", "elsewhere", "the other cluster", "linked", "a new file"):
         script = "\n".join(block(mark, PAGE))
-        done = subprocess.run(
-            ["bash", "-euc", script], cwd=folder, env=inherited | who | own, capture_output=True, text=True, timeout=280
-        )
+        command = ["bash", "-euc", script]
+        environment = inherited | who | own
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE)
         assert done.returncode == 0, f"{mark}: {done.stdout}{done.stderr}"
         said[mark] = done.stdout + done.stderr
         folder = tmp_path / "antithetic"

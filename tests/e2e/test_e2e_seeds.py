@@ -233,12 +233,12 @@ def test_whoever_interrupts_the_waiting_loses_nothing(tmp_path: Path, chain: Cha
     project = drawing(tmp_path / "project", f"{chain.beacon}, delay: 300")
     waiting = project.start_until("waiting until", "run", "hypotheses/tiny.yaml")
     waiting.send_signal(signal.SIGINT)
-    waiting.communicate(timeout=60)
+    waiting.communicate()
     assert waiting.returncode == 130
     assert [event["type"] for event in project.events()] == ["registered"]
     again = project.start_until("waiting until", "run", "hypotheses/tiny.yaml")
     again.send_signal(signal.SIGTERM)
-    again.communicate(timeout=60)
+    again.communicate()
     assert again.returncode == 143 and len(project.events()) == 1
 
 

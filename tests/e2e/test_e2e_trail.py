@@ -206,7 +206,7 @@ def test_an_open_attempt_is_closed_with_a_reason(moment: Project) -> None:
     with pytest.raises(Interrupted):
         run_file(moment.root / "hypotheses/tiny.yaml", Reporter(stop=lambda: True))
     (folder,) = [path.parent for path in moment.root.glob("verdicts/tiny/*/work")]
-    assert "no attempt" in done(moment, "close", "0000", "--reason", "x", code=2)
+    assert "no attempt" in done(moment, "close", "none", "--reason", "x", code=2)
     assert f"attempt {folder.name} closed" in done(moment, "close", folder.name[:6], "--reason", "wrong data folder")
     (event,) = moment.events("run_aborted")
     assert event["body"]["reason"] == "wrong data folder" and event["body"]["run"].startswith(folder.name)

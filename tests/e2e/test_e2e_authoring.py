@@ -21,14 +21,38 @@ def has_verb(project: Project, verb: str) -> bool:
     return project.harness(verb, "--help").returncode == 0
 
 
-def test_the_page_leads_from_an_idea_to_a_verdict(tmp_path: Path) -> None:
+STARTS = ("", "### Does an effect replicate on another network?", "### How much of an arm's growth happens")
+"""Headings at which a part of the page begins that needs nothing of those before it."""
+ASKED = (
+    ("penalty-cost", "dose-response", "layer-norm-interaction", "norm-ratio"),
+    ("replicates-wide", "collapse-delayed", "credit-over-depth", "equal-ground"),
+    ("random-labels", "deep-over-tasks", "fresh-feedback", "going-on", "tuned-rates", "weights-meet"),
+)
+"""What each part asks."""
+
+
+def take_part(part: int) -> str:
+    """The page from one start to the next, without what is for CI."""
+    places = [*(PAGE.index(heading) for heading in STARTS), len(PAGE)]
+    text = PAGE[places[part] : places[part + 1]]
+    apart, _, after = text.partition("## The same in CI")
+    return apart + after[after.find("## Questions of the field") :] if after else text
+
+
+def test_every_block_of_the_page_is_in_one_part() -> None:
+    for_ci = PAGE[PAGE.index("## The same in CI") : PAGE.index("## Questions of the field")]
+    parts = [block[0] for part in range(len(STARTS)) for block in BLOCK.finditer(take_part(part))]
+    assert parts == [block[0] for block in BLOCK.finditer(PAGE) if block[0] not in for_ci]
+
+
+@pytest.mark.parametrize("part", range(len(STARTS)))
+def test_the_page_leads_from_an_idea_to_a_verdict(part: int, tmp_path: Path) -> None:
     project = Project(tmp_path / "project")
     project.root.mkdir()
     shutil.copytree(REPOSITORY / "schema", project.root / "schema")
     subprocess.run(["git", "init", "-q", str(project.root)], check=True)
-    page = PAGE[: PAGE.index("## The same in CI")] + PAGE[PAGE.index("## Questions of the field") :]
     given = []
-    for block in BLOCK.finditer(page):
+    for block in BLOCK.finditer(take_part(part)):
         note, kind, body = block["note"] or "", block["kind"], block["body"]
         if kind == "yaml":
             name, _, rest = note.removeprefix("file: ").partition(", run of ")
@@ -39,6 +63,7 @@ def test_the_page_leads_from_an_idea_to_a_verdict(tmp_path: Path) -> None:
                 (page_of_run,) = (project.root / "verdicts" / earlier).glob("*/verdict.md")
                 assert written in body
                 body = body.replace(written, page_of_run.parent.name)
+            path.parent.mkdir(exist_ok=True)
             path.write_text(body, encoding="utf-8")
             continue
         if found := re.fullmatch(r"replace: (\S+) by (\S+) in (\S+)", note):
@@ -58,19 +83,10 @@ def test_the_page_leads_from_an_idea_to_a_verdict(tmp_path: Path) -> None:
                 given.append(shlex.split(line)[2])
             else:
                 assert line in said, f"the page shows {line!r}, the program said {said!r}"
-    assert {"doctor", "new", "check", "explain", "plan", "run", "show"} <= set(given)
+    assert part or {"doctor", "new", "check", "explain", "plan", "run", "show"} <= set(given)
     listed = project.harness("list").stdout
-    names = (
-        "penalty-cost",
-        "dose-response",
-        "layer-norm-interaction",
-        "norm-ratio",
-        "collapse-delayed",
-        "replicates-wide",
-    )
-    more = ("credit-over-depth", "random-labels", "deep-over-tasks", "fresh-feedback", "going-on")
-    assert all(name in listed for name in (*names, *more))
-    assert "(measured again 2 times)" in listed
+    assert all(f"\n{name} " in listed for name in ASKED[part])
+    assert ("(measured again 2 times)" in listed) == ("measure" in given) == (part == 2)
 
 
 def test_the_file_that_new_writes_is_the_one_that_the_page_goes_on_with(tmp_path: Path) -> None:

@@ -17,9 +17,6 @@ from harness.errors import UsageError
 from tests.e2e.commands import PATIENCE
 from tests.e2e.projects import Project
 
-TEXTS = ["hypothesis", "run", "arm", "status", "metric", "summary", "unit"]
-"""Columns of texts: a run's digits may look like a number."""
-
 
 @pytest.fixture(scope="module")
 def verdict(finished: Project) -> api.Verdict:

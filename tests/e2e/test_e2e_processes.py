@@ -23,7 +23,8 @@ from tests.once import made_once
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
 
-LONG = TINY.replace("epochs: 8", "epochs: 80").replace("every_epochs: 2", "every_epochs: 40")
+FEW = "every_epochs: 40, metrics: [test_accuracy, gradient_norm, credit_cosine]"
+LONG = TINY.replace("epochs: 8", "epochs: 80").replace("every_epochs: 2", FEW)
 RUN = ("run", "hypotheses/tiny.yaml", "--device", "cpu")
 
 

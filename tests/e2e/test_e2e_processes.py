@@ -474,8 +474,9 @@ def test_what_fails_amid_a_stop_does_not_close_the_attempt(project: Project, mon
     assert len(project.events("run_started")) == 1 and not project.events("run_failed")
 
 
-def test_what_lies_in_the_current_folder_trains_nothing(project: Project, tmp_path: Path) -> None:
+def test_what_lies_in_the_current_folder_trains_nothing(tmp_path: Path) -> None:
     """The server of training processes is started as ``python -c``, which looks in the current folder first."""
+    project = make_project(tmp_path / "project", LONG.replace("epochs: 80", "epochs: 2"))
     for name in ("queue.py", "harness/__init__.py"):
         (project.root / name).parent.mkdir(exist_ok=True)
         (project.root / name).write_text("raise SystemExit('imported from the current folder')\n")

@@ -29,6 +29,7 @@ from harness.pipeline.audit import audit_trail
 
 PER_HYPOTHESIS = 4  # registered, run_started, run_finished, verdict
 REPOSITORY = Path(__file__).parents[1] / "verdicts"
+VARIED, LEVELS = ("lr", "weight_decay", "branch_std", "strength", "eps", "width"), 37
 
 
 class Chain(Ledger):
@@ -82,12 +83,22 @@ def build(root: Path, events: int, make: Callable[..., dict[str, bytes]] | None 
 
 
 def varied(value: Any, number: int) -> Any:
-    """Replace the numbers of a form, so that hypotheses differ in more than their names."""
-    if isinstance(value, dict):
-        return {key: varied(child, number) for key, child in value.items()}
+    """Vary the settings of a form, so that it stays valid and no two hypotheses of 1,369 are near-copies.
+
+    Each takes one of 37 values, a seventh apart. Those of two hypotheses agree in one setting at most.
+    """
     if isinstance(value, list):
         return [varied(child, number) for child in value]
-    return value + number if isinstance(value, float) else value
+    if not isinstance(value, dict):
+        return value
+    found = {}
+    for key, child in value.items():
+        if key in VARIED and isinstance(child, int | float):
+            level = (number + VARIED.index(key) * (number // LEVELS)) % LEVELS
+            found[key] = round(child * 1.15**level) if isinstance(child, int) else child * 1.15**-level
+        else:
+            found[key] = varied(child, number)
+    return found
 
 
 def run_files(name: str, registration: str, run: str, seeds: tuple[int, ...], arms: list[str]) -> dict[str, bytes]:

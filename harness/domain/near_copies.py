@@ -36,6 +36,8 @@ class Question:
     parts, data set with its classes and kind of labels, and model."""
     values: Mapping[str, tuple[Any, ...]]
     """Path of all other values → the values there, sorted."""
+    pairs: frozenset[tuple[str, tuple[Any, ...]]]
+    """The same as pairs: which of them two questions don't share is found at once."""
     size: int
     """Number of these values."""
 
@@ -126,7 +128,7 @@ def _describe_decision(decision: Mapping[str, Any]) -> Question:
         # have other signs then.
         values.setdefault(path, []).append(abs(value) if path == "cuts" and _is_number(value) else value)
     ordered = {path: tuple(sorted(found, key=_order)) for path, found in values.items()}
-    return Question(rfc8785.dumps(asked), ordered, sum(map(len, ordered.values())))
+    return Question(rfc8785.dumps(asked), ordered, frozenset(ordered.items()), sum(map(len, ordered.values())))
 
 
 def _describe_interventions(arm: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,17 +158,18 @@ def _are_near(one: Question, other: Question) -> bool:
         return False
     size = max(one.size, other.size)
     left = int(FEW * size)
-    for path in one.values.keys() | other.values.keys():
+    for path in {path for path, _ in one.pairs ^ other.pairs}:
         mine, theirs = one.values.get(path, ()), other.values.get(path, ())
-        if mine != theirs:
-            left -= max(len(mine), len(theirs)) - _count_shared(mine, theirs)
-            if left < 0:
-                return False
+        left -= max(len(mine), len(theirs)) - _count_shared(mine, theirs)
+        if left < 0:
+            return False
     return True
 
 
 def _count_shared(mine: tuple[Any, ...], theirs: tuple[Any, ...]) -> int:
     """Count the values of one place that two decisions share, each once."""
+    if len(mine) == len(theirs) == 1:  # nearly always, and pairs of questions are many
+        return int(_are_close(mine[0], theirs[0]))
     rest, shared = list(theirs), 0
     for value in mine:
         partner = next((i for i, other in enumerate(rest) if _are_close(value, other)), None)
@@ -183,7 +186,7 @@ def _are_close(one: Any, other: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) is float or type(value) is int
 
 
 def _order(value: Any) -> tuple[str, Any]:

@@ -48,8 +48,11 @@ class AuditRequest:
     rerun: Rerun | None = None
     """A run to train again."""
     remembered: frozenset[str] = frozenset()
-    """Judged runs that an earlier audit found sound in step 5 (``AuditReport.sound``), by this very code. Nobody's
-    evidence: for whoever looks at one trail again and again, and keeps them himself."""
+    """Judged runs and registrations that an earlier audit found sound (``AuditReport.sound``), by this very code.
+    Nobody's evidence: for whoever looks at one trail again and again, and keeps them himself."""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """Path below the trail → digest of the file's bytes, of files that whoever asks has just read: those are not read
+    again whose digest is the one that they should have."""
 
 
 def audit_trail(
@@ -62,7 +65,9 @@ def audit_trail(
     settings = Settings() if settings is None else settings
     asked = AuditRequest() if asked is None else asked
     with pause_collection(not asked.recompute and asked.rerun is None):
-        evidence = Evidence(TrailFiles(verdicts), find_root(hypotheses), find_around(hypotheses, verdicts, settings))
+        evidence = Evidence(
+            TrailFiles(verdicts, asked.digests), find_root(hypotheses), find_around(hypotheses, verdicts, settings)
+        )
         evidence.remembered = asked.remembered
         papers = find_papers(find_root(hypotheses), verdicts)
         return audit(evidence, [*list_steps(hypotheses, asked), *list_paper_steps(papers)])

@@ -15,12 +15,10 @@ from harness.records import Hypothesis
 
 def read_meaning(evidence: Evidence, canonical: str) -> Hypothesis | None:
     """Read a registered canonical form, read with this version's defaults; None if it is not there or not valid."""
-    path = f"objects/sha256/{canonical}"
+    data = evidence.object(canonical)
     try:
-        if path not in evidence.files.paths or evidence.files.digest(path) != canonical:
-            return None
-        return Hypothesis.model_validate(json.loads(evidence.files.read(path)))
-    except (OSError, ValueError, RecursionError):
+        return None if data is None else Hypothesis.model_validate(json.loads(data))
+    except (ValueError, RecursionError):
         return None
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,9 @@ from harness.errors import HarnessError, UsageError
 from harness.ledger import Ledger
 from harness.ledger.audit import AuditReport
 from harness.ledger.audit.beside import beside
-from harness.ledger.code import digest_package
-from harness.ledger.git import git
 from harness.pipeline.audit import AuditRequest, audit_trail
 from harness.pipeline.garbage import pause_collection
-from harness.pipeline.paper_manifest import find_papers
 from harness.pipeline.project import Settings
-from harness.pipeline.roots import find_root
 from harness.pipeline.verdicts import JudgedRun
 from harness.site.pages import (
     Row,
@@ -34,18 +31,14 @@ from harness.site.pages import (
 )
 from harness.site.reading import Trail
 from harness.site.rendering import ASSETS, find_folder
+from harness.site.sources import digest_everything, digest_file, digest_files, digest_site, find_below, list_sources
 from harness.site.verdicts import RunView, describe_run
-from harness.system.reading import LARGEST_FILE, read_regular
 from harness.system.storage import write_atomic
 
 STAMP = ".harness-site.json"
 """File that marks a folder as a site of harness, and says what each of its files was made from."""
 FORM = 1
 """Form of that file."""
-WORKING = ("work", "weights")
-"""Folders of a run that no page depends on."""
-
-
 MANY = 16
 """Pages from which a second process is worth its while."""
 
@@ -82,12 +75,13 @@ def build_site(
         StorageFailed: a file could not be written.
     """
     before = _read_stamp(out, trail, hypotheses)
-    digests = _digest_files(*list_sources(trail.root, hypotheses))
-    key = _digest_everything(digests, hypotheses, title)
+    digests = digest_files(*list_sources(trail.root, hypotheses))
+    code = digest_site()
+    key = digest_everything(digests, hypotheses, code, title)
     files: dict[str, str] = before.get("files", {})
     if before.get("key") == key and all((out / name).is_file() for name in files):
         return Built((), (), sum(name.endswith(".html") for name in files), (), None)
-    made = _Site(out, Trail(trail, hypotheses), title, before, digests, settings)
+    made = _Site(out, Trail(trail, hypotheses), title, code, before, digests, settings)
     pages = made.write()
     removed = _remove_others(out, files, made.files)
     stamp = {"form": FORM, "key": key, "files": made.files, "keys": made.keys, "code": made.code, "sound": made.sound}
@@ -103,28 +97,36 @@ class _Site:
         out: Path,
         trail: Trail,
         title: str,
+        code: str,
         before: Mapping[str, Any],
-        digests: Mapping[Path, str],
+        digests: Mapping[str, str],
         settings: Settings | None,
     ) -> None:
         self.out, self.trail, self.before, self.digests, self.settings = out, trail, before, digests, settings
-        heads = self.trail.ledger.index().heads
-        self.common = make_common(title, heads[0] if len(heads) == 1 else None)
+        self.title, self.code = title, code
         self.files: dict[str, str] = {}
         self.keys: dict[str, str] = {}
         self.written: list[str] = []
         self.ending = 0
-        self.code = _digest_site()
         self.sound: list[str] = []
-        """Judged runs whose results the audit found sound."""
+        """Judged runs and registrations that the audit found sound."""
+
+    @cached_property
+    def common(self) -> dict[str, str | None]:
+        """Return the values that every page shows."""
+        heads = self.trail.ledger.index().heads
+        return make_common(self.title, heads[0] if len(heads) == 1 else None)
 
     def write(self) -> int:
         """Write all files that say something else than before; return the number of pages."""
-        for name in ASSETS:
-            self._put(name, (find_folder() / name).read_bytes())
-        with beside(self._audit) as audited:  # which takes about as long as all else
+        with beside(self._audit) as audited:  # which takes about as long as all else, the events among it
             self._write_pages()
+            for name in ASSETS:
+                self._put(name, (find_folder() / name).read_bytes())
             report = audited()
+        index = self.trail.ledger.index()
+        if (report.events, report.heads) != (len(index.events), index.heads):
+            report = self._audit()  # an event came in between: no page may tell of one that the audit didn't see
         self.ending, self.sound = report.exit_code, sorted(report.sound)
         date = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         root = self.trail.ledger.root
@@ -133,11 +135,15 @@ class _Site:
         return sum(name.endswith(".html") for name in self.files)
 
     def _audit(self) -> AuditReport:
-        """Audit the trail; of results whose very bytes this code found sound before, only the digests."""
+        """Audit the trail by the digests that this site is made from.
+
+        Of results whose very bytes this code found sound before, it looks at the digests alone.
+        """
         sound = self.before.get("sound") if self.before.get("code") == self.code else None
         remembered = frozenset(map(str, sound)) if isinstance(sound, list) else frozenset()
-        asked = AuditRequest(remembered=remembered)
-        return audit_trail(self.trail.ledger.root, self.trail.hypotheses, asked, self.settings)
+        root = self.trail.ledger.root
+        asked = AuditRequest(remembered=remembered, digests=find_below(self.digests, root))
+        return audit_trail(root, self.trail.hypotheses, asked, self.settings)
 
     def _write_pages(self) -> None:
         """Write the pages that the trail's index gives."""
@@ -193,8 +199,11 @@ class _Site:
 
     def _look_at(self, row: Row, recorded: Mapping[str, str]) -> str:
         """Return what the files of a run are by their own bytes, whatever the ledger says."""
-        folder = self.trail.ledger.root / row.id / row.judged.run if row.judged is not None else None
-        return "" if folder is None else "\n".join(self.digests.get(folder / name, "-") for name in sorted(recorded))
+        if row.judged is None:
+            return ""
+        folder = self.trail.ledger.root / row.id / row.judged.run
+        paths = (os.path.join(folder, name) for name in sorted(recorded))  # noqa: PTH118 (thousands of them)
+        return "\n".join(self.digests.get(path, "-") for path in paths)
 
     def _put(self, name: str, data: bytes) -> None:
         """Write a file of the site, unless it is there as it should be."""
@@ -233,58 +242,13 @@ def _read_stamp(out: Path, trail: Ledger, hypotheses: Path) -> dict[str, Any]:
         return {}
 
 
-def list_sources(trail: Path, hypotheses: Path) -> tuple[Path, ...]:
-    """List the folders that a site is made from: the trail, the hypothesis files, and the papers that its audit reads.
-
-    A paper is looked for as an audit does, so that one that comes later is found.
-    """
-    return (trail, hypotheses, *find_papers(find_root(hypotheses), trail))
-
-
-def _digest_files(*folders: Path) -> dict[Path, str]:
-    """Return the digest of every file in these folders."""
-    return {path: _digest_file(path) for folder in folders for path in list_files(folder)}
-
-
-def _digest_everything(digests: Mapping[Path, str], hypotheses: Path, title: str) -> str:
-    """Digest all that the site depends on: the trail's files by their content, the project's, its history, the code."""
-    digest = hashlib.sha256()
-    commit = git(hypotheses.parent, "rev-parse", "HEAD") or b""
-    for part in (_digest_site(), title, commit.decode(errors="replace")):
-        digest.update(f"{part}\0".encode())
-    for path, found in digests.items():
-        digest.update(f"{path}\0{found}\0".encode(errors="surrogateescape"))
-    return digest.hexdigest()
-
-
-def _digest_site() -> str:
-    """Digest what makes pages from a trail: this package's code, and the templates."""
-    files = {path.name: path.read_bytes() for path in sorted(find_folder().iterdir()) if path.is_file()}
-    parts = [digest_package().digest, *(f"{name} {hashlib.sha256(data).hexdigest()}" for name, data in files.items())]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def list_files(folder: Path) -> Iterable[Path]:
-    """List the files below a folder, but for working files and what is hidden, in one order."""
-    for path, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in WORKING and not name.startswith("."))
-        yield from (Path(path) / name for name in sorted(files) if not name.startswith("."))
-
-
-def _digest_file(path: Path) -> str:
-    try:
-        return hashlib.sha256(read_regular(path, LARGEST_FILE)).hexdigest()
-    except OSError as error:
-        return f"not read: {error.strerror}"
-
-
 def _remove_others(out: Path, before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
     """Remove the files of an earlier build that are no part of the site any more, if nobody changed them."""
     removed = []
     for name in before:
         path = out / name
         inside = Path(os.path.normpath(path)).is_relative_to(os.path.normpath(out))
-        if name not in now and inside and path.is_file() and _digest_file(path) == before[name]:
+        if name not in now and inside and path.is_file() and digest_file(path) == before[name]:
             path.unlink()
             removed.append(name)
     return tuple(removed)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.site.build import list_files, list_sources
+from harness.site.sources import list_files, list_sources
 
 SECONDS = 0.5
 """Seconds between two looks at the files."""
@@ -77,5 +77,5 @@ class Watcher:
                     status = os.stat(path)  # noqa: PTH116
                 except OSError:
                     continue
-                found.add((str(path), status.st_ino, status.st_size, status.st_mtime_ns))
+                found.add((path, status.st_ino, status.st_size, status.st_mtime_ns))
         return frozenset(found)

@@ -64,9 +64,9 @@ class Evidence:
         self.committed: dict[str, CommittedCode] = {}
         """Commit → its code, of those that were looked up."""
         self.remembered: frozenset[str] = frozenset()
-        """Judged runs that this very code found nothing against in step 5: see ``seeds``."""
+        """Judged runs and registrations that this very code found nothing against: see ``seeds`` and ``similar``."""
         self.sound: set[str] = set()
-        """Judged runs that step 5 found nothing against, in the same notation."""
+        """Those that this audit found nothing against, in the same notation."""
         self._outlines: dict[str, Outline] = {}
         self._pages: dict[str, Provenance] = {}
         for run, verdict in self.index.judged():
@@ -139,7 +139,8 @@ class Evidence:
         try:
             if path not in self.files.paths or self.files.digest(path) != digest:
                 return None
-            return self.files.read(path)
+            data = self.files.read(path)
+            return data if self.files.digest(path) == digest else None  # its digest may have been known from before
         except OSError:
             return None
 

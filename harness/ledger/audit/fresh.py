@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from harness.domain.normal_form import encode_normal_form
 from harness.errors import HarnessError
-from harness.ledger.audit.evidence import OBJECTS, Evidence
+from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.bodies import RepeatedBody
 from harness.ledger.index import Entry, StartedRun
@@ -41,17 +41,17 @@ def check(evidence: Evidence) -> Iterator[AuditFinding]:
 def _check_repetition(evidence: Evidence, entry: Entry[RepeatedBody], run: StartedRun) -> Iterator[AuditFinding]:
     """Check that a repetition is of the run's normal form, after its verdict, with the seeds of its nonce."""
     index, body, hypothesis = evidence.index, entry.body, run.hypothesis
-    where, path = evidence.at(entry.digest), f"{OBJECTS}{body.results}"
+    where = evidence.at(entry.digest)
     verdict = index.verdict(run.digest)
     if verdict is None or not index.before(verdict.digest, entry.digest):
         what = "this repetition is not after the verdict on its run"
         yield AuditFinding("repeated-seeds", what, where, hypothesis=hypothesis)
         return
-    form = evidence.form(run.body.canonical)
+    form, data = evidence.form(run.body.canonical), evidence.object(body.results)
     try:
-        if path not in evidence.files.paths or evidence.files.digest(path) != body.results or form is None:
+        if data is None or form is None:
             raise FileNotFoundError("its results, or the form of its hypothesis, are not here as they were kept")
-        measured = Measurements.model_validate_json(evidence.files.read(path))
+        measured = Measurements.model_validate_json(data)
         owed = hashlib.sha256(encode_normal_form(Hypothesis.model_validate(form))).hexdigest()
     except (OSError, ValidationError, HarnessError) as error:
         what = f"this repetition could not be checked: {str(error).splitlines()[0]}"

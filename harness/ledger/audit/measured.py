@@ -20,12 +20,11 @@ def read_measured(
 ) -> Generator[AuditFinding, None, Measurements | None]:
     """Read a file of measurements that a verdict names; None if it is not that file, or can't be read."""
     path = f"{run.folder}/{name}"
+    data = evidence.read_kept(path, verdict.files.get(name, ""))
+    if data is None:
+        return None  # step 4 names it
     try:
-        if path not in evidence.files.paths or evidence.files.digest(path) != verdict.files.get(name):
-            return None  # step 4 names it
-        return Measurements.model_validate_json(evidence.files.read(path))
-    except OSError:
-        return None
+        return Measurements.model_validate_json(data)
     except ValidationError as error:
         what = (
             f"results that cannot be read: {format_count(error.error_count(), 'fault')}, first "

@@ -41,3 +41,18 @@ def test_a_link_put_in_place_of_a_listed_file_is_not_followed(tmp_path: Path) ->
     (tmp_path / "file").symlink_to("/etc/hostname")
     with pytest.raises(OSError, match=r"a link, not a file"):
         files.read("file")
+
+
+def test_a_digest_that_is_known_counts_only_if_it_is_the_one_that_the_file_should_have(tmp_path: Path) -> None:
+    names = ("as-named", "other", "nobody-names-it")
+    for name in names:
+        (tmp_path / name).write_bytes(name.encode())
+    right = {name: hashlib.sha256(name.encode()).hexdigest() for name in names}
+    files = TrailFiles(tmp_path, right | {"other": "0" * 64})
+    files.expected |= {"as-named": right["as-named"], "other": right["other"]}
+    for name in names:
+        (tmp_path / name).write_bytes(b"changed since")
+    now = hashlib.sha256(b"changed since").hexdigest()
+    assert [files.digest(name) for name in names] == [right["as-named"], now, now]
+    assert files.read("as-named") == b"changed since"
+    assert files.digest("as-named") == now, "of bytes that were read, nothing else is said"

@@ -15,7 +15,9 @@ from harness.records import Hypothesis
 from tests.unit.domain.test_near_copies import FORMS, changed
 
 
-def found(forms: dict[str, Any]) -> dict[str, str]:
+def found(
+    forms: dict[str, Any], remembered: frozenset[str] = frozenset(), sound: set[str] | None = None
+) -> dict[str, str]:
     """Event → the first event whose hypothesis is like its own; "a.2" is an amendment of the hypothesis "a"."""
     evidence = SimpleNamespace(
         index=SimpleNamespace(
@@ -27,6 +29,8 @@ def found(forms: dict[str, Any]) -> dict[str, str]:
         ),
         form=forms.get,
         at=lambda name: name,
+        remembered=remembered,
+        sound=set() if sound is None else sound,
     )
     return {finding.where: str(finding.got) for finding in find_near_duplicates(evidence)}  # type: ignore[arg-type]
 
@@ -44,10 +48,10 @@ def each_against_each(forms: dict[str, Any]) -> set[str]:
     return alike
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_sketches_find_what_holding_each_against_each_finds(seed: int) -> None:
+def draw_forms(seed: int) -> dict[str, Any]:
+    """Hypotheses of which many are like others."""
     draw = random.Random(seed)
-    forms = {}
+    forms: dict[str, Any] = {}
     for number in range(30):
         form = copy.deepcopy(FORMS[draw.choice(sorted(FORMS))])
         settings = {
@@ -60,6 +64,12 @@ def test_sketches_find_what_holding_each_against_each_finds(seed: int) -> None:
         for decision in form["decisions"].values():
             decision["criterion"]["alpha"] = draw.choice([0.05, 0.01])
         forms[f"h{number}"] = changed(form, **settings) | {"id": f"h{number}", "exploratory": {}}
+    return forms
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sketches_find_what_holding_each_against_each_finds(seed: int) -> None:
+    forms = draw_forms(seed)
     assert set(found(forms)) == each_against_each(forms)
     assert 0 < len(found(forms)) < 29
 
@@ -74,3 +84,26 @@ def test_what_todays_records_refuse_is_compared_as_it_is() -> None:
     base = FORMS["bp_penalty_control"]
     old = {**base, "arms": {name: {**arm, "gone": 1} for name, arm in base["arms"].items()}}
     assert found({"a": old, "b": {**old, "title": "Another"}, "c": base}) == {"b": "a"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_known_to_be_like_none_is_found_like_what_comes_later_or_in_between(seed: int) -> None:
+    forms = draw_forms(seed)
+    sound: set[str] = set()
+    earlier = random.Random(seed).sample(sorted(forms), 12)  # the others are merged from a branch, in between them
+    before = found({name: form for name, form in forms.items() if name in earlier}, sound=sound)
+    assert sound == {f"unlike {name} {name}" for name in earlier if name not in before}
+    again: set[str] = set()
+    whole = found(forms)
+    assert found(forms, frozenset(sound), again) == whole
+    assert again == {f"unlike {name} {name}" for name in forms if name not in whole}
+    unlike = {name: form for name, form in forms.items() if name not in whole}
+    assert found(unlike, frozenset(again), sound) == {}
+    assert sound >= again, "what is known stays known"
+
+
+def test_what_is_known_is_not_read_again() -> None:
+    forms, sound = {"a": FORMS["bp_penalty_control"], "b": FORMS["mode2_direction"]}, set[str]()
+    assert found(forms, sound=sound) == {}
+    assert found(dict.fromkeys(forms), frozenset(sound)) == {}
+    assert found({**forms, "c": FORMS["mode2_direction"]}, frozenset(sound)) == {"c": "b"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
+from typing import Any
 
 from harness.domain.claim_graph import find_grounds
 from harness.records import Banner, Change, Claim, Claims, ClaimStanding, Move
@@ -64,21 +65,19 @@ def suppose_each(claims: Claims, moves: Sequence[Move], supposed: Sequence[Move]
     for move in moves:
         replay.add(move)
     before = replay.standings()
+    same: dict[Any, list[tuple[str, Status, Status]]] = {}  # many a verdict would do the same
     found: list[tuple[Change, ...]] = []
     for move in supposed:
-        if not _find_moved(move):
-            found.append(())
-            continue
-        then = replay.copy()
-        then.add(move)
-        after = then.standings()
-        found.append(
-            tuple(
-                Change(claim=name, before=before[name].status, after=after[name].status, verdict=move.verdict)
-                for name in before
-                if before[name].status != after[name].status
-            )
-        )
+        done = move.implication
+        key = (done.supports, done.walks_back, done.restores, move.earlier if done.restores else None)
+        if key not in same:
+            then = replay.copy()
+            then.add(move)
+            after = then.standings() if _find_moved(move) else before
+            told = ((name, before[name].status, after[name].status) for name in before)
+            same[key] = [(name, old, new) for name, old, new in told if old != new]
+        changes = (Change(claim=name, before=old, after=new, verdict=move.verdict) for name, old, new in same[key])
+        found.append(tuple(changes))
     return tuple(found)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from pydantic_core import from_json
 
 from harness import claims, ledger, spec
 from harness.errors import UsageError
@@ -201,7 +202,7 @@ def list_moves(trail: Ledger) -> tuple[Move, ...]:
 
     @cache
     def implications(canonical: str) -> dict[str, Implication]:
-        plain = json.loads(trail.read_object(canonical))["implications"]
+        plain = from_json(trail.read_object(canonical))["implications"]  # twice as fast as json
         return {outcome: Implication.model_validate(implication) for outcome, implication in plain.items()}
 
     @cache

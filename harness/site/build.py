@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -186,7 +186,9 @@ class _Site:
         """Digest all that the page of a hypothesis is made from."""
         common = {key: value for key, value in self.common.items() if key != "head"}
         recorded = self.trail.list_recorded(row.sheet)
-        parts = (self.code, repr(row.sheet), repr(sorted(recorded.items())), repr(common), self._look_at(row, recorded))
+        sheet = replace(row.sheet, form=None)  # its events are named, and say what is registered, if it can be read
+        told = f"{sheet!r} {row.sheet.form is None}"
+        parts = (self.code, told, repr(sorted(recorded.items())), repr(common), self._look_at(row, recorded))
         return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()
 
     def _describe(self, run: JudgedRun) -> RunView | HarnessError:

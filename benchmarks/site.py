@@ -19,7 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from audit import PER_HYPOTHESIS, REPOSITORY, build, run_files
+import rfc8785
+from audit import PER_HYPOTHESIS, REPOSITORY, build, run_files, varied
 
 from harness.ledger import Ledger, name_run
 from harness.site import build_site
@@ -53,6 +54,13 @@ def judge_again(trail: Ledger) -> None:
     digests = {file: hashlib.sha256(data).hexdigest() for file, data in files.items()}
     trail.append("run_finished", {"run": run.digest, "results": digests["results.json"]})
     trail.append("verdict", {"run": run.digest, "outcome": "partial", "files": digests})
+
+
+def register_again(trail: Ledger, number: int) -> None:
+    """Register the first hypothesis once more, with other settings than those before."""
+    before, name = trail.index().fixing("hypothesis-0")[0].event.body, f"hypothesis-{number}"
+    form = varied(json.loads(trail.read_object(before["canonical"])), number) | {"id": name}
+    trail.append("registered", before | {"hypothesis": name, "canonical": trail.store_object(rfc8785.dumps(form))})
 
 
 def weigh(folder: Path) -> str:
@@ -96,6 +104,8 @@ def main() -> None:
         measure("again, a claim more", top / "site", top / "verdicts", top / "hypotheses")
         judge_again(Ledger(top / "verdicts"))
         measure("again, a verdict more", top / "site", top / "verdicts", top / "hypotheses")
+        register_again(Ledger(top / "verdicts"), count)
+        measure("again, a registration more", top / "site", top / "verdicts", top / "hypotheses")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import html
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -155,6 +157,37 @@ def test_files_that_are_read_beside_others_have_the_same_digests(
     assert audit_trail(*folders, wrong).findings == audit_trail(*folders, plain).findings
 
 
+def test_a_build_that_failed_leaves_nothing_in_the_way_of_the_next(copied: Project) -> None:
+    claims = copied.root / "hypotheses/claims.yaml"
+    before = claims.read_text()
+    claims.write_text("claims: 1\n")
+    assert copied.harness("site", "new").returncode == 2
+    claims.write_text(before)
+    done = copied.harness("site", "new")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_package_with_plugins_is_code_that_a_site_depends_on(tmp_path: Path) -> None:
+    about = tmp_path / "thin_plugins-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: thin-plugins\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[harness.penalties]\nthin = thin_plugins:Thin\n")
+    (about / "top_level.txt").write_text("thin_plugins\n")
+
+    def digest(code: str, path: Path = tmp_path) -> str:
+        (tmp_path / "thin_plugins.py").write_text(code)
+        script = (
+            f"import sys; sys.path.append({str(path)!r}); from harness.site import sources as s; print(s.digest_site())"
+        )
+        return subprocess.run(
+            [sys.executable, "-c", script], cwd=REPOSITORY, check=True, capture_output=True, text=True
+        ).stdout
+
+    without, one, other = digest("", tmp_path / "nothing"), digest("Thin = 1\n"), digest("Thin = 2\n")
+    assert len({without, one, other}) == 3
+    assert digest("Thin = 1\n") == one
+
+
 def test_a_page_that_somebody_lost_is_written_again(copied: Project) -> None:
     before = read(copied.root / "site")
     (copied.root / "site/h/tiny.html").unlink()
@@ -265,9 +298,6 @@ def test_a_trail_without_a_verdict_and_without_files_has_a_site(tmp_path: Path) 
 
 
 def test_the_site_of_this_projects_own_trail_is_small_and_never_loads_torch(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
     script = (
         "import sys\nfrom pathlib import Path\nfrom harness.ledger import Ledger\nfrom harness.site import build_site\n"
         f"build_site(Path({str(tmp_path / 'site')!r}), Ledger(Path('verdicts')), Path('hypotheses'))\n"

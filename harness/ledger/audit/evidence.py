@@ -66,7 +66,7 @@ class Evidence:
         self.remembered: frozenset[str] = frozenset()
         """Judged runs and registrations that this very code found nothing against: see ``seeds`` and ``similar``."""
         self.sound: set[str] = set()
-        """Those that this audit found nothing against, in the same notation."""
+        """Runs and registrations that this audit found nothing against, in the same notation."""
         self._outlines: dict[str, Outline] = {}
         self._pages: dict[str, Provenance] = {}
         for run, verdict in self.index.judged():

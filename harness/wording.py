@@ -21,6 +21,14 @@ LONGEST = 100
 NEIGHBOURS = 500
 """Maximum number of names that are compared with a wrong one; each comparison costs about 20 μs."""
 DIGIT = re.compile(r"\d")
+NO_COMMIT = {
+    "no git": "there was no git on the machine",
+    "no repository": "the project is in no git repository",
+    "no commit yet": "the git repository had no commit yet",
+    "git says no": "git refused to say",
+    "outside the repository": "the project is outside its repository's files",
+}
+"""Reason that a run has no commit, as the ledger has it → the reason in words."""
 LARGEST_POWER = 300  # of ten that is written as a number
 
 
@@ -207,6 +215,13 @@ def write_possible(low: float, high: float, unit: str) -> str:
     if math.isinf(high):
         return f"{append_unit(least, unit)} or more"
     return f"{append_unit(greatest, unit)} or less" if math.isinf(low) else write_span(least, greatest, unit)
+
+
+def describe_tree(commit: str | None, *, dirty: bool | None, reason: str | None) -> str:
+    """Return the state of a project's files against its commit, or the ``reason`` that there is none, in words."""
+    if commit is None:
+        return NO_COMMIT.get(reason or "", "the reason was not recorded")
+    return "not known whether changed" if dirty is None else "with uncommitted changes" if dirty else "unchanged"
 
 
 def join_words(names: Sequence[str], word: str = "and") -> str:

@@ -88,6 +88,14 @@ def audit(
             show_default=False,
         ),
     ] = None,
+    paper: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--paper",
+            help="Folder of a paper that lies deeper than two folders, or outside the project. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     device: DeviceOption = None,
     data: DataOption = None,
     yes: YesOption = False,
@@ -108,7 +116,7 @@ def audit(
     from harness.pipeline.audit import AuditRequest
 
     kept = Kept(known_head, require_anchor, roots, allowed_signers)
-    asked = AuditRequest(kept, recompute=recompute)
+    asked = AuditRequest(kept, recompute=recompute, papers=tuple(map(_require_paper, paper or ())))
     settings = collect_settings(device, data, verdicts, yes=yes)
     hypotheses = hypotheses if hypotheses is not None else find_hypotheses_here()
     report = _audit(folder, hypotheses, asked, rerun, settings, restore)
@@ -136,6 +144,16 @@ def _find_folder(verdicts: Path | None, *, allow_empty: bool) -> Path:
             where=str(folder),
             remedy="name the folder itself: --verdicts",
         )
+    return folder
+
+
+def _require_paper(folder: Path) -> Path:
+    """Return a folder that has a paper's manifest, and refuse others, which would be passed over."""
+    from harness.pipeline.paper_manifest import MANIFEST
+
+    if not os.path.lexists(folder / MANIFEST):
+        message = f"{folder} is no paper that harness paper wrote: there is no {MANIFEST} in it"
+        raise UsageError(message, where="--paper", remedy="name the folder that harness paper wrote")
     return folder
 
 

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import VerdictsOption, err, open_trail_here, out, print_error, show_path, verb
+from harness.cli.common import (
+    VerdictsOption,
+    err,
+    find_hypotheses_here,
+    open_trail_here,
+    out,
+    print_error,
+    show_path,
+    verb,
+)
 from harness.errors import UsageError
 from harness.wording import format_count
 
@@ -59,5 +68,22 @@ def paper(
         print_error(error)
     err.print(f"{format_count(done.numbers, 'number')}, each marked with its run", markup=False)
     out.print(str(show_path(done.folder / "paper.tex")), markup=False)
+    _tell_unseen(done.folder, verdicts)
     if done.undrawn:
         raise typer.Exit(max(error.exit_code for error in done.undrawn))
+
+
+def _tell_unseen(folder: Path, verdicts: Path | None) -> None:
+    """Say so where no audit looks for a paper by itself, and how one is told of it."""
+    from harness.pipeline.paper_manifest import find_papers, quote_path
+    from harness.pipeline.roots import find_root
+
+    root = find_root(find_hypotheses_here())
+    if any(path.samefile(folder) for path in find_papers(root, open_trail_here(verdicts).root)):
+        return
+    named = f" --verdicts {quote_path(verdicts)}" if verdicts is not None else ""
+    err.print(
+        "harness audit does not find this paper by itself: it looks two folders deep in the project, and not in hidden "
+        f"ones or links. Name it: harness audit --paper {quote_path(show_path(folder))}{named}",
+        markup=False,
+    )

@@ -45,16 +45,20 @@ def _reproduce(studies: Sequence[Study]) -> tuple[str, str]:
 
 
 def _open_code(studies: Sequence[Study]) -> tuple[str, str]:
-    commits = dict.fromkeys(filter(None, (study.run.body.environment.commit for study in studies)))
     versions = dict.fromkeys(study.provenance.harness for study in studies)
-    named = f" at commit {join_words([code(one[:12]) for one in commits])}" if commits else ""
+    trees = [_tell_tree(study) for study in studies]
     data = {name: record for study in studies for name, record in study.measurements.data.items()}
     official = [foreign(name) for name, record in data.items() if record.canonical]
     others = [foreign(name) for name, record in data.items() if not record.canonical]
-    told = f"The experiments ran with harness {join_words(list(versions))}{named}. "
+    told = f"The experiments ran with harness {join_words(list(versions))}. The project was {'; '.join(trees)}. "
     told += f"The official files of {join_words(official)} were used. " if official else ""
     told += f"Of {join_words(others)}, the files are not known to be the official ones. " if others else ""
     return AUTHOR, f"{told}Say where the project, with its trail, is published."
+
+
+def _tell_tree(study: Study) -> str:
+    commit = study.run.body.environment.commit
+    return f"for {study.short} at {f'commit {code(commit[:12])}' if commit else 'no commit'} ({study.tree})"
 
 
 def _settings(studies: Sequence[Study]) -> tuple[str, str]:

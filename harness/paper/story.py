@@ -117,14 +117,33 @@ def list_digests(study: Study) -> Table:
           if name in study.files],
         *[(f"Data of {foreign(name)}, SHA-256", code(record.fingerprint))
           for name, record in study.measurements.data.items()],
-        ("Git commit of the run's code", code(run.body.environment.commit) if run.body.environment.commit else
-         f"none ({study.provenance.no_commit or 'not recorded'})"),
-        ("Code of harness, SHA-256", code(run.body.environment.code)),
+        ("Git commit of the project when the run was started", _tell_commit(study)),
+        ("Code of harness, SHA-256", _tell_code(study)),
     ]  # fmt: skip
     return Table(
         f"{study.short}: what was registered and run, by digest.", f"tab:digests-{study.run.name}",
         ("What", "Value"), (0.36, 0.64), tuple(rows),
     )  # fmt: skip
+
+
+def _tell_commit(study: Study) -> str:
+    environment = study.run.body.environment
+    if environment.commit is None:
+        return f"none: {study.tree}"
+    digest = f" (SHA-256 of the difference {code(environment.dirty_digest)})" if environment.dirty_digest else ""
+    return f"{code(environment.commit)}, {study.tree}{digest}"
+
+
+def _tell_code(study: Study) -> str:
+    environment = study.run.body.environment
+    if environment.commit is None:
+        return code(environment.code)
+    held = {
+        True: "which that commit holds",
+        False: "of which that commit holds another version",
+        None: "of which that commit is not known to hold any",
+    }
+    return f"{code(environment.code)}, {held[environment.of_commit]}"
 
 
 def tell_registration(study: Study) -> list[str]:
@@ -203,9 +222,14 @@ def tell_unproven(studies: Sequence[Study]) -> list[str]:
     if foreign_data := [s for s in studies if not all(record.canonical for record in s.measurements.data.values())]:
         told.append(f"The data of {name(foreign_data)} are not known to be the data sets' official files.")
     if uncommitted := [study for study in studies if study.run.body.environment.commit is None]:
-        told.append(f"No git commit holds the code that trained {name(uncommitted)}.")
+        told.append(f"No git commit of the project is named by {name(uncommitted)}.")
     if dirty := [study for study in studies if study.run.body.environment.dirty]:
-        told.append(f"When {name(dirty)} started, files differed from the named commit.")
+        told.append(f"When {name(dirty)} started, files of the project differed from the named commit.")
+    if unheld := [s for s in studies if s.run.body.environment.commit and not s.run.body.environment.of_commit]:
+        told.append(
+            f"The code of harness that trained {name(unheld)} is not known to be in the named commit: it is fixed by "
+            "its SHA-256."
+        )
     if alone := [study for study in studies if not study.replicated and not study.repeated]:
         told.append(f"Nobody has trained {name(alone)} again and entered it in this ledger.")
     return [*told, UNDETECTABLE]

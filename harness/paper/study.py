@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from harness.ledger import Amendment, Registration, StartedRun
 from harness.ledger.bodies import RepeatedBody, ReplicatedBody
 from harness.records import Anchor, Attempt, Decision, Hypothesis, Measurements, Provenance
+from harness.wording import describe_tree
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,12 @@ class Study:
     def short(self) -> str:
         """Name in the paper: H1."""
         return f"H{self.number}"
+
+    @property
+    def tree(self) -> str:
+        """State of the project's files against its commit when the run was started, in words."""
+        environment = self.run.body.environment
+        return describe_tree(environment.commit, dirty=environment.dirty, reason=environment.no_commit)
 
     @property
     def started(self) -> tuple[Attempt, ...]:

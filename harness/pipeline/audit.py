@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -47,6 +48,8 @@ class AuditRequest:
     """True if every run is to be judged again."""
     rerun: Rerun | None = None
     """A run to train again."""
+    papers: tuple[Path, ...] = ()
+    """Folders of papers that lie where none are looked for."""
     remembered: frozenset[str] = frozenset()
     """Judged runs and registrations that an earlier audit found sound (``AuditReport.sound``), by this very code.
     Nobody's evidence: for whoever looks at one trail again and again, and keeps them himself."""
@@ -70,7 +73,9 @@ def audit_trail(
         )
         evidence.remembered = asked.remembered
         papers = find_papers(find_root(hypotheses), verdicts)
-        return audit(evidence, [*list_steps(hypotheses, asked), *list_paper_steps(papers)])
+        known = {os.path.realpath(paper) for paper in papers}
+        papers += [paper for paper in asked.papers if os.path.realpath(paper) not in known]
+        return audit(evidence, [*list_steps(hypotheses, asked), *list_paper_steps(papers, settings.verdicts)])
 
 
 def refuse_idle_rerun(asked: Rerun) -> None:
@@ -140,13 +145,16 @@ def list_steps(hypotheses: Path, asked: AuditRequest) -> Sequence[Step]:
     return sorted((*own, *more), key=lambda step: step.number)
 
 
-def list_paper_steps(papers: Sequence[Path]) -> Iterator[Step]:
-    """List the step that holds papers against the trail; none if there are none."""
+def list_paper_steps(papers: Sequence[Path], named: Path | None = None) -> Iterator[Step]:
+    """List the step that holds papers against the trail; none if there are none.
+
+    ``named``: the folder of the trail, if it had to be named.
+    """
 
     def numbers(evidence: Evidence) -> Iterator[AuditFinding]:
         from harness.pipeline.paper_audit import check  # here, because most projects have no paper
 
-        yield from check(evidence, papers)
+        yield from check(evidence, papers, named)
 
     if papers:
         yield Step(10, PROMISE, numbers, "trail")

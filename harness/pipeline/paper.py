@@ -19,10 +19,9 @@ from harness.ledger.covered import covers
 from harness.paper import FAMILY, Family, Picture, Study
 from harness.pipeline.families import read_families
 from harness.pipeline.missing_files import read_form
-from harness.pipeline.paper_manifest import FORM, MANIFEST, read_manifest
+from harness.pipeline.paper_manifest import FORM, MANIFEST, find_changed, quote_path, read_manifest
 from harness.pipeline.run_files import StoredRun, read_file, read_run
 from harness.records import Anchor, Decision
-from harness.system.reading import LARGEST_FILE, read_regular
 from harness.system.storage import write_atomic, write_beside
 from harness.verdict.canvas import Drawing
 
@@ -278,21 +277,14 @@ def _refuse_folder(out: Path, trail: Ledger) -> None:
         if any(out.iterdir()):
             raise UsageError("there are other files here than a paper's", where=str(out), remedy=remedy)
         return
-    for name, digest in manifest["files"].items():
-        path = out / name
-        if os.path.lexists(path) and _digest(path) != digest:
-            raise UsageError(
-                "this file was changed since harness paper wrote it",
-                where=str(path),
-                remedy="keep what you wrote in a file of your own, remove this one, and give the command again",
-            )
-
-
-def _digest(path: Path) -> str:
-    try:
-        return hashlib.sha256(read_regular(path, LARGEST_FILE)).hexdigest()
-    except OSError as error:
-        return f"not read: {error.strerror}"
+    if changed := find_changed(out, manifest):
+        shown = ", ".join(path.relative_to(out).as_posix() for path in changed[1:])
+        raise UsageError(
+            f"this file was changed since harness paper wrote it{f', and so were {shown}' if shown else ''}",
+            where=str(changed[0]),
+            remedy=f"keep what you wrote in files of your own, then rm {' '.join(map(quote_path, changed))}, and give "
+            "the command again",
+        )
 
 
 def _write_all(out: Path, files: Mapping[str, bytes]) -> None:

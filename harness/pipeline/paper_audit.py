@@ -4,46 +4,64 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harness import ledger, paper
-from harness.errors import HarnessError
+from harness.errors import HarnessError, Tampered
 from harness.ledger import Ledger
 from harness.ledger.audit import AuditFinding, Evidence
 from harness.paper import Study
 from harness.pipeline.paper import Values, list_pictures, read_studies
-from harness.pipeline.paper_manifest import read_manifest
+from harness.pipeline.paper_manifest import find_changed, read_manifest, write_command
 from harness.system.reading import LARGEST_FILE, read_regular
+from harness.wording import make_plain_line
 
 ENDINGS = (".tex", ".md")
 SHOWN = 5
 """Numbers of a file that are named where many differ."""
 
 
-def check(evidence: Evidence, papers: Sequence[Path]) -> Iterator[AuditFinding]:
-    """Find numbers of papers that are not the trail's, and papers of which that can't be said."""
+def check(evidence: Evidence, papers: Sequence[Path], named: Path | None = None) -> Iterator[AuditFinding]:
+    """Find numbers of papers that are not the trail's, and papers of which that can't be said.
+
+    ``named``: the folder of the trail, if it had to be named; remedies then name it too.
+    """
     for folder in papers:
-        yield from _check_paper(evidence, folder)
+        yield from _check_paper(evidence, folder, named)
 
 
-def _check_paper(evidence: Evidence, folder: Path) -> Iterator[AuditFinding]:
+def _check_paper(evidence: Evidence, folder: Path, named: Path | None) -> Iterator[AuditFinding]:
     trail = Ledger(evidence.files.root)
     try:
         manifest = read_manifest(folder)
         assert manifest is not None, "it was found by it"
+    except HarnessError as error:
+        what = f"a paper that can't be held against the trail: {error.message}"
+        yield AuditFinding("paper-unreadable", what, error.where or str(folder), command=error.remedy)
+        return
+    try:
         runs = [ledger.find_judged(trail, str(row["run"])) for row in manifest["runs"]]
         studies = read_studies(runs, trail)
         texts = paper.write_paper(studies, _list_kept_pictures(studies, manifest))
     except HarnessError as error:
         what = f"a paper that can't be held against the trail: {error.message}"
-        yield AuditFinding("paper-unreadable", what, error.where or str(folder))
+        command = error.remedy if isinstance(error, Tampered) else None
+        yield AuditFinding("paper-unreadable", what, error.where or str(folder), command=command)
         return
-    yield from _check_marked(folder, Values(trail, studies), _list_written(texts))
+    changed = find_changed(folder, manifest)
+    again = write_command([study.run.name for study in studies], folder, changed, named)
+    if changed:
+        again = f"keep what you wrote in files of your own, then {again}"
+    own = {folder / name for name in manifest["files"]}
+    for finding in _check_marked(folder, Values(trail, studies), _list_written(texts), own):
+        yield replace(finding, command=finding.command or again)
     later = _list_later(trail, studies, manifest["heads"])
     for name in sorted({*manifest["files"], *texts}):
-        yield from _check_file(folder / name, texts.get(name), manifest["files"].get(name), later)
+        for finding in _check_file(folder / name, texts.get(name), manifest["files"].get(name), later):
+            yield finding if finding.code == "paper-words" else replace(finding, command=again)
 
 
 def _list_kept_pictures(studies: Sequence[Study], manifest: dict[str, Any]) -> list[paper.Picture]:
@@ -57,8 +75,13 @@ def _list_written(texts: Mapping[str, str]) -> frozenset[tuple[str, str, str]]:
     return frozenset((one.run, one.place, one.text) for one in found)
 
 
-def _check_marked(folder: Path, values: Values, written: frozenset[tuple[str, str, str]]) -> Iterator[AuditFinding]:
-    """Find marked numbers, in whatever text of the folder, that are not what the trail has at their places."""
+def _check_marked(
+    folder: Path, values: Values, written: frozenset[tuple[str, str, str]], own: Container[Path]
+) -> Iterator[AuditFinding]:
+    """Find marked numbers, in whatever text of the folder, that are not what the trail has at their places.
+
+    Those of texts that are not the paper's ``own`` files only their author can mend.
+    """
     for path in sorted(path for ending in ENDINGS for path in folder.rglob(f"*{ending}")):
         try:
             text = read_regular(path, LARGEST_FILE).decode(errors="replace")
@@ -68,18 +91,20 @@ def _check_marked(folder: Path, values: Values, written: frozenset[tuple[str, st
             if (marked.run, marked.place, marked.text) in written:
                 continue
             where, place = f"{path}:{marked.line}", f"{marked.run}:{marked.place}"
+            mend = None if path in own else "take the number with its mark from the paper's own files"
             try:
                 value = values.find(marked.run, marked.place)
             except LookupError:
                 what = f"a number that is marked {place}, where this trail has nothing"
-                yield AuditFinding("paper-number", what, where, None, marked.text)
+                yield AuditFinding("paper-number", what, where, None, marked.text, command=mend)
                 continue
             except HarnessError as error:
                 yield AuditFinding("paper-unreadable", f"the number {place} can't be looked up: {error.message}", where)
                 continue
             if not paper.is_written(marked.text, value):
                 what = f"a number of a paper is not that of its run, {place}"
-                yield AuditFinding("paper-number", what, where, str(value), marked.text)
+                mend = mend and f"write what the trail has there, {make_plain_line(str(value))}, or {mend}"
+                yield AuditFinding("paper-number", what, where, str(value), marked.text, command=mend)
 
 
 def _list_later(trail: Ledger, studies: Sequence[Study], heads: Sequence[Any]) -> int:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from harness.errors import HarnessError, UsageError
 from harness.system.reading import LARGEST_FILE, read_regular
+from harness.wording import make_plain_line
 
 MANIFEST = "harness-paper.json"
 """File that marks a folder as a paper, and says what each of its numbers was made from."""
@@ -46,6 +49,35 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     if not runs_sound or not files_sound or not found["runs"]:
         raise UsageError("this manifest names no runs or files", where=str(path), remedy=REMOVE)
     return found
+
+
+def quote_path(path: Path) -> str:
+    """Return a path as it stands in a command, with nothing in it that whoever shows the command would obey."""
+    return quote(make_plain_line(str(path)))
+
+
+def write_command(runs: Sequence[str], folder: Path, changed: Iterable[Path] = (), verdicts: Path | None = None) -> str:
+    """Write the command that makes a paper of these runs again in its folder: files that were changed go first.
+
+    ``verdicts``: the folder of the trail, if it had to be named.
+    """
+    removed = " ".join(map(quote_path, changed))
+    named = f" --verdicts {quote_path(verdicts)}" if verdicts is not None else ""
+    again = f"harness paper {' '.join(runs)} --out {quote_path(folder)}{named}"
+    return f"rm {removed} && {again}" if removed else again
+
+
+def find_changed(folder: Path, manifest: Mapping[str, Any]) -> list[Path]:
+    """List the files of a paper that are no longer those that were written; not those that are gone."""
+    paths = {folder / name: digest for name, digest in sorted(manifest["files"].items())}
+    return [path for path, digest in paths.items() if os.path.lexists(path) and _digest(path) != digest]
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(read_regular(path, LARGEST_FILE)).hexdigest()
+    except OSError as error:
+        return f"not read: {error.strerror}"
 
 
 def find_papers(project: Path, trail: Path) -> list[Path]:

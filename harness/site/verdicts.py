@@ -14,6 +14,7 @@ from harness.site.strips import draw_decision, draw_guard
 from harness.verdict.searches import SearchView, describe_search
 from harness.wording import (
     append_unit,
+    describe_tree,
     format_count,
     format_exact,
     format_for_file,
@@ -158,6 +159,7 @@ def _describe_exploratory(result: EstimandResult) -> list[str]:
 
 def _tabulate_provenance(run: JudgedRun) -> list[list[str]]:
     found, measurements = run.stored.provenance, run.stored.measurements
+    tree = describe_tree(found.commit, dirty=found.dirty, reason=found.no_commit)
     data: Sequence[str] = [
         f"{name}: {record.origin}{'' if record.canonical else ', not the official files'}"
         for name, record in measurements.data.items()
@@ -167,7 +169,8 @@ def _tabulate_provenance(run: JudgedRun) -> list[list[str]]:
         "Finished": found.finished,
         "Device": found.device,
         "Data": "; ".join(data),
-        "harness": f"{found.harness}{f', commit {found.commit[:12]}' if found.commit else ''}",
+        "harness": found.harness,
+        "The project": f"{f'commit {found.commit[:12]}' if found.commit else 'no commit'}, {tree}",
         "Python, platform": f"{found.python}, {found.platform}",
         "Command": found.command,
         "Resumed": f"{format_for_file(found.resumed)} times" if found.resumed else "",

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -17,13 +18,14 @@ from harness.ledger import Ledger, sign
 from harness.ledger.audit import CODES, Evidence, TrailFiles
 from harness.ledger.bodies import AmendedBody, ReplicatedBody, RunAbortedBody
 from harness.ledger.signatures import read_fingerprint
-from harness.pipeline.audit import audit_trail
+from harness.pipeline.audit import AuditRequest, audit_trail
 from harness.pipeline.paper import write_paper
 from harness.pipeline.paper_audit import check
 from harness.pipeline.paper_manifest import find_papers
 from harness.pipeline.run import run_hypothesis
 from tests.attacks.draws import draw, make_key, open_session, register_at, witness, write_file
 from tests.attacks.trails import Trail
+from tests.e2e.projects import Project
 from tests.paper.conftest import hostile_paper, stored  # noqa: F401  # fixtures
 from tests.ssh import needs_ssh_keygen
 
@@ -114,6 +116,44 @@ def test_what_was_edited_is_found(name: str, written: Path) -> None:
     assert {one[0] for one in found} - {"paper-words"} == {code} - {"paper-words"}
 
 
+def test_what_an_audit_advises_mends_a_paper_at_once(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command that stands there, given as it stands there, whatever was edited; a text of one's own stays."""
+    monkeypatch.chdir(written)
+    for name in ("a marked number", "a number of the methods", "a figure", "an attempt left out"):
+        ATTACKS[name][0](written)
+    (written / "paper/checklist.tex").unlink()
+    own_text(rf"\fromtrail{{{MEAN}}}{{0.35}}")(written)
+    trail = Path("verdicts")
+    found = list(check(Evidence(TrailFiles(trail)), find_papers(Path(), trail)))
+    mine = [one.remedy for one in found if "own.tex" in one.where]
+    assert mine == ["write what the trail has there, 0.19214290774491935, or take the number with its mark from the "
+                    "paper's own files"]  # fmt: skip
+    (advice,) = {one.remedy for one in found if "own.tex" not in one.where}
+    removed, paper = advice.removeprefix("keep what you wrote in files of your own, then ").split(" && ")
+    assert shlex.split(removed)[0] == "rm" and len(shlex.split(removed)) == 5
+    refused = Project(written).harness(*shlex.split(paper)[1:])
+    assert refused.returncode == 2 and all(Path(file).name in refused.stderr for file in shlex.split(removed)[1:])
+    for file in shlex.split(removed)[1:]:
+        Path(file).unlink()
+    done = Project(written).harness(*shlex.split(paper)[1:])
+    assert done.returncode == 0, done.stderr
+    assert [one[1] for one in find(written)] == ["own.tex:1"]
+
+
+def test_a_paper_where_no_audit_looks_is_told_of_and_can_be_named(written: Path, tmp_path: Path) -> None:
+    project, trail = Project(written), written / "verdicts"
+    shutil.rmtree(written / "paper")
+    done = project.harness("paper", "bp-penalty-control", "--out", "a/b/c")
+    assert done.returncode == 0 and "harness audit --paper a/b/c" in " ".join(done.stderr.split()), done.stderr
+    assert find_papers(written, trail) == []
+    for place in (written / ".hidden", tmp_path / "elsewhere", written / "a/paper"):
+        shutil.copytree(written / "a/b/c", place)
+    assert find_papers(written, trail) == [written / "a/paper"]  # where nothing is to be said
+    for place in ("a", "nowhere"):
+        refused = project.harness("audit", "--paper", place)
+        assert refused.returncode == 2 and f"{place} is no paper that harness paper wrote" in refused.stderr
+
+
 def test_every_code_of_papers_has_an_attack() -> None:
     told = {code for code, kind in CODES.items() if kind.step == 10 and not code.startswith("stopped")}
     assert told == {code for _, code, _ in ATTACKS.values()} | {"paper-outdated"}
@@ -173,7 +213,11 @@ def test_an_adjusted_p_is_held_against_the_family(hostile_paper: Path, tmp_path:
 def test_an_audit_says_so_in_a_line_of_its_own(written: Path) -> None:
     sound = audit_trail(written / "verdicts", written / "hypotheses")
     change("results.tex", "{0.1921}", "{0.2921}")(written)
-    spoilt = audit_trail(written / "verdicts", written / "hypotheses")
+    deep = shutil.copytree(written / "paper", written / "a/b/c")
+    asked = AuditRequest(papers=(deep, written / "paper"))
+    spoilt = audit_trail(written / "verdicts", written / "hypotheses", asked)
+    places = [Path(one.where) for one in spoilt.findings if one.code == "paper-number" and ":16" in one.where]
+    assert len(places) == 2 and {path.parent.resolve() for path in places} == {deep, written / "paper"}
     shutil.rmtree(written / "paper")
     without = audit_trail(written / "verdicts", written / "hypotheses")
     assert [[line.status for line in one.trail if line.step == 10] for one in (sound, spoilt, without)] == [

@@ -8,14 +8,16 @@ import resource
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from harness import ledger, paper
 from harness.ledger import Ledger
 from harness.ledger.audit import UNDETECTABLE
 from harness.paper import FORMS, find_marked, find_value, is_written
-from harness.pipeline.paper import write_form, write_paper
+from harness.pipeline.paper import read_studies, write_form, write_paper
 from tests.e2e.projects import REPOSITORY, Project, make_project
 from tests.paper.conftest import STORED
 from tests.paper.latex import compile_tex
@@ -75,6 +77,40 @@ def test_the_stored_verdicts_say_what_happened(stored: Path) -> None:
         assert owed in text, owed
     assert flat(UNDETECTABLE.split(":")[0]) in text
     assert not re.search(r"\bNone\b|\{\{|\(\)| ,|\.\.(?!\.)|[\ue000-\ue00f]|Markdown\(", text.replace("None is", ""))
+
+
+TREES = (
+    ({"commit": "a" * 40, "dirty": True, "dirty_digest": "b" * 64, "of_commit": True}, "with uncommitted changes",
+     "which that commit holds"),
+    ({"commit": "a" * 40, "dirty": False, "dirty_digest": None, "of_commit": False}, "unchanged",
+     "of which that commit holds another version"),
+    ({"commit": "a" * 40, "dirty": None, "dirty_digest": None, "of_commit": None}, "not known whether changed",
+     "of which that commit is not known to hold any"),
+    ({"commit": None, "no_commit": "no repository", "dirty": None, "dirty_digest": None, "of_commit": None},
+     "the project is in no git repository", ""),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("circumstances", "tree", "held"), TREES, ids=[tree for _, tree, _ in TREES])
+def test_a_commit_is_the_projects_and_whoever_reads_it_learns_what_was_not_in_it(
+    stored: Path, circumstances: dict[str, object], tree: str, held: str
+) -> None:
+    trail = Ledger(stored / "verdicts")
+    (study,) = read_studies([ledger.find_judged(trail, "mode2-direction")], trail)
+    body = study.run.body
+    body = body.model_copy(update={"environment": body.environment.model_copy(update=circumstances)})
+    text = flat(paper.write_paper([replace(study, run=replace(study.run, body=body))], [])["paper.md"])
+    commit, dirty = circumstances["commit"], circumstances["dirty"]
+    named = f"`{commit}`, {tree}" if commit else f"none: {tree}"
+    changed = f" (SHA-256 of the difference `{'b' * 64}`)" if dirty else ""
+    assert f"| Git commit of the project when the run was started | {named}{changed} |" in text
+    assert f"`{body.environment.code}`{f', {held}' if held else ''} |" in text and "run's code" not in text
+    short = f"commit `{str(commit)[:12]}`" if commit else "no commit"
+    assert f"The project was for H1 at {short} ({tree})." in text  # in the checklist
+    assert ("files of the project differed from the named commit" in text) is (dirty is True)
+    assert ("No git commit of the project is named by H1" in text) is (commit is None)
+    unheld = "The code of harness that trained H1 is not known to be in the named commit"
+    assert (unheld in text) is (commit is not None and not circumstances["of_commit"])
 
 
 def test_a_folder_takes_a_new_paper_with_the_same_figures_and_keeps_what_is_not_the_papers(

@@ -212,7 +212,9 @@ CODES: dict[str, Code] = {
     "paper-outdated": Code(10, "differs", "write the paper again: harness paper, with the same names"),
     "paper-figure": Code(10, "differs", "write the paper again: harness paper"),
     "paper-missing": Code(10, "missing", "write the paper again: harness paper"),
-    "paper-unreadable": Code(10, "missing", "write the paper again from a trail that holds its runs: harness paper"),
+    "paper-unreadable": Code(
+        10, "missing", "audit it with the trail that holds its runs: --verdicts, or write it again from that trail"
+    ),
     "paper-words": Code(10, "note", "read what was edited; the numbers were compared"),
 }
 CODES |= {

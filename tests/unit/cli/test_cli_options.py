@@ -93,7 +93,7 @@ ALWAYS = {
     "badge": {"file", "verdicts", "summary"},
     "view": {"folder", "verdicts", "port", "peek", "title"},
     "audit": {"allow_empty", "verdicts", "known_head", "require_anchor", "roots", "allowed_signers", "recompute",
-              "rerun", "restore", "hypotheses", "form"},
+              "rerun", "restore", "hypotheses", "form", "paper"},
     "doctor": {"device", "data", "verdicts", "form"},
     "completion": {"shell"},
     "complete": {"words"},

@@ -36,15 +36,21 @@ class ComparisonView:
     def sides(self) -> list[str]:
         """Describe the two, a line each."""
         lines = [_write_side(side) for side in (self.record.first, self.record.second)]
-        return (
-            [*lines, "both have the same seeds: they are no independent evidence"] if self.record.same_seeds else lines
-        )
+        lines += ["both have the same seeds: they are no independent evidence"] if self.record.same_seeds else []
+        called = [f"{name} is the first's {own}" for name, own in self.record.arms.items()]
+        return [*lines, f"arms of the second by what is trained: {', '.join(called)}"] if called else lines
 
     @property
     def decisions(self) -> list[tuple[str, str, str, str, str]]:
         """List each decision: its name, its results in both, the second minus the first, and how they stand."""
         return [
-            (pair.name, _write_part(pair.first), _write_part(pair.second), _write_difference(pair), pair.why or "–")
+            (
+                _write_name(pair),
+                _write_part(pair.first),
+                _write_part(pair.second),
+                _write_difference(pair),
+                pair.why or "–",
+            )
             for pair in self.record.decisions
         ]
 
@@ -75,6 +81,10 @@ class ComparisonView:
         for title, rows in (("setting", self.settings), ("circumstance", self.circumstances)):
             parts += [html.table((title, "first", "second"), rows)] if rows else []
         return html.section("two verdicts side by side", *parts)
+
+
+def _write_name(pair: DecisionPair) -> str:
+    return pair.name if pair.other_name is None else f"{pair.name} (second: {pair.other_name})"
 
 
 DECISIONS = ("decision", "first", "second", "second − first", "together")

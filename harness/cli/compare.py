@@ -28,6 +28,7 @@ def compare(
 ) -> None:
     """Show two runs or verdicts side by side: what differs, what they estimate, and whether they contradict each other.
 
+    Arms are the same if they are trained alike, whatever their names, and b - a is compared as the negative of a - b.
     They contradict each other if they decide on the same quantity (the same comparison of arms that are trained alike)
     and no true value is left possible by the tests of both. If only the comparison is the same, they are opposed.
     """
@@ -65,17 +66,20 @@ def _make_plain(found: Comparison) -> dict[str, object]:
         "first": asdict(found.first),
         "second": asdict(found.second),
         "same_seeds": found.same_seeds,
+        "arms": dict(found.arms),
         "contradict": found.contradict,
         "conclusion": found.conclusion,
         "decisions": [
             {
                 "name": pair.name,
+                "other_name": pair.other_name,
                 "first": _plain_part(pair.first),
                 "second": _plain_part(pair.second),
                 "relation": pair.relation,
                 "why": pair.why,
                 "difference": pair.difference,
                 "difference95": pair.difference95,
+                "compared": pair.turn.told,
             }
             for pair in found.decisions
         ],

@@ -69,6 +69,7 @@ KINDS: Mapping[str, Kind] = {
     "pipeline/worker": "numbers",
     "pipeline/code_proofs": "words",
     "pipeline/compare": "words",
+    "pipeline/correspondence": "words",
     "pipeline/doctor": "words",
     "pipeline/draw": "words",
     "pipeline/families": "words",

@@ -3,6 +3,8 @@
 A decision's tests leave a set of true values possible: the union of the atoms that it doesn't reject at its α. Whatever
 the true value is, this set misses it with a probability of at most α. Two decisions *contradict* each other if they are
 about the same quantity (the same comparison of arms that are trained alike) and no true value is left possible by both.
+Arms are the same by what is trained, whatever they are called, and a contrast that is turned round is about the same
+quantity with the other sign (``harness.pipeline.correspondence``).
 At least one of them has then erred, which two decisions on one true value come to with a probability of at most the sum
 of their α. Where the comparison is the same but what it is made under is not, both may be right: they are *opposed*.
 """
@@ -10,18 +12,27 @@ of their α. Where the comparison is the same but what it is made under is not, 
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from harness.domain.form_differences import Difference, drop_inherited, find_differences
 from harness.errors import UsageError
 from harness.ledger import Ledger
+from harness.pipeline.correspondence import (
+    UNREAD,
+    UNTURNED,
+    Turn,
+    describe_quantity,
+    find_turn,
+    match_arms,
+    rename_arms,
+    subtract_results,
+    turn_result,
+)
 from harness.pipeline.verdicts import JudgedRun, read_judged_run
-from harness.records import BandDecision, Estimand, EstimandResult, Interval
-from harness.stats.distributions import t_exceeded
-from harness.wording import RATIO_UNIT, format_count, join_words
+from harness.records import BandDecision, Estimand, Interval
+from harness.wording import format_count, join_words
 
 Relation = Literal["contradict", "opposed", "agree", "compatible", "other quantities", "not tested"]
 SAID: Mapping[Relation, str] = {
@@ -38,8 +49,6 @@ NO_SETTINGS = frozenset(
     | {"label", "otherwise", "justification", "sd", "exploratory"}
 )
 """Fields of a hypothesis that are words, assumptions, or decide nothing."""
-UNREAD = frozenset({"save", "save_epochs", "metrics"})
-"""Fields of a set-up that change nothing that is trained or compared."""
 NAMED = 4
 """Fields that a sentence names."""
 
@@ -68,14 +77,26 @@ class Part:
     """Words for minus infinity and infinity among onsets; None for other estimands."""
     possible: tuple[Interval, ...]
     """True values that the tests leave possible; empty if nothing was tested."""
+    band: tuple[Interval, ...] = ()
+    """True values that the outcome is about; empty of inconclusive and invalid."""
+
+    def turn(self, turn: Turn) -> Part:
+        """Return the decision as one on the other's quantity."""
+        return replace(
+            self,
+            estimate=None if self.estimate is None else turn.value(self.estimate),
+            interval=None if self.interval is None else turn.pair(self.interval),
+            possible=tuple(map(turn.interval, self.possible)),
+            band=tuple(map(turn.interval, self.band)),
+        )
 
 
 @dataclass(frozen=True)
 class DecisionPair:
-    """A decision of a name, in both."""
+    """Two decisions on the same quantity, or of the same name."""
 
     name: str
-    """Its name in the files."""
+    """Its name in the files: in the first, unless only the second has it."""
     first: Part | None
     """Its outcome in the first; None if that has no such decision."""
     second: Part | None
@@ -89,6 +110,10 @@ class DecisionPair:
     the same comparison."""
     difference95: tuple[float, float] | None = None
     """Two-sided 95% confidence interval of the difference: by seeds if both have the same ones, else by Welch's t."""
+    other_name: str | None = None
+    """Its name in the second, where that is another."""
+    turn: Turn = UNTURNED
+    """Way from the second's values, which its part has as they stand in its verdict, to those that are compared."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +164,8 @@ class Comparison:
     """Their decisions by name, in the order of the first file, then those that only the second has."""
     claims: tuple[ClaimPull, ...]
     """Claims that they move in opposite directions."""
+    arms: Mapping[str, str] = field(default_factory=dict)
+    """Arm of the second that the first has under another name → that name."""
 
     @property
     def contradict(self) -> bool:
@@ -153,7 +180,7 @@ class Comparison:
             return f"They contradict each other on {join_words(named)}: {SAID['contradict']}."
         compared = [pair for pair in self.decisions if pair.relation in ("agree", "compatible", "opposed")]
         if not compared:
-            return "Nothing that they decide can be compared: they can't contradict each other."
+            return "Nothing that they decide can be compared, so that nothing says whether they contradict each other."
         opposed = [pair.name for pair in compared if pair.relation == "opposed"]
         if opposed:
             return f"They are opposed on {join_words(opposed)}: {SAID['opposed']}."
@@ -176,17 +203,40 @@ def compare_runs(first: str, second: str, trail: Ledger) -> Comparison:
 
 def compare_judged(one: JudgedRun, other: JudgedRun) -> Comparison:
     """Compare two judged runs."""
-    forms = _dump(one), _dump(other)
-    names = dict.fromkeys(part.name for run in (one, other) for part in run.decision.decisions)
+    ours, theirs = (run.stored.registered.hypothesis for run in (one, other))
+    arms = match_arms(ours, theirs)
+    forms = _dump(one), rename_arms(_dump(other), arms)
     return Comparison(
         first=_describe(one),
         second=_describe(other),
         same_seeds=_share_seeds(one, other),
         settings=tuple(drop_inherited(_drop_texts(find_differences(forms[0], forms[1])))),
         circumstances=tuple(find_differences(_list_circumstances(one), _list_circumstances(other))),
-        decisions=tuple(_pair(name, one, other) for name in names),
+        decisions=tuple(_pair(*pair, one, other, arms) for pair in _match_decisions(one, other, arms)),
         claims=tuple(_find_pulls(one, other)),
+        arms={name: own for name, own in arms.items() if name != own and own in ours.arms},
     )
+
+
+def _match_decisions(
+    one: JudgedRun, other: JudgedRun, arms: Mapping[str, str]
+) -> Iterator[tuple[BandDecision | None, BandDecision | None]]:
+    """Yield the decisions side by side: those on the same quantity, else those of the same name, else each alone."""
+    left, right = list(one.decision.decisions), list(other.decision.decisions)
+
+    def fits(mine: BandDecision, others: BandDecision) -> tuple[bool, bool]:
+        turn = find_turn(_find_estimand(mine, one), _find_estimand(others, other), arms)
+        return turn is not None, mine.name == others.name
+
+    pairs: dict[str, BandDecision] = {}
+    for wanted in ((True, True), (True, False), (False, True)):
+        for mine in left:
+            if mine.name not in pairs:
+                free = (others for others in right if others not in pairs.values() and fits(mine, others) == wanted)
+                if (found := next(free, None)) is not None:
+                    pairs[mine.name] = found
+    yield from ((mine, pairs.get(mine.name)) for mine in left)
+    yield from ((None, others) for others in right if others not in pairs.values())
 
 
 def _dump(run: JudgedRun) -> dict[str, Any]:
@@ -229,22 +279,25 @@ def _list_circumstances(run: JudgedRun) -> dict[str, Any]:
     }
 
 
-def _pair(name: str, one: JudgedRun, other: JudgedRun) -> DecisionPair:
-    records = [next((part for part in run.decision.decisions if part.name == name), None) for run in (one, other)]
-    first, second = records
-    if first is None or second is None:
-        parts = [None if part is None else _take(part, run) for part, run in zip(records, (one, other), strict=True)]
-        return DecisionPair(name, parts[0], parts[1], None, "")
-    mine, others = _take(first, one), _take(second, other)
+def _pair(
+    first: BandDecision | None, second: BandDecision | None, one: JudgedRun, other: JudgedRun, arms: Mapping[str, str]
+) -> DecisionPair:
+    mine, others = (None if part is None else _take(part, run) for part, run in ((first, one), (second, other)))
+    if first is None or second is None or mine is None or others is None:
+        return DecisionPair((first or second or one.decision.decisions[0]).name, mine, others, None, "")
+    named = None if first.name == second.name else second.name
     about, about_other = _find_estimand(first, one), _find_estimand(second, other)
-    if about.model_dump(mode="json") != about_other.model_dump(mode="json"):
-        return DecisionPair(name, mine, others, "other quantities", _tell_other_quantities(about, about_other))
-    settings = _find_other_settings(one, other, about.arms)
-    relation, why = _relate(mine, others, settings)
-    found = None
+    turn = find_turn(about, about_other, arms)
+    if turn is None:
+        why = _tell_other_quantities(about, about_other, arms)
+        return DecisionPair(first.name, mine, others, "other quantities", why, other_name=named)
+    relation, why = _relate(mine, others.turn(turn), _find_other_settings(one, other, about.arms, arms))
+    found: tuple[float, tuple[float, float] | None] | None = None
     if about.seeds == "mean":
-        found = _subtract(first.estimand, second.estimand, paired=_share_seeds(one, other))
-    return DecisionPair(name, mine, others, relation, why, *(found or (None, None)))
+        turned = turn_result(second.estimand, turn, first.estimand.unit)
+        found = subtract_results(first.estimand, turned, paired=_share_seeds(one, other))
+    why += f" (the second's values are compared {turn.told})" if turn.changes else ""
+    return DecisionPair(first.name, mine, others, relation, why, *(found or (None, None)), other_name=named, turn=turn)
 
 
 def _find_estimand(part: BandDecision, run: JudgedRun) -> Estimand:
@@ -252,11 +305,12 @@ def _find_estimand(part: BandDecision, run: JudgedRun) -> Estimand:
 
 
 def _take(part: BandDecision, run: JudgedRun) -> Part:
+    about = _find_estimand(part, run)
     spec = run.stored.registered.hypothesis.decisions[part.name]
     left = tuple(atom.interval for atom in part.atoms if not atom.rejected)
     return Part(
         outcome=part.outcome,
-        estimate=part.estimand.estimate(_find_estimand(part, run).seeds),
+        estimate=part.estimand.estimate(about.seeds),
         interval=part.interval,
         level=part.interval_level,
         p=part.p,
@@ -265,12 +319,14 @@ def _take(part: BandDecision, run: JudgedRun) -> Part:
         cuts=spec.cuts,
         never=part.estimand.never,
         possible=left if part.status == "tested" else (),
+        band=spec.about_signed_summary(about).bands.get(part.outcome, ()),
     )
 
 
-def _tell_other_quantities(about: Estimand, other: Estimand) -> str:
+def _tell_other_quantities(about: Estimand, other: Estimand, arms: Mapping[str, str]) -> str:
     """Say in what two estimands differ."""
-    found = list(find_differences(about.model_dump(mode="json"), other.model_dump(mode="json")))
+    parts = describe_quantity(about, {}), describe_quantity(other, arms)
+    found = list(find_differences(*parts)) or [Difference(("unit",), about.unit, other.unit)]
     return f"{SAID['other quantities']}, which differ in {_list_fields(found)}"
 
 
@@ -280,12 +336,15 @@ def _list_fields(differences: Sequence[Difference]) -> str:
     return join_words([*fields[:NAMED], *more])
 
 
-def _find_other_settings(one: JudgedRun, other: JudgedRun, arms: Sequence[str]) -> list[Difference]:
+def _find_other_settings(
+    one: JudgedRun, other: JudgedRun, compared: Sequence[str], arms: Mapping[str, str]
+) -> list[Difference]:
     """Return what is trained otherwise in the arms that an estimand compares, and how diverged seeds count."""
     forms = []
-    for run in (one, other):
+    for run, names in ((one, {}), (other, arms)):
         hypothesis = run.stored.registered.hypothesis
-        trained = {arm: hypothesis.arms[arm].model_dump(mode="json", exclude={"label"}) for arm in arms}
+        dumped = {names.get(name, name): arm for name, arm in hypothesis.arms.items()}
+        trained = {name: dumped[name].model_dump(mode="json", exclude={"label"}) for name in compared}
         data = {name: record.fingerprint for name, record in run.stored.measurements.data.items()}
         forms.append({"arms": trained, "exclusions": hypothesis.exclusions.model_dump(mode="json"), "data": data})
     return [found for found in find_differences(forms[0], forms[1]) if not UNREAD & set(map(str, found.path))]
@@ -297,8 +356,8 @@ def _relate(first: Part, second: Part, settings: Sequence[Difference]) -> tuple[
         return "not tested", SAID["not tested"]
     told = f" (the settings differ in {_list_fields(settings)})" if settings else ""
     if any(_meet(one, other) for one in first.possible for other in second.possible):
-        decided = first.outcome == second.outcome != "inconclusive" and first.cuts == second.cuts
-        relation: Relation = "agree" if decided else "compatible"
+        same = bool(first.band) and set(map(str, first.band)) == set(map(str, second.band))
+        relation: Relation = "agree" if same else "compatible"
         return relation, SAID[relation] + told
     relation = "opposed" if settings else "contradict"
     return relation, SAID[relation] + told
@@ -311,48 +370,6 @@ def _meet(one: Interval, other: Interval) -> bool:
     if lower.lower is None or upper.upper is None or lower.lower < upper.upper:
         return True
     return lower.lower == upper.upper and lower.lower_closed and upper.upper_closed
-
-
-def _subtract(
-    first: EstimandResult, second: EstimandResult, *, paired: bool
-) -> tuple[float, tuple[float, float] | None] | None:
-    """Return the second mean minus the first with its 95% interval; of ratios the one over the other.
-
-    With the same seeds the interval is that of the differences seed by seed, else Welch's.
-    """
-    ratio = first.unit == RATIO_UNIT
-    if first.mean is None or second.mean is None or (ratio and min(first.mean, second.mean) <= 0):
-        return None
-    means = [math.log10(one.mean) if ratio else one.mean for one in (first, second) if one.mean is not None]
-    difference = means[1] - means[0]
-    error = _find_error_of_pairs(first, second, ratio=ratio) if paired else _find_error_of_two(first, second)
-    ends = None
-    if error is not None:
-        half = t_exceeded(0.025, error[1]) * error[0] if error[0] else 0.0
-        ends = (difference - half, difference + half)
-    if not ratio:
-        return difference, ends
-    return 10**difference, None if ends is None else (10 ** ends[0], 10 ** ends[1])
-
-
-def _find_error_of_two(first: EstimandResult, second: EstimandResult) -> tuple[float, float] | None:
-    """Return the standard error of the difference of two independent means, and its degrees of freedom (Welch)."""
-    if first.sd is None or second.sd is None or first.n < 2 or second.n < 2:
-        return None
-    parts = [(one.sd or 0.0) ** 2 / one.n for one in (first, second)]
-    weights = [part**2 / (one.n - 1) for part, one in zip(parts, (first, second), strict=True)]
-    return math.sqrt(sum(parts)), sum(parts) ** 2 / sum(weights) if sum(weights) else 1.0
-
-
-def _find_error_of_pairs(first: EstimandResult, second: EstimandResult, *, ratio: bool) -> tuple[float, float] | None:
-    """Return the standard error of the mean difference over the same seeds, and its degrees of freedom."""
-    pairs = [(one.value, other.value) for one, other in zip(first.values, second.values, strict=True)]
-    kept = [(one, other) for one, other in pairs if one is not None and other is not None]
-    if ratio:
-        kept = [(math.log10(one), math.log10(other)) for one, other in kept if min(one, other) > 0]
-    if len(kept) < 2 or len(kept) < max(first.n, second.n):
-        return None
-    return statistics.stdev(other - one for one, other in kept) / math.sqrt(len(kept)), len(kept) - 1.0
 
 
 def _find_pulls(one: JudgedRun, other: JudgedRun) -> Iterator[ClaimPull]:

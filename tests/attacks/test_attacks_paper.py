@@ -126,8 +126,8 @@ def test_what_an_audit_advises_mends_a_paper_at_once(written: Path, monkeypatch:
     trail = Path("verdicts")
     found = list(check(Evidence(TrailFiles(trail)), find_papers(Path(), trail)))
     mine = [one.remedy for one in found if "own.tex" in one.where]
-    assert mine == ["write what the trail has there, 0.19214290774491935, or take the number with its mark from the "
-                    "paper's own files"]  # fmt: skip
+    (told,) = mine
+    assert told.startswith("write what the trail has there, 0.19214290774491935, or take the number with its mark")
     (advice,) = {one.remedy for one in found if "own.tex" not in one.where}
     removed, paper = advice.removeprefix("keep what you wrote in files of your own, then ").split(" && ")
     assert shlex.split(removed)[0] == "rm" and len(shlex.split(removed)) == 5

@@ -15,8 +15,9 @@ from scipy import stats
 from harness import api
 from harness.ledger import Ledger
 from harness.pipeline.compare import Comparison, compare_judged
+from harness.pipeline.correspondence import Turn, find_turn
 from harness.pipeline.verdicts import JudgedRun, read_judged_run
-from harness.records import Interval
+from harness.records import Estimand, Interval
 from tests.e2e.projects import Project
 
 
@@ -148,7 +149,101 @@ def test_a_contradiction_is_that_no_true_value_is_left_to_both(
     # Another quantity.
     found, related = relate(first, come_to(judged, *second, metric="train_accuracy"))
     assert related == "other quantities" and not found.contradict and "metric.name" in found.decisions[0].why
-    assert "can't contradict" in found.conclusion
+    assert "nothing says whether they contradict" in found.conclusion
+
+
+NAMES = {"bp": "plain", "dfa": "feedback", "shallow": "bp"}  # of which one is that of another arm in the first
+
+
+def tell_otherwise(run: JudgedRun, *, names: dict[str, str] = NAMES, turned: bool = False, raw: bool = False) -> Any:
+    """The same run as files with other words would have it: arms and decision under other names, b - a for a - b, and
+    in the metric's own unit; all numbers follow."""
+    sign, scale = -1 if turned else 1, 0.01 if raw else 1.0
+    plain = run.stored.registered.hypothesis.model_dump(mode="json")
+    plain["arms"] = {names.get(name, name): arm | {"label": "Another"} for name, arm in plain["arms"].items()}
+    for about in (*plain["estimands"].values(), *plain["exploratory"].values()):
+        if about.get("arm"):
+            about["arm"] = names.get(about["arm"], about["arm"])
+    margin = plain["estimands"]["margin"]
+    first, second = (names.get(name, name) for name in ("bp", "shallow"))
+    margin["contrast"] = [second, first] if turned else [first, second]
+    margin["unit"] = "raw" if raw else "pp"
+    bands = {"loses": "(-inf, 0)", "wins": "[0, inf)"} if turned else {"loses": "(-inf, 0]", "wins": "(0, inf)"}
+    plain["decisions"] = {"gain": plain["decisions"]["margin"] | {"bands": bands}}
+    plain["implications"] |= {"wins": plain["implications"]["better"], "loses": plain["implications"]["worse"]}
+    called = ("wins", "loses") if turned else ("loses", "wins")
+    renamed = dict(zip(("worse", "better"), called, strict=True))
+    (part,) = run.decision.decisions
+
+    def turn(value: float | None) -> float | None:
+        return None if value is None else sign * scale * value
+
+    def turn_interval(one: Interval) -> Interval:
+        low, high = (turn(one.lower), one.lower_closed), (turn(one.upper), one.upper_closed)
+        low, high = (high, low) if turned else (low, high)
+        return Interval(lower=low[0], upper=high[0], lower_closed=low[1], upper_closed=high[1])
+
+    result = part.estimand
+    values = tuple(one.model_copy(update={"value": turn(one.value)}) for one in result.values)
+    spread = {"sd": None if result.sd is None else result.sd * scale, "unit": "" if raw else "pp"}
+    estimand = result.model_copy(update={"values": values, "mean": turn(result.mean), **spread})
+    atoms = tuple(atom.model_copy(update={"interval": turn_interval(atom.interval)}) for atom in part.atoms)
+    outcome = renamed.get(part.outcome, part.outcome)
+    told = part.model_copy(update={"name": "gain", "outcome": outcome, "atoms": atoms, "estimand": estimand})
+    registered = run.stored.registered
+    hypothesis = type(registered.hypothesis).model_validate(plain)
+    stored = replace(run.stored, registered=registered.model_copy(update={"hypothesis": hypothesis}))
+    return replace(run, stored=stored, decision=run.decision.model_copy(update={"decisions": (told,)}))
+
+
+@pytest.mark.parametrize("raw", [False, True], ids=["in pp", "in its own unit"])
+@pytest.mark.parametrize("turned", [False, True], ids=["as it stands", "turned round"])
+@pytest.mark.parametrize("names", [{}, NAMES], ids=["the same names", "other names"])
+def test_arms_are_what_is_trained_and_a_contrast_turned_round_is_the_same_quantity(
+    judged: JudgedRun, names: dict[str, str], turned: bool, raw: bool
+) -> None:
+    for outcome, possible, relation in (
+        ("better", "(0, inf)", "agree"),
+        ("worse", "(-inf, 0]", "contradict"),
+        ("inconclusive", "(-inf, 0.29]", "compatible"),
+    ):
+        first = come_to(judged, "better", "(0, inf)" if relation != "compatible" else "[0.29, inf)")
+        otherwise = tell_otherwise(come_to(judged, outcome, possible), names=names, turned=turned, raw=raw)
+        for one, other in ((first, otherwise), (otherwise, first)):
+            found = compare_judged(one, other)
+            (pair,) = found.decisions
+            assert pair.relation == relation and found.contradict is (relation == "contradict"), pair.why
+            assert ("with the other sign" in pair.why) is turned and ("first's unit" in pair.why) is raw
+            assert {pair.name, pair.other_name} == {"margin", "gain"}
+            if pair.difference is not None:  # it is one run, whose values are the same in whatever words
+                assert pair.difference == pytest.approx(0, abs=1e-9)
+            shown = {one.field for one in found.settings if one.field.startswith("arms")}
+            assert shown == set() and len(found.arms) == len(names)
+        assert found.first.outcome == otherwise.decision.outcome
+        # Trained otherwise, too: both may be right, whatever the arms are called.
+        late = come_to(judged, outcome, possible, epochs=3)
+        found = compare_judged(first, tell_otherwise(late, names=names, turned=turned, raw=raw))
+        (pair,) = found.decisions
+        assert pair.relation == ("opposed" if relation == "contradict" else relation) and "epochs" in pair.why
+    part = otherwise.decision.decisions[0]
+    (pair,) = compare_judged(first, otherwise).decisions
+    assert pair.second is not None and pair.second.estimate == part.estimand.mean  # its own number, as it stands there
+
+
+def test_a_ratio_turned_round_is_the_reciprocal() -> None:
+    turn = Turn(turned=True, ratio=True)
+    for text, other in (
+        ("(0.5, 2]", "[0.5, 2)"), ("(-inf, 0.5)", "(2, inf)"), ("[4, inf)", "(-inf, 0.25]"), ("[0, 4]", "[0.25, inf)"),
+    ):  # fmt: skip
+        assert str(turn.interval(Interval.parse(text))) == other
+    assert turn.value(4.0) == 0.25 and turn.pair((0.5, 4.0)) == (0.25, 2.0)
+    first, second, absolute = (
+        Estimand.model_validate({"metric": "train_loss"} | about)
+        for about in ({"ratio": "a / b"}, {"ratio": "y / x"}, {"ratio": "x / y"})
+    )
+    assert find_turn(first, second, {"x": "a", "y": "b"}) == turn
+    assert find_turn(first, absolute, {"x": "a", "y": "b"}) == Turn()
+    assert find_turn(first, second, {"x": "a", "y": "c"}) is None
 
 
 def test_whether_intervals_have_a_number_in_common_is_what_their_numbers_say(judged: JudgedRun) -> None:

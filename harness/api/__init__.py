@@ -214,9 +214,9 @@ def export(
         UsageError: there is no such format, its library is not installed, or something is there already.
         Tampered: the run's files are not those that the ledger names.
     """
-    from harness.exporters import find_exporter
+    from harness.exporters import export_run
 
-    return find_exporter(form).write(name, _open_trail(project, verdicts), Path(out))
+    return export_run(name, form, _open_trail(project, verdicts), out)
 
 
 def _open_trail(project: Place, verdicts: Place | None) -> Ledger:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import VerdictsOption, open_trail_here, out, show_path, verb
+from harness.cli.common import VerdictsOption, err, open_trail_here, out, show_path, verb
 from harness.errors import UsageError
-from harness.exporters import find_exporter, list_formats
+from harness.exporters import export_run, find_exporter, list_formats
 
 
 @app.command()
@@ -37,10 +38,12 @@ def export(
     if to is None:
         remedy = f"add --out PATH; {form} writes {exporter.about}"
         raise UsageError("an export needs a place", where="--out", remedy=remedy)
-    written = exporter.write(name, open_trail_here(verdicts), to)
+    written = export_run(name, form, open_trail_here(verdicts), to)
     out.only_tells()
     for path in written:
         out.print(str(show_path(path)), markup=False)
+    if exporter.shown_by is not None:
+        err.print(f"to look at it: {exporter.shown_by.format(out=quote(str(show_path(to))))}", markup=False)
 
 
 def _list_formats() -> str:

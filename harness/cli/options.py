@@ -6,6 +6,7 @@ Only what was typed counts. A variable or [tool.harness] is set once for many co
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -13,6 +14,7 @@ from typer.core import TyperCommand
 
 from harness.cli.common import TYPED, collect_settings, find_project_here, print_error
 from harness.errors import UsageError
+from harness.system.names import refuse_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,6 +92,8 @@ class Command(TyperCommand):
         TYPED.update(name for name in ctx.params if _is_typed(ctx, name))
         try:
             refuse_idle(ctx, IDLE.get(self.name or "", ()))
+            if self.name != "export":  # of which each format knows another way
+                refuse_addresses(ctx)
         except UsageError as error:
             print_error(error)
             raise typer.Exit(error.exit_code) from None
@@ -115,6 +119,18 @@ def refuse_idle(context: typer.Context, rules: Sequence[Idle]) -> None:
         remedy = f"add {other}, or leave {them} out" if rule.needs else f"leave {them} out, or {other}"
         message = f"{', '.join(named)} {verb} no effect {link} {other}{reason}"
         raise UsageError(message, where=f"harness {context.info_name}", remedy=remedy)
+
+
+def refuse_addresses(context: typer.Context) -> None:
+    """Refuse addresses for paths, from which folders would be made.
+
+    Raises:
+        UsageError: the first parameter that has one.
+    """
+    for name, value in context.params.items():
+        for path in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(path, Path):
+                refuse_address(path, _spell_option(context, name))
 
 
 def _is_typed(context: typer.Context, name: str) -> bool:

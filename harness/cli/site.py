@@ -19,6 +19,7 @@ from harness.cli.common import (
     show_path,
     verb,
 )
+from harness.system.names import refuse_file_name
 from harness.wording import format_count
 
 
@@ -40,6 +41,7 @@ def site(
     """
     from harness.site import build_site
 
+    refuse_file_name(folder, "OUT", "a site is a folder, whose first page is index.html: name the folder")
     trail = open_trail_here(verdicts)
     built = build_site(folder, trail, find_hypotheses_here(), title, collect_settings(verdicts=verdicts))
     out.only_tells()

@@ -10,10 +10,13 @@ import importlib
 import pkgutil
 from abc import ABC, abstractmethod
 from functools import cache
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.errors import UsageError
+from harness.system.names import refuse_address, refuse_file_name
+from harness.wording import join_words, suggest
 
 if TYPE_CHECKING:
     from harness.ledger import Ledger
@@ -26,6 +29,13 @@ class Exporter(ABC):
     """Contents of what is written, in a few words for ``harness export --help``."""
     extra: ClassVar[str | None] = None
     """Extra of the distribution that brings its library; None if it needs none."""
+    endings: ClassVar[tuple[str, ...] | None] = ()
+    """Endings of the files that it writes where the place is named as one, else it writes a folder; None if it always
+    writes a file."""
+    shown_by: ClassVar[str | None] = None
+    """Command that shows what was written, with ``{out}`` for the place; None if anything does."""
+    instead: ClassVar[str] = ""
+    """Way to what an address instead of a path asks for; empty if there is none."""
 
     @abstractmethod
     def write(self, name: str, trail: Ledger, out: Path) -> tuple[Path, ...]:
@@ -40,6 +50,25 @@ class Exporter(ABC):
         """Return the error of a library that is not installed."""
         remedy = f"pip install 'prereg-harness[{self.extra}]'"
         return UsageError(f"{library} is not installed", where="--as", remedy=remedy)
+
+
+def export_run(name: str, form: str, trail: Ledger, out: str | PathLike[str]) -> tuple[Path, ...]:
+    """Write the last verdict on a hypothesis, or that of a run by its first digits, in a format.
+
+    Raises:
+        UsageError: there is no such format; the place is an address, or has the name of another format's file; or as
+            ``Exporter.write``.
+        Tampered: as ``Exporter.write``.
+    """
+    exporter = find_exporter(form)
+    refuse_address(out, "--out", exporter.instead)
+    place = Path(out)
+    if exporter.endings is not None and place.suffix.lower() not in exporter.endings:
+        others = [other for other in list_formats() if place.suffix.lower() in (find_exporter(other).endings or ())]
+        endings = f", or a file that ends in {join_words(exporter.endings, 'or')}" if exporter.endings else ""
+        also = f"; {' and '.join(f'--as {other}' for other in others)} would write such a file" if others else ""
+        refuse_file_name(place, "--out", f"for {form}, name a folder{endings}{also}")
+    return exporter.write(name, trail, place)
 
 
 def list_formats() -> list[str]:
@@ -57,7 +86,8 @@ def find_exporter(form: str) -> Exporter:
     """
     known = list_formats()
     if form not in known:
-        raise UsageError(f"unknown form {form!r}", where="--as", remedy=f"use {', '.join(known[:-1])} or {known[-1]}")
+        message = f"unknown form {form!r}{suggest(form, known)}"
+        raise UsageError(message, where="--as", remedy=f"use {join_words(known, 'or')}")
     found: Exporter = importlib.import_module(f"harness.exporters.{form.replace('-', '_')}").exporter
     return found
 

@@ -50,6 +50,6 @@ def write_tables(name: str, trail: Ledger, out: Path, suffix: str, encode: Encod
 
 def name_files(out: Path, suffix: str, parts: Sequence[str]) -> tuple[Path, ...]:
     """Return the files of the parts: in a folder, or the first as a file that ``out`` names, the others beside it."""
-    if out.suffix != suffix:
+    if out.suffix.lower() != suffix:
         return tuple(out / f"{part}{suffix}" for part in parts)
     return (out, *(out.with_name(f"{out.stem}-{part}{suffix}") for part in parts[1:]))

@@ -21,6 +21,7 @@ class Csv(Exporter):
     """
 
     about: ClassVar[str] = "the run's numbers as tidy tables with a data dictionary (a folder, or a file.csv)"
+    endings: ClassVar[tuple[str, ...] | None] = (".csv",)
 
     def write(self, name: str, trail: Ledger, out: Path) -> tuple[Path, ...]:
         """Write ``measurements.csv``, ``estimands.csv`` and ``dictionary.csv`` to a folder.

@@ -25,6 +25,7 @@ class InToto(Exporter):
     """
 
     about: ClassVar[str] = "the verdict as a statement (a file)"
+    endings: ClassVar[tuple[str, ...] | None] = None
 
     def write(self, name: str, trail: Ledger, out: Path) -> tuple[Path, ...]:
         """Write the statement to a file."""

@@ -23,12 +23,20 @@ MOST = 1000
 class MLflow(Exporter):
     """A run of MLflow for the verdict, with its numbers and its page, and one nested in it for each replica.
 
-    The experiment is called as the hypothesis. The folder may hold others; MLflow shows it with
-    ``MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri FOLDER``.
+    The experiment is called as the hypothesis. The folder may hold others. MLflow from 3.17 on opens a folder only if
+    the variable ``MLFLOW_ALLOW_FILE_STORE`` is ``true``, for ``mlflow ui --backend-store-uri FOLDER`` and for scripts.
     """
 
     about: ClassVar[str] = "curves and verdict for MLflow (a tracking folder, which may be there)"
     extra: ClassVar[str | None] = "mlflow"
+    shown_by: ClassVar[str | None] = (
+        "MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri {out}   "
+        "(MLflow from 3.17 on opens a folder only with this variable, in scripts too)"
+    )
+    instead: ClassVar[str] = (
+        "export to a folder, --out mlruns; from there MLflow's own tool takes it into a database: "
+        "mlflow migrate-filestore --source . --target sqlite:///mlflow.db"
+    )
 
     def write(self, name: str, trail: Ledger, out: Path) -> tuple[Path, ...]:
         """Write the runs to a tracking folder."""

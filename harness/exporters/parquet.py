@@ -18,6 +18,7 @@ class Parquet(Exporter):
 
     about: ClassVar[str] = "the same tables as csv (a folder, or a file.parquet)"
     extra: ClassVar[str | None] = "parquet"
+    endings: ClassVar[tuple[str, ...] | None] = (".parquet",)
 
     def write(self, name: str, trail: Ledger, out: Path) -> tuple[Path, ...]:
         """Write ``measurements.parquet``, ``estimands.parquet`` and ``dictionary.parquet`` to a folder.

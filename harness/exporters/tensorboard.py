@@ -19,6 +19,7 @@ class TensorBoard(Exporter):
 
     about: ClassVar[str] = "curves and verdict for TensorBoard (a log folder, which may be there)"
     extra: ClassVar[str | None] = "tensorboard"
+    shown_by: ClassVar[str | None] = "tensorboard --logdir {out}"
 
     def write(self, name: str, trail: Ledger, out: Path) -> tuple[Path, ...]:
         """Write the event files below ``out/<hypothesis>/<run>``."""

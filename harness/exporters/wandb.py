@@ -20,6 +20,8 @@ class WeightsAndBiases(Exporter):
 
     about: ClassVar[str] = "curves and verdict for W&B, offline (a folder, which may be there)"
     extra: ClassVar[str | None] = "wandb"
+    shown_by: ClassVar[str | None] = "wandb sync {out}/wandb/offline-run-*"
+    instead: ClassVar[str] = "export to a folder, --out wandb-runs; wandb sync sends what is in it to a server"
 
     def write(self, name: str, trail: Ledger, out: Path) -> tuple[Path, ...]:
         """Write the offline runs below ``out/wandb``."""

@@ -154,6 +154,7 @@ KINDS: Mapping[str, Kind] = {
     "system/__init__": "words",
     "system/libraries": "words",
     "system/locks": "numbers",
+    "system/names": "words",
     "system/network": "words",
     "system/processes": "numbers",
     "system/reading": "numbers",

@@ -292,12 +292,13 @@ def _pair(
         why = _tell_other_quantities(about, about_other, arms)
         return DecisionPair(first.name, mine, others, "other quantities", why, other_name=named)
     relation, why = _relate(mine, others.turn(turn), _find_other_settings(one, other, about.arms, arms))
-    found: tuple[float, tuple[float, float] | None] | None = None
+    difference, ends = None, None
     if about.seeds == "mean":
         turned = turn_result(second.estimand, turn, first.estimand.unit)
         found = subtract_results(first.estimand, turned, paired=_share_seeds(one, other))
+        difference, ends = found or (None, None)
     why += f" (the second's values are compared {turn.told})" if turn.changes else ""
-    return DecisionPair(first.name, mine, others, relation, why, *(found or (None, None)), other_name=named, turn=turn)
+    return DecisionPair(first.name, mine, others, relation, why, difference, ends, named, turn)
 
 
 def _find_estimand(part: BandDecision, run: JudgedRun) -> Estimand:

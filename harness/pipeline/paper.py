@@ -22,6 +22,7 @@ from harness.pipeline.missing_files import read_form
 from harness.pipeline.paper_manifest import FORM, MANIFEST, find_changed, quote_path, read_manifest
 from harness.pipeline.run_files import StoredRun, read_file, read_run
 from harness.records import Anchor, Decision
+from harness.system.names import refuse_file_name
 from harness.system.storage import write_atomic, write_beside
 from harness.verdict.canvas import Drawing
 
@@ -267,6 +268,7 @@ def _refuse_folder(out: Path, trail: Ledger) -> None:
     remedy = "name a new folder, or an empty one: --out FOLDER"
     if os.path.lexists(out) and not out.is_dir():
         raise UsageError("this is not a folder", where=str(out), remedy=remedy)
+    refuse_file_name(out, "--out", "a paper is a folder with paper.tex, paper.md and more in it: --out FOLDER")
     own, root = Path(os.path.realpath(out)), Path(os.path.realpath(trail.root))
     if own == root or own.is_relative_to(root) or root.is_relative_to(own):
         raise UsageError("this folder and that of the trail lie in one another", where=str(out), remedy=remedy)

@@ -203,6 +203,7 @@ def test_mlflows_own_reader_reads_what_was_written(
     store = tmp_path / "mlruns"
     done = finished.harness("export", "tiny", "--as", "mlflow", "--out", str(store))
     assert done.returncode == 0, done.stderr
+    assert f"MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri {store}" in done.stderr
     client = MlflowClient(tracking_uri=store.as_uri())
     experiment = client.get_experiment_by_name("tiny")
     runs = client.search_runs([experiment.experiment_id])
@@ -262,6 +263,49 @@ def test_weights_and_biases_keeps_offline_runs(finished: Project, verdict: api.V
         for name in set(items) & set(curves):
             found.setdefault(name, []).append((items["_step"], items[name]))
     assert found == curves
+
+
+REFUSED_PLACES = (
+    ("mlflow", "sqlite:///mlflow.db", "an address (sqlite:…) is no path", "mlflow migrate-filestore"),
+    ("mlflow", "http://localhost:5000", "an address (http:…) is no path", "--out mlruns"),
+    ("mlflow", "file:///srv/a%20b", "an address (file:…) is no path", "give the path itself: /srv/a b"),
+    ("wandb", "https://api.wandb.ai/x", "an address (https:…) is no path", "wandb sync"),
+    ("csv", "s3://bucket/numbers", "an address (s3:…) is no path", "give the path of a file or a folder"),
+    ("csv", "n.parquet", "n.parquet would be a folder, and has the name of a file", "--as parquet would write such"),
+    ("parquet", "n.CSV", "n.CSV would be a folder, and has the name of a file", "--as csv would write such a file"),
+    ("mlflow", "runs.db", "runs.db would be a folder, and has the name of a file", "for mlflow, name a folder"),
+    ("cvs", "n.csv", "unknown form 'cvs', did you mean 'csv'?", "use csv, in-toto, mlflow"),
+)
+
+
+@pytest.mark.parametrize(
+    ("form", "place", "told", "remedy"), REFUSED_PLACES, ids=[f"{a} {b}" for a, b, *_ in REFUSED_PLACES]
+)
+def test_a_place_that_is_none_is_refused_with_the_way_to_what_was_wanted(
+    form: str, place: str, told: str, remedy: str, finished: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError) as raised:
+        api.export("tiny", form, place, project=finished.root)
+    assert told in raised.value.message and remedy in (raised.value.remedy or "") and raised.value.exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_addresses_and_names_of_files_make_no_folders_for_any_verb(finished: Project, tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    shutil.copytree(finished.root, root)
+    project, before = Project(root), sorted(root.rglob("*"))
+    for words, told in (
+        (("export", "tiny", "--as", "mlflow", "--out", "sqlite:///m.db"), "--out: an address (sqlite:…) is no path"),
+        (("site", "file:///tmp/x"), "FOLDER: an address (file:…) is no path"),
+        (("show", "tiny", "--verdicts", "https://example.org/verdicts"), "--verdicts: an address (https:…) is no path"),
+        (("check", "s3://bucket/hypotheses"), "PATHS: an address (s3:…) is no path"),
+        (("paper", "tiny", "--out", "paper.pdf"), "paper.pdf would be a folder"),
+        (("site", "index.html"), "index.html would be a folder"),
+    ):
+        done = project.harness(*words)
+        assert done.returncode == 2 and told in done.stderr and done.stderr.count("→") == 1, done.stderr
+    assert sorted(root.rglob("*")) == before
 
 
 @pytest.mark.parametrize(

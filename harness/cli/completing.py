@@ -125,6 +125,36 @@ def _list_judged(before: Sequence[str]) -> Iterator[Candidate]:
     yield from {run.name: f"run of {run.hypothesis}: {outcome}" for run, outcome in judged if run is not None}.items()
 
 
+def _list_for_paper(before: Sequence[str]) -> Iterator[Candidate]:
+    """Yield what a paper may be of, without what it is of already; every registration where a form is asked for."""
+    asked = any(word.partition("=")[0] == "--form" for word in before)
+    found = _list_known(before) if asked else _list_judged(before)
+    return (one for one in found if one[0] not in before and not (asked and one[1].startswith("run ")))
+
+
+def _list_paper_forms(_: Sequence[str]) -> Iterator[Candidate]:
+    from harness.paper import FORMS
+
+    return ((form, "questions of a registration") for form in FORMS)
+
+
+def _list_arms(before: Sequence[str]) -> Iterator[Candidate]:
+    """Yield the arms of the hypothesis, or of the run's, that was named before."""
+    from harness import ledger
+    from harness.pipeline.missing_files import read_form
+
+    trail = _open(before)
+    named = [one for one, _ in _list_judged(before) if one in before]
+    for hypothesis in dict.fromkeys(ledger.find_judged(trail, name).hypothesis for name in named):
+        form = read_form(trail, tuple(trail.index().fixing(hypothesis)))
+        for name, arm in () if form is None else form.arms.items():
+            yield name, arm.label
+
+
+def _list_compiling(_: Sequence[str]) -> Iterator[Candidate]:
+    return ((choice, "") for choice in ("auto", "on", "off"))
+
+
 def _list_judged_runs(before: Sequence[str]) -> Iterator[Candidate]:
     return (one for one in _list_judged(before) if one[1].startswith("run "))
 
@@ -207,6 +237,10 @@ SOURCES: dict[tuple[str, str], Callable[[Sequence[str]], Iterator[Candidate]]] =
     **{(verb, "name"): _list_judged for verb in ("reverdict", "replicate", "measure", "export")},
     ("compare", "first"): _list_judged,
     ("compare", "second"): _list_judged,
+    ("paper", "names"): _list_for_paper,
+    ("paper", "form"): _list_paper_forms,
+    ("measure", "arm"): _list_arms,
+    ("", "compile_programs"): _list_compiling,
     ("close", "run"): _list_open_attempts,
     ("audit", "rerun"): _list_judged_runs,
     ("power", "sd_from"): _list_earlier,

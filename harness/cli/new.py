@@ -17,6 +17,7 @@ import typer
 from harness.cli.app import app
 from harness.cli.common import collect_settings, err, find_hypotheses_here, out, show_path, verb
 from harness.errors import UsageError
+from harness.wording import join_words
 
 FAMILY_OF = {
     "dataset": "datasets",
@@ -93,15 +94,16 @@ def new(
     }
     ask = sys.stdin.isatty() and sys.stderr.isatty()
     needed = ["id"] if source is not None else ["id", "title", "question"]
-    for name in needed:
-        if given[name] is None:
-            if not ask:
-                remedy = f"give it as {'an argument' if name == 'id' else f'--{name}'}, or answer on a terminal"
-                raise UsageError(f"a new hypothesis needs its {name}", where="harness new", remedy=remedy)
-            if name == "id":
-                given[name] = typer.prompt("id (words-joined-by-hyphens)", value_proc=_check_id, err=True)
-            else:
-                given[name] = typer.prompt(name, err=True)
+    missing = [name for name in needed if given[name] is None]
+    if missing and not ask:
+        typed = [quote(id_ or "my-hypothesis"), *(f"--{name} '…'" for name in missing if name != "id")]
+        remedy = f"give {'it' if len(missing) == 1 else 'them'}, or answer on a terminal: harness new {' '.join(typed)}"
+        raise UsageError(f"a new hypothesis needs its {join_words(missing)}", where="harness new", remedy=remedy)
+    for name in missing:
+        if name == "id":
+            given[name] = typer.prompt("id (words-joined-by-hyphens)", value_proc=_check_id, err=True)
+        else:
+            given[name] = typer.prompt(name, err=True)
     asked = any(value is not None for key, value in given.items() if key not in needed)
     if source is None and program is None and ask and not asked:
         _ask_the_rest(given, spec.Answers)

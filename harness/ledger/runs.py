@@ -15,6 +15,7 @@ from harness.ledger.measured_body import MeasuredBody
 from harness.ledger.prior_data_bodies import PeekedBody, PilotBody
 from harness.ledger.progress import describe_progress, read_progress
 from harness.records import Attempt, Record
+from harness.wording import suggest
 
 SHORTEST_RUN = 4  # digits that a person must give to name a run
 STATUS: Mapping[type[Record], Literal["finished", "failed", "aborted"]] = {
@@ -154,8 +155,11 @@ def find_attempt(ledger: Ledger, name: str) -> StartedRun:
     found = [start for start in ledger.index().starts() if start.digest.startswith(name)]
     if len(found) != 1 or len(name) < SHORTEST_RUN:
         problem = "no attempt's digest begins" if not found else "it takes more digits to tell which attempt begins"
+        meant = "" if found else suggest(name, [start.name for start in ledger.index().starts()])
         raise UsageError(
-            f"{problem} with {name!r}", where=str(ledger.root), remedy="harness show HYPOTHESIS --history lists them"
+            f"{problem} with {name!r}{meant}",
+            where=str(ledger.root),
+            remedy="harness show HYPOTHESIS --history lists them",
         )
     return found[0]
 
@@ -186,4 +190,6 @@ def find_judged(ledger: Ledger, name: str) -> StartedRun:
         remedy = f"verdicts here are on: {', '.join(known)}"
     else:
         remedy = "name the trail's folder with --verdicts, or run a hypothesis first"
-    raise UsageError(f"there is no verdict on {name!r}", where=str(ledger.root), remedy=remedy)
+    names = [*known, *(start.name for start in reversed(judged)), *index.hypotheses]
+    meant = "" if name in index.hypotheses else suggest(name, names)
+    raise UsageError(f"there is no verdict on {name!r}{meant}", where=str(ledger.root), remedy=remedy)

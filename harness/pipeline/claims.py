@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,7 +16,7 @@ from harness.ledger.bodies import VerdictBody, WalkBackBody
 from harness.pipeline.siblings import read_siblings
 from harness.records import Banner, Change, Claims, ClaimStanding, Hypothesis, Implication, Move
 from harness.spec import Loaded
-from harness.wording import format_count
+from harness.wording import format_count, suggest
 
 
 @dataclass(frozen=True)
@@ -284,9 +283,8 @@ def _tabulate(known: Claims, done: tuple[Move, ...], asked: dict[str, tuple[Aske
 
 def _find_implication(loaded: dict[str, Loaded], name: str, outcome: str, folder: Path) -> Implication:
     if name not in loaded:
-        near = difflib.get_close_matches(name, loaded, n=1)
         raise UsageError(
-            f"there is no valid hypothesis {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+            f"there is no valid hypothesis {name!r}{suggest(name, loaded)}",
             where=str(folder),
             remedy=f"there are {', '.join(loaded) or 'none'}; harness check says what is wrong with other files",
         )

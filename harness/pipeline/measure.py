@@ -21,6 +21,7 @@ from harness.pipeline.session import Session
 from harness.pipeline.weights import locate_weights
 from harness.plugins.registry import digest_source, find_members
 from harness.records import Arm, Measurements, Plan, ReplicaResult, Series
+from harness.wording import suggest
 
 if TYPE_CHECKING:
     from harness.training.stored import WeightsFile
@@ -142,7 +143,7 @@ def _choose_arms(stored: StoredRun, metrics: Sequence[Metric], named: Sequence[s
     arms = stored.registered.hypothesis.arms
     for name in named:
         if name not in arms:
-            message = f"it has no arm {name!r}"
+            message = f"it has no arm {name!r}{suggest(name, arms)}"
             raise UsageError(message, where=f"run {stored.provenance.run}", remedy=f"its arms: {', '.join(arms)}")
     chosen = {name: arm for name, arm in arms.items() if name in named or not (named or arm.is_program)}
     for metric in metrics:

@@ -25,6 +25,7 @@ from harness.records import Anchor, Decision
 from harness.system.names import refuse_file_name
 from harness.system.storage import write_atomic, write_beside
 from harness.verdict.canvas import Drawing
+from harness.wording import suggest
 
 SHOWN = "learning-curves"
 
@@ -69,14 +70,16 @@ def write_form(name: str, form: str, trail: Ledger, out: Path | None) -> str:
         UsageError: no such hypothesis is registered here, no such form is known, or ``out`` is there already.
     """
     if form not in paper.FORMS:
-        raise UsageError(f"unknown form {form!r}", where="--form", remedy=f"use {' or '.join(paper.FORMS)}")
+        message = f"unknown form {form!r}{suggest(form, paper.FORMS)}"
+        raise UsageError(message, where="--form", remedy=f"use {' or '.join(paper.FORMS)}")
     if out is not None and os.path.lexists(out):
         raise UsageError("there is something already", where=str(out), remedy="name a path that is free")
     fixed = trail.index().fixing(name)
     if not fixed:
         known = ", ".join(trail.index().hypotheses)
         remedy = f"registered here are: {known}" if known else "register it first: harness register FILE"
-        raise UsageError(f"no hypothesis {name!r} is registered", where=str(trail.root), remedy=remedy)
+        message = f"no hypothesis {name!r} is registered{suggest(name, trail.index().hypotheses)}"
+        raise UsageError(message, where=str(trail.root), remedy=remedy)
     hypothesis = read_form(trail, fixed)
     if hypothesis is None:
         raise HarnessError("this version cannot read its registered form", where=name, remedy="update harness")

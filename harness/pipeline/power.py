@@ -17,7 +17,7 @@ from harness.ledger.prior_data_bodies import PilotBody
 from harness.pipeline.run_files import read_file, refuse_altered
 from harness.records import Estimand, EstimandResult, Hypothesis, PowerReport
 from harness.verdict.text import format_chance
-from harness.wording import format_count, format_exact, quote_outcome
+from harness.wording import format_count, format_exact, quote_outcome, suggest
 
 SMALLER, LARGER = 2 / 3, 3 / 2  # of an assumed sd: how far off an assumption may well be
 ENOUGH = 0.8
@@ -44,7 +44,8 @@ def compute_power(file: Path, trail: Ledger, assumed: Assumed, effects: Sequence
     hypothesis = spec.load(file).hypothesis
     if unknown := [name for name in assumed.given if name and name not in hypothesis.decisions]:
         known = ", ".join(hypothesis.decisions)
-        raise UsageError(f"there is no decision {unknown[0]!r}", where="--sd", remedy=f"decisions: {known}")
+        message = f"there is no decision {unknown[0]!r}{suggest(unknown[0], hypothesis.decisions)}"
+        raise UsageError(message, where="--sd", remedy=f"decisions: {known}")
     if "" in assumed.given and set(hypothesis.decisions) <= set(assumed.given):
         message = "a value for all decisions has no effect where each of them is given its own"
         raise UsageError(message, where="--sd", remedy="leave it out")

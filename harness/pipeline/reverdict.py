@@ -22,7 +22,7 @@ from harness.pipeline.program import RAW, read_raw
 from harness.pipeline.run_files import StoredRun, read_file, read_run
 from harness.records import Decision, Hypothesis, Measurements, Registered, Replica
 from harness.system.storage import write_atomic
-from harness.wording import format_for_file
+from harness.wording import format_for_file, suggest
 
 ROUNDING = 1e-9  # relative difference of statistics that two machines may have
 
@@ -220,7 +220,9 @@ def analyse_sensitivity(
     known = inference.list_criteria()
     if unknown := [name for name in criteria if name not in known]:
         remedy = f"criteria: {', '.join(known)}"
-        raise UsageError(f"there is no criterion {unknown[0]!r}", where="--criterion", remedy=remedy)
+        raise UsageError(
+            f"there is no criterion {unknown[0]!r}{suggest(unknown[0], known)}", where="--criterion", remedy=remedy
+        )
     if odd := [alpha for alpha in alphas if not 0 < alpha < 0.5]:
         raise UsageError(
             f"a significance level lies above 0 and below .5, and {format_for_file(odd[0])} does not",

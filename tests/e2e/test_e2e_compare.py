@@ -92,6 +92,8 @@ def test_a_run_is_not_compared_with_itself(two: Project) -> None:
     ran = two.harness("compare", "tiny", run)
     assert ran.returncode == 2 and f"both names are of run {run}" in ran.stderr
     assert two.harness("compare", "tiny", "nothing").returncode == 2
+    misspelt = two.harness("compare", "tiny", "shrot")
+    assert misspelt.returncode == 2 and "no verdict on 'shrot', did you mean 'short'?" in misspelt.stderr
 
 
 @pytest.fixture(scope="module")

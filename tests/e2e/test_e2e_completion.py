@@ -156,6 +156,14 @@ def test_what_may_come_next_is_what_there_is(finished: Project, placed: Project)
     for words in (("show", ""), ("compare", "tiny", ""), ("export", "--as", "csv", ""), ("show", "--raw", "")):
         assert set(ask(finished, *words)) == {"tiny", run}, words
     assert set(ask(finished, "audit", "--rerun", "")) == {run}
+    for words in (("paper", ""), ("paper", "--out", "x", ""), ("paper", "--verdicts", "verdicts", "")):
+        assert set(ask(finished, *words)) == {"tiny", run}, words
+    assert set(ask(finished, "paper", "tiny", "")) == {run}, "what a paper is of already is not named again"
+    assert set(ask(finished, "paper", "--form", "osf", "")) == {"tiny"}, "a form is of a registration"
+    assert set(ask(finished, "paper", "tiny", "--form", "")) == {"osf", "aspredicted"}
+    assert set(ask(finished, "paper", "tiny", "--form=a")) == {"--form=aspredicted"}
+    assert set(ask(finished, "measure", run, "--arm", "")) == {"bp", "dfa", "shallow"}
+    assert set(ask(finished, "run", "--compile", "o")) == {"on", "off"}
     assert set(ask(finished, "claims", "--if", "tiny=b")) == {"tiny=better"}
     assert set(ask(finished, "check", "--format", "")) == {"text", "json", "github", "sarif"}
     assert set(ask(finished, "export", "tiny", "--as=c")) == {"--as=csv"}

@@ -154,6 +154,10 @@ def test_a_folder_that_would_lose_something_is_refused(
 
 
 BAD = (
+    (("mode2-directoin",), 2, "there is no verdict on 'mode2-directoin', did you mean 'mode2-direction'?", "verdicts"),
+    (("65f2e4c2d263",), 2, "there is no verdict on '65f2e4c2d263', did you mean '65f2e4c2d262'?", "verdicts here are"),
+    (("mode2-direction", "--form", "ofs"), 2, "unknown form 'ofs', did you mean 'osf'?", "use osf or aspredicted"),
+    (("tinny", "--form", "osf"), 2, "no hypothesis 'tinny' is registered, did you mean 'tiny'?", "registered here"),
     (("no-such",), 2, "there is no verdict on 'no-such'", "verdicts here are on: alignment-at-floor, bp-penalty"),
     (("tiny",), 2, "there is no verdict on 'tiny'", "harness show tiny --history"),
     (("mode2-direction", "65f2e4c2d262"), 2, "run 65f2e4c2d262 of mode2-direction is named twice", "once"),

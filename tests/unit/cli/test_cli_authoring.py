@@ -298,7 +298,11 @@ def test_what_makes_no_hypothesis_is_refused(here: Path) -> None:
     assert "not a valid id" in call("new", "My_Idea", *about, code=2).output
     assert "credit_cosine is not defined" in call("new", "a", *about, "--metric", "credit_cosine", code=2).output
     assert "did you mean 'digits'" in call("new", "a", *about, "--dataset", "digit", code=2).output
-    assert "needs its title" in call("new", "a", code=2).output
+    assert "needs its title" in call("new", "a", "--question", "Q", code=2).output
+    told = call("new", "a", code=2).output
+    assert "needs its title and question" in told and "harness new a --title '…' --question '…'" in told
+    assert "needs its id, title and question" in call("new", code=2).output
+    assert "harness new my-hypothesis --title" in call("new", code=2).output
     assert "1 seed can't decide" in call("new", "a", *about, "--seeds", "1", code=2).output
     assert list((here / "hypotheses").iterdir()) == []
 

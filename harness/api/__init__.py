@@ -17,11 +17,13 @@ Libraries are loaded when they are first needed: PyTorch by whatever trains or p
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.api.arguments import checked, require_numbers
 from harness.api.comparisons import ComparisonView
 from harness.api.files import HypothesisFile
 from harness.api.reports import CheckReport, PowerAnalysis, RunPlan
@@ -56,6 +58,7 @@ Place = str | PathLike[str]
 """A path as text or as an object."""
 
 
+@checked
 def load(file: Place) -> HypothesisFile:
     """Load a hypothesis file.
 
@@ -67,6 +70,7 @@ def load(file: Place) -> HypothesisFile:
     return HypothesisFile(spec.load(Path(file)))
 
 
+@checked
 def check(*paths: Place, against: str | None = None, verdicts: Place | None = None) -> CheckReport:
     """Check files and folders, also against one another and against the trail, as ``harness check`` does.
 
@@ -85,6 +89,7 @@ def check(*paths: Place, against: str | None = None, verdicts: Place | None = No
     return CheckReport(check_files(chosen, Projects(settings), against))
 
 
+@checked
 def plan(
     file: Place,
     *,
@@ -108,6 +113,7 @@ def plan(
     return RunPlan(preview_run(Path(file), Session.open(Path(file), settings), measure=measure))
 
 
+@checked
 def power(
     file: Place,
     *,
@@ -129,14 +135,17 @@ def power(
     from harness.pipeline.power import Assumed, compute_power
     from harness.pipeline.project import find_project
 
-    given = dict(sd) if isinstance(sd, Mapping) else {} if sd is None else {"": sd}
+    named = sd if isinstance(sd, Mapping) else {} if sd is None else {"": sd}
+    given = {name: float(value) for name, value in named.items()}  # of NumPy's, too
     if odd := [value for value in given.values() if not 0 < value < float("inf")]:
         raise UsageError(f"{odd[0]!r} is not a standard deviation", where="sd", remedy="give a number above 0")
+    chosen = require_numbers("power", "effects", effects)
     project = find_project(Path(file), _collect_settings(verdicts=verdicts))
     trail = project.open_named_trail() if sd_from is not None else project.open_trail()
-    return PowerAnalysis(compute_power(Path(file), trail, Assumed(given=given, run=sd_from), tuple(effects)))
+    return PowerAnalysis(compute_power(Path(file), trail, Assumed(given=given, run=sd_from), chosen))
 
 
+@checked
 def run(
     file: Place,
     *,
@@ -165,6 +174,7 @@ def run(
     return Verdict.read(session.trail, report.folder.name)
 
 
+@checked
 def open_verdict(name: str, *, project: Place = ".", verdicts: Place | None = None) -> Verdict:
     """Open the last verdict on a hypothesis, or that of a run by its first digits.
 
@@ -177,6 +187,7 @@ def open_verdict(name: str, *, project: Place = ".", verdicts: Place | None = No
     return Verdict.read(_open_trail(project, verdicts), name)
 
 
+@checked
 def list_verdicts(*, project: Place = ".", verdicts: Place | None = None) -> Sequence[str]:
     """Return the short names of all judged runs of a trail, in the order of the ledger.
 
@@ -184,13 +195,22 @@ def list_verdicts(*, project: Place = ".", verdicts: Place | None = None) -> Seq
         UsageError: there is no such trail.
         Tampered: the trail is not what was written.
     """
+    from harness.errors import UsageError
     from harness.ledger.bodies import VerdictBody
 
-    index = _open_trail(project, verdicts).index()
+    trail = _open_trail(project, verdicts)
+    if not trail.folder.is_dir():
+        remedy = (
+            "name the project's folder (project=…) or the trail's (verdicts=…); a project has a trail from its "
+            "first registration on"
+        )
+        raise UsageError("there is no trail of verdicts", where=str(trail.root), remedy=remedy)
+    index = trail.index()
     starts = (index.start(entry.body.run) for entry in index.entries(VerdictBody))
     return tuple(dict.fromkeys(start.name for start in starts if start is not None))
 
 
+@checked
 def compare(first: str, second: str, *, project: Place = ".", verdicts: Place | None = None) -> ComparisonView:
     """Put two judged runs side by side, each by its first digits or as the last verdict on a hypothesis.
 
@@ -203,6 +223,7 @@ def compare(first: str, second: str, *, project: Place = ".", verdicts: Place | 
     return ComparisonView(compare_runs(first, second, _open_trail(project, verdicts)))
 
 
+@checked
 def export(
     name: str, form: str, out: Place, *, project: Place = ".", verdicts: Place | None = None
 ) -> tuple[Path, ...]:
@@ -220,14 +241,16 @@ def export(
 
 
 def _open_trail(project: Place, verdicts: Place | None) -> Ledger:
+    from harness.errors import UsageError
     from harness.pipeline.project import find_project_around
 
+    if not Path(project).is_dir():
+        remedy = "name a folder of the project"
+        raise UsageError("there is no such folder", where=f"project={os.fspath(project)!r}", remedy=remedy)
     return find_project_around(Path(project), _collect_settings(verdicts=verdicts)).open_named_trail()
 
 
 def _collect_settings(*, data: Place | None = None, verdicts: Place | None = None, **more: Any) -> Settings:
-    import os
-
     from harness.pipeline.project import Settings
 
     folders = [None if path is None else Path(path) for path in (data, verdicts)]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.api import html
+from harness.api.arguments import checked
 from harness.api.tables import Table
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class DecisionView:
         Raises:
             CannotDraw: matplotlib can't draw here.
         """
-        return self._verdict.figures(self.name).get(self.name)
+        return self._verdict.figures(self.name).get(self.name)  # none of a decision without values
 
     def __repr__(self) -> str:
         return f"<decision {self.name}: {self.outcome}, {_write_estimate(self)}>"
@@ -206,6 +207,7 @@ class Verdict:
 
         return Table(tabulate_search(self._judged))
 
+    @checked
     def figures(self, *names: str) -> dict[str, Figure]:
         """Draw the verdict's figures as objects of matplotlib: name → figure; all of them if none is named.
 
@@ -214,11 +216,18 @@ class Verdict:
 
         Raises:
             CannotDraw: matplotlib can't draw here.
+            UsageError: there is no such figure.
         """
         from harness import verdict
+        from harness.errors import UsageError
+        from harness.wording import suggest
 
         drawings = verdict.list_drawings(self.hypothesis, self._judged.stored.measurements, self.record)
         named = {Path(file).stem: drawing for file, drawing in drawings.items()}
+        known = [*named, *(name for name in self.decisions if name not in named)]
+        if unknown := [name for name in names if name not in known]:
+            message = f"there is no figure {unknown[0]!r}{suggest(unknown[0], known)}"
+            raise UsageError(message, where="Verdict.figures", remedy=f"figures: {', '.join(named)}")
         return {name: drawing.figure() for name, drawing in named.items() if not names or name in names}
 
     def show_picture(self, name: str) -> str:

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,54 @@ def test_mistakes_are_the_errors_of_the_command_line(finished: Project, tmp_path
         api.load(project.root / "hypotheses/tiny.yaml")
     report = api.check(project.root / "hypotheses")
     assert not report and "epoks" in report._repr_html_()
+
+
+WRONG: tuple[tuple[str, Callable[[Path], object], str, str], ...] = (
+    ("a run without quotes", lambda _: api.open_verdict(65), "name has to be a text; it is 65, of type int",  # type: ignore[arg-type]
+     "write it in quotes: '65'"),
+    ("a number in quotes", lambda file: api.power(file, sd="1.5"), "sd has to be a number", "write it without quotes"),  # type: ignore[arg-type]
+    ("text in a mapping", lambda file: api.power(file, sd={"margin": "1"}), "a number for each decision", "a number"),  # type: ignore[dict-item]
+    ("one effect", lambda file: api.power(file, sd=1, effects=1.5), "effects has to be a list of numbers; it is 1.5",  # type: ignore[arg-type]
+     "put it into a list: [1.5]"),
+    ("effects as text", lambda file: api.power(file, sd=1, effects="0.5"), "effects has to be a list", "give a list"),  # type: ignore[arg-type]
+    ("texts in effects", lambda file: api.power(file, sd=1, effects=[0.5, "1"]), "'1' in it is of type str", "without"),  # type: ignore[list-item]
+    ("no path", lambda _: api.load(None), "file has to be a path", "give the path"),  # type: ignore[arg-type]
+    ("a path of bytes", lambda _: api.load(b"x.yaml"), "file has to be a path", "give the path"),  # type: ignore[arg-type]
+    ("files in a list", lambda file: api.check([file]), "paths has to be a path", "give the path"),  # type: ignore[arg-type]
+    ("a loaded file", lambda file: api.plan(api.load(file)), "file has to be a path", "give the path"),  # type: ignore[arg-type]
+    ("a device by its number", lambda file: api.plan(file, device=0), "device has to be a text", "'0'"),  # type: ignore[arg-type]
+    ("a flag as text", lambda file: api.run(file, resume="no"), "resume has to be True or False", "True"),  # type: ignore[arg-type]
+    ("no function", lambda file: api.run(file, say=True), "say has to be a function", "print"),  # type: ignore[arg-type]
+    ("two runs", lambda file: api.compare("tiny", 65, project=file.parent), "second has to be a text", "'65'"),  # type: ignore[arg-type]
+    ("no format", lambda file: api.export("tiny", None, "x", project=file.parent), "form has to be a text", "quotes"),  # type: ignore[arg-type]
+    ("no such folder", lambda _: api.list_verdicts(project="nowhere"), "there is no such folder", "name a folder"),
+    ("no trail", lambda file: api.list_verdicts(verdicts=file.parent), "there is no trail of verdicts", "verdicts=…"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("use", "told", "remedy"), [case[1:] for case in WRONG], ids=[case[0] for case in WRONG])
+def test_an_argument_of_a_wrong_type_gets_one_error_of_harness_s_own(
+    use: Callable[[Path], object], told: str, remedy: str, finished: Project
+) -> None:
+    before = sorted(finished.root.rglob("*"))
+    with pytest.raises(UsageError) as raised:
+        use(finished.root / "hypotheses/tiny.yaml")
+    assert told in raised.value.message and raised.value.where, raised.value
+    assert remedy in (raised.value.remedy or ""), raised.value
+    assert sorted(finished.root.rglob("*")) == before
+
+
+def test_arguments_of_other_libraries_are_taken(finished: Project, verdict: api.Verdict) -> None:
+    import numpy as np
+
+    file = finished.root / "hypotheses/tiny.yaml"
+    plain = api.power(file, sd=2.0, effects=[0.5]).report
+    given: Any = np.float32(2.0), {"margin": np.int64(2)}
+    for sd in given:
+        for effects in ((one for one in np.array([0.5])), np.array([0.5])):
+            assert api.power(file, sd=sd, effects=effects).report == plain
+    with pytest.raises(UsageError, match="no figure 'margn', did you mean 'margin'"):
+        verdict.figures("margn")
 
 
 def run_script(text: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -25,13 +25,19 @@ def init(
     Nothing is ever overwritten: if one of the files is there, nothing is written.
     """
     from harness.ledger.git import find_repository
-    from harness.pipeline.begin import begin_project
+    from harness.pipeline.begin import begin_project, write_wheel_command
 
     written, kept = begin_project(folder, keep=keep)
     for path in written:
         out.print(str(show_path(path)), markup=False)
     for path in kept:
         err.print(f"left as it is: {show_path(path)}", markup=False)
+    if (command := write_wheel_command(folder)) is not None:
+        err.print(
+            "harness was not installed from a package index; for others and for the workflow, put its wheel into the "
+            f"project and commit it: {command}",
+            markup=False,
+        )
     steps = ["harness new ID"]
     if find_repository(folder, folder).top is None:
         steps.insert(0, "git init")  # harness changes nothing in git

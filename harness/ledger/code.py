@@ -81,6 +81,7 @@ KINDS: Mapping[str, Kind] = {
     "pipeline/link": "numbers",
     "pipeline/measure": "words",
     "pipeline/missing_files": "words",
+    "pipeline/origin": "words",
     "pipeline/overview": "words",
     "pipeline/paper": "words",
     "pipeline/paper_audit": "words",

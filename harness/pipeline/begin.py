@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 
-from harness import __version__
 from harness.errors import StorageFailed, UsageError
+from harness.pipeline.origin import find_origin
 from harness.system.storage import build_storage_error
+from harness.wording import make_plain_line
 
-DISTRIBUTION = "prereg-harness"
-"""Name of this package on the index, where ``harness`` is somebody else's project."""
+INSTALL = "pip install ."
+WHEELS = "wheels"
+"""Folder of a project for harness's own wheel, where it came from no place that others reach."""
 PYPROJECT = """\
 # A project of pre-registered hypotheses. pip reads [project], harness reads [tool.harness].
 [build-system]
@@ -26,7 +30,7 @@ version = "0.1.0"
 description = "Pre-registered hypotheses and their verdicts."
 requires-python = ">=3.11"
 # The command is called harness; on the package index that name belongs to another project.
-dependencies = ["{distribution}>={version}"]
+dependencies = [{requirement}]{wheels}
 
 [tool.setuptools]
 packages = []  # what lies here is read and never imported
@@ -53,10 +57,10 @@ which nothing is ever edited or deleted by hand.
 
 ```bash
 python3 -m venv .venv && . .venv/bin/activate
-pip install .                # harness, as pyproject.toml asks for it
+{install}
 pre-commit install           # optional: checks every commit (pip install pre-commit)
 ```
-
+{wheels}
 | what | command |
 | -- | -- |
 | begin a hypothesis | `harness new my-hypothesis` |
@@ -146,8 +150,16 @@ FILES: Mapping[str, str] = {
     ".github/workflows/hypotheses.yml": WORKFLOW,
     ".pre-commit-config.yaml": HOOKS,
 }
-"""File of a new project → its text; in the first two, ``{name}`` and the like are filled in."""
-FILLED = ("pyproject.toml", "README.md")
+"""File of a new project → its text; in those of ``FILLED``, what depends on the project is filled in."""
+WORKFLOW_FILE = ".github/workflows/hypotheses.yml"
+FILLED = ("pyproject.toml", "README.md", WORKFLOW_FILE)
+IN_PYPROJECT = f"  # no index has it: its wheel is in {WHEELS}/, {INSTALL} --find-links {WHEELS}"
+IN_WORKFLOW = f"no index has harness: commit its wheel to {WHEELS}/, as the README says"
+IN_README = f"""
+harness was installed from no package index here, so its wheel has to lie in `{WHEELS}/` and be committed,
+for others and for the workflow. `pip wheel --no-deps --wheel-dir {WHEELS} PLACE` puts it there, where PLACE is
+a checkout of harness or its wheel.
+"""
 
 
 def begin_project(folder: Path, *, keep: bool = False) -> tuple[list[Path], list[Path]]:
@@ -178,6 +190,15 @@ def begin_project(folder: Path, *, keep: bool = False) -> tuple[list[Path], list
     return written, [folder / name for name in there]
 
 
+def write_wheel_command(folder: Path) -> str | None:
+    """Write the command that puts harness's wheel into a project; None if others get harness from elsewhere."""
+    source = find_origin().source
+    if source is None:
+        return None
+    wheels = quote(make_plain_line(str(folder / WHEELS)))
+    return f"pip wheel --no-deps --wheel-dir {wheels} {quote(make_plain_line(str(source)))}"
+
+
 def _write(path: Path, text: str, written: list[Path]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -194,5 +215,13 @@ def _write(path: Path, text: str, written: list[Path]) -> None:
 def _fill(name: str, text: str, folder: Path) -> str:
     if name not in FILLED:
         return text
+    origin = find_origin()
+    local = origin.source is not None
+    if name == WORKFLOW_FILE:
+        return text.replace(INSTALL, f"{INSTALL} --find-links {WHEELS}  # {IN_WORKFLOW}") if local else text
     called = re.sub(r"[^a-z0-9]+", "-", Path(os.path.realpath(folder)).name.lower()).strip("-") or "hypotheses"
-    return text.format(name=called, distribution=DISTRIBUTION, version=__version__)
+    if name == "README.md":
+        install = f"{INSTALL} --find-links {WHEELS}" if local else f"{INSTALL}                # as pyproject.toml says"
+        return text.format(name=called, install=install, wheels=IN_README if local else "")
+    # TOML's basic strings are JSON's, but for control characters, which no address has
+    return text.format(name=called, requirement=json.dumps(origin.requirement), wheels=IN_PYPROJECT if local else "")

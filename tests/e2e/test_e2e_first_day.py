@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from shlex import quote
 
 import pytest
 import yaml
 
+from harness import __version__
+from harness.pipeline.begin import begin_project, write_wheel_command
+from harness.pipeline.origin import find_origin
 from tests.e2e.commands import PATIENCE
 from tests.e2e.folders import git, harness
 from tests.e2e.projects import REPOSITORY
@@ -48,6 +54,12 @@ def test_a_new_project_has_its_files_and_asks_for_the_right_package(tmp_path: Pa
     assert all(f"harness {verb}" in told for verb in ("check", "audit", "site")) and "pip install ." in told
     (hook,) = yaml.safe_load((root / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
     assert hook["entry"] == "harness check --allow-empty"
+    # This harness is of no index: the wheel comes from the project itself, and what makes it is told.
+    assert all("--find-links wheels" in (root / name).read_text() for name in (
+        "pyproject.toml", "README.md", ".github/workflows/hypotheses.yml"))  # fmt: skip
+    source = find_origin().source
+    assert f"pip wheel --no-deps --wheel-dir 'My Study/wheels' {quote(str(source))}" in done.stderr
+    assert source is not None and str(source) not in "".join((root / name).read_text() for name in WRITTEN)
     assert harness(root, *hook["entry"].split()[1:]).returncode == 0
     assert harness(root, "check").returncode == 2
     git(root, "init", "--quiet")
@@ -56,6 +68,42 @@ def test_a_new_project_has_its_files_and_asks_for_the_right_package(tmp_path: Pa
     assert harness(root, "check", "hypotheses", "--allow-empty", "--format", "github").returncode == 0
     assert harness(root, "audit", "--allow-empty", "--format", "github").returncode == 0
     assert harness(root, "site", str(tmp_path / "site")).returncode == 0
+
+
+ORIGINS = (
+    (None, f"prereg-harness>={__version__}", None),
+    ({"url": "file:///srv/my%20wheels/x.whl", "archive_info": {}},
+     f"prereg-harness>={__version__}", "/srv/my wheels/x.whl"),
+    ({"url": "file:///srv/harness", "dir_info": {"editable": True}}, f"prereg-harness>={__version__}", "/srv/harness"),
+    ({"url": "https://example.org/h.git", "vcs_info": {"vcs": "git", "commit_id": "a" * 40}},
+     f"prereg-harness @ git+https://example.org/h.git@{'a' * 40}", None),
+    ({"url": "https://example.org/h.whl", "archive_info": {}}, "prereg-harness @ https://example.org/h.whl", None),
+    (["no", "note"], f"prereg-harness>={__version__}", None),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("note", "requirement", "source"), ORIGINS)
+def test_a_new_project_asks_for_harness_from_where_others_reach_it(
+    note: object, requirement: str, source: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What pip notes of an installation says it: an index, a repository, or this machine, of which wheels are kept."""
+    installed = tmp_path / "site/prereg_harness-9.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: prereg-harness\nVersion: 9\n")
+    if note is not None:
+        (installed / "direct_url.json").write_text(json.dumps(note))
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    origin = find_origin()
+    assert (origin.requirement, origin.source) == (requirement, None if source is None else Path(source))
+    begin_project(tmp_path / "study")
+    root = tmp_path / "study"
+    assert tomllib.loads((root / "pyproject.toml").read_text())["project"]["dependencies"] == [requirement]
+    texts = [(root / name).read_text() for name in ("pyproject.toml", "README.md", ".github/workflows/hypotheses.yml")]
+    assert all(("--find-links wheels" in text) is (source is not None) for text in texts)
+    assert (write_wheel_command(root) is None) is (source is None)
+    workflow = yaml.safe_load(texts[2])["jobs"]["hypotheses"]["steps"]
+    (install,) = [step["run"] for step in workflow if step.get("name") == "Install"]
+    assert install == ("pip install . --find-links wheels" if source else "pip install .")
 
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:
@@ -117,7 +165,15 @@ def test_the_first_day_needs_nothing_but_the_wheel(installed: Path, tmp_path: Pa
 
     where = give(str(installed / "python"), "-c", "import harness; print(harness.__file__)").strip()
     assert Path(where).is_relative_to(installed.parent)
-    give("harness", "init")
+    begun = give("harness", "init")
+    command = shlex.split(begun.partition("commit it: ")[2].splitlines()[0])
+    assert command[:2] == ["pip", "wheel"]
+    give(sys.executable, "-m", *command, "--no-index")
+    (wheel,) = root.glob("wheels/prereg_harness-*.whl")  # from which pip installs the project, which asks for harness
+    (asked,) = tomllib.loads((root / "pyproject.toml").read_text())["project"]["dependencies"]
+    found = ("--no-deps", "--no-index", "--find-links", "wheels", "--dest", "../found")
+    give(sys.executable, "-m", "pip", "download", *found, asked)
+    assert [path.name for path in (tmp_path / "found").iterdir()] == [wheel.name]
     git(root, "init", "--quiet")
     give(
         "harness", "new", "dfa-on-digits", "--title", "DFA is no worse than BP", "--question", "Is it?", "--seeds", "3"

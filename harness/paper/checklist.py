@@ -58,7 +58,7 @@ def _open_code(studies: Sequence[Study]) -> tuple[str, str]:
 
 def _tell_tree(study: Study) -> str:
     commit = study.run.body.environment.commit
-    return f"for {study.short} at {f'commit {code(commit[:12])}' if commit else 'no commit'} ({study.tree})"
+    return f"at {f'commit {code(commit[:12])}' if commit else 'no commit'} for {study.short} ({study.tree})"
 
 
 def _settings(studies: Sequence[Study]) -> tuple[str, str]:

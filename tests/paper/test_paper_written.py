@@ -106,7 +106,7 @@ def test_a_commit_is_the_projects_and_whoever_reads_it_learns_what_was_not_in_it
     assert f"| Git commit of the project when the run was started | {named}{changed} |" in text
     assert f"`{body.environment.code}`{f', {held}' if held else ''} |" in text and "run's code" not in text
     short = f"commit `{str(commit)[:12]}`" if commit else "no commit"
-    assert f"The project was for H1 at {short} ({tree})." in text  # in the checklist
+    assert f"The project was at {short} for H1 ({tree})." in text  # in the checklist
     assert ("files of the project differed from the named commit" in text) is (dirty is True)
     assert ("No git commit of the project is named by H1" in text) is (commit is None)
     unheld = "The code of harness that trained H1 is not known to be in the named commit"

@@ -37,8 +37,10 @@ def answer_checklist(studies: Sequence[Study]) -> list[Answer]:
 
 def _reproduce(studies: Sequence[Study]) -> tuple[str, str]:
     runs = join_words([code(f"harness replicate {study.run.name}") for study in studies])
-    return "Yes", (
+    answer, programs = _ask_of_programs(studies)
+    return answer, (
         "The registered files fix data, models, optimizers, seeds and analysis; the methods section states them. "
+        f"{programs}"
         f"With the trail, {runs} trains every replica again from the same seeds, and "
         f"{code('harness audit --recompute')} derives every number again from the stored measurements."
     )
@@ -68,7 +70,17 @@ def _settings(studies: Sequence[Study]) -> tuple[str, str]:
         if tuned
         else "No setting was searched for in the registered runs; why each has its value is for the author to say."
     )
-    return "Yes", f"The methods section, written from the registered files, states all settings. {chosen}"
+    answer, programs = _ask_of_programs(studies)
+    return answer, f"The methods section, written from the registered files, states all settings. {programs}{chosen}"
+
+
+def _ask_of_programs(studies: Sequence[Study]) -> tuple[str, str]:
+    """Return Yes, or that it is for the author where a program trains, with what to say of it."""
+    found = [study.short for study in studies if study.form.program is not None]
+    if not found:
+        return "Yes", ""
+    told = f"In {join_words(found)} a program trains: its command and code are pinned, and "
+    return AUTHOR, f"{told}what it trains, on what data and with what settings is for the author to say. "
 
 
 def _significance(studies: Sequence[Study]) -> tuple[str, str]:
@@ -77,10 +89,18 @@ def _significance(studies: Sequence[Study]) -> tuple[str, str]:
         tests = dict.fromkeys(spec.criterion.name for spec in study.form.decisions.values())
         seeds = format_count(len(study.measurements.seeds), "seed")
         told.append(f"{study.short}: {seeds}, criterion {join_words([code(one) for one in tests])}")
+    sources = []
+    if own := [study for study in studies if study.form.built_in is not None]:
+        of = "" if len(own) == len(studies) else f" of {join_words([study.short for study in own])}"
+        sources.append(
+            f"The variability{of} is that between seeds: initial weights, order of batches, augmentation and feedback "
+            "matrices. The data set and its split are the same for all seeds."
+        )
+    if programs := [study.short for study in studies if study.form.program is not None]:
+        sources.append(f"What varies in the program of {join_words(programs)} with its seed is for the author to say.")
     return "Yes", (
         f"Every result has an interval and a p-value across seeds, by a test that was registered ({'; '.join(told)}). "
-        "The variability is that between seeds: initial weights, order of batches, augmentation and feedback matrices. "
-        "The data set and its split are the same for all seeds."
+        f"{' '.join(sources)}"
     )
 
 
@@ -89,6 +109,8 @@ def _compute(studies: Sequence[Study]) -> tuple[str, str]:
     for study in studies:
         seconds = study.provenance.durations.get("training")
         time = f", training took {seconds:,.0f} s" if seconds is not None else ""
+        if study.provenance.linked is not None:
+            time = ", where how long training took is not known here"
         started = format_count(len(study.started), "attempt")
         told.append(f"{study.short} on {foreign(study.provenance.device)}{time}, one of {started}")
     return "Yes", f"{'; '.join(told)}. What was computed outside this ledger is for the author to add."

@@ -39,7 +39,8 @@ def describe_tuning(form: Hypothesis) -> Iterator[str]:
     yield (
         f"Before any seed that decides is trained, settings are chosen by {foreign(metric.label)} "
         f"({metric.better or 'higher'} is better) at the last epoch: every candidate is trained with "
-        f"{format_count(tuning.seeds, 'seed')} that serve only this choice, and the one with the best mean is taken."
+        f"{format_count(tuning.seeds, 'seed')} that serve only this choice, and the one with the best mean is taken; "
+        "its settings replace those that all arms share."
     )
     for name, space in tuning.space.items():
         label = foreign(form.arms[name].label) if name in form.arms else code(name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from harness.domain.tuning import count_replicas
 from harness.paper.design import describe_tuning
 from harness.paper.markup import code, foreign, quoted
 from harness.paper.methods import (
@@ -75,7 +76,7 @@ def answer_osf(form: Hypothesis) -> list[tuple[str, list[Question]]]:
             Question("Transformations", [_tell_transformations(form)], []),
             Question("Inference criteria", list(describe_rule_of_decision(form)), describe_guards(form)),
             Question("Data exclusion", [describe_exclusions(form)], []),
-            Question("Missing data", ["A seed without a usable value is one that diverged; see data exclusion."], []),
+            Question("Missing data", [_tell_missing(form)], []),
             Question("Exploratory analysis", [_tell_exploratory(form)], describe_exploratory(form)),
         ]),
         ("Other", [Question("Other", _tell_other(form), [])]),
@@ -145,12 +146,21 @@ def _tell_conditions(form: Hypothesis) -> tuple[list[str], list[str]]:
 
 def _tell_sample(form: Hypothesis) -> str:
     seeds, arms = format_count(form.seeds.number, "seed"), format_count(len(form.arms), "arm")
-    return f"{seeds} in each of {arms}: {form.seeds.number * len(form.arms):,} trained models."
+    most = "" if form.stopping.kind == "fixed" else "at most "
+    told = f"{most.capitalize()}{seeds} in each of {arms}: {most}{form.seeds.number * len(form.arms):,} trained models."
+    if form.tuning is None:
+        return told
+    return f"{told} Beside these, {count_replicas(form.tuning):,} that serve the choice of settings alone."
 
 
 def _tell_rationale(form: Hypothesis) -> str:
     given = form.seeds.justification
-    return foreign(given) if given is not None else "The registered file gives none. " + AUTHOR
+    return foreign(given) if given is not None else f"The registered file gives no reason for this number. {AUTHOR}"
+
+
+def _tell_missing(form: Hypothesis) -> str:
+    failed = "" if form.program is None else ", or one at which the program failed"
+    return f"A seed without a usable value is one that diverged{failed}; see data exclusion."
 
 
 def _tell_transformations(form: Hypothesis) -> str:

@@ -12,8 +12,10 @@ from pydantic import BaseModel
 from harness.domain.places import describe_condition
 from harness.inference.estimands import build_title, name_unit
 from harness.losses import is_default_loss
+from harness.metrics._declared import DeclaredMetric
 from harness.paper.design import describe_combination, describe_looks, describe_tuning
 from harness.paper.markup import code, foreign, quoted
+from harness.paper.programs import describe_arm, describe_program, tell_failed
 from harness.plugins.fields import read_docstring
 from harness.records import Arm, DecisionSpec, Guard, Hypothesis, Setup
 from harness.verdict.tables import describe_plugin, list_own_settings
@@ -63,7 +65,11 @@ def describe_question(form: Hypothesis) -> Iterator[str]:
 
 
 def describe_data(form: Hypothesis) -> Iterator[str]:
-    """Yield sentences about the images that arms share, unless an arm has its own."""
+    """Yield sentences about the images that arms share, unless an arm has its own; of arms that harness trains."""
+    if form.built_in is None:
+        return
+    if form.program is not None:
+        yield _tell_own_arms(form.built_in)
     setup, data = form.setup, form.setup.dataset
     title = foreign(getattr(data, "title", "") or data.name)
     sizes = f"{data.train_count:,} training and {data.test_count:,} test images of {data.classes} classes"
@@ -89,7 +95,17 @@ def describe_data(form: Hypothesis) -> Iterator[str]:
 
 def describe_training(form: Hypothesis) -> Iterator[str]:
     """Yield sentences about model, loss, optimizer, duration, precision and evaluation, as all arms share them."""
-    setup = form.setup
+    if form.built_in is not None:
+        yield from _describe_setup(form.setup)
+    yield from describe_program(form)
+
+
+def _tell_own_arms(own: Hypothesis) -> str:
+    labels = [foreign(arm.label) for arm in own.arms.values()]
+    return f"Harness itself trains {join_words(labels)}, as follows."
+
+
+def _describe_setup(setup: Setup) -> Iterator[str]:
     yield f"The model is {name_plugin(setup.model)}."
     loss = "cross entropy" if is_default_loss(setup.loss) else f"the loss {name_plugin(setup.loss)}"
     yield f"It is trained on {loss} by the optimizer {name_plugin(setup.optimizer)}."
@@ -131,6 +147,8 @@ def introduce_arms(form: Hypothesis) -> str:
 
 
 def _describe_arm(name: str, arm: Arm, own: str) -> str:
+    if arm.is_program:
+        return describe_arm(name, arm)
     told = f"{foreign(arm.label)} ({code(name)}) learns by the rule {name_plugin(arm.rule)}"
     told += f" with the penalty {name_plugin(arm.penalty)}" if arm.penalty is not None else ""
     told += f"; frozen at their initial values: {join_words([code(part) for part in arm.freeze])}" if arm.freeze else ""
@@ -141,11 +159,14 @@ def _describe_arm(name: str, arm: Arm, own: str) -> str:
 def describe_seeds(form: Hypothesis) -> Iterator[str]:
     """Yield sentences about the repetitions and their number."""
     seeds = form.seeds
-    yield (
-        f"Every arm is trained with the same {format_count(seeds.number, 'seed')}: with one seed, all arms start "
-        "from the "
-        "same weights where their models agree, and see the same batches and augmentations."
-    )
+    shared = []
+    if form.built_in is not None:
+        arms = "all arms" if form.program is None else "the arms that harness trains"
+        weights = "the same weights where their models agree"
+        shared = [f"with one seed, {arms} start from {weights}, and see the same batches and augmentations"]
+    if form.program is not None:
+        shared.append("the program is given each seed's number, and harness does not see what it draws by it")
+    yield f"Every arm is trained with the same {format_count(seeds.number, 'seed')}: {'; '.join(shared)}."
     if seeds.list is not None:
         yield "The seeds were picked by hand: the registered file lists their numbers."
     elif seeds.beacon is not None:
@@ -213,7 +234,11 @@ def describe_exclusions(form: Hypothesis) -> str:
         "worst_case": "counts with the metric's worst value",
         "exclude": "is left out, with its pair, and counted",
     }[form.exclusions.diverged]
-    return f"A seed that diverges in an arm that is compared {told}. No other value is excluded."
+    failed = tell_failed(form)
+    return (
+        f"A seed that diverges in an arm that is compared {told}. {failed + ' ' if failed else ''}No other value is "
+        "excluded."
+    )
 
 
 def describe_exploratory(form: Hypothesis) -> list[str]:
@@ -236,6 +261,8 @@ def list_components(form: Hypothesis) -> list[str]:
     """Return a sentence on each plug-in: what it is, by its own description, and its source."""
     found: dict[tuple[str, str], BaseModel] = {}
     for arm in form.arms.values():
+        if arm.is_program:
+            continue
         setup = arm.setup
         parts: Mapping[str, Any] = {
             "learning rule": arm.rule, "penalty": arm.penalty, "model": setup.model, "data set": setup.dataset,
@@ -243,7 +270,8 @@ def list_components(form: Hypothesis) -> list[str]:
         }  # fmt: skip
         found |= {(kind, part.name): part for kind, part in parts.items() if part is not None}
     for estimand in form.estimands.values():
-        found |= {("metric", metric.name): metric for metric in estimand.metrics.values()}
+        own = [metric for metric in estimand.metrics.values() if not isinstance(metric, DeclaredMetric)]
+        found |= {("metric", metric.name): metric for metric in own}
     for spec in form.decisions.values():
         found["criterion", spec.criterion.name] = spec.criterion
     return [_describe_component(kind, part) for (kind, _), part in sorted(found.items(), key=lambda item: item[0][0])]
@@ -253,8 +281,8 @@ def _describe_component(kind: str, part: Any) -> str:
     own = read_docstring(type(part)).split("\n\n")[0]
     module = sys.modules.get(type(part).__module__)
     source = read_docstring(module).split("\n\n")[0] if module is not None else ""
-    told = foreign(own.replace("``", ""))
-    return f"{kind.capitalize()} {code(part.name)}: {told}" + (f" Source: {foreign(source)}" if source else "")
+    told, source = (foreign(text.replace("``", "")) for text in (own, source))
+    return f"{kind.capitalize()} {code(part.name)}: {told}" + (f" Source: {source}" if source else "")
 
 
 def tell_methods(form: Hypothesis) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from harness.domain.tuning import write_settings
 from harness.paper.markup import Figure, Table, code, foreign, head, quoted
 from harness.paper.numbers import FAMILY, mark_number
 from harness.paper.study import Study
@@ -63,11 +64,10 @@ def tabulate_results(studies: Sequence[Study]) -> Table:
         for index, part in enumerate(study.decision.decisions):
             last = ("", mark_outcome(study, f"decision.decisions[{index}].outcome", part.outcome))
             if not several:
-                last = (_mark_adjusted(study), mark_outcome(study, "decision.outcome", study.decision.outcome))
+                last = (_mark_adjusted(study), _tell_outcome(study))
             rows.append((code(part.name), *_tell_numbers(study, index, part).in_table(), *last))
         if several:
-            outcome = mark_outcome(study, "decision.outcome", study.decision.outcome)
-            rows.append(("together", "", "", "", "", _mark_adjusted(study), outcome))
+            rows.append(("together", "", "", "", "", _mark_adjusted(study), _tell_outcome(study)))
     runs = join_words([f"{study.short} from run {code(study.run.name)}" for study in studies])
     caption = f"Results across seeds: {runs}. {_explain_p(studies)}"
     return Table(caption, "tab:results", HEADS, WIDTHS, tuple(rows))
@@ -76,6 +76,15 @@ def tabulate_results(studies: Sequence[Study]) -> Table:
 def mark_outcome(study: Study, place: str, outcome: str) -> str:
     """Return an outcome with its mark."""
     return mark_number(study.run.name, place, outcome)
+
+
+def _tell_outcome(study: Study) -> str:
+    """Return a hypothesis's outcome with its mark, and that the run deviates, as lists and sites say it."""
+    outcome, deviates = (
+        mark_outcome(study, "decision.outcome", study.decision.outcome),
+        study.run.name in study.deviating,
+    )
+    return f"{outcome} ({foreign(study.deviating[study.run.name])})" if deviates else outcome
 
 
 def _tell_numbers(study: Study, index: int, part: BandDecision) -> Numbers:
@@ -158,6 +167,9 @@ def tell_results(study: Study) -> list[str]:
     else:
         predicted = quoted(decision.predicted)
         told = [f"The outcome of {study.short} is {outcome}; predicted was {predicted} (run {code(run)})."]
+    if study.choices:
+        chosen = [f"{foreign(write_settings(values))} for {code(name)}" for name, values in study.choices.items()]
+        told.append(f"The search chose {join_words(chosen)}.")
     told += [_tell_estimate(study, index, part) for index, part in enumerate(decision.decisions)]
     implication = study.form.implications.get(decision.outcome)
     if implication is not None:

@@ -150,8 +150,10 @@ def tell_registration(study: Study) -> list[str]:
     """Return the statement on one hypothesis: what was fixed when, and by what evidence."""
     registration, form = study.registration, study.form
     event, run = code(registration.digest[:12]), code(study.run.name)
+    linked = study.provenance.linked is not None
+    what = "the runs that are reported here were entered" if linked else "the run that is reported here was started"
     told = [
-        f"{study.short} ({code(form.id)}) was registered before the run that is reported here was started:",
+        f"{study.short} ({code(form.id)}) was registered before {what}:",
         f"the ledger's event of the run, {run}, descends from that of the registration, {event}.",
         f"It states: “{foreign(form.title)}”.",
         "The registration fixed arms, estimands, thresholds, guards, stopping rule, number of seeds,",
@@ -223,6 +225,16 @@ def tell_unproven(studies: Sequence[Study]) -> list[str]:
         told.append(f"The data of {name(foreign_data)} are not known to be the data sets' official files.")
     if uncommitted := [study for study in studies if study.run.body.environment.commit is None]:
         told.append(f"No git commit of the project is named by {name(uncommitted)}.")
+    if programs := [s for s in studies if s.form.program is not None and s.provenance.linked is None]:
+        told.append(
+            f"Of the program of {name(programs)}, harness saw the files and not the training: whether its numbers are "
+            "what they are called, and whether the seed reached all that is drawn, nothing here shows."
+        )
+    if linked := [study for study in studies if study.provenance.linked is not None]:
+        told.append(
+            f"The runs of {name(linked)} were made outside harness: when they began, with which seeds, parameters and "
+            "code, and that none was left out rest on the word of whoever told them."
+        )
     if dirty := [study for study in studies if study.run.body.environment.dirty]:
         told.append(f"When {name(dirty)} started, files of the project differed from the named commit.")
     if unheld := [s for s in studies if s.run.body.environment.commit and not s.run.body.environment.of_commit]:

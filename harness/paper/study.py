@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from harness.ledger import Amendment, Registration, StartedRun
 from harness.ledger.bodies import RepeatedBody, ReplicatedBody
 from harness.records import Anchor, Attempt, Decision, Hypothesis, Measurements, Provenance
+from harness.records.tuning import Values
 from harness.wording import describe_tree
 
 
@@ -50,6 +51,8 @@ class Study:
     replicated: tuple[ReplicatedBody, ...]
     repeated: tuple[RepeatedBody, ...]
     family: Family | None
+    choices: Mapping[str, Values]
+    """Tuned arm → settings that its search chose, by path; empty without a search."""
     number: int = 1
     """Place in the paper, from 1."""
 

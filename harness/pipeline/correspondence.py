@@ -2,7 +2,8 @@
 
 An arm is what is trained, whatever it is called. Two estimands are about the same quantity if they summarise the same
 metric of corresponding arms alike. Of a contrast that is turned round, b − a for a − b, the values have the other sign,
-of a ratio they are the reciprocals, and in percentage points they are a hundred times those in the metric's own unit.
+and so they have if its two metrics are exchanged (``minus``); if both is done, they are the same. Of a ratio they are
+the reciprocals, and in percentage points they are a hundred times those in the metric's own unit.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from fractions import Fraction
 from typing import Any
 
 from harness.records import Estimand, EstimandResult, Hypothesis, Interval
+from harness.records.estimands import exchange_metrics
 from harness.stats.distributions import t_exceeded
 from harness.wording import RATIO_UNIT
 
@@ -118,14 +120,15 @@ def _dump_arm(arm: Any) -> dict[str, Any]:
 
 def find_turn(first: Estimand, second: Estimand, names: Mapping[str, str]) -> Turn | None:
     """Return how values of the second become values of the first; None if they are of other quantities."""
-    ours, theirs = describe_quantity(first, {}), describe_quantity(second, names)
+    ours = describe_quantity(first, {})
     scale = Fraction(SCALES[first.unit], SCALES[second.unit])
     if scale != 1 and (first.in_logs or second.in_logs):
         return None
-    if ours == theirs:
-        return Turn(scale=scale)
-    if ours == describe_quantity(second, names, turned=True):
-        return Turn(turned=True, ratio=first.ratio is not None, scale=scale)
+    exchanged = exchange_metrics(second)
+    for theirs, negated in ((second, False), *([] if exchanged is None else [(exchanged, True)])):
+        for turned in (False, True):
+            if ours == describe_quantity(theirs, names, turned=turned):
+                return Turn(turned=turned != negated, ratio=turned and first.ratio is not None, scale=scale)
     return None
 
 

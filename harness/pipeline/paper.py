@@ -136,6 +136,7 @@ def _read_study(run: StartedRun, trail: Ledger, number: int) -> Study:
         replicated=tuple(e.body for e in index.entries(ReplicatedBody) if e.body.run == run.digest),
         repeated=tuple(e.body for e in index.entries(RepeatedBody) if e.body.run == run.digest),
         family=None,
+        choices={} if stored.search is None else stored.search.choices,
         number=number,
     )
 

@@ -7,6 +7,7 @@ import itertools
 import json
 import shutil
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -246,6 +247,25 @@ def test_a_ratio_turned_round_is_the_reciprocal() -> None:
     assert find_turn(first, second, {"x": "a", "y": "b"}) == turn
     assert find_turn(first, absolute, {"x": "a", "y": "b"}) == Turn()
     assert find_turn(first, second, {"x": "a", "y": "c"}) is None
+
+
+def test_two_metrics_exchanged_are_the_same_quantity_with_the_other_sign() -> None:
+    def read(metric: str, minus: str, contrast: str = "a - b", **more: object) -> Estimand:
+        return Estimand.model_validate({"metric": metric, "minus": minus, "contrast": contrast, "layer": [1, 2]} | more)
+
+    ours, theirs = ("stacked_cosine", "perturbation_correlation"), ("perturbation_correlation", "stacked_cosine")
+    first = read(*ours, layers="max")
+    # The greatest of some differences is the smallest of their negatives.
+    assert find_turn(first, read(*theirs, layers="min"), {}) == Turn(turned=True)
+    assert find_turn(first, read(*theirs, "b - a", layers="min"), {}) == Turn()
+    assert find_turn(first, read(*theirs, "y - x", layers="min"), {"x": "a", "y": "b"}) == Turn()
+    assert find_turn(first, read(*theirs, layers="max"), {}) is None
+    assert find_turn(read(*ours), read(*theirs, unit="pp"), {}) == Turn(turned=True, scale=Fraction(1, 100))
+    assert find_turn(read(*ours), read("stacked_cosine", "site_cosine", samples="mean"), {}) is None
+    # A peak minus the last has no such counterpart.
+    peak = {"epochs": "peak_minus_last"}
+    assert find_turn(read(*ours, **peak), read(*theirs, **peak), {}) is None
+    assert find_turn(read(*ours, **peak), read(*ours, "b - a", **peak), {}) == Turn(turned=True)
 
 
 def test_whether_intervals_have_a_number_in_common_is_what_their_numbers_say(judged: JudgedRun) -> None:

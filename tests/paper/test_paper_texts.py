@@ -18,7 +18,8 @@ from harness.paper.markup import _table_tex as write_table
 from harness.paper.methods import list_components, tell_methods
 from harness.paper.numbers import mark_number
 from harness.paper.rendering import fill, find_folder
-from harness.records import Hypothesis
+from harness.records import Hypothesis, Seeds, Stopping
+from harness.records.tuning import Tuning
 from tests.e2e.projects import REPOSITORY
 from tests.paper.latex import compile_tex
 
@@ -137,13 +138,61 @@ def write_methods(form: Hypothesis, *, tex: bool) -> str:
 def test_every_valid_file_has_methods_and_forms_in_whole_sentences() -> None:
     for form in read_valid():
         texts = [write_methods(form, tex=False), *(write_form(name, form, "A note.") for name in FORMS)]
-        for text in texts:
+        command = " ".join(form.program.command) if form.program is not None else "\0"
+        for text in (text.replace(command, "a command") for text in texts):
             odd = re.findall(r".*(?:\bNone\b(?!\.| beside)|  |\.\.(?!\.)| ,|\(\)|\{\{|<harness).*", text)
             assert odd == [], (form.id, odd)
             assert all(line.rstrip().endswith((".", ":", "?", "!", "”")) or line.startswith(("#", "- "))
                        or len(line.split()) < 20 for line in text.splitlines())  # fmt: skip
         for owed in (*form.decisions, *form.guards, *(arm.label for arm in form.arms.values())):
             assert owed in texts[0].replace("\\", ""), (form.id, owed)
+
+
+def test_of_a_programs_arms_nothing_is_told_that_only_harness_own_have() -> None:
+    forms = [form for form in read_valid() if form.program is not None]
+    assert {form.built_in is None for form in forms} == {True, False}
+    for form in forms:
+        assert form.program is not None
+        methods = write_methods(form, tex=False)
+        for text in (methods, *(write_form(name, form, "A note.") for name in FORMS)):
+            assert "rule `program`" not in text and "harness. records" not in text and "`declared`" not in text
+            of_harness = [word in text for word in ("test images", "optimizer", "cross entropy", "augmentations")]
+            assert not any(of_harness) or form.built_in is not None
+            assert all(of_harness) or form.built_in is None or text is not methods
+            assert "the program fails" in text
+        assert f"its command is `{' '.join(form.program.command)}`" in methods
+        assert "Optimizer `program`" not in methods and "Metric `declared`" not in methods
+        for name, arm in form.programmed.items():
+            (line,) = (line for line in methods.splitlines() if line.startswith("- ") and f"(`{name}`)" in line)
+            assert "is the program with" in line and all(f"`{given}`" in line for given in arm.parameters or {})
+        for metric in form.metrics:
+            assert f"`{metric}`" in methods
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({}, "3 seeds in each of 2 arms: 6 trained models."),
+        ({"stopping": {"kind": "looks", "at": [2, 3]}}, "At most 3 seeds in each of 2 arms: at most 6 trained models."),
+        (
+            {
+                "tuning": {
+                    "select": "validation_accuracy", "seeds": 2, "unequal": "Time.",
+                    "space": {"one": {"setup.epochs": [1, 2, 3]}, "another": {"setup.epochs": [1]}},
+                }
+            },
+            "6 trained models. Beside these, 8 that serve the choice of settings alone.",
+        ),
+    ],
+    ids=["fixed", "looks", "tuned"],
+)  # fmt: skip
+def test_the_sample_counts_all_that_is_trained(more: dict[str, Any], told: str) -> None:
+    form = next(form for form in read_valid() if form.tuning is None and len(form.arms) == 2)
+    parts = {"stopping": Stopping, "tuning": Tuning}
+    update = {key: parts[key].model_validate(value) for key, value in more.items()}
+    plain = form.model_copy(update=update | {"seeds": Seeds(count=3)})
+    for name in FORMS:
+        assert told in write_form(name, plain, "A note.").replace("\n", " ")
 
 
 @pytest.mark.latex

@@ -18,6 +18,7 @@ from harness.ledger import Ledger
 from harness.ledger.audit import UNDETECTABLE
 from harness.paper import FORMS, find_marked, find_value, is_written
 from harness.pipeline.paper import read_studies, write_form, write_paper
+from harness.records.linked import LinkedRuns
 from tests.e2e.projects import REPOSITORY, Project, make_project
 from tests.paper.conftest import STORED
 from tests.paper.latex import compile_tex
@@ -111,6 +112,27 @@ def test_a_commit_is_the_projects_and_whoever_reads_it_learns_what_was_not_in_it
     assert ("No git commit of the project is named by H1" in text) is (commit is None)
     unheld = "The code of harness that trained H1 is not known to be in the named commit"
     assert (unheld in text) is (commit is not None and not circumstances["of_commit"])
+
+
+def test_deviations_choices_and_runs_made_elsewhere_are_told_beside_the_outcome(stored: Path) -> None:
+    trail = Ledger(stored / "verdicts")
+    (study,) = read_studies([ledger.find_judged(trail, "mode2-direction")], trail)
+    outcome = f"{study.decision.outcome}<!--/-->"
+
+    def write(study: paper.Study) -> str:
+        return flat(paper.write_paper([study], [])["paper.md"])
+
+    plain = write(replace(study, deviating={}, choices={}))
+    assert f"{outcome} |" in plain and "The search chose" not in plain and "made outside harness" not in plain
+    assert f"{outcome} (deviates) |" in write(replace(study, deviating={study.run.name: "deviates"}))
+    chosen = {"dfa": {"setup.optimizer.lr": 0.01, "setup.epochs": 3}, "bp": {"setup.optimizer.lr": 1e-4}}
+    text = write(replace(study, choices=chosen))
+    told = "The search chose setup.optimizer.lr 0.01, setup.epochs 3 for `dfa` and setup.optimizer.lr 0.0001 for `bp`."
+    assert told in text.replace("\\", "")
+    linked = LinkedRuns(exports=(), since="2026-11-30T00:00:00Z", runs=())
+    text = write(replace(study, provenance=study.provenance.model_copy(update={"linked": linked})))
+    assert "was registered before the runs that are reported here were entered" in text
+    assert "The runs of H1 were made outside harness" in text and "how long training took is not known" in text
 
 
 def test_a_folder_takes_a_new_paper_with_the_same_figures_and_keeps_what_is_not_the_papers(

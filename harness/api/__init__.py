@@ -153,10 +153,12 @@ def run(
     data: Place | None = None,
     verdicts: Place | None = None,
     resume: bool = True,
+    yes: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> Verdict:
     """Test a hypothesis as ``harness run`` does: register it if it is new, train, judge, and enter the verdict.
 
+    ``yes``: the commands of a program may run here for the first time, as ``--yes`` allows it; nobody is asked.
     ``say`` is called with each sentence that the command line would print on the way, such as ``print``. An interrupt
     leaves the attempt open, and the same call goes on from its last checkpoint.
 
@@ -167,7 +169,7 @@ def run(
     from harness.pipeline.run import run_hypothesis
     from harness.pipeline.session import Reporter, Session
 
-    settings = _collect_settings(device=device, data=data, verdicts=verdicts, resume=resume)
+    settings = _collect_settings(device=device, data=data, verdicts=verdicts, resume=resume, yes=yes)
     reporter = Reporter() if say is None else Reporter(say=say)
     session = Session.open(Path(file), settings, reporter)
     report = run_hypothesis(Path(file), session)

@@ -67,12 +67,13 @@ class HypothesisFile:
         *,
         device: str | None = None,
         data: str | PathLike[str] | None = None,
+        yes: bool = False,
         say: Callable[[str], None] | None = None,
     ) -> Verdict:
         """Test the hypothesis, as ``harness.api.run``."""
         from harness import api
 
-        return api.run(self.path, device=device, data=data, say=say)
+        return api.run(self.path, device=device, data=data, yes=yes, say=say)
 
     def __repr__(self) -> str:
         return f"<hypothesis {self.id}: {self.hypothesis.title}>"

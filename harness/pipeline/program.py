@@ -255,7 +255,7 @@ def _ask(hypothesis: Hypothesis, pins: ProgramPins, commands: Mapping[str, tuple
             f"the commands of {hypothesis.id} have not run on this machine yet, and nobody allowed them:\n    "
             + "\n    ".join(lines),
             where="program.command",
-            remedy="read them and the code, then give the same command with --yes",
+            remedy="read them and the code, then give the same command with --yes (in Python: yes=True)",
         )
     if known is not None:
         with suppress(Exception):  # it is asked again

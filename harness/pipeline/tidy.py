@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -109,8 +109,13 @@ def tabulate_measurements(run: JudgedRun) -> TidyTable[MeasuredValue]:
     """Return everything that was measured of a run, in the order of results.json."""
     measurements = run.stored.measurements
     rows = tuple(list_measured(measurements, run.run.name))
-    keys = dict.fromkeys(row.metric for row in rows)
-    return TidyTable("measurements", _describe_measured(tuple(keys)), rows)
+    return TidyTable("measurements", _describe_measured(_list_metrics(measurements)), rows)
+
+
+def _list_metrics(measurements: Measurements) -> dict[str, str]:
+    """Return the name of each metric, as the file calls it → its title."""
+    kinds = [parse_metric(key) for key in dict.fromkeys(key for one in measurements.replicas for key in one.metrics)]
+    return {metric.called: metric.title for metric in kinds}
 
 
 def list_measured(measurements: Measurements, run: str) -> Iterator[MeasuredValue]:
@@ -124,7 +129,7 @@ def list_measured(measurements: Measurements, run: str) -> Iterator[MeasuredValu
                 for epoch, row in zip(series.epochs, by_epoch, strict=True):
                     for layer, value in enumerate(row):
                         place = layer if layered else None
-                        yield MeasuredValue(*own, key, summary, place, epoch, value, unit)
+                        yield MeasuredValue(*own, kinds[key].called, summary, place, epoch, value, unit)
 
 
 def tabulate_estimands(run: JudgedRun) -> TidyTable[SeedEstimate]:
@@ -169,8 +174,8 @@ def tabulate_search(run: JudgedRun) -> TidyTable[TriedValue]:
             role = {tuned.runner_up: "runner-up", tuned.chosen: "chosen"}.get(position, "other")
             own = {"arm": arm, "candidate": position, "settings": settings, "role": role}
             rows.append(TriedValue(**{**row._asdict(), **own}))
-    keys = dict.fromkeys(row.metric for row in rows)
-    return TidyTable("search", _describe_search(tuple(keys)), tuple(rows))
+    metrics = {} if searched is None else _list_metrics(searched)
+    return TidyTable("search", _describe_search(metrics), tuple(rows))
 
 
 RUN_COLUMNS = (
@@ -184,6 +189,7 @@ SEED_COLUMNS = (
 STATUSES = (
     ("finished", "trained to its end"),
     ("diverged", "a loss, a weight, the denominator of an update, or a logit became non-finite"),
+    ("failed", "the program that trains it failed"),
 )
 ROLES = (
     ("decision", "a decision rests on it"),
@@ -204,14 +210,13 @@ UNITS = (
 )
 
 
-def _describe_measured(keys: tuple[str, ...]) -> tuple[Column, ...]:
-    metrics = tuple((key, parse_metric(key).title) for key in keys)
+def _describe_measured(metrics: Mapping[str, str]) -> tuple[Column, ...]:
     return (
         *RUN_COLUMNS,
         Column("arm", "string", "", "Name of the arm."),
         *SEED_COLUMNS,
         Column("status", "string", "", "What became of the replica.", STATUSES),
-        Column("metric", "string", "", "What was measured.", metrics),
+        Column("metric", "string", "", "What was measured.", tuple(metrics.items())),
         Column("summary", "string", "", "How it was summarised over samples.", tuple(SUMMARIES.items())),
         Column("layer", "integer", DIMENSIONLESS, "Layer, from 0; empty for metrics that have one value per replica."),
         Column("epoch", "integer", "epochs", "Epoch after which it was measured, counted from 1."),
@@ -220,8 +225,8 @@ def _describe_measured(keys: tuple[str, ...]) -> tuple[Column, ...]:
     )
 
 
-def _describe_search(keys: tuple[str, ...]) -> tuple[Column, ...]:
-    measured = {column.name: column for column in _describe_measured(keys)}
+def _describe_search(metrics: Mapping[str, str]) -> tuple[Column, ...]:
+    measured = {column.name: column for column in _describe_measured(metrics)}
     seed = measured["seed"]._replace(meaning="The tuning seed; no seed that decides is among them.")
     own = {
         "candidate": Column("candidate", "integer", DIMENSIONLESS, "Position among the arm's candidates, from 0."),

@@ -14,6 +14,10 @@ from statistics import fmean
 
 import pytest
 
+from harness import api
+from harness.errors import UsageError
+from harness.exporters._tracked import list_replicas, read_tracked
+from harness.ledger import Ledger
 from tests.e2e.programs import ProgramProject, make_judged_project, make_program_project
 from tests.e2e.projects import CLAIMS, TINY
 from tests.once import made_once
@@ -87,7 +91,19 @@ def test_it_is_judged_again_audited_and_replicated(project: ProgramProject) -> N
     assert_sound(project, "--rerun", "toy")
 
 
-def test_nothing_runs_unless_somebody_runs_it_and_the_first_time_it_is_asked(tmp_path: Path) -> None:
+def test_tables_and_trackers_call_a_metric_as_the_file_does(judged: Path) -> None:
+    verdict = api.open_verdict("toy", project=judged)
+    table = verdict.measurements()
+    assert {row.metric for row in table} == {"test_accuracy"} and len(table) == 6
+    explained = {row["value"]: row["meaning"] for row in table.dictionary if row["column"] in ("metric", "status")}
+    assert explained["test_accuracy"] == "Test accuracy" and {"finished", "diverged", "failed"} <= set(explained)
+    tracked = read_tracked("toy", Ledger(judged / "verdicts"))
+    assert {name for one in list_replicas(tracked) for _, name, _ in one.points} == {"test_accuracy"}
+
+
+def test_nothing_runs_unless_somebody_runs_it_and_the_first_time_it_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mark = tmp_path / "it-ran"
     project = make_program_project(tmp_path / "project", f"open({str(mark)!r}, 'w')\n{GOOD}")
     for verb in (
@@ -111,7 +127,11 @@ def test_nothing_runs_unless_somebody_runs_it_and_the_first_time_it_is_asked(tmp
     assert "--yes" in refused.stderr
     assert not mark.exists()
     assert len(project.events()) == before
-    assert project.harness("run", FILE, "--yes").returncode == 0
+    monkeypatch.setenv("HARNESS_CACHE", project.environment()["HARNESS_CACHE"])
+    with pytest.raises(UsageError, match="in Python: yes=True"):  # nor by a notebook
+        api.run(project.root / FILE)
+    assert not mark.exists()
+    assert api.run(project.root / FILE, yes=True).record.outcome
     assert mark.exists()
     allowed = project.harness("run", FILE)  # another attempt, whose commands have run here
     assert allowed.returncode == 0, allowed.stderr

@@ -25,6 +25,7 @@ def use_a_file(path: Path) -> None:
     assert_type(file.power(sd={"margin": 1.5}, effects=[0.5]).decisions, tuple[DecisionPower, ...])
     assert_type(api.power(path, sd=1.5).report, PowerReport)
     assert_type(file.run(say=print), api.Verdict)
+    assert_type(api.run(path, device="cpu", yes=True), api.Verdict)
 
 
 def use_a_verdict(verdict: api.Verdict) -> None:

@@ -100,15 +100,16 @@ def _write_side(side: Side) -> str:
 
 
 def _write_part(part: Part | None) -> str:
-    """Write ``partial: 18.6 (18.2 to 19.0) pp, p < 1e-6``."""
-    from harness.wording import append_unit, format_p_equals, format_together, typeset
+    """Write ``partial: 18.6 (90%: 18.2 to 19.0) pp, p < 1e-6``."""
+    from harness.wording import append_unit, format_number, format_p_equals, format_together, typeset
 
     if part is None:
         return "–"
     if part.estimate is None:
         return part.outcome
     texts = [typeset(text) for text in format_together([part.estimate, *(part.interval or ())], part.cuts, part.never)]
-    span = f" ({texts[1]} to {texts[2]})" if part.interval is not None else ""
+    level = f"{format_number(100 * part.level)}%"
+    span = f" ({level}: {texts[1]} to {texts[2]})" if part.interval is not None else ""
     told = append_unit(f"{texts[0]}{span}", part.unit)
     return f"{part.outcome}: {told}" + (f", {format_p_equals(part.p)}" if part.p is not None else "")
 
@@ -119,7 +120,7 @@ def _write_difference(pair: DecisionPair) -> str:
     if pair.difference is None or pair.first is None:
         return "–"
     texts = [typeset(text) for text in format_together([pair.difference, *(pair.difference95 or ())])]
-    span = f" ({texts[1]} to {texts[2]})" if pair.difference95 is not None else ""
+    span = f" (95%: {texts[1]} to {texts[2]})" if pair.difference95 is not None else ""
     factor = "a factor of " if pair.first.unit == RATIO_UNIT else ""
     return append_unit(f"{factor}{texts[0]}{span}", pair.first.unit)
 

@@ -138,6 +138,12 @@ def _list_paper_forms(_: Sequence[str]) -> Iterator[Candidate]:
     return ((form, "questions of a registration") for form in FORMS)
 
 
+def _list_link_forms(_: Sequence[str]) -> Iterator[Candidate]:
+    from harness.programs.linked import list_forms
+
+    return ((form, "") for form in list_forms())
+
+
 def _list_arms(before: Sequence[str]) -> Iterator[Candidate]:
     """Yield the arms of the hypothesis, or of the run's, that was named before."""
     from harness import ledger
@@ -239,6 +245,7 @@ SOURCES: dict[tuple[str, str], Callable[[Sequence[str]], Iterator[Candidate]]] =
     ("compare", "second"): _list_judged,
     ("paper", "names"): _list_for_paper,
     ("paper", "form"): _list_paper_forms,
+    ("link", "form"): _list_link_forms,
     ("measure", "arm"): _list_arms,
     ("", "compile_programs"): _list_compiling,
     ("close", "run"): _list_open_attempts,

@@ -75,6 +75,8 @@ def test_two_verdicts_stand_side_by_side_with_their_own_numbers(two: Project) ->
         assert pair["difference95"] == pytest.approx([low, high], rel=1e-6, abs=1e-9)
     said = two.harness("compare", "tiny", "short", COLUMNS="250")
     assert found["conclusion"] in said.stdout and "setup.epochs" in said.stdout
+    for side in ("first", "second"):  # looks and families have levels of their own
+        assert pair[side]["interval"] is None or f"({100 * pair[side]['level']:g}%: " in said.stdout
     both = [verdict["outcome"] for verdict in verdicts.values()]
     if set(both) <= {"better", "worse"}:  # the second file moves the claim the other way round
         moved = {"claim": "depth-helps"}

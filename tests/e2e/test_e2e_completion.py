@@ -162,6 +162,7 @@ def test_what_may_come_next_is_what_there_is(finished: Project, placed: Project)
     assert set(ask(finished, "paper", "--form", "osf", "")) == {"tiny"}, "a form is of a registration"
     assert set(ask(finished, "paper", "tiny", "--form", "")) == {"osf", "aspredicted"}
     assert set(ask(finished, "paper", "tiny", "--form=a")) == {"--form=aspredicted"}
+    assert set(ask(finished, "link", "--form", "runs_")) == {"runs_json", "runs_csv"}
     assert set(ask(finished, "measure", run, "--arm", "")) == {"bp", "dfa", "shallow"}
     assert set(ask(finished, "run", "--compile", "o")) == {"on", "off"}
     assert set(ask(finished, "claims", "--if", "tiny=b")) == {"tiny=better"}

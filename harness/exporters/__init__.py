@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import shutil
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.errors import UsageError
+from harness.errors import StorageFailed, UsageError
 from harness.system.names import refuse_address, refuse_file_name
 from harness.wording import join_words, suggest
 
@@ -59,6 +62,7 @@ def export_run(name: str, form: str, trail: Ledger, out: str | PathLike[str]) ->
         UsageError: there is no such format; the place is an address, or has the name of another format's file; or as
             ``Exporter.write``.
         Tampered: as ``Exporter.write``.
+        StorageFailed: it could not be written.
     """
     exporter = find_exporter(form)
     refuse_address(out, "--out", exporter.instead)
@@ -68,7 +72,12 @@ def export_run(name: str, form: str, trail: Ledger, out: str | PathLike[str]) ->
         endings = f", or a file that ends in {join_words(exporter.endings, 'or')}" if exporter.endings else ""
         also = f"; {' and '.join(f'--as {other}' for other in others)} would write such a file" if others else ""
         refuse_file_name(place, "--out", f"for {form}, name a folder{endings}{also}")
-    return exporter.write(name, trail, place)
+    try:
+        return exporter.write(name, trail, place)
+    except OSError as error:  # of another library: harness's own writers raise what they mean
+        remedy = "check path, permissions and space, and give the same command again; nothing of it was left there"
+        message = f"could not be written: {error.strerror or error}"
+        raise StorageFailed(message, where=str(error.filename or place), remedy=remedy) from error
 
 
 def list_formats() -> list[str]:
@@ -90,6 +99,18 @@ def find_exporter(form: str) -> Exporter:
         raise UsageError(message, where="--as", remedy=f"use {join_words(known, 'or')}")
     found: Exporter = importlib.import_module(f"harness.exporters.{form.replace('-', '_')}").exporter
     return found
+
+
+@contextmanager
+def written_whole(list_parts: Callable[[], Iterable[Path]]) -> Iterator[None]:
+    """Remove what was written if the rest can't be, or is interrupted: half of a run would be taken for a run."""
+    try:
+        yield
+    except BaseException:
+        for part in list_parts():
+            with suppress(OSError):
+                shutil.rmtree(part) if part.is_dir() else part.unlink()
+        raise
 
 
 def refuse_taken(*paths: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.exporters import refuse_taken
+from harness.exporters import refuse_taken, written_whole
 from harness.ledger import Ledger
 from harness.pipeline.tidy import (
     Column,
@@ -43,8 +43,9 @@ def write_tables(name: str, trail: Ledger, out: Path, suffix: str, encode: Encod
     parts: list[tuple[tuple[Column, ...], Cells]] = [(table.columns, table.rows) for table in tables]
     parts.append((DICTIONARY, tuple(tuple(row.values()) for row in list_dictionary(*tables))))
     encoded = [encode(columns, rows, run) for columns, rows in parts]  # all of them before the first is written
-    for path, data in zip(paths, encoded, strict=True):
-        write_atomic(path, data)
+    with written_whole(lambda: [*paths, out]):
+        for path, data in zip(paths, encoded, strict=True):
+            write_atomic(path, data)
     return paths
 
 

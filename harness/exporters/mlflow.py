@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from harness.errors import UsageError
-from harness.exporters import Exporter
+from harness.exporters import Exporter, written_whole
 from harness.exporters._tracked import Tracked, TrackedReplica, list_replicas, read_tracked
 from harness.ledger import Ledger
 from harness.system.variables import use_variables
@@ -53,28 +53,32 @@ class MLflow(Exporter):
             if client.search_runs([experiment], filter_string=same, max_results=1):
                 remedy = "name another folder"
                 raise UsageError(f"run {tracked.run} is there already", where=str(out), remedy=remedy)
-            parent = _add_verdict(client, experiment, tracked)
-            for replica in list_replicas(tracked):
-                _add_replica(client, experiment, parent, tracked, replica)
+            made: list[str] = []
+            with written_whole(lambda: [out / experiment / run for run in made]):
+                _add_verdict(client, experiment, tracked, made)
+                for replica in list_replicas(tracked):
+                    _add_replica(client, experiment, tracked, replica, made)
         return (out,)
 
 
 exporter = MLflow()
 
 
-def _add_verdict(client: Any, experiment: str, tracked: Tracked) -> str:
+def _add_verdict(client: Any, experiment: str, tracked: Tracked, made: list[str]) -> None:
+    """Add the run of the verdict; its id comes first in ``made``."""
     time = round(1000 * tracked.started)
     tags = {**tracked.labels, "mlflow.note.content": tracked.page}
     run = client.create_run(experiment, start_time=time, run_name=tracked.run, tags=tags)
+    made.append(str(run.info.run_id))
     _log(client, run.info.run_id, [(0, name, value) for name, value in tracked.numbers.items()], time)
     client.set_terminated(run.info.run_id, end_time=time)
-    return str(run.info.run_id)
 
 
-def _add_replica(client: Any, experiment: str, parent: str, tracked: Tracked, replica: TrackedReplica) -> None:
+def _add_replica(client: Any, experiment: str, tracked: Tracked, replica: TrackedReplica, made: list[str]) -> None:
     time = round(1000 * tracked.started)
     name = f"{tracked.run} {replica.arm} seed {replica.seed_index}"
-    run = client.create_run(experiment, start_time=time, run_name=name, tags={"mlflow.parentRunId": parent})
+    run = client.create_run(experiment, start_time=time, run_name=name, tags={"mlflow.parentRunId": made[0]})
+    made.append(str(run.info.run_id))
     about = {"arm": replica.arm, "seed_index": replica.seed_index, "seed": replica.seed, "status": replica.status}
     for key, value in about.items():
         client.log_param(run.info.run_id, key, value)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from harness import ledger
-from harness.exporters import Exporter, refuse_taken
+from harness.exporters import Exporter, refuse_taken, written_whole
 from harness.exporters._judged import Judged, read_judged
 from harness.ledger import Ledger, StartedRun
 from harness.ledger.bodies import SeededBody
@@ -44,7 +44,8 @@ class RoCrate(Exporter):
         crate = ROCrate(version="1.1")
         _fill(crate, judged)
         out.mkdir(parents=True)
-        crate.write(out)
+        with written_whole(lambda: [out]):
+            crate.write(out)
         return (out,)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-from harness.exporters import Exporter, refuse_taken
+from harness.exporters import Exporter, refuse_taken, written_whole
 from harness.exporters._tracked import Tracked, list_replicas, read_tracked
 from harness.ledger import Ledger
 
@@ -30,15 +30,16 @@ class TensorBoard(Exporter):
         tracked = read_tracked(name, trail)
         folder = out / tracked.hypothesis / tracked.run
         refuse_taken(folder)
-        for replica in list_replicas(tracked):
-            writer = EventFileWriter(str(folder / replica.arm / f"seed-{replica.seed_index}"))
-            for epoch, curve, value in replica.points:
-                writer.add_event(_make_event(tracked, epoch, _make_scalar(curve, value)))
+        with written_whole(lambda: [folder]):
+            for replica in list_replicas(tracked):
+                writer = EventFileWriter(str(folder / replica.arm / f"seed-{replica.seed_index}"))
+                for epoch, curve, value in replica.points:
+                    writer.add_event(_make_event(tracked, epoch, _make_scalar(curve, value)))
+                writer.close()
+            writer = EventFileWriter(str(folder / "verdict"))
+            for summary in _sum_up(tracked):
+                writer.add_event(_make_event(tracked, 0, summary))
             writer.close()
-        writer = EventFileWriter(str(folder / "verdict"))
-        for summary in _sum_up(tracked):
-            writer.add_event(_make_event(tracked, 0, summary))
-        writer.close()
         return (folder,)
 
 

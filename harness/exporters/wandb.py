@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar
 
-from harness.exporters import Exporter, refuse_taken
-from harness.exporters._tracked import list_replicas, read_tracked
+from harness.exporters import Exporter, refuse_taken, written_whole
+from harness.exporters._tracked import Tracked, list_replicas, read_tracked
 from harness.ledger import Ledger
 
 
@@ -30,7 +31,8 @@ class WeightsAndBiases(Exporter):
         except ImportError:
             raise self.refuse_missing("wandb") from None
         tracked = read_tracked(name, trail)
-        refuse_taken(*out.glob(f"wandb/offline-run-*-{tracked.run}*"))
+        pattern = f"wandb/offline-run-*-{tracked.run}*"
+        refuse_taken(*out.glob(pattern))
         out.mkdir(parents=True, exist_ok=True)
         settings = wandb.Settings(silent=True, console="off", disable_git=True, disable_code=True, x_disable_stats=True)
 
@@ -40,17 +42,23 @@ class WeightsAndBiases(Exporter):
                 name=identity, config=config, settings=settings, reinit="create_new",
             )  # fmt: skip
 
-        for replica in list_replicas(tracked):
-            about = {"arm": replica.arm, "seed_index": replica.seed_index, "seed": replica.seed}
-            identity = f"{tracked.run}-{replica.arm}-{replica.seed_index}"
-            run = begin("replica", identity, {**about, "status": replica.status})
-            for epoch, points in groupby(replica.points, key=lambda point: point[0]):
-                run.log({curve: value for _, curve, value in points}, step=epoch)
-            run.finish()
-        run = begin("verdict", tracked.run, dict(tracked.labels))
-        run.summary.update({**tracked.numbers, "outcome": tracked.outcome})
-        run.finish()
+        with written_whole(lambda: out.glob(pattern)):
+            _write(tracked, begin)
         return (out / "wandb",)
 
 
 exporter = WeightsAndBiases()
+
+
+def _write(tracked: Tracked, begin: Callable[[str, str, dict[str, Any]], Any]) -> None:
+    """Write the replicas, and the verdict last."""
+    for replica in list_replicas(tracked):
+        about = {"arm": replica.arm, "seed_index": replica.seed_index, "seed": replica.seed}
+        identity = f"{tracked.run}-{replica.arm}-{replica.seed_index}"
+        run = begin("replica", identity, {**about, "status": replica.status})
+        for epoch, points in groupby(replica.points, key=lambda point: point[0]):
+            run.log({curve: value for _, curve, value in points}, step=epoch)
+        run.finish()
+    run = begin("verdict", tracked.run, dict(tracked.labels))
+    run.summary.update({**tracked.numbers, "outcome": tracked.outcome})
+    run.finish()

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import csv
+import importlib
+import itertools
 import json
 import math
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness import api
-from harness.errors import UsageError
+from harness.errors import StorageFailed, UsageError
 from tests.e2e.commands import PATIENCE
 from tests.e2e.projects import Project
 
@@ -329,3 +332,49 @@ def test_a_missing_library_is_named_with_its_extra(
     with pytest.raises(UsageError, match=rf"prereg-harness\[{extra}\]"):
         api.export("tiny", form, tmp_path / "out", project=finished.root)
     assert list(tmp_path.iterdir()) == []
+
+
+def require(form: str) -> None:
+    module = {"ro-crate": "rocrate", "parquet": "pyarrow", "tensorboard": "tensorboard", "mlflow": "mlflow"}.get(form)
+    if module is not None:
+        pytest.importorskip(module, reason=f"needs the extra of {form}")
+
+
+def list_files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "tensorboard", "mlflow", "ro-crate", "in-toto"])
+def test_a_place_that_can_t_be_written_to_is_one_clear_error(finished: Project, tmp_path: Path, form: str) -> None:
+    require(form)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(StorageFailed, match="could not be written") as refused:
+        api.export("tiny", form, tmp_path / "file" / "x", project=finished.root)
+    assert "file" in str(refused.value) and "defect" not in str(refused.value)
+    assert list_files(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("form", ["tensorboard", "mlflow"])
+def test_an_interrupted_export_leaves_no_half_of_a_run(
+    finished: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """The same place takes the whole run afterwards, and what else was there stays."""
+    require(form)
+    (tmp_path / "own").write_text("mine")
+    module = importlib.import_module(f"harness.exporters.{form}")
+    whole = module.list_replicas
+
+    def list_some(tracked: Any) -> Iterator[Any]:
+        yield from itertools.islice(whole(tracked), 2)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "list_replicas", list_some)
+    with pytest.raises(KeyboardInterrupt):
+        api.export("tiny", form, tmp_path, project=finished.root)
+    assert (tmp_path / "own").read_text() == "mine"
+    assert not [name for name in list_files(tmp_path) if "tfevents" in name or "/metrics/" in name]
+    monkeypatch.undo()
+    api.export("tiny", form, tmp_path, project=finished.root)
+    made = [name for name in list_files(tmp_path) if "tfevents" in name or name.endswith("tags/mlflow.runName")]
+    replicas = {(row.arm, row.seed) for row in api.open_verdict("tiny", project=finished.root).measurements()}
+    assert len(made) == len(replicas) + 1  # and the verdict

@@ -95,9 +95,12 @@ class RunPlan:
         return None if self.preview.refused is None else str(self.preview.refused)
 
     def __repr__(self) -> str:
+        from harness.wording import format_count
+
         about = self.preview
-        cohorts = len(about.planned.cohorts)
-        return f"<plan of {about.hypothesis.id}: {self.replicas} replicas in {cohorts} cohorts on {about.device}>"
+        cohorts = format_count(len(about.planned.cohorts), "cohort")
+        replicas = format_count(self.replicas, "replica")
+        return f"<plan of {about.hypothesis.id}: {replicas} in {cohorts} on {about.device}>"
 
     def _repr_html_(self) -> str:
         rows = [

@@ -135,7 +135,7 @@ def _describe_duration(setup: Setup) -> Iterator[str]:
 
 def describe_arms(form: Hypothesis) -> list[str]:
     """Return a sentence for each arm: its rule, its penalty, what is frozen, and what it has of its own."""
-    own = list_own_settings(form)
+    own = {} if form.built_in is None else list_own_settings(form.built_in)
     return [_describe_arm(name, arm, own.get(name, "")) for name, arm in form.arms.items()]
 
 

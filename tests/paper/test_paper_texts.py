@@ -167,6 +167,8 @@ def test_of_a_programs_arms_nothing_is_told_that_only_harness_own_have() -> None
             assert "is the program with" in line and all(f"`{given}`" in line for given in arm.parameters or {})
         for metric in form.metrics:
             assert f"`{metric}`" in methods
+        own = len(form.arms) - len(form.programmed)
+        assert own > 1 or "its own settings" not in methods, "one arm alone differs from no other"
 
 
 @pytest.mark.parametrize(

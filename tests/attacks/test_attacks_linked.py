@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 
 from harness.ledger import Ledger
-from harness.pipeline.audit import AuditRequest, audit_trail
 from harness.pipeline.reverdict import find_other_readings
 from harness.pipeline.run_files import read_run
-from tests.attacks.trails import Trail, audited, sha, sorts
-from tests.e2e.programs import ProgramProject, make_linked_project
+from tests.attacks.trails import Trail, audited, find_codes, sha, sorts
+from tests.e2e.programs import ProgramProject, copy_project, make_linked_project
 from tests.once import made_once
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="programs run on Linux and macOS")
@@ -32,17 +31,12 @@ def linked_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(linked_program: Path, tmp_path: Path) -> ProgramProject:
-    shutil.copytree(linked_program, tmp_path / "project")
-    return ProgramProject(tmp_path / "project")
+    return copy_project(linked_program, tmp_path)
 
 
 @pytest.fixture
 def trail(linked_program: Path) -> Trail:
     return Trail.read(linked_program / "verdicts")
-
-
-def find_codes(project: ProgramProject) -> set[str]:
-    return sorts(audit_trail(project.root / "verdicts", project.root / "hypotheses", AuditRequest()))
 
 
 def change_start(edit: Callable[[dict[str, Any]], None]) -> Callable[[str, dict[str, Any]], dict[str, Any]]:
@@ -55,7 +49,7 @@ def change_start(edit: Callable[[dict[str, Any]], None]) -> Callable[[str, dict[
 
 
 def test_a_good_trail_says_what_nobody_saw_and_nothing_else(project: ProgramProject) -> None:
-    assert LINKED & find_codes(project) == {"linked", "seeds-by-word"}
+    assert LINKED & find_codes(project.root) == {"linked", "seeds-by-word"}
 
 
 def test_a_run_that_does_not_say_that_it_was_made_elsewhere_is_found(trail: Trail) -> None:
@@ -102,9 +96,9 @@ def test_other_code_that_passes_for_the_registered_is_found(project: ProgramProj
     trail.rebuild(change_start(lambda body: body["linked"].update(commits={other: ""})))
     shutil.rmtree(project.root / "verdicts")
     trail.write(project.root / "verdicts")
-    assert "link-otherwise" in find_codes(project)
+    assert "link-otherwise" in find_codes(project.root)
     shutil.rmtree(project.root / ".git")
-    assert "link-unchecked" in find_codes(project)
+    assert "link-unchecked" in find_codes(project.root)
 
 
 def test_results_and_accounts_that_are_not_those_of_the_exports_are_found(project: ProgramProject) -> None:

@@ -12,12 +12,11 @@ from typing import Any
 import pytest
 
 from harness.ledger import Ledger
-from harness.pipeline.audit import AuditRequest, audit_trail
 from harness.pipeline.reverdict import find_other_readings
 from harness.pipeline.run_files import read_run
 from harness.plugins.registry import find_members
-from tests.attacks.trails import Trail, audited, sha, sorts
-from tests.e2e.programs import ProgramProject, make_judged_project
+from tests.attacks.trails import Trail, audited, find_codes, sha, sorts
+from tests.e2e.programs import ProgramProject, copy_project, make_judged_project
 from tests.once import made_once
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="programs run on Linux and macOS")
@@ -31,8 +30,7 @@ def judged_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(judged_program: Path, tmp_path: Path) -> ProgramProject:
-    shutil.copytree(judged_program, tmp_path / "project")
-    return ProgramProject(tmp_path / "project")
+    return copy_project(judged_program, tmp_path)
 
 
 @pytest.fixture
@@ -40,32 +38,28 @@ def trail(judged_program: Path) -> Trail:
     return Trail.read(judged_program / "verdicts")
 
 
-def find_codes(project: ProgramProject) -> set[str]:
-    return sorts(audit_trail(project.root / "verdicts", project.root / "hypotheses", AuditRequest()))
-
-
 def test_a_good_trail_has_no_such_finding(project: ProgramProject) -> None:
-    found = find_codes(project)
+    found = find_codes(project.root)
     assert not {"program-missing", "program-otherwise", "program-unchecked", "output-bytes"} & found
 
 
 def test_code_that_git_no_longer_has_is_missed(project: ProgramProject) -> None:
     blob = project.git("rev-parse", "HEAD:toy.py").strip()
     (project.root / ".git/objects" / blob[:2] / blob[2:]).unlink()
-    assert "program-missing" in find_codes(project)
+    assert "program-missing" in find_codes(project.root)
 
 
 def test_without_git_the_code_is_said_not_to_be_looked_for(project: ProgramProject) -> None:
     shutil.rmtree(project.root / ".git")
-    assert "program-unchecked" in find_codes(project)
+    assert "program-unchecked" in find_codes(project.root)
 
 
 def test_changed_output_is_found_and_absent_output_is_no_fault(project: ProgramProject) -> None:
     logs = sorted((project.folder / "logs").iterdir())
     logs[0].unlink()
-    assert "output-bytes" not in find_codes(project)
+    assert "output-bytes" not in find_codes(project.root)
     logs[1].write_bytes(b"another\n")
-    assert "output-bytes" in find_codes(project)
+    assert "output-bytes" in find_codes(project.root)
 
 
 def test_a_page_that_tells_of_another_program_is_found(trail: Trail) -> None:

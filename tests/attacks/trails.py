@@ -17,7 +17,7 @@ from harness.ledger.audit.evidence import EVENTS, OBJECTS
 from harness.ledger.carried import BESIDE
 from harness.ledger.event import Event
 from harness.ledger.events import sort_events
-from harness.pipeline.audit import AuditRequest, list_steps
+from harness.pipeline.audit import AuditRequest, audit_trail, list_steps
 
 LOADED = """
 import importlib, pkgutil, harness.pipeline
@@ -194,6 +194,11 @@ def audited(trail: Trail, without: int | None = None) -> AuditReport:
 
 def sorts(report: AuditReport) -> set[str]:
     return {finding.code for finding in report.findings}
+
+
+def find_codes(project: Path) -> set[str]:
+    """Audit a project's own trail, with its hypotheses and its git."""
+    return sorts(audit_trail(project / "verdicts", project / "hypotheses", AuditRequest()))
 
 
 def write_words(trail: Trail, words: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +40,11 @@ class ProgramProject(Project):
         """Folder of the only run."""
         (found,) = self.root.glob("verdicts/toy/*/verdict.json")
         return found.parent
+
+
+def copy_project(made: Path, folder: Path) -> ProgramProject:
+    """Copy a project that was made once into a folder, where it may be changed."""
+    return ProgramProject(Path(shutil.copytree(made, folder / "project")))
 
 
 def make_program_project(root: Path, script: str = GOOD, **changes: object) -> ProgramProject:

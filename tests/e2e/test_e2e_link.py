@@ -17,7 +17,14 @@ import pytest
 from harness.errors import Interrupted
 from harness.pipeline.link import link_runs
 from harness.pipeline.session import Reporter, Session
-from tests.e2e.programs import ProgramProject, make_linked_project, make_program_project, register_toy, tell_runs
+from tests.e2e.programs import (
+    ProgramProject,
+    copy_project,
+    make_linked_project,
+    make_program_project,
+    register_toy,
+    tell_runs,
+)
 from tests.e2e.projects import REPOSITORY
 from tests.once import made_once
 from tests.unit.programs.told import Row
@@ -41,14 +48,12 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(linked: Path, tmp_path: Path) -> ProgramProject:
-    shutil.copytree(linked, tmp_path / "project")
-    return ProgramProject(tmp_path / "project")
+    return copy_project(linked, tmp_path)
 
 
 @pytest.fixture
 def waiting(registered: Path, tmp_path: Path) -> ProgramProject:
-    shutil.copytree(registered, tmp_path / "project")
-    return ProgramProject(tmp_path / "project")
+    return copy_project(registered, tmp_path)
 
 
 def write_runs(project: ProgramProject, rows: list[Row], name: str = "runs.json") -> str:

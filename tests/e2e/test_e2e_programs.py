@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import signal
 import sys
 import time
@@ -18,7 +17,7 @@ from harness import api
 from harness.errors import UsageError
 from harness.exporters._tracked import list_replicas, read_tracked
 from harness.ledger import Ledger
-from tests.e2e.programs import ProgramProject, make_judged_project, make_program_project
+from tests.e2e.programs import ProgramProject, copy_project, make_judged_project, make_program_project
 from tests.e2e.projects import CLAIMS, TINY
 from tests.once import made_once
 from tests.unit.programs.toys import GOOD
@@ -35,8 +34,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(judged: Path, tmp_path: Path) -> ProgramProject:
-    shutil.copytree(judged, tmp_path / "project")
-    return ProgramProject(tmp_path / "project")
+    return copy_project(judged, tmp_path)
 
 
 def assert_sound(project: ProgramProject, *more: str) -> None:

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
 from functools import cache
 from os import PathLike
 from pathlib import Path
@@ -99,18 +96,6 @@ def find_exporter(form: str) -> Exporter:
         raise UsageError(message, where="--as", remedy=f"use {join_words(known, 'or')}")
     found: Exporter = importlib.import_module(f"harness.exporters.{form.replace('-', '_')}").exporter
     return found
-
-
-@contextmanager
-def written_whole(list_parts: Callable[[], Iterable[Path]]) -> Iterator[None]:
-    """Remove what was written if the rest can't be, or is interrupted: half of a run would be taken for a run."""
-    try:
-        yield
-    except BaseException:
-        for part in list_parts():
-            with suppress(OSError):
-                shutil.rmtree(part) if part.is_dir() else part.unlink()
-        raise
 
 
 def refuse_taken(*paths: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.exporters import refuse_taken, written_whole
+from harness.exporters import refuse_taken
 from harness.ledger import Ledger
 from harness.pipeline.tidy import (
     Column,
@@ -17,7 +17,7 @@ from harness.pipeline.tidy import (
     tabulate_search,
 )
 from harness.pipeline.verdicts import JudgedRun, read_judged_run
-from harness.system.storage import write_atomic
+from harness.system.storage import write_atomic, written_whole
 
 Cells = tuple[tuple[object, ...], ...]
 Encode = Callable[[tuple[Column, ...], Cells, JudgedRun], bytes]

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from harness.errors import UsageError
-from harness.exporters import Exporter, written_whole
+from harness.exporters import Exporter
 from harness.exporters._tracked import Tracked, TrackedReplica, list_replicas, read_tracked
 from harness.ledger import Ledger
+from harness.system.storage import written_whole
 from harness.system.variables import use_variables
 
 VARIABLES = {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}

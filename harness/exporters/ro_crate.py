@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from harness import ledger
-from harness.exporters import Exporter, refuse_taken, written_whole
+from harness.exporters import Exporter, refuse_taken
 from harness.exporters._judged import Judged, read_judged
 from harness.ledger import Ledger, StartedRun
 from harness.ledger.bodies import SeededBody
 from harness.pipeline.tuning import SEARCH
 from harness.records import Attempt
+from harness.system.storage import written_whole
 
 if TYPE_CHECKING:
     from rocrate.model import ContextEntity

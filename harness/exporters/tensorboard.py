@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-from harness.exporters import Exporter, refuse_taken, written_whole
+from harness.exporters import Exporter, refuse_taken
 from harness.exporters._tracked import Tracked, list_replicas, read_tracked
 from harness.ledger import Ledger
+from harness.system.storage import written_whole
 
 
 class TensorBoard(Exporter):

@@ -7,9 +7,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar
 
-from harness.exporters import Exporter, refuse_taken, written_whole
+from harness.exporters import Exporter, refuse_taken
 from harness.exporters._tracked import Tracked, list_replicas, read_tracked
 from harness.ledger import Ledger
+from harness.system.storage import written_whole
 
 
 class WeightsAndBiases(Exporter):

@@ -6,13 +6,12 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 
 from harness.errors import StorageFailed, UsageError
 from harness.pipeline.origin import find_origin
-from harness.system.storage import build_storage_error
+from harness.system.storage import build_storage_error, written_whole
 from harness.wording import make_plain_line
 
 INSTALL = "pip install ."
@@ -178,15 +177,10 @@ def begin_project(folder: Path, *, keep: bool = False) -> tuple[list[Path], list
         remedy = "begin in another folder, or leave these as they are and write the others with --keep"
         raise UsageError(f"there already: {', '.join(there)}; nothing was written", where=str(folder), remedy=remedy)
     written: list[Path] = []
-    try:
+    with written_whole(lambda: reversed(written)):
         for name, text in FILES.items():
             if name not in there:
                 _write(folder / name, _fill(name, text, folder), written)
-    except BaseException:
-        for path in reversed(written):
-            with suppress(OSError):
-                path.unlink()
-        raise
     return written, [folder / name for name in there]
 
 

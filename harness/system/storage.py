@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -150,3 +151,15 @@ def build_storage_error(path: Path, error: OSError) -> StorageFailed:
         where=str(path),
         remedy="check path and permissions and give the same command again: it goes on with what is there",
     )
+
+
+@contextmanager
+def written_whole(list_parts: Callable[[], Iterable[Path]]) -> Iterator[None]:
+    """Remove what was written if the rest can't be, or is interrupted: half of it would be taken for the whole."""
+    try:
+        yield
+    except BaseException:
+        for part in list_parts():
+            with suppress(OSError):
+                shutil.rmtree(part) if part.is_dir() else part.unlink()
+        raise

@@ -48,13 +48,16 @@ class ReplicaEvaluation:
         self._conditions = Conditions()
         self._passes: dict[tuple[SplitName, int | None], ProbePass] = {}
         self._networks: dict[tuple[SplitName, int | None], ProbedNetwork] = {}
-        self._views: dict[Conditions, ReplicaEvaluation] = {self._conditions: self}
+        self._views: dict[Conditions, ReplicaEvaluation] = {}
+        """Never itself: a cycle would keep what a chunk measured until Python looks for cycles, chunk upon chunk."""
 
     def under(self, conditions: Conditions) -> ReplicaEvaluation:
         """Return the evaluation of the same replicas under other conditions, which shares what they leave as it is."""
+        if conditions == self._conditions:
+            return self
         if conditions not in self._views:
             view = ReplicaEvaluation(self._program, self._group, self.replicas)
-            view._conditions, view._views = conditions, self._views
+            view._conditions = conditions
             view._passes, view._networks = self._passes, self._networks
             self._views[conditions] = view
         return self._views[conditions]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from harness.plugins.registry import find_members
 from harness.rules import Rule
 from harness.training import open_device
 from harness.training.evaluate import ReplicaEvaluation
+from harness.training.evaluate import measure as measure_all
 from harness.training.program import Program, build_program
 from tests.conformance.test_plugins import example
 from tests.unit.training.training_inputs import arm, cohort, digits
@@ -67,6 +69,31 @@ def test_the_probed_network_is_the_network(model: dict[str, Any]) -> None:
     for name, values in {"site_cosine": (2, 3, 40), "update_cosine": (2, 3), "sharpness": (2,)}.items():
         assert measure(name, evaluation).shape == values and measure(name, evaluation).isfinite().all()
     assert (measure("cka:against=last", evaluation)[:, 2] == pytest.approx(1)) and measure("cka", evaluation).max() < 1
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_what_was_measured_is_given_back_at_once(rule: Rule) -> None:
+    """Reference cycles would keep a chunk's tensors beside those of the next until Python looks for cycles."""
+    program = program_of(rule, RESIDUAL)
+    found = [parse_metric(key) for key in ("site_cosine", "update_cosine", "credit_cosine:feedback=fresh")]
+    if rule.name == "dfa":  # the other metrics ask no rule for more
+        found = [*found, *map(example, find_members("metrics").values()), parse_metric("hidden_norm:probe_samples=20")]
+    metrics = [metric for metric in found if metric.split != "validation"]
+    measure_all(program, metrics)  # what is drawn once and stays
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        measure_all(program, metrics)
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        kept = [thing for thing in gc.garbage if isinstance(thing, Tensor | ReplicaEvaluation)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+        gc.unfreeze()
+    assert not kept
 
 
 @pytest.mark.parametrize("rule", RULES)

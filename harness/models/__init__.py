@@ -44,8 +44,7 @@ class Product(NamedTuple):
 class Footprint(NamedTuple):
     """Numbers that passes through a model hold of one sample at once, besides its features; for plans.
 
-    Those of residual MLPs were measured on a card. Other models' are what autograd saves on a processor, times what
-    residual MLPs took on the card in proportion (about 2.2): estimates, until somebody measures them.
+    Those of the registered models were fitted to peaks on an H200 (``benchmarks/memory.py``).
     """
 
     trained: int
@@ -54,6 +53,8 @@ class Footprint(NamedTuple):
     """Numbers of a forward pass without gradients."""
     probed: int
     """Numbers of a pass with gradients at the states alone, and of these states and gradients."""
+    tapped: int
+    """Numbers that measuring credit where it acts takes besides."""
 
 
 class Model(Plugin):
@@ -108,7 +109,7 @@ class Model(Plugin):
     def footprint(self) -> Footprint:
         """Numbers that passes hold of one sample, roughly, for plans; by default as measured on residual MLPs."""
         units = sum(math.prod(self.shape(layer)) for layer in range(self.depth + 1))
-        return Footprint(trained=10 * units, passed=3 * self.hidden, probed=5 * units // 2)
+        return Footprint(trained=10 * units, passed=3 * self.hidden, probed=5 * units // 2, tapped=5 * units // 2)
 
     @property
     def couples_samples(self) -> bool:

@@ -81,12 +81,13 @@ class TokenModel(ImageModel):
 
     @property
     def footprint(self) -> Footprint:
-        """Count states and what is between products, in multiples of what autograd saves of them on a processor."""
+        """Count states and what is between products."""
         inner = sum(self.count_inner(kind) for kind in self.kinds)
         units = self.tokens * self.width
-        trained = self.blocks * (22 * units + 2 * inner) + 4 * units
+        trained = self.blocks * (12 * units + inner) + 4 * units
         largest = 4 * units + 3 * max(self.count_inner(kind) for kind in self.kinds)
-        return Footprint(trained, largest, self.blocks * (2 * units + inner) + largest)
+        probed = self.blocks * (7 * units // 2 + inner)
+        return Footprint(trained, largest, probed, tapped=3 * self.blocks * units)
 
     @abstractmethod
     def count_inner(self, kind: str) -> int:

@@ -156,11 +156,12 @@ class Conv(ImageModel):
 
     @property
     def footprint(self) -> Footprint:
-        """Count what comes out of a convolution, what goes in once more for a card, and what pooling notes."""
+        """Count what comes out of convolutions and of pooling."""
         sizes = [math.prod(part.shape) for part in self.parts]
         convolved = [part.places * part.fan_out for part in self.parts]
         largest = max(2 * before + after for before, after in zip(convolved, sizes, strict=True))
-        return Footprint(3 * sum(convolved) + 3 * sum(sizes), largest, 3 * sum(sizes) + largest)
+        both = sum(convolved) + sum(sizes)
+        return Footprint(trained=43 * both // 20, passed=largest, probed=both, tapped=9 * sum(sizes) // 4)
 
     def parameters(self, features: int, classes: int) -> tuple[TensorSpec, ...]:
         """Return weight [in, out] and bias of the embedding, of each block and of the head."""

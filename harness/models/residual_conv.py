@@ -120,11 +120,12 @@ class ResidualConv(ImageModel):
 
     @property
     def footprint(self) -> Footprint:
-        """Count what comes out of convolutions and blocks, in multiples of what autograd saves on a processor."""
+        """Count what comes out of convolutions and blocks: less with batch norm, which probing finds settled."""
         convolved = [layer.out * layer.size**2 for layer in self.layers]
         states = sum(math.prod(self.shape(layer)) for layer in range(self.depth + 1))
-        kept, largest = 5 if self.norm == "batch" else 7, 6 * max(convolved)
-        return Footprint(kept * sum(convolved) + states, largest, 2 * (states + sum(convolved)) + largest)
+        kept, probed = (25, sum(convolved) // 5) if self.norm == "batch" else (33, sum(convolved))
+        trained = kept * sum(convolved) // 8 + states
+        return Footprint(trained, 6 * max(convolved), probed + 2 * states, tapped=5 * states // 2)
 
     def parameters(self, features: int, classes: int) -> tuple[TensorSpec, ...]:
         """Return a kernel [c·3·3, out] and the norm's weight and bias for each convolution, then the head's."""

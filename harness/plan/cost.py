@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from harness.datasets import CROP_PADDING
 from harness.records import Arm, Cohort, Plan, Setup
-from harness.records.plan import count_chunk_replicas, count_chunk_samples
+from harness.records.plan import count_chunk_replicas, count_chunk_samples, count_probed
 from harness.rules import FixedCredit, RuleTensors, find_backward
 
 
@@ -37,6 +37,11 @@ SPEEDS = {
 }
 """Rates per kind of device. Those of ``kernels`` and ``cuda`` are an H100's; the former fit its measured steps to
 within 20%."""
+
+
+LIBRARIES_BYTES = 200_000_000
+"""Bytes that PyTorch's libraries hold beside a cohort on a card: 0 to 300 MB were measured on an H200, and none where
+harness's own kernels train."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +101,7 @@ def estimate_cohort_bytes(cohort: Cohort, *, kernels: bool) -> int:
     The peak consists of the images as bytes and an epoch's schedule, of weights and the optimizer's state, of a rule's
     own tensors, of a step's buffers, and of what evaluation takes for some replicas (16, or fewer of large models): the
     images of probe and test batch, and either a float64 copy of the weights with some numbers per probe sample, or the
-    activations of part of the test split. What passes hold of a sample is the model's ``footprint``: measured for
-    residual MLPs, and only estimated for others.
+    activations of part of the test split. What passes hold of a sample is the model's ``footprint``.
     A step's memory is kept during an evaluation, as the buffers of the kernels or of a processor's step, or in a
     captured graph. benchmarks/README.md compares the prediction with measured peaks.
     """
@@ -117,7 +121,7 @@ def estimate_cohort_bytes(cohort: Cohort, *, kernels: bool) -> int:
         gradients -= dataset.features * model.hidden
     stepping = replicas * width * (gradients + setup.batch_size * count_activations(setup, kernels))
     measured = min(replicas, count_chunk_replicas(setup))
-    per_sample = dataset.features // 8 + model.footprint.probed
+    per_sample = dataset.features // 8 + count_probed(setup)
     probes = [setup.evaluation.probe_samples, *_list_other_probes(setup)]
     probing = measured * 8 * (parameters + sum(probes) * per_sample)
     samples = count_chunk_samples(setup)
@@ -125,7 +129,7 @@ def estimate_cohort_bytes(cohort: Cohort, *, kernels: bool) -> int:
     testing += measured * width * 2 * setup.classes * count_other_logits(setup)
     inputs = dataset.features * (8 * sum(probes) + 2 * width * samples)
     measuring = max(probing, testing) + inputs
-    return images + schedule + stored + stepping + measuring
+    return images + schedule + stored + stepping + measuring + (0 if kernels else LIBRARIES_BYTES)
 
 
 def _list_other_probes(setup: Setup) -> list[int]:

@@ -25,8 +25,15 @@ replicas in float32, 2 GB. Vectors of the usual widths stay far below; maps of w
 
 def count_chunk_replicas(setup: Setup) -> int:
     """Return the number of replicas that are evaluated at a time."""
-    each = setup.evaluation.probe_samples * setup.model.footprint.probed
+    each = setup.evaluation.probe_samples * count_probed(setup)
     return max(1, min(CHUNK_REPLICAS, CHUNK_PROBED // max(each, 1)))
+
+
+def count_probed(setup: Setup) -> int:
+    """Return the numbers that metrics hold of one probe sample and replica, besides its features."""
+    footprint = setup.model.footprint
+    tapped = any(metric.needs_site_credit for metric in setup.evaluation.measured)
+    return footprint.probed + tapped * footprint.tapped
 
 
 def count_chunk_samples(setup: Setup) -> int:

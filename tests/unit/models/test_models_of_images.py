@@ -15,7 +15,7 @@ import torch
 from harness.errors import Interrupted
 from harness.metrics import parse_metric
 from harness.records import plan as records
-from harness.records.plan import count_chunk_replicas, count_chunk_samples
+from harness.records.plan import count_chunk_replicas, count_chunk_samples, count_probed
 from harness.training import open_device, train
 from harness.training.evaluate import evaluate
 from harness.training.program import build_program
@@ -143,7 +143,7 @@ def test_evaluations_take_as_many_replicas_and_samples_at_a_time_as_memory_holds
     assert (count_chunk_replicas(vectors), count_chunk_samples(vectors)) == (16, 2500)
     replicas, samples = count_chunk_replicas(maps), count_chunk_samples(maps)
     assert 1 <= replicas < 16 and 1 <= samples < 2500
-    assert replicas * 1024 * maps.model.footprint.probed <= 8e8 and samples * maps.model.footprint.passed <= 32e6
+    assert replicas * 1024 * count_probed(maps) <= 8e8 and samples * maps.model.footprint.passed <= 32e6
 
 
 def test_chunks_of_any_size_measure_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,7 +114,8 @@ def test_what_results_decide_on_trains_alone(parts: dict[str, Any], reason: str)
 
 
 def test_cohorts_that_do_not_fit_are_split() -> None:
-    members = [member(name, 8) for name in ("one", "two", "three")]
+    wide = {"model": {"name": "residual_mlp", "width": 1024, "blocks": 4}}  # what libraries hold is small beside it
+    members = [member(name, 8, changed(name, setup=wide)) for name in ("one", "two", "three")]
     whole = plan.expand_together("one", members)
     limit = max(cohort.memory_bytes for cohort in whole.cohorts)
     planned = plan.expand_together("one", members, memory_bytes=limit)
@@ -123,6 +124,9 @@ def test_cohorts_that_do_not_fit_are_split() -> None:
 
 
 def test_a_plan_by_itself_has_the_digest_that_it_had() -> None:
-    """Trails hold it: of this plan by the code before cohorts could be shared."""
+    """Trails hold it: of this plan by the code before cohorts could be shared, with the memory that it predicted."""
     planned = plan.expand(spec.load(QUICKSTART).hypothesis, (5, 6, 7), registration="a" * 64, largest=20)
+    predicted = zip(planned.cohorts, (29_281_360, 10_823_824), strict=True)
+    cohorts = tuple(cohort.model_copy(update={"memory_bytes": size}) for cohort, size in predicted)
+    planned = planned.model_copy(update={"cohorts": cohorts})
     assert planned.digest == "83d76117b98c794b6c8773e96741240258fa4be71684d3114d52b86e0567dc95"

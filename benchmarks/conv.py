@@ -7,7 +7,8 @@
 Each is timed forwards and backwards (the gradients of weight and bias, and of the input but for a first layer), in
 strict float32 with cuDNN told to give the same bits twice, all in one run. ``loop`` is what one process per seed does:
 r convolutions of one replica, with cuDNN's own layout and nothing stacked. ``choose_form`` in
-``harness/batched/convolution.py`` is where the choice is made; its choice is marked with *.
+``harness/batched/convolution.py`` is where the choice is made; its choice is marked with *. ``--forms`` writes the
+card's table in ``harness/batched/forms.py`` from what ``--out`` holds: ``python benchmarks/conv.py --forms conv.json``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from harness.batched.convolution import Form, choose_form, convolve
+from harness.batched.convolution import choose_form, convolve
+from harness.batched.forms import Form, Layer
 from harness.batched.windows import Window
 from harness.training import open_device
 from harness.training.device import use_precision
@@ -54,6 +56,31 @@ SHAPES = (
     Shape("ResNet 64", 64, 64, 8, Window(3, 1, 1)),
     Shape("ResNet 16 to 32", 16, 32, 32, Window(3, 2, 1)),
 )
+
+
+MARGIN, PATCHES = 1.1, 1.5
+"""Times that a form must be faster than the grouped one to be chosen, and than any other one where it is batched:
+patches take k·k times the memory of the images."""
+
+
+def list_forms(rows: list[dict[str, Any]]) -> dict[Layer, tuple[tuple[int, Form], ...]]:
+    """Return the table of a card, layers without another form than the grouped one left out."""
+    found: dict[Layer, tuple[tuple[int, Form], ...]] = {}
+    for shape in SHAPES:
+        own = sorted((row["replicas"], choose(row)) for row in rows if row["layer"] == shape.name)
+        while own and own[0][1] == "grouped":
+            own.pop(0)
+        if own:
+            found[Layer(shape.channels, shape.out, shape.side, shape.window)] = tuple(own)
+    return found
+
+
+def choose(row: dict[str, Any]) -> Form:
+    """Return the form to take by one row of measurements, in which None stands for too little memory."""
+    times: dict[Form, float] = {form: float("inf") if row[form] is None else row[form] for form in FORMS}
+    if PATCHES * times["batched"] < min(times["grouped"], times["looped"]):
+        return "batched"
+    return "looped" if MARGIN * times["looped"] < times["grouped"] else "grouped"
 
 
 def make(shape: Shape, replicas: int, samples: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
@@ -115,7 +142,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--shapes", nargs="+", choices=[shape.name for shape in SHAPES], help="default: all")
     parser.add_argument("--seconds", type=float, default=600.0, help="begin no row after so long")
     parser.add_argument("--out", type=Path, help="write every number as JSON, anew after every row")
+    parser.add_argument("--forms", type=Path, help="print the table of forms of what --out wrote, measure nothing")
     options = parser.parse_args(arguments)
+    if options.forms:
+        measured = json.loads(options.forms.read_text(encoding="utf-8"))
+        print(f'"{measured["device"]}": {{')
+        for layer, forms in list_forms(measured["rows"]).items():
+            print(f"    {layer}: {forms},")
+        print("},")
+        return
     torch.set_num_threads(options.threads)
     device = open_device(options.device)
     print(f"{device.name}, PyTorch {torch.__version__}, {options.samples} samples, ms forwards and backwards\n")
@@ -133,7 +168,7 @@ def main(arguments: list[str] | None = None) -> None:
             like = torch.empty(
                 replicas, 1, shape.channels, shape.side, shape.side, device=device.torch
             )  # its sizes but for samples are what is asked about
-            chosen = choose_form(like, shape.window)
+            chosen = choose_form(like, shape.out, shape.window)
             shown = ["–" if found[form] is None else f"{found[form]:.3g}{'*' * (form == chosen)}" for form in found]
             both = found["loop"], found[chosen]
             ratio = "–" if both[0] is None or both[1] is None else f"{both[0] / both[1]:.2f}"

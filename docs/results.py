@@ -6,6 +6,7 @@ With ``--check`` it says whether the page has the answers that the trail gives, 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from scipy import stats
 
 ROOT = Path(__file__).resolve().parent.parent
 VERDICTS, PAGE = ROOT / "verdicts", ROOT / "docs/results.md"
+PUBLISHED = ROOT / "benchmarks/published.jsonl"
 SECOND_ATTEMPTS = {30: "bp-penalty-control/53b4b3e5bcd6", 100: "mode2-direction/76d31344c971"}
 FIRST_ATTEMPTS = {30: "bp-penalty-control/95741298e764", 100: "mode2-direction/b776e8c24565"}
 RUNS: dict[int | str, dict]
@@ -81,6 +83,10 @@ NOTE = """\
 Published: public research log faeval, read and compared as in the table of the first two runs. [a] Its epochs are not
 stated. [f] Other epochs than here: penalised DFA 30, FA by block 100. That, JPEG or the programs may make a
 difference."""
+
+OUTSIDE = """\
+These are comparisons and no hypotheses: nothing was registered, and no claim moves. They were trained by
+`benchmarks/published.py`, which chooses nothing by what it leads to."""
 
 
 def series(run: dict, arm: str, metric: str) -> np.ndarray:
@@ -155,11 +161,18 @@ def word_everything(root: Path) -> str:
     questions = list_questions(root)
     RUNS.update({question.hypothesis.id: question.results for question in questions if question.folder is not None})
     beside = [row(*entry) for entry in LATER if entry[4] in RUNS]
-    if not beside:
-        return word_answers(questions)
-    return "\n\n".join(
-        (word_answers(questions), "### These runs beside published figures", NOTE, "\n".join((*HEAD, *beside)))
-    )
+    parts = [word_answers(questions)]
+    if beside:
+        parts += ["### These runs beside published figures", NOTE, "\n".join((*HEAD, *beside))]
+    if PUBLISHED.exists():
+        parts += ["### Rules on the networks of the literature", OUTSIDE, word_literature()]
+    return "\n\n".join(parts)
+
+
+def word_literature() -> str:
+    """Return the tables of ``benchmarks/literature.py``."""
+    sys.path.append(str(PUBLISHED.parent))
+    return str(importlib.import_module("literature").word_report(PUBLISHED))
 
 
 def print_numbers(root: Path) -> None:

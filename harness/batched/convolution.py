@@ -7,28 +7,27 @@ other, so that what rules do with weights (ways back, beginnings, noise) holds f
 from __future__ import annotations
 
 from functools import partial
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from harness.batched.forms import Form, Layer, find_form, present
 from harness.batched.layers import Pair, multiply
 from harness.batched.windows import Window
 
-Form = Literal["grouped", "batched", "looped"]
-"""Way to compute the convolutions of all replicas: as one of r groups, as batched products of patches, or in turn."""
 
-
-def choose_form(x: Tensor, window: Window) -> Form:
-    """Return the form that convolves x [r, n, c, h, w]; all give the same up to rounding.
+def choose_form(x: Tensor, out: int, window: Window) -> Form:
+    """Return the form that convolves x [r, n, c, h, w] to ``out`` channels; all give the same up to rounding.
 
     This is the one place to decide by shape and device, as benchmarks/conv.py measures it. On a processor, a group of
     three channels of a large image takes twice as long as each replica's convolution by itself; otherwise a grouped
-    convolution is the fastest, or nearly.
+    convolution is the fastest, or nearly. A card has a table of its own (``harness.batched.forms``).
     """
     channels, side = x.shape[2], x.shape[-1]
-    return "looped" if x.device.type == "cpu" and channels < 4 and side > 16 else "grouped"
+    if x.device.type == "cpu":
+        return "looped" if channels < 4 and side > 16 else "grouped"
+    return find_form(present.get("card", ""), Layer(channels, out, side, window), len(x))
 
 
 def convolve(x: Tensor, weight: Tensor | Pair, bias: Tensor | None, window: Window, form: Form | None = None) -> Tensor:
@@ -36,7 +35,8 @@ def convolve(x: Tensor, weight: Tensor | Pair, bias: Tensor | None, window: Wind
 
     Of a ``Pair``, the value and the gradient of W are those of W alone; the gradient of x is what B sends back.
     """
-    product = {"grouped": _group, "batched": _batch, "looped": _loop}[form or choose_form(x, window)]
+    out = (weight.forward if isinstance(weight, Pair) else weight).shape[-1]
+    product = {"grouped": _group, "batched": _batch, "looped": _loop}[form or choose_form(x, out, window)]
     return multiply(x, weight, bias, partial(product, window=window))
 
 

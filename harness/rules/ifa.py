@@ -39,7 +39,10 @@ class Ifa(LocalRule):
         Credit equals the gradient only where every Jacobian is orthogonal. Where blocks expand or contract, credit
         grows or vanishes with depth; under SGD that changes the effective learning rate of each block.
         In a plain network c_{l+1} = (c_l W) ⊙ φ′, and the layer that it trains multiplies by its φ′ once more, as it
-        does with all credit: what saturated units get is smaller by that factor.
+        does with all credit. The source is quoted (we could not read it again) as passing on what is already
+        multiplied, δ_0 = (e B) ⊙ φ′ and δ_{l+1} = (δ_l W) ⊙ φ′, which is what a layer's input meets: the first hidden
+        layer learns the same, and every later one has here its own φ′ twice and lacks those of the layers before. What
+        saturated units get is smaller. With linear units, or where skip connections add, both are one.
     """
 
     name: Literal["ifa"]

@@ -235,8 +235,7 @@ class Program:
 def _build_epoch_runs(state: TrainingState[Storage], step: TrainingStep) -> list[tuple[Launch, int, int]]:
     """Return an epoch's runs: a step, or on CUDA a graph of several, with its repeat count and number of steps."""
     on_card = state.device.is_cuda
-    if on_card:
-        step.compile()
+    step.compile()
     size = state.setup.batch_size
     full, rest = divmod(state.count, size)
     runs: list[tuple[Launch, int, int]] = []

@@ -6,14 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import ndtri
 
 from harness.batched import keyed
 from harness.datasets import Images
+from harness.metrics.credit_norm import CreditNorm
 from harness.records import Arm
+from harness.training.evaluate import ReplicaEvaluation
 from harness.training.learned import copy_learned
 from tests.oracles.reference_images import (
     Net,
     Part,
+    Weights,
     activation,
     add_class_token,
     attention,
@@ -154,3 +158,30 @@ def test_every_parameter_agrees_after_25_steps(name: str, rule: str, device: str
         for key, value in expected.items():
             np.testing.assert_allclose(found(r)[key].numpy(), value, rtol=1e-9, atol=1e-9, err_msg=key)
             assert np.abs(value - weights[key]).max() > 1e-4, f"{key} was not trained: this proves nothing"
+
+
+def test_the_norm_of_credit_is_over_every_unit_of_a_map(images: Images) -> None:
+    """Of states that are maps of one shape, against a pass in NumPy: ‖e B_l‖ for each sample, h_L with B of h_{L−1}."""
+    layer = {"channels": 3, "padding": 1}
+    one = make_arm({"name": "conv", "layers": [layer] * 3, "dense": [], "activation": "tanh"}, "dfa")
+    program = run_engine({"a": one}, [11, 12], images)
+    assert one.setup.model.shape(0) == one.setup.model.shape(2) == (3, 8, 8)
+    stem = chain(view(1, 8, 8), convolution("embedding", 3, 1, 1), activation("tanh"))
+    blocks = [chain(convolution(f"block_{number}", 3, 1, 1), activation("tanh")) for number in (0, 1)]
+    net = chain(stem, *blocks, mean_of_positions, linear("head"))
+    measured = CreditNorm(name="credit_norm").measure(
+        ReplicaEvaluation(program, program.state.rule_groups[0], slice(0, 2))
+    )
+    x, y = (tensor[0].numpy() for tensor in program.probe)
+    for r, seed in enumerate((11, 12)):
+        weights = {name: tensor[r].detach().numpy() for name, tensor in program.state.params.items()}
+        logits, _ = net(Weights(weights), x)
+        p = np.exp(logits - logits.max(1, keepdims=True))
+        e = p / p.sum(1, keepdims=True) - np.eye(10)[y]
+        matrices = [
+            ndtri(keyed.uniform(10 * 3 * 64, seed, f"feedback/feedback_{number}")).reshape(10, 3 * 64) / np.sqrt(10)
+            for number in (0, 1)
+        ]
+        expected = [np.sqrt(((e @ matrix) ** 2).sum(1)) for matrix in (*matrices, matrices[-1])]
+        assert measured.shape == (2, 3, len(y))
+        np.testing.assert_allclose(measured[r].numpy(), expected, rtol=1e-9)

@@ -99,12 +99,32 @@ class AutogradStep(TrainingStep):
         self.params, self.penalty, self.strength = state.params, state.penalty, state.penalty_strength
         self.rule_groups, self.loss, self.dtype = state.rule_groups, state.setup.loss, state.dtype
         self.functions = StepFunctions(self._gather, self._draw, self._objective, self._clip, self._evolve)
-        self.full_batch_functions = self.functions.compiled() if compiled else self.functions
+        self.full_batch_functions, self.compiled = self.functions, compiled
         self.rows_by_replica = state.rows_by_replica
         self.clip_groups = [(group, state.list_clip_groups(group)) for group in state.rule_groups]
         self.parts = _list_parts(state)
         self.draws = any(group.tensors.draws for group in state.rule_groups)
         self.evolves = any(group.rule.evolves for group in state.rule_groups)
+
+    def compile(self) -> None:
+        """Compile the step for full batches by running one, if it is to be compiled and there is a full batch.
+
+        Where that fails, because there is no compiler, say, the step stays as it is: slower, with the same results up
+        to rounding, and with a note that names the cause.
+        """
+        size = self.state.setup.batch_size
+        if not self.compiled or size > self.state.count:
+            return
+        try:
+            self.full_batch_functions = self.functions.compiled()
+            self.launch(size)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # an error of the step itself comes again when it is launched without compiling
+            self.full_batch_functions = self.functions
+            cause = " ".join(str(error).strip().partition("\n")[0].split())
+            failed = f"torch.compile failed ({cause or type(error).__name__})"
+            self.note = f"{failed}: steps are not compiled, which is slower; with --compile off it isn't tried"
 
     def launch(self, size: int, ahead: int = 0, more: bool = False) -> None:
         """Do one step on the ``size`` schedule rows that begin ``ahead`` batches past the cursor, whatever ``more``.

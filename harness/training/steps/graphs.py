@@ -38,6 +38,11 @@ def capture(run: Launch, rewind: Callable[[], object]) -> Launch:
         rewind()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=torch.cuda.Stream(priority=HIGH_PRIORITY)):  # type: ignore[no-untyped-call]
-        run()
+    try:
+        with torch.cuda.graph(graph, stream=torch.cuda.Stream(priority=HIGH_PRIORITY)):  # type: ignore[no-untyped-call]
+            run()
+    except RuntimeError as error:  # the capture could not be ended because memory had run out in it
+        if isinstance(error.__context__, torch.OutOfMemoryError):
+            raise error.__context__ from None
+        raise
     return graph.replay

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import json
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -9,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from harness.batched.convolution import Form, choose_form, convolve, pool_max
+from harness.batched.convolution import choose_form, convolve, pool_max
+from harness.batched.forms import MEASURED, Form, Layer, find_form, present
 from harness.batched.layers import Pair
 from harness.batched.windows import Window
 
@@ -61,7 +65,44 @@ def test_a_pair_sends_back_its_other_kernel(form: Form) -> None:
 
 def test_a_form_is_chosen_for_every_shape() -> None:
     shapes = [(1, 2, 1, 8), (40, 128, 3, 32), (40, 128, 64, 8)]
-    assert {choose_form(torch.empty(r, n, c, s, s), Window(3)) for r, n, c, s in shapes} <= set(FORMS)
+    assert {choose_form(torch.empty(r, n, c, s, s), 8, Window(3)) for r, n, c, s in shapes} <= set(FORMS)
+
+
+def test_forms_of_a_card_are_those_of_its_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table in the code is what benchmarks/conv.py makes of what it measured, and names no form that was slower."""
+    folder = Path(__file__).resolve().parents[3] / "benchmarks"
+    monkeypatch.syspath_prepend(str(folder))
+    conv = importlib.import_module("conv")
+    measured = json.loads((folder / "conv.json").read_text(encoding="utf-8"))
+    assert MEASURED[measured["device"]] == conv.list_forms(measured["rows"])
+    layers = {shape.name: Layer(shape.channels, shape.out, shape.side, shape.window) for shape in conv.SHAPES}
+    for row in measured["rows"]:
+        chosen = find_form(measured["device"], layers[row["layer"]], row["replicas"])
+        assert chosen == "grouped" or row[chosen] * conv.MARGIN < row["grouped"]
+        assert row[chosen] <= conv.PATCHES * min(row[form] for form in FORMS)
+
+
+def test_a_card_or_layer_that_nobody_measured_is_grouped() -> None:
+    layer = Layer(64, 128, 6, Window(3))
+    assert [find_form("NVIDIA H200", layer, replicas) for replicas in (1, 9, 10, 39, 64)] == [
+        "grouped", "grouped", "batched", "batched", "batched"
+    ]  # fmt: skip
+    assert find_form("NVIDIA H200", layer._replace(side=7), 40) == find_form("another card", layer, 40) == "grouped"
+
+
+def test_a_chosen_form_is_computed_in_and_traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the device is a card; the meta device, which computes nothing, stands for one in the choice."""
+    monkeypatch.setitem(present, "card", "NVIDIA H200")
+    x = torch.empty(10, 2, 64, 6, 6, device="meta")
+    assert choose_form(x, 128, Window(3)) == "batched" and choose_form(x[:1], 128, Window(3)) == "grouped"
+    weight = torch.empty(10, 64 * 9, 128, device="meta")
+
+    def run(x: Tensor, weight: Tensor) -> Tensor:
+        return convolve(x, weight, None, Window(3))
+
+    compiled = torch.compile(run, fullgraph=True, dynamic=False, backend="eager")
+    assert compiled(x, weight).stride() == convolve(x, weight, None, Window(3), "batched").stride()
+    assert compiled(x, weight).stride() != convolve(x, weight, None, Window(3), "grouped").stride()
 
 
 @pytest.mark.parametrize("window", [Window(2, 2), Window(3, 2), Window(3, 2, 1), Window(2, 3, 1)])

@@ -158,7 +158,10 @@ def test_direct_feedback_leaves_zero_weights_and_passes_through_the_activation()
 
 
 def test_indirect_feedback_goes_up_through_weights_and_activations() -> None:
-    """c_0 = e B and c_{l+1} = (c_l W) ⊙ φ′, each of which trains its layer through that layer's own φ′."""
+    """c_0 = e B and c_{l+1} = (c_l W) ⊙ φ′, each of which trains its layer through that layer's own φ′.
+
+    As quoted of the source, δ_0 = (e B) ⊙ φ′ and δ_{l+1} = (δ_l W) ⊙ φ′: the same for the first layer only.
+    """
     model, rule, generator = mlp(width=5, layers=3), Ifa(name="ifa"), torch.Generator().manual_seed(3)
 
     def make(*shape: int) -> Tensor:
@@ -176,11 +179,13 @@ def test_indirect_feedback_goes_up_through_weights_and_activations() -> None:
         slopes.append(1 - h[-1].square())
     logits = h[-1] @ p["head.weight"] + p["head.bias"].unsqueeze(1)
     error = logits.softmax(-1) - nn.functional.one_hot(y, 4)
-    credit = error @ feedback[spec.name]
+    credit = quoted = error @ feedback[spec.name]
     for number, layer in enumerate(("embedding", "block_0", "block_1")):
         if number:
             credit = (credit @ p[f"{layer}.weight"]) * slopes[number]
-        delta = credit * slopes[number]
+            quoted = quoted @ p[f"{layer}.weight"]
+        delta, quoted = credit * slopes[number], quoted * slopes[number]
+        assert torch.allclose(delta, quoted) == (number == 0)
         torch.testing.assert_close(found[f"{layer}.weight"], h[number].mT @ delta / 6, rtol=1e-11, atol=1e-13)
         torch.testing.assert_close(found[f"{layer}.bias"], delta.mean(1), rtol=1e-11, atol=1e-13)
 

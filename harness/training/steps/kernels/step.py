@@ -51,7 +51,9 @@ class KernelsStep(TrainingStep):
         self.fetch_events: list[Any] = []  # the event after the next launch's images
 
     def compile(self) -> None:
-        """Compile all kernels beforehand, several in parallel."""
+        """Compile all kernels beforehand, several in parallel; an interpreter on a processor compiles none."""
+        if not self.state.device.is_cuda:
+            return
 
         def launch_all() -> None:
             self.launch(self.state.setup.batch_size)

@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import rfc8785
+from pydantic_core import from_json
 
-from harness.domain.normal_form import normal_form
+from harness.domain.normal_form import encode_normal_form
 from harness.records import Hypothesis
+from harness.system import canonical
 
 CLOSE = 0.1
 """Relative difference up to which two numbers count as the same."""
@@ -53,9 +54,17 @@ class Described:
 
 
 def describe(hypothesis: Hypothesis) -> Described:
-    """Return what a hypothesis is compared by."""
-    form = normal_form(hypothesis)
-    return Described(rfc8785.dumps(form), tuple(map(_describe_decision, form["decisions"])))
+    """Return what a hypothesis is compared by.
+
+    Raises:
+        HarnessError: as ``normal_form``.
+    """
+    return read_described(encode_normal_form(hypothesis))
+
+
+def read_described(form: bytes) -> Described:
+    """Return what a hypothesis is compared by, from its normal form as ``encode_normal_form`` gives it."""
+    return Described(form, tuple(map(_describe_decision, from_json(form)["decisions"])))
 
 
 def compare(one: Described, other: Described) -> Copy | None:
@@ -113,12 +122,12 @@ def _describe_decision(decision: Mapping[str, Any]) -> Question:
         for arm in estimand["arms"]
     ]
     layer = "several" if isinstance(estimand["layer"], list) else estimand["layer"]
-    metrics = sorted((estimand[key] for key in ("metric", "minus") if key in estimand), key=rfc8785.dumps)
+    metrics = sorted((estimand[key] for key in ("metric", "minus") if key in estimand), key=canonical.dumps)
     asked = {
         # The feedback is absent where it is that of training, which is another question.
         "metrics": [[metric["name"], metric.get("feedback")] for metric in metrics],
         "layer": layer,
-        "arms": sorted(arms, key=rfc8785.dumps),
+        "arms": sorted(arms, key=canonical.dumps),
     }
     if "onset" in estimand:
         asked["onset"] = True
@@ -128,7 +137,7 @@ def _describe_decision(decision: Mapping[str, Any]) -> Question:
         # have other signs then.
         values.setdefault(path, []).append(abs(value) if path == "cuts" and _is_number(value) else value)
     ordered = {path: tuple(sorted(found, key=_order)) for path, found in values.items()}
-    return Question(rfc8785.dumps(asked), ordered, frozenset(ordered.items()), sum(map(len, ordered.values())))
+    return Question(canonical.dumps(asked), ordered, frozenset(ordered.items()), sum(map(len, ordered.values())))
 
 
 def _describe_interventions(arm: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,7 +169,10 @@ def _are_near(one: Question, other: Question) -> bool:
     left = int(FEW * size)
     for path in {path for path, _ in one.pairs ^ other.pairs}:
         mine, theirs = one.values.get(path, ()), other.values.get(path, ())
-        left -= max(len(mine), len(theirs)) - _count_shared(mine, theirs)
+        if len(mine) == len(theirs) == 1:  # nearly always, and pairs of questions are many
+            left -= not _are_close(mine[0], theirs[0])
+        else:
+            left -= max(len(mine), len(theirs)) - _count_shared(mine, theirs)
         if left < 0:
             return False
     return True
@@ -168,8 +180,6 @@ def _are_near(one: Question, other: Question) -> bool:
 
 def _count_shared(mine: tuple[Any, ...], theirs: tuple[Any, ...]) -> int:
     """Count the values of one place that two decisions share, each once."""
-    if len(mine) == len(theirs) == 1:  # nearly always, and pairs of questions are many
-        return int(_are_close(mine[0], theirs[0]))
     rest, shared = list(theirs), 0
     for value in mine:
         partner = next((i for i, other in enumerate(rest) if _are_close(value, other)), None)
@@ -181,7 +191,8 @@ def _count_shared(mine: tuple[Any, ...], theirs: tuple[Any, ...]) -> int:
 
 def _are_close(one: Any, other: Any) -> bool:
     if _is_number(one) and _is_number(other):
-        return bool(abs(one - other) <= CLOSE * max(abs(one), abs(other)))
+        difference = abs(one - other)
+        return bool(difference <= CLOSE * abs(one) or difference <= CLOSE * abs(other))
     return type(one) is type(other) and bool(one == other)
 
 

@@ -15,8 +15,6 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-import rfc8785
-
 from harness.domain.costs import find_affordable
 from harness.domain.normal_combination import Judged, describe_combination
 from harness.domain.partition import Atom, find_atoms
@@ -32,6 +30,7 @@ from harness.records.estimands import exchange_metrics
 from harness.records.readings import BestEpoch, EpochSpent, EpochWhen, find_choice
 from harness.records.weights import RUN_DIGITS
 from harness.schedules import Schedule
+from harness.system import canonical
 
 DIGITS = 12
 """Digits of numbers that are scaled: rounding must not make two forms of one question."""
@@ -58,7 +57,7 @@ def encode_normal_form(hypothesis: Hypothesis) -> bytes:
     Raises:
         HarnessError: as ``normal_form``.
     """
-    return rfc8785.dumps(normal_form(hypothesis))
+    return canonical.dumps(normal_form(hypothesis))
 
 
 def _make_form(hypothesis: Hypothesis) -> Form:
@@ -80,7 +79,7 @@ def _make_form(hypothesis: Hypothesis) -> Form:
         "looks": list(hypothesis.looks),
         "parts": hypothesis.stopping.parts,
     }
-    rfc8785.dumps(form)  # an infinite number has no form
+    canonical.dumps(form)  # an infinite number has no form
     return form
 
 
@@ -99,7 +98,7 @@ def _describe_decision(hypothesis: Hypothesis, decision: DecisionSpec) -> tuple[
             "cuts": [_cut(atom, estimand, way.backwards) for atom in atoms[:-1]],
         }
         found.append((form, numbers))
-    return min(found, key=lambda one: rfc8785.dumps(one[0]))
+    return min(found, key=lambda one: canonical.dumps(one[0])) if len(found) > 1 else found[0]
 
 
 def _cut(atom: Atom, estimand: Estimand, backwards: bool) -> list[Any]:
@@ -130,7 +129,7 @@ def _describe_guard(hypothesis: Hypothesis, guard: Guard) -> Form:
         }
         for way in _list_ways(estimand)
     ]
-    return min(found, key=rfc8785.dumps)
+    return min(found, key=canonical.dumps) if len(found) > 1 else found[0]
 
 
 def _read(hypothesis: Hypothesis, estimand: Estimand, backwards: bool) -> Form:
@@ -171,7 +170,7 @@ def _describe_weighted(hypothesis: Hypothesis, estimand: Estimand, backwards: bo
     if estimand.tasks is not None:
         tasks = [_describe_terms(hypothesis, estimand, task, scale) for task in estimand.tasks]
         arms = _sort_distinct(arm for task in tasks for arm in task["arms"])
-        return {"arms": arms, "tasks": sorted(tasks, key=rfc8785.dumps)}
+        return {"arms": arms, "tasks": sorted(tasks, key=canonical.dumps)}
     names = tuple(reversed(estimand.arms)) if backwards else estimand.arms
     if not estimand.compares or is_difference(estimand.weights):
         return {"arms": [_describe_arm(hypothesis, name, estimand) for name in names]}
@@ -183,7 +182,7 @@ def _describe_terms(hypothesis: Hypothesis, estimand: Estimand, weighted: Mappin
     arms: dict[bytes, tuple[Form, list[float]]] = {}
     for name, weight in weighted.items():
         arm = _describe_arm(hypothesis, name, estimand)
-        arms.setdefault(rfc8785.dumps(arm), (arm, []))[1].append(weight)
+        arms.setdefault(canonical.dumps(arm), (arm, []))[1].append(weight)
     sums = [round(scale * math.fsum(weights), DIGITS) or 0.0 for _, weights in arms.values()]
     terms = sorted(zip(sums, arms.items(), strict=True), key=lambda term: (-term[0], term[1][0]))
     described = [arm for _, (_, (arm, _)) in terms]
@@ -211,7 +210,7 @@ def _describe_arm(hypothesis: Hypothesis, name: str, estimand: Estimand) -> Form
     found = (set_values(arm, one) for one in list_candidates(tuning, name))
     # A candidate is trained to the end whenever the estimand is measured: there it is chosen.
     candidates = [_describe_measured(hypothesis, name, one, estimand) | {"epochs": one.setup.epochs} for one in found]
-    first = min(candidates, key=rfc8785.dumps)
+    first = min(candidates, key=canonical.dumps)
     return first | {"tuned": {"candidates": _sort_distinct(candidates)} | how}
 
 
@@ -387,5 +386,5 @@ def _scale(number: float, estimand: Estimand, backwards: bool = False) -> float:
 
 def _sort_distinct(forms: Iterable[Any]) -> list[Any]:
     """Return forms in the order of their bytes, each once."""
-    by_bytes = {rfc8785.dumps(form): form for form in forms}
+    by_bytes = {canonical.dumps(form): form for form in forms}
     return [by_bytes[key] for key in sorted(by_bytes)]

@@ -253,6 +253,8 @@ def make_plain(text: str) -> str:
     (``\\x1b``, ``\\u202e``). So is the first character of what a log of continuous integration takes for a command:
     ``::error::`` where a line begins, and ``##[error]``.
     """
+    if text.isprintable() and "::" not in text and "##" not in text:
+        return text  # nearly always, and pages have many texts
     seen = "\n".join(_escape_unseen(line) for line in text.split("\n"))
     return COMMAND.sub(lambda found: f"{found['before'] or ''}\\x{ord(found[0][-1]):02x}", seen)
 

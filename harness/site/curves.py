@@ -217,7 +217,7 @@ def _draw_line(line: Line, kept: Sequence[int], stride: int, x: Scale, y: Scale)
         thinned = sorted({*places[::stride], *places[-1:]})
         if not thinned:
             continue
-        at = [(x.place(one), y.place(track[one])) for one in thinned]
+        at = list(zip(x.place_all(thinned), y.place_all([track[one] for one in thinned]), strict=True))
         told = f"<title>{name}, seed {seed}</title>"  # most of a page's elements are these
         drawn = path(at if len(at) > 1 else [*at, *at])
         parts.append(Markup(f'<path d="{drawn}" class="seed" data-seed="{seed}">{told}</path>'))
@@ -229,7 +229,8 @@ def _draw_line(line: Line, kept: Sequence[int], stride: int, x: Scale, y: Scale)
     columns = [[track[place] for track in line.seeds.values() if place in track] for place in every]
     if line.spread and len(every) > 1:
         parts.insert(0, _draw_spread(every, columns, x, y))
-    mean = [(x.place(place), y.place(_average(column, y.log))) for place, column in zip(every, columns, strict=True)]
+    averages = [_average(column, y.log) for column in columns]
+    mean = list(zip(x.place_all(every), y.place_all(averages), strict=True))
     parts.append(element("path", d=path(mean), class_=f"mean {_choose_dash(line.index)}"))
     step = -(-len(mean) // MARKERS) or 1
     parts += [_draw_marker(line.index, at) for at in mean[line.index * step // 4 % step :: step]]

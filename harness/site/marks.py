@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -15,6 +16,8 @@ from harness.wording import format_exact, make_plain_line
 Point = tuple[float, float]
 FEW_DECADES = 3
 """Decades of a log axis below which 2 and 5 have ticks too."""
+PLAIN = re.compile(r"[A-Za-z0-9 .,;()/%_+-]*")
+"""Text in which nothing has to be escaped: nearly all classes, places and numbers."""
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -35,6 +38,13 @@ class Scale:
         """Return the place of a value."""
         low, stretch = self._measure
         return self.start + stretch * ((math.log10(value) if self.log else value) - low)
+
+    def place_all(self, values: Iterable[float]) -> list[float]:
+        """Return the places of several values."""
+        low, stretch = self._measure
+        if self.log:
+            return [self.start + stretch * (math.log10(value) - low) for value in values]
+        return [self.start + stretch * (value - low) for value in values]
 
     @cached_property
     def _measure(self) -> Point:
@@ -112,7 +122,7 @@ def element(name: str, content: str | Markup | None = None, **attributes: object
     )
     if content is None:
         return Markup(f"<{name}{written}/>")
-    inner = content if isinstance(content, Markup) else escape(make_plain_line(content))
+    inner = content if isinstance(content, Markup) else _write_text(content)
     return Markup(f"<{name}{written}>{inner}</{name}>")
 
 
@@ -123,8 +133,13 @@ def _name_attribute(key: str) -> str:
 
 def _write_attribute(value: object) -> str:
     if isinstance(value, str):
-        return escape(value if value.isascii() and value.isprintable() else make_plain_line(value))
+        return _write_text(value)
     return number(value) if isinstance(value, float) else str(value)
+
+
+def _write_text(text: str) -> str:
+    """Return text escaped, with nothing in it that anybody would obey; most of it is plain, and taken as it is."""
+    return text if PLAIN.fullmatch(text) else escape(make_plain_line(text))
 
 
 def join(parts: Iterable[Markup]) -> Markup:

@@ -67,18 +67,20 @@ def collect_tracks(
         if replica.arm != arm or series is None or summary not in series.values:
             continue
         rows = zip(series.epochs, series.values[summary], strict=True)
-        values = ((epoch, _take_layers(row, places, layers, log10)) for epoch, row in rows)
+        if layers is None:
+            place = places[0]
+            values = ((epoch, row[place] if place < len(row) else None) for epoch, row in rows)
+        else:
+            values = ((epoch, _summarise_layers(row, places, layers, log10)) for epoch, row in rows)
         found[replica.seed_index] = {epoch: value for epoch, value in values if value is not None}
     return found
 
 
-def _take_layers(
-    row: Sequence[float | None], places: Sequence[int], layers: LayerSummary | None, log10: bool
+def _summarise_layers(
+    row: Sequence[float | None], places: Sequence[int], layers: LayerSummary, log10: bool
 ) -> float | None:
-    """Return an epoch's value in one layer, or the summary of several; None if one of them has none."""
+    """Return the summary of several layers at an epoch; None if one of them has no value."""
     values = [row[place] if place < len(row) else None for place in places]
-    if layers is None:
-        return values[0]
     known = [value for value in values if value is not None and (value > 0 or not log10)]
     if len(known) < len(values):
         return None

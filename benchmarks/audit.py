@@ -57,15 +57,15 @@ def build(root: Path, events: int, make: Callable[..., dict[str, bytes]] | None 
     started = next(event for event in model if event.type == "run_started").body
     ledger, own = Chain(root), Ledger(REPOSITORY)
     form = json.loads(own.read_object(registered["canonical"]))
-    raw = own.read_object(registered["raw"])
     for kept in (registered["claims"], *registered["pins"]["templates"].values()):
         ledger.store_object(own.read_object(kept))
     for number in range(events // PER_HYPOTHESIS):
         name = f"hypothesis-{number}"
+        own_form = varied(form, number) | {"id": name}
         body = registered | {
             "hypothesis": name,
-            "raw": ledger.store_object(raw + b"# %d\n" % number),
-            "canonical": ledger.store_object(rfc8785.dumps(varied(form, number) | {"id": name})),
+            "raw": ledger.store_object(json.dumps(own_form, indent=1).encode()),  # which is YAML, and means the same
+            "canonical": ledger.store_object(rfc8785.dumps(own_form)),
         }
         registration = ledger.append("registered", body).digest
         seeds = derive_seeds(registration, body["seeds"])

@@ -60,7 +60,8 @@ def register_again(trail: Ledger, number: int) -> None:
     """Register the first hypothesis once more, with other settings than those before."""
     before, name = trail.index().fixing("hypothesis-0")[0].event.body, f"hypothesis-{number}"
     form = varied(json.loads(trail.read_object(before["canonical"])), number) | {"id": name}
-    trail.append("registered", before | {"hypothesis": name, "canonical": trail.store_object(rfc8785.dumps(form))})
+    raw, canonical = trail.store_object(json.dumps(form, indent=1).encode()), trail.store_object(rfc8785.dumps(form))
+    trail.append("registered", before | {"hypothesis": name, "raw": raw, "canonical": canonical})
 
 
 def weigh(folder: Path) -> str:

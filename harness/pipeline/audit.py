@@ -53,6 +53,9 @@ class AuditRequest:
     remembered: frozenset[str] = frozenset()
     """Judged runs and registrations that an earlier audit found sound (``AuditReport.sound``), by this very code.
     Nobody's evidence: for whoever looks at one trail again and again, and keeps them himself."""
+    normal_forms: Mapping[str, str] = field(default_factory=dict)
+    """Normal forms that an earlier audit compared (``AuditReport.normal_forms``), by this very code; as ``remembered``.
+    """
     digests: Mapping[str, str] = field(default_factory=dict)
     """Path below the trail → digest of the file's bytes, of files that whoever asks has just read: those are not read
     again whose digest is the one that they should have."""
@@ -71,7 +74,7 @@ def audit_trail(
         evidence = Evidence(
             TrailFiles(verdicts, asked.digests), find_root(hypotheses), find_around(hypotheses, verdicts, settings)
         )
-        evidence.remembered = asked.remembered
+        evidence.remembered, evidence.normal_forms = asked.remembered, dict(asked.normal_forms)
         papers = find_papers(find_root(hypotheses), verdicts)
         known = {os.path.realpath(paper) for paper in papers}
         papers += [paper for paper in asked.papers if os.path.realpath(paper) not in known]

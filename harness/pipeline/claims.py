@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-
-from pydantic_core import from_json
 
 from harness import claims, ledger, spec
 from harness.errors import UsageError
 from harness.ledger import Event, Ledger, StartedRun
 from harness.ledger.bodies import VerdictBody, WalkBackBody
+from harness.pipeline.outlines import Outlines
 from harness.pipeline.siblings import read_siblings
-from harness.records import Banner, Change, Claims, ClaimStanding, Hypothesis, Implication, Move
+from harness.records import Banner, Change, Claims, ClaimStanding, Implication, Move
 from harness.spec import Loaded
 from harness.wording import format_count, suggest
 
@@ -67,23 +66,23 @@ class Prospect:
     """Verdicts of today that would get a banner."""
 
 
-def read_claims(file: Path, trail: Ledger) -> Table:
-    """Read the claims of a claims file, and how they stand by the verdicts of a trail.
+def read_claims(file: Path, trail: Ledger, outlines: Outlines | None = None) -> Table:
+    """Read the claims of a claims file, and how they stand by the verdicts of a trail; ``outlines`` are those of it.
 
     Raises:
         InvalidHypothesis, UsageError: the claims file cannot be read.
         Tampered: as ``Ledger.events``.
     """
-    return tabulate_claims(spec.load_claims(file), trail)
+    return tabulate_claims(spec.load_claims(file), trail, outlines)
 
 
-def tabulate_claims(known: Claims, trail: Ledger) -> Table:
+def tabulate_claims(known: Claims, trail: Ledger, outlines: Outlines | None = None) -> Table:
     """Tell how the claims of a claims file stand by the verdicts of a trail.
 
     Raises:
         Tampered: as ``Ledger.events``.
     """
-    return _tabulate(known, list_moves(trail), _list_asked(known, trail))
+    return _tabulate(known, list_moves(trail, outlines), _list_asked(known, trail))
 
 
 def suppose_outcomes(file: Path, trail: Ledger, outcomes: Sequence[tuple[str, str]]) -> Prospect:
@@ -121,8 +120,12 @@ def suppose_outcomes(file: Path, trail: Ledger, outcomes: Sequence[tuple[str, st
     return Prospect(now, then, then.changes[len(now.changes) :], tuple(concerned))
 
 
-def foresee_outcomes(table: Table, hypotheses: Sequence[Hypothesis]) -> dict[tuple[str, str], tuple[Change, ...]]:
+def foresee_outcomes(
+    table: Table, implied: Mapping[str, Mapping[str, Implication]]
+) -> dict[tuple[str, str], tuple[Change, ...]]:
     """Tell what each outcome of each hypothesis would change about the claims: (hypothesis, outcome) → changes.
+
+    ``implied`` has, by hypothesis and outcome, what is registered.
 
     Each outcome is supposed alone, in knowledge of all verdicts. A claim that a hypothesis moves and that the table
     doesn't hold is left out.
@@ -132,17 +135,17 @@ def foresee_outcomes(table: Table, hypotheses: Sequence[Hypothesis]) -> dict[tup
     earlier = frozenset(move.verdict for move in done)
     supposed = [
         Move(
-            verdict=f"if {one.id}={outcome}",
+            verdict=f"if {name}={outcome}",
             run="not run",
-            hypothesis=one.id,
+            hypothesis=name,
             outcome=outcome,
             deviated=False,
             implication=_keep_known(implication, everything),
             claims=everything,
             earlier=earlier,
         )
-        for one in hypotheses
-        for outcome, implication in one.implications.items()
+        for name, implications in implied.items()
+        for outcome, implication in implications.items()
     ]
     changes = claims.suppose_each(known, done, supposed)
     return {(move.hypothesis, move.outcome): found for move, found in zip(supposed, changes, strict=True)}
@@ -150,10 +153,10 @@ def foresee_outcomes(table: Table, hypotheses: Sequence[Hypothesis]) -> dict[tup
 
 def _keep_known(implication: Implication, known: Claims) -> Implication:
     """Return an implication without the claims that are not known any more."""
-    kept = {
-        field: tuple(name for name in getattr(implication, field) if name in known.claims)
-        for field in ("supports", "walks_back", "restores")
-    }
+    moved = {field: getattr(implication, field) for field in ("supports", "walks_back", "restores")}
+    if all(name in known.claims for names in moved.values() for name in names):
+        return implication
+    kept = {field: tuple(name for name in names if name in known.claims) for field, names in moved.items()}
     return implication.model_copy(update=kept)
 
 
@@ -189,20 +192,15 @@ def write_banner(banner: Banner, because: Sequence[Move]) -> str:
     return f"> **IN QUESTION**: {start}, which stands on {ground}, walked back by run {causes}."
 
 
-def list_moves(trail: Ledger) -> tuple[Move, ...]:
+def list_moves(trail: Ledger, outlines: Outlines | None = None) -> tuple[Move, ...]:
     """List every verdict with what its registered implication does to claims, in ledger order.
 
-    Of several verdicts on a run the first counts.
+    Of several verdicts on a run the first counts. ``outlines`` are those of the trail, if somebody has read some.
 
     Raises:
         Tampered: an event or a registered file is not what was written.
     """
-    index = trail.index()
-
-    @cache
-    def implications(canonical: str) -> dict[str, Implication]:
-        plain = from_json(trail.read_object(canonical))["implications"]  # twice as fast as json
-        return {outcome: Implication.model_validate(implication) for outcome, implication in plain.items()}
+    index, outlines = trail.index(), Outlines(trail) if outlines is None else outlines
 
     @cache
     def registered_claims(digest: str) -> Claims:
@@ -214,7 +212,7 @@ def list_moves(trail: Ledger) -> tuple[Move, ...]:
         if run is None or run.digest in found:
             continue
         registration = ledger.find_registration_of(index, run)
-        implication = implications(registration.canonical)[verdict.body.outcome]
+        implication = outlines.get(registration.canonical).implications[verdict.body.outcome]
         earlier = found.values() if implication.walks_back or implication.restores else ()
         found[run.digest] = Move(
             verdict=verdict.digest,
@@ -262,11 +260,15 @@ def describe_walk_back(move: Move, done: Sequence[Move]) -> WalkBackBody:
 def _list_asked(known: Claims, trail: Ledger) -> dict[str, tuple[Asked, ...]]:
     """List who could move each claim of a claims file, by its name or its statement."""
     siblings = read_siblings(trail)
-    found = {}
-    for name, claim in known.claims.items():
-        states = {one: ledger.describe_state(ledger.list_attempts(trail, one)) for one in siblings.list_on(name, claim)}
-        found[name] = tuple(Asked(one, state) for one, state in sorted(states.items()))
-    return found
+
+    @cache  # one hypothesis may move many claims
+    def describe(name: str) -> Asked:
+        return Asked(name, ledger.describe_state(ledger.list_attempts(trail, name)))
+
+    return {
+        name: tuple(describe(one) for one in sorted(siblings.list_on(name, claim)))
+        for name, claim in known.claims.items()
+    }
 
 
 def _tabulate(known: Claims, done: tuple[Move, ...], asked: dict[str, tuple[Asked, ...]]) -> Table:

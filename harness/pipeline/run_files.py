@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,8 +44,10 @@ class StoredRun:
     """The account of runs that were made elsewhere, made again from their exports; None if it was trained here."""
 
 
-def read_run(trail: Ledger, name: str) -> StoredRun:
+def read_run(trail: Ledger, name: str, under: Callable[[StartedRun], Registered] | None = None) -> StoredRun:
     """Read a judged run, by its first digits or by its hypothesis's id.
+
+    ``under`` returns what a run was started under; ``read_registered`` unless whoever asks knows a shorter way.
 
     Raises:
         UsageError: nothing of that name was judged, or a file is missing.
@@ -55,7 +57,7 @@ def read_run(trail: Ledger, name: str) -> StoredRun:
     folder = trail.root / run.folder
     recorded = ledger.list_recorded_files(trail, run.digest)
     refuse_altered(folder, recorded)
-    registered, searched, search = read_registered(trail, run), None, None
+    registered, searched, search = under(run) if under is not None else read_registered(trail, run), None, None
     if registered.hypothesis.tuning is not None:
         from harness import inference  # which an audit that recomputes nothing does without
 

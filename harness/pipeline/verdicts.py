@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -11,7 +12,7 @@ from harness import ledger
 from harness.errors import HarnessError
 from harness.ledger import Ledger, StartedRun
 from harness.pipeline.run_files import StoredRun, read_file, read_run
-from harness.records import Decision
+from harness.records import Decision, Registered
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,10 @@ class JudgedRun:
         return ledger.keep_meaningful(self.run.body.deviations)
 
 
-def read_judged_run(trail: Ledger, name: str) -> JudgedRun:
+def read_judged_run(trail: Ledger, name: str, under: Callable[[StartedRun], Registered] | None = None) -> JudgedRun:
     """Read the run of the last verdict on a hypothesis, or the judged run whose first digits are ``name``.
+
+    ``under``: as for ``read_run``.
 
     Raises:
         UsageError: nothing of that name was judged, or a file is missing.
@@ -40,7 +43,7 @@ def read_judged_run(trail: Ledger, name: str) -> JudgedRun:
         HarnessError: its verdict.json has no form that is known here.
     """
     run = ledger.find_judged(trail, name)
-    stored = read_run(trail, run.digest)
+    stored = read_run(trail, run.digest, under)
     try:
         verdict = json.loads(read_file(stored.folder / "verdict.json"))
         return JudgedRun(run, stored, Decision.model_validate(verdict["decision"]))

@@ -81,10 +81,13 @@ def build_site(
     files: dict[str, str] = before.get("files", {})
     if before.get("key") == key and all((out / name).is_file() for name in files):
         return Built((), (), sum(name.endswith(".html") for name in files), (), None)
-    made = _Site(out, Trail(trail, hypotheses), title, code, before, digests, settings)
+    known = before if before.get("code") == code else {}  # what this very code found, it need not find again
+    made = _Site(
+        out, Trail(trail, hypotheses, _list_texts(known, "valid")), title, code, before, known, digests, settings
+    )
     pages = made.write()
     removed = _remove_others(out, files, made.files)
-    stamp = {"form": FORM, "key": key, "files": made.files, "keys": made.keys, "code": made.code, "sound": made.sound}
+    stamp = {"form": FORM, "key": key, "files": made.files, "keys": made.keys, "code": code, **made.remembered}
     write_atomic(out / STAMP, json.dumps(stamp, indent=1, sort_keys=True).encode())
     return Built(tuple(made.written), removed, pages, tuple(made.trail.problems), made.ending)
 
@@ -99,17 +102,18 @@ class _Site:
         title: str,
         code: str,
         before: Mapping[str, Any],
+        known: Mapping[str, Any],
         digests: Mapping[str, str],
         settings: Settings | None,
     ) -> None:
         self.out, self.trail, self.before, self.digests, self.settings = out, trail, before, digests, settings
-        self.title, self.code = title, code
+        self.title, self.code, self.known = title, code, known
         self.files: dict[str, str] = {}
         self.keys: dict[str, str] = {}
         self.written: list[str] = []
         self.ending = 0
-        self.sound: list[str] = []
-        """Judged runs and registrations that the audit found sound."""
+        self.remembered: dict[str, Any] = {}
+        """Findings that the next build by this very code need not find again."""
 
     @cached_property
     def common(self) -> dict[str, str | None]:
@@ -127,7 +131,13 @@ class _Site:
         index = self.trail.ledger.index()
         if (report.events, report.heads) != (len(index.events), index.heads):
             report = self._audit()  # an event came in between: no page may tell of one that the audit didn't see
-        self.ending, self.sound = report.exit_code, sorted(report.sound)
+        self.ending = report.exit_code
+        fixed = {entry.body.canonical for entry in index.fixing()}
+        self.remembered = {
+            "sound": sorted(report.sound),
+            "normal_forms": {one: form for one, form in report.normal_forms.items() if one in fixed},
+            "valid": sorted(self.trail.valid & fixed),
+        }
         date = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         root = self.trail.ledger.root
         self._put("audit.html", write_audit(report, date, str(root), self.common).encode())
@@ -139,10 +149,12 @@ class _Site:
 
         Of results whose very bytes this code found sound before, it looks at the digests alone.
         """
-        sound = self.before.get("sound") if self.before.get("code") == self.code else None
-        remembered = frozenset(map(str, sound)) if isinstance(sound, list) else frozenset()
-        root = self.trail.ledger.root
-        asked = AuditRequest(remembered=remembered, digests=find_below(self.digests, root))
+        forms, root = self.known.get("normal_forms"), self.trail.ledger.root
+        asked = AuditRequest(
+            remembered=_list_texts(self.known, "sound"),
+            normal_forms={one: str(form) for one, form in forms.items()} if isinstance(forms, dict) else {},
+            digests=find_below(self.digests, root),
+        )
         return audit_trail(root, self.trail.hypotheses, asked, self.settings)
 
     def _write_pages(self) -> None:
@@ -179,15 +191,17 @@ class _Site:
         """Return the page of a hypothesis, and why its verdict can't be shown, if it can't."""
         run = self.trail.read_judged(row.sheet)
         view = self._describe(run) if isinstance(run, JudgedRun) else run
-        page = write_hypothesis(row, view, {**self.common, "head": None}).encode()
+        form = self.trail.read_form(row.sheet)
+        page = write_hypothesis(row, form, view, {**self.common, "head": None}).encode()
         return page, view if isinstance(view, HarnessError) else None
 
     def _make_key(self, row: Row) -> str:
         """Digest all that the page of a hypothesis is made from."""
         common = {key: value for key, value in self.common.items() if key != "head"}
         recorded = self.trail.list_recorded(row.sheet)
-        sheet = replace(row.sheet, form=None)  # its events are named, and say what is registered, if it can be read
-        told = f"{sheet!r} {row.sheet.form is None}"
+        # Its events are named, and say what is registered, if it can be read. Records take long to write themselves.
+        sheet = replace(row.sheet, outline=None, moments=())
+        told = f"{sheet!r} {list(map(vars, row.sheet.moments))} {row.sheet.outline is None}"
         parts = (self.code, told, repr(sorted(recorded.items())), repr(common), self._look_at(row, recorded))
         return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()
 
@@ -242,6 +256,12 @@ def _read_stamp(out: Path, trail: Ledger, hypotheses: Path) -> dict[str, Any]:
         return {}
     except (OSError, ValueError):
         return {}
+
+
+def _list_texts(known: Mapping[str, Any], name: str) -> frozenset[str]:
+    """Return the texts that a stamp lists under a name; none of what is no list."""
+    listed = known.get(name)
+    return frozenset(map(str, listed)) if isinstance(listed, list) else frozenset()
 
 
 def _remove_others(out: Path, before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:

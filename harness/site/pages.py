@@ -10,7 +10,7 @@ from typing import Any
 import harness
 from harness.errors import HarnessError
 from harness.ledger.audit import UNDETECTABLE, AuditFinding, AuditReport, Line
-from harness.records import RESERVED_OUTCOMES, Move
+from harness.records import RESERVED_OUTCOMES, Hypothesis, Move
 from harness.site.claimsgraph import SIGNS, draw_claims
 from harness.site.reading import Sheet, Trail
 from harness.site.rendering import fill
@@ -64,8 +64,8 @@ class Row:
     def __init__(self, sheet: Sheet) -> None:
         """Describe ``sheet``."""
         self.sheet = sheet
-        judged, form = sheet.judged, sheet.form
-        self.predicted = form.prediction.outcome if form is not None else "–"
+        judged, outline = sheet.judged, sheet.outline
+        self.predicted = outline.prediction.outcome if outline is not None else "–"
         self.state = _find_state(sheet, self.predicted)
         self.sign = STATES[self.state][0]
         last = sheet.started[-1].status if sheet.started else "never run"
@@ -98,8 +98,13 @@ def write_index(rows: Sequence[Row], common: Mapping[str, Any]) -> str:
     return fill("index.html", context)
 
 
-def write_hypothesis(row: Row, run: RunView | HarnessError | None, common: Mapping[str, Any]) -> str:
-    """Write the page of a hypothesis; ``run``: that of its last verdict, or the reason why it can't be shown."""
+def write_hypothesis(
+    row: Row, form: Hypothesis | None, run: RunView | HarnessError | None, common: Mapping[str, Any]
+) -> str:
+    """Write the page of a hypothesis, registered as ``form`` if that can be read.
+
+    ``run``: that of its last verdict, or the reason why it can't be shown.
+    """
     view = run if isinstance(run, RunView) else None
     contents = {
         "verdict": ("Verdict", view),
@@ -109,8 +114,8 @@ def write_hypothesis(row: Row, run: RunView | HarnessError | None, common: Mappi
         "seeds": ("Seed by seed", view),
         "exploratory": ("Exploratory", view and view.exploratory),
         "provenance": ("Provenance", view),
-        "question": ("Question", row.form),
-        "outcomes": ("What each outcome means", row.form),
+        "question": ("Question", form),
+        "outcomes": ("What each outcome means", form),
         "attempts": ("Attempts", True),
         "timeline": ("Timeline", True),
         "file": ("Registered file", True),
@@ -120,6 +125,7 @@ def write_hypothesis(row: Row, run: RunView | HarnessError | None, common: Mappi
         "root": "../",
         "here": "",
         "sheet": row,
+        "form": form,
         "run": view,
         "problem": _describe_problem(run) if isinstance(run, HarnessError) else None,
         "contents": [(name, title) for name, (title, there) in contents.items() if there],

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from harness import ledger, spec
 from harness.errors import HarnessError
-from harness.ledger import Ledger, Moment
+from harness.ledger import Ledger, Moment, StartedRun
 from harness.ledger.bodies import RegisteredBody
 from harness.ledger.index import Entry, Fixing, LedgerIndex
 from harness.pipeline.claims import Table, foresee_outcomes, list_banners, read_claims, tabulate_claims
 from harness.pipeline.families import Row, read_families
-from harness.pipeline.missing_files import read_form
+from harness.pipeline.outlines import Outline, Outlines
+from harness.pipeline.run_files import read_registered
 from harness.pipeline.verdicts import JudgedRun, read_judged_run
-from harness.records import Attempt, Banner, Change, Claims, Hypothesis, Move
+from harness.records import Attempt, Banner, Change, Claims, Hypothesis, Move, Registered
 from harness.wording import format_count
 
 DIFF_LINES = 400
@@ -76,8 +79,10 @@ class Sheet:
     """The hypothesis's id."""
     title: str
     """Its statement, or its id if no registration says it."""
-    form: Hypothesis | None
-    """The registration in force; None if it can't be read."""
+    outline: Outline | None
+    """The part of the registration in force that all tables show; None if it can't be read."""
+    fixed: str
+    """Digest of the registered form in force; empty if there is none."""
     registered: str | None
     """Claimed time of the registration, UTC; None if there were only pilots."""
     seeds: str
@@ -113,10 +118,18 @@ class Sheet:
 class Trail:
     """A trail and the hypothesis files beside it, as the site tells them."""
 
-    def __init__(self, trail: Ledger, hypotheses: Path) -> None:
-        """Read ``trail`` with the files in the folder ``hypotheses``, which need not be there."""
+    def __init__(self, trail: Ledger, hypotheses: Path, valid: Set[str] = frozenset()) -> None:
+        """Read ``trail`` with the files in the folder ``hypotheses``, which need not be there.
+
+        ``valid``: digests of registered forms that this very code has found valid, and need not check again.
+        """
         self.ledger = Snapshot(trail.root)
         self.hypotheses = hypotheses
+        self.valid = set(valid)
+        """Digests of the registered forms that are valid by this code."""
+        self._outlines = Outlines(self.ledger)
+        self._forms: dict[str, Hypothesis | None] = {}
+        self._claims: dict[str, Claims] = {}
         self.problems: list[HarnessError] = []
         """Errors of what could not be shown, to be told to whoever builds the site."""
 
@@ -129,7 +142,9 @@ class Trail:
             Tampered: as ``Ledger.events``.
         """
         there = self.claims_file.exists()  # a trail may be shown without the files that it is about
-        return read_claims(self.claims_file, self.ledger) if there else tabulate_claims(Claims(), self.ledger)
+        if there:
+            return read_claims(self.claims_file, self.ledger, self._outlines)
+        return tabulate_claims(Claims(), self.ledger, self._outlines)
 
     @property
     def claims_file(self) -> Path:
@@ -145,12 +160,15 @@ class Trail:
         """
         index = self.ledger.index()
         fixed = {name: index.fixing(name) for name in index.hypotheses}
-        forms = {name: self._read_form(entries) for name, entries in fixed.items()}
-        prospects = foresee_outcomes(self.claims, [form for form in forms.values() if form is not None])
+        outlines = {name: self._read_outline(entries) for name, entries in fixed.items()}
+        implied = {name: outline.implications for name, outline in outlines.items() if outline is not None}
+        prospects = foresee_outcomes(self.claims, implied)
         banners = list_banners(self.claims.moves)
         files, members = self._find_files(), self._find_memberships()
         found = [
-            self._describe(name, fixed[name], forms[name], files.get(name), members.get(name, ()), banners, prospects)
+            self._describe(
+                name, fixed[name], outlines[name], files.get(name), members.get(name, ()), banners, prospects
+            )
             for name in index.hypotheses
         ]
         place = {event.digest: number for number, event in enumerate(index.events)}
@@ -162,7 +180,7 @@ class Trail:
         if sheet.judged is None:
             return None
         try:
-            return read_judged_run(self.ledger, sheet.judged.run)
+            return read_judged_run(self.ledger, sheet.judged.run, self._read_registered)
         except HarnessError as error:
             return error
 
@@ -175,14 +193,57 @@ class Trail:
             self.ledger, next(run for run in starts if run.name == sheet.judged.run).digest
         )
 
-    def _read_form(self, fixed: Sequence[Entry[Fixing]]) -> Hypothesis | None:
+    def read_form(self, sheet: Sheet) -> Hypothesis | None:
+        """Read the registration in force as a whole; None if it can't be read."""
+        return self._read_form(sheet.fixed) if sheet.outline is not None else None
+
+    def _read_form(self, canonical: str) -> Hypothesis | None:
+        """Read a registered form; None if this version can't.
+
+        Raises:
+            Tampered: it is not what was written.
+        """
+        if canonical not in self._forms:
+            data = self.ledger.read_object(canonical)
+            try:
+                self._forms[canonical] = Hypothesis.model_validate_json(data)
+                self.valid.add(canonical)
+            except ValidationError:
+                self._forms[canonical] = None
+        return self._forms[canonical]
+
+    def _read_outline(self, fixed: Sequence[Entry[Fixing]]) -> Outline | None:
+        """Read the outline of the registration in force, if the whole of it is valid or was found to be."""
         if not fixed:
             return None
+        canonical = fixed[-1].body.canonical
         try:
-            return read_form(self.ledger, fixed)
+            known = canonical in self.valid or self._read_form(canonical) is not None
+            return self._outlines.get(canonical) if known else None
         except HarnessError as error:
             self.problems.append(error)
             return None
+
+    def _read_registered(self, run: StartedRun) -> Registered:
+        """Read what a run was started under, without applying the rules again to a text that means what it should.
+
+        Raises:
+            Tampered: the registered files are not those that the ledger names.
+            InvalidHypothesis: by this version they say nothing.
+        """
+        form = self._read_form(run.body.canonical)
+        if form is None or form.tuning is not None or run.body.linked is not None:
+            return read_registered(self.ledger, run)
+        if (written := spec.parse_form(self.ledger.read_object(run.body.raw), run.hypothesis)) != form:
+            return read_registered(self.ledger, run)
+        registration = ledger.find_registration_of(self.ledger.index(), run)
+        claims = self._read_claims(registration.claims)
+        return Registered(hypothesis=written, claims=claims, registration=registration.digest, seeds=registration.seeds)
+
+    def _read_claims(self, digest: str) -> Claims:
+        if digest not in self._claims:
+            self._claims[digest] = spec.parse_claims(self.ledger.read_object(digest))
+        return self._claims[digest]
 
     def _find_memberships(self) -> dict[str, list[tuple[str, Row]]]:
         found: dict[str, list[tuple[str, Row]]] = {}
@@ -214,7 +275,7 @@ class Trail:
         self,
         name: str,
         fixed: Sequence[Entry[Fixing]],
-        form: Hypothesis | None,
+        outline: Outline | None,
         file: Path | None,
         memberships: Sequence[tuple[str, Row]],
         banners: Mapping[str, tuple[tuple[Banner, tuple[Move, ...]], ...]],
@@ -224,20 +285,22 @@ class Trail:
         judged = next((attempt.run for attempt in reversed(attempts) if attempt.outcome is not None), "")
         text = self._read_text(fixed)
         first = next((entry.body for entry in fixed if isinstance(entry.body, RegisteredBody)), None)
-        title = form.title if form is not None else first.title if first is not None else name
+        title = outline.title if outline is not None else first.title if first is not None else name
+        canonical = fixed[-1].body.canonical if fixed else ""
         return Sheet(
             id=name,
             title=title,
-            form=form,
+            outline=outline,
+            fixed=canonical,
             registered=fixed[0].claimed_time if fixed else None,
             seeds=describe_seeds(first) if first is not None else "none yet",
             attempts=attempts,
             deviating=ledger.find_deviating(self.ledger, name),
             moments=ledger.read_timeline(self.ledger, name),
             text=text,
-            now=_compare(text, form, file),
+            now=_compare(text, lambda: self._read_form(canonical) if outline is not None else None, file),
             banners=banners.get(judged, ()),
-            prospects={} if form is None else {outcome: prospects[name, outcome] for outcome in form.implications},
+            prospects={outcome: prospects[name, outcome] for outcome in (outline.implications if outline else ())},
             memberships=tuple(memberships),
         )
 
@@ -260,8 +323,8 @@ def describe_seeds(body: RegisteredBody) -> str:
     return "derived, choosable"
 
 
-def _compare(text: str | None, form: Hypothesis | None, file: Path | None) -> CurrentFile:
-    """Compare the registered text with the file as it is now."""
+def _compare(text: str | None, read: Callable[[], Hypothesis | None], file: Path | None) -> CurrentFile:
+    """Compare the registered text, and if need be the form that ``read`` reads, with the file as it is now."""
     if file is None:
         return CurrentFile("", (), ())
     try:
@@ -278,4 +341,5 @@ def _compare(text: str | None, form: Hypothesis | None, file: Path | None) -> Cu
         meant = spec.load(file).hypothesis
     except HarnessError as error:
         return CurrentFile(file.name, tuple(lines), (f"the file is not valid any more: {error.message}",))
+    form = read()
     return CurrentFile(file.name, tuple(lines), ledger.list_differences(form, meant) if form is not None else ())

@@ -14,6 +14,7 @@ from harness.spec.files import (
     make_warning,
     parse,
     parse_claims,
+    parse_form,
     read_id,
 )
 from harness.spec.folders import CLAIMS, Listing, list_folder, read_bytes, report_unread
@@ -46,6 +47,7 @@ __all__ = [
     "make_warning",
     "parse",
     "parse_claims",
+    "parse_form",
     "read_bytes",
     "read_id",
     "report_unread",

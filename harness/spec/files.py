@@ -103,6 +103,24 @@ def parse(raw: bytes, claims_raw: bytes, name: str) -> Loaded:
     return _require_sound(_check(Path(name), raw, claims, registered=True), claims)
 
 
+def parse_form(raw: bytes, name: str) -> Hypothesis:
+    """Read a hypothesis as its author wrote and ordered it, from bytes that a registration keeps; no rule is applied.
+
+    Raises:
+        InvalidHypothesis: These bytes are none; messages call them ``name``.
+    """
+    document = yaml.read(raw, name)
+    findings, hypothesis = list(document.findings), None
+    if document.root is not None and isinstance(document.root.value, dict):
+        root, problems = expand(document.root)
+        hypothesis, misfits = forms.validate(Hypothesis, root)
+        findings += [*document.source.findings(document.root, problems), *document.source.findings(root, misfits)]
+    errors = _select_errors(findings)
+    if errors or hypothesis is None:
+        raise InvalidHypothesis(errors)
+    return hypothesis
+
+
 def make_warning(loaded: Loaded, rule: str, path: tuple[str | int, ...], message: str, remedy: str) -> Finding:
     """Return a warning about a valid file at a path of the document, for its author to consider."""
     document = yaml.read(loaded.raw, str(loaded.path))

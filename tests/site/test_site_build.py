@@ -19,10 +19,12 @@ from harness.claims import suppose_each
 from harness.ledger import Ledger, timeline
 from harness.ledger.audit import AuditReport
 from harness.pipeline.audit import AuditRequest, audit_trail
+from harness.pipeline.run_files import read_registered
 from harness.records import Claim, Claims, Implication, Move
 from harness.site import build, sources
 from harness.site.layout import SHELF, Layout, lay_out, lay_out_parts
 from harness.site.marks import Scale, list_ticks
+from harness.site.reading import Trail
 from tests.e2e.projects import REPOSITORY, Project, make_project
 
 
@@ -214,6 +216,57 @@ def test_pages_that_are_made_beside_others_are_the_same(copied: Project, monkeyp
     assert read(copied.root / "alone/h") == read(copied.root / "halved/h")
     assert [str(one) for one in halved.problems] == [str(one) for one in alone.problems]
     assert len([one for one in halved.problems if one.exit_code == 3]) >= 2
+
+
+def test_a_site_that_grew_is_the_one_that_is_built_at_once(copied: Project) -> None:
+    """Nothing that a build remembers of the one before makes a page, or an audit, say anything else."""
+    trail, hypotheses, stamp = Ledger(copied.root / "verdicts"), copied.root / "hypotheses", ".harness-site.json"
+    first = trail.index().fixing("other")[0].event.body
+    form = json.loads(trail.read_object(first["canonical"]))
+
+    def register(name: str, **changed: object) -> None:
+        text = json.dumps({**form, "id": name, **changed}).encode()
+        kept = {"raw": trail.store_object(text), "canonical": trail.store_object(text)}
+        trail.append("registered", first | kept | {"hypothesis": name}, actor="A")
+
+    def edit_claims() -> None:
+        path = hypotheses / "claims.yaml"
+        path.write_text(path.read_text().replace("Digits can be learnt.", "Digits can all be learnt."))
+
+    steps: dict[str, tuple[Callable[[], object], str, str]] = {
+        "twin": (lambda: register("twin"), "audit.html", "it trains and tests the same as other"),
+        "foreign": (lambda: register("foreign", schema_version=99), "index.html", "foreign"),
+        "pilot": (lambda: trail.append("pilot", {"hypothesis": "twin", "settings": {}}), "h/twin.html", "a pilot"),
+        "claims": (edit_claims, "claims.html", "Digits can all be learnt."),
+    }
+    remembered = []
+    for name, (change, page, told) in steps.items():
+        change()
+        for out in ("site", name):
+            build.build_site(copied.root / out, Ledger(trail.root), hypotheses)
+        grown, whole = read(copied.root / "site"), read(copied.root / name)
+        stamps = [json.loads(files.pop(stamp)) for files in (grown, whole)]
+        for files in (grown, whole):
+            files["audit.html"] = re.sub(rb"<time.*?</time>", b"", files["audit.html"])
+        assert grown == whole, name
+        for one in stamps:
+            del one["files"]["audit.html"]  # it says when it was made
+        assert stamps[0] == stamps[1], name
+        assert told in html.unescape(grown[page].decode()), name
+        remembered.append(stamps[0])
+    foreign = trail.index().fixing("foreign")[0].body.canonical
+    assert first["canonical"] in remembered[-1]["valid"] and foreign not in remembered[-1]["valid"]
+    assert remembered[-1]["normal_forms"].keys() >= {first["canonical"]}
+
+
+def test_a_text_that_says_otherwise_than_its_form_is_read_by_all_rules(copied: Project) -> None:
+    """Of a text that means what is registered no rule is applied again; a page of any other is as it always was."""
+    trail = Trail(Ledger(copied.root / "verdicts"), copied.root / "hypotheses")
+    for run in trail.ledger.index().starts():
+        assert trail._read_registered(run) == read_registered(trail.ledger, run)
+        (form,) = [run.body.canonical]
+        trail._forms[form] = trail._read_form(form).model_copy(update={"title": "It says otherwise."})
+        assert trail._read_registered(run) == read_registered(trail.ledger, run)
 
 
 def test_a_folder_of_somebody_else_is_left_alone(hostile: Project, tmp_path: Path) -> None:

@@ -67,6 +67,8 @@ class Evidence:
         """Judged runs and registrations that this very code found nothing against: see ``seeds`` and ``similar``."""
         self.sound: set[str] = set()
         """Runs and registrations that this audit found nothing against, in the same notation."""
+        self.normal_forms: dict[str, str] = {}
+        """Digest of a registered form → its normal form, of those that this very code compared with others."""
         self._outlines: dict[str, Outline] = {}
         self._pages: dict[str, Provenance] = {}
         for run, verdict in self.index.judged():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from harness.ledger.audit.evidence import Evidence
@@ -82,6 +82,8 @@ class AuditReport:
     """The folder that was audited, links followed."""
     sound: frozenset[str] = frozenset()
     """Judged runs whose results step 5 found nothing against, each with the digest of the results."""
+    normal_forms: Mapping[str, str] = field(default_factory=dict)
+    """Digest of a registered form → its normal form, of those that were compared with others."""
 
     @property
     def exit_code(self) -> int:

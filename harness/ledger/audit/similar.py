@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from harness.domain.near_copies import Copy, Described, compare, describe, sketch
+from harness.domain.near_copies import Copy, Described, compare, read_described, sketch
+from harness.domain.normal_form import encode_normal_form
 from harness.errors import HarnessError
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
@@ -102,8 +103,12 @@ def _find_like(
 
 def _describe(evidence: Evidence, canonical: str) -> Described | None:
     """Return what a registered form is compared by; None if today's records refuse it."""
+    known = evidence.normal_forms
     try:
-        return describe(Hypothesis.model_validate(evidence.form(canonical)))
+        if canonical not in known:
+            form = encode_normal_form(Hypothesis.model_validate_json(evidence.object(canonical) or b""))
+            known[canonical] = form.decode()
+        return read_described(known[canonical].encode())
     except (ValidationError, HarnessError):
         return None
 

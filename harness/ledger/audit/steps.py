@@ -74,10 +74,15 @@ def audit(evidence: Evidence, steps: Sequence[Step]) -> AuditReport:
             if step.needs != "trail"
         )
         subjects.append(describe_subject(evidence, hypothesis, lines))
-    folder = os.path.realpath(evidence.files.root)
-    heads = evidence.index.heads
     return AuditReport(
-        len(evidence.index.events), heads, tuple(trail), tuple(subjects), findings, folder, frozenset(evidence.sound)
+        events=len(evidence.index.events),
+        heads=evidence.index.heads,
+        trail=tuple(trail),
+        hypotheses=tuple(subjects),
+        findings=findings,
+        folder=os.path.realpath(evidence.files.root),
+        sound=frozenset(evidence.sound),
+        normal_forms=evidence.normal_forms,
     )
 
 

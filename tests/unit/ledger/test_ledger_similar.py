@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import random
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,10 @@ from tests.unit.domain.test_near_copies import FORMS, changed
 
 
 def found(
-    forms: dict[str, Any], remembered: frozenset[str] = frozenset(), sound: set[str] | None = None
+    forms: dict[str, Any],
+    remembered: frozenset[str] = frozenset(),
+    sound: set[str] | None = None,
+    normal_forms: dict[str, str] | None = None,
 ) -> dict[str, str]:
     """Event → the first event whose hypothesis is like its own; "a.2" is an amendment of the hypothesis "a"."""
     evidence = SimpleNamespace(
@@ -28,6 +32,8 @@ def found(
             subject=lambda name: name.split(".")[0],
         ),
         form=forms.get,
+        object=lambda name: json.dumps(forms[name]).encode() if name in forms else None,
+        normal_forms={} if normal_forms is None else normal_forms,
         at=lambda name: name,
         remembered=remembered,
         sound=set() if sound is None else sound,
@@ -91,11 +97,13 @@ def test_what_is_known_to_be_like_none_is_found_like_what_comes_later_or_in_betw
     forms = draw_forms(seed)
     sound: set[str] = set()
     earlier = random.Random(seed).sample(sorted(forms), 12)  # the others are merged from a branch, in between them
-    before = found({name: form for name, form in forms.items() if name in earlier}, sound=sound)
+    described: dict[str, str] = {}
+    before = found({name: form for name, form in forms.items() if name in earlier}, frozenset(), sound, described)
+    assert described
     assert sound == {f"unlike {name} {name}" for name in earlier if name not in before}
     again: set[str] = set()
     whole = found(forms)
-    assert found(forms, frozenset(sound), again) == whole
+    assert found(forms, frozenset(sound), again, described) == whole
     assert again == {f"unlike {name} {name}" for name in forms if name not in whole}
     unlike = {name: form for name, form in forms.items() if name not in whole}
     assert found(unlike, frozenset(again), sound) == {}

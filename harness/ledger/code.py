@@ -161,6 +161,7 @@ KINDS: Mapping[str, Kind] = {
     "system/reading": "numbers",
     "system/ssh": "words",
     "system/storage": "numbers",
+    "system/strict_json": "numbers",
     "system/tied": "words",
     "system/variables": "numbers",
     "system/without": "words",

@@ -112,6 +112,7 @@ def write_hypothesis(row: Row, run: RunView | HarnessError | None, common: Mappi
         "question": ("Question", row.form),
         "outcomes": ("What each outcome means", row.form),
         "attempts": ("Attempts", True),
+        "explored": ("Earlier results", row.explored),
         "timeline": ("Timeline", True),
         "file": ("Registered file", True),
     }

@@ -15,6 +15,7 @@ from harness.ledger import Ledger, Moment
 from harness.ledger.bodies import RegisteredBody
 from harness.ledger.index import Entry, Fixing, LedgerIndex
 from harness.pipeline.claims import Table, foresee_outcomes, list_banners, read_claims, tabulate_claims
+from harness.pipeline.explore import Explored, list_explored
 from harness.pipeline.families import Row, read_families
 from harness.pipeline.missing_files import read_form
 from harness.pipeline.verdicts import JudgedRun, read_judged_run
@@ -86,6 +87,8 @@ class Sheet:
     """All attempts, pilots among them, in ledger order."""
     deviating: Mapping[str, str]
     """Short names of the attempts that deviate from the registration, with a word or two about it."""
+    explored: tuple[Explored, ...]
+    """Readings of earlier results that existed before the registration: exploratory, and no attempts."""
     moments: tuple[Moment, ...]
     """All events about it, in ledger order."""
     text: str | None
@@ -233,6 +236,7 @@ class Trail:
             seeds=describe_seeds(first) if first is not None else "none yet",
             attempts=attempts,
             deviating=ledger.find_deviating(self.ledger, name),
+            explored=self._read_explored(name),
             moments=ledger.read_timeline(self.ledger, name),
             text=text,
             now=_compare(text, form, file),
@@ -240,6 +244,13 @@ class Trail:
             prospects={} if form is None else {outcome: prospects[name, outcome] for outcome in form.implications},
             memberships=tuple(memberships),
         )
+
+    def _read_explored(self, name: str) -> tuple[Explored, ...]:
+        try:
+            return list_explored(self.ledger, name)
+        except HarnessError as error:
+            self.problems.append(error)
+            return ()
 
     def _read_text(self, fixed: Sequence[Entry[Fixing]]) -> str | None:
         if not fixed:

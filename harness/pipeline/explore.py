@@ -88,6 +88,8 @@ def explore_results(
     hypothesis = loaded.hypothesis
     _refuse_built_in(hypothesis)
     _refuse_registered(loaded, trail)  # before anything is written, a lock too
+    if not exports:
+        raise UsageError("no file with runs is named", where=str(file), remedy="name the files that tell of them")
     files, raws, told = read_exports(exports, form)
     reading = judge_told(hypothesis, files, told)
     tell_runs(reading.accounted.told, session, "not in the file")

@@ -219,8 +219,7 @@ def list_verdicts(*, project: Place = ".", verdicts: Place | None = None) -> Seq
 @checked
 def explore(
     file: Place,
-    exports: Iterable[Place],
-    *,
+    *exports: Place,
     form: str | None = None,
     incomplete: bool = False,
     verdicts: Place | None = None,
@@ -239,8 +238,8 @@ def explore(
 
     reporter = Reporter() if say is None else Reporter(say=say)
     session = Session.open(Path(file), _collect_settings(verdicts=verdicts), reporter)
-    named = [Path(path) for path in ([exports] if isinstance(exports, str | PathLike) else exports)]
-    return Exploration(explore_results(Path(file), named, form, session, incomplete=incomplete).explored)
+    found = explore_results(Path(file), [Path(path) for path in exports], form, session, incomplete=incomplete)
+    return Exploration(found.explored)
 
 
 @checked

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.ledger.explored import WATERMARK
-
 if TYPE_CHECKING:
     from harness.pipeline.explore import Explored
 
@@ -13,12 +11,16 @@ if TYPE_CHECKING:
 class Exploration:
     """A reading of results that existed already. It is no verdict: it has no outcome, and moves no claim."""
 
-    mark = WATERMARK
-    """Words that belong beside everything that is shown of it."""
-
     def __init__(self, explored: Explored) -> None:
         """Take an exploration that the ledger holds."""
         self._explored = explored
+
+    @property
+    def mark(self) -> str:
+        """Words that belong beside everything that is shown of it."""
+        from harness.ledger.explored import WATERMARK
+
+        return WATERMARK
 
     @property
     def hypothesis(self) -> str:

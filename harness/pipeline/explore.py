@@ -95,11 +95,11 @@ def explore_results(
     tell_runs(reading.accounted.told, session, "not in the file")
     if reading.accounted.gaps and not incomplete:
         raise UsageError(write_gaps(reading.accounted, "seed"), where=str(file), remedy=GAPS)
-    session.reporter.heed()
     with ledger.lock_project(session.project.root), ledger.lock_hypothesis(trail, hypothesis.id):
         _refuse_registered(loaded, trail)
         for raw in raws:
             trail.store_object(raw)
+        session.reporter.heed()
         body = ExploredBody(
             hypothesis=hypothesis.id,
             raw=trail.store_object(loaded.raw),

@@ -80,11 +80,13 @@ def test_each_file_that_an_exploration_is_made_from_is_missed(trail: Trail) -> N
     _, event = trail.find("explored")
     body = event["body"]
     kept = [body[name] for name in ("raw", "canonical", "claims", "results", "report")]
+    read = {body[name] for name in ("canonical", "results", "report")}
     for digest in (*kept, *(file["sha256"] for file in body["exports"])):
         spoilt = trail.copy()
         del spoilt.files[f"{OBJECTS}{digest}"]
         report = audited(spoilt)
         assert "object-missing" in sorts(report)
+        assert ("explored-unchecked" in sorts(report)) == (digest in read)
         assert report.exit_code == 5
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from harness import api, spec
-from harness.errors import HarnessError, UsageError
+from harness.errors import HarnessError, Interrupted, UsageError
 from harness.ledger import WATERMARK, Ledger
 from harness.pipeline.claims import read_claims
 from harness.pipeline.explore import explore_results
@@ -183,7 +183,7 @@ def test_the_same_exploration_is_entered_once_and_another_is_another(project: Pr
     rows = tell_old_runs()
     path = project.root.parent / "explored-program-in-the-making-old.json"
     path.write_text(json.dumps({"runs": rows}))
-    again = api.explore(project.root / FILE, [path])
+    again = api.explore(project.root / FILE, path)
     assert project.events() == [before]
     assert (again.would_be, again.seeds, again.files) == ("worse", len(OLD), (path.name,))
     assert again.report == api.list_explorations(project=project.root)[0].report
@@ -199,7 +199,7 @@ def test_tables_and_trackers_are_read_as_for_link_and_need_no_times(fresh: Progr
     rows = tell_old_runs()
     table = fresh.root.parent / "old.csv"
     table.write_bytes(write_table(rows, COLUMNS, "params.{}", "metrics.{}"))
-    told = api.explore(fresh.root / FILE, [table], form="runs_csv")
+    told = api.explore(fresh.root / FILE, table, form="runs_csv")
     _, body = explore(fresh, *rows)
     assert told.would_be == body["would_be"]
     first, second = fresh.events("explored")
@@ -246,19 +246,19 @@ def test_what_tells_of_no_runs_is_refused_and_leaves_nothing(fresh: ProgramProje
 
 
 def name_none(project: ProgramProject) -> None:
-    api.explore(project.root / FILE, [])
+    api.explore(project.root / FILE)
 
 
 def name_twice(project: ProgramProject) -> None:
     path = project.root.parent / "twice.json"
     path.write_text(json.dumps({"runs": tell_old_runs()}))
-    api.explore(project.root / FILE, [path, path])
+    api.explore(project.root / FILE, path, path)
 
 
 def name_mixed(project: ProgramProject) -> None:
     file = project.root / "hypotheses/mixed.yaml"
     file.write_text(MIXED.read_text())
-    api.explore(file, [file])
+    api.explore(file, file)
 
 
 def name_registered(project: ProgramProject) -> None:
@@ -284,6 +284,26 @@ def test_what_can_t_be_explored_is_refused(
     assert refused.value.exit_code == 2
     assert refused.value.remedy
     assert len(project.events("explored")) == 1
+
+
+def test_what_was_interrupted_is_entered_by_the_same_command(fresh: ProgramProject) -> None:
+    """Whoever stops it before its event has objects that no event names, and has seen nothing."""
+
+    def stop() -> None:
+        raise Interrupted("stopped")
+
+    path = fresh.root.parent / "runs.json"
+    path.write_text(json.dumps({"runs": tell_old_runs()}))
+    session = Session.open(fresh.root / FILE, reporter=Reporter(heed=stop))
+    with pytest.raises(Interrupted):
+        explore_results(fresh.root / FILE, [path], None, session, incomplete=False)
+    assert fresh.events() == []
+    assert list(fresh.root.glob("verdicts/objects/sha256/*"))
+    assert api.explore(fresh.root / FILE, path).would_be == "worse"
+    fresh.commit()
+    audited = fresh.harness("audit")
+    assert audited.returncode == 0, audited.stdout
+    assert "no event names" not in audited.stderr
 
 
 def test_a_verdict_of_the_question_says_that_earlier_results_were_explored(project: ProgramProject) -> None:

@@ -250,7 +250,7 @@ def list_explorations(*, project: Place = ".", verdicts: Place | None = None) ->
         UsageError: there is no such folder.
         Tampered: the trail is not what was written.
     """
-    from harness.pipeline.explore import list_explored
+    from harness.pipeline.explored import list_explored
 
     return tuple(map(Exploration, list_explored(_open_trail(project, verdicts))))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from harness.pipeline.explore import Explored
+    from harness.pipeline.explored import Explored
 
 
 class Exploration:

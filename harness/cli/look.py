@@ -27,7 +27,7 @@ from harness.wording import format_level, format_p, make_plain, make_plain_line
 
 if TYPE_CHECKING:
     from harness.ledger import Moment
-    from harness.pipeline.explore import Explored
+    from harness.pipeline.explored import Explored
     from harness.pipeline.families import Family
     from harness.pipeline.overview import Standing
 
@@ -200,7 +200,7 @@ def show(
 
     Without a verdict, print the report on its last exploration, if earlier results were explored.
     """
-    from harness.pipeline.explore import read_shown
+    from harness.pipeline.explored import read_shown
     from harness.pipeline.show import read_history, read_verdict
 
     as_json = wants_json(form)

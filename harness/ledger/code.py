@@ -72,6 +72,7 @@ KINDS: Mapping[str, Kind] = {
     "pipeline/correspondence": "words",
     "pipeline/doctor": "words",
     "pipeline/explore": "words",
+    "pipeline/explored": "words",
     "pipeline/draw": "words",
     "pipeline/families": "words",
     "pipeline/fixing": "numbers",

@@ -16,28 +16,13 @@ from harness.errors import InvalidHypothesis, Tampered, UsageError
 from harness.ledger import Exploration, Ledger, name_run
 from harness.ledger.code import digest_package
 from harness.ledger.prior_data_bodies import ExploredBody
+from harness.pipeline.explored import Explored, describe_entered
 from harness.pipeline.link import read_exports, tell_runs, write_gaps
 from harness.pipeline.session import Session
 from harness.records import Decision, Hypothesis, Measurements
 from harness.records.linked import Export, Link
 from harness.records.seeds import Seeds, Stopping
 from harness.wording import join_words
-
-
-@dataclass(frozen=True)
-class Explored:
-    """A reading of results that exist already."""
-
-    hypothesis: str
-    """The hypothesis's id."""
-    name: str
-    """First digits of its event, by which a registration declares it."""
-    body: ExploredBody
-    """The event's body."""
-    time: str
-    """Claimed time of the event, UTC."""
-    report: str
-    """The report, Markdown."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +102,7 @@ def explore_results(
         known = next((one for one in ledger.list_explorations(trail, hypothesis.id) if one.body == body), None)
         entry: Exploration = ledger.Entry(trail.record(body), body) if known is None else known
     summary = verdict.suppose(reading.decision.summary)
-    return Entered(_describe(entry, trail), summary, known is not None, trail.heads()[0])
+    return Entered(describe_entered(entry, trail), summary, known is not None, trail.heads()[0])
 
 
 def judge_told(hypothesis: Hypothesis, files: tuple[Export, ...], told: Sequence[Sequence[ToldRun]]) -> Reading:
@@ -163,33 +148,6 @@ def read_again(entry: Exploration, trail: Ledger) -> Reading:
     except (programs.BadResults, UsageError, InvalidHypothesis, KeyError, ValueError, AssertionError) as error:
         what = f"what it keeps is not what an exploration is made from: {error}"
         raise Tampered(what, where=f"explored {name_run(entry.digest)}") from error
-
-
-def read_shown(name: str, trail: Ledger) -> Explored | None:
-    """Read the last exploration of a hypothesis, or the one of these first digits; None if a verdict has that name too.
-
-    Raises:
-        UsageError: several begin with these digits.
-        Tampered: its report is not what was written.
-    """
-    if any(ledger.is_called(run, name) for run in trail.index().judged_runs):
-        return None
-    entry = ledger.find_exploration(trail, name)
-    return None if entry is None else _describe(entry, trail)
-
-
-def list_explored(trail: Ledger, hypothesis: str | None = None) -> tuple[Explored, ...]:
-    """Read the explorations of a hypothesis, or all, in ledger order.
-
-    Raises:
-        Tampered: a report is not what was written.
-    """
-    return tuple(_describe(entry, trail) for entry in ledger.list_explorations(trail, hypothesis))
-
-
-def _describe(entry: Exploration, trail: Ledger) -> Explored:
-    report = trail.read_object(entry.body.report).decode(errors="replace")
-    return Explored(entry.body.hypothesis, name_run(entry.digest), entry.body, entry.claimed_time, report)
 
 
 def _write_parameters(hypothesis: Hypothesis, arm: str) -> str:

@@ -15,7 +15,7 @@ from harness.ledger import Ledger, Moment
 from harness.ledger.bodies import RegisteredBody
 from harness.ledger.index import Entry, Fixing, LedgerIndex
 from harness.pipeline.claims import Table, foresee_outcomes, list_banners, read_claims, tabulate_claims
-from harness.pipeline.explore import Explored, list_explored
+from harness.pipeline.explored import Explored, list_explored
 from harness.pipeline.families import Row, read_families
 from harness.pipeline.missing_files import read_form
 from harness.pipeline.verdicts import JudgedRun, read_judged_run

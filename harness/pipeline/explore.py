@@ -6,6 +6,7 @@ but nothing was fixed before them, so that what comes out is exploratory, in an 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,9 @@ class Entered:
     """The ledger's head."""
 
 
+MOST_SEEDS = 10_000
+"""Seeds that a hypothesis may have."""
+DECLARES = "prior_data_seen"
 GAPS = "name the files of the other runs too; or give --incomplete: these seeds then count as failed"
 
 
@@ -99,7 +103,8 @@ def explore_results(
             report=trail.store_object(reading.report),
             code=digest_package().digest,
         )
-        known = next((one for one in ledger.list_explorations(trail, hypothesis.id) if one.body == body), None)
+        entered = ledger.list_explorations(trail, hypothesis.id)
+        known = next((one for one in entered if _is_same(one.body, body, trail)), None)
         entry: Exploration = ledger.Entry(trail.record(body), body) if known is None else known
     summary = verdict.suppose(reading.decision.summary)
     return Entered(describe_entered(entry, trail), summary, known is not None, trail.heads()[0])
@@ -116,6 +121,10 @@ def judge_told(hypothesis: Hypothesis, files: tuple[Export, ...], told: Sequence
         arms = join_words([f"{name} ({_write_parameters(hypothesis, name)})" for name in hypothesis.arms])
         message = f"no run has a seed and the parameters of an arm: {arms}"
         remedy = "name other files, or write the arms' parameters into the file as these runs had them"
+        raise UsageError(message, where=", ".join(file.name for file in files), remedy=remedy)
+    if len(seeds) > MOST_SEEDS:
+        message = f"its runs have {len(seeds):,} seeds, and {MOST_SEEDS:,} are the most"
+        remedy = "leave out runs of other experiments, which may number their own seeds"
         raise UsageError(message, where=", ".join(file.name for file in files), remedy=remedy)
     judged = hypothesis.model_copy(update={"seeds": Seeds(count=len(seeds)), "stopping": Stopping()})
     link = Link(exports=files, commits=dict.fromkeys(programs.list_commits(told), ""))
@@ -148,6 +157,14 @@ def read_again(entry: Exploration, trail: Ledger) -> Reading:
     except (programs.BadResults, UsageError, InvalidHypothesis, KeyError, ValueError, AssertionError) as error:
         what = f"what it keeps is not what an exploration is made from: {error}"
         raise Tampered(what, where=f"explored {name_run(entry.digest)}") from error
+
+
+def _is_same(one: ExploredBody, other: ExploredBody, trail: Ledger) -> bool:
+    """Tell whether two explorations read the same files against the same meaning, whatever is declared since."""
+    if (one.exports, one.incomplete) != (other.exports, other.incomplete):
+        return False
+    first, second = (json.loads(trail.read_object(body.canonical)) for body in (one, other))
+    return bool(first | {DECLARES: None} == second | {DECLARES: None})
 
 
 def _write_parameters(hypothesis: Hypothesis, arm: str) -> str:

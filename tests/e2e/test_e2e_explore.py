@@ -187,6 +187,10 @@ def test_the_same_exploration_is_entered_once_and_another_is_another(project: Pr
     assert project.events() == [before]
     assert (again.would_be, again.seeds, again.files) == ("worse", len(OLD), (path.name,))
     assert again.report == api.list_explorations(project=project.root)[0].report
+    file = change(project, prior_data_seen=declare(project))  # which makes no other file of it
+    assert api.explore(file, path).name == again.name
+    assert project.events() == [before]
+    change(project, prior_data_seen={"level": "none"})
     rows[0]["metrics"] = {"test_accuracy": 0.5}
     explore(project, *rows)
     assert len(project.events()) == 2

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from harness.adapters import BadRecord, ToldRun
+from harness.system.strict_json import NotStrict, read_strict
 
 ENDS = {
     "finished": "finished", "diverged": "diverged", "failed": "failed", "killed": "killed", "crashed": "killed",
@@ -60,9 +60,9 @@ def read_json(raw: bytes) -> Any:
         BadRecord: It is not JSON, holds NaN or Infinity, or a key twice.
     """
     try:
-        return json.loads(raw, parse_constant=_refuse_constant, object_pairs_hook=_pair_once)
-    except (ValueError, RecursionError) as error:
-        raise BadRecord("it is not JSON: cut off, or not written as such") from error
+        return read_strict(raw)
+    except NotStrict as error:
+        raise BadRecord(str(error)) from error
 
 
 def read_seed(told: Any) -> int | None:
@@ -100,14 +100,3 @@ def make_run(parameters: Mapping[str, str], metrics: Mapping[str, Any], **more: 
         arm=more.pop("arm", None) or parameters.get("arm"),
         **more,
     )
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise BadRecord(f"it holds {name}, which is no number in JSON: write null")
-
-
-def _pair_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise BadRecord("it holds a key twice")
-    return found

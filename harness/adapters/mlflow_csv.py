@@ -21,7 +21,7 @@ class MlflowCsv(RunsAdapter):
         mlflow.search_runs, as of version 3.
 
     Use:
-        For ``harness link``, from an MLflow server or store of any kind.
+        For ``harness link`` and ``harness explore``, from an MLflow server or store of any kind.
 
     Traps:
         It holds the last value of each metric alone: for several epochs, write runs_json. A run that is marked as

@@ -15,7 +15,8 @@ OWN = ("run", "seed", "started", "status", "commit", "arm", "epoch")
 class RunsCsv(RunsAdapter):
     """A CSV file with the columns run, seed, started, ``params.NAME`` and ``metrics.NAME``.
 
-    Columns status, commit and arm may be there too. A run has one row, or, with a column epoch, a row for each epoch.
+    Columns status, commit and arm may be there too, and ``harness explore`` does without started. A run has one row,
+    or, with a column epoch, a row for each epoch.
 
     Equation:
         a run = the rows with the same text in column run
@@ -24,7 +25,7 @@ class RunsCsv(RunsAdapter):
         harness's own.
 
     Use:
-        For ``harness link``, from a spreadsheet or a short script.
+        For ``harness link`` and ``harness explore``, from a spreadsheet or a short script.
 
     Traps:
         ``started`` needs a time zone: 2026-11-30T12:00:00Z. A metric by layer has no place in a row: use runs_json.
@@ -36,7 +37,7 @@ class RunsCsv(RunsAdapter):
     def read_runs(self, raw: bytes) -> Iterator[ToldRun]:
         """Yield the runs, each at its first row."""
         rows = read_table(raw)
-        require_columns(rows, "run", "seed", "started")
+        require_columns(rows, "run", "seed")
         if unknown := [name for name in rows[0] if name not in OWN and not name.startswith(LAST)]:
             raise BadRecord(f"its column {unknown[0]} is none of {', '.join(OWN)}, params.NAME and metrics.NAME")
         grouped: dict[str, list[dict[str, str]]] = {}
@@ -51,7 +52,7 @@ class RunsCsv(RunsAdapter):
                 pick(first, "params.") | {"seed": first["seed"]},
                 _collect_metrics(name, own),
                 name=name,
-                started=first["started"],
+                started=first.get("started", ""),
                 ended=read_end(first.get("status") or "finished"),
                 commit=first.get("commit") or None,
                 arm=first.get("arm") or None,

@@ -27,7 +27,8 @@ class RunsJson(RunsAdapter):
         harness's own.
 
     Use:
-        For ``harness link``, from any cluster or tracker that a few lines of code can export, and for several epochs.
+        For ``harness link`` and ``harness explore``, from any cluster or tracker that a few lines of code can export,
+        and for several epochs.
 
     Traps:
         ``started`` needs a time zone: 2026-11-30T12:00:00Z. JSON has no NaN: write null.

@@ -21,7 +21,8 @@ class WandbCsv(RunsAdapter):
         Export of the runs table in W&B's web page, as of 2025.
 
     Use:
-        For ``harness link``, from a project in W&B: show all columns and all runs before you export the table.
+        For ``harness link`` and ``harness explore``, from a project in W&B: show all columns and all runs before you
+        export the table.
 
     Traps:
         It holds the last value of each metric alone, and what the page's filter leaves out is not in it. Names of runs

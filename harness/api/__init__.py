@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.api.arguments import checked, require_numbers
 from harness.api.comparisons import ComparisonView
+from harness.api.explorations import Exploration
 from harness.api.files import HypothesisFile
 from harness.api.reports import CheckReport, PowerAnalysis, RunPlan
 from harness.api.tables import Table
@@ -38,6 +39,7 @@ __all__ = [
     "CheckReport",
     "ComparisonView",
     "DecisionView",
+    "Exploration",
     "HypothesisFile",
     "PowerAnalysis",
     "RunPlan",
@@ -45,7 +47,9 @@ __all__ = [
     "Verdict",
     "check",
     "compare",
+    "explore",
     "export",
+    "list_explorations",
     "list_verdicts",
     "load",
     "open_verdict",
@@ -210,6 +214,45 @@ def list_verdicts(*, project: Place = ".", verdicts: Place | None = None) -> Seq
     index = trail.index()
     starts = (index.start(entry.body.run) for entry in index.entries(VerdictBody))
     return tuple(dict.fromkeys(start.name for start in starts if start is not None))
+
+
+@checked
+def explore(
+    file: Place,
+    *exports: Place,
+    form: str | None = None,
+    incomplete: bool = False,
+    verdicts: Place | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Exploration:
+    """Read results that exist already against a file that is not registered, as ``harness explore`` does.
+
+    It is exploratory and no attempt, and the ledger says that it was done. ``exports``: the files that tell of the
+    runs; ``form``, ``incomplete``: as on the command line; ``say`` is called with each sentence that it would print.
+
+    Raises:
+        InvalidHypothesis, UsageError: nothing was entered.
+    """
+    from harness.pipeline.explore import explore_results
+    from harness.pipeline.session import Reporter, Session
+
+    reporter = Reporter() if say is None else Reporter(say=say)
+    session = Session.open(Path(file), _collect_settings(verdicts=verdicts), reporter)
+    found = explore_results(Path(file), [Path(path) for path in exports], form, session, incomplete=incomplete)
+    return Exploration(found.explored)
+
+
+@checked
+def list_explorations(*, project: Place = ".", verdicts: Place | None = None) -> Sequence[Exploration]:
+    """Return all explorations of a trail, in the order of the ledger; none of them is a verdict.
+
+    Raises:
+        UsageError: there is no such folder.
+        Tampered: the trail is not what was written.
+    """
+    from harness.pipeline.explored import list_explored
+
+    return tuple(map(Exploration, list_explored(_open_trail(project, verdicts))))
 
 
 @checked

@@ -60,9 +60,10 @@ EFFECTS = Kind(
     ),
 )
 KINDS: Mapping[str, Kind] = {
-    "file": PATH, "paths": PATH, "project": PATH, "out": PATH, "data": PATH, "verdicts": PATH, "name": TEXT,
-    "names": TEXT, "first": TEXT, "second": TEXT, "form": TEXT, "device": TEXT, "sd_from": TEXT, "against": TEXT,
-    "measure": FLAG, "resume": FLAG, "yes": FLAG, "say": CALLED, "sd": SD, "effects": EFFECTS,
+    "file": PATH, "paths": PATH, "exports": PATH, "project": PATH, "out": PATH, "data": PATH, "verdicts": PATH,
+    "name": TEXT, "names": TEXT, "first": TEXT, "second": TEXT, "form": TEXT, "device": TEXT, "sd_from": TEXT,
+    "against": TEXT, "measure": FLAG, "incomplete": FLAG, "resume": FLAG, "yes": FLAG, "say": CALLED, "sd": SD,
+    "effects": EFFECTS,
 }  # fmt: skip
 """Parameter of a function → kind of its argument, whichever function it is."""
 

@@ -12,7 +12,7 @@ gc.disable()  # looking for garbage among what is being imported would take a te
 
 # Importing a verb's module adds it to the program. This is the order of --help.
 from harness.cli import run, plan, jobs, power, init, new, check, reference, look, compare, claims  # noqa: E402, F401, I001
-from harness.cli import register, link, reverdict, replicate, measure, anchor, export  # noqa: E402, F401
+from harness.cli import register, link, explore, reverdict, replicate, measure, anchor, export  # noqa: E402, F401
 from harness.cli import site, view, badge, paper, audit, doctor, completion  # noqa: E402, F401
 from harness.cli.app import VERBS, app, main  # noqa: E402
 from harness.cli.options import Command  # noqa: E402

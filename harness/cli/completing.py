@@ -173,6 +173,15 @@ def _list_known(before: Sequence[str]) -> Iterator[Candidate]:
     yield from judged.items()
 
 
+def _list_shown(before: Sequence[str]) -> Iterator[Candidate]:
+    """Yield the same, and explorations."""
+    from harness.ledger import WATERMARK, list_explorations, name_run
+
+    yield from _list_known(before)
+    for one in list_explorations(_open(before)):
+        yield name_run(one.digest), f"exploration of {one.body.hypothesis}: {WATERMARK}"
+
+
 def _list_earlier(before: Sequence[str]) -> Iterator[Candidate]:
     """Yield what a standard deviation can be taken from: hypotheses, runs and pilots."""
     from harness.ledger import name_run
@@ -239,13 +248,13 @@ def _list_shells(_: Sequence[str]) -> Iterator[Candidate]:
 
 
 SOURCES: dict[tuple[str, str], Callable[[Sequence[str]], Iterator[Candidate]]] = {
-    ("show", "name"): _list_known,
+    ("show", "name"): _list_shown,
     **{(verb, "name"): _list_judged for verb in ("reverdict", "replicate", "measure", "export")},
     ("compare", "first"): _list_judged,
     ("compare", "second"): _list_judged,
     ("paper", "names"): _list_for_paper,
     ("paper", "form"): _list_paper_forms,
-    ("link", "form"): _list_link_forms,
+    **{(verb, "form"): _list_link_forms for verb in ("link", "explore")},
     ("measure", "arm"): _list_arms,
     ("", "compile_programs"): _list_compiling,
     ("close", "run"): _list_open_attempts,

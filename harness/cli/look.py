@@ -27,6 +27,7 @@ from harness.wording import format_level, format_p, make_plain, make_plain_line
 
 if TYPE_CHECKING:
     from harness.ledger import Moment
+    from harness.pipeline.explored import Explored
     from harness.pipeline.families import Family
     from harness.pipeline.overview import Standing
 
@@ -84,12 +85,15 @@ def _make_plain(row: Standing) -> dict[str, Any]:
         "outcome": last.outcome if last is not None else None,
         "deviates": last.run in row.deviating if last is not None else None,
         "measured": row.measured,
+        "explored": row.explored,
         "note": row.note,
     }
 
 
 def _print_table(rows: Sequence[Standing]) -> None:
     from rich.table import Table
+
+    from harness.ledger import WATERMARK
 
     noted = any(row.note is not None for row in rows)
     heads = ("hypothesis", "registered", "attempts", "predicted", "outcome", *(["note"] if noted else []))
@@ -100,6 +104,8 @@ def _print_table(rows: Sequence[Standing]) -> None:
             marks = [row.deviating[last.run]] if last.run in row.deviating else []
             marks += ["measured again" + (f" {row.measured} times" if row.measured > 1 else "")] if row.measured else []
             outcome = f"{last.outcome} ({', '.join(marks)})" if marks else str(last.outcome)
+        if row.explored:
+            outcome += f" (earlier results: {WATERMARK})"
         since = row.registered[:10] if row.registered else "no"
         cells = (row.hypothesis, since, _count_attempts(row), row.predicted or "–", outcome)
         lines.append((*cells, *([row.note or ""] if noted else [])))
@@ -180,7 +186,9 @@ def _print_families(found: tuple[Family, ...], as_json: bool) -> None:
 @app.command()
 @verb
 def show(
-    name: Annotated[str, typer.Argument(help="Id of a hypothesis, or the first digits of a run.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(help="Id of a hypothesis, or the first digits of a run or exploration.", show_default=False)
+    ],
     verdicts: VerdictsOption = None,
     raw: Annotated[bool, typer.Option("--raw", help="Print the Markdown source, even on a terminal.")] = False,
     history: Annotated[
@@ -188,13 +196,20 @@ def show(
     ] = False,
     form: FormatOption = "text",
 ) -> None:
-    """Print a hypothesis's last verdict, below a note of later verdicts on the claims that it moved."""
+    """Print a hypothesis's last verdict, below a note of later verdicts on the claims that it moved.
+
+    Without a verdict, print the report on its last exploration, if earlier results were explored.
+    """
+    from harness.pipeline.explored import read_shown
     from harness.pipeline.show import read_history, read_verdict
 
     as_json = wants_json(form)
     trail = open_trail_here(verdicts)
     if history:
         _print_history(read_history(name, trail), as_json)
+        return
+    if (explored := read_shown(name, trail)) is not None:
+        _print_explored(explored, raw=raw, as_json=as_json)
         return
     page = read_verdict(name, trail, numbers=as_json)
     if as_json:
@@ -214,15 +229,42 @@ def show(
             err.print(banner, markup=False)
     elif page.banners:
         text = make_plain("\n>\n".join(page.banners)) + f"\n\n{text}"
+    _print_page(page.text, text, raw=raw)
+    err.print(str(show_path(page.path)), markup=False)
+
+
+def _print_page(whole: str, text: str, *, raw: bool) -> None:
+    """Print a page: to the byte as it is stored, or as ``text``."""
     if raw and not out.on_terminal:
-        out.write(page.text)
+        out.write(whole)
     elif out.on_terminal and not raw:
         from harness.cli.markdown import Page
 
         out.print(Page(text))
     else:
         print(text, end="")
-    err.print(str(show_path(page.path)), markup=False)
+
+
+def _print_explored(explored: Explored, *, raw: bool, as_json: bool) -> None:
+    """Print the report on earlier results; it is no verdict, and says so."""
+    from harness.ledger import WATERMARK
+
+    if not as_json:
+        _print_page(explored.report, make_plain(explored.report), raw=raw)
+        return
+    print_json(
+        {
+            "hypothesis": explored.hypothesis,
+            "explored": explored.name,
+            "mark": WATERMARK,
+            "outcome": None,
+            "would_be": explored.body.would_be,
+            "seeds": explored.body.seeds,
+            "files": [file.model_dump() for file in explored.body.exports],
+            "results": explored.body.results,
+            "report": explored.report,
+        }
+    )
 
 
 def _print_history(moments: tuple[Moment, ...], as_json: bool) -> None:

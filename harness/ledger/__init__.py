@@ -37,6 +37,15 @@ from harness.ledger.differing import CodeDifferences, compare_code, keep_meaning
 from harness.ledger.environment import Environment, describe_environment
 from harness.ledger.event import StoredFixing, read_fixing
 from harness.ledger.events import Event, Ledger
+from harness.ledger.explored import (
+    WATERMARK,
+    Exploration,
+    describe_exploration,
+    explain_undeclared,
+    find_exploration,
+    find_undeclared,
+    list_explorations,
+)
 from harness.ledger.families import Member, list_families
 from harness.ledger.frozen import (
     compare_commit,
@@ -73,6 +82,7 @@ from harness.ledger.runs import (
     find_attempt,
     find_deviating,
     find_judged,
+    is_called,
     list_attempts,
     list_looks,
     list_measurements,
@@ -84,6 +94,7 @@ from harness.ledger.second import Surroundings, lock_project, refuse_later, refu
 from harness.ledger.timeline import Moment, read_timeline
 
 __all__ = [
+    "WATERMARK",
     "Amendment",
     "Ancestry",
     "AnchorCheck",
@@ -92,6 +103,7 @@ __all__ = [
     "Entry",
     "Environment",
     "Event",
+    "Exploration",
     "Hindrance",
     "Ledger",
     "LedgerIndex",
@@ -117,12 +129,15 @@ __all__ = [
     "describe_cover",
     "describe_end",
     "describe_environment",
+    "describe_exploration",
     "describe_link",
     "describe_state",
     "digest_input",
+    "explain_undeclared",
     "find_attempt",
     "find_company",
     "find_deviating",
+    "find_exploration",
     "find_hindrances",
     "find_in_force",
     "find_judged",
@@ -134,6 +149,8 @@ __all__ = [
     "find_registration_of",
     "find_resumable",
     "find_since",
+    "find_undeclared",
+    "is_called",
     "is_own_project",
     "keep_meaningful",
     "list_amendments",
@@ -142,6 +159,7 @@ __all__ = [
     "list_attempts_with",
     "list_code_deviations",
     "list_differences",
+    "list_explorations",
     "list_families",
     "list_looks",
     "list_measurements",

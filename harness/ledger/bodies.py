@@ -24,11 +24,10 @@
 |                |                                      | search, plan, environment, device, arithmetic              |
 | `repeated`     | when a reader repeated a run         | run, nonce, form, results, outcome, differences,           |
 |                |                                      | combined, plan, environment, device, arithmetic            |
-| `measured`     | when stored weights were remeasured  | run, metrics, epochs, weights, results, plugins, data,     |
-|                |                                      | environment, device, arithmetic                            |
+| `measured`     | when stored weights were remeasured  | run, metrics, epochs, weights, results, plugins, data, …   |
 | `pilot`        | before a scaled-down, exploratory run | hypothesis, settings                                       |
-| `peeked`       | before values of an open attempt are | run, progress                                              |
-|                | shown                                |                                                            |
+| `peeked`       | before an open attempt's values show | run, progress                                              |
+| `explored`     | before earlier results are shown     | hypothesis, raw, canonical, claims, exports, results, …    |
 | `anchored`     | when a head was stamped or signed    | head, kind, file, by, time                                 |
 
 ``run`` is the digest of the run_started event. Integers stay below 2^53 (RFC 8785); larger ones are text. A new type is
@@ -48,7 +47,7 @@ from harness.ledger.body_fields import NONCE, RelativePath, Run, Time
 from harness.ledger.environment import Environment
 from harness.ledger.measured_body import MeasuredBody
 from harness.ledger.pins import Digest, Pins
-from harness.ledger.prior_data_bodies import PeekedBody, PilotBody
+from harness.ledger.prior_data_bodies import ExploredBody, PeekedBody, PilotBody
 from harness.plugins.fields import Unit
 from harness.records import Companion, Record
 from harness.records.base import Id, Name, Text
@@ -78,6 +77,7 @@ class EventType(StrEnum):
     MEASURED = "measured"
     PILOT = "pilot"
     PEEKED = "peeked"
+    EXPLORED = "explored"
     ANCHORED = "anchored"
 
 
@@ -391,6 +391,7 @@ BODIES: Mapping[str, type[Record]] = {
     EventType.MEASURED: MeasuredBody,
     EventType.PILOT: PilotBody,
     EventType.PEEKED: PeekedBody,
+    EventType.EXPLORED: ExploredBody,
     EventType.ANCHORED: AnchoredBody,
 }
 """Type of event → its body's record."""

@@ -171,6 +171,11 @@ def list_recorded_files(ledger: Ledger, run: str) -> dict[str, str]:
     return dict(verdict.body.files)
 
 
+def is_called(run: StartedRun, name: str) -> bool:
+    """Tell whether a name stands for a run: it is its hypothesis's id, or its first digits."""
+    return name == run.hypothesis or (len(name) >= SHORTEST_RUN and run.digest.startswith(name))
+
+
 def find_judged(ledger: Ledger, name: str) -> StartedRun:
     """Find the attempt of a hypothesis's last verdict, or the judged one whose first digits are ``name``.
 
@@ -181,7 +186,7 @@ def find_judged(ledger: Ledger, name: str) -> StartedRun:
     index = ledger.index()
     judged = index.judged_runs
     for start in reversed(judged):
-        if name == start.hypothesis or (len(name) >= SHORTEST_RUN and start.digest.startswith(name)):
+        if is_called(start, name):
             return start
     known = sorted({start.hypothesis for start in judged})
     if name in index.hypotheses:

@@ -29,9 +29,10 @@ from harness.ledger.covered import HEAD_DIGITS
 from harness.ledger.differing import WORDS_ONLY, keep_meaningful
 from harness.ledger.event import Event
 from harness.ledger.events import Ledger
+from harness.ledger.explored import describe_exploration
 from harness.ledger.index import LedgerIndex, name_run
 from harness.ledger.measured_body import MeasuredBody
-from harness.ledger.prior_data_bodies import PeekedBody, PilotBody
+from harness.ledger.prior_data_bodies import ExploredBody, PeekedBody, PilotBody
 from harness.ledger.progress import describe_progress
 from harness.ledger.seeding import CHOOSABLE, find_delay_end
 from harness.records import Record
@@ -129,6 +130,8 @@ def _describe(event: Event, hypothesis_id: str, classified: Mapping[str, Amendme
             return _describe_walk_back(body, hypothesis_id)
         case PilotBody() as body:
             return f"a pilot was run: {', '.join(f'{key} {value}' for key, value in body.settings.items())}", ()
+        case ExploredBody() as body:
+            return f"earlier results were explored, {describe_exploration(body)}", ()
         case AnchoredBody() as body:
             how = "stamped by" if body.kind == "tsa" else "signed with"
             when = f" at {body.time}" if body.time else ""

@@ -14,6 +14,7 @@ from harness.ledger import Ledger, StoredFixing, read_fixing
 from harness.ledger.git import ask, find_repository, git, write_fetch
 from harness.pipeline.missing_files import Key, check_folder
 from harness.pipeline.power import warn_of_too_few_seeds
+from harness.pipeline.prior_data import check_declared
 from harness.pipeline.project import Projects
 from harness.pipeline.starts import find_misfits
 from harness.records import Hypothesis
@@ -45,7 +46,8 @@ def check_files(paths: Sequence[Path], projects: Projects, against: str | None =
     report, absent = check_folder(paths, projects, known)
     missing = {(one.key, one.hypothesis): one.finding() for one in absent if one.lies is None}
     doubts = [doubt for loaded in report.loaded if (doubt := warn_of_too_few_seeds(loaded)) is not None]
-    doubts += [one for loaded in report.loaded for one in find_misfits(loaded, projects.trail(loaded.path))]
+    for find in (find_misfits, check_declared):
+        doubts += [one for loaded in report.loaded for one in find(loaded, projects.trail(loaded.path))]
     found = sorted((*report.findings, *doubts), key=lambda finding: (finding.file, finding.line, finding.column))
     report = replace(report, findings=tuple(found))
     if against is not None:

@@ -11,6 +11,7 @@ import hashlib
 import io
 from collections.abc import Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 from harness import ledger, programs, spec, verdict
@@ -45,7 +46,7 @@ def link_runs(file: Path, exports: Sequence[Path], form: str | None, session: Se
     loaded, trail = spec.load(file), session.trail
     _refuse_others(loaded.hypothesis)
     _find_registration(loaded, session)  # before anything is written, a lock too
-    files, raws, told = _read_all(exports, form)
+    files, raws, told = read_exports(exports, form)
     with ExitStack() as held:
         with ledger.lock_project(session.project.root):
             look_around(loaded, session)
@@ -53,12 +54,13 @@ def link_runs(file: Path, exports: Sequence[Path], form: str | None, session: Se
         registration = _find_registration(loaded, session)
         pins = _pin(loaded.hypothesis, registration)
         differing = refuse_changes(registration, loaded, trail, pins)
-        link = Link(exports=files, commits=_compare_commits(told, loaded.hypothesis, registration, session))
+        commits = _compare_commits(told, loaded.hypothesis, registration, session)
+        link = _go_on(Link(exports=files, commits=commits, until=datetime.now(UTC).isoformat()), loaded, session)
         since = ledger.find_since(trail.index(), registration.digest)
         accounted = programs.account(loaded.hypothesis, registration.seeds, since, link, told)
-        _tell(accounted.told, session)
+        tell_runs(accounted.told, session, "not registered")
         if accounted.gaps and not incomplete:
-            raise UsageError(_write_gaps(accounted), where=str(file), remedy=GAPS)
+            raise UsageError(write_gaps(accounted), where=str(file), remedy=GAPS)
         assert registration.pins.program is not None, "the file has a program"
         _refuse_open(loaded.hypothesis.id, link, session)
         linked = Linked(registration.pins.program, link, accounted)
@@ -138,6 +140,13 @@ def _find_registration(loaded: spec.Loaded, session: Session) -> Registration:
     return found
 
 
+def _go_on(link: Link, loaded: spec.Loaded, session: Session) -> Link:
+    """Return the link as the attempt that is open has it, if it is of the same exports: only the time differs."""
+    found = ledger.find_resumable(session.trail, loaded.hypothesis.id)
+    before = None if found is None else found.body.linked
+    return link if before is None or before.model_copy(update={"until": link.until}) != link else before
+
+
 def _refuse_open(hypothesis: str, link: Link, session: Session) -> None:
     """Refuse to begin beside an attempt that would go on with something else.
 
@@ -150,7 +159,7 @@ def _refuse_open(hypothesis: str, link: Link, session: Session) -> None:
         raise UsageError(f"attempt {found.name} is open", where=hypothesis, remedy=remedy)
 
 
-def _read_all(
+def read_exports(
     exports: Sequence[Path], form: str | None
 ) -> tuple[tuple[Export, ...], list[bytes], list[tuple[ToldRun, ...]]]:
     """Return what names each export, its bytes, and its runs.
@@ -202,19 +211,20 @@ def _compare_commits(
     return found
 
 
-def _tell(told: LinkedRuns, session: Session) -> None:
-    """Say what became of the runs, and name those that don't count."""
+def tell_runs(told: LinkedRuns, session: Session, unfixed: str) -> None:
+    """Say what became of the runs, and name those that don't count; ``unfixed``: words for what nothing fixes."""
     say = session.reporter.say
     for run in [one for one in told.runs if one.fate != "counted" or one.why][:LISTED]:
         say(f"run {run.run} of {run.export} is {run.fate}: {run.why}")
     counts = [f"{told.count(fate)} {fate}" for fate in ("counted", "excluded", "rejected") if told.count(fate)]
     say(f"{format_count(len(told.runs), 'run')} told: {', '.join(counts)}")
     for line in told.varying[:LISTED]:
-        say(f"not registered, and different between runs that count: {line}")
+        say(f"{unfixed}, and different between runs that count: {line}")
 
 
-def _write_gaps(accounted: programs.Accounted) -> str:
+def write_gaps(accounted: programs.Accounted, what: str = "registered seed") -> str:
+    """List the seeds without a value."""
     gaps = accounted.gaps
     more = [f"and {len(gaps) - LISTED} more"] if len(gaps) > LISTED else []
     listed = "\n    ".join([*gaps[:LISTED], *more])
-    return f"{format_count(len(gaps), 'registered seed')} would have no value:\n    {listed}"
+    return f"{format_count(len(gaps), what)} would have no value:\n    {listed}"

@@ -10,6 +10,7 @@ from harness import spec
 from harness.errors import HarnessError, InvalidHypothesis
 from harness.ledger.audit import Evidence
 from harness.ledger.index import Fixing
+from harness.ledger.prior_data_bodies import ExploredBody
 from harness.records import Hypothesis
 
 
@@ -22,7 +23,7 @@ def read_meaning(evidence: Evidence, canonical: str) -> Hypothesis | None:
         return None
 
 
-def has_same_meaning(evidence: Evidence, raw: str, fixed: Fixing) -> bool:
+def has_same_meaning(evidence: Evidence, raw: str, fixed: Fixing | ExploredBody) -> bool:
     """Tell whether a text, read by this version, means what a registered canonical form says."""
     meant = read_meaning(evidence, fixed.canonical)
     try:

@@ -35,6 +35,8 @@ class Standing:
     """Attempts that deviate from what was registered, with a word or two about it."""
     measured: int
     """Number of times that stored weights of its runs were measured again."""
+    explored: int
+    """Number of times that earlier results were explored, before it was registered."""
     note: str | None
     """A fault of its file, in a few words."""
 
@@ -122,5 +124,6 @@ def _describe(
         attempts=ledger.list_attempts(trail, name),
         deviating=ledger.find_deviating(trail, name),
         measured=sum(trail.index().subject(one.digest) == name for one in ledger.list_measurements(trail)),
+        explored=len(ledger.list_explorations(trail, name)),
         note=note,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -12,9 +13,12 @@ from harness.domain.tuning import apply_choices
 from harness.ledger import Ledger
 from harness.ledger.audit import AuditFinding, Evidence
 from harness.ledger.bodies import AmendedBody, RegisteredBody, RepeatedBody, ReplicatedBody, WalkBackBody
+from harness.ledger.code import digest_package
 from harness.ledger.index import Entry, Fixing, StartedRun
+from harness.ledger.prior_data_bodies import ExploredBody
 from harness.pipeline.bounded import run_bounded
 from harness.pipeline.claims import describe_walk_back, list_moves
+from harness.pipeline.explore import read_again
 from harness.pipeline.meaning import describe_error, has_same_meaning
 from harness.pipeline.repeat import compare_repetition
 from harness.pipeline.replicate import list_circumstances
@@ -58,6 +62,7 @@ def recompute(evidence: Evidence) -> Iterator[AuditFinding]:
                 yield AuditFinding(code, what, where, hypothesis=run.hypothesis)
     yield from _check_reruns(evidence)
     yield from _check_repetitions(evidence)
+    yield from _check_explorations(evidence)
     yield from _check_walk_backs(evidence)
 
 
@@ -72,7 +77,11 @@ def _load() -> None:
 def _check_texts(evidence: Evidence) -> Iterator[AuditFinding]:
     """Check every registered text against the canonical form beside it."""
     kept = {path.removeprefix("objects/sha256/") for path in evidence.files.paths}
-    fixing: tuple[Entry[Fixing], ...] = (*evidence.index.entries(RegisteredBody), *evidence.index.entries(AmendedBody))
+    fixing: tuple[Entry[Fixing | ExploredBody], ...] = (
+        *evidence.index.entries(RegisteredBody),
+        *evidence.index.entries(AmendedBody),
+        *evidence.index.entries(ExploredBody),
+    )
     for digest, body in ((entry.digest, entry.body) for entry in fixing):
         if {body.raw, body.canonical, body.claims} <= kept and not has_same_meaning(evidence, body.raw, body):
             what = "the registered text does not mean what the registered canonical form says"
@@ -117,6 +126,40 @@ def _check_repetitions(evidence: Evidence) -> Iterator[AuditFinding]:
         if owed != got:
             what = "what a repetition reported does not follow from its results"
             yield AuditFinding("repetition-differs", what, where, str(owed), str(got), hypothesis)
+
+
+def _check_explorations(evidence: Evidence) -> Iterator[AuditFinding]:
+    """Check what explorations say against their files, and their reports where the same code writes them."""
+    code = digest_package().digest
+    for entry in evidence.index.entries(ExploredBody):
+        body, where = entry.body, evidence.at(entry.digest)
+        try:
+            owed = run_bounded(partial(_describe_exploration, evidence, entry), describe_error)
+        except Exception as error:
+            what = f"an exploration could not be judged again: {describe_error(error)}"
+            yield AuditFinding("not-recomputed", what, where, hypothesis=body.hypothesis)
+            continue
+        report = owed.pop("report")
+        got = {name: getattr(body, name) for name in owed}
+        if owed != got or (report != body.report and code == body.code):
+            what = "what an exploration reports does not follow from its files"
+            yield AuditFinding("explored-differs", what, where, str(owed), str(got), body.hypothesis)
+        elif report != body.report:
+            what = "the report on an exploration is written otherwise by this version"
+            yield AuditFinding("explored-rewritten", what, where, hypothesis=body.hypothesis)
+
+
+def _describe_exploration(evidence: Evidence, entry: Entry[ExploredBody]) -> dict[str, Any]:
+    """Return what an exploration's event should say of its files."""
+    again = read_again(entry, Ledger(evidence.files.root))
+    return {
+        "incomplete": bool(again.accounted.gaps),
+        "seeds": again.seeds,
+        "counted": again.accounted.told.count("counted"),
+        "would_be": again.decision.outcome,
+        "results": hashlib.sha256(again.results).hexdigest(),
+        "report": hashlib.sha256(again.report).hexdigest(),
+    }
 
 
 def _describe_repetition(evidence: Evidence, body: RepeatedBody) -> dict[str, Any]:

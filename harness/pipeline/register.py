@@ -14,7 +14,7 @@ from harness.ledger.bodies import AmendedBody, RunAbortedBody
 from harness.pipeline.data_sets import collect_data_sets
 from harness.pipeline.draw import describe_seeds
 from harness.pipeline.program import pin
-from harness.pipeline.run_steps import list_changed_claims, list_data_deviations, look_around
+from harness.pipeline.run_steps import list_changed_claims, list_data_deviations, look_around, refuse_undeclared
 from harness.pipeline.session import Session
 from harness.pipeline.starts import find_sources
 from harness.records import Attempt, Hypothesis
@@ -88,6 +88,7 @@ def amend_registration(file: Path, session: Session, reason: str) -> Amending:
                 where=str(file),
                 remedy="register it as it is: harness register FILE",
             )
+        refuse_undeclared(loaded, trail, before.digest)
         comparison = ledger.compare(before, hypothesis, loaded.raw, pins, trail)
         around = (
             *comparison.code.deviations,

@@ -18,6 +18,7 @@ from harness.ledger import Ledger, Pins, Registration
 from harness.ledger.seeding import explain_known
 from harness.pipeline.data_sets import collect_data_sets
 from harness.pipeline.device_facts import make_device
+from harness.pipeline.prior_data import find_undeclared
 from harness.pipeline.program import Linked, Runnable, describe_host, prepare_program, refuse_parallel
 from harness.pipeline.project import find_surroundings
 from harness.pipeline.remote import Remote, ask_device, find_jobs_folder, find_remote
@@ -116,12 +117,13 @@ def look_around(loaded: spec.Loaded, session: Session) -> None:
 
     That is what keeps git from carrying the trail, and which preconditions are not met.
 
-    One that is registered here is refused if another trail of the project holds an earlier registration of it.
+    Nobody registers a question without declaring its results that were explored before. One that is registered here is
+    refused if another trail of the project holds an earlier registration of it.
     ``ledger.lock_project`` is to be held from here until the registration is entered.
 
     Raises:
-        UsageError: another trail of the project, or git, holds a registration that this one does not, or nobody would
-            look for one in this trail.
+        UsageError: another trail of the project, or git, holds a registration that this one does not, nobody would
+            look for one in this trail, or explored results are not declared.
     """
     trail = session.trail
     for finding in loaded.warnings:
@@ -132,11 +134,22 @@ def look_around(loaded: spec.Loaded, session: Session) -> None:
     name, found = loaded.hypothesis.id, ledger.find_registration(trail, loaded.hypothesis.id)
     around = find_surroundings(loaded.path, trail.root, session.settings)
     if found is None:
+        refuse_undeclared(loaded, trail)
         sentences = ledger.refuse_second(around, name)
     else:
         sentences = ledger.refuse_later(around, name, found.digest, found.claimed_time)
     for sentence in sentences:
         session.reporter.say(sentence)
+
+
+def refuse_undeclared(loaded: spec.Loaded, trail: Ledger, registration: str | None = None) -> None:
+    """Refuse a file that doesn't declare what was explored of its question before, as check says it.
+
+    Raises:
+        UsageError: It doesn't.
+    """
+    for finding in find_undeclared(loaded, trail, registration):
+        raise UsageError(finding.message, where=f"{finding.file}:{finding.line}", remedy=finding.remedy)
 
 
 def describe_deviation(line: str) -> str:

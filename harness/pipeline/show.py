@@ -70,6 +70,7 @@ def read_verdict(name: str, trail: Ledger, *, numbers: bool = False) -> Page:
             *write_banners(trail, run),
             *_write_seeds(trail, run, text),
             *_write_measured(trail, run),
+            *_write_explored(trail, run),
         ),
     )
 
@@ -94,6 +95,15 @@ def _write_seeds(trail: Ledger, run: StartedRun, text: str) -> tuple[str, ...]:
     if body.beacon is not None or body.hand_picked_seeds or CHOOSABLE in text:
         return ()
     return (f"> **{CHOOSABLE.capitalize()}**: they follow from the registration alone.",)
+
+
+def _write_explored(trail: Ledger, run: StartedRun) -> tuple[str, ...]:
+    """Return a banner on earlier results that were explored under the same id, which are prior data."""
+    found = ledger.list_explorations(trail, run.hypothesis)
+    if not found:
+        return ()
+    named = ", ".join(f"`{ledger.name_run(entry.digest)}`" for entry in found)
+    return (f"> **Earlier results were explored**, {ledger.WATERMARK}: {named}. They are prior data to this verdict.",)
 
 
 def _write_measured(trail: Ledger, run: StartedRun) -> tuple[str, ...]:

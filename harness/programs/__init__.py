@@ -5,7 +5,7 @@ Nothing here decides whether a program may run, or what of it is pinned; that is
 
 from harness.programs.adapted import BadResults
 from harness.programs.jobs import list_files, run_replicas
-from harness.programs.linked import Accounted, account, adapt_results, list_commits, list_forms, read_export
+from harness.programs.linked import Accounted, account, adapt_results, list_commits, list_forms, list_seeds, read_export
 from harness.programs.parse import Parsed, parse_results, read_replica
 from harness.programs.process import show_command
 from harness.programs.work import Work
@@ -20,6 +20,7 @@ __all__ = [
     "list_commits",
     "list_files",
     "list_forms",
+    "list_seeds",
     "parse_results",
     "read_export",
     "read_replica",

@@ -25,6 +25,7 @@ VALID = ("finished", "diverged")
 ENDED = (*VALID, "failed", "killed", "preempted")
 OWN = ("seed", "arm", "commit")
 """Parameters of an export that name a run's seed, arm and code."""
+ASKED = "in the file"
 LISTED = 5
 LONGEST = 200
 
@@ -94,11 +95,11 @@ def adapt_results(results: Results) -> Results:
 
 
 def account(
-    hypothesis: Hypothesis, seeds: Sequence[int], since: str, link: Link, exports: Sequence[Sequence[ToldRun]]
+    hypothesis: Hypothesis, seeds: Sequence[int], since: str | None, link: Link, exports: Sequence[Sequence[ToldRun]]
 ) -> Accounted:
     """Account for every run of the exports, which are those of ``link`` in its order.
 
-    ``since``: time before which no run could know what was registered.
+    ``since``: time before which no run could know what was registered; None if nothing was, and any time will do.
     """
     positions = {seed: index for index, seed in enumerate(seeds)}
     placed: list[_Placed] = []
@@ -106,7 +107,7 @@ def account(
     for file, runs in zip(link.exports, exports, strict=True):
         for run in runs:
             whole = json.dumps(run, sort_keys=True, default=str)
-            one = _place(run, file.name, hypothesis, positions, (since, link.commits))
+            one = _place(run, file.name, hypothesis, positions, (since, link))
             if whole in known:
                 again = f"it is told twice, in {known[whole]} before"
                 one = _Placed(run, file.name, one.arm, one.seed_index, (again,))
@@ -118,7 +119,7 @@ def account(
     counted = [placed[number] for number in sorted(chosen.values())]
     told = LinkedRuns(
         exports=link.exports,
-        since=since,
+        since=since or "",
         runs=tuple(
             LinkedRun(
                 run=one.told.name,
@@ -147,19 +148,26 @@ def list_commits(exports: Sequence[Sequence[ToldRun]]) -> tuple[str, ...]:
     return tuple(sorted({run.commit for runs in exports for run in runs if run.commit is not None}))
 
 
+def list_seeds(hypothesis: Hypothesis, exports: Sequence[Sequence[ToldRun]]) -> tuple[int, ...]:
+    """Return the seeds of runs that are of an arm, ascending: where nothing was registered, these are the seeds."""
+    fitting = (run for runs in exports for run in runs if run.ended in ENDED)
+    fitting = (run for run in fitting if _find_arm(run, hypothesis, ASKED)[1] is None)
+    return tuple(sorted({run.seed for run in fitting if run.seed is not None}))
+
+
 def _place(
     run: ToldRun,
     export: str,
     hypothesis: Hypothesis,
     positions: Mapping[int, int],
-    known: tuple[str, Mapping[str, str]],
+    known: tuple[str | None, Link],
 ) -> _Placed:
-    """Find a run's arm and seed, and every reason why it can't count; ``known``: since when it could be, and commits.
+    """Find a run's arm and seed, and every reason why it can't count; ``known``: since when it could be, and the link.
 
     ``positions``: seed → its position among the registered ones.
     """
-    (since, commits), reasons = known, []
-    arm, other = _find_arm(run, hypothesis)
+    (since, link), reasons = known, []
+    arm, other = _find_arm(run, hypothesis, ASKED if since is None else "registered")
     if other:
         reasons.append(other)
     index = None if run.seed is None else positions.get(run.seed)
@@ -167,29 +175,38 @@ def _place(
         reasons.append("it tells no seed that is a whole number")
     elif index is None:
         reasons.append(f"its seed {run.seed} is not registered")
-    if (late := _explain_start(run.started, since)) is not None:
+    if since is not None and (late := _explain_start(run.started, since, link.until)) is not None:
         reasons.append(late)
-    if run.commit is not None and (differs := commits.get(run.commit, "its code was not compared")):
+    if run.commit is not None and (differs := link.commits.get(run.commit, "its code was not compared")):
         reasons.append(differs)
     if run.ended not in ENDED:
         reasons.append(f"its status is {run.ended}")
     return _Placed(run, export, arm, index, tuple(reasons))
 
 
-def _explain_start(started: str, since: str) -> str | None:
-    try:
-        began = datetime.fromisoformat(started)
-    except ValueError:
-        began = None
-    if began is None or began.tzinfo is None:
+def _explain_start(started: str, since: str, until: str | None) -> str | None:
+    """Say why a run can't count by the time at which it says it began; None if it can."""
+    began = _read_start(started)
+    if began is None:
         shown = f"{started} is no such time" if started else "it tells none"
         return f"it must tell when it began, with a time zone, and {shown}"
+    if until is not None and began > datetime.fromisoformat(until):
+        return f"it says that it begins in the future: {started}, linked {until}"
     return f"it began before the registration: {started}, {since}" if began < datetime.fromisoformat(since) else None
 
 
-def _find_arm(run: ToldRun, hypothesis: Hypothesis) -> tuple[str | None, str | None]:
-    """Return the arm whose parameters a run has, and a reason if it is of none."""
-    differing = {name: _list_other(run, arm) for name, arm in hypothesis.arms.items()}
+def _read_start(started: str) -> datetime | None:
+    """Return the time that a run tells; None if it tells none with a time zone."""
+    try:
+        began = datetime.fromisoformat(started)
+    except ValueError:
+        return None
+    return None if began.tzinfo is None else began
+
+
+def _find_arm(run: ToldRun, hypothesis: Hypothesis, fixed: str) -> tuple[str | None, str | None]:
+    """Return the arm whose parameters a run has, and a reason if it is of none; ``fixed``: word for the arms' own."""
+    differing = {name: _list_other(run, arm, fixed) for name, arm in hypothesis.arms.items()}
     if run.arm is not None:
         if run.arm not in differing:
             return None, f"there is no arm {run.arm}"
@@ -204,10 +221,10 @@ def _find_arm(run: ToldRun, hypothesis: Hypothesis) -> tuple[str | None, str | N
     return None, f"it has the parameters of no arm; of {nearest} differ {', '.join(differing[nearest])}"
 
 
-def _list_other(run: ToldRun, arm: Arm) -> list[str]:
+def _list_other(run: ToldRun, arm: Arm, fixed: str) -> list[str]:
     """Return the parameters of an arm that a run doesn't have, one clause each."""
     return [
-        f"{name} (registered {write_parameter(value)}, told {_show(run.parameters.get(name, 'nothing'))})"
+        f"{name} ({fixed} {write_parameter(value)}, told {_show(run.parameters.get(name, 'nothing'))})"
         for name, value in (arm.parameters or {}).items()
         if name not in run.parameters or not _is_same(value, run.parameters[name])
     ]
@@ -250,8 +267,9 @@ def _decide(placed: Sequence[_Placed], hypothesis: Hypothesis) -> tuple[dict[int
             grouped.setdefault((one.arm, one.seed_index), []).append(number)
     chosen: dict[tuple[str, int], int] = {}
     for key, numbers in grouped.items():
-        numbers.sort(key=lambda n: (datetime.fromisoformat(placed[n].told.started), n))
-        if again is not None:
+        began = {number: _read_start(placed[number].told.started) for number in numbers}
+        if again is not None and None not in began.values():  # else nobody knows which came first
+            numbers.sort(key=lambda n: (began[n], n))
             for number in numbers[: min(again.times, len(numbers) - 1)]:
                 if (ended := placed[number].told.ended) not in again.when:
                     break

@@ -23,11 +23,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from harness.adapters import LARGEST
 from harness.metrics import Metric
@@ -37,6 +36,7 @@ from harness.records import Arm, ReplicaResult, Series
 from harness.records.measurements import digest_measured
 from harness.records.plan import Replica
 from harness.records.program import FORMS, Results
+from harness.system.strict_json import NotStrict, read_strict
 from harness.wording import format_exact
 
 SLACK = 1e-9
@@ -123,22 +123,15 @@ def fail_replica(replica: Replica, why: str, raw: str | None = None) -> ReplicaR
     )
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise BadResults(f"its results hold {name}, which is no number in JSON: write null, or the status diverged")
-
-
-def _pair_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise BadResults("its results hold a key twice")
-    return found
-
-
 def _load(text: str, what: str) -> Any:
+    """Return the value of a text. What is said of it stands in results.json, and is to stay as it is."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_pair_once)
-    except (ValueError, RecursionError) as error:
-        raise BadResults(f"{what} is not JSON: cut off, or not written as such") from error
+        return read_strict(text)
+    except NotStrict as error:
+        if not error.holds:
+            raise BadResults(f"{what} is not JSON: cut off, or not written as such") from error
+        diverged = ", or the status diverged" if error.holds.endswith("null") else ""
+        raise BadResults(f"its results hold {error.holds}{diverged}") from error
 
 
 def _read_json(text: str, results: Results) -> Iterator[Mapping[str, Any]]:

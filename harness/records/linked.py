@@ -29,6 +29,9 @@ class Link(Record):
     """The files, in the order in which they were given."""
     commits: dict[str, str] = Field(default_factory=dict)
     """Git commit that a run names → how its code differs from the registered; empty if it doesn't."""
+    until: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Time at which they were linked, UTC: none of them can have begun later. None in events from before it was noted.
+    """
 
 
 class LinkedRun(Record):

@@ -117,6 +117,7 @@ def write_hypothesis(
         "question": ("Question", form),
         "outcomes": ("What each outcome means", form),
         "attempts": ("Attempts", True),
+        "explored": ("Earlier results", row.explored),
         "timeline": ("Timeline", True),
         "file": ("Registered file", True),
     }

@@ -17,6 +17,7 @@ from harness.ledger import Ledger, Moment, StartedRun
 from harness.ledger.bodies import RegisteredBody
 from harness.ledger.index import Entry, Fixing, LedgerIndex
 from harness.pipeline.claims import Table, foresee_outcomes, list_banners, read_claims, tabulate_claims
+from harness.pipeline.explored import Explored, list_explored
 from harness.pipeline.families import Row, read_families
 from harness.pipeline.outlines import Outline, Outlines
 from harness.pipeline.run_files import read_registered
@@ -91,6 +92,8 @@ class Sheet:
     """All attempts, pilots among them, in ledger order."""
     deviating: Mapping[str, str]
     """Short names of the attempts that deviate from the registration, with a word or two about it."""
+    explored: tuple[Explored, ...]
+    """Readings of earlier results that existed before the registration: exploratory, and no attempts."""
     moments: tuple[Moment, ...]
     """All events about it, in ledger order."""
     text: str | None
@@ -296,6 +299,7 @@ class Trail:
             seeds=describe_seeds(first) if first is not None else "none yet",
             attempts=attempts,
             deviating=ledger.find_deviating(self.ledger, name),
+            explored=self._read_explored(name),
             moments=ledger.read_timeline(self.ledger, name),
             text=text,
             now=_compare(text, lambda: self._read_form(canonical) if outline is not None else None, file),
@@ -303,6 +307,13 @@ class Trail:
             prospects={outcome: prospects[name, outcome] for outcome in (outline.implications if outline else ())},
             memberships=tuple(memberships),
         )
+
+    def _read_explored(self, name: str) -> tuple[Explored, ...]:
+        try:
+            return list_explored(self.ledger, name)
+        except HarnessError as error:
+            self.problems.append(error)
+            return ()
 
     def _read_text(self, fixed: Sequence[Entry[Fixing]]) -> str | None:
         if not fixed:

@@ -86,6 +86,10 @@ CHECKS = {
         "A file that asks the question of a registered hypothesis under new names says so: otherwise the question is "
         "tried again until it gives the wanted outcome."
     ),
+    "prior-data": (
+        "A question whose results were explored before (harness explore) declares them: prior_data_seen has the level "
+        "analysed, and names each exploration."
+    ),
     "amendment": (
         "A registered hypothesis keeps its meaning: it changes only by an amendment in the ledger, and its file stays "
         "among the project's hypotheses."

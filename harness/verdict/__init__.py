@@ -4,6 +4,7 @@ from harness.domain.templates import VERSION, default_templates
 from harness.verdict import power
 from harness.verdict.assemble import Form, draw, list_drawings, render
 from harness.verdict.canvas import try_drawing
+from harness.verdict.explored import suppose, write_report
 from harness.verdict.worded import word_decision
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "list_drawings",
     "power",
     "render",
+    "suppose",
     "try_drawing",
     "word_decision",
+    "write_report",
 ]

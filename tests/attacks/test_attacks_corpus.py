@@ -40,6 +40,10 @@ INITIAL = {"initial-otherwise", "initial-unchecked"}
 """Findings on stored weights that runs start from: test_attacks_initial.py."""
 LINKED = {"link-untold", "link-otherwise", "link-unchecked", "linked", "seeds-by-word"}
 """Findings on runs that were made elsewhere: test_attacks_linked.py."""
+EXPLORED = {
+    "explored", "explored-otherwise", "explored-unchecked", "explored-differs", "explored-rewritten", "undeclared",
+}  # fmt: skip
+"""Findings on earlier results that were explored: test_attacks_explored.py."""
 PAPERS = {
     "paper-number", "paper-outdated", "paper-figure", "paper-missing", "paper-unreadable", "paper-words",
 }  # fmt: skip
@@ -166,7 +170,7 @@ def test_every_sort_of_finding_has_an_attack() -> None:
         "anchor-invalid", "anchor-not-verified", "rerun-differs", "rerun-failed", "look-results",
         "attempts-differ", "code-not-of-commit", "anchored",
         "program-missing", "program-otherwise", "program-unchecked", "output-bytes",  # test_attacks_programs.py
-        *DRAWN, *REPEATED, *MEASURED, *INITIAL, *PAPERS, *LINKED,
+        *DRAWN, *REPEATED, *MEASURED, *INITIAL, *PAPERS, *LINKED, *EXPLORED,
         "tuned",  # test_e2e_tuning.py
         "peeked",  # test_site_view.py
         "company-otherwise", "company-unstarted",  # test_attacks_together.py

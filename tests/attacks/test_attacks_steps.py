@@ -86,6 +86,7 @@ ELSEWHERE = {
     "tuned.py",  # test_e2e_tuning.py, test_attacks_tuned.py
     "programs.py",  # test_attacks_programs.py
     "linked.py",  # test_attacks_linked.py
+    "explored.py",  # test_attacks_explored.py
     "company.py",  # test_attacks_together.py
 }
 SHOWN_ELSEWHERE = (

@@ -92,6 +92,34 @@ def tell_runs(project: ProgramProject, **more: object) -> list[Row]:
     return list_rows(derive_seeds(digest, 3), started, **{"commit": commit, **more})
 
 
+UNDECLARED = "results of this question were explored before"
+OLD = (5, 3, 9, 4)
+"""Seeds of runs that were made before anything was registered."""
+
+
+def tell_old_runs(**more: object) -> list[Row]:
+    """Return runs of the toy from long ago; one of them has the parameters of no arm."""
+    rows = list_rows(OLD, "", **more)
+    return [*rows, {**rows[0], "run": "tried", "parameters": {"alpha": 0.9}}]
+
+
+def make_explored_project(root: Path) -> None:
+    """Make a project whose hypothesis is not registered, and of which earlier runs were explored; all of it committed.
+
+    Its program would leave a file if it ran. The outcome that the file's rules would give walks back a claim.
+    """
+    moved = yaml.safe_load(BASE)["implications"] | {"worse": {"says": "It harms.", "walks_back": ["harmless"]}}
+    script = f"open({str(root / 'it-ran')!r}, 'w').close()\n"
+    project = make_program_project(root, script, implications=moved, family="decays")
+    (project.root / "hypotheses/claims.yaml").write_text("claims:\n  harmless: {statement: It is harmless.}\n")
+    runs = project.root.parent / f"{root.name}-old.json"
+    runs.write_text(json.dumps({"runs": tell_old_runs()}))
+    explored = project.harness("explore", "hypotheses/toy.yaml", str(runs))
+    assert explored.returncode == 0, explored.stderr
+    runs.unlink()  # the trail has it
+    project.commit()
+
+
 def make_linked_project(root: Path) -> None:
     """Make a project with runs that were made elsewhere, linked and judged, all of it committed."""
     project = register_toy(root, program={"deterministic": True})

@@ -178,6 +178,7 @@ WRONG: tuple[tuple[str, Callable[[Path], object], str, str], ...] = (
     ("a loaded file", lambda file: api.plan(api.load(file)), "file has to be a path", "give the path"),  # type: ignore[arg-type]
     ("a device by its number", lambda file: api.plan(file, device=0), "device has to be a text", "'0'"),  # type: ignore[arg-type]
     ("a flag as text", lambda file: api.run(file, resume="no"), "resume has to be True or False", "True"),  # type: ignore[arg-type]
+    ("exports in a list", lambda file: api.explore(file, ["runs.json"]), "exports has to be a path", "give the path"),  # type: ignore[arg-type]
     ("no function", lambda file: api.run(file, say=True), "say has to be a function", "print"),  # type: ignore[arg-type]
     ("two runs", lambda file: api.compare("tiny", 65, project=file.parent), "second has to be a text", "'65'"),  # type: ignore[arg-type]
     ("no format", lambda file: api.export("tiny", None, "x", project=file.parent), "form has to be a text", "quotes"),  # type: ignore[arg-type]

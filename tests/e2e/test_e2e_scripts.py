@@ -32,7 +32,17 @@ def test_from_a_script_to_a_verdict_as_the_page_says(tmp_path: Path) -> None:
     own |= {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("HARNESS_")}
     said, folder = {}, tmp_path
-    for mark in ("a project", "a run", "afterwards", "elsewhere", "the other cluster", "linked", "a new file"):
+    earlier = ("old results", "explored", "declared")
+    for mark in (
+        "a project",
+        "a run",
+        "afterwards",
+        "elsewhere",
+        "the other cluster",
+        "linked",
+        *earlier,
+        "a new file",
+    ):
         script = "\n".join(block(mark, PAGE))
         command = ["bash", "-euc", script]
         environment = inherited | who | own
@@ -48,6 +58,10 @@ def test_from_a_script_to_a_verdict_as_the_page_says(tmp_path: Path) -> None:
     assert "40 runs told: 40 counted" in said["linked"]
     assert re.search(r"^antithetic-elsewhere: \w+ \(.*; trained outside harness\)$", said["linked"], re.MULTILINE)
     assert "Trained outside harness" in said["linked"]
+    assert re.search(r"^antithetic-before: not pre-registered: exploratory \(", said["explored"], re.MULTILINE)
+    assert "# NOT PRE-REGISTERED: EXPLORATORY: " in said["explored"]
+    assert "10 runs told: 10 counted" in said["explored"]
+    assert "antithetic-before: registered as " in said["declared"]
     assert (folder / "hypotheses/sgd_decay.yaml").exists()
 
 

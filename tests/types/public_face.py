@@ -42,6 +42,8 @@ def use_a_verdict(verdict: api.Verdict) -> None:
     assert_type(verdict.measurements()[0].layer, int | None)
     assert_type(verdict.measurements()[:2], Sequence[MeasuredValue])
     assert_type(api.list_verdicts(project="."), Sequence[str])
+    assert_type(api.explore("x.yaml", "runs.json", incomplete=True).would_be, str)
+    assert_type(api.list_explorations(project="."), Sequence[api.Exploration])
 
 
 def misuse(verdict: api.Verdict) -> None:

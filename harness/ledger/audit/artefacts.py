@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from harness.ledger.audit import initial, programs, remeasured
+from harness.ledger.audit import explored, initial, programs, remeasured
 from harness.ledger.audit.evidence import ANCHORS, DIGEST, EVENTS, OBJECTS, Evidence
 from harness.ledger.audit.files import is_temporary, is_unlisted
 from harness.ledger.audit.findings import AuditFinding
@@ -21,6 +21,7 @@ from harness.ledger.bodies import (
 from harness.ledger.carried import BESIDE
 from harness.ledger.index import RUN_DIGITS, StartedRun
 from harness.ledger.measured_body import MeasuredBody
+from harness.ledger.prior_data_bodies import ExploredBody
 from harness.wording import format_count
 
 PROMISE = "every registered file and every file of a verdict is the one that the ledger names"
@@ -40,6 +41,7 @@ def check(evidence: Evidence) -> Iterator[AuditFinding]:
         yield from _check_weights(evidence, run, verdict.body)
     yield from initial.check(evidence)
     yield from remeasured.check(evidence)
+    yield from explored.check(evidence)
     yield from programs.check(evidence)
     yield from _find_strays(evidence, known)
 
@@ -56,6 +58,9 @@ def list_named_objects(evidence: Evidence) -> Iterator[tuple[str, str]]:
                 yield event.digest, digest
         elif isinstance(body, RepeatedBody | MeasuredBody):
             yield event.digest, body.results
+        elif isinstance(body, ExploredBody):
+            own = (body.raw, body.canonical, body.claims, body.results, body.report)
+            yield from ((event.digest, digest) for digest in (*own, *(file.sha256 for file in body.exports)))
         elif isinstance(body, SeededBody):
             yield from ((event.digest, digest) for digest in (body.form, body.record))
     for rerun in evidence.index.entries(ReplicatedBody):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 
-from harness.ledger.audit import agreement, amended, commits, company, linked, looks, pages, proofs, tuned
+from harness.ledger.audit import agreement, amended, commits, company, explored, linked, looks, pages, proofs, tuned
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.audit.similar import find_near_duplicates
@@ -33,6 +33,7 @@ def check(
     """Check the order and the number of registrations, amendments and attempts."""
     yield from _check_references(evidence)
     yield from find_near_duplicates(evidence)
+    yield from explored.check_declared(evidence)
     yield from _find_elsewhere(evidence)
     siblings = find_siblings(evidence)
     for hypothesis in evidence.index.hypotheses:

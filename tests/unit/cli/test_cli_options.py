@@ -82,6 +82,7 @@ ALWAYS = {
     "amend": {"file", "reason", "data", "verdicts"},
     "seed": {"file", "round_file", "verdicts"},
     "link": {"file", "exports", "verdicts"},
+    "explore": {"file", "exports", "form", "incomplete", "verdicts"},
     "close": {"run", "reason", "verdicts"},
     "reverdict": {"name", "verdicts", "criterion", "alpha"},
     "replicate": {"name", "device", "data", "verdicts", "fresh", "yes", "parallel"},

@@ -17,7 +17,7 @@ from harness.records.linked import Export, Link, LinkedRun
 from tests.unit.programs.told import Row, list_rows, make_told, measure, write_table
 from tests.unit.programs.toys import SEEDS, make
 
-SINCE, LATER = "2026-11-01T00:00:00Z", "2026-11-02T12:00:00+01:00"
+SINCE, LATER, UNTIL = "2026-11-01T00:00:00Z", "2026-11-02T12:00:00+01:00", "2026-12-01T00:00:00Z"
 PERCENT = "a percentage, where a fraction is declared?"
 COMMITS = {"a" * 40: "", "b" * 40: "it ran other code, of commit bbbbbbbbbbbb: toy.py"}
 
@@ -30,7 +30,7 @@ def toy(tmp_path: Path) -> Hypothesis:
 def tell(hypothesis: Hypothesis, *files: list[Row], form: str = "runs_json") -> Accounted:
     exports = tuple(Export(name=f"{n}.json", form=form, sha256=f"{n:064}") for n, _ in enumerate(files))
     told = [tuple(map(make_told, rows)) for rows in files]
-    return account(hypothesis, SEEDS, SINCE, Link(exports=exports, commits=COMMITS), told)
+    return account(hypothesis, SEEDS, SINCE, Link(exports=exports, commits=COMMITS, until=UNTIL), told)
 
 
 def find_run(accounted: Accounted, name: str) -> LinkedRun:
@@ -61,6 +61,8 @@ def test_runs_by_the_registered_seeds_and_parameters_count(toy: Hypothesis) -> N
         ({"started": "2026-11-01T00:30:00+01:00"}, "it began before the registration"),
         ({"started": ""}, "it must tell when it began, with a time zone, and it tells none"),
         ({"started": "2026-11-02T12:00:00"}, "with a time zone, and 2026-11-02T12:00:00 is no such time"),
+        ({"started": "2026-12-01T00:00:01Z"}, "it says that it begins in the future: 2026-12-01T00:00:01Z, linked"),
+        ({"started": "2026-11-30T23:30:00-01:00"}, "it says that it begins in the future"),
         ({"parameters": {"alpha": 0.3}}, "parameters of no arm; of strong differ alpha (registered 0.5, told 0.3)"),
         ({"parameters": {}}, "parameters of no arm; of strong differ alpha (registered 0.5, told nothing)"),
         ({"arm": "weak"}, "it has other parameters than arm weak: alpha (registered 0.25, told 0.5)"),
@@ -83,6 +85,15 @@ def test_a_run_that_is_none_of_the_registered_ones_is_rejected_and_its_seed_is_m
     assert gap.startswith("strong, seed 0: ")
     assert [one.status for one in accounted.replicas] == ["failed", *["finished"] * 5]
     assert "strong-0" not in accounted.raw
+
+
+def test_a_link_from_before_its_time_was_noted_comes_to_what_it_came_to(toy: Hypothesis) -> None:
+    """An event that has no such time is accounted for as it was."""
+    rows = list_rows(SEEDS, "2999-01-01T00:00:00Z")
+    link = Link(exports=(Export(name="0.json", form="runs_json", sha256="0" * 64),), commits=COMMITS)
+    accounted = account(toy, SEEDS, SINCE, link, [tuple(map(make_told, rows))])
+    assert accounted.gaps == ()
+    assert tell(toy, rows).told.count("rejected") == len(rows)
 
 
 def test_several_reasons_are_all_named(toy: Hypothesis) -> None:

@@ -1,0 +1,38 @@
+"""Results that were explored before a registration: whoever registers the question declares them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from harness import ledger, spec
+from harness.errors import Finding, HarnessError
+from harness.ledger import Ledger
+
+RULE = "prior-data"
+
+
+def find_undeclared(loaded: spec.Loaded, trail: Ledger, registration: str | None = None) -> Iterator[Finding]:
+    """Yield a finding if a valid file doesn't declare what was explored of its question before.
+
+    ``registration``: the event that registered it, after which nothing is prior data to it; None if it is to be.
+    """
+
+    def read(digest: str) -> bytes | None:
+        try:
+            return trail.read_object(digest)
+        except (HarnessError, OSError):
+            return None
+
+    if not ledger.list_explorations(trail):
+        return
+    if owed := ledger.find_undeclared(trail.index(), read, loaded.hypothesis, registration):
+        told = ledger.explain_undeclared(owed, loaded.hypothesis)
+        yield spec.make_error(loaded, RULE, ("prior_data_seen",), *told)
+
+
+def check_declared(loaded: spec.Loaded, trail: Ledger) -> Iterator[Finding]:
+    """Yield the same of a file as it stands: an error if it can't be registered so, a warning if it was."""
+    found = ledger.find_registration(trail, loaded.hypothesis.id)
+    for finding in find_undeclared(loaded, trail, None if found is None else found.digest):
+        yield finding if found is None else replace(finding, severity="warning")

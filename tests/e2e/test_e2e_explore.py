@@ -1,0 +1,326 @@
+"""Results that existed before a registration: read, marked wherever they are shown, and declared by who comes later."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from harness import api, spec
+from harness.errors import HarnessError, Interrupted, UsageError
+from harness.ledger import WATERMARK, Ledger
+from harness.pipeline.claims import read_claims
+from harness.pipeline.explore import explore_results
+from harness.pipeline.register import amend_registration, register_hypothesis
+from harness.pipeline.session import Reporter, Session
+from tests.e2e.programs import (
+    OLD,
+    UNDECLARED,
+    ProgramProject,
+    copy_project,
+    make_explored_project,
+    make_program_project,
+    tell_old_runs,
+)
+from tests.e2e.projects import REPOSITORY
+from tests.once import made_once
+from tests.unit.programs.told import Row, write_table
+from tests.unit.programs.toys import GOOD
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="programs run on Linux and macOS")
+FILE = "hypotheses/toy.yaml"
+COLUMNS = {"run": "run", "seed": "seed"}
+
+
+@pytest.fixture(scope="session")
+def explored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with an exploration, all of it committed. Copy it before changing it."""
+    return made_once(tmp_path_factory, "explored-program", make_explored_project)
+
+
+@pytest.fixture
+def project(explored: Path, tmp_path: Path) -> ProgramProject:
+    return copy_project(explored, tmp_path)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> ProgramProject:
+    return make_program_project(tmp_path / "project")
+
+
+def explore(project: ProgramProject, *rows: Row, incomplete: bool = False) -> tuple[list[str], dict[str, object]]:
+    """Explore runs in this process; return what was said, and the event's body."""
+    path = project.root.parent / "runs.json"
+    path.write_text(json.dumps({"runs": rows}))
+    said: list[str] = []
+    session = Session.open(project.root / FILE, reporter=Reporter(say=said.append))
+    explore_results(project.root / FILE, [path], None, session, incomplete=incomplete)
+    return said, project.events("explored")[-1]["body"]
+
+
+def change(project: ProgramProject, name: str = "toy", **changes: object) -> Path:
+    """Write the toy's file with other keys, and return its path."""
+    told = yaml.safe_load((project.root / FILE).read_text()) | changes
+    path = project.root / f"hypotheses/{name}.yaml"
+    path.write_text(yaml.safe_dump(told, sort_keys=False))
+    project.commit()
+    return path
+
+
+def declare(project: ProgramProject, level: str = "analysed") -> dict[str, str]:
+    (one,) = api.list_explorations(project=project.root)
+    return {"level": level, "what": f"Four old runs each (explored {one.name})."}
+
+
+def find_findings(path: Path) -> list[tuple[str, str]]:
+    return [(one.severity, one.message) for one in api.check(path) if one.rule == "prior-data"]
+
+
+def test_it_is_shown_everywhere_as_what_it_is_and_moves_nothing(project: ProgramProject, tmp_path: Path) -> None:
+    (event,) = project.events()
+    assert (event["type"], event["body"]["would_be"], event["body"]["seeds"]) == ("explored", "worse", len(OLD))
+    assert event["body"]["counted"] == 2 * len(OLD)
+    shown = project.harness("show", "toy")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.startswith("# NOT PRE-REGISTERED: EXPLORATORY: ")
+    assert shown.stdout.rstrip().rsplit("\n\n", 1)[1].startswith("*NOT PRE-REGISTERED: EXPLORATORY.")
+    assert "these results **would be worse**" in shown.stdout
+    assert "outcome is" not in shown.stdout
+    assert "tried of explored-program-in-the-making-old.json is rejected: it has the parameters of no" in shown.stdout
+    told = json.loads(project.harness("show", "toy", "--format", "json").stdout)
+    assert (told["mark"], told["outcome"], told["would_be"]) == (WATERMARK, None, "worse")
+    (row,) = json.loads(project.harness("list", "--format", "json").stdout)
+    assert (row["explored"], row["attempts"], row["outcome"], row["registered"]) == (1, [], None, None)
+    assert f"earlier results: {WATERMARK}" in " ".join(project.harness("list").stdout.split())
+    made = project.harness("site", str(tmp_path / "site"))
+    assert made.returncode == 0, made.stderr
+    assert WATERMARK in (tmp_path / "site/index.html").read_text()
+    page = (tmp_path / "site/h/toy.html").read_text()
+    assert "NOT PRE-REGISTERED: EXPLORATORY" in page
+    assert "None was started." in page
+    history = project.harness("show", "toy", "--history").stdout
+    assert f"earlier results were explored, {WATERMARK}: 8 runs" in history
+    audited = project.harness("audit", "--recompute")
+    assert audited.returncode == 0, audited.stdout
+    assert "toy: 0 started" in audited.stdout
+
+
+def test_neither_claims_nor_families_nor_verdicts_know_of_it(project: ProgramProject) -> None:
+    trail = Ledger(project.root / "verdicts")
+    table = read_claims(project.root / "hypotheses/claims.yaml", trail)
+    assert table.moves == ()
+    assert {name: now.status for name, now in table.standings.items()} == {"harmless": "untested"}
+    assert "harmless" in project.harness("claims").stdout
+    families = json.loads(project.harness("list", "--family", "--format", "json").stdout)
+    assert [(one["members"], one["not_registered"]) for one in families] in ([], [([], ["toy"])])
+    assert api.list_verdicts(project=project.root) == ()
+    with pytest.raises(UsageError, match="there is no verdict on 'toy'"):
+        api.open_verdict("toy", project=project.root)
+    badge = project.harness("badge", str(project.root.parent / "badge.svg"))
+    assert badge.returncode == 0, badge.stderr
+    text = (project.root.parent / "badge.svg").read_text()
+    assert "worse" not in text
+    assert "1 verdict" not in text
+    assert not list(project.root.parent.rglob("it-ran"))  # no command ran
+    assert not list(project.root.parent.glob("*-cache/programs"))
+
+
+def test_who_registers_the_question_declares_it(project: ProgramProject) -> None:
+    file = project.root / FILE
+    ((severity, message),) = find_findings(file)
+    assert severity == "error"
+    assert message.startswith(UNDECLARED)
+    (one,) = api.list_explorations(project=project.root)
+    with pytest.raises(UsageError, match=UNDECLARED) as refused:
+        register_hypothesis(file, Session.open(file))
+    assert refused.value.where == f"{file}:9"
+    assert refused.value.remedy == (
+        f"set level: analysed, and name them under prior_data_seen.what: explored {one.name}"
+    )
+    ran = project.harness("run", FILE, "--yes")
+    assert ran.returncode == 2
+    assert UNDECLARED in ran.stderr
+    for seen in (declare(project, "summaries_seen"), {"level": "analysed", "what": "Old runs."},
+                 {"level": "analysed", "what": f"explored {one.name[:8]}"}):  # fmt: skip
+        assert find_findings(change(project, prior_data_seen=seen))
+    assert [event["type"] for event in project.events()] == ["explored"]
+    file = change(project, prior_data_seen=declare(project))
+    assert find_findings(file) == []
+    register_hypothesis(file, Session.open(file))
+    assert {event["type"] for event in project.events()} == {"explored", "registered"}
+    path = change(project, prior_data_seen={"level": "none"})
+    with pytest.raises(UsageError, match=UNDECLARED):  # nor is it taken back
+        amend_registration(path, Session.open(path), "Forget it.")
+    assert [severity for severity, _ in find_findings(path)] == ["warning"]
+
+
+def test_another_name_is_no_other_question_and_another_question_is_free(project: ProgramProject) -> None:
+    arms = {
+        "mild": {"label": "Mild", "parameters": {"alpha": 0.25}},
+        "harsh": {"label": "H", "parameters": {"alpha": 0.5}},
+    }
+    renamed = {"margin": {"metric": "test_accuracy", "contrast": "harsh - mild", "unit": "pp"}}
+    same = change(project, "other", id="other", title="Under another name", arms=arms, estimands=renamed)
+    ((_, message),) = find_findings(same)
+    assert "of toy" in message
+    with pytest.raises(UsageError, match=UNDECLARED):
+        register_hypothesis(same, Session.open(same))
+    arms["harsh"]["parameters"] = {"beta": 3}
+    arms["mild"]["parameters"] = {"beta": 4}
+    program = {"command": ["python3", "other.py", "{beta}"], "lock": "uv.lock", "timeout": "1 min"}
+    metrics = {"loss": {"bounds": [0, 9]}}
+    renamed["margin"] |= {"metric": "loss", "unit": ""}
+    other = change(project, "third", id="third", arms=arms, estimands=renamed, program=program, metrics=metrics)
+    assert find_findings(other) == []
+
+
+def test_the_same_exploration_is_entered_once_and_another_is_another(project: ProgramProject) -> None:
+    (before,) = project.events()
+    rows = tell_old_runs()
+    path = project.root.parent / "explored-program-in-the-making-old.json"
+    path.write_text(json.dumps({"runs": rows}))
+    again = api.explore(project.root / FILE, path)
+    assert project.events() == [before]
+    assert (again.would_be, again.seeds, again.files) == ("worse", len(OLD), (path.name,))
+    assert again.report == api.list_explorations(project=project.root)[0].report
+    file = change(project, prior_data_seen=declare(project))  # which makes no other file of it
+    assert api.explore(file, path).name == again.name
+    assert project.events() == [before]
+    change(project, prior_data_seen={"level": "none"})
+    rows[0]["metrics"] = {"test_accuracy": 0.5}
+    explore(project, *rows)
+    assert len(project.events()) == 2
+    ((_, message),) = find_findings(project.root / FILE)
+    assert message.count("of this file") == 2
+    assert find_findings(change(project, prior_data_seen={"level": "analysed", "what": f"explored {again.name}"}))
+
+
+def test_tables_and_trackers_are_read_as_for_link_and_need_no_times(fresh: ProgramProject) -> None:
+    rows = tell_old_runs()
+    table = fresh.root.parent / "old.csv"
+    table.write_bytes(write_table(rows, COLUMNS, "params.{}", "metrics.{}"))
+    told = api.explore(fresh.root / FILE, table, form="runs_csv")
+    _, body = explore(fresh, *rows)
+    assert told.would_be == body["would_be"]
+    first, second = fresh.events("explored")
+    assert first["body"]["results"] == second["body"]["results"]
+
+
+def test_a_seed_has_one_run_or_none(fresh: ProgramProject) -> None:
+    rows = tell_old_runs()
+    again = {**rows[0], "run": "again", "started": "2025-01-01T00:00:00Z"}
+    for told, gap in (
+        ([*rows, again], "strong, seed 2: its seed has 2 runs, and none is chosen"),
+        (rows[1:], "strong, seed 2: "),
+        ([{**rows[0], "status": "failed"}, *rows[1:]], "strong, seed 2: its export says that it failed"),
+    ):
+        with pytest.raises(UsageError, match="1 seed would have no value") as refused:
+            explore(fresh, *told)
+        assert gap in refused.value.message
+        assert "--incomplete" in (refused.value.remedy or "")
+    assert not (fresh.root / "verdicts").exists()
+    _, body = explore(fresh, *rows[1:], incomplete=True)
+    assert (body["would_be"], body["incomplete"], body["counted"]) == ("invalid", True, 2 * len(OLD) - 1)
+
+
+MIXED = next((REPOSITORY / "examples/protocol-2/hypotheses").glob("*.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"runs": [{"run": "a", "se', "no export of runs: it is not JSON: cut off, or not written as such"),
+        ('{"runs": []}', "no export of runs: it tells of no run"),
+        ('{"runs": [{"run": "a", "seed": NaN}]}', "it holds NaN, which is no number in JSON: write null"),
+        ('{"runs": [{"run": "a", "seed": 1, "parameters": {"alpha": 7}, "metrics": {}}]}',
+         r"no run has a seed and the parameters of an arm: strong \(alpha 0.5\) and weak \(alpha 0.25\)"),
+    ],
+)  # fmt: skip
+def test_what_tells_of_no_runs_is_refused_and_leaves_nothing(fresh: ProgramProject, content: str, message: str) -> None:
+    path = fresh.root / "runs.json"
+    path.write_text(content)
+    with pytest.raises(UsageError, match=message) as refused:
+        api.explore(fresh.root / FILE, path)
+    assert refused.value.remedy
+    assert not (fresh.root / "verdicts").exists()
+
+
+def name_none(project: ProgramProject) -> None:
+    api.explore(project.root / FILE)
+
+
+def name_twice(project: ProgramProject) -> None:
+    path = project.root.parent / "twice.json"
+    path.write_text(json.dumps({"runs": tell_old_runs()}))
+    api.explore(project.root / FILE, path, path)
+
+
+def name_mixed(project: ProgramProject) -> None:
+    file = project.root / "hypotheses/mixed.yaml"
+    file.write_text(MIXED.read_text())
+    api.explore(file, file)
+
+
+def name_registered(project: ProgramProject) -> None:
+    file = change(project, prior_data_seen=declare(project))
+    register_hypothesis(file, Session.open(file))
+    explore(project, *tell_old_runs())
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (name_none, "no file with runs is named"),
+        (name_twice, "the same export is given twice"),
+        (name_mixed, "only runs of a program can be told by a file"),
+        (name_registered, "it was registered on .*, and an exploration comes before that"),
+    ],
+)
+def test_what_can_t_be_explored_is_refused(
+    project: ProgramProject, ask: Callable[[ProgramProject], None], message: str
+) -> None:
+    with pytest.raises(HarnessError, match=message) as refused:
+        ask(project)
+    assert refused.value.exit_code == 2
+    assert refused.value.remedy
+    assert len(project.events("explored")) == 1
+
+
+def test_what_was_interrupted_is_entered_by_the_same_command(fresh: ProgramProject) -> None:
+    """Whoever stops it before its event has objects that no event names, and has seen nothing."""
+
+    def stop() -> None:
+        raise Interrupted("stopped")
+
+    path = fresh.root.parent / "runs.json"
+    path.write_text(json.dumps({"runs": tell_old_runs()}))
+    session = Session.open(fresh.root / FILE, reporter=Reporter(heed=stop))
+    with pytest.raises(Interrupted):
+        explore_results(fresh.root / FILE, [path], None, session, incomplete=False)
+    assert fresh.events() == []
+    assert list(fresh.root.glob("verdicts/objects/sha256/*"))
+    assert api.explore(fresh.root / FILE, path).would_be == "worse"
+    fresh.commit()
+    audited = fresh.harness("audit")
+    assert audited.returncode == 0, audited.stdout
+    assert "no event names" not in audited.stderr
+
+
+def test_a_verdict_of_the_question_says_that_earlier_results_were_explored(project: ProgramProject) -> None:
+    (project.root / "toy.py").write_text(GOOD)
+    change(project, prior_data_seen=declare(project))
+    ran = project.harness("run", FILE, "--yes")
+    assert ran.returncode == 0, ran.stderr
+    shown = project.harness("show", "toy").stdout
+    assert f"Earlier results were explored, {WATERMARK}" in shown.replace("*", "")
+    assert "they had been analysed" in shown
+    (one,) = api.list_explorations(project=project.root)
+    assert project.harness("show", one.name).stdout.startswith("# NOT PRE-REGISTERED: EXPLORATORY")
+    assert spec.load(project.root / FILE).hypothesis.prior_data_seen.level == "analysed"
+    project.commit()
+    audited = project.harness("audit", "--recompute")
+    assert audited.returncode == 0, audited.stdout

@@ -49,6 +49,8 @@ class DeviceFacts(Record):
     """True if an even number of cohorts is preferred."""
     arithmetic: dict[str, str]
     """Variables and libraries that determine its arithmetic."""
+    cards: tuple[str, ...] = ()
+    """Models of the machine's cards, where a program of its own may use them."""
 
 
 class ProgramTask(Record):

@@ -113,26 +113,31 @@ class Remote:
             program=work.program,
             results=work.results,
             pins=runnable.pins,
-            inputs=self._place_inputs(work.inputs),
+            inputs=place_inputs(work.inputs, self.place),
             root=str(work.root.absolute()),
             language=work.environment.get("LANG"),
             variables=tuple(name for name in work.program.environment if name in work.environment),
             parallel=count_parallel(session.settings),
         )
 
-    def _place_inputs(self, inputs: Mapping[str, Path]) -> dict[str, str]:
-        """Return where each input is for a job: a relative path if it travels with it."""
-        launcher = self.place.launcher
-        if not launcher.carries:
-            return {name: str(path.absolute()) for name, path in inputs.items()}
-        size = sum(path.stat().st_size for path in inputs.values())
-        if size <= CARRIED_BYTES:
-            return {name: f"inputs/{name}/{path.name}" for name, path in inputs.items()}
-        if launcher.data is None:
-            message = f"the inputs have {size:,} bytes, and no more than {CARRIED_BYTES:,} travel with a job"
-            remedy = "put them into a folder that workers have, and name it as data of the place"
-            raise UsageError(message, where=f"--on {self.place.name}", remedy=remedy)
-        return {name: str(Path(launcher.data) / path.name) for name, path in inputs.items()}
+
+def place_inputs(inputs: Mapping[str, Path], place: Place) -> dict[str, str]:
+    """Return where each of a program's inputs is for a job: a relative path if it travels with it.
+
+    Raises:
+        UsageError: they are too large for that, and nobody said where they are.
+    """
+    launcher = place.launcher
+    if not launcher.carries:
+        return {name: str(path.absolute()) for name, path in inputs.items()}
+    size = sum(path.stat().st_size for path in inputs.values())
+    if size <= CARRIED_BYTES:
+        return {name: f"inputs/{name}/{path.name}" for name, path in inputs.items()}
+    if launcher.data is None:
+        message = f"the inputs have {size:,} bytes, and no more than {CARRIED_BYTES:,} travel with a job"
+        remedy = "put them into a folder that workers have, and name it as data of the place"
+        raise UsageError(message, where=f"--on {place.name}", remedy=remedy)
+    return {name: str(Path(launcher.data) / path.name) for name, path in inputs.items()}
 
 
 def estimate_most(program: Program, session: Session) -> float:

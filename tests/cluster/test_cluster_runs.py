@@ -67,9 +67,10 @@ def test_an_interrupted_command_leaves_its_jobs_which_can_be_cancelled(remote: R
 def test_a_job_that_always_dies_is_given_up_while_others_finish(here: Remote, reference: Any) -> None:
     settings = here.project.root / "pyproject.toml"
     settings.write_text(settings.read_text() + "again = 1\n")
-    here.prepare("die", "", "die")
+    here.prepare("die", "", "full")
     code, said = here.run()
     assert code == 1 and "ended without results" in said and "2 tries" in said, said
+    assert "stopped: could not be written: File too large" in said
     assert len(list(here.project.root.glob("verdicts/tiny/*/work/*.json"))) == 1
     assert not here.project.events("run_failed")
     code, said = here.run()

@@ -8,7 +8,7 @@ nothing, or one of
     hold   wait after its second one, when values were measured, until beside FAULTS there is a file JOB.go; that it
            waits, a file JOB.reached tells
     die    SIGKILL before anything else
-    full   no file may have more than 300 bytes, as if the disk were nearly full
+    full   no file may have more than 150 bytes, as if the disk were nearly full
     other  train on with other vector instructions, as on another machine
 """
 
@@ -80,7 +80,7 @@ if not folder.name.startswith("device-"):  # whose job only tells of its device
     if fault == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     elif fault == "full":
-        resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (150, 150))
     elif fault == "other":
         os.environ["ATEN_CPU_CAPABILITY"] = "default"
     elif fault:

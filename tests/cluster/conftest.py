@@ -73,10 +73,11 @@ class Remote:
     def arguments(self, *more: str) -> list[str]:
         return ["run", "hypotheses/tiny.yaml", "--device", "cpu", "--on", "there", "--checkpoint-every", "0", *more]
 
-    def await_held(self) -> Path:
-        """Wait for a job that is held after its first checkpoint; return its folder."""
+    def await_held(self, since: int = 1) -> Path:
+        """Wait for a job that is held, after a checkpoint of a later epoch; return its folder."""
         wait_until(lambda: list(self.jobs.glob("*.reached")), "a job is held")
         (found,) = self.jobs.glob("*.reached")
+        assert int(found.read_text()) > since, "it began anew"
         found.unlink()
         (folder,) = self.jobs.glob(f"tiny-*/{found.stem}")
         return folder

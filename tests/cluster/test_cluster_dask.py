@@ -34,16 +34,23 @@ while True:
 
 
 def test_worker_command_and_scheduler_may_be_killed(lab: Remote, dask: Dask, reference: Any) -> None:
-    lab.prepare("hold", "hold", "kill")
+    lab.prepare("hold", "hold", "hold", "kill")
     command = lab.start()
     lab.await_held()
     dask.kill("worker")
     dask.start_worker()  # Dask gives it the job
-    lab.await_held()
+    held = lab.await_held()
     command.kill()
     command.wait()
     code, listed = lab.call("jobs", "--on", "there")
     assert code == 0 and "running" in listed, listed
+    code, said = lab.call("jobs", "--on", "there", "--cancel")
+    assert code == 0 and "1 job ended" in said, said
+    lab.let_go(held)
+    command = lab.start()
+    lab.await_held(since=2)  # the checkpoint of the job that was asked to end came back, and went with the next
+    command.kill()
+    command.wait()
     dask.kill("scheduler")
     code, said = lab.call("jobs", "--on", "there")
     assert code == 1 and "gives no answer" in said, said

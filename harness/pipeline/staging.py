@@ -5,6 +5,7 @@ One kind of staging is for cohorts that harness trains, the other for a program'
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,12 @@ from typing import Protocol
 from harness import programs
 from harness.pipeline.jobs import Task
 from harness.records import Cohort
+from harness.records.base import write_canonical
+from harness.records.program import ProgramPins
 from harness.system.storage import write_atomic
 
 STARTS = "starts"
 """Folder in a job's folder with the stored weights that its replicas start from, where they travel with it."""
-CODE = "code.tar.gz"
-"""File with a program's code, in the folder of a run's jobs, or in a job's where its files travel."""
 
 
 class Staging(Protocol):
@@ -76,6 +77,12 @@ class CohortStaging:
         return any(work.load_result(cohort) is None for cohort in apply_splits(cohorts, work))
 
 
+def name_archive(pins: ProgramPins) -> str:
+    """Return the name of the file with a program's code, in the folder of a run's jobs, or in a job's if it travels."""
+    digest = hashlib.sha256(write_canonical(pins.trees).encode()).hexdigest()
+    return f"code-{digest[:16]}.tar.gz"
+
+
 @dataclass(frozen=True)
 class ReplicaStaging:
     """Staging of a program's replicas: its code and inputs go in, sealed results and output come out."""
@@ -85,13 +92,13 @@ class ReplicaStaging:
     def stage_in(self, task: Task, folder: Path, *, carried: bool) -> Task:
         """Put the code into the job's folder, or beside it, and inputs that travel into the job's folder."""
         assert task.program is not None, "staged for programs only"
-        archive = (folder if carried else folder.parent) / CODE
+        archive = (folder if carried else folder.parent) / name_archive(task.program.pins)
         if not archive.exists():
             write_atomic(archive, programs.pack(self.work.frozen))
         for name, file in task.program.inputs.items():
             if not Path(file).is_absolute():
                 write_atomic(folder / file, self.work.inputs[name].read_bytes())
-        code = CODE if carried else str(archive)
+        code = archive.name if carried else str(archive)
         return task.model_copy(update={"program": task.program.model_copy(update={"code": code})})
 
     def stage_out(self, cohorts: Sequence[Cohort], job: Path, folder: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from harness.pipeline.jobs import JOB, JobRecord, read
 from tests.cluster.dask import Dask
 from tests.cluster.slurm import Slurm, find_lack, wait_until
 from tests.e2e import commands
@@ -106,6 +107,13 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
     found = Project(made_once(tmp_path_factory, "trained-here", make) / "project")
     return Remote(found, found.root, {}).replicas()
+
+
+def read_job(folder: Path) -> str:
+    """Return the name by which its launcher knows a job."""
+    record = read(folder, JOB, JobRecord)
+    assert record is not None
+    return record.tries[-1].id
 
 
 @dataclass

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import Site
+from tests.cluster.conftest import Site, read_job
 from tests.cluster.slurm import wait_until
 from tests.e2e import commands
 from tests.e2e.programs import BESIDE, ProgramProject, make_program_project
@@ -119,6 +119,9 @@ def test_jobs_of_a_program_and_their_command_may_be_killed(
         dask = request.getfixturevalue("dask")
         dask.kill("worker")
         dask.start_worker()  # Dask gives it the job, without what the first had
+    elif site.kind == "slurm":  # which ends the program as well as its worker, in any order
+        (folder,) = site.jobs.glob("toy-*/job-*")
+        request.getfixturevalue("slurm").call("scancel", read_job(folder))
     else:
         os.kill(first.worker, signal.SIGKILL)
     second = watched.await_try(2)

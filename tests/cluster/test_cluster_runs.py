@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 from typing import Any
 
 from harness.ledger import Ledger
 from harness.pipeline.following import Follower
-from harness.pipeline.jobs import JOB, TASK, JobRecord, Task, read
+from harness.pipeline.jobs import TASK, Task, read
 from harness.site.live import write_live
 from harness.site.pages import make_common
-from tests.cluster.conftest import Remote
+from tests.cluster.conftest import Remote, read_job
 from tests.cluster.slurm import Slurm, wait_until
 
 
@@ -114,9 +113,3 @@ def test_a_node_that_is_lost_costs_no_more_than_its_jobs(cluster: Remote, slurm:
     assert command.returncode == 0, told + error
     assert "it is started again" in error
     assert cluster.replicas() == reference
-
-
-def read_job(folder: Path) -> str:
-    record = read(folder, JOB, JobRecord)
-    assert record is not None
-    return record.tries[-1].id

@@ -183,7 +183,10 @@ YesOption = Annotated[
 ParallelOption = Annotated[
     int | None,
     typer.Option(
-        "--parallel", min=1, help="Number of a program's replicas that run at a time.", show_default="one per core"
+        "--parallel",
+        min=1,
+        help="Number of a program's replicas that run at a time, with --on in each job.",
+        show_default="one per core, with --on one",
     ),
 ]
 FormatOption = Annotated[str, typer.Option("--format", help="Output format: text or json.")]

@@ -93,6 +93,14 @@ def _collect(seen: Preview) -> dict[str, Any]:
         "seconds": seen.estimate.seconds,
         "seconds_measured": seen.measured,
         "device": seen.device,
+        "place": seen.place,
+        "jobs": [
+            {
+                "arms": list(dict.fromkeys(name for cohort in cohorts for name in cohort.arms)),
+                "replicas": sum(len(cohort.replicas) for cohort in cohorts),
+            }
+            for cohorts in seen.jobs
+        ],
         "commands": dict(seen.commands),
         "costs": seen.costs,
         "searched": seen.searched,
@@ -173,12 +181,19 @@ def _print(seen: Preview) -> None:
         for name, command in seen.commands.items():
             out.print(make_plain_line(f"{name}: {command}"), markup=False)
         most = _format_duration(seen.longest_seconds)
-        out.print(f"each replica runs by itself; all of them take at most {most} on this machine", markup=False)
+        within = "all of them take" if seen.place is None else "those of a job take"
+        where = "on this machine" if seen.place is None else f"at {seen.place}"
+        out.print(f"each replica runs by itself; {within} at most {most} {where}", markup=False)
     if own := [cohort for cohort in seen.planned.cohorts if not cohort.is_program]:
         _print_cohorts(own)
         how = "by steps timed here, about" if seen.measured else "roughly"
         time_needed = _format_duration(seen.estimate.seconds)
         out.print(f"training: {how} {time_needed} on {seen.device} ({origins['device']})", markup=False)
+    if seen.place is not None:
+        sizes = [sum(len(cohort.replicas) for cohort in cohorts) for cohorts in seen.jobs]
+        smallest, largest = min(sizes, default=0), max(sizes, default=0)
+        each = f"{smallest} to {largest} replicas" if smallest < largest else format_count(largest, "replica")
+        out.print(f"{format_count(len(sizes), 'job')} at {seen.place}, of {each} each", markup=False)
     costs: dict[str, list[str]] = {}
     for name, cost in seen.costs.items():
         costs.setdefault(cost, []).append(name)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
 
-from harness.records import ReplicaResult
+from harness.records import Cohort, Plan, ReplicaResult
 from harness.records.program import ReplicaRun
 
 
@@ -32,6 +35,23 @@ class Progress:
     """Additional message for the user, for example that a cohort was split."""
     replica: str | None = None
     """Name of the replica of a program that this is about; ``cohort`` is then the number of those that are done."""
+
+
+class Trainer(Protocol):
+    """Whoever trains a plan, as far as that matters to those who do it elsewhere."""
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the run."""
+
+    @property
+    def stop(self) -> Callable[[], bool]:
+        """Predicate that requests a stop."""
+
+
+Elsewhere = Callable[[Plan, list[Cohort], Trainer, Callable[[int, Progress], None]], None]
+"""A function that has cohorts of a plan trained and puts their results, or how they were split, into the run's folder.
+It is given the cohorts without a result, the trainer, and whom to tell of a cohort's progress, by its position."""
 
 
 @dataclass

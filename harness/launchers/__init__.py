@@ -50,17 +50,19 @@ class Launcher(Plugin):
     """Folder for the files of jobs, which every machine that trains sees under this path, unless they travel with it. A
     relative one starts at pyproject.toml. What is kept there while a run lasts can be read by its owner alone."""
     data: str | None = Field(default=None, examples=["/data"])
-    """Folder of the data sets, by its path there. By default, that of a run here."""
+    """Folder of the data sets, by its path there, and of a program's inputs that are too large to travel with a job. By
+    default, that of a run here."""
     device: str | None = Field(default=None, examples=["cuda"])
     """Device of a job: auto, cpu, cuda or cuda:<number>. By default, as for a run here."""
     python: str | None = Field(default=None, examples=["/shared/venv/bin/python"])
     """Python that has harness, by its path there. By default, the one that runs this command."""
     cohorts_per_job: Annotated[int, Unit("cohorts")] = Field(default=1, ge=1, examples=[4])
-    """Number of cohorts that a job trains one after the other. A job pays for its start, so that cohorts of seconds
-    are better bundled."""
+    """Number of cohorts, or of a program's replicas, that a job trains one after the other. A job pays for its start,
+    so that cohorts of seconds are better bundled."""
     minutes_per_job: Annotated[float | None, Unit("min")] = Field(default=None, gt=0, examples=[20.0])
-    """Minutes of training, as ``harness plan`` estimates it, up to which cohorts are bundled in a job; a longer one has
-    a job of its own, and ``cohorts_per_job`` has no say. By default, cohorts are bundled by their number."""
+    """Minutes of training, as ``harness plan`` estimates it, or as a program's timeout says, up to which cohorts are
+    bundled in a job; a longer one has a job of its own, and ``cohorts_per_job`` has no say. By default, cohorts are
+    bundled by their number."""
     queued_at_most: Annotated[int, Unit("jobs")] = Field(default=5000, ge=1, examples=[1000])
     """Number of jobs that wait or run at a time; the rest is submitted as these end. A site refuses more than it
     allows, and Slurm more than 10,000 of all users together unless it was told otherwise."""

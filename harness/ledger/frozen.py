@@ -142,6 +142,25 @@ def read_frozen(pins: ProgramPins, root: Path) -> dict[str, tuple[int, bytes]]:
     return found
 
 
+def list_other_code(pins: ProgramPins, files: Mapping[str, tuple[int, bytes]]) -> tuple[str, ...]:
+    """Return the pinned paths under which files, as ``read_frozen`` returns them, are others; no git is asked.
+
+    Among them are the paths of files that no pin stands for.
+    """
+    found = []
+    for path, pinned in pins.trees.items():
+        identity, plus, mark = pinned.partition("+")
+        below = {name.removeprefix(f"{path}/"): file for name, file in files.items() if name.startswith(f"{path}/")}
+        if path in files:
+            mode, content = files[path]
+            same = (_name_blob(content, identity), plus + mark) == (identity, MARKS.get(f"{mode:o}", ""))
+        else:
+            same = _name_tree(below, identity) == identity
+        found += [] if same else [path]
+    known = tuple(f"{path}/" for path in pins.trees)
+    return *found, *(name for name in files if name not in pins.trees and not name.startswith(known))
+
+
 def find_missing(pins: ProgramPins, root: Path) -> Iterator[str]:
     """Yield the paths of a program's code of which git has no object."""
     for path, identity in pins.trees.items():
@@ -264,6 +283,27 @@ def _digest(path: Path, where: str, remedy: str) -> str:
 
 
 def _name_blob(content: bytes, identity: str) -> str:
-    """Return the name that git gives a file's content, in the repository's kind of digest."""
-    kind = hashlib.sha256 if len(identity) == 64 else hashlib.sha1
-    return kind(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    """Return the name that git gives a file's content, in the kind of digest of another name."""
+    return _name_object(b"blob", content, identity)
+
+
+def _name_tree(files: Mapping[str, tuple[int, bytes]], identity: str) -> str:
+    """Return the name that git gives a folder with these files, in the kind of digest of another name."""
+    entries: dict[bytes, bytes] = {}
+    folders: dict[str, dict[str, tuple[int, bytes]]] = {}
+    for path, (mode, content) in files.items():
+        name, inside, rest = path.partition("/")
+        if inside:
+            folders.setdefault(name, {})[rest] = mode, content
+        else:
+            own = bytes.fromhex(_name_blob(content, identity))
+            entries[os.fsencode(name)] = b"%o %b\0%b" % (mode, os.fsencode(name), own)
+    for name, below in folders.items():  # which git orders as if their names ended so
+        own = bytes.fromhex(_name_tree(below, identity))
+        entries[os.fsencode(f"{name}/")] = b"40000 %b\0%b" % (os.fsencode(name), own)
+    return _name_object(b"tree", b"".join(entries[name] for name in sorted(entries)), identity)
+
+
+def _name_object(kind: bytes, content: bytes, identity: str) -> str:
+    digest = hashlib.sha256 if len(identity) == 64 else hashlib.sha1
+    return digest(b"%b %d\0" % (kind, len(content)) + content, usedforsecurity=False).hexdigest()

@@ -1,13 +1,62 @@
-"""Devices of other machines, as records that travel in files."""
+"""Devices of other machines, as records that travel in files; and machines on which a program trains."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import platform
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from harness.pipeline.jobs import DeviceFacts
 
 if TYPE_CHECKING:
     from harness.training import Device
+
+
+@dataclass(frozen=True)
+class Host:
+    """A machine that runs programs, as far as plans and verdicts name one; PyTorch is not asked."""
+
+    name: str
+    arithmetic: Mapping[str, str] = field(default_factory=dict)
+    memory_bytes: None = None
+    is_cuda: bool = False
+    kernels: bool = False
+    compile_steps: None = None
+    largest_cohort: int = 1
+    prefer_even_cohorts: bool = False
+    cards: tuple[str, ...] = ()
+
+
+CARDS = Path("/proc/driver/nvidia/gpus")
+"""Folder in which Linux tells of NVIDIA's cards, one folder each."""
+
+
+def describe_host() -> Device:
+    """Return this machine as a plan and a verdict name it."""
+    model = ""
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    name = f"{model or platform.processor() or platform.machine() or 'CPU'}, by a program of its own"
+    return cast("Device", Host(name, cards=list_cards(CARDS)))
+
+
+def list_cards(folder: Path) -> tuple[str, ...]:
+    """Return the models of this machine's cards, each once: a program may use them, and nobody knows."""
+    found = set()
+    for file in folder.glob("*/information"):
+        with suppress(OSError):
+            lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+            found |= {line.partition(":")[2].strip() for line in lines if line.startswith("Model:")}
+    return tuple(sorted(found))
+
+
+def describe_elsewhere() -> Device:
+    """Return where linked runs were made, as a plan and a verdict name it."""
+    return cast("Device", Host("elsewhere, outside harness"))
 
 
 def describe_device(device: Device) -> DeviceFacts:
@@ -21,6 +70,7 @@ def describe_device(device: Device) -> DeviceFacts:
         largest_cohort=device.largest_cohort,
         prefer_even_cohorts=device.prefer_even_cohorts,
         arithmetic=dict(device.arithmetic),
+        cards=getattr(device, "cards", ()),
     )
 
 
@@ -30,5 +80,10 @@ def make_device(facts: DeviceFacts) -> Device:
 
     from harness.training import Device
 
-    told = facts.model_dump(exclude={"kind"})
+    told = facts.model_dump(exclude={"kind", "cards"})
     return Device(torch.device(facts.kind), **told)
+
+
+def make_host(facts: DeviceFacts) -> Device:
+    """Make the machine that another one described, on which a program trains."""
+    return cast("Device", Host(facts.name, cards=facts.cards))

@@ -6,7 +6,7 @@ A job has a folder of its own below its run's, which its worker alone writes to 
     ready.json     the device and the environment that it found       (all others by the worker)
     progress.json  how far it has come
     ended.json     how it ended; without it, it was killed
-    work/, weights/  checkpoints, sealed results and stored weights, as in a run's folder
+    work/, weights/, logs/  checkpoints, sealed results, stored weights and output, as in a run's folder
     job.json       what identifies it, and what became of it before   (written by the run)
 """
 
@@ -21,10 +21,13 @@ from harness.ledger import Environment
 from harness.plugins.fields import Unit
 from harness.records import Plan
 from harness.records.base import Record
+from harness.records.program import Program, ProgramPins, Results
 from harness.system.reading import LARGEST_FILE, read_regular
 from harness.system.storage import write_atomic
 
 TASK, READY, PROGRESS, ENDED, JOB = "task.json", "ready.json", "progress.json", "ended.json", "job.json"
+HOST = "host"
+"""Device of tasks of programs: none is opened, and the machine is named as it is for their runs."""
 
 
 class DeviceFacts(Record):
@@ -46,6 +49,32 @@ class DeviceFacts(Record):
     """True if an even number of cohorts is preferred."""
     arithmetic: dict[str, str]
     """Variables and libraries that determine its arithmetic."""
+    cards: tuple[str, ...] = ()
+    """Models of the machine's cards, where a program of its own may use them."""
+
+
+class ProgramTask(Record):
+    """The program that runs a task's replicas, and what a worker holds against it."""
+
+    program: Program
+    """The program."""
+    results: Results
+    """Form of its results."""
+    pins: ProgramPins
+    """The registered code, lock file, image and inputs."""
+    code: str = ""
+    """Archive of the code; a relative path starts at the job's folder."""
+    inputs: dict[str, str]
+    """Input → file; a relative path starts at the job's folder."""
+    root: str
+    """The project's folder, below which files that a replica opened are named by their path."""
+    language: str | None
+    """Variable LANG of the run, by which programs write numbers; None if it has none."""
+    variables: tuple[str, ...]
+    """Variables that the program is given beside the usual ones and that the run has. Their values are the worker's:
+    they may be secret."""
+    parallel: Annotated[int, Unit("replicas")]
+    """Number of replicas that run at a time in a job."""
 
 
 class Task(Record):
@@ -54,7 +83,7 @@ class Task(Record):
     plan: Plan
     """The plan, with the cohorts of this job alone."""
     device: str
-    """Device to open: auto, cpu, cuda or cuda:<number>."""
+    """Device to open: auto, cpu, cuda or cuda:<number>; host: none."""
     compile: str
     """auto, on or off: whether a card's programs are compiled."""
     expected: DeviceFacts | None
@@ -71,6 +100,8 @@ class Task(Record):
     """SHA-256 → file of stored weights that replicas start from; a relative path starts at the job's folder."""
     checkpoint_seconds: Annotated[float, Unit("s")]
     """Seconds between two checkpoints."""
+    program: ProgramTask | None = None
+    """The program that trains the replicas; None if harness does."""
 
 
 class Ready(Record):
@@ -95,6 +126,10 @@ class JobProgress(Record):
     """Epochs that it is trained for."""
     steps: Annotated[int, Unit("steps")]
     """Steps done over all cohorts of the job; a step of r replicas counts r times."""
+    done: Annotated[int, Unit("replicas")] = 0
+    """Number of a program's replicas that are done."""
+    replica: str | None = None
+    """Name of the replica of a program that was last heard of; None where harness trains."""
 
 
 class JobEnd(Record):

@@ -18,8 +18,9 @@ from harness import ledger, programs, spec, verdict
 from harness.adapters import LARGEST, ToldRun
 from harness.errors import UsageError
 from harness.ledger import Pins, Registration
+from harness.pipeline.device_facts import describe_elsewhere
 from harness.pipeline.fixing import Fixed
-from harness.pipeline.program import Linked, describe_elsewhere
+from harness.pipeline.program import Linked
 from harness.pipeline.run import Prepared, finish_run, start_run
 from harness.pipeline.run_steps import Equipment, look_around, refuse_changes
 from harness.pipeline.session import Report, Session

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness import ledger, plan, spec
 from harness.domain.costs import describe_costs
@@ -14,11 +15,11 @@ from harness.domain.selection import foretell_parts
 from harness.domain.tuning import count_candidates, describe_values, is_drawn
 from harness.errors import HarnessError, UsageError
 from harness.pipeline.data_sets import collect_data_sets, locate_with_doubt
-from harness.pipeline.device_facts import make_device
+from harness.pipeline.device_facts import describe_host, make_device, make_host
 from harness.pipeline.draw import describe_seeds
-from harness.pipeline.program import count_cores, describe_host, list_commands, pin, refuse_idle
+from harness.pipeline.program import count_parallel, list_commands, pin, refuse_idle
 from harness.pipeline.project import Project
-from harness.pipeline.remote import ask_device, find_remote
+from harness.pipeline.remote import Remote, ask_device, find_remote
 from harness.pipeline.run_steps import (
     LAYOUT,
     describe_deviation,
@@ -30,9 +31,12 @@ from harness.pipeline.run_steps import (
 from harness.pipeline.session import Reporter, Session
 from harness.pipeline.starts import describe_sources, find_sources
 from harness.pipeline.together import read_company
-from harness.pipeline.tuning import make_whole_plan
-from harness.records import Hypothesis, Plan
+from harness.pipeline.tuning import make_whole_plan, plan_search
+from harness.records import Cohort, Hypothesis, Plan
 from harness.wording import format_count
+
+if TYPE_CHECKING:
+    from harness.training import Device
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,11 @@ class Preview:
     commands: Mapping[str, str] = field(default_factory=dict)
     """Arm → command of the program that trains it; empty where harness trains."""
     longest_seconds: float = 0.0
-    """Longest time that all replicas of the program may take here."""
+    """Longest time that all replicas of the program may take here, or those of a job elsewhere."""
+    place: str | None = None
+    """Name of the place that trains it; None: here."""
+    jobs: tuple[tuple[Cohort, ...], ...] = ()
+    """The jobs of that place, by their cohorts."""
 
 
 def preview_run(file: Path, session: Session, *, measure: bool = False) -> Preview:
@@ -107,6 +115,7 @@ def preview_run(file: Path, session: Session, *, measure: bool = False) -> Previ
     own = plan.split_by_trainer(planned)[0]
     estimate = plan.estimate(own, device.torch.type, on_kernels=training.takes_kernels(device))
     seconds = None if remote else training.estimate_training_seconds(own, device, measure=measure)
+    jobs = _foresee_jobs(remote, planned, device, hypothesis, session)
     return Preview(
         hypothesis=hypothesis,
         registration=registration.digest if registration else None,
@@ -125,16 +134,36 @@ def preview_run(file: Path, session: Session, *, measure: bool = False) -> Previ
         refused=refused,
         said=(*said, *describe_sources(sources)),
         commands=_write_commands(hypothesis),
-        longest_seconds=_find_longest(planned, hypothesis, session),
+        longest_seconds=_find_longest(planned, jobs, hypothesis, session),
+        place=None if remote is None else remote.place.name,
+        jobs=jobs,
     )
 
 
-def _find_longest(planned: Plan, hypothesis: Hypothesis, session: Session) -> float:
-    """Return the longest time that all replicas of the program may take here; 0 without one."""
+def _foresee_jobs(
+    remote: Remote | None, planned: Plan, device: Device, hypothesis: Hypothesis, session: Session
+) -> tuple[tuple[Cohort, ...], ...]:
+    """Return the jobs of a run, by their cohorts; a search and each look have jobs of their own."""
+    if remote is None:
+        return ()
+    search = plan_search(device, hypothesis, planned.seeds)
+    first = 0 if search is None else len(search.cohorts)
+    deciding = planned.model_copy(update={"cohorts": planned.cohorts[first:]})
+    stages = [*([] if search is None else [search]), *plan.split_by_look(deciding, hypothesis.looks)]
+    return tuple(
+        tuple(cohorts) for stage in stages for cohorts in remote.bundle(stage, device, hypothesis.program, session)
+    )
+
+
+def _find_longest(
+    planned: Plan, jobs: tuple[tuple[Cohort, ...], ...], hypothesis: Hypothesis, session: Session
+) -> float:
+    """Return the longest time that all replicas of the program may take here, or in one of the jobs; 0 without one."""
     if hypothesis.program is None:
         return 0.0
-    parallel = session.settings.parallel or count_cores()
-    return -(-len(plan.split_by_trainer(planned)[1].cohorts) // parallel) * hypothesis.program.seconds
+    several = [cohorts for cohorts in jobs if cohorts[0].is_program] or [plan.split_by_trainer(planned)[1].cohorts]
+    parallel = count_parallel(session.settings)
+    return max(-(-len(cohorts) // parallel) for cohorts in several) * hypothesis.program.seconds
 
 
 def _write_commands(hypothesis: Hypothesis) -> dict[str, str]:
@@ -176,7 +205,10 @@ def _preview_program(
     seeds = registration.seeds if registration and refused is None and registration.seeds else None
     planned = plan.expand_replicas(hypothesis, seeds or tuple(range(hypothesis.seeds.number)))
     refused = refused or _find_unpinned(hypothesis, registration, session)
-    most = _find_longest(planned, hypothesis, session)
+    remote = find_remote(hypothesis, session)
+    device = describe_host() if remote is None else make_host(ask_device(remote, session))
+    jobs = _foresee_jobs(remote, planned, device, hypothesis, session)
+    most = _find_longest(planned, jobs, hypothesis, session)
     return Preview(
         hypothesis=hypothesis,
         registration=registration.digest if registration else None,
@@ -184,7 +216,7 @@ def _preview_program(
         planned=planned,
         estimate=plan.Estimate(len(planned.cohorts), 0, most),
         measured=False,
-        device=describe_host().name,
+        device=device.name,
         data=_list_inputs(hypothesis),
         parts={},
         costs={},
@@ -195,6 +227,8 @@ def _preview_program(
         said=said,
         commands=_write_commands(hypothesis),
         longest_seconds=most,
+        place=None if remote is None else remote.place.name,
+        jobs=jobs,
     )
 
 

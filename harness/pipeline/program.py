@@ -6,15 +6,13 @@ import hashlib
 import json
 import os
 import shlex
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 from harness import ledger, programs, verdict
-from harness.domain.trained import Result
+from harness.domain.trained import Elsewhere, Result
 from harness.errors import UsageError
 from harness.ledger import Pins
 from harness.pipeline.project import Settings
@@ -22,26 +20,13 @@ from harness.pipeline.session import Session
 from harness.records import Hypothesis, Plan
 from harness.records.base import write_canonical
 from harness.records.linked import Link
-from harness.records.program import Program, ProgramPins, ProgramRun
+from harness.records.program import ProgramPins, ProgramRun
 from harness.system.storage import find_cache_folder, write_atomic
-
-if TYPE_CHECKING:
-    from harness.training import Device
 
 RAW = "raw.json"
 """File of a run that holds the results files of a program as they were written, by replica."""
 ALLOWED = "programs"
 """Folder below the user's cache with a file for each program that was allowed to run on this machine."""
-
-
-@dataclass(frozen=True)
-class Host:
-    """A machine that runs programs, as far as plans and verdicts name one; PyTorch is not asked."""
-
-    name: str
-    arithmetic: Mapping[str, str]
-    memory_bytes: None = None
-    is_cuda: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,9 +42,9 @@ class Runnable:
         """Describe how it was run."""
         return ProgramRun(commands=dict(self.commands), pins=self.pins, replicas=result.runs)
 
-    def run(self, planned: Plan, folder: Path, session: Session) -> Result:
+    def run(self, planned: Plan, folder: Path, session: Session, elsewhere: Elsewhere | None = None) -> Result:
         """Run it, as ``run_program`` does."""
-        return run_program(planned, self, folder, session)
+        return run_program(planned, self, folder, session, elsewhere)
 
 
 @dataclass(frozen=True)
@@ -77,7 +62,7 @@ class Linked:
         """Describe what ran here: nothing."""
         return ProgramRun(commands={}, pins=self.pins, replicas=())
 
-    def run(self, _: Plan, __: Path, ___: Session) -> Result:
+    def run(self, _: Plan, __: Path, ___: Session, ____: Elsewhere | None = None) -> Result:
         """Return the registered replicas as they were told."""
         replicas = self.accounted.replicas
         return Result(replicas, {}, tuple(1 for _ in replicas), raw=dict(self.accounted.raw))
@@ -119,8 +104,10 @@ def prepare_program(hypothesis: Hypothesis, pins: ProgramPins, session: Session)
     for name in program.inputs:
         ledger.digest_input(name, program, root)
     frozen = ledger.read_frozen(pins, root)
-    commands = list_commands(hypothesis)
-    _refuse_missing(program, frozen, settings.variables)
+    commands, variables = list_commands(hypothesis), settings.variables or dict(os.environ)
+    if settings.on is None and not programs.has_command(program, frozen, variables.get("PATH")):
+        message = f"there is no command {program.command[0]!r} here"
+        raise UsageError(message, where="program.command", remedy="install it, or correct the command")
     _ask(hypothesis, pins, commands, session)
     work = programs.Work(
         program=program,
@@ -128,20 +115,27 @@ def prepare_program(hypothesis: Hypothesis, pins: ProgramPins, session: Session)
         frozen=frozen,
         inputs={name: root / told.path for name, told in program.inputs.items()},
         root=root,
-        environment=settings.variables or dict(os.environ),
-        parallel=settings.parallel or count_cores(),
+        environment=variables,
+        parallel=count_parallel(settings),
     )
     return Runnable(pins, commands, work)
 
 
-def run_program(planned: Plan, runnable: Runnable, folder: Path, session: Session) -> Result:
+def run_program(
+    planned: Plan, runnable: Runnable, folder: Path, session: Session, elsewhere: Elsewhere | None = None
+) -> Result:
     """Run the replicas of a plan, or the rest of them, in a run's folder; say what should be known of them.
+
+    ``elsewhere`` runs them in the place of this machine.
 
     Raises:
         Interrupted, StorageFailed, TrainingFailed: as ``programs.run_replicas``.
+        LaunchFailed: as ``elsewhere``.
     """
     reporter = session.reporter
-    result = programs.run_replicas(planned, runnable.work, folder, report=reporter.progress, stop=reporter.stop)
+    result = programs.run_replicas(
+        planned, runnable.work, folder, report=reporter.progress, stop=reporter.stop, elsewhere=elsewhere
+    )
     unpinned = sorted({name for run in result.runs for name in run.unpinned})
     if unpinned:
         reporter.say(f"opened, but not pinned: {', '.join(unpinned)}")
@@ -176,36 +170,21 @@ def read_raw(content: bytes) -> dict[str, bytes]:
     }
 
 
-def describe_host() -> Device:
-    """Return this machine as a plan and a verdict name it."""
-    import platform
-
-    model = ""
-    with suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    name = f"{model or platform.processor() or platform.machine() or 'CPU'}, by a program of its own"
-    return cast("Device", Host(name, {}))
-
-
-def describe_elsewhere() -> Device:
-    """Return where linked runs were made, as a plan and a verdict name it."""
-    return cast("Device", Host("elsewhere, outside harness", {}))
-
-
 def count_cores() -> int:
     """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def count_parallel(settings: Settings) -> int:
+    """Return the number of replicas that run at a time: here, or in each job, whose cores a scheduler shares out."""
+    return settings.parallel or (count_cores() if settings.on is None else 1)
+
+
 def refuse_idle(hypothesis: Hypothesis, session: Session) -> None:
-    """Refuse options that change nothing where a program trains all arms, and other machines where it trains some."""
+    """Refuse options that change nothing where a program trains all arms."""
     settings = session.settings
     given = {"--device": settings.device is not None, "--data": "data" in settings.typed}
     given |= {"--compile": "compile" in settings.typed}
-    if settings.on is not None:
-        message = "programs run on this machine only, so far"
-        raise UsageError(message, where="--on", remedy="leave it out; --parallel says how many replicas run at a time")
     for option, there in given.items():
         if there and hypothesis.built_in is None:
             message = "has no effect: a program trains, with devices and data of its own"
@@ -221,19 +200,6 @@ def refuse_parallel(settings: Settings) -> None:
     if settings.parallel is not None:
         message = "has no effect: harness trains the replicas of this file as one program"
         raise UsageError(message, where="--parallel", remedy="leave it out")
-
-
-def _refuse_missing(program: Program, frozen: Mapping[str, tuple[int, bytes]], variables: Mapping[str, str]) -> None:
-    """Refuse a command that is neither on this machine nor among the code."""
-    name = program.command[0]
-    if "/" in name:
-        beside = os.path.normpath(f"{program.folder}/{name}")
-        there = "{" in name or Path(name).exists() if Path(name).is_absolute() else beside in frozen
-    else:
-        there = "{" in name or shutil.which(name, path=variables.get("PATH", os.environ.get("PATH"))) is not None
-    if not there:
-        message = f"there is no command {name!r} here"
-        raise UsageError(message, where="program.command", remedy="install it, or correct the command")
 
 
 def _ask(hypothesis: Hypothesis, pins: ProgramPins, commands: Mapping[str, tuple[str, ...]], session: Session) -> None:

@@ -59,7 +59,8 @@ class Settings:
     variables: Mapping[str, str] = field(default_factory=dict)
     """The user's environment, or the part of it that is to count."""
     parallel: int | None = None
-    """Number of replicas of a program that run at a time; None: one for each core."""
+    """Number of replicas of a program that run at a time, in each job if there are jobs; None: one for each core here,
+    and one in a job."""
     yes: bool = False
     """True if a program's commands may run on this machine without anybody being asked."""
     typed: frozenset[str] = frozenset()

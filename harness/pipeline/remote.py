@@ -6,20 +6,38 @@ import hashlib
 import shutil
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import ledger, plan
-from harness.errors import LaunchFailed
+from harness.errors import LaunchFailed, UsageError
 from harness.launchers import LOG, SchedulerSilent
 from harness.pipeline.device_facts import describe_device
-from harness.pipeline.jobs import ENDED, JOB, READY, TASK, DeviceFacts, JobEnd, JobRecord, Ready, Task, Try, read, write
+from harness.pipeline.jobs import (
+    ENDED,
+    HOST,
+    JOB,
+    READY,
+    TASK,
+    DeviceFacts,
+    JobEnd,
+    JobRecord,
+    ProgramTask,
+    Ready,
+    Task,
+    Try,
+    read,
+    write,
+)
 from harness.pipeline.places import Place, find_place
-from harness.pipeline.spread import DONE, STOP_SECONDS, Spread, make_job, read_end
+from harness.pipeline.program import Runnable, count_parallel
+from harness.pipeline.spread import DONE, STOP_SECONDS, Spread, bundle_for, make_job, read_end
+from harness.pipeline.staging import ReplicaStaging
 from harness.records import Cohort, Hypothesis, Plan
+from harness.records.program import Program
 from harness.records.provenance import Launch
 
 if TYPE_CHECKING:
@@ -27,9 +45,13 @@ if TYPE_CHECKING:
     from harness.training import Device
 
 
+CARRIED_BYTES = 64 * 2**20
+"""Most bytes of a program's inputs that travel with each job, where files do."""
+
+
 @dataclass(frozen=True)
 class Remote:
-    """A place that trains a run's cohorts."""
+    """A place that trains a run's cohorts, or runs its program."""
 
     place: Place
     """The place."""
@@ -52,13 +74,75 @@ class Remote:
                 "weights": {digest: str(file.absolute()) for digest, file in weights.items()},
             }
         )
+        root = find_jobs_folder(self, folder)
+        return Spread(self.place, task, root, session.reporter.say, self.make_estimate(device))
+
+    def make_estimate(self, device: Device) -> Callable[[Cohort], float]:
+        """Return an estimate of the seconds that a cohort trains on a device."""
         from harness.training import takes_kernels
 
         def estimate(cohort: Cohort) -> float:
-            part = task.plan.model_copy(update={"cohorts": (cohort,)})
+            part = self.task.plan.model_copy(update={"cohorts": (cohort,)})
             return plan.estimate(part, device.torch.type, on_kernels=takes_kernels(device)).seconds
 
-        return Spread(self.place, task, find_jobs_folder(self, folder), session.reporter.say, estimate)
+        return estimate
+
+    def bundle(self, stage: Plan, device: Device, program: Program | None, session: Session) -> list[list[Cohort]]:
+        """Return the jobs of a plan, or of a part of it that is trained before the next begins, by their cohorts."""
+        own, others = (part.cohorts for part in plan.split_by_trainer(stage))
+        found = bundle_for(self.place, own, self.make_estimate(device)) if own else []
+        if program is None:
+            return found
+        return found + bundle_for(self.place, others, lambda _: estimate_most(program, session))
+
+    def spread_program(self, device: Device, runnable: Runnable, folder: Path, session: Session) -> Spread:
+        """Return what runs the replicas of the run's program in ``folder``."""
+        program, work = self.make_program_task(runnable, session), runnable.work
+        task = self.task.model_copy(update={"expected": describe_device(device), "program": program})
+        root, say = find_jobs_folder(self, folder), session.reporter.say
+        return Spread(self.place, task, root, say, lambda _: estimate_most(work.program, session), ReplicaStaging(work))
+
+    def make_program_task(self, runnable: Runnable, session: Session) -> ProgramTask:
+        """Make the part of a task that is about the program.
+
+        Raises:
+            UsageError: inputs are too large to travel, and nobody said where they are.
+        """
+        work = runnable.work
+        return ProgramTask(
+            program=work.program,
+            results=work.results,
+            pins=runnable.pins,
+            inputs=place_inputs(work.inputs, self.place),
+            root=str(work.root.absolute()),
+            language=work.environment.get("LANG"),
+            variables=tuple(name for name in work.program.environment if name in work.environment),
+            parallel=count_parallel(session.settings),
+        )
+
+
+def place_inputs(inputs: Mapping[str, Path], place: Place) -> dict[str, str]:
+    """Return where each of a program's inputs is for a job: a relative path if it travels with it.
+
+    Raises:
+        UsageError: they are too large for that, and nobody said where they are.
+    """
+    launcher = place.launcher
+    if not launcher.carries:
+        return {name: str(path.absolute()) for name, path in inputs.items()}
+    size = sum(path.stat().st_size for path in inputs.values())
+    if size <= CARRIED_BYTES:
+        return {name: f"inputs/{name}/{path.name}" for name, path in inputs.items()}
+    if launcher.data is None:
+        message = f"the inputs have {size:,} bytes, and no more than {CARRIED_BYTES:,} travel with a job"
+        remedy = "put them into a folder that workers have, and name it as data of the place"
+        raise UsageError(message, where=f"--on {place.name}", remedy=remedy)
+    return {name: str(Path(launcher.data) / path.name) for name, path in inputs.items()}
+
+
+def estimate_most(program: Program, session: Session) -> float:
+    """Return the share of a job's seconds that a replica takes at most."""
+    return program.seconds / count_parallel(session.settings)
 
 
 def find_remote(hypothesis: Hypothesis, session: Session) -> Remote | None:
@@ -131,10 +215,11 @@ def _await_device(folder: Path, place: Place, session: Session) -> Ready:
 def make_task(place: Place, hypothesis: Hypothesis, session: Session) -> Task:
     """Make what all jobs of a run have in common: a task without cohorts and without data."""
     project, settings = session.project, session.settings
+    device = project.device if place.launcher.device is None else place.launcher.device
     modules = ledger.find_modules_behind(hypothesis)
     return Task(
         plan=Plan(hypothesis=hypothesis.id, registration="", seeds=(), cohorts=()),
-        device=project.device if place.launcher.device is None else place.launcher.device,
+        device=HOST if hypothesis.built_in is None else device,
         compile=settings.compile,
         expected=None,
         environment=ledger.describe_environment(project.root, modules),

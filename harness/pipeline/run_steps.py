@@ -17,9 +17,9 @@ from harness.errors import DeviationRefused, HarnessError, Interrupted, UsageErr
 from harness.ledger import Ledger, Pins, Registration
 from harness.ledger.seeding import explain_known
 from harness.pipeline.data_sets import collect_data_sets
-from harness.pipeline.device_facts import make_device
+from harness.pipeline.device_facts import describe_host, make_device, make_host
 from harness.pipeline.prior_data import find_undeclared
-from harness.pipeline.program import Linked, Runnable, describe_host, prepare_program, refuse_parallel
+from harness.pipeline.program import Linked, Runnable, prepare_program, refuse_parallel
 from harness.pipeline.project import find_surroundings
 from harness.pipeline.remote import Remote, ask_device, find_jobs_folder, find_remote
 from harness.pipeline.session import Session
@@ -85,6 +85,14 @@ class Equipment:
         if self.remote is None:
             return None
         return self.remote.spread_out(self.device, self.fingerprints, self.sources.paths, folder, session)
+
+    def run_program(self, planned: Plan, folder: Path, session: Session) -> Result:
+        """Run the replicas of the program in the run's ``folder``, here or elsewhere, as ``run_program`` does."""
+        assert self.program is not None, "asked of programs only"
+        spread = None
+        if self.remote is not None and isinstance(self.program, Runnable):
+            spread = self.remote.spread_program(self.device, self.program, folder, session)
+        return self.program.run(planned, folder, session, spread)
 
 
 def find_or_register(
@@ -235,8 +243,12 @@ def open_equipment(
     """
     sources = find_sources(hypothesis, session.trail)
     program = None if pinned is None else prepare_program(hypothesis, pinned, session)
+    remote = find_remote(hypothesis, session) if trains else None
+    if remote is not None and program is not None:
+        remote.make_program_task(program, session)  # which refuses inputs that can't be had there
     if hypothesis.built_in is None:
-        return Equipment(describe_host(), {}, sources, program=program)
+        host = describe_host() if remote is None else make_host(ask_device(remote, session))
+        return Equipment(host, {}, sources, remote=remote, program=program)
     project, settings, reporter = session.project, session.settings, session.reporter
     if program is None:
         refuse_parallel(settings)
@@ -248,7 +260,6 @@ def open_equipment(
     from harness import training
     from harness.datasets import recognise
 
-    remote = find_remote(hypothesis, session) if trains else None
     if remote is None:
         device = training.open_device(project.device, settings.compile)
     else:
@@ -324,14 +335,14 @@ def train(planned: Plan, equipment: Equipment, folder: Path, session: Session) -
     parts = plan.split_by_trainer(planned)
     if not parts[0].cohorts:
         with reporter.training():
-            return equipment.program.run(planned, folder, session), time.monotonic() - begun
+            return equipment.run_program(planned, folder, session), time.monotonic() - begun
     results: list[Result] = []
     with reporter.training():
         for part in parts:
             told = replace(reporter, progress=shift_progress(reporter.progress, parts, results))
             this = replace(session, reporter=told)
             if results:
-                results.append(equipment.program.run(part, folder, this))
+                results.append(equipment.run_program(part, folder, this))
             else:
                 results.append(train_built_in(part, equipment, folder, this))
     return join_results(results), time.monotonic() - begun

@@ -14,27 +14,21 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from harness.domain.trained import Progress, Trainer
 from harness.errors import Interrupted, LaunchFailed, TrainingFailed
 from harness.launchers import LOG, Job, SchedulerSilent, State
 from harness.ledger.progress import ELSEWHERE
 from harness.pipeline.jobs import ENDED, JOB, PROGRESS, TASK, JobEnd, JobProgress, JobRecord, Task, Try, read, write
 from harness.pipeline.places import Place
+from harness.pipeline.staging import CohortStaging, Staging
 from harness.records import Cohort, Plan
 from harness.system.storage import write_atomic
 from harness.wording import format_count
 
-if TYPE_CHECKING:
-    from harness.training import Progress
-    from harness.training.checkpoint import WorkFolder
-    from harness.training.run import Run
-
 STOP_SECONDS = 0.1  # between two looks at whether the command is to end
 LOG_BYTES = 2000
 """Bytes of a log's end that are shown."""
-STARTS = "starts"
-"""Folder in a job's folder with the stored weights that its replicas start from, where they travel with it."""
 DONE = "done"
 """End of a try after which nothing of its job is lacking."""
 SAME = "give the same command again: it attaches to what is running, and goes on with the rest"
@@ -80,11 +74,15 @@ class Spread:
     """Folder of the run's jobs."""
     say: Callable[[str], None]
     estimate: Callable[[Cohort], float] = lambda _: 0.0
-    """Rough seconds that a cohort trains there."""
+    """Rough seconds that a cohort trains there, or the most that a program's replica may."""
+    staging: Staging = field(default_factory=CohortStaging)
+    """Staging of the jobs' files."""
     silent: bool = field(default=False, init=False)
     """True while the scheduler gives no answer."""
 
-    def __call__(self, plan: Plan, waiting: list[Cohort], run: Run, tell: Callable[[int, Progress], None]) -> None:
+    def __call__(
+        self, plan: Plan, waiting: list[Cohort], trainer: Trainer, tell: Callable[[int, Progress], None]
+    ) -> None:
         """Have cohorts trained; their results, or how they were split, lie in the run's folder afterwards.
 
         Raises:
@@ -93,10 +91,8 @@ class Spread:
                 another device, code or data than the plan was made for.
             TrainingFailed: a worker says that training failed.
         """
-        from harness.training import checkpoint
-
-        work = checkpoint.WorkFolder(run.folder / "work")
-        write_atomic(work.folder / ELSEWHERE, str(self.root).encode())  # for who closes the attempt
+        folder = trainer.folder
+        write_atomic(folder / "work" / ELSEWHERE, str(self.root).encode())  # for who closes the attempt
         jobs = self._prepare(plan, waiting)
         numbers = {cohort.digest: number for number, cohort in enumerate(waiting)}
         to_start = deque(job for job in jobs if not job.is_open)
@@ -104,8 +100,8 @@ class Spread:
         try:
             self._submit(to_start, going)
             while going:
-                self._wait(run.stop, going)
-                self._tell(self._look(going, run.folder, work), numbers, tell)
+                self._wait(trainer.stop, going)
+                self._tell(self._look(going, folder), numbers, tell)
                 to_start.extend(job for job in going if job.is_to_go_on)
                 going = [job for job in going if job.is_open]
                 self._submit(to_start, going)
@@ -137,12 +133,7 @@ class Spread:
         if found:
             self.say(f"attached to {format_count(len(found), 'job')} of {self.place.name}")
         rest = [cohort for cohort in waiting if cohort.digest not in covered]
-        launcher = self.place.launcher
-        if launcher.minutes_per_job is None:
-            bundles = bundle(rest, lambda _: 1.0, launcher.cohorts_per_job)
-        else:
-            bundles = bundle(rest, self.estimate, 60 * launcher.minutes_per_job)
-        return found + [self._make(plan, cohorts) for cohorts in bundles]
+        return found + [self._make(plan, cohorts) for cohorts in bundle_for(self.place, rest, self.estimate)]
 
     def _make(self, plan: Plan, cohorts: list[Cohort]) -> Following:
         """Make the folder of a job; one that was there with the same cohorts keeps its checkpoints and its tries."""
@@ -150,12 +141,8 @@ class Spread:
         folder = self.root / f"job-{part.digest[:16]}"
         folder.mkdir(exist_ok=True)
         record = read(folder, JOB, JobRecord)
-        weights = self.task.weights
-        if self.place.launcher.carries:  # what the job reads has to lie in its folder
-            for digest, file in weights.items():
-                write_atomic(folder / STARTS / digest, Path(file).read_bytes())
-            weights = {digest: f"{STARTS}/{digest}" for digest in weights}
-        write(folder, TASK, self.task.model_copy(update={"plan": part, "weights": weights}))
+        task = self.staging.stage_in(self.task, folder, carried=self.place.launcher.carries)
+        write(folder, TASK, task.model_copy(update={"plan": part}))
         return Following(folder, cohorts, () if record is None else record.tries)
 
     def _submit(self, to_start: deque[Following], going: list[Following]) -> None:
@@ -182,7 +169,7 @@ class Spread:
                 raise Interrupted(f"{count} of {self.place.name} go on without this command", remedy=remedy)
             time.sleep(STOP_SECONDS)
 
-    def _look(self, going: Sequence[Following], folder: Path, work: WorkFolder) -> list[Following]:
+    def _look(self, going: Sequence[Following], folder: Path) -> list[Following]:
         """Fetch results, and find out which jobs have ended; return those that may have come further."""
         alive = self._find_alive([job.id for job in going])
         begun = []
@@ -192,16 +179,17 @@ class Spread:
             if alive is not None and alive.get(job.id) == "waiting":
                 continue
             begun.append(job)
-            self._fetch(job, folder, work)
+            self.staging.stage_out(job.cohorts, job.folder, folder)
             if alive is None or job.id in alive:
                 continue
             job.gone = time.monotonic() if job.gone is None else job.gone
             end = read(job.folder, ENDED, JobEnd)
             waited = time.monotonic() - job.gone
-            if end is None and self._lacks(job, work) and waited < self.place.launcher.grace_seconds:
+            late = end is None or end.how == DONE
+            if late and waited < self.place.launcher.grace_seconds and self.staging.lacks(job.cohorts, folder):
                 continue  # what it wrote last may be on its way
-            self._fetch(job, folder, work)
-            self._close(job, end, work)
+            self.staging.stage_out(job.cohorts, job.folder, folder)
+            self._close(job, end, folder)
         return begun
 
     def _find_alive(self, ids: Sequence[str]) -> Mapping[str, State] | None:
@@ -216,7 +204,7 @@ class Spread:
         self.silent = False
         return found
 
-    def _close(self, job: Following, end: JobEnd | None, work: WorkFolder) -> None:
+    def _close(self, job: Following, end: JobEnd | None, folder: Path) -> None:
         """Record how a job ended, and decide whether it is started again.
 
         Raises:
@@ -224,7 +212,7 @@ class Spread:
         """
         told = read(job.folder, PROGRESS, JobProgress)
         steps = 0 if told is None else told.steps
-        done = not self._lacks(job, work)
+        done = not self.staging.lacks(job.cohorts, folder)
         if done:
             how = DONE
         elif end is None:
@@ -234,7 +222,7 @@ class Spread:
         job.tries = (*job.tries[:-1], job.tries[-1].model_copy(update={"ended": how, "steps": steps}))
         write(job.folder, JOB, JobRecord(tries=job.tries))
         if done:
-            for name in ("work", "weights"):  # all of it lies in the run's folder
+            for name in ("work", "weights", "logs"):  # all of it lies in the run's folder
                 shutil.rmtree(job.folder / name, ignore_errors=True)
         elif end is not None and end.how == "differs":
             remedy = "make the machines alike, or choose those that are: by a partition, a constraint or an image"
@@ -249,26 +237,6 @@ class Spread:
         else:
             self.say(f"{job.folder.name}: {how}; it is started again")
 
-    def _lacks(self, job: Following, work: WorkFolder) -> bool:
-        """Tell whether a cohort of the job has no result yet."""
-        from harness.training.cohorts import apply_splits
-
-        return any(work.load_result(cohort) is None for cohort in apply_splits(job.cohorts, work))
-
-    def _fetch(self, job: Following, folder: Path, work: WorkFolder) -> None:
-        """Take over stored weights and then the results that name them."""
-        from harness.training import checkpoint
-
-        theirs = checkpoint.WorkFolder(job.folder / "work")
-        if not any(theirs.folder.glob("*.json")):
-            return
-        for file in sorted((job.folder / "weights").glob("**/*.safetensors")):
-            target = folder / "weights" / file.relative_to(job.folder / "weights")
-            if not target.exists():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                write_atomic(target, file.read_bytes())
-        work.take(job.cohorts, theirs)
-
     def _tell(
         self, jobs: Sequence[Following], numbers: Mapping[str, int], tell: Callable[[int, Progress], None]
     ) -> None:
@@ -276,19 +244,25 @@ class Spread:
 
         ``numbers`` maps digests of cohorts to their positions.
         """
-        from harness.training import Progress
-
         for job in jobs:
             told = read(job.folder, PROGRESS, JobProgress)
             if told is not None:
                 shape = (told.arms, told.replicas, told.epoch, told.epochs)
-                tell(numbers[job.cohorts[0].digest], Progress(1, 1, *shape, told.steps, 0))
+                at = Progress(told.done, 1, *shape, told.steps, 0, replica=told.replica)
+                tell(numbers[job.cohorts[0].digest], at)
 
     def _cancel(self, jobs: Sequence[Following]) -> None:
         try:
             self.place.launcher.cancel([job.id for job in jobs if job.is_open])
         except SchedulerSilent as error:
             self.say(f"jobs of {self.place.name} may go on: {error.message}")
+
+
+def bundle_for(place: Place, cohorts: Sequence[Cohort], estimate: Callable[[Cohort], float]) -> list[list[Cohort]]:
+    """Bundle cohorts for the jobs of a place, by their number or by the seconds that each is estimated to take."""
+    if place.launcher.minutes_per_job is None:
+        return bundle(cohorts, lambda _: 1.0, place.launcher.cohorts_per_job)
+    return bundle(cohorts, estimate, 60 * place.launcher.minutes_per_job)
 
 
 def bundle(cohorts: Sequence[Cohort], measure: Callable[[Cohort], float], limit: float) -> list[list[Cohort]]:

@@ -1,7 +1,8 @@
 """A worker: trains the part of a plan that lies in a job's folder, on whatever machine it was started on.
 
 It trains nothing unless device, code, packages and data are those of the run, because the run's verdict says on what
-it was trained, and because other devices or versions give other bits.
+it was trained, and because other devices or versions give other bits. The same holds of a program whose replicas it
+runs: of its code, inputs and command.
 """
 
 from __future__ import annotations
@@ -14,9 +15,23 @@ from typing import TYPE_CHECKING
 
 from harness import ledger
 from harness.datasets import Dataset, Images, recognise
-from harness.errors import HarnessError, Interrupted, UsageError
-from harness.pipeline.device_facts import describe_device
-from harness.pipeline.jobs import ENDED, PROGRESS, READY, TASK, JobEnd, JobProgress, Ready, Task, read, write
+from harness.errors import HarnessError, Interrupted, StorageFailed, UsageError
+from harness.pipeline.device_facts import describe_device, describe_host
+from harness.pipeline.jobs import (
+    ENDED,
+    HOST,
+    PROGRESS,
+    READY,
+    TASK,
+    DeviceFacts,
+    JobEnd,
+    JobProgress,
+    Ready,
+    Task,
+    read,
+    write,
+)
+from harness.pipeline.program_worker import find_other_program, read_code, run_task
 from harness.pipeline.session import Reporter
 from harness.plugins.distributions import describe_packages
 from harness.system.locks import sole_writer
@@ -48,7 +63,7 @@ def work(folder: Path, reporter: Reporter) -> JobEnd:
 def _try(folder: Path, task: Task, reporter: Reporter) -> JobEnd:
     try:
         return _work(folder, task, reporter)
-    except Interrupted as error:
+    except (Interrupted, StorageFailed) as error:  # another machine may have a disk that is not full
         return JobEnd(how="stopped", message=error.message)
     except HarnessError as error:
         return JobEnd(how="failed", message=error.message, where=error.where, remedy=error.remedy)
@@ -59,15 +74,35 @@ def _try(folder: Path, task: Task, reporter: Reporter) -> JobEnd:
 
 
 def _work(folder: Path, task: Task, reporter: Reporter) -> JobEnd:
-    from harness import training
-
-    device = training.open_device(task.device, task.compile)
-    found = tuple(_find_differences(task, device, folder))
-    write(folder, READY, Ready(device=describe_device(device), differences=found))
+    device = _open_device(task)
+    facts, program = describe_device(device), task.program
+    found = tuple(_find_differences(task, facts, folder))
+    code = {} if program is None else read_code(program, folder)
+    if program is not None:
+        found += tuple(find_other_program(program, code, folder))
+    write(folder, READY, Ready(device=facts, differences=found))
     if found:
         return JobEnd(how="differs", message="; ".join(found))
     if not task.plan.cohorts:
         return JobEnd(how="done")
+    if program is None:
+        return _train(folder, task, device, reporter)
+    with reporter.training():
+        run_task(program, task.plan, code, folder, _Teller(folder), reporter.stop)
+    return JobEnd(how="done")
+
+
+def _open_device(task: Task) -> Device:
+    if task.device == HOST:
+        return describe_host()
+    from harness import training
+
+    return training.open_device(task.device, task.compile)
+
+
+def _train(folder: Path, task: Task, device: Device, reporter: Reporter) -> JobEnd:
+    from harness import training
+
     images = _load(task, reporter)
     if found := tuple(_find_other_data(task, images)):
         return JobEnd(how="differs", message="; ".join(found))
@@ -94,7 +129,7 @@ def _load(task: Task, reporter: Reporter) -> dict[str, Images]:
     return {name: recognise(dataset, dataset.load(folder, reporter.say)) for name, dataset in sets.items()}
 
 
-def _find_differences(task: Task, device: Device, folder: Path) -> Iterator[str]:
+def _find_differences(task: Task, facts: DeviceFacts, folder: Path) -> Iterator[str]:
     """Say in what this machine is another than the run was planned for."""
     here, there = ledger.describe_environment(folder), task.environment
     if here.code != there.code:
@@ -108,8 +143,7 @@ def _find_differences(task: Task, device: Device, folder: Path) -> Iterator[str]
     for name in sorted(behind):
         if behind[name] != there.foreign.get(name):
             yield f"the package {name}, which a plug-in comes from, is another here"
-    expected, facts = task.expected, describe_device(device)
-    if expected is not None:
+    if (expected := task.expected) is not None:
         yield from (
             f"the device's {name.replace('_', ' ')} is {value!r} here, not {getattr(expected, name)!r}"
             for name, value in facts
@@ -134,6 +168,12 @@ class _Teller:
         if at.message is None and now - self._told >= TELL_SECONDS:
             self._told = now
             told = JobProgress(
-                arms=at.arms, replicas=at.replicas, epoch=at.epoch, epochs=at.epochs, steps=at.steps_done
+                arms=at.arms,
+                replicas=at.replicas,
+                epoch=at.epoch,
+                epochs=at.epochs,
+                steps=at.steps_done,
+                done=0 if at.replica is None else at.cohort,
+                replica=at.replica,
             )
             write(self._folder, PROGRESS, told)

@@ -4,10 +4,11 @@ Nothing here decides whether a program may run, or what of it is pinned; that is
 """
 
 from harness.programs.adapted import BadResults
-from harness.programs.jobs import list_files, run_replicas
+from harness.programs.archive import pack, unpack
+from harness.programs.jobs import clear, have_all, list_files, run_replicas, take_over
 from harness.programs.linked import Accounted, account, adapt_results, list_commits, list_forms, list_seeds, read_export
 from harness.programs.parse import Parsed, parse_results, read_replica
-from harness.programs.process import show_command
+from harness.programs.process import has_command, show_command
 from harness.programs.work import Work
 
 __all__ = [
@@ -17,13 +18,19 @@ __all__ = [
     "Work",
     "account",
     "adapt_results",
+    "clear",
+    "has_command",
+    "have_all",
     "list_commits",
     "list_files",
     "list_forms",
     "list_seeds",
+    "pack",
     "parse_results",
     "read_export",
     "read_replica",
     "run_replicas",
     "show_command",
+    "take_over",
+    "unpack",
 ]

@@ -105,6 +105,36 @@ class ReplicaFolder:
         with suppress(OSError):
             self.log.unlink()
 
+    def take(self, other: ReplicaFolder) -> bool:
+        """Take over what another folder has sealed and this one lacks; tell whether it is here now, with its output.
+
+        Raises:
+            StorageFailed: it could not be written.
+        """
+        if self.load() is not None:
+            return True
+        sealed = other.load()
+        if sealed is None:
+            return False
+        name = f"{self.name}.log"
+        content = b""
+        with suppress(OSError):
+            content = read_regular(other._attempt / "logs" / name, LARGEST_FILE)
+        if hashlib.sha256(content).hexdigest() != sealed.run.log:
+            return False  # a network folder may show it later
+        write_atomic(self._attempt / "logs" / name, content)
+        self.seal(sealed)
+        return True
+
+    def forget(self) -> None:
+        """Remove what the next try has anew: the copy of the code and the results so far.
+
+        Raises:
+            StorageFailed: something could not be removed.
+        """
+        _remove(self.code)
+        _remove(self.results)
+
     def begin(self, frozen: Mapping[str, tuple[int, bytes]]) -> None:
         """Prepare a try: a fresh copy of the code and an empty folder for results; only ``kept`` stays.
 
@@ -112,8 +142,7 @@ class ReplicaFolder:
             StorageFailed: a file could not be written.
         """
         tries = [MENDED if end is None else end for end in self._read_tries()]
-        _remove(self.code)
-        _remove(self.results)
+        self.forget()
         try:
             for folder in (self.code, self.results, self.kept):
                 folder.mkdir(parents=True, exist_ok=True)

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import os
 import selectors
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.adapters import LARGEST
-from harness.domain.trained import Progress, Result, name_replica
+from harness.domain.trained import Elsewhere, Progress, Result, name_replica
 from harness.errors import Interrupted, TrainingFailed
 from harness.programs.folders import ReplicaFolder, Sealed
 from harness.programs.growth import find_epoch
 from harness.programs.parse import fail_replica, read_replica
 from harness.programs.process import End, Running, start
 from harness.programs.work import Work
-from harness.records import Arm, Plan, Replica, ReplicaResult
+from harness.records import Arm, Cohort, Plan, Replica, ReplicaResult
 from harness.records.program import Program, ReplicaRun, Results
 from harness.system.locks import sole_writer
 
 POLL_SECONDS = 0.1
+STOPPED = "stopped: what ran was ended"
 AMBIGUOUS = "the system's answer to too much memory, perhaps"
 
 
@@ -33,6 +35,7 @@ class _State:
     work: Work
     folder: Path
     report: Callable[[Progress], None]
+    stop: Callable[[], bool]
     waiting: list[tuple[Replica, Arm]]
     running: dict[int, tuple[Running, ReplicaFolder, Replica, Arm]] = field(default_factory=dict)
     done: int = 0
@@ -47,10 +50,12 @@ def run_replicas(
     *,
     report: Callable[[Progress], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
+    elsewhere: Elsewhere | None = None,
 ) -> Result:
     """Run every replica of a plan in ``folder``, or those that an earlier call left to do; read their results.
 
-    Replicas that a call has sealed are never run again. What they leave running is ended with them.
+    Replicas that a call has sealed are never run again. What they leave running is ended with them. ``elsewhere`` runs
+    them in the place of this machine.
 
     Raises:
         Interrupted: ``stop`` asked for it; whatever ran was ended, and is run again by the same call.
@@ -62,24 +67,74 @@ def run_replicas(
         found = {name_replica(r.arm, r.seed_index): ReplicaFolder(folder, r).load() for r, _ in replicas}
         left = [(r, arm) for r, arm in replicas if found[name_replica(r.arm, r.seed_index)] is None]
         left.sort(key=lambda pair: pair[0].seed_index)  # seed by seed: a comparison is whole as early as can be
-        state = _State(plan, work, folder, report, left, done=len(replicas) - len(left))
-        try:
-            _run_all(state, stop)
-        finally:
-            for running, *_ in state.running.values():
-                running.end()
+        state = _State(plan, work, folder, report, stop, left, done=len(replicas) - len(left))
+        if elsewhere is not None and left:
+            _have_run(state, elsewhere)
+        elif elsewhere is None:
+            try:
+                _run_all(state)
+            finally:
+                for running, *_ in state.running.values():
+                    running.end()
         sealed = [ReplicaFolder(folder, replica).load() for replica, _ in replicas]
     return _join(plan, [one for one in sealed if one is not None])
 
 
-def _run_all(state: _State, stop: Callable[[], bool]) -> None:
+def have_all(cohorts: Iterable[Cohort], folder: Path) -> bool:
+    """Tell whether all replicas of these cohorts are sealed in a folder."""
+    return all(ReplicaFolder(folder, one).load() is not None for cohort in cohorts for one in cohort.replicas)
+
+
+def take_over(cohorts: Iterable[Cohort], theirs: Path, folder: Path) -> None:
+    """Take over what another folder has sealed of these cohorts, with the replicas' output.
+
+    Raises:
+        StorageFailed: Something could not be written.
+    """
+    for cohort in cohorts:
+        for one in cohort.replicas:
+            ReplicaFolder(folder, one).take(ReplicaFolder(theirs, one))
+
+
+def clear(plan: Plan, folder: Path) -> None:
+    """Remove what replicas of a plan that were stopped have anew when they go on.
+
+    Raises:
+        StorageFailed: Something could not be removed.
+    """
+    for cohort in plan.cohorts:
+        for one in cohort.replicas:
+            ReplicaFolder(folder, one).forget()
+
+
+def _have_run(state: _State, elsewhere: Elsewhere) -> None:
+    """Have the replicas that wait run elsewhere; what is told of a job counts all replicas of it."""
+    wanted = {(one.arm, one.seed_index) for one, _ in state.waiting}
+    cohorts = [cohort for cohort in state.plan.cohorts if {(r.arm, r.seed_index) for r in cohort.replicas} & wanted]
+    replicas, each = sum(len(cohort.replicas) for cohort in state.plan.cohorts), state.work.results.epochs
+    told: dict[int, Progress] = {}
+
+    def tell(position: int, at: Progress) -> None:
+        told[position] = at
+        steps = state.done * each + sum(one.steps_done for one in told.values())
+        done = state.done + sum(one.cohort for one in told.values())
+        if steps < replicas * each:  # the end is told once, when everything is here
+            state.report(replace(at, cohort=done, cohorts=replicas, steps_done=steps, steps_total=replicas * each))
+
+    elsewhere(state.plan, cohorts, state, tell)
+    state.done = replicas
+    _tell(state, cohorts[-1].replicas[-1], each)
+
+
+def _run_all(state: _State) -> None:
+    stop = state.stop
     with selectors.DefaultSelector() as selector:
         while state.waiting or state.running:
             while state.waiting and len(state.running) < state.work.parallel and not stop():
                 replica, arm = state.waiting.pop(0)
                 _begin(state, selector, replica, arm)
             if stop():
-                raise Interrupted("stopped: what ran was ended", remedy="give the same command again: it goes on")
+                raise Interrupted(STOPPED, remedy="give the same command again: it goes on")
             for key, _ in selector.select(POLL_SECONDS):
                 running, folder, replica, arm = state.running[key.fd]
                 if running.read():
@@ -116,6 +171,9 @@ def _finish(state: _State, end: End, folder: ReplicaFolder, replica: Replica, ar
     """Note how a replica ended, and seal it; return True if it is to be run again instead."""
     program = state.work.program
     kind, sentence = classify(end, program)
+    if kind in ("preempted", "killed") and _is_to_stop(state):
+        # Its end is no outcome of its own, and is none of those that the file lets be repeated.
+        raise Interrupted(f"{STOPPED} with it: {sentence}", remedy="give the same command again: it goes on")
     tries = folder.end(sentence if kind in ("preempted", "killed") else None)
     if kind == "start":
         raise TrainingFailed(
@@ -146,6 +204,14 @@ def _finish(state: _State, end: End, folder: ReplicaFolder, replica: Replica, ar
     state.epochs.pop(folder.name, None)
     _tell(state, replica, arm.setup.epochs)
     return False
+
+
+def _is_to_stop(state: _State) -> bool:
+    """Tell whether everything is to end, and not only a replica that was ended from outside."""
+    until = time.monotonic() + state.work.patience
+    while not (asked := state.stop()) and time.monotonic() < until:
+        time.sleep(POLL_SECONDS)
+    return asked
 
 
 def _judge_file(

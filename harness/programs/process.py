@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,6 +134,16 @@ def show_command(program: Program, arm: Arm) -> tuple[str, ...]:
     """Return an arm's command with its parameters, and all other placeholders as they are."""
     own = {name: write_parameter(value) for name, value in (arm.parameters or {}).items()}
     return fill(program.command, {name: own.get(name, f"{{{name}}}") for name in program.list_placeholders()})
+
+
+def has_command(program: Program, files: Container[str], path: str | None) -> bool:
+    """Tell whether a command is on this machine, where ``path`` is searched, or among the files of the code."""
+    name = program.command[0]
+    if "{" in name:
+        return True  # nobody knows before it is filled
+    if "/" not in name:
+        return shutil.which(name, path=path) is not None
+    return Path(name).exists() if Path(name).is_absolute() else os.path.normpath(f"{program.folder}/{name}") in files
 
 
 def make_environment(folder: ReplicaFolder, replica: Replica, work: Work, mark: str) -> dict[str, str]:

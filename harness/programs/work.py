@@ -25,3 +25,6 @@ class Work:
     """The user's environment, of which a command is given what its file names."""
     parallel: int = 1
     """Number of replicas that run at a time."""
+    patience: float = 0.0
+    """Seconds to wait for a request to stop after a replica was ended from outside: a scheduler that ends a job ends
+    all of its processes, in any order."""

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from harness.datasets import Images
-from harness.domain.trained import Progress, Result
+from harness.domain.trained import Elsewhere, Progress, Result
 from harness.errors import Interrupted, TrainingFailed
 from harness.records import Cohort, Plan, ReplicaResult
 from harness.records.plan import read_shared_arm
@@ -20,7 +20,7 @@ from harness.system.processes import can_start
 from harness.training.checkpoint import WorkFolder
 from harness.training.cohorts import apply_splits, train_cohort
 from harness.training.device import Device
-from harness.training.run import Elsewhere, Run
+from harness.training.run import Run
 from harness.training.workers import train_in_processes
 
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.datasets import Images
-from harness.domain.trained import Progress
-from harness.records import Cohort, Plan
+from harness.domain.trained import Elsewhere, Progress
 from harness.training.device import Device
 
 
@@ -33,8 +32,3 @@ class Run:
     """Lock on the work folder, held by every process that writes there."""
     elsewhere: Elsewhere | None = None
     """Function that trains cohorts on other machines; None to train them here."""
-
-
-Elsewhere = Callable[[Plan, list[Cohort], Run, Callable[[int, Progress], None]], None]
-"""A function that has cohorts of a plan trained and puts their results, or how they were split, into the run's folder.
-It is given the cohorts without a result, the run, and whom to tell of a cohort's progress, by its position."""

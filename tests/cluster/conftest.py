@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from harness.pipeline.jobs import JOB, JobRecord, read
 from tests.cluster.dask import Dask
 from tests.cluster.slurm import Slurm, find_lack, wait_until
 from tests.e2e import commands
@@ -73,10 +74,11 @@ class Remote:
     def arguments(self, *more: str) -> list[str]:
         return ["run", "hypotheses/tiny.yaml", "--device", "cpu", "--on", "there", "--checkpoint-every", "0", *more]
 
-    def await_held(self) -> Path:
-        """Wait for a job that is held after its first checkpoint; return its folder."""
+    def await_held(self, since: int = 1) -> Path:
+        """Wait for a job that is held, after a checkpoint of a later epoch; return its folder."""
         wait_until(lambda: list(self.jobs.glob("*.reached")), "a job is held")
         (found,) = self.jobs.glob("*.reached")
+        assert int(found.read_text()) > since, "it began anew"
         found.unlink()
         (folder,) = self.jobs.glob(f"tiny-*/{found.stem}")
         return folder
@@ -107,47 +109,78 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return Remote(found, found.root, {}).replicas()
 
 
-def make_remote(root: Path, jobs: Path, kind: str, variables: dict[str, str], options: str) -> Remote:
-    project = make_project(root / "project", TINY.replace(*SEEDS))
-    shim = jobs / "python"
-    shim.write_text(f'#!/bin/sh\nexec {sys.executable} {FAULTY} {jobs}/faults "$@"\n')
-    shim.chmod(0o755)
-    (project.root / "pyproject.toml").write_text(
-        f"""\
+def read_job(folder: Path) -> str:
+    """Return the name by which its launcher knows a job."""
+    record = read(folder, JOB, JobRecord)
+    assert record is not None
+    return record.tries[-1].id
+
+
+@dataclass
+class Site:
+    """A place to train at, as a project's settings describe it."""
+
+    kind: str
+    jobs: Path
+    """Its folder."""
+    variables: dict[str, str]
+    """Variables of whoever gives commands there."""
+    options: str
+
+    def describe(self, project: Project, more: str = "") -> None:
+        """Write the settings of a project with the place, called "there"."""
+        shim = self.jobs / "python"
+        shim.write_text(f'#!/bin/sh\nexec {sys.executable} {FAULTY} {self.jobs}/faults "$@"\n')
+        shim.chmod(0o755)
+        (self.jobs / "faults").write_text("")
+        (project.root / "pyproject.toml").write_text(
+            f"""\
 [tool.harness.on.there]
-kind = "{kind}"
-folder = "{jobs}"
+kind = "{self.kind}"
+folder = "{self.jobs}"
 python = "{shim}"
 poll_seconds = 0.2
 grace_seconds = 0.5
-{options}
+{self.options}
+{more}
 """
-    )
-    return Remote(project, jobs, variables)
+        )
+
+
+def make_remote(root: Path, site: Site, more: str = "") -> Remote:
+    project = make_project(root / "project", TINY.replace(*SEEDS))
+    site.describe(project, more)
+    return Remote(project, site.jobs, site.variables)
 
 
 @pytest.fixture(scope="session")
-def local_jobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of all jobs of this machine; its device is asked for once."""
-    return tmp_path_factory.mktemp("local")
+def local_site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """This machine, all of whose jobs are in one folder: its device is asked for once."""
+    return Site("local", tmp_path_factory.mktemp("local"), {}, "at_most = 2")
 
 
 @pytest.fixture
-def here(tmp_path: Path, local_jobs: Path) -> Remote:
+def here(tmp_path: Path, local_site: Site) -> Remote:
     """A project whose place is this machine."""
-    return make_remote(tmp_path, local_jobs, "local", {}, "at_most = 2")
+    return make_remote(tmp_path, local_site)
 
 
-@pytest.fixture
-def cluster(tmp_path: Path, slurm: Slurm) -> Remote:
-    """A project whose place is a Slurm."""
+@pytest.fixture(scope="session")
+def slurm_site(slurm: Slurm) -> Site:
+    """A Slurm."""
     asked = f"""\
 at_most = 2
 setup = "echo $CUDA_VISIBLE_DEVICES >>{slurm.folder}/seen"
 options = ["--gres=gpu:1", "--time=10", "--mem=100", "--requeue"]
 """
     (slurm.folder / "jobs").mkdir(exist_ok=True)
-    return make_remote(tmp_path, slurm.folder / "jobs", "slurm", slurm.environment, asked)
+    return Site("slurm", slurm.folder / "jobs", slurm.environment, asked)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, slurm_site: Site) -> Remote:
+    """A project whose place is a Slurm."""
+    return make_remote(tmp_path, slurm_site)
 
 
 @pytest.fixture(scope="session")
@@ -161,13 +194,26 @@ def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dask]:
         found.stop()
 
 
-@pytest.fixture
-def lab(tmp_path: Path, dask: Dask) -> Remote:
-    """A project whose place is a Dask, to which all of its cohorts go in one job."""
+@pytest.fixture(scope="session")
+def dask_site(dask: Dask) -> Site:
+    """A Dask."""
     settings = "\n".join(f"{key} = {json.dumps(value)}" for key, value in dask.settings.items())
     jobs = dask.folder / "jobs"
     jobs.mkdir(exist_ok=True)
-    return make_remote(tmp_path, jobs, "dask", {}, f"{settings}\ncohorts_per_job = 9\n")
+    return Site("dask", jobs, {}, settings)
+
+
+@pytest.fixture
+def lab(tmp_path: Path, dask_site: Site) -> Remote:
+    """A project whose place is a Dask, to which all of its cohorts go in one job."""
+    return make_remote(tmp_path, dask_site, "cohorts_per_job = 9")
+
+
+@pytest.fixture(params=["local", "slurm", "dask"])
+def site(request: pytest.FixtureRequest) -> Site:
+    """Each launcher's place."""
+    found: Site = request.getfixturevalue(f"{request.param}_site")
+    return found
 
 
 @pytest.fixture(params=["local", "slurm"])

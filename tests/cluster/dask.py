@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.cluster.slurm import find_port
+from tests.cluster.slurm import find_ports
 
 
 def call(*arguments: str | Path) -> None:
@@ -31,7 +31,7 @@ class Dask:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.certificates = make_certificates(folder / "certificates")
-        self.port = find_port()
+        (self.port,) = find_ports(1)
         self.address = f"tls://127.0.0.1:{self.port}"
         self.started: dict[str, subprocess.Popen[bytes]] = {}
 

@@ -6,8 +6,9 @@ nothing, or one of
     kill   SIGKILL to itself right after its first checkpoint
     term   SIGTERM to itself there, as Slurm sends it before a time limit
     hold   wait after its second one, when values were measured, until beside FAULTS there is a file JOB.go; that it
-           waits, a file JOB.reached tells
+           waits, and after which epoch, a file JOB.reached tells
     die    SIGKILL before anything else
+    full   no file may have more than 150 bytes, as if the disk were nearly full
     other  train on with other vector instructions, as on another machine
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import runpy
 import signal
 import sys
@@ -58,7 +60,9 @@ def strike_after_checkpoint(fault: str, folder: Path) -> None:
         self.finish()
         if fault == "hold":
             go = faults.with_name(f"{folder.name}.go")
-            faults.with_name(f"{folder.name}.reached").touch()
+            told = faults.with_name(f"{folder.name}.reached")
+            told.with_suffix(".new").write_text(str(arguments[0]))
+            told.with_suffix(".new").replace(told)
             last = time.monotonic() + HELD_SECONDS
             while not go.exists():
                 if time.monotonic() > last:  # the test that wanted it is gone
@@ -77,6 +81,8 @@ if not folder.name.startswith("device-"):  # whose job only tells of its device
     fault = take_fault(faults)
     if fault == "die":
         os.kill(os.getpid(), signal.SIGKILL)
+    elif fault == "full":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (150, 150))
     elif fault == "other":
         os.environ["ATEN_CPU_CAPABILITY"] = "default"
     elif fault:

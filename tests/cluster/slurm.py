@@ -8,6 +8,7 @@ tells whether one can be started here and runs a job: 0 if it does, else 1 and w
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "srun")
@@ -30,11 +32,16 @@ def find_lack() -> str | None:
     return None if os.geteuid() == 0 else "needs to be root, who starts Slurm"
 
 
-def find_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
+def find_ports(count: int) -> list[int]:
+    """Find free ports below those that systems hand out, so that nobody is given one before it is listened at."""
+    found: list[int] = []
+    for port in random.sample(range(20_000, 32_000), 1000):
+        with socket.socket() as one, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            break
+    return found
 
 
 class Slurm:
@@ -43,6 +50,7 @@ class Slurm:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.host = socket.gethostname().partition(".")[0]
+        self.ports = find_ports(2)
         self.munge = Path(tempfile.mkdtemp(prefix="munge-"))  # a socket's path has to be short
         for name in ("state", "spool", "log", "run", "cards"):
             (folder / name).mkdir(parents=True)
@@ -62,8 +70,8 @@ SlurmdUser=root
 AuthType=auth/munge
 AuthInfo=socket={self.munge}/socket
 CryptoType=crypto/munge
-SlurmctldPort={find_port()}
-SlurmdPort={find_port()}
+SlurmctldPort={self.ports[0]}
+SlurmdPort={self.ports[1]}
 StateSaveLocation={d}/state
 SlurmdSpoolDir={d}/spool
 SlurmctldPidFile={d}/run/slurmctld.pid

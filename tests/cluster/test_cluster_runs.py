@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 from typing import Any
 
 from harness.ledger import Ledger
 from harness.pipeline.following import Follower
-from harness.pipeline.jobs import JOB, TASK, JobRecord, Task, read
+from harness.pipeline.jobs import TASK, Task, read
 from harness.site.live import write_live
 from harness.site.pages import make_common
-from tests.cluster.conftest import Remote
+from tests.cluster.conftest import Remote, read_job
 from tests.cluster.slurm import Slurm, wait_until
 
 
@@ -67,9 +66,10 @@ def test_an_interrupted_command_leaves_its_jobs_which_can_be_cancelled(remote: R
 def test_a_job_that_always_dies_is_given_up_while_others_finish(here: Remote, reference: Any) -> None:
     settings = here.project.root / "pyproject.toml"
     settings.write_text(settings.read_text() + "again = 1\n")
-    here.prepare("die", "", "die")
+    here.prepare("die", "", "full")
     code, said = here.run()
     assert code == 1 and "ended without results" in said and "2 tries" in said, said
+    assert "stopped: could not be written: File too large" in said
     assert len(list(here.project.root.glob("verdicts/tiny/*/work/*.json"))) == 1
     assert not here.project.events("run_failed")
     code, said = here.run()
@@ -113,9 +113,3 @@ def test_a_node_that_is_lost_costs_no_more_than_its_jobs(cluster: Remote, slurm:
     assert command.returncode == 0, told + error
     assert "it is started again" in error
     assert cluster.replicas() == reference
-
-
-def read_job(folder: Path) -> str:
-    record = read(folder, JOB, JobRecord)
-    assert record is not None
-    return record.tries[-1].id

@@ -17,6 +17,26 @@ from tests.e2e.projects import Project
 from tests.unit.programs.told import Row, list_rows
 from tests.unit.programs.toys import BASE, GOOD
 
+SETUP = {
+    "dataset": {"name": "digits"},
+    "model": {"name": "residual_mlp", "width": 8, "blocks": 1},
+    "optimizer": {"name": "adamw", "lr": 0.003},
+    "epochs": 1,
+    "batch_size": 256,
+    "evaluation": {"probe_samples": 16, "metrics": ["test_accuracy"]},
+}
+BESIDE = {
+    "metrics": {"test_accuracy": {"built_in": True}},
+    "setup": SETUP,
+    "arms": {
+        "own": {"label": "Own", "rule": {"name": "bp"}},
+        "weak": {"label": "Weak", "parameters": {"alpha": 0.25}},
+    },
+    "estimands": {"margin": {"metric": "test_accuracy", "contrast": "weak - own", "unit": "pp"}},
+    "prediction": {"outcome": "better", "why": "One epoch is little."},
+}
+"""Changes of the toy's hypothesis by which harness trains one of its arms."""
+
 
 class ProgramProject(Project):
     """A project folder with a program, committed; programs that were allowed are noted beside it, not by the user."""

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from harness.errors import Tampered, UsageError
-from harness.ledger import compare_commit, find_missing, list_program_differences, pin_program, read_frozen
+from harness.ledger import (
+    compare_commit,
+    find_missing,
+    list_other_code,
+    list_program_differences,
+    pin_program,
+    read_frozen,
+)
+from harness.programs import pack, unpack
 from harness.records.program import Program
 
 
@@ -175,3 +183,19 @@ def test_a_commit_s_code_is_compared_with_what_was_pinned(project: Path) -> None
     commit(project)
     gone = git(project, "rev-parse", "HEAD").strip()
     assert compare(gone, "src") == f"it ran other code, of commit {gone[:12]}: src"
+
+
+def test_code_that_travelled_is_known_without_git(project: Path) -> None:
+    pins = pin_program(program("run.sh", "src"), project, project / "verdicts")
+    files = unpack(pack(read_frozen(pins, project)))
+    assert files == read_frozen(pins, project)
+    assert list_other_code(pins, files) == ()
+    deep = {**files, "src/lib/code.py": (0o100644, b"one = 2\n")}
+    assert list_other_code(pins, deep) == ("src",)
+    assert list_other_code(pins, {**files, "run.sh": (0o100644, files["run.sh"][1])}) == ("run.sh",)
+    assert list_other_code(pins, {**files, "src/link": (0o100644, files["src/link"][1])}) == ("src",)
+    assert list_other_code(pins, {**files, "more.py": (0o100644, b"")}) == ("more.py",)
+    assert list_other_code(pins, {"run.sh": files["run.sh"]}) == ("src",)
+    assert list_other_code(pins, {}) == ("run.sh", "src")
+    with pytest.raises((ValueError, EOFError)):
+        unpack(pack(files)[:150])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -312,3 +313,25 @@ def test_progress_is_told_from_a_results_file_that_grows(tmp_path: Path) -> None
     assert told[0] == (0, 0)
     assert (2, 2) in told
     assert told[-1] == (3, 3)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_replica_that_is_ended_with_all_of_its_job_has_not_failed(tmp_path: Path, number: signal.Signals) -> None:
+    """A scheduler ends the processes of a job in any order; that harness is to stop is known a moment later."""
+    mark = tmp_path / "ended"
+    ends = f"import os\nopen({str(mark)!r}, 'a').write('x')\nos.kill(os.getpid(), {int(number)})\n"
+    toy = make(tmp_path, ends, **ONE)
+    toy.work = replace(toy.work, patience=600.0)
+    asked: list[bool] = []
+
+    def stop() -> bool:
+        asked.append(mark.exists())
+        return sum(asked) > 5
+
+    with pytest.raises(Interrupted, match="what ran was ended"):
+        toy.run(stop=stop)
+    assert not list((toy.folder / "work").glob("*.json"))
+    (done,) = toy.run_other(GOOD).replicas
+    assert done.failure is None
+    again = make(tmp_path / "again", ends, **ONE)
+    assert again.run().replicas[0].failure is not None, "where nobody asks to stop, its end is its own"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import ast
+import binascii
+import marshal
 import os
 import signal
 import subprocess
@@ -73,7 +75,7 @@ class Running:
                         os.killpg(int(line[4:]), signal.SIGKILL)
             end_marked(self.mark)
             return End("lost")
-        found = json.loads(last)
+        found = ast.literal_eval(last)
         return End(cast("Kind", found["end"]), int(found["code"]), str(found.get("said", "")))
 
 
@@ -84,7 +86,6 @@ def start(folder: ReplicaFolder, replica: Replica, arm: Arm, work: Work) -> Runn
     report, report_end = os.pipe()
     told = {
         "command": fill_command(folder, replica, arm, work),
-        "folder": str(folder.code / work.program.folder),
         "environment": make_environment(folder, replica, work, mark),
         "seconds": work.program.seconds,
         "bytes": work.program.bytes,
@@ -94,9 +95,11 @@ def start(folder: ReplicaFolder, replica: Replica, arm: Arm, work: Work) -> Runn
         "life": life_end,
         "report": report_end,
     }
+    argument = binascii.b2a_base64(marshal.dumps(told), newline=False)
+    place = str(folder.code / work.program.folder)
     try:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(GUARD), json.dumps(told)],
+            [sys.executable, "-I", "-S", str(GUARD), place, argument],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from harness import ledger, programs, verdict
 from harness.domain.trained import Result
+from harness.domain.tuning import describe_values
 from harness.errors import UsageError
 from harness.ledger import Pins
 from harness.pipeline.project import Settings
@@ -102,6 +103,33 @@ def list_commands(hypothesis: Hypothesis) -> dict[str, tuple[str, ...]]:
     return {name: programs.show_command(program, arm) for name, arm in hypothesis.programmed.items()}
 
 
+def describe_spaces(hypothesis: Hypothesis) -> dict[str, str]:
+    """Return tuned arm of a program → what a search gives its command, to be read after it."""
+    tuning = hypothesis.tuning
+    spaces = (
+        {} if tuning is None else {name: tuning.space[name] for name in hypothesis.programmed if name in tuning.space}
+    )
+    return {
+        name: " with " + "; ".join(f"{path.partition('.')[2]} {describe_values(one)}" for path, one in space.items())
+        for name, space in spaces.items()
+    }
+
+
+def list_open_commands(hypothesis: Hypothesis) -> dict[str, tuple[str, ...]]:
+    """Return the same before a search, of a tuned arm with its searched parameters as placeholders too."""
+    program, space = hypothesis.program, hypothesis.tuning.space if hypothesis.tuning is not None else {}
+    assert program is not None, "asked of programs only"
+    found = {}
+    for name, arm in hypothesis.programmed.items():
+        fixed = {
+            one: value
+            for one, value in (arm.parameters or {}).items()
+            if f"parameters.{one}" not in space.get(name, {})
+        }
+        found[name] = programs.show_command(program, arm.model_copy(update={"parameters": fixed}))
+    return found
+
+
 def prepare_program(hypothesis: Hypothesis, pins: ProgramPins, session: Session) -> Runnable:
     """Return a program ready to run, after whoever is at this machine has allowed it.
 
@@ -119,7 +147,7 @@ def prepare_program(hypothesis: Hypothesis, pins: ProgramPins, session: Session)
     for name in program.inputs:
         ledger.digest_input(name, program, root)
     frozen = ledger.read_frozen(pins, root)
-    commands = list_commands(hypothesis)
+    commands = list_open_commands(hypothesis)
     _refuse_missing(program, frozen, settings.variables)
     _ask(hypothesis, pins, commands, session)
     work = programs.Work(
@@ -244,12 +272,14 @@ def _ask(hypothesis: Hypothesis, pins: ProgramPins, commands: Mapping[str, tuple
     """
     assert hypothesis.program is not None
     told = {"program": hypothesis.program.model_dump(mode="json"), "commands": commands, "trees": pins.trees}
+    spaces = describe_spaces(hypothesis)
+    told |= {"spaces": spaces} if spaces else {}
     mark = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     folder = find_cache_folder()
     known = None if folder is None else folder / ALLOWED / mark
     if known is not None and known.exists():
         return
-    lines = [f"{name}: {shlex.join(command)}" for name, command in commands.items()]
+    lines = [f"{name}: {shlex.join(command)}{spaces.get(name, '')}" for name, command in commands.items()]
     if not session.settings.yes and not session.reporter.allow(hypothesis.id, tuple(lines)):
         raise UsageError(
             f"the commands of {hypothesis.id} have not run on this machine yet, and nobody allowed them:\n    "

@@ -57,6 +57,7 @@ parser.add_argument("--connection", choices=("true", "false"), required=True)
 parser.add_argument("--out", required=True)
 told = parser.parse_args()
 
+torch.set_num_threads(1)  # harness runs a replica per core
 lightning.seed_everything(told.seed % 2**32, verbose=False)
 own = torch.Generator().manual_seed(told.seed)
 train = DataLoader(make_spirals(1024, own), batch_size=64, shuffle=True)

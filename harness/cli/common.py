@@ -186,6 +186,12 @@ ParallelOption = Annotated[
         "--parallel", min=1, help="Number of a program's replicas that run at a time.", show_default="one per core"
     ),
 ]
+GpusOption = Annotated[
+    int | None,
+    typer.Option(
+        "--gpus", min=1, help="Number of cards of its own for each of a program's replicas.", show_default="none"
+    ),
+]
 FormatOption = Annotated[str, typer.Option("--format", help="Output format: text or json.")]
 
 

@@ -16,7 +16,14 @@ from harness.errors import HarnessError, UsageError
 from harness.pipeline.data_sets import collect_data_sets, locate_with_doubt
 from harness.pipeline.device_facts import make_device
 from harness.pipeline.draw import describe_seeds
-from harness.pipeline.program import count_cores, describe_host, describe_spaces, list_open_commands, pin, refuse_idle
+from harness.pipeline.program import (
+    count_at_a_time,
+    describe_host,
+    describe_spaces,
+    list_open_commands,
+    pin,
+    refuse_idle,
+)
 from harness.pipeline.project import Project
 from harness.pipeline.remote import ask_device, find_remote
 from harness.pipeline.run_steps import (
@@ -133,7 +140,7 @@ def _find_longest(planned: Plan, hypothesis: Hypothesis, session: Session) -> fl
     """Return the longest time that all replicas of the program may take here; 0 without one."""
     if hypothesis.program is None:
         return 0.0
-    parallel = session.settings.parallel or count_cores()
+    parallel = count_at_a_time(session.settings)
     return -(-len(plan.split_by_trainer(planned)[1].cohorts) // parallel) * hypothesis.program.seconds
 
 

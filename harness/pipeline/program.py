@@ -158,6 +158,8 @@ def prepare_program(hypothesis: Hypothesis, pins: ProgramPins, session: Session)
         root=root,
         environment=settings.variables or dict(os.environ),
         parallel=settings.parallel or count_cores(),
+        gpus=settings.gpus or 0,
+        cards=_find_cards(settings),
     )
     return Runnable(pins, commands, work)
 
@@ -221,6 +223,27 @@ def describe_elsewhere() -> Device:
     return cast("Device", Host("elsewhere, outside harness", {}))
 
 
+def _find_cards(settings: Settings) -> tuple[str, ...]:
+    """Return the cards that replicas are given; none if nothing says how many each needs.
+
+    Raises:
+        UsageError: There are fewer than one replica needs.
+    """
+    if settings.gpus is None:
+        return ()
+    cards = programs.find_cards(settings.variables or os.environ)
+    if len(cards) < settings.gpus:
+        message = f"each replica is to have {settings.gpus}, and there are {len(cards)} cards here"
+        raise UsageError(message, where="--gpus", remedy="give fewer, or name the cards in CUDA_VISIBLE_DEVICES")
+    return cards
+
+
+def count_at_a_time(settings: Settings) -> int:
+    """Return the number of replicas that run at a time: as asked for, or one per core; and as there are cards for."""
+    asked = settings.parallel or count_cores()
+    return asked if settings.gpus is None else max(1, min(asked, len(_find_cards(settings)) // settings.gpus))
+
+
 def count_cores() -> int:
     """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -241,14 +264,15 @@ def refuse_idle(hypothesis: Hypothesis, session: Session) -> None:
 
 
 def refuse_parallel(settings: Settings) -> None:
-    """Refuse a number of replicas at a time where harness trains.
+    """Refuse a number of replicas at a time, and of cards for each, where harness trains.
 
     Raises:
         UsageError: One was given.
     """
-    if settings.parallel is not None:
-        message = "has no effect: harness trains the replicas of this file as one program"
-        raise UsageError(message, where="--parallel", remedy="leave it out")
+    for option, given in {"--parallel": settings.parallel, "--gpus": settings.gpus}.items():
+        if given is not None:
+            message = "has no effect: harness trains the replicas of this file as one program"
+            raise UsageError(message, where=option, remedy="leave it out")
 
 
 def _refuse_missing(program: Program, frozen: Mapping[str, tuple[int, bytes]], variables: Mapping[str, str]) -> None:

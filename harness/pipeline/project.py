@@ -60,6 +60,8 @@ class Settings:
     """The user's environment, or the part of it that is to count."""
     parallel: int | None = None
     """Number of replicas of a program that run at a time; None: one for each core."""
+    gpus: int | None = None
+    """Number of cards that each replica of a program has for itself; None: all see those of the user's environment."""
     yes: bool = False
     """True if a program's commands may run on this machine without anybody being asked."""
     typed: frozenset[str] = frozenset()

@@ -4,6 +4,7 @@ Nothing here decides whether a program may run, or what of it is pinned; that is
 """
 
 from harness.programs.adapted import BadResults
+from harness.programs.cards import find_cards
 from harness.programs.jobs import list_files, run_replicas
 from harness.programs.linked import Accounted, account, adapt_results, list_commits, list_forms, read_export
 from harness.programs.parse import Parsed, parse_results, read_replica
@@ -17,6 +18,7 @@ __all__ = [
     "Work",
     "account",
     "adapt_results",
+    "find_cards",
     "list_commits",
     "list_files",
     "list_forms",

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from harness.errors import HarnessError
+from harness.programs.cards import VISIBLE
 from harness.programs.folders import ReplicaFolder
 from harness.programs.work import Work
 from harness.records import Arm, Replica
@@ -25,7 +26,7 @@ GUARD = Path(__file__).with_name("guard.py")
 WATCH = Path(__file__).with_name("watch")
 LOG_BYTES = 2**20
 """Most bytes that are kept of a replica's output: its beginning and its end."""
-PASSED = ("PATH", "HOME", "LANG", "CUDA_VISIBLE_DEVICES")
+PASSED = ("PATH", "HOME", "LANG", VISIBLE)
 
 Kind = Literal["exit", "signal", "timeout", "size", "start", "lost"]
 
@@ -52,6 +53,8 @@ class Running:
     """Descriptor of what the guard tells."""
     mark: str
     """Value of HARNESS_REPLICA in its environment, by which what is left of it is found."""
+    cards: tuple[str, ...] = ()
+    """Cards that it has for itself."""
     told: bytearray = field(default_factory=bytearray)
 
     def read(self) -> bool:
@@ -79,14 +82,14 @@ class Running:
         return End(cast("Kind", found["end"]), int(found["code"]), str(found.get("said", "")))
 
 
-def start(folder: ReplicaFolder, replica: Replica, arm: Arm, work: Work) -> Running:
-    """Start a replica: the command with its placeholders filled, in its copy of the code."""
+def start(folder: ReplicaFolder, replica: Replica, arm: Arm, work: Work, cards: tuple[str, ...] = ()) -> Running:
+    """Start a replica: the command with its placeholders filled, in its copy of the code, with cards of its own."""
     mark = f"{os.getpid()}-{folder.name}-{os.urandom(8).hex()}"
     life_end, life = os.pipe()
     report, report_end = os.pipe()
     told = {
         "command": fill_command(folder, replica, arm, work),
-        "environment": make_environment(folder, replica, work, mark),
+        "environment": make_environment(folder, replica, work, mark) | ({VISIBLE: ",".join(cards)} if cards else {}),
         "seconds": work.program.seconds,
         "bytes": work.program.bytes,
         "watched": str(folder.path),
@@ -114,7 +117,7 @@ def start(folder: ReplicaFolder, replica: Replica, arm: Arm, work: Work) -> Runn
     finally:
         os.close(life_end)
         os.close(report_end)
-    return Running(process, life, report, mark)
+    return Running(process, life, report, mark, cards)
 
 
 def fill_command(folder: ReplicaFolder, replica: Replica, arm: Arm, work: Work) -> tuple[str, ...]:

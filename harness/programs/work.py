@@ -24,4 +24,8 @@ class Work:
     environment: Mapping[str, str]
     """The user's environment, of which a command is given what its file names."""
     parallel: int = 1
-    """Number of replicas that run at a time."""
+    """Largest number of replicas that run at a time."""
+    gpus: int = 0
+    """Number of cards that each replica has for itself; 0: all see the user's."""
+    cards: tuple[str, ...] = ()
+    """The cards that are given out."""

@@ -40,7 +40,7 @@ SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER, linux/prctl.h
 
 
 class suppress:  # noqa: N801
-    """What contextlib calls so, without its imports."""
+    """A context that swallows some errors, as contextlib has one, without its imports."""
 
     def __init__(self, *kinds: type[BaseException]) -> None:
         self.kinds = kinds

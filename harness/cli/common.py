@@ -189,6 +189,12 @@ ParallelOption = Annotated[
         show_default="one per core, with --on one",
     ),
 ]
+GpusOption = Annotated[
+    int | None,
+    typer.Option(
+        "--gpus", min=1, help="Number of cards of its own for each of a program's replicas.", show_default="none"
+    ),
+]
 FormatOption = Annotated[str, typer.Option("--format", help="Output format: text or json.")]
 
 

@@ -10,6 +10,7 @@ from harness.cli.app import app
 from harness.cli.common import (
     DataOption,
     DeviceOption,
+    GpusOption,
     ParallelOption,
     VerdictsOption,
     YesOption,
@@ -46,6 +47,7 @@ def replicate(
     ] = None,
     yes: YesOption = False,
     parallel: ParallelOption = None,
+    gpus: GpusOption = None,
 ) -> None:
     """Train a run again with its registered seeds and compare: bits on the same device and plan, else statistics.
 
@@ -53,7 +55,7 @@ def replicate(
     """
     from harness.pipeline.replicate import replicate_run
 
-    settings = collect_settings(device, data, verdicts, compile=compile_programs, yes=yes, parallel=parallel)
+    settings = collect_settings(device, data, verdicts, compile=compile_programs, yes=yes, parallel=parallel, gpus=gpus)
     if fresh is not None:
         _repeat(name, fresh, settings)
         return

@@ -20,6 +20,7 @@ from harness.cli.common import (
     DataOption,
     DeviceOption,
     Files,
+    GpusOption,
     OnOption,
     ParallelOption,
     RoundOption,
@@ -78,6 +79,7 @@ def run(
     round_file: RoundOption = None,
     yes: YesOption = False,
     parallel: ParallelOption = None,
+    gpus: GpusOption = None,
     together: Annotated[
         bool,
         typer.Option(
@@ -102,6 +104,7 @@ def run(
         round_file=round_file,
         yes=yes,
         parallel=parallel,
+        gpus=gpus,
         together=together,
         on=on,
     )

@@ -19,7 +19,7 @@ from harness.domain.costs import find_affordable
 from harness.domain.normal_combination import Judged, describe_combination
 from harness.domain.partition import Atom, find_atoms
 from harness.domain.places import centre_cut, list_epochs, list_layers
-from harness.domain.tuning import describe_draws, find_corner, is_drawn, list_candidates, set_values
+from harness.domain.tuning import describe_draws, find_corner, find_selector, is_drawn, list_candidates, set_values
 from harness.errors import HarnessError
 from harness.losses import is_default_loss
 from harness.metrics import Metric, ProbeMetric
@@ -203,7 +203,7 @@ def _describe_arm(hypothesis: Hypothesis, name: str, estimand: Estimand) -> Form
     tuning, arm = hypothesis.tuning, hypothesis.arms[name]
     if tuning is None or name not in tuning.space:
         return _describe_measured(hypothesis, name, arm, estimand)
-    how = {"by": tuning.select, "seeds": tuning.seeds}
+    how = {"by": find_selector(hypothesis), "seeds": tuning.seeds}
     if is_drawn(tuning, name):
         corner = _describe_measured(hypothesis, name, set_values(arm, find_corner(tuning, name)), estimand)
         return corner | {"tuned": {"draws": describe_draws(tuning, name), "to": arm.setup.epochs} | how}

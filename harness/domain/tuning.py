@@ -75,6 +75,14 @@ def set_values(arm: Arm, values: Values) -> Arm:
     return Arm.model_validate(plain)
 
 
+def find_selector(hypothesis: Hypothesis) -> str:
+    """Return the key, in measurements, of the metric by which candidates are chosen: a program's says what it is."""
+    assert hypothesis.tuning is not None, "only a tuned hypothesis has one"
+    select = hypothesis.tuning.select
+    own = (metric for arm in hypothesis.programmed.values() for metric in arm.setup.evaluation.measured)
+    return next((metric.key for metric in own if metric.called == select), select)
+
+
 def name_candidate(arm: str, position: int) -> str:
     """Return the name of a candidate among the arms of its search, counted from 1; no two candidates share one."""
     return f"{arm}_{position + 1}"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import cast
 
-from harness.domain.tuning import list_candidates, name_candidate
+from harness.domain.tuning import find_selector, list_candidates, name_candidate
 from harness.errors import HarnessError
-from harness.metrics import Metric
-from harness.plugins.registry import find_members
+from harness.metrics import parse_metric
 from harness.records import Candidate, Hypothesis, Measurements, ReplicaResult, Search, TunedArm
 from harness.records.tuning import Value
 
@@ -17,33 +15,38 @@ def choose(hypothesis: Hypothesis, measured: Measurements) -> Search:
     """Choose a candidate for every tuned arm from what all candidates came to on the tuning seeds.
 
     The best mean over the tuning seeds wins, of the metric that the file names, at the last epoch. A candidate loses to
-    all with fewer diverged seeds. Of equally good ones, the one with the smaller values wins, path by path in
-    alphabetical order, so that the order in which a file lists them changes nothing. Drawn candidates follow from the
-    tuning seeds.
+    all with fewer diverged seeds; of a program, failed ones count among these. Of equally good ones, the one with the
+    smaller values wins, path by path in alphabetical order, so that the order in which a file lists them changes
+    nothing. Drawn candidates follow from the tuning seeds.
 
     Raises:
         HarnessError: a candidate was not measured, or the metric chooses nothing.
     """
     tuning = hypothesis.tuning
     assert tuning is not None, "only a tuned hypothesis has a search"
-    metric = cast("type[Metric] | None", find_members("metrics").get(tuning.select))
-    if metric is None or metric.better is None:
+    selector = find_selector(hypothesis)
+    try:
+        better = parse_metric(selector).better
+    except (KeyError, ValueError):
+        better = None
+    if better is None:
         raise HarnessError(f"no candidate is best by {tuning.select!r}", where="tuning.select")
     arms = {}
     for name in tuning.space:
         candidates = tuple(
-            _measure(hypothesis, name_candidate(name, position), values, measured)
+            _measure(tuning.seeds, name_candidate(name, position), values, (measured, selector))
             for position, values in enumerate(list_candidates(tuning, name, measured.seeds))
         )
-        arms[name] = _rank(candidates, higher=metric.better == "higher")
-    return Search(metric=tuning.select, better=metric.better, seeds=measured.seeds, arms=arms)
+        arms[name] = _rank(candidates, higher=better == "higher")
+    return Search(metric=selector, better=better, seeds=measured.seeds, arms=arms)
 
 
-def _measure(hypothesis: Hypothesis, name: str, values: dict[str, Value], measured: Measurements) -> Candidate:
-    assert hypothesis.tuning is not None
+def _measure(seeds: int, name: str, values: dict[str, Value], read: tuple[Measurements, str]) -> Candidate:
+    """Read a candidate's values at ``seeds`` seeds from measurements, by the key of a metric."""
+    measured, selector = read
     try:
-        replicas = [measured.find_replica(name, index) for index in range(hypothesis.tuning.seeds)]
-        found = tuple(_read_last(replica, hypothesis.tuning.select) for replica in replicas)
+        replicas = [measured.find_replica(name, index) for index in range(seeds)]
+        found = tuple(_read_last(replica, selector) for replica in replicas)
     except KeyError as error:
         raise HarnessError(f"the search did not measure {name}: {error}", where="search.json") from error
     usable = [value for value in found if value is not None]
@@ -51,8 +54,8 @@ def _measure(hypothesis: Hypothesis, name: str, values: dict[str, Value], measur
 
 
 def _read_last(replica: ReplicaResult, metric: str) -> float | None:
-    """Return the metric at the last epoch; None of a replica that diverged."""
-    if replica.status == "diverged":
+    """Return the metric at the last epoch; None of a replica that diverged, or failed."""
+    if replica.status in ("diverged", "failed"):
         return None
     return replica.metrics[metric].values["value"][-1][0]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.domain.tuning import count_candidates, describe_values
+from harness.domain.tuning import count_candidates, describe_values, find_selector
 from harness.metrics import parse_metric
 from harness.paper.markup import code, foreign, quoted
 from harness.records import Combine, Hypothesis
@@ -35,7 +35,7 @@ def describe_tuning(form: Hypothesis) -> Iterator[str]:
     tuning = form.tuning
     if tuning is None:
         return
-    metric = parse_metric(tuning.select)
+    metric = parse_metric(find_selector(form))
     yield (
         f"Before any seed that decides is trained, settings are chosen by {foreign(metric.label)} "
         f"({metric.better or 'higher'} is better) at the last epoch: every candidate is trained with "

@@ -17,7 +17,7 @@ from harness.errors import HarnessError, UsageError
 from harness.pipeline.data_sets import collect_data_sets, locate_with_doubt
 from harness.pipeline.device_facts import describe_host, make_device, make_host
 from harness.pipeline.draw import describe_seeds
-from harness.pipeline.program import count_parallel, list_commands, pin, refuse_idle
+from harness.pipeline.program import count_at_a_time, describe_spaces, list_open_commands, pin, refuse_idle
 from harness.pipeline.project import Project
 from harness.pipeline.remote import Remote, ask_device, find_remote
 from harness.pipeline.run_steps import (
@@ -162,7 +162,7 @@ def _find_longest(
     if hypothesis.program is None:
         return 0.0
     several = [cohorts for cohorts in jobs if cohorts[0].is_program] or [plan.split_by_trainer(planned)[1].cohorts]
-    parallel = count_parallel(session.settings)
+    parallel = count_at_a_time(session.settings)
     return max(-(-len(cohorts) // parallel) for cohorts in several) * hypothesis.program.seconds
 
 
@@ -170,7 +170,8 @@ def _write_commands(hypothesis: Hypothesis) -> dict[str, str]:
     """Return arm → command of the program that trains it, as a shell would be given it."""
     if hypothesis.program is None:
         return {}
-    return {name: shlex.join(command) for name, command in list_commands(hypothesis).items()}
+    spaces = describe_spaces(hypothesis)
+    return {n: f"{shlex.join(one)}{spaces.get(n, '')}" for n, one in list_open_commands(hypothesis).items()}
 
 
 def _list_inputs(hypothesis: Hypothesis) -> dict[str, str]:
@@ -203,7 +204,7 @@ def _preview_program(
     assert hypothesis.program is not None
     refuse_idle(hypothesis, session)
     seeds = registration.seeds if registration and refused is None and registration.seeds else None
-    planned = plan.expand_replicas(hypothesis, seeds or tuple(range(hypothesis.seeds.number)))
+    planned = make_whole_plan(describe_host(), hypothesis, seeds or tuple(range(hypothesis.seeds.number)))
     refused = refused or _find_unpinned(hypothesis, registration, session)
     remote = find_remote(hypothesis, session)
     device = describe_host() if remote is None else make_host(ask_device(remote, session))
@@ -220,7 +221,7 @@ def _preview_program(
         data=_list_inputs(hypothesis),
         parts={},
         costs={},
-        searched=(),
+        searched=tuple(foretell_search(hypothesis)),
         bundled=frozenset(_list_inputs(hypothesis)),
         project=session.project,
         refused=refused,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from harness import ledger, programs, verdict
 from harness.domain.trained import Elsewhere, Result
+from harness.domain.tuning import describe_values
 from harness.errors import UsageError
 from harness.ledger import Pins
 from harness.pipeline.project import Settings
@@ -87,6 +88,33 @@ def list_commands(hypothesis: Hypothesis) -> dict[str, tuple[str, ...]]:
     return {name: programs.show_command(program, arm) for name, arm in hypothesis.programmed.items()}
 
 
+def describe_spaces(hypothesis: Hypothesis) -> dict[str, str]:
+    """Return tuned arm of a program → what a search gives its command, to be read after it."""
+    tuning = hypothesis.tuning
+    spaces = (
+        {} if tuning is None else {name: tuning.space[name] for name in hypothesis.programmed if name in tuning.space}
+    )
+    return {
+        name: " with " + "; ".join(f"{path.partition('.')[2]} {describe_values(one)}" for path, one in space.items())
+        for name, space in spaces.items()
+    }
+
+
+def list_open_commands(hypothesis: Hypothesis) -> dict[str, tuple[str, ...]]:
+    """Return the same before a search, of a tuned arm with its searched parameters as placeholders too."""
+    program, space = hypothesis.program, hypothesis.tuning.space if hypothesis.tuning is not None else {}
+    assert program is not None, "asked of programs only"
+    found = {}
+    for name, arm in hypothesis.programmed.items():
+        fixed = {
+            one: value
+            for one, value in (arm.parameters or {}).items()
+            if f"parameters.{one}" not in space.get(name, {})
+        }
+        found[name] = programs.show_command(program, arm.model_copy(update={"parameters": fixed}))
+    return found
+
+
 def prepare_program(hypothesis: Hypothesis, pins: ProgramPins, session: Session) -> Runnable:
     """Return a program ready to run, after whoever is at this machine has allowed it.
 
@@ -104,7 +132,7 @@ def prepare_program(hypothesis: Hypothesis, pins: ProgramPins, session: Session)
     for name in program.inputs:
         ledger.digest_input(name, program, root)
     frozen = ledger.read_frozen(pins, root)
-    commands, variables = list_commands(hypothesis), settings.variables or dict(os.environ)
+    commands, variables = list_open_commands(hypothesis), settings.variables or dict(os.environ)
     if settings.on is None and not programs.has_command(program, frozen, variables.get("PATH")):
         message = f"there is no command {program.command[0]!r} here"
         raise UsageError(message, where="program.command", remedy="install it, or correct the command")
@@ -117,6 +145,8 @@ def prepare_program(hypothesis: Hypothesis, pins: ProgramPins, session: Session)
         root=root,
         environment=variables,
         parallel=count_parallel(settings),
+        gpus=settings.gpus or 0,
+        cards=_find_cards(settings),
     )
     return Runnable(pins, commands, work)
 
@@ -170,6 +200,30 @@ def read_raw(content: bytes) -> dict[str, bytes]:
     }
 
 
+def _find_cards(settings: Settings) -> tuple[str, ...]:
+    """Return the cards that replicas are given; none if nothing says how many each needs.
+
+    Raises:
+        UsageError: There are fewer than one replica needs, or a scheduler gives them out.
+    """
+    if settings.gpus is None:
+        return ()
+    if settings.on is not None:
+        message = f"cards of jobs are given out by {settings.on}"
+        raise UsageError(message, where="--gpus", remedy="leave it out, and ask for them where the place is described")
+    cards = programs.find_cards(settings.variables or os.environ)
+    if len(cards) < settings.gpus:
+        message = f"each replica is to have {settings.gpus}, and there are {len(cards)} cards here"
+        raise UsageError(message, where="--gpus", remedy="give fewer, or name the cards in CUDA_VISIBLE_DEVICES")
+    return cards
+
+
+def count_at_a_time(settings: Settings) -> int:
+    """Return the number of replicas that run at a time: as asked for, or one per core; and as there are cards for."""
+    asked = count_parallel(settings)
+    return asked if settings.gpus is None else max(1, min(asked, len(_find_cards(settings)) // settings.gpus))
+
+
 def count_cores() -> int:
     """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -192,14 +246,15 @@ def refuse_idle(hypothesis: Hypothesis, session: Session) -> None:
 
 
 def refuse_parallel(settings: Settings) -> None:
-    """Refuse a number of replicas at a time where harness trains.
+    """Refuse a number of replicas at a time, and of cards for each, where harness trains.
 
     Raises:
         UsageError: One was given.
     """
-    if settings.parallel is not None:
-        message = "has no effect: harness trains the replicas of this file as one program"
-        raise UsageError(message, where="--parallel", remedy="leave it out")
+    for option, given in {"--parallel": settings.parallel, "--gpus": settings.gpus}.items():
+        if given is not None:
+            message = "has no effect: harness trains the replicas of this file as one program"
+            raise UsageError(message, where=option, remedy="leave it out")
 
 
 def _ask(hypothesis: Hypothesis, pins: ProgramPins, commands: Mapping[str, tuple[str, ...]], session: Session) -> None:
@@ -210,12 +265,14 @@ def _ask(hypothesis: Hypothesis, pins: ProgramPins, commands: Mapping[str, tuple
     """
     assert hypothesis.program is not None
     told = {"program": hypothesis.program.model_dump(mode="json"), "commands": commands, "trees": pins.trees}
+    spaces = describe_spaces(hypothesis)
+    told |= {"spaces": spaces} if spaces else {}
     mark = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     folder = find_cache_folder()
     known = None if folder is None else folder / ALLOWED / mark
     if known is not None and known.exists():
         return
-    lines = [f"{name}: {shlex.join(command)}" for name, command in commands.items()]
+    lines = [f"{name}: {shlex.join(command)}{spaces.get(name, '')}" for name, command in commands.items()]
     if not session.settings.yes and not session.reporter.allow(hypothesis.id, tuple(lines)):
         raise UsageError(
             f"the commands of {hypothesis.id} have not run on this machine yet, and nobody allowed them:\n    "

@@ -61,6 +61,8 @@ class Settings:
     parallel: int | None = None
     """Number of replicas of a program that run at a time, in each job if there are jobs; None: one for each core here,
     and one in a job."""
+    gpus: int | None = None
+    """Number of cards that each replica of a program has for itself; None: all see those of the user's environment."""
     yes: bool = False
     """True if a program's commands may run on this machine without anybody being asked."""
     typed: frozenset[str] = frozenset()

@@ -172,7 +172,7 @@ def _train_again(
     again = _take_over_raw(before, again.model_copy(update={"data": before.data}))
     if searched is None or first[1] is None:
         return again, searched
-    return again, searched.model_copy(update={"data": first[1].data})
+    return again, _take_over_raw(first[1], searched.model_copy(update={"data": first[1].data}))
 
 
 def _take_over_raw(before: Measurements, again: Measurements) -> Measurements:

@@ -13,6 +13,7 @@ from typing import Any
 from harness import inference, programs, verdict
 from harness.domain.templates import describe_unknown
 from harness.domain.trained import name_replica
+from harness.domain.tuning import make_search
 from harness.errors import UsageError
 from harness.ledger import Ledger, LookBody
 from harness.ledger.seeding import derive_tuning_seeds
@@ -137,12 +138,18 @@ def find_other_readings(found: StoredRun) -> list[str]:
         raw = read_raw(read_file(found.folder / RAW))
     except (ValueError, KeyError, TypeError, AttributeError):
         return [f"{RAW}: it holds no results files"]
-    wrong, known = [], set()
-    for one in found.measurements.replicas:
-        if not hypothesis.arms[one.arm].is_program:
-            wrong += [
-                f"results.json: {one.arm}, seed {one.seed_index}, which harness trained, names a results file"
-            ] * (one.raw is not None)
+    wrong, known, arms = [], set(), dict(hypothesis.arms)
+    if found.search is not None and found.searched is not None:
+        arms |= make_search(hypothesis, found.search.seeds).arms
+    told = [("results.json", one) for one in found.measurements.replicas]
+    told += [("search.json", one) for one in (() if found.searched is None else found.searched.replicas)]
+    for file, one in told:
+        if (arm := arms.get(one.arm)) is None:
+            wrong.append(f"{file}: {one.arm} is no arm, and no candidate of the search")
+            continue
+        if not arm.is_program:
+            what = f"{file}: {one.arm}, seed {one.seed_index}, which harness trained, names a results file"
+            wrong += [what] * (one.raw is not None)
             continue
         name = name_replica(one.arm, one.seed_index)
         known.add(name)
@@ -151,9 +158,9 @@ def find_other_readings(found: StoredRun) -> list[str]:
             wrong += [f"{RAW}: {name} is missing"] * (one.raw is not None or one.status != "failed")
             continue
         replica = Replica(arm=one.arm, seed_index=one.seed_index, seed=one.seed)
-        again = programs.read_replica(replica, hypothesis.arms[one.arm], content, hypothesis.results)
+        again = programs.read_replica(replica, arm, content, hypothesis.results)
         if again != one and not (one.status == "failed" and one.raw == again.raw and again.status != "failed"):
-            wrong.append(f"{RAW}: {name} does not say what results.json has")
+            wrong.append(f"{RAW}: {name} does not say what {file} has")
     return [*wrong, *(f"{RAW}: {name} is no replica of the run" for name in sorted(raw.keys() - known))]
 
 

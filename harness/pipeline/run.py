@@ -147,7 +147,7 @@ def _finish_run(started: Started, session: Session) -> Report:
     registered = read_registered(trail, attempt.run)
     if (tuned := tune(registered, equipment, attempt, session)) is not None:
         registered = tuned.registered
-        planned = plan_registered(registered, equipment)
+        planned, equipment = plan_registered(registered, equipment), equipment.take_choices(registered.hypothesis)
     deciding = session if tuned is None else shift_after(tuned, planned, session)
     trained = _add_search(train_and_judge(planned, registered, equipment, attempt, deciding), tuned)
     decision = verdict.word_decision(registered.hypothesis, trained.decision)
@@ -185,7 +185,13 @@ def _add_search(trained: Trained, tuned: Tuned | None) -> Trained:
     """Return what was trained and decided together with the search before."""
     if tuned is None:
         return trained
-    result = replace(trained.result, cohorts=(*tuned.result.cohorts, *trained.result.cohorts))
+    first, then = tuned.result, trained.result
+    result = replace(
+        then,
+        cohorts=(*first.cohorts, *then.cohorts),
+        runs=(*first.runs, *then.runs),
+        raw={**first.raw, **then.raw},
+    )
     decision = trained.decision.model_copy(update={"search": tuned.search})
     return replace(trained, result=result, seconds=tuned.seconds + trained.seconds, decision=decision)
 

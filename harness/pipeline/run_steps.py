@@ -19,7 +19,7 @@ from harness.ledger.seeding import explain_known
 from harness.pipeline.data_sets import collect_data_sets
 from harness.pipeline.device_facts import describe_host, make_device, make_host
 from harness.pipeline.prior_data import find_undeclared
-from harness.pipeline.program import Linked, Runnable, prepare_program, refuse_parallel
+from harness.pipeline.program import Linked, Runnable, list_commands, prepare_program, refuse_parallel
 from harness.pipeline.project import find_surroundings
 from harness.pipeline.remote import Remote, ask_device, find_jobs_folder, find_remote
 from harness.pipeline.session import Session
@@ -74,6 +74,12 @@ class Equipment:
         """Return data set → SHA-256 over its arrays, and the same of stored weights that arms start from."""
         inputs = {} if self.program is None else {f"input {k}": v for k, v in self.program.pins.inputs.items()}
         return {name: data.fingerprint for name, data in self.images.items()} | self.sources.fingerprints | inputs
+
+    def take_choices(self, hypothesis: Hypothesis) -> Equipment:
+        """Return the same for arms as a search chose them: a program's commands have other parameters then."""
+        if not isinstance(self.program, Runnable):
+            return self
+        return replace(self, program=replace(self.program, commands=list_commands(hypothesis)))
 
     def remove_jobs(self, folder: Path) -> None:
         """Remove the files of the jobs that trained the run in ``folder``, once everything is in the trail."""

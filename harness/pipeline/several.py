@@ -178,9 +178,9 @@ def _fix_all(waiting: Sequence[tuple[spec.Loaded, Session]]) -> None:
 
 
 def _select_settings(one: spec.Loaded, loaded: Sequence[spec.Loaded], settings: Settings) -> Settings:
-    """Return the settings of one of several hypotheses: ``--parallel`` is meant for the programs among them."""
+    """Return the settings of one of several hypotheses: ``--parallel`` and ``--gpus`` are meant for programs."""
     mixed = one.hypothesis.program is None and any(other.hypothesis.program is not None for other in loaded)
-    return replace(settings, parallel=None) if mixed else settings
+    return replace(settings, parallel=None, gpus=None) if mixed else settings
 
 
 def _take_data_as_used(loaded: Sequence[spec.Loaded], settings: Settings) -> Settings:

@@ -5,6 +5,7 @@ Nothing here decides whether a program may run, or what of it is pinned; that is
 
 from harness.programs.adapted import BadResults
 from harness.programs.archive import pack, unpack
+from harness.programs.cards import find_cards
 from harness.programs.jobs import clear, have_all, list_files, run_replicas, take_over
 from harness.programs.linked import Accounted, account, adapt_results, list_commits, list_forms, list_seeds, read_export
 from harness.programs.parse import Parsed, parse_results, read_replica
@@ -19,6 +20,7 @@ __all__ = [
     "account",
     "adapt_results",
     "clear",
+    "find_cards",
     "has_command",
     "have_all",
     "list_commits",

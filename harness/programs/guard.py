@@ -1,39 +1,60 @@
 """The process between harness and a program: it starts one replica, keeps its output, and ends all of it.
 
-It is started as a script without site packages, because every replica has one. It ends the program if that takes too
-long or writes too much, and if harness ends, however that happens: harness alone holds the other end of ``life``. What
-the program leaves running, in whatever group or session, is ended too: on Linux, orphans come to this process.
+It is started as a script without site packages, because every replica has one, and it imports little more than what
+Python has loaded or built in: json, contextlib, signal and ctypes would take more than twice as long as all the rest.
+It ends the program if that takes too long or writes too much, and if harness ends, however that happens: harness alone
+holds the other end of ``life``. What the program leaves running, in whatever group or session, is ended too: on Linux,
+orphans come to this process.
 
-Arguments: one JSON object. command, folder, environment: as the program gets them; seconds, bytes: its limits; watched:
-the folder whose size counts; log, kept: the file for its output, and the most bytes of it; life, report: descriptors.
+Arguments: the folder that the program runs in, which lists of processes then show, and a dictionary by marshal in
+base64. command, environment: as the program gets them; seconds, bytes: its limits; watched: the folder whose size
+counts; log, kept: the file for its output, and the most bytes of it; life, report: descriptors.
 
-On ``report`` it writes a line ``pid N`` and one JSON object: end ("exit", "signal", "timeout", "size", "start"), code,
-left (whether processes were left), written (bytes of output).
+On ``report`` it writes a line ``pid N`` and one with a dictionary as Python writes it: end ("exit", "signal",
+"timeout", "size", "start"), code, left (whether processes were left), written (bytes of output).
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
+import binascii
+import marshal
 import os
 import resource
 import select
-import signal
 import sys
 import time
 
 TYPE_CHECKING = False  # typing takes longer to import than all else here
 if TYPE_CHECKING:
+    import signal
     from typing import Any
+else:
+    try:
+        import _signal as signal  # what signal has, without its enumerations
+    except ImportError:
+        import signal
 
 
 LOOK_SECONDS = 0.25
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER, linux/prctl.h
 
 
+class suppress:  # noqa: N801
+    """A context that swallows some errors, as contextlib has one, without its imports."""
+
+    def __init__(self, *kinds: type[BaseException]) -> None:
+        self.kinds = kinds
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        return kind is not None and issubclass(kind, self.kinds)
+
+
 def main() -> None:
     """Run a program as told, and tell how it ended."""
-    told = json.loads(sys.argv[1])
+    told = marshal.loads(binascii.a2b_base64(sys.argv[2])) | {"folder": sys.argv[1]}
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     _adopt_orphans()
@@ -58,22 +79,28 @@ def main() -> None:
         end = {"end": "start", "code": 127, "said": refused.decode(errors="replace")}
     if end is not None:
         end |= {"left": left, "written": log.written}
-        _report(told, json.dumps(end).encode() + b"\n")
+        _report(told, repr(end).encode() + b"\n")
 
 
 def _report(told: dict[str, Any], line: bytes) -> None:
     """Tell harness something, if it is still there."""
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         os.write(told["report"], line)
 
 
 def _adopt_orphans() -> None:
     """Become the parent of what descendants leave behind, where the system knows that."""
     if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError, ImportError):
-            import ctypes
+        with suppress(OSError, AttributeError, ImportError):
+            try:
+                import _ctypes  # what ctypes is made of
 
-            ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
+                own = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]  # this process itself
+                _ctypes.call_function(_ctypes.dlsym(own, "prctl"), (SUBREAPER, 1, 0, 0, 0))
+            except AttributeError:
+                import ctypes
+
+                ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
 
 
 def _become(told: dict[str, Any], output: int, failing: int) -> None:
@@ -91,7 +118,7 @@ def _become(told: dict[str, Any], output: int, failing: int) -> None:
         os.chdir(told["folder"])
         os.execvpe(told["command"][0], told["command"], told["environment"])
     except BaseException as error:
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             os.write(3, f"{type(error).__name__}: {error}".encode())
     os._exit(127)
 
@@ -141,9 +168,9 @@ def _measure(folder: str) -> int:
     """Return the size of all files below a folder, in bytes."""
     total, waiting = 0, [folder]
     while waiting:
-        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
+        with suppress(OSError), os.scandir(waiting.pop()) as entries:
             for entry in entries:
-                with contextlib.suppress(OSError):
+                with suppress(OSError):
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
                     else:
@@ -155,11 +182,11 @@ def _end_all(pid: int) -> bool:
     """End the program's group and whatever else came from it; tell whether anything was left to end."""
     left = False
     for _ in range(1000):
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             os.killpg(pid, signal.SIGKILL)
         for other in _list_descendants():
             left = left or other != pid
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 os.kill(other, signal.SIGKILL)
         try:
             while os.waitpid(-1, os.WNOHANG)[0]:
@@ -195,9 +222,9 @@ def _list_children(number: int) -> list[int]:
 def _search_children(number: int) -> list[int]:
     """Return the same on a system that doesn't list children."""
     children = []
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         for name in filter(str.isdigit, os.listdir("/proc")):
-            with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{name}/stat", "rb") as file:
+            with suppress(OSError, ValueError, IndexError), open(f"/proc/{name}/stat", "rb") as file:
                 fields = file.read().rpartition(b")")[2].split()
                 if fields[0] != b"Z" and int(fields[1]) == number:
                     children.append(int(name))

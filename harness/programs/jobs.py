@@ -39,6 +39,8 @@ class _State:
     waiting: list[tuple[Replica, Arm]]
     running: dict[int, tuple[Running, ReplicaFolder, Replica, Arm]] = field(default_factory=dict)
     done: int = 0
+    free: list[str] = field(default_factory=list)
+    """Cards that no replica has."""
     epochs: dict[str, int] = field(default_factory=dict)
     """Replica that runs → epoch that its results file tells of."""
 
@@ -67,7 +69,8 @@ def run_replicas(
         found = {name_replica(r.arm, r.seed_index): ReplicaFolder(folder, r).load() for r, _ in replicas}
         left = [(r, arm) for r, arm in replicas if found[name_replica(r.arm, r.seed_index)] is None]
         left.sort(key=lambda pair: pair[0].seed_index)  # seed by seed: a comparison is whole as early as can be
-        state = _State(plan, work, folder, report, stop, left, done=len(replicas) - len(left))
+        free = [*work.cards]
+        state = _State(plan, work, folder, report, stop, left, done=len(replicas) - len(left), free=free)
         if elsewhere is not None and left:
             _have_run(state, elsewhere)
         elif elsewhere is None:
@@ -130,7 +133,7 @@ def _run_all(state: _State) -> None:
     stop = state.stop
     with selectors.DefaultSelector() as selector:
         while state.waiting or state.running:
-            while state.waiting and len(state.running) < state.work.parallel and not stop():
+            while state.waiting and _has_room(state) and not stop():
                 replica, arm = state.waiting.pop(0)
                 _begin(state, selector, replica, arm)
             if stop():
@@ -141,9 +144,16 @@ def _run_all(state: _State) -> None:
                     continue
                 selector.unregister(key.fd)
                 del state.running[key.fd]
-                if _finish(state, running.end(), folder, replica, arm):
+                end = running.end()
+                state.free += running.cards
+                if _finish(state, end, folder, replica, arm):
                     state.waiting.insert(0, (replica, arm))
             _look_at_growth(state)
+
+
+def _has_room(state: _State) -> bool:
+    """Tell whether one more replica may run: as many as are allowed, and as there are cards for."""
+    return len(state.running) < state.work.parallel and len(state.free) >= state.work.gpus
 
 
 def _look_at_growth(state: _State) -> None:
@@ -160,7 +170,8 @@ def _look_at_growth(state: _State) -> None:
 def _begin(state: _State, selector: selectors.BaseSelector, replica: Replica, arm: Arm) -> None:
     folder = ReplicaFolder(state.folder, replica)
     folder.begin(state.work.frozen)
-    running = start(folder, replica, arm, state.work)
+    cards, state.free = tuple(state.free[: state.work.gpus]), state.free[state.work.gpus :]
+    running = start(folder, replica, arm, state.work, cards)
     state.running[running.report] = running, folder, replica, arm
     selector.register(running.report, selectors.EVENT_READ)
     state.epochs[folder.name] = 0

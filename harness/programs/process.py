@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import ast
+import binascii
+import marshal
 import os
 import shutil
 import signal
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from harness.errors import HarnessError
+from harness.programs.cards import VISIBLE
 from harness.programs.folders import ReplicaFolder
 from harness.programs.work import Work
 from harness.records import Arm, Replica
@@ -24,7 +27,7 @@ GUARD = Path(__file__).with_name("guard.py")
 WATCH = Path(__file__).with_name("watch")
 LOG_BYTES = 2**20
 """Most bytes that are kept of a replica's output: its beginning and its end."""
-PASSED = ("PATH", "HOME", "LANG", "CUDA_VISIBLE_DEVICES")
+PASSED = ("PATH", "HOME", "LANG", VISIBLE)
 
 Kind = Literal["exit", "signal", "timeout", "size", "start", "lost"]
 
@@ -51,6 +54,8 @@ class Running:
     """Descriptor of what the guard tells."""
     mark: str
     """Value of HARNESS_REPLICA in its environment, by which what is left of it is found."""
+    cards: tuple[str, ...] = ()
+    """Cards that it has for itself."""
     told: bytearray = field(default_factory=bytearray)
 
     def read(self) -> bool:
@@ -74,19 +79,18 @@ class Running:
                         os.killpg(int(line[4:]), signal.SIGKILL)
             end_marked(self.mark)
             return End("lost")
-        found = json.loads(last)
+        found = ast.literal_eval(last)
         return End(cast("Kind", found["end"]), int(found["code"]), str(found.get("said", "")))
 
 
-def start(folder: ReplicaFolder, replica: Replica, arm: Arm, work: Work) -> Running:
-    """Start a replica: the command with its placeholders filled, in its copy of the code."""
+def start(folder: ReplicaFolder, replica: Replica, arm: Arm, work: Work, cards: tuple[str, ...] = ()) -> Running:
+    """Start a replica: the command with its placeholders filled, in its copy of the code, with cards of its own."""
     mark = f"{os.getpid()}-{folder.name}-{os.urandom(8).hex()}"
     life_end, life = os.pipe()
     report, report_end = os.pipe()
     told = {
         "command": fill_command(folder, replica, arm, work),
-        "folder": str(folder.code / work.program.folder),
-        "environment": make_environment(folder, replica, work, mark),
+        "environment": make_environment(folder, replica, work, mark) | ({VISIBLE: ",".join(cards)} if cards else {}),
         "seconds": work.program.seconds,
         "bytes": work.program.bytes,
         "watched": str(folder.path),
@@ -95,9 +99,11 @@ def start(folder: ReplicaFolder, replica: Replica, arm: Arm, work: Work) -> Runn
         "life": life_end,
         "report": report_end,
     }
+    argument = binascii.b2a_base64(marshal.dumps(told), newline=False)
+    place = str(folder.code / work.program.folder)
     try:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(GUARD), json.dumps(told)],
+            [sys.executable, "-I", "-S", str(GUARD), place, argument],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -112,7 +118,7 @@ def start(folder: ReplicaFolder, replica: Replica, arm: Arm, work: Work) -> Runn
     finally:
         os.close(life_end)
         os.close(report_end)
-    return Running(process, life, report, mark)
+    return Running(process, life, report, mark, cards)
 
 
 def fill_command(folder: ReplicaFolder, replica: Replica, arm: Arm, work: Work) -> tuple[str, ...]:

@@ -24,7 +24,11 @@ class Work:
     environment: Mapping[str, str]
     """The user's environment, of which a command is given what its file names."""
     parallel: int = 1
-    """Number of replicas that run at a time."""
+    """Largest number of replicas that run at a time."""
     patience: float = 0.0
     """Seconds to wait for a request to stop after a replica was ended from outside: a scheduler that ends a job ends
     all of its processes, in any order."""
+    gpus: int = 0
+    """Number of cards that each replica has for itself; 0: all see the user's."""
+    cards: tuple[str, ...] = ()
+    """The cards that are given out."""

@@ -61,7 +61,8 @@ class Tuning(Record):
     """
 
     select: Name = Field(examples=["validation_accuracy"])
-    """Metric by which candidates are chosen, at the last epoch. It must not read the test split."""
+    """Metric by which candidates are chosen, at the last epoch. It must not read the test split. Of arms that a program
+    trains it is one that the file declares."""
     seeds: Annotated[int, Unit("seeds")] = Field(default=3, ge=1, le=1_000)
     """Number of seeds with which every candidate is trained. They follow from the seeds that decide, and are others."""
     space: Annotated[dict[Name, dict[DottedPath, Searched]], Unit("that of the setting")] = Field(
@@ -89,7 +90,8 @@ class Candidate(Record):
     values: Annotated[dict[str, Value], Unit("that of the setting")]
     """Path inside the arm → its value."""
     measured: Annotated[tuple[float | None, ...], Unit("the metric's unit")]
-    """The metric by which candidates are chosen at the last epoch, by tuning seed; None where it diverged."""
+    """The metric by which candidates are chosen at the last epoch, by tuning seed; None where it diverged or, of a
+    program, failed."""
     mean: Annotated[float | None, Unit("the metric's unit")]
     """Mean over the seeds that have a value; None if none has."""
 

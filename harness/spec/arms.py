@@ -68,10 +68,11 @@ def expand(root: Node) -> tuple[Node, list[Problem]]:
                 for taken in expanded.keys() & others
             ]
             arms.update(expanded)
-        if "tuning" in parts:
-            parts["tuning"], arms, misplaced = expand_space(parts["tuning"], arms, matrices)
-            problems += misplaced
         own = parts.get("program") is None
+        if "tuning" in parts:
+            programmed = set() if own else {name for name, arm in arms.items() if not is_built_in(arm)}
+            parts["tuning"], arms, misplaced = expand_space(parts["tuning"], arms, matrices, programmed)
+            problems += misplaced
         merged = {name: _merge_setup(arm, setup) if own or is_built_in(arm) else arm for name, arm in arms.items()}
         parts["arms"] = replace(parts["arms"], value=merged)
     parts, mixed = expand_program(parts)

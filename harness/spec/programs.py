@@ -184,9 +184,6 @@ def check_program(draft: Draft) -> Iterator[Problem]:
             yield Problem(("exclusions", "failed"), message, "remove it", on_key=True)
         return
     yield from _check_metrics(draft)
-    if draft.given("tuning"):
-        message = "tuning of a program's parameters is not possible yet: every arm has the values that the file gives"
-        yield Problem(("tuning",), message, "compare the settings as arms, or tune in an earlier hypothesis", True)
     for name, arm in draft.arms.items():
         if not arm.is_program:
             yield from _check_built_in(name, arm)

@@ -48,7 +48,7 @@ def check_rules(
         "arms": _check_arms(draft),
         "program": check_program(draft),
         "estimands": check_estimands(draft),
-        "tuning": itertools.chain(check_tuning(draft), () if draft.given("program") else check_search(draft)),
+        "tuning": itertools.chain(check_tuning(draft), check_search(draft)),
         "censored": check_censored(draft),
         "guards": check_guards(draft),
         "decisions": _check_decisions(draft),

@@ -9,10 +9,11 @@ stands for all arms that the matrix makes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from harness.domain.tuning import count_candidates, is_drawn
+from harness.domain.tuning import count_candidates, is_drawn, name_candidate
+from harness.metrics._declared import DeclaredMetric
 from harness.plugins.registry import find_members
 from harness.records import Arm, Distribution, Tuning
 from harness.records.tuning import Value
@@ -47,10 +48,11 @@ MAX_TRIED = 100
 
 
 def expand_space(
-    tuning: Node, arms: Mapping[str, Node], matrices: Mapping[str, Sequence[str]]
+    tuning: Node, arms: Mapping[str, Node], matrices: Mapping[str, Sequence[str]], programmed: Collection[str] = ()
 ) -> tuple[Node, dict[str, Node], list[Problem]]:
     """Return the tuning with a space per expanded arm, the arms with the first values of their spaces, and problems.
 
+    ``programmed`` are arms that a program trains, of which parameters alone are searched.
     A part that does not have the expected shape is left alone, because the record reports it.
     """
     problems: list[Problem] = []
@@ -61,7 +63,10 @@ def expand_space(
             spaces[target] = space
             if target in filled:
                 for dotted, values in space.items().items():
-                    found = list(_check_path((*SPACE, name, dotted), target, filled[target], dotted, space))
+                    at = (*SPACE, name, dotted)
+                    found = list(_check_path(at, target, filled[target], dotted, space))
+                    if target in programmed and not found:
+                        found = list(_check_parameter(at, target, dotted))
                     problems += [replace(problem, rule=TUNING) for problem in found]
                     first = None if found else _find_first(values)
                     if first is not None:
@@ -110,12 +115,21 @@ def _check_path(at: Path, name: str, arm: Node, dotted: str, space: Node) -> Ite
         yield Problem(at, message, "give a path of keys", on_key=True)
 
 
+def _check_parameter(at: Path, name: str, dotted: str) -> Iterator[Problem]:
+    """Yield a path that is no parameter, of an arm that a program trains."""
+    first, _, rest = dotted.partition(".")
+    if first != "parameters" or not rest or "." in rest:
+        message = f"{dotted} can't be searched: a program trains arm {name!r}, and is told parameters alone"
+        yield Problem(at, message, "search parameters.NAME, for a placeholder {NAME} of the command", on_key=True)
+
+
 def check_search(draft: Draft) -> Iterator[Problem]:
     """Yield searches that choose by what they must not, or that don't give compared arms the same chances."""
     tuning = draft.tuning
     if tuning is None:
         return
-    yield from _check_select(draft, tuning)
+    declared = _find_declared(draft, tuning.select)
+    yield from _check_select(draft, tuning) if declared is None else _check_declared(draft, tuning, declared)
     for name in tuning.space:
         if missing := draft.unknown("arms", "arm", name):
             yield Problem((*SPACE, name), missing, f"arms: {', '.join(draft.names('arms'))}", on_key=True)
@@ -126,6 +140,7 @@ def check_search(draft: Draft) -> Iterator[Problem]:
             message = f"arm {name!r} starts from stored weights, of which there are none for tuning seeds"
             yield Problem((*SPACE, name), message, "remove its space, or init_from", on_key=True)
         elif name in draft.arms:
+            yield from _check_names(draft, name, count)
             yield from _check_values(draft, name, tuning)
             yield from _check_draws(draft, name, tuning)
     yield from _check_trials(tuning)
@@ -138,7 +153,7 @@ def _check_select(draft: Draft, tuning: Tuning) -> Iterator[Problem]:
     at, name, metric = ("tuning", "select"), tuning.select, find_metric(tuning.select)
     remedy = f"choose by another metric: {list_choosers()}"
     if metric is None:
-        known = find_members("metrics")
+        known = [*draft.names("metrics")] if draft.given("program") else [*find_members("metrics")]
         yield Problem(at, f"no metric is called {name!r}{suggest(name, known)}", f"known: {', '.join(known)}")
     elif not is_single(metric):
         message = f"{name} has several values per replica and epoch: none of them says which candidate is best"
@@ -153,7 +168,8 @@ def _check_select(draft: Draft, tuning: Tuning) -> Iterator[Problem]:
             setup = draft.arms[arm].setup if arm in draft.arms else None
             if setup is None:
                 continue
-            if metric.split == "validation" and setup.validation is None:
+            by_program = draft.arms[arm].is_program
+            if metric.split == "validation" and setup.validation is None and not by_program:
                 message = f"{name} is measured on a validation split, and arm {arm!r} sets no images apart for one"
                 yield Problem(at, message, "add validation to the setup: {share: 0.1}")
             elif metric.of_loss and (searched := [path for path in tuning.space[arm] if _is_of_loss(path)]):
@@ -161,7 +177,44 @@ def _check_select(draft: Draft, tuning: Tuning) -> Iterator[Problem]:
                 yield Problem(at, f"{message}{searched[0]} is searched", BY_OTHERS)
             elif name not in setup.evaluation.keys:
                 message = f"{name} is not measured on arm {arm!r}"
-                yield Problem(at, message, f"add it to setup.evaluation.metrics: {join_names(setup.evaluation.keys)}")
+                there = f"setup.evaluation.metrics: {join_names(setup.evaluation.keys)}"
+                there = f"metrics, if the program measures it: {name}: {{built_in: true}}" if by_program else there
+                yield Problem(at, message, f"add it to {there}")
+
+
+def _find_declared(draft: Draft, name: str) -> DeclaredMetric | None:
+    """Return the metric that a program measures by a name of its own; None if it measures none of it."""
+    own = (metric for arm in draft.arms.values() if arm.is_program for metric in arm.setup.evaluation.metrics)
+    return next((one for one in own if isinstance(one, DeclaredMetric) and one.called == name), None)
+
+
+def _check_declared(draft: Draft, tuning: Tuning, metric: DeclaredMetric) -> Iterator[Problem]:
+    """Yield why a program's own metric can't choose, and a warning where it also judges."""
+    at, name = (*TUNED, "select"), tuning.select
+    if metric.layered:
+        message = f"{name} has several values per replica and epoch: none of them says which candidate is best"
+        yield Problem(at, message, "choose by a metric without layers")
+    elif metric.better is None:
+        message = f"{name} is better neither higher nor lower: no candidate is best by it"
+        yield Problem(at, message, f"say which, in metrics.{name}: {{better: higher}} or {{better: lower}}")
+    for arm in tuning.space:
+        if arm in draft.arms and not draft.arms[arm].is_program:
+            message = f"{name} is the program's own metric, and harness trains arm {arm!r}"
+            remedy = "choose by a metric of harness's own: {built_in: true} says that the program measures it too"
+            yield Problem(at, message, remedy)
+    judged = {decision.estimand for decision in draft.decisions.values()} & draft.estimands.keys()
+    if any(one.called == name for key in judged for one in draft.estimands[key].metrics.values()):
+        message = f"{name} chooses the arms that it also judges: on data that all seeds share, they are chosen by them"
+        remedy = "choose by another metric, measured on data that judge nothing; or let every seed draw its own data"
+        yield Problem(at, message, remedy, severity="warning")
+
+
+def _check_names(draft: Draft, name: str, count: int) -> Iterator[Problem]:
+    """Yield an arm with the name of a candidate of a program, whose files would have the same names."""
+    if draft.arms[name].is_program:
+        for taken in {name_candidate(name, position) for position in range(count)} & {*draft.names("arms")}:
+            message = f"arm {taken!r} has the name of a candidate of arm {name!r}, which are numbered from 1"
+            yield Problem(("arms", taken), message, "rename one", on_key=True)
 
 
 def _is_of_loss(path: str) -> bool:

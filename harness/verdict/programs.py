@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from harness.domain.tuning import count_candidates, name_candidate
 from harness.metrics import parse_metric
 from harness.records import Hypothesis, Measurements, Provenance
 from harness.records.linked import LinkedRun
@@ -75,6 +76,12 @@ def describe_program(hypothesis: Hypothesis, measurements: Measurements, provena
     if run is None:
         return {}
     labels = {name: arm.label for name, arm in hypothesis.arms.items()}
+    if hypothesis.tuning is not None:
+        labels |= {
+            name_candidate(name, position): f"{labels[name]}, candidate {position + 1} of the search"
+            for name in hypothesis.tuning.space
+            for position in range(count_candidates(hypothesis.tuning, name))
+        }
     failed = [
         f"{labels[one.arm]}, seed {one.seed_index}: {one.failure}" for one in measurements.replicas if one.failure
     ]

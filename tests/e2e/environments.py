@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import venv
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -274,3 +275,15 @@ def start(
         encoding="latin-1",
         timeout=PATIENCE,
     )
+
+
+def make_environment_without(package: str, folder: Path) -> Path:
+    """Make a virtual environment of all that is installed here but one package; return its Python."""
+    venv.create(folder, symlinks=True)
+    (own,) = folder.glob("lib/python3*/site-packages")
+    for place in {Path(entry) for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")}:
+        for found in place.iterdir():
+            left_out = found.name.startswith((package, "__")) or found.suffix == ".pth"  # it may name other folders
+            if not left_out and not (own / found.name).exists():
+                (own / found.name).symlink_to(found)
+    return folder / "bin/python3"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -13,16 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from harness import inference
+from harness import inference, plan
 from harness.batched.keyed import permutation
 from harness.pipeline.plan import preview_run
 from harness.pipeline.project import Settings
 from harness.pipeline.session import Session
-from harness.programs import read_replica, show_command
+from harness.programs import Work, read_replica, run_replicas, show_command
 from harness.records import Measurements, Replica
 from harness.records.program import fill
 from harness.spec import load
 from tests.e2e.commands import PATIENCE
+from tests.e2e.environments import make_environment_without
 from tests.e2e.programs import BESIDE, ProgramProject, make_program_project
 from tests.e2e.projects import REPOSITORY
 from tests.unit.programs.toys import GOOD
@@ -142,3 +144,34 @@ def test_the_scikit_learn_example_is_valid_and_its_command_gives_results(tmp_pat
     ((accuracy,),) = (series.values["value"][0] for series in result.metrics.values())
     assert accuracy is not None
     assert 0.9 < accuracy < 1
+
+
+def test_the_lightning_example_is_trained_by_the_real_trainer_and_read_by_its_adapter(tmp_path: Path) -> None:
+    """One replica, as a run makes it: all ten take a minute of a processor, most of it imports."""
+    if importlib.util.find_spec("pytorch_lightning") is None:
+        pytest.skip("pytorch-lightning is not installed")
+    # Beside another build of torch, PyPI's torchvision can't be imported, which Lightning tries wherever it is there.
+    python = make_environment_without("torchvision", tmp_path / "venv")
+    folder = REPOSITORY / "examples/lightning"
+    hypothesis = load(folder / "hypotheses/spirals.yaml").hypothesis
+    assert hypothesis.program is not None
+    assert hypothesis.results is not None
+    (first, *_) = (whole := plan.expand_replicas(hypothesis, (1,))).cohorts
+    work = Work(
+        program=hypothesis.program,
+        results=hypothesis.results,
+        frozen={"train.py": (0o100644, (folder / "train.py").read_bytes())},
+        inputs={},
+        root=folder,
+        environment=os.environ | {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"},
+    )
+    result = run_replicas(whole.model_copy(update={"cohorts": (first,)}), work, tmp_path / "run")
+    (replica,) = result.replicas
+    log = (tmp_path / "run/logs/bypassed-0.log").read_text(errors="replace")
+    assert replica.status == "finished", f"{replica.failure}: {log}"
+    (series,) = replica.metrics.values()
+    assert series.epochs == (1, 5, 10, 15, 20)
+    accuracy = series.values["value"][-1][0]
+    assert accuracy is not None
+    assert 0.6 < accuracy <= 1, "guessing gives a half"
+    assert result.raw["bypassed-0"].splitlines()[0] == b"epoch,step,val_accuracy"

@@ -247,6 +247,13 @@ def test_hypotheses_whose_runs_nobody_can_tell_of_are_refused(tmp_path: Path) ->
     refused = looks.harness("link", FILE)
     assert refused.returncode == 2
     assert "its seeds are judged in looks" in refused.stderr
+    space = {"strong": {"parameters.alpha": [0.5, 0.75]}, "weak": {"parameters.alpha": [0.25, 0.125]}}
+    arms = {"strong": {"label": "Strong"}, "weak": {"label": "Weak"}}
+    metrics = {"test_accuracy": {"bounds": [0, 1]}, "validation": {"better": "higher"}}
+    tuning = {"select": "validation", "space": space}
+    refused = register_toy(tmp_path / "tuned", arms=arms, metrics=metrics, tuning=tuning).harness("link", FILE)
+    assert refused.returncode == 2
+    assert "its settings are chosen by a search that harness runs" in refused.stderr
 
 
 def test_what_was_interrupted_goes_on_and_nothing_else_takes_its_place(waiting: ProgramProject) -> None:

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from harness.domain.tuning import make_search
 from harness.spec import load
 from tests.e2e.commands import PATIENCE
 from tests.e2e.projects import REPOSITORY
 from tests.e2e.test_e2e_docs import block
+from tests.unit.programs.toys import write_hypothesis
 
 PAGE = "docs/scripts.md"
 
@@ -63,6 +65,16 @@ def test_from_a_script_to_a_verdict_as_the_page_says(tmp_path: Path) -> None:
     assert "10 runs told: 10 counted" in said["explored"]
     assert "antithetic-before: registered as " in said["declared"]
     assert (folder / "hypotheses/sgd_decay.yaml").exists()
+
+
+def test_the_page_shows_a_search_that_a_file_may_have(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"<!-- tuned -->\n\n```yaml\n(.*?)```", (REPOSITORY / PAGE).read_text(), re.DOTALL)
+    estimands = {"margin": {"metric": "test_accuracy", "contrast": "sgd - adam", "unit": "pp"}}
+    program = {"command": ["./train", "{rate}", "{seed}"], "lock": "none", "timeout": "1 h"}
+    hypothesis = load(
+        write_hypothesis(tmp_path, program=program, estimands=estimands, **yaml.safe_load(shown))
+    ).hypothesis
+    assert len(make_search(hypothesis).arms) == 6
 
 
 def test_the_page_shows_the_example_s_own_file() -> None:

@@ -64,7 +64,7 @@ TABLE = [
     (("audit", "--yes"), "--yes has no effect without --rerun"),
 ]  # fmt: skip
 ALWAYS = {
-    "run": {"files", "device", "data", "verdicts", "on", "pilot", "yes", "parallel"},
+    "run": {"files", "device", "data", "verdicts", "on", "pilot", "yes", "parallel", "gpus"},
     "plan": {"files", "device", "data", "verdicts", "form", "on"},
     "jobs": {"on", "cancel", "form"},
     "worker": {"folder"},
@@ -85,7 +85,7 @@ ALWAYS = {
     "explore": {"file", "exports", "form", "incomplete", "verdicts"},
     "close": {"run", "reason", "verdicts"},
     "reverdict": {"name", "verdicts", "criterion", "alpha"},
-    "replicate": {"name", "device", "data", "verdicts", "fresh", "yes", "parallel"},
+    "replicate": {"name", "device", "data", "verdicts", "fresh", "yes", "parallel", "gpus"},
     "measure": {"name", "metric", "arm", "epoch", "weights", "device", "data", "verdicts", "form"},
     "anchor": {"tsa", "verdicts"},
     "export": {"name", "form", "to", "verdicts"},

@@ -35,7 +35,7 @@ def test_a_program_s_canonical_form_gives_the_same_hypothesis_again() -> None:
 @pytest.mark.parametrize("path", sorted(CORPUS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_files_without_a_program_have_no_trace_of_one(path: Path) -> None:
     """Their canonical form, and so their digest, is what it was before there were programs."""
-    if path.stem in ("program", "program_beside", "claims"):
+    if path.stem.startswith("program") or path.stem == "claims":
         return
     form = json.loads(write_canonical(load(path).hypothesis))
     assert not {"program", "metrics", "results"} & form.keys()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from harness.ledger.audit import AuditFinding, AuditReport, Kept
 from harness.pipeline.audit import AuditRequest, audit_trail
 from tests.attacks.repositories import commit, git, plain_git
 from tests.attacks.trails import sorts
+from tests.e2e import commands
 
 FINE = {
     "amended", "stray", "replicated", "nothing-kept", "not-asked", "not-rerun", "code-not-compared",
@@ -45,15 +45,15 @@ def only(report: AuditReport) -> AuditFinding:
 
 def obey(command: str, folder: Path) -> str:
     """Give the printed command to a shell, from a folder that has nothing to do with it; what it says on stderr."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["sh", "-ec", command],
-        check=True,
-        capture_output=True,
-        text=True,
-        cwd=folder.parent,
-        env=os.environ | {"PATH": path},
-    )
+    with commands.offer(folder.parent / "bin") as program:
+        done = subprocess.run(
+            ["sh", "-ec", command],
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd=folder.parent,
+            env=os.environ | {"PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"},
+        )
     return done.stderr
 
 

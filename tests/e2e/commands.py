@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import gc
 import importlib
-import importlib.util
 import json
 import os
 import pkgutil
@@ -22,8 +21,13 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
 LARGE = ("torch", "numpy", "scipy.special", "pydantic", "typer", "rich.progress", "yaml", "jinja2.sandbox", "filelock")
@@ -32,20 +36,15 @@ ANEW = ("__main__", "cli.__main__", "training.steps.kernels.triton")
 LATER = ("HARNESS_", "GIT_", "PYTEST_", "SLURM_")
 """Beginnings of variables that nothing reads before a command starts, and below them whole names."""
 LATER_NAMES = {
-    "NO_PROXY",
-    "no_proxy",
-    "COLUMNS",
-    "LINES",
-    "HOME",
-    "XDG_CACHE_HOME",
-    "NO_COLOR",
-    "TERM",
-    "OMP_NUM_THREADS",
+    *("NO_PROXY", "no_proxy", "COLUMNS", "LINES", "HOME", "XDG_CACHE_HOME", "NO_COLOR", "TERM", "OMP_NUM_THREADS"),
+    *("PATH", "PWD", "OLDPWD", "SHLVL", "PS1", "_"),  # of shells
+    *("FOLDER", "STRICT", "BASE"),  # of steps of workflows
 }
 PLACES = ("PYTHONPATH", "PYTHONSAFEPATH")
 """Variables that count once harness is imported, if they don't lead to another of the libraries."""
 CUSTOM = ("sitecustomize", "usercustomize")  # what Python itself imports as it starts
 WHOLE, LIBRARIES = "whole", "libraries"
+ASKING = Path(__file__).with_name("asking.py")
 LOCK = threading.Lock()  # one question to the server at a time
 
 
@@ -194,6 +193,47 @@ def load(module: str) -> None:
     _ask(WHOLE, {"load": module})
 
 
+@contextmanager
+def offer(folder: Path) -> Iterator[Path]:
+    """A program ``harness`` in a folder, for shells to find meanwhile: its commands are started as ``start`` does."""
+    folder.mkdir(exist_ok=True)
+    program = folder / "harness"
+    with TemporaryDirectory() as near, socket.socket(socket.AF_UNIX) as asked, ThreadPoolExecutor() as pool:
+        asked.bind(f"{near}/asked")  # a name that is short enough for a socket
+        asked.listen()
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{ASKING}" "{near}/asked" "$@"\n')
+        program.chmod(0o755)
+        pool.submit(_answer_all, asked, pool)
+        try:
+            yield program
+        finally:
+            program.unlink()
+            with socket.socket(socket.AF_UNIX) as last:
+                last.connect(f"{near}/asked")  # and asks for nothing
+
+
+def _answer_all(asked: socket.socket, pool: ThreadPoolExecutor) -> None:
+    while True:
+        asking, _ = asked.accept()
+        size, streams, _, _ = socket.recv_fds(asking, 8, 2)
+        if not size:
+            return
+        pool.submit(_answer, asking, size, streams)
+
+
+def _answer(asking: socket.socket, size: bytes, streams: list[int]) -> None:
+    """Start what is asked for, and answer with its exit code."""
+    with asking:
+        size += _receive(asking, 8 - len(size))
+        arguments, folder, environment = json.loads(_receive(asking, int.from_bytes(size, "big")))
+        process = start(tuple(arguments), Path(folder), environment, *streams)
+        for stream in streams:
+            os.close(stream)
+        while (code := process.poll()) is None:
+            time.sleep(0.005)
+        asking.sendall(code.to_bytes(8, "big", signed=True))
+
+
 def _find_server(environment: dict[str, str]) -> str | None:
     """The server that can fork a command with these variables; None: it has to be a fresh process."""
     names = {name for name in environment.keys() | os.environ.keys() if environment.get(name) != os.environ.get(name)}
@@ -204,13 +244,8 @@ def _find_server(environment: dict[str, str]) -> str | None:
         return WHOLE
     new = [Path(path) for path in _split(environment.get("PYTHONPATH")) if path not in sys.path]
     names = {file.name.split(".")[0] for path in new if path.is_dir() for file in path.iterdir()} - {"harness"}
-    return None if any(name in CUSTOM or _is_module(name) for name in names) else LIBRARIES
-
-
-def _is_module(name: str) -> bool:
-    """Whether there is another module of this name, not merely a folder."""
-    spec = importlib.util.find_spec(name) if name.isidentifier() else None
-    return spec is not None and spec.has_location
+    # What stands in for a library has to be there before that is loaded.
+    return None if names & {*CUSTOM} or _ask(LIBRARIES, {"loaded": sorted(names)}) else LIBRARIES
 
 
 def _split(path: str | None) -> list[str]:
@@ -241,9 +276,9 @@ def _receive(connection: socket.socket, count: int) -> bytes:
 def _server(kind: str) -> socket.socket:
     """The connection to this process's server of a kind, or with a PYTHONPATH, which ends with it."""
     ours, theirs = socket.socketpair()
-    with_packages = {} if kind in (WHOLE, LIBRARIES) else {"PYTHONPATH": kind}
-    command = [sys.executable, __file__, WHOLE if with_packages else kind, str(theirs.fileno())]
-    subprocess.Popen(command, env=STARTED_WITH | with_packages, pass_fds=[theirs.fileno()])
+    paths = {WHOLE: {}, LIBRARIES: {"PYTHONPATH": ""}}.get(kind, {"PYTHONPATH": kind})
+    command = [sys.executable, __file__, LIBRARIES if kind == LIBRARIES else WHOLE, str(theirs.fileno())]
+    subprocess.Popen(command, env=STARTED_WITH | paths, pass_fds=[theirs.fileno()])
     theirs.close()
     return ours
 
@@ -254,6 +289,7 @@ def serve(kind: str, connection: socket.socket) -> None:
         importlib.import_module(name)
     if kind == WHOLE:
         _import_harness()
+    _leave_libraries()
     _end_measuring()
     gc.freeze()
     while True:
@@ -265,6 +301,8 @@ def serve(kind: str, connection: socket.socket) -> None:
         if "wait" in request:
             pid, status = os.waitpid(request["wait"], os.WNOHANG)
             answer = os.waitstatus_to_exitcode(status) if pid else RUNNING
+        elif "loaded" in request:
+            answer = len(sys.modules.keys() & {*request["loaded"]})
         elif "load" in request:
             importlib.import_module(request["load"])
             gc.freeze()
@@ -277,6 +315,17 @@ def serve(kind: str, connection: socket.socket) -> None:
         for descriptor in streams:
             os.close(descriptor)
         connection.sendall(answer.to_bytes(8, "big", signed=True))
+
+
+def _leave_libraries() -> None:
+    """Have no command take back, as it ends, what PyTorch has registered as it was loaded.
+
+    It would be done 134 times, each time by writing to memory that the process shares with this one: as much work as
+    all else that a short command does.
+    """
+    for registered in list(weakref.finalize._registry):
+        if (alive := registered.peek()) is not None and alive[1].__module__ == "torch.library":
+            registered.atexit = False
 
 
 def _end_measuring() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.e2e import commands
 from tests.e2e.projects import REPOSITORY, Project
 
 PAGE = (REPOSITORY / "docs/authoring.md").read_text(encoding="utf-8")
@@ -113,6 +115,15 @@ def test_the_hook_s_entry_runs(hook: dict[str, str], project: Project) -> None:
     assert project.harness(*arguments).returncode == 2
 
 
+def take(step: str, project: Project, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Give the shell text of a workflow's step to bash, in the project, as the workflow does."""
+    with commands.offer(project.root.parent / "bin") as program:
+        environment = project.environment(**variables)
+        environment["PATH"] = f"{program.parent}{os.pathsep}{environment['PATH']}"
+        command = ["bash", "-e", "-c", step]
+        return subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True)
+
+
 def test_the_workflow_s_check_runs_and_annotates(project: Project) -> None:
     """The step's own shell text, in a repository with a base commit, with this program in front."""
     workflow = yaml.safe_load((REPOSITORY / ".github/workflows/hypotheses.yml").read_text())
@@ -122,13 +133,9 @@ def test_the_workflow_s_check_runs_and_annotates(project: Project) -> None:
     for arguments in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-q", "-m", "base")):
         subprocess.run(["git", *arguments], cwd=project.root, check=True)
     base = subprocess.run(["git", "rev-parse", "HEAD"], cwd=project.root, capture_output=True, text=True, check=True)
-    program = shlex.join(project.command())
-    script = f'harness() {{ {program} "$@"; }}\n{check["run"]}'
 
     def step(base_commit: str) -> subprocess.CompletedProcess[str]:
-        environment = project.environment(FOLDER="hypotheses", STRICT="", BASE=base_commit)
-        command = ["bash", "-e", "-c", script]
-        return subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True)
+        return take(check["run"], project, FOLDER="hypotheses", STRICT="", BASE=base_commit)
 
     for commit in (base.stdout.strip(), "0" * 40):  # a new branch has no commit before
         assert step(commit).returncode == 0
@@ -143,11 +150,9 @@ def test_the_workflow_audits_the_project_s_trail(trail: str, project: Project) -
     """The step's own shell text: it waits for the first registration, and misses no trail wherever it is or was."""
     workflow = yaml.safe_load((REPOSITORY / ".github/workflows/hypotheses.yml").read_text())
     audit = next(step for step in workflow["jobs"]["hypotheses"]["steps"] if step.get("name") == "Audit the verdicts")
-    script = f'harness() {{ {shlex.join(project.command())} "$@"; }}\n{audit["run"]}'
 
     def step() -> subprocess.CompletedProcess[str]:
-        command = ["bash", "-e", "-c", script]
-        return subprocess.run(command, cwd=project.root, env=project.environment(), capture_output=True, text=True)
+        return take(audit["run"], project)
 
     def commit() -> None:
         identity = ("-c", "user.name=Somebody", "-c", "user.email=s@example.org")

@@ -6,11 +6,11 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.e2e import commands
 from tests.e2e.folders import SETTINGS, bare_project, git, harness, registrations
 from tests.e2e.projects import Project, make_project
 
@@ -228,8 +228,9 @@ def test_changed_line_ends_are_told_by_every_reader(finished: Project, tmp_path:
         ran = harness(root, *command)
         assert ran.returncode == 3 and "line ends or trailing blanks" in ran.stderr, ran.stderr
         repair = ran.stderr.split("→ ")[1].strip()
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        subprocess.run(["sh", "-c", repair], cwd="/", capture_output=True, env=os.environ | {"PATH": path}, check=False)
+        with commands.offer(tmp_path / "bin") as program:
+            given = os.environ | {"PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}
+            subprocess.run(["sh", "-c", repair], cwd="/", capture_output=True, env=given, check=False)
         assert file.read_bytes() == data
         assert harness(root, *command).returncode == 0
 

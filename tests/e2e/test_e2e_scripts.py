@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ import yaml
 
 from harness.domain.tuning import make_search
 from harness.spec import load
-from tests.e2e.commands import PATIENCE
+from tests.e2e import commands
 from tests.e2e.projects import REPOSITORY
 from tests.e2e.test_e2e_docs import block
 from tests.unit.programs.toys import write_hypothesis
@@ -25,33 +24,24 @@ PAGE = "docs/scripts.md"
 @pytest.mark.skipif(shutil.which("awk") is None or os.name == "nt", reason="the example is a shell program with awk")
 def test_from_a_script_to_a_verdict_as_the_page_says(tmp_path: Path) -> None:
     shutil.copytree(REPOSITORY / "examples", tmp_path / "examples")
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    (tools / "harness").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m harness.cli "$@"\n')
-    (tools / "harness").chmod(0o755)
     who = {f"GIT_{role}_{part}": "a@example.org" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
-    own = {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "HARNESS_CACHE": str(tmp_path / "cache")}
-    own |= {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
+    own = {"HARNESS_CACHE": str(tmp_path / "cache"), "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("HARNESS_")}
     said, folder = {}, tmp_path
-    earlier = ("old results", "explored", "declared")
-    for mark in (
-        "a project",
-        "a run",
-        "afterwards",
-        "elsewhere",
-        "the other cluster",
-        "linked",
-        *earlier,
-        "a new file",
-    ):
-        script = "\n".join(block(mark, PAGE))
-        command = ["bash", "-euc", script]
-        environment = inherited | who | own
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE)
-        assert done.returncode == 0, f"{mark}: {done.stdout}{done.stderr}"
-        said[mark] = done.stdout + done.stderr
-        folder = tmp_path / "antithetic"
+    first, linked = ("a project", "a run", "afterwards"), ("elsewhere", "the other cluster", "linked")
+    explored = ("old results", "explored", "declared")
+    with commands.offer(tmp_path / "tools") as program:
+        own["PATH"] = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
+        for mark in (*first, *linked, *explored, "a new file"):
+            script = "\n".join(block(mark, PAGE))
+            command = ["bash", "-euc", script]
+            environment = inherited | who | own
+            done = subprocess.run(
+                command, cwd=folder, env=environment, capture_output=True, text=True, timeout=commands.PATIENCE
+            )
+            assert done.returncode == 0, f"{mark}: {done.stdout}{done.stderr}"
+            said[mark] = done.stdout + done.stderr
+            folder = tmp_path / "antithetic"
     assert "antithetic: ./estimate.sh antithetic 1000 '{seed}' '{out}/error.csv'" in said["a run"]
     assert re.search(r"^antithetic: \w+ \((as predicted|predicted: smaller)\)$", said["a run"], re.MULTILINE)
     assert "Measured by the program itself" in said["a run"]

@@ -356,12 +356,12 @@ def test_a_silent_server_is_given_up(monkeypatch):
     server.shutdown()
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_torchvision_imports_in_a_fresh_process(times):
+def test_torchvision_imports_in_a_fresh_process_once_and_again():
     program = (
         "from harness.datasets._torchvision import import_torchvision\n"
-        f"for _ in range({times}): torchvision = import_torchvision()\n"
-        "import torch; torch.ops.torchvision.nms\n"  # beside a CPU build harness declares it
+        "for _ in range(2):\n"
+        "    torchvision = import_torchvision()\n"
+        "    import torch; torch.ops.torchvision.nms\n"  # beside a CPU build harness declares it
         "print(torchvision.datasets.CIFAR10.base_folder)\n"
     )
     done = subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", program], capture_output=True, text=True)

@@ -75,7 +75,7 @@ def explore_results(
     """
     loaded, trail = spec.load(file), session.trail
     hypothesis = loaded.hypothesis
-    _refuse_built_in(hypothesis)
+    _refuse_others(hypothesis)
     _refuse_registered(loaded, trail)  # before anything is written, a lock too
     if not exports:
         raise UsageError("no file with runs is named", where=str(file), remedy="name the files that tell of them")
@@ -172,17 +172,20 @@ def _write_parameters(hypothesis: Hypothesis, arm: str) -> str:
     return ", ".join(f"{name} {value}" for name, value in given.items()) or "none"
 
 
-def _refuse_built_in(hypothesis: Hypothesis) -> None:
+def _refuse_others(hypothesis: Hypothesis) -> None:
     """Refuse hypotheses with arms that no export can tell of.
 
     Raises:
-        UsageError: harness trains an arm.
+        UsageError: harness trains an arm, or the file asks for a search.
     """
     own = [name for name, arm in hypothesis.arms.items() if not arm.is_program]
     if own:
         message = f"harness trains {join_words(own)}, and only runs of a program can be told by a file"
         remedy = "try it out with harness run --pilot; or describe what was run as a program in the file"
         raise UsageError(message, where="arms", remedy=remedy)
+    if hypothesis.tuning is not None:
+        message = "its settings are chosen by a search, and earlier runs had settings of their own"
+        raise UsageError(message, where="tuning", remedy="leave it out, and give arms the parameters of these runs")
 
 
 def _refuse_registered(loaded: spec.Loaded, trail: Ledger) -> None:

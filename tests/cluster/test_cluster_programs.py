@@ -15,6 +15,7 @@ from tests.cluster.conftest import Site, read_job
 from tests.cluster.slurm import wait_until
 from tests.e2e import commands
 from tests.e2e.programs import BESIDE, ProgramProject, make_program_project
+from tests.e2e.test_e2e_tuned_programs import SCRIPT, TUNED
 from tests.unit.programs.toys import GOOD
 
 FILE = "hypotheses/toy.yaml"
@@ -165,6 +166,15 @@ def test_both_kinds_of_arms_are_trained_elsewhere(tmp_path: Path, local_site: Si
     watched.project.commit()
     code, said = watched.call("audit", "--recompute")
     assert code == 0, said
+
+
+def test_a_search_and_what_it_chose_run_there(tmp_path: Path, local_site: Site) -> None:
+    watched = make_watched(tmp_path, local_site, SCRIPT, program={**CODE, "deterministic": True}, **TUNED)
+    code, said = watched.call("run", FILE, "--on", "there", "--yes")
+    assert code == 0 and "2 jobs submitted to there" in said and "1 job submitted to there" in said, said
+    watched.assert_same_here()
+    searches = [path.read_bytes() for path in watched.project.root.glob("verdicts/toy/*/search.json")]
+    assert len(searches) == 2 and searches[0] == searches[1]
 
 
 def test_nothing_runs_there_that_was_not_allowed_here_or_is_not_there(tmp_path: Path, local_site: Site) -> None:

@@ -228,6 +228,7 @@ def test_a_seed_has_one_run_or_none(fresh: ProgramProject) -> None:
 
 
 MIXED = next((REPOSITORY / "examples/protocol-2/hypotheses").glob("*.yaml"))
+TUNED = REPOSITORY / "tests/corpus/valid/program_tuned.yaml"
 
 
 @pytest.mark.parametrize(
@@ -265,6 +266,12 @@ def name_mixed(project: ProgramProject) -> None:
     api.explore(file, file)
 
 
+def name_tuned(project: ProgramProject) -> None:
+    file = project.root / "hypotheses/tuned.yaml"
+    file.write_text(TUNED.read_text())
+    api.explore(file, file)
+
+
 def name_registered(project: ProgramProject) -> None:
     file = change(project, prior_data_seen=declare(project))
     register_hypothesis(file, Session.open(file))
@@ -277,6 +284,7 @@ def name_registered(project: ProgramProject) -> None:
         (name_none, "no file with runs is named"),
         (name_twice, "the same export is given twice"),
         (name_mixed, "only runs of a program can be told by a file"),
+        (name_tuned, "its settings are chosen by a search"),
         (name_registered, "it was registered on .*, and an exploration comes before that"),
     ],
 )

@@ -117,8 +117,7 @@ def run(
     pilot_of = partial(run_pilot, seeds=pilot_seeds, epochs=pilot_epochs) if pilot else None
     if len(files) > 1 or is_folder(files[0]):
         if "round_file" in TYPED:
-            remedy = "leave it out, or name one hypothesis"
-            raise UsageError("a round is given to one hypothesis", where="--round", remedy=remedy)
+            raise UsageError("a round is given to one hypothesis", where="--round", remedy="name one, or leave it out")
         with reporting() as reporter:
             _print_all(run_several(files, settings, reporter, pilot_of), pilot=pilot)
         return

@@ -42,6 +42,7 @@ RELEASES: Mapping[str, tuple[Template, ...]] = {
         Template("verdict.md.j2", "a4946f87600d4cf291888c3385855fba0323de1c0e919021542c20df6425d52f", 3),
         # Of no release, but of stored verdicts that were run under this number.
         Template("verdict.md.j2", "fcf3648a5d5ba1a135c0d2907ca1d25dadb10bb16d792a7dee7b553f7d91b39f", 3),
+        Template("verdict.md.j2", "cb9fdda5a4ca95aa6db96edf0b0e3301ea139d0b11648d634ad2aa1696ec9921", 3),
     ),
 }
 """Release → the templates that it was the first to have."""

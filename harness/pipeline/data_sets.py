@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from harness.datasets import Dataset
@@ -36,3 +37,12 @@ def locate_with_doubt(dataset: Dataset, root: Path) -> str:
     except UsageError as error:
         doubt = error.message
     return place if doubt is None else f"{place}; {doubt}"
+
+
+def list_data_deviations(registered: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    """List the data sets whose bytes are not those of the registration, one sentence each."""
+    return tuple(
+        f"the data of {name} differ from those at registration: {registered[name][:12]} → {fingerprint[:12]}"
+        for name, fingerprint in now.items()
+        if registered.get(name, fingerprint) != fingerprint
+    )

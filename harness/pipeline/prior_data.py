@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from harness import ledger, spec
-from harness.errors import Finding, HarnessError
+from harness.errors import Finding, HarnessError, UsageError
 from harness.ledger import Ledger
 
 RULE = "prior-data"
@@ -36,3 +36,13 @@ def check_declared(loaded: spec.Loaded, trail: Ledger) -> Iterator[Finding]:
     found = ledger.find_registration(trail, loaded.hypothesis.id)
     for finding in find_undeclared(loaded, trail, None if found is None else found.digest):
         yield finding if found is None else replace(finding, severity="warning")
+
+
+def refuse_undeclared(loaded: spec.Loaded, trail: Ledger, registration: str | None = None) -> None:
+    """Refuse a file that doesn't declare what was explored of its question before, as check says it.
+
+    Raises:
+        UsageError: It doesn't.
+    """
+    for finding in find_undeclared(loaded, trail, registration):
+        raise UsageError(finding.message, where=f"{finding.file}:{finding.line}", remedy=finding.remedy)

@@ -11,10 +11,11 @@ from harness import ledger, spec
 from harness.errors import UsageError
 from harness.ledger import Entry, Event, Ledger
 from harness.ledger.bodies import AmendedBody, RunAbortedBody
-from harness.pipeline.data_sets import collect_data_sets
+from harness.pipeline.data_sets import collect_data_sets, list_data_deviations
 from harness.pipeline.draw import describe_seeds
+from harness.pipeline.prior_data import refuse_undeclared
 from harness.pipeline.program import pin
-from harness.pipeline.run_steps import list_changed_claims, list_data_deviations, look_around, refuse_undeclared
+from harness.pipeline.run_steps import list_changed_claims, look_around
 from harness.pipeline.session import Session
 from harness.pipeline.starts import find_sources
 from harness.records import Attempt, Hypothesis

@@ -22,6 +22,7 @@ from harness.ledger.bodies import RunStartedBody
 from harness.pipeline.circumstances import describe_circumstances
 from harness.pipeline.claims import append_walk_backs
 from harness.pipeline.code_proofs import add_proofs, add_proofs_since_first, describe_trials, suggest_trials
+from harness.pipeline.data_sets import list_data_deviations
 from harness.pipeline.draw import describe_draw, find_or_draw, refuse_idle_round
 from harness.pipeline.fixing import Fixed, fix_meaning
 from harness.pipeline.judge import render_first_verdict
@@ -33,7 +34,6 @@ from harness.pipeline.run_steps import (
     describe_deviation,
     list_amended,
     list_changed_claims,
-    list_data_deviations,
     plan_registered,
 )
 from harness.pipeline.sequential import Trained, train_and_judge

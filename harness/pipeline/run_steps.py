@@ -18,7 +18,7 @@ from harness.ledger import Ledger, Pins, Registration
 from harness.ledger.seeding import explain_known
 from harness.pipeline.data_sets import collect_data_sets
 from harness.pipeline.device_facts import describe_host, make_device, make_host
-from harness.pipeline.prior_data import find_undeclared
+from harness.pipeline.prior_data import refuse_undeclared
 from harness.pipeline.program import Linked, Runnable, list_commands, prepare_program, refuse_parallel
 from harness.pipeline.project import find_surroundings
 from harness.pipeline.remote import Remote, ask_device, find_jobs_folder, find_remote
@@ -154,16 +154,6 @@ def look_around(loaded: spec.Loaded, session: Session) -> None:
         sentences = ledger.refuse_later(around, name, found.digest, found.claimed_time)
     for sentence in sentences:
         session.reporter.say(sentence)
-
-
-def refuse_undeclared(loaded: spec.Loaded, trail: Ledger, registration: str | None = None) -> None:
-    """Refuse a file that doesn't declare what was explored of its question before, as check says it.
-
-    Raises:
-        UsageError: It doesn't.
-    """
-    for finding in find_undeclared(loaded, trail, registration):
-        raise UsageError(finding.message, where=f"{finding.file}:{finding.line}", remedy=finding.remedy)
 
 
 def describe_deviation(line: str) -> str:
@@ -316,15 +306,6 @@ def plan_registered(registered: Registered, equipment: Equipment) -> Plan:
     """Make the plan of a registered hypothesis on what trains it."""
     fixed = registered.hypothesis, registered.seeds, registered.registration
     return make_plan(equipment.device, *fixed, equipment.sources, equipment.company)
-
-
-def list_data_deviations(registered: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
-    """List the data sets whose bytes are not those of the registration, one sentence each."""
-    return tuple(
-        f"the data of {name} differ from those at registration: {registered[name][:12]} → {fingerprint[:12]}"
-        for name, fingerprint in now.items()
-        if registered.get(name, fingerprint) != fingerprint
-    )
 
 
 def train(planned: Plan, equipment: Equipment, folder: Path, session: Session) -> tuple[Result, float]:

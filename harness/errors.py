@@ -90,6 +90,13 @@ class LaunchFailed(HarnessError):
     """
 
 
+class CompilerFailed(HarnessError):
+    """A compiler that is missing, or failed, where steps are to be compiled.
+
+    The experiment did not fail, so an attempt stays open, and the same command goes on once there is one.
+    """
+
+
 class StorageFailed(HarnessError):
     """A file that could not be written (full disk, no permission). No partial file was left under its final name."""
 

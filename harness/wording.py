@@ -8,6 +8,9 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+WATERMARK = "not pre-registered: exploratory"
+"""Words that stand wherever an exploration is shown."""
+
 SMALLEST_P = 1e-6
 OWN = frozenset({"inconclusive", "invalid"})
 """Outcomes that harness itself defines. They are words of the language, whereas a file's names are only names."""

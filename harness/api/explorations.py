@@ -18,7 +18,7 @@ class Exploration:
     @property
     def mark(self) -> str:
         """Words that belong beside everything that is shown of it."""
-        from harness.ledger.explored import WATERMARK
+        from harness.wording import WATERMARK
 
         return WATERMARK
 

@@ -175,7 +175,8 @@ def _list_known(before: Sequence[str]) -> Iterator[Candidate]:
 
 def _list_shown(before: Sequence[str]) -> Iterator[Candidate]:
     """Yield the same, and explorations."""
-    from harness.ledger import WATERMARK, list_explorations, name_run
+    from harness.ledger import list_explorations, name_run
+    from harness.wording import WATERMARK
 
     yield from _list_known(before)
     for one in list_explorations(_open(before)):

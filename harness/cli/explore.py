@@ -44,9 +44,9 @@ def explore(
     No command runs. The ledger says that it was done, and whoever registers the same question later must declare it as
     prior data. The files are kept in the trail as they are.
     """
-    from harness.ledger import WATERMARK
     from harness.pipeline.explore import explore_results
     from harness.pipeline.session import Session
+    from harness.wording import WATERMARK
 
     with reporting() as reporter:
         session = Session.open(file, collect_settings(verdicts=verdicts), reporter)

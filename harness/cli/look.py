@@ -93,7 +93,7 @@ def _make_plain(row: Standing) -> dict[str, Any]:
 def _print_table(rows: Sequence[Standing]) -> None:
     from rich.table import Table
 
-    from harness.ledger import WATERMARK
+    from harness.wording import WATERMARK
 
     noted = any(row.note is not None for row in rows)
     heads = ("hypothesis", "registered", "attempts", "predicted", "outcome", *(["note"] if noted else []))
@@ -247,7 +247,7 @@ def _print_page(whole: str, text: str, *, raw: bool) -> None:
 
 def _print_explored(explored: Explored, *, raw: bool, as_json: bool) -> None:
     """Print the report on earlier results; it is no verdict, and says so."""
-    from harness.ledger import WATERMARK
+    from harness.wording import WATERMARK
 
     if not as_json:
         _print_page(explored.report, make_plain(explored.report), raw=raw)

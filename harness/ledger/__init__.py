@@ -38,7 +38,6 @@ from harness.ledger.environment import Environment, describe_environment
 from harness.ledger.event import StoredFixing, read_fixing
 from harness.ledger.events import Event, Ledger
 from harness.ledger.explored import (
-    WATERMARK,
     Exploration,
     describe_exploration,
     explain_undeclared,
@@ -95,7 +94,6 @@ from harness.ledger.second import Surroundings, lock_project, refuse_later, refu
 from harness.ledger.timeline import Moment, read_timeline
 
 __all__ = [
-    "WATERMARK",
     "Amendment",
     "Ancestry",
     "AnchorCheck",

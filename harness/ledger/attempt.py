@@ -12,7 +12,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-from harness.errors import HarnessError, Interrupted, LaunchFailed, StorageFailed, UsageError
+from harness.errors import CompilerFailed, HarnessError, Interrupted, LaunchFailed, StorageFailed, UsageError
 from harness.ledger.bodies import (
     LookBody,
     ReplicatedBody,
@@ -292,7 +292,7 @@ def close_on_failure(trail: Ledger, attempt: OpenAttempt) -> Iterator[None]:
     """Close the attempt as failed if it cannot succeed by going on; leave it open if it can."""
     try:
         yield
-    except (Interrupted, StorageFailed, LaunchFailed):
+    except (Interrupted, StorageFailed, LaunchFailed, CompilerFailed):
         raise
     except Exception as error:
         reason = error.message if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"

@@ -15,10 +15,8 @@ from harness.ledger.index import Entered, Entry, LedgerIndex, name_run
 from harness.ledger.prior_data_bodies import ExploredBody
 from harness.ledger.runs import SHORTEST_RUN
 from harness.records import Hypothesis
-from harness.wording import format_count
+from harness.wording import WATERMARK, format_count
 
-WATERMARK = "not pre-registered: exploratory"
-"""Words that stand wherever an exploration is shown."""
 DECLARED = "analysed"
 """Level of prior data that results have which were judged by harness."""
 Exploration = Entry[ExploredBody]
@@ -53,7 +51,7 @@ def find_exploration(ledger: Ledger, name: str) -> Exploration | None:
 def describe_exploration(body: ExploredBody) -> str:
     """Say of an exploration what was read, and that it counts for nothing."""
     files = ", ".join(file.name for file in body.exports)
-    runs = f"{format_count(body.counted, 'run')} that {'was' if body.counted == 1 else 'were'} made before"
+    runs = f"{format_count(body.counted, 'run')} that {'was' if body.counted == 1 else 'were'} made elsewhere"
     seeds = format_count(body.seeds, "seed")
     return f"{WATERMARK}: {runs}, {seeds}, told by {files}, would be {body.would_be} by the file's rules"
 

@@ -44,7 +44,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Entered:
+class ExploreReport:
     """An exploration that the ledger holds."""
 
     explored: Explored
@@ -64,7 +64,7 @@ GAPS = "name the files of the other runs too; or give --incomplete: these seeds 
 
 def explore_results(
     file: Path, exports: Sequence[Path], form: str | None, session: Session, *, incomplete: bool
-) -> Entered:
+) -> ExploreReport:
     """Read earlier runs against an unregistered file, and enter that this was done, before anything of it is shown.
 
     ``incomplete``: whether seeds that some arms lack, or at which a run failed, may count as failed.
@@ -107,7 +107,7 @@ def explore_results(
         known = next((one for one in entered if _is_same(one.body, body, trail)), None)
         entry: Exploration = ledger.Entry(trail.record(body), body) if known is None else known
     summary = verdict.suppose(reading.decision.summary)
-    return Entered(describe_entered(entry, trail), summary, known is not None, trail.heads()[0])
+    return ExploreReport(describe_entered(entry, trail), summary, known is not None, trail.heads()[0])
 
 
 def judge_told(hypothesis: Hypothesis, files: tuple[Export, ...], told: Sequence[Sequence[ToldRun]]) -> Reading:
@@ -161,7 +161,7 @@ def read_again(entry: Exploration, trail: Ledger) -> Reading:
 
 def _is_same(one: ExploredBody, other: ExploredBody, trail: Ledger) -> bool:
     """Tell whether two explorations read the same files against the same meaning, whatever is declared since."""
-    if (one.exports, one.incomplete) != (other.exports, other.incomplete):
+    if (one.exports, one.incomplete, one.results) != (other.exports, other.incomplete, other.results):
         return False
     first, second = (json.loads(trail.read_object(body.canonical)) for body in (one, other))
     return bool(first | {DECLARES: None} == second | {DECLARES: None})
@@ -197,5 +197,7 @@ def _refuse_registered(loaded: spec.Loaded, trail: Ledger) -> None:
     found = ledger.find_registration(trail, loaded.hypothesis.id)
     if found is not None:
         message = f"it was registered on {found.claimed_time[:10]}, and an exploration comes before that"
-        remedy = "enter runs that were made since: harness link FILE EXPORTS; explore older ones under another id"
+        remedy = (
+            "link runs that were made since: harness link FILE EXPORTS; older results are prior data, to be declared"
+        )
         raise UsageError(message, where=str(loaded.path), remedy=remedy)

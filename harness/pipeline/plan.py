@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from harness.errors import HarnessError, UsageError
 from harness.pipeline.data_sets import collect_data_sets, locate_with_doubt
 from harness.pipeline.device_facts import describe_host, make_device, make_host
 from harness.pipeline.draw import describe_seeds
-from harness.pipeline.program import count_at_a_time, describe_spaces, list_open_commands, pin, refuse_idle
+from harness.pipeline.program import count_parallel, pin, refuse_idle, write_commands
 from harness.pipeline.project import Project
 from harness.pipeline.remote import Remote, ask_device, find_remote
 from harness.pipeline.run_steps import (
@@ -133,7 +132,7 @@ def preview_run(file: Path, session: Session, *, measure: bool = False) -> Previ
         bundled=frozenset([*(name for name, one in sets.items() if one.bundled), *_list_inputs(hypothesis)]),
         refused=refused,
         said=(*said, *describe_sources(sources)),
-        commands=_write_commands(hypothesis),
+        commands=write_commands(hypothesis),
         longest_seconds=_find_longest(planned, jobs, hypothesis, session),
         place=None if remote is None else remote.place.name,
         jobs=jobs,
@@ -162,16 +161,8 @@ def _find_longest(
     if hypothesis.program is None:
         return 0.0
     several = [cohorts for cohorts in jobs if cohorts[0].is_program] or [plan.split_by_trainer(planned)[1].cohorts]
-    parallel = count_at_a_time(session.settings)
+    parallel = count_parallel(session.settings)
     return max(-(-len(cohorts) // parallel) for cohorts in several) * hypothesis.program.seconds
-
-
-def _write_commands(hypothesis: Hypothesis) -> dict[str, str]:
-    """Return arm → command of the program that trains it, as a shell would be given it."""
-    if hypothesis.program is None:
-        return {}
-    spaces = describe_spaces(hypothesis)
-    return {n: f"{shlex.join(one)}{spaces.get(n, '')}" for n, one in list_open_commands(hypothesis).items()}
 
 
 def _list_inputs(hypothesis: Hypothesis) -> dict[str, str]:
@@ -226,7 +217,7 @@ def _preview_program(
         project=session.project,
         refused=refused,
         said=said,
-        commands=_write_commands(hypothesis),
+        commands=write_commands(hypothesis),
         longest_seconds=most,
         place=None if remote is None else remote.place.name,
         jobs=jobs,

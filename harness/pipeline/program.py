@@ -21,7 +21,8 @@ from harness.pipeline.session import Session
 from harness.records import Hypothesis, Plan
 from harness.records.base import write_canonical
 from harness.records.linked import Link
-from harness.records.program import ProgramPins, ProgramRun
+from harness.records.program import ProgramPins, ProgramRun, write_parameter
+from harness.records.tuning import Distribution, Value
 from harness.system.storage import find_cache_folder, write_atomic
 
 RAW = "raw.json"
@@ -88,20 +89,26 @@ def list_commands(hypothesis: Hypothesis) -> dict[str, tuple[str, ...]]:
     return {name: programs.show_command(program, arm) for name, arm in hypothesis.programmed.items()}
 
 
-def describe_spaces(hypothesis: Hypothesis) -> dict[str, str]:
-    """Return tuned arm of a program → what a search gives its command, to be read after it."""
-    tuning = hypothesis.tuning
-    spaces = (
-        {} if tuning is None else {name: tuning.space[name] for name in hypothesis.programmed if name in tuning.space}
-    )
-    return {
-        name: " with " + "; ".join(f"{path.partition('.')[2]} {describe_values(one)}" for path, one in space.items())
-        for name, space in spaces.items()
-    }
+def write_commands(hypothesis: Hypothesis) -> dict[str, str]:
+    """Return arm → command as a shell would be given it, and what a search may put in; none without a program."""
+    if hypothesis.program is None:
+        return {}
+    spaces, found = hypothesis.tuning.space if hypothesis.tuning is not None else {}, {}
+    for name, command in list_open_commands(hypothesis).items():
+        tried = [f"{path.partition('.')[2]} {_write_space(one)}" for path, one in spaces.get(name, {}).items()]
+        found[name] = shlex.join(command) + (f" with {'; '.join(tried)}" if tried else "")
+    return found
+
+
+def _write_space(values: tuple[Value, ...] | Distribution) -> str:
+    """Say what a command may be given, exactly: whoever allows it must know."""
+    if isinstance(values, Distribution):
+        return describe_values(values)
+    return f"one of {', '.join(shlex.quote(write_parameter(value)) for value in values)}"
 
 
 def list_open_commands(hypothesis: Hypothesis) -> dict[str, tuple[str, ...]]:
-    """Return the same before a search, of a tuned arm with its searched parameters as placeholders too."""
+    """Return arm → command before a search: the parameters that it would choose are placeholders, too."""
     program, space = hypothesis.program, hypothesis.tuning.space if hypothesis.tuning is not None else {}
     assert program is not None, "asked of programs only"
     found = {}
@@ -218,12 +225,6 @@ def _find_cards(settings: Settings) -> tuple[str, ...]:
     return cards
 
 
-def count_at_a_time(settings: Settings) -> int:
-    """Return the number of replicas that run at a time: as asked for, or one per core; and as there are cards for."""
-    asked = count_parallel(settings)
-    return asked if settings.gpus is None else max(1, min(asked, len(_find_cards(settings)) // settings.gpus))
-
-
 def count_cores() -> int:
     """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -265,14 +266,15 @@ def _ask(hypothesis: Hypothesis, pins: ProgramPins, commands: Mapping[str, tuple
     """
     assert hypothesis.program is not None
     told = {"program": hypothesis.program.model_dump(mode="json"), "commands": commands, "trees": pins.trees}
-    spaces = describe_spaces(hypothesis)
-    told |= {"spaces": spaces} if spaces else {}
+    if hypothesis.tuning is not None:
+        spaces = hypothesis.tuning.model_dump(mode="json")["space"]
+        told |= {"spaces": {name: spaces[name] for name in hypothesis.programmed if name in spaces}}
     mark = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     folder = find_cache_folder()
     known = None if folder is None else folder / ALLOWED / mark
     if known is not None and known.exists():
         return
-    lines = [f"{name}: {shlex.join(command)}{spaces.get(name, '')}" for name, command in commands.items()]
+    lines = [f"{name}: {command}" for name, command in write_commands(hypothesis).items()]
     if not session.settings.yes and not session.reporter.allow(hypothesis.id, tuple(lines)):
         raise UsageError(
             f"the commands of {hypothesis.id} have not run on this machine yet, and nobody allowed them:\n    "

@@ -81,5 +81,6 @@ def run_task(
 
 def _find_variables(task: ProgramTask) -> dict[str, str]:
     """Return this machine's variables, with the language of the run: by it, programs write and order text."""
-    found = {name: value for name, value in os.environ.items() if name != "LANG"}
+    lacking = {*task.program.environment} - {*task.variables}  # where the command was given
+    found = {name: value for name, value in os.environ.items() if name != "LANG" and name not in lacking}
     return found if task.language is None else found | {"LANG": task.language}

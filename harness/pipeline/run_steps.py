@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import ledger, plan, spec
 from harness.domain.selection import describe_used
-from harness.errors import DeviationRefused, HarnessError, Interrupted, UsageError
+from harness.errors import CompilerFailed, DeviationRefused, HarnessError, Interrupted, UsageError
 from harness.ledger import Ledger, Pins, Registration
 from harness.ledger.seeding import explain_known
 from harness.pipeline.data_sets import collect_data_sets
@@ -356,10 +356,8 @@ def train_built_in(planned: Plan, equipment: Equipment, folder: Path, session: S
             weights=equipment.sources.paths,
             elsewhere=equipment.spread_out(folder, session),
         )
-    except HarnessError:
-        raise
     except Exception as error:
-        if not reporter.stop():
+        if not reporter.stop() or (isinstance(error, HarnessError) and not isinstance(error, CompilerFailed)):
             raise
         # The signal went to the whole group, and with it to a compiler or whoever else was at work for this run.
         said = f"stopped amid a step that then failed: {type(error).__name__}: {error}"

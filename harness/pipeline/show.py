@@ -13,6 +13,7 @@ from harness.ledger import Ledger, StartedRun
 from harness.ledger.seeding import CHOOSABLE
 from harness.pipeline.claims import write_banners
 from harness.pipeline.run_files import read_file, refuse_altered
+from harness.wording import WATERMARK
 
 
 def read_history(name: str, trail: Ledger) -> tuple[ledger.Moment, ...]:
@@ -99,11 +100,16 @@ def _write_seeds(trail: Ledger, run: StartedRun, text: str) -> tuple[str, ...]:
 
 def _write_explored(trail: Ledger, run: StartedRun) -> tuple[str, ...]:
     """Return a banner on earlier results that were explored under the same id, which are prior data."""
-    found = ledger.list_explorations(trail, run.hypothesis)
+    index = trail.index()
+    found = [
+        entry
+        for entry in ledger.list_explorations(trail, run.hypothesis)
+        if index.before(entry.digest, run.body.registration)
+    ]
     if not found:
         return ()
     named = ", ".join(f"`{ledger.name_run(entry.digest)}`" for entry in found)
-    return (f"> **Earlier results were explored**, {ledger.WATERMARK}: {named}. They are prior data to this verdict.",)
+    return (f"> **Earlier results were explored**, {WATERMARK}: {named}. They are prior data to this verdict.",)
 
 
 def _write_measured(trail: Ledger, run: StartedRun) -> tuple[str, ...]:

@@ -40,8 +40,8 @@ within 20%."""
 
 
 LIBRARIES_BYTES = 200_000_000
-"""Bytes that PyTorch's libraries hold beside a cohort on a card: 0 to 300 MB were measured on an H200, and none where
-harness's own kernels train."""
+"""Bytes that PyTorch's libraries hold beside a cohort, where harness's own kernels don't train it: 0 to 300 MB were
+measured on an H200, and a processor's libraries take as much."""
 
 
 @dataclass(frozen=True)

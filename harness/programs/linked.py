@@ -26,24 +26,26 @@ ENDED = (*VALID, "failed", "killed", "preempted")
 OWN = ("seed", "arm", "commit")
 """Parameters of an export that name a run's seed, arm and code."""
 ASKED = "in the file"
+NONE_LINKED, NONE_TOLD = "no run of it was linked", "the files tell no run of it"
+"""Said of replicas without a run, registered ones and others."""
 LISTED = 5
 LONGEST = 200
 
 
 @dataclass(frozen=True)
 class Accounted:
-    """The account of all runs, and what the registered replicas came to by it."""
+    """The account of all runs, and what the replicas came to by it."""
 
     told: LinkedRuns
     replicas: tuple[ReplicaResult, ...]
-    """Every registered replica; one without a run that counts has failed."""
+    """Every replica that was registered, or that a seed of the runs asks for; one without a run that counts failed."""
     raw: Mapping[str, bytes]
     """Replica → its results, as the export tells them."""
 
     @property
     def gaps(self) -> tuple[str, ...]:
-        """Return what keeps registered replicas from having a value, one clause each."""
-        return tuple(f"{one.arm}, seed {one.seed_index}: {one.failure}" for one in self.replicas if one.failure)
+        """Return what keeps replicas from having a value, one clause each."""
+        return tuple(_write_gap(one, self.told.since) for one in self.replicas if one.failure)
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def account(
             known.setdefault(whole, file.name)
             placed.append(one)
     fates, chosen = _decide(placed, hypothesis)
-    replicas, raw, failed = _fill(hypothesis, seeds, placed, fates, chosen)
+    replicas, raw, failed = _fill(hypothesis, seeds, placed, fates, chosen, NONE_TOLD if since is None else NONE_LINKED)
     apart = {file.name: list_forms()[file.form].apart for file in link.exports}
     counted = [placed[number] for number in sorted(chosen.values())]
     told = LinkedRuns(
@@ -132,11 +134,7 @@ def account(
             )
             for number, one in enumerate(placed)
         ),
-        missing=tuple(
-            f"{one.arm}, seed {one.seed_index}: {one.failure}"
-            for one in replicas
-            if (one.arm, one.seed_index) not in chosen
-        ),
+        missing=tuple(_write_gap(one, since or "") for one in replicas if (one.arm, one.seed_index) not in chosen),
         varying=tuple(_list_varying([one for one in counted if apart[one.export]], hypothesis)),
         untold=sum(one.told.commit is None for one in counted),
     )
@@ -174,7 +172,7 @@ def _place(
     if run.seed is None:
         reasons.append("it tells no seed that is a whole number")
     elif index is None:
-        reasons.append(f"its seed {run.seed} is not registered")
+        reasons.append(f"its seed {run.seed} is {'not one of those that count' if since is None else 'not registered'}")
     if since is not None and (late := _explain_start(run.started, since, link.until)) is not None:
         reasons.append(late)
     if run.commit is not None and (differs := link.commits.get(run.commit, "its code was not compared")):
@@ -289,8 +287,9 @@ def _fill(
     placed: Sequence[_Placed],
     fates: Mapping[int, Fate],
     chosen: Mapping[tuple[str, int], int],
+    none: str,
 ) -> tuple[tuple[ReplicaResult, ...], dict[str, bytes], dict[int, str]]:
-    """Return every registered replica, its results as told, and run → how it failed."""
+    """Return every replica, its results as told, and run → how it failed; ``none``: that a replica has no run."""
     assert hypothesis.results is not None, "a checked file has both"
     results = adapt_results(hypothesis.results)
     replicas, raw, failed = [], {}, {}
@@ -303,7 +302,7 @@ def _fill(
             replica = Replica(arm=name, seed_index=index, seed=seed)
             number = chosen.get((name, index))
             if number is None:
-                replicas.append(fail_replica(replica, _explain_gap(rejected.get((name, index), []))))
+                replicas.append(fail_replica(replica, _explain_gap(rejected.get((name, index), []), none)))
                 continue
             told = placed[number].told
             if told.ended not in VALID:
@@ -321,10 +320,15 @@ def _tell_end(ended: str) -> str:
     return ended if ended == "failed" else f"was {ended}"
 
 
-def _explain_gap(rejected: Sequence[str]) -> str:
-    """Say why a registered seed has no run that counts, by the reasons against those that it has."""
+def _write_gap(one: ReplicaResult, since: str) -> str:
+    """Write why a replica has no value: by its number among registered seeds, or by its seed where none was."""
+    return f"{one.arm}, seed {one.seed_index if since else one.seed}: {one.failure}"
+
+
+def _explain_gap(rejected: Sequence[str], none: str) -> str:
+    """Say why a seed has no run that counts, by the reasons against those that it has."""
     if not rejected:
-        return "no run of it was linked"
+        return none
     return rejected[0] if len(set(rejected)) == 1 else f"none of its {len(rejected)} runs counts: {rejected[0]}"
 
 

@@ -70,9 +70,9 @@ def _train_cohort(cohort: Cohort, run: Run, work: WorkFolder) -> None:
     start, done = 0, 0
     shape = (tuple(cohort.arms), len(cohort.replicas))
 
-    def report_progress(epoch: int, step: int = 0, message: str | None = None) -> None:
-        trained, total = ((steps * n + m) * len(cohort.replicas) for n, m in ((epoch, step), (setup.epochs, 0)))
-        run.report(Progress(1, 1, *shape, epoch, setup.epochs, trained, total, message))
+    def report_progress(epoch: int, step: int = 0) -> None:
+        trained = (steps * epoch + step) * len(cohort.replicas)
+        run.report(Progress(1, 1, *shape, epoch, setup.epochs, trained, steps * setup.epochs * len(cohort.replicas)))
 
     if (checkpoint := work.load_checkpoint(cohort)) is None:
         start_from_stored(program, run.weights)
@@ -80,8 +80,6 @@ def _train_cohort(cohort: Cohort, run: Run, work: WorkFolder) -> None:
         program.load(checkpoint.tensors)
         start, done, log = checkpoint.epoch, checkpoint.step, checkpoint.log
         report_progress(start, done)
-    if program.step.note is not None:
-        report_progress(start, done, program.step.note)
     saved_at = time.monotonic()
 
     def is_due() -> bool:

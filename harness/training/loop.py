@@ -100,14 +100,9 @@ def train_all(plan: Plan, waiting: list[Cohort], run: Run, work: WorkFolder) -> 
     tasks = [numbers[cohort.digest] for cohort in waiting]
     done = dict.fromkeys(tasks, 0)
     finished = total - sum(plan.steps(cohort) * len(cohort.replicas) for cohort in waiting)
-    told: set[str] = set()
 
     def report_progress(task: int, at: Progress) -> None:
         nonlocal finished
-        if at.message in told:  # of another cohort
-            return
-        if at.message is not None:
-            told.add(at.message)
         number = tasks[task]
         finished += at.steps_done - done[number]
         done[number] = at.steps_done

@@ -15,11 +15,10 @@ from harness.verdict.bands import find_estimate, write_strip
 from harness.verdict.exploratory import write_row
 from harness.verdict.tables import Table
 from harness.verdict.text import Markdown, escape, format_code, format_exact, format_verbatim, join_words, typeset
-from harness.wording import format_count
+from harness.wording import WATERMARK, format_count
 
 LISTED = 50
 """Runs that don't count which a report names."""
-WATERMARK = "NOT PRE-REGISTERED: EXPLORATORY"
 
 
 def write_report(hypothesis: Hypothesis, measurements: Measurements, decision: Decision, told: LinkedRuns) -> str:
@@ -33,7 +32,7 @@ def write_report(hypothesis: Hypothesis, measurements: Measurements, decision: D
         _write_guards(decision),
         _write_tables(hypothesis, measurements, decision),
         _write_runs(hypothesis, told),
-        [f"*{WATERMARK}. {_warn()}*"],
+        [f"*{WATERMARK.upper()}. {_warn()}*"],
     ]
     return "\n\n".join(line for part in parts for line in part) + "\n"
 
@@ -51,10 +50,10 @@ def _warn() -> str:
 
 
 def _write_head(hypothesis: Hypothesis, decision: Decision) -> Iterator[str]:
-    yield f"# {WATERMARK}: {escape(hypothesis.title)}"
+    yield f"# {WATERMARK.upper()}: {escape(hypothesis.title)}"
     yield (
-        f"> **{WATERMARK}.** {_warn()} A later registration of the same question must declare them as prior data: "
-        "`level: analysed`, and this exploration's name under `what`."
+        f"> **{WATERMARK.upper()}.** {_warn()} A later registration of the same question must declare them as prior "
+        "data: `level: analysed`, and this exploration's name under `what`."
     )
     yield escape(hypothesis.question)
     yield (

@@ -12,11 +12,12 @@ import yaml
 
 from harness import api, spec
 from harness.errors import HarnessError, Interrupted, UsageError
-from harness.ledger import WATERMARK, Ledger
+from harness.ledger import Ledger
 from harness.pipeline.claims import read_claims
 from harness.pipeline.explore import explore_results
 from harness.pipeline.register import amend_registration, register_hypothesis
 from harness.pipeline.session import Reporter, Session
+from harness.wording import WATERMARK
 from tests.e2e.programs import (
     OLD,
     UNDECLARED,
@@ -214,9 +215,9 @@ def test_a_seed_has_one_run_or_none(fresh: ProgramProject) -> None:
     rows = tell_old_runs()
     again = {**rows[0], "run": "again", "started": "2025-01-01T00:00:00Z"}
     for told, gap in (
-        ([*rows, again], "strong, seed 2: its seed has 2 runs, and none is chosen"),
-        (rows[1:], "strong, seed 2: "),
-        ([{**rows[0], "status": "failed"}, *rows[1:]], "strong, seed 2: its export says that it failed"),
+        ([*rows, again], "strong, seed 5: its seed has 2 runs, and none is chosen"),
+        (rows[1:], "strong, seed 5: the files tell no run of it"),
+        ([{**rows[0], "status": "failed"}, *rows[1:]], "strong, seed 5: its export says that it failed"),
     ):
         with pytest.raises(UsageError, match="1 seed would have no value") as refused:
             explore(fresh, *told)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from harness.batched import adamw
 from harness.batched.specs import TensorSpec
+from harness.errors import CompilerFailed
 from harness.optimizers import Optimizer, Rates
 from harness.rules import OWN, Objective
 from harness.system.storage import give_working_folder
@@ -109,22 +110,26 @@ class AutogradStep(TrainingStep):
     def compile(self) -> None:
         """Compile the step for full batches by running one, if it is to be compiled and there is a full batch.
 
-        Where that fails, because there is no compiler, say, the step stays as it is: slower, with the same results up
-        to rounding, and with a note that names the cause.
+        Going on without would be slower and give other bits, without anybody having asked for it.
+
+        Raises:
+            CompilerFailed: There is no compiler, say, or it failed.
         """
         size = self.state.setup.batch_size
         if not self.compiled or size > self.state.count:
             return
+        self.full_batch_functions = self.functions.compiled()
         try:
-            self.full_batch_functions = self.functions.compiled()
             self.launch(size)
-        except torch.OutOfMemoryError:
-            raise
-        except Exception as error:  # an error of the step itself comes again when it is launched without compiling
-            self.full_batch_functions = self.functions
+        except Exception as error:
+            if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+                raise  # of the step itself, or memory that ran out
             cause = " ".join(str(error).strip().partition("\n")[0].split())
-            failed = f"torch.compile failed ({cause or type(error).__name__})"
-            self.note = f"{failed}: steps are not compiled, which is slower; with --compile off it isn't tried"
+            raise CompilerFailed(
+                f"torch.compile failed: {cause or type(error).__name__}",
+                where="--compile",
+                remedy="give --compile off, which is slower, or mend the compiler and give the same command again",
+            ) from error
 
     def launch(self, size: int, ahead: int = 0, more: bool = False) -> None:
         """Do one step on the ``size`` schedule rows that begin ``ahead`` batches past the cursor, whatever ``more``.

@@ -51,13 +51,13 @@ class TrainingStep(Protocol):
     can_stop_mid_epoch: bool
     """True if a checkpoint can hold the state between two steps of an epoch."""
 
-    note: str | None = None
-    """Something that a user must be told about the step, once ``compile`` was called; None if there is nothing."""
-
     def compile(self) -> None:
         """Compile now what would otherwise be compiled at the first launch.
 
         It may run steps: it is called before steps are captured, and before the weights are drawn.
+
+        Raises:
+            CompilerFailed: A compiler is missing, or failed.
         """
         return
 

@@ -378,6 +378,6 @@ def test_every_rule_has_files_that_break_it(rule: str) -> None:
 def test_every_check_finds_something_in_the_corpus() -> None:
     folders = [CORPUS / "invalid", CORPUS / "odd", *(CORPUS / "together").iterdir()]
     found = {finding.rule for folder in folders for finding in load_folder([folder]).findings}
-    # They need a ledger or power: tests/unit/pipeline, tests/unit/inference, test_e2e_init_from.py, test_e2e_explore.py.
+    # They need a ledger or power: tests/unit/pipeline and inference, test_e2e_init_from.py, test_e2e_explore.py.
     elsewhere = {"rerun", "amendment", "power", "init-from", "prior-data"}
     assert set(CHECKS) - found == elsewhere

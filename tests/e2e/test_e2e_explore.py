@@ -99,10 +99,12 @@ def test_it_is_shown_everywhere_as_what_it_is_and_moves_nothing(project: Program
     assert f"earlier results: {WATERMARK}" in " ".join(project.harness("list").stdout.split())
     made = project.harness("site", str(tmp_path / "site"))
     assert made.returncode == 0, made.stderr
-    assert WATERMARK in (tmp_path / "site/index.html").read_text()
+    index = (tmp_path / "site/index.html").read_text()
+    assert WATERMARK in index and "0 registered hypotheses, and 1 not registered" in index
     page = (tmp_path / "site/h/toy.html").read_text()
     assert "NOT PRE-REGISTERED: EXPLORATORY" in page
-    assert "None was started." in page
+    assert "None was started." in page and "It is not registered." in page
+    assert "what is registered" not in page
     history = project.harness("show", "toy", "--history").stdout
     assert f"earlier results were explored, {WATERMARK}: 8 runs" in history
     audited = project.harness("audit", "--recompute")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from harness import ledger
 from harness.datasets import Dataset, Images, recognise
-from harness.errors import HarnessError, Interrupted, StorageFailed, UsageError
+from harness.errors import CompilerFailed, HarnessError, Interrupted, StorageFailed, UsageError
 from harness.pipeline.device_facts import describe_device, describe_host
 from harness.pipeline.jobs import (
     ENDED,
@@ -63,7 +63,7 @@ def work(folder: Path, reporter: Reporter) -> JobEnd:
 def _try(folder: Path, task: Task, reporter: Reporter) -> JobEnd:
     try:
         return _work(folder, task, reporter)
-    except (Interrupted, StorageFailed) as error:  # another machine may have a disk that is not full
+    except (Interrupted, StorageFailed, CompilerFailed) as error:  # another machine may have room, or a compiler
         return JobEnd(how="stopped", message=error.message)
     except HarnessError as error:
         return JobEnd(how="failed", message=error.message, where=error.where, remedy=error.remedy)

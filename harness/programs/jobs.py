@@ -119,8 +119,10 @@ def _have_run(state: _State, elsewhere: Elsewhere) -> None:
 
     def tell(position: int, at: Progress) -> None:
         told[position] = at
-        steps = state.done * each + sum(one.steps_done for one in told.values())
-        done = state.done + sum(one.cohort for one in told.values())
+        # A job that goes on tells of replicas, too, that were taken over from it before.
+        known = max(0, sum(one.cohorts for one in told.values()) - len(state.waiting))
+        steps = state.done * each + max(0, sum(one.steps_done for one in told.values()) - known * each)
+        done = state.done + max(0, sum(one.cohort for one in told.values()) - known)
         if steps < replicas * each:  # the end is told once, when everything is here
             state.report(replace(at, cohort=done, cohorts=replicas, steps_done=steps, steps_total=replicas * each))
 

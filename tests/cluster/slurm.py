@@ -164,7 +164,7 @@ def find_children(number: int) -> list[int]:
     return [*children, *(one for child in children for one in find_children(child))]
 
 
-def wait_until(holds: object, what: str, seconds: float = 240) -> None:
+def wait_until(holds: object, what: str, seconds: float = 600) -> None:
     """Wait until something holds; the limit is for what never comes."""
     assert callable(holds)
     last = time.monotonic() + seconds

@@ -72,7 +72,8 @@ def make_launcher(folder: Path, dask: Dask, **other: str) -> Launcher:
 def test_files_travel_with_a_job_and_come_back_to_whoever_asks(tmp_path: Path, dask: Dask) -> None:
     folder = tmp_path / "job-1"
     write_files(folder, {"task.json": b"what to do", "work/earlier": b"kept"})
-    (name,) = make_launcher(tmp_path, dask).submit([Job(str(folder), (sys.executable, "-c", SAVING, str(folder)))])
+    first = make_launcher(tmp_path, dask)
+    (name,) = first.submit([Job(str(folder), (sys.executable, "-c", SAVING, str(folder)))])
     later = make_launcher(tmp_path, dask)
     wait_until(lambda: later.find_alive([name]) and (folder / "ready.json").exists(), "it tells that it is ready")
     later.cancel([name])
@@ -80,6 +81,8 @@ def test_files_travel_with_a_job_and_come_back_to_whoever_asks(tmp_path: Path, d
     assert (folder / "work/saved").read_text() == "so far" and (folder / "work/earlier").read_text() == "kept"
     assert (folder / LOG).read_text() == "what to do\n"
     assert not make_launcher(tmp_path, dask).find_alive([name])
+    # As long as the first knows its result, Dask keeps it, and does the job again where the worker is lost that had it.
+    assert not first.find_alive([name])
 
 
 def test_a_job_that_waits_is_taken_back(tmp_path: Path, dask: Dask) -> None:

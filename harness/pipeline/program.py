@@ -153,7 +153,7 @@ def prepare_program(hypothesis: Hypothesis, pins: ProgramPins, session: Session)
         environment=variables,
         parallel=count_parallel(settings),
         gpus=settings.gpus or 0,
-        cards=_find_cards(settings),
+        cards=list_cards_for(settings),
     )
     return Runnable(pins, commands, work)
 
@@ -207,7 +207,7 @@ def read_raw(content: bytes) -> dict[str, bytes]:
     }
 
 
-def _find_cards(settings: Settings) -> tuple[str, ...]:
+def list_cards_for(settings: Settings) -> tuple[str, ...]:
     """Return the cards that replicas are given; none if nothing says how many each needs.
 
     Raises:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.pipeline.program import count_at_a_time, count_cores, refuse_parallel
+from harness.pipeline.program import list_cards_for, refuse_parallel
 from harness.pipeline.project import Settings
 from harness.programs import find_cards
 from tests.unit.programs.toys import GOOD, make
@@ -69,13 +69,14 @@ def test_without_a_number_of_cards_all_replicas_see_the_user_s(tmp_path: Path) -
     assert (tmp_path / "run/logs/strong-0.log").read_text() == "2,3\n"
 
 
-def test_no_more_run_at_a_time_than_there_are_cards_for() -> None:
+def test_cards_are_refused_where_there_are_too_few_or_others_give_them_out() -> None:
     variables = {"CUDA_VISIBLE_DEVICES": "0,1,2,3,4"}
-    assert count_at_a_time(Settings(gpus=2, parallel=8, variables=variables)) == 2
-    assert count_at_a_time(Settings(gpus=2, parallel=1, variables=variables)) == 1
-    assert count_at_a_time(Settings(variables=variables)) == count_cores()
+    assert list_cards_for(Settings(gpus=2, variables=variables)) == ("0", "1", "2", "3", "4")
+    assert list_cards_for(Settings(variables=variables)) == ()
     with pytest.raises(UsageError, match="each replica is to have 6, and there are 5 cards here"):
-        count_at_a_time(Settings(gpus=6, variables=variables))
+        list_cards_for(Settings(gpus=6, variables=variables))
+    with pytest.raises(UsageError, match="cards of jobs are given out by there"):
+        list_cards_for(Settings(gpus=1, on="there", variables=variables))
     with pytest.raises(UsageError, match="has no effect") as refused:
         refuse_parallel(Settings(gpus=1))
     assert refused.value.where == "--gpus"

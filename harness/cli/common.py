@@ -159,6 +159,14 @@ VerdictsOption = Annotated[
         show_default=False,
     ),
 ]
+ExportFormOption = Annotated[
+    str | None,
+    typer.Option(
+        "--form",
+        help="Form of the files: runs_json, runs_csv, mlflow_csv or wandb_csv. Default: runs_json for .json.",
+        show_default=False,
+    ),
+]
 OnOption = Annotated[
     str | None,
     typer.Option(

@@ -8,15 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import (
-    File,
-    VerdictsOption,
-    collect_settings,
-    err,
-    escape,
-    out,
-    verb,
-)
+from harness.cli.common import ExportFormOption, File, VerdictsOption, collect_settings, err, escape, out, verb
 from harness.cli.run import reporting
 
 
@@ -25,14 +17,7 @@ from harness.cli.run import reporting
 def explore(
     file: File,
     exports: Annotated[list[Path], typer.Argument(help="Files that tell of the runs.", show_default=False)],
-    form: Annotated[
-        str | None,
-        typer.Option(
-            "--form",
-            help="Form of the files: runs_json, runs_csv, mlflow_csv or wandb_csv. Default: runs_json for .json.",
-            show_default=False,
-        ),
-    ] = None,
+    form: ExportFormOption = None,
     incomplete: Annotated[
         bool,
         typer.Option("--incomplete", help="Let seeds count as failed that an arm lacks, or at which a run failed."),

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import File, VerdictsOption, collect_settings, out, verb
+from harness.cli.common import ExportFormOption, File, VerdictsOption, collect_settings, out, verb
 from harness.cli.run import print_head, print_report, reporting
 
 
@@ -20,14 +20,7 @@ def link(
         list[Path] | None,
         typer.Argument(help="Files that tell of the runs. Default: none, and the runs to make are listed as CSV."),
     ] = None,
-    form: Annotated[
-        str | None,
-        typer.Option(
-            "--form",
-            help="Form of the files: runs_json, runs_csv, mlflow_csv or wandb_csv. Default: runs_json for .json.",
-            show_default=False,
-        ),
-    ] = None,
+    form: ExportFormOption = None,
     incomplete: Annotated[
         bool,
         typer.Option("--incomplete", help="Let registered seeds count as failed that have no valid run."),

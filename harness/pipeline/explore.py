@@ -18,7 +18,7 @@ from harness.ledger import Exploration, Ledger, name_run
 from harness.ledger.code import digest_package
 from harness.ledger.prior_data_bodies import ExploredBody
 from harness.pipeline.explored import Explored, describe_entered
-from harness.pipeline.link import read_exports, tell_runs, write_gaps
+from harness.pipeline.link import read_exports, refuse_built_in, tell_runs, write_gaps
 from harness.pipeline.session import Session
 from harness.records import Decision, Hypothesis, Measurements
 from harness.records.linked import Export, Link
@@ -178,11 +178,8 @@ def _refuse_others(hypothesis: Hypothesis) -> None:
     Raises:
         UsageError: harness trains an arm, or the file asks for a search.
     """
-    own = [name for name, arm in hypothesis.arms.items() if not arm.is_program]
-    if own:
-        message = f"harness trains {join_words(own)}, and only runs of a program can be told by a file"
-        remedy = "try it out with harness run --pilot; or describe what was run as a program in the file"
-        raise UsageError(message, where="arms", remedy=remedy)
+    remedy = "try it out with harness run --pilot; or describe what was run as a program in the file"
+    refuse_built_in(hypothesis, "can be told by a file", remedy)
     if hypothesis.tuning is not None:
         message = "its settings are chosen by a search, and earlier runs had settings of their own"
         raise UsageError(message, where="tuning", remedy="leave it out, and give arms the parameters of these runs")

@@ -114,17 +114,27 @@ def _refuse_others(hypothesis: Hypothesis) -> None:
     Raises:
         UsageError: harness trains an arm, or the file asks for a search or for looks.
     """
-    own = [name for name, arm in hypothesis.arms.items() if not arm.is_program]
-    if own:
-        message = f"harness trains {join_words(own)}, and only runs of a program can be made elsewhere"
-        remedy = "run it with harness run; on another machine, with the project and its trail there"
-        raise UsageError(message, where="arms", remedy=remedy)
+    remedy = "run it with harness run; on another machine, with the project and its trail there"
+    refuse_built_in(hypothesis, "can be made elsewhere", remedy)
     if hypothesis.tuning is not None:
         message = "its settings are chosen by a search that harness runs, and whoever made runs elsewhere chose them"
         raise UsageError(message, where="tuning", remedy="run it with harness run, or register fixed parameters")
     if len(hypothesis.looks) > 1:
         message = "its seeds are judged in looks, and whoever made runs elsewhere may have seen them all before"
         raise UsageError(message, where="stopping", remedy="run it with harness run, or register a fixed number")
+
+
+def refuse_built_in(hypothesis: Hypothesis, but: str, remedy: str) -> None:
+    """Refuse a hypothesis with an arm that harness trains; ``but``: what is possible of a program's runs only.
+
+    Raises:
+        UsageError: It has one.
+    """
+    own = [name for name, arm in hypothesis.arms.items() if not arm.is_program]
+    if own:
+        raise UsageError(
+            f"harness trains {join_words(own)}, and only runs of a program {but}", where="arms", remedy=remedy
+        )
 
 
 def _find_registration(loaded: spec.Loaded, session: Session) -> Registration:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import math
 import os
 import shutil
 from pathlib import Path
@@ -272,6 +274,24 @@ def test_a_file_that_changes_while_it_is_read_is_refused(cifar):
     with pytest.raises(UsageError, match="changed while it was being read") as caught:
         decode(split, contents, 3, 32)
     assert caught.value.where == str(cifar / "cifar10/train/cat/1.png")
+
+
+@pytest.mark.parametrize("begin", [-math.inf, 0, math.inf], ids=["slow", "slow later", "fast"])
+def test_files_are_read_alike_however_slow_they_are(cifar, monkeypatch, begin):
+    from harness.datasets import _images
+
+    monkeypatch.setattr(_images, "CHUNK", 3)
+    monkeypatch.setattr(_images, "SLOW_START", begin)
+    monkeypatch.setattr(_images, "SLOW_FILE", 0)
+    split = _images.list_split(cifar / "cifar10/train", Cifar10.labels, 20)
+    expected = [hashlib.sha256((split.folder / name).read_bytes()).digest() for name in split.files]
+    assert _images.read_digests(split) == expected
+    for name in ("airplane/0.png", "truck/1.png"):
+        (split.folder / name).unlink()
+        (split.folder / name).mkdir()
+    with pytest.raises(UsageError, match=r"nor are 1 other files of this split: truck/1\.png") as caught:
+        _images.read_digests(split)
+    assert caught.value.where == str(split.folder / "airplane/0.png")
 
 
 def test_test_images_that_are_training_images_are_counted(cifar):

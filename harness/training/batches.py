@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from harness.batched import keyed
 from harness.datasets import CROP_PADDING, Dataset, Images
@@ -35,14 +36,14 @@ def move_to_device(
     dataset: Dataset, images: Images, split: SplitName, device: torch.device, dtype: torch.dtype
 ) -> DeviceImages:
     """Move one split ("train", "validation" or "test") to the device."""
-    pixels, labels = images.get(split)
+    pixels, labels = (torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in images.get(split))
     if split == "train" and "random_crop" in dataset.augment:
-        pixels = np.pad(pixels, ((0, 0), (0, 0), (CROP_PADDING, CROP_PADDING), (CROP_PADDING, CROP_PADDING)))
+        pixels = pad(pixels, (CROP_PADDING,) * 4)
     mean, std = torch.tensor(dataset.mean, dtype=torch.float64), torch.tensor(dataset.std, dtype=torch.float64)
     column = (-1, 1, 1)
     return DeviceImages(
-        images=torch.from_numpy(np.ascontiguousarray(pixels)).to(device),
-        original_labels=torch.from_numpy(np.ascontiguousarray(labels)).to(device),
+        images=pixels,
+        original_labels=labels,
         factor=(1.0 / (dataset.scale * std)).view(column).to(device, dtype),
         shift=(-mean / std).view(column).to(device, dtype),
         size=dataset.size,

@@ -13,6 +13,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
+CHANCE = 0.1
+"""Test accuracy of a network that gives all images the same class, in all three."""
 DROP = 0.1
 """Factor of the learning rate at a milestone, in all three."""
 
@@ -233,6 +235,24 @@ def word_arm(experiment: Experiment, key: str, row: dict[str, Any]) -> str:
     return f"| {LABELS[key]} | {theirs} | {epochs} | {shown[0]} | {shown[1]} | {told} |"
 
 
+def word_stuck(experiment: Experiment, key: str, row: dict[str, Any]) -> str | None:
+    """Say what an arm's other runs come to, if some are at chance at every epoch; None if none is, or too few are left.
+
+    Mean and sd of all runs then say little: the table keeps them, because no run may be left out of what is judged.
+    """
+    finished = [replica for replica in row["replicas"] if replica["status"] == "finished"]
+    moving = [replica for replica in finished if max(replica["test_accuracy"]) > CHANCE]
+    if len(moving) == len(finished) or len(moving) < 2:
+        return None
+    errors = read_errors(experiment, moving)
+    gap, allowed = compare(experiment.arms[key], errors)
+    return (
+        f"{LABELS[key]}: {len(finished) - len(moving)} of {len(finished)} runs are at chance at every epoch; the other "
+        f"{len(moving)} come to {statistics.fmean(errors):.2f} ± {statistics.stdev(errors):.2f}, {gap:.2f} from what "
+        f"was published, of {allowed:.2f}."
+    )
+
+
 def word_report(path: Path) -> str:
     """Return the tables of what a file holds, as Markdown; a table per network, and what differs under it."""
     rows = read_rows(path)
@@ -257,5 +277,6 @@ def word_report(path: Path) -> str:
         lines += [word_arm(experiment, key, best[name, key]) for key in keys]
         parts.append(f"**{experiment.title}**; data: {kind}, fingerprint `{data['fingerprint'][:12]}…`.")
         parts.append("\n".join(lines))
+        parts += [said for key in keys if (said := word_stuck(experiment, key, best[name, key])) is not None]
         parts.append("What differs from the publication: " + "; ".join(experiment.differs) + ".")
     return "\n\n".join(parts)

@@ -75,6 +75,17 @@ def test_the_epoch_is_read_that_was_published(literature: Any) -> None:
     assert found == pytest.approx({"pepita": 20, "lenet_fashion": 10, "lenet_cifar": 20})
 
 
+def test_runs_at_chance_are_counted_and_the_others_told_beside_them(literature: Any) -> None:
+    experiment = literature.EXPERIMENTS["lenet_fashion"]
+    row = make_row("lenet_fashion", "bp", [9.0, 9.2, 9.4, 90.0])
+    assert literature.word_stuck(experiment, "bp", row) == (
+        "BP: 1 of 4 runs are at chance at every epoch; the other 3 come to 9.20 ± 0.20, 0.00 from what was published, "
+        "of 0.99."  # t = 4.303 at 2 degrees of freedom, times .2 √(1 + 1/3)
+    )
+    assert literature.word_stuck(experiment, "bp", make_row("lenet_fashion", "bp", [9.0, 9.2, 9.4])) is None
+    assert literature.word_stuck(experiment, "bp", make_row("lenet_fashion", "bp", [90.0, 9.2])) is None
+
+
 def test_a_table_takes_the_longest_training_and_says_what_is_missing(literature: Any, tmp_path: Path) -> None:
     path, head = tmp_path / "found.jsonl", {"device": "a card", "torch": "2", "seeds": 3}
     half, whole = make_row("pepita", "bp", [60.0, 61.0, 62.0]), make_row("pepita", "bp", [20.0, 21.0, 22.0], epochs=100)

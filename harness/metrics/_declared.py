@@ -46,6 +46,7 @@ class DeclaredMetric(Metric):
     direction: Literal["higher", "lower"] | None = Field(default=None, exclude_if=_is_none)
     """Direction in which the metric is better; None if it has none."""
 
+    declared = True
     per_sample = False
 
     @property
@@ -97,6 +98,11 @@ class DeclaredMetric(Metric):
         return f"{self.name}:" + ",".join(
             f"{name}={value if name == 'metric' else json.dumps(value)}" for name, value in self.parameters.items()
         )
+
+    @property
+    def layer_count(self) -> int | None:
+        """Return the number of layers that the file declares; None if it declares none."""
+        return self.layers
 
     @property
     def called(self) -> str:

@@ -30,7 +30,6 @@ from typing import Any
 
 from harness.adapters import LARGEST
 from harness.metrics import Metric
-from harness.metrics._declared import DeclaredMetric
 from harness.programs.adapted import BadResults, read_adapted
 from harness.records import Arm, ReplicaResult, Series
 from harness.records.measurements import digest_measured
@@ -237,14 +236,9 @@ def _take_values(values: Values, given: Mapping[str, Any], declared: Mapping[str
                 there[layer] = _require_number(name, metric, epoch, number)
 
 
-def _count_layers(metric: Metric) -> int | None:
-    """Return how many layers have a value; None of a metric with one value, as those of harness's own all are here."""
-    return metric.layers if isinstance(metric, DeclaredMetric) else None
-
-
 def _spread(name: str, metric: Metric, epoch: int, value: Any) -> Iterator[tuple[int, Any]]:
     """Yield layer and number of a value, which is one or, of a metric by layer, one for each."""
-    layers = _count_layers(metric)
+    layers = metric.layer_count
     if isinstance(value, dict):  # a table's row
         layer = next(iter(value))
         if layers is None or layer >= layers:
@@ -313,7 +307,7 @@ def _make_series(name: str, metric: Metric, parsed: Parsed, epochs: tuple[int, .
     rows: list[tuple[float | None, ...]] = []
     for epoch in epochs:
         there = parsed.values[name].get(epoch, {})
-        count = _count_layers(metric)
+        count = metric.layer_count
         layers = range(count or 1)
         if parsed.status != "diverged" and (missing := [layer for layer in layers if layer not in there]):
             where = f" in layer {missing[0]}" if count and there else ""

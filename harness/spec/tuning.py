@@ -185,7 +185,7 @@ def _check_select(draft: Draft, tuning: Tuning) -> Iterator[Problem]:
 def _find_declared(draft: Draft, name: str) -> Metric | None:
     """Return the metric that a program measures by a name of its own; None if it measures none of it."""
     own = (metric for arm in draft.arms.values() if arm.is_program for metric in arm.setup.evaluation.metrics)
-    return next((one for one in own if one.declared and one.called == name), None)
+    return next((one for one in own if not isinstance(one, str) and one.declared and one.called == name), None)
 
 
 def _check_declared(draft: Draft, tuning: Tuning, metric: Metric) -> Iterator[Problem]:

@@ -285,8 +285,11 @@ class VerdictBody(Record):
 
 
 class WalkBackBody(Record):
-    """Notice of what a verdict's registered implication does to claims. It adds nothing of its own: the standing of
-    claims follows from the verdicts, and a notice that says otherwise is wrong."""
+    """Notice of what a verdict's registered implication does to claims.
+
+    It adds nothing of its own: the standing of claims follows from the verdicts, and a notice that says otherwise is
+    wrong.
+    """
 
     verdict: Digest
     """The verdict event that walks back."""

@@ -157,8 +157,9 @@ def _read_first(folder: Path, recorded: Mapping[str, str]) -> Measured:
 def _train_again(
     registered: Registered, first: Measured, equipment: Equipment, work: str, session: Session
 ) -> Measured:
-    """Train look by look, as the run was trained, and no further than the look that ended it; ``work``: a folder of
-    the hypothesis, by its name.
+    """Train look by look, as the run was trained, and no further than the look that ended it.
+
+    ``work``: a folder of the hypothesis, by its name.
     """
     folder = session.trail.root / registered.hypothesis.id / work
     (before, _), searched = first, None

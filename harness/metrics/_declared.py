@@ -46,7 +46,6 @@ class DeclaredMetric(Metric):
     direction: Literal["higher", "lower"] | None = Field(default=None, exclude_if=_is_none)
     """Direction in which the metric is better; None if it has none."""
 
-    declared = True
     per_sample = False
 
     @property
@@ -98,6 +97,11 @@ class DeclaredMetric(Metric):
         return f"{self.name}:" + ",".join(
             f"{name}={value if name == 'metric' else json.dumps(value)}" for name, value in self.parameters.items()
         )
+
+    @property
+    def declared(self) -> bool:
+        """Return True."""
+        return True
 
     @property
     def layer_count(self) -> int | None:

@@ -81,24 +81,15 @@ def build_site(
     files: dict[str, str] = before.get("files", {})
     if before.get("key") == key and all((out / name).is_file() for name in files):
         return Built((), (), sum(name.endswith(".html") for name in files), (), None)
-    earlier = _Earlier(before, before if before.get("code") == code else {})
-    shown = Trail(trail, hypotheses, _list_texts(earlier.known, "valid"))
-    made = _Site(out, shown, title, code, earlier, digests, settings)
+    known = before if before.get("code") == code else {}  # what this very code found, it need not find again
+    made = _Site(
+        out, Trail(trail, hypotheses, _list_texts(known, "valid")), title, code, (before, known), digests, settings
+    )
     pages = made.write()
     removed = _remove_others(out, files, made.files)
     stamp = {"form": FORM, "key": key, "files": made.files, "keys": made.keys, "code": code, **made.remembered}
     write_atomic(out / STAMP, json.dumps(stamp, indent=1, sort_keys=True).encode())
     return Built(tuple(made.written), removed, pages, tuple(made.trail.problems), made.ending)
-
-
-@dataclass(frozen=True)
-class _Earlier:
-    """The build before, as its stamp tells."""
-
-    stamp: Mapping[str, Any]
-    """All of it."""
-    known: Mapping[str, Any]
-    """The same if it was by this very code, which need not find again what it found; empty otherwise."""
 
 
 class _Site:
@@ -110,12 +101,13 @@ class _Site:
         trail: Trail,
         title: str,
         code: str,
-        earlier: _Earlier,
+        earlier: tuple[Mapping[str, Any], Mapping[str, Any]],
         digests: Mapping[str, str],
         settings: Settings | None,
     ) -> None:
+        """Take, as ``earlier``, the stamp of the build before, and the part of it that this very code found."""
         self.out, self.trail, self.digests, self.settings = out, trail, digests, settings
-        self.title, self.code, self.before, self.known = title, code, earlier.stamp, earlier.known
+        self.title, self.code, (self.before, self.known) = title, code, earlier
         self.files: dict[str, str] = {}
         self.keys: dict[str, str] = {}
         self.written: list[str] = []

@@ -186,6 +186,13 @@ def format_chance(chance: float, draws: int | None = None) -> str:
     return f"{100 * chance:.1f}%"
 
 
+def format_rough_duration(seconds: float) -> str:
+    """Return a duration that nobody knows exactly: ``40 s``, ``12 min``, ``1.5 h``."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def format_count(count: int, noun: str, plural: str | None = None) -> str:
     """Return ``1 seed``, ``10 seeds``, ``1,200 seeds``; ``plural`` is for nouns that do not just take an s."""
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from harness.adapters import BadRecord, ToldRun
+from harness.system.strict_csv import NoTable, read_rows
 from harness.system.strict_json import NotStrict, read_strict
 
 ENDS = {
@@ -17,6 +16,12 @@ ENDS = {
     "preempted": "preempted",
 }  # fmt: skip
 """Word of a tool, in lower case → end of a run. W&B calls a run crashed that it hears no more of."""
+NO_TABLE = {
+    "form": "it is not CSV in UTF-8: cut off, or not written as such",
+    "empty": "it is empty",
+    "twice": "a column comes twice",
+    "row": "row {row} has {told}",
+}
 SEED = re.compile(r"[0-9]{1,19}")
 
 
@@ -27,18 +32,11 @@ def read_table(raw: bytes) -> list[dict[str, str]]:
         BadRecord: It is not CSV, or a row or the header is not whole.
     """
     try:
-        rows = [row for row in csv.reader(io.StringIO(raw.decode("utf-8-sig")), strict=True) if row]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise BadRecord("it is not CSV in UTF-8: cut off, or not written as such") from error
-    if not rows:
-        raise BadRecord("it is empty")
-    heads = [name.strip() for name in rows[0]]
-    if len(set(heads)) < len(heads):
-        raise BadRecord("a column comes twice")
-    for number, row in enumerate(rows[1:], 2):
-        if len(row) != len(heads):
-            raise BadRecord(f"row {number} has {len(row)} fields and not {len(heads)}: cut off?")
-    return [dict(zip(heads, (field.strip() for field in row), strict=True)) for row in rows[1:]]
+        return list(read_rows(raw.decode("utf-8-sig")))
+    except UnicodeDecodeError as error:
+        raise BadRecord(NO_TABLE["form"]) from error
+    except NoTable as error:
+        raise BadRecord(NO_TABLE[error.kind].format(row=error.row, told=error.told)) from error
 
 
 def require_columns(rows: list[dict[str, str]], *names: str) -> None:

@@ -171,10 +171,11 @@ OnOption = Annotated[
     str | None,
     typer.Option(
         "--on",
-        help="Train at a place of [tool.harness.on], such as a cluster, or at tls://HOST:PORT, a Dask. "
+        help="Train at a place of [tool.harness.on], such as a cluster, or at tls://HOST:PORT, a Dask scheduler. "
         "Variable: HARNESS_ON. Default: here.",
         show_default=False,
         envvar="HARNESS_ON",
+        show_envvar=False,
     ),
 ]
 RoundOption = Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.common import FormatOption, OnOption, err, find_project_here, out, print_json, verb, wants_json
+from harness.cli.common import FormatOption, err, find_project_here, out, print_json, verb, wants_json
 from harness.cli.run import reporting
 from harness.errors import UsageError
 
@@ -19,13 +19,22 @@ CODES = {"done": 0, "stopped": 75, "differs": 78, "failed": 1}
 @app.command()
 @verb
 def jobs(
-    on: OnOption = None,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            "--on",
+            help="Place whose jobs are meant: a name of [tool.harness.on], or tls://HOST:PORT. Variable: HARNESS_ON.",
+            show_default=False,
+            envvar="HARNESS_ON",
+            show_envvar=False,
+        ),
+    ] = None,
     cancel: Annotated[
         bool, typer.Option("--cancel", help="End the jobs that wait or run, with checkpoints where they train.")
     ] = False,
     form: FormatOption = "text",
 ) -> None:
-    """List the jobs of runs that train at a place of [tool.harness.on], and how far each has come.
+    """List the jobs of runs that train at a place of [tool.harness.on], and how far each has come; or end them.
 
     Files of a run's jobs are kept until the run has its verdict.
     """

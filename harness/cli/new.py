@@ -92,11 +92,38 @@ def new(
         "seeds": seeds,
         "beacon": beacon,
     }
-    ask = sys.stdin.isatty() and sys.stderr.isatty()
     needed = ["id"] if source is not None else ["id", "title", "question"]
+    _complete(given, needed, others=source is None and program is None)
+    try:
+        _check_id(given["id"])
+    except typer.BadParameter as error:
+        raise UsageError(f"{given['id']!r} is not a valid id", where="harness new", remedy=error.message) from error
+    path = target if target is not None else find_hypotheses_here() / f"{given['id'].replace('-', '_')}.yaml"
+    schema = _find_schema_beside(path)
+    if source is not None:
+        loaded = spec.load(source)
+        text = spec.copy_draft(loaded.raw, str(source), given["id"], schema)
+    else:
+        answers = spec.Answers(**{key: value for key, value in given.items() if value is not None})
+        text = (
+            spec.write_draft(answers, schema) if program is None else spec.write_program_draft(answers, program, schema)
+        )
+    _write(path, text)
+    _say_what_is_left(path)
+
+
+def _complete(given: dict[str, Any], needed: Sequence[str], *, others: bool) -> None:
+    """Ask for the answers that are needed and missing; on a terminal, if there were none, for all others too.
+
+    Raises:
+        UsageError: Some are missing and nobody can be asked.
+    """
+    from harness import spec
+
+    ask = sys.stdin.isatty() and sys.stderr.isatty()
     missing = [name for name in needed if given[name] is None]
     if missing and not ask:
-        typed = [quote(id_ or "my-hypothesis"), *(f"--{name} '…'" for name in missing if name != "id")]
+        typed = [quote(given["id"] or "my-hypothesis"), *(f"--{name} '…'" for name in missing if name != "id")]
         remedy = f"give {'it' if len(missing) == 1 else 'them'}, or answer on a terminal: harness new {' '.join(typed)}"
         raise UsageError(f"a new hypothesis needs its {join_words(missing)}", where="harness new", remedy=remedy)
     for name in missing:
@@ -105,25 +132,8 @@ def new(
         else:
             given[name] = typer.prompt(name, err=True)
     asked = any(value is not None for key, value in given.items() if key not in needed)
-    if source is None and program is None and ask and not asked:
+    if others and ask and not asked:
         _ask_the_rest(given, spec.Answers)
-    try:
-        _check_id(given["id"])
-    except typer.BadParameter as error:
-        raise UsageError(f"{given['id']!r} is not a valid id", where="harness new", remedy=error.message) from error
-    path = target if target is not None else find_hypotheses_here() / f"{given['id'].replace('-', '_')}.yaml"
-    if source is not None:
-        loaded = spec.load(source)
-        text = spec.copy_draft(loaded.raw, str(source), given["id"], _find_schema_beside(path))
-    elif program is not None:
-        answers = spec.Answers(**{key: value for key, value in given.items() if value is not None})
-        text = spec.write_program_draft(answers, program, _find_schema_beside(path))
-    else:
-        text = spec.write_draft(
-            spec.Answers(**{key: value for key, value in given.items() if value is not None}), _find_schema_beside(path)
-        )
-    _write(path, text)
-    _say_what_is_left(path)
 
 
 def _say_what_is_left(path: Path) -> None:

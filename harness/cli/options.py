@@ -5,6 +5,7 @@ Only what was typed counts. A variable or [tool.harness] is set once for many co
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,8 @@ NOT_COPIED = (
     "title", "question", "dataset", "model", "rule", "baseline", "penalty", "metric", "margin", "criterion", "seeds",
     "beacon", "program",
 )  # fmt: skip
+MARKUP = re.compile(r"(\[[a-z#/@][^\[]*?\])")
+"""A bracket that rich would take for markup, and leave out."""
 TRAINED = ("dataset", "model", "rule", "baseline", "penalty", "criterion", "beacon")
 COMPILE = Idle(("compile_programs",), beside="device", value="cpu", why="only a card's programs are compiled")
 IDLE: dict[str, tuple[Idle, ...]] = {
@@ -86,6 +89,14 @@ IDLE: dict[str, tuple[Idle, ...]] = {
 class Command(TyperCommand):
     """A verb that refuses such options before it does anything."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Make the texts of its help what a terminal of any width shows, brackets included."""
+        super().__init__(*args, **kwargs)
+        self.help = prepare_help(self.help)
+        for parameter in self.params:
+            if (text := getattr(parameter, "help", None)) is not None:
+                parameter.help = prepare_help(text)  # type: ignore[attr-defined]
+
     def invoke(self, ctx: Any) -> Any:
         """Run the verb, or end with exit code 2."""
         TYPED.clear()
@@ -98,6 +109,14 @@ class Command(TyperCommand):
             print_error(error)
             raise typer.Exit(error.exit_code) from None
         return super().invoke(ctx)
+
+
+def prepare_help(text: str | None) -> str | None:
+    """Return a help text whose paragraphs are one line each, and in which brackets are no markup."""
+    if text is None:
+        return None
+    paragraphs = (" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+    return MARKUP.sub(r"\\\1", "\n\n".join(paragraphs))
 
 
 def refuse_idle(context: typer.Context, rules: Sequence[Idle]) -> None:

@@ -46,8 +46,9 @@ def paper(
     ] = None,
     verdicts: VerdictsOption = None,
 ) -> None:
-    """Write what a paper needs, as LaTeX and Markdown with figures as PDF: results, methods, attempts, a
-    pre-registration statement, a checklist. Every number carries its run, and ``harness audit`` holds it against it.
+    """Write what a paper needs, in LaTeX and Markdown, with figures: results, methods, attempts, a checklist.
+
+    A pre-registration statement is among it. Every number carries its run, and harness audit holds it against that.
     """
     from harness.pipeline.paper import write_form, write_paper
 

@@ -24,7 +24,7 @@ from harness.cli.common import (
     verb,
     wants_json,
 )
-from harness.wording import format_count, make_plain_line
+from harness.wording import format_count, format_rough_duration, make_plain_line
 
 if TYPE_CHECKING:
     from harness.pipeline.plan import Preview
@@ -147,7 +147,7 @@ def _print_set(whole: SetPreview) -> None:
         pairs = (
             (format_count(one.cohorts, "cohort"), str(other.cohorts)),
             (f"{one.steps:,} steps", f"{other.steps:,}"),
-            (f"about {_format_duration(one.seconds)}", _format_duration(other.seconds)),
+            (f"about {format_rough_duration(one.seconds)}", format_rough_duration(other.seconds)),
             (f"{_format_bytes(one.memory_bytes)} for the largest", _format_bytes(other.memory_bytes)),
         )
         saved = ", ".join(f"{now} instead of {before}" for now, before in pairs)
@@ -180,14 +180,14 @@ def _print(seen: Preview) -> None:
     if seen.commands:
         for name, command in seen.commands.items():
             out.print(make_plain_line(f"{name}: {command}"), markup=False)
-        most = _format_duration(seen.longest_seconds)
+        most = format_rough_duration(seen.longest_seconds)
         within = "all of them take" if seen.place is None else "those of a job take"
         where = "on this machine" if seen.place is None else f"at {seen.place}"
         out.print(f"each replica runs by itself; {within} at most {most} {where}", markup=False)
     if own := [cohort for cohort in seen.planned.cohorts if not cohort.is_program]:
         _print_cohorts(own)
         how = "by steps timed here, about" if seen.measured else "roughly"
-        time_needed = _format_duration(seen.estimate.seconds)
+        time_needed = format_rough_duration(seen.estimate.seconds)
         out.print(f"training: {how} {time_needed} on {seen.device} ({origins['device']})", markup=False)
     if seen.place is not None:
         sizes = [sum(len(cohort.replicas) for cohort in cohorts) for cohorts in seen.jobs]
@@ -218,9 +218,3 @@ def _print(seen: Preview) -> None:
 
 def _format_bytes(count: int) -> str:
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
-
-
-def _format_duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

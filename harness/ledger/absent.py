@@ -1,8 +1,8 @@
-"""Events that git holds somewhere and a trail does not: in all of its history, under any path, in what no branch
-reaches any more, and in the repositories around and inside.
+"""Events that git holds somewhere and a trail does not.
 
-Names are looked at first, in every commit; contents only of events that the trail lacks. Of objects that nothing
-reaches, git tells no names: the small ones are read.
+Somewhere is all of git's history, under any path, what no branch reaches any more, and the repositories around and
+inside. Names are looked at first, in every commit; contents only of events that the trail lacks. Of objects that
+nothing reaches, git tells no names: the small ones are read.
 """
 
 from __future__ import annotations

@@ -54,8 +54,11 @@ class Amendment(Record):
 
     @property
     def deviates(self) -> bool:
-        """Tell whether runs under it deviate: it changed more than words, and not provably before every run and before
-        anybody could know what a beacon drew. Without a beacon that was always possible, which ``remark`` says."""
+        """Tell whether runs under it deviate.
+
+        They do if it changed more than words, and not provably before every run and before anybody could know what a
+        beacon drew. Without a beacon that was always possible, which ``remark`` says.
+        """
         return not self.in_words and bool(self.after or self.beside or self.known)
 
     @property

@@ -15,7 +15,6 @@ from typing import Any
 from harness.errors import CompilerFailed, HarnessError, Interrupted, LaunchFailed, StorageFailed, UsageError
 from harness.ledger.bodies import (
     LookBody,
-    ReplicatedBody,
     RunAbortedBody,
     RunFailedBody,
     RunFinishedBody,
@@ -30,6 +29,7 @@ from harness.ledger.environment import CALCULATING, Environment
 from harness.ledger.events import Ledger
 from harness.ledger.index import StartedRun, read_start
 from harness.ledger.progress import read_progress
+from harness.ledger.rerun_bodies import ReplicatedBody
 from harness.ledger.runs import list_attempts, list_looks
 from harness.records import Attempt, Measurements
 from harness.system.locks import Busy, Lock, sole_writer

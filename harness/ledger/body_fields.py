@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, NewType
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
+ABSENT = Field(default=None, exclude_if=lambda value: value is None)
+"""Default of a field that older events lack, and that is left out where there is nothing to say."""
 NONCE = re.compile(r"[A-Za-z0-9-]{16,128}")
 """A nonce that a reader chooses."""
 RelativePath = Annotated[

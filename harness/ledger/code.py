@@ -168,6 +168,7 @@ KINDS: Mapping[str, Kind] = {
     "system/reading": "numbers",
     "system/ssh": "words",
     "system/storage": "numbers",
+    "system/strict_csv": "numbers",
     "system/strict_json": "numbers",
     "system/tied": "words",
     "system/variables": "numbers",

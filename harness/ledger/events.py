@@ -58,8 +58,10 @@ class Ledger:
         return self._index
 
     def events(self) -> tuple[Event, ...]:
-        """Return all events, parents first; among events that could both come next, the earlier claimed time, then the
-        smaller digest. Adding events, or merging another branch's, never changes the order of those already there.
+        """Return all events, parents first.
+
+        Among events that could both come next, the earlier claimed time is first, then the smaller digest. Adding
+        events, or merging another branch's, never changes the order of those already there.
 
         Raises:
             Tampered: a file that is not named by its digest, is not canonical, has no valid body, or is missing
@@ -92,8 +94,9 @@ class Ledger:
         *,
         first: Callable[[Event], object] = lambda _: None,
     ) -> Event:
-        """Append an event after all heads, durably, and return it. ``actor`` defaults to git's user name; ``first`` is
-        called with the event before it is written.
+        """Append an event after all heads, durably, and return it.
+
+        ``actor`` defaults to git's user name; ``first`` is called with the event before it is written.
 
         Raises:
             ValueError: an unknown type or a body of another form.

@@ -72,8 +72,9 @@ def read_layout(where: Repository, note: Callable[[str], None]) -> Layout:
 
 
 def list_kept(where: Repository, entered: Collection[str], note: Callable[[str], None]) -> Iterator[dict[str, Kept]]:
-    """List the events in git that are not among the ``entered`` ones, by their blobs: first what HEAD has, then what
-    every commit has. What could not be looked at is noted.
+    """List the events in git that are not among the ``entered`` ones, by their blobs.
+
+    Those that HEAD has are first, then those of every commit. What could not be looked at is noted.
     """
     assert where.top is not None
     layout = read_layout(where, note)
@@ -115,8 +116,9 @@ def _list_head(where: Repository, note: Callable[[str], None]) -> list[tuple[str
 
 
 def explain_unasked(base: Path, where: Repository) -> str | None:
-    """Say why git can't be asked about the repository around a folder, as a clause; None if it can, or if there is no
-    repository.
+    """Say why git can't be asked about the repository around a folder, as a clause.
+
+    None if it can, or if there is no repository.
     """
     if where.state in ("answers", "no commit yet"):
         return None

@@ -103,8 +103,8 @@ class Entered(Protocol):
         ...
 
 
-class LedgerIndex:
-    """The events of a ledger. Those of a type that this version doesn't know have no entry."""
+class EventIndex:
+    """Events by type, by hypothesis and by run. Those of a type that this version doesn't know have no entry."""
 
     def __init__(self, events: Iterable[Event], ancestry: Ancestry | None = None) -> None:
         """Index ``events``, which come parents first; ``ancestry``: that of the ledger that they are a part of."""
@@ -129,37 +129,6 @@ class LedgerIndex:
             self._subjects[hypothesis][kind].append(entry)
         if (run := getattr(entry.body, "run", None)) is not None:
             self._by_run[run, kind].append(entry)
-
-    def index(self) -> LedgerIndex:
-        """Return this index: it stands for the ledger that it was read from."""
-        return self
-
-    def past(self, hypothesis: str, moment: str) -> LedgerIndex:
-        """Return the events about a hypothesis that are before another event."""
-        known = (event for event in self._stories[hypothesis] if self.before(event.digest, moment))
-        return LedgerIndex(known, self.ancestry)
-
-    @cached_property
-    def _stories(self) -> dict[str, list[Event]]:
-        found: dict[str, list[Event]] = defaultdict(list)
-        for event in self.events:
-            if (hypothesis := self.subject(event.digest)) is not None:
-                found[hypothesis].append(event)
-        return found
-
-    def may_concern(self, hypothesis: str) -> list[Event]:
-        """Return the events that may concern a hypothesis, in ledger order: those about it, and those about several."""
-        found = {event.digest: event for event in (*self._stories.get(hypothesis, ()), *self._shared)}
-        return sorted(found.values(), key=lambda event: self._places[event.digest])
-
-    @cached_property
-    def _shared(self) -> tuple[Event, ...]:
-        """Return the events that are about no hypothesis, or may be about others than the one that they name."""
-        return tuple(
-            event
-            for event in self.events
-            if isinstance(event.content, WalkBackBody) or self.subject(event.digest) is None
-        )
 
     @property
     def digests(self) -> KeysView[str]:
@@ -223,6 +192,52 @@ class LedgerIndex:
     def of(self, hypothesis: str, kind: type[Body]) -> tuple[Entry[Body], ...]:
         """Return the events with bodies of a kind that name a hypothesis, in ledger order."""
         return tuple(self._subjects[hypothesis][kind]) if hypothesis in self._subjects else ()
+
+    def _about(self, run: str, kind: type[Body]) -> tuple[Entry[Body], ...]:
+        return tuple(self._by_run.get((run, kind), ()))
+
+    def _merged(self, hypothesis: str | None, kinds: tuple[type[Record], ...]) -> tuple[Entry[Any], ...]:
+        found = [
+            entry
+            for kind in kinds
+            for entry in (self._kinds.get(kind, ()) if hypothesis is None else self.of(hypothesis, kind))
+        ]
+        return tuple(sorted(found, key=lambda entry: self._places[entry.digest]))
+
+
+class LedgerIndex(EventIndex):
+    """The events of a ledger: the questions that are asked of it, each in one place."""
+
+    def index(self) -> LedgerIndex:
+        """Return this index: it stands for the ledger that it was read from."""
+        return self
+
+    def past(self, hypothesis: str, moment: str) -> LedgerIndex:
+        """Return the events about a hypothesis that are before another event."""
+        known = (event for event in self._stories[hypothesis] if self.before(event.digest, moment))
+        return LedgerIndex(known, self.ancestry)
+
+    @cached_property
+    def _stories(self) -> dict[str, list[Event]]:
+        found: dict[str, list[Event]] = defaultdict(list)
+        for event in self.events:
+            if (hypothesis := self.subject(event.digest)) is not None:
+                found[hypothesis].append(event)
+        return found
+
+    def may_concern(self, hypothesis: str) -> list[Event]:
+        """Return the events that may concern a hypothesis, in ledger order: those about it, and those about several."""
+        found = {event.digest: event for event in (*self._stories.get(hypothesis, ()), *self._shared)}
+        return sorted(found.values(), key=lambda event: self._places[event.digest])
+
+    @cached_property
+    def _shared(self) -> tuple[Event, ...]:
+        """Return the events that are about no hypothesis, or may be about others than the one that they name."""
+        return tuple(
+            event
+            for event in self.events
+            if isinstance(event.content, WalkBackBody) or self.subject(event.digest) is None
+        )
 
     def fixing(self, hypothesis: str | None = None) -> tuple[Entry[Fixing], ...]:
         """Return the registrations and amendments, of one hypothesis or of all, in ledger order."""
@@ -294,14 +309,3 @@ class LedgerIndex:
     def attempts_and_pilots(self, hypothesis: str) -> tuple[str, ...]:
         """Return the digests of a hypothesis's attempts and pilots, in ledger order."""
         return tuple(entry.digest for entry in self._merged(hypothesis, (RunStartedBody, PilotBody)))
-
-    def _about(self, run: str, kind: type[Body]) -> tuple[Entry[Body], ...]:
-        return tuple(self._by_run.get((run, kind), ()))
-
-    def _merged(self, hypothesis: str | None, kinds: tuple[type[Record], ...]) -> tuple[Entry[Any], ...]:
-        found = [
-            entry
-            for kind in kinds
-            for entry in (self._kinds.get(kind, ()) if hypothesis is None else self.of(hypothesis, kind))
-        ]
-        return tuple(sorted(found, key=lambda entry: self._places[entry.digest]))

@@ -53,8 +53,10 @@ class Searched(NamedTuple):
 
 
 def find_base(project: Path) -> Path:
-    """Return the folder that a project's trails are searched in: the nearest above it that is a project for sure, or
-    the top of its repository; where there is neither, the nearest with a mark.
+    """Return the folder that a project's trails are searched in.
+
+    It is the nearest above it that is a project for sure, or the top of its repository; where there is neither, the
+    nearest with a mark.
     """
     marked = [folder for folder in (project, *project.parents) if _has(folder, OWN_MARKS)]
     return next((folder for folder in marked if _has(folder, (HYPOTHESES, ".git"))), next(iter(marked), project))
@@ -126,8 +128,9 @@ def _ours(base: Path, folder: str) -> bool:
 
 
 def explain_unfound(base: Path, trail: Path, data: Path | None) -> str | None:
-    """Say why a search of the project would not come to a trail in this folder, as a clause about it; None if it
-    would, or if the folder is outside.
+    """Say why a search of the project would not come to a trail in this folder, as a clause about it.
+
+    None if it would, or if the folder is outside.
     """
     if not _inside(base, trail):
         return None

@@ -101,8 +101,9 @@ def lock_project(project: Path) -> Iterator[None]:
 
 
 def refuse_second(around: Surroundings, hypothesis: str) -> tuple[str, ...]:
-    """Refuse a registration whose id another trail of the project, or git's copy of one, holds already, and a trail
-    where a later registration would not look.
+    """Refuse a registration whose id another trail of the project, or git's copy of one, holds already.
+
+    A trail where a later registration would not look is refused, too.
 
     Returns sentences about what could not be looked at, or won't be by others.
 
@@ -141,8 +142,9 @@ def refuse_second(around: Surroundings, hypothesis: str) -> tuple[str, ...]:
 
 
 def refuse_later(around: Surroundings, hypothesis: str, event: str, time: str) -> tuple[str, ...]:
-    """Refuse a run of a registration, the ``event`` with its claimed ``time``, if another trail of the project that is
-    here holds an earlier one of the same id: of two draws the first counts.
+    """Refuse a run of a registration, the ``event`` with its claimed ``time``, if an earlier one of its id is here.
+
+    It would be in another trail of the project: of two draws the first counts.
 
     Returns sentences about later ones.
 
@@ -193,10 +195,10 @@ class Elsewhere:
 
 
 def find_registered_elsewhere(around: Surroundings, hypotheses: Collection[str]) -> tuple[list[Elsewhere], list[str]]:
-    """Find the registrations of these ids in other trails, where ``refuse_second`` would look for them, and say what
-    could not be looked at.
+    """Find the registrations of these ids in other trails, and say what could not be looked at.
 
-    What other branches and commits hold of this very trail is not among them.
+    Other trails are those where ``refuse_second`` would look. What other branches and commits hold of this very trail
+    is not among them.
     """
     asked = _Asked("", _list_entered(around.trail))
     found: dict[str, Elsewhere] = {}

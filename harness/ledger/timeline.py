@@ -13,8 +13,6 @@ from harness.ledger.bodies import (
     AnchoredBody,
     LookBody,
     RegisteredBody,
-    RepeatedBody,
-    ReplicatedBody,
     RunAbortedBody,
     RunFailedBody,
     RunFinishedBody,
@@ -34,6 +32,7 @@ from harness.ledger.index import LedgerIndex, name_run
 from harness.ledger.measured_body import MeasuredBody
 from harness.ledger.prior_data_bodies import ExploredBody, PeekedBody, PilotBody
 from harness.ledger.progress import describe_progress
+from harness.ledger.rerun_bodies import RepeatedBody, ReplicatedBody
 from harness.ledger.seeding import CHOOSABLE, find_delay_end
 from harness.records import Record
 from harness.wording import format_count, quote_outcome

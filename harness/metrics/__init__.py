@@ -203,7 +203,6 @@ class Metric(Plugin):
     """True if values have the unit of the loss that an arm trains on: those of arms with other losses don't compare."""
     log_axis: ClassVar[bool] = False
     """True if figures show the metric on a logarithmic axis."""
-
     curve: ClassVar[bool] = False
     """True if learning curves show the metric whatever the decisions are about; only for one value per replica."""
 
@@ -223,6 +222,16 @@ class Metric(Plugin):
         """
         parts = [f"{name}={_write(value)}" for name, value in self.parameters.items()]
         return f"{self.name}:{','.join(parts)}" if parts else self.name
+
+    @property
+    def declared(self) -> bool:
+        """Return True if a file declares the metric and a program measures it: harness knows that, and no more."""
+        return False
+
+    @property
+    def layer_count(self) -> int | None:
+        """Return the number of layers that a metric declares; None if it has one value, or as many as the model has."""
+        return None
 
     @property
     def called(self) -> str:

@@ -99,6 +99,16 @@ class DeclaredMetric(Metric):
         )
 
     @property
+    def declared(self) -> bool:
+        """Return True."""
+        return True
+
+    @property
+    def layer_count(self) -> int | None:
+        """Return the number of layers that the file declares; None if it declares none."""
+        return self.layers
+
+    @property
     def called(self) -> str:
         """Return the name of the metric in the file."""
         return self.metric

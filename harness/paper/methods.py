@@ -12,7 +12,6 @@ from pydantic import BaseModel
 from harness.domain.places import describe_condition
 from harness.inference.estimands import build_title, name_unit
 from harness.losses import is_default_loss
-from harness.metrics._declared import DeclaredMetric
 from harness.paper.design import describe_combination, describe_looks, describe_tuning
 from harness.paper.markup import code, foreign, quoted
 from harness.paper.programs import describe_arm, describe_program, tell_failed
@@ -270,7 +269,7 @@ def list_components(form: Hypothesis) -> list[str]:
         }  # fmt: skip
         found |= {(kind, part.name): part for kind, part in parts.items() if part is not None}
     for estimand in form.estimands.values():
-        own = [metric for metric in estimand.metrics.values() if not isinstance(metric, DeclaredMetric)]
+        own = [metric for metric in estimand.metrics.values() if not metric.declared]
         found |= {("metric", metric.name): metric for metric in own}
     for spec in form.decisions.values():
         found["criterion", spec.criterion.name] = spec.criterion

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.ledger import Amendment, Registration, StartedRun
-from harness.ledger.bodies import RepeatedBody, ReplicatedBody
+from harness.ledger.rerun_bodies import RepeatedBody, ReplicatedBody
 from harness.records import Anchor, Attempt, Decision, Hypothesis, Measurements, Provenance
 from harness.records.tuning import Values
 from harness.wording import describe_tree

@@ -13,8 +13,9 @@ from harness.domain.templates import describe_unknown
 from harness.errors import HarnessError, Interrupted
 from harness.ledger import Pins, StartedRun, mending
 from harness.ledger.audit import AuditFinding, AuditReport, Evidence, Kept, Step, TrailFiles, audit, list_ledger_steps
-from harness.ledger.bodies import AmendedBody, RegisteredBody, ReplicatedBody
+from harness.ledger.bodies import AmendedBody, RegisteredBody
 from harness.ledger.index import Entered, Fixing
+from harness.ledger.rerun_bodies import ReplicatedBody
 from harness.pipeline.garbage import pause_collection
 from harness.pipeline.meaning import describe_error, has_same_meaning, read_meaning
 from harness.pipeline.paper_manifest import PROMISE, find_papers

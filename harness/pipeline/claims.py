@@ -98,18 +98,7 @@ def suppose_outcomes(file: Path, trail: Ledger, outcomes: Sequence[tuple[str, st
     for name, outcome in outcomes:
         implication = _find_implication(loaded, name, outcome, file.parent)
         earlier = frozenset(move.verdict for move in supposed)
-        supposed.append(
-            Move(
-                verdict=f"if {name}={outcome}",
-                run="not run",
-                hypothesis=name,
-                outcome=outcome,
-                deviated=False,
-                implication=implication,
-                claims=known,
-                earlier=earlier,
-            )
-        )
+        supposed.append(_suppose((name, outcome), implication, known, earlier))
     asked = _list_asked(known, trail)
     now, then = _tabulate(known, done, asked), _tabulate(known, tuple(supposed), asked)
     concerned = []
@@ -134,21 +123,27 @@ def foresee_outcomes(
     everything = claims.find_known_claims(known, done)
     earlier = frozenset(move.verdict for move in done)
     supposed = [
-        Move(
-            verdict=f"if {name}={outcome}",
-            run="not run",
-            hypothesis=name,
-            outcome=outcome,
-            deviated=False,
-            implication=_keep_known(implication, everything),
-            claims=everything,
-            earlier=earlier,
-        )
+        _suppose((name, outcome), _keep_known(implication, everything), everything, earlier)
         for name, implications in implied.items()
         for outcome, implication in implications.items()
     ]
     changes = claims.suppose_each(known, done, supposed)
     return {(move.hypothesis, move.outcome): found for move, found in zip(supposed, changes, strict=True)}
+
+
+def _suppose(result: tuple[str, str], implication: Implication, known: Claims, earlier: frozenset[str]) -> Move:
+    """Return what a verdict would move that no run has given: a hypothesis and its outcome."""
+    name, outcome = result
+    return Move(
+        verdict=f"if {name}={outcome}",
+        run="not run",
+        hypothesis=name,
+        outcome=outcome,
+        deviated=False,
+        implication=implication,
+        claims=known,
+        earlier=earlier,
+    )
 
 
 def _keep_known(implication: Implication, known: Claims) -> Implication:

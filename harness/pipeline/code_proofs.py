@@ -14,10 +14,11 @@ from typing import Literal, NamedTuple
 from harness import ledger, verdict
 from harness.errors import HarnessError
 from harness.ledger import CodeDifferences, Environment, Ledger, Pins, Registration, StartedRun
-from harness.ledger.bodies import ReplicatedBody, RunFinishedBody, RunStartedBody
+from harness.ledger.bodies import RunFinishedBody, RunStartedBody
 from harness.ledger.code import MEANING
 from harness.ledger.differing import COULD, list_packages
 from harness.ledger.index import Entered
+from harness.ledger.rerun_bodies import ReplicatedBody
 from harness.pipeline.reverdict import judge_again
 from harness.pipeline.run_files import read_file, read_registered
 

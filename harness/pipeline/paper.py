@@ -14,8 +14,9 @@ from typing import Any
 from harness import __version__, ledger, paper, verdict
 from harness.errors import HarnessError, Tampered, UsageError
 from harness.ledger import Ledger, StartedRun
-from harness.ledger.bodies import AnchoredBody, RegisteredBody, RepeatedBody, ReplicatedBody
+from harness.ledger.bodies import AnchoredBody, RegisteredBody
 from harness.ledger.covered import covers
+from harness.ledger.rerun_bodies import RepeatedBody, ReplicatedBody
 from harness.paper import FAMILY, Family, Picture, Study
 from harness.pipeline.families import read_families
 from harness.pipeline.missing_files import read_form

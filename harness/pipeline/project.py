@@ -118,8 +118,9 @@ class Project:
         raise UsageError(f"there is no folder {self.verdicts}{meant}", where=origin, remedy=remedy)
 
     def write_command(self, path: Path, *options: str, verb: str = "run") -> str:
-        """Write ``harness run``, or another verb, as another person could give it: the file's place in the project, and
-        no folder of this machine.
+        """Write ``harness run``, or another verb, as another person could give it.
+
+        It names the file's place in the project, and no folder of this machine.
         """
         try:
             file = path.resolve().relative_to(self.root).as_posix()

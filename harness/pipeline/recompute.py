@@ -12,10 +12,11 @@ from harness.domain.templates import describe_unknown
 from harness.domain.tuning import apply_choices
 from harness.ledger import Ledger
 from harness.ledger.audit import AuditFinding, Evidence
-from harness.ledger.bodies import AmendedBody, RegisteredBody, RepeatedBody, ReplicatedBody, WalkBackBody
+from harness.ledger.bodies import AmendedBody, RegisteredBody, WalkBackBody
 from harness.ledger.code import digest_package
 from harness.ledger.index import Entry, Fixing, StartedRun
 from harness.ledger.prior_data_bodies import ExploredBody
+from harness.ledger.rerun_bodies import RepeatedBody, ReplicatedBody
 from harness.pipeline.bounded import run_bounded
 from harness.pipeline.claims import describe_walk_back, list_moves
 from harness.pipeline.explore import read_again

@@ -10,8 +10,8 @@ from typing import Any
 from harness import inference, ledger, plan
 from harness.domain.normal_form import encode_normal_form
 from harness.errors import UsageError
-from harness.ledger.bodies import RepeatedBody
 from harness.ledger.body_fields import NONCE
+from harness.ledger.rerun_bodies import RepeatedBody
 from harness.ledger.seeding import derive_from_nonce
 from harness.pipeline.replicate import refuse_other_data
 from harness.pipeline.run_files import read_file, read_registered, refuse_altered

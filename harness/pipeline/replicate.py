@@ -13,7 +13,8 @@ from harness import inference, ledger, plan
 from harness.domain.tuning import apply_choices
 from harness.errors import DeviationRefused
 from harness.ledger import StartedRun
-from harness.ledger.bodies import ReplicatedBody, RunStartedBody
+from harness.ledger.bodies import RunStartedBody
+from harness.ledger.rerun_bodies import ReplicatedBody
 from harness.pipeline.run_files import read_file, read_registered, refuse_altered
 from harness.pipeline.run_steps import Equipment, collect_measurements, open_equipment, plan_registered, train
 from harness.pipeline.session import Session
@@ -156,8 +157,9 @@ def _read_first(folder: Path, recorded: Mapping[str, str]) -> Measured:
 def _train_again(
     registered: Registered, first: Measured, equipment: Equipment, work: str, session: Session
 ) -> Measured:
-    """Train look by look, as the run was trained, and no further than the look that ended it; ``work``: a folder of
-    the hypothesis, by its name.
+    """Train look by look, as the run was trained, and no further than the look that ended it.
+
+    ``work``: a folder of the hypothesis, by its name.
     """
     folder = session.trail.root / registered.hypothesis.id / work
     (before, _), searched = first, None

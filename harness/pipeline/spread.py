@@ -198,7 +198,7 @@ class Spread:
             found = self.place.launcher.find_alive(ids)
         except SchedulerSilent as error:
             if not self.silent:
-                self.say(f"{self.place.name} gives no answer, what runs may go on: {error.message}")
+                self.say(f"{self.place.name} gives no answer; jobs that run there may go on: {error.message}")
             self.silent = True
             return None
         self.silent = False

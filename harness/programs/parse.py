@@ -20,9 +20,7 @@ A null stands for a value that was not finite. Numbers must be finite and within
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -30,17 +28,23 @@ from typing import Any
 
 from harness.adapters import LARGEST
 from harness.metrics import Metric
-from harness.metrics._declared import DeclaredMetric
 from harness.programs.adapted import BadResults, read_adapted
 from harness.records import Arm, ReplicaResult, Series
 from harness.records.measurements import digest_measured
 from harness.records.plan import Replica
 from harness.records.program import FORMS, Results
+from harness.system.strict_csv import NoTable, read_rows
 from harness.system.strict_json import NotStrict, read_strict
 from harness.wording import format_exact
 
 SLACK = 1e-9
 STATUS, DIVERGED, WEIGHTS = "status", "diverged_epoch", "weights_sha256"
+NO_TABLE = {
+    "form": "its results are not CSV: cut off, or not written as such",
+    "empty": "its results file is empty",
+    "twice": "a column of its results comes twice",
+    "row": "row {row} of its results has {told}",
+}
 Values = dict[str, dict[int, dict[int, float | None]]]
 """Metric → epoch → layer → value."""
 
@@ -172,34 +176,26 @@ def _read_lines(text: str, results: Results) -> Iterator[Mapping[str, Any]]:
 
 def _read_csv(text: str, results: Results) -> Iterator[Mapping[str, Any]]:
     try:
-        rows = list(csv.reader(io.StringIO(text.removeprefix("\ufeff")), strict=True))
-    except csv.Error as error:
-        raise BadResults("its results are not CSV: cut off, or not written as such") from error
-    rows = [row for row in rows if row]
-    if not rows:
-        raise BadResults("its results file is empty")
-    header = [name.strip() for name in rows[0]]
-    if len(set(header)) < len(header):
-        raise BadResults("a column of its results comes twice")
-    for number, row in enumerate(rows[1:], 2):
-        if len(row) != len(header):
-            raise BadResults(f"row {number} of its results has {len(row)} fields and not {len(header)}: cut off?")
-        entry = dict(zip(header, (field.strip() for field in row), strict=True))
-        epoch = results.epochs
-        if entry.get("epoch", "") != "":
-            epoch = _require_epoch(_read_number(entry["epoch"], number, "epoch"))
-        if {"metric", "value"} <= set(header):
-            value = _read_number(entry["value"], number, "value")
-            layer = entry.get("layer", "")
-            at = {int(layer): value} if layer.isdigit() else value
-            yield {"values": {entry["metric"]: {epoch: at}}}
-        else:
-            own = (STATUS, DIVERGED, WEIGHTS, "epoch")
-            told: dict[str, Any] = {key: entry[key] for key in (STATUS, WEIGHTS) if entry.get(key)}
-            if entry.get(DIVERGED):
-                told[DIVERGED] = _read_number(entry[DIVERGED], number, DIVERGED)
-            names = [name for name in header if name not in own]
-            yield told | {"values": {name: {epoch: _Text(entry[name], number)} for name in names}}
+        for number, row in enumerate(read_rows(text), 2):
+            yield _read_row(row, number, results)
+    except NoTable as error:
+        raise BadResults(NO_TABLE[error.kind].format(row=error.row, told=error.told)) from error
+
+
+def _read_row(row: Mapping[str, str], number: int, results: Results) -> Mapping[str, Any]:
+    epoch = results.epochs
+    if row.get("epoch", "") != "":
+        epoch = _require_epoch(_read_number(row["epoch"], number, "epoch"))
+    if {"metric", "value"} <= row.keys():
+        value = _read_number(row["value"], number, "value")
+        layer = row.get("layer", "")
+        at = {int(layer): value} if layer.isdigit() else value
+        return {"values": {row["metric"]: {epoch: at}}}
+    own = (STATUS, DIVERGED, WEIGHTS, "epoch")
+    told: dict[str, Any] = {key: row[key] for key in (STATUS, WEIGHTS) if row.get(key)}
+    if row.get(DIVERGED):
+        told[DIVERGED] = _read_number(row[DIVERGED], number, DIVERGED)
+    return told | {"values": {name: {epoch: _Text(row[name], number)} for name in row if name not in own}}
 
 
 @dataclass(frozen=True)
@@ -237,14 +233,9 @@ def _take_values(values: Values, given: Mapping[str, Any], declared: Mapping[str
                 there[layer] = _require_number(name, metric, epoch, number)
 
 
-def _count_layers(metric: Metric) -> int | None:
-    """Return how many layers have a value; None of a metric with one value, as those of harness's own all are here."""
-    return metric.layers if isinstance(metric, DeclaredMetric) else None
-
-
 def _spread(name: str, metric: Metric, epoch: int, value: Any) -> Iterator[tuple[int, Any]]:
     """Yield layer and number of a value, which is one or, of a metric by layer, one for each."""
-    layers = _count_layers(metric)
+    layers = metric.layer_count
     if isinstance(value, dict):  # a table's row
         layer = next(iter(value))
         if layers is None or layer >= layers:
@@ -313,7 +304,7 @@ def _make_series(name: str, metric: Metric, parsed: Parsed, epochs: tuple[int, .
     rows: list[tuple[float | None, ...]] = []
     for epoch in epochs:
         there = parsed.values[name].get(epoch, {})
-        count = _count_layers(metric)
+        count = metric.layer_count
         layers = range(count or 1)
         if parsed.status != "diverged" and (missing := [layer for layer in layers if layer not in there]):
             where = f" in layer {missing[0]}" if count and there else ""

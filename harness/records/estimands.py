@@ -39,6 +39,14 @@ SMALLEST_RATIO = math.nextafter(0.0, 1.0)
 """Lower end of a ratio's domain, because the domain is closed and zero is no ratio of positive numbers."""
 
 
+def _expand_short_forms(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of an estimand with all that the file may leave out or write in short."""
+    own = ("metric", "minus", "epoch")  # a comparison's own field reads its forms
+    short = {key: SHORT_FORMS[key](text) for key in own if isinstance(text := data.get(key), str)}
+    data = {**data, **short}
+    return data | _fill_summaries(data)
+
+
 def _fill_summaries(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the file may leave out where several layers or epochs are read: their mean, or all epochs."""
     found: dict[str, Any] = {}
@@ -132,12 +140,7 @@ class Estimand(Record):
     @model_validator(mode="before")
     @classmethod
     def _short_forms(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        own = ("metric", "minus", "epoch")  # a comparison's own field reads its forms
-        short = {key: SHORT_FORMS[key](text) for key in own if isinstance(text := data.get(key), str)}
-        data = {**data, **short}
-        return data | _fill_summaries(data)
+        return _expand_short_forms(data) if isinstance(data, dict) else data
 
     @model_validator(mode="after")
     def _one_of(self) -> Estimand:
@@ -231,12 +234,7 @@ class Estimand(Record):
     @property
     def test_domain(self) -> tuple[float, float]:
         """Closed interval of the values that are tested: those in ``domain``, or the log10 of a ratio."""
-        low, high = self.reading_domain if self.onset is None else (1.0, math.inf)
-        if self.compares:
-            weights = self.weights if any(self.weights.values()) else {"a": 1.0, "b": -1.0}  # always 0, an error
-            low, high = _sum_ends(weights, low, high), _sum_ends(weights, high, low)
-        factor = 100.0 if self.unit == "pp" else 1.0
-        return low * factor, high * factor
+        return _bound_test(self)
 
     @property
     def domain(self) -> tuple[float, float]:
@@ -283,6 +281,16 @@ def _bound_reading(estimand: Estimand) -> tuple[float, float]:
     if estimand.epochs is not None:
         low, high = bound(estimand.epochs, None, low, high, less_is_better=less_is_better)
     return low, high
+
+
+def _bound_test(estimand: Estimand) -> tuple[float, float]:
+    """Return the closed interval of the values of an estimand that are tested."""
+    low, high = estimand.reading_domain if estimand.onset is None else (1.0, math.inf)
+    if estimand.compares:
+        weights = estimand.weights if any(estimand.weights.values()) else {"a": 1.0, "b": -1.0}  # always 0, an error
+        low, high = _sum_ends(weights, low, high), _sum_ends(weights, high, low)
+    factor = 100.0 if estimand.unit == "pp" else 1.0
+    return low * factor, high * factor
 
 
 def _bound_metric(estimand: Estimand, metric: Metric) -> tuple[float, float]:

@@ -83,7 +83,7 @@ def build_site(
         return Built((), (), sum(name.endswith(".html") for name in files), (), None)
     known = before if before.get("code") == code else {}  # what this very code found, it need not find again
     made = _Site(
-        out, Trail(trail, hypotheses, _list_texts(known, "valid")), title, code, before, known, digests, settings
+        out, Trail(trail, hypotheses, _list_texts(known, "valid")), title, code, (before, known), digests, settings
     )
     pages = made.write()
     removed = _remove_others(out, files, made.files)
@@ -101,13 +101,13 @@ class _Site:
         trail: Trail,
         title: str,
         code: str,
-        before: Mapping[str, Any],
-        known: Mapping[str, Any],
+        earlier: tuple[Mapping[str, Any], Mapping[str, Any]],
         digests: Mapping[str, str],
         settings: Settings | None,
     ) -> None:
-        self.out, self.trail, self.before, self.digests, self.settings = out, trail, before, digests, settings
-        self.title, self.code, self.known = title, code, known
+        """Take, as ``earlier``, the stamp of the build before, and the part of it that this very code found."""
+        self.out, self.trail, self.digests, self.settings = out, trail, digests, settings
+        self.title, self.code, (self.before, self.known) = title, code, earlier
         self.files: dict[str, str] = {}
         self.keys: dict[str, str] = {}
         self.written: list[str] = []

@@ -10,7 +10,7 @@ from harness.pipeline.following import Followed
 from harness.records import Measurements
 from harness.site.curves import Drawn, draw_curves, draw_key
 from harness.site.rendering import fill
-from harness.wording import format_count, format_p_equals
+from harness.wording import format_p_equals, format_rough_duration
 
 PAGE = "live.html"
 """Its name, beside the pages of the site."""
@@ -60,7 +60,7 @@ def _describe(one: Followed, peek: bool) -> LiveView:
         facts |= {
             "Done": f"{_count_share(one)}% of {told.steps_total:,} replica steps",
             "Throughput": f"{told.speed:,.0f} replica steps/s" if told.speed else "not known yet",
-            "Time left": _write_seconds(told.left) if told.left is not None else "not known yet",
+            "Time left": format_rough_duration(told.left) if told.left is not None else "not known yet",
             "Last word": told.time.replace("T", " "),
         }
     arms = [] if hypothesis is None or shown is None else hypothesis.arms.values()
@@ -127,11 +127,3 @@ def _explain_withheld(one: Followed, peek: bool) -> str:
 
 def _write_p(p: float | None) -> str:
     return "–" if p is None else format_p_equals(p)
-
-
-def _write_seconds(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return format_count(round(seconds / 60), "minute")
-    return f"{seconds / 3600:.1f} h"

@@ -167,7 +167,7 @@ class Trail:
         implied = {name: outline.implications for name, outline in outlines.items() if outline is not None}
         prospects = foresee_outcomes(self.claims, implied)
         banners = list_banners(self.claims.moves)
-        files, members = self._find_files(), self._find_memberships()
+        files, members = _find_files(self.hypotheses, self.claims_file), self._find_memberships()
         found = [
             self._describe(
                 name, fixed[name], outlines[name], files.get(name), members.get(name, ()), banners, prospects
@@ -258,22 +258,6 @@ class Trail:
             self.problems.append(error)
         return found
 
-    def _find_files(self) -> dict[str, Path]:
-        """Find hypothesis → its file as it is now."""
-        found: dict[str, Path] = {}
-        try:
-            there = spec.list_folder(self.hypotheses)
-        except HarnessError:  # a trail may be shown without the files that it is about
-            return found
-        for path in there.files:
-            try:
-                name = spec.read_id(spec.read_bytes(path)) if path != self.claims_file else None
-            except HarnessError:  # ``harness check`` says what is wrong with it
-                continue
-            if name is not None:
-                found.setdefault(name, path)
-        return found
-
     def _describe(
         self,
         name: str,
@@ -332,6 +316,23 @@ def describe_seeds(body: RegisteredBody) -> str:
     if body.beacon is not None:
         return f"beacon {body.beacon.get('name')}"
     return "derived, choosable"
+
+
+def _find_files(hypotheses: Path, claims: Path) -> dict[str, Path]:
+    """Find hypothesis → its file as it is now, in a folder in which ``claims`` is the claims file."""
+    found: dict[str, Path] = {}
+    try:
+        there = spec.list_folder(hypotheses)
+    except HarnessError:  # a trail may be shown without the files that it is about
+        return found
+    for path in there.files:
+        try:
+            name = spec.read_id(spec.read_bytes(path)) if path != claims else None
+        except HarnessError:  # ``harness check`` says what is wrong with it
+            continue
+        if name is not None:
+            found.setdefault(name, path)
+    return found
 
 
 def _compare(text: str | None, read: Callable[[], Hypothesis | None], file: Path | None) -> CurrentFile:

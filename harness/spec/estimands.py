@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from harness.domain.measured import explain_undefined, find_lack
 from harness.domain.standard_tests import choose_test
 from harness.metrics import Metric
-from harness.metrics._declared import DeclaredMetric
 from harness.records import Arm, Estimand, Setup
 from harness.spec.comparisons import check_comparison, check_likeness, check_losses, check_units
 from harness.spec.draft import Draft
@@ -98,7 +97,7 @@ def _check_measured(path: Path, at: Path, metric: Metric, name: str, arm: Arm) -
     if undefined is not None:
         asked = metric.name if find_lack(metric, arm.rule) is not None else metric.key
         yield Problem(at, f"{asked} is not defined for arm {name!r}: {undefined[0]}", undefined[1])
-    if metric.key not in setup.evaluation.keys and not arm.is_program and not isinstance(metric, DeclaredMetric):
+    if metric.key not in setup.evaluation.keys and not arm.is_program and not metric.declared:
         message = f"{metric.key} is not measured on arm {name!r}"
         remedy = f"add {_write_metric(metric)} to setup.evaluation.metrics, which are: {_list_measured(setup)}"
         yield Problem(path, message, remedy)

@@ -269,7 +269,7 @@ def _list_shapes(schema: Json, parts: Json) -> list[Json]:
 
 def _list_parameters(schema: Json, parts: Json) -> Iterator[Parameter]:
     for name, field in schema.get("properties", {}).items():
-        if not (name == "name" and "const" in field):
+        if not (name == "name" and ("const" in field or "allOf" in schema)):  # the values name the plug-ins already
             yield _describe_parameter(name, field, parts, required=name in schema.get("required", ()))
 
 
@@ -286,7 +286,9 @@ def _describe_parameter(name: str, field: Json, parts: Json, *, required: bool) 
 def _describe_values(field: Json, parts: Json) -> str:
     """Return the permitted values in words: ``a whole number at least 1``, ``mean or std or median``."""
     if "anyOf" in field:
-        return " or ".join(dict.fromkeys(_describe_values(part, parts) for part in field["anyOf"]))
+        named = {name for part in field["anyOf"] if "allOf" in part for name in part["properties"]["name"]["enum"]}
+        told = (part for part in field["anyOf"] if not named.issuperset(part.get("enum", ("",))))  # names that follow
+        return " or ".join(dict.fromkeys(_describe_values(part, parts) for part in told))
     if "$ref" in field:
         return _describe_values(parts[field["$ref"].removeprefix("#/$defs/")], parts)
     if "const" in field:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Collection, Iterator
 
 from harness.metrics import Metric
-from harness.metrics._declared import DeclaredMetric
 from harness.records import Estimand
 from harness.spec.tree import Path, Problem
 from harness.wording import format_exact
@@ -21,7 +20,7 @@ def check_minus(path: Path, estimand: Estimand, declared: Collection[str]) -> It
     if minus is None:
         return
     at = (*path, "minus")
-    known = all(one.called in declared for one in (metric, minus) if isinstance(one, DeclaredMetric))
+    known = all(one.called in declared for one in (metric, minus) if one.declared)
     if metric.key == minus.key:
         yield Problem(at, f"{metric.called} minus itself is always zero", "name another metric, or remove minus")
     elif known and (why := _explain_mismatch(metric, minus)) is not None:

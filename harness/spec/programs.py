@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import Any
 
 from harness.metrics import Metric
-from harness.metrics._declared import DeclaredMetric
 from harness.plugins.registry import HIDDEN, find_members
 from harness.records import Arm, Estimand
 from harness.records.hypothesis import Hypothesis
@@ -239,9 +238,7 @@ def _check_estimand(path: Path, estimand: Estimand, declared: list[str], draft: 
     arms = {name: draft.arms[name] for name in estimand.arms if name in draft.arms}
     of_program = [name for name, arm in arms.items() if arm.is_program]
     metrics = {
-        key: metric
-        for key, metric in estimand.metrics.items()
-        if of_program or not arms or isinstance(metric, DeclaredMetric)
+        key: metric for key, metric in estimand.metrics.items() if of_program or not arms or metric.declared
     }  # harness trains and measures all others
     undeclared = {key: metric for key, metric in metrics.items() if metric.called not in declared}
     yield from (_report_undeclared((*path, key), metric, declared) for key, metric in undeclared.items())
@@ -267,18 +264,18 @@ def _report_undeclared(at: Path, metric: Metric, declared: list[str]) -> Problem
 def _check_declared(path: Path, key: str, estimand: Estimand, arms: Mapping[str, Arm]) -> Iterator[Problem]:
     """Yield a program's metric on an arm that harness trains, and a layer that it does not have."""
     metric, layer = estimand.metrics[key], estimand.layer
-    if not isinstance(metric, DeclaredMetric):
+    if not metric.declared:
         return
     for name in (name for name, arm in arms.items() if not arm.is_program):
         message = f"{metric.called} is the program's own metric, and harness trains arm {name!r}"
         remedy = "compare by a metric of harness's own: {built_in: true} says that the program measures it too"
         yield Problem((*path, key), message, remedy)
-    if metric.layers is None:
+    if metric.layer_count is None:
         return
     most = next((arm.setup.model.depth for arm in arms.values() if arm.is_program), 0)  # beyond it, another check tells
     for one in layer if isinstance(layer, tuple) else (layer,):
-        if one is not None and metric.layers <= one <= most:
-            message = f"{metric.called} has no layer {one}: they run from 0 to {metric.layers - 1}"
+        if one is not None and metric.layer_count <= one <= most:
+            message = f"{metric.called} has no layer {one}: they run from 0 to {metric.layer_count - 1}"
             yield Problem((*path, "layer"), message)
 
 

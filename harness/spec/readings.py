@@ -9,7 +9,6 @@ from typing import Any
 from harness.domain.costs import describe_spent, find_affordable
 from harness.domain.places import list_epochs, list_layers
 from harness.metrics import Metric
-from harness.metrics._declared import DeclaredMetric
 from harness.records import Arm, Estimand, Setup
 from harness.records.readings import BestEpoch, ChosenEpoch, EpochRange, EpochSpent, EpochWhen, find_choice
 from harness.spec.conditions import (
@@ -71,7 +70,7 @@ def check_places(path: Path, estimand: Estimand, name: str, arm: Arm) -> Iterato
     elif isinstance(estimand.epoch, EpochSpent):
         return  # see check_budget
     elif isinstance(estimand.epoch, ChosenEpoch):
-        if isinstance(estimand.metric, DeclaredMetric):
+        if estimand.metric.declared:
             return  # see check_program
         yield from _check_chooser(path, estimand.epoch, name, arm)
     elif estimand.epoch is not None:
@@ -151,7 +150,7 @@ def check_budget(path: Path, estimand: Estimand, draft: Draft) -> Iterator[Probl
     epoch = estimand.epoch
     if not isinstance(epoch, EpochSpent) or any(name not in draft.arms for name in estimand.arms):
         return
-    if isinstance(estimand.metric, DeclaredMetric):
+    if estimand.metric.declared:
         return  # see check_program
     at = (*path, "epoch")
     for name in estimand.arms:
@@ -175,7 +174,7 @@ def check_budget(path: Path, estimand: Estimand, draft: Draft) -> Iterator[Probl
 def check_chooser(path: Path, estimand: Estimand) -> Iterator[Problem]:
     """Yield a metric that chooses the epoch and can't: it doesn't exist, has several values, or no direction."""
     epoch = estimand.epoch
-    if not isinstance(epoch, ChosenEpoch) or isinstance(estimand.metric, DeclaredMetric):
+    if not isinstance(epoch, ChosenEpoch) or estimand.metric.declared:
         return
     name, below = _find_chooser(epoch)
     at = (*path, *below)
@@ -217,7 +216,7 @@ def check_tuning(draft: Draft) -> Iterator[Problem]:
     for section, estimands in (("estimands", draft.estimands), ("exploratory", draft.exploratory)):
         for name, estimand in estimands.items():
             path = (section, name)
-            if isinstance(estimand.metric, DeclaredMetric) and isinstance(estimand.epoch, ChosenEpoch):
+            if estimand.metric.declared and isinstance(estimand.epoch, ChosenEpoch):
                 continue  # see check_program
             if isinstance(estimand.epoch, ChosenEpoch) and reads_test(_find_chooser(estimand.epoch)[0]):
                 chooser, at = _find_chooser(estimand.epoch)

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from harness.domain.tuning import count_candidates, is_drawn, name_candidate
-from harness.metrics._declared import DeclaredMetric
+from harness.metrics import Metric
 from harness.plugins.registry import find_members
 from harness.records import Arm, Distribution, Tuning
 from harness.records.tuning import Value
@@ -182,13 +182,13 @@ def _check_select(draft: Draft, tuning: Tuning) -> Iterator[Problem]:
                 yield Problem(at, message, f"add it to {there}")
 
 
-def _find_declared(draft: Draft, name: str) -> DeclaredMetric | None:
+def _find_declared(draft: Draft, name: str) -> Metric | None:
     """Return the metric that a program measures by a name of its own; None if it measures none of it."""
     own = (metric for arm in draft.arms.values() if arm.is_program for metric in arm.setup.evaluation.metrics)
-    return next((one for one in own if isinstance(one, DeclaredMetric) and one.called == name), None)
+    return next((one for one in own if not isinstance(one, str) and one.declared and one.called == name), None)
 
 
-def _check_declared(draft: Draft, tuning: Tuning, metric: DeclaredMetric) -> Iterator[Problem]:
+def _check_declared(draft: Draft, tuning: Tuning, metric: Metric) -> Iterator[Problem]:
     """Yield why a program's own metric can't choose, and a warning where it also judges."""
     at, name = (*TUNED, "select"), tuning.select
     if metric.layered:

@@ -9,26 +9,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.batched.fresh import draw
 from harness.batched.geometry import join_samples
 from harness.domain.measured import is_defined
 from harness.errors import UsageError
 from harness.metrics import Conditions, Metric, UpdateOf
-from harness.models import Model
 from harness.plugins.splits import SplitName
-from harness.records.plan import count_chunk_replicas, count_chunk_samples
-from harness.rules import descend_through
-from harness.training.batches import DeviceImages, normalise, unpad
+from harness.records.plan import count_chunk_replicas
 from harness.training.device import use_precision
-from harness.training.probed import ProbedNetwork, find_pairs, find_updates
+from harness.training.logits import SplitLogits, settle_model
+from harness.training.probed import ProbedNetwork, ProbePass, find_pairs, find_updates, pass_probe
+from harness.training.probed_rule import ProbedRule
 from harness.training.program import Program
 from harness.training.steps.state import RuleGroup
 from harness.training.taps import Descend, tap
 
+AS_TRAINED = Conditions()
 FINITE = "finite?"  # not a metric's name; 1 where a replica's logits are finite
 
-ProbePass = tuple[list[Tensor], list[Tensor], Tensor]
-"""Hidden states and gradients, one per layer, and the output error, each float64 [r, n, d] or [r, n, c]."""
 Values = dict[str, np.ndarray]
 """Summary → values, float64 [r, layer]."""
 Measured = tuple[str, str, slice, Tensor]
@@ -38,14 +35,17 @@ Measured = tuple[str, str, slice, Tensor]
 class ReplicaEvaluation:
     """The quantities that metrics are computed from (``harness.metrics.Evaluation``), for some replicas of a cohort."""
 
-    def __init__(self, program: Program, group: RuleGroup, replicas: slice) -> None:
+    def __init__(
+        self, program: Program, group: RuleGroup, replicas: slice, conditions: Conditions = AS_TRAINED
+    ) -> None:
         self._program = program
         self._state = program.state
         self._group = group
         self.replicas = replicas
-        self._within_group = slice(replicas.start - group.replicas.start, replicas.stop - group.replicas.start)
+        self._conditions = conditions
         self._params = {name: tensor.detach()[replicas] for name, tensor in program.state.params.items()}
-        self._conditions = Conditions()
+        self._rule = ProbedRule(program, group, replicas, conditions)
+        self._logits = SplitLogits(program, self._params)
         self._passes: dict[tuple[SplitName, int | None], ProbePass] = {}
         self._networks: dict[tuple[SplitName, int | None], ProbedNetwork] = {}
         self._views: dict[Conditions, ReplicaEvaluation] = {}
@@ -56,8 +56,7 @@ class ReplicaEvaluation:
         if conditions == self._conditions:
             return self
         if conditions not in self._views:
-            view = ReplicaEvaluation(self._program, self._group, self.replicas)
-            view._conditions = conditions
+            view = ReplicaEvaluation(self._program, self._group, self.replicas, conditions)
             view._passes, view._networks = self._passes, self._networks
             self._views[conditions] = view
         return self._views[conditions]
@@ -71,25 +70,8 @@ class ReplicaEvaluation:
         """Hidden states h_l and gradients g_l, l = 0 … L, and the output error, on the probe batch."""
         key = self._conditions.probe_split, self._conditions.probe_samples
         if key not in self._passes:
-            self._passes[key] = self._pass_probe(self.network)
+            self._passes[key] = pass_probe(self._state, self.network)
         return self._passes[key]
-
-    def _pass_probe(self, network: ProbedNetwork) -> ProbePass:
-        model, params, x, y = network.model, network.params, network.inputs, network.labels
-        with torch.enable_grad():
-            h = model.embed(params, x).requires_grad_()
-            hidden = [h]
-            for layer in range(model.depth):
-                h = model.join(h, model.branch(params, layer, h))
-                hidden.append(h)
-            logits = model.head(params, h)
-            kind = self._state.setup.loss
-            gradients = torch.autograd.grad(kind.value(logits, y).mean(-1).sum(), hidden)
-        return (
-            [join_samples(h.detach()) for h in hidden],
-            [join_samples(gradient) for gradient in gradients],
-            kind.error(logits.detach(), y),
-        )
 
     @property
     def hidden(self) -> list[Tensor]:
@@ -104,45 +86,19 @@ class ReplicaEvaluation:
     @cached_property
     def credits(self) -> list[Tensor]:
         """The rule's credit signals, see ``harness.metrics.Evaluation``."""
-        model, feedback = self._state.model, self._read_feedback()
+        model, feedback = self._state.model, self._rule.read_feedback()
         layers = range(model.depth + 1)
         return [join_samples(self._group.rule.credit(model, feedback, self._probe[2], layer)) for layer in layers]
-
-    def _read_feedback(self) -> dict[str, Tensor]:
-        """Return these replicas' feedback, float64: that of training, or fresh."""
-        drawn = self._group.feedback
-        if self._conditions.feedback == "fresh":
-            drawn = self._program.get_fresh_feedback(self._group, self._conditions.draw)
-        return {name: tensor[self._within_group].double() for name, tensor in drawn.items()}
 
     @cached_property
     def site_credits(self) -> list[Tensor]:
         """Credit where it acts, see ``harness.metrics.Evaluation``."""
-        return self._tap(self._descend)
-
-    def _descend(self, model: Model, p: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        """Compute the rule's objective, with draws of their own key."""
-        return self._group.rule.objective(model, p, self._give(x), x, y, None, self._state.setup.loss).descend
-
-    def _give(self, x: Tensor) -> dict[str, Tensor]:
-        """Return all that a rule is given beside parameters, for a batch x [r, n, i]."""
-        keys, own = self._program.get_probe_keys(self._group), self._within_group
-        step = torch.zeros((), dtype=torch.int64, device=x.device)
-        fresh = {
-            spec.name: draw(spec, keys[spec.name][own], step, x.shape[1], torch.float64)
-            for spec in self._group.tensors.draws
-        }
-        strengths = self._group.rule.strengths.items()
-        still = {name: torch.full((), value, dtype=torch.float64, device=x.device) for name, (value, _) in strengths}
-        return {**self._read_feedback(), **still, **fresh}
-
-    def _descend_through(self, model: Model, p: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        return descend_through(model, p, x, y, None, self._state.setup.loss).descend
+        return self._tap(self._rule.descend)
 
     @cached_property
     def site_gradients(self) -> list[Tensor]:
         """Credit of backpropagation, see ``harness.metrics.Evaluation``."""
-        return self._tap(self._descend_through)
+        return self._tap(self._rule.descend_through)
 
     def _tap(self, descend: Descend) -> list[Tensor]:
         network = self.network
@@ -150,8 +106,7 @@ class ReplicaEvaluation:
 
     def _read_all(self) -> dict[str, Tensor]:
         """Return the model's parameters and what the rule trains along, float64."""
-        own = {name: tensor.detach()[self._within_group].double() for name, tensor in self._group.own.items()}
-        return {**self.network.params, **own}
+        return self._rule.add_own(self.network.params)
 
     @property
     def network(self) -> ProbedNetwork:
@@ -159,23 +114,14 @@ class ReplicaEvaluation:
         key = self._conditions.probe_split, self._conditions.probe_samples
         if key not in self._networks:
             params = {name: tensor.double() for name, tensor in self._params.items()}
-            model = self._settle(params, torch.float64)
+            model = settle_model(self._program, params, torch.float64)
             self._networks[key] = ProbedNetwork(self._state, model, params, *self._program.get_probe(*key))
         return self._networks[key]
-
-    def _settle(self, params: dict[str, Tensor], dtype: torch.dtype) -> Model:
-        """Return the model as it is evaluated with these parameters."""
-        model = self._state.model
-        if not model.couples_samples:
-            return model
-        x = self._program.settling_inputs.to(dtype).expand(len(next(iter(params.values()))), -1, -1)
-        with torch.no_grad():
-            return model.settle(params, x)
 
     @cached_property
     def pairs(self) -> list[tuple[Tensor, Tensor]]:
         """Weights and what stands in for them, see ``harness.metrics.Evaluation``."""
-        return find_pairs(self._state, self.network, self._descend, self._read_all())
+        return find_pairs(self._state, self.network, self._rule.descend, self._read_all())
 
     @cached_property
     def updates(self) -> list[tuple[Tensor, Tensor]]:
@@ -192,13 +138,13 @@ class ReplicaEvaluation:
         network = self.network
         own, exact = (
             find_updates(self._state, network.model, descend, self._read_all(), network.inputs, network.labels)
-            for descend in (self._descend, self._descend_through)
+            for descend in (self._rule.descend, self._rule.descend_through)
         )
         return list(zip(own, exact, strict=True))
 
     def split_updates(self, batches: int, of: UpdateOf) -> list[Tensor]:
         """Gradients on parts of the probe batch, see ``harness.metrics.Evaluation``."""
-        descend = self._descend if of == "rule" else self._descend_through
+        descend = self._rule.descend if of == "rule" else self._rule.descend_through
         network, params = self.network, self._read_all()
         size = network.inputs.shape[1] // batches
         parts = [slice(k * size, (k + 1) * size) for k in range(batches if size else 0)]
@@ -215,69 +161,34 @@ class ReplicaEvaluation:
         """The matrices of direct feedback, see ``harness.metrics.Evaluation``."""
         network, classes = self.network, self._state.classes
         unit = torch.eye(classes, dtype=torch.float64, device=network.inputs.device)
-        feedback, params = self._give(network.inputs), self._read_all()
+        feedback, params = self._rule.give(network.inputs), self._read_all()
         unit = unit.expand(len(network.inputs), -1, -1)
         return list(self._group.rule.project_classes(self._state.model, params, feedback, unit))
 
-    @cached_property
+    @property
     def test_logits(self) -> Tensor:
         """Logits on the test split, see ``harness.metrics.Evaluation``."""
-        return self._split_logits(self._program.test)
+        return self._logits.test
 
-    @cached_property
+    @property
     def train_logits(self) -> Tensor:
         """Logits on the training split, see ``harness.metrics.Evaluation``."""
-        return self._split_logits(self._state.train)
+        return self._logits.train
 
-    @cached_property
+    @property
     def validation_logits(self) -> Tensor:
         """Logits on the validation split, see ``harness.metrics.Evaluation``."""
-        return self._split_logits(self._program.get_split("validation"))
+        return self._logits.validation
 
     @property
     def validation_labels(self) -> Tensor:
         """Labels of the validation split, see ``harness.metrics.Evaluation``."""
         return self._program.get_split("validation").original_labels
 
-    def _split_logits(self, split: DeviceImages) -> Tensor:
-        """Compute logits [r, N, c] of a whole split, chunk by chunk, without the padding for crops."""
-        chunks = torch.split(unpad(split), count_chunk_samples(self._state.setup))
-        return torch.cat([self._logits(normalise(split, pixels).flatten(1)) for pixels in chunks], dim=1)
-
-    def _logits(self, x: Tensor) -> Tensor:
-        """Compute logits [r, n, c] in training precision for samples x [n, i].
-
-        Logits are NaN where the norm of a hidden state is not finite in that precision: layer norm divides by it and
-        would turn such a state into zeros, from which the network would go on as if nothing had happened.
-        """
-        state = self._state
-        x = x.expand(len(next(iter(self._params.values()))), -1, -1)
-        with torch.no_grad(), use_precision(state.setup.precision, state.device):
-            model = self._settled
-            h = model.embed(self._params, x)
-            norms = [torch.linalg.vector_norm(join_samples(h), dim=-1)]
-            for layer in range(model.depth):
-                h = model.join(h, model.branch(self._params, layer, h))
-                norms.append(torch.linalg.vector_norm(join_samples(h), dim=-1))
-            lost = ~torch.stack(norms).isfinite().all(0)
-            return model.head(self._params, h).masked_fill(lost.unsqueeze(-1), float("nan"))
-
-    @cached_property
-    def _settled(self) -> Model:
-        """The model as it is evaluated, in training precision."""
-        return self._settle(self._params, self._state.dtype)
-
     @property
     def finite(self) -> Tensor:
-        """True where a replica's logits are finite, bool [r].
-
-        These are the logits on the test split if a metric used them, otherwise those on the probe batch, a part of it.
-        """
-        if "test_logits" in vars(self):
-            logits = self.test_logits
-        else:
-            logits = self._logits(self._program.probe[0][0].to(self._state.dtype))
-        return logits.isfinite().flatten(1).all(1)
+        """True where a replica's logits are finite, bool [r]."""
+        return self._logits.finite
 
     @property
     def test_labels(self) -> Tensor:

@@ -9,12 +9,16 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from harness.batched.geometry import join_samples
 from harness.batched.layers import Pair
 from harness.models import Model
 from harness.rules import descend_through
 from harness.training.steps.interface import Storage
 from harness.training.steps.state import TrainingState
 from harness.training.taps import Descend
+
+ProbePass = tuple[list[Tensor], list[Tensor], Tensor]
+"""Hidden states and gradients, one per layer, and the output error, each float64 [r, n, d] or [r, n, c]."""
 
 
 class ProbedNetwork:
@@ -114,6 +118,25 @@ class WatchedModel:
         """Return the model's logits."""
         self._note(p)
         return self._model.head(p, h)
+
+
+def pass_probe(state: TrainingState[Storage], network: ProbedNetwork) -> ProbePass:
+    """Compute hidden states h_l and gradients g_l, l = 0 … L, and the output error, on the probe batch."""
+    model, params, x, y = network.model, network.params, network.inputs, network.labels
+    with torch.enable_grad():
+        h = model.embed(params, x).requires_grad_()
+        hidden = [h]
+        for layer in range(model.depth):
+            h = model.join(h, model.branch(params, layer, h))
+            hidden.append(h)
+        logits = model.head(params, h)
+        kind = state.setup.loss
+        gradients = torch.autograd.grad(kind.value(logits, y).mean(-1).sum(), hidden)
+    return (
+        [join_samples(h.detach()) for h in hidden],
+        [join_samples(gradient) for gradient in gradients],
+        kind.error(logits.detach(), y),
+    )
 
 
 def find_pairs(

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from harness.domain.tuning import describe_values, write_settings, write_value
 from harness.metrics import parse_metric
-from harness.metrics._declared import DeclaredMetric
 from harness.records import Arm, Candidate, Distribution, Hypothesis, Search, TunedArm
 from harness.records.tuning import Value
 from harness.wording import format_count, format_together
@@ -57,7 +56,7 @@ def describe_search(hypothesis: Hypothesis, search: Search | None) -> SearchView
     metric = parse_metric(search.metric)
     judged = {decision.estimand for decision in hypothesis.decisions.values()}
     read = {one.key for name in judged for one in hypothesis.estimands[name].metrics.values()}
-    judges = isinstance(metric, DeclaredMetric) and search.metric in read
+    judges = metric.declared and search.metric in read
     return SearchView(metric.label, search.better, len(search.seeds), arms, lost, judges)
 
 

@@ -13,7 +13,7 @@ import pytest
 from harness import ledger
 from harness.errors import UsageError
 from harness.ledger.audit import AuditReport
-from harness.ledger.bodies import RepeatedBody
+from harness.ledger.rerun_bodies import RepeatedBody
 from harness.ledger.seeding import derive_from_nonce
 from harness.pipeline.audit import AuditRequest, audit_trail
 from harness.pipeline.repeat import repeat_run

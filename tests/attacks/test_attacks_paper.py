@@ -16,7 +16,8 @@ import pytest
 
 from harness.ledger import Ledger, sign
 from harness.ledger.audit import CODES, Evidence, TrailFiles
-from harness.ledger.bodies import AmendedBody, ReplicatedBody, RunAbortedBody
+from harness.ledger.bodies import AmendedBody, RunAbortedBody
+from harness.ledger.rerun_bodies import ReplicatedBody
 from harness.ledger.signatures import read_fingerprint
 from harness.pipeline.audit import AuditRequest, audit_trail
 from harness.pipeline.paper import write_paper

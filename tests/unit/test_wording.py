@@ -17,6 +17,7 @@ from harness.wording import (
     format_number,
     format_p,
     format_p_equals,
+    format_rough_duration,
     join_words,
     quote_outcome,
     shorten_exponents,
@@ -144,3 +145,10 @@ def test_small_numbers_are_words() -> None:
 )
 def test_a_sign_between_spaces_is_no_markup(text: str, page: str) -> None:
     assert escape(text) == page
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.0, "1 s"), (89.4, "89 s"), (90.0, "2 min"), (5399.0, "90 min"), (5400.0, "1.5 h")]
+)
+def test_a_duration_that_is_an_estimate_has_no_more_digits_than_it_deserves(seconds: float, text: str) -> None:
+    assert format_rough_duration(seconds) == text

@@ -9,19 +9,12 @@ from harness.ledger.audit import explored, initial, programs, remeasured
 from harness.ledger.audit.evidence import ANCHORS, DIGEST, EVENTS, OBJECTS, Evidence
 from harness.ledger.audit.files import is_temporary, is_unlisted
 from harness.ledger.audit.findings import AuditFinding
-from harness.ledger.bodies import (
-    AmendedBody,
-    RegisteredBody,
-    RepeatedBody,
-    ReplicatedBody,
-    RunStartedBody,
-    SeededBody,
-    VerdictBody,
-)
+from harness.ledger.bodies import AmendedBody, RegisteredBody, RunStartedBody, SeededBody, VerdictBody
 from harness.ledger.carried import BESIDE
 from harness.ledger.index import RUN_DIGITS, StartedRun
 from harness.ledger.measured_body import MeasuredBody
 from harness.ledger.prior_data_bodies import ExploredBody
+from harness.ledger.rerun_bodies import RepeatedBody, ReplicatedBody
 from harness.wording import format_count
 
 PROMISE = "every registered file and every file of a verdict is the one that the ledger names"

@@ -109,8 +109,9 @@ class Evidence:
 
     @property
     def cut(self) -> bool:
-        """Tell whether events were left out here or may not be read, the last ones too, which no other names: then
-        nothing can be said of those that are here.
+        """Tell whether events were left out here or may not be read: then nothing can be said of those that are here.
+
+        Nothing tells of the last ones, which no other names.
         """
         if any(EVENTS.startswith(folder) for folder in self.files.closed):
             return True

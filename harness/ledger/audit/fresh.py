@@ -11,8 +11,8 @@ from harness.domain.normal_form import encode_normal_form
 from harness.errors import HarnessError
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
-from harness.ledger.bodies import RepeatedBody
 from harness.ledger.index import Entry, StartedRun
+from harness.ledger.rerun_bodies import RepeatedBody
 from harness.ledger.seeding import derive_from_nonce
 from harness.records import Hypothesis, Measurements
 

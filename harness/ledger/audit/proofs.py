@@ -11,8 +11,9 @@ from collections.abc import Iterator
 
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
-from harness.ledger.bodies import ReplicatedBody, RunFinishedBody
+from harness.ledger.bodies import RunFinishedBody
 from harness.ledger.index import LedgerIndex, StartedRun, name_run
+from harness.ledger.rerun_bodies import ReplicatedBody
 
 RUN = "([0-9a-f]{12})"
 RERUN = re.compile(

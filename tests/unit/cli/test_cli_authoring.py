@@ -388,6 +388,17 @@ def test_an_explanation_has_equation_source_parameters_and_units() -> None:
     assert "did you mean 'sgd'" in call("explain", "SGD", code=2).output
 
 
+@pytest.mark.parametrize(
+    ("option", "name"), [("minus", "stacked_cosine"), ("metric", "stacked_cosine"), ("loss", "bce")]
+)
+def test_an_option_that_names_a_plug_in_lists_each_once(option: str, name: str) -> None:
+    entries = json.loads(call("explain", option, "--format", "json").stdout)
+    listed = [entry for entry in entries if name in json.dumps(entry["facts"])]
+    assert listed
+    for entry in listed:
+        assert json.dumps([entry["facts"], entry["parameters"]]).count(name) == 1, entry["name"]
+
+
 def test_an_option_of_several_sections_is_explained_once() -> None:
     said = call("explain", "onset").stdout
     assert said.startswith("estimands.*.onset, exploratory.*.onset (option)\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from inspect import unwrap
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,18 @@ def test_every_option_has_an_effect_or_is_in_the_table() -> None:
         refused = " ".join(message for arguments, message in TABLE if arguments[0] == name)
         options = {one.name: one.opts[0] for one in command.params if one.param_type_name == "option"}
         assert all(options.get(parameter, parameter.upper()) in refused for parameter in idle), name
+
+
+def test_help_shows_every_word_of_its_texts_and_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rich takes [tool.harness.on] for a style and leaves it out."""
+    monkeypatch.setenv("COLUMNS", "400")
+    commands: Any = typer.main.get_command(app)
+    for name, command in commands.commands.items():
+        shown = " ".join(CliRunner().invoke(app, [name, "--help"]).output.replace("│", " ").split())
+        texts = [unwrap(command.callback).__doc__ or "", *(one.help or "" for one in command.params)]
+        for text in (" ".join(part.split()) for whole in texts for part in whole.split("\n\n")):
+            assert text.replace("\\[", "[") in shown, (name, text)
+        assert "``" not in shown and "\\[" not in shown, name
 
 
 def test_what_was_not_typed_is_no_reason_to_refuse(here: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
@@ -19,6 +20,7 @@ Target = Literal["mean", "median", "pseudomedian", "iqm"]
 NEVER = 10**9
 """A smallest number of seeds that stands for "never": more than any file may register."""
 LARGEST_SHIFT = 1e6  # noncentrality beyond which no probability changes
+FEW = 2**16  # drawn seeds of one chunk of resamples that are kept
 TIE = 1e-12  # relative to the largest deviation: numbers that differ by less are equal up to rounding
 
 
@@ -138,6 +140,25 @@ def estimate_parameter(target: Target, x: np.ndarray) -> float:
         return float(trim_quarters(x.ravel()).mean())
     rising = np.sort(x) if target == "median" else walsh_averages(x)
     return float(rising[(len(rising) - 1) // 2] + rising[len(rising) // 2]) / 2  # np.median loads masked arrays
+
+
+def draw_seeds(n: int, rows: int, purpose: str, chunk: int) -> np.ndarray:
+    """Return ``rows`` resamples of n seeds, int64 [rows, n]: places that follow from ``n``, ``purpose`` and ``chunk``.
+
+    Those of few seeds are kept, since the resamples of all data of n seeds are the same.
+    """
+    return (_draw_again if rows * n <= FEW else _draw)(n, rows, purpose, chunk)
+
+
+def _draw(n: int, rows: int, purpose: str, chunk: int) -> np.ndarray:
+    from harness.batched import keyed
+
+    drawn = keyed.integers(n, rows * n, 0, purpose, chunk).reshape(rows, n)
+    drawn.setflags(write=False)
+    return drawn
+
+
+_draw_again = lru_cache(maxsize=128)(_draw)
 
 
 def trim_quarters(x: np.ndarray) -> np.ndarray:

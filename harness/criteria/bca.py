@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from harness.criteria import NEVER, Criterion, Target, compute_t_misses
+from harness.criteria import NEVER, Criterion, Target, compute_t_misses, draw_seeds
 from harness.plugins.fields import Unit
 from harness.stats.distributions import t_exceeded
 
@@ -109,14 +109,11 @@ def _resample(data: bytes, resamples: int) -> np.ndarray:
     """Return the means of resamples of the values in ascending order, float64 [resamples]."""
     import numpy as np
 
-    from harness.batched import keyed
-
     x = np.frombuffer(data)
     n = len(x)
     means = []
     for chunk, start in enumerate(range(0, resamples, CHUNK)):
-        rows = min(CHUNK, resamples - start)
-        means.append(x[keyed.integers(n, rows * n, 0, "criteria/bca", chunk).reshape(rows, n)].mean(axis=1))
+        means.append(x[draw_seeds(n, min(CHUNK, resamples - start), "criteria/bca", chunk)].mean(axis=1))
     return np.sort(np.concatenate(means))
 
 

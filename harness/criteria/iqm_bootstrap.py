@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, PrivateAttr
 
-from harness.criteria import NEVER, TIE, Criterion, Target, compute_t_misses, estimate_parameter, trim_quarters
+from harness.criteria import (
+    NEVER,
+    TIE,
+    Criterion,
+    Target,
+    compute_t_misses,
+    draw_seeds,
+    estimate_parameter,
+    trim_quarters,
+)
 from harness.plugins.fields import Unit
 from harness.stats.distributions import normal_cdf, t_cdf, t_exceeded
 
@@ -183,19 +192,20 @@ def _resample(data: bytes, shape: tuple[int, ...], resamples: int) -> _Resamples
     """Return the resamples of sorted seeds; None if the middle half does not vary, so that no mean would."""
     import numpy as np
 
-    from harness.batched import keyed
-
     x = np.frombuffer(data).reshape(shape)
     middle = trim_quarters(x.ravel())
     if middle[-1] - middle[0] <= TIE * float(np.abs(middle).max()):
         return None
-    n = len(x)
+    n, ordered = len(x), np.sort(x, axis=None)
+    # Ranks of 32 bits are sorted faster than values, and lead to the same ones.
+    ranks = np.empty((n, x.size // n), np.int32)
+    ranks.ravel()[np.argsort(x, axis=None, kind="stable")] = np.arange(x.size)
     means = []
     for chunk, start in enumerate(range(0, resamples, CHUNK)):
-        rows = min(CHUNK, resamples - start)
-        drawn = keyed.integers(n, rows * n, 0, "criteria/iqm_bootstrap", chunk).reshape(rows, n)
+        drawn = draw_seeds(n, min(CHUNK, resamples - start), "criteria/iqm_bootstrap", chunk)
         for part in np.array_split(drawn, max(1, drawn.size * (x.size // n) // MOST_NUMBERS)):
-            means += [trim_quarters(x[part].reshape(len(part), -1)).mean(axis=1)]
+            middles = trim_quarters(ranks.take(part, axis=0).reshape(len(part), -1))
+            means += [ordered.take(middles).mean(axis=1)]
     found = np.sort(np.concatenate(means))
     left_out = np.array([estimate_parameter("iqm", np.delete(x, seed, axis=0)) for seed in range(n)])
     d = left_out.mean() - left_out

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from harness import wording
 from harness.domain.templates import default_templates
 from harness.wording import format_count, format_p_equals, make_plain, typeset
 
@@ -42,8 +43,11 @@ def shorten(text: str, length: int) -> str:
 def _load_environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+    from harness.verdict.compiled import TemplateBytecodeCache
+
     environment = Environment(
         loader=FileSystemLoader(find_folder()),
+        bytecode_cache=TemplateBytecodeCache((__file__, wording.__file__)),  # of constants, too, that these two write
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, get_args
 
 from harness.adapters import RunsAdapter
@@ -84,7 +85,7 @@ def explain(name: str) -> list[Explanation]:
             for key, kind in find_members(family).items()
             if name in (key, f"{family}.{key}", f"{name_member(family, '')}.{key}")
         ]
-    found += [_explain_option(path, part) for path, part in _walk_options() if _matches(name, path)]
+    found += [_explain_option(path, part) for path, part in _list_options() if _matches(name, path)]
     if name in CHECKS:
         found.append(Explanation("check", name, CHECKS[name]))
     found = found or _find_mentions(name)
@@ -100,14 +101,14 @@ def _find_mentions(name: str) -> list[Explanation]:
     plugins = [plugin for family in EXPLAINED for plugin in explain_family(family)]
     found = [plugin for plugin in plugins if any(parameter.name == name for parameter in plugin.parameters)]
     return found or [
-        _explain_option(path, part) for path, part in _walk_options() if name in part.schema.get("enum", ())
+        _explain_option(path, part) for path, part in _list_options() if name in part.schema.get("enum", ())
     ]
 
 
 def list_names() -> dict[str, str]:
     """Return every name that can be explained → its kind."""
     plugins = {key: name_member(family) for family in EXPLAINED for key in find_members(family)}
-    options = {path: "option" for path, _ in _walk_options()}
+    options = {path: "option" for path, _ in _list_options()}
     return {**plugins, **options, **{name: "check" for name in CHECKS if name not in options}}
 
 
@@ -205,6 +206,12 @@ class _Part:
     schema: Json
     parts: Json
     required: bool
+
+
+@cache  # making the schema takes a tenth of a second, and whoever explains all names asks for each
+def _list_options() -> tuple[tuple[str, _Part], ...]:
+    """Return every path of the file format with its schema, as ``_walk_options`` finds them."""
+    return tuple(_walk_options())
 
 
 def _walk_options() -> Iterator[tuple[str, _Part]]:

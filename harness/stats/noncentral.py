@@ -77,6 +77,7 @@ def noncentral_t_cdf(t: float, df: float, shift: float) -> float:
     return float(w @ [math.erfc(z) for z in ((shift - t * q) / math.sqrt(2)).tolist()]) / 2
 
 
+@lru_cache(maxsize=256)  # the same for all samples of a size
 def spread_quantile(p: float, df: float) -> float:
     """Return the value below which q = √(χ²/df) lies with probability ``p``."""
 

@@ -1,4 +1,4 @@
-"""Cache of the compiled packaged template beside this package's own bytecode; compiling takes 0.1 s.
+"""Cache of the compiled packaged templates beside this package's own bytecode; compiling takes 0.1 s, or 0.3 s.
 
 Whoever can write there can also overwrite the program itself, so the cached code deserves the same trust. It depends
 on no setting and on nothing in a project or a trail, whose own templates are never cached.

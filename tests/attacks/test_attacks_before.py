@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -25,9 +26,11 @@ def test_every_line_has_attacks_and_every_attack_is_in_the_table() -> None:
     assert rows == [[f"| {attack.line}", attack.words] for attack in sorted(ATTACKS, key=lambda attack: attack.line)]
 
 
-def test_an_attack_is_found_by_the_code_here(tmp_path: Path) -> None:
+def test_an_attack_is_found_by_the_code_here(good_project: Path, tmp_path: Path) -> None:
     """The honest trail that it starts from is audited clean, or the program refuses to go on."""
-    told = describe(NAMED["in_a_later_commit"], [open_here(tmp_path)], tmp_path)
+    here = open_here(tmp_path)
+    shutil.copytree(good_project, here.work / "good")
+    told = describe(NAMED["in_a_later_commit"], [here], tmp_path)
     assert told == "| 5 | Delete a bad attempt in a later commit | found: *removed* (3) |"
 
 

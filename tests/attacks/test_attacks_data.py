@@ -6,10 +6,10 @@ import gzip
 import json
 import os
 import subprocess
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
-import sklearn.datasets
 
 from tests.attacks.corpus import rename_digests, rewrite_json
 from tests.attacks.good import CLAIMS, FILE
@@ -70,7 +70,7 @@ def test_altered_digits_are_named_before_anything_is_run(root: Path) -> None:
     """Another scikit-learn, found before the installed one, with one pixel of one digit changed."""
     said = harness(root, "plan", "hypotheses/one.yaml", "--device", "cpu")
     assert "data: digits, bundled with scikit-learn\n" in said.stdout, said.stderr
-    known = Path(sklearn.datasets.__file__).parent / "data/digits.csv.gz"
+    known = Path(str(distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz")))
     folder = root / "site/sklearn/datasets/data"
     folder.mkdir(parents=True)
     (root / "site/sklearn/__init__.py").write_text("")

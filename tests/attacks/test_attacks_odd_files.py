@@ -105,6 +105,7 @@ def test_no_verb_waits_for_what_is_no_file(project: Path, kind: str, place: str)
     path.unlink()
     KINDS[kind](path)
     out = str(project.parent / "out.json")
+    commands.load("matplotlib.backends.backend_pdf")  # which every paper loads for its figures
     verbs = (
         ("list",), ("list", "--family"), ("show", "second"), ("show", "second", "--history"), ("claims",), ("check",),
         ("reverdict", "second"), ("export", "second", "--as", "in-toto", "--out", out),

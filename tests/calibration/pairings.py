@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -170,12 +170,19 @@ def find_rate(form: Form, name: str, runs: int, alpha: float) -> float | None:
     criterion = CRITERIA[name]
     if criterion.needs_bounds:
         return None if form.estimand().in_logs else _find_bounded_rate(form, name, runs, alpha)
-    x = form.values(form.draw(runs, MANY if name == "bca" else SEEDS), form.estimand())
-    x = x / x.std()
+    x = _draw_scaled(form.words, runs, MANY if name == "bca" else SEEDS)
     tests, cut = one_sided(criterion, x), 0.5
     bands = {"low": f"(-inf, {-cut})", "middle": f"[{-cut}, {cut}]", "high": f"({cut}, inf)"}
     rates = [wrong(scaled(tests, truth, 1.0), bands, alpha, truth) for truth in (cut, cut + 1e-9, -cut, 0.0)]
     return max(rates + [wrong(scaled(tests, truth, 1.0), HALVES, alpha, truth) for truth in (0.0, 1e-9)])
+
+
+@lru_cache(maxsize=8)  # the same for all criteria
+def _draw_scaled(words: str, runs: int, n: int) -> np.ndarray:
+    """Return the numbers that a form makes of readings in units of their spread, [runs, n]."""
+    (form,) = (form for form in (*FORMS, *SKEWED) if form.words == words)
+    x = form.values(form.draw(runs, n), form.estimand())
+    return x / x.std()
 
 
 def _find_bounded_rate(form: Form, name: str, runs: int, alpha: float) -> float:

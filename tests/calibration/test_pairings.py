@@ -59,8 +59,8 @@ def test_every_summary_is_among_the_forms() -> None:
     assert len(LAYERS) > 2
 
 
-@BY_FORM
 @pytest.mark.parametrize("name", PAIRED)
+@BY_FORM
 def test_wrong_outcomes_are_as_rare_as_alpha_says(form: Form, name: str) -> None:
     runs = RUNS // 2 if name in RESAMPLED else RUNS
     rate = find_rate(form, name, runs, ALPHA)

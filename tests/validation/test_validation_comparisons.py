@@ -9,7 +9,6 @@ from functools import cache
 import numpy as np
 import pytest
 
-from harness.domain.partition import split_line
 from harness.domain.scales import choose_scale
 from harness.inference.atoms import run_atom_tests
 from harness.inference.bands import judge_bands
@@ -18,7 +17,7 @@ from harness.inference.comparisons import compare
 from harness.records import BandDecision, Combine, DecisionSpec, Estimand
 from tests.calibration.batch import one_sided, outcomes, scaled, wrong
 from tests.calibration.scenarios import CRITERIA
-from tests.unit.inference.inference_records import sample_of, spec_of
+from tests.unit.inference.inference_records import atoms_of, sample_of, spec_of
 
 ALPHA, RUNS, N = 0.05, 2000, 8
 SPREADS = (1.0, 0.3, 2.0, 0.7)  # of the arms, beside what all arms of a seed share
@@ -152,7 +151,7 @@ def test_a_monotone_family_is_wrong_no_more_often_than_alpha_says(steps, false):
         parts = []
         for k, x in enumerate(np.diff(row, axis=1).T, 1):
             spec = spec_of(RISES, ALPHA / share)
-            tests = run_atom_tests(split_line(spec.bands), x, spec.criterion, ALPHA / share)
+            tests = run_atom_tests(atoms_of(tuple(RISES.items())), x, spec.criterion, ALPHA / share)
             parts.append(
                 BandDecision.model_construct(
                     name=f"step_{k}", alpha=ALPHA / share, status="tested", atoms=tests, bands=RISES

@@ -7,11 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from harness.domain.partition import split_line
 from harness.inference.atoms import run_atom_tests
 from harness.inference.combine import combine, find_alpha_divisor
 from harness.records import BandDecision, Combine
-from tests.unit.inference.inference_records import DIRECTION, MARGIN, decided, spec_of
+from tests.unit.inference.inference_records import DIRECTION, MARGIN, atoms_of, decided, spec_of
 
 RUNS = 1500
 
@@ -48,7 +47,7 @@ def test_one_decision(bands, truth, sd, n):
 
 def part(name, x, bands, alpha):
     spec = spec_of(bands, alpha)
-    tests = run_atom_tests(split_line(spec.bands), x, spec.criterion, alpha)
+    tests = run_atom_tests(atoms_of(tuple(bands.items())), x, spec.criterion, alpha)
     return BandDecision.model_construct(name=name, alpha=alpha, status="tested", atoms=tests, bands=dict(bands))
 
 

@@ -13,11 +13,10 @@ import pytest
 
 from harness.criteria.median import Median
 from harness.criteria.wilcoxon import Wilcoxon
-from harness.domain.partition import split_line
 from harness.inference.atoms import run_atom_tests
 from harness.inference.bands import find_alive_bands
 from harness.inference.onsets import FAR
-from tests.unit.inference.inference_records import spec_of
+from tests.unit.inference.inference_records import atoms_of, spec_of
 from tests.validation.test_validation_error_rate import limit
 
 RUNS, SEEDS, LAST, ALPHA = 1500, 10, 60, 0.1
@@ -43,7 +42,7 @@ def draw_onsets(rng: np.random.Generator, shape: tuple[int, ...], centre: float)
 def rejected(low: np.ndarray, high: np.ndarray, bands: dict[str, str], criterion: Median | Wilcoxon) -> tuple[str, ...]:
     spec = spec_of(bands, criterion=criterion)
     least, greatest = (np.clip(ends, -FAR, FAR) for ends in (low, high))
-    return find_alive_bands(spec, run_atom_tests(split_line(spec.bands), least, criterion, ALPHA, greatest))
+    return find_alive_bands(spec, run_atom_tests(atoms_of(tuple(bands.items())), least, criterion, ALPHA, greatest))
 
 
 @pytest.mark.parametrize("every", GRIDS.values(), ids=GRIDS)
@@ -56,8 +55,8 @@ def test_the_median_onset_of_one_arm(every, bands, right):
     rng = np.random.default_rng([1, every, len(bands)])
     centre = 21.5  # so that P(onset ≤ 21) < ½ < P(onset ≤ 22)
     wrong = 0
-    for onsets in draw_onsets(rng, (RUNS, SEEDS), centre):
-        alive = rejected(*seen(onsets, every), bands, Median(name="median", alpha=ALPHA))
+    for low, high in zip(*seen(draw_onsets(rng, (RUNS, SEEDS), centre), every), strict=True):
+        alive = rejected(low, high, bands, Median(name="median", alpha=ALPHA))
         wrong += len(alive) == 1 and alive != (right,)
     assert wrong / RUNS <= limit(ALPHA, RUNS)
 
@@ -70,11 +69,12 @@ def test_no_difference_between_two_arms_is_not_taken_for_one(every, criterion, c
     rng = np.random.default_rng([2, every, int(centre)])
     bands = {"sooner": "(-inf, -0.5)", "alike": "[-0.5, 0.5]", "later": "(0.5, inf)"}
     wrong = 0
-    for shared in rng.standard_normal((RUNS, SEEDS, 1)):
-        onsets = np.maximum(1, np.ceil(centre * np.exp(0.5 * (shared + rng.standard_normal((SEEDS, 2))))))
-        (low, high) = seen(onsets, every)
-        with np.errstate(invalid="ignore"):
-            alive = rejected(low[:, 0] - high[:, 1], high[:, 0] - low[:, 1], bands, criterion)
+    shared, own = rng.standard_normal((RUNS, SEEDS, 1)), rng.standard_normal((RUNS, SEEDS, 2))
+    low, high = seen(np.maximum(1, np.ceil(centre * np.exp(0.5 * (shared + own)))), every)
+    with np.errstate(invalid="ignore"):
+        ends = low[..., 0] - high[..., 1], high[..., 0] - low[..., 1]
+    for least, greatest in zip(*ends, strict=True):
+        alive = rejected(least, greatest, bands, criterion)
         wrong += len(alive) == 1 and alive != ("alike",)
     assert wrong / RUNS <= limit(ALPHA, RUNS)
 

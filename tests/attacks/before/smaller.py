@@ -7,10 +7,9 @@ import json
 import re
 from collections.abc import Callable
 from functools import partial
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
-
-import sklearn.datasets
 
 from tests.attacks.before.codes import Code, Said
 from tests.attacks.before.listed import ATTACKS, Attack, attack
@@ -52,14 +51,14 @@ def run_with(code: Code, project: Path, **more: Any) -> Said:
 
 @attack(8, "Change a pixel of scikit-learn's digits, train on them, and call them the official files")
 def alter_digits(code: Code, folder: Path) -> Said:
-    known = Path(sklearn.datasets.__file__).parent
+    known = Path(str(distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz")))
     site = folder / "site"
     data = site / "sklearn/datasets/data"
     data.mkdir(parents=True)
     for name in ("__init__.py", "datasets/__init__.py", "datasets/data/__init__.py"):
         (site / "sklearn" / name).write_text("")
-    rows = gzip.decompress((known / "data/digits.csv.gz").read_bytes())
-    (data / "digits.csv.gz").write_bytes(gzip.compress(b"1" + rows[1:]))
+    rows = gzip.decompress(known.read_bytes())
+    (data / known.name).write_bytes(gzip.compress(b"1" + rows[1:]))
     project = folder / "project"
     write(project, fill("90"))
     return run_with(code, project, site=site)

@@ -67,7 +67,9 @@ def test_compiled_words_are_the_same_and_no_index_is_multiplied(device: str) -> 
 
     keys, step = KEYS.to(device), torch.tensor([2**33 + 5], device=device)
     compiled = torch.compile(lambda keys, step: fresh.words(keys, step, 37), fullgraph=True, dynamic=False)
-    with config.patch(compile_threads=1):  # or a pool of processes is started, for the one file that is compiled
+    # Otherwise a pool of processes, a compiled header and a program for each instruction set are made for one file.
+    quick = {"compile_threads": 1, "cpp_cache_precompile_headers": False, "cpp.vec_isa_ok": True}
+    with config.patch(quick):
         found, code = run_and_get_code(compiled, keys, step)
     assert torch.equal(found, fresh.words(keys, step, 37))
     multiplier = fresh.MULTIPLIERS[0]

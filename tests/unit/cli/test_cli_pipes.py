@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e import commands
+
 REPOSITORY = Path(__file__).parents[3]
 
 
@@ -18,10 +20,7 @@ REPOSITORY = Path(__file__).parents[3]
 )
 def test_a_closed_pipe_is_no_traceback(arguments: list[str]) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    command = [sys.executable, "-m", "harness.cli", *arguments]
-    running = subprocess.Popen(
-        command, cwd=REPOSITORY, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    running = commands.start(tuple(arguments), REPOSITORY, environment)
     assert running.stdout is not None and running.stderr is not None
     running.stdout.close()
     said = running.stderr.read()

@@ -5,15 +5,17 @@ from __future__ import annotations
 import gzip
 import subprocess
 import sys
+from importlib.metadata import distribution
 from pathlib import Path
 
 import numpy as np
 import pytest
-import sklearn.datasets
 
 from harness.batched.keyed import permutation
 from harness.datasets.digits import Digits
 from harness.errors import HarnessError
+
+KNOWN = Path(str(distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz")))
 
 
 @pytest.fixture
@@ -28,7 +30,9 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_they_are_what_scikit_learn_loads() -> None:
-    bunch = sklearn.datasets.load_digits()
+    from sklearn.datasets import load_digits  # takes seconds, of whoever collects the tests too
+
+    bunch = load_digits()
     images = Digits(name="digits").load(Path(), print)
     order = permutation(1797, 0, "digits/split")
     assert np.array_equal(np.concatenate([images.train_images, images.test_images])[:, 0], bunch.images[order])
@@ -47,13 +51,12 @@ def test_scikit_learn_is_not_imported_for_them() -> None:
 
 
 def test_bundled_digits_are_known_by_their_content(elsewhere: Path) -> None:
-    known = Path(sklearn.__file__).parent / "datasets/data/digits.csv.gz"
-    rows = gzip.decompress(known.read_bytes())
-    (elsewhere / known.name).write_bytes(gzip.compress(rows))
+    rows = gzip.decompress(KNOWN.read_bytes())
+    (elsewhere / KNOWN.name).write_bytes(gzip.compress(rows, 1))
     images = Digits(name="digits").load(Path(), print)
     assert images.canonical and images.origin == "scikit-learn's bundled digits, split 1,437/360 by a fixed key"
     assert rows.startswith(b"0,")
-    (elsewhere / known.name).write_bytes(gzip.compress(b"1" + rows[1:]))
+    (elsewhere / KNOWN.name).write_bytes(gzip.compress(b"1" + rows[1:], 1))
     other = Digits(name="digits").load(Path(), print)
     assert other.fingerprint != images.fingerprint
     assert not other.canonical and "not the images that scikit-learn is known to bundle" in other.origin
@@ -67,12 +70,11 @@ def test_an_installation_without_its_data_is_named(elsewhere: Path) -> None:
 
 def alter(elsewhere: Path, row: int, column: int, text: str) -> Path:
     """Write scikit-learn's file of digits with one value replaced."""
-    known = Path(sklearn.__file__).parent / "datasets/data/digits.csv.gz"
-    rows = [line.split(",") for line in gzip.decompress(known.read_bytes()).decode().splitlines()]
+    rows = [line.split(",") for line in gzip.decompress(KNOWN.read_bytes()).decode().splitlines()]
     assert len(text) == 0 or rows[row][column] != text
     rows[row][column] = text
-    path = elsewhere / known.name
-    path.write_bytes(gzip.compress("".join(",".join(line) + "\n" for line in rows).encode()))
+    path = elsewhere / KNOWN.name
+    path.write_bytes(gzip.compress("".join(",".join(line) + "\n" for line in rows).encode(), 1))
     return path
 
 
@@ -112,8 +114,8 @@ def test_a_damaged_file_is_named(elsewhere: Path, damage: str) -> None:
             "not packed": b"".join(lines),
             "cut": data[: len(data) // 2],
             "text": data,
-            "rows": gzip.compress(b"".join(lines[:-1])),
-            "columns": gzip.compress(b"".join(line.replace(b"\n", b",0\n") for line in lines)),
+            "rows": gzip.compress(b"".join(lines[:-1]), 1),
+            "columns": gzip.compress(b"".join(line.replace(b"\n", b",0\n") for line in lines), 1),
         }[damage]
     )
     with pytest.raises(HarnessError, match=r"could not be read|holds 1,79[67] rows of 6[56] values") as caught:

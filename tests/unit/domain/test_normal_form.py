@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -144,7 +145,9 @@ def test_what_only_reads_otherwise_makes_no_difference(name: str, data: st.DataO
     arms = sorted(form["arms"])
     names = data.draw(st.lists(word, min_size=len(arms), max_size=len(arms), unique=True))
     form = renamed(form, dict(zip(arms, names, strict=True)))
-    assert of(reordered(form, lambda keys: data.draw(st.permutations(keys)))) == of(FORMS[name])
+    # One seed for all orders: to draw each by itself takes longer than all that is tested.
+    shuffled = random.Random(data.draw(st.integers(0, 2**64 - 1)))
+    assert of(reordered(form, lambda keys: shuffled.sample(keys, len(keys)))) == of(FORMS[name])
 
 
 @pytest.mark.parametrize("name", EVERY)

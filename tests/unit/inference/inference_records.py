@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
+from functools import lru_cache
 
 import numpy as np
 
 from harness import inference
 from harness.criteria import estimate_parameter
-from harness.domain.partition import split_line
+from harness.domain.partition import Atom, split_line
 from harness.inference import Spread
 from harness.inference.atoms import run_atom_tests
 from harness.inference.bands import find_alive_bands, judge_bands
@@ -138,7 +140,18 @@ def margins(values, *, base=0.3, **more) -> Measurements:
 
 def spec_of(bands, alpha=0.05, criterion=None) -> DecisionSpec:
     given = {"name": "t", "alpha": alpha} if criterion is None else criterion.model_dump()
-    return DecisionSpec.model_validate({"estimand": "e", "criterion": given, "bands": bands})
+    return _spec_of(json.dumps({"estimand": "e", "criterion": given, "bands": bands}))
+
+
+@lru_cache(maxsize=8)  # one decision is made on thousands of samples
+def _spec_of(form: str) -> DecisionSpec:
+    return DecisionSpec.model_validate_json(form)
+
+
+@lru_cache(maxsize=8)
+def atoms_of(bands: tuple[tuple[str, str], ...], bounds=(-math.inf, math.inf)) -> tuple[Atom, ...]:
+    """The atoms of bands, given as their names and texts."""
+    return split_line(spec_of(dict(bands)).bands, bounds)
 
 
 def spread(sd) -> Spread:
@@ -168,5 +181,5 @@ def judged(data, bands, criterion, domain=(-math.inf, math.inf), alpha=None) -> 
 def decided(x, bands, alpha=0.05, bounds=(-math.inf, math.inf)) -> tuple[str, ...]:
     """Bands that the seeds' values ``x`` leave alive: the core of a decision, without records around it."""
     spec = spec_of(bands, alpha)
-    tests = run_atom_tests(split_line(spec.bands, bounds), np.asarray(x, dtype=float), spec.criterion, alpha)
+    tests = run_atom_tests(atoms_of(tuple(bands.items()), bounds), np.asarray(x, dtype=float), spec.criterion, alpha)
     return find_alive_bands(spec, tests)

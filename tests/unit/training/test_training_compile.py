@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch._inductor.config as inductor
 
 from harness.errors import CompilerFailed
 from harness.training import open_device, train
@@ -20,6 +19,8 @@ SETUP = {"epochs": 1, "batch_size": 50, "evaluation": {"metrics": ["test_accurac
 @pytest.fixture
 def without_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Have the compiler of C++ fail, as where there is none; nothing is taken from a cache."""
+    import torch._inductor.config as inductor  # takes seconds, of whoever collects the tests too
+
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "inductor"))
     torch.compiler.reset()
     with inductor.patch({"cpp.cxx": (None, "/bin/false")}):

@@ -131,8 +131,8 @@ def test_logits_that_are_no_numbers_are_a_divergence(
     evaluation = {"probe_samples": 50, "every_epochs": 1, "metrics": measured}
     arms = {name: arm("dfa", setup=SETUP | {"evaluation": evaluation}) for name in ("a", "b")}
     values = {}
+    program = after_an_epoch(arms, way, nothing)
     for kind in (nothing, spoil):
-        program = after_an_epoch(arms, way, nothing)
         with torch.no_grad():
             kind({name: tensor[1] for name, tensor in program.state.params.items()})
         assert program.find_finite().all()

@@ -10,9 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from jinja2 import Environment
+from jinja2.defaults import DEFAULT_FILTERS
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from harness import wording
+from harness.site import rendering
 from harness.verdict import Form, compiled, default_templates, page, render, text
 from tests.unit.verdict import verdict_samples as samples
 
@@ -122,3 +125,31 @@ def test_templates_that_a_trail_holds_are_never_kept(folder, tmp_path):
     (own / "more.md.j2").write_text("more")
     rendered(own)
     assert kept_in(folder) == []
+
+
+def test_templates_of_the_site_are_compiled_once_too(folder, monkeypatch):
+    """And again where what writes their constants is another: modules that import nothing else which could."""
+
+    def load(name: str) -> None:
+        rendering._load_environment.cache_clear()
+        rendering._load_environment().get_template(name)
+
+    names = sorted(path.name for path in rendering.find_folder().glob("*.html"))
+    for name in names:
+        load(name)
+    assert len(kept_in(folder)) == len(names) > 5
+    with monkeypatch.context() as warned:
+        warned.setattr(Environment, "compile", refuse)
+        for name in names:
+            load(name)
+        for module in (rendering, wording):
+            changed = folder / "changed.py"
+            changed.write_text(Path(module.__file__).read_text() + "\n# changed\n")
+            with warned.context() as other:
+                other.setattr(module, "__file__", str(changed))
+                with pytest.raises(AssertionError, match="compiled"):
+                    load(names[0])
+    filters = rendering._load_environment().filters
+    own = {filters[name].__module__ for name in filters.keys() - DEFAULT_FILTERS.keys()}
+    assert own == {rendering.__name__, wording.__name__}
+    rendering._load_environment.cache_clear()

@@ -7,6 +7,7 @@ import json
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,22 @@ def test_an_outcome_shows_what_it_would_walk_back(browser: Browser, pages: Path)
         "const s = document.querySelector('#suppose'); s.selectedIndex = 0; s.dispatchEvent(new Event('input'))"
     )
     assert browser.run(states) == before
+
+
+def test_a_narrow_screen_has_the_claims_in_a_column_without_a_gap(browser: Browser, pages: Path) -> None:
+    shown = "return [...document.querySelectorAll('svg.claims')].filter(one => one.getClientRects().length).map(one => one.classList[1])"  # noqa: E501
+    boxes = "return [...document.querySelectorAll('svg.column .claim rect')].map(one => one.getBoundingClientRect()).map(one => [one.left, one.right, one.top, one.bottom])"  # noqa: E501
+    browser.open(pages / "claims.html")
+    assert browser.run(shown) == ["layers"]
+    browser.emulate(360, "light")
+    assert browser.wait_for("return innerWidth == 360")
+    assert browser.run(shown) == ["column"]
+    found = sorted(browser.run(boxes), key=lambda box: box[2])
+    assert len(found) >= 4
+    assert all(left >= 0 and right <= 360 for left, right, _, _ in found)
+    assert all(0 < below[2] - above[3] < 40 for above, below in pairwise(found))
+    browser.command("Emulation.setEmulatedMedia", media="print", features=[])
+    assert browser.run(shown) == ["layers"]
 
 
 def test_a_page_is_printed_whole_and_on_white(browser: Browser, pages: Path, tmp_path: Path) -> None:

@@ -155,6 +155,8 @@ def test_a_seed_is_shown_in_every_figure(browser: Browser, pages: Path) -> None:
     browser.driver.find_element("css selector", "#seed").send_keys("1")
     browser.hover("h1")
     assert set(browser.run(marked)) == {"1"}
+    pressed = "return [...document.querySelectorAll('#seeds tbody button')].map(one => one.ariaPressed)"
+    assert browser.run(pressed) == ["false", "true", *["false"] * 4]
     assert "margin" in browser.run("return document.querySelector('.picker [role=status]').textContent")
 
 
@@ -223,6 +225,19 @@ def test_a_page_is_printed_whole_and_on_white(browser: Browser, pages: Path, tmp
     printed = base64.b64decode(browser.command("Page.printToPDF", printBackground=False)["data"])
     assert printed.startswith(b"%PDF-")
     assert printed.count(b"/Type /Page\n") > 2
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_nothing_is_cut_off_on_paper(browser: Browser, pages: Path, page: str) -> None:
+    """Paper, here of A4 upright between margins, can't be scrolled."""
+    beyond = "return [...document.querySelectorAll('main *')].filter(one => one.getClientRects().length && !one.closest('.hidden') && one.getBoundingClientRect().right > innerWidth + 1).map(one => one.outerHTML.slice(0, 100))"  # noqa: E501
+    browser.emulate(718, "light")
+    browser.open(pages / page)
+    for one in browser.run("return [...document.querySelectorAll('details')]"):
+        browser.run("arguments[0].open = true", one)
+    browser.command("Emulation.setEmulatedMedia", media="print", features=[])
+    assert browser.wait_for("return innerWidth == 718 && matchMedia('print').matches")
+    assert browser.run(beyond) == []
 
 
 def test_it_works_below_a_path_of_a_server(browser: Browser, pages: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ BOX, TALL, GAP, MARGIN = 208.0, 84.0, 56.0, 12.0
 LETTERS, LINES = 30, 3
 """Letters in a line of a statement, and lines."""
 APART, LANE, BEND = 16.0, 9.0, 5.0
-"""Of the column: the gap between boxes, the distance of lanes, and the radius at which an edge turns into its lane."""
+"""The gap between boxes of the column, the distance of lanes, and the radius at which an edge turns into its lane."""
 
 
 def draw_layers(table: Table) -> Markup:

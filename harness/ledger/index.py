@@ -122,12 +122,12 @@ class EventIndex:
                 self._add(StartedRun(event, body) if isinstance(body, RunStartedBody) else Entry(event, body))
 
     def _add(self, entry: Entry[Any]) -> None:
-        kind = type(entry.body)
+        kind, fields = type(entry.body), vars(entry.body)  # a record takes long to say that it lacks an attribute
         self._entries[entry.digest] = entry
         self._kinds[kind].append(entry)
-        if (hypothesis := getattr(entry.body, "hypothesis", None)) is not None:
+        if (hypothesis := fields.get("hypothesis")) is not None:
             self._subjects[hypothesis][kind].append(entry)
-        if (run := getattr(entry.body, "run", None)) is not None:
+        if (run := fields.get("run")) is not None:
             self._by_run[run, kind].append(entry)
 
     @property
@@ -179,10 +179,10 @@ class EventIndex:
     def subject(self, digest: str) -> str | None:
         """Return the hypothesis that an event is about, through its run if need be; None if it is about none."""
         body = self.body(digest)
-        hypothesis = getattr(body, "hypothesis", None)
-        if hypothesis is not None:
+        fields = {} if body is None else vars(body)
+        if (hypothesis := fields.get("hypothesis")) is not None:
             return str(hypothesis)
-        run = getattr(body, "run", None)
+        run = fields.get("run")
         return self.subject(run) if run is not None and run in self._events else None
 
     def entries(self, kind: type[Body]) -> tuple[Entry[Body], ...]:

@@ -49,16 +49,23 @@ def draw_badge(report: AuditReport, date: str) -> str:
 
 
 def write_summary(report: AuditReport, trail: Ledger, hypotheses: Path, date: str) -> str:
-    """Return what the audit says and each last verdict in a sentence, as HTML that Markdown shows as it is."""
-    site = Trail(trail, hypotheses)
+    """Return what the audit says and each last verdict in a sentence, as HTML that Markdown shows as it is.
+
+    Of a trail that can't be read, it says what the audit says, and why there are no verdicts.
+    """
+    try:
+        verdicts = _write_table(Trail(trail, hypotheses))
+    except HarnessError as error:
+        verdicts = f"<p>No verdict can be shown: {_write_text(error.message)}</p>"
+    ending = ENDINGS.get(report.exit_code, "failed")
+    return f"<h2>Verdicts</h2>\n<p>Audit of {escape(date)}: {escape(ending)}.</p>\n{verdicts}\n"
+
+
+def _write_table(site: Trail) -> str:
     rows = [_write_row(site, Row(sheet)) for sheet in site.sheets[:LISTED]]
     more = len(site.sheets) - len(rows)
     heads = "".join(f"<th>{head}</th>" for head in ("Hypothesis", "Predicted", "Outcome", "In a sentence"))
-    ending = ENDINGS.get(report.exit_code, "failed")
-    return (
-        f"<h2>Verdicts</h2>\n<p>Audit of {escape(date)}: {escape(ending)}.</p>\n<table><tr>{heads}</tr>{''.join(rows)}"
-        f"</table>\n{f'<p>and {more} more</p>' if more else ''}\n"
-    )
+    return f"<table><tr>{heads}</tr>{''.join(rows)}</table>\n{f'<p>and {more} more</p>' if more else ''}"
 
 
 def _write_row(site: Trail, row: Row) -> str:

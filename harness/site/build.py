@@ -31,7 +31,7 @@ from harness.site.pages import (
 )
 from harness.site.reading import Trail
 from harness.site.rendering import ASSETS, find_folder
-from harness.site.sources import digest_everything, digest_file, digest_files, digest_site, find_below, list_sources
+from harness.site.sources import digest_everything, digest_file, digest_site, find_below, list_sources, look_at_files
 from harness.site.verdicts import RunView, describe_run
 from harness.system.storage import write_atomic
 
@@ -75,20 +75,20 @@ def build_site(
         StorageFailed: a file could not be written.
     """
     before = _read_stamp(out, trail, hypotheses)
-    digests = digest_files(*list_sources(trail.root, hypotheses))
     code = digest_site()
+    known = before if before.get("code") == code else {}  # what this very code found, it need not find again
+    digests, marks = look_at_files(list_sources(trail.root, hypotheses), _map_texts(known, "marks"))
     key = digest_everything(digests, hypotheses, code, title)
     files: dict[str, str] = before.get("files", {})
     if before.get("key") == key and all((out / name).is_file() for name in files):
         return Built((), (), sum(name.endswith(".html") for name in files), (), None)
-    known = before if before.get("code") == code else {}  # what this very code found, it need not find again
     made = _Site(
         out, Trail(trail, hypotheses, _list_texts(known, "valid")), title, code, (before, known), digests, settings
     )
     pages = made.write()
     removed = _remove_others(out, files, made.files)
-    stamp = {"form": FORM, "key": key, "files": made.files, "keys": made.keys, "code": code, **made.remembered}
-    write_atomic(out / STAMP, json.dumps(stamp, indent=1, sort_keys=True).encode())
+    told = {"form": FORM, "key": key, "files": made.files, "keys": made.keys, "code": code, "marks": marks}
+    write_atomic(out / STAMP, json.dumps(told | made.remembered, sort_keys=True).encode())
     return Built(tuple(made.written), removed, pages, tuple(made.trail.problems), made.ending)
 
 
@@ -149,10 +149,10 @@ class _Site:
 
         Of results whose very bytes this code found sound before, it looks at the digests alone.
         """
-        forms, root = self.known.get("normal_forms"), self.trail.ledger.root
+        root = self.trail.ledger.root
         asked = AuditRequest(
             remembered=_list_texts(self.known, "sound"),
-            normal_forms={one: str(form) for one, form in forms.items()} if isinstance(forms, dict) else {},
+            normal_forms=_map_texts(self.known, "normal_forms"),
             digests=find_below(self.digests, root),
         )
         return audit_trail(root, self.trail.hypotheses, asked, self.settings)
@@ -262,6 +262,12 @@ def _list_texts(known: Mapping[str, Any], name: str) -> frozenset[str]:
     """Return the texts that a stamp lists under a name; none of what is no list."""
     listed = known.get(name)
     return frozenset(map(str, listed)) if isinstance(listed, list) else frozenset()
+
+
+def _map_texts(known: Mapping[str, Any], name: str) -> dict[str, str]:
+    """Return what a stamp says under a name, text by text; nothing of what is no mapping."""
+    found = known.get(name)
+    return {key: str(one) for key, one in found.items()} if isinstance(found, dict) else {}
 
 
 def _remove_others(out: Path, before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:

@@ -1,11 +1,15 @@
-"""The figure of the claims: a box per claim, coloured and signed by its standing, an arrow to what it stands on."""
+"""The figure of the claims: a box per claim, coloured and signed by its standing, an arrow to what it stands on.
+
+It is drawn twice, in layers, and in a column for screens on which most of the layers would lie outside."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
 from harness.pipeline.claims import Table
-from harness.site.layout import Part, lay_out_parts
+from harness.site.layout import Column, Part, lay_out_parts, stack
 from harness.site.marks import element, group, join, label, number, wrap
 from harness.wording import format_count
 
@@ -15,27 +19,42 @@ BOX, TALL, GAP, MARGIN = 208.0, 84.0, 56.0, 12.0
 """Width and height of a box, the gap between layers, and the margin."""
 LETTERS, LINES = 30, 3
 """Letters in a line of a statement, and lines."""
+APART, LANE, BEND = 16.0, 9.0, 5.0
+"""The gap between boxes of the column, the distance of lanes, and the radius at which an edge turns into its lane."""
 
 
-def draw_claims(table: Table) -> Markup:
-    """Draw the claims as they stand."""
-    known = table.claims.claims
-    parts = lay_out_parts({name: claim.stands_on for name, claim in known.items()})
+def draw_layers(table: Table) -> Markup:
+    """Draw the claims as they stand in layers, each above what it stands on."""
+    parts = lay_out_parts({name: claim.stands_on for name, claim in table.claims.claims.items()})
     layers = max((part.top + part.layout.layers for part in parts), default=0)
     width = 2 * MARGIN + max((part.left + part.layout.width for part in parts), default=1.0) * BOX
     height = 2 * MARGIN + layers * TALL + max(0, layers - 1) * GAP
-    arrow = element("path", d="M0 0L8 4L0 8Z", class_="head")
-    marker = element(
-        "marker", arrow, id="arrow", viewBox="0 0 8 8", refX=7.0, refY=4.0, markerWidth=8.0, markerHeight=8.0,
-        orient="auto",
-    )  # fmt: skip
     edges = [_draw_edge(part, upper, lower) for part in parts for upper, lower in part.layout.bends]
     boxes = [
         _draw_box(table, name, *_find_place(part, *place))
         for part in parts
         for name, place in part.layout.places.items()
     ]
-    count = format_count(len(known), "claim")
+    return _draw(edges, boxes, width, height, "layers")
+
+
+def draw_column(table: Table) -> Markup:
+    """Draw the claims as they stand one below the other, each above what it stands on; edges lie beside them."""
+    column = stack(lay_out_parts({name: claim.stands_on for name, claim in table.claims.claims.items()}))
+    left = MARGIN + LANE * (1 + max(column.lanes.values(), default=-1)) + (MARGIN if column.lanes else 0)
+    rows = len(column.rows)
+    edges = [_draw_lane(column, upper, lower, left) for upper, lower in column.edges]
+    boxes = [_draw_box(table, name, left + BOX / 2, _find_row(row)) for name, row in column.rows.items()]
+    return _draw(edges, boxes, left + BOX + MARGIN, 2 * MARGIN + rows * (TALL + APART) - APART, "column")
+
+
+def _draw(edges: Sequence[Markup], boxes: Sequence[Markup], width: float, height: float, way: str) -> Markup:
+    arrow = element("path", d="M0 0L8 4L0 8Z", class_="head")
+    marker = element(
+        "marker", arrow, id=f"arrow-{way}", viewBox="0 0 8 8", refX=7.0, refY=4.0, markerWidth=8.0, markerHeight=8.0,
+        orient="auto",
+    )  # fmt: skip
+    count = format_count(len(boxes), "claim")
     return element(
         "svg",
         join((element("defs", marker), group(*edges), group(*boxes))),
@@ -43,10 +62,27 @@ def draw_claims(table: Table) -> Markup:
         viewBox=f"0 0 {number(width)} {number(height)}",
         width=number(width),
         height=number(height),
-        class_="claims",
+        class_=f"claims {way}",
         role="group",
         aria_label=f"{count}; an arrow leads from a claim to each claim that it stands on",
     )
+
+
+def _find_row(row: int) -> float:
+    """Return the middle of a row of the column in pixels."""
+    return MARGIN + TALL / 2 + row * (TALL + APART)
+
+
+def _draw_lane(column: Column, upper: str, lower: str, left: float) -> Markup:
+    """Draw an edge from the left side of a box along the lane of another to that one's left side."""
+    lane = left - MARGIN - LANE * column.lanes[lower]
+    begin, end = _find_row(column.rows[upper]) + TALL / 4, _find_row(column.rows[lower]) - TALL / 4
+    written = (
+        f"M{number(left)} {number(begin)}H{number(lane + BEND)}"
+        f"Q{number(lane)} {number(begin)} {number(lane)} {number(begin + BEND)}V{number(end - BEND)}"
+        f"Q{number(lane)} {number(end)} {number(lane + BEND)} {number(end)}H{number(left)}"
+    )
+    return _draw_arrow(upper, lower, written, "column")
 
 
 def _find_place(part: Part, x: float, layer: int) -> tuple[float, float]:
@@ -69,8 +105,12 @@ def _draw_edge(part: Part, upper: str, lower: str) -> Markup:
         if (x, y) != end:
             written += f"L{number(x)} {number(y + TALL / 2)}"
             at = (x, y + TALL / 2)
+    return _draw_arrow(upper, lower, written, "layers")
+
+
+def _draw_arrow(upper: str, lower: str, written: str, way: str) -> Markup:
     told = element("title", f"{upper} stands on {lower}")
-    return element("path", told, d=written, class_="edge", marker_end="url(#arrow)")
+    return element("path", told, d=written, class_="edge", marker_end=f"url(#arrow-{way})")
 
 
 def _draw_box(table: Table, name: str, x: float, y: float) -> Markup:

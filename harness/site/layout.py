@@ -49,6 +49,37 @@ class Part:
     """Number of layers of other parts above it."""
 
 
+@dataclass(frozen=True)
+class Column:
+    """A graph one node below the other, its edges in lanes beside it."""
+
+    rows: Mapping[str, int]
+    """Node → its row, from above; whatever it stands on is further below."""
+    lanes: Mapping[str, int]
+    """Node that others stand on → the lane of all edges to it, the nearest 0. In a lane no two nodes' edges meet."""
+    edges: tuple[tuple[str, str], ...]
+    """All edges, from upper to lower node."""
+
+
+def stack(parts: Sequence[Part]) -> Column:
+    """Put the nodes of a graph's parts one below the other, part after part."""
+    order = [
+        name
+        for part in parts
+        for name, _ in sorted(part.layout.places.items(), key=lambda place: (-place[1][1], place[1][0]))
+    ]
+    rows = {name: row for row, name in enumerate(order)}
+    edges = tuple(edge for part in parts for edge in part.layout.bends)
+    begins: dict[str, int] = {}
+    for upper, lower in edges:
+        begins[lower] = min(rows[upper], begins.get(lower, rows[upper]))
+    lanes: dict[str, int] = {}
+    for name in sorted(begins, key=lambda one: (rows[one] - begins[one], rows[one])):  # the shortest lie nearest
+        met = {lane for other, lane in lanes.items() if begins[other] <= rows[name] and begins[name] <= rows[other]}
+        lanes[name] = next(lane for lane in range(len(lanes) + 1) if lane not in met)
+    return Column(rows, lanes, edges)
+
+
 def lay_out_parts(below: Mapping[str, Sequence[str]]) -> tuple[Part, ...]:
     """Lay the parts of a graph out in rows, the largest first, so that little of the drawing is empty."""
     layouts = [lay_out(part) for part in _split(below)]

@@ -11,7 +11,7 @@ import harness
 from harness.errors import HarnessError
 from harness.ledger.audit import UNDETECTABLE, AuditFinding, AuditReport, Line
 from harness.records import RESERVED_OUTCOMES, Hypothesis, Move
-from harness.site.claimsgraph import SIGNS, draw_claims
+from harness.site.claimsgraph import SIGNS, draw_column, draw_layers
 from harness.site.reading import Sheet, Trail
 from harness.site.rendering import fill
 from harness.site.verdicts import RunView
@@ -145,7 +145,7 @@ def write_claims(trail: Trail, rows: Sequence[Row], common: Mapping[str, Any]) -
         "root": "",
         "here": "claims.html",
         "table": table,
-        "graph": draw_claims(table),
+        "graphs": (draw_layers(table), draw_column(table)),
         "causes": causes,
         "sheets": rows,
         "signs": SIGNS,

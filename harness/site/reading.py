@@ -79,7 +79,7 @@ class Sheet:
     id: str
     """The hypothesis's id."""
     title: str
-    """Its statement, or its id if no registration says it."""
+    """Its statement, or its id if neither a registration nor an exploration says it."""
     outline: Outline | None
     """The part of the registration in force that all tables show; None if it can't be read."""
     fixed: str
@@ -272,18 +272,19 @@ class Trail:
         judged = next((attempt.run for attempt in reversed(attempts) if attempt.outcome is not None), "")
         text = self._read_text(fixed)
         first = next((entry.body for entry in fixed if isinstance(entry.body, RegisteredBody)), None)
-        title = outline.title if outline is not None else first.title if first is not None else name
+        explored = self._read_explored(name)
+        title = outline.title if outline is not None else first.title if first is not None else None
         canonical = fixed[-1].body.canonical if fixed else ""
         return Sheet(
             id=name,
-            title=title,
+            title=title if title is not None else self._read_explored_title(explored) or name,
             outline=outline,
             fixed=canonical,
             registered=fixed[0].claimed_time if fixed else None,
             seeds=describe_seeds(first) if first is not None else "none yet",
             attempts=attempts,
             deviating=ledger.find_deviating(self.ledger, name),
-            explored=self._read_explored(name),
+            explored=explored,
             moments=ledger.read_timeline(self.ledger, name),
             text=text,
             now=_compare(text, lambda: self._read_form(canonical) if outline is not None else None, file),
@@ -298,6 +299,13 @@ class Trail:
         except HarnessError as error:
             self.problems.append(error)
             return ()
+
+    def _read_explored_title(self, explored: Sequence[Explored]) -> str | None:
+        """Read the title that the last explored file gave; None if there is none, or it can't be read."""
+        try:
+            return self._outlines.get(explored[-1].body.canonical).title if explored else None
+        except (HarnessError, ValidationError):  # its report is shown all the same, and the audit says what is wrong
+            return None
 
     def _read_text(self, fixed: Sequence[Entry[Fixing]]) -> str | None:
         if not fixed:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.ledger.audit.beside import beside
 from harness.ledger.code import digest_package
@@ -19,8 +22,22 @@ from harness.system.reading import LARGEST_FILE, read_regular
 
 WORKING = ("work", "weights")
 """Folders of a run that no page depends on."""
+UNREAD = "not read"
+"""Beginning of what stands in place of the digest of a file that can't be read."""
 MANY = 500
 """Files from which a second process is worth its while."""
+SETTLED = 2 * 10**9
+"""Nanoseconds since the last change of a file from which on its marks are remembered: a change that falls into the same
+tick of a coarse clock would leave them as they are."""
+
+
+class Looked(NamedTuple):
+    """The files that a site is made from, as they were when it was built."""
+
+    digests: dict[str, str]
+    """Path → digest of the file's bytes, or why it can't be read."""
+    marks: dict[str, str]
+    """Marks of a file → digest, for the next look: who finds the same marks need not read the file again."""
 
 
 def list_sources(trail: Path, hypotheses: Path) -> tuple[Path, ...]:
@@ -38,16 +55,23 @@ def list_files(folder: Path) -> Iterable[str]:
         yield from (f"{path}{os.sep}{name}" for name in sorted(files) if not name.startswith("."))
 
 
-def digest_files(*folders: Path) -> dict[str, str]:
-    """Return path → digest of every file in these folders; of many files, half are read beside us."""
-    paths = [path for folder in folders for path in list_files(folder)]
-    if len(paths) < MANY:
-        return _digest_all(paths)
-    dealt = sorted(paths, key=os.path.basename)  # files of one name are of about one size: both halves have their share
-    with beside(lambda: _digest_all(dealt[1::2])) as rest:
-        found = _digest_all(dealt[::2])
-        found |= rest()
-    return {path: found[path] for path in paths}
+def look_at_files(folders: Sequence[Path], known: Mapping[str, str]) -> Looked:
+    """Look at every file in these folders; of many that must be read, half are read beside us.
+
+    ``known``: marks of an earlier look. A file with the same place, inode, size and times of change has the same bytes:
+    a write sets the time of change, and no program can set it back. Only who sets back the computer's clock, or writes
+    to the disk past the file system, deceives it.
+    """
+    begun, marks, fresh = time.time_ns(), {}, set()
+    for path in (path for folder in folders for path in list_files(folder)):
+        marks[path], changed = _mark(path)
+        if changed is None or changed > begun - SETTLED:
+            fresh.add(path)
+    due = [path for path, mark in marks.items() if mark not in known]
+    read = _digest_many(due)
+    digests = {path: read[path] if path in read else known[mark] for path, mark in marks.items()}
+    lasting = (path for path in marks if path not in fresh and not digests[path].startswith(UNREAD))
+    return Looked(digests, {marks[path]: digests[path] for path in lasting})
 
 
 def digest_file(path: str | Path) -> str:
@@ -55,7 +79,7 @@ def digest_file(path: str | Path) -> str:
     try:
         return hashlib.sha256(read_regular(path, LARGEST_FILE)).hexdigest()
     except OSError as error:
-        return f"not read: {error.strerror}"
+        return f"{UNREAD}: {error.strerror}"
 
 
 def find_below(digests: Mapping[str, str], folder: Path) -> dict[str, str]:
@@ -89,3 +113,29 @@ def digest_site() -> str:
 
 def _digest_all(paths: Sequence[str]) -> dict[str, str]:
     return {path: digest_file(path) for path in paths}
+
+
+def _digest_many(paths: Sequence[str]) -> dict[str, str]:
+    if len(paths) < MANY:
+        return _digest_all(paths)
+    dealt = sorted(paths, key=os.path.basename)  # files of one name are of about one size: both halves have their share
+    with beside(lambda: _digest_all(dealt[1::2])) as rest:
+        found = _digest_all(dealt[::2])
+        found |= rest()
+    return found
+
+
+def _mark(path: str) -> tuple[str, int | None]:
+    """Return a digest of all that changes when a file does, and when that was; None if it is to be read each time.
+
+    A digest, because a site is published and where it was built is nobody's business.
+    """
+    try:
+        found = os.lstat(path)  # no Path object: this is done for thousands of files
+    except OSError:
+        return path, None
+    told = f"{path}\0{found.st_dev} {found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
+    mark = hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest()[:32]
+    # Elsewhere the third time is that of a file's creation.
+    lasting = stat.S_ISREG(found.st_mode) and os.name == "posix"
+    return mark, max(found.st_mtime_ns, found.st_ctime_ns) if lasting else None

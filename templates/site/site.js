@@ -92,6 +92,7 @@
       list.value = seed;
       show(seed);
       const row = rows.find((one) => one.dataset.seed === seed);
+      for (const one of rows) one.cells[0].firstElementChild.ariaPressed = String(one === row);
       const heads = all("section.seeds thead th").map((head) => head.textContent);
       told.textContent = row ? [...row.cells].slice(2).map((cell, at) => `${heads[at + 2]}: ${cell.textContent}`).join("; ") : "";
     };

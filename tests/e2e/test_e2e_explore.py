@@ -103,6 +103,7 @@ def test_it_is_shown_everywhere_as_what_it_is_and_moves_nothing(project: Program
     assert WATERMARK in index and "0 registered hypotheses, and 1 not registered" in index
     page = (tmp_path / "site/h/toy.html").read_text()
     assert "NOT PRE-REGISTERED: EXPLORATORY" in page
+    assert f'<h1 dir="auto">{row["title"]}</h1>' in page and row["title"] in index
     assert "None was started." in page and "It is not registered." in page
     assert "what is registered" not in page
     history = project.harness("show", "toy", "--history").stdout

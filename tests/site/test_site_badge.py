@@ -7,7 +7,10 @@ import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
+import yaml
+
 from tests.e2e.projects import REPOSITORY, Project, make_project
+from tests.e2e.test_e2e_authoring import take
 from tests.site.hostile import SCRIPT
 
 GREEN = "#116329"
@@ -48,3 +51,39 @@ def test_a_badge_says_passed_only_with_what_was_not_checked(tmp_path: Path) -> N
     done = empty.harness("badge", "badge.svg")
     assert done.returncode != 0
     assert GREEN not in (empty.root / "badge.svg").read_text()
+
+
+def test_the_workflow_builds_the_site_with_a_badge_and_tells_the_verdicts(hostile: Project, tmp_path: Path) -> None:
+    """The steps' own shell texts. A trail that was changed fails, and what is published then says so."""
+    shutil.copytree(hostile.root, tmp_path / "project")
+    project = Project(tmp_path / "project")
+    workflow = yaml.safe_load((REPOSITORY / ".github/workflows/hypotheses.yml").read_text())
+    steps = workflow["jobs"]["hypotheses"]["steps"]
+    site, badge = (one["run"] for one in steps if "RUNNER_TEMP" in one.get("run", ""))
+    uploads = [one for one in steps if "upload" in one.get("uses", "")]
+    assert {one["with"]["path"] for one in uploads} == {"${{ runner.temp }}/verdicts"}
+
+    def publish(name: str) -> tuple[int, Path]:
+        """Take both steps; the second always passes, or nothing would be uploaded."""
+        folder = tmp_path / name
+        folder.mkdir()
+        told = {"RUNNER_TEMP": str(folder), "GITHUB_STEP_SUMMARY": str(folder / "summary.md")}
+        code = take(site, project, **told).returncode
+        assert take(badge, project, **told).returncode == 0
+        return code, folder
+
+    code, folder = publish("before")
+    assert code == 0
+    assert {"index.html", "claims.html", "badge.svg", "site.css"} <= {one.name for one in folder.glob("verdicts/*")}
+    assert "<td>tiny</td>" in (folder / "summary.md").read_text()
+    (event,) = [
+        one for one in project.root.glob("verdicts/ledger/events/*") if b'"type":"walk_back"' in one.read_bytes()
+    ]
+    event.chmod(0o644)
+    event.write_bytes(event.read_bytes() + b" ")
+    code, folder = publish("after")
+    assert code == 3
+    badge_now = (folder / "verdicts/badge.svg").read_text()
+    assert "tampered" in badge_now and GREEN not in badge_now
+    told = (folder / "summary.md").read_text()
+    assert "tampered: the trail is not what was written" in told and "No verdict can be shown" in told

@@ -7,6 +7,7 @@ import json
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,8 @@ def test_a_seed_is_shown_in_every_figure(browser: Browser, pages: Path) -> None:
     browser.driver.find_element("css selector", "#seed").send_keys("1")
     browser.hover("h1")
     assert set(browser.run(marked)) == {"1"}
+    pressed = "return [...document.querySelectorAll('#seeds tbody button')].map(one => one.ariaPressed)"
+    assert browser.run(pressed) == ["false", "true", *["false"] * 4]
     assert "margin" in browser.run("return document.querySelector('.picker [role=status]').textContent")
 
 
@@ -195,6 +198,22 @@ def test_an_outcome_shows_what_it_would_walk_back(browser: Browser, pages: Path)
     assert browser.run(states) == before
 
 
+def test_a_narrow_screen_has_the_claims_in_a_column_without_a_gap(browser: Browser, pages: Path) -> None:
+    shown = "return [...document.querySelectorAll('svg.claims')].filter(one => one.getClientRects().length).map(one => one.classList[1])"  # noqa: E501
+    boxes = "return [...document.querySelectorAll('svg.column .claim rect')].map(one => one.getBoundingClientRect()).map(one => [one.left, one.right, one.top, one.bottom])"  # noqa: E501
+    browser.open(pages / "claims.html")
+    assert browser.run(shown) == ["layers"]
+    browser.emulate(360, "light")
+    assert browser.wait_for("return innerWidth == 360")
+    assert browser.run(shown) == ["column"]
+    found = sorted(browser.run(boxes), key=lambda box: box[2])
+    assert len(found) >= 4
+    assert all(left >= 0 and right <= 360 for left, right, _, _ in found)
+    assert all(0 < below[2] - above[3] < 40 for above, below in pairwise(found))
+    browser.command("Emulation.setEmulatedMedia", media="print", features=[])
+    assert browser.run(shown) == ["layers"]
+
+
 def test_a_page_is_printed_whole_and_on_white(browser: Browser, pages: Path, tmp_path: Path) -> None:
     browser.emulate(1280, "dark")
     browser.open(pages / "h/other.html")
@@ -206,6 +225,19 @@ def test_a_page_is_printed_whole_and_on_white(browser: Browser, pages: Path, tmp
     printed = base64.b64decode(browser.command("Page.printToPDF", printBackground=False)["data"])
     assert printed.startswith(b"%PDF-")
     assert printed.count(b"/Type /Page\n") > 2
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_nothing_is_cut_off_on_paper(browser: Browser, pages: Path, page: str) -> None:
+    """Paper, here of A4 upright between margins, can't be scrolled."""
+    beyond = "return [...document.querySelectorAll('main *')].filter(one => one.getClientRects().length && !one.closest('.hidden') && one.getBoundingClientRect().right > innerWidth + 1).map(one => one.outerHTML.slice(0, 100))"  # noqa: E501
+    browser.emulate(718, "light")
+    browser.open(pages / page)
+    for one in browser.run("return [...document.querySelectorAll('details')]"):
+        browser.run("arguments[0].open = true", one)
+    browser.command("Emulation.setEmulatedMedia", media="print", features=[])
+    assert browser.wait_for("return innerWidth == 718 && matchMedia('print').matches")
+    assert browser.run(beyond) == []
 
 
 def test_it_works_below_a_path_of_a_server(browser: Browser, pages: Path, tmp_path: Path) -> None:

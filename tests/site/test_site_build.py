@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -22,7 +23,7 @@ from harness.pipeline.audit import AuditRequest, audit_trail
 from harness.pipeline.run_files import read_registered
 from harness.records import Claim, Claims, Implication, Move
 from harness.site import build, sources
-from harness.site.layout import SHELF, Layout, lay_out, lay_out_parts
+from harness.site.layout import SHELF, Layout, lay_out, lay_out_parts, stack
 from harness.site.marks import Scale, list_ticks
 from harness.site.reading import Trail
 from tests.e2e.projects import REPOSITORY, Project, make_project
@@ -146,9 +147,9 @@ def test_files_that_are_read_beside_others_have_the_same_digests(
     folders = (copied.root / "verdicts", copied.root / "hypotheses")
     (folders[1] / "link.yaml").symlink_to("tiny.yaml")
     monkeypatch.setattr(sources, "MANY", 10**6)
-    alone = sources.digest_files(*folders)
+    alone = sources.look_at_files(folders, {}).digests
     monkeypatch.setattr(sources, "MANY", 1)
-    assert list(sources.digest_files(*folders).items()) == list(alone.items())
+    assert list(sources.look_at_files(folders, {}).digests.items()) == list(alone.items())
     assert alone[str(folders[1] / "link.yaml")].startswith("not read")
     below = sources.find_below(alone, folders[0])
     (results,) = folders[0].glob("other/*/results.json")
@@ -157,6 +158,50 @@ def test_files_that_are_read_beside_others_have_the_same_digests(
     assert audit_trail(*folders, known).findings == audit_trail(*folders, plain).findings
     wrong = AuditRequest(digests=dict.fromkeys(below, "0" * 64))
     assert audit_trail(*folders, wrong).findings == audit_trail(*folders, plain).findings
+
+
+def test_a_file_is_read_again_unless_nothing_can_have_touched_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new, link = (tmp_path / name for name in ("old", "new", "link"))
+    for path in (old, new):
+        path.write_text("before")
+    link.symlink_to("old")
+    assert sources.look_at_files([tmp_path], {}).marks == {}, "each was changed just now"
+    monkeypatch.setattr(sources, "SETTLED", -(10**15))
+    first = sources.look_at_files([tmp_path], {})
+    assert set(first.marks.values()) == {first.digests[str(old)]} and len(first.marks) == 2, "a link is none of them"
+    known = dict.fromkeys(first.marks, "remembered")
+    status = new.stat()
+    new.write_text("after!")
+    os.utime(new, ns=(status.st_atime_ns, status.st_mtime_ns))
+    second = sources.look_at_files([tmp_path], known)
+    assert second.digests == {
+        str(old): "remembered",
+        str(new): hashlib.sha256(b"after!").hexdigest(),
+        str(link): first.digests[str(link)],
+    }
+    other = tmp_path / "elsewhere"
+    old.rename(other)
+    assert sources.look_at_files([tmp_path], known).digests[str(other)] == hashlib.sha256(b"before").hexdigest()
+    assert str(tmp_path) not in json.dumps(second.marks), "a site tells nobody where it was built"
+
+
+def test_what_is_changed_behind_a_sites_back_is_found(copied: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other bytes of the same length and with the old time are read, although nothing else is."""
+    monkeypatch.setattr(sources, "SETTLED", -(10**15))
+    site, trail, hypotheses = copied.root / "new", Ledger(copied.root / "verdicts"), copied.root / "hypotheses"
+    build.build_site(site, trail, hypotheses)
+    assert build.build_site(site, trail, hypotheses).ending is None
+    (path,) = trail.root.glob("other/*/results.json")
+    name, status, data = f"{path.parent.name}/results.json", path.stat(), path.read_bytes()
+    assert name not in (site / "audit.html").read_text()
+    path.chmod(0o644)
+    path.write_bytes(re.sub(rb'("seed_index":\s*)1\b', rb"\g<1>2", data, count=1))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert path.read_bytes() != data and path.stat().st_size == len(data)
+    assert build.build_site(site, trail, hypotheses).ending == 3
+    assert name in (site / "audit.html").read_text()
 
 
 def test_a_build_that_failed_leaves_nothing_in_the_way_of_the_next(copied: Project) -> None:
@@ -218,8 +263,9 @@ def test_pages_that_are_made_beside_others_are_the_same(copied: Project, monkeyp
     assert len([one for one in halved.problems if one.exit_code == 3]) >= 2
 
 
-def test_a_site_that_grew_is_the_one_that_is_built_at_once(copied: Project) -> None:
+def test_a_site_that_grew_is_the_one_that_is_built_at_once(copied: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing that a build remembers of the one before makes a page, or an audit, say anything else."""
+    monkeypatch.setattr(sources, "SETTLED", -(10**15))  # or no file would be old enough to be remembered
     trail, hypotheses, stamp = Ledger(copied.root / "verdicts"), copied.root / "hypotheses", ".harness-site.json"
     first = trail.index().fixing("other")[0].event.body
     form = json.loads(trail.read_object(first["canonical"]))
@@ -400,6 +446,20 @@ def test_parts_of_the_claims_graph_lie_in_rows_without_overlap() -> None:
     for at, (x, row) in enumerate(boxes):
         assert all(abs(x - y) > 0.999 for y, other in boxes[at + 1 :] if other == row)
     assert lay_out_parts({}) == ()
+
+
+def test_edges_beside_the_column_share_a_lane_only_if_they_lead_to_one_claim() -> None:
+    below = {"a": [], "b": ["a"], "c": ["b", "a"], "d": ["c", "a", "b"], "e": ["a"], "f": ["e", "d", "a"], "g": []}
+    column = stack(lay_out_parts(below))
+    assert sorted(column.rows) == sorted(below) and sorted(column.rows.values()) == list(range(len(below)))
+    assert set(column.edges) == {(name, one) for name, stands_on in below.items() for one in stands_on}
+    taken: dict[tuple[int, int], str] = {}
+    for upper, lower in column.edges:
+        assert column.rows[upper] < column.rows[lower]
+        for row in range(column.rows[upper], column.rows[lower] + 1):
+            assert taken.setdefault((column.lanes[lower], row), lower) == lower
+    assert max(column.lanes.values()) < 5
+    assert stack(lay_out_parts({})).rows == {}
 
 
 def test_claims_that_stand_on_one_another_are_drawn_once() -> None:

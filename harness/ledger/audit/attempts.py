@@ -54,8 +54,9 @@ def check(
 def _check_references(evidence: Evidence) -> Iterator[AuditFinding]:
     """Find events that name something that is not in the ledger, or that was not there before them."""
     for event in evidence.index.events:
+        fields = {} if event.content is None else vars(event.content)
         for field in REFERENCES:
-            named = getattr(event.content, field, None)
+            named = fields.get(field)
             if not isinstance(named, str) or evidence.index.before(named, event.digest):
                 continue
             code = "not-registered-before" if field == "registration" else "reference"

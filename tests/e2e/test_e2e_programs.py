@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,9 @@ from harness import api
 from harness.errors import UsageError
 from harness.exporters._tracked import list_replicas, read_tracked
 from harness.ledger import Ledger
+from harness.pipeline.plan import Preview, preview_run
+from harness.pipeline.project import Settings
+from harness.pipeline.session import Session
 from tests.e2e.programs import ProgramProject, copy_project, make_judged_project, make_program_project
 from tests.e2e.projects import CLAIMS, TINY
 from tests.once import made_once
@@ -286,6 +290,27 @@ def test_a_pilot_of_a_program_gives_no_outcome(tmp_path: Path) -> None:
     assert project.events("run_started") == []
 
 
+def test_a_plan_takes_as_long_as_a_run_with_its_options_may(tmp_path: Path) -> None:
+    project = make_program_project(tmp_path / "project")
+    variables = {"CUDA_VISIBLE_DEVICES": "0,1,2,3,4"}
+
+    def preview(**told: Any) -> Preview:
+        return preview_run(project.root / FILE, Session.open(project.root / FILE, Settings(**told)))
+
+    for told, at_a_time in (
+        ({"parallel": 1}, 1),
+        ({"parallel": 4}, 4),
+        ({"parallel": 4, "gpus": 2, "variables": variables}, 2),
+        ({"parallel": 1, "gpus": 1, "variables": variables}, 1),
+    ):
+        seen = preview(**told)
+        assert (seen.parallel, seen.longest_seconds) == (at_a_time, -(-6 // at_a_time) * 60), told
+    with pytest.raises(UsageError, match="each replica is to have 6, and there are 5 cards here"):
+        preview(gpus=6, variables=variables)
+    shown = project.harness("plan", FILE, "--parallel", "3")
+    assert "each replica runs by itself, 3 at a time; all of them take at most 2 min on this machine" in shown.stdout
+
+
 def test_programs_are_planned_and_run_among_other_hypotheses_of_a_folder(tmp_path: Path) -> None:
     """They share no cohort with others, and are planned without a time of their own."""
     project = make_program_project(tmp_path / "project", program={"code": {"git": ["toy.py"]}})
@@ -293,11 +318,13 @@ def test_programs_are_planned_and_run_among_other_hypotheses_of_a_folder(tmp_pat
     (project.root / "hypotheses/other.yaml").write_text(text.replace("id: toy", "id: other"))
     (project.root / "hypotheses/tiny.yaml").write_text(TINY.replace("epochs: 8", "epochs: 2"))
     (project.root / "hypotheses/claims.yaml").write_text(CLAIMS)
-    planned = project.harness("plan", "hypotheses")
+    planned = project.harness("plan", "hypotheses", "--parallel", "2")
     assert planned.returncode == 0, planned.stderr
     assert "toy trains alone: a program trains it" in planned.stdout
-    refused = project.harness("run", "hypotheses/tiny.yaml", "--parallel", "2")
-    assert "has no effect: harness trains the replicas of this file as one program" in refused.stderr
+    for verb in ("plan", "run"):
+        refused = project.harness(verb, "hypotheses/tiny.yaml", "--parallel", "2")
+        assert refused.returncode == 2
+        assert "has no effect: harness trains the replicas of this file as one program" in refused.stderr
     ran = project.harness("run", "hypotheses", "--together", "--yes", "--parallel", "2")
     assert ran.returncode == 0, ran.stderr
     assert {path.parent.parent.name for path in project.root.glob("verdicts/*/*/verdict.json")} == {

@@ -188,7 +188,9 @@ def _print(seen: Preview) -> None:
         most = _format_duration(seen.longest_seconds)
         within = "all of them take" if seen.place is None else "those of a job take"
         where = "on this machine" if seen.place is None else f"at {seen.place}"
-        out.print(f"each replica runs by itself, {seen.parallel} at a time; {within} at most {most} {where}", markup=False)
+        out.print(
+            f"each replica runs by itself, {seen.parallel} at a time; {within} at most {most} {where}", markup=False
+        )
     if own := [cohort for cohort in seen.planned.cohorts if not cohort.is_program]:
         _print_cohorts(own)
         how = "by steps timed here, about" if seen.measured else "roughly"

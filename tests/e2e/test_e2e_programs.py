@@ -199,6 +199,13 @@ def test_a_seed_whose_program_failed_makes_the_outcome_invalid_and_is_named(tmp_
     assert "weak, seed 1 failed: it ended with exit code 3" in ran.stderr
     assert "Invalid: 1 of 3 seeds of Weak failed, and the file allows no outcome then." in ran.stdout
     assert "Weak, seed 1: it ended with exit code 3" in (project.folder / "verdict.md").read_text()
+    rows = api.open_verdict("toy", project=project.root).measurements()
+    assert [(row.arm, row.seed_index) for row in rows] == [
+        (arm, seed) for arm in ("strong", "weak") for seed in range(3)
+    ]
+    assert [row.status for row in rows if row.value is None] == ["failed"]  # it is no missing seed
+    tracked = list_replicas(read_tracked("toy", Ledger(project.root / "verdicts")))
+    assert [(one.status, len(one.points)) for one in tracked].count(("failed", 0)) == 1
     assert project.harness("reverdict", "toy").returncode == 0
     assert_sound(project)
 
@@ -210,6 +217,8 @@ def test_every_program_may_fail_at_every_seed(tmp_path: Path) -> None:
     assert "toy: invalid" in ran.stdout
     assert project.harness("reverdict", "toy").returncode == 0
     assert project.harness("site", "../out").returncode == 0
+    rows = api.open_verdict("toy", project=project.root).measurements()
+    assert {(row.metric, row.status, row.value) for row in rows} == {("test_accuracy", "failed", None)}
 
 
 def test_a_failed_seed_may_count_as_the_worst(tmp_path: Path) -> None:

@@ -121,6 +121,14 @@ ENDS = {
         "import os, time\nos.kill(os.getppid(), 9)\ntime.sleep(600)", {},
         "it was killed: so was the process that watched it",
     ),
+    "stops its parent": (
+        "import os, signal, time\nos.kill(os.getppid(), signal.SIGSTOP)\ntime.sleep(600)", {"timeout": "1 s"},
+        "it took longer than 1 s",
+    ),
+    "makes a file of its folder": (
+        "import os, shutil\nown = os.path.dirname(os.environ['HARNESS_OUT'])\nshutil.rmtree(own)\nopen(own, 'w')", {},
+        "it ended with exit code 0, and its results file metrics.json is not there",
+    ),
     "kills itself": (
         "import os\nos.kill(os.getpid(), 9)", {},
         "it was killed: SIGKILL, the system's answer to too much memory, perhaps",
@@ -173,6 +181,39 @@ def test_a_flood_of_output_keeps_its_beginning_and_its_end(tmp_path: Path) -> No
     assert log.startswith(b"begun\n")
     assert log.endswith(b"ended\n")
     assert b" bytes left out]" in log
+
+
+def test_what_a_program_nests_deeply_or_puts_in_the_place_of_folders_is_removed_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    """Folders in folders, more than Python's calls go down; a folder where its results are sealed; a link for one."""
+    target = tmp_path / "target"
+    (target / "below").mkdir(parents=True, mode=0o750)
+    script = (
+        "import shutil\nout = os.environ['HARNESS_OUT']\n"
+        "if n == 0:\n"
+        "    shutil.rmtree(out)\n"
+        f"    os.symlink({str(target)!r}, out)\n"
+        "    raise SystemExit(75)\n"
+        "os.mkdir(os.path.dirname(out) + '.json')\n"
+    )
+    nest = "for _ in range(1500):\n    os.mkdir('d')\n    os.chdir('d')\n"
+    again = {"again": {"when": ["preempted"], "times": 1}}
+    toy = make(tmp_path, COUNT + script + GOOD + nest, program=again, **ONE)
+    (replica,) = toy.run().replicas
+    assert replica.status == "finished"
+    assert [path.name for path in (tmp_path / "run/work").iterdir() if path.name != ".lock"] == ["strong-0.json"]
+    assert (target / "below").stat().st_mode & 0o777 == 0o750
+
+
+def test_a_run_is_stopped_although_its_program_stopped_the_guard(tmp_path: Path) -> None:
+    mark = tmp_path / "stopped"
+    script = (
+        f"import os, signal, time\nos.kill(os.getppid(), signal.SIGSTOP)\nopen({str(mark)!r}, 'w')\ntime.sleep(600)"
+    )
+    with pytest.raises(Interrupted):
+        make(tmp_path, script, **ONE).run(stop=mark.exists)
+    await_none_left(tmp_path)
 
 
 def test_a_program_that_changes_its_own_source_changes_it_for_itself_alone(tmp_path: Path) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import select
 import signal
+import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -137,6 +140,59 @@ def test_nothing_runs_unless_somebody_runs_it_and_the_first_time_it_is_asked(
     assert mark.exists()
     allowed = project.harness("run", FILE)  # another attempt, whose commands have run here
     assert allowed.returncode == 0, allowed.stderr
+
+
+def answer(project: ProgramProject, word: bytes) -> tuple[int, str]:
+    """Run at a terminal, where the question is answered after a second; return the exit code and what was shown."""
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        project.command("run", FILE),
+        cwd=project.root,
+        env=project.environment(TERM="xterm"),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # as a terminal has it when nobody is left
+        while data := os.read(ours, 4096):
+            shown += data
+            if b"Run them?" in data:
+                assert not select.select([ours], [], [], 1.0)[0], "the question stays, and nothing wipes it out"
+                os.write(ours, word + b"\n")
+    os.close(ours)
+    return process.wait(), shown.decode()
+
+
+def test_at_a_terminal_the_commands_are_shown_and_a_person_decides(tmp_path: Path) -> None:
+    project = make_program_project(tmp_path / "project")
+    code, shown = answer(project, b"n")
+    assert code == 2
+    assert (
+        shown.index("weak: python3 toy.py 0.25") < shown.index("Run them? [y/N]") < shown.index("nobody allowed them")
+    )
+    assert not project.root.joinpath("verdicts").exists() or project.events("run_started") == []
+    code, shown = answer(project, b"y")
+    assert code == 0, shown
+    assert "as predicted" in shown
+    allowed = project.harness("run", FILE)  # nobody is asked again
+    assert allowed.returncode == 0, allowed.stderr
+
+
+def test_no_secret_of_the_environment_is_in_the_trail_or_on_a_page(tmp_path: Path) -> None:
+    script = "import os\nassert os.environ['API_TOKEN'] == 'hunter2-hunter2'\n"
+    told = {"environment": ["API_TOKEN"]}
+    project = make_program_project(tmp_path / "project", script + GOOD, program=told)
+    ran = project.harness("run", FILE, "--yes", API_TOKEN="hunter2-hunter2", OTHER_TOKEN="hunter2-hunter2")
+    assert ran.returncode == 0, ran.stderr
+    assert "as predicted" in ran.stdout
+    assert project.harness("site", "../site").returncode == 0
+    pages = [path for folder in (project.root, tmp_path / "site") for path in folder.rglob("*") if path.is_file()]
+    assert "API\\_TOKEN" in (project.folder / "verdict.md").read_text()  # the name alone
+    assert [path for path in pages if b"hunter2" in path.read_bytes() and path.name != "toy.py"
+            and ".git" not in path.parts] == []  # fmt: skip
 
 
 def test_code_that_is_not_committed_or_not_the_registered_one_is_refused_by_name(project: ProgramProject) -> None:

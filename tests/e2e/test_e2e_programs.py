@@ -140,6 +140,20 @@ def test_nothing_runs_unless_somebody_runs_it_and_the_first_time_it_is_asked(
     assert mark.exists()
     allowed = project.harness("run", FILE)  # another attempt, whose commands have run here
     assert allowed.returncode == 0, allowed.stderr
+    project.commit()
+    mark.unlink()
+    for verb in (
+        ["show", "toy"],
+        ["reverdict", "toy"],
+        ["audit", "--recompute"],
+        ["badge", "../badge.svg"],
+        ["paper", "toy", "--out", "../paper"],
+        ["export", "toy", "--as", "csv", "--out", "../tables"],
+        ["site", "../out"],
+    ):
+        done = project.harness(*verb)
+        assert done.returncode == 0, (verb, done.stderr)
+        assert not mark.exists(), verb
 
 
 def answer(project: ProgramProject, word: bytes) -> tuple[int, str]:

@@ -259,6 +259,19 @@ def test_a_run_that_was_stopped_goes_on_without_what_was_sealed(tmp_path: Path) 
     assert [one.to_json() for one in result.replicas] == [one.to_json() for one in whole.replicas]
 
 
+def test_a_program_with_checkpoints_of_its_own_finds_them_when_harness_goes_on(tmp_path: Path) -> None:
+    """What it keeps from try to try is there again, its results and its copy of the code are new."""
+    mark = tmp_path / "kept"
+    first = f"if n == 0:\n    open({str(mark)!r}, 'w').close()\n    __import__('time').sleep(600)\n"
+    toy = make(tmp_path, COUNT + first + GOOD + "print(n)\n", **ONE)
+    with pytest.raises(Interrupted):
+        toy.run(stop=mark.exists)
+    result = toy.run()
+    assert result.replicas[0].status == "finished"
+    assert read_log(tmp_path / "run", result) == b"1\n"
+    assert result.runs[0].repeated == ("harness ended before it did",)
+
+
 def test_sealed_results_are_not_run_again_and_damaged_ones_are(tmp_path: Path) -> None:
     toy = make(tmp_path, GOOD)
     before = toy.run()

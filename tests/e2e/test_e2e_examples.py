@@ -6,7 +6,6 @@ CI does it in a job of its own, on two cores; every other run of the tests has s
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -20,15 +19,12 @@ from tests.e2e.programs import ProgramProject
 from tests.e2e.projects import REPOSITORY
 
 EXAMPLES = tuple(sorted(path.parent.name for path in REPOSITORY.glob("examples/*/hypotheses")))
-NEEDS = {"lightning": "pytorch_lightning", "scikit-learn": "sklearn"}
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="programs run on Linux and macOS")
 
 
 @pytest.mark.examples
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_is_judged_audited_and_run_again_as_it_stands(name: str, tmp_path: Path) -> None:
-    if name in NEEDS and importlib.util.find_spec(NEEDS[name]) is None:
-        pytest.skip(f"{NEEDS[name]} is not installed")
     # Beside another build of torch, PyPI's torchvision can't be imported, which Lightning tries wherever it is there.
     python = make_environment_without("torchvision", tmp_path / "venv")
     path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"

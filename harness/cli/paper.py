@@ -62,25 +62,26 @@ def paper(
         out.only_tells()
         out.print(str(show_path(to)), markup=False)
         return
-    done = write_paper(names, open_trail_here(verdicts), Path("paper") if to is None else to)
+    trail = open_trail_here(verdicts)
+    done = write_paper(names, trail, Path("paper") if to is None else to)
     out.only_tells()
     for error in done.undrawn:
         err.print("left out:", markup=False)
         print_error(error)
     err.print(f"{format_count(done.numbers, 'number')}, each marked with its run", markup=False)
     out.print(str(show_path(done.folder / "paper.tex")), markup=False)
-    _tell_unseen(done.folder, verdicts)
+    _tell_unseen(done.folder, trail.root, verdicts)
     if done.undrawn:
         raise typer.Exit(max(error.exit_code for error in done.undrawn))
 
 
-def _tell_unseen(folder: Path, verdicts: Path | None) -> None:
-    """Say so where no audit looks for a paper by itself, and how one is told of it."""
+def _tell_unseen(folder: Path, trail: Path, verdicts: Path | None) -> None:
+    """Say so where no audit looks for a paper by itself, and how one is told of it; ``trail``: its folder."""
     from harness.pipeline.paper_manifest import find_papers, quote_path
     from harness.pipeline.roots import find_root
 
     root = find_root(find_hypotheses_here())
-    if any(path.samefile(folder) for path in find_papers(root, open_trail_here(verdicts).root)):
+    if any(path.samefile(folder) for path in find_papers(root, trail)):
         return
     named = f" --verdicts {quote_path(verdicts)}" if verdicts is not None else ""
     err.print(

@@ -14,7 +14,9 @@ from harness.cli.common import (
     DeviceOption,
     Files,
     FormatOption,
+    GpusOption,
     OnOption,
+    ParallelOption,
     VerdictsOption,
     collect_settings,
     escape,
@@ -40,6 +42,8 @@ def plan(
     data: DataOption = None,
     verdicts: VerdictsOption = None,
     on: OnOption = None,
+    parallel: ParallelOption = None,
+    gpus: GpusOption = None,
     form: FormatOption = "text",
     measure: Annotated[
         bool,
@@ -57,7 +61,7 @@ def plan(
     from harness.pipeline.session import Session
     from harness.spec.folders import is_folder
 
-    settings = collect_settings(device, data, verdicts, on=on)
+    settings = collect_settings(device, data, verdicts, on=on, parallel=parallel, gpus=gpus)
     if len(files) > 1 or is_folder(files[0]):
         from harness.pipeline.plan_set import preview_set
 
@@ -102,6 +106,7 @@ def _collect(seen: Preview) -> dict[str, Any]:
             for cohorts in seen.jobs
         ],
         "commands": dict(seen.commands),
+        "parallel": seen.parallel,
         "costs": seen.costs,
         "searched": seen.searched,
         "data": seen.data,
@@ -183,7 +188,9 @@ def _print(seen: Preview) -> None:
         most = format_rough_duration(seen.longest_seconds)
         within = "all of them take" if seen.place is None else "those of a job take"
         where = "on this machine" if seen.place is None else f"at {seen.place}"
-        out.print(f"each replica runs by itself; {within} at most {most} {where}", markup=False)
+        out.print(
+            f"each replica runs by itself, {seen.parallel} at a time; {within} at most {most} {where}", markup=False
+        )
     if own := [cohort for cohort in seen.planned.cohorts if not cohort.is_program]:
         _print_cohorts(own)
         how = "by steps timed here, about" if seen.measured else "roughly"

@@ -198,20 +198,23 @@ def reporting() -> Iterator[Reporter]:
             say=say,
             progress=show,
             stop=signals.asked,
-            allow=ask_for_commands,
+            allow=partial(ask_for_commands, show.bar),
             heed=signals.heed,
             training=lambda: signals.gently(lambda: told("stopping with a checkpoint (again: at once)")),
         )
 
 
-def ask_for_commands(hypothesis: str, commands: tuple[str, ...]) -> bool:
+def ask_for_commands(bar: Bar, hypothesis: str, commands: tuple[str, ...]) -> bool:
     """Show the commands of a hypothesis and ask whether they may run here; without a terminal nobody is asked."""
     if not (sys.stdin.isatty() and err.on_terminal):
         return False
+    bar.stop()  # it would wipe out the question, several times a second
     err.print(f"{hypothesis} runs these commands, which have not run on this machine yet:", markup=False)
     for line in commands:
         err.print(f"    {make_plain_line(line)}", markup=False)
-    return typer.confirm("Run them?", default=False, err=True)
+    answer = typer.confirm("Run them?", default=False, err=True)
+    bar.start()
+    return answer
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from harness.ledger import Ledger
 from harness.pipeline.show import read_verdict
-from harness.pipeline.tidy import MeasuredValue, list_measured
+from harness.pipeline.tidy import MeasuredValue, fill_failed, list_measured
 from harness.pipeline.verdicts import JudgedRun, read_judged_run
 
 
@@ -79,7 +79,7 @@ class TrackedReplica:
     seed: int
     """The seed number."""
     status: str
-    """finished or diverged."""
+    """finished, diverged or failed."""
     points: tuple[tuple[int, str, float], ...]
     """Epoch, name and value of everything that was measured and finite, by epoch."""
 
@@ -98,7 +98,8 @@ def read_tracked(name: str, trail: Ledger) -> Tracked:
 
 def list_replicas(tracked: Tracked) -> Iterator[TrackedReplica]:
     """Yield the replicas in the order of results.json."""
-    rows = list_measured(tracked.judged.stored.measurements, tracked.run)
+    stored = tracked.judged.stored
+    rows = list_measured(fill_failed(stored.measurements, stored.registered.hypothesis.arms), tracked.run)
     for (arm, index, seed, status), own in groupby(
         rows, key=lambda row: (row.arm, row.seed_index, row.seed, row.status)
     ):

@@ -40,8 +40,10 @@ from harness.ledger.events import Event, Ledger
 from harness.ledger.explored import (
     Exploration,
     describe_exploration,
+    describe_read_before,
     explain_undeclared,
     find_exploration,
+    find_read_before,
     find_undeclared,
     list_explorations,
 )
@@ -130,6 +132,7 @@ __all__ = [
     "describe_environment",
     "describe_exploration",
     "describe_link",
+    "describe_read_before",
     "describe_state",
     "digest_input",
     "explain_undeclared",
@@ -144,6 +147,7 @@ __all__ = [
     "find_left_out",
     "find_missing",
     "find_modules_behind",
+    "find_read_before",
     "find_registration",
     "find_registration_of",
     "find_resumable",

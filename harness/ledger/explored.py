@@ -14,7 +14,7 @@ from harness.ledger.events import Ledger
 from harness.ledger.index import Entered, Entry, LedgerIndex, name_run
 from harness.ledger.prior_data_bodies import ExploredBody
 from harness.ledger.runs import SHORTEST_RUN
-from harness.records import Hypothesis
+from harness.records import Hypothesis, Measurements, ReplicaResult
 from harness.wording import WATERMARK, format_count
 
 DECLARED = "analysed"
@@ -76,6 +76,48 @@ def find_undeclared(
     ]
     mine = cache(lambda: _describe(hypothesis))  # it takes a while, and most trails hold no exploration
     return tuple(entry for entry in owed if entry.body.hypothesis == hypothesis.id or _asks_same(mine(), entry, read))
+
+
+def find_read_before(
+    index: LedgerIndex,
+    read: Callable[[str], bytes | None],
+    replicas: Iterable[ReplicaResult],
+    run: str | None = None,
+) -> tuple[tuple[Exploration, int], ...]:
+    """Return explorations of results that replicas have, a seed with its values of a metric, and how many have them.
+
+    Whoever linked such runs knew what they came to, by whatever file and id they had been explored.
+
+    ``read``: as for ``find_undeclared``; ``run``: the event that entered the replicas; None if none did yet.
+    """
+    values = [_list_measured(one) for one in replicas]
+    found = []
+    for entry in index.entries(ExploredBody):
+        if run is not None and not index.before(entry.digest, run):
+            continue
+        try:
+            results = Measurements.model_validate_json(read(entry.body.results) or b"")
+        except ValidationError:
+            continue  # step 3 says that it could not be checked
+        known = set().union(*map(_list_measured, results.replicas))
+        if count := sum(not own.isdisjoint(known) for own in values):
+            found.append((entry, count))
+    return tuple(found)
+
+
+def describe_read_before(found: Iterable[tuple[Exploration, int]]) -> tuple[str, ...]:
+    """Say of linked runs that what they came to had been explored before, a sentence for each exploration."""
+    return tuple(
+        f"{format_count(count, 'replica')} of it had been explored before they were linked, by seed and values "
+        f"({name_explorations([entry])}, {entry.claimed_time[:10]}, of {entry.body.hypothesis}): the result was known"
+        for entry, count in found
+    )
+
+
+def _list_measured(replica: ReplicaResult) -> set[tuple[int, str]]:
+    """Return a replica's seed with the values of each metric, whatever it is called."""
+    told = (repr(sorted(series.values.items())) for series in replica.metrics.values())
+    return {(replica.seed, one) for one in told if re.search(r"\d", one)}  # any number, beside what was not finite
 
 
 def name_explorations(found: Iterable[Exploration]) -> str:

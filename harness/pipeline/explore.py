@@ -23,7 +23,7 @@ from harness.pipeline.session import Session
 from harness.records import Decision, Hypothesis, Measurements
 from harness.records.linked import Export, Link
 from harness.records.seeds import Seeds, Stopping
-from harness.wording import join_words
+from harness.wording import format_count, join_words
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def explore_results(
 
     Raises:
         UsageError: The hypothesis is registered or has an arm that harness trains, an export can't be read, no run is
-            of an arm, or arms lack seeds.
+            of an arm, arms lack seeds, or runs are by the seeds of a registration that waits for them.
     """
     loaded, trail = spec.load(file), session.trail
     hypothesis = loaded.hypothesis
@@ -80,6 +80,7 @@ def explore_results(
     if not exports:
         raise UsageError("no file with runs is named", where=str(file), remedy="name the files that tell of them")
     files, raws, told = read_exports(exports, form)
+    _refuse_waiting(told, trail)
     reading = judge_told(hypothesis, files, told)
     tell_runs(reading.accounted.told, session, "not in the file")
     if reading.accounted.gaps and not incomplete:
@@ -183,6 +184,25 @@ def _refuse_others(hypothesis: Hypothesis) -> None:
     if hypothesis.tuning is not None:
         message = "its settings are chosen by a search, and earlier runs had settings of their own"
         raise UsageError(message, where="tuning", remedy="leave it out, and give arms the parameters of these runs")
+
+
+def _refuse_waiting(told: Sequence[Sequence[ToldRun]], trail: Ledger) -> None:
+    """Refuse runs by the seeds of a registration that has no verdict yet, under whatever id their file is.
+
+    Only seeds that were drawn tell: a file that lists 1, 2, 3 has them in common with any other.
+
+    Raises:
+        UsageError: Some are.
+    """
+    seeds = {run.seed for runs in told for run in runs}
+    index = trail.index()
+    for name in sorted({*index.hypotheses} - {run.hypothesis for run in index.judged_runs}):
+        found = ledger.find_in_force(trail, name)
+        if found is not None and not found.hand_picked_seeds and (known := seeds.intersection(found.seeds)):
+            these = format_count(len(known), "seed")
+            message = f"runs by {these} that {name} draws, which is registered and not judged yet, are its test"
+            remedy = f"link them first, by the file of {name}: harness link FILE EXPORTS"
+            raise UsageError(message, where=name, remedy=remedy)
 
 
 def _refuse_registered(loaded: spec.Loaded, trail: Ledger) -> None:

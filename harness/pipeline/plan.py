@@ -16,7 +16,7 @@ from harness.errors import HarnessError, UsageError
 from harness.pipeline.data_sets import collect_data_sets, locate_with_doubt
 from harness.pipeline.device_facts import describe_host, make_device, make_host
 from harness.pipeline.draw import describe_seeds
-from harness.pipeline.program import count_parallel, pin, refuse_idle, write_commands
+from harness.pipeline.program import count_parallel, pin, refuse_idle, refuse_parallel, write_commands
 from harness.pipeline.project import Project
 from harness.pipeline.remote import Remote, ask_device, find_remote
 from harness.pipeline.run_steps import (
@@ -75,6 +75,8 @@ class Preview:
     registration, those of data aside."""
     commands: Mapping[str, str] = field(default_factory=dict)
     """Arm → command of the program that trains it; empty where harness trains."""
+    parallel: int | None = None
+    """Number of its replicas that run at a time, here or in each job; None where harness trains."""
     longest_seconds: float = 0.0
     """Longest time that all replicas of the program may take here, or those of a job elsewhere."""
     place: str | None = None
@@ -99,6 +101,8 @@ def preview_run(file: Path, session: Session, *, measure: bool = False) -> Previ
     if hypothesis.program is not None:
         refuse_idle(hypothesis, session)
         refused = refused or _find_unpinned(hypothesis, registration, session)
+    else:
+        refuse_parallel(session.settings)
     from harness import training
 
     sources = find_sources(hypothesis, trail)
@@ -133,6 +137,7 @@ def preview_run(file: Path, session: Session, *, measure: bool = False) -> Previ
         refused=refused,
         said=(*said, *describe_sources(sources)),
         commands=write_commands(hypothesis),
+        parallel=None if hypothesis.program is None else count_parallel(session.settings),
         longest_seconds=_find_longest(planned, jobs, hypothesis, session),
         place=None if remote is None else remote.place.name,
         jobs=jobs,
@@ -218,6 +223,7 @@ def _preview_program(
         refused=refused,
         said=said,
         commands=write_commands(hypothesis),
+        parallel=count_parallel(session.settings),
         longest_seconds=most,
         place=None if remote is None else remote.place.name,
         jobs=jobs,

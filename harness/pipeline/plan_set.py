@@ -12,7 +12,7 @@ from harness.pipeline.plan import Preview, preview_run
 from harness.pipeline.project import Settings
 from harness.pipeline.run_steps import describe_limits
 from harness.pipeline.session import Session
-from harness.pipeline.several import find_judged, load_valid
+from harness.pipeline.several import find_judged, load_valid, select_settings
 from harness.pipeline.sharing import NO_MATCH, OPEN
 from harness.records import Cohort, Companion, Plan
 
@@ -57,7 +57,7 @@ def preview_set(paths: Sequence[Path], settings: Settings, *, measure: bool = Fa
         InvalidHypothesis, UsageError: a file is not valid, or there is no such device.
     """
     loaded = load_valid(paths, settings)
-    sessions = [Session.open(one.path, settings) for one in loaded]
+    sessions = [Session.open(one.path, select_settings(one, loaded, settings)) for one in loaded]
     previews = tuple(
         preview_run(one.path, session, measure=measure) for one, session in zip(loaded, sessions, strict=True)
     )

@@ -1,13 +1,15 @@
-"""Results that were explored before a registration: whoever registers the question declares them."""
+"""Results that were explored before a registration, which declares them, or before they were linked, which says so."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from harness import ledger, spec
 from harness.errors import Finding, HarnessError, UsageError
 from harness.ledger import Ledger
+from harness.records import ReplicaResult
 
 RULE = "prior-data"
 
@@ -17,18 +19,24 @@ def find_undeclared(loaded: spec.Loaded, trail: Ledger, registration: str | None
 
     ``registration``: the event that registered it, after which nothing is prior data to it; None if it is to be.
     """
-
-    def read(digest: str) -> bytes | None:
-        try:
-            return trail.read_object(digest)
-        except (HarnessError, OSError):
-            return None
-
     if not ledger.list_explorations(trail):
         return
-    if owed := ledger.find_undeclared(trail.index(), read, loaded.hypothesis, registration):
+    if owed := ledger.find_undeclared(trail.index(), partial(_read, trail), loaded.hypothesis, registration):
         told = ledger.explain_undeclared(owed, loaded.hypothesis)
         yield spec.make_error(loaded, RULE, ("prior_data_seen",), *told)
+
+
+def list_known(replicas: Iterable[ReplicaResult], trail: Ledger) -> tuple[str, ...]:
+    """Say of replicas that are to be linked which of them were explored before, a sentence for each exploration."""
+    return ledger.describe_read_before(ledger.find_read_before(trail.index(), partial(_read, trail), replicas))
+
+
+def _read(trail: Ledger, digest: str) -> bytes | None:
+    """Read an object; None if it is not there as it was written."""
+    try:
+        return trail.read_object(digest)
+    except (HarnessError, OSError):
+        return None
 
 
 def check_declared(loaded: spec.Loaded, trail: Ledger) -> Iterator[Finding]:

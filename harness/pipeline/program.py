@@ -231,8 +231,14 @@ def count_cores() -> int:
 
 
 def count_parallel(settings: Settings) -> int:
-    """Return the number of replicas that run at a time: here, or in each job, whose cores a scheduler shares out."""
-    return settings.parallel or (count_cores() if settings.on is None else 1)
+    """Return the number of replicas that run at a time: here, or in each job, whose cores a scheduler shares out.
+
+    Raises:
+        UsageError: as ``list_cards_for``.
+    """
+    several = settings.parallel or (count_cores() if settings.on is None else 1)
+    cards = list_cards_for(settings)
+    return several if settings.gpus is None else min(several, len(cards) // settings.gpus)
 
 
 def refuse_idle(hypothesis: Hypothesis, session: Session) -> None:

@@ -26,6 +26,7 @@ from harness.pipeline.data_sets import list_data_deviations
 from harness.pipeline.draw import describe_draw, find_or_draw, refuse_idle_round
 from harness.pipeline.fixing import Fixed, fix_meaning
 from harness.pipeline.judge import render_first_verdict
+from harness.pipeline.prior_data import list_known
 from harness.pipeline.program import RAW, Linked, write_raw
 from harness.pipeline.run_files import read_registered, read_templates, save_files
 from harness.pipeline.run_steps import (
@@ -243,7 +244,8 @@ def _write_exports(link: Link) -> tuple[str, ...]:
 
 def _list_outside(linked: Linked, hypothesis: str, trail: ledger.Ledger) -> tuple[str, ...]:
     """Say that runs were made elsewhere; of amendments, nobody then knows that they came before the runs."""
-    return ledger.describe_link(linked.link), *list_amended(trail, hypothesis, late=False)
+    known = list_known(linked.accounted.replicas, trail)
+    return ledger.describe_link(linked.link), *known, *list_amended(trail, hypothesis, late=False)
 
 
 @dataclass(frozen=True)

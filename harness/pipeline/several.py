@@ -67,7 +67,7 @@ def run_several(
     waiting: list[tuple[spec.Loaded, Session]] = []
     known: list[Ended] = []
     for one in loaded:
-        session = Session.open(one.path, _select_settings(one, loaded, settings), reporter)
+        session = Session.open(one.path, select_settings(one, loaded, settings), reporter)
         judged = None if run is not None else find_judged(one, session)
         if judged is not None:
             _refuse_changes(one, session)
@@ -177,7 +177,7 @@ def _fix_all(waiting: Sequence[tuple[spec.Loaded, Session]]) -> None:
             fix_meaning(one, session, held)
 
 
-def _select_settings(one: spec.Loaded, loaded: Sequence[spec.Loaded], settings: Settings) -> Settings:
+def select_settings(one: spec.Loaded, loaded: Sequence[spec.Loaded], settings: Settings) -> Settings:
     """Return the settings of one of several hypotheses: ``--parallel`` and ``--gpus`` are meant for programs."""
     mixed = one.hypothesis.program is None and any(other.hypothesis.program is not None for other in loaded)
     return replace(settings, parallel=None, gpus=None) if mixed else settings

@@ -9,8 +9,9 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from harness.domain.tuning import name_candidate
 from harness.metrics import parse_metric
+from harness.metrics._declared import DeclaredMetric
 from harness.pipeline.verdicts import JudgedRun
-from harness.records import Decision, EstimandResult, Measurements
+from harness.records import Arm, Decision, EstimandResult, Measurements, Series
 
 DIMENSIONLESS = "1"
 """Unit of plain numbers, so that no cell is empty."""
@@ -107,7 +108,7 @@ class TidyTable(Generic[Row]):
 
 def tabulate_measurements(run: JudgedRun) -> TidyTable[MeasuredValue]:
     """Return everything that was measured of a run, in the order of results.json."""
-    measurements = run.stored.measurements
+    measurements = fill_failed(run.stored.measurements, run.stored.registered.hypothesis.arms)
     rows = tuple(list_measured(measurements, run.run.name))
     return TidyTable("measurements", _describe_measured(_list_metrics(measurements)), rows)
 
@@ -116,6 +117,30 @@ def _list_metrics(measurements: Measurements) -> dict[str, str]:
     """Return the name of each metric, as the file calls it → its title."""
     kinds = [parse_metric(key) for key in dict.fromkeys(key for one in measurements.replicas for key in one.metrics)]
     return {metric.called: metric.title for metric in kinds}
+
+
+def fill_failed(measurements: Measurements, arms: Mapping[str, Arm]) -> Measurements:
+    """Return measurements in which replicas of ``arms`` that failed lack each value, and are not absent themselves.
+
+    Whoever read a table without them would take the seeds that are left for all that there were.
+    """
+    replicas = [
+        one.model_copy(update={"metrics": _make_blank(arms[one.arm])}) if one.status == "failed" else one
+        for one in measurements.replicas
+    ]
+    return measurements.model_copy(update={"replicas": tuple(replicas)})
+
+
+def _make_blank(arm: Arm) -> dict[str, Series]:
+    """Return what a program was to measure, without a value."""
+    epochs = arm.setup.evaluated_epochs
+    layers = {
+        metric.key: (metric.layers if isinstance(metric, DeclaredMetric) else None) or 1
+        for metric in arm.setup.evaluation.measured
+    }
+    return {
+        key: Series(epochs=epochs, values={"value": ((None,) * layers[key],) * len(epochs)}) for key in sorted(layers)
+    }
 
 
 def list_measured(measurements: Measurements, run: str) -> Iterator[MeasuredValue]:
@@ -163,18 +188,21 @@ def tabulate_search(run: JudgedRun) -> TidyTable[TriedValue]:
     """Return everything that was measured in the search for tuned arms, candidate by candidate; empty without one."""
     search, searched = run.stored.search, run.stored.searched
     rows: list[TriedValue] = []
+    metrics: dict[str, str] = {}
     if search is not None and searched is not None:
         known = {
             name_candidate(name, position): (name, position, json.dumps(one.values, sort_keys=True), tuned)
             for name, tuned in search.arms.items()
             for position, one in enumerate(tuned.candidates)
         }
+        arms = run.stored.registered.hypothesis.arms
+        searched = fill_failed(searched, {candidate: arms[name] for candidate, (name, *_) in known.items()})
         for row in list_measured(searched, run.run.name):
             arm, position, settings, tuned = known[row.arm]
             role = {tuned.runner_up: "runner-up", tuned.chosen: "chosen"}.get(position, "other")
             own = {"arm": arm, "candidate": position, "settings": settings, "role": role}
             rows.append(TriedValue(**{**row._asdict(), **own}))
-    metrics = {} if searched is None else _list_metrics(searched)
+        metrics = _list_metrics(searched)
     return TidyTable("search", _describe_search(metrics), tuple(rows))
 
 
@@ -220,7 +248,7 @@ def _describe_measured(metrics: Mapping[str, str]) -> tuple[Column, ...]:
         Column("summary", "string", "", "How it was summarised over samples.", tuple(SUMMARIES.items())),
         Column("layer", "integer", DIMENSIONLESS, "Layer, from 0; empty for metrics that have one value per replica."),
         Column("epoch", "integer", "epochs", "Epoch after which it was measured, counted from 1."),
-        Column("value", "number", "see column unit", "The number; empty if it was not finite."),
+        Column("value", "number", "see column unit", "The number; empty if it was not finite, or the replica failed."),
         Column("unit", "string", "", "Unit of the value.", UNITS[:1]),
     )
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -100,6 +101,8 @@ class ReplicaFolder:
             "raw": base64.b64encode(sealed.raw).decode(),
         }
         body = write_canonical(told).encode()
+        if self._sealed.is_dir():  # which is none of ours
+            _remove(self._sealed)
         write_atomic(self._sealed, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
         _remove(self._own)
         with suppress(OSError):
@@ -217,23 +220,31 @@ class ReplicaFolder:
         return []
 
     def _write_tries(self, tries: list[str | None]) -> None:
+        if not self._own.is_dir() or self._own.is_symlink():  # the program made something else of its folder
+            _remove(self._own)
+            self._own.mkdir()
         write_atomic(self._own / "tries.json", json.dumps(tries).encode())
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder, also where a program closed parts of it to us."""
+    """Remove a folder, also where a program closed parts of it to us, nested it deeply, or put something else there."""
     if not os.path.lexists(folder):
         return
-    rmtree(folder, ignore_errors=True)
+    if folder.is_symlink() or not folder.is_dir():
+        with suppress(OSError):
+            folder.unlink()  # and not what it leads to
+    with suppress(RecursionError):  # Python removes folder in folder by calls in calls, up to 3.12
+        rmtree(folder, ignore_errors=True)
     if os.path.lexists(folder):
-        for here, _, _ in os.walk(folder):
+        for command in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
             with suppress(OSError):
-                os.chmod(here, 0o700)  # noqa: PTH101
+                subprocess.run([*command, "--", str(folder.absolute())], capture_output=True, check=False)
+    if os.path.lexists(folder):
         try:
             rmtree(folder)
-        except OSError as error:
+        except (OSError, RecursionError) as error:
             raise StorageFailed(
-                f"what an earlier try left can't be removed: {error.strerror or error}",
+                f"what an earlier try left can't be removed: {getattr(error, 'strerror', None) or error}",
                 where=str(folder),
                 remedy="remove it, then give the same command again",
             ) from error

@@ -150,6 +150,9 @@ def _run_all(state: _State) -> None:
                 state.free += running.cards
                 if _finish(state, end, folder, replica, arm):
                     state.waiting.insert(0, (replica, arm))
+            for running, *_ in state.running.values():
+                if running.overdue:
+                    running.wake()
             _look_at_growth(state)
 
 

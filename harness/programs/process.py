@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -54,6 +55,8 @@ class Running:
     """Descriptor of what the guard tells."""
     mark: str
     """Value of HARNESS_REPLICA in its environment, by which what is left of it is found."""
+    latest: float
+    """Time of the monotonic clock at which the program's time is up."""
     cards: tuple[str, ...] = ()
     """Cards that it has for itself."""
     told: bytearray = field(default_factory=bytearray)
@@ -64,11 +67,22 @@ class Running:
         self.told += data
         return bool(data)
 
+    @property
+    def overdue(self) -> bool:
+        """Tell whether its guard should have ended it by now."""
+        return time.monotonic() > self.latest
+
+    def wake(self) -> None:
+        """Have the guard go on if the program stopped it, which changes nothing of one that runs."""
+        with suppress(OSError):
+            self.process.send_signal(signal.SIGCONT)
+
     def end(self) -> End:
         """End whatever still runs, wait for the guard, and return how the program ended."""
         for descriptor in (self.life, self.report):
             with suppress(OSError):
                 os.close(descriptor)
+        self.wake()
         self.process.wait()
         lines = bytes(self.told).decode(errors="replace").splitlines()
         last = next((line for line in lines if line.startswith("{")), None)
@@ -118,7 +132,7 @@ def start(folder: ReplicaFolder, replica: Replica, arm: Arm, work: Work, cards: 
     finally:
         os.close(life_end)
         os.close(report_end)
-    return Running(process, life, report, mark, cards)
+    return Running(process, life, report, mark, time.monotonic() + work.program.seconds, cards)
 
 
 def fill_command(folder: ReplicaFolder, replica: Replica, arm: Arm, work: Work) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ MEASURED = {"measured-otherwise", "measured-unchecked", "measured"}
 """Findings on stored weights that were measured again: test_attacks_measured.py."""
 INITIAL = {"initial-otherwise", "initial-unchecked"}
 """Findings on stored weights that runs start from: test_attacks_initial.py."""
-LINKED = {"link-untold", "link-otherwise", "link-unchecked", "linked", "seeds-by-word"}
+LINKED = {"link-untold", "link-otherwise", "link-unchecked", "link-known", "linked", "seeds-by-word"}
 """Findings on runs that were made elsewhere: test_attacks_linked.py."""
 EXPLORED = {
     "explored", "explored-otherwise", "explored-unchecked", "explored-differs", "explored-rewritten", "undeclared",

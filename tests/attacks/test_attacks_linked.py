@@ -20,7 +20,7 @@ from tests.e2e.programs import ProgramProject, copy_project, make_linked_project
 from tests.once import made_once
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="programs run on Linux and macOS")
-LINKED = {"link-untold", "link-otherwise", "link-unchecked", "linked", "seeds-by-word"}
+LINKED = {"link-untold", "link-otherwise", "link-unchecked", "link-known", "linked", "seeds-by-word"}
 
 
 @pytest.fixture(scope="session")

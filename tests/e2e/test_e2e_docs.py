@@ -30,8 +30,10 @@ def named_commands() -> list[list[str]]:
     return [shlex.split(command) for command in found]
 
 
-@pytest.mark.parametrize("place", [("tests",), ("quick start",), ("pages", "CONTRIBUTING.md")], ids=" ".join)
-def test_ci_runs_the_readmes_two_commands_and_builds_the_pages(place: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "place", [("tests",), ("quick start",), ("pages", "CONTRIBUTING.md"), ("examples", "CONTRIBUTING.md")], ids=" ".join
+)
+def test_ci_runs_the_readmes_two_commands_builds_the_pages_and_runs_the_examples(place: tuple[str, ...]) -> None:
     assert block("tests")[-1] == "tests/run" and block("quick start")[-1].startswith("harness run ")
     script = (REPOSITORY / ".ci/run").read_text()
     (function,) = re.findall(r"^block\(\) .*$", script, re.MULTILINE)

@@ -15,9 +15,12 @@ from harness.errors import HarnessError, Interrupted, UsageError
 from harness.ledger import Ledger
 from harness.pipeline.claims import read_claims
 from harness.pipeline.explore import explore_results
+from harness.pipeline.link import link_runs
 from harness.pipeline.register import amend_registration, register_hypothesis
 from harness.pipeline.session import Reporter, Session
 from harness.wording import WATERMARK
+from tests.attacks.test_attacks_linked import change_start
+from tests.attacks.trails import Trail, audited, find_codes, sorts
 from tests.e2e.programs import (
     OLD,
     UNDECLARED,
@@ -25,11 +28,13 @@ from tests.e2e.programs import (
     copy_project,
     make_explored_project,
     make_program_project,
+    register_toy,
     tell_old_runs,
+    tell_runs,
 )
 from tests.e2e.projects import REPOSITORY
 from tests.once import made_once
-from tests.unit.programs.told import Row, write_table
+from tests.unit.programs.told import Row, list_rows, write_table
 from tests.unit.programs.toys import GOOD
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="programs run on Linux and macOS")
@@ -201,6 +206,52 @@ def test_the_same_exploration_is_entered_once_and_another_is_another(project: Pr
     ((_, message),) = find_findings(project.root / FILE)
     assert message.count("of this file") == 2
     assert find_findings(change(project, prior_data_seen={"level": "analysed", "what": f"explored {again.name}"}))
+
+
+def copy_question(project: ProgramProject) -> Path:
+    """Write the toy's question under another id."""
+    told = yaml.safe_load((project.root / FILE).read_text()) | {"id": "copy"}
+    path = project.root / "hypotheses/copy.yaml"
+    path.write_text(yaml.safe_dump(told, sort_keys=False))
+    return path
+
+
+def test_runs_by_drawn_seeds_are_linked_before_anybody_reads_them(tmp_path: Path) -> None:
+    """Under another id they would be judged in passing, before it is known whether they are entered at all."""
+    project = register_toy(tmp_path / "project", program={"code": {"git": ["toy.py"]}})
+    rows = tell_runs(project)
+    runs = tmp_path / "runs.json"
+    runs.write_text(json.dumps({"runs": rows[:1] + tell_old_runs()}))
+    with pytest.raises(UsageError, match="1 seed that toy draws, which is registered and not judged") as refused:
+        api.explore(copy_question(project), runs, incomplete=True)
+    assert "harness link FILE EXPORTS" in (refused.value.remedy or "")
+    assert [event["type"] for event in project.events()] == ["registered"]
+    runs.write_text(json.dumps({"runs": rows}))
+    session = Session.open(project.root / FILE)
+    assert link_runs(project.root / FILE, [runs], None, session, incomplete=False).decision.outcome == "worse"
+    assert api.explore(copy_question(project), runs).would_be == "worse"  # by now it is nothing new
+    assert "explored" not in " ".join(project.events("run_started")[0]["body"]["deviations"])
+
+
+def test_linked_runs_that_were_explored_before_say_so(tmp_path: Path) -> None:
+    """Seeds that a file lists may be those of anything, so that values tell."""
+    project = register_toy(tmp_path / "project", seeds={"list": [3, 5, 7]}, program={"code": {"git": ["toy.py"]}})
+    rows = list_rows((3, 5, 7), project.events("registered")[0]["claimed_time"])
+    runs = tmp_path / "runs.json"
+    runs.write_text(json.dumps({"runs": [row for row in rows if row["seed"] != 7]}))
+    explored = api.explore(copy_question(project), runs)
+    runs.write_text(json.dumps({"runs": rows}))
+    session = Session.open(project.root / FILE)
+    linked = link_runs(project.root / FILE, [runs], None, session, incomplete=False)
+    told = "4 replicas of it had been explored before they were linked, by seed and values (explored "
+    (event,) = project.events("run_started")
+    assert [line for line in event["body"]["deviations"] if line.startswith(f"{told}{explored.name}, ")]
+    assert explored.name in (linked.folder / "verdict.md").read_text()
+    project.commit()
+    assert "link-known" in find_codes(project.root)
+    trail = Trail.read(project.root / "verdicts")
+    trail.rebuild(change_start(lambda body: body.update(deviations=body["deviations"][:1])))
+    assert "undeclared" in sorts(audited(trail))
 
 
 def test_tables_and_trackers_are_read_as_for_link_and_need_no_times(fresh: ProgramProject) -> None:

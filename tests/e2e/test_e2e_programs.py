@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import select
 import signal
+import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import pytest
 
@@ -17,6 +21,9 @@ from harness import api
 from harness.errors import UsageError
 from harness.exporters._tracked import list_replicas, read_tracked
 from harness.ledger import Ledger
+from harness.pipeline.plan import Preview, preview_run
+from harness.pipeline.project import Settings
+from harness.pipeline.session import Session
 from tests.e2e.programs import ProgramProject, copy_project, make_judged_project, make_program_project
 from tests.e2e.projects import CLAIMS, TINY
 from tests.once import made_once
@@ -133,6 +140,73 @@ def test_nothing_runs_unless_somebody_runs_it_and_the_first_time_it_is_asked(
     assert mark.exists()
     allowed = project.harness("run", FILE)  # another attempt, whose commands have run here
     assert allowed.returncode == 0, allowed.stderr
+    project.commit()
+    mark.unlink()
+    for verb in (
+        ["show", "toy"],
+        ["reverdict", "toy"],
+        ["audit", "--recompute"],
+        ["badge", "../badge.svg"],
+        ["paper", "toy", "--out", "../paper"],
+        ["export", "toy", "--as", "csv", "--out", "../tables"],
+        ["site", "../out"],
+    ):
+        done = project.harness(*verb)
+        assert done.returncode == 0, (verb, done.stderr)
+        assert not mark.exists(), verb
+
+
+def answer(project: ProgramProject, word: bytes) -> tuple[int, str]:
+    """Run at a terminal, where the question is answered after a second; return the exit code and what was shown."""
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        project.command("run", FILE),
+        cwd=project.root,
+        env=project.environment(TERM="xterm"),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # as a terminal has it when nobody is left
+        while data := os.read(ours, 4096):
+            shown += data
+            if b"Run them?" in data:
+                assert not select.select([ours], [], [], 1.0)[0], "the question stays, and nothing wipes it out"
+                os.write(ours, word + b"\n")
+    os.close(ours)
+    return process.wait(), shown.decode()
+
+
+def test_at_a_terminal_the_commands_are_shown_and_a_person_decides(tmp_path: Path) -> None:
+    project = make_program_project(tmp_path / "project")
+    code, shown = answer(project, b"n")
+    assert code == 2
+    assert (
+        shown.index("weak: python3 toy.py 0.25") < shown.index("Run them? [y/N]") < shown.index("nobody allowed them")
+    )
+    assert not project.root.joinpath("verdicts").exists() or project.events("run_started") == []
+    code, shown = answer(project, b"y")
+    assert code == 0, shown
+    assert "as predicted" in shown
+    allowed = project.harness("run", FILE)  # nobody is asked again
+    assert allowed.returncode == 0, allowed.stderr
+
+
+def test_no_secret_of_the_environment_is_in_the_trail_or_on_a_page(tmp_path: Path) -> None:
+    script = "import os\nassert os.environ['API_TOKEN'] == 'hunter2-hunter2'\n"
+    told = {"environment": ["API_TOKEN"]}
+    project = make_program_project(tmp_path / "project", script + GOOD, program=told)
+    ran = project.harness("run", FILE, "--yes", API_TOKEN="hunter2-hunter2", OTHER_TOKEN="hunter2-hunter2")
+    assert ran.returncode == 0, ran.stderr
+    assert "as predicted" in ran.stdout
+    assert project.harness("site", "../site").returncode == 0
+    pages = [path for folder in (project.root, tmp_path / "site") for path in folder.rglob("*") if path.is_file()]
+    assert "API\\_TOKEN" in (project.folder / "verdict.md").read_text()  # the name alone
+    assert [path for path in pages if b"hunter2" in path.read_bytes() and path.name != "toy.py"
+            and ".git" not in path.parts] == []  # fmt: skip
 
 
 def test_code_that_is_not_committed_or_not_the_registered_one_is_refused_by_name(project: ProgramProject) -> None:
@@ -195,6 +269,13 @@ def test_a_seed_whose_program_failed_makes_the_outcome_invalid_and_is_named(tmp_
     assert "weak, seed 1 failed: it ended with exit code 3" in ran.stderr
     assert "Invalid: 1 of 3 seeds of Weak failed, and the file allows no outcome then." in ran.stdout
     assert "Weak, seed 1: it ended with exit code 3" in (project.folder / "verdict.md").read_text()
+    rows = api.open_verdict("toy", project=project.root).measurements()
+    assert [(row.arm, row.seed_index) for row in rows] == [
+        (arm, seed) for arm in ("strong", "weak") for seed in range(3)
+    ]
+    assert [row.status for row in rows if row.value is None] == ["failed"]  # it is no missing seed
+    tracked = list_replicas(read_tracked("toy", Ledger(project.root / "verdicts")))
+    assert [(one.status, len(one.points)) for one in tracked].count(("failed", 0)) == 1
     assert project.harness("reverdict", "toy").returncode == 0
     assert_sound(project)
 
@@ -206,6 +287,8 @@ def test_every_program_may_fail_at_every_seed(tmp_path: Path) -> None:
     assert "toy: invalid" in ran.stdout
     assert project.harness("reverdict", "toy").returncode == 0
     assert project.harness("site", "../out").returncode == 0
+    rows = api.open_verdict("toy", project=project.root).measurements()
+    assert {(row.metric, row.status, row.value) for row in rows} == {("test_accuracy", "failed", None)}
 
 
 def test_a_failed_seed_may_count_as_the_worst(tmp_path: Path) -> None:
@@ -286,6 +369,27 @@ def test_a_pilot_of_a_program_gives_no_outcome(tmp_path: Path) -> None:
     assert project.events("run_started") == []
 
 
+def test_a_plan_takes_as_long_as_a_run_with_its_options_may(tmp_path: Path) -> None:
+    project = make_program_project(tmp_path / "project")
+    variables = {"CUDA_VISIBLE_DEVICES": "0,1,2,3,4"}
+
+    def preview(**told: Any) -> Preview:
+        return preview_run(project.root / FILE, Session.open(project.root / FILE, Settings(**told)))
+
+    for told, at_a_time in (
+        ({"parallel": 1}, 1),
+        ({"parallel": 4}, 4),
+        ({"parallel": 4, "gpus": 2, "variables": variables}, 2),
+        ({"parallel": 1, "gpus": 1, "variables": variables}, 1),
+    ):
+        seen = preview(**told)
+        assert (seen.parallel, seen.longest_seconds) == (at_a_time, -(-6 // at_a_time) * 60), told
+    with pytest.raises(UsageError, match="each replica is to have 6, and there are 5 cards here"):
+        preview(gpus=6, variables=variables)
+    shown = project.harness("plan", FILE, "--parallel", "3")
+    assert "each replica runs by itself, 3 at a time; all of them take at most 2 min on this machine" in shown.stdout
+
+
 def test_programs_are_planned_and_run_among_other_hypotheses_of_a_folder(tmp_path: Path) -> None:
     """They share no cohort with others, and are planned without a time of their own."""
     project = make_program_project(tmp_path / "project", program={"code": {"git": ["toy.py"]}})
@@ -293,11 +397,13 @@ def test_programs_are_planned_and_run_among_other_hypotheses_of_a_folder(tmp_pat
     (project.root / "hypotheses/other.yaml").write_text(text.replace("id: toy", "id: other"))
     (project.root / "hypotheses/tiny.yaml").write_text(TINY.replace("epochs: 8", "epochs: 2"))
     (project.root / "hypotheses/claims.yaml").write_text(CLAIMS)
-    planned = project.harness("plan", "hypotheses")
+    planned = project.harness("plan", "hypotheses", "--parallel", "2")
     assert planned.returncode == 0, planned.stderr
     assert "toy trains alone: a program trains it" in planned.stdout
-    refused = project.harness("run", "hypotheses/tiny.yaml", "--parallel", "2")
-    assert "has no effect: harness trains the replicas of this file as one program" in refused.stderr
+    for verb in ("plan", "run"):
+        refused = project.harness(verb, "hypotheses/tiny.yaml", "--parallel", "2")
+        assert refused.returncode == 2
+        assert "has no effect: harness trains the replicas of this file as one program" in refused.stderr
     ran = project.harness("run", "hypotheses", "--together", "--yes", "--parallel", "2")
     assert ran.returncode == 0, ran.stderr
     assert {path.parent.parent.name for path in project.root.glob("verdicts/*/*/verdict.json")} == {

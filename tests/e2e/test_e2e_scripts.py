@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from harness.domain.tuning import make_search
+from harness.pipeline.program import write_commands
 from harness.spec import load
 from tests.e2e import commands
 from tests.e2e.projects import REPOSITORY
@@ -67,8 +68,25 @@ def test_the_page_shows_a_search_that_a_file_may_have(tmp_path: Path) -> None:
     assert len(make_search(hypothesis).arms) == 6
 
 
+def test_the_page_shows_what_else_a_file_may_say(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"<!-- told -->\n\n```yaml\n(.*?)```", (REPOSITORY / PAGE).read_text(), re.DOTALL)
+    estimands = {"margin": {"metric": "test_accuracy", "contrast": "decay_high - decay_low", "unit": "pp"}}
+    results = {"form": "jsonl", "file": "metrics.jsonl"}
+    told = yaml.safe_load(shown)
+    hypothesis = load(write_hypothesis(tmp_path, estimands=estimands, results=results, **told)).hypothesis
+    commands = write_commands(hypothesis)
+    assert [f"{name}: {command.split()[5]}" for name, command in commands.items()] == [
+        "decay_low: 0.0001", "decay_high: 0.1"
+    ]  # fmt: skip
+    assert {metric.called for arm in hypothesis.arms.values() for metric in arm.setup.evaluation.measured} == {
+        *told["metrics"]
+    }
+
+
 def test_the_page_shows_the_example_s_own_file() -> None:
-    (shown,) = re.findall(r"```yaml\n(program:.*?)```", (REPOSITORY / PAGE).read_text(), re.DOTALL)
+    (shown,) = re.findall(
+        r"```yaml\n(program:\n  command: \[\./estimate.*?)```", (REPOSITORY / PAGE).read_text(), re.DOTALL
+    )
     path = REPOSITORY / "examples/antithetic/hypotheses/antithetic.yaml"
     whole = yaml.safe_load(path.read_text())
     assert yaml.safe_load(shown).items() <= whole.items()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import api
 from harness.domain.tuning import find_selector, make_search
 from harness.errors import Interrupted
 from harness.ledger import Ledger
@@ -102,6 +103,10 @@ def test_the_best_candidate_decides_and_the_page_says_how_it_was_chosen(judged: 
     assert len(page["replicas"]) == 2 * 3 * 2 + 2 * 3
     raw = json.loads((judged.folder / "raw.json").read_text())
     assert len(raw) == len(page["replicas"]) - 1, "all but the one that failed"
+    tried = api.open_verdict("toy", project=judged.root).search()
+    assert stored.searched is not None
+    assert len(tried) == 2 * len(stored.searched.replicas)  # of two metrics
+    assert [row.value for row in tried if row.status == "failed"] == [None] * 2
     told = (judged.folder / "verdict.md").read_text()
     assert "Strong.** Chosen of 3 candidates: parameters.alpha 0.5. The next best, parameters.alpha 0.75" in told
     assert "one that failed or diverged at more seeds than another loses to it" in told

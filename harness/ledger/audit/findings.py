@@ -77,6 +77,7 @@ CODES: dict[str, Code] = {
     "link-untold": Code(3, "tampered", "believe its exports, not its deviations: it was trained outside harness"),
     "link-otherwise": Code(3, "tampered", "believe the event and git, not that page: harness replicate RUN"),
     "link-unchecked": Code(3, "note", "fetch the commit that the runs name, then audit again"),
+    "link-known": Code(3, "note", "read the verdict as one whose result was known when it was entered"),
     "linked": Code(3, "note", "have somebody run the registered program: harness replicate RUN"),
     "proof-unfounded": Code(3, "tampered", "believe no such sentence: harness replicate RUN shows what differs"),
     "run-open": Code(3, "open", "resume it: harness run; or close it with a reason: harness close"),

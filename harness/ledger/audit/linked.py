@@ -8,10 +8,13 @@ from pydantic import ValidationError
 
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
+from harness.ledger.explored import find_read_before, name_explorations
 from harness.ledger.frozen import compare_commit
 from harness.ledger.git import find_nearest, find_repository
 from harness.ledger.index import StartedRun
 from harness.ledger.linked import describe_link
+from harness.ledger.prior_data_bodies import ExploredBody
+from harness.records import Measurements
 from harness.records.program import Program
 from harness.wording import format_count
 
@@ -35,6 +38,7 @@ def check(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
     if describe_link(link) not in run.body.deviations:
         what = f"run {run.name} was trained outside harness, and its deviations do not say so"
         yield AuditFinding("link-untold", what, where, describe_link(link), "not named", run.hypothesis)
+    yield from _check_explored(evidence, run, where)
     yield from _check_commits(evidence, run, where)
 
 
@@ -43,6 +47,28 @@ def check_seeds(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
     if run.body.linked is not None:
         what = f"that run {run.name} used its seeds is told by its exports alone"
         yield AuditFinding("seeds-by-word", what, evidence.at(run.digest), hypothesis=run.hypothesis)
+
+
+def _check_explored(evidence: Evidence, run: StartedRun, where: str) -> Iterator[AuditFinding]:
+    """Find linked runs whose results had been explored before, under whatever id; their deviations say so."""
+    if not evidence.index.entries(ExploredBody):
+        return
+    told = " ".join(run.body.deviations)
+    for verdict in evidence.index.verdicts(run.digest)[:1]:
+        results = verdict.body.files.get("results.json", "")
+        try:
+            raw = evidence.read_kept(f"{run.folder}/results.json", results)
+            replicas = Measurements.model_validate_json(raw or b"").replicas
+        except ValidationError:
+            return  # missing, or no results: other steps say so
+        for entry, count in find_read_before(evidence.index, evidence.object, replicas, run.digest):
+            name = name_explorations([entry])
+            what = f"of run {run.name}, {format_count(count, 'replica')} had been explored before they were linked"
+            if name in told:
+                yield AuditFinding("link-known", f"{what}: {name}", where, hypothesis=run.hypothesis)
+            else:
+                what = f"{what}, and its deviations do not say so"
+                yield AuditFinding("undeclared", what, where, name, "not named", run.hypothesis)
 
 
 def _check_commits(evidence: Evidence, run: StartedRun, where: str) -> Iterator[AuditFinding]:

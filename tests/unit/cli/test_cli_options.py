@@ -66,7 +66,7 @@ TABLE = [
 ]  # fmt: skip
 ALWAYS = {
     "run": {"files", "device", "data", "verdicts", "on", "pilot", "yes", "parallel", "gpus"},
-    "plan": {"files", "device", "data", "verdicts", "form", "on"},
+    "plan": {"files", "device", "data", "verdicts", "form", "on", "parallel", "gpus"},
     "jobs": {"on", "cancel", "form"},
     "worker": {"folder"},
     "power": {"file", "sd", "sd_from", "effect", "to", "form"},  # --sd and --sd-from: test_e2e_foresight.py

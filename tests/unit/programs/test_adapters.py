@@ -135,6 +135,26 @@ def test_documented_forms_are_read(form: str, source: str, more: dict[str, Any],
     assert read(GIVEN[form], form, source, **more) == expected
 
 
+REAL = Path(__file__).parents[2] / "corpus/results"
+
+
+@pytest.mark.parametrize(
+    ("form", "source", "more", "expected"),
+    [
+        ("trainer_state", "eval_accuracy", {"epochs": 3}, {1: 0.84375, 2: 0.921875, 3: 0.921875}),
+        ("trainer_state", "train_loss", {}, {1: 0.4577951629956563}),
+        ("lm_eval", "toy_sums/acc,none", {}, {1: 0.4}),
+    ],
+)
+def test_files_of_tools_that_tests_do_not_install_are_read(
+    form: str, source: str, more: dict[str, Any], expected: dict[int, float]
+) -> None:
+    """Trainer of transformers 5.24 wrote one, on a model of ten weights; lm-eval 0.4.13 the other, of which what names
+    the machine and the task's file is left out.
+    """
+    assert read((REAL / f"{form}.json").read_bytes(), form, source, **more) == expected
+
+
 def test_several_values_in_an_epoch_are_refused() -> None:
     doubled = LIGHTNING + "1,20,,,0.8\n"
     with pytest.raises(BadResults, match="has two values at epoch 2"):

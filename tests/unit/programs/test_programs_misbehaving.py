@@ -121,6 +121,14 @@ ENDS = {
         "import os, time\nos.kill(os.getppid(), 9)\ntime.sleep(600)", {},
         "it was killed: so was the process that watched it",
     ),
+    "stops its parent": (
+        "import os, signal, time\nos.kill(os.getppid(), signal.SIGSTOP)\ntime.sleep(600)", {"timeout": "1 s"},
+        "it took longer than 1 s",
+    ),
+    "makes a file of its folder": (
+        "import os, shutil\nown = os.path.dirname(os.environ['HARNESS_OUT'])\nshutil.rmtree(own)\nopen(own, 'w')", {},
+        "it ended with exit code 0, and its results file metrics.json is not there",
+    ),
     "kills itself": (
         "import os\nos.kill(os.getpid(), 9)", {},
         "it was killed: SIGKILL, the system's answer to too much memory, perhaps",
@@ -175,6 +183,39 @@ def test_a_flood_of_output_keeps_its_beginning_and_its_end(tmp_path: Path) -> No
     assert b" bytes left out]" in log
 
 
+def test_what_a_program_nests_deeply_or_puts_in_the_place_of_folders_is_removed_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    """Folders in folders, more than Python's calls go down; a folder where its results are sealed; a link for one."""
+    target = tmp_path / "target"
+    (target / "below").mkdir(parents=True, mode=0o750)
+    script = (
+        "import shutil\nout = os.environ['HARNESS_OUT']\n"
+        "if n == 0:\n"
+        "    shutil.rmtree(out)\n"
+        f"    os.symlink({str(target)!r}, out)\n"
+        "    raise SystemExit(75)\n"
+        "os.mkdir(os.path.dirname(out) + '.json')\n"
+    )
+    nest = "for _ in range(1500):\n    os.mkdir('d')\n    os.chdir('d')\n"
+    again = {"again": {"when": ["preempted"], "times": 1}}
+    toy = make(tmp_path, COUNT + script + GOOD + nest, program=again, **ONE)
+    (replica,) = toy.run().replicas
+    assert replica.status == "finished"
+    assert [path.name for path in (tmp_path / "run/work").iterdir() if path.name != ".lock"] == ["strong-0.json"]
+    assert (target / "below").stat().st_mode & 0o777 == 0o750
+
+
+def test_a_run_is_stopped_although_its_program_stopped_the_guard(tmp_path: Path) -> None:
+    mark = tmp_path / "stopped"
+    script = (
+        f"import os, signal, time\nos.kill(os.getppid(), signal.SIGSTOP)\nopen({str(mark)!r}, 'w')\ntime.sleep(600)"
+    )
+    with pytest.raises(Interrupted):
+        make(tmp_path, script, **ONE).run(stop=mark.exists)
+    await_none_left(tmp_path)
+
+
 def test_a_program_that_changes_its_own_source_changes_it_for_itself_alone(tmp_path: Path) -> None:
     script = f"{GOOD}open(__file__, 'w').write('raise SystemExit(3)')\n"
     result = make(tmp_path, script).run()
@@ -216,6 +257,19 @@ def test_a_run_that_was_stopped_goes_on_without_what_was_sealed(tmp_path: Path) 
         assert (tmp_path / "run/work" / name).read_bytes() == content
     whole = make(tmp_path / "whole", GOOD).run()
     assert [one.to_json() for one in result.replicas] == [one.to_json() for one in whole.replicas]
+
+
+def test_a_program_with_checkpoints_of_its_own_finds_them_when_harness_goes_on(tmp_path: Path) -> None:
+    """What it keeps from try to try is there again, its results and its copy of the code are new."""
+    mark = tmp_path / "kept"
+    first = f"if n == 0:\n    open({str(mark)!r}, 'w').close()\n    __import__('time').sleep(600)\n"
+    toy = make(tmp_path, COUNT + first + GOOD + "print(n)\n", **ONE)
+    with pytest.raises(Interrupted):
+        toy.run(stop=mark.exists)
+    result = toy.run()
+    assert result.replicas[0].status == "finished"
+    assert read_log(tmp_path / "run", result) == b"1\n"
+    assert result.runs[0].repeated == ("harness ended before it did",)
 
 
 def test_sealed_results_are_not_run_again_and_damaged_ones_are(tmp_path: Path) -> None:

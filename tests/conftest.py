@@ -82,7 +82,7 @@ BROWSER = "HARNESS_TESTS_BROWSER"
 LATEX = "HARNESS_TESTS_LATEX"
 """The same of whoever has installed LaTeX."""
 EXAMPLES = "HARNESS_TESTS_EXAMPLES"
-"""Variable by which whoever has minutes for it has the examples run whole; a job of CI has."""
+"""Variable by which whoever has minutes for it has the examples run whole; CI has."""
 TEX_FILES = ("booktabs.sty", "lmodern.sty")
 """What papers need of LaTeX beside its base."""
 
@@ -90,7 +90,7 @@ TEX_FILES = ("booktabs.sty", "lmodern.sty")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip ``gpu`` tests without a CUDA device, and those that need a browser, LaTeX or more time than there is."""
     if not os.environ.get(EXAMPLES):
-        _skip(items, "examples", f"takes minutes: set {EXAMPLES}=1; a job of CI does")
+        _skip(items, "examples", f"takes minutes: set {EXAMPLES}=1; CI does")
     if not os.environ.get(LATEX) and any(item.get_closest_marker("latex") for item in items):
         without = _find_lacking_latex()
         if without:

@@ -1,5 +1,6 @@
 """What all tests share: one thread for PyTorch, draws that are the same in every run, bytecode that is kept, signals
-that are heard, tests that skip, and garbage collection that leaves alone what stays."""
+that are heard, tests that skip, folders in memory, workers for all cores, and garbage collection that leaves alone what
+stays."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -75,6 +77,51 @@ def _set_aside() -> None:
     gc.collect()
     gc.freeze()
     loaded = len(sys.modules)
+
+
+MEMORY = Path("/dev/shm")
+"""Linux's folder that is kept in memory."""
+ROOM = 2 << 30
+"""Bytes that must be free there, several times what the tests' folders take."""
+SHARE = 3 << 29
+"""Bytes of memory that a worker of pytest-xdist and what it starts may take."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the tests' folders in memory where there is room for them and programs may be started from them.
+
+    harness waits for the disk with each file of a trail, and the suite with ten thousands of them. Whoever wants them
+    on a disk says where: ``--basetemp`` or ``PYTEST_DEBUG_TEMPROOT``.
+    """
+    if config.getoption("basetemp") is None and _has_room(MEMORY):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+def _has_room(folder: Path) -> bool:
+    if not folder.is_dir() or not os.access(folder, os.W_OK) or _find_free_memory() < 2 * ROOM:
+        return False
+    return shutil.disk_usage(folder).free >= ROOM and not os.statvfs(folder).f_flag & os.ST_NOEXEC
+
+
+def _find_free_memory() -> int:
+    """Return the bytes of memory that programs could still take; 0 where Linux does not say it."""
+    try:
+        (line,) = [line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable:")]
+    except (OSError, ValueError):
+        return 0
+    return int(line.split()[1]) << 10
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Give ``-n auto`` three workers for two cores, if memory allows: many tests wait for processes and signals.
+
+    With ``PYTEST_XDIST_AUTO_NUM_WORKERS``, or where memory is short, it is for pytest-xdist to say.
+    """
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ or not hasattr(os, "sched_getaffinity"):
+        return None
+    wanted = len(os.sched_getaffinity(0)) * 3 // 2
+    return wanted if _find_free_memory() >= wanted * SHARE else None
 
 
 BROWSER = "HARNESS_TESTS_BROWSER"

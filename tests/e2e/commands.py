@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 LARGE = ("torch", "numpy", "scipy.special", "pydantic", "typer", "rich.progress", "yaml", "jinja2.sandbox", "filelock")
 ANEW = ("__main__", "cli.__main__", "training.steps.kernels.triton")
@@ -43,7 +43,13 @@ LATER_NAMES = {
 PLACES = ("PYTHONPATH", "PYTHONSAFEPATH")
 """Variables that count once harness is imported, if they don't lead to another of the libraries."""
 CUSTOM = ("sitecustomize", "usercustomize")  # what Python itself imports as it starts
-WHOLE, LIBRARIES = "whole", "libraries"
+DRAWING = ("matplotlib.figure", "matplotlib.style", "matplotlib.backends.backend_svg")
+"""Libraries of figures, which tests put something in the place of."""
+WHOLE, LIBRARIES, UNDRAWN = "whole", "libraries", "undrawn"
+OF_FILES = (1, 2)
+"""CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, by which permissions do not bind root, whom containers have."""
+NOT_BOUND = 71
+"""Exit code of a command that may not give up what it may."""
 ASKING = Path(__file__).with_name("asking.py")
 LOCK = threading.Lock()  # one question to the server at a time
 
@@ -57,10 +63,20 @@ RUNNING = 1 << 16
 """The server's answer in place of an exit code while a command has none."""
 
 
+class Server(NamedTuple):
+    """A server, by what tells it from others."""
+
+    kind: str
+    variables: tuple[tuple[str, str], ...] = ()
+    inherits: bool = True
+    """True if it has this process's other variables, too; else those alone that nothing reads before a command."""
+    python: str = sys.executable
+
+
 class Forked:
     """A command that the server forked, to be used as ``subprocess.Popen`` is; its stdin is empty."""
 
-    def __init__(self, server: str, request: dict[str, Any], stdout: int, stderr: int) -> None:
+    def __init__(self, server: Server, request: dict[str, Any], stdout: int, stderr: int) -> None:
         self.server = server
         self.args = [sys.executable, "-m", "harness.cli", *request["arguments"]]
         self.returncode: int | None = None
@@ -131,16 +147,27 @@ def start(
     start_new_session: bool = False,
     memory: int | None = None,
     packages: str | None = None,
+    bound: bool = False,
+    python: Path | None = None,
+    kept: bool = False,
 ) -> Forked | subprocess.Popen[str]:
     """``harness`` with these arguments, as ``subprocess.Popen`` would start it with text.
 
-    ``memory``: as many bytes it may address. ``packages``: PYTHONPATH of a server of its own, which stays.
+    ``memory``: as many bytes it may address. ``packages``: PYTHONPATH of a server of its own, which stays. ``bound``:
+    permissions bind it, even where root starts it. ``python``: the interpreter of a server of its own, which stays.
+    ``kept``: variables that count from its start on are those of a server of its own, which stays.
     """
-    if packages is None:
-        server = _find_server(environment)
+    server: Server | None
+    if packages is not None:
+        environment = environment | {"PYTHONPATH": packages}
+        server = Server(WHOLE, (("PYTHONPATH", packages),))
+    elif python is not None or kept:
+        own = ((name, value) for name, value in environment.items() if not _is_read_later(name))
+        server = Server(WHOLE, tuple(sorted(own)), inherits=False, python=str(python or sys.executable))
     else:
-        server, environment = packages, environment | {"PYTHONPATH": packages}
+        server = _find_server(environment)
     if server is None:
+        assert not bound, "only what a server forks can be bound"
         command = [sys.executable, "-m", "harness.cli", *arguments]
         return subprocess.Popen(
             command,
@@ -159,6 +186,7 @@ def start(
         "environment": environment,
         "session": start_new_session,
         "memory": memory,
+        "bound": bound,
     }
     return Forked(server, request, stdout, stderr)
 
@@ -170,16 +198,31 @@ def _limit(memory: int | None) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 
 
+def _bind() -> None:
+    """Have permissions bind this process and all that it starts, as they do not bind root; end it if they can't."""
+    if os.geteuid():
+        return
+    ctypes = importlib.import_module("ctypes")
+    system = ctypes.CDLL(None)
+    for capability in OF_FILES:
+        if system.prctl(24, capability, 0, 0, 0):  # PR_CAPBSET_DROP: of what root gets back with another program
+            os._exit(NOT_BOUND)
+    header, held = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()  # version 3 of capset(2), this process
+    refused = system.capget(header, held)
+    for kind in range(3):  # effective, permitted and inheritable, of which the first 32 come first
+        held[kind] &= ~sum(1 << capability for capability in OF_FILES)
+    if refused or system.capset(header, held):
+        os._exit(NOT_BOUND)
+
+
 def run(
-    arguments: tuple[str, ...],
-    folder: Path,
-    environment: dict[str, str],
-    timeout: float = PATIENCE,
-    memory: int | None = None,
-    packages: str | None = None,
+    arguments: tuple[str, ...], folder: Path, environment: dict[str, str], timeout: float = PATIENCE, **options: Any
 ) -> subprocess.CompletedProcess[str]:
-    """``harness`` with these arguments, as ``subprocess.run`` would have it with text and captured output."""
-    process = start(arguments, folder, environment, memory=memory, packages=packages)
+    """``harness`` with these arguments, as ``subprocess.run`` would have it with text and captured output.
+
+    ``options``: those of ``start``.
+    """
+    process = start(arguments, folder, environment, **options)
     try:
         out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
@@ -190,7 +233,7 @@ def run(
 
 def load(module: str) -> None:
     """Have the server load what several commands to come would each load for themselves."""
-    _ask(WHOLE, {"load": module})
+    _ask(Server(WHOLE), {"load": module})
 
 
 @contextmanager
@@ -226,7 +269,7 @@ def _answer(asking: socket.socket, size: bytes, streams: list[int]) -> None:
     with asking:
         size += _receive(asking, 8 - len(size))
         arguments, folder, environment = json.loads(_receive(asking, int.from_bytes(size, "big")))
-        process = start(tuple(arguments), Path(folder), environment, *streams)
+        process = start(tuple(arguments), Path(folder), environment, stdout=streams[0], stderr=streams[1])
         for stream in streams:
             os.close(stream)
         while (code := process.poll()) is None:
@@ -234,27 +277,36 @@ def _answer(asking: socket.socket, size: bytes, streams: list[int]) -> None:
         asking.sendall(code.to_bytes(8, "big", signed=True))
 
 
-def _find_server(environment: dict[str, str]) -> str | None:
+def _is_read_later(name: str) -> bool:
+    """Tell whether nothing reads this variable before a command starts."""
+    return name in LATER_NAMES or name.startswith(LATER)
+
+
+def _find_server(environment: dict[str, str]) -> Server | None:
     """The server that can fork a command with these variables; None: it has to be a fresh process."""
     names = {name for name in environment.keys() | os.environ.keys() if environment.get(name) != os.environ.get(name)}
-    rest = {name for name in names if name not in LATER_NAMES and not name.startswith(LATER)}
+    rest = {name for name in names if not _is_read_later(name)}
     if not hasattr(os, "fork") or not rest <= {*PLACES}:
         return None
     if not rest:
-        return WHOLE
+        return Server(WHOLE)
     new = [Path(path) for path in _split(environment.get("PYTHONPATH")) if path not in sys.path]
     names = {file.name.split(".")[0] for path in new if path.is_dir() for file in path.iterdir()} - {"harness"}
+    if names & {*CUSTOM}:
+        return None
     # What stands in for a library has to be there before that is loaded.
-    return None if names & {*CUSTOM} or _ask(LIBRARIES, {"loaded": sorted(names)}) else LIBRARIES
+    kind = UNDRAWN if names & {name.split(".")[0] for name in DRAWING} else LIBRARIES
+    server = Server(kind, (("PYTHONPATH", ""),))
+    return None if _ask(server, {"loaded": sorted(names)}) else server
 
 
 def _split(path: str | None) -> list[str]:
     return [part for part in (path or "").split(os.pathsep) if part]
 
 
-def _ask(kind: str, request: dict[str, Any], streams: list[int] | None = None) -> int:
+def _ask(asked: Server, request: dict[str, Any], streams: list[int] | None = None) -> int:
     """The server's answer, a number: of a process that it started with these streams, or an exit code."""
-    server = _server(kind)
+    server = _connect(asked)
     body = json.dumps(request).encode()
     with LOCK:
         socket.send_fds(server, [len(body).to_bytes(8, "big")], streams or [])
@@ -273,19 +325,20 @@ def _receive(connection: socket.socket, count: int) -> bytes:
 
 
 @cache
-def _server(kind: str) -> socket.socket:
-    """The connection to this process's server of a kind, or with a PYTHONPATH, which ends with it."""
+def _connect(server: Server) -> socket.socket:
+    """The connection to this process's server of a description, which ends with it."""
     ours, theirs = socket.socketpair()
-    paths = {WHOLE: {}, LIBRARIES: {"PYTHONPATH": ""}}.get(kind, {"PYTHONPATH": kind})
-    command = [sys.executable, __file__, LIBRARIES if kind == LIBRARIES else WHOLE, str(theirs.fileno())]
-    subprocess.Popen(command, env=STARTED_WITH | paths, pass_fds=[theirs.fileno()])
+    command = [server.python, __file__, server.kind, str(theirs.fileno())]
+    given = {name: value for name, value in STARTED_WITH.items() if server.inherits or _is_read_later(name)}
+    environment = given | dict(server.variables)
+    subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()])
     theirs.close()
     return ours
 
 
 def serve(kind: str, connection: socket.socket) -> None:
     """Start what is asked for, one command after another, until nobody is there to ask."""
-    for name in LARGE:
+    for name in (*LARGE, *(() if kind == UNDRAWN else DRAWING)):
         importlib.import_module(name)
     if kind == WHOLE:
         _import_harness()
@@ -362,6 +415,8 @@ def _build_validators(record: Any) -> None:
 def become(request: dict[str, Any], streams: list[int]) -> None:
     """Be ``python -m harness.cli`` from here on."""
     _limit(request["memory"])
+    if request["bound"]:
+        _bind()
     if request["session"]:
         os.setsid()
     for number, descriptor in enumerate(streams):

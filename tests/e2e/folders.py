@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,10 +15,10 @@ from tests.e2e.projects import Project, make_project
 SETTINGS = '[tool.harness]\nverdicts = "trail"\ndevice = "cpu"\n'
 
 
-def harness(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def harness(folder: Path, *arguments: str, bound: bool = False, **variables: str) -> subprocess.CompletedProcess[str]:
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("HARNESS_")}
     environment = inherited | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"} | variables
-    return commands.run(arguments, folder, environment)
+    return commands.run(arguments, folder, environment, bound=bound)
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -41,23 +40,9 @@ def bare_project(root: Path) -> Project:
     return project
 
 
-BOUND = """
-import ctypes, os, sys
-for capability in (1, 2):  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
-    if os.geteuid() == 0 and ctypes.CDLL(None).prctl(24, capability, 0, 0, 0):  # PR_CAPBSET_DROP
-        sys.exit("permissions do not bind")
-os.execv(sys.executable, [sys.executable, "-m", "harness.cli", *sys.argv[1:]])
-"""
-"""Becomes the command line, as one whom permissions bind: they do not bind root, whom containers have."""
-
-
 def bound_by_permissions(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", BOUND, *arguments]
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("HARNESS_")}
-    environment = kept | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=commands.PATIENCE, check=False
-    )
-    if "permissions do not bind" in done.stderr:
+    """Give a command as one whom permissions bind: they do not bind root, whom containers have."""
+    done = harness(folder, *arguments, bound=True)
+    if done.returncode == commands.NOT_BOUND:
         pytest.skip("root may not give up what it may")
     return done

@@ -29,7 +29,7 @@ setup:
   optimizer: {name: adamw, lr: 3.0e-3}
   epochs: 8
   batch_size: 128
-  evaluation: {probe_samples: 64, every_epochs: 2}
+  evaluation: {probe_samples: 64, every_epochs: 2, metrics: [test_accuracy, gradient_norm, credit_cosine]}
   save: [weights]
 arms:
   bp: {label: BP, rule: {name: bp}}

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from harness.ledger.attempt import list_arithmetic_changes
+from tests.e2e import commands
 from tests.e2e.projects import Project
 
 RUN = ["run", "hypotheses/tiny.yaml", "--device", "cpu"]
 OTHER = {"MKL_CBWR": "COMPATIBLE", "ONEDNN_MAX_CPU_ISA": "SSE41"}
 
 
+def harness_otherwise(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Give a command with the other arithmetic, which counts from the start of a process on: by a server with it."""
+    return commands.run(arguments, project.root, project.environment(**OTHER), kept=True)
+
+
 def test_an_attempt_does_not_go_on_with_another_arithmetic(finished: Project, registered_only: Project) -> None:
     process = registered_only.start_until("cohort 2", *RUN, "--checkpoint-every", "0")
     process.kill()
     process.communicate()
-    refused = registered_only.harness(*RUN, **OTHER)
+    refused = harness_otherwise(registered_only, *RUN)
     assert refused.returncode == 2, refused.stderr
     assert "its MKL_CBWR changed: not set → COMPATIBLE" in refused.stderr
     assert "its ONEDNN_MAX_CPU_ISA changed: not set → SSE41" in refused.stderr
@@ -34,7 +41,7 @@ def test_a_rerun_with_another_arithmetic_is_held_to_the_statistics(finished: Pro
     """With Intel's library, other bits under the name of the same device: no failed replication."""
     shutil.copytree(finished.root, tmp_path / "copy")
     copy = Project(tmp_path / "copy")
-    again = copy.harness("replicate", "tiny", "--device", "cpu", **OTHER)
+    again = harness_otherwise(copy, "replicate", "tiny", "--device", "cpu")
     assert again.returncode == 0, again.stdout + again.stderr
     (event,) = copy.events("replicated")
     assert event["body"]["expected"] == "statistics"
@@ -52,7 +59,7 @@ def test_a_rerun_with_another_arithmetic_is_held_to_the_statistics(finished: Pro
 
 
 def test_what_is_set_stands_on_the_page(registered_only: Project) -> None:
-    ran = registered_only.harness(*RUN, **OTHER)
+    ran = harness_otherwise(registered_only, *RUN)
     assert ran.returncode == 0, ran.stderr
     (folder,) = registered_only.runs()
     (machine,) = [line for line in (folder / "verdict.md").read_text().splitlines() if line.startswith("| Machine ")]
@@ -61,7 +68,7 @@ def test_what_is_set_stands_on_the_page(registered_only: Project) -> None:
     assert registered_only.harness("reverdict", "tiny").returncode == 0
     (data,) = [line for line in (folder / "verdict.md").read_text().splitlines() if line.startswith("| Data: digits ")]
     assert "; training images per class: from " in data
-    told = json.loads(registered_only.harness("doctor", "--format", "json", "--device", "cpu", **OTHER).stdout)
+    told = json.loads(harness_otherwise(registered_only, "doctor", "--format", "json", "--device", "cpu").stdout)
     assert any(one["what"] == "device" and "MKL_CBWR COMPATIBLE" in json.dumps(one) for one in told)
 
 

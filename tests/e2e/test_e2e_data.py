@@ -23,7 +23,7 @@ PARTS = """\
 METRICS = "metrics: [test_accuracy, train_loss, gradient_norm, credit_cosine, validation_accuracy, validation_loss]"
 FILE = (
     TINY.replace("  dataset: {name: digits}\n", PARTS)
-    .replace("every_epochs: 2}", f"every_epochs: 2, {METRICS}}}")
+    .replace("metrics: [test_accuracy, gradient_norm, credit_cosine]", METRICS)
     .replace("bp: {label: BP, rule: {name: bp}}", "bp: {label: BP, rule: {name: bp}, setup: {labels: {name: random}}}")
     .replace("freeze: [blocks]}", "freeze: [blocks], setup: {subset: {size: 200}, batch_size: 50}}")
     .replace(

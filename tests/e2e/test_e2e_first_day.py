@@ -18,6 +18,7 @@ import yaml
 from harness import __version__
 from harness.pipeline.begin import begin_project, write_wheel_command
 from harness.pipeline.origin import find_origin
+from tests.e2e import commands
 from tests.e2e.commands import PATIENCE
 from tests.e2e.folders import git, harness
 from tests.e2e.projects import REPOSITORY
@@ -163,6 +164,12 @@ def test_the_first_day_needs_nothing_but_the_wheel(installed: Path, tmp_path: Pa
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
+    def ask(*arguments: str) -> str:
+        """Ask the same program by a server that the environment's own interpreter has started."""
+        done = commands.run(arguments, root, environment, python=installed / "python")
+        assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
     where = give(str(installed / "python"), "-c", "import harness; print(harness.__file__)").strip()
     assert Path(where).is_relative_to(installed.parent)
     begun = give("harness", "init")
@@ -175,33 +182,29 @@ def test_the_first_day_needs_nothing_but_the_wheel(installed: Path, tmp_path: Pa
     give(sys.executable, "-m", "pip", "download", *found, asked)
     assert [path.name for path in (tmp_path / "found").iterdir()] == [wheel.name]
     git(root, "init", "--quiet")
-    give(
-        "harness", "new", "dfa-on-digits", "--title", "DFA is no worse than BP", "--question", "Is it?", "--seeds", "3"
-    )
+    ask("new", "dfa-on-digits", "--title", "DFA is no worse than BP", "--question", "Is it?", "--seeds", "3")
     path = root / "hypotheses/dfa_on_digits.yaml"
     text = re.sub(r": <([^<>\n]+)>$", r": I expect that, \1.", path.read_text(), flags=re.MULTILINE)
     path.write_text(text.replace("epochs: 20", "epochs: 2").replace("batch_size: 64", "batch_size: 256"))
-    assert "1 file valid, 0 errors" in give("harness", "check")
+    assert "1 file valid, 0 errors" in ask("check")
     git(root, "add", "--all")
     git(root, "commit", "--quiet", "--message", "A hypothesis")
-    assert "dfa-on-digits: registered as" in give("harness", "register", "hypotheses/dfa_on_digits.yaml")
+    assert "dfa-on-digits: registered as" in ask("register", "hypotheses/dfa_on_digits.yaml")
     git(root, "add", "--all")
     git(root, "commit", "--quiet", "--message", "Registered")
-    ran = give("harness", "run", "hypotheses/dfa_on_digits.yaml", "--device", "cpu")
+    ran = ask("run", "hypotheses/dfa_on_digits.yaml", "--device", "cpu")
     (folder,) = (file.parent for file in root.glob("verdicts/dfa-on-digits/*/verdict.json"))
     assert f"verdicts/dfa-on-digits/{folder.name}/verdict.md" in ran
     git(root, "add", "--all")
     git(root, "commit", "--quiet", "--message", "The verdict")
-    assert "DFA is no worse than BP" in give("harness", "show", "dfa-on-digits", "--raw")
-    give("harness", "site", "build/site")
+    assert "DFA is no worse than BP" in ask("show", "dfa-on-digits", "--raw")
+    ask("site", "build/site")
     assert (root / "build/site/index.html").is_file()
-    give("harness", "paper", "dfa-on-digits")
+    ask("paper", "dfa-on-digits")
     assert (root / "paper/paper.tex").is_file() and "DFA is no worse than BP" in (root / "paper/paper.md").read_text()
     git(root, "add", "--all")
     git(root, "commit", "--quiet", "--message", "The paper's numbers")
-    give("harness", "export", "dfa-on-digits", "--as", "csv", "--out", "build/numbers")
+    ask("export", "dfa-on-digits", "--as", "csv", "--out", "build/numbers")
     assert (root / "build/numbers/measurements.csv").is_file()
-    audited = subprocess.run(["harness", "audit"], cwd=root, env=environment, capture_output=True, text=True)
-    assert audited.returncode == 0, audited.stdout + audited.stderr
-    assert "the numbers of the papers that were written from it are its own" in audited.stdout
+    assert "the numbers of the papers that were written from it are its own" in ask("audit")
     assert git(root, "status", "--porcelain") == ""

@@ -17,7 +17,8 @@ def write_all_rules(project: Project) -> None:
     """An arm for each rule that needs no parameter."""
     arms = "".join(f"  {name}: {{label: {name}, rule: {{name: {name}}}}}\n" for name in find_members("rules"))
     text = TINY[: TINY.index("arms:\n")] + "arms:\n" + arms + TINY[TINY.index("  shallow:") :]
-    text = text.replace("save: [weights]", "save: [weights, feedback]").replace("epochs: 8", "epochs: 4")
+    text = text.replace("save: [weights]", "save: [weights, feedback]").replace("epochs: 8", "epochs: 2")
+    text = text.replace("count: 6", "count: 5").replace("width: 16", "width: 8")
     (project.root / "hypotheses/tiny.yaml").write_text(text)
 
 

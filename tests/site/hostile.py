@@ -29,8 +29,7 @@ def write_first() -> str:
     text = text.replace("[depth-helps]", "[depth-helps, digits-can]")
     text = text.replace("Depth helps.", quote(f"Depth helps. {SCRIPT}"))
     text = text.replace("dataset: {name: digits}", "dataset: {name: digits}\n  validation: {share: 0.2}")
-    text = text.replace("probe_samples: 64, ", "probe_samples: 64, metrics: [test_accuracy, validation_accuracy, "
-                        "train_loss, gradient_norm, credit_cosine], ")  # fmt: skip
+    text = text.replace("test_accuracy, gradient_norm", "test_accuracy, validation_accuracy, train_loss, gradient_norm")
     text = text.replace("No reference.", quote(f"No reference. {SCRIPT}"))
     space = "{setup.optimizer.lr: [1.0e-3, 3.0e-3]}"
     tuning = f"tuning: {{select: validation_accuracy, seeds: 2, space: {{bp: {space}, shallow: {space}}}}}\nseeds:"

@@ -50,7 +50,7 @@ class DeviceFacts(Record):
     arithmetic: dict[str, str]
     """Variables and libraries that determine its arithmetic."""
     cards: tuple[str, ...] = ()
-    """Models of the machine's cards, where a program of its own may use them."""
+    """Models of the machine's cards, which a program of its own may use; compared for programs alone."""
 
 
 class ProgramTask(Record):
@@ -130,6 +130,8 @@ class JobProgress(Record):
     """Number of a program's replicas that are done."""
     replica: str | None = None
     """Name of the replica of a program that was last heard of; None where harness trains."""
+    seconds: Annotated[float, Unit("s")] = 0.0
+    """Time since the worker began, by its own clock."""
 
 
 class JobEnd(Record):
@@ -143,6 +145,8 @@ class JobEnd(Record):
     """The place of a failure."""
     remedy: str | None = None
     """Remedy, if one is known."""
+    seconds: Annotated[float, Unit("s")] = 0.0
+    """Time since the worker began, by its own clock."""
 
 
 class Try(Record):
@@ -154,6 +158,10 @@ class Try(Record):
     """Steps that it had come to when it ended."""
     ended: str | None = None
     """Way in which it ended, for people; None while it may go on."""
+    device: str | None = None
+    """Name of the device that it found; None if it did not come to that."""
+    seconds: Annotated[float, Unit("s")] = 0.0
+    """Time for which it was at work, as far as its worker told."""
 
 
 class JobRecord(Record):
@@ -181,3 +189,20 @@ def read(folder: Path, name: str, kind: type[Found]) -> Found | None:
         return kind.model_validate_json(read_regular(folder / name, LARGEST_FILE))
     except (OSError, ValidationError):
         return None
+
+
+def forget_try(folder: Path) -> None:
+    """Remove what a job's last try told of itself, but for how far it came: the next one has yet to begin."""
+    for name in (ENDED, READY):
+        (folder / name).unlink(missing_ok=True)
+    if (told := read(folder, PROGRESS, JobProgress)) is not None:
+        write(folder, PROGRESS, told.model_copy(update={"seconds": 0.0}))
+
+
+def close_try(one: Try, folder: Path, ended: str, steps: int) -> Try:
+    """Return a job's last try as it ended, with what its worker told of itself in the job's folder."""
+    ready, told = read(folder, READY, Ready), read(folder, PROGRESS, JobProgress)
+    end = read(folder, ENDED, JobEnd)
+    seconds = max(0.0 if told is None else told.seconds, 0.0 if end is None else end.seconds)
+    device = None if ready is None else ready.device.name
+    return one.model_copy(update={"ended": ended, "steps": steps, "device": device, "seconds": seconds})

@@ -98,8 +98,12 @@ class Remote:
     def spread_program(self, device: Device, runnable: Runnable, folder: Path, session: Session) -> Spread:
         """Return what runs the replicas of the run's program in ``folder``."""
         program, work = self.make_program_task(runnable, session), runnable.work
-        task = self.task.model_copy(update={"expected": describe_device(device), "program": program})
         root, say = find_jobs_folder(self, folder), session.reporter.say
+        cards = ask_device(self, session).cards  # which is known by now
+        if len(cards) > 1:
+            told = f"machines of {self.place.name} have cards of several kinds ({', '.join(cards)})"
+            say(f"{told}, and nobody knows which a program takes: ask for one kind")
+        task = self.task.model_copy(update={"expected": describe_device(device, cards), "program": program})
         return Spread(self.place, task, root, say, lambda _: estimate_most(work.program, session), ReplicaStaging(work))
 
     def make_program_task(self, runnable: Runnable, session: Session) -> ProgramTask:
@@ -242,6 +246,12 @@ def describe_launch(remote: Remote, folder: Path) -> Launch:
     records = [record for folder in sorted(root.glob("job-*")) if (record := read(folder, JOB, JobRecord)) is not None]
     tries = [one for record in records for one in record.tries]
     ended = Counter(one.ended.partition(":")[0] for one in tries if one.ended not in (None, DONE))
+    devices = Counter(one.device for one in tries if one.device is not None)
     return Launch(
-        launcher=remote.place.launcher.name, jobs=len(records), tries=len(tries), ended=dict(sorted(ended.items()))
+        launcher=remote.place.launcher.name,
+        jobs=len(records),
+        tries=len(tries),
+        ended=dict(sorted(ended.items())),
+        devices=dict(sorted(devices.items())),
+        seconds=round(sum(one.seconds for one in tries), 3),
     )

@@ -8,6 +8,7 @@ runs: of its code, inputs and command.
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 from harness import ledger
 from harness.datasets import Dataset, Images, recognise
 from harness.errors import CompilerFailed, HarnessError, Interrupted, StorageFailed, UsageError
-from harness.pipeline.device_facts import describe_device, describe_host
+from harness.pipeline.device_facts import describe_device, describe_host, list_cards
 from harness.pipeline.jobs import (
     ENDED,
     HOST,
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 TELL_SECONDS = 1.0
 """Seconds between two notes of how far a worker has come."""
+BEGUN = time.monotonic()
+"""The beginning of this process's work, which imports of PyTorch come after."""
 
 
 def work(folder: Path, reporter: Reporter) -> JobEnd:
@@ -56,7 +59,7 @@ def work(folder: Path, reporter: Reporter) -> JobEnd:
         raise UsageError("there is no task that this version can read", where=str(folder / TASK), remedy=remedy)
     with sole_writer(folder / "lock"):
         end = _try(folder, task, reporter)
-        write(folder, ENDED, end)
+        write(folder, ENDED, end.model_copy(update={"seconds": time.monotonic() - BEGUN}))
     return end
 
 
@@ -70,12 +73,13 @@ def _try(folder: Path, task: Task, reporter: Reporter) -> JobEnd:
     except Exception as error:
         if reporter.stop():  # a signal may break anything off, a compiler for example
             return JobEnd(how="stopped", message=f"{type(error).__name__}: {error}")
+        traceback.print_exc()  # into the job's log, for who looks where it happened
         return JobEnd(how="failed", message=f"{type(error).__name__}: {error}", where="worker")
 
 
 def _work(folder: Path, task: Task, reporter: Reporter) -> JobEnd:
     device = _open_device(task)
-    facts, program = describe_device(device), task.program
+    facts, program = describe_device(device, list_cards()), task.program
     found = tuple(_find_differences(task, facts, folder))
     code = {} if program is None else read_code(program, folder)
     if program is not None:
@@ -147,8 +151,11 @@ def _find_differences(task: Task, facts: DeviceFacts, folder: Path) -> Iterator[
         yield from (
             f"the device's {name.replace('_', ' ')} is {value!r} here, not {getattr(expected, name)!r}"
             for name, value in facts
-            if value != getattr(expected, name)
+            if name != "cards" and value != getattr(expected, name)
         )
+        if task.program is not None and facts.cards != expected.cards:
+            mine, theirs = (", ".join(cards) or "none" for cards in (facts.cards, expected.cards))
+            yield f"the machine's cards, which the program may use, are others here: {mine}, not {theirs}"
 
 
 def _find_other_data(task: Task, images: dict[str, Images]) -> Iterator[str]:
@@ -175,5 +182,6 @@ class _Teller:
                 steps=at.steps_done,
                 done=0 if at.replica is None else at.cohort,
                 replica=at.replica,
+                seconds=now - BEGUN,
             )
             write(self._folder, PROGRESS, told)

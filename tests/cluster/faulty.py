@@ -10,6 +10,7 @@ nothing, or one of
     die    SIGKILL before anything else
     full   no file may have more than 150 bytes, as if the disk were nearly full
     other  train on with other vector instructions, as on another machine
+    cards  be told of a card that the other machines lack
 """
 
 from __future__ import annotations
@@ -85,6 +86,13 @@ if not folder.name.startswith("device-"):  # whose job only tells of its device
         resource.setrlimit(resource.RLIMIT_FSIZE, (150, 150))
     elif fault == "other":
         os.environ["ATEN_CPU_CAPABILITY"] = "default"
+    elif fault == "cards":
+        from harness.pipeline import device_facts
+
+        cards = faults.with_name("cards")
+        (cards / "0").mkdir(parents=True, exist_ok=True)
+        (cards / "0/information").write_text("Model: \t\t Another Card\n")
+        device_facts.CARDS = cards
     elif fault:
         strike_after_checkpoint(fault, folder)
 sys.argv = ["harness", *arguments[3:]]

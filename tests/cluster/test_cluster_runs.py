@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from typing import Any
 
+import pytest
+
+from harness import api
+from harness.errors import UsageError
 from harness.ledger import Ledger
 from harness.pipeline.following import Follower
 from harness.pipeline.jobs import TASK, Task, read
@@ -38,6 +43,8 @@ def test_jobs_and_their_command_may_be_killed(remote: Remote, reference: Any) ->
     assert code == 0 and "attached to" in said, said  # whichever command started a job again: they are counted below
     assert len(remote.project.events("run_started")) == 1
     assert "| Trained in | 2 jobs of " in remote.page() and "started 4 times in all" in remote.page()
+    (told,) = (json.loads(file.read_bytes())["launch"] for file in remote.project.root.glob("verdicts/tiny/*/env.json"))
+    assert sum(told["devices"].values()) == 4 and told["seconds"] > 0, told
     assert not list(remote.jobs.glob("tiny-*"))
     (weights,) = remote.project.root.glob("verdicts/tiny/*/weights")
     assert len(list(weights.rglob("*.safetensors"))) == 18
@@ -75,6 +82,22 @@ def test_a_job_that_always_dies_is_given_up_while_others_finish(here: Remote, re
     code, said = here.run()
     assert code == 0, said
     assert here.replicas() == reference
+
+
+def test_a_notebook_runs_there_and_a_run_is_replicated_there(here: Remote, reference: Any) -> None:
+    settings = here.project.root / "pyproject.toml"
+    settings.write_text(settings.read_text() + "cohorts_per_job = 9\n")
+    file = here.project.root / "hypotheses/tiny.yaml"
+    planned = api.plan(file, device="cpu", on="there")
+    said: list[str] = []
+    verdict = api.load(file).run(device="cpu", on="there", say=said.append)
+    assert "1 job submitted to there" in said and here.replicas() == reference, said
+    assert "in 1 job at there" in repr(planned) and "| Trained in | 1 job of local" in here.page()
+    code, told = here.call("replicate", verdict.run, "--device", "cpu", "--on", "there")
+    assert code == 0 and "1 job submitted to there" in told and "the same results to the bit" in told, told
+    assert not list(here.jobs.glob("tiny-*")), "its files are gone with its end"
+    with pytest.raises(UsageError, match="has no effect where the plan is of a place"):
+        api.plan(file, on="there", measure=True)
 
 
 def test_a_machine_with_another_device_trains_nothing(here: Remote) -> None:

@@ -110,16 +110,20 @@ def test_a_machine_with_another_device_trains_nothing(here: Remote) -> None:
     assert not here.project.events("run_failed")
 
 
-def test_a_job_that_slurm_requeues_goes_on_and_sees_its_card(cluster: Remote, slurm: Slurm, reference: Any) -> None:
-    cluster.prepare("hold")
+def test_a_job_that_slurm_requeues_or_whose_time_is_over_goes_on(cluster: Remote, slurm: Slurm, reference: Any) -> None:
+    cluster.prepare("hold", "", "hold")  # a job, the other one, and whichever starts next
     command = cluster.start()
     job = read_job(cluster.await_held())
     slurm.call("scontrol", "requeue", job)
     # Slurm starts it two minutes later unless it is asked to at once, which it hears only of a pending job.
     wait_until(lambda: "PENDING" in slurm.call("squeue", "-h", "-r", "-j", job, "-o", "%T"), "it waits again")
     slurm.call("scontrol", "update", f"JobId={job}", "StartTime=now")
+    job = read_job(cluster.await_held())
+    # Its time limit comes now, which Slurm looks at every half a minute. It is held, and so no warning ends it.
+    slurm.call("scontrol", "update", f"JobId={job}", "EndTime=now")
     told, error = command.communicate()
     assert command.returncode == 0, told + error
+    assert "JobState TIMEOUT, Reason TimeLimit" in error and "it is started again" in error, error
     assert cluster.replicas() == reference
     assert set((slurm.folder / "seen").read_text().split()) <= {"0", "1"}
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from harness.ledger import Environment
 from harness.plugins.fields import Unit
@@ -104,6 +104,28 @@ class Task(Record):
     """The program that trains the replicas; None if harness does."""
 
 
+class Software(BaseModel):
+    """The part of a run's environment that a worker compares, as any version of harness writes it."""
+
+    code: str
+    """SHA-256 over harness's source files."""
+    packages: dict[str, str]
+    """Package → version."""
+    foreign: dict[str, dict[str, str]] = {}
+    """Other people's package → its version and digest."""
+    python: str
+    """Version of Python."""
+
+
+class Terms(BaseModel):
+    """The terms of a task, which can be read where its plan can't, for want of a plug-in or by another harness."""
+
+    environment: Software
+    """The code and packages of the run."""
+    modules: tuple[str, ...]
+    """Other people's modules behind plug-ins."""
+
+
 class Ready(Record):
     """A worker that has found its device and compared its environment."""
 
@@ -187,6 +209,14 @@ def read(folder: Path, name: str, kind: type[Found]) -> Found | None:
     """Read a file of a job; None if it is not there, or is no such file."""
     try:
         return kind.model_validate_json(read_regular(folder / name, LARGEST_FILE))
+    except (OSError, ValidationError):
+        return None
+
+
+def read_terms(folder: Path) -> Terms | None:
+    """Read the terms of a job's task, whatever else it holds; None if it is not there, or is no task."""
+    try:
+        return Terms.model_validate_json(read_regular(folder / TASK, LARGEST_FILE))
     except (OSError, ValidationError):
         return None
 

@@ -29,7 +29,9 @@ from harness.pipeline.jobs import (
     JobProgress,
     Ready,
     Task,
+    Terms,
     read,
+    read_terms,
     write,
 )
 from harness.pipeline.program_worker import find_other_program, read_code, run_task
@@ -54,11 +56,14 @@ def work(folder: Path, reporter: Reporter) -> JobEnd:
         StorageFailed: the end could not be written, or another worker is at this job.
     """
     task = read(folder, TASK, Task)
-    if task is None:
+    # A plan can't be read where a plug-in of it is missing, or where harness is another.
+    found = tuple(_find_other_software(terms, folder)) if task is None and (terms := read_terms(folder)) else ()
+    if task is None and not found:
         remedy = "this verb is started by harness run --on"
         raise UsageError("there is no task that this version can read", where=str(folder / TASK), remedy=remedy)
     with sole_writer(folder / "lock"):
-        end = _try(folder, task, reporter)
+        differs = JobEnd(how="differs", message="; ".join(found))
+        end = differs if task is None else _try(folder, task, reporter)
         write(folder, ENDED, end.model_copy(update={"seconds": time.monotonic() - BEGUN}))
     return end
 
@@ -135,18 +140,7 @@ def _load(task: Task, reporter: Reporter) -> dict[str, Images]:
 
 def _find_differences(task: Task, facts: DeviceFacts, folder: Path) -> Iterator[str]:
     """Say in what this machine is another than the run was planned for."""
-    here, there = ledger.describe_environment(folder), task.environment
-    if here.code != there.code:
-        yield f"the code of harness is another here: {here.code[:12]}, not {there.code[:12]}"
-    if here.python != there.python:
-        yield f"Python is {here.python} here, not {there.python}"
-    for name in sorted({*here.packages, *there.packages}):
-        if (mine := here.packages.get(name)) != (theirs := there.packages.get(name)):
-            yield f"{name} is {mine or 'missing'} here, not {theirs or 'missing'}"
-    behind = describe_packages(task.modules)
-    for name in sorted(behind):
-        if behind[name] != there.foreign.get(name):
-            yield f"the package {name}, which a plug-in comes from, is another here"
+    yield from _find_other_software(Terms(environment=task.environment.model_dump(), modules=task.modules), folder)
     if (expected := task.expected) is not None:
         yield from (
             f"the device's {name.replace('_', ' ')} is {value!r} here, not {getattr(expected, name)!r}"
@@ -156,6 +150,25 @@ def _find_differences(task: Task, facts: DeviceFacts, folder: Path) -> Iterator[
         if task.program is not None and facts.cards != expected.cards:
             mine, theirs = (", ".join(cards) or "none" for cards in (facts.cards, expected.cards))
             yield f"the machine's cards, which the program may use, are others here: {mine}, not {theirs}"
+
+
+def _find_other_software(terms: Terms, folder: Path) -> Iterator[str]:
+    """Say in what the software of this machine is another than that of the run."""
+    here, there = ledger.describe_environment(folder), terms.environment
+    if here.code != there.code:
+        yield f"the code of harness is another here: {here.code[:12]}, not {there.code[:12]}"
+    if here.python != there.python:
+        yield f"Python is {here.python} here, not {there.python}"
+    for name in sorted({*here.packages, *there.packages}):
+        if (mine := here.packages.get(name)) != (theirs := there.packages.get(name)):
+            yield f"{name} is {mine or 'missing'} here, not {theirs or 'missing'}"
+    for module in sorted(terms.modules):
+        behind = describe_packages([module])
+        if not behind:
+            yield f"the module {module}, which a plug-in comes from, is missing here"
+        for name in sorted(behind):
+            if behind[name].model_dump() != there.foreign.get(name):
+                yield f"the package {name}, which a plug-in comes from, is another here"
 
 
 def _find_other_data(task: Task, images: dict[str, Images]) -> Iterator[str]:

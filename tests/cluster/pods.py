@@ -39,7 +39,14 @@ def find_lack() -> str | None:
         return "needs to be root, who makes containers"
     if len({path.stat().st_dev for path in (Path("/"), *SOURCES)}) > 1:
         return "needs Python and harness on the file system of /"
-    made = ["unshare", "--mount", "--net", "sh", "-c", "mount -t tmpfs t /mnt && ip link set lo up && command -v setpriv"]
+    made = [
+        "unshare",
+        "--mount",
+        "--net",
+        "sh",
+        "-c",
+        "mount -t tmpfs t /mnt && ip link set lo up && command -v setpriv",
+    ]
     try:
         ran = subprocess.run(made, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:

@@ -85,7 +85,9 @@ def test_the_pods_train_as_processes_without_a_name_or_a_home(tmp_path: Path, po
     for name, content in make_secret(home)["data"].items():
         (keys / name).write_bytes(base64.b64decode(content))
     manifest = read_manifest()
-    services = {one["metadata"]["name"]: one["spec"]["ports"][0]["port"] for one in manifest if one["kind"] == "Service"}
+    services = {
+        one["metadata"]["name"]: one["spec"]["ports"][0]["port"] for one in manifest if one["kind"] == "Service"
+    }
     logs = [
         pods.start(one["spec"]["template"]["spec"], services, {"tls": keys, "tmp": None, "data": None})
         for one in manifest

@@ -171,7 +171,7 @@ def run(
     """Test a hypothesis as ``harness run`` does: register it if it is new, train, judge, and enter the verdict.
 
     ``on``: a place that trains it in jobs, as ``harness run --on``: a name of the project's settings or the address of
-    a Dask. The results have the same bits as on one machine of that kind, and the same call attaches to what is running.
+    a Dask. The results have the same bits as on one machine of that kind, and the same call attaches to what runs.
     ``yes``: the commands of a program may run here for the first time, as ``--yes`` allows it; nobody is asked.
     ``say`` is called with each sentence that the command line would print on the way, such as ``print``. An interrupt
     leaves the attempt open, and the same call goes on from its last checkpoint.

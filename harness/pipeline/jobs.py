@@ -15,7 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from harness.ledger import Environment
 from harness.plugins.fields import Unit
@@ -111,7 +111,7 @@ class Software(BaseModel):
     """SHA-256 over harness's source files."""
     packages: dict[str, str]
     """Package → version."""
-    foreign: dict[str, dict[str, str]] = {}
+    foreign: dict[str, dict[str, str]] = Field(default_factory=dict)
     """Other people's package → its version and digest."""
     python: str
     """Version of Python."""

@@ -1,4 +1,4 @@
-"""The page on Kubernetes: its commands and manifests are what Kubernetes takes, and its pods train, as processes here."""
+"""The page on Kubernetes: what its commands and manifests are is taken there, and its pods train as processes here."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ def _await_device(folder: Path, place: Place, session: Session) -> Ready:
             reporter.heed()
             time.sleep(STOP_SECONDS)
         end = read(folder, ENDED, JobEnd)
-        if end is not None and end.how == "failed":
+        if end is not None and end.how in ("failed", "differs") and not (folder / READY).exists():
             raise LaunchFailed(end.message, where=where, remedy=end.remedy)
         with suppress(SchedulerSilent):
             if launcher.find_alive([record.tries[-1].id]):

@@ -83,7 +83,10 @@ def _try(folder: Path, task: Task, reporter: Reporter) -> JobEnd:
 
 
 def _work(folder: Path, task: Task, reporter: Reporter) -> JobEnd:
-    device = _open_device(task)
+    try:
+        device = _open_device(task)
+    except UsageError as error:  # a card that other machines have, and that is missing or broken here
+        return JobEnd(how="differs", message=error.message, where=error.where, remedy=error.remedy)
     facts, program = describe_device(device, list_cards()), task.program
     found = tuple(_find_differences(task, facts, folder))
     code = {} if program is None else read_code(program, folder)

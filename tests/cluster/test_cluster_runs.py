@@ -23,6 +23,7 @@ def test_jobs_and_their_command_may_be_killed(remote: Remote, reference: Any) ->
     remote.prepare("kill", "hold", "term")
     command = remote.start()
     held = remote.await_held()
+    assert held.parent.stat().st_mode & 0o077 == 0, "only its owner reads what is kept while a run lasts"
     follower = Follower(Ledger(remote.project.root / "verdicts"), peek=True)
     (shown,) = follower.follow()
     task = read(held, TASK, Task)
@@ -84,20 +85,33 @@ def test_a_job_that_always_dies_is_given_up_while_others_finish(here: Remote, re
     assert here.replicas() == reference
 
 
-def test_a_notebook_runs_there_and_a_run_is_replicated_there(here: Remote, reference: Any) -> None:
+def test_a_notebook_runs_there_on_slow_folders_and_a_run_is_replicated_there(here: Remote, reference: Any) -> None:
     settings = here.project.root / "pyproject.toml"
-    settings.write_text(settings.read_text() + "cohorts_per_job = 9\n")
+    slow = settings.read_text().replace("grace_seconds = 0.5", "grace_seconds = 600")
+    settings.write_text(slow + "cohorts_per_job = 9\n")
+    here.prepare("late")
     file = here.project.root / "hypotheses/tiny.yaml"
     planned = api.plan(file, device="cpu", on="there")
     said: list[str] = []
     verdict = api.load(file).run(device="cpu", on="there", say=said.append)
     assert "1 job submitted to there" in said and here.replicas() == reference, said
-    assert "in 1 job at there" in repr(planned) and "| Trained in | 1 job of local" in here.page()
+    assert "in 1 job at there" in repr(planned) and "| Trained in | 1 job of local |" in here.page(), "started once"
     code, told = here.call("replicate", verdict.run, "--device", "cpu", "--on", "there")
     assert code == 0 and "1 job submitted to there" in told and "the same results to the bit" in told, told
     assert not list(here.jobs.glob("tiny-*")), "its files are gone with its end"
     with pytest.raises(UsageError, match="has no effect where the plan is of a place"):
         api.plan(file, on="there", measure=True)
+
+
+def test_training_that_fails_there_closes_the_attempt_and_says_where_its_log_is(here: Remote) -> None:
+    settings = here.project.root / "pyproject.toml"
+    settings.write_text(settings.read_text() + "cohorts_per_job = 9\n")
+    here.prepare("broken")
+    code, said = here.run()
+    assert code == 1 and "RuntimeError: broken as was asked" in said, said
+    (log,) = here.jobs.glob("tiny-*/job-*/log")
+    assert str(log) in said.replace("\n", "") and "in fail" in log.read_text(), said
+    assert len(here.project.events("run_failed")) == 1
 
 
 def test_a_machine_with_another_device_trains_nothing(here: Remote) -> None:

@@ -96,3 +96,8 @@ def test_other_data_are_refused_before_training(tmp_path: Path, here: Environmen
         and end.message == f"the data of digits are others here: {fingerprint[:12]}, not {'f' * 12}"
     )
     assert not (tmp_path / "work").exists()
+
+
+def test_a_machine_without_the_card_is_another_and_fails_nothing(tmp_path: Path, here: Environment) -> None:
+    end = try_work(tmp_path, make_task(here, "cuda:99"))
+    assert end.how == "differs" and ("no CUDA device here" in end.message or "no card number 99" in end.message)

@@ -20,6 +20,18 @@ from tests.cluster.slurm import wait_until
 from tests.e2e.projects import TINY, make_project
 
 PAGE = "cluster-kubernetes.md"
+ASK = """\
+import socket
+listen = [line.split() for name in ("tcp", "tcp6") for line in open(f"/proc/net/{name}").readlines()[1:]]
+for port in {int(one[1].rpartition(":")[2], 16) for one in listen if one[3] == "0A" and one[1][:8] == "00000000"}:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as peer:
+        try:
+            peer.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
+            print(port, "answers" if peer.recv(4) == b"HTTP" else "silent")
+        except OSError:
+            print(port, "silent")
+"""
+"""A stranger who asks, at each port that others reach, for a page without TLS."""
 needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl")
 
 
@@ -109,6 +121,9 @@ def test_the_pods_train_as_processes_without_a_name_or_a_home(tmp_path: Path, po
 
     wait_until(lambda: "Registered to" in told() or not pods.is_up(), "a worker has found the scheduler")
     assert pods.is_up(), told()
+    asked = subprocess.run([*pods.enter, sys.executable, "-c", ASK], capture_output=True, text=True, check=True)
+    answers = dict(line.split() for line in asked.stdout.splitlines())
+    assert str(services["harness-scheduler"]) in answers and set(answers.values()) == {"silent"}, answers
     planned = call("plan", "hypotheses/tiny.yaml")
     assert planned.returncode == 0 and "1 job at k8s" in planned.stdout, planned.stderr + told()
     ran = call("run", "hypotheses/tiny.yaml")

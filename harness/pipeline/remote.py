@@ -36,6 +36,7 @@ from harness.pipeline.places import Place, find_place
 from harness.pipeline.program import Runnable, count_parallel
 from harness.pipeline.spread import DONE, STOP_SECONDS, Spread, bundle_for, make_job, read_end
 from harness.pipeline.staging import ReplicaStaging
+from harness.plugins.distributions import describe_packages
 from harness.records import Cohort, Hypothesis, Plan
 from harness.records.program import Program
 from harness.records.provenance import Launch
@@ -169,8 +170,9 @@ def ask_device(remote: Remote, session: Session) -> DeviceFacts:
         LaunchFailed: code or packages are others there, or the job was refused, or ended without an answer.
     """
     place, task = remote.place, remote.task
-    environment = task.environment.model_dump_json(include={"code", "packages", "foreign", "python"})
-    chosen = f"{place.launcher.model_dump_json()} {task.device} {task.compile} {environment}"
+    environment = task.environment.model_dump_json(include={"code", "packages", "python"})
+    behind = describe_packages(task.modules)  # whatever else a notebook has loaded is no matter of a worker's
+    chosen = f"{place.launcher.model_dump_json()} {task.device} {task.compile} {environment} {behind}"
     folder = Path(place.launcher.folder) / f"device-{hashlib.sha256(chosen.encode()).hexdigest()[:16]}"
     if (ready := read(folder, READY, Ready)) is None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -98,6 +98,7 @@ def test_a_notebook_runs_there_on_slow_folders_and_a_run_is_replicated_there(her
     assert "in 1 job at there" in repr(planned) and "| Trained in | 1 job of local |" in here.page(), "started once"
     code, told = here.call("replicate", verdict.run, "--device", "cpu", "--on", "there")
     assert code == 0 and "1 job submitted to there" in told and "the same results to the bit" in told, told
+    assert "asking" not in told, "the device is known, whatever else this process has loaded"
     assert not list(here.jobs.glob("tiny-*")), "its files are gone with its end"
     with pytest.raises(UsageError, match="has no effect where the plan is of a place"):
         api.plan(file, on="there", measure=True)

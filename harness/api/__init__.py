@@ -100,20 +100,27 @@ def plan(
     device: str | None = None,
     data: Place | None = None,
     verdicts: Place | None = None,
+    on: str | None = None,
     measure: bool = False,
 ) -> RunPlan:
     """Show what a run would do, without training: cohorts, steps, memory and time.
 
     ``device``, ``data`` and ``verdicts`` are the settings of the command line, and come from the same places if they
-    are left out. ``measure``: time some steps first.
+    are left out. ``on``: the place that would train, as ``harness plan --on``; a job of it is asked for its device.
+    ``measure``: time some steps first.
 
     Raises:
-        InvalidHypothesis, UsageError: the file is not valid, or there is no such device.
+        InvalidHypothesis, UsageError: the file is not valid, or there is no such device or place.
+        LaunchFailed: the place refused the job that was to tell of its device, or has other code or packages.
     """
+    from harness.errors import UsageError
     from harness.pipeline.plan import preview_run
     from harness.pipeline.session import Session
 
-    settings = _collect_settings(device=device, data=data, verdicts=verdicts)
+    settings = _collect_settings(device=device, data=data, verdicts=verdicts, on=_choose_place(on))
+    if measure and settings.on is not None:
+        message = "has no effect where the plan is of a place: its device is not here"
+        raise UsageError(message, where="measure", remedy="leave it out, or on and HARNESS_ON")
     return RunPlan(preview_run(Path(file), Session.open(Path(file), settings), measure=measure))
 
 
@@ -156,24 +163,30 @@ def run(
     device: str | None = None,
     data: Place | None = None,
     verdicts: Place | None = None,
+    on: str | None = None,
     resume: bool = True,
     yes: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> Verdict:
     """Test a hypothesis as ``harness run`` does: register it if it is new, train, judge, and enter the verdict.
 
+    ``on``: a place that trains it in jobs, as ``harness run --on``: a name of the project's settings or the address of
+    a Dask. The results have the same bits as on one machine of that kind, and the same call attaches to what runs.
     ``yes``: the commands of a program may run here for the first time, as ``--yes`` allows it; nobody is asked.
     ``say`` is called with each sentence that the command line would print on the way, such as ``print``. An interrupt
     leaves the attempt open, and the same call goes on from its last checkpoint.
 
     Raises:
         InvalidHypothesis, UsageError: nothing was started.
+        LaunchFailed: jobs were refused or ended without results; the attempt stays open, and the same call goes on.
         HarnessError: as ``harness.pipeline.run.run_hypothesis``.
     """
     from harness.pipeline.run import run_hypothesis
     from harness.pipeline.session import Reporter, Session
 
-    settings = _collect_settings(device=device, data=data, verdicts=verdicts, resume=resume, yes=yes)
+    settings = _collect_settings(
+        device=device, data=data, verdicts=verdicts, resume=resume, yes=yes, on=_choose_place(on)
+    )
     reporter = Reporter() if say is None else Reporter(say=say)
     session = Session.open(Path(file), settings, reporter)
     report = run_hypothesis(Path(file), session)
@@ -293,6 +306,11 @@ def _open_trail(project: Place, verdicts: Place | None) -> Ledger:
         remedy = "name a folder of the project"
         raise UsageError("there is no such folder", where=f"project={os.fspath(project)!r}", remedy=remedy)
     return find_project_around(Path(project), _collect_settings(verdicts=verdicts)).open_named_trail()
+
+
+def _choose_place(on: str | None) -> str | None:
+    """Return the place that is named, or that ``HARNESS_ON`` names for all commands."""
+    return os.environ.get("HARNESS_ON") or None if on is None else on
 
 
 def _collect_settings(*, data: Place | None = None, verdicts: Place | None = None, **more: Any) -> Settings:

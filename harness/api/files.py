@@ -44,11 +44,13 @@ class HypothesisFile:
 
         return api.check(self.path)
 
-    def plan(self, *, device: str | None = None, data: str | PathLike[str] | None = None) -> RunPlan:
+    def plan(
+        self, *, device: str | None = None, data: str | PathLike[str] | None = None, on: str | None = None
+    ) -> RunPlan:
         """Show what a run would do, as ``harness.api.plan``."""
         from harness import api
 
-        return api.plan(self.path, device=device, data=data)
+        return api.plan(self.path, device=device, data=data, on=on)
 
     def power(
         self,
@@ -67,13 +69,14 @@ class HypothesisFile:
         *,
         device: str | None = None,
         data: str | PathLike[str] | None = None,
+        on: str | None = None,
         yes: bool = False,
         say: Callable[[str], None] | None = None,
     ) -> Verdict:
         """Test the hypothesis, as ``harness.api.run``."""
         from harness import api
 
-        return api.run(self.path, device=device, data=data, yes=yes, say=say)
+        return api.run(self.path, device=device, data=data, on=on, yes=yes, say=say)
 
     def __repr__(self) -> str:
         return f"<hypothesis {self.id}: {self.hypothesis.title}>"

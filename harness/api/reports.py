@@ -100,7 +100,13 @@ class RunPlan:
         about = self.preview
         cohorts = format_count(len(about.planned.cohorts), "cohort")
         replicas = format_count(self.replicas, "replica")
-        return f"<plan of {about.hypothesis.id}: {replicas} in {cohorts} on {about.device}>"
+        jobs = "" if about.place is None else f", {self._count_jobs()}"
+        return f"<plan of {about.hypothesis.id}: {replicas} in {cohorts} on {about.device}{jobs}>"
+
+    def _count_jobs(self) -> str:
+        from harness.wording import format_count
+
+        return f"in {format_count(len(self.preview.jobs), 'job')} at {self.preview.place}"
 
     def _repr_html_(self) -> str:
         rows = [
@@ -108,6 +114,7 @@ class RunPlan:
             for number, cohort in enumerate(self.preview.planned.cohorts, 1)
         ]
         told = f"about {max(1, round(self.seconds)):,} s on {self.preview.device}"
+        told += "" if self.preview.place is None else f", {self._count_jobs()}"
         parts = [html.table(("cohort", "arms", "replicas", "steps"), rows), html.paragraph(f"training: {told}")]
         parts += [html.paragraph(self.preview.seeds)]
         parts += [html.paragraph(f"a run would be refused: {self.refused}")] if self.refused else []

@@ -1,4 +1,4 @@
-"""``harness replicate``: a run trained again on this machine, and compared."""
+"""``harness replicate``: a run trained again, here or at a place, and compared."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from harness.cli.common import (
     DataOption,
     DeviceOption,
     GpusOption,
+    OnOption,
     ParallelOption,
     VerdictsOption,
     YesOption,
@@ -34,6 +35,7 @@ def replicate(
     device: DeviceOption = None,
     data: DataOption = None,
     verdicts: VerdictsOption = None,
+    on: OnOption = None,
     compile_programs: Annotated[
         str, typer.Option("--compile", help="Compile the programs of a GPU: auto (where it saves time), on or off.")
     ] = "auto",
@@ -55,7 +57,9 @@ def replicate(
     """
     from harness.pipeline.replicate import replicate_run
 
-    settings = collect_settings(device, data, verdicts, compile=compile_programs, yes=yes, parallel=parallel, gpus=gpus)
+    settings = collect_settings(
+        device, data, verdicts, compile=compile_programs, yes=yes, parallel=parallel, gpus=gpus, on=on
+    )
     if fresh is not None:
         _repeat(name, fresh, settings)
         return

@@ -27,7 +27,6 @@ class Host:
     compile_steps: None = None
     largest_cohort: int = 1
     prefer_even_cohorts: bool = False
-    cards: tuple[str, ...] = ()
 
 
 CARDS = Path("/proc/driver/nvidia/gpus")
@@ -41,13 +40,13 @@ def describe_host() -> Device:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
     name = f"{model or platform.processor() or platform.machine() or 'CPU'}, by a program of its own"
-    return cast("Device", Host(name, cards=list_cards(CARDS)))
+    return cast("Device", Host(name))
 
 
-def list_cards(folder: Path) -> tuple[str, ...]:
+def list_cards(folder: Path | None = None) -> tuple[str, ...]:
     """Return the models of this machine's cards, each once: a program may use them, and nobody knows."""
     found = set()
-    for file in folder.glob("*/information"):
+    for file in (folder or CARDS).glob("*/information"):
         with suppress(OSError):
             lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
             found |= {line.partition(":")[2].strip() for line in lines if line.startswith("Model:")}
@@ -59,8 +58,8 @@ def describe_elsewhere() -> Device:
     return cast("Device", Host("elsewhere, outside harness"))
 
 
-def describe_device(device: Device) -> DeviceFacts:
-    """Describe a device for another machine."""
+def describe_device(device: Device, cards: tuple[str, ...] = ()) -> DeviceFacts:
+    """Describe a device for another machine; ``cards``: those that a program may use, whatever is opened here."""
     return DeviceFacts(
         kind="cuda" if device.is_cuda else "cpu",
         name=device.name,
@@ -70,7 +69,7 @@ def describe_device(device: Device) -> DeviceFacts:
         largest_cohort=device.largest_cohort,
         prefer_even_cohorts=device.prefer_even_cohorts,
         arithmetic=dict(device.arithmetic),
-        cards=getattr(device, "cards", ()),
+        cards=cards,
     )
 
 
@@ -86,4 +85,4 @@ def make_device(facts: DeviceFacts) -> Device:
 
 def make_host(facts: DeviceFacts) -> Device:
     """Make the machine that another one described, on which a program trains."""
-    return cast("Device", Host(facts.name, cards=facts.cards))
+    return cast("Device", Host(facts.name))

@@ -15,7 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from harness.ledger import Environment
 from harness.plugins.fields import Unit
@@ -50,7 +50,7 @@ class DeviceFacts(Record):
     arithmetic: dict[str, str]
     """Variables and libraries that determine its arithmetic."""
     cards: tuple[str, ...] = ()
-    """Models of the machine's cards, where a program of its own may use them."""
+    """Models of the machine's cards, which a program of its own may use; compared for programs alone."""
 
 
 class ProgramTask(Record):
@@ -104,6 +104,28 @@ class Task(Record):
     """The program that trains the replicas; None if harness does."""
 
 
+class Software(BaseModel):
+    """The part of a run's environment that a worker compares, as any version of harness writes it."""
+
+    code: str
+    """SHA-256 over harness's source files."""
+    packages: dict[str, str]
+    """Package → version."""
+    foreign: dict[str, dict[str, str]] = Field(default_factory=dict)
+    """Other people's package → its version and digest."""
+    python: str
+    """Version of Python."""
+
+
+class Terms(BaseModel):
+    """The terms of a task, which can be read where its plan can't, for want of a plug-in or by another harness."""
+
+    environment: Software
+    """The code and packages of the run."""
+    modules: tuple[str, ...]
+    """Other people's modules behind plug-ins."""
+
+
 class Ready(Record):
     """A worker that has found its device and compared its environment."""
 
@@ -130,6 +152,8 @@ class JobProgress(Record):
     """Number of a program's replicas that are done."""
     replica: str | None = None
     """Name of the replica of a program that was last heard of; None where harness trains."""
+    seconds: Annotated[float, Unit("s")] = 0.0
+    """Time since the worker began, by its own clock."""
 
 
 class JobEnd(Record):
@@ -143,6 +167,8 @@ class JobEnd(Record):
     """The place of a failure."""
     remedy: str | None = None
     """Remedy, if one is known."""
+    seconds: Annotated[float, Unit("s")] = 0.0
+    """Time since the worker began, by its own clock."""
 
 
 class Try(Record):
@@ -154,6 +180,10 @@ class Try(Record):
     """Steps that it had come to when it ended."""
     ended: str | None = None
     """Way in which it ended, for people; None while it may go on."""
+    device: str | None = None
+    """Name of the device that it found; None if it did not come to that."""
+    seconds: Annotated[float, Unit("s")] = 0.0
+    """Time for which it was at work, as far as its worker told."""
 
 
 class JobRecord(Record):
@@ -181,3 +211,28 @@ def read(folder: Path, name: str, kind: type[Found]) -> Found | None:
         return kind.model_validate_json(read_regular(folder / name, LARGEST_FILE))
     except (OSError, ValidationError):
         return None
+
+
+def read_terms(folder: Path) -> Terms | None:
+    """Read the terms of a job's task, whatever else it holds; None if it is not there, or is no task."""
+    try:
+        return Terms.model_validate_json(read_regular(folder / TASK, LARGEST_FILE))
+    except (OSError, ValidationError):
+        return None
+
+
+def forget_try(folder: Path) -> None:
+    """Remove what a job's last try told of itself, but for how far it came: the next one has yet to begin."""
+    for name in (ENDED, READY):
+        (folder / name).unlink(missing_ok=True)
+    if (told := read(folder, PROGRESS, JobProgress)) is not None:
+        write(folder, PROGRESS, told.model_copy(update={"seconds": 0.0}))
+
+
+def close_try(one: Try, folder: Path, ended: str, steps: int) -> Try:
+    """Return a job's last try as it ended, with what its worker told of itself in the job's folder."""
+    ready, told = read(folder, READY, Ready), read(folder, PROGRESS, JobProgress)
+    end = read(folder, ENDED, JobEnd)
+    seconds = max(0.0 if told is None else told.seconds, 0.0 if end is None else end.seconds)
+    device = None if ready is None else ready.device.name
+    return one.model_copy(update={"ended": ended, "steps": steps, "device": device, "seconds": seconds})

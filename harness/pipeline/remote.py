@@ -36,6 +36,7 @@ from harness.pipeline.places import Place, find_place
 from harness.pipeline.program import Runnable, count_parallel
 from harness.pipeline.spread import DONE, STOP_SECONDS, Spread, bundle_for, make_job, read_end
 from harness.pipeline.staging import ReplicaStaging
+from harness.plugins.distributions import describe_packages
 from harness.records import Cohort, Hypothesis, Plan
 from harness.records.program import Program
 from harness.records.provenance import Launch
@@ -98,8 +99,12 @@ class Remote:
     def spread_program(self, device: Device, runnable: Runnable, folder: Path, session: Session) -> Spread:
         """Return what runs the replicas of the run's program in ``folder``."""
         program, work = self.make_program_task(runnable, session), runnable.work
-        task = self.task.model_copy(update={"expected": describe_device(device), "program": program})
         root, say = find_jobs_folder(self, folder), session.reporter.say
+        cards = ask_device(self, session).cards  # which is known by now
+        if len(cards) > 1:
+            told = f"machines of {self.place.name} have cards of several kinds ({', '.join(cards)})"
+            say(f"{told}, and nobody knows which a program takes: ask for one kind")
+        task = self.task.model_copy(update={"expected": describe_device(device, cards), "program": program})
         return Spread(self.place, task, root, say, lambda _: estimate_most(work.program, session), ReplicaStaging(work))
 
     def make_program_task(self, runnable: Runnable, session: Session) -> ProgramTask:
@@ -165,8 +170,9 @@ def ask_device(remote: Remote, session: Session) -> DeviceFacts:
         LaunchFailed: code or packages are others there, or the job was refused, or ended without an answer.
     """
     place, task = remote.place, remote.task
-    environment = task.environment.model_dump_json(include={"code", "packages", "foreign", "python"})
-    chosen = f"{place.launcher.model_dump_json()} {task.device} {task.compile} {environment}"
+    environment = task.environment.model_dump_json(include={"code", "packages", "python"})
+    behind = describe_packages(task.modules)  # whatever else a notebook has loaded is no matter of a worker's
+    chosen = f"{place.launcher.model_dump_json()} {task.device} {task.compile} {environment} {behind}"
     folder = Path(place.launcher.folder) / f"device-{hashlib.sha256(chosen.encode()).hexdigest()[:16]}"
     if (ready := read(folder, READY, Ready)) is None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -196,7 +202,7 @@ def _await_device(folder: Path, place: Place, session: Session) -> Ready:
             reporter.heed()
             time.sleep(STOP_SECONDS)
         end = read(folder, ENDED, JobEnd)
-        if end is not None and end.how == "failed":
+        if end is not None and end.how in ("failed", "differs") and not (folder / READY).exists():
             raise LaunchFailed(end.message, where=where, remedy=end.remedy)
         with suppress(SchedulerSilent):
             if launcher.find_alive([record.tries[-1].id]):
@@ -242,6 +248,12 @@ def describe_launch(remote: Remote, folder: Path) -> Launch:
     records = [record for folder in sorted(root.glob("job-*")) if (record := read(folder, JOB, JobRecord)) is not None]
     tries = [one for record in records for one in record.tries]
     ended = Counter(one.ended.partition(":")[0] for one in tries if one.ended not in (None, DONE))
+    devices = Counter(one.device for one in tries if one.device is not None)
     return Launch(
-        launcher=remote.place.launcher.name, jobs=len(records), tries=len(tries), ended=dict(sorted(ended.items()))
+        launcher=remote.place.launcher.name,
+        jobs=len(records),
+        tries=len(tries),
+        ended=dict(sorted(ended.items())),
+        devices=dict(sorted(devices.items())),
+        seconds=round(sum(one.seconds for one in tries), 3),
     )

@@ -49,6 +49,7 @@ def repeat_run(name: str, nonce: str, session: Session) -> Repetition:
         UsageError: no such verdict, the nonce is too short or was used, or data are not to be had.
         DeviationRefused: the data here are not those of the run.
         Interrupted, StorageFailed: what was trained is kept, the same call goes on.
+        LaunchFailed: as ``run_hypothesis``.
         Tampered: the run's files are not those that the ledger names.
     """
     trail = session.trail
@@ -85,6 +86,7 @@ def repeat_run(name: str, nonce: str, session: Session) -> Repetition:
         )
         trail.record(body)
         rmtree(folder, ignore_errors=True)
+        equipment.remove_jobs(folder)
     verdict = trail.index().verdict(run.digest)
     assert verdict is not None
     units = {

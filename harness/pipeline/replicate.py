@@ -1,4 +1,4 @@
-"""A run trained again on this machine, and held against what it was."""
+"""A run trained again, and held against what it was."""
 
 from __future__ import annotations
 
@@ -65,6 +65,7 @@ def replicate_run(name: str, session: Session, *, record: bool = True) -> Replic
         UsageError: no such verdict, or its data are not to be had.
         DeviationRefused: the data here are not those of the run.
         Interrupted, StorageFailed: what was trained is kept, the same call goes on.
+        LaunchFailed: as ``run_hypothesis``.
         Tampered: the run's files are not those that the ledger names.
     """
     trail = session.trail
@@ -106,6 +107,7 @@ def replicate_run(name: str, session: Session, *, record: bool = True) -> Replic
                 trail.store_object(data)
             trail.record(body.model_copy(update={"circumstances": circumstances, "expected": expected}))
         rmtree(folder, ignore_errors=True)
+        equipment.remove_jobs(folder)
     return Replication(
         hypothesis=run.hypothesis,
         run=run.name,

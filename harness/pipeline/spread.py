@@ -19,7 +19,21 @@ from harness.domain.trained import Progress, Trainer
 from harness.errors import Interrupted, LaunchFailed, TrainingFailed
 from harness.launchers import LOG, Job, SchedulerSilent, State
 from harness.ledger.progress import ELSEWHERE
-from harness.pipeline.jobs import ENDED, JOB, PROGRESS, TASK, JobEnd, JobProgress, JobRecord, Task, Try, read, write
+from harness.pipeline.jobs import (
+    ENDED,
+    JOB,
+    PROGRESS,
+    TASK,
+    JobEnd,
+    JobProgress,
+    JobRecord,
+    Task,
+    Try,
+    close_try,
+    forget_try,
+    read,
+    write,
+)
 from harness.pipeline.places import Place
 from harness.pipeline.staging import CohortStaging, Staging
 from harness.records import Cohort, Plan
@@ -152,7 +166,7 @@ class Spread:
         if not jobs:
             return
         for job in jobs:
-            (job.folder / ENDED).unlink(missing_ok=True)
+            forget_try(job.folder)
         ids = self.place.launcher.submit([make_job(job.folder, self.place) for job in jobs])
         for job, name in zip(jobs, ids, strict=True):
             job.tries, job.gone = (*job.tries, Try(id=name)), None
@@ -219,7 +233,7 @@ class Spread:
             how = self.place.launcher.find_reason(job.id) or "ended without a word, as what is killed"
         else:
             how = f"{end.how}: {end.message}"
-        job.tries = (*job.tries[:-1], job.tries[-1].model_copy(update={"ended": how, "steps": steps}))
+        job.tries = (*job.tries[:-1], close_try(job.tries[-1], job.folder, how, steps))
         write(job.folder, JOB, JobRecord(tries=job.tries))
         if done:
             for name in ("work", "weights", "logs"):  # all of it lies in the run's folder
@@ -228,7 +242,7 @@ class Spread:
             remedy = "make the machines alike, or choose those that are: by a partition, a constraint or an image"
             raise LaunchFailed(end.message, where=f"--on {self.place.name}", remedy=remedy)
         elif end is not None and end.how == "failed":
-            raise TrainingFailed(end.message, where=end.where, remedy=end.remedy)
+            raise TrainingFailed(end.message, where=end.where, remedy=end.remedy or f"see {job.folder / LOG}")
         elif count_idle_tries(job.tries) > self.place.launcher.again:
             log = read_end(job.folder / LOG)
             job.given_up = f"{how}, after {format_count(len(job.tries), 'try', 'tries')}"

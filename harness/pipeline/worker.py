@@ -8,6 +8,7 @@ runs: of its code, inputs and command.
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 from harness import ledger
 from harness.datasets import Dataset, Images, recognise
 from harness.errors import CompilerFailed, HarnessError, Interrupted, StorageFailed, UsageError
-from harness.pipeline.device_facts import describe_device, describe_host
+from harness.pipeline.device_facts import describe_device, describe_host, list_cards
 from harness.pipeline.jobs import (
     ENDED,
     HOST,
@@ -28,7 +29,9 @@ from harness.pipeline.jobs import (
     JobProgress,
     Ready,
     Task,
+    Terms,
     read,
+    read_terms,
     write,
 )
 from harness.pipeline.program_worker import find_other_program, read_code, run_task
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
 
 TELL_SECONDS = 1.0
 """Seconds between two notes of how far a worker has come."""
+BEGUN = time.monotonic()
+"""The beginning of this process's work, which imports of PyTorch come after."""
 
 
 def work(folder: Path, reporter: Reporter) -> JobEnd:
@@ -51,12 +56,15 @@ def work(folder: Path, reporter: Reporter) -> JobEnd:
         StorageFailed: the end could not be written, or another worker is at this job.
     """
     task = read(folder, TASK, Task)
-    if task is None:
+    # A plan can't be read where a plug-in of it is missing, or where harness is another.
+    found = tuple(_find_other_software(terms, folder)) if task is None and (terms := read_terms(folder)) else ()
+    if task is None and not found:
         remedy = "this verb is started by harness run --on"
         raise UsageError("there is no task that this version can read", where=str(folder / TASK), remedy=remedy)
     with sole_writer(folder / "lock"):
-        end = _try(folder, task, reporter)
-        write(folder, ENDED, end)
+        differs = JobEnd(how="differs", message="; ".join(found))
+        end = differs if task is None else _try(folder, task, reporter)
+        write(folder, ENDED, end.model_copy(update={"seconds": time.monotonic() - BEGUN}))
     return end
 
 
@@ -70,12 +78,16 @@ def _try(folder: Path, task: Task, reporter: Reporter) -> JobEnd:
     except Exception as error:
         if reporter.stop():  # a signal may break anything off, a compiler for example
             return JobEnd(how="stopped", message=f"{type(error).__name__}: {error}")
+        traceback.print_exc()  # into the job's log, for who looks where it happened
         return JobEnd(how="failed", message=f"{type(error).__name__}: {error}", where="worker")
 
 
 def _work(folder: Path, task: Task, reporter: Reporter) -> JobEnd:
-    device = _open_device(task)
-    facts, program = describe_device(device), task.program
+    try:
+        device = _open_device(task)
+    except UsageError as error:  # a card that other machines have, and that is missing or broken here
+        return JobEnd(how="differs", message=error.message, where=error.where, remedy=error.remedy)
+    facts, program = describe_device(device, list_cards()), task.program
     found = tuple(_find_differences(task, facts, folder))
     code = {} if program is None else read_code(program, folder)
     if program is not None:
@@ -131,7 +143,21 @@ def _load(task: Task, reporter: Reporter) -> dict[str, Images]:
 
 def _find_differences(task: Task, facts: DeviceFacts, folder: Path) -> Iterator[str]:
     """Say in what this machine is another than the run was planned for."""
-    here, there = ledger.describe_environment(folder), task.environment
+    yield from _find_other_software(Terms(environment=task.environment.model_dump(), modules=task.modules), folder)
+    if (expected := task.expected) is not None:
+        yield from (
+            f"the device's {name.replace('_', ' ')} is {value!r} here, not {getattr(expected, name)!r}"
+            for name, value in facts
+            if name != "cards" and value != getattr(expected, name)
+        )
+        if task.program is not None and facts.cards != expected.cards:
+            mine, theirs = (", ".join(cards) or "none" for cards in (facts.cards, expected.cards))
+            yield f"the machine's cards, which the program may use, are others here: {mine}, not {theirs}"
+
+
+def _find_other_software(terms: Terms, folder: Path) -> Iterator[str]:
+    """Say in what the software of this machine is another than that of the run."""
+    here, there = ledger.describe_environment(folder), terms.environment
     if here.code != there.code:
         yield f"the code of harness is another here: {here.code[:12]}, not {there.code[:12]}"
     if here.python != there.python:
@@ -139,16 +165,13 @@ def _find_differences(task: Task, facts: DeviceFacts, folder: Path) -> Iterator[
     for name in sorted({*here.packages, *there.packages}):
         if (mine := here.packages.get(name)) != (theirs := there.packages.get(name)):
             yield f"{name} is {mine or 'missing'} here, not {theirs or 'missing'}"
-    behind = describe_packages(task.modules)
-    for name in sorted(behind):
-        if behind[name] != there.foreign.get(name):
-            yield f"the package {name}, which a plug-in comes from, is another here"
-    if (expected := task.expected) is not None:
-        yield from (
-            f"the device's {name.replace('_', ' ')} is {value!r} here, not {getattr(expected, name)!r}"
-            for name, value in facts
-            if value != getattr(expected, name)
-        )
+    for module in sorted(terms.modules):
+        behind = describe_packages([module])
+        if not behind:
+            yield f"the module {module}, which a plug-in comes from, is missing here"
+        for name in sorted(behind):
+            if behind[name].model_dump() != there.foreign.get(name):
+                yield f"the package {name}, which a plug-in comes from, is another here"
 
 
 def _find_other_data(task: Task, images: dict[str, Images]) -> Iterator[str]:
@@ -175,5 +198,6 @@ class _Teller:
                 steps=at.steps_done,
                 done=0 if at.replica is None else at.cohort,
                 replica=at.replica,
+                seconds=now - BEGUN,
             )
             write(self._folder, PROGRESS, told)

@@ -133,6 +133,10 @@ class Launch(Record):
     """Number of times that one was started."""
     ended: Annotated[dict[str, int], Unit("tries")]
     """End of a try other than with results, for people → number of tries that ended so."""
+    devices: Annotated[dict[str, int], Unit("tries")] = Field(default_factory=dict)
+    """Device that tries found → their number; those that were ended before are in none."""
+    seconds: Annotated[float, Unit("s")] = 0.0
+    """Time for which all of them were at work, as far as their workers told."""
 
 
 class Provenance(Record):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -78,7 +78,7 @@ def open_device(kind: str, compiling: str = "auto") -> Device:
     ``compiling`` is auto, on or off, as for --compile.
 
     Raises:
-        UsageError: there is no such device.
+        UsageError: there is no such device, or cards of several kinds.
     """
     if compiling not in COMPILE:
         raise UsageError(f"unknown choice {compiling!r}", where="--compile", remedy="use auto, on or off")
@@ -113,6 +113,7 @@ def open_device(kind: str, compiling: str = "auto") -> Device:
     card = _use_card(device)
     name = card.name if compiling == "auto" else f"{card.name}, compile {compiling}"
     cards = 1 if index else torch.cuda.device_count()
+    require_one_kind([torch.cuda.get_device_name(number) for number in range(cards)] if cards > 1 else [])
     return Device(
         device,
         name,
@@ -123,6 +124,20 @@ def open_device(kind: str, compiling: str = "auto") -> Device:
         workers=cards,
         arithmetic=describe_arithmetic(device),
     )
+
+
+def require_one_kind(names: Sequence[str]) -> None:
+    """Refuse to train on cards of several kinds at a time: a verdict names one, and other cards give other bits.
+
+    ``names``: the card of each number, from 0 on.
+
+    Raises:
+        UsageError: they are of several kinds.
+    """
+    if len(set(names)) > 1:
+        told = ", ".join(f"cuda:{number} {name}" for number, name in enumerate(names))
+        remedy = "name one card with --device, or those of one kind in CUDA_VISIBLE_DEVICES"
+        raise UsageError(f"the cards here are of several kinds: {told}", where="--device", remedy=remedy)
 
 
 def _use_card(device: torch.device) -> Any:

@@ -8,8 +8,11 @@ nothing, or one of
     hold   wait after its second one, when values were measured, until beside FAULTS there is a file JOB.go; that it
            waits, and after which epoch, a file JOB.reached tells
     die    SIGKILL before anything else
+    broken fail by an error that nobody foresaw
     full   no file may have more than 150 bytes, as if the disk were nearly full
     other  train on with other vector instructions, as on another machine
+    late   be gone before anything that it wrote is seen, as on a slow network file system
+    cards  be told of a card that the other machines lack
 """
 
 from __future__ import annotations
@@ -18,8 +21,11 @@ import fcntl
 import os
 import resource
 import runpy
+import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -45,6 +51,13 @@ def take_fault(faults: Path) -> str:
 def strike_after_checkpoint(fault: str, folder: Path) -> None:
     from harness.training.checkpoint import CheckpointWriter
 
+    if fault == "broken":
+
+        def fail(*_: Any) -> None:
+            raise RuntimeError("broken as was asked")
+
+        CheckpointWriter.save = fail  # type: ignore[method-assign]
+        return
     save = CheckpointWriter.save
     saved: list[bool] = []
     struck: list[bool] = []
@@ -75,6 +88,22 @@ def strike_after_checkpoint(fault: str, folder: Path) -> None:
     CheckpointWriter.save = save_and_strike  # type: ignore[method-assign]
 
 
+def train_out_of_sight(folder: Path) -> None:
+    """Train in a copy of the folder, and end; what was written comes back a while later."""
+    own = Path(tempfile.mkdtemp()) / folder.name
+    shutil.copytree(folder, own)
+    code = subprocess.call([sys.executable, "-P", "-m", "harness.cli", "worker", str(own)])
+    if os.fork() == 0:
+        os.setsid()
+        time.sleep(1.5)
+        for name in ("weights", "work"):
+            shutil.copytree(own / name, folder / name)
+        for name in ("ready.json", "progress.json", "ended.json"):
+            shutil.copy(own / name, folder / name)
+        shutil.rmtree(own.parent)
+    os._exit(code)
+
+
 faults, arguments = Path(sys.argv[1]), sys.argv[2:]
 folder = Path(arguments[-1])
 if not folder.name.startswith("device-"):  # whose job only tells of its device
@@ -85,6 +114,15 @@ if not folder.name.startswith("device-"):  # whose job only tells of its device
         resource.setrlimit(resource.RLIMIT_FSIZE, (150, 150))
     elif fault == "other":
         os.environ["ATEN_CPU_CAPABILITY"] = "default"
+    elif fault == "late":
+        train_out_of_sight(folder)
+    elif fault == "cards":
+        from harness.pipeline import device_facts
+
+        cards = faults.with_name("cards")
+        (cards / "0").mkdir(parents=True, exist_ok=True)
+        (cards / "0/information").write_text("Model: \t\t Another Card\n")
+        device_facts.CARDS = cards
     elif fault:
         strike_after_checkpoint(fault, folder)
 sys.argv = ["harness", *arguments[3:]]

@@ -20,7 +20,7 @@ SAVING = """\
 import signal, sys, time
 from pathlib import Path
 folder = Path(sys.argv[1])
-print((folder / "task.json").read_text(), flush=True)
+print((folder / "task.json").read_text(), oct(folder.parent.stat().st_mode & 0o777), flush=True)
 def save(*_):
     (folder / "work").mkdir(exist_ok=True)
     (folder / "work/saved").write_text("so far")
@@ -79,7 +79,7 @@ def test_files_travel_with_a_job_and_come_back_to_whoever_asks(tmp_path: Path, d
     later.cancel([name])
     wait_until(lambda: not later.find_alive([name]), "it has ended")
     assert (folder / "work/saved").read_text() == "so far" and (folder / "work/earlier").read_text() == "kept"
-    assert (folder / LOG).read_text() == "what to do\n"
+    assert (folder / LOG).read_text() == "what to do 0o700\n", "only its owner reads it there"
     assert not make_launcher(tmp_path, dask).find_alive([name])
     # As long as the first knows its result, Dask keeps it, and does the job again where the worker is lost that had it.
     assert not first.find_alive([name])

@@ -158,10 +158,17 @@ def test_both_kinds_of_arms_are_trained_elsewhere(tmp_path: Path, local_site: Si
     code, said = watched.call("plan", FILE, "--on", "there", "--device", "cpu")
     assert code == 0 and "2 jobs at there, of 3 replicas each" in said, said
     assert "those of a job take at most 3 min at there" in said
+    (local_site.jobs / "faults").write_text("cards\ncards")
     code, said = watched.call("run", FILE, "--on", "there", "--yes", "--device", "cpu")
-    assert code == 0 and said.count("1 job submitted to there") == 2, said
+    assert code == 1 and said.count("1 job submitted to there") == 2, said  # no card matters to arms of harness's own
+    assert "which the program may use, are others here: Another Card, not none" in said, said
+    code, said = watched.call("run", FILE, "--on", "there", "--yes", "--device", "cpu")
+    assert code == 0 and said.count("1 job submitted to there") == 1, said
     told = json.loads((watched.project.folder / "env.json").read_text())
-    assert told["launch"]["jobs"] == 2
+    assert (told["launch"]["jobs"], told["launch"]["tries"]) == (2, 3)
+    (device,) = told["launch"]["devices"]
+    assert told["launch"]["devices"][device] == 3 and device in told["device"] and told["launch"]["seconds"] > 0
+    assert told["launch"]["ended"] == {"differs": 1}
     watched.assert_same_here()
     watched.project.commit()
     code, said = watched.call("audit", "--recompute")

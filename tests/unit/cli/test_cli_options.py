@@ -86,7 +86,7 @@ ALWAYS = {
     "explore": {"file", "exports", "form", "incomplete", "verdicts"},
     "close": {"run", "reason", "verdicts"},
     "reverdict": {"name", "verdicts", "criterion", "alpha"},
-    "replicate": {"name", "device", "data", "verdicts", "fresh", "yes", "parallel", "gpus"},
+    "replicate": {"name", "device", "data", "verdicts", "on", "fresh", "yes", "parallel", "gpus"},
     "measure": {"name", "metric", "arm", "epoch", "weights", "device", "data", "verdicts", "form"},
     "anchor": {"tsa", "verdicts"},
     "export": {"name", "form", "to", "verdicts"},

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
+from harness.errors import UsageError
 from harness.training import open_device
+from harness.training.device import require_one_kind
 
 SHOW = "from harness.training import open_device; print(open_device('cpu').name)"
 
@@ -27,3 +30,10 @@ def test_other_instructions_are_another_device() -> None:
     environment = os.environ | {"ATEN_CPU_CAPABILITY": "default"}
     ran = subprocess.run([sys.executable, "-c", SHOW], capture_output=True, text=True, env=environment, check=True)
     assert ran.stdout.strip() == open_device("cpu").name.rpartition(", ")[0] + ", DEFAULT"
+
+
+def test_cards_of_several_kinds_are_refused() -> None:
+    require_one_kind([])
+    require_one_kind(["NVIDIA H200", "NVIDIA H200"])
+    with pytest.raises(UsageError, match="several kinds: cuda:0 NVIDIA H200, cuda:1 NVIDIA L4"):
+        require_one_kind(["NVIDIA H200", "NVIDIA L4"])

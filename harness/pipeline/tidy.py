@@ -9,7 +9,6 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from harness.domain.tuning import name_candidate
 from harness.metrics import parse_metric
-from harness.metrics._declared import DeclaredMetric
 from harness.pipeline.verdicts import JudgedRun
 from harness.records import Arm, Decision, EstimandResult, Measurements, Series
 
@@ -134,10 +133,7 @@ def fill_failed(measurements: Measurements, arms: Mapping[str, Arm]) -> Measurem
 def _make_blank(arm: Arm) -> dict[str, Series]:
     """Return what a program was to measure, without a value."""
     epochs = arm.setup.evaluated_epochs
-    layers = {
-        metric.key: (metric.layers if isinstance(metric, DeclaredMetric) else None) or 1
-        for metric in arm.setup.evaluation.measured
-    }
+    layers = {metric.key: metric.layer_count or 1 for metric in arm.setup.evaluation.measured}
     return {
         key: Series(epochs=epochs, values={"value": ((None,) * layers[key],) * len(epochs)}) for key in sorted(layers)
     }

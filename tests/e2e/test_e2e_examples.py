@@ -1,7 +1,7 @@
 """The examples as they stand: each a git project of its own, run whole as it is registered, audited, and run again.
 
 It takes minutes of a processor, most of them imports of the libraries that the examples train with, once a replica. So
-CI does it in a job of its own, on two cores; every other run of the tests has single replicas of the long ones.
+CI does it beside what else it does after the tests, which have single replicas of the long ones.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cli.app import VERBS
 from harness.cli.new import FAMILY_OF
+from harness.cli.options import read_help
 from harness.cli.shells import SCRIPTS
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _complete_verb(verb: str, before: Sequence[str], last: str) -> Iterator[Cand
     elif before and (option := options.get(before[-1])) is not None and not option.is_flag:
         yield from _list_values(verb, option, before)
     elif last.startswith("-"):
-        yield from ((name, one.help or "") for name, one in options.items())
+        yield from ((name, read_help(one.help)) for name, one in options.items())
         yield OPTIONS_OF_ALL[0]
     else:
         arguments = [one for one in parameters if one.param_type_name == "argument"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import HAS_RICH, TyperCommand
 
 from harness.cli.common import TYPED, collect_settings, find_project_here, print_error
 from harness.errors import UsageError
@@ -116,7 +116,12 @@ def prepare_help(text: str | None) -> str | None:
     if text is None:
         return None
     paragraphs = (" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
-    return MARKUP.sub(r"\\\1", "\n\n".join(paragraphs))
+    return MARKUP.sub(r"\\\1" if HAS_RICH else r"\1", "\n\n".join(paragraphs))
+
+
+def read_help(text: str | None) -> str:
+    """Return a prepared help text as it is shown."""
+    return (text or "").replace("\\[", "[")
 
 
 def refuse_idle(context: typer.Context, rules: Sequence[Idle]) -> None:

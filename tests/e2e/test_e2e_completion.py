@@ -152,7 +152,8 @@ def test_what_may_come_next_is_what_there_is(finished: Project, placed: Project)
     verbs = re.findall(r"^│ ([a-z]+) ", shown[shown.index("Commands") :], re.MULTILINE)
     assert list(ask(finished, "")) == verbs and "complete" not in verbs
     options = set(re.findall(r"--[a-z-]+", finished.harness("run", "--help", COLUMNS="200").stdout))
-    assert set(ask(finished, "run", "--")) == options
+    described = ask(finished, "run", "--")
+    assert set(described) == options and "[tool.harness.on]" in described["--on"]
     for words in (("show", ""), ("compare", "tiny", ""), ("export", "--as", "csv", ""), ("show", "--raw", "")):
         assert set(ask(finished, *words)) == {"tiny", run}, words
     assert set(ask(finished, "audit", "--rerun", "")) == {run}

@@ -68,6 +68,7 @@ def test_the_workflow_builds_the_site_with_a_badge_and_tells_the_verdicts(hostil
         folder = tmp_path / name
         folder.mkdir()
         told = {"RUNNER_TEMP": str(folder), "GITHUB_STEP_SUMMARY": str(folder / "summary.md")}
+        told["GITHUB_OUTPUT"] = str(folder / "outputs")
         code = take(site, project, **told).returncode
         assert take(badge, project, **told).returncode == 0
         return code, folder
@@ -76,6 +77,15 @@ def test_the_workflow_builds_the_site_with_a_badge_and_tells_the_verdicts(hostil
     assert code == 0
     assert {"index.html", "claims.html", "badge.svg", "site.css"} <= {one.name for one in folder.glob("verdicts/*")}
     assert "<td>tiny</td>" in (folder / "summary.md").read_text()
+    assert (folder / "outputs").read_text() == "made=true\n"
+    published = [one["if"] for one in (*uploads, workflow["jobs"]["pages"]) if "inputs.pages" in one["if"]]
+    assert len(published) == 2 and all("outputs.made == 'true'" in condition for condition in published)
+    claims = project.root / "hypotheses/claims.yaml"
+    before = claims.read_bytes()
+    claims.write_text("claims: 1\n")
+    code, folder = publish("without")
+    assert code == 2 and not (folder / "outputs").exists(), "without pages, nothing takes the site's place"
+    claims.write_bytes(before)
     (event,) = [
         one for one in project.root.glob("verdicts/ledger/events/*") if b'"type":"walk_back"' in one.read_bytes()
     ]

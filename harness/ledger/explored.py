@@ -179,7 +179,10 @@ def _count_same(own: Sequence[_Measured], theirs: Sequence[_Measured]) -> int:
     """
     names = {name for one in own for name in one.values}
     telling = {name for name in names if _tells_apart(name, own, theirs)}
-    return sum(any(_is_same(one, other, telling) for other in theirs) for one in own) if telling else 0
+    by_seed: dict[int, list[_Measured]] = {}
+    for one in theirs:
+        by_seed.setdefault(one.seed, []).append(one)
+    return sum(any(_is_same(one, other, telling) for other in by_seed.get(one.seed, ())) for one in own)
 
 
 def _tells_apart(name: str, own: Sequence[_Measured], theirs: Sequence[_Measured]) -> bool:
@@ -190,10 +193,10 @@ def _tells_apart(name: str, own: Sequence[_Measured], theirs: Sequence[_Measured
 
 
 def _is_same(one: _Measured, other: _Measured, telling: set[str]) -> bool:
+    """Tell whether two replicas of one seed are the same run, or came to the same."""
     shared = one.values.keys() & other.values.keys()
     return (
-        one.seed == other.seed
-        and any(re.search(r"\d", one.values[name]) for name in shared & telling)  # any number, beside those not finite
+        any(re.search(r"\d", one.values[name]) for name in shared & telling)  # any number, beside those not finite
         and all(one.values[name] == other.values[name] for name in shared)
         and all(
             one.parameters[name] == other.parameters[name]
